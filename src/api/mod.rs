@@ -1,0 +1,4 @@
+//! The wire contract: the custom resource, its status, and the closed set of
+//! reasons. No client, no clock, no decision.
+
+pub mod reason;

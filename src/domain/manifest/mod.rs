@@ -1,0 +1,1 @@
+//! Kubernetes manifests: bytes of YAML or JSON to objects and back.
