@@ -129,6 +129,17 @@ impl Document {
     }
 }
 
+/// The media type that a stored document has to be written back with.
+pub(super) fn media_type(bytes: &[u8]) -> Result<String, OciError> {
+    let raw: Raw =
+        serde_json::from_slice(bytes).map_err(|_| OciError::invalid("its manifest is not valid"))?;
+    let implied = match Document::parse(bytes)? {
+        Document::Manifest(_) => MANIFEST_TYPES[0],
+        Document::Index(_) => INDEX_TYPES[0],
+    };
+    Ok(raw.media_type.unwrap_or_else(|| implied.to_owned()))
+}
+
 impl Index {
     /// The manifest with the configuration: the only one that is not an
     /// attestation, else the one that says it is configuration by the platform

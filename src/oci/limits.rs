@@ -38,6 +38,9 @@ pub const MAX_ANNOTATION_BYTES: usize = 1024;
 /// Most remembered clients, tokens, hosts and proofs, each.
 pub const MAX_REMEMBERED: usize = 4096;
 
+/// How much the cache keeps unless told otherwise, in bytes.
+pub const DEFAULT_CACHE_BYTES: u64 = 512 << 20;
+
 /// Bounds on the content of one artifact.
 #[derive(Clone, Copy, Debug)]
 pub struct ContentLimits {

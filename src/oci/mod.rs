@@ -4,10 +4,13 @@
 
 mod access;
 mod auth;
+mod cache;
 mod challenge;
 mod error;
 mod layout;
 mod limits;
+mod pack;
+mod push;
 mod reference;
 mod registry;
 mod tags;
@@ -19,6 +22,7 @@ pub use access::{Access, AccessParts};
 pub use auth::Keyring;
 pub use error::OciError;
 pub use limits::ContentLimits;
+pub use pack::{Labels, Package, pack};
 pub use reference::{Digest, Reference, Repository, Tag, Wanted};
 pub use registry::{Artifact, Registry, RegistryOptions, Resolved, Selection};
 pub use transport::{Outcome, RequestRecord};

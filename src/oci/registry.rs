@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,8 +10,12 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 use super::access::Access;
+use super::cache::Cache;
 use super::layout::{self, Document, Manifest};
-use super::limits::{CONNECT_TIMEOUT, ContentLimits, IDLE_TIMEOUT, MAX_ANNOTATION_BYTES, MAX_MANIFEST_BYTES};
+use super::limits::{
+    CONNECT_TIMEOUT, ContentLimits, DEFAULT_CACHE_BYTES, IDLE_TIMEOUT, MAX_ANNOTATION_BYTES,
+    MAX_MANIFEST_BYTES,
+};
 use super::token::{Asker, Scope, Sessions};
 use super::transport::{Body, Observer, Reply, Request, Transport, TransportOptions};
 use super::unpack::{self, Order};
@@ -27,6 +32,10 @@ pub struct RegistryOptions {
     pub idle_timeout: Duration,
     /// Bounds on the content of an artifact.
     pub limits: ContentLimits,
+    /// Where content is kept; absent: nowhere.
+    pub cache_dir: Option<PathBuf>,
+    /// How much of it is kept, in bytes.
+    pub cache_max_size: u64,
     /// Is told of every request.
     pub observer: Option<Observer>,
 }
@@ -38,6 +47,8 @@ impl Default for RegistryOptions {
             connect_timeout: CONNECT_TIMEOUT,
             idle_timeout: IDLE_TIMEOUT,
             limits: ContentLimits::default(),
+            cache_dir: None,
+            cache_max_size: DEFAULT_CACHE_BYTES,
             observer: None,
         }
     }
@@ -46,11 +57,12 @@ impl Default for RegistryOptions {
 /// The registries, as this process sees them: one of it a process, cheap to
 /// clone.
 #[derive(Clone)]
-pub struct Registry(Arc<Inner>);
+pub struct Registry(pub(super) Arc<Inner>);
 
 pub(super) struct Inner {
     pub transport: Transport,
     pub sessions: Sessions,
+    pub cache: Cache,
     limits: ContentLimits,
 }
 
@@ -99,10 +111,19 @@ pub struct Artifact {
 impl Registry {
     /// Prepares clients and limits; sends nothing.
     pub fn new(options: RegistryOptions) -> Self {
-        let RegistryOptions { user_agent, connect_timeout, idle_timeout, limits, observer } = options;
+        let RegistryOptions {
+            user_agent,
+            connect_timeout,
+            idle_timeout,
+            limits,
+            cache_dir,
+            cache_max_size,
+            observer,
+        } = options;
         let transport =
             Transport::new(TransportOptions { user_agent, connect_timeout, idle_timeout, observer });
-        Self(Arc::new(Inner { transport, sessions: Sessions::default(), limits }))
+        let cache = Cache::new(cache_dir.as_deref(), cache_max_size);
+        Self(Arc::new(Inner { transport, sessions: Sessions::default(), cache, limits }))
     }
 
     /// Finds the digest: for a tag with one HEAD, for a range with the tag
@@ -136,6 +157,7 @@ impl Registry {
             }
         };
         let digest = self.tag_digest(repository, &tag, access).await?;
+        self.0.cache.prove(access, repository, &digest);
         let revision = format!("{tag}@{digest}");
         Ok(Resolved { digest, tag: Some(tag), revision })
     }
@@ -195,6 +217,8 @@ impl Registry {
             Document::Manifest(manifest) => return Ok(manifest),
             Document::Index(index) => index.content().map_err(about)?,
         };
+        // Who may read an index of a repository may read what it lists there.
+        self.0.cache.prove(access, repository, &child);
         let bytes = self.manifest(repository, &child, access).await?;
         match Document::parse(&bytes).map_err(about)? {
             Document::Manifest(manifest) => Ok(manifest),
@@ -223,20 +247,45 @@ impl Registry {
         Ok(Digest::of(&bytes))
     }
 
-    /// The bytes of a manifest or index.
+    /// The bytes of a manifest or index, cached where this access has been let
+    /// in to them before.
     async fn manifest(
         &self,
         repository: &Repository,
         digest: &Digest,
         access: &Access,
     ) -> Result<Bytes, OciError> {
+        let cache = &self.0.cache;
+        if let Some(bytes) = cache.get(access, repository, digest, MAX_MANIFEST_BYTES).await {
+            if !cache.is_proved(access, repository, digest) {
+                self.prove(repository, digest, access).await?;
+            }
+            return Ok(bytes);
+        }
         let subject = repository.at(digest);
         let reply = self.ask_manifest(Method::GET, repository, digest.as_str(), access, &subject).await?;
         let bytes = manifest_body(reply, &subject).await?;
-        if digest.is_of(&bytes) { Ok(bytes) } else { Err(OciError::Mismatch { subject }) }
+        if !digest.is_of(&bytes) {
+            return Err(OciError::Mismatch { subject });
+        }
+        cache.prove(access, repository, digest);
+        cache.put(access, repository, digest, bytes.clone()).await;
+        Ok(bytes)
     }
 
-    async fn ask_manifest(
+    /// Asks the registry whether this access may have the digest. Any answer
+    /// but yes is an error: the cache serves nobody whom the registry refuses.
+    async fn prove(&self, repository: &Repository, digest: &Digest, access: &Access) -> Result<(), OciError> {
+        let subject = repository.at(digest);
+        let reply = self.ask_manifest(Method::HEAD, repository, digest.as_str(), access, &subject).await?;
+        if !reply.status.is_success() {
+            return Err(reply.error(&subject).await);
+        }
+        self.0.cache.prove(access, repository, digest);
+        Ok(())
+    }
+
+    pub(super) async fn ask_manifest(
         &self,
         method: Method,
         repository: &Repository,
@@ -251,7 +300,8 @@ impl Registry {
         self.0.sessions.send(&self.0.transport, asker, request).await
     }
 
-    /// The bytes of a blob of known size.
+    /// The bytes of a blob of known size, which a manifest names that this
+    /// access has been let in to.
     async fn blob(
         &self,
         repository: &Repository,
@@ -259,6 +309,9 @@ impl Registry {
         size: u64,
         access: &Access,
     ) -> Result<Bytes, OciError> {
+        if let Some(bytes) = self.0.cache.get(access, repository, digest, size).await {
+            return Ok(bytes);
+        }
         let subject = repository.at(digest);
         let url = Transport::url(repository, access, &format!("blobs/{digest}"))?;
         let asker = Asker { repository, access, scope: Scope::Pull, subject: &subject };
@@ -267,13 +320,16 @@ impl Registry {
             return Err(reply.error(&subject).await);
         }
         match reply.body(size).await? {
-            Body::Whole(bytes) if bytes.len() as u64 == size && digest.is_of(&bytes) => Ok(bytes),
+            Body::Whole(bytes) if bytes.len() as u64 == size && digest.is_of(&bytes) => {
+                self.0.cache.put(access, repository, digest, bytes.clone()).await;
+                Ok(bytes)
+            }
             _ => Err(OciError::Mismatch { subject }),
         }
     }
 }
 
-async fn manifest_body(reply: Reply, subject: &str) -> Result<Bytes, OciError> {
+pub(super) async fn manifest_body(reply: Reply, subject: &str) -> Result<Bytes, OciError> {
     if !reply.status.is_success() {
         return Err(reply.error(subject).await);
     }

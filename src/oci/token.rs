@@ -182,7 +182,7 @@ async fn fetch(
             .append_pair("refresh_token", token);
         let body = Bytes::from(form.query().unwrap_or_default().to_owned());
         let mut request = Request::new(Method::POST, realm);
-        request.body = Some(("application/x-www-form-urlencoded", body));
+        request.body = Some(("application/x-www-form-urlencoded".to_owned(), body));
         request
     } else {
         if let Some(service) = service {

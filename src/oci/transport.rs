@@ -71,7 +71,7 @@ pub(super) struct Request {
     pub url: Url,
     pub accept: Option<&'static str>,
     pub authorization: Option<HeaderValue>,
-    pub body: Option<(&'static str, Bytes)>,
+    pub body: Option<(String, Bytes)>,
 }
 
 impl Request {
@@ -158,7 +158,7 @@ impl Transport {
             builder = builder.header(AUTHORIZATION, authorization.clone());
         }
         if let Some((content_type, body)) = &request.body {
-            builder = builder.header(CONTENT_TYPE, *content_type).body(body.clone());
+            builder = builder.header(CONTENT_TYPE, content_type).body(body.clone());
         }
         let started = Instant::now();
         let sent = builder.send().await;

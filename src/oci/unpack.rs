@@ -201,7 +201,7 @@ impl Findings {
         &mut self,
         name: String,
         keep: bool,
-        entry: &mut impl Body,
+        entry: &mut impl File,
         order: &Order,
     ) -> Result<(), OciError> {
         let size = entry.size();
