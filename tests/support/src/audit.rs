@@ -1,0 +1,148 @@
+//! The API server's audit log: who asked for what.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// The log of one API server. Shared by tests that run at the same time, so
+/// every question names a user: give each operator an account of its own.
+#[derive(Debug)]
+pub struct AuditLog {
+    path: PathBuf,
+}
+
+/// A place in the log: what was answered later comes after it.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark(u64);
+
+/// One request that was answered, or a watch that was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, …
+    pub verb: String,
+    /// Who sent it.
+    pub user: String,
+    /// As whom.
+    pub impersonated: Option<String>,
+    /// The path and the query.
+    pub uri: String,
+    /// The API group; empty for the core group.
+    pub group: String,
+    /// The plural name; empty for a path that is no resource.
+    pub resource: String,
+    /// `status`, `token`, …; empty when there is none.
+    pub subresource: String,
+    /// Empty when the request names none.
+    pub namespace: String,
+    /// Empty when the request names none.
+    pub name: String,
+    /// The HTTP status of the answer.
+    pub code: u16,
+    /// The client's `User-Agent`.
+    pub agent: String,
+}
+
+impl Request {
+    /// Whether it may have changed something: no read, and no dry run.
+    pub fn writes(&self) -> bool {
+        let reads = matches!(self.verb.as_str(), "get" | "list" | "watch" | "head" | "options");
+        !reads && !self.uri.contains("dryRun=All") && !self.is_review()
+    }
+
+    // Questions to the authorizer are POSTs that change nothing.
+    fn is_review(&self) -> bool {
+        matches!(self.group.as_str(), "authorization.k8s.io" | "authentication.k8s.io")
+    }
+
+    /// `verb resource/subresource namespace/name`, for the message of a failure.
+    pub fn summary(&self) -> String {
+        let as_whom = self.impersonated.as_deref().map(|user| format!(" as {user}")).unwrap_or_default();
+        format!("{} {} {}{as_whom}", self.verb, self.uri, self.code)
+    }
+}
+
+impl AuditLog {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        AuditLog { path }
+    }
+
+    /// Now.
+    pub fn mark(&self) -> Mark {
+        Mark(std::fs::metadata(&self.path).map_or(0, |file| file.len()))
+    }
+
+    /// The requests that `user` sent and that were answered after `mark`, in the
+    /// order of the answers. `user` is a whole user name:
+    /// `system:serviceaccount:NAMESPACE:NAME` for an account.
+    pub fn since(&self, mark: Mark, user: &str) -> Vec<Request> {
+        let Ok(mut file) = File::open(&self.path) else { return Vec::new() };
+        file.seek(SeekFrom::Start(mark.0)).expect("seek in the audit log");
+        // Most lines belong to other tests: a search in the text is much cheaper
+        // than decoding them.
+        let needle = format!("\"user\":{{\"username\":\"{user}\"");
+        let lines = BufReader::new(file).lines().map_while(Result::ok);
+        lines.filter(|line| line.contains(&needle)).filter_map(|line| decode(&line)).collect()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    stage: String,
+    #[serde(rename = "requestURI")]
+    uri: String,
+    verb: String,
+    user: User,
+    impersonated_user: Option<User>,
+    #[serde(default)]
+    user_agent: String,
+    #[serde(default)]
+    object_ref: Object,
+    #[serde(default)]
+    response_status: Status,
+}
+
+#[derive(Deserialize)]
+struct User {
+    username: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Object {
+    resource: String,
+    subresource: String,
+    namespace: String,
+    name: String,
+    api_group: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Status {
+    code: u16,
+}
+
+// None for a line that is still being written, and for the end of a watch, whose
+// beginning has been told.
+fn decode(line: &str) -> Option<Request> {
+    let event: Event = serde_json::from_str(line).ok()?;
+    if event.verb == "watch" && event.stage != "ResponseStarted" && event.response_status.code == 200 {
+        return None;
+    }
+    Some(Request {
+        verb: event.verb,
+        user: event.user.username,
+        impersonated: event.impersonated_user.map(|user| user.username),
+        uri: event.uri,
+        group: event.object_ref.api_group,
+        resource: event.object_ref.resource,
+        subresource: event.object_ref.subresource,
+        namespace: event.object_ref.namespace,
+        name: event.object_ref.name,
+        code: event.response_status.code,
+        agent: event.user_agent,
+    })
+}
