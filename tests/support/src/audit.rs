@@ -3,14 +3,20 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde::Deserialize;
+
+use crate::{bed, within};
 
 /// The log of one API server. Shared by tests that run at the same time, so
 /// every question names a user: give each operator an account of its own.
 #[derive(Debug)]
 pub struct AuditLog {
     path: PathBuf,
+    // Of the admin, for the request that shows how far the log is.
+    kubeconfig: String,
 }
 
 /// A place in the log: what was answered later comes after it.
@@ -64,26 +70,49 @@ impl Request {
 }
 
 impl AuditLog {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        AuditLog { path }
+    pub(crate) fn new(path: PathBuf, kubeconfig: String) -> Self {
+        AuditLog { path, kubeconfig }
     }
 
-    /// Now.
+    /// Now: what has been answered is before it.
     pub fn mark(&self) -> Mark {
-        Mark(std::fs::metadata(&self.path).map_or(0, |file| file.len()))
+        let before = self.length();
+        self.catch_up(before);
+        Mark(self.length())
+    }
+
+    fn length(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |file| file.len())
+    }
+
+    // A client may have its answer a moment before the line is in the file. Sends
+    // a request of its own and waits for the line of that.
+    fn catch_up(&self, from: u64) {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let path = format!("/version?mark={}-{}.", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        if bed::get(&self.kubeconfig, &path).is_some() {
+            let logged = || self.lines(from).any(|line| line.contains(&path));
+            assert!(within(Duration::from_secs(10), logged), "the audit log does not go on");
+        }
+    }
+
+    fn lines(&self, from: u64) -> impl Iterator<Item = String> + use<> {
+        let file = File::open(&self.path).ok().map(|mut file| {
+            file.seek(SeekFrom::Start(from)).expect("seek in the audit log");
+            BufReader::new(file).lines().map_while(Result::ok)
+        });
+        file.into_iter().flatten()
     }
 
     /// The requests that `user` sent and that were answered after `mark`, in the
     /// order of the answers. `user` is a whole user name:
     /// `system:serviceaccount:NAMESPACE:NAME` for an account.
     pub fn since(&self, mark: Mark, user: &str) -> Vec<Request> {
-        let Ok(mut file) = File::open(&self.path) else { return Vec::new() };
-        file.seek(SeekFrom::Start(mark.0)).expect("seek in the audit log");
+        self.catch_up(mark.0);
         // Most lines belong to other tests: a search in the text is much cheaper
         // than decoding them.
         let needle = format!("\"user\":{{\"username\":\"{user}\"");
-        let lines = BufReader::new(file).lines().map_while(Result::ok);
-        lines.filter(|line| line.contains(&needle)).filter_map(|line| decode(&line)).collect()
+        self.lines(mark.0).filter(|line| line.contains(&needle)).filter_map(|line| decode(&line)).collect()
     }
 }
 

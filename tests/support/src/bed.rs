@@ -26,9 +26,9 @@ pub struct Bed {
     url: String,
     authority: Authority,
     api_server: Mutex<Server>,
-    // Ended with the bed.
-    _others: Mutex<Vec<Server>>,
+    others: Mutex<Vec<Server>>,
     audit: AuditLog,
+    crds: OnceLock<()>,
 }
 
 impl Bed {
@@ -48,19 +48,22 @@ impl Bed {
         let etcd = start_etcd(&directory, &etcd_url);
         write_api_server_files(&directory, &authority);
         let api_server = start_api_server(&directory, &etcd_url, port);
+        let url = format!("https://127.0.0.1:{port}");
+        let admin = kubeconfig::render(&url, authority.certificate(), &Credential::Token(ADMIN));
         let bed = Bed {
-            url: format!("https://127.0.0.1:{port}"),
-            audit: AuditLog::new(directory.join("audit.log")),
+            url,
+            audit: AuditLog::new(directory.join("audit.log"), admin),
             directory,
             authority,
             api_server: Mutex::new(api_server),
-            _others: Mutex::new(vec![etcd]),
+            others: Mutex::new(vec![etcd]),
+            crds: OnceLock::new(),
         };
         std::fs::write(bed.directory.join("etcd-url"), &etcd_url).expect("write a file");
         std::fs::write(bed.admin_kubeconfig_path(), bed.admin_kubeconfig()).expect("write a kubeconfig");
         bed.wait_for_api_server();
         let others = bed.start_the_others();
-        bed._others.lock().expect("lock").extend(others);
+        bed.others.lock().expect("lock").extend(others);
         bed.add_node();
         bed
     }
@@ -114,6 +117,22 @@ impl Bed {
         self.kubectl(&["create", "token", name, "--namespace", namespace, "--duration=1h"], "")
             .trim()
             .to_owned()
+    }
+
+    /// The processes of this cluster.
+    pub fn process_ids(&self) -> Vec<u32> {
+        let others = self.others.lock().expect("lock");
+        others.iter().map(Server::id).chain([self.lock_api_server().id()]).collect()
+    }
+
+    /// Installs `config/crd`, once, and returns when the API server serves it.
+    pub fn install_crds(&self) {
+        self.crds.get_or_init(|| {
+            let crds = repository().join("config/crd");
+            let crds = crds.to_str().expect("the repository's path is text");
+            self.kubectl(&["apply", "--server-side", "-f", crds], "");
+            self.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "-f", crds], "");
+        });
     }
 
     /// A client of the admin, for the runtime it is called in.
@@ -236,7 +255,7 @@ impl Bed {
             account.is_some() && node.is_some_and(|node: serde_json::Value| is_ready(&node))
         };
         poll_until("the Node is ready", READY, ready, || {
-            self._others.lock().expect("lock").iter().map(Server::tail).collect()
+            self.others.lock().expect("lock").iter().map(Server::tail).collect()
         });
     }
 }

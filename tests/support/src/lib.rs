@@ -19,12 +19,17 @@ pub mod ports;
 pub mod processes;
 pub mod proxy;
 pub mod registry;
+pub mod story;
 pub mod tools;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use bed::Bed;
+pub use operator::{Account, Operator};
+pub use proxy::Proxy;
+pub use registry::Registry;
+pub use story::Story;
 
 /// The root of the repository.
 pub fn repository() -> PathBuf {
@@ -32,18 +37,21 @@ pub fn repository() -> PathBuf {
     here.ancestors().nth(2).map(PathBuf::from).expect("tests/support lies two levels below the root")
 }
 
-/// Polls `ready` every 20 ms until it is true; panics with `what` and the last
-/// words of `explain` after `limit`. For servers that have no way to announce
-/// that they are ready.
-pub fn poll_until(
-    what: &str,
-    limit: Duration,
-    mut ready: impl FnMut() -> bool,
-    explain: impl Fn() -> String,
-) {
+/// Polls `done` every 20 ms until it is true, and returns false when it was not
+/// within `limit`.
+pub fn within(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
-    while !ready() {
-        assert!(start.elapsed() < limit, "{what}: not within {limit:?}\n{}", explain());
+    while !done() {
+        if start.elapsed() > limit {
+            return false;
+        }
         std::thread::sleep(Duration::from_millis(20));
     }
+    true
+}
+
+/// The same; panics with `what` and the last words of `explain` instead. For
+/// servers that have no way to announce that they are ready.
+pub fn poll_until(what: &str, limit: Duration, ready: impl FnMut() -> bool, explain: impl Fn() -> String) {
+    assert!(within(limit, ready), "{what}: not within {limit:?}\n{}", explain());
 }

@@ -1,7 +1,7 @@
 //! The real operator process, with an account of its own.
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -295,19 +295,4 @@ fn has_holder(leases: &Value) -> bool {
     let holder =
         |lease: &Value| lease["spec"]["holderIdentity"].as_str().is_some_and(|name| !name.is_empty());
     leases["items"].as_array().is_some_and(|all| all.iter().any(holder))
-}
-
-/// Waits until `done` is true for a limited time; for assertions that end in a
-/// state instead of an event.
-pub fn within(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
-    let start = Instant::now();
-    loop {
-        if done() {
-            return true;
-        }
-        if start.elapsed() > limit {
-            return false;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
