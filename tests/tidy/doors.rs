@@ -31,7 +31,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("zstd", &["oci/"]),
     // `api` derives the custom resource.
     ("kube", &["cluster/", "api/"]),
-    ("k8s_openapi", &["cluster/", "api/"]),
+    // `domain::status` computes the conditions of the wire.
+    ("k8s_openapi", &["cluster/", "api/", "domain/status.rs"]),
     ("schemars", &["api/"]),
     ("libyaml_safer", &["domain/manifest/"]),
     ("axum", &["observe/"]),
