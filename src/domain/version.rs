@@ -522,7 +522,8 @@ mod tests {
             let filter = filter.map(|f| TagFilter::parse(f).unwrap());
             for turn in 0..tags.len().max(1) {
                 let mut tags = tags.to_vec();
-                tags.rotate_left(turn.min(tags.len().saturating_sub(1)));
+                let by = turn % tags.len().max(1);
+                tags.rotate_left(by);
                 assert_eq!(range.highest(tags, filter.as_ref()), expected);
             }
         };

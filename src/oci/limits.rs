@@ -60,7 +60,7 @@ pub struct ContentLimits {
 
 impl Default for ContentLimits {
     fn default() -> Self {
-        Self { layer: 64 << 20, unpacked: 256 << 20, file: 32 << 20, entries: 20_000, name: 1024, depth: 32 }
+        Self { layer: 32 << 20, unpacked: 128 << 20, file: 32 << 20, entries: 20_000, name: 1024, depth: 32 }
     }
 }
 
