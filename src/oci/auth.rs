@@ -86,11 +86,13 @@ impl Keyring {
     /// the content.
     pub fn add(&mut self, docker_config: &[u8]) -> Result<(), OciError> {
         if docker_config.len() > MAX_CONFIG_BYTES {
-            return Err(OciError::Spec(format!("the docker config is larger than {MAX_CONFIG_BYTES} bytes")));
+            return Err(OciError::Secret(format!(
+                "the docker config is larger than {MAX_CONFIG_BYTES} bytes"
+            )));
         }
         let config: Config = serde_json::from_slice(docker_config).map_err(|e| {
             let at = (e.line(), e.column());
-            OciError::Spec(format!(
+            OciError::Secret(format!(
                 "the docker config is not valid JSON of that form (line {}, column {})",
                 at.0, at.1
             ))
@@ -155,7 +157,7 @@ impl Entry {
         }
         if username.is_empty() && password.is_empty() && !auth.is_empty() {
             let bad = || {
-                OciError::Spec(format!(
+                OciError::Secret(format!(
                     "auth of {name:?} in the docker config is not base64 of user:password"
                 ))
             };

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method};
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::limits::{MAX_TAG_PAGE_BYTES, MAX_TAG_PAGES, TAG_PAGE_SIZE};
+use super::limits::{MAX_TAG_PAGE_BYTES, MAX_TAG_PAGES, MAX_TAGS, TAG_PAGE_SIZE};
 use super::token::{Asker, Sessions};
 use super::transport::{Body, Request, Transport};
 use super::{OciError, Tag};
@@ -46,6 +46,9 @@ pub(super) async fn list(
         let last = page.last().cloned();
         // What is no tag could not be asked for anyway.
         found.extend(page.iter().filter_map(|tag| Tag::parse(tag).ok()));
+        if found.len() > MAX_TAGS {
+            return Err(too_many(asker, format!("it has more than {MAX_TAGS} tags")));
+        }
         next = match (linked, last) {
             (Some(linked), _) => Some(linked),
             // A registry that cuts the list without a Link header.
@@ -62,11 +65,13 @@ pub(super) async fn list(
     }
     match next {
         None => Ok(found),
-        Some(_) => {
-            let why = format!("it has more than {MAX_TAG_PAGES} pages of tags; use ref.tag or ref.digest");
-            Err(OciError::TooLarge { subject: asker.repository.to_string(), why })
-        }
+        Some(_) => Err(too_many(asker, format!("it has more than {MAX_TAG_PAGES} pages of tags"))),
     }
+}
+
+fn too_many(asker: Asker<'_>, why: String) -> OciError {
+    let why = format!("{why}; use ref.tag or ref.digest");
+    OciError::TooLarge { subject: asker.repository.to_string(), why }
 }
 
 /// The target of `Link: <…>; rel="next"`, which has to stay on the host.

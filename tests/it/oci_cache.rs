@@ -67,7 +67,7 @@ async fn by_digest_the_first_use_asks_the_registry() {
     assert_eq!(fetch(&registry, &repository, &digest, &access).await, Ok(1));
     assert_eq!(liar.asked(), [format!("HEAD manifests/{digest}")]);
     assert_eq!(fetch(&registry, &repository, &digest, &access).await, Ok(1));
-    assert_eq!(liar.asked(), [String::new(); 0]);
+    assert!(liar.asked().is_empty());
 }
 
 #[tokio::test]
