@@ -1,0 +1,3 @@
+//! Tests on a real Kubernetes API server and a real registry.
+
+mod bed;

@@ -1,0 +1,177 @@
+//! The API server's audit log: who asked for what.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Seek, SeekFrom};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::{bed, within};
+
+/// The log of one API server. Shared by tests that run at the same time, so
+/// every question names a user: give each operator an account of its own.
+#[derive(Debug)]
+pub struct AuditLog {
+    path: PathBuf,
+    // Of the admin, for the request that shows how far the log is.
+    kubeconfig: String,
+}
+
+/// A place in the log: what was answered later comes after it.
+#[derive(Debug, Clone, Copy)]
+pub struct Mark(u64);
+
+/// One request that was answered, or a watch that was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, …
+    pub verb: String,
+    /// Who sent it.
+    pub user: String,
+    /// As whom.
+    pub impersonated: Option<String>,
+    /// The path and the query.
+    pub uri: String,
+    /// The API group; empty for the core group.
+    pub group: String,
+    /// The plural name; empty for a path that is no resource.
+    pub resource: String,
+    /// `status`, `token`, …; empty when there is none.
+    pub subresource: String,
+    /// Empty when the request names none.
+    pub namespace: String,
+    /// Empty when the request names none.
+    pub name: String,
+    /// The HTTP status of the answer.
+    pub code: u16,
+    /// The client's `User-Agent`.
+    pub agent: String,
+}
+
+impl Request {
+    /// Whether it may have changed something: no read, and no dry run.
+    pub fn writes(&self) -> bool {
+        let reads = matches!(self.verb.as_str(), "get" | "list" | "watch" | "head" | "options");
+        !reads && !self.uri.contains("dryRun=All") && !self.is_review()
+    }
+
+    // Questions to the authorizer are POSTs that change nothing.
+    fn is_review(&self) -> bool {
+        matches!(self.group.as_str(), "authorization.k8s.io" | "authentication.k8s.io")
+    }
+
+    /// `verb resource/subresource namespace/name`, for the message of a failure.
+    pub fn summary(&self) -> String {
+        let as_whom = self.impersonated.as_deref().map(|user| format!(" as {user}")).unwrap_or_default();
+        format!("{} {} {}{as_whom}", self.verb, self.uri, self.code)
+    }
+}
+
+impl AuditLog {
+    pub(crate) fn new(path: PathBuf, kubeconfig: String) -> Self {
+        AuditLog { path, kubeconfig }
+    }
+
+    /// Now: what has been answered is before it.
+    pub fn mark(&self) -> Mark {
+        let before = self.length();
+        self.catch_up(before);
+        Mark(self.length())
+    }
+
+    fn length(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |file| file.len())
+    }
+
+    // A client may have its answer a moment before the line is in the file. Sends
+    // a request of its own and waits for the line of that.
+    fn catch_up(&self, from: u64) {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let path = format!("/version?mark={}-{}.", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        if bed::get(&self.kubeconfig, &path).is_some() {
+            let logged = || self.lines(from).any(|line| line.contains(&path));
+            assert!(within(Duration::from_secs(10), logged), "the audit log does not go on");
+        }
+    }
+
+    fn lines(&self, from: u64) -> impl Iterator<Item = String> + use<> {
+        let file = File::open(&self.path).ok().map(|mut file| {
+            file.seek(SeekFrom::Start(from)).expect("seek in the audit log");
+            BufReader::new(file).lines().map_while(Result::ok)
+        });
+        file.into_iter().flatten()
+    }
+
+    /// The requests that `user` sent and that were answered after `mark`, in the
+    /// order of the answers. `user` is a whole user name:
+    /// `system:serviceaccount:NAMESPACE:NAME` for an account.
+    pub fn since(&self, mark: Mark, user: &str) -> Vec<Request> {
+        self.catch_up(mark.0);
+        // Most lines belong to other tests: a search in the text is much cheaper
+        // than decoding them.
+        let needle = format!("\"user\":{{\"username\":\"{user}\"");
+        self.lines(mark.0).filter(|line| line.contains(&needle)).filter_map(|line| decode(&line)).collect()
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Event {
+    stage: String,
+    #[serde(rename = "requestURI")]
+    uri: String,
+    verb: String,
+    user: User,
+    impersonated_user: Option<User>,
+    #[serde(default)]
+    user_agent: String,
+    #[serde(default)]
+    object_ref: Object,
+    #[serde(default)]
+    response_status: Status,
+}
+
+#[derive(Deserialize)]
+struct User {
+    username: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "camelCase", default)]
+struct Object {
+    resource: String,
+    subresource: String,
+    namespace: String,
+    name: String,
+    api_group: String,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Status {
+    code: u16,
+}
+
+// None for a line that is still being written, and for the end of a watch, whose
+// beginning has been told.
+fn decode(line: &str) -> Option<Request> {
+    let event: Event = serde_json::from_str(line).ok()?;
+    if event.verb == "watch" && event.stage != "ResponseStarted" && event.response_status.code == 200 {
+        return None;
+    }
+    Some(Request {
+        verb: event.verb,
+        user: event.user.username,
+        impersonated: event.impersonated_user.map(|user| user.username),
+        uri: event.uri,
+        group: event.object_ref.api_group,
+        resource: event.object_ref.resource,
+        subresource: event.object_ref.subresource,
+        namespace: event.object_ref.namespace,
+        name: event.object_ref.name,
+        code: event.response_status.code,
+        agent: event.user_agent,
+    })
+}

@@ -1,0 +1,93 @@
+//! A small blocking HTTP client for what no tool of the bed does.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper_rustls::HttpsConnector;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+/// What a server answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The HTTP status.
+    pub code: u16,
+    /// The headers.
+    pub headers: http::HeaderMap,
+    /// The whole body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// One header, when it is there and text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
+    }
+}
+
+/// Sends one request and waits for the whole answer. `authority`: the only CA
+/// (PEM) to trust for `https:`. Usable inside and outside of a runtime; panics
+/// when there is no answer.
+pub fn send(
+    method: &str,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    authority: Option<&str>,
+) -> Answer {
+    let mut request = http::Request::builder().method(method).uri(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Full::new(Bytes::copy_from_slice(body))).expect("a request");
+    let client = client(authority);
+    let what = format!("{method} {url}");
+    let work = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let answer = client.request(request).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            let (head, body) = answer.into_parts();
+            let body = body.collect().await.unwrap_or_else(|error| panic!("{what}: {error:?}")).to_bytes();
+            Answer { code: head.status.as_u16(), headers: head.headers, body }
+        })
+    };
+    std::thread::spawn(work).join().expect("a request")
+}
+
+/// A client that trusts only `authority` for `https:`.
+pub(crate) fn client<B>(authority: Option<&str>) -> Client<HttpsConnector<HttpConnector>, B>
+where
+    B: http_body::Body + Send + 'static,
+    B::Data: Send,
+{
+    let mut roots = rustls::RootCertStore::empty();
+    if let Some(authority) = authority {
+        let certificate = CertificateDer::from_pem_slice(authority.as_bytes()).expect("a certificate");
+        roots.add(certificate).expect("a CA");
+    }
+    let tls = rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("protocol versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let mut tcp = HttpConnector::new();
+    tcp.set_nodelay(true);
+    tcp.enforce_http(false);
+    let connector = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_tls_config(tls)
+        .https_or_http()
+        .enable_http1()
+        .wrap_connector(tcp);
+    Client::builder(TokioExecutor::new()).build(connector)
+}
+
+pub(crate) fn provider() -> std::sync::Arc<rustls::crypto::CryptoProvider> {
+    std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider())
+}

@@ -1,0 +1,57 @@
+//! The real test bed: etcd, kube-apiserver, kube-controller-manager,
+//! kube-scheduler, KWOK and CNCF distribution as processes on loopback, for the
+//! cluster tests, the demo and the benchmarks.
+//!
+//! Nothing here is a fake of a server. Nothing here may outlive the process
+//! that started it, whatever ends that process: see [`processes`].
+//!
+//! Failures panic with what a person has to do; this is test code and its
+//! callers have nothing better to do with an error.
+
+pub mod audit;
+pub mod bed;
+pub mod certificates;
+
+pub mod fetch;
+pub mod kubeconfig;
+pub mod operator;
+pub mod ports;
+pub mod processes;
+pub mod proxy;
+pub mod registry;
+pub mod story;
+pub mod tools;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+pub use bed::Bed;
+pub use operator::{Account, Operator};
+pub use proxy::Proxy;
+pub use registry::Registry;
+pub use story::Story;
+
+/// The root of the repository.
+pub fn repository() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.ancestors().nth(2).map(PathBuf::from).expect("tests/support lies two levels below the root")
+}
+
+/// Polls `done` every 20 ms until it is true, and returns false when it was not
+/// within `limit`.
+pub fn within(limit: Duration, mut done: impl FnMut() -> bool) -> bool {
+    let start = Instant::now();
+    while !done() {
+        if start.elapsed() > limit {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    true
+}
+
+/// The same; panics with `what` and the last words of `explain` instead. For
+/// servers that have no way to announce that they are ready.
+pub fn poll_until(what: &str, limit: Duration, ready: impl FnMut() -> bool, explain: impl Fn() -> String) {
+    assert!(within(limit, ready), "{what}: not within {limit:?}\n{}", explain());
+}

@@ -1,0 +1,298 @@
+//! The real operator process, with an account of its own.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::processes::{self, Server};
+use crate::{Bed, bed, fetch, poll_until, ports, repository};
+
+const READY: Duration = Duration::from_secs(30);
+
+/// A ServiceAccount with the rights of `config/rbac`, in a namespace of its own
+/// test, so that the audit log tells its requests from those of others.
+#[derive(Debug, Clone)]
+pub struct Account {
+    namespace: String,
+    kubeconfig: String,
+}
+
+impl Account {
+    /// The account `supercargo` in `namespace`, which exists, with what
+    /// `config/rbac` gives it. `cluster_admin`: also the optional binding for
+    /// releases without a `serviceAccountName`.
+    pub fn create(bed: &Bed, namespace: &str, cluster_admin: bool) -> Account {
+        let mut files = vec!["service-account.yaml", "controller.yaml", "leader-election.yaml"];
+        if cluster_admin {
+            files.push("cluster-admin.yaml");
+        }
+        let rbac = repository().join("config/rbac");
+        let read = |file: &str| std::fs::read_to_string(rbac.join(file)).expect("config/rbac has the file");
+        let manifests: Vec<String> = files.into_iter().map(read).collect();
+        // The files as they are, moved to the test's namespace, and what has none
+        // renamed after it.
+        let manifests = manifests
+            .join("\n---\n")
+            .replace("supercargo-system", namespace)
+            .replace("name: supercargo-controller", &format!("name: supercargo-controller-{namespace}"))
+            .replace(
+                "name: supercargo-cluster-admin",
+                &format!("name: supercargo-cluster-admin-{namespace}"),
+            );
+        bed.kubectl(&["apply", "--server-side", "-f", "-"], &manifests);
+        let token = bed.service_account_token(namespace, "supercargo");
+        Account { namespace: namespace.to_owned(), kubeconfig: bed.kubeconfig_for_token(&token) }
+    }
+
+    /// Its name in the audit log.
+    pub fn user(&self) -> String {
+        format!("system:serviceaccount:{}:supercargo", self.namespace)
+    }
+
+    /// A kubeconfig with its token.
+    pub fn kubeconfig(&self) -> &str {
+        &self.kubeconfig
+    }
+
+    /// Removes what no namespace takes with it.
+    pub fn remove(&self, bed: &Bed) {
+        for kind in ["clusterrolebinding", "clusterrole"] {
+            for name in ["supercargo-controller", "supercargo-cluster-admin"] {
+                let name = format!("{name}-{}", self.namespace);
+                bed.try_kubectl(&["delete", kind, &name, "--ignore-not-found"], "");
+            }
+        }
+    }
+}
+
+/// How to start an operator.
+#[derive(Debug, Clone)]
+pub struct Options {
+    binary: PathBuf,
+    kubeconfig: String,
+    lease_namespace: String,
+    arguments: Vec<String>,
+    environment: Vec<(String, String)>,
+    cache: Option<PathBuf>,
+}
+
+impl Options {
+    /// The operator at `binary` (`env!("CARGO_BIN_EXE_supercargo")`) as `account`,
+    /// with its lease in the account's namespace.
+    pub fn new(binary: &str, account: &Account) -> Options {
+        Options {
+            binary: PathBuf::from(binary),
+            kubeconfig: account.kubeconfig.clone(),
+            lease_namespace: account.namespace.clone(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            cache: None,
+        }
+    }
+
+    /// Another kubeconfig: that of a proxy.
+    #[must_use]
+    pub fn kubeconfig(mut self, kubeconfig: &str) -> Self {
+        kubeconfig.clone_into(&mut self.kubeconfig);
+        self
+    }
+
+    /// Only releases of these namespaces. Releases are cluster-wide, so tests
+    /// that run at the same time on one cluster need this.
+    #[must_use]
+    pub fn watching(self, namespaces: &[&str]) -> Self {
+        self.argument(&format!("--watch-namespaces={}", namespaces.join(",")))
+    }
+
+    /// One more argument.
+    #[must_use]
+    pub fn argument(mut self, argument: &str) -> Self {
+        self.arguments.push(argument.to_owned());
+        self
+    }
+
+    /// One more environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The cache of an operator before this one, as after the restart of a
+    /// container.
+    #[must_use]
+    pub fn cache(mut self, directory: &Path) -> Self {
+        self.cache = Some(directory.to_path_buf());
+        self
+    }
+
+    /// Starts it. Does not wait for anything: see [`Operator::wait_ready`].
+    pub fn start(self) -> Operator {
+        let directory = processes::directory("operator");
+        let kubeconfig = directory.join("kubeconfig");
+        std::fs::write(&kubeconfig, &self.kubeconfig).expect("write a file");
+        let cache = self.cache.unwrap_or_else(|| directory.join("cache"));
+        let metrics = format!("127.0.0.1:{}", ports::free());
+        let mut command = processes::command(&self.binary);
+        command
+            .arg("controller")
+            .arg(format!("--metrics-addr={metrics}"))
+            .arg(format!("--leader-election-namespace={}", self.lease_namespace))
+            .arg(bed::flag("--cache-dir", &cache))
+            .arg("--log-format=text")
+            .args(&self.arguments)
+            .env("KUBECONFIG", &kubeconfig)
+            .env("HOME", &directory)
+            .envs(self.environment);
+        let server = Server::start("supercargo controller", &mut command, &directory.join("operator.log"));
+        Operator { server, metrics, cache, lease_namespace: self.lease_namespace }
+    }
+}
+
+/// A running operator; killed when dropped. What it has logged is printed when
+/// the test that holds it fails.
+#[derive(Debug)]
+pub struct Operator {
+    server: Server,
+    metrics: String,
+    cache: PathBuf,
+    lease_namespace: String,
+}
+
+impl Operator {
+    /// Returns when `/readyz` says so.
+    pub fn wait_ready(&mut self) {
+        let url = format!("http://{}/readyz", self.metrics);
+        let server = &mut self.server;
+        let ready = || {
+            assert!(server.running(), "the operator ended\n{}", server.tail());
+            std::net::TcpStream::connect(&self.metrics).is_ok()
+                && fetch::send("GET", &url, &[], &[], None).code == 200
+        };
+        poll_until("the operator is ready", READY, ready, String::new);
+    }
+
+    /// Returns when a lease in its namespace has a holder: with one operator
+    /// there, this one.
+    pub fn wait_leader(&mut self, bed: &Bed) {
+        let path = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", self.lease_namespace);
+        let held = || {
+            assert!(self.server.running(), "the operator ended\n{}", self.server.tail());
+            let leases =
+                bed::get(&bed.admin_kubeconfig(), &path).and_then(|text| serde_json::from_str(&text).ok());
+            leases.is_some_and(|leases: Value| has_holder(&leases))
+        };
+        poll_until("the operator holds its lease", READY, held, String::new);
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.server.id()
+    }
+
+    /// Whether it still runs.
+    pub fn running(&mut self) -> bool {
+        self.server.running()
+    }
+
+    /// `kill -9`.
+    pub fn kill(&mut self) {
+        self.server.kill();
+    }
+
+    /// `kill -TERM`; returns the exit code.
+    pub fn stop(&mut self) -> Option<i32> {
+        self.server.stop(READY)
+    }
+
+    /// Stops its clock: it holds its lease and does nothing.
+    pub fn freeze(&self) {
+        self.server.signal("STOP");
+    }
+
+    /// Ends [`Operator::freeze`].
+    pub fn thaw(&self) {
+        self.server.signal("CONT");
+    }
+
+    /// All it has logged.
+    pub fn log(&self) -> String {
+        self.server.log()
+    }
+
+    /// `/metrics`, as text.
+    pub fn metrics(&self) -> String {
+        fetch::send("GET", &format!("http://{}/metrics", self.metrics), &[], &[], None).text()
+    }
+
+    /// One metric's value, by its name with labels as it is printed.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let metrics = self.metrics();
+        let line = metrics
+            .lines()
+            .find(|line| line.strip_prefix(series).is_some_and(|rest| rest.starts_with(' ')))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+
+    /// `127.0.0.1:PORT` of metrics, probes and webhooks.
+    pub fn address(&self) -> &str {
+        &self.metrics
+    }
+
+    /// Its cache, for [`Options::cache`] of the next one.
+    pub fn cache(&self) -> &Path {
+        &self.cache
+    }
+
+    /// Memory and processor time up to now. Linux only.
+    pub fn usage(&self) -> Usage {
+        Usage::of(self.id())
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.server.tail());
+        }
+    }
+}
+
+/// What a process has used.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Usage {
+    /// Resident now, in KiB.
+    pub resident: u64,
+    /// The most it has had resident, in KiB.
+    pub peak: u64,
+    /// User and system time.
+    pub cpu: Duration,
+}
+
+impl Usage {
+    /// Of a process, from /proc.
+    pub fn of(id: u32) -> Usage {
+        let read =
+            |file: &str| std::fs::read_to_string(format!("/proc/{id}/{file}")).expect("the process runs");
+        let status = read("status");
+        let kib = |name: &str| {
+            let line =
+                status.lines().find(|line| line.starts_with(name)).expect("/proc/PID/status has the line");
+            line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number of KiB")
+        };
+        // The second field, in parentheses, may hold blanks; the rest counts from
+        // there: user and system time are the 14th and 15th field of the line, in
+        // hundredths of a second on every Linux that matters.
+        let stat = read("stat");
+        let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
+        let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().expect("a number")).sum();
+        Usage { resident: kib("VmRSS:"), peak: kib("VmHWM:"), cpu: Duration::from_millis(ticks * 10) }
+    }
+}
+
+fn has_holder(leases: &Value) -> bool {
+    let holder =
+        |lease: &Value| lease["spec"]["holderIdentity"].as_str().is_some_and(|name| !name.is_empty());
+    leases["items"].as_array().is_some_and(|all| all.iter().any(holder))
+}

@@ -1,0 +1,188 @@
+//! Finds the real servers and clients, or builds them once.
+//!
+//! In this order: the directory `KUBEBUILDER_ASSETS` names (the convention of
+//! controller-runtime's envtest), the user's cache, a build of `tests/tools` with
+//! Go into that cache, and without Go what `PATH` has.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use sha2::{Digest, Sha256};
+
+use crate::repository;
+
+/// Every program the test bed can run, by file name.
+pub const NAMES: [&str; 10] = [
+    "etcd",
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kubectl",
+    "kwok",
+    "registry",
+    "crane",
+    "cosign",
+    "helm",
+];
+
+// Without these the API server reports v0.0.0, and clients that look at the
+// version refuse it.
+const LINK: &str = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 \
+                    -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36";
+
+/// Where each program is.
+#[derive(Debug)]
+pub struct Tools {
+    paths: BTreeMap<&'static str, PathBuf>,
+}
+
+/// The parts of the environment that decide where the programs come from.
+#[derive(Debug, Clone, Default)]
+pub struct Environment {
+    /// `KUBEBUILDER_ASSETS`.
+    pub assets: Option<PathBuf>,
+    /// `PATH`.
+    pub path: OsString,
+    /// The directory of this project in the user's cache.
+    pub cache: PathBuf,
+}
+
+/// Why there is no test bed.
+#[derive(Debug)]
+pub enum ToolsError {
+    /// These programs are nowhere, and there is no Go to build them.
+    Missing(Vec<&'static str>),
+    /// The build with Go failed; the text is the end of what it said.
+    Build(String),
+}
+
+impl fmt::Display for ToolsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ToolsError::Missing(names) => write!(
+                f,
+                "these tests run on a real Kubernetes and a real registry, and some of their programs are not here: {}.\n\
+                 Either install Go 1.26 or newer (https://go.dev/dl): the programs are then built once from tests/tools, \
+                 in six minutes or so, into the user's cache.\n\
+                 Or put these programs into one directory and let KUBEBUILDER_ASSETS name it.",
+                names.join(", ")
+            ),
+            ToolsError::Build(text) => {
+                write!(f, "building the programs of the test bed from tests/tools failed:\n{text}")
+            }
+        }
+    }
+}
+
+impl Environment {
+    /// As this process sees it.
+    pub fn current() -> Self {
+        let var = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let cache = var("XDG_CACHE_HOME")
+            .or_else(|| var("HOME").map(|home| home.join(".cache")))
+            .unwrap_or_else(std::env::temp_dir);
+        Environment {
+            assets: var("KUBEBUILDER_ASSETS"),
+            path: std::env::var_os("PATH").unwrap_or_default(),
+            cache: cache.join("supercargo"),
+        }
+    }
+
+    fn on_path(&self, name: &str) -> Option<PathBuf> {
+        std::env::split_paths(&self.path).map(|dir| dir.join(name)).find(|file| file.is_file())
+    }
+}
+
+impl Tools {
+    /// The programs of this process: found, or built, once.
+    pub fn get() -> &'static Tools {
+        static TOOLS: OnceLock<Tools> = OnceLock::new();
+        TOOLS.get_or_init(|| Tools::find(&Environment::current()).unwrap_or_else(|error| panic!("{error}")))
+    }
+
+    /// Finds or builds them as the module's documentation says.
+    pub fn find(environment: &Environment) -> Result<Tools, ToolsError> {
+        let built = environment.cache.join("tools").join(key());
+        if !NAMES.iter().all(|name| built.join(name).is_file()) {
+            match environment.on_path("go") {
+                Some(go) if !complete(environment.assets.as_deref()) => build(&go, &built)?,
+                _ => {}
+            }
+        }
+        let mut paths = BTreeMap::new();
+        let mut missing = Vec::new();
+        for name in NAMES {
+            let places = environment.assets.iter().chain([&built]).map(|dir| dir.join(name));
+            match places.into_iter().find(|file| file.is_file()).or_else(|| environment.on_path(name)) {
+                Some(path) => drop(paths.insert(name, path)),
+                None => missing.push(name),
+            }
+        }
+        if missing.is_empty() { Ok(Tools { paths }) } else { Err(ToolsError::Missing(missing)) }
+    }
+
+    /// The path of one of [`NAMES`].
+    pub fn path(&self, name: &str) -> &Path {
+        self.paths.get(name).unwrap_or_else(|| panic!("{name} is not a program of the test bed"))
+    }
+}
+
+fn complete(assets: Option<&Path>) -> bool {
+    assets.is_some_and(|dir| NAMES.iter().all(|name| dir.join(name).is_file()))
+}
+
+fn module() -> PathBuf {
+    repository().join("tests/tools")
+}
+
+// The build depends on nothing but these two files (and the Go release, which
+// go.mod fixes as far as it matters).
+fn key() -> String {
+    let mut hash = Sha256::new();
+    for file in ["go.mod", "go.sum"] {
+        hash.update(fs::read(module().join(file)).expect("tests/tools has a go.mod and a go.sum"));
+    }
+    hex::encode(hash.finalize())[..16].to_owned()
+}
+
+// Builds into a directory of its own and moves the result into place whole, so
+// that a build that was killed leaves nothing that looks finished.
+fn build(go: &Path, target: &Path) -> Result<(), ToolsError> {
+    let failed = |what: &str, error: std::io::Error| ToolsError::Build(format!("{what}: {error}"));
+    let parent = target.parent().expect("the target lies in the cache");
+    fs::create_dir_all(parent).map_err(|error| failed("creating the cache", error))?;
+    let lock = File::create(parent.join("lock")).map_err(|error| failed("opening the lock", error))?;
+    lock.lock().map_err(|error| failed("locking the cache", error))?;
+    if NAMES.iter().all(|name| target.join(name).is_file()) {
+        return Ok(()); // another process built them while this one waited
+    }
+    eprintln!(
+        "building the test bed's programs into {} (once, six minutes or so on two cores)",
+        target.display()
+    );
+    let scratch = tempfile::tempdir_in(parent).map_err(|error| failed("creating a directory", error))?;
+    let mut out = scratch.path().as_os_str().to_owned();
+    out.push("/");
+    let output = Command::new(go)
+        .current_dir(module())
+        .args(["build", "-trimpath", "-ldflags", LINK, "-o"])
+        .arg(out)
+        .arg("tool")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| failed("running go", error))?;
+    if !output.status.success() {
+        return Err(ToolsError::Build(String::from_utf8_lossy(&output.stderr).into_owned()));
+    }
+    let built = scratch.path();
+    fs::rename(built.join("server"), built.join("etcd")).map_err(|error| failed("naming etcd", error))?;
+    if target.exists() {
+        fs::remove_dir_all(target).map_err(|error| failed("removing an unfinished build", error))?;
+    }
+    fs::rename(scratch.keep(), target).map_err(|error| failed("moving the build into place", error))
+}
