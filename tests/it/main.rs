@@ -5,4 +5,5 @@
 mod liar;
 mod oci_cache;
 mod oci_hostile;
+mod oci_push;
 mod oci_transport;
