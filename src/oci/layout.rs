@@ -93,6 +93,10 @@ impl Document {
     /// Reads a manifest or an index. Bytes that could be read as both are
     /// refused, whatever type they were served with (CVE-2021-41190).
     pub fn parse(bytes: &[u8]) -> Result<Self, OciError> {
+        // Serde would also read the fields from an array, by position.
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Err(OciError::invalid("its manifest is not valid, it is not a JSON object"));
+        }
         let raw: Raw = serde_json::from_slice(bytes).map_err(|e| {
             OciError::invalid(format!("its manifest is not valid (line {}, column {})", e.line(), e.column()))
         })?;
