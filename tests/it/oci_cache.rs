@@ -7,7 +7,7 @@ use axum::http::Method;
 use supercargo::api::reason::Reason;
 use supercargo::oci::{Access, Digest, Registry, RegistryOptions, Repository, Selection};
 
-use crate::liar::{Liar, access, options, pull, reply, soon};
+use crate::liar::{Liar, access, manifest, options, pull, reply, soon};
 
 const YAML: &str = "kind: ConfigMap\n";
 
@@ -104,6 +104,23 @@ async fn another_repository_does_not_share_the_entry() {
     assert_eq!(fetch(&registry, &liar.repository(), &digest, &access(None)).await, Ok(1));
     let other = Repository::parse(&format!("oci://{}/evil/app", liar.host)).unwrap();
     assert_eq!(fetch(&registry, &other, &digest, &access(None)).await, Err(Reason::ArtifactNotFound));
+}
+
+/// Whoever may push somewhere can name any digest: a layer is not served from
+/// what was cached for another repository.
+#[tokio::test]
+async fn a_manifest_cannot_borrow_a_layer_of_another_repository() {
+    let liar = Liar::start().await;
+    let dir = tempfile::tempdir().unwrap();
+    let digest = liar.artifact("1.0", YAML);
+    let registry = cached(dir.path());
+    assert_eq!(fetch(&registry, &liar.repository(), &digest, &access(None)).await, Ok(1));
+    let borrowing = manifest(&Digest::of(YAML.as_bytes()), YAML.len()).to_string();
+    let named = Digest::of(borrowing.as_bytes());
+    let path = format!("/v2/evil/app/manifests/{named}");
+    liar.lie(move |seen| (seen.path == path).then(|| reply(200, &[], borrowing.clone())));
+    let evil = Repository::parse(&format!("oci://{}/evil/app", liar.host)).unwrap();
+    assert_eq!(fetch(&registry, &evil, &named, &access(None)).await, Err(Reason::ArtifactNotFound));
 }
 
 #[tokio::test]
