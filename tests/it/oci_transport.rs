@@ -1,14 +1,14 @@
 //! Who gets to see credentials, how often and how long a registry is asked.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use supercargo::api::reason::Reason;
 use supercargo::domain::version::{Range, TagFilter};
-use supercargo::oci::{Registry, RegistryOptions, Repository, Wanted};
+use supercargo::oci::{Observer, Registry, RegistryOptions, Repository, RequestRecord, Wanted};
 
 use crate::liar::{Liar, access, options, pull, reply, resolve, soon};
 
@@ -47,6 +47,31 @@ async fn a_tag_costs_one_head() {
     assert_eq!(first.len(), 3, "challenge, token, answer: {first:?}");
     soon(resolve(&registry, &liar.repository(), "1.0", &access)).await.unwrap();
     assert_eq!(liar.asked(), ["HEAD manifests/1.0"]);
+}
+
+#[tokio::test]
+async fn every_request_is_told_to_the_observer() {
+    let liar = Liar::start().await;
+    liar.artifact("1.0", YAML);
+    guard(&liar, "old");
+    let told: Arc<Mutex<Vec<String>>> = Arc::default();
+    let sink = Arc::clone(&told);
+    let observer: Observer = Arc::new(move |record: &RequestRecord| {
+        sink.lock().unwrap().push(format!("{} {} {:?}", record.method, record.host, record.outcome));
+    });
+    let registry = Registry::new(RegistryOptions { observer: Some(observer), ..options() });
+    let access = access(Some((&liar.host, "user", "sesame")));
+    soon(resolve(&registry, &liar.repository(), "1.0", &access)).await.unwrap();
+    let nobody = Repository::parse("oci://127.0.0.1:1/app").unwrap();
+    soon(resolve(&registry, &nobody, "1.0", &access)).await.unwrap_err();
+    let host = &liar.host;
+    let mut expected = vec![
+        format!("HEAD {host} Status(401)"),
+        format!("GET {host} Status(200)"),
+        format!("HEAD {host} Status(200)"),
+    ];
+    expected.extend(vec!["HEAD 127.0.0.1:1 ConnectFailed".to_owned(); 3]);
+    assert_eq!(*told.lock().unwrap(), expected);
 }
 
 #[tokio::test]

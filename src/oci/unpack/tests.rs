@@ -167,6 +167,8 @@ fn streams_that_readers_would_disagree_about_are_refused() {
     };
     check([gzip(&tar), gzip(&tar)].concat(), "after the end of its gzip stream");
     check([gzip(&tar), b"more".to_vec()].concat(), "after the end of its gzip stream");
+    let zstd = zstd::encode_all(tar.as_slice(), 1).unwrap();
+    check([zstd, b"more".to_vec()].concat(), "cannot be unpacked");
     check([tar.clone(), tar.clone()].concat(), "after the end of its archive");
     let whole = gzip(&tar);
     check(whole[..whole.len() - 6].to_vec(), "cannot be unpacked");
