@@ -41,6 +41,11 @@ impl Account {
                 &format!("name: supercargo-cluster-admin-{namespace}"),
             );
         bed.kubectl(&["apply", "--server-side", "-f", "-"], &manifests);
+        Account::existing(bed, namespace)
+    }
+
+    /// The account `supercargo` of a namespace, with the rights that it has.
+    pub fn existing(bed: &Bed, namespace: &str) -> Account {
         let token = bed.service_account_token(namespace, "supercargo");
         Account { namespace: namespace.to_owned(), kubeconfig: bed.kubeconfig_for_token(&token) }
     }

@@ -1,0 +1,1 @@
+//! Hermetic tests: no cluster, no registry, loopback at most.
