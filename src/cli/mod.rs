@@ -1,1 +1,16 @@
-//! Placeholder.
+//! Arguments to the same calls that the operator makes: `args` is what can be
+//! typed, one file per verb does it, and the printer owns stdout and stderr.
+
+pub mod args;
+mod bundle;
+mod error;
+pub mod exit;
+mod login;
+mod printer;
+mod pull;
+mod push;
+mod run;
+
+pub use error::CliError;
+pub use printer::Printer;
+pub use run::main;

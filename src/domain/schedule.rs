@@ -1,1 +1,260 @@
-//! Placeholder.
+//! When a release is looked at next. Pure: the random fraction is an argument,
+//! and what comes out is a duration from now. Nothing here sleeps.
+
+use std::time::Duration;
+
+use crate::api::reason::Disposition;
+
+/// The shortest `spec.interval`.
+pub const MIN_INTERVAL: Duration = Duration::from_secs(10);
+/// The longest `spec.interval`.
+pub const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Retries get no rarer than this, or than the interval if that is longer.
+pub const MIN_BACKOFF_CAP: Duration = Duration::from_secs(5 * 60);
+/// How far a delay is moved either way, in hundredths, so that releases which
+/// were created together do not ask the registry together for ever.
+const JITTER_PERCENT: f64 = 5.0;
+/// Characters of a duration. Longer ones add digits that mean nothing.
+const MAX_DURATION_TEXT: usize = 32;
+
+/// Why a text is no duration, for the person who wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DurationError {
+    /// It does not have the form that Flux and Go write.
+    #[error("{0:?} is not a duration, write a number and a unit of ms, s, m or h, such as 30s, 5m or 1h30m")]
+    Form(String),
+    /// It is shorter or longer than the field allows.
+    #[error("{text} is out of bounds, use {least} to {most}")]
+    Bounds {
+        /// What was written.
+        text: String,
+        /// The shortest duration.
+        least: &'static str,
+        /// The longest duration.
+        most: &'static str,
+    },
+}
+
+/// Reads a duration as Flux does, `^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$`: the part
+/// of Go's `time.ParseDuration` without signs and the smallest units.
+///
+/// # Errors
+/// [`DurationError::Form`] for everything else, and for what no `Duration` holds.
+pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
+    let wrong = || DurationError::Form(text.chars().take(MAX_DURATION_TEXT).collect());
+    if text.is_empty() || text.len() > MAX_DURATION_TEXT {
+        return Err(wrong());
+    }
+    let mut rest = text;
+    let mut nanos = 0_u128;
+    while !rest.is_empty() {
+        let (part, after) = term(rest).ok_or_else(wrong)?;
+        nanos = nanos.checked_add(part).ok_or_else(wrong)?;
+        rest = after;
+    }
+    u64::try_from(nanos).map(Duration::from_nanos).map_err(|_| wrong())
+}
+
+/// Reads `spec.interval`.
+///
+/// # Errors
+/// As [`parse_duration`], and [`DurationError::Bounds`] outside 10s to 24h.
+pub fn parse_interval(text: &str) -> Result<Duration, DurationError> {
+    let interval = parse_duration(text)?;
+    if (MIN_INTERVAL..=MAX_INTERVAL).contains(&interval) {
+        return Ok(interval);
+    }
+    Err(DurationError::Bounds { text: text.to_owned(), least: "10s", most: "24h" })
+}
+
+/// One number with its unit in nanoseconds, and what follows.
+fn term(text: &str) -> Option<(u128, &str)> {
+    let (whole, rest) = digits(text)?;
+    let (fraction, rest) = match rest.strip_prefix('.') {
+        Some(rest) => digits(rest)?,
+        None => ("", rest),
+    };
+    let (unit, rest) =
+        [("ms", 1_000_000_u128), ("s", 1_000_000_000), ("m", 60_000_000_000), ("h", 3_600_000_000_000)]
+            .into_iter()
+            .find_map(|(name, nanos)| Some((nanos, rest.strip_prefix(name)?)))?;
+    let whole = whole.parse::<u128>().ok()?.checked_mul(unit)?;
+    let fraction = match fraction {
+        "" => 0,
+        digits => {
+            let scale = 10_u128.checked_pow(u32::try_from(digits.len()).ok()?)?;
+            digits.parse::<u128>().ok()?.checked_mul(unit)? / scale
+        }
+    };
+    Some((whole.checked_add(fraction)?, rest))
+}
+
+fn digits(text: &str) -> Option<(&str, &str)> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    (end > 0).then(|| text.split_at(end))
+}
+
+/// Moves a delay by up to 5 % either way. `fraction` is random in `0.0..1.0`;
+/// anything else counts as the nearest end.
+pub fn jitter(delay: Duration, fraction: f64) -> Duration {
+    let fraction = if fraction.is_nan() { 0.5 } else { fraction.clamp(0.0, 1.0) };
+    delay.mul_f64(1.0 + (fraction * 2.0 - 1.0) * JITTER_PERCENT / 100.0)
+}
+
+/// The delay after so many failures in a row, the last one included:
+/// `retryInterval`, then twice as long each time, up to the interval or five
+/// minutes, whichever is longer. A longer `retryInterval` stays what it is.
+pub fn backoff(retry_interval: Duration, interval: Duration, failures: u32) -> Duration {
+    let cap = interval.max(MIN_BACKOFF_CAP).max(retry_interval);
+    let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
+    retry_interval.checked_mul(factor).unwrap_or(cap).min(cap)
+}
+
+/// How the last run of a release ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// As it should.
+    Well,
+    /// With a failure, the `failures`th in a row.
+    Failed {
+        /// What follows from the failure.
+        disposition: Disposition,
+        /// Failures in a row, this one included.
+        failures: u32,
+    },
+    /// It did not run, the release is suspended.
+    Suspended,
+}
+
+/// The two durations of a release's spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// `spec.interval`.
+    pub interval: Duration,
+    /// `spec.retryInterval`.
+    pub retry_interval: Duration,
+}
+
+/// When to look again without being asked; `None` for never. What is waited
+/// for is also watched, so `Wait` retries only in case an event was lost.
+pub fn next(ended: Ended, pace: Pace, fraction: f64) -> Option<Duration> {
+    let delay = match ended {
+        Ended::Suspended => return None,
+        Ended::Well | Ended::Failed { disposition: Disposition::Stalled, .. } => pace.interval,
+        Ended::Failed { disposition: Disposition::Retry | Disposition::Wait, failures } => {
+            backoff(pace.retry_interval, pace.interval, failures)
+        }
+    };
+    Some(jitter(delay, fraction))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn secs(n: u64) -> Duration {
+        Duration::from_secs(n)
+    }
+
+    #[test]
+    fn durations_are_read_as_flux_reads_them() {
+        let check = |text: &str, expected: Option<Duration>| {
+            assert_eq!(parse_duration(text).ok(), expected, "{text}");
+        };
+        check("10s", Some(secs(10)));
+        check("5m", Some(secs(300)));
+        check("1h30m", Some(secs(5400)));
+        check("1.5h", Some(secs(5400)));
+        check("30m1h", Some(secs(5400)));
+        check("250ms", Some(Duration::from_millis(250)));
+        check("1m0.5s", Some(Duration::from_millis(60_500)));
+        check("0s", Some(Duration::ZERO));
+        check("0.0000000001s", Some(Duration::ZERO));
+        for text in [
+            "",
+            "5",
+            "s",
+            "5 m",
+            "-5m",
+            "+5m",
+            "5M",
+            "1d",
+            "1us",
+            "1ns",
+            "1.s",
+            ".5s",
+            "1,5s",
+            "5m ",
+            "1h-3m",
+            "٣s",
+            "99999999999999999999h",
+            "0.000000000000000000000000000000001s",
+            "1m1m1m1m1m1m1m1m1m1m1m1m1m1m1m1m1m",
+        ] {
+            check(text, None);
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_told() {
+        let check =
+            |text: &str, expected: &str| assert_eq!(parse_interval(text).unwrap_err().to_string(), expected);
+        check(
+            "soon",
+            "\"soon\" is not a duration, write a number and a unit of ms, s, m or h, such as 30s, 5m or 1h30m",
+        );
+        check("9s", "9s is out of bounds, use 10s to 24h");
+        check("24h1ms", "24h1ms is out of bounds, use 10s to 24h");
+        assert_eq!(parse_interval("10s"), Ok(secs(10)));
+        assert_eq!(parse_interval("24h"), Ok(MAX_INTERVAL));
+    }
+
+    #[test]
+    fn jitter_is_five_percent_either_way() {
+        let check = |fraction: f64, millis: u64| {
+            let delay = jitter(secs(100), fraction);
+            assert!(delay.as_millis().abs_diff(u128::from(millis)) <= 1, "{fraction}: {delay:?}");
+        };
+        check(0.0, 95_000);
+        check(0.25, 97_500);
+        check(0.5, 100_000);
+        check(1.0, 105_000);
+        check(-7.0, 95_000);
+        check(7.0, 105_000);
+        check(f64::NAN, 100_000);
+    }
+
+    #[test]
+    fn retries_double_up_to_the_interval() {
+        let check = |retry: u64, interval: u64, failures: u32, expected: u64| {
+            let delay = backoff(secs(retry), secs(interval), failures);
+            assert_eq!(delay, secs(expected), "{retry} {interval} {failures}");
+        };
+        check(30, 300, 0, 30);
+        check(30, 300, 1, 30);
+        check(30, 300, 2, 60);
+        check(30, 300, 4, 240);
+        check(30, 300, 5, 300);
+        check(30, 300, 1000, 300);
+        // An interval below five minutes does not make retries more frequent.
+        check(30, 10, 9, 300);
+        check(30, 3600, 9, 3600);
+        check(900, 300, 1, 900);
+        check(900, 300, 5, 900);
+    }
+
+    #[test]
+    fn what_comes_next() {
+        let check = |ended: Ended, expected: Option<u64>| {
+            let pace = Pace { interval: secs(600), retry_interval: secs(30) };
+            assert_eq!(next(ended, pace, 0.5), expected.map(secs), "{ended:?}");
+        };
+        let failed = |disposition, failures| Ended::Failed { disposition, failures };
+        check(Ended::Well, Some(600));
+        check(Ended::Suspended, None);
+        check(failed(Disposition::Stalled, 3), Some(600));
+        check(failed(Disposition::Retry, 1), Some(30));
+        check(failed(Disposition::Retry, 3), Some(120));
+        check(failed(Disposition::Wait, 2), Some(60));
+    }
+}

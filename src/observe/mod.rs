@@ -1,1 +1,9 @@
-//! Placeholder.
+//! What an operator of Supercargo looks at: metrics, logs and the health
+//! endpoints. A leaf: it knows the words of `api` and `domain`, and no room
+//! that does the work. Nothing recorded here may hold a Secret's value.
+
+pub mod labels;
+mod listener;
+pub mod logging;
+pub mod metrics;
+pub mod server;

@@ -1,1 +1,28 @@
-//! Placeholder.
+//! Bytes by digest, within limits: references, credentials, the transport to
+//! registries, the cache, and the packing and unpacking of artifacts. This room
+//! knows nothing of Kubernetes and decides nothing about trust.
+
+mod access;
+mod auth;
+mod cache;
+mod challenge;
+mod error;
+mod layout;
+mod limits;
+mod pack;
+mod push;
+mod reference;
+mod registry;
+mod tags;
+mod token;
+mod transport;
+mod unpack;
+
+pub use access::{Access, AccessParts};
+pub use auth::Keyring;
+pub use error::OciError;
+pub use limits::ContentLimits;
+pub use pack::{Labels, Package, pack};
+pub use reference::{Digest, Reference, Repository, Tag, Wanted};
+pub use registry::{Artifact, Registry, RegistryOptions, Resolved, Selection};
+pub use transport::{Outcome, RequestRecord};

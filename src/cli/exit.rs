@@ -1,0 +1,8 @@
+//! The exit codes, which scripts may rely on.
+
+/// Everything asked for was done.
+pub const SUCCESS: u8 = 0;
+/// It was not; stderr says why.
+pub const FAILURE: u8 = 1;
+/// The arguments make no sense.
+pub const USAGE: u8 = 2;

@@ -1,0 +1,38 @@
+//! `supercargo pull artifact`.
+
+use super::args::PullArtifact;
+use super::{CliError, Printer, login};
+use crate::oci::{Reference, Registry, Selection};
+
+/// Prints the manifests of an artifact.
+pub(super) async fn artifact(
+    arguments: &PullArtifact,
+    registry: &Registry,
+    printer: &mut Printer<'_>,
+) -> Result<(), CliError> {
+    let PullArtifact { url, registry: reach } = arguments;
+    let reference = Reference::parse(url)?;
+    let repository = &reference.repository;
+    let access = login::access(reach, repository)?;
+    let resolved = registry.resolve(repository, &reference.wanted()?, &access).await?;
+    let artifact = registry.fetch(repository, &resolved.digest, &access, &Selection::default()).await?;
+    let mut yaml = Vec::new();
+    for (_, content) in &artifact.files {
+        append(&mut yaml, content);
+    }
+    printer.data(&yaml)
+}
+
+/// Files follow each other as documents: one that neither ends nor begins with
+/// a separator gets one.
+fn append(yaml: &mut Vec<u8>, content: &[u8]) {
+    if !yaml.is_empty() {
+        if !yaml.ends_with(b"\n") {
+            yaml.push(b'\n');
+        }
+        if !yaml.ends_with(b"---\n") && !content.starts_with(b"---") {
+            yaml.extend_from_slice(b"---\n");
+        }
+    }
+    yaml.extend_from_slice(content);
+}

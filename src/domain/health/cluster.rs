@@ -1,0 +1,175 @@
+//! The kinds that workloads stand on: definitions, namespaces, Services,
+//! budgets, autoscalers and aggregated APIs.
+
+use jiff::Timestamp;
+
+use super::fields::Fields;
+use super::verdict::{Health, HealthState};
+
+/// As kstatus: a Service is current once it has its cluster IP. The address of
+/// a load balancer is not waited for, many clusters never assign one; the
+/// message says that it is missing.
+pub(super) fn service(fields: Fields<'_>, _now: Timestamp) -> Health {
+    let kind = fields.text("/spec/type").unwrap_or("ClusterIP");
+    if kind == "ExternalName" {
+        return Health::current("is an alias");
+    }
+    if fields.text("/spec/clusterIP").is_none() {
+        return Health::in_progress("has no cluster IP yet");
+    }
+    if kind == "LoadBalancer" && fields.list("/status/loadBalancer/ingress").next().is_none() {
+        return Health::current("has a cluster IP, but no load balancer address yet");
+    }
+    Health::current("has its addresses")
+}
+
+pub(super) fn namespace(fields: Fields<'_>, _now: Timestamp) -> Health {
+    match fields.text("/status/phase").unwrap_or_default() {
+        "Active" => Health::current("is active"),
+        "Terminating" => Health::new(HealthState::Terminating, "is being deleted"),
+        _ => Health::in_progress("is not active yet"),
+    }
+}
+
+pub(super) fn definition(fields: Fields<'_>, _now: Timestamp) -> Health {
+    if let Some(c) = fields.condition("NamesAccepted").filter(|c| c.is("False")) {
+        return Health::failed(format!("its names are taken, {}", c.explain()));
+    }
+    match fields.condition("Established") {
+        Some(c) if c.is("True") => Health::current("is established"),
+        Some(c) if c.is("False") && c.reason() != "Installing" => {
+            Health::failed(format!("cannot be established, {}", c.explain()))
+        }
+        _ => Health::in_progress("is not established yet"),
+    }
+}
+
+pub(super) fn disruption_budget(fields: Fields<'_>, _now: Timestamp) -> Health {
+    if let Some(health) = fields.unobserved() {
+        return health;
+    }
+    // False for want of pods is what a budget is for; only a failed sync means
+    // that the budget protects nothing.
+    match fields.condition("DisruptionAllowed") {
+        Some(c) if c.reason() == "SyncFailed" => Health::in_progress(c.explain()),
+        _ => Health::current("its budget is computed"),
+    }
+}
+
+/// Without a metrics server an autoscaler never becomes active, and a release
+/// that ships one is still as asked. What cannot be right is a target that
+/// does not exist or cannot be scaled.
+pub(super) fn autoscaler(fields: Fields<'_>, _now: Timestamp) -> Health {
+    match fields.condition("AbleToScale") {
+        Some(c) if c.is("False") && c.reason() == "FailedGetScale" => {
+            Health::in_progress(format!("its target cannot be scaled, {}", c.explain()))
+        }
+        _ => Health::current("has a target"),
+    }
+}
+
+pub(super) fn api_service(fields: Fields<'_>, _now: Timestamp) -> Health {
+    match fields.condition("Available") {
+        Some(c) if c.is("True") => Health::current("is available"),
+        Some(c) => Health::in_progress(format!("is not available, {}", c.explain())),
+        None => Health::in_progress("is not available yet"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{HealthState, HealthState::*, assess};
+    use serde_json::{Value, json};
+
+    fn check(version: &str, kind: &str, spec: Value, status: Value, state: HealthState, message: &str) {
+        let object = json!({"apiVersion": version, "kind": kind, "metadata": {"generation": 1},
+            "spec": spec, "status": status});
+        let health = assess(&object, jiff::Timestamp::UNIX_EPOCH);
+        assert_eq!((health.state, health.message.as_str()), (state, message), "{object}");
+    }
+
+    fn condition(kind: &str, status: &str, reason: &str) -> Value {
+        json!({"conditions": [{"type": kind, "status": status, "reason": reason, "message": "m"}]})
+    }
+
+    #[test]
+    fn services() {
+        let check = |spec, status, state, message: &str| check("v1", "Service", spec, status, state, message);
+        check(json!({}), json!({}), InProgress, "has no cluster IP yet");
+        check(json!({"clusterIP": "10.0.0.1"}), json!({}), Current, "has its addresses");
+        check(json!({"clusterIP": "None"}), json!({}), Current, "has its addresses");
+        check(json!({"type": "ExternalName"}), json!({}), Current, "is an alias");
+        let balanced = json!({"type": "LoadBalancer", "clusterIP": "10.0.0.1"});
+        check(
+            balanced.clone(),
+            json!({"loadBalancer": {}}),
+            Current,
+            "has a cluster IP, but no load balancer address yet",
+        );
+        check(
+            balanced,
+            json!({"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}),
+            Current,
+            "has its addresses",
+        );
+    }
+
+    #[test]
+    fn namespaces() {
+        let check =
+            |status, state, message: &str| check("v1", "Namespace", json!({}), status, state, message);
+        check(json!({}), InProgress, "is not active yet");
+        check(json!({"phase": "Active"}), Current, "is active");
+        check(json!({"phase": "Terminating"}), Terminating, "is being deleted");
+    }
+
+    #[test]
+    fn definitions() {
+        let check = |status, state, message: &str| {
+            check("apiextensions.k8s.io/v1", "CustomResourceDefinition", json!({}), status, state, message);
+        };
+        check(json!({}), InProgress, "is not established yet");
+        check(condition("Established", "False", "Installing"), InProgress, "is not established yet");
+        check(condition("Established", "True", "InitialNamesAccepted"), Current, "is established");
+        check(condition("Established", "False", "Broken"), Failed, "cannot be established, Broken: m");
+        check(
+            condition("NamesAccepted", "False", "PluralConflict"),
+            Failed,
+            "its names are taken, PluralConflict: m",
+        );
+    }
+
+    #[test]
+    fn budgets_autoscalers_and_aggregated_apis() {
+        let budget = |status, state, message: &str| {
+            check("policy/v1", "PodDisruptionBudget", json!({}), status, state, message);
+        };
+        budget(json!({}), InProgress, "its controller has not seen the latest change yet");
+        budget(json!({"observedGeneration": 1}), Current, "its budget is computed");
+        let mut failed = condition("DisruptionAllowed", "False", "SyncFailed");
+        failed["observedGeneration"] = 1.into();
+        budget(failed, InProgress, "SyncFailed: m");
+
+        let scaler = |status, state, message: &str| {
+            check("autoscaling/v2", "HorizontalPodAutoscaler", json!({}), status, state, message);
+        };
+        scaler(json!({}), Current, "has a target");
+        scaler(condition("ScalingActive", "False", "FailedGetResourceMetric"), Current, "has a target");
+        scaler(
+            condition("AbleToScale", "False", "FailedGetScale"),
+            InProgress,
+            "its target cannot be scaled, FailedGetScale: m",
+        );
+
+        let aggregated = |status, state, message: &str| {
+            check("apiregistration.k8s.io/v1", "APIService", json!({}), status, state, message);
+        };
+        aggregated(json!({}), InProgress, "is not available yet");
+        aggregated(condition("Available", "True", "Passed"), Current, "is available");
+        aggregated(
+            condition("Available", "False", "MissingEndpoints"),
+            InProgress,
+            "is not available, MissingEndpoints: m",
+        );
+    }
+}

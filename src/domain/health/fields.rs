@@ -1,0 +1,134 @@
+//! Reading a status. What is missing or of another type reads as absent: a rule
+//! never fails, it falls back to what absence means for its kind.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::verdict::Health;
+
+/// One read of an object.
+#[derive(Clone, Copy)]
+pub(super) struct Fields<'a>(pub(super) &'a Value);
+
+/// An entry of `status.conditions`.
+#[derive(Clone, Copy)]
+pub(super) struct Condition<'a>(&'a Value);
+
+impl<'a> Fields<'a> {
+    pub(super) fn text(self, pointer: &str) -> Option<&'a str> {
+        self.0.pointer(pointer)?.as_str().filter(|s| !s.is_empty())
+    }
+
+    pub(super) fn number(self, pointer: &str) -> Option<i64> {
+        self.0.pointer(pointer)?.as_i64()
+    }
+
+    /// A number of the status; the API leaves zeros out.
+    pub(super) fn count(self, pointer: &str) -> i64 {
+        self.number(pointer).unwrap_or(0)
+    }
+
+    pub(super) fn flag(self, pointer: &str) -> bool {
+        self.0.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    pub(super) fn list(self, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
+        self.0.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+    }
+
+    pub(super) fn has(self, pointer: &str) -> bool {
+        self.0.pointer(pointer).is_some_and(|v| !v.is_null())
+    }
+
+    pub(super) fn created(self) -> Option<Timestamp> {
+        self.text("/metadata/creationTimestamp")?.parse().ok()
+    }
+
+    /// The condition of this type.
+    pub(super) fn condition(self, kind: &str) -> Option<Condition<'a>> {
+        self.list("/status/conditions")
+            .map(Condition)
+            .find(|c| c.0.get("type").and_then(Value::as_str) == Some(kind))
+    }
+
+    /// The condition of this type, if it is true.
+    pub(super) fn holds(self, kind: &str) -> Option<Condition<'a>> {
+        self.condition(kind).filter(|c| c.is("True"))
+    }
+
+    /// The controllers of these kinds always set `status.observedGeneration`:
+    /// without it, or with an old one, the rest of the status says nothing.
+    /// kstatus asks this of DaemonSets only, and takes a Deployment of 0
+    /// replicas for current before its controller has seen it.
+    pub(super) fn unobserved(self) -> Option<Health> {
+        let unseen = self.number("/status/observedGeneration") != self.number("/metadata/generation");
+        (unseen || !self.has("/status/observedGeneration")).then(unobserved)
+    }
+}
+
+/// The answer for a spec that its controller has not seen.
+pub(super) fn unobserved() -> Health {
+    Health::in_progress("its controller has not seen the latest change yet")
+}
+
+impl<'a> Condition<'a> {
+    fn text(self, key: &str) -> &'a str {
+        self.0.get(key).and_then(Value::as_str).unwrap_or_default()
+    }
+
+    pub(super) fn is(self, status: &str) -> bool {
+        self.text("status") == status
+    }
+
+    pub(super) fn reason(self) -> &'a str {
+        self.text("reason")
+    }
+
+    pub(super) fn observed_generation(self) -> Option<i64> {
+        self.0.get("observedGeneration")?.as_i64()
+    }
+
+    /// `Reason: message`, as far as the condition has them.
+    pub(super) fn explain(self) -> String {
+        let message = without_generated_name(self.text("message").trim());
+        match (self.reason(), message.as_str()) {
+            ("", "") => format!("condition {} is {}", self.text("type"), self.text("status")),
+            ("", message) => message.to_owned(),
+            (reason, "") => reason.to_owned(),
+            (reason, message) => format!("{reason}: {message}"),
+        }
+    }
+}
+
+/// A refused pod is quoted with the name that was generated for this attempt,
+/// `pods "web-7d9c-x8x2v" is forbidden: …`. The next attempt has another one,
+/// and a message must not change from one retry to the next.
+fn without_generated_name(message: &str) -> String {
+    let Some((before, rest)) = message.split_once("pods \"") else { return message.to_owned() };
+    match rest.split_once('"') {
+        Some((_, after)) => format!("{before}pods{after}"),
+        None => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn conditions_explain_themselves() {
+        let check = |condition: Value, expected: &str| {
+            assert_eq!(Condition(&condition).explain(), expected);
+        };
+        check(json!({"type": "Ready", "status": "False"}), "condition Ready is False");
+        check(json!({"reason": "A", "message": ""}), "A");
+        check(json!({"message": " b\n"}), "b");
+        check(json!({"reason": "A", "message": "b"}), "A: b");
+        check(
+            json!({"reason": "FailedCreate", "message": "pods \"web-7d9c-x8x2v\" is forbidden: exceeded quota"}),
+            "FailedCreate: pods is forbidden: exceeded quota",
+        );
+        check(json!({"message": "pods \"unterminated"}), "pods \"unterminated");
+    }
+}

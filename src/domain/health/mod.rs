@@ -1,0 +1,15 @@
+//! Health: what an object's own status says about it, judged from one read of
+//! the object. No rule here fetches anything or remembers an earlier answer.
+
+mod cluster;
+mod fields;
+mod generic;
+mod jobs;
+mod pods;
+mod rules;
+mod storage;
+mod verdict;
+mod workloads;
+
+pub use rules::{assess, has_rule};
+pub use verdict::{Health, HealthState};

@@ -1,0 +1,132 @@
+//! The answer of every health rule.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+
+/// Bytes of a message. Conditions of other controllers may be long (they quote
+/// admission errors); a status that lists twenty of them must stay small.
+pub(super) const MAX_MESSAGE: usize = 512;
+
+/// The states of kstatus, without `Unknown` and `NotFound`: those are facts
+/// about the read, not about the object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum HealthState {
+    /// The object is as its spec asks.
+    Current,
+    /// Its controller is still at work, or waits for something.
+    InProgress,
+    /// Its controller has given up, or it cannot get healthy without a change.
+    Failed,
+    /// It is being deleted.
+    Terminating,
+}
+
+impl HealthState {
+    /// The word for people and metric labels.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Current => "Current",
+            Self::InProgress => "InProgress",
+            Self::Failed => "Failed",
+            Self::Terminating => "Terminating",
+        }
+    }
+}
+
+impl fmt::Display for HealthState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How an object does, with a sentence for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// The state.
+    pub state: HealthState,
+    /// A lowercase fragment that follows the object's name, at most 512 bytes.
+    /// It changes only when the object's status does.
+    pub message: String,
+    /// When the passing of time alone changes the judgement: who waits for
+    /// events has to look once more at this time.
+    pub changes_at: Option<Timestamp>,
+}
+
+impl Health {
+    pub(super) fn new(state: HealthState, message: impl Into<String>) -> Self {
+        Self { state, message: bounded(message.into()), changes_at: None }
+    }
+
+    pub(super) fn current(message: impl Into<String>) -> Self {
+        Self::new(HealthState::Current, message)
+    }
+
+    pub(super) fn in_progress(message: impl Into<String>) -> Self {
+        Self::new(HealthState::InProgress, message)
+    }
+
+    pub(super) fn failed(message: impl Into<String>) -> Self {
+        Self::new(HealthState::Failed, message)
+    }
+
+    pub(super) fn until(mut self, at: Timestamp) -> Self {
+        self.changes_at = Some(at);
+        self
+    }
+}
+
+/// While the object is younger than `grace`: the moment at which it no longer
+/// is. An object without a creation time, or one that a wrong clock puts into
+/// the future, is not young; a skewed clock must not make a wait endless.
+pub(super) fn young_until(
+    created: Option<Timestamp>,
+    grace: SignedDuration,
+    now: Timestamp,
+) -> Option<Timestamp> {
+    let created = created?;
+    let end = created.checked_add(grace).ok()?;
+    let in_the_future = created.duration_since(now) > grace;
+    (now < end && !in_the_future).then_some(end)
+}
+
+fn bounded(mut message: String) -> String {
+    if message.len() > MAX_MESSAGE {
+        let mut end = MAX_MESSAGE - '…'.len_utf8();
+        while !message.is_char_boundary(end) {
+            end -= 1;
+        }
+        message.truncate(end);
+        message.push('…');
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_messages_end_on_a_character() {
+        for length in [0, 511, 512, 513, 5000] {
+            let message = bounded("ä".repeat(length));
+            assert!(message.len() <= MAX_MESSAGE, "{length}");
+            assert_eq!(message.ends_with('…'), length * 2 > MAX_MESSAGE, "{length}");
+        }
+    }
+
+    #[test]
+    fn youth_ends() {
+        let check = |created: Option<&str>, expected: Option<&str>| {
+            let now = "2026-01-01T00:00:10Z".parse().unwrap();
+            let created = created.map(|t| t.parse().unwrap());
+            let expected = expected.map(|t| t.parse().unwrap());
+            assert_eq!(young_until(created, SignedDuration::from_secs(5), now), expected, "{created:?}");
+        };
+        check(None, None);
+        check(Some("2026-01-01T00:00:09Z"), Some("2026-01-01T00:00:14Z"));
+        check(Some("2026-01-01T00:00:05Z"), None);
+        check(Some("2026-01-01T00:00:12Z"), Some("2026-01-01T00:00:17Z"));
+        check(Some("2026-01-01T00:01:00Z"), None);
+    }
+}

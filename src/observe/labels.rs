@@ -1,0 +1,227 @@
+//! The values that metric labels may have. Every label is one of these enums,
+//! a `Reason`, or bounded by a count: a label that a tenant can invent would
+//! let him fill the memory of the process and of whoever scrapes it.
+
+use crate::api::reason::Disposition;
+
+macro_rules! labels {
+    ($($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident => $text:literal,)* })*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $($(#[$value_doc])* $value,)* }
+
+        impl $name {
+            /// Every value, in the order of the enum.
+            pub const ALL: &[Self] = &[$(Self::$value,)*];
+
+            /// The label's value.
+            pub fn as_str(self) -> &'static str {
+                match self { $(Self::$value => $text,)* }
+            }
+        }
+
+        impl Label for $name {
+            const ALL: &'static [Self] = $name::ALL;
+
+            fn as_str(self) -> &'static str {
+                $name::as_str(self)
+            }
+
+            fn index(self) -> usize {
+                self as usize
+            }
+        }
+    )*};
+}
+
+/// A closed set of label values whose positions are those of its `ALL`.
+pub(super) trait Label: Copy + 'static {
+    const ALL: &'static [Self];
+    fn as_str(self) -> &'static str;
+    fn index(self) -> usize;
+}
+
+labels! {
+    /// The steps of the pipeline that take time.
+    Phase {
+        /// Reference to digest.
+        Resolve => "resolve",
+        /// Manifest and layer, from the cache or the registry.
+        Acquire => "acquire",
+        /// Signature evidence.
+        Verify => "verify",
+        /// Documents to objects.
+        Render => "render",
+        /// What to do.
+        Plan => "plan",
+        /// The dry run of all of it.
+        Preflight => "preflight",
+        /// The writes.
+        Apply => "apply",
+        /// The wait for health.
+        Health => "health",
+        /// The deletion of what left.
+        Prune => "prune",
+        /// The whole run.
+        Total => "total",
+    }
+    /// The `Ready` condition of a release, and suspension beside it.
+    ReadyState {
+        /// `Ready=True`.
+        Ready => "True",
+        /// `Ready=False`.
+        NotReady => "False",
+        /// `Ready=Unknown`, or no condition yet.
+        Unknown => "Unknown",
+        /// `spec.suspend` is true, whatever `Ready` says.
+        Suspended => "Suspended",
+    }
+    /// What became of an object, in the words that people see.
+    Action {
+        /// It was not there.
+        Created => "created",
+        /// It differed.
+        Configured => "configured",
+        /// It did not differ.
+        Unchanged => "unchanged",
+        /// It left the revision and was deleted.
+        Pruned => "pruned",
+        /// It could not be applied or deleted.
+        Failed => "failed",
+    }
+    /// A verb of the Kubernetes API.
+    Verb {
+        /// Read of one object.
+        Get => "get",
+        /// Read of many.
+        List => "list",
+        /// A watch was opened.
+        Watch => "watch",
+        /// POST.
+        Create => "create",
+        /// PUT.
+        Update => "update",
+        /// PATCH of another kind than apply.
+        Patch => "patch",
+        /// Server-side apply.
+        Apply => "apply",
+        /// Server-side apply as a dry run.
+        DryRun => "dry_run",
+        /// DELETE.
+        Delete => "delete",
+        /// Discovery and the like.
+        Other => "other",
+    }
+    /// A method of a registry request.
+    Method {
+        /// HEAD.
+        Head => "HEAD",
+        /// GET.
+        Get => "GET",
+        /// POST.
+        Post => "POST",
+        /// PUT.
+        Put => "PUT",
+        /// PATCH.
+        Patch => "PATCH",
+    }
+    /// What the content cache had.
+    CacheResult {
+        /// The content, and the release may have it.
+        Hit => "hit",
+        /// No such content.
+        Miss => "miss",
+        /// The content, but other bytes than its digest says; it was dropped.
+        Corrupt => "corrupt",
+    }
+}
+
+/// How a run of a release ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// As it should.
+    Success,
+    /// With a failure, by what follows from it.
+    Failure(Disposition),
+}
+
+impl Outcome {
+    /// The label's value.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Success => "success",
+            Self::Failure(disposition) => disposition.as_str(),
+        }
+    }
+}
+
+/// The answer to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Answer {
+    /// An HTTP status.
+    Status(u16),
+    /// None came: no connection, a timeout, a broken body.
+    Nothing,
+}
+
+impl Answer {
+    /// The label's value: the status where people look for that one, else its
+    /// class. The other end chooses the number, so not every one is a label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nothing => "none",
+            Self::Status(200) => "200",
+            Self::Status(201) => "201",
+            Self::Status(202) => "202",
+            Self::Status(304) => "304",
+            Self::Status(307) => "307",
+            Self::Status(400) => "400",
+            Self::Status(401) => "401",
+            Self::Status(403) => "403",
+            Self::Status(404) => "404",
+            Self::Status(409) => "409",
+            Self::Status(410) => "410",
+            Self::Status(422) => "422",
+            Self::Status(429) => "429",
+            Self::Status(500) => "500",
+            Self::Status(502) => "502",
+            Self::Status(503) => "503",
+            Self::Status(504) => "504",
+            Self::Status(100..=199) => "1xx",
+            Self::Status(200..=299) => "2xx",
+            Self::Status(300..=399) => "3xx",
+            Self::Status(400..=499) => "4xx",
+            Self::Status(500..=599) => "5xx",
+            Self::Status(_) => "invalid",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_are_those_of_all() {
+        fn check<L: Label>() {
+            for (position, label) in L::ALL.iter().enumerate() {
+                assert_eq!(label.index(), position, "{}", label.as_str());
+            }
+        }
+        check::<Phase>();
+        check::<ReadyState>();
+        check::<Action>();
+        check::<Verb>();
+        check::<Method>();
+        check::<CacheResult>();
+    }
+
+    #[test]
+    fn answers_are_few() {
+        let words: std::collections::BTreeSet<_> =
+            (0..=u16::MAX).map(|n| Answer::Status(n).as_str()).collect();
+        assert!(words.len() < 30, "{words:?}");
+        assert_eq!(Answer::Status(404).as_str(), "404");
+        assert_eq!(Answer::Status(418).as_str(), "4xx");
+    }
+}

@@ -1,0 +1,283 @@
+//! The HTTP endpoints for Prometheus and the kubelet: `/metrics`, `/healthz`
+//! and `/readyz`. They change nothing and reveal nothing of a release's content.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::listener::{Limited, MAX_AGE, MAX_CONNECTIONS};
+use super::metrics::Metrics;
+
+/// How long requests under way may take to end after the shutdown began.
+const DRAIN: Duration = Duration::from_secs(5);
+/// What Prometheus expects of its text format.
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What can go wrong with the endpoints. The process should not start without
+/// them, a kubelet would restart it anyway.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address cannot be listened on.
+    #[error("cannot listen on {address} for metrics and probes, choose another --metrics-addr")]
+    Bind {
+        /// The address as configured.
+        address: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The listener broke down.
+    #[error("the endpoints for metrics and probes have stopped")]
+    Serve(#[source] io::Error),
+}
+
+/// Says whether the process can do its work; clones share one answer. It
+/// begins with no.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// From now on `/readyz` answers so.
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Relaxed);
+    }
+
+    /// The answer now.
+    pub fn get(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Says whether the process is stuck, so that only a restart helps. The check
+/// runs in the request; it must be quick and must not wait for what may hang.
+#[derive(Clone)]
+pub struct Liveness(Arc<dyn Fn() -> Result<(), String> + Send + Sync>);
+
+impl Liveness {
+    /// Asks `check`, whose error says what is stuck.
+    pub fn new(check: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(check))
+    }
+}
+
+/// Alive as long as it answers.
+impl Default for Liveness {
+    fn default() -> Self {
+        Self::new(|| Ok(()))
+    }
+}
+
+impl fmt::Debug for Liveness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Liveness").finish_non_exhaustive()
+    }
+}
+
+/// What the endpoints answer from.
+#[derive(Clone, Debug)]
+pub struct Endpoints {
+    /// For `/metrics`.
+    pub metrics: Arc<Metrics>,
+    /// For `/readyz`.
+    pub readiness: Readiness,
+    /// For `/healthz`.
+    pub liveness: Liveness,
+}
+
+/// A bound address that nobody serves yet.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Binds an address such as `:8080`, `0.0.0.0:8080` or `127.0.0.1:0`. One
+    /// without a host listens on every interface, as Go's does.
+    ///
+    /// # Errors
+    /// [`ServerError::Bind`] when the address is none, or is taken.
+    pub async fn bind(address: &str) -> Result<Self, ServerError> {
+        let wrong = |source| ServerError::Bind { address: address.to_owned(), source };
+        let listener = match address.strip_prefix(':') {
+            // Both families where the host has both.
+            Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
+                Ok(listener) => listener,
+                Err(_) => TcpListener::bind(format!("0.0.0.0:{port}")).await.map_err(wrong)?,
+            },
+            None => TcpListener::bind(address).await.map_err(wrong)?,
+        };
+        let address = listener.local_addr().map_err(wrong)?;
+        Ok(Self { listener, address })
+    }
+
+    /// The address, with the port that port 0 became.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `shutdown` ends, then lets requests under way end for at
+    /// most five seconds.
+    ///
+    /// # Errors
+    /// [`ServerError::Serve`] when the listener breaks down.
+    pub async fn serve(
+        self,
+        endpoints: Endpoints,
+        shutdown: impl Future<Output = ()> + Send,
+    ) -> Result<(), ServerError> {
+        let stop = CancellationToken::new();
+        let listener = Limited::new(self.listener, MAX_CONNECTIONS, MAX_AGE);
+        let server =
+            axum::serve(listener, routes(endpoints)).with_graceful_shutdown(stop.clone().cancelled_owned());
+        let mut server = std::pin::pin!(server.into_future());
+        tokio::select! {
+            ended = &mut server => return ended.map_err(ServerError::Serve),
+            () = shutdown => stop.cancel(),
+        }
+        match tokio::time::timeout(DRAIN, server).await {
+            Ok(ended) => ended.map_err(ServerError::Serve),
+            // The connections left end by themselves, see `MAX_AGE`.
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+fn routes(endpoints: Endpoints) -> Router {
+    Router::new()
+        .route("/metrics", get(metrics))
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .with_state(endpoints)
+}
+
+async fn metrics(State(endpoints): State<Endpoints>) -> Response {
+    match endpoints.metrics.expose() {
+        Ok(text) => ([(header::CONTENT_TYPE, EXPOSITION)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+async fn healthz(State(endpoints): State<Endpoints>) -> Response {
+    match (endpoints.liveness.0)() {
+        Ok(()) => "ok".into_response(),
+        Err(stuck) => (StatusCode::SERVICE_UNAVAILABLE, stuck).into_response(),
+    }
+}
+
+async fn readyz(State(endpoints): State<Endpoints>) -> Response {
+    if endpoints.readiness.get() {
+        "ok".into_response()
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready yet").into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    const SOON: Duration = Duration::from_secs(20);
+
+    struct Running {
+        address: SocketAddr,
+        endpoints: Endpoints,
+        stop: CancellationToken,
+        task: tokio::task::JoinHandle<Result<(), ServerError>>,
+    }
+
+    async fn start(liveness: Liveness) -> Running {
+        let server = Server::bind("127.0.0.1:0").await.unwrap();
+        let address = server.address();
+        let metrics = Arc::new(Metrics::new("1.2.3").unwrap());
+        let endpoints = Endpoints { metrics, readiness: Readiness::default(), liveness };
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(server.serve(endpoints.clone(), stop.clone().cancelled_owned()));
+        Running { address, endpoints, stop, task }
+    }
+
+    async fn ask(address: SocketAddr, line: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        tokio::time::timeout(SOON, stream.read_to_string(&mut answer)).await.unwrap().unwrap();
+        answer
+    }
+
+    #[tokio::test]
+    async fn the_endpoints_answer() {
+        let running = start(Liveness::default()).await;
+        let check = async |line: &str, status: &str, body: &str| {
+            let answer = ask(running.address, line).await;
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{line}: {answer}");
+            assert!(answer.contains(body), "{line}: {answer}");
+        };
+        check("GET /readyz", "503", "not ready yet").await;
+        running.endpoints.readiness.set(true);
+        check("GET /readyz", "200", "ok").await;
+        running.endpoints.readiness.set(false);
+        check("GET /readyz", "503", "not ready yet").await;
+        check("GET /healthz", "200", "ok").await;
+        check("GET /metrics", "200", EXPOSITION).await;
+        check("GET /metrics", "200", "supercargo_build_info{version=\"1.2.3\"} 1").await;
+        check("POST /metrics", "405", "").await;
+        check("GET /", "404", "").await;
+        running.stop.cancel();
+        running.task.await.unwrap().unwrap();
+        assert!(TcpStream::connect(running.address).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn liveness_says_what_is_stuck() {
+        let running = start(Liveness::new(|| Err("the scheduler is stuck".into()))).await;
+        let answer = ask(running.address, "GET /healthz").await;
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.ends_with("the scheduler is stuck"), "{answer}");
+        running.stop.cancel();
+        running.task.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_taken_is_named() {
+        let taken = Server::bind("127.0.0.1:0").await.unwrap();
+        let address = taken.address().to_string();
+        let error = Server::bind(&address).await.unwrap_err().to_string();
+        let expected =
+            format!("cannot listen on {address} for metrics and probes, choose another --metrics-addr");
+        assert_eq!(error, expected);
+        assert!(Server::bind("nonsense").await.is_err());
+        assert!(Server::bind(":nonsense").await.is_err());
+        assert_ne!(Server::bind(":0").await.unwrap().address().port(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_silent_connection_is_closed() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let limited = Limited::new(listener, 1, Duration::from_millis(50));
+        let metrics = Arc::new(Metrics::new("1.2.3").unwrap());
+        let endpoints = Endpoints { metrics, readiness: Readiness::default(), liveness: Liveness::default() };
+        let task = tokio::spawn(axum::serve(limited, routes(endpoints)).into_future());
+        let mut silent = TcpStream::connect(address).await.unwrap();
+        // There is one place, and the silent connection gives it up.
+        let answer = ask(address, "GET /healthz").await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let mut rest = Vec::new();
+        tokio::time::timeout(SOON, silent.read_to_end(&mut rest)).await.unwrap().ok();
+        assert!(rest.is_empty());
+        task.abort();
+    }
+}

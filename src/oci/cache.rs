@@ -1,0 +1,249 @@
+//! Content kept by digest on disk, so that a restart does not pull everything
+//! again.
+//!
+//! An entry belongs to a transport and a repository: one tenant's repository
+//! never serves another's. And it serves only an access that has itself been
+//! let in to that repository and digest during this process (a *proof*); the
+//! cache is no way around a registry's authorization. Bytes are hashed again
+//! on every read. A disk that is full or read-only means no cache, and one
+//! warning. Blocking calls run off the async workers.
+
+use std::collections::HashMap;
+use std::fs::{self, File, FileTimes};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::access::{Access, Fingerprint};
+use super::limits::MAX_REMEMBERED;
+use super::{Digest, Repository};
+
+/// The layout below the cache directory; another number, another layout.
+const LAYOUT: &str = "v1";
+/// What eviction leaves, in hundredths of the maximum.
+const KEEP_PERCENT: u64 = 80;
+
+/// The cache, and who has proved to be let in where.
+pub(super) struct Cache {
+    store: Option<Arc<Store>>,
+    proofs: Mutex<Proofs>,
+}
+
+#[derive(Default)]
+struct Proofs {
+    seen: HashMap<Fingerprint, u64>,
+    turn: u64,
+}
+
+struct Store {
+    root: PathBuf,
+    max_bytes: u64,
+    used: AtomicU64,
+    warned: AtomicBool,
+}
+
+impl Cache {
+    /// Opens the directory, or keeps nothing on disk without one.
+    pub fn new(dir: Option<&Path>, max_bytes: u64) -> Self {
+        let store = dir.filter(|_| max_bytes > 0).map(|dir| {
+            let store = Store {
+                root: dir.join(LAYOUT),
+                max_bytes,
+                used: AtomicU64::new(0),
+                warned: AtomicBool::new(false),
+            };
+            store.open();
+            Arc::new(store)
+        });
+        Self { store, proofs: Mutex::default() }
+    }
+
+    /// Notes that the registry has let this access have the digest.
+    pub fn prove(&self, access: &Access, repository: &Repository, digest: &Digest) {
+        let key = proof_key(access, repository, digest);
+        let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+        proofs.turn += 1;
+        let turn = proofs.turn;
+        if proofs.seen.len() >= MAX_REMEMBERED && !proofs.seen.contains_key(&key) {
+            let mut turns: Vec<u64> = proofs.seen.values().copied().collect();
+            turns.sort_unstable();
+            let oldest = turns.get(turns.len() / 4).copied().unwrap_or_default();
+            proofs.seen.retain(|_, seen| *seen > oldest);
+        }
+        proofs.seen.insert(key, turn);
+    }
+
+    /// Whether there is such a proof; using it keeps it.
+    pub fn is_proved(&self, access: &Access, repository: &Repository, digest: &Digest) -> bool {
+        let key = proof_key(access, repository, digest);
+        let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
+        proofs.turn += 1;
+        let turn = proofs.turn;
+        match proofs.seen.get_mut(&key) {
+            Some(seen) => {
+                *seen = turn;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The stored bytes, if they are there and still hash to their digest and
+    /// are no more than the limit. The caller has asked for a proof before.
+    pub async fn get(
+        &self,
+        access: &Access,
+        repository: &Repository,
+        digest: &Digest,
+        limit: u64,
+    ) -> Option<Bytes> {
+        let store = Arc::clone(self.store.as_ref()?);
+        let path = store.path(access, repository, digest);
+        let digest = digest.clone();
+        tokio::task::spawn_blocking(move || store.read(&path, &digest, limit)).await.ok().flatten()
+    }
+
+    /// Stores bytes that were checked against their digest.
+    pub async fn put(&self, access: &Access, repository: &Repository, digest: &Digest, bytes: Bytes) {
+        let Some(store) = self.store.clone() else {
+            return;
+        };
+        let path = store.path(access, repository, digest);
+        let written = tokio::task::spawn_blocking(move || store.write(&path, &bytes)).await;
+        drop(written);
+    }
+}
+
+fn proof_key(access: &Access, repository: &Repository, digest: &Digest) -> Fingerprint {
+    let mut hash = Sha256::new();
+    hash.update(access.id());
+    hash.update(repository.at(digest));
+    hash.finalize().into()
+}
+
+impl Store {
+    /// Takes stock, and removes what a killed process left half-written.
+    fn open(&self) {
+        if let Err(e) = fs::create_dir_all(&self.root) {
+            self.warn("create the cache directory", &e);
+            return;
+        }
+        let mut used = 0;
+        for entry in self.entries() {
+            if entry.temporary {
+                let _ = fs::remove_file(&entry.path);
+            } else {
+                used += entry.size;
+            }
+        }
+        self.used.store(used, Ordering::Relaxed);
+    }
+
+    fn path(&self, access: &Access, repository: &Repository, digest: &Digest) -> PathBuf {
+        let mut scope = Sha256::new();
+        scope.update(access.transport());
+        scope.update(repository.to_string());
+        self.root.join(hex::encode(scope.finalize())).join(digest.hex())
+    }
+
+    fn read(&self, path: &Path, digest: &Digest, limit: u64) -> Option<Bytes> {
+        let file = File::open(path).ok()?;
+        let mut bytes = Vec::new();
+        let read = (&file).take(limit.saturating_add(1)).read_to_end(&mut bytes);
+        if read.is_err() || bytes.len() as u64 > limit || !digest.is_of(&bytes) {
+            tracing::warn!(%digest, "a cached file is damaged; it is fetched again");
+            self.remove(path);
+            return None;
+        }
+        // The time of the last use decides what leaves first.
+        let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
+        Some(bytes.into())
+    }
+
+    fn write(&self, path: &Path, bytes: &[u8]) {
+        let size = bytes.len() as u64;
+        if size > self.max_bytes || path.exists() {
+            return;
+        }
+        match persist(path, bytes) {
+            Ok(()) => {
+                let used = self.used.fetch_add(size, Ordering::Relaxed) + size;
+                if used > self.max_bytes {
+                    self.evict();
+                }
+            }
+            Err(e) => self.warn("write to the cache", &e),
+        }
+    }
+
+    fn remove(&self, path: &Path) {
+        let size = fs::metadata(path).map_or(0, |m| m.len());
+        if fs::remove_file(path).is_ok() {
+            let _ = self
+                .used
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |u| Some(u.saturating_sub(size)));
+        }
+    }
+
+    /// Removes what was not used for longest until there is room again.
+    fn evict(&self) {
+        let mut entries: Vec<Entry> = self.entries().into_iter().filter(|e| !e.temporary).collect();
+        entries.sort_by_key(|e| e.used);
+        let mut total: u64 = entries.iter().map(|e| e.size).sum();
+        let goal = self.max_bytes / 100 * KEEP_PERCENT;
+        for entry in entries {
+            if total <= goal {
+                break;
+            }
+            if fs::remove_file(&entry.path).is_ok() {
+                total = total.saturating_sub(entry.size);
+            }
+            if let Some(scope) = entry.path.parent() {
+                // Succeeds only when nothing is left in it.
+                let _ = fs::remove_dir(scope);
+            }
+        }
+        self.used.store(total, Ordering::Relaxed);
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let list = |dir: &Path| fs::read_dir(dir).into_iter().flatten().flatten();
+        let scopes = list(&self.root).filter(|s| s.file_type().is_ok_and(|t| t.is_dir()));
+        scopes.flat_map(|scope| list(&scope.path()).filter_map(|file| Entry::read(&file))).collect()
+    }
+
+    fn warn(&self, what: &str, error: &io::Error) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(dir = %self.root.display(), %error, "cannot {what}; going on without, and saying so once");
+        }
+    }
+}
+
+struct Entry {
+    path: PathBuf,
+    size: u64,
+    used: SystemTime,
+    temporary: bool,
+}
+
+impl Entry {
+    fn read(file: &fs::DirEntry) -> Option<Self> {
+        let meta = file.metadata().ok().filter(fs::Metadata::is_file)?;
+        let temporary = file.file_name().to_string_lossy().starts_with('.');
+        Some(Self { path: file.path(), size: meta.len(), used: meta.modified().ok()?, temporary })
+    }
+}
+
+/// Writes beside the final name and renames: a reader sees all or nothing.
+fn persist(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
+    fs::create_dir_all(dir)?;
+    let mut file = tempfile::Builder::new().prefix(".tmp").tempfile_in(dir)?;
+    file.write_all(bytes)?;
+    file.persist(path).map(drop).map_err(|e| e.error)
+}

@@ -1,0 +1,145 @@
+//! What a registry asks for in `WWW-Authenticate`, and whether the token
+//! service that it names may see our credentials.
+
+use http::HeaderMap;
+use http::header::WWW_AUTHENTICATE;
+use reqwest::Url;
+
+use super::reference::is_loopback;
+
+/// Most challenges that are looked at in one answer.
+const MAX_CHALLENGES: usize = 8;
+
+/// How to authenticate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Challenge {
+    Basic,
+    Bearer { realm: String, service: Option<String> },
+}
+
+/// The challenge to follow: a bearer token where one is offered.
+pub(super) fn read(headers: &HeaderMap) -> Option<Challenge> {
+    let found: Vec<Challenge> = headers
+        .get_all(WWW_AUTHENTICATE)
+        .iter()
+        .take(MAX_CHALLENGES)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(parse)
+        .take(MAX_CHALLENGES)
+        .collect();
+    let bearer = found.iter().find(|c| matches!(c, Challenge::Bearer { .. })).cloned();
+    bearer.or_else(|| found.into_iter().next())
+}
+
+/// Reads `Scheme key="value", key=value, Scheme …` (RFC 9110 §11.6.1).
+fn parse(header: &str) -> Vec<Challenge> {
+    let mut found = Vec::new();
+    let mut rest = header.trim_start_matches([' ', ',']);
+    while !rest.is_empty() && found.len() < MAX_CHALLENGES {
+        let end = rest.find([' ', ',']).unwrap_or(rest.len());
+        let (scheme, after) = rest.split_at(end);
+        rest = after;
+        let (mut realm, mut service) = (None, None);
+        while let Some((key, value, after)) = parameter(rest) {
+            match key.to_ascii_lowercase().as_str() {
+                "realm" => realm = Some(value),
+                "service" => service = Some(value),
+                _ => {}
+            }
+            rest = after;
+        }
+        match (scheme.to_ascii_lowercase().as_str(), realm) {
+            ("basic", _) => found.push(Challenge::Basic),
+            ("bearer", Some(realm)) => found.push(Challenge::Bearer { realm, service }),
+            _ => {}
+        }
+        rest = rest.trim_start_matches([' ', ',']);
+    }
+    found
+}
+
+/// One `key=value` at the start of the text, if the next word is one.
+fn parameter(text: &str) -> Option<(&str, String, &str)> {
+    let text = text.trim_start_matches([' ', ',']);
+    let (key, rest) = text.split_once('=')?;
+    if key.is_empty() || key.contains([' ', ',', '"']) {
+        return None;
+    }
+    let Some(quoted) = rest.strip_prefix('"') else {
+        let end = rest.find([' ', ',']).unwrap_or(rest.len());
+        return Some((key, rest[..end].to_owned(), &rest[end..]));
+    };
+    let mut value = String::new();
+    let mut escaped = false;
+    for (at, c) in quoted.char_indices() {
+        match c {
+            _ if escaped => {
+                value.push(c);
+                escaped = false;
+            }
+            '\\' => escaped = true,
+            '"' => return Some((key, value, &quoted[at + 1..])),
+            _ => value.push(c),
+        }
+    }
+    None
+}
+
+/// Checks the realm that a registry names. The registry is not trusted to send
+/// our credentials anywhere: the realm is on the registry's own host, or on
+/// HTTPS on a host of the same domain, or the one known pair, Docker Hub's.
+/// Without credentials any HTTPS host name will do (a mirror that leaves its
+/// tokens to another), but never an address.
+pub(super) fn realm(registry: &Url, realm: &str, with_credentials: bool) -> Result<Url, String> {
+    let shown: String = realm.split(['?', '#']).next().unwrap_or_default().chars().take(200).collect();
+    let url = Url::parse(realm).map_err(|_| format!("the registry names {shown:?} as its token service"))?;
+    let (Some(host), Some(own)) = (url.host_str(), registry.host_str()) else {
+        return Err(format!("the registry names {shown:?} as its token service"));
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err("the registry names a token service with credentials in its URL".into());
+    }
+    let secure = url.scheme() == "https";
+    let plain = url.scheme() == "http" && registry.scheme() == "http";
+    let same_host = host == own || is_loopback(host) && is_loopback(own);
+    let trusted = if same_host {
+        secure || plain
+    } else {
+        secure && (related(own, host) || !with_credentials && url.domain().is_some_and(|d| d.contains('.')))
+    };
+    if trusted {
+        return Ok(url);
+    }
+    let at = format!("{}://{host}", url.scheme());
+    Err(format!(
+        "the registry names {at} as its token service, which is neither its own host nor HTTPS in its own \
+         domain; no credentials were sent there"
+    ))
+}
+
+/// Whether two hosts belong to one owner, as far as names tell.
+fn related(registry: &str, other: &str) -> bool {
+    if (registry, other) == ("registry-1.docker.io", "auth.docker.io") {
+        return true;
+    }
+    let Some((_, parent)) = registry.split_once('.') else {
+        return false;
+    };
+    let domain = if parent.contains('.') { parent } else { registry };
+    let below = |host: &str, domain: &str| {
+        host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
+    };
+    !registry.parse::<std::net::IpAddr>().is_ok_and(|_| true)
+        && !is_public_suffix(domain)
+        && below(other, domain)
+}
+
+/// Suffixes under which strangers have names: country codes with a short
+/// second label (`co.uk`), and the clouds that give every customer a registry.
+fn is_public_suffix(domain: &str) -> bool {
+    const SHARED: [&str; 5] = ["azurecr.io", "amazonaws.com", "on.aws", "jfrog.io", "github.io"];
+    let labels: Vec<&str> = domain.split('.').collect();
+    let country = matches!(labels[..], [second, top] if top.len() == 2 && second.len() <= 3);
+    let known_short = ["gcr.io", "icr.io"].contains(&domain);
+    SHARED.contains(&domain) || country && !known_short
+}

@@ -1,0 +1,103 @@
+//! What can go wrong between a reference and verified bytes.
+//!
+//! Messages are read by the person who must act: they name the registry and
+//! the repository, never a credential, and nothing that changes from one try
+//! to the next.
+
+use crate::api::reason::Reason;
+
+/// Why bytes could not be had from a registry, or put there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum OciError {
+    /// The reference, the path or the access settings cannot be used.
+    #[error("{0}")]
+    Spec(String),
+    /// No answer, or one that says "not now".
+    #[error("registry {host} is unavailable: {why}")]
+    Unavailable {
+        /// The host that was asked.
+        host: String,
+        /// What happened.
+        why: String,
+    },
+    /// The registry or its token service wants other credentials.
+    #[error("{subject}: access denied: {why}")]
+    Denied {
+        /// What was asked for.
+        subject: String,
+        /// What happened, and what to check.
+        why: String,
+    },
+    /// The registry does not know the repository, tag or digest.
+    #[error("{subject} was not found")]
+    NotFound {
+        /// What was asked for.
+        subject: String,
+    },
+    /// No tag is in the range.
+    #[error("{repository} has no tag that matches {wanted}; it has {seen} tags")]
+    NoMatchingTag {
+        /// The repository.
+        repository: String,
+        /// The range, and the filter if there is one.
+        wanted: String,
+        /// How many tags were looked at.
+        seen: usize,
+    },
+    /// The bytes are not those that were asked for.
+    #[error("{subject}: the registry sent other bytes than the digest names")]
+    Mismatch {
+        /// What was asked for.
+        subject: String,
+    },
+    /// The bytes are not a configuration artifact.
+    #[error("{subject} is not a usable configuration artifact: {why}")]
+    Invalid {
+        /// What was read.
+        subject: String,
+        /// What is wrong with it, and what to do.
+        why: String,
+    },
+    /// A limit was reached.
+    #[error("{subject} is too large: {why}")]
+    TooLarge {
+        /// What was read.
+        subject: String,
+        /// Which limit.
+        why: String,
+    },
+}
+
+impl OciError {
+    /// The reason for the condition, the event and the metric.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Spec(_) => Reason::InvalidSpec,
+            Self::Unavailable { .. } => Reason::RegistryUnavailable,
+            Self::Denied { .. } => Reason::AuthenticationFailed,
+            Self::NotFound { .. } => Reason::ArtifactNotFound,
+            Self::NoMatchingTag { .. } => Reason::NoMatchingTag,
+            Self::Mismatch { .. } => Reason::DigestMismatch,
+            Self::Invalid { .. } => Reason::ArtifactInvalid,
+            Self::TooLarge { .. } => Reason::ArtifactTooLarge,
+        }
+    }
+
+    /// The same finding about a named subject; unpacking does not know whose
+    /// bytes it reads.
+    pub(super) fn about(self, name: &str) -> Self {
+        match self {
+            Self::Invalid { why, .. } => Self::Invalid { subject: name.to_owned(), why },
+            Self::TooLarge { why, .. } => Self::TooLarge { subject: name.to_owned(), why },
+            other => other,
+        }
+    }
+
+    pub(super) fn invalid(why: impl Into<String>) -> Self {
+        Self::Invalid { subject: String::new(), why: why.into() }
+    }
+
+    pub(super) fn too_large(why: impl Into<String>) -> Self {
+        Self::TooLarge { subject: String::new(), why: why.into() }
+    }
+}

@@ -1,0 +1,223 @@
+//! The shape of manifests and indexes, and which of their parts is the
+//! configuration. Pure: bytes in, descriptors out.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::{Digest, OciError};
+
+/// Every manifest type that is asked for. Without them a registry may answer
+/// with docker schema 1, or not at all.
+pub(super) const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, \
+     application/vnd.oci.image.index.v1+json, \
+     application/vnd.docker.distribution.manifest.v2+json, \
+     application/vnd.docker.distribution.manifest.list.v2+json";
+
+const MANIFEST_TYPES: [&str; 2] =
+    ["application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json"];
+const INDEX_TYPES: [&str; 2] =
+    ["application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json"];
+const HELM_CONFIG: &str = "application/vnd.cncf.helm.config.v1+json";
+const HELM_CONTENT: &str = "application/vnd.cncf.helm.chart.";
+/// How many names a message lists.
+const SHOWN: usize = 5;
+
+/// A reference from one stored object to another.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RawDescriptor {
+    #[serde(default)]
+    media_type: String,
+    digest: String,
+    size: u64,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+    #[serde(default)]
+    platform: Option<Platform>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Platform {
+    #[serde(default)]
+    os: String,
+    #[serde(default)]
+    architecture: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Raw {
+    #[serde(default)]
+    schema_version: u64,
+    #[serde(default)]
+    media_type: Option<String>,
+    #[serde(default)]
+    config: Option<RawDescriptor>,
+    #[serde(default)]
+    layers: Option<Vec<RawDescriptor>>,
+    #[serde(default)]
+    manifests: Option<Vec<RawDescriptor>>,
+    #[serde(default)]
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+/// A manifest or an index, by its content.
+pub(super) enum Document {
+    Manifest(Manifest),
+    Index(Index),
+}
+
+/// What an artifact is made of.
+pub(super) struct Manifest {
+    config_type: String,
+    layers: Vec<RawDescriptor>,
+    pub annotations: BTreeMap<String, String>,
+}
+
+/// A list of manifests.
+pub(super) struct Index(Vec<RawDescriptor>);
+
+/// The layer that was chosen.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub digest: Digest,
+    pub size: u64,
+    pub title: Option<String>,
+    /// Whether checksum annotations are about this layer: writers of those
+    /// only know the first.
+    pub first: bool,
+}
+
+impl Document {
+    /// Reads a manifest or an index. Bytes that could be read as both are
+    /// refused, whatever type they were served with (CVE-2021-41190).
+    pub fn parse(bytes: &[u8]) -> Result<Self, OciError> {
+        let raw: Raw = serde_json::from_slice(bytes).map_err(|e| {
+            OciError::invalid(format!("its manifest is not valid (line {}, column {})", e.line(), e.column()))
+        })?;
+        if raw.schema_version == 1 {
+            return Err(OciError::invalid(
+                "its manifest is docker schema 1; push it again with a current client",
+            ));
+        }
+        if raw.schema_version != 2 {
+            return Err(OciError::invalid(format!(
+                "its manifest has schemaVersion {}, not 2",
+                raw.schema_version
+            )));
+        }
+        let said = |types: &[&str]| raw.media_type.as_deref().is_none_or(|t| types.contains(&t));
+        match (raw.layers, raw.manifests) {
+            (Some(_), Some(_)) => Err(OciError::invalid(
+                "its manifest has both layers and manifests, so that readers would disagree about it",
+            )),
+            (Some(layers), None) if said(&MANIFEST_TYPES) => Ok(Self::Manifest(Manifest {
+                config_type: raw.config.map(|c| c.media_type).unwrap_or_default(),
+                layers,
+                annotations: raw.annotations.unwrap_or_default(),
+            })),
+            (None, Some(manifests)) if said(&INDEX_TYPES) => Ok(Self::Index(Index(manifests))),
+            (None, None) => Err(OciError::invalid("its manifest has neither layers nor manifests")),
+            _ => {
+                let shown: String = raw.media_type.unwrap_or_default().chars().take(100).collect();
+                Err(OciError::invalid(format!(
+                    "its manifest says it is {shown:?}, which is not what it holds"
+                )))
+            }
+        }
+    }
+}
+
+/// The media type that a stored document has to be written back with.
+pub(super) fn media_type(bytes: &[u8]) -> Result<String, OciError> {
+    let raw: Raw =
+        serde_json::from_slice(bytes).map_err(|_| OciError::invalid("its manifest is not valid"))?;
+    let implied = match Document::parse(bytes)? {
+        Document::Manifest(_) => MANIFEST_TYPES[0],
+        Document::Index(_) => INDEX_TYPES[0],
+    };
+    Ok(raw.media_type.unwrap_or_else(|| implied.to_owned()))
+}
+
+impl Index {
+    /// The manifest with the configuration: the only one that is not an
+    /// attestation, else the one that says it is configuration by the platform
+    /// that Kustomizer looks for.
+    pub fn content(&self) -> Result<Digest, OciError> {
+        let attestation = |d: &RawDescriptor| {
+            let marked = |a: &BTreeMap<String, String>| a.contains_key("vnd.docker.reference.type");
+            d.annotations.as_ref().is_some_and(marked)
+                || d.platform.as_ref().is_some_and(|p| p.os == "unknown" && p.architecture == "unknown")
+        };
+        let candidates: Vec<_> = self.0.iter().filter(|d| !attestation(d)).collect();
+        let mut named = candidates.iter().filter(|d| {
+            d.platform.as_ref().is_some_and(|p| p.os == "kustomizer" && p.architecture == "yaml")
+        });
+        let chosen = match (candidates.as_slice(), named.next(), named.next()) {
+            ([only], _, _) => *only,
+            (_, Some(one), None) => *one,
+            (several, _, _) => {
+                return Err(OciError::invalid(format!(
+                    "it is an image index with {} manifests, none of which is marked as the configuration; push a \
+                     single manifest, or name one by its digest in spec.ref.digest",
+                    several.len()
+                )));
+            }
+        };
+        if INDEX_TYPES.contains(&chosen.media_type.as_str()) {
+            return Err(OciError::invalid("it is an image index within an image index"));
+        }
+        digest(&chosen.digest)
+    }
+}
+
+impl Manifest {
+    /// The layer to unpack: the one of the wanted media type, else the first
+    /// that is an archive or YAML.
+    pub fn layer(&self, wanted: Option<&str>) -> Result<Layer, OciError> {
+        if self.config_type == HELM_CONFIG {
+            return Err(OciError::invalid(
+                "it is a Helm chart; render it (helm template) and push the manifests instead",
+            ));
+        }
+        let at = match wanted {
+            Some(wanted) => self.layers.iter().position(|l| l.media_type == wanted),
+            None => self.layers.iter().position(|l| is_content(&l.media_type)),
+        };
+        let Some((at, layer)) = at.and_then(|at| self.layers.get(at).map(|layer| (at, layer))) else {
+            let mut types: Vec<_> =
+                self.layers.iter().map(|l| l.media_type.chars().take(100).collect::<String>()).collect();
+            types.dedup();
+            let more = if types.len() > SHOWN { ", …" } else { "" };
+            types.truncate(SHOWN);
+            let found = if types.is_empty() { "no layers".to_owned() } else { types.join(", ") + more };
+            let wanted = wanted.map_or("that is an archive or YAML".to_owned(), |w| format!("of type {w:?}"));
+            return Err(OciError::invalid(format!("it has no layer {wanted}; it has {found}")));
+        };
+        let title = layer.annotations.as_ref().and_then(|a| a.get("org.opencontainers.image.title")).cloned();
+        Ok(Layer { digest: digest(&layer.digest)?, size: layer.size, title, first: at == 0 })
+    }
+}
+
+fn digest(text: &str) -> Result<Digest, OciError> {
+    Digest::parse(text).map_err(|_| OciError::invalid("its manifest names something by a malformed digest"))
+}
+
+/// Whether a layer of this type can hold manifests. What it really holds is
+/// found out by looking at its first bytes.
+fn is_content(media_type: &str) -> bool {
+    let base = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    if base.starts_with(HELM_CONTENT) {
+        return false;
+    }
+    const SUFFIXES: [&str; 9] =
+        [".tar", ".tar+gzip", ".tar.gzip", ".tar+gz", ".tar.gz", ".tar+zstd", ".tar.zstd", "yaml", ".yml"];
+    const EXACT: [&str; 4] = [
+        "application/x-tar",
+        "application/gzip",
+        "application/x-gzip",
+        "application/vnd.cncf.flux.content.v1",
+    ];
+    SUFFIXES.iter().any(|s| base.ends_with(s)) || EXACT.contains(&base.as_str())
+}

@@ -1,0 +1,69 @@
+//! Every bound on what a registry may make this process read or wait for.
+
+use std::time::Duration;
+
+/// Largest manifest or index, in bytes. The distribution specification asks
+/// registries to accept 4 MiB and no more.
+pub const MAX_MANIFEST_BYTES: u64 = 4 << 20;
+/// Largest answer of a token service, in bytes.
+pub const MAX_TOKEN_BYTES: u64 = 256 << 10;
+/// How much of an error body is read for its message, in bytes.
+pub const MAX_ERROR_BYTES: u64 = 16 << 10;
+/// Largest page of a tag list, in bytes.
+pub const MAX_TAG_PAGE_BYTES: u64 = 8 << 20;
+/// Most pages of a tag list.
+pub const MAX_TAG_PAGES: usize = 100;
+/// Tags asked for in one page.
+pub const TAG_PAGE_SIZE: usize = 1000;
+/// Most redirects that one request follows.
+pub const MAX_REDIRECTS: usize = 5;
+/// How often an idempotent request is sent again after a failure.
+pub const MAX_RETRIES: u32 = 2;
+/// Pause before the first retry; it doubles.
+pub const RETRY_PAUSE: Duration = Duration::from_millis(200);
+/// Longest `Retry-After` that is waited for; a longer one is an error, so that
+/// the caller's own schedule decides.
+pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3);
+/// How long a connection may take to open.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long an answer may go without progress.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Most requests under way to one host.
+pub const REQUESTS_PER_HOST: usize = 16;
+/// How long a token is used when its service does not say; the token
+/// specification's default.
+pub const DEFAULT_TOKEN_LIFE: Duration = Duration::from_secs(60);
+/// Longest annotation value that is passed on, in bytes.
+pub const MAX_ANNOTATION_BYTES: usize = 1024;
+/// Most remembered clients, tokens, hosts and proofs, each.
+pub const MAX_REMEMBERED: usize = 4096;
+
+/// How much the cache keeps unless told otherwise, in bytes.
+pub const DEFAULT_CACHE_BYTES: u64 = 512 << 20;
+
+/// Bounds on the content of one artifact.
+#[derive(Clone, Copy, Debug)]
+pub struct ContentLimits {
+    /// The layer as it is stored, in bytes.
+    pub layer: u64,
+    /// Everything in the layer after decompression, in bytes.
+    pub unpacked: u64,
+    /// One file that is kept, in bytes.
+    pub file: u64,
+    /// Entries in the archive, directories included.
+    pub entries: usize,
+    /// Bytes in an entry's name.
+    pub name: usize,
+    /// Path segments in an entry's name.
+    pub depth: usize,
+}
+
+impl Default for ContentLimits {
+    fn default() -> Self {
+        Self { layer: 64 << 20, unpacked: 256 << 20, file: 32 << 20, entries: 20_000, name: 1024, depth: 32 }
+    }
+}
+
+/// Largest back-reference window of a zstd frame, as a power of two: 8 MiB,
+/// what RFC 8878 recommends that decoders support.
+pub const ZSTD_WINDOW_LOG: u32 = 23;

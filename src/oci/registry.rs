@@ -1,0 +1,359 @@
+//! The door of this room: references to digests, digests to files.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+
+use super::access::Access;
+use super::cache::Cache;
+use super::layout::{self, Document, Manifest};
+use super::limits::{
+    CONNECT_TIMEOUT, ContentLimits, DEFAULT_CACHE_BYTES, IDLE_TIMEOUT, MAX_ANNOTATION_BYTES,
+    MAX_MANIFEST_BYTES,
+};
+use super::token::{Asker, Scope, Sessions};
+use super::transport::{Body, Observer, Reply, Request, Transport, TransportOptions};
+use super::unpack::{self, Order};
+use super::{Digest, OciError, Repository, Tag, Wanted, tags};
+
+/// How a [`Registry`] behaves.
+#[derive(Clone)]
+pub struct RegistryOptions {
+    /// What requests say they come from.
+    pub user_agent: String,
+    /// How long a connection may take to open.
+    pub connect_timeout: Duration,
+    /// How long an answer may go without progress.
+    pub idle_timeout: Duration,
+    /// Bounds on the content of an artifact.
+    pub limits: ContentLimits,
+    /// Where content is kept; absent: nowhere.
+    pub cache_dir: Option<PathBuf>,
+    /// How much of it is kept, in bytes.
+    pub cache_max_size: u64,
+    /// Is told of every request.
+    pub observer: Option<Observer>,
+}
+
+impl Default for RegistryOptions {
+    fn default() -> Self {
+        Self {
+            user_agent: concat!("supercargo/", env!("CARGO_PKG_VERSION")).to_owned(),
+            connect_timeout: CONNECT_TIMEOUT,
+            idle_timeout: IDLE_TIMEOUT,
+            limits: ContentLimits::default(),
+            cache_dir: None,
+            cache_max_size: DEFAULT_CACHE_BYTES,
+            observer: None,
+        }
+    }
+}
+
+/// The registries, as this process sees them: one of it a process, cheap to
+/// clone.
+#[derive(Clone)]
+pub struct Registry(pub(super) Arc<Inner>);
+
+pub(super) struct Inner {
+    pub transport: Transport,
+    pub sessions: Sessions,
+    pub cache: Cache,
+    limits: ContentLimits,
+}
+
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Registry")
+    }
+}
+
+/// What a reference stood for when it was resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The digest; everything after goes by it.
+    pub digest: Digest,
+    /// The tag, where one was wanted or chosen.
+    pub tag: Option<Tag>,
+    /// `tag@sha256:…` or `sha256:…`, for people and for status.
+    pub revision: String,
+}
+
+/// Which part of an artifact is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// The layer's media type; absent: the first that is an archive or YAML.
+    pub media_type: Option<String>,
+    /// The directory or file in the layer; empty or `./`: everything.
+    pub path: String,
+}
+
+/// The content of an artifact, verified to be what its digest names, which
+/// says nothing yet about who made it.
+#[derive(Clone, Debug)]
+pub struct Artifact {
+    /// The digest that was fetched; of the index, if it is one.
+    pub digest: Digest,
+    /// When it was made, as its annotations say.
+    pub created: Option<String>,
+    /// Where its source is, as its annotations say.
+    pub source: Option<String>,
+    /// Which revision of the source it is, as its annotations say.
+    pub revision: Option<String>,
+    /// Manifest files by their name from the artifact's root, in its order.
+    pub files: Vec<(String, Bytes)>,
+}
+
+impl Registry {
+    /// Prepares clients and limits; sends nothing.
+    pub fn new(options: RegistryOptions) -> Self {
+        let RegistryOptions {
+            user_agent,
+            connect_timeout,
+            idle_timeout,
+            limits,
+            cache_dir,
+            cache_max_size,
+            observer,
+        } = options;
+        let transport =
+            Transport::new(TransportOptions { user_agent, connect_timeout, idle_timeout, observer });
+        let cache = Cache::new(cache_dir.as_deref(), cache_max_size);
+        Self(Arc::new(Inner { transport, sessions: Sessions::default(), cache, limits }))
+    }
+
+    /// Finds the digest: for a tag with one HEAD, for a range with the tag
+    /// pages and one HEAD, for a digest without a request.
+    ///
+    /// # Errors
+    /// When the registry does not answer, does not let us in, or has nothing
+    /// that matches.
+    pub async fn resolve(
+        &self,
+        repository: &Repository,
+        wanted: &Wanted,
+        access: &Access,
+    ) -> Result<Resolved, OciError> {
+        let tag = match wanted {
+            Wanted::Digest(digest) => {
+                return Ok(Resolved { digest: digest.clone(), tag: None, revision: digest.to_string() });
+            }
+            Wanted::Tag(tag) => tag.clone(),
+            Wanted::Semver { range, filter } => {
+                let subject = format!("{repository} (its tags)");
+                let asker = Asker { repository, access, scope: Scope::Pull, subject: &subject };
+                let tags = tags::list(&self.0.transport, &self.0.sessions, asker).await?;
+                let highest = range.highest(tags.iter().map(Tag::as_str), filter.as_ref());
+                let none = || OciError::NoMatchingTag {
+                    repository: repository.to_string(),
+                    wanted: wanted.describe(),
+                    seen: tags.len(),
+                };
+                Tag::parse(highest.ok_or_else(none)?)?
+            }
+        };
+        let digest = self.tag_digest(repository, &tag, access).await?;
+        self.0.cache.prove(access, repository, &digest);
+        let revision = format!("{tag}@{digest}");
+        Ok(Resolved { digest, tag: Some(tag), revision })
+    }
+
+    /// Fetches the artifact and takes out the selected files.
+    ///
+    /// # Errors
+    /// When the bytes cannot be had, are not what the digest names, are not a
+    /// configuration artifact, or exceed a limit.
+    pub async fn fetch(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        access: &Access,
+        selection: &Selection,
+    ) -> Result<Artifact, OciError> {
+        let path = unpack::normal_path(&selection.path)?;
+        let subject = repository.at(digest);
+        let about = |e: OciError| e.about(&subject);
+        let manifest = self.content_manifest(repository, digest, access).await?;
+        refuse_encrypted(&manifest).map_err(about)?;
+        let layer = manifest.layer(selection.media_type.as_deref()).map_err(about)?;
+        let limits = self.0.limits;
+        if layer.size > limits.layer {
+            let why = format!("its layer has {} bytes, more than {}", layer.size, limits.layer);
+            return Err(OciError::TooLarge { subject, why });
+        }
+        let blob = self.blob(repository, &layer.digest, layer.size, access).await?;
+        let checksum = manifest.annotations.get("supercargo.dev/checksum");
+        let checksum = checksum.or_else(|| manifest.annotations.get("kustomizer.dev/checksum"));
+        let checksum = checksum.filter(|_| layer.first).cloned();
+        let order = Order { path, title: layer.title, checksum, limits };
+        let unpacked = tokio::task::spawn_blocking(move || unpack::unpack(&blob, &order)).await;
+        let failed = |_| OciError::invalid("its layer cannot be unpacked: the task ended");
+        let files = unpacked.map_err(failed).and_then(|r| r).map_err(about)?;
+        let note = |key: &str| annotation(&manifest.annotations, key);
+        Ok(Artifact {
+            digest: digest.clone(),
+            created: note("org.opencontainers.image.created").or_else(|| note("kustomizer.dev/created")),
+            source: note("org.opencontainers.image.source"),
+            revision: note("org.opencontainers.image.revision"),
+            files,
+        })
+    }
+
+    /// The manifest that holds the configuration, through an index if there
+    /// is one.
+    async fn content_manifest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        access: &Access,
+    ) -> Result<Manifest, OciError> {
+        let about = |e: OciError| e.about(&repository.at(digest));
+        let bytes = self.manifest(repository, digest, access).await?;
+        let child = match Document::parse(&bytes).map_err(about)? {
+            Document::Manifest(manifest) => return Ok(manifest),
+            Document::Index(index) => index.content().map_err(about)?,
+        };
+        // Who may read an index of a repository may read what it lists there.
+        self.0.cache.prove(access, repository, &child);
+        let bytes = self.manifest(repository, &child, access).await?;
+        match Document::parse(&bytes).map_err(about)? {
+            Document::Manifest(manifest) => Ok(manifest),
+            Document::Index(_) => Err(about(OciError::invalid("it is an image index within an image index"))),
+        }
+    }
+
+    /// The digest that a tag points at now.
+    async fn tag_digest(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        access: &Access,
+    ) -> Result<Digest, OciError> {
+        let subject = format!("{repository}:{tag}");
+        let reply = self.ask_manifest(Method::HEAD, repository, tag.as_str(), access, &subject).await?;
+        let told = reply.headers.get("docker-content-digest").and_then(|v| v.to_str().ok());
+        match told.map(Digest::parse) {
+            Some(Ok(digest)) if reply.status.is_success() => return Ok(digest),
+            _ if reply.status.is_success() || reply.status == StatusCode::METHOD_NOT_ALLOWED => {}
+            _ => return Err(reply.error(&subject).await),
+        }
+        drop(reply);
+        let reply = self.ask_manifest(Method::GET, repository, tag.as_str(), access, &subject).await?;
+        let bytes = manifest_body(reply, &subject).await?;
+        Ok(Digest::of(&bytes))
+    }
+
+    /// The bytes of a manifest or index, cached where this access has been let
+    /// in to them before.
+    async fn manifest(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        access: &Access,
+    ) -> Result<Bytes, OciError> {
+        let cache = &self.0.cache;
+        if let Some(bytes) = cache.get(access, repository, digest, MAX_MANIFEST_BYTES).await {
+            if !cache.is_proved(access, repository, digest) {
+                self.prove(repository, digest, access).await?;
+            }
+            return Ok(bytes);
+        }
+        let subject = repository.at(digest);
+        let reply = self.ask_manifest(Method::GET, repository, digest.as_str(), access, &subject).await?;
+        let bytes = manifest_body(reply, &subject).await?;
+        if !digest.is_of(&bytes) {
+            return Err(OciError::Mismatch { subject });
+        }
+        cache.prove(access, repository, digest);
+        cache.put(access, repository, digest, bytes.clone()).await;
+        Ok(bytes)
+    }
+
+    /// Asks the registry whether this access may have the digest. Any answer
+    /// but yes is an error: the cache serves nobody whom the registry refuses.
+    async fn prove(&self, repository: &Repository, digest: &Digest, access: &Access) -> Result<(), OciError> {
+        let subject = repository.at(digest);
+        let reply = self.ask_manifest(Method::HEAD, repository, digest.as_str(), access, &subject).await?;
+        if !reply.status.is_success() {
+            return Err(reply.error(&subject).await);
+        }
+        self.0.cache.prove(access, repository, digest);
+        Ok(())
+    }
+
+    pub(super) async fn ask_manifest(
+        &self,
+        method: Method,
+        repository: &Repository,
+        name: &str,
+        access: &Access,
+        subject: &str,
+    ) -> Result<Reply, OciError> {
+        let url = Transport::url(repository, access, &format!("manifests/{name}"))?;
+        let mut request = Request::new(method, url);
+        request.accept = Some(layout::ACCEPT);
+        let asker = Asker { repository, access, scope: Scope::Pull, subject };
+        self.0.sessions.send(&self.0.transport, asker, request).await
+    }
+
+    /// The bytes of a blob of known size, which a manifest names that this
+    /// access has been let in to.
+    async fn blob(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: u64,
+        access: &Access,
+    ) -> Result<Bytes, OciError> {
+        if let Some(bytes) = self.0.cache.get(access, repository, digest, size).await {
+            return Ok(bytes);
+        }
+        let subject = repository.at(digest);
+        let url = Transport::url(repository, access, &format!("blobs/{digest}"))?;
+        let asker = Asker { repository, access, scope: Scope::Pull, subject: &subject };
+        let reply = self.0.sessions.send(&self.0.transport, asker, Request::new(Method::GET, url)).await?;
+        if !reply.status.is_success() {
+            return Err(reply.error(&subject).await);
+        }
+        match reply.body(size).await? {
+            Body::Whole(bytes) if bytes.len() as u64 == size && digest.is_of(&bytes) => {
+                self.0.cache.put(access, repository, digest, bytes.clone()).await;
+                Ok(bytes)
+            }
+            _ => Err(OciError::Mismatch { subject }),
+        }
+    }
+}
+
+pub(super) async fn manifest_body(reply: Reply, subject: &str) -> Result<Bytes, OciError> {
+    if !reply.status.is_success() {
+        return Err(reply.error(subject).await);
+    }
+    match reply.body(MAX_MANIFEST_BYTES).await? {
+        Body::Whole(bytes) => Ok(bytes),
+        Body::TooLong => {
+            let why = format!("its manifest has more than {MAX_MANIFEST_BYTES} bytes");
+            Err(OciError::TooLarge { subject: subject.to_owned(), why })
+        }
+    }
+}
+
+fn refuse_encrypted(manifest: &Manifest) -> Result<(), OciError> {
+    match manifest.annotations.get("kustomizer.dev/encrypted") {
+        Some(_) => Err(OciError::invalid("it is encrypted, and decryption is not supported yet")),
+        None => Ok(()),
+    }
+}
+
+/// An annotation that is fit to be shown: of bounded length, without control
+/// characters.
+fn annotation(annotations: &BTreeMap<String, String>, key: &str) -> Option<String> {
+    let value = annotations.get(key)?;
+    let fit =
+        !value.is_empty() && value.len() <= MAX_ANNOTATION_BYTES && !value.chars().any(char::is_control);
+    fit.then(|| value.clone())
+}

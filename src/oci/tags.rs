@@ -1,0 +1,89 @@
+//! The tags of a repository, page by page and not for ever.
+
+use http::header::LINK;
+use http::{HeaderMap, Method};
+use reqwest::Url;
+use serde::Deserialize;
+
+use super::limits::{MAX_TAG_PAGE_BYTES, MAX_TAG_PAGES, TAG_PAGE_SIZE};
+use super::token::{Asker, Sessions};
+use super::transport::{Body, Request, Transport};
+use super::{OciError, Tag};
+
+#[derive(Deserialize)]
+struct Page {
+    /// Null where a repository has none.
+    tags: Option<Vec<String>>,
+}
+
+/// Every tag of the repository, in the registry's order.
+pub(super) async fn list(
+    transport: &Transport,
+    sessions: &Sessions,
+    asker: Asker<'_>,
+) -> Result<Vec<Tag>, OciError> {
+    let first = Transport::url(asker.repository, asker.access, &format!("tags/list?n={TAG_PAGE_SIZE}"))?;
+    let mut next = Some(first.clone());
+    let mut found: Vec<Tag> = Vec::new();
+    for _ in 0..MAX_TAG_PAGES {
+        let Some(url) = next.take() else {
+            return Ok(found);
+        };
+        let request = Request::new(Method::GET, url.clone());
+        let reply = sessions.send(transport, asker, request).await?;
+        if !reply.status.is_success() {
+            return Err(reply.error(asker.subject).await);
+        }
+        let linked = linked(&reply.headers, &url).map_err(|why| unusable(asker, why))?;
+        let Body::Whole(body) = reply.body(MAX_TAG_PAGE_BYTES).await? else {
+            let why = format!("one page of its tags is longer than {MAX_TAG_PAGE_BYTES} bytes");
+            return Err(OciError::TooLarge { subject: asker.repository.to_string(), why });
+        };
+        let page: Page =
+            serde_json::from_slice(&body).map_err(|_| unusable(asker, "its tag list is not JSON"))?;
+        let page = page.tags.unwrap_or_default();
+        let full = page.len() >= TAG_PAGE_SIZE;
+        let last = page.last().cloned();
+        // What is no tag could not be asked for anyway.
+        found.extend(page.iter().filter_map(|tag| Tag::parse(tag).ok()));
+        next = match (linked, last) {
+            (Some(linked), _) => Some(linked),
+            // A registry that cuts the list without a Link header.
+            (None, Some(last)) if full => {
+                let mut url = first.clone();
+                url.query_pairs_mut().append_pair("last", &last);
+                Some(url)
+            }
+            _ => None,
+        };
+        if next.as_ref() == Some(&url) {
+            return Err(unusable(asker, "its tag list leads back to itself"));
+        }
+    }
+    match next {
+        None => Ok(found),
+        Some(_) => {
+            let why = format!("it has more than {MAX_TAG_PAGES} pages of tags; use ref.tag or ref.digest");
+            Err(OciError::TooLarge { subject: asker.repository.to_string(), why })
+        }
+    }
+}
+
+/// The target of `Link: <…>; rel="next"`, which has to stay on the host.
+fn linked(headers: &HeaderMap, page: &Url) -> Result<Option<Url>, &'static str> {
+    let Some(value) =
+        headers.get_all(LINK).iter().filter_map(|v| v.to_str().ok()).find(|v| v.contains("next"))
+    else {
+        return Ok(None);
+    };
+    let target = value.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(target, _)| target);
+    let url = target.and_then(|t| page.join(t).ok()).ok_or("its tag list has a malformed Link header")?;
+    if url.origin() != page.origin() || !url.path().starts_with("/v2/") {
+        return Err("its tag list leads to another host");
+    }
+    Ok(Some(url))
+}
+
+fn unusable(asker: Asker<'_>, why: &str) -> OciError {
+    OciError::Unavailable { host: asker.repository.registry().to_owned(), why: why.to_owned() }
+}

@@ -1,0 +1,234 @@
+//! Authentication against a registry: what worked is remembered by access,
+//! repository and scope, and nowhere else.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{HeaderValue, Method, StatusCode};
+use reqwest::Url;
+use serde::Deserialize;
+
+use super::access::{Access, Fingerprint};
+use super::auth::Credential;
+use super::challenge::{self, Challenge};
+use super::limits::{DEFAULT_TOKEN_LIFE, MAX_REMEMBERED, MAX_TOKEN_BYTES};
+use super::transport::{Body, Reply, Request, Transport};
+use super::{OciError, Repository};
+
+/// What a request is going to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Scope {
+    Pull,
+    Push,
+}
+
+impl Scope {
+    fn actions(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Push => "pull,push",
+        }
+    }
+}
+
+type Key = (Fingerprint, Repository, Scope);
+
+/// How a registry was satisfied the last time.
+#[derive(Clone)]
+struct Session {
+    challenge: Challenge,
+    header: HeaderValue,
+    expires: Option<Instant>,
+}
+
+/// Who asks for what; the subject is for messages.
+#[derive(Clone, Copy)]
+pub(super) struct Asker<'a> {
+    pub repository: &'a Repository,
+    pub access: &'a Access,
+    pub scope: Scope,
+    pub subject: &'a str,
+}
+
+#[derive(Default)]
+pub(super) struct Sessions(Mutex<HashMap<Key, Session>>);
+
+#[derive(Deserialize)]
+struct TokenAnswer {
+    #[serde(default)]
+    token: String,
+    #[serde(default)]
+    access_token: String,
+    #[serde(default)]
+    expires_in: Option<u64>,
+}
+
+/// Of a token's life, what is kept back for the way to the registry.
+const TOKEN_MARGIN: Duration = Duration::from_secs(10);
+
+impl Sessions {
+    /// Sends a request to the registry with whatever credentials it asks for.
+    /// A session that the registry no longer takes is renewed once.
+    pub async fn send(
+        &self,
+        transport: &Transport,
+        asker: Asker<'_>,
+        mut request: Request,
+    ) -> Result<Reply, OciError> {
+        request.authorization = self.header(transport, asker, &request.url).await?;
+        let reply = transport.send(asker.access, &request).await?;
+        if reply.status != StatusCode::UNAUTHORIZED {
+            return Ok(reply);
+        }
+        let asked = challenge::read(&reply.headers);
+        let elsewhere = reply.url.origin() != request.url.origin();
+        let Some(challenge) = asked.filter(|_| !elsewhere) else {
+            return Ok(reply);
+        };
+        // Its place among the host's requests is needed for the token.
+        drop(reply);
+        let header = self.establish(transport, asker, &request.url, challenge).await?;
+        if request.authorization.as_ref() == Some(&header) {
+            return Err(denied(asker, "the registry refuses the credentials"));
+        }
+        request.authorization = Some(header);
+        transport.send(asker.access, &request).await
+    }
+
+    fn key(asker: Asker<'_>) -> Key {
+        (asker.access.id(), asker.repository.clone(), asker.scope)
+    }
+
+    /// The header of the session, renewed if its token has run out.
+    async fn header(
+        &self,
+        transport: &Transport,
+        asker: Asker<'_>,
+        registry: &Url,
+    ) -> Result<Option<HeaderValue>, OciError> {
+        let session = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&Self::key(asker)).cloned();
+        match session {
+            Some(session) if session.expires.is_some_and(|at| at <= Instant::now()) => {
+                self.establish(transport, asker, registry, session.challenge).await.map(Some)
+            }
+            other => Ok(other.map(|session| session.header)),
+        }
+    }
+
+    /// Answers the challenge and remembers how.
+    async fn establish(
+        &self,
+        transport: &Transport,
+        asker: Asker<'_>,
+        registry: &Url,
+        challenge: Challenge,
+    ) -> Result<HeaderValue, OciError> {
+        let credential = asker.access.parts().keyring.lookup(asker.repository);
+        let (header, expires) = match (&challenge, credential) {
+            (_, Some(Credential::Token(token))) => (secret("Bearer", token, asker)?, None),
+            (Challenge::Basic, Some(Credential::Password { username, password })) => {
+                (secret("Basic", &STANDARD.encode(format!("{username}:{password}")), asker)?, None)
+            }
+            (Challenge::Basic, Some(_)) => {
+                return Err(denied(
+                    asker,
+                    "the registry wants a user and a password, the credentials are a token",
+                ));
+            }
+            (Challenge::Basic, None) => {
+                return Err(denied(asker, "the registry wants credentials and there are none for it"));
+            }
+            (Challenge::Bearer { realm, service }, credential) => {
+                let realm = challenge::realm(registry, realm, credential.is_some())
+                    .map_err(|why| denied(asker, &why))?;
+                let (token, life) = fetch(transport, asker, realm, service.as_deref(), credential).await?;
+                (secret("Bearer", &token, asker)?, Some(Instant::now() + life.saturating_sub(TOKEN_MARGIN)))
+            }
+        };
+        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if sessions.len() >= MAX_REMEMBERED {
+            let now = Instant::now();
+            sessions.retain(|_, s| s.expires.is_some_and(|at| at > now));
+        }
+        if sessions.len() >= MAX_REMEMBERED {
+            sessions.clear();
+        }
+        sessions.insert(Self::key(asker), Session { challenge, header: header.clone(), expires });
+        Ok(header)
+    }
+}
+
+/// Asks the token service (distribution's token specification; the refresh
+/// token grant of its OAuth2 variant for identity tokens).
+async fn fetch(
+    transport: &Transport,
+    asker: Asker<'_>,
+    mut realm: Url,
+    service: Option<&str>,
+    credential: Option<&Credential>,
+) -> Result<(String, Duration), OciError> {
+    let scope = format!("repository:{}:{}", asker.repository.path(), asker.scope.actions());
+    let mut request = if let Some(Credential::Identity(token)) = credential {
+        let mut form = Url::parse("form:x").map_err(|_| denied(asker, "the token request cannot be made"))?;
+        form.query_pairs_mut()
+            .append_pair("grant_type", "refresh_token")
+            .append_pair("service", service.unwrap_or_default())
+            .append_pair("scope", &scope)
+            .append_pair("client_id", "supercargo")
+            .append_pair("refresh_token", token);
+        let body = Bytes::from(form.query().unwrap_or_default().to_owned());
+        let mut request = Request::new(Method::POST, realm);
+        request.body = Some(("application/x-www-form-urlencoded".to_owned(), body));
+        request
+    } else {
+        if let Some(service) = service {
+            realm.query_pairs_mut().append_pair("service", service);
+        }
+        realm.query_pairs_mut().append_pair("scope", &scope);
+        Request::new(Method::GET, realm)
+    };
+    if let Some(Credential::Password { username, password }) = credential {
+        let encoded = STANDARD.encode(format!("{username}:{password}"));
+        request.authorization = Some(secret("Basic", &encoded, asker)?);
+    }
+    let host = request.url.host_str().unwrap_or_default().to_owned();
+    let reply = transport.send(asker.access, &request).await?;
+    if reply.url.origin() != request.url.origin() {
+        return Err(denied(asker, &format!("the token service {host} redirects elsewhere")));
+    }
+    if reply.status == StatusCode::BAD_REQUEST || reply.status == StatusCode::NOT_FOUND {
+        let why = format!("the token service {host} answered {}", reply.status.as_u16());
+        return Err(denied(asker, &why));
+    }
+    if !reply.status.is_success() {
+        return Err(reply.error(asker.subject).await);
+    }
+    let Body::Whole(body) = reply.body(MAX_TOKEN_BYTES).await? else {
+        return Err(denied(asker, &format!("the token service {host} answers with more than a token")));
+    };
+    let unusable = || denied(asker, &format!("the token service {host} did not answer with a token"));
+    let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| unusable())?;
+    let token = if answer.token.is_empty() { answer.access_token } else { answer.token };
+    if token.is_empty() {
+        return Err(unusable());
+    }
+    let life = answer.expires_in.map_or(DEFAULT_TOKEN_LIFE, Duration::from_secs);
+    // A token of which nothing is left after the margin would be fetched for
+    // every request; a lifetime of a century would overflow the clock.
+    Ok((token, life.clamp(TOKEN_MARGIN * 2, Duration::from_secs(24 * 3600))))
+}
+
+fn secret(scheme: &str, value: &str, asker: Asker<'_>) -> Result<HeaderValue, OciError> {
+    let mut header = HeaderValue::from_str(&format!("{scheme} {value}"))
+        .map_err(|_| denied(asker, "the credentials hold characters that HTTP cannot carry"))?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+fn denied(asker: Asker<'_>, why: &str) -> OciError {
+    OciError::Denied { subject: asker.subject.to_owned(), why: why.to_owned() }
+}
