@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::fetch::{self, Trust};
 use crate::processes::{self, Server};
-use crate::{Bed, bed, fetch, poll_until, ports, repository};
+use crate::{Bed, bed, poll_until, ports, repository};
 
 const READY: Duration = Duration::from_secs(30);
 
@@ -173,7 +174,7 @@ impl Operator {
         let ready = || {
             assert!(server.running(), "the operator ended\n{}", server.tail());
             std::net::TcpStream::connect(&self.metrics).is_ok()
-                && fetch::send("GET", &url, &[], &[], None).code == 200
+                && fetch::send("GET", &url, &[], &[], Trust::default()).code == 200
         };
         poll_until("the operator is ready", READY, ready, String::new);
     }
@@ -228,7 +229,7 @@ impl Operator {
 
     /// `/metrics`, as text.
     pub fn metrics(&self) -> String {
-        fetch::send("GET", &format!("http://{}/metrics", self.metrics), &[], &[], None).text()
+        fetch::send("GET", &format!("http://{}/metrics", self.metrics), &[], &[], Trust::default()).text()
     }
 
     /// One metric's value, by its name with labels as it is printed.
