@@ -1,15 +1,15 @@
 //! What the demo plays on: the cluster, the registry and the operator, and a
 //! narrator that shows each command before it runs.
 
+use std::fs::File;
 use std::path::Path;
-use std::process::Command;
 use std::time::Instant;
 
 use serde_json::Value;
 use supercargo_testbed::operator::{Operator, Options};
 use supercargo_testbed::story::{DEADLINE, condition};
 use supercargo_testbed::tools::Tools;
-use supercargo_testbed::{Account, Bed, Registry, bed, processes, within};
+use supercargo_testbed::{Account, Bed, Registry, processes, within};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_supercargo");
 
@@ -164,15 +164,20 @@ fn tell(program: &Path, arguments: &[&str], kubeconfig: &Path) {
     let name = program.file_name().unwrap_or_default().to_string_lossy();
     let quoted: Vec<String> = arguments.iter().map(|argument| quote(argument)).collect();
     println!("  $ {name} {}", quoted.join(" "));
-    let mut command: Command = processes::command(program);
-    command
+    // Both streams into one file, so that their lines stay in order.
+    let said = processes::directory("said").join("output");
+    let file = File::create(&said).expect("create a file");
+    let status = processes::command(program)
         .args(arguments)
+        .current_dir(supercargo_testbed::repository())
         .env("KUBECONFIG", kubeconfig)
-        .env("HOME", kubeconfig.parent().expect("a directory"));
-    let output = bed::run(command.current_dir(supercargo_testbed::repository()), "");
-    indented(&String::from_utf8_lossy(&output.stdout));
-    indented(&String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{name} ended with {}", output.status);
+        .env("HOME", kubeconfig.parent().expect("a directory"))
+        .stdout(file.try_clone().expect("clone a file handle"))
+        .stderr(file)
+        .status()
+        .expect("run a program");
+    indented(&std::fs::read_to_string(said).expect("read a file"));
+    assert!(status.success(), "{name} ended with {status}");
 }
 
 fn quote(argument: &str) -> String {
