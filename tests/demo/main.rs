@@ -1,6 +1,13 @@
 //! `make demo`: the life of a release, told on a real cluster and a real
 //! registry. It ends with an error when anything is not as it tells.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "it speaks to a person, and has to end when anything is wrong"
+)]
+
 mod stage;
 
 use std::time::Instant;
