@@ -4,4 +4,5 @@
 
 mod artifacts;
 mod bed;
+mod config;
 mod health;

@@ -23,7 +23,8 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::certificates::{Authority, Identity};
-use crate::{Bed, fetch, ports};
+use crate::fetch::{self, Trust};
+use crate::{Bed, ports};
 
 /// A request as the proxy saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,7 +117,7 @@ impl Proxy {
     fn start(target: &str, authority: Option<&str>, identity: Option<&Identity>) -> Proxy {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let shared = Shared {
-            upstream: fetch::client(authority),
+            upstream: fetch::client(Trust { authority, identity: None }),
             target: target.to_owned(),
             rule: Mutex::new(Box::new(|_| Fate::Pass)),
             seen: Mutex::default(),
@@ -268,10 +269,7 @@ impl Drop for Proxy {
 }
 
 fn server_config(identity: &Identity) -> rustls::ServerConfig {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).expect("a certificate");
-    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("a key");
+    let (certificate, key) = identity.to_der();
     let mut config = rustls::ServerConfig::builder_with_provider(fetch::provider())
         .with_safe_default_protocol_versions()
         .expect("protocol versions")
