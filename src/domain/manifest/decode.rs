@@ -254,8 +254,8 @@ mod tests {
 
     #[test]
     fn kustomizations_are_told_apart() {
-        let errors =
-            decode("a.yaml", b"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n").unwrap_err();
+        let errors = decode("a.yaml", b"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n")
+            .unwrap_err();
         assert_eq!(errors[0].fault, Fault::Kustomization);
         check(
             "{apiVersion: kustomize.toolkit.fluxcd.io/v1, kind: Kustomization, metadata: {name: a}}",

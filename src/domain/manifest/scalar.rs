@@ -233,11 +233,25 @@ fn is_timestamp(text: &str) -> bool {
 pub fn float_to_json(float: f64) -> Option<Number> {
     if float.abs() < 1e21 && float.fract() == 0.0 {
         // By its shortest digits: the exact value of the float is another.
-        if let Ok(int) = float.to_string().parse::<i64>() {
+        let (mantissa, exponent) = shortest(&format!("{float:e}"), |digits| format!("{float:.digits$e}"));
+        let digits = mantissa.replace('.', "");
+        let zeros = usize::try_from(exponent).unwrap_or_default() + 1 + usize::from(float < 0.0);
+        if let Ok(int) = format!("{digits:0<zeros$}").parse::<i64>() {
             return Some(int.into());
         }
     }
     Number::from_f64(float)
+}
+
+/// Mantissa and exponent of the shortest digits that read back as the float.
+/// Where two are as short and as near, Go takes the even one and Rust's `{:e}`
+/// does not; rounded to a number of digits, Rust does as well.
+fn shortest(text: &str, rounded: impl Fn(usize) -> String) -> (String, i32) {
+    let mantissa = text.split_once('e').map_or(text, |(mantissa, _)| mantissa);
+    let digits = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len());
+    let text = rounded(digits);
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+    (mantissa.to_owned(), exponent.parse().unwrap_or_default())
 }
 
 impl Scalar {
@@ -287,11 +301,11 @@ fn float_key(float: f64) -> String {
     if float.is_infinite() {
         return if float > 0.0 { ".inf" } else { "-.inf" }.into();
     }
-    let text = format!("{float:e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let exponent: i32 = exponent.parse().unwrap_or_default();
+    let (mantissa, exponent) = shortest(&format!("{float:e}"), |digits| format!("{float:.digits$e}"));
     if (-4..6).contains(&exponent) {
-        return float.to_string();
+        let whole = mantissa.split_once('.').map_or(0, |(_, fraction)| fraction.len()) as i32;
+        let decimals = usize::try_from(whole - exponent).unwrap_or_default();
+        return format!("{float:.decimals$}");
     }
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())
@@ -345,6 +359,9 @@ mod tests {
             ("-9223372036854775808", "-9223372036854775808"),
             ("1e21", "1e+21"),
             ("1.5", "1.5"),
+            ("-100.0", "-100"),
+            ("9e18", "9000000000000000000"),
+            ("1e19", "1e+19"),
             ("-18446744073709551.615", "-18446744073709550"),
             (".nan", "error"),
             ("-.inf", "error"),
@@ -358,8 +375,9 @@ mod tests {
 
     #[test]
     fn tags_decide() {
-        let check =
-            |tag: &str, text: &str, expected: &str| assert_eq!(json(Some(tag), text), expected, "{tag} {text}");
+        let check = |tag: &str, text: &str, expected: &str| {
+            assert_eq!(json(Some(tag), text), expected, "{tag} {text}")
+        };
         check("str", "123", "\"123\"");
         check("int", "5", "5");
         check("int", "5.0", "error");
@@ -394,6 +412,9 @@ mod tests {
         check("123456789.5", "1.2345679e+08");
         check("1e-5", "1e-05");
         check("2.5", "2.5");
+        check("-392340.6259935694", "-392340.62");
+        check("100000.0", "100000");
+        check("0.0001", "0.0001");
         check(".inf", ".inf");
         check("~", "error");
         check("18446744073709551615", "error");

@@ -183,7 +183,9 @@ impl<'a> Reader<'a> {
                 Ok(Built { value, height: 0 })
             }
             EventData::Alias { .. } => self.alias(&event, depth),
-            EventData::SequenceStart { .. } | EventData::MappingStart { .. } => self.collection(&event, depth),
+            EventData::SequenceStart { .. } | EventData::MappingStart { .. } => {
+                self.collection(&event, depth)
+            }
             _ => Err(problem(&event, "not valid YAML: a value is missing")),
         }
     }
@@ -451,11 +453,9 @@ mod tests {
     fn read(text: &str) -> String {
         match parse(text, &mut Budget::default()) {
             Ok(values) => values.iter().map(Value::to_string).collect::<Vec<_>>().join(" "),
-            Err(problems) => problems
-                .iter()
-                .map(|p| format!("{}: {}", p.line, p.message))
-                .collect::<Vec<_>>()
-                .join("; "),
+            Err(problems) => {
+                problems.iter().map(|p| format!("{}: {}", p.line, p.message)).collect::<Vec<_>>().join("; ")
+            }
         }
     }
 
@@ -509,8 +509,9 @@ mod tests {
 
     #[test]
     fn hostile_documents_end_early() {
-        let laughs: String =
-            (1..20).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(","))).collect();
+        let laughs: String = (1..20)
+            .map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 9].join(",")))
+            .collect();
         assert!(read(&format!("a0: &a0 [x,x,x]\n{laughs}")).contains("too many aliases"));
         check("a: &a [*a]", "1: an anchor contains itself");
         check("a: &a {b: *a}", "1: an anchor contains itself");
