@@ -7,3 +7,4 @@ mod oci_cache;
 mod oci_hostile;
 mod oci_push;
 mod oci_transport;
+mod yaml;
