@@ -1,1 +1,0 @@
-//! Hermetic tests: no cluster, no registry, loopback at most.
