@@ -86,11 +86,13 @@ impl Keyring {
     /// the content.
     pub fn add(&mut self, docker_config: &[u8]) -> Result<(), OciError> {
         if docker_config.len() > MAX_CONFIG_BYTES {
-            return Err(OciError::Spec(format!("the docker config is larger than {MAX_CONFIG_BYTES} bytes")));
+            return Err(OciError::Secret(format!(
+                "the docker config is larger than {MAX_CONFIG_BYTES} bytes"
+            )));
         }
         let config: Config = serde_json::from_slice(docker_config).map_err(|e| {
             let at = (e.line(), e.column());
-            OciError::Spec(format!(
+            OciError::Secret(format!(
                 "the docker config is not valid JSON of that form (line {}, column {})",
                 at.0, at.1
             ))
@@ -155,7 +157,7 @@ impl Entry {
         }
         if username.is_empty() && password.is_empty() && !auth.is_empty() {
             let bad = || {
-                OciError::Spec(format!(
+                OciError::Secret(format!(
                     "auth of {name:?} in the docker config is not base64 of user:password"
                 ))
             };
@@ -226,4 +228,77 @@ fn label_matches(pattern: &str, label: &str) -> bool {
         }
     }
     left.ends_with(last)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keyring(config: &str) -> Keyring {
+        let mut keyring = Keyring::default();
+        keyring.add(config.as_bytes()).unwrap();
+        keyring
+    }
+
+    #[test]
+    fn the_longest_matching_key_wins() {
+        let keyring = keyring(
+            r#"{"auths": {
+                "https://index.docker.io/v1/": {"auth": "aHViOnA="},
+                "ghcr.io": {"username": "host", "password": "p"},
+                "ghcr.io/team": {"username": "team", "password": "p"},
+                "https://ghcr.io/v2/team/app/": {"username": "app", "password": "p"},
+                "*.azurecr.io": {"username": "wild", "password": "p"},
+                "one.azurecr.io": {"username": "exact", "password": "p"},
+                "a*c.b*.io:5000": {"username": "parts", "password": "p"},
+                "empty.io": {}
+            }}"#,
+        );
+        let check = |url: &str, expected: Option<&str>| {
+            let user = match keyring.lookup(&Repository::parse(url).unwrap()) {
+                Some(Credential::Password { username, .. }) => Some(username.as_str()),
+                _ => None,
+            };
+            assert_eq!(user, expected, "{url}");
+        };
+        check("oci://docker.io/nginx", Some("hub"));
+        check("oci://ghcr.io/other", Some("host"));
+        check("oci://ghcr.io/team/x", Some("team"));
+        check("oci://ghcr.io/team", Some("team"));
+        check("oci://ghcr.io/team-b/x", Some("host"));
+        check("oci://ghcr.io/team/app/x", Some("app"));
+        check("oci://two.azurecr.io/x", Some("wild"));
+        check("oci://one.azurecr.io/x", Some("exact"));
+        check("oci://a.b.azurecr.io/x", None);
+        check("oci://azurecr.io/x", None);
+        check("oci://abc.bad.io:5000/x", Some("parts"));
+        check("oci://abc.bad.io:5001/x", None);
+        check("oci://empty.io/x", None);
+        check("oci://evil.com/ghcr.io", None);
+    }
+
+    #[test]
+    fn every_form_of_credential_is_read_and_none_is_printed() {
+        let keyring = keyring(
+            r#"{"auths": {
+                "a.io": {"auth": "dXNlcjpwYTpzc3NlY3JldA=="},
+                "b.io": {"identitytoken": "idsecret"},
+                "c.io": {"registrytoken": "regsecret"}
+            }, "credsStore": "desktop"}"#,
+        );
+        let of = |url: &str| keyring.lookup(&Repository::parse(url).unwrap()).cloned();
+        let password = Credential::Password { username: "user".into(), password: "pa:sssecret".into() };
+        assert_eq!(of("oci://a.io/x"), Some(password));
+        assert_eq!(of("oci://b.io/x"), Some(Credential::Identity("idsecret".into())));
+        assert_eq!(of("oci://c.io/x"), Some(Credential::Token("regsecret".into())));
+        assert!(!format!("{keyring:?}").contains("secret"));
+    }
+
+    #[test]
+    fn a_broken_config_is_an_error_that_quotes_nothing() {
+        for config in ["{", r#"{"auths": {"a.io": {"auth": "%%secret%%"}}}"#, r#"{"auths": "secret"}"#] {
+            let error = Keyring::default().add(config.as_bytes()).unwrap_err();
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
 }

@@ -143,3 +143,59 @@ fn is_public_suffix(domain: &str) -> bool {
     let known_short = ["gcr.io", "icr.io"].contains(&domain);
     SHARED.contains(&domain) || country && !known_short
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn challenges_are_read() {
+        let bearer = |realm: &str, service: Option<&str>| {
+            Some(Challenge::Bearer { realm: realm.into(), service: service.map(Into::into) })
+        };
+        let check = |lines: &[&str], expected: Option<Challenge>| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(WWW_AUTHENTICATE, line.parse().unwrap());
+            }
+            assert_eq!(read(&headers), expected, "{lines:?}");
+        };
+        check(&[r#"Bearer realm="https://a/t",service="s",scope="x:y,z""#], bearer("https://a/t", Some("s")));
+        check(&["bearer realm=https://a/t , service=s"], bearer("https://a/t", Some("s")));
+        check(&[r#"Basic realm="x", Bearer realm="r""#], bearer("r", None));
+        check(&[r#"Basic realm="x""#, r#"Bearer realm="r""#], bearer("r", None));
+        check(&["Basic"], Some(Challenge::Basic));
+        check(&[r#"Bearer service="no realm""#], None);
+        check(&[r#"Bearer realm="unended"#], None);
+        check(&["Negotiate", "===", "\"", ",,,"], None);
+        check(&[], None);
+    }
+
+    #[test]
+    fn credentials_go_only_where_the_registry_is() {
+        let check = |registry: &str, to: &str, with: bool, expected: bool| {
+            let registry = Url::parse(registry).unwrap();
+            assert_eq!(realm(&registry, to, with).is_ok(), expected, "{registry} {to} {with}");
+        };
+        check("https://ghcr.io/v2/", "https://ghcr.io/token", true, true);
+        check("https://registry-1.docker.io/v2/", "https://auth.docker.io/token", true, true);
+        check("https://registry.gitlab.com/v2/", "https://gitlab.com/jwt/auth", true, true);
+        check("https://registry.example.com/v2/", "https://auth.example.com/t", true, true);
+        check("https://example.com/v2/", "https://auth.example.com/t", true, true);
+        check("http://127.0.0.1:5000/v2/", "http://127.0.0.1:5001/token", true, true);
+        check("http://10.0.0.1/v2/", "http://10.0.0.1/token", true, true);
+        check("https://ghcr.io/v2/", "https://evil.com/token", true, false);
+        check("https://ghcr.io/v2/", "https://evil.com/token", false, true);
+        check("https://ghcr.io/v2/", "http://ghcr.io/token", true, false);
+        check("https://ghcr.io/v2/", "http://169.254.169.254/latest", false, false);
+        check("https://ghcr.io/v2/", "https://169.254.169.254/latest", false, false);
+        check("https://ghcr.io/v2/", "https://localhost/latest", false, false);
+        check("https://shop.co.uk/v2/", "https://evil.co.uk/token", true, false);
+        check("https://mine.azurecr.io/v2/", "https://theirs.azurecr.io/token", true, false);
+        check("https://10.0.0.1/v2/", "https://10.1.0.0.1/token", true, false);
+        check("https://registry.example.com/v2/", "https://evilexample.com/t", true, false);
+        check("https://registry.example.com/v2/", "https://u:p@auth.example.com/t", true, false);
+        check("https://ghcr.io/v2/", "file:///etc/passwd", false, false);
+        check("https://ghcr.io/v2/", "/relative", false, false);
+    }
+}

@@ -12,6 +12,9 @@ pub enum OciError {
     /// The reference, the path or the access settings cannot be used.
     #[error("{0}")]
     Spec(String),
+    /// Credentials or certificates are not of the form they should have.
+    #[error("{0}")]
+    Secret(String),
     /// No answer, or one that says "not now".
     #[error("registry {host} is unavailable: {why}")]
     Unavailable {
@@ -73,6 +76,7 @@ impl OciError {
     pub fn reason(&self) -> Reason {
         match self {
             Self::Spec(_) => Reason::InvalidSpec,
+            Self::Secret(_) => Reason::SecretInvalid,
             Self::Unavailable { .. } => Reason::RegistryUnavailable,
             Self::Denied { .. } => Reason::AuthenticationFailed,
             Self::NotFound { .. } => Reason::ArtifactNotFound,

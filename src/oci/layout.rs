@@ -93,6 +93,10 @@ impl Document {
     /// Reads a manifest or an index. Bytes that could be read as both are
     /// refused, whatever type they were served with (CVE-2021-41190).
     pub fn parse(bytes: &[u8]) -> Result<Self, OciError> {
+        // Serde would also read the fields from an array, by position.
+        if !bytes.trim_ascii_start().starts_with(b"{") {
+            return Err(OciError::invalid("its manifest is not valid, it is not a JSON object"));
+        }
         let raw: Raw = serde_json::from_slice(bytes).map_err(|e| {
             OciError::invalid(format!("its manifest is not valid (line {}, column {})", e.line(), e.column()))
         })?;
@@ -220,4 +224,118 @@ fn is_content(media_type: &str) -> bool {
         "application/vnd.cncf.flux.content.v1",
     ];
     SUFFIXES.iter().any(|s| base.ends_with(s)) || EXACT.contains(&base.as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    const HEX: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+
+    fn layer_of(manifest: &Value, wanted: Option<&str>) -> Result<u64, String> {
+        match Document::parse(manifest.to_string().as_bytes()).map_err(|e| e.to_string())? {
+            Document::Manifest(m) => m.layer(wanted).map(|l| l.size).map_err(|e| e.to_string()),
+            Document::Index(_) => Err("an index".into()),
+        }
+    }
+
+    fn with_layers(types: &[&str]) -> Value {
+        let layers: Vec<_> = (1..)
+            .zip(types)
+            .map(|(size, media_type)| json!({"mediaType": media_type, "digest": HEX, "size": size}))
+            .collect();
+        json!({"schemaVersion": 2, "config": {"mediaType": "x", "digest": HEX, "size": 2}, "layers": layers})
+    }
+
+    #[test]
+    fn the_layer_is_chosen_by_its_type() {
+        let check = |types: &[&str], wanted: Option<&str>, expected: Option<u64>| {
+            assert_eq!(layer_of(&with_layers(types), wanted).ok(), expected, "{types:?} {wanted:?}");
+        };
+        for content in [
+            "application/vnd.oci.image.layer.v1.tar",
+            "application/vnd.oci.image.layer.v1.tar+gzip",
+            "application/vnd.oci.image.layer.v1.tar+zstd",
+            "application/vnd.docker.image.rootfs.diff.tar.gzip",
+            "application/vnd.cncf.flux.content.v1.tar+gzip",
+            "application/vnd.cncf.flux.content.v1.yaml",
+            "application/vnd.cncf.flux.content.v1.yml",
+            "application/vnd.cncf.flux.content.v1",
+            "application/vnd.timoni.content.v1.tar+gzip",
+            "application/yaml",
+            "application/x-yaml; charset=utf-8",
+            "text/yaml",
+            "application/vnd.acme.manifests+yaml",
+        ] {
+            check(&["application/spdx+json", content], None, Some(2));
+        }
+        check(&["application/yaml", "text/yaml"], Some("text/yaml"), Some(2));
+        check(&["application/yaml"], Some("text/yaml"), None);
+        check(&["application/vnd.dev.cosign.simplesigning.v1+json"], None, None);
+        check(&["application/vnd.cncf.helm.chart.content.v1.tar+gzip"], None, None);
+        check(&[], None, None);
+    }
+
+    #[test]
+    fn what_is_refused_says_what_it_is() {
+        let check = |manifest: Value, says: &str| {
+            let error = layer_of(&manifest, None).unwrap_err();
+            assert!(error.contains(says), "{error:?} does not say {says:?}");
+        };
+        let with = |key: &str, value: Value| {
+            let mut manifest = with_layers(&["application/yaml"]);
+            manifest[key] = value;
+            manifest
+        };
+        check(with("manifests", json!([])), "both layers and manifests");
+        check(with("mediaType", json!("application/vnd.oci.image.index.v1+json")), "not what it holds");
+        check(with("schemaVersion", json!(1)), "docker schema 1");
+        check(with("schemaVersion", json!(3)), "schemaVersion 3");
+        check(json!({"schemaVersion": 2}), "neither layers nor manifests");
+        check(json!([]), "not valid");
+        check(with("config", json!({"mediaType": HELM_CONFIG, "digest": HEX, "size": 2})), "Helm chart");
+        check(
+            with("layers", json!([{"mediaType": "text/yaml", "digest": "sha256:../../x", "size": 1}])),
+            "malformed",
+        );
+        check(with("layers", json!([{"mediaType": "text/yaml", "digest": HEX, "size": -1}])), "not valid");
+        check(with_layers(&["a/b", "c/d"]), "it has a/b, c/d");
+    }
+
+    #[test]
+    fn an_index_has_one_content() {
+        let child = |n: u8, extra: Value| {
+            let mut child = json!({"mediaType": MANIFEST_TYPES[0], "digest": digest_of(n), "size": 1});
+            for (key, value) in extra.as_object().unwrap() {
+                child[key] = value.clone();
+            }
+            child
+        };
+        let check = |children: &[Value], expected: Result<u8, &str>| {
+            let index = json!({"schemaVersion": 2, "manifests": children}).to_string();
+            let Ok(Document::Index(index)) = Document::parse(index.as_bytes()) else { panic!("no index") };
+            match (index.content(), expected) {
+                (Ok(found), Ok(n)) => assert_eq!(found.as_str(), digest_of(n)),
+                (Err(e), Err(says)) => assert!(e.to_string().contains(says), "{e}"),
+                (found, expected) => panic!("{found:?} instead of {expected:?}"),
+            }
+        };
+        let attestation = json!({"annotations": {"vnd.docker.reference.type": "attestation-manifest"}});
+        let unknown = json!({"platform": {"os": "unknown", "architecture": "unknown"}});
+        let ours = json!({"platform": {"os": "kustomizer", "architecture": "yaml"}});
+        let linux = json!({"platform": {"os": "linux", "architecture": "amd64"}});
+        check(&[child(1, json!({}))], Ok(1));
+        check(&[child(1, linux.clone()), child(2, attestation), child(3, unknown)], Ok(1));
+        check(&[child(1, linux.clone()), child(2, ours.clone())], Ok(2));
+        check(&[child(1, linux.clone()), child(2, linux)], Err("2 manifests"));
+        check(&[child(1, ours.clone()), child(2, ours)], Err("2 manifests"));
+        check(&[], Err("0 manifests"));
+        check(&[child(1, json!({"mediaType": INDEX_TYPES[0]}))], Err("within an image index"));
+    }
+
+    fn digest_of(n: u8) -> String {
+        format!("sha256:{}", n.to_string().repeat(64))
+    }
 }

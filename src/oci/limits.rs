@@ -10,9 +10,11 @@ pub const MAX_TOKEN_BYTES: u64 = 256 << 10;
 /// How much of an error body is read for its message, in bytes.
 pub const MAX_ERROR_BYTES: u64 = 16 << 10;
 /// Largest page of a tag list, in bytes.
-pub const MAX_TAG_PAGE_BYTES: u64 = 8 << 20;
+pub const MAX_TAG_PAGE_BYTES: u64 = 4 << 20;
 /// Most pages of a tag list.
 pub const MAX_TAG_PAGES: usize = 100;
+/// Most tags that are looked at.
+pub const MAX_TAGS: usize = 50_000;
 /// Tags asked for in one page.
 pub const TAG_PAGE_SIZE: usize = 1000;
 /// Most redirects that one request follows.
@@ -38,6 +40,8 @@ pub const MAX_ANNOTATION_BYTES: usize = 1024;
 /// Most remembered clients, tokens, hosts and proofs, each.
 pub const MAX_REMEMBERED: usize = 4096;
 
+/// Most layers that are unpacked at a time; each is held in memory.
+pub const MAX_UNPACKING: usize = 4;
 /// How much the cache keeps unless told otherwise, in bytes.
 pub const DEFAULT_CACHE_BYTES: u64 = 512 << 20;
 
@@ -60,7 +64,7 @@ pub struct ContentLimits {
 
 impl Default for ContentLimits {
     fn default() -> Self {
-        Self { layer: 64 << 20, unpacked: 256 << 20, file: 32 << 20, entries: 20_000, name: 1024, depth: 32 }
+        Self { layer: 32 << 20, unpacked: 128 << 20, file: 32 << 20, entries: 20_000, name: 1024, depth: 32 }
     }
 }
 

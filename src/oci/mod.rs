@@ -25,4 +25,4 @@ pub use limits::ContentLimits;
 pub use pack::{Labels, Package, pack};
 pub use reference::{Digest, Reference, Repository, Tag, Wanted};
 pub use registry::{Artifact, Registry, RegistryOptions, Resolved, Selection};
-pub use transport::{Outcome, RequestRecord};
+pub use transport::{Observer, Outcome, RequestRecord};

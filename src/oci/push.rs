@@ -77,7 +77,7 @@ impl Registry {
         if reply.status != StatusCode::ACCEPTED {
             return Err(reply.error(asker.subject).await);
         }
-        let location = reply.headers.get(LOCATION).and_then(|v| v.to_str().ok());
+        let location = reply.headers.get(LOCATION).and_then(|v| v.to_str().ok()).filter(|l| !l.is_empty());
         let unusable = || OciError::Unavailable {
             host: asker.repository.registry().to_owned(),
             why: "it does not say where to upload to".to_owned(),

@@ -317,3 +317,75 @@ fn spec(url: &str, why: &str) -> OciError {
     let shown: String = url.chars().take(300).collect();
     OciError::Spec(format!("{shown:?} cannot be used: {why}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_read_whole() {
+        let check = |text: &str, expected: &str| {
+            let shown = match Reference::parse(text) {
+                Ok(reference) => reference.to_string(),
+                Err(e) => e.to_string(),
+            };
+            assert!(shown.contains(expected), "{text}: {shown:?} does not contain {expected:?}");
+        };
+        let hex = "a".repeat(64);
+        check("oci://ghcr.io/acme/app", "ghcr.io/acme/app");
+        check("oci://GHCR.io/acme/app:v1.0", "ghcr.io/acme/app:v1.0");
+        check("oci://localhost:5000/app:1", "localhost:5000/app:1");
+        check("oci://localhost/app", "localhost/app");
+        check("oci://[::1]:5000/app:1", "[::1]:5000/app:1");
+        check(&format!("oci://h.io/a@sha256:{hex}"), &format!("h.io/a@sha256:{hex}"));
+        check(&format!("oci://h.io/a:t@sha256:{hex}"), &format!("h.io/a:t@sha256:{hex}"));
+        check("oci://docker.io/nginx:1", "docker.io/library/nginx:1");
+        check("oci://index.docker.io/acme/app", "docker.io/acme/app");
+        check("oci://h.io/a/b__c/d-e--f/g.h", "h.io/a/b__c/d-e--f/g.h");
+        check("ghcr.io/acme/app", "has to start with oci://");
+        check("https://ghcr.io/acme/app", "has to start with oci://");
+        check("oci://ghcr.io", "no repository");
+        check("oci://acme/app", "oci://docker.io/acme/app");
+        check("oci://h.io:0/a", "host name with an optional port");
+        check("oci://h_x.io/a", "host name with an optional port");
+        check("oci://h.io/A", "lower case");
+        check("oci://h.io/a/../b", "lower case");
+        check("oci://h.io/a//b", "lower case");
+        check("oci://h.io/a?x=y", "lower case");
+        check("oci://h.io/a:b/c", "lower case");
+        check("oci://h.io/a:-x", "is not a tag");
+        check("oci://h.io/a@sha256:../../x", "is not a digest");
+        check("oci://h.io/a@sha256:AAAA", "is not a digest");
+        check("oci://user:secret@h.io/a", "is not a digest");
+        assert!(!Reference::parse("oci://user:secret@h.io/a").unwrap_err().to_string().contains("secret"));
+        assert!(Repository::parse("oci://h.io/a:1").unwrap_err().to_string().contains("spec.ref"));
+    }
+
+    #[test]
+    fn docker_hub_is_asked_at_its_api_host() {
+        assert_eq!(Repository::parse("oci://docker.io/nginx").unwrap().api_host(), "registry-1.docker.io");
+        assert_eq!(Repository::parse("oci://ghcr.io/a").unwrap().api_host(), "ghcr.io");
+    }
+
+    #[test]
+    fn loopback_is_recognised() {
+        for (url, expected) in [
+            ("oci://localhost:5000/a", true),
+            ("oci://127.0.0.1:5000/a", true),
+            ("oci://127.9.9.9/a", true),
+            ("oci://[::1]:5000/a", true),
+            ("oci://10.0.0.1/a", false),
+            ("oci://localhost.evil.com/a", false),
+        ] {
+            assert_eq!(Repository::parse(url).unwrap().is_loopback(), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn digests_are_of_bytes() {
+        let digest = Digest::of(b"abc");
+        assert!(digest.is_of(b"abc") && !digest.is_of(b"abd"));
+        let sha512 = format!("sha512:{}", hex::encode(Sha512::digest(b"abc")));
+        assert!(Digest::parse(&sha512).unwrap().is_of(b"abc"));
+    }
+}

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
+use tokio::sync::Semaphore;
 
 use super::access::Access;
 use super::cache::Cache;
 use super::layout::{self, Document, Manifest};
 use super::limits::{
     CONNECT_TIMEOUT, ContentLimits, DEFAULT_CACHE_BYTES, IDLE_TIMEOUT, MAX_ANNOTATION_BYTES,
-    MAX_MANIFEST_BYTES,
+    MAX_MANIFEST_BYTES, MAX_UNPACKING,
 };
 use super::token::{Asker, Scope, Sessions};
 use super::transport::{Body, Observer, Reply, Request, Transport, TransportOptions};
@@ -63,6 +64,7 @@ pub(super) struct Inner {
     pub transport: Transport,
     pub sessions: Sessions,
     pub cache: Cache,
+    unpacking: Semaphore,
     limits: ContentLimits,
 }
 
@@ -123,7 +125,8 @@ impl Registry {
         let transport =
             Transport::new(TransportOptions { user_agent, connect_timeout, idle_timeout, observer });
         let cache = Cache::new(cache_dir.as_deref(), cache_max_size);
-        Self(Arc::new(Inner { transport, sessions: Sessions::default(), cache, limits }))
+        let unpacking = Semaphore::new(MAX_UNPACKING);
+        Self(Arc::new(Inner { transport, sessions: Sessions::default(), cache, unpacking, limits }))
     }
 
     /// Finds the digest: for a tag with one HEAD, for a range with the tag
@@ -190,9 +193,7 @@ impl Registry {
         let checksum = checksum.or_else(|| manifest.annotations.get("kustomizer.dev/checksum"));
         let checksum = checksum.filter(|_| layer.first).cloned();
         let order = Order { path, title: layer.title, checksum, limits };
-        let unpacked = tokio::task::spawn_blocking(move || unpack::unpack(&blob, &order)).await;
-        let failed = |_| OciError::invalid("its layer cannot be unpacked: the task ended");
-        let files = unpacked.map_err(failed).and_then(|r| r).map_err(about)?;
+        let files = self.unpack(blob, order).await.map_err(about)?;
         let note = |key: &str| annotation(&manifest.annotations, key);
         Ok(Artifact {
             digest: digest.clone(),
@@ -201,6 +202,13 @@ impl Registry {
             revision: note("org.opencontainers.image.revision"),
             files,
         })
+    }
+
+    /// Unpacks off the async workers, and not everybody at once.
+    async fn unpack(&self, blob: Bytes, order: Order) -> Result<Vec<(String, Bytes)>, OciError> {
+        let _place = self.0.unpacking.acquire().await;
+        let unpacked = tokio::task::spawn_blocking(move || unpack::unpack(&blob, &order)).await;
+        unpacked.unwrap_or_else(|_| Err(OciError::invalid("its layer cannot be unpacked: the task ended")))
     }
 
     /// The manifest that holds the configuration, through an index if there
@@ -256,10 +264,9 @@ impl Registry {
         access: &Access,
     ) -> Result<Bytes, OciError> {
         let cache = &self.0.cache;
-        if let Some(bytes) = cache.get(access, repository, digest, MAX_MANIFEST_BYTES).await {
-            if !cache.is_proved(access, repository, digest) {
-                self.prove(repository, digest, access).await?;
-            }
+        if let Some(bytes) = cache.get(access, repository, digest, MAX_MANIFEST_BYTES).await
+            && (cache.is_proved(access, repository, digest) || self.prove(repository, digest, access).await?)
+        {
             return Ok(bytes);
         }
         let subject = repository.at(digest);
@@ -274,15 +281,24 @@ impl Registry {
     }
 
     /// Asks the registry whether this access may have the digest. Any answer
-    /// but yes is an error: the cache serves nobody whom the registry refuses.
-    async fn prove(&self, repository: &Repository, digest: &Digest, access: &Access) -> Result<(), OciError> {
+    /// but yes is an error, for the cache serves nobody whom the registry
+    /// refuses; a registry that knows no HEAD leaves the question open.
+    async fn prove(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        access: &Access,
+    ) -> Result<bool, OciError> {
         let subject = repository.at(digest);
         let reply = self.ask_manifest(Method::HEAD, repository, digest.as_str(), access, &subject).await?;
-        if !reply.status.is_success() {
-            return Err(reply.error(&subject).await);
+        match reply.status {
+            status if status.is_success() => {
+                self.0.cache.prove(access, repository, digest);
+                Ok(true)
+            }
+            StatusCode::METHOD_NOT_ALLOWED => Ok(false),
+            _ => Err(reply.error(&subject).await),
         }
-        self.0.cache.prove(access, repository, digest);
-        Ok(())
     }
 
     pub(super) async fn ask_manifest(

@@ -5,7 +5,7 @@ use http::{HeaderMap, Method};
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::limits::{MAX_TAG_PAGE_BYTES, MAX_TAG_PAGES, TAG_PAGE_SIZE};
+use super::limits::{MAX_TAG_PAGE_BYTES, MAX_TAG_PAGES, MAX_TAGS, TAG_PAGE_SIZE};
 use super::token::{Asker, Sessions};
 use super::transport::{Body, Request, Transport};
 use super::{OciError, Tag};
@@ -23,50 +23,59 @@ pub(super) async fn list(
     asker: Asker<'_>,
 ) -> Result<Vec<Tag>, OciError> {
     let first = Transport::url(asker.repository, asker.access, &format!("tags/list?n={TAG_PAGE_SIZE}"))?;
-    let mut next = Some(first.clone());
+    let mut url = first.clone();
     let mut found: Vec<Tag> = Vec::new();
     for _ in 0..MAX_TAG_PAGES {
-        let Some(url) = next.take() else {
-            return Ok(found);
-        };
-        let request = Request::new(Method::GET, url.clone());
-        let reply = sessions.send(transport, asker, request).await?;
-        if !reply.status.is_success() {
-            return Err(reply.error(asker.subject).await);
-        }
-        let linked = linked(&reply.headers, &url).map_err(|why| unusable(asker, why))?;
-        let Body::Whole(body) = reply.body(MAX_TAG_PAGE_BYTES).await? else {
-            let why = format!("one page of its tags is longer than {MAX_TAG_PAGE_BYTES} bytes");
-            return Err(OciError::TooLarge { subject: asker.repository.to_string(), why });
-        };
-        let page: Page =
-            serde_json::from_slice(&body).map_err(|_| unusable(asker, "its tag list is not JSON"))?;
-        let page = page.tags.unwrap_or_default();
-        let full = page.len() >= TAG_PAGE_SIZE;
-        let last = page.last().cloned();
+        let (tags, linked) = page(transport, sessions, asker, &url).await?;
         // What is no tag could not be asked for anyway.
-        found.extend(page.iter().filter_map(|tag| Tag::parse(tag).ok()));
-        next = match (linked, last) {
-            (Some(linked), _) => Some(linked),
+        found.extend(tags.iter().filter_map(|tag| Tag::parse(tag).ok()));
+        if found.len() > MAX_TAGS {
+            return Err(too_many(asker, format!("it has more than {MAX_TAGS} tags")));
+        }
+        let next = match (linked, tags.last()) {
+            (Some(linked), _) => linked,
             // A registry that cuts the list without a Link header.
-            (None, Some(last)) if full => {
-                let mut url = first.clone();
-                url.query_pairs_mut().append_pair("last", &last);
-                Some(url)
+            (None, Some(last)) if tags.len() >= TAG_PAGE_SIZE => {
+                let mut next = first.clone();
+                next.query_pairs_mut().append_pair("last", last);
+                next
             }
-            _ => None,
+            _ => return Ok(found),
         };
-        if next.as_ref() == Some(&url) {
+        if next == url {
             return Err(unusable(asker, "its tag list leads back to itself"));
         }
+        url = next;
     }
-    match next {
-        None => Ok(found),
-        Some(_) => {
-            let why = format!("it has more than {MAX_TAG_PAGES} pages of tags; use ref.tag or ref.digest");
-            Err(OciError::TooLarge { subject: asker.repository.to_string(), why })
-        }
+    Err(too_many(asker, format!("it has more than {MAX_TAG_PAGES} pages of tags")))
+}
+
+/// One page, and where it says that the next one is.
+async fn page(
+    transport: &Transport,
+    sessions: &Sessions,
+    asker: Asker<'_>,
+    url: &Url,
+) -> Result<(Vec<String>, Option<Url>), OciError> {
+    let reply = sessions.send(transport, asker, Request::new(Method::GET, url.clone())).await?;
+    if !reply.status.is_success() {
+        return Err(reply.error(asker.subject).await);
     }
+    let linked = linked(&reply.headers, url).map_err(|why| unusable(asker, why))?;
+    let Body::Whole(body) = reply.body(MAX_TAG_PAGE_BYTES).await? else {
+        return Err(too_many(
+            asker,
+            format!("one page of its tags is longer than {MAX_TAG_PAGE_BYTES} bytes"),
+        ));
+    };
+    let page: Page =
+        serde_json::from_slice(&body).map_err(|_| unusable(asker, "its tag list is not JSON"))?;
+    Ok((page.tags.unwrap_or_default(), linked))
+}
+
+fn too_many(asker: Asker<'_>, why: String) -> OciError {
+    let why = format!("{why}; use ref.tag or ref.digest");
+    OciError::TooLarge { subject: asker.repository.to_string(), why }
 }
 
 /// The target of `Link: <…>; rel="next"`, which has to stay on the host.

@@ -69,6 +69,8 @@ struct TokenAnswer {
 
 /// Of a token's life, what is kept back for the way to the registry.
 const TOKEN_MARGIN: Duration = Duration::from_secs(10);
+/// Longest use of one token, whatever its service says.
+const MAX_TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 impl Sessions {
     /// Sends a request to the registry with whatever credentials it asks for.
@@ -162,47 +164,23 @@ impl Sessions {
     }
 }
 
-/// Asks the token service (distribution's token specification; the refresh
-/// token grant of its OAuth2 variant for identity tokens).
+/// Asks the token service, and reads what it answers.
 async fn fetch(
     transport: &Transport,
     asker: Asker<'_>,
-    mut realm: Url,
+    realm: Url,
     service: Option<&str>,
     credential: Option<&Credential>,
 ) -> Result<(String, Duration), OciError> {
-    let scope = format!("repository:{}:{}", asker.repository.path(), asker.scope.actions());
-    let mut request = if let Some(Credential::Identity(token)) = credential {
-        let mut form = Url::parse("form:x").map_err(|_| denied(asker, "the token request cannot be made"))?;
-        form.query_pairs_mut()
-            .append_pair("grant_type", "refresh_token")
-            .append_pair("service", service.unwrap_or_default())
-            .append_pair("scope", &scope)
-            .append_pair("client_id", "supercargo")
-            .append_pair("refresh_token", token);
-        let body = Bytes::from(form.query().unwrap_or_default().to_owned());
-        let mut request = Request::new(Method::POST, realm);
-        request.body = Some(("application/x-www-form-urlencoded".to_owned(), body));
-        request
-    } else {
-        if let Some(service) = service {
-            realm.query_pairs_mut().append_pair("service", service);
-        }
-        realm.query_pairs_mut().append_pair("scope", &scope);
-        Request::new(Method::GET, realm)
-    };
-    if let Some(Credential::Password { username, password }) = credential {
-        let encoded = STANDARD.encode(format!("{username}:{password}"));
-        request.authorization = Some(secret("Basic", &encoded, asker)?);
-    }
+    let request = token_request(asker, realm, service, credential)?;
     let host = request.url.host_str().unwrap_or_default().to_owned();
     let reply = transport.send(asker.access, &request).await?;
     if reply.url.origin() != request.url.origin() {
         return Err(denied(asker, &format!("the token service {host} redirects elsewhere")));
     }
-    if reply.status == StatusCode::BAD_REQUEST || reply.status == StatusCode::NOT_FOUND {
-        let why = format!("the token service {host} answered {}", reply.status.as_u16());
-        return Err(denied(asker, &why));
+    if matches!(reply.status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) {
+        let status = reply.status.as_u16();
+        return Err(denied(asker, &format!("the token service {host} answered {status}")));
     }
     if !reply.status.is_success() {
         return Err(reply.error(asker.subject).await);
@@ -219,7 +197,42 @@ async fn fetch(
     let life = answer.expires_in.map_or(DEFAULT_TOKEN_LIFE, Duration::from_secs);
     // A token of which nothing is left after the margin would be fetched for
     // every request; a lifetime of a century would overflow the clock.
-    Ok((token, life.clamp(TOKEN_MARGIN * 2, Duration::from_secs(24 * 3600))))
+    Ok((token, life.clamp(TOKEN_MARGIN * 2, MAX_TOKEN_LIFE)))
+}
+
+/// The request of distribution's token specification; for an identity token,
+/// the refresh token grant of its OAuth2 variant.
+fn token_request(
+    asker: Asker<'_>,
+    mut realm: Url,
+    service: Option<&str>,
+    credential: Option<&Credential>,
+) -> Result<Request, OciError> {
+    let scope = format!("repository:{}:{}", asker.repository.path(), asker.scope.actions());
+    if let Some(Credential::Identity(token)) = credential {
+        // A URL's query is the encoding that a form has.
+        let mut form = Url::parse("form:x").map_err(|_| denied(asker, "the token request cannot be made"))?;
+        form.query_pairs_mut()
+            .append_pair("grant_type", "refresh_token")
+            .append_pair("service", service.unwrap_or_default())
+            .append_pair("scope", &scope)
+            .append_pair("client_id", "supercargo")
+            .append_pair("refresh_token", token);
+        let body = Bytes::from(form.query().unwrap_or_default().to_owned());
+        let mut request = Request::new(Method::POST, realm);
+        request.body = Some(("application/x-www-form-urlencoded".to_owned(), body));
+        return Ok(request);
+    }
+    if let Some(service) = service {
+        realm.query_pairs_mut().append_pair("service", service);
+    }
+    realm.query_pairs_mut().append_pair("scope", &scope);
+    let mut request = Request::new(Method::GET, realm);
+    if let Some(Credential::Password { username, password }) = credential {
+        let encoded = STANDARD.encode(format!("{username}:{password}"));
+        request.authorization = Some(secret("Basic", &encoded, asker)?);
+    }
+    Ok(request)
 }
 
 fn secret(scheme: &str, value: &str, asker: Asker<'_>) -> Result<HeaderValue, OciError> {

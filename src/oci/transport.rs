@@ -226,12 +226,13 @@ impl Transport {
         }
         if let Some(pem) = &parts.ca {
             let certs = Certificate::from_pem_bundle(pem).ok().filter(|certs| !certs.is_empty());
-            let bad = || OciError::Spec("ca.crt holds no PEM certificate".into());
+            let bad = || OciError::Secret("ca.crt holds no PEM certificate".into());
             builder = builder.tls_certs_merge(certs.ok_or_else(bad)?);
         }
         if let Some((cert, key)) = &parts.client_cert {
             let pem = [cert.as_slice(), b"\n", key].concat();
-            let bad = |_| OciError::Spec("tls.crt and tls.key are not a PEM certificate and its key".into());
+            let bad =
+                |_| OciError::Secret("tls.crt and tls.key are not a PEM certificate and its key".into());
             builder = builder.identity(Identity::from_pem(&pem).map_err(bad)?);
         }
         if parts.insecure && parts.ca.is_none() {
@@ -240,7 +241,7 @@ impl Transport {
         }
         builder
             .build()
-            .map_err(|e| OciError::Spec(format!("the TLS settings cannot be used: {}", root_cause(&e))))
+            .map_err(|e| OciError::Secret(format!("the TLS settings cannot be used: {}", root_cause(&e))))
     }
 }
 

@@ -393,3 +393,6 @@ impl<R: Read> Read for Limited<R> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

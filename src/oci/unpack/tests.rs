@@ -1,0 +1,218 @@
+//! Archives as strangers make them.
+
+use std::io::Write;
+
+use super::*;
+use crate::api::reason::Reason;
+
+const YAML: &[u8] = b"kind: ConfigMap\n";
+
+fn header(kind: EntryType, size: u64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_entry_type(kind);
+    header.set_mode(0o644);
+    header.set_size(size);
+    header
+}
+
+use tar::Header;
+
+/// Puts a name into a header without the checks of the tar crate.
+fn raw(name: &[u8], kind: EntryType, content: &[u8]) -> Vec<u8> {
+    let mut header = header(kind, content.len() as u64);
+    header.as_old_mut().name[..name.len()].copy_from_slice(name);
+    header.set_cksum();
+    let mut bytes = header.as_bytes().to_vec();
+    bytes.extend_from_slice(content);
+    bytes.resize(bytes.len().next_multiple_of(512), 0);
+    bytes
+}
+
+fn ended(mut blocks: Vec<u8>) -> Vec<u8> {
+    blocks.resize(blocks.len() + 1024, 0);
+    blocks
+}
+
+fn archive(files: &[(&str, &[u8])]) -> Vec<u8> {
+    ended(
+        files.iter().flat_map(|(name, content)| raw(name.as_bytes(), EntryType::Regular, content)).collect(),
+    )
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn order(path: &str) -> Order {
+    let limits = ContentLimits {
+        layer: 1 << 20,
+        unpacked: 1 << 20,
+        file: 64 << 10,
+        entries: 100,
+        name: 200,
+        depth: 5,
+    };
+    Order { path: normal_path(path).unwrap(), title: None, checksum: None, limits }
+}
+
+fn names(layer: &[u8], path: &str) -> String {
+    let files = unpack(layer, &order(path)).unwrap();
+    files.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" ")
+}
+
+fn refused(layer: &[u8], path: &str) -> (Reason, String) {
+    let error = unpack(layer, &order(path)).unwrap_err();
+    (error.reason(), error.to_string())
+}
+
+#[test]
+fn what_is_below_the_path_and_named_like_a_manifest_is_kept() {
+    let tar = archive(&[
+        ("./a.yaml", YAML),
+        ("deploy/b.yml", YAML),
+        ("deploy/c.json", YAML),
+        ("deploy/x/Kustomization", YAML),
+        ("deploy/x/secret.yaml.age", YAML),
+        ("deploy/README.md", b"# hello"),
+        ("deployment.yaml", YAML),
+    ]);
+    let check = |path: &str, expected: &str| assert_eq!(names(&tar, path), expected, "{path:?}");
+    check(
+        "./",
+        "a.yaml deploy/b.yml deploy/c.json deploy/x/Kustomization deploy/x/secret.yaml.age deployment.yaml",
+    );
+    check(
+        "",
+        "a.yaml deploy/b.yml deploy/c.json deploy/x/Kustomization deploy/x/secret.yaml.age deployment.yaml",
+    );
+    check("./deploy", "deploy/b.yml deploy/c.json deploy/x/Kustomization deploy/x/secret.yaml.age");
+    check("deploy/x/", "deploy/x/Kustomization deploy/x/secret.yaml.age");
+    check("deploy/b.yml", "deploy/b.yml");
+}
+
+#[test]
+fn compression_is_recognised_by_its_first_bytes() {
+    let tar = archive(&[("a.yaml", YAML)]);
+    assert_eq!(names(&tar, ""), "a.yaml");
+    assert_eq!(names(&gzip(&tar), ""), "a.yaml");
+    assert_eq!(names(&zstd::encode_all(tar.as_slice(), 3).unwrap(), ""), "a.yaml");
+    assert_eq!(names(YAML, ""), "all.yaml");
+    assert_eq!(names(&gzip(YAML), ""), "all.yaml");
+    assert_eq!(names(&[YAML, &[b'#'; 2000]].concat(), ""), "all.yaml");
+}
+
+#[test]
+fn an_empty_archive_is_an_artifact_without_files() {
+    assert_eq!(names(&ended(Vec::new()), ""), "");
+}
+
+#[test]
+fn what_configuration_does_not_need_is_refused() {
+    let check = |layer: Vec<u8>, path: &str, reason: Reason, says: &str| {
+        let (found, message) = refused(&layer, path);
+        assert_eq!(found, reason, "{message}");
+        assert!(message.contains(says), "{message:?} does not say {says:?}");
+    };
+    let invalid = |layer: Vec<u8>, says: &str| check(layer, "", Reason::ArtifactInvalid, says);
+    let large = |layer: Vec<u8>, says: &str| check(layer, "", Reason::ArtifactTooLarge, says);
+    let file = |name: &[u8]| ended(raw(name, EntryType::Regular, YAML));
+    let special = |kind: EntryType| ended(raw(b"bin", kind, b""));
+
+    invalid(file(b"../a.yaml"), "leaves the archive");
+    invalid(file(b"a/../../b.yaml"), "leaves the archive");
+    invalid(file(b"/etc/a.yaml"), "absolute name");
+    invalid(file(b"a\\b.yaml"), "backslash");
+    invalid(file(b"a\nb.yaml"), "control character");
+    invalid(file(b"a\xff.yaml"), "not UTF-8");
+    invalid(file(b"1/2/3/4/5/6.yaml"), "nested too deep");
+    invalid(special(EntryType::Symlink), "entry \"bin\" is a symbolic link");
+    invalid(special(EntryType::Link), "hard link");
+    invalid(special(EntryType::Char), "device");
+    invalid(special(EntryType::Fifo), "named pipe");
+    invalid(archive(&[("a.yaml", YAML), ("./a.yaml", YAML)]), "occurs twice");
+    invalid(archive(&[("usr/bin/env", b"\x7fELF"), ("etc/passwd", b"root")]), "container image");
+    invalid(Vec::new(), "empty");
+    invalid(b"\x00\x01\x02binary".to_vec(), "neither an archive nor YAML");
+    check(
+        archive(&[("a/b.yaml", YAML), ("c.yaml", YAML)]),
+        "./x",
+        Reason::ArtifactInvalid,
+        "it holds: a, c.yaml",
+    );
+
+    let many: Vec<u8> =
+        (0..101).flat_map(|n| raw(format!("{n}").as_bytes(), EntryType::Regular, b"")).collect();
+    large(ended(many), "more than 100 entries");
+    large(archive(&[("a.yaml", &[b'#'; (64 << 10) + 1])]), "larger than 65536 bytes");
+    large([b'#'; (64 << 10) + 1].to_vec(), "larger than 65536 bytes");
+    let zeros = vec![0u8; 4 << 20];
+    large(gzip(&archive(&[("dropped", &zeros)])), "more than 1048576 bytes when unpacked");
+    large(zstd::encode_all(archive(&[("dropped", &zeros)]).as_slice(), 3).unwrap(), "when unpacked");
+    // A name that is itself a bomb goes through the same count.
+    large(gzip(&ended(raw(b"././@LongLink", EntryType::GNULongName, &zeros))), "when unpacked");
+    let long =
+        [raw(b"././@LongLink", EntryType::GNULongName, &[b'n'; 300]), raw(b"n", EntryType::Regular, YAML)];
+    invalid(ended(long.concat()), "too long a name");
+}
+
+#[test]
+fn streams_that_readers_would_disagree_about_are_refused() {
+    let tar = archive(&[("a.yaml", YAML)]);
+    let check = |layer: Vec<u8>, says: &str| {
+        let (reason, message) = refused(&layer, "");
+        assert_eq!(reason, Reason::ArtifactInvalid, "{message}");
+        assert!(message.contains(says), "{message:?} does not say {says:?}");
+    };
+    check([gzip(&tar), gzip(&tar)].concat(), "after the end of its gzip stream");
+    check([gzip(&tar), b"more".to_vec()].concat(), "after the end of its gzip stream");
+    let zstd = zstd::encode_all(tar.as_slice(), 1).unwrap();
+    check([zstd, b"more".to_vec()].concat(), "cannot be unpacked");
+    check([tar.clone(), tar.clone()].concat(), "after the end of its archive");
+    let whole = gzip(&tar);
+    check(whole[..whole.len() - 6].to_vec(), "cannot be unpacked");
+    check(tar[..512 + 5].to_vec(), "ends within entry");
+    let mut wide = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    wide.window_log(27).unwrap();
+    wide.write_all(&tar).unwrap();
+    check(wide.finish().unwrap(), "cannot be unpacked");
+}
+
+#[test]
+fn a_pax_size_is_the_size() {
+    // RUSTSEC-2026-0068: a header that says 0 and an extension that says more
+    // hide an archive within the content.
+    let hidden = raw(b"hidden.yaml", EntryType::Regular, YAML);
+    let record = format!("{} size={}\n", " size=\n".len() + 2 + hidden.len().to_string().len(), hidden.len());
+    let mut outer = header(EntryType::Regular, 0);
+    outer.as_old_mut().name[..6].copy_from_slice(b"a.yaml");
+    outer.set_cksum();
+    let tar =
+        [raw(b"pax", EntryType::XHeader, record.as_bytes()), outer.as_bytes().to_vec(), hidden].concat();
+    assert_eq!(names(&ended(tar), ""), "a.yaml");
+
+    let sparse = raw(b"pax", EntryType::XHeader, b"22 GNU.sparse.major=1\n");
+    let tar = ended([sparse, raw(b"a.yaml", EntryType::Regular, YAML)].concat());
+    assert!(refused(&tar, "").1.contains("sparse"), "{}", refused(&tar, "").1);
+}
+
+#[test]
+fn the_checksum_is_over_all_files() {
+    let tar = archive(&[("a.yaml", YAML), ("b.txt", b"more")]);
+    let sum = |content: &[u8]| Some(hex::encode(Sha256::digest(content)));
+    let right = Order { checksum: sum(&[YAML, b"more"].concat()), ..order("") };
+    assert_eq!(unpack(&tar, &right).unwrap().len(), 1);
+    let wrong = Order { checksum: sum(YAML), ..order("") };
+    assert!(unpack(&tar, &wrong).unwrap_err().to_string().contains("checksum mismatch"));
+    let single = Order { checksum: sum(b"other"), ..order("") };
+    assert!(unpack(YAML, &single).unwrap_err().to_string().contains("checksum mismatch"));
+}
+
+#[test]
+fn paths_stay_in_the_artifact() {
+    for path in ["..", "../x", "a/../../b", "/etc", "a\\b"] {
+        assert_eq!(normal_path(path).unwrap_err().reason(), Reason::InvalidSpec, "{path}");
+    }
+    assert_eq!(normal_path("././a//b/").unwrap(), "a/b");
+}

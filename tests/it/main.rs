@@ -1,0 +1,9 @@
+//! Hermetic tests: no cluster, no real registry, loopback only.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
+
+mod liar;
+mod oci_cache;
+mod oci_hostile;
+mod oci_push;
+mod oci_transport;

@@ -1,0 +1,151 @@
+//! Registries that send other bytes than they were asked for, or too many.
+
+use axum::http::Method;
+use serde_json::json;
+use supercargo::api::reason::Reason;
+use supercargo::oci::{ContentLimits, Digest, Registry, RegistryOptions, Selection};
+
+use crate::liar::{Liar, access, endless, manifest, options, pull, reply, resolve, soon};
+
+const YAML: &str = "kind: ConfigMap\n";
+
+#[tokio::test]
+async fn an_honest_registry_is_served_from() {
+    let liar = Liar::start().await;
+    let digest = liar.artifact("1.0", YAML);
+    let registry = Registry::new(options());
+    let artifact = soon(pull(&registry, &liar.repository(), "1.0", &access(None))).await.unwrap();
+    assert_eq!(artifact.digest, digest);
+    assert_eq!(artifact.files, [("all.yaml".to_owned(), YAML.into())]);
+    let asked = liar.asked();
+    assert_eq!(asked.len(), 3, "{asked:?}");
+    assert_eq!(asked[0], "HEAD manifests/1.0");
+}
+
+#[tokio::test]
+async fn bytes_of_another_digest_are_refused() {
+    let liar = Liar::start().await;
+    let layer = Digest::of(YAML.as_bytes());
+    let digest = liar.manifest("1.0", &manifest(&layer, YAML.len()));
+    let registry = Registry::new(options());
+    let (repository, access) = (liar.repository(), access(None));
+    let lies: [(&str, &str); 5] = [
+        ("blobs/", "kind: Deployment"),
+        ("blobs/", "kind: ConfigMap\n# and more"),
+        ("blobs/", "kind"),
+        ("blobs/", ""),
+        ("manifests/sha256", r#"{"schemaVersion":2,"layers":[]}"#),
+    ];
+    for (path, body) in lies {
+        liar.repent();
+        liar.lie(move |seen| {
+            let lie = seen.method == Method::GET && seen.path.contains(path);
+            lie.then(|| reply(200, &[("docker-content-digest", "sha256:beef")], body))
+        });
+        let error =
+            soon(registry.fetch(&repository, &digest, &access, &Selection::default())).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::DigestMismatch, "{path} {body:?}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_head_that_lies_about_the_digest_leads_to_nothing() {
+    let liar = Liar::start().await;
+    let good = liar.artifact("1.0", YAML);
+    let other = "sha256:".to_owned() + &"b".repeat(64);
+    for told in ["sha256:../../../etc", "", other.as_str()] {
+        let told = told.to_owned();
+        liar.repent();
+        liar.lie(move |seen| {
+            (seen.method == Method::HEAD).then(|| reply(200, &[("docker-content-digest", &told)], ""))
+        });
+        let registry = Registry::new(options());
+        match soon(pull(&registry, &liar.repository(), "1.0", &access(None))).await {
+            // A header that is no digest is as good as none: the bytes decide.
+            Ok(artifact) => assert_eq!(artifact.digest, good),
+            Err(error) => assert_eq!(error.reason(), Reason::ArtifactNotFound, "{error}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn bodies_without_end_are_cut_off() {
+    let liar = Liar::start().await;
+    let digest = liar.artifact("1.0", YAML);
+    let registry = Registry::new(options());
+    let (repository, access) = (liar.repository(), access(None));
+    for (path, reason) in [("blobs/", Reason::DigestMismatch), ("manifests/sha256", Reason::ArtifactTooLarge)]
+    {
+        liar.repent();
+        liar.lie(move |seen| seen.path.contains(path).then(|| reply(200, &[], endless())));
+        let error =
+            soon(registry.fetch(&repository, &digest, &access, &Selection::default())).await.unwrap_err();
+        assert_eq!(error.reason(), reason, "{path}: {error}");
+    }
+    // Tags, tokens and error bodies have their ends, too.
+    liar.repent();
+    liar.lie(|seen| {
+        seen.path.contains("manifests/").then(|| reply(500, &[("retry-after", "999")], endless()))
+    });
+    let error = soon(registry.fetch(&repository, &digest, &access, &Selection::default())).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::RegistryUnavailable, "{error}");
+    liar.repent();
+    let realm = format!(r#"Bearer realm="http://{}/token",service="x""#, liar.host);
+    liar.lie(move |seen| match seen.path.starts_with("/token") {
+        true => Some(reply(200, &[], endless())),
+        false => Some(reply(401, &[("www-authenticate", &realm)], endless())),
+    });
+    let error = soon(resolve(&registry, &repository, "1.0", &access)).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::AuthenticationFailed, "{error}");
+}
+
+#[tokio::test]
+async fn sizes_beyond_the_limits_are_not_even_fetched() {
+    let liar = Liar::start().await;
+    let layer = liar.blob(YAML.as_bytes());
+    let registry = Registry::new(RegistryOptions {
+        limits: ContentLimits { layer: 1000, ..ContentLimits::default() },
+        ..options()
+    });
+    liar.manifest("1.0", &manifest(&layer, 1001));
+    let error = soon(pull(&registry, &liar.repository(), "1.0", &access(None))).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::ArtifactTooLarge, "{error}");
+    assert!(liar.asked().iter().all(|asked| !asked.contains("blobs/")));
+}
+
+#[tokio::test]
+async fn manifests_that_mean_two_things_are_refused() {
+    let liar = Liar::start().await;
+    let layer = liar.blob(YAML.as_bytes());
+    let mut both = manifest(&layer, YAML.len());
+    both["manifests"] = json!([]);
+    liar.manifest("both", &both);
+    let mut encrypted = manifest(&layer, YAML.len());
+    encrypted["annotations"] = json!({"kustomizer.dev/encrypted": "age-encryption.org/v1"});
+    liar.manifest("encrypted", &encrypted);
+    let mut checksum = manifest(&layer, YAML.len());
+    checksum["annotations"] = json!({"kustomizer.dev/checksum": "00"});
+    liar.manifest("checksum", &checksum);
+    let registry = Registry::new(options());
+    for (tag, says) in
+        [("both", "both layers and manifests"), ("encrypted", "encrypted"), ("checksum", "checksum mismatch")]
+    {
+        let error = soon(pull(&registry, &liar.repository(), tag, &access(None))).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::ArtifactInvalid, "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn an_index_is_followed_to_its_content_and_keeps_its_digest() {
+    let liar = Liar::start().await;
+    let child = liar.artifact("child", YAML);
+    let index = json!({"schemaVersion": 2, "manifests": [{
+        "mediaType": "application/vnd.oci.image.manifest.v1+json", "digest": child.as_str(), "size": 1,
+    }]});
+    let digest = liar.manifest("index", &index);
+    let registry = Registry::new(options());
+    let artifact = soon(pull(&registry, &liar.repository(), "index", &access(None))).await.unwrap();
+    assert_eq!(artifact.digest, digest);
+    assert_eq!(artifact.files.len(), 1);
+}
