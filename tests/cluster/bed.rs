@@ -158,7 +158,6 @@ async fn a_held_request_has_landed_or_not_as_the_test_asked() {
     let kubeconfig = story.bed().directory().join("bed-proxy.kubeconfig");
     std::fs::write(&kubeconfig, proxy.kubeconfig(&story.bed().admin_kubeconfig())).expect("write a file");
     for (moment, landed) in [(Moment::Before, false), (Moment::After, true)] {
-        proxy.release();
         proxy.hold_from(1, moment, |seen| seen.writes());
         let name = format!("held-{moment:?}").to_lowercase();
         let mut command = processes::command(Tools::get().path("kubectl"));
@@ -174,6 +173,7 @@ async fn a_held_request_has_landed_or_not_as_the_test_asked() {
         child.kill().expect("kill kubectl");
         child.wait().expect("wait for kubectl");
         proxy.pass_all();
+        proxy.discard();
         assert_eq!(story.object("v1", "configmaps", &name).await.is_some(), landed, "{moment:?}");
     }
     assert_eq!(proxy.count(|seen| seen.writes()), 2);

@@ -260,7 +260,7 @@ impl Operator {
 impl Drop for Operator {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", self.server.tail());
+            eprintln!("--- what the operator has logged\n{}---", self.server.log());
         }
     }
 }
