@@ -30,7 +30,8 @@ fn tidy(value: &mut Value) {
     match value {
         Value::Object(map) => {
             if map.get("type").is_some_and(Value::is_string) {
-                let foreign = map.get("format").and_then(Value::as_str).is_some_and(|f| f.starts_with("uint"));
+                let foreign =
+                    map.get("format").and_then(Value::as_str).is_some_and(|f| f.starts_with("uint"));
                 if foreign {
                     map.remove("format");
                 }

@@ -211,7 +211,10 @@ pub struct CommonMetadata {
 /// The value of a label.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct LabelValue(#[schemars(length(max = 63), regex(pattern = r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"))] pub String);
+pub struct LabelValue(
+    #[schemars(length(max = 63), regex(pattern = r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"))]
+    pub  String,
+);
 
 /// The value of an annotation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]

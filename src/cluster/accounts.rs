@@ -119,7 +119,12 @@ impl Session {
 
     /// Watches a ServiceAccount by name, as this identity.
     pub fn watch_account(&self, namespace: &str, name: &str, told: Told) -> Watched<Account> {
-        self.watch_named(&format!("/api/v1/namespaces/{namespace}/serviceaccounts"), name, told, parse_account)
+        self.watch_named(
+            &format!("/api/v1/namespaces/{namespace}/serviceaccounts"),
+            name,
+            told,
+            parse_account,
+        )
     }
 
     fn watch_named<T>(

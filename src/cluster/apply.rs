@@ -114,7 +114,8 @@ impl Session {
         let path = resource.collection(Some(&id.namespace));
         let uri = format!("{path}?dryRun=All&fieldManager={FIELD_MANAGER}&fieldValidation=Strict");
         let body = object.to_string().into_bytes().into();
-        let call = Call { verb: Verb::DryRun, ..Call::with_body(Method::POST, uri, super::session::JSON, body) };
+        let call =
+            Call { verb: Verb::DryRun, ..Call::with_body(Method::POST, uri, super::session::JSON, body) };
         self.call(call).await.map(|_| ())
     }
 }

@@ -47,7 +47,9 @@ pub enum StoreError {
         name: String,
     },
     /// Its text is broken.
-    #[error("the inventory {name} is broken: restore its data.{RESOURCES}, or set it to [] to give up what it named")]
+    #[error(
+        "the inventory {name} is broken: restore its data.{RESOURCES}, or set it to [] to give up what it named"
+    )]
     Broken {
         /// `namespace/name` of the ConfigMap.
         name: String,

@@ -64,7 +64,11 @@ fn path(release: &ReleaseId) -> String {
 impl Session {
     /// Watches releases, of one namespace or all, for ever; drop the future to
     /// stop.
-    pub async fn watch_releases(self, namespace: Option<String>, events: mpsc::UnboundedSender<ReleaseEvent>) {
+    pub async fn watch_releases(
+        self,
+        namespace: Option<String>,
+        events: mpsc::UnboundedSender<ReleaseEvent>,
+    ) {
         let selection =
             Selection { path: collection(namespace.as_deref()), query: String::new(), metadata_only: false };
         run(self, selection, move |event| {
@@ -166,8 +170,8 @@ fn translate(event: Event<'_>, namespace: Option<&String>) -> Option<ReleaseEven
         },
         Event::Absent(text) => ReleaseEvent::Absent(id(text)?),
         Event::Failed(State::Denied(message)) => ReleaseEvent::Failed(message),
-        Event::Failed(_) => {
-            ReleaseEvent::Failed("the API server does not serve OCIArtifactReleases: install config/crd".into())
-        }
+        Event::Failed(_) => ReleaseEvent::Failed(
+            "the API server does not serve OCIArtifactReleases: install config/crd".into(),
+        ),
     })
 }

@@ -90,7 +90,12 @@ impl Call {
         Self { method, uri: uri.into(), accept, content_type, body, verb }
     }
 
-    pub fn with_body(method: Method, uri: impl Into<String>, content_type: &'static str, body: Bytes) -> Self {
+    pub fn with_body(
+        method: Method,
+        uri: impl Into<String>,
+        content_type: &'static str,
+        body: Bytes,
+    ) -> Self {
         let verb = match method {
             Method::POST => Verb::Create,
             Method::PUT => Verb::Update,
@@ -198,7 +203,9 @@ impl Session {
                 Err(error) => error,
             };
             let pause = match &error {
-                ApiError::Status(s) if s.code == 429 => Duration::from_secs(s.details.retry_after_seconds.max(1)),
+                ApiError::Status(s) if s.code == 429 => {
+                    Duration::from_secs(s.details.retry_after_seconds.max(1))
+                }
                 ApiError::Unreachable(_) if attempt == 1 => Duration::from_millis(20),
                 _ => return Err(error),
             };

@@ -133,7 +133,8 @@ where
     let builder = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
     let builder = match &config.tls_server_name {
         Some(name) => {
-            let name = rustls_pki_types::ServerName::try_from(name.clone()).map_err(ApiError::configuration)?;
+            let name =
+                rustls_pki_types::ServerName::try_from(name.clone()).map_err(ApiError::configuration)?;
             builder.with_server_name_resolver(hyper_rustls::FixedServerNameResolver::new(name))
         }
         None => builder,

@@ -152,7 +152,8 @@ async fn list(
             true => "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
             false => "application/json",
         };
-        let call = Call { accept, verb: Verb::List, ..Call::get(format!("{path}?{query}&limit={PAGE}{from}")) };
+        let call =
+            Call { accept, verb: Verb::List, ..Call::get(format!("{path}?{query}&limit={PAGE}{from}")) };
         let answer = session.call(call).await?;
         let list: List = answer.json()?;
         for item in list.items.into_iter().flatten() {

@@ -213,7 +213,8 @@ impl Actor {
         let delay = next(ended, pace, fastrand::f64());
         // What is still terminating is told by its watch; this is in case that
         // it is not.
-        let lingering = matches!(outcome.verdict, Verdict::Ready { .. }) && self.memory.inventory.applied.is_none();
+        let lingering =
+            matches!(outcome.verdict, Verdict::Ready { .. }) && self.memory.inventory.applied.is_none();
         if lingering { delay.map(|d| d.min(STATUS_RETRY)) } else { delay }
     }
 

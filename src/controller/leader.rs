@@ -131,7 +131,11 @@ impl Candidate {
             Ok(()) => tracing::info!(lease = self.name(), "gave the lease back"),
             Err(error) => {
                 let error = crate::pipeline::acquire::chain(&error);
-                tracing::warn!(lease = self.name(), error, "the lease could not be given back; it runs out by itself");
+                tracing::warn!(
+                    lease = self.name(),
+                    error,
+                    "the lease could not be given back; it runs out by itself"
+                );
             }
         }
     }

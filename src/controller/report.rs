@@ -30,7 +30,9 @@ pub fn state(release: &Release, status: &ReleaseStatus) -> ReadyState {
 /// Counts a run.
 pub fn count(metrics: &Metrics, outcome: &Outcome) {
     match &outcome.verdict {
-        Verdict::Ready { .. } => metrics.reconciled(labels::Outcome::Success, Reason::ReconciliationSucceeded),
+        Verdict::Ready { .. } => {
+            metrics.reconciled(labels::Outcome::Success, Reason::ReconciliationSucceeded)
+        }
         Verdict::Failed { reason, .. } => {
             metrics.reconciled(labels::Outcome::Failure(reason.disposition()), *reason);
         }

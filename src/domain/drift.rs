@@ -88,7 +88,9 @@ pub fn leave_to_others(object: &mut Value, live: &Value, ignored: &[&str]) {
         .and_then(Value::as_array)
         .into_iter()
         .flatten()
-        .find(|m| m["manager"] == keys::FIELD_MANAGER && m["operation"] == "Apply" && m["subresource"].is_null())
+        .find(|m| {
+            m["manager"] == keys::FIELD_MANAGER && m["operation"] == "Apply" && m["subresource"].is_null()
+        })
         .map(|m| &m["fieldsV1"]);
     for pointer in ignored {
         let owned = ours.is_some_and(|fields| owns(fields, object, pointer));

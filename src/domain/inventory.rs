@@ -126,10 +126,7 @@ impl Inventory {
     /// The write-ahead: what is there and what is about to be, so that nothing
     /// that a run creates is ever unknown. Existing entries stay as they are.
     /// `None` when no entry is new.
-    pub fn with_expected<'a>(
-        &self,
-        expected: impl Iterator<Item = (&'a ObjectId, &'a str)>,
-    ) -> Option<Self> {
+    pub fn with_expected<'a>(&self, expected: impl Iterator<Item = (&'a ObjectId, &'a str)>) -> Option<Self> {
         let mut union: Option<Self> = None;
         for (id, version) in expected {
             if self.entries.contains_key(id) {
@@ -222,7 +219,9 @@ mod tests {
         let parts = whole.write_parts(PART_BYTES);
         assert_eq!(
             parts,
-            [r#"[{"id":"a_x__ConfigMap","ver":"v1","uid":"1","hash":"h","fields":"f"},{"id":"a_y_apps_Deployment","ver":"v1"}]"#]
+            [
+                r#"[{"id":"a_x__ConfigMap","ver":"v1","uid":"1","hash":"h","fields":"f"},{"id":"a_y_apps_Deployment","ver":"v1"}]"#
+            ]
         );
         let mut read = Inventory::default();
         read.read_part(&parts[0]).unwrap();

@@ -97,9 +97,8 @@ impl Metadata<'_> {
     /// The record of the object.
     pub fn record(&self) -> Record {
         let labels = self.labels.as_ref();
-        let owner = labels.and_then(|l| {
-            Some(ReleaseId { namespace: l.namespace.clone()?, name: l.name.clone()? })
-        });
+        let owner =
+            labels.and_then(|l| Some(ReleaseId { namespace: l.namespace.clone()?, name: l.name.clone()? }));
         let prune = self.annotations.as_ref().and_then(|a| a.prune.as_deref());
         Record {
             uid: self.uid.clone(),
@@ -115,9 +114,10 @@ impl Metadata<'_> {
     /// changed. Whoever changes a field that we set takes it out of this entry,
     /// or, under our own name, moves its time.
     fn fields_hash(&self) -> String {
-        let ours = self.managed_fields.iter().flatten().find(|m| {
-            m.manager == keys::FIELD_MANAGER && m.operation == "Apply" && m.subresource.is_empty()
-        });
+        let ours =
+            self.managed_fields.iter().flatten().find(|m| {
+                m.manager == keys::FIELD_MANAGER && m.operation == "Apply" && m.subresource.is_empty()
+            });
         let Some(ours) = ours else { return String::new() };
         let mut hash = Sha256::new();
         hash.update(ours.api_version.as_bytes());
@@ -172,7 +172,10 @@ mod tests {
         };
         let base = record(&text("2020-01-01T00:00:00Z", r#"{"f:data":{}}"#));
         assert_eq!(base.owner.as_ref().map(ToString::to_string).as_deref(), Some("apps/web"));
-        assert_eq!((base.uid.as_str(), base.version, base.prune_disabled, base.deleting), ("u1", 42, true, false));
+        assert_eq!(
+            (base.uid.as_str(), base.version, base.prune_disabled, base.deleting),
+            ("u1", 42, true, false)
+        );
         assert_eq!(base, record(&text("2020-01-01T00:00:00Z", r#"{"f:data":{}}"#)));
         assert_ne!(base.fields, record(&text("2020-01-01T00:00:01Z", r#"{"f:data":{}}"#)).fields);
         assert_ne!(base.fields, record(&text("2020-01-01T00:00:00Z", "{}")).fields);

@@ -200,7 +200,12 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
 /// The other release that has the object: its labels name it, and its inventory
 /// the object. Labels alone can be a hand's edit, or what a deleted release
 /// left behind.
-fn foreign_owner(id: &ObjectId, record: Option<&Record>, me: &ReleaseId, live: &dyn Live) -> Option<ReleaseId> {
+fn foreign_owner(
+    id: &ObjectId,
+    record: Option<&Record>,
+    me: &ReleaseId,
+    live: &dyn Live,
+) -> Option<ReleaseId> {
     match record {
         Some(record) => {
             let owner = record.owner.as_ref()?;
@@ -311,18 +316,19 @@ mod tests {
     #[test]
     fn only_what_is_provably_as_it_was_applied_is_left_alone() {
         let cm = object("ConfigMap", "a", None);
-        let check = |what: &str, entry: Option<Entry>, live: Option<Record>, unknown: bool, expected: Action| {
-            let mut world = World { unknown, ..World::default() };
-            let mut previous = Inventory::default();
-            if let Some(live) = live {
-                world.records.insert(cm.id(), live);
-            }
-            if let Some(entry) = entry {
-                previous.entries.insert(cm.id(), entry);
-            }
-            let plan = build_for(std::slice::from_ref(&cm), &previous, &world);
-            assert_eq!(plan.steps[0].action, expected, "{what}");
-        };
+        let check =
+            |what: &str, entry: Option<Entry>, live: Option<Record>, unknown: bool, expected: Action| {
+                let mut world = World { unknown, ..World::default() };
+                let mut previous = Inventory::default();
+                if let Some(live) = live {
+                    world.records.insert(cm.id(), live);
+                }
+                if let Some(entry) = entry {
+                    previous.entries.insert(cm.id(), entry);
+                }
+                let plan = build_for(std::slice::from_ref(&cm), &previous, &world);
+                assert_eq!(plan.steps[0].action, expected, "{what}");
+            };
         let same = record("apps/web");
         check("undisturbed", Some(applied(&cm)), Some(same.clone()), false, Action::Keep);
         check("new", None, None, false, Action::Write);
@@ -384,7 +390,9 @@ mod tests {
     #[test]
     fn what_leaves_is_deleted_in_reverse() {
         let mut previous = Inventory::default();
-        for id in ["_apps__Namespace", "apps_web_apps_Deployment", "apps_cm__ConfigMap", "apps_kept__ConfigMap"] {
+        for id in
+            ["_apps__Namespace", "apps_web_apps_Deployment", "apps_cm__ConfigMap", "apps_kept__ConfigMap"]
+        {
             previous.entries.insert(ObjectId::from_inventory_id(id).unwrap(), Entry::default());
         }
         let plan = build_for(&[object("ConfigMap", "kept", None)], &previous, &World::default());
@@ -398,7 +406,8 @@ mod tests {
         let once = object("ConfigMap", "b", Some((keys::APPLY, "IfNotPresent")));
         let forced = object("ConfigMap", "c", Some((keys::FORCE, "enabled")));
         let plan = build_for(&[ignored, once.clone(), forced], &Inventory::default(), &World::default());
-        let steps: Vec<_> = plan.steps.iter().map(|s| (s.id.name.as_str(), s.only_if_absent, s.force)).collect();
+        let steps: Vec<_> =
+            plan.steps.iter().map(|s| (s.id.name.as_str(), s.only_if_absent, s.force)).collect();
         assert_eq!(steps, [("b", true, false), ("c", false, true)]);
         assert_eq!(
             apply_mode(&object("ConfigMap", "a", Some((keys::APPLY, "Sometimes")))),

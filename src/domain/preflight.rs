@@ -34,9 +34,16 @@ impl Refusal {
     /// refusal must not lead to a deletion (fluxcd/kustomize-controller#734).
     pub fn is_immutable(&self) -> bool {
         let message = self.message.to_ascii_lowercase();
-        let says_so = ["field is immutable", "is immutable", "are immutable", "may not be changed", "cannot be changed", "may not change once set"]
-            .iter()
-            .any(|word| message.contains(word))
+        let says_so = [
+            "field is immutable",
+            "is immutable",
+            "are immutable",
+            "may not be changed",
+            "cannot be changed",
+            "may not change once set",
+        ]
+        .iter()
+        .any(|word| message.contains(word))
             || message.contains("updates to statefulset spec for fields other than");
         matches!(self.code, 422 | 403 | 400) && says_so
     }
@@ -116,7 +123,11 @@ mod tests {
         };
         let rbac = Cures { foundations: true, ..Cures::default() };
         let check = |cures: &Cures, object: &str, code: u16, defined: bool, expected: Option<Cure>| {
-            assert_eq!(cures.cure(&id(object), &refusal(code, "x"), defined), expected, "{object} {code} {defined}");
+            assert_eq!(
+                cures.cure(&id(object), &refusal(code, "x"), defined),
+                expected,
+                "{object} {code} {defined}"
+            );
         };
         let definitions = Some(Cure::Definitions);
         check(&cures, "new_a__ConfigMap", 404, false, definitions);
@@ -137,8 +148,16 @@ mod tests {
         let check = |code: u16, message: &str, expected: bool| {
             assert_eq!(refusal(code, message).is_immutable(), expected, "{code} {message}");
         };
-        check(422, "Deployment.apps \"a\" is invalid: spec.selector: Invalid value: {}: field is immutable", true);
-        check(422, "StatefulSet.apps \"a\" is invalid: spec: Forbidden: updates to statefulset spec for fields other than 'replicas' are forbidden", true);
+        check(
+            422,
+            "Deployment.apps \"a\" is invalid: spec.selector: Invalid value: {}: field is immutable",
+            true,
+        );
+        check(
+            422,
+            "StatefulSet.apps \"a\" is invalid: spec: Forbidden: updates to statefulset spec for fields other than 'replicas' are forbidden",
+            true,
+        );
         check(422, "spec.ports[0].port: Required value", false);
         check(403, "admission webhook \"x\" denied the request: size is immutable", true);
         check(409, "field is immutable", false);

@@ -126,7 +126,11 @@ mod tests {
             deleting: false,
         };
         let on = Question { release: &me, prune: true, heir: None };
-        let check = |what: &str, question: Question<'_>, uid: Option<&str>, record: Option<Record>, expected: Verdict| {
+        let check = |what: &str,
+                     question: Question<'_>,
+                     uid: Option<&str>,
+                     record: Option<Record>,
+                     expected: Verdict| {
             assert_eq!(judge(question, &entry(uid), record.as_ref()), expected, "{what}");
         };
         let delete = Verdict::Delete { uid: "u".into(), version: 7 };

@@ -223,7 +223,8 @@ fn wanted(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<Wanted, 
     }
     if let Some(range) = &reference.semver {
         if let Some(filter) = &reference.semver_filter {
-            super::version::TagFilter::parse(filter).map_err(|e| invalid("ref.semverFilter", e.to_string()))?;
+            super::version::TagFilter::parse(filter)
+                .map_err(|e| invalid("ref.semverFilter", e.to_string()))?;
         }
         super::version::Range::parse(range).map_err(|e| invalid("ref.semver", e.to_string()))?;
         return Ok(Wanted::Semver { range: range.clone(), filter: reference.semver_filter.clone() });

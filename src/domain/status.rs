@@ -33,7 +33,12 @@ pub fn waiting(previous: &ReleaseStatus, release: &Release, message: &str, now: 
 
 /// The status after a run. `previous` is the one in the cluster. The result
 /// equals it when nothing differs, so that nothing needs to be written.
-pub fn compute(previous: &ReleaseStatus, release: &Release, outcome: &Outcome, now: Timestamp) -> ReleaseStatus {
+pub fn compute(
+    previous: &ReleaseStatus,
+    release: &Release,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> ReleaseStatus {
     let mut status = previous.clone();
     if outcome.verdict == Verdict::Superseded {
         return status;
@@ -109,7 +114,12 @@ fn remember(status: &mut ReleaseStatus, outcome: &Outcome, now: Timestamp) {
     status.history.truncate(MAX_HISTORY);
 }
 
-fn conditions(previous: &ReleaseStatus, release: &Release, outcome: &Outcome, now: Timestamp) -> Vec<Condition> {
+fn conditions(
+    previous: &ReleaseStatus,
+    release: &Release,
+    outcome: &Outcome,
+    now: Timestamp,
+) -> Vec<Condition> {
     let mut conditions = Conditions::new(previous, release.generation, now);
     match &outcome.verdict {
         Verdict::Ready { message } => {
@@ -125,12 +135,20 @@ fn conditions(previous: &ReleaseStatus, release: &Release, outcome: &Outcome, no
         }
         Verdict::Suspended => {
             if !conditions.keep(condition::READY) {
-                conditions.set(condition::READY, None, Reason::Suspended, "suspended before anything was applied");
+                conditions.set(
+                    condition::READY,
+                    None,
+                    Reason::Suspended,
+                    "suspended before anything was applied",
+                );
             }
         }
         Verdict::Superseded => return previous.conditions.clone(),
     }
-    let beside = [(condition::HEALTHY, &outcome.health, release.wait), (condition::DRIFTED, &outcome.drift, release.drift != DriftMode::Off)];
+    let beside = [
+        (condition::HEALTHY, &outcome.health, release.wait),
+        (condition::DRIFTED, &outcome.drift, release.drift != DriftMode::Off),
+    ];
     for (name, assessment, applies) in beside {
         match assessment {
             Some(Assessment { status, reason, message }) => conditions.set(name, *status, *reason, message),
@@ -203,7 +221,6 @@ pub fn bounded(message: &str) -> String {
     }
     format!("{} ...", &message[..end])
 }
-
 
 #[cfg(test)]
 mod tests {

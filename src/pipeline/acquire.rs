@@ -75,7 +75,11 @@ pub async fn access(
     let mut parts = AccessParts { insecure: release.insecure, ..AccessParts::default() };
     let named: Vec<(String, bool)> = match &release.pull_secret {
         Some(name) => vec![(name.clone(), true)],
-        None => account_secrets(context, session, release, memory).await?.into_iter().map(|n| (n, false)).collect(),
+        None => account_secrets(context, session, release, memory)
+            .await?
+            .into_iter()
+            .map(|n| (n, false))
+            .collect(),
     };
     let cert = release.cert_secret.clone();
     memory.secrets.retain(|name, _| named.iter().any(|(n, _)| n == name) || cert.as_ref() == Some(name));
@@ -153,7 +157,10 @@ pub fn no_account(release: &Release, identity: &Identity) -> Failure {
 
 fn missing(release: &Release, name: &str, field: &str) -> Failure {
     let namespace = &release.id.namespace;
-    failure(Reason::SecretNotFound, format!("Secret/{namespace}/{name}, named by spec.{field}, does not exist"))
+    failure(
+        Reason::SecretNotFound,
+        format!("Secret/{namespace}/{name}, named by spec.{field}, does not exist"),
+    )
 }
 
 async fn read(
@@ -164,9 +171,10 @@ async fn read(
     name: &str,
 ) -> Result<Option<SecretData>, Failure> {
     let namespace = &release.id.namespace;
-    let watched = memory.secrets.entry(name.to_owned()).or_insert_with(|| {
-        session.watch_secret(namespace, name, context.told(&release.id))
-    });
+    let watched = memory
+        .secrets
+        .entry(name.to_owned())
+        .or_insert_with(|| session.watch_secret(namespace, name, context.told(&release.id)));
     match watched.current().await {
         Ok(secret) => return Ok(secret),
         Err(State::Syncing | State::Synced | State::NotServed | State::Denied(_)) => {}
@@ -182,7 +190,9 @@ async fn read(
 
 fn add_keys(keyring: &mut Keyring, name: &str, secret: &SecretData) -> Result<(), Failure> {
     let Some(config) = secret.0.get(".dockerconfigjson") else {
-        let message = format!("Secret {name} has no .dockerconfigjson: make it with `kubectl create secret docker-registry`");
+        let message = format!(
+            "Secret {name} has no .dockerconfigjson: make it with `kubectl create secret docker-registry`"
+        );
         return Err(failure(Reason::SecretInvalid, message));
     };
     keyring.add(config).map_err(|e| failure(Reason::SecretInvalid, format!("Secret {name}: {e}")))
@@ -195,11 +205,14 @@ fn add_tls(parts: &mut AccessParts, name: &str, secret: &SecretData) -> Result<(
         (Some(cert), Some(private)) => Some((cert, private)),
         (None, None) if parts.ca.is_some() => None,
         (None, None) => {
-            let message = format!("Secret {name}, named by spec.certSecretRef, has neither ca.crt nor tls.crt and tls.key");
+            let message = format!(
+                "Secret {name}, named by spec.certSecretRef, has neither ca.crt nor tls.crt and tls.key"
+            );
             return Err(failure(Reason::SecretInvalid, message));
         }
         _ => {
-            let message = format!("Secret {name}, named by spec.certSecretRef, has only one of tls.crt and tls.key");
+            let message =
+                format!("Secret {name}, named by spec.certSecretRef, has only one of tls.crt and tls.key");
             return Err(failure(Reason::SecretInvalid, message));
         }
     };

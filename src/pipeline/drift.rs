@@ -78,13 +78,7 @@ async fn contest(
 }
 
 /// Compares what has drifted with what a dry run would make of it.
-async fn report(
-    run: &mut Run<'_>,
-    session: &Session,
-    plan: &Plan,
-    known: &Known,
-    outcome: &mut Outcome,
-) {
+async fn report(run: &mut Run<'_>, session: &Session, plan: &Plan, known: &Known, outcome: &mut Outcome) {
     let release = run.release;
     let steps = plan.steps.iter().filter(|s| s.drifted);
     let mut compared: Vec<(ObjectId, Vec<String>)> = unordered(

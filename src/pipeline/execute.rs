@@ -131,17 +131,14 @@ async fn between(
     }
     preflight.next_pass(plan, known, false).await.map_err(|failures| {
         executed.changes.failed = i32::try_from(failures.len()).unwrap_or(i32::MAX);
-        let what = "nothing but its Namespaces and CustomResourceDefinitions was written, the dry run refused";
+        let what =
+            "nothing but its Namespaces and CustomResourceDefinitions was written, the dry run refused";
         together(Reason::PreflightFailed, what, failures)
     })
 }
 
 /// After the foundations: what waited for a Role or an account is dry-run.
-async fn last_pass(
-    known: &Known,
-    plan: &Plan,
-    preflight: &mut Preflight<'_>,
-) -> Result<(), Ended> {
+async fn last_pass(known: &Known, plan: &Plan, preflight: &mut Preflight<'_>) -> Result<(), Ended> {
     preflight.next_pass(plan, known, true).await.map_err(|failures| {
         let denied = failures.iter().all(|f| f.reason == Reason::AccessDenied);
         let reason = if denied { Reason::AccessDenied } else { Reason::PreflightFailed };

@@ -53,7 +53,11 @@ impl Run<'_> {
         let definition_goes = context.session.definition_is_terminating().await?;
         if keeps || definition_goes || entries == 0 {
             if entries > 0 {
-                let why = if definition_goes { "the definition of releases is being deleted" } else { "the deletion policy says so" };
+                let why = if definition_goes {
+                    "the definition of releases is being deleted"
+                } else {
+                    "the deletion policy says so"
+                };
                 notes.push(note(format!("{entries} objects stay, because {why}")));
             }
         } else {
@@ -150,7 +154,10 @@ impl Run<'_> {
             ),
             None => {
                 let names: Vec<String> = held.iter().take(3).map(ToString::to_string).collect();
-                (Reason::TerminationPending, format!("{} objects are still terminating: {}", held.len(), names.join(", ")))
+                (
+                    Reason::TerminationPending,
+                    format!("{} objects are still terminating: {}", held.len(), names.join(", ")),
+                )
             }
         };
         let mut failed = failure(reason, message);

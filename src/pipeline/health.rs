@@ -191,10 +191,13 @@ fn is_watched(run: &Run<'_>, id: &ObjectId) -> bool {
 
 /// Whether the reference stands for another digest by now.
 async fn is_newer(run: &mut Run<'_>, session: &Session, revision: &Revision) -> bool {
-    let (Ok(repository), Ok(wanted)) = (acquire::repository(run.release), acquire::wanted(run.release)) else {
+    let (Ok(repository), Ok(wanted)) = (acquire::repository(run.release), acquire::wanted(run.release))
+    else {
         return false;
     };
-    let Ok(access) = acquire::access(run.context, session, run.release, run.memory).await else { return false };
+    let Ok(access) = acquire::access(run.context, session, run.release, run.memory).await else {
+        return false;
+    };
     let resolving = run.context.registry.resolve(&repository, &wanted, &access);
     match tokio::time::timeout(Duration::from_secs(10), resolving).await {
         Ok(Ok(resolved)) => resolved.digest != revision.digest,

@@ -58,13 +58,7 @@ enum Verdict {
 impl<'a> Preflight<'a> {
     /// Of a plan.
     pub fn new(session: &'a Session, release: &'a Release, plan: &Plan) -> Self {
-        Self {
-            session,
-            release,
-            cures: Cures::of(plan),
-            ready: BTreeMap::new(),
-            deferred: BTreeSet::new(),
-        }
+        Self { session, release, cures: Cures::of(plan), ready: BTreeMap::new(), deferred: BTreeSet::new() }
     }
 
     /// Dry-runs all that the plan writes.
@@ -99,7 +93,9 @@ impl<'a> Preflight<'a> {
             let waiting = std::mem::take(&mut self.deferred);
             let steps: Vec<&Step> = plan.steps.iter().filter(|s| waiting.contains(&s.id)).collect();
             let Err(failures) = self.pass(&steps, known, true).await else { return Ok(()) };
-            if tokio::time::Instant::now() > give_up || failures.iter().any(|f| f.reason == Reason::PreflightFailed) {
+            if tokio::time::Instant::now() > give_up
+                || failures.iter().any(|f| f.reason == Reason::PreflightFailed)
+            {
                 return Err(failures);
             }
             self.deferred.extend(failures.into_iter().map(|f| f.id));
@@ -108,12 +104,15 @@ impl<'a> Preflight<'a> {
         }
     }
 
-    async fn pass(&mut self, steps: &[&Step], known: &Known, defined: bool) -> Result<(), Vec<ObjectFailure>> {
+    async fn pass(
+        &mut self,
+        steps: &[&Step],
+        known: &Known,
+        defined: bool,
+    ) -> Result<(), Vec<ObjectFailure>> {
         let this = &*self;
         let verdicts: Vec<(ObjectId, Verdict)> = unordered(
-            steps
-                .iter()
-                .map(|step| async move { (step.id.clone(), this.judge(step, known, defined).await) }),
+            steps.iter().map(|step| async move { (step.id.clone(), this.judge(step, known, defined).await) }),
         )
         .collect()
         .await;
@@ -234,17 +233,24 @@ fn refusal_of(error: &ApiError) -> Option<Refusal> {
 /// A refusal, told to a person.
 fn told(step: &Step, refusal: &Refusal, session: &Session) -> ObjectFailure {
     let (reason, message) = match refusal.code {
-        401 | 403 if refusal.message.contains("is forbidden: User") || refusal.message.contains(" cannot ") => (
-            Reason::AccessDenied,
-            format!("{} may not apply it: {}", session.identity(), refusal.message),
-        ),
+        401 | 403
+            if refusal.message.contains("is forbidden: User") || refusal.message.contains(" cannot ") =>
+        {
+            (Reason::AccessDenied, format!("{} may not apply it: {}", session.identity(), refusal.message))
+        }
         0 => (
             Reason::PreflightFailed,
-            format!("{}: install its CustomResourceDefinition first, or add it to the artifact", refusal.message),
+            format!(
+                "{}: install its CustomResourceDefinition first, or add it to the artifact",
+                refusal.message
+            ),
         ),
         _ if refusal.is_immutable() => (
             Reason::PreflightFailed,
-            format!("{} (spec.force, or supercargo.dev/force: enabled on the object, would recreate it)", masked(step, &refusal.message)),
+            format!(
+                "{} (spec.force, or supercargo.dev/force: enabled on the object, would recreate it)",
+                masked(step, &refusal.message)
+            ),
         ),
         _ => (Reason::PreflightFailed, masked(step, &refusal.message)),
     };

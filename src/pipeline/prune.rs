@@ -79,7 +79,8 @@ pub async fn prune(
     executed.notes.extend(notes);
     if let Some(first) = failures.first() {
         let count = failures.len();
-        let message = format!("{count} objects that left could not be deleted; {}: {}", first.id, first.message);
+        let message =
+            format!("{count} objects that left could not be deleted; {}: {}", first.id, first.message);
         executed.ended = Some(failure(Reason::PruneFailed, message).into());
     }
     executed.failures.extend(failures);
@@ -97,8 +98,9 @@ pub async fn remove(
     let mut removed = Removed::default();
     for stage_now in Stage::ALL.into_iter().rev() {
         let batch = leaving.iter().filter(|l| stage(&l.id.group_kind()) == stage_now);
-        let mut answers =
-            ordered(batch.map(|l| async move { (l, remove_one(context, session, order, l, known, view).await) }));
+        let mut answers = ordered(
+            batch.map(|l| async move { (l, remove_one(context, session, order, l, known, view).await) }),
+        );
         while let Some((leaving, answer)) = answers.next().await {
             settle(context, leaving, answer, &mut removed);
         }
@@ -127,7 +129,8 @@ async fn remove_one(
     let id = &leaving.id;
     let kind = id.group_kind();
     // A kind that is not served has no objects any more.
-    let Some(resource) = known.resource(&kind, &leaving.entry.version).or_else(|| known.preferred(&kind)) else {
+    let Some(resource) = known.resource(&kind, &leaving.entry.version).or_else(|| known.preferred(&kind))
+    else {
         return Answer::Gone;
     };
     let heir = context.claims.heir(id).filter(|heir| heir != order.release);

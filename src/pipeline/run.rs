@@ -142,7 +142,8 @@ impl Run<'_> {
         let known = session.known().await?;
         let look = self.look(&session, &known).await?;
         let settled = self.memory.inventory.applied.as_deref() == Some(revision.key.as_str());
-        let healthy = !self.release.wait || self.status.last_healthy_revision.as_ref() == Some(&revision.name);
+        let healthy =
+            !self.release.wait || self.status.last_healthy_revision.as_ref() == Some(&revision.name);
         if settled && healthy && look.drifted.is_empty() && !look.leftovers {
             return Ok(Box::new(self.quiet(&revision)));
         }

@@ -57,7 +57,8 @@ impl<'a> View<'a> {
         let synced: Vec<_> = memory.watches.iter().filter(|w| w.state() == State::Synced).cloned().collect();
         let missing: Vec<_> =
             covered.into_iter().filter(|(id, _)| !synced.iter().any(|w| w.covers(id))).collect();
-        let mut fetched: HashMap<ObjectId, Option<Record>> = unserved.into_iter().map(|id| (id, None)).collect();
+        let mut fetched: HashMap<ObjectId, Option<Record>> =
+            unserved.into_iter().map(|id| (id, None)).collect();
         let mut answers = unordered(
             missing
                 .into_iter()

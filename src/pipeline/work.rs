@@ -130,8 +130,7 @@ fn objects(run: &Run<'_>, known: &Known, artifact: &Artifact) -> Result<Vec<Obje
         labels: release.labels.clone(),
         annotations: release.annotations.clone(),
     };
-    let objects =
-        render(&artifact.files, &options, known).map_err(|e| failure(e.reason(), e.to_string()))?;
+    let objects = render(&artifact.files, &options, known).map_err(|e| failure(e.reason(), e.to_string()))?;
     for object in &objects {
         if let Err(mode) = apply_mode(object) {
             let message = format!(
@@ -205,7 +204,8 @@ fn refuse_conflicts(run: &Run<'_>, plan: &Plan) -> Result<(), Ended> {
 /// One outcome for many failed objects: a message with the first few, the rest
 /// in the list.
 pub fn together(reason: Reason, what: &str, failures: Vec<ObjectFailure>) -> Ended {
-    let mut message = format!("{what} {} object{}", failures.len(), if failures.len() == 1 { "" } else { "s" });
+    let mut message =
+        format!("{what} {} object{}", failures.len(), if failures.len() == 1 { "" } else { "s" });
     for failure in failures.iter().take(3) {
         message.push_str(&format!("; {}: {}", failure.id, failure.message));
     }
@@ -222,7 +222,9 @@ fn refused(failures: &[ObjectFailure]) -> Ended {
     let all = |reason: Reason| failures.iter().all(|f| f.reason == reason);
     let reason = match () {
         () if all(Reason::AccessDenied) => Reason::AccessDenied,
-        () if failures.iter().any(|f| f.reason == Reason::ApiServerUnavailable) => Reason::ApiServerUnavailable,
+        () if failures.iter().any(|f| f.reason == Reason::ApiServerUnavailable) => {
+            Reason::ApiServerUnavailable
+        }
         () => Reason::PreflightFailed,
     };
     together(reason, "nothing was written, the dry run refused", failures.to_vec())
@@ -258,7 +260,8 @@ async fn conclude(
     executed: Executed,
     outcome: &mut Outcome,
 ) -> Result<(), Ended> {
-    let Executed { fates, changes, failures, notes, corrected, health, ended, complete, answers: _ } = executed;
+    let Executed { fates, changes, failures, notes, corrected, health, ended, complete, answers: _ } =
+        executed;
     let applied = complete.then(|| revision.key.clone());
     outcome.applied = complete || health.is_some();
     outcome.health = health;
@@ -269,7 +272,9 @@ async fn conclude(
     }
     record(run, outcome.changes.as_ref(), corrected.len());
     if !corrected.is_empty() {
-        outcome.notes.push(Note { reason: Reason::DriftCorrected, message: drift::corrected_message(&corrected) });
+        outcome
+            .notes
+            .push(Note { reason: Reason::DriftCorrected, message: drift::corrected_message(&corrected) });
     }
     let contested = run.memory.next_correction(Timestamp::now()).is_some();
     if outcome.drift.is_none() && run.release.drift != DriftMode::Off && complete && !contested {
@@ -321,4 +326,3 @@ fn record(run: &Run<'_>, changes: Option<&Changes>, corrected: usize) {
         metrics.objects(label, usize::try_from(count).unwrap_or_default());
     }
 }
-

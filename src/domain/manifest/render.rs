@@ -2,8 +2,8 @@
 //! count, whose namespace an object gets, what is left out of it. Whether the
 //! cluster takes the objects is not decided here.
 
-use std::collections::{BTreeMap, HashMap};
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use super::budget::Budget;
