@@ -1,4 +1,5 @@
-//! Hermetic tests: no cluster, no real registry, loopback only.
+//! Tests that need nothing but this repository: no cluster, no real registry,
+//! loopback only.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
 
@@ -7,3 +8,4 @@ mod oci_cache;
 mod oci_hostile;
 mod oci_push;
 mod oci_transport;
+mod yaml;

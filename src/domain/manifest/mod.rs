@@ -1,1 +1,12 @@
 //! Kubernetes manifests: bytes of YAML or JSON to objects and back.
+
+pub mod budget;
+pub mod canonical;
+pub mod decode;
+mod json;
+mod namespace;
+pub mod render;
+pub mod scalar;
+pub mod split;
+mod strip;
+pub mod yaml;

@@ -1,0 +1,265 @@
+//! Files to objects: every document of a file, lists taken apart, and all that
+//! is wrong with the file rather than the first thing.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::budget::{Budget, MAX_DEPTH};
+use super::split::{Chunk, split};
+use super::yaml;
+use crate::domain::object::Object;
+
+/// Where an object was read, for messages.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Origin {
+    /// The file, as the caller named it.
+    pub file: Arc<str>,
+    /// The how-manieth document of the file, from 1; empty ones count.
+    pub document: usize,
+    /// The line of the file that the document begins on, or that is wrong.
+    pub line: usize,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: document {}, line {}", self.file, self.document, self.line)
+    }
+}
+
+/// An object, and where it was read.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded {
+    /// The object.
+    pub object: Object,
+    /// Its document.
+    pub origin: Origin,
+}
+
+/// What sort of problem a document has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It is not a Kubernetes manifest.
+    Invalid,
+    /// A limit was hit.
+    TooLarge,
+    /// It is a kustomization, which is to be built before the push.
+    Kustomization,
+}
+
+/// What is wrong with a document.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{origin}: {message}")]
+pub struct DocumentError {
+    /// The document, and the line in it.
+    pub origin: Origin,
+    /// What is wrong. Holds no value of the document.
+    pub message: String,
+    /// The sort of problem.
+    pub fault: Fault,
+}
+
+/// API group of kustomizations.
+const KUSTOMIZE_GROUP: &str = "kustomize.config.k8s.io/";
+
+/// Reads a file. Documents that hold nothing are skipped.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub fn decode(file: &str, bytes: &[u8]) -> Result<Vec<Decoded>, Vec<DocumentError>> {
+    decode_within(file, bytes, &mut Budget::default())
+}
+
+/// As [`decode`], with what the files of one artifact share.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub fn decode_within(
+    file: &str,
+    bytes: &[u8],
+    budget: &mut Budget,
+) -> Result<Vec<Decoded>, Vec<DocumentError>> {
+    let mut found = Found { file: file.into(), objects: Vec::new(), errors: Vec::new() };
+    for chunk in split(bytes) {
+        if budget.exhausted() {
+            break;
+        }
+        found.chunk(&chunk, budget);
+    }
+    if found.errors.is_empty() { Ok(found.objects) } else { Err(found.errors) }
+}
+
+struct Found {
+    file: Arc<str>,
+    objects: Vec<Decoded>,
+    errors: Vec<DocumentError>,
+}
+
+impl Found {
+    fn chunk(&mut self, chunk: &Chunk<'_>, budget: &mut Budget) {
+        let origin = |line| Origin { file: self.file.clone(), document: chunk.ordinal, line };
+        let start = origin(chunk.content_line());
+        let Some(text) = chunk.text() else {
+            let valid = chunk.bytes.utf8_chunks().next().map_or("", |part| part.valid());
+            let line = chunk.first_line + valid.matches('\n').count();
+            return self.fail(origin(line), "the document is not UTF-8 text", Fault::Invalid);
+        };
+        let parsed = yaml::parse(&text, budget);
+        if let Some(line) = chunk.bad_separator {
+            let message = "something stands behind the separator `---`; it needs a line of its own";
+            self.fail(origin_at(&start, line), message, Fault::Invalid);
+        }
+        match parsed {
+            Ok(values) => values.into_iter().for_each(|value| self.document(value, &start)),
+            Err(problems) => {
+                for problem in problems {
+                    let line = chunk.first_line + problem.line - 1;
+                    let fault = if problem.too_large { Fault::TooLarge } else { Fault::Invalid };
+                    self.fail(origin_at(&start, line), &problem.message, fault);
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, origin: Origin, message: &str, fault: Fault) {
+        self.errors.push(DocumentError { origin, message: message.to_owned(), fault });
+    }
+
+    fn document(&mut self, value: Value, origin: &Origin) {
+        if !value.is_null() {
+            self.value(value, origin, 0, "");
+        }
+    }
+
+    fn value(&mut self, mut value: Value, origin: &Origin, depth: usize, place: &str) {
+        let text = |field| value.get(field).and_then(Value::as_str).unwrap_or_default();
+        if text("apiVersion").starts_with(KUSTOMIZE_GROUP) {
+            let message = format!("{place}the document is a {} of kustomize", text("kind"));
+            return self.fail(origin.clone(), &message, Fault::Kustomization);
+        }
+        let Some(items) = list_items(&mut value) else {
+            match Object::new(value) {
+                Ok(object) => self.objects.push(Decoded { object, origin: origin.clone() }),
+                Err(error) => self.fail(origin.clone(), &format!("{place}{error}"), Fault::Invalid),
+            }
+            return;
+        };
+        if depth == MAX_DEPTH {
+            return self.fail(origin.clone(), "lists are nested too deeply", Fault::Invalid);
+        }
+        let (version, kind) = (value["apiVersion"].take(), value["kind"].take());
+        let kind = kind.as_str().and_then(|kind| kind.strip_suffix("List")).unwrap_or_default();
+        for (index, mut item) in items.into_iter().enumerate() {
+            complete(&mut item, &version, kind);
+            self.value(item, origin, depth + 1, &format!("{place}item {}: ", index + 1));
+        }
+    }
+}
+
+fn origin_at(origin: &Origin, line: usize) -> Origin {
+    Origin { line, ..origin.clone() }
+}
+
+/// The items of a `List`, or of a list of a kind, which are taken out of it.
+fn list_items(value: &mut Value) -> Option<Vec<Value>> {
+    value.get("apiVersion")?.as_str()?;
+    let kind = value.get("kind")?.as_str()?;
+    if !kind.ends_with("List") {
+        return None;
+    }
+    match value.get_mut("items")? {
+        Value::Array(items) => Some(std::mem::take(items)),
+        Value::Null => Some(Vec::new()),
+        _ => None,
+    }
+}
+
+/// The API server leaves kind and version out of the items of a list of a kind.
+fn complete(item: &mut Value, version: &Value, kind: &str) {
+    if let Value::Object(item) = item
+        && !kind.is_empty()
+        && !item.contains_key("kind")
+        && !item.contains_key("apiVersion")
+    {
+        item.insert("apiVersion".into(), version.clone());
+        item.insert("kind".into(), kind.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(file: &str, expected: &[&str]) {
+        let found: Vec<String> = match decode("a.yaml", file.as_bytes()) {
+            Ok(objects) => objects.iter().map(|d| format!("{} {}", d.object.id(), d.origin)).collect(),
+            Err(errors) => errors.iter().map(ToString::to_string).collect(),
+        };
+        assert_eq!(found, expected, "{file}");
+    }
+
+    fn config_map(name: &str) -> String {
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {name}\n")
+    }
+
+    #[test]
+    fn objects_keep_their_place() {
+        let file = format!("# head\n---\n{}---\n\n# empty\n---\n\n{}", config_map("a"), config_map("b"));
+        check(&file, &["ConfigMap/a a.yaml: document 2, line 3", "ConfigMap/b a.yaml: document 4, line 12"]);
+        check("", &[]);
+        check("---\n---\nnull\n", &[]);
+    }
+
+    #[test]
+    fn lists_are_taken_apart() {
+        check(
+            "apiVersion: v1\nkind: List\nitems:\n- {apiVersion: v1, kind: A, metadata: {name: a}}\n- apiVersion: v1\n  kind: BList\n  items: [{metadata: {name: b}}]\n",
+            &["A/a a.yaml: document 1, line 1", "B/b a.yaml: document 1, line 1"],
+        );
+        check("{apiVersion: v1, kind: List, items: []}", &[]);
+        check("{apiVersion: v1, kind: ConfigMapList, items: null}", &[]);
+        check(
+            "{apiVersion: v1, kind: List, items: [{apiVersion: v1, kind: List, items: [1]}]}",
+            &["a.yaml: document 1, line 1: item 1: item 1: the document is not a mapping"],
+        );
+        check(
+            "{apiVersion: x/v1, kind: AllowList, metadata: {name: a}}",
+            &["AllowList/a a.yaml: document 1, line 1"],
+        );
+    }
+
+    #[test]
+    fn every_broken_document_is_named() {
+        let mut documents: Vec<String> = (1..=100).map(|n| config_map(&format!("n{n}"))).collect();
+        documents[49] = "a: b: c\n".into();
+        documents[59] = "kind: A\n".into();
+        check(
+            &documents.join("---\n"),
+            &[
+                "a.yaml: document 50, line 246: not valid YAML: mapping values are not allowed in this context",
+                "a.yaml: document 60, line 293: apiVersion is missing or is not a string",
+            ],
+        );
+        check(
+            "--- a: 1\nb: 2\n",
+            &[
+                "a.yaml: document 1, line 1: something stands behind the separator `---`; it needs a line of its own",
+                "a.yaml: document 2, line 2: apiVersion is missing or is not a string",
+            ],
+        );
+        let errors = decode("a.yaml", b"a: 1\n---\na: 1\nb: \xff\n").unwrap_err();
+        assert_eq!(errors[1].to_string(), "a.yaml: document 2, line 4: the document is not UTF-8 text");
+    }
+
+    #[test]
+    fn kustomizations_are_told_apart() {
+        let errors = decode("a.yaml", b"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n")
+            .unwrap_err();
+        assert_eq!(errors[0].fault, Fault::Kustomization);
+        check(
+            "{apiVersion: kustomize.toolkit.fluxcd.io/v1, kind: Kustomization, metadata: {name: a}}",
+            &["Kustomization/a a.yaml: document 1, line 1"],
+        );
+    }
+}

@@ -1,0 +1,379 @@
+//! The files of an artifact to the objects that will be applied: which files
+//! count, whose namespace an object gets, what is left out of it. Whether the
+//! cluster takes the objects is not decided here.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+
+use super::budget::Budget;
+use super::decode::{Decoded, DocumentError, Fault, decode_within};
+use super::namespace::{Namespacing, scope_of};
+use super::strip;
+use crate::api::reason::Reason;
+use crate::domain::identity::{GroupKind, ObjectId};
+use crate::domain::object::Object;
+
+/// What a release asks of the objects of its artifact.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RenderOptions {
+    /// `spec.targetNamespace`: set on every namespaced object.
+    pub target_namespace: Option<String>,
+    /// Set on namespaced objects that name no namespace: the release's own.
+    pub default_namespace: String,
+    /// `spec.commonMetadata.labels`: set on every object, not on what it
+    /// contains.
+    pub labels: Vec<(String, String)>,
+    /// `spec.commonMetadata.annotations`, likewise.
+    pub annotations: Vec<(String, String)>,
+}
+
+/// What is known of the kinds of a cluster.
+pub trait Scopes {
+    /// Whether objects of the kind live in a namespace; `None` when the kind is
+    /// not known.
+    fn namespaced(&self, kind: &GroupKind) -> Option<bool>;
+}
+
+/// Problems that are told one by one; of the rest only how many.
+pub const MAX_REPORTED: usize = 20;
+
+/// What is wrong with the files, in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problems {
+    /// The first [`MAX_REPORTED`].
+    pub first: Vec<String>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+impl From<Vec<String>> for Problems {
+    fn from(mut first: Vec<String>) -> Self {
+        let more = first.len().saturating_sub(MAX_REPORTED);
+        first.truncate(MAX_REPORTED);
+        Self { first, more }
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.first.join("; "))?;
+        if self.more > 0 {
+            write!(f, "; and {} more", self.more)?;
+        }
+        Ok(())
+    }
+}
+
+/// Why the files are no set of objects.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// Documents that are no manifests, objects that are there twice, files
+    /// that cannot be read yet.
+    #[error("{0}")]
+    Invalid(Problems),
+    /// The documents come to more than the limit.
+    #[error("{0}")]
+    TooLarge(Problems),
+    /// A kustomization where only its result is of use.
+    #[error(
+        "{places} must be built before the push: \
+         `kustomize build {directory} | supercargo push artifact oci://… -f -`"
+    )]
+    Kustomization {
+        /// The files or documents.
+        places: Problems,
+        /// The directory of the first.
+        directory: String,
+    },
+}
+
+impl RenderError {
+    /// The reason for conditions, events and metrics.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Invalid(_) => Reason::ManifestInvalid,
+            Self::TooLarge(_) => Reason::ArtifactTooLarge,
+            Self::Kustomization { .. } => Reason::KustomizationNotBuilt,
+        }
+    }
+}
+
+/// Renders the files below the path of a release, given as relative path and
+/// content in any order. Only `.yaml`, `.yml` and `.json` files count, in the
+/// order of their paths. No file, or none with a document, gives no object:
+/// what that means is for the caller to decide.
+///
+/// # Errors
+/// All that is wrong with the files in one pass, as far as it is of one sort.
+pub fn render(
+    files: &[(String, Vec<u8>)],
+    options: &RenderOptions,
+    scopes: &dyn Scopes,
+) -> Result<Vec<Object>, RenderError> {
+    let mut files: Vec<(&str, &[u8])> = files.iter().map(|(path, bytes)| (&**path, &**bytes)).collect();
+    files.sort_unstable_by_key(|(path, _)| *path);
+    refuse_kustomizations(&files)?;
+    let mut decoded = decode_all(&files)?;
+    let namespacing = Namespacing::new(&decoded, options);
+    let namespaced: Vec<bool> = {
+        let defined = scope_of(&decoded);
+        let known = |kind: &GroupKind| scopes.namespaced(kind).or_else(|| defined.get(kind).copied());
+        // An unknown kind counts as namespaced, as it does to kustomize. It
+        // does not matter: the dry run finds no such kind either.
+        decoded.iter().map(|d| known(&d.object.group_kind()).unwrap_or(true)).collect()
+    };
+    for (Decoded { object, .. }, namespaced) in decoded.iter_mut().zip(namespaced) {
+        strip::server_fields(object);
+        namespacing.apply(object, namespaced);
+        options.labels.iter().for_each(|(key, value)| object.set_label(key, value));
+        options.annotations.iter().for_each(|(key, value)| object.set_annotation(key, value));
+    }
+    refuse_duplicates(&decoded)?;
+    let mut objects: Vec<Object> = decoded.into_iter().map(|d| d.object).collect();
+    strip::scaled_replicas(&mut objects);
+    Ok(objects)
+}
+
+fn refuse_kustomizations(files: &[(&str, &[u8])]) -> Result<(), RenderError> {
+    let named = |path: &&str| {
+        let name = path.rsplit('/').next().unwrap_or(path);
+        matches!(name, "kustomization.yaml" | "kustomization.yml" | "Kustomization")
+    };
+    let found: Vec<&str> = files.iter().map(|(path, _)| *path).filter(named).collect();
+    match found.first() {
+        None => Ok(()),
+        Some(first) => Err(kustomization(first, found.iter().map(|path| (*path).to_owned()).collect())),
+    }
+}
+
+fn kustomization(first: &str, places: Vec<String>) -> RenderError {
+    let directory = first.rsplit_once('/').map_or(".", |(directory, _)| directory).to_owned();
+    RenderError::Kustomization { places: places.into(), directory }
+}
+
+fn decode_all(files: &[(&str, &[u8])]) -> Result<Vec<Decoded>, RenderError> {
+    let mut budget = Budget::default();
+    let mut decoded = Vec::new();
+    let mut errors: Vec<DocumentError> = Vec::new();
+    let mut problems = Vec::new();
+    for (path, bytes) in files {
+        match path.rsplit_once('.').map(|(_, extension)| extension) {
+            Some("yaml" | "yml" | "json") => match decode_within(path, bytes, &mut budget) {
+                Ok(found) => decoded.extend(found),
+                Err(found) => {
+                    problems.extend(found.iter().map(ToString::to_string));
+                    errors.extend(found);
+                }
+            },
+            Some("age") => problems.push(format!(
+                "{path}: the file is encrypted, which is not supported yet; \
+                 push it decrypted or leave it out of spec.path"
+            )),
+            _ => {}
+        }
+    }
+    if problems.is_empty() {
+        return Ok(decoded);
+    }
+    if let Some(first) = errors.iter().find(|error| error.fault == Fault::Kustomization) {
+        let all = errors.iter().filter(|error| error.fault == Fault::Kustomization);
+        return Err(kustomization(&first.origin.file, all.map(ToString::to_string).collect()));
+    }
+    if errors.iter().any(|error| error.fault == Fault::TooLarge) {
+        let all = errors.iter().filter(|error| error.fault == Fault::TooLarge);
+        return Err(RenderError::TooLarge(all.map(ToString::to_string).collect::<Vec<_>>().into()));
+    }
+    Err(RenderError::Invalid(problems.into()))
+}
+
+fn refuse_duplicates(decoded: &[Decoded]) -> Result<(), RenderError> {
+    let mut seen: HashMap<ObjectId, &Decoded> = HashMap::with_capacity(decoded.len());
+    let mut problems = Vec::new();
+    for current in decoded {
+        match seen.entry(current.object.id()) {
+            Entry::Vacant(entry) => {
+                entry.insert(current);
+            }
+            Entry::Occupied(first) => {
+                let (place, other) = (&current.origin, &first.get().origin);
+                problems.push(format!("{place}: {} is there twice, also in {other}", first.key()));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(RenderError::Invalid(problems.into())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Cluster;
+
+    impl Scopes for Cluster {
+        fn namespaced(&self, kind: &GroupKind) -> Option<bool> {
+            match &*kind.kind {
+                "Namespace"
+                | "ClusterRole"
+                | "ClusterRoleBinding"
+                | "CustomResourceDefinition"
+                | "APIService"
+                | "ValidatingWebhookConfiguration" => Some(false),
+                "ConfigMap" | "ServiceAccount" | "Service" | "RoleBinding" | "Deployment" => Some(true),
+                _ => None,
+            }
+        }
+    }
+
+    fn options(target: Option<&str>) -> RenderOptions {
+        RenderOptions {
+            target_namespace: target.map(str::to_owned),
+            default_namespace: "release".into(),
+            ..RenderOptions::default()
+        }
+    }
+
+    fn rendered(files: &[(&str, &str)], options: &RenderOptions) -> Result<Vec<Object>, RenderError> {
+        let files: Vec<_> = files.iter().map(|(p, b)| ((*p).to_owned(), b.as_bytes().to_vec())).collect();
+        render(&files, options, &Cluster)
+    }
+
+    fn ids(files: &[(&str, &str)], target: Option<&str>) -> String {
+        let objects = rendered(files, &options(target)).unwrap();
+        objects.iter().map(|o| o.id().to_string()).collect::<Vec<_>>().join(" ")
+    }
+
+    fn refused(files: &[(&str, &str)], reason: Reason, message: &str) {
+        let error = rendered(files, &options(None)).unwrap_err();
+        assert_eq!((error.reason(), error.to_string()), (reason, message.to_owned()));
+    }
+
+    const A: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}";
+    const B: &str = "{apiVersion: v1, kind: ConfigMap, metadata: {name: b, namespace: other}}";
+
+    #[test]
+    fn files_count_by_their_extension_in_order() {
+        let files = [("b/z.json", B), ("README.md", "{{"), ("b.yml", A), ("b/yaml", "{{"), ("b-a.txt", "x")];
+        assert_eq!(ids(&files, None), "ConfigMap/release/a ConfigMap/other/b");
+        assert_eq!(ids(&[], None), "");
+        assert_eq!(ids(&[("a.yaml", "# nothing\n")], None), "");
+    }
+
+    #[test]
+    fn kustomizations_are_refused_with_the_way_out() {
+        refused(
+            &[("a.yaml", "{{"), ("apps/web/kustomization.yaml", "")],
+            Reason::KustomizationNotBuilt,
+            "apps/web/kustomization.yaml must be built before the push: \
+             `kustomize build apps/web | supercargo push artifact oci://… -f -`",
+        );
+        refused(
+            &[("Kustomization", "")],
+            Reason::KustomizationNotBuilt,
+            "Kustomization must be built before the \
+             push: `kustomize build . | supercargo push artifact oci://… -f -`",
+        );
+        refused(
+            &[("d/a.yaml", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n")],
+            Reason::KustomizationNotBuilt,
+            "d/a.yaml: document 1, line 1: the document is a Kustomization of kustomize must be built before the \
+             push: `kustomize build d | supercargo push artifact oci://… -f -`",
+        );
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_up_to_a_bound() {
+        refused(
+            &[("a.yaml", "kind: A\n---\na: %b\n"), ("b.yaml.age", "age-encryption.org/v1"), ("c.yaml", A)],
+            Reason::ManifestInvalid,
+            "a.yaml: document 1, line 1: apiVersion is missing or is not a string; \
+             a.yaml: document 2, line 3: not valid YAML: found character that cannot start any token while scanning for the \
+             next token; \
+             b.yaml.age: the file is encrypted, which is not supported yet; push it decrypted or leave it out of \
+             spec.path",
+        );
+        let broken = "kind: A\n---\n".repeat(30);
+        let error = rendered(&[("a.yaml", &broken)], &options(None)).unwrap_err();
+        assert!(error.to_string().ends_with("; and 10 more"), "{error}");
+    }
+
+    #[test]
+    fn an_object_that_is_there_twice_is_refused() {
+        let twice = "{apiVersion: v1, kind: ConfigMap, metadata: {name: b, namespace: release}}";
+        refused(
+            &[("a.yaml", "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: b}}\n"), ("b.json", twice)],
+            Reason::ManifestInvalid,
+            "b.json: document 1, line 1: ConfigMap/release/b is there twice, also in a.yaml: document 1, line 2",
+        );
+    }
+
+    #[test]
+    fn namespaces_are_set_where_they_belong() {
+        let files = [("a.yaml", A), ("b.yaml", B)];
+        assert_eq!(ids(&files, Some("target")), "ConfigMap/target/a ConfigMap/target/b");
+        let scoped = "{apiVersion: v1, kind: Namespace, metadata: {name: ns, namespace: x}}";
+        assert_eq!(ids(&[("a.yaml", scoped)], Some("target")), "Namespace/ns");
+        assert_eq!(ids(&[("a.yaml", scoped)], None), "Namespace/ns");
+        let unknown = "{apiVersion: x.io/v1, kind: X, metadata: {name: x}}";
+        assert_eq!(ids(&[("a.yaml", unknown)], None), "X/release/x");
+        let definition = "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: x}\n\
+                          spec: {group: x.io, scope: Cluster, names: {kind: X}}\n";
+        let files = [("a.yaml", unknown), ("b.yaml", definition)];
+        assert_eq!(ids(&files, Some("target")), "X/x CustomResourceDefinition/x");
+    }
+
+    #[test]
+    fn references_follow_into_the_target_namespace() {
+        let accounts = "{apiVersion: v1, kind: ServiceAccount, metadata: {name: robot}}\n---\n\
+                        {apiVersion: v1, kind: Service, metadata: {name: hook, namespace: old}}\n";
+        let check = |text: &str, pointer: &str, expected: &str| {
+            let objects =
+                rendered(&[("a.yaml", accounts), ("b.yaml", text)], &options(Some("target"))).unwrap();
+            let found = objects[2].value().pointer(pointer).map(ToString::to_string).unwrap_or_default();
+            assert_eq!(found, expected, "{text}");
+        };
+        let subject = |kind: &str, rest: &str, expected: &str| {
+            let text = format!(
+                "{{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRoleBinding, metadata: {{name: b}}, \
+                 subjects: [{{kind: {kind}, {rest}}}]}}"
+            );
+            check(&text, "/subjects/0/namespace", expected);
+        };
+        subject("ServiceAccount", "name: default", "\"target\"");
+        subject("ServiceAccount", "name: default, namespace: other", "\"target\"");
+        subject("ServiceAccount", "name: robot", "\"target\"");
+        subject("ServiceAccount", "name: robot, namespace: default", "\"target\"");
+        subject("ServiceAccount", "name: robot, namespace: other", "\"other\"");
+        subject("ServiceAccount", "name: stranger, namespace: other", "\"other\"");
+        subject("User", "name: default", "");
+        let webhook = |service: &str, expected: &str| {
+            let text = format!(
+                "{{apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingWebhookConfiguration, \
+                 metadata: {{name: w}}, webhooks: [{{clientConfig: {{service: {{{service}}}}}}}]}}"
+            );
+            check(&text, "/webhooks/0/clientConfig/service/namespace", expected);
+        };
+        webhook("name: hook, namespace: old", "\"target\"");
+        webhook("name: other, namespace: old", "\"old\"");
+        check(
+            "{apiVersion: apiregistration.k8s.io/v1, kind: APIService, metadata: {name: v1.x}, \
+             spec: {service: {name: s, namespace: old}}}",
+            "/spec/service/namespace",
+            "\"target\"",
+        );
+    }
+
+    #[test]
+    fn common_metadata_goes_on_the_objects_alone() {
+        let deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d, labels: {a: old, b: b}}, \
+                          spec: {template: {metadata: {labels: {b: b}}}}, status: {}}";
+        let options = RenderOptions {
+            labels: vec![("a".into(), "new".into())],
+            annotations: vec![("c".into(), "d".into())],
+            ..options(None)
+        };
+        let objects = rendered(&[("a.yaml", deployment)], &options).unwrap();
+        let expected = r#"{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"annotations":{"c":"d"},"labels":{"a":"new","b":"b"},"name":"d","namespace":"release"},"spec":{"template":{"metadata":{"labels":{"b":"b"}}}}}"#;
+        assert_eq!(objects[0].value().to_string(), expected);
+    }
+}
