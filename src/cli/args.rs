@@ -4,9 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+/// What [`super::exit`] fixes, for people.
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, stderr says why; 2 the arguments make no sense.";
+
 /// Configuration artifacts for Kubernetes, in OCI registries.
 #[derive(Debug, Parser)]
-#[command(name = "supercargo", version, disable_help_subcommand = true, arg_required_else_help = true)]
+#[command(name = "supercargo", version, disable_help_subcommand = true, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]

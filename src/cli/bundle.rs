@@ -1,15 +1,23 @@
 //! Files, directories and stdin to one stream of documents.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::CliError;
+use crate::domain::identity::ObjectId;
+use crate::domain::manifest::budget::Budget;
+use crate::domain::manifest::canonical::to_yaml;
+use crate::domain::manifest::decode::{Decoded, DocumentError, Fault, Origin, decode_within};
 
 /// Largest input of one command, in bytes.
 const MAX_INPUT_BYTES: u64 = 256 << 20;
 /// Deepest directory that is read.
 const MAX_DEPTH: usize = 32;
+
+/// How many faults of the input are told.
+const MAX_FAULTS: usize = 20;
 
 /// What was read.
 pub(super) struct Bundle {
@@ -75,50 +83,48 @@ fn collect(path: &Path, found: &mut Vec<PathBuf>, depth: usize, named: bool) -> 
     Ok(())
 }
 
-/// The documents of all files. The names of objects are read from the
-/// unindented lines; the decoder of manifests will take this over.
+/// The objects of all files. Everything that is wrong with them is told at
+/// once, as far as one screen holds it.
 fn bundle(files: &[(String, Vec<u8>)]) -> Result<Bundle, CliError> {
-    let mut bundle = Bundle { subjects: Vec::new(), yaml: Vec::new() };
+    let mut budget = Budget::default();
+    let (mut objects, mut faults) = (Vec::new(), Vec::new());
+    let mut seen: HashMap<ObjectId, Origin> = HashMap::new();
     for (name, bytes) in files {
-        let text = std::str::from_utf8(bytes).map_err(|_| CliError::Input(format!("{name} is not UTF-8")))?;
-        let mut document = String::new();
-        for line in text.lines().chain(["---"]) {
-            if !(line == "---" || line.starts_with("--- ")) {
-                document.push_str(line);
-                document.push('\n');
-                continue;
+        match decode_within(name, bytes, &mut budget) {
+            Ok(decoded) => {
+                for Decoded { object, origin } in decoded {
+                    match seen.get(&object.id()) {
+                        Some(first) => faults.push(format!("{origin}: {} is also in {first}", object.id())),
+                        None => {
+                            seen.insert(object.id(), origin);
+                            objects.push(object);
+                        }
+                    }
+                }
             }
-            if document.lines().any(|l| !l.trim().is_empty() && !l.starts_with('#')) {
-                let subject = subject(&document);
-                let why = || CliError::Input(format!("{name}: a document has no kind or metadata.name"));
-                bundle.subjects.push(subject.ok_or_else(why)?);
-                bundle.yaml.extend_from_slice(document.as_bytes());
-                bundle.yaml.extend_from_slice(b"---\n");
-            }
-            document.clear();
+            Err(errors) => faults.extend(errors.iter().map(explain)),
         }
     }
-    if bundle.subjects.is_empty() {
+    if !faults.is_empty() {
+        let more = faults.len().saturating_sub(MAX_FAULTS);
+        faults.truncate(MAX_FAULTS);
+        if more > 0 {
+            faults.push(format!("and {more} more"));
+        }
+        return Err(CliError::Input(faults.join("\n")));
+    }
+    if objects.is_empty() {
         return Err(CliError::Input("the input holds no object".into()));
     }
-    Ok(bundle)
+    let yaml = to_yaml(&objects).map_err(|e| CliError::Input(e.to_string()))?;
+    Ok(Bundle { subjects: objects.iter().map(|o| o.id().to_string()).collect(), yaml: yaml.into_bytes() })
 }
 
-fn subject(document: &str) -> Option<String> {
-    let field = |prefix: &str, text: &str| {
-        text.strip_prefix(prefix).map(|v| v.trim().trim_matches(['"', '\'']).to_owned())
-    };
-    let kind = document.lines().find_map(|l| field("kind:", l))?;
-    let metadata: Vec<&str> = document
-        .lines()
-        .skip_while(|l| l.trim_end() != "metadata:")
-        .skip(1)
-        .take_while(|l| l.starts_with(' '))
-        .collect();
-    let at = |key: &str| metadata.iter().find_map(|l| field(key, l));
-    let name = at("  name:")?;
-    Some(match at("  namespace:") {
-        Some(namespace) => format!("{kind}/{namespace}/{name}"),
-        None => format!("{kind}/{name}"),
-    })
+fn explain(error: &DocumentError) -> String {
+    match error.fault {
+        Fault::Kustomization => {
+            format!("{error}; build it first: kustomize build DIR | supercargo push artifact URL -f -")
+        }
+        Fault::Invalid | Fault::TooLarge => error.to_string(),
+    }
 }

@@ -136,7 +136,7 @@ fn registry(options: &Options, metrics: &Arc<Metrics>) -> Registry {
                 crate::oci::Outcome::Status(code) => Answer::Status(code),
                 _ => Answer::Nothing,
             };
-            let method = Method::named(record.method.as_str());
+            let method = Method::named(record.method);
             counts.registry_request(&record.host, method, answer, record.elapsed);
         })),
         ..RegistryOptions::default()

@@ -247,3 +247,24 @@ fn persist(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.persist(path).map(drop).map_err(|e| e.error)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn proofs_are_bounded_and_the_used_ones_stay() {
+        let cache = Cache::new(None, 0);
+        let repository = Repository::parse("oci://h.io/a").unwrap();
+        let access = Access::anonymous();
+        let digest = |n: usize| Digest::of(&n.to_be_bytes());
+        cache.prove(&access, &repository, &digest(0));
+        for n in 1..3 * MAX_REMEMBERED {
+            cache.prove(&access, &repository, &digest(n));
+            assert!(cache.is_proved(&access, &repository, &digest(0)), "{n}");
+        }
+        assert!(cache.proofs.lock().unwrap().seen.len() <= MAX_REMEMBERED);
+        assert!(cache.is_proved(&access, &repository, &digest(3 * MAX_REMEMBERED - 1)));
+        assert!(!cache.is_proved(&access, &repository, &digest(1)));
+    }
+}

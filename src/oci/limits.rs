@@ -41,7 +41,7 @@ pub const MAX_ANNOTATION_BYTES: usize = 1024;
 pub const MAX_REMEMBERED: usize = 4096;
 
 /// Most layers that are unpacked at a time; each is held in memory.
-pub const MAX_UNPACKING: usize = 4;
+pub const MAX_UNPACKING: usize = 2;
 /// How much the cache keeps unless told otherwise, in bytes.
 pub const DEFAULT_CACHE_BYTES: u64 = 512 << 20;
 
@@ -64,7 +64,7 @@ pub struct ContentLimits {
 
 impl Default for ContentLimits {
     fn default() -> Self {
-        Self { layer: 32 << 20, unpacked: 128 << 20, file: 32 << 20, entries: 20_000, name: 1024, depth: 32 }
+        Self { layer: 32 << 20, unpacked: 96 << 20, file: 32 << 20, entries: 20_000, name: 1024, depth: 32 }
     }
 }
 

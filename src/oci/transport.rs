@@ -39,8 +39,8 @@ pub enum Outcome {
 pub struct RequestRecord {
     /// The host and port it went to.
     pub host: String,
-    /// The HTTP method.
-    pub method: Method,
+    /// The HTTP method: `HEAD`, `GET`, `POST` or `PUT`.
+    pub method: &'static str,
     /// How it ended.
     pub outcome: Outcome,
     /// Until the head of the answer.
@@ -180,7 +180,7 @@ impl Transport {
 
     fn observe(&self, host: &str, method: &Method, outcome: Outcome, elapsed: Duration) {
         if let Some(observer) = &self.options.observer {
-            observer(&RequestRecord { host: host.to_owned(), method: method.clone(), outcome, elapsed });
+            observer(&RequestRecord { host: host.to_owned(), method: method_name(method), outcome, elapsed });
         }
     }
 
@@ -293,6 +293,16 @@ fn is_link_local(url: &Url) -> bool {
 
 fn refused(url: &Url, why: String) -> Failure {
     Failure { error: OciError::Unavailable { host: authority(url), why }, again: false }
+}
+
+/// The methods that this room uses, as a closed set.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        _ => "GET",
+    }
 }
 
 /// Host and port, as people write them.

@@ -13,6 +13,8 @@ use tar::{Archive, EntryType};
 use super::OciError;
 use super::limits::{ContentLimits, ZSTD_WINDOW_LOG};
 
+mod extension;
+
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const TAR_BLOCK: usize = 512;
@@ -143,7 +145,8 @@ fn read_single(head: &[u8], reader: &mut impl Read, order: &Order) -> Result<Vec
 fn read_archive(stream: impl Read, order: &Order) -> Result<Vec<(String, Bytes)>, OciError> {
     let mut archive = Archive::new(stream);
     let mut found = Findings::default();
-    for entry in archive.entries().map_err(broken)? {
+    let mut announced = None;
+    for entry in archive.entries().map_err(broken)?.raw(true) {
         let mut entry = entry.map_err(broken)?;
         found.entries += 1;
         if found.entries > order.limits.entries {
@@ -153,16 +156,15 @@ fn read_archive(stream: impl Read, order: &Order) -> Result<Vec<(String, Bytes)>
             )));
         }
         let kind = entry.header().entry_type();
-        if kind == EntryType::XGlobalHeader {
+        if extension::is_extension(kind) {
+            announced = extension::read(kind, &mut entry)?.or(announced);
             continue;
         }
-        let Some(name) = entry_name(&entry.path_bytes(), &order.limits)? else {
+        let raw = announced.take().unwrap_or_else(|| entry.path_bytes().into_owned());
+        let Some(name) = entry_name(&raw, &order.limits)? else {
             continue;
         };
         refuse_special(kind, &name)?;
-        if has_sparse_extension(&mut entry)? {
-            return Err(OciError::invalid(format!("entry {name:?} is a sparse file")));
-        }
         found.remember(&name, &order.path);
         if kind == EntryType::Directory {
             continue;
@@ -302,19 +304,6 @@ fn refuse_special(kind: EntryType, name: &str) -> Result<(), OciError> {
     Err(OciError::invalid(format!(
         "entry {name:?} is {what}; only plain files are accepted (is it a container image?)"
     )))
-}
-
-fn has_sparse_extension<R: Read>(entry: &mut tar::Entry<'_, R>) -> Result<bool, OciError> {
-    let Some(extensions) = entry.pax_extensions().map_err(broken)? else {
-        return Ok(false);
-    };
-    for extension in extensions {
-        let extension = extension.map_err(broken)?;
-        if extension.key_bytes().starts_with(b"GNU.sparse.") {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// After the end of an archive only padding is accepted: what one reader

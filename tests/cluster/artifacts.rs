@@ -15,18 +15,19 @@ use supercargo_testbed::certificates::Authority;
 use supercargo_testbed::registry::{Options, Registry, USERS};
 use supercargo_testbed::{processes, within};
 
+/// As the command line writes it: sorted keys, every document ended.
 const YAML: &str = "apiVersion: v1
 kind: Namespace
 metadata:
   name: demo
 ---
 apiVersion: v1
+data:
+  a: b
 kind: ConfigMap
 metadata:
   name: settings
   namespace: demo
-data:
-  a: b
 ";
 
 /// Runs the command line without anybody's Docker config.
@@ -141,6 +142,26 @@ fn failures_say_what_to_do_and_end_with_their_code() {
     check(&["pull", "artifact", &missing, "--ca-file", "/nonexistent"], 1, "cannot read /nonexistent");
     check(&[], 2, "Usage");
     check(&["--version"], 0, "supercargo");
+}
+
+#[test]
+fn what_is_no_manifest_is_not_pushed() {
+    let registry = Registry::plain();
+    let (mark, url) = (registry.mark(), format!("oci://{}/app:1", registry.host()));
+    let check = |input: &str, says: &str| {
+        let output = supercargo(&["push", "artifact", &url, "-f", "-"], input, &[]);
+        let text = shown(&output);
+        assert_eq!(output.status.code(), Some(1), "{text}");
+        assert!(text.contains(says), "{text}");
+    };
+    check("", "holds no object");
+    check("a: b\n", "stdin: document 1, line 1: ");
+    check(
+        &format!("{YAML}---\n{YAML}"),
+        "document 3, line 14: Namespace/demo is also in stdin: document 1, line 1",
+    );
+    check("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n", "kustomize build");
+    assert!(registry.of_repository(mark, "app").is_empty());
 }
 
 #[tokio::test]

@@ -23,6 +23,7 @@ pub struct Seen {
     pub method: Method,
     pub path: String,
     pub authorization: Option<String>,
+    pub body: String,
 }
 
 pub type Answer = Box<dyn Fn(&Seen) -> Option<Response> + Send + Sync>;
@@ -72,8 +73,8 @@ impl Liar {
         let (seen, shelf): (Arc<Mutex<Vec<Seen>>>, Arc<Mutex<Shelf>>) = Default::default();
         let state = (Arc::clone(&seen), Arc::clone(&shelf));
         let app = Router::new().fallback(move |request: Request| {
-            let answer = answer(&state.0, &state.1, &request);
-            async move { answer }
+            let (seen, shelf) = (Arc::clone(&state.0), Arc::clone(&state.1));
+            async move { answer(&seen, &shelf, request).await }
         });
         let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { host, seen, shelf, _task: Arc::new(Task(task)) }
@@ -140,10 +141,13 @@ pub fn manifest(layer: &Digest, size: usize) -> Value {
     })
 }
 
-fn answer(seen: &Mutex<Vec<Seen>>, shelf: &Mutex<Shelf>, request: &Request) -> Response {
+async fn answer(seen: &Mutex<Vec<Seen>>, shelf: &Mutex<Shelf>, request: Request) -> Response {
     let path = request.uri().path_and_query().map(ToString::to_string).unwrap();
     let authorization = header(request.headers(), "authorization");
-    let request = Seen { method: request.method().clone(), path, authorization };
+    let method = request.method().clone();
+    let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
+    let body = String::from_utf8_lossy(&body).into_owned();
+    let request = Seen { method, path, authorization, body };
     seen.lock().unwrap().push(request.clone());
     let shelf = shelf.lock().unwrap();
     if let Some(lie) = shelf.answers.iter().find_map(|answer| answer(&request)) {

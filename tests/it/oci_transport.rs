@@ -8,7 +8,9 @@ use std::time::{Duration, Instant};
 use axum::http::Method;
 use supercargo::api::reason::Reason;
 use supercargo::domain::version::{Range, TagFilter};
-use supercargo::oci::{Observer, Registry, RegistryOptions, Repository, RequestRecord, Wanted};
+use supercargo::oci::{
+    Access, AccessParts, Keyring, Observer, Registry, RegistryOptions, Repository, RequestRecord, Wanted,
+};
 
 use crate::liar::{Liar, access, options, pull, reply, resolve, soon};
 
@@ -72,6 +74,34 @@ async fn every_request_is_told_to_the_observer() {
     ];
     expected.extend(vec!["HEAD 127.0.0.1:1 ConnectFailed".to_owned(); 3]);
     assert_eq!(*told.lock().unwrap(), expected);
+}
+
+#[tokio::test]
+async fn an_identity_token_is_traded_for_a_token() {
+    let liar = Liar::start().await;
+    liar.artifact("1.0", YAML);
+    let realm = format!(r#"Bearer realm="http://{}/token",service="registry""#, liar.host);
+    liar.lie(move |seen| {
+        if seen.path == "/token" {
+            let expected = "grant_type=refresh_token&service=registry&scope=repository%3Ateam%2Fapp%3Apull\
+                            &client_id=supercargo&refresh_token=s%26cret";
+            let right = seen.method == Method::POST && seen.body == expected && seen.authorization.is_none();
+            return Some(if right {
+                reply(200, &[], r#"{"access_token":"t"}"#)
+            } else {
+                reply(400, &[], "")
+            });
+        }
+        let known = seen.authorization.as_deref() == Some("Bearer t");
+        (!known).then(|| reply(401, &[("www-authenticate", &realm)], ""))
+    });
+    let mut keyring = Keyring::default();
+    keyring
+        .add(format!(r#"{{"auths":{{"{}":{{"identitytoken":"s&cret"}}}}}}"#, liar.host).as_bytes())
+        .unwrap();
+    let access = Access::new(AccessParts { keyring, insecure: true, ..AccessParts::default() });
+    let registry = Registry::new(options());
+    soon(resolve(&registry, &liar.repository(), "1.0", &access)).await.unwrap();
 }
 
 #[tokio::test]

@@ -150,8 +150,10 @@ fn what_configuration_does_not_need_is_refused() {
     let zeros = vec![0u8; 4 << 20];
     large(gzip(&archive(&[("dropped", &zeros)])), "more than 1048576 bytes when unpacked");
     large(zstd::encode_all(archive(&[("dropped", &zeros)]).as_slice(), 3).unwrap(), "when unpacked");
-    // A name that is itself a bomb goes through the same count.
-    large(gzip(&ended(raw(b"././@LongLink", EntryType::GNULongName, &zeros))), "when unpacked");
+    for kind in [EntryType::GNULongName, EntryType::GNULongLink, EntryType::XHeader, EntryType::XGlobalHeader]
+    {
+        large(gzip(&ended(raw(b"././@LongLink", kind, &zeros))), "header of more than 65536 bytes");
+    }
     let long =
         [raw(b"././@LongLink", EntryType::GNULongName, &[b'n'; 300]), raw(b"n", EntryType::Regular, YAML)];
     invalid(ended(long.concat()), "too long a name");
@@ -179,22 +181,46 @@ fn streams_that_readers_would_disagree_about_are_refused() {
     check(wide.finish().unwrap(), "cannot be unpacked");
 }
 
+/// One PAX record, with its length.
+fn record(key: &str, value: &str) -> String {
+    let rest = key.len() + value.len() + 3;
+    let length = (rest + 1..).find(|n| n.to_string().len() + rest == *n).unwrap();
+    format!("{length} {key}={value}\n")
+}
+
 #[test]
-fn a_pax_size_is_the_size() {
+fn extensions_name_an_entry_and_nothing_else() {
+    let file = |before: Vec<u8>| ended([before, raw(b"short", EntryType::Regular, YAML)].concat());
+    let pax = |records: &str| raw(b"pax", EntryType::XHeader, records.as_bytes());
+    let long = format!("{}/a.yaml", "d".repeat(120));
+    let check = |layer: Vec<u8>, expected: &str| assert_eq!(names(&layer, ""), expected);
+    check(file(raw(b"././@LongLink", EntryType::GNULongName, format!("{long}\0").as_bytes())), &long);
+    check(file(pax(&(record("mtime", "1.5") + &record("path", &long) + &record("uname", "x")))), &long);
+    check(file(pax(&record("path", "\u{fc}.yaml"))), "\u{fc}.yaml");
+    let comment = raw(b"pax_global_header", EntryType::XGlobalHeader, record("comment", "commit").as_bytes());
+    check(file([comment, pax(&record("path", "a.yaml"))].concat()), "a.yaml");
+    // The name holds for one entry only.
+    let two =
+        [file(pax(&record("path", "a.yaml")))[..4 * 512].to_vec(), raw(b"b.yaml", EntryType::Regular, YAML)];
+    check(ended(two.concat()), "a.yaml b.yaml");
+
     // RUSTSEC-2026-0068: a header that says 0 and an extension that says more
     // hide an archive within the content.
-    let hidden = raw(b"hidden.yaml", EntryType::Regular, YAML);
-    let record = format!("{} size={}\n", " size=\n".len() + 2 + hidden.len().to_string().len(), hidden.len());
-    let mut outer = header(EntryType::Regular, 0);
-    outer.as_old_mut().name[..6].copy_from_slice(b"a.yaml");
-    outer.set_cksum();
-    let tar =
-        [raw(b"pax", EntryType::XHeader, record.as_bytes()), outer.as_bytes().to_vec(), hidden].concat();
-    assert_eq!(names(&ended(tar), ""), "a.yaml");
-
-    let sparse = raw(b"pax", EntryType::XHeader, b"22 GNU.sparse.major=1\n");
-    let tar = ended([sparse, raw(b"a.yaml", EntryType::Regular, YAML)].concat());
-    assert!(refused(&tar, "").1.contains("sparse"), "{}", refused(&tar, "").1);
+    let refuse = |layer: Vec<u8>, says: &str| {
+        let (reason, message) = refused(&layer, "");
+        assert_eq!(reason, Reason::ArtifactInvalid, "{message}");
+        assert!(message.contains(says), "{message:?} does not say {says:?}");
+    };
+    refuse(file(pax(&record("size", "1024"))), "size of an entry twice");
+    refuse(file(pax(&record("GNU.sparse.major", "1"))), "sparse");
+    refuse(file(pax(&record("path", "../a.yaml"))), "leaves the archive");
+    let global = raw(b"g", EntryType::XGlobalHeader, record("path", "a.yaml").as_bytes());
+    refuse(file(global), "one name for all");
+    for malformed in
+        ["x", "9 a=b\n", "3 a", "99999999999999999999 a=b\n", "0 a=b\n", "6 ab\n", " a=b\n", "7 a=b\nx"]
+    {
+        refuse(file(pax(malformed)), "malformed PAX");
+    }
 }
 
 #[test]
