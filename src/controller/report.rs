@@ -146,8 +146,13 @@ fn send(
             message: &message,
             revision: revision.as_deref(),
         };
-        if let Err(error) = session.publish(note, Timestamp::now()).await {
-            tracing::debug!(error = chain(&error), "an event could not be published");
+        match session.publish(note, Timestamp::now()).await {
+            Ok(()) => {}
+            // A namespace that is going away takes no new events.
+            Err(error) if error.is_forbidden() || error.is_not_found() => {
+                tracing::debug!(error = chain(&error), "an event could not be published");
+            }
+            Err(error) => tracing::warn!(error = chain(&error), "an event could not be published"),
         }
     });
 }
