@@ -10,7 +10,7 @@ help: ## Show the targets
 
 .PHONY: demo
 demo: ## Show a release from its push to its end, on a real cluster (KEEP=1: leave it running)
-	@$(CARGO) build --quiet --bin supercargo
+	@$(CARGO) test --no-run --test demo
 	@KEEP=$(KEEP) $(CARGO) test --quiet --test demo
 
 .PHONY: test

@@ -2,6 +2,40 @@
 
 use std::process::ExitCode;
 
+use supercargo::cli::args::{Command, ControllerArgs};
+use supercargo::observe::logging::{self, LogFormat};
+use supercargo::{cli, controller};
+
+// glibc's keeps what a burst of releases needed; this one gives it back.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
-    supercargo::cli::main()
+    match cli::arguments().command {
+        Command::Controller(arguments) => match operate(arguments) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!("{}", supercargo::pipeline::acquire::chain(error.as_ref()));
+                ExitCode::FAILURE
+            }
+        },
+        command => cli::main(command),
+    }
+}
+
+fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> {
+    let format: LogFormat = arguments.log_format.parse()?;
+    logging::init(format)?;
+    let options = controller::Options {
+        concurrency: arguments.concurrency.into(),
+        metrics_addr: arguments.metrics_addr,
+        cache_dir: arguments.cache_dir,
+        cache_max_size: arguments.cache_max_size,
+        leader_election_namespace: arguments.leader_election_namespace,
+        default_service_account: arguments.default_service_account,
+        watch_namespaces: arguments.watch_namespaces,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(controller::run(options))?;
+    Ok(())
 }

@@ -1,4 +1,8 @@
 //! The wire contract: the custom resource, its status, and the closed set of
 //! reasons. No client, no clock, no decision.
 
+pub mod crd;
+pub mod keys;
 pub mod reason;
+pub mod release;
+pub mod status;

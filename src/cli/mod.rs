@@ -3,6 +3,7 @@
 
 pub mod args;
 mod bundle;
+mod crd;
 mod error;
 pub mod exit;
 mod login;
@@ -13,4 +14,4 @@ mod run;
 
 pub use error::CliError;
 pub use printer::Printer;
-pub use run::main;
+pub use run::{arguments, main};

@@ -1,1 +1,18 @@
-//! Placeholder.
+//! The API server, one verb at a time, as one identity. Nothing is decided
+//! here; registries are not known here.
+
+pub mod accounts;
+pub mod apply;
+pub mod delete;
+pub mod discovery;
+pub mod error;
+pub mod events;
+pub mod inventory;
+pub mod lease;
+pub mod releases;
+pub mod session;
+pub mod store;
+mod transport;
+mod watch;
+
+pub use watch::State;

@@ -1,1 +1,15 @@
-//! Placeholder.
+//! Watches and time become runs of the pipeline: triggers, backoff, finalizer,
+//! leadership. It decides nothing about objects.
+
+mod actor;
+mod board;
+mod engine;
+mod error;
+mod leader;
+mod options;
+mod report;
+mod start;
+
+pub use error::ControllerError;
+pub use options::Options;
+pub use start::run;

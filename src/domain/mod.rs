@@ -1,9 +1,19 @@
 //! Every decision, as pure functions over values: no client, no async, no
 //! clock, no randomness. Time is an argument.
 
+pub mod drift;
 pub mod health;
 pub mod identity;
+pub mod inventory;
+pub mod live;
 pub mod manifest;
 pub mod object;
+pub mod outcome;
+pub mod plan;
+pub mod preflight;
+pub mod prune;
+pub mod release;
 pub mod schedule;
+pub mod stage;
+pub mod status;
 pub mod version;

@@ -98,7 +98,9 @@ fn digits(text: &str) -> Option<(&str, &str)> {
 /// anything else counts as the nearest end.
 pub fn jitter(delay: Duration, fraction: f64) -> Duration {
     let fraction = if fraction.is_nan() { 0.5 } else { fraction.clamp(0.0, 1.0) };
-    delay.mul_f64(1.0 + (fraction * 2.0 - 1.0) * JITTER_PERCENT / 100.0)
+    let factor = 1.0 + (fraction * 2.0 - 1.0) * JITTER_PERCENT / 100.0;
+    // A delay that no `Duration` holds any more needs no jitter.
+    Duration::try_from_secs_f64(delay.as_secs_f64() * factor).unwrap_or(delay)
 }
 
 /// The delay after so many failures in a row, the last one included:
@@ -222,6 +224,7 @@ mod tests {
         check(-7.0, 95_000);
         check(7.0, 105_000);
         check(f64::NAN, 100_000);
+        assert_eq!(jitter(Duration::MAX, 1.0), Duration::MAX);
     }
 
     #[test]

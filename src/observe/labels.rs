@@ -124,6 +124,10 @@ labels! {
         Put => "PUT",
         /// PATCH.
         Patch => "PATCH",
+        /// DELETE.
+        Delete => "DELETE",
+        /// Another one.
+        Other => "other",
     }
     /// What the content cache had.
     CacheResult {
@@ -133,6 +137,14 @@ labels! {
         Miss => "miss",
         /// The content, but other bytes than its digest says; it was dropped.
         Corrupt => "corrupt",
+    }
+}
+
+impl Method {
+    /// The label for the name of an HTTP method, which HTTP clients have a type
+    /// of their own for.
+    pub fn named(name: &str) -> Self {
+        Self::ALL.iter().copied().find(|method| method.as_str() == name).unwrap_or(Self::Other)
     }
 }
 
@@ -214,6 +226,12 @@ mod tests {
         check::<Verb>();
         check::<Method>();
         check::<CacheResult>();
+    }
+
+    #[test]
+    fn methods_are_found_by_name() {
+        assert_eq!(Method::named("GET"), Method::Get);
+        assert_eq!(Method::named("BREW"), Method::Other);
     }
 
     #[test]

@@ -24,7 +24,7 @@ const MAX_HOST_LENGTH: usize = 260;
 /// A run takes from a millisecond (nothing changed) to minutes (a wait).
 const PHASE_SECONDS: &[f64] =
     &[0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
-/// A registry answers a HEAD in milliseconds and sends a layer in seconds.
+/// A registry answers in milliseconds; one that is far or busy takes seconds.
 const REGISTRY_SECONDS: &[f64] = &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// The metrics could not be set up or written out: a mistake in this module,
@@ -93,7 +93,7 @@ impl Metrics {
         )?;
         let registry_seconds = make.histograms(
             "registry_request_duration_seconds",
-            "Time that requests to registries took, body included.",
+            "Time until registries answered, the body not included.",
             "method",
             REGISTRY_SECONDS,
         )?;
@@ -163,7 +163,7 @@ impl Metrics {
         self.drift_corrected.inc_by(count as u64);
     }
 
-    /// A registry has answered, or has not. `host` may have a port.
+    /// A registry has answered after this time, or has not. `host` may have a port.
     pub fn registry_request(&self, host: &str, method: Method, answer: Answer, took: Duration) {
         let host = if self.has_label(host) { host } else { "other" };
         self.registry_requests.with_label_values(&[host, method.as_str(), answer.as_str()]).inc();

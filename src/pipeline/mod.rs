@@ -1,1 +1,19 @@
-//! Placeholder.
+//! Acquire, decide, execute: what the operator and the command line share. It
+//! knows neither of them.
+
+pub mod acquire;
+pub mod claims;
+pub mod context;
+mod drift;
+mod execute;
+mod finalize;
+mod health;
+mod parallel;
+mod preflight;
+mod prune;
+pub mod run;
+pub mod signals;
+mod view;
+mod work;
+
+pub use finalize::Farewell;

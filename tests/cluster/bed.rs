@@ -5,10 +5,11 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use supercargo_testbed::certificates::Authority;
+use supercargo_testbed::fetch::{self, Trust};
 use supercargo_testbed::proxy::{Fate, Moment};
 use supercargo_testbed::registry::{Options, Registry, USERS};
 use supercargo_testbed::tools::{Environment, Tools};
-use supercargo_testbed::{Account, Bed, Proxy, Story, bed, fetch, processes, within};
+use supercargo_testbed::{Account, Bed, Proxy, Story, bed, processes, within};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -117,8 +118,19 @@ fn a_registry_with_credentials_and_tls_refuses_who_has_none() {
     let reference = format!("{}/private/app:1.0.0", registry.host());
     registry.crane(&["manifest", &reference]);
     let url = format!("{}/v2/private/app/manifests/1.0.0", registry.url());
-    assert_eq!(fetch::send("GET", &url, &[], &[], registry.authority()).code, 401);
+    let trust = Trust { authority: registry.authority(), identity: None };
+    assert_eq!(fetch::send("GET", &url, &[], &[], trust).code, 401);
     assert!(registry.docker_config(USERS[1].0, USERS[1].1).contains("auths"));
+}
+
+#[test]
+fn a_registry_with_client_certificates_talks_to_nobody_without_one() {
+    let authority = Authority::new("registry");
+    let options = Options { tls: Some(&authority), client_certificates: true, ..Options::default() };
+    let registry = Registry::start(&options);
+    registry.push_yaml("app", "1.0.0", "a: b\n");
+    let trust = Trust { authority: registry.authority(), identity: None };
+    assert!(fetch::try_send("GET", &format!("{}/v2/", registry.url()), &[], &[], trust).is_err());
 }
 
 #[test]
@@ -146,7 +158,6 @@ async fn a_held_request_has_landed_or_not_as_the_test_asked() {
     let kubeconfig = story.bed().directory().join("bed-proxy.kubeconfig");
     std::fs::write(&kubeconfig, proxy.kubeconfig(&story.bed().admin_kubeconfig())).expect("write a file");
     for (moment, landed) in [(Moment::Before, false), (Moment::After, true)] {
-        proxy.release();
         proxy.hold_from(1, moment, |seen| seen.writes());
         let name = format!("held-{moment:?}").to_lowercase();
         let mut command = processes::command(Tools::get().path("kubectl"));
@@ -162,6 +173,7 @@ async fn a_held_request_has_landed_or_not_as_the_test_asked() {
         child.kill().expect("kill kubectl");
         child.wait().expect("wait for kubectl");
         proxy.pass_all();
+        proxy.discard();
         assert_eq!(story.object("v1", "configmaps", &name).await.is_some(), landed, "{moment:?}");
     }
     assert_eq!(proxy.count(|seen| seen.writes()), 2);
@@ -174,7 +186,7 @@ fn a_proxy_before_a_registry_lies_and_falls_silent() {
     let proxy = Proxy::before(&registry.url(), None);
     let url = format!("{}/v2/app/manifests/1.0.0", proxy.url());
     let accept = [("accept", "application/vnd.oci.image.manifest.v1+json")];
-    let get = || fetch::send("GET", &url, &accept, &[], None);
+    let get = || fetch::send("GET", &url, &accept, &[], Trust::default());
     assert_eq!(get().code, 200);
     proxy.rule(|_| Fate::Answer(503, "later".to_owned()));
     assert_eq!((get().code, get().text().as_str()), (503, "later"));
@@ -189,6 +201,25 @@ fn a_proxy_before_a_registry_lies_and_falls_silent() {
         proxy.silent(false);
         assert_eq!(waiting.join().expect("an answer").code, 200);
     });
+}
+
+#[tokio::test]
+async fn a_proxy_that_is_cut_ends_every_watch_and_goes_on() {
+    use futures::AsyncReadExt;
+    let story = Story::on(Bed::shared(), "bed-cut").await;
+    let mut proxy = Proxy::before_api_server(story.bed());
+    let client = bed::client(&proxy.kubeconfig(&story.bed().admin_kubeconfig())).await;
+    let path = format!("/api/v1/namespaces/{}/configmaps", story.namespace());
+    let get = |query: &str| http::Request::get(format!("{path}{query}")).body(Vec::new()).expect("a request");
+    let mut watch = std::pin::pin!(client.request_stream(get("?watch=true")).await.expect("a watch"));
+    proxy.cut();
+    let rest = tokio::time::timeout(LIMIT, watch.read_to_end(&mut Vec::new())).await;
+    drop(rest.expect("the watch ends"));
+    client.request_text(get("")).await.expect("a new connection");
+    proxy.refuse();
+    client.request_text(get("")).await.expect_err("nothing listens");
+    proxy.listen();
+    client.request_text(get("")).await.expect("it listens again");
 }
 
 // Run by the next test as a process of its own; without the variable it is no

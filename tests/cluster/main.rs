@@ -4,3 +4,5 @@
 
 mod artifacts;
 mod bed;
+mod config;
+mod health;

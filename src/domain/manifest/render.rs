@@ -2,8 +2,8 @@
 //! count, whose namespace an object gets, what is left out of it. Whether the
 //! cluster takes the objects is not decided here.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
 use super::budget::Budget;
@@ -23,9 +23,9 @@ pub struct RenderOptions {
     pub default_namespace: String,
     /// `spec.commonMetadata.labels`: set on every object, not on what it
     /// contains.
-    pub labels: Vec<(String, String)>,
+    pub labels: BTreeMap<String, String>,
     /// `spec.commonMetadata.annotations`, likewise.
-    pub annotations: Vec<(String, String)>,
+    pub annotations: BTreeMap<String, String>,
 }
 
 /// What is known of the kinds of a cluster.
@@ -107,11 +107,11 @@ impl RenderError {
 /// # Errors
 /// All that is wrong with the files in one pass, as far as it is of one sort.
 pub fn render(
-    files: &[(String, Vec<u8>)],
+    files: &[(String, impl AsRef<[u8]>)],
     options: &RenderOptions,
     scopes: &dyn Scopes,
 ) -> Result<Vec<Object>, RenderError> {
-    let mut files: Vec<(&str, &[u8])> = files.iter().map(|(path, bytes)| (&**path, &**bytes)).collect();
+    let mut files: Vec<(&str, &[u8])> = files.iter().map(|(path, bytes)| (&**path, bytes.as_ref())).collect();
     files.sort_unstable_by_key(|(path, _)| *path);
     refuse_kustomizations(&files)?;
     let mut decoded = decode_all(&files)?;
@@ -368,8 +368,8 @@ mod tests {
         let deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d, labels: {a: old, b: b}}, \
                           spec: {template: {metadata: {labels: {b: b}}}}, status: {}}";
         let options = RenderOptions {
-            labels: vec![("a".into(), "new".into())],
-            annotations: vec![("c".into(), "d".into())],
+            labels: [("a".into(), "new".into())].into(),
+            annotations: [("c".into(), "d".into())].into(),
             ..options(None)
         };
         let objects = rendered(&[("a.yaml", deployment)], &options).unwrap();

@@ -7,8 +7,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::BufReader;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use libyaml_safer::{Encoding, Event, EventData, Parser, ScalarStyle};
+use libyaml_safer::{Encoding, Event, EventData, MappingStyle, Parser, ScalarStyle, SequenceStyle};
 use serde_json::{Map, Value};
 
 use super::budget::{Budget, MAPPING_BYTES, MAX_DEPTH, SCALAR_BYTES, SEQUENCE_BYTES};
@@ -99,6 +100,10 @@ struct Reader<'a> {
     aliased: u64,
     problems: Vec<Problem>,
     slashes: Vec<u64>,
+    /// Open mappings and sequences in braces and brackets.
+    flow: usize,
+    /// The line of the last event.
+    line: usize,
 }
 
 type Read<T> = Result<T, Problem>;
@@ -118,6 +123,8 @@ impl<'a> Reader<'a> {
             aliased: 0,
             problems: Vec::new(),
             slashes: escaped_slashes(text),
+            flow: 0,
+            line: 1,
         }
     }
 
@@ -150,13 +157,23 @@ impl<'a> Reader<'a> {
     }
 
     fn next(&mut self) -> Read<Event> {
-        self.parser.parse().map_err(|error| {
+        // libyaml-safer 0.3 panics on some broken documents (`[!a,b]`, `!%ff`).
+        // They come from anybody who may push, so that is one more way to be
+        // broken. The parser is not used again after an error.
+        let parser = &mut self.parser;
+        let Ok(parsed) = catch_unwind(AssertUnwindSafe(|| parser.parse())) else {
+            let message = "not valid YAML: the parser cannot make sense of a tag or an escape from here on";
+            return Err(Problem { line: self.line, message: message.into(), too_large: false });
+        };
+        let event = parsed.map_err(|error| {
             let mark = error.problem_mark().or_else(|| error.context_mark());
             let line = mark.map_or_else(|| line_of_unprintable(self.text), |mark| mark.line as usize + 1);
             let context = error.context().map(|context| format!(" {context}")).unwrap_or_default();
             let message = format!("not valid YAML: {}{context}", error.problem());
             Problem { line, message, too_large: false }
-        })
+        })?;
+        self.line = line(&event);
+        Ok(event)
     }
 
     /// Counts what go-yaml counts: the ratio of what aliases decoded to what
@@ -207,6 +224,11 @@ impl<'a> Reader<'a> {
                 return Err(fail("not valid YAML: found unknown escape character `\\/`".into()));
             }
         }
+        // libyaml of today goes on here, go-yaml takes it for the key indicator.
+        if style == ScalarStyle::Plain && self.flow > 0 && value.contains('?') {
+            let message = "not valid YAML: a text with `?` inside braces or brackets needs quotes";
+            return Err(fail(message.into()));
+        }
         let scalar = resolve(tag.as_deref(), plain_implicit, value).map_err(fail)?;
         if let Some(anchor) = anchor {
             self.anchors.insert(anchor, Anchor::Scalar(scalar.clone()));
@@ -253,10 +275,10 @@ impl<'a> Reader<'a> {
         if depth == MAX_DEPTH {
             return Err(problem(event, TOO_DEEP));
         }
-        let (anchor, is_mapping) = match &event.data {
-            EventData::MappingStart { anchor, .. } => (anchor, true),
-            EventData::SequenceStart { anchor, .. } => (anchor, false),
-            _ => (&None, false),
+        let (anchor, is_mapping, is_flow) = match &event.data {
+            EventData::MappingStart { anchor, style, .. } => (anchor, true, *style == MappingStyle::Flow),
+            EventData::SequenceStart { anchor, style, .. } => (anchor, false, *style == SequenceStyle::Flow),
+            _ => (&None, false, false),
         };
         if let Some(anchor) = anchor {
             self.anchors.insert(anchor.clone(), Anchor::Open);
@@ -264,13 +286,18 @@ impl<'a> Reader<'a> {
         let before = self.spent;
         let bytes = if is_mapping { MAPPING_BYTES } else { SEQUENCE_BYTES };
         self.spend(event, Cost { nodes: 1, bytes })?;
+        self.flow += usize::from(is_flow);
         let built = if is_mapping { self.mapping(depth + 1)? } else { self.sequence(depth + 1)? };
+        self.flow -= usize::from(is_flow);
         if let Some(anchor) = anchor {
             let cost =
                 Cost { nodes: self.spent.nodes - before.nodes, bytes: self.spent.bytes - before.bytes };
-            // The anchor keeps a copy of its own.
-            self.spend(event, Cost { nodes: 0, bytes: cost.bytes })?;
-            self.anchors.insert(anchor.clone(), Anchor::Collection(built.clone(), cost));
+            // An anchor of the same name inside came later, and stays.
+            if matches!(self.anchors.get(anchor), Some(Anchor::Open)) {
+                // The anchor keeps a copy of its own.
+                self.spend(event, Cost { nodes: 0, bytes: cost.bytes })?;
+                self.anchors.insert(anchor.clone(), Anchor::Collection(built.clone(), cost));
+            }
         }
         Ok(built)
     }
@@ -525,6 +552,9 @@ mod tests {
         assert!(read(&format!("a0: &a0 [x]\n{chain}")).contains(TOO_DEEP));
         let long = "9".repeat(100_000);
         check(&format!("a: {long}"), &format!(r#"{{"a":"{long}"}}"#));
+        assert!(read("a: 1\nb: [!a,b]").starts_with("2: not valid YAML: the parser cannot"));
+        assert!(read("a: !%ff x").starts_with("1: not valid YAML"));
+        assert!(read("a: \"\\").starts_with("1: not valid YAML"));
         assert!(read("a: x\0y").starts_with("1: not valid YAML"));
         assert!(read("a: 1\nb: \u{7}").starts_with("2: not valid YAML"));
     }

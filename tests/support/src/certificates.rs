@@ -6,6 +6,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
     KeyUsagePurpose,
 };
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// A CA that lives as long as its value; its private key is never written.
 pub struct Authority {
@@ -28,6 +30,11 @@ impl Identity {
         std::fs::write(&certificate, &self.certificate).expect("write a certificate");
         std::fs::write(&key, &self.key).expect("write a key");
         (certificate, key)
+    }
+
+    pub(crate) fn to_der(&self) -> (CertificateDer<'static>, PrivateKeyDer<'static>) {
+        let certificate = CertificateDer::from_pem_slice(self.certificate.as_bytes()).expect("a certificate");
+        (certificate, PrivateKeyDer::from_pem_slice(self.key.as_bytes()).expect("a key"))
     }
 }
 

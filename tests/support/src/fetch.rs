@@ -9,6 +9,8 @@ use hyper_util::rt::TokioExecutor;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use crate::certificates::Identity;
+
 /// What a server answered.
 #[derive(Debug)]
 pub struct Answer {
@@ -32,51 +34,69 @@ impl Answer {
     }
 }
 
-/// Sends one request and waits for the whole answer. `authority`: the only CA
-/// (PEM) to trust for `https:`. Usable inside and outside of a runtime; panics
+/// Whom to trust and who to be, for `https:`.
+#[derive(Clone, Copy, Default)]
+pub struct Trust<'a> {
+    /// The only CA to trust, PEM; none is trusted without it.
+    pub authority: Option<&'a str>,
+    /// The client's certificate.
+    pub identity: Option<&'a Identity>,
+}
+
+/// Sends one request and waits for the whole answer. Usable inside and outside of a runtime; panics
 /// when there is no answer.
-pub fn send(
+pub fn send(method: &str, url: &str, headers: &[(&str, &str)], body: &[u8], trust: Trust<'_>) -> Answer {
+    try_send(method, url, headers, body, trust).unwrap_or_else(|error| panic!("{method} {url}: {error}"))
+}
+
+/// The same; with the error as text when there is no answer.
+pub fn try_send(
     method: &str,
     url: &str,
     headers: &[(&str, &str)],
     body: &[u8],
-    authority: Option<&str>,
-) -> Answer {
+    trust: Trust<'_>,
+) -> Result<Answer, String> {
     let mut request = http::Request::builder().method(method).uri(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
     }
     let request = request.body(Full::new(Bytes::copy_from_slice(body))).expect("a request");
-    let client = client(authority);
-    let what = format!("{method} {url}");
+    let client = client(trust);
     let work = move || {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
-            let answer = client.request(request).await.unwrap_or_else(|error| panic!("{what}: {error:?}"));
+            let answer = client.request(request).await.map_err(|error| format!("{error:?}"))?;
             let (head, body) = answer.into_parts();
-            let body = body.collect().await.unwrap_or_else(|error| panic!("{what}: {error:?}")).to_bytes();
-            Answer { code: head.status.as_u16(), headers: head.headers, body }
+            let body = body.collect().await.map_err(|error| format!("{error:?}"))?.to_bytes();
+            Ok(Answer { code: head.status.as_u16(), headers: head.headers, body })
         })
     };
     std::thread::spawn(work).join().expect("a request")
 }
 
-/// A client that trusts only `authority` for `https:`.
-pub(crate) fn client<B>(authority: Option<&str>) -> Client<HttpsConnector<HttpConnector>, B>
+/// A client for any number of requests, within one runtime.
+pub(crate) fn client<B>(trust: Trust<'_>) -> Client<HttpsConnector<HttpConnector>, B>
 where
     B: http_body::Body + Send + 'static,
     B::Data: Send,
 {
     let mut roots = rustls::RootCertStore::empty();
-    if let Some(authority) = authority {
+    if let Some(authority) = trust.authority {
         let certificate = CertificateDer::from_pem_slice(authority.as_bytes()).expect("a certificate");
         roots.add(certificate).expect("a CA");
     }
     let tls = rustls::ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
         .expect("protocol versions")
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let tls = match trust.identity {
+        Some(identity) => {
+            let (certificate, key) = identity.to_der();
+            tls.with_client_auth_cert(vec![certificate], key).expect("a certificate and its key")
+        }
+        None => tls.with_no_client_auth(),
+    };
     let mut tcp = HttpConnector::new();
     tcp.set_nodelay(true);
     tcp.enforce_http(false);

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::fetch::{self, Trust};
 use crate::processes::{self, Server};
-use crate::{Bed, bed, fetch, poll_until, ports, repository};
+use crate::{Bed, bed, poll_until, ports, repository};
 
 const READY: Duration = Duration::from_secs(30);
 
@@ -41,6 +42,11 @@ impl Account {
                 &format!("name: supercargo-cluster-admin-{namespace}"),
             );
         bed.kubectl(&["apply", "--server-side", "-f", "-"], &manifests);
+        Account::existing(bed, namespace)
+    }
+
+    /// The account `supercargo` of a namespace, with the rights that it has.
+    pub fn existing(bed: &Bed, namespace: &str) -> Account {
         let token = bed.service_account_token(namespace, "supercargo");
         Account { namespace: namespace.to_owned(), kubeconfig: bed.kubeconfig_for_token(&token) }
     }
@@ -168,7 +174,7 @@ impl Operator {
         let ready = || {
             assert!(server.running(), "the operator ended\n{}", server.tail());
             std::net::TcpStream::connect(&self.metrics).is_ok()
-                && fetch::send("GET", &url, &[], &[], None).code == 200
+                && fetch::send("GET", &url, &[], &[], Trust::default()).code == 200
         };
         poll_until("the operator is ready", READY, ready, String::new);
     }
@@ -223,7 +229,7 @@ impl Operator {
 
     /// `/metrics`, as text.
     pub fn metrics(&self) -> String {
-        fetch::send("GET", &format!("http://{}/metrics", self.metrics), &[], &[], None).text()
+        fetch::send("GET", &format!("http://{}/metrics", self.metrics), &[], &[], Trust::default()).text()
     }
 
     /// One metric's value, by its name with labels as it is printed.
@@ -254,7 +260,7 @@ impl Operator {
 impl Drop for Operator {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("{}", self.server.tail());
+            eprintln!("--- what the operator has logged\n{}---", self.server.log());
         }
     }
 }

@@ -23,7 +23,8 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
 use crate::certificates::{Authority, Identity};
-use crate::{Bed, fetch, ports};
+use crate::fetch::{self, Trust};
+use crate::{Bed, ports};
 
 /// A request as the proxy saw it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,6 +74,12 @@ pub enum Moment {
     After,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Decision {
+    GoOn,
+    Discard,
+}
+
 type Rule = Box<dyn FnMut(&Seen) -> Fate + Send>;
 type Body = UnsyncBoxBody<Bytes, hyper::Error>;
 type Upstream = Client<HttpsConnector<HttpConnector>, Full<Bytes>>;
@@ -83,8 +90,9 @@ struct Shared {
     rule: Mutex<Rule>,
     seen: Mutex<Vec<Seen>>,
     held: watch::Sender<Vec<(Seen, Moment)>>,
-    // Counts the releases: a held request waits for the next one.
-    released: watch::Sender<u64>,
+    // What became of those that were held, each time the test has decided: a held
+    // request waits for the next decision.
+    decided: watch::Sender<Decision>,
     silent: watch::Sender<bool>,
 }
 
@@ -116,12 +124,12 @@ impl Proxy {
     fn start(target: &str, authority: Option<&str>, identity: Option<&Identity>) -> Proxy {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
         let shared = Shared {
-            upstream: fetch::client(authority),
+            upstream: fetch::client(Trust { authority, identity: None }),
             target: target.to_owned(),
             rule: Mutex::new(Box::new(|_| Fate::Pass)),
             seen: Mutex::default(),
             held: watch::Sender::default(),
-            released: watch::Sender::default(),
+            decided: watch::Sender::new(Decision::GoOn),
             silent: watch::Sender::default(),
         };
         let mut proxy = Proxy {
@@ -195,8 +203,20 @@ impl Proxy {
     /// Lets everything held go on, and forgets what was held. What comes later
     /// meets the rule again.
     pub fn release(&self) {
+        self.decide(Decision::GoOn);
+    }
+
+    /// Forgets everything held: what has not landed never will, and its client
+    /// gets an error if it is still there. What has landed stays. After the client
+    /// has been killed nothing else is certain, since its connection may be seen
+    /// to be closed only later.
+    pub fn discard(&self) {
+        self.decide(Decision::Discard);
+    }
+
+    fn decide(&self, decision: Decision) {
         self.shared.held.send_modify(Vec::clear);
-        self.shared.released.send_modify(|count| *count += 1);
+        self.shared.decided.send_replace(decision);
     }
 
     /// With `true`: accepts connections and requests and never answers. With
@@ -268,10 +288,7 @@ impl Drop for Proxy {
 }
 
 fn server_config(identity: &Identity) -> rustls::ServerConfig {
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-    let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes()).expect("a certificate");
-    let key = PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).expect("a key");
+    let (certificate, key) = identity.to_der();
     let mut config = rustls::ServerConfig::builder_with_provider(fetch::provider())
         .with_safe_default_protocol_versions()
         .expect("protocol versions")
@@ -318,17 +335,19 @@ async fn answer(
     match fate {
         Fate::Answer(code, text) => Ok(plain(code, text)),
         Fate::Pass => Ok(forward(&shared, parts, body).await),
-        Fate::HoldBefore => {
-            hold(&shared, seen, Moment::Before).await;
-            Ok(forward(&shared, parts, body).await)
-        }
+        Fate::HoldBefore => Ok(match hold(&shared, seen, Moment::Before).await {
+            Decision::GoOn => forward(&shared, parts, body).await,
+            Decision::Discard => discarded(),
+        }),
         Fate::HoldAfter => {
             let task = shared.clone();
             // A task of its own: it lands also when the client is killed now.
             let landed = tokio::spawn(async move {
                 let answer = forward(&task, parts, body).await;
-                hold(&task, seen, Moment::After).await;
-                answer
+                match hold(&task, seen, Moment::After).await {
+                    Decision::GoOn => answer,
+                    Decision::Discard => discarded(),
+                }
             });
             Ok(landed.await.unwrap_or_else(|_| plain(502, "the proxy is ending".to_owned())))
         }
@@ -351,11 +370,17 @@ fn see(request: &http::Request<Incoming>) -> Seen {
     }
 }
 
-async fn hold(shared: &Shared, seen: Seen, moment: Moment) {
-    let mut released = shared.released.subscribe();
-    released.mark_unchanged();
+async fn hold(shared: &Shared, seen: Seen, moment: Moment) -> Decision {
+    let mut decided = shared.decided.subscribe();
     shared.held.send_modify(|held| held.push((seen, moment)));
-    drop(released.changed().await);
+    match decided.changed().await {
+        Ok(()) => *decided.borrow(),
+        Err(_) => Decision::Discard,
+    }
+}
+
+fn discarded() -> http::Response<Body> {
+    plain(502, "the proxy was told to discard what it held".to_owned())
 }
 
 async fn forward(shared: &Shared, mut parts: http::request::Parts, body: Bytes) -> http::Response<Body> {

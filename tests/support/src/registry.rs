@@ -9,8 +9,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::certificates::Authority;
-use crate::fetch::{self, Answer};
+use crate::certificates::{Authority, Identity};
+use crate::fetch::{self, Answer, Trust};
 use crate::processes::{self, Server};
 use crate::tools::Tools;
 use crate::{poll_until, ports};
@@ -42,6 +42,7 @@ pub struct Registry {
     directory: PathBuf,
     port: u16,
     authority: Option<String>,
+    identity: Option<Identity>,
     credentials: bool,
     server: Mutex<Option<Server>>,
 }
@@ -77,6 +78,10 @@ impl Registry {
             directory,
             port,
             authority: options.tls.map(|authority| authority.certificate().to_owned()),
+            identity: options
+                .tls
+                .filter(|_| options.client_certificates)
+                .map(|ca| ca.client("testbed", None)),
             credentials: options.credentials,
             server: Mutex::new(None),
         };
@@ -99,6 +104,11 @@ impl Registry {
     /// The CA of its certificate, PEM, when it serves TLS.
     pub fn authority(&self) -> Option<&str> {
         self.authority.as_deref()
+    }
+
+    /// A certificate that it accepts from a client, when it asks for one.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
     }
 
     /// Kills it: connections are refused. What was pushed stays.
@@ -154,8 +164,8 @@ impl Registry {
         self.since(mark).into_iter().filter(|access| access.path.starts_with(&prefix)).collect()
     }
 
-    /// Runs crane with this registry's CA and alice's credentials, and returns
-    /// its output. Panics with what it said when it fails.
+    /// Runs crane with this registry's CA and alice's credentials (it knows no
+    /// client certificates), and returns its output. Panics with what it said when it fails.
     pub fn crane(&self, arguments: &[&str]) -> String {
         self.succeed("crane", arguments)
     }
@@ -183,8 +193,7 @@ impl Registry {
         command.stdout(Stdio::piped()).stderr(Stdio::piped()).output().expect("run a program")
     }
 
-    /// Pushes one blob and returns its digest. Not for a registry that asks for
-    /// client certificates.
+    /// Pushes one blob and returns its digest.
     pub fn push_blob(&self, repository: &str, bytes: &[u8]) -> String {
         let digest = digest(bytes);
         let begun = self.send("POST", &format!("/v2/{repository}/blobs/uploads/"), &[], &[]);
@@ -232,14 +241,19 @@ impl Registry {
         self.push_layer(repository, tag, "application/yaml", yaml.as_bytes())
     }
 
-    /// Any request, with alice's credentials where they are asked for.
+    /// Any request, with alice's credentials and a client certificate where they are
+    /// asked for.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
         let authorization = format!("Basic {}", STANDARD.encode(format!("{}:{}", USERS[0].0, USERS[0].1)));
         let mut all = headers.to_vec();
         if self.credentials {
             all.push(("authorization", &authorization));
         }
-        fetch::send(method, &format!("{}{path}", self.url()), &all, body, self.authority())
+        fetch::send(method, &format!("{}{path}", self.url()), &all, body, self.trust())
+    }
+
+    fn trust(&self) -> Trust<'_> {
+        Trust { authority: self.authority(), identity: self.identity() }
     }
 
     /// A `config.json` (also the value of a pull Secret) for one of [`USERS`].

@@ -1,0 +1,25 @@
+//! Names with meaning on objects: labels, annotations, finalizer, field manager.
+
+/// The field manager of every server-side apply. It is load-bearing: changing
+/// it would leave the fields of the old name owned for ever.
+pub const FIELD_MANAGER: &str = "supercargo";
+/// The finalizer of releases and of the inventories that the operator writes.
+pub const FINALIZER: &str = "supercargo.dev/finalizer";
+/// Ownership label: the name of the release.
+pub const OWNER_NAME: &str = "supercargo.dev/name";
+/// Ownership label: the namespace of the release.
+pub const OWNER_NAMESPACE: &str = "supercargo.dev/namespace";
+/// On a release: any new value reconciles now, also once while suspended.
+pub const RECONCILE_AT: &str = "supercargo.dev/reconcile-at";
+/// On a release: the digest whose empty content may remove everything.
+pub const APPROVE: &str = "supercargo.dev/approve";
+/// On an object: `disabled` keeps it from ever being deleted by supercargo.
+pub const PRUNE: &str = "supercargo.dev/prune";
+/// The value of [`PRUNE`] and of [`FORCE`]'s opposite.
+pub const DISABLED: &str = "disabled";
+/// On an object: how it is applied, one of `Override`, `Merge`, `IfNotPresent`, `Ignore`.
+pub const APPLY: &str = "supercargo.dev/apply";
+/// On an object: `enabled` recreates it when an immutable field has changed.
+pub const FORCE: &str = "supercargo.dev/force";
+/// The value of [`FORCE`].
+pub const ENABLED: &str = "enabled";

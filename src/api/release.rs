@@ -1,0 +1,306 @@
+//! The custom resource `OCIArtifactRelease`: spec and defaults. The doc comments
+//! are the descriptions that `kubectl explain` prints.
+
+use std::collections::BTreeMap;
+
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::status::ReleaseStatus;
+
+/// API group.
+pub const GROUP: &str = "supercargo.dev";
+/// API version.
+pub const VERSION: &str = "v1alpha1";
+/// Kind.
+pub const KIND: &str = "OCIArtifactRelease";
+/// Plural resource name.
+pub const PLURAL: &str = "ociartifactreleases";
+
+/// A configuration artifact in an OCI registry and how to apply it.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "supercargo.dev",
+    version = "v1alpha1",
+    kind = "OCIArtifactRelease",
+    plural = "ociartifactreleases",
+    singular = "ociartifactrelease",
+    shortname = "oar",
+    category = "supercargo",
+    namespaced,
+    status = "ReleaseStatus",
+    derive = "PartialEq",
+    printcolumn = r#"{"name":"Ready","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].status"}"#,
+    printcolumn = r#"{"name":"Revision","type":"string","jsonPath":".status.lastAppliedRevision"}"#,
+    printcolumn = r#"{"name":"Status","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message"}"#,
+    printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Source","type":"string","jsonPath":".spec.url","priority":1}"#,
+    printcolumn = r#"{"name":"Entries","type":"integer","jsonPath":".status.inventory.entries","priority":1}"#,
+    validation = Rule::new("self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must be a DNS label: at most 63 lower case letters, digits or '-'"),
+    doc = "OCIArtifactRelease names a configuration artifact in an OCI registry and says how it is applied to the cluster."
+)]
+#[serde(rename_all = "camelCase")]
+pub struct OCIArtifactReleaseSpec {
+    /// Repository of the artifact, `oci://host[:port]/path`, without tag or digest: those belong in `ref`.
+    #[schemars(length(max = 512))]
+    #[x_kube(validation = Rule::new("self.startsWith('oci://')").message("url must start with oci://"))]
+    #[x_kube(validation = Rule::new("!self.contains('@')").message("url must not hold a digest or credentials, use ref.digest and secretRef"))]
+    #[x_kube(validation = Rule::new("!self.matches('^oci://[^/]+/.*:[^/]*$')").message("url must not hold a tag, use ref.tag"))]
+    #[x_kube(validation = Rule::new("!self.startsWith('oci://') || self.contains('@') || self.matches('^oci://[^/]+/.*:[^/]*$') || self.matches('^oci://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$') || self.matches('^oci://[[][0-9A-Fa-f:]+[]](:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$')").message("url must be oci://host[:port]/path, the path in lower case letters, digits and separators"))]
+    pub url: String,
+
+    /// Which revision of the artifact. `digest` wins over `semver`, `semver` over `tag`; the default is the tag `latest`.
+    #[serde(default, rename = "ref")]
+    pub reference: Reference,
+
+    /// How often the registry is asked for a newer revision, 10s to 24h; jittered by 5 percent.
+    #[serde(default = "five_minutes")]
+    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || (duration(self) >= duration('10s') && duration(self) <= duration('24h'))").message("interval must be between 10s and 24h"))]
+    pub interval: String,
+
+    /// How soon a failure is tried again the first time; then exponentially later, up to the interval and at least 5 minutes.
+    #[serde(default = "thirty_seconds")]
+    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || (duration(self) >= duration('1s') && duration(self) <= duration('24h'))").message("retryInterval must be between 1s and 24h"))]
+    pub retry_interval: String,
+
+    /// The longest time for each of: the pull, the apply, and the wait for health.
+    #[serde(default = "five_minutes")]
+    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
+    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || (duration(self) >= duration('1s') && duration(self) <= duration('24h'))").message("timeout must be between 1s and 24h"))]
+    pub timeout: String,
+
+    /// Stops reconciling: no pull, no apply, no drift correction. What runs stays. Deletion still works.
+    #[serde(default)]
+    pub suspend: bool,
+
+    /// A Secret of type kubernetes.io/dockerconfigjson with credentials of the registry, in the release's namespace. Without it the image pull secrets of the ServiceAccount are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_ref: Option<LocalObjectReference>,
+
+    /// A Secret with TLS material for the registry: `ca.crt` and, as a pair, `tls.crt` and `tls.key`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cert_secret_ref: Option<LocalObjectReference>,
+
+    /// Speaks plain HTTP to the registry.
+    #[serde(default)]
+    pub insecure: bool,
+
+    /// Which layer of the artifact holds the manifests. The default is the first that is tar, tar+gzip, tar+zstd or YAML.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layer_selector: Option<LayerSelector>,
+
+    /// The directory inside the artifact.
+    #[serde(default = "whole_artifact")]
+    #[schemars(length(max = 1024))]
+    #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.split('/').exists(p, p == '..')").message("path must be relative to the artifact and must not hold '..'"))]
+    pub path: String,
+
+    /// Sets the namespace of every namespaced object. Namespace objects are never renamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    pub target_namespace: Option<String>,
+
+    /// Labels and annotations added to every object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common_metadata: Option<CommonMetadata>,
+
+    /// The ServiceAccount, in the release's namespace, with whose rights objects are applied and deleted, and named Secrets read. Without it the controller's own rights are used, or those of its --default-service-account.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    pub service_account_name: Option<String>,
+
+    /// Whether objects that leave the artifact are deleted.
+    pub prune: bool,
+
+    /// Whether Ready waits for every object to be healthy.
+    #[serde(default)]
+    pub wait: bool,
+
+    /// Recreates an object when a field that cannot be changed has changed. Never a Namespace, CustomResourceDefinition, PersistentVolume or PersistentVolumeClaim.
+    #[serde(default)]
+    pub force: bool,
+
+    /// What happens when objects differ from what was applied.
+    #[serde(default)]
+    pub drift: Drift,
+
+    /// What happens to the objects when the release is deleted. MirrorPrune: as `prune` says. Delete: deleted. WaitForTermination: deleted, and the release stays until they are gone. Orphan: they stay.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+}
+
+fn five_minutes() -> String {
+    "5m".into()
+}
+
+fn thirty_seconds() -> String {
+    "30s".into()
+}
+
+fn whole_artifact() -> String {
+    "./".into()
+}
+
+fn latest() -> Option<String> {
+    Some("latest".into())
+}
+
+/// Which revision of the artifact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = Rule::new("!has(self.semverFilter) || has(self.semver)").message("ref.semverFilter needs ref.semver"))]
+pub struct Reference {
+    /// A tag.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 128), regex(pattern = r"^[A-Za-z0-9_][A-Za-z0-9._-]*$"))]
+    pub tag: Option<String>,
+    /// A range of versions as Masterminds/semver reads it, such as ">=1.0.0 <2.0.0"; the highest tag in it is used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub semver: Option<String>,
+    /// A regular expression; tags that do not match are left out before the range is looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 256))]
+    pub semver_filter: Option<String>,
+    /// A digest, `sha256:` and 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 71), regex(pattern = r"^sha256:[a-f0-9]{64}$"))]
+    pub digest: Option<String>,
+}
+
+impl Default for Reference {
+    fn default() -> Self {
+        Self { tag: latest(), semver: None, semver_filter: None, digest: None }
+    }
+}
+
+/// The name of an object in the release's namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct LocalObjectReference {
+    /// Its name.
+    #[schemars(length(min = 1, max = 253))]
+    pub name: String,
+}
+
+/// Chooses a layer of the artifact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LayerSelector {
+    /// The layer's media type; the first layer of that type is used.
+    #[schemars(length(min = 1, max = 255))]
+    pub media_type: String,
+}
+
+/// Labels and annotations added to every object.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+pub struct CommonMetadata {
+    /// Labels.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('supercargo.dev/'))").message("labels of supercargo.dev/ are set by supercargo itself"))]
+    pub labels: BTreeMap<String, LabelValue>,
+    /// Annotations.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64))]
+    pub annotations: BTreeMap<String, AnnotationValue>,
+}
+
+/// The value of a label.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct LabelValue(
+    #[schemars(length(max = 63), regex(pattern = r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"))]
+    pub  String,
+);
+
+/// The value of an annotation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct AnnotationValue(#[schemars(length(max = 4096))] pub String);
+
+/// What happens when objects differ from what was applied.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Drift {
+    /// Correct: they are put back at once. Report: the condition Drifted says what differs. Off: nothing is looked at.
+    #[serde(default)]
+    pub mode: DriftMode,
+    /// Fields that others may own after the object was created.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub ignore: Vec<IgnoreRule>,
+}
+
+/// What to do about drift.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DriftMode {
+    /// Put it back.
+    #[default]
+    Correct,
+    /// Say so.
+    Report,
+    /// Nothing.
+    Off,
+}
+
+/// Fields that drift may change.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IgnoreRule {
+    /// Which objects; all when absent. The values are regular expressions that match whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// JSON pointers (RFC 6901), such as /spec/replicas.
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = Rule::new("self.all(p, p.startsWith('/') && p != '/')").message("paths are JSON pointers such as /spec/replicas"))]
+    #[x_kube(validation = Rule::new("self.all(p, !(p in ['/apiVersion', '/kind', '/metadata', '/metadata/name', '/metadata/namespace', '/metadata/labels']))").message("apiVersion, kind, metadata and metadata.labels cannot be ignored as a whole"))]
+    pub paths: Vec<PointerPath>,
+}
+
+/// A JSON pointer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct PointerPath(#[schemars(length(max = 512))] pub String);
+
+/// Chooses objects, as in a Kustomize patch. Every value is a regular expression that has to match whole.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    /// API group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub group: Option<String>,
+    /// API version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub version: Option<String>,
+    /// Kind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub kind: Option<String>,
+    /// Name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 253))]
+    pub name: Option<String>,
+    /// Namespace.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 63))]
+    pub namespace: Option<String>,
+}
+
+/// What happens to the objects of a deleted release.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionPolicy {
+    /// Deleted if `prune` is true, else they stay.
+    #[default]
+    MirrorPrune,
+    /// Deleted.
+    Delete,
+    /// Deleted; the release stays until they are gone.
+    WaitForTermination,
+    /// They stay.
+    Orphan,
+}

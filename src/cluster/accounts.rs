@@ -1,0 +1,235 @@
+//! ServiceAccounts, and the Secrets that a spec names: watched by name where the
+//! identity may, so that a rotation takes effect at once; asked for otherwise.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::error::ApiError;
+use super::session::{Call, Session};
+use super::watch::{Event, Selection, State, run};
+use crate::domain::identity::ReleaseId;
+
+/// The data of a Secret. Its `Debug` shows no value.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct SecretData(pub BTreeMap<String, Vec<u8>>);
+
+impl std::fmt::Debug for SecretData {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// What is needed of a ServiceAccount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Names of its image pull Secrets.
+    pub pull_secrets: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct RawSecret {
+    #[serde(default)]
+    data: Option<BTreeMap<String, String>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawAccount {
+    #[serde(default)]
+    metadata: RawMetadata,
+    #[serde(default)]
+    image_pull_secrets: Option<Vec<RawReference>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct RawMetadata {
+    #[serde(default)]
+    deletion_timestamp: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct RawReference {
+    #[serde(default)]
+    name: String,
+}
+
+fn parse_secret(text: &str) -> Option<SecretData> {
+    let raw: RawSecret = serde_json::from_str(text).ok()?;
+    let data = raw.data.unwrap_or_default();
+    let decoded = data.into_iter().filter_map(|(k, v)| Some((k, STANDARD.decode(v).ok()?)));
+    Some(SecretData(decoded.collect()))
+}
+
+/// `None` for one that is being deleted too: it must not be used any more.
+fn parse_account(text: &str) -> Option<Account> {
+    let raw: RawAccount = serde_json::from_str(text).ok()?;
+    if raw.metadata.deletion_timestamp.is_some() {
+        return None;
+    }
+    let pull_secrets = raw.image_pull_secrets.unwrap_or_default().into_iter().map(|r| r.name);
+    Some(Account { pull_secrets: pull_secrets.filter(|n| !n.is_empty()).collect() })
+}
+
+impl Session {
+    /// A ServiceAccount; `None` when it does not exist or is being deleted.
+    /// The API server impersonates accounts that do not exist, so that this is
+    /// asked before every run that writes.
+    ///
+    /// # Errors
+    /// When the API server does not say.
+    pub async fn account(&self, namespace: &str, name: &str) -> Result<Option<Account>, ApiError> {
+        let uri = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}");
+        match self.call(Call::get(uri)).await {
+            Ok(answer) => {
+                let text = std::str::from_utf8(&answer.body).map_err(ApiError::answer)?;
+                Ok(parse_account(text))
+            }
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A Secret; `None` when it does not exist.
+    ///
+    /// # Errors
+    /// When the identity may not read it, or the API server does not answer.
+    pub async fn secret(&self, namespace: &str, name: &str) -> Result<Option<SecretData>, ApiError> {
+        match self.call(Call::get(format!("/api/v1/namespaces/{namespace}/secrets/{name}"))).await {
+            Ok(answer) => {
+                let text = std::str::from_utf8(&answer.body).map_err(ApiError::answer)?;
+                let secret = parse_secret(text).ok_or_else(|| ApiError::Answer("not a Secret".into()))?;
+                Ok(Some(secret))
+            }
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Watches a Secret by name, as this identity.
+    pub fn watch_secret(&self, namespace: &str, name: &str, told: Told) -> Watched<SecretData> {
+        self.watch_named(&format!("/api/v1/namespaces/{namespace}/secrets"), name, told, parse_secret)
+    }
+
+    /// Watches a ServiceAccount by name, as this identity.
+    pub fn watch_account(&self, namespace: &str, name: &str, told: Told) -> Watched<Account> {
+        self.watch_named(
+            &format!("/api/v1/namespaces/{namespace}/serviceaccounts"),
+            name,
+            told,
+            parse_account,
+        )
+    }
+
+    fn watch_named<T>(
+        &self,
+        collection: &str,
+        name: &str,
+        told: Told,
+        parse: fn(&str) -> Option<T>,
+    ) -> Watched<T>
+    where
+        T: Clone + PartialEq + Send + Sync + 'static,
+    {
+        let selection = Selection {
+            path: collection.to_owned(),
+            query: format!("fieldSelector=metadata.name%3D{name}"),
+            metadata_only: false,
+        };
+        let value = Arc::new(RwLock::new(None));
+        let (state, receiver) = watch::channel(State::Syncing);
+        let mut observer = NamedObserver { value: Arc::clone(&value), parse, seen: false, state, told };
+        let task = tokio::spawn(run(self.clone(), selection, move |event| observer.observe(event)));
+        Watched { value, state: receiver, task }
+    }
+}
+
+/// Who is told of a change.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// As which release.
+    pub release: ReleaseId,
+    /// Where.
+    pub sender: mpsc::UnboundedSender<ReleaseId>,
+}
+
+/// One object that is watched by its name. The watch ends when this is dropped.
+pub struct Watched<T> {
+    value: Arc<RwLock<Option<T>>>,
+    state: watch::Receiver<State>,
+    task: JoinHandle<()>,
+}
+
+impl<T> Drop for Watched<T> {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl<T: Clone> Watched<T> {
+    /// The object as it is now: `Ok(None)` when it does not exist.
+    ///
+    /// # Errors
+    /// How the watch is, when it is not synced: the object has to be asked for.
+    pub async fn current(&self) -> Result<Option<T>, State> {
+        let mut state = self.state.clone();
+        let settled = match state.wait_for(|s| *s != State::Syncing).await {
+            Ok(state) => state.clone(),
+            Err(_) => State::NotServed,
+        };
+        match settled {
+            State::Synced => Ok(self.value.read().unwrap_or_else(PoisonError::into_inner).clone()),
+            other => Err(other),
+        }
+    }
+}
+
+struct NamedObserver<T> {
+    value: Arc<RwLock<Option<T>>>,
+    parse: fn(&str) -> Option<T>,
+    seen: bool,
+    state: watch::Sender<State>,
+    told: Told,
+}
+
+impl<T: Clone + PartialEq> NamedObserver<T> {
+    fn observe(&mut self, event: Event<'_>) {
+        match event {
+            Event::Listing => self.seen = false,
+            Event::Present(text) => {
+                self.seen = true;
+                self.replace((self.parse)(text));
+            }
+            Event::Absent(_) => self.replace(None),
+            Event::Listed => {
+                if !self.seen {
+                    self.replace(None);
+                }
+                self.state.send_replace(State::Synced);
+            }
+            Event::Failed(state) => {
+                self.state.send_replace(state);
+            }
+        }
+    }
+
+    fn replace(&self, value: Option<T>) {
+        let mut current = self.value.write().unwrap_or_else(PoisonError::into_inner);
+        if *current == value {
+            return;
+        }
+        *current = value;
+        drop(current);
+        // The first list is no change: the run that asked for it waits. Nobody
+        // listens any more while the process ends.
+        if *self.state.borrow() == State::Synced {
+            let _ = self.told.sender.send(self.told.release.clone());
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Server-side apply, for real and as a dry run.
+
+use bytes::Bytes;
+use http::Method;
+
+use super::discovery::Resource;
+use super::error::ApiError;
+use super::session::{Answer, Call, Session};
+use crate::api::keys::FIELD_MANAGER;
+use crate::domain::identity::ObjectId;
+use crate::domain::live::{Record, WithMetadata};
+use crate::observe::labels::Verb;
+
+/// JSON is YAML: the API server takes it under this type alone.
+const APPLY_PATCH: &str = "application/apply-patch+yaml";
+
+/// What an apply came to.
+pub struct Applied {
+    /// Whether the object did not exist before.
+    pub created: bool,
+    /// The object's metadata after it. A dry run of a new object has resource
+    /// version 0.
+    pub record: Record,
+    /// The whole object.
+    pub body: Bytes,
+}
+
+impl Session {
+    /// Applies an object. Conflicts with other managers are always won: the
+    /// artifact says what the fields are. Unknown and duplicate fields are
+    /// refused, as kubectl does.
+    ///
+    /// # Errors
+    /// What the API server refuses, and why.
+    pub async fn apply(
+        &self,
+        resource: &Resource,
+        id: &ObjectId,
+        body: Bytes,
+        dry_run: bool,
+    ) -> Result<Applied, ApiError> {
+        let dry = if dry_run { "&dryRun=All" } else { "" };
+        let path = resource.object(&id.namespace, &id.name);
+        let uri = format!("{path}?fieldManager={FIELD_MANAGER}&force=true&fieldValidation=Strict{dry}");
+        let verb = if dry_run { Verb::DryRun } else { Verb::Apply };
+        let call = Call { verb, ..Call::with_body(Method::PATCH, uri, APPLY_PATCH, body) };
+        let answer = self.call(call).await?;
+        let record = record_of(&answer)?;
+        Ok(Applied { created: answer.code == 201, record, body: answer.body })
+    }
+
+    /// Gets a whole object.
+    ///
+    /// # Errors
+    /// When it is not there or may not be read.
+    pub async fn get(&self, resource: &Resource, id: &ObjectId) -> Result<Answer, ApiError> {
+        self.call(Call::get(resource.object(&id.namespace, &id.name))).await
+    }
+
+    /// Gets the record of an object; `None` when it is not there.
+    ///
+    /// # Errors
+    /// When it may not be read, or the API server does not answer.
+    pub async fn get_record(&self, resource: &Resource, id: &ObjectId) -> Result<Option<Record>, ApiError> {
+        Ok(self.get_metadata(resource, id, |m| m.metadata.record()).await?)
+    }
+
+    /// Gets the managers of an object other than us, the latest first.
+    ///
+    /// # Errors
+    /// As for [`Session::get_record`].
+    pub async fn other_managers(&self, resource: &Resource, id: &ObjectId) -> Result<Vec<String>, ApiError> {
+        let managers = self.get_metadata(resource, id, |m| m.metadata.other_managers()).await?;
+        Ok(managers.unwrap_or_default())
+    }
+
+    async fn get_metadata<T>(
+        &self,
+        resource: &Resource,
+        id: &ObjectId,
+        look: impl Fn(&WithMetadata<'_>) -> T,
+    ) -> Result<Option<T>, ApiError> {
+        let accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+        let call = Call { accept, ..Call::get(resource.object(&id.namespace, &id.name)) };
+        match self.call(call).await {
+            Ok(answer) => Ok(Some(look(&answer.json()?))),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn record_of(answer: &Answer) -> Result<Record, ApiError> {
+    Ok(answer.json::<WithMetadata>()?.metadata.record())
+}
+
+impl Session {
+    /// Tells whether an object would be accepted if it were new: a dry run of
+    /// its creation under a name that the API server makes up.
+    ///
+    /// # Errors
+    /// What the API server refuses, and why.
+    pub async fn dry_run_create(
+        &self,
+        resource: &Resource,
+        id: &ObjectId,
+        object: &serde_json::Value,
+    ) -> Result<(), ApiError> {
+        let mut object = object.clone();
+        if let Some(metadata) = object.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
+            metadata.remove("name");
+            metadata.insert("generateName".into(), format!("{}-", id.name).into());
+        }
+        let path = resource.collection(Some(&id.namespace));
+        let uri = format!("{path}?dryRun=All&fieldManager={FIELD_MANAGER}&fieldValidation=Strict");
+        let body = object.to_string().into_bytes().into();
+        let call =
+            Call { verb: Verb::DryRun, ..Call::with_body(Method::POST, uri, super::session::JSON, body) };
+        self.call(call).await.map(|_| ())
+    }
+}

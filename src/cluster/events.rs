@@ -1,0 +1,76 @@
+//! Kubernetes Events, with closed reasons.
+
+use http::Method;
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::error::ApiError;
+use super::session::{Call, JSON, Session};
+use crate::api::reason::Reason;
+use crate::api::release::{GROUP, KIND, VERSION};
+use crate::domain::identity::ReleaseId;
+
+/// The API's limit for the note of an event, in bytes.
+const MAX_NOTE: usize = 1024;
+
+/// An event about a release.
+#[derive(Clone, Debug)]
+pub struct ReleaseEventNote<'a> {
+    /// The release.
+    pub release: &'a ReleaseId,
+    /// Its uid.
+    pub uid: &'a str,
+    /// Whether it is a warning.
+    pub warning: bool,
+    /// Why.
+    pub reason: Reason,
+    /// What happened.
+    pub message: &'a str,
+    /// The revision it is about, for tools that read events.
+    pub revision: Option<&'a str>,
+}
+
+impl Session {
+    /// Publishes an event.
+    ///
+    /// # Errors
+    /// When the API server refuses; an event that is lost is no reason to fail.
+    pub async fn publish(&self, note: ReleaseEventNote<'_>, now: Timestamp) -> Result<(), ApiError> {
+        let mut end = note.message.len().min(MAX_NOTE);
+        while !note.message.is_char_boundary(end) {
+            end -= 1;
+        }
+        let namespace = &note.release.namespace;
+        let mut event = json!({
+            "apiVersion": "events.k8s.io/v1",
+            "kind": "Event",
+            "metadata": {"generateName": format!("{}.", note.release.name), "namespace": namespace},
+            "eventTime": format!("{now:.6}"),
+            "type": if note.warning { "Warning" } else { "Normal" },
+            "reason": note.reason.as_str(),
+            "action": "Reconcile",
+            "note": &note.message[..end],
+            "reportingController": "supercargo.dev/controller",
+            "reportingInstance": instance(),
+            "regarding": {
+                "apiVersion": format!("{GROUP}/{VERSION}"),
+                "kind": KIND,
+                "name": note.release.name,
+                "namespace": namespace,
+                "uid": note.uid,
+            },
+        });
+        if let Some(revision) = note.revision {
+            event["metadata"]["annotations"] = json!({"supercargo.dev/revision": revision});
+        }
+        let uri = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
+        let body = event.to_string().into_bytes().into();
+        self.call(Call::with_body(Method::POST, uri, JSON, body)).await.map(|_| ())
+    }
+}
+
+/// The pod's name, or the host's.
+pub fn instance() -> String {
+    let name = std::env::var("POD_NAME").or_else(|_| std::env::var("HOSTNAME")).unwrap_or_default();
+    if name.is_empty() { "supercargo".into() } else { name.chars().take(128).collect() }
+}

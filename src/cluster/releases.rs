@@ -1,0 +1,177 @@
+//! Releases: the watch over them, their status, finalizer, and what the
+//! controller asks about their surroundings.
+
+use std::sync::Arc;
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::json;
+use tokio::sync::mpsc;
+
+use super::error::ApiError;
+use super::session::{Call, Session};
+use super::watch::{Event, Selection, State, run};
+use crate::api::keys;
+use crate::api::release::{GROUP, OCIArtifactRelease, PLURAL, VERSION};
+use crate::api::status::ReleaseStatus;
+use crate::domain::identity::ReleaseId;
+
+const JSON_PATCH: &str = "application/json-patch+json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// What the watch over releases tells.
+#[derive(Debug)]
+pub enum ReleaseEvent {
+    /// A release is as given.
+    Present(Arc<OCIArtifactRelease>),
+    /// A release cannot be read as one: older or newer than the schema, or
+    /// broken. The others go on.
+    Unreadable(ReleaseId, String),
+    /// A release is gone.
+    Absent(ReleaseId),
+    /// A list of a namespace, or of all, begins: what is not seen until
+    /// `Listed` is gone.
+    Listing(Option<String>),
+    /// Every release of the list has been seen.
+    Listed(Option<String>),
+    /// Releases cannot be watched now.
+    Failed(String),
+}
+
+#[derive(Deserialize)]
+struct Named {
+    metadata: NamedMetadata,
+}
+
+#[derive(Deserialize)]
+struct NamedMetadata {
+    #[serde(default)]
+    namespace: String,
+    name: String,
+}
+
+fn collection(namespace: Option<&str>) -> String {
+    match namespace {
+        Some(namespace) => format!("/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"),
+        None => format!("/apis/{GROUP}/{VERSION}/{PLURAL}"),
+    }
+}
+
+fn path(release: &ReleaseId) -> String {
+    format!("{}/{}", collection(Some(&release.namespace)), release.name)
+}
+
+impl Session {
+    /// Watches releases, of one namespace or all, for ever; drop the future to
+    /// stop.
+    pub async fn watch_releases(
+        self,
+        namespace: Option<String>,
+        events: mpsc::UnboundedSender<ReleaseEvent>,
+    ) {
+        let selection =
+            Selection { path: collection(namespace.as_deref()), query: String::new(), metadata_only: false };
+        run(self, selection, move |event| {
+            // Nobody listens any more while the process ends.
+            if let Some(event) = translate(event, namespace.as_ref()) {
+                let _ = events.send(event);
+            }
+        })
+        .await;
+    }
+
+    /// Replaces the status of a release, if it is still the one of that uid.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn write_status(
+        &self,
+        release: &ReleaseId,
+        uid: &str,
+        status: &ReleaseStatus,
+    ) -> Result<(), ApiError> {
+        let patch = json!([
+            {"op": "test", "path": "/metadata/uid", "value": uid},
+            {"op": "add", "path": "/status", "value": status},
+        ]);
+        let uri = format!("{}/status?fieldManager={}", path(release), keys::FIELD_MANAGER);
+        let body = patch.to_string().into_bytes().into();
+        self.call(Call::with_body(Method::PATCH, uri, JSON_PATCH, body)).await.map(|_| ())
+    }
+
+    /// Sets the finalizers of a release.
+    ///
+    /// # Errors
+    /// When the release was changed meanwhile, or the API server refuses.
+    pub async fn write_finalizers(
+        &self,
+        release: &ReleaseId,
+        resource_version: &str,
+        finalizers: &[String],
+    ) -> Result<(), ApiError> {
+        let patch = json!({"metadata": {"resourceVersion": resource_version, "finalizers": finalizers}});
+        let uri = format!("{}?fieldManager={}", path(release), keys::FIELD_MANAGER);
+        let body = patch.to_string().into_bytes().into();
+        self.call(Call::with_body(Method::PATCH, uri, MERGE_PATCH, body)).await.map(|_| ())
+    }
+
+    /// Reads a release; `None` when it is gone.
+    ///
+    /// # Errors
+    /// When the API server does not give it.
+    pub async fn read_release(&self, release: &ReleaseId) -> Result<Option<OCIArtifactRelease>, ApiError> {
+        match self.call(Call::get(path(release))).await {
+            Ok(answer) => answer.json().map(Some),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether the definition of releases itself is being deleted. Gone counts.
+    ///
+    /// # Errors
+    /// When the API server does not say.
+    pub async fn definition_is_terminating(&self) -> Result<bool, ApiError> {
+        let uri = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{GROUP}");
+        self.is_terminating(uri).await
+    }
+
+    /// Whether a namespace is being deleted, or is gone.
+    ///
+    /// # Errors
+    /// When the API server does not say.
+    pub async fn namespace_is_terminating(&self, namespace: &str) -> Result<bool, ApiError> {
+        self.is_terminating(format!("/api/v1/namespaces/{namespace}")).await
+    }
+
+    async fn is_terminating(&self, uri: String) -> Result<bool, ApiError> {
+        match self.call(Call::get(uri)).await {
+            Ok(answer) => {
+                let object: serde_json::Value = answer.json()?;
+                Ok(object.pointer("/metadata/deletionTimestamp").is_some())
+            }
+            Err(error) if error.is_not_found() => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn translate(event: Event<'_>, namespace: Option<&String>) -> Option<ReleaseEvent> {
+    let id = |text: &str| {
+        let named: Named = serde_json::from_str(text).ok()?;
+        Some(ReleaseId { namespace: named.metadata.namespace, name: named.metadata.name })
+    };
+    Some(match event {
+        Event::Listing => ReleaseEvent::Listing(namespace.cloned()),
+        Event::Listed => ReleaseEvent::Listed(namespace.cloned()),
+        Event::Present(text) => match serde_json::from_str(text) {
+            Ok(release) => ReleaseEvent::Present(Arc::new(release)),
+            Err(error) => ReleaseEvent::Unreadable(id(text)?, error.to_string()),
+        },
+        Event::Absent(text) => ReleaseEvent::Absent(id(text)?),
+        Event::Failed(State::Denied(message)) => ReleaseEvent::Failed(message),
+        Event::Failed(_) => ReleaseEvent::Failed(
+            "the API server does not serve OCIArtifactReleases: install config/crd".into(),
+        ),
+    })
+}

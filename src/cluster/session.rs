@@ -1,0 +1,283 @@
+//! One call of the API server at a time, as one identity.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Method, Request, Response, header};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use tokio::sync::Semaphore;
+
+use super::discovery::Discovery;
+use super::error::{ApiError, Status};
+use super::transport::{Transport, WatchSlot};
+use crate::observe::labels::{self, Verb};
+use crate::observe::metrics::Metrics;
+
+/// Requests under way at once over all identities; below the 250 streams that
+/// the API server allows on a connection.
+const IN_FLIGHT: usize = 128;
+/// Longer than the 30 s that the API server gives the slowest webhook, and
+/// about what it allows a request (60 s).
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(70);
+/// The longest answer that is read: a page of full objects.
+const MAX_ANSWER: usize = 64 << 20;
+/// How often a call is tried that the API server was too busy for.
+const ATTEMPTS: u32 = 4;
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Who calls.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Identity {
+    /// The process's own identity.
+    Controller,
+    /// A ServiceAccount, impersonated.
+    ServiceAccount {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Controller => f.write_str("the controller's own account"),
+            Self::ServiceAccount { namespace, name } => write!(f, "ServiceAccount/{namespace}/{name}"),
+        }
+    }
+}
+
+/// What all identities share.
+pub(super) struct Shared {
+    pub(super) transport: Transport,
+    pub(super) discovery: Discovery,
+    in_flight: Semaphore,
+    metrics: Arc<Metrics>,
+    namespace: String,
+}
+
+/// The API server as one identity sees it. Cheap to clone.
+#[derive(Clone)]
+pub struct Session {
+    pub(super) shared: Arc<Shared>,
+    identity: Arc<Identity>,
+    user: Option<HeaderValue>,
+}
+
+/// A call.
+pub(super) struct Call {
+    pub method: Method,
+    /// Path and query.
+    pub uri: String,
+    pub accept: &'static str,
+    pub content_type: &'static str,
+    pub body: Bytes,
+    /// For the metrics.
+    pub verb: Verb,
+}
+
+/// Plain JSON.
+pub(super) const JSON: &str = "application/json";
+
+impl Call {
+    pub fn get(uri: impl Into<String>) -> Self {
+        let (accept, content_type) = (JSON, JSON);
+        let (method, verb, body) = (Method::GET, Verb::Get, Bytes::new());
+        Self { method, uri: uri.into(), accept, content_type, body, verb }
+    }
+
+    pub fn with_body(
+        method: Method,
+        uri: impl Into<String>,
+        content_type: &'static str,
+        body: Bytes,
+    ) -> Self {
+        let verb = match method {
+            Method::POST => Verb::Create,
+            Method::PUT => Verb::Update,
+            Method::PATCH => Verb::Patch,
+            Method::DELETE => Verb::Delete,
+            _ => Verb::Other,
+        };
+        Self { method, uri: uri.into(), accept: JSON, content_type, body, verb }
+    }
+}
+
+/// An answer that was no refusal.
+pub struct Answer {
+    /// HTTP status.
+    pub code: u16,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// Reads the body as JSON.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
+        serde_json::from_slice(&self.body).map_err(ApiError::answer)
+    }
+}
+
+impl Session {
+    /// The process's own identity, as the kubeconfig or the pod gives it.
+    ///
+    /// # Errors
+    /// When there is neither, or it cannot be used.
+    pub async fn infer(metrics: Arc<Metrics>) -> Result<Self, ApiError> {
+        let config = kube::Config::infer().await.map_err(ApiError::configuration)?;
+        Self::new(config, metrics)
+    }
+
+    fn new(config: kube::Config, metrics: Arc<Metrics>) -> Result<Self, ApiError> {
+        let shared = Shared {
+            namespace: config.default_namespace.clone(),
+            transport: Transport::new(config)?,
+            discovery: Discovery::default(),
+            in_flight: Semaphore::new(IN_FLIGHT),
+            metrics,
+        };
+        Ok(Self { shared: Arc::new(shared), identity: Arc::new(Identity::Controller), user: None })
+    }
+
+    /// The same API server as another identity.
+    ///
+    /// # Errors
+    /// When the name cannot stand in a header; the API server would refuse such
+    /// a name too.
+    pub fn impersonate(&self, identity: Identity) -> Result<Self, ApiError> {
+        let user = match &identity {
+            Identity::Controller => None,
+            Identity::ServiceAccount { namespace, name } => {
+                let user = format!("system:serviceaccount:{namespace}:{name}");
+                Some(HeaderValue::try_from(user).map_err(ApiError::configuration)?)
+            }
+        };
+        Ok(Self { shared: Arc::clone(&self.shared), identity: Arc::new(identity), user })
+    }
+
+    /// The process's own identity.
+    pub fn as_controller(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), identity: Arc::new(Identity::Controller), user: None }
+    }
+
+    /// The namespace of the pod, or of the kubeconfig's context.
+    pub fn default_namespace(&self) -> &str {
+        &self.shared.namespace
+    }
+
+    /// Who calls.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    fn request(&self, call: &Call) -> Result<Request<Full<Bytes>>, ApiError> {
+        let mut request = Request::builder()
+            .method(call.method.clone())
+            .uri(&call.uri)
+            .header(header::ACCEPT, call.accept)
+            .header(header::USER_AGENT, concat!("supercargo/", env!("CARGO_PKG_VERSION")));
+        if !call.body.is_empty() {
+            request = request.header(header::CONTENT_TYPE, call.content_type);
+        }
+        if let Some(user) = &self.user {
+            // The groups of a ServiceAccount are added by the API server.
+            request = request.header("Impersonate-User", user.clone());
+        }
+        request.body(Full::new(call.body.clone())).map_err(ApiError::configuration)
+    }
+
+    /// Calls; tries again what the API server had no time for, and what died
+    /// with an idle connection. Every call made through here may be repeated.
+    pub(super) async fn call(&self, call: Call) -> Result<Answer, ApiError> {
+        let mut attempt = 1;
+        loop {
+            let error = match self.call_once(&call).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => error,
+            };
+            let pause = match &error {
+                ApiError::Status(s) if s.code == 429 => {
+                    Duration::from_secs(s.details.retry_after_seconds.max(1))
+                }
+                ApiError::Unreachable(_) if attempt == 1 => Duration::from_millis(20),
+                _ => return Err(error),
+            };
+            if attempt >= ATTEMPTS {
+                return Err(error);
+            }
+            attempt += 1;
+            tokio::time::sleep(pause.min(LONGEST_PAUSE)).await;
+        }
+    }
+
+    async fn call_once(&self, call: &Call) -> Result<Answer, ApiError> {
+        let request = self.request(call)?;
+        // The semaphore is never closed.
+        let _permit = self.shared.in_flight.acquire().await.map_err(ApiError::answer)?;
+        let answer = tokio::time::timeout(REQUEST_TIMEOUT, async {
+            let response = self.shared.transport.send(request).await?;
+            read(response).await
+        });
+        let answer = answer.await.unwrap_or(Err(ApiError::Timeout(REQUEST_TIMEOUT)));
+        let code = match &answer {
+            Ok(answer) => answer.code,
+            Err(error) => error.code(),
+        };
+        self.count(call.verb, code);
+        answer
+    }
+
+    fn count(&self, verb: Verb, code: u16) {
+        let answer = if code == 0 { labels::Answer::Nothing } else { labels::Answer::Status(code) };
+        self.shared.metrics.api_request(verb, answer);
+    }
+
+    /// Opens a watch and hands out its body.
+    pub(super) async fn open(&self, call: Call) -> Result<(WatchSlot, Incoming), ApiError> {
+        let request = self.request(&call)?;
+        let opened = tokio::time::timeout(REQUEST_TIMEOUT, self.shared.transport.watch(request)).await;
+        let (slot, response) = opened.unwrap_or(Err(ApiError::Timeout(REQUEST_TIMEOUT)))?;
+        self.count(Verb::Watch, response.status().as_u16());
+        if response.status().is_success() {
+            return Ok((slot, response.into_body()));
+        }
+        match read(response).await {
+            Ok(_) => Err(ApiError::Answer("a watch was answered without a stream".into())),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+async fn read(response: Response<Incoming>) -> Result<Answer, ApiError> {
+    let code = response.status().as_u16();
+    let retry_after = response
+        .headers()
+        .get(header::RETRY_AFTER)
+        .and_then(|v| v.to_str().ok()?.parse::<u64>().ok())
+        .unwrap_or_default();
+    let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|e| {
+        match e.is::<http_body_util::LengthLimitError>() {
+            true => ApiError::TooLong(MAX_ANSWER),
+            false => ApiError::unreachable(e),
+        }
+    })?;
+    let body = body.to_bytes();
+    if (200..300).contains(&code) {
+        return Ok(Answer { code, body });
+    }
+    let mut status: Status = serde_json::from_slice(&body).unwrap_or_default();
+    status.code = code;
+    status.details.retry_after_seconds = status.details.retry_after_seconds.max(retry_after);
+    if status.message.is_empty() {
+        let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
+        status.message = format!("HTTP status {code} {}", text.trim());
+    }
+    Err(ApiError::Status(Box::new(status)))
+}

@@ -1,0 +1,239 @@
+//! A list and a watch that never end: pages, then events, then again from where
+//! it stopped. What is done with the objects is the observer's business.
+
+use std::time::Duration;
+
+use futures::TryStreamExt;
+use http_body_util::BodyExt;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use tokio::io::AsyncBufReadExt;
+use tokio_util::io::StreamReader;
+
+use super::error::{ApiError, Status};
+use super::session::{Call, Session};
+use crate::observe::labels::Verb;
+
+/// Objects asked for in one page.
+const PAGE: usize = 500;
+/// How long the API server is asked to keep a watch open.
+const WATCH_SECONDS: u64 = 300;
+/// The longest line of a watch; objects are at most 1.5 MiB in etcd.
+const MAX_LINE: u64 = 16 << 20;
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long a watch that is not allowed waits before it asks again.
+const DENIED_PAUSE: Duration = Duration::from_secs(60);
+
+/// What is watched.
+#[derive(Clone, Debug)]
+pub(super) struct Selection {
+    /// Path of the collection.
+    pub path: String,
+    /// Selectors, as the escaped part of a query, such as `labelSelector=a`.
+    pub query: String,
+    /// Whether only metadata is wanted.
+    pub metadata_only: bool,
+}
+
+/// What became of a watch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The list has not come through yet.
+    Syncing,
+    /// What is there is known.
+    Synced,
+    /// The identity may not list or watch; the message is the API server's.
+    Denied(String),
+    /// The kind is not served any more.
+    NotServed,
+}
+
+/// What a watch tells.
+pub(super) enum Event<'a> {
+    /// A list begins; what is not listed until [`Event::Listed`] is gone.
+    Listing,
+    /// An object is as given, in a list or by an event.
+    Present(&'a str),
+    /// An object matches no more.
+    Absent(&'a str),
+    /// The list has come through.
+    Listed,
+    /// The watch is not possible now.
+    Failed(State),
+}
+
+#[derive(Deserialize)]
+struct List<'a> {
+    #[serde(default)]
+    metadata: ListMetadata,
+    #[serde(borrow, default)]
+    items: Option<Vec<&'a RawValue>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ListMetadata {
+    #[serde(default)]
+    resource_version: String,
+    #[serde(default, rename = "continue")]
+    next: String,
+}
+
+#[derive(Deserialize)]
+struct WatchEvent<'a> {
+    #[serde(rename = "type")]
+    kind: &'a str,
+    #[serde(borrow)]
+    object: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Bookmark {
+    metadata: BookmarkMetadata,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct BookmarkMetadata {
+    resource_version: String,
+}
+
+/// Watches for ever; drop the future to stop.
+pub(super) async fn run(session: Session, selection: Selection, mut observe: impl FnMut(Event<'_>) + Send) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let failed = match list(&session, &selection, &mut observe).await {
+            Ok(version) => {
+                pause = FIRST_PAUSE;
+                observe(Event::Listed);
+                follow(&session, &selection, version, &mut observe).await
+            }
+            Err(error) => Some(error),
+        };
+        let wait = match &failed {
+            // The version is too old: list again at once.
+            None => continue,
+            Some(error) if error.is_forbidden() || error.code() == 401 => {
+                observe(Event::Failed(State::Denied(error.to_string())));
+                DENIED_PAUSE
+            }
+            Some(error) if error.is_not_found() || error.code() == 405 => {
+                observe(Event::Failed(State::NotServed));
+                DENIED_PAUSE
+            }
+            Some(error) => {
+                tracing::debug!(path = selection.path, %error, "watch interrupted");
+                pause
+            }
+        };
+        tokio::time::sleep(wait).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Lists all pages and returns the version to watch from.
+async fn list(
+    session: &Session,
+    selection: &Selection,
+    observe: &mut (impl FnMut(Event<'_>) + Send),
+) -> Result<String, ApiError> {
+    let mut next = String::new();
+    observe(Event::Listing);
+    loop {
+        let Selection { path, query, .. } = selection;
+        // Without a resource version, because with one of 0 the limit would
+        // be ignored, and a page bounds the memory.
+        let from = match next.as_str() {
+            "" => String::new(),
+            next => format!("&continue={next}"),
+        };
+        let accept = match selection.metadata_only {
+            true => "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+            false => "application/json",
+        };
+        let call =
+            Call { accept, verb: Verb::List, ..Call::get(format!("{path}?{query}&limit={PAGE}{from}")) };
+        let answer = session.call(call).await?;
+        let list: List = answer.json()?;
+        for item in list.items.into_iter().flatten() {
+            observe(Event::Present(item.get()));
+        }
+        if list.metadata.next.is_empty() {
+            return Ok(list.metadata.resource_version);
+        }
+        next = list.metadata.next;
+    }
+}
+
+/// Follows events, over as many watches as it takes. Returns the error that
+/// ended it, or none when it has to list again.
+async fn follow(
+    session: &Session,
+    selection: &Selection,
+    mut version: String,
+    observe: &mut (impl FnMut(Event<'_>) + Send),
+) -> Option<ApiError> {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match follow_once(session, selection, &mut version, observe).await {
+            Ok(true) => pause = FIRST_PAUSE,
+            // Ended without an event: do not ask again in a tight loop.
+            Ok(false) => tokio::time::sleep(pause).await,
+            Err(error) if error.code() == 410 => return None,
+            Err(error) if error.is_transient() => {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(LONGEST_PAUSE);
+            }
+            Err(error) => return Some(error),
+        }
+    }
+}
+
+/// One watch, until it ends; says whether there was any event.
+async fn follow_once(
+    session: &Session,
+    selection: &Selection,
+    version: &mut String,
+    observe: &mut (impl FnMut(Event<'_>) + Send),
+) -> Result<bool, ApiError> {
+    let Selection { path, query, .. } = selection;
+    let accept = match selection.metadata_only {
+        true => "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
+        false => "application/json",
+    };
+    let uri = format!(
+        "{path}?{query}&watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={version}"
+    );
+    // The slot keeps the stream's place on its connection until the end.
+    let (_slot, body) = session.open(Call { accept, ..Call::get(uri) }).await?;
+    let stream = body.into_data_stream().map_err(std::io::Error::other);
+    let mut lines = StreamReader::new(stream);
+    let mut line = Vec::new();
+    let mut any = false;
+    // The server ends the watch; a connection that is dead says so by its
+    // keep-alive, over HTTP/1.1 this does.
+    let idle = Duration::from_secs(WATCH_SECONDS + 30);
+    loop {
+        line.clear();
+        let mut bounded = tokio::io::AsyncReadExt::take(&mut lines, MAX_LINE);
+        let read = tokio::time::timeout(idle, bounded.read_until(b'\n', &mut line)).await;
+        let read = read.map_err(|_| ApiError::Timeout(idle))?.map_err(ApiError::unreachable)?;
+        if read == 0 || !line.ends_with(b"\n") {
+            return Ok(any);
+        }
+        any = true;
+        let event: WatchEvent = serde_json::from_slice(&line).map_err(ApiError::answer)?;
+        if event.kind == "ERROR" {
+            let status: Status = serde_json::from_str(event.object.get()).map_err(ApiError::answer)?;
+            return Err(ApiError::Status(Box::new(status)));
+        }
+        let seen: Bookmark = serde_json::from_str(event.object.get()).map_err(ApiError::answer)?;
+        *version = seen.metadata.resource_version;
+        match event.kind {
+            "ADDED" | "MODIFIED" => observe(Event::Present(event.object.get())),
+            "DELETED" => observe(Event::Absent(event.object.get())),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! One release: its runs one after another, and the waits between them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{Semaphore, watch};
+use tokio::time::Instant;
+use tracing::Instrument;
+
+use super::board::Board;
+use super::report;
+use crate::api::keys;
+use crate::api::reason::{Disposition, Reason};
+use crate::api::release::OCIArtifactRelease;
+use crate::api::status::ReleaseStatus;
+use crate::cluster::error::ApiError;
+use crate::domain::identity::ReleaseId;
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::release::{Release, id_of};
+use crate::domain::schedule::{Ended, Pace, next};
+use crate::domain::status;
+use crate::observe::labels::Phase;
+use crate::pipeline::acquire::chain;
+use crate::pipeline::context::{Context, Memory};
+use crate::pipeline::run::{Run, Trigger};
+use crate::pipeline::signals::{Signals, Turn};
+
+/// How soon a status that could not be written is written again.
+const STATUS_RETRY: Duration = Duration::from_secs(5);
+/// How soon a release that failed for its objects' health looks at them again
+/// when one of them changes.
+const HEALTH_PAUSE: Duration = Duration::from_secs(5);
+
+/// What all actors share.
+pub struct Stage {
+    /// For the runs.
+    pub context: Context,
+    /// The places of runs that work.
+    pub places: Arc<Semaphore>,
+    /// How the releases are.
+    pub board: Board,
+}
+
+/// One release over time.
+pub struct Actor {
+    stage: Arc<Stage>,
+    id: ReleaseId,
+    latest: watch::Receiver<Arc<OCIArtifactRelease>>,
+    signals: Arc<Signals>,
+    memory: Memory,
+    status: ReleaseStatus,
+    failures: u32,
+}
+
+/// What follows a run.
+enum Next {
+    /// Wait for a signal, or this long.
+    Wait(Option<Duration>),
+    /// The release is gone.
+    Over,
+}
+
+impl Actor {
+    /// A release that was just seen. `memory` may hold its inventory already.
+    pub fn new(
+        stage: Arc<Stage>,
+        latest: watch::Receiver<Arc<OCIArtifactRelease>>,
+        signals: Arc<Signals>,
+        memory: Memory,
+    ) -> Self {
+        let (id, status) = {
+            let resource = latest.borrow();
+            (id_of(&resource), resource.status.clone().unwrap_or_default())
+        };
+        Self { stage, id, latest, signals, memory, status, failures: 0 }
+    }
+
+    /// Lives until the release is gone or the process ends.
+    pub async fn live(mut self) {
+        let mut trigger = Trigger::Full;
+        loop {
+            // Whatever was signalled until now is what this run is about.
+            self.signals.take_superseded();
+            self.signals.take_touched();
+            // The future of a run is large: it lives on the heap, and only as
+            // long as the run.
+            match Box::pin(self.run(trigger)).await {
+                Next::Over => return,
+                Next::Wait(delay) => match self.wait(delay).await {
+                    Some(why) => trigger = why,
+                    None => return,
+                },
+            }
+        }
+    }
+
+    /// Waits for the next reason to run; none when the process ends.
+    async fn wait(&mut self, delay: Option<Duration>) -> Option<Trigger> {
+        let due = delay.map(|d| Instant::now() + d);
+        let earliest = Instant::now() + HEALTH_PAUSE;
+        let mut unhealthy_changed = false;
+        loop {
+            if self.signals.is_stopping() {
+                return None;
+            }
+            if self.memory.resolve_due || self.signals.take_superseded() {
+                return Some(Trigger::Full);
+            }
+            let now = Timestamp::now();
+            let correction = self.memory.next_correction(now).map(|at| {
+                let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+                Instant::now() + wait + Duration::from_millis(5)
+            });
+            let recheck = unhealthy_changed.then_some(earliest);
+            let wake = [due, correction, recheck].into_iter().flatten().min();
+            tokio::select! {
+                () = self.signals.changed() => {
+                    let touched = self.signals.take_touched();
+                    if self.memory.is_disturbed(touched.iter(), Timestamp::now()) {
+                        return Some(Trigger::Objects);
+                    }
+                    unhealthy_changed |= self.is_unhealthy() && !touched.is_empty();
+                }
+                () = sleep_until(wake) => {
+                    let only_correction = due.is_none_or(|due| due > Instant::now());
+                    return Some(if only_correction { Trigger::Objects } else { Trigger::Full });
+                }
+            }
+        }
+    }
+
+    fn is_unhealthy(&self) -> bool {
+        let unhealthy = [Reason::HealthTimeout.as_str(), Reason::HealthCheckFailed.as_str()];
+        self.status.conditions.iter().any(|c| c.type_ == "Ready" && unhealthy.contains(&c.reason.as_str()))
+    }
+
+    async fn run(&mut self, trigger: Trigger) -> Next {
+        let resource = Arc::clone(&self.latest.borrow_and_update());
+        let trace = format!("{:032x}", fastrand::u128(..));
+        let span = tracing::info_span!(
+            "reconcile",
+            release = %self.id,
+            revision = tracing::field::Empty,
+            trace_id = trace,
+        );
+        async {
+            let started = Instant::now();
+            let next = match resource.metadata.deletion_timestamp {
+                Some(_) => self.end(&resource).await,
+                None => self.reconcile(&resource, trigger).await,
+            };
+            self.stage.context.metrics.phase(Phase::Total, started.elapsed());
+            next
+        }
+        .instrument(span)
+        .await
+    }
+
+    async fn reconcile(&mut self, resource: &OCIArtifactRelease, trigger: Trigger) -> Next {
+        let release = match Release::parse(resource) {
+            Ok(release) => release,
+            Err(error) => return self.refuse(resource, &error).await,
+        };
+        if let Err(error) = self.add_finalizer(resource).await {
+            if error.is_not_found() {
+                return Next::Wait(None);
+            }
+            // The newer version arrives by the watch; should it not, look again.
+            tracing::debug!(error = chain(&error), "the finalizer could not be set");
+            return Next::Wait(Some(STATUS_RETRY));
+        }
+        let stage = Arc::clone(&self.stage);
+        let mut turn = Turn::new(&stage.places);
+        let mut run = Run {
+            context: &stage.context,
+            release: &release,
+            memory: &mut self.memory,
+            signals: &self.signals,
+            turn: &mut turn,
+            status: std::mem::take(&mut self.status),
+            trigger,
+        };
+        let outcome = run.reconcile().await;
+        self.status = run.status;
+        let written = self.tell(&release, &outcome).await;
+        if outcome.verdict == Verdict::Superseded {
+            return Next::Wait(Some(Duration::ZERO));
+        }
+        let delay = self.pace(&release, &outcome);
+        if written { Next::Wait(delay) } else { Next::Wait(Some(STATUS_RETRY)) }
+    }
+
+    /// When to run again without being asked.
+    fn pace(&mut self, release: &Release, outcome: &Outcome) -> Option<Duration> {
+        let pace = Pace { interval: release.interval, retry_interval: release.retry_interval };
+        let ended = match &outcome.verdict {
+            Verdict::Suspended => Ended::Suspended,
+            Verdict::Failed { reason, .. } => {
+                self.failures = self.failures.saturating_add(1);
+                Ended::Failed { disposition: reason.disposition(), failures: self.failures }
+            }
+            // What is applied stays, but the registry is asked sooner again.
+            Verdict::Ready { .. } if self.memory.stale.is_some() => {
+                self.failures = self.failures.saturating_add(1);
+                Ended::Failed { disposition: Disposition::Retry, failures: self.failures }
+            }
+            Verdict::Ready { .. } | Verdict::Superseded => {
+                self.failures = 0;
+                Ended::Well
+            }
+        };
+        let delay = next(ended, pace, fastrand::f64());
+        // What is still terminating is told by its watch; this is in case that
+        // it is not.
+        let lingering =
+            matches!(outcome.verdict, Verdict::Ready { .. }) && self.memory.inventory.applied.is_none();
+        if lingering { delay.map(|d| d.min(STATUS_RETRY)) } else { delay }
+    }
+
+    async fn add_finalizer(&mut self, resource: &OCIArtifactRelease) -> Result<(), ApiError> {
+        let mut finalizers = resource.metadata.finalizers.clone().unwrap_or_default();
+        if finalizers.iter().any(|f| f == keys::FINALIZER) {
+            return Ok(());
+        }
+        finalizers.push(keys::FINALIZER.to_owned());
+        let version = resource.metadata.resource_version.as_deref().unwrap_or_default();
+        self.stage.context.session.write_finalizers(&self.id, version, &finalizers).await
+    }
+
+    /// Writes the status if it differs, tells what happened; says whether the
+    /// cluster knows it now.
+    async fn tell(&mut self, release: &Release, outcome: &Outcome) -> bool {
+        let computed = status::compute(&self.status, release, outcome, Timestamp::now());
+        self.stage.board.set(&self.id, Some(report::state(release, &computed)));
+        report::count(&self.stage.context.metrics, outcome);
+        let differs = computed != self.status;
+        report::log(outcome, differs);
+        if !differs {
+            return true;
+        }
+        let session = &self.stage.context.session;
+        match session.write_status(&self.id, &release.uid, &computed).await {
+            Ok(()) => {
+                report::publish(session, release, outcome, &self.status, &computed);
+                self.status = computed;
+                true
+            }
+            Err(error) if error.is_not_found() || error.code() == 422 => true,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "the status could not be written");
+                false
+            }
+        }
+    }
+
+    /// A spec that makes no sense: nothing runs until it changes.
+    async fn refuse(
+        &mut self,
+        resource: &OCIArtifactRelease,
+        error: &crate::domain::release::InvalidSpec,
+    ) -> Next {
+        let mut harmless = resource.clone();
+        harmless.spec = report::harmless_spec();
+        let Ok(mut release) = Release::parse(&harmless) else { return Next::Wait(None) };
+        release.suspend = resource.spec.suspend;
+        let outcome = Outcome::failed(error.reason(), error.to_string());
+        if self.tell(&release, &outcome).await { Next::Wait(None) } else { Next::Wait(Some(STATUS_RETRY)) }
+    }
+
+    /// The release is being deleted.
+    async fn end(&mut self, resource: &OCIArtifactRelease) -> Next {
+        let finalizers = resource.metadata.finalizers.clone().unwrap_or_default();
+        if !finalizers.iter().any(|f| f == keys::FINALIZER) {
+            return Next::Wait(None);
+        }
+        let release = match Release::parse(resource) {
+            Ok(release) => release,
+            Err(error) => return self.refuse(resource, &error).await,
+        };
+        let stage = Arc::clone(&self.stage);
+        let mut turn = Turn::new(&stage.places);
+        let mut run = Run {
+            context: &stage.context,
+            release: &release,
+            memory: &mut self.memory,
+            signals: &self.signals,
+            turn: &mut turn,
+            status: std::mem::take(&mut self.status),
+            trigger: Trigger::Full,
+        };
+        let farewell = run.finalize().await;
+        self.status = run.status;
+        if !farewell.done {
+            let written = self.tell(&release, &farewell.outcome).await;
+            let delay = self.pace(&release, &farewell.outcome).map(|d| d.min(release.retry_interval));
+            return Next::Wait(if written { delay } else { Some(STATUS_RETRY) });
+        }
+        report::log_farewell(&farewell.outcome);
+        report::publish_notes(&stage.context.session, &release, &farewell.outcome);
+        match self.remove_finalizer().await {
+            Ok(()) => Next::Over,
+            Err(error) => {
+                tracing::warn!(error = chain(&error), "the finalizer could not be removed");
+                Next::Wait(Some(STATUS_RETRY))
+            }
+        }
+    }
+
+    async fn remove_finalizer(&mut self) -> Result<(), ApiError> {
+        let session = &self.stage.context.session;
+        // Read anew: our view of it may be older than its last change.
+        let Some(resource) = session.read_release(&self.id).await? else { return Ok(()) };
+        let mut finalizers = resource.metadata.finalizers.unwrap_or_default();
+        finalizers.retain(|f| f != keys::FINALIZER);
+        let version = resource.metadata.resource_version.unwrap_or_default();
+        match session.write_finalizers(&self.id, &version, &finalizers).await {
+            Err(error) if error.is_not_found() => Ok(()),
+            other => other,
+        }
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}

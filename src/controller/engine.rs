@@ -1,0 +1,223 @@
+//! From watches to releases: each release is an actor, and each event reaches
+//! the actor that it is for.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::JoinSet;
+
+use super::actor::{Actor, Stage};
+use super::board::Board;
+use super::error::ControllerError;
+use super::options::Options;
+use crate::api::release::OCIArtifactRelease;
+use crate::cluster::inventory::Stored;
+use crate::cluster::releases::ReleaseEvent;
+use crate::cluster::session::Session;
+use crate::cluster::store::{Change, Store};
+use crate::domain::identity::ReleaseId;
+use crate::domain::release::id_of;
+use crate::observe::metrics::Metrics;
+use crate::oci::Registry;
+use crate::pipeline::claims::Claims;
+use crate::pipeline::context::{Context, Memory};
+use crate::pipeline::signals::Signals;
+
+/// How long runs get to come to an end when the process is asked to.
+const DRAIN: Duration = Duration::from_secs(20);
+/// How long a release rests after a run of it has crashed.
+const AFTER_CRASH: Duration = Duration::from_secs(30);
+
+struct Handle {
+    signals: Arc<Signals>,
+    latest: watch::Sender<Arc<OCIArtifactRelease>>,
+}
+
+/// The engine.
+pub struct Engine {
+    stage: Arc<Stage>,
+    handles: HashMap<ReleaseId, Handle>,
+    actors: JoinSet<()>,
+    inventories: BTreeMap<ReleaseId, Stored>,
+    unseen: BTreeSet<ReleaseId>,
+    releases: mpsc::UnboundedReceiver<ReleaseEvent>,
+    changes: mpsc::UnboundedReceiver<Change>,
+    wakes: mpsc::UnboundedReceiver<ReleaseId>,
+    /// Dropped to end the watches over releases.
+    watches: JoinSet<()>,
+}
+
+impl Engine {
+    /// Reads the inventories and begins to watch.
+    ///
+    /// # Errors
+    /// When the inventories cannot be read.
+    pub async fn start(
+        session: Session,
+        registry: Registry,
+        metrics: Arc<Metrics>,
+        options: &Options,
+    ) -> Result<Self, ControllerError> {
+        let scopes: Vec<Option<String>> = match options.watch_namespaces.as_slice() {
+            [] => vec![None],
+            namespaces => namespaces.iter().cloned().map(Some).collect(),
+        };
+        let (sender, releases) = mpsc::unbounded_channel();
+        let mut watches = JoinSet::new();
+        let mut inventories = BTreeMap::new();
+        for scope in scopes {
+            let found = session.list_inventories(scope.as_deref()).await;
+            inventories.extend(found.map_err(ControllerError::Inventories)?);
+            watches.spawn(session.clone().watch_releases(scope, sender.clone()));
+        }
+        let (store, changes) = Store::new(&session);
+        let (wake, wakes) = mpsc::unbounded_channel();
+        let claims = Claims::default();
+        for (id, stored) in &inventories {
+            claims.publish(id, &Arc::new(stored.inventory.clone()));
+        }
+        let context = Context {
+            session,
+            store,
+            registry,
+            metrics: Arc::clone(&metrics),
+            claims,
+            default_service_account: options.default_service_account.clone(),
+            wake,
+        };
+        let places = Arc::new(Semaphore::new(options.concurrency.max(1)));
+        let stage = Arc::new(Stage { context, places, board: Board::new(metrics) });
+        let (handles, actors, unseen) = (HashMap::new(), JoinSet::new(), BTreeSet::new());
+        Ok(Self { stage, handles, actors, inventories, unseen, releases, changes, wakes, watches })
+    }
+
+    /// Runs until the future is done, then lets runs come to an end. `listed`
+    /// is called when the first releases are known.
+    pub async fn run(mut self, stop: impl Future<Output = ()>, mut listed: impl FnMut()) {
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                Some(event) = self.releases.recv() => self.release(event, &mut listed),
+                Some(change) = self.changes.recv() => {
+                    if let Some(handle) = self.handles.get(&change.owner) {
+                        handle.signals.touch(change.id);
+                    }
+                }
+                Some(id) = self.wakes.recv() => {
+                    if let Some(handle) = self.handles.get(&id) {
+                        handle.signals.supersede();
+                    }
+                }
+                Some(_) = self.actors.join_next() => {}
+            }
+        }
+        self.watches.abort_all();
+        for handle in self.handles.values() {
+            handle.signals.stop();
+        }
+        let drained = async { while self.actors.join_next().await.is_some() {} };
+        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+            tracing::warn!("some runs did not come to an end; the next start takes them up");
+        }
+    }
+
+    fn release(&mut self, event: ReleaseEvent, listed: &mut impl FnMut()) {
+        match event {
+            ReleaseEvent::Listing(namespace) => {
+                let listed = |id: &&ReleaseId| namespace.as_ref().is_none_or(|n| *n == id.namespace);
+                self.unseen.extend(self.handles.keys().filter(listed).cloned());
+            }
+            ReleaseEvent::Present(resource) => self.present(resource),
+            ReleaseEvent::Unreadable(id, error) => {
+                self.unseen.remove(&id);
+                tracing::error!(release = %id, error, "the release cannot be read; it is left as it is");
+            }
+            ReleaseEvent::Absent(id) => self.absent(&id),
+            ReleaseEvent::Listed(_) => {
+                for id in std::mem::take(&mut self.unseen) {
+                    self.absent(&id);
+                }
+                self.forget_orphans();
+                listed();
+            }
+            ReleaseEvent::Failed(error) => tracing::error!(error, "releases cannot be watched; trying again"),
+        }
+        self.stage.context.metrics.queue_depth(self.releases.len());
+    }
+
+    fn present(&mut self, resource: Arc<OCIArtifactRelease>) {
+        let id = id_of(&resource);
+        self.unseen.remove(&id);
+        if let Some(handle) = self.handles.get(&id) {
+            let before = handle.latest.borrow().clone();
+            if before.metadata.uid == resource.metadata.uid {
+                let wanted = is_wanted(&before, &resource);
+                handle.latest.send_replace(resource);
+                if wanted {
+                    handle.signals.supersede();
+                }
+                return;
+            }
+            self.absent(&id);
+        }
+        let (latest, receiver) = watch::channel(resource);
+        let signals = Arc::new(Signals::default());
+        let stored = self.inventories.remove(&id);
+        let stage = Arc::clone(&self.stage);
+        self.actors.spawn(supervise(stage, id.clone(), receiver, Arc::clone(&signals), stored));
+        self.handles.insert(id, Handle { signals, latest });
+    }
+
+    fn absent(&mut self, id: &ReleaseId) {
+        if let Some(handle) = self.handles.remove(id) {
+            handle.signals.stop();
+            self.stage.context.claims.forget(id);
+            self.stage.board.set(id, None);
+        }
+    }
+
+    /// Inventories that no release has are not kept in memory: the command
+    /// line's, which may change at any time.
+    fn forget_orphans(&mut self) {
+        for id in std::mem::take(&mut self.inventories).into_keys() {
+            self.stage.context.claims.forget(&id);
+        }
+    }
+}
+
+/// Whether a change of the resource asks for a run. Changes of the status are
+/// our own.
+fn is_wanted(before: &OCIArtifactRelease, after: &OCIArtifactRelease) -> bool {
+    let (b, a) = (&before.metadata, &after.metadata);
+    b.generation != a.generation
+        || b.deletion_timestamp != a.deletion_timestamp
+        || b.annotations != a.annotations
+}
+
+/// Runs an actor, and again after a while should it ever crash: one release
+/// must not stop the others.
+async fn supervise(
+    stage: Arc<Stage>,
+    id: ReleaseId,
+    latest: watch::Receiver<Arc<OCIArtifactRelease>>,
+    signals: Arc<Signals>,
+    mut stored: Option<Stored>,
+) {
+    loop {
+        let mut memory = Memory::default();
+        // One that was not among the inventories at the start has none, as far
+        // as is known; the first write finds out.
+        memory.remember(&stage.context, &id, stored.take().unwrap_or_default());
+        let actor = Actor::new(Arc::clone(&stage), latest.clone(), Arc::clone(&signals), memory);
+        let Err(crash) = tokio::spawn(actor.live()).await else { return };
+        if !crash.is_panic() || signals.is_stopping() {
+            return;
+        }
+        tracing::error!(release = %id, %crash, "a run crashed; the release rests for a while");
+        tokio::time::sleep(AFTER_CRASH).await;
+    }
+}

@@ -1,0 +1,22 @@
+//! How the controller is run.
+
+use std::path::PathBuf;
+
+/// What the flags of `supercargo controller` say.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How many releases work at once; any number may wait.
+    pub concurrency: usize,
+    /// Where metrics and probes are served, `host:port`.
+    pub metrics_addr: String,
+    /// Where content of artifacts is kept between runs.
+    pub cache_dir: PathBuf,
+    /// How many bytes of it are kept.
+    pub cache_max_size: u64,
+    /// The namespace of the lease; the pod's own when absent.
+    pub leader_election_namespace: Option<String>,
+    /// The ServiceAccount of releases that name none.
+    pub default_service_account: Option<String>,
+    /// The namespaces whose releases are reconciled; all when empty.
+    pub watch_namespaces: Vec<String>,
+}

@@ -1,0 +1,179 @@
+//! What is told of a run besides the status: log lines, events, counts.
+
+use jiff::Timestamp;
+
+use crate::api::reason::Reason;
+use crate::api::release::{DeletionPolicy, Drift, OCIArtifactReleaseSpec, Reference};
+use crate::api::status::{Changes, ReleaseStatus, condition};
+use crate::cluster::events::ReleaseEventNote;
+use crate::cluster::session::Session;
+use crate::domain::identity::ReleaseId;
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::release::Release;
+use crate::observe::labels::{self, ReadyState};
+use crate::observe::metrics::Metrics;
+use crate::pipeline::acquire::chain;
+
+/// How a release is, for the metrics.
+pub fn state(release: &Release, status: &ReleaseStatus) -> ReadyState {
+    if release.suspend {
+        return ReadyState::Suspended;
+    }
+    let ready = status.conditions.iter().find(|c| c.type_ == condition::READY);
+    match ready.map(|c| c.status.as_str()) {
+        Some("True") => ReadyState::Ready,
+        Some("False") => ReadyState::NotReady,
+        _ => ReadyState::Unknown,
+    }
+}
+
+/// Counts a run.
+pub fn count(metrics: &Metrics, outcome: &Outcome) {
+    match &outcome.verdict {
+        Verdict::Ready { .. } => {
+            metrics.reconciled(labels::Outcome::Success, Reason::ReconciliationSucceeded)
+        }
+        Verdict::Failed { reason, .. } => {
+            metrics.reconciled(labels::Outcome::Failure(reason.disposition()), *reason);
+        }
+        Verdict::Suspended => metrics.reconciled(labels::Outcome::Success, Reason::Suspended),
+        Verdict::Superseded => metrics.reconciled(labels::Outcome::Success, Reason::HealthSuperseded),
+    }
+}
+
+/// One line a run that did or found something; a quiet one only at debug.
+pub fn log(outcome: &Outcome, differs: bool) {
+    let changes = outcome.changes.clone().unwrap_or_default();
+    let Changes { created, configured, unchanged, pruned, failed } = changes;
+    for note in &outcome.notes {
+        tracing::info!(reason = note.reason.as_str(), "{}", note.message);
+    }
+    match &outcome.verdict {
+        Verdict::Ready { message } if outcome.changes.is_some() || differs => {
+            tracing::info!(created, configured, unchanged, pruned, "{message}");
+        }
+        Verdict::Ready { message } => tracing::debug!("{message}"),
+        Verdict::Failed { reason, message } if differs => {
+            tracing::warn!(reason = reason.as_str(), created, configured, failed, "{message}");
+        }
+        Verdict::Failed { reason, message } => tracing::debug!(reason = reason.as_str(), "{message}"),
+        Verdict::Suspended => tracing::debug!("suspended"),
+        Verdict::Superseded => tracing::debug!("something newer is wanted"),
+    }
+}
+
+/// The line about a release that went away.
+pub fn log_farewell(outcome: &Outcome) {
+    for note in &outcome.notes {
+        tracing::info!(reason = note.reason.as_str(), "{}", note.message);
+    }
+    tracing::info!("the release is deleted");
+}
+
+/// The events about a run whose status differs from the one before.
+pub fn publish(
+    session: &Session,
+    release: &Release,
+    outcome: &Outcome,
+    before: &ReleaseStatus,
+    after: &ReleaseStatus,
+) {
+    publish_notes(session, release, outcome);
+    let ready = |status: &ReleaseStatus| {
+        let found = status.conditions.iter().find(|c| c.type_ == condition::READY);
+        found.map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
+    };
+    match &outcome.verdict {
+        Verdict::Ready { message } if outcome.changes.is_some() || ready(before) != ready(after) => {
+            let summary = outcome.changes.as_ref().map(summary).unwrap_or_default();
+            let message = format!("{message}{summary}");
+            send(session, release, false, Reason::ReconciliationSucceeded, message, outcome);
+        }
+        Verdict::Failed { reason, message } if ready(before) != ready(after) => {
+            send(session, release, true, *reason, message.clone(), outcome);
+        }
+        _ => {}
+    }
+    let drift = |status: &ReleaseStatus| {
+        status.conditions.iter().find(|c| c.type_ == condition::DRIFTED && c.status == "True").cloned()
+    };
+    if let (Some(found), Some(assessment)) = (drift(after), &outcome.drift) {
+        if drift(before).is_none_or(|b| b.reason != found.reason) {
+            send(session, release, true, assessment.reason, assessment.message.clone(), outcome);
+        }
+    }
+}
+
+/// The events about what is no failure.
+pub fn publish_notes(session: &Session, release: &Release, outcome: &Outcome) {
+    for note in &outcome.notes {
+        let warning = note.reason == Reason::OwnershipConflict;
+        send(session, release, warning, note.reason, note.message.clone(), outcome);
+    }
+}
+
+fn summary(changes: &Changes) -> String {
+    let counts = [
+        (changes.created, "created"),
+        (changes.configured, "configured"),
+        (changes.pruned, "pruned"),
+        (changes.unchanged, "unchanged"),
+    ];
+    let words: Vec<String> =
+        counts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
+    if words.is_empty() { String::new() } else { format!(": {}", words.join(", ")) }
+}
+
+/// Sends an event beside the run: one that is lost is no reason to wait.
+fn send(
+    session: &Session,
+    release: &Release,
+    warning: bool,
+    reason: Reason,
+    message: String,
+    outcome: &Outcome,
+) {
+    let session = session.clone();
+    let id: ReleaseId = release.id.clone();
+    let uid = release.uid.clone();
+    let revision = outcome.artifact.as_ref().map(|a| a.revision.clone());
+    tokio::spawn(async move {
+        let note = ReleaseEventNote {
+            release: &id,
+            uid: &uid,
+            warning,
+            reason,
+            message: &message,
+            revision: revision.as_deref(),
+        };
+        if let Err(error) = session.publish(note, Timestamp::now()).await {
+            tracing::debug!(error = chain(&error), "an event could not be published");
+        }
+    });
+}
+
+/// Stands in for a spec that cannot be parsed, so that its status can be
+/// written.
+pub fn harmless_spec() -> OCIArtifactReleaseSpec {
+    OCIArtifactReleaseSpec {
+        url: "oci://invalid/invalid".into(),
+        reference: Reference::default(),
+        interval: "5m".into(),
+        retry_interval: "30s".into(),
+        timeout: "5m".into(),
+        suspend: false,
+        secret_ref: None,
+        cert_secret_ref: None,
+        insecure: false,
+        layer_selector: None,
+        path: "./".into(),
+        target_namespace: None,
+        common_metadata: None,
+        service_account_name: None,
+        prune: false,
+        wait: false,
+        force: false,
+        drift: Drift::default(),
+        deletion_policy: DeletionPolicy::Orphan,
+    }
+}

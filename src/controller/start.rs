@@ -1,0 +1,144 @@
+//! The life of the process: endpoints, leadership, the engine, and the end.
+
+use std::sync::Arc;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::engine::Engine;
+use super::error::ControllerError;
+use super::leader::Candidate;
+use super::options::Options;
+use crate::cluster::events::instance;
+use crate::cluster::session::Session;
+use crate::observe::labels::{Answer, Method};
+use crate::observe::metrics::Metrics;
+use crate::observe::server::{Endpoints, Liveness, Readiness, Server};
+use crate::oci::{Registry, RegistryOptions};
+
+/// Runs the controller until it is asked to end.
+///
+/// # Errors
+/// Why it cannot start, or cannot go on.
+pub async fn run(options: Options) -> Result<(), ControllerError> {
+    let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(ControllerError::Metrics)?);
+    let session = Session::infer(Arc::clone(&metrics)).await.map_err(ControllerError::Cluster)?;
+    let readiness = Readiness::default();
+    let server = Server::bind(&options.metrics_addr).await.map_err(ControllerError::Server)?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        address = %server.address(),
+        concurrency = options.concurrency,
+        "supercargo controller starts"
+    );
+    let (stopping, stopped) = watch::channel(false);
+    let endpoints = Endpoints {
+        metrics: Arc::clone(&metrics),
+        readiness: readiness.clone(),
+        liveness: Liveness::new(|| Ok(())),
+    };
+    let serving = tokio::spawn(server.serve(endpoints, until(stopped.clone())));
+    tokio::spawn(listen(stopping.clone())?);
+
+    let ended = lead(&options, session, &metrics, &readiness, stopped).await;
+    readiness.set(false);
+    stopping.send_replace(true);
+    // The endpoints end by themselves; how is of no interest any more.
+    let _ = serving.await;
+    ended
+}
+
+/// Sets the flag when the process is asked to end.
+fn listen(stopping: watch::Sender<bool>) -> Result<impl Future<Output = ()>, ControllerError> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(ControllerError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(ControllerError::Signals)?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("asked to end; letting runs come to an end");
+        stopping.send_replace(true);
+    })
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // A sender that is gone ends it too.
+    let _ = stopped.wait_for(|s| *s).await;
+}
+
+async fn lead(
+    options: &Options,
+    session: Session,
+    metrics: &Arc<Metrics>,
+    readiness: &Readiness,
+    stopped: watch::Receiver<bool>,
+) -> Result<(), ControllerError> {
+    let namespace = options.leader_election_namespace.clone();
+    let namespace = namespace.unwrap_or_else(|| session.default_namespace().to_owned());
+    let mut candidate = Candidate::new(session.clone(), namespace, identity());
+    metrics.leader(false);
+    tokio::select! {
+        // A standby is ready: it serves its endpoints.
+        () = candidate.acquire(|| readiness.set(true)) => {}
+        () = until(stopped.clone()) => return Ok(()),
+    }
+    metrics.leader(true);
+    tracing::info!(lease = candidate.name(), "leads");
+    let engine = Engine::start(session, registry(options, metrics), Arc::clone(metrics), options).await?;
+    let (lost, losing) = watch::channel(false);
+    let name = candidate.name();
+    let ready = readiness.clone();
+    let mut asked = stopped.clone();
+    let mut left = losing.clone();
+    let stop = async move {
+        tokio::select! {
+            _ = asked.wait_for(|s| *s) => {}
+            _ = left.wait_for(|s| *s) => {}
+        }
+    };
+    let mut running = std::pin::pin!(engine.run(stop, move || ready.set(true)));
+    let mut still_leads = true;
+    loop {
+        tokio::select! {
+            () = &mut running => break,
+            // The lease is held on to until the last run has ended.
+            () = candidate.hold(), if still_leads => {
+                still_leads = false;
+                lost.send_replace(true);
+            }
+        }
+    }
+    metrics.leader(false);
+    if still_leads {
+        candidate.release().await;
+        return Ok(());
+    }
+    Err(ControllerError::LostLease(name))
+}
+
+/// Who we are among the replicas: the pod's name outlives a restart of its
+/// container; a host's could be shared.
+fn identity() -> String {
+    match std::env::var("POD_NAME") {
+        Ok(pod) if !pod.is_empty() => pod,
+        _ => format!("{}_{:08x}", instance(), fastrand::u32(..)),
+    }
+}
+
+fn registry(options: &Options, metrics: &Arc<Metrics>) -> Registry {
+    let counts = Arc::clone(metrics);
+    Registry::new(RegistryOptions {
+        cache_dir: Some(options.cache_dir.clone()),
+        cache_max_size: options.cache_max_size,
+        observer: Some(Arc::new(move |record: &crate::oci::RequestRecord| {
+            let answer = match record.outcome {
+                crate::oci::Outcome::Status(code) => Answer::Status(code),
+                _ => Answer::Nothing,
+            };
+            let method = Method::named(record.method);
+            counts.registry_request(&record.host, method, answer, record.elapsed);
+        })),
+        ..RegistryOptions::default()
+    })
+}

@@ -1,0 +1,323 @@
+//! Drift: whether an object is still as the last apply left it, which fields
+//! differ, which of them may, and when putting them back has become a fight.
+
+use std::collections::VecDeque;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use crate::api::keys;
+
+use super::inventory::Entry;
+use super::live::Record;
+
+/// The most differing fields that are named for one object.
+pub const MAX_PATHS: usize = 10;
+
+/// How an object differs from what was applied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disturbance {
+    /// It exists no more, or not under our labels.
+    Missing,
+    /// Another object of that name exists.
+    Replaced,
+    /// Fields that we set were changed or taken over.
+    Changed,
+}
+
+/// Whether an object was disturbed since the apply that the entry recorded.
+/// `applied_version` is the resource version that the apply answered with, as
+/// far as it is known: an older record says nothing yet.
+pub fn disturbance(entry: &Entry, record: Option<&Record>, applied_version: u64) -> Option<Disturbance> {
+    let Some(record) = record else { return Some(Disturbance::Missing) };
+    if record.version != 0 && record.version < applied_version {
+        return None;
+    }
+    // Written ahead only: a run is needed, but it is not drift.
+    let uid = entry.uid.as_deref()?;
+    if uid != record.uid {
+        return Some(Disturbance::Replaced);
+    }
+    (entry.fields.as_deref() != Some(record.fields.as_str())).then_some(Disturbance::Changed)
+}
+
+/// The fields in which a live object differs from what a dry run would make of
+/// it, as JSON pointers without values, at most [`MAX_PATHS`].
+pub fn differing_paths(live: &Value, wanted: &Value) -> Vec<String> {
+    let mut paths = Vec::new();
+    compare(live, wanted, &mut String::new(), &mut paths);
+    paths
+}
+
+fn compare(live: &Value, wanted: &Value, path: &mut String, paths: &mut Vec<String>) {
+    const SERVERS_OWN: [&str; 4] =
+        ["/metadata/managedFields", "/metadata/resourceVersion", "/metadata/generation", "/status"];
+    if paths.len() >= MAX_PATHS || live == wanted || SERVERS_OWN.contains(&path.as_str()) {
+        return;
+    }
+    let mut enter = |key: &str, a: &Value, b: &Value, paths: &mut Vec<String>| {
+        let length = path.len();
+        path.push('/');
+        path.push_str(&key.replace('~', "~0").replace('/', "~1"));
+        compare(a, b, path, paths);
+        path.truncate(length);
+    };
+    match (live, wanted) {
+        (Value::Object(a), Value::Object(b)) => {
+            let only_b = b.keys().filter(|k| !a.contains_key(*k));
+            for key in a.keys().chain(only_b) {
+                let value = |m: &serde_json::Map<String, Value>| m.get(key).cloned().unwrap_or(Value::Null);
+                enter(key, &value(a), &value(b), paths);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (n, (a, b)) in a.iter().zip(b).enumerate() {
+                enter(&n.to_string(), a, b, paths);
+            }
+        }
+        _ => paths.push(path.clone()),
+    }
+}
+
+/// Takes the ignored fields out of what is applied, but only those that we no
+/// longer own on the live object: a field that is ours and that we would leave
+/// out, the server would remove.
+pub fn leave_to_others(object: &mut Value, live: &Value, ignored: &[&str]) {
+    let ours = live
+        .pointer("/metadata/managedFields")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .find(|m| {
+            m["manager"] == keys::FIELD_MANAGER && m["operation"] == "Apply" && m["subresource"].is_null()
+        })
+        .map(|m| &m["fieldsV1"]);
+    for pointer in ignored {
+        let owned = ours.is_some_and(|fields| owns(fields, object, pointer));
+        if !owned && live.pointer(pointer).is_some() {
+            remove(object, pointer);
+        }
+    }
+}
+
+/// Whether a field set (fieldsV1) holds the field at a pointer of the object,
+/// or anything below it.
+fn owns(fields: &Value, object: &Value, pointer: &str) -> bool {
+    let mut fields = fields;
+    let mut value = object;
+    for token in tokens(pointer) {
+        let next = match value {
+            Value::Array(items) => {
+                let item = token.parse::<usize>().ok().and_then(|n| items.get(n));
+                let Some(item) = item else { return false };
+                value = item;
+                item_fields(fields, item)
+            }
+            _ => {
+                value = value.get(&token).unwrap_or(&Value::Null);
+                fields.get(format!("f:{token}"))
+            }
+        };
+        match next {
+            Some(next) => fields = next,
+            // A list or map that is owned whole has nothing below it.
+            None => return fields.as_object().is_some_and(serde_json::Map::is_empty),
+        }
+    }
+    true
+}
+
+/// The fields of a list item: by its keys (`k:{…}`) or its value (`v:…`).
+fn item_fields<'a>(fields: &'a Value, item: &Value) -> Option<&'a Value> {
+    fields.as_object()?.iter().find_map(|(key, below)| {
+        let matches = match key.split_once(':')? {
+            ("k", keys) => serde_json::from_str::<Value>(keys)
+                .ok()?
+                .as_object()?
+                .iter()
+                .all(|(name, value)| item.get(name) == Some(value)),
+            ("v", value) => serde_json::from_str::<Value>(value).ok()? == *item,
+            _ => false,
+        };
+        matches.then_some(below)
+    })
+}
+
+fn tokens(pointer: &str) -> impl Iterator<Item = String> + '_ {
+    pointer.split('/').skip(1).map(|t| t.replace("~1", "/").replace("~0", "~"))
+}
+
+fn remove(object: &mut Value, pointer: &str) {
+    let Some((parent, _)) = pointer.rsplit_once('/') else { return };
+    let Some(token) = tokens(pointer).last() else { return };
+    match object.pointer_mut(parent) {
+        Some(Value::Object(map)) => {
+            map.remove(&token);
+        }
+        Some(Value::Array(items)) => {
+            if let Some(n) = token.parse::<usize>().ok().filter(|n| *n < items.len()) {
+                items.remove(n);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The corrections of one object, to see when they have become a fight.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Contest {
+    recent: VecDeque<Timestamp>,
+    level: u32,
+    until: Option<Timestamp>,
+}
+
+impl Contest {
+    /// How many corrections in a minute are taken for a fight.
+    pub const LIMIT: usize = 3;
+    const WINDOW: SignedDuration = SignedDuration::from_secs(60);
+    const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
+    const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(600);
+
+    /// Asks to correct the object now.
+    ///
+    /// # Errors
+    /// The time until which it has to wait, because what was put back was
+    /// changed again [`Contest::LIMIT`] times in a minute. Each further fight
+    /// doubles the pause, from 30 seconds to 10 minutes.
+    pub fn correct(&mut self, now: Timestamp) -> Result<(), Timestamp> {
+        if let Some(until) = self.until.filter(|u| *u > now) {
+            return Err(until);
+        }
+        while self.recent.front().is_some_and(|t| now.duration_since(*t) > Self::WINDOW) {
+            self.recent.pop_front();
+        }
+        if self.recent.len() >= Self::LIMIT {
+            let pause = Self::FIRST_PAUSE * 2_i32.pow(self.level.min(5));
+            let until = now.saturating_add(pause.min(Self::LONGEST_PAUSE)).unwrap_or(Timestamp::MAX);
+            self.level += 1;
+            self.until = Some(until);
+            self.recent.clear();
+            return Err(until);
+        }
+        if self.until.is_some_and(|u| now.duration_since(u) > Self::LONGEST_PAUSE) {
+            *self = Self::default();
+        }
+        self.recent.push_back(now);
+        Ok(())
+    }
+
+    /// Until when it has to wait.
+    pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
+        self.until.filter(|u| *u > now)
+    }
+
+    /// Whether nothing of it matters any more.
+    pub fn is_over(&self, now: Timestamp) -> bool {
+        let old = |t: &Timestamp| now.duration_since(*t) > Self::LONGEST_PAUSE;
+        self.recent.back().is_none_or(old) && self.until.as_ref().is_none_or(old)
+    }
+
+    /// Whether a fight was seen and has not been over for long.
+    pub fn is_contested(&self) -> bool {
+        self.until.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_the_last_apply_left_is_no_drift() {
+        let entry = Entry {
+            version: "v1".into(),
+            uid: Some("u".into()),
+            hash: Some("h".into()),
+            fields: Some("f".into()),
+            left: false,
+        };
+        let record = Record {
+            uid: "u".into(),
+            version: 10,
+            fields: "f".into(),
+            owner: None,
+            prune_disabled: false,
+            deleting: false,
+        };
+        let check = |record: Option<Record>, applied: u64, expected: Option<Disturbance>| {
+            assert_eq!(disturbance(&entry, record.as_ref(), applied), expected);
+        };
+        check(Some(record.clone()), 0, None);
+        check(None, 0, Some(Disturbance::Missing));
+        check(Some(Record { uid: "v".into(), ..record.clone() }), 0, Some(Disturbance::Replaced));
+        let changed = Record { fields: "g".into(), ..record };
+        check(Some(changed.clone()), 10, Some(Disturbance::Changed));
+        check(Some(changed), 11, None);
+    }
+
+    #[test]
+    fn differing_fields_are_named_without_their_values() {
+        let live = json!({"metadata": {"resourceVersion": "1", "labels": {"a/b": "x"}},
+            "spec": {"replicas": 3, "list": [{"name": "a", "image": "x:1"}]}, "status": {"ready": 1}});
+        let wanted = json!({"metadata": {"resourceVersion": "2", "labels": {}},
+            "spec": {"replicas": 2, "list": [{"name": "a", "image": "x:2"}], "paused": true}});
+        assert_eq!(
+            differing_paths(&live, &wanted),
+            ["/metadata/labels/a~1b", "/spec/list/0/image", "/spec/replicas", "/spec/paused"]
+        );
+        assert!(differing_paths(&live, &live).is_empty());
+    }
+
+    fn live_owned(fields: Value) -> Value {
+        json!({"metadata": {"managedFields": [
+                {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
+                {"manager": "supercargo", "operation": "Apply", "fieldsV1": fields}]},
+            "spec": {"replicas": 5, "containers": [{"name": "a", "image": "x"}]}})
+    }
+
+    #[test]
+    fn an_ignored_field_is_left_out_only_once_another_owns_it() {
+        let check = |fields: Value, pointer: &str, expected: Value| {
+            let mut object = json!({"spec": {"replicas": 2, "containers": [{"name": "a", "image": "x"}]}});
+            leave_to_others(&mut object, &live_owned(fields), &[pointer]);
+            assert_eq!(object, expected);
+        };
+        let all = json!({"spec": {"replicas": 2, "containers": [{"name": "a", "image": "x"}]}});
+        check(json!({"f:spec": {"f:replicas": {}}}), "/spec/replicas", all.clone());
+        check(json!({"f:spec": {}}), "/spec/paused", all.clone());
+        check(
+            json!({"f:spec": {"f:containers": {}}}),
+            "/spec/replicas",
+            json!({"spec": {"containers": [{"name": "a", "image": "x"}]}}),
+        );
+        let owned = json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {"f:image": {}}}}});
+        check(owned, "/spec/containers/0/image", all);
+        check(
+            json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {"f:name": {}}}}}),
+            "/spec/containers/0/image",
+            json!({"spec": {"replicas": 2, "containers": [{"name": "a"}]}}),
+        );
+    }
+
+    #[test]
+    fn the_fourth_correction_in_a_minute_waits_and_each_fight_waits_longer() {
+        let at = |s: i64| Timestamp::from_second(1_000_000 + s).unwrap();
+        let mut contest = Contest::default();
+        for s in 0..3 {
+            assert_eq!(contest.correct(at(s)), Ok(()));
+        }
+        assert!(!contest.is_contested());
+        assert_eq!(contest.correct(at(3)), Err(at(33)));
+        assert_eq!(contest.correct(at(20)), Err(at(33)));
+        assert!(contest.is_contested());
+        for s in 33..36 {
+            assert_eq!(contest.correct(at(s)), Ok(()));
+        }
+        assert_eq!(contest.correct(at(36)), Err(at(96)));
+        assert_eq!(contest.correct(at(2000)), Ok(()));
+        assert!(!contest.is_contested());
+        assert!(!contest.is_over(at(2001)));
+        assert!(contest.is_over(at(3000)));
+    }
+}

@@ -1,0 +1,289 @@
+//! The inventory: what a release has in the cluster. How it is encoded, split
+//! over parts, and settled after a run. Reading and writing it is elsewhere.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::identity::ObjectId;
+
+/// The most bytes of entries that a part is filled with. A ConfigMap holds
+/// 1 MiB; while parts are rewritten one may hold its old and its new entries
+/// together, so that half of it is the limit.
+pub const PART_BYTES: usize = 450 * 1024;
+
+/// The most parts that are read or written.
+pub const MAX_PARTS: usize = 256;
+
+/// What is known of one object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Entry {
+    /// API version (without group) it was last applied with.
+    pub version: String,
+    /// The uid that the API server gave it; none before it was applied.
+    pub uid: Option<String>,
+    /// Hash of what was applied.
+    pub hash: Option<String>,
+    /// Hash of our entry in `metadata.managedFields` after it was applied.
+    pub fields: Option<String>,
+    /// Whether it left the revision and was found to stay: it opts out, or
+    /// pruning is off.
+    pub left: bool,
+}
+
+/// The objects of a release. The order of ids is that of [`ObjectId`]; the
+/// order of work is the plan's business.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Inventory {
+    /// By identity.
+    pub entries: BTreeMap<ObjectId, Entry>,
+    /// Which artifact and options the entries are the complete result of; none
+    /// while a run is under way or after one that did not get through.
+    pub applied: Option<String>,
+}
+
+/// Why the text of an inventory is refused.
+#[derive(Debug, thiserror::Error)]
+pub enum InventoryError {
+    /// Not the JSON it should be.
+    #[error("the entries are not the JSON list that they should be")]
+    Json(#[source] serde_json::Error),
+    /// An id that is none.
+    #[error("{0:?} is not an object id of the form namespace_name_group_Kind")]
+    Id(String),
+}
+
+#[derive(Serialize, Deserialize)]
+struct Written<'a> {
+    id: std::borrow::Cow<'a, str>,
+    ver: std::borrow::Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uid: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    hash: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fields: Option<std::borrow::Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    left: bool,
+}
+
+impl Inventory {
+    /// Adds the entries that a part holds. What an earlier part holds stays.
+    ///
+    /// # Errors
+    /// Says what is wrong with the text; nothing is added then.
+    pub fn read_part(&mut self, text: &str) -> Result<(), InventoryError> {
+        let written: Vec<Written> = serde_json::from_str(text).map_err(InventoryError::Json)?;
+        let mut read = Vec::with_capacity(written.len());
+        for entry in written {
+            let id = ObjectId::from_inventory_id(&entry.id)
+                .ok_or_else(|| InventoryError::Id(entry.id.chars().take(200).collect()))?;
+            let entry = Entry {
+                version: entry.ver.into_owned(),
+                uid: entry.uid.map(Into::into),
+                hash: entry.hash.map(Into::into),
+                fields: entry.fields.map(Into::into),
+                left: entry.left,
+            };
+            read.push((id, entry));
+        }
+        for (id, entry) in read {
+            self.entries.entry(id).or_insert(entry);
+        }
+        Ok(())
+    }
+
+    /// The texts of the parts, each at most about `part_bytes` long; always one
+    /// at least.
+    pub fn write_parts(&self, part_bytes: usize) -> Vec<String> {
+        let mut parts = Vec::new();
+        let mut part = String::from("[");
+        for (id, entry) in &self.entries {
+            let written = Written {
+                id: id.to_inventory_id().into(),
+                ver: entry.version.as_str().into(),
+                uid: entry.uid.as_deref().map(Into::into),
+                hash: entry.hash.as_deref().map(Into::into),
+                fields: entry.fields.as_deref().map(Into::into),
+                left: entry.left,
+            };
+            // A struct of strings has no reason to fail.
+            let text = serde_json::to_string(&written).unwrap_or_default();
+            if part.len() > 1 && part.len() + text.len() + 2 > part_bytes {
+                part.push(']');
+                parts.push(std::mem::replace(&mut part, String::from("[")));
+            }
+            if part.len() > 1 {
+                part.push(',');
+            }
+            part.push_str(&text);
+        }
+        part.push(']');
+        parts.push(part);
+        parts
+    }
+
+    /// The write-ahead: what is there and what is about to be, so that nothing
+    /// that a run creates is ever unknown. Existing entries stay as they are.
+    /// `None` when no entry is new.
+    pub fn with_expected<'a>(&self, expected: impl Iterator<Item = (&'a ObjectId, &'a str)>) -> Option<Self> {
+        let mut union: Option<Self> = None;
+        for (id, version) in expected {
+            if self.entries.contains_key(id) {
+                continue;
+            }
+            let union = union.get_or_insert_with(|| self.clone());
+            union.entries.insert(id.clone(), Entry { version: version.to_owned(), ..Entry::default() });
+        }
+        union.map(|mut union| {
+            union.applied = None;
+            union
+        })
+    }
+}
+
+/// What became of an object that a run wanted in the cluster or out of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// It was applied, or found as it should be: this is what is known now.
+    Applied(Entry),
+    /// It could not be applied. Whether it exists is not known for sure.
+    Failed,
+    /// It was not attempted.
+    NotAttempted,
+    /// It is confirmed gone.
+    Gone,
+    /// It left the revision and still exists: refused, or terminating.
+    Remains,
+    /// It left the revision and stays on purpose: it opts out, or pruning is
+    /// off.
+    Left,
+    /// It is provably not this release's, or its owner has let it go.
+    Dropped,
+}
+
+/// The inventory after a run: what may be in the cluster stays in it, what is
+/// confirmed gone or not ours leaves. `before` is the write-ahead inventory.
+pub fn settle(before: &Inventory, fates: &BTreeMap<ObjectId, Fate>, applied: Option<String>) -> Inventory {
+    let mut entries = before.entries.clone();
+    for (id, fate) in fates {
+        match fate {
+            Fate::Applied(entry) => {
+                entries.insert(id.clone(), entry.clone());
+            }
+            Fate::Failed | Fate::NotAttempted | Fate::Remains => {}
+            Fate::Left => {
+                if let Some(entry) = entries.get_mut(id) {
+                    entry.left = true;
+                }
+            }
+            Fate::Gone | Fate::Dropped => {
+                entries.remove(id);
+            }
+        }
+    }
+    Inventory { entries, applied }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn id(text: &str) -> ObjectId {
+        ObjectId::from_inventory_id(text).unwrap()
+    }
+
+    fn entry(uid: &str) -> Entry {
+        Entry {
+            version: "v1".into(),
+            uid: Some(uid.into()),
+            hash: Some("h".into()),
+            fields: Some("f".into()),
+            left: false,
+        }
+    }
+
+    fn inventory(entries: &[(&str, Entry)]) -> Inventory {
+        Inventory {
+            entries: entries.iter().map(|(i, e)| (id(i), e.clone())).collect(),
+            applied: Some("x".into()),
+        }
+    }
+
+    #[test]
+    fn what_is_written_reads_back() {
+        let whole = inventory(&[
+            ("a_x__ConfigMap", entry("1")),
+            ("a_y_apps_Deployment", Entry { version: "v1".into(), ..Entry::default() }),
+        ]);
+        let parts = whole.write_parts(PART_BYTES);
+        assert_eq!(
+            parts,
+            [
+                r#"[{"id":"a_x__ConfigMap","ver":"v1","uid":"1","hash":"h","fields":"f"},{"id":"a_y_apps_Deployment","ver":"v1"}]"#
+            ]
+        );
+        let mut read = Inventory::default();
+        read.read_part(&parts[0]).unwrap();
+        assert_eq!(read.entries, whole.entries);
+    }
+
+    #[test]
+    fn a_full_part_goes_on_in_the_next() {
+        let mut whole = Inventory::default();
+        for n in 0..100 {
+            whole.entries.insert(id(&format!("a_x{n}__ConfigMap")), entry("1"));
+        }
+        let parts = whole.write_parts(1000);
+        assert!(parts.len() > 5, "{}", parts.len());
+        let mut read = Inventory::default();
+        for part in &parts {
+            assert!(part.len() <= 1000);
+            read.read_part(part).unwrap();
+        }
+        assert_eq!(read.entries, whole.entries);
+        assert_eq!(Inventory::default().write_parts(1000), ["[]"]);
+    }
+
+    #[test]
+    fn kustomizers_entries_are_read_and_broken_ones_named() {
+        let mut read = Inventory::default();
+        read.read_part(r#"[{"id":"default_cm__ConfigMap","ver":"v1"}]"#).unwrap();
+        assert_eq!(read.entries.len(), 1);
+        let refused = |text: &str| Inventory::default().read_part(text).unwrap_err().to_string();
+        assert_eq!(refused("{"), "the entries are not the JSON list that they should be");
+        assert_eq!(
+            refused(r#"[{"id":"nonsense","ver":"v1"}]"#),
+            "\"nonsense\" is not an object id of the form namespace_name_group_Kind"
+        );
+    }
+
+    #[test]
+    fn the_write_ahead_adds_what_is_new_and_forgets_nothing() {
+        let before = inventory(&[("a_old__ConfigMap", entry("1")), ("a_both__ConfigMap", entry("2"))]);
+        let ids = [id("a_both__ConfigMap"), id("a_new__ConfigMap")];
+        let union = before.with_expected(ids.iter().map(|i| (i, "v1"))).unwrap();
+        assert_eq!(union.entries.len(), 3);
+        assert_eq!(union.entries[&ids[0]], entry("2"));
+        assert_eq!(union.entries[&ids[1]].uid, None);
+        assert_eq!(union.applied, None);
+        assert_eq!(before.with_expected(ids[..1].iter().map(|i| (i, "v1"))), None);
+    }
+
+    #[test]
+    fn an_object_stays_in_the_inventory_until_it_is_confirmed_gone() {
+        let before = inventory(&[("a_x__ConfigMap", entry("1"))]);
+        let check = |fate: Fate, expected: Option<Entry>| {
+            let fates = BTreeMap::from([(id("a_x__ConfigMap"), fate.clone())]);
+            let after = settle(&before, &fates, None);
+            assert_eq!(after.entries.get(&id("a_x__ConfigMap")).cloned(), expected, "{fate:?}");
+        };
+        check(Fate::Applied(entry("2")), Some(entry("2")));
+        check(Fate::Failed, Some(entry("1")));
+        check(Fate::NotAttempted, Some(entry("1")));
+        check(Fate::Remains, Some(entry("1")));
+        check(Fate::Left, Some(Entry { left: true, ..entry("1") }));
+        check(Fate::Gone, None);
+        check(Fate::Dropped, None);
+    }
+}

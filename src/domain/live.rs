@@ -1,0 +1,192 @@
+//! What is known of an object in the cluster without its content: the record
+//! that metadata watches and the answers of applies leave.
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
+
+use crate::api::keys;
+
+use super::identity::ReleaseId;
+
+/// An object as its metadata shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// uid.
+    pub uid: String,
+    /// Resource version as a number, 0 when it is none. Comparable since
+    /// Kubernetes 1.35 (KEP-5504), and in practice before.
+    pub version: u64,
+    /// Hash of our Apply entry in managedFields, empty when there is none.
+    pub fields: String,
+    /// The release that the ownership labels name.
+    pub owner: Option<ReleaseId>,
+    /// Whether the object opts out of deletion.
+    pub prune_disabled: bool,
+    /// Whether it is being deleted.
+    pub deleting: bool,
+}
+
+/// `metadata` as far as it is looked at.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
+pub struct Metadata<'a> {
+    /// Name.
+    #[serde(default)]
+    pub name: String,
+    /// Namespace, empty for cluster-scoped objects.
+    #[serde(default)]
+    pub namespace: String,
+    /// uid.
+    #[serde(default)]
+    pub uid: String,
+    /// Resource version.
+    #[serde(default)]
+    pub resource_version: String,
+    #[serde(default)]
+    deletion_timestamp: Option<String>,
+    #[serde(default)]
+    labels: Option<Owned>,
+    #[serde(default)]
+    annotations: Option<Marked>,
+    #[serde(default, borrow)]
+    managed_fields: Option<Vec<Managed<'a>>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Owned {
+    #[serde(default, rename = "supercargo.dev/name")]
+    name: Option<String>,
+    #[serde(default, rename = "supercargo.dev/namespace")]
+    namespace: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Marked {
+    #[serde(default, rename = "supercargo.dev/prune")]
+    prune: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Managed<'a> {
+    #[serde(default)]
+    manager: String,
+    #[serde(default)]
+    operation: String,
+    #[serde(default)]
+    subresource: String,
+    #[serde(default)]
+    api_version: String,
+    #[serde(default)]
+    time: String,
+    #[serde(default, borrow)]
+    fields_v1: Option<&'a RawValue>,
+}
+
+/// An object of which only the metadata is looked at.
+#[derive(Debug, Deserialize)]
+#[serde(bound(deserialize = "'de: 'a"))]
+pub struct WithMetadata<'a> {
+    /// The metadata.
+    #[serde(borrow)]
+    pub metadata: Metadata<'a>,
+}
+
+impl Metadata<'_> {
+    /// The record of the object.
+    pub fn record(&self) -> Record {
+        let labels = self.labels.as_ref();
+        let owner =
+            labels.and_then(|l| Some(ReleaseId { namespace: l.namespace.clone()?, name: l.name.clone()? }));
+        let prune = self.annotations.as_ref().and_then(|a| a.prune.as_deref());
+        Record {
+            uid: self.uid.clone(),
+            version: self.resource_version.parse().unwrap_or_default(),
+            fields: self.fields_hash(),
+            owner,
+            prune_disabled: prune == Some(keys::DISABLED),
+            deleting: self.deletion_timestamp.is_some(),
+        }
+    }
+
+    /// Hash of our own Apply entry: its fields and the time it was last
+    /// changed. Whoever changes a field that we set takes it out of this entry,
+    /// or, under our own name, moves its time.
+    fn fields_hash(&self) -> String {
+        let ours =
+            self.managed_fields.iter().flatten().find(|m| {
+                m.manager == keys::FIELD_MANAGER && m.operation == "Apply" && m.subresource.is_empty()
+            });
+        let Some(ours) = ours else { return String::new() };
+        let mut hash = Sha256::new();
+        hash.update(ours.api_version.as_bytes());
+        hash.update([0]);
+        hash.update(ours.time.as_bytes());
+        hash.update([0]);
+        hash.update(ours.fields_v1.map_or("", RawValue::get).as_bytes());
+        hex::encode(&hash.finalize()[..8])
+    }
+
+    /// The managers other than us that own fields, the latest first.
+    pub fn other_managers(&self) -> Vec<String> {
+        let mut others: Vec<(&str, &str)> = self
+            .managed_fields
+            .iter()
+            .flatten()
+            .filter(|m| m.subresource.is_empty())
+            .filter(|m| m.manager != keys::FIELD_MANAGER || m.operation != "Apply")
+            .map(|m| (m.time.as_str(), m.manager.as_str()))
+            .collect();
+        others.sort_unstable_by(|a, b| b.cmp(a));
+        let mut names: Vec<String> = Vec::new();
+        for (_, name) in others {
+            if !names.iter().any(|n| n == name) {
+                names.push(name.to_owned());
+            }
+        }
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(text: &str) -> Record {
+        serde_json::from_str::<WithMetadata>(text).unwrap().metadata.record()
+    }
+
+    #[test]
+    fn a_record_holds_what_ownership_and_drift_need() {
+        let text = |time: &str, fields: &str| {
+            format!(
+                r#"{{"kind":"X","metadata":{{"name":"a","uid":"u1","resourceVersion":"42",
+                "labels":{{"supercargo.dev/name":"web","supercargo.dev/namespace":"apps","other":"x"}},
+                "annotations":{{"supercargo.dev/prune":"disabled"}},
+                "managedFields":[
+                  {{"manager":"kubectl-edit","operation":"Update","apiVersion":"v1","time":"2030-01-01T00:00:00Z","fieldsV1":{{"f:x":{{}}}}}},
+                  {{"manager":"supercargo","operation":"Apply","apiVersion":"v1","time":"{time}","fieldsV1":{fields}}}]}},
+                "spec":{{"ignored":[1,2]}}}}"#
+            )
+        };
+        let base = record(&text("2020-01-01T00:00:00Z", r#"{"f:data":{}}"#));
+        assert_eq!(base.owner.as_ref().map(ToString::to_string).as_deref(), Some("apps/web"));
+        assert_eq!(
+            (base.uid.as_str(), base.version, base.prune_disabled, base.deleting),
+            ("u1", 42, true, false)
+        );
+        assert_eq!(base, record(&text("2020-01-01T00:00:00Z", r#"{"f:data":{}}"#)));
+        assert_ne!(base.fields, record(&text("2020-01-01T00:00:01Z", r#"{"f:data":{}}"#)).fields);
+        assert_ne!(base.fields, record(&text("2020-01-01T00:00:00Z", "{}")).fields);
+        let text = text("2020-01-01T00:00:00Z", "{}");
+        let object: WithMetadata = serde_json::from_str(&text).unwrap();
+        assert_eq!(object.metadata.other_managers(), ["kubectl-edit"]);
+    }
+
+    #[test]
+    fn an_object_of_nobody_has_no_owner_and_no_fields() {
+        let bare = record(r#"{"metadata":{"name":"a","uid":"u","resourceVersion":"x"}}"#);
+        assert_eq!((bare.owner, bare.fields.as_str(), bare.version), (None, "", 0));
+    }
+}

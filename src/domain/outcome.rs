@@ -1,0 +1,92 @@
+//! What a run came to. The status, the events and the schedule follow from it
+//! alone, so that each has one writer.
+
+use crate::api::reason::Reason;
+use crate::api::status::{ArtifactStatus, Changes};
+
+use super::identity::ObjectId;
+
+/// What a run came to.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// The artifact that was attempted, once it is known.
+    pub artifact: Option<ArtifactStatus>,
+    /// What was written; `None` when nothing was.
+    pub changes: Option<Changes>,
+    /// The objects that failed, all of them.
+    pub failures: Vec<ObjectFailure>,
+    /// What a person should know that is no failure: objects dropped from the
+    /// inventory, an inventory taken over.
+    pub notes: Vec<Note>,
+    /// How many objects the inventory names now; `None` when it was not looked at.
+    pub entries: Option<usize>,
+    /// Health, where `wait` asks for it.
+    pub health: Option<Assessment>,
+    /// Drift, where it is looked at.
+    pub drift: Option<Assessment>,
+    /// Whether the whole revision is applied.
+    pub applied: bool,
+}
+
+/// How a run ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Verdict {
+    /// All is as the spec wants it. The message says what is applied, and what
+    /// keeps the operator from looking further, if anything does.
+    Ready {
+        /// For the Ready condition.
+        message: String,
+    },
+    /// It is not.
+    Failed {
+        /// Why.
+        reason: Reason,
+        /// For the Ready condition: what failed, on what, what to do.
+        message: String,
+    },
+    /// The release is suspended.
+    Suspended,
+    /// A newer spec or revision cut the run short; another one follows at once.
+    #[default]
+    Superseded,
+}
+
+/// A condition beside Ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assessment {
+    /// Its status; `None` is Unknown.
+    pub status: Option<bool>,
+    /// Its reason.
+    pub reason: Reason,
+    /// Its message.
+    pub message: String,
+}
+
+/// An object that failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectFailure {
+    /// Which.
+    pub id: ObjectId,
+    /// Why.
+    pub reason: Reason,
+    /// What happened.
+    pub message: String,
+}
+
+/// Something to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Why.
+    pub reason: Reason,
+    /// What.
+    pub message: String,
+}
+
+impl Outcome {
+    /// A run that failed as a whole.
+    pub fn failed(reason: Reason, message: impl Into<String>) -> Self {
+        Self { verdict: Verdict::Failed { reason, message: message.into() }, ..Self::default() }
+    }
+}

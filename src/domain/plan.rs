@@ -1,0 +1,421 @@
+//! The plan of a run: what is written, what is left alone, what leaves. A plain
+//! value, decided before anything happens.
+
+use std::collections::BTreeMap;
+
+use crate::api::keys;
+
+use super::identity::{GroupKind, ObjectId, ReleaseId};
+use super::inventory::{Entry, Inventory};
+use super::live::Record;
+use super::manifest::canonical::content_hash;
+use super::object::Object;
+use super::stage::{Stage, order, stage};
+
+/// How an object asks to be applied, by the annotation `supercargo.dev/apply`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApplyMode {
+    /// Applied whenever it differs.
+    Override,
+    /// Applied only while it does not exist.
+    IfNotPresent,
+    /// Left alone altogether.
+    Ignore,
+}
+
+/// The mode that an object asks for. `Merge` is what a server-side apply does
+/// with the fields of others anyway.
+///
+/// # Errors
+/// The value, when it is none that is known.
+pub fn apply_mode(object: &Object) -> Result<ApplyMode, String> {
+    match object.annotation(keys::APPLY) {
+        None | Some("Override" | "Merge") => Ok(ApplyMode::Override),
+        Some("IfNotPresent") => Ok(ApplyMode::IfNotPresent),
+        Some("Ignore") => Ok(ApplyMode::Ignore),
+        Some(other) => Err(other.to_owned()),
+    }
+}
+
+/// What is known of the cluster before a run.
+pub trait Live {
+    /// The record of an object; `None` when it does not exist or is not
+    /// labelled as anybody's.
+    fn record(&self, id: &ObjectId) -> Option<Record>;
+    /// Whether the absence of a record means anything: the kind's watch is
+    /// synced, or the object was asked for by name.
+    fn known(&self, id: &ObjectId) -> bool;
+    /// Whether the inventory of the given owner names the object.
+    fn claims(&self, owner: &ReleaseId, id: &ObjectId) -> bool;
+    /// The release that has applied the object, or is about to.
+    fn reserved(&self, id: &ObjectId) -> Option<ReleaseId>;
+}
+
+/// What is done about an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Applied.
+    Write,
+    /// It is as the last apply left it.
+    Keep,
+}
+
+/// One object of the plan.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Identity.
+    pub id: ObjectId,
+    /// API version without group.
+    pub version: String,
+    /// Stage.
+    pub stage: Stage,
+    /// Hash for the inventory.
+    pub hash: String,
+    /// What is done.
+    pub action: Action,
+    /// Whether the object was applied with this very content and is not as the
+    /// apply left it.
+    pub drifted: bool,
+    /// Whether it is applied only while it does not exist.
+    pub only_if_absent: bool,
+    /// Whether the object itself asks to be recreated when it must be.
+    pub force: bool,
+    /// What is sent, ownership labels included.
+    pub object: Object,
+}
+
+/// An object that left the revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaving {
+    /// Identity.
+    pub id: ObjectId,
+    /// What the inventory knows of it.
+    pub entry: Entry,
+}
+
+/// An object that another release has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// Identity.
+    pub id: ObjectId,
+    /// Whose it is.
+    pub owner: ReleaseId,
+}
+
+/// The plan.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// What is applied or kept, in order.
+    pub steps: Vec<Step>,
+    /// What leaves, in the order of deletion.
+    pub leaving: Vec<Leaving>,
+    /// What another release has; a plan with conflicts is not executed.
+    pub conflicts: Vec<Conflict>,
+}
+
+impl Plan {
+    /// The steps that write.
+    pub fn writes(&self) -> impl Iterator<Item = &Step> {
+        self.steps.iter().filter(|s| s.action == Action::Write)
+    }
+
+    /// Whether there is nothing to write and nothing that leaves.
+    pub fn is_quiet(&self) -> bool {
+        self.leaving.is_empty() && self.writes().next().is_none()
+    }
+}
+
+/// What a plan is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Purpose<'a> {
+    /// The release.
+    pub release: &'a ReleaseId,
+    /// Names the artifact and the options that it was rendered with. It stands
+    /// in for the content hash of Secrets: one would let whoever reads the
+    /// inventory check guesses.
+    pub applied_key: &'a str,
+    /// Whether drift is put back. New content is written either way.
+    pub correct: bool,
+}
+
+/// Labels an object as the release's.
+pub fn own(object: &mut Object, release: &ReleaseId) {
+    object.set_label(keys::OWNER_NAME, &release.name);
+    object.set_label(keys::OWNER_NAMESPACE, &release.namespace);
+}
+
+/// Makes the plan. `objects` are rendered and unique, with modes that
+/// [`apply_mode`] accepts.
+pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, live: &dyn Live) -> Plan {
+    let mut plan = Plan::default();
+    let mut wanted = BTreeMap::new();
+    for mut object in objects {
+        let mode = apply_mode(&object).unwrap_or(ApplyMode::Override);
+        let id = object.id();
+        wanted.insert(id.clone(), ());
+        if mode == ApplyMode::Ignore && !previous.entries.contains_key(&id) {
+            continue;
+        }
+        own(&mut object, purpose.release);
+        let record = live.record(&id);
+        if let Some(owner) = foreign_owner(&id, record.as_ref(), purpose.release, live) {
+            plan.conflicts.push(Conflict { id: id.clone(), owner });
+        }
+        let hash = match object.is("", "Secret") {
+            true => format!("r{}", purpose.applied_key),
+            false => content_hash(&object),
+        };
+        let before = previous.entries.get(&id);
+        let only_if_absent = mode != ApplyMode::Override;
+        let known = live.known(&id);
+        let undisturbed = known && is_undisturbed(before, record.as_ref(), only_if_absent);
+        let same = before.is_some_and(|b| b.uid.is_some() && b.hash.as_deref() == Some(hash.as_str()));
+        let keep = match undisturbed {
+            true => same || only_if_absent,
+            false => same && !purpose.correct,
+        };
+        plan.steps.push(Step {
+            version: object.version().to_owned(),
+            stage: stage(&id.group_kind()),
+            hash,
+            action: if keep { Action::Keep } else { Action::Write },
+            drifted: same && known && !undisturbed,
+            only_if_absent,
+            force: object.annotation(keys::FORCE) == Some(keys::ENABLED),
+            id,
+            object,
+        });
+    }
+    plan.steps.sort_by(|a, b| order(&a.id).cmp(&order(&b.id)));
+    plan.leaving = previous
+        .entries
+        .iter()
+        .filter(|(id, _)| !wanted.contains_key(*id))
+        .map(|(id, entry)| Leaving { id: id.clone(), entry: entry.clone() })
+        .collect();
+    plan.leaving.sort_by(|a, b| order(&b.id).cmp(&order(&a.id)));
+    plan
+}
+
+/// The other release that has the object: its labels name it, and its inventory
+/// the object. Labels alone can be a hand's edit, or what a deleted release
+/// left behind.
+fn foreign_owner(
+    id: &ObjectId,
+    record: Option<&Record>,
+    me: &ReleaseId,
+    live: &dyn Live,
+) -> Option<ReleaseId> {
+    match record {
+        Some(record) => {
+            let owner = record.owner.as_ref()?;
+            (owner != me && live.claims(owner, id)).then(|| owner.clone())
+        }
+        // Two releases that bring the same new object at the same time: the
+        // first to plan it has it.
+        None => live.reserved(id).filter(|owner| owner != me),
+    }
+}
+
+/// Whether the object is as our last apply left it, whatever that wrote.
+fn is_undisturbed(before: Option<&Entry>, record: Option<&Record>, only_if_absent: bool) -> bool {
+    let (Some(before), Some(record)) = (before, record) else { return false };
+    if before.uid.as_deref() != Some(record.uid.as_str()) || record.deleting {
+        return false;
+    }
+    only_if_absent || before.fields.as_deref() == Some(record.fields.as_str())
+}
+
+/// The kinds of objects by which the plan could cure a refusal of another.
+pub fn defined_kinds(objects: &[Object]) -> Vec<GroupKind> {
+    objects
+        .iter()
+        .filter(|o| o.is("apiextensions.k8s.io", "CustomResourceDefinition"))
+        .filter_map(|o| {
+            let group = o.value().pointer("/spec/group")?.as_str()?;
+            let kind = o.value().pointer("/spec/names/kind")?.as_str()?;
+            Some(GroupKind::new(group, kind))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+    use std::collections::BTreeSet;
+
+    #[derive(Default)]
+    struct World {
+        records: BTreeMap<ObjectId, Record>,
+        claims: BTreeSet<(String, ObjectId)>,
+        unknown: bool,
+        reserved: Option<ReleaseId>,
+    }
+
+    impl Live for World {
+        fn record(&self, id: &ObjectId) -> Option<Record> {
+            self.records.get(id).cloned()
+        }
+        fn known(&self, _: &ObjectId) -> bool {
+            !self.unknown
+        }
+        fn claims(&self, owner: &ReleaseId, id: &ObjectId) -> bool {
+            self.claims.contains(&(owner.to_string(), id.clone()))
+        }
+        fn reserved(&self, _: &ObjectId) -> Option<ReleaseId> {
+            self.reserved.clone()
+        }
+    }
+
+    fn me() -> ReleaseId {
+        ReleaseId { namespace: "apps".into(), name: "web".into() }
+    }
+
+    fn object(kind: &str, name: &str, annotation: Option<(&str, &str)>) -> Object {
+        let mut object = Object::new(json!({
+            "apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "apps"}, "data": {"a": "b"}
+        }))
+        .unwrap();
+        if let Some((key, value)) = annotation {
+            object.set_annotation(key, value);
+        }
+        object
+    }
+
+    fn record(owner: &str) -> Record {
+        let (namespace, name) = owner.split_once('/').unwrap();
+        Record {
+            uid: "u".into(),
+            version: 7,
+            fields: "f".into(),
+            owner: Some(ReleaseId { namespace: namespace.into(), name: name.into() }),
+            prune_disabled: false,
+            deleting: false,
+        }
+    }
+
+    fn applied(object: &Object) -> Entry {
+        let mut object = object.clone();
+        own(&mut object, &me());
+        Entry {
+            version: "v1".into(),
+            uid: Some("u".into()),
+            hash: Some(content_hash(&object)),
+            fields: Some("f".into()),
+            left: false,
+        }
+    }
+
+    fn build_for(objects: &[Object], previous: &Inventory, world: &World) -> Plan {
+        let release = me();
+        let purpose = Purpose { release: &release, applied_key: "key", correct: true };
+        build(purpose, objects.to_vec(), previous, world)
+    }
+
+    #[test]
+    fn only_what_is_provably_as_it_was_applied_is_left_alone() {
+        let cm = object("ConfigMap", "a", None);
+        let check =
+            |what: &str, entry: Option<Entry>, live: Option<Record>, unknown: bool, expected: Action| {
+                let mut world = World { unknown, ..World::default() };
+                let mut previous = Inventory::default();
+                if let Some(live) = live {
+                    world.records.insert(cm.id(), live);
+                }
+                if let Some(entry) = entry {
+                    previous.entries.insert(cm.id(), entry);
+                }
+                let plan = build_for(std::slice::from_ref(&cm), &previous, &world);
+                assert_eq!(plan.steps[0].action, expected, "{what}");
+            };
+        let same = record("apps/web");
+        check("undisturbed", Some(applied(&cm)), Some(same.clone()), false, Action::Keep);
+        check("new", None, None, false, Action::Write);
+        check("deleted", Some(applied(&cm)), None, false, Action::Write);
+        check("watch not synced", Some(applied(&cm)), Some(same.clone()), true, Action::Write);
+        let edited = Record { fields: "g".into(), ..same.clone() };
+        check("edited", Some(applied(&cm)), Some(edited), false, Action::Write);
+        let replaced = Record { uid: "v".into(), ..same.clone() };
+        check("replaced", Some(applied(&cm)), Some(replaced), false, Action::Write);
+        let dying = Record { deleting: true, ..same.clone() };
+        check("being deleted", Some(applied(&cm)), Some(dying), false, Action::Write);
+        let other = Entry { hash: Some("x".into()), ..applied(&cm) };
+        check("other content", Some(other), Some(same.clone()), false, Action::Write);
+        let unfinished = Entry { uid: None, hash: None, fields: None, ..applied(&cm) };
+        check("written ahead only", Some(unfinished), Some(same), false, Action::Write);
+    }
+
+    #[test]
+    fn drift_that_is_not_to_be_put_back_is_marked_and_left() {
+        let cm = object("ConfigMap", "a", None);
+        let mut world = World::default();
+        world.records.insert(cm.id(), Record { fields: "edited".into(), ..record("apps/web") });
+        let previous = Inventory { entries: BTreeMap::from([(cm.id(), applied(&cm))]), applied: None };
+        let release = me();
+        let check = |correct: bool, entry_hash: Option<&str>, expected: (Action, bool)| {
+            let mut previous = previous.clone();
+            if let (Some(hash), Some(entry)) = (entry_hash, previous.entries.get_mut(&cm.id())) {
+                entry.hash = Some(hash.into());
+            }
+            let purpose = Purpose { release: &release, applied_key: "key", correct };
+            let plan = build(purpose, vec![cm.clone()], &previous, &world);
+            assert_eq!((plan.steps[0].action, plan.steps[0].drifted), expected);
+        };
+        check(true, None, (Action::Write, true));
+        check(false, None, (Action::Keep, true));
+        check(false, Some("other content"), (Action::Write, false));
+    }
+
+    #[test]
+    fn a_secret_has_no_content_hash_in_the_inventory() {
+        let plan = build_for(&[object("Secret", "s", None)], &Inventory::default(), &World::default());
+        assert_eq!(plan.steps[0].hash, "rkey");
+    }
+
+    #[test]
+    fn an_object_of_another_release_is_a_conflict_only_if_that_release_names_it() {
+        let cm = object("ConfigMap", "a", None);
+        let mut world = World::default();
+        world.records.insert(cm.id(), record("apps/other"));
+        assert!(build_for(std::slice::from_ref(&cm), &Inventory::default(), &world).conflicts.is_empty());
+        world.claims.insert(("apps/other".into(), cm.id()));
+        let plan = build_for(std::slice::from_ref(&cm), &Inventory::default(), &world);
+        assert_eq!(plan.conflicts[0].owner.to_string(), "apps/other");
+        let other = Some(ReleaseId { namespace: "apps".into(), name: "other".into() });
+        let new = World { reserved: other, ..World::default() };
+        assert_eq!(build_for(&[cm], &Inventory::default(), &new).conflicts.len(), 1);
+    }
+
+    #[test]
+    fn what_leaves_is_deleted_in_reverse() {
+        let mut previous = Inventory::default();
+        for id in
+            ["_apps__Namespace", "apps_web_apps_Deployment", "apps_cm__ConfigMap", "apps_kept__ConfigMap"]
+        {
+            previous.entries.insert(ObjectId::from_inventory_id(id).unwrap(), Entry::default());
+        }
+        let plan = build_for(&[object("ConfigMap", "kept", None)], &previous, &World::default());
+        let leaving: Vec<String> = plan.leaving.iter().map(|l| l.id.to_string()).collect();
+        assert_eq!(leaving, ["Deployment/apps/web", "ConfigMap/apps/cm", "Namespace/apps"]);
+    }
+
+    #[test]
+    fn annotations_say_how_an_object_is_applied() {
+        let ignored = object("ConfigMap", "a", Some((keys::APPLY, "Ignore")));
+        let once = object("ConfigMap", "b", Some((keys::APPLY, "IfNotPresent")));
+        let forced = object("ConfigMap", "c", Some((keys::FORCE, "enabled")));
+        let plan = build_for(&[ignored, once.clone(), forced], &Inventory::default(), &World::default());
+        let steps: Vec<_> =
+            plan.steps.iter().map(|s| (s.id.name.as_str(), s.only_if_absent, s.force)).collect();
+        assert_eq!(steps, [("b", true, false), ("c", false, true)]);
+        assert_eq!(
+            apply_mode(&object("ConfigMap", "a", Some((keys::APPLY, "Sometimes")))),
+            Err("Sometimes".to_owned())
+        );
+        let mut world = World::default();
+        world.records.insert(once.id(), Record { fields: "edited".into(), ..record("apps/web") });
+        let previous = Inventory { entries: BTreeMap::from([(once.id(), applied(&once))]), applied: None };
+        assert_eq!(build_for(&[once], &previous, &world).steps[0].action, Action::Keep);
+    }
+}

@@ -1,0 +1,156 @@
+//! Whether an object that left, or whose release goes away, may be deleted.
+//! Only what is provably the release's own is.
+
+use super::identity::ReleaseId;
+use super::inventory::Entry;
+use super::live::Record;
+
+/// What is done about an object that left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Deleted, with these preconditions.
+    Delete {
+        /// The uid it must have.
+        uid: String,
+        /// The resource version it must have.
+        version: u64,
+    },
+    /// It exists no more.
+    Gone,
+    /// It stays, and stays in the inventory.
+    Keep(Kept),
+    /// It is not this release's: it stays and leaves the inventory.
+    Drop(Foreign),
+}
+
+/// Why an object of the release stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// `prune` is off.
+    PruneOff,
+    /// The object opts out by annotation.
+    OptedOut,
+    /// It is being deleted already.
+    Terminating,
+}
+
+/// Why an object is not the release's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// Its labels name another release.
+    OtherOwner(ReleaseId),
+    /// It has no ownership labels.
+    Unlabelled,
+    /// An object of that name was made anew by somebody else.
+    Replaced,
+    /// Another release waits for it.
+    HandedOver(ReleaseId),
+}
+
+impl std::fmt::Display for Foreign {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::OtherOwner(owner) => write!(f, "its labels name the release {owner}"),
+            Self::Unlabelled => f.write_str("it has no label of this release"),
+            Self::Replaced => f.write_str("it is not the object that was applied, its uid is another"),
+            Self::HandedOver(owner) => write!(f, "the release {owner} takes it over"),
+        }
+    }
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The release.
+    pub release: &'a ReleaseId,
+    /// Whether objects that leave are deleted at all.
+    pub prune: bool,
+    /// The release that wants the object and waits for it to be free.
+    pub heir: Option<&'a ReleaseId>,
+}
+
+/// The verdict. `record` is of the object as it is now, fetched by name or from
+/// a synced watch; `None` means that it does not exist.
+pub fn judge(question: Question<'_>, entry: &Entry, record: Option<&Record>) -> Verdict {
+    let Some(record) = record else { return Verdict::Gone };
+    match &record.owner {
+        None => return Verdict::Drop(Foreign::Unlabelled),
+        Some(owner) if owner != question.release => {
+            return Verdict::Drop(Foreign::OtherOwner(owner.clone()));
+        }
+        Some(_) => {}
+    }
+    // An entry written ahead of a run that was cut off has no uid yet; the
+    // labels and our own field manager on the object are then the proof.
+    let ours = match &entry.uid {
+        Some(uid) => *uid == record.uid,
+        None => !record.fields.is_empty(),
+    };
+    if !ours {
+        return Verdict::Drop(Foreign::Replaced);
+    }
+    if let Some(heir) = question.heir {
+        return Verdict::Drop(Foreign::HandedOver(heir.clone()));
+    }
+    if record.prune_disabled {
+        return Verdict::Keep(Kept::OptedOut);
+    }
+    if !question.prune {
+        return Verdict::Keep(Kept::PruneOff);
+    }
+    if record.deleting {
+        return Verdict::Keep(Kept::Terminating);
+    }
+    Verdict::Delete { uid: record.uid.clone(), version: record.version }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release(name: &str) -> ReleaseId {
+        ReleaseId { namespace: "apps".into(), name: name.into() }
+    }
+
+    #[test]
+    fn only_what_is_provably_the_releases_own_is_deleted() {
+        let me = release("me");
+        let other = release("other");
+        let entry = |uid: Option<&str>| Entry { uid: uid.map(Into::into), ..Entry::default() };
+        let live = Record {
+            uid: "u".into(),
+            version: 7,
+            fields: "f".into(),
+            owner: Some(me.clone()),
+            prune_disabled: false,
+            deleting: false,
+        };
+        let on = Question { release: &me, prune: true, heir: None };
+        let check = |what: &str,
+                     question: Question<'_>,
+                     uid: Option<&str>,
+                     record: Option<Record>,
+                     expected: Verdict| {
+            assert_eq!(judge(question, &entry(uid), record.as_ref()), expected, "{what}");
+        };
+        let delete = Verdict::Delete { uid: "u".into(), version: 7 };
+        check("ours", on, Some("u"), Some(live.clone()), delete.clone());
+        check("ours, cut off before its uid was known", on, None, Some(live.clone()), delete);
+        check("gone", on, Some("u"), None, Verdict::Gone);
+        let of_other = Record { owner: Some(other.clone()), ..live.clone() };
+        check("another's", on, Some("u"), Some(of_other), Verdict::Drop(Foreign::OtherOwner(other.clone())));
+        let unlabelled = Record { owner: None, ..live.clone() };
+        check("nobody's", on, Some("u"), Some(unlabelled), Verdict::Drop(Foreign::Unlabelled));
+        check("made anew", on, Some("v"), Some(live.clone()), Verdict::Drop(Foreign::Replaced));
+        let unmanaged = Record { fields: String::new(), ..live.clone() };
+        check("never applied", on, None, Some(unmanaged), Verdict::Drop(Foreign::Replaced));
+        let kept = Record { prune_disabled: true, ..live.clone() };
+        check("opted out", on, Some("u"), Some(kept), Verdict::Keep(Kept::OptedOut));
+        let off = Question { prune: false, ..on };
+        check("prune off", off, Some("u"), Some(live.clone()), Verdict::Keep(Kept::PruneOff));
+        let dying = Record { deleting: true, ..live.clone() };
+        check("dying", on, Some("u"), Some(dying), Verdict::Keep(Kept::Terminating));
+        let heir = Question { heir: Some(&other), ..on };
+        check("wanted", heir, Some("u"), Some(live), Verdict::Drop(Foreign::HandedOver(other.clone())));
+    }
+}

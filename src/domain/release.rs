@@ -1,0 +1,336 @@
+//! A release whose spec has been parsed and found to make sense. Later code
+//! never looks at the raw spec.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use regex::Regex;
+use sha2::{Digest, Sha256};
+
+use crate::api::keys;
+use crate::api::reason::Reason;
+use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, Target};
+
+use super::identity::{ObjectId, ReleaseId};
+use super::schedule::parse_duration;
+
+/// Part of every applied key: raised when the rendering changes in a way that
+/// gives other objects for the same artifact and options.
+const RENDER_VERSION: &str = "1";
+
+/// A release.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// Namespace and name.
+    pub id: ReleaseId,
+    /// uid of the custom resource.
+    pub uid: String,
+    /// Generation of the spec.
+    pub generation: i64,
+    /// Repository, as written in the spec.
+    pub url: String,
+    /// What is wanted of it.
+    pub wanted: Wanted,
+    /// Time between two looks at the registry.
+    pub interval: Duration,
+    /// Time until the first retry.
+    pub retry_interval: Duration,
+    /// Longest time of pull, apply and health each.
+    pub timeout: Duration,
+    /// Whether nothing is to be done.
+    pub suspend: bool,
+    /// Names of the Secrets with credentials and TLS material.
+    pub pull_secret: Option<String>,
+    /// Name of the Secret with TLS material.
+    pub cert_secret: Option<String>,
+    /// Plain HTTP.
+    pub insecure: bool,
+    /// Media type of the layer.
+    pub media_type: Option<String>,
+    /// Directory in the artifact.
+    pub path: String,
+    /// Namespace for namespaced objects.
+    pub target_namespace: Option<String>,
+    /// Labels for every object.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations for every object.
+    pub annotations: BTreeMap<String, String>,
+    /// The ServiceAccount whose rights are used.
+    pub service_account: Option<String>,
+    /// Whether objects that leave are deleted.
+    pub prune: bool,
+    /// Whether Ready waits for health.
+    pub wait: bool,
+    /// Whether immutable changes recreate.
+    pub force: bool,
+    /// What drift leads to.
+    pub drift: DriftMode,
+    /// Fields that may drift.
+    pub ignore: Vec<Ignore>,
+    /// What deletion of the release does.
+    pub deletion_policy: DeletionPolicy,
+    /// The value of the annotation that asks for a run now.
+    pub reconcile_at: Option<String>,
+    /// The digest that is approved to be empty.
+    pub approve: Option<String>,
+}
+
+/// Which revision is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A tag.
+    Tag(String),
+    /// The highest tag of a range.
+    Semver {
+        /// The range.
+        range: String,
+        /// A regular expression over tags.
+        filter: Option<String>,
+    },
+    /// A digest.
+    Digest(String),
+}
+
+/// Fields of chosen objects that drift may change.
+#[derive(Clone, Debug)]
+pub struct Ignore {
+    target: Option<Matcher>,
+    /// JSON pointers.
+    pub paths: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Matcher {
+    group: Option<Regex>,
+    version: Option<Regex>,
+    kind: Option<Regex>,
+    name: Option<Regex>,
+    namespace: Option<Regex>,
+}
+
+/// Why a spec makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("spec.{field}: {problem}")]
+pub struct InvalidSpec {
+    /// The field.
+    pub field: String,
+    /// What is wrong with it, and what to write instead.
+    pub problem: String,
+}
+
+impl InvalidSpec {
+    /// The reason for the condition.
+    pub fn reason(&self) -> Reason {
+        Reason::InvalidSpec
+    }
+}
+
+fn invalid(field: &str, problem: impl Into<String>) -> InvalidSpec {
+    InvalidSpec { field: field.to_owned(), problem: problem.into() }
+}
+
+/// The namespace and name of the custom resource.
+pub fn id_of(resource: &OCIArtifactRelease) -> ReleaseId {
+    ReleaseId {
+        namespace: resource.metadata.namespace.clone().unwrap_or_default(),
+        name: resource.metadata.name.clone().unwrap_or_default(),
+    }
+}
+
+fn duration(field: &str, text: &str, least: Duration) -> Result<Duration, InvalidSpec> {
+    let most = Duration::from_secs(24 * 3600);
+    let parsed = parse_duration(text).map_err(|e| invalid(field, e.to_string()))?;
+    if parsed < least || parsed > most {
+        return Err(invalid(field, format!("must be between {}s and 24h", least.as_secs())));
+    }
+    Ok(parsed)
+}
+
+impl Release {
+    /// Parses a custom resource.
+    ///
+    /// # Errors
+    /// The first field that makes no sense. Admission refuses most of these
+    /// before; a resource may be older than the schema.
+    pub fn parse(resource: &OCIArtifactRelease) -> Result<Self, InvalidSpec> {
+        let spec = &resource.spec;
+        let annotation = |key: &str| {
+            resource.metadata.annotations.as_ref().and_then(|a| a.get(key)).filter(|v| !v.is_empty()).cloned()
+        };
+        let common = spec.common_metadata.clone().unwrap_or_default();
+        let ignore = spec.drift.ignore.iter().enumerate().map(|(n, rule)| {
+            let target = rule.target.as_ref().map(Matcher::new).transpose();
+            let target = target.map_err(|e| invalid(&format!("drift.ignore[{n}].target"), e))?;
+            Ok(Ignore { target, paths: rule.paths.iter().map(|p| p.0.clone()).collect() })
+        });
+        Ok(Self {
+            id: id_of(resource),
+            uid: resource.metadata.uid.clone().unwrap_or_default(),
+            generation: resource.metadata.generation.unwrap_or_default(),
+            url: spec.url.clone(),
+            wanted: wanted(spec)?,
+            interval: duration("interval", &spec.interval, Duration::from_secs(10))?,
+            retry_interval: duration("retryInterval", &spec.retry_interval, Duration::from_secs(1))?,
+            timeout: duration("timeout", &spec.timeout, Duration::from_secs(1))?,
+            suspend: spec.suspend,
+            pull_secret: spec.secret_ref.as_ref().map(|r| r.name.clone()),
+            cert_secret: spec.cert_secret_ref.as_ref().map(|r| r.name.clone()),
+            insecure: spec.insecure,
+            media_type: spec.layer_selector.as_ref().map(|s| s.media_type.clone()),
+            path: spec.path.clone(),
+            target_namespace: spec.target_namespace.clone(),
+            labels: common.labels.into_iter().map(|(k, v)| (k, v.0)).collect(),
+            annotations: common.annotations.into_iter().map(|(k, v)| (k, v.0)).collect(),
+            service_account: spec.service_account_name.clone(),
+            prune: spec.prune,
+            wait: spec.wait,
+            force: spec.force,
+            drift: spec.drift.mode,
+            ignore: ignore.collect::<Result<_, InvalidSpec>>()?,
+            deletion_policy: spec.deletion_policy,
+            reconcile_at: annotation(keys::RECONCILE_AT),
+            approve: annotation(keys::APPROVE),
+        })
+    }
+
+    /// Names an artifact and everything that decides what is rendered from it:
+    /// two runs with one key have the same objects. 32 hexadecimal digits.
+    pub fn applied_key(&self, digest: &str) -> String {
+        let rendered_from = (
+            (RENDER_VERSION, digest, &self.id.namespace, &self.id.name),
+            (&self.media_type, &self.path, &self.target_namespace, &self.service_account),
+            (&self.labels, &self.annotations),
+        );
+        // Strings and maps of strings always serialize.
+        let text = serde_json::to_vec(&rendered_from).unwrap_or_default();
+        hex::encode(&Sha256::digest(text)[..16])
+    }
+
+    /// The pointers that may drift on an object.
+    pub fn ignored_paths(&self, id: &ObjectId, version: &str) -> Vec<&str> {
+        self.ignore
+            .iter()
+            .filter(|rule| rule.target.as_ref().is_none_or(|t| t.matches(id, version)))
+            .flat_map(|rule| rule.paths.iter().map(String::as_str))
+            .collect()
+    }
+}
+
+fn wanted(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<Wanted, InvalidSpec> {
+    let reference = &spec.reference;
+    if let Some(digest) = &reference.digest {
+        return Ok(Wanted::Digest(digest.clone()));
+    }
+    if let Some(range) = &reference.semver {
+        if let Some(filter) = &reference.semver_filter {
+            super::version::TagFilter::parse(filter)
+                .map_err(|e| invalid("ref.semverFilter", e.to_string()))?;
+        }
+        super::version::Range::parse(range).map_err(|e| invalid("ref.semver", e.to_string()))?;
+        return Ok(Wanted::Semver { range: range.clone(), filter: reference.semver_filter.clone() });
+    }
+    Ok(Wanted::Tag(reference.tag.clone().unwrap_or_else(|| "latest".into())))
+}
+
+impl Matcher {
+    fn new(target: &Target) -> Result<Self, String> {
+        let whole = |field: &str, text: &Option<String>| {
+            let Some(text) = text.as_ref().filter(|t| !t.is_empty()) else { return Ok(None) };
+            regex::RegexBuilder::new(&format!("^(?:{text})$"))
+                .size_limit(1 << 20)
+                .build()
+                .map(Some)
+                .map_err(|_| format!("{field}: {text:?} is not a regular expression"))
+        };
+        Ok(Self {
+            group: whole("group", &target.group)?,
+            version: whole("version", &target.version)?,
+            kind: whole("kind", &target.kind)?,
+            name: whole("name", &target.name)?,
+            namespace: whole("namespace", &target.namespace)?,
+        })
+    }
+
+    fn matches(&self, id: &ObjectId, version: &str) -> bool {
+        let fits = |pattern: &Option<Regex>, text: &str| pattern.as_ref().is_none_or(|p| p.is_match(text));
+        fits(&self.group, &id.group)
+            && fits(&self.version, version)
+            && fits(&self.kind, &id.kind)
+            && fits(&self.name, &id.name)
+            && fits(&self.namespace, &id.namespace)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn parse(spec: Value) -> Result<Release, InvalidSpec> {
+        let mut whole = json!({"url": "oci://registry.example/app", "prune": true});
+        for (key, value) in spec.as_object().unwrap() {
+            whole[key] = value.clone();
+        }
+        let resource = json!({
+            "apiVersion": "supercargo.dev/v1alpha1", "kind": "OCIArtifactRelease",
+            "metadata": {"name": "web", "namespace": "apps", "generation": 3,
+                         "annotations": {"supercargo.dev/reconcile-at": "now"}},
+            "spec": whole,
+        });
+        Release::parse(&serde_json::from_value(resource).unwrap())
+    }
+
+    #[test]
+    fn a_digest_wins_over_a_range_over_a_tag() {
+        let check = |reference: Value, expected: Wanted| {
+            assert_eq!(parse(json!({"ref": reference})).unwrap().wanted, expected);
+        };
+        let range = || Wanted::Semver { range: "1.x".into(), filter: None };
+        check(json!({}), Wanted::Tag("latest".into()));
+        check(json!({"tag": "v1"}), Wanted::Tag("v1".into()));
+        check(json!({"tag": "v1", "semver": "1.x"}), range());
+        check(json!({"tag": "v1", "semver": "1.x", "digest": "sha256:x"}), Wanted::Digest("sha256:x".into()));
+        assert_eq!(parse(json!({})).unwrap().wanted, Wanted::Tag("latest".into()));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        let check = |spec: Value, expected: &str| {
+            let error = parse(spec).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        };
+        check(json!({"interval": "1s"}), "spec.interval: must be between 10s and 24h");
+        check(json!({"interval": "1x"}), "spec.interval: ");
+        check(json!({"timeout": "999999999h"}), "spec.timeout: ");
+        check(json!({"ref": {"semver": ">=x"}}), "spec.ref.semver: ");
+        check(json!({"ref": {"semver": "1", "semverFilter": "("}}), "spec.ref.semverFilter: ");
+        check(
+            json!({"drift": {"ignore": [{"target": {"kind": "("}, "paths": ["/spec"]}]}}),
+            "spec.drift.ignore[0].target: kind: \"(\" is not a regular expression",
+        );
+    }
+
+    #[test]
+    fn ignore_rules_match_whole_names() {
+        let release = parse(json!({"drift": {"ignore": [
+            {"target": {"kind": "Deploy.*", "name": "web"}, "paths": ["/spec/replicas"]},
+            {"paths": ["/metadata/annotations/x"]},
+        ]}}))
+        .unwrap();
+        let paths = |id: &str| release.ignored_paths(&ObjectId::from_inventory_id(id).unwrap(), "v1").len();
+        assert_eq!(paths("a_web_apps_Deployment"), 2);
+        assert_eq!(paths("a_web-2_apps_Deployment"), 1);
+        assert_eq!(paths("a_web__Service"), 1);
+    }
+
+    #[test]
+    fn the_applied_key_follows_what_is_rendered_and_nothing_else() {
+        let key = |spec: Value, digest: &str| parse(spec).unwrap().applied_key(digest);
+        let base = key(json!({}), "sha256:a");
+        assert_eq!(base, key(json!({"interval": "1h", "wait": true, "prune": false}), "sha256:a"));
+        assert_ne!(base, key(json!({}), "sha256:b"));
+        assert_ne!(base, key(json!({"targetNamespace": "x"}), "sha256:a"));
+        assert_ne!(base, key(json!({"path": "x"}), "sha256:a"));
+        assert_ne!(base, key(json!({"commonMetadata": {"labels": {"a": "b"}}}), "sha256:a"));
+    }
+}

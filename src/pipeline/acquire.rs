@@ -1,0 +1,220 @@
+//! How a release reaches its registry: the Secrets it names, read with its own
+//! rights, and the reference they are used for.
+
+use std::sync::Arc;
+
+use super::context::{Context, Memory};
+use crate::api::reason::Reason;
+use crate::cluster::State;
+use crate::cluster::accounts::SecretData;
+use crate::cluster::error::ApiError;
+use crate::cluster::session::{Identity, Session};
+use crate::domain::outcome::Outcome;
+use crate::domain::release::{Release, Wanted};
+use crate::domain::version::TagFilter;
+use crate::oci::{Access, AccessParts, Digest, Keyring, Repository, Tag};
+
+/// A failure that ends the run.
+pub type Failure = Box<Outcome>;
+
+/// A failure with its reason and message.
+pub fn failure(reason: Reason, message: impl Into<String>) -> Failure {
+    Box::new(Outcome::failed(reason, message))
+}
+
+/// An error and everything that caused it, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// The repository of a release.
+///
+/// # Errors
+/// When the url cannot be used.
+pub fn repository(release: &Release) -> Result<Repository, Failure> {
+    Repository::parse(&release.url).map_err(|e| failure(e.reason(), format!("spec.url: {e}")))
+}
+
+/// What is wanted of it.
+///
+/// # Errors
+/// When the reference cannot be used.
+pub fn wanted(release: &Release) -> Result<crate::oci::Wanted, Failure> {
+    let bad = |e: &dyn std::fmt::Display| failure(Reason::InvalidSpec, format!("spec.ref: {e}"));
+    Ok(match &release.wanted {
+        Wanted::Tag(tag) => crate::oci::Wanted::Tag(Tag::parse(tag).map_err(|e| bad(&e))?),
+        Wanted::Digest(digest) => crate::oci::Wanted::Digest(Digest::parse(digest).map_err(|e| bad(&e))?),
+        Wanted::Semver { range, filter } => crate::oci::Wanted::Semver {
+            range: crate::domain::version::Range::parse(range).map_err(|e| bad(&e))?,
+            filter: filter.as_deref().map(TagFilter::parse).transpose().map_err(|e| bad(&e))?,
+        },
+    })
+}
+
+/// How the registry is reached. The value of the last run is used again when
+/// nothing has changed.
+///
+/// # Errors
+/// When a Secret is missing, may not be read, or does not hold what it should.
+pub async fn access(
+    context: &Context,
+    session: &Session,
+    release: &Release,
+    memory: &mut Memory,
+) -> Result<Arc<Access>, Failure> {
+    let mut parts = AccessParts { insecure: release.insecure, ..AccessParts::default() };
+    let named: Vec<(String, bool)> = match &release.pull_secret {
+        Some(name) => vec![(name.clone(), true)],
+        None => account_secrets(context, session, release, memory)
+            .await?
+            .into_iter()
+            .map(|n| (n, false))
+            .collect(),
+    };
+    let cert = release.cert_secret.clone();
+    memory.secrets.retain(|name, _| named.iter().any(|(n, _)| n == name) || cert.as_ref() == Some(name));
+    for (name, required) in &named {
+        match read(context, session, release, memory, name).await? {
+            Some(secret) => add_keys(&mut parts.keyring, name, &secret)?,
+            None if *required => return Err(missing(release, name, "secretRef")),
+            None => {}
+        }
+    }
+    if let Some(name) = &cert {
+        let secret = read(context, session, release, memory, name).await?;
+        add_tls(&mut parts, name, &secret.ok_or_else(|| missing(release, name, "certSecretRef"))?)?;
+    }
+    let access = Access::new(parts);
+    if let Some(before) = memory.access.as_ref().filter(|b| b.fingerprint() == access.fingerprint()) {
+        return Ok(Arc::clone(before));
+    }
+    let access = Arc::new(access);
+    memory.access = Some(Arc::clone(&access));
+    Ok(access)
+}
+
+/// The image pull Secrets of the release's ServiceAccount.
+async fn account_secrets(
+    context: &Context,
+    session: &Session,
+    release: &Release,
+    memory: &mut Memory,
+) -> Result<Vec<String>, Failure> {
+    let Identity::ServiceAccount { namespace, name } = session.identity() else { return Ok(Vec::new()) };
+    let controller = &context.session;
+    let watched = memory
+        .account
+        .get_or_insert_with(|| controller.watch_account(namespace, name, context.told(&release.id)));
+    let account = match watched.current().await {
+        Ok(account) => Ok(account),
+        Err(_) => controller.account(namespace, name).await,
+    };
+    match account {
+        Ok(Some(account)) => Ok(account.pull_secrets),
+        Ok(None) => Err(no_account(release, session.identity())),
+        Err(error) => Err(account_unread(session.identity(), &error)),
+    }
+}
+
+/// Asks for the account by name: the API server impersonates one that does not
+/// exist, so this comes before every run that writes.
+///
+/// # Errors
+/// When it does not exist, or that cannot be known.
+pub async fn check_account(context: &Context, session: &Session, release: &Release) -> Result<(), Failure> {
+    let Identity::ServiceAccount { namespace, name } = session.identity() else { return Ok(()) };
+    match context.session.account(namespace, name).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(no_account(release, session.identity())),
+        Err(error) => Err(account_unread(session.identity(), &error)),
+    }
+}
+
+fn account_unread(identity: &Identity, error: &ApiError) -> Failure {
+    failure(error.reason(), format!("{identity} cannot be read: {}", chain(error)))
+}
+
+/// The account is not there.
+pub fn no_account(release: &Release, identity: &Identity) -> Failure {
+    failure(
+        Reason::ServiceAccountNotFound,
+        format!(
+            "{identity} does not exist, so nothing is done for {}: create it, or change spec.serviceAccountName",
+            release.id
+        ),
+    )
+}
+
+fn missing(release: &Release, name: &str, field: &str) -> Failure {
+    let namespace = &release.id.namespace;
+    failure(
+        Reason::SecretNotFound,
+        format!("Secret/{namespace}/{name}, named by spec.{field}, does not exist"),
+    )
+}
+
+async fn read(
+    context: &Context,
+    session: &Session,
+    release: &Release,
+    memory: &mut Memory,
+    name: &str,
+) -> Result<Option<SecretData>, Failure> {
+    let namespace = &release.id.namespace;
+    let watched = memory
+        .secrets
+        .entry(name.to_owned())
+        .or_insert_with(|| session.watch_secret(namespace, name, context.told(&release.id)));
+    match watched.current().await {
+        Ok(secret) => return Ok(secret),
+        Err(State::Syncing | State::Synced | State::NotServed | State::Denied(_)) => {}
+    }
+    session.secret(namespace, name).await.map_err(|error| {
+        let hint = match error.is_forbidden() {
+            true => format!("; allow {} to get it", session.identity()),
+            false => String::new(),
+        };
+        failure(error.reason(), format!("Secret/{namespace}/{name} cannot be read: {}{hint}", chain(&error)))
+    })
+}
+
+fn add_keys(keyring: &mut Keyring, name: &str, secret: &SecretData) -> Result<(), Failure> {
+    let Some(config) = secret.0.get(".dockerconfigjson") else {
+        let message = format!(
+            "Secret {name} has no .dockerconfigjson: make it with `kubectl create secret docker-registry`"
+        );
+        return Err(failure(Reason::SecretInvalid, message));
+    };
+    keyring.add(config).map_err(|e| failure(Reason::SecretInvalid, format!("Secret {name}: {e}")))
+}
+
+fn add_tls(parts: &mut AccessParts, name: &str, secret: &SecretData) -> Result<(), Failure> {
+    let key = |key: &str| secret.0.get(key).filter(|v| !v.is_empty()).cloned();
+    parts.ca = key("ca.crt");
+    parts.client_cert = match (key("tls.crt"), key("tls.key")) {
+        (Some(cert), Some(private)) => Some((cert, private)),
+        (None, None) if parts.ca.is_some() => None,
+        (None, None) => {
+            let message = format!(
+                "Secret {name}, named by spec.certSecretRef, has neither ca.crt nor tls.crt and tls.key"
+            );
+            return Err(failure(Reason::SecretInvalid, message));
+        }
+        _ => {
+            let message =
+                format!("Secret {name}, named by spec.certSecretRef, has only one of tls.crt and tls.key");
+            return Err(failure(Reason::SecretInvalid, message));
+        }
+    };
+    Ok(())
+}

@@ -1,0 +1,284 @@
+//! The writes of a plan, stage by stage. It never returns early: every object
+//! has a fate.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+
+use super::acquire::{chain, failure};
+use super::health;
+use super::parallel::unordered;
+use super::preflight::{Preflight, Ready, brought_kinds, masked};
+use super::run::{Ended, Revision, Run};
+use super::work::together;
+use crate::api::reason::Reason;
+use crate::api::status::Changes;
+use crate::cluster::apply::Applied;
+use crate::cluster::discovery::Known;
+use crate::cluster::error::ApiError;
+use crate::cluster::session::Session;
+use crate::domain::identity::ObjectId;
+use crate::domain::inventory::{Entry, Fate};
+use crate::domain::outcome::{Assessment, Note, ObjectFailure};
+use crate::domain::plan::{Action, Plan, Step};
+use crate::domain::stage::Stage;
+use crate::observe::labels::Phase;
+
+/// What was done.
+#[derive(Default)]
+pub struct Executed {
+    /// What became of each object.
+    pub fates: BTreeMap<ObjectId, Fate>,
+    /// How many were changed, and how.
+    pub changes: Changes,
+    /// The objects that failed.
+    pub failures: Vec<ObjectFailure>,
+    /// What a person should know.
+    pub notes: Vec<Note>,
+    /// Objects that had drifted and were put back.
+    pub corrected: Vec<ObjectId>,
+    /// Health, where it was waited for.
+    pub health: Option<Assessment>,
+    /// What ended the run before its end.
+    pub ended: Option<Ended>,
+    /// Whether the cluster holds the whole revision and nothing that left it.
+    pub complete: bool,
+    /// What the API server answered, for the kinds whose health is judged.
+    pub answers: BTreeMap<ObjectId, Bytes>,
+}
+
+/// What became of one step.
+enum Done {
+    Applied(Applied, bool),
+    /// It exists and is somebody else's, and the object asks not to be applied
+    /// then.
+    LeftAlone,
+    Failed(ApiError),
+}
+
+/// Writes.
+pub async fn execute(
+    run: &mut Run<'_>,
+    session: &Session,
+    mut known: Arc<Known>,
+    plan: &Plan,
+    mut preflight: Preflight<'_>,
+    revision: &Revision,
+) -> Executed {
+    let mut executed = Executed::default();
+    for step in &plan.steps {
+        let fate = if step.action == Action::Keep { None } else { Some(Fate::NotAttempted) };
+        executed.changes.unchanged += i32::from(fate.is_none());
+        executed.fates.extend(fate.map(|f| (step.id.clone(), f)));
+    }
+    for stage in Stage::ALL {
+        let passed = match stage {
+            Stage::Foundations => {
+                between(run, session, &mut known, plan, &mut preflight, &mut executed).await
+            }
+            Stage::Configuration => last_pass(&known, plan, &mut preflight).await,
+            _ => Ok(()),
+        };
+        if let Err(ended) = passed {
+            executed.ended = Some(ended);
+            return executed;
+        }
+        let started = std::time::Instant::now();
+        apply_stage(run, session, plan, &preflight, stage, &mut executed).await;
+        run.context.metrics.phase(Phase::Apply, started.elapsed());
+        if !executed.failures.is_empty() {
+            executed.changes.failed = i32::try_from(executed.failures.len()).unwrap_or(i32::MAX);
+            executed.ended = Some(stage_failed(&executed));
+            return executed;
+        }
+    }
+    if run.release.wait {
+        let started = std::time::Instant::now();
+        health::wait(run, session, &known, plan, &mut executed, revision).await;
+        run.context.metrics.phase(Phase::Health, started.elapsed());
+    }
+    executed
+}
+
+fn stage_failed(executed: &Executed) -> Ended {
+    let failures = executed.failures.clone();
+    let away = failures.iter().any(|f| f.reason == Reason::ApiServerUnavailable);
+    let reason = if away { Reason::ApiServerUnavailable } else { Reason::ApplyFailed };
+    together(reason, "the apply stopped after it failed for", failures)
+}
+
+/// Between the definitions and the rest: waits for the definitions, and
+/// dry-runs what needed them.
+async fn between(
+    run: &mut Run<'_>,
+    session: &Session,
+    known: &mut Arc<Known>,
+    plan: &Plan,
+    preflight: &mut Preflight<'_>,
+    executed: &mut Executed,
+) -> Result<(), Ended> {
+    let definitions: Vec<&Step> =
+        plan.writes().filter(|s| s.id.is("apiextensions.k8s.io", "CustomResourceDefinition")).collect();
+    if !definitions.is_empty() {
+        run.turn.give_back();
+        let established = health::established(run, session, known, &definitions, &executed.answers).await;
+        run.turn.take().await;
+        established?;
+        *known = served(session, known, plan, run.release.timeout).await?;
+    }
+    preflight.next_pass(plan, known, false).await.map_err(|failures| {
+        executed.changes.failed = i32::try_from(failures.len()).unwrap_or(i32::MAX);
+        let what =
+            "nothing but its Namespaces and CustomResourceDefinitions was written, the dry run refused";
+        together(Reason::PreflightFailed, what, failures)
+    })
+}
+
+/// After the foundations: what waited for a Role or an account is dry-run.
+async fn last_pass(known: &Known, plan: &Plan, preflight: &mut Preflight<'_>) -> Result<(), Ended> {
+    preflight.next_pass(plan, known, true).await.map_err(|failures| {
+        let denied = failures.iter().all(|f| f.reason == Reason::AccessDenied);
+        let reason = if denied { Reason::AccessDenied } else { Reason::PreflightFailed };
+        let what = "only Roles, accounts and classes of the artifact were written, the dry run refused";
+        together(reason, what, failures)
+    })
+}
+
+/// Looks until the kinds that the plan's definitions bring are served: they
+/// appear in discovery a moment after they are established.
+async fn served(
+    session: &Session,
+    known: &Arc<Known>,
+    plan: &Plan,
+    timeout: Duration,
+) -> Result<Arc<Known>, Ended> {
+    let brought = brought_kinds(plan);
+    let give_up = tokio::time::Instant::now() + timeout;
+    let mut known = Arc::clone(known);
+    let mut pause = Duration::from_millis(20);
+    loop {
+        if brought.iter().all(|kind| known.preferred(kind).is_some()) {
+            return Ok(known);
+        }
+        if tokio::time::Instant::now() > give_up {
+            let message = "the API server does not serve the kinds of the CustomResourceDefinitions in time";
+            return Err(failure(Reason::HealthTimeout, message).into());
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
+        known = session.rediscover(&known).await?;
+    }
+}
+
+async fn apply_stage(
+    run: &mut Run<'_>,
+    session: &Session,
+    plan: &Plan,
+    preflight: &Preflight<'_>,
+    stage: Stage,
+    executed: &mut Executed,
+) {
+    let timeout = run.release.timeout;
+    let steps = plan.writes().filter(|s| s.stage == stage);
+    let ready = steps.filter_map(|s| Some((s, preflight.ready.get(&s.id)?)));
+    let mut applying = unordered(
+        ready.map(|(step, ready)| async move { (step, ready, apply(session, step, ready, timeout).await) }),
+    );
+    while let Some((step, ready, done)) = applying.next().await {
+        match done {
+            Done::Applied(applied, recreated) => note(run, step, ready, applied, recreated, executed),
+            Done::LeftAlone => {
+                executed.changes.unchanged += 1;
+                executed.fates.insert(step.id.clone(), Fate::Dropped);
+            }
+            Done::Failed(error) => {
+                executed.fates.insert(step.id.clone(), Fate::Failed);
+                executed.failures.push(apply_failed(step, &error));
+            }
+        }
+    }
+}
+
+fn apply_failed(step: &Step, error: &ApiError) -> ObjectFailure {
+    let reason = match error.reason() {
+        Reason::PreflightFailed => Reason::ApplyFailed,
+        other => other,
+    };
+    let message = match error.status() {
+        Some(status) => masked(step, &status.message),
+        None => chain(error),
+    };
+    ObjectFailure { id: step.id.clone(), reason, message }
+}
+
+/// Counts an applied object and remembers what it is like now.
+fn note(
+    run: &mut Run<'_>,
+    step: &Step,
+    ready: &Ready,
+    applied: Applied,
+    recreated: bool,
+    executed: &mut Executed,
+) {
+    let same = ready.live.as_ref().is_some_and(|(_, version)| *version == applied.record.version);
+    match () {
+        () if recreated || (!applied.created && !same) => executed.changes.configured += 1,
+        () if applied.created => executed.changes.created += 1,
+        () => executed.changes.unchanged += 1,
+    }
+    if step.drifted && !same {
+        executed.corrected.push(step.id.clone());
+    }
+    run.memory.versions.insert(step.id.clone(), applied.record.version);
+    let entry = Entry {
+        version: step.version.clone(),
+        uid: Some(applied.record.uid),
+        hash: Some(step.hash.clone()),
+        fields: Some(applied.record.fields),
+        left: false,
+    };
+    executed.fates.insert(step.id.clone(), Fate::Applied(entry));
+    let kind = step.id.group_kind();
+    if run.release.wait || step.stage == Stage::Definitions {
+        if crate::domain::health::has_rule(&kind) {
+            executed.answers.insert(step.id.clone(), applied.body);
+        }
+    }
+}
+
+async fn apply(session: &Session, step: &Step, ready: &Ready, timeout: Duration) -> Done {
+    if step.only_if_absent && ready.live.is_some() {
+        return Done::LeftAlone;
+    }
+    if ready.recreate {
+        if let Err(error) = remove(session, step, ready, timeout).await {
+            return Done::Failed(error);
+        }
+    }
+    match session.apply(&ready.resource, &step.id, ready.body.clone(), false).await {
+        Ok(applied) => Done::Applied(applied, ready.recreate),
+        Err(error) => Done::Failed(error),
+    }
+}
+
+/// Deletes an object that has to be made anew, and waits until it is gone.
+async fn remove(session: &Session, step: &Step, ready: &Ready, timeout: Duration) -> Result<(), ApiError> {
+    let Some((uid, version)) = &ready.live else { return Ok(()) };
+    let give_up = tokio::time::Instant::now() + timeout;
+    session.delete(&ready.resource, &step.id, uid, *version).await?;
+    let mut pause = Duration::from_millis(20);
+    loop {
+        match session.get_record(&ready.resource, &step.id).await? {
+            Some(record) if record.uid == *uid => {}
+            Some(_) | None => return Ok(()),
+        }
+        if tokio::time::Instant::now() > give_up {
+            return Err(ApiError::Timeout(timeout));
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(2));
+    }
+}

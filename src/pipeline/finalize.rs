@@ -1,0 +1,183 @@
+//! Going away: what becomes of the objects of a release that is deleted.
+
+use std::sync::Arc;
+
+use super::acquire::{Failure, chain, failure, no_account};
+use super::prune::{Order, Removed, remove};
+use super::run::{Ended, Run};
+use super::view::View;
+use crate::api::reason::Reason;
+use crate::api::release::DeletionPolicy;
+use crate::cluster::session::Identity;
+use crate::domain::inventory::settle;
+use crate::domain::outcome::{Note, Outcome};
+use crate::domain::plan::Leaving;
+use crate::domain::stage::order;
+
+/// What came of it.
+pub struct Farewell {
+    /// Whether the finalizer can go.
+    pub done: bool,
+    /// For the status, when it cannot.
+    pub outcome: Outcome,
+}
+
+impl Run<'_> {
+    /// Deletes the objects, or lets them be, as the deletion policy says.
+    pub async fn finalize(&mut self) -> Farewell {
+        for _ in 0..3 {
+            match Box::pin(self.farewell()).await {
+                Ok(outcome) => return Farewell { done: true, outcome: *outcome },
+                Err(Ended::Failed(outcome)) => return Farewell { done: false, outcome: *outcome },
+                Err(Ended::Again) => self.memory.stored = None,
+            }
+        }
+        let message = "the inventory is written by somebody else at the same time";
+        Farewell { done: false, outcome: Outcome::failed(Reason::ApiServerUnavailable, message) }
+    }
+
+    async fn farewell(&mut self) -> Result<Box<Outcome>, Ended> {
+        let context = self.context;
+        if self.memory.stored.is_none() {
+            let stored = context.session.read_inventory(&self.release.id).await?;
+            self.memory.remember(context, &self.release.id, stored);
+        }
+        let mut notes = Vec::new();
+        let entries = self.memory.inventory.entries.len();
+        let keeps = match self.release.deletion_policy {
+            DeletionPolicy::Orphan => true,
+            DeletionPolicy::MirrorPrune => !self.release.prune,
+            DeletionPolicy::Delete | DeletionPolicy::WaitForTermination => false,
+        };
+        // Removing the definition of releases must not remove every workload.
+        let definition_goes = context.session.definition_is_terminating().await?;
+        if keeps || definition_goes || entries == 0 {
+            if entries > 0 {
+                let why = if definition_goes {
+                    "the definition of releases is being deleted"
+                } else {
+                    "the deletion policy says so"
+                };
+                notes.push(note(format!("{entries} objects stay, because {why}")));
+            }
+        } else {
+            self.delete_all(&mut notes).await?;
+        }
+        let Some(stored) = self.memory.stored.take() else { return Err(Ended::Again) };
+        context.session.remove_inventory(&self.release.id, &stored).await?;
+        context.claims.forget(&self.release.id);
+        Ok(Box::new(Outcome { notes, ..Outcome::default() }))
+    }
+
+    async fn delete_all(&mut self, notes: &mut Vec<Note>) -> Result<(), Ended> {
+        let context = self.context;
+        let release = self.release;
+        let identity = context.identity(release);
+        let dying = context.session.namespace_is_terminating(&release.id.namespace).await?;
+        if !self.account_is_there(&identity).await? {
+            if dying {
+                // A release never waits for its own namespace.
+                notes.push(note(format!(
+                    "{identity} went before the release with their namespace: objects in other namespaces stay"
+                )));
+                return Ok(());
+            }
+            return Err(account_gone(release, &identity).into());
+        }
+        let session = context.session.impersonate(identity)?;
+        self.turn.take().await;
+        let known = session.known().await?;
+        let inventory = Arc::clone(&self.memory.inventory);
+        let view = View::of(context, &session, self.memory, &known, inventory.entries.keys()).await?;
+        let mut leaving: Vec<Leaving> = inventory
+            .entries
+            .iter()
+            .map(|(id, entry)| Leaving { id: id.clone(), entry: entry.clone() })
+            .collect();
+        leaving.sort_by(|a, b| order(&b.id).cmp(&order(&a.id)));
+        let everything = Order { release: &release.id, prune: true };
+        let removed = remove(context, &session, everything, &leaving, &known, &view).await;
+        self.turn.give_back();
+        self.settle_removed(removed, dying, notes).await
+    }
+
+    async fn account_is_there(&self, identity: &Identity) -> Result<bool, Ended> {
+        match identity {
+            Identity::Controller => Ok(true),
+            Identity::ServiceAccount { namespace, name } => {
+                Ok(self.context.session.account(namespace, name).await?.is_some())
+            }
+        }
+    }
+
+    /// Writes what is left into the inventory, and says whether that may be.
+    async fn settle_removed(
+        &mut self,
+        removed: Removed,
+        dying: bool,
+        notes: &mut Vec<Note>,
+    ) -> Result<(), Ended> {
+        let Removed { fates, deleted, terminating, failures, notes: told } = removed;
+        self.context.metrics.objects(crate::observe::labels::Action::Pruned, deleted);
+        notes.extend(told);
+        notes.push(note(format!("{} objects deleted", deleted + terminating.len())));
+        let waits = self.release.deletion_policy == DeletionPolicy::WaitForTermination;
+        let held: Vec<_> = terminating
+            .iter()
+            .filter(|id| waits && !(dying && id.namespace == self.release.id.namespace))
+            .collect();
+        if failures.is_empty() && held.is_empty() {
+            return Ok(());
+        }
+        // In a dying namespace nothing can be written to the inventory but
+        // removals, and those are safe to lose.
+        if let Some(mut stored) = self.memory.stored.take() {
+            let settled = settle(&stored.inventory, &fates, None);
+            if settled != stored.inventory {
+                let written =
+                    self.context.session.write_inventory(&self.release.id, &mut stored, settled).await;
+                if let Err(error) = written {
+                    tracing::debug!(error = chain(&error), "the inventory could not be settled");
+                }
+            }
+            self.memory.remember(self.context, &self.release.id, stored);
+        }
+        let (reason, message) = match failures.first() {
+            Some(first) => (
+                Reason::PruneFailed,
+                format!(
+                    "{} objects could not be deleted; {}: {}. Cure it, or set spec.deletionPolicy to Orphan to leave them",
+                    failures.len(),
+                    first.id,
+                    first.message
+                ),
+            ),
+            None => {
+                let names: Vec<String> = held.iter().take(3).map(ToString::to_string).collect();
+                (
+                    Reason::TerminationPending,
+                    format!("{} objects are still terminating: {}", held.len(), names.join(", ")),
+                )
+            }
+        };
+        let mut failed = failure(reason, message);
+        failed.failures = failures;
+        failed.entries = Some(self.memory.inventory.entries.len());
+        Err(failed.into())
+    }
+}
+
+fn note(message: String) -> Note {
+    Note { reason: Reason::Deleting, message }
+}
+
+fn account_gone(release: &crate::domain::release::Release, identity: &Identity) -> Failure {
+    let mut gone = no_account(release, identity);
+    if let crate::domain::outcome::Verdict::Failed { message, .. } = &mut gone.verdict {
+        *message = format!(
+            "{identity} does not exist, so the release's objects cannot be deleted with its rights: restore it, \
+             or set spec.deletionPolicy to Orphan to leave the objects"
+        );
+    }
+    gone
+}

@@ -1,0 +1,274 @@
+//! The dry run of exactly what a plan will write, before the first write.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use serde_json::Value;
+
+use super::parallel::unordered;
+use crate::api::reason::Reason;
+use crate::cluster::discovery::{Known, Resource};
+use crate::cluster::error::ApiError;
+use crate::cluster::session::Session;
+use crate::domain::drift::leave_to_others;
+use crate::domain::identity::{GroupKind, ObjectId};
+use crate::domain::outcome::ObjectFailure;
+use crate::domain::plan::{Action, Plan, Step};
+use crate::domain::preflight::{Cure, Cures, Refusal};
+use crate::domain::release::Release;
+
+/// How long a refusal that has just been cured may go on: the API server's own
+/// caches of roles and accounts follow a little later.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// What is to be applied of a step, and what the dry run said.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// The kind.
+    pub resource: Arc<Resource>,
+    /// What is sent.
+    pub body: Bytes,
+    /// The live object's uid and resource version; `None` when there is none.
+    pub live: Option<(String, u64)>,
+    /// Whether the live object has to be deleted first.
+    pub recreate: bool,
+}
+
+/// How far the preflight of a plan has come.
+pub struct Preflight<'a> {
+    session: &'a Session,
+    release: &'a Release,
+    cures: Cures,
+    /// The steps that may be applied.
+    pub ready: BTreeMap<ObjectId, Ready>,
+    /// The steps that wait for others of the plan.
+    pub deferred: BTreeSet<ObjectId>,
+}
+
+/// What came of a step's dry run.
+enum Verdict {
+    Ready(Ready),
+    Deferred,
+    Failed(ObjectFailure),
+}
+
+impl<'a> Preflight<'a> {
+    /// Of a plan.
+    pub fn new(session: &'a Session, release: &'a Release, plan: &Plan) -> Self {
+        Self { session, release, cures: Cures::of(plan), ready: BTreeMap::new(), deferred: BTreeSet::new() }
+    }
+
+    /// Dry-runs all that the plan writes.
+    ///
+    /// # Errors
+    /// Every refusal that the plan itself does not cure.
+    pub async fn first_pass(&mut self, plan: &Plan, known: &Known) -> Result<(), Vec<ObjectFailure>> {
+        let steps: Vec<&Step> = plan.steps.iter().filter(|s| s.action == Action::Write).collect();
+        self.pass(&steps, known, false).await
+    }
+
+    /// Dry-runs what was deferred, now that the definitions are there, or the
+    /// foundations too. What they should have cured gets a few seconds.
+    ///
+    /// # Errors
+    /// Every refusal that is still there.
+    pub async fn next_pass(
+        &mut self,
+        plan: &Plan,
+        known: &Known,
+        foundations: bool,
+    ) -> Result<(), Vec<ObjectFailure>> {
+        if self.deferred.is_empty() {
+            return Ok(());
+        }
+        if foundations {
+            self.cures = Cures::default();
+        }
+        let give_up = tokio::time::Instant::now() + SETTLING;
+        let mut pause = Duration::from_millis(50);
+        loop {
+            let waiting = std::mem::take(&mut self.deferred);
+            let steps: Vec<&Step> = plan.steps.iter().filter(|s| waiting.contains(&s.id)).collect();
+            let Err(failures) = self.pass(&steps, known, true).await else { return Ok(()) };
+            if tokio::time::Instant::now() > give_up
+                || failures.iter().any(|f| f.reason == Reason::PreflightFailed)
+            {
+                return Err(failures);
+            }
+            self.deferred.extend(failures.into_iter().map(|f| f.id));
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(500));
+        }
+    }
+
+    async fn pass(
+        &mut self,
+        steps: &[&Step],
+        known: &Known,
+        defined: bool,
+    ) -> Result<(), Vec<ObjectFailure>> {
+        let this = &*self;
+        let verdicts: Vec<(ObjectId, Verdict)> = unordered(
+            steps.iter().map(|step| async move { (step.id.clone(), this.judge(step, known, defined).await) }),
+        )
+        .collect()
+        .await;
+        let mut failures = Vec::new();
+        for (id, verdict) in verdicts {
+            match verdict {
+                Verdict::Ready(ready) => {
+                    self.ready.insert(id, ready);
+                }
+                Verdict::Deferred => {
+                    self.deferred.insert(id);
+                }
+                Verdict::Failed(failure) => failures.push(failure),
+            }
+        }
+        failures.sort_by(|a, b| a.id.cmp(&b.id));
+        if failures.is_empty() { Ok(()) } else { Err(failures) }
+    }
+
+    async fn judge(&self, step: &Step, known: &Known, defined: bool) -> Verdict {
+        let Some(resource) = known.resource(&step.id.group_kind(), &step.version) else {
+            let refusal = Refusal::no_such_kind(step.object.api_version(), step.object.kind());
+            return self.refused(step, &refusal, defined);
+        };
+        match self.dry_run(step, &resource).await {
+            Ok(ready) => Verdict::Ready(ready),
+            Err(error) => match refusal_of(&error) {
+                Some(refusal) if refusal.is_immutable() && self.may_recreate(step) => {
+                    self.recreation(step, &resource, &refusal).await
+                }
+                Some(refusal) => self.refused(step, &refusal, defined),
+                None => Verdict::Failed(failed(step, &error)),
+            },
+        }
+    }
+
+    async fn dry_run(&self, step: &Step, resource: &Arc<Resource>) -> Result<Ready, ApiError> {
+        let body = self.body(step, resource).await?;
+        let applied = self.session.apply(resource, &step.id, body.clone(), true).await?;
+        // A dry run makes a uid up for an object that does not exist.
+        let exists = !applied.created && applied.record.version != 0;
+        let live = exists.then_some((applied.record.uid, applied.record.version));
+        Ok(Ready { resource: Arc::clone(resource), body, live, recreate: false })
+    }
+
+    /// What is sent: the object, without the fields that drift may change and
+    /// that another manager owns by now.
+    async fn body(&self, step: &Step, resource: &Resource) -> Result<Bytes, ApiError> {
+        let ignored = self.release.ignored_paths(&step.id, &step.version);
+        if ignored.is_empty() {
+            return Ok(encode(step.object.value()));
+        }
+        match self.session.get(resource, &step.id).await {
+            Ok(answer) => {
+                let live: Value = answer.json()?;
+                let mut object = step.object.value().clone();
+                leave_to_others(&mut object, &live, &ignored);
+                Ok(encode(&object))
+            }
+            Err(error) if error.is_not_found() => Ok(encode(step.object.value())),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn refused(&self, step: &Step, refusal: &Refusal, defined: bool) -> Verdict {
+        match self.cures.cure(&step.id, refusal, defined) {
+            Some(Cure::Definitions | Cure::Foundations) => Verdict::Deferred,
+            None => Verdict::Failed(told(step, refusal, self.session)),
+        }
+    }
+
+    fn may_recreate(&self, step: &Step) -> bool {
+        // Deleting one of these deletes what it holds.
+        let protected = step.id.is("", "Namespace")
+            || step.id.is("", "PersistentVolume")
+            || step.id.is("", "PersistentVolumeClaim")
+            || step.id.is("apiextensions.k8s.io", "CustomResourceDefinition");
+        (self.release.force || step.force) && !protected
+    }
+
+    /// Proves, before anything is deleted, that the object would be accepted if
+    /// it were new: a dry run under a name that the API server makes up.
+    async fn recreation(&self, step: &Step, resource: &Arc<Resource>, refusal: &Refusal) -> Verdict {
+        let live = match self.session.get_record(resource, &step.id).await {
+            Ok(Some(record)) => record,
+            Ok(None) => return self.refused(step, refusal, true),
+            Err(error) => return Verdict::Failed(failed(step, &error)),
+        };
+        match self.session.dry_run_create(resource, &step.id, step.object.value()).await {
+            Ok(()) => Verdict::Ready(Ready {
+                resource: Arc::clone(resource),
+                body: encode(step.object.value()),
+                live: Some((live.uid, live.version)),
+                recreate: true,
+            }),
+            Err(error) => Verdict::Failed(failed(step, &error)),
+        }
+    }
+}
+
+/// The groups and kinds that the definitions of a plan bring.
+pub fn brought_kinds(plan: &Plan) -> Vec<GroupKind> {
+    let definitions: Vec<_> =
+        plan.writes().filter(|s| s.id.kind == "CustomResourceDefinition").map(|s| s.object.clone()).collect();
+    crate::domain::plan::defined_kinds(&definitions)
+}
+
+fn encode(value: &Value) -> Bytes {
+    // A value always serializes.
+    serde_json::to_vec(value).unwrap_or_default().into()
+}
+
+fn refusal_of(error: &ApiError) -> Option<Refusal> {
+    let status = error.status().filter(|_| !error.is_transient())?;
+    Some(Refusal { code: status.code, reason: status.reason.clone(), message: status.message.clone() })
+}
+
+/// A refusal, told to a person.
+fn told(step: &Step, refusal: &Refusal, session: &Session) -> ObjectFailure {
+    let (reason, message) = match refusal.code {
+        401 | 403
+            if refusal.message.contains("is forbidden: User") || refusal.message.contains(" cannot ") =>
+        {
+            (Reason::AccessDenied, format!("{} may not apply it: {}", session.identity(), refusal.message))
+        }
+        0 => (
+            Reason::PreflightFailed,
+            format!(
+                "{}: install its CustomResourceDefinition first, or add it to the artifact",
+                refusal.message
+            ),
+        ),
+        _ if refusal.is_immutable() => (
+            Reason::PreflightFailed,
+            format!(
+                "{} (spec.force, or supercargo.dev/force: enabled on the object, would recreate it)",
+                masked(step, &refusal.message)
+            ),
+        ),
+        _ => (Reason::PreflightFailed, masked(step, &refusal.message)),
+    };
+    ObjectFailure { id: step.id.clone(), reason, message }
+}
+
+/// The API server may quote values of a refused Secret.
+pub fn masked(step: &Step, message: &str) -> String {
+    match step.id.is("", "Secret") {
+        true => "the API server refuses it; its message is not shown because it may quote values".into(),
+        false => message.to_owned(),
+    }
+}
+
+fn failed(step: &Step, error: &ApiError) -> ObjectFailure {
+    let message = match error.status() {
+        Some(status) => masked(step, &status.message),
+        None => super::acquire::chain(error),
+    };
+    ObjectFailure { id: step.id.clone(), reason: error.reason(), message }
+}

@@ -1,0 +1,200 @@
+//! The deletion of what left a revision, or of everything when its release goes
+//! away, in reverse order.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use super::acquire::{chain, failure};
+use super::context::Context;
+use super::execute::Executed;
+use super::parallel::ordered;
+use super::run::{Ended, Run};
+use super::view::View;
+use crate::api::reason::Reason;
+use crate::cluster::delete::Deleted;
+use crate::cluster::discovery::Known;
+use crate::cluster::error::ApiError;
+use crate::cluster::session::Session;
+use crate::domain::identity::{ObjectId, ReleaseId};
+use crate::domain::inventory::Fate;
+use crate::domain::outcome::{Note, ObjectFailure};
+use crate::domain::plan::{Leaving, Live, Plan};
+use crate::domain::prune::{Foreign, Kept, Question, Verdict, judge};
+use crate::domain::stage::{Stage, stage};
+use crate::observe::labels::Phase;
+
+/// How often an object that changes between the look and the deletion is looked
+/// at again.
+const ATTEMPTS: usize = 3;
+
+/// What came of a removal.
+#[derive(Default)]
+pub struct Removed {
+    /// What became of each object.
+    pub fates: BTreeMap<ObjectId, Fate>,
+    /// How many were deleted.
+    pub deleted: usize,
+    /// What is still terminating.
+    pub terminating: Vec<ObjectId>,
+    /// What could not be deleted.
+    pub failures: Vec<ObjectFailure>,
+    /// What was not ours, or was let go.
+    pub notes: Vec<Note>,
+}
+
+/// Whose objects are removed, and whether they are.
+#[derive(Clone, Copy)]
+pub struct Order<'a> {
+    /// The release.
+    pub release: &'a ReleaseId,
+    /// Whether anything is deleted at all.
+    pub prune: bool,
+}
+
+/// Deletes what left the revision, and completes the run.
+pub async fn prune(
+    run: &mut Run<'_>,
+    session: &Session,
+    plan: &Plan,
+    view: View<'_>,
+    executed: &mut Executed,
+) {
+    let started = std::time::Instant::now();
+    let order = Order { release: &run.release.id, prune: run.release.prune };
+    let removed = match session.known().await {
+        Ok(known) => remove(run.context, session, order, &plan.leaving, &known, &view).await,
+        Err(error) => {
+            executed.ended = Some(Ended::from(error));
+            return;
+        }
+    };
+    run.context.metrics.phase(Phase::Prune, started.elapsed());
+    let Removed { fates, deleted, terminating, failures, notes } = removed;
+    executed.complete = terminating.is_empty() && failures.is_empty();
+    executed.changes.pruned = i32::try_from(deleted).unwrap_or(i32::MAX);
+    executed.changes.failed += i32::try_from(failures.len()).unwrap_or(i32::MAX);
+    executed.fates.extend(fates);
+    executed.notes.extend(notes);
+    if let Some(first) = failures.first() {
+        let count = failures.len();
+        let message =
+            format!("{count} objects that left could not be deleted; {}: {}", first.id, first.message);
+        executed.ended = Some(failure(Reason::PruneFailed, message).into());
+    }
+    executed.failures.extend(failures);
+}
+
+/// Removes objects in the order they come in, a stage at a time.
+pub async fn remove(
+    context: &Context,
+    session: &Session,
+    order: Order<'_>,
+    leaving: &[Leaving],
+    known: &Arc<Known>,
+    view: &View<'_>,
+) -> Removed {
+    let mut removed = Removed::default();
+    for stage_now in Stage::ALL.into_iter().rev() {
+        let batch = leaving.iter().filter(|l| stage(&l.id.group_kind()) == stage_now);
+        let mut answers = ordered(
+            batch.map(|l| async move { (l, remove_one(context, session, order, l, known, view).await) }),
+        );
+        while let Some((leaving, answer)) = answers.next().await {
+            settle(context, leaving, answer, &mut removed);
+        }
+    }
+    removed
+}
+
+/// What came of one object.
+enum Answer {
+    Deleted,
+    Terminating,
+    Gone,
+    Kept(Kept),
+    Foreign(Foreign),
+    Failed(ApiError),
+}
+
+async fn remove_one(
+    context: &Context,
+    session: &Session,
+    order: Order<'_>,
+    leaving: &Leaving,
+    known: &Arc<Known>,
+    view: &View<'_>,
+) -> Answer {
+    let id = &leaving.id;
+    let kind = id.group_kind();
+    // A kind that is not served has no objects any more.
+    let Some(resource) = known.resource(&kind, &leaving.entry.version).or_else(|| known.preferred(&kind))
+    else {
+        return Answer::Gone;
+    };
+    let heir = context.claims.heir(id).filter(|heir| heir != order.release);
+    let question = Question { release: order.release, prune: order.prune, heir: heir.as_ref() };
+    let mut record = view.record(id);
+    // What no watch shows under anybody's labels may still be there without
+    // them: it is asked for by name before it counts as gone.
+    let mut ask = record.is_none() || !view.known(id);
+    for _ in 0..ATTEMPTS {
+        if ask {
+            record = match session.get_record(&resource, id).await {
+                Ok(record) => record,
+                Err(error) => return Answer::Failed(error),
+            };
+        }
+        match judge(question, &leaving.entry, record.as_ref()) {
+            Verdict::Gone => return Answer::Gone,
+            Verdict::Keep(Kept::Terminating) => return Answer::Terminating,
+            Verdict::Keep(why) => return Answer::Kept(why),
+            Verdict::Drop(why) => return Answer::Foreign(why),
+            Verdict::Delete { uid, version } => match session.delete(&resource, id, &uid, version).await {
+                Ok(Deleted::Gone) => return Answer::Deleted,
+                Ok(Deleted::Terminating) => return Answer::Terminating,
+                Ok(Deleted::Changed) => ask = true,
+                Err(error) => return Answer::Failed(error),
+            },
+        }
+    }
+    Answer::Failed(ApiError::Timeout(std::time::Duration::ZERO))
+}
+
+fn settle(context: &Context, leaving: &Leaving, answer: Answer, removed: &mut Removed) {
+    let id = leaving.id.clone();
+    let fate = match answer {
+        Answer::Deleted => {
+            removed.deleted += 1;
+            Fate::Gone
+        }
+        Answer::Gone => Fate::Gone,
+        Answer::Terminating => {
+            removed.terminating.push(id.clone());
+            Fate::Remains
+        }
+        Answer::Kept(Kept::Terminating) => Fate::Remains,
+        Answer::Kept(Kept::OptedOut | Kept::PruneOff) => Fate::Left,
+        Answer::Foreign(why) => {
+            let message = format!("{id} is not deleted and leaves the inventory: {why}");
+            removed.notes.push(Note { reason: Reason::OwnershipConflict, message });
+            Fate::Dropped
+        }
+        Answer::Failed(error) => {
+            let message = match error.is_forbidden() {
+                true => format!("it may not be deleted: {}", chain(&error)),
+                false => chain(&error),
+            };
+            removed.failures.push(ObjectFailure { id: id.clone(), reason: Reason::PruneFailed, message });
+            Fate::Remains
+        }
+    };
+    if matches!(fate, Fate::Gone | Fate::Dropped) {
+        if let Some(heir) = context.claims.release_to_heir(&id) {
+            // Nobody listens any more while the process ends.
+            let _ = context.wake.send(heir);
+        }
+    }
+    removed.fates.insert(id, fate);
+}

@@ -1,0 +1,358 @@
+//! One run of a release: resolve, look, decide, act, tell.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::acquire::{self, Failure, chain, failure};
+use super::context::{Context, Memory};
+use super::signals::{Signals, Turn};
+use super::view::{View, drop_unused_watches, unwatched};
+use super::work;
+use crate::api::reason::Reason;
+use crate::api::release::DriftMode;
+use crate::api::status::{ArtifactStatus, ReleaseStatus};
+use crate::cluster::error::ApiError;
+use crate::cluster::inventory::StoreError;
+use crate::cluster::session::Session;
+use crate::domain::drift::{Disturbance, disturbance};
+use crate::domain::identity::ObjectId;
+use crate::domain::outcome::{Assessment, Outcome, Verdict};
+use crate::domain::plan::Live;
+use crate::domain::release::Release;
+use crate::domain::status;
+use crate::observe::labels::Phase;
+use crate::oci::Digest;
+
+/// How often a run begins anew because somebody wrote the inventory under it.
+const ATTEMPTS: usize = 3;
+/// How long the registry may take before the status says that it is waited for.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
+
+/// A run.
+pub struct Run<'a> {
+    /// What all releases share.
+    pub context: &'a Context,
+    /// The release.
+    pub release: &'a Release,
+    /// What it remembers.
+    pub memory: &'a mut Memory,
+    /// What reaches it meanwhile.
+    pub signals: &'a Signals,
+    /// Its place among the runs that work.
+    pub turn: &'a mut Turn,
+    /// The status in the cluster.
+    pub status: ReleaseStatus,
+    /// What it is for.
+    pub trigger: Trigger,
+}
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// Everything: the reference is resolved anew.
+    Full,
+    /// Only objects were seen to change: if a revision is applied, the registry
+    /// is not asked.
+    Objects,
+}
+
+/// The revision that a run is about.
+#[derive(Clone, Debug)]
+pub struct Revision {
+    /// `tag@digest`, or the digest.
+    pub name: String,
+    /// The digest.
+    pub digest: Digest,
+    /// Names digest and rendering options.
+    pub key: String,
+    /// Why the registry was not asked, when it could not be.
+    pub stale: Option<(Reason, String)>,
+}
+
+/// What ends an attempt early.
+pub enum Ended {
+    /// With an outcome.
+    Failed(Failure),
+    /// The inventory was written by somebody else: read it and begin anew.
+    Again,
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<StoreError> for Ended {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Changed { .. } => Self::Again,
+            other => Self::Failed(failure(other.reason(), chain(&other))),
+        }
+    }
+}
+
+impl From<ApiError> for Ended {
+    fn from(error: ApiError) -> Self {
+        Self::Failed(failure(error.reason(), chain(&error)))
+    }
+}
+
+impl Run<'_> {
+    /// Runs, and says what came of it. Every error is folded into the outcome.
+    pub async fn reconcile(&mut self) -> Outcome {
+        for _ in 0..ATTEMPTS {
+            match Box::pin(self.attempt()).await {
+                Ok(outcome) | Err(Ended::Failed(outcome)) => {
+                    drop_unused_watches(self.memory);
+                    return *outcome;
+                }
+                Err(Ended::Again) => self.memory.stored = None,
+            }
+        }
+        let name = status::inventory_name(&self.release.id.name);
+        let message = format!("the inventory {name} is written by somebody else at the same time");
+        Outcome::failed(Reason::ApiServerUnavailable, message)
+    }
+
+    /// Writes once, at most, what the run waits for.
+    pub async fn accept(&mut self, message: &str) {
+        let waiting = status::waiting(&self.status, self.release, message, Timestamp::now());
+        if waiting == self.status {
+            return;
+        }
+        let written = self.context.session.write_status(&self.release.id, &self.release.uid, &waiting).await;
+        match written {
+            Ok(()) => self.status = waiting,
+            Err(error) => tracing::debug!(error = chain(&error), "the status could not be written"),
+        }
+    }
+
+    async fn attempt(&mut self) -> Result<Box<Outcome>, Ended> {
+        if self.release.suspend && self.status.last_handled_reconcile_at == self.release.reconcile_at {
+            return Ok(Box::new(Outcome { verdict: Verdict::Suspended, ..Outcome::default() }));
+        }
+        let session = self.session()?;
+        self.load_inventory().await?;
+        let started = std::time::Instant::now();
+        let revision = self.resolve(&session).await?;
+        self.context.metrics.phase(Phase::Resolve, started.elapsed());
+        tracing::Span::current().record("revision", revision.name.as_str());
+        let known = session.known().await?;
+        let look = self.look(&session, &known).await?;
+        let settled = self.memory.inventory.applied.as_deref() == Some(revision.key.as_str());
+        let healthy =
+            !self.release.wait || self.status.last_healthy_revision.as_ref() == Some(&revision.name);
+        if settled && healthy && look.drifted.is_empty() && !look.leftovers {
+            return Ok(Box::new(self.quiet(&revision)));
+        }
+        acquire::check_account(self.context, &session, self.release).await?;
+        work::work(self, &session, known, &revision).await
+    }
+
+    /// The API server as the release's identity. What was remembered of another
+    /// identity is forgotten.
+    fn session(&mut self) -> Result<Session, Ended> {
+        let identity = self.context.identity(self.release);
+        if self.memory.identity.as_ref() != Some(&identity) {
+            self.memory.watches.clear();
+            self.memory.secrets.clear();
+            self.memory.account = None;
+            self.memory.access = None;
+            self.memory.identity = Some(identity.clone());
+        }
+        Ok(self.context.session.impersonate(identity)?)
+    }
+
+    async fn load_inventory(&mut self) -> Result<(), Ended> {
+        if self.memory.stored.is_none() {
+            let stored = self.context.session.read_inventory(&self.release.id).await?;
+            self.memory.remember(self.context, &self.release.id, stored);
+        }
+        Ok(())
+    }
+
+    /// The digest, by one request at most. A registry that cannot say is no
+    /// reason to let go of what was applied last, and one that takes its time no
+    /// reason to leave drift.
+    async fn resolve(&mut self, session: &Session) -> Result<Revision, Ended> {
+        let settled = self.settled();
+        if let (Trigger::Objects, Some(revision)) = (self.trigger, &settled) {
+            return Ok(revision.clone());
+        }
+        let asked = match &settled {
+            None => self.ask(session).await,
+            Some(revision) => {
+                let signals = self.signals;
+                let inventory = Arc::clone(&self.memory.inventory);
+                let touched = async {
+                    loop {
+                        signals.changed().await;
+                        let urgent = signals.is_superseded()
+                            || signals.is_touched(|id| inventory.entries.contains_key(id));
+                        if urgent {
+                            return;
+                        }
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    asked = self.ask(session) => asked,
+                    () = touched => {
+                        self.memory.resolve_due = true;
+                        return Ok(revision.clone());
+                    }
+                }
+            }
+        };
+        self.memory.resolve_due = false;
+        match asked {
+            Ok(resolved) => {
+                self.memory.stale = None;
+                let key = self.release.applied_key(resolved.digest.as_str());
+                Ok(Revision { name: resolved.revision, digest: resolved.digest, key, stale: None })
+            }
+            Err(failed) => {
+                let Verdict::Failed { reason, message } = &failed.verdict else { return Err(failed.into()) };
+                self.memory.stale = Some((*reason, message.clone()));
+                match settled {
+                    Some(revision) => Ok(Revision { stale: self.memory.stale.clone(), ..revision }),
+                    None => Err(failed.into()),
+                }
+            }
+        }
+    }
+
+    /// The revision that the inventory is the complete result of, if it is the
+    /// one that the status names and the spec still renders it so.
+    fn settled(&self) -> Option<Revision> {
+        let artifact = self.status.artifact.as_ref()?;
+        let key = self.release.applied_key(&artifact.digest);
+        (self.memory.inventory.applied.as_deref() == Some(key.as_str())).then_some(())?;
+        let digest = Digest::parse(&artifact.digest).ok()?;
+        Some(Revision { name: artifact.revision.clone(), digest, key, stale: self.memory.stale.clone() })
+    }
+
+    async fn ask(&mut self, session: &Session) -> Result<crate::oci::Resolved, Failure> {
+        let repository = acquire::repository(self.release)?;
+        let wanted = acquire::wanted(self.release)?;
+        let access = acquire::access(self.context, session, self.release, self.memory).await?;
+        let registry = self.context.registry.clone();
+        let resolving = registry.resolve(&repository, &wanted, &access);
+        let mut resolving = std::pin::pin!(tokio::time::timeout(self.release.timeout, resolving));
+        let fresh = self.status.observed_generation != Some(self.release.generation);
+        let resolved = match tokio::time::timeout(PATIENCE, &mut resolving).await {
+            Ok(resolved) => resolved,
+            Err(_) => {
+                if fresh {
+                    self.accept(&format!("waiting for {}", self.release.url)).await;
+                }
+                resolving.await
+            }
+        };
+        match resolved {
+            Ok(Ok(resolved)) => Ok(resolved),
+            Ok(Err(error)) => Err(failure(error.reason(), chain(&error))),
+            Err(_) => {
+                let seconds = self.release.timeout.as_secs();
+                let message = format!("{} did not answer within spec.timeout ({seconds}s)", self.release.url);
+                Err(failure(Reason::RegistryUnavailable, message))
+            }
+        }
+    }
+
+    /// What is not as the last apply left it.
+    async fn look(
+        &mut self,
+        session: &Session,
+        known: &Arc<crate::cluster::discovery::Known>,
+    ) -> Result<Look, Ended> {
+        let inventory = Arc::clone(&self.memory.inventory);
+        let view = View::of(self.context, session, self.memory, known, inventory.entries.keys()).await?;
+        let mut look = Look::default();
+        let now = Timestamp::now();
+        for (id, entry) in &inventory.entries {
+            let record = view.record(id);
+            if entry.left {
+                let opted_out = record.as_ref().is_some_and(|r| r.prune_disabled);
+                look.leftovers |= record.is_none() || (self.release.prune && !opted_out);
+                continue;
+            }
+            let applied = self.memory.versions.get(id).copied().unwrap_or_default();
+            if record.as_ref().is_some_and(|r| r.version >= applied) {
+                self.memory.versions.remove(id);
+            }
+            let held_back = self.memory.contests.get(id).is_some_and(|c| c.paused_until(now).is_some());
+            let drifts = self.release.drift != DriftMode::Off && view.known(id) && !held_back;
+            if let Some(how) = disturbance(entry, record.as_ref(), applied).filter(|_| drifts) {
+                look.drifted.push((id.clone(), how));
+            }
+        }
+        Ok(look)
+    }
+
+    /// The outcome of a run that found everything as it should be.
+    fn quiet(&self, revision: &Revision) -> Outcome {
+        // While a fight is on, the condition that says so stays.
+        let contested = self.memory.next_correction(Timestamp::now()).is_some();
+        let drift = (self.release.drift != DriftMode::Off && !contested).then(|| self.in_sync());
+        Outcome {
+            verdict: self.verdict(revision, self.memory.inventory.entries.len()),
+            artifact: Some(artifact_status(revision)),
+            entries: Some(self.memory.inventory.entries.len()),
+            drift,
+            applied: true,
+            ..Outcome::default()
+        }
+    }
+
+    /// Nothing differs; says so, and how well that is known.
+    pub fn in_sync(&self) -> Assessment {
+        let message = match unwatched(self.memory).as_slice() {
+            [] => "every object is as it was applied".to_owned(),
+            kinds => {
+                let names: Vec<&str> = kinds.iter().map(|(plural, _)| plural.as_str()).collect();
+                format!(
+                    "every object is as it was applied; looked at only at the interval, because {} may not list and watch {}",
+                    self.memory.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
+                    names.join(", "),
+                )
+            }
+        };
+        Assessment { status: Some(false), reason: Reason::InSync, message }
+    }
+
+    /// Ready, unless the registry refused us rather than being away.
+    pub fn verdict(&self, revision: &Revision, entries: usize) -> Verdict {
+        let objects = if entries == 1 { "1 object".to_owned() } else { format!("{entries} objects") };
+        let message = format!("applied {objects} of revision {}", revision.name);
+        match &revision.stale {
+            None => Verdict::Ready { message },
+            Some((Reason::RegistryUnavailable, why)) => Verdict::Ready {
+                message: format!("{message}; whether there is a newer one is not known: {why}"),
+            },
+            Some((reason, why)) => Verdict::Failed {
+                reason: *reason,
+                message: format!("{why}; revision {} stays applied", revision.name),
+            },
+        }
+    }
+}
+
+/// What a look at the inventory's objects found.
+#[derive(Default)]
+struct Look {
+    drifted: Vec<(ObjectId, Disturbance)>,
+    /// Whether an object that was left may be deleted now, or is gone.
+    leftovers: bool,
+}
+
+/// The artifact, as far as its revision tells.
+pub fn artifact_status(revision: &Revision) -> ArtifactStatus {
+    ArtifactStatus {
+        revision: revision.name.clone(),
+        digest: revision.digest.as_str().to_owned(),
+        ..ArtifactStatus::default()
+    }
+}

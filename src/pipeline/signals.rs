@@ -1,0 +1,106 @@
+//! What reaches a release from outside while it runs or waits, and the turns by
+//! which few runs work at once while any number waits.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use crate::domain::identity::ObjectId;
+
+/// The mailbox of a release. Written by watches, read by its runs.
+#[derive(Debug, Default)]
+pub struct Signals {
+    pending: Mutex<Pending>,
+    notify: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Pending {
+    touched: HashSet<ObjectId>,
+    superseded: bool,
+    stopping: bool,
+}
+
+impl Signals {
+    fn with<T>(&self, change: impl FnOnce(&mut Pending) -> T) -> T {
+        change(&mut self.pending.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// An object of the release was seen to change.
+    pub fn touch(&self, id: ObjectId) {
+        self.with(|p| p.touched.insert(id));
+        self.notify.notify_one();
+    }
+
+    /// The release itself changed, or something that it depends on: what is
+    /// under way is out of date.
+    pub fn supersede(&self) {
+        self.with(|p| p.superseded = true);
+        self.notify.notify_one();
+    }
+
+    /// The process ends, or the release is gone.
+    pub fn stop(&self) {
+        self.with(|p| p.stopping = true);
+        self.notify.notify_one();
+    }
+
+    /// Takes the objects that were seen to change.
+    pub fn take_touched(&self) -> HashSet<ObjectId> {
+        self.with(|p| std::mem::take(&mut p.touched))
+    }
+
+    /// Whether an object of some kind was seen to change.
+    pub fn is_touched(&self, which: impl Fn(&ObjectId) -> bool) -> bool {
+        self.with(|p| p.touched.iter().any(which))
+    }
+
+    /// Takes the word that a run is wanted.
+    pub fn take_superseded(&self) -> bool {
+        self.with(|p| std::mem::take(&mut p.superseded))
+    }
+
+    /// Whether what is under way should end.
+    pub fn is_superseded(&self) -> bool {
+        self.with(|p| p.superseded || p.stopping)
+    }
+
+    /// Whether nothing more should begin.
+    pub fn is_stopping(&self) -> bool {
+        self.with(|p| p.stopping)
+    }
+
+    /// Waits for the next signal; one that came before counts.
+    pub async fn changed(&self) {
+        self.notify.notified().await;
+    }
+}
+
+/// A place among the few runs that work at once. It is taken for work and given
+/// back for every wait, so that nobody's wait delays another's work.
+#[derive(Debug)]
+pub struct Turn {
+    places: Arc<Semaphore>,
+    permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Turn {
+    /// Without a place yet.
+    pub fn new(places: &Arc<Semaphore>) -> Self {
+        Self { places: Arc::clone(places), permit: None }
+    }
+
+    /// Waits for a place.
+    pub async fn take(&mut self) {
+        if self.permit.is_none() {
+            // The semaphore is never closed.
+            self.permit = Arc::clone(&self.places).acquire_owned().await.ok();
+        }
+    }
+
+    /// Gives the place back.
+    pub fn give_back(&mut self) {
+        self.permit = None;
+    }
+}

@@ -1,0 +1,163 @@
+//! What a run sees of the cluster: records from the watches, and for what no
+//! watch covers, records asked for by name.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use super::context::{Context, Memory};
+use super::parallel::unordered;
+use crate::cluster::State;
+use crate::cluster::discovery::{Known, Resource};
+use crate::cluster::error::ApiError;
+use crate::cluster::session::{Identity, Session};
+use crate::cluster::store::{Scope, Watched};
+use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
+use crate::domain::live::Record;
+use crate::domain::plan::Live;
+
+/// The view.
+pub struct View<'a> {
+    context: &'a Context,
+    watches: Vec<Arc<Watched>>,
+    fetched: HashMap<ObjectId, Option<Record>>,
+    /// Inventories of owners outside this process.
+    strangers: HashMap<ReleaseId, BTreeSet<ObjectId>>,
+}
+
+impl<'a> View<'a> {
+    /// Looks at objects: makes sure that their kinds are watched, waits for the
+    /// watches, and asks for what they do not cover.
+    ///
+    /// # Errors
+    /// When an object can neither be watched nor read.
+    pub async fn of(
+        context: &'a Context,
+        session: &Session,
+        memory: &mut Memory,
+        known: &Known,
+        ids: impl Iterator<Item = &ObjectId>,
+    ) -> Result<Self, ApiError> {
+        let mut unserved = Vec::new();
+        let mut covered = Vec::new();
+        for id in ids {
+            let Some(resource) = known.preferred(&id.group_kind()) else {
+                unserved.push(id.clone());
+                continue;
+            };
+            if !memory.watches.iter().any(|w| w.covers(id)) {
+                memory.watches.push(context.store.watch(scope(session, &resource, id))?);
+            }
+            covered.push((id, resource));
+        }
+        for watched in &memory.watches {
+            watched.settled().await;
+        }
+        let synced: Vec<_> = memory.watches.iter().filter(|w| w.state() == State::Synced).cloned().collect();
+        let missing: Vec<_> =
+            covered.into_iter().filter(|(id, _)| !synced.iter().any(|w| w.covers(id))).collect();
+        let mut fetched: HashMap<ObjectId, Option<Record>> =
+            unserved.into_iter().map(|id| (id, None)).collect();
+        let mut answers = unordered(
+            missing
+                .into_iter()
+                .map(|(id, resource)| async move { (id, session.get_record(&resource, id).await) }),
+        );
+        while let Some((id, record)) = answers.next().await {
+            match record {
+                Ok(record) => {
+                    fetched.insert(id.clone(), record);
+                }
+                // The apply will be told the same, and will say it.
+                Err(error) if error.is_forbidden() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        drop(answers);
+        Ok(Self { context, watches: synced, fetched, strangers: HashMap::new() })
+    }
+
+    /// Reads the inventories of owners that are not releases of this process.
+    ///
+    /// # Errors
+    /// When the API server does not give them. One that is broken claims
+    /// nothing.
+    pub async fn meet_strangers(&mut self, me: &ReleaseId, ids: &[ObjectId]) -> Result<(), ApiError> {
+        let owners: BTreeSet<ReleaseId> = ids
+            .iter()
+            .filter_map(|id| {
+                let owner = self.record(id)?.owner?;
+                (owner != *me && self.context.claims.names(&owner, id).is_none()).then_some(owner)
+            })
+            .collect();
+        for owner in owners {
+            let named = match self.context.session.read_inventory(&owner).await {
+                Ok(stored) => stored.inventory.entries.into_keys().collect(),
+                Err(crate::cluster::inventory::StoreError::Api { source, .. }) => return Err(source),
+                Err(_) => BTreeSet::new(),
+            };
+            self.strangers.insert(owner, named);
+        }
+        Ok(())
+    }
+}
+
+impl Live for View<'_> {
+    fn record(&self, id: &ObjectId) -> Option<Record> {
+        match self.fetched.get(id) {
+            Some(record) => record.clone(),
+            None => self.watches.iter().find(|w| w.covers(id))?.record(id),
+        }
+    }
+
+    fn known(&self, id: &ObjectId) -> bool {
+        self.fetched.contains_key(id) || self.watches.iter().any(|w| w.covers(id))
+    }
+
+    fn claims(&self, owner: &ReleaseId, id: &ObjectId) -> bool {
+        match self.context.claims.names(owner, id) {
+            Some(named) => named,
+            None => self.strangers.get(owner).is_some_and(|named| named.contains(id)),
+        }
+    }
+
+    fn reserved(&self, id: &ObjectId) -> Option<ReleaseId> {
+        self.context.claims.reserved(id)
+    }
+}
+
+/// The watch that an object is looked at through. The controller's own covers
+/// all namespaces; a ServiceAccount is often allowed a namespace only.
+fn scope(session: &Session, resource: &Arc<Resource>, id: &ObjectId) -> Scope {
+    let identity = session.identity().clone();
+    let namespace = match identity {
+        Identity::Controller => None,
+        Identity::ServiceAccount { .. } => Some(id.namespace.clone()).filter(|n| !n.is_empty()),
+    };
+    Scope { identity, resource: Arc::clone(resource), namespace }
+}
+
+/// Lets go of watches over kinds that the inventory does not name any more.
+pub fn drop_unused_watches(memory: &mut Memory) {
+    let kinds: BTreeSet<(GroupKind, &str)> =
+        memory.inventory.entries.keys().map(|id| (id.group_kind(), id.namespace.as_str())).collect();
+    memory.watches.retain(|watched| {
+        let scope = watched.scope();
+        let kind = scope.resource.group_kind();
+        kinds.iter().any(|(k, n)| *k == kind && scope.namespace.as_deref().is_none_or(|s| s == *n))
+    });
+}
+
+/// The kinds that can only be looked at by asking for each object, with what
+/// the API server said.
+pub fn unwatched(memory: &Memory) -> Vec<(String, String)> {
+    memory
+        .watches
+        .iter()
+        .filter_map(|w| match w.state() {
+            State::Denied(message) => Some((w.scope().resource.plural.clone(), message)),
+            _ => None,
+        })
+        .collect()
+}

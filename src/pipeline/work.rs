@@ -1,0 +1,328 @@
+//! A run that has something to do: render, plan, dry-run, write.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::acquire::{self, chain, failure};
+use super::execute::{self, Executed};
+use super::preflight::Preflight;
+use super::run::{Ended, Revision, Run, artifact_status};
+use super::view::View;
+use super::{drift, prune};
+use crate::api::reason::Reason;
+use crate::api::release::DriftMode;
+use crate::api::status::Changes;
+use crate::cluster::discovery::Known;
+use crate::cluster::session::Session;
+use crate::domain::identity::{GroupKind, ObjectId};
+use crate::domain::inventory::settle;
+use crate::domain::manifest::render::{RenderOptions, Scopes, render};
+use crate::domain::object::Object;
+use crate::domain::outcome::{Note, ObjectFailure, Outcome, Verdict};
+use crate::domain::plan::{self, Plan, Purpose, apply_mode};
+use crate::observe::labels::Phase;
+use crate::oci::{Artifact, Selection};
+
+impl Scopes for Known {
+    fn namespaced(&self, kind: &GroupKind) -> Option<bool> {
+        Known::namespaced(self, kind)
+    }
+}
+
+/// Does what there is to do.
+///
+/// # Errors
+/// What ended it early.
+pub async fn work(
+    run: &mut Run<'_>,
+    session: &Session,
+    known: Arc<Known>,
+    revision: &Revision,
+) -> Result<Box<Outcome>, Ended> {
+    let artifact = fetch(run, session, revision).await?;
+    run.turn.take().await;
+    let mut outcome = Outcome { artifact: Some(status_of(revision, &artifact)), ..Outcome::default() };
+    match act(run, session, known, revision, &artifact, &mut outcome).await {
+        Ok(()) => {}
+        Err(Ended::Again) => return Err(Ended::Again),
+        Err(Ended::Failed(failed)) => {
+            outcome.verdict = failed.verdict;
+            outcome.failures.extend(failed.failures);
+        }
+    }
+    run.turn.give_back();
+    if let Some(stored) = &run.memory.stored {
+        outcome.entries = Some(stored.inventory.entries.len());
+    }
+    Ok(Box::new(outcome))
+}
+
+async fn fetch(run: &mut Run<'_>, session: &Session, revision: &Revision) -> Result<Artifact, Ended> {
+    let started = std::time::Instant::now();
+    let repository = acquire::repository(run.release)?;
+    let access = acquire::access(run.context, session, run.release, run.memory).await?;
+    let selection = Selection { media_type: run.release.media_type.clone(), path: run.release.path.clone() };
+    let fetching = run.context.registry.fetch(&repository, &revision.digest, &access, &selection);
+    let fetched = match tokio::time::timeout(run.release.timeout, fetching).await {
+        Ok(Ok(artifact)) => Ok(artifact),
+        Ok(Err(error)) => Err((error.reason(), chain(&error))),
+        Err(_) => {
+            let seconds = run.release.timeout.as_secs();
+            let message = format!("{} was not pulled within spec.timeout ({seconds}s)", run.release.url);
+            Err((Reason::RegistryUnavailable, message))
+        }
+    };
+    run.context.metrics.phase(Phase::Acquire, started.elapsed());
+    fetched.map_err(|(reason, message)| {
+        let mut failed = failure(reason, message);
+        failed.artifact = Some(artifact_status(revision));
+        Ended::Failed(failed)
+    })
+}
+
+fn status_of(revision: &Revision, artifact: &Artifact) -> crate::api::status::ArtifactStatus {
+    crate::api::status::ArtifactStatus {
+        created_at: artifact.created.clone(),
+        source: artifact.source.clone(),
+        source_revision: artifact.revision.clone(),
+        ..artifact_status(revision)
+    }
+}
+
+async fn act(
+    run: &mut Run<'_>,
+    session: &Session,
+    known: Arc<Known>,
+    revision: &Revision,
+    artifact: &Artifact,
+    outcome: &mut Outcome,
+) -> Result<(), Ended> {
+    let started = std::time::Instant::now();
+    let objects = objects(run, &known, artifact)?;
+    run.context.metrics.phase(Phase::Render, started.elapsed());
+    guard_empty(run, revision, &objects)?;
+    let started = std::time::Instant::now();
+    let (mut plan, view) = decide(run, session, &known, revision, objects).await?;
+    run.context.metrics.phase(Phase::Plan, started.elapsed());
+    refuse_conflicts(run, &plan)?;
+    drift::hold_back(run, session, &mut plan, &known, outcome).await;
+
+    let started = std::time::Instant::now();
+    let mut preflight = Preflight::new(session, run.release, &plan);
+    preflight.first_pass(&plan, &known).await.map_err(|failures| refused(&failures))?;
+    run.context.metrics.phase(Phase::Preflight, started.elapsed());
+
+    write_ahead(run, &plan, outcome).await?;
+    let mut executed = execute::execute(run, session, known, &plan, preflight, revision).await;
+    if executed.ended.is_none() {
+        prune::prune(run, session, &plan, view, &mut executed).await;
+    }
+    conclude(run, session, &plan, revision, executed, outcome).await
+}
+
+/// The objects of the artifact, as the spec wants them.
+fn objects(run: &Run<'_>, known: &Known, artifact: &Artifact) -> Result<Vec<Object>, Ended> {
+    let release = run.release;
+    let options = RenderOptions {
+        default_namespace: release.id.namespace.clone(),
+        target_namespace: release.target_namespace.clone(),
+        labels: release.labels.clone(),
+        annotations: release.annotations.clone(),
+    };
+    let objects = render(&artifact.files, &options, known).map_err(|e| failure(e.reason(), e.to_string()))?;
+    for object in &objects {
+        if let Err(mode) = apply_mode(object) {
+            let message = format!(
+                "{}: the annotation {} is {mode:?}; it can be Override, Merge, IfNotPresent or Ignore",
+                object.id(),
+                crate::api::keys::APPLY
+            );
+            return Err(failure(Reason::ManifestInvalid, message).into());
+        }
+    }
+    Ok(objects)
+}
+
+/// An artifact without objects removes everything only if a person has said so.
+fn guard_empty(run: &Run<'_>, revision: &Revision, objects: &[Object]) -> Result<(), Ended> {
+    let digest = revision.digest.as_str();
+    if !objects.is_empty() || run.release.approve.as_deref() == Some(digest) {
+        return Ok(());
+    }
+    let entries = run.memory.inventory.entries.len();
+    let message = format!(
+        "revision {} holds no object under path {:?}; to apply it all the same, and so remove {entries} objects: \
+         kubectl -n {} annotate --overwrite oar {} {}={digest}",
+        revision.name,
+        run.release.path,
+        run.release.id.namespace,
+        run.release.id.name,
+        crate::api::keys::APPROVE,
+    );
+    Err(failure(Reason::ArtifactEmpty, message).into())
+}
+
+async fn decide<'a>(
+    run: &mut Run<'a>,
+    session: &Session,
+    known: &Known,
+    revision: &Revision,
+    objects: Vec<Object>,
+) -> Result<(Plan, View<'a>), Ended> {
+    let ids: Vec<ObjectId> = objects.iter().map(Object::id).collect();
+    let inventory = Arc::clone(&run.memory.inventory);
+    let all = ids.iter().chain(inventory.entries.keys());
+    let mut view = View::of(run.context, session, run.memory, known, all).await?;
+    view.meet_strangers(&run.release.id, &ids).await?;
+    let purpose = Purpose {
+        release: &run.release.id,
+        applied_key: &revision.key,
+        correct: run.release.drift == DriftMode::Correct,
+    };
+    let plan = plan::build(purpose, objects, &inventory, &view);
+    Ok((plan, view))
+}
+
+fn refuse_conflicts(run: &Run<'_>, plan: &Plan) -> Result<(), Ended> {
+    run.context.claims.want(&run.release.id, plan.conflicts.iter().map(|c| &c.id));
+    if plan.conflicts.is_empty() {
+        return Ok(());
+    }
+    let failures: Vec<ObjectFailure> = plan
+        .conflicts
+        .iter()
+        .map(|c| ObjectFailure {
+            id: c.id.clone(),
+            reason: Reason::OwnershipConflict,
+            message: format!("the release {} has it: take it out of one of the two", c.owner),
+        })
+        .collect();
+    Err(together(Reason::OwnershipConflict, "nothing was written, other releases have", failures))
+}
+
+/// One outcome for many failed objects: a message with the first few, the rest
+/// in the list.
+pub fn together(reason: Reason, what: &str, failures: Vec<ObjectFailure>) -> Ended {
+    let mut message =
+        format!("{what} {} object{}", failures.len(), if failures.len() == 1 { "" } else { "s" });
+    for failure in failures.iter().take(3) {
+        message.push_str(&format!("; {}: {}", failure.id, failure.message));
+    }
+    if failures.len() > 3 {
+        message.push_str("; see status.failures for more");
+    }
+    let mut failed = failure(reason, message);
+    failed.failures = failures;
+    Ended::Failed(failed)
+}
+
+/// The failures of a dry run: no rights and no API server say so themselves.
+fn refused(failures: &[ObjectFailure]) -> Ended {
+    let all = |reason: Reason| failures.iter().all(|f| f.reason == reason);
+    let reason = match () {
+        () if all(Reason::AccessDenied) => Reason::AccessDenied,
+        () if failures.iter().any(|f| f.reason == Reason::ApiServerUnavailable) => {
+            Reason::ApiServerUnavailable
+        }
+        () => Reason::PreflightFailed,
+    };
+    together(reason, "nothing was written, the dry run refused", failures.to_vec())
+}
+
+/// Puts into the inventory what is about to be created.
+async fn write_ahead(run: &mut Run<'_>, plan: &Plan, outcome: &mut Outcome) -> Result<(), Ended> {
+    let Some(mut stored) = run.memory.stored.take() else { return Err(Ended::Again) };
+    if stored.exists() && !stored.operators {
+        outcome.notes.push(Note {
+            reason: Reason::InventoryAdopted,
+            message: format!(
+                "took over the inventory of the same name that the command line wrote, with {} objects",
+                stored.inventory.entries.len()
+            ),
+        });
+    }
+    let expected = plan.steps.iter().map(|s| (&s.id, s.version.as_str()));
+    run.context.claims.reserve(&run.release.id, plan.writes().map(|s| &s.id));
+    if let Some(union) = stored.inventory.with_expected(expected) {
+        run.context.session.write_inventory(&run.release.id, &mut stored, union).await?;
+    }
+    run.memory.remember(run.context, &run.release.id, stored);
+    Ok(())
+}
+
+/// Settles the inventory and says what came of it all.
+async fn conclude(
+    run: &mut Run<'_>,
+    session: &Session,
+    plan: &Plan,
+    revision: &Revision,
+    executed: Executed,
+    outcome: &mut Outcome,
+) -> Result<(), Ended> {
+    let Executed { fates, changes, failures, notes, corrected, health, ended, complete, answers: _ } =
+        executed;
+    let applied = complete.then(|| revision.key.clone());
+    outcome.applied = complete || health.is_some();
+    outcome.health = health;
+    outcome.notes.extend(notes);
+    let wrote = changes.created + changes.configured + changes.pruned + changes.failed > 0;
+    if wrote || run.memory.inventory.applied.as_deref() != Some(revision.key.as_str()) {
+        outcome.changes = Some(changes);
+    }
+    record(run, outcome.changes.as_ref(), corrected.len());
+    if !corrected.is_empty() {
+        outcome
+            .notes
+            .push(Note { reason: Reason::DriftCorrected, message: drift::corrected_message(&corrected) });
+    }
+    let contested = run.memory.next_correction(Timestamp::now()).is_some();
+    if outcome.drift.is_none() && run.release.drift != DriftMode::Off && complete && !contested {
+        outcome.drift = Some(run.in_sync());
+    }
+    let Some(mut stored) = run.memory.stored.take() else { return Err(Ended::Again) };
+    let settled = settle(&stored.inventory, &fates, applied);
+    let mut written = Ok(());
+    if settled != stored.inventory || (stored.exists() && !stored.operators) {
+        written = run.context.session.write_inventory(&run.release.id, &mut stored, settled).await;
+    }
+    let entries = stored.inventory.entries.len();
+    run.memory.remember(run.context, &run.release.id, stored);
+    // The kinds that are new in the inventory are watched from now on.
+    let known = session.known().await?;
+    let inventory = Arc::clone(&run.memory.inventory);
+    View::of(run.context, session, run.memory, &known, inventory.entries.keys()).await?;
+    outcome.failures = failures;
+    match ended {
+        Some(Ended::Failed(failed)) => {
+            outcome.verdict = failed.verdict;
+            if outcome.failures.is_empty() {
+                outcome.failures = failed.failures;
+            }
+        }
+        Some(Ended::Again) => return Err(Ended::Again),
+        None => outcome.verdict = run.verdict(revision, entries),
+    }
+    if outcome.verdict == Verdict::Superseded {
+        outcome.changes = None;
+    }
+    debug_assert!(plan.conflicts.is_empty());
+    Ok(written?)
+}
+
+fn record(run: &Run<'_>, changes: Option<&Changes>, corrected: usize) {
+    use crate::observe::labels::Action as Label;
+    let metrics = &run.context.metrics;
+    metrics.drift_corrected(corrected);
+    let Some(changes) = changes else { return };
+    let counts = [
+        (Label::Created, changes.created),
+        (Label::Configured, changes.configured),
+        (Label::Unchanged, changes.unchanged),
+        (Label::Pruned, changes.pruned),
+        (Label::Failed, changes.failed),
+    ];
+    for (label, count) in counts {
+        metrics.objects(label, usize::try_from(count).unwrap_or_default());
+    }
+}

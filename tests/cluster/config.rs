@@ -1,0 +1,76 @@
+//! What `config/` holds is accepted by a real API server and gives the controller
+//! what it needs, and no more.
+
+use serde_json::{Value, json};
+use supercargo_testbed::{Account, Bed, Story, bed, repository};
+
+#[tokio::test]
+async fn the_default_configuration_is_accepted_and_its_pods_are_admitted() {
+    let bed = Bed::shared();
+    let path = repository().join("config/default");
+    bed.kubectl(&["apply", "--server-side", "-k", path.to_str().expect("text")], "");
+    // The namespace enforces the restricted profile: a pod that breaks it is never created.
+    let wait = ["wait", "deployment/supercargo", "--for=condition=Available", "--timeout=60s"];
+    bed.kubectl(&[&["--namespace=supercargo-system"], &wait[..]].concat(), "");
+}
+
+#[tokio::test]
+async fn the_sample_app_is_accepted_in_both_versions_and_becomes_available() {
+    let bed = Bed::shared();
+    for version in ["1.0.0", "1.0.1"] {
+        let path = repository().join("config/samples/demo-app").join(version);
+        let path = path.to_str().expect("text");
+        // Twice: files are applied by name, and the Namespace is not in the first.
+        bed.try_kubectl(&["apply", "--server-side", "-f", path], "");
+        bed.kubectl(&["apply", "--server-side", "-f", path], "");
+    }
+    let wait = ["wait", "deployment", "--all", "--for=condition=Available", "--timeout=60s"];
+    bed.kubectl(&[&["--namespace=demo-app"], &wait[..]].concat(), "");
+}
+
+#[tokio::test]
+async fn the_controller_has_the_rights_of_its_own_calls_and_no_other() {
+    let story = Story::on(Bed::shared(), "config-rights").await;
+    let account = Account::create(story.bed(), story.namespace(), false);
+    let client = bed::client(account.kubeconfig()).await;
+    // `verb group/resource/subresource/name` in a namespace; `-` for none.
+    let check = async |verb: &str, what: &str, namespace: &str, expected: bool| {
+        let fields: Vec<&str> = what.split('/').map(|field| if field == "-" { "" } else { field }).collect();
+        let attributes = json!({
+            "verb": verb, "namespace": namespace,
+            "group": fields[0], "resource": fields[1], "subresource": fields[2], "name": fields[3],
+        });
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        });
+        let request = http::Request::post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews")
+            .header("content-type", "application/json")
+            .body(review.to_string().into_bytes())
+            .expect("a request");
+        let answer: Value = client.request(request).await.expect("a review");
+        assert_eq!(answer["status"]["allowed"], expected, "{verb} {what} in {namespace:?}");
+    };
+    let own = story.namespace();
+    check("watch", "supercargo.dev/ociartifactreleases/-/-", "", true).await;
+    check("patch", "supercargo.dev/ociartifactreleases/status/-", "", true).await;
+    check("update", "supercargo.dev/ociartifactreleases/finalizers/-", "", true).await;
+    check("delete", "-/configmaps/-/-", "", true).await;
+    check("impersonate", "-/serviceaccounts/-/-", "", true).await;
+    check("create", "events.k8s.io/events/-/-", "", true).await;
+    check("get", "-/namespaces/-/-", "", true).await;
+    let crd = "apiextensions.k8s.io/customresourcedefinitions/-/ociartifactreleases.supercargo.dev";
+    check("get", crd, "", true).await;
+    check("update", "coordination.k8s.io/leases/-/-", own, true).await;
+
+    check("update", "coordination.k8s.io/leases/-/-", "default", false).await;
+    check("create", "supercargo.dev/ociartifactreleases/-/-", "", false).await;
+    check("get", "-/secrets/-/-", "", false).await;
+    check("get", "-/secrets/-/-", own, false).await;
+    check("patch", "apps/deployments/-/-", "", false).await;
+    check("delete", "-/namespaces/-/-", "", false).await;
+    check("impersonate", "-/users/-/-", "", false).await;
+    check("impersonate", "-/groups/-/-", "", false).await;
+    check("get", "apiextensions.k8s.io/customresourcedefinitions/-/others.example.com", "", false).await;
+    account.remove(story.bed());
+}

@@ -1,0 +1,90 @@
+//! `make demo`: the life of a release, told on a real cluster and a real
+//! registry. It ends with an error when anything is not as it tells.
+
+#![expect(
+    clippy::print_stdout,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "it speaks to a person, and has to end when anything is wrong"
+)]
+
+mod stage;
+
+use std::time::Instant;
+
+use stage::{Stage, chapter, expect};
+use supercargo_testbed::processes;
+
+fn main() {
+    let stage = Stage::set();
+    publish_and_install(&stage);
+    upgrade(&stage);
+    drift(&stage);
+    if std::env::var("KEEP").is_ok_and(|keep| !keep.is_empty()) {
+        stage.keep();
+    }
+    delete(&stage);
+    drop(stage);
+    processes::end_all();
+    println!("\nEverything the demo started is gone again.");
+}
+
+fn publish_and_install(stage: &Stage) {
+    chapter("Publish", "The manifests of a sample app go into the registry, next to its images.");
+    stage.supercargo(&["push", "artifact", &stage.artifact("1.0.0"), "-f", "config/samples/demo-app/1.0.0"]);
+
+    chapter("Install", "A release names the artifact. Its objects are applied and become healthy.");
+    stage.apply(&stage.release("1.0.0"));
+    let release = stage.wait_ready("1.0.0");
+    stage.kubectl(&["get", "ociartifactreleases"]);
+    stage.kubectl(&[
+        "--namespace=demo-app",
+        "get",
+        "deployments,services,horizontalpodautoscalers",
+        "-o",
+        "name",
+    ]);
+    expect(&release, "/status/inventory/entries", 10);
+}
+
+fn upgrade(stage: &Stage) {
+    chapter(
+        "Upgrade",
+        "Version 1.0.1 has another image of the cache, and no autoscaler for the frontend any more.",
+    );
+    stage.supercargo(&["push", "artifact", &stage.artifact("1.0.1"), "-f", "config/samples/demo-app/1.0.1"]);
+    let tag = r#"{"spec":{"ref":{"tag":"1.0.1"}}}"#;
+    stage.kubectl(&["patch", "ociartifactrelease", "demo-app", "--type=merge", "-p", tag]);
+    let release = stage.wait_ready("1.0.1");
+    let columns = "-o=custom-columns=REVISION:.status.lastAppliedRevision,\
+                   CONFIGURED:.status.changes.configured,UNCHANGED:.status.changes.unchanged,\
+                   PRUNED:.status.changes.pruned,FAILED:.status.changes.failed";
+    stage.kubectl(&["get", "ociartifactrelease", "demo-app", columns]);
+    stage.kubectl(&["get", "events", "--field-selector=involvedObject.name=demo-app"]);
+    stage.kubectl(&["--namespace=demo-app", "get", "horizontalpodautoscalers", "-o", "name"]);
+    expect(&release, "/status/changes/configured", 1);
+    expect(&release, "/status/changes/pruned", 1);
+}
+
+fn drift(stage: &Stage) {
+    chapter("Drift", "Somebody changes an object by hand. It is seen at once and corrected.");
+    let image = ["get", "deployment", "cache", "-o", "jsonpath={.spec.template.spec.containers[0].image}"];
+    let read = || stage.bed().kubectl(&[&["--namespace=demo-app"], &image[..]].concat(), "");
+    let before = read();
+    stage.kubectl(&["--namespace=demo-app", "set", "image", "deployment/cache", "redis=example.com/wrong:1"]);
+    let start = Instant::now();
+    stage.wait("the image is put back", || (read() == before).then_some(()));
+    println!("  → {before} again, after {:.1} s", start.elapsed().as_secs_f64());
+}
+
+fn delete(stage: &Stage) {
+    chapter("Delete", "With the release goes what it brought, and nothing else.");
+    stage.kubectl(&["delete", "ociartifactrelease", "demo-app", "--timeout=60s"]);
+    let objects =
+        ["--namespace=demo-app", "get", "deployments,services,horizontalpodautoscalers", "-o", "name"];
+    stage.wait("its objects are gone", || stage.bed().kubectl(&objects, "").trim().is_empty().then_some(()));
+    stage.kubectl(&["get", "configmaps", "--namespace=default", "-o", "name"]);
+    let phase = ["get", "namespace", "demo-app", "--ignore-not-found", "-o", "jsonpath={.status.phase}"];
+    let going = || stage.bed().kubectl(&phase, "");
+    stage.wait("its namespace goes", || (going() != "Active").then_some(()));
+}

@@ -1,0 +1,205 @@
+//! The rules of the repository, as tests. docs/architecture.md gives their
+//! reasons. A failure names the place and what to do about it.
+
+#![expect(clippy::unwrap_used, reason = "a file that cannot be read fails the rule, with its backtrace")]
+
+#[path = "tidy/doors.rs"]
+mod doors;
+#[path = "tidy/source.rs"]
+mod source;
+
+use std::fs;
+use std::process::Command;
+
+use source::{line, relative, root, sources, walk};
+
+/// Lines of a file without its unit tests: more must be split.
+const MAX_LINES: usize = 600;
+/// More needs a reason in [`LONG_FILES`].
+const LONG_LINES: usize = 400;
+/// Files between the two limits, and why they are one file.
+const LONG_FILES: &[(&str, &str)] = &[];
+/// Names that say nothing about what is inside.
+const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc"];
+/// What no tracked text may hold, and why. Split, so that this file may be read too.
+const FORBIDDEN_TEXT: &[(&str, &str)] = &[
+    (concat!("/ro", "ot/"), "a path of one machine"),
+    (concat!("/ho", "me/"), "a path of one machine"),
+    (concat!("/Us", "ers/"), "a path of one machine"),
+    (concat!("/wo", "rk/"), "a path of one machine"),
+    (concat!("FIX", "ME"), "a note that belongs into the tracker, or into a test"),
+    (concat!("TO", "DO"), "a note that belongs into the tracker, or into a test"),
+    (concat!("blazing", "ly"), "praise; give a figure"),
+    (concat!("seam", "less"), "praise; say what it does"),
+    (concat!("<<<<", "<<<"), "a merge that was not finished"),
+    (concat!(">>>>", ">>>"), "a merge that was not finished"),
+];
+/// Written by tools, or data of a test.
+const NOT_OUR_TEXT: &[&str] = &["Cargo.lock", "go.sum", "LICENSE"];
+
+#[track_caller]
+fn none(found: Vec<String>, what_to_do: &str) {
+    assert!(found.is_empty(), "{what_to_do}:\n  {}", found.join("\n  "));
+}
+
+#[test]
+fn rooms_keep_to_their_doors() {
+    none(
+        sources("src").iter().flat_map(doors::rooms).collect(),
+        "a room reaches past its doors; move the code to the room that may, or pass a value instead",
+    );
+}
+
+#[test]
+fn domain_and_api_are_pure() {
+    none(
+        sources("src").iter().flat_map(doors::purity).collect(),
+        "domain and api have no async, client, clock, randomness or I/O; make it an argument",
+    );
+}
+
+#[test]
+fn third_party_types_stop_at_their_door() {
+    none(
+        sources("src").iter().flat_map(doors::third_party).collect(),
+        "a library is used outside of its room; give that room a function, or name the door in tests/tidy/doors.rs",
+    );
+}
+
+#[test]
+fn files_are_short() {
+    let mut found = Vec::new();
+    let sources = sources("src");
+    for source in &sources {
+        let lines = source.product.lines().count();
+        let reason = LONG_FILES.iter().find(|(path, _)| *path == source.path);
+        match reason {
+            _ if lines > MAX_LINES => found.push(format!("{} has {lines} lines, split it", source.path)),
+            None if lines > LONG_LINES => {
+                found.push(format!(
+                    "{} has {lines} lines, split it or give a reason in LONG_FILES",
+                    source.path
+                ));
+            }
+            Some(_) if lines <= LONG_LINES => {
+                found.push(format!("{} is short now, take it out of LONG_FILES", source.path))
+            }
+            _ => {}
+        }
+    }
+    for (path, _) in LONG_FILES.iter().filter(|(path, _)| !sources.iter().any(|s| s.path == *path)) {
+        found.push(format!("{path} is gone, take it out of LONG_FILES"));
+    }
+    none(found, "files are too long without their unit tests");
+}
+
+#[test]
+fn module_files_have_no_logic() {
+    let mut found = Vec::new();
+    for source in sources("src").iter().filter(|s| s.path.ends_with("/mod.rs") || s.path == "src/lib.rs") {
+        for statement in doors::statements(&source.product) {
+            if !doors::is_declaration(&statement) {
+                found.push(format!("{}: {statement}", source.path));
+            }
+        }
+    }
+    none(found, "mod.rs and lib.rs hold only mod, use and docs; move the rest to a file with a name");
+}
+
+#[test]
+fn names_say_what_is_inside() {
+    let mut found = Vec::new();
+    for folder in ["src", "tests"] {
+        for source in sources(folder) {
+            if source.path.trim_end_matches(".rs").split('/').any(|part| EMPTY_NAMES.contains(&part)) {
+                found.push(source.path);
+            }
+        }
+    }
+    none(found, "these names could hold anything; name the file for what it does");
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let mut found = Vec::new();
+    for folder in ["src", "tests"] {
+        let silent = sources(folder).into_iter().filter(|s| !s.text.starts_with("//!"));
+        found.extend(silent.map(|s| s.path));
+    }
+    none(found, "begin the file with a `//!` that says what it is for and what it must not do");
+}
+
+#[test]
+fn exceptions_give_a_reason() {
+    let mut found = Vec::new();
+    for folder in ["src", "tests"] {
+        for source in sources(folder) {
+            for mark in ["#[allow(", "#![allow("] {
+                let hits = source.code.match_indices(mark);
+                found.extend(hits.map(|(at, _)| format!("{}:{}", source.path, line(&source.code, at))));
+            }
+        }
+    }
+    none(found, "write #[expect(lint, reason = \"…\")], which also fails when it is no longer needed");
+}
+
+#[test]
+fn the_custom_resource_is_generated() {
+    let mut files = Vec::new();
+    walk(&root().join("config/crd"), &mut files);
+    files.retain(|file| file.extension().is_some_and(|e| e == "yaml"));
+    files.sort();
+    if files.is_empty() {
+        return;
+    }
+    let committed: String = files.iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    let output = Command::new(env!("CARGO_BIN_EXE_supercargo")).arg("crd").output().unwrap();
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "`supercargo crd` has failed: {complaint}");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        committed == printed,
+        "config/crd is not what `supercargo crd` prints; run `make generate` and commit"
+    );
+}
+
+#[test]
+fn the_changelog_is_open() {
+    let text = fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
+    assert!(
+        text.lines().any(|l| l.trim() == "## [Unreleased]"),
+        "CHANGELOG.md needs a section `## [Unreleased]` for what the next release brings"
+    );
+}
+
+#[test]
+fn texts_hold_nothing_of_one_machine() {
+    let mut found = Vec::new();
+    for path in tracked() {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let Ok(text) = fs::read_to_string(root().join(&path)) else { continue };
+        if NOT_OUR_TEXT.contains(&name) || path.contains("/fixtures/") {
+            continue;
+        }
+        for (word, why) in FORBIDDEN_TEXT {
+            let hits = text.match_indices(word);
+            found.extend(hits.map(|(at, _)| format!("{path}:{}: {word:?} is {why}", line(&text, at))));
+        }
+    }
+    none(found, "take these out");
+}
+
+/// The files that git knows or would add; all files in a copy without git.
+fn tracked() -> Vec<String> {
+    let list = ["ls-files", "--cached", "--others", "--exclude-standard"];
+    match Command::new("git").args(list).current_dir(root()).output() {
+        Ok(output) if output.status.success() => {
+            String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect()
+        }
+        _ => {
+            let mut files = Vec::new();
+            walk(root(), &mut files);
+            files.iter().map(|file| relative(file)).collect()
+        }
+    }
+}
