@@ -302,7 +302,7 @@ mod tests {
         check(json!({"interval": "1s"}), "spec.interval: must be between 10s and 24h");
         check(json!({"interval": "1x"}), "spec.interval: ");
         check(json!({"timeout": "999999999h"}), "spec.timeout: ");
-        check(json!({"ref": {"semver": ">=x"}}), "spec.ref.semver: ");
+        check(json!({"ref": {"semver": ">=a.b"}}), "spec.ref.semver: ");
         check(json!({"ref": {"semver": "1", "semverFilter": "("}}), "spec.ref.semverFilter: ");
         check(
             json!({"drift": {"ignore": [{"target": {"kind": "("}, "paths": ["/spec"]}]}}),

@@ -1,5 +1,4 @@
-//! Tests that need nothing but this repository: no cluster, no real registry,
-//! loopback only.
+//! Hermetic tests: no cluster, no real registry, loopback only.
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
 

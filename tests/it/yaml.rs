@@ -84,8 +84,13 @@ fn compare(name: &str, answer: &Answer, found: Result<Vec<Value>, String>) -> Op
             Some(format!("{name}: we read {values:?}"))
         }
         Ok(values) => {
-            let expected: Vec<Value> =
-                answer.docs.iter().map(|doc| normal(serde_json::from_str(doc.get()).unwrap())).collect();
+            let expected: Vec<Value> = answer
+                .docs
+                .iter()
+                .map(|doc| {
+                    serde_json::from_str(doc.get()).map_or_else(|error| error.to_string().into(), normal)
+                })
+                .collect();
             let values: Vec<Value> = values.into_iter().map(normal).collect();
             (values != expected).then(|| format!("{name}: kubectl reads {expected:?}, we {values:?}"))
         }

@@ -61,7 +61,10 @@ pub fn content_hash(object: &Object) -> String {
 pub fn to_yaml(objects: &[Object]) -> Result<String, NotWritten> {
     let mut yaml = String::new();
     for object in objects {
-        let options = serde_saphyr::ser_options! { compact_list_indent: true };
+        let options = serde_saphyr::ser_options! {
+            compact_list_indent: true,
+            prefer_block_scalars: !begins_with_tab(object.value()),
+        };
         serde_saphyr::to_fmt_writer_with_options(&mut yaml, &Sorted(object.value()), options)
             .map_err(|source| NotWritten { object: object.id().to_string(), source })?;
         if !yaml.ends_with('\n') {
@@ -70,6 +73,18 @@ pub fn to_yaml(objects: &[Object]) -> Result<String, NotWritten> {
         yaml.push_str("---\n");
     }
     Ok(yaml)
+}
+
+/// Whether a text in the value has lines and a tab before all else. As a block
+/// scalar (serde-saphyr 2.1 writes it so) nobody reads it: go-yaml takes the
+/// tab for indentation.
+fn begins_with_tab(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\n') && text.trim_start_matches(['\n', ' ']).starts_with('\t'),
+        Value::Array(values) => values.iter().any(begins_with_tab),
+        Value::Object(fields) => fields.values().any(begins_with_tab),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -162,6 +177,8 @@ mod tests {
             "*",
             "a\n#b\n",
             "x\n\ty\n",
+            "\ta\nb",
+            "\n\n  \t\na\n",
             "  \n",
         ];
         all.extend(rough.map(str::to_owned));

@@ -7,8 +7,9 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Value};
 
 use super::budget::{Budget, MAPPING_BYTES, MAX_DEPTH, SCALAR_BYTES, SEQUENCE_BYTES};
+use super::events::Problem;
 use super::scalar::Scalar;
-use super::yaml::{Problem, TOO_DEEP, TOO_LARGE, twice};
+use super::yaml::{TOO_DEEP, TOO_LARGE, twice};
 
 /// Reads the values of a text that follow each other with nothing but white
 /// space between them, as kubectl's JSON decoder does.

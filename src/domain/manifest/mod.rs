@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod canonical;
 pub mod decode;
+mod events;
 mod json;
 mod namespace;
 pub mod render;

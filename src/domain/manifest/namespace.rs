@@ -2,7 +2,7 @@
 //! into another one. The rules are kustomize's, which Flux runs for its
 //! `targetNamespace`, but for one: a Namespace is never renamed.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde_json::Value;
 
@@ -30,9 +30,9 @@ pub fn scope_of(decoded: &[Decoded]) -> HashMap<GroupKind, bool> {
 pub struct Namespacing<'a> {
     target: Option<&'a str>,
     default: &'a str,
-    /// What is referred to by name and namespace: kind, namespace as written,
-    /// name.
-    moved: HashSet<(String, String, String)>,
+    /// What is referred to by name and namespace: by name, the kind and the
+    /// namespace as written.
+    moved: HashMap<String, Vec<(String, String)>>,
 }
 
 /// The namespace that kustomize takes none for.
@@ -45,11 +45,13 @@ impl<'a> Namespacing<'a> {
         let referred = decoded.iter().map(|d| &d.object).filter(|object| {
             target.is_some() && (object.is("", "ServiceAccount") || object.is("", "Service"))
         });
-        let moved = referred.map(|object| {
+        let mut moved: HashMap<String, Vec<(String, String)>> = HashMap::new();
+        for object in referred {
             let namespace = Some(object.namespace()).filter(|name| !name.is_empty()).unwrap_or(UNNAMED);
-            (object.kind().to_owned(), namespace.to_owned(), object.name().to_owned())
-        });
-        Self { target, default: &options.default_namespace, moved: moved.collect() }
+            let places = moved.entry(object.name().to_owned()).or_default();
+            places.push((object.kind().to_owned(), namespace.to_owned()));
+        }
+        Self { target, default: &options.default_namespace, moved }
     }
 
     /// Sets the namespace of a namespaced object. One that a cluster-scoped
@@ -108,9 +110,12 @@ impl<'a> Namespacing<'a> {
         let text = |field| reference.get(field).and_then(Value::as_str).unwrap_or_default();
         let (name, namespace) = (text("name"), text("namespace"));
         reference.is_object()
-            && self.moved.iter().any(|(of, place, named)| {
-                of == kind && named == name && (namespace.is_empty() || place == namespace)
-            })
+            && self
+                .moved
+                .get(name)
+                .into_iter()
+                .flatten()
+                .any(|(of, place)| of == kind && (namespace.is_empty() || place == namespace))
     }
 }
 

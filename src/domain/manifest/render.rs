@@ -368,8 +368,8 @@ mod tests {
         let deployment = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: d, labels: {a: old, b: b}}, \
                           spec: {template: {metadata: {labels: {b: b}}}}, status: {}}";
         let options = RenderOptions {
-            labels: [("a".into(), "new".into())].into(),
-            annotations: [("c".into(), "d".into())].into(),
+            labels: BTreeMap::from([("a".into(), "new".into())]),
+            annotations: BTreeMap::from([("c".into(), "d".into())]),
             ..options(None)
         };
         let objects = rendered(&[("a.yaml", deployment)], &options).unwrap();

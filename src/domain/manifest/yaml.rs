@@ -6,26 +6,15 @@
 //! That a mapping overrides a key of the mapping it merges (`<<`) is no mistake.
 
 use std::collections::{BTreeSet, HashMap};
-use std::io::BufReader;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use libyaml_safer::{Encoding, Event, EventData, MappingStyle, Parser, ScalarStyle, SequenceStyle};
+use libyaml_safer::{Event, EventData, MappingStyle, SequenceStyle};
 use serde_json::{Map, Value};
 
 use super::budget::{Budget, MAPPING_BYTES, MAX_DEPTH, SCALAR_BYTES, SEQUENCE_BYTES};
+pub use super::events::Problem;
+use super::events::{Events, Read, line, problem};
 use super::json;
 use super::scalar::{Scalar, resolve};
-
-/// What is wrong with a document.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// The line of the text, from 1.
-    pub line: usize,
-    /// What is wrong. Holds no value of the document.
-    pub message: String,
-    /// A limit was hit, rather than a rule broken.
-    pub too_large: bool,
-}
 
 pub(super) const TOO_DEEP: &str = "the document is nested too deeply (more than 120 levels)";
 pub(super) const TOO_LARGE: &str = "the documents of the artifact are too large once decoded (over 768 MiB)";
@@ -37,7 +26,6 @@ const MERGE_MISMATCH: &str = "a merge key (<<) takes a mapping or a sequence of 
 /// Problems that are reported of one document.
 const MAX_PROBLEMS: usize = 20;
 const MERGE_TAG: &str = "tag:yaml.org,2002:merge";
-const READ_AHEAD: usize = 16 << 10;
 
 pub(super) fn twice(key: &str) -> String {
     let shown: String = key.chars().take(80).collect();
@@ -92,39 +80,26 @@ struct Built {
 }
 
 struct Reader<'a> {
-    parser: Parser<BufReader<&'a [u8]>>,
-    text: &'a str,
+    events: Events<'a>,
     budget: &'a mut Budget,
     anchors: HashMap<String, Anchor>,
     spent: Cost,
     aliased: u64,
     problems: Vec<Problem>,
-    slashes: Vec<u64>,
     /// Open mappings and sequences in braces and brackets.
     flow: usize,
-    /// The line of the last event.
-    line: usize,
 }
-
-type Read<T> = Result<T, Problem>;
 
 impl<'a> Reader<'a> {
     fn new(text: &'a str, budget: &'a mut Budget) -> Self {
-        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let mut parser = Parser::new();
-        parser.set_encoding(Encoding::Utf8);
-        parser.set_input(BufReader::with_capacity(READ_AHEAD.min(text.len() + 1), text.as_bytes()));
         Self {
-            parser,
-            text,
+            events: Events::new(text),
             budget,
             anchors: HashMap::new(),
             spent: Cost::default(),
             aliased: 0,
             problems: Vec::new(),
-            slashes: escaped_slashes(text),
             flow: 0,
-            line: 1,
         }
     }
 
@@ -140,40 +115,20 @@ impl<'a> Reader<'a> {
     }
 
     fn only_document(&mut self) -> Read<Value> {
-        self.next()?;
-        let start = self.next()?;
+        self.events.next()?;
+        let start = self.events.next()?;
         if !matches!(start.data, EventData::DocumentStart { .. }) {
             return Ok(Value::Null);
         }
         self.spend(&start, Cost { nodes: 1, bytes: 0 })?;
-        let first = self.next()?;
+        let first = self.events.next()?;
         let built = self.node(first, 0)?;
-        self.next()?;
-        match self.next() {
+        self.events.next()?;
+        match self.events.next() {
             Ok(Event { data: EventData::StreamEnd, .. }) => Ok(built.value),
             Ok(end) => Err(problem(&end, TAIL)),
             Err(end) => Err(Problem { message: TAIL.into(), ..end }),
         }
-    }
-
-    fn next(&mut self) -> Read<Event> {
-        // libyaml-safer 0.3 panics on some broken documents (`[!a,b]`, `!%ff`).
-        // They come from anybody who may push, so that is one more way to be
-        // broken. The parser is not used again after an error.
-        let parser = &mut self.parser;
-        let Ok(parsed) = catch_unwind(AssertUnwindSafe(|| parser.parse())) else {
-            let message = "not valid YAML: the parser cannot make sense of a tag or an escape from here on";
-            return Err(Problem { line: self.line, message: message.into(), too_large: false });
-        };
-        let event = parsed.map_err(|error| {
-            let mark = error.problem_mark().or_else(|| error.context_mark());
-            let line = mark.map_or_else(|| line_of_unprintable(self.text), |mark| mark.line as usize + 1);
-            let context = error.context().map(|context| format!(" {context}")).unwrap_or_default();
-            let message = format!("not valid YAML: {}{context}", error.problem());
-            Problem { line, message, too_large: false }
-        })?;
-        self.line = line(&event);
-        Ok(event)
     }
 
     /// Counts what go-yaml counts: the ratio of what aliases decoded to what
@@ -213,22 +168,14 @@ impl<'a> Reader<'a> {
             _ => SCALAR_BYTES,
         };
         self.spend(&event, Cost { nodes: 1, bytes })?;
-        let (line, from, to) = (line(&event), event.start_mark.index, event.end_mark.index);
+        let line = line(&event);
         let fail = |message| Problem { line, message, too_large: false };
-        let EventData::Scalar { anchor, tag, value, plain_implicit, style, .. } = event.data else {
+        if let Some(message) = self.events.only_libyaml_takes(&event, self.flow > 0) {
+            return Err(fail(message.to_owned()));
+        }
+        let EventData::Scalar { anchor, tag, value, plain_implicit, .. } = event.data else {
             return Ok(Scalar::Null);
         };
-        if style == ScalarStyle::DoubleQuoted && !self.slashes.is_empty() {
-            let first = self.slashes.partition_point(|at| *at < from);
-            if self.slashes.get(first).is_some_and(|at| *at < to) {
-                return Err(fail("not valid YAML: found unknown escape character `\\/`".into()));
-            }
-        }
-        // libyaml of today goes on here, go-yaml takes it for the key indicator.
-        if style == ScalarStyle::Plain && self.flow > 0 && value.contains('?') {
-            let message = "not valid YAML: a text with `?` inside braces or brackets needs quotes";
-            return Err(fail(message.into()));
-        }
         let scalar = resolve(tag.as_deref(), plain_implicit, value).map_err(fail)?;
         if let Some(anchor) = anchor {
             self.anchors.insert(anchor, Anchor::Scalar(scalar.clone()));
@@ -306,7 +253,7 @@ impl<'a> Reader<'a> {
         let mut values = Vec::new();
         let mut height = 0;
         loop {
-            let event = self.next()?;
+            let event = self.events.next()?;
             if matches!(event.data, EventData::SequenceEnd) {
                 return Ok(Built { value: values.into(), height: height + 1 });
             }
@@ -321,7 +268,7 @@ impl<'a> Reader<'a> {
         let mut merged = BTreeSet::new();
         let mut height = 0;
         loop {
-            let event = self.next()?;
+            let event = self.events.next()?;
             if matches!(event.data, EventData::MappingEnd) {
                 return Ok(Built { value: values.into(), height: height + 1 });
             }
@@ -334,7 +281,7 @@ impl<'a> Reader<'a> {
             }
             let line = line(&event);
             let key = self.key(event)?;
-            let value = self.next()?;
+            let value = self.events.next()?;
             let built = self.node(value, depth)?;
             height = height.max(built.height);
             if values.contains_key(&key) && !merged.remove(&key) {
@@ -374,7 +321,7 @@ impl<'a> Reader<'a> {
 
     /// The mappings behind `<<`, the one that gives way first.
     fn merged(&mut self, depth: usize) -> Read<Vec<Built>> {
-        let event = self.next()?;
+        let event = self.events.next()?;
         if !matches!(event.data, EventData::SequenceStart { .. }) {
             return Ok(vec![self.merged_mapping(event, depth)?]);
         }
@@ -383,7 +330,7 @@ impl<'a> Reader<'a> {
         }
         let mut mappings = Vec::new();
         loop {
-            let event = self.next()?;
+            let event = self.events.next()?;
             if matches!(event.data, EventData::SequenceEnd) {
                 mappings.reverse();
                 return Ok(mappings);
@@ -424,14 +371,6 @@ fn is_merge(event: &Event) -> bool {
     }
 }
 
-fn line(event: &Event) -> usize {
-    event.start_mark.line as usize + 1
-}
-
-fn problem(at: &Event, message: &str) -> Problem {
-    Problem { line: line(at), message: message.to_owned(), too_large: false }
-}
-
 fn scalar_cost(scalar: &Scalar) -> Cost {
     let text = if let Scalar::Text(text) = scalar { text.len() as u64 } else { 0 };
     Cost { nodes: 1, bytes: SCALAR_BYTES + text }
@@ -442,33 +381,6 @@ fn allowed_alias_ratio(nodes: u64) -> f64 {
     const HIGH: u64 = 4_000_000;
     let above = nodes.clamp(LOW, HIGH) - LOW;
     0.99 - 0.89 * (above as f64 / (HIGH - LOW) as f64)
-}
-
-/// Where `\/` stands, counted in characters: libyaml of today takes this escape
-/// in a double-quoted scalar, go-yaml does not.
-fn escaped_slashes(text: &str) -> Vec<u64> {
-    if !text.contains("\\/") {
-        return Vec::new();
-    }
-    let mut escaped = false;
-    let mut found = Vec::new();
-    for (at, char) in text.chars().enumerate() {
-        if escaped && char == '/' {
-            found.push(at as u64);
-        }
-        escaped = char == '\\' && !escaped;
-    }
-    found
-}
-
-/// The parser does not say where a character is that YAML does not allow.
-fn line_of_unprintable(text: &str) -> usize {
-    let allowed = |char: char| {
-        matches!(char, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}')
-            || char >= '\u{10000}'
-    };
-    let before = text.find(|char| !allowed(char)).unwrap_or_default();
-    text[..before].matches('\n').count() + 1
 }
 
 #[cfg(test)]

@@ -1,0 +1,7 @@
+//! Inventories: a ConfigMap, or several parts of one when it is full.
+
+mod read;
+mod stored;
+mod write;
+
+pub use stored::{StoreError, Stored};

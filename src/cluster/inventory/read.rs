@@ -1,0 +1,101 @@
+//! Reading inventories.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+use super::stored::{ConfigMap, StoreError, Stored, part_name, parts_of, path};
+use crate::cluster::error::ApiError;
+use crate::cluster::session::{Call, Session};
+use crate::domain::identity::ReleaseId;
+use crate::observe::labels::Verb;
+
+/// Selects the inventories of operator and command line, as Kustomizer labels
+/// them.
+const SELECTOR: &str =
+    "app.kubernetes.io%2Fcomponent%3Dinventory,app.kubernetes.io%2Fcreated-by%3Dsupercargo";
+const PAGE: usize = 100;
+
+#[derive(Deserialize)]
+struct List {
+    #[serde(default)]
+    metadata: ListMetadata,
+    #[serde(default)]
+    items: Vec<ConfigMap>,
+}
+
+#[derive(Default, Deserialize)]
+struct ListMetadata {
+    #[serde(default, rename = "continue")]
+    next: String,
+}
+
+impl Session {
+    /// Reads the inventory of a release; an empty one when there is none.
+    ///
+    /// # Errors
+    /// When the API server does not give it, or its text is broken.
+    pub async fn read_inventory(&self, release: &ReleaseId) -> Result<Stored, StoreError> {
+        let Some(first) = self.read_part(release, 0).await? else { return Ok(Stored::default()) };
+        let mut rest = Vec::new();
+        for part in 1..parts_of(&first) {
+            rest.extend(self.read_part(release, part).await?);
+        }
+        Stored::assemble(release, &first, &rest.iter().collect::<Vec<_>>())
+    }
+
+    async fn read_part(&self, release: &ReleaseId, part: usize) -> Result<Option<ConfigMap>, StoreError> {
+        let name = part_name(&release.name, part);
+        let answer = self.call(Call::get(path(&release.namespace, &name))).await;
+        let read = match answer {
+            Ok(answer) => answer.json().map(Some),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        };
+        read.map_err(|source| StoreError::Api {
+            name: format!("{}/{name}", release.namespace),
+            verb: "read",
+            source,
+        })
+    }
+
+    /// Reads all inventories of a namespace, or of all, by their labels. Broken
+    /// ones are left out: reading them alone says how they are broken.
+    ///
+    /// # Errors
+    /// When the API server does not list them.
+    pub async fn list_inventories(
+        &self,
+        namespace: Option<&str>,
+    ) -> Result<BTreeMap<ReleaseId, Stored>, ApiError> {
+        let root = match namespace {
+            Some(namespace) => format!("/api/v1/namespaces/{namespace}/configmaps"),
+            None => "/api/v1/configmaps".to_owned(),
+        };
+        let mut maps: BTreeMap<(String, String), ConfigMap> = BTreeMap::new();
+        let mut next = String::new();
+        loop {
+            let uri = format!("{root}?labelSelector={SELECTOR}&limit={PAGE}&continue={next}");
+            let list: List = self.call(Call { verb: Verb::List, ..Call::get(uri) }).await?.json()?;
+            for map in list.items {
+                maps.insert((map.metadata.namespace.clone(), map.metadata.name.clone()), map);
+            }
+            next = list.metadata.next;
+            if next.is_empty() {
+                break;
+            }
+        }
+        let mut inventories = BTreeMap::new();
+        for ((namespace, name), first) in &maps {
+            let Some(release) = name.strip_prefix("inv-").filter(|r| !r.contains('.')) else { continue };
+            let release = ReleaseId { namespace: namespace.clone(), name: release.to_owned() };
+            let rest: Vec<&ConfigMap> = (1..parts_of(first))
+                .filter_map(|p| maps.get(&(namespace.clone(), part_name(&release.name, p))))
+                .collect();
+            if let Ok(stored) = Stored::assemble(&release, first, &rest) {
+                inventories.insert(release, stored);
+            }
+        }
+        Ok(inventories)
+    }
+}

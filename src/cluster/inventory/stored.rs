@@ -1,0 +1,153 @@
+//! An inventory as ConfigMaps: one, or several parts when it is full.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::api::keys;
+use crate::cluster::error::ApiError;
+use crate::domain::identity::ReleaseId;
+use crate::domain::inventory::{Inventory, InventoryError, MAX_PARTS};
+use crate::domain::status::inventory_name;
+
+pub(super) const RESOURCES: &str = "resources";
+pub(super) const PARTS: &str = "parts";
+pub(super) const SEQUENCE: &str = "sequence";
+pub(super) const APPLIED: &str = "applied";
+
+/// Why an inventory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The API server.
+    #[error("the inventory {name} cannot be {verb}")]
+    Api {
+        /// `namespace/name` of the ConfigMap.
+        name: String,
+        /// What was tried.
+        verb: &'static str,
+        /// Why not.
+        #[source]
+        source: ApiError,
+    },
+    /// It was changed by somebody else since it was read.
+    #[error("the inventory {name} was changed meanwhile")]
+    Changed {
+        /// `namespace/name` of the ConfigMap.
+        name: String,
+    },
+    /// Its text is broken.
+    #[error(
+        "the inventory {name} is broken: restore its data.{RESOURCES}, or set it to [] to give up what it named"
+    )]
+    Broken {
+        /// `namespace/name` of the ConfigMap.
+        name: String,
+        /// How.
+        #[source]
+        source: InventoryError,
+    },
+}
+
+/// An inventory as it was last read or written.
+#[derive(Clone, Debug, Default)]
+pub struct Stored {
+    /// What it says.
+    pub inventory: Inventory,
+    /// Whether the operator has written it; the command line's has no finalizer.
+    pub operators: bool,
+    /// Whether somebody deleted it while the finalizer held it.
+    pub deleting: bool,
+    pub(super) parts: Vec<Part>,
+    pub(super) sequence: u64,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(super) struct Part {
+    pub(super) version: String,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct ConfigMap {
+    #[serde(default)]
+    pub(super) metadata: Metadata,
+    #[serde(default)]
+    pub(super) data: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(super) struct Metadata {
+    pub(super) name: String,
+    pub(super) namespace: String,
+    pub(super) resource_version: String,
+    pub(super) finalizers: Vec<String>,
+    deletion_timestamp: Option<String>,
+}
+
+pub(super) fn part_name(release: &str, part: usize) -> String {
+    let first = inventory_name(release);
+    if part == 0 { first } else { format!("{first}.{}", part + 1) }
+}
+
+pub(super) fn path(namespace: &str, name: &str) -> String {
+    format!("/api/v1/namespaces/{namespace}/configmaps/{name}")
+}
+
+impl Stored {
+    /// Whether there is one in the cluster.
+    pub fn exists(&self) -> bool {
+        !self.parts.is_empty()
+    }
+
+    fn add(&mut self, release: &ReleaseId, part: &ConfigMap) -> Result<(), StoreError> {
+        let text = part.data.get(RESOURCES).map_or("[]", String::as_str);
+        self.inventory.read_part(text).map_err(|source| StoreError::Broken {
+            name: format!("{}/{}", release.namespace, part.metadata.name),
+            source,
+        })?;
+        self.parts.push(Part { version: part.metadata.resource_version.clone() });
+        Ok(())
+    }
+
+    pub(super) fn assemble(
+        release: &ReleaseId,
+        first: &ConfigMap,
+        rest: &[&ConfigMap],
+    ) -> Result<Self, StoreError> {
+        let mut stored = Self {
+            operators: first.metadata.finalizers.iter().any(|f| f == keys::FINALIZER),
+            deleting: first.metadata.deletion_timestamp.is_some(),
+            sequence: first.data.get(SEQUENCE).and_then(|s| s.parse().ok()).unwrap_or_default(),
+            ..Self::default()
+        };
+        stored.add(release, first)?;
+        let mut whole = true;
+        for part in rest {
+            // A part of another sequence was being rewritten when its writer
+            // was cut off: what it names counts, what was applied does not.
+            whole &= part.data.get(SEQUENCE) == first.data.get(SEQUENCE);
+            stored.add(release, part)?;
+        }
+        stored.inventory.applied = first.data.get(APPLIED).filter(|a| whole && !a.is_empty()).cloned();
+        Ok(stored)
+    }
+}
+
+pub(super) fn parts_of(first: &ConfigMap) -> usize {
+    first.data.get(PARTS).and_then(|p| p.parse().ok()).unwrap_or(1).clamp(1, MAX_PARTS)
+}
+
+impl StoreError {
+    /// The reason for conditions.
+    pub fn reason(&self) -> crate::api::reason::Reason {
+        use crate::api::reason::Reason;
+        match self {
+            Self::Api { source, .. } => match source.reason() {
+                Reason::PreflightFailed => Reason::InventoryInvalid,
+                other => other,
+            },
+            Self::Changed { .. } => Reason::ApiServerUnavailable,
+            Self::Broken { .. } => Reason::InventoryInvalid,
+        }
+    }
+}
