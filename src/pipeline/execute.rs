@@ -250,10 +250,9 @@ fn note(
     };
     executed.fates.insert(step.id.clone(), Fate::Applied(entry));
     let kind = step.id.group_kind();
-    if run.release.wait || step.stage == Stage::Definitions {
-        if crate::domain::health::has_rule(&kind) {
-            executed.answers.insert(step.id.clone(), applied.body);
-        }
+    let is_judged = run.release.wait || step.stage == Stage::Definitions;
+    if is_judged && crate::domain::health::has_rule(&kind) {
+        executed.answers.insert(step.id.clone(), applied.body);
     }
 }
 
@@ -261,10 +260,10 @@ async fn apply(session: &Session, step: &Step, ready: &Ready, timeout: Duration)
     if step.only_if_absent && ready.live.is_some() {
         return Done::LeftAlone;
     }
-    if ready.recreate {
-        if let Err(error) = remove(session, step, ready, timeout).await {
-            return Done::Failed(error);
-        }
+    if ready.recreate
+        && let Err(error) = remove(session, step, ready, timeout).await
+    {
+        return Done::Failed(error);
     }
     match session.apply(&ready.resource, &step.id, ready.body.clone(), false).await {
         Ok(applied) => Done::Applied(applied, ready.recreate),
