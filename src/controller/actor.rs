@@ -79,6 +79,7 @@ impl Actor {
     /// Lives until the release is gone or the process ends.
     pub async fn live(mut self) {
         let mut trigger = Trigger::Full;
+        let mut due = None;
         loop {
             // Whatever was signalled until now is what this run is about.
             self.signals.take_superseded();
@@ -87,17 +88,25 @@ impl Actor {
             // long as the run.
             match Box::pin(self.run(trigger)).await {
                 Next::Over => return,
-                Next::Wait(delay) => match self.wait(delay).await {
-                    Some(why) => trigger = why,
-                    None => return,
-                },
+                Next::Wait(delay) => {
+                    let next = delay.map(|d| Instant::now() + d);
+                    due = match trigger {
+                        Trigger::Full => next,
+                        // However often objects are put right, the registry is
+                        // asked when it was due.
+                        Trigger::Objects => due.into_iter().chain(next).min(),
+                    };
+                    match self.wait(due).await {
+                        Some(why) => trigger = why,
+                        None => return,
+                    }
+                }
             }
         }
     }
 
     /// Waits for the next reason to run; none when the process ends.
-    async fn wait(&mut self, delay: Option<Duration>) -> Option<Trigger> {
-        let due = delay.map(|d| Instant::now() + d);
+    async fn wait(&mut self, due: Option<Instant>) -> Option<Trigger> {
         let earliest = Instant::now() + HEALTH_PAUSE;
         let mut unhealthy_changed = false;
         loop {
@@ -107,7 +116,13 @@ impl Actor {
             if self.memory.resolve_due || self.signals.take_superseded() {
                 return Some(Trigger::Full);
             }
+            // Before the wait too: a run consumes signals while it waits itself.
+            let touched = self.signals.take_touched();
             let now = Timestamp::now();
+            if self.memory.is_disturbed(touched.iter(), now) {
+                return Some(Trigger::Objects);
+            }
+            unhealthy_changed |= self.is_unhealthy() && !touched.is_empty();
             let correction = self.memory.next_correction(now).map(|at| {
                 let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
                 Instant::now() + wait + Duration::from_millis(5)
@@ -115,13 +130,7 @@ impl Actor {
             let recheck = unhealthy_changed.then_some(earliest);
             let wake = [due, correction, recheck].into_iter().flatten().min();
             tokio::select! {
-                () = self.signals.changed() => {
-                    let touched = self.signals.take_touched();
-                    if self.memory.is_disturbed(touched.iter(), Timestamp::now()) {
-                        return Some(Trigger::Objects);
-                    }
-                    unhealthy_changed |= self.is_unhealthy() && !touched.is_empty();
-                }
+                () = self.signals.changed() => {}
                 () = sleep_until(wake) => {
                     let only_correction = due.is_none_or(|due| due > Instant::now());
                     return Some(if only_correction { Trigger::Objects } else { Trigger::Full });
@@ -311,6 +320,10 @@ impl Actor {
         let session = &self.stage.context.session;
         // Read anew: our view of it may be older than its last change.
         let Some(resource) = session.read_release(&self.id).await? else { return Ok(()) };
+        // One of the same name that was made since has its own actor.
+        if resource.metadata.deletion_timestamp.is_none() {
+            return Ok(());
+        }
         let mut finalizers = resource.metadata.finalizers.unwrap_or_default();
         finalizers.retain(|f| f != keys::FINALIZER);
         let version = resource.metadata.resource_version.unwrap_or_default();
