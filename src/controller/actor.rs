@@ -82,6 +82,7 @@ impl Actor {
     /// Lives until the release is gone or the process ends.
     pub async fn live(mut self) {
         let mut trigger = Trigger::Full;
+        let mut due = None;
         loop {
             // Whatever was signalled until now is what this run is about.
             self.signals.take_superseded();
@@ -90,17 +91,25 @@ impl Actor {
             // long as the run.
             match Box::pin(self.run(trigger)).await {
                 Next::Over => return,
-                Next::Wait(delay) => match self.wait(delay).await {
-                    Some(why) => trigger = why,
-                    None => return,
-                },
+                Next::Wait(delay) => {
+                    let next = delay.map(|d| Instant::now() + d);
+                    due = match trigger {
+                        Trigger::Full => next,
+                        // However often objects are put right, the registry is
+                        // asked when it was due.
+                        Trigger::Objects => due.into_iter().chain(next).min(),
+                    };
+                    match self.wait(due).await {
+                        Some(why) => trigger = why,
+                        None => return,
+                    }
+                }
             }
         }
     }
 
     /// Waits for the next reason to run; none when the process ends.
-    async fn wait(&mut self, delay: Option<Duration>) -> Option<Trigger> {
-        let due = delay.map(|d| Instant::now() + d);
+    async fn wait(&mut self, due: Option<Instant>) -> Option<Trigger> {
         let earliest = Instant::now() + SECOND_LOOK;
         let mut unhealthy_changed = false;
         let mut drifted = false;
@@ -323,6 +332,10 @@ impl Actor {
         let session = &self.stage.context.session;
         // Read anew: our view of it may be older than its last change.
         let Some(resource) = session.read_release(&self.id).await? else { return Ok(()) };
+        // One of the same name that was made since has its own actor.
+        if resource.metadata.deletion_timestamp.is_none() {
+            return Ok(());
+        }
         let mut finalizers = resource.metadata.finalizers.unwrap_or_default();
         finalizers.retain(|f| f != keys::FINALIZER);
         let version = resource.metadata.resource_version.unwrap_or_default();

@@ -137,11 +137,14 @@ impl Engine {
                 tracing::error!(release = %id, error, "the release cannot be read; it is left as it is");
             }
             ReleaseEvent::Absent(id) => self.absent(&id),
-            ReleaseEvent::Listed(_) => {
-                for id in std::mem::take(&mut self.unseen) {
+            ReleaseEvent::Listed(namespace) => {
+                // Another namespace's list may be under way.
+                let of_it = |id: &ReleaseId| namespace.as_ref().is_none_or(|n| *n == id.namespace);
+                let gone: Vec<ReleaseId> = self.unseen.iter().filter(|id| of_it(id)).cloned().collect();
+                for id in gone {
                     self.absent(&id);
                 }
-                self.forget_orphans();
+                self.forget_orphans(of_it);
                 listed();
             }
             ReleaseEvent::Failed(error) => tracing::error!(error, "releases cannot be watched; trying again"),
@@ -182,8 +185,10 @@ impl Engine {
 
     /// Inventories that no release has are not kept in memory: the command
     /// line's, which may change at any time.
-    fn forget_orphans(&mut self) {
-        for id in std::mem::take(&mut self.inventories).into_keys() {
+    fn forget_orphans(&mut self, listed: impl Fn(&ReleaseId) -> bool) {
+        let orphans: Vec<ReleaseId> = self.inventories.keys().filter(|id| listed(id)).cloned().collect();
+        for id in orphans {
+            self.inventories.remove(&id);
             self.stage.context.claims.forget(&id);
         }
     }
@@ -218,6 +223,9 @@ async fn supervise(
             return;
         }
         tracing::error!(release = %id, %crash, "a run crashed; the release rests for a while");
-        tokio::time::sleep(AFTER_CRASH).await;
+        tokio::select! {
+            () = tokio::time::sleep(AFTER_CRASH) => {}
+            () = signals.stopped() => return,
+        }
     }
 }

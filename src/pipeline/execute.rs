@@ -87,7 +87,14 @@ pub async fn execute(
             Stage::Foundations => {
                 between(run, session, &mut known, plan, &mut preflight, &mut executed).await
             }
-            Stage::Configuration => last_pass(&known, plan, &mut preflight).await,
+            Stage::Configuration => {
+                let passed = last_pass(&known, plan, &mut preflight).await;
+                if passed.is_ok() {
+                    // Foundations that waited for others, a RoleBinding for its Role.
+                    apply_stage(run, session, plan, &preflight, Stage::Foundations, &mut executed).await;
+                }
+                passed
+            }
             _ => Ok(()),
         };
         if let Err(ended) = passed {
@@ -95,7 +102,9 @@ pub async fn execute(
             return executed;
         }
         let started = std::time::Instant::now();
-        apply_stage(run, session, plan, &preflight, stage, &mut executed).await;
+        if executed.failures.is_empty() {
+            apply_stage(run, session, plan, &preflight, stage, &mut executed).await;
+        }
         run.context.metrics.phase(Phase::Apply, started.elapsed());
         if !executed.failures.is_empty() {
             executed.changes.failed = i32::try_from(executed.failures.len()).unwrap_or(i32::MAX);
@@ -189,12 +198,12 @@ async fn apply_stage(
     stage: Stage,
     executed: &mut Executed,
 ) {
-    let timeout = run.release.timeout;
     let steps = plan.writes().filter(|s| s.stage == stage);
-    let ready = steps.filter_map(|s| Some((s, preflight.ready.get(&s.id)?)));
-    let mut applying = unordered(
-        ready.map(|(step, ready)| async move { (step, ready, apply(session, step, ready, timeout).await) }),
-    );
+    let ready: Vec<(&Step, &Ready)> = steps.filter_map(|s| Some((s, preflight.ready.get(&s.id)?))).collect();
+    make_room(run, session, &ready, executed).await;
+    let left = ready.into_iter().filter(|(s, _)| executed.fates.get(&s.id) == Some(&Fate::NotAttempted));
+    let mut applying =
+        unordered(left.map(|(step, ready)| async move { (step, ready, apply(session, step, ready).await) }));
     while let Some((step, ready, done)) = applying.next().await {
         match done {
             Done::Applied(applied, recreated) => note(run, step, ready, applied, recreated, executed),
@@ -208,6 +217,31 @@ async fn apply_stage(
             }
         }
     }
+}
+
+/// Deletes what has to be made anew. The place among the runs that work is given
+/// back for it: a finalizer may hold an object for long.
+async fn make_room(run: &mut Run<'_>, session: &Session, ready: &[(&Step, &Ready)], executed: &mut Executed) {
+    let untouched = |s: &Step| executed.fates.get(&s.id) == Some(&Fate::NotAttempted);
+    let doomed: Vec<_> = ready.iter().filter(|(s, r)| r.recreate && untouched(s)).collect();
+    if doomed.is_empty() {
+        return;
+    }
+    run.turn.give_back();
+    let timeout = run.release.timeout;
+    let mut removing = unordered(
+        doomed
+            .into_iter()
+            .map(|(step, ready)| async move { (*step, remove(session, step, ready, timeout).await) }),
+    );
+    while let Some((step, removed)) = removing.next().await {
+        if let Err(error) = removed {
+            executed.fates.insert(step.id.clone(), Fate::Failed);
+            executed.failures.push(apply_failed(step, &error));
+        }
+    }
+    drop(removing);
+    run.turn.take().await;
 }
 
 fn apply_failed(step: &Step, error: &ApiError) -> ObjectFailure {
@@ -256,14 +290,9 @@ fn note(
     }
 }
 
-async fn apply(session: &Session, step: &Step, ready: &Ready, timeout: Duration) -> Done {
+async fn apply(session: &Session, step: &Step, ready: &Ready) -> Done {
     if step.only_if_absent && ready.live.is_some() {
         return Done::LeftAlone;
-    }
-    if ready.recreate
-        && let Err(error) = remove(session, step, ready, timeout).await
-    {
-        return Done::Failed(error);
     }
     match session.apply(&ready.resource, &step.id, ready.body.clone(), false).await {
         Ok(applied) => Done::Applied(applied, ready.recreate),

@@ -9,6 +9,7 @@ use super::view::View;
 use crate::api::reason::Reason;
 use crate::api::release::DeletionPolicy;
 use crate::cluster::session::Identity;
+use crate::domain::identity::ObjectId;
 use crate::domain::inventory::settle;
 use crate::domain::outcome::{Note, Outcome};
 use crate::domain::plan::Leaving;
@@ -38,7 +39,9 @@ impl Run<'_> {
 
     async fn farewell(&mut self) -> Result<Box<Outcome>, Ended> {
         let context = self.context;
-        if self.memory.stored.is_none() {
+        // One that is only taken not to be there may be broken, or an older
+        // release's of the same name: what it names must not be forgotten.
+        if self.memory.stored.as_ref().is_none_or(|s| !s.exists()) {
             let stored = context.session.read_inventory(&self.release.id).await?;
             self.memory.remember(context, &self.release.id, stored);
         }
@@ -86,8 +89,8 @@ impl Run<'_> {
         }
         let session = context.session.impersonate(identity)?;
         self.turn.take().await;
-        let known = session.known().await?;
         let inventory = Arc::clone(&self.memory.inventory);
+        let known = session.known_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;
         let view = View::of(context, &session, self.memory, &known, inventory.entries.keys()).await?;
         let mut leaving: Vec<Leaving> = inventory
             .entries

@@ -5,4 +5,7 @@
 mod artifacts;
 mod bed;
 mod config;
+mod crashes;
 mod health;
+mod outages;
+mod replicas;

@@ -111,6 +111,14 @@ impl Options {
         self.argument(&format!("--watch-namespaces={}", namespaces.join(",")))
     }
 
+    /// Its lease in another namespace, for tests that run many operators of one
+    /// account.
+    #[must_use]
+    pub fn lease_namespace(mut self, namespace: &str) -> Self {
+        namespace.clone_into(&mut self.lease_namespace);
+        self
+    }
+
     /// One more argument.
     #[must_use]
     pub fn argument(mut self, argument: &str) -> Self {
