@@ -38,10 +38,15 @@ impl Session {
     pub async fn read_inventory(&self, release: &ReleaseId) -> Result<Stored, StoreError> {
         let Some(first) = self.read_part(release, 0).await? else { return Ok(Stored::default()) };
         let mut rest = Vec::new();
-        for part in 1..parts_of(&first) {
-            rest.extend(self.read_part(release, part).await?);
+        loop {
+            let part = self.read_part(release, rest.len() + 1).await?;
+            // A writer that was cut off may have left parts after the listed ones.
+            if part.is_none() && rest.len() + 1 >= parts_of(&first) {
+                break;
+            }
+            rest.push(part);
         }
-        Stored::assemble(release, &first, &rest.iter().collect::<Vec<_>>())
+        Stored::assemble(release, &first, &rest.iter().map(Option::as_ref).collect::<Vec<_>>())
     }
 
     async fn read_part(&self, release: &ReleaseId, part: usize) -> Result<Option<ConfigMap>, StoreError> {
@@ -89,8 +94,11 @@ impl Session {
         for ((namespace, name), first) in &maps {
             let Some(release) = name.strip_prefix("inv-").filter(|r| !r.contains('.')) else { continue };
             let release = ReleaseId { namespace: namespace.clone(), name: release.to_owned() };
-            let rest: Vec<&ConfigMap> = (1..parts_of(first))
-                .filter_map(|p| maps.get(&(namespace.clone(), part_name(&release.name, p))))
+            let part = |p: usize| maps.get(&(namespace.clone(), part_name(&release.name, p)));
+            let rest: Vec<Option<&ConfigMap>> = (1..)
+                .map(|p| (p, part(p)))
+                .take_while(|(p, found)| *p < parts_of(first) || found.is_some())
+                .map(|(_, found)| found)
                 .collect();
             if let Ok(stored) = Stored::assemble(&release, first, &rest) {
                 inventories.insert(release, stored);

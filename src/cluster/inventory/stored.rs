@@ -112,7 +112,7 @@ impl Stored {
     pub(super) fn assemble(
         release: &ReleaseId,
         first: &ConfigMap,
-        rest: &[&ConfigMap],
+        rest: &[Option<&ConfigMap>],
     ) -> Result<Self, StoreError> {
         let mut stored = Self {
             operators: first.metadata.finalizers.iter().any(|f| f == keys::FINALIZER),
@@ -121,10 +121,16 @@ impl Stored {
             ..Self::default()
         };
         stored.add(release, first)?;
-        let mut whole = true;
+        let mut whole = rest.len() < parts_of(first);
         for part in rest {
             // A part of another sequence was being rewritten when its writer
-            // was cut off: what it names counts, what was applied does not.
+            // was cut off: what it names counts, what was applied does not. A
+            // missing one keeps its place, and is written anew.
+            let Some(part) = part else {
+                whole = false;
+                stored.parts.push(Part::default());
+                continue;
+            };
             whole &= part.data.get(SEQUENCE) == first.data.get(SEQUENCE);
             stored.add(release, part)?;
         }
