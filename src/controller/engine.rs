@@ -175,7 +175,8 @@ impl Engine {
     fn absent(&mut self, id: &ReleaseId) {
         if let Some(handle) = self.handles.remove(id) {
             handle.signals.stop();
-            self.stage.context.claims.forget(id);
+            let context = &self.stage.context;
+            context.wake(context.claims.forget(id));
             self.stage.board.set(id, None);
         }
     }
