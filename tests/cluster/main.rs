@@ -6,3 +6,8 @@ mod artifacts;
 mod bed;
 mod config;
 mod health;
+mod ownership;
+mod pruning;
+mod refusals;
+mod scene;
+mod waiting;
