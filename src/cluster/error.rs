@@ -62,6 +62,17 @@ pub struct StatusDetails {
     pub retry_after_seconds: u64,
 }
 
+impl Status {
+    /// Whether a status 500 is not about the server: a webhook failed, or what
+    /// was applied does not fit its schema. The API server has no code of its
+    /// own for the latter (k8s.io/apimachinery, managedfields/internal/structuredmerge.go).
+    fn is_about_the_object(&self) -> bool {
+        self.reason == "InternalError"
+            || self.message.starts_with("failed to create typed patch object")
+            || self.message.starts_with("failed to convert new object")
+    }
+}
+
 impl ApiError {
     pub(super) fn unreachable(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         Self::Unreachable(source.into())
@@ -113,7 +124,7 @@ impl ApiError {
         match self {
             Self::Unreachable(_) | Self::Timeout(_) | Self::Answer(_) | Self::LeaseOver => true,
             Self::Status(s) => {
-                s.code == 429 || matches!(s.code, 502..=504) || (s.code == 500 && s.reason != "InternalError")
+                s.code == 429 || matches!(s.code, 502..=504) || (s.code == 500 && !s.is_about_the_object())
             }
             Self::TooLong(_) | Self::Configuration(_) | Self::NoSuchKind { .. } => false,
         }

@@ -257,10 +257,11 @@ impl Actor {
         report::count(&self.stage.context.metrics, outcome);
         let differs = computed != self.status;
         report::log(outcome, differs);
+        let session = &self.stage.context.session;
         if !differs {
+            report::publish_notes(session, release, outcome);
             return true;
         }
-        let session = &self.stage.context.session;
         match session.write_status(&self.id, &release.uid, &computed).await {
             Ok(()) => {
                 report::publish(session, release, outcome, &self.status, &computed);

@@ -12,6 +12,7 @@ use super::actor::{Actor, Stage};
 use super::board::Board;
 use super::error::ControllerError;
 use super::options::Options;
+use crate::api::keys;
 use crate::api::release::OCIArtifactRelease;
 use crate::cluster::inventory::Stored;
 use crate::cluster::releases::ReleaseEvent;
@@ -178,7 +179,8 @@ impl Engine {
     fn absent(&mut self, id: &ReleaseId) {
         if let Some(handle) = self.handles.remove(id) {
             handle.signals.stop();
-            self.stage.context.claims.forget(id);
+            let context = &self.stage.context;
+            context.wake(context.claims.forget(id));
             self.stage.board.set(id, None);
         }
     }
@@ -203,6 +205,11 @@ fn is_wanted(before: &OCIArtifactRelease, after: &OCIArtifactRelease) -> bool {
         || b.annotations != a.annotations
 }
 
+/// Whether no run of it has begun yet.
+fn is_new(resource: &OCIArtifactRelease) -> bool {
+    !resource.metadata.finalizers.iter().flatten().any(|f| f == keys::FINALIZER)
+}
+
 /// Runs an actor, and again after a while should it ever crash: one release
 /// must not stop the others.
 async fn supervise(
@@ -214,9 +221,14 @@ async fn supervise(
 ) {
     loop {
         let mut memory = Memory::default();
-        // One that was not among the inventories at the start has none, as far
-        // as is known; the first write finds out.
-        memory.remember(&stage.context, &id, stored.take().unwrap_or_default());
+        match stored.take() {
+            Some(stored) => memory.remember(&stage.context, &id, stored),
+            // A new one has none, as far as is known; the first write finds out.
+            None if is_new(&latest.borrow()) => memory.remember(&stage.context, &id, Stored::default()),
+            // One that has run before may have an inventory that is broken, or
+            // newer than the list: it is read before anything else.
+            None => {}
+        }
         let actor = Actor::new(Arc::clone(&stage), latest.clone(), Arc::clone(&signals), memory);
         let Err(crash) = tokio::spawn(actor.live()).await else { return };
         if !crash.is_panic() || signals.is_stopping() {

@@ -94,6 +94,12 @@ impl Inventory {
         Ok(())
     }
 
+    /// Whether the release has the object: one that left the revision and stays
+    /// on purpose is in the inventory, but whoever wants it may have it.
+    pub fn claims(&self, id: &ObjectId) -> bool {
+        self.entries.get(id).is_some_and(|entry| !entry.left)
+    }
+
     /// The texts of the parts, each at most about `part_bytes` long; always one
     /// at least.
     pub fn write_parts(&self, part_bytes: usize) -> Vec<String> {

@@ -155,12 +155,18 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
     for mut object in objects {
         let mode = apply_mode(&object).unwrap_or(ApplyMode::Override);
         let id = object.id();
-        wanted.insert(id.clone(), ());
-        if mode == ApplyMode::Ignore && !previous.entries.contains_key(&id) {
-            continue;
-        }
-        own(&mut object, purpose.release);
         let record = live.record(&id);
+        let before = previous.entries.get(&id);
+        if mode == ApplyMode::Ignore {
+            // What was applied before stays in the inventory as long as it is
+            // there and ours; otherwise it leaves like any other.
+            let ours = record.as_ref().is_some_and(|r| r.owner.as_ref() == Some(purpose.release));
+            if before.is_none() || (live.known(&id) && !ours) {
+                continue;
+            }
+        }
+        wanted.insert(id.clone(), ());
+        own(&mut object, purpose.release);
         if let Some(owner) = foreign_owner(&id, record.as_ref(), purpose.release, live) {
             plan.conflicts.push(Conflict { id: id.clone(), owner });
         }
@@ -168,12 +174,12 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
             true => format!("r{}", purpose.applied_key),
             false => content_hash(&object),
         };
-        let before = previous.entries.get(&id);
         let only_if_absent = mode != ApplyMode::Override;
         let known = live.known(&id);
         let undisturbed = known && is_undisturbed(before, record.as_ref(), only_if_absent, purpose.release);
         let same = before.is_some_and(|b| b.uid.is_some() && b.hash.as_deref() == Some(hash.as_str()));
         let keep = match undisturbed {
+            _ if mode == ApplyMode::Ignore => true,
             true => same || only_if_absent,
             false => same && !purpose.correct,
         };

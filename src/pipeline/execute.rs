@@ -17,12 +17,13 @@ use super::work::together;
 use crate::api::reason::Reason;
 use crate::api::status::Changes;
 use crate::cluster::apply::Applied;
+use crate::cluster::delete::Deleted;
 use crate::cluster::discovery::Known;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate};
-use crate::domain::outcome::{Assessment, Note, ObjectFailure};
+use crate::domain::outcome::{Assessment, Note, ObjectFailure, Outcome, Verdict};
 use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::stage::Stage;
 use crate::observe::labels::Phase;
@@ -44,7 +45,9 @@ pub struct Executed {
     pub health: Option<Assessment>,
     /// What ended the run before its end.
     pub ended: Option<Ended>,
-    /// Whether the cluster holds the whole revision and nothing that left it.
+    /// Whether the cluster holds the whole revision.
+    pub applied: bool,
+    /// Whether it holds the whole revision and nothing that left it.
     pub complete: bool,
     /// What the API server answered, for the kinds whose health is judged.
     pub answers: BTreeMap<ObjectId, Bytes>,
@@ -112,6 +115,7 @@ pub async fn execute(
             return executed;
         }
     }
+    executed.applied = true;
     if run.release.wait {
         let started = std::time::Instant::now();
         health::wait(run, session, &known, plan, &mut executed, revision).await;
@@ -141,10 +145,13 @@ async fn between(
         plan.writes().filter(|s| s.id.is("apiextensions.k8s.io", "CustomResourceDefinition")).collect();
     if !definitions.is_empty() {
         run.turn.give_back();
-        let established = health::established(run, session, known, &definitions, &executed.answers).await;
+        let ready = async {
+            health::established(run, session, known, &definitions, &executed.answers).await?;
+            served(run, session, known, plan).await
+        };
+        let ready = ready.await;
         run.turn.take().await;
-        established?;
-        *known = served(session, known, plan, run.release.timeout).await?;
+        *known = ready?;
     }
     preflight.next_pass(plan, known, false).await.map_err(|failures| {
         executed.changes.failed = i32::try_from(failures.len()).unwrap_or(i32::MAX);
@@ -167,18 +174,22 @@ async fn last_pass(known: &Known, plan: &Plan, preflight: &mut Preflight<'_>) ->
 /// Looks until the kinds that the plan's definitions bring are served: they
 /// appear in discovery a moment after they are established.
 async fn served(
+    run: &Run<'_>,
     session: &Session,
     known: &Arc<Known>,
     plan: &Plan,
-    timeout: Duration,
 ) -> Result<Arc<Known>, Ended> {
     let brought = brought_kinds(plan);
-    let give_up = tokio::time::Instant::now() + timeout;
+    let give_up = tokio::time::Instant::now() + run.release.timeout;
     let mut known = Arc::clone(known);
     let mut pause = Duration::from_millis(20);
     loop {
         if brought.iter().all(|kind| known.preferred(kind).is_some()) {
             return Ok(known);
+        }
+        if run.signals.is_superseded() {
+            let outcome = Outcome { verdict: Verdict::Superseded, ..Outcome::default() };
+            return Err(Ended::Failed(Box::new(outcome)));
         }
         if tokio::time::Instant::now() > give_up {
             let message = "the API server does not serve the kinds of the CustomResourceDefinitions in time";
@@ -304,7 +315,9 @@ async fn apply(session: &Session, step: &Step, ready: &Ready) -> Done {
 async fn remove(session: &Session, step: &Step, ready: &Ready, timeout: Duration) -> Result<(), ApiError> {
     let Some((uid, version)) = &ready.live else { return Ok(()) };
     let give_up = tokio::time::Instant::now() + timeout;
-    session.delete(&ready.resource, &step.id, uid, *version).await?;
+    if session.delete(&ready.resource, &step.id, uid, *version).await? == Deleted::Changed {
+        return Err(ApiError::Answer("it was changed while it was to be recreated".into()));
+    }
     let mut pause = Duration::from_millis(20);
     loop {
         match session.get_record(&ready.resource, &step.id).await? {

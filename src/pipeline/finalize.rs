@@ -68,7 +68,7 @@ impl Run<'_> {
         }
         let Some(stored) = self.memory.stored.take() else { return Err(Ended::Again) };
         context.session.remove_inventory(&self.release.id, &stored).await?;
-        context.claims.forget(&self.release.id);
+        context.wake(context.claims.forget(&self.release.id));
         Ok(Box::new(Outcome { notes, ..Outcome::default() }))
     }
 
@@ -123,7 +123,7 @@ impl Run<'_> {
         let Removed { fates, deleted, terminating, failures, notes: told } = removed;
         self.context.metrics.objects(crate::observe::labels::Action::Pruned, deleted);
         notes.extend(told);
-        notes.push(note(format!("{} objects deleted", deleted + terminating.len())));
+        notes.push(note(format!("{deleted} objects deleted")));
         let waits = self.release.deletion_policy == DeletionPolicy::WaitForTermination;
         let held: Vec<_> = terminating
             .iter()

@@ -271,9 +271,12 @@ impl Run<'_> {
             let record = view.record(id);
             if entry.left {
                 let opted_out = record.as_ref().is_some_and(|r| r.prune_disabled);
-                look.leftovers |= record.is_none() || (self.release.prune && !opted_out);
+                let taken = record.as_ref().is_some_and(|r| r.owner.as_ref() != Some(&self.release.id));
+                look.leftovers |= record.is_none() || taken || (self.release.prune && !opted_out);
                 continue;
             }
+            // A complete result knows every uid: somebody else wrote this one.
+            look.leftovers |= entry.uid.is_none();
             let applied = self.memory.versions.get(id).copied().unwrap_or_default();
             if record.as_ref().is_some_and(|r| r.version >= applied) {
                 self.memory.versions.remove(id);

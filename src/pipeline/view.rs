@@ -98,7 +98,9 @@ impl<'a> View<'a> {
             .collect();
         for owner in owners {
             let named = match self.context.session.read_inventory(&owner).await {
-                Ok(stored) => stored.inventory.entries.into_keys().collect(),
+                Ok(stored) => {
+                    stored.inventory.entries.into_iter().filter(|(_, e)| !e.left).map(|(id, _)| id).collect()
+                }
                 Err(crate::cluster::inventory::StoreError::Api { source, .. }) => return Err(source),
                 Err(_) => BTreeSet::new(),
             };

@@ -308,10 +308,10 @@ async fn conclude(
     executed: Executed,
     outcome: &mut Outcome,
 ) -> Result<(), Ended> {
-    let Executed { fates, changes, failures, notes, corrected, health, ended, complete, answers: _ } =
+    let Executed { fates, changes, failures, notes, corrected, health, ended, applied, complete, answers: _ } =
         executed;
-    let applied = complete.then(|| revision.key.clone());
-    outcome.applied = complete || health.is_some();
+    let result_of = complete.then(|| revision.key.clone());
+    outcome.applied = applied;
     outcome.health = health;
     outcome.notes.extend(notes);
     let wrote = changes.created + changes.configured + changes.pruned + changes.failed > 0;
@@ -329,7 +329,7 @@ async fn conclude(
         outcome.drift = Some(run.in_sync());
     }
     let Some(mut stored) = run.memory.stored.take() else { return Err(Ended::Again) };
-    let settled = settle(&stored.inventory, &fates, applied);
+    let settled = settle(&stored.inventory, &fates, result_of);
     let mut written = Ok(());
     if settled != stored.inventory || (stored.exists() && !stored.operators) {
         written = run.context.session.write_inventory(&run.release.id, &mut stored, settled).await;

@@ -9,3 +9,8 @@ mod crashes;
 mod health;
 mod outages;
 mod replicas;
+mod ownership;
+mod pruning;
+mod refusals;
+mod scene;
+mod waiting;
