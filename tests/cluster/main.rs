@@ -2,7 +2,13 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
 
+mod admission;
 mod artifacts;
 mod bed;
 mod config;
 mod health;
+mod install;
+mod origins;
+mod quiet;
+mod registries;
+mod scene;
