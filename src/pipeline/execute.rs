@@ -90,14 +90,7 @@ pub async fn execute(
             Stage::Foundations => {
                 between(run, session, &mut known, plan, &mut preflight, &mut executed).await
             }
-            Stage::Configuration => {
-                let passed = last_pass(&known, plan, &mut preflight).await;
-                if passed.is_ok() {
-                    // Foundations that waited for others, a RoleBinding for its Role.
-                    apply_stage(run, session, plan, &preflight, Stage::Foundations, &mut executed).await;
-                }
-                passed
-            }
+            Stage::Bindings | Stage::Configuration => later(&known, plan, &mut preflight, stage).await,
             _ => Ok(()),
         };
         if let Err(ended) = passed {
@@ -153,7 +146,7 @@ async fn between(
         run.turn.take().await;
         *known = ready?;
     }
-    preflight.next_pass(plan, known, false).await.map_err(|failures| {
+    preflight.next_pass(plan, known, Stage::Definitions).await.map_err(|failures| {
         executed.changes.failed = i32::try_from(failures.len()).unwrap_or(i32::MAX);
         let what =
             "nothing but its Namespaces and CustomResourceDefinitions was written, the dry run refused";
@@ -161,9 +154,16 @@ async fn between(
     })
 }
 
-/// After the foundations: what waited for a Role or an account is dry-run.
-async fn last_pass(known: &Known, plan: &Plan, preflight: &mut Preflight<'_>) -> Result<(), Ended> {
-    preflight.next_pass(plan, known, true).await.map_err(|failures| {
+/// Before the bindings, and after them: what waited for a role, an account or a
+/// binding is dry-run.
+async fn later(
+    known: &Known,
+    plan: &Plan,
+    preflight: &mut Preflight<'_>,
+    before: Stage,
+) -> Result<(), Ended> {
+    let after = if before == Stage::Bindings { Stage::Foundations } else { Stage::Bindings };
+    preflight.next_pass(plan, known, after).await.map_err(|failures| {
         let denied = failures.iter().all(|f| f.reason == Reason::AccessDenied);
         let reason = if denied { Reason::AccessDenied } else { Reason::PreflightFailed };
         let what = "only Roles, accounts and classes of the artifact were written, the dry run refused";

@@ -2,15 +2,21 @@
 
 #![expect(clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
 
+mod admission;
 mod artifacts;
 mod bed;
 mod config;
 mod crashes;
 mod health;
+mod install;
+mod origins;
 mod outages;
-mod replicas;
 mod ownership;
 mod pruning;
+mod quiet;
 mod refusals;
+mod registries;
+mod replicas;
 mod scene;
+mod setting;
 mod waiting;

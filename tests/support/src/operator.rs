@@ -154,11 +154,13 @@ impl Options {
             .arg(format!("--metrics-addr={metrics}"))
             .arg(format!("--leader-election-namespace={}", self.lease_namespace))
             .arg(bed::flag("--cache-dir", &cache))
-            .arg("--log-format=text")
             .args(&self.arguments)
             .env("KUBECONFIG", &kubeconfig)
             .env("HOME", &directory)
             .envs(self.environment);
+        if !self.arguments.iter().any(|argument| argument.starts_with("--log-format")) {
+            command.arg("--log-format=text");
+        }
         let server = Server::start("supercargo controller", &mut command, &directory.join("operator.log"));
         Operator { server, metrics, cache, lease_namespace: self.lease_namespace }
     }
