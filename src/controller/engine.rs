@@ -12,13 +12,13 @@ use super::actor::{Actor, Stage};
 use super::board::Board;
 use super::error::ControllerError;
 use super::options::Options;
-use crate::api::release::OCIArtifactRelease;
 use crate::cluster::inventory::Stored;
 use crate::cluster::releases::ReleaseEvent;
 use crate::cluster::session::Session;
 use crate::cluster::store::{Change, Store};
 use crate::domain::identity::ReleaseId;
 use crate::domain::release::id_of;
+use crate::domain::salvage::Seen;
 use crate::observe::metrics::Metrics;
 use crate::oci::Registry;
 use crate::pipeline::claims::Claims;
@@ -32,7 +32,7 @@ const AFTER_CRASH: Duration = Duration::from_secs(30);
 
 struct Handle {
     signals: Arc<Signals>,
-    latest: watch::Sender<Arc<OCIArtifactRelease>>,
+    latest: watch::Sender<Arc<Seen>>,
 }
 
 /// The engine.
@@ -132,10 +132,6 @@ impl Engine {
                 self.unseen.extend(self.handles.keys().filter(listed).cloned());
             }
             ReleaseEvent::Present(resource) => self.present(resource),
-            ReleaseEvent::Unreadable(id, error) => {
-                self.unseen.remove(&id);
-                tracing::error!(release = %id, error, "the release cannot be read; it is left as it is");
-            }
             ReleaseEvent::Absent(id) => self.absent(&id),
             ReleaseEvent::Listed(_) => {
                 for id in std::mem::take(&mut self.unseen) {
@@ -149,14 +145,14 @@ impl Engine {
         self.stage.context.metrics.queue_depth(self.releases.len());
     }
 
-    fn present(&mut self, resource: Arc<OCIArtifactRelease>) {
-        let id = id_of(&resource);
+    fn present(&mut self, seen: Arc<Seen>) {
+        let id = id_of(&seen.resource);
         self.unseen.remove(&id);
         if let Some(handle) = self.handles.get(&id) {
             let before = handle.latest.borrow().clone();
-            if before.metadata.uid == resource.metadata.uid {
-                let wanted = is_wanted(&before, &resource);
-                handle.latest.send_replace(resource);
+            if before.resource.metadata.uid == seen.resource.metadata.uid {
+                let wanted = is_wanted(&before, &seen);
+                handle.latest.send_replace(seen);
                 if wanted {
                     handle.signals.supersede();
                 }
@@ -164,7 +160,7 @@ impl Engine {
             }
             self.absent(&id);
         }
-        let (latest, receiver) = watch::channel(resource);
+        let (latest, receiver) = watch::channel(seen);
         let signals = Arc::new(Signals::default());
         let stored = self.inventories.remove(&id);
         let stage = Arc::clone(&self.stage);
@@ -191,8 +187,8 @@ impl Engine {
 
 /// Whether a change of the resource asks for a run. Changes of the status are
 /// our own.
-fn is_wanted(before: &OCIArtifactRelease, after: &OCIArtifactRelease) -> bool {
-    let (b, a) = (&before.metadata, &after.metadata);
+fn is_wanted(before: &Seen, after: &Seen) -> bool {
+    let (b, a) = (&before.resource.metadata, &after.resource.metadata);
     b.generation != a.generation
         || b.deletion_timestamp != a.deletion_timestamp
         || b.annotations != a.annotations
@@ -203,7 +199,7 @@ fn is_wanted(before: &OCIArtifactRelease, after: &OCIArtifactRelease) -> bool {
 async fn supervise(
     stage: Arc<Stage>,
     id: ReleaseId,
-    latest: watch::Receiver<Arc<OCIArtifactRelease>>,
+    latest: watch::Receiver<Arc<Seen>>,
     signals: Arc<Signals>,
     mut stored: Option<Stored>,
 ) {

@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use crate::api::reason::Reason;
-use crate::api::release::{DeletionPolicy, Drift, OCIArtifactReleaseSpec, Reference};
 use crate::api::status::{Changes, ReleaseStatus, condition};
 use crate::cluster::events::ReleaseEventNote;
 use crate::cluster::session::Session;
@@ -155,30 +154,4 @@ fn send(
             Err(error) => tracing::warn!(error = chain(&error), "an event could not be published"),
         }
     });
-}
-
-/// Stands in for a spec that cannot be parsed, so that its status can be
-/// written.
-pub fn harmless_spec() -> OCIArtifactReleaseSpec {
-    OCIArtifactReleaseSpec {
-        url: "oci://invalid/invalid".into(),
-        reference: Reference::default(),
-        interval: "5m".into(),
-        retry_interval: "30s".into(),
-        timeout: "5m".into(),
-        suspend: false,
-        secret_ref: None,
-        cert_secret_ref: None,
-        insecure: false,
-        layer_selector: None,
-        path: "./".into(),
-        target_namespace: None,
-        common_metadata: None,
-        service_account_name: None,
-        prune: false,
-        wait: false,
-        force: false,
-        drift: Drift::default(),
-        deletion_policy: DeletionPolicy::Orphan,
-    }
 }
