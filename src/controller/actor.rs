@@ -251,6 +251,8 @@ impl Actor {
         report::log(outcome, differs);
         let session = &self.stage.context.session;
         if !differs {
+            // Two corrections in a second have one status.
+            report::publish_notes(session, release, outcome);
             return true;
         }
         match session.write_status(&self.id, &release.uid, &computed).await {
@@ -280,6 +282,8 @@ impl Actor {
         if !finalizers.iter().any(|f| f == keys::FINALIZER) {
             return Next::Wait(None);
         }
+        // What goes is waited for, whatever its changes meant before.
+        self.drift = DriftMode::Correct;
         let release = match seen.parse_last() {
             Ok(release) => release,
             Err(error) => return self.refuse(seen, &error).await,
