@@ -5,4 +5,8 @@
 mod artifacts;
 mod bed;
 mod config;
+mod drift;
+mod going_away;
 mod health;
+mod rights;
+mod scene;
