@@ -96,10 +96,10 @@ pub fn publish(
     let drift = |status: &ReleaseStatus| {
         status.conditions.iter().find(|c| c.type_ == condition::DRIFTED && c.status == "True").cloned()
     };
-    if let (Some(found), Some(assessment)) = (drift(after), &outcome.drift) {
-        if drift(before).is_none_or(|b| b.reason != found.reason) {
-            send(session, release, true, assessment.reason, assessment.message.clone(), outcome);
-        }
+    if let (Some(found), Some(assessment)) = (drift(after), &outcome.drift)
+        && drift(before).is_none_or(|b| b.reason != found.reason)
+    {
+        send(session, release, true, assessment.reason, assessment.message.clone(), outcome);
     }
 }
 
