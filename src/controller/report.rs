@@ -47,6 +47,9 @@ pub fn log(outcome: &Outcome, differs: bool) {
     for note in &outcome.notes {
         tracing::info!(reason = note.reason.as_str(), "{}", note.message);
     }
+    if let Some(drift) = outcome.drift.as_ref().filter(|d| differs && d.status == Some(true)) {
+        tracing::warn!(reason = drift.reason.as_str(), "{}", drift.message);
+    }
     match &outcome.verdict {
         Verdict::Ready { message } if outcome.changes.is_some() || differs => {
             tracing::info!(created, configured, unchanged, pruned, "{message}");

@@ -120,7 +120,10 @@ impl Run<'_> {
         let Removed { fates, deleted, terminating, failures, notes: told } = removed;
         self.context.metrics.objects(crate::observe::labels::Action::Pruned, deleted);
         notes.extend(told);
-        notes.push(note(format!("deleted {}", counted(deleted + terminating.len()))));
+        notes.push(note(match deleted + terminating.len() {
+            0 => "what was left of the release is gone".to_owned(),
+            count => format!("deleted {}", counted(count)),
+        }));
         let waits = self.release.deletion_policy == DeletionPolicy::WaitForTermination;
         let held: Vec<_> = terminating
             .iter()
