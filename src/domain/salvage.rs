@@ -77,29 +77,43 @@ impl Seen {
     /// # Errors
     /// When not even that can be told.
     pub fn parse_last(&self) -> Result<Release, InvalidSpec> {
-        match self.parse() {
-            Err(InvalidSpec { field, problem }) if !self.deletable => Err(InvalidSpec {
-                field,
-                problem: format!(
-                    "{problem}; so it is not known what deleting the release does: correct the spec, or set \
-                     spec.deletionPolicy to Orphan to leave its objects"
-                ),
-            }),
-            Err(_) => self.stand_in(),
-            parsed => parsed,
-        }
+        let error = match self.parse() {
+            Ok(release) => return Ok(release),
+            Err(error) => error,
+        };
+        let spec = &self.resource.spec;
+        let last = Last {
+            suspend: spec.suspend,
+            // Nothing is done as anybody where the objects stay.
+            service_account_name: spec
+                .service_account_name
+                .clone()
+                .filter(|_| spec.deletion_policy != DeletionPolicy::Orphan),
+            prune: spec.prune,
+            deletion_policy: spec.deletion_policy,
+        };
+        let unknown = |InvalidSpec { field, problem }| InvalidSpec {
+            field,
+            problem: format!(
+                "{problem}; so it is not known what deleting the release does: correct the spec, or set \
+                 spec.deletionPolicy to Orphan to leave its objects"
+            ),
+        };
+        if self.deletable { self.with(last).map_err(unknown) } else { Err(unknown(error)) }
     }
 
-    /// The same name with a spec under which nothing is done, to tell of the
-    /// release what is wrong with it.
+    /// The same release with a spec under which nothing is done, to tell what is
+    /// wrong with it.
     ///
     /// # Errors
     /// None that could be.
     pub fn stand_in(&self) -> Result<Release, InvalidSpec> {
-        let OCIArtifactReleaseSpec { suspend, service_account_name, prune, deletion_policy, .. } =
-            self.resource.spec.clone();
+        self.with(Last { suspend: self.resource.spec.suspend, ..Last::default() })
+    }
+
+    fn with(&self, last: Last) -> Result<Release, InvalidSpec> {
         let mut resource = self.resource.clone();
-        resource.spec = stand_in(Last { suspend, service_account_name, prune, deletion_policy });
+        resource.spec = stand_in(last);
         Release::parse(&resource)
     }
 }
@@ -113,7 +127,10 @@ fn fault(spec: &Value, whole: &serde_json::Error) -> InvalidSpec {
             return InvalidSpec { field: field.clone(), problem: error.to_string() };
         }
     }
-    InvalidSpec { field: "*".into(), problem: whole.to_string() }
+    // The place in the text of the API server's answer tells nobody anything.
+    let problem = whole.to_string();
+    let problem = problem.split(" at line ").next().unwrap_or_default().to_owned();
+    InvalidSpec { field: "*".into(), problem }
 }
 
 fn stand_in(last: Last) -> OCIArtifactReleaseSpec {
@@ -155,12 +172,12 @@ mod tests {
             assert_eq!(seen(spec).parse().unwrap_err().to_string(), expected);
         };
         let url = "oci://r/app";
-        check(json!({"url": url}), "spec.*: missing field `prune` at line 1 column 101");
+        check(json!({"url": url}), "spec.*: missing field `prune`");
         check(
             json!({"url": url, "prune": true, "wait": "yes"}),
             "spec.wait: invalid type: string \"yes\", expected a boolean",
         );
-        check(json!({"url": 7, "prune": true}), "spec.url: invalid type: number, expected a string");
+        check(json!({"url": 7, "prune": true}), "spec.url: invalid type: integer `7`, expected a string");
         let text = "spec.interval: \"1x\" is not a duration, write a number and a unit of ms, s, m or h, such as \
                     30s, 5m or 1h30m";
         check(json!({"url": url, "prune": true, "interval": "1x"}), text);
@@ -181,8 +198,13 @@ mod tests {
             Some((Some("a"), delete)),
         );
         check(json!({"serviceAccountName": 7, "deletionPolicy": "Delete"}), None);
+        check(json!({"url": "", "prune": true, "serviceAccountName": "../x"}), None);
         check(
             json!({"serviceAccountName": 7, "deletionPolicy": "Orphan"}),
+            Some((None, DeletionPolicy::Orphan)),
+        );
+        check(
+            json!({"url": "", "prune": true, "serviceAccountName": "../x", "deletionPolicy": "Orphan"}),
             Some((None, DeletionPolicy::Orphan)),
         );
         let error = seen(json!({"prune": "yes"})).parse_last().unwrap_err().to_string();

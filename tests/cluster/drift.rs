@@ -164,6 +164,8 @@ async fn report_mode_changes_nothing_and_names_the_objects_and_fields_without_va
     assert_eq!(scene.object_writes(mark), Vec::<String>::new());
     let ready = scene.condition("Ready").await.expect("Ready");
     assert_eq!(ready.status, "True", "{}", ready.message);
+    let log = scene.operator.log();
+    assert!(log.contains("DriftDetected") && !log.contains("hunter"), "{log}");
 
     // A new revision is no drift.
     scene.push("2", &(config_map("a", "two") + &config_map("b", "two")));
@@ -262,6 +264,7 @@ async fn an_adversary_is_contested_by_name_with_few_requests_until_it_stops() {
     assert!(asked.len() <= 30, "{} requests: {asked:#?}", asked.len());
     let writes = requests.iter().filter(|request| request.writes() && !is_own(request)).count();
     assert!(writes <= 4, "{asked:#?}");
+    assert!(scene.operator.log().contains("reason=\"Contested\""));
     stop.store(true, Ordering::Relaxed);
     let written = adversary.await.expect("the adversary");
     assert!(written >= 90, "it wrote only {written} times");

@@ -2,6 +2,7 @@
 //! that nothing hangs for ever without saying why.
 
 use serde_json::{Value, json};
+use supercargo_testbed::story::condition;
 use supercargo_testbed::{Bed, Story, repository};
 
 use crate::scene::{ALL_RIGHTS, CONFIG_MAPS, Scene, account, config_map, deployment, role};
@@ -80,6 +81,18 @@ async fn a_suspended_release_is_deleted_like_any_other() {
 }
 
 #[tokio::test]
+async fn a_release_deleted_while_the_operator_was_down_goes_when_it_is_back() {
+    let mut scene = Scene::begin("away-down").await;
+    scene.install(&config_map("a", "one"), &json!({})).await;
+    scene.operator.kill();
+    begin_to_delete(&scene, "app");
+    scene.restart();
+    scene.story.wait_gone("supercargo.dev/v1alpha1", "ociartifactreleases", "app").await;
+    assert!(!exists(&scene, "a").await);
+    assert!(!exists(&scene, "inv-app").await);
+}
+
+#[tokio::test]
 async fn a_release_whose_account_is_gone_stalls_with_both_ways_out() {
     let scene = Scene::begin("away-account").await;
     scene.story.apply(&(account("gone") + &role("gone", scene.namespace(), CONFIG_MAPS)));
@@ -96,7 +109,7 @@ async fn a_release_whose_account_is_gone_stalls_with_both_ways_out() {
             .story
             .wait_for(&what, async || {
                 let release = scene.story.release(name).await?;
-                let stalled = supercargo_testbed::story::condition(&release, "Stalled")?;
+                let stalled = condition(&release, "Stalled")?;
                 let says = |part: &str| stalled.message.contains(part);
                 (says("restore it") && says("spec.deletionPolicy to Orphan")).then_some(())
             })
@@ -249,12 +262,12 @@ async fn promise_10_malformed_releases_say_what_is_wrong_stop_nobody_and_can_be_
     let story = Story::on(&bed, "away-malformed").await;
     let scene = Scene::of(story, true, &[], |options| options);
     // One that is well first: its objects have to go with it later.
-    for name in ["late", "wild"] {
+    for name in ["late", "wild", "strange"] {
         scene.push(name, &config_map(name, "one"));
         scene.create(name, &json!({"ref": {"tag": name}}));
         scene.story.wait_ready(name, name).await;
     }
-    let malformed: [(&str, Value, &str); 6] = [
+    let malformed: [(&str, Value, &str); 8] = [
         ("interval", json!({"interval": "1x"}), "spec.interval: \"1x\" is not a duration"),
         ("type", json!({"wait": "yes"}), "spec.wait: invalid type: string \"yes\", expected a boolean"),
         ("range", json!({"ref": {"semver": "not a range"}}), "spec.ref"),
@@ -264,6 +277,12 @@ async fn promise_10_malformed_releases_say_what_is_wrong_stop_nobody_and_can_be_
             json!({"drift": {"ignore": [{"target": {"kind": "("}, "paths": []}]}}),
             "spec.drift.ignore[0]",
         ),
+        (
+            "account",
+            json!({"serviceAccountName": "../../default"}),
+            "spec.serviceAccountName: \"../../default\"",
+        ),
+        ("secret", json!({"secretRef": {"name": "a&b"}}), "spec.secretRef.name: \"a&b\" is not a name"),
         ("nothing", json!({"url": null, "prune": null, "ref": null}), "spec."),
     ];
     for (name, spec, _) in &malformed {
@@ -271,11 +290,12 @@ async fn promise_10_malformed_releases_say_what_is_wrong_stop_nobody_and_can_be_
     }
     scene.patch("oar", "late", &json!({"spec": {"interval": "1x"}}));
     scene.patch("oar", "wild", &json!({"spec": {"prune": "yes", "suspend": 7}}));
+    scene.patch("oar", "strange", &json!({"spec": {"serviceAccountName": "../../default"}}));
     // The others go on.
     scene.install(&config_map("a", "one"), &json!({})).await;
     let stalled = async |name: &str, says: &str| {
         let release = scene.story.wait_condition(name, "Stalled", "True", "InvalidSpec").await;
-        let message = supercargo_testbed::story::condition(&release, "Ready").expect("Ready").message;
+        let message = condition(&release, "Ready").expect("Ready").message;
         assert!(message.contains(says), "{name}: {message}");
     };
     for (name, _, says) in &malformed {
@@ -283,6 +303,7 @@ async fn promise_10_malformed_releases_say_what_is_wrong_stop_nobody_and_can_be_
     }
     stalled("late", "spec.interval").await;
     stalled("wild", "spec.").await;
+    stalled("strange", "spec.serviceAccountName").await;
     // With the schema of today they can be told of, corrected and deleted too.
     install_crd(&bed, false);
     scene.patch("configmap", "a", &json!({"data": {"key": "other"}}));
@@ -292,16 +313,21 @@ async fn promise_10_malformed_releases_say_what_is_wrong_stop_nobody_and_can_be_
     }
     delete(&scene, "late");
     assert!(!exists(&scene, "late").await, "an interval keeps nobody from deleting it");
-    begin_to_delete(&scene, "wild");
-    let what = "it says why it cannot be deleted";
-    scene
-        .story
-        .wait_for(what, async || {
-            let release = scene.story.release("wild").await?;
-            let stalled = supercargo_testbed::story::condition(&release, "Stalled")?;
-            stalled.message.contains("set spec.deletionPolicy to Orphan").then_some(())
-        })
-        .await;
+    for name in ["wild", "strange"] {
+        begin_to_delete(&scene, name);
+        let what = format!("{name} says why it cannot be deleted");
+        scene
+            .story
+            .wait_for(&what, async || {
+                let release = scene.story.release(name).await?;
+                let stalled = condition(&release, "Stalled")?;
+                stalled.message.contains("set spec.deletionPolicy to Orphan").then_some(())
+            })
+            .await;
+    }
+    scene.patch("oar", "strange", &json!({"spec": {"deletionPolicy": "Orphan", "serviceAccountName": null}}));
+    scene.story.wait_gone("supercargo.dev/v1alpha1", "ociartifactreleases", "strange").await;
+    assert!(exists(&scene, "strange").await);
     scene.patch("oar", "wild", &json!({"spec": {"prune": true, "suspend": false}}));
     scene.story.wait_gone("supercargo.dev/v1alpha1", "ociartifactreleases", "wild").await;
     assert!(!exists(&scene, "wild").await);

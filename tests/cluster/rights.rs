@@ -242,6 +242,11 @@ async fn a_tenant_cannot_reach_another_namespace() {
         })
         .await;
     assert_eq!(scene.object_writes(mark), Vec::<String>::new());
+    // Granted, and looked at when asked.
+    let granted = role("tenant", scene.namespace(), CONFIG_MAPS);
+    scene.story.kubectl(&["-n", &other, "apply", "-f", "-"], &granted);
+    scene.reconcile("1").await;
+    scene.story.wait_ready("app", "2@").await;
     assert_follows_table(&scene, &scene.requests(mark), "tenant");
 }
 
