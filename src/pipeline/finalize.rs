@@ -61,7 +61,7 @@ impl Run<'_> {
                 } else {
                     "the deletion policy says so"
                 };
-                notes.push(note(format!("{entries} objects stay, because {why}")));
+                notes.push(note(format!("the release goes and leaves {}, because {why}", counted(entries))));
             }
         } else {
             self.delete_all(&mut notes).await?;
@@ -123,7 +123,10 @@ impl Run<'_> {
         let Removed { fates, deleted, terminating, failures, notes: told } = removed;
         self.context.metrics.objects(crate::observe::labels::Action::Pruned, deleted);
         notes.extend(told);
-        notes.push(note(format!("{deleted} objects deleted")));
+        notes.push(note(match deleted + terminating.len() {
+            0 => "what was left of the release is gone".to_owned(),
+            count => format!("deleted {}", counted(count)),
+        }));
         let waits = self.release.deletion_policy == DeletionPolicy::WaitForTermination;
         let held: Vec<_> = terminating
             .iter()
@@ -149,8 +152,8 @@ impl Run<'_> {
             Some(first) => (
                 Reason::PruneFailed,
                 format!(
-                    "{} objects could not be deleted; {}: {}. Cure it, or set spec.deletionPolicy to Orphan to leave them",
-                    failures.len(),
+                    "{} could not be deleted; {}: {}. Cure it, or set spec.deletionPolicy to Orphan to leave what is left",
+                    counted(failures.len()),
                     first.id,
                     first.message
                 ),
@@ -159,7 +162,7 @@ impl Run<'_> {
                 let names: Vec<String> = held.iter().take(3).map(ToString::to_string).collect();
                 (
                     Reason::TerminationPending,
-                    format!("{} objects are still terminating: {}", held.len(), names.join(", ")),
+                    format!("{} still terminating: {}", counted(held.len()), names.join(", ")),
                 )
             }
         };
@@ -168,6 +171,10 @@ impl Run<'_> {
         failed.entries = Some(self.memory.inventory.entries.len());
         Err(failed.into())
     }
+}
+
+fn counted(objects: usize) -> String {
+    if objects == 1 { "1 object".to_owned() } else { format!("{objects} objects") }
 }
 
 fn note(message: String) -> Note {

@@ -12,7 +12,7 @@ use super::parallel::unordered;
 use crate::api::reason::Reason;
 use crate::cluster::discovery::{Known, Resource};
 use crate::cluster::error::ApiError;
-use crate::cluster::session::Session;
+use crate::cluster::session::{Identity, Session};
 use crate::domain::drift::leave_to_others;
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::outcome::ObjectFailure;
@@ -244,7 +244,7 @@ fn told(step: &Step, refusal: &Refusal, session: &Session) -> ObjectFailure {
     let (reason, message) = match refusal.code {
         // The words of the authorizer; a webhook that denies answers 403 too.
         401 | 403 if refusal.message.contains("is forbidden: User \"") => {
-            (Reason::AccessDenied, format!("{} may not apply it: {}", session.identity(), refusal.message))
+            (Reason::AccessDenied, denied(session.identity(), &refusal.message))
         }
         0 => (
             Reason::PreflightFailed,
@@ -280,6 +280,14 @@ fn told(step: &Step, refusal: &Refusal, session: &Session) -> ObjectFailure {
         _ => (Reason::PreflightFailed, masked(step, &refusal.message)),
     };
     ObjectFailure { id: step.id.clone(), reason, message }
+}
+
+fn denied(identity: &Identity, message: &str) -> String {
+    let hint = match identity {
+        Identity::Controller => "; name an account that may in spec.serviceAccountName",
+        Identity::ServiceAccount { .. } => "",
+    };
+    format!("{identity} may not apply it: {message}{hint}")
 }
 
 /// The API server may quote values of a refused Secret.

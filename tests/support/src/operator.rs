@@ -63,12 +63,15 @@ impl Account {
 
     /// Removes what no namespace takes with it.
     pub fn remove(&self, bed: &Bed) {
+        let mut names = Vec::new();
         for kind in ["clusterrolebinding", "clusterrole"] {
             for name in ["supercargo-controller", "supercargo-cluster-admin"] {
-                let name = format!("{name}-{}", self.namespace);
-                bed.try_kubectl(&["delete", kind, &name, "--ignore-not-found"], "");
+                names.push(format!("{kind}/{name}-{}", self.namespace));
             }
         }
+        let mut arguments = vec!["delete", "--ignore-not-found", "--wait=false"];
+        arguments.extend(names.iter().map(String::as_str));
+        bed.try_kubectl(&arguments, "");
     }
 }
 
