@@ -1,6 +1,6 @@
 //! Tests on a real Kubernetes API server and a real registry.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 mod admission;
 mod artifacts;
