@@ -116,6 +116,49 @@ impl Session {
         let body = object.to_string().into_bytes().into();
         let call =
             Call { verb: Verb::DryRun, ..Call::with_body(Method::POST, uri, super::session::JSON, body) };
-        self.call(call).await.map(|_| ())
+        self.call(call).await.map(|_| ()).map_err(|error| match error {
+            ApiError::Status(mut status) => {
+                status.message = with_own_name(&status.message, &id.name);
+                ApiError::Status(status)
+            }
+            other => other,
+        })
+    }
+}
+
+/// A message with the object's own name for the one that the API server made up,
+/// which is another each time: at most 58 bytes of the base and five characters
+/// (k8s.io/apiserver, storage/names).
+fn with_own_name(message: &str, name: &str) -> String {
+    const SUFFIX: &str = "bcdfghjklmnpqrstvwxz2456789";
+    let base: String = format!("{name}-").chars().take(58).collect();
+    let mut result = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some((before, after)) = rest.split_once(&base) {
+        let suffix: String = after.chars().take_while(|c| SUFFIX.contains(*c)).collect();
+        result.push_str(before);
+        match suffix.len() {
+            5 => result.push_str(name),
+            _ => result.push_str(&base),
+        }
+        rest = if suffix.len() == 5 { after.get(5..).unwrap_or_default() } else { after };
+    }
+    result.push_str(rest);
+    result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_made_up_name_is_not_shown() {
+        let check = |message: &str, expected: &str| assert_eq!(with_own_name(message, "web"), expected);
+        check(r#"Deployment "web-x7kbz" is invalid"#, r#"Deployment "web" is invalid"#);
+        check("web-x7kbz web-front web-", "web web-front web-");
+        check("no name", "no name");
+        let long = "a".repeat(70);
+        let made_up = format!("{}x7kbz is", &long[..58]);
+        assert_eq!(with_own_name(&made_up, &long), format!("{long} is"));
     }
 }

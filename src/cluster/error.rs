@@ -27,6 +27,9 @@ pub enum ApiError {
     /// The configuration cannot be used.
     #[error("the cluster configuration cannot be used")]
     Configuration(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The lease has run out, so nothing was sent.
+    #[error("the lease has run out, another replica may lead now")]
+    LeaseOver,
     /// The kind is not served.
     #[error("no matches for kind {kind:?} in version {api_version:?}")]
     NoSuchKind {
@@ -57,6 +60,17 @@ pub struct Status {
 pub struct StatusDetails {
     /// When to come back, in seconds.
     pub retry_after_seconds: u64,
+}
+
+impl Status {
+    /// Whether a status 500 is not about the server: a webhook failed, or what
+    /// was applied does not fit its schema. The API server has no code of its
+    /// own for the latter (k8s.io/apimachinery, managedfields/internal/structuredmerge.go).
+    fn is_about_the_object(&self) -> bool {
+        self.reason == "InternalError"
+            || self.message.starts_with("failed to create typed patch object")
+            || self.message.starts_with("failed to convert new object")
+    }
 }
 
 impl ApiError {
@@ -108,9 +122,9 @@ impl ApiError {
     /// Whether the API server could not say, so that trying again makes sense.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Timeout(_) | Self::Answer(_) => true,
+            Self::Unreachable(_) | Self::Timeout(_) | Self::Answer(_) | Self::LeaseOver => true,
             Self::Status(s) => {
-                s.code == 429 || matches!(s.code, 502..=504) || (s.code == 500 && s.reason != "InternalError")
+                s.code == 429 || matches!(s.code, 502..=504) || (s.code == 500 && !s.is_about_the_object())
             }
             Self::TooLong(_) | Self::Configuration(_) | Self::NoSuchKind { .. } => false,
         }

@@ -47,6 +47,14 @@ impl Context {
         Told { release: release.clone(), sender: self.wake.clone() }
     }
 
+    /// Tells releases to look again.
+    pub fn wake(&self, releases: impl IntoIterator<Item = ReleaseId>) {
+        for release in releases {
+            // Nobody listens any more while the process ends.
+            let _ = self.wake.send(release);
+        }
+    }
+
     /// With whose rights a release's objects and Secrets are handled.
     pub fn identity(&self, release: &Release) -> Identity {
         match release.service_account.as_ref().or(self.default_service_account.as_ref()) {
@@ -97,9 +105,9 @@ impl Memory {
         ids.filter(move |id| self.contests.get(*id).is_none_or(|c| c.paused_until(now).is_none()))
     }
 
-    /// When the first correction that is held back may be tried again.
+    /// When a fight has to be looked at next; none when there is none.
     pub fn next_correction(&self, now: Timestamp) -> Option<Timestamp> {
-        self.contests.values().filter_map(|c| c.paused_until(now)).min()
+        self.contests.values().filter_map(|c| c.next_look(now)).min()
     }
 
     /// Whether one of the objects is not as our last apply left it, as far as
@@ -121,7 +129,7 @@ impl Memory {
     /// Takes over an inventory that was read or written.
     pub fn remember(&mut self, context: &Context, release: &ReleaseId, stored: Stored) {
         self.inventory = Arc::new(stored.inventory.clone());
-        context.claims.publish(release, &self.inventory);
+        context.wake(context.claims.publish(release, &self.inventory));
         self.stored = Some(stored);
     }
 }

@@ -17,12 +17,13 @@ use super::work::together;
 use crate::api::reason::Reason;
 use crate::api::status::Changes;
 use crate::cluster::apply::Applied;
+use crate::cluster::delete::Deleted;
 use crate::cluster::discovery::Known;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate};
-use crate::domain::outcome::{Assessment, Note, ObjectFailure};
+use crate::domain::outcome::{Assessment, Note, ObjectFailure, Outcome, Verdict};
 use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::stage::Stage;
 use crate::observe::labels::Phase;
@@ -44,7 +45,9 @@ pub struct Executed {
     pub health: Option<Assessment>,
     /// What ended the run before its end.
     pub ended: Option<Ended>,
-    /// Whether the cluster holds the whole revision and nothing that left it.
+    /// Whether the cluster holds the whole revision.
+    pub applied: bool,
+    /// Whether it holds the whole revision and nothing that left it.
     pub complete: bool,
     /// What the API server answered, for the kinds whose health is judged.
     pub answers: BTreeMap<ObjectId, Bytes>,
@@ -95,7 +98,9 @@ pub async fn execute(
             return executed;
         }
         let started = std::time::Instant::now();
-        apply_stage(run, session, plan, &preflight, stage, &mut executed).await;
+        if executed.failures.is_empty() {
+            apply_stage(run, session, plan, &preflight, stage, &mut executed).await;
+        }
         run.context.metrics.phase(Phase::Apply, started.elapsed());
         if !executed.failures.is_empty() {
             executed.changes.failed = i32::try_from(executed.failures.len()).unwrap_or(i32::MAX);
@@ -103,6 +108,7 @@ pub async fn execute(
             return executed;
         }
     }
+    executed.applied = true;
     if run.release.wait {
         let started = std::time::Instant::now();
         health::wait(run, session, &known, plan, &mut executed, revision).await;
@@ -132,10 +138,13 @@ async fn between(
         plan.writes().filter(|s| s.id.is("apiextensions.k8s.io", "CustomResourceDefinition")).collect();
     if !definitions.is_empty() {
         run.turn.give_back();
-        let established = health::established(run, session, known, &definitions, &executed.answers).await;
+        let ready = async {
+            health::established(run, session, known, &definitions, &executed.answers).await?;
+            served(run, session, known, plan).await
+        };
+        let ready = ready.await;
         run.turn.take().await;
-        established?;
-        *known = served(session, known, plan, run.release.timeout).await?;
+        *known = ready?;
     }
     preflight.next_pass(plan, known, Stage::Definitions).await.map_err(|failures| {
         executed.changes.failed = i32::try_from(failures.len()).unwrap_or(i32::MAX);
@@ -165,18 +174,22 @@ async fn later(
 /// Looks until the kinds that the plan's definitions bring are served: they
 /// appear in discovery a moment after they are established.
 async fn served(
+    run: &Run<'_>,
     session: &Session,
     known: &Arc<Known>,
     plan: &Plan,
-    timeout: Duration,
 ) -> Result<Arc<Known>, Ended> {
     let brought = brought_kinds(plan);
-    let give_up = tokio::time::Instant::now() + timeout;
+    let give_up = tokio::time::Instant::now() + run.release.timeout;
     let mut known = Arc::clone(known);
     let mut pause = Duration::from_millis(20);
     loop {
         if brought.iter().all(|kind| known.preferred(kind).is_some()) {
             return Ok(known);
+        }
+        if run.signals.is_superseded() {
+            let outcome = Outcome { verdict: Verdict::Superseded, ..Outcome::default() };
+            return Err(Ended::Failed(Box::new(outcome)));
         }
         if tokio::time::Instant::now() > give_up {
             let message = "the API server does not serve the kinds of the CustomResourceDefinitions in time";
@@ -196,12 +209,12 @@ async fn apply_stage(
     stage: Stage,
     executed: &mut Executed,
 ) {
-    let timeout = run.release.timeout;
     let steps = plan.writes().filter(|s| s.stage == stage);
-    let ready = steps.filter_map(|s| Some((s, preflight.ready.get(&s.id)?)));
-    let mut applying = unordered(
-        ready.map(|(step, ready)| async move { (step, ready, apply(session, step, ready, timeout).await) }),
-    );
+    let ready: Vec<(&Step, &Ready)> = steps.filter_map(|s| Some((s, preflight.ready.get(&s.id)?))).collect();
+    make_room(run, session, &ready, executed).await;
+    let left = ready.into_iter().filter(|(s, _)| executed.fates.get(&s.id) == Some(&Fate::NotAttempted));
+    let mut applying =
+        unordered(left.map(|(step, ready)| async move { (step, ready, apply(session, step, ready).await) }));
     while let Some((step, ready, done)) = applying.next().await {
         match done {
             Done::Applied(applied, recreated) => note(run, step, ready, applied, recreated, executed),
@@ -215,6 +228,31 @@ async fn apply_stage(
             }
         }
     }
+}
+
+/// Deletes what has to be made anew. The place among the runs that work is given
+/// back for it: a finalizer may hold an object for long.
+async fn make_room(run: &mut Run<'_>, session: &Session, ready: &[(&Step, &Ready)], executed: &mut Executed) {
+    let untouched = |s: &Step| executed.fates.get(&s.id) == Some(&Fate::NotAttempted);
+    let doomed: Vec<_> = ready.iter().filter(|(s, r)| r.recreate && untouched(s)).collect();
+    if doomed.is_empty() {
+        return;
+    }
+    run.turn.give_back();
+    let timeout = run.release.timeout;
+    let mut removing = unordered(
+        doomed
+            .into_iter()
+            .map(|(step, ready)| async move { (*step, remove(session, step, ready, timeout).await) }),
+    );
+    while let Some((step, removed)) = removing.next().await {
+        if let Err(error) = removed {
+            executed.fates.insert(step.id.clone(), Fate::Failed);
+            executed.failures.push(apply_failed(step, &error));
+        }
+    }
+    drop(removing);
+    run.turn.take().await;
 }
 
 fn apply_failed(step: &Step, error: &ApiError) -> ObjectFailure {
@@ -263,14 +301,9 @@ fn note(
     }
 }
 
-async fn apply(session: &Session, step: &Step, ready: &Ready, timeout: Duration) -> Done {
+async fn apply(session: &Session, step: &Step, ready: &Ready) -> Done {
     if step.only_if_absent && ready.live.is_some() {
         return Done::LeftAlone;
-    }
-    if ready.recreate
-        && let Err(error) = remove(session, step, ready, timeout).await
-    {
-        return Done::Failed(error);
     }
     match session.apply(&ready.resource, &step.id, ready.body.clone(), false).await {
         Ok(applied) => Done::Applied(applied, ready.recreate),
@@ -282,7 +315,9 @@ async fn apply(session: &Session, step: &Step, ready: &Ready, timeout: Duration)
 async fn remove(session: &Session, step: &Step, ready: &Ready, timeout: Duration) -> Result<(), ApiError> {
     let Some((uid, version)) = &ready.live else { return Ok(()) };
     let give_up = tokio::time::Instant::now() + timeout;
-    session.delete(&ready.resource, &step.id, uid, *version).await?;
+    if session.delete(&ready.resource, &step.id, uid, *version).await? == Deleted::Changed {
+        return Err(ApiError::Answer("it was changed while it was to be recreated".into()));
+    }
     let mut pause = Duration::from_millis(20);
     loop {
         match session.get_record(&ready.resource, &step.id).await? {

@@ -12,7 +12,7 @@ use super::parallel::unordered;
 use crate::api::reason::Reason;
 use crate::cluster::discovery::{Known, Resource};
 use crate::cluster::error::ApiError;
-use crate::cluster::session::Session;
+use crate::cluster::session::{Identity, Session};
 use crate::domain::drift::leave_to_others;
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::outcome::ObjectFailure;
@@ -190,12 +190,7 @@ impl<'a> Preflight<'a> {
     }
 
     fn may_recreate(&self, step: &Step) -> bool {
-        // Deleting one of these deletes what it holds.
-        let protected = step.id.is("", "Namespace")
-            || step.id.is("", "PersistentVolume")
-            || step.id.is("", "PersistentVolumeClaim")
-            || step.id.is("apiextensions.k8s.io", "CustomResourceDefinition");
-        (self.release.force || step.force) && !protected
+        (self.release.force || step.force) && !is_protected(step)
     }
 
     /// Proves, before anything is deleted, that the object would be accepted if
@@ -218,6 +213,15 @@ impl<'a> Preflight<'a> {
     }
 }
 
+/// Whether force never recreates it: deleting one of these deletes what it
+/// holds.
+fn is_protected(step: &Step) -> bool {
+    step.id.is("", "Namespace")
+        || step.id.is("", "PersistentVolume")
+        || step.id.is("", "PersistentVolumeClaim")
+        || step.id.is("apiextensions.k8s.io", "CustomResourceDefinition")
+}
+
 /// The groups and kinds that the definitions of a plan bring.
 pub fn brought_kinds(plan: &Plan) -> Vec<GroupKind> {
     let definitions: Vec<_> =
@@ -238,16 +242,24 @@ fn refusal_of(error: &ApiError) -> Option<Refusal> {
 /// A refusal, told to a person.
 fn told(step: &Step, refusal: &Refusal, session: &Session) -> ObjectFailure {
     let (reason, message) = match refusal.code {
-        401 | 403
-            if refusal.message.contains("is forbidden: User") || refusal.message.contains(" cannot ") =>
-        {
-            (Reason::AccessDenied, format!("{} may not apply it: {}", session.identity(), refusal.message))
+        // The words of the authorizer; a webhook that denies answers 403 too.
+        401 | 403 if refusal.message.contains("is forbidden: User \"") => {
+            (Reason::AccessDenied, denied(session.identity(), &refusal.message))
         }
         0 => (
             Reason::PreflightFailed,
             format!(
                 "{}: install its CustomResourceDefinition first, or add it to the artifact",
                 refusal.message
+            ),
+        ),
+        _ if refusal.is_immutable() && is_protected(step) => (
+            Reason::PreflightFailed,
+            format!(
+                "{} (force never recreates a {}, because what it holds would be lost: put the field back, or \
+                 delete the object yourself)",
+                masked(step, &refusal.message),
+                step.id.kind
             ),
         ),
         404 if step.stage == Stage::Bindings && !refusal.message.contains("namespaces") => {
@@ -268,6 +280,14 @@ fn told(step: &Step, refusal: &Refusal, session: &Session) -> ObjectFailure {
         _ => (Reason::PreflightFailed, masked(step, &refusal.message)),
     };
     ObjectFailure { id: step.id.clone(), reason, message }
+}
+
+fn denied(identity: &Identity, message: &str) -> String {
+    let hint = match identity {
+        Identity::Controller => "; name an account that may in spec.serviceAccountName",
+        Identity::ServiceAccount { .. } => "",
+    };
+    format!("{identity} may not apply it: {message}{hint}")
 }
 
 /// The API server may quote values of a refused Secret.

@@ -34,7 +34,7 @@ const ATTEMPTS: usize = 3;
 pub struct Removed {
     /// What became of each object.
     pub fates: BTreeMap<ObjectId, Fate>,
-    /// How many were deleted.
+    /// How many were deleted; some may still be terminating.
     pub deleted: usize,
     /// What is still terminating.
     pub terminating: Vec<ObjectId>,
@@ -63,7 +63,8 @@ pub async fn prune(
 ) {
     let started = std::time::Instant::now();
     let order = Order { release: &run.release.id, prune: run.release.prune };
-    let removed = match session.known().await {
+    let kinds = plan.leaving.iter().map(|l| l.id.group_kind());
+    let removed = match session.known_of(kinds).await {
         Ok(known) => remove(run.context, session, order, &plan.leaving, &known, &view).await,
         Err(error) => {
             executed.ended = Some(Ended::from(error));
@@ -72,7 +73,8 @@ pub async fn prune(
     };
     run.context.metrics.phase(Phase::Prune, started.elapsed());
     let Removed { fates, deleted, terminating, failures, notes } = removed;
-    executed.complete = terminating.is_empty() && failures.is_empty();
+    let skipped = executed.fates.values().any(|f| *f == Fate::NotAttempted);
+    executed.complete = terminating.is_empty() && failures.is_empty() && !skipped;
     executed.changes.pruned = i32::try_from(deleted).unwrap_or(i32::MAX);
     executed.changes.failed += i32::try_from(failures.len()).unwrap_or(i32::MAX);
     executed.fates.extend(fates);
@@ -102,7 +104,7 @@ pub async fn remove(
             batch.map(|l| async move { (l, remove_one(context, session, order, l, known, view).await) }),
         );
         while let Some((leaving, answer)) = answers.next().await {
-            settle(context, leaving, answer, &mut removed);
+            settle(leaving, answer, &mut removed);
         }
     }
     removed
@@ -111,6 +113,9 @@ pub async fn remove(
 /// What came of one object.
 enum Answer {
     Deleted,
+    /// It was deleted just now, and something holds it.
+    Held,
+    /// It was deleted before, and something still holds it.
     Terminating,
     Gone,
     Kept(Kept),
@@ -131,7 +136,7 @@ async fn remove_one(
     // A kind that is not served has no objects any more.
     let Some(resource) = known.resource(&kind, &leaving.entry.version).or_else(|| known.preferred(&kind))
     else {
-        return Answer::Gone;
+        return known.absent(&kind).map_or_else(Answer::Failed, |()| Answer::Gone);
     };
     let heir = context.claims.heir(id).filter(|heir| heir != order.release);
     let question = Question { release: order.release, prune: order.prune, heir: heir.as_ref() };
@@ -153,7 +158,7 @@ async fn remove_one(
             Verdict::Drop(why) => return Answer::Foreign(why),
             Verdict::Delete { uid, version } => match session.delete(&resource, id, &uid, version).await {
                 Ok(Deleted::Gone) => return Answer::Deleted,
-                Ok(Deleted::Terminating) => return Answer::Terminating,
+                Ok(Deleted::Terminating) => return Answer::Held,
                 Ok(Deleted::Changed) => ask = true,
                 Err(error) => return Answer::Failed(error),
             },
@@ -162,7 +167,7 @@ async fn remove_one(
     Answer::Failed(ApiError::Timeout(std::time::Duration::ZERO))
 }
 
-fn settle(context: &Context, leaving: &Leaving, answer: Answer, removed: &mut Removed) {
+fn settle(leaving: &Leaving, answer: Answer, removed: &mut Removed) {
     let id = leaving.id.clone();
     let fate = match answer {
         Answer::Deleted => {
@@ -170,6 +175,11 @@ fn settle(context: &Context, leaving: &Leaving, answer: Answer, removed: &mut Re
             Fate::Gone
         }
         Answer::Gone => Fate::Gone,
+        Answer::Held => {
+            removed.deleted += 1;
+            removed.terminating.push(id.clone());
+            Fate::Remains
+        }
         Answer::Terminating => {
             removed.terminating.push(id.clone());
             Fate::Remains
@@ -190,11 +200,5 @@ fn settle(context: &Context, leaving: &Leaving, answer: Answer, removed: &mut Re
             Fate::Remains
         }
     };
-    if matches!(fate, Fate::Gone | Fate::Dropped)
-        && let Some(heir) = context.claims.release_to_heir(&id)
-    {
-        // Nobody listens any more while the process ends.
-        let _ = context.wake.send(heir);
-    }
     removed.fates.insert(id, fate);
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Story, repository};
 
-use super::scene::Scene;
+use super::setting::Scene;
 
 const RELEASES: &str = "ociartifactreleases";
 
@@ -312,7 +312,7 @@ async fn what_admission_cannot_see_stalls_with_what_to_change() {
     let ignore = json!({"drift": {"ignore": [{"target": {"kind": "("}, "paths": ["/spec/replicas"]}]}});
     check("target", ignore, "spec.drift.ignore[0].target: kind: \"(\" is not a regular expression").await;
     // A better spec ends it, without waiting for anything.
-    scene.registry.push_yaml("range", "1", &super::scene::config_map("good", "a", "b"));
+    scene.registry.push_yaml("range", "1", &super::setting::config_map("good", "a", "b"));
     scene.patch("range", &json!({"ref": {"semver": null, "tag": "1"}}));
     let release = scene.story.wait_ready("range", "1@").await;
     assert_eq!(condition(&release, "Stalled"), None);

@@ -8,7 +8,7 @@ use supercargo_testbed::operator::Options;
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Story, fetch, registry};
 
-use super::scene::{BINARY, Scene, config_map};
+use super::setting::{BINARY, Scene, config_map};
 
 #[tokio::test]
 async fn into_an_existing_namespace_and_with_its_own() {

@@ -12,7 +12,7 @@ use supercargo_testbed::processes;
 use supercargo_testbed::registry::{Registry, digest};
 use supercargo_testbed::story::condition;
 
-use super::scene::{Scene, config_map};
+use super::setting::{Scene, config_map};
 
 const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
 const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use supercargo_testbed::registry::{Access, Mark};
 
-use super::scene::{Scene, config_map};
+use super::setting::{Scene, config_map};
 
 fn shown(requests: &[Access]) -> Vec<String> {
     requests.iter().map(|access| format!("{} {}", access.method, access.path)).collect()

@@ -9,7 +9,7 @@ use supercargo_testbed::registry::{Options, Registry, USERS};
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Proxy, Story};
 
-use super::scene::{BINARY, Scene, config_map, release};
+use super::setting::{BINARY, Scene, config_map, release};
 
 fn private() -> Registry {
     Registry::start(&Options { credentials: true, ..Options::default() })

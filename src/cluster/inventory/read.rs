@@ -8,13 +8,16 @@ use super::stored::{ConfigMap, StoreError, Stored, part_name, parts_of, path};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::{Call, Session};
 use crate::domain::identity::ReleaseId;
+use crate::domain::inventory::MAX_PARTS;
 use crate::observe::labels::Verb;
 
 /// Selects the inventories of operator and command line, as Kustomizer labels
 /// them.
 const SELECTOR: &str =
     "app.kubernetes.io%2Fcomponent%3Dinventory,app.kubernetes.io%2Fcreated-by%3Dsupercargo";
-const PAGE: usize = 100;
+/// Inventories asked for in one page. Each may have a mebibyte, and a page has to
+/// fit into the longest answer that is read.
+const PAGE: usize = 50;
 
 #[derive(Deserialize)]
 struct List {
@@ -38,10 +41,14 @@ impl Session {
     pub async fn read_inventory(&self, release: &ReleaseId) -> Result<Stored, StoreError> {
         let Some(first) = self.read_part(release, 0).await? else { return Ok(Stored::default()) };
         let mut rest = Vec::new();
-        for part in 1..parts_of(&first) {
-            rest.extend(self.read_part(release, part).await?);
+        for part in 1..=MAX_PARTS {
+            let read = self.read_part(release, part).await?;
+            if read.is_none() && part >= parts_of(&first) {
+                break;
+            }
+            rest.push(read);
         }
-        Stored::assemble(release, &first, &rest.iter().collect::<Vec<_>>())
+        Stored::assemble(release, &first, &rest.iter().map(Option::as_ref).collect::<Vec<_>>())
     }
 
     async fn read_part(&self, release: &ReleaseId, part: usize) -> Result<Option<ConfigMap>, StoreError> {
@@ -89,8 +96,10 @@ impl Session {
         for ((namespace, name), first) in &maps {
             let Some(release) = name.strip_prefix("inv-").filter(|r| !r.contains('.')) else { continue };
             let release = ReleaseId { namespace: namespace.clone(), name: release.to_owned() };
-            let rest: Vec<&ConfigMap> = (1..parts_of(first))
-                .filter_map(|p| maps.get(&(namespace.clone(), part_name(&release.name, p))))
+            let rest: Vec<Option<&ConfigMap>> = (1..=MAX_PARTS)
+                .map(|p| (p, maps.get(&(namespace.clone(), part_name(&release.name, p)))))
+                .take_while(|(p, map)| *p < parts_of(first) || map.is_some())
+                .map(|(_, map)| map)
                 .collect();
             if let Ok(stored) = Stored::assemble(&release, first, &rest) {
                 inventories.insert(release, stored);

@@ -21,6 +21,7 @@ pub mod proxy;
 pub mod registry;
 pub mod story;
 pub mod tools;
+pub mod webhook;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

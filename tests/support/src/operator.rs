@@ -63,12 +63,15 @@ impl Account {
 
     /// Removes what no namespace takes with it.
     pub fn remove(&self, bed: &Bed) {
+        let mut names = Vec::new();
         for kind in ["clusterrolebinding", "clusterrole"] {
             for name in ["supercargo-controller", "supercargo-cluster-admin"] {
-                let name = format!("{name}-{}", self.namespace);
-                bed.try_kubectl(&["delete", kind, &name, "--ignore-not-found"], "");
+                names.push(format!("{kind}/{name}-{}", self.namespace));
             }
         }
+        let mut arguments = vec!["delete", "--ignore-not-found", "--wait=false"];
+        arguments.extend(names.iter().map(String::as_str));
+        bed.try_kubectl(&arguments, "");
     }
 }
 
@@ -109,6 +112,14 @@ impl Options {
     #[must_use]
     pub fn watching(self, namespaces: &[&str]) -> Self {
         self.argument(&format!("--watch-namespaces={}", namespaces.join(",")))
+    }
+
+    /// Its lease in another namespace, for tests that run many operators of one
+    /// account.
+    #[must_use]
+    pub fn lease_namespace(mut self, namespace: &str) -> Self {
+        namespace.clone_into(&mut self.lease_namespace);
+        self
     }
 
     /// One more argument.

@@ -1,0 +1,263 @@
+//! Who has an object: handing over, two releases that want the same one, and
+//! inventories that others have written.
+
+use serde_json::{Value, json};
+use supercargo_testbed::Story;
+
+use crate::scene::{Scene, annotated, config_map, message, text};
+
+const LABELS: &str = "app.kubernetes.io/name: app, app.kubernetes.io/component: inventory, \
+                      app.kubernetes.io/created-by: supercargo";
+
+#[tokio::test]
+async fn two_releases_that_name_the_same_object_do_not_fight_and_the_second_takes_over() {
+    let scene = Scene::begin("two-releases").await;
+    let shared = config_map("shared");
+    scene.install("first", &format!("{shared}{}", config_map("own")), json!({})).await;
+    let before = scene.config_map("shared").await.expect("it exists");
+    let mark = scene.mark();
+
+    scene.push("second", "1", &format!("{shared}{}", config_map("other")));
+    scene.create("second", json!({})).await;
+    let refused = scene.story.wait_condition("second", "Ready", "False", "OwnershipConflict").await;
+    let first = format!("{}/first", scene.namespace());
+    assert!(message(&refused, "Ready").contains(&first), "{refused:#}");
+    assert_eq!(message(&refused, "Stalled"), message(&refused, "Ready"));
+    assert_eq!(refused["status"]["failures"][0]["reason"], "OwnershipConflict");
+    for at in ["1", "2"] {
+        scene.reconciled("second", at).await;
+        scene.reconciled("first", at).await;
+    }
+    let after = scene.config_map("shared").await.expect("it exists");
+    assert_eq!(text(&after, "/metadata/resourceVersion"), text(&before, "/metadata/resourceVersion"));
+    let writes: Vec<_> = scene.writes(mark).iter().map(|r| r.summary()).collect();
+    assert!(writes.is_empty(), "{writes:?}");
+
+    // Handed over: it is neither deleted nor made anew.
+    let ready = scene.upgraded("first", "2", &config_map("own")).await;
+    assert_eq!(ready["status"]["changes"]["pruned"], 0);
+    scene.story.wait_ready("second", "1@").await;
+    let taken = scene.config_map("shared").await.expect("it exists");
+    assert_eq!(text(&taken, "/metadata/uid"), text(&before, "/metadata/uid"));
+    assert_eq!(taken["metadata"]["labels"]["supercargo.dev/name"], "second");
+    assert_eq!(scene.named("first").await, ["own"]);
+    assert_eq!(scene.named("second").await, ["other", "shared"]);
+    scene.wait_event("first", "OwnershipConflict", &["ConfigMap/", "/shared", "takes it over"]).await;
+}
+
+#[tokio::test]
+async fn an_object_of_a_deleted_release_goes_to_the_release_that_waits_for_it() {
+    let scene = Scene::begin("heir").await;
+    for (first, second, policy) in [("gone", "heir", "MirrorPrune"), ("orphaner", "finder", "Orphan")] {
+        let shared = config_map(&format!("of-{first}"));
+        scene.install(first, &shared, json!({"deletionPolicy": policy})).await;
+        let uid = scene.uid(&format!("of-{first}")).await;
+        scene.push(second, "1", &shared);
+        scene.create(second, json!({})).await;
+        scene.story.wait_condition(second, "Ready", "False", "OwnershipConflict").await;
+        scene.story.kubectl(&["delete", "oar", first, "--wait=false"], "");
+        scene.story.wait_ready(second, "1@").await;
+        assert_eq!(scene.uid(&format!("of-{first}")).await, uid, "{policy}");
+    }
+}
+
+#[tokio::test]
+async fn an_object_that_its_release_has_left_may_be_taken_by_another() {
+    let scene = Scene::begin("left").await;
+    let kept = annotated("kept", "{supercargo.dev/prune: disabled}");
+    scene.install("first", &format!("{kept}{}", config_map("own")), json!({})).await;
+    let uid = scene.uid("kept").await;
+    scene.upgraded("first", "2", &config_map("own")).await;
+    assert_eq!(scene.named("first").await, ["kept", "own"]);
+    scene.install("second", &config_map("kept"), json!({})).await;
+    assert_eq!(scene.uid("kept").await, uid);
+    scene.reconciled("first", "again").await;
+    assert_eq!(scene.named("first").await, ["own"]);
+    assert_eq!(scene.named("second").await, ["kept"]);
+}
+
+#[tokio::test]
+async fn promise_3_what_a_hand_adds_to_an_inventory_is_not_touched_and_reported() {
+    let mut scene = Scene::begin("edited").await;
+    let role = format!("nobodys-{}", scene.namespace());
+    let _cleanup = ClusterRole(role.clone());
+    scene.story.apply(&format!(
+        "{}---\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: {role}}}\n",
+        config_map("nobodys")
+    ));
+    scene.install("victim", &config_map("theirs"), json!({})).await;
+    scene.install("app", &config_map("own"), json!({})).await;
+    let versions = async |scene: &Scene| {
+        let role = scene.story.object_in(None, "rbac.authorization.k8s.io/v1", "clusterroles", &role).await;
+        [role, scene.config_map("theirs").await, scene.config_map("nobodys").await]
+            .map(|object| text(&object.expect("it exists"), "/metadata/resourceVersion"))
+    };
+    let before = versions(&scene).await;
+    let mut edited = scene.inventory("app").await;
+    let namespace = scene.namespace().to_owned();
+    for id in [
+        format!("{namespace}_theirs__ConfigMap"),
+        format!("{namespace}_nobodys__ConfigMap"),
+        format!("_{role}_rbac.authorization.k8s.io_ClusterRole"),
+    ] {
+        edited.push(json!({"id": id, "ver": "v1"}));
+    }
+    let edited = json!({"data": {"resources": Value::from(edited).to_string()}});
+    let said = [
+        (format!("ConfigMap/{namespace}/theirs is not deleted"), "/victim"),
+        (format!("ConfigMap/{namespace}/nobodys is not deleted"), "no label"),
+        (format!("ClusterRole/{role} is not deleted"), "no label"),
+    ];
+
+    // Seen with the next revision, and by the next operator without one.
+    scene.patch("v1", "configmaps", "inv-app", edited.clone()).await;
+    scene.upgraded("app", "2", &format!("{}{}", config_map("own"), config_map("new"))).await;
+    assert_eq!(scene.named("app").await, ["new", "own"]);
+    for (object, why) in &said {
+        scene.wait_event("app", "OwnershipConflict", &[object, why]).await;
+    }
+    let told = scene.events("app").await.len();
+    let namespace = scene.namespace().to_owned();
+    scene.restart(async |story| patch(story, &namespace, "inv-app", &edited).await).await;
+    let dropped = async || {
+        (scene.named("app").await == ["new", "own"] && scene.events("app").await.len() >= told + said.len())
+            .then_some(())
+    };
+    scene.story.wait_for("what was added is dropped and told again", dropped).await;
+    assert_eq!(versions(&scene).await, before);
+}
+
+#[tokio::test]
+async fn the_inventory_of_the_command_line_is_taken_over() {
+    let scene = Scene::begin("take-over").await;
+    let namespace = scene.namespace().to_owned();
+    let owned = format!("supercargo.dev/name: app, supercargo.dev/namespace: {namespace}");
+    let of_cli = |name: &str| {
+        format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}, labels: {{{owned}}}}}\ndata: {{a: b}}\n---\n"
+        )
+    };
+    let applied = format!("{}{}", of_cli("stays"), of_cli("leaves"));
+    let as_cli = ["apply", "--server-side", "--field-manager=supercargo", "-f", "-"];
+    scene.story.kubectl(&as_cli, &applied);
+    let resources = json!([
+        {"id": format!("{namespace}_leaves__ConfigMap"), "ver": "v1"},
+        {"id": format!("{namespace}_stays__ConfigMap"), "ver": "v1"},
+    ]);
+    scene.story.apply(&format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: inv-app, labels: {{{LABELS}}}}}\ndata: {{resources: '{resources}'}}\n"
+    ));
+    let uid = scene.uid("stays").await;
+
+    scene.install("app", &config_map("stays"), json!({})).await;
+    assert_eq!(scene.uid("stays").await, uid);
+    assert!(scene.config_map("leaves").await.is_none(), "what the command line applied is known and pruned");
+    let inventory = scene.config_map("inv-app").await.expect("it exists");
+    assert_eq!(inventory["metadata"]["finalizers"], json!(["supercargo.dev/finalizer"]));
+    scene.wait_event("app", "InventoryAdopted", &["command line", "2 objects"]).await;
+}
+
+#[tokio::test]
+async fn a_broken_inventory_loses_nothing_and_says_what_to_do() {
+    let mut scene = Scene::begin("broken").await;
+    let first = format!("{}{}", config_map("stays"), config_map("leaves"));
+    scene.install("app", &first, json!({})).await;
+    let good = text(&scene.config_map("inv-app").await.expect("it exists"), "/data/resources");
+    scene.patch("v1", "configmaps", "inv-app", json!({"data": {"resources": "[{\"id\""}})).await;
+    let second = format!("{}{}", config_map("stays"), config_map("new"));
+    scene.upgrade("app", "2", &second).await;
+    let says = async |scene: &Scene| {
+        let release = scene.story.wait_condition("app", "Stalled", "True", "InventoryInvalid").await;
+        let said = message(&release, "Ready");
+        let wanted = format!("{}/inv-app is broken: restore its data.resources", scene.namespace());
+        assert!(said.contains(&wanted), "{said}");
+    };
+    says(&scene).await;
+    assert!(scene.config_map("new").await.is_none(), "nothing is written that no inventory names");
+
+    // An operator that has never read it does not take it for an empty one, not
+    // even when the release is deleted.
+    scene.restart(async |_| {}).await;
+    scene.story.kubectl(&["delete", "oar", "app", "--wait=false"], "");
+    says(&scene).await;
+    for name in ["stays", "leaves"] {
+        assert!(scene.config_map(name).await.is_some(), "{name}");
+    }
+
+    scene.patch("v1", "configmaps", "inv-app", json!({"data": {"resources": good}})).await;
+    for name in ["stays", "leaves", "inv-app"] {
+        scene.story.wait_gone("v1", "configmaps", name).await;
+    }
+    let gone = async || scene.story.release("app").await.is_none().then_some(());
+    scene.story.wait_for("the release is gone", gone).await;
+}
+
+/// Long names fill a part of 450 KiB with a thousand objects.
+#[tokio::test]
+async fn an_inventory_of_many_parts_is_written_read_and_shrunk() {
+    const OBJECTS: usize = 1300;
+    let mut scene = Scene::begin("parts").await;
+    let name = |n: usize| format!("{n:04}-{}", "x".repeat(230));
+    let all: String = (0..OBJECTS).map(|n| config_map(&name(n))).collect();
+    scene.push("app", "1", &all);
+    scene.create("app", json!({"timeout": "2m"})).await;
+    let ahead = async || scene.config_map("inv-app.2").await.map(|_| ());
+    scene.story.wait_for("what is about to be written is in the inventory", ahead).await;
+    let ready = scene.story.wait_ready("app", "1@").await;
+    assert_eq!(ready["status"]["inventory"]["entries"], OBJECTS);
+    assert!(scene.config_map("inv-app.2").await.is_some(), "one part is not enough");
+    assert_eq!(scene.named("app").await.len(), OBJECTS);
+
+    // Read back whole: nothing is written, and what leaves is known.
+    let mark = scene.mark();
+    scene.restart(async |_| {}).await;
+    let ready = scene.reconciled("app", "restarted").await;
+    assert_eq!(ready["status"]["inventory"]["entries"], OBJECTS);
+    let writes: Vec<_> = scene.writes(mark).iter().map(|r| r.summary()).collect();
+    assert!(writes.is_empty(), "{writes:?}");
+
+    let few: String = (0..OBJECTS).step_by(100).map(|n| config_map(&name(n))).collect();
+    let ready = scene.upgraded("app", "2", &few).await;
+    assert_eq!(ready["status"]["changes"]["pruned"], OBJECTS - OBJECTS / 100, "{}", ready["status"]);
+    assert!(scene.config_map("inv-app.2").await.is_none(), "the second part is gone");
+    assert_eq!(scene.named("app").await.len(), OBJECTS / 100);
+}
+
+/// Promise 2: what only that part names is not leaked.
+#[tokio::test]
+async fn a_part_that_a_killed_writer_left_is_read_and_removed() {
+    let mut scene = Scene::begin("part-left").await;
+    scene.install("app", &config_map("stays"), json!({})).await;
+    let namespace = scene.namespace().to_owned();
+    let owned = format!("{{supercargo.dev/name: app, supercargo.dev/namespace: {namespace}}}");
+    let leaked = config_map("leaked").replace("annotations: {}", &format!("labels: {owned}"));
+    let resources = json!([{"id": format!("{namespace}_leaked__ConfigMap"), "ver": "v1"}]);
+    let part = format!(
+        "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: inv-app.2, labels: {{{LABELS}}}, \
+         finalizers: [supercargo.dev/finalizer]}}\ndata: {{sequence: \"99\", resources: '{resources}'}}\n"
+    );
+    let as_operator = ["apply", "--server-side", "--field-manager=supercargo", "-f", "-"];
+    scene.restart(async |story| drop(story.kubectl(&as_operator, &format!("{leaked}{part}")))).await;
+    for name in ["leaked", "inv-app.2"] {
+        scene.story.wait_gone("v1", "configmaps", name).await;
+    }
+    assert_eq!(scene.named("app").await, ["stays"]);
+}
+
+async fn patch(story: &Story<'_>, namespace: &str, name: &str, patch: &Value) {
+    let request = http::Request::patch(format!("/api/v1/namespaces/{namespace}/configmaps/{name}"))
+        .header("content-type", "application/merge-patch+json")
+        .body(patch.to_string().into_bytes())
+        .expect("a request");
+    story.client().request::<Value>(request).await.expect("the patch is accepted");
+}
+
+/// Removes a ClusterRole, which no namespace takes with it.
+struct ClusterRole(String);
+
+impl Drop for ClusterRole {
+    fn drop(&mut self) {
+        supercargo_testbed::Bed::shared()
+            .try_kubectl(&["delete", "clusterrole", &self.0, "--ignore-not-found"], "");
+    }
+}

@@ -1,0 +1,117 @@
+//! The wait for health: what ends it, and what it says.
+
+use serde_json::json;
+
+use crate::scene::{Scene, config_map, deployment, message};
+
+#[tokio::test]
+async fn a_health_timeout_names_the_objects_and_health_that_comes_later_counts() {
+    let scene = Scene::begin("health-late").await;
+    let slow = deployment("slow", "1", true)
+        .replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n");
+    scene.push("app", "1", &format!("{}{slow}", config_map("a")));
+    scene.create("app", json!({"wait": true, "timeout": "1s", "retryInterval": "1h"})).await;
+    let late = scene.story.wait_condition("app", "Ready", "False", "HealthTimeout").await;
+    let said = message(&late, "Ready");
+    let object = format!("Deployment/{}/slow: ", scene.namespace());
+    assert!(said.starts_with("not healthy within spec.timeout (1s); ") && said.contains(&object), "{said}");
+    assert_eq!(message(&late, "Healthy"), said);
+    assert_eq!(late["status"]["failures"][0]["reason"], "HealthTimeout");
+    assert_eq!(late["status"]["history"][0]["outcome"], "Failed");
+
+    scene.story.kubectl(&["label", "pods", "-l", "app=slow", "testbed.supercargo.dev/pod-"], "");
+    let ready = scene.story.wait_ready("app", "1@").await;
+    assert_eq!(ready["status"]["lastHealthyRevision"], ready["status"]["lastAppliedRevision"]);
+    assert_eq!(ready["status"].get("failures"), None);
+    assert_eq!(ready["status"]["history"][0]["outcome"], "Healthy", "{}", ready["status"]);
+}
+
+#[tokio::test]
+async fn a_newer_spec_or_revision_ends_the_wait_at_once() {
+    let scene = Scene::begin("superseded").await;
+    let waits = deployment("web", "1", true)
+        .replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n");
+    scene.push("app", "1", &waits);
+    let spec = json!({"wait": true, "timeout": "1h", "interval": "10s"});
+    scene.create("app", spec).await;
+    scene.story.wait_condition("app", "Reconciling", "True", "Progressing").await;
+    // Another spec.
+    scene.upgrade("app", "2", &waits).await;
+    let waits_for_second = async || {
+        let release = scene.story.release("app").await?;
+        message(&release, "Ready").contains("the health of revision 2@").then_some(())
+    };
+    scene.story.wait_for("the second revision is waited for", waits_for_second).await;
+    // Another digest under the same tag, seen by the interval.
+    scene.push("app", "2", &deployment("web", "2", false));
+    let ready = scene.story.wait_ready("app", "2@").await;
+    assert_eq!(ready["status"]["lastHealthyRevision"], ready["status"]["lastAppliedRevision"]);
+}
+
+#[tokio::test]
+async fn a_failed_object_ends_the_wait_with_its_reason() {
+    let scene = Scene::begin("failed").await;
+    let job = "apiVersion: batch/v1
+kind: Job
+metadata: {name: once}
+spec:
+  activeDeadlineSeconds: 1
+  template:
+    metadata: {labels: {testbed.supercargo.dev/pod: failed}}
+    spec: {restartPolicy: Never, containers: [{name: main, image: main}]}
+";
+    for (release, object, reason) in [
+        ("job", job, "DeadlineExceeded"),
+        ("web", deployment("web", "1", true).as_str(), "ProgressDeadlineExceeded"),
+    ] {
+        scene.push(release, "1", object);
+        scene.create(release, json!({"wait": true, "timeout": "1h"})).await;
+        let failed = scene.story.wait_condition(release, "Ready", "False", "HealthCheckFailed").await;
+        let said = message(&failed, "Ready");
+        assert!(said.contains(reason) && said.contains(scene.namespace()), "{said}");
+        assert_eq!(message(&failed, "Healthy"), said);
+    }
+}
+
+#[tokio::test]
+async fn promise_6_a_definition_that_is_never_established_holds_no_worker() {
+    let scene = Scene::with("crd-conflict", &["--concurrency=1"]).await;
+    let group = format!("{}.example.com", scene.namespace());
+    let definition = |plural: &str, served: bool| {
+        format!(
+            "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {{name: {plural}.{group}}}
+spec:
+  group: {group}
+  scope: Namespaced
+  names: {{plural: {plural}, singular: {plural}-one, kind: {kind}}}
+  versions: [{{name: v1, served: {served}, storage: true, schema: {{openAPIV3Schema: {{type: object}}}}}}]
+---
+",
+            kind = if served { "Taken" } else { "Unserved" },
+        )
+    };
+    // One that has the name, one that wants it too, and one that is established
+    // and never served.
+    scene.install("has", &definition("firsts", true), json!({})).await;
+    scene.push("wants", "1", &definition("seconds", true));
+    scene.create("wants", json!({"timeout": "1h"})).await;
+    scene.push("unserved", "1", &definition("thirds", false));
+    scene.create("unserved", json!({"timeout": "1h"})).await;
+    let failed = scene.story.wait_condition("wants", "Ready", "False", "HealthCheckFailed").await;
+    let said = message(&failed, "Ready");
+    assert!(said.contains(&format!("seconds.{group}")) && said.contains("names are taken"), "{said}");
+    let exists = async || {
+        let (plural, name) = ("customresourcedefinitions", format!("thirds.{group}"));
+        scene.story.object_in(None, "apiextensions.k8s.io/v1", plural, &name).await.map(|_| ())
+    };
+    scene.story.wait_for("the unserved definition is written", exists).await;
+    scene.install("other", &config_map("other"), json!({})).await;
+
+    for release in ["wants", "unserved", "has"] {
+        scene.story.kubectl(&["delete", "oar", release, "--wait=false"], "");
+        let gone = async || scene.story.release(release).await.is_none().then_some(());
+        scene.story.wait_for(&format!("{release} is deleted"), gone).await;
+    }
+}
