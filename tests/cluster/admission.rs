@@ -35,7 +35,7 @@ async fn admit(story: &Story<'_>, name: &str, patch: &Value) -> Result<Value, St
     match story.client().request::<Value>(request).await {
         Ok(admitted) => Ok(admitted),
         Err(Error::Api(status)) => Err(status.message),
-        Err(error) => panic!("{error}"),
+        Err(error) => Err(error.to_string()),
     }
 }
 
