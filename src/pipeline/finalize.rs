@@ -120,7 +120,7 @@ impl Run<'_> {
         let Removed { fates, deleted, terminating, failures, notes: told } = removed;
         self.context.metrics.objects(crate::observe::labels::Action::Pruned, deleted);
         notes.extend(told);
-        notes.push(note(format!("{deleted} objects deleted")));
+        notes.push(note(format!("{deleted} object{} deleted", if deleted == 1 { "" } else { "s" })));
         let waits = self.release.deletion_policy == DeletionPolicy::WaitForTermination;
         let held: Vec<_> = terminating
             .iter()
