@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use kube::core::Rule;
 use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -17,6 +18,9 @@ pub const VERSION: &str = "v1alpha1";
 pub const KIND: &str = "OCIArtifactRelease";
 /// Plural resource name.
 pub const PLURAL: &str = "ociartifactreleases";
+
+/// What a duration looks like, in CEL.
+const DURATION: &str = "^([0-9]+([.][0-9]+)?(ms|s|m|h))+$";
 
 /// A configuration artifact in an OCI registry and how to apply it.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,7 +50,7 @@ pub struct OCIArtifactReleaseSpec {
     #[schemars(length(max = 512))]
     #[x_kube(validation = Rule::new("self.startsWith('oci://')").message("url must start with oci://"))]
     #[x_kube(validation = Rule::new("!self.contains('@')").message("url must not hold a digest or credentials, use ref.digest and secretRef"))]
-    #[x_kube(validation = Rule::new("!self.matches('^oci://[^/]+/.*:[^/]*$')").message("url must not hold a tag, use ref.tag"))]
+    #[x_kube(validation = Rule::new("self.contains('@') || !self.matches('^oci://[^/]+/.*:[^/]*$')").message("url must not hold a tag, use ref.tag"))]
     #[x_kube(validation = Rule::new("!self.startsWith('oci://') || self.contains('@') || self.matches('^oci://[^/]+/.*:[^/]*$') || self.matches('^oci://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$') || self.matches('^oci://[[][0-9A-Fa-f:]+[]](:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$')").message("url must be oci://host[:port]/path, the path in lower case letters, digits and separators"))]
     pub url: String,
 
@@ -56,20 +60,20 @@ pub struct OCIArtifactReleaseSpec {
 
     /// How often the registry is asked for a newer revision, 10s to 24h; jittered by 5 percent.
     #[serde(default = "five_minutes")]
-    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
-    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || (duration(self) >= duration('10s') && duration(self) <= duration('24h'))").message("interval must be between 10s and 24h"))]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = is_duration("interval"), validation = is_between("interval", "10s"))]
     pub interval: String,
 
     /// How soon a failure is tried again the first time; then exponentially later, up to the interval and at least 5 minutes.
     #[serde(default = "thirty_seconds")]
-    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
-    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || (duration(self) >= duration('1s') && duration(self) <= duration('24h'))").message("retryInterval must be between 1s and 24h"))]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = is_duration("retryInterval"), validation = is_between("retryInterval", "1s"))]
     pub retry_interval: String,
 
     /// The longest time for each of: the pull, the apply, and the wait for health.
     #[serde(default = "five_minutes")]
-    #[schemars(length(max = 32), regex(pattern = r"^([0-9]+(\.[0-9]+)?(ms|s|m|h))+$"))]
-    #[x_kube(validation = Rule::new("!self.matches('^([0-9]+([.][0-9]+)?(ms|s|m|h))+$') || (duration(self) >= duration('1s') && duration(self) <= duration('24h'))").message("timeout must be between 1s and 24h"))]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = is_duration("timeout"), validation = is_between("timeout", "1s"))]
     pub timeout: String,
 
     /// Stops reconciling: no pull, no apply, no drift correction. What runs stays. Deletion still works.
@@ -100,7 +104,8 @@ pub struct OCIArtifactReleaseSpec {
 
     /// Sets the namespace of every namespaced object. Namespace objects are never renamed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
+    #[schemars(length(max = 63))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("targetNamespace must be the name of a namespace, or be left out"))]
     pub target_namespace: Option<String>,
 
     /// Labels and annotations added to every object.
@@ -109,7 +114,8 @@ pub struct OCIArtifactReleaseSpec {
 
     /// The ServiceAccount, in the release's namespace, with whose rights objects are applied and deleted, and named Secrets read. Without it the controller's own rights are used, or those of its --default-service-account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    #[schemars(length(max = 253))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')").message("serviceAccountName must be the name of a ServiceAccount, or be left out"))]
     pub service_account_name: Option<String>,
 
     /// Whether objects that leave the artifact are deleted.
@@ -130,6 +136,31 @@ pub struct OCIArtifactReleaseSpec {
     /// What happens to the objects when the release is deleted. MirrorPrune: as `prune` says. Delete: deleted. WaitForTermination: deleted, and the release stays until they are gone. Orphan: they stay.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+}
+
+/// The form of a duration, by a rule and not by a pattern: the API server would
+/// tell a person the pattern.
+fn is_duration(field: &str) -> Rule {
+    Rule::new(format!("self.matches('{DURATION}')"))
+        .message(format!("{field} must be a duration such as 30s, 5m or 1h30m").as_str())
+}
+
+/// The bounds of a duration that has the form. CEL's own durations end at 292
+/// years, which five digits of hours cannot reach.
+fn is_between(field: &str, least: &str) -> Rule {
+    let bounds = format!("duration(self) >= duration('{least}') && duration(self) <= duration('24h')");
+    let small = "self.matches('^([0-9]{1,5}([.][0-9]{1,9})?(ms|s|m|h))+$')";
+    Rule::new(format!("!self.matches('{DURATION}') || ({small} && {bounds})"))
+        .message(format!("{field} must be between {least} and 24h").as_str())
+}
+
+/// The keys of labels and annotations.
+fn has_keys(field: &str) -> Rule {
+    let key = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
+    Rule::new(format!("self.all(k, k.size() <= 317 && k.matches('{key}'))")).message(
+        format!("keys of {field} are NAME or DOMAIN/NAME, the name of at most 63 letters, digits, '-', '_' and '.'")
+            .as_str(),
+    )
 }
 
 fn five_minutes() -> String {
@@ -155,7 +186,8 @@ fn latest() -> Option<String> {
 pub struct Reference {
     /// A tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 128), regex(pattern = r"^[A-Za-z0-9_][A-Za-z0-9._-]*$"))]
+    #[schemars(length(max = 128))]
+    #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$')").message("ref.tag must be letters, digits, '_', '.' and '-', and must not begin with '.' or '-'"))]
     pub tag: Option<String>,
     /// A range of versions as Masterminds/semver reads it, such as ">=1.0.0 <2.0.0"; the highest tag in it is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -167,7 +199,8 @@ pub struct Reference {
     pub semver_filter: Option<String>,
     /// A digest, `sha256:` and 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 71), regex(pattern = r"^sha256:[a-f0-9]{64}$"))]
+    #[schemars(length(max = 128))]
+    #[x_kube(validation = Rule::new("self.matches('^sha256:[a-f0-9]{64}$')").message("ref.digest must be sha256: and 64 hexadecimal digits in lower case"))]
     pub digest: Option<String>,
 }
 
@@ -201,20 +234,20 @@ pub struct CommonMetadata {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
     #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('supercargo.dev/'))").message("labels of supercargo.dev/ are set by supercargo itself"))]
+    #[x_kube(validation = has_keys("labels"))]
+    #[x_kube(validation = Rule::new("self.all(k, self[k].matches('^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$'))").message("values of labels are letters, digits, '-', '_' and '.', and begin and end with a letter or digit"))]
     pub labels: BTreeMap<String, LabelValue>,
     /// Annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
+    #[x_kube(validation = has_keys("annotations"))]
     pub annotations: BTreeMap<String, AnnotationValue>,
 }
 
 /// The value of a label.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
-pub struct LabelValue(
-    #[schemars(length(max = 63), regex(pattern = r"^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$"))]
-    pub  String,
-);
+pub struct LabelValue(#[schemars(length(max = 63))] pub String);
 
 /// The value of an annotation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -256,7 +289,9 @@ pub struct IgnoreRule {
     /// JSON pointers (RFC 6901), such as /spec/replicas.
     #[schemars(length(min = 1, max = 64))]
     #[x_kube(validation = Rule::new("self.all(p, p.startsWith('/') && p != '/')").message("paths are JSON pointers such as /spec/replicas"))]
-    #[x_kube(validation = Rule::new("self.all(p, !(p in ['/apiVersion', '/kind', '/metadata', '/metadata/name', '/metadata/namespace', '/metadata/labels']))").message("apiVersion, kind, metadata and metadata.labels cannot be ignored as a whole"))]
+    #[x_kube(validation = Rule::new("self.all(p, !(p in ['/apiVersion', '/kind', '/metadata', '/metadata/name', '/metadata/namespace', '/metadata/labels']))").message("apiVersion, kind, name and namespace cannot be ignored, nor metadata and metadata.labels as a whole"))]
+    #[x_kube(validation = Rule::new("self.all(p, !p.startsWith('/metadata/labels/supercargo.dev~1'))").message("labels of supercargo.dev/ cannot be ignored, they say whose an object is"))]
+    #[x_kube(validation = Rule::new("self.all(p, !p.matches('~([^01]|$)'))").message("paths are JSON pointers: within a key, ~ is written ~0 and / is written ~1"))]
     pub paths: Vec<PointerPath>,
 }
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -14,6 +15,9 @@ use super::error::ApiError;
 use super::session::{Call, Session};
 use super::watch::{Event, Selection, State, run};
 use crate::domain::identity::ReleaseId;
+
+/// How long a run waits for the first list of a watch.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The data of a Secret. Its `Debug` shows no value.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -179,9 +183,11 @@ impl<T: Clone> Watched<T> {
     /// How the watch is, when it is not synced: the object has to be asked for.
     pub async fn current(&self) -> Result<Option<T>, State> {
         let mut state = self.state.clone();
-        let settled = match state.wait_for(|s| *s != State::Syncing).await {
-            Ok(state) => state.clone(),
-            Err(_) => State::NotServed,
+        let settled = tokio::time::timeout(SYNC_TIMEOUT, state.wait_for(|s| *s != State::Syncing)).await;
+        let settled = match settled {
+            Ok(Ok(state)) => state.clone(),
+            Ok(Err(_)) => State::NotServed,
+            Err(_) => State::Syncing,
         };
         match settled {
             State::Synced => Ok(self.value.read().unwrap_or_else(PoisonError::into_inner).clone()),

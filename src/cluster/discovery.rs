@@ -1,6 +1,6 @@
 //! Which kinds the API server serves, and under which paths.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use serde::Deserialize;
@@ -98,6 +98,8 @@ pub struct Discovery {
 #[derive(Default)]
 pub struct Known {
     resources: HashMap<GroupKind, Vec<Arc<Resource>>>,
+    /// Groups of which some version could not be asked: their server is away.
+    away: HashSet<String>,
 }
 
 impl Known {
@@ -114,6 +116,18 @@ impl Known {
     /// Whether objects of a kind have namespaces.
     pub fn namespaced(&self, kind: &GroupKind) -> Option<bool> {
         self.preferred(kind).map(|r| r.namespaced)
+    }
+
+    /// Says that a kind is not served, and not only unknown while the server of
+    /// its group is away.
+    ///
+    /// # Errors
+    /// When that is not certain.
+    pub fn absent(&self, kind: &GroupKind) -> Result<(), ApiError> {
+        match self.away.contains(&kind.group) {
+            true => Err(ApiError::unreachable(format!("the server of the API group {} is away", kind.group))),
+            false => Ok(()),
+        }
     }
 
     /// Whether nothing is known yet.
@@ -145,6 +159,9 @@ struct GroupMetadata {
 #[derive(Deserialize)]
 struct Version {
     version: String,
+    /// `Current`, or `Stale` when the server of the group did not answer.
+    #[serde(default)]
+    freshness: String,
     #[serde(default)]
     resources: Vec<ServedResource>,
 }
@@ -181,6 +198,19 @@ impl Session {
         Arc::clone(&self.shared.discovery.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// What is served, with a new look when the last one did not show one of the
+    /// kinds: its definition may have been installed since.
+    ///
+    /// # Errors
+    /// When the API server does not say.
+    pub async fn known_of(&self, mut kinds: impl Iterator<Item = GroupKind>) -> Result<Arc<Known>, ApiError> {
+        let known = self.known().await?;
+        match kinds.any(|kind| known.preferred(&kind).is_none()) {
+            true => self.rediscover(&known).await,
+            false => Ok(known),
+        }
+    }
+
     /// Looks again, because `stale` did not know something. Many callers at
     /// once look once.
     ///
@@ -208,6 +238,9 @@ impl Known {
     fn add(&mut self, list: GroupList) {
         for group in list.items {
             for version in group.versions {
+                if version.freshness == "Stale" {
+                    self.away.insert(group.metadata.name.clone());
+                }
                 for resource in version.resources {
                     // A resource without a kind of its own is one whose API
                     // server is away; one that cannot be patched is no object.
@@ -257,12 +290,16 @@ mod tests {
     fn aggregated_discovery_is_read() {
         let text = r#"{"items":[{"metadata":{"name":"apps"},"versions":[{"version":"v1","resources":[
             {"resource":"deployments","responseKind":{"group":"apps","kind":"Deployment"},"scope":"Namespaced","verbs":["get","patch"]},
-            {"resource":"ghosts","scope":"Cluster","verbs":["get"]}]}]}]}"#;
+            {"resource":"ghosts","scope":"Cluster","verbs":["get"]}]}]},
+            {"metadata":{"name":"metrics.k8s.io"},"versions":[{"version":"v1","freshness":"Stale"}]}]}"#;
         let mut known = Known::default();
         known.add(serde_json::from_str(text).unwrap());
         let kind = GroupKind::new("apps", "Deployment");
         assert_eq!(known.resource(&kind, "v1").unwrap().api_version(), "apps/v1");
         assert_eq!(known.namespaced(&kind), Some(true));
         assert!(known.resource(&kind, "v2").is_none());
+        assert!(known.absent(&GroupKind::new("apps", "Ghost")).is_ok());
+        let error = known.absent(&GroupKind::new("metrics.k8s.io", "PodMetrics")).unwrap_err();
+        assert!(error.is_transient());
     }
 }

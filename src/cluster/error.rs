@@ -27,6 +27,9 @@ pub enum ApiError {
     /// The configuration cannot be used.
     #[error("the cluster configuration cannot be used")]
     Configuration(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The lease has run out, so nothing was sent.
+    #[error("the lease has run out, another replica may lead now")]
+    LeaseOver,
     /// The kind is not served.
     #[error("no matches for kind {kind:?} in version {api_version:?}")]
     NoSuchKind {
@@ -119,7 +122,7 @@ impl ApiError {
     /// Whether the API server could not say, so that trying again makes sense.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Timeout(_) | Self::Answer(_) => true,
+            Self::Unreachable(_) | Self::Timeout(_) | Self::Answer(_) | Self::LeaseOver => true,
             Self::Status(s) => {
                 s.code == 429 || matches!(s.code, 502..=504) || (s.code == 500 && !s.is_about_the_object())
             }

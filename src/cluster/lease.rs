@@ -5,6 +5,7 @@ use http::Method;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::error::ApiError;
 use super::session::{Call, JSON, Session};
@@ -52,7 +53,17 @@ pub fn micro_time(now: Timestamp) -> String {
     format!("{now:.6}")
 }
 
+/// Where leases are.
+pub(super) const API: &str = "/apis/coordination.k8s.io/";
+
 impl Session {
+    /// From now on nothing is written after the given time, until another time
+    /// is set: whoever holds a lease may write as long as nobody else can hold
+    /// it. Leases themselves are exempt.
+    pub fn write_until(&self, time: Instant) {
+        self.shared.fence.set(time);
+    }
+
     /// Reads a lease; an empty one when there is none.
     ///
     /// # Errors

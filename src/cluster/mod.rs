@@ -7,6 +7,7 @@ pub mod delete;
 pub mod discovery;
 pub mod error;
 pub mod events;
+mod fence;
 pub mod inventory;
 pub mod lease;
 pub mod releases;

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use http::Method;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -12,9 +13,10 @@ use super::error::ApiError;
 use super::session::{Call, Session};
 use super::watch::{Event, Selection, State, run};
 use crate::api::keys;
-use crate::api::release::{GROUP, OCIArtifactRelease, PLURAL, VERSION};
+use crate::api::release::{GROUP, PLURAL, VERSION};
 use crate::api::status::ReleaseStatus;
 use crate::domain::identity::ReleaseId;
+use crate::domain::salvage::Seen;
 
 const JSON_PATCH: &str = "application/json-patch+json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -22,11 +24,9 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 /// What the watch over releases tells.
 #[derive(Debug)]
 pub enum ReleaseEvent {
-    /// A release is as given.
-    Present(Arc<OCIArtifactRelease>),
-    /// A release cannot be read as one: older or newer than the schema, or
-    /// broken. The others go on.
-    Unreadable(ReleaseId, String),
+    /// A release is as given. One that is older or newer than the schema, or
+    /// broken, says so; the others go on.
+    Present(Arc<Seen>),
     /// A release is gone.
     Absent(ReleaseId),
     /// A list of a namespace, or of all, begins: what is not seen until
@@ -48,6 +48,11 @@ struct NamedMetadata {
     #[serde(default)]
     namespace: String,
     name: String,
+}
+
+#[derive(Deserialize)]
+struct OnlyMetadata {
+    metadata: ObjectMeta,
 }
 
 fn collection(namespace: Option<&str>) -> String {
@@ -115,13 +120,14 @@ impl Session {
         self.call(Call::with_body(Method::PATCH, uri, MERGE_PATCH, body)).await.map(|_| ())
     }
 
-    /// Reads a release; `None` when it is gone.
+    /// Reads the metadata of a release, which even one that does not have the
+    /// form of the schema has; `None` when it is gone.
     ///
     /// # Errors
     /// When the API server does not give it.
-    pub async fn read_release(&self, release: &ReleaseId) -> Result<Option<OCIArtifactRelease>, ApiError> {
+    pub async fn release_metadata(&self, release: &ReleaseId) -> Result<Option<ObjectMeta>, ApiError> {
         match self.call(Call::get(path(release))).await {
-            Ok(answer) => answer.json().map(Some),
+            Ok(answer) => answer.json::<OnlyMetadata>().map(|read| Some(read.metadata)),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         }
@@ -164,10 +170,8 @@ fn translate(event: Event<'_>, namespace: Option<&String>) -> Option<ReleaseEven
     Some(match event {
         Event::Listing => ReleaseEvent::Listing(namespace.cloned()),
         Event::Listed => ReleaseEvent::Listed(namespace.cloned()),
-        Event::Present(text) => match serde_json::from_str(text) {
-            Ok(release) => ReleaseEvent::Present(Arc::new(release)),
-            Err(error) => ReleaseEvent::Unreadable(id(text)?, error.to_string()),
-        },
+        // Without metadata it is nothing that could be told of.
+        Event::Present(text) => ReleaseEvent::Present(Arc::new(Seen::read(text).ok()?)),
         Event::Absent(text) => ReleaseEvent::Absent(id(text)?),
         Event::Failed(State::Denied(message)) => ReleaseEvent::Failed(message),
         Event::Failed(_) => ReleaseEvent::Failed(

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::discovery::Discovery;
 use super::error::{ApiError, Status};
+use super::fence::Fence;
 use super::transport::{Transport, WatchSlot};
 use crate::observe::labels::{self, Verb};
 use crate::observe::metrics::Metrics;
@@ -56,6 +57,7 @@ pub(super) struct Shared {
     pub(super) transport: Transport,
     pub(super) discovery: Discovery,
     in_flight: Semaphore,
+    pub(super) fence: Fence,
     metrics: Arc<Metrics>,
     namespace: String,
 }
@@ -107,6 +109,12 @@ impl Call {
     }
 }
 
+impl Call {
+    fn is_of_lease(&self) -> bool {
+        self.uri.starts_with(super::lease::API)
+    }
+}
+
 /// An answer that was no refusal.
 pub struct Answer {
     /// HTTP status.
@@ -141,6 +149,7 @@ impl Session {
             transport: Transport::new(config)?,
             discovery: Discovery::default(),
             in_flight: Semaphore::new(IN_FLIGHT),
+            fence: Fence::default(),
             metrics,
         };
         Ok(Self { shared: Arc::new(shared), identity: Arc::new(Identity::Controller), user: None })
@@ -219,8 +228,15 @@ impl Session {
 
     async fn call_once(&self, call: &Call) -> Result<Answer, ApiError> {
         let request = self.request(call)?;
-        // The semaphore is never closed.
-        let _permit = self.shared.in_flight.acquire().await.map_err(ApiError::answer)?;
+        let _permit = match call.is_of_lease() {
+            // Neither waits for the requests that it protects, nor for itself.
+            true => None,
+            // The semaphore is never closed.
+            false => Some(self.shared.in_flight.acquire().await.map_err(ApiError::answer)?),
+        };
+        if call.method != Method::GET && !call.is_of_lease() {
+            self.shared.fence.check()?;
+        }
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, async {
             let response = self.shared.transport.send(request).await?;
             read(response).await

@@ -17,7 +17,8 @@ use crate::api::status::ReleaseStatus;
 use crate::cluster::error::ApiError;
 use crate::domain::identity::ReleaseId;
 use crate::domain::outcome::{Outcome, Verdict};
-use crate::domain::release::{Release, id_of};
+use crate::domain::release::{InvalidSpec, Release, id_of};
+use crate::domain::salvage::Seen;
 use crate::domain::schedule::{Ended, Pace, next};
 use crate::domain::status;
 use crate::observe::labels::Phase;
@@ -48,7 +49,7 @@ pub struct Stage {
 pub struct Actor {
     stage: Arc<Stage>,
     id: ReleaseId,
-    latest: watch::Receiver<Arc<OCIArtifactRelease>>,
+    latest: watch::Receiver<Arc<Seen>>,
     signals: Arc<Signals>,
     memory: Memory,
     status: ReleaseStatus,
@@ -68,13 +69,13 @@ impl Actor {
     /// A release that was just seen. `memory` may hold its inventory already.
     pub fn new(
         stage: Arc<Stage>,
-        latest: watch::Receiver<Arc<OCIArtifactRelease>>,
+        latest: watch::Receiver<Arc<Seen>>,
         signals: Arc<Signals>,
         memory: Memory,
     ) -> Self {
         let (id, status) = {
-            let resource = latest.borrow();
-            (id_of(&resource), resource.status.clone().unwrap_or_default())
+            let resource = &latest.borrow().resource;
+            (id_of(resource), resource.status.clone().unwrap_or_default())
         };
         Self { stage, id, latest, signals, memory, status, failures: 0, drift: DriftMode::Correct }
     }
@@ -82,6 +83,7 @@ impl Actor {
     /// Lives until the release is gone or the process ends.
     pub async fn live(mut self) {
         let mut trigger = Trigger::Full;
+        let mut due = None;
         loop {
             // Whatever was signalled until now is what this run is about.
             self.signals.take_superseded();
@@ -90,17 +92,25 @@ impl Actor {
             // long as the run.
             match Box::pin(self.run(trigger)).await {
                 Next::Over => return,
-                Next::Wait(delay) => match self.wait(delay).await {
-                    Some(why) => trigger = why,
-                    None => return,
-                },
+                Next::Wait(delay) => {
+                    let next = delay.map(|d| Instant::now() + d);
+                    due = match trigger {
+                        Trigger::Full => next,
+                        // However often objects are put right, the registry is
+                        // asked when it was due.
+                        Trigger::Objects => due.into_iter().chain(next).min(),
+                    };
+                    match self.wait(due).await {
+                        Some(why) => trigger = why,
+                        None => return,
+                    }
+                }
             }
         }
     }
 
     /// Waits for the next reason to run; none when the process ends.
-    async fn wait(&mut self, delay: Option<Duration>) -> Option<Trigger> {
-        let due = delay.map(|d| Instant::now() + d);
+    async fn wait(&mut self, due: Option<Instant>) -> Option<Trigger> {
         let earliest = Instant::now() + SECOND_LOOK;
         let mut unhealthy_changed = false;
         let mut drifted = false;
@@ -146,7 +156,7 @@ impl Actor {
     }
 
     async fn run(&mut self, trigger: Trigger) -> Next {
-        let resource = Arc::clone(&self.latest.borrow_and_update());
+        let seen = Arc::clone(&self.latest.borrow_and_update());
         let trace = format!("{:032x}", fastrand::u128(..));
         let span = tracing::info_span!(
             "reconcile",
@@ -156,9 +166,9 @@ impl Actor {
         );
         async {
             let started = Instant::now();
-            let next = match resource.metadata.deletion_timestamp {
-                Some(_) => self.end(&resource).await,
-                None => self.reconcile(&resource, trigger).await,
+            let next = match seen.resource.metadata.deletion_timestamp {
+                Some(_) => self.end(&seen).await,
+                None => self.reconcile(&seen, trigger).await,
             };
             self.stage.context.metrics.phase(Phase::Total, started.elapsed());
             next
@@ -167,13 +177,13 @@ impl Actor {
         .await
     }
 
-    async fn reconcile(&mut self, resource: &OCIArtifactRelease, trigger: Trigger) -> Next {
-        let release = match Release::parse(resource) {
+    async fn reconcile(&mut self, seen: &Seen, trigger: Trigger) -> Next {
+        let release = match seen.parse() {
             Ok(release) => release,
-            Err(error) => return self.refuse(resource, &error).await,
+            Err(error) => return self.refuse(seen, &error).await,
         };
         self.drift = release.drift;
-        if let Err(error) = self.add_finalizer(resource).await {
+        if let Err(error) = self.add_finalizer(&seen.resource).await {
             if error.is_not_found() {
                 return Next::Wait(None);
             }
@@ -250,6 +260,7 @@ impl Actor {
         report::log(outcome, differs);
         let session = &self.stage.context.session;
         if !differs {
+            // Two corrections in a second have one status.
             report::publish_notes(session, release, outcome);
             return true;
         }
@@ -268,28 +279,23 @@ impl Actor {
     }
 
     /// A spec that makes no sense: nothing runs until it changes.
-    async fn refuse(
-        &mut self,
-        resource: &OCIArtifactRelease,
-        error: &crate::domain::release::InvalidSpec,
-    ) -> Next {
-        let mut harmless = resource.clone();
-        harmless.spec = report::harmless_spec();
-        let Ok(mut release) = Release::parse(&harmless) else { return Next::Wait(None) };
-        release.suspend = resource.spec.suspend;
+    async fn refuse(&mut self, seen: &Seen, error: &InvalidSpec) -> Next {
+        let Ok(release) = seen.stand_in() else { return Next::Wait(None) };
         let outcome = Outcome::failed(error.reason(), error.to_string());
         if self.tell(&release, &outcome).await { Next::Wait(None) } else { Next::Wait(Some(STATUS_RETRY)) }
     }
 
     /// The release is being deleted.
-    async fn end(&mut self, resource: &OCIArtifactRelease) -> Next {
-        let finalizers = resource.metadata.finalizers.clone().unwrap_or_default();
+    async fn end(&mut self, seen: &Seen) -> Next {
+        let finalizers = seen.resource.metadata.finalizers.clone().unwrap_or_default();
         if !finalizers.iter().any(|f| f == keys::FINALIZER) {
             return Next::Wait(None);
         }
-        let release = match Release::parse(resource) {
+        // What goes is waited for, whatever its changes meant before.
+        self.drift = DriftMode::Correct;
+        let release = match seen.parse_last() {
             Ok(release) => release,
-            Err(error) => return self.refuse(resource, &error).await,
+            Err(error) => return self.refuse(seen, &error).await,
         };
         let stage = Arc::clone(&self.stage);
         let mut turn = Turn::new(&stage.places);
@@ -323,10 +329,14 @@ impl Actor {
     async fn remove_finalizer(&mut self) -> Result<(), ApiError> {
         let session = &self.stage.context.session;
         // Read anew: our view of it may be older than its last change.
-        let Some(resource) = session.read_release(&self.id).await? else { return Ok(()) };
-        let mut finalizers = resource.metadata.finalizers.unwrap_or_default();
+        let Some(metadata) = session.release_metadata(&self.id).await? else { return Ok(()) };
+        // One of the same name that was made since has its own actor.
+        if metadata.deletion_timestamp.is_none() {
+            return Ok(());
+        }
+        let mut finalizers = metadata.finalizers.unwrap_or_default();
         finalizers.retain(|f| f != keys::FINALIZER);
-        let version = resource.metadata.resource_version.unwrap_or_default();
+        let version = metadata.resource_version.unwrap_or_default();
         match session.write_finalizers(&self.id, &version, &finalizers).await {
             Err(error) if error.is_not_found() => Ok(()),
             other => other,

@@ -20,6 +20,7 @@ use crate::cluster::session::Session;
 use crate::cluster::store::{Change, Store};
 use crate::domain::identity::ReleaseId;
 use crate::domain::release::id_of;
+use crate::domain::salvage::Seen;
 use crate::observe::metrics::Metrics;
 use crate::oci::Registry;
 use crate::pipeline::claims::Claims;
@@ -33,7 +34,7 @@ const AFTER_CRASH: Duration = Duration::from_secs(30);
 
 struct Handle {
     signals: Arc<Signals>,
-    latest: watch::Sender<Arc<OCIArtifactRelease>>,
+    latest: watch::Sender<Arc<Seen>>,
 }
 
 /// The engine.
@@ -133,16 +134,15 @@ impl Engine {
                 self.unseen.extend(self.handles.keys().filter(listed).cloned());
             }
             ReleaseEvent::Present(resource) => self.present(resource),
-            ReleaseEvent::Unreadable(id, error) => {
-                self.unseen.remove(&id);
-                tracing::error!(release = %id, error, "the release cannot be read; it is left as it is");
-            }
             ReleaseEvent::Absent(id) => self.absent(&id),
-            ReleaseEvent::Listed(_) => {
-                for id in std::mem::take(&mut self.unseen) {
+            ReleaseEvent::Listed(namespace) => {
+                // Another namespace's list may be under way.
+                let of_it = |id: &ReleaseId| namespace.as_ref().is_none_or(|n| *n == id.namespace);
+                let gone: Vec<ReleaseId> = self.unseen.iter().filter(|id| of_it(id)).cloned().collect();
+                for id in gone {
                     self.absent(&id);
                 }
-                self.forget_orphans();
+                self.forget_orphans(of_it);
                 listed();
             }
             ReleaseEvent::Failed(error) => tracing::error!(error, "releases cannot be watched; trying again"),
@@ -150,14 +150,14 @@ impl Engine {
         self.stage.context.metrics.queue_depth(self.releases.len());
     }
 
-    fn present(&mut self, resource: Arc<OCIArtifactRelease>) {
-        let id = id_of(&resource);
+    fn present(&mut self, seen: Arc<Seen>) {
+        let id = id_of(&seen.resource);
         self.unseen.remove(&id);
         if let Some(handle) = self.handles.get(&id) {
             let before = handle.latest.borrow().clone();
-            if before.metadata.uid == resource.metadata.uid {
-                let wanted = is_wanted(&before, &resource);
-                handle.latest.send_replace(resource);
+            if before.resource.metadata.uid == seen.resource.metadata.uid {
+                let wanted = is_wanted(&before, &seen);
+                handle.latest.send_replace(seen);
                 if wanted {
                     handle.signals.supersede();
                 }
@@ -165,7 +165,7 @@ impl Engine {
             }
             self.absent(&id);
         }
-        let (latest, receiver) = watch::channel(resource);
+        let (latest, receiver) = watch::channel(seen);
         let signals = Arc::new(Signals::default());
         let stored = self.inventories.remove(&id);
         let stage = Arc::clone(&self.stage);
@@ -184,8 +184,10 @@ impl Engine {
 
     /// Inventories that no release has are not kept in memory: the command
     /// line's, which may change at any time.
-    fn forget_orphans(&mut self) {
-        for id in std::mem::take(&mut self.inventories).into_keys() {
+    fn forget_orphans(&mut self, listed: impl Fn(&ReleaseId) -> bool) {
+        let orphans: Vec<ReleaseId> = self.inventories.keys().filter(|id| listed(id)).cloned().collect();
+        for id in orphans {
+            self.inventories.remove(&id);
             self.stage.context.claims.forget(&id);
         }
     }
@@ -193,8 +195,8 @@ impl Engine {
 
 /// Whether a change of the resource asks for a run. Changes of the status are
 /// our own.
-fn is_wanted(before: &OCIArtifactRelease, after: &OCIArtifactRelease) -> bool {
-    let (b, a) = (&before.metadata, &after.metadata);
+fn is_wanted(before: &Seen, after: &Seen) -> bool {
+    let (b, a) = (&before.resource.metadata, &after.resource.metadata);
     b.generation != a.generation
         || b.deletion_timestamp != a.deletion_timestamp
         || b.annotations != a.annotations
@@ -210,7 +212,7 @@ fn is_new(resource: &OCIArtifactRelease) -> bool {
 async fn supervise(
     stage: Arc<Stage>,
     id: ReleaseId,
-    latest: watch::Receiver<Arc<OCIArtifactRelease>>,
+    latest: watch::Receiver<Arc<Seen>>,
     signals: Arc<Signals>,
     mut stored: Option<Stored>,
 ) {
@@ -219,7 +221,9 @@ async fn supervise(
         match stored.take() {
             Some(stored) => memory.remember(&stage.context, &id, stored),
             // A new one has none, as far as is known; the first write finds out.
-            None if is_new(&latest.borrow()) => memory.remember(&stage.context, &id, Stored::default()),
+            None if is_new(&latest.borrow().resource) => {
+                memory.remember(&stage.context, &id, Stored::default())
+            }
             // One that has run before may have an inventory that is broken, or
             // newer than the list: it is read before anything else.
             None => {}
@@ -230,6 +234,9 @@ async fn supervise(
             return;
         }
         tracing::error!(release = %id, %crash, "a run crashed; the release rests for a while");
-        tokio::time::sleep(AFTER_CRASH).await;
+        tokio::select! {
+            () = tokio::time::sleep(AFTER_CRASH) => {}
+            () = signals.stopped() => return,
+        }
     }
 }

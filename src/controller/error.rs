@@ -22,6 +22,9 @@ pub enum ControllerError {
     /// Another replica took over.
     #[error("lost the lease {0}: another replica leads now")]
     LostLease(String),
+    /// The lease could not be renewed.
+    #[error("could not renew the lease {0} in time, another replica may lead now: is the API server away?")]
+    LeaseNotRenewed(String),
     /// The inventories could not be read.
     #[error("cannot read the inventories")]
     Inventories(#[source] ApiError),

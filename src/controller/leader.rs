@@ -19,6 +19,15 @@ const DURATION: Duration = Duration::from_secs(15);
 const RENEW_DEADLINE: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(2);
 
+/// How a lease was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Another replica has it.
+    Taken,
+    /// It could not be renewed in time, so that another may have it.
+    NotRenewed,
+}
+
 /// Who wants to lead.
 pub struct Candidate {
     session: Session,
@@ -83,23 +92,31 @@ impl Candidate {
     }
 
     async fn write(&mut self, spec: LeaseSpec) -> Result<(), ApiError> {
+        // Others count from when they see the write, which is later.
+        let asked = Instant::now();
         self.lease = self.session.write_lease(&self.namespace, LEASE, &self.lease.version, &spec).await?;
         self.observed = Instant::now();
+        self.session.write_until(asked + DURATION);
         Ok(())
     }
 
-    /// Renews until it fails for too long: then we must have stopped.
-    pub async fn hold(&mut self) {
+    /// Renews until it fails for too long, or another has taken over: then we
+    /// must have stopped. Says which.
+    pub async fn hold(&mut self) -> Loss {
         let mut renewed = Instant::now();
         loop {
             tokio::time::sleep(RETRY).await;
             let left = RENEW_DEADLINE.saturating_sub(renewed.elapsed());
             if left.is_zero() {
-                return;
+                return Loss::NotRenewed;
             }
             match tokio::time::timeout(left, self.renew()).await {
                 Ok(Ok(true)) => renewed = Instant::now(),
-                Ok(Ok(false)) | Err(_) => return,
+                Ok(Ok(false)) => {
+                    self.session.write_until(Instant::now());
+                    return Loss::Taken;
+                }
+                Err(_) => return Loss::NotRenewed,
                 Ok(Err(error)) => {
                     let error = crate::pipeline::acquire::chain(&error);
                     tracing::warn!(lease = self.name(), error, "the lease cannot be renewed; trying again");
@@ -127,7 +144,18 @@ impl Candidate {
             renew_time: Some(micro_time(Timestamp::now())),
             ..self.lease.spec.clone()
         };
-        match self.write(spec).await {
+        let written = match self.write(spec.clone()).await {
+            // A renewal may have landed of which the answer was not waited for.
+            Err(error) if error.is_conflict() => match self.try_acquire().await {
+                Ok(true) => {
+                    self.write(LeaseSpec { acquire_time: self.lease.spec.acquire_time.clone(), ..spec }).await
+                }
+                Ok(false) => Err(error),
+                Err(error) => Err(error),
+            },
+            written => written,
+        };
+        match written {
             Ok(()) => tracing::info!(lease = self.name(), "gave the lease back"),
             Err(error) => {
                 let error = crate::pipeline::acquire::chain(&error);

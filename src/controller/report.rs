@@ -3,7 +3,6 @@
 use jiff::Timestamp;
 
 use crate::api::reason::Reason;
-use crate::api::release::{DeletionPolicy, Drift, OCIArtifactReleaseSpec, Reference};
 use crate::api::status::{Changes, ReleaseStatus, condition};
 use crate::cluster::events::ReleaseEventNote;
 use crate::cluster::session::Session;
@@ -47,6 +46,9 @@ pub fn log(outcome: &Outcome, differs: bool) {
     let Changes { created, configured, unchanged, pruned, failed } = changes;
     for note in &outcome.notes {
         tracing::info!(reason = note.reason.as_str(), "{}", note.message);
+    }
+    if let Some(drift) = outcome.drift.as_ref().filter(|d| differs && d.status == Some(true)) {
+        tracing::warn!(reason = drift.reason.as_str(), "{}", drift.message);
     }
     match &outcome.verdict {
         Verdict::Ready { message } if outcome.changes.is_some() || differs => {
@@ -155,30 +157,4 @@ fn send(
             Err(error) => tracing::warn!(error = chain(&error), "an event could not be published"),
         }
     });
-}
-
-/// Stands in for a spec that cannot be parsed, so that its status can be
-/// written.
-pub fn harmless_spec() -> OCIArtifactReleaseSpec {
-    OCIArtifactReleaseSpec {
-        url: "oci://invalid/invalid".into(),
-        reference: Reference::default(),
-        interval: "5m".into(),
-        retry_interval: "30s".into(),
-        timeout: "5m".into(),
-        suspend: false,
-        secret_ref: None,
-        cert_secret_ref: None,
-        insecure: false,
-        layer_selector: None,
-        path: "./".into(),
-        target_namespace: None,
-        common_metadata: None,
-        service_account_name: None,
-        prune: false,
-        wait: false,
-        force: false,
-        drift: Drift::default(),
-        deletion_policy: DeletionPolicy::Orphan,
-    }
 }

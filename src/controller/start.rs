@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::engine::Engine;
 use super::error::ControllerError;
-use super::leader::Candidate;
+use super::leader::{Candidate, Loss};
 use super::options::Options;
 use crate::cluster::events::instance;
 use crate::cluster::session::Session;
@@ -98,23 +98,26 @@ async fn lead(
         }
     };
     let mut running = std::pin::pin!(engine.run(stop, move || ready.set(true)));
-    let mut still_leads = true;
+    let mut loss = None;
     loop {
         tokio::select! {
             () = &mut running => break,
             // The lease is held on to until the last run has ended.
-            () = candidate.hold(), if still_leads => {
-                still_leads = false;
+            how = candidate.hold(), if loss.is_none() => {
+                loss = Some(how);
                 lost.send_replace(true);
             }
         }
     }
     metrics.leader(false);
-    if still_leads {
-        candidate.release().await;
-        return Ok(());
+    match loss {
+        None => {
+            candidate.release().await;
+            Ok(())
+        }
+        Some(Loss::Taken) => Err(ControllerError::LostLease(name)),
+        Some(Loss::NotRenewed) => Err(ControllerError::LeaseNotRenewed(name)),
     }
-    Err(ControllerError::LostLease(name))
 }
 
 /// Who we are among the replicas: the pod's name outlives a restart of its

@@ -178,6 +178,9 @@ impl Contest {
     const WINDOW: SignedDuration = SignedDuration::from_secs(60);
     const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
     const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(600);
+    /// How long what was put back after a pause has to stay for the fight to be
+    /// over.
+    const SETTLING: SignedDuration = SignedDuration::from_secs(10);
 
     /// Asks to correct the object now.
     ///
@@ -210,6 +213,14 @@ impl Contest {
     /// Until when it has to wait.
     pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.until.filter(|u| *u > now)
+    }
+
+    /// When to look again while the fight is on: at the end of the pause, to put
+    /// the object back, and a little later, to see that it has stayed so.
+    pub fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
+        let until = self.until?;
+        let settled = until.saturating_add(Self::SETTLING).unwrap_or(Timestamp::MAX);
+        [until, settled].into_iter().find(|at| *at > now)
     }
 
     /// Whether nothing of it matters any more.
@@ -314,6 +325,9 @@ mod tests {
         assert!(!contest.is_contested());
         assert_eq!(contest.correct(at(3)), Err(at(33)));
         assert_eq!(contest.correct(at(20)), Err(at(33)));
+        // The fight is over when what was put back has stayed for a while.
+        let looks = [(20, Some(33)), (33, Some(43)), (42, Some(43)), (43, None)];
+        assert_eq!(looks.map(|(s, _)| contest.next_look(at(s))), looks.map(|(_, next)| next.map(at)));
         assert!(contest.is_contested());
         for s in 33..36 {
             assert_eq!(contest.correct(at(s)), Ok(()));

@@ -136,12 +136,17 @@ impl Inventory {
     }
 
     /// The write-ahead: what is there and what is about to be, so that nothing
-    /// that a run creates is ever unknown. Existing entries stay as they are.
-    /// `None` when no entry is new.
-    pub fn with_expected<'a>(&self, expected: impl Iterator<Item = (&'a ObjectId, &'a str)>) -> Option<Self> {
+    /// that a run creates is ever unknown: each with its API version and whether
+    /// it will be made anew. The uid of one that will is forgotten, or the new
+    /// object would be taken for somebody else's. Other existing entries stay as
+    /// they are. `None` when nothing differs.
+    pub fn with_expected<'a>(
+        &self,
+        expected: impl Iterator<Item = (&'a ObjectId, &'a str, bool)>,
+    ) -> Option<Self> {
         let mut union: Option<Self> = None;
-        for (id, version) in expected {
-            if self.entries.contains_key(id) {
+        for (id, version, anew) in expected {
+            if self.entries.get(id).is_some_and(|e| !anew || e.uid.is_none()) {
                 continue;
             }
             let union = union.get_or_insert_with(|| self.clone());
@@ -274,12 +279,12 @@ mod tests {
     fn the_write_ahead_adds_what_is_new_and_forgets_nothing() {
         let before = inventory(&[("a_old__ConfigMap", entry("1")), ("a_both__ConfigMap", entry("2"))]);
         let ids = [id("a_both__ConfigMap"), id("a_new__ConfigMap")];
-        let union = before.with_expected(ids.iter().map(|i| (i, "v1"))).unwrap();
+        let union = before.with_expected(ids.iter().map(|i| (i, "v1", false))).unwrap();
         assert_eq!(union.entries.len(), 3);
         assert_eq!(union.entries[&ids[0]], entry("2"));
         assert_eq!(union.entries[&ids[1]].uid, None);
         assert_eq!(union.applied, None);
-        assert_eq!(before.with_expected(ids[..1].iter().map(|i| (i, "v1"))), None);
+        assert_eq!(before.with_expected(ids[..1].iter().map(|i| (i, "v1", false))), None);
     }
 
     #[test]

@@ -13,6 +13,7 @@ pub mod plan;
 pub mod preflight;
 pub mod prune;
 pub mod release;
+pub mod salvage;
 pub mod schedule;
 pub mod stage;
 pub mod status;

@@ -78,6 +78,9 @@ pub struct Step {
     pub drifted: bool,
     /// Whether it is applied only while it does not exist.
     pub only_if_absent: bool,
+    /// Whether what the inventory knows is not there any more, so that the object
+    /// gets a new uid.
+    pub anew: bool,
     /// Whether the object itself asks to be recreated when it must be.
     pub force: bool,
     /// What is sent, ownership labels included.
@@ -115,7 +118,7 @@ pub struct Plan {
 
 impl Plan {
     /// The steps that write.
-    pub fn writes(&self) -> impl Iterator<Item = &Step> {
+    pub fn writes(&self) -> impl Iterator<Item = &Step> + Clone {
         self.steps.iter().filter(|s| s.action == Action::Write)
     }
 
@@ -173,7 +176,7 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
         };
         let only_if_absent = mode != ApplyMode::Override;
         let known = live.known(&id);
-        let undisturbed = known && is_undisturbed(before, record.as_ref(), only_if_absent);
+        let undisturbed = known && is_undisturbed(before, record.as_ref(), only_if_absent, purpose.release);
         // One that had left and comes back is applied: its entry says otherwise.
         let same =
             before.is_some_and(|b| b.uid.is_some() && !b.left && b.hash.as_deref() == Some(hash.as_str()));
@@ -189,6 +192,7 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
             action: if keep { Action::Keep } else { Action::Write },
             drifted: same && known && !undisturbed,
             only_if_absent,
+            anew: before.and_then(|b| b.uid.as_ref()) != record.as_ref().map(|r| &r.uid),
             force: object.annotation(keys::FORCE) == Some(keys::ENABLED),
             id,
             object,
@@ -226,8 +230,17 @@ fn foreign_owner(
 }
 
 /// Whether the object is as our last apply left it, whatever that wrote.
-fn is_undisturbed(before: Option<&Entry>, record: Option<&Record>, only_if_absent: bool) -> bool {
+fn is_undisturbed(
+    before: Option<&Entry>,
+    record: Option<&Record>,
+    only_if_absent: bool,
+    me: &ReleaseId,
+) -> bool {
     let (Some(before), Some(record)) = (before, record) else { return false };
+    if only_if_absent && before.uid.is_none() {
+        // Made by a run that was cut off before it could say so: ours already.
+        return record.owner.as_ref() == Some(me) && !record.fields.is_empty() && !record.deleting;
+    }
     if before.uid.as_deref() != Some(record.uid.as_str()) || record.deleting {
         return false;
     }

@@ -54,7 +54,7 @@ impl Refusal {
 pub enum Cure {
     /// The plan's Namespaces and CustomResourceDefinitions.
     Definitions,
-    /// Other objects of the plan's first stages, such as a Role.
+    /// Objects of stages after these but before the refused one, such as a Role.
     Foundations,
 }
 
@@ -65,6 +65,7 @@ pub struct Cures {
     namespaces: Vec<String>,
     kinds: Vec<GroupKind>,
     foundations: bool,
+    bindings: bool,
 }
 
 impl Cures {
@@ -79,6 +80,7 @@ impl Cures {
             namespaces: written().filter(|s| s.id.is("", "Namespace")).map(|s| s.id.name.clone()).collect(),
             kinds: defined_kinds(&crds),
             foundations: written().any(|s| s.stage == Stage::Foundations),
+            bindings: written().any(|s| s.stage == Stage::Bindings),
         }
     }
 
@@ -98,7 +100,14 @@ impl Cures {
                 return Some(Cure::Definitions);
             }
         }
-        (refusal.code == 403 && self.foundations).then_some(Cure::Foundations)
+        // An object of these stages is tried only once more, after what is before
+        // it; a binding to a role that is missing is answered with 404.
+        let cured = match stage(&kind) {
+            Stage::Definitions | Stage::Foundations => false,
+            Stage::Bindings => refusal.code != 0 && self.foundations,
+            _ => refusal.code == 403 && (self.foundations || self.bindings),
+        };
+        cured.then_some(Cure::Foundations)
     }
 }
 
@@ -119,7 +128,7 @@ mod tests {
         let cures = Cures {
             namespaces: vec!["new".into()],
             kinds: vec![GroupKind::new("example.com", "Widget")],
-            foundations: false,
+            ..Cures::default()
         };
         let rbac = Cures { foundations: true, ..Cures::default() };
         let check = |cures: &Cures, object: &str, code: u16, defined: bool, expected: Option<Cure>| {
@@ -141,6 +150,14 @@ mod tests {
         check(&rbac, "old_a_apps_Deployment", 403, true, Some(Cure::Foundations));
         check(&rbac, "old_a_apps_Deployment", 404, true, None);
         check(&rbac, "_old__Namespace", 403, false, None);
+        check(&rbac, "old_a_rbac.authorization.k8s.io_Role", 403, true, None);
+        for code in [403, 404] {
+            check(&rbac, "old_a_rbac.authorization.k8s.io_RoleBinding", code, true, Some(Cure::Foundations));
+        }
+        check(&rbac, "old_a_rbac.authorization.k8s.io_RoleBinding", 422, true, None);
+        let bindings = Cures { bindings: true, ..Cures::default() };
+        check(&bindings, "old_a_apps_Deployment", 403, true, Some(Cure::Foundations));
+        check(&bindings, "old_a_rbac.authorization.k8s.io_RoleBinding", 404, true, None);
     }
 
     #[test]

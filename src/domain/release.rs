@@ -146,6 +146,18 @@ fn duration(field: &str, text: &str, least: Duration) -> Result<Duration, Invali
     Ok(parsed)
 }
 
+/// A name of another object: it becomes part of paths and queries.
+fn name(field: &str, name: Option<&String>) -> Result<Option<String>, InvalidSpec> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    match name {
+        Some(name) if name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) => Err(invalid(
+            field,
+            format!("{name:?} is not a name: write lower case letters, digits, '-' and '.'"),
+        )),
+        name => Ok(name.cloned()),
+    }
+}
+
 impl Release {
     /// Parses a custom resource.
     ///
@@ -173,15 +185,15 @@ impl Release {
             retry_interval: duration("retryInterval", &spec.retry_interval, Duration::from_secs(1))?,
             timeout: duration("timeout", &spec.timeout, Duration::from_secs(1))?,
             suspend: spec.suspend,
-            pull_secret: spec.secret_ref.as_ref().map(|r| r.name.clone()),
-            cert_secret: spec.cert_secret_ref.as_ref().map(|r| r.name.clone()),
+            pull_secret: name("secretRef.name", spec.secret_ref.as_ref().map(|r| &r.name))?,
+            cert_secret: name("certSecretRef.name", spec.cert_secret_ref.as_ref().map(|r| &r.name))?,
             insecure: spec.insecure,
             media_type: spec.layer_selector.as_ref().map(|s| s.media_type.clone()),
             path: spec.path.clone(),
-            target_namespace: spec.target_namespace.clone(),
+            target_namespace: name("targetNamespace", spec.target_namespace.as_ref())?,
             labels: common.labels.into_iter().map(|(k, v)| (k, v.0)).collect(),
             annotations: common.annotations.into_iter().map(|(k, v)| (k, v.0)).collect(),
-            service_account: spec.service_account_name.clone(),
+            service_account: name("serviceAccountName", spec.service_account_name.as_ref())?,
             prune: spec.prune,
             wait: spec.wait,
             force: spec.force,

@@ -8,8 +8,11 @@ use super::identity::{GroupKind, ObjectId};
 pub enum Stage {
     /// CustomResourceDefinitions and Namespaces, which are waited for.
     Definitions,
-    /// Classes, RBAC, quotas and ServiceAccounts.
+    /// Classes, roles, quotas and ServiceAccounts.
     Foundations,
+    /// RoleBindings, which the API server refuses as long as the role is missing
+    /// to whom may not bind any role.
+    Bindings,
     /// ConfigMaps and Secrets.
     Configuration,
     /// Services and storage.
@@ -24,9 +27,10 @@ pub enum Stage {
 
 impl Stage {
     /// Every stage, in the order of the apply.
-    pub const ALL: [Stage; 7] = [
+    pub const ALL: [Stage; 8] = [
         Stage::Definitions,
         Stage::Foundations,
+        Stage::Bindings,
         Stage::Configuration,
         Stage::Services,
         Stage::Workloads,
@@ -51,8 +55,8 @@ const RANKS: &[(&str, &str, Stage)] = &[
     ("", "ServiceAccount", Stage::Foundations),
     ("rbac.authorization.k8s.io", "ClusterRole", Stage::Foundations),
     ("rbac.authorization.k8s.io", "Role", Stage::Foundations),
-    ("rbac.authorization.k8s.io", "ClusterRoleBinding", Stage::Foundations),
-    ("rbac.authorization.k8s.io", "RoleBinding", Stage::Foundations),
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding", Stage::Bindings),
+    ("rbac.authorization.k8s.io", "RoleBinding", Stage::Bindings),
     ("", "ConfigMap", Stage::Configuration),
     ("", "Secret", Stage::Configuration),
     ("", "Service", Stage::Services),

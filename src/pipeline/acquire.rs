@@ -73,13 +73,12 @@ pub async fn access(
     memory: &mut Memory,
 ) -> Result<Arc<Access>, Failure> {
     let mut parts = AccessParts { insecure: release.insecure, ..AccessParts::default() };
+    // Also where the spec names a Secret: that is read as the account, and the
+    // API server impersonates one that does not exist.
+    let of_account = account_secrets(context, session, release, memory).await?;
     let named: Vec<(String, bool)> = match &release.pull_secret {
         Some(name) => vec![(name.clone(), true)],
-        None => account_secrets(context, session, release, memory)
-            .await?
-            .into_iter()
-            .map(|n| (n, false))
-            .collect(),
+        None => of_account.into_iter().map(|n| (n, false)).collect(),
     };
     let cert = release.cert_secret.clone();
     memory.secrets.retain(|name, _| named.iter().any(|(n, _)| n == name) || cert.as_ref() == Some(name));

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::inventory::Inventory;
+use crate::domain::plan::Conflict;
 
 /// The directory. Shared by all releases.
 #[derive(Debug, Default)]
@@ -54,14 +55,24 @@ impl Claims {
         self.read(|i| i.named.get(release).map(|n| n.claims(id)))
     }
 
-    /// Reserves objects that are about to be applied. What another has
-    /// reserved stays the other's.
-    pub fn reserve<'a>(&self, release: &ReleaseId, ids: impl Iterator<Item = &'a ObjectId>) {
+    /// Reserves objects that are about to be applied, all or, when others have
+    /// reserved some, none: those are returned.
+    pub fn reserve<'a>(
+        &self,
+        release: &ReleaseId,
+        ids: impl Iterator<Item = &'a ObjectId> + Clone,
+    ) -> Vec<Conflict> {
         self.write(|i| {
-            for id in ids {
-                i.reserved.entry(id.clone()).or_insert_with(|| release.clone());
+            let others = ids.clone().filter_map(|id| {
+                let owner = i.reserved.get(id).filter(|owner| *owner != release)?;
+                Some(Conflict { id: id.clone(), owner: owner.clone() })
+            });
+            let taken: Vec<Conflict> = others.collect();
+            if taken.is_empty() {
+                i.reserved.extend(ids.map(|id| (id.clone(), release.clone())));
             }
-        });
+            taken
+        })
     }
 
     /// Who has reserved an object.

@@ -105,9 +105,9 @@ impl Memory {
         ids.filter(move |id| self.contests.get(*id).is_none_or(|c| c.paused_until(now).is_none()))
     }
 
-    /// When the first correction that is held back may be tried again.
+    /// When a fight has to be looked at next; none when there is none.
     pub fn next_correction(&self, now: Timestamp) -> Option<Timestamp> {
-        self.contests.values().filter_map(|c| c.paused_until(now)).min()
+        self.contests.values().filter_map(|c| c.next_look(now)).min()
     }
 
     /// Whether one of the objects is not as our last apply left it, as far as

@@ -90,7 +90,7 @@ pub async fn execute(
             Stage::Foundations => {
                 between(run, session, &mut known, plan, &mut preflight, &mut executed).await
             }
-            Stage::Configuration => last_pass(&known, plan, &mut preflight).await,
+            Stage::Bindings | Stage::Configuration => later(&known, plan, &mut preflight, stage).await,
             _ => Ok(()),
         };
         if let Err(ended) = passed {
@@ -98,7 +98,9 @@ pub async fn execute(
             return executed;
         }
         let started = std::time::Instant::now();
-        apply_stage(run, session, plan, &preflight, stage, &mut executed).await;
+        if executed.failures.is_empty() {
+            apply_stage(run, session, plan, &preflight, stage, &mut executed).await;
+        }
         run.context.metrics.phase(Phase::Apply, started.elapsed());
         if !executed.failures.is_empty() {
             executed.changes.failed = i32::try_from(executed.failures.len()).unwrap_or(i32::MAX);
@@ -144,7 +146,7 @@ async fn between(
         run.turn.take().await;
         *known = ready?;
     }
-    preflight.next_pass(plan, known, false).await.map_err(|failures| {
+    preflight.next_pass(plan, known, Stage::Definitions).await.map_err(|failures| {
         executed.changes.failed = i32::try_from(failures.len()).unwrap_or(i32::MAX);
         let what =
             "nothing but its Namespaces and CustomResourceDefinitions was written, the dry run refused";
@@ -152,9 +154,16 @@ async fn between(
     })
 }
 
-/// After the foundations: what waited for a Role or an account is dry-run.
-async fn last_pass(known: &Known, plan: &Plan, preflight: &mut Preflight<'_>) -> Result<(), Ended> {
-    preflight.next_pass(plan, known, true).await.map_err(|failures| {
+/// Before the bindings, and after them: what waited for a role, an account or a
+/// binding is dry-run.
+async fn later(
+    known: &Known,
+    plan: &Plan,
+    preflight: &mut Preflight<'_>,
+    before: Stage,
+) -> Result<(), Ended> {
+    let after = if before == Stage::Bindings { Stage::Foundations } else { Stage::Bindings };
+    preflight.next_pass(plan, known, after).await.map_err(|failures| {
         let denied = failures.iter().all(|f| f.reason == Reason::AccessDenied);
         let reason = if denied { Reason::AccessDenied } else { Reason::PreflightFailed };
         let what = "only Roles, accounts and classes of the artifact were written, the dry run refused";
@@ -200,19 +209,12 @@ async fn apply_stage(
     stage: Stage,
     executed: &mut Executed,
 ) {
-    let timeout = run.release.timeout;
     let steps = plan.writes().filter(|s| s.stage == stage);
-    let ready: Vec<_> = steps.filter_map(|s| Some((s, preflight.ready.get(&s.id)?))).collect();
-    // Who recreates waits for what terminates, and nobody waits in a place.
-    let waits = ready.iter().any(|(_, ready)| ready.recreate);
-    if waits {
-        run.turn.give_back();
-    }
-    let mut applying = unordered(
-        ready
-            .into_iter()
-            .map(|(step, ready)| async move { (step, ready, apply(session, step, ready, timeout).await) }),
-    );
+    let ready: Vec<(&Step, &Ready)> = steps.filter_map(|s| Some((s, preflight.ready.get(&s.id)?))).collect();
+    make_room(run, session, &ready, executed).await;
+    let left = ready.into_iter().filter(|(s, _)| executed.fates.get(&s.id) == Some(&Fate::NotAttempted));
+    let mut applying =
+        unordered(left.map(|(step, ready)| async move { (step, ready, apply(session, step, ready).await) }));
     while let Some((step, ready, done)) = applying.next().await {
         match done {
             Done::Applied(applied, recreated) => note(run, step, ready, applied, recreated, executed),
@@ -226,10 +228,31 @@ async fn apply_stage(
             }
         }
     }
-    drop(applying);
-    if waits {
-        run.turn.take().await;
+}
+
+/// Deletes what has to be made anew. The place among the runs that work is given
+/// back for it: a finalizer may hold an object for long.
+async fn make_room(run: &mut Run<'_>, session: &Session, ready: &[(&Step, &Ready)], executed: &mut Executed) {
+    let untouched = |s: &Step| executed.fates.get(&s.id) == Some(&Fate::NotAttempted);
+    let doomed: Vec<_> = ready.iter().filter(|(s, r)| r.recreate && untouched(s)).collect();
+    if doomed.is_empty() {
+        return;
     }
+    run.turn.give_back();
+    let timeout = run.release.timeout;
+    let mut removing = unordered(
+        doomed
+            .into_iter()
+            .map(|(step, ready)| async move { (*step, remove(session, step, ready, timeout).await) }),
+    );
+    while let Some((step, removed)) = removing.next().await {
+        if let Err(error) = removed {
+            executed.fates.insert(step.id.clone(), Fate::Failed);
+            executed.failures.push(apply_failed(step, &error));
+        }
+    }
+    drop(removing);
+    run.turn.take().await;
 }
 
 fn apply_failed(step: &Step, error: &ApiError) -> ObjectFailure {
@@ -278,14 +301,9 @@ fn note(
     }
 }
 
-async fn apply(session: &Session, step: &Step, ready: &Ready, timeout: Duration) -> Done {
+async fn apply(session: &Session, step: &Step, ready: &Ready) -> Done {
     if step.only_if_absent && ready.live.is_some() {
         return Done::LeftAlone;
-    }
-    if ready.recreate
-        && let Err(error) = remove(session, step, ready, timeout).await
-    {
-        return Done::Failed(error);
     }
     match session.apply(&ready.resource, &step.id, ready.body.clone(), false).await {
         Ok(applied) => Done::Applied(applied, ready.recreate),

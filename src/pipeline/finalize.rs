@@ -9,6 +9,7 @@ use super::view::View;
 use crate::api::reason::Reason;
 use crate::api::release::DeletionPolicy;
 use crate::cluster::session::Identity;
+use crate::domain::identity::ObjectId;
 use crate::domain::inventory::settle;
 use crate::domain::outcome::{Note, Outcome};
 use crate::domain::plan::Leaving;
@@ -38,7 +39,9 @@ impl Run<'_> {
 
     async fn farewell(&mut self) -> Result<Box<Outcome>, Ended> {
         let context = self.context;
-        if self.memory.stored.is_none() {
+        // One that is only taken not to be there may be broken, or an older
+        // release's of the same name: what it names must not be forgotten.
+        if self.memory.stored.as_ref().is_none_or(|s| !s.exists()) {
             let stored = context.session.read_inventory(&self.release.id).await?;
             self.memory.remember(context, &self.release.id, stored);
         }
@@ -58,7 +61,7 @@ impl Run<'_> {
                 } else {
                     "the deletion policy says so"
                 };
-                notes.push(note(format!("{entries} objects stay, because {why}")));
+                notes.push(note(format!("the release goes and leaves {}, because {why}", counted(entries))));
             }
         } else {
             self.delete_all(&mut notes).await?;
@@ -86,8 +89,8 @@ impl Run<'_> {
         }
         let session = context.session.impersonate(identity)?;
         self.turn.take().await;
-        let known = session.known().await?;
         let inventory = Arc::clone(&self.memory.inventory);
+        let known = session.known_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;
         let view = View::of(context, &session, self.memory, &known, inventory.entries.keys()).await?;
         let mut leaving: Vec<Leaving> = inventory
             .entries
@@ -120,7 +123,10 @@ impl Run<'_> {
         let Removed { fates, deleted, terminating, failures, notes: told } = removed;
         self.context.metrics.objects(crate::observe::labels::Action::Pruned, deleted);
         notes.extend(told);
-        notes.push(note(format!("{deleted} object{} deleted", if deleted == 1 { "" } else { "s" })));
+        notes.push(note(match deleted {
+            0 => "what was left of the release is gone".to_owned(),
+            count => format!("deleted {}", counted(count)),
+        }));
         let waits = self.release.deletion_policy == DeletionPolicy::WaitForTermination;
         let held: Vec<_> = terminating
             .iter()
@@ -146,8 +152,8 @@ impl Run<'_> {
             Some(first) => (
                 Reason::PruneFailed,
                 format!(
-                    "{} objects could not be deleted; {}: {}. Cure it, or set spec.deletionPolicy to Orphan to leave them",
-                    failures.len(),
+                    "{} could not be deleted; {}: {}. Cure it, or set spec.deletionPolicy to Orphan to leave what is left",
+                    counted(failures.len()),
                     first.id,
                     first.message
                 ),
@@ -156,7 +162,7 @@ impl Run<'_> {
                 let names: Vec<String> = held.iter().take(3).map(ToString::to_string).collect();
                 (
                     Reason::TerminationPending,
-                    format!("{} objects are still terminating: {}", held.len(), names.join(", ")),
+                    format!("{} still terminating: {}", counted(held.len()), names.join(", ")),
                 )
             }
         };
@@ -165,6 +171,10 @@ impl Run<'_> {
         failed.entries = Some(self.memory.inventory.entries.len());
         Err(failed.into())
     }
+}
+
+fn counted(objects: usize) -> String {
+    if objects == 1 { "1 object".to_owned() } else { format!("{objects} objects") }
 }
 
 fn note(message: String) -> Note {

@@ -157,7 +157,7 @@ async fn follow(
             }
             next_resolve = Instant::now() + run.release.interval;
         }
-        let touched = run.signals.take_touched();
+        let touched = run.signals.take_touched_of(|id| waiting.contains_key(id));
         let recheck = now >= next_recheck;
         let blind = now >= next_poll;
         let due = waiting.iter().filter(|(id, _)| {

@@ -12,13 +12,14 @@ use super::parallel::unordered;
 use crate::api::reason::Reason;
 use crate::cluster::discovery::{Known, Resource};
 use crate::cluster::error::ApiError;
-use crate::cluster::session::Session;
+use crate::cluster::session::{Identity, Session};
 use crate::domain::drift::leave_to_others;
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::preflight::{Cure, Cures, Refusal};
 use crate::domain::release::Release;
+use crate::domain::stage::Stage;
 
 /// How long a refusal that has just been cured may go on: the API server's own
 /// caches of roles and accounts follow a little later.
@@ -70,8 +71,8 @@ impl<'a> Preflight<'a> {
         self.pass(&steps, known, false).await
     }
 
-    /// Dry-runs what was deferred, now that the definitions are there, or the
-    /// foundations too. What they should have cured gets a few seconds.
+    /// Dry-runs what was deferred, now that the plan is applied up to a stage. What
+    /// that should have cured gets a few seconds.
     ///
     /// # Errors
     /// Every refusal that is still there.
@@ -79,19 +80,23 @@ impl<'a> Preflight<'a> {
         &mut self,
         plan: &Plan,
         known: &Known,
-        foundations: bool,
+        after: Stage,
     ) -> Result<(), Vec<ObjectFailure>> {
-        if self.deferred.is_empty() {
+        let due = |s: &&Step| after != Stage::Foundations || s.stage == Stage::Bindings;
+        if !plan.steps.iter().filter(due).any(|s| self.deferred.contains(&s.id)) {
             return Ok(());
         }
-        if foundations {
+        if after != Stage::Definitions {
+            // Nothing that is still to come cures what is tried now.
             self.cures = Cures::default();
         }
         let give_up = tokio::time::Instant::now() + SETTLING;
         let mut pause = Duration::from_millis(50);
         loop {
             let waiting = std::mem::take(&mut self.deferred);
-            let steps: Vec<&Step> = plan.steps.iter().filter(|s| waiting.contains(&s.id)).collect();
+            let (steps, later): (Vec<&Step>, Vec<&Step>) =
+                plan.steps.iter().filter(|s| waiting.contains(&s.id)).partition(due);
+            self.deferred.extend(later.into_iter().map(|s| s.id.clone()));
             let Err(failures) = self.pass(&steps, known, true).await else { return Ok(()) };
             if tokio::time::Instant::now() > give_up
                 || failures.iter().any(|f| f.reason == Reason::PreflightFailed)
@@ -239,7 +244,7 @@ fn told(step: &Step, refusal: &Refusal, session: &Session) -> ObjectFailure {
     let (reason, message) = match refusal.code {
         // The words of the authorizer; a webhook that denies answers 403 too.
         401 | 403 if refusal.message.contains("is forbidden: User \"") => {
-            (Reason::AccessDenied, format!("{} may not apply it: {}", session.identity(), refusal.message))
+            (Reason::AccessDenied, denied(session.identity(), &refusal.message))
         }
         0 => (
             Reason::PreflightFailed,
@@ -257,6 +262,14 @@ fn told(step: &Step, refusal: &Refusal, session: &Session) -> ObjectFailure {
                 step.id.kind
             ),
         ),
+        404 if step.stage == Stage::Bindings && !refusal.message.contains("namespaces") => {
+            let role = &step.object.value()["roleRef"];
+            let text = |field: &str| role[field].as_str().unwrap_or_default().to_owned();
+            (
+                Reason::PreflightFailed,
+                format!("its roleRef names the {} {}, which does not exist", text("kind"), text("name")),
+            )
+        }
         _ if refusal.is_immutable() => (
             Reason::PreflightFailed,
             format!(
@@ -267,6 +280,14 @@ fn told(step: &Step, refusal: &Refusal, session: &Session) -> ObjectFailure {
         _ => (Reason::PreflightFailed, masked(step, &refusal.message)),
     };
     ObjectFailure { id: step.id.clone(), reason, message }
+}
+
+fn denied(identity: &Identity, message: &str) -> String {
+    let hint = match identity {
+        Identity::Controller => "; name an account that may in spec.serviceAccountName",
+        Identity::ServiceAccount { .. } => "",
+    };
+    format!("{identity} may not apply it: {message}{hint}")
 }
 
 /// The API server may quote values of a refused Secret.

@@ -63,7 +63,8 @@ pub async fn prune(
 ) {
     let started = std::time::Instant::now();
     let order = Order { release: &run.release.id, prune: run.release.prune };
-    let removed = match session.known().await {
+    let kinds = plan.leaving.iter().map(|l| l.id.group_kind());
+    let removed = match session.known_of(kinds).await {
         Ok(known) => remove(run.context, session, order, &plan.leaving, &known, &view).await,
         Err(error) => {
             executed.ended = Some(Ended::from(error));
@@ -72,7 +73,8 @@ pub async fn prune(
     };
     run.context.metrics.phase(Phase::Prune, started.elapsed());
     let Removed { fates, deleted, terminating, failures, notes } = removed;
-    executed.complete = terminating.is_empty() && failures.is_empty();
+    let skipped = executed.fates.values().any(|f| *f == Fate::NotAttempted);
+    executed.complete = terminating.is_empty() && failures.is_empty() && !skipped;
     executed.changes.pruned = i32::try_from(deleted).unwrap_or(i32::MAX);
     executed.changes.failed += i32::try_from(failures.len()).unwrap_or(i32::MAX);
     executed.fates.extend(fates);
@@ -134,7 +136,7 @@ async fn remove_one(
     // A kind that is not served has no objects any more.
     let Some(resource) = known.resource(&kind, &leaving.entry.version).or_else(|| known.preferred(&kind))
     else {
-        return Answer::Gone;
+        return known.absent(&kind).map_or_else(Answer::Failed, |()| Answer::Gone);
     };
     let heir = context.claims.heir(id).filter(|heir| heir != order.release);
     let question = Question { release: order.release, prune: order.prune, heir: heir.as_ref() };

@@ -22,7 +22,7 @@ use crate::domain::plan::Live;
 use crate::domain::release::Release;
 use crate::domain::status;
 use crate::observe::labels::Phase;
-use crate::oci::Digest;
+use crate::oci::{Digest, Resolved};
 
 /// How often a run begins anew because somebody wrote the inventory under it.
 const ATTEMPTS: usize = 3;
@@ -181,30 +181,15 @@ impl Run<'_> {
         if let (Trigger::Objects, Some(revision)) = (self.trigger, &settled) {
             return Ok(revision.clone());
         }
-        let asked = match &settled {
-            None => self.ask(session).await,
-            Some(revision) => {
-                let signals = self.signals;
-                let inventory = Arc::clone(&self.memory.inventory);
-                let touched = async {
-                    loop {
-                        signals.changed().await;
-                        let urgent = signals.is_superseded()
-                            || signals.is_touched(|id| inventory.entries.contains_key(id));
-                        if urgent {
-                            return;
-                        }
-                    }
-                };
-                tokio::select! {
-                    biased;
-                    asked = self.ask(session) => asked,
-                    () = touched => {
-                        self.memory.resolve_due = true;
-                        return Ok(revision.clone());
-                    }
+        let asked = self.ask(session, settled.is_some()).await.transpose();
+        let Some(asked) = asked else {
+            return match settled {
+                Some(revision) if !self.signals.is_superseded() => {
+                    self.memory.resolve_due = true;
+                    Ok(revision)
                 }
-            }
+                _ => Err(work::superseded()),
+            };
         };
         self.memory.resolve_due = false;
         match asked {
@@ -234,25 +219,35 @@ impl Run<'_> {
         Some(Revision { name: artifact.revision.clone(), digest, key, stale: self.memory.stale.clone() })
     }
 
-    async fn ask(&mut self, session: &Session) -> Result<crate::oci::Resolved, Failure> {
+    /// Asks the registry; none when something more urgent came up: a newer spec,
+    /// the end of the process, or, where a revision is `settled`, drift.
+    async fn ask(&mut self, session: &Session, settled: bool) -> Result<Option<Resolved>, Failure> {
         let repository = acquire::repository(self.release)?;
         let wanted = acquire::wanted(self.release)?;
         let access = acquire::access(self.context, session, self.release, self.memory).await?;
         let registry = self.context.registry.clone();
         let resolving = registry.resolve(&repository, &wanted, &access);
         let mut resolving = std::pin::pin!(tokio::time::timeout(self.release.timeout, resolving));
-        let fresh = self.status.observed_generation != Some(self.release.generation);
-        let resolved = match tokio::time::timeout(PATIENCE, &mut resolving).await {
-            Ok(resolved) => resolved,
-            Err(_) => {
-                if fresh {
+        let mut patience = std::pin::pin!(tokio::time::sleep(PATIENCE));
+        let mut silent = self.status.observed_generation == Some(self.release.generation);
+        let resolved = loop {
+            tokio::select! {
+                biased;
+                resolved = &mut resolving => break resolved,
+                () = self.signals.changed() => {}
+                () = &mut patience, if !silent => {
+                    silent = true;
                     self.accept(&format!("waiting for {}", self.release.url)).await;
                 }
-                resolving.await
+            }
+            let now = Timestamp::now();
+            let disturbed = |id: &ObjectId| self.memory.is_disturbed(std::iter::once(id), now);
+            if self.signals.is_superseded() || (settled && self.signals.is_touched(disturbed)) {
+                return Ok(None);
             }
         };
         match resolved {
-            Ok(Ok(resolved)) => Ok(resolved),
+            Ok(Ok(resolved)) => Ok(Some(resolved)),
             Ok(Err(error)) => Err(failure(error.reason(), chain(&error))),
             Err(_) => {
                 let seconds = self.release.timeout.as_secs();

@@ -51,6 +51,12 @@ impl Signals {
         self.with(|p| std::mem::take(&mut p.touched))
     }
 
+    /// Takes those of the objects that were seen to change that somebody waits
+    /// for; the others stay for who comes next.
+    pub fn take_touched_of(&self, which: impl Fn(&ObjectId) -> bool) -> HashSet<ObjectId> {
+        self.with(|p| p.touched.extract_if(|id| which(id)).collect())
+    }
+
     /// Whether an object of some kind was seen to change.
     pub fn is_touched(&self, which: impl Fn(&ObjectId) -> bool) -> bool {
         self.with(|p| p.touched.iter().any(which))
@@ -69,6 +75,21 @@ impl Signals {
     /// Whether nothing more should begin.
     pub fn is_stopping(&self) -> bool {
         self.with(|p| p.stopping)
+    }
+
+    /// Waits until what is under way should end. Other signals are left for who
+    /// looks at them next.
+    pub async fn superseded(&self) {
+        while !self.is_superseded() {
+            self.changed().await;
+        }
+    }
+
+    /// Waits until nothing more should begin.
+    pub async fn stopped(&self) {
+        while !self.is_stopping() {
+            self.changed().await;
+        }
     }
 
     /// Waits for the next signal; one that came before counts.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
 
@@ -16,6 +17,9 @@ use crate::cluster::store::{Scope, Watched};
 use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::live::Record;
 use crate::domain::plan::Live;
+
+/// How long a run waits for the first list of a watch.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The view.
 pub struct View<'a> {
@@ -51,9 +55,10 @@ impl<'a> View<'a> {
             }
             covered.push((id, resource));
         }
-        for watched in &memory.watches {
-            watched.settled().await;
-        }
+        // A watch whose first list does not come through must not hold up the
+        // run: its objects are asked for by name, and that says what is wrong.
+        let settled = futures::future::join_all(memory.watches.iter().map(|w| w.settled()));
+        let _ = tokio::time::timeout(SYNC_TIMEOUT, settled).await;
         let synced: Vec<_> = memory.watches.iter().filter(|w| w.state() == State::Synced).cloned().collect();
         let missing: Vec<_> =
             covered.into_iter().filter(|(id, _)| !synced.iter().any(|w| w.covers(id))).collect();

@@ -21,7 +21,7 @@ use crate::domain::inventory::settle;
 use crate::domain::manifest::render::{RenderOptions, Scopes, render};
 use crate::domain::object::Object;
 use crate::domain::outcome::{Note, ObjectFailure, Outcome, Verdict};
-use crate::domain::plan::{self, Plan, Purpose, apply_mode};
+use crate::domain::plan::{self, Action, Conflict, Plan, Purpose, apply_mode};
 use crate::observe::labels::Phase;
 use crate::oci::{Artifact, Selection};
 
@@ -43,8 +43,13 @@ pub async fn work(
 ) -> Result<Box<Outcome>, Ended> {
     let artifact = fetch(run, session, revision).await?;
     run.turn.take().await;
+    if run.signals.is_stopping() {
+        return Err(superseded());
+    }
     let mut outcome = Outcome { artifact: Some(status_of(revision, &artifact)), ..Outcome::default() };
-    match act(run, session, known, revision, &artifact, &mut outcome).await {
+    let acted = act(run, session, known, revision, &artifact, &mut outcome).await;
+    run.turn.give_back();
+    match acted {
         Ok(()) => {}
         Err(Ended::Again) => return Err(Ended::Again),
         Err(Ended::Failed(failed)) => {
@@ -52,11 +57,15 @@ pub async fn work(
             outcome.failures.extend(failed.failures);
         }
     }
-    run.turn.give_back();
     if let Some(stored) = &run.memory.stored {
         outcome.entries = Some(stored.inventory.entries.len());
     }
     Ok(Box::new(outcome))
+}
+
+/// Something newer is wanted, or the process ends.
+pub fn superseded() -> Ended {
+    Ended::Failed(Box::new(Outcome { verdict: Verdict::Superseded, ..Outcome::default() }))
 }
 
 async fn fetch(run: &mut Run<'_>, session: &Session, revision: &Revision) -> Result<Artifact, Ended> {
@@ -65,7 +74,12 @@ async fn fetch(run: &mut Run<'_>, session: &Session, revision: &Revision) -> Res
     let access = acquire::access(run.context, session, run.release, run.memory).await?;
     let selection = Selection { media_type: run.release.media_type.clone(), path: run.release.path.clone() };
     let fetching = run.context.registry.fetch(&repository, &revision.digest, &access, &selection);
-    let fetched = match tokio::time::timeout(run.release.timeout, fetching).await {
+    let fetched = tokio::select! {
+        biased;
+        fetched = tokio::time::timeout(run.release.timeout, fetching) => fetched,
+        () = run.signals.superseded() => return Err(superseded()),
+    };
+    let fetched = match fetched {
         Ok(Ok(artifact)) => Ok(artifact),
         Ok(Err(error)) => Err((error.reason(), chain(&error))),
         Err(_) => {
@@ -100,7 +114,7 @@ async fn act(
     outcome: &mut Outcome,
 ) -> Result<(), Ended> {
     let started = std::time::Instant::now();
-    let objects = objects(run, &known, artifact)?;
+    let (known, objects) = objects(run, session, known, artifact).await?;
     run.context.metrics.phase(Phase::Render, started.elapsed());
     guard_empty(run, revision, &objects)?;
     let started = std::time::Instant::now();
@@ -114,7 +128,7 @@ async fn act(
     preflight.first_pass(&plan, &known).await.map_err(|failures| refused(&failures))?;
     run.context.metrics.phase(Phase::Preflight, started.elapsed());
 
-    write_ahead(run, &plan, outcome).await?;
+    write_ahead(run, &plan, &preflight, outcome).await?;
     let mut executed = execute::execute(run, session, known, &plan, preflight, revision).await;
     if executed.ended.is_none() {
         prune::prune(run, session, &plan, view, &mut executed).await;
@@ -122,8 +136,24 @@ async fn act(
     conclude(run, session, &plan, revision, executed, outcome).await
 }
 
-/// The objects of the artifact, as the spec wants them.
-fn objects(run: &Run<'_>, known: &Known, artifact: &Artifact) -> Result<Vec<Object>, Ended> {
+/// The objects of the artifact, as the spec wants them, and a look at the
+/// cluster's kinds that is no older than the kinds of the objects.
+async fn objects(
+    run: &Run<'_>,
+    session: &Session,
+    known: Arc<Known>,
+    artifact: &Artifact,
+) -> Result<(Arc<Known>, Vec<Object>), Ended> {
+    let objects = rendered(run, &known, artifact)?;
+    let newer = session.known_of(objects.iter().map(Object::group_kind)).await?;
+    if Arc::ptr_eq(&known, &newer) {
+        return Ok((known, objects));
+    }
+    let objects = rendered(run, &newer, artifact)?;
+    Ok((newer, objects))
+}
+
+fn rendered(run: &Run<'_>, known: &Known, artifact: &Artifact) -> Result<Vec<Object>, Ended> {
     let release = run.release;
     let options = RenderOptions {
         default_namespace: release.id.namespace.clone(),
@@ -186,12 +216,17 @@ async fn decide<'a>(
 }
 
 fn refuse_conflicts(run: &Run<'_>, plan: &Plan) -> Result<(), Ended> {
-    run.context.claims.want(&run.release.id, plan.conflicts.iter().map(|c| &c.id));
     if plan.conflicts.is_empty() {
+        run.context.claims.want(&run.release.id, std::iter::empty());
         return Ok(());
     }
-    let failures: Vec<ObjectFailure> = plan
-        .conflicts
+    Err(conflicts(run, &plan.conflicts))
+}
+
+/// Tells which objects others have, and waits for them from now on.
+fn conflicts(run: &Run<'_>, conflicts: &[Conflict]) -> Ended {
+    run.context.claims.want(&run.release.id, conflicts.iter().map(|c| &c.id));
+    let failures: Vec<ObjectFailure> = conflicts
         .iter()
         .map(|c| ObjectFailure {
             id: c.id.clone(),
@@ -199,7 +234,7 @@ fn refuse_conflicts(run: &Run<'_>, plan: &Plan) -> Result<(), Ended> {
             message: format!("the release {} has it: take it out of one of the two", c.owner),
         })
         .collect();
-    Err(together(Reason::OwnershipConflict, "nothing was written, other releases have", failures))
+    together(Reason::OwnershipConflict, "nothing was written, other releases have", failures)
 }
 
 /// One outcome for many failed objects: a message with the first few, the rest
@@ -232,7 +267,17 @@ fn refused(failures: &[ObjectFailure]) -> Ended {
 }
 
 /// Puts into the inventory what is about to be created.
-async fn write_ahead(run: &mut Run<'_>, plan: &Plan, outcome: &mut Outcome) -> Result<(), Ended> {
+async fn write_ahead(
+    run: &mut Run<'_>,
+    plan: &Plan,
+    preflight: &Preflight<'_>,
+    outcome: &mut Outcome,
+) -> Result<(), Ended> {
+    let taken = run.context.claims.reserve(&run.release.id, plan.writes().map(|s| &s.id));
+    if !taken.is_empty() {
+        // Another release has come first since the plan was made.
+        return Err(conflicts(run, &taken));
+    }
     let Some(mut stored) = run.memory.stored.take() else { return Err(Ended::Again) };
     if stored.exists() && !stored.operators {
         outcome.notes.push(Note {
@@ -243,8 +288,11 @@ async fn write_ahead(run: &mut Run<'_>, plan: &Plan, outcome: &mut Outcome) -> R
             ),
         });
     }
-    let expected = plan.steps.iter().map(|s| (&s.id, s.version.as_str()));
-    run.context.claims.reserve(&run.release.id, plan.writes().map(|s| &s.id));
+    let recreated = |id: &ObjectId| preflight.ready.get(id).is_some_and(|r| r.recreate);
+    let expected = plan.steps.iter().map(|s| {
+        let anew = s.action == Action::Write && (s.anew || recreated(&s.id));
+        (&s.id, s.version.as_str(), anew)
+    });
     if let Some(union) = stored.inventory.with_expected(expected) {
         run.context.session.write_inventory(&run.release.id, &mut stored, union).await?;
     }

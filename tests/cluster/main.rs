@@ -1,13 +1,26 @@
 //! Tests on a real Kubernetes API server and a real registry.
 
-#![expect(clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
+mod admission;
 mod artifacts;
 mod bed;
 mod config;
+mod crashes;
+mod drift;
+mod going_away;
+mod ground;
 mod health;
+mod install;
+mod origins;
+mod outages;
 mod ownership;
 mod pruning;
+mod quiet;
 mod refusals;
+mod registries;
+mod replicas;
+mod rights;
 mod scene;
+mod setting;
 mod waiting;

@@ -8,13 +8,16 @@ use super::stored::{ConfigMap, StoreError, Stored, part_name, parts_of, path};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::{Call, Session};
 use crate::domain::identity::ReleaseId;
+use crate::domain::inventory::MAX_PARTS;
 use crate::observe::labels::Verb;
 
 /// Selects the inventories of operator and command line, as Kustomizer labels
 /// them.
 const SELECTOR: &str =
     "app.kubernetes.io%2Fcomponent%3Dinventory,app.kubernetes.io%2Fcreated-by%3Dsupercargo";
-const PAGE: usize = 100;
+/// Inventories asked for in one page. Each may have a mebibyte, and a page has to
+/// fit into the longest answer that is read.
+const PAGE: usize = 50;
 
 #[derive(Deserialize)]
 struct List {
@@ -38,13 +41,12 @@ impl Session {
     pub async fn read_inventory(&self, release: &ReleaseId) -> Result<Stored, StoreError> {
         let Some(first) = self.read_part(release, 0).await? else { return Ok(Stored::default()) };
         let mut rest = Vec::new();
-        loop {
-            let part = self.read_part(release, rest.len() + 1).await?;
-            // A writer that was cut off may have left parts after the listed ones.
-            if part.is_none() && rest.len() + 1 >= parts_of(&first) {
+        for part in 1..=MAX_PARTS {
+            let read = self.read_part(release, part).await?;
+            if read.is_none() && part >= parts_of(&first) {
                 break;
             }
-            rest.push(part);
+            rest.push(read);
         }
         Stored::assemble(release, &first, &rest.iter().map(Option::as_ref).collect::<Vec<_>>())
     }
@@ -94,11 +96,10 @@ impl Session {
         for ((namespace, name), first) in &maps {
             let Some(release) = name.strip_prefix("inv-").filter(|r| !r.contains('.')) else { continue };
             let release = ReleaseId { namespace: namespace.clone(), name: release.to_owned() };
-            let part = |p: usize| maps.get(&(namespace.clone(), part_name(&release.name, p)));
-            let rest: Vec<Option<&ConfigMap>> = (1..)
-                .map(|p| (p, part(p)))
-                .take_while(|(p, found)| *p < parts_of(first) || found.is_some())
-                .map(|(_, found)| found)
+            let rest: Vec<Option<&ConfigMap>> = (1..=MAX_PARTS)
+                .map(|p| (p, maps.get(&(namespace.clone(), part_name(&release.name, p)))))
+                .take_while(|(p, map)| *p < parts_of(first) || map.is_some())
+                .map(|(_, map)| map)
                 .collect();
             if let Ok(stored) = Stored::assemble(&release, first, &rest) {
                 inventories.insert(release, stored);

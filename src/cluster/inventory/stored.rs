@@ -66,6 +66,12 @@ pub(super) struct Part {
     pub(super) version: String,
 }
 
+impl Part {
+    fn of(part: &ConfigMap) -> Self {
+        Self { version: part.metadata.resource_version.clone() }
+    }
+}
+
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct ConfigMap {
     #[serde(default)]
@@ -105,15 +111,20 @@ impl Stored {
             name: format!("{}/{}", release.namespace, part.metadata.name),
             source,
         })?;
-        self.parts.push(Part { version: part.metadata.resource_version.clone() });
+        self.parts.push(Part::of(part));
         Ok(())
     }
 
+    /// From the first part and those after it, in order. Those that the first
+    /// does not list are there when a writer was cut off before it wrote the
+    /// first, or before it removed them: what they name does not count, but they
+    /// have to be known to be overwritten and removed.
     pub(super) fn assemble(
         release: &ReleaseId,
         first: &ConfigMap,
         rest: &[Option<&ConfigMap>],
     ) -> Result<Self, StoreError> {
+        let listed = parts_of(first) - 1;
         let mut stored = Self {
             operators: first.metadata.finalizers.iter().any(|f| f == keys::FINALIZER),
             deleting: first.metadata.deletion_timestamp.is_some(),
@@ -121,16 +132,23 @@ impl Stored {
             ..Self::default()
         };
         stored.add(release, first)?;
-        let mut whole = rest.len() < parts_of(first);
-        for part in rest {
-            // A part of another sequence was being rewritten when its writer
-            // was cut off: what it names counts, what was applied does not. A
-            // missing one keeps its place, and is written anew.
-            let Some(part) = part else {
-                whole = false;
-                stored.parts.push(Part::default());
-                continue;
+        let mut whole = true;
+        for (n, part) in rest.iter().enumerate() {
+            let part = match part {
+                Some(part) if n < listed => part,
+                Some(unlisted) => {
+                    stored.parts.push(Part::of(unlisted));
+                    continue;
+                }
+                // Somebody has removed it; the next write makes it anew.
+                None => {
+                    whole = false;
+                    stored.parts.push(Part::default());
+                    continue;
+                }
             };
+            // A part of another sequence was being rewritten when its writer
+            // was cut off: what it names counts, what was applied does not.
             whole &= part.data.get(SEQUENCE) == first.data.get(SEQUENCE);
             stored.add(release, part)?;
         }
@@ -155,5 +173,40 @@ impl StoreError {
             Self::Changed { .. } => Reason::ApiServerUnavailable,
             Self::Broken { .. } => Reason::InventoryInvalid,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(name: &str, version: &str, data: &[(&str, &str)]) -> ConfigMap {
+        let data = data.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let metadata =
+            Metadata { name: name.into(), resource_version: version.into(), ..Metadata::default() };
+        ConfigMap { metadata, data }
+    }
+
+    #[test]
+    fn parts_that_a_cut_off_writer_left_are_known_but_do_not_count() {
+        let release = ReleaseId { namespace: "apps".into(), name: "web".into() };
+        let entry = |name: &str| format!(r#"[{{"id":"apps_{name}__ConfigMap","ver":"v1"}}]"#);
+        let (a, b) = (entry("a"), entry("b"));
+        let check = |parts: &str, second: Option<&str>, expected: (usize, &[&str], Option<&str>)| {
+            let first = part("inv-web", "1", &[("parts", parts), ("resources", &a), ("applied", "key")]);
+            let second = second.map(|version| part("inv-web.2", version, &[("resources", &b)]));
+            let rest: Vec<Option<&ConfigMap>> =
+                if parts == "1" && second.is_none() { Vec::new() } else { vec![second.as_ref()] };
+            let stored = Stored::assemble(&release, &first, &rest).unwrap();
+            let versions: Vec<&str> = stored.parts.iter().map(|p| p.version.as_str()).collect();
+            let (entries, expected_versions, applied) = expected;
+            assert_eq!(stored.inventory.entries.len(), entries);
+            assert_eq!(versions, expected_versions);
+            assert_eq!(stored.inventory.applied.as_deref(), applied);
+        };
+        check("1", None, (1, &["1"], Some("key")));
+        check("2", Some("2"), (2, &["1", "2"], Some("key")));
+        check("1", Some("2"), (1, &["1", "2"], Some("key")));
+        check("2", None, (1, &["1", ""], None));
     }
 }

@@ -63,12 +63,15 @@ impl Account {
 
     /// Removes what no namespace takes with it.
     pub fn remove(&self, bed: &Bed) {
+        let mut names = Vec::new();
         for kind in ["clusterrolebinding", "clusterrole"] {
             for name in ["supercargo-controller", "supercargo-cluster-admin"] {
-                let name = format!("{name}-{}", self.namespace);
-                bed.try_kubectl(&["delete", kind, &name, "--ignore-not-found"], "");
+                names.push(format!("{kind}/{name}-{}", self.namespace));
             }
         }
+        let mut arguments = vec!["delete", "--ignore-not-found", "--wait=false"];
+        arguments.extend(names.iter().map(String::as_str));
+        bed.try_kubectl(&arguments, "");
     }
 }
 
@@ -111,6 +114,14 @@ impl Options {
         self.argument(&format!("--watch-namespaces={}", namespaces.join(",")))
     }
 
+    /// Its lease in another namespace, for tests that run many operators of one
+    /// account.
+    #[must_use]
+    pub fn lease_namespace(mut self, namespace: &str) -> Self {
+        namespace.clone_into(&mut self.lease_namespace);
+        self
+    }
+
     /// One more argument.
     #[must_use]
     pub fn argument(mut self, argument: &str) -> Self {
@@ -146,11 +157,13 @@ impl Options {
             .arg(format!("--metrics-addr={metrics}"))
             .arg(format!("--leader-election-namespace={}", self.lease_namespace))
             .arg(bed::flag("--cache-dir", &cache))
-            .arg("--log-format=text")
             .args(&self.arguments)
             .env("KUBECONFIG", &kubeconfig)
             .env("HOME", &directory)
             .envs(self.environment);
+        if !self.arguments.iter().any(|argument| argument.starts_with("--log-format")) {
+            command.arg("--log-format=text");
+        }
         let server = Server::start("supercargo controller", &mut command, &directory.join("operator.log"));
         Operator { server, metrics, cache, lease_namespace: self.lease_namespace }
     }

@@ -1,0 +1,298 @@
+//! Drift: what differs from what was applied, however it came to differ, is seen
+//! and put back, and nothing else is written.
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::json;
+use supercargo_testbed::story::condition;
+use supercargo_testbed::tools::Tools;
+use supercargo_testbed::{Story, processes, within};
+
+use crate::ground::{Scene, account, config_map, deployment, is_own, role};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs kubectl as a person with an editor would.
+fn edit(scene: &Scene<'_>, what: &str, script: &str) {
+    let status = processes::command(Tools::get().path("kubectl"))
+        .arg("--kubeconfig")
+        .arg(scene.story.bed().admin_kubeconfig_path())
+        .args(["--namespace", scene.namespace(), "edit", what])
+        .env("KUBE_EDITOR", format!("sed -i {script}"))
+        .stdout(Stdio::null())
+        .status()
+        .expect("run kubectl");
+    assert!(status.success());
+}
+
+#[tokio::test]
+async fn what_is_edited_patched_or_scaled_is_put_back_and_nothing_else_is_written() {
+    let scene = Scene::begin("drift-edit").await;
+    let yaml = config_map("a", "one") + &config_map("b", "one") + &deployment("web", "web:1", 1);
+    scene.install(&yaml, &json!({})).await;
+    let mark = scene.mark();
+    edit(&scene, "configmap/a", "s/one/edited/");
+    scene.wait_data("a", "one").await;
+    scene.patch("configmap", "a", &json!({"data": {"key": "patched"}}));
+    scene.wait_data("a", "one").await;
+    scene.story.kubectl(&["scale", "deployment/web", "--replicas=3"], "");
+    scene.wait_field("apps/v1", "deployments", "web", "/spec/replicas", &json!(1)).await;
+    assert_eq!(
+        scene.object_writes(mark),
+        ["patch configmaps/a", "patch configmaps/a", "patch deployments/web"]
+    );
+    scene.message("Drifted", "False", "InSync").await;
+    // Events are published beside the run.
+    let told = || {
+        let events =
+            scene.story.kubectl(&["get", "events", "-o", "jsonpath={..reason}{..note}{..message}"], "");
+        events.contains("DriftCorrected") && events.contains("put back as applied: Deployment/")
+    };
+    assert!(within(LIMIT, told));
+}
+
+#[tokio::test]
+async fn what_is_deleted_is_made_again_and_what_is_relabelled_is_taken_back() {
+    let scene = Scene::begin("drift-labels").await;
+    scene.install(&(config_map("a", "one") + &config_map("b", "one")), &json!({})).await;
+    let label = "/metadata/labels/supercargo.dev~1name";
+    let mark = scene.mark();
+    scene.story.kubectl(&["delete", "configmap", "a"], "");
+    scene.wait_data("a", "one").await;
+    scene.story.kubectl(&["label", "--overwrite", "configmap/a", "supercargo.dev/name=other"], "");
+    scene.wait_field("v1", "configmaps", "a", label, &json!("app")).await;
+    scene.story.kubectl(&["label", "configmap/a", "supercargo.dev/name-"], "");
+    scene.wait_field("v1", "configmaps", "a", label, &json!("app")).await;
+    scene.story.kubectl(&["label", "configmap/a", "supercargo.dev/name-", "supercargo.dev/namespace-"], "");
+    scene.wait_field("v1", "configmaps", "a", label, &json!("app")).await;
+    scene.message("Drifted", "False", "InSync").await;
+    let writes = scene.object_writes(mark);
+    assert!(writes.iter().all(|write| write == "patch configmaps/a"), "{writes:?}");
+    assert!(writes.len() <= 4, "{writes:?}");
+}
+
+#[tokio::test]
+async fn another_manager_of_the_same_name_is_corrected() {
+    let scene = Scene::begin("drift-manager").await;
+    scene.install(&(config_map("a", "one") + &config_map("b", "one")), &json!({})).await;
+    let mark = scene.mark();
+    let apply = ["apply", "--server-side", "--field-manager=supercargo", "--force-conflicts", "-f", "-"];
+    // Without the labels and with another key: all of it had one owner.
+    scene.story.kubectl(&apply, &config_map("a", "theirs").replace("key:", "other:"));
+    scene.wait_data("a", "one").await;
+    let object = scene.story.object("v1", "configmaps", "a").await.expect("it exists");
+    assert_eq!(object["data"], json!({"key": "one"}));
+    assert_eq!(object["metadata"]["labels"]["supercargo.dev/name"], "app");
+    assert_eq!(scene.object_writes(mark), ["patch configmaps/a"]);
+}
+
+#[tokio::test]
+async fn status_updates_of_controllers_are_no_drift() {
+    let scene = Scene::begin("drift-status").await;
+    let yaml = deployment("web", "web:1", 3) + &deployment("fence", "web:1", 0);
+    scene.install(&yaml, &json!({})).await;
+    let available = ["wait", "deployment/web", "--for=condition=Available", "--timeout=60s"];
+    let mark = scene.mark();
+    for _ in 0..2 {
+        scene.story.kubectl(&available, "");
+        scene.story.kubectl(&["delete", "pods", "-l", "app=web", "--wait=false"], "");
+        scene.wait_field("apps/v1", "deployments", "web", "/status/replicas", &json!(3)).await;
+    }
+    scene.story.kubectl(&available, "");
+    // What the operator was told before this, it has seen when this is corrected.
+    scene.patch(
+        "deployment",
+        "fence",
+        &json!({"spec": {"paused": true, "minReadySeconds": 3, "replicas": 1}}),
+    );
+    scene.wait_field("apps/v1", "deployments", "fence", "/spec/replicas", &json!(0)).await;
+    assert_eq!(scene.object_writes(mark), ["patch deployments/fence"]);
+}
+
+#[tokio::test]
+async fn a_restart_corrects_what_drifted_meanwhile_and_without_drift_writes_nothing() {
+    let mut scene = Scene::begin("drift-restart").await;
+    let yaml: String = ["a", "b", "c", "d"].iter().map(|name| config_map(name, "one")).collect();
+    scene.install(&(yaml + &deployment("web", "web:1", 1)), &json!({})).await;
+    scene.operator.kill();
+    scene.patch("configmap", "a", &json!({"data": {"key": "meanwhile"}}));
+    scene.story.kubectl(&["delete", "configmap", "b"], "");
+    scene.story.kubectl(&["label", "configmap/c", "supercargo.dev/name-"], "");
+    let mark = scene.mark();
+    scene.restart();
+    scene.wait_data("a", "one").await;
+    scene.wait_data("b", "one").await;
+    scene.wait_field("v1", "configmaps", "c", "/metadata/labels/supercargo.dev~1name", &json!("app")).await;
+    let mut writes = scene.object_writes(mark);
+    writes.sort();
+    assert_eq!(writes, ["patch configmaps/a", "patch configmaps/b", "patch configmaps/c"]);
+    scene.message("Drifted", "False", "InSync").await;
+
+    scene.operator.kill();
+    let mark = scene.mark();
+    scene.restart();
+    let done = "supercargo_reconciles_total{outcome=\"success\",reason=\"ReconciliationSucceeded\"}";
+    assert!(within(LIMIT, || scene.operator.metric(done).is_some_and(|runs| runs >= 1.0)));
+    let writes: Vec<String> = scene
+        .requests(mark)
+        .iter()
+        .filter(|request| request.writes() && request.resource != "leases")
+        .map(|request| request.summary())
+        .collect();
+    assert_eq!(writes, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn report_mode_changes_nothing_and_names_the_objects_and_fields_without_values() {
+    let scene = Scene::begin("drift-report").await;
+    let yaml = config_map("a", "one") + &config_map("b", "one");
+    scene.install(&yaml, &json!({"drift": {"mode": "Report"}})).await;
+    scene.message("Drifted", "False", "InSync").await;
+    let mark = scene.mark();
+    scene.patch("configmap", "a", &json!({"data": {"key": "hunter2", "more": "hunter3"}}));
+    let message = scene.message("Drifted", "True", "DriftDetected").await;
+    let namespace = scene.namespace();
+    assert_eq!(message, format!("an object is not as applied: ConfigMap/{namespace}/a (/data/key)"));
+    scene.patch("configmap", "a", &json!({"data": {"key": "one"}}));
+    scene.message("Drifted", "False", "InSync").await;
+    scene.story.kubectl(&["delete", "configmap", "b"], "");
+    let message = scene.message("Drifted", "True", "DriftDetected").await;
+    assert_eq!(message, format!("an object is not as applied: ConfigMap/{namespace}/b (missing)"));
+    assert_eq!(scene.object_writes(mark), Vec::<String>::new());
+    let ready = scene.condition("Ready").await.expect("Ready");
+    assert_eq!(ready.status, "True", "{}", ready.message);
+    let log = scene.operator.log();
+    assert!(log.contains("DriftDetected") && !log.contains("hunter"), "{log}");
+
+    // A new revision is no drift.
+    scene.push("2", &(config_map("a", "two") + &config_map("b", "two")));
+    scene.change(&json!({"ref": {"tag": "2"}}));
+    scene.wait_data("a", "two").await;
+    scene.wait_data("b", "two").await;
+    scene.message("Drifted", "False", "InSync").await;
+}
+
+#[tokio::test]
+async fn with_drift_off_nothing_is_looked_at_and_switched_on_it_is_put_back() {
+    let scene = Scene::begin("drift-off").await;
+    scene.install(&config_map("a", "one"), &json!({"drift": {"mode": "Off"}})).await;
+    let mark = scene.mark();
+    scene.patch("configmap", "a", &json!({"data": {"key": "other"}}));
+    let release = scene.reconcile("1").await;
+    assert_eq!(condition(&release, "Drifted"), None);
+    assert_eq!(scene.object_writes(mark), Vec::<String>::new());
+    scene.change(&json!({"drift": {"mode": "Correct"}}));
+    scene.wait_data("a", "one").await;
+}
+
+#[tokio::test]
+async fn ignored_fields_are_left_to_others_and_all_other_fields_are_corrected() {
+    let scene = Scene::begin("drift-ignored").await;
+    let ignore = json!([{"target": {"kind": "Deployment"}, "paths": ["/spec/replicas"]}]);
+    scene.install(&deployment("web", "web:1", 2), &json!({"drift": {"ignore": ignore}})).await;
+    let (replicas, image) = ("/spec/replicas", "/spec/template/spec/containers/0/image");
+    let wait =
+        async |field, expected| scene.wait_field("apps/v1", "deployments", "web", field, &expected).await;
+    let replicas_now = async || {
+        let web = scene.story.object("apps/v1", "deployments", "web").await.expect("it exists");
+        web["spec"]["replicas"].clone()
+    };
+    // Still ours: left out, the API server would make it 1.
+    scene.push("2", &deployment("web", "web:2", 2));
+    scene.change(&json!({"ref": {"tag": "2"}}));
+    wait(image, json!("web:2")).await;
+    assert_eq!(replicas_now().await, 2);
+
+    scene.story.kubectl(&["scale", "deployment/web", "--replicas=5"], "");
+    // What the operator was told before this, it has seen when this is corrected.
+    scene.story.kubectl(&["set", "image", "deployment/web", "web=wrong:1"], "");
+    wait(image, json!("web:2")).await;
+    assert_eq!(replicas_now().await, 5);
+    scene.push("3", &deployment("web", "web:3", 2));
+    scene.change(&json!({"ref": {"tag": "3"}}));
+    wait(image, json!("web:3")).await;
+    assert_eq!(replicas_now().await, 5);
+    scene.message("Drifted", "False", "InSync").await;
+    // And again, now that it is another's: nothing of ours has changed.
+    let mark = scene.mark();
+    scene.story.kubectl(&["scale", "deployment/web", "--replicas=4"], "");
+    scene.story.kubectl(&["set", "image", "deployment/web", "web=wrong:1"], "");
+    wait(image, json!("web:3")).await;
+    assert_eq!(replicas_now().await, 4);
+    assert_eq!(scene.object_writes(mark), ["patch deployments/web"]);
+    wait(replicas, json!(4)).await;
+}
+
+#[tokio::test]
+async fn an_adversary_is_contested_by_name_with_few_requests_until_it_stops() {
+    const WINDOW: Duration = Duration::from_secs(10);
+    let scene = Scene::begin("drift-adversary").await;
+    scene.install(&(config_map("a", "one") + &config_map("b", "one")), &json!({})).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let path = format!("/api/v1/namespaces/{}/configmaps/a?fieldManager=adversary", scene.namespace());
+    let (client, stopped) = (scene.story.client(), Arc::clone(&stop));
+    let mark = scene.mark();
+    let adversary = tokio::spawn(async move {
+        let mut tick = tokio::time::interval(Duration::from_millis(100));
+        let mut written = 0;
+        while !stopped.load(Ordering::Relaxed) {
+            tick.tick().await;
+            written += 1;
+            let body = json!({"data": {"key": format!("adverse-{written}")}}).to_string().into_bytes();
+            let request = http::Request::patch(&path).header("content-type", "application/merge-patch+json");
+            client.request_text(request.body(body).expect("a request")).await.expect("a write");
+        }
+        written
+    });
+    let message = scene.message("Drifted", "True", "Contested").await;
+    for part in [&format!("ConfigMap/{}/a by \"adversary\"", scene.namespace()), "spec.drift.ignore"] {
+        assert!(message.contains(part), "{message}");
+    }
+    let ready = scene.condition("Ready").await.expect("Ready");
+    assert_eq!(ready.status, "True", "{}", ready.message);
+    // Not a guess but a measure: how much is asked for in that time.
+    tokio::time::sleep(WINDOW).await;
+    let requests = scene.requests(mark);
+    let asked: Vec<String> = requests
+        .iter()
+        .filter(|r| r.resource != "leases" && r.verb != "watch")
+        .map(|r| r.summary())
+        .collect();
+    assert!(asked.len() <= 30, "{} requests: {asked:#?}", asked.len());
+    let writes = requests.iter().filter(|request| request.writes() && !is_own(request)).count();
+    assert!(writes <= 4, "{asked:#?}");
+    assert!(scene.operator.log().contains("reason=\"Contested\""));
+    stop.store(true, Ordering::Relaxed);
+    let written = adversary.await.expect("the adversary");
+    assert!(written >= 90, "it wrote only {written} times");
+    scene.wait_data("a", "one").await;
+    scene.message("Drifted", "False", "InSync").await;
+}
+
+#[tokio::test]
+async fn an_account_without_list_and_watch_is_corrected_at_the_interval_and_the_status_says_so() {
+    let scene = Scene::of(Story::begin("drift-blind").await, false, &[], |options| options);
+    let rules = "[{apiGroups: [''], resources: [configmaps], verbs: [get, create, patch, delete]}]";
+    scene.story.apply(&(account("blind") + &role("blind", scene.namespace(), rules)));
+    let spec = json!({"serviceAccountName": "blind", "interval": "10s"});
+    scene.install(&config_map("a", "one"), &spec).await;
+    let message = scene.message("Drifted", "False", "InSync").await;
+    let blind = format!("ServiceAccount/{}/blind", scene.namespace());
+    assert_eq!(
+        message,
+        format!(
+            "every object is as it was applied; looked at only at the interval, because {blind} may not list \
+             and watch configmaps"
+        )
+    );
+    let mark = scene.mark();
+    scene.patch("configmap", "a", &json!({"data": {"key": "other"}}));
+    scene.wait_data("a", "one").await;
+    assert_eq!(scene.object_writes(mark), ["patch configmaps/a"]);
+    let requests = scene.requests(mark);
+    let got = requests.iter().any(|r| r.verb == "get" && r.name == "a" && r.impersonated.is_some());
+    assert!(got, "{requests:#?}");
+}

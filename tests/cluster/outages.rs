@@ -1,0 +1,233 @@
+//! The API server away, slow or forgetful; many releases at once.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use supercargo_testbed::operator::{Operator, Options};
+use supercargo_testbed::proxy::{Fate, Moment, Seen};
+use supercargo_testbed::story::condition;
+use supercargo_testbed::{Bed, Proxy, Registry, Story, within};
+
+const BINARY: &str = env!("CARGO_BIN_EXE_supercargo");
+const LIMIT: Duration = Duration::from_secs(60);
+
+fn configs(count: usize) -> String {
+    let one = |n| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c{n:02}}}\ndata: {{a: b}}\n");
+    (0..count).map(one).collect::<Vec<_>>().join("---\n")
+}
+
+fn release(name: &str, url: &str) -> String {
+    format!(
+        "---
+apiVersion: supercargo.dev/v1alpha1
+kind: OCIArtifactRelease
+metadata: {{name: {name}}}
+spec: {{url: '{url}', ref: {{tag: '1'}}, insecure: true, prune: true, retryInterval: 1s}}
+"
+    )
+}
+
+fn applies(seen: &Seen) -> bool {
+    seen.method == "PATCH" && seen.writes() && seen.path.contains("/configmaps/c")
+}
+
+fn start(story: &Story<'_>, proxy: Option<&Proxy>, arguments: &[&str]) -> Operator {
+    let account = story.operator_account();
+    let mut options = Options::new(BINARY, &account).watching(&[story.namespace()]).env("POD_NAME", "pod");
+    if let Some(proxy) = proxy {
+        options = options.kubeconfig(&proxy.kubeconfig(account.kubeconfig()));
+    }
+    arguments.iter().fold(options, |options, argument| options.argument(argument)).start()
+}
+
+#[tokio::test]
+async fn an_api_server_that_goes_away_amid_an_apply_is_told_in_the_log_and_the_apply_goes_on() {
+    let story = Story::begin("outage-short").await;
+    let registry = Registry::plain();
+    registry.push_yaml("app", "1", &configs(40));
+    let mut proxy = Proxy::before_api_server(story.bed());
+    let mut operator = start(&story, Some(&proxy), &[]);
+    operator.wait_ready();
+    proxy.hold_from(20, Moment::Before, applies);
+    story.apply(&release("app", &format!("oci://{}/app", registry.host())));
+    assert!(proxy.wait_held(LIMIT, Moment::Before).is_some(), "no apply came");
+    proxy.refuse();
+    let told = within(LIMIT, || operator.log().contains("ApiServerUnavailable"));
+    assert!(told, "{}", operator.log());
+    proxy.discard();
+    proxy.pass_all();
+    proxy.forget();
+    proxy.listen();
+    story.wait_ready("app", "1@").await;
+    assert!(operator.running(), "a short outage does not end the process");
+    // What had landed and was answered is not applied again.
+    let again = proxy.count(applies);
+    assert!((20..=40).contains(&again), "{again} applies after the outage");
+    let left = story.kubectl(&["get", "cm", "-l", "supercargo.dev/name=app", "-o", "name"], "");
+    assert_eq!(left.lines().count(), 40);
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_away_for_longer_than_the_lease_ends_the_process_and_a_restart_converges() {
+    let story = Story::begin("outage-long").await;
+    let registry = Registry::plain();
+    registry.push_yaml("app", "1", &configs(3));
+    let proxy = Proxy::before_api_server(story.bed());
+    let mut operator = start(&story, Some(&proxy), &[]);
+    operator.wait_ready();
+    proxy.refuse();
+    assert!(within(LIMIT, || !operator.running()), "{}", operator.log());
+    let log = operator.log();
+    assert!(log.contains("could not renew the lease"), "{log}");
+    story.apply(&release("app", &format!("oci://{}/app", registry.host())));
+    let _operator = start(&story, None, &[]);
+    story.wait_ready("app", "1@").await;
+}
+
+#[tokio::test]
+async fn the_api_server_itself_is_killed_and_started_amid_an_apply() {
+    let bed = Bed::start();
+    bed.install_crds();
+    let story = Story::on(&bed, "outage-real").await;
+    let registry = Registry::plain();
+    registry.push_yaml("app", "1", &configs(60));
+    let account = story.operator_account();
+    let options =
+        || Options::new(BINARY, &account).watching(&[story.namespace()]).env("POD_NAME", "pod").start();
+    let mut operator = options();
+    operator.wait_ready();
+    story.apply(&release("app", &format!("oci://{}/app", registry.host())));
+    let begun = || operator.metric("supercargo_releases").is_some() || operator.log().contains("leads");
+    within(LIMIT, begun);
+    bed.restart_api_server();
+    // The lease may have run out on a slow machine; a pod is started again then.
+    if !operator.running() {
+        assert!(operator.log().contains("could not renew the lease"), "{}", operator.log());
+        operator = options();
+    }
+    story.wait_ready("app", "1@").await;
+    let left = story.kubectl(&["get", "cm", "-l", "supercargo.dev/name=app", "-o", "name"], "");
+    assert_eq!(left.lines().count(), 60);
+    drop(operator);
+}
+
+#[tokio::test]
+async fn drift_while_a_watch_is_cut_or_too_old_is_seen_when_it_is_back() {
+    let story = Story::begin("outage-watch").await;
+    let registry = Registry::plain();
+    registry.push_yaml("app", "1", &configs(2));
+    let mut proxy = Proxy::before_api_server(story.bed());
+    let mut operator = start(&story, Some(&proxy), &[]);
+    operator.wait_ready();
+    story.apply(&release("app", &format!("oci://{}/app", registry.host())));
+    story.wait_ready("app", "1@").await;
+
+    proxy.refuse();
+    story.kubectl(&["patch", "cm", "c00", "-p", r#"{"data":{"a":"edited"}}"#], "");
+    proxy.listen();
+    let is = async |name: &str| {
+        let map = story.object("v1", "configmaps", name).await?;
+        (map["data"]["a"] == "b").then_some(())
+    };
+    story.wait_for("the edit is put back", async || is("c00").await).await;
+
+    // The watch over ConfigMaps is told that its version is too old.
+    let gone = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Expired","code":410,
+        "message":"too old resource version"}"#;
+    let mut first = true;
+    proxy.forget();
+    proxy.rule(move |seen| match seen.path.contains("/configmaps?") && seen.path.contains("watch=true") {
+        true if std::mem::take(&mut first) => Fate::Answer(410, gone.to_owned()),
+        _ => Fate::Pass,
+    });
+    proxy.refuse();
+    story.kubectl(&["delete", "cm", "c01"], "");
+    proxy.listen();
+    story.wait_for("the deletion is put back", async || is("c01").await).await;
+    let lists = |seen: &Seen| seen.path.contains("/configmaps?") && seen.path.contains("limit=");
+    assert!(proxy.count(lists) >= 1, "it lists again: {:?}", proxy.seen());
+}
+
+#[tokio::test]
+async fn an_api_server_that_is_too_busy_is_asked_again_when_it_says() {
+    let story = Story::begin("outage-busy").await;
+    let registry = Registry::plain();
+    registry.push_yaml("app", "1", &configs(1));
+    let proxy = Proxy::before_api_server(story.bed());
+    let mut operator = start(&story, Some(&proxy), &[]);
+    operator.wait_ready();
+    let times: Arc<Mutex<Vec<Instant>>> = Arc::default();
+    let noted = Arc::clone(&times);
+    proxy.rule(move |seen| {
+        if !applies(seen) {
+            return Fate::Pass;
+        }
+        let mut times = noted.lock().expect("lock");
+        times.push(Instant::now());
+        let busy = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"TooManyRequests",
+            "code":429,"message":"too many requests","details":{"retryAfterSeconds":2}}"#;
+        if times.len() < 3 { Fate::Answer(429, busy.to_owned()) } else { Fate::Pass }
+    });
+    story.apply(&release("app", &format!("oci://{}/app", registry.host())));
+    story.wait_ready("app", "1@").await;
+    let times = times.lock().expect("lock");
+    assert_eq!(times.len(), 3);
+    for pair in times.windows(2) {
+        assert!(pair[1] - pair[0] >= Duration::from_secs(2), "{:?}", pair[1] - pair[0]);
+    }
+}
+
+#[tokio::test]
+async fn sixty_releases_at_once_with_four_at_work_all_become_ready() {
+    let story = Story::begin("many").await;
+    let registry = Registry::plain();
+    let mut all = String::new();
+    for n in 0..60 {
+        let object = |kind: &str, rest: &str| {
+            format!("---\napiVersion: v1\nkind: {kind}\nmetadata: {{name: app-{n}}}\n{rest}\n")
+        };
+        let service = object("Service", "spec: {ports: [{port: 80}]}");
+        let yaml = object("ConfigMap", "data: {a: b}") + &object("ServiceAccount", "") + &service;
+        registry.push_yaml(&format!("app-{n}"), "1", &yaml);
+        all.push_str(&release(&format!("app-{n}"), &format!("oci://{}/app-{n}", registry.host())));
+    }
+    let _operator = start(&story, None, &["--concurrency=4"]);
+    story.apply(&all);
+    let wait = ["wait", "oar", "--all", "--for=condition=Ready", "--timeout=120s"];
+    let ready = story.kubectl(&wait, "");
+    assert_eq!(ready.lines().count(), 60);
+}
+
+#[tokio::test]
+async fn promise_6_thirty_releases_on_a_silent_registry_do_not_delay_the_next() {
+    let story = Story::begin("silent").await;
+    let registry = Registry::plain();
+    registry.push_yaml("app", "1", &configs(1));
+    let proxy = Proxy::before(&registry.url(), None);
+    proxy.silent(true);
+    let mut operator = start(&story, None, &["--concurrency=1"]);
+    operator.wait_ready();
+    let url = format!("oci://{}/app", proxy.host());
+    story.apply(&(0..30).map(|n| release(&format!("stuck-{n}"), &url)).collect::<String>());
+    for n in 0..30 {
+        let name = format!("stuck-{n}");
+        let told = story.wait_for("it says what it waits for", async || {
+            condition(&story.release(&name).await?, "Ready").filter(|ready| ready.status == "Unknown")
+        });
+        assert_eq!(told.await.message, format!("waiting for {url}"));
+    }
+    let start = Instant::now();
+    story.apply(&release("good", &format!("oci://{}/app", registry.host())));
+    story.wait_ready("good", "1@").await;
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+
+    // A spec that names another registry ends the wait for the silent one.
+    let patch = format!(r#"{{"spec":{{"url":"oci://{}/app"}}}}"#, registry.host());
+    story.kubectl(&["patch", "oar", "stuck-0", "--type=merge", "-p", &patch], "");
+    story
+        .wait_for("the new url is used", async || {
+            let ready = condition(&story.release("stuck-0").await?, "Ready")?;
+            (ready.reason == "OwnershipConflict").then_some(())
+        })
+        .await;
+}

@@ -1,0 +1,163 @@
+//! What an interval costs in which nothing changed, and what ends the quiet.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use supercargo_testbed::registry::{Access, Mark};
+
+use super::setting::{Scene, config_map};
+
+fn shown(requests: &[Access]) -> Vec<String> {
+    requests.iter().map(|access| format!("{} {}", access.method, access.path)).collect()
+}
+
+/// Waits until a repository was asked `count` times since the mark.
+async fn wait_asked(scene: &Scene, repository: &str, mark: Mark, count: usize) {
+    let what = format!("{repository} is asked {count} times");
+    let asked = async || (scene.registry.of_repository(mark, repository).len() >= count).then_some(());
+    scene.story.wait_for(&what, asked).await;
+}
+
+fn api_requests(scene: &Scene, mark: supercargo_testbed::audit::Mark) -> Vec<String> {
+    let user = scene.story.operator_account().user();
+    let all = scene.story.bed().audit().since(mark, &user);
+    all.iter().filter(|r| r.resource != "leases" && r.verb != "watch").map(|r| r.summary()).collect()
+}
+
+#[tokio::test]
+async fn promise_5_a_quiet_interval_costs_one_head_and_no_api_request() {
+    let scene = Scene::begin("quiet").await;
+    let push = |repository: &str, tag: &str, value: &str| {
+        scene.registry.push_yaml(repository, tag, &config_map(repository, "v", value))
+    };
+    for repository in ["tagged", "pinned", "suspended"] {
+        push(repository, "1", "1");
+    }
+    push("ranged", "1.0.0", "1");
+    let pinned = push("pinned", "2", "2");
+    scene.install("tagged", json!({"interval": "10s", "wait": true}));
+    scene.install("ranged", json!({"interval": "10s", "ref": {"semver": "1.x"}}));
+    scene.install("pinned", json!({"interval": "10s", "ref": {"digest": pinned}}));
+    scene.install("suspended", json!({"interval": "10s"}));
+    for (name, revision) in [("tagged", "1@"), ("ranged", "1.0.0@"), ("pinned", &pinned), ("suspended", "1@")]
+    {
+        scene.story.wait_ready(name, revision).await;
+    }
+    let before = scene.registry.mark();
+    scene.patch("suspended", &json!({"suspend": true}));
+    // From the answer to a HEAD to that of the next is one interval. The events of
+    // the installs are written beside the runs; the first HEAD comes long after.
+    wait_asked(&scene, "tagged", before, 1).await;
+    wait_asked(&scene, "ranged", before, 2).await;
+    let (mark, audit, start) = (scene.registry.mark(), scene.story.bed().audit().mark(), Instant::now());
+    wait_asked(&scene, "tagged", mark, 1).await;
+    let first = start.elapsed();
+    wait_asked(&scene, "tagged", mark, 2).await;
+    let between = start.elapsed() - first;
+    assert!(between > Duration::from_secs(9), "the interval is 10 s ± 5 %, and it was {between:?}");
+    assert_eq!(api_requests(&scene, audit), Vec::<String>::new());
+    let head = "HEAD /v2/tagged/manifests/1";
+    assert_eq!(shown(&scene.registry.of_repository(mark, "tagged")), [head, head]);
+    let ranged = shown(&scene.registry.of_repository(mark, "ranged"));
+    let pair = ["GET /v2/ranged/tags/list?n=1000", "HEAD /v2/ranged/manifests/1.0.0"];
+    assert!(!ranged.is_empty() && ranged.len() <= 6, "{ranged:?}");
+    for (at, request) in ranged.iter().enumerate() {
+        assert_eq!(request, pair[at % 2], "{ranged:?}");
+    }
+    for silent in ["pinned", "suspended"] {
+        assert_eq!(shown(&scene.registry.of_repository(mark, silent)), Vec::<String>::new());
+    }
+
+    // The quiet ends by itself when there is something new.
+    push("tagged", "1", "moved");
+    push("ranged", "1.1.0", "newer");
+    push("ranged", "2.0.0", "out of range");
+    push("suspended", "1", "moved");
+    scene.wait_value("tagged", "v", "moved").await;
+    scene.wait_value("ranged", "v", "newer").await;
+    scene.story.wait_ready("ranged", "1.1.0@").await;
+    assert_eq!(scene.value("pinned", "v").await.as_deref(), Some("2"));
+    assert_eq!(scene.value("suspended", "v").await.as_deref(), Some("1"));
+    assert_eq!(
+        shown(
+            &scene
+                .registry
+                .of_repository(mark, "suspended")
+                .iter()
+                .filter(|a| a.method == "GET")
+                .cloned()
+                .collect::<Vec<_>>()
+        ),
+        Vec::<String>::new()
+    );
+}
+
+#[tokio::test]
+async fn a_bumped_tag_a_new_range_and_a_request_take_effect_at_once() {
+    let scene = Scene::begin("quiet-ends").await;
+    let push = |tag: &str, value: &str| scene.registry.push_yaml("app", tag, &config_map("app", "v", value));
+    let first = push("1.0.0", "one");
+    push("1.1.0", "two");
+    push("2.0.0", "three");
+    // The interval is an hour: nothing here waits for it.
+    scene.install("app", json!({"interval": "1h", "ref": {"tag": "1.0.0"}}));
+    let set = async |reference: Value, revision: &str, value: &str| {
+        scene.patch("app", &json!({"ref": reference}));
+        scene.story.wait_ready("app", revision).await;
+        assert_eq!(scene.value("app", "v").await.as_deref(), Some(value));
+    };
+    scene.story.wait_ready("app", "1.0.0@").await;
+    set(json!({"tag": "1.1.0"}), "1.1.0@", "two").await;
+    // Digest wins over semver wins over tag.
+    set(json!({"semver": ">=1.0.0"}), "2.0.0@", "three").await;
+    set(json!({"semver": ">=1.0.0", "semverFilter": "^1[.]"}), "1.1.0@", "two").await;
+    set(json!({"digest": first}), &first, "one").await;
+    set(json!({"digest": null, "semver": null, "semverFilter": null}), "1.1.0@", "two").await;
+
+    push("1.1.0", "moved");
+    scene.ask("app", "first");
+    scene.wait_value("app", "v", "moved").await;
+    scene
+        .story
+        .wait_for("the request is acknowledged", async || {
+            let release = scene.story.release("app").await?;
+            (release["status"]["lastHandledReconcileAt"] == "first").then_some(())
+        })
+        .await;
+}
+
+#[tokio::test]
+async fn suspended_it_does_nothing_but_once_on_request() {
+    let scene = Scene::begin("quiet-suspended").await;
+    let push = |value: &str| scene.registry.push_yaml("app", "1", &config_map("app", "v", value));
+    push("one");
+    // Suspended from the beginning.
+    scene.install("app", json!({"interval": "10s", "suspend": true}));
+    let release = scene.story.wait_condition("app", "Ready", "Unknown", "Suspended").await;
+    assert_eq!(release["status"]["lastAppliedRevision"], Value::Null);
+    assert_eq!(scene.value("app", "v").await, None);
+    scene.ask("app", "first");
+    scene.wait_value("app", "v", "one").await;
+    scene.story.wait_ready("app", "1@").await;
+    // Neither a new revision nor drift nor a change of the spec leads to anything, until it is asked for.
+    push("two");
+    let mark = scene.registry.mark();
+    scene
+        .story
+        .kubectl(&["patch", "configmap", "app", "--type=merge", "-p", r#"{"data":{"v":"by hand"}}"#], "");
+    scene.patch("app", &json!({"interval": "11s"}));
+    scene
+        .story
+        .wait_for("the new generation is seen", async || {
+            let release = scene.story.release("app").await?;
+            (release["status"]["observedGeneration"] == release["metadata"]["generation"]).then_some(())
+        })
+        .await;
+    assert_eq!(shown(&scene.registry.of_repository(mark, "app")), Vec::<String>::new());
+    assert_eq!(scene.value("app", "v").await.as_deref(), Some("by hand"));
+    scene.ask("app", "second");
+    scene.wait_value("app", "v", "two").await;
+    push("three");
+    scene.patch("app", &json!({"suspend": false}));
+    scene.wait_value("app", "v", "three").await;
+}

@@ -1,0 +1,320 @@
+//! Registries that are away, refuse, or lie; and whose credentials open what.
+
+use bytes::Bytes;
+use serde_json::json;
+use supercargo_testbed::certificates::Authority;
+use supercargo_testbed::operator::Options as Operator;
+use supercargo_testbed::proxy::Fate;
+use supercargo_testbed::registry::{Options, Registry, USERS};
+use supercargo_testbed::story::condition;
+use supercargo_testbed::{Proxy, Story};
+
+use super::setting::{BINARY, Scene, config_map, release};
+
+fn private() -> Registry {
+    Registry::start(&Options { credentials: true, ..Options::default() })
+}
+
+/// A pull Secret as YAML.
+fn pull_secret(registry: &Registry, name: &str, user: &str, password: &str) -> String {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "type": "kubernetes.io/dockerconfigjson",
+        "metadata": {"name": name},
+        "stringData": {".dockerconfigjson": registry.docker_config(user, password)},
+    })
+    .to_string()
+}
+
+#[tokio::test]
+async fn away_at_an_interval_it_stays_ready_and_drift_is_still_corrected() {
+    let scene = Scene::begin("registry-away").await;
+    scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
+    scene.install("app", json!({"retryInterval": "1s"}));
+    scene.story.wait_ready("app", "1@").await;
+    scene.registry.stop();
+    scene.ask("app", "first");
+    let release =
+        scene.wait_message("app", "True", "whether there is a newer one is not known: registry").await;
+    let message = condition(&release, "Ready").expect("ready").message;
+    assert!(
+        message.contains(&format!("registry {} is unavailable: cannot connect", scene.registry.host())),
+        "{message}"
+    );
+    assert_eq!(release["status"]["lastHandledReconcileAt"], "first");
+    let edit = r#"{"data":{"v":"by hand"}}"#;
+    scene.story.kubectl(&["patch", "configmap", "app", "--type=merge", "-p", edit], "");
+    scene.wait_value("app", "v", "one").await;
+    scene.story.kubectl(&["delete", "configmap", "app"], "");
+    scene.wait_value("app", "v", "one").await;
+    let release = scene.story.release("app").await.expect("the release");
+    let ready = condition(&release, "Ready").expect("ready");
+    assert!(ready.status == "True" && ready.message.contains("is not known"), "{ready:?}");
+
+    // It comes back by itself, long before the interval of 5 minutes.
+    scene.registry.resume();
+    let digest = scene.registry.push_yaml("app", "1", &config_map("app", "v", "two"));
+    scene.wait_value("app", "v", "two").await;
+    let release = scene.story.wait_ready("app", &digest).await;
+    let message = condition(&release, "Ready").expect("ready").message;
+    assert!(!message.contains("not known"), "{message}");
+}
+
+#[tokio::test]
+async fn wrong_credentials_are_told_and_a_rotated_secret_takes_effect_at_once() {
+    let scene = Scene::with("registry-credentials", private(), |o| o).await;
+    scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
+    // Nothing here waits for a retry.
+    scene.install("app", json!({"retryInterval": "1h", "interval": "1h", "secretRef": {"name": "pull"}}));
+    let refused = async |reason: &str, says: &str| {
+        let release = scene.story.wait_condition("app", "Ready", "False", reason).await;
+        let message = condition(&release, "Ready").expect("ready").message;
+        assert!(message.contains(says), "{message}");
+        assert!(!message.contains("guess"), "{message}");
+    };
+    let namespace = scene.story.namespace();
+    let missing = format!("Secret/{namespace}/pull, named by spec.secretRef, does not exist");
+    refused("SecretNotFound", &missing).await;
+    scene.story.kubectl(&["create", "secret", "generic", "pull", "--from-literal=a=b"], "");
+    refused(
+        "SecretInvalid",
+        "Secret pull has no .dockerconfigjson: make it with `kubectl create secret docker-registry`",
+    )
+    .await;
+    scene.story.kubectl(&["delete", "secret", "pull"], "");
+    refused("SecretNotFound", &missing).await;
+    scene.story.apply(&pull_secret(&scene.registry, "pull", USERS[0].0, "guess"));
+    refused("AuthenticationFailed", &format!("{}/app", scene.registry.host())).await;
+    assert_eq!(scene.value("app", "v").await, None);
+    scene.story.apply(&pull_secret(&scene.registry, "pull", USERS[0].0, USERS[0].1));
+    scene.story.wait_ready("app", "1@").await;
+    // What is applied stays when the credentials go bad, and Ready says so.
+    scene.story.apply(&pull_secret(&scene.registry, "pull", USERS[0].0, "guess-again"));
+    refused("AuthenticationFailed", "stays applied").await;
+    assert_eq!(scene.value("app", "v").await.as_deref(), Some("one"));
+    scene.story.apply(&pull_secret(&scene.registry, "pull", USERS[1].0, USERS[1].1));
+    scene.story.wait_ready("app", "1@").await;
+    let log = scene.operator.log();
+    assert!(!log.contains("guess") && !log.contains(USERS[0].1), "{log}");
+}
+
+#[tokio::test]
+async fn the_accounts_image_pull_secrets_are_used() {
+    let scene = Scene::with("registry-account", private(), |o| o).await;
+    let story = &scene.story;
+    scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
+    story.kubectl(&["create", "serviceaccount", "deployer"], "");
+    let account = format!("--serviceaccount={}:deployer", story.namespace());
+    story.kubectl(&["create", "rolebinding", "deployer", "--clusterrole=admin", &account], "");
+    story.apply(&pull_secret(&scene.registry, "pull", USERS[0].0, USERS[0].1));
+    scene.install("app", json!({"retryInterval": "1h", "serviceAccountName": "deployer"}));
+    let release = story.wait_condition("app", "Ready", "False", "AuthenticationFailed").await;
+    let message = condition(&release, "Ready").expect("ready").message;
+    assert!(message.contains("wants credentials and there are none"), "{message}");
+    // The account is watched: its new Secret is used at once.
+    let patch = r#"{"imagePullSecrets":[{"name":"missing"},{"name":"pull"}]}"#;
+    story.kubectl(&["patch", "serviceaccount", "deployer", "-p", patch], "");
+    story.wait_ready("app", "1@").await;
+}
+
+#[tokio::test]
+async fn certificates_come_from_the_cert_secret() {
+    let authority = Authority::new("registry");
+    let registry =
+        Registry::start(&Options { tls: Some(&authority), client_certificates: true, ..Options::default() });
+    let scene = Scene::with("registry-tls", registry, |o| o).await;
+    scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
+    let spec = json!({"insecure": false, "retryInterval": "1h", "certSecretRef": {"name": "tls"}});
+    scene.install("app", spec);
+    let told = async |reason: &str, says: &str| {
+        let release = scene.story.wait_condition("app", "Ready", "False", reason).await;
+        let message = condition(&release, "Ready").expect("ready").message;
+        assert!(message.contains(says), "{message}");
+    };
+    let namespace = scene.story.namespace();
+    told("SecretNotFound", &format!("Secret/{namespace}/tls, named by spec.certSecretRef, does not exist"))
+        .await;
+    let secret = |data: serde_json::Value| {
+        let secret =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tls"}, "stringData": data});
+        scene.story.kubectl(&["delete", "secret", "tls", "--ignore-not-found"], "");
+        scene.story.apply(&secret.to_string());
+    };
+    let identity = scene.registry.identity().expect("a client certificate");
+    let ca = authority.certificate();
+    secret(json!({"tls.crt": identity.certificate}));
+    told("SecretInvalid", "Secret tls, named by spec.certSecretRef, has only one of tls.crt and tls.key")
+        .await;
+    // The registry's certificate is of nobody's known, then the client's is missing.
+    secret(json!({"tls.crt": identity.certificate, "tls.key": identity.key}));
+    told("RegistryUnavailable", "certificate").await;
+    secret(json!({"ca.crt": ca}));
+    told("RegistryUnavailable", &scene.registry.host()).await;
+    secret(json!({"ca.crt": ca, "tls.crt": identity.certificate, "tls.key": identity.key}));
+    scene.story.wait_ready("app", "1@").await;
+    assert_eq!(scene.value("app", "v").await.as_deref(), Some("one"));
+}
+
+#[tokio::test]
+async fn what_is_missing_or_no_artifact_is_told_and_changes_nothing() {
+    let scene = Scene::begin("registry-missing").await;
+    let registry = &scene.registry;
+    registry.push_yaml("app", "1", &config_map("app", "v", "one"));
+    scene.install("app", json!({"retryInterval": "1h"}));
+    scene.story.wait_ready("app", "1@").await;
+    registry.push_layer("app", "binary", "application/yaml", b"\x7fELF\x00\x01");
+    registry.push_layer("app", "sbom", "application/spdx+json", b"{}");
+    let host = registry.host();
+    let check = async |reference: serde_json::Value, condition_type: &str, reason: &str, says: &str| {
+        scene.patch("app", &json!({"ref": reference}));
+        let status = if condition_type == "Ready" { "False" } else { "True" };
+        let release = scene.story.wait_condition("app", condition_type, status, reason).await;
+        let ready = condition(&release, "Ready").expect("ready");
+        assert!(ready.status == "False" && ready.message.contains(says), "{ready:?}");
+        assert_eq!(scene.value("app", "v").await.as_deref(), Some("one"));
+        assert!(release["status"]["lastAppliedRevision"].as_str().is_some_and(|r| r.starts_with("1@")));
+        assert_eq!(release["status"]["inventory"]["entries"], 1);
+    };
+    check(
+        json!({"tag": "none"}),
+        "Reconciling",
+        "ArtifactNotFound",
+        &format!("{host}/app:none was not found"),
+    )
+    .await;
+    let digest = format!("sha256:{}", "0".repeat(64));
+    check(
+        json!({"digest": digest}),
+        "Ready",
+        "ArtifactNotFound",
+        &format!("{host}/app@{digest} was not found"),
+    )
+    .await;
+    check(
+        json!({"digest": null, "semver": ">=3"}),
+        "Ready",
+        "NoMatchingTag",
+        "has no tag that matches semver \">=3\"; it has 3 tags",
+    )
+    .await;
+    check(
+        json!({"semver": null, "tag": "binary"}),
+        "Stalled",
+        "ArtifactInvalid",
+        "is not a usable configuration artifact",
+    )
+    .await;
+    check(
+        json!({"tag": "sbom"}),
+        "Stalled",
+        "ArtifactInvalid",
+        "it has no layer that is an archive or YAML; it has application/spdx+json",
+    )
+    .await;
+    scene.patch("app", &json!({"url": format!("oci://{host}/nothing")}));
+    let release = scene.story.wait_condition("app", "Ready", "False", "ArtifactNotFound").await;
+    assert!(condition(&release, "Ready").expect("ready").message.contains(&format!("{host}/nothing:sbom")));
+    scene.patch("app", &json!({"url": format!("oci://{host}/app"), "ref": {"tag": "1"}}));
+    scene.story.wait_ready("app", "1@").await;
+}
+
+#[tokio::test]
+async fn bytes_of_another_digest_are_never_applied() {
+    let scene = Scene::begin("registry-liar").await;
+    scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
+    let proxy = Proxy::before(&scene.registry.url(), None);
+    let wrong = config_map("app", "v", "two");
+    proxy.rule(move |seen| match seen.path.contains("/blobs/") {
+        true => Fate::ReplaceBody(Bytes::from(wrong.clone())),
+        false => Fate::Pass,
+    });
+    scene.install("app", json!({"url": format!("oci://{}/app", proxy.host()), "retryInterval": "1s"}));
+    let release = scene.story.wait_condition("app", "Ready", "False", "DigestMismatch").await;
+    let ready = condition(&release, "Ready").expect("ready");
+    assert!(ready.message.contains("the registry sent other bytes than the digest names"), "{ready:?}");
+    assert_eq!(scene.value("app", "v").await, None);
+    assert_eq!(scene.story.object("v1", "configmaps", "inv-app").await, None);
+    // A manifest is checked in the same way, unless it is known already.
+    scene.registry.push_yaml("manifest", "1", &config_map("manifest", "v", "one"));
+    proxy.rule(|seen| match seen.path.contains("/manifests/") && seen.method == "GET" {
+        true => Fate::ReplaceBody(Bytes::from_static(b"{\"schemaVersion\":2,\"layers\":[]}")),
+        false => Fate::Pass,
+    });
+    scene.install(
+        "manifest",
+        json!({"url": format!("oci://{}/manifest", proxy.host()), "retryInterval": "1s"}),
+    );
+    scene.story.wait_condition("manifest", "Ready", "False", "DigestMismatch").await;
+    // Once it tells the truth the next try succeeds by itself.
+    proxy.pass_all();
+    scene.story.wait_ready("app", "1@").await;
+    scene.wait_value("app", "v", "one").await;
+}
+
+#[tokio::test]
+async fn another_tenants_cached_private_digest_is_refused() {
+    let story = Story::begin("registry-tenants").await;
+    let other = story.another_namespace("registry-tenants-other");
+    let registry = private();
+    let digest = registry.push_yaml("app", "1", &config_map("app", "v", "secret"));
+    let account = story.operator_account();
+    let mut operator = Operator::new(BINARY, &account).watching(&[story.namespace(), &other]).start();
+    operator.wait_ready();
+    let url = format!("oci://{}/app", registry.host());
+    story.apply(&pull_secret(&registry, "pull", USERS[0].0, USERS[0].1));
+    let pinned = |namespace: &str, name: &str, secret: serde_json::Value| {
+        let spec = json!({"ref": {"digest": digest}, "secretRef": secret, "retryInterval": "1h"});
+        story.bed().kubectl(&["apply", "-f", "-"], &release(namespace, name, &url, spec));
+    };
+    pinned(story.namespace(), "owner", json!({"name": "pull"}));
+    story.wait_ready("owner", &digest).await;
+    // The same digest is in the cache by now. Without credentials of one's own, and
+    // with wrong ones, it stays closed.
+    let wrong = pull_secret(&registry, "wrong", USERS[0].0, "guess");
+    story.bed().kubectl(&["-n", &other, "apply", "-f", "-"], &wrong);
+    pinned(&other, "without", json!(null));
+    pinned(&other, "wrong", json!({"name": "wrong"}));
+    for name in ["without", "wrong"] {
+        let refused = story
+            .wait_for(&format!("{name} is refused"), async || {
+                let found = story
+                    .object_in(Some(&other), "supercargo.dev/v1alpha1", "ociartifactreleases", name)
+                    .await?;
+                condition(&found, "Ready").filter(|c| c.status == "False")
+            })
+            .await;
+        assert_eq!(refused.reason, "AuthenticationFailed", "{refused:?}");
+    }
+    assert_eq!(story.object_in(Some(&other), "v1", "configmaps", "app").await, None);
+}
+
+#[tokio::test]
+async fn promise_6_releases_on_a_silent_registry_do_not_delay_the_next_one() {
+    let registry = Registry::plain();
+    let scene = Scene::with("registry-silent", registry, |o| o.argument("--concurrency=1")).await;
+    let proxy = Proxy::before(&scene.registry.url(), None);
+    proxy.silent(true);
+    for name in ["stuck-a", "stuck-b", "stuck-c"] {
+        scene.install(name, json!({"url": format!("oci://{}/{name}", proxy.host())}));
+    }
+    for name in ["stuck-a", "stuck-b", "stuck-c"] {
+        let release = scene.wait_message(name, "Unknown", "waiting for oci://").await;
+        assert_eq!(condition(&release, "Reconciling").map(|c| c.reason).as_deref(), Some("Progressing"));
+        scene.registry.push_yaml(name, "1", &config_map(name, "v", "one"));
+    }
+    scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
+    let start = std::time::Instant::now();
+    scene.install("app", json!({}));
+    scene.story.wait_ready("app", "1@").await;
+    let took = start.elapsed();
+    for name in ["stuck-a", "stuck-b", "stuck-c"] {
+        let release = scene.story.release(name).await.expect("the release");
+        let ready = condition(&release, "Ready").expect("ready");
+        assert_eq!(ready.reason, "Progressing", "{name} waits, and app was on time after {took:?}");
+    }
+    proxy.silent(false);
+    for name in ["stuck-a", "stuck-b", "stuck-c"] {
+        scene.story.wait_ready(name, "1@").await;
+    }
+}
