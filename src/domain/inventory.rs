@@ -100,6 +100,11 @@ impl Inventory {
         self.entries.get(id).is_some_and(|entry| !entry.left)
     }
 
+    /// The objects that the release has, see [`Inventory::claims`].
+    pub fn claimed(&self) -> impl Iterator<Item = &ObjectId> {
+        self.entries.iter().filter(|(_, entry)| !entry.left).map(|(id, _)| id)
+    }
+
     /// The texts of the parts, each at most about `part_bytes` long; always one
     /// at least.
     pub fn write_parts(&self, part_bytes: usize) -> Vec<String> {

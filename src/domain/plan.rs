@@ -177,7 +177,9 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
         let only_if_absent = mode != ApplyMode::Override;
         let known = live.known(&id);
         let undisturbed = known && is_undisturbed(before, record.as_ref(), only_if_absent, purpose.release);
-        let same = before.is_some_and(|b| b.uid.is_some() && b.hash.as_deref() == Some(hash.as_str()));
+        // One that had left and comes back is applied: its entry says otherwise.
+        let same =
+            before.is_some_and(|b| b.uid.is_some() && !b.left && b.hash.as_deref() == Some(hash.as_str()));
         let keep = match undisturbed {
             _ if mode == ApplyMode::Ignore => true,
             true => same || only_if_absent,

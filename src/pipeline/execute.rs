@@ -78,7 +78,7 @@ pub async fn execute(
             // It may change from now on, whatever it was before.
             Action::Keep if step.only_if_absent => {
                 let before = run.memory.inventory.entries.get(&step.id);
-                before.map(|e| Fate::Applied(Entry { fields: None, ..e.clone() }))
+                before.map(|e| Fate::Applied(Entry { fields: None, left: false, ..e.clone() }))
             }
             Action::Keep => None,
         };

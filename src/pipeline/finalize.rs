@@ -123,7 +123,7 @@ impl Run<'_> {
         let Removed { fates, deleted, terminating, failures, notes: told } = removed;
         self.context.metrics.objects(crate::observe::labels::Action::Pruned, deleted);
         notes.extend(told);
-        notes.push(note(match deleted + terminating.len() {
+        notes.push(note(match deleted {
             0 => "what was left of the release is gone".to_owned(),
             count => format!("deleted {}", counted(count)),
         }));

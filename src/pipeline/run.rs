@@ -296,7 +296,7 @@ impl Run<'_> {
         let contested = self.memory.next_correction(Timestamp::now()).is_some();
         let drift = (self.release.drift != DriftMode::Off && !contested).then(|| self.in_sync());
         Outcome {
-            verdict: self.verdict(revision, self.memory.inventory.entries.len()),
+            verdict: self.verdict(revision, self.memory.inventory.claimed().count(), ""),
             artifact: Some(artifact_status(revision)),
             entries: Some(self.memory.inventory.entries.len()),
             drift,
@@ -322,9 +322,9 @@ impl Run<'_> {
     }
 
     /// Ready, unless the registry refused us rather than being away.
-    pub fn verdict(&self, revision: &Revision, entries: usize) -> Verdict {
+    pub fn verdict(&self, revision: &Revision, entries: usize, rest: &str) -> Verdict {
         let objects = if entries == 1 { "1 object".to_owned() } else { format!("{entries} objects") };
-        let message = format!("applied {objects} of revision {}", revision.name);
+        let message = format!("applied {objects} of revision {}{rest}", revision.name);
         match &revision.stale {
             None => Verdict::Ready { message },
             Some((Reason::RegistryUnavailable, why)) => Verdict::Ready {

@@ -1,5 +1,6 @@
 //! A run that has something to do: render, plan, dry-run, write.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -334,7 +335,6 @@ async fn conclude(
     if settled != stored.inventory || (stored.exists() && !stored.operators) {
         written = run.context.session.write_inventory(&run.release.id, &mut stored, settled).await;
     }
-    let entries = stored.inventory.entries.len();
     run.memory.remember(run.context, &run.release.id, stored);
     // The kinds that are new in the inventory are watched from now on.
     let known = session.known().await?;
@@ -349,13 +349,26 @@ async fn conclude(
             }
         }
         Some(Ended::Again) => return Err(Ended::Again),
-        None => outcome.verdict = run.verdict(revision, entries),
+        None => outcome.verdict = applied_verdict(run, plan, revision),
     }
     if outcome.verdict == Verdict::Superseded {
         outcome.changes = None;
     }
     debug_assert!(plan.conflicts.is_empty());
     Ok(written?)
+}
+
+/// Says what is applied, and what left and is not gone yet.
+fn applied_verdict(run: &Run<'_>, plan: &Plan, revision: &Revision) -> Verdict {
+    let wanted: BTreeSet<&ObjectId> = plan.steps.iter().map(|s| &s.id).collect();
+    let (applied, going): (Vec<_>, Vec<_>) =
+        run.memory.inventory.claimed().partition(|id| wanted.contains(id));
+    let rest = match going.as_slice() {
+        [] => String::new(),
+        [one] => format!("; {one} left it and is still being deleted"),
+        [one, more @ ..] => format!("; {one} and {} more left it and are still being deleted", more.len()),
+    };
+    run.verdict(revision, applied.len(), &rest)
 }
 
 fn record(run: &Run<'_>, changes: Option<&Changes>, corrected: usize) {

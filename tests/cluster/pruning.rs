@@ -3,7 +3,7 @@
 use serde_json::json;
 use supercargo_testbed::Story;
 
-use crate::scene::{Scene, annotated, config_map, deployment, text};
+use crate::scene::{Scene, annotated, config_map, deployment, message, text};
 
 /// Promise 4 too: a revision that turns unhealthy has lost nothing.
 #[tokio::test]
@@ -37,6 +37,12 @@ async fn promise_3_an_object_that_opts_out_is_kept_and_stays_in_the_inventory() 
     scene.reconciled("app", "again").await;
     assert_eq!(scene.uid("kept").await, uid);
     assert_eq!(scene.named("app").await, ["kept", "stays"]);
+
+    // It comes back, and leaves again.
+    scene.upgraded("app", "3", &first).await;
+    assert!(scene.inventory("app").await.iter().all(|entry| entry.get("left").is_none()));
+    scene.upgraded("app", "4", &config_map("stays")).await;
+    assert_eq!(scene.uid("kept").await, uid);
 
     let no_more = json!({"metadata": {"annotations": {"supercargo.dev/prune": null}}});
     scene.patch("v1", "configmaps", "kept", no_more).await;
@@ -99,7 +105,10 @@ async fn promise_2_what_terminates_stays_in_the_inventory_until_it_is_gone() {
     scene.install("app", &format!("{}{held}", config_map("stays")), json!({})).await;
     let ready = scene.upgraded("app", "2", &config_map("stays")).await;
     assert_eq!(ready["status"]["history"][0]["outcome"], "Applied", "{ready:#}");
-    scene.reconciled("app", "again").await;
+    let again = scene.reconciled("app", "again").await;
+    let said = message(&again, "Ready");
+    let going = format!("ConfigMap/{}/held left it and is still being deleted", scene.namespace());
+    assert!(said.starts_with("applied 1 object of revision 2@") && said.ends_with(&going), "{said}");
     let held = scene.config_map("held").await.expect("its finalizer holds it");
     assert_ne!(text(&held, "/metadata/deletionTimestamp"), "");
     assert_eq!(scene.named("app").await, ["held", "stays"]);
