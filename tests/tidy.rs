@@ -203,3 +203,15 @@ fn tracked() -> Vec<String> {
         }
     }
 }
+
+#[test]
+fn every_reason_is_documented() {
+    let page = fs::read_to_string(root().join("docs/releases.md")).unwrap();
+    let rows: Vec<&str> =
+        page.lines().filter_map(|l| l.strip_prefix("| `")?.split_once('`')).map(|(r, _)| r).collect();
+    let reasons = supercargo::api::reason::Reason::ALL;
+    none(
+        reasons.iter().map(|r| r.as_str().to_owned()).filter(|r| !rows.contains(&r.as_str())).collect(),
+        "a reason is missing in the table of docs/releases.md; say what it means and what to do",
+    );
+}

@@ -64,8 +64,6 @@ reasons! {
     InSync => Wait,
     /// Objects differed from what was applied and were put back.
     DriftCorrected => Wait,
-    /// Objects left the revision and were deleted.
-    Pruned => Wait,
     /// An inventory that the command line wrote was taken over.
     InventoryAdopted => Wait,
     /// The release is going away, and so are its objects.

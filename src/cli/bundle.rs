@@ -10,6 +10,7 @@ use crate::domain::identity::ObjectId;
 use crate::domain::manifest::budget::Budget;
 use crate::domain::manifest::canonical::to_yaml;
 use crate::domain::manifest::decode::{Decoded, DocumentError, Fault, Origin, decode_within};
+use crate::domain::stage::order;
 
 /// Largest input of one command, in bytes.
 const MAX_INPUT_BYTES: u64 = 256 << 20;
@@ -116,6 +117,12 @@ fn bundle(files: &[(String, Vec<u8>)]) -> Result<Bundle, CliError> {
     if objects.is_empty() {
         return Err(CliError::Input("the input holds no object".into()));
     }
+    // In the order of the apply, as Kustomizer writes its artifacts.
+    objects.sort_by_cached_key(|o| {
+        let id = o.id();
+        let (stage, rank, ..) = order(&id);
+        (stage, rank, id.group, id.kind, id.namespace, id.name)
+    });
     let yaml = to_yaml(&objects).map_err(|e| CliError::Input(e.to_string()))?;
     Ok(Bundle { subjects: objects.iter().map(|o| o.id().to_string()).collect(), yaml: yaml.into_bytes() })
 }

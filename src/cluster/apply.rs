@@ -62,7 +62,7 @@ impl Session {
     /// # Errors
     /// When it may not be read, or the API server does not answer.
     pub async fn get_record(&self, resource: &Resource, id: &ObjectId) -> Result<Option<Record>, ApiError> {
-        Ok(self.get_metadata(resource, id, |m| m.metadata.record()).await?)
+        self.get_metadata(resource, id, |m| m.metadata.record()).await
     }
 
     /// Gets the managers of an object other than us, the latest first.

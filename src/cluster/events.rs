@@ -41,10 +41,12 @@ impl Session {
             end -= 1;
         }
         let namespace = &note.release.namespace;
+        // The prefix has to be a valid name by itself but for a dash at its end.
+        let prefix = format!("{}-", note.release.name);
         let mut event = json!({
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
-            "metadata": {"generateName": format!("{}.", note.release.name), "namespace": namespace},
+            "metadata": {"generateName": prefix, "namespace": namespace},
             "eventTime": format!("{now:.6}"),
             "type": if note.warning { "Warning" } else { "Normal" },
             "reason": note.reason.as_str(),

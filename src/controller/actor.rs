@@ -12,7 +12,7 @@ use super::board::Board;
 use super::report;
 use crate::api::keys;
 use crate::api::reason::{Disposition, Reason};
-use crate::api::release::OCIArtifactRelease;
+use crate::api::release::{DriftMode, OCIArtifactRelease};
 use crate::api::status::ReleaseStatus;
 use crate::cluster::error::ApiError;
 use crate::domain::identity::ReleaseId;
@@ -28,9 +28,11 @@ use crate::pipeline::signals::{Signals, Turn};
 
 /// How soon a status that could not be written is written again.
 const STATUS_RETRY: Duration = Duration::from_secs(5);
-/// How soon a release that failed for its objects' health looks at them again
-/// when one of them changes.
-const HEALTH_PAUSE: Duration = Duration::from_secs(5);
+/// How soon after a run objects that change are looked at again where there is
+/// no hurry: for their health after it failed, or to report drift.
+const SECOND_LOOK: Duration = Duration::from_secs(2);
+/// How soon a release is tried again that changed while its finalizer was set.
+const FINALIZER_RETRY: Duration = Duration::from_millis(250);
 
 /// What all actors share.
 pub struct Stage {
@@ -51,6 +53,7 @@ pub struct Actor {
     memory: Memory,
     status: ReleaseStatus,
     failures: u32,
+    drift: DriftMode,
 }
 
 /// What follows a run.
@@ -73,7 +76,7 @@ impl Actor {
             let resource = latest.borrow();
             (id_of(&resource), resource.status.clone().unwrap_or_default())
         };
-        Self { stage, id, latest, signals, memory, status, failures: 0 }
+        Self { stage, id, latest, signals, memory, status, failures: 0, drift: DriftMode::Correct }
     }
 
     /// Lives until the release is gone or the process ends.
@@ -107,8 +110,9 @@ impl Actor {
 
     /// Waits for the next reason to run; none when the process ends.
     async fn wait(&mut self, due: Option<Instant>) -> Option<Trigger> {
-        let earliest = Instant::now() + HEALTH_PAUSE;
+        let earliest = Instant::now() + SECOND_LOOK;
         let mut unhealthy_changed = false;
+        let mut drifted = false;
         loop {
             if self.signals.is_stopping() {
                 return None;
@@ -116,18 +120,24 @@ impl Actor {
             if self.memory.resolve_due || self.signals.take_superseded() {
                 return Some(Trigger::Full);
             }
-            // Before the wait too: a run consumes signals while it waits itself.
-            let touched = self.signals.take_touched();
+            // Looked at before every sleep: a run may have swallowed the word
+            // that there is something.
             let now = Timestamp::now();
-            if self.memory.is_disturbed(touched.iter(), now) {
-                return Some(Trigger::Objects);
-            }
+            let touched = self.signals.take_touched();
             unhealthy_changed |= self.is_unhealthy() && !touched.is_empty();
+            if self.memory.is_disturbed(touched.iter(), now) {
+                match self.drift {
+                    DriftMode::Correct => return Some(Trigger::Objects),
+                    // A report may come a little later than each change.
+                    DriftMode::Report => drifted = true,
+                    DriftMode::Off => {}
+                }
+            }
             let correction = self.memory.next_correction(now).map(|at| {
                 let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
                 Instant::now() + wait + Duration::from_millis(5)
             });
-            let recheck = unhealthy_changed.then_some(earliest);
+            let recheck = (unhealthy_changed || drifted).then_some(earliest);
             let wake = [due, correction, recheck].into_iter().flatten().min();
             tokio::select! {
                 () = self.signals.changed() => {}
@@ -171,13 +181,15 @@ impl Actor {
             Ok(release) => release,
             Err(error) => return self.refuse(resource, &error).await,
         };
+        self.drift = release.drift;
         if let Err(error) = self.add_finalizer(resource).await {
             if error.is_not_found() {
                 return Next::Wait(None);
             }
             // The newer version arrives by the watch; should it not, look again.
             tracing::debug!(error = chain(&error), "the finalizer could not be set");
-            return Next::Wait(Some(STATUS_RETRY));
+            let changed = error.is_conflict();
+            return Next::Wait(Some(if changed { FINALIZER_RETRY } else { STATUS_RETRY }));
         }
         let stage = Arc::clone(&self.stage);
         let mut turn = Turn::new(&stage.places);

@@ -97,10 +97,10 @@ pub fn publish(
     let drift = |status: &ReleaseStatus| {
         status.conditions.iter().find(|c| c.type_ == condition::DRIFTED && c.status == "True").cloned()
     };
-    if let (Some(found), Some(assessment)) = (drift(after), &outcome.drift) {
-        if drift(before).is_none_or(|b| b.reason != found.reason) {
-            send(session, release, true, assessment.reason, assessment.message.clone(), outcome);
-        }
+    if let (Some(found), Some(assessment)) = (drift(after), &outcome.drift)
+        && drift(before).is_none_or(|b| b.reason != found.reason)
+    {
+        send(session, release, true, assessment.reason, assessment.message.clone(), outcome);
     }
 }
 
@@ -146,8 +146,13 @@ fn send(
             message: &message,
             revision: revision.as_deref(),
         };
-        if let Err(error) = session.publish(note, Timestamp::now()).await {
-            tracing::debug!(error = chain(&error), "an event could not be published");
+        match session.publish(note, Timestamp::now()).await {
+            Ok(()) => {}
+            // A namespace that is going away takes no new events.
+            Err(error) if error.is_forbidden() || error.is_not_found() => {
+                tracing::debug!(error = chain(&error), "an event could not be published");
+            }
+            Err(error) => tracing::warn!(error = chain(&error), "an event could not be published"),
         }
     });
 }

@@ -38,7 +38,8 @@ pub fn disturbance(entry: &Entry, record: Option<&Record>, applied_version: u64)
     if uid != record.uid {
         return Some(Disturbance::Replaced);
     }
-    (entry.fields.as_deref() != Some(record.fields.as_str())).then_some(Disturbance::Changed)
+    // Without fields: it is applied only while it does not exist.
+    entry.fields.as_ref().is_some_and(|f| *f != record.fields).then_some(Disturbance::Changed)
 }
 
 /// The fields in which a live object differs from what a dry run would make of
@@ -253,7 +254,10 @@ mod tests {
         check(Some(Record { uid: "v".into(), ..record.clone() }), 0, Some(Disturbance::Replaced));
         let changed = Record { fields: "g".into(), ..record };
         check(Some(changed.clone()), 10, Some(Disturbance::Changed));
-        check(Some(changed), 11, None);
+        check(Some(changed.clone()), 11, None);
+        let once = Entry { fields: None, ..entry.clone() };
+        assert_eq!(disturbance(&once, Some(&changed), 0), None);
+        assert_eq!(disturbance(&once, None, 0), Some(Disturbance::Missing));
     }
 
     #[test]

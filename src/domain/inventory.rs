@@ -24,7 +24,8 @@ pub struct Entry {
     pub uid: Option<String>,
     /// Hash of what was applied.
     pub hash: Option<String>,
-    /// Hash of our entry in `metadata.managedFields` after it was applied.
+    /// Hash of our entry in `metadata.managedFields` after it was applied; none
+    /// for an object that may change once it exists.
     pub fields: Option<String>,
     /// Whether it left the revision and was found to stay: it opts out, or
     /// pruning is off.

@@ -13,6 +13,7 @@ mod pack;
 mod push;
 mod reference;
 mod registry;
+mod reply;
 mod tags;
 mod token;
 mod transport;

@@ -7,8 +7,9 @@ use http::{Method, StatusCode};
 use super::layout;
 use super::pack::MANIFEST_TYPE;
 use super::registry::manifest_body;
+use super::reply::Reply;
 use super::token::{Asker, Scope};
-use super::transport::{Reply, Request, Transport};
+use super::transport::{Request, Transport};
 use super::{Access, Digest, OciError, Package, Registry, Repository, Tag, Wanted};
 
 impl Registry {

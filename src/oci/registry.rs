@@ -17,8 +17,9 @@ use super::limits::{
     CONNECT_TIMEOUT, ContentLimits, DEFAULT_CACHE_BYTES, IDLE_TIMEOUT, MAX_ANNOTATION_BYTES,
     MAX_MANIFEST_BYTES, MAX_UNPACKING,
 };
+use super::reply::{Body, Reply};
 use super::token::{Asker, Scope, Sessions};
-use super::transport::{Body, Observer, Reply, Request, Transport, TransportOptions};
+use super::transport::{Observer, Request, Transport, TransportOptions};
 use super::unpack::{self, Order};
 use super::{Digest, OciError, Repository, Tag, Wanted, tags};
 

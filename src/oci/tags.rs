@@ -6,8 +6,9 @@ use reqwest::Url;
 use serde::Deserialize;
 
 use super::limits::{MAX_TAG_PAGE_BYTES, MAX_TAG_PAGES, MAX_TAGS, TAG_PAGE_SIZE};
+use super::reply::Body;
 use super::token::{Asker, Sessions};
-use super::transport::{Body, Request, Transport};
+use super::transport::{Request, Transport};
 use super::{OciError, Tag};
 
 #[derive(Deserialize)]

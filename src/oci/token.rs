@@ -16,7 +16,8 @@ use super::access::{Access, Fingerprint};
 use super::auth::Credential;
 use super::challenge::{self, Challenge};
 use super::limits::{DEFAULT_TOKEN_LIFE, MAX_REMEMBERED, MAX_TOKEN_BYTES};
-use super::transport::{Body, Reply, Request, Transport};
+use super::reply::{Body, Reply};
+use super::transport::{Request, Transport};
 use super::{OciError, Repository};
 
 /// What a request is going to do.

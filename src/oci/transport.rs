@@ -7,18 +7,18 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use reqwest::{Certificate, Client, Identity, Url};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::access::{Access, Fingerprint};
 use super::limits::{
-    MAX_ERROR_BYTES, MAX_REDIRECTS, MAX_REMEMBERED, MAX_RETRIES, MAX_RETRY_AFTER, REQUESTS_PER_HOST,
-    RETRY_PAUSE,
+    MAX_REDIRECTS, MAX_REMEMBERED, MAX_RETRIES, MAX_RETRY_AFTER, REQUESTS_PER_HOST, RETRY_PAUSE,
 };
 use super::reference::is_loopback;
+use super::reply::Reply;
 use super::{OciError, Repository};
 
 /// How one request ended.
@@ -82,16 +82,6 @@ impl Request {
     fn is_idempotent(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD)
     }
-}
-
-/// The head of an answer; the body is still to be read. Holds its place among
-/// the host's requests until it is dropped.
-pub(super) struct Reply {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub url: Url,
-    response: reqwest::Response,
-    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Transport {
@@ -170,7 +160,7 @@ impl Transport {
                 headers: response.headers().clone(),
                 url: request.url.clone(),
                 response,
-                _permit: permit,
+                _place: permit,
             }),
             // A host that is silent once would be so again; the caller's
             // schedule is the place to wait for it.
@@ -321,7 +311,7 @@ fn outcome_of(error: &reqwest::Error) -> Outcome {
     }
 }
 
-fn unavailable(host: &str, error: &reqwest::Error) -> OciError {
+pub(super) fn unavailable(host: &str, error: &reqwest::Error) -> OciError {
     let why = match outcome_of(error) {
         Outcome::TimedOut if error.is_connect() => "no connection in time".to_owned(),
         Outcome::TimedOut => "no answer in time".to_owned(),
@@ -338,67 +328,4 @@ fn root_cause(error: &dyn std::error::Error) -> String {
         inner = source;
     }
     inner.to_string()
-}
-
-impl Reply {
-    /// The body, if it is no longer than the limit.
-    pub async fn body(mut self, limit: u64) -> Result<Body, OciError> {
-        if self.response.content_length().is_some_and(|length| length > limit) {
-            return Ok(Body::TooLong);
-        }
-        let mut body = BytesMut::new();
-        loop {
-            match self.response.chunk().await {
-                Ok(Some(chunk)) if (body.len() + chunk.len()) as u64 > limit => return Ok(Body::TooLong),
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => return Ok(Body::Whole(body.freeze())),
-                Err(e) => return Err(unavailable(&authority(&self.url), &e)),
-            }
-        }
-    }
-
-    /// Turns an answer that is not a success into an error about `subject`.
-    pub async fn error(self, subject: &str) -> OciError {
-        let (status, host) = (self.status, authority(&self.url));
-        let code = match self.body(MAX_ERROR_BYTES).await {
-            Ok(Body::Whole(body)) => error_code(&body),
-            _ => None,
-        };
-        let answer = match code {
-            Some(code) => format!("{host} answered {} ({code})", status.as_u16()),
-            None => format!("{host} answered {}", status.as_u16()),
-        };
-        let subject = subject.to_owned();
-        match status {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                let why = format!("{answer}; check the credentials and that the repository exists");
-                OciError::Denied { subject, why }
-            }
-            StatusCode::NOT_FOUND => OciError::NotFound { subject },
-            _ => OciError::Unavailable {
-                host,
-                why: format!("it answered {} for {subject}", answer_tail(&answer)),
-            },
-        }
-    }
-}
-
-fn answer_tail(answer: &str) -> &str {
-    answer.split_once(" answered ").map_or(answer, |(_, tail)| tail)
-}
-
-/// The code of the first error in a registry's answer. The messages beside it
-/// may hold request ids, which would make every retry another message.
-fn error_code(body: &[u8]) -> Option<String> {
-    let value: serde_json::Value = serde_json::from_slice(body).ok()?;
-    let code = value.pointer("/errors/0/code")?.as_str()?;
-    let plain =
-        !code.is_empty() && code.len() <= 40 && code.bytes().all(|b| b.is_ascii_uppercase() || b == b'_');
-    plain.then(|| code.to_owned())
-}
-
-/// A body that was read, or not.
-pub(super) enum Body {
-    Whole(Bytes),
-    TooLong,
 }

@@ -70,8 +70,16 @@ pub async fn execute(
 ) -> Executed {
     let mut executed = Executed::default();
     for step in &plan.steps {
-        let fate = if step.action == Action::Keep { None } else { Some(Fate::NotAttempted) };
-        executed.changes.unchanged += i32::from(fate.is_none());
+        let fate = match step.action {
+            Action::Write => Some(Fate::NotAttempted),
+            // It may change from now on, whatever it was before.
+            Action::Keep if step.only_if_absent => {
+                let before = run.memory.inventory.entries.get(&step.id);
+                before.map(|e| Fate::Applied(Entry { fields: None, ..e.clone() }))
+            }
+            Action::Keep => None,
+        };
+        executed.changes.unchanged += i32::from(step.action == Action::Keep);
         executed.fates.extend(fate.map(|f| (step.id.clone(), f)));
     }
     for stage in Stage::ALL {
@@ -271,15 +279,14 @@ fn note(
         version: step.version.clone(),
         uid: Some(applied.record.uid),
         hash: Some(step.hash.clone()),
-        fields: Some(applied.record.fields),
+        fields: Some(applied.record.fields).filter(|_| !step.only_if_absent),
         left: false,
     };
     executed.fates.insert(step.id.clone(), Fate::Applied(entry));
     let kind = step.id.group_kind();
-    if run.release.wait || step.stage == Stage::Definitions {
-        if crate::domain::health::has_rule(&kind) {
-            executed.answers.insert(step.id.clone(), applied.body);
-        }
+    let is_judged = run.release.wait || step.stage == Stage::Definitions;
+    if is_judged && crate::domain::health::has_rule(&kind) {
+        executed.answers.insert(step.id.clone(), applied.body);
     }
 }
 

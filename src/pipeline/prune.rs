@@ -192,11 +192,11 @@ fn settle(context: &Context, leaving: &Leaving, answer: Answer, removed: &mut Re
             Fate::Remains
         }
     };
-    if matches!(fate, Fate::Gone | Fate::Dropped) {
-        if let Some(heir) = context.claims.release_to_heir(&id) {
-            // Nobody listens any more while the process ends.
-            let _ = context.wake.send(heir);
-        }
+    if matches!(fate, Fate::Gone | Fate::Dropped)
+        && let Some(heir) = context.claims.release_to_heir(&id)
+    {
+        // Nobody listens any more while the process ends.
+        let _ = context.wake.send(heir);
     }
     removed.fates.insert(id, fate);
 }
