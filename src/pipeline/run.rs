@@ -242,7 +242,8 @@ impl Run<'_> {
             }
             let now = Timestamp::now();
             let disturbed = |id: &ObjectId| self.memory.is_disturbed(std::iter::once(id), now);
-            if self.signals.is_superseded() || (settled && self.signals.is_touched(disturbed)) {
+            let hurry = settled && self.release.drift == DriftMode::Correct;
+            if self.signals.is_superseded() || (hurry && self.signals.is_touched(disturbed)) {
                 return Ok(None);
             }
         };
