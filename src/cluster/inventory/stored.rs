@@ -117,8 +117,8 @@ impl Stored {
 
     /// From the first part and those after it, in order. Those that the first
     /// does not list are there when a writer was cut off before it wrote the
-    /// first, or before it removed them: what they name does not count, but they
-    /// have to be known to be overwritten and removed.
+    /// first, or before it removed them. What they name counts all the same: what
+    /// does not exist is found to be gone, and then the part is removed.
     pub(super) fn assemble(
         release: &ReleaseId,
         first: &ConfigMap,
@@ -135,10 +135,9 @@ impl Stored {
         let mut whole = true;
         for (n, part) in rest.iter().enumerate() {
             let part = match part {
-                Some(part) if n < listed => part,
-                Some(unlisted) => {
-                    stored.parts.push(Part::of(unlisted));
-                    continue;
+                Some(part) => {
+                    whole &= n < listed;
+                    part
                 }
                 // Somebody has removed it; the next write makes it anew.
                 None => {
@@ -188,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_that_a_cut_off_writer_left_are_known_but_do_not_count() {
+    fn parts_that_a_cut_off_writer_left_count_until_they_are_removed() {
         let release = ReleaseId { namespace: "apps".into(), name: "web".into() };
         let entry = |name: &str| format!(r#"[{{"id":"apps_{name}__ConfigMap","ver":"v1"}}]"#);
         let (a, b) = (entry("a"), entry("b"));
@@ -206,7 +205,7 @@ mod tests {
         };
         check("1", None, (1, &["1"], Some("key")));
         check("2", Some("2"), (2, &["1", "2"], Some("key")));
-        check("1", Some("2"), (1, &["1", "2"], Some("key")));
+        check("1", Some("2"), (2, &["1", "2"], None));
         check("2", None, (1, &["1", ""], None));
     }
 }
