@@ -22,5 +22,6 @@ mod registries;
 mod replicas;
 mod rights;
 mod scene;
+mod secrecy;
 mod setting;
 mod waiting;

@@ -69,7 +69,7 @@ async fn a_head_that_lies_about_the_digest_leads_to_nothing() {
 }
 
 #[tokio::test]
-async fn bodies_without_end_are_cut_off() {
+async fn promise_7_bodies_without_end_are_cut_off() {
     let liar = Liar::start().await;
     let digest = liar.artifact("1.0", YAML);
     let registry = Registry::new(options());
@@ -100,7 +100,7 @@ async fn bodies_without_end_are_cut_off() {
 }
 
 #[tokio::test]
-async fn sizes_beyond_the_limits_are_not_even_fetched() {
+async fn promise_7_sizes_beyond_the_limits_are_not_even_fetched() {
     let liar = Liar::start().await;
     let layer = liar.blob(YAML.as_bytes());
     let registry = Registry::new(RegistryOptions {

@@ -187,7 +187,7 @@ async fn a_redirect_elsewhere_carries_no_credentials() {
 }
 
 #[tokio::test]
-async fn redirects_end() {
+async fn promise_7_redirects_end() {
     let liar = Liar::start().await;
     liar.artifact("1.0", YAML);
     let registry = Registry::new(options());
@@ -319,7 +319,7 @@ async fn full_pages_without_a_link_are_continued() {
 }
 
 #[tokio::test]
-async fn tag_lists_end() {
+async fn promise_7_tag_lists_end() {
     let liar = Liar::start().await;
     let registry = Registry::new(options());
     let count = Arc::new(AtomicUsize::new(0));

@@ -125,6 +125,7 @@ pub fn render(
     };
     for (Decoded { object, .. }, namespaced) in decoded.iter_mut().zip(namespaced) {
         strip::server_fields(object);
+        strip::secret_strings(object);
         namespacing.apply(object, namespaced);
         options.labels.iter().for_each(|(key, value)| object.set_label(key, value));
         options.annotations.iter().for_each(|(key, value)| object.set_annotation(key, value));

@@ -1,9 +1,12 @@
 //! What is left out of a manifest before it is applied: what only the server
-//! writes, and the replica count that an autoscaler writes.
+//! writes, the replica count that an autoscaler writes, and the write-only half
+//! of a Secret.
 
 use std::collections::HashMap;
 
-use serde_json::Value;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Map, Value};
 
 use crate::domain::object::Object;
 
@@ -22,6 +25,32 @@ pub fn server_fields(object: &mut Object) {
     for field in SERVER_METADATA {
         metadata.remove(field);
     }
+}
+
+/// Moves `stringData` of a Secret into its `data`, as the server does when it
+/// stores it. Applied as it is, nobody would own what it becomes: an edit of the
+/// value would be no drift, and a key that leaves would stay. What is not a mapping of strings is left for the
+/// server to refuse.
+pub fn secret_strings(object: &mut Object) {
+    if !object.is("", "Secret") {
+        return;
+    }
+    let Some(fields) = object.value_mut().as_object_mut() else { return };
+    let Some(Value::Object(strings)) = fields.get("stringData") else { return };
+    let Some(encoded) = strings
+        .iter()
+        .map(|(key, value)| Some((key.clone(), Value::from(STANDARD.encode(value.as_str()?)))))
+        .collect::<Option<Vec<_>>>()
+    else {
+        return;
+    };
+    let data = fields.entry("data").or_insert_with(|| Map::new().into());
+    if data.is_null() {
+        *data = Map::new().into();
+    }
+    let Some(data) = data.as_object_mut() else { return };
+    data.extend(encoded);
+    fields.remove("stringData");
 }
 
 /// Leaves `spec.replicas` out of what an autoscaler of the same set scales: a
@@ -136,5 +165,26 @@ mod tests {
         assert!(keeps("autoscaling/v1", "HorizontalPodAutoscaler", "other", web.clone()));
         assert!(keeps("x.io/v1", "HorizontalPodAutoscaler", "apps", web));
         assert!(!keeps("keda.sh/v1alpha1", "ScaledObject", "apps", json!({"name": "web"})));
+    }
+
+    #[test]
+    fn the_strings_of_a_secret_become_its_data() {
+        let check = |kind: &str, fields: Value, expected: Value| {
+            let mut value = json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": "s"}});
+            value.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+            let mut object = Object::new(value).unwrap();
+            secret_strings(&mut object);
+            for field in ["data", "stringData"] {
+                assert_eq!(object.value().get(field), expected.get(field), "{field}");
+            }
+        };
+        check("Secret", json!({"stringData": {"a": "b"}}), json!({"data": {"a": "Yg=="}}));
+        let both = json!({"data": {"a": "eA==", "c": "eA=="}, "stringData": {"a": "b"}});
+        check("Secret", both, json!({"data": {"a": "Yg==", "c": "eA=="}}));
+        check("Secret", json!({"data": null, "stringData": {"a": "b"}}), json!({"data": {"a": "Yg=="}}));
+        for refused in [json!({"stringData": {"a": 1}}), json!({"stringData": "x"})] {
+            check("Secret", refused.clone(), refused);
+        }
+        check("ConfigMap", json!({"stringData": {"a": "b"}}), json!({"stringData": {"a": "b"}}));
     }
 }

@@ -472,7 +472,7 @@ mod tests {
     }
 
     #[test]
-    fn a_few_large_aliases_meet_the_limit() {
+    fn promise_7_a_few_large_aliases_meet_the_limit() {
         let large = "x".repeat(1 << 20);
         let text = format!("a: &a {large}\nb: [{}]", vec!["*a"; 900].join(","));
         let problems = parse(&text, &mut Budget::new(64 << 20)).unwrap_err();
