@@ -2,6 +2,7 @@
 //! it is full. Every write carries the resource version that was read.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use http::Method;
 use serde::{Deserialize, Serialize};
@@ -62,8 +63,9 @@ pub enum StoreError {
 /// An inventory as it was last read or written.
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
-    /// What it says.
-    pub inventory: Inventory,
+    /// What it says. Shared, because a release remembers it for as long as it
+    /// lives, and others look at it.
+    pub inventory: Arc<Inventory>,
     /// Whether the operator has written it; the command line's has no finalizer.
     pub operators: bool,
     /// Whether somebody deleted it while the finalizer held it.
@@ -126,7 +128,7 @@ impl Stored {
 
     fn add(&mut self, release: &ReleaseId, part: &ConfigMap) -> Result<(), StoreError> {
         let text = part.data.get(RESOURCES).map_or("[]", String::as_str);
-        self.inventory.read_part(text).map_err(|source| StoreError::Broken {
+        Arc::make_mut(&mut self.inventory).read_part(text).map_err(|source| StoreError::Broken {
             name: format!("{}/{}", release.namespace, part.metadata.name),
             source,
         })?;
@@ -149,7 +151,8 @@ impl Stored {
             whole &= part.data.get(SEQUENCE) == first.data.get(SEQUENCE);
             stored.add(release, part)?;
         }
-        stored.inventory.applied = first.data.get(APPLIED).filter(|a| whole && !a.is_empty()).cloned();
+        let applied = first.data.get(APPLIED).filter(|a| whole && !a.is_empty()).cloned();
+        Arc::make_mut(&mut stored.inventory).applied = applied;
         Ok(stored)
     }
 }
@@ -261,7 +264,7 @@ impl Session {
                 stored.parts.truncate(n);
             }
         }
-        stored.inventory = inventory;
+        stored.inventory = Arc::new(inventory);
         Ok(())
     }
 

@@ -93,7 +93,7 @@ impl<'a> View<'a> {
             .collect();
         for owner in owners {
             let named = match self.context.session.read_inventory(&owner).await {
-                Ok(stored) => stored.inventory.entries.into_keys().collect(),
+                Ok(stored) => stored.inventory.entries.keys().cloned().collect(),
                 Err(crate::cluster::inventory::StoreError::Api { source, .. }) => return Err(source),
                 Err(_) => BTreeSet::new(),
             };
