@@ -164,8 +164,13 @@ fn translate(event: Event<'_>, namespace: Option<&String>) -> Option<ReleaseEven
     Some(match event {
         Event::Listing => ReleaseEvent::Listing(namespace.cloned()),
         Event::Listed => ReleaseEvent::Listed(namespace.cloned()),
-        Event::Present(text) => match serde_json::from_str(text) {
-            Ok(release) => ReleaseEvent::Present(Arc::new(release)),
+        Event::Present(text) => match serde_json::from_str::<OCIArtifactRelease>(text) {
+            Ok(mut release) => {
+                // Kept in memory for as long as the release lives, this would be
+                // most of it, and nobody looks at it.
+                release.metadata.managed_fields = None;
+                ReleaseEvent::Present(Arc::new(release))
+            }
             Err(error) => ReleaseEvent::Unreadable(id(text)?, error.to_string()),
         },
         Event::Absent(text) => ReleaseEvent::Absent(id(text)?),
