@@ -171,7 +171,13 @@ fn translate(event: Event<'_>, namespace: Option<&String>) -> Option<ReleaseEven
         Event::Listing => ReleaseEvent::Listing(namespace.cloned()),
         Event::Listed => ReleaseEvent::Listed(namespace.cloned()),
         // Without metadata it is nothing that could be told of.
-        Event::Present(text) => ReleaseEvent::Present(Arc::new(Seen::read(text).ok()?)),
+        Event::Present(text) => {
+            let mut seen = Seen::read(text).ok()?;
+            // Kept in memory for as long as the release lives, this would be
+            // most of it, and nobody looks at it.
+            seen.resource.metadata.managed_fields = None;
+            ReleaseEvent::Present(Arc::new(seen))
+        }
         Event::Absent(text) => ReleaseEvent::Absent(id(text)?),
         Event::Failed(State::Denied(message)) => ReleaseEvent::Failed(message),
         Event::Failed(_) => ReleaseEvent::Failed(

@@ -78,7 +78,7 @@ impl Engine {
         let (wake, wakes) = mpsc::unbounded_channel();
         let claims = Claims::default();
         for (id, stored) in &inventories {
-            claims.publish(id, &Arc::new(stored.inventory.clone()));
+            claims.publish(id, &stored.inventory);
         }
         let context = Context {
             session,

@@ -128,7 +128,7 @@ impl Memory {
 
     /// Takes over an inventory that was read or written.
     pub fn remember(&mut self, context: &Context, release: &ReleaseId, stored: Stored) {
-        self.inventory = Arc::new(stored.inventory.clone());
+        self.inventory = Arc::clone(&stored.inventory);
         context.wake(context.claims.publish(release, &self.inventory));
         self.stored = Some(stored);
     }

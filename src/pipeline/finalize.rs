@@ -139,7 +139,7 @@ impl Run<'_> {
         // removals, and those are safe to lose.
         if let Some(mut stored) = self.memory.stored.take() {
             let settled = settle(&stored.inventory, &fates, None);
-            if settled != stored.inventory {
+            if settled != *stored.inventory {
                 let written =
                     self.context.session.write_inventory(&self.release.id, &mut stored, settled).await;
                 if let Err(error) = written {

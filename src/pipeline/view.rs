@@ -99,7 +99,8 @@ impl<'a> View<'a> {
         for owner in owners {
             let named = match self.context.session.read_inventory(&owner).await {
                 Ok(stored) => {
-                    stored.inventory.entries.into_iter().filter(|(_, e)| !e.left).map(|(id, _)| id).collect()
+                    let entries = stored.inventory.entries.iter();
+                    entries.filter(|(_, e)| !e.left).map(|(id, _)| id.clone()).collect()
                 }
                 Err(crate::cluster::inventory::StoreError::Api { source, .. }) => return Err(source),
                 Err(_) => BTreeSet::new(),

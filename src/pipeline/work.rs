@@ -332,7 +332,7 @@ async fn conclude(
     let Some(mut stored) = run.memory.stored.take() else { return Err(Ended::Again) };
     let settled = settle(&stored.inventory, &fates, result_of);
     let mut written = Ok(());
-    if settled != stored.inventory || (stored.exists() && !stored.operators) {
+    if settled != *stored.inventory || (stored.exists() && !stored.operators) {
         written = run.context.session.write_inventory(&run.release.id, &mut stored, settled).await;
     }
     run.memory.remember(run.context, &run.release.id, stored);

@@ -1,6 +1,7 @@
 //! An inventory as ConfigMaps: one, or several parts when it is full.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -51,8 +52,9 @@ pub enum StoreError {
 /// An inventory as it was last read or written.
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
-    /// What it says.
-    pub inventory: Inventory,
+    /// What it says. Shared, because a release remembers it for as long as it
+    /// lives, and others look at it.
+    pub inventory: Arc<Inventory>,
     /// Whether the operator has written it; the command line's has no finalizer.
     pub operators: bool,
     /// Whether somebody deleted it while the finalizer held it.
@@ -107,7 +109,7 @@ impl Stored {
 
     fn add(&mut self, release: &ReleaseId, part: &ConfigMap) -> Result<(), StoreError> {
         let text = part.data.get(RESOURCES).map_or("[]", String::as_str);
-        self.inventory.read_part(text).map_err(|source| StoreError::Broken {
+        Arc::make_mut(&mut self.inventory).read_part(text).map_err(|source| StoreError::Broken {
             name: format!("{}/{}", release.namespace, part.metadata.name),
             source,
         })?;
@@ -151,7 +153,8 @@ impl Stored {
             whole &= part.data.get(SEQUENCE) == first.data.get(SEQUENCE);
             stored.add(release, part)?;
         }
-        stored.inventory.applied = first.data.get(APPLIED).filter(|a| whole && !a.is_empty()).cloned();
+        let applied = first.data.get(APPLIED).filter(|a| whole && !a.is_empty()).cloned();
+        Arc::make_mut(&mut stored.inventory).applied = applied;
         Ok(stored)
     }
 }

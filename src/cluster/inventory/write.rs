@@ -1,6 +1,7 @@
 //! Writing inventories. Every write carries the resource version that was read.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use http::Method;
 use serde_json::json;
@@ -49,7 +50,7 @@ impl Session {
                 stored.parts.truncate(n);
             }
         }
-        stored.inventory = inventory;
+        stored.inventory = Arc::new(inventory);
         Ok(())
     }
 

@@ -1,0 +1,122 @@
+//! Many small releases: created, at rest, upgraded, and taken up again.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use supercargo_testbed::Operator;
+
+use super::artifact::{Pusher, app, small_app};
+use super::idle::mib;
+use super::releases::{Releases, reconcile_at, spec};
+use super::site::{APPS, Site, until_ready};
+use super::table::{Row, Table};
+
+const TAG: &str = "1.0.0";
+/// Long enough for what the operator does behind the last status: events.
+const AFTER: Duration = Duration::from_secs(1);
+
+/// 100 of them: created, upgraded, at rest.
+pub async fn hundred(table: &mut Table, steady_for: Duration) {
+    let (site, operator, releases) = create(table, 100).await;
+    upgrade(table, &site, &operator, &releases, 100).await;
+    steady(table, &site, &operator, &releases, 100, steady_for).await;
+}
+
+/// 500 of them: created, and taken up after a restart.
+pub async fn five_hundred(table: &mut Table) {
+    let (site, operator, _releases) = create(table, 500).await;
+    restart(table, &site, operator, 500).await;
+}
+
+/// 1,000 of them, created.
+pub async fn thousand(table: &mut Table) {
+    create(table, 1000).await;
+}
+
+async fn create(table: &mut Table, count: usize) -> (Site, Operator, Releases) {
+    let site = Site::start().await;
+    let host = site.registry.host();
+    Pusher::new(&host).push_apps(count, TAG, |n| small_app(n, "first")).await;
+    let operator = site.operator().await;
+    let releases = Releases::of(&site.client, APPS);
+    let meter = site.meter(&operator);
+    releases.create((0..count).map(|n| (app(n), spec(&host, &app(n), TAG, "1h")))).await;
+    let created = meter.start.elapsed();
+    releases.wait_ready(count).await;
+    let wall = meter.start.elapsed();
+    tokio::time::sleep(AFTER).await;
+    let row = meter.row_after(&format!("{count} releases × 3 objects, created → all Ready"), wall);
+    let resident = mib(operator.usage().resident);
+    let note = format!(
+        "{resident:.0} MiB afterwards; creating the releases took {:.2} s of it",
+        created.as_secs_f64()
+    );
+    table.add(Row { note, ..row });
+    (site, operator, releases)
+}
+
+async fn upgrade(table: &mut Table, site: &Site, operator: &Operator, releases: &Releases, count: usize) {
+    // Nobody looks before being asked to: the interval is an hour.
+    Pusher::new(&site.registry.host()).push_apps(count, TAG, |n| small_app(n, "second")).await;
+    let meter = site.meter(operator);
+    releases.patch_all(&reconcile_at("upgrade")).await;
+    releases
+        .wait("all upgraded", |all| all.values().all(|seen| seen.ready && seen.handled == "upgrade"))
+        .await;
+    let wall = meter.start.elapsed();
+    tokio::time::sleep(AFTER).await;
+    table.add(
+        meter.row_after(&format!("{count} releases upgraded at once, one object changed in each"), wall),
+    );
+}
+
+async fn steady(
+    table: &mut Table,
+    site: &Site,
+    operator: &Operator,
+    releases: &Releases,
+    count: usize,
+    time: Duration,
+) {
+    releases.patch_all(&json!({"spec": {"interval": "30s"}})).await;
+    releases.wait_ready(count).await;
+    tokio::time::sleep(AFTER).await;
+    let meter = site.meter(operator);
+    tokio::time::sleep(time).await;
+    let heads = meter.registry_requests("HEAD");
+    let row = meter.row(&format!("{count} releases at rest, interval 30 s"));
+    table.add(Row {
+        note: format!("{heads} HEADs; {:.0} MiB resident", mib(operator.usage().resident)),
+        ..row
+    });
+}
+
+async fn restart(table: &mut Table, site: &Site, mut before: Operator, count: usize) {
+    before.stop();
+    let cache = before.cache().to_path_buf();
+    let mark = site.bed.audit().mark();
+    let registry = site.registry.mark();
+    let start = Instant::now();
+    let operator = site.operator_with(&cache);
+    until_ready(&operator).await;
+    let ready = start.elapsed();
+    while site.registry.since(registry).len() < count {
+        assert!(start.elapsed() < Duration::from_secs(120), "not taken up\n{}", operator.log());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let wall = start.elapsed();
+    tokio::time::sleep(AFTER).await;
+    let requests = site.bed.audit().since(mark, &site.account.user());
+    let requests: Vec<_> = requests.iter().filter(|r| r.resource != "leases" && r.verb != "watch").collect();
+    let usage = operator.usage();
+    table.add(Row {
+        work: format!("restart with {count} Ready releases, cache kept → all confirmed"),
+        wall: Some(wall),
+        cpu: Some(usage.cpu),
+        requests: Some(requests.len()),
+        writes: Some(requests.iter().filter(|r| r.writes()).count()),
+        registry: Some(site.registry.since(registry).len()),
+        peak: Some(usage.peak),
+        note: format!("leads after {:.2} s", ready.as_secs_f64()),
+    });
+}

@@ -1,0 +1,103 @@
+//! From a change to its effect, one at a time.
+
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use k8s_openapi::api::core::v1::ConfigMap;
+use kube::api::{Api, Patch, PatchParams};
+use kube::runtime::watcher::{self, watcher};
+use serde_json::json;
+
+use super::artifact::{Pusher, config_map};
+use super::releases::{Releases, reconcile_at, spec};
+use super::site::{APPS, Site};
+use super::table::{Row, Table, median};
+
+const ROUNDS: usize = 10;
+
+/// The rows.
+pub async fn measure(table: &mut Table) {
+    let site = Site::start().await;
+    let operator = site.operator().await;
+    let pusher = Pusher::new(&site.registry.host());
+    let releases = Releases::of(&site.client, APPS);
+    let maps: Api<ConfigMap> = Api::namespaced(site.client.clone(), APPS);
+    let yaml = |text: &str| (0..ROUNDS).map(|n| config_map(&map(n), text)).collect::<String>();
+
+    pusher.push("reaction", "1.0.0", &yaml("first")).await;
+    releases
+        .create([("reaction".to_owned(), spec(&site.registry.host(), "reaction", "1.0.0", "1h"))].into_iter())
+        .await;
+    releases.wait_ready(1).await;
+
+    let meter = site.meter(&operator);
+    let mut times = Vec::new();
+    for round in 0..ROUNDS {
+        let text = format!("round {round}");
+        // One object changes.
+        let changed =
+            config_map(&map(0), &text) + &yaml("first").split_inclusive("---\n").skip(1).collect::<String>();
+        pusher.push("reaction", "1.0.0", &changed).await;
+        let token = round.to_string();
+        let name = map(0);
+        let effect = says(&maps, &name, &text);
+        let ask = async {
+            let start = Instant::now();
+            releases.patch("reaction", &reconcile_at(&token)).await;
+            start
+        };
+        let (done, start) = tokio::join!(effect, ask);
+        times.push(done - start);
+        releases.wait("the run is over", |all| all["reaction"].handled == token).await;
+    }
+    let (note, median_time) = (spread(&times), median(times));
+    let row = meter
+        .row_after(&format!("tag moved, run asked for → object changed (median of {ROUNDS})"), median_time);
+    table.add(Row { note, ..row });
+
+    let meter = site.meter(&operator);
+    let mut times = Vec::new();
+    for n in 1..ROUNDS {
+        let edit = json!({"data": {"text": "by hand"}});
+        let edited = async {
+            says(&maps, &map(n), "by hand").await;
+            says(&maps, &map(n), "first").await
+        };
+        let ask = async {
+            let start = Instant::now();
+            maps.patch(&map(n), &PatchParams::default(), &Patch::Merge(&edit))
+                .await
+                .expect("edit a ConfigMap");
+            start
+        };
+        let (done, start) = tokio::join!(edited, ask);
+        times.push(done - start);
+    }
+    let (note, median_time) = (spread(&times), median(times));
+    let row = meter
+        .row_after(&format!("a field edited by hand → corrected (median of {})", ROUNDS - 1), median_time);
+    table.add(Row { note, ..row });
+}
+
+fn map(n: usize) -> String {
+    format!("map-{n}")
+}
+
+fn spread(times: &[Duration]) -> String {
+    let millis = |time: Option<&Duration>| time.map_or(0, Duration::as_millis);
+    format!("{} to {} ms", millis(times.iter().min()), millis(times.iter().max()))
+}
+
+/// Waits until a ConfigMap says `text`, and returns when that was.
+async fn says(maps: &Api<ConfigMap>, name: &str, text: &str) -> Instant {
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let mut events = watcher(maps.clone(), config).boxed();
+    while let Some(event) = events.next().await {
+        if let Ok(watcher::Event::Apply(map) | watcher::Event::InitApply(map)) = event {
+            if map.data.is_some_and(|data| data.get("text").is_some_and(|t| t == text)) {
+                return Instant::now();
+            }
+        }
+    }
+    panic!("the watch ended")
+}
