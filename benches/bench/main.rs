@@ -9,7 +9,6 @@
     clippy::print_stdout,
     clippy::print_stderr,
     clippy::expect_used,
-    clippy::panic,
     reason = "it speaks to a person, and has to end when anything is wrong"
 )]
 

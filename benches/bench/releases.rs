@@ -21,8 +21,6 @@ const PARALLEL: usize = 16;
 pub struct Seen {
     /// Ready, and so for the present generation.
     pub ready: bool,
-    /// `TAG@DIGEST`.
-    pub applied: String,
     /// The last request for a run that was handled.
     pub handled: String,
 }
@@ -148,9 +146,5 @@ fn look(release: &OCIArtifactRelease) -> Seen {
     let Some(status) = &release.status else { return Seen::default() };
     let current = status.observed_generation == release.metadata.generation;
     let ready = status.conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
-    Seen {
-        ready: current && ready,
-        applied: status.last_applied_revision.clone().unwrap_or_default(),
-        handled: status.last_handled_reconcile_at.clone().unwrap_or_default(),
-    }
+    Seen { ready: current && ready, handled: status.last_handled_reconcile_at.clone().unwrap_or_default() }
 }
