@@ -32,6 +32,10 @@ impl Site {
     pub async fn start() -> Site {
         let bed = Bed::start();
         bed.install_crds();
+        // Until the API server has its cache of a new kind it refuses watches, and
+        // who is refused comes back a second later: not what is measured.
+        let watch = "/apis/supercargo.dev/v1alpha1/ociartifactreleases?watch=true&timeoutSeconds=1";
+        while !bed.try_kubectl(&["get", "--raw", watch], "").status.success() {}
         for namespace in [SYSTEM, APPS] {
             bed.kubectl(&["create", "namespace", namespace], "");
         }

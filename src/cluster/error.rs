@@ -30,6 +30,9 @@ pub enum ApiError {
     /// The lease has run out, so nothing was sent.
     #[error("the lease has run out, another replica may lead now")]
     LeaseOver,
+    /// It was changed each time between a look at it and the call.
+    #[error("it was changed {0} times in a row between a look at it and the call")]
+    Restless(usize),
     /// The kind is not served.
     #[error("no matches for kind {kind:?} in version {api_version:?}")]
     NoSuchKind {
@@ -122,7 +125,11 @@ impl ApiError {
     /// Whether the API server could not say, so that trying again makes sense.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Unreachable(_) | Self::Timeout(_) | Self::Answer(_) | Self::LeaseOver => true,
+            Self::Unreachable(_)
+            | Self::Timeout(_)
+            | Self::Answer(_)
+            | Self::LeaseOver
+            | Self::Restless(_) => true,
             Self::Status(s) => {
                 s.code == 429 || matches!(s.code, 502..=504) || (s.code == 500 && !s.is_about_the_object())
             }

@@ -26,8 +26,11 @@ use super::error::ApiError;
 /// that every further request on it would wait for ever.
 const WATCHES_PER_CONNECTION: usize = 180;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection without an answer to a ping for this long is dead.
-const KEEP_ALIVE: Duration = Duration::from_secs(20);
+/// How often a connection is asked whether it lives, and how long the answer may
+/// take: together less than the leader's deadline, so that a connection that died
+/// in silence is replaced before the lease is lost.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_secs(60);
 
 type Service = BoxCloneSyncService<Request<Full<Bytes>>, Response<Incoming>, BoxError>;
@@ -145,6 +148,7 @@ where
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(IDLE)
         .http2_keep_alive_interval(KEEP_ALIVE)
+        .http2_keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
         .http2_keep_alive_while_idle(true)
         .build(connector);
     let auth = config.auth_layer().map_err(ApiError::configuration)?;

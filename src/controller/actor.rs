@@ -270,7 +270,7 @@ impl Actor {
                 self.status = computed;
                 true
             }
-            Err(error) if error.is_not_found() || error.code() == 422 => true,
+            Err(error) if error.is_not_found() => true,
             Err(error) => {
                 tracing::warn!(error = chain(&error), "the status could not be written");
                 false

@@ -21,7 +21,7 @@ use crate::observe::metrics::Metrics;
 use crate::oci::{Access, Registry};
 
 /// Objects that are dry-run, applied or deleted at once for one release.
-pub const PARALLEL: usize = 16;
+pub const PARALLEL: usize = 48;
 
 /// What all releases share.
 pub struct Context {

@@ -164,7 +164,7 @@ async fn remove_one(
             },
         }
     }
-    Answer::Failed(ApiError::Timeout(std::time::Duration::ZERO))
+    Answer::Failed(ApiError::Restless(ATTEMPTS))
 }
 
 fn settle(leaving: &Leaving, answer: Answer, removed: &mut Removed) {
