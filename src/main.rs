@@ -26,6 +26,9 @@ fn main() -> ExitCode {
 fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> {
     let format: LogFormat = arguments.log_format.parse()?;
     logging::init(format)?;
+    // Whoever crashes is caught; what is said of it belongs into the log, in the
+    // log's form.
+    std::panic::set_hook(Box::new(|crash| tracing::error!("caught a crash: {crash}")));
     let options = controller::Options {
         concurrency: arguments.concurrency.into(),
         metrics_addr: arguments.metrics_addr,

@@ -157,6 +157,16 @@ impl Inventory {
             union
         })
     }
+
+    /// The inventory as nobody's complete result, for a run that only writes
+    /// what is there already. Where drift is corrected that is not needed: what
+    /// a run that is cut off has changed is seen. Where it is not, the mixture
+    /// would count as the old revision, should the spec go back to it. `None`
+    /// when there is nothing to write.
+    pub fn unsettled(&self, writes: bool, corrected: bool) -> Option<Self> {
+        let unseen = writes && !corrected && self.applied.is_some();
+        unseen.then(|| Self { applied: None, ..self.clone() })
+    }
 }
 
 /// What became of an object that a run wanted in the cluster or out of it.
@@ -285,6 +295,20 @@ mod tests {
         assert_eq!(union.entries[&ids[1]].uid, None);
         assert_eq!(union.applied, None);
         assert_eq!(before.with_expected(ids[..1].iter().map(|i| (i, "v1", false))), None);
+    }
+
+    #[test]
+    fn a_run_that_is_cut_off_unseen_leaves_no_complete_result() {
+        let settled = inventory(&[("a_x__ConfigMap", entry("1"))]);
+        let check = |writes: bool, corrected: bool, expected: bool| {
+            let ahead = settled.unsettled(writes, corrected);
+            assert_eq!(ahead.is_some(), expected, "{writes} {corrected}");
+            assert!(ahead.is_none_or(|a| a.applied.is_none() && a.entries == settled.entries));
+        };
+        check(true, false, true);
+        check(true, true, false);
+        check(false, false, false);
+        assert_eq!(Inventory { applied: None, ..settled.clone() }.unsettled(true, false), None);
     }
 
     #[test]

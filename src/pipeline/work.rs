@@ -17,7 +17,7 @@ use crate::api::status::Changes;
 use crate::cluster::discovery::Known;
 use crate::cluster::session::Session;
 use crate::domain::identity::{GroupKind, ObjectId};
-use crate::domain::inventory::{Inventory, settle};
+use crate::domain::inventory::settle;
 use crate::domain::manifest::render::{RenderOptions, Scopes, render};
 use crate::domain::object::Object;
 use crate::domain::outcome::{Note, ObjectFailure, Outcome, Verdict};
@@ -293,13 +293,10 @@ async fn write_ahead(
         let anew = s.action == Action::Write && (s.anew || recreated(&s.id));
         (&s.id, s.version.as_str(), anew)
     });
-    let mut ahead = stored.inventory.with_expected(expected);
-    // Where nobody looks for drift, a run that is cut off would leave a mixture
-    // that counts as the old revision, should the spec go back to it.
-    let unseen = run.release.drift != DriftMode::Correct && plan.writes().next().is_some();
-    if ahead.is_none() && unseen && stored.inventory.applied.is_some() {
-        ahead = Some(Inventory { applied: None, ..Inventory::clone(&stored.inventory) });
-    }
+    let corrected = run.release.drift == DriftMode::Correct;
+    let writes = plan.writes().next().is_some();
+    let ahead = stored.inventory.with_expected(expected);
+    let ahead = ahead.or_else(|| stored.inventory.unsettled(writes, corrected));
     if let Some(ahead) = ahead {
         run.context.session.write_inventory(&run.release.id, &mut stored, ahead).await?;
     }
