@@ -17,7 +17,7 @@ use crate::api::status::ReleaseStatus;
 use crate::cluster::error::ApiError;
 use crate::domain::identity::ReleaseId;
 use crate::domain::outcome::{Outcome, Verdict};
-use crate::domain::release::{InvalidSpec, Release, id_of};
+use crate::domain::release::{InvalidSpec, Release, has_begun, id_of};
 use crate::domain::salvage::Seen;
 use crate::domain::schedule::{Ended, Pace, next};
 use crate::domain::status;
@@ -241,10 +241,10 @@ impl Actor {
     }
 
     async fn add_finalizer(&mut self, resource: &OCIArtifactRelease) -> Result<(), ApiError> {
-        let mut finalizers = resource.metadata.finalizers.clone().unwrap_or_default();
-        if finalizers.iter().any(|f| f == keys::FINALIZER) {
+        if has_begun(resource) {
             return Ok(());
         }
+        let mut finalizers = resource.metadata.finalizers.clone().unwrap_or_default();
         finalizers.push(keys::FINALIZER.to_owned());
         let version = resource.metadata.resource_version.as_deref().unwrap_or_default();
         self.stage.context.session.write_finalizers(&self.id, version, &finalizers).await
@@ -287,8 +287,7 @@ impl Actor {
 
     /// The release is being deleted.
     async fn end(&mut self, seen: &Seen) -> Next {
-        let finalizers = seen.resource.metadata.finalizers.clone().unwrap_or_default();
-        if !finalizers.iter().any(|f| f == keys::FINALIZER) {
+        if !has_begun(&seen.resource) {
             return Next::Wait(None);
         }
         // What goes is waited for, whatever its changes meant before.

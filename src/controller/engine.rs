@@ -12,14 +12,12 @@ use super::actor::{Actor, Stage};
 use super::board::Board;
 use super::error::ControllerError;
 use super::options::Options;
-use crate::api::keys;
-use crate::api::release::OCIArtifactRelease;
 use crate::cluster::inventory::Stored;
 use crate::cluster::releases::ReleaseEvent;
 use crate::cluster::session::Session;
 use crate::cluster::store::{Change, Store};
 use crate::domain::identity::ReleaseId;
-use crate::domain::release::id_of;
+use crate::domain::release::{has_begun, id_of};
 use crate::domain::salvage::Seen;
 use crate::observe::metrics::Metrics;
 use crate::oci::Registry;
@@ -202,11 +200,6 @@ fn is_wanted(before: &Seen, after: &Seen) -> bool {
         || b.annotations != a.annotations
 }
 
-/// Whether no run of it has begun yet.
-fn is_new(resource: &OCIArtifactRelease) -> bool {
-    !resource.metadata.finalizers.iter().flatten().any(|f| f == keys::FINALIZER)
-}
-
 /// Runs an actor, and again after a while should it ever crash: one release
 /// must not stop the others.
 async fn supervise(
@@ -221,7 +214,7 @@ async fn supervise(
         match stored.take() {
             Some(stored) => memory.remember(&stage.context, &id, stored),
             // A new one has none, as far as is known; the first write finds out.
-            None if is_new(&latest.borrow().resource) => {
+            None if !has_begun(&latest.borrow().resource) => {
                 memory.remember(&stage.context, &id, Stored::default())
             }
             // One that has run before may have an inventory that is broken, or

@@ -137,6 +137,11 @@ pub fn id_of(resource: &OCIArtifactRelease) -> ReleaseId {
     }
 }
 
+/// Whether a run of it has begun: our finalizer is set before anything else.
+pub fn has_begun(resource: &OCIArtifactRelease) -> bool {
+    resource.metadata.finalizers.iter().flatten().any(|f| f == keys::FINALIZER)
+}
+
 fn duration(field: &str, text: &str, least: Duration) -> Result<Duration, InvalidSpec> {
     let most = Duration::from_secs(24 * 3600);
     let parsed = parse_duration(text).map_err(|e| invalid(field, e.to_string()))?;

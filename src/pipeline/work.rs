@@ -358,7 +358,6 @@ async fn conclude(
     if outcome.verdict == Verdict::Superseded {
         outcome.changes = None;
     }
-    debug_assert!(plan.conflicts.is_empty());
     Ok(written?)
 }
 

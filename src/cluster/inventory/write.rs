@@ -34,7 +34,7 @@ impl Session {
         stored.sequence += 1;
         let several = texts.len() > 1 || old_parts > 1;
         if several {
-            let union = union_texts(&stored.inventory, &inventory, old_parts.max(1), &texts);
+            let union = union_texts(&stored.inventory, old_parts.max(1), &texts);
             for (n, text) in union.iter().enumerate().skip(1) {
                 self.write_part(release, stored, n, text, &inventory, texts.len()).await?;
             }
@@ -159,7 +159,7 @@ impl Session {
 }
 
 /// For each part the entries that it held and those that it is to hold.
-fn union_texts(before: &Inventory, after: &Inventory, old_parts: usize, texts: &[String]) -> Vec<String> {
+fn union_texts(before: &Inventory, old_parts: usize, texts: &[String]) -> Vec<String> {
     let old_texts = before.write_parts(PART_BYTES);
     let parts = texts.len().max(old_texts.len()).max(old_parts);
     (0..parts)
@@ -169,7 +169,6 @@ fn union_texts(before: &Inventory, after: &Inventory, old_parts: usize, texts: &
                 // Both were written by us just now.
                 let _ = union.read_part(text);
             }
-            debug_assert!(after.entries.len() >= texts.len().saturating_sub(1));
             union.write_parts(usize::MAX).remove(0)
         })
         .collect()
