@@ -6,11 +6,14 @@ mod bundle;
 mod crd;
 mod error;
 pub mod exit;
+mod files;
+mod kustomize;
 mod login;
 mod printer;
 mod pull;
 mod push;
 mod run;
+mod sources;
 
 pub use error::CliError;
 pub use printer::Printer;

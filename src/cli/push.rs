@@ -6,7 +6,7 @@ use std::env;
 use jiff::Timestamp;
 
 use super::args::PushArtifact;
-use super::{CliError, Printer, bundle, login};
+use super::{CliError, Printer, login, sources};
 use crate::oci::{Labels, Reference, Registry, pack};
 
 /// Packs the manifests and pushes them.
@@ -15,7 +15,7 @@ pub(super) async fn artifact(
     registry: &Registry,
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
-    let PushArtifact { url, filenames, source, revision, annotations, created, registry: reach } = arguments;
+    let PushArtifact { url, sources, source, revision, annotations, created, registry: reach } = arguments;
     let reference = Reference::parse(url)?;
     let (Some(tag), None) = (&reference.tag, &reference.digest) else {
         return Err(CliError::Usage(format!("{url} has no tag to push to; write {url}:TAG")));
@@ -28,12 +28,12 @@ pub(super) async fn artifact(
         annotations: pairs(annotations)?,
     };
     printer.say("building manifests...");
-    let bundle = bundle::read(filenames)?;
-    for subject in &bundle.subjects {
-        printer.line(subject)?;
+    let bundle = sources::local(sources).await?;
+    for subject in bundle.subjects() {
+        printer.line(&subject)?;
     }
     printer.finish()?;
-    let package = pack(&bundle.yaml, &labels)?;
+    let package = pack(&bundle.yaml()?, &labels)?;
     printer.say(&format!("pushing image {reference}"));
     let digest = registry.push(&reference.repository, tag, &package, &access).await?;
     printer.say(&format!("published digest {}", reference.repository.at(&digest)));

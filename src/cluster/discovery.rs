@@ -222,7 +222,7 @@ impl Session {
         if !Arc::ptr_eq(&current, stale) {
             return Ok(current);
         }
-        let session = self.as_controller();
+        let session = self.as_process();
         let mut known = Known::default();
         for root in ["/api", "/apis"] {
             let answer = session.call(Call { accept: ACCEPT, ..Call::get(root) }).await?;

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod apply;
+pub mod connection;
 pub mod delete;
 pub mod discovery;
 pub mod error;

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use tokio::sync::Semaphore;
 
+use super::connection::{Connection, ConnectionError};
 use super::discovery::Discovery;
 use super::error::{ApiError, Status};
 use super::fence::Fence;
@@ -32,8 +33,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Identity {
-    /// The process's own identity.
+    /// The process's own identity, as the operator.
     Controller,
+    /// The process's own identity, as the command line of a person.
+    User,
     /// A ServiceAccount, impersonated.
     ServiceAccount {
         /// Its namespace.
@@ -47,6 +50,7 @@ impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Controller => f.write_str("the controller's own account"),
+            Self::User => f.write_str("your account"),
             Self::ServiceAccount { namespace, name } => write!(f, "ServiceAccount/{namespace}/{name}"),
         }
     }
@@ -60,6 +64,9 @@ pub(super) struct Shared {
     pub(super) fence: Fence,
     metrics: Arc<Metrics>,
     namespace: String,
+    own: Arc<Identity>,
+    /// Whom the process acts as by itself.
+    acting: Vec<(HeaderName, HeaderValue)>,
 }
 
 /// The API server as one identity sees it. Cheap to clone.
@@ -140,11 +147,29 @@ impl Session {
     /// When there is neither, or it cannot be used.
     pub async fn infer(metrics: Arc<Metrics>) -> Result<Self, ApiError> {
         let config = kube::Config::infer().await.map_err(ApiError::configuration)?;
-        Self::new(config, metrics)
+        Self::new(config, metrics, Identity::Controller, Vec::new())
     }
 
-    fn new(config: kube::Config, metrics: Arc<Metrics>) -> Result<Self, ApiError> {
+    /// The cluster that a person means.
+    ///
+    /// # Errors
+    /// When none is configured, or its configuration cannot be used.
+    pub async fn connect(connection: &Connection, metrics: Arc<Metrics>) -> Result<Self, ConnectionError> {
+        let config = connection.config().await?;
+        let acting = connection.impersonation(&config)?;
+        Ok(Self::new(config, metrics, Identity::User, acting)?)
+    }
+
+    fn new(
+        config: kube::Config,
+        metrics: Arc<Metrics>,
+        own: Identity,
+        acting: Vec<(HeaderName, HeaderValue)>,
+    ) -> Result<Self, ApiError> {
+        let own = Arc::new(own);
         let shared = Shared {
+            own: Arc::clone(&own),
+            acting,
             namespace: config.default_namespace.clone(),
             transport: Transport::new(config)?,
             discovery: Discovery::default(),
@@ -152,7 +177,7 @@ impl Session {
             fence: Fence::default(),
             metrics,
         };
-        Ok(Self { shared: Arc::new(shared), identity: Arc::new(Identity::Controller), user: None })
+        Ok(Self { shared: Arc::new(shared), identity: own, user: None })
     }
 
     /// The same API server as another identity.
@@ -162,7 +187,7 @@ impl Session {
     /// a name too.
     pub fn impersonate(&self, identity: Identity) -> Result<Self, ApiError> {
         let user = match &identity {
-            Identity::Controller => None,
+            Identity::Controller | Identity::User => None,
             Identity::ServiceAccount { namespace, name } => {
                 let user = format!("system:serviceaccount:{namespace}:{name}");
                 Some(HeaderValue::try_from(user).map_err(ApiError::configuration)?)
@@ -172,8 +197,8 @@ impl Session {
     }
 
     /// The process's own identity.
-    pub fn as_controller(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), identity: Arc::new(Identity::Controller), user: None }
+    pub fn as_process(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), identity: Arc::clone(&self.shared.own), user: None }
     }
 
     /// The namespace of the pod, or of the kubeconfig's context.
@@ -195,9 +220,14 @@ impl Session {
         if !call.body.is_empty() {
             request = request.header(header::CONTENT_TYPE, call.content_type);
         }
-        if let Some(user) = &self.user {
+        match &self.user {
             // The groups of a ServiceAccount are added by the API server.
-            request = request.header("Impersonate-User", user.clone());
+            Some(user) => request = request.header("Impersonate-User", user.clone()),
+            None => {
+                for (name, value) in &self.shared.acting {
+                    request = request.header(name, value);
+                }
+            }
         }
         request.body(Full::new(call.body.clone())).map_err(ApiError::configuration)
     }

@@ -97,7 +97,7 @@ impl Store {
     pub fn new(session: &Session) -> (Self, mpsc::UnboundedReceiver<Change>) {
         let (changes, receiver) = mpsc::unbounded_channel();
         let watches = Arc::default();
-        (Self { session: session.as_controller(), watches, changes }, receiver)
+        (Self { session: session.as_process(), watches, changes }, receiver)
     }
 
     /// The watch of a scope, started if there is none. It lasts as long as

@@ -61,7 +61,7 @@ impl Context {
             Some(name) => {
                 Identity::ServiceAccount { namespace: release.id.namespace.clone(), name: name.clone() }
             }
-            None => Identity::Controller,
+            None => self.session.identity().clone(),
         }
     }
 }

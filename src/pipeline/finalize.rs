@@ -106,7 +106,7 @@ impl Run<'_> {
 
     async fn account_is_there(&self, identity: &Identity) -> Result<bool, Ended> {
         match identity {
-            Identity::Controller => Ok(true),
+            Identity::Controller | Identity::User => Ok(true),
             Identity::ServiceAccount { namespace, name } => {
                 Ok(self.context.session.account(namespace, name).await?.is_some())
             }

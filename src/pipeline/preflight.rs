@@ -285,7 +285,7 @@ fn told(step: &Step, refusal: &Refusal, session: &Session) -> ObjectFailure {
 fn denied(identity: &Identity, message: &str) -> String {
     let hint = match identity {
         Identity::Controller => "; name an account that may in spec.serviceAccountName",
-        Identity::ServiceAccount { .. } => "",
+        Identity::ServiceAccount { .. } | Identity::User => "",
     };
     format!("{identity} may not apply it: {message}{hint}")
 }

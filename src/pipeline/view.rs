@@ -136,12 +136,15 @@ impl Live for View<'_> {
 }
 
 /// The watch that an object is looked at through. The controller's own covers
-/// all namespaces; a ServiceAccount is often allowed a namespace only.
+/// all namespaces; a ServiceAccount or a person is often allowed a namespace
+/// only.
 fn scope(session: &Session, resource: &Arc<Resource>, id: &ObjectId) -> Scope {
     let identity = session.identity().clone();
     let namespace = match identity {
         Identity::Controller => None,
-        Identity::ServiceAccount { .. } => Some(id.namespace.clone()).filter(|n| !n.is_empty()),
+        Identity::ServiceAccount { .. } | Identity::User => {
+            Some(id.namespace.clone()).filter(|n| !n.is_empty())
+        }
     };
     Scope { identity, resource: Arc::clone(resource), namespace }
 }

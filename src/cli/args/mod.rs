@@ -1,0 +1,15 @@
+//! What can be typed. Only shapes: what a value means is for the verbs.
+
+mod artifact;
+mod cluster;
+mod controller;
+mod registry;
+mod root;
+mod source;
+
+pub use artifact::{PullArtifact, PullCommand, PushArtifact, PushCommand};
+pub use cluster::ClusterArgs;
+pub use controller::ControllerArgs;
+pub use registry::RegistryArgs;
+pub use root::{Arguments, Command};
+pub use source::SourceArgs;

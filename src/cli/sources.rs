@@ -1,0 +1,36 @@
+//! Everything that `-k`, `-f` and `-p` name, as one set of objects.
+
+use super::args::SourceArgs;
+use super::bundle::{Bundle, bundle};
+use super::{CliError, files, kustomize};
+
+/// The objects of an overlay and of files, in that order, patched.
+///
+/// # Errors
+/// When nothing is named, something cannot be read, or is no set of objects.
+pub(super) async fn local(sources: &SourceArgs) -> Result<Bundle, CliError> {
+    let SourceArgs { filenames, kustomize: overlay, patches: _ } = sources;
+    if filenames.is_empty() && overlay.is_none() {
+        return Err(CliError::Usage(
+            "name what to read: -f FILE, DIR or -, or -k DIR with a kustomization".into(),
+        ));
+    }
+    with(sources, Vec::new()).await
+}
+
+/// The same, after further files.
+pub(super) async fn with(sources: &SourceArgs, more: Vec<(String, Vec<u8>)>) -> Result<Bundle, CliError> {
+    if let [patch, ..] = sources.patches.as_slice() {
+        return Err(CliError::Usage(format!("{}: patch files are not supported yet", patch.display())));
+    }
+    let mut read = Vec::new();
+    if let Some(overlay) = &sources.kustomize {
+        let directory = overlay.clone();
+        let built = tokio::task::spawn_blocking(move || kustomize::build(&directory)).await;
+        let built = built.map_err(|e| CliError::Input(format!("the build was cut off: {e}")))??;
+        read.push((overlay.display().to_string(), built));
+    }
+    read.extend(files::read(&sources.filenames)?);
+    read.extend(more);
+    bundle(&read)
+}

@@ -1,0 +1,178 @@
+//! How a person reaches a cluster, with the rules of kubectl.
+
+use std::path::PathBuf;
+
+use http::header::{HeaderName, HeaderValue};
+use kube::Config;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+
+use super::error::ApiError;
+
+/// What kubectl's flags of the same names say. Absent: what the kubeconfig says.
+#[derive(Clone, Default)]
+pub struct Connection {
+    /// The file; absent: `$KUBECONFIG`, then `~/.kube/config`, then the pod's
+    /// own account.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context; absent: the current one.
+    pub context: Option<String>,
+    /// The cluster in place of the context's.
+    pub cluster: Option<String>,
+    /// The user in place of the context's.
+    pub user: Option<String>,
+    /// The namespace in place of the context's.
+    pub namespace: Option<String>,
+    /// The API server's URL.
+    pub server: Option<String>,
+    /// A bearer token.
+    pub token: Option<String>,
+    /// Whom to act as.
+    pub act_as: Option<String>,
+    /// The groups of whom to act as.
+    pub act_as_groups: Vec<String>,
+    /// The uid of whom to act as.
+    pub act_as_uid: Option<String>,
+    /// What the API server's certificate is verified with.
+    pub certificate_authority: Option<PathBuf>,
+    /// A client certificate.
+    pub client_certificate: Option<PathBuf>,
+    /// Its key.
+    pub client_key: Option<PathBuf>,
+    /// Whether the API server's certificate is not verified.
+    pub insecure_skip_tls_verify: bool,
+    /// The name that the API server's certificate is verified for.
+    pub tls_server_name: Option<String>,
+}
+
+/// Why no cluster can be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// Nothing says where it is.
+    #[error(
+        "no cluster is configured: set KUBECONFIG or --kubeconfig to a kubeconfig file, or write ~/.kube/config"
+    )]
+    None,
+    /// A flag or variable names what is not there, or broken.
+    #[error("the kubeconfig cannot be used")]
+    Kubeconfig(#[source] kube::config::KubeconfigError),
+    /// A value is malformed.
+    #[error("--{flag} cannot be used")]
+    Flag {
+        /// The flag.
+        flag: &'static str,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The credentials or certificates cannot be used.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+fn flag(flag: &'static str) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> ConnectionError {
+    move |source| ConnectionError::Flag { flag, source }
+}
+
+impl Connection {
+    /// The configuration of a client.
+    pub(super) async fn config(&self) -> Result<Config, ConnectionError> {
+        let mut config = self.base().await?;
+        if let Some(server) = &self.server {
+            config.cluster_url =
+                server.parse().map_err(|e: http::uri::InvalidUri| flag("server")(e.into()))?;
+        }
+        if let Some(token) = &self.token {
+            config.auth_info.token = Some(token.clone().into());
+            config.auth_info.token_file = None;
+        }
+        let path = |path: &PathBuf| Some(path.display().to_string());
+        if let Some(certificate) = &self.client_certificate {
+            config.auth_info.client_certificate = path(certificate);
+            config.auth_info.client_certificate_data = None;
+        }
+        if let Some(key) = &self.client_key {
+            config.auth_info.client_key = path(key);
+            config.auth_info.client_key_data = None;
+        }
+        if let Some(authority) = &self.certificate_authority {
+            let pem = std::fs::read(authority).map_err(|e| flag("certificate-authority")(e.into()))?;
+            config.root_cert = Some(certificates(&pem).map_err(|e| flag("certificate-authority")(e))?);
+            config.root_cert_file = None;
+        }
+        config.accept_invalid_certs |= self.insecure_skip_tls_verify;
+        if let Some(name) = &self.tls_server_name {
+            config.tls_server_name = Some(name.clone());
+        }
+        if let Some(namespace) = &self.namespace {
+            config.default_namespace.clone_from(namespace);
+        }
+        Ok(config)
+    }
+
+    async fn base(&self) -> Result<Config, ConnectionError> {
+        let file = match &self.kubeconfig {
+            Some(path) => Some(Kubeconfig::read_from(path).map_err(ConnectionError::Kubeconfig)?),
+            None => found()?,
+        };
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            cluster: self.cluster.clone(),
+            user: self.user.clone(),
+        };
+        match (file, &self.server) {
+            (Some(file), _) => {
+                Config::from_custom_kubeconfig(file, &options).await.map_err(ConnectionError::Kubeconfig)
+            }
+            (None, Some(server)) => {
+                let url = server.parse().map_err(|e: http::uri::InvalidUri| flag("server")(e.into()))?;
+                Ok(Config::new(url))
+            }
+            (None, None) => Config::incluster().map_err(|_| ConnectionError::None),
+        }
+    }
+
+    /// The headers by which a person acts as somebody else.
+    pub(super) fn impersonation(
+        &self,
+        config: &Config,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, ConnectionError> {
+        let auth = &config.auth_info;
+        let user = self.act_as.as_ref().or(auth.impersonate.as_ref());
+        let groups = match self.act_as_groups.is_empty() {
+            true => auth.impersonate_groups.as_deref().unwrap_or_default(),
+            false => self.act_as_groups.as_slice(),
+        };
+        let uid = self.act_as_uid.as_ref().or(auth.impersonate_uid.as_ref());
+        let named = user.iter().map(|u| ("impersonate-user", u.as_str()));
+        let named = named.chain(groups.iter().map(|g| ("impersonate-group", g.as_str())));
+        let named = named.chain(uid.iter().map(|u| ("impersonate-uid", u.as_str())));
+        named
+            .map(|(name, value)| {
+                let value = HeaderValue::from_str(value).map_err(|e| flag("as")(e.into()))?;
+                Ok((HeaderName::from_static(name), value))
+            })
+            .collect()
+    }
+}
+
+/// The kubeconfig that the environment or the home directory has.
+fn found() -> Result<Option<Kubeconfig>, ConnectionError> {
+    use kube::config::KubeconfigError;
+    let named = std::env::var_os("KUBECONFIG").is_some_and(|v| !v.is_empty());
+    match Kubeconfig::read() {
+        Ok(file) => Ok(Some(file)),
+        Err(KubeconfigError::FindPath) => Ok(None),
+        Err(KubeconfigError::ReadConfig(e, _)) if !named && e.kind() == std::io::ErrorKind::NotFound => {
+            Ok(None)
+        }
+        Err(error) => Err(ConnectionError::Kubeconfig(error)),
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>> {
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let found: Vec<Vec<u8>> = found?.into_iter().map(|c| c.to_vec()).collect();
+    if found.is_empty() { Err("there is no certificate in it".into()) } else { Ok(found) }
+}
