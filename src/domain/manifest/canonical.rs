@@ -61,18 +61,32 @@ pub fn content_hash(object: &Object) -> String {
 pub fn to_yaml(objects: &[Object]) -> Result<String, NotWritten> {
     let mut yaml = String::new();
     for object in objects {
-        let options = serde_saphyr::ser_options! {
-            compact_list_indent: true,
-            prefer_block_scalars: !begins_with_tab(object.value()),
-        };
-        serde_saphyr::to_fmt_writer_with_options(&mut yaml, &Sorted(object.value()), options)
+        append(&mut yaml, object.value())
             .map_err(|source| NotWritten { object: object.id().to_string(), source })?;
-        if !yaml.ends_with('\n') {
-            yaml.push('\n');
-        }
         yaml.push_str("---\n");
     }
     Ok(yaml)
+}
+
+/// One value in the same form, for people: should the emitter refuse it, as JSON.
+pub fn to_text(value: &Value) -> String {
+    let mut yaml = String::new();
+    match append(&mut yaml, value) {
+        Ok(()) => yaml,
+        Err(_) => format!("{:#}\n", value),
+    }
+}
+
+fn append(yaml: &mut String, value: &Value) -> Result<(), serde_saphyr::ser::Error> {
+    let options = serde_saphyr::ser_options! {
+        compact_list_indent: true,
+        prefer_block_scalars: !begins_with_tab(value),
+    };
+    serde_saphyr::to_fmt_writer_with_options(yaml, &Sorted(value), options)?;
+    if !yaml.ends_with('\n') {
+        yaml.push('\n');
+    }
+    Ok(())
 }
 
 /// Whether a text in the value has lines and a tab before all else. As a block
