@@ -61,18 +61,33 @@ pub fn content_hash(object: &Object) -> String {
 pub fn to_yaml(objects: &[Object]) -> Result<String, NotWritten> {
     let mut yaml = String::new();
     for object in objects {
-        let options = serde_saphyr::ser_options! {
-            compact_list_indent: true,
-            prefer_block_scalars: !begins_with_tab(object.value()),
-        };
-        serde_saphyr::to_fmt_writer_with_options(&mut yaml, &Sorted(object.value()), options)
-            .map_err(|source| NotWritten { object: object.id().to_string(), source })?;
-        if !yaml.ends_with('\n') {
-            yaml.push('\n');
-        }
+        write(&mut yaml, object.value(), &|| object.id().to_string())?;
         yaml.push_str("---\n");
     }
     Ok(yaml)
+}
+
+/// Any value as YAML, keys sorted, one document without a separator.
+///
+/// # Errors
+/// The emitter refuses it.
+pub fn value_to_yaml(value: &Value) -> Result<String, NotWritten> {
+    let mut yaml = String::new();
+    write(&mut yaml, value, &|| "the value".into())?;
+    Ok(yaml)
+}
+
+fn write(yaml: &mut String, value: &Value, name: &dyn Fn() -> String) -> Result<(), NotWritten> {
+    let options = serde_saphyr::ser_options! {
+        compact_list_indent: true,
+        prefer_block_scalars: !begins_with_tab(value),
+    };
+    serde_saphyr::to_fmt_writer_with_options(&mut *yaml, &Sorted(value), options)
+        .map_err(|source| NotWritten { object: name(), source })?;
+    if !yaml.ends_with('\n') {
+        yaml.push('\n');
+    }
+    Ok(())
 }
 
 /// Whether a text in the value has lines and a tab before all else. As a block
