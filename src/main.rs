@@ -11,7 +11,8 @@ use supercargo::{cli, controller};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
-    match cli::arguments().command {
+    let arguments = cli::arguments();
+    match arguments.command {
         Command::Controller(arguments) => match operate(arguments) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
                 ExitCode::FAILURE
             }
         },
-        command => cli::main(command),
+        _ => cli::main(arguments),
     }
 }
 

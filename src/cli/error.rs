@@ -4,6 +4,9 @@ use std::error::Error;
 use std::io;
 
 use super::exit;
+use crate::cluster::connection::ConnectionError;
+use crate::cluster::error::ApiError;
+use crate::cluster::inventory::StoreError;
 use crate::oci::OciError;
 
 /// The failure of a command.
@@ -18,6 +21,21 @@ pub enum CliError {
     /// The registry or the artifact.
     #[error(transparent)]
     Oci(#[from] OciError),
+    /// There is no cluster to talk to.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+    /// The cluster.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+    /// An inventory.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What was asked for was done, and came to no good end; or is not there.
+    #[error("{0}")]
+    Failed(String),
+    /// A person has ended it. Says what is left under way.
+    #[error("interrupted: {0}")]
+    Interrupted(String),
     /// Output could not be written.
     #[error("cannot write output")]
     Output(#[source] io::Error),
@@ -30,6 +48,7 @@ impl CliError {
             Self::Usage(_) | Self::Oci(OciError::Spec(_)) => exit::USAGE,
             // Whoever read the output has seen enough of it.
             Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => exit::SUCCESS,
+            Self::Interrupted(_) => exit::INTERRUPTED,
             _ => exit::FAILURE,
         }
     }

@@ -6,3 +6,5 @@ pub const SUCCESS: u8 = 0;
 pub const FAILURE: u8 = 1;
 /// The arguments make no sense.
 pub const USAGE: u8 = 2;
+/// A person ended it with Ctrl-C; stderr says what was done until then.
+pub const INTERRUPTED: u8 = 130;

@@ -3,18 +3,24 @@
 
 pub mod args;
 mod bundle;
+mod color;
+mod connect;
 mod crd;
 mod error;
 pub mod exit;
 mod files;
 mod kustomize;
 mod login;
+mod output;
 mod printer;
+mod progress;
 mod pull;
 mod push;
 mod run;
 mod sources;
+mod table;
 
 pub use error::CliError;
-pub use printer::Printer;
+pub use printer::{Look, Printer};
+pub use progress::{Bar, Progress};
 pub use run::{arguments, main};

@@ -1,51 +1,80 @@
 //! From the command line to a verb and back to an exit code.
 
 use std::io::{self, BufWriter};
+use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::FromArgMatches;
 
-use super::args::{Arguments, Command, PullCommand, PushCommand};
-use super::{CliError, Printer, crd, exit, pull, push};
+use super::args::{self, Arguments, Command, PullCommand, PushCommand};
+use super::{CliError, Look, Printer, crd, exit, pull, push};
 use crate::oci::{Registry, RegistryOptions};
+
+/// What kubectl runs for `kubectl supercargo`.
+const PLUGIN: &str = "kubectl-supercargo";
 
 /// Reads the arguments of the process; ends it when they make no sense.
 pub fn arguments() -> Arguments {
-    Arguments::parse()
+    let matches = args::command(called()).get_matches();
+    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// How a person typed the name of the program, if it is not `supercargo`.
+fn called() -> Option<&'static str> {
+    let name = std::env::args_os().next()?;
+    let name = Path::new(&name).file_stem()?.to_str()?;
+    (name == PLUGIN).then_some("kubectl supercargo")
 }
 
 /// Runs a verb. The controller is not one: the binary starts it by itself.
-pub fn main(command: Command) -> ExitCode {
+pub fn main(arguments: Arguments) -> ExitCode {
     let (mut out, mut err) = (BufWriter::new(io::stdout()), io::stderr());
-    let mut printer = Printer::new(&mut out, &mut err);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let result = match runtime {
-        Ok(runtime) => runtime.block_on(run(command, &mut printer)),
-        Err(e) => Err(CliError::Input(format!("cannot start the async runtime: {e}"))),
+    let mut printer = Printer::with(&mut out, &mut err, Look::of_process(arguments.global.color));
+    let result = match at_once(&arguments, &mut printer) {
+        Some(result) => result,
+        None => over_the_network(arguments, &mut printer),
     };
+    printer.progress().clear();
     match result.and_then(|()| printer.finish()) {
         Ok(()) => ExitCode::from(exit::SUCCESS),
         Err(e) => {
             let code = e.exit_code();
             if code != exit::SUCCESS {
-                printer.say(&format!("error: {}", e.chain()));
+                printer.fail(&e);
             }
             ExitCode::from(code)
         }
     }
 }
 
-async fn run(command: Command, printer: &mut Printer<'_>) -> Result<(), CliError> {
-    let registry = Registry::new(RegistryOptions::default());
-    match command {
+/// Verbs that need nothing but their arguments: no runtime is started for them.
+fn at_once(arguments: &Arguments, printer: &mut Printer<'_>) -> Option<Result<(), CliError>> {
+    match &arguments.command {
+        Command::Crd => Some(crd::print(printer)),
+        // The binary starts it before it comes here.
+        Command::Controller(_) => Some(Err(CliError::Usage("the controller is not a verb".into()))),
+        _ => None,
+    }
+}
+
+fn over_the_network(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| CliError::Input(format!("cannot start the async runtime: {e}")))?;
+    let result = runtime.block_on(run(arguments, printer));
+    // A read of stdin or of a file may be stuck for ever; nobody waits for it.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    let registry = || Registry::new(RegistryOptions::default());
+    match arguments.command {
         Command::Push(PushCommand::Artifact(arguments)) => {
-            push::artifact(&arguments, &registry, printer).await
+            push::artifact(&arguments, &registry(), printer).await
         }
         Command::Pull(PullCommand::Artifact(arguments)) => {
-            pull::artifact(&arguments, &registry, printer).await
+            pull::artifact(&arguments, &registry(), printer).await
         }
-        Command::Crd => crd::print(printer),
-        // The binary starts it before it comes here.
-        Command::Controller(_) => Err(CliError::Usage("the controller is not a verb".into())),
+        Command::Crd | Command::Controller(_) => Ok(()),
     }
 }

@@ -41,6 +41,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("prometheus", &["observe/"]),
     ("tracing_subscriber", &["observe/"]),
     ("clap", &["cli/", "main.rs"]),
+    ("clap_complete", &["cli/completion.rs"]),
+    ("indicatif", &["cli/progress.rs"]),
     ("tikv_jemallocator", &["main.rs"]),
 ];
 

@@ -3,6 +3,8 @@
 mod artifact;
 mod cluster;
 mod controller;
+mod global;
+mod output;
 mod registry;
 mod root;
 mod source;
@@ -10,6 +12,8 @@ mod source;
 pub use artifact::{PullArtifact, PullCommand, PushArtifact, PushCommand};
 pub use cluster::ClusterArgs;
 pub use controller::ControllerArgs;
+pub use global::{ColorChoice, GlobalArgs};
+pub use output::{Format, Output, OutputArgs, PageArgs};
 pub use registry::RegistryArgs;
-pub use root::{Arguments, Command};
+pub use root::{Arguments, Command, command};
 pub use source::SourceArgs;

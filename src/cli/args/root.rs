@@ -1,15 +1,31 @@
 //! The command as a whole.
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Command as Clap, CommandFactory, Parser, Subcommand};
 
-use super::{ClusterArgs, ControllerArgs, PullCommand, PushCommand};
+use super::{ClusterArgs, ControllerArgs, GlobalArgs, PullCommand, PushCommand};
 
-/// What [`super::exit`] fixes, for people.
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, stderr says why; 2 the arguments make no sense.";
+/// What [`super::super::exit`] fixes, for people.
+const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, stderr says why; 2 the arguments make no sense; \
+                          130 ended by Ctrl-C.";
+
+/// Verbs, or a verb and its noun, that talk to no cluster: their help does not
+/// show how to reach one. The flags are accepted all the same, as kubectl does.
+const WITHOUT_CLUSTER: &[&str] = &[
+    "completion",
+    "controller",
+    "crd",
+    "diff artifact",
+    "inspect artifact",
+    "list",
+    "pull",
+    "push",
+    "tag",
+    "version",
+];
 
 /// Configuration artifacts for Kubernetes, in OCI registries.
 #[derive(Debug, Parser)]
-#[command(name = "supercargo", version, disable_help_subcommand = true, arg_required_else_help = true, after_help = EXIT_CODES)]
+#[command(name = "supercargo", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
@@ -17,6 +33,9 @@ pub struct Arguments {
     /// Which cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
+    /// How everything is shown.
+    #[command(flatten)]
+    pub global: GlobalArgs,
 }
 
 /// The verbs.
@@ -34,13 +53,76 @@ pub enum Command {
     Controller(ControllerArgs),
 }
 
+/// The command under the name that it was called by, if that is not its own.
+pub fn command(called: Option<&'static str>) -> Clap {
+    let command = shaped(Arguments::command(), "");
+    match called {
+        Some(name) => command.bin_name(name),
+        None => command,
+    }
+}
+
+/// Hides the cluster flags where they mean nothing, and clap's `help` anywhere
+/// but at the top.
+fn shaped(command: Clap, path: &str) -> Clap {
+    let mut command = command;
+    if WITHOUT_CLUSTER.contains(&path) {
+        let flags = ClusterArgs::augment_args(Clap::new(""));
+        let hidden: Vec<_> = flags.get_arguments().map(|flag| flag.clone().hide(true)).collect();
+        return command.args(hidden);
+    }
+    if !path.is_empty() && command.has_subcommands() {
+        command = command.disable_help_subcommand(true);
+    }
+    command.mut_subcommands(|below| {
+        let path = format!("{path} {}", below.get_name());
+        shaped(below, path.trim_start())
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
+
+    fn help(arguments: &[&str]) -> String {
+        let all = ["supercargo"].iter().chain(arguments);
+        command(None).try_get_matches_from(all).unwrap_err().to_string()
+    }
 
     #[test]
     fn the_arguments_are_consistent() {
-        Arguments::command().debug_assert();
+        command(None).debug_assert();
+    }
+
+    #[test]
+    fn help_shows_the_flags_of_clusters_where_they_mean_something() {
+        let check = |arguments: &[&str], expected: bool| {
+            assert_eq!(help(arguments).contains("--kubeconfig"), expected, "{arguments:?}");
+        };
+        check(&["-h"], true);
+        check(&["push", "artifact", "-h"], false);
+        check(&["push", "-h"], false);
+        check(&["help", "pull", "artifact"], false);
+    }
+
+    #[test]
+    fn flags_of_clusters_stand_anywhere() {
+        let check = |arguments: &[&str]| {
+            let all = ["supercargo"].iter().chain(arguments);
+            let matches = command(None).try_get_matches_from(all).unwrap();
+            let parsed = <Arguments as clap::FromArgMatches>::from_arg_matches(&matches).unwrap();
+            assert_eq!(parsed.cluster.namespace.as_deref(), Some("x"), "{arguments:?}");
+        };
+        check(&["-n", "x", "crd"]);
+        check(&["crd", "-n", "x"]);
+        check(&["crd", "--namespace=x"]);
+        check(&["pull", "-nx", "artifact", "oci://a/b"]);
+        check(&["pull", "artifact", "oci://a/b", "-n", "x"]);
+    }
+
+    #[test]
+    fn a_plugin_is_called_as_kubectl_calls_it() {
+        let usage = command(Some("kubectl supercargo")).render_usage().to_string();
+        assert_eq!(usage, "Usage: kubectl supercargo [OPTIONS] <COMMAND>");
     }
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{hunks, secrets};
-use crate::domain::manifest::canonical::to_text;
+use crate::domain::manifest::canonical::value_to_yaml;
 use crate::domain::manifest::strip;
 use crate::domain::object::Object;
 
@@ -22,7 +22,9 @@ pub fn unified(before: Option<&Value>, after: Option<&Value>) -> String {
         return String::new();
     }
     secrets::mask(before.as_mut(), after.as_mut());
-    let text = |value: Option<&Value>| value.map(to_text).unwrap_or_default();
+    // What the emitter refuses, people can read as JSON.
+    let write = |value: &Value| value_to_yaml(value).unwrap_or_else(|_| format!("{value:#}\n"));
+    let text = |value: Option<&Value>| value.map(write).unwrap_or_default();
     hunks::between(&text(before.as_ref()), &text(after.as_ref()))
 }
 

@@ -61,28 +61,29 @@ pub fn content_hash(object: &Object) -> String {
 pub fn to_yaml(objects: &[Object]) -> Result<String, NotWritten> {
     let mut yaml = String::new();
     for object in objects {
-        append(&mut yaml, object.value())
-            .map_err(|source| NotWritten { object: object.id().to_string(), source })?;
+        write(&mut yaml, object.value(), &|| object.id().to_string())?;
         yaml.push_str("---\n");
     }
     Ok(yaml)
 }
 
-/// One value in the same form, for people: should the emitter refuse it, as JSON.
-pub fn to_text(value: &Value) -> String {
+/// Any value as YAML, keys sorted, one document without a separator.
+///
+/// # Errors
+/// The emitter refuses it.
+pub fn value_to_yaml(value: &Value) -> Result<String, NotWritten> {
     let mut yaml = String::new();
-    match append(&mut yaml, value) {
-        Ok(()) => yaml,
-        Err(_) => format!("{:#}\n", value),
-    }
+    write(&mut yaml, value, &|| "the value".into())?;
+    Ok(yaml)
 }
 
-fn append(yaml: &mut String, value: &Value) -> Result<(), serde_saphyr::ser::Error> {
+fn write(yaml: &mut String, value: &Value, name: &dyn Fn() -> String) -> Result<(), NotWritten> {
     let options = serde_saphyr::ser_options! {
         compact_list_indent: true,
         prefer_block_scalars: !begins_with_tab(value),
     };
-    serde_saphyr::to_fmt_writer_with_options(yaml, &Sorted(value), options)?;
+    serde_saphyr::to_fmt_writer_with_options(&mut *yaml, &Sorted(value), options)
+        .map_err(|source| NotWritten { object: name(), source })?;
     if !yaml.ends_with('\n') {
         yaml.push('\n');
     }

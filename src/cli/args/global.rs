@@ -1,0 +1,31 @@
+//! What every command takes.
+
+use clap::{Args, ValueEnum};
+
+/// How everything is shown.
+#[derive(Debug, Default, Args)]
+pub struct GlobalArgs {
+    /// Whether output is coloured; auto: on a terminal, unless $NO_COLOR is set or $CLICOLOR_FORCE asks for it elsewhere too.
+    #[arg(
+        long,
+        global = true,
+        hide_short_help = true,
+        hide_possible_values = true,
+        value_enum,
+        default_value_t,
+        value_name = "auto|always|never"
+    )]
+    pub color: ColorChoice,
+}
+
+/// When output is coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ColorChoice {
+    /// As the terminal and the environment say.
+    #[default]
+    Auto,
+    /// Even in a pipe.
+    Always,
+    /// Not at all.
+    Never,
+}

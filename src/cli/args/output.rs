@@ -1,0 +1,63 @@
+//! How a list or a page is printed.
+
+use clap::{Args, ValueEnum};
+
+/// kubectl's `-o`, for commands that print a table or a page.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct OutputArgs {
+    /// The form of the output; wide is the table with more columns.
+    #[arg(
+        short = 'o',
+        long,
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        value_name = "table|wide|json|yaml"
+    )]
+    pub output: Output,
+    /// Prints no line with the names of the columns.
+    #[arg(long)]
+    pub no_headers: bool,
+}
+
+/// A form of output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// For people with a wide terminal.
+    Wide,
+    /// For programs.
+    Json,
+    /// For both.
+    Yaml,
+}
+
+/// The same for a command that prints one thing, not a table.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct PageArgs {
+    /// The form of the output; without it, text for people.
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// A form of output for programs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+impl Output {
+    /// The form for programs, if it is one.
+    pub fn format(self) -> Option<Format> {
+        match self {
+            Self::Table | Self::Wide => None,
+            Self::Json => Some(Format::Json),
+            Self::Yaml => Some(Format::Yaml),
+        }
+    }
+}
