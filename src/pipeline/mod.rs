@@ -11,7 +11,7 @@ mod health;
 pub mod local;
 mod parallel;
 mod preflight;
-mod preview;
+pub mod preview;
 pub mod progress;
 mod prune;
 pub mod run;
