@@ -3,6 +3,7 @@
 
 pub mod acquire;
 pub mod claims;
+mod conclude;
 pub mod context;
 mod drift;
 mod execute;
