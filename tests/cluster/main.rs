@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 mod admission;
+mod adoption;
 mod artifacts;
 mod bed;
 mod config;
@@ -15,6 +16,7 @@ mod install;
 mod origins;
 mod outages;
 mod ownership;
+mod person;
 mod pruning;
 mod quiet;
 mod refusals;
