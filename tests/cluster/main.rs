@@ -4,6 +4,7 @@
 
 mod admission;
 mod adoption;
+mod adoption_flux;
 mod artifacts;
 mod bed;
 mod config;
