@@ -13,6 +13,7 @@
 )]
 
 mod artifact;
+mod by_hand;
 mod identities;
 mod idle;
 mod many;
@@ -37,6 +38,7 @@ const GROUPS: &[Group] = &[
     ("many-1000", |table| on(many::thousand(table))),
     ("one-1000", |table| on(one::measure(table))),
     ("identities", |table| on(identities::measure(table))),
+    ("by-hand", |table| on(by_hand::measure(table))),
 ];
 
 fn main() {

@@ -9,7 +9,8 @@ use supercargo_testbed::{Account, Bed, Registry, audit, registry};
 
 use super::table::Row;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_supercargo");
+/// The program that is measured.
+pub const BINARY: &str = env!("CARGO_BIN_EXE_supercargo");
 /// Where the operator's account and its lease are.
 const SYSTEM: &str = "bench-system";
 /// Where releases and objects are.

@@ -292,21 +292,24 @@ pub struct Usage {
 impl Usage {
     /// Of a process, from /proc.
     pub fn of(id: u32) -> Usage {
-        let read =
-            |file: &str| std::fs::read_to_string(format!("/proc/{id}/{file}")).expect("the process runs");
-        let status = read("status");
+        Usage::try_of(id).expect("the process runs")
+    }
+
+    /// The same of one that may have ended.
+    pub fn try_of(id: u32) -> Option<Usage> {
+        let read = |file: &str| std::fs::read_to_string(format!("/proc/{id}/{file}")).ok();
+        let status = read("status")?;
         let kib = |name: &str| {
-            let line =
-                status.lines().find(|line| line.starts_with(name)).expect("/proc/PID/status has the line");
-            line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).expect("a number of KiB")
+            let line = status.lines().find(|line| line.starts_with(name))?;
+            line.split_whitespace().nth(1)?.parse().ok()
         };
         // The second field, in parentheses, may hold blanks; the rest counts from
         // there: user and system time are the 14th and 15th field of the line, in
         // hundredths of a second on every Linux that matters.
-        let stat = read("stat");
-        let fields: Vec<&str> = stat.rsplit(") ").next().expect("fields").split(' ').collect();
-        let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().expect("a number")).sum();
-        Usage { resident: kib("VmRSS:"), peak: kib("VmHWM:"), cpu: Duration::from_millis(ticks * 10) }
+        let stat = read("stat")?;
+        let fields: Vec<&str> = stat.rsplit(") ").next()?.split(' ').collect();
+        let ticks: u64 = fields.get(11..13)?.iter().filter_map(|field| field.parse::<u64>().ok()).sum();
+        Some(Usage { resident: kib("VmRSS:")?, peak: kib("VmHWM:")?, cpu: Duration::from_millis(ticks * 10) })
     }
 }
 
