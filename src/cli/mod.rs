@@ -1,11 +1,14 @@
 //! Arguments to the same calls that the operator makes: `args` is what can be
 //! typed, one file per verb does it, and the printer owns stdout and stderr.
 
+mod age;
 pub mod args;
 mod bundle;
 mod color;
+mod completion;
 mod connect;
 mod crd;
+mod docs;
 mod error;
 pub mod exit;
 mod files;
@@ -16,10 +19,16 @@ mod printer;
 mod progress;
 mod pull;
 mod push;
+mod reconcile;
+mod releases;
 mod run;
 mod sources;
+mod status;
 mod table;
+mod tree;
+mod version;
 
+pub use color::{Colour, Tone};
 pub use error::CliError;
 pub use printer::{Look, Printer};
 pub use progress::{Bar, Progress};

@@ -6,8 +6,14 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches;
 
-use super::args::{self, Arguments, Command, PullCommand, PushCommand};
-use super::{CliError, Look, Printer, crd, exit, pull, push};
+use super::args::{
+    self, Arguments, Command, GetCommand, PullCommand, PushCommand, ReconcileCommand, ResumeCommand,
+    StatusCommand, SuspendCommand,
+};
+use super::connect::connect;
+use super::{
+    CliError, Look, Printer, completion, crd, docs, exit, pull, push, reconcile, releases, status, version,
+};
 use crate::oci::{Registry, RegistryOptions};
 
 /// What kubectl runs for `kubectl supercargo`.
@@ -51,6 +57,9 @@ pub fn main(arguments: Arguments) -> ExitCode {
 fn at_once(arguments: &Arguments, printer: &mut Printer<'_>) -> Option<Result<(), CliError>> {
     match &arguments.command {
         Command::Crd => Some(crd::print(printer)),
+        Command::Version(arguments) => Some(version::print(arguments, printer)),
+        Command::Completion(arguments) => Some(completion::print(arguments, printer)),
+        Command::Docs => Some(docs::print(printer)),
         // The binary starts it before it comes here.
         Command::Controller(_) => Some(Err(CliError::Usage("the controller is not a verb".into()))),
         _ => None,
@@ -68,6 +77,7 @@ fn over_the_network(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(
 
 async fn run(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let registry = || Registry::new(RegistryOptions::default());
+    let cluster = &arguments.cluster;
     match arguments.command {
         Command::Push(PushCommand::Artifact(arguments)) => {
             push::artifact(&arguments, &registry(), printer).await
@@ -75,6 +85,26 @@ async fn run(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliE
         Command::Pull(PullCommand::Artifact(arguments)) => {
             pull::artifact(&arguments, &registry(), printer).await
         }
-        Command::Crd | Command::Controller(_) => Ok(()),
+        Command::Get(GetCommand::Releases(arguments)) => {
+            releases::get(&arguments, &connect(cluster).await?, printer).await
+        }
+        Command::Status(StatusCommand::Release(arguments)) => {
+            status::release(&arguments, &connect(cluster).await?, printer).await
+        }
+        Command::Reconcile(ReconcileCommand::Release(arguments)) => {
+            reconcile::reconcile(&arguments, &connect(cluster).await?, printer).await
+        }
+        Command::Suspend(SuspendCommand::Release(arguments)) => {
+            reconcile::suspend(&arguments, &connect(cluster).await?, printer).await
+        }
+        Command::Resume(ResumeCommand::Release(arguments)) => {
+            reconcile::resume(&arguments, &connect(cluster).await?, printer).await
+        }
+        // These have been done without a runtime.
+        Command::Crd
+        | Command::Controller(_)
+        | Command::Completion(_)
+        | Command::Version(_)
+        | Command::Docs => Ok(()),
     }
 }

@@ -3,6 +3,7 @@
 
 pub mod accounts;
 pub mod apply;
+pub mod browse;
 pub mod connection;
 pub mod delete;
 pub mod discovery;

@@ -5,7 +5,9 @@ mod cluster;
 mod controller;
 mod global;
 mod output;
+mod program;
 mod registry;
+mod release;
 mod root;
 mod source;
 
@@ -14,6 +16,11 @@ pub use cluster::ClusterArgs;
 pub use controller::ControllerArgs;
 pub use global::{ColorChoice, GlobalArgs};
 pub use output::{Format, Output, OutputArgs, PageArgs};
+pub use program::{CompletionArgs, VersionArgs};
 pub use registry::RegistryArgs;
+pub use release::{
+    GetCommand, GetReleases, ReconcileCommand, ReconcileRelease, ReleaseNames, ResumeCommand, StatusCommand,
+    StatusRelease, SuspendCommand,
+};
 pub use root::{Arguments, Command, command};
 pub use source::SourceArgs;

@@ -2,7 +2,14 @@
 
 use clap::{Args, Command as Clap, CommandFactory, Parser, Subcommand};
 
-use super::{ClusterArgs, ControllerArgs, GlobalArgs, PullCommand, PushCommand};
+use super::program::{
+    COMPLETION, COMPLETION_EXAMPLES, CONTROLLER, CONTROLLER_EXAMPLES, CRD, CRD_EXAMPLES, VERSION,
+    VERSION_EXAMPLES,
+};
+use super::{
+    ClusterArgs, CompletionArgs, ControllerArgs, GetCommand, GlobalArgs, PullCommand, PushCommand,
+    ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand, VersionArgs,
+};
 
 /// What [`super::super::exit`] fixes, for people.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, stderr says why; 2 the arguments make no sense; \
@@ -15,6 +22,7 @@ const WITHOUT_CLUSTER: &[&str] = &[
     "controller",
     "crd",
     "diff artifact",
+    "docs",
     "inspect artifact",
     "list",
     "pull",
@@ -30,12 +38,12 @@ pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// How everything is shown. Before the cluster: a heading holds for all after it.
+    #[command(flatten)]
+    pub global: GlobalArgs,
     /// Which cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
-    /// How everything is shown.
-    #[command(flatten)]
-    pub global: GlobalArgs,
 }
 
 /// The verbs.
@@ -47,10 +55,36 @@ pub enum Command {
     /// Download from a registry.
     #[command(subcommand, arg_required_else_help = true)]
     Pull(PullCommand),
+    /// List what is in the cluster.
+    #[command(subcommand, arg_required_else_help = true)]
+    Get(GetCommand),
+    /// Show how something in the cluster does.
+    #[command(subcommand, arg_required_else_help = true)]
+    Status(StatusCommand),
+    /// Let the operator work now.
+    #[command(subcommand, arg_required_else_help = true)]
+    Reconcile(ReconcileCommand),
+    /// Let the operator leave something alone.
+    #[command(subcommand, arg_required_else_help = true)]
+    Suspend(SuspendCommand),
+    /// Let the operator go on with what was suspended.
+    #[command(subcommand, arg_required_else_help = true)]
+    Resume(ResumeCommand),
     /// Print the CustomResourceDefinition of OCIArtifactRelease as YAML.
+    #[command(long_about = CRD, after_long_help = CRD_EXAMPLES)]
     Crd,
     /// Run the operator in a cluster.
+    #[command(long_about = CONTROLLER, after_long_help = CONTROLLER_EXAMPLES)]
     Controller(ControllerArgs),
+    /// Print a script that lets a shell complete verbs and flags.
+    #[command(long_about = COMPLETION, after_long_help = COMPLETION_EXAMPLES)]
+    Completion(CompletionArgs),
+    /// Print the version of this program.
+    #[command(long_about = VERSION, after_long_help = VERSION_EXAMPLES)]
+    Version(VersionArgs),
+    /// Print docs/cli.md.
+    #[command(hide = true)]
+    Docs,
 }
 
 /// The command under the name that it was called by, if that is not its own.
