@@ -5,6 +5,7 @@
 mod admission;
 mod artifacts;
 mod bed;
+mod cli_releases;
 mod config;
 mod crashes;
 mod drift;
@@ -15,6 +16,7 @@ mod install;
 mod origins;
 mod outages;
 mod ownership;
+mod person;
 mod pruning;
 mod quiet;
 mod refusals;
