@@ -23,3 +23,9 @@ pub const APPLY: &str = "supercargo.dev/apply";
 pub const FORCE: &str = "supercargo.dev/force";
 /// The value of [`FORCE`].
 pub const ENABLED: &str = "enabled";
+/// On an inventory: where its objects come from.
+pub const SOURCE: &str = "supercargo.dev/source";
+/// On an inventory: which revision of the source they are.
+pub const REVISION: &str = "supercargo.dev/revision";
+/// On an inventory: when it was applied last, RFC 3339.
+pub const LAST_APPLIED_TIME: &str = "supercargo.dev/last-applied-time";

@@ -12,6 +12,7 @@ mod docs;
 mod error;
 pub mod exit;
 mod files;
+mod inventory;
 mod kustomize;
 mod login;
 mod output;

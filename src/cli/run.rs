@@ -7,12 +7,13 @@ use std::process::ExitCode;
 use clap::FromArgMatches;
 
 use super::args::{
-    self, Arguments, Command, GetCommand, PullCommand, PushCommand, ReconcileCommand, ResumeCommand,
-    StatusCommand, SuspendCommand,
+    self, Arguments, Command, GetCommand, InspectCommand, PullCommand, PushCommand, ReconcileCommand,
+    ResumeCommand, StatusCommand, SuspendCommand,
 };
 use super::connect::connect;
 use super::{
-    CliError, Look, Printer, completion, crd, docs, exit, pull, push, reconcile, releases, status, version,
+    CliError, Look, Printer, completion, crd, docs, exit, inventory, pull, push, reconcile, releases, status,
+    version,
 };
 use crate::oci::{Registry, RegistryOptions};
 
@@ -44,11 +45,10 @@ pub fn main(arguments: Arguments) -> ExitCode {
     match result.and_then(|()| printer.finish()) {
         Ok(()) => ExitCode::from(exit::SUCCESS),
         Err(e) => {
-            let code = e.exit_code();
-            if code != exit::SUCCESS {
+            if e.is_told() {
                 printer.fail(&e);
             }
-            ExitCode::from(code)
+            ExitCode::from(e.exit_code())
         }
     }
 }
@@ -77,7 +77,7 @@ fn over_the_network(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(
 
 async fn run(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let registry = || Registry::new(RegistryOptions::default());
-    let cluster = &arguments.cluster;
+    let cluster = arguments.cluster;
     match arguments.command {
         Command::Push(PushCommand::Artifact(arguments)) => {
             push::artifact(&arguments, &registry(), printer).await
@@ -85,20 +85,28 @@ async fn run(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliE
         Command::Pull(PullCommand::Artifact(arguments)) => {
             pull::artifact(&arguments, &registry(), printer).await
         }
+        Command::Build(build) => inventory::build(build, printer).await,
+        Command::Apply(apply) => inventory::apply(apply, &cluster, printer).await,
+        Command::Diff(diff) => inventory::diff(diff, &cluster, printer).await,
+        Command::Delete(delete) => inventory::delete(delete, &cluster, printer).await,
+        Command::Get(GetCommand::Inventories(get)) => inventory::list(get, &cluster, printer).await,
+        Command::Inspect(InspectCommand::Inventory(inspect)) => {
+            inventory::inspect(inspect, &cluster, printer).await
+        }
         Command::Get(GetCommand::Releases(arguments)) => {
-            releases::get(&arguments, &connect(cluster).await?, printer).await
+            releases::get(&arguments, &connect(&cluster).await?, printer).await
         }
         Command::Status(StatusCommand::Release(arguments)) => {
-            status::release(&arguments, &connect(cluster).await?, printer).await
+            status::release(&arguments, &connect(&cluster).await?, printer).await
         }
         Command::Reconcile(ReconcileCommand::Release(arguments)) => {
-            reconcile::reconcile(&arguments, &connect(cluster).await?, printer).await
+            reconcile::reconcile(&arguments, &connect(&cluster).await?, printer).await
         }
         Command::Suspend(SuspendCommand::Release(arguments)) => {
-            reconcile::suspend(&arguments, &connect(cluster).await?, printer).await
+            reconcile::suspend(&arguments, &connect(&cluster).await?, printer).await
         }
         Command::Resume(ResumeCommand::Release(arguments)) => {
-            reconcile::resume(&arguments, &connect(cluster).await?, printer).await
+            reconcile::resume(&arguments, &connect(&cluster).await?, printer).await
         }
         // These have been done without a runtime.
         Command::Crd

@@ -24,6 +24,7 @@ use crate::domain::status;
 use crate::observe::labels::Phase;
 use crate::pipeline::acquire::chain;
 use crate::pipeline::context::{Context, Memory};
+use crate::pipeline::progress::Silence;
 use crate::pipeline::run::{Run, Trigger};
 use crate::pipeline::signals::{Signals, Turn};
 
@@ -202,6 +203,7 @@ impl Actor {
             turn: &mut turn,
             status: std::mem::take(&mut self.status),
             trigger,
+            progress: &Silence,
         };
         let outcome = run.reconcile().await;
         self.status = run.status;
@@ -306,6 +308,7 @@ impl Actor {
             turn: &mut turn,
             status: std::mem::take(&mut self.status),
             trigger: Trigger::Full,
+            progress: &Silence,
         };
         let farewell = run.finalize().await;
         self.status = run.status;

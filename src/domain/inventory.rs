@@ -43,6 +43,19 @@ pub struct Inventory {
     pub applied: Option<String>,
 }
 
+/// What an inventory says about where its objects come from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Provenance {
+    /// Where, for people: a repository or the URL of a Git repository.
+    pub source: String,
+    /// Which revision of it.
+    pub revision: String,
+    /// The artifacts, `host/repository@sha256:…`.
+    pub artifacts: Vec<String>,
+    /// When it was applied last, RFC 3339 in whole seconds, UTC.
+    pub applied_at: String,
+}
+
 /// Why the text of an inventory is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {

@@ -1,9 +1,11 @@
 //! Every decision, as pure functions over values: no client, no async, no
 //! clock, no randomness. Time is an argument.
 
+pub mod diff;
 pub mod drift;
 pub mod health;
 pub mod identity;
+pub mod images;
 pub mod inventory;
 pub mod live;
 pub mod manifest;

@@ -28,6 +28,9 @@ pub struct Outcome {
     pub drift: Option<Assessment>,
     /// Whether the whole revision is applied.
     pub applied: bool,
+    /// The verdict's message without the failures that follow it there; where
+    /// there is room for a list of them.
+    pub headline: Option<String>,
 }
 
 /// How a run ended.

@@ -12,6 +12,7 @@ use crate::api::reason::Reason;
 use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, Target};
 
 use super::identity::{ObjectId, ReleaseId};
+use super::inventory::Provenance;
 use super::schedule::parse_duration;
 
 /// Part of every applied key: raised when the rendering changes in a way that
@@ -73,6 +74,40 @@ pub struct Release {
     pub reconcile_at: Option<String>,
     /// The digest that is approved to be empty.
     pub approve: Option<String>,
+    /// The namespace of namespaced objects that name none.
+    pub default_namespace: String,
+    /// Whose it is.
+    pub origin: Origin,
+    /// Where its objects come from, if a person says so.
+    pub provenance: Option<Provenance>,
+}
+
+/// Who wants a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// A custom resource: messages name its fields.
+    Resource,
+    /// A person at the command line: messages name its flags.
+    CommandLine,
+}
+
+/// What a person asks for at the command line, where there is no resource.
+#[derive(Clone, Debug)]
+pub struct ByHand {
+    /// The inventory's namespace and name.
+    pub id: ReleaseId,
+    /// The namespace of namespaced objects that name none.
+    pub default_namespace: String,
+    /// Whether objects that left are deleted.
+    pub prune: bool,
+    /// Whether health is waited for.
+    pub wait: bool,
+    /// Whether immutable changes recreate.
+    pub force: bool,
+    /// The longest time of each wait.
+    pub timeout: Duration,
+    /// Where the objects come from.
+    pub provenance: Provenance,
 }
 
 /// Which revision is wanted.
@@ -164,6 +199,43 @@ fn name(field: &str, name: Option<&String>) -> Result<Option<String>, InvalidSpe
 }
 
 impl Release {
+    /// What a person asks for.
+    pub fn by_hand(wish: ByHand) -> Self {
+        let ByHand { id, default_namespace, prune, wait, force, timeout, provenance } = wish;
+        let day = Duration::from_secs(24 * 3600);
+        Self {
+            id,
+            uid: String::new(),
+            generation: 0,
+            url: String::new(),
+            wanted: Wanted::Tag(String::new()),
+            interval: day,
+            retry_interval: day,
+            timeout,
+            suspend: false,
+            pull_secret: None,
+            cert_secret: None,
+            insecure: false,
+            media_type: None,
+            path: String::new(),
+            target_namespace: None,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            service_account: None,
+            prune,
+            wait,
+            force,
+            drift: DriftMode::Correct,
+            ignore: Vec::new(),
+            deletion_policy: DeletionPolicy::Delete,
+            reconcile_at: None,
+            approve: None,
+            default_namespace,
+            origin: Origin::CommandLine,
+            provenance: Some(provenance),
+        }
+    }
+
     /// Parses a custom resource.
     ///
     /// # Errors
@@ -207,6 +279,9 @@ impl Release {
             deletion_policy: spec.deletion_policy,
             reconcile_at: annotation(keys::RECONCILE_AT),
             approve: annotation(keys::APPROVE),
+            default_namespace: id_of(resource).namespace,
+            origin: Origin::Resource,
+            provenance: None,
         })
     }
 
@@ -214,7 +289,7 @@ impl Release {
     /// two runs with one key have the same objects. 32 hexadecimal digits.
     pub fn applied_key(&self, digest: &str) -> String {
         let rendered_from = (
-            (RENDER_VERSION, digest, &self.id.namespace, &self.id.name),
+            (RENDER_VERSION, digest, &self.default_namespace, &self.id.name),
             (&self.media_type, &self.path, &self.target_namespace, &self.service_account),
             (&self.labels, &self.annotations),
         );

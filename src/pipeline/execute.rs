@@ -12,8 +12,9 @@ use super::acquire::{chain, failure};
 use super::health;
 use super::parallel::unordered;
 use super::preflight::{Preflight, Ready, brought_kinds, masked};
+use super::progress::{Change, Event};
 use super::run::{Ended, Revision, Run};
-use super::work::together;
+use super::work::{superseded, together};
 use crate::api::reason::Reason;
 use crate::api::status::Changes;
 use crate::cluster::apply::Applied;
@@ -25,6 +26,7 @@ use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate};
 use crate::domain::outcome::{Assessment, Note, ObjectFailure, Outcome, Verdict};
 use crate::domain::plan::{Action, Plan, Step};
+use crate::domain::release::Origin;
 use crate::domain::stage::Stage;
 use crate::observe::labels::Phase;
 
@@ -39,6 +41,8 @@ pub struct Executed {
     pub failures: Vec<ObjectFailure>,
     /// What a person should know.
     pub notes: Vec<Note>,
+    /// What became of each object that was written.
+    pub done: BTreeMap<ObjectId, Change>,
     /// Objects that had drifted and were put back.
     pub corrected: Vec<ObjectId>,
     /// Health, where it was waited for.
@@ -86,6 +90,10 @@ pub async fn execute(
         executed.fates.extend(fate.map(|f| (step.id.clone(), f)));
     }
     for stage in Stage::ALL {
+        if run.release.origin == Origin::CommandLine && run.signals.is_stopping() {
+            executed.ended = Some(superseded());
+            return executed;
+        }
         let passed = match stage {
             Stage::Foundations => {
                 between(run, session, &mut known, plan, &mut preflight, &mut executed).await
@@ -102,6 +110,7 @@ pub async fn execute(
             apply_stage(run, session, plan, &preflight, stage, &mut executed).await;
         }
         run.context.metrics.phase(Phase::Apply, started.elapsed());
+        tell(run, plan, stage, &executed);
         if !executed.failures.is_empty() {
             executed.changes.failed = i32::try_from(executed.failures.len()).unwrap_or(i32::MAX);
             executed.ended = Some(stage_failed(&executed));
@@ -115,6 +124,19 @@ pub async fn execute(
         run.context.metrics.phase(Phase::Health, started.elapsed());
     }
     executed
+}
+
+/// Tells what became of the objects of a stage, in the order of the plan.
+fn tell(run: &Run<'_>, plan: &Plan, stage: Stage, executed: &Executed) {
+    for step in plan.steps.iter().filter(|s| s.stage == stage) {
+        let change = match step.action {
+            Action::Keep => Some(Change::Unchanged),
+            Action::Write => executed.done.get(&step.id).copied(),
+        };
+        if let Some(change) = change {
+            run.progress.tell(Event::Object(&step.id, change));
+        }
+    }
 }
 
 fn stage_failed(executed: &Executed) -> Ended {
@@ -220,6 +242,7 @@ async fn apply_stage(
             Done::Applied(applied, recreated) => note(run, step, ready, applied, recreated, executed),
             Done::LeftAlone => {
                 executed.changes.unchanged += 1;
+                executed.done.insert(step.id.clone(), Change::Unchanged);
                 executed.fates.insert(step.id.clone(), Fate::Dropped);
             }
             Done::Failed(error) => {
@@ -277,11 +300,15 @@ fn note(
     executed: &mut Executed,
 ) {
     let same = ready.live.as_ref().is_some_and(|(_, version)| *version == applied.record.version);
-    match () {
-        () if recreated || (!applied.created && !same) => executed.changes.configured += 1,
-        () if applied.created => executed.changes.created += 1,
-        () => executed.changes.unchanged += 1,
-    }
+    let change = match () {
+        () if recreated || (!applied.created && !same) => Change::Configured,
+        () if applied.created => Change::Created,
+        () => Change::Unchanged,
+    };
+    executed.changes.created += i32::from(change == Change::Created);
+    executed.changes.configured += i32::from(change == Change::Configured);
+    executed.changes.unchanged += i32::from(change == Change::Unchanged);
+    executed.done.insert(step.id.clone(), change);
     if step.drifted && !same {
         executed.corrected.push(step.id.clone());
     }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::acquire::{self, failure};
 use super::execute::Executed;
 use super::parallel::unordered;
+use super::progress::Event;
 use super::run::{Ended, Revision, Run};
 use crate::api::reason::Reason;
 use crate::cluster::State;
@@ -52,6 +53,7 @@ pub async fn wait(
     executed: &mut Executed,
     revision: &Revision,
 ) {
+    run.progress.tell(Event::AwaitsHealth);
     let mut waiting = Waiting::new();
     let mut failures = Vec::new();
     let mut unknown = Vec::new();
@@ -77,6 +79,7 @@ pub async fn wait(
     if failures.is_empty() {
         let message = "every object is healthy".to_owned();
         executed.health = Some(Assessment { status: Some(true), reason: Reason::Healthy, message });
+        run.progress.tell(Event::Healthy);
         return;
     }
     let mut message = String::from("unhealthy");
@@ -136,6 +139,7 @@ async fn follow(
     let mut next_recheck = Instant::now() + RECHECK;
     let mut next_resolve = Instant::now() + run.release.interval;
     while !waiting.is_empty() && failures.is_empty() {
+        show(run, waiting);
         let clock = waiting.values().filter_map(|p| p.changes_at).min().map(instant_of);
         let wake = give_up.min(next_poll).min(next_recheck).min(next_resolve);
         let wake = clock.map_or(wake, |at| wake.min(at));
@@ -177,6 +181,15 @@ async fn follow(
         look(session, due, waiting, failures).await;
     }
     None
+}
+
+/// Tells who looks on what is waited for.
+fn show(run: &Run<'_>, waiting: &Waiting) {
+    if run.progress.is_watching() {
+        let pending: Vec<(&ObjectId, &str)> =
+            waiting.iter().map(|(id, p)| (id, p.message.as_str())).collect();
+        run.progress.tell(Event::Pending(&pending));
+    }
 }
 
 /// The same time on the clock that sleeps.

@@ -3,13 +3,17 @@
 
 pub mod acquire;
 pub mod claims;
+mod conclude;
 pub mod context;
 mod drift;
 mod execute;
 mod finalize;
 mod health;
+pub mod local;
 mod parallel;
 mod preflight;
+pub mod preview;
+pub mod progress;
 mod prune;
 pub mod run;
 pub mod signals;

@@ -36,6 +36,8 @@ pub struct Ready {
     pub live: Option<(String, u64)>,
     /// Whether the live object has to be deleted first.
     pub recreate: bool,
+    /// What it would be, where that is wanted.
+    pub answer: Option<Bytes>,
 }
 
 /// How far the preflight of a plan has come.
@@ -43,6 +45,8 @@ pub struct Preflight<'a> {
     session: &'a Session,
     release: &'a Release,
     cures: Cures,
+    /// Whether the answers of the dry runs are wanted.
+    pub keeps_answers: bool,
     /// The steps that may be applied.
     pub ready: BTreeMap<ObjectId, Ready>,
     /// The steps that wait for others of the plan.
@@ -59,7 +63,8 @@ enum Verdict {
 impl<'a> Preflight<'a> {
     /// Of a plan.
     pub fn new(session: &'a Session, release: &'a Release, plan: &Plan) -> Self {
-        Self { session, release, cures: Cures::of(plan), ready: BTreeMap::new(), deferred: BTreeSet::new() }
+        let (ready, deferred) = (BTreeMap::new(), BTreeSet::new());
+        Self { session, release, cures: Cures::of(plan), keeps_answers: false, ready, deferred }
     }
 
     /// Dry-runs all that the plan writes.
@@ -160,7 +165,8 @@ impl<'a> Preflight<'a> {
         // A dry run makes a uid up for an object that does not exist.
         let exists = !applied.created && applied.record.version != 0;
         let live = exists.then_some((applied.record.uid, applied.record.version));
-        Ok(Ready { resource: Arc::clone(resource), body, live, recreate: false })
+        let answer = self.keeps_answers.then_some(applied.body);
+        Ok(Ready { resource: Arc::clone(resource), body, live, recreate: false, answer })
     }
 
     /// What is sent: the object, without the fields that drift may change and
@@ -207,6 +213,7 @@ impl<'a> Preflight<'a> {
                 body: encode(step.object.value()),
                 live: Some((live.uid, live.version)),
                 recreate: true,
+                answer: None,
             }),
             Err(error) => Verdict::Failed(failed(step, &error)),
         }

@@ -3,13 +3,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::StreamExt;
+use tokio::time::Instant;
 
 use super::acquire::{chain, failure};
 use super::context::Context;
 use super::execute::Executed;
-use super::parallel::ordered;
+use super::parallel::{ordered, unordered};
+use super::progress::{Change, Event, Progress};
 use super::run::{Ended, Run};
 use super::view::View;
 use crate::api::reason::Reason;
@@ -22,12 +25,16 @@ use crate::domain::inventory::Fate;
 use crate::domain::outcome::{Note, ObjectFailure};
 use crate::domain::plan::{Leaving, Live, Plan};
 use crate::domain::prune::{Foreign, Kept, Question, Verdict, judge};
+use crate::domain::release::Origin;
 use crate::domain::stage::{Stage, stage};
 use crate::observe::labels::Phase;
 
 /// How often an object that changes between the look and the deletion is looked
 /// at again.
 const ATTEMPTS: usize = 3;
+/// How soon what was deleted is looked at again, at first and at most.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
 
 /// What came of a removal.
 #[derive(Default)]
@@ -36,6 +43,8 @@ pub struct Removed {
     pub fates: BTreeMap<ObjectId, Fate>,
     /// How many were deleted; some may still be terminating.
     pub deleted: usize,
+    /// What was deleted just now, or would be, in that order.
+    pub touched: Vec<ObjectId>,
     /// What is still terminating.
     pub terminating: Vec<ObjectId>,
     /// What could not be deleted.
@@ -51,6 +60,10 @@ pub struct Order<'a> {
     pub release: &'a ReleaseId,
     /// Whether anything is deleted at all.
     pub prune: bool,
+    /// Whether it is only found out what would be deleted.
+    pub dry_run: bool,
+    /// Who listens.
+    pub progress: &'a dyn Progress,
 }
 
 /// Deletes what left the revision, and completes the run.
@@ -62,17 +75,24 @@ pub async fn prune(
     executed: &mut Executed,
 ) {
     let started = std::time::Instant::now();
-    let order = Order { release: &run.release.id, prune: run.release.prune };
+    let order =
+        Order { release: &run.release.id, prune: run.release.prune, dry_run: false, progress: run.progress };
     let kinds = plan.leaving.iter().map(|l| l.id.group_kind());
     let removed = match session.known_of(kinds).await {
-        Ok(known) => remove(run.context, session, order, &plan.leaving, &known, &view).await,
+        Ok(known) => {
+            let mut removed = remove(run.context, session, order, &plan.leaving, &known, &view).await;
+            if run.release.origin == Origin::CommandLine && run.release.wait {
+                await_gone(run, session, &known, &plan.leaving, &mut removed).await;
+            }
+            removed
+        }
         Err(error) => {
             executed.ended = Some(Ended::from(error));
             return;
         }
     };
     run.context.metrics.phase(Phase::Prune, started.elapsed());
-    let Removed { fates, deleted, terminating, failures, notes } = removed;
+    let Removed { fates, deleted, touched: _, terminating, failures, notes } = removed;
     let skipped = executed.fates.values().any(|f| *f == Fate::NotAttempted);
     executed.complete = terminating.is_empty() && failures.is_empty() && !skipped;
     executed.changes.pruned = i32::try_from(deleted).unwrap_or(i32::MAX);
@@ -104,10 +124,57 @@ pub async fn remove(
             batch.map(|l| async move { (l, remove_one(context, session, order, l, known, view).await) }),
         );
         while let Some((leaving, answer)) = answers.next().await {
+            if matches!(answer, Answer::Deleted | Answer::Held) {
+                order.progress.tell(Event::Object(&leaving.id, Change::Deleted));
+                removed.touched.push(leaving.id.clone());
+            }
             settle(leaving, answer, &mut removed);
         }
     }
     removed
+}
+
+/// Waits until what was deleted is gone, as long as the release allows. What is
+/// not stays among the terminating.
+pub async fn await_gone(
+    run: &Run<'_>,
+    session: &Session,
+    known: &Arc<Known>,
+    leaving: &[Leaving],
+    removed: &mut Removed,
+) {
+    let give_up = Instant::now() + run.release.timeout;
+    let mut pause = FIRST_LOOK;
+    while !removed.terminating.is_empty() && Instant::now() < give_up {
+        let pending: Vec<_> = removed.terminating.iter().map(|id| (id, "terminating")).collect();
+        run.progress.tell(Event::Pending(&pending));
+        tokio::select! {
+            () = run.signals.stopped() => return,
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_LOOK),
+        }
+        let waited: Vec<&Leaving> = leaving.iter().filter(|l| removed.terminating.contains(&l.id)).collect();
+        let looks = waited.iter().map(|l| async move { (&l.id, is_gone(session, known, l).await) });
+        let mut looks = unordered(looks);
+        while let Some((id, gone)) = looks.next().await {
+            if gone {
+                removed.terminating.retain(|t| t != id);
+                removed.fates.insert(id.clone(), Fate::Gone);
+            }
+        }
+    }
+}
+
+/// Whether the object is not there any more; what cannot be asked is.
+async fn is_gone(session: &Session, known: &Arc<Known>, leaving: &Leaving) -> bool {
+    let kind = leaving.id.group_kind();
+    let Some(resource) = known.resource(&kind, &leaving.entry.version).or_else(|| known.preferred(&kind))
+    else {
+        return known.absent(&kind).is_ok();
+    };
+    match session.get_record(&resource, &leaving.id).await {
+        Ok(record) => record.is_none_or(|r| leaving.entry.uid.as_ref().is_some_and(|uid| *uid != r.uid)),
+        Err(_) => false,
+    }
 }
 
 /// What came of one object.
@@ -156,6 +223,7 @@ async fn remove_one(
             Verdict::Keep(Kept::Terminating) => return Answer::Terminating,
             Verdict::Keep(why) => return Answer::Kept(why),
             Verdict::Drop(why) => return Answer::Foreign(why),
+            Verdict::Delete { .. } if order.dry_run => return Answer::Deleted,
             Verdict::Delete { uid, version } => match session.delete(&resource, id, &uid, version).await {
                 Ok(Deleted::Gone) => return Answer::Deleted,
                 Ok(Deleted::Terminating) => return Answer::Held,

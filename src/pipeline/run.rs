@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::acquire::{self, Failure, chain, failure};
 use super::context::{Context, Memory};
+use super::progress::Progress;
 use super::signals::{Signals, Turn};
 use super::view::{View, drop_unused_watches, unwatched};
 use super::work;
@@ -13,13 +14,13 @@ use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
 use crate::api::status::{ArtifactStatus, ReleaseStatus};
 use crate::cluster::error::ApiError;
-use crate::cluster::inventory::StoreError;
+use crate::cluster::inventory::{Hold, StoreError};
 use crate::cluster::session::Session;
 use crate::domain::drift::{Disturbance, disturbance};
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::{Assessment, Outcome, Verdict};
 use crate::domain::plan::Live;
-use crate::domain::release::Release;
+use crate::domain::release::{Origin, Release};
 use crate::domain::status;
 use crate::observe::labels::Phase;
 use crate::oci::{Digest, Resolved};
@@ -45,6 +46,8 @@ pub struct Run<'a> {
     pub status: ReleaseStatus,
     /// What it is for.
     pub trigger: Trigger,
+    /// Who listens.
+    pub progress: &'a dyn Progress,
 }
 
 /// What a run is for.
@@ -116,8 +119,20 @@ impl Run<'_> {
         Outcome::failed(Reason::ApiServerUnavailable, message)
     }
 
+    /// How its inventory is written.
+    pub(super) fn hold(&self) -> Hold {
+        let held = self.memory.stored.as_ref().is_some_and(|s| s.operators);
+        match self.release.origin {
+            Origin::CommandLine if !held => Hold::Loose,
+            Origin::CommandLine | Origin::Resource => Hold::Finalizer,
+        }
+    }
+
     /// Writes once, at most, what the run waits for.
     pub async fn accept(&mut self, message: &str) {
+        if self.release.origin == Origin::CommandLine {
+            return;
+        }
         let waiting = status::waiting(&self.status, self.release, message, Timestamp::now());
         if waiting == self.status {
             return;
@@ -165,7 +180,7 @@ impl Run<'_> {
         Ok(self.context.session.impersonate(identity)?)
     }
 
-    async fn load_inventory(&mut self) -> Result<(), Ended> {
+    pub(super) async fn load_inventory(&mut self) -> Result<(), Ended> {
         if self.memory.stored.is_none() {
             let stored = self.context.session.read_inventory(&self.release.id).await?;
             self.memory.remember(self.context, &self.release.id, stored);

@@ -1,23 +1,22 @@
 //! A run that has something to do: render, plan, dry-run, write.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use bytes::Bytes;
 
 use super::acquire::{self, chain, failure};
-use super::execute::{self, Executed};
+use super::conclude::conclude;
+use super::execute;
 use super::preflight::Preflight;
 use super::run::{Ended, Revision, Run, artifact_status};
 use super::view::View;
 use super::{drift, prune};
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
-use crate::api::status::Changes;
 use crate::cluster::discovery::Known;
+use crate::cluster::inventory::Hold;
 use crate::cluster::session::Session;
 use crate::domain::identity::{GroupKind, ObjectId};
-use crate::domain::inventory::settle;
 use crate::domain::manifest::render::{RenderOptions, Scopes, render};
 use crate::domain::object::Object;
 use crate::domain::outcome::{Note, ObjectFailure, Outcome, Verdict};
@@ -47,13 +46,14 @@ pub async fn work(
         return Err(superseded());
     }
     let mut outcome = Outcome { artifact: Some(status_of(revision, &artifact)), ..Outcome::default() };
-    let acted = act(run, session, known, revision, &artifact, &mut outcome).await;
+    let acted = act(run, session, known, revision, &artifact.files, &mut outcome).await;
     run.turn.give_back();
     match acted {
         Ok(()) => {}
         Err(Ended::Again) => return Err(Ended::Again),
         Err(Ended::Failed(failed)) => {
             outcome.verdict = failed.verdict;
+            outcome.headline = failed.headline;
             outcome.failures.extend(failed.failures);
         }
     }
@@ -105,16 +105,20 @@ fn status_of(revision: &Revision, artifact: &Artifact) -> crate::api::status::Ar
     }
 }
 
-async fn act(
+/// Brings the cluster to what the files say.
+///
+/// # Errors
+/// What ended it early.
+pub(super) async fn act(
     run: &mut Run<'_>,
     session: &Session,
     known: Arc<Known>,
     revision: &Revision,
-    artifact: &Artifact,
+    files: &[(String, Bytes)],
     outcome: &mut Outcome,
 ) -> Result<(), Ended> {
     let started = std::time::Instant::now();
-    let (known, objects) = objects(run, session, known, artifact).await?;
+    let (known, objects) = objects(run, session, known, files).await?;
     run.context.metrics.phase(Phase::Render, started.elapsed());
     guard_empty(run, revision, &objects)?;
     let started = std::time::Instant::now();
@@ -136,32 +140,32 @@ async fn act(
     conclude(run, session, &plan, revision, executed, outcome).await
 }
 
-/// The objects of the artifact, as the spec wants them, and a look at the
+/// The objects of the files, as the spec wants them, and a look at the
 /// cluster's kinds that is no older than the kinds of the objects.
-async fn objects(
+pub(super) async fn objects(
     run: &Run<'_>,
     session: &Session,
     known: Arc<Known>,
-    artifact: &Artifact,
+    files: &[(String, Bytes)],
 ) -> Result<(Arc<Known>, Vec<Object>), Ended> {
-    let objects = rendered(run, &known, artifact)?;
+    let objects = rendered(run, &known, files)?;
     let newer = session.known_of(objects.iter().map(Object::group_kind)).await?;
     if Arc::ptr_eq(&known, &newer) {
         return Ok((known, objects));
     }
-    let objects = rendered(run, &newer, artifact)?;
+    let objects = rendered(run, &newer, files)?;
     Ok((newer, objects))
 }
 
-fn rendered(run: &Run<'_>, known: &Known, artifact: &Artifact) -> Result<Vec<Object>, Ended> {
+fn rendered(run: &Run<'_>, known: &Known, files: &[(String, Bytes)]) -> Result<Vec<Object>, Ended> {
     let release = run.release;
     let options = RenderOptions {
-        default_namespace: release.id.namespace.clone(),
+        default_namespace: release.default_namespace.clone(),
         target_namespace: release.target_namespace.clone(),
         labels: release.labels.clone(),
         annotations: release.annotations.clone(),
     };
-    let objects = render(&artifact.files, &options, known).map_err(|e| failure(e.reason(), e.to_string()))?;
+    let objects = render(files, &options, known).map_err(|e| failure(e.reason(), e.to_string()))?;
     for object in &objects {
         if let Err(mode) = apply_mode(object) {
             let message = format!(
@@ -194,7 +198,7 @@ fn guard_empty(run: &Run<'_>, revision: &Revision, objects: &[Object]) -> Result
     Err(failure(Reason::ArtifactEmpty, message).into())
 }
 
-async fn decide<'a>(
+pub(super) async fn decide<'a>(
     run: &mut Run<'a>,
     session: &Session,
     known: &Known,
@@ -215,7 +219,7 @@ async fn decide<'a>(
     Ok((plan, view))
 }
 
-fn refuse_conflicts(run: &Run<'_>, plan: &Plan) -> Result<(), Ended> {
+pub(super) fn refuse_conflicts(run: &Run<'_>, plan: &Plan) -> Result<(), Ended> {
     if plan.conflicts.is_empty() {
         run.context.claims.want(&run.release.id, std::iter::empty());
         return Ok(());
@@ -240,8 +244,8 @@ fn conflicts(run: &Run<'_>, conflicts: &[Conflict]) -> Ended {
 /// One outcome for many failed objects: a message with the first few, the rest
 /// in the list.
 pub fn together(reason: Reason, what: &str, failures: Vec<ObjectFailure>) -> Ended {
-    let mut message =
-        format!("{what} {} object{}", failures.len(), if failures.len() == 1 { "" } else { "s" });
+    let headline = format!("{what} {} object{}", failures.len(), if failures.len() == 1 { "" } else { "s" });
+    let mut message = headline.clone();
     for failure in failures.iter().take(3) {
         message.push_str(&format!("; {}: {}", failure.id, failure.message));
     }
@@ -250,11 +254,12 @@ pub fn together(reason: Reason, what: &str, failures: Vec<ObjectFailure>) -> End
     }
     let mut failed = failure(reason, message);
     failed.failures = failures;
+    failed.headline = Some(headline);
     Ended::Failed(failed)
 }
 
 /// The failures of a dry run: no rights and no API server say so themselves.
-fn refused(failures: &[ObjectFailure]) -> Ended {
+pub(super) fn refused(failures: &[ObjectFailure]) -> Ended {
     let all = |reason: Reason| failures.iter().all(|f| f.reason == reason);
     let reason = match () {
         () if all(Reason::AccessDenied) => Reason::AccessDenied,
@@ -278,8 +283,9 @@ async fn write_ahead(
         // Another release has come first since the plan was made.
         return Err(conflicts(run, &taken));
     }
+    let hold = run.hold();
     let Some(mut stored) = run.memory.stored.take() else { return Err(Ended::Again) };
-    if stored.exists() && !stored.operators {
+    if stored.exists() && !stored.operators && hold == Hold::Finalizer {
         outcome.notes.push(Note {
             reason: Reason::InventoryAdopted,
             message: format!(
@@ -298,95 +304,8 @@ async fn write_ahead(
     let ahead = stored.inventory.with_expected(expected);
     let ahead = ahead.or_else(|| stored.inventory.unsettled(writes, corrected));
     if let Some(ahead) = ahead {
-        run.context.session.write_inventory(&run.release.id, &mut stored, ahead).await?;
+        run.context.session.write_inventory(&run.release.id, &mut stored, ahead, hold).await?;
     }
     run.memory.remember(run.context, &run.release.id, stored);
     Ok(())
-}
-
-/// Settles the inventory and says what came of it all.
-async fn conclude(
-    run: &mut Run<'_>,
-    session: &Session,
-    plan: &Plan,
-    revision: &Revision,
-    executed: Executed,
-    outcome: &mut Outcome,
-) -> Result<(), Ended> {
-    let Executed { fates, changes, failures, notes, corrected, health, ended, applied, complete, answers: _ } =
-        executed;
-    let result_of = complete.then(|| revision.key.clone());
-    outcome.applied = applied;
-    outcome.health = health;
-    outcome.notes.extend(notes);
-    let wrote = changes.created + changes.configured + changes.pruned + changes.failed > 0;
-    if wrote || run.memory.inventory.applied.as_deref() != Some(revision.key.as_str()) {
-        outcome.changes = Some(changes);
-    }
-    record(run, outcome.changes.as_ref(), corrected.len());
-    if !corrected.is_empty() {
-        outcome
-            .notes
-            .push(Note { reason: Reason::DriftCorrected, message: drift::corrected_message(&corrected) });
-    }
-    let contested = run.memory.next_correction(Timestamp::now()).is_some();
-    if outcome.drift.is_none() && run.release.drift != DriftMode::Off && complete && !contested {
-        outcome.drift = Some(run.in_sync());
-    }
-    let Some(mut stored) = run.memory.stored.take() else { return Err(Ended::Again) };
-    let settled = settle(&stored.inventory, &fates, result_of);
-    let mut written = Ok(());
-    if settled != *stored.inventory || (stored.exists() && !stored.operators) {
-        written = run.context.session.write_inventory(&run.release.id, &mut stored, settled).await;
-    }
-    run.memory.remember(run.context, &run.release.id, stored);
-    // The kinds that are new in the inventory are watched from now on.
-    let known = session.known().await?;
-    let inventory = Arc::clone(&run.memory.inventory);
-    View::of(run.context, session, run.memory, &known, inventory.entries.keys()).await?;
-    outcome.failures = failures;
-    match ended {
-        Some(Ended::Failed(failed)) => {
-            outcome.verdict = failed.verdict;
-            if outcome.failures.is_empty() {
-                outcome.failures = failed.failures;
-            }
-        }
-        Some(Ended::Again) => return Err(Ended::Again),
-        None => outcome.verdict = applied_verdict(run, plan, revision),
-    }
-    if outcome.verdict == Verdict::Superseded {
-        outcome.changes = None;
-    }
-    Ok(written?)
-}
-
-/// Says what is applied, and what left and is not gone yet.
-fn applied_verdict(run: &Run<'_>, plan: &Plan, revision: &Revision) -> Verdict {
-    let wanted: BTreeSet<&ObjectId> = plan.steps.iter().map(|s| &s.id).collect();
-    let (applied, going): (Vec<_>, Vec<_>) =
-        run.memory.inventory.claimed().partition(|id| wanted.contains(id));
-    let rest = match going.as_slice() {
-        [] => String::new(),
-        [one] => format!("; {one} left it and is still being deleted"),
-        [one, more @ ..] => format!("; {one} and {} more left it and are still being deleted", more.len()),
-    };
-    run.verdict(revision, applied.len(), &rest)
-}
-
-fn record(run: &Run<'_>, changes: Option<&Changes>, corrected: usize) {
-    use crate::observe::labels::Action as Label;
-    let metrics = &run.context.metrics;
-    metrics.drift_corrected(corrected);
-    let Some(changes) = changes else { return };
-    let counts = [
-        (Label::Created, changes.created),
-        (Label::Configured, changes.configured),
-        (Label::Unchanged, changes.unchanged),
-        (Label::Pruned, changes.pruned),
-        (Label::Failed, changes.failed),
-    ];
-    for (label, count) in counts {
-        metrics.objects(label, usize::try_from(count).unwrap_or_default());
-    }
 }

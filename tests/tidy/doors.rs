@@ -29,6 +29,8 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tar", &["oci/"]),
     ("flate2", &["oci/"]),
     ("zstd", &["oci/"]),
+    ("age", &["oci/"]),
+    ("similar", &["domain/diff/"]),
     // `api` derives the custom resource.
     ("kube", &["cluster/", "api/"]),
     // `domain::status` computes the conditions of the wire.

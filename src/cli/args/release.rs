@@ -7,14 +7,6 @@ use clap::{Args, Subcommand};
 use super::{OutputArgs, PageArgs};
 use crate::domain::schedule::parse_duration;
 
-/// What can be listed.
-#[derive(Debug, Subcommand)]
-pub enum GetCommand {
-    /// List the releases of a namespace, or of all.
-    #[command(visible_alias = "release", aliases = ["oar", "ociartifactreleases", "ociartifactrelease"], long_about = GET, after_long_help = GET_EXAMPLES)]
-    Releases(GetReleases),
-}
-
 /// What can be looked at closely.
 #[derive(Debug, Subcommand)]
 pub enum StatusCommand {
@@ -109,7 +101,8 @@ fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).map_err(|e| e.to_string())
 }
 
-const GET: &str = "\
+/// Of `get releases`.
+pub(super) const GET: &str = "\
 List the releases of a namespace, or of all.
 
 Reads OCIArtifactReleases of the cluster and writes nothing to it. READY is what the release's Ready condition says, REVISION \
@@ -118,7 +111,8 @@ themselves are printed, as kubectl takes them: one that was asked for by name as
 
 Exit codes: 0, also when there are none; 1 when one that was named is not there, or the cluster cannot be asked.";
 
-const GET_EXAMPLES: &str = "\
+/// Of `get releases`.
+pub(super) const GET_EXAMPLES: &str = "\
 Examples:
   # The releases of the current namespace
   supercargo get releases

@@ -6,9 +6,11 @@ use super::program::{
     COMPLETION, COMPLETION_EXAMPLES, CONTROLLER, CONTROLLER_EXAMPLES, CRD, CRD_EXAMPLES, VERSION,
     VERSION_EXAMPLES,
 };
+use super::release::{GET, GET_EXAMPLES};
 use super::{
-    ClusterArgs, CompletionArgs, ControllerArgs, GetCommand, GlobalArgs, PullCommand, PushCommand,
-    ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand, VersionArgs,
+    Apply, Build, ClusterArgs, CompletionArgs, ControllerArgs, Delete, Diff, GetInventories, GetReleases,
+    GlobalArgs, InspectInventory, PullCommand, PushCommand, ReconcileCommand, ResumeCommand, StatusCommand,
+    SuspendCommand, VersionArgs,
 };
 
 /// What [`super::super::exit`] fixes, for people.
@@ -55,9 +57,20 @@ pub enum Command {
     /// Download from a registry.
     #[command(subcommand, arg_required_else_help = true)]
     Pull(PullCommand),
-    /// List what is in the cluster.
+    /// Build manifests and print them, or push them.
+    Build(Build),
+    /// Apply manifests to a cluster, recorded in an inventory.
+    Apply(Apply),
+    /// Compare manifests with the cluster.
+    Diff(Diff),
+    /// Delete everything that an inventory names.
+    Delete(Delete),
+    /// List what is in a cluster.
     #[command(subcommand, arg_required_else_help = true)]
     Get(GetCommand),
+    /// Look into something.
+    #[command(subcommand, arg_required_else_help = true)]
+    Inspect(InspectCommand),
     /// Show how something in the cluster does.
     #[command(subcommand, arg_required_else_help = true)]
     Status(StatusCommand),
@@ -85,6 +98,25 @@ pub enum Command {
     /// Print docs/cli.md.
     #[command(hide = true)]
     Docs,
+}
+
+/// What can be listed.
+#[derive(Debug, Subcommand)]
+pub enum GetCommand {
+    /// List inventories.
+    #[command(visible_aliases = ["inventory", "inv"])]
+    Inventories(GetInventories),
+    /// List the releases of a namespace, or of all.
+    #[command(visible_alias = "release", aliases = ["oar", "ociartifactreleases", "ociartifactrelease"], long_about = GET, after_long_help = GET_EXAMPLES)]
+    Releases(GetReleases),
+}
+
+/// What can be looked into.
+#[derive(Debug, Subcommand)]
+pub enum InspectCommand {
+    /// Print what an inventory names.
+    #[command(visible_alias = "inv")]
+    Inventory(InspectInventory),
 }
 
 /// The command under the name that it was called by, if that is not its own.

@@ -5,3 +5,4 @@ mod stored;
 mod write;
 
 pub use stored::{StoreError, Stored};
+pub use write::Hold;

@@ -8,13 +8,14 @@ use serde::{Deserialize, Serialize};
 use crate::api::keys;
 use crate::cluster::error::ApiError;
 use crate::domain::identity::ReleaseId;
-use crate::domain::inventory::{Inventory, InventoryError, MAX_PARTS};
+use crate::domain::inventory::{Inventory, InventoryError, MAX_PARTS, Provenance};
 use crate::domain::status::inventory_name;
 
 pub(super) const RESOURCES: &str = "resources";
 pub(super) const PARTS: &str = "parts";
 pub(super) const SEQUENCE: &str = "sequence";
 pub(super) const APPLIED: &str = "applied";
+pub(super) const ARTIFACTS: &str = "artifacts";
 
 /// Why an inventory cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -55,8 +56,11 @@ pub struct Stored {
     /// What it says. Shared, because a release remembers it for as long as it
     /// lives, and others look at it.
     pub inventory: Arc<Inventory>,
-    /// Whether the operator has written it; the command line's has no finalizer.
+    /// Whether our finalizer holds it: the operator has written it, or the
+    /// command line is about to delete what it names.
     pub operators: bool,
+    /// Where its objects come from.
+    pub provenance: Provenance,
     /// Whether somebody deleted it while the finalizer held it.
     pub deleting: bool,
     pub(super) parts: Vec<Part>,
@@ -89,6 +93,8 @@ pub(super) struct Metadata {
     pub(super) namespace: String,
     pub(super) resource_version: String,
     pub(super) finalizers: Vec<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) annotations: BTreeMap<String, String>,
     deletion_timestamp: Option<String>,
 }
 
@@ -131,6 +137,7 @@ impl Stored {
             operators: first.metadata.finalizers.iter().any(|f| f == keys::FINALIZER),
             deleting: first.metadata.deletion_timestamp.is_some(),
             sequence: first.data.get(SEQUENCE).and_then(|s| s.parse().ok()).unwrap_or_default(),
+            provenance: provenance_of(first),
             ..Self::default()
         };
         stored.add(release, first)?;
@@ -156,6 +163,16 @@ impl Stored {
         let applied = first.data.get(APPLIED).filter(|a| whole && !a.is_empty()).cloned();
         Arc::make_mut(&mut stored.inventory).applied = applied;
         Ok(stored)
+    }
+}
+
+fn provenance_of(first: &ConfigMap) -> Provenance {
+    let note = |key: &str| first.metadata.annotations.get(key).cloned().unwrap_or_default();
+    Provenance {
+        source: note(keys::SOURCE),
+        revision: note(keys::REVISION),
+        artifacts: first.data.get(ARTIFACTS).and_then(|a| serde_json::from_str(a).ok()).unwrap_or_default(),
+        applied_at: note(keys::LAST_APPLIED_TIME),
     }
 }
 

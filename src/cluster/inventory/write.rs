@@ -7,7 +7,7 @@ use http::Method;
 use serde_json::json;
 
 use super::stored::{
-    APPLIED, ConfigMap, PARTS, Part, RESOURCES, SEQUENCE, StoreError, Stored, part_name, path,
+    APPLIED, ARTIFACTS, ConfigMap, PARTS, Part, RESOURCES, SEQUENCE, StoreError, Stored, part_name, path,
 };
 use crate::api::keys;
 use crate::cluster::error::ApiError;
@@ -15,8 +15,17 @@ use crate::cluster::session::{Call, JSON, Session};
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::{Inventory, PART_BYTES};
 
+/// Who writes an inventory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hold {
+    /// With our finalizer, so that nothing that it names is forgotten.
+    Finalizer,
+    /// Without it: a person's namespace must not wait for a person.
+    Loose,
+}
+
 impl Session {
-    /// Writes the inventory of a release, with our finalizer on every part.
+    /// Writes the inventory of a release, its provenance as `stored` has it.
     /// Parts after the first are written before it with everything they held,
     /// and shrunk after it, so that at no time an entry is in none of them.
     ///
@@ -28,7 +37,9 @@ impl Session {
         release: &ReleaseId,
         stored: &mut Stored,
         inventory: Inventory,
+        hold: Hold,
     ) -> Result<(), StoreError> {
+        stored.operators = hold == Hold::Finalizer;
         let texts = inventory.write_parts(PART_BYTES);
         let old_parts = stored.parts.len();
         stored.sequence += 1;
@@ -40,7 +51,6 @@ impl Session {
             }
         }
         self.write_part(release, stored, 0, &texts[0], &inventory, texts.len()).await?;
-        stored.operators = true;
         if several {
             for (n, text) in texts.iter().enumerate().skip(1) {
                 self.write_part(release, stored, n, text, &inventory, texts.len()).await?;
@@ -72,7 +82,21 @@ impl Session {
         if part == 0 {
             data.insert(PARTS.to_owned(), parts.to_string());
             data.insert(APPLIED.to_owned(), inventory.applied.clone().unwrap_or_default());
+            // Strings always serialize.
+            let artifacts = &stored.provenance.artifacts;
+            if !artifacts.is_empty() {
+                data.insert(ARTIFACTS.to_owned(), serde_json::to_string(artifacts).unwrap_or_default());
+            }
         }
+        let provenance = &stored.provenance;
+        let notes = [
+            (keys::SOURCE, &provenance.source),
+            (keys::REVISION, &provenance.revision),
+            (keys::LAST_APPLIED_TIME, &provenance.applied_at),
+        ];
+        let annotations: BTreeMap<&str, &String> =
+            notes.into_iter().filter(|(_, value)| part == 0 && !value.is_empty()).collect();
+        let finalizers: &[&str] = if stored.operators { &[keys::FINALIZER] } else { &[] };
         let mut metadata = json!({
             "name": name,
             "namespace": release.namespace,
@@ -81,7 +105,8 @@ impl Session {
                 "app.kubernetes.io/component": "inventory",
                 "app.kubernetes.io/created-by": "supercargo",
             },
-            "finalizers": [keys::FINALIZER],
+            "annotations": annotations,
+            "finalizers": finalizers,
         });
         let call = if known.version.is_empty() {
             let uri = format!("/api/v1/namespaces/{}/configmaps", release.namespace);
@@ -114,6 +139,25 @@ impl Session {
         Ok(())
     }
 
+    /// Asks for the deletion of an inventory whose finalizer holds it: it is
+    /// there to be read until [`Session::remove_inventory`].
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn condemn_inventory(
+        &self,
+        release: &ReleaseId,
+        stored: &mut Stored,
+    ) -> Result<(), StoreError> {
+        for part in (0..stored.parts.len()).rev() {
+            self.delete_part(release, part).await?;
+        }
+        stored.deleting = true;
+        // Their versions have changed by it.
+        *stored = self.read_inventory(release).await?;
+        Ok(())
+    }
+
     /// Removes the inventory of a release: finalizer and ConfigMaps.
     ///
     /// # Errors
@@ -128,20 +172,22 @@ impl Session {
     async fn remove_part(&self, release: &ReleaseId, part: usize) -> Result<(), StoreError> {
         let name = part_name(&release.name, part);
         let uri = path(&release.namespace, &name);
-        let mut result = self.release_part(&uri).await;
-        if result.is_ok() {
-            let options = json!({"apiVersion": "v1", "kind": "DeleteOptions"}).to_string();
-            let delete = Call::with_body(Method::DELETE, uri, JSON, options.into_bytes().into());
-            result = self.call(delete).await.map(|_| ());
-        }
-        match result {
+        match self.release_part(&uri).await {
+            Ok(()) => self.delete_part(release, part).await,
             Err(e) if e.is_not_found() => Ok(()),
-            Err(source) => Err(StoreError::Api {
-                name: format!("{}/{name}", release.namespace),
-                verb: "removed",
-                source,
-            }),
-            Ok(()) => Ok(()),
+            Err(source) => Err(not_removed(release, &name, source)),
+        }
+    }
+
+    async fn delete_part(&self, release: &ReleaseId, part: usize) -> Result<(), StoreError> {
+        let name = part_name(&release.name, part);
+        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions"}).to_string();
+        let uri = path(&release.namespace, &name);
+        let delete = Call::with_body(Method::DELETE, uri, JSON, options.into_bytes().into());
+        match self.call(delete).await {
+            Ok(_) => Ok(()),
+            Err(e) if e.is_not_found() => Ok(()),
+            Err(source) => Err(not_removed(release, &name, source)),
         }
     }
 
@@ -156,6 +202,10 @@ impl Session {
         let call = Call::with_body(Method::PATCH, uri, "application/merge-patch+json", body);
         self.call(call).await.map(|_| ())
     }
+}
+
+fn not_removed(release: &ReleaseId, name: &str, source: ApiError) -> StoreError {
+    StoreError::Api { name: format!("{}/{name}", release.namespace), verb: "removed", source }
 }
 
 /// For each part the entries that it held and those that it is to hold.

@@ -9,5 +9,5 @@ mod namespace;
 pub mod render;
 pub mod scalar;
 pub mod split;
-mod strip;
+pub(in crate::domain) mod strip;
 pub mod yaml;

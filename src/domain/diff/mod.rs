@@ -1,0 +1,10 @@
+//! What differs between two versions of an object, for people to read: clean of
+//! what only the server writes, and without any value of a Secret.
+
+mod changes;
+mod hunks;
+mod secrets;
+mod unified;
+
+pub use changes::{Change, ChangeKind, subject_changes};
+pub use unified::unified;

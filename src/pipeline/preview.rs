@@ -1,0 +1,144 @@
+//! What a run would do, from the same plan and the same dry run.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use serde_json::Value;
+
+use super::parallel::unordered;
+use super::preflight::{Preflight, Ready};
+use super::progress::{Change, Silence};
+use super::prune::{Order, remove};
+use super::run::{Ended, Revision, Run};
+use super::work;
+use crate::cluster::error::ApiError;
+use crate::cluster::session::Session;
+use crate::domain::drift::differing_paths;
+use crate::domain::identity::ObjectId;
+use crate::domain::outcome::ObjectFailure;
+use crate::domain::plan::{Action, Plan, Step};
+
+/// What would become of an object.
+#[derive(Clone, Debug)]
+pub struct Foreseen {
+    /// Which.
+    pub id: ObjectId,
+    /// What would become of it.
+    pub change: Change,
+    /// The live object, where it would be changed or deleted.
+    pub before: Option<Value>,
+    /// What it would be; of one whose Namespace or kind does not exist yet what
+    /// would be sent, without the defaults.
+    pub after: Option<Value>,
+}
+
+/// What a run would do.
+#[derive(Debug, Default)]
+pub struct Preview {
+    /// Every object: those of the manifests in the order of the apply, then those
+    /// that would be deleted.
+    pub objects: Vec<Foreseen>,
+    /// What the dry run refuses; with any, nothing at all would be written.
+    pub failures: Vec<ObjectFailure>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// Looks ahead.
+///
+/// # Errors
+/// Why nothing can be said.
+pub(super) async fn preview(
+    run: &mut Run<'_>,
+    session: &Session,
+    files: &[(String, Bytes)],
+    revision: &Revision,
+) -> Result<Preview, Ended> {
+    let known = session.known().await?;
+    let (known, objects) = work::objects(run, session, known, files).await?;
+    let (plan, view) = work::decide(run, session, &known, revision, objects).await?;
+    work::refuse_conflicts(run, &plan)?;
+    let mut preflight = Preflight::new(session, run.release, &plan);
+    preflight.keeps_answers = true;
+    let failures = preflight.first_pass(&plan, &known).await.err().unwrap_or_default();
+    let mut preview = Preview { failures, ..Preview::default() };
+    look(session, &plan, &preflight, &mut preview).await?;
+
+    let progress = &Silence;
+    let order = Order { release: &run.release.id, prune: run.release.prune, dry_run: true, progress };
+    let kinds = plan.leaving.iter().map(|l| l.id.group_kind());
+    let known = session.known_of(kinds).await?;
+    let removed = remove(run.context, session, order, &plan.leaving, &known, &view).await;
+    preview.failures.extend(removed.failures);
+    preview.notes.extend(removed.notes.into_iter().map(|n| n.message));
+    let going = removed.touched.into_iter();
+    preview.objects.extend(going.map(|id| Foreseen {
+        id,
+        change: Change::Deleted,
+        before: None,
+        after: None,
+    }));
+    Ok(preview)
+}
+
+async fn look(
+    session: &Session,
+    plan: &Plan,
+    preflight: &Preflight<'_>,
+    preview: &mut Preview,
+) -> Result<(), Ended> {
+    let mut looks = Vec::new();
+    for (at, step) in plan.steps.iter().enumerate() {
+        let ready = preflight.ready.get(&step.id);
+        let deferred = preflight.deferred.contains(&step.id);
+        if step.action == Action::Write && ready.is_none() && !deferred {
+            // Refused, and told so.
+            continue;
+        }
+        looks.push(async move { (at, foresee(session, step, ready).await) });
+    }
+    let mut seen: Vec<(usize, Result<Foreseen, ApiError>)> = unordered(looks.into_iter()).collect().await;
+    seen.sort_by_key(|(at, _)| *at);
+    for (_, foreseen) in seen {
+        preview.objects.push(foreseen?);
+    }
+    Ok(())
+}
+
+async fn foresee(session: &Session, step: &Step, ready: Option<&Ready>) -> Result<Foreseen, ApiError> {
+    let id = step.id.clone();
+    let unchanged = |id| Foreseen { id, change: Change::Unchanged, before: None, after: None };
+    let (Action::Write, Some(ready)) = (step.action, ready) else {
+        return Ok(match step.action {
+            Action::Keep => unchanged(id),
+            // What it needs is part of the plan and does not exist yet.
+            Action::Write => {
+                let after = Some(step.object.value().clone());
+                Foreseen { id, change: Change::Created, before: None, after }
+            }
+        });
+    };
+    let after: Value = match &ready.answer {
+        Some(answer) => serde_json::from_slice(answer).unwrap_or_default(),
+        None => step.object.value().clone(),
+    };
+    if ready.live.is_none() {
+        return Ok(Foreseen { id, change: Change::Created, before: None, after: Some(after) });
+    }
+    if step.only_if_absent {
+        return Ok(unchanged(id));
+    }
+    let resource = Arc::clone(&ready.resource);
+    let before: Value = match session.get(&resource, &step.id).await {
+        Ok(answer) => answer.json()?,
+        Err(error) if error.is_not_found() => {
+            return Ok(Foreseen { id, change: Change::Created, before: None, after: Some(after) });
+        }
+        Err(error) => return Err(error),
+    };
+    if !ready.recreate && differing_paths(&before, &after).is_empty() {
+        return Ok(unchanged(id));
+    }
+    Ok(Foreseen { id, change: Change::Configured, before: Some(before), after: Some(after) })
+}
