@@ -42,14 +42,31 @@ pub(super) fn print(printer: &mut Printer<'_>) -> Result<(), CliError> {
     printer.data(page.as_bytes())
 }
 
-/// The commands that do something, in the order of the help.
+/// The commands that do something, in the order of the help. A noun that only
+/// says in other words what its verb does without it is told with the verb.
 fn leaves<'c>(command: &'c Command, found: &mut Vec<&'c Command>) {
-    for below in command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help") {
-        match below.has_subcommands() {
-            true => leaves(below, found),
-            false => found.push(below),
+    for below in shown(command) {
+        let acts = !below.has_subcommands() || own(below).next().is_some();
+        if acts && !is_other_word(command, below) {
+            found.push(below);
         }
+        leaves(below, found);
     }
+}
+
+fn shown(command: &Command) -> impl Iterator<Item = &Command> {
+    command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help")
+}
+
+/// The flags and arguments that are the command's own.
+fn own(command: &Command) -> impl Iterator<Item = &Arg> {
+    command
+        .get_arguments()
+        .filter(|a| !a.is_global_set() && !["help", "version"].contains(&a.get_id().as_str()))
+}
+
+fn is_other_word(verb: &Command, noun: &Command) -> bool {
+    noun.get_name() == "inventory" && own(verb).next().is_some()
 }
 
 fn name(command: &Command) -> String {
@@ -66,7 +83,11 @@ fn describe(command: &Command, page: &mut String) {
     let about = command.get_long_about().or_else(|| command.get_about());
     page.push_str(&about.map(ToString::to_string).unwrap_or_default());
     let usage = command.clone().render_usage().to_string();
-    page.push_str(&format!("\n\n```text\n{}\n```\n\n", usage.trim_start_matches("Usage: ")));
+    let mut usages: Vec<String> = vec![usage.lines().next().unwrap_or_default().replace("Usage: ", "")];
+    for noun in shown(command).filter(|noun| is_other_word(command, noun)) {
+        usages.push(noun.clone().render_usage().to_string().replace("Usage: ", ""));
+    }
+    page.push_str(&format!("\n\n```text\n{}\n```\n\n", usages.join("\n")));
     for argument in command.get_positionals() {
         let name =
             argument.get_value_names().and_then(|names| names.first()).map_or("", |name| name.as_str());
@@ -122,9 +143,6 @@ fn notes(argument: &Arg) -> String {
 mod tests {
     use super::*;
 
-    /// Commands whose help is still to be written.
-    const UNWRITTEN: &[&str] = &["supercargo push artifact", "supercargo pull artifact"];
-
     #[test]
     fn every_command_says_what_it_does_how_it_ends_and_how_it_is_used() {
         let mut root = args::command(None);
@@ -138,9 +156,6 @@ mod tests {
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();
             let examples = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
             assert!(!about.is_empty(), "{name}");
-            if UNWRITTEN.contains(&name.as_str()) {
-                continue;
-            }
             assert!(
                 long.starts_with(about.trim_end_matches('.')),
                 "{name}: the short help begins the long one"

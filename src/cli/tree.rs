@@ -17,6 +17,7 @@ use crate::cluster::session::Session;
 use crate::domain::health::{HealthState, assess};
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::inventory::Inventory;
+use crate::domain::stage::order;
 
 /// Objects that are read at once.
 const PARALLEL: usize = 32;
@@ -51,7 +52,7 @@ pub(super) struct Node {
     pub children: Vec<Node>,
 }
 
-/// Reads the objects that an inventory names, in its order.
+/// Reads the objects that an inventory names, in the order of the apply.
 ///
 /// # Errors
 /// When the API server does not say which kinds it has.
@@ -59,9 +60,10 @@ pub(super) async fn read(session: &Session, inventory: &Inventory) -> Result<Vec
     let kinds = inventory.entries.keys().map(ObjectId::group_kind);
     let known = session.known_of(kinds).await?;
     // Boxed: see rust-lang/rust#102211.
-    let reads: Vec<BoxFuture<'_, Node>> = inventory
-        .entries
-        .iter()
+    let mut entries: Vec<_> = inventory.entries.iter().collect();
+    entries.sort_by(|(a, _), (b, _)| order(a).cmp(&order(b)));
+    let reads: Vec<BoxFuture<'_, Node>> = entries
+        .into_iter()
         .map(|(id, entry)| {
             Box::pin(node(session, &known, id, &entry.version, entry.left)) as BoxFuture<'_, Node>
         })

@@ -6,6 +6,7 @@ mod controller;
 mod global;
 mod inventory;
 mod output;
+mod pages;
 mod program;
 mod registry;
 mod release;

@@ -2,11 +2,7 @@
 
 use clap::{Args, Command as Clap, CommandFactory, Parser, Subcommand};
 
-use super::program::{
-    COMPLETION, COMPLETION_EXAMPLES, CONTROLLER, CONTROLLER_EXAMPLES, CRD, CRD_EXAMPLES, VERSION,
-    VERSION_EXAMPLES,
-};
-use super::release::{GET, GET_EXAMPLES};
+use super::pages::written;
 use super::{
     Apply, Build, ClusterArgs, CompletionArgs, ControllerArgs, Delete, Diff, GetInventories, GetReleases,
     GlobalArgs, InspectInventory, PullCommand, PushCommand, ReconcileCommand, ResumeCommand, StatusCommand,
@@ -21,6 +17,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, stderr says why; 2 the a
 /// show how to reach one. The flags are accepted all the same, as kubectl does.
 const WITHOUT_CLUSTER: &[&str] = &[
     "completion",
+    "build",
     "controller",
     "crd",
     "diff artifact",
@@ -84,16 +81,12 @@ pub enum Command {
     #[command(subcommand, arg_required_else_help = true)]
     Resume(ResumeCommand),
     /// Print the CustomResourceDefinition of OCIArtifactRelease as YAML.
-    #[command(long_about = CRD, after_long_help = CRD_EXAMPLES)]
     Crd,
     /// Run the operator in a cluster.
-    #[command(long_about = CONTROLLER, after_long_help = CONTROLLER_EXAMPLES)]
     Controller(ControllerArgs),
     /// Print a script that lets a shell complete verbs and flags.
-    #[command(long_about = COMPLETION, after_long_help = COMPLETION_EXAMPLES)]
     Completion(CompletionArgs),
     /// Print the version of this program.
-    #[command(long_about = VERSION, after_long_help = VERSION_EXAMPLES)]
     Version(VersionArgs),
     /// Print docs/cli.md.
     #[command(hide = true)]
@@ -107,7 +100,7 @@ pub enum GetCommand {
     #[command(visible_aliases = ["inventory", "inv"])]
     Inventories(GetInventories),
     /// List the releases of a namespace, or of all.
-    #[command(visible_alias = "release", aliases = ["oar", "ociartifactreleases", "ociartifactrelease"], long_about = GET, after_long_help = GET_EXAMPLES)]
+    #[command(visible_alias = "release", aliases = ["oar", "ociartifactreleases", "ociartifactrelease"])]
     Releases(GetReleases),
 }
 
@@ -128,14 +121,15 @@ pub fn command(called: Option<&'static str>) -> Clap {
     }
 }
 
-/// Hides the cluster flags where they mean nothing, and clap's `help` anywhere
-/// but at the top.
+/// Adds what is to be said of each command, and hides the cluster flags where
+/// they mean nothing, and clap's `help` anywhere but at the top.
 fn shaped(command: Clap, path: &str) -> Clap {
-    let mut command = command;
+    let mut command = written(command, path);
     if WITHOUT_CLUSTER.contains(&path) {
         let flags = ClusterArgs::augment_args(Clap::new(""));
+        // clap hands a global flag down to where there is none of its name.
         let hidden: Vec<_> = flags.get_arguments().map(|flag| flag.clone().hide(true)).collect();
-        return command.args(hidden);
+        command = command.args(hidden);
     }
     if !path.is_empty() && command.has_subcommands() {
         command = command.disable_help_subcommand(true);
