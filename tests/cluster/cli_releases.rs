@@ -512,3 +512,37 @@ async fn clusters_are_named_as_kubectl_names_them() {
         &["-s", server, "--token", token, "--insecure-skip-tls-verify", "-n", &other],
     );
 }
+
+#[tokio::test]
+async fn on_a_terminal_the_wait_is_seen_and_leaves_no_trace() {
+    let story = Story::begin("cli-terminal").await;
+    idle(&story, "app", json!({}));
+    let namespace = story.namespace();
+    let person = Person::admin(&story);
+    // util-linux has it; a terminal of our own would need unsafe code.
+    let script = std::path::Path::new("/usr/bin/script");
+    if !script.exists() {
+        return;
+    }
+    let on_a_terminal = |line: &str, variable: (&str, &str)| {
+        let arguments = ["-q", "-e", "-c", line, "/dev/null"];
+        let mut command = person.program(script, &arguments);
+        Person::finish(command.env("TERM", "xterm").env("SHELL", "/bin/sh").env(variable.0, variable.1))
+    };
+    let line = format!("{BINARY} reconcile release app --timeout 1s");
+    let said = on_a_terminal(&line, ("LANG", "C"));
+    assert_eq!(said.code, 1, "{said:?}");
+    let waited = format!("  {namespace}/app: the operator has not begun");
+    assert!(said.out.contains(&waited), "{said:?}");
+    assert!(
+        said.out.contains(&format!("\u{1b}[31merror:\u{1b}[0m {namespace}/app was not reconciled within 1s"))
+    );
+    // After the error nothing is drawn any more.
+    assert!(said.out.rfind(&waited) < said.out.rfind("error:"), "{said:?}");
+    let said = on_a_terminal(&line, ("CI", "true"));
+    assert!(!said.out.contains(&waited), "{said:?}");
+    let said = on_a_terminal(&line, ("NO_COLOR", "1"));
+    assert!(said.out.contains(&waited) && !said.out.contains("\u{1b}[31m"), "{said:?}");
+    let said = on_a_terminal(&format!("{line} 2>&1 | cat"), ("LANG", "C"));
+    assert!(!said.out.contains(&waited) && !said.out.contains('\u{1b}'), "{said:?}");
+}
