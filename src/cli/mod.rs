@@ -12,6 +12,7 @@ mod docs;
 mod error;
 pub mod exit;
 mod files;
+mod interrupt;
 mod inventory;
 mod kustomize;
 mod login;

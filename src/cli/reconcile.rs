@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::args::{ReconcileRelease, ReleaseNames};
+use super::interrupt::or_interrupted;
 use super::releases::{absent, condition_of, id, text};
 use super::status::why;
 use super::{CliError, Printer};
@@ -31,7 +32,7 @@ pub(super) async fn reconcile(
     session: &Session,
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
-    run(arguments, session, printer, false).await
+    or_interrupted(run(arguments, session, printer, false), || left(arguments)).await
 }
 
 /// Lets the operator go on with each release, and waits for it.
@@ -40,7 +41,13 @@ pub(super) async fn resume(
     session: &Session,
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
-    run(arguments, session, printer, true).await
+    or_interrupted(run(arguments, session, printer, true), || left(arguments)).await
+}
+
+/// What goes on after Ctrl-C.
+fn left(arguments: &ReconcileRelease) -> String {
+    let name = arguments.which.names.first().map_or("NAME", String::as_str);
+    format!("the operator goes on with what it was asked; supercargo status release {name} shows it")
 }
 
 /// Lets the operator leave releases alone.
@@ -190,8 +197,6 @@ impl Wait<'_> {
         let give_up = Instant::now() + self.timeout;
         let (mut waiting, mut failed) = (asked, Vec::new());
         let mut pause = FIRST_LOOK;
-        let interrupted = tokio::signal::ctrl_c();
-        tokio::pin!(interrupted);
         loop {
             let mut left = Vec::new();
             for (release, word) in self.look(&waiting).await? {
@@ -214,17 +219,7 @@ impl Wait<'_> {
             let shown: Vec<_> =
                 left.iter().map(|(release, why)| (release.to_string(), why.clone())).collect();
             progress.waiting(&shown);
-            tokio::select! {
-                _ = &mut interrupted => {
-                    progress.clear();
-                    let names: Vec<_> = left.iter().map(|(release, _)| release.to_string()).collect();
-                    return Err(CliError::Interrupted(format!(
-                        "the operator goes on with {}; supercargo status release shows it",
-                        names.join(", ")
-                    )));
-                }
-                () = tokio::time::sleep_until((Instant::now() + pause).min(give_up)) => {}
-            }
+            tokio::time::sleep_until((Instant::now() + pause).min(give_up)).await;
             pause = (pause * 3 / 2).min(LONGEST_LOOK);
             waiting = left.into_iter().map(|(release, _)| release).collect();
         }

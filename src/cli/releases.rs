@@ -9,6 +9,7 @@ use tokio::sync::mpsc;
 use super::age::age;
 use super::args::{GetReleases, Output};
 use super::color::Tone;
+use super::interrupt::or_interrupted;
 use super::table::{Cell, Table};
 use super::{CliError, Printer, output};
 use crate::api::status::condition;
@@ -37,7 +38,8 @@ pub(super) async fn get(
     }
     let namespace = (!all_namespaces).then(|| session.default_namespace().to_owned());
     if *watch {
-        return follow(arguments, namespace, session, printer).await;
+        let following = follow(arguments, namespace, session, printer);
+        return or_interrupted(following, || "no longer watching".into()).await;
     }
     let (found, missing) = match (names.as_slice(), &namespace) {
         ([], _) | (_, None) => {
@@ -211,7 +213,6 @@ async fn follow(
     loop {
         let event = tokio::select! {
             () = &mut watching => return Ok(()),
-            _ = tokio::signal::ctrl_c() => return Err(CliError::Interrupted("no longer watching".into())),
             event = seen.recv() => event,
         };
         let change = match event {
