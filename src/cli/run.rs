@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use clap::FromArgMatches;
 
 use super::args::{
-    self, Arguments, Command, GetCommand, InspectCommand, PullCommand, PushCommand, ReconcileCommand,
-    ResumeCommand, StatusCommand, SuspendCommand,
+    self, AdoptCommand, Arguments, Command, GetCommand, InspectCommand, PullCommand, PushCommand,
+    ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand,
 };
 use super::connect::connect;
 use super::{
-    CliError, Look, Printer, completion, crd, docs, exit, inventory, pull, push, reconcile, releases, status,
-    version,
+    CliError, Look, Printer, adopt, completion, crd, docs, exit, inventory, pull, push, reconcile, releases,
+    status, version,
 };
 use crate::oci::{Registry, RegistryOptions};
 
@@ -93,6 +93,8 @@ async fn run(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliE
         Command::Inspect(InspectCommand::Inventory(inspect)) => {
             inventory::inspect(inspect, &cluster, printer).await
         }
+        Command::Adopt(AdoptCommand::Inventory(what)) => adopt::inventory(what, &cluster, printer).await,
+        Command::Adopt(AdoptCommand::Flux(what)) => adopt::kustomization(what, &cluster, printer).await,
         Command::Get(GetCommand::Releases(arguments)) => {
             releases::get(&arguments, &connect(&cluster).await?, printer).await
         }

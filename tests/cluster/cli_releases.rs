@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use supercargo_testbed::tools::Tools;
 use supercargo_testbed::{Bed, Story, poll_until};
 
-use crate::person::{Person, in_namespace};
 use crate::scene::{Scene, config_map, deployment};
 use crate::setting::{BINARY, release};
+use crate::shell::{Shell, in_namespace};
 
 /// A release that no operator looks at.
 fn idle(story: &Story<'_>, name: &str, labels: Value) {
@@ -40,7 +40,7 @@ async fn the_table_of_releases_is_that_of_kubectl() {
     scene.install("web", &config_map("a"), json!({})).await;
     scene.create("broken", json!({})).await;
     scene.story.wait_condition("broken", "Ready", "False", "ArtifactNotFound").await;
-    let person = Person::admin(&scene.story);
+    let person = Shell::admin(&scene.story);
     let ours = person.run(&["get", "releases"]).done();
     let theirs = person.kubectl(&["get", "ociartifactreleases"]).done();
     assert_eq!(cells(&ours), cells(&theirs), "{ours}\n{theirs}");
@@ -59,7 +59,7 @@ async fn releases_are_printed_as_kubectl_takes_them() {
     let story = Story::begin("cli-data").await;
     idle(&story, "a", json!({"team": "web"}));
     idle(&story, "b", json!({"team": "db", "on": "true", "version": "1.0"}));
-    let person = Person::admin(&story);
+    let person = Shell::admin(&story);
     let names = |said: &str| -> Vec<String> {
         let list: Value = serde_json::from_str(said).expect("JSON");
         let items = list["items"].as_array().expect("a list");
@@ -86,7 +86,7 @@ async fn releases_are_printed_as_kubectl_takes_them() {
 async fn what_cannot_be_listed_says_why() {
     let story = Story::begin("cli-list-errors").await;
     let namespace = story.namespace().to_owned();
-    let person = Person::admin(&story);
+    let person = Shell::admin(&story);
     let check = |arguments: &[&str], code: i32, error: &str| {
         let said = person.run(arguments);
         assert_eq!((said.code, said.err.trim_end(), said.out.as_str()), (code, error, ""), "{arguments:?}");
@@ -131,11 +131,11 @@ async fn what_cannot_be_listed_says_why() {
 async fn clusters_that_cannot_be_asked_say_why() {
     let story = Story::begin("cli-cluster-errors").await;
     let namespace = story.namespace();
-    let check = |person: &Person, arguments: &[&str], error: &str| {
+    let check = |person: &Shell, arguments: &[&str], error: &str| {
         let said = person.run(arguments);
         assert_eq!((said.code, said.err.trim_end()), (1, error), "{arguments:?}");
     };
-    let admin = Person::admin(&story);
+    let admin = Shell::admin(&story);
     check(
         &admin,
         &["get", "releases", "-s", "https://127.0.0.1:1"],
@@ -152,7 +152,7 @@ async fn clusters_that_cannot_be_asked_say_why() {
         "error: the API server does not accept your credentials (401 Unauthorized): look at the user of the kubeconfig's \
          context, or log in again",
     );
-    let nobody = Person::with(&story.bed().kubeconfig_for_user("nobody", None), namespace);
+    let nobody = Shell::with(&story.bed().kubeconfig_for_user("nobody", None), namespace);
     let refused = |verb: &str, resource: &str, name: &str| {
         format!(
             "ociartifactreleases.supercargo.dev {name}is forbidden: User \"nobody\" cannot {verb} resource \"{resource}\" in API group \
@@ -171,7 +171,7 @@ async fn clusters_that_cannot_be_asked_say_why() {
     }
     let homeless = |arguments: &[&str]| {
         let mut command = admin.command(arguments);
-        Person::finish(command.env_remove("KUBECONFIG").env_remove("KUBERNETES_SERVICE_HOST"))
+        Shell::finish(command.env_remove("KUBECONFIG").env_remove("KUBERNETES_SERVICE_HOST"))
     };
     let said = homeless(&["get", "releases"]);
     assert_eq!(
@@ -186,7 +186,7 @@ async fn clusters_that_cannot_be_asked_say_why() {
 #[tokio::test]
 async fn a_cluster_without_supercargo_says_how_to_install_it() {
     let bed = Bed::start();
-    let person = Person::with(&bed.admin_kubeconfig(), "default");
+    let person = Shell::with(&bed.admin_kubeconfig(), "default");
     let expected = "error: the cluster has no OCIArtifactRelease: install supercargo there first (supercargo crd | kubectl apply -f -)\n";
     for arguments in [
         ["get", "releases"].as_slice(),
@@ -213,7 +213,7 @@ async fn the_status_leads_to_the_pod_that_is_not_ready() {
     scene.create("app", json!({"wait": true, "timeout": "1s", "retryInterval": "1h"})).await;
     scene.story.wait_condition("app", "Ready", "False", "HealthTimeout").await;
     let namespace = scene.namespace();
-    let person = Person::admin(&scene.story);
+    let person = Shell::admin(&scene.story);
     let page = person.run(&["status", "release", "app"]).done();
     let line = |begins: &str| {
         let found = page.lines().find(|line| line.starts_with(begins));
@@ -256,7 +256,7 @@ async fn a_status_shows_what_one_may_see() {
     scene.install("app", &config_map("a"), json!({})).await;
     let namespace = scene.namespace();
     let releases = "{apiGroups: [supercargo.dev], resources: [ociartifactreleases], verbs: [get]}";
-    let blind = Person::with_rights(&scene.story, "blind", &format!("[{releases}]"));
+    let blind = Shell::with_rights(&scene.story, "blind", &format!("[{releases}]"));
     let said = blind.run(&["status", "release", "app"]);
     assert_eq!(
         (said.code, said.err),
@@ -270,7 +270,7 @@ async fn a_status_shows_what_one_may_see() {
     );
     let inventory =
         "{apiGroups: [\"\"], resources: [configmaps], resourceNames: [inv-app, inv-app.2], verbs: [get]}";
-    let squinting = Person::with_rights(&scene.story, "squinting", &format!("[{releases}, {inventory}]"));
+    let squinting = Shell::with_rights(&scene.story, "squinting", &format!("[{releases}, {inventory}]"));
     let page = squinting.run(&["status", "release", "app"]).done();
     assert!(
         page.contains("   Unknown: configmaps \"a\" is forbidden: User \"squinting\" cannot get"),
@@ -279,7 +279,7 @@ async fn a_status_shows_what_one_may_see() {
     // An object that somebody has taken away, with an operator that does not see it.
     scene.operator.freeze();
     scene.story.kubectl(&["delete", "configmap", "a"], "");
-    let page = Person::admin(&scene.story).run(&["status", "release", "app"]).done();
+    let page = Shell::admin(&scene.story).run(&["status", "release", "app"]).done();
     assert!(page.contains(&format!("ConfigMap/{namespace}/a   NotFound: does not exist")), "{page}");
     scene.operator.thaw();
 }
@@ -288,7 +288,7 @@ async fn a_status_shows_what_one_may_see() {
 async fn a_reconcile_waits_for_what_comes_of_it() {
     let scene = Scene::begin("cli-reconcile").await;
     let namespace = scene.namespace();
-    let person = Person::admin(&scene.story);
+    let person = Shell::admin(&scene.story);
     scene.install("app", &config_map("a"), json!({})).await;
     let digest = scene.push("app", "1", &config_map("b"));
     let said = person.run(&["reconcile", "release", "app"]);
@@ -320,7 +320,7 @@ async fn a_reconcile_waits_for_what_comes_of_it() {
 async fn suspended_releases_stay_as_they_are_until_they_are_resumed() {
     let scene = Scene::begin("cli-suspend").await;
     let namespace = scene.namespace();
-    let person = Person::admin(&scene.story);
+    let person = Shell::admin(&scene.story);
     scene.install("app", &config_map("a"), json!({})).await;
     assert_eq!(person.run(&["suspend", "release", "app"]).done(), format!("{namespace}/app suspended\n"));
     let suspended = scene.story.release("app").await.expect("it is there");
@@ -349,7 +349,7 @@ async fn a_wait_without_an_operator_ends() {
     let story = Story::begin("cli-wait").await;
     idle(&story, "app", json!({}));
     let namespace = story.namespace();
-    let person = Person::admin(&story);
+    let person = Shell::admin(&story);
     let said = person.run(&["reconcile", "release", "app", "--timeout", "1s"]);
     assert_eq!(
         (said.code, said.err),
@@ -396,7 +396,7 @@ async fn a_watch_prints_what_changes() {
     use std::io::{BufRead, BufReader};
     let story = Story::begin("cli-watch").await;
     idle(&story, "a", json!({}));
-    let person = Person::admin(&story);
+    let person = Shell::admin(&story);
     let mut command = person.command(&["get", "releases", "--watch"]);
     let mut child = command.stdout(Stdio::piped()).spawn().expect("start the program");
     let out = child.stdout.take().expect("stdout is a pipe");
@@ -421,14 +421,14 @@ async fn a_watch_prints_what_changes() {
 async fn the_program_is_a_plugin_of_kubectl() {
     let story = Story::begin("cli-plugin").await;
     idle(&story, "web", json!({}));
-    let person = Person::admin(&story);
+    let person = Shell::admin(&story);
     let directory = person.home().join("bin");
     std::fs::create_dir(&directory).expect("create a directory");
     std::os::unix::fs::symlink(BINARY, directory.join("kubectl-supercargo")).expect("link the program");
     let kubectl = |arguments: &[&str]| {
         let path = format!("{}:{}", directory.display(), std::env::var("PATH").unwrap_or_default());
         let mut command = person.program(Tools::get().path("kubectl"), arguments);
-        Person::finish(command.env("PATH", path))
+        Shell::finish(command.env("PATH", path))
     };
     let version = kubectl(&["supercargo", "version"]).done();
     assert_eq!(version, person.run(&["version"]).done());
@@ -446,7 +446,7 @@ async fn clusters_are_named_as_kubectl_names_them() {
     let story = Story::begin("cli-flags").await;
     let bed = story.bed();
     let (here, other) = (story.namespace().to_owned(), story.another_namespace("cli-flags-other"));
-    let person = Person::with(&bed.kubeconfig_for_user("jane", None), &here);
+    let person = Shell::with(&bed.kubeconfig_for_user("jane", None), &here);
     let admin = person.home().join("admin");
     let renamed = in_namespace(&bed.admin_kubeconfig(), &other).replace("\"testbed\"", "\"second\"");
     std::fs::write(&admin, &renamed).expect("write a file");
@@ -464,7 +464,7 @@ async fn clusters_are_named_as_kubectl_names_them() {
         let run = |program: &std::path::Path, what: &[&str]| {
             let arguments: Vec<&str> = flags.iter().chain(what).copied().collect();
             let mut command = person.program(program, &arguments);
-            let said = Person::finish(command.env("KUBECONFIG", kubeconfig));
+            let said = Shell::finish(command.env("KUBECONFIG", kubeconfig));
             let place = said.err.replace("Error from server (Forbidden): ", "").replace("error: ", "");
             (
                 said.code,
@@ -509,7 +509,7 @@ async fn on_a_terminal_the_wait_is_seen_and_leaves_no_trace() {
     let story = Story::begin("cli-terminal").await;
     idle(&story, "app", json!({}));
     let namespace = story.namespace();
-    let person = Person::admin(&story);
+    let person = Shell::admin(&story);
     // util-linux has it; a terminal of our own would need unsafe code.
     let script = std::path::Path::new("/usr/bin/script");
     if !script.exists() {
@@ -518,7 +518,7 @@ async fn on_a_terminal_the_wait_is_seen_and_leaves_no_trace() {
     let on_a_terminal = |line: &str, variable: (&str, &str)| {
         let arguments = ["-q", "-e", "-c", line, "/dev/null"];
         let mut command = person.program(script, &arguments);
-        Person::finish(command.env("TERM", "xterm").env("SHELL", "/bin/sh").env(variable.0, variable.1))
+        Shell::finish(command.env("TERM", "xterm").env("SHELL", "/bin/sh").env(variable.0, variable.1))
     };
     let line = format!("{BINARY} reconcile release app --timeout 1s");
     let said = on_a_terminal(&line, ("LANG", "C"));

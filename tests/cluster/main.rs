@@ -3,6 +3,8 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 mod admission;
+mod adoption;
+mod adoption_flux;
 mod artifacts;
 mod bed;
 mod cli_releases;
@@ -26,4 +28,5 @@ mod rights;
 mod scene;
 mod secrecy;
 mod setting;
+mod shell;
 mod waiting;

@@ -1,117 +1,63 @@
-//! A person at a shell: runs the program with a kubeconfig of their own.
+//! A person at the command line: the binary, with the admin's kubeconfig and a
+//! namespace.
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::path::Path;
+use std::process::Command;
 
-use serde_json::Value;
-use supercargo_testbed::tools::Tools;
-use supercargo_testbed::{Story, bed, processes};
+use supercargo_testbed::Story;
+use supercargo_testbed::bed::run;
 
-use crate::setting::BINARY;
+use super::setting::BINARY;
 
-/// Somebody with a home directory.
+/// Somebody who types commands.
 pub struct Person {
-    home: PathBuf,
-    kubeconfig: PathBuf,
+    kubeconfig: std::path::PathBuf,
+    namespace: String,
 }
 
-/// What a command has said.
+/// What came of a command.
 #[derive(Debug)]
-pub struct Said {
+pub struct Answer {
     pub code: i32,
-    pub out: String,
-    pub err: String,
-}
-
-impl Said {
-    fn of(output: &Output) -> Said {
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        Said {
-            code: output.status.code().unwrap_or(-1),
-            out: text(&output.stdout),
-            err: text(&output.stderr),
-        }
-    }
-
-    /// The output, of a command that has done what it was told.
-    #[track_caller]
-    pub fn done(self) -> String {
-        assert_eq!(self.code, 0, "{self:?}");
-        self.out
-    }
+    pub stdout: String,
+    pub stderr: String,
 }
 
 impl Person {
-    /// Somebody whose kubeconfig's context is in `namespace`.
-    pub fn with(kubeconfig: &str, namespace: &str) -> Person {
-        let home = processes::directory("person");
-        let path = home.join("kubeconfig");
-        std::fs::write(&path, in_namespace(kubeconfig, namespace)).expect("write a file");
-        Person { home, kubeconfig: path }
+    /// The admin, in the story's namespace.
+    pub fn of(story: &Story<'_>) -> Person {
+        Person { kubeconfig: story.bed().admin_kubeconfig_path(), namespace: story.namespace().to_owned() }
     }
 
-    /// The admin, in the namespace of a story.
-    pub fn admin(story: &Story<'_>) -> Person {
-        Person::with(&story.bed().admin_kubeconfig(), story.namespace())
-    }
-
-    /// A user without any right but those of a Role `rules` (YAML flow list) in the
-    /// story's namespace.
-    pub fn with_rights(story: &Story<'_>, user: &str, rules: &str) -> Person {
-        let name = format!("{user}-rights");
-        story.apply(&format!(
-            "apiVersion: rbac.authorization.k8s.io/v1\nkind: Role\nmetadata: {{name: {name}}}\nrules: {rules}\n---\n\
-             apiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: {name}}}\n\
-             roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: Role, name: {name}}}\n\
-             subjects: [{{apiGroup: rbac.authorization.k8s.io, kind: User, name: {user}}}]\n"
-        ));
-        Person::with(&story.bed().kubeconfig_for_user(user, None), story.namespace())
-    }
-
-    /// Their files.
-    pub fn home(&self) -> &Path {
-        &self.home
-    }
-
-    /// The program, to be run in their shell.
+    /// The command of a line, ready to be changed.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        self.program(Path::new(BINARY), arguments)
-    }
-
-    /// Any program, to be run in their shell.
-    pub fn program(&self, program: &Path, arguments: &[&str]) -> Command {
-        let mut command = processes::command(program);
-        command.args(arguments).env("HOME", &self.home).env("KUBECONFIG", &self.kubeconfig);
-        for variable in ["CI", "NO_COLOR", "CLICOLOR_FORCE", "SUPERCARGO_CREDS", "DOCKER_CONFIG"] {
-            command.env_remove(variable);
-        }
+        let mut command = Command::new(BINARY);
+        command.args(["--namespace", &self.namespace]).args(arguments);
+        command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
+        // Nobody's own registries or clusters.
+        command.env("HOME", "/nonexistent").env("KUBECONFIG", &self.kubeconfig);
         command
     }
 
-    /// Runs the program.
-    pub fn run(&self, arguments: &[&str]) -> Said {
-        self.run_with(arguments, "")
+    /// Types a line, and what it reads from stdin.
+    pub fn run(&self, arguments: &[&str], stdin: &str) -> Answer {
+        Answer::of(&mut self.command(arguments), stdin)
     }
 
-    /// Runs the program with `stdin`.
-    pub fn run_with(&self, arguments: &[&str], stdin: &str) -> Said {
-        Said::of(&bed::run(&mut self.command(arguments), stdin))
-    }
-
-    /// Runs kubectl.
-    pub fn kubectl(&self, arguments: &[&str]) -> Said {
-        Said::of(&bed::run(&mut self.program(Tools::get().path("kubectl"), arguments), ""))
-    }
-
-    /// Runs a command that was made here.
-    pub fn finish(command: &mut Command) -> Said {
-        Said::of(&bed::run(command, ""))
+    /// The same in a directory.
+    pub fn run_in(&self, directory: &Path, arguments: &[&str]) -> Answer {
+        Answer::of(self.command(arguments).current_dir(directory), "")
     }
 }
 
-/// A kubeconfig whose context is in a namespace.
-pub fn in_namespace(kubeconfig: &str, namespace: &str) -> String {
-    let mut parsed: Value = serde_json::from_str(kubeconfig).expect("the kubeconfigs here are JSON");
-    parsed["contexts"][0]["context"]["namespace"] = namespace.into();
-    parsed.to_string()
+impl Answer {
+    /// Runs a command to its end.
+    pub fn of(command: &mut Command, stdin: &str) -> Answer {
+        let output = run(command, stdin);
+        Answer {
+            code: output.status.code().unwrap_or(-1),
+            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
+        }
+    }
 }

@@ -1,5 +1,6 @@
 //! What can be typed. Only shapes: what a value means is for the verbs.
 
+mod adopt;
 mod artifact;
 mod cluster;
 mod controller;
@@ -13,6 +14,7 @@ mod release;
 mod root;
 mod source;
 
+pub use adopt::{AdoptCommand, AdoptFlux, AdoptFluxKustomization, AdoptInventory};
 pub use artifact::{PullArtifact, PullCommand, PushArtifact, PushCommand};
 pub use cluster::ClusterArgs;
 pub use controller::ControllerArgs;

@@ -4,9 +4,9 @@ use clap::{Args, Command as Clap, CommandFactory, Parser, Subcommand};
 
 use super::pages::written;
 use super::{
-    Apply, Build, ClusterArgs, CompletionArgs, ControllerArgs, Delete, Diff, GetInventories, GetReleases,
-    GlobalArgs, InspectInventory, PullCommand, PushCommand, ReconcileCommand, ResumeCommand, StatusCommand,
-    SuspendCommand, VersionArgs,
+    AdoptCommand, Apply, Build, ClusterArgs, CompletionArgs, ControllerArgs, Delete, Diff, GetInventories,
+    GetReleases, GlobalArgs, InspectInventory, PullCommand, PushCommand, ReconcileCommand, ResumeCommand,
+    StatusCommand, SuspendCommand, VersionArgs,
 };
 
 /// What [`super::super::exit`] fixes, for people.
@@ -68,6 +68,9 @@ pub enum Command {
     /// Look into something.
     #[command(subcommand, arg_required_else_help = true)]
     Inspect(InspectCommand),
+    /// Take over what other tools have applied, without a change to what runs.
+    #[command(subcommand, arg_required_else_help = true)]
+    Adopt(AdoptCommand),
     /// Show how something in the cluster does.
     #[command(subcommand, arg_required_else_help = true)]
     Status(StatusCommand),

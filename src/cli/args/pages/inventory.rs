@@ -107,4 +107,34 @@ Examples:
   # Only the objects
   supercargo inspect inventory app -o json | jq -r '.resources[].object'",
     },
+    Page {
+        path: "adopt inventory",
+        long: "\
+Reads the inventory that Kustomizer 1 or 2 has written and every object in it. Writes our labels, our field manager and our inventory, \
+and nothing else: no object is deleted, restarted or changed in what it does.
+
+Exit codes: 0; 1 when there is no such inventory, or something could not be taken over.",
+        examples: "\
+Examples:
+  # See what would happen
+  supercargo adopt inventory app --inventory-namespace default --dry-run
+
+  # Take over; from now on apply and diff with -i app
+  supercargo adopt inventory app --inventory-namespace default",
+    },
+    Page {
+        path: "adopt flux kustomization",
+        long: "\
+Reads a Kustomization of Flux and its OCIRepository. Writes the OCIArtifactRelease that replaces them and takes their objects over: no \
+object is deleted or restarted.
+
+Exit codes: 0; 1 when something of the Kustomization has no counterpart, or could not be taken over.",
+        examples: "\
+Examples:
+  # See the release, and what would be taken over
+  supercargo adopt flux kustomization app -n flux-system --dry-run
+
+  # Do it
+  supercargo adopt flux kustomization app -n flux-system",
+    },
 ];
