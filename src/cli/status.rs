@@ -142,6 +142,7 @@ impl Page<'_> {
         if conditions.is_empty() {
             return printer.line("none yet: is the operator running?");
         }
+        let ready = condition_of(self.release, condition::READY).map_or("", |ready| text(ready, "/message"));
         let mut table = Table::new(["TYPE", "STATUS", "AGE", "REASON", "MESSAGE"]);
         for condition in conditions {
             let (kind, status) = (text(condition, "/type"), text(condition, "/status"));
@@ -155,7 +156,10 @@ impl Page<'_> {
             };
             let since = condition.get("lastTransitionTime").and_then(Value::as_str);
             // Whole: here is where the message is read.
-            let message = text(condition, "/message").replace('\n', " ");
+            let message = match text(condition, "/message") {
+                same if kind != condition::READY && same == ready => "as Ready".to_owned(),
+                message => message.replace('\n', " "),
+            };
             table.row([
                 kind.into(),
                 Cell::toned(status, tone),
@@ -298,6 +302,8 @@ mod tests {
                 "observedGeneration": 1,
                 "lastAppliedRevision": "1@sha256:a",
                 "conditions": [{"type": "Ready", "status": "False", "reason": "HealthTimeout",
+                    "message": "not healthy\nin time", "lastTransitionTime": "1969-12-31T23:59:00Z"},
+                    {"type": "Reconciling", "status": "True", "reason": "HealthTimeout",
                     "message": "not healthy\nin time", "lastTransitionTime": "1969-12-31T23:59:00Z"}],
                 "history": [{"revision": "1@sha256:a", "digest": "sha256:a", "outcome": "Failed", "appliedAt": "1969-12-31T23:59:00Z",
                     "changes": {"created": 2, "configured": 0, "unchanged": 0, "pruned": 0, "failed": 0}}],
@@ -329,8 +335,9 @@ Applied:    1@sha256:a
 Note:       the operator has not acted on the present spec yet
 
 Conditions
-TYPE    STATUS   AGE   REASON          MESSAGE
-Ready   False    60s   HealthTimeout   not healthy in time
+TYPE          STATUS   AGE   REASON          MESSAGE
+Ready         False    60s   HealthTimeout   not healthy in time
+Reconciling   True     60s   HealthTimeout   as Ready
 
 History
 REVISION     OUTCOME   AGE   CREATED   CONFIGURED   UNCHANGED   PRUNED   FAILED

@@ -23,6 +23,8 @@ use crate::domain::stage::order;
 const PARALLEL: usize = 32;
 /// The most pods that are shown below one owner.
 const MAX_CHILDREN: usize = 5;
+/// The longest text of a kubelet that is shown, in characters.
+const MAX_SAID: usize = 200;
 /// The kinds whose pods are looked for when they are not ready.
 const WORKLOADS: [(&str, &str); 5] = [
     ("apps", "Deployment"),
@@ -102,7 +104,29 @@ async fn node(session: &Session, known: &Known, id: &ObjectId, version: &str, le
 }
 
 fn join(one: &str, other: &str) -> String {
-    if one.is_empty() { other.to_owned() } else { format!("{one}; {other}") }
+    match (one, other) {
+        ("", only) | (only, "") => only.to_owned(),
+        (one, other) => format!("{one}; {other}"),
+    }
+}
+
+/// What the kubelet says of the first container of a pod that waits or has
+/// ended: which image, or how the last attempt ended.
+fn kubelet_says(pod: &Value) -> String {
+    let lists = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    let containers = lists.iter().filter_map(|list| pod.pointer(list)?.as_array()).flatten();
+    let said = containers.filter(|container| container.get("ready") != Some(&Value::Bool(true))).find_map(
+        |container| {
+            let states =
+                ["/state/waiting/message", "/state/terminated/message", "/lastState/terminated/message"];
+            states.into_iter().map(|state| text(container, state).trim()).find(|said| !said.is_empty())
+        },
+    );
+    let mut said: String = said.unwrap_or_default().chars().take(MAX_SAID).collect();
+    if said.chars().count() == MAX_SAID {
+        said.push('…');
+    }
+    said
 }
 
 /// Whether nothing needs to be said of it.
@@ -113,12 +137,15 @@ pub(super) fn is_good(health: &str) -> bool {
 impl Node {
     fn of(object: String, value: &Value) -> Self {
         let health = assess(value, Timestamp::now());
-        let good = health.state == HealthState::Current;
+        let message = match health.state == HealthState::Current {
+            true => String::new(),
+            false => join(&health.message, &kubelet_says(value)),
+        };
         Self {
             object,
             api_version: text(value, "/apiVersion").to_owned(),
             health: health.state.as_str(),
-            message: if good { String::new() } else { health.message },
+            message,
             children: Vec::new(),
         }
     }
@@ -253,7 +280,7 @@ mod tests {
     #[test]
     fn the_pod_that_is_not_ready_is_found_below_its_owners() {
         let waits = json!({"status": {"phase": "Pending", "containerStatuses": [
-            {"name": "main", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}});
+            {"name": "main", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]}});
         let runs =
             json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
         let objects = [
@@ -269,8 +296,23 @@ mod tests {
         let pods = &tree[0].children;
         assert_eq!(pods.len(), 1);
         assert_eq!(pods[0].object, "Pod/a/web-2-a");
-        assert_eq!(pods[0].message, "container main waits: ImagePullBackOff");
+        assert_eq!(pods[0].message, "container main waits: ImagePullBackOff; no such image");
         assert!(owned("loop", &objects).len() == 1);
+    }
+
+    #[test]
+    fn what_a_kubelet_says_is_bounded() {
+        let check = |containers: Value, expected: &str| {
+            assert_eq!(kubelet_says(&json!({"status": {"containerStatuses": containers}})), expected);
+        };
+        check(json!([]), "");
+        check(json!([{"ready": true, "lastState": {"terminated": {"message": "old"}}}]), "");
+        check(
+            json!([{"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"message": "panic\n"}}}]),
+            "panic",
+        );
+        let long = "x".repeat(MAX_SAID + 1);
+        check(json!([{"state": {"waiting": {"message": long}}}]), &format!("{}…", "x".repeat(MAX_SAID)));
     }
 
     #[test]
