@@ -209,7 +209,7 @@ async fn follow(
     let watching = session.clone().follow_releases(namespace, selector.clone(), sender);
     tokio::pin!(watching);
     let mut shown: BTreeMap<ReleaseId, String> = BTreeMap::new();
-    let (mut first, mut headers) = (Some(Vec::new()), !output.no_headers);
+    let (mut first, mut headers, mut widths) = (Some(Vec::new()), !output.no_headers, Vec::new());
     loop {
         let event = tokio::select! {
             () = &mut watching => return Ok(()),
@@ -238,7 +238,8 @@ async fn follow(
             }
         };
         if !change.is_empty() {
-            columns.table(&change, Timestamp::now()).print(printer, std::mem::take(&mut headers))?;
+            let table = columns.table(&change, Timestamp::now());
+            table.print_below(printer, std::mem::take(&mut headers), &mut widths)?;
             printer.finish()?;
         }
     }
