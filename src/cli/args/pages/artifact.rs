@@ -19,6 +19,9 @@ Examples:
   # The output of another tool
   helm template app ./chart | supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -f -
 
+  # Encrypted for the owners of some age keys
+  supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -f ./deploy --age-recipients team.txt
+
   # An overlay, with where it comes from
   supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -k ./overlays/dist \\
     --source https://github.com/acme/app --revision main@sha1:2c9f34a",
@@ -35,19 +38,22 @@ Examples:
   # Look at it
   supercargo pull artifact oci://ghcr.io/acme/app-config:v1.0.0
 
+  # One that is encrypted
+  supercargo pull artifact oci://ghcr.io/acme/app-config:v1.0.0 --age-identities my-key.txt
+
   # Compare with the cluster
   supercargo pull artifact oci://ghcr.io/acme/app-config:v1.0.0 | supercargo diff -i app -f-",
     },
     Page {
         path: "tag artifact",
         long: "\
-Reads the manifest of the artifact and writes it under another tag of the same repository. Nothing is pulled or pushed but that, and \
+Reads the manifest of the artifact and writes it under other tags of the same repository. Nothing is pulled or pushed but that, and \
 signatures, which go by digest, stay valid.
 
 Exit codes: 0; 1 when it is not there, or the registry does not take it; 2 for a URL or tag that is none.",
         examples: "\
 Examples:
-  supercargo tag artifact oci://ghcr.io/acme/app-config:v1.0.0 latest",
+  supercargo tag artifact oci://ghcr.io/acme/app-config:v1.0.0 latest v1",
     },
     Page {
         path: "list artifacts",

@@ -1,6 +1,7 @@
 //! Finds the page of a command.
 
 use clap::Command;
+use clap::builder::Resettable;
 
 use super::{artifact, inventory, program, release};
 
@@ -22,7 +23,9 @@ pub(in crate::cli::args) fn written(command: Command, path: &str) -> Command {
     match pages.into_iter().flatten().find(|page| page.path == path) {
         Some(page) => {
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-            command.long_about(format!("{about}.\n\n{}", page.long)).after_long_help(page.examples)
+            let long = format!("{about}.\n\n{}", page.long);
+            // The short help is one screen.
+            command.long_about(long).after_help(Resettable::Reset).after_long_help(page.examples)
         }
         None => command,
     }
