@@ -29,10 +29,12 @@ fmt: ## Format the code
 	$(CARGO) fmt --all
 
 .PHONY: generate
-generate: ## Write the generated files: the CRD
+generate: ## Write the generated files: the CRD and docs/cli.md
 	@mkdir -p config/crd
 	$(CARGO) run --quiet -- crd > config/crd/supercargo.dev_ociartifactreleases.yaml.new
 	@mv config/crd/supercargo.dev_ociartifactreleases.yaml.new config/crd/supercargo.dev_ociartifactreleases.yaml
+	$(CARGO) run --quiet -- docs > docs/cli.md.new
+	@mv docs/cli.md.new docs/cli.md
 
 .PHONY: bench
 bench: ## Measure: the table of docs/benchmarks.md

@@ -164,6 +164,18 @@ fn the_custom_resource_is_generated() {
 }
 
 #[test]
+fn the_page_of_commands_is_generated() {
+    let committed = fs::read_to_string(root().join("docs/cli.md")).unwrap_or_default();
+    let output = Command::new(env!("CARGO_BIN_EXE_supercargo")).arg("docs").output().unwrap();
+    assert!(output.status.success(), "`supercargo docs` has failed");
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        committed == printed,
+        "docs/cli.md is not what `supercargo docs` prints; run `make generate` and commit"
+    );
+}
+
+#[test]
 fn the_changelog_is_open() {
     let text = fs::read_to_string(root().join("CHANGELOG.md")).unwrap();
     assert!(

@@ -10,7 +10,7 @@ use super::args::ColorChoice;
 
 /// What a piece of text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
+pub enum Tone {
     /// Good news, or an added line.
     Good,
     /// Bad news, or a removed line.
@@ -49,7 +49,7 @@ impl Colour {
     }
 
     /// The text as what it is.
-    pub(super) fn paint<'t>(self, tone: Tone, text: &'t str) -> Cow<'t, str> {
+    pub fn paint<'t>(self, tone: Tone, text: &'t str) -> Cow<'t, str> {
         if !self.0 || text.is_empty() {
             return Cow::Borrowed(text);
         }
@@ -58,7 +58,7 @@ impl Colour {
     }
 
     /// A line of a diff, by how it begins.
-    pub(super) fn diff_line(self, line: &str) -> Cow<'_, str> {
+    pub fn diff_line(self, line: &str) -> Cow<'_, str> {
         match line.chars().next() {
             Some('+') => self.paint(Tone::Good, line),
             Some('-') => self.paint(Tone::Bad, line),

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 
 use super::exit;
+use crate::api::release::KIND;
 use crate::cluster::connection::ConnectionError;
 use crate::cluster::error::ApiError;
 use crate::cluster::inventory::StoreError;
@@ -26,8 +27,8 @@ pub enum CliError {
     #[error(transparent)]
     Connection(#[from] ConnectionError),
     /// The cluster.
-    #[error(transparent)]
-    Api(#[from] ApiError),
+    #[error("{0}")]
+    Api(#[source] ApiError),
     /// An inventory.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -49,6 +50,22 @@ pub enum CliError {
     /// Output could not be written.
     #[error("cannot write output")]
     Output(#[source] io::Error),
+}
+
+impl From<ApiError> for CliError {
+    fn from(error: ApiError) -> Self {
+        match &error {
+            ApiError::NoSuchKind { kind, .. } if kind == KIND => Self::Failed(format!(
+                "the cluster has no {KIND}: install supercargo there first (supercargo crd | kubectl apply -f -)"
+            )),
+            _ if error.code() == 401 => Self::Failed(
+                "the API server does not accept your credentials (401 Unauthorized): look at the user of the \
+                 kubeconfig's context, or log in again"
+                    .into(),
+            ),
+            _ => Self::Api(error),
+        }
+    }
 }
 
 impl CliError {

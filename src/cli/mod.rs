@@ -2,14 +2,18 @@
 //! typed, one file per verb does it, and the printer owns stdout and stderr.
 
 mod adopt;
+mod age;
 pub mod args;
 mod bundle;
 mod color;
+mod completion;
 mod connect;
 mod crd;
+mod docs;
 mod error;
 pub mod exit;
 mod files;
+mod interrupt;
 mod inventory;
 mod kustomize;
 mod login;
@@ -18,10 +22,16 @@ mod printer;
 mod progress;
 mod pull;
 mod push;
+mod reconcile;
+mod releases;
 mod run;
 mod sources;
+mod status;
 mod table;
+mod tree;
+mod version;
 
+pub use color::{Colour, Tone};
 pub use error::CliError;
 pub use printer::{Look, Printer};
 pub use progress::{Bar, Progress};

@@ -27,7 +27,8 @@ pub(super) fn data(
 }
 
 /// Prints Kubernetes objects so that kubectl takes them: one as it is when one
-/// was asked for by name, else a `List`.
+/// was asked for by name, else a `List`. Without `managedFields`, which an apply
+/// refuses and kubectl does not show either.
 ///
 /// # Errors
 /// When they cannot be written.
@@ -37,6 +38,11 @@ pub(super) fn objects(
     mut items: Vec<Value>,
     one: bool,
 ) -> Result<(), CliError> {
+    for item in &mut items {
+        if let Some(metadata) = item.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+        }
+    }
     match (one, items.len()) {
         (true, 1) => data(printer, format, &items.remove(0)),
         _ => {

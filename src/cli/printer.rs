@@ -49,12 +49,12 @@ impl<'a> Printer<'a> {
     }
 
     /// How stdout is coloured.
-    pub(super) fn colour(&self) -> Colour {
+    pub fn colour(&self) -> Colour {
         self.look.out
     }
 
     /// How stderr is coloured.
-    pub(super) fn talk_colour(&self) -> Colour {
+    pub fn talk_colour(&self) -> Colour {
         self.look.err
     }
 

@@ -85,8 +85,11 @@ impl Progress {
                 bar.set_style(style("{wide_msg}"));
                 bars.push(bar);
             }
-            bars[n].set_message(harmless(&line).into_owned());
-            bars[n].tick();
+            let line = harmless(&line).into_owned();
+            // Drawing what is there already makes it flicker.
+            if bars[n].message() != line {
+                bars[n].set_message(line);
+            }
         }
     }
 

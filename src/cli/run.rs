@@ -8,8 +8,13 @@ use clap::FromArgMatches;
 
 use super::args::{
     self, AdoptCommand, Arguments, Command, GetCommand, InspectCommand, PullCommand, PushCommand,
+    ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand,
 };
-use super::{CliError, Look, Printer, adopt, crd, exit, inventory, pull, push};
+use super::connect::connect;
+use super::{
+    CliError, Look, Printer, adopt, completion, crd, docs, exit, inventory, pull, push, reconcile, releases,
+    status, version,
+};
 use crate::oci::{Registry, RegistryOptions};
 
 /// What kubectl runs for `kubectl supercargo`.
@@ -52,6 +57,9 @@ pub fn main(arguments: Arguments) -> ExitCode {
 fn at_once(arguments: &Arguments, printer: &mut Printer<'_>) -> Option<Result<(), CliError>> {
     match &arguments.command {
         Command::Crd => Some(crd::print(printer)),
+        Command::Version(arguments) => Some(version::print(arguments, printer)),
+        Command::Completion(arguments) => Some(completion::print(arguments, printer)),
+        Command::Docs => Some(docs::print(printer)),
         // The binary starts it before it comes here.
         Command::Controller(_) => Some(Err(CliError::Usage("the controller is not a verb".into()))),
         _ => None,
@@ -87,6 +95,26 @@ async fn run(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliE
         }
         Command::Adopt(AdoptCommand::Inventory(what)) => adopt::inventory(what, &cluster, printer).await,
         Command::Adopt(AdoptCommand::Flux(what)) => adopt::kustomization(what, &cluster, printer).await,
-        Command::Crd | Command::Controller(_) => Ok(()),
+        Command::Get(GetCommand::Releases(arguments)) => {
+            releases::get(&arguments, &connect(&cluster).await?, printer).await
+        }
+        Command::Status(StatusCommand::Release(arguments)) => {
+            status::release(&arguments, &connect(&cluster).await?, printer).await
+        }
+        Command::Reconcile(ReconcileCommand::Release(arguments)) => {
+            reconcile::reconcile(&arguments, &connect(&cluster).await?, printer).await
+        }
+        Command::Suspend(SuspendCommand::Release(arguments)) => {
+            reconcile::suspend(&arguments, &connect(&cluster).await?, printer).await
+        }
+        Command::Resume(ResumeCommand::Release(arguments)) => {
+            reconcile::resume(&arguments, &connect(&cluster).await?, printer).await
+        }
+        // These have been done without a runtime.
+        Command::Crd
+        | Command::Controller(_)
+        | Command::Completion(_)
+        | Command::Version(_)
+        | Command::Docs => Ok(()),
     }
 }

@@ -63,10 +63,24 @@ impl Table {
     /// # Errors
     /// When stdout does not take it.
     pub fn print(self, printer: &mut Printer<'_>, with_headers: bool) -> Result<(), CliError> {
+        self.print_below(printer, with_headers, &mut Vec::new())
+    }
+
+    /// Prints it below an earlier part of the same table, whose columns are at least
+    /// `widths` wide; widens them for the next part.
+    ///
+    /// # Errors
+    /// When stdout does not take it.
+    pub fn print_below(
+        self,
+        printer: &mut Printer<'_>,
+        with_headers: bool,
+        widths: &mut Vec<usize>,
+    ) -> Result<(), CliError> {
         let Self { headers, rows } = self;
         let headers: Vec<Cell> = headers.into_iter().map(Cell::from).collect();
         let lines: Vec<&Vec<Cell>> = with_headers.then_some(&headers).into_iter().chain(&rows).collect();
-        let mut widths = vec![0; headers.len()];
+        widths.resize(headers.len(), 0);
         for line in &lines {
             for (width, cell) in widths.iter_mut().zip(line.iter()) {
                 *width = (*width).max(cell.text.chars().count());
@@ -75,7 +89,7 @@ impl Table {
         let colour = printer.colour();
         for line in lines {
             let (mut text, mut blanks) = (String::new(), 0);
-            for (cell, width) in line.iter().zip(&widths) {
+            for (cell, width) in line.iter().zip(widths.iter()) {
                 if !cell.text.is_empty() {
                     text.push_str(&" ".repeat(blanks));
                     match cell.tone {
@@ -130,6 +144,18 @@ mod tests {
         let body = "a          True    fine\nlonger-ä           two...\nb          False\n";
         assert_eq!(printed(table(), true), format!("{head}{body}"));
         assert_eq!(printed(table(), false), body);
+    }
+
+    #[test]
+    fn what_follows_keeps_the_columns() {
+        let (mut out, mut err, mut widths) = (Vec::new(), Vec::new(), Vec::new());
+        for (n, name) in ["longer", "a", "b"].into_iter().enumerate() {
+            let mut table = Table::new(["NAME", "READY"]);
+            table.row([name.into(), "True".into()]);
+            table.print_below(&mut Printer::new(&mut out, &mut err), n == 0, &mut widths).unwrap();
+        }
+        let printed = String::from_utf8(out).unwrap();
+        assert_eq!(printed, "NAME     READY\nlonger   True\na        True\nb        True\n");
     }
 
     #[test]

@@ -55,6 +55,16 @@ pub enum ConnectionError {
     /// A flag or variable names what is not there, or broken.
     #[error("the kubeconfig cannot be used")]
     Kubeconfig(#[source] kube::config::KubeconfigError),
+    /// A flag names what the kubeconfig does not have.
+    #[error("the kubeconfig has no {what} {name:?}; it has {}", listed(.known))]
+    Missing {
+        /// context, cluster or user.
+        what: &'static str,
+        /// As asked for.
+        name: String,
+        /// What it has.
+        known: Vec<String>,
+    },
     /// A value is malformed.
     #[error("--{flag} cannot be used")]
     Flag {
@@ -114,6 +124,14 @@ impl Connection {
             Some(path) => Some(Kubeconfig::read_from(path).map_err(ConnectionError::Kubeconfig)?),
             None => found()?,
         };
+        if let Some(file) = &file {
+            self.check(file)?;
+        }
+        // An empty file, or one without a context to use, says nothing.
+        let chosen = |file: &Kubeconfig| {
+            self.context.is_some() || file.current_context.as_ref().is_some_and(|name| !name.is_empty())
+        };
+        let file = file.filter(chosen);
         let options = KubeConfigOptions {
             context: self.context.clone(),
             cluster: self.cluster.clone(),
@@ -129,6 +147,24 @@ impl Connection {
             }
             (None, None) => Config::incluster().map_err(|_| ConnectionError::None),
         }
+    }
+
+    /// Whether the kubeconfig has what the flags name.
+    fn check(&self, file: &Kubeconfig) -> Result<(), ConnectionError> {
+        let contexts = file.contexts.iter().map(|c| c.name.clone()).collect();
+        let clusters = file.clusters.iter().map(|c| c.name.clone()).collect();
+        let users = file.auth_infos.iter().map(|u| u.name.clone()).collect();
+        let named: [(&str, &Option<String>, Vec<String>); 3] = [
+            ("context", &self.context, contexts),
+            ("cluster", &self.cluster, clusters),
+            ("user", &self.user, users),
+        ];
+        for (what, name, known) in named {
+            if let Some(name) = name.as_ref().filter(|name| !known.contains(name)) {
+                return Err(ConnectionError::Missing { what, name: name.clone(), known });
+            }
+        }
+        Ok(())
     }
 
     /// The headers by which a person acts as somebody else.
@@ -155,17 +191,42 @@ impl Connection {
     }
 }
 
-/// The kubeconfig that the environment or the home directory has.
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+/// The kubeconfig that the environment or the home directory has. Of several
+/// files the first that says something wins, and those that are not there are
+/// left out, as kubectl does; if none is there, that is a mistake.
 fn found() -> Result<Option<Kubeconfig>, ConnectionError> {
     use kube::config::KubeconfigError;
-    let named = std::env::var_os("KUBECONFIG").is_some_and(|v| !v.is_empty());
-    match Kubeconfig::read() {
-        Ok(file) => Ok(Some(file)),
-        Err(KubeconfigError::FindPath) => Ok(None),
-        Err(KubeconfigError::ReadConfig(e, _)) if !named && e.kind() == std::io::ErrorKind::NotFound => {
-            Ok(None)
-        }
-        Err(error) => Err(ConnectionError::Kubeconfig(error)),
+    let missing = |error: &KubeconfigError| matches!(error, KubeconfigError::ReadConfig(e, _) if e.kind() == std::io::ErrorKind::NotFound);
+    let Some(named) = std::env::var_os("KUBECONFIG").filter(|named| !named.is_empty()) else {
+        return match Kubeconfig::read() {
+            Ok(file) => Ok(Some(file)),
+            Err(KubeconfigError::FindPath) => Ok(None),
+            Err(error) if missing(&error) => Ok(None),
+            Err(error) => Err(ConnectionError::Kubeconfig(error)),
+        };
+    };
+    let (mut merged, mut absent): (Option<Kubeconfig>, _) = (None, None);
+    for path in std::env::split_paths(&named).filter(|path| !path.as_os_str().is_empty()) {
+        let next = match Kubeconfig::read_from(&path) {
+            Ok(next) => next,
+            Err(error) if missing(&error) => {
+                absent = Some(error);
+                continue;
+            }
+            Err(error) => return Err(ConnectionError::Kubeconfig(error)),
+        };
+        merged = Some(match merged {
+            Some(before) => before.merge(next).map_err(ConnectionError::Kubeconfig)?,
+            None => next,
+        });
+    }
+    match (merged, absent) {
+        (None, Some(error)) => Err(ConnectionError::Kubeconfig(error)),
+        (merged, _) => Ok(merged),
     }
 }
 

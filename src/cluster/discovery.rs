@@ -71,7 +71,7 @@ impl Resource {
 }
 
 /// Names come from artifacts: nothing in them may change the path or query.
-fn escape(name: &str) -> String {
+pub(super) fn escape(name: &str) -> String {
     let mut escaped = String::with_capacity(name.len());
     for byte in name.bytes() {
         match byte {

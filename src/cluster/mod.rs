@@ -4,6 +4,7 @@
 pub mod accounts;
 pub mod adopt;
 pub mod apply;
+pub mod browse;
 pub mod connection;
 pub mod delete;
 pub mod discovery;

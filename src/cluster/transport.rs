@@ -74,7 +74,7 @@ impl Transport {
     /// # Errors
     /// When there is no answer.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ApiError> {
-        self.requests.clone().oneshot(request).await.map_err(ApiError::unreachable)
+        self.requests.clone().oneshot(request).await.map_err(|error| self.no_answer(error.as_ref()))
     }
 
     /// Sends the request of a watch, on a connection with room. The slot has to
@@ -88,7 +88,18 @@ impl Transport {
     ) -> Result<(WatchSlot, Response<Incoming>), ApiError> {
         let slot = self.slot()?;
         let response = slot.connection.service.clone().oneshot(request).await;
-        Ok((slot, response.map_err(ApiError::unreachable)?))
+        Ok((slot, response.map_err(|error| self.no_answer(error.as_ref()))?))
+    }
+
+    /// Where nobody answers, and the innermost cause: the layers of the client
+    /// around it say nothing to a person.
+    fn no_answer(&self, error: &(dyn std::error::Error + 'static)) -> ApiError {
+        let mut cause = error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        let url = self.config.cluster_url.to_string();
+        ApiError::unreachable(format!("{}: {cause}", url.trim_end_matches('/')))
     }
 
     fn slot(&self) -> Result<WatchSlot, ApiError> {

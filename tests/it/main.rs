@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
 
+mod cli;
 mod liar;
 mod oci_cache;
 mod oci_hostile;

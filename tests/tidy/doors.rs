@@ -41,7 +41,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("prometheus", &["observe/"]),
     ("tracing_subscriber", &["observe/"]),
     ("clap", &["cli/", "main.rs"]),
-    ("clap_complete", &["cli/completion.rs"]),
+    ("clap_complete", &["cli/"]),
     ("indicatif", &["cli/progress.rs"]),
     ("tikv_jemallocator", &["main.rs"]),
 ];

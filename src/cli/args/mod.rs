@@ -7,7 +7,10 @@ mod controller;
 mod global;
 mod inventory;
 mod output;
+mod pages;
+mod program;
 mod registry;
+mod release;
 mod root;
 mod source;
 
@@ -21,6 +24,11 @@ pub use inventory::{
     DiffNoun, DiffOptions, GetInventories, InspectInventory, InventoryFlags, InventoryNamespace,
 };
 pub use output::{Format, Output, OutputArgs, PageArgs};
+pub use program::{CompletionArgs, VersionArgs};
 pub use registry::RegistryArgs;
+pub use release::{
+    GetReleases, ReconcileCommand, ReconcileRelease, ReleaseNames, ResumeCommand, StatusCommand,
+    StatusRelease, SuspendCommand,
+};
 pub use root::{Arguments, Command, GetCommand, InspectCommand, command};
 pub use source::SourceArgs;

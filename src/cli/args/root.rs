@@ -2,9 +2,11 @@
 
 use clap::{Args, Command as Clap, CommandFactory, Parser, Subcommand};
 
+use super::pages::written;
 use super::{
-    AdoptCommand, Apply, Build, ClusterArgs, ControllerArgs, Delete, Diff, GetInventories, GlobalArgs,
-    InspectInventory, PullCommand, PushCommand,
+    AdoptCommand, Apply, Build, ClusterArgs, CompletionArgs, ControllerArgs, Delete, Diff, GetInventories,
+    GetReleases, GlobalArgs, InspectInventory, PullCommand, PushCommand, ReconcileCommand, ResumeCommand,
+    StatusCommand, SuspendCommand, VersionArgs,
 };
 
 /// What [`super::super::exit`] fixes, for people.
@@ -15,9 +17,11 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, stderr says why; 2 the a
 /// show how to reach one. The flags are accepted all the same, as kubectl does.
 const WITHOUT_CLUSTER: &[&str] = &[
     "completion",
+    "build",
     "controller",
     "crd",
     "diff artifact",
+    "docs",
     "inspect artifact",
     "list",
     "pull",
@@ -33,12 +37,12 @@ pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+    /// How everything is shown. Before the cluster: a heading holds for all after it.
+    #[command(flatten)]
+    pub global: GlobalArgs,
     /// Which cluster.
     #[command(flatten)]
     pub cluster: ClusterArgs,
-    /// How everything is shown.
-    #[command(flatten)]
-    pub global: GlobalArgs,
 }
 
 /// The verbs.
@@ -67,10 +71,29 @@ pub enum Command {
     /// Take over what other tools have applied, without a change to what runs.
     #[command(subcommand, arg_required_else_help = true)]
     Adopt(AdoptCommand),
+    /// Show how something in the cluster does.
+    #[command(subcommand, arg_required_else_help = true)]
+    Status(StatusCommand),
+    /// Let the operator work now.
+    #[command(subcommand, arg_required_else_help = true)]
+    Reconcile(ReconcileCommand),
+    /// Let the operator leave something alone.
+    #[command(subcommand, arg_required_else_help = true)]
+    Suspend(SuspendCommand),
+    /// Let the operator go on with what was suspended.
+    #[command(subcommand, arg_required_else_help = true)]
+    Resume(ResumeCommand),
     /// Print the CustomResourceDefinition of OCIArtifactRelease as YAML.
     Crd,
     /// Run the operator in a cluster.
     Controller(ControllerArgs),
+    /// Print a script that lets a shell complete verbs and flags.
+    Completion(CompletionArgs),
+    /// Print the version of this program.
+    Version(VersionArgs),
+    /// Print docs/cli.md.
+    #[command(hide = true)]
+    Docs,
 }
 
 /// What can be listed.
@@ -79,6 +102,9 @@ pub enum GetCommand {
     /// List inventories.
     #[command(visible_aliases = ["inventory", "inv"])]
     Inventories(GetInventories),
+    /// List the releases of a namespace, or of all.
+    #[command(visible_alias = "release", aliases = ["oar", "ociartifactreleases", "ociartifactrelease"])]
+    Releases(GetReleases),
 }
 
 /// What can be looked into.
@@ -98,14 +124,15 @@ pub fn command(called: Option<&'static str>) -> Clap {
     }
 }
 
-/// Hides the cluster flags where they mean nothing, and clap's `help` anywhere
-/// but at the top.
+/// Adds what is to be said of each command, and hides the cluster flags where
+/// they mean nothing, and clap's `help` anywhere but at the top.
 fn shaped(command: Clap, path: &str) -> Clap {
-    let mut command = command;
+    let mut command = written(command, path);
     if WITHOUT_CLUSTER.contains(&path) {
         let flags = ClusterArgs::augment_args(Clap::new(""));
+        // clap hands a global flag down to where there is none of its name.
         let hidden: Vec<_> = flags.get_arguments().map(|flag| flag.clone().hide(true)).collect();
-        return command.args(hidden);
+        command = command.args(hidden);
     }
     if !path.is_empty() && command.has_subcommands() {
         command = command.disable_help_subcommand(true);

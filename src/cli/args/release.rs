@@ -1,0 +1,102 @@
+//! The verbs on releases.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
+use super::{OutputArgs, PageArgs};
+use crate::domain::schedule::parse_duration;
+
+/// What can be looked at closely.
+#[derive(Debug, Subcommand)]
+pub enum StatusCommand {
+    /// Show how a release does, down to the pod that is not ready.
+    #[command(aliases = ["releases", "oar", "ociartifactrelease"])]
+    Release(StatusRelease),
+}
+
+/// What can be asked to work now.
+#[derive(Debug, Subcommand)]
+pub enum ReconcileCommand {
+    /// Let the operator work on releases now, and wait for what comes of it.
+    #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
+    Release(ReconcileRelease),
+}
+
+/// What can be held.
+#[derive(Debug, Subcommand)]
+pub enum SuspendCommand {
+    /// Let the operator leave releases alone until they are resumed.
+    #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
+    Release(ReleaseNames),
+}
+
+/// What can be let go on.
+#[derive(Debug, Subcommand)]
+pub enum ResumeCommand {
+    /// Let the operator work on suspended releases again, and wait for what comes of it.
+    #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
+    Release(ReconcileRelease),
+}
+
+/// `get releases`.
+#[derive(Debug, Args)]
+pub struct GetReleases {
+    /// Only these.
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Those of all namespaces.
+    #[arg(short = 'A', long)]
+    pub all_namespaces: bool,
+    /// Only those whose labels match, such as team=web or 'team in (web,db)'.
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    pub selector: Option<String>,
+    /// Prints a line for each change after the list, until Ctrl-C.
+    #[arg(short = 'w', long)]
+    pub watch: bool,
+    /// How they are printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+}
+
+/// `status release`.
+#[derive(Debug, Args)]
+pub struct StatusRelease {
+    /// The release.
+    pub name: String,
+    /// Ends with exit code 1 unless the release is Ready.
+    #[arg(long)]
+    pub exit_status: bool,
+    /// How it is printed.
+    #[command(flatten)]
+    pub page: PageArgs,
+}
+
+/// Which releases.
+#[derive(Debug, Args)]
+pub struct ReleaseNames {
+    /// The releases.
+    #[arg(value_name = "NAME", required_unless_present = "all", conflicts_with = "all")]
+    pub names: Vec<String>,
+    /// All releases of the namespace.
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// `reconcile release` and `resume release`.
+#[derive(Debug, Args)]
+pub struct ReconcileRelease {
+    /// Which releases.
+    #[command(flatten)]
+    pub which: ReleaseNames,
+    /// Waits for what comes of it; --wait=false only asks.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", hide_possible_values = true, value_name = "true|false")]
+    pub wait: bool,
+    /// How long to wait: 30s, 5m, 1h30m.
+    #[arg(long, default_value = "5m", value_parser = duration, value_name = "DURATION")]
+    pub timeout: Duration,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|e| e.to_string())
+}

@@ -1,0 +1,208 @@
+//! What a person asks about releases and their objects: whole, as they are in
+//! the cluster, whatever their form.
+
+use bytes::Bytes;
+use http::Method;
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::discovery::{Resource, escape};
+use super::error::ApiError;
+use super::session::{Call, Session};
+use super::watch::{Event, Selection, State, run};
+use crate::api::release::{GROUP, KIND, PLURAL, VERSION};
+use crate::domain::identity::ReleaseId;
+use crate::observe::labels::Verb;
+
+/// Objects asked for in one page. A page has to fit into the longest answer that
+/// is read.
+const PAGE: usize = 250;
+/// The most objects that are read for one question.
+const MAX_OBJECTS: usize = 20_000;
+/// The field manager of what a person changes in a release.
+const FIELD_MANAGER: &str = "supercargo-cli";
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// What a watch of a person tells.
+#[derive(Debug)]
+pub enum Seen {
+    /// A release as it is.
+    Present(Value),
+    /// The release is gone.
+    Absent(Value),
+    /// All that was there has been told.
+    Listed,
+    /// Nothing can be watched.
+    Failed(String),
+}
+
+#[derive(Deserialize)]
+struct List {
+    #[serde(default)]
+    metadata: ListMetadata,
+    #[serde(default)]
+    items: Vec<Value>,
+}
+
+#[derive(Default, Deserialize)]
+struct ListMetadata {
+    #[serde(default, rename = "continue")]
+    next: String,
+}
+
+fn releases() -> Resource {
+    Resource {
+        group: GROUP.into(),
+        version: VERSION.into(),
+        kind: KIND.into(),
+        plural: PLURAL.into(),
+        namespaced: true,
+    }
+}
+
+/// The API server says of a path that it does not know what it says of no
+/// object: nothing but 404.
+fn not_served(error: ApiError) -> ApiError {
+    match error.status() {
+        Some(status) if status.code == 404 && status.reason.is_empty() => {
+            ApiError::NoSuchKind { api_version: format!("{GROUP}/{VERSION}"), kind: KIND.into() }
+        }
+        _ => error,
+    }
+}
+
+fn selecting(selector: Option<&str>) -> String {
+    selector.map(|s| format!("labelSelector={}", escape(s))).unwrap_or_default()
+}
+
+impl Session {
+    /// The releases of a namespace or of all that match a label selector.
+    ///
+    /// # Errors
+    /// [`ApiError::NoSuchKind`] where supercargo is not installed; otherwise when
+    /// the API server does not list them.
+    pub async fn list_releases(
+        &self,
+        namespace: Option<&str>,
+        selector: Option<&str>,
+    ) -> Result<Vec<Value>, ApiError> {
+        self.list_objects(&releases(), namespace, selector).await.map_err(not_served)
+    }
+
+    /// A release; `None` when there is none of that name.
+    ///
+    /// # Errors
+    /// As [`Session::list_releases`].
+    pub async fn find_release(&self, release: &ReleaseId) -> Result<Option<Value>, ApiError> {
+        let uri = releases().object(&release.namespace, &release.name);
+        found(self.call(Call::get(uri)).await.and_then(|answer| answer.json()))
+    }
+
+    /// Changes a release by a merge patch and returns what it is then; `None` when
+    /// there is none of that name.
+    ///
+    /// # Errors
+    /// As [`Session::list_releases`], and when the API server refuses the change.
+    pub async fn change_release(
+        &self,
+        release: &ReleaseId,
+        patch: &Value,
+    ) -> Result<Option<Value>, ApiError> {
+        let path = releases().object(&release.namespace, &release.name);
+        let uri = format!("{path}?fieldManager={FIELD_MANAGER}");
+        let body = Bytes::from(patch.to_string());
+        let call = Call::with_body(Method::PATCH, uri, MERGE_PATCH, body);
+        found(self.call(call).await.and_then(|answer| answer.json()))
+    }
+
+    /// The objects of a kind, in a namespace or all, that match a label selector.
+    ///
+    /// # Errors
+    /// When the API server does not list them, or there are too many.
+    pub async fn list_objects(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        selector: Option<&str>,
+    ) -> Result<Vec<Value>, ApiError> {
+        let path = resource.collection(namespace);
+        let query = selecting(selector);
+        let (mut objects, mut next) = (Vec::new(), String::new());
+        loop {
+            let uri = format!("{path}?{query}&limit={PAGE}&continue={}", escape(&next));
+            let list: List = self.call(Call { verb: Verb::List, ..Call::get(uri) }).await?.json()?;
+            objects.extend(list.items);
+            if objects.len() > MAX_OBJECTS {
+                let why = format!("there are more than {MAX_OBJECTS} {}", resource.plural);
+                return Err(ApiError::answer(why));
+            }
+            next = list.metadata.next;
+            if next.is_empty() {
+                return Ok(objects);
+            }
+        }
+    }
+
+    /// Watches the releases of a namespace or of all that match a label selector,
+    /// for ever; drop the future to stop.
+    pub async fn follow_releases(
+        self,
+        namespace: Option<String>,
+        selector: Option<String>,
+        seen: mpsc::UnboundedSender<Seen>,
+    ) {
+        let selection = Selection {
+            path: releases().collection(namespace.as_deref()),
+            query: selecting(selector.as_deref()),
+            metadata_only: false,
+        };
+        run(self, selection, move |event| {
+            let told = match event {
+                Event::Listing => None,
+                Event::Present(text) => serde_json::from_str(text).ok().map(Seen::Present),
+                Event::Absent(text) => serde_json::from_str(text).ok().map(Seen::Absent),
+                Event::Listed => Some(Seen::Listed),
+                Event::Failed(State::Denied(why)) => Some(Seen::Failed(why)),
+                Event::Failed(_) => Some(Seen::Failed("releases are no longer served".into())),
+            };
+            if let Some(told) = told {
+                // Nobody listens any more while the process ends.
+                let _ = seen.send(told);
+            }
+        })
+        .await;
+    }
+}
+
+fn found(read: Result<Value, ApiError>) -> Result<Option<Value>, ApiError> {
+    match read.map_err(not_served) {
+        Ok(release) => Ok(Some(release)),
+        Err(error) if error.is_not_found() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::error::Status;
+
+    #[test]
+    fn a_kind_that_is_not_served_is_told_from_an_object_that_is_not_there() {
+        let check = |code: u16, reason: &str, expected: bool| {
+            let status = Status { code, reason: reason.into(), ..Status::default() };
+            let error = not_served(ApiError::Status(Box::new(status)));
+            assert_eq!(matches!(error, ApiError::NoSuchKind { .. }), expected, "{code} {reason}");
+        };
+        check(404, "", true);
+        check(404, "NotFound", false);
+        check(403, "", false);
+    }
+
+    #[test]
+    fn a_selector_cannot_leave_its_place_in_the_query() {
+        assert_eq!(selecting(Some("a in (b,c)&watch=1")), "labelSelector=a%20in%20%28b%2Cc%29%26watch%3D1");
+        assert_eq!(selecting(None), "");
+    }
+}
