@@ -156,6 +156,8 @@ async fn objects(
 fn rendered(run: &Run<'_>, known: &Known, artifact: &Artifact) -> Result<Vec<Object>, Ended> {
     let release = run.release;
     let options = RenderOptions {
+        patches: release.patches.clone(),
+        images: release.images.clone(),
         default_namespace: release.id.namespace.clone(),
         target_namespace: release.target_namespace.clone(),
         labels: release.labels.clone(),

@@ -15,6 +15,7 @@ mod install;
 mod origins;
 mod outages;
 mod ownership;
+mod patches;
 mod pruning;
 mod quiet;
 mod refusals;
