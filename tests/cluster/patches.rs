@@ -69,7 +69,7 @@ async fn objects_are_applied_as_patched() {
 #[tokio::test]
 async fn a_patch_that_does_not_apply_writes_nothing() {
     let scene = Scene::begin("patch-fails").await;
-    scene.push("app", "1", &format!("{WEB}{}", config_map("settings")));
+    scene.push("app", "1", &format!("{}{WEB}", config_map("settings")));
     let patch = "- {op: remove, path: /spec/paused}";
     scene.create("app", json!({"patches": [{"target": {"kind": "Deployment"}, "patch": patch}]})).await;
     let failed = scene.story.wait_condition("app", "Ready", "False", "PatchFailed").await;
