@@ -1,6 +1,10 @@
 //! Patches and image changes of a release, up to the real objects.
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::{Value, json};
+use supercargo_testbed::{Bed, processes};
 
 use crate::scene::{Scene, config_map, message, text};
 
@@ -109,4 +113,32 @@ async fn an_object_that_a_patch_renames_is_another_object() {
     let empty = scene.story.wait_condition("app", "Ready", "False", "ArtifactEmpty").await;
     assert!(message(&empty, "Ready").contains("holds no object"), "{empty:#}");
     assert!(scene.config_map("renamed").await.is_some());
+}
+
+/// The committed answers are those of the kubectl of this bed.
+#[tokio::test]
+async fn kubectl_kustomize_still_says_what_the_patch_corpus_expects() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/patches");
+    let expected = fs::read(fixtures.join("expected.json")).expect("the expected answers");
+    let expected: Value = serde_json::from_slice(&expected).expect("JSON");
+    let directory = processes::directory("kustomize");
+    let mut stale = Vec::new();
+    // One in eight is enough to notice another version.
+    for (name, answer) in expected.as_object().expect("answers by name").iter().step_by(8) {
+        let case = fs::read_to_string(fixtures.join(format!("cases/{name}.yaml"))).expect("the case");
+        let (head, objects) = case.split_once("\n---\n").expect("a kustomization and objects");
+        let head = format!("{head}\nresources: [resources.yaml]\nsortOptions: {{order: fifo}}\n");
+        fs::write(directory.join("kustomization.yaml"), head).expect("write the kustomization");
+        fs::write(directory.join("resources.yaml"), objects).expect("write the objects");
+        let output = Bed::shared().try_kubectl(&["kustomize", directory.to_str().expect("text")], "");
+        let said = String::from_utf8_lossy(&output.stdout);
+        let same = match answer["error"].as_str() {
+            Some(_) => !output.status.success(),
+            None => output.status.success() && said == answer["output"].as_str().unwrap_or_default(),
+        };
+        if !same {
+            stale.push(name);
+        }
+    }
+    assert!(stale.is_empty(), "run the oracle in tests/fixtures/patches again: {stale:?}");
 }

@@ -64,7 +64,11 @@ const DIFFERENT: &[&str] = &[
     "smp_quoted_text_by_number",
 ];
 
+/// For a comparison by hand, another directory of cases and answers.
 fn fixtures() -> PathBuf {
+    if let Ok(directory) = std::env::var("SUPERCARGO_PATCH_CASES") {
+        return directory.into();
+    }
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/patches")
 }
 

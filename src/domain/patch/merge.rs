@@ -185,8 +185,8 @@ impl Merge {
         if keys.is_empty() || self.tree.elements(object).is_empty() || elements.iter().all(has_key) {
             return Ok(());
         }
-        let keys = keys.join(" and ");
-        self.fail(format!("the list merges by {keys}, and an element of the patch has no {keys}"))
+        let (all, first) = (keys.join(" and "), keys.first().copied().unwrap_or_default());
+        self.fail(format!("the list merges by {all}, and an element of the patch has no {first}"))
     }
 
     fn merge_elements(
