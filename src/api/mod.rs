@@ -3,6 +3,7 @@
 
 pub mod crd;
 pub mod keys;
+pub mod patch;
 pub mod reason;
 pub mod release;
 pub mod status;

@@ -104,6 +104,8 @@ reasons! {
     ManifestInvalid => Stalled,
     /// The path holds a kustomization that was not built before the push.
     KustomizationNotBuilt => Stalled,
+    /// A patch of the spec does not apply to the objects of the artifact.
+    PatchFailed => Stalled,
 
     // The cluster.
     /// The API server does not answer.

@@ -8,6 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::patch::{Image, Patch, Target};
 use super::status::ReleaseStatus;
 
 /// API group.
@@ -111,6 +112,16 @@ pub struct OCIArtifactReleaseSpec {
     /// Labels and annotations added to every object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub common_metadata: Option<CommonMetadata>,
+
+    /// Other names, tags or digests for container images.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub images: Vec<Image>,
+
+    /// Patches of Kustomize: strategic merge, or JSON patch (RFC 6902). Applied in their order, before targetNamespace and commonMetadata.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 128))]
+    pub patches: Vec<Patch>,
 
     /// The ServiceAccount, in the release's namespace, with whose rights objects are applied and deleted, and named Secrets read. Without it the controller's own rights are used, or those of its --default-service-account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -299,32 +310,6 @@ pub struct IgnoreRule {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct PointerPath(#[schemars(length(max = 512))] pub String);
-
-/// Chooses objects, as in a Kustomize patch. Every value is a regular expression that has to match whole.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct Target {
-    /// API group.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub group: Option<String>,
-    /// API version.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
-    pub version: Option<String>,
-    /// Kind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
-    pub kind: Option<String>,
-    /// Name.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 253))]
-    pub name: Option<String>,
-    /// Namespace.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63))]
-    pub namespace: Option<String>,
-}
 
 /// What happens to the objects of a deleted release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -12,6 +12,7 @@ pub mod live;
 pub mod manifest;
 pub mod object;
 pub mod outcome;
+pub mod patch;
 pub mod plan;
 pub mod preflight;
 pub mod prune;

@@ -4,15 +4,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use regex::Regex;
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::api::keys;
 use crate::api::reason::Reason;
-use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, Target};
+use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease};
 
 use super::identity::{ObjectId, ReleaseId};
 use super::inventory::Provenance;
+use super::patch::InvalidPatch;
+use super::patch::image::{Image, ImageChange};
+use super::patch::spec::Patch;
+use super::patch::target::{Called, Target};
 use super::schedule::parse_duration;
 
 /// Part of every applied key: raised when the rendering changes in a way that
@@ -56,6 +60,12 @@ pub struct Release {
     pub labels: BTreeMap<String, String>,
     /// Annotations for every object.
     pub annotations: BTreeMap<String, String>,
+    /// Patches, in their order.
+    pub patches: Vec<Patch>,
+    /// Changes of images, after the patches.
+    pub images: Vec<ImageChange>,
+    /// Patches and changes of images as the spec says them; empty without any.
+    patched_by: String,
     /// The ServiceAccount whose rights are used.
     pub service_account: Option<String>,
     /// Whether objects that leave are deleted.
@@ -129,18 +139,9 @@ pub enum Wanted {
 /// Fields of chosen objects that drift may change.
 #[derive(Clone, Debug)]
 pub struct Ignore {
-    target: Option<Matcher>,
+    target: Option<Target>,
     /// JSON pointers.
     pub paths: Vec<String>,
-}
-
-#[derive(Clone, Debug)]
-struct Matcher {
-    group: Option<Regex>,
-    version: Option<Regex>,
-    kind: Option<Regex>,
-    name: Option<Regex>,
-    namespace: Option<Regex>,
 }
 
 /// Why a spec makes no sense.
@@ -157,6 +158,12 @@ impl InvalidSpec {
     /// The reason for the condition.
     pub fn reason(&self) -> Reason {
         Reason::InvalidSpec
+    }
+}
+
+impl From<InvalidPatch> for InvalidSpec {
+    fn from(InvalidPatch { field, problem }: InvalidPatch) -> Self {
+        Self { field, problem }
     }
 }
 
@@ -231,6 +238,9 @@ impl Release {
             reconcile_at: None,
             approve: None,
             default_namespace,
+            patches: Vec::new(),
+            images: Vec::new(),
+            patched_by: String::new(),
             origin: Origin::CommandLine,
             provenance: Some(provenance),
         }
@@ -248,11 +258,18 @@ impl Release {
         };
         let common = spec.common_metadata.clone().unwrap_or_default();
         let ignore = spec.drift.ignore.iter().enumerate().map(|(n, rule)| {
-            let target = rule.target.as_ref().map(Matcher::new).transpose();
+            let target = rule.target.as_ref().map(Target::parse).transpose();
             let target = target.map_err(|e| invalid(&format!("drift.ignore[{n}].target"), e))?;
             Ok(Ignore { target, paths: rule.paths.iter().map(|p| p.0.clone()).collect() })
         });
+        let images: Vec<Image> = spec.images.iter().map(Image::from).collect();
+        let is_patched = !(spec.patches.is_empty() && images.is_empty());
+        // Plain structures always serialize.
+        let patched_by = is_patched.then(|| serde_json::to_string(&(&spec.patches, &spec.images)));
         Ok(Self {
+            patches: Patch::parse_all("patches", &spec.patches).map_err(InvalidSpec::from)?,
+            images: ImageChange::parse_all("images", &images).map_err(InvalidSpec::from)?,
+            patched_by: patched_by.and_then(Result::ok).unwrap_or_default(),
             id: id_of(resource),
             uid: resource.metadata.uid.clone().unwrap_or_default(),
             generation: resource.metadata.generation.unwrap_or_default(),
@@ -294,15 +311,19 @@ impl Release {
             (&self.labels, &self.annotations),
         );
         // Strings and maps of strings always serialize.
-        let text = serde_json::to_vec(&rendered_from).unwrap_or_default();
+        let mut text = serde_json::to_vec(&rendered_from).unwrap_or_default();
+        text.extend_from_slice(self.patched_by.as_bytes());
         hex::encode(&Sha256::digest(text)[..16])
     }
 
-    /// The pointers that may drift on an object.
-    pub fn ignored_paths(&self, id: &ObjectId, version: &str) -> Vec<&str> {
+    /// The pointers that may drift on an object, which is as it is rendered.
+    pub fn ignored_paths(&self, id: &ObjectId, version: &str, object: &Value) -> Vec<&str> {
+        let called =
+            Called { group: &id.group, version, kind: &id.kind, name: &id.name, namespace: &id.namespace };
+        let fits = |target: &Target| target.fits_name(called) && target.fits_metadata(object);
         self.ignore
             .iter()
-            .filter(|rule| rule.target.as_ref().is_none_or(|t| t.matches(id, version)))
+            .filter(|rule| rule.target.as_ref().is_none_or(fits))
             .flat_map(|rule| rule.paths.iter().map(String::as_str))
             .collect()
     }
@@ -322,35 +343,6 @@ fn wanted(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<Wanted, 
         return Ok(Wanted::Semver { range: range.clone(), filter: reference.semver_filter.clone() });
     }
     Ok(Wanted::Tag(reference.tag.clone().unwrap_or_else(|| "latest".into())))
-}
-
-impl Matcher {
-    fn new(target: &Target) -> Result<Self, String> {
-        let whole = |field: &str, text: &Option<String>| {
-            let Some(text) = text.as_ref().filter(|t| !t.is_empty()) else { return Ok(None) };
-            regex::RegexBuilder::new(&format!("^(?:{text})$"))
-                .size_limit(1 << 20)
-                .build()
-                .map(Some)
-                .map_err(|_| format!("{field}: {text:?} is not a regular expression"))
-        };
-        Ok(Self {
-            group: whole("group", &target.group)?,
-            version: whole("version", &target.version)?,
-            kind: whole("kind", &target.kind)?,
-            name: whole("name", &target.name)?,
-            namespace: whole("namespace", &target.namespace)?,
-        })
-    }
-
-    fn matches(&self, id: &ObjectId, version: &str) -> bool {
-        let fits = |pattern: &Option<Regex>, text: &str| pattern.as_ref().is_none_or(|p| p.is_match(text));
-        fits(&self.group, &id.group)
-            && fits(&self.version, version)
-            && fits(&self.kind, &id.kind)
-            && fits(&self.name, &id.name)
-            && fits(&self.namespace, &id.namespace)
-    }
 }
 
 #[cfg(test)]
@@ -409,7 +401,9 @@ mod tests {
             {"paths": ["/metadata/annotations/x"]},
         ]}}))
         .unwrap();
-        let paths = |id: &str| release.ignored_paths(&ObjectId::from_inventory_id(id).unwrap(), "v1").len();
+        let paths = |id: &str| {
+            release.ignored_paths(&ObjectId::from_inventory_id(id).unwrap(), "v1", &json!({})).len()
+        };
         assert_eq!(paths("a_web_apps_Deployment"), 2);
         assert_eq!(paths("a_web-2_apps_Deployment"), 1);
         assert_eq!(paths("a_web__Service"), 1);

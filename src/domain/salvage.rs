@@ -148,6 +148,8 @@ fn stand_in(last: Last) -> OCIArtifactReleaseSpec {
         path: "./".into(),
         target_namespace: None,
         common_metadata: None,
+        images: Vec::new(),
+        patches: Vec::new(),
         service_account_name: last.service_account_name,
         prune: last.prune,
         wait: false,

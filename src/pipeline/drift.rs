@@ -116,7 +116,7 @@ async fn differences(release: &Release, session: &Session, step: &Step, known: &
         Err(error) => return unreadable(error.to_string()),
     };
     let mut object = step.object.value().clone();
-    leave_to_others(&mut object, &live, &release.ignored_paths(&step.id, &step.version));
+    leave_to_others(&mut object, &live, &release.ignored_paths(&step.id, &step.version, step.object.value()));
     let body = serde_json::to_vec(&object).unwrap_or_default().into();
     match session.apply(&resource, &step.id, body, true).await {
         Ok(wanted) => match serde_json::from_slice::<Value>(&wanted.body) {

@@ -172,7 +172,7 @@ impl<'a> Preflight<'a> {
     /// What is sent: the object, without the fields that drift may change and
     /// that another manager owns by now.
     async fn body(&self, step: &Step, resource: &Resource) -> Result<Bytes, ApiError> {
-        let ignored = self.release.ignored_paths(&step.id, &step.version);
+        let ignored = self.release.ignored_paths(&step.id, &step.version, step.object.value());
         if ignored.is_empty() {
             return Ok(encode(step.object.value()));
         }

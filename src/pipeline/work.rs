@@ -161,6 +161,8 @@ fn rendered(run: &Run<'_>, known: &Known, files: &[(String, Bytes)]) -> Result<V
     let release = run.release;
     let options = RenderOptions {
         default_namespace: release.default_namespace.clone(),
+        patches: release.patches.clone(),
+        images: release.images.clone(),
         target_namespace: release.target_namespace.clone(),
         labels: release.labels.clone(),
         annotations: release.annotations.clone(),

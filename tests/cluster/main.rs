@@ -19,6 +19,7 @@ mod origins;
 mod outages;
 mod ownership;
 mod person;
+mod patches;
 mod pruning;
 mod quiet;
 mod refusals;

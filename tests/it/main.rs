@@ -8,4 +8,5 @@ mod oci_cache;
 mod oci_hostile;
 mod oci_push;
 mod oci_transport;
+mod patches;
 mod yaml;

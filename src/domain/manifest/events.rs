@@ -83,6 +83,23 @@ impl<'a> Events<'a> {
     }
 }
 
+/// The message of a key that is there twice.
+pub(super) fn twice(key: &str) -> String {
+    let shown: String = key.chars().take(80).collect();
+    format!("the key {shown:?} is set twice")
+}
+
+/// How a document is read that is not one of a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// `yes`, `no`, `on` and `off` are texts, as to kustomize, which reads with
+    /// go-yaml v3. To kubectl they are truth values.
+    pub words_are_texts: bool,
+    /// The line break that ends the text is not part of it; the parser needs
+    /// one.
+    pub open_end: bool,
+}
+
 /// The line of an event, from 1.
 pub(super) fn line(event: &Event) -> usize {
     event.start_mark.line as usize + 1

@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 
 use super::budget::{Budget, MAPPING_BYTES, MAX_DEPTH, SCALAR_BYTES, SEQUENCE_BYTES};
 use super::events::Problem;
+use super::events::twice;
 use super::scalar::Scalar;
-use super::yaml::{TOO_DEEP, TOO_LARGE, twice};
+use super::yaml::{TOO_DEEP, TOO_LARGE};
 
 /// Reads the values of a text that follow each other with nothing but white
 /// space between them, as kubectl's JSON decoder does.

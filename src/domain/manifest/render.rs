@@ -13,10 +13,18 @@ use super::strip;
 use crate::api::reason::Reason;
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::object::Object;
+use crate::domain::patch::PatchError;
+use crate::domain::patch::image::ImageChange;
+use crate::domain::patch::set::Set;
+use crate::domain::patch::spec::Patch;
 
 /// What a release asks of the objects of its artifact.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default)]
 pub struct RenderOptions {
+    /// `spec.patches`, in their order.
+    pub patches: Vec<Patch>,
+    /// `spec.images`.
+    pub images: Vec<ImageChange>,
     /// `spec.targetNamespace`: set on every namespaced object.
     pub target_namespace: Option<String>,
     /// Set on namespaced objects that name no namespace: the release's own.
@@ -86,6 +94,9 @@ pub enum RenderError {
         /// The directory of the first.
         directory: String,
     },
+    /// A patch of the spec does not apply.
+    #[error("spec.{0}")]
+    Patch(PatchError),
 }
 
 impl RenderError {
@@ -95,6 +106,7 @@ impl RenderError {
             Self::Invalid(_) => Reason::ManifestInvalid,
             Self::TooLarge(_) => Reason::ArtifactTooLarge,
             Self::Kustomization { .. } => Reason::KustomizationNotBuilt,
+            Self::Patch(error) => error.reason(),
         }
     }
 }
@@ -114,7 +126,7 @@ pub fn render(
     let mut files: Vec<(&str, &[u8])> = files.iter().map(|(path, bytes)| (&**path, bytes.as_ref())).collect();
     files.sort_unstable_by_key(|(path, _)| *path);
     refuse_kustomizations(&files)?;
-    let mut decoded = decode_all(&files)?;
+    let mut decoded = patched(decode_all(&files)?, options)?;
     let namespacing = Namespacing::new(&decoded, options);
     let namespaced: Vec<bool> = {
         let defined = scope_of(&decoded);
@@ -186,6 +198,24 @@ fn decode_all(files: &[(&str, &[u8])]) -> Result<Vec<Decoded>, RenderError> {
         return Err(RenderError::TooLarge(all.map(ToString::to_string).collect::<Vec<_>>().into()));
     }
     Err(RenderError::Invalid(problems.into()))
+}
+
+/// Patches and images come before all else that the release asks for, as they
+/// do in a kustomization: a patch names objects as the artifact does.
+fn patched(decoded: Vec<Decoded>, options: &RenderOptions) -> Result<Vec<Decoded>, RenderError> {
+    if options.patches.is_empty() && options.images.is_empty() {
+        return Ok(decoded);
+    }
+    refuse_duplicates(&decoded)?;
+    let (objects, origins): (Vec<_>, Vec<_>) = decoded.into_iter().map(|d| (d.object, d.origin)).unzip();
+    let mut set = Set::new(objects);
+    options.patches.iter().try_for_each(|patch| patch.apply(&mut set)).map_err(RenderError::Patch)?;
+    set.change_images(&options.images);
+    set.follow_names().map_err(RenderError::Patch)?;
+    let place = |(index, object): (usize, Object)| {
+        origins.get(index).map(|origin| Decoded { object, origin: origin.clone() })
+    };
+    Ok(set.into_objects().into_iter().filter_map(place).collect())
 }
 
 fn refuse_duplicates(decoded: &[Decoded]) -> Result<(), RenderError> {

@@ -94,6 +94,12 @@ fn word(text: &str) -> Option<Scalar> {
     })
 }
 
+/// Whether a plain scalar is a truth value of YAML 1.1 only.
+pub(super) fn is_old_bool(text: &str) -> bool {
+    matches!(word(text), Some(Scalar::Bool(_)))
+        && !matches!(text.as_bytes().first(), Some(b't' | b'T' | b'f' | b'F'))
+}
+
 fn special_float(text: &str) -> Option<Scalar> {
     Some(Scalar::Float(match text {
         ".nan" | ".NaN" | ".NAN" => f64::NAN,

@@ -7,14 +7,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use libyaml_safer::{Event, EventData, MappingStyle, SequenceStyle};
+use libyaml_safer::{Event, EventData, MappingStyle, ScalarStyle, SequenceStyle};
 use serde_json::{Map, Value};
 
 use super::budget::{Budget, MAPPING_BYTES, MAX_DEPTH, SCALAR_BYTES, SEQUENCE_BYTES};
-pub use super::events::Problem;
-use super::events::{Events, Read, line, problem};
+use super::events::{Events, Read, line, problem, twice};
+pub use super::events::{Problem, Reading};
 use super::json;
-use super::scalar::{Scalar, resolve};
+use super::scalar::{Scalar, is_old_bool, resolve};
 
 pub(super) const TOO_DEEP: &str = "the document is nested too deeply (more than 120 levels)";
 pub(super) const TOO_LARGE: &str = "the documents of the artifact are too large once decoded (over 768 MiB)";
@@ -27,11 +27,6 @@ const MERGE_MISMATCH: &str = "a merge key (<<) takes a mapping or a sequence of 
 const MAX_PROBLEMS: usize = 20;
 const MERGE_TAG: &str = "tag:yaml.org,2002:merge";
 
-pub(super) fn twice(key: &str) -> String {
-    let shown: String = key.chars().take(80).collect();
-    format!("the key {shown:?} is set twice")
-}
-
 /// Reads the text of one document: as JSON if it looks so, which may then be
 /// several values, and as YAML otherwise. A YAML document that holds nothing is
 /// `null`.
@@ -39,13 +34,21 @@ pub(super) fn twice(key: &str) -> String {
 /// # Errors
 /// Everything that is wrong, as far as the parser gets.
 pub fn parse(text: &str, budget: &mut Budget) -> Result<Vec<Value>, Vec<Problem>> {
+    parse_as(text, Reading::default(), budget)
+}
+
+/// As [`parse`], with a say in what is read.
+///
+/// # Errors
+/// Everything that is wrong, as far as the parser gets.
+pub fn parse_as(text: &str, reading: Reading, budget: &mut Budget) -> Result<Vec<Value>, Vec<Problem>> {
     if !text.trim_start().starts_with('{') {
-        return Reader::new(text, budget).document().map(|value| vec![value]);
+        return Reader::new(text, reading, budget).document().map(|value| vec![value]);
     }
     match json::parse(text, budget) {
         Ok(values) => Ok(values),
         Err(error) if !error.may_be_yaml => Err(vec![error.problem]),
-        Err(error) => Reader::new(text, budget)
+        Err(error) => Reader::new(text, reading, budget)
             .document()
             .map(|value| vec![value])
             .map_err(|problems| if begins_as_json(text) { vec![error.problem] } else { problems }),
@@ -82,6 +85,9 @@ struct Built {
 struct Reader<'a> {
     events: Events<'a>,
     budget: &'a mut Budget,
+    reading: Reading,
+    /// The line behind the last line break, from 0.
+    last_line: u64,
     anchors: HashMap<String, Anchor>,
     spent: Cost,
     aliased: u64,
@@ -91,10 +97,12 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(text: &'a str, budget: &'a mut Budget) -> Self {
+    fn new(text: &'a str, reading: Reading, budget: &'a mut Budget) -> Self {
         Self {
             events: Events::new(text),
             budget,
+            reading,
+            last_line: text.matches('\n').count() as u64,
             anchors: HashMap::new(),
             spent: Cost::default(),
             aliased: 0,
@@ -173,10 +181,15 @@ impl<'a> Reader<'a> {
         if let Some(message) = self.events.only_libyaml_takes(&event, self.flow > 0) {
             return Err(fail(message.to_owned()));
         }
-        let EventData::Scalar { anchor, tag, value, plain_implicit, .. } = event.data else {
+        let at_end = self.reading.open_end && event.end_mark.line >= self.last_line;
+        let EventData::Scalar { anchor, tag, mut value, plain_implicit, style, .. } = event.data else {
             return Ok(Scalar::Null);
         };
-        let scalar = resolve(tag.as_deref(), plain_implicit, value).map_err(fail)?;
+        if at_end && matches!(style, ScalarStyle::Literal | ScalarStyle::Folded) && value.ends_with('\n') {
+            value.pop();
+        }
+        let plain = plain_implicit && !(self.reading.words_are_texts && is_old_bool(&value));
+        let scalar = resolve(tag.as_deref(), plain, value).map_err(fail)?;
         if let Some(anchor) = anchor {
             self.anchors.insert(anchor, Anchor::Scalar(scalar.clone()));
         }
