@@ -42,6 +42,30 @@ pub struct Transport {
     watches: Mutex<Vec<Arc<WatchConnection>>>,
 }
 
+/// A request that got no answer, with whom it was sent to.
+#[derive(Debug)]
+struct Unanswered {
+    server: String,
+    source: BoxError,
+}
+
+impl std::fmt::Display for Unanswered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.server.trim_end_matches('/'))
+    }
+}
+
+impl std::error::Error for Unanswered {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        // "client error (Connect)" says nothing that its own cause does not.
+        let source: &(dyn std::error::Error + 'static) = self.source.as_ref();
+        match source.downcast_ref::<hyper_util::client::legacy::Error>() {
+            Some(error) if error.is_connect() => std::error::Error::source(error),
+            _ => Some(source),
+        }
+    }
+}
+
 /// A connection for watches.
 struct WatchConnection {
     service: Service,
@@ -74,7 +98,7 @@ impl Transport {
     /// # Errors
     /// When there is no answer.
     pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ApiError> {
-        self.requests.clone().oneshot(request).await.map_err(ApiError::unreachable)
+        self.requests.clone().oneshot(request).await.map_err(|e| self.unanswered(e))
     }
 
     /// Sends the request of a watch, on a connection with room. The slot has to
@@ -88,7 +112,11 @@ impl Transport {
     ) -> Result<(WatchSlot, Response<Incoming>), ApiError> {
         let slot = self.slot()?;
         let response = slot.connection.service.clone().oneshot(request).await;
-        Ok((slot, response.map_err(ApiError::unreachable)?))
+        Ok((slot, response.map_err(|e| self.unanswered(e))?))
+    }
+
+    fn unanswered(&self, error: BoxError) -> ApiError {
+        ApiError::unreachable(Unanswered { server: self.config.cluster_url.to_string(), source: error })
     }
 
     fn slot(&self) -> Result<WatchSlot, ApiError> {
