@@ -12,9 +12,10 @@ use super::claims::Claims;
 use super::context::{Context, Memory};
 use super::preview::{Preview, preview};
 use super::progress::{Change, Event, Progress, Silence};
-use super::prune::{Order, Removed, await_gone, remove};
+use super::prune::{Order, Removed, remove};
 use super::run::{Ended, Revision, Run, Trigger};
 use super::signals::{Signals, Turn};
+use super::terminating::{await_gone, held};
 use super::view::View;
 use super::work;
 use crate::api::reason::Reason;
@@ -23,8 +24,8 @@ use crate::cluster::inventory::{Hold, Stored};
 use crate::cluster::session::Session;
 use crate::cluster::store::Store;
 use crate::domain::identity::{ObjectId, ReleaseId};
-use crate::domain::inventory::settle;
-use crate::domain::outcome::Outcome;
+use crate::domain::inventory::{Fate, Inventory, settle};
+use crate::domain::outcome::{ObjectFailure, Outcome};
 use crate::domain::plan::Leaving;
 use crate::domain::release::Release;
 use crate::domain::stage::order;
@@ -57,8 +58,12 @@ impl Drop for Local {
 pub struct Departed {
     /// How many objects were deleted by it.
     pub deleted: usize,
-    /// What is still terminating; the inventory still names it.
-    pub terminating: Vec<ObjectId>,
+    /// What is still terminating, and what holds it.
+    pub terminating: Vec<ObjectFailure>,
+    /// Whether the inventory is still there and names that.
+    pub is_named: bool,
+    /// What stays because it opts out.
+    pub kept: Vec<ObjectId>,
     /// What a person should know.
     pub notes: Vec<String>,
 }
@@ -213,35 +218,50 @@ impl Local {
         let known = session.known_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;
         let context = &self.context;
         let view = View::of(context, &session, &mut self.memory, &known, inventory.entries.keys()).await?;
-        let mut leaving: Vec<Leaving> = inventory
-            .entries
-            .iter()
-            .map(|(id, entry)| Leaving { id: id.clone(), entry: entry.clone() })
-            .collect();
-        leaving.sort_by(|a, b| order(&b.id).cmp(&order(&a.id)));
+        let leaving = leaving(&inventory);
+        let was_held = stored.operators;
+        let takes_home = inventory.entries.iter().any(|(id, e)| is_home(id, &release.id) && !e.left);
+        if takes_home && release.wait && !was_held {
+            // Its namespace would take the inventory with it before the rest is gone.
+            let named = (*inventory).clone();
+            session.write_inventory(&release.id, &mut stored, named, Hold::Finalizer).await?;
+        }
         let everything = Order { release: &release.id, prune: true, dry_run: false, progress };
         let mut removed = remove(context, &session, everything, &leaving, &known, &view).await;
-        self.settle(release, &mut stored, &removed, release.wait).await?;
+        let waits = release.wait && !removed.terminating.is_empty();
+        let home_goes = removed.terminating.iter().any(|id| is_home(id, &release.id));
+        let hold = match was_held || (waits && (home_goes || removed.failures.is_empty())) {
+            true => Hold::Finalizer,
+            false => Hold::Loose,
+        };
+        match self.settle(release, &mut stored, &removed, hold).await {
+            // Gone with its namespace, which is what was asked for.
+            Err(Ended::Again) if home_goes && !session.read_inventory(&release.id).await?.exists() => {}
+            settled => settled?,
+        }
         refuse_remaining(&removed)?;
 
-        let map = inventory_object(&release.id);
         if removed.terminating.is_empty() || release.wait {
-            if !removed.terminating.is_empty() {
+            if removed.terminating.is_empty() {
+                session.remove_inventory(&release.id, &stored).await?;
+            } else {
                 // It is deleted like the rest and goes last: until then it says
                 // what is still there.
                 session.condemn_inventory(&release.id, &mut stored).await?;
-            } else {
-                session.remove_inventory(&release.id, &stored).await?;
             }
-            progress.tell(Event::Object(&map, Change::Deleted));
+            progress.tell(Event::Object(&inventory_object(&release.id), Change::Deleted));
         }
         if release.wait {
             progress.tell(Event::AwaitsTermination);
             self.follow(release, &leaving, &mut removed, &mut stored, progress).await?;
         }
+        let opted_out = removed.fates.iter().filter(|(_, fate)| **fate == Fate::Left);
         Ok(Departed {
             deleted: removed.deleted,
-            terminating: removed.terminating,
+            terminating: held(&session, &known, &leaving, &removed.terminating).await,
+            // A namespace that is not waited for takes the inventory with it.
+            is_named: stored.exists() && removed.terminating.iter().any(|id| !is_home(id, &release.id)),
+            kept: opted_out.map(|(id, _)| id.clone()).collect(),
             notes: removed.notes.into_iter().map(|n| n.message).collect(),
         })
     }
@@ -261,10 +281,9 @@ impl Local {
         }
         let session = self.context.session.clone();
         let known = session.known_of(leaving.iter().map(|l| l.id.group_kind())).await?;
-        let is_home = |id: &ObjectId| id.is("", "Namespace") && id.name == release.id.namespace;
-        let (home, mut others): (Vec<ObjectId>, Vec<ObjectId>) =
-            std::mem::take(&mut removed.terminating).into_iter().partition(is_home);
-        std::mem::swap(&mut removed.terminating, &mut others);
+        let (home, others): (Vec<ObjectId>, Vec<ObjectId>) =
+            std::mem::take(&mut removed.terminating).into_iter().partition(|id| is_home(id, &release.id));
+        removed.terminating = others;
         let mut turn = Turn::new(&self.places);
         let run = Run {
             context: &self.context,
@@ -284,33 +303,41 @@ impl Local {
         session.remove_inventory(&release.id, stored).await?;
         removed.terminating = home;
         await_gone(&run, &session, &known, leaving, removed).await;
-        // Nothing keeps it any more, and nothing names it.
-        removed.terminating.clear();
+        *stored = Stored::default();
         Ok(())
     }
 
-    /// Writes what is left into the inventory, held by our finalizer while it is
-    /// waited for.
+    /// Writes what is left into the inventory.
     async fn settle(
         &self,
         release: &Release,
         stored: &mut Stored,
         removed: &Removed,
-        waits: bool,
+        hold: Hold,
     ) -> Result<(), Ended> {
         let settled = settle(&stored.inventory, &removed.fates, None);
-        let holds =
-            stored.operators || (waits && !removed.terminating.is_empty() && removed.failures.is_empty());
-        let hold = if holds { Hold::Finalizer } else { Hold::Loose };
-        if settled.entries.is_empty() && removed.failures.is_empty() {
-            return Ok(());
-        }
-        if stored.deleting {
-            // It has the finalizer already, and no other change is worth it.
+        let is_over = settled.entries.is_empty() && removed.failures.is_empty();
+        // One that is being deleted has the finalizer already, and no other
+        // change is worth it.
+        if is_over || stored.deleting {
             return Ok(());
         }
         Ok(self.context.session.write_inventory(&release.id, stored, settled, hold).await?)
     }
+}
+
+/// Everything that an inventory names, in the order of deletion.
+fn leaving(inventory: &Inventory) -> Vec<Leaving> {
+    let entries = inventory.entries.iter();
+    let mut leaving: Vec<Leaving> =
+        entries.map(|(id, entry)| Leaving { id: id.clone(), entry: entry.clone() }).collect();
+    leaving.sort_by(|a, b| order(&b.id).cmp(&order(&a.id)));
+    leaving
+}
+
+/// Whether it is the namespace that the inventory is in.
+fn is_home(id: &ObjectId, inventory: &ReleaseId) -> bool {
+    id.is("", "Namespace") && id.name == inventory.namespace
 }
 
 /// The manifests as the one file of an artifact, and what names them.
@@ -351,7 +378,7 @@ fn refuse_remaining(removed: &Removed) -> Result<(), Ended> {
     }
     Err(work::together(
         Reason::PruneFailed,
-        "the inventory still names what could not be deleted,",
+        "not everything was deleted, and the inventory still names the rest; the API server refuses it for",
         removed.failures.clone(),
     ))
 }

@@ -17,6 +17,7 @@ pub mod progress;
 mod prune;
 pub mod run;
 pub mod signals;
+mod terminating;
 mod view;
 mod work;
 
