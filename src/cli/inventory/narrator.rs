@@ -39,7 +39,7 @@ impl Progress for Narrator<'_, '_> {
     }
 }
 
-/// How a run ended, for a person; `interrupted` says what to do after Ctrl-C.
+/// How a run ended, for a person; `interrupted` says what Ctrl-C leaves.
 pub(super) fn conclude(
     outcome: &Outcome,
     printer: &mut Printer<'_>,
