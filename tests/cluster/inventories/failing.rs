@@ -1,5 +1,7 @@
 //! What goes wrong, told to the person who must act, with the exit code.
 
+use std::process::Command;
+
 use serde_json::json;
 use supercargo_testbed::bed;
 
@@ -51,16 +53,16 @@ async fn a_kubeconfig_that_cannot_be_used_says_how() {
         broken.err
     );
     assert_eq!(broken.err.lines().count(), 1, "{}", broken.err);
-    let without = |set: &dyn Fn(&mut std::process::Command)| {
+    let without = |set: fn(&mut Command) -> &mut Command| {
         let mut command = hand.command(&["get", "inventories"]);
         set(&mut command);
         Ended::of(&bed::run(&mut command, ""), hand.namespace())
     };
     let none = "error: no cluster is configured: set KUBECONFIG or --kubeconfig to a kubeconfig file, or write \
                 ~/.kube/config\n";
-    assert_eq!(without(&|c| drop(c.env_remove("KUBECONFIG"))).err, none);
-    assert_eq!(without(&|c| drop(c.env("KUBECONFIG", ""))).err, none);
-    let named = without(&|c| drop(c.env("KUBECONFIG", "/nope")));
+    assert_eq!(without(|c| c.env_remove("KUBECONFIG")).err, none);
+    assert_eq!(without(|c| c.env("KUBECONFIG", "")).err, none);
+    let named = without(|c| c.env("KUBECONFIG", "/nope"));
     assert_eq!(
         named.err,
         "error: the kubeconfig /nope cannot be read: No such file or directory (os error 2)\n"
