@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::CliError;
 use super::args::RegistryArgs;
-use crate::oci::{Access, AccessParts, Keyring, Repository};
+use crate::oci::{Access, AccessParts, Keyring, Repository, speaks_tls};
 
 /// Docker's config file, where there is one: `$DOCKER_CONFIG/config.json`, else
 /// the one in the home directory.
@@ -44,6 +44,7 @@ pub(super) fn access(arguments: &RegistryArgs, repository: &Repository) -> Resul
         }
     }
     let ca = ca_file.as_deref().map(read).transpose()?;
-    let insecure = *insecure || repository.is_loopback() && ca.is_none();
+    // As crane does it: a registry on this machine may have TLS or not.
+    let insecure = *insecure || (repository.is_loopback() && ca.is_none() && !speaks_tls(repository));
     Ok(Access::new(AccessParts { keyring, ca, client_cert: None, insecure }))
 }

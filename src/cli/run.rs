@@ -6,8 +6,10 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches;
 
-use super::args::{self, Arguments, Command, GetCommand, InspectCommand, PullCommand, PushCommand};
-use super::{CliError, Look, Printer, crd, exit, inventory, pull, push};
+use super::args::{
+    self, AdoptCommand, Arguments, Command, GetCommand, InspectCommand, PullCommand, PushCommand,
+};
+use super::{CliError, Look, Printer, adopt, crd, exit, inventory, pull, push};
 use crate::oci::{Registry, RegistryOptions};
 
 /// What kubectl runs for `kubectl supercargo`.
@@ -83,6 +85,8 @@ async fn run(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliE
         Command::Inspect(InspectCommand::Inventory(inspect)) => {
             inventory::inspect(inspect, &cluster, printer).await
         }
+        Command::Adopt(AdoptCommand::Inventory(what)) => adopt::inventory(what, &cluster, printer).await,
+        Command::Adopt(AdoptCommand::Flux(what)) => adopt::kustomization(what, &cluster, printer).await,
         Command::Crd | Command::Controller(_) => Ok(()),
     }
 }

@@ -3,6 +3,8 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 mod admission;
+mod adoption;
+mod adoption_flux;
 mod artifacts;
 mod bed;
 mod config;
@@ -16,6 +18,7 @@ mod inventories;
 mod origins;
 mod outages;
 mod ownership;
+mod person;
 mod pruning;
 mod quiet;
 mod refusals;
