@@ -6,6 +6,7 @@ pub mod adopt;
 pub mod claims;
 mod conclude;
 pub mod context;
+pub mod depart;
 mod drift;
 mod execute;
 mod finalize;

@@ -34,13 +34,14 @@ pub(in crate::cli) async fn apply(
         printer.say("building inventory...");
     }
     let Content { bundle, provenance } = gather(&options.content, printer).await?;
-    refuse_live_release(&session, &id, options.force_inventory).await?;
+    let of_release = refuse_live_release(&session, &id, options.force_inventory).await?;
     if options.create_namespace && !options.dry_run {
         session.ensure_namespace(&id.namespace).await?;
     }
     let release = release(id, &session, &options, provenance);
     let yaml = bundle.yaml()?;
     let mut local = Local::new(session)?;
+    local.of_release = of_release;
     if options.dry_run {
         return dry_run(&mut local, &release, yaml, options.create_namespace, printer).await;
     }

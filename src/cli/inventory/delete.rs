@@ -8,7 +8,8 @@ use crate::cli::args::{ClusterArgs, Delete, DeleteNoun};
 use crate::cli::{CliError, Printer, connect};
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
-use crate::pipeline::local::{Departed, Local};
+use crate::pipeline::depart::Departed;
+use crate::pipeline::local::Local;
 
 /// Deletes what an inventory names, and the inventory.
 pub(in crate::cli) async fn delete(

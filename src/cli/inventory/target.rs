@@ -34,21 +34,24 @@ pub(super) fn named(flags: InventoryFlags) -> Result<String, CliError> {
 }
 
 /// Refuses the inventory of a release that the operator reconciles: the two
-/// would undo each other's work.
+/// would undo each other's work. Returns whether it may be a release's at all.
 pub(in crate::cli) async fn refuse_live_release(
     session: &Session,
     id: &ReleaseId,
     force: bool,
-) -> Result<(), CliError> {
+) -> Result<bool, CliError> {
     let suspended = match session.release_is_suspended(id).await {
-        Ok(None) => return Ok(()),
+        Ok(None) => return Ok(false),
         Ok(Some(suspended)) => suspended,
-        Err(error) if error.is_forbidden() => return refuse_held(session, id, force).await,
+        Err(error) if error.is_forbidden() => {
+            refuse_held(session, id, force).await?;
+            return Ok(true);
+        }
         Err(error) => return Err(error.into()),
     };
     let whose = format!("the inventory {} belongs to {KIND}/{}/{}", id.name, id.namespace, id.name);
     match (suspended, force) {
-        (true, true) => Ok(()),
+        (true, true) => Ok(true),
         (true, false) => Err(CliError::Failed(format!(
             "{whose}, which is suspended: add --force-inventory to write to it all the same"
         ))),

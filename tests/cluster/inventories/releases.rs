@@ -157,3 +157,14 @@ async fn what_another_has_is_refused_with_its_owner() {
     );
     assert_eq!(uid(&hand, "a").await, before);
 }
+
+#[tokio::test]
+async fn a_finalizer_that_a_release_has_left_goes_with_the_next_apply() {
+    let hand = Hand::begin("hand-left").await;
+    hand.does(&["apply", "-i", "app", "-f", "-"], &config_map("a", "1"));
+    let left = r#"{"metadata":{"finalizers":["supercargo.dev/finalizer"]}}"#;
+    hand.story.kubectl(&["patch", "configmap", "inv-app", "--type=merge", "--patch", left], "");
+    hand.does(&["apply", "-i", "app", "-f", "-"], &config_map("a", "1"));
+    let inventory = hand.config_map("inv-app").await.expect("the inventory");
+    assert_eq!(inventory["metadata"]["finalizers"], json!(null));
+}
