@@ -204,6 +204,13 @@ async fn missing_rights_are_named_by_verb_and_resource() {
          cluster scope; -n NAMESPACE lists one namespace\n"
     );
 
+    let ghost = hand.run(&["get", "inventories", "--as", "ghost"], "");
+    assert_eq!(
+        ghost.err,
+        "error: configmaps is forbidden: User \"ghost\" cannot list resource \"configmaps\" in API group \"\" in the \
+         namespace \"NS\"\n"
+    );
+
     // Who may neither list nor watch is served all the same.
     let applied = as_person("modest", &["apply", "-i", "app", "-f", "-"]);
     assert_eq!(applied.err, format!("{begun}applying 1 manifest(s)...\nConfigMap/NS/a created\n"));
