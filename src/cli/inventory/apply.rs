@@ -1,6 +1,6 @@
 //! `supercargo apply`.
 
-use super::content::{Content, gather};
+use super::content::{Content, check, gather};
 use super::interrupt::listen;
 use super::narrator::{Narrator, conclude, with_failures};
 use super::target::{named, refuse_live_release, target};
@@ -28,6 +28,7 @@ pub(in crate::cli) async fn apply(
         Some(ApplyNoun::Inventory { name, options }) => (name, options),
         None => (named(arguments.inventory)?, arguments.options),
     };
+    check(&options.content)?;
     let session = connect::connect(cluster).await?;
     let id = target(&name, &options.namespace, &session)?;
     if options.content.artifacts.is_empty() {

@@ -142,10 +142,12 @@ async fn inputs_that_cannot_be_read_are_named() {
     check(&["-f", "nope.yaml"], 1, "cannot read nope.yaml: No such file or directory (os error 2)");
     check(&["-k", "nope"], 1, "nope is not a directory; -f reads plain manifests");
     check(&["-f", "-"], 1, "the input holds no object");
-    check(
-        &[],
+    hand.says(
+        &["apply", "-i", "app"],
+        "",
         2,
-        "name what to read: -f FILE, DIR or -, -k DIR with a kustomization, or -a oci://… with an artifact",
+        "",
+        "error: name what to read: -f FILE, DIR or -, -k DIR with a kustomization, or -a oci://… with an artifact\n",
     );
     // A stdin that is closed is an empty one.
     let script = format!("exec {} apply -i app -f - -n {} <&-", crate::setting::BINARY, hand.namespace());
@@ -216,6 +218,20 @@ async fn missing_rights_are_named_by_verb_and_resource() {
     assert_eq!(applied.err, format!("{begun}applying 1 manifest(s)...\nConfigMap/NS/a created\n"));
     let again = as_person("modest", &["apply", "-i", "app", "--prune", "-f", "-"]);
     assert_eq!(again.err, format!("{begun}applying 1 manifest(s)...\nConfigMap/NS/a unchanged\n"));
+
+    // Whose inventory they may not read is taken for the owner.
+    hand.story.kubectl(&["create", "configmap", "theirs"], "");
+    let labels = ["supercargo.dev/name=other", "supercargo.dev/namespace=kube-system"];
+    hand.story.kubectl(&[&["label", "configmap", "theirs"], &labels[..]].concat(), "");
+    hand.file("theirs.yaml", &config_map("theirs", "1"));
+    let refused = as_person("modest", &["apply", "-i", "app", "-f", "theirs.yaml"]);
+    assert_eq!(
+        refused.err,
+        format!(
+            "{begun}applying 1 manifest(s)...\nerror: nothing was written, others have 1 object:\n  \
+             ConfigMap/NS/theirs: the release kube-system/other has it: take it out of one of the two\n"
+        )
+    );
 
     let drift = r#"{"data":{"v":"2"}}"#;
     hand.story.kubectl(&["patch", "configmap", "a", "--type=merge", "-p", drift], "");
