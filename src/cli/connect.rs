@@ -17,6 +17,9 @@ pub(super) async fn connect(arguments: &ClusterArgs) -> Result<Session, CliError
     let ClusterArgs { namespace, kubeconfig, context, cluster, user, server, token, .. } = arguments;
     let ClusterArgs { act_as, act_as_groups, act_as_uid, .. } = arguments;
     let ClusterArgs { certificate_authority, client_certificate, client_key, .. } = arguments;
+    if let Some(namespace) = namespace {
+        check_namespace(namespace)?;
+    }
     let connection = Connection {
         kubeconfig: kubeconfig.clone(),
         context: context.clone(),
@@ -37,4 +40,32 @@ pub(super) async fn connect(arguments: &ClusterArgs) -> Result<Session, CliError
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
     let metrics = metrics.map_err(|e| CliError::Input(format!("cannot count requests: {e}")))?;
     Ok(Session::connect(&connection, Arc::new(metrics)).await?)
+}
+
+/// The longest name of a namespace, a DNS label.
+const MAX_NAMESPACE: usize = 63;
+
+/// Refuses what cannot be the name of a namespace, before it becomes part of a
+/// path.
+///
+/// # Errors
+/// Says what a name looks like.
+pub(super) fn check_namespace(name: &str) -> Result<(), CliError> {
+    match is_label(name, MAX_NAMESPACE) {
+        true => Ok(()),
+        false => Err(CliError::Usage(format!(
+            "{name:?} is not the name of a namespace: at most {MAX_NAMESPACE} lower case letters, digits or '-', without \
+             '-' at the ends"
+        ))),
+    }
+}
+
+/// Whether it is a DNS label of that length at most.
+pub(super) fn is_label(name: &str, longest: usize) -> bool {
+    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !name.is_empty()
+        && name.len() <= longest
+        && name.chars().all(fine)
+        && !name.starts_with('-')
+        && !name.ends_with('-')
 }

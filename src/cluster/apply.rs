@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use http::Method;
+use serde_json::Value;
 
 use super::discovery::Resource;
 use super::error::ApiError;
@@ -95,8 +96,10 @@ fn record_of(answer: &Answer) -> Result<Record, ApiError> {
 }
 
 impl Session {
-    /// Tells whether an object would be accepted if it were new: a dry run of
-    /// its creation under a name that the API server makes up.
+    /// Tells what an object would be if it were new: a dry run of its creation
+    /// under a name that the API server makes up. Where that name, or the uid that
+    /// is made up with it, is copied into the object (labels of a Job's pods), the
+    /// answer has those of the live object.
     ///
     /// # Errors
     /// What the API server refuses, and why.
@@ -104,10 +107,11 @@ impl Session {
         &self,
         resource: &Resource,
         id: &ObjectId,
-        object: &serde_json::Value,
-    ) -> Result<(), ApiError> {
+        object: &Value,
+        uid_of_live: &str,
+    ) -> Result<Value, ApiError> {
         let mut object = object.clone();
-        if let Some(metadata) = object.get_mut("metadata").and_then(serde_json::Value::as_object_mut) {
+        if let Some(metadata) = object.get_mut("metadata").and_then(Value::as_object_mut) {
             metadata.remove("name");
             metadata.insert("generateName".into(), format!("{}-", id.name).into());
         }
@@ -116,13 +120,34 @@ impl Session {
         let body = object.to_string().into_bytes().into();
         let call =
             Call { verb: Verb::DryRun, ..Call::with_body(Method::POST, uri, super::session::JSON, body) };
-        self.call(call).await.map(|_| ()).map_err(|error| match error {
+        let answer = self.call(call).await.map_err(|error| match error {
             ApiError::Status(mut status) => {
                 status.message = with_own_name(&status.message, &id.name);
                 ApiError::Status(status)
             }
             other => other,
-        })
+        })?;
+        let mut accepted: Value = answer.json()?;
+        if let Some(metadata) = accepted.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("generateName");
+            let (name, uid) = (metadata.get("name").cloned(), metadata.get("uid").cloned());
+            for (made_up, own) in [(name, id.name.as_str()), (uid, uid_of_live)] {
+                if let Some(made_up) = made_up {
+                    replace(&mut accepted, &made_up, own);
+                }
+            }
+        }
+        Ok(accepted)
+    }
+}
+
+/// Replaces a text wherever it is a whole value.
+fn replace(value: &mut Value, from: &Value, to: &str) {
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(|v| replace(v, from, to)),
+        Value::Array(items) => items.iter_mut().for_each(|v| replace(v, from, to)),
+        scalar if scalar == from => *scalar = to.into(),
+        _ => {}
     }
 }
 

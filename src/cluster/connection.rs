@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use http::header::{HeaderName, HeaderValue};
 use kube::Config;
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::error::ApiError;
 
@@ -52,9 +52,6 @@ pub enum ConnectionError {
         "no cluster is configured: set KUBECONFIG or --kubeconfig to a kubeconfig file, or write ~/.kube/config"
     )]
     None,
-    /// A flag or variable names what is not there, or broken.
-    #[error("the kubeconfig cannot be used")]
-    Kubeconfig(#[source] kube::config::KubeconfigError),
     /// A flag names what the kubeconfig does not have.
     #[error("the kubeconfig has no {what} {name:?}; it has {}", listed(.known))]
     Missing {
@@ -65,6 +62,18 @@ pub enum ConnectionError {
         /// What it has.
         known: Vec<String>,
     },
+    /// A flag or variable names what is not there.
+    #[error("the kubeconfig {path} cannot be read")]
+    Unread {
+        /// The file.
+        path: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not what it should be.
+    #[error("the kubeconfig cannot be used: {0}")]
+    Kubeconfig(String),
     /// A value is malformed.
     #[error("--{flag} cannot be used")]
     Flag {
@@ -77,6 +86,37 @@ pub enum ConnectionError {
     /// The credentials or certificates cannot be used.
     #[error(transparent)]
     Api(#[from] ApiError),
+}
+
+impl From<KubeconfigError> for ConnectionError {
+    fn from(error: KubeconfigError) -> Self {
+        match error {
+            KubeconfigError::ReadConfig(source, path) => {
+                Self::Unread { path: path.display().to_string(), source }
+            }
+            KubeconfigError::LoadContext(name) => Self::Kubeconfig(format!(
+                "it has no context {name:?}; `kubectl config get-contexts` lists what it has"
+            )),
+            KubeconfigError::CurrentContextNotSet => {
+                Self::Kubeconfig("it has no current context; name one with --context".to_owned())
+            }
+            KubeconfigError::LoadClusterOfContext(name) => {
+                Self::Kubeconfig(format!("it has no cluster {name:?}"))
+            }
+            other => {
+                let mut text = other.to_string();
+                let mut source = std::error::Error::source(&other);
+                while let Some(cause) = source {
+                    if !text.contains(&cause.to_string()) {
+                        text = format!("{text}: {cause}");
+                    }
+                    source = cause.source();
+                }
+                // A parser draws the place over several lines.
+                Self::Kubeconfig(text.lines().next().unwrap_or_default().to_owned())
+            }
+        }
+    }
 }
 
 fn flag(flag: &'static str) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> ConnectionError {
@@ -121,7 +161,7 @@ impl Connection {
 
     async fn base(&self) -> Result<Config, ConnectionError> {
         let file = match &self.kubeconfig {
-            Some(path) => Some(Kubeconfig::read_from(path).map_err(ConnectionError::Kubeconfig)?),
+            Some(path) => Some(Kubeconfig::read_from(path)?),
             None => found()?,
         };
         if let Some(file) = &file {
@@ -138,9 +178,7 @@ impl Connection {
             user: self.user.clone(),
         };
         match (file, &self.server) {
-            (Some(file), _) => {
-                Config::from_custom_kubeconfig(file, &options).await.map_err(ConnectionError::Kubeconfig)
-            }
+            (Some(file), _) => Ok(Config::from_custom_kubeconfig(file, &options).await?),
             (None, Some(server)) => {
                 let url = server.parse().map_err(|e: http::uri::InvalidUri| flag("server")(e.into()))?;
                 Ok(Config::new(url))
@@ -206,7 +244,7 @@ fn found() -> Result<Option<Kubeconfig>, ConnectionError> {
             Ok(file) => Ok(Some(file)),
             Err(KubeconfigError::FindPath) => Ok(None),
             Err(error) if missing(&error) => Ok(None),
-            Err(error) => Err(ConnectionError::Kubeconfig(error)),
+            Err(error) => Err(error.into()),
         };
     };
     let (mut merged, mut absent): (Option<Kubeconfig>, _) = (None, None);
@@ -217,15 +255,15 @@ fn found() -> Result<Option<Kubeconfig>, ConnectionError> {
                 absent = Some(error);
                 continue;
             }
-            Err(error) => return Err(ConnectionError::Kubeconfig(error)),
+            Err(error) => return Err(error.into()),
         };
         merged = Some(match merged {
-            Some(before) => before.merge(next).map_err(ConnectionError::Kubeconfig)?,
+            Some(before) => before.merge(next).map_err(ConnectionError::from)?,
             None => next,
         });
     }
     match (merged, absent) {
-        (None, Some(error)) => Err(ConnectionError::Kubeconfig(error)),
+        (None, Some(error)) => Err(error.into()),
         (merged, _) => Ok(merged),
     }
 }

@@ -33,6 +33,9 @@ pub enum ApiError {
     /// It was changed each time between a look at it and the call.
     #[error("it was changed {0} times in a row between a look at it and the call")]
     Restless(usize),
+    /// It was deleted to be made anew, and is not gone in time.
+    #[error("it is being recreated, and was not gone within {}s: something holds it, often a finalizer", .0.as_secs())]
+    Held(Duration),
     /// The kind is not served.
     #[error("no matches for kind {kind:?} in version {api_version:?}")]
     NoSuchKind {
@@ -128,6 +131,7 @@ impl ApiError {
             Self::Unreachable(_)
             | Self::Timeout(_)
             | Self::Answer(_)
+            | Self::Held(_)
             | Self::LeaseOver
             | Self::Restless(_) => true,
             Self::Status(s) => {

@@ -111,8 +111,33 @@ impl Session {
         let uri = format!("/api/v1/namespaces?fieldManager={}", keys::FIELD_MANAGER);
         let body = namespace.to_string().into_bytes().into();
         match self.call(Call::with_body(Method::POST, uri, "application/json", body)).await {
-            Err(error) if !error.already_exists() => Err(error),
-            _ => Ok(()),
+            Ok(_) => Ok(()),
+            Err(error) if error.already_exists() => Ok(()),
+            // Who may not make one may still use one.
+            Err(error) if error.is_forbidden() && matches!(self.get_namespace(name).await, Ok(true)) => {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether there is a namespace of that name. To whoever may not ask there is
+    /// one: the first write will say otherwise.
+    ///
+    /// # Errors
+    /// When the API server does not say.
+    pub async fn namespace_exists(&self, name: &str) -> Result<bool, ApiError> {
+        match self.get_namespace(name).await {
+            Err(error) if error.is_forbidden() => Ok(true),
+            answer => answer,
+        }
+    }
+
+    async fn get_namespace(&self, name: &str) -> Result<bool, ApiError> {
+        match self.call(Call::get(format!("/api/v1/namespaces/{name}"))).await {
+            Ok(_) => Ok(true),
+            Err(error) if error.is_not_found() => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

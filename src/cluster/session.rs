@@ -321,6 +321,13 @@ async fn read(response: Response<Incoming>) -> Result<Answer, ApiError> {
     let mut status: Status = serde_json::from_slice(&body).unwrap_or_default();
     status.code = code;
     status.details.retry_after_seconds = status.details.retry_after_seconds.max(retry_after);
+    if code == 401 {
+        // All it ever says is "Unauthorized".
+        status.message =
+            "the API server does not accept the credentials (401 Unauthorized): they are missing, wrong \
+                          or have run out"
+                .to_owned();
+    }
     if status.message.is_empty() {
         let text: String = String::from_utf8_lossy(&body).chars().take(200).collect();
         status.message = format!("HTTP status {code} {}", text.trim());

@@ -69,7 +69,8 @@ impl Engine {
         let mut inventories = BTreeMap::new();
         for scope in scopes {
             let found = session.list_inventories(scope.as_deref()).await;
-            inventories.extend(found.map_err(ControllerError::Inventories)?);
+            // A broken one is told of by the run of its release.
+            inventories.extend(found.map_err(ControllerError::Inventories)?.inventories);
             watches.spawn(session.clone().watch_releases(scope, sender.clone()));
         }
         let (store, changes) = Store::new(&session);

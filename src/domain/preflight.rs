@@ -27,6 +27,11 @@ impl Refusal {
         }
     }
 
+    /// Whether it says that a namespace does not exist.
+    pub fn lacks_namespace(&self, name: &str) -> bool {
+        self.code == 404 && self.message == format!("namespaces {name:?} not found")
+    }
+
     /// Whether it says that a field may not change.
     ///
     /// 422 with a word of immutability, or 403 of the StatefulSet kind: the API
@@ -47,6 +52,53 @@ impl Refusal {
             || message.contains("updates to statefulset spec for fields other than");
         matches!(self.code, 422 | 403 | 400) && says_so
     }
+}
+
+/// The longest value that a message quotes, in bytes.
+const MAX_QUOTED: usize = 200;
+
+/// A message without the whole structs that the API server quotes as invalid
+/// values: a pod template in Go's words is pages long, and what is wrong comes
+/// after it.
+pub fn shortened(message: &str) -> String {
+    const QUOTES: &str = "Invalid value: {";
+    let mut result = String::with_capacity(message.len().min(1024));
+    let mut rest = message;
+    while let Some((before, after)) = rest.split_once(QUOTES) {
+        result.push_str(before);
+        let quoted = quoted(after);
+        match quoted {
+            Some(end) if end > MAX_QUOTED => {
+                result.push_str("Invalid value: {…}");
+                rest = after.get(end..).unwrap_or_default();
+            }
+            _ => {
+                result.push_str(QUOTES);
+                rest = after;
+            }
+        }
+    }
+    result.push_str(rest);
+    result
+}
+
+/// Where the braces that are open at the beginning close, outside of strings.
+fn quoted(text: &str) -> Option<usize> {
+    let (mut depth, mut in_string, mut escaped) = (1, false, false);
+    for (at, c) in text.char_indices() {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if in_string => escaped = true,
+            '"' => in_string = !in_string,
+            '{' if !in_string => depth += 1,
+            '}' if !in_string => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(at + 1);
+        }
+    }
+    None
 }
 
 /// What would cure a refusal.
@@ -82,6 +134,12 @@ impl Cures {
             foundations: written().any(|s| s.stage == Stage::Foundations),
             bindings: written().any(|s| s.stage == Stage::Bindings),
         }
+    }
+
+    /// A namespace that does not exist yet will be made before the plan is
+    /// carried out.
+    pub fn add_namespace(&mut self, name: &str) {
+        self.namespaces.push(name.to_owned());
     }
 
     /// What would cure the refusal of an object, if anything. Once the
@@ -158,6 +216,26 @@ mod tests {
         let bindings = Cures { bindings: true, ..Cures::default() };
         check(&bindings, "old_a_apps_Deployment", 403, true, Some(Cure::Foundations));
         check(&bindings, "old_a_rbac.authorization.k8s.io_RoleBinding", 404, true, None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_not_hidden_behind_a_quoted_struct() {
+        let check = |message: &str, expected: &str| assert_eq!(shortened(message), expected);
+        let long = format!(r#"{{"a":"}}\"{}","b":{{}}}}"#, "x".repeat(MAX_QUOTED));
+        check(
+            &format!("spec.a: Invalid value: {long}: field is immutable, spec.b: Invalid value: {long}: bad"),
+            "spec.a: Invalid value: {…}: field is immutable, spec.b: Invalid value: {…}: bad",
+        );
+        for kept in [
+            "spec.a: Invalid value: {\"a\":1}: field is immutable",
+            "spec.a: Invalid value: \"x\": bad",
+            "Invalid value: {",
+            "",
+        ] {
+            check(kept, kept);
+        }
+        let open = format!("Invalid value: {{{}", "x".repeat(MAX_QUOTED * 2));
+        check(&open, &open);
     }
 
     #[test]

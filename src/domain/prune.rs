@@ -50,8 +50,8 @@ pub enum Foreign {
 impl std::fmt::Display for Foreign {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::OtherOwner(owner) => write!(f, "its labels name the release {owner}"),
-            Self::Unlabelled => f.write_str("it has no label of this release"),
+            Self::OtherOwner(owner) => write!(f, "its labels say that {owner} has it"),
+            Self::Unlabelled => f.write_str("it has no label that says whose it is"),
             Self::Replaced => f.write_str("it is not the object that was applied, its uid is another"),
             Self::HandedOver(owner) => write!(f, "the release {owner} takes it over"),
         }

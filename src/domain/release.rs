@@ -101,6 +101,17 @@ pub enum Origin {
     CommandLine,
 }
 
+impl Origin {
+    /// The one of two words that the reader of a message knows: a field of the
+    /// resource, or a flag.
+    pub fn word(self, field: &'static str, flag: &'static str) -> &'static str {
+        match self {
+            Self::Resource => field,
+            Self::CommandLine => flag,
+        }
+    }
+}
+
 /// What a person asks for at the command line, where there is no resource.
 #[derive(Clone, Debug)]
 pub struct ByHand {

@@ -188,7 +188,7 @@ async fn later(
     preflight.next_pass(plan, known, after).await.map_err(|failures| {
         let denied = failures.iter().all(|f| f.reason == Reason::AccessDenied);
         let reason = if denied { Reason::AccessDenied } else { Reason::PreflightFailed };
-        let what = "only Roles, accounts and classes of the artifact were written, the dry run refused";
+        let what = "only Roles, accounts and classes were written, the dry run refused";
         together(reason, what, failures)
     })
 }
@@ -301,12 +301,13 @@ fn note(
 ) {
     let same = ready.live.as_ref().is_some_and(|(_, version)| *version == applied.record.version);
     let change = match () {
-        () if recreated || (!applied.created && !same) => Change::Configured,
+        () if recreated => Change::Recreated,
+        () if !applied.created && !same => Change::Configured,
         () if applied.created => Change::Created,
         () => Change::Unchanged,
     };
     executed.changes.created += i32::from(change == Change::Created);
-    executed.changes.configured += i32::from(change == Change::Configured);
+    executed.changes.configured += i32::from(matches!(change, Change::Configured | Change::Recreated));
     executed.changes.unchanged += i32::from(change == Change::Unchanged);
     executed.done.insert(step.id.clone(), change);
     if step.drifted && !same {
@@ -352,7 +353,7 @@ async fn remove(session: &Session, step: &Step, ready: &Ready, timeout: Duration
             Some(_) | None => return Ok(()),
         }
         if tokio::time::Instant::now() > give_up {
-            return Err(ApiError::Timeout(timeout));
+            return Err(ApiError::Held(timeout));
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(Duration::from_secs(2));

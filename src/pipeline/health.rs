@@ -72,7 +72,7 @@ pub async fn wait(
         let over = follow(run, session, &mut waiting, &mut failures, revision).await;
         run.turn.take().await;
         if let Some(over) = over {
-            end(executed, over, &waiting);
+            end(run, executed, over, &waiting);
             return;
         }
     }
@@ -88,7 +88,9 @@ pub async fn wait(
     }
     executed.health =
         Some(Assessment { status: Some(false), reason: Reason::HealthCheckFailed, message: message.clone() });
-    executed.ended = Some(failure(Reason::HealthCheckFailed, message).into());
+    let mut failed = failure(Reason::HealthCheckFailed, message);
+    failed.headline = Some("unhealthy".to_owned());
+    executed.ended = Some(failed.into());
     executed.failures = failures;
 }
 
@@ -98,15 +100,19 @@ enum Over {
     Timeout(Duration),
 }
 
-fn end(executed: &mut Executed, over: Over, waiting: &Waiting) {
-    let mut message = match over {
+fn end(run: &Run<'_>, executed: &mut Executed, over: Over, waiting: &Waiting) {
+    let headline = match over {
         Over::Superseded => {
             let outcome = Outcome { verdict: Verdict::Superseded, ..Outcome::default() };
             executed.ended = Some(Ended::Failed(Box::new(outcome)));
             return;
         }
-        Over::Timeout(timeout) => format!("not healthy within spec.timeout ({}s)", timeout.as_secs()),
+        Over::Timeout(timeout) => {
+            let word = run.release.origin.word("spec.timeout", "--timeout");
+            format!("not healthy within {word} ({}s)", timeout.as_secs())
+        }
     };
+    let mut message = headline.clone();
     for (id, pending) in waiting.iter().take(NAMED) {
         message.push_str(&format!("; {id}: {}", pending.message));
     }
@@ -115,7 +121,9 @@ fn end(executed: &mut Executed, over: Over, waiting: &Waiting) {
     }
     executed.health =
         Some(Assessment { status: Some(false), reason: Reason::HealthTimeout, message: message.clone() });
-    executed.ended = Some(failure(Reason::HealthTimeout, message).into());
+    let mut failed = failure(Reason::HealthTimeout, message);
+    failed.headline = Some(headline);
+    executed.ended = Some(failed.into());
     executed.failures = waiting
         .iter()
         .map(|(id, p)| ObjectFailure {

@@ -11,23 +11,18 @@ use super::acquire::{Failure, failure};
 use super::claims::Claims;
 use super::context::{Context, Memory};
 use super::preview::{Preview, preview};
-use super::progress::{Change, Event, Progress, Silence};
-use super::prune::{Order, Removed, await_gone, remove};
+use super::progress::{Progress, Silence};
 use super::run::{Ended, Revision, Run, Trigger};
 use super::signals::{Signals, Turn};
-use super::view::View;
 use super::work;
 use crate::api::reason::Reason;
 use crate::api::status::ReleaseStatus;
-use crate::cluster::inventory::{Hold, Stored};
+use crate::cluster::inventory::Stored;
 use crate::cluster::session::Session;
 use crate::cluster::store::Store;
 use crate::domain::identity::{ObjectId, ReleaseId};
-use crate::domain::inventory::settle;
 use crate::domain::outcome::Outcome;
-use crate::domain::plan::Leaving;
 use crate::domain::release::Release;
-use crate::domain::stage::order;
 use crate::domain::status::inventory_name;
 use crate::observe::metrics::{Metrics, MetricsError};
 use crate::oci::{Digest, Registry, RegistryOptions};
@@ -38,10 +33,14 @@ const ATTEMPTS: usize = 3;
 
 /// What a command works with.
 pub struct Local {
-    context: Context,
-    memory: Memory,
-    signals: Arc<Signals>,
-    places: Arc<Semaphore>,
+    /// Whether the inventory may be a release's. If not, a finalizer that one has
+    /// left on it goes: nobody would ever take it off, and its namespace could not
+    /// be deleted.
+    pub of_release: bool,
+    pub(super) context: Context,
+    pub(super) memory: Memory,
+    pub(super) signals: Arc<Signals>,
+    pub(super) places: Arc<Semaphore>,
     /// Carries what watches see to who waits for it.
     carrier: JoinHandle<()>,
 }
@@ -50,17 +49,6 @@ impl Drop for Local {
     fn drop(&mut self) {
         self.carrier.abort();
     }
-}
-
-/// What became of a deletion.
-#[derive(Debug, Default)]
-pub struct Departed {
-    /// How many objects were deleted by it.
-    pub deleted: usize,
-    /// What is still terminating; the inventory still names it.
-    pub terminating: Vec<ObjectId>,
-    /// What a person should know.
-    pub notes: Vec<String>,
 }
 
 impl Local {
@@ -90,7 +78,7 @@ impl Local {
             }
         });
         let places = Arc::new(Semaphore::new(1));
-        Ok(Self { context, memory: Memory::default(), signals, places, carrier })
+        Ok(Self { of_release: true, context, memory: Memory::default(), signals, places, carrier })
     }
 
     /// Where the command is told to come to an end.
@@ -141,6 +129,9 @@ impl Local {
         };
         run.load_inventory().await?;
         refuse_unusable(&release.id, run.memory.stored.as_ref())?;
+        if let Some(stored) = run.memory.stored.as_mut().filter(|_| !self.of_release) {
+            stored.operators = false;
+        }
         let known = session.known().await?;
         Box::pin(work::act(&mut run, &session, known, revision, files, outcome)).await
     }
@@ -191,127 +182,6 @@ impl Local {
         }
         Ok(self.memory.stored.insert(stored))
     }
-
-    /// Deletes everything that an inventory names, then the inventory. `release`
-    /// says how long each wait may take, and whether to wait at all.
-    ///
-    /// # Errors
-    /// What could not be deleted; the inventory still names it.
-    pub async fn delete(&mut self, release: &Release, progress: &dyn Progress) -> Result<Departed, Failure> {
-        let stored = self.inventory(&release.id).await?;
-        refuse_another_tools(&release.id, stored)?;
-        match Box::pin(self.depart(release, progress)).await {
-            Ok(departed) => Ok(departed),
-            Err(Ended::Failed(failed)) => Err(failed),
-            Err(Ended::Again) => Err(failure(Reason::ApiServerUnavailable, contested(&release.id))),
-        }
-    }
-
-    async fn depart(&mut self, release: &Release, progress: &dyn Progress) -> Result<Departed, Ended> {
-        let session = self.context.session.clone();
-        let Some(mut stored) = self.memory.stored.take() else { return Err(Ended::Again) };
-        let inventory = Arc::clone(&stored.inventory);
-        let known = session.known_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;
-        let context = &self.context;
-        let view = View::of(context, &session, &mut self.memory, &known, inventory.entries.keys()).await?;
-        let mut leaving: Vec<Leaving> = inventory
-            .entries
-            .iter()
-            .map(|(id, entry)| Leaving { id: id.clone(), entry: entry.clone() })
-            .collect();
-        leaving.sort_by(|a, b| order(&b.id).cmp(&order(&a.id)));
-        let everything = Order { release: &release.id, prune: true, dry_run: false, progress };
-        let mut removed = remove(context, &session, everything, &leaving, &known, &view).await;
-        self.settle(release, &mut stored, &removed, release.wait).await?;
-        refuse_remaining(&removed)?;
-
-        let map = inventory_object(&release.id);
-        if removed.terminating.is_empty() || release.wait {
-            if !removed.terminating.is_empty() {
-                // It is deleted like the rest and goes last: until then it says
-                // what is still there.
-                session.condemn_inventory(&release.id, &mut stored).await?;
-            } else {
-                session.remove_inventory(&release.id, &stored).await?;
-            }
-            progress.tell(Event::Object(&map, Change::Deleted));
-        }
-        if release.wait {
-            progress.tell(Event::AwaitsTermination);
-            self.follow(release, &leaving, &mut removed, &mut stored, progress).await?;
-        }
-        Ok(Departed {
-            deleted: removed.deleted,
-            terminating: removed.terminating,
-            notes: removed.notes.into_iter().map(|n| n.message).collect(),
-        })
-    }
-
-    /// Waits for what is terminating. The inventory goes when all but its own
-    /// namespace is gone: that waits for it.
-    async fn follow(
-        &mut self,
-        release: &Release,
-        leaving: &[Leaving],
-        removed: &mut Removed,
-        stored: &mut Stored,
-        progress: &dyn Progress,
-    ) -> Result<(), Ended> {
-        if removed.terminating.is_empty() {
-            return Ok(());
-        }
-        let session = self.context.session.clone();
-        let known = session.known_of(leaving.iter().map(|l| l.id.group_kind())).await?;
-        let is_home = |id: &ObjectId| id.is("", "Namespace") && id.name == release.id.namespace;
-        let (home, mut others): (Vec<ObjectId>, Vec<ObjectId>) =
-            std::mem::take(&mut removed.terminating).into_iter().partition(is_home);
-        std::mem::swap(&mut removed.terminating, &mut others);
-        let mut turn = Turn::new(&self.places);
-        let run = Run {
-            context: &self.context,
-            release,
-            memory: &mut self.memory,
-            signals: &self.signals,
-            turn: &mut turn,
-            status: ReleaseStatus::default(),
-            trigger: Trigger::Full,
-            progress,
-        };
-        await_gone(&run, &session, &known, leaving, removed).await;
-        if !removed.terminating.is_empty() {
-            removed.terminating.extend(home);
-            return Ok(());
-        }
-        session.remove_inventory(&release.id, stored).await?;
-        removed.terminating = home;
-        await_gone(&run, &session, &known, leaving, removed).await;
-        // Nothing keeps it any more, and nothing names it.
-        removed.terminating.clear();
-        Ok(())
-    }
-
-    /// Writes what is left into the inventory, held by our finalizer while it is
-    /// waited for.
-    async fn settle(
-        &self,
-        release: &Release,
-        stored: &mut Stored,
-        removed: &Removed,
-        waits: bool,
-    ) -> Result<(), Ended> {
-        let settled = settle(&stored.inventory, &removed.fates, None);
-        let holds =
-            stored.operators || (waits && !removed.terminating.is_empty() && removed.failures.is_empty());
-        let hold = if holds { Hold::Finalizer } else { Hold::Loose };
-        if settled.entries.is_empty() && removed.failures.is_empty() {
-            return Ok(());
-        }
-        if stored.deleting {
-            // It has the finalizer already, and no other change is worth it.
-            return Ok(());
-        }
-        Ok(self.context.session.write_inventory(&release.id, stored, settled, hold).await?)
-    }
 }
 
 /// The manifests as the one file of an artifact, and what names them.
@@ -327,7 +197,7 @@ fn content(release: &Release, yaml: Vec<u8>) -> (Vec<(String, Bytes)>, Revision)
     (vec![("all.yaml".to_owned(), yaml.into())], revision)
 }
 
-fn contested(id: &ReleaseId) -> String {
+pub(super) fn contested(id: &ReleaseId) -> String {
     let name = inventory_name(&id.name);
     format!("the inventory {}/{name} is written by somebody else at the same time: try again", id.namespace)
 }
@@ -351,7 +221,7 @@ fn refuse_unusable(id: &ReleaseId, stored: Option<&Stored>) -> Result<(), Ended>
 }
 
 /// What another tool recorded is not marked as ours: it would be left behind.
-fn refuse_another_tools(id: &ReleaseId, stored: &Stored) -> Result<(), Failure> {
+pub(super) fn refuse_another_tools(id: &ReleaseId, stored: &Stored) -> Result<(), Failure> {
     if stored.is_ours() {
         return Ok(());
     }
@@ -365,17 +235,6 @@ fn refuse_another_tools(id: &ReleaseId, stored: &Stored) -> Result<(), Failure> 
         id.namespace,
     );
     Err(failure(Reason::InventoryInvalid, message))
-}
-
-fn refuse_remaining(removed: &Removed) -> Result<(), Ended> {
-    if removed.failures.is_empty() {
-        return Ok(());
-    }
-    Err(work::together(
-        Reason::PruneFailed,
-        "the inventory still names what could not be deleted,",
-        removed.failures.clone(),
-    ))
 }
 
 /// The ConfigMap of an inventory, as an object among others.

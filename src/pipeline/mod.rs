@@ -6,6 +6,7 @@ pub mod adopt;
 pub mod claims;
 mod conclude;
 pub mod context;
+pub mod depart;
 mod drift;
 mod execute;
 mod finalize;
@@ -18,6 +19,7 @@ pub mod progress;
 mod prune;
 pub mod run;
 pub mod signals;
+mod terminating;
 mod view;
 mod work;
 

@@ -17,8 +17,8 @@ use crate::domain::drift::leave_to_others;
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::{Action, Plan, Step};
-use crate::domain::preflight::{Cure, Cures, Refusal};
-use crate::domain::release::Release;
+use crate::domain::preflight::{Cure, Cures, Refusal, shortened};
+use crate::domain::release::{Origin, Release};
 use crate::domain::stage::Stage;
 
 /// How long a refusal that has just been cured may go on: the API server's own
@@ -65,6 +65,12 @@ impl<'a> Preflight<'a> {
     pub fn new(session: &'a Session, release: &'a Release, plan: &Plan) -> Self {
         let (ready, deferred) = (BTreeMap::new(), BTreeSet::new());
         Self { session, release, cures: Cures::of(plan), keeps_answers: false, ready, deferred }
+    }
+
+    /// A namespace will be there before the first write, though the plan does
+    /// not bring it.
+    pub fn will_have_namespace(&mut self, name: &str) {
+        self.cures.add_namespace(name);
     }
 
     /// Dry-runs all that the plan writes.
@@ -191,7 +197,7 @@ impl<'a> Preflight<'a> {
     fn refused(&self, step: &Step, refusal: &Refusal, defined: bool) -> Verdict {
         match self.cures.cure(&step.id, refusal, defined) {
             Some(Cure::Definitions | Cure::Foundations) => Verdict::Deferred,
-            None => Verdict::Failed(told(step, refusal, self.session)),
+            None => Verdict::Failed(told(step, refusal, self.session, self.release)),
         }
     }
 
@@ -207,13 +213,13 @@ impl<'a> Preflight<'a> {
             Ok(None) => return self.refused(step, refusal, true),
             Err(error) => return Verdict::Failed(failed(step, &error)),
         };
-        match self.session.dry_run_create(resource, &step.id, step.object.value()).await {
-            Ok(()) => Verdict::Ready(Ready {
+        match self.session.dry_run_create(resource, &step.id, step.object.value(), &live.uid).await {
+            Ok(accepted) => Verdict::Ready(Ready {
                 resource: Arc::clone(resource),
                 body: encode(step.object.value()),
                 live: Some((live.uid, live.version)),
                 recreate: true,
-                answer: None,
+                answer: self.keeps_answers.then(|| encode(&accepted)),
             }),
             Err(error) => Verdict::Failed(failed(step, &error)),
         }
@@ -247,7 +253,8 @@ fn refusal_of(error: &ApiError) -> Option<Refusal> {
 }
 
 /// A refusal, told to a person.
-fn told(step: &Step, refusal: &Refusal, session: &Session) -> ObjectFailure {
+fn told(step: &Step, refusal: &Refusal, session: &Session, release: &Release) -> ObjectFailure {
+    let origin = release.origin;
     let (reason, message) = match refusal.code {
         // The words of the authorizer; a webhook that denies answers 403 too.
         401 | 403 if refusal.message.contains("is forbidden: User \"") => {
@@ -256,8 +263,9 @@ fn told(step: &Step, refusal: &Refusal, session: &Session) -> ObjectFailure {
         0 => (
             Reason::PreflightFailed,
             format!(
-                "{}: install its CustomResourceDefinition first, or add it to the artifact",
-                refusal.message
+                "{}: install its CustomResourceDefinition first, or add it to the {}",
+                refusal.message,
+                origin.word("artifact", "manifests")
             ),
         ),
         _ if refusal.is_immutable() && is_protected(step) => (
@@ -280,10 +288,14 @@ fn told(step: &Step, refusal: &Refusal, session: &Session) -> ObjectFailure {
         _ if refusal.is_immutable() => (
             Reason::PreflightFailed,
             format!(
-                "{} (spec.force, or supercargo.dev/force: enabled on the object, would recreate it)",
-                masked(step, &refusal.message)
+                "{} ({}, or supercargo.dev/force: enabled on the object, would recreate it)",
+                masked(step, &refusal.message),
+                origin.word("spec.force", "--force")
             ),
         ),
+        404 if origin == Origin::CommandLine && refusal.lacks_namespace(&release.id.namespace) => {
+            (Reason::PreflightFailed, format!("{} (--create-namespace makes it)", refusal.message))
+        }
         _ => (Reason::PreflightFailed, masked(step, &refusal.message)),
     };
     ObjectFailure { id: step.id.clone(), reason, message }
@@ -301,7 +313,7 @@ fn denied(identity: &Identity, message: &str) -> String {
 pub fn masked(step: &Step, message: &str) -> String {
     match step.id.is("", "Secret") {
         true => "the API server refuses it; its message is not shown because it may quote values".into(),
-        false => message.to_owned(),
+        false => shortened(message),
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Preview {
     pub failures: Vec<ObjectFailure>,
     /// What a person should know.
     pub notes: Vec<String>,
+    /// Whether the inventory's namespace does not exist yet.
+    pub lacks_namespace: bool,
 }
 
 /// Looks ahead.
@@ -58,11 +60,17 @@ pub(super) async fn preview(
     let known = session.known().await?;
     let (known, objects) = work::objects(run, session, known, files).await?;
     let (plan, view) = work::decide(run, session, &known, revision, objects).await?;
-    work::refuse_conflicts(run, &plan)?;
+    work::refuse_conflicts(run, &plan).await?;
     let mut preflight = Preflight::new(session, run.release, &plan);
     preflight.keeps_answers = true;
+    let home = &run.release.id.namespace;
+    let brought = plan.steps.iter().any(|s| s.id.is("", "Namespace") && s.id.name == *home);
+    let lacks_namespace = !brought && !session.namespace_exists(home).await?;
+    if lacks_namespace {
+        preflight.will_have_namespace(home);
+    }
     let failures = preflight.first_pass(&plan, &known).await.err().unwrap_or_default();
-    let mut preview = Preview { failures, ..Preview::default() };
+    let mut preview = Preview { failures, lacks_namespace, ..Preview::default() };
     look(session, &plan, &preflight, &mut preview).await?;
 
     let progress = &Silence;
@@ -140,5 +148,6 @@ async fn foresee(session: &Session, step: &Step, ready: Option<&Ready>) -> Resul
     if !ready.recreate && differing_paths(&before, &after).is_empty() {
         return Ok(unchanged(id));
     }
-    Ok(Foreseen { id, change: Change::Configured, before: Some(before), after: Some(after) })
+    let change = if ready.recreate { Change::Recreated } else { Change::Configured };
+    Ok(Foreseen { id, change, before: Some(before), after: Some(after) })
 }

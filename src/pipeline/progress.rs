@@ -10,6 +10,8 @@ pub enum Change {
     Created,
     /// It was changed.
     Configured,
+    /// It was deleted and made anew, because it could not be changed.
+    Recreated,
     /// It is as it was.
     Unchanged,
     /// It was deleted; it may still be terminating.
@@ -22,6 +24,7 @@ impl Change {
         match self {
             Self::Created => "created",
             Self::Configured => "configured",
+            Self::Recreated => "recreated",
             Self::Unchanged => "unchanged",
             Self::Deleted => "deleted",
         }

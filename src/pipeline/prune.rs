@@ -3,18 +3,18 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::StreamExt;
-use tokio::time::Instant;
 
 use super::acquire::{chain, failure};
 use super::context::Context;
 use super::execute::Executed;
-use super::parallel::{ordered, unordered};
+use super::parallel::ordered;
 use super::progress::{Change, Event, Progress};
 use super::run::{Ended, Run};
+use super::terminating::{await_gone, held};
 use super::view::View;
+use super::work::superseded;
 use crate::api::reason::Reason;
 use crate::cluster::delete::Deleted;
 use crate::cluster::discovery::Known;
@@ -32,9 +32,6 @@ use crate::observe::labels::Phase;
 /// How often an object that changes between the look and the deletion is looked
 /// at again.
 const ATTEMPTS: usize = 3;
-/// How soon what was deleted is looked at again, at first and at most.
-const FIRST_LOOK: Duration = Duration::from_millis(50);
-const LONGEST_LOOK: Duration = Duration::from_secs(2);
 
 /// What came of a removal.
 #[derive(Default)]
@@ -83,6 +80,7 @@ pub async fn prune(
             let mut removed = remove(run.context, session, order, &plan.leaving, &known, &view).await;
             if run.release.origin == Origin::CommandLine && run.release.wait {
                 await_gone(run, session, &known, &plan.leaving, &mut removed).await;
+                executed.ended = not_gone(run, session, &known, plan, &removed).await;
             }
             removed
         }
@@ -101,11 +99,35 @@ pub async fn prune(
     executed.notes.extend(notes);
     if let Some(first) = failures.first() {
         let count = failures.len();
-        let message =
-            format!("{count} objects that left could not be deleted; {}: {}", first.id, first.message);
-        executed.ended = Some(failure(Reason::PruneFailed, message).into());
+        let s = if count == 1 { "" } else { "s" };
+        let headline = format!("{count} object{s} that left could not be deleted");
+        let message = format!("{headline}; {}: {}", first.id, first.message);
+        let mut failed = failure(Reason::PruneFailed, message);
+        failed.headline = Some(headline);
+        executed.ended = Some(failed.into());
     }
     executed.failures.extend(failures);
+}
+
+/// What a person is told whose wait for what was deleted came to no end.
+async fn not_gone(
+    run: &Run<'_>,
+    session: &Session,
+    known: &Arc<Known>,
+    plan: &Plan,
+    removed: &Removed,
+) -> Option<Ended> {
+    if removed.terminating.is_empty() {
+        return None;
+    }
+    if run.signals.is_stopping() {
+        return Some(superseded());
+    }
+    let headline = format!("not gone within --timeout ({}s)", run.release.timeout.as_secs());
+    let mut failed = failure(Reason::PruneFailed, headline.clone());
+    failed.headline = Some(headline);
+    failed.failures = held(session, known, &plan.leaving, &removed.terminating).await;
+    Some(failed.into())
 }
 
 /// Removes objects in the order they come in, a stage at a time.
@@ -132,49 +154,6 @@ pub async fn remove(
         }
     }
     removed
-}
-
-/// Waits until what was deleted is gone, as long as the release allows. What is
-/// not stays among the terminating.
-pub async fn await_gone(
-    run: &Run<'_>,
-    session: &Session,
-    known: &Arc<Known>,
-    leaving: &[Leaving],
-    removed: &mut Removed,
-) {
-    let give_up = Instant::now() + run.release.timeout;
-    let mut pause = FIRST_LOOK;
-    while !removed.terminating.is_empty() && Instant::now() < give_up {
-        let pending: Vec<_> = removed.terminating.iter().map(|id| (id, "terminating")).collect();
-        run.progress.tell(Event::Pending(&pending));
-        tokio::select! {
-            () = run.signals.stopped() => return,
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_LOOK),
-        }
-        let waited: Vec<&Leaving> = leaving.iter().filter(|l| removed.terminating.contains(&l.id)).collect();
-        let looks = waited.iter().map(|l| async move { (&l.id, is_gone(session, known, l).await) });
-        let mut looks = unordered(looks);
-        while let Some((id, gone)) = looks.next().await {
-            if gone {
-                removed.terminating.retain(|t| t != id);
-                removed.fates.insert(id.clone(), Fate::Gone);
-            }
-        }
-    }
-}
-
-/// Whether the object is not there any more; what cannot be asked is.
-async fn is_gone(session: &Session, known: &Arc<Known>, leaving: &Leaving) -> bool {
-    let kind = leaving.id.group_kind();
-    let Some(resource) = known.resource(&kind, &leaving.entry.version).or_else(|| known.preferred(&kind))
-    else {
-        return known.absent(&kind).is_ok();
-    };
-    match session.get_record(&resource, &leaving.id).await {
-        Ok(record) => record.is_none_or(|r| leaving.entry.uid.as_ref().is_some_and(|uid| *uid != r.uid)),
-        Err(_) => false,
-    }
 }
 
 /// What came of one object.

@@ -149,6 +149,10 @@ impl Run<'_> {
             return Ok(Box::new(Outcome { verdict: Verdict::Suspended, ..Outcome::default() }));
         }
         let session = self.session()?;
+        if self.status.observed_generation != Some(self.release.generation) {
+            // While it was suspended, a person may have written its inventory.
+            self.memory.stored = None;
+        }
         self.load_inventory().await?;
         let started = std::time::Instant::now();
         let revision = self.resolve(&session).await?;

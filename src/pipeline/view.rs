@@ -12,6 +12,7 @@ use super::parallel::unordered;
 use crate::cluster::State;
 use crate::cluster::discovery::{Known, Resource};
 use crate::cluster::error::ApiError;
+use crate::cluster::inventory::StoreError;
 use crate::cluster::session::{Identity, Session};
 use crate::cluster::store::{Scope, Watched};
 use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
@@ -84,6 +85,7 @@ impl<'a> View<'a> {
     }
 
     /// Reads the inventories of owners that are not releases of this process.
+    /// Who may not read one takes the labels' word for it.
     ///
     /// # Errors
     /// When the API server does not give them. One that is broken claims
@@ -102,7 +104,12 @@ impl<'a> View<'a> {
                     let entries = stored.inventory.entries.iter();
                     entries.filter(|(_, e)| !e.left).map(|(id, _)| id.clone()).collect()
                 }
-                Err(crate::cluster::inventory::StoreError::Api { source, .. }) => return Err(source),
+                Err(StoreError::Api { source, .. }) if source.is_forbidden() => {
+                    let labelled =
+                        |id: &&ObjectId| self.record(id).is_some_and(|r| r.owner.as_ref() == Some(&owner));
+                    ids.iter().filter(labelled).cloned().collect()
+                }
+                Err(StoreError::Api { source, .. }) => return Err(source),
                 Err(_) => BTreeSet::new(),
             };
             self.strangers.insert(owner, named);

@@ -1,5 +1,6 @@
 //! A run that has something to do: render, plan, dry-run, write.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,13 +15,14 @@ use super::{drift, prune};
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
 use crate::cluster::discovery::Known;
-use crate::cluster::inventory::Hold;
+use crate::cluster::inventory::{Hold, StoreError};
 use crate::cluster::session::Session;
-use crate::domain::identity::{GroupKind, ObjectId};
+use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::manifest::render::{RenderOptions, Scopes, render};
 use crate::domain::object::Object;
 use crate::domain::outcome::{Note, ObjectFailure, Outcome, Verdict};
 use crate::domain::plan::{self, Action, Conflict, Plan, Purpose, apply_mode};
+use crate::domain::release::{Origin, Release};
 use crate::observe::labels::Phase;
 use crate::oci::{Artifact, Selection};
 
@@ -124,7 +126,7 @@ pub(super) async fn act(
     let started = std::time::Instant::now();
     let (mut plan, view) = decide(run, session, &known, revision, objects).await?;
     run.context.metrics.phase(Phase::Plan, started.elapsed());
-    refuse_conflicts(run, &plan)?;
+    refuse_conflicts(run, &plan).await?;
     drift::hold_back(run, session, &mut plan, &known, outcome).await;
 
     let started = std::time::Instant::now();
@@ -221,26 +223,36 @@ pub(super) async fn decide<'a>(
     Ok((plan, view))
 }
 
-pub(super) fn refuse_conflicts(run: &Run<'_>, plan: &Plan) -> Result<(), Ended> {
+pub(super) async fn refuse_conflicts(run: &Run<'_>, plan: &Plan) -> Result<(), Ended> {
     if plan.conflicts.is_empty() {
         run.context.claims.want(&run.release.id, std::iter::empty());
         return Ok(());
     }
-    Err(conflicts(run, &plan.conflicts))
+    Err(conflicts(run, &plan.conflicts).await)
 }
 
 /// Tells which objects others have, and waits for them from now on.
-fn conflicts(run: &Run<'_>, conflicts: &[Conflict]) -> Ended {
+async fn conflicts(run: &Run<'_>, conflicts: &[Conflict]) -> Ended {
     run.context.claims.want(&run.release.id, conflicts.iter().map(|c| &c.id));
+    let owners: BTreeSet<&ReleaseId> = conflicts.iter().map(|c| &c.owner).collect();
+    let mut by_hand = BTreeSet::new();
+    for owner in owners {
+        // Of an inventory that cannot be read it is not known; releases are what
+        // there is more of.
+        let stored = run.context.session.read_inventory(owner).await;
+        if stored.is_ok_and(|s| s.exists() && !s.operators) {
+            by_hand.insert(owner);
+        }
+    }
     let failures: Vec<ObjectFailure> = conflicts
         .iter()
-        .map(|c| ObjectFailure {
-            id: c.id.clone(),
-            reason: Reason::OwnershipConflict,
-            message: format!("the release {} has it: take it out of one of the two", c.owner),
+        .map(|c| {
+            let owner = if by_hand.contains(&c.owner) { "inventory" } else { "release" };
+            let message = format!("the {owner} {} has it: take it out of one of the two", c.owner);
+            ObjectFailure { id: c.id.clone(), reason: Reason::OwnershipConflict, message }
         })
         .collect();
-    together(Reason::OwnershipConflict, "nothing was written, other releases have", failures)
+    together(Reason::OwnershipConflict, "nothing was written, others have", failures)
 }
 
 /// One outcome for many failed objects: a message with the first few, the rest
@@ -283,7 +295,7 @@ async fn write_ahead(
     let taken = run.context.claims.reserve(&run.release.id, plan.writes().map(|s| &s.id));
     if !taken.is_empty() {
         // Another release has come first since the plan was made.
-        return Err(conflicts(run, &taken));
+        return Err(conflicts(run, &taken).await);
     }
     let hold = run.hold();
     let Some(mut stored) = run.memory.stored.take() else { return Err(Ended::Again) };
@@ -306,8 +318,20 @@ async fn write_ahead(
     let ahead = stored.inventory.with_expected(expected);
     let ahead = ahead.or_else(|| stored.inventory.unsettled(writes, corrected));
     if let Some(ahead) = ahead {
-        run.context.session.write_inventory(&run.release.id, &mut stored, ahead, hold).await?;
+        let written = run.context.session.write_inventory(&run.release.id, &mut stored, ahead, hold).await;
+        written.map_err(|error| homeless(run.release, error))?;
     }
     run.memory.remember(run.context, &run.release.id, stored);
     Ok(())
+}
+
+/// A person whose namespace does not exist is told how to make it.
+fn homeless(release: &Release, error: StoreError) -> Ended {
+    match release.origin == Origin::CommandLine && error.lacks_namespace() {
+        true => {
+            let message = format!("{} (--create-namespace makes it)", chain(&error));
+            failure(error.reason(), message).into()
+        }
+        false => error.into(),
+    }
 }

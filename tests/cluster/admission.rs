@@ -293,8 +293,13 @@ async fn the_definition_installs_without_a_warning_and_its_columns_are_shown() {
     let table = words(story.kubectl(&["get", "supercargo", "-o", "wide"], ""));
     assert_eq!(table[0], ["NAME", "READY", "REVISION", "STATUS", "AGE", "SOURCE", "ENTRIES"]);
     assert_eq!(table[1][5..], ["oci://registry.example/app", "2"]);
-    let explained = story.kubectl(&["explain", "oar.spec.prune"], "");
-    assert!(explained.contains("Whether objects that leave the artifact are deleted."), "{explained}");
+    // The API server publishes what is explained a moment after the kind.
+    let explained = async || {
+        let output = story.bed().try_kubectl(&["explain", "oar.spec.prune"], "");
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        text.contains("Whether objects that leave the artifact are deleted.").then_some(())
+    };
+    story.wait_for("the fields are explained", explained).await;
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@ mod going_away;
 mod ground;
 mod health;
 mod install;
+mod inventories;
 mod origins;
 mod outages;
 mod ownership;

@@ -106,7 +106,7 @@ fn without_a_cluster_nothing_is_waited_for() {
     let (code, _, err) = run(&["get", "releases", "--kubeconfig", "/nonexistent/config"]);
     assert_eq!(code, 1);
     assert!(
-        err.starts_with("error: the kubeconfig cannot be used: ") && err.contains("/nonexistent/config"),
+        err.starts_with("error: the kubeconfig /nonexistent/config cannot be read: "),
         "{err}"
     );
 }

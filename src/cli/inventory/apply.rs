@@ -1,6 +1,6 @@
 //! `supercargo apply`.
 
-use super::content::{Content, gather};
+use super::content::{Content, check, gather};
 use super::interrupt::listen;
 use super::narrator::{Narrator, conclude, with_failures};
 use super::target::{named, refuse_live_release, target};
@@ -14,6 +14,9 @@ use crate::pipeline::local::Local;
 /// What Ctrl-C leaves.
 const INTERRUPTED: &str =
     "what was applied until now stays, and the inventory names it; run the same again to go on";
+/// What it leaves when only something was waited for.
+const UNWAITED: &str = "everything is applied and in the inventory, and not all of it known to be ready; run the same \
+                        again to wait on";
 
 /// Applies manifests and records them.
 pub(in crate::cli) async fn apply(
@@ -25,27 +28,29 @@ pub(in crate::cli) async fn apply(
         Some(ApplyNoun::Inventory { name, options }) => (name, options),
         None => (named(arguments.inventory)?, arguments.options),
     };
+    check(&options.content)?;
     let session = connect::connect(cluster).await?;
     let id = target(&name, &options.namespace, &session)?;
     if options.content.artifacts.is_empty() {
         printer.say("building inventory...");
     }
     let Content { bundle, provenance } = gather(&options.content, printer).await?;
-    refuse_live_release(&session, &id, options.force_inventory).await?;
+    let of_release = refuse_live_release(&session, &id, options.force_inventory).await?;
     if options.create_namespace && !options.dry_run {
         session.ensure_namespace(&id.namespace).await?;
     }
     let release = release(id, &session, &options, provenance);
     let yaml = bundle.yaml()?;
     let mut local = Local::new(session)?;
+    local.of_release = of_release;
     if options.dry_run {
-        return dry_run(&mut local, &release, yaml, printer).await;
+        return dry_run(&mut local, &release, yaml, options.create_namespace, printer).await;
     }
     printer.say(&format!("applying {} manifest(s)...", bundle.objects.len()));
     let interrupt = listen(local.signals());
     let outcome = local.apply(&release, yaml, &Narrator::new(printer)).await;
     drop(interrupt);
-    conclude(&outcome, printer, INTERRUPTED)
+    conclude(&outcome, printer, if outcome.applied { UNWAITED } else { INTERRUPTED })
 }
 
 fn release(
@@ -69,11 +74,20 @@ fn release(
     })
 }
 
+/// What a person is told who looks ahead at what only works with a flag.
+pub(super) fn no_namespace(release: &Release) -> String {
+    format!(
+        "warning: the namespace {} does not exist; apply --create-namespace makes it",
+        release.id.namespace
+    )
+}
+
 /// Says what an apply would do.
 async fn dry_run(
     local: &mut Local,
     release: &Release,
     yaml: Vec<u8>,
+    creates: bool,
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
     let preview = local.preview(release, yaml).await;
@@ -86,6 +100,9 @@ async fn dry_run(
     }
     for note in &preview.notes {
         printer.say(&format!("warning: {note}"));
+    }
+    if preview.lacks_namespace && !creates {
+        printer.say(&no_namespace(release));
     }
     match preview.failures.len() {
         0 => Ok(()),

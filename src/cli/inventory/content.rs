@@ -19,12 +19,8 @@ pub(super) struct Content {
 /// # Errors
 /// When nothing is named, something cannot be had, or is no set of objects.
 pub(super) async fn gather(arguments: &ContentArgs, printer: &mut Printer<'_>) -> Result<Content, CliError> {
+    check(arguments)?;
     let ContentArgs { sources, artifacts, .. } = arguments;
-    if sources.filenames.is_empty() && sources.kustomize.is_none() && artifacts.is_empty() {
-        return Err(CliError::Usage(
-            "name what to read: -f FILE, DIR or -, -k DIR with a kustomization, or -a oci://… with an artifact".into(),
-        ));
-    }
     let mut files = Vec::new();
     let mut provenance = Provenance::default();
     for url in artifacts {
@@ -37,6 +33,20 @@ pub(super) async fn gather(arguments: &ContentArgs, printer: &mut Printer<'_>) -
         }
     }
     Ok(Content { bundle: sources::with(sources, files).await?, provenance })
+}
+
+/// Refuses arguments that name nothing to read.
+///
+/// # Errors
+/// Says what can be named.
+pub(super) fn check(arguments: &ContentArgs) -> Result<(), CliError> {
+    let ContentArgs { sources, artifacts, .. } = arguments;
+    if sources.filenames.is_empty() && sources.kustomize.is_none() && artifacts.is_empty() {
+        return Err(CliError::Usage(
+            "name what to read: -f FILE, DIR or -, -k DIR with a kustomization, or -a oci://… with an artifact".into(),
+        ));
+    }
+    Ok(())
 }
 
 struct Pulled {

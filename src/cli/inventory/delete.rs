@@ -1,13 +1,15 @@
 //! `supercargo delete`.
 
 use super::interrupt::listen;
-use super::narrator::{Narrator, conclude};
+use super::narrator::{Narrator, conclude, with_failures};
 use super::target::{named, refuse_live_release, target};
+use crate::api::keys;
 use crate::cli::args::{ClusterArgs, Delete, DeleteNoun};
 use crate::cli::{CliError, Printer, connect};
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
-use crate::pipeline::local::{Departed, Local};
+use crate::pipeline::depart::Departed;
+use crate::pipeline::local::Local;
 
 /// Deletes what an inventory names, and the inventory.
 pub(in crate::cli) async fn delete(
@@ -61,29 +63,28 @@ fn finish(
     for note in &departed.notes {
         printer.say(&format!("warning: {note}"));
     }
-    let left = departed.terminating.len();
-    if left == 0 {
-        printer.say("all resources have been deleted");
+    for id in &departed.kept {
+        printer.say(&format!("{id} stays, as its annotation {}: {} asks", keys::PRUNE, keys::DISABLED));
+    }
+    let Departed { terminating, is_named, kept, notes, .. } = departed;
+    if terminating.is_empty() {
+        let other = if kept.is_empty() && notes.is_empty() { "" } else { "other " };
+        printer.say(&format!("all {other}resources have been deleted"));
         return Ok(());
     }
-    let first = &departed.terminating[0];
-    let more = if left > 1 { format!(" and {} more", left - 1) } else { String::new() };
     let id = &release.id;
     let again = format!("supercargo delete -i {} --inventory-namespace {}", id.name, id.namespace);
+    let again = if *is_named { format!("\nfinish with: {again}") } else { String::new() };
+    let told = |headline: &str| with_failures(headline, true, terminating) + &again;
     match (release.wait, interrupted) {
         (false, _) => {
-            printer.say(&format!(
-                "{first}{more} still terminating; the inventory names them until `{again}` finds them gone"
-            ));
+            printer.say(&told("not gone yet"));
             Ok(())
         }
-        (true, true) => {
-            Err(CliError::Interrupted(format!("{first}{more} still terminating; finish with `{again}`")))
+        (true, true) => Err(CliError::Interrupted(told("not gone yet"))),
+        (true, false) => {
+            let headline = format!("not gone within --timeout ({}s)", release.timeout.as_secs());
+            Err(CliError::Failed(told(&headline)))
         }
-        (true, false) => Err(CliError::Failed(format!(
-            "not gone within --timeout ({}s): {first}{more}; something holds them, often a finalizer \
-             (kubectl get … -o jsonpath={{.metadata.finalizers}}); finish with `{again}`",
-            release.timeout.as_secs()
-        ))),
     }
 }

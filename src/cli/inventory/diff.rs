@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use super::apply::no_namespace;
 use super::content::gather;
 use super::narrator::{conclude, with_failures};
 use super::target::{named, target};
@@ -64,6 +65,9 @@ async fn compare(
         Ok(preview) => preview,
         Err(failed) => return conclude(&failed, printer, "nothing was written"),
     };
+    if preview.lacks_namespace {
+        printer.say(&no_namespace(&release));
+    }
     show(&preview, options, printer)
 }
 
@@ -95,6 +99,7 @@ fn difference(foreseen: &Foreseen) -> Option<Difference> {
         Change::Unchanged => return None,
         Change::Created => ("created", String::new()),
         Change::Deleted => ("deleted", String::new()),
+        Change::Recreated => ("recreated", unified(foreseen.before.as_ref(), foreseen.after.as_ref())),
         Change::Configured => {
             let diff = unified(foreseen.before.as_ref(), foreseen.after.as_ref());
             // Only what the API server keeps for itself differs.

@@ -7,6 +7,7 @@ use crate::cli::table::Table;
 use crate::cli::{CliError, Printer, connect, output};
 use crate::cluster::inventory::Stored;
 use crate::domain::identity::ReleaseId;
+use crate::pipeline::acquire::chain;
 
 /// An inventory, for programs.
 #[derive(Serialize)]
@@ -34,6 +35,10 @@ pub(in crate::cli) async fn list(
         true if namespace.is_none() => CliError::Failed(format!("{error}; -n NAMESPACE lists one namespace")),
         _ => error.into(),
     })?;
+    for broken in &found.broken {
+        printer.say(&format!("warning: {}", chain(broken)));
+    }
+    let found = found.inventories;
     let wanted = |id: &ReleaseId| name.as_ref().is_none_or(|n| *n == id.name);
     let rows: Vec<Row<'_>> = found.iter().filter(|(id, _)| wanted(id)).map(row).collect();
     if let (Some(name), []) = (&name, rows.as_slice()) {

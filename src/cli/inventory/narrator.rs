@@ -39,7 +39,7 @@ impl Progress for Narrator<'_, '_> {
     }
 }
 
-/// How a run ended, for a person; `interrupted` says what to do after Ctrl-C.
+/// How a run ended, for a person; `interrupted` says what Ctrl-C leaves.
 pub(super) fn conclude(
     outcome: &Outcome,
     printer: &mut Printer<'_>,
@@ -59,14 +59,46 @@ pub(super) fn conclude(
     }
 }
 
-/// A headline and every failure on a line of its own.
+/// How many failures are told; one cause often has hundreds.
+const MAX_TOLD: usize = 20;
+
+/// A headline, and failures on lines of their own.
 pub(in crate::cli) fn with_failures(headline: &str, list: bool, failures: &[ObjectFailure]) -> String {
     if !list || failures.is_empty() {
         return headline.to_owned();
     }
     let mut text = format!("{headline}:");
-    for failure in failures {
+    for failure in failures.iter().take(MAX_TOLD) {
         text.push_str(&format!("\n  {}: {}", failure.id, failure.message));
     }
+    if failures.len() > MAX_TOLD {
+        text.push_str(&format!("\n  and {} more", failures.len() - MAX_TOLD));
+    }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::reason::Reason;
+    use crate::domain::identity::ObjectId;
+
+    #[test]
+    fn one_screen_of_failures_is_told() {
+        let failure = |n: usize| ObjectFailure {
+            id: ObjectId::from_inventory_id(&format!("a_x{n}__ConfigMap")).unwrap(),
+            reason: Reason::ApplyFailed,
+            message: "no".to_owned(),
+        };
+        let failures: Vec<ObjectFailure> = (0..MAX_TOLD + 5).map(failure).collect();
+        let check = |list: bool, count: usize, expected: &str| {
+            let told = with_failures("head", list, &failures[..count]);
+            assert!(told.ends_with(expected), "{told}");
+        };
+        check(false, 2, "head");
+        check(true, 0, "head");
+        check(true, 2, "head:\n  ConfigMap/a/x0: no\n  ConfigMap/a/x1: no");
+        check(true, MAX_TOLD, "\n  ConfigMap/a/x19: no");
+        check(true, MAX_TOLD + 5, "\n  ConfigMap/a/x19: no\n  and 5 more");
+    }
 }

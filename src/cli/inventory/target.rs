@@ -3,6 +3,7 @@
 use crate::api::release::KIND;
 use crate::cli::CliError;
 use crate::cli::args::{InventoryFlags, InventoryNamespace};
+use crate::cli::connect::{check_namespace, is_label};
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 
@@ -15,19 +16,14 @@ pub(in crate::cli) fn target(
     namespace: &InventoryNamespace,
     session: &Session,
 ) -> Result<ReleaseId, CliError> {
-    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    let edge = |c: Option<char>| c.is_some_and(|c| c != '-');
-    if name.len() > MAX_NAME
-        || !name.chars().all(fine)
-        || !edge(name.chars().next())
-        || !edge(name.chars().last())
-    {
+    if !is_label(name, MAX_NAME) {
         return Err(CliError::Usage(format!(
             "{name:?} is not a name of an inventory: at most {MAX_NAME} lower case letters, digits or '-', without '-' \
              at the ends"
         )));
     }
     let namespace = namespace.inventory_namespace.clone();
+    namespace.as_deref().map(check_namespace).transpose()?;
     let namespace = namespace.unwrap_or_else(|| session.default_namespace().to_owned());
     Ok(ReleaseId { namespace, name: name.to_owned() })
 }
@@ -38,22 +34,24 @@ pub(super) fn named(flags: InventoryFlags) -> Result<String, CliError> {
 }
 
 /// Refuses the inventory of a release that the operator reconciles: the two
-/// would undo each other's work.
+/// would undo each other's work. Returns whether it may be a release's at all.
 pub(in crate::cli) async fn refuse_live_release(
     session: &Session,
     id: &ReleaseId,
     force: bool,
-) -> Result<(), CliError> {
+) -> Result<bool, CliError> {
     let suspended = match session.release_is_suspended(id).await {
-        Ok(None) => return Ok(()),
+        Ok(None) => return Ok(false),
         Ok(Some(suspended)) => suspended,
-        // Who may not read releases is told by who may: the finalizer is seen too.
-        Err(error) if error.is_forbidden() => return Ok(()),
+        Err(error) if error.is_forbidden() => {
+            refuse_held(session, id, force).await?;
+            return Ok(true);
+        }
         Err(error) => return Err(error.into()),
     };
     let whose = format!("the inventory {} belongs to {KIND}/{}/{}", id.name, id.namespace, id.name);
     match (suspended, force) {
-        (true, true) => Ok(()),
+        (true, true) => Ok(true),
         (true, false) => Err(CliError::Failed(format!(
             "{whose}, which is suspended: add --force-inventory to write to it all the same"
         ))),
@@ -63,4 +61,19 @@ pub(in crate::cli) async fn refuse_live_release(
             id.name, id.namespace
         ))),
     }
+}
+
+/// The same for who may not read releases: the operator's finalizer on the
+/// inventory says that there is one.
+async fn refuse_held(session: &Session, id: &ReleaseId, force: bool) -> Result<(), CliError> {
+    let stored = session.read_inventory(id).await?;
+    // Also a deletion of ours sets it, together with its mark.
+    if force || !stored.operators || stored.deleting {
+        return Ok(());
+    }
+    Err(CliError::Failed(format!(
+        "the inventory {} carries the operator's finalizer, so that it belongs to a release, which you may not \
+         read; if it is suspended, add --force-inventory",
+        id.name
+    )))
 }

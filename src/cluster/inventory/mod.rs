@@ -4,5 +4,6 @@ mod read;
 mod stored;
 mod write;
 
+pub use read::Listed;
 pub use stored::{StoreError, Stored};
 pub use write::Hold;

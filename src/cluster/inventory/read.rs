@@ -33,6 +33,15 @@ struct ListMetadata {
     next: String,
 }
 
+/// The inventories of a cluster.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// Those that can be read.
+    pub inventories: BTreeMap<ReleaseId, Stored>,
+    /// What is wrong with the others.
+    pub broken: Vec<StoreError>,
+}
+
 impl Session {
     /// Reads the inventory of a release; an empty one when there is none.
     ///
@@ -67,14 +76,11 @@ impl Session {
     }
 
     /// Reads all inventories of a namespace, or of all, by their labels. Broken
-    /// ones are left out: reading them alone says how they are broken.
+    /// ones are told apart from the others.
     ///
     /// # Errors
     /// When the API server does not list them.
-    pub async fn list_inventories(
-        &self,
-        namespace: Option<&str>,
-    ) -> Result<BTreeMap<ReleaseId, Stored>, ApiError> {
+    pub async fn list_inventories(&self, namespace: Option<&str>) -> Result<Listed, ApiError> {
         let root = match namespace {
             Some(namespace) => format!("/api/v1/namespaces/{namespace}/configmaps"),
             None => "/api/v1/configmaps".to_owned(),
@@ -92,7 +98,7 @@ impl Session {
                 break;
             }
         }
-        let mut inventories = BTreeMap::new();
+        let mut listed = Listed::default();
         for ((namespace, name), first) in &maps {
             let Some(release) = name.strip_prefix("inv-").filter(|r| !r.contains('.')) else { continue };
             let release = ReleaseId { namespace: namespace.clone(), name: release.to_owned() };
@@ -101,10 +107,13 @@ impl Session {
                 .take_while(|(p, map)| *p < parts_of(first) || map.is_some())
                 .map(|(_, map)| map)
                 .collect();
-            if let Ok(stored) = Stored::assemble(&release, first, &rest) {
-                inventories.insert(release, stored);
+            match Stored::assemble(&release, first, &rest) {
+                Ok(stored) => {
+                    listed.inventories.insert(release, stored);
+                }
+                Err(error) => listed.broken.push(error),
             }
         }
-        Ok(inventories)
+        Ok(listed)
     }
 }

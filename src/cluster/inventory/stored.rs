@@ -195,6 +195,11 @@ pub(super) fn parts_of(first: &ConfigMap) -> usize {
 }
 
 impl StoreError {
+    /// Whether it cannot be written because its namespace does not exist.
+    pub fn lacks_namespace(&self) -> bool {
+        matches!(self, Self::Api { source, .. } if source.is_not_found())
+    }
+
     /// The reason for conditions.
     pub fn reason(&self) -> crate::api::reason::Reason {
         use crate::api::reason::Reason;

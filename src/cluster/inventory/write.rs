@@ -197,7 +197,11 @@ impl Session {
     async fn release_part(&self, uri: &str) -> Result<(), ApiError> {
         let part: ConfigMap = self.call(Call::get(uri)).await?.json()?;
         let mut finalizers = part.metadata.finalizers;
+        let before = finalizers.len();
         finalizers.retain(|f| f != keys::FINALIZER);
+        if finalizers.len() == before {
+            return Ok(());
+        }
         let version = part.metadata.resource_version;
         let patch = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
         let body = patch.to_string().into_bytes().into();

@@ -1,0 +1,198 @@
+//! The deletion of all that an inventory names, for a person.
+
+use std::sync::Arc;
+
+use super::acquire::{Failure, failure};
+use super::local::{Local, contested, inventory_object, refuse_another_tools};
+use super::progress::{Change, Event, Progress};
+use super::prune::{Order, Removed, remove};
+use super::run::{Ended, Run, Trigger};
+use super::signals::Turn;
+use super::terminating::{await_gone, held};
+use super::view::View;
+use super::work;
+use crate::api::reason::Reason;
+use crate::api::status::ReleaseStatus;
+use crate::cluster::inventory::{Hold, StoreError, Stored};
+use crate::domain::identity::{ObjectId, ReleaseId};
+use crate::domain::inventory::{Fate, Inventory, settle};
+use crate::domain::outcome::ObjectFailure;
+use crate::domain::plan::Leaving;
+use crate::domain::release::Release;
+use crate::domain::stage::order;
+
+/// What became of a deletion.
+#[derive(Debug, Default)]
+pub struct Departed {
+    /// How many objects were deleted by it.
+    pub deleted: usize,
+    /// What is still terminating, and what holds it.
+    pub terminating: Vec<ObjectFailure>,
+    /// Whether the inventory is still there and names that.
+    pub is_named: bool,
+    /// What stays because it opts out.
+    pub kept: Vec<ObjectId>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+impl Local {
+    /// Deletes everything that an inventory names, then the inventory. `release`
+    /// says how long each wait may take, and whether to wait at all.
+    ///
+    /// # Errors
+    /// What could not be deleted; the inventory still names it.
+    pub async fn delete(&mut self, release: &Release, progress: &dyn Progress) -> Result<Departed, Failure> {
+        let stored = self.inventory(&release.id).await?;
+        refuse_another_tools(&release.id, stored)?;
+        match Box::pin(self.depart(release, progress)).await {
+            Ok(departed) => Ok(departed),
+            Err(Ended::Failed(failed)) => Err(failed),
+            Err(Ended::Again) => Err(failure(Reason::ApiServerUnavailable, contested(&release.id))),
+        }
+    }
+
+    async fn depart(&mut self, release: &Release, progress: &dyn Progress) -> Result<Departed, Ended> {
+        let session = self.context.session.clone();
+        let Some(mut stored) = self.memory.stored.take() else { return Err(Ended::Again) };
+        let inventory = Arc::clone(&stored.inventory);
+        let known = session.known_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;
+        let context = &self.context;
+        let view = View::of(context, &session, &mut self.memory, &known, inventory.entries.keys()).await?;
+        let leaving = leaving(&inventory);
+        let was_held = stored.operators;
+        let takes_home = inventory.entries.iter().any(|(id, e)| is_home(id, &release.id) && !e.left);
+        if takes_home && release.wait && !was_held {
+            // Its namespace would take the inventory with it before the rest is gone.
+            let named = (*inventory).clone();
+            session.write_inventory(&release.id, &mut stored, named, Hold::Finalizer).await?;
+        }
+        let everything = Order { release: &release.id, prune: true, dry_run: false, progress };
+        let mut removed = remove(context, &session, everything, &leaving, &known, &view).await;
+        self.settle(release, &mut stored, &removed, was_held).await?;
+        refuse_remaining(&removed)?;
+        if removed.terminating.is_empty() || release.wait {
+            if removed.terminating.is_empty() {
+                session.remove_inventory(&release.id, &stored).await?;
+            } else {
+                // It is deleted like the rest and goes last: until then it says
+                // what is still there.
+                session.condemn_inventory(&release.id, &mut stored).await?;
+            }
+            progress.tell(Event::Object(&inventory_object(&release.id), Change::Deleted));
+        }
+        if release.wait {
+            progress.tell(Event::AwaitsTermination);
+            self.follow(release, &leaving, &mut removed, &mut stored, progress).await?;
+        }
+        let opted_out = removed.fates.iter().filter(|(_, fate)| **fate == Fate::Left);
+        Ok(Departed {
+            deleted: removed.deleted,
+            terminating: held(&session, &known, &leaving, &removed.terminating).await,
+            // A namespace that is not waited for takes the inventory with it.
+            is_named: stored.exists() && removed.terminating.iter().any(|id| !is_home(id, &release.id)),
+            kept: opted_out.map(|(id, _)| id.clone()).collect(),
+            notes: removed.notes.into_iter().map(|n| n.message).collect(),
+        })
+    }
+
+    /// Waits for what is terminating. The inventory goes when all but its own
+    /// namespace is gone: that waits for it.
+    async fn follow(
+        &mut self,
+        release: &Release,
+        leaving: &[Leaving],
+        removed: &mut Removed,
+        stored: &mut Stored,
+        progress: &dyn Progress,
+    ) -> Result<(), Ended> {
+        if removed.terminating.is_empty() {
+            return Ok(());
+        }
+        let session = self.context.session.clone();
+        let known = session.known_of(leaving.iter().map(|l| l.id.group_kind())).await?;
+        let (home, others): (Vec<ObjectId>, Vec<ObjectId>) =
+            std::mem::take(&mut removed.terminating).into_iter().partition(|id| is_home(id, &release.id));
+        removed.terminating = others;
+        let mut turn = Turn::new(&self.places);
+        let run = Run {
+            context: &self.context,
+            release,
+            memory: &mut self.memory,
+            signals: &self.signals,
+            turn: &mut turn,
+            status: ReleaseStatus::default(),
+            trigger: Trigger::Full,
+            progress,
+        };
+        await_gone(&run, &session, &known, leaving, removed).await;
+        if !removed.terminating.is_empty() {
+            removed.terminating.extend(home);
+            return Ok(());
+        }
+        session.remove_inventory(&release.id, stored).await?;
+        removed.terminating = home;
+        await_gone(&run, &session, &known, leaving, removed).await;
+        *stored = Stored::default();
+        Ok(())
+    }
+
+    /// Writes what is left into the inventory, with our finalizer while it is
+    /// waited for.
+    async fn settle(
+        &self,
+        release: &Release,
+        stored: &mut Stored,
+        removed: &Removed,
+        was_held: bool,
+    ) -> Result<(), Ended> {
+        let settled = settle(&stored.inventory, &removed.fates, None);
+        let is_over = settled.entries.is_empty() && removed.failures.is_empty();
+        // One that is being deleted has the finalizer already, and no other
+        // change is worth it.
+        if is_over || stored.deleting {
+            return Ok(());
+        }
+        let waits = release.wait && !removed.terminating.is_empty();
+        let home_goes = removed.terminating.iter().any(|id| is_home(id, &release.id));
+        let hold = match was_held || (waits && (home_goes || removed.failures.is_empty())) {
+            true => Hold::Finalizer,
+            false => Hold::Loose,
+        };
+        let session = &self.context.session;
+        match session.write_inventory(&release.id, stored, settled, hold).await {
+            // Gone with its namespace, which is what was asked for.
+            Err(StoreError::Changed { .. })
+                if home_goes && !session.read_inventory(&release.id).await?.exists() =>
+            {
+                Ok(())
+            }
+            written => Ok(written?),
+        }
+    }
+}
+
+/// Everything that an inventory names, in the order of deletion.
+fn leaving(inventory: &Inventory) -> Vec<Leaving> {
+    let entries = inventory.entries.iter();
+    let mut leaving: Vec<Leaving> =
+        entries.map(|(id, entry)| Leaving { id: id.clone(), entry: entry.clone() }).collect();
+    leaving.sort_by(|a, b| order(&b.id).cmp(&order(&a.id)));
+    leaving
+}
+
+/// Whether it is the namespace that the inventory is in.
+fn is_home(id: &ObjectId, inventory: &ReleaseId) -> bool {
+    id.is("", "Namespace") && id.name == inventory.namespace
+}
+
+fn refuse_remaining(removed: &Removed) -> Result<(), Ended> {
+    if removed.failures.is_empty() {
+        return Ok(());
+    }
+    Err(work::together(
+        Reason::PruneFailed,
+        "not everything was deleted, and the inventory still names the rest; the API server refuses it for",
+        removed.failures.clone(),
+    ))
+}

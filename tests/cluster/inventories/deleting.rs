@@ -1,0 +1,162 @@
+//! `delete`: in reverse, in Kustomizer's words, and nothing forgotten.
+
+use super::hand::{Hand, config_map, deployment, held};
+
+const BEGUN: &str = "retrieving inventory...\n";
+const WAIT: &str = "waiting for resources to be terminated...\n";
+const DONE: &str = "all resources have been deleted\n";
+
+#[tokio::test]
+async fn b18_everything_goes_in_reverse_and_the_inventory_by_its_real_name() {
+    let hand = Hand::begin("hand-delete").await;
+    let set = config_map("a", "1") + &config_map("b", "1") + &deployment("web", "", "");
+    hand.does(&["apply", "-i", "app", "--wait", "-f", "-"], &set);
+    hand.says(
+        &["delete", "-i", "app"],
+        "",
+        0,
+        "",
+        &format!(
+            "{BEGUN}deleting 3 manifest(s)...\nDeployment/NS/web deleted\nConfigMap/NS/b deleted\nConfigMap/NS/a \
+             deleted\nConfigMap/NS/inv-app deleted\n{WAIT}{DONE}"
+        ),
+    );
+    for name in ["a", "b", "inv-app"] {
+        assert!(hand.config_map(name).await.is_none(), "{name}");
+    }
+    assert!(hand.story.object("apps/v1", "deployments", "web").await.is_none());
+    hand.says(
+        &["delete", "inventory", "app"],
+        "",
+        1,
+        "",
+        &format!(
+            "{BEGUN}error: there is no inventory app in the namespace NS: `supercargo get inventories` lists all\n"
+        ),
+    );
+}
+
+#[tokio::test]
+async fn what_is_held_stays_in_the_inventory_until_the_delete_that_finds_it_gone() {
+    let hand = Hand::begin("hand-finalizer").await;
+    hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + &config_map("a", "1")));
+    let error = "error: not gone within --timeout (1s):\n  ConfigMap/NS/held: still terminating, held by the finalizer \
+                 example.com/hold\nfinish with: supercargo delete -i app --inventory-namespace NS\n";
+    let delete = ["delete", "-i", "app", "--timeout", "1s"];
+    let gone = "ConfigMap/NS/inv-app deleted\n";
+    hand.says(
+        &delete,
+        "",
+        1,
+        "",
+        &format!(
+            "{BEGUN}deleting 2 manifest(s)...\nConfigMap/NS/held deleted\nConfigMap/NS/a deleted\n{gone}{WAIT}{error}"
+        ),
+    );
+    assert_eq!(hand.named("app").await, ["NS_held__ConfigMap"]);
+    hand.says(
+        &["apply", "-i", "app", "-f", "-"],
+        &config_map("a", "1"),
+        1,
+        "",
+        "building inventory...\napplying 1 manifest(s)...\nerror: the inventory NS/inv-app is being deleted: finish \
+         that first with `supercargo delete -i app --inventory-namespace NS`\n",
+    );
+    hand.says(&delete, "", 1, "", &format!("{BEGUN}deleting 1 manifest(s)...\n{gone}{WAIT}{error}"));
+    hand.let_go("configmap/held");
+    hand.says(&delete, "", 0, "", &format!("{BEGUN}deleting 1 manifest(s)...\n{gone}{WAIT}{DONE}"));
+    assert!(hand.config_map("inv-app").await.is_none());
+}
+
+#[tokio::test]
+async fn nobody_waits_with_wait_false_and_the_inventory_says_what_is_left() {
+    let hand = Hand::begin("hand-nowait").await;
+    hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + &config_map("a", "1")));
+    let delete = ["delete", "-i", "app", "--wait=false"];
+    let left = "not gone yet:\n  ConfigMap/NS/held: still terminating, held by the finalizer example.com/hold\nfinish \
+                with: supercargo delete -i app --inventory-namespace NS\n";
+    hand.says(
+        &delete,
+        "",
+        0,
+        "",
+        &format!(
+            "{BEGUN}deleting 2 manifest(s)...\nConfigMap/NS/held deleted\nConfigMap/NS/a deleted\n{left}"
+        ),
+    );
+    assert_eq!(hand.named("app").await, ["NS_held__ConfigMap"]);
+    // The name is free for the next thing all the same.
+    hand.let_go("configmap/held");
+    hand.says(
+        &delete,
+        "",
+        0,
+        "",
+        &format!("{BEGUN}deleting 1 manifest(s)...\nConfigMap/NS/inv-app deleted\n{DONE}"),
+    );
+    assert!(hand.config_map("inv-app").await.is_none());
+}
+
+#[tokio::test]
+async fn what_is_gone_already_and_what_opts_out_are_no_error() {
+    let hand = Hand::begin("hand-optout").await;
+    let kept = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kept, annotations: {supercargo.dev/prune: \
+                disabled}}\n---\n";
+    let set = config_map("gone", "1") + kept + &config_map("a", "1");
+    hand.does(&["apply", "-i", "app", "-f", "-"], &set);
+    hand.story.kubectl(&["delete", "configmap", "gone"], "");
+    hand.says(
+        &["delete", "-i", "app"],
+        "",
+        0,
+        "",
+        &format!(
+            "{BEGUN}deleting 3 manifest(s)...\nConfigMap/NS/a deleted\nConfigMap/NS/inv-app \
+             deleted\n{WAIT}ConfigMap/NS/kept stays, as its annotation supercargo.dev/prune: disabled asks\nall other \
+             resources have been deleted\n"
+        ),
+    );
+    assert!(hand.config_map("kept").await.is_some());
+    // Whoever comes next may have it.
+    hand.does(&["apply", "-i", "next", "-f", "-"], kept);
+}
+
+#[tokio::test]
+async fn an_entry_whose_kind_is_gone_is_gone() {
+    let hand = Hand::begin("hand-nocrd").await;
+    let group = format!("{}.example.com", hand.namespace());
+    let crd = format!(
+        "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {{name: widgets.{group}}}
+spec:
+  group: {group}
+  names: {{kind: Widget, plural: widgets}}
+  scope: Namespaced
+  versions:
+    - name: v1
+      served: true
+      storage: true
+      schema: {{openAPIV3Schema: {{type: object, x-kubernetes-preserve-unknown-fields: true}}}}
+---
+"
+    );
+    let widget = format!("apiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: w}}\n---\n");
+    hand.does(&["apply", "-i", "kind", "-f", "-"], &crd);
+    hand.does(&["apply", "-i", "app", "-f", "-"], &(widget.clone() + &config_map("a", "1")));
+    hand.does(
+        &["apply", "-i", "pruned", "-f", "-"],
+        &(widget.replace("name: w", "name: v") + &config_map("b", "1")),
+    );
+    hand.does(&["delete", "-i", "kind"], "");
+    let told = hand.does(&["apply", "-i", "pruned", "--prune", "-f", "-"], &config_map("b", "1"));
+    assert!(told.ends_with("applying 1 manifest(s)...\nConfigMap/NS/b unchanged\n"), "{told}");
+    assert_eq!(hand.named("pruned").await, ["NS_b__ConfigMap"]);
+    hand.says(
+        &["delete", "-i", "app"],
+        "",
+        0,
+        "",
+        &format!("{BEGUN}deleting 2 manifest(s)...\nConfigMap/NS/a deleted\nConfigMap/NS/inv-app deleted\n{WAIT}{DONE}"),
+    );
+}
