@@ -26,6 +26,7 @@ pub(super) async fn artifact(
         source: source.clone(),
         revision: revision.clone(),
         annotations: pairs(annotations)?,
+        recipients: None,
     };
     printer.say("building manifests...");
     let bundle = sources::local(sources).await?;

@@ -6,6 +6,7 @@ mod access;
 mod auth;
 mod cache;
 mod challenge;
+mod encryption;
 mod error;
 mod layout;
 mod limits;
@@ -21,6 +22,7 @@ mod unpack;
 
 pub use access::{Access, AccessParts};
 pub use auth::Keyring;
+pub use encryption::{Identities, Recipients};
 pub use error::OciError;
 pub use limits::ContentLimits;
 pub use pack::{Labels, Package, pack};

@@ -21,7 +21,7 @@ use super::reply::{Body, Reply};
 use super::token::{Asker, Scope, Sessions};
 use super::transport::{Observer, Request, Transport, TransportOptions};
 use super::unpack::{self, Order};
-use super::{Digest, OciError, Repository, Tag, Wanted, tags};
+use super::{Digest, Identities, OciError, Repository, Tag, Wanted, encryption, tags};
 
 /// How a [`Registry`] behaves.
 #[derive(Clone)]
@@ -93,6 +93,8 @@ pub struct Selection {
     pub media_type: Option<String>,
     /// The directory or file in the layer; empty or `./`: everything.
     pub path: String,
+    /// What encrypted files are decrypted with; absent: they are refused.
+    pub identities: Option<Identities>,
 }
 
 /// The content of an artifact, verified to be what its digest names, which
@@ -107,6 +109,10 @@ pub struct Artifact {
     pub source: Option<String>,
     /// Which revision of the source it is, as its annotations say.
     pub revision: Option<String>,
+    /// Whether it was decrypted.
+    pub encrypted: bool,
+    /// All annotations that are fit to be shown.
+    pub annotations: BTreeMap<String, String>,
     /// Manifest files by their name from the artifact's root, in its order.
     pub files: Vec<(String, Bytes)>,
 }
@@ -148,9 +154,7 @@ impl Registry {
             }
             Wanted::Tag(tag) => tag.clone(),
             Wanted::Semver { range, filter } => {
-                let subject = format!("{repository} (its tags)");
-                let asker = Asker { repository, access, scope: Scope::Pull, subject: &subject };
-                let tags = tags::list(&self.0.transport, &self.0.sessions, asker).await?;
+                let tags = self.tags(repository, access).await?;
                 let highest = range.highest(tags.iter().map(Tag::as_str), filter.as_ref());
                 let none = || OciError::NoMatchingTag {
                     repository: repository.to_string(),
@@ -164,6 +168,17 @@ impl Registry {
         self.0.cache.prove(access, repository, &digest);
         let revision = format!("{tag}@{digest}");
         Ok(Resolved { digest, tag: Some(tag), revision })
+    }
+
+    /// Every tag of the repository, in the registry's order.
+    ///
+    /// # Errors
+    /// When the registry does not answer, does not let us in, or there are more
+    /// than anybody looks at.
+    pub async fn tags(&self, repository: &Repository, access: &Access) -> Result<Vec<Tag>, OciError> {
+        let subject = format!("{repository} (its tags)");
+        let asker = Asker { repository, access, scope: Scope::Pull, subject: &subject };
+        tags::list(&self.0.transport, &self.0.sessions, asker).await
     }
 
     /// Fetches the artifact and takes out the selected files.
@@ -182,7 +197,10 @@ impl Registry {
         let subject = repository.at(digest);
         let about = |e: OciError| e.about(&subject);
         let manifest = self.content_manifest(repository, digest, access).await?;
-        refuse_encrypted(&manifest).map_err(about)?;
+        let encrypted = is_encrypted(&manifest);
+        if encrypted && selection.identities.is_none() {
+            return Err(OciError::Encrypted { subject });
+        }
         let layer = manifest.layer(selection.media_type.as_deref()).map_err(about)?;
         let limits = self.0.limits;
         if layer.size > limits.layer {
@@ -194,21 +212,34 @@ impl Registry {
         let checksum = checksum.or_else(|| manifest.annotations.get("kustomizer.dev/checksum"));
         let checksum = checksum.filter(|_| layer.first).cloned();
         let order = Order { path, title: layer.title, checksum, limits };
-        let files = self.unpack(blob, order).await.map_err(about)?;
+        let keys = selection.identities.clone();
+        let files = self.unpack(blob, order, keys, encrypted).await.map_err(about)?;
         let note = |key: &str| annotation(&manifest.annotations, key);
         Ok(Artifact {
             digest: digest.clone(),
             created: note("org.opencontainers.image.created").or_else(|| note("kustomizer.dev/created")),
             source: note("org.opencontainers.image.source"),
             revision: note("org.opencontainers.image.revision"),
+            encrypted,
+            annotations: manifest.annotations.keys().filter_map(|k| Some((k.clone(), note(k)?))).collect(),
             files,
         })
     }
 
     /// Unpacks off the async workers, and not everybody at once.
-    async fn unpack(&self, blob: Bytes, order: Order) -> Result<Vec<(String, Bytes)>, OciError> {
+    async fn unpack(
+        &self,
+        blob: Bytes,
+        order: Order,
+        keys: Option<Identities>,
+        encrypted: bool,
+    ) -> Result<Vec<(String, Bytes)>, OciError> {
         let _place = self.0.unpacking.acquire().await;
-        let unpacked = tokio::task::spawn_blocking(move || unpack::unpack(&blob, &order)).await;
+        let unpacked = tokio::task::spawn_blocking(move || match keys {
+            Some(keys) => encryption::unpack(&blob, order, &keys, encrypted),
+            None => unpack::unpack(&blob, &order),
+        })
+        .await;
         unpacked.unwrap_or_else(|_| Err(OciError::invalid("its layer cannot be unpacked: the task ended")))
     }
 
@@ -359,11 +390,10 @@ pub(super) async fn manifest_body(reply: Reply, subject: &str) -> Result<Bytes, 
     }
 }
 
-fn refuse_encrypted(manifest: &Manifest) -> Result<(), OciError> {
-    match manifest.annotations.get("kustomizer.dev/encrypted") {
-        Some(_) => Err(OciError::invalid("it is encrypted, and decryption is not supported yet")),
-        None => Ok(()),
-    }
+fn is_encrypted(manifest: &Manifest) -> bool {
+    ["supercargo.dev/encrypted", "kustomizer.dev/encrypted"]
+        .iter()
+        .any(|key| manifest.annotations.contains_key(*key))
 }
 
 /// An annotation that is fit to be shown: of bounded length, without control
