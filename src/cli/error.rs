@@ -7,6 +7,7 @@ use super::exit;
 use crate::cluster::connection::ConnectionError;
 use crate::cluster::error::ApiError;
 use crate::cluster::inventory::StoreError;
+use crate::observe::metrics::MetricsError;
 use crate::oci::OciError;
 
 /// The failure of a command.
@@ -30,9 +31,18 @@ pub enum CliError {
     /// An inventory.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Nothing could be counted.
+    #[error("requests cannot be counted")]
+    Metrics(#[from] MetricsError),
     /// What was asked for was done, and came to no good end; or is not there.
     #[error("{0}")]
     Failed(String),
+    /// What was compared differs; that has been printed.
+    #[error("they differ")]
+    Differs,
+    /// A comparison came to no end, which has an exit code of its own.
+    #[error("{0}")]
+    NotCompared(String),
     /// A person has ended it. Says what is left under way.
     #[error("interrupted: {0}")]
     Interrupted(String),
@@ -49,8 +59,24 @@ impl CliError {
             // Whoever read the output has seen enough of it.
             Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => exit::SUCCESS,
             Self::Interrupted(_) => exit::INTERRUPTED,
+            Self::Differs => exit::DIFFERS,
+            Self::NotCompared(_) => exit::NOT_COMPARED,
             _ => exit::FAILURE,
         }
+    }
+
+    /// The same as the end of a comparison: its exit codes are those of diff and
+    /// of `kubectl diff`.
+    pub(super) fn of_comparison(self) -> Self {
+        match self {
+            Self::Output(_) | Self::Interrupted(_) | Self::Differs | Self::Usage(_) => self,
+            other => Self::NotCompared(other.chain()),
+        }
+    }
+
+    /// Whether stderr says why it ended.
+    pub(super) fn is_told(&self) -> bool {
+        !matches!(self, Self::Differs) && self.exit_code() != exit::SUCCESS
     }
 
     /// The message with its causes, for people.

@@ -8,3 +8,7 @@ pub const FAILURE: u8 = 1;
 pub const USAGE: u8 = 2;
 /// A person ended it with Ctrl-C; stderr says what was done until then.
 pub const INTERRUPTED: u8 = 130;
+/// What was compared differs.
+pub const DIFFERS: u8 = 1;
+/// It could not be compared.
+pub const NOT_COMPARED: u8 = 2;

@@ -9,6 +9,7 @@ mod crd;
 mod error;
 pub mod exit;
 mod files;
+mod inventory;
 mod kustomize;
 mod login;
 mod output;

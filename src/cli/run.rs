@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches;
 
-use super::args::{self, Arguments, Command, PullCommand, PushCommand};
-use super::{CliError, Look, Printer, crd, exit, pull, push};
+use super::args::{self, Arguments, Command, GetCommand, InspectCommand, PullCommand, PushCommand};
+use super::{CliError, Look, Printer, crd, exit, inventory, pull, push};
 use crate::oci::{Registry, RegistryOptions};
 
 /// What kubectl runs for `kubectl supercargo`.
@@ -38,11 +38,10 @@ pub fn main(arguments: Arguments) -> ExitCode {
     match result.and_then(|()| printer.finish()) {
         Ok(()) => ExitCode::from(exit::SUCCESS),
         Err(e) => {
-            let code = e.exit_code();
-            if code != exit::SUCCESS {
+            if e.is_told() {
                 printer.fail(&e);
             }
-            ExitCode::from(code)
+            ExitCode::from(e.exit_code())
         }
     }
 }
@@ -68,12 +67,21 @@ fn over_the_network(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(
 
 async fn run(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let registry = || Registry::new(RegistryOptions::default());
+    let cluster = arguments.cluster;
     match arguments.command {
         Command::Push(PushCommand::Artifact(arguments)) => {
             push::artifact(&arguments, &registry(), printer).await
         }
         Command::Pull(PullCommand::Artifact(arguments)) => {
             pull::artifact(&arguments, &registry(), printer).await
+        }
+        Command::Build(build) => inventory::build(build, printer).await,
+        Command::Apply(apply) => inventory::apply(apply, &cluster, printer).await,
+        Command::Diff(diff) => inventory::diff(diff, &cluster, printer).await,
+        Command::Delete(delete) => inventory::delete(delete, &cluster, printer).await,
+        Command::Get(GetCommand::Inventories(get)) => inventory::list(get, &cluster, printer).await,
+        Command::Inspect(InspectCommand::Inventory(inspect)) => {
+            inventory::inspect(inspect, &cluster, printer).await
         }
         Command::Crd | Command::Controller(_) => Ok(()),
     }

@@ -85,6 +85,37 @@ impl Session {
         .await;
     }
 
+    /// Whether a release is suspended; `None` when there is none.
+    ///
+    /// # Errors
+    /// When the API server does not say.
+    pub async fn release_is_suspended(&self, release: &ReleaseId) -> Result<Option<bool>, ApiError> {
+        match self.call(Call::get(path(release))).await {
+            Ok(answer) => {
+                let resource: serde_json::Value = answer.json()?;
+                Ok(Some(resource.pointer("/spec/suspend") == Some(&serde_json::Value::Bool(true))))
+            }
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes a namespace if there is none of that name.
+    ///
+    /// # Errors
+    /// When the API server refuses.
+    pub async fn ensure_namespace(&self, name: &str) -> Result<(), ApiError> {
+        let labels = json!({"app.kubernetes.io/created-by": "supercargo"});
+        let namespace =
+            json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+        let uri = format!("/api/v1/namespaces?fieldManager={}", keys::FIELD_MANAGER);
+        let body = namespace.to_string().into_bytes().into();
+        match self.call(Call::with_body(Method::POST, uri, "application/json", body)).await {
+            Err(error) if !error.already_exists() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Replaces the status of a release, if it is still the one of that uid.
     ///
     /// # Errors

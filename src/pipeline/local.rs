@@ -29,7 +29,7 @@ use crate::domain::plan::Leaving;
 use crate::domain::release::Release;
 use crate::domain::stage::order;
 use crate::domain::status::inventory_name;
-use crate::observe::metrics::Metrics;
+use crate::observe::metrics::{Metrics, MetricsError};
 use crate::oci::{Digest, Registry, RegistryOptions};
 
 /// How often a command begins anew because somebody wrote the inventory under
@@ -65,7 +65,11 @@ pub struct Departed {
 
 impl Local {
     /// For one command.
-    pub fn new(session: Session, metrics: Arc<Metrics>) -> Self {
+    ///
+    /// # Errors
+    /// When requests cannot be counted.
+    pub fn new(session: Session) -> Result<Self, MetricsError> {
+        let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?);
         let (store, mut changes) = Store::new(&session);
         // Nobody else runs in this process.
         let (wake, _) = mpsc::unbounded_channel();
@@ -86,7 +90,7 @@ impl Local {
             }
         });
         let places = Arc::new(Semaphore::new(1));
-        Self { context, memory: Memory::default(), signals, places, carrier }
+        Ok(Self { context, memory: Memory::default(), signals, places, carrier })
     }
 
     /// Where the command is told to come to an end.

@@ -3,6 +3,7 @@
 
 pub mod acquire;
 pub mod claims;
+mod conclude;
 pub mod context;
 mod drift;
 mod execute;
@@ -11,7 +12,7 @@ mod health;
 pub mod local;
 mod parallel;
 mod preflight;
-mod preview;
+pub mod preview;
 pub mod progress;
 mod prune;
 pub mod run;

@@ -43,6 +43,14 @@ pub struct PushArtifact {
     pub registry: RegistryArgs,
 }
 
+impl PushArtifact {
+    /// A push without annotations.
+    pub fn of(url: String, sources: SourceArgs, registry: RegistryArgs) -> Self {
+        let (source, revision, annotations, created) = (None, None, Vec::new(), None);
+        Self { url, sources, source, revision, annotations, created, registry }
+    }
+}
+
 /// `pull artifact`.
 #[derive(Debug, Args)]
 pub struct PullArtifact {

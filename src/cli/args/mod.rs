@@ -4,6 +4,7 @@ mod artifact;
 mod cluster;
 mod controller;
 mod global;
+mod inventory;
 mod output;
 mod registry;
 mod root;
@@ -13,7 +14,11 @@ pub use artifact::{PullArtifact, PullCommand, PushArtifact, PushCommand};
 pub use cluster::ClusterArgs;
 pub use controller::ControllerArgs;
 pub use global::{ColorChoice, GlobalArgs};
+pub use inventory::{
+    Apply, ApplyNoun, ApplyOptions, Build, BuildNoun, ContentArgs, Delete, DeleteNoun, DeleteOptions, Diff,
+    DiffNoun, DiffOptions, GetInventories, InspectInventory, InventoryFlags, InventoryNamespace,
+};
 pub use output::{Format, Output, OutputArgs, PageArgs};
 pub use registry::RegistryArgs;
-pub use root::{Arguments, Command, command};
+pub use root::{Arguments, Command, GetCommand, InspectCommand, command};
 pub use source::SourceArgs;

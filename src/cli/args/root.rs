@@ -2,7 +2,10 @@
 
 use clap::{Args, Command as Clap, CommandFactory, Parser, Subcommand};
 
-use super::{ClusterArgs, ControllerArgs, GlobalArgs, PullCommand, PushCommand};
+use super::{
+    Apply, Build, ClusterArgs, ControllerArgs, Delete, Diff, GetInventories, GlobalArgs, InspectInventory,
+    PullCommand, PushCommand,
+};
 
 /// What [`super::super::exit`] fixes, for people.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, stderr says why; 2 the arguments make no sense; \
@@ -47,10 +50,40 @@ pub enum Command {
     /// Download from a registry.
     #[command(subcommand, arg_required_else_help = true)]
     Pull(PullCommand),
+    /// Build manifests and print them, or push them.
+    Build(Build),
+    /// Apply manifests to a cluster, recorded in an inventory.
+    Apply(Apply),
+    /// Compare manifests with the cluster.
+    Diff(Diff),
+    /// Delete everything that an inventory names.
+    Delete(Delete),
+    /// List what is in a cluster.
+    #[command(subcommand, arg_required_else_help = true)]
+    Get(GetCommand),
+    /// Look into something.
+    #[command(subcommand, arg_required_else_help = true)]
+    Inspect(InspectCommand),
     /// Print the CustomResourceDefinition of OCIArtifactRelease as YAML.
     Crd,
     /// Run the operator in a cluster.
     Controller(ControllerArgs),
+}
+
+/// What can be listed.
+#[derive(Debug, Subcommand)]
+pub enum GetCommand {
+    /// List inventories.
+    #[command(visible_aliases = ["inventory", "inv"])]
+    Inventories(GetInventories),
+}
+
+/// What can be looked into.
+#[derive(Debug, Subcommand)]
+pub enum InspectCommand {
+    /// Print what an inventory names.
+    #[command(visible_alias = "inv")]
+    Inventory(InspectInventory),
 }
 
 /// The command under the name that it was called by, if that is not its own.

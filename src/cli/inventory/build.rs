@@ -1,0 +1,35 @@
+//! `supercargo build`.
+
+use serde_json::Value;
+
+use super::content::gather;
+use crate::cli::args::{Build, BuildNoun, Format, PushArtifact};
+use crate::cli::bundle::Bundle;
+use crate::cli::{CliError, Printer, output, push, sources};
+use crate::oci::{Registry, RegistryOptions};
+
+/// Prints manifests, or pushes them.
+pub(in crate::cli) async fn build(arguments: Build, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    if let Some(BuildNoun::Inventory { content, output, .. }) = arguments.noun {
+        let content = gather(&content, printer).await?;
+        return print(&content.bundle, output, printer);
+    }
+    let Build { sources, artifact, output, registry, .. } = arguments;
+    match artifact {
+        Some(url) => {
+            let arguments = PushArtifact::of(url, sources, registry);
+            push::artifact(&arguments, &Registry::new(RegistryOptions::default()), printer).await
+        }
+        None => print(&sources::local(&sources).await?, output, printer),
+    }
+}
+
+fn print(bundle: &Bundle, format: Format, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    match format {
+        Format::Yaml => printer.data(&bundle.yaml()?),
+        Format::Json => {
+            let items: Vec<Value> = bundle.objects.iter().map(|o| o.value().clone()).collect();
+            output::objects(printer, format, items, false)
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Manifests of a cluster verb: overlay, files, artifacts, patched.
+
+use crate::cli::args::ContentArgs;
+use crate::cli::bundle::Bundle;
+use crate::cli::{CliError, Printer, login, sources};
+use crate::domain::inventory::Provenance;
+use crate::oci::{Reference, Registry, RegistryOptions, Selection, Wanted};
+
+/// What is to be applied.
+pub(super) struct Content {
+    /// The objects.
+    pub bundle: Bundle,
+    /// Where they come from, as far as artifacts tell.
+    pub provenance: Provenance,
+}
+
+/// Reads everything that the arguments name.
+///
+/// # Errors
+/// When nothing is named, something cannot be had, or is no set of objects.
+pub(super) async fn gather(arguments: &ContentArgs, printer: &mut Printer<'_>) -> Result<Content, CliError> {
+    let ContentArgs { sources, artifacts, .. } = arguments;
+    if sources.filenames.is_empty() && sources.kustomize.is_none() && artifacts.is_empty() {
+        return Err(CliError::Usage(
+            "name what to read: -f FILE, DIR or -, -k DIR with a kustomization, or -a oci://… with an artifact".into(),
+        ));
+    }
+    let mut files = Vec::new();
+    let mut provenance = Provenance::default();
+    for url in artifacts {
+        let pulled = pull(url, arguments, printer).await?;
+        files.extend(pulled.files);
+        provenance.artifacts.push(pulled.digest);
+        if let [_] = artifacts.as_slice() {
+            provenance.source = pulled.repository;
+            provenance.revision = pulled.revision;
+        }
+    }
+    Ok(Content { bundle: sources::with(sources, files).await?, provenance })
+}
+
+struct Pulled {
+    files: Vec<(String, Vec<u8>)>,
+    repository: String,
+    revision: String,
+    digest: String,
+}
+
+async fn pull(url: &str, arguments: &ContentArgs, printer: &mut Printer<'_>) -> Result<Pulled, CliError> {
+    let reference = Reference::parse(url)?;
+    let wanted = reference.wanted()?;
+    let repository = &reference.repository;
+    match &wanted {
+        Wanted::Tag(tag) => printer.say(&format!("pulling {repository}:{tag}")),
+        _ => printer.say(&format!("pulling {reference}")),
+    }
+    let access = login::access(&arguments.registry, repository)?;
+    let registry = Registry::new(RegistryOptions::default());
+    let resolved = registry.resolve(repository, &wanted, &access).await?;
+    let artifact = registry.fetch(repository, &resolved.digest, &access, &Selection::default()).await?;
+    let is_manifest = |name: &str| {
+        matches!(name.rsplit_once('.').map(|(_, extension)| extension), Some("yaml" | "yml" | "json"))
+    };
+    let files = artifact.files.iter().filter(|(name, _)| is_manifest(name));
+    Ok(Pulled {
+        files: files.map(|(name, bytes)| (format!("{url}: {name}"), bytes.to_vec())).collect(),
+        repository: repository.to_string(),
+        revision: resolved.revision,
+        digest: repository.at(&resolved.digest),
+    })
+}

@@ -1,0 +1,117 @@
+//! `supercargo diff` against a cluster.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::content::gather;
+use super::narrator::{conclude, with_failures};
+use super::target::{named, target};
+use crate::cli::args::{ClusterArgs, Diff, DiffNoun, DiffOptions};
+use crate::cli::{CliError, Printer, connect, output};
+use crate::domain::diff::unified;
+use crate::domain::inventory::Provenance;
+use crate::domain::release::{ByHand, Release};
+use crate::pipeline::local::Local;
+use crate::pipeline::preview::{Foreseen, Preview};
+use crate::pipeline::progress::Change;
+
+/// Nothing is waited for.
+const NO_WAIT: Duration = Duration::from_secs(60);
+
+/// A difference, for programs.
+#[derive(Serialize)]
+struct Difference {
+    object: String,
+    change: &'static str,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    diff: String,
+}
+
+/// Compares manifests with the cluster: the exit code says whether they differ.
+pub(in crate::cli) async fn diff(
+    arguments: Diff,
+    cluster: &ClusterArgs,
+    printer: &mut Printer<'_>,
+) -> Result<(), CliError> {
+    let (name, options) = match arguments.noun {
+        Some(DiffNoun::Inventory { name, options }) => (name, options),
+        None => (named(arguments.inventory)?, arguments.options),
+    };
+    compare(&name, &options, cluster, printer).await.map_err(CliError::of_comparison)
+}
+
+async fn compare(
+    name: &str,
+    options: &DiffOptions,
+    cluster: &ClusterArgs,
+    printer: &mut Printer<'_>,
+) -> Result<(), CliError> {
+    let session = connect::connect(cluster).await?;
+    let id = target(name, &options.namespace, &session)?;
+    let content = gather(&options.content, printer).await?;
+    let release = Release::by_hand(ByHand {
+        id,
+        default_namespace: session.default_namespace().to_owned(),
+        prune: options.prune,
+        wait: false,
+        force: options.force,
+        timeout: NO_WAIT,
+        provenance: Provenance::default(),
+    });
+    let mut local = Local::new(session)?;
+    let preview = match local.preview(&release, content.bundle.yaml()?).await {
+        Ok(preview) => preview,
+        Err(failed) => return conclude(&failed, printer, "nothing was written"),
+    };
+    show(&preview, options, printer)
+}
+
+fn show(preview: &Preview, options: &DiffOptions, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    let differences: Vec<Difference> = preview.objects.iter().filter_map(difference).collect();
+    match options.output {
+        Some(format) => output::data(printer, format, &differences)?,
+        None => {
+            for difference in &differences {
+                print(difference, printer)?;
+            }
+        }
+    }
+    for note in &preview.notes {
+        printer.say(&format!("warning: {note}"));
+    }
+    if !preview.failures.is_empty() {
+        let headline = format!(
+            "the API server refuses {} object(s), so an apply would write nothing",
+            preview.failures.len()
+        );
+        return Err(CliError::Failed(with_failures(&headline, true, &preview.failures)));
+    }
+    if differences.is_empty() { Ok(()) } else { Err(CliError::Differs) }
+}
+
+fn difference(foreseen: &Foreseen) -> Option<Difference> {
+    let (change, diff) = match foreseen.change {
+        Change::Unchanged => return None,
+        Change::Created => ("created", String::new()),
+        Change::Deleted => ("deleted", String::new()),
+        Change::Configured => {
+            let diff = unified(foreseen.before.as_ref(), foreseen.after.as_ref());
+            // Only what the API server keeps for itself differs.
+            if diff.is_empty() {
+                return None;
+            }
+            ("drifted", diff)
+        }
+    };
+    Some(Difference { object: foreseen.id.to_string(), change, diff })
+}
+
+fn print(difference: &Difference, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    let colour = printer.colour();
+    printer.line(&colour.diff_line(&format!("► {} {}", difference.object, difference.change)))?;
+    for line in difference.diff.lines() {
+        printer.line(&colour.diff_line(line))?;
+    }
+    Ok(())
+}

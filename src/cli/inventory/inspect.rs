@@ -1,0 +1,94 @@
+//! `supercargo inspect inventory`.
+
+use serde::Serialize;
+
+use super::target::target;
+use crate::cli::args::{ClusterArgs, InspectInventory};
+use crate::cli::{CliError, Printer, connect, output};
+use crate::domain::identity::ObjectId;
+use crate::domain::stage::order;
+
+/// An inventory, for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Page<'a> {
+    name: &'a str,
+    namespace: &'a str,
+    last_applied: &'a str,
+    source: &'a str,
+    revision: &'a str,
+    artifacts: &'a [String],
+    resources: Vec<Entry>,
+}
+
+/// An object of it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Entry {
+    object: String,
+    api_version: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    uid: Option<String>,
+    /// It has left the manifests, and stays on purpose.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    left: bool,
+}
+
+/// Prints what an inventory names, in the order of the apply.
+pub(in crate::cli) async fn inspect(
+    arguments: InspectInventory,
+    cluster: &ClusterArgs,
+    printer: &mut Printer<'_>,
+) -> Result<(), CliError> {
+    let session = connect::connect(cluster).await?;
+    let id = target(&arguments.name, &arguments.namespace, &session)?;
+    let stored = session.read_inventory(&id).await?;
+    if !stored.exists() {
+        return Err(CliError::Failed(format!(
+            "there is no inventory {} in the namespace {}; `supercargo get inventories` lists all",
+            id.name, id.namespace
+        )));
+    }
+    let mut objects: Vec<&ObjectId> = stored.inventory.entries.keys().collect();
+    objects.sort_by(|a, b| order(a).cmp(&order(b)));
+    let entry = |object: &ObjectId| {
+        let entry = &stored.inventory.entries[object];
+        let group = if object.group.is_empty() { String::new() } else { format!("{}/", object.group) };
+        let api_version = format!("{group}{}", entry.version);
+        Entry { object: object.to_string(), api_version, uid: entry.uid.clone(), left: entry.left }
+    };
+    let provenance = &stored.provenance;
+    let page = Page {
+        name: &id.name,
+        namespace: &id.namespace,
+        last_applied: &provenance.applied_at,
+        source: &provenance.source,
+        revision: &provenance.revision,
+        artifacts: &provenance.artifacts,
+        resources: objects.into_iter().map(entry).collect(),
+    };
+    match arguments.output {
+        Some(format) => output::data(printer, format, &page),
+        None => print(&page, printer),
+    }
+}
+
+fn print(page: &Page<'_>, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    printer.line(&format!("Inventory: {}/{}", page.namespace, page.name))?;
+    let facts = [("LastAppliedAt", page.last_applied), ("Source", page.source), ("Revision", page.revision)];
+    for (name, value) in facts.into_iter().filter(|(_, value)| !value.is_empty()) {
+        printer.line(&format!("{name}: {value}"))?;
+    }
+    if !page.artifacts.is_empty() {
+        printer.line("Artifacts:")?;
+    }
+    for artifact in page.artifacts {
+        printer.line(&format!("- oci://{artifact}"))?;
+    }
+    printer.line("Resources:")?;
+    for entry in &page.resources {
+        let left = if entry.left { " (left the manifests, stays)" } else { "" };
+        printer.line(&format!("- {}{left}", entry.object))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! The verbs on inventories: what is applied together, and recorded so.
+
+mod apply;
+mod build;
+mod content;
+mod delete;
+mod diff;
+mod inspect;
+mod interrupt;
+mod list;
+mod narrator;
+mod target;
+
+pub(super) use apply::apply;
+pub(super) use build::build;
+pub(super) use delete::delete;
+pub(super) use diff::diff;
+pub(super) use inspect::inspect;
+pub(super) use list::list;

@@ -1,0 +1,154 @@
+//! The end of a run that wrote: the inventory is settled, and the outcome says
+//! what became of everything.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::drift;
+use super::execute::Executed;
+use super::run::{Ended, Revision, Run};
+use super::view::View;
+use crate::api::reason::Reason;
+use crate::api::release::DriftMode;
+use crate::api::status::Changes;
+use crate::cluster::inventory::{Hold, StoreError};
+use crate::cluster::session::Session;
+use crate::domain::identity::ObjectId;
+use crate::domain::inventory::{Fate, Provenance, settle};
+use crate::domain::outcome::{Note, Outcome, Verdict};
+use crate::domain::plan::Plan;
+use crate::domain::release::{Origin, Release};
+
+/// Settles the inventory and says what came of it all.
+pub(super) async fn conclude(
+    run: &mut Run<'_>,
+    session: &Session,
+    plan: &Plan,
+    revision: &Revision,
+    executed: Executed,
+    outcome: &mut Outcome,
+) -> Result<(), Ended> {
+    let Executed {
+        fates,
+        changes,
+        failures,
+        notes,
+        corrected,
+        health,
+        ended,
+        applied,
+        complete,
+        done: _,
+        answers: _,
+    } = executed;
+    let result_of = complete.then(|| revision.key.clone());
+    outcome.applied = applied;
+    outcome.health = health;
+    outcome.notes.extend(notes);
+    let wrote = changes.created + changes.configured + changes.pruned + changes.failed > 0;
+    if wrote || run.memory.inventory.applied.as_deref() != Some(revision.key.as_str()) {
+        outcome.changes = Some(changes);
+    }
+    record(run, outcome.changes.as_ref(), corrected.len());
+    if !corrected.is_empty() {
+        outcome
+            .notes
+            .push(Note { reason: Reason::DriftCorrected, message: drift::corrected_message(&corrected) });
+    }
+    let contested = run.memory.next_correction(Timestamp::now()).is_some();
+    if outcome.drift.is_none() && run.release.drift != DriftMode::Off && complete && !contested {
+        outcome.drift = Some(run.in_sync());
+    }
+    let written = write_settled(run, &fates, result_of, applied.then_some(revision)).await?;
+    if run.release.origin == Origin::Resource {
+        // The kinds that are new in the inventory are watched from now on.
+        let known = session.known().await?;
+        let inventory = Arc::clone(&run.memory.inventory);
+        View::of(run.context, session, run.memory, &known, inventory.entries.keys()).await?;
+    }
+    outcome.failures = failures;
+    match ended {
+        Some(Ended::Failed(failed)) => {
+            outcome.verdict = failed.verdict;
+            outcome.headline = failed.headline;
+            if outcome.failures.is_empty() {
+                outcome.failures = failed.failures;
+            }
+        }
+        Some(Ended::Again) => return Err(Ended::Again),
+        None => outcome.verdict = applied_verdict(run, plan, revision),
+    }
+    if outcome.verdict == Verdict::Superseded {
+        outcome.changes = None;
+    }
+    Ok(written?)
+}
+
+/// Writes the settled inventory, where it says something new. What a person
+/// applies says at least when.
+async fn write_settled(
+    run: &mut Run<'_>,
+    fates: &BTreeMap<ObjectId, Fate>,
+    result_of: Option<String>,
+    applied: Option<&Revision>,
+) -> Result<Result<(), StoreError>, Ended> {
+    let hold = run.hold();
+    let by_hand = run.release.origin == Origin::CommandLine;
+    let Some(mut stored) = run.memory.stored.take() else { return Err(Ended::Again) };
+    let settled = settle(&stored.inventory, fates, result_of);
+    let adopted = stored.exists() && hold == Hold::Finalizer && !stored.operators;
+    let mut written = Ok(());
+    if settled != *stored.inventory || adopted || (by_hand && applied.is_some()) {
+        if let Some(revision) = applied {
+            stored.provenance = provenance(run.release, revision);
+        }
+        written = run.context.session.write_inventory(&run.release.id, &mut stored, settled, hold).await;
+    }
+    run.memory.remember(run.context, &run.release.id, stored);
+    Ok(written)
+}
+
+/// Where the objects of a revision come from, as its inventory says it.
+fn provenance(release: &Release, revision: &Revision) -> Provenance {
+    let applied_at = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+    match &release.provenance {
+        Some(told) => Provenance { applied_at, ..told.clone() },
+        None => {
+            let source = release.url.trim_start_matches("oci://").to_owned();
+            let artifacts = vec![format!("{source}@{}", revision.digest)];
+            Provenance { source, revision: revision.name.clone(), artifacts, applied_at }
+        }
+    }
+}
+
+/// Says what is applied, and what left and is not gone yet.
+fn applied_verdict(run: &Run<'_>, plan: &Plan, revision: &Revision) -> Verdict {
+    let wanted: BTreeSet<&ObjectId> = plan.steps.iter().map(|s| &s.id).collect();
+    let (applied, going): (Vec<_>, Vec<_>) =
+        run.memory.inventory.claimed().partition(|id| wanted.contains(id));
+    let rest = match going.as_slice() {
+        [] => String::new(),
+        [one] => format!("; {one} left it and is still being deleted"),
+        [one, more @ ..] => format!("; {one} and {} more left it and are still being deleted", more.len()),
+    };
+    run.verdict(revision, applied.len(), &rest)
+}
+
+fn record(run: &Run<'_>, changes: Option<&Changes>, corrected: usize) {
+    use crate::observe::labels::Action as Label;
+    let metrics = &run.context.metrics;
+    metrics.drift_corrected(corrected);
+    let Some(changes) = changes else { return };
+    let counts = [
+        (Label::Created, changes.created),
+        (Label::Configured, changes.configured),
+        (Label::Unchanged, changes.unchanged),
+        (Label::Pruned, changes.pruned),
+        (Label::Failed, changes.failed),
+    ];
+    for (label, count) in counts {
+        metrics.objects(label, usize::try_from(count).unwrap_or_default());
+    }
+}
