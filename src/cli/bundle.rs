@@ -77,7 +77,7 @@ pub(super) fn bundle(files: &[(String, Vec<u8>)]) -> Result<Bundle, CliError> {
 fn explain(error: &DocumentError) -> String {
     match error.fault {
         Fault::Kustomization => {
-            format!("{error}; build it first: kustomize build DIR | supercargo push artifact URL -f -")
+            format!("{error}; build it: -k DIR, or kustomize build DIR and -f -")
         }
         Fault::Invalid | Fault::TooLarge => error.to_string(),
     }

@@ -19,9 +19,11 @@ use super::limits::{
 };
 use super::reply::{Body, Reply};
 use super::token::{Asker, Scope, Sessions};
-use super::transport::{Observer, Request, Transport, TransportOptions};
+use super::transport::{Meter, Observer, Request, Transport, TransportOptions};
 use super::unpack::{self, Order};
-use super::{Digest, Identities, OciError, Repository, Tag, Wanted, encryption, tags};
+use super::{
+    Artifact, Digest, Identities, OciError, Repository, Resolved, Selection, Tag, Wanted, encryption, tags,
+};
 
 /// How a [`Registry`] behaves.
 #[derive(Clone)]
@@ -40,6 +42,8 @@ pub struct RegistryOptions {
     pub cache_max_size: u64,
     /// Is told of every request.
     pub observer: Option<Observer>,
+    /// Is told of every transfer of content.
+    pub meter: Option<Meter>,
 }
 
 impl Default for RegistryOptions {
@@ -52,6 +56,7 @@ impl Default for RegistryOptions {
             cache_dir: None,
             cache_max_size: DEFAULT_CACHE_BYTES,
             observer: None,
+            meter: None,
         }
     }
 }
@@ -75,48 +80,6 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// What a reference stood for when it was resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resolved {
-    /// The digest; everything after goes by it.
-    pub digest: Digest,
-    /// The tag, where one was wanted or chosen.
-    pub tag: Option<Tag>,
-    /// `tag@sha256:…` or `sha256:…`, for people and for status.
-    pub revision: String,
-}
-
-/// Which part of an artifact is wanted.
-#[derive(Clone, Debug, Default)]
-pub struct Selection {
-    /// The layer's media type; absent: the first that is an archive or YAML.
-    pub media_type: Option<String>,
-    /// The directory or file in the layer; empty or `./`: everything.
-    pub path: String,
-    /// What encrypted files are decrypted with; absent: they are refused.
-    pub identities: Option<Identities>,
-}
-
-/// The content of an artifact, verified to be what its digest names, which
-/// says nothing yet about who made it.
-#[derive(Clone, Debug)]
-pub struct Artifact {
-    /// The digest that was fetched; of the index, if it is one.
-    pub digest: Digest,
-    /// When it was made, as its annotations say.
-    pub created: Option<String>,
-    /// Where its source is, as its annotations say.
-    pub source: Option<String>,
-    /// Which revision of the source it is, as its annotations say.
-    pub revision: Option<String>,
-    /// Whether it was decrypted.
-    pub encrypted: bool,
-    /// All annotations that are fit to be shown.
-    pub annotations: BTreeMap<String, String>,
-    /// Manifest files by their name from the artifact's root, in its order.
-    pub files: Vec<(String, Bytes)>,
-}
-
 impl Registry {
     /// Prepares clients and limits; sends nothing.
     pub fn new(options: RegistryOptions) -> Self {
@@ -128,9 +91,10 @@ impl Registry {
             cache_dir,
             cache_max_size,
             observer,
+            meter,
         } = options;
         let transport =
-            Transport::new(TransportOptions { user_agent, connect_timeout, idle_timeout, observer });
+            Transport::new(TransportOptions { user_agent, connect_timeout, idle_timeout, observer, meter });
         let cache = Cache::new(cache_dir.as_deref(), cache_max_size);
         let unpacking = Semaphore::new(MAX_UNPACKING);
         Self(Arc::new(Inner { transport, sessions: Sessions::default(), cache, unpacking, limits }))
@@ -266,8 +230,14 @@ impl Registry {
         }
     }
 
+    /// Whether the registry speaks TLS; `None` when it does not say. For hosts
+    /// of which both may be expected.
+    pub async fn speaks_tls(&self, repository: &Repository) -> Option<bool> {
+        self.0.transport.speaks_tls(repository).await
+    }
+
     /// The digest that a tag points at now.
-    async fn tag_digest(
+    pub(super) async fn tag_digest(
         &self,
         repository: &Repository,
         tag: &Tag,
@@ -367,7 +337,8 @@ impl Registry {
         if !reply.status.is_success() {
             return Err(reply.error(&subject).await);
         }
-        match reply.body(size).await? {
+        let advance = usize::try_from(size).ok().and_then(|size| self.0.transport.meter(digest, size));
+        match reply.watched_body(size, advance).await? {
             Body::Whole(bytes) if bytes.len() as u64 == size && digest.is_of(&bytes) => {
                 self.0.cache.put(access, repository, digest, bytes.clone()).await;
                 Ok(bytes)

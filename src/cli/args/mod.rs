@@ -10,7 +10,10 @@ mod registry;
 mod root;
 mod source;
 
-pub use artifact::{PullArtifact, PullCommand, PushArtifact, PushCommand};
+pub use artifact::{
+    DiffArtifact, IdentityArgs, InspectArtifact, ListArtifacts, ListCommand, PullArtifact, PullCommand,
+    PushArtifact, PushCommand, TagArtifact, TagCommand,
+};
 pub use cluster::ClusterArgs;
 pub use controller::ControllerArgs;
 pub use global::{ColorChoice, GlobalArgs};
