@@ -16,6 +16,7 @@ mod origins;
 mod outages;
 mod ownership;
 mod pruning;
+mod publish;
 mod quiet;
 mod refusals;
 mod registries;
