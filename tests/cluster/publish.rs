@@ -6,12 +6,18 @@ use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use age::secrecy::ExposeSecret;
 use serde_json::{Value, json};
+use supercargo::oci::{
+    Access, AccessParts, Labels, Registry as Client, RegistryOptions, Repository, RequestRecord, Tag, pack,
+};
 use supercargo_testbed::certificates::Authority;
 use supercargo_testbed::processes;
 use supercargo_testbed::registry::{Options, Registry, USERS, digest};
+use supercargo_testbed::tools::Tools;
 
 use crate::ground::registry;
 
@@ -357,6 +363,13 @@ fn what_cannot_be_pushed_says_what_is_wrong() {
              pass the result with -f -"
         ),
     );
+    let tools = Tools::get().path("kubectl").parent().expect("a directory").to_owned();
+    let building = Desk::new().with("PATH", tools.to_str().expect("text"));
+    desk.write("k/kustomization.yaml", "resources: [missing.yaml]\n");
+    let (code, _, err) = building.run(&["push", "artifact", &target, "-k", overlay], "");
+    assert_eq!(code, 1);
+    assert!(err.contains(&format!("error: kubectl cannot build {overlay}: ")), "{err}");
+    assert!(err.contains("missing.yaml"), "{err}");
     // Nothing of all that has reached the registry.
     assert!(registry().of_repository(mark, "publish/refused").is_empty());
 
@@ -366,6 +379,9 @@ fn what_cannot_be_pushed_says_what_is_wrong() {
     );
     assert_eq!(desk.prints(&["push", "artifact", &target, "-f", "-"], &list), "ConfigMap/l\nConfigMap/m1\n");
     assert_eq!(desk.prints(&["push", "artifact", &target, "-f", &two], ""), "ConfigMap/m1\n");
+    desk.write("k/kustomization.yaml", "namePrefix: x-\nresources: [map.yaml]\n");
+    desk.write("k/map.yaml", map(1));
+    assert_eq!(building.prints(&["push", "artifact", &target, "-k", overlay], ""), "ConfigMap/x-m1\n");
 }
 
 #[test]
@@ -569,5 +585,109 @@ fn a_registry_that_is_away_publishes_nothing() {
             "{host}/app:1 was not published, the tag is as it was: registry {host} is unavailable: cannot connect: \
              Connection refused (os error 111)"
         ),
+    );
+}
+
+/// A client that stops the registry when the first upload has begun, and may
+/// start it again.
+fn faint(registry: &Arc<Registry>, and_come_back: bool) -> Client {
+    let (registry, once) = (Arc::clone(registry), AtomicBool::new(false));
+    let observer = move |request: &RequestRecord| {
+        if request.method == "POST" && !once.swap(true, Ordering::SeqCst) {
+            registry.stop();
+            if and_come_back {
+                registry.resume();
+            }
+        }
+    };
+    Client::new(RegistryOptions { observer: Some(Arc::new(observer)), ..RegistryOptions::default() })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registry_that_goes_away_during_a_push_is_waited_for() {
+    let own = Arc::new(Registry::plain());
+    let repository = Repository::parse(&url(&own, "app")).expect("a repository");
+    let (tag, access) = (
+        Tag::parse("1").expect("a tag"),
+        Access::new(AccessParts { insecure: true, ..AccessParts::default() }),
+    );
+    let packed = |text: &str| pack(text.as_bytes(), &Labels::default()).expect("packs");
+    let (first, second) = (packed("a: b\n---\n"), packed("a: c\n---\n"));
+    let digest = faint(&own, true).push(&repository, &tag, &first, &access).await.expect("pushes");
+    assert_eq!(digest, first.digest());
+    let error = faint(&own, false).push(&repository, &tag, &second, &access).await.expect_err("it is away");
+    let (host, says) = (own.host(), error.to_string());
+    assert_eq!(says, format!("{host}/app:1 was not published, the tag is as it was"));
+    own.resume();
+    assert_eq!(own.crane(&["digest", &format!("{host}/app:1")]).trim(), first.digest().as_str());
+    let digest = faint(&own, true).push(&repository, &tag, &second, &access).await.expect("pushes");
+    assert_eq!(own.crane(&["digest", &format!("{host}/app:1")]).trim(), digest.as_str());
+}
+
+/// Pushes a layer of files in a tar, with docker's or Flux's media types.
+fn foreign(repository: &str, types: [&str; 3], files: &[(&str, &[u8])], annotations: Value) {
+    let mut archive = tar::Builder::new(Vec::new());
+    for (name, content) in files {
+        let mut header = tar::Header::new_gnu();
+        header.set_size(content.len() as u64);
+        header.set_mode(0o600);
+        archive.append_data(&mut header, name, *content).expect("append a file");
+    }
+    let layer = archive.into_inner().expect("an archive");
+    let [manifest, config, content] = types;
+    let manifest = json!({
+        "schemaVersion": 2, "mediaType": manifest, "annotations": annotations,
+        "config": {"mediaType": config, "digest": registry().push_blob(repository, b"{}"), "size": 2},
+        "layers": [{"mediaType": content, "digest": registry().push_blob(repository, &layer), "size": layer.len()}],
+    });
+    registry().push_manifest(repository, "1", &manifest);
+}
+
+#[test]
+fn what_kustomizer_and_flux_push_is_read() {
+    let desk = Desk::new();
+    let (public, private) = key();
+    let keys = desk.write("keys", private);
+    let yaml = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n---\n";
+    let recipient: age::x25519::Recipient = public.parse().expect("a key");
+    let sealed = age::encrypt_and_armor(&recipient, yaml.as_bytes()).expect("encrypts");
+    let docker = [
+        "application/vnd.docker.distribution.manifest.v2+json",
+        "application/vnd.docker.container.image.v1+json",
+        "application/vnd.docker.image.rootfs.diff.tar.gzip",
+    ];
+    let checksum = digest(yaml.as_bytes()).replace("sha256:", "");
+    let mut notes = json!({"kustomizer.dev/version": "2.2.1", "kustomizer.dev/checksum": checksum,
+        "kustomizer.dev/created": "2022-11-21T00:00:00Z", "kustomizer.dev/encrypted": "age-encryption.org/v1"});
+    let sealed = [("all.yaml.age", sealed.as_bytes())];
+    foreign("publish/kustomizer", docker, &sealed, notes.clone());
+    let target = url(registry(), "publish/kustomizer:1");
+    assert_eq!(desk.prints(&["pull", "artifact", &target, "--age-identities", &keys], ""), yaml);
+    let report = desk.prints(&["inspect", "artifact", &target, "--age-identities", &keys], "");
+    assert!(
+        report.starts_with("Built by: kustomizer v2.2.1\nCreated at: 2022-11-21T00:00:00Z\nChecksum: "),
+        "{report}"
+    );
+    // The checksum is that of the plain content.
+    notes["kustomizer.dev/checksum"] = "00".into();
+    foreign("publish/kustomizer", docker, &sealed, notes);
+    let (code, _, err) = desk.run(&["pull", "artifact", &target, "--age-identities", &keys], "");
+    assert!(code == 1 && err.contains("checksum mismatch"), "{err}");
+
+    let flux = [
+        "application/vnd.oci.image.manifest.v1+json",
+        "application/vnd.cncf.flux.config.v1+json",
+        "application/vnd.cncf.flux.content.v1.tar+gzip",
+    ];
+    let map = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
+    let (one, two) = (map("one"), map("two"));
+    let files = [("a/one.yaml", one.as_bytes()), ("two.yml", two.as_bytes()), ("README.md", b"# no")];
+    let notes = json!({"org.opencontainers.image.created": "2024-01-01T00:00:00Z", "org.opencontainers.image.source": "here"});
+    foreign("publish/flux", flux, &files, notes);
+    let target = url(registry(), "publish/flux:1");
+    assert_eq!(desk.prints(&["pull", "artifact", &target], ""), format!("{one}---\n{two}"));
+    assert_eq!(
+        desk.prints(&["inspect", "artifact", &target], ""),
+        "Created at: 2024-01-01T00:00:00Z\nSource: here\nManifests:\n   ConfigMap/one\n   ConfigMap/two\n"
     );
 }
