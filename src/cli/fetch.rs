@@ -28,7 +28,7 @@ pub(super) async fn artifact(
     let Reference { repository, .. } = Reference::parse(url)?;
     let wanted = Reference::parse(url)?.wanted()?;
     let selection = Selection { identities: login::identities(keys)?, ..Selection::default() };
-    let access = login::access(reach, registry, &repository).await?;
+    let access = login::access(reach, &repository).await?;
     let resolved = registry.resolve(&repository, &wanted, &access).await?;
     let artifact = registry.fetch(&repository, &resolved.digest, &access, &selection).await?;
     if artifact.files.iter().any(|(name, _)| name.ends_with(".age")) {

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::args::{IdentityArgs, RegistryArgs};
 use super::{CliError, Printer, Progress, credentials};
-use crate::oci::{Access, AccessParts, Advance, Identities, Keyring, Registry, RegistryOptions, Repository};
+use crate::oci::{
+    Access, AccessParts, Advance, Identities, Keyring, Registry, RegistryOptions, Repository, speaks_tls,
+};
 
 /// A client whose transfers are drawn where somebody watches.
 pub(super) fn registry(printer: &Printer<'_>) -> Registry {
@@ -26,11 +28,7 @@ pub(super) fn registry(printer: &Printer<'_>) -> Registry {
 ///
 /// A registry on this machine may speak plain HTTP without a flag; whether it
 /// does is asked, as docker and crane do. Everywhere else it takes --insecure.
-pub(super) async fn access(
-    arguments: &RegistryArgs,
-    registry: &Registry,
-    repository: &Repository,
-) -> Result<Access, CliError> {
+pub(super) async fn access(arguments: &RegistryArgs, repository: &Repository) -> Result<Access, CliError> {
     let RegistryArgs { insecure, ca_file, creds } = arguments;
     let keyring = match creds {
         Some(creds) => {
@@ -49,7 +47,11 @@ pub(super) async fn access(
     let ca = ca_file.as_deref().map(read).transpose()?;
     let insecure = match (insecure, &ca) {
         (true, _) => true,
-        (false, None) if repository.is_loopback() => registry.speaks_tls(repository).await != Some(true),
+        (false, None) if repository.is_loopback() => {
+            let repository = repository.clone();
+            let asked = tokio::task::spawn_blocking(move || speaks_tls(&repository)).await;
+            !asked.unwrap_or_default()
+        }
         _ => false,
     };
     Ok(Access::new(AccessParts { keyring, ca, client_cert: None, insecure }))

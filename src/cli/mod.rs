@@ -1,6 +1,7 @@
 //! Arguments to the same calls that the operator makes: `args` is what can be
 //! typed, one file per verb does it, and the printer owns stdout and stderr.
 
+mod adopt;
 pub mod args;
 mod bundle;
 mod color;

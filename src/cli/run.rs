@@ -7,9 +7,10 @@ use std::process::ExitCode;
 use clap::FromArgMatches;
 
 use super::args::{
-    self, Arguments, Command, GetCommand, InspectCommand, ListCommand, PullCommand, PushCommand, TagCommand,
+    self, AdoptCommand, Arguments, Command, GetCommand, InspectCommand, ListCommand, PullCommand,
+    PushCommand, TagCommand,
 };
-use super::{CliError, Look, Printer, crd, exit, inspect_artifact, inventory, list, pull, push, tag};
+use super::{CliError, Look, Printer, adopt, crd, exit, inspect_artifact, inventory, list, pull, push, tag};
 
 /// What kubectl runs for `kubectl supercargo`.
 const PLUGIN: &str = "kubectl-supercargo";
@@ -84,6 +85,8 @@ async fn run(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliE
         Command::Inspect(InspectCommand::Inventory(inspect)) => {
             inventory::inspect(inspect, &cluster, printer).await
         }
+        Command::Adopt(AdoptCommand::Inventory(what)) => adopt::inventory(what, &cluster, printer).await,
+        Command::Adopt(AdoptCommand::Flux(what)) => adopt::kustomization(what, &cluster, printer).await,
         Command::Crd | Command::Controller(_) => Ok(()),
     }
 }

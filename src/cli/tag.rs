@@ -13,7 +13,7 @@ pub(super) async fn artifact(arguments: &TagArtifact, printer: &mut Printer<'_>)
     }
     let tags = tags.iter().map(|tag| new_tag(tag)).collect::<Result<Vec<_>, _>>()?;
     let registry = login::registry(printer);
-    let access = login::access(reach, &registry, &reference.repository).await?;
+    let access = login::access(reach, &reference.repository).await?;
     let wanted = reference.wanted()?;
     for tag in tags {
         registry.tag(&reference.repository, &wanted, &tag, &access).await?;

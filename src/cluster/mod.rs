@@ -2,6 +2,7 @@
 //! here; registries are not known here.
 
 pub mod accounts;
+pub mod adopt;
 pub mod apply;
 pub mod connection;
 pub mod delete;

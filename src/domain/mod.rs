@@ -1,6 +1,7 @@
 //! Every decision, as pure functions over values: no client, no async, no
 //! clock, no randomness. Time is an argument.
 
+pub mod adopt;
 pub mod diff;
 pub mod drift;
 pub mod health;

@@ -230,12 +230,6 @@ impl Registry {
         }
     }
 
-    /// Whether the registry speaks TLS; `None` when it does not say. For hosts
-    /// of which both may be expected.
-    pub async fn speaks_tls(&self, repository: &Repository) -> Option<bool> {
-        self.0.transport.speaks_tls(repository).await
-    }
-
     /// The digest that a tag points at now.
     pub(super) async fn tag_digest(
         &self,

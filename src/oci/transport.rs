@@ -187,23 +187,6 @@ impl Transport {
         }
     }
 
-    /// Whether the host speaks TLS: `None` when it says nothing.
-    pub async fn speaks_tls(&self, repository: &Repository) -> Option<bool> {
-        let access = Access::anonymous();
-        let url = Url::parse(&format!("https://{}/v2/", repository.api_host())).ok()?;
-        match self.once(&access, &Request::new(Method::GET, url)).await {
-            Ok(_) => Some(true),
-            Err(Failure { error: OciError::Unavailable { why, .. }, .. }) => {
-                // The words of the TLS library: of a certificate, of an answer that
-                // is no TLS.
-                let tls = ["certificate", "Certificate", "alert"].iter().any(|word| why.contains(word));
-                let plain = why.contains("InvalidContentType") || why.contains("corrupt message");
-                (tls || plain).then_some(tls)
-            }
-            Err(_) => None,
-        }
-    }
-
     /// Tells whoever watches that a transfer begins.
     pub fn meter(&self, digest: &Digest, bytes: usize) -> Option<Advance> {
         let shown = digest.hex().get(..SHOWN_DIGITS).unwrap_or_default();

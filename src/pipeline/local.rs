@@ -140,7 +140,7 @@ impl Local {
             progress,
         };
         run.load_inventory().await?;
-        refuse_going(&release.id, run.memory.stored.as_ref())?;
+        refuse_unusable(&release.id, run.memory.stored.as_ref())?;
         let known = session.known().await?;
         Box::pin(work::act(&mut run, &session, known, revision, files, outcome)).await
     }
@@ -165,7 +165,7 @@ impl Local {
         };
         let looked = async {
             run.load_inventory().await?;
-            refuse_going(&release.id, run.memory.stored.as_ref())?;
+            refuse_unusable(&release.id, run.memory.stored.as_ref())?;
             preview(&mut run, &session, &files, &revision).await
         };
         match Box::pin(looked).await {
@@ -198,7 +198,8 @@ impl Local {
     /// # Errors
     /// What could not be deleted; the inventory still names it.
     pub async fn delete(&mut self, release: &Release, progress: &dyn Progress) -> Result<Departed, Failure> {
-        self.inventory(&release.id).await?;
+        let stored = self.inventory(&release.id).await?;
+        refuse_another_tools(&release.id, stored)?;
         match Box::pin(self.depart(release, progress)).await {
             Ok(departed) => Ok(departed),
             Err(Ended::Failed(failed)) => Err(failed),
@@ -331,7 +332,11 @@ fn contested(id: &ReleaseId) -> String {
     format!("the inventory {}/{name} is written by somebody else at the same time: try again", id.namespace)
 }
 
-fn refuse_going(id: &ReleaseId, stored: Option<&Stored>) -> Result<(), Ended> {
+/// Refuses an inventory that is on its way out, or another tool's.
+fn refuse_unusable(id: &ReleaseId, stored: Option<&Stored>) -> Result<(), Ended> {
+    if let Some(stored) = stored.filter(|s| s.exists()) {
+        refuse_another_tools(id, stored)?;
+    }
     if !stored.is_some_and(|s| s.deleting) {
         return Ok(());
     }
@@ -343,6 +348,23 @@ fn refuse_going(id: &ReleaseId, stored: Option<&Stored>) -> Result<(), Ended> {
         id.namespace,
     );
     Err(failure(Reason::InventoryInvalid, message).into())
+}
+
+/// What another tool recorded is not marked as ours: it would be left behind.
+fn refuse_another_tools(id: &ReleaseId, stored: &Stored) -> Result<(), Failure> {
+    if stored.is_ours() {
+        return Ok(());
+    }
+    let message = format!(
+        "the inventory {}/{} was written by {}: `supercargo adopt inventory {} --inventory-namespace {}` takes over \
+         what it names, without a change to what runs",
+        id.namespace,
+        inventory_name(&id.name),
+        stored.writer,
+        id.name,
+        id.namespace,
+    );
+    Err(failure(Reason::InventoryInvalid, message))
 }
 
 fn refuse_remaining(removed: &Removed) -> Result<(), Ended> {

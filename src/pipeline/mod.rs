@@ -2,6 +2,7 @@
 //! knows neither of them.
 
 pub mod acquire;
+pub mod adopt;
 pub mod claims;
 mod conclude;
 pub mod context;

@@ -8,7 +8,7 @@ use supercargo_testbed::certificates::Authority;
 use supercargo_testbed::fetch::{self, Trust};
 use supercargo_testbed::proxy::{Fate, Moment};
 use supercargo_testbed::registry::{Options, Registry, USERS};
-use supercargo_testbed::tools::{Environment, Tools};
+use supercargo_testbed::tools::{BED, Environment, Tools};
 use supercargo_testbed::{Account, Bed, Proxy, Story, bed, processes, within};
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -274,7 +274,7 @@ fn alive(id: u32) -> bool {
 fn without_go_and_without_assets_the_error_names_both_ways_out() {
     let cache = processes::directory("empty");
     let environment = Environment { cache, ..Environment::default() };
-    let error = Tools::find(&environment).expect_err("there is nothing to find").to_string();
+    let error = Tools::find(&BED, &environment).expect_err("there is nothing to find").to_string();
     for part in ["kube-apiserver", "install Go", "KUBEBUILDER_ASSETS"] {
         assert!(error.contains(part), "{part:?} is not in: {error}");
     }
@@ -290,12 +290,12 @@ fn assets_come_first_and_the_path_last() {
     for name in ["etcd", "kube-apiserver", "kubectl"] {
         link(&assets, name);
     }
-    for name in supercargo_testbed::tools::NAMES {
+    for name in BED.names {
         link(&path, name);
     }
     let cache = processes::directory("empty");
     let environment = Environment { assets: Some(assets.clone()), path: path.clone().into(), cache };
-    let found = Tools::find(&environment).expect("all are there");
+    let found = Tools::find(&BED, &environment).expect("all are there");
     assert_eq!(found.path("kubectl"), assets.join("kubectl"));
     assert_eq!(found.path("kwok"), path.join("kwok"));
 }

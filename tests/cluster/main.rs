@@ -3,6 +3,8 @@
 #![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking, its helpers too")]
 
 mod admission;
+mod adoption;
+mod adoption_flux;
 mod artifacts;
 mod bed;
 mod config;
@@ -15,6 +17,7 @@ mod install;
 mod origins;
 mod outages;
 mod ownership;
+mod person;
 mod pruning;
 mod publish;
 mod quiet;

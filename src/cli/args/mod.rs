@@ -1,5 +1,6 @@
 //! What can be typed. Only shapes: what a value means is for the verbs.
 
+mod adopt;
 mod artifact;
 mod cluster;
 mod controller;
@@ -10,6 +11,7 @@ mod registry;
 mod root;
 mod source;
 
+pub use adopt::{AdoptCommand, AdoptFlux, AdoptFluxKustomization, AdoptInventory};
 pub use artifact::{
     DiffArtifact, IdentityArgs, InspectArtifact, ListArtifacts, ListCommand, PullArtifact, PullCommand,
     PushArtifact, PushCommand, TagArtifact, TagCommand,

@@ -3,8 +3,8 @@
 use clap::{Args, Command as Clap, CommandFactory, Parser, Subcommand};
 
 use super::{
-    Apply, Build, ClusterArgs, ControllerArgs, Delete, Diff, GetInventories, GlobalArgs, InspectArtifact,
-    InspectInventory, ListCommand, PullCommand, PushCommand, TagCommand,
+    AdoptCommand, Apply, Build, ClusterArgs, ControllerArgs, Delete, Diff, GetInventories, GlobalArgs,
+    InspectArtifact, InspectInventory, ListCommand, PullCommand, PushCommand, TagCommand,
 };
 
 /// What [`super::super::exit`] fixes, for people.
@@ -70,6 +70,9 @@ pub enum Command {
     /// Look into something.
     #[command(subcommand, arg_required_else_help = true)]
     Inspect(InspectCommand),
+    /// Take over what other tools have applied, without a change to what runs.
+    #[command(subcommand, arg_required_else_help = true)]
+    Adopt(AdoptCommand),
     /// Print the CustomResourceDefinition of OCIArtifactRelease as YAML.
     Crd,
     /// Run the operator in a cluster.

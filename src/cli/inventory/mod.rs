@@ -17,3 +17,5 @@ pub(super) use delete::delete;
 pub(super) use diff::diff;
 pub(super) use inspect::inspect;
 pub(super) use list::list;
+pub(super) use narrator::with_failures;
+pub(super) use target::{refuse_live_release, target};

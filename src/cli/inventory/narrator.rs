@@ -60,7 +60,7 @@ pub(super) fn conclude(
 }
 
 /// A headline and every failure on a line of its own.
-pub(super) fn with_failures(headline: &str, list: bool, failures: &[ObjectFailure]) -> String {
+pub(in crate::cli) fn with_failures(headline: &str, list: bool, failures: &[ObjectFailure]) -> String {
     if !list || failures.is_empty() {
         return headline.to_owned();
     }

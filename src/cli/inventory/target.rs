@@ -10,7 +10,7 @@ use crate::domain::identity::ReleaseId;
 const MAX_NAME: usize = 63;
 
 /// The inventory that the arguments name.
-pub(super) fn target(
+pub(in crate::cli) fn target(
     name: &str,
     namespace: &InventoryNamespace,
     session: &Session,
@@ -39,7 +39,7 @@ pub(super) fn named(flags: InventoryFlags) -> Result<String, CliError> {
 
 /// Refuses the inventory of a release that the operator reconciles: the two
 /// would undo each other's work.
-pub(super) async fn refuse_live_release(
+pub(in crate::cli) async fn refuse_live_release(
     session: &Session,
     id: &ReleaseId,
     force: bool,

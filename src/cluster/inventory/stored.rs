@@ -11,6 +11,9 @@ use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::{Inventory, InventoryError, MAX_PARTS, Provenance};
 use crate::domain::status::inventory_name;
 
+/// The label that names who wrote an inventory, and its value for us.
+const CREATED_BY: &str = "app.kubernetes.io/created-by";
+pub(super) const WRITER: &str = "supercargo";
 pub(super) const RESOURCES: &str = "resources";
 pub(super) const PARTS: &str = "parts";
 pub(super) const SEQUENCE: &str = "sequence";
@@ -61,6 +64,8 @@ pub struct Stored {
     pub operators: bool,
     /// Where its objects come from.
     pub provenance: Provenance,
+    /// The tool that wrote it, as its labels say; empty when there is none.
+    pub writer: String,
     /// Whether somebody deleted it while the finalizer held it.
     pub deleting: bool,
     pub(super) parts: Vec<Part>,
@@ -94,6 +99,8 @@ pub(super) struct Metadata {
     pub(super) resource_version: String,
     pub(super) finalizers: Vec<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) annotations: BTreeMap<String, String>,
     deletion_timestamp: Option<String>,
 }
@@ -111,6 +118,12 @@ impl Stored {
     /// Whether there is one in the cluster.
     pub fn exists(&self) -> bool {
         !self.parts.is_empty()
+    }
+
+    /// Whether it is there and was not written by another tool, whose inventories
+    /// have the same names. One whose labels somebody took off is still ours.
+    pub fn is_ours(&self) -> bool {
+        self.exists() && (self.writer.is_empty() || self.writer == WRITER)
     }
 
     fn add(&mut self, release: &ReleaseId, part: &ConfigMap) -> Result<(), StoreError> {
@@ -138,6 +151,7 @@ impl Stored {
             deleting: first.metadata.deletion_timestamp.is_some(),
             sequence: first.data.get(SEQUENCE).and_then(|s| s.parse().ok()).unwrap_or_default(),
             provenance: provenance_of(first),
+            writer: first.metadata.labels.get(CREATED_BY).cloned().unwrap_or_default(),
             ..Self::default()
         };
         stored.add(release, first)?;

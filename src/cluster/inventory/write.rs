@@ -7,7 +7,8 @@ use http::Method;
 use serde_json::json;
 
 use super::stored::{
-    APPLIED, ARTIFACTS, ConfigMap, PARTS, Part, RESOURCES, SEQUENCE, StoreError, Stored, part_name, path,
+    APPLIED, ARTIFACTS, ConfigMap, PARTS, Part, RESOURCES, SEQUENCE, StoreError, Stored, WRITER, part_name,
+    path,
 };
 use crate::api::keys;
 use crate::cluster::error::ApiError;
@@ -60,6 +61,7 @@ impl Session {
                 stored.parts.truncate(n);
             }
         }
+        stored.writer = WRITER.to_owned();
         stored.inventory = Arc::new(inventory);
         Ok(())
     }
@@ -103,7 +105,7 @@ impl Session {
             "labels": {
                 "app.kubernetes.io/name": release.name,
                 "app.kubernetes.io/component": "inventory",
-                "app.kubernetes.io/created-by": "supercargo",
+                "app.kubernetes.io/created-by": WRITER,
             },
             "annotations": annotations,
             "finalizers": finalizers,

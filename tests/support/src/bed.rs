@@ -12,7 +12,7 @@ use crate::audit::AuditLog;
 use crate::certificates::{Authority, Identity};
 use crate::kubeconfig::{self, Credential};
 use crate::processes::{self, Server};
-use crate::tools::Tools;
+use crate::tools::{Environment, FLUX, Tools};
 use crate::{poll_until, ports, repository};
 
 // Generous: a loaded machine of two cores still starts all in half of it.
@@ -36,7 +36,12 @@ impl Bed {
     /// API server needs one of its own: [`Bed::start`].
     pub fn shared() -> &'static Bed {
         static BED: OnceLock<Bed> = OnceLock::new();
-        BED.get_or_init(Bed::start)
+        BED.get_or_init(|| {
+            // Before the first test runs: a build beside them would slow all down.
+            // Who cannot build it is told by the test that needs it.
+            drop(Tools::find(&FLUX, &Environment::current()));
+            Bed::start()
+        })
     }
 
     /// A cluster of one's own, ready after a few seconds.

@@ -5,7 +5,7 @@
 //! Go into that cache, and without Go what `PATH` has.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,29 +16,66 @@ use sha2::{Digest, Sha256};
 
 use crate::repository;
 
-/// Every program the test bed can run, by file name.
-pub const NAMES: [&str; 10] = [
-    "etcd",
-    "kube-apiserver",
-    "kube-controller-manager",
-    "kube-scheduler",
-    "kubectl",
-    "kwok",
-    "registry",
-    "crane",
-    "cosign",
-    "helm",
-];
+/// Programs that are built together, by a module that lists them.
+#[derive(Debug)]
+pub struct Kit {
+    /// The module's directory in this repository.
+    module: &'static str,
+    /// The programs, by file name.
+    pub names: &'static [&'static str],
+    /// What Go calls a program, and what everybody else does.
+    renames: &'static [(&'static str, &'static str)],
+    link: &'static str,
+    /// Go modules, and the directory in each whose files are kept beside the
+    /// programs.
+    files: &'static [(&'static str, &'static str)],
+}
+
+/// Every program of the test bed.
+pub const BED: Kit = Kit {
+    module: "tests/tools",
+    names: &[
+        "etcd",
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+        "kubectl",
+        "kwok",
+        "registry",
+        "crane",
+        "cosign",
+        "helm",
+    ],
+    renames: &[("server", "etcd")],
+    link: LINK,
+    files: &[],
+};
+
+/// The controllers of Flux and the definitions of their kinds.
+pub const FLUX: Kit = Kit {
+    module: "tests/tools/flux",
+    names: &["kustomize-controller", "source-controller"],
+    renames: &[],
+    link: "-s -w",
+    files: &[
+        ("github.com/fluxcd/kustomize-controller", "config/crd/bases"),
+        ("github.com/fluxcd/source-controller", "config/crd/bases"),
+    ],
+};
 
 // Without these the API server reports v0.0.0, and clients that look at the
 // version refuse it.
 const LINK: &str = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 \
                     -X k8s.io/component-base/version.gitMajor=1 -X k8s.io/component-base/version.gitMinor=36";
 
+/// Where a kit's files are, beside its programs.
+const FILES: &str = "files";
+
 /// Where each program is.
 #[derive(Debug)]
 pub struct Tools {
     paths: BTreeMap<&'static str, PathBuf>,
+    built: PathBuf,
 }
 
 /// The parts of the environment that decide where the programs come from.
@@ -102,87 +139,133 @@ impl Tools {
     /// The programs of this process: found, or built, once.
     pub fn get() -> &'static Tools {
         static TOOLS: OnceLock<Tools> = OnceLock::new();
-        TOOLS.get_or_init(|| Tools::find(&Environment::current()).unwrap_or_else(|error| panic!("{error}")))
+        TOOLS.get_or_init(|| {
+            Tools::find(&BED, &Environment::current()).unwrap_or_else(|error| panic!("{error}"))
+        })
+    }
+
+    /// Flux's, found or built once.
+    pub fn flux() -> &'static Tools {
+        static TOOLS: OnceLock<Tools> = OnceLock::new();
+        TOOLS.get_or_init(|| {
+            Tools::find(&FLUX, &Environment::current()).unwrap_or_else(|error| panic!("{error}"))
+        })
     }
 
     /// Finds or builds them as the module's documentation says.
-    pub fn find(environment: &Environment) -> Result<Tools, ToolsError> {
-        let built = environment.cache.join("tools").join(key());
-        if !NAMES.iter().all(|name| built.join(name).is_file()) {
+    pub fn find(kit: &Kit, environment: &Environment) -> Result<Tools, ToolsError> {
+        let built = environment.cache.join("tools").join(kit.key());
+        if !kit.is_in(&built) {
             match environment.on_path("go") {
-                Some(go) if !complete(environment.assets.as_deref()) => build(&go, &built)?,
+                Some(go) if !environment.assets.as_deref().is_some_and(|dir| kit.is_in(dir)) => {
+                    kit.build(&go, &built)?;
+                }
                 _ => {}
             }
         }
         let mut paths = BTreeMap::new();
         let mut missing = Vec::new();
-        for name in NAMES {
+        for name in kit.names.iter().copied() {
             let places = environment.assets.iter().chain([&built]).map(|dir| dir.join(name));
             match places.into_iter().find(|file| file.is_file()).or_else(|| environment.on_path(name)) {
                 Some(path) => drop(paths.insert(name, path)),
                 None => missing.push(name),
             }
         }
-        if missing.is_empty() { Ok(Tools { paths }) } else { Err(ToolsError::Missing(missing)) }
+        if missing.is_empty() { Ok(Tools { paths, built }) } else { Err(ToolsError::Missing(missing)) }
     }
 
-    /// The path of one of [`NAMES`].
+    /// The path of one of the kit's names.
     pub fn path(&self, name: &str) -> &Path {
         self.paths.get(name).unwrap_or_else(|| panic!("{name} is not a program of the test bed"))
     }
 }
 
-fn complete(assets: Option<&Path>) -> bool {
-    assets.is_some_and(|dir| NAMES.iter().all(|name| dir.join(name).is_file()))
+impl Tools {
+    /// The files that the kit keeps beside its programs.
+    pub fn files(&self) -> Vec<PathBuf> {
+        let listed = fs::read_dir(self.built.join(FILES)).into_iter().flatten();
+        listed.filter_map(|entry| Some(entry.ok()?.path())).collect()
+    }
 }
 
-fn module() -> PathBuf {
-    repository().join("tests/tools")
-}
+impl Kit {
+    fn is_in(&self, directory: &Path) -> bool {
+        self.names.iter().all(|name| directory.join(name).is_file())
+    }
 
-// The build depends on nothing but these two files (and the Go release, which
-// go.mod fixes as far as it matters).
-fn key() -> String {
-    let mut hash = Sha256::new();
-    for file in ["go.mod", "go.sum"] {
-        hash.update(fs::read(module().join(file)).expect("tests/tools has a go.mod and a go.sum"));
+    fn directory(&self) -> PathBuf {
+        repository().join(self.module)
     }
-    hex::encode(hash.finalize())[..16].to_owned()
-}
 
-// Builds into a directory of its own and moves the result into place whole, so
-// that a build that was killed leaves nothing that looks finished.
-fn build(go: &Path, target: &Path) -> Result<(), ToolsError> {
-    let failed = |what: &str, error: std::io::Error| ToolsError::Build(format!("{what}: {error}"));
-    let parent = target.parent().expect("the target lies in the cache");
-    fs::create_dir_all(parent).map_err(|error| failed("creating the cache", error))?;
-    let lock = File::create(parent.join("lock")).map_err(|error| failed("opening the lock", error))?;
-    lock.lock().map_err(|error| failed("locking the cache", error))?;
-    if NAMES.iter().all(|name| target.join(name).is_file()) {
-        return Ok(()); // another process built them while this one waited
+    // The build depends on nothing but these two files (and the Go release, which
+    // go.mod fixes as far as it matters).
+    fn key(&self) -> String {
+        let mut hash = Sha256::new();
+        for file in ["go.mod", "go.sum"] {
+            hash.update(fs::read(self.directory().join(file)).expect("the module has a go.mod and a go.sum"));
+        }
+        hex::encode(hash.finalize())[..16].to_owned()
     }
-    eprintln!(
-        "building the test bed's programs into {} (once, six minutes or so on two cores)",
-        target.display()
-    );
-    let scratch = tempfile::tempdir_in(parent).map_err(|error| failed("creating a directory", error))?;
-    let mut out = scratch.path().as_os_str().to_owned();
-    out.push("/");
-    let output = Command::new(go)
-        .current_dir(module())
-        .args(["build", "-trimpath", "-ldflags", LINK, "-o"])
-        .arg(out)
-        .arg("tool")
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| failed("running go", error))?;
-    if !output.status.success() {
-        return Err(ToolsError::Build(String::from_utf8_lossy(&output.stderr).into_owned()));
+
+    fn go(&self, go: &Path, arguments: &[&OsStr]) -> Result<Vec<u8>, ToolsError> {
+        let output = Command::new(go)
+            .current_dir(self.directory())
+            .args(arguments)
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| ToolsError::Build(format!("running go: {error}")))?;
+        match output.status.success() {
+            true => Ok(output.stdout),
+            false => Err(ToolsError::Build(String::from_utf8_lossy(&output.stderr).into_owned())),
+        }
     }
-    let built = scratch.path();
-    fs::rename(built.join("server"), built.join("etcd")).map_err(|error| failed("naming etcd", error))?;
-    if target.exists() {
-        fs::remove_dir_all(target).map_err(|error| failed("removing an unfinished build", error))?;
+
+    fn keep_files(&self, go: &Path, target: &Path) -> Result<(), ToolsError> {
+        let failed = |error: std::io::Error| ToolsError::Build(format!("keeping files: {error}"));
+        fs::create_dir_all(target).map_err(failed)?;
+        for (module, below) in self.files {
+            let listed = self.go(go, &["list", "-m", "-f", "{{.Dir}}", module].map(OsStr::new))?;
+            let directory = PathBuf::from(String::from_utf8_lossy(&listed).trim()).join(below);
+            for file in fs::read_dir(directory).map_err(failed)? {
+                let file = file.map_err(failed)?;
+                // Not fs::copy: what Go has downloaded is read-only.
+                let content = fs::read(file.path()).map_err(failed)?;
+                fs::write(target.join(file.file_name()), content).map_err(failed)?;
+            }
+        }
+        Ok(())
     }
-    fs::rename(scratch.keep(), target).map_err(|error| failed("moving the build into place", error))
+
+    // Builds into a directory of its own and moves the result into place whole, so
+    // that a build that was killed leaves nothing that looks finished.
+    fn build(&self, go: &Path, target: &Path) -> Result<(), ToolsError> {
+        let failed = |what: &str, error: std::io::Error| ToolsError::Build(format!("{what}: {error}"));
+        let parent = target.parent().expect("the target lies in the cache");
+        fs::create_dir_all(parent).map_err(|error| failed("creating the cache", error))?;
+        let lock = File::create(parent.join("lock")).map_err(|error| failed("opening the lock", error))?;
+        lock.lock().map_err(|error| failed("locking the cache", error))?;
+        if self.is_in(target) {
+            return Ok(()); // another process built them while this one waited
+        }
+        eprintln!(
+            "building the test bed's programs into {} (once, six minutes or so on two cores)",
+            target.display()
+        );
+        let scratch = tempfile::tempdir_in(parent).map_err(|error| failed("creating a directory", error))?;
+        let mut out = scratch.path().as_os_str().to_owned();
+        out.push("/");
+        let flags = ["build", "-trimpath", "-ldflags", self.link, "-o"].map(OsStr::new);
+        self.go(go, &flags.into_iter().chain([out.as_os_str(), OsStr::new("tool")]).collect::<Vec<_>>())?;
+        let built = scratch.path();
+        for (from, to) in self.renames {
+            fs::rename(built.join(from), built.join(to))
+                .map_err(|error| failed("naming a program", error))?;
+        }
+        self.keep_files(go, &built.join(FILES))?;
+        if target.exists() {
+            fs::remove_dir_all(target).map_err(|error| failed("removing an unfinished build", error))?;
+        }
+        fs::rename(scratch.keep(), target).map_err(|error| failed("moving the build into place", error))
+    }
 }

@@ -1,0 +1,104 @@
+//! Field ownership (managedFields) of one manager given to another, so that a
+//! field that leaves the manifests later leaves the object too: as long as the
+//! old manager owns it beside us it would stay.
+//!
+//! The shape of managedFields is that of meta/v1 ManagedFieldsEntry; the API
+//! server takes a list that a writer gives as it is, if nothing else changes
+//! (kubernetes.io, Server-Side Apply, "Transferring ownership").
+
+use serde_json::{Map, Value};
+
+use crate::api::keys::FIELD_MANAGER;
+
+/// The managedFields of an object after what `managers` have applied is ours;
+/// `None` when there is nothing to give.
+///
+/// Entries of subresources and of other managers stay. What the old managers
+/// have written by update, and we by relabelling, becomes part of what we have
+/// applied as well: it was theirs as a whole.
+pub fn take_over(live: &Value, managers: &[String]) -> Option<Vec<Value>> {
+    let entries = live.pointer("/metadata/managedFields")?.as_array()?;
+    let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
+    let ours = |entry: &Value| text(entry, "manager") == FIELD_MANAGER;
+    let theirs = |entry: &Value| managers.contains(&text(entry, "manager"));
+    let given = |entry: &&Value| entry.get("subresource").is_none() && (ours(entry) || theirs(entry));
+    let (taken, kept): (Vec<&Value>, Vec<&Value>) = entries.iter().partition(given);
+    let is_apply = |entry: &&&Value| text(entry, "operation") == "Apply";
+    if !taken.iter().any(|e| theirs(e)) && taken.iter().all(|e| is_apply(&e)) {
+        return None;
+    }
+    // The version that paths are to be read in: of the last apply.
+    let latest = taken.iter().filter(is_apply).max_by_key(|e| text(e, "time")).or(taken.first())?;
+    let mut fields = Map::new();
+    for entry in &taken {
+        if let Some(more) = entry.get("fieldsV1").and_then(Value::as_object) {
+            unite(&mut fields, more);
+        }
+    }
+    let mut entry = (**latest).clone();
+    entry["manager"] = FIELD_MANAGER.into();
+    entry["operation"] = "Apply".into();
+    entry["fieldsV1"] = Value::Object(fields);
+    Some(kept.into_iter().cloned().chain([entry]).collect())
+}
+
+/// Adds the paths of one set of fields to another.
+fn unite(into: &mut Map<String, Value>, more: &Map<String, Value>) {
+    for (path, below) in more {
+        match (into.get_mut(path), below.as_object()) {
+            (Some(Value::Object(there)), Some(below)) => unite(there, below),
+            (Some(_), _) => {}
+            (None, _) => {
+                into.insert(path.clone(), below.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn entry(manager: &str, operation: &str, fields: Value) -> Value {
+        json!({"manager": manager, "operation": operation, "apiVersion": "v1", "time": "2026-01-01T00:00:00Z",
+               "fieldsType": "FieldsV1", "fieldsV1": fields})
+    }
+
+    fn taken(entries: &[Value]) -> Option<Vec<Value>> {
+        take_over(&json!({"metadata": {"managedFields": entries}}), &["old".to_owned()])
+    }
+
+    #[test]
+    fn what_the_old_manager_applied_is_ours_and_what_others_own_stays() {
+        let other = entry("hpa", "Update", json!({"f:spec": {"f:replicas": {}}}));
+        let mut status = entry("old", "Update", json!({"f:status": {}}));
+        status["subresource"] = "status".into();
+        let old =
+            entry("old", "Apply", json!({"f:data": {"f:a": {}}, "f:metadata": {"f:labels": {"f:x": {}}}}));
+        let label = entry("supercargo", "Update", json!({"f:metadata": {"f:labels": {"f:y": {}}}}));
+        let united = json!({"f:data": {"f:a": {}}, "f:metadata": {"f:labels": {"f:x": {}, "f:y": {}}}});
+        assert_eq!(
+            taken(&[other.clone(), old, status.clone(), label]),
+            Some(vec![other, status, entry("supercargo", "Apply", united)])
+        );
+    }
+
+    #[test]
+    fn what_is_ours_already_is_left_alone() {
+        assert_eq!(taken(&[entry("supercargo", "Apply", json!({"f:data": {}}))]), None);
+        assert_eq!(taken(&[entry("hpa", "Update", json!({}))]), None);
+        assert_eq!(taken(&[]), None);
+        assert_eq!(take_over(&json!({"metadata": {}}), &["old".to_owned()]), None);
+    }
+
+    #[test]
+    fn the_version_is_that_of_the_last_apply() {
+        let mut older = entry("old", "Apply", json!({"f:a": {}}));
+        older["time"] = "2020-01-01T00:00:00Z".into();
+        older["apiVersion"] = "v1beta1".into();
+        let ours = entry("supercargo", "Apply", json!({"f:b": {}}));
+        let united = taken(&[older, ours]).unwrap();
+        assert_eq!(united, [entry("supercargo", "Apply", json!({"f:a": {}, "f:b": {}}))]);
+    }
+}

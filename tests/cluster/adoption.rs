@@ -1,0 +1,249 @@
+//! Taking over what other tools have applied: nothing restarts, nothing goes.
+
+use serde_json::{Value, json};
+use supercargo_testbed::Story;
+
+use super::person::Person;
+
+/// What Kustomizer applies, with what it marks and records, as its manager.
+fn kustomizer_applied(story: &Story<'_>, record: &str, key: &str) {
+    let namespace = story.namespace();
+    let objects = format!(
+        "apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: settings
+  labels: {{inventory.kustomizer.dev/name: shop, inventory.kustomizer.dev/namespace: {namespace}, app: shop}}
+data: {{a: kept, b: dropped later}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: leaves
+  labels: {{inventory.kustomizer.dev/name: shop, inventory.kustomizer.dev/namespace: {namespace}}}
+data: {{a: b}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+  labels: {{inventory.kustomizer.dev/name: shop, inventory.kustomizer.dev/namespace: {namespace}}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec: {{containers: [{{name: web, image: example.com/web:1}}]}}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata:
+  name: moved
+  labels: {{inventory.kustomizer.dev/name: other, inventory.kustomizer.dev/namespace: {namespace}}}
+data: {{a: b}}
+"
+    );
+    story.kubectl(&["apply", "--server-side", "--field-manager=kustomizer", "-f", "-"], &objects);
+    let entry = |name: &str, group: &str, kind: &str| json!({"id": format!("{namespace}_{name}_{group}_{kind}"), "ver": "v1"});
+    let entries = json!([
+        entry("settings", "", "ConfigMap"),
+        entry("leaves", "", "ConfigMap"),
+        entry("moved", "", "ConfigMap"),
+        entry("gone", "", "ConfigMap"),
+        entry("web", "apps", "Deployment"),
+    ]);
+    let map = json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {
+            "name": record,
+            "labels": {"app.kubernetes.io/name": "shop", "app.kubernetes.io/component": "inventory",
+                       "app.kubernetes.io/created-by": "kustomizer"},
+            "annotations": {"inventory.kustomizer.dev/last-applied-time": "2022-11-21T10:00:00Z",
+                            "inventory.kustomizer.dev/source": "https://git.example.com/shop",
+                            "inventory.kustomizer.dev/revision": "v1.2.3"}},
+        "data": {key: entries.to_string()},
+    });
+    story.kubectl(&["apply", "--server-side", "--field-manager=kustomizer", "-f", "-"], &map.to_string());
+}
+
+/// What must not change by an adoption.
+async fn running(story: &Story<'_>) -> Vec<Value> {
+    story.kubectl(&["rollout", "status", "deployment/web", "--timeout=60s"], "");
+    let pods: Value =
+        serde_json::from_str(&story.kubectl(&["get", "pods", "-l", "app=web", "-o", "json"], ""))
+            .expect("JSON");
+    let mut uids: Vec<Value> =
+        pods["items"].as_array().expect("items").iter().map(|p| p["metadata"]["uid"].clone()).collect();
+    uids.sort_by_key(ToString::to_string);
+    let deployment = story.object("apps/v1", "deployments", "web").await.expect("the deployment");
+    uids.push(deployment["metadata"]["uid"].clone());
+    uids.push(deployment["metadata"]["generation"].clone());
+    uids.push(deployment["spec"].clone());
+    for name in ["settings", "leaves", "moved"] {
+        let map = story.object("v1", "configmaps", name).await.expect("the ConfigMap");
+        uids.push(json!([map["metadata"]["uid"], map["data"]]));
+    }
+    uids
+}
+
+/// The managers of an object's own fields.
+fn managers(object: &Value) -> Vec<String> {
+    let entries = object["metadata"]["managedFields"].as_array().expect("managedFields").iter();
+    let own = entries.filter(|e| e.get("subresource").is_none() && e["manager"] != "kube-controller-manager");
+    own.map(|e| {
+        format!(
+            "{} {}",
+            e["manager"].as_str().unwrap_or_default(),
+            e["operation"].as_str().unwrap_or_default()
+        )
+    })
+    .collect()
+}
+
+async fn taken_over(name: &str, record: &str, key: &str) {
+    let story = Story::begin(name).await;
+    let namespace = story.namespace();
+    kustomizer_applied(&story, record, key);
+    let before = running(&story).await;
+    let person = Person::of(&story);
+
+    // Another tool's inventory is not written to by accident.
+    if record == "inv-shop" {
+        let refused = person.run(&["apply", "-i", "shop", "-f", "-"], &config_map("settings", "kept"));
+        assert_eq!(refused.code, 1);
+        let expected = format!(
+            "error: the inventory {namespace}/inv-shop was written by kustomizer: `supercargo adopt inventory shop \
+             --inventory-namespace {namespace}` takes over what it names, without a change to what runs\n"
+        );
+        assert!(refused.stderr.ends_with(&expected), "{}", refused.stderr);
+    }
+
+    let dry = person.run(&["adopt", "inventory", "shop", "--dry-run"], "");
+    assert_eq!(dry.code, 0, "{}", dry.stderr);
+    let subject = |kind: &str, name: &str| format!("{kind}/{namespace}/{name}");
+    for line in [
+        format!("{} adopted (server dry run)\n", subject("ConfigMap", "settings")),
+        format!("{} does not exist, left out\n", subject("ConfigMap", "gone")),
+        format!(
+            "warning: {} is left as it is: its labels say that it belongs to Kustomizer {namespace}/other\n",
+            subject("ConfigMap", "moved")
+        ),
+        format!("{} would name 3 object(s)\n", subject("ConfigMap", "inv-shop")),
+    ] {
+        assert!(dry.stderr.contains(&line), "{line:?} in {}", dry.stderr);
+    }
+    let map = story.object("v1", "configmaps", "settings").await.expect("the ConfigMap");
+    assert_eq!(managers(&map), ["kustomizer Apply"], "a dry run changes nothing");
+
+    let adopted = person.run(&["adopt", "inventory", "shop"], "");
+    assert_eq!(adopted.code, 0, "{}", adopted.stderr);
+    assert!(
+        adopted.stderr.contains(&format!("{} adopted\n", subject("Deployment", "web"))),
+        "{}",
+        adopted.stderr
+    );
+    assert_eq!(running(&story).await, before, "nothing restarted, nothing changed");
+    for (version, plural, name) in [("v1", "configmaps", "settings"), ("apps/v1", "deployments", "web")] {
+        let object = story.object(version, plural, name).await.expect("the object");
+        assert_eq!(managers(&object), ["supercargo Apply"]);
+        let labels = &object["metadata"]["labels"];
+        assert_eq!(
+            (&labels["supercargo.dev/name"], &labels["supercargo.dev/namespace"]),
+            (&json!("shop"), &json!(namespace))
+        );
+        assert_eq!(labels.get("inventory.kustomizer.dev/name"), None);
+    }
+    let inspected = person.run(&["inspect", "inventory", "shop"], "");
+    let expected = format!(
+        "Inventory: {namespace}/shop\nLastAppliedAt: 2022-11-21T10:00:00Z\nSource: https://git.example.com/shop\n\
+         Revision: v1.2.3\nResources:\n- {}\n- {}\n- {}\n",
+        subject("ConfigMap", "leaves"),
+        subject("ConfigMap", "settings"),
+        subject("Deployment", "web"),
+    );
+    assert_eq!(inspected.stdout, expected);
+
+    // From now on it is ours as if we had applied it: what the manifests do not
+    // name any more goes, fields and objects.
+    let applied = person.run(&["apply", "-i", "shop", "--prune", "-f", "-"], &config_map("settings", "kept"));
+    assert_eq!(applied.code, 0, "{}", applied.stderr);
+    let map = story.object("v1", "configmaps", "settings").await.expect("the ConfigMap");
+    assert_eq!(map["data"], json!({"a": "kept"}));
+    story.wait_gone("v1", "configmaps", "leaves").await;
+    story.wait_gone("apps/v1", "deployments", "web").await;
+    assert!(story.object("v1", "configmaps", "moved").await.is_some());
+}
+
+fn config_map(name: &str, value: &str) -> String {
+    format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: {value}}}\n")
+}
+
+#[tokio::test]
+async fn an_inventory_of_kustomizer_2_is_taken_over() {
+    taken_over("adopt-kustomizer-2", "inv-shop", "resources").await;
+}
+
+#[tokio::test]
+async fn an_inventory_of_kustomizer_1_is_taken_over() {
+    taken_over("adopt-kustomizer-1", "shop", "inventory").await;
+}
+
+#[tokio::test]
+async fn an_adoption_that_may_not_change_an_object_changes_none() {
+    let story = Story::begin("adopt-forbidden").await;
+    kustomizer_applied(&story, "inv-shop", "resources");
+    let before = story.object("v1", "configmaps", "settings").await.expect("the ConfigMap");
+    // May do everything but change deployments.
+    story.kubectl(&["create", "serviceaccount", "half"], "");
+    story.apply(
+        "apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: half}
+rules:
+- {apiGroups: [\"\"], resources: [configmaps], verbs: [\"*\"]}
+- {apiGroups: [apps], resources: [deployments], verbs: [get]}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: half}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: half}
+subjects: [{kind: ServiceAccount, name: half}]
+",
+    );
+    let account = format!("system:serviceaccount:{}:half", story.namespace());
+    let refused = Person::of(&story).run(&["adopt", "inventory", "shop", "--as", &account], "");
+    assert_eq!(refused.code, 1);
+    let namespace = story.namespace();
+    assert!(
+        refused.stderr.contains(&format!(
+            "error: nothing was written, 1 object(s) cannot be taken over:\n  Deployment/{namespace}/web: deployments.apps \
+             \"web\" is forbidden: User \"{account}\" cannot patch resource \"deployments\""
+        )),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(story.object("v1", "configmaps", "settings").await.expect("it"), before);
+}
+
+#[tokio::test]
+async fn what_is_no_inventory_of_kustomizer_is_not_taken_for_one() {
+    let story = Story::begin("adopt-nothing").await;
+    let person = Person::of(&story);
+    let namespace = story.namespace();
+    let none = person.run(&["adopt", "inventory", "shop"], "");
+    assert_eq!(
+        (none.code, none.stderr.as_str()),
+        (
+            1,
+            format!(
+                "retrieving inventory...\nerror: there is no inventory of Kustomizer in the namespace {namespace}: neither \
+                 ConfigMap inv-shop nor shop is one that the field manager kustomizer wrote\n"
+            )
+            .as_str()
+        )
+    );
+    assert_eq!(person.run(&["apply", "-i", "shop", "-f", "-"], &config_map("settings", "x")).code, 0);
+    let ours = person.run(&["adopt", "inventory", "shop"], "");
+    assert_eq!(ours.code, 1);
+    assert!(ours.stderr.contains("is supercargo's already"), "{}", ours.stderr);
+}

@@ -1,0 +1,228 @@
+//! Taking over from Flux, with Flux's own controllers at work.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use supercargo_testbed::processes::{self, Server};
+use supercargo_testbed::story::condition;
+use supercargo_testbed::tools::Tools;
+use supercargo_testbed::{Registry, Story, ports};
+
+use super::person::Person;
+use super::setting::Scene;
+
+/// Flux, in one namespace.
+struct Flux {
+    _controllers: [Server; 2],
+}
+
+impl Flux {
+    fn start(story: &Story<'_>) -> Flux {
+        let tools = Tools::flux();
+        for definition in tools.files() {
+            let definition = definition.display().to_string();
+            story.bed().kubectl(&["apply", "--server-side", "--force-conflicts", "-f", &definition], "");
+        }
+        let names =
+            ["ocirepositories.source.toolkit.fluxcd.io", "kustomizations.kustomize.toolkit.fluxcd.io"];
+        for name in names {
+            let crd = format!("crd/{name}");
+            story.bed().kubectl(&["wait", "--for=condition=Established", &crd, "--timeout=60s"], "");
+        }
+        let directory = processes::directory("flux");
+        let address = format!("127.0.0.1:{}", ports::free());
+        let start = |name: &str, more: &[String]| {
+            let mut command = processes::command(tools.path(name));
+            command
+                .args(["--watch-all-namespaces=false", "--metrics-addr=0", "--log-encoding=console"])
+                .arg(format!("--health-addr=127.0.0.1:{}", ports::free()))
+                .args(more)
+                .env("KUBECONFIG", story.bed().admin_kubeconfig_path())
+                .env("RUNTIME_NAMESPACE", story.namespace())
+                .env("HOME", &directory)
+                .env("TMPDIR", &directory);
+            Server::start(name, &mut command, &directory.join(format!("{name}.log")))
+        };
+        let storage = Path::new(&directory).join("artifacts");
+        std::fs::create_dir_all(&storage).expect("create a directory");
+        let source = [
+            format!("--storage-path={}", storage.display()),
+            format!("--storage-addr={address}"),
+            format!("--storage-adv-addr={address}"),
+        ];
+        Flux { _controllers: [start("source-controller", &source), start("kustomize-controller", &[])] }
+    }
+}
+
+const KUSTOMIZE: &str = "kustomize.toolkit.fluxcd.io/v1";
+const SOURCE: &str = "source.toolkit.fluxcd.io/v1";
+
+fn app(version: u32) -> String {
+    format!(
+        "apiVersion: v1
+kind: ConfigMap
+metadata: {{name: settings}}
+data: {{version: \"{version}\"}}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec: {{containers: [{{name: web, image: example.com/web:1}}]}}
+"
+    )
+}
+
+/// What Flux is told, with more in either spec.
+fn flux_objects(story: &Story<'_>, registry: &Registry, kustomization: &Value, repository: &Value) {
+    let namespace = story.namespace();
+    let merged = |mut base: Value, more: &Value| {
+        for (key, value) in more.as_object().expect("an object") {
+            base[key] = value.clone();
+        }
+        base
+    };
+    let repository = merged(
+        json!({"interval": "1m", "url": format!("oci://{}/shop", registry.host()), "insecure": true, "ref": {"tag": "1"}}),
+        repository,
+    );
+    let kustomization = merged(
+        json!({"interval": "1m", "prune": true, "wait": true, "path": "./", "targetNamespace": namespace,
+               "sourceRef": {"kind": "OCIRepository", "name": "shop"}}),
+        kustomization,
+    );
+    let metadata = json!({"name": "shop", "namespace": namespace});
+    for object in [
+        json!({"apiVersion": SOURCE, "kind": "OCIRepository", "metadata": metadata, "spec": repository}),
+        json!({"apiVersion": KUSTOMIZE, "kind": "Kustomization", "metadata": metadata, "spec": kustomization}),
+    ] {
+        story.apply(&object.to_string());
+    }
+}
+
+async fn pods(story: &Story<'_>) -> Vec<String> {
+    let pods: Value =
+        serde_json::from_str(&story.kubectl(&["get", "pods", "-l", "app=web", "-o", "json"], ""))
+            .expect("JSON");
+    let uid = |pod: &Value| pod["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+    let mut uids: Vec<String> = pods["items"].as_array().expect("items").iter().map(uid).collect();
+    uids.sort();
+    uids
+}
+
+#[tokio::test]
+async fn a_kustomization_of_flux_becomes_a_release_and_nothing_restarts() {
+    let scene = Scene::begin("adopt-flux").await;
+    let story = &scene.story;
+    let person = Person::of(story);
+    let push = |version: u32| {
+        let url = format!("oci://{}/shop:{version}", scene.registry.host());
+        let pushed = person.run(&["push", "artifact", &url, "-f", "-"], &app(version));
+        assert_eq!(pushed.code, 0, "{}", pushed.stderr);
+    };
+    push(1);
+    let flux = Flux::start(story);
+    flux_objects(story, &scene.registry, &json!({}), &json!({}));
+    story
+        .wait_for("Flux has applied it", async || {
+            let object = story.object(KUSTOMIZE, "kustomizations", "shop").await?;
+            (condition(&object, "Ready")?.status == "True").then_some(())
+        })
+        .await;
+    let before = (pods(story).await, story.object("apps/v1", "deployments", "web").await.expect("it"));
+    assert_eq!(before.0.len(), 2);
+
+    let dry = person.run(&["adopt", "flux", "kustomization", "shop", "--dry-run"], "");
+    assert_eq!(dry.code, 0, "{}", dry.stderr);
+    let namespace = story.namespace();
+    let url = format!("oci://{}/shop", scene.registry.host());
+    let expected = format!(
+        "apiVersion: supercargo.dev/v1alpha1
+kind: OCIArtifactRelease
+metadata:
+  name: shop
+  namespace: {namespace}
+spec:
+  insecure: true
+  interval: 1m
+  path: ./
+  prune: true
+  ref:
+    tag: \"1\"
+  targetNamespace: {namespace}
+  url: {url}
+  wait: true
+"
+    );
+    assert_eq!(dry.stdout, expected);
+    assert!(
+        dry.stderr.contains(&format!("Deployment/{namespace}/web adopted (server dry run)\n")),
+        "{}",
+        dry.stderr
+    );
+    assert!(story.release("shop").await.is_none());
+    let object = story.object(KUSTOMIZE, "kustomizations", "shop").await.expect("it");
+    assert_eq!(object["spec"].get("suspend"), None);
+
+    let adopted = person.run(&["adopt", "flux", "kustomization", "shop"], "");
+    assert_eq!(adopted.code, 0, "{}", adopted.stderr);
+    story.wait_ready("shop", "1@").await;
+    // What it replaces goes, and takes nothing along.
+    story.kubectl(&["delete", "kustomizations.kustomize.toolkit.fluxcd.io", "shop", "--timeout=60s"], "");
+    story.kubectl(&["delete", "ocirepositories.source.toolkit.fluxcd.io", "shop", "--timeout=60s"], "");
+    drop(flux);
+    let after = story.object("apps/v1", "deployments", "web").await.expect("the deployment is still there");
+    assert_eq!(after["metadata"]["uid"], before.1["metadata"]["uid"]);
+    assert_eq!(after["metadata"]["generation"], before.1["metadata"]["generation"]);
+    assert_eq!(pods(story).await, before.0, "nothing restarted");
+    let labels = after["metadata"]["labels"].as_object().expect("labels");
+    assert_eq!(labels["supercargo.dev/name"], "shop");
+    assert!(!labels.keys().any(|key| key.contains("fluxcd.io")), "{labels:?}");
+    let managers: Vec<&str> = after["metadata"]["managedFields"]
+        .as_array()
+        .expect("them")
+        .iter()
+        .filter_map(|e| e["manager"].as_str())
+        .collect();
+    assert!(!managers.contains(&"kustomize-controller"), "{managers:?}");
+
+    // From now on it is an ordinary release.
+    push(2);
+    scene.patch("shop", &json!({"ref": {"tag": "2"}}));
+    story.wait_ready("shop", "2@").await;
+    assert_eq!(scene.value("settings", "version").await.as_deref(), Some("2"));
+}
+
+#[tokio::test]
+async fn what_a_release_cannot_say_stops_the_adoption_before_it_begins() {
+    let scene = Scene::begin("adopt-flux-lost").await;
+    let story = &scene.story;
+    // Its kinds are enough: nothing of it has to run.
+    drop(Flux::start(story));
+    let person = Person::of(story);
+    let check = |name: &str, expected: &str| {
+        let refused = person.run(&["adopt", "flux", "kustomization", name], "");
+        assert_eq!(refused.code, 1);
+        assert_eq!(refused.stderr, expected);
+    };
+    let namespace = story.namespace();
+    check("shop", &format!("error: there is no Kustomization shop in the namespace {namespace}\n"));
+    flux_objects(
+        story,
+        &scene.registry,
+        &json!({"postBuild": {"substitute": {"a": "b"}}}),
+        &json!({"verify": {"provider": "cosign", "secretRef": {"name": "keys"}}}),
+    );
+    check(
+        "shop",
+        "error: nothing was written, an OCIArtifactRelease cannot say what these do: Kustomization spec.postBuild, \
+         OCIRepository spec.verify; take them out first, or put what they do into the artifact\n",
+    );
+    let object = story.object(KUSTOMIZE, "kustomizations", "shop").await.expect("it");
+    assert_eq!(object["spec"].get("suspend"), None);
+    assert!(story.release("shop").await.is_none());
+}
