@@ -17,6 +17,7 @@ mod identities;
 mod idle;
 mod many;
 mod one;
+mod publish;
 mod reaction;
 mod releases;
 mod site;
@@ -37,6 +38,7 @@ const GROUPS: &[Group] = &[
     ("many-1000", |table| on(many::thousand(table))),
     ("one-1000", |table| on(one::measure(table))),
     ("identities", |table| on(identities::measure(table))),
+    ("publish", publish::measure),
 ];
 
 fn main() {
