@@ -1,13 +1,10 @@
-//! The command line: its start, 1,000 ConfigMaps of 1 KB applied by hand, and a
-//! large artifact beside crane.
+//! The command line: its start, and 1,000 ConfigMaps of 1 KB applied by hand.
 
-use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use supercargo_testbed::operator::Usage;
 use supercargo_testbed::processes;
-use supercargo_testbed::tools::Tools;
 
 use super::artifact::config_map;
 use super::site::{APPS, BINARY, Site};
@@ -15,10 +12,6 @@ use super::table::{Row, Table, median};
 
 const OBJECTS: usize = 1000;
 const STARTS: usize = 20;
-/// Base64 characters in the large artifact: 20 MB when they are compressed.
-const LARGE: usize = 26 << 20;
-const LARGE_MAPS: usize = 64;
-const ROUNDS: usize = 5;
 /// How often a running command is looked at.
 const LOOK: Duration = Duration::from_millis(2);
 
@@ -27,7 +20,6 @@ pub async fn measure(table: &mut Table) {
     let site = Site::start().await;
     start(table);
     thousand(&site, table);
-    beside_crane(&site, table);
 }
 
 fn start(table: &mut Table) {
@@ -105,61 +97,4 @@ fn run(command: &mut Command, code: i32) -> (Duration, Usage) {
     let wall = begin.elapsed();
     assert_eq!(status.code(), Some(code), "{command:?}");
     (wall, usage)
-}
-
-/// Push and pull of the same content by crane and by us, in turns.
-fn beside_crane(site: &Site, table: &mut Table) {
-    let directory = processes::directory("large");
-    let yaml: String =
-        (0..LARGE_MAPS).map(|n| config_map(&format!("large-{n}"), &noise(LARGE / LARGE_MAPS))).collect();
-    std::fs::write(directory.join("all.yaml"), yaml).expect("write the manifests");
-    let tar = Command::new("tar").args(["-cf", "all.tar", "all.yaml"]).current_dir(&directory).status();
-    assert!(tar.expect("run tar").success());
-    let host = site.registry.host();
-    let crane = Tools::get().path("crane");
-    let (theirs, ours) = (format!("{host}/crane:1"), format!("oci://{host}/ours:1"));
-    let push_ours = ["push", "artifact", &ours, "-f", "all.yaml"];
-    let push_theirs = ["append", "-f", "all.tar", "-t", &theirs];
-    pair(table, "push of a 20 MB artifact", &directory, (crane, &push_theirs), &push_ours);
-    let pull_theirs = ["export", &theirs, "-"];
-    pair(table, "pull of a 20 MB artifact", &directory, (crane, &pull_theirs), &["pull", "artifact", &ours]);
-}
-
-fn pair(table: &mut Table, work: &str, directory: &Path, theirs: (&Path, &[&str]), ours: &[&str]) {
-    let (mut crane, mut supercargo) = (Vec::new(), Vec::new());
-    let mut usage = None;
-    for _ in 0..ROUNDS {
-        crane.push(run(Command::new(theirs.0).args(theirs.1).current_dir(directory), 0).0);
-        let (wall, last) = run(Command::new(BINARY).args(ours).current_dir(directory), 0);
-        supercargo.push(wall);
-        usage = Some(last);
-    }
-    let (crane, supercargo) = (median(crane), median(supercargo));
-    table.add(Row {
-        work: format!("{work} (median of {ROUNDS})"),
-        wall: Some(supercargo),
-        cpu: usage.as_ref().map(|u| u.cpu),
-        peak: usage.as_ref().map(|u| u.peak),
-        note: format!(
-            "crane: {}; {:.2} of it",
-            super::table::seconds(crane),
-            supercargo.as_secs_f64() / crane.as_secs_f64()
-        ),
-        ..Row::default()
-    });
-}
-
-/// Characters that do not compress well, the same in every run.
-fn noise(length: usize) -> String {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    (0..length)
-        .map(|_| {
-            // Xorshift64 (Marsaglia 2003).
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            char::from(ALPHABET[(state % 64) as usize])
-        })
-        .collect()
 }

@@ -18,6 +18,7 @@ mod identities;
 mod idle;
 mod many;
 mod one;
+mod publish;
 mod reaction;
 mod releases;
 mod site;
@@ -39,6 +40,7 @@ const GROUPS: &[Group] = &[
     ("one-1000", |table| on(one::measure(table))),
     ("identities", |table| on(identities::measure(table))),
     ("by-hand", |table| on(by_hand::measure(table))),
+    ("publish", publish::measure),
 ];
 
 fn main() {

@@ -1,6 +1,6 @@
 //! What was read, as one set of objects.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::CliError;
 use crate::domain::identity::ObjectId;
@@ -8,6 +8,7 @@ use crate::domain::manifest::budget::Budget;
 use crate::domain::manifest::canonical::to_yaml;
 use crate::domain::manifest::decode::{Decoded, DocumentError, Fault, Origin, decode_within};
 use crate::domain::object::Object;
+use crate::domain::patch::file::PatchFile;
 use crate::domain::stage::order;
 
 /// How many faults of the input are told.
@@ -23,6 +24,27 @@ impl Bundle {
     /// `Kind/namespace/name` of every object, in order.
     pub fn subjects(&self) -> impl Iterator<Item = String> {
         self.objects.iter().map(|o| o.id().to_string())
+    }
+
+    /// The same after patches, in the order of the apply again: a patch may
+    /// change names.
+    pub fn patched(self, patches: &[PatchFile]) -> Result<Self, CliError> {
+        if patches.is_empty() {
+            return Ok(self);
+        }
+        let mut objects = self.objects;
+        for patch in patches {
+            patch.apply(&mut objects).map_err(|e| CliError::Input(e.to_string()))?;
+        }
+        let mut seen = HashSet::new();
+        if let Some(twice) = objects.iter().find(|o| !seen.insert(o.id())) {
+            return Err(CliError::Input(format!("after the patches there are two objects {}", twice.id())));
+        }
+        if objects.is_empty() {
+            return Err(CliError::Input("the patches leave no object".into()));
+        }
+        sort(&mut objects);
+        Ok(Self { objects })
     }
 
     /// The documents, each ended by `---`.
@@ -65,19 +87,23 @@ pub(super) fn bundle(files: &[(String, Vec<u8>)]) -> Result<Bundle, CliError> {
     if objects.is_empty() {
         return Err(CliError::Input("the input holds no object".into()));
     }
-    // In the order of the apply, as Kustomizer writes its artifacts.
+    sort(&mut objects);
+    Ok(Bundle { objects })
+}
+
+/// In the order of the apply, as Kustomizer writes its artifacts.
+fn sort(objects: &mut [Object]) {
     objects.sort_by_cached_key(|o| {
         let id = o.id();
         let (stage, rank, ..) = order(&id);
         (stage, rank, id.group, id.kind, id.namespace, id.name)
     });
-    Ok(Bundle { objects })
 }
 
 fn explain(error: &DocumentError) -> String {
     match error.fault {
         Fault::Kustomization => {
-            format!("{error}; build it first: kustomize build DIR | supercargo push artifact URL -f -")
+            format!("{error}; build it: -k DIR, or kustomize build DIR and -f -")
         }
         Fault::Invalid | Fault::TooLarge => error.to_string(),
     }

@@ -96,7 +96,31 @@ impl CliError {
         !matches!(self, Self::Differs) && self.exit_code() != exit::SUCCESS
     }
 
-    /// The message with its causes, for people.
+    /// What a person can do about it, where it is known.
+    fn hint(&self) -> Option<&'static str> {
+        let mut error = match self {
+            Self::Oci(error) => error,
+            _ => return None,
+        };
+        while let OciError::NotPublished { source, .. } | OciError::PerhapsPublished { source, .. } = error {
+            error = source;
+        }
+        match error {
+            OciError::Encrypted { .. } => Some("name the file of your key with --age-identities"),
+            OciError::Denied { why, .. } if why.contains("there are none for it") => {
+                Some("log in with docker or podman, or give --creds USER:PASSWORD")
+            }
+            OciError::Unavailable { why, .. } if why.contains("UnknownIssuer") => {
+                Some("if you trust the registry's CA, name its certificate with --ca-file")
+            }
+            OciError::Unavailable { why, .. } if why.contains("InvalidContentType") => {
+                Some("if the registry is to be reached without TLS, add --insecure")
+            }
+            _ => None,
+        }
+    }
+
+    /// The message with its causes and what to do, for people.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();
@@ -106,6 +130,9 @@ impl CliError {
                 text = format!("{text}: {more}");
             }
             cause = inner.source();
+        }
+        if let Some(hint) = self.hint() {
+            text = format!("{text}; {hint}");
         }
         text
     }

@@ -14,6 +14,9 @@ const MAX_DEPTH: usize = 32;
 /// Reads every named file, directory or stdin, in the order given: names and
 /// contents.
 pub(super) fn read(filenames: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, CliError> {
+    if filenames.iter().filter(|f| f.as_os_str() == "-").count() > 1 {
+        return Err(CliError::Usage("stdin can be read once; name - once".into()));
+    }
     let mut files = Vec::new();
     let mut left = MAX_INPUT_BYTES;
     for filename in filenames {
@@ -23,6 +26,10 @@ pub(super) fn read(filenames: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, CliE
         }
         let mut paths = Vec::new();
         collect(filename, &mut paths, 0, true)?;
+        if paths.is_empty() {
+            let shown = filename.display();
+            return Err(CliError::Input(format!("{shown} holds no .yaml, .yml or .json file")));
+        }
         for path in paths {
             let name = path.display().to_string();
             let file =

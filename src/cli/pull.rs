@@ -1,23 +1,14 @@
 //! `supercargo pull artifact`.
 
 use super::args::PullArtifact;
-use super::{CliError, Printer, login};
-use crate::oci::{Reference, Registry, Selection};
+use super::{CliError, Printer, fetch, login};
 
 /// Prints the manifests of an artifact.
-pub(super) async fn artifact(
-    arguments: &PullArtifact,
-    registry: &Registry,
-    printer: &mut Printer<'_>,
-) -> Result<(), CliError> {
-    let PullArtifact { url, registry: reach } = arguments;
-    let reference = Reference::parse(url)?;
-    let repository = &reference.repository;
-    let access = login::access(reach, repository)?;
-    let resolved = registry.resolve(repository, &reference.wanted()?, &access).await?;
-    let artifact = registry.fetch(repository, &resolved.digest, &access, &Selection::default()).await?;
+pub(super) async fn artifact(arguments: &PullArtifact, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    let PullArtifact { url, keys, registry: reach } = arguments;
+    let fetched = fetch::artifact(url, reach, keys, &login::registry(printer)).await?;
     let mut yaml = Vec::new();
-    for (_, content) in &artifact.files {
+    for (_, content) in &fetched.artifact.files {
         append(&mut yaml, content);
     }
     printer.data(&yaml)

@@ -4,40 +4,106 @@ use std::collections::BTreeMap;
 use std::env;
 
 use jiff::Timestamp;
+use serde::Serialize;
 
 use super::args::PushArtifact;
-use super::{CliError, Printer, login, sources};
-use crate::oci::{Labels, Reference, Registry, pack};
+use super::bundle::Bundle;
+use super::{CliError, Printer, login, output, sources};
+use crate::domain::size::{MAX_DATA_BYTES, MAX_OBJECT_BYTES, Oversize, oversize};
+use crate::oci::{Digest, Labels, Recipients, Reference, Repository, Tag, pack};
+
+/// What was published, for programs.
+#[derive(Serialize)]
+struct Published {
+    url: String,
+    repository: String,
+    tag: String,
+    digest: String,
+}
 
 /// Packs the manifests and pushes them.
-pub(super) async fn artifact(
-    arguments: &PushArtifact,
-    registry: &Registry,
-    printer: &mut Printer<'_>,
-) -> Result<(), CliError> {
-    let PushArtifact { url, sources, source, revision, annotations, created, registry: reach } = arguments;
-    let reference = Reference::parse(url)?;
-    let (Some(tag), None) = (&reference.tag, &reference.digest) else {
-        return Err(CliError::Usage(format!("{url} has no tag to push to; write {url}:TAG")));
-    };
-    let access = login::access(reach, &reference.repository)?;
-    let labels = Labels {
-        created: created_at(created.as_deref())?,
-        source: source.clone(),
-        revision: revision.clone(),
-        annotations: pairs(annotations)?,
-    };
+pub(super) async fn artifact(arguments: &PushArtifact, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    let PushArtifact { url, sources, output, registry: reach, .. } = arguments;
+    let (repository, tag) = target(url)?;
+    let labels = labels(arguments)?;
     printer.say("building manifests...");
     let bundle = sources::local(sources).await?;
-    for subject in bundle.subjects() {
-        printer.line(&subject)?;
+    if output.output.is_none() {
+        bundle.subjects().try_for_each(|subject| printer.line(&subject))?;
     }
     printer.finish()?;
-    let package = pack(&bundle.yaml()?, &labels)?;
-    printer.say(&format!("pushing image {reference}"));
-    let digest = registry.push(&reference.repository, tag, &package, &access).await?;
-    printer.say(&format!("published digest {}", reference.repository.at(&digest)));
+    let yaml = bundle.yaml()?;
+    measure(&bundle, yaml.len(), printer)?;
+    let encrypted = if labels.recipients.is_some() { "encrypted " } else { "" };
+    let packed = tokio::task::spawn_blocking(move || pack(&yaml, &labels)).await;
+    let package = packed.map_err(|e| CliError::Input(format!("the packing was cut off: {e}")))??;
+    printer.say(&format!("pushing {encrypted}image {repository}:{tag}"));
+    let registry = login::registry(printer);
+    let access = login::access(reach, &repository).await?;
+    let digest = registry.push(&repository, &tag, &package, &access).await?;
+    printer.say(&format!("published digest {}", repository.at(&digest)));
+    match output.output {
+        Some(format) => output::data(printer, format, &published(&repository, &tag, &digest)),
+        None => Ok(()),
+    }
+}
+
+/// Where to push to: a tag, which no digest goes with.
+fn target(url: &str) -> Result<(Repository, Tag), CliError> {
+    let Reference { repository, tag, digest } = Reference::parse(url)?;
+    match (tag, digest) {
+        (Some(tag), None) => Ok((repository, tag)),
+        (None, None) => Err(CliError::Usage(format!("{url} has no tag to push to; write {url}:TAG"))),
+        (_, Some(_)) => Err(CliError::Usage(format!(
+            "{url} names a digest, which follows from what is pushed; write oci://{repository}:TAG"
+        ))),
+    }
+}
+
+fn labels(arguments: &PushArtifact) -> Result<Labels, CliError> {
+    let recipients = arguments.age_recipients.as_deref().map(|path| {
+        let parsed = Recipients::parse(&login::read(path)?);
+        parsed.map_err(|e| CliError::Input(format!("{}: {e}", path.display())))
+    });
+    Ok(Labels {
+        created: created_at(arguments.created.as_deref())?,
+        source: arguments.source.clone(),
+        revision: arguments.revision.clone(),
+        annotations: pairs(&arguments.annotations)?,
+        recipients: recipients.transpose()?,
+    })
+}
+
+/// Refuses what no API server takes, and warns of what few do.
+fn measure(bundle: &Bundle, total: usize, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    if total <= MAX_DATA_BYTES {
+        return Ok(());
+    }
+    for object in &bundle.objects {
+        match oversize(object) {
+            Some(Oversize::Data(bytes)) => {
+                return Err(CliError::Input(format!(
+                    "{} holds {bytes} bytes of data, and no API server takes more than {MAX_DATA_BYTES}; split it",
+                    object.id()
+                )));
+            }
+            Some(Oversize::Object(bytes)) => printer.say(&format!(
+                "warning: {} has {bytes} bytes, and most clusters take no more than {MAX_OBJECT_BYTES}",
+                object.id()
+            )),
+            None => {}
+        }
+    }
     Ok(())
+}
+
+fn published(repository: &Repository, tag: &Tag, digest: &Digest) -> Published {
+    Published {
+        url: format!("oci://{}", repository.at(digest)),
+        repository: repository.to_string(),
+        tag: tag.to_string(),
+        digest: digest.to_string(),
+    }
 }
 
 /// The time in the annotations: as given, else of the reproducible build, else

@@ -7,15 +7,14 @@ use std::process::ExitCode;
 use clap::FromArgMatches;
 
 use super::args::{
-    self, AdoptCommand, Arguments, Command, GetCommand, InspectCommand, PullCommand, PushCommand,
-    ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand,
+    self, AdoptCommand, Arguments, Command, GetCommand, InspectCommand, ListCommand, PullCommand,
+    PushCommand, ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand, TagCommand,
 };
 use super::connect::connect;
 use super::{
-    CliError, Look, Printer, adopt, completion, crd, docs, exit, inventory, pull, push, reconcile, releases,
-    status, version,
+    CliError, Look, Printer, adopt, completion, crd, docs, exit, inspect_artifact, inventory, list, pull,
+    push, reconcile, releases, status, tag, version,
 };
-use crate::oci::{Registry, RegistryOptions};
 
 /// What kubectl runs for `kubectl supercargo`.
 const PLUGIN: &str = "kubectl-supercargo";
@@ -76,14 +75,14 @@ fn over_the_network(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(
 }
 
 async fn run(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliError> {
-    let registry = || Registry::new(RegistryOptions::default());
     let cluster = arguments.cluster;
     match arguments.command {
-        Command::Push(PushCommand::Artifact(arguments)) => {
-            push::artifact(&arguments, &registry(), printer).await
-        }
-        Command::Pull(PullCommand::Artifact(arguments)) => {
-            pull::artifact(&arguments, &registry(), printer).await
+        Command::Push(PushCommand::Artifact(push)) => push::artifact(&push, printer).await,
+        Command::Pull(PullCommand::Artifact(pull)) => pull::artifact(&pull, printer).await,
+        Command::Tag(TagCommand::Artifact(tag)) => tag::artifact(&tag, printer).await,
+        Command::List(ListCommand::Artifacts(list)) => list::artifacts(&list, printer).await,
+        Command::Inspect(InspectCommand::Artifact(inspect)) => {
+            inspect_artifact::artifact(&inspect, printer).await
         }
         Command::Build(build) => inventory::build(build, printer).await,
         Command::Apply(apply) => inventory::apply(apply, &cluster, printer).await,

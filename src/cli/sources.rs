@@ -3,6 +3,7 @@
 use super::args::SourceArgs;
 use super::bundle::{Bundle, bundle};
 use super::{CliError, files, kustomize};
+use crate::domain::patch::file::PatchFile;
 
 /// The objects of an overlay and of files, in that order, patched.
 ///
@@ -20,9 +21,10 @@ pub(super) async fn local(sources: &SourceArgs) -> Result<Bundle, CliError> {
 
 /// The same, after further files.
 pub(super) async fn with(sources: &SourceArgs, more: Vec<(String, Vec<u8>)>) -> Result<Bundle, CliError> {
-    if let [patch, ..] = sources.patches.as_slice() {
-        return Err(CliError::Usage(format!("{}: patch files are not supported yet", patch.display())));
-    }
+    // Before anything takes long: a patch that makes no sense is told at once.
+    let texts = files::read(&sources.patches)?;
+    let patches = texts.iter().map(|(name, bytes)| PatchFile::parse(name, bytes));
+    let patches = patches.collect::<Result<Vec<_>, _>>().map_err(|e| CliError::Input(e.to_string()))?;
     let mut read = Vec::new();
     if let Some(overlay) = &sources.kustomize {
         let directory = overlay.clone();
@@ -32,5 +34,5 @@ pub(super) async fn with(sources: &SourceArgs, more: Vec<(String, Vec<u8>)>) -> 
     }
     read.extend(files::read(&sources.filenames)?);
     read.extend(more);
-    bundle(&read)
+    bundle(&read)?.patched(&patches)
 }

@@ -19,6 +19,8 @@ pub mod prune;
 pub mod release;
 pub mod salvage;
 pub mod schedule;
+pub mod size;
 pub mod stage;
 pub mod status;
+pub mod tags;
 pub mod version;

@@ -131,7 +131,7 @@ impl Range {
 
     /// Whether the version is in the range. A prerelease is only in an
     /// alternative that itself names one (`>=1.0.0-0`).
-    fn matches(&self, version: &Version) -> bool {
+    pub(super) fn matches(&self, version: &Version) -> bool {
         self.alternatives.iter().any(|all| {
             let prereleases = all.iter().any(|c| !c.base.pre.is_empty());
             (prereleases || version.pre.is_empty()) && all.iter().all(|c| c.matches(version))
@@ -161,7 +161,7 @@ impl Range {
 
 /// Reads a tag as Masterminds' lenient parser does: an optional `v`, minor and
 /// patch may be missing, leading zeros are dropped.
-fn lenient(tag: &str) -> Option<Version> {
+pub(super) fn lenient(tag: &str) -> Option<Version> {
     let (numbers, pre, build) = split(tag.strip_prefix('v').unwrap_or(tag))?;
     let parts: Vec<&str> = numbers.split('.').collect();
     if parts.len() > 3 {

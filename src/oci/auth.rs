@@ -108,10 +108,20 @@ impl Keyring {
 
     /// Adds a user and password for one registry.
     pub fn add_password(&mut self, registry: &str, username: &str, password: &str) {
-        let (host, path) = split_key(registry);
         let credential =
             Credential::Password { username: username.to_owned(), password: password.to_owned() };
+        self.insert(registry, credential);
+    }
+
+    /// Adds a credential for one registry, before all others.
+    pub(super) fn insert(&mut self, registry: &str, credential: Credential) {
+        let (host, path) = split_key(registry);
         self.keys.insert(0, Key { host, path, credential });
+    }
+
+    /// Whether there is a credential for the repository.
+    pub fn covers(&self, repository: &Repository) -> bool {
+        self.lookup(repository).is_some()
     }
 
     /// Whether there is no credential at all.
@@ -175,7 +185,7 @@ impl Entry {
 
 /// A key is a host, perhaps with a scheme and a path; `/v1` and `/v2` are API
 /// roots that old clients wrote, not paths.
-fn split_key(name: &str) -> (String, String) {
+pub(super) fn split_key(name: &str) -> (String, String) {
     let bare = name.strip_prefix("https://").or_else(|| name.strip_prefix("http://")).unwrap_or(name);
     let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
     let path = path.trim_end_matches('/');

@@ -47,6 +47,30 @@ pub enum OciError {
         /// How many tags were looked at.
         seen: usize,
     },
+    /// The artifact is encrypted, and nobody gave a key.
+    #[error("{subject} is encrypted with age, and there is no private key to decrypt it with")]
+    Encrypted {
+        /// What was read.
+        subject: String,
+    },
+    /// A push ended before its tag was written.
+    #[error("{subject} was not published, the tag is as it was")]
+    NotPublished {
+        /// The repository and tag.
+        subject: String,
+        /// What happened.
+        #[source]
+        source: Box<OciError>,
+    },
+    /// A push ended while its tag was written.
+    #[error("whether {subject} was published is not known; push it again, which is safe")]
+    PerhapsPublished {
+        /// The repository and tag.
+        subject: String,
+        /// What happened.
+        #[source]
+        source: Box<OciError>,
+    },
     /// The bytes are not those that were asked for.
     #[error("{subject}: the registry sent other bytes than the digest names")]
     Mismatch {
@@ -82,7 +106,8 @@ impl OciError {
             Self::NotFound { .. } => Reason::ArtifactNotFound,
             Self::NoMatchingTag { .. } => Reason::NoMatchingTag,
             Self::Mismatch { .. } => Reason::DigestMismatch,
-            Self::Invalid { .. } => Reason::ArtifactInvalid,
+            Self::Invalid { .. } | Self::Encrypted { .. } => Reason::ArtifactInvalid,
+            Self::NotPublished { source, .. } | Self::PerhapsPublished { source, .. } => source.reason(),
             Self::TooLarge { .. } => Reason::ArtifactTooLarge,
         }
     }

@@ -35,6 +35,18 @@ pub const REQUESTS_PER_HOST: usize = 16;
 /// How long a token is used when its service does not say; the token
 /// specification's default.
 pub const DEFAULT_TOKEN_LIFE: Duration = Duration::from_secs(60);
+/// Largest file of age keys, in bytes.
+pub const MAX_KEY_FILE_BYTES: usize = 1 << 20;
+/// Longest header of an age file, in bytes: a few thousand recipients.
+pub const MAX_AGE_HEADER_BYTES: usize = 512 << 10;
+/// How often an upload is begun again after a failure that may pass.
+pub const MAX_PUSH_RETRIES: u32 = 3;
+/// Pause before an upload is begun again; it doubles.
+pub const PUSH_PAUSE: Duration = Duration::from_millis(500);
+/// Longest `Retry-After` that an upload waits for.
+pub const MAX_PUSH_RETRY_AFTER: Duration = Duration::from_secs(60);
+/// Bytes of an upload that are handed over at a time while somebody watches.
+pub const UPLOAD_CHUNK: usize = 64 << 10;
 /// Longest annotation value that is passed on, in bytes.
 pub const MAX_ANNOTATION_BYTES: usize = 1024;
 /// Most remembered clients, tokens, hosts and proofs, each.

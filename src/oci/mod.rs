@@ -3,9 +3,12 @@
 //! knows nothing of Kubernetes and decides nothing about trust.
 
 mod access;
+mod artifact;
 mod auth;
 mod cache;
 mod challenge;
+mod credential_helper;
+mod encryption;
 mod error;
 mod layout;
 mod limits;
@@ -21,11 +24,14 @@ mod transport;
 mod unpack;
 
 pub use access::{Access, AccessParts};
+pub use artifact::{Artifact, Resolved, Selection};
 pub use auth::Keyring;
+pub use credential_helper::HelperCall;
+pub use encryption::{Identities, Recipients};
 pub use error::OciError;
 pub use limits::ContentLimits;
 pub use pack::{Labels, Package, pack};
 pub use probe::speaks_tls;
 pub use reference::{Digest, Reference, Repository, Tag, Wanted};
-pub use registry::{Artifact, Registry, RegistryOptions, Resolved, Selection};
-pub use transport::{Observer, Outcome, RequestRecord};
+pub use registry::{Registry, RegistryOptions};
+pub use transport::{Advance, Meter, Observer, Outcome, RequestRecord};

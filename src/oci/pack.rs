@@ -12,7 +12,8 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
-use super::{Digest, OciError};
+use super::encryption::{EXTENSION, SCHEME};
+use super::{Digest, OciError, Recipients};
 
 pub(super) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
@@ -31,6 +32,9 @@ pub struct Labels {
     pub revision: Option<String>,
     /// Further annotations; they do not override those above.
     pub annotations: BTreeMap<String, String>,
+    /// Who can read it; absent: everybody who can read the repository. An
+    /// encrypted artifact has another digest every time.
+    pub recipients: Option<Recipients>,
 }
 
 /// An artifact, ready to be pushed.
@@ -53,7 +57,11 @@ impl Package {
 /// Only when archive or compression fail, which in memory they do not.
 pub fn pack(yaml: &[u8], labels: &Labels) -> Result<Package, OciError> {
     let failed = |e: io::Error| OciError::Spec(format!("the artifact cannot be packed: {e}"));
-    let tar = archive(yaml).map_err(failed)?;
+    let tar = match &labels.recipients {
+        Some(recipients) => archive(&format!("{FILE}{EXTENSION}"), &recipients.encrypt(yaml)?),
+        None => archive(FILE, yaml),
+    };
+    let tar = tar.map_err(failed)?;
     let layer: Bytes = compress(&tar).map_err(failed)?.into();
     let config: Bytes = json!({
         "created": labels.created,
@@ -80,14 +88,18 @@ pub fn pack(yaml: &[u8], labels: &Labels) -> Result<Package, OciError> {
 
 /// The annotations. Kustomizer does not pull without its three.
 fn annotations(yaml: &[u8], labels: &Labels) -> BTreeMap<String, String> {
-    let Labels { created, source, revision, annotations } = labels;
+    let Labels { created, source, revision, annotations, recipients } = labels;
     let mut all = annotations.clone();
     let checksum = hex::encode(Sha256::digest(yaml));
     let version = env!("CARGO_PKG_VERSION");
     let mut set = |key: &str, value: &str| all.insert(key.to_owned(), value.to_owned());
     for owner in ["supercargo.dev", "kustomizer.dev"] {
         set(&format!("{owner}/version"), version);
+        // Of the plain content also when that is encrypted: Kustomizer wants it so.
         set(&format!("{owner}/checksum"), &checksum);
+        if recipients.is_some() {
+            set(&format!("{owner}/encrypted"), SCHEME);
+        }
     }
     set("kustomizer.dev/created", created);
     set("org.opencontainers.image.created", created);
@@ -99,16 +111,16 @@ fn annotations(yaml: &[u8], labels: &Labels) -> BTreeMap<String, String> {
     all
 }
 
-fn archive(yaml: &[u8]) -> io::Result<Vec<u8>> {
+fn archive(name: &str, content: &[u8]) -> io::Result<Vec<u8>> {
     let mut header = Header::new_ustar();
     header.set_entry_type(EntryType::Regular);
     header.set_mode(0o644);
     header.set_uid(0);
     header.set_gid(0);
     header.set_mtime(0);
-    header.set_size(yaml.len() as u64);
+    header.set_size(content.len() as u64);
     let mut builder = Builder::new(Vec::new());
-    builder.append_data(&mut header, FILE, yaml)?;
+    builder.append_data(&mut header, name, content)?;
     builder.into_inner()
 }
 

@@ -1,10 +1,17 @@
 //! Writing to a registry, for the command line.
+//!
+//! Blobs first, the manifest last: until the tag is written, nobody who pulls
+//! sees anything of a push. A failure that may pass is tried again from the
+//! question whether the blob has arrived.
+
+use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::LOCATION;
+use http::header::{LOCATION, RETRY_AFTER};
 use http::{Method, StatusCode};
 
 use super::layout;
+use super::limits::{MAX_PUSH_RETRIES, MAX_PUSH_RETRY_AFTER, PUSH_PAUSE};
 use super::pack::MANIFEST_TYPE;
 use super::registry::manifest_body;
 use super::reply::Reply;
@@ -12,12 +19,28 @@ use super::token::{Asker, Scope};
 use super::transport::{Request, Transport};
 use super::{Access, Digest, OciError, Package, Registry, Repository, Tag, Wanted};
 
+/// Why a step of a push has failed.
+enum Setback {
+    /// It would fail again.
+    Final(OciError),
+    /// It may pass; the registry may say when.
+    Passing(OciError, Option<Duration>),
+}
+
+/// What is written under a tag.
+struct Stored<'a> {
+    tag: &'a Tag,
+    media_type: &'a str,
+    bytes: Bytes,
+}
+
 impl Registry {
     /// Uploads what the registry does not have yet, then points the tag at it.
     ///
     /// # Errors
     /// When the registry does not answer, does not let us write, or takes the
-    /// bytes for others than they are.
+    /// bytes for others than they are. Says whether the tag was written, where
+    /// that is a question.
     pub async fn push(
         &self,
         repository: &Repository,
@@ -28,9 +51,10 @@ impl Registry {
         let subject = format!("{repository}:{tag}");
         let asker = Asker { repository, access, scope: Scope::Push, subject: &subject };
         for (digest, bytes) in &package.blobs {
-            self.upload(asker, digest, bytes.clone()).await?;
+            let uploaded = self.upload(asker, digest, bytes).await;
+            uploaded.map_err(|e| not_published(&subject, e))?;
         }
-        self.put_manifest(asker, tag, MANIFEST_TYPE, package.manifest.clone()).await
+        self.store(asker, Stored { tag, media_type: MANIFEST_TYPE, bytes: package.manifest.clone() }).await
     }
 
     /// Points another tag at what the reference means now.
@@ -55,33 +79,55 @@ impl Registry {
         let media_type = layout::media_type(&bytes).map_err(|e| e.about(&subject))?;
         let subject = format!("{repository}:{tag}");
         let asker = Asker { repository, access, scope: Scope::Push, subject: &subject };
-        self.put_manifest(asker, tag, &media_type, bytes).await
+        self.store(asker, Stored { tag, media_type: &media_type, bytes }).await?;
+        Ok(digest)
     }
 
-    async fn send(&self, asker: Asker<'_>, request: Request) -> Result<Reply, OciError> {
-        self.0.sessions.send(&self.0.transport, asker, request).await
+    async fn send(&self, asker: Asker<'_>, request: Request) -> Result<Reply, Setback> {
+        self.0.sessions.send(&self.0.transport, asker, request).await.map_err(Setback::of)
     }
 
-    /// Uploads a blob in one piece, unless it is there.
-    async fn upload(&self, asker: Asker<'_>, digest: &Digest, bytes: Bytes) -> Result<(), OciError> {
-        let url = Transport::url(asker.repository, asker.access, &format!("blobs/{digest}"))?;
+    async fn upload(&self, asker: Asker<'_>, digest: &Digest, bytes: &Bytes) -> Result<(), OciError> {
+        // A registry that does not answer the first question is away; reads are
+        // tried again where they are sent.
+        if self.has(asker, digest).await.map_err(Setback::into_error)? {
+            return Ok(());
+        }
+        let mut begun = false;
+        patiently(async || {
+            if std::mem::replace(&mut begun, true) && self.has(asker, digest).await? {
+                return Ok(());
+            }
+            self.upload_once(asker, digest, bytes.clone()).await
+        })
+        .await
+    }
+
+    async fn has(&self, asker: Asker<'_>, digest: &Digest) -> Result<bool, Setback> {
+        let url = url(asker, &format!("blobs/{digest}"))?;
         let reply = self.send(asker, Request::new(Method::HEAD, url)).await?;
         match reply.status {
-            StatusCode::OK => return Ok(()),
-            StatusCode::NOT_FOUND => drop(reply),
-            _ => return Err(reply.error(asker.subject).await),
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => Err(Setback::answered(reply, asker).await),
         }
-        let url = Transport::url(asker.repository, asker.access, "blobs/uploads/")?;
+    }
+
+    /// Uploads a blob in one piece.
+    async fn upload_once(&self, asker: Asker<'_>, digest: &Digest, bytes: Bytes) -> Result<(), Setback> {
+        let url = url(asker, "blobs/uploads/")?;
         let mut request = Request::new(Method::POST, url.clone());
         request.body = Some(("application/octet-stream".to_owned(), Bytes::new()));
         let reply = self.send(asker, request).await?;
         if reply.status != StatusCode::ACCEPTED {
-            return Err(reply.error(asker.subject).await);
+            return Err(Setback::answered(reply, asker).await);
         }
         let location = reply.headers.get(LOCATION).and_then(|v| v.to_str().ok()).filter(|l| !l.is_empty());
-        let unusable = || OciError::Unavailable {
-            host: asker.repository.registry().to_owned(),
-            why: "it does not say where to upload to".to_owned(),
+        let unusable = || {
+            Setback::Final(OciError::Unavailable {
+                host: asker.repository.registry().to_owned(),
+                why: "it does not say where to upload to".to_owned(),
+            })
         };
         let mut target = location.and_then(|l| reply.url.join(l).ok()).ok_or_else(unusable)?;
         drop(reply);
@@ -91,38 +137,116 @@ impl Registry {
             return Err(unusable());
         }
         let mut request = Request::new(Method::PUT, target);
+        request.advance = self.0.transport.meter(digest, bytes.len());
         request.body = Some(("application/octet-stream".to_owned(), bytes));
         // Elsewhere the location itself is what entitles us; our credentials
         // stay with the registry.
         let reply = if same_origin {
             self.send(asker, request).await?
         } else {
-            self.0.transport.send(asker.access, &request).await?
+            self.0.transport.send(asker.access, &request).await.map_err(Setback::of)?
         };
-        if reply.status.is_success() { Ok(()) } else { Err(reply.error(asker.subject).await) }
+        match reply.status {
+            status if status.is_success() => Ok(()),
+            // A registry that was restarted knows nothing of the upload.
+            StatusCode::NOT_FOUND => Err(Setback::Passing(reply.error(asker.subject).await, None)),
+            _ => Err(Setback::answered(reply, asker).await),
+        }
     }
 
-    async fn put_manifest(
+    /// Writes a manifest under a tag. When that has not worked, the registry is
+    /// asked what the tag means now.
+    async fn store(&self, asker: Asker<'_>, stored: Stored<'_>) -> Result<Digest, OciError> {
+        let digest = Digest::of(&stored.bytes);
+        let error = match patiently(async || self.store_once(asker, &stored, &digest).await).await {
+            Ok(()) => return Ok(digest),
+            Err(error @ OciError::Unavailable { .. }) => error,
+            Err(error) => return Err(error),
+        };
+        let Asker { repository, access, subject, .. } = asker;
+        let (subject, source) = (subject.to_owned(), Box::new(error));
+        match self.tag_digest(repository, stored.tag, access).await {
+            Ok(found) if found == digest => Ok(digest),
+            Ok(_) | Err(OciError::NotFound { .. }) => Err(OciError::NotPublished { subject, source }),
+            Err(_) => Err(OciError::PerhapsPublished { subject, source }),
+        }
+    }
+
+    async fn store_once(
         &self,
         asker: Asker<'_>,
-        tag: &Tag,
-        media_type: &str,
-        bytes: Bytes,
-    ) -> Result<Digest, OciError> {
-        let digest = Digest::of(&bytes);
-        let url = Transport::url(asker.repository, asker.access, &format!("manifests/{tag}"))?;
+        stored: &Stored<'_>,
+        digest: &Digest,
+    ) -> Result<(), Setback> {
+        let url = url(asker, &format!("manifests/{}", stored.tag))?;
         let mut request = Request::new(Method::PUT, url);
-        request.body = Some((media_type.to_owned(), bytes));
+        request.body = Some((stored.media_type.to_owned(), stored.bytes.clone()));
         let reply = self.send(asker, request).await?;
         if !reply.status.is_success() {
-            return Err(reply.error(asker.subject).await);
+            return Err(Setback::answered(reply, asker).await);
         }
         let told = reply.headers.get("docker-content-digest").and_then(|v| v.to_str().ok());
         match told {
             Some(told) if told != digest.as_str() => {
-                Err(OciError::Mismatch { subject: asker.subject.to_owned() })
+                Err(Setback::Final(OciError::Mismatch { subject: asker.subject.to_owned() }))
             }
-            _ => Ok(digest),
+            _ => Ok(()),
         }
+    }
+}
+
+fn url(asker: Asker<'_>, rest: &str) -> Result<reqwest::Url, Setback> {
+    Transport::url(asker.repository, asker.access, rest).map_err(Setback::Final)
+}
+
+/// Does the work until it has worked, will not work, or has been tried often
+/// enough.
+async fn patiently(mut work: impl AsyncFnMut() -> Result<(), Setback>) -> Result<(), OciError> {
+    let mut pause = PUSH_PAUSE;
+    for _ in 0..MAX_PUSH_RETRIES {
+        match work().await {
+            Ok(()) => return Ok(()),
+            Err(Setback::Final(error)) => return Err(error),
+            Err(Setback::Passing(_, wait)) => tokio::time::sleep(wait.unwrap_or(pause)).await,
+        }
+        pause *= 2;
+    }
+    work().await.map_err(Setback::into_error)
+}
+
+impl Setback {
+    fn of(error: OciError) -> Self {
+        match error {
+            OciError::Unavailable { .. } => Self::Passing(error, None),
+            _ => Self::Final(error),
+        }
+    }
+
+    async fn answered(reply: Reply, asker: Asker<'_>) -> Self {
+        let passing = matches!(reply.status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504);
+        let asked = reply.headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse().ok());
+        let wait = asked.map(Duration::from_secs);
+        let error = reply.error(asker.subject).await;
+        match passing && wait.is_none_or(|wait| wait <= MAX_PUSH_RETRY_AFTER) {
+            true => Self::Passing(error, wait),
+            false => Self::Final(error),
+        }
+    }
+
+    fn into_error(self) -> OciError {
+        match self {
+            Self::Final(error) | Self::Passing(error, _) => error,
+        }
+    }
+}
+
+/// Says of a registry's failure what became of the tag; other errors are no
+/// question.
+fn not_published(subject: &str, error: OciError) -> OciError {
+    match error {
+        OciError::Unavailable { .. } => {
+            OciError::NotPublished { subject: subject.to_owned(), source: Box::new(error) }
+        }
+        other => other,
     }
 }

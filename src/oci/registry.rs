@@ -19,9 +19,11 @@ use super::limits::{
 };
 use super::reply::{Body, Reply};
 use super::token::{Asker, Scope, Sessions};
-use super::transport::{Observer, Request, Transport, TransportOptions};
+use super::transport::{Meter, Observer, Request, Transport, TransportOptions};
 use super::unpack::{self, Order};
-use super::{Digest, OciError, Repository, Tag, Wanted, tags};
+use super::{
+    Artifact, Digest, Identities, OciError, Repository, Resolved, Selection, Tag, Wanted, encryption, tags,
+};
 
 /// How a [`Registry`] behaves.
 #[derive(Clone)]
@@ -40,6 +42,8 @@ pub struct RegistryOptions {
     pub cache_max_size: u64,
     /// Is told of every request.
     pub observer: Option<Observer>,
+    /// Is told of every transfer of content.
+    pub meter: Option<Meter>,
 }
 
 impl Default for RegistryOptions {
@@ -52,6 +56,7 @@ impl Default for RegistryOptions {
             cache_dir: None,
             cache_max_size: DEFAULT_CACHE_BYTES,
             observer: None,
+            meter: None,
         }
     }
 }
@@ -75,42 +80,6 @@ impl fmt::Debug for Registry {
     }
 }
 
-/// What a reference stood for when it was resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resolved {
-    /// The digest; everything after goes by it.
-    pub digest: Digest,
-    /// The tag, where one was wanted or chosen.
-    pub tag: Option<Tag>,
-    /// `tag@sha256:…` or `sha256:…`, for people and for status.
-    pub revision: String,
-}
-
-/// Which part of an artifact is wanted.
-#[derive(Clone, Debug, Default)]
-pub struct Selection {
-    /// The layer's media type; absent: the first that is an archive or YAML.
-    pub media_type: Option<String>,
-    /// The directory or file in the layer; empty or `./`: everything.
-    pub path: String,
-}
-
-/// The content of an artifact, verified to be what its digest names, which
-/// says nothing yet about who made it.
-#[derive(Clone, Debug)]
-pub struct Artifact {
-    /// The digest that was fetched; of the index, if it is one.
-    pub digest: Digest,
-    /// When it was made, as its annotations say.
-    pub created: Option<String>,
-    /// Where its source is, as its annotations say.
-    pub source: Option<String>,
-    /// Which revision of the source it is, as its annotations say.
-    pub revision: Option<String>,
-    /// Manifest files by their name from the artifact's root, in its order.
-    pub files: Vec<(String, Bytes)>,
-}
-
 impl Registry {
     /// Prepares clients and limits; sends nothing.
     pub fn new(options: RegistryOptions) -> Self {
@@ -122,9 +91,10 @@ impl Registry {
             cache_dir,
             cache_max_size,
             observer,
+            meter,
         } = options;
         let transport =
-            Transport::new(TransportOptions { user_agent, connect_timeout, idle_timeout, observer });
+            Transport::new(TransportOptions { user_agent, connect_timeout, idle_timeout, observer, meter });
         let cache = Cache::new(cache_dir.as_deref(), cache_max_size);
         let unpacking = Semaphore::new(MAX_UNPACKING);
         Self(Arc::new(Inner { transport, sessions: Sessions::default(), cache, unpacking, limits }))
@@ -148,9 +118,7 @@ impl Registry {
             }
             Wanted::Tag(tag) => tag.clone(),
             Wanted::Semver { range, filter } => {
-                let subject = format!("{repository} (its tags)");
-                let asker = Asker { repository, access, scope: Scope::Pull, subject: &subject };
-                let tags = tags::list(&self.0.transport, &self.0.sessions, asker).await?;
+                let tags = self.tags(repository, access).await?;
                 let highest = range.highest(tags.iter().map(Tag::as_str), filter.as_ref());
                 let none = || OciError::NoMatchingTag {
                     repository: repository.to_string(),
@@ -164,6 +132,17 @@ impl Registry {
         self.0.cache.prove(access, repository, &digest);
         let revision = format!("{tag}@{digest}");
         Ok(Resolved { digest, tag: Some(tag), revision })
+    }
+
+    /// Every tag of the repository, in the registry's order.
+    ///
+    /// # Errors
+    /// When the registry does not answer, does not let us in, or there are more
+    /// than anybody looks at.
+    pub async fn tags(&self, repository: &Repository, access: &Access) -> Result<Vec<Tag>, OciError> {
+        let subject = format!("{repository} (its tags)");
+        let asker = Asker { repository, access, scope: Scope::Pull, subject: &subject };
+        tags::list(&self.0.transport, &self.0.sessions, asker).await
     }
 
     /// Fetches the artifact and takes out the selected files.
@@ -182,7 +161,10 @@ impl Registry {
         let subject = repository.at(digest);
         let about = |e: OciError| e.about(&subject);
         let manifest = self.content_manifest(repository, digest, access).await?;
-        refuse_encrypted(&manifest).map_err(about)?;
+        let encrypted = is_encrypted(&manifest);
+        if encrypted && selection.identities.is_none() {
+            return Err(OciError::Encrypted { subject });
+        }
         let layer = manifest.layer(selection.media_type.as_deref()).map_err(about)?;
         let limits = self.0.limits;
         if layer.size > limits.layer {
@@ -194,21 +176,34 @@ impl Registry {
         let checksum = checksum.or_else(|| manifest.annotations.get("kustomizer.dev/checksum"));
         let checksum = checksum.filter(|_| layer.first).cloned();
         let order = Order { path, title: layer.title, checksum, limits };
-        let files = self.unpack(blob, order).await.map_err(about)?;
+        let keys = selection.identities.clone();
+        let files = self.unpack(blob, order, keys, encrypted).await.map_err(about)?;
         let note = |key: &str| annotation(&manifest.annotations, key);
         Ok(Artifact {
             digest: digest.clone(),
             created: note("org.opencontainers.image.created").or_else(|| note("kustomizer.dev/created")),
             source: note("org.opencontainers.image.source"),
             revision: note("org.opencontainers.image.revision"),
+            encrypted,
+            annotations: manifest.annotations.keys().filter_map(|k| Some((k.clone(), note(k)?))).collect(),
             files,
         })
     }
 
     /// Unpacks off the async workers, and not everybody at once.
-    async fn unpack(&self, blob: Bytes, order: Order) -> Result<Vec<(String, Bytes)>, OciError> {
+    async fn unpack(
+        &self,
+        blob: Bytes,
+        order: Order,
+        keys: Option<Identities>,
+        encrypted: bool,
+    ) -> Result<Vec<(String, Bytes)>, OciError> {
         let _place = self.0.unpacking.acquire().await;
-        let unpacked = tokio::task::spawn_blocking(move || unpack::unpack(&blob, &order)).await;
+        let unpacked = tokio::task::spawn_blocking(move || match keys {
+            Some(keys) => encryption::unpack(&blob, order, &keys, encrypted),
+            None => unpack::unpack(&blob, &order),
+        })
+        .await;
         unpacked.unwrap_or_else(|_| Err(OciError::invalid("its layer cannot be unpacked: the task ended")))
     }
 
@@ -236,7 +231,7 @@ impl Registry {
     }
 
     /// The digest that a tag points at now.
-    async fn tag_digest(
+    pub(super) async fn tag_digest(
         &self,
         repository: &Repository,
         tag: &Tag,
@@ -336,7 +331,8 @@ impl Registry {
         if !reply.status.is_success() {
             return Err(reply.error(&subject).await);
         }
-        match reply.body(size).await? {
+        let advance = usize::try_from(size).ok().and_then(|size| self.0.transport.meter(digest, size));
+        match reply.watched_body(size, advance).await? {
             Body::Whole(bytes) if bytes.len() as u64 == size && digest.is_of(&bytes) => {
                 self.0.cache.put(access, repository, digest, bytes.clone()).await;
                 Ok(bytes)
@@ -359,11 +355,10 @@ pub(super) async fn manifest_body(reply: Reply, subject: &str) -> Result<Bytes, 
     }
 }
 
-fn refuse_encrypted(manifest: &Manifest) -> Result<(), OciError> {
-    match manifest.annotations.get("kustomizer.dev/encrypted") {
-        Some(_) => Err(OciError::invalid("it is encrypted, and decryption is not supported yet")),
-        None => Ok(()),
-    }
+fn is_encrypted(manifest: &Manifest) -> bool {
+    ["supercargo.dev/encrypted", "kustomizer.dev/encrypted"]
+        .iter()
+        .any(|key| manifest.annotations.contains_key(*key))
 }
 
 /// An annotation that is fit to be shown: of bounded length, without control

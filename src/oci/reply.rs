@@ -8,7 +8,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::OciError;
 use super::limits::MAX_ERROR_BYTES;
-use super::transport::{authority, unavailable};
+use super::transport::{Advance, authority, unavailable};
 
 /// The head of an answer; the body is still to be read. Holds its place among
 /// the host's requests until it is dropped.
@@ -23,13 +23,24 @@ pub(super) struct Reply {
 
 impl Reply {
     /// The body, if it is no longer than the limit.
-    pub async fn body(mut self, limit: u64) -> Result<Body, OciError> {
+    pub async fn body(self, limit: u64) -> Result<Body, OciError> {
+        self.watched_body(limit, None).await
+    }
+
+    /// The same, and somebody watches it arrive.
+    pub async fn watched_body(mut self, limit: u64, advance: Option<Advance>) -> Result<Body, OciError> {
         if self.response.content_length().is_some_and(|length| length > limit) {
             return Ok(Body::TooLong);
         }
-        let mut body = BytesMut::new();
+        // The limit holds for what is announced, too.
+        let announced = self.response.content_length().unwrap_or_default();
+        let mut body = BytesMut::with_capacity(usize::try_from(announced).unwrap_or_default());
         loop {
-            match self.response.chunk().await {
+            let chunk = self.response.chunk().await;
+            if let (Some(advance), Ok(Some(chunk))) = (&advance, &chunk) {
+                advance(chunk.len() as u64);
+            }
+            match chunk {
                 Ok(Some(chunk)) if (body.len() + chunk.len()) as u64 > limit => return Ok(Body::TooLong),
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
                 Ok(None) => return Ok(Body::Whole(body.freeze())),

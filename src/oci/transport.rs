@@ -8,18 +8,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Method, StatusCode};
 use reqwest::{Certificate, Client, Identity, Url};
 use tokio::sync::Semaphore;
 
 use super::access::{Access, Fingerprint};
 use super::limits::{
-    MAX_REDIRECTS, MAX_REMEMBERED, MAX_RETRIES, MAX_RETRY_AFTER, REQUESTS_PER_HOST, RETRY_PAUSE,
+    MAX_REDIRECTS, MAX_REMEMBERED, MAX_RETRIES, MAX_RETRY_AFTER, REQUESTS_PER_HOST, RETRY_PAUSE, UPLOAD_CHUNK,
 };
 use super::reference::is_loopback;
 use super::reply::Reply;
-use super::{OciError, Repository};
+use super::{Digest, OciError, Repository};
 
 /// How one request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,11 +50,22 @@ pub struct RequestRecord {
 /// Is told of every request.
 pub type Observer = Arc<dyn Fn(&RequestRecord) + Send + Sync>;
 
+/// Is told of more bytes of a transfer; dropped at its end.
+pub type Advance = Arc<dyn Fn(u64) + Send + Sync>;
+
+/// Is told of a transfer when it begins, by a name for people and its size in
+/// bytes.
+pub type Meter = Arc<dyn Fn(&str, u64) -> Advance + Send + Sync>;
+
+/// Hex digits of a digest that people are shown.
+const SHOWN_DIGITS: usize = 12;
+
 pub(super) struct TransportOptions {
     pub user_agent: String,
     pub connect_timeout: Duration,
     pub idle_timeout: Duration,
     pub observer: Option<Observer>,
+    pub meter: Option<Meter>,
 }
 
 /// The HTTP clients and the per-host limits of the process.
@@ -72,11 +83,13 @@ pub(super) struct Request {
     pub accept: Option<&'static str>,
     pub authorization: Option<HeaderValue>,
     pub body: Option<(String, Bytes)>,
+    /// Who watches the body leave.
+    pub advance: Option<Advance>,
 }
 
 impl Request {
     pub fn new(method: Method, url: Url) -> Self {
-        Self { method, url, accept: None, authorization: None, body: None }
+        Self { method, url, accept: None, authorization: None, body: None, advance: None }
     }
 
     fn is_idempotent(&self) -> bool {
@@ -148,7 +161,13 @@ impl Transport {
             builder = builder.header(AUTHORIZATION, authorization.clone());
         }
         if let Some((content_type, body)) = &request.body {
-            builder = builder.header(CONTENT_TYPE, content_type).body(body.clone());
+            builder = builder.header(CONTENT_TYPE, content_type);
+            builder = match &request.advance {
+                Some(advance) => {
+                    builder.header(CONTENT_LENGTH, body.len()).body(watched(body.clone(), advance.clone()))
+                }
+                None => builder.body(body.clone()),
+            };
         }
         let started = Instant::now();
         let sent = builder.send().await;
@@ -166,6 +185,12 @@ impl Transport {
             // schedule is the place to wait for it.
             Err(e) => Err(Failure { again: outcome != Outcome::TimedOut, error: unavailable(&host, &e) }),
         }
+    }
+
+    /// Tells whoever watches that a transfer begins.
+    pub fn meter(&self, digest: &Digest, bytes: usize) -> Option<Advance> {
+        let shown = digest.hex().get(..SHOWN_DIGITS).unwrap_or_default();
+        self.options.meter.as_ref().map(|meter| meter(shown, bytes as u64))
     }
 
     fn observe(&self, host: &str, method: &Method, outcome: Outcome, elapsed: Duration) {
@@ -233,6 +258,19 @@ impl Transport {
             .build()
             .map_err(|e| OciError::Secret(format!("the TLS settings cannot be used: {}", root_cause(&e))))
     }
+}
+
+/// The body in pieces, each told when it is handed over.
+fn watched(body: Bytes, advance: Advance) -> reqwest::Body {
+    let pieces = futures::stream::unfold(body, move |mut rest| {
+        let advance = advance.clone();
+        async move {
+            let piece = rest.split_to(rest.len().min(UPLOAD_CHUNK));
+            advance(piece.len() as u64);
+            (!piece.is_empty()).then_some((Ok::<_, std::convert::Infallible>(piece), rest))
+        }
+    });
+    reqwest::Body::wrap_stream(pieces)
 }
 
 struct Failure {

@@ -132,7 +132,7 @@ fn read_single(head: &[u8], reader: &mut impl Read, order: &Order) -> Result<Vec
     if text.is_none() {
         return Err(OciError::invalid("its layer is neither an archive nor YAML"));
     }
-    check_sum(order, Sha256::digest(&content).as_slice())?;
+    check_sum(order.checksum.as_deref(), Sha256::digest(&content).as_slice())?;
     let titled = order.title.as_deref().and_then(|t| t.rsplit('/').next()).filter(|t| is_manifest_name(t));
     let name = titled.unwrap_or("all.yaml").to_owned();
     if !is_below(&name, &order.path) {
@@ -240,7 +240,7 @@ impl Findings {
     }
 
     fn finish(self, order: &Order) -> Result<Vec<(String, Bytes)>, OciError> {
-        check_sum(order, self.sum.finalize().as_slice())?;
+        check_sum(order.checksum.as_deref(), self.sum.finalize().as_slice())?;
         if !order.path.is_empty() && !self.below {
             return Err(path_missing(order, &self.tops));
         }
@@ -323,8 +323,8 @@ fn drain(stream: impl Read) -> Result<(), OciError> {
     }
 }
 
-fn check_sum(order: &Order, found: &[u8]) -> Result<(), OciError> {
-    match &order.checksum {
+pub(super) fn check_sum(wanted: Option<&str>, found: &[u8]) -> Result<(), OciError> {
+    match wanted {
         Some(wanted) if !wanted.eq_ignore_ascii_case(&hex::encode(found)) => Err(OciError::invalid(
             "checksum mismatch: its content is not what the checksum annotation was made for",
         )),
@@ -332,7 +332,7 @@ fn check_sum(order: &Order, found: &[u8]) -> Result<(), OciError> {
     }
 }
 
-fn is_below(name: &str, path: &str) -> bool {
+pub(super) fn is_below(name: &str, path: &str) -> bool {
     path.is_empty() || name.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 

@@ -74,7 +74,11 @@ async fn fetch(run: &mut Run<'_>, session: &Session, revision: &Revision) -> Res
     let started = std::time::Instant::now();
     let repository = acquire::repository(run.release)?;
     let access = acquire::access(run.context, session, run.release, run.memory).await?;
-    let selection = Selection { media_type: run.release.media_type.clone(), path: run.release.path.clone() };
+    let selection = Selection {
+        media_type: run.release.media_type.clone(),
+        path: run.release.path.clone(),
+        ..Selection::default()
+    };
     let fetching = run.context.registry.fetch(&repository, &revision.digest, &access, &selection);
     let fetched = tokio::select! {
         biased;

@@ -136,7 +136,7 @@ fn failures_say_what_to_do_and_end_with_their_code() {
     check(&["push", "artifact", "ghcr.io/app:1", "-f", "-"], 2, "has to start with oci://");
     check(&["push", "artifact", &missing, "-f", "/nonexistent"], 1, "cannot read /nonexistent");
     check(&["push", "artifact", &missing, "-f", "-", "--created", "today"], 2, "RFC 3339");
-    check(&["push", "artifact", &missing], 2, "--filename");
+    check(&["push", "artifact", &missing], 2, "name what to read: -f FILE");
     check(&["pull", "artifact", &missing], 1, "/none:1 was not found");
     check(&["pull", "artifact", &tagless], 1, "/app:latest was not found");
     check(&["pull", "artifact", &missing, "--ca-file", "/nonexistent"], 1, "cannot read /nonexistent");

@@ -1,7 +1,6 @@
 //! A person at the command line: the binary, with the admin's kubeconfig and a
 //! namespace.
 
-use std::path::Path;
 use std::process::Command;
 
 use supercargo_testbed::Story;
@@ -42,11 +41,6 @@ impl Person {
     /// Types a line, and what it reads from stdin.
     pub fn run(&self, arguments: &[&str], stdin: &str) -> Answer {
         Answer::of(&mut self.command(arguments), stdin)
-    }
-
-    /// The same in a directory.
-    pub fn run_in(&self, directory: &Path, arguments: &[&str]) -> Answer {
-        Answer::of(self.command(arguments).current_dir(directory), "")
     }
 }
 

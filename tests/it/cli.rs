@@ -105,10 +105,7 @@ fn without_a_cluster_nothing_is_waited_for() {
     }
     let (code, _, err) = run(&["get", "releases", "--kubeconfig", "/nonexistent/config"]);
     assert_eq!(code, 1);
-    assert!(
-        err.starts_with("error: the kubeconfig /nonexistent/config cannot be read: "),
-        "{err}"
-    );
+    assert!(err.starts_with("error: the kubeconfig /nonexistent/config cannot be read: "), "{err}");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! What a registry can make a push do.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use axum::http::Method;
 use supercargo::api::reason::Reason;
 use supercargo::oci::{Labels, Registry, Tag, pack};
@@ -84,4 +86,79 @@ async fn refusals_are_told() {
         assert_eq!(reason, expected, "{message}");
         assert!(!message.contains("sesame"), "{message}");
     }
+}
+
+/// Takes blobs after so many refusals of each request that begins an upload, and
+/// the manifest after as many.
+fn hesitate(liar: &Liar, refusals: usize, status: u16, manifest_too: bool) {
+    let (posts, puts) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    liar.lie(move |seen| {
+        let again = |count: &AtomicUsize| count.fetch_add(1, Ordering::SeqCst) < refusals;
+        match (&seen.method, seen.path.contains("/manifests/")) {
+            (&Method::HEAD, false) => Some(reply(404, &[], "")),
+            (&Method::POST, _) if again(&posts) => Some(reply(status, &[("retry-after", "0")], "")),
+            (&Method::POST, _) => Some(reply(202, &[("location", "/v2/team/app/blobs/uploads/1")], "")),
+            (&Method::PUT, true) if manifest_too && again(&puts) => {
+                Some(reply(status, &[("retry-after", "0")], ""))
+            }
+            (&Method::PUT, _) => Some(reply(201, &[], "")),
+            _ => None,
+        }
+    });
+}
+
+#[tokio::test]
+async fn what_may_pass_is_tried_again() {
+    for status in [429, 500, 502, 503, 504] {
+        let liar = Liar::start().await;
+        hesitate(&liar, 3, status, true);
+        push(&liar).await.unwrap();
+    }
+    // The registry knows when it will be better, and that is too long.
+    let liar = Liar::start().await;
+    liar.lie(|seen| (seen.method == Method::POST).then(|| reply(429, &[("retry-after", "3600")], "")));
+    assert_eq!(push(&liar).await.unwrap_err().0, Reason::RegistryUnavailable);
+    assert_eq!(liar.asked().iter().filter(|asked| asked.starts_with("POST")).count(), 1);
+}
+
+#[tokio::test]
+async fn a_push_that_fails_says_what_became_of_the_tag() {
+    let check = async |liar: &Liar, expected: &str| {
+        let message = push(liar).await.unwrap_err().1;
+        assert_eq!(message, expected.replace("HOST", &liar.host));
+        liar.asked()
+    };
+    // A blob: the manifest was not even sent.
+    let liar = Liar::start().await;
+    hesitate(&liar, 9, 503, false);
+    let asked = check(&liar, "HOST/team/app:1.0 was not published, the tag is as it was").await;
+    assert!(asked.iter().all(|asked| !asked.contains("manifests")), "{asked:?}");
+    // The manifest: the tag still means something else.
+    let liar = Liar::start().await;
+    liar.artifact("1.0", "a: b\n");
+    liar.lie(|seen| match (&seen.method, seen.path.contains("/manifests/")) {
+        (&Method::PUT, true) => Some(reply(503, &[("retry-after", "0")], "")),
+        (&Method::HEAD, false) => Some(reply(200, &[], "")),
+        _ => None,
+    });
+    check(&liar, "HOST/team/app:1.0 was not published, the tag is as it was").await;
+    // Nobody knows.
+    liar.lie(|seen| {
+        (seen.method == Method::HEAD && seen.path.contains("/manifests/")).then(|| reply(401, &[], ""))
+    });
+    check(&liar, "whether HOST/team/app:1.0 was published is not known; push it again, which is safe").await;
+}
+
+#[tokio::test]
+async fn an_answer_that_was_lost_is_no_failure() {
+    let liar = Liar::start().await;
+    let digest = packed().digest().to_string();
+    let told = digest.clone();
+    liar.lie(move |seen| match (&seen.method, seen.path.contains("/manifests/")) {
+        (&Method::PUT, true) => Some(reply(504, &[("retry-after", "0")], "")),
+        (&Method::HEAD, true) => Some(reply(200, &[("docker-content-digest", &told)], "")),
+        (&Method::HEAD, false) => Some(reply(200, &[], "")),
+        _ => None,
+    });
+    assert_eq!(push(&liar).await.unwrap(), digest);
 }

@@ -30,6 +30,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("flate2", &["oci/"]),
     ("zstd", &["oci/"]),
     ("age", &["oci/"]),
+    ("zeroize", &["oci/"]),
     ("similar", &["domain/diff/"]),
     // `api` derives the custom resource.
     ("kube", &["cluster/", "api/"]),

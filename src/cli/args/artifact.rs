@@ -1,13 +1,19 @@
 //! The verbs on artifacts.
 
+use std::path::PathBuf;
+
 use clap::{Args, Subcommand};
 
-use super::{RegistryArgs, SourceArgs};
+use super::{OutputArgs, PageArgs, RegistryArgs, SourceArgs};
 
 /// What can be uploaded.
 #[derive(Debug, Subcommand)]
 pub enum PushCommand {
     /// Pack Kubernetes manifests and push them to a registry.
+    #[command(after_help = "Examples:
+  supercargo push artifact oci://ghcr.io/acme/app-config:1.0.0 -k ./overlays/prod
+  helm template app ./chart | supercargo push artifact oci://ghcr.io/acme/app-config:1.0.0 -f -
+  supercargo push artifact oci://ghcr.io/acme/app-config:1.0.0 -f ./manifests --age-recipients team.txt")]
     Artifact(PushArtifact),
 }
 
@@ -15,7 +21,39 @@ pub enum PushCommand {
 #[derive(Debug, Subcommand)]
 pub enum PullCommand {
     /// Print the Kubernetes manifests of an artifact as YAML.
+    #[command(after_help = "Examples:
+  supercargo pull artifact oci://ghcr.io/acme/app-config
+  supercargo pull artifact oci://ghcr.io/acme/app-config:1.0.0 | supercargo diff -i app -f-")]
     Artifact(PullArtifact),
+}
+
+/// What can be tagged.
+#[derive(Debug, Subcommand)]
+pub enum TagCommand {
+    /// Put further tags on an artifact.
+    #[command(after_help = "Examples:
+  supercargo tag artifact oci://ghcr.io/acme/app-config:1.0.0 latest 1.0")]
+    Artifact(TagArtifact),
+}
+
+/// What can be listed in a registry.
+#[derive(Debug, Subcommand)]
+pub enum ListCommand {
+    /// List the tags of a repository, the newest version first.
+    #[command(
+        visible_alias = "artifact",
+        after_help = "Examples:
+  supercargo list artifacts oci://ghcr.io/acme/app-config --semver '>=1.0.0 <2.0.0'"
+    )]
+    Artifacts(ListArtifacts),
+}
+
+/// What encrypted artifacts are read with.
+#[derive(Debug, Default, Args)]
+pub struct IdentityArgs {
+    /// A file of private keys (AGE-SECRET-KEY-1…), one a line, for artifacts that are encrypted.
+    #[arg(long, value_name = "FILE")]
+    pub age_identities: Option<PathBuf>,
 }
 
 /// `push artifact`.
@@ -27,17 +65,23 @@ pub struct PushArtifact {
     #[command(flatten)]
     pub sources: SourceArgs,
     /// Where the manifests come from, such as the URL of a Git repository.
-    #[arg(long)]
+    #[arg(long, value_name = "TEXT")]
     pub source: Option<String>,
     /// Which revision of the source they are, such as main@sha1:….
-    #[arg(long)]
+    #[arg(long, value_name = "TEXT")]
     pub revision: Option<String>,
     /// A further annotation, KEY=VALUE; may be repeated.
     #[arg(long = "annotation", value_name = "KEY=VALUE")]
     pub annotations: Vec<String>,
-    /// When the artifact was made (RFC 3339); otherwise SOURCE_DATE_EPOCH, otherwise now.
+    /// When the artifact was made (RFC 3339); otherwise $SOURCE_DATE_EPOCH, otherwise now.
     #[arg(long, value_name = "TIME")]
     pub created: Option<String>,
+    /// A file of public keys (age1…), one a line: encrypts the manifests for their owners.
+    #[arg(long, value_name = "FILE")]
+    pub age_recipients: Option<PathBuf>,
+    /// How the result is printed.
+    #[command(flatten)]
+    pub output: PageArgs,
     /// How to reach the registry.
     #[command(flatten)]
     pub registry: RegistryArgs,
@@ -46,8 +90,17 @@ pub struct PushArtifact {
 impl PushArtifact {
     /// A push without annotations.
     pub fn of(url: String, sources: SourceArgs, registry: RegistryArgs) -> Self {
-        let (source, revision, annotations, created) = (None, None, Vec::new(), None);
-        Self { url, sources, source, revision, annotations, created, registry }
+        Self {
+            url,
+            sources,
+            source: None,
+            revision: None,
+            annotations: Vec::new(),
+            created: None,
+            age_recipients: None,
+            output: PageArgs::default(),
+            registry,
+        }
     }
 }
 
@@ -56,7 +109,78 @@ impl PushArtifact {
 pub struct PullArtifact {
     /// What to pull: oci://host/repository[:tag][@digest]; the tag is latest unless given.
     pub url: String,
+    /// What it is decrypted with.
+    #[command(flatten)]
+    pub keys: IdentityArgs,
     /// How to reach the registry.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+}
+
+/// `tag artifact`.
+#[derive(Debug, Args)]
+pub struct TagArtifact {
+    /// What to tag: oci://host/repository:tag or oci://host/repository@digest.
+    pub url: String,
+    /// The new tags; one that exists is moved.
+    #[arg(required = true, value_name = "TAG")]
+    pub tags: Vec<String>,
+    /// How to reach the registry.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+}
+
+/// `list artifacts`.
+#[derive(Debug, Args)]
+pub struct ListArtifacts {
+    /// The repository: oci://host/repository.
+    pub url: String,
+    /// Only tags that are versions in this range, such as 1.x or '>=1.0.0 <2.0.0'.
+    #[arg(long, value_name = "RANGE")]
+    pub semver: Option<String>,
+    /// How the list is printed.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// How to reach the registry.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+}
+
+/// `inspect artifact`.
+#[derive(Debug, Args)]
+pub struct InspectArtifact {
+    /// What to look into: oci://host/repository[:tag][@digest]; the tag is latest unless given.
+    pub url: String,
+    /// Prints only the container images that the manifests name, each once, sorted.
+    #[arg(long)]
+    pub container_images: bool,
+    /// What it is decrypted with.
+    #[command(flatten)]
+    pub keys: IdentityArgs,
+    /// How the report is printed.
+    #[command(flatten)]
+    pub output: PageArgs,
+    /// How to reach the registry.
+    #[command(flatten)]
+    pub registry: RegistryArgs,
+}
+
+/// `diff artifact`.
+#[derive(Debug, Args)]
+pub struct DiffArtifact {
+    /// What is compared: oci://host/repository[:tag][@digest]; the tag is latest unless given.
+    #[arg(value_name = "URL")]
+    pub before: String,
+    /// What it is compared with.
+    #[arg(value_name = "OTHER-URL")]
+    pub after: String,
+    /// What they are decrypted with.
+    #[command(flatten)]
+    pub keys: IdentityArgs,
+    /// How the differences are printed.
+    #[command(flatten)]
+    pub output: PageArgs,
+    /// How to reach the registries.
     #[command(flatten)]
     pub registry: RegistryArgs,
 }

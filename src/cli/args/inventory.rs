@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
-use super::{Format, OutputArgs, RegistryArgs, SourceArgs};
+use super::{DiffArtifact, Format, IdentityArgs, OutputArgs, RegistryArgs, SourceArgs};
 use crate::domain::schedule::parse_duration;
 
 /// A wait that a person types.
@@ -38,6 +38,9 @@ pub struct ContentArgs {
     /// An artifact, oci://host/repository[:tag][@digest]; the tag is latest unless given; may be repeated.
     #[arg(short = 'a', long = "artifact", value_name = "URL", value_delimiter = ',')]
     pub artifacts: Vec<String>,
+    /// What artifacts are decrypted with.
+    #[command(flatten)]
+    pub keys: IdentityArgs,
     /// How to reach the registries.
     #[command(flatten)]
     pub registry: RegistryArgs,
@@ -106,7 +109,7 @@ pub struct ApplyOptions {
     #[arg(long, value_name = "TEXT")]
     pub revision: Option<String>,
     /// Writes to the inventory of an OCIArtifactRelease, which has to be suspended.
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub force_inventory: bool,
 }
 
@@ -128,6 +131,12 @@ pub struct Diff {
 /// What is compared.
 #[derive(Debug, Subcommand)]
 pub enum DiffNoun {
+    /// Compare two artifacts, object by object.
+    #[command(after_help = "Exit codes: 0 they are the same; 1 they differ; 2 they could not be compared.
+
+Examples:
+  supercargo diff artifact oci://ghcr.io/acme/app-config:1.0.0 oci://ghcr.io/acme/app-config:1.0.1")]
+    Artifact(DiffArtifact),
     /// Compare manifests with the cluster.
     #[command(visible_alias = "inv")]
     Inventory {

@@ -15,7 +15,10 @@ mod root;
 mod source;
 
 pub use adopt::{AdoptCommand, AdoptFlux, AdoptFluxKustomization, AdoptInventory};
-pub use artifact::{PullArtifact, PullCommand, PushArtifact, PushCommand};
+pub use artifact::{
+    DiffArtifact, IdentityArgs, InspectArtifact, ListArtifacts, ListCommand, PullArtifact, PullCommand,
+    PushArtifact, PushCommand, TagArtifact, TagCommand,
+};
 pub use cluster::ClusterArgs;
 pub use controller::ControllerArgs;
 pub use global::{ColorChoice, GlobalArgs};

@@ -5,8 +5,8 @@ use clap::{Args, Command as Clap, CommandFactory, Parser, Subcommand};
 use super::pages::written;
 use super::{
     AdoptCommand, Apply, Build, ClusterArgs, CompletionArgs, ControllerArgs, Delete, Diff, GetInventories,
-    GetReleases, GlobalArgs, InspectInventory, PullCommand, PushCommand, ReconcileCommand, ResumeCommand,
-    StatusCommand, SuspendCommand, VersionArgs,
+    GetReleases, GlobalArgs, InspectArtifact, InspectInventory, ListCommand, PullCommand, PushCommand,
+    ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand, TagCommand, VersionArgs,
 };
 
 /// What [`super::super::exit`] fixes, for people.
@@ -54,6 +54,12 @@ pub enum Command {
     /// Download from a registry.
     #[command(subcommand, arg_required_else_help = true)]
     Pull(PullCommand),
+    /// Put tags on what is in a registry.
+    #[command(subcommand, arg_required_else_help = true)]
+    Tag(TagCommand),
+    /// List what is in a registry.
+    #[command(subcommand, arg_required_else_help = true)]
+    List(ListCommand),
     /// Build manifests and print them, or push them.
     Build(Build),
     /// Apply manifests to a cluster, recorded in an inventory.
@@ -113,6 +119,11 @@ pub enum InspectCommand {
     /// Print what an inventory names.
     #[command(visible_alias = "inv")]
     Inventory(InspectInventory),
+    /// Print what is in an artifact.
+    #[command(after_help = "Examples:
+  supercargo inspect artifact oci://ghcr.io/acme/app-config:1.0.0
+  supercargo inspect artifact oci://ghcr.io/acme/app-config --container-images")]
+    Artifact(InspectArtifact),
 }
 
 /// The command under the name that it was called by, if that is not its own.

@@ -6,7 +6,6 @@ use super::content::gather;
 use crate::cli::args::{Build, BuildNoun, Format, PushArtifact};
 use crate::cli::bundle::Bundle;
 use crate::cli::{CliError, Printer, output, push, sources};
-use crate::oci::{Registry, RegistryOptions};
 
 /// Prints manifests, or pushes them.
 pub(in crate::cli) async fn build(arguments: Build, printer: &mut Printer<'_>) -> Result<(), CliError> {
@@ -18,7 +17,7 @@ pub(in crate::cli) async fn build(arguments: Build, printer: &mut Printer<'_>) -
     match artifact {
         Some(url) => {
             let arguments = PushArtifact::of(url, sources, registry);
-            push::artifact(&arguments, &Registry::new(RegistryOptions::default()), printer).await
+            push::artifact(&arguments, printer).await
         }
         None => print(&sources::local(&sources).await?, output, printer),
     }

@@ -2,9 +2,9 @@
 
 use crate::cli::args::ContentArgs;
 use crate::cli::bundle::Bundle;
-use crate::cli::{CliError, Printer, login, sources};
+use crate::cli::{CliError, Printer, fetch, login, sources};
 use crate::domain::inventory::Provenance;
-use crate::oci::{Reference, Registry, RegistryOptions, Selection, Wanted};
+use crate::oci::{Reference, Wanted};
 
 /// What is to be applied.
 pub(super) struct Content {
@@ -64,18 +64,12 @@ async fn pull(url: &str, arguments: &ContentArgs, printer: &mut Printer<'_>) -> 
         Wanted::Tag(tag) => printer.say(&format!("pulling {repository}:{tag}")),
         _ => printer.say(&format!("pulling {reference}")),
     }
-    let access = login::access(&arguments.registry, repository)?;
-    let registry = Registry::new(RegistryOptions::default());
-    let resolved = registry.resolve(repository, &wanted, &access).await?;
-    let artifact = registry.fetch(repository, &resolved.digest, &access, &Selection::default()).await?;
-    let is_manifest = |name: &str| {
-        matches!(name.rsplit_once('.').map(|(_, extension)| extension), Some("yaml" | "yml" | "json"))
-    };
-    let files = artifact.files.iter().filter(|(name, _)| is_manifest(name));
+    let registry = login::registry(printer);
+    let fetched = fetch::artifact(url, &arguments.registry, &arguments.keys, &registry).await?;
     Ok(Pulled {
-        files: files.map(|(name, bytes)| (format!("{url}: {name}"), bytes.to_vec())).collect(),
-        repository: repository.to_string(),
-        revision: resolved.revision,
-        digest: repository.at(&resolved.digest),
+        files: fetched.files(url),
+        digest: fetched.name(),
+        repository: fetched.repository.to_string(),
+        revision: fetched.resolved.revision,
     })
 }

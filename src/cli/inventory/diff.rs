@@ -9,7 +9,7 @@ use super::content::gather;
 use super::narrator::{conclude, with_failures};
 use super::target::{named, target};
 use crate::cli::args::{ClusterArgs, Diff, DiffNoun, DiffOptions};
-use crate::cli::{CliError, Printer, connect, output};
+use crate::cli::{CliError, Printer, connect, diff_artifact, output};
 use crate::domain::diff::unified;
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
@@ -36,6 +36,7 @@ pub(in crate::cli) async fn diff(
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
     let (name, options) = match arguments.noun {
+        Some(DiffNoun::Artifact(artifacts)) => return diff_artifact::artifact(&artifacts, printer).await,
         Some(DiffNoun::Inventory { name, options }) => (name, options),
         None => (named(arguments.inventory)?, arguments.options),
     };

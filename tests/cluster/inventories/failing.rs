@@ -37,10 +37,7 @@ async fn a_kubeconfig_that_cannot_be_used_says_how() {
         &["--kubeconfig", "nope"],
         "the kubeconfig nope cannot be read: No such file or directory (os error 2)",
     );
-    check(
-        &["--context", "nope"],
-        "the kubeconfig has no context \"nope\"; it has testbed",
-    );
+    check(&["--context", "nope"], "the kubeconfig has no context \"nope\"; it has testbed");
     check(&["--cluster", "nope"], "the kubeconfig has no cluster \"nope\"; it has testbed");
     check(
         &["--token", "nope", "--kubeconfig", "tokenless"],

@@ -1,0 +1,64 @@
+//! The tags of a repository, for people.
+
+use super::version::{Range, lenient};
+
+/// What cosign and the referrers fallback put in front of the digest of what
+/// they are attached to.
+const ATTACHED: &str = "sha256-";
+/// Hex digits of a digest.
+const DIGITS: usize = 64;
+
+/// The tags that name artifacts, and their versions; newest version first, then
+/// what is no version, in the reverse of the alphabet. With a range, only the
+/// versions in it. What is attached to an artifact (signatures, attestations,
+/// SBOMs, lists of referrers) is left out.
+pub fn newest_first<'a>(tags: impl IntoIterator<Item = &'a str>, range: Option<&Range>) -> Vec<&'a str> {
+    let mut found: Vec<_> = tags
+        .into_iter()
+        .filter(|tag| !is_attached(tag))
+        .map(|tag| (lenient(tag), tag))
+        .filter(|(version, _)| {
+            range.is_none_or(|range| version.as_ref().is_some_and(|version| range.matches(version)))
+        })
+        .collect();
+    // `None` is less than any version.
+    found.sort_by(|a, b| b.cmp(a));
+    found.into_iter().map(|(_, tag)| tag).collect()
+}
+
+/// `sha256-<64 hex digits>` and whatever follows.
+fn is_attached(tag: &str) -> bool {
+    let digits = tag.strip_prefix(ATTACHED).and_then(|rest| rest.get(..DIGITS));
+    digits.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_come_first_and_the_newest_before_all() {
+        let signature = format!("sha256-{}.sig", "a".repeat(64));
+        let referrers = format!("sha256-{}", "b".repeat(64));
+        let tags = [
+            "latest",
+            "1.9.0",
+            "v1.10.0",
+            "1.10.0-rc.1",
+            "main",
+            "2",
+            &signature,
+            &referrers,
+            "sha256-short",
+            "0.1",
+        ];
+        let check = |range: Option<&str>, expected: &[&str]| {
+            let range = range.map(|r| Range::parse(r).unwrap());
+            assert_eq!(newest_first(tags, range.as_ref()), expected, "{range:?}");
+        };
+        check(None, &["2", "v1.10.0", "1.10.0-rc.1", "1.9.0", "0.1", "sha256-short", "main", "latest"]);
+        check(Some("1.x"), &["v1.10.0", "1.9.0"]);
+        check(Some(">=1.0.0-0 <2"), &["v1.10.0", "1.10.0-rc.1", "1.9.0"]);
+        check(Some(">3"), &[]);
+    }
+}
