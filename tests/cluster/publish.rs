@@ -229,6 +229,36 @@ fn others_can_read_what_is_pushed() {
     assert!(entries.next().is_none());
 }
 
+/// Skopeo is not built here: where it is installed it copies what we push, byte
+/// by byte, to a directory and back, and we read the copy.
+#[test]
+fn skopeo_copies_what_is_pushed() {
+    let (desk, repository) = (Desk::new(), format!("{}/publish/skopeo", registry().host()));
+    desk.push(&format!("oci://{repository}:1"), &app("6", "x"));
+    let skopeo = |arguments: &[&str]| std::process::Command::new("skopeo").args(arguments).output();
+    let layout = format!("oci:{}:1", desk.write("layout/readme", "").trim_end_matches("/readme"));
+    let first = skopeo(&[
+        "--insecure-policy",
+        "copy",
+        "--src-tls-verify=false",
+        &format!("docker://{repository}:1"),
+        &layout,
+    ]);
+    let Ok(first) = first else {
+        eprintln!("skopeo is not installed: it is not asked");
+        return;
+    };
+    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    let copy = format!("docker://{repository}:copy");
+    let second = skopeo(&["--insecure-policy", "copy", "--dest-tls-verify=false", &layout, &copy])
+        .expect("run skopeo");
+    assert!(second.status.success(), "{}", String::from_utf8_lossy(&second.stderr));
+    let digest = |tag: &str| registry().crane(&["digest", &format!("{repository}:{tag}")]);
+    assert_eq!(digest("copy"), digest("1"));
+    let pull = |tag: &str| desk.prints(&["pull", "artifact", &format!("oci://{repository}:{tag}")], "");
+    assert_eq!(pull("copy"), pull("1"));
+}
+
 /// A public and a private key of age.
 fn key() -> (String, String) {
     let identity = age::x25519::Identity::generate();

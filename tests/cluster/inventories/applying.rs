@@ -93,13 +93,14 @@ async fn b1_an_empty_input_deletes_nothing() {
     let hand = Hand::begin("hand-b1").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &config_map("a", "1"));
     hand.file("empty/readme.md", "nothing");
-    for source in ["-", "empty"] {
+    let empty = "empty holds no .yaml, .yml or .json file";
+    for (source, why) in [("-", "the input holds no object"), ("empty", empty)] {
         hand.says(
             &["apply", "-i", "app", "--prune", "-f", source],
             "---\n# nothing\n",
             1,
             "",
-            "building inventory...\nerror: the input holds no object\n",
+            &format!("building inventory...\nerror: {why}\n"),
         );
     }
     assert!(hand.config_map("a").await.is_some());

@@ -71,8 +71,8 @@ async fn a_kubeconfig_that_cannot_be_used_says_how() {
         "",
         1,
         "",
-        "error: the API server does not accept the credentials (401 Unauthorized): they are missing, wrong or have run \
-         out\n",
+        "error: the API server does not accept your credentials (401 Unauthorized): look at the user of the kubeconfig's \
+         context, or log in again\n",
     );
 }
 
