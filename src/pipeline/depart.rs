@@ -34,6 +34,8 @@ pub struct Departed {
     pub kept: Vec<ObjectId>,
     /// What a person should know.
     pub notes: Vec<String>,
+    /// Whether it was ended before everything was deleted.
+    pub interrupted: bool,
 }
 
 impl Local {
@@ -67,10 +69,19 @@ impl Local {
             let named = (*inventory).clone();
             session.write_inventory(&release.id, &mut stored, named, Hold::Finalizer).await?;
         }
-        let everything = Order { release: &release.id, prune: true, dry_run: false, progress };
+        let everything = Order {
+            release: &release.id,
+            prune: true,
+            dry_run: false,
+            progress,
+            signals: Some(&self.signals),
+        };
         let mut removed = remove(context, &session, everything, &leaving, &known, &view).await;
         self.settle(release, &mut stored, &removed, was_held).await?;
         refuse_remaining(&removed)?;
+        if removed.interrupted {
+            return Ok(Departed { deleted: removed.deleted, interrupted: true, ..Departed::default() });
+        }
         let is_last = removed.terminating.iter().all(|id| is_home(id, &release.id));
         if is_last {
             // Its own namespace may wait for nothing but the inventory.
@@ -95,6 +106,7 @@ impl Local {
             is_named: stored.exists() && !removed.terminating.is_empty(),
             kept: opted_out.map(|(id, _)| id.clone()).collect(),
             notes: removed.notes.into_iter().map(|n| n.message).collect(),
+            interrupted: false,
         })
     }
 
@@ -157,7 +169,8 @@ impl Local {
         }
         let waits = release.wait && !removed.terminating.is_empty();
         let home_goes = removed.terminating.iter().any(|id| is_home(id, &release.id));
-        let hold = match was_held || (waits && (home_goes || removed.failures.is_empty())) {
+        let is_all = removed.failures.is_empty() && !removed.interrupted;
+        let hold = match was_held || (waits && (home_goes || is_all)) {
             true => Hold::Finalizer,
             false => Hold::Loose,
         };
