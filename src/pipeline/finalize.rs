@@ -46,6 +46,12 @@ impl Run<'_> {
             self.memory.remember(context, &self.release.id, stored);
         }
         let mut notes = Vec::new();
+        if self.memory.stored.as_ref().is_some_and(|s| s.exists() && !s.is_ours()) {
+            // Another tool's, which the release has refused to take over.
+            self.memory.stored = None;
+            context.wake(context.claims.forget(&self.release.id));
+            return Ok(Box::default());
+        }
         let entries = self.memory.inventory.entries.len();
         let keeps = match self.release.deletion_policy {
             DeletionPolicy::Orphan => true,

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::acquire::{self, Failure, chain, failure};
 use super::context::{Context, Memory};
+use super::local::refuse_another_tools;
 use super::progress::Progress;
 use super::signals::{Signals, Turn};
 use super::view::{View, drop_unused_watches, unwatched};
@@ -14,7 +15,7 @@ use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
 use crate::api::status::{ArtifactStatus, ReleaseStatus};
 use crate::cluster::error::ApiError;
-use crate::cluster::inventory::{Hold, StoreError};
+use crate::cluster::inventory::{Hold, StoreError, Stored};
 use crate::cluster::session::Session;
 use crate::domain::drift::{Disturbance, disturbance};
 use crate::domain::identity::ObjectId;
@@ -154,6 +155,7 @@ impl Run<'_> {
             self.memory.stored = None;
         }
         self.load_inventory().await?;
+        self.refuse_strange_inventory()?;
         let started = std::time::Instant::now();
         let revision = self.resolve(&session).await?;
         self.context.metrics.phase(Phase::Resolve, started.elapsed());
@@ -190,6 +192,17 @@ impl Run<'_> {
             self.memory.remember(self.context, &self.release.id, stored);
         }
         Ok(())
+    }
+
+    /// Another tool's inventory of the same name is taken over only when a person
+    /// says so, as on the command line.
+    fn refuse_strange_inventory(&mut self) -> Result<(), Ended> {
+        let Some(stored) = self.memory.stored.take_if(|s| s.exists() && !s.is_ours()) else { return Ok(()) };
+        // What it names is not the release's either. It is read again by the next
+        // run: the person may have said so by then.
+        self.memory.remember(self.context, &self.release.id, Stored::default());
+        self.memory.stored = None;
+        Ok(refuse_another_tools(&self.release.id, &stored)?)
     }
 
     /// The digest, by one request at most. A registry that cannot say is no

@@ -168,3 +168,26 @@ async fn a_finalizer_that_a_release_has_left_goes_with_the_next_apply() {
     let inventory = hand.config_map("inv-app").await.expect("the inventory");
     assert_eq!(inventory["metadata"]["finalizers"], json!(null));
 }
+
+#[tokio::test]
+async fn another_tools_inventory_is_left_to_it_until_a_person_adopts_it() {
+    let hand = Hand::begin("hand-strange").await;
+    let strange = json!({"apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": "inv-app", "labels": {"app.kubernetes.io/name": "app",
+            "app.kubernetes.io/component": "inventory", "app.kubernetes.io/created-by": "kustomizer"}},
+        "data": {"resources": hand.here(r#"[{"id":"NS_old__ConfigMap","ver":"v1"}]"#)}});
+    hand.story.kubectl(&["create", "-f", "-"], &(config_map("old", "1") + &strange.to_string()));
+    let before = hand.config_map("inv-app").await;
+    let _operator = operator(&hand);
+    push(&hand, "1", &config_map("a", "1"));
+    install(&hand, "app", "1", &json!({"deletionPolicy": "Delete"}));
+    let release = hand.story.wait_condition("app", "Ready", "False", "InventoryInvalid").await;
+    let message = condition(&release, "Ready").expect("a condition").message;
+    let told = "was written by kustomizer: `supercargo adopt inventory app --inventory-namespace ";
+    assert!(message.contains(told), "{message}");
+    assert_eq!(condition(&release, "Stalled").expect("a condition").status, "True");
+    // Not even the end of the release touches it.
+    hand.story.kubectl(&["delete", "oar", "app"], "");
+    assert_eq!(hand.config_map("inv-app").await, before);
+    assert!(hand.config_map("old").await.is_some() && hand.config_map("a").await.is_none());
+}
