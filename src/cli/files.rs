@@ -10,13 +10,13 @@ use super::CliError;
 pub(super) const MAX_INPUT_BYTES: u64 = 256 << 20;
 /// Deepest directory that is read.
 const MAX_DEPTH: usize = 32;
+/// The most files and directories that are looked at in one directory and below.
+const MAX_ENTRIES: usize = 100_000;
 
 /// Reads every named file, directory or stdin, in the order given: names and
 /// contents.
 pub(super) fn read(filenames: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, CliError> {
-    if filenames.iter().filter(|f| f.as_os_str() == "-").count() > 1 {
-        return Err(CliError::Usage("stdin can be read once; name - once".into()));
-    }
+    stdin_once(filenames.iter())?;
     let mut files = Vec::new();
     let mut left = MAX_INPUT_BYTES;
     for filename in filenames {
@@ -24,8 +24,7 @@ pub(super) fn read(filenames: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, CliE
             files.push(("stdin".to_owned(), content(std::io::stdin().lock(), "stdin", &mut left)?));
             continue;
         }
-        let mut paths = Vec::new();
-        collect(filename, &mut paths, 0, true)?;
+        let paths = Found::below(filename, MAX_ENTRIES)?;
         if paths.is_empty() {
             let shown = filename.display();
             return Err(CliError::Input(format!("{shown} holds no .yaml, .yml or .json file")));
@@ -51,26 +50,107 @@ fn content(reader: impl Read, name: &str, left: &mut u64) -> Result<Vec<u8>, Cli
     Ok(bytes)
 }
 
-/// The files below a path in lexical order; what is named is read whatever its
-/// extension, what is found must look like a manifest.
-fn collect(path: &Path, found: &mut Vec<PathBuf>, depth: usize, named: bool) -> Result<(), CliError> {
-    let fail = |e: std::io::Error| CliError::Input(format!("cannot read {}: {e}", path.display()));
-    let meta = fs::metadata(path).map_err(fail)?;
-    if meta.is_dir() {
-        if depth > MAX_DEPTH {
-            return Err(CliError::Input(format!("{} is nested too deep", path.display())));
-        }
-        let entries = fs::read_dir(path).map_err(fail)?.collect::<Result<Vec<_>, _>>().map_err(fail)?;
-        let mut paths: Vec<PathBuf> = entries.into_iter().map(|e| e.path()).collect();
-        paths.sort();
-        for path in paths {
-            collect(&path, found, depth + 1, false)?;
-        }
-        return Ok(());
-    }
-    let extension = path.extension().and_then(|e| e.to_str());
-    if named || matches!(extension, Some("yaml" | "yml" | "json")) {
-        found.push(path.to_owned());
+/// Refuses to read stdin for two things.
+///
+/// # Errors
+/// Says so.
+pub(super) fn stdin_once<'a>(filenames: impl Iterator<Item = &'a PathBuf>) -> Result<(), CliError> {
+    if filenames.filter(|f| f.as_os_str() == "-").count() > 1 {
+        return Err(CliError::Usage("stdin can be read once; name - once".into()));
     }
     Ok(())
+}
+
+/// The files below a path.
+struct Found {
+    paths: Vec<PathBuf>,
+    /// How many entries may still be looked at.
+    left: usize,
+}
+
+impl Found {
+    /// In lexical order; what is named is read whatever its extension, what is
+    /// found must look like a manifest.
+    fn below(path: &Path, most: usize) -> Result<Vec<PathBuf>, CliError> {
+        let mut found = Self { paths: Vec::new(), left: most };
+        match fs::metadata(path).map_err(|e| unreadable(path, &e))?.is_dir() {
+            true => found.collect(path, 0)?,
+            false => found.paths.push(path.to_owned()),
+        }
+        Ok(found.paths)
+    }
+
+    /// A link to a directory is not followed: it may lead anywhere, and back. One
+    /// to a file is.
+    fn collect(&mut self, directory: &Path, depth: usize) -> Result<(), CliError> {
+        let shown = directory.display();
+        if depth > MAX_DEPTH {
+            return Err(CliError::Input(format!("{shown} is nested too deep")));
+        }
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(directory).map_err(|e| unreadable(directory, &e))? {
+            self.left = self.left.checked_sub(1).ok_or_else(|| {
+                CliError::Input(format!("{shown}: there are more than {MAX_ENTRIES} files; name fewer"))
+            })?;
+            entries.push(entry.map_err(|e| unreadable(directory, &e))?);
+        }
+        entries.sort_by_key(fs::DirEntry::path);
+        for entry in entries {
+            let path = entry.path();
+            let kind = entry.file_type().map_err(|e| unreadable(&path, &e))?;
+            if kind.is_dir() {
+                self.collect(&path, depth + 1)?;
+                continue;
+            }
+            let extension = path.extension().and_then(|e| e.to_str());
+            let is_manifest = matches!(extension, Some("yaml" | "yml" | "json"));
+            if is_manifest && !fs::metadata(&path).map_err(|e| unreadable(&path, &e))?.is_dir() {
+                self.paths.push(path);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
+    CliError::Input(format!("cannot read {}: {error}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_is_read_to_its_bounds_and_not_beyond() {
+        let root = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        fs::write(outside.path().join("far.yaml"), "").unwrap();
+        fs::create_dir_all(at("in/deep")).unwrap();
+        for name in ["b.yaml", "a.json", "c.txt", "in/d.yml", "in/deep/e.yaml"] {
+            fs::write(at(name), "").unwrap();
+        }
+        let link = |to: &Path, name: &str| std::os::unix::fs::symlink(to, at(name)).unwrap();
+        link(outside.path(), "elsewhere");
+        link(outside.path(), "named.yaml");
+        link(root.path(), "in/back");
+        link(&at("c.txt"), "in/linked.yaml");
+        let found = Found::below(root.path(), MAX_ENTRIES).unwrap();
+        let found: Vec<_> = found.iter().map(|p| p.strip_prefix(root.path()).unwrap()).collect();
+        let expected = ["a.json", "b.yaml", "in/d.yml", "in/deep/e.yaml", "in/linked.yaml"];
+        assert_eq!(found, expected.map(Path::new));
+        // What is named may be a link.
+        assert_eq!(Found::below(&at("elsewhere"), MAX_ENTRIES).unwrap(), [at("elsewhere/far.yaml")]);
+        assert!(matches!(Found::below(root.path(), 9), Err(CliError::Input(_))));
+    }
+
+    #[test]
+    fn stdin_is_read_once() {
+        let check = |names: &[&str], expected: bool| {
+            let names: Vec<PathBuf> = names.iter().map(PathBuf::from).collect();
+            assert_eq!(stdin_once(names.iter()).is_ok(), expected, "{names:?}");
+        };
+        check(&["-", "a"], true);
+        check(&["-", "a", "-"], false);
+    }
 }

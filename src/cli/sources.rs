@@ -21,6 +21,7 @@ pub(super) async fn local(sources: &SourceArgs) -> Result<Bundle, CliError> {
 
 /// The same, after further files.
 pub(super) async fn with(sources: &SourceArgs, more: Vec<(String, Vec<u8>)>) -> Result<Bundle, CliError> {
+    files::stdin_once(sources.filenames.iter().chain(&sources.patches))?;
     // Before anything takes long: a patch that makes no sense is told at once.
     let texts = files::read(&sources.patches)?;
     let patches = texts.iter().map(|(name, bytes)| PatchFile::parse(name, bytes));

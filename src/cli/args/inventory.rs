@@ -132,10 +132,6 @@ pub struct Diff {
 #[derive(Debug, Subcommand)]
 pub enum DiffNoun {
     /// Compare two artifacts, object by object.
-    #[command(after_help = "Exit codes: 0 they are the same; 1 they differ; 2 they could not be compared.
-
-Examples:
-  supercargo diff artifact oci://ghcr.io/acme/app-config:1.0.0 oci://ghcr.io/acme/app-config:1.0.1")]
     Artifact(DiffArtifact),
     /// Compare manifests with the cluster.
     #[command(visible_alias = "inv")]

@@ -2,7 +2,7 @@
 
 use crate::cli::args::ContentArgs;
 use crate::cli::bundle::Bundle;
-use crate::cli::{CliError, Printer, fetch, login, sources};
+use crate::cli::{CliError, Printer, fetch, files, login, sources};
 use crate::domain::inventory::Provenance;
 use crate::oci::{Reference, Wanted};
 
@@ -35,7 +35,7 @@ pub(super) async fn gather(arguments: &ContentArgs, printer: &mut Printer<'_>) -
     Ok(Content { bundle: sources::with(sources, files).await?, provenance })
 }
 
-/// Refuses arguments that name nothing to read.
+/// Refuses arguments that name nothing to read, or stdin twice.
 ///
 /// # Errors
 /// Says what can be named.
@@ -46,7 +46,7 @@ pub(super) fn check(arguments: &ContentArgs) -> Result<(), CliError> {
             "name what to read: -f FILE, DIR or -, -k DIR with a kustomization, or -a oci://… with an artifact".into(),
         ));
     }
-    Ok(())
+    files::stdin_once(sources.filenames.iter().chain(&sources.patches))
 }
 
 struct Pulled {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::cli::args::{ClusterArgs, GetInventories};
+use crate::cli::args::{ClusterArgs, GetInventories, Output};
 use crate::cli::table::Table;
 use crate::cli::{CliError, Printer, connect, output};
 use crate::cluster::inventory::Stored;
@@ -54,12 +54,17 @@ pub(in crate::cli) async fn list(
     if several {
         headers.insert(1, "NAMESPACE");
     }
+    let is_wide = form.output == Output::Wide;
+    if is_wide {
+        headers.push("ARTIFACTS");
+    }
     let mut table = Table::new(headers);
     for row in &rows {
         let namespace = several.then(|| row.namespace.into());
         let cells =
             [row.entries.to_string().into(), row.source.into(), row.revision.into(), row.last_applied.into()];
-        table.row(std::iter::once(row.name.into()).chain(namespace).chain(cells));
+        let artifacts = is_wide.then(|| row.artifacts.join(",").into());
+        table.row(std::iter::once(row.name.into()).chain(namespace).chain(cells).chain(artifacts));
     }
     table.print(printer, !form.no_headers)
 }

@@ -54,6 +54,16 @@ async fn inventories_are_listed_and_shown() {
         "Inventory: NS/first\nLastAppliedAt: TIME\nSource: https://there\nRevision: v1\nResources:\n- \
          ConfigMap/NS/a\n- ConfigMap/NS/b\n"
     );
+    let artifact = r#"["registry.example/app@sha256:0"]"#;
+    let patch = json!({"data": {"artifacts": artifact}}).to_string();
+    hand.story.kubectl(&["patch", "configmap", "inv-second", "--type=merge", "--patch", &patch], "");
+    let wide = hand.run(&["get", "inventories", "-o", "wide"], "");
+    assert_eq!(
+        untimed(&wide.out),
+        "NAME     ENTRIES   SOURCE          REVISION   LAST APPLIED           ARTIFACTS\nfirst    2         \
+         https://there   v1         TIME\nsecond   1                                    TIME   \
+         registry.example/app@sha256:0\n"
+    );
     hand.says(
         &["inspect", "inventory", "nope"],
         "",

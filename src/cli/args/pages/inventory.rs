@@ -27,10 +27,11 @@ Examples:
 Reads manifests from files, overlays, stdin and artifacts. Everything is sent to the API server as a dry run first; when anything is \
 refused, nothing is written. Then the objects are applied in stages, and the inventory, the ConfigMap inv-NAME, records them before they \
 are created. With --prune, what the inventory names and the manifests do not any more is deleted. An object without a namespace gets \
-that of -n, otherwise that of the kubeconfig's context.
+that of -n, otherwise that of the kubeconfig's context. Only the Namespace that --create-namespace makes is written before the dry run, \
+which needs it.
 
-Exit codes: 0; 1 when something was refused, has failed or was not ready in time; 130 after Ctrl-C: what was applied stays, and the inventory \
-names it.",
+Exit codes: 0; 1 when something was refused, has failed or was not ready in time; 2 when the arguments make no sense or nothing is named; \
+130 after Ctrl-C: what was applied stays, and the inventory names it.",
         examples: "\
 Examples:
   # Install an artifact and wait until it is ready
@@ -68,9 +69,10 @@ Examples:
         long: "\
 Reads the inventory and deletes the objects in it, in the reverse order of an apply, then the inventory. An object that carries the labels \
 of another owner, or the annotation supercargo.dev/prune: disabled, stays and is told. The inventory of an OCIArtifactRelease is \
-refused: delete the release.
+refused, so delete the release; while that is suspended, --force-inventory deletes what the inventory names all the same.
 
-Exit codes: 0; 1 when something could not be deleted or was not gone in time; 130 after Ctrl-C: what is left is in the inventory.",
+Exit codes: 0; 1 when something could not be deleted or was not gone in time; 2 when the arguments make no sense; 130 after Ctrl-C: what is \
+left is in the inventory.",
         examples: "\
 Examples:
   # Uninstall, and wait until everything is gone
@@ -84,7 +86,9 @@ Examples:
         long: "\
 Reads the inventories, ConfigMaps named inv-NAME, of all namespaces, or of one with -n. Writes nothing to the cluster.
 
-Exit codes: 0, also when there are none; 1 when the cluster cannot be asked.",
+With -o wide, it shows the artifacts too.
+
+Exit codes: 0, also when there are none; 1 when the cluster cannot be asked, or there is none of the NAME that is given.",
         examples: "\
 Examples:
   # What was installed here, from where and when?
