@@ -4,7 +4,8 @@
 
 use serde_json::{Map, Number, Value};
 
-use crate::domain::manifest::budget::Budget;
+use super::tree::{is_deeper, size};
+use crate::domain::manifest::budget::{Budget, MAX_DEPTH};
 
 /// The most operations of one patch.
 pub const MAX_OPERATIONS: usize = 1000;
@@ -41,6 +42,10 @@ impl Pointer {
     fn parse(text: &str) -> Result<Self, String> {
         if !text.is_empty() && !text.starts_with('/') {
             return Err(format!("{text:?} must begin with /"));
+        }
+        // An object has no deeper place, and a text of slashes would be many keys.
+        if text.split('/').count() > MAX_DEPTH + 1 {
+            return Err(format!("it leads deeper than {MAX_DEPTH} levels"));
         }
         let decoded = |key: &str| key.replace("~1", "/").replace("~0", "~");
         let keys = text.split('/').skip(1).map(decoded).collect();
@@ -115,18 +120,17 @@ impl Operation {
 
     fn apply(&self, object: &mut Value, budget: &mut Budget) -> Result<(), String> {
         match &self.action {
-            Action::Add(value) => add(object, &self.path, value.clone()),
+            Action::Add(value) => add(object, &self.path, self.paid(value, budget)?.clone()),
             Action::Remove => remove(object, &self.path).map(drop).map_err(|e| e.to_string()),
-            Action::Replace(value) => replace(object, &self.path, value.clone()),
+            Action::Replace(value) => replace(object, &self.path, self.paid(value, budget)?.clone()),
             Action::Move(from) => {
                 let value = remove(object, from).map_err(|why| format!("from {}: {why}", from.text))?;
+                self.fits(&value)?;
                 add(object, &self.path, value)
             }
             Action::Copy(from) => {
-                let value = get(object, from).map_err(|why| format!("from {}: {why}", from.text))?.clone();
-                if !budget.spend(size(&value)) {
-                    return Err("the operations copy too much".into());
-                }
+                let value = get(object, from).map_err(|why| format!("from {}: {why}", from.text))?;
+                let value = self.paid(value, budget)?.clone();
                 add(object, &self.path, value)
             }
             Action::Test(wanted) => match get(object, &self.path) {
@@ -135,6 +139,21 @@ impl Operation {
                 Err(Missing::Field) if wanted.is_null() => Ok(()),
                 Err(missing) => Err(missing.to_string()),
             },
+        }
+    }
+
+    /// What is put into the object is within the limits of depth and memory.
+    fn paid<'v>(&self, value: &'v Value, budget: &mut Budget) -> Result<&'v Value, String> {
+        self.fits(value)?;
+        if budget.spend(size(value)) { Ok(value) } else { Err("the patches add too much".into()) }
+    }
+
+    /// Looked at before each operation: a few that each double the depth make
+    /// an object that no recursion comes to the end of.
+    fn fits(&self, value: &Value) -> Result<(), String> {
+        match MAX_DEPTH.checked_sub(self.path.keys.len()) {
+            Some(levels) if !is_deeper(value, levels) => Ok(()),
+            _ => Err(format!("the result is nested deeper than {MAX_DEPTH} levels")),
         }
     }
 }
@@ -254,19 +273,6 @@ fn equal(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// About what a value takes in memory, in bytes.
-pub(super) fn size(value: &Value) -> u64 {
-    const EACH: u64 = 64;
-    match value {
-        Value::String(text) => EACH + text.len() as u64,
-        Value::Array(values) => EACH + values.iter().map(size).sum::<u64>(),
-        Value::Object(fields) => {
-            EACH + fields.iter().map(|(key, value)| EACH + key.len() as u64 + size(value)).sum::<u64>()
-        }
-        _ => EACH,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -342,6 +348,45 @@ mod tests {
         let double = json!({"op": "copy", "from": "/a", "path": "/a/-"});
         let patch = JsonPatch::parse(&vec![double; 60].into()).unwrap();
         let error = patch.apply(&mut json!({"a": [1]}), &mut Budget::new(1 << 20)).unwrap_err();
-        assert!(error.ends_with("(copy /a/-): the operations copy too much"), "{error}");
+        assert!(error.ends_with("(copy /a/-): the patches add too much"), "{error}");
+    }
+
+    #[test]
+    fn values_of_add_and_replace_hit_a_limit() {
+        for op in ["add", "replace"] {
+            let operation = json!({"op": op, "path": "/a", "value": "x".repeat(1000)});
+            let patch = JsonPatch::parse(&vec![operation; 10].into()).unwrap();
+            let error = patch.apply(&mut json!({"a": 1}), &mut Budget::new(4000)).unwrap_err();
+            assert_eq!(error, format!("operation 3 ({op} /a): the patches add too much"));
+        }
+    }
+
+    #[test]
+    fn depth_is_limited_before_each_operation() {
+        let deep = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!({"d": inner}));
+        let path = |levels: usize| "/d".repeat(levels);
+        let check = |object: Value, operations: Value| {
+            let error = patched(object, operations).unwrap_err();
+            assert!(error.ends_with(": the result is nested deeper than 120 levels"), "{error}");
+        };
+        let doubling = |op: &'static str| {
+            (1..40).map(move |n| json!({"op": op, "from": "/x", "path": format!("/x{}", path(n))}))
+        };
+        check(json!({"x": deep(60)}), doubling("copy").collect());
+        check(json!({"x": 1}), json!([{"op": "add", "path": "/x", "value": deep(120)}]));
+        check(json!({"x": 1}), json!([{"op": "replace", "path": "/x", "value": deep(120)}]));
+        check(json!({"x": deep(61), "d": deep(60)}), json!([{"op": "move", "from": "/x", "path": path(60)}]));
+        assert!(patched(json!({"x": 1}), json!([{"op": "add", "path": "/x", "value": deep(119)}])).is_ok());
+    }
+
+    #[test]
+    fn pointers_that_lead_nowhere_deep_are_refused() {
+        let check = |operation: Value, field: &str| {
+            let error = JsonPatch::parse(&json!([operation])).unwrap_err();
+            assert_eq!(error, format!("operation 0: {field}: it leads deeper than 120 levels"));
+        };
+        check(json!({"op": "remove", "path": "/a".repeat(121)}), "path");
+        check(json!({"op": "copy", "from": "/".repeat(65000), "path": "/a"}), "from");
+        assert!(JsonPatch::parse(&json!([{"op": "remove", "path": "/a".repeat(120)}])).is_ok());
     }
 }

@@ -4,11 +4,11 @@
 use serde_json::{Map, Value};
 
 use super::error::{InvalidPatch, PatchError};
-use super::json6902::{JsonPatch, size};
+use super::json6902::JsonPatch;
 use super::merge::merge;
 use super::set::{Member, Name, Set};
 use super::target::Target;
-use super::tree::scalar_text;
+use super::tree::{is_deeper, scalar_text, size};
 use crate::api::patch;
 use crate::domain::manifest::budget::{Budget, MAX_DEPTH};
 use crate::domain::manifest::split::split;
@@ -330,8 +330,8 @@ fn apply_json(set: &mut Set, target: &Target, patch: &JsonPatch, follow: bool) -
         }
         let mut value = member.object.value().clone();
         patch.apply(&mut value, budget).map_err(|why| format!("{named}: {why}"))?;
-        if depth(&value) > MAX_DEPTH {
-            return Err(format!("{named}: the result is nested too deeply"));
+        if is_deeper(&value, MAX_DEPTH) {
+            return Err(format!("{named}: the result is nested deeper than {MAX_DEPTH} levels"));
         }
         if !budget.spend(64) {
             return Err(format!("{named}: the patches add too much"));
@@ -345,14 +345,6 @@ fn apply_json(set: &mut Set, target: &Target, patch: &JsonPatch, follow: bool) -
         member.become_value(value)?;
     }
     Ok(())
-}
-
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or_default(),
-        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or_default(),
-        _ => 0,
-    }
 }
 
 #[cfg(test)]
