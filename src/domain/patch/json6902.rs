@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Number, Value};
 
+use super::set::{LOOK, spend};
 use super::tree::{is_deeper, size};
 use crate::domain::manifest::budget::{Budget, MAX_DEPTH};
 
@@ -73,12 +74,14 @@ impl JsonPatch {
         list.iter().enumerate().map(read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Applies the operations. What they copy is taken from the budget.
+    /// Applies the operations. What they add is taken from the budget, what they
+    /// look at from the steps.
     ///
     /// # Errors
     /// The first operation that does not apply, with its path.
-    pub fn apply(&self, object: &mut Value, budget: &mut Budget) -> Result<(), String> {
+    pub fn apply(&self, object: &mut Value, budget: &mut Budget, steps: &mut Budget) -> Result<(), String> {
         for (index, operation) in self.0.iter().enumerate() {
+            spend(steps, operation.steps(object))?;
             operation.apply(object, budget).map_err(|why| {
                 format!("operation {index} ({} {}): {why}", operation.name, operation.path.text)
             })?;
@@ -140,6 +143,28 @@ impl Operation {
                 Err(missing) => Err(missing.to_string()),
             },
         }
+    }
+
+    /// About how many steps it takes: the way there, what is copied or compared,
+    /// and the elements of a list that make room.
+    fn steps(&self, object: &mut Value) -> u64 {
+        let mut steps = LOOK * (1 + self.path.keys.len() as u64);
+        let mut list = |path: &Pointer| match parent(object, path) {
+            Ok((Value::Array(values), _)) => values.len() as u64 * 8,
+            _ => 0,
+        };
+        steps += match &self.action {
+            Action::Add(_) | Action::Remove => list(&self.path),
+            Action::Copy(from) => list(&self.path) + LOOK * from.keys.len() as u64,
+            Action::Move(from) => list(&self.path) + list(from) + LOOK * from.keys.len() as u64,
+            Action::Replace(_) | Action::Test(_) => 0,
+        };
+        steps
+            + match &self.action {
+                Action::Add(value) | Action::Replace(value) | Action::Test(value) => size(value),
+                Action::Move(from) | Action::Copy(from) => get(object, from).map_or(0, size),
+                Action::Remove => 0,
+            }
     }
 
     /// What is put into the object is within the limits of depth and memory.
@@ -280,7 +305,7 @@ mod tests {
 
     fn patched(object: Value, patch: Value) -> Result<Value, String> {
         let mut object = object;
-        JsonPatch::parse(&patch)?.apply(&mut object, &mut Budget::default())?;
+        JsonPatch::parse(&patch)?.apply(&mut object, &mut Budget::default(), &mut Budget::default())?;
         Ok(object)
     }
 
@@ -347,7 +372,9 @@ mod tests {
     fn copies_that_double_hit_a_limit() {
         let double = json!({"op": "copy", "from": "/a", "path": "/a/-"});
         let patch = JsonPatch::parse(&vec![double; 60].into()).unwrap();
-        let error = patch.apply(&mut json!({"a": [1]}), &mut Budget::new(1 << 20)).unwrap_err();
+        let error = patch
+            .apply(&mut json!({"a": [1]}), &mut Budget::new(1 << 20), &mut Budget::default())
+            .unwrap_err();
         assert!(error.ends_with("(copy /a/-): the patches add too much"), "{error}");
     }
 
@@ -356,7 +383,9 @@ mod tests {
         for op in ["add", "replace"] {
             let operation = json!({"op": op, "path": "/a", "value": "x".repeat(1000)});
             let patch = JsonPatch::parse(&vec![operation; 10].into()).unwrap();
-            let error = patch.apply(&mut json!({"a": 1}), &mut Budget::new(4000)).unwrap_err();
+            let error = patch
+                .apply(&mut json!({"a": 1}), &mut Budget::new(4000), &mut Budget::default())
+                .unwrap_err();
             assert_eq!(error, format!("operation 3 ({op} /a): the patches add too much"));
         }
     }
