@@ -210,7 +210,7 @@ fn patched(decoded: Vec<Decoded>, options: &RenderOptions) -> Result<Vec<Decoded
     let (objects, origins): (Vec<_>, Vec<_>) = decoded.into_iter().map(|d| (d.object, d.origin)).unzip();
     let mut set = Set::new(objects);
     options.patches.iter().try_for_each(|patch| patch.apply(&mut set)).map_err(RenderError::Patch)?;
-    set.change_images(&options.images);
+    set.change_images(&options.images).map_err(RenderError::Patch)?;
     set.follow_names().map_err(RenderError::Patch)?;
     let place = |(index, object): (usize, Object)| {
         origins.get(index).map(|origin| Decoded { object, origin: origin.clone() })
