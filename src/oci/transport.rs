@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Method, StatusCode};
-use reqwest::{Certificate, Client, Identity, Url};
-use tokio::sync::Semaphore;
+use reqwest::{Certificate, Client, Identity, RequestBuilder, Url};
+use tokio::sync::{Notify, Semaphore};
 
 use super::access::{Access, Fingerprint};
 use super::limits::{
@@ -153,28 +153,18 @@ impl Transport {
         let host = authority(&request.url);
         let client = self.client(access, &request.url).map_err(|error| Failure { error, again: false })?;
         let permit = self.places(&host).acquire_owned().await.ok();
-        let mut builder = client.request(request.method.clone(), request.url.clone());
-        if let Some(accept) = request.accept {
-            builder = builder.header(ACCEPT, accept);
-        }
-        if let Some(authorization) = &request.authorization {
-            builder = builder.header(AUTHORIZATION, authorization.clone());
-        }
-        if let Some((content_type, body)) = &request.body {
-            builder = builder.header(CONTENT_TYPE, content_type);
-            builder = match &request.advance {
-                Some(advance) => {
-                    builder.header(CONTENT_LENGTH, body.len()).body(watched(body.clone(), advance.clone()))
-                }
-                None => builder.body(body.clone()),
-            };
-        }
+        let (moved, idle) = (Arc::new(Notify::new()), self.options.idle_timeout);
+        let builder = prepared(&client, request, &moved);
         let started = Instant::now();
-        let sent = builder.send().await;
+        let Some(sent) = while_moving(idle, &moved, builder.send()).await else {
+            self.observe(&host, &request.method, Outcome::TimedOut, started.elapsed());
+            return Err(Failure { again: false, error: silent(&host) });
+        };
         let outcome = sent.as_ref().map_or_else(outcome_of, |r| Outcome::Status(r.status().as_u16()));
         self.observe(&host, &request.method, outcome, started.elapsed());
         match sent {
             Ok(response) => Ok(Reply {
+                idle,
                 status: response.status(),
                 headers: response.headers().clone(),
                 url: request.url.clone(),
@@ -234,7 +224,6 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .connect_timeout(self.options.connect_timeout)
-            .read_timeout(self.options.idle_timeout)
             .pool_max_idle_per_host(4);
         if local {
             builder = builder.no_proxy();
@@ -260,6 +249,33 @@ impl Transport {
     }
 }
 
+/// The request as it is sent. Whoever waits for the answer is told of every
+/// piece of the body that the connection takes.
+fn prepared(client: &Client, request: &Request, moved: &Arc<Notify>) -> RequestBuilder {
+    let mut builder = client.request(request.method.clone(), request.url.clone());
+    if let Some(accept) = request.accept {
+        builder = builder.header(ACCEPT, accept);
+    }
+    if let Some(authorization) = &request.authorization {
+        builder = builder.header(AUTHORIZATION, authorization.clone());
+    }
+    let Some((content_type, body)) = &request.body else {
+        return builder;
+    };
+    builder = builder.header(CONTENT_TYPE, content_type);
+    if request.advance.is_none() && body.len() <= UPLOAD_CHUNK {
+        return builder.body(body.clone());
+    }
+    let (moved, advance) = (Arc::clone(moved), request.advance.clone());
+    let told = move |bytes: u64| {
+        moved.notify_one();
+        if let Some(advance) = &advance {
+            advance(bytes);
+        }
+    };
+    builder.header(CONTENT_LENGTH, body.len()).body(watched(body.clone(), Arc::new(told)))
+}
+
 /// The body in pieces, each told when it is handed over.
 fn watched(body: Bytes, advance: Advance) -> reqwest::Body {
     let pieces = futures::stream::unfold(body, move |mut rest| {
@@ -271,6 +287,20 @@ fn watched(body: Bytes, advance: Advance) -> reqwest::Body {
         }
     });
     reqwest::Body::wrap_stream(pieces)
+}
+
+/// What the work comes to; `None` when nothing has moved for so long. The
+/// client's own read timeout counts from the beginning of a request and knows
+/// nothing of a body that is still on its way.
+async fn while_moving<T>(idle: Duration, moved: &Notify, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return Some(done),
+            () = moved.notified() => {}
+            () = tokio::time::sleep(idle) => return None,
+        }
+    }
 }
 
 struct Failure {
@@ -347,6 +377,11 @@ fn outcome_of(error: &reqwest::Error) -> Outcome {
     } else {
         Outcome::Broken
     }
+}
+
+/// A host of which nothing was heard in time.
+pub(super) fn silent(host: &str) -> OciError {
+    OciError::Unavailable { host: host.to_owned(), why: "no answer in time".to_owned() }
 }
 
 pub(super) fn unavailable(host: &str, error: &reqwest::Error) -> OciError {
