@@ -11,11 +11,12 @@ use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Method, StatusCode};
 use reqwest::{Certificate, Client, Identity, RequestBuilder, Url};
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Semaphore, watch};
 
 use super::access::{Access, Fingerprint};
 use super::limits::{
-    MAX_REDIRECTS, MAX_REMEMBERED, MAX_RETRIES, MAX_RETRY_AFTER, REQUESTS_PER_HOST, RETRY_PAUSE, UPLOAD_CHUNK,
+    MAX_REDIRECTS, MAX_REMEMBERED, MAX_RETRIES, MAX_RETRY_AFTER, REQUESTS_PER_HOST, RETRY_PAUSE,
+    UPLOAD_BUFFER, UPLOAD_CHUNK, UPLOAD_RATE,
 };
 use super::reference::is_loopback;
 use super::reply::Reply;
@@ -153,10 +154,10 @@ impl Transport {
         let host = authority(&request.url);
         let client = self.client(access, &request.url).map_err(|error| Failure { error, again: false })?;
         let permit = self.places(&host).acquire_owned().await.ok();
-        let (moved, idle) = (Arc::new(Notify::new()), self.options.idle_timeout);
-        let builder = prepared(&client, request, &moved);
+        let (handed, upload) = Upload::of(request);
+        let (builder, idle) = (prepared(&client, request, handed), self.options.idle_timeout);
         let started = Instant::now();
-        let Some(sent) = while_moving(idle, &moved, builder.send()).await else {
+        let Some(sent) = upload.watch(idle, builder.send()).await else {
             self.observe(&host, &request.method, Outcome::TimedOut, started.elapsed());
             return Err(Failure { again: false, error: silent(&host) });
         };
@@ -251,7 +252,7 @@ impl Transport {
 
 /// The request as it is sent. Whoever waits for the answer is told of every
 /// piece of the body that the connection takes.
-fn prepared(client: &Client, request: &Request, moved: &Arc<Notify>) -> RequestBuilder {
+fn prepared(client: &Client, request: &Request, handed: watch::Sender<u64>) -> RequestBuilder {
     let mut builder = client.request(request.method.clone(), request.url.clone());
     if let Some(accept) = request.accept {
         builder = builder.header(ACCEPT, accept);
@@ -266,9 +267,9 @@ fn prepared(client: &Client, request: &Request, moved: &Arc<Notify>) -> RequestB
     if request.advance.is_none() && body.len() <= UPLOAD_CHUNK {
         return builder.body(body.clone());
     }
-    let (moved, advance) = (Arc::clone(moved), request.advance.clone());
+    let advance = request.advance.clone();
     let told = move |bytes: u64| {
-        moved.notify_one();
+        handed.send_modify(|sum| *sum += bytes);
         if let Some(advance) = &advance {
             advance(bytes);
         }
@@ -289,16 +290,34 @@ fn watched(body: Bytes, advance: Advance) -> reqwest::Body {
     reqwest::Body::wrap_stream(pieces)
 }
 
-/// What the work comes to; `None` when nothing has moved for so long. The
-/// client's own read timeout counts from the beginning of a request and knows
-/// nothing of a body that is still on its way.
-async fn while_moving<T>(idle: Duration, moved: &Notify, work: impl Future<Output = T>) -> Option<T> {
-    let mut work = std::pin::pin!(work);
-    loop {
-        tokio::select! {
-            done = &mut work => return Some(done),
-            () = moved.notified() => {}
-            () = tokio::time::sleep(idle) => return None,
+/// The body of a request on its way.
+struct Upload {
+    /// Its size, in bytes.
+    whole: u64,
+    /// How much of it the connection has taken, in bytes.
+    handed: watch::Receiver<u64>,
+}
+
+impl Upload {
+    fn of(request: &Request) -> (watch::Sender<u64>, Self) {
+        let (sender, handed) = watch::channel(0);
+        (sender, Self { whole: request.body.as_ref().map_or(0, |(_, body)| body.len() as u64), handed })
+    }
+
+    /// What the work comes to; `None` when nothing has moved for so long. The
+    /// client's own read timeout counts from the beginning of a request and
+    /// knows nothing of a body that is still on its way.
+    async fn watch<T>(mut self, idle: Duration, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let all = *self.handed.borrow_and_update() >= self.whole;
+            // Taken is not sent: nobody sees how the last of it moves.
+            let unseen = if all { self.whole.min(UPLOAD_BUFFER) / UPLOAD_RATE } else { 0 };
+            tokio::select! {
+                done = &mut work => return Some(done),
+                Ok(()) = self.handed.changed() => {}
+                () = tokio::time::sleep(idle + Duration::from_secs(unseen)) => return None,
+            }
         }
     }
 }

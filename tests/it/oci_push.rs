@@ -225,7 +225,7 @@ async fn push_slowly(idle_timeout: Duration, most: usize) -> (Result<(), String>
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         (state >> 56) as u8
     });
-    let package = pack(&noise.take(5 << 20).collect::<Vec<_>>(), &Labels::default()).unwrap();
+    let package = pack(&noise.take(8 << 20).collect::<Vec<_>>(), &Labels::default()).unwrap();
     let puts: Arc<std::sync::Mutex<Vec<(Outcome, Duration)>>> = Arc::default();
     let sink = Arc::clone(&puts);
     let observer = move |record: &RequestRecord| {
@@ -256,7 +256,7 @@ async fn a_slow_upload_may_take_longer_than_silence() {
 #[tokio::test]
 async fn an_upload_that_stands_still_ends() {
     let started = Instant::now();
-    let (pushed, outcomes, _) = push_slowly(Duration::from_millis(300), 1 << 20).await;
+    let (pushed, outcomes, _) = push_slowly(Duration::from_millis(300), SIP).await;
     let error = pushed.unwrap_err();
     assert!(error.contains("was not published") && error.contains("no answer in time"), "{error}");
     assert_eq!(outcomes, [Outcome::TimedOut; 4]);
