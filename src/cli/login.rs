@@ -2,12 +2,11 @@
 //! keys.
 
 use std::collections::BTreeSet;
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::args::{IdentityArgs, RegistryArgs};
-use super::{CliError, Printer, Progress, credentials};
+use super::{CliError, Printer, Progress, credentials, files};
 use crate::oci::{
     Access, AccessParts, Advance, Identities, Keyring, Reference, Registry, RegistryOptions, Repository,
     speaks_tls,
@@ -94,7 +93,7 @@ pub(super) fn identities(arguments: &IdentityArgs) -> Result<Option<Identities>,
 
 /// A file that an argument names.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, CliError> {
-    fs::read(path).map_err(|e| CliError::Input(format!("cannot read {}: {e}", path.display())))
+    files::small(path).map_err(|e| CliError::Input(format!("cannot read {}: {e}", path.display())))
 }
 
 #[cfg(test)]
