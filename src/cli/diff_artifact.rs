@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::args::DiffArtifact;
+use super::table::harmless;
 use super::{CliError, Printer, fetch, login, output};
 use crate::domain::diff::{Change, subject_changes};
 
@@ -43,6 +44,6 @@ fn difference(change: Change) -> Difference {
 fn print(difference: &Difference, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let Difference { object, change, diff } = difference;
     let colour = printer.colour();
-    printer.line(&colour.diff_line(&format!("► {object} {change}")))?;
-    diff.lines().try_for_each(|line| printer.line(&colour.diff_line(line)))
+    printer.line(&colour.diff_line(&harmless(&format!("► {object} {change}"))))?;
+    diff.lines().try_for_each(|line| printer.line(&colour.diff_line(&harmless(line))))
 }
