@@ -120,9 +120,6 @@ pub enum InspectCommand {
     #[command(visible_alias = "inv")]
     Inventory(InspectInventory),
     /// Print what is in an artifact.
-    #[command(after_help = "Examples:
-  supercargo inspect artifact oci://ghcr.io/acme/app-config:1.0.0
-  supercargo inspect artifact oci://ghcr.io/acme/app-config --container-images")]
     Artifact(InspectArtifact),
 }
 
