@@ -19,7 +19,7 @@ pub const MAX_ADDED_BYTES: u64 = 256 << 20;
 
 /// How much may be looked at while objects are patched: an estimate, in steps of
 /// some nanoseconds each. It ends what would keep a processor for minutes.
-pub const MAX_STEPS: u64 = 4 << 30;
+pub const MAX_STEPS: u64 = 8 << 30;
 
 /// What is said when the steps are used up.
 pub(super) const TOO_MUCH_WORK: &str = "the patches and images are too much work for so many objects; \
@@ -126,15 +126,16 @@ impl Member {
     /// The steps are used up.
     pub(super) fn selected_by(&self, target: &Target, steps: &mut Budget) -> Result<bool, String> {
         let (original, current) = (self.original(), self.current());
-        let namespaces = [original.namespace.as_str(), &current.namespace];
-        let names = [original.name.as_str(), &current.name];
+        let once = usize::from(original == current);
+        let namespaces = &[original.namespace.as_str(), &current.namespace][once..];
+        let names = &[original.name.as_str(), &current.name][once..];
         spend(steps, LOOK)?;
         if !target.fits_kind(&current.group, &current.version, &current.kind) {
             return Ok(false);
         }
-        spend(steps, target.steps(&current, &namespaces, &names))?;
-        Ok(target.fits_one_namespace(namespaces.into_iter())
-            && target.fits_one_name(names.into_iter())
+        spend(steps, target.steps(&current, namespaces, names))?;
+        Ok(target.fits_one_namespace(namespaces.iter().copied())
+            && target.fits_one_name(names.iter().copied())
             && target.fits_metadata(self.object.value()))
     }
 
