@@ -22,6 +22,7 @@ mod tags;
 mod token;
 mod transport;
 mod unpack;
+mod upload;
 
 pub use access::{Access, AccessParts};
 pub use artifact::{Artifact, Resolved, Selection};

@@ -15,11 +15,11 @@ use tokio::sync::{Semaphore, watch};
 
 use super::access::{Access, Fingerprint};
 use super::limits::{
-    MAX_REDIRECTS, MAX_REMEMBERED, MAX_RETRIES, MAX_RETRY_AFTER, REQUESTS_PER_HOST, RETRY_PAUSE,
-    UPLOAD_BUFFER, UPLOAD_CHUNK, UPLOAD_RATE,
+    MAX_REDIRECTS, MAX_REMEMBERED, MAX_RETRIES, MAX_RETRY_AFTER, REQUESTS_PER_HOST, RETRY_PAUSE, UPLOAD_CHUNK,
 };
 use super::reference::is_loopback;
 use super::reply::Reply;
+use super::upload::{Upload, watched};
 use super::{Digest, OciError, Repository};
 
 /// How one request ended.
@@ -154,7 +154,7 @@ impl Transport {
         let host = authority(&request.url);
         let client = self.client(access, &request.url).map_err(|error| Failure { error, again: false })?;
         let permit = self.places(&host).acquire_owned().await.ok();
-        let (handed, upload) = Upload::of(request);
+        let (handed, upload) = Upload::of(request.body.as_ref().map_or(0, |(_, body)| body.len()));
         let (builder, idle) = (prepared(&client, request, handed), self.options.idle_timeout);
         let started = Instant::now();
         let Some(sent) = upload.watch(idle, builder.send()).await else {
@@ -275,51 +275,6 @@ fn prepared(client: &Client, request: &Request, handed: watch::Sender<u64>) -> R
         }
     };
     builder.header(CONTENT_LENGTH, body.len()).body(watched(body.clone(), Arc::new(told)))
-}
-
-/// The body in pieces, each told when it is handed over.
-fn watched(body: Bytes, advance: Advance) -> reqwest::Body {
-    let pieces = futures::stream::unfold(body, move |mut rest| {
-        let advance = advance.clone();
-        async move {
-            let piece = rest.split_to(rest.len().min(UPLOAD_CHUNK));
-            advance(piece.len() as u64);
-            (!piece.is_empty()).then_some((Ok::<_, std::convert::Infallible>(piece), rest))
-        }
-    });
-    reqwest::Body::wrap_stream(pieces)
-}
-
-/// The body of a request on its way.
-struct Upload {
-    /// Its size, in bytes.
-    whole: u64,
-    /// How much of it the connection has taken, in bytes.
-    handed: watch::Receiver<u64>,
-}
-
-impl Upload {
-    fn of(request: &Request) -> (watch::Sender<u64>, Self) {
-        let (sender, handed) = watch::channel(0);
-        (sender, Self { whole: request.body.as_ref().map_or(0, |(_, body)| body.len() as u64), handed })
-    }
-
-    /// What the work comes to; `None` when nothing has moved for so long. The
-    /// client's own read timeout counts from the beginning of a request and
-    /// knows nothing of a body that is still on its way.
-    async fn watch<T>(mut self, idle: Duration, work: impl Future<Output = T>) -> Option<T> {
-        let mut work = std::pin::pin!(work);
-        loop {
-            let all = *self.handed.borrow_and_update() >= self.whole;
-            // Taken is not sent: nobody sees how the last of it moves.
-            let unseen = if all { self.whole.min(UPLOAD_BUFFER) / UPLOAD_RATE } else { 0 };
-            tokio::select! {
-                done = &mut work => return Some(done),
-                Ok(()) = self.handed.changed() => {}
-                () = tokio::time::sleep(idle + Duration::from_secs(unseen)) => return None,
-            }
-        }
-    }
 }
 
 struct Failure {
