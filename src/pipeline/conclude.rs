@@ -107,6 +107,10 @@ async fn write_settled(
         written = run.context.session.write_inventory(&run.release.id, &mut stored, settled, hold).await;
     }
     run.memory.remember(run.context, &run.release.id, stored);
+    if written.is_err() {
+        // What the cluster has is not known: it is read again.
+        run.memory.stored = None;
+    }
     Ok(written)
 }
 

@@ -34,6 +34,8 @@ pub struct Departed {
     pub kept: Vec<ObjectId>,
     /// What a person should know.
     pub notes: Vec<String>,
+    /// Whether it was ended before everything was deleted.
+    pub interrupted: bool,
 }
 
 impl Local {
@@ -61,24 +63,36 @@ impl Local {
         let view = View::of(context, &session, &mut self.memory, &known, inventory.entries.keys()).await?;
         let leaving = leaving(&inventory);
         let was_held = stored.operators;
-        let takes_home = inventory.entries.iter().any(|(id, e)| is_home(id, &release.id) && !e.left);
+        let takes_home = inventory.entries.keys().any(|id| is_home(id, &release.id));
         if takes_home && release.wait && !was_held {
             // Its namespace would take the inventory with it before the rest is gone.
             let named = (*inventory).clone();
             session.write_inventory(&release.id, &mut stored, named, Hold::Finalizer).await?;
         }
-        let everything = Order { release: &release.id, prune: true, dry_run: false, progress };
+        let everything = Order {
+            release: &release.id,
+            prune: true,
+            dry_run: false,
+            progress,
+            signals: Some(&self.signals),
+        };
         let mut removed = remove(context, &session, everything, &leaving, &known, &view).await;
         self.settle(release, &mut stored, &removed, was_held).await?;
         refuse_remaining(&removed)?;
-        if removed.terminating.is_empty() || release.wait {
-            if removed.terminating.is_empty() {
-                session.remove_inventory(&release.id, &stored).await?;
-            } else {
-                // It is deleted like the rest and goes last: until then it says
-                // what is still there.
-                session.condemn_inventory(&release.id, &mut stored).await?;
-            }
+        if removed.interrupted {
+            return Ok(Departed { deleted: removed.deleted, interrupted: true, ..Departed::default() });
+        }
+        let is_last = removed.terminating.iter().all(|id| is_home(id, &release.id));
+        if is_last {
+            // Its own namespace may wait for nothing but the inventory.
+            session.remove_inventory(&release.id, &stored).await?;
+            stored = Stored::default();
+        } else if release.wait {
+            // It is deleted like the rest and goes last: until then it says what
+            // is still there.
+            session.condemn_inventory(&release.id, &mut stored).await?;
+        }
+        if is_last || release.wait {
             progress.tell(Event::Object(&inventory_object(&release.id), Change::Deleted));
         }
         if release.wait {
@@ -89,10 +103,10 @@ impl Local {
         Ok(Departed {
             deleted: removed.deleted,
             terminating: held(&session, &known, &leaving, &removed.terminating).await,
-            // A namespace that is not waited for takes the inventory with it.
-            is_named: stored.exists() && removed.terminating.iter().any(|id| !is_home(id, &release.id)),
+            is_named: stored.exists() && !removed.terminating.is_empty(),
             kept: opted_out.map(|(id, _)| id.clone()).collect(),
             notes: removed.notes.into_iter().map(|n| n.message).collect(),
+            interrupted: false,
         })
     }
 
@@ -155,16 +169,16 @@ impl Local {
         }
         let waits = release.wait && !removed.terminating.is_empty();
         let home_goes = removed.terminating.iter().any(|id| is_home(id, &release.id));
-        let hold = match was_held || (waits && (home_goes || removed.failures.is_empty())) {
+        let is_all = removed.failures.is_empty() && !removed.interrupted;
+        let hold = match was_held || (waits && (home_goes || is_all)) {
             true => Hold::Finalizer,
             false => Hold::Loose,
         };
         let session = &self.context.session;
         match session.write_inventory(&release.id, stored, settled, hold).await {
-            // Gone with its namespace, which is what was asked for.
-            Err(StoreError::Changed { .. })
-                if home_goes && !session.read_inventory(&release.id).await?.exists() =>
-            {
+            // Deleted with its namespace, which is what was asked for.
+            Err(StoreError::Changed { name }) if home_goes => {
+                *stored = session.unwritten(&release.id, stored, name).await?;
                 Ok(())
             }
             written => Ok(written?),

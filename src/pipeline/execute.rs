@@ -90,7 +90,7 @@ pub async fn execute(
         executed.fates.extend(fate.map(|f| (step.id.clone(), f)));
     }
     for stage in Stage::ALL {
-        if run.release.origin == Origin::CommandLine && run.signals.is_stopping() {
+        if is_ended(run) {
             executed.ended = Some(superseded());
             return executed;
         }
@@ -111,6 +111,9 @@ pub async fn execute(
         }
         run.context.metrics.phase(Phase::Apply, started.elapsed());
         tell(run, plan, stage, &executed);
+        if executed.ended.is_some() {
+            return executed;
+        }
         if !executed.failures.is_empty() {
             executed.changes.failed = i32::try_from(executed.failures.len()).unwrap_or(i32::MAX);
             executed.ended = Some(stage_failed(&executed));
@@ -234,6 +237,9 @@ async fn apply_stage(
     let steps = plan.writes().filter(|s| s.stage == stage);
     let ready: Vec<(&Step, &Ready)> = steps.filter_map(|s| Some((s, preflight.ready.get(&s.id)?))).collect();
     make_room(run, session, &ready, executed).await;
+    if executed.ended.is_some() {
+        return;
+    }
     let left = ready.into_iter().filter(|(s, _)| executed.fates.get(&s.id) == Some(&Fate::NotAttempted));
     let mut applying =
         unordered(left.map(|(step, ready)| async move { (step, ready, apply(session, step, ready).await) }));
@@ -262,16 +268,20 @@ async fn make_room(run: &mut Run<'_>, session: &Session, ready: &[(&Step, &Ready
         return;
     }
     run.turn.give_back();
-    let timeout = run.release.timeout;
+    let person: &Run<'_> = run;
     let mut removing = unordered(
         doomed
             .into_iter()
-            .map(|(step, ready)| async move { (*step, remove(session, step, ready, timeout).await) }),
+            .map(|(step, ready)| async move { (*step, remove(person, session, step, ready).await) }),
     );
     while let Some((step, removed)) = removing.next().await {
-        if let Err(error) = removed {
-            executed.fates.insert(step.id.clone(), Fate::Failed);
-            executed.failures.push(apply_failed(step, &error));
+        match removed {
+            Ok(true) => {}
+            Ok(false) => executed.ended = Some(superseded()),
+            Err(error) => {
+                executed.fates.insert(step.id.clone(), Fate::Failed);
+                executed.failures.push(apply_failed(step, &error));
+            }
         }
     }
     drop(removing);
@@ -339,9 +349,19 @@ async fn apply(session: &Session, step: &Step, ready: &Ready) -> Done {
     }
 }
 
-/// Deletes an object that has to be made anew, and waits until it is gone.
-async fn remove(session: &Session, step: &Step, ready: &Ready, timeout: Duration) -> Result<(), ApiError> {
-    let Some((uid, version)) = &ready.live else { return Ok(()) };
+/// Whether a person has ended the run. The operator's is ended between runs.
+fn is_ended(run: &Run<'_>) -> bool {
+    run.release.origin == Origin::CommandLine && run.signals.is_stopping()
+}
+
+/// Deletes an object that has to be made anew, and waits until it is gone; `false`
+/// when a person has ended that.
+async fn remove(run: &Run<'_>, session: &Session, step: &Step, ready: &Ready) -> Result<bool, ApiError> {
+    let Some((uid, version)) = &ready.live else { return Ok(true) };
+    if is_ended(run) {
+        return Ok(false);
+    }
+    let timeout = run.release.timeout;
     let give_up = tokio::time::Instant::now() + timeout;
     if session.delete(&ready.resource, &step.id, uid, *version).await? == Deleted::Changed {
         return Err(ApiError::Answer("it was changed while it was to be recreated".into()));
@@ -350,7 +370,10 @@ async fn remove(session: &Session, step: &Step, ready: &Ready, timeout: Duration
     loop {
         match session.get_record(&ready.resource, &step.id).await? {
             Some(record) if record.uid == *uid => {}
-            Some(_) | None => return Ok(()),
+            Some(_) | None => return Ok(true),
+        }
+        if is_ended(run) {
+            return Ok(false);
         }
         if tokio::time::Instant::now() > give_up {
             return Err(ApiError::Held(timeout));

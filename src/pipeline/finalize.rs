@@ -98,7 +98,13 @@ impl Run<'_> {
             .map(|(id, entry)| Leaving { id: id.clone(), entry: entry.clone() })
             .collect();
         leaving.sort_by(|a, b| order(&b.id).cmp(&order(&a.id)));
-        let everything = Order { release: &release.id, prune: true, dry_run: false, progress: self.progress };
+        let everything = Order {
+            release: &release.id,
+            prune: true,
+            dry_run: false,
+            progress: self.progress,
+            signals: None,
+        };
         let removed = remove(context, &session, everything, &leaving, &known, &view).await;
         self.turn.give_back();
         self.settle_removed(removed, dying, notes).await
@@ -120,7 +126,8 @@ impl Run<'_> {
         dying: bool,
         notes: &mut Vec<Note>,
     ) -> Result<(), Ended> {
-        let Removed { fates, deleted, touched: _, terminating, failures, notes: told } = removed;
+        let Removed { fates, deleted, touched: _, terminating, failures, notes: told, interrupted: _ } =
+            removed;
         self.context.metrics.objects(crate::observe::labels::Action::Pruned, deleted);
         notes.extend(told);
         notes.push(note(match deleted {
@@ -139,15 +146,20 @@ impl Run<'_> {
         // removals, and those are safe to lose.
         let hold = self.hold();
         if let Some(mut stored) = self.memory.stored.take() {
+            let mut is_known = true;
             let settled = settle(&stored.inventory, &fates, None);
             if settled != *stored.inventory {
                 let written =
                     self.context.session.write_inventory(&self.release.id, &mut stored, settled, hold).await;
                 if let Err(error) = written {
                     tracing::debug!(error = chain(&error), "the inventory could not be settled");
+                    is_known = false;
                 }
             }
             self.memory.remember(self.context, &self.release.id, stored);
+            if !is_known {
+                self.memory.stored = None;
+            }
         }
         let (reason, message) = match failures.first() {
             Some(first) => (

@@ -74,7 +74,8 @@ pub(super) async fn preview(
     look(session, &plan, &preflight, &mut preview).await?;
 
     let progress = &Silence;
-    let order = Order { release: &run.release.id, prune: run.release.prune, dry_run: true, progress };
+    let order =
+        Order { release: &run.release.id, prune: run.release.prune, dry_run: true, progress, signals: None };
     let kinds = plan.leaving.iter().map(|l| l.id.group_kind());
     let known = session.known_of(kinds).await?;
     let removed = remove(run.context, session, order, &plan.leaving, &known, &view).await;

@@ -12,6 +12,7 @@ use super::execute::Executed;
 use super::parallel::ordered;
 use super::progress::{Change, Event, Progress};
 use super::run::{Ended, Run};
+use super::signals::Signals;
 use super::terminating::{await_gone, held};
 use super::view::View;
 use super::work::superseded;
@@ -22,7 +23,7 @@ use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::inventory::Fate;
-use crate::domain::outcome::{Note, ObjectFailure};
+use crate::domain::outcome::{self, Note, ObjectFailure, Outcome};
 use crate::domain::plan::{Leaving, Live, Plan};
 use crate::domain::prune::{Foreign, Kept, Question, Verdict, judge};
 use crate::domain::release::Origin;
@@ -48,6 +49,9 @@ pub struct Removed {
     pub failures: Vec<ObjectFailure>,
     /// What was not ours, or was let go.
     pub notes: Vec<Note>,
+    /// Whether somebody has ended it before its end. What it did not come to has
+    /// no fate.
+    pub interrupted: bool,
 }
 
 /// Whose objects are removed, and whether they are.
@@ -61,6 +65,15 @@ pub struct Order<'a> {
     pub dry_run: bool,
     /// Who listens.
     pub progress: &'a dyn Progress,
+    /// What ends it before its end. The operator's goes on: its next run would
+    /// only begin anew.
+    pub signals: Option<&'a Signals>,
+}
+
+impl Order<'_> {
+    fn is_ended(&self) -> bool {
+        self.signals.is_some_and(Signals::is_stopping)
+    }
 }
 
 /// Deletes what left the revision, and completes the run.
@@ -72,13 +85,21 @@ pub async fn prune(
     executed: &mut Executed,
 ) {
     let started = std::time::Instant::now();
-    let order =
-        Order { release: &run.release.id, prune: run.release.prune, dry_run: false, progress: run.progress };
+    let by_hand = run.release.origin == Origin::CommandLine;
+    let order = Order {
+        release: &run.release.id,
+        prune: run.release.prune,
+        dry_run: false,
+        progress: run.progress,
+        signals: by_hand.then_some(run.signals),
+    };
     let kinds = plan.leaving.iter().map(|l| l.id.group_kind());
     let removed = match session.known_of(kinds).await {
         Ok(known) => {
             let mut removed = remove(run.context, session, order, &plan.leaving, &known, &view).await;
-            if run.release.origin == Origin::CommandLine && run.release.wait {
+            if removed.interrupted {
+                executed.ended = Some(interrupted(&removed));
+            } else if by_hand && run.release.wait {
                 await_gone(run, session, &known, &plan.leaving, &mut removed).await;
                 executed.ended = not_gone(run, session, &known, plan, &removed).await;
             }
@@ -90,9 +111,9 @@ pub async fn prune(
         }
     };
     run.context.metrics.phase(Phase::Prune, started.elapsed());
-    let Removed { fates, deleted, touched: _, terminating, failures, notes } = removed;
+    let Removed { fates, deleted, touched: _, terminating, failures, notes, interrupted } = removed;
     let skipped = executed.fates.values().any(|f| *f == Fate::NotAttempted);
-    executed.complete = terminating.is_empty() && failures.is_empty() && !skipped;
+    executed.complete = terminating.is_empty() && failures.is_empty() && !skipped && !interrupted;
     executed.changes.pruned = i32::try_from(deleted).unwrap_or(i32::MAX);
     executed.changes.failed += i32::try_from(failures.len()).unwrap_or(i32::MAX);
     executed.fates.extend(fates);
@@ -107,6 +128,18 @@ pub async fn prune(
         executed.ended = Some(failed.into());
     }
     executed.failures.extend(failures);
+}
+
+/// What a person is told who ended it before everything that left was deleted.
+fn interrupted(removed: &Removed) -> Ended {
+    let headline = format!(
+        "everything is applied, {} object(s) that left it were deleted until now, and the inventory names the rest; \
+         run the same again to go on",
+        removed.deleted
+    );
+    let outcome =
+        Outcome { verdict: outcome::Verdict::Superseded, headline: Some(headline), ..Outcome::default() };
+    Ended::Failed(Box::new(outcome))
 }
 
 /// What a person is told whose wait for what was deleted came to no end.
@@ -142,10 +175,17 @@ pub async fn remove(
     let mut removed = Removed::default();
     for stage_now in Stage::ALL.into_iter().rev() {
         let batch = leaving.iter().filter(|l| stage(&l.id.group_kind()) == stage_now);
-        let mut answers = ordered(
-            batch.map(|l| async move { (l, remove_one(context, session, order, l, known, view).await) }),
-        );
+        let mut answers = ordered(batch.map(|l| async move {
+            if order.is_ended() {
+                return (l, None);
+            }
+            (l, Some(remove_one(context, session, order, l, known, view).await))
+        }));
         while let Some((leaving, answer)) = answers.next().await {
+            let Some(answer) = answer else {
+                removed.interrupted = true;
+                continue;
+            };
             if matches!(answer, Answer::Deleted | Answer::Held) {
                 order.progress.tell(Event::Object(&leaving.id, Change::Deleted));
                 removed.touched.push(leaving.id.clone());

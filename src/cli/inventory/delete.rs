@@ -63,6 +63,13 @@ fn finish(
     for note in &departed.notes {
         printer.say(&format!("warning: {note}"));
     }
+    if departed.interrupted {
+        let told = format!(
+            "{} object(s) were deleted until now, and the inventory names what is left; run the same again to go on",
+            departed.deleted
+        );
+        return Err(CliError::Interrupted(told));
+    }
     for id in &departed.kept {
         printer.say(&format!("{id} stays, as its annotation {}: {} asks", keys::PRUNE, keys::DISABLED));
     }

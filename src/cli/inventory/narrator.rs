@@ -39,7 +39,8 @@ impl Progress for Narrator<'_, '_> {
     }
 }
 
-/// How a run ended, for a person; `interrupted` says what Ctrl-C leaves.
+/// How a run ended, for a person; `interrupted` says what Ctrl-C leaves, unless
+/// the run says it better.
 pub(super) fn conclude(
     outcome: &Outcome,
     printer: &mut Printer<'_>,
@@ -55,7 +56,9 @@ pub(super) fn conclude(
             let headline = outcome.headline.as_deref().unwrap_or(message);
             Err(CliError::Failed(with_failures(headline, outcome.headline.is_some(), &outcome.failures)))
         }
-        Verdict::Suspended | Verdict::Superseded => Err(CliError::Interrupted(interrupted.to_owned())),
+        Verdict::Suspended | Verdict::Superseded => {
+            Err(CliError::Interrupted(outcome.headline.as_deref().unwrap_or(interrupted).to_owned()))
+        }
     }
 }
 

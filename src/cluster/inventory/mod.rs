@@ -1,6 +1,7 @@
 //! Inventories: a ConfigMap, or several parts of one when it is full.
 
 mod read;
+mod remove;
 mod stored;
 mod write;
 

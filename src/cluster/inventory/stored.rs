@@ -75,11 +75,17 @@ pub struct Stored {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Part {
     pub(super) version: String,
+    pub(super) uid: String,
+    pub(super) finalizers: Vec<String>,
 }
 
 impl Part {
-    fn of(part: &ConfigMap) -> Self {
-        Self { version: part.metadata.resource_version.clone() }
+    pub(super) fn of(part: &ConfigMap) -> Self {
+        Self {
+            version: part.metadata.resource_version.clone(),
+            uid: part.metadata.uid.clone(),
+            finalizers: part.metadata.finalizers.clone(),
+        }
     }
 }
 
@@ -97,6 +103,7 @@ pub(super) struct Metadata {
     pub(super) name: String,
     pub(super) namespace: String,
     pub(super) resource_version: String,
+    pub(super) uid: String,
     pub(super) finalizers: Vec<String>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     labels: BTreeMap<String, String>,
@@ -124,6 +131,12 @@ impl Stored {
     /// have the same names. One whose labels somebody took off is still ours.
     pub fn is_ours(&self) -> bool {
         self.exists() && (self.writer.is_empty() || self.writer == WRITER)
+    }
+
+    /// Whether nobody has written it since: it names the same, and only what the
+    /// API server keeps about it may differ.
+    pub(super) fn says_the_same(&self, other: &Self) -> bool {
+        self.sequence == other.sequence && self.inventory == other.inventory
     }
 
     fn add(&mut self, release: &ReleaseId, part: &ConfigMap) -> Result<(), StoreError> {

@@ -11,7 +11,6 @@ use super::stored::{
     path,
 };
 use crate::api::keys;
-use crate::cluster::error::ApiError;
 use crate::cluster::session::{Call, JSON, Session};
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::{Inventory, PART_BYTES};
@@ -23,6 +22,16 @@ pub enum Hold {
     Finalizer,
     /// Without it: a person's namespace must not wait for a person.
     Loose,
+}
+
+/// What all parts of a write share.
+#[derive(Clone, Copy)]
+struct Writing<'a> {
+    release: &'a ReleaseId,
+    inventory: &'a Inventory,
+    hold: Hold,
+    parts: usize,
+    sequence: u64,
 }
 
 impl Session {
@@ -40,24 +49,27 @@ impl Session {
         inventory: Inventory,
         hold: Hold,
     ) -> Result<(), StoreError> {
-        stored.operators = hold == Hold::Finalizer;
         let texts = inventory.write_parts(PART_BYTES);
+        let sequence = stored.sequence + 1;
+        let writing = Writing { release, inventory: &inventory, hold, parts: texts.len(), sequence };
         let old_parts = stored.parts.len();
-        stored.sequence += 1;
         let several = texts.len() > 1 || old_parts > 1;
         if several {
             let union = union_texts(&stored.inventory, old_parts.max(1), &texts);
             for (n, text) in union.iter().enumerate().skip(1) {
-                self.write_part(release, stored, n, text, &inventory, texts.len()).await?;
+                self.write_part(writing, stored, n, text).await?;
             }
         }
-        self.write_part(release, stored, 0, &texts[0], &inventory, texts.len()).await?;
+        self.write_part(writing, stored, 0, &texts[0]).await?;
+        // Not before: whoever goes on after an error must not take it for done.
+        stored.sequence = sequence;
+        stored.operators = hold == Hold::Finalizer;
         if several {
             for (n, text) in texts.iter().enumerate().skip(1) {
-                self.write_part(release, stored, n, text, &inventory, texts.len()).await?;
+                self.write_part(writing, stored, n, text).await?;
             }
             for n in (texts.len()..stored.parts.len()).rev() {
-                self.remove_part(release, n).await?;
+                self.remove_part(release, n, &stored.parts[n]).await?;
                 stored.parts.truncate(n);
             }
         }
@@ -68,18 +80,17 @@ impl Session {
 
     async fn write_part(
         &self,
-        release: &ReleaseId,
+        writing: Writing<'_>,
         stored: &mut Stored,
         part: usize,
         text: &str,
-        inventory: &Inventory,
-        parts: usize,
     ) -> Result<(), StoreError> {
+        let Writing { release, inventory, hold, parts, sequence } = writing;
         let name = part_name(&release.name, part);
         let known = stored.parts.get(part).cloned().unwrap_or_default();
         let mut data = BTreeMap::from([
             (RESOURCES.to_owned(), text.to_owned()),
-            (SEQUENCE.to_owned(), stored.sequence.to_string()),
+            (SEQUENCE.to_owned(), sequence.to_string()),
         ]);
         if part == 0 {
             data.insert(PARTS.to_owned(), parts.to_string());
@@ -99,7 +110,7 @@ impl Session {
         ];
         let annotations: BTreeMap<&str, &String> =
             notes.into_iter().filter(|(_, value)| part == 0 && !value.is_empty()).collect();
-        let finalizers: &[&str] = if stored.operators { &[keys::FINALIZER] } else { &[] };
+        let finalizers: &[&str] = if hold == Hold::Finalizer { &[keys::FINALIZER] } else { &[] };
         let mut metadata = json!({
             "name": name,
             "namespace": release.namespace,
@@ -138,81 +149,9 @@ impl Session {
         if stored.parts.len() <= part {
             stored.parts.resize_with(part + 1, Part::default);
         }
-        stored.parts[part] = Part { version: written.metadata.resource_version };
+        stored.parts[part] = Part::of(&written);
         Ok(())
     }
-
-    /// Asks for the deletion of an inventory whose finalizer holds it: it is
-    /// there to be read until [`Session::remove_inventory`].
-    ///
-    /// # Errors
-    /// When the API server refuses.
-    pub async fn condemn_inventory(
-        &self,
-        release: &ReleaseId,
-        stored: &mut Stored,
-    ) -> Result<(), StoreError> {
-        for part in (0..stored.parts.len()).rev() {
-            self.delete_part(release, part).await?;
-        }
-        stored.deleting = true;
-        // Their versions have changed by it.
-        *stored = self.read_inventory(release).await?;
-        Ok(())
-    }
-
-    /// Removes the inventory of a release: finalizer and ConfigMaps.
-    ///
-    /// # Errors
-    /// When the API server refuses.
-    pub async fn remove_inventory(&self, release: &ReleaseId, stored: &Stored) -> Result<(), StoreError> {
-        for part in (0..stored.parts.len()).rev() {
-            self.remove_part(release, part).await?;
-        }
-        Ok(())
-    }
-
-    async fn remove_part(&self, release: &ReleaseId, part: usize) -> Result<(), StoreError> {
-        let name = part_name(&release.name, part);
-        let uri = path(&release.namespace, &name);
-        match self.release_part(&uri).await {
-            Ok(()) => self.delete_part(release, part).await,
-            Err(e) if e.is_not_found() => Ok(()),
-            Err(source) => Err(not_removed(release, &name, source)),
-        }
-    }
-
-    async fn delete_part(&self, release: &ReleaseId, part: usize) -> Result<(), StoreError> {
-        let name = part_name(&release.name, part);
-        let options = json!({"apiVersion": "v1", "kind": "DeleteOptions"}).to_string();
-        let uri = path(&release.namespace, &name);
-        let delete = Call::with_body(Method::DELETE, uri, JSON, options.into_bytes().into());
-        match self.call(delete).await {
-            Ok(_) => Ok(()),
-            Err(e) if e.is_not_found() => Ok(()),
-            Err(source) => Err(not_removed(release, &name, source)),
-        }
-    }
-
-    /// Takes our finalizer off a part, and leaves those of others.
-    async fn release_part(&self, uri: &str) -> Result<(), ApiError> {
-        let part: ConfigMap = self.call(Call::get(uri)).await?.json()?;
-        let mut finalizers = part.metadata.finalizers;
-        let before = finalizers.len();
-        finalizers.retain(|f| f != keys::FINALIZER);
-        if finalizers.len() == before {
-            return Ok(());
-        }
-        let version = part.metadata.resource_version;
-        let patch = json!({"metadata": {"resourceVersion": version, "finalizers": finalizers}});
-        let body = patch.to_string().into_bytes().into();
-        let call = Call::with_body(Method::PATCH, uri, "application/merge-patch+json", body);
-        self.call(call).await.map(|_| ())
-    }
-}
-
-fn not_removed(release: &ReleaseId, name: &str, source: ApiError) -> StoreError {
-    StoreError::Api { name: format!("{}/{name}", release.namespace), verb: "removed", source }
 }
 
 /// For each part the entries that it held and those that it is to hold.

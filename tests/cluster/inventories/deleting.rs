@@ -1,5 +1,10 @@
 //! `delete`: in reverse, in Kustomizer's words, and nothing forgotten.
 
+use std::time::Duration;
+
+use supercargo_testbed::Proxy;
+use supercargo_testbed::proxy::{Moment, Seen};
+
 use super::hand::{Hand, config_map, deployment, held};
 
 const BEGUN: &str = "retrieving inventory...\n";
@@ -159,4 +164,51 @@ spec:
         "",
         &format!("{BEGUN}deleting 2 manifest(s)...\nConfigMap/NS/a deleted\nConfigMap/NS/inv-app deleted\n{WAIT}{DONE}"),
     );
+}
+
+#[tokio::test]
+async fn an_inventory_that_an_apply_has_written_meanwhile_stays() {
+    let hand = Hand::begin("hand-meanwhile").await;
+    let proxy = Proxy::before_api_server(hand.bed());
+    hand.file_as_is("proxy", &proxy.kubeconfig(&hand.bed().admin_kubeconfig()));
+    // Its deletion; a finalizer of ours is taken off first.
+    let removes = |seen: &Seen| seen.writes() && seen.path.contains("/configmaps/inv-app");
+    for left in [false, true] {
+        hand.does(&["apply", "-i", "app", "-f", "-"], &config_map("a", "1"));
+        if left {
+            let finalizer = r#"{"metadata":{"finalizers":["supercargo.dev/finalizer"]}}"#;
+            hand.story.kubectl(&["patch", "configmap", "inv-app", "--type=merge", "--patch", finalizer], "");
+        }
+        proxy.hold_from(1, Moment::Before, removes);
+        let child = hand.start(&["delete", "-i", "app", "--kubeconfig", "proxy"]);
+        proxy.wait_held(Duration::from_secs(20), Moment::Before).expect("the inventory is to be removed");
+        hand.does(&["apply", "-i", "app", "-f", "-"], &config_map("b", "1"));
+        proxy.pass_all();
+        proxy.release();
+        let ended = hand.end(child);
+        assert_eq!(ended.code, Some(1), "{}", ended.err);
+        let told =
+            "error: the inventory NS/inv-app is written by somebody else at the same time: try again\n";
+        assert!(ended.err.ends_with(told), "{}", ended.err);
+        assert!(hand.named("app").await.contains(&"NS_b__ConfigMap".to_owned()));
+        hand.does(&["delete", "-i", "app"], "");
+        assert!(hand.config_map("b").await.is_none() && hand.config_map("inv-app").await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn a_label_that_changes_meanwhile_is_no_reason_to_stop() {
+    let hand = Hand::begin("hand-label").await;
+    let proxy = Proxy::before_api_server(hand.bed());
+    hand.file_as_is("proxy", &proxy.kubeconfig(&hand.bed().admin_kubeconfig()));
+    hand.does(&["apply", "-i", "app", "-f", "-"], &config_map("a", "1"));
+    proxy.hold_from(1, Moment::Before, |seen| seen.writes() && seen.path.contains("/configmaps/inv-app"));
+    let child = hand.start(&["delete", "-i", "app", "--kubeconfig", "proxy"]);
+    proxy.wait_held(Duration::from_secs(20), Moment::Before).expect("the inventory is to be removed");
+    hand.story.kubectl(&["label", "configmap", "inv-app", "team=web"], "");
+    proxy.pass_all();
+    proxy.release();
+    let ended = hand.end(child);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(hand.config_map("inv-app").await.is_none());
 }

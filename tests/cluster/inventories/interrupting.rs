@@ -118,3 +118,93 @@ async fn the_first_interrupt_lets_a_write_come_to_its_end_and_the_second_does_no
     hand.does(&["apply", "-i", "app", "-f", "app.yaml"], "");
     assert_eq!(hand.named("app").await, ["NS_a__ConfigMap", "NS_web_apps_Deployment"]);
 }
+
+/// More than are deleted at once, so that some have not begun.
+const MANY: usize = 120;
+
+fn many() -> String {
+    (0..MANY).map(|n| config_map(&format!("m{n:03}"), "1")).collect()
+}
+
+/// Interrupts what a command says about the first object that it deletes: the
+/// others wait at the proxy.
+fn interrupted_at_a_deletion(hand: &Hand, proxy: &Proxy, arguments: &[&str]) -> Ended {
+    let deletes = |seen: &supercargo_testbed::proxy::Seen| {
+        seen.method == "DELETE" && !seen.path.contains("/configmaps/inv-")
+    };
+    proxy.hold_from(1, Moment::Before, deletes);
+    let child = hand.start(arguments);
+    proxy.wait_held(Duration::from_secs(20), Moment::Before).expect("a deletion comes");
+    signal(&child, "INT");
+    proxy.pass_all();
+    proxy.release();
+    hand.end(child)
+}
+
+#[tokio::test]
+async fn an_interrupted_deletion_stops_deleting() {
+    let hand = Hand::begin("hand-int-many").await;
+    let proxy = Proxy::before_api_server(hand.bed());
+    hand.file_as_is("proxy", &proxy.kubeconfig(&hand.bed().admin_kubeconfig()));
+    let left = async |ended: Ended, message: &str| {
+        assert_eq!(ended.code, Some(130), "{}", ended.err);
+        let deleted = ended.err.matches(" deleted\n").count();
+        assert!(ended.err.ends_with(&message.replace("{}", &deleted.to_string())), "{}", ended.err);
+        let named = hand.named("app").await.iter().filter(|id| id.starts_with("NS_m")).count();
+        assert!(0 < deleted && deleted < MANY && deleted + named == MANY, "{deleted} deleted, {named} left");
+        let inventory = hand.config_map("inv-app").await.expect("the inventory");
+        assert_eq!(inventory["metadata"]["finalizers"], serde_json::json!(null));
+    };
+
+    hand.does(&["apply", "-i", "app", "-f", "-"], &many());
+    let ended = interrupted_at_a_deletion(&hand, &proxy, &["delete", "-i", "app", "--kubeconfig", "proxy"]);
+    let rest = "interrupted: {} object(s) were deleted until now, and the inventory names what is left; run the same \
+                again to go on\n";
+    left(ended, rest).await;
+    hand.does(&["delete", "-i", "app"], "");
+    assert!(hand.config_map("inv-app").await.is_none() && hand.config_map("m000").await.is_none());
+
+    hand.does(&["apply", "-i", "app", "-f", "-"], &many());
+    hand.file("app.yaml", &config_map("a", "1"));
+    let apply = ["apply", "-i", "app", "--prune", "-f", "app.yaml"];
+    let through = [&apply[..], &["--kubeconfig", "proxy"]].concat();
+    let ended = interrupted_at_a_deletion(&hand, &proxy, &through);
+    let rest = "interrupted: everything is applied, {} object(s) that left it were deleted until now, and the \
+                inventory names the rest; run the same again to go on\n";
+    left(ended, rest).await;
+    hand.does(&apply, "");
+    assert_eq!(hand.named("app").await, ["NS_a__ConfigMap"]);
+}
+
+#[tokio::test]
+async fn an_interrupted_recreation_makes_nothing_more() {
+    let hand = Hand::begin("hand-int-force").await;
+    let job = |image: &str| {
+        format!(
+            "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: once, finalizers: [example.com/hold]}}\nspec:\n  \
+             template:\n    spec: {{restartPolicy: Never, containers: [{{name: main, image: '{image}'}}]}}\n"
+        )
+    };
+    hand.does(&["apply", "-i", "app", "-f", "-"], &job("main:1"));
+    hand.file("app.yaml", &job("main:2"));
+    let apply = ["apply", "-i", "app", "--force", "--timeout", "5m", "-f", "app.yaml"];
+    let child = hand.start(&apply);
+    let condemned = async || {
+        let job = hand.story.object("batch/v1", "jobs", "once").await?;
+        job["metadata"]["deletionTimestamp"].is_string().then_some(())
+    };
+    hand.story.wait_for("the Job is deleted and held", condemned).await;
+    signal(&child, "INT");
+    let ended = hand.end(child);
+    let err = "building inventory...\napplying 1 manifest(s)...\ninterrupted: what was applied until now stays, and the \
+               inventory names it; run the same again to go on\n";
+    assert_eq!(ended, Ended { code: Some(130), out: String::new(), err: err.to_owned() });
+    assert_eq!(hand.named("app").await, ["NS_once_batch_Job"]);
+    hand.let_go("job/once");
+    let gone = async || hand.story.object("batch/v1", "jobs", "once").await.is_none().then_some(());
+    hand.story.wait_for("the Job goes", gone).await;
+    hand.does(&apply, "");
+    let made = hand.story.object("batch/v1", "jobs", "once").await.expect("the Job");
+    assert_eq!(made.pointer("/spec/template/spec/containers/0/image"), Some(&serde_json::json!("main:2")));
+    hand.let_go("job/once");
+}

@@ -83,3 +83,34 @@ async fn the_inventorys_own_namespace_may_be_in_the_set() {
     let gone = async || hand.story.object_in(None, "v1", "namespaces", &home).await.is_none().then_some(());
     hand.story.wait_for("the namespace goes without anybody's help", gone).await;
 }
+
+#[tokio::test]
+async fn the_inventorys_own_namespace_goes_whoever_has_begun_and_whatever_left_it() {
+    let hand = Hand::begin("hand-home-left").await;
+    let home = hand.story.reserve_namespace("hand-home-left-own");
+    let namespace = format!("apiVersion: v1\nkind: Namespace\nmetadata: {{name: {home}}}\n---\n");
+    let there = |arguments: &[&str], stdin: &str| {
+        let all: Vec<&str> = arguments.iter().copied().chain(["-n", home.as_str()]).collect();
+        let ended = hand.run(&all, stdin);
+        assert_eq!(ended.code, Some(0), "{}", ended.err);
+    };
+    let gone = async || hand.story.object_in(None, "v1", "namespaces", &home).await.is_none().then_some(());
+    let set = namespace + &config_map("a", "1");
+
+    // One that was killed when it had the inventory held, and one that does not wait.
+    there(&["apply", "-i", "app", "--create-namespace", "-f", "-"], &set);
+    let left = r#"{"metadata":{"finalizers":["supercargo.dev/finalizer"]}}"#;
+    let patch = ["patch", "configmap", "inv-app", "--type=merge", "--patch", left, "-n", &home];
+    hand.story.kubectl(&patch, "");
+    there(&["delete", "-i", "app", "--wait=false"], "");
+    hand.story.wait_for("nothing of ours holds the namespace", gone).await;
+
+    // One that left the manifests and stayed is deleted as the others are: the
+    // inventory is held before anything goes.
+    there(&["apply", "-i", "app", "--create-namespace", "-f", "-"], &set);
+    there(&["apply", "-i", "app", "-f", "-"], &config_map("a", "1"));
+    let requests = hand.requests(|| there(&["delete", "-i", "app"], ""));
+    let first = requests.iter().find(|r| r.writes()).expect("a write");
+    assert!(first.uri.contains("/configmaps/inv-app") && first.verb == "update", "{first:?}");
+    hand.story.wait_for("the namespace goes", gone).await;
+}
