@@ -29,3 +29,8 @@ pub const SOURCE: &str = "supercargo.dev/source";
 pub const REVISION: &str = "supercargo.dev/revision";
 /// On an inventory: when it was applied last, RFC 3339.
 pub const LAST_APPLIED_TIME: &str = "supercargo.dev/last-applied-time";
+/// On an inventory: the tool that its objects are being taken over from; gone when
+/// all are.
+pub const ADOPTING: &str = "supercargo.dev/adopting";
+/// On a Kustomization of Flux: what its spec said before it was taken over.
+pub const ADOPTED_FROM: &str = "supercargo.dev/adopted-from";

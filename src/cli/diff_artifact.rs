@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::args::DiffArtifact;
+use super::table::harmless;
 use super::{CliError, Printer, fetch, login, output};
 use crate::domain::diff::{Change, subject_changes};
 
@@ -23,6 +24,7 @@ pub(super) async fn artifact(arguments: &DiffArtifact, printer: &mut Printer<'_>
 
 async fn compare(arguments: &DiffArtifact, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let DiffArtifact { before, after, keys, output, registry: reach } = arguments;
+    login::one_registry(reach, [before.as_str(), after.as_str()])?;
     let registry = login::registry(printer);
     let old = fetch::artifact(before, reach, keys, &registry).await?.bundle(before)?;
     let new = fetch::artifact(after, reach, keys, &registry).await?.bundle(after)?;
@@ -42,6 +44,6 @@ fn difference(change: Change) -> Difference {
 fn print(difference: &Difference, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let Difference { object, change, diff } = difference;
     let colour = printer.colour();
-    printer.line(&colour.diff_line(&format!("► {object} {change}")))?;
-    diff.lines().try_for_each(|line| printer.line(&colour.diff_line(line)))
+    printer.line(&colour.diff_line(&harmless(&format!("► {object} {change}"))))?;
+    diff.lines().try_for_each(|line| printer.line(&colour.diff_line(&harmless(line))))
 }

@@ -74,7 +74,7 @@ impl CliError {
         match self {
             Self::Usage(_) | Self::Oci(OciError::Spec(_)) => exit::USAGE,
             // Whoever read the output has seen enough of it.
-            Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe => exit::SUCCESS,
+            Self::Output(_) if self.is_unread() => exit::SUCCESS,
             Self::Interrupted(_) => exit::INTERRUPTED,
             Self::Differs => exit::DIFFERS,
             Self::NotCompared(_) => exit::NOT_COMPARED,
@@ -83,12 +83,18 @@ impl CliError {
     }
 
     /// The same as the end of a comparison: its exit codes are those of diff and
-    /// of `kubectl diff`.
+    /// of `kubectl diff`. Whoever has seen enough of the differences has seen some.
     pub(super) fn of_comparison(self) -> Self {
         match self {
-            Self::Output(_) | Self::Interrupted(_) | Self::Differs | Self::Usage(_) => self,
+            Self::Output(_) if self.is_unread() => Self::Differs,
+            Self::Interrupted(_) | Self::Differs | Self::Usage(_) => self,
             other => Self::NotCompared(other.chain()),
         }
+    }
+
+    /// Whether nobody reads the output any more.
+    pub(super) fn is_unread(&self) -> bool {
+        matches!(self, Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe)
     }
 
     /// Whether stderr says why it ended.

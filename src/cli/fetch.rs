@@ -3,6 +3,7 @@
 use super::args::{IdentityArgs, RegistryArgs};
 use super::bundle::{Bundle, bundle};
 use super::{CliError, login};
+use crate::domain::manifest::render::refuse_kustomizations;
 use crate::oci::{Artifact, OciError, Reference, Registry, Repository, Resolved, Selection};
 
 /// An artifact, and what its URL stood for.
@@ -18,7 +19,8 @@ pub(super) struct Fetched {
 /// Fetches what the URL names; the tag is `latest` unless given.
 ///
 /// # Errors
-/// When it cannot be had, is no artifact, or is encrypted and no key fits.
+/// When it cannot be had, is no artifact, is encrypted and no key fits, or was
+/// pushed before it was built.
 pub(super) async fn artifact(
     url: &str,
     reach: &RegistryArgs,
@@ -34,6 +36,8 @@ pub(super) async fn artifact(
     if artifact.files.iter().any(|(name, _)| name.ends_with(".age")) {
         return Err(OciError::Encrypted { subject: repository.at(&resolved.digest) }.into());
     }
+    let built = refuse_kustomizations(artifact.files.iter().map(|(name, _)| name.as_str()));
+    built.map_err(|e| CliError::Input(format!("{}: {e}", repository.at(&resolved.digest))))?;
     Ok(Fetched { repository, resolved, artifact })
 }
 

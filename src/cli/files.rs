@@ -1,13 +1,15 @@
 //! Files, directories and stdin as bytes.
 
 use std::fs;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use super::CliError;
 
 /// Largest input of one command, in bytes.
 pub(super) const MAX_INPUT_BYTES: u64 = 256 << 20;
+/// Largest file of keys, certificates or credentials, in bytes.
+const MAX_SMALL_BYTES: u64 = 1 << 20;
 /// Deepest directory that is read.
 const MAX_DEPTH: usize = 32;
 /// The most files and directories that are looked at in one directory and below.
@@ -21,7 +23,7 @@ pub(super) fn read(filenames: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, CliE
     let mut left = MAX_INPUT_BYTES;
     for filename in filenames {
         if filename.as_os_str() == "-" {
-            files.push(("stdin".to_owned(), content(std::io::stdin().lock(), "stdin", &mut left)?));
+            files.push(("stdin".to_owned(), content(io::stdin().lock(), "stdin", &mut left)?));
             continue;
         }
         let paths = Found::below(filename, MAX_ENTRIES)?;
@@ -38,6 +40,20 @@ pub(super) fn read(filenames: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, CliE
         }
     }
     Ok(files)
+}
+
+/// A file of a few lines, such as keys, certificates or credentials.
+///
+/// # Errors
+/// Those of the file system; or it is larger than [`MAX_SMALL_BYTES`].
+pub(super) fn small(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(path)?.take(MAX_SMALL_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAX_SMALL_BYTES {
+        let why = format!("it is larger than {MAX_SMALL_BYTES} bytes");
+        return Err(io::Error::new(io::ErrorKind::InvalidData, why));
+    }
+    Ok(bytes)
 }
 
 fn content(reader: impl Read, name: &str, left: &mut u64) -> Result<Vec<u8>, CliError> {
@@ -112,13 +128,19 @@ impl Found {
     }
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> CliError {
+fn unreadable(path: &Path, error: &io::Error) -> CliError {
     CliError::Input(format!("cannot read {}: {error}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_without_an_end_is_not_read_to_it() {
+        let error = small(Path::new("/dev/zero")).unwrap_err();
+        assert_eq!(error.to_string(), "it is larger than 1048576 bytes");
+    }
 
     #[test]
     fn a_directory_is_read_to_its_bounds_and_not_beyond() {

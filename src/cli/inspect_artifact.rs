@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::args::InspectArtifact;
 use super::fetch::{self, Fetched};
+use super::table::harmless;
 use super::{CliError, Printer, login, output};
 use crate::domain::images::{container_images, distinct_images};
 use crate::domain::object::Object;
@@ -45,6 +46,7 @@ pub(super) async fn artifact(arguments: &InspectArtifact, printer: &mut Printer<
     let objects = fetched.bundle(url)?.objects;
     if *container_images {
         let images = distinct_images(&objects);
+        refuse_no_images(&images)?;
         return match output.output {
             Some(format) => output::data(printer, format, &images),
             None => images.iter().try_for_each(|image| printer.line(image)),
@@ -54,6 +56,18 @@ pub(super) async fn artifact(arguments: &InspectArtifact, printer: &mut Printer<
     match output.output {
         Some(format) => output::data(printer, format, &report),
         None => print(&report, printer),
+    }
+}
+
+/// What programs read as a flag, or as more than one word, is no image; scripts
+/// hand the list on.
+fn refuse_no_images(images: &[String]) -> Result<(), CliError> {
+    let is_none = |image: &&String| {
+        image.starts_with('-') || image.chars().any(|c| c.is_whitespace() || c.is_control())
+    };
+    match images.iter().find(is_none) {
+        Some(image) => Err(CliError::Input(format!("a manifest names {image:?} as an image, which is none"))),
+        None => Ok(()),
     }
 }
 
@@ -89,7 +103,7 @@ fn print(report: &Report, printer: &mut Printer<'_>) -> Result<(), CliError> {
     ];
     for (name, fact) in facts {
         if let Some(fact) = fact {
-            printer.line(&format!("{name}: {fact}"))?;
+            printer.line(&harmless(&format!("{name}: {fact}")))?;
         }
     }
     if report.encrypted {
@@ -97,8 +111,8 @@ fn print(report: &Report, printer: &mut Printer<'_>) -> Result<(), CliError> {
     }
     printer.line("Manifests:")?;
     for Manifest { object, images } in &report.manifests {
-        printer.line(&format!("   {object}"))?;
-        images.iter().try_for_each(|image| printer.line(&format!("   - {image}")))?;
+        printer.line(&harmless(&format!("   {object}")))?;
+        images.iter().try_for_each(|image| printer.line(&harmless(&format!("   - {image}"))))?;
     }
     Ok(())
 }

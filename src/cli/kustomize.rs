@@ -1,12 +1,16 @@
 //! Overlays, built by the official kustomize: it knows all its fields, and we
 //! do not pretend to.
 
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::CliError;
 use super::files::MAX_INPUT_BYTES;
+use super::printer::mention;
+
+/// How much of what a build says is told, in bytes.
+const MAX_TALK_BYTES: u64 = 64 << 10;
 
 /// The programs that build, and their arguments before the directory. Files
 /// outside of the directory are read, as Kustomizer and Flux do.
@@ -33,7 +37,7 @@ pub(super) fn build(directory: &Path) -> Result<Vec<u8>, CliError> {
             .spawn();
         match spawned {
             Ok(child) => return output(child, program, &shown.to_string()),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
             Err(e) => return Err(CliError::Input(format!("cannot run {program}: {e}"))),
         }
     }
@@ -44,16 +48,18 @@ pub(super) fn build(directory: &Path) -> Result<Vec<u8>, CliError> {
 }
 
 fn output(mut child: std::process::Child, program: &str, shown: &str) -> Result<Vec<u8>, CliError> {
-    let fail = |e: std::io::Error| CliError::Input(format!("cannot read what {program} writes: {e}"));
+    let fail = |e: io::Error| CliError::Input(format!("cannot read what {program} writes: {e}"));
     // Both at once, or a full pipe would hold it up.
     let talk = child.stderr.take();
     let talk = std::thread::spawn(move || {
-        let mut text = String::new();
-        if let Some(talk) = talk {
-            // What is not text is not worth telling.
-            let _ = talk.take(64 << 10).read_to_string(&mut text);
+        let mut text = Vec::new();
+        if let Some(mut talk) = talk {
+            // What cannot be read is not told; the rest is read, or the build
+            // would end when it has no reader.
+            let _ = talk.by_ref().take(MAX_TALK_BYTES).read_to_end(&mut text);
+            let _ = io::copy(&mut talk, &mut io::sink());
         }
-        text
+        String::from_utf8_lossy(&text).into_owned()
     });
     let mut built = Vec::new();
     if let Some(out) = child.stdout.take() {
@@ -71,5 +77,26 @@ fn output(mut child: std::process::Child, program: &str, shown: &str) -> Result<
         let why = talk.trim().trim_start_matches("error: ").trim_start_matches("Error: ");
         return Err(CliError::Input(format!("{program} cannot build {shown}: {why}")));
     }
+    // Warnings, such as of fields that go away.
+    talk.lines().filter(|line| !line.trim().is_empty()).for_each(mention);
     Ok(built)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(script: &str) -> Result<Vec<u8>, CliError> {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]).stdout(Stdio::piped()).stderr(Stdio::piped());
+        output(shell.spawn().unwrap(), "sh", "x")
+    }
+
+    #[test]
+    fn a_build_may_say_more_than_is_told() {
+        let much = "head -c 300000 /dev/zero | tr '\\0' '\\n' >&2; echo built";
+        assert_eq!(run(much).unwrap(), b"built\n");
+        let error = run("printf 'Error: \\377 is no field' >&2; exit 1").unwrap_err();
+        assert_eq!(error.to_string(), "sh cannot build x: \u{fffd} is no field");
+    }
 }

@@ -1,14 +1,15 @@
 //! The registry of a command: its client, credentials, transport settings and
 //! keys.
 
-use std::fs;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
 use super::args::{IdentityArgs, RegistryArgs};
-use super::{CliError, Printer, Progress, credentials};
+use super::{CliError, Printer, Progress, credentials, files};
 use crate::oci::{
-    Access, AccessParts, Advance, Identities, Keyring, Registry, RegistryOptions, Repository, speaks_tls,
+    Access, AccessParts, Advance, Identities, Keyring, Reference, Registry, RegistryOptions, Repository,
+    speaks_tls,
 };
 
 /// A client whose transfers are drawn where somebody watches.
@@ -22,6 +23,30 @@ pub(super) fn registry(printer: &Printer<'_>) -> Registry {
         Arc::new(meter) as _
     });
     Registry::new(RegistryOptions { meter, ..RegistryOptions::default() })
+}
+
+/// Refuses --creds where the URLs of a command name more than one registry: a
+/// password is for one, and the others would get it, too.
+///
+/// # Errors
+/// Names the registries; or a URL is none.
+pub(super) fn one_registry<'u>(
+    arguments: &RegistryArgs,
+    urls: impl IntoIterator<Item = &'u str>,
+) -> Result<(), CliError> {
+    if arguments.creds.is_none() {
+        return Ok(());
+    }
+    let hosts = urls.into_iter().map(|url| Ok(Reference::parse(url)?.repository.registry().to_owned()));
+    let hosts = hosts.collect::<Result<BTreeSet<String>, CliError>>()?;
+    if hosts.len() < 2 {
+        return Ok(());
+    }
+    let hosts = hosts.into_iter().collect::<Vec<_>>().join(" and ");
+    Err(CliError::Usage(format!(
+        "--creds (SUPERCARGO_CREDS) is for one registry, and the URLs name {hosts}; log in to them with docker or \
+         podman instead"
+    )))
 }
 
 /// How the arguments say that the registry is to be reached.
@@ -68,5 +93,28 @@ pub(super) fn identities(arguments: &IdentityArgs) -> Result<Option<Identities>,
 
 /// A file that an argument names.
 pub(super) fn read(path: &Path) -> Result<Vec<u8>, CliError> {
-    fs::read(path).map_err(|e| CliError::Input(format!("cannot read {}: {e}", path.display())))
+    files::small(path).map_err(|e| CliError::Input(format!("cannot read {}: {e}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_for_one_registry() {
+        let check = |creds: Option<&str>, urls: &[&str], expected: Option<&str>| {
+            let arguments = RegistryArgs { insecure: false, ca_file: None, creds: creds.map(str::to_owned) };
+            let told =
+                one_registry(&arguments, urls.iter().copied()).map_err(|e| (e.exit_code(), e.to_string()));
+            assert_eq!(told.err(), expected.map(|text| (2, text.to_owned())), "{urls:?}");
+        };
+        let (a, b, c) = ("oci://a.io/x:1", "oci://a.io/y@sha256:", "oci://b.io:5000/x");
+        let full = format!("{b}{}", "a".repeat(64));
+        check(None, &[a, c], None);
+        check(Some("u:p"), &[], None);
+        check(Some("u:p"), &[a, &full], None);
+        let several = "--creds (SUPERCARGO_CREDS) is for one registry, and the URLs name a.io and b.io:5000; \
+                       log in to them with docker or podman instead";
+        check(Some("u:p"), &[c, a, &full], Some(several));
+    }
 }

@@ -8,6 +8,12 @@ use super::color::{Colour, Tone};
 use super::progress::Progress;
 use super::table::harmless;
 
+/// One line of talk from where no printer is: before the live part of the terminal
+/// has begun.
+pub(super) fn mention(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", harmless(text));
+}
+
 /// Where a command writes to.
 pub struct Printer<'a> {
     out: &'a mut (dyn Write + Send),
@@ -83,8 +89,13 @@ impl<'a> Printer<'a> {
         written.map_err(CliError::Output)
     }
 
-    /// One line about what is going on. That nobody listens is no failure.
+    /// One line about what is going on, without what would steer the terminal.
+    /// That nobody listens is no failure.
     pub fn say(&mut self, text: &str) {
+        self.tell(&harmless(text));
+    }
+
+    fn tell(&mut self, text: &str) {
         let _ = self.look.progress.aside(|| writeln!(self.err, "{text}"));
     }
 
@@ -94,7 +105,7 @@ impl<'a> Printer<'a> {
             CliError::Interrupted(_) => (String::new(), error.chain()),
             _ => (format!("{} ", self.look.err.paint(Tone::Bad, "error:")), error.chain()),
         };
-        self.say(&format!("{mark}{}", harmless(&text)));
+        self.tell(&format!("{mark}{}", harmless(&text)));
     }
 
     /// Hands buffered data on.
@@ -104,5 +115,17 @@ impl<'a> Printer<'a> {
     pub fn finish(&mut self) -> Result<(), CliError> {
         let flushed: io::Result<()> = self.look.progress.aside(|| self.out.flush());
         flushed.map_err(CliError::Output)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_said_steers_the_terminal() {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        Printer::new(&mut out, &mut err).say("Widget/a\u{1b}]0;b\u{7} created");
+        assert_eq!(String::from_utf8(err).unwrap(), "Widget/a?]0;b? created\n");
     }
 }

@@ -8,9 +8,10 @@ use serde::Serialize;
 
 use super::args::PushArtifact;
 use super::bundle::Bundle;
+use super::table::harmless;
 use super::{CliError, Printer, login, output, sources};
 use crate::domain::size::{MAX_DATA_BYTES, MAX_OBJECT_BYTES, Oversize, oversize};
-use crate::oci::{Digest, Labels, Recipients, Reference, Repository, Tag, pack};
+use crate::oci::{Digest, Labels, Recipients, Reference, Repository, Tag, is_reserved, pack};
 
 /// What was published, for programs.
 #[derive(Serialize)]
@@ -29,7 +30,7 @@ pub(super) async fn artifact(arguments: &PushArtifact, printer: &mut Printer<'_>
     printer.say("building manifests...");
     let bundle = sources::local(sources).await?;
     if output.output.is_none() {
-        bundle.subjects().try_for_each(|subject| printer.line(&subject))?;
+        bundle.subjects().try_for_each(|subject| printer.line(&harmless(&subject)))?;
     }
     printer.finish()?;
     let yaml = bundle.yaml()?;
@@ -128,6 +129,9 @@ fn created_at(given: Option<&str>) -> Result<String, CliError> {
 
 fn pairs(annotations: &[String]) -> Result<BTreeMap<String, String>, CliError> {
     let pair = |text: &String| match text.split_once('=') {
+        Some((key, _)) if is_reserved(key) => Err(CliError::Usage(format!(
+            "--annotation {key:?} is for supercargo to write; there are --source, --revision and --created"
+        ))),
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(CliError::Usage(format!("--annotation {text:?} is not KEY=VALUE"))),
     };

@@ -36,12 +36,15 @@ fn called() -> Option<&'static str> {
 pub fn main(arguments: Arguments) -> ExitCode {
     let (mut out, mut err) = (BufWriter::new(io::stdout()), io::stderr());
     let mut printer = Printer::with(&mut out, &mut err, Look::of_process(arguments.global.color));
+    let compares = matches!(arguments.command, Command::Diff(_));
     let result = match at_once(&arguments, &mut printer) {
         Some(result) => result,
         None => over_the_network(arguments, &mut printer),
     };
     printer.progress().clear();
-    match result.and_then(|()| printer.finish()) {
+    // Data before what is said about it, also when the verb has failed.
+    let flushed = printer.finish();
+    match ending(result, flushed, compares) {
         Ok(()) => ExitCode::from(exit::SUCCESS),
         Err(e) => {
             if e.is_told() {
@@ -49,6 +52,22 @@ pub fn main(arguments: Arguments) -> ExitCode {
             }
             ExitCode::from(e.exit_code())
         }
+    }
+}
+
+/// How a command ends: as its verb has, unless that would be told from output
+/// that nobody got.
+fn ending(
+    result: Result<(), CliError>,
+    flushed: Result<(), CliError>,
+    compares: bool,
+) -> Result<(), CliError> {
+    match (result, flushed) {
+        (result, Ok(())) => result,
+        (result, Err(e)) if e.is_unread() => result,
+        (Ok(()) | Err(CliError::Differs), Err(e)) if compares => Err(e.of_comparison()),
+        (Ok(()), Err(e)) => Err(e),
+        (Err(e), Err(_)) => Err(e),
     }
 }
 
@@ -115,5 +134,34 @@ async fn run(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliE
         | Command::Completion(_)
         | Command::Version(_)
         | Command::Docs => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::ErrorKind;
+
+    use super::*;
+
+    #[test]
+    fn output_that_is_not_read_or_lost_changes_the_end_where_it_has_to() {
+        let check = |result: Result<(), CliError>, flushed: ErrorKind, compares: bool, expected: u8| {
+            let shown = format!("{result:?} {flushed:?}");
+            let flushed = Err(CliError::Output(flushed.into()));
+            let code = ending(result, flushed, compares).map_or_else(|e| e.exit_code(), |()| exit::SUCCESS);
+            assert_eq!(code, expected, "{shown}");
+        };
+        let (unread, full) = (ErrorKind::BrokenPipe, ErrorKind::StorageFull);
+        check(Ok(()), unread, false, 0);
+        check(Ok(()), full, false, 1);
+        check(Err(CliError::Usage("x".into())), full, false, 2);
+        check(Err(CliError::Failed("x".into())), unread, false, 1);
+        check(Ok(()), unread, true, 0);
+        check(Ok(()), full, true, 2);
+        check(Err(CliError::Differs), unread, true, 1);
+        check(Err(CliError::Differs), full, true, 2);
+        check(Err(CliError::NotCompared("x".into())), unread, true, 2);
+        let lost = |kind: ErrorKind| CliError::Output(kind.into()).of_comparison().exit_code();
+        assert_eq!((lost(unread), lost(full)), (1, 2));
     }
 }

@@ -54,6 +54,8 @@ pub struct Provenance {
     pub artifacts: Vec<String>,
     /// When it was applied last, RFC 3339 in whole seconds, UTC.
     pub applied_at: String,
+    /// Whom the objects are being taken over from; empty when that is over.
+    pub adopting: String,
 }
 
 /// Why the text of an inventory is refused.

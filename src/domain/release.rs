@@ -14,6 +14,7 @@ use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease};
 use super::identity::{ObjectId, ReleaseId};
 use super::inventory::Provenance;
 use super::patch::InvalidPatch;
+use super::patch::allowance::Allowance;
 use super::patch::image::{Image, ImageChange};
 use super::patch::spec::Patch;
 use super::patch::target::{Called, Target};
@@ -268,18 +269,21 @@ impl Release {
             resource.metadata.annotations.as_ref().and_then(|a| a.get(key)).filter(|v| !v.is_empty()).cloned()
         };
         let common = spec.common_metadata.clone().unwrap_or_default();
+        let mut allowance = Allowance::default();
+        let patches = Patch::parse_all("patches", &spec.patches, &mut allowance)?;
         let ignore = spec.drift.ignore.iter().enumerate().map(|(n, rule)| {
-            let target = rule.target.as_ref().map(Target::parse).transpose();
+            let target = rule.target.as_ref().map(|target| Target::parse(target, &mut allowance)).transpose();
             let target = target.map_err(|e| invalid(&format!("drift.ignore[{n}].target"), e))?;
             Ok(Ignore { target, paths: rule.paths.iter().map(|p| p.0.clone()).collect() })
         });
+        let ignore = ignore.collect::<Result<_, InvalidSpec>>()?;
         let images: Vec<Image> = spec.images.iter().map(Image::from).collect();
         let is_patched = !(spec.patches.is_empty() && images.is_empty());
         // Plain structures always serialize.
         let patched_by = is_patched.then(|| serde_json::to_string(&(&spec.patches, &spec.images)));
         Ok(Self {
-            patches: Patch::parse_all("patches", &spec.patches).map_err(InvalidSpec::from)?,
-            images: ImageChange::parse_all("images", &images).map_err(InvalidSpec::from)?,
+            patches,
+            images: ImageChange::parse_all("images", &images, &mut allowance)?,
             patched_by: patched_by.and_then(Result::ok).unwrap_or_default(),
             id: id_of(resource),
             uid: resource.metadata.uid.clone().unwrap_or_default(),
@@ -303,7 +307,7 @@ impl Release {
             wait: spec.wait,
             force: spec.force,
             drift: spec.drift.mode,
-            ignore: ignore.collect::<Result<_, InvalidSpec>>()?,
+            ignore,
             deletion_policy: spec.deletion_policy,
             reconcile_at: annotation(keys::RECONCILE_AT),
             approve: annotation(keys::APPROVE),
@@ -401,7 +405,7 @@ mod tests {
         check(json!({"ref": {"semver": "1", "semverFilter": "("}}), "spec.ref.semverFilter: ");
         check(
             json!({"drift": {"ignore": [{"target": {"kind": "("}, "paths": ["/spec"]}]}}),
-            "spec.drift.ignore[0].target: kind: \"(\" is not a regular expression",
+            "spec.drift.ignore[0].target: kind: \"(\" is not a regular expression, or too large a one",
         );
     }
 

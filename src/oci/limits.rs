@@ -47,6 +47,11 @@ pub const PUSH_PAUSE: Duration = Duration::from_millis(500);
 pub const MAX_PUSH_RETRY_AFTER: Duration = Duration::from_secs(60);
 /// Bytes of an upload that are handed over at a time while somebody watches.
 pub const UPLOAD_CHUNK: usize = 64 << 10;
+/// What the kernel may still have to send of an upload that it has taken, in
+/// bytes: Linux's default for the largest send buffer.
+pub const UPLOAD_BUFFER: u64 = 4 << 20;
+/// Bytes a second that it is expected to send at least.
+pub const UPLOAD_RATE: u64 = 64 << 10;
 /// Longest annotation value that is passed on, in bytes.
 pub const MAX_ANNOTATION_BYTES: usize = 1024;
 /// Most remembered clients, tokens, hosts and proofs, each.

@@ -22,6 +22,7 @@ mod tags;
 mod token;
 mod transport;
 mod unpack;
+mod upload;
 
 pub use access::{Access, AccessParts};
 pub use artifact::{Artifact, Resolved, Selection};
@@ -30,7 +31,7 @@ pub use credential_helper::HelperCall;
 pub use encryption::{Identities, Recipients};
 pub use error::OciError;
 pub use limits::ContentLimits;
-pub use pack::{Labels, Package, pack};
+pub use pack::{Labels, Package, is_reserved, pack};
 pub use probe::speaks_tls;
 pub use reference::{Digest, Reference, Repository, Tag, Wanted};
 pub use registry::{Registry, RegistryOptions};

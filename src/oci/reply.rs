@@ -1,6 +1,8 @@
 //! The answer to a request: its head, its body up to a limit, and what it means
 //! when it is a refusal.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use reqwest::Url;
@@ -8,7 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::OciError;
 use super::limits::MAX_ERROR_BYTES;
-use super::transport::{Advance, authority, unavailable};
+use super::transport::{Advance, authority, silent, unavailable};
 
 /// The head of an answer; the body is still to be read. Holds its place among
 /// the host's requests until it is dropped.
@@ -16,6 +18,8 @@ pub(super) struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub url: Url,
+    /// How long the body may go without progress.
+    pub(super) idle: Duration,
     pub(super) response: reqwest::Response,
     /// Its place among the requests to the host; given back when dropped.
     pub(super) _place: Option<OwnedSemaphorePermit>,
@@ -36,7 +40,9 @@ impl Reply {
         let announced = self.response.content_length().unwrap_or_default();
         let mut body = BytesMut::with_capacity(usize::try_from(announced).unwrap_or_default());
         loop {
-            let chunk = self.response.chunk().await;
+            let Ok(chunk) = tokio::time::timeout(self.idle, self.response.chunk()).await else {
+                return Err(silent(&authority(&self.url)));
+            };
             if let (Some(advance), Ok(Some(chunk))) = (&advance, &chunk) {
                 advance(chunk.len() as u64);
             }

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
 use http::{Method, StatusCode};
-use reqwest::{Certificate, Client, Identity, Url};
-use tokio::sync::Semaphore;
+use reqwest::{Certificate, Client, Identity, RequestBuilder, Url};
+use tokio::sync::{Semaphore, watch};
 
 use super::access::{Access, Fingerprint};
 use super::limits::{
@@ -19,6 +19,7 @@ use super::limits::{
 };
 use super::reference::is_loopback;
 use super::reply::Reply;
+use super::upload::{Upload, watched};
 use super::{Digest, OciError, Repository};
 
 /// How one request ended.
@@ -153,28 +154,18 @@ impl Transport {
         let host = authority(&request.url);
         let client = self.client(access, &request.url).map_err(|error| Failure { error, again: false })?;
         let permit = self.places(&host).acquire_owned().await.ok();
-        let mut builder = client.request(request.method.clone(), request.url.clone());
-        if let Some(accept) = request.accept {
-            builder = builder.header(ACCEPT, accept);
-        }
-        if let Some(authorization) = &request.authorization {
-            builder = builder.header(AUTHORIZATION, authorization.clone());
-        }
-        if let Some((content_type, body)) = &request.body {
-            builder = builder.header(CONTENT_TYPE, content_type);
-            builder = match &request.advance {
-                Some(advance) => {
-                    builder.header(CONTENT_LENGTH, body.len()).body(watched(body.clone(), advance.clone()))
-                }
-                None => builder.body(body.clone()),
-            };
-        }
+        let (handed, upload) = Upload::of(request.body.as_ref().map_or(0, |(_, body)| body.len()));
+        let (builder, idle) = (prepared(&client, request, handed), self.options.idle_timeout);
         let started = Instant::now();
-        let sent = builder.send().await;
+        let Some(sent) = upload.watch(idle, builder.send()).await else {
+            self.observe(&host, &request.method, Outcome::TimedOut, started.elapsed());
+            return Err(Failure { again: false, error: silent(&host) });
+        };
         let outcome = sent.as_ref().map_or_else(outcome_of, |r| Outcome::Status(r.status().as_u16()));
         self.observe(&host, &request.method, outcome, started.elapsed());
         match sent {
             Ok(response) => Ok(Reply {
+                idle,
                 status: response.status(),
                 headers: response.headers().clone(),
                 url: request.url.clone(),
@@ -234,7 +225,6 @@ impl Transport {
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .connect_timeout(self.options.connect_timeout)
-            .read_timeout(self.options.idle_timeout)
             .pool_max_idle_per_host(4);
         if local {
             builder = builder.no_proxy();
@@ -260,17 +250,31 @@ impl Transport {
     }
 }
 
-/// The body in pieces, each told when it is handed over.
-fn watched(body: Bytes, advance: Advance) -> reqwest::Body {
-    let pieces = futures::stream::unfold(body, move |mut rest| {
-        let advance = advance.clone();
-        async move {
-            let piece = rest.split_to(rest.len().min(UPLOAD_CHUNK));
-            advance(piece.len() as u64);
-            (!piece.is_empty()).then_some((Ok::<_, std::convert::Infallible>(piece), rest))
+/// The request as it is sent. Whoever waits for the answer is told of every
+/// piece of the body that the connection takes.
+fn prepared(client: &Client, request: &Request, handed: watch::Sender<u64>) -> RequestBuilder {
+    let mut builder = client.request(request.method.clone(), request.url.clone());
+    if let Some(accept) = request.accept {
+        builder = builder.header(ACCEPT, accept);
+    }
+    if let Some(authorization) = &request.authorization {
+        builder = builder.header(AUTHORIZATION, authorization.clone());
+    }
+    let Some((content_type, body)) = &request.body else {
+        return builder;
+    };
+    builder = builder.header(CONTENT_TYPE, content_type);
+    if request.advance.is_none() && body.len() <= UPLOAD_CHUNK {
+        return builder.body(body.clone());
+    }
+    let advance = request.advance.clone();
+    let told = move |bytes: u64| {
+        handed.send_modify(|sum| *sum += bytes);
+        if let Some(advance) = &advance {
+            advance(bytes);
         }
-    });
-    reqwest::Body::wrap_stream(pieces)
+    };
+    builder.header(CONTENT_LENGTH, body.len()).body(watched(body.clone(), Arc::new(told)))
 }
 
 struct Failure {
@@ -347,6 +351,11 @@ fn outcome_of(error: &reqwest::Error) -> Outcome {
     } else {
         Outcome::Broken
     }
+}
+
+/// A host of which nothing was heard in time.
+pub(super) fn silent(host: &str) -> OciError {
+    OciError::Unavailable { host: host.to_owned(), why: "no answer in time".to_owned() }
 }
 
 pub(super) fn unavailable(host: &str, error: &reqwest::Error) -> OciError {

@@ -12,13 +12,14 @@ use super::acquire::chain;
 use super::parallel::{ordered, unordered};
 use crate::cluster::discovery::{Known, Resource};
 use crate::cluster::error::ApiError;
-use crate::cluster::inventory::{Hold, StoreError};
+use crate::cluster::inventory::{Hold, StoreError, Stored};
 use crate::cluster::session::Session;
-use crate::domain::adopt::{Claim, Former, claim, relabel, take_over};
+use crate::domain::adopt::{Claim, Former, claim, lost_marks, relabel, take_over};
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::inventory::{Entry, Inventory, Provenance};
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::stage::order;
+use crate::domain::status::inventory_name;
 
 /// How often an object that changes between a look and a write is looked at
 /// again: controllers write the status of busy ones all the time.
@@ -41,8 +42,9 @@ pub struct Adoption<'a> {
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// The other tool's: it is, or would be, taken over.
-    Theirs,
+    /// The other tool's: it is, or would be, taken over. What its marks for that
+    /// tool lose by it is told.
+    Theirs(Vec<String>),
     /// Ours already.
     Ours,
     /// It does not exist.
@@ -63,6 +65,9 @@ pub enum AdoptError {
     /// The inventory names all, and these are not ours yet.
     #[error("the inventory names all, but {} object(s) are not taken over yet; the same command goes on", .0.len())]
     Incomplete(Vec<ObjectFailure>),
+    /// An inventory of the name is there that is about something else.
+    #[error("nothing was written: {0}")]
+    Taken(String),
     /// The cluster.
     #[error(transparent)]
     Api(#[from] ApiError),
@@ -86,6 +91,7 @@ impl Adoption<'_> {
     /// # Errors
     /// When an object cannot be looked at, or may not be changed.
     pub async fn look(&self) -> Result<Findings, AdoptError> {
+        self.refuse_another(&self.session.read_inventory(self.me).await?)?;
         Ok(self.see().await?.into_iter().map(|(id, found, _)| (id, found)).collect())
     }
 
@@ -94,23 +100,65 @@ impl Adoption<'_> {
     /// # Errors
     /// What could not be taken over. All that was is in the inventory.
     pub async fn run(&self) -> Result<Findings, AdoptError> {
+        let mut stored = self.session.read_inventory(self.me).await?;
+        self.refuse_another(&stored)?;
         let seen = self.see().await?;
-        self.write_inventory(&seen).await?;
-        let mut failures = Vec::new();
+        self.write_inventory(&mut stored, &seen).await?;
+        let (mut failures, mut late) = (Vec::new(), BTreeMap::new());
         let taking = seen.iter().filter_map(|(id, _, target)| Some((id, target.as_ref()?)));
         let mut taken =
             unordered(taking.map(|(id, target)| async move { (id, self.take(id, target).await) }));
         while let Some((id, result)) = taken.next().await {
-            if let Err(error) = result {
-                let (id, reason) = (id.clone(), error.reason());
-                failures.push(ObjectFailure { id, reason, message: chain(&error) });
+            match result {
+                Ok(None) => {}
+                Ok(Some(changed)) => drop(late.insert(id.clone(), changed)),
+                Err(error) => failures.push(failed(id, &error)),
             }
         }
         drop(taken);
         if !failures.is_empty() {
             return Err(AdoptError::Incomplete(failures));
         }
-        Ok(seen.into_iter().map(|(id, found, _)| (id, found)).collect())
+        self.finish(&mut stored, &late).await?;
+        let now = |id: ObjectId, before: Found| (late.get(&id).cloned().unwrap_or(before), id);
+        Ok(seen.into_iter().map(|(id, before, _)| now(id, before)).map(|(found, id)| (id, found)).collect())
+    }
+
+    /// An inventory of the same name may only be what an adoption of the same
+    /// objects has left: the next prune would delete the rest.
+    fn refuse_another(&self, stored: &Stored) -> Result<(), AdoptError> {
+        if !stored.exists() {
+            return Ok(());
+        }
+        let name = format!("{}/{}", self.me.namespace, inventory_name(&self.me.name));
+        let refused = |why: String| Err(AdoptError::Taken(format!("the inventory {name} {why}")));
+        if stored.deleting {
+            return refused("is being deleted".into());
+        }
+        if !stored.is_ours() {
+            // Its own record is what is taken over; another tool's is not.
+            return match self.former.managers.contains(&stored.writer) {
+                true => Ok(()),
+                false => refused(format!("was written by {}", stored.writer)),
+            };
+        }
+        let mine = &self.inventory.entries;
+        match stored.inventory.entries.keys().find(|id| !mine.contains_key(*id)) {
+            None => Ok(()),
+            Some(other) => {
+                refused(format!("is there already, and names {other}, which would not be among the rest"))
+            }
+        }
+    }
+
+    /// The inventory without the mark, and without what turned out not to be
+    /// ours.
+    async fn finish(&self, stored: &mut Stored, late: &BTreeMap<ObjectId, Found>) -> Result<(), AdoptError> {
+        let mut inventory = Inventory::clone(&stored.inventory);
+        inventory.entries.retain(|id, _| !late.contains_key(id));
+        stored.provenance.adopting.clear();
+        let hold = if stored.operators { Hold::Finalizer } else { Hold::Loose };
+        Ok(self.session.write_inventory(self.me, stored, inventory, hold).await?)
     }
 
     async fn see(&self) -> Result<Seen, AdoptError> {
@@ -127,10 +175,7 @@ impl Adoption<'_> {
         while let Some((id, look)) = looks.next().await {
             match look {
                 Ok((found, target)) => seen.push((id, found, target)),
-                Err(error) => {
-                    let reason = error.reason();
-                    failures.push(ObjectFailure { id, reason, message: chain(&error) });
-                }
+                Err(error) => failures.push(failed(&id, &error)),
             }
         }
         drop(looks);
@@ -154,7 +199,7 @@ impl Adoption<'_> {
             Err(error) => return Err(error),
         };
         let found = match claim(&live, self.former, self.me) {
-            Claim::Theirs => Found::Theirs,
+            Claim::Theirs => Found::Theirs(lost_marks(&live, self.former)),
             Claim::Ours => Found::Ours,
             Claim::Foreign(why) => return Ok((Found::Foreign(why), None)),
         };
@@ -168,8 +213,7 @@ impl Adoption<'_> {
         Ok((found, Some(Target { resource, live, version })))
     }
 
-    async fn write_inventory(&self, seen: &Seen) -> Result<(), AdoptError> {
-        let mut stored = self.session.read_inventory(self.me).await?;
+    async fn write_inventory(&self, stored: &mut Stored, seen: &Seen) -> Result<(), AdoptError> {
         let before: BTreeMap<ObjectId, Entry> = match stored.is_ours() {
             true => stored.inventory.entries.clone(),
             false => BTreeMap::new(),
@@ -184,15 +228,18 @@ impl Adoption<'_> {
                 ..Entry::default()
             });
         }
-        stored.provenance = self.provenance.clone();
+        // Who finds the mark knows that it has to go on, and with what.
+        let adopting = serde_json::to_string(self.former).unwrap_or_default();
+        stored.provenance = Provenance { adopting, ..self.provenance.clone() };
         let hold = if stored.operators { Hold::Finalizer } else { Hold::Loose };
         let inventory = Inventory { entries, applied: None };
-        Ok(self.session.write_inventory(self.me, &mut stored, inventory, hold).await?)
+        Ok(self.session.write_inventory(self.me, stored, inventory, hold).await?)
     }
 
     /// Labels first, then field ownership: an object between the two is ours, and
     /// taken up again by the next run.
-    async fn take(&self, id: &ObjectId, target: &Target) -> Result<(), ApiError> {
+    /// Says what it found instead, if it is not to be taken over any more.
+    async fn take(&self, id: &ObjectId, target: &Target) -> Result<Option<Found>, ApiError> {
         let resource = &target.resource;
         let mut live = target.live.clone();
         for _ in 0..ATTEMPTS {
@@ -203,25 +250,41 @@ impl Adoption<'_> {
             live = match self.session.get(resource, id).await {
                 Ok(answer) => answer.json()?,
                 // Gone meanwhile: there is nothing to take over.
-                Err(error) if error.is_not_found() => return Ok(()),
+                Err(error) if error.is_not_found() => return Ok(Some(Found::Missing)),
                 Err(error) => return Err(error),
             };
         }
         Err(ApiError::Restless(ATTEMPTS))
     }
 
-    async fn take_once(&self, id: &ObjectId, resource: &Resource, live: &Value) -> Result<(), ApiError> {
+    async fn take_once(
+        &self,
+        id: &ObjectId,
+        resource: &Resource,
+        live: &Value,
+    ) -> Result<Option<Found>, ApiError> {
         let live = match claim(live, self.former, self.me) {
-            Claim::Foreign(_) => return Ok(()),
+            Claim::Foreign(why) => return Ok(Some(Found::Foreign(why))),
             Claim::Ours => live.clone(),
             Claim::Theirs => {
                 let patch = relabel(live, self.former, self.me);
                 self.session.merge_patch(resource, id, &patch, false).await?
             }
         };
-        match take_over(&live, &self.former.managers) {
-            Some(fields) => self.session.replace_managed_fields(resource, id, &live, &fields).await,
-            None => Ok(()),
+        if let Some(fields) = take_over(&live, &self.former.managers) {
+            self.session.replace_managed_fields(resource, id, &live, &fields).await?;
         }
+        Ok(None)
     }
+}
+
+fn failed(id: &ObjectId, error: &ApiError) -> ObjectFailure {
+    let message = match error.status() {
+        // It may quote values.
+        Some(_) if id.is("", "Secret") && !error.is_forbidden() => {
+            "the API server refuses it; its message is not shown because it may quote values".to_owned()
+        }
+        _ => chain(error),
+    };
+    ObjectFailure { id: id.clone(), reason: error.reason(), message }
 }

@@ -122,7 +122,13 @@ fn provenance(release: &Release, revision: &Revision) -> Provenance {
         None => {
             let source = release.url.trim_start_matches("oci://").to_owned();
             let artifacts = vec![format!("{source}@{}", revision.digest)];
-            Provenance { source, revision: revision.name.clone(), artifacts, applied_at }
+            Provenance {
+                source,
+                revision: revision.name.clone(),
+                artifacts,
+                applied_at,
+                ..Provenance::default()
+            }
         }
     }
 }

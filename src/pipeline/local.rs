@@ -227,6 +227,15 @@ fn refuse_unusable(id: &ReleaseId, stored: Option<&Stored>) -> Result<(), Ended>
 
 /// What another tool recorded is not marked as ours: it would be left behind.
 pub(super) fn refuse_another_tools(id: &ReleaseId, stored: &Stored) -> Result<(), Failure> {
+    if !stored.provenance.adopting.is_empty() {
+        let message = format!(
+            "the inventory {}/{} is being taken over from another tool, and that was cut off: finish it with the \
+             `supercargo adopt` that began it",
+            id.namespace,
+            inventory_name(&id.name)
+        );
+        return Err(failure(Reason::InventoryInvalid, message));
+    }
     if stored.is_ours() {
         return Ok(());
     }

@@ -154,16 +154,22 @@ pub(super) async fn objects(
     known: Arc<Known>,
     files: &[(String, Bytes)],
 ) -> Result<(Arc<Known>, Vec<Object>), Ended> {
-    let objects = rendered(run, &known, files)?;
+    let objects = rendered(run, &known, files).await?;
     let newer = session.known_of(objects.iter().map(Object::group_kind)).await?;
     if Arc::ptr_eq(&known, &newer) {
         return Ok((known, objects));
     }
-    let objects = rendered(run, &newer, files)?;
+    let objects = rendered(run, &newer, files).await?;
     Ok((newer, objects))
 }
 
-fn rendered(run: &Run<'_>, known: &Known, files: &[(String, Bytes)]) -> Result<Vec<Object>, Ended> {
+/// Renders on a thread that may be busy: large artifacts and many patches take
+/// seconds, and the workers have leases to renew meanwhile.
+async fn rendered(
+    run: &Run<'_>,
+    known: &Arc<Known>,
+    files: &[(String, Bytes)],
+) -> Result<Vec<Object>, Ended> {
     let release = run.release;
     let options = RenderOptions {
         default_namespace: release.default_namespace.clone(),
@@ -173,7 +179,14 @@ fn rendered(run: &Run<'_>, known: &Known, files: &[(String, Bytes)]) -> Result<V
         labels: release.labels.clone(),
         annotations: release.annotations.clone(),
     };
-    let objects = render(files, &options, known).map_err(|e| failure(e.reason(), e.to_string()))?;
+    let (known, files) = (Arc::clone(known), files.to_vec());
+    let rendering = tokio::task::spawn_blocking(move || render(&files, &options, &*known));
+    let objects = match rendering.await {
+        Ok(rendered) => rendered.map_err(|e| failure(e.reason(), e.to_string()))?,
+        // The runtime shuts down.
+        Err(error) if error.is_cancelled() => return Err(superseded()),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    };
     for object in &objects {
         if let Err(mode) = apply_mode(object) {
             let message = format!(

@@ -1,7 +1,11 @@
 //! Taking over what other tools have applied: nothing restarts, nothing goes.
 
+use std::process::Stdio;
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use supercargo_testbed::Story;
+use supercargo_testbed::proxy::Moment;
+use supercargo_testbed::{Proxy, Story, processes};
 
 use super::person::Person;
 
@@ -223,6 +227,73 @@ subjects: [{kind: ServiceAccount, name: half}]
         refused.stderr
     );
     assert_eq!(story.object("v1", "configmaps", "settings").await.expect("it"), before);
+}
+
+#[tokio::test]
+async fn an_adoption_that_is_cut_off_is_finished_by_the_same_command() {
+    let story = Story::begin("adopt-cut-off").await;
+    kustomizer_applied(&story, "inv-shop", "resources");
+    let before = running(&story).await;
+    // The process dies after its first write, then after the first one that follows
+    // the inventory's, until it gets through.
+    let proxy = Proxy::before_api_server(story.bed());
+    let kubeconfig = processes::directory("cut-off").join("kubeconfig");
+    std::fs::write(&kubeconfig, proxy.kubeconfig(&story.bed().admin_kubeconfig())).expect("write a file");
+    let person = Person::of(&story);
+    let mut cut: u64 = 0;
+    loop {
+        proxy.hold_from((cut + 1).min(2), Moment::After, |seen| seen.writes());
+        let mut command = person.command(&["adopt", "inventory", "shop"]);
+        let mut child = command
+            .env("KUBECONFIG", &kubeconfig)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start the command line");
+        let held = loop {
+            if proxy.wait_held(Duration::from_millis(50), Moment::After).is_some() {
+                break true;
+            }
+            if child.try_wait().expect("wait for a command").is_some() {
+                break false;
+            }
+        };
+        if held {
+            child.kill().expect("kill a command");
+        }
+        let ended = child.wait_with_output().expect("wait for a command");
+        proxy.discard();
+        proxy.pass_all();
+        if !held {
+            let said = String::from_utf8_lossy(&ended.stderr);
+            assert!(ended.status.success() || said.contains("is supercargo's already"), "{said}");
+            break;
+        }
+        cut += 1;
+        assert!(cut < 20, "it gets on with every run");
+        let record = story.object("v1", "configmaps", "inv-shop").await.expect("the inventory");
+        if record["metadata"]["annotations"].get("supercargo.dev/adopting").is_none() {
+            // The last write has landed: all is done.
+            continue;
+        }
+        let refused =
+            person.run(&["apply", "-i", "shop", "--prune", "-f", "-"], &config_map("settings", "kept"));
+        assert_eq!(refused.code, 1, "{}", refused.stderr);
+        assert!(refused.stderr.contains("supercargo adopt"), "{}", refused.stderr);
+    }
+    assert!(cut >= 3, "the inventory, labels, fields: {cut}");
+    assert_eq!(running(&story).await, before);
+    let inspected = person.run(&["inspect", "inventory", "shop", "-o", "json"], "");
+    let page: Value = serde_json::from_str(&inspected.stdout).expect("JSON");
+    assert_eq!(page["resources"].as_array().map(Vec::len), Some(3), "{page}");
+    for (version, plural, name) in [("v1", "configmaps", "settings"), ("apps/v1", "deployments", "web")] {
+        let object = story.object(version, plural, name).await.expect("the object");
+        assert_eq!(managers(&object), ["supercargo Apply"]);
+    }
+    let applied = person.run(&["apply", "-i", "shop", "--prune", "-f", "-"], &config_map("settings", "kept"));
+    assert_eq!(applied.code, 0, "{}", applied.stderr);
+    story.wait_gone("v1", "configmaps", "leaves").await;
 }
 
 #[tokio::test]

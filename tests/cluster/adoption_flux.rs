@@ -222,7 +222,40 @@ async fn what_a_release_cannot_say_stops_the_adoption_before_it_begins() {
         "error: nothing was written, an OCIArtifactRelease cannot say what these do: Kustomization spec.postBuild, \
          OCIRepository spec.verify; take them out first, or put what they do into the artifact\n",
     );
-    let object = story.object(KUSTOMIZE, "kustomizations", "shop").await.expect("it");
-    assert_eq!(object["spec"].get("suspend"), None);
+    let unchanged = async || {
+        let object = story.object(KUSTOMIZE, "kustomizations", "shop").await.expect("it");
+        assert_eq!(object["spec"].get("suspend"), None);
+    };
+    unchanged().await;
     assert!(story.release("shop").await.is_none());
+
+    // A name that is in use for something else.
+    story.kubectl(
+        &[
+            "delete",
+            "kustomizations.kustomize.toolkit.fluxcd.io,ocirepositories.source.toolkit.fluxcd.io",
+            "shop",
+        ],
+        "",
+    );
+    flux_objects(story, &scene.registry, &json!({}), &json!({}));
+    let input = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: mine}\n";
+    assert_eq!(person.run(&["apply", "-i", "shop", "-f", "-"], input).code, 0);
+    let taken = person.run(&["adopt", "flux", "kustomization", "shop"], "");
+    assert_eq!(taken.code, 1);
+    let expected = format!(
+        "error: nothing was written: the inventory {namespace}/inv-shop is there already, and names \
+         ConfigMap/{namespace}/mine, which would not be among the rest\n"
+    );
+    assert_eq!(taken.stderr, expected);
+    unchanged().await;
+    scene.install("shop", json!({"suspend": true}));
+    check(
+        "shop",
+        &format!(
+            "error: nothing was written: OCIArtifactRelease/{namespace}/shop is there already and says something else than the \
+             Kustomization\n"
+        ),
+    );
+    unchanged().await;
 }

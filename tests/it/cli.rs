@@ -4,11 +4,22 @@
 use std::process::{Command, Stdio};
 
 /// The program in an environment of which nothing is known.
-fn program(arguments: &[&str]) -> Command {
+pub fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_supercargo"));
     command.args(arguments).stdin(Stdio::null());
-    let variables =
-        ["CI", "NO_COLOR", "CLICOLOR_FORCE", "KUBECONFIG", "KUBERNETES_SERVICE_HOST", "SUPERCARGO_CREDS"];
+    let variables = [
+        "CI",
+        "NO_COLOR",
+        "CLICOLOR_FORCE",
+        "KUBECONFIG",
+        "KUBERNETES_SERVICE_HOST",
+        "SUPERCARGO_CREDS",
+        "SOURCE_DATE_EPOCH",
+        "REGISTRY_AUTH_FILE",
+        "DOCKER_CONFIG",
+        "XDG_RUNTIME_DIR",
+        "XDG_CONFIG_HOME",
+    ];
     for variable in variables {
         command.env_remove(variable);
     }
@@ -17,7 +28,7 @@ fn program(arguments: &[&str]) -> Command {
 }
 
 /// Exit code, stdout and stderr.
-fn run(arguments: &[&str]) -> (i32, String, String) {
+pub fn run(arguments: &[&str]) -> (i32, String, String) {
     let output = program(arguments).output().expect("the program starts");
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code().unwrap_or(-1), text(&output.stdout), text(&output.stderr))

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking, its helpers too")]
 
 mod cli;
+mod cli_artifacts;
 mod liar;
 mod oci_cache;
 mod oci_hostile;

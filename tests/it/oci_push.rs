@@ -1,10 +1,14 @@
 //! What a registry can make a push do.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use supercargo::api::reason::Reason;
-use supercargo::oci::{Labels, Registry, Tag, pack};
+use supercargo::oci::{Labels, Outcome, Registry, RegistryOptions, Repository, RequestRecord, Tag, pack};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::liar::{Liar, access, options, reply, soon};
 
@@ -161,4 +165,100 @@ async fn an_answer_that_was_lost_is_no_failure() {
         _ => None,
     });
     assert_eq!(push(&liar).await.unwrap(), digest);
+}
+
+/// How much of an upload a slow registry reads at a time, in bytes.
+const SIP: usize = 64 << 10;
+/// The pause after that.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Answers requests on one connection, and reads the bodies of uploads at leisure:
+/// only so many bytes of them.
+async fn sip(mut stream: TcpStream, most: usize) -> Option<()> {
+    loop {
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.ok()?);
+        }
+        let head = String::from_utf8(head).unwrap().to_lowercase();
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: ")?.parse().ok());
+        let (mut left, mut taken, mut sip) = (length.unwrap_or(0), 0, vec![0; SIP]);
+        while left > 0 {
+            if taken >= most {
+                std::future::pending::<()>().await;
+            }
+            let piece = left.min(SIP);
+            stream.read_exact(&mut sip[..piece]).await.ok()?;
+            (left, taken) = (left - piece, taken + piece);
+            if head.starts_with("put ") {
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+        let answer = match head.split(' ').next() {
+            Some("head") => "404 Not Found\r\n",
+            Some("post") => "202 Accepted\r\nlocation: /v2/team/app/blobs/uploads/1\r\n",
+            _ => "201 Created\r\n",
+        };
+        let answer = format!("HTTP/1.1 {answer}content-length: 0\r\n\r\n");
+        stream.write_all(answer.as_bytes()).await.ok()?;
+    }
+}
+
+/// Pushes some MiB that cannot be compressed to a registry that reads so many
+/// bytes of each upload slowly; how it ended, the outcomes of the uploads, and
+/// the longest that one took.
+async fn push_slowly(idle_timeout: Duration, most: usize) -> (Result<(), String>, Vec<Outcome>, Duration) {
+    let socket = TcpSocket::new_v4().unwrap();
+    // The kernel is not to take the upload for the registry.
+    socket.set_recv_buffer_size(16 << 10).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let listener = socket.listen(16).unwrap();
+    let host = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            connections.spawn(sip(stream, most));
+        }
+    });
+    let mut state = 1_u64;
+    let noise = std::iter::repeat_with(|| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (state >> 56) as u8
+    });
+    let package = pack(&noise.take(8 << 20).collect::<Vec<_>>(), &Labels::default()).unwrap();
+    let puts: Arc<std::sync::Mutex<Vec<(Outcome, Duration)>>> = Arc::default();
+    let sink = Arc::clone(&puts);
+    let observer = move |record: &RequestRecord| {
+        if record.method == "PUT" {
+            sink.lock().unwrap().push((record.outcome, record.elapsed));
+        }
+    };
+    let options = RegistryOptions { idle_timeout, observer: Some(Arc::new(observer)), ..options() };
+    let repository = Repository::parse(&format!("oci://{host}/team/app")).unwrap();
+    let (registry, tag) = (Registry::new(options), Tag::parse("1.0").unwrap());
+    let pushed = soon(registry.push(&repository, &tag, &package, &access(None))).await;
+    server.abort();
+    let puts = std::mem::take(&mut *puts.lock().unwrap());
+    let longest = puts.iter().map(|(_, elapsed)| *elapsed).max().unwrap_or_default();
+    let pushed = pushed.map(drop).map_err(|e| format!("{e}: {:?}", std::error::Error::source(&e)));
+    (pushed, puts.into_iter().map(|(outcome, _)| outcome).collect(), longest)
+}
+
+#[tokio::test]
+async fn a_slow_upload_may_take_longer_than_silence() {
+    let idle = Duration::from_secs(1);
+    let (pushed, outcomes, longest) = push_slowly(idle, usize::MAX).await;
+    assert_eq!(pushed, Ok(()), "{outcomes:?}");
+    assert_eq!(outcomes, [Outcome::Status(201); 3]);
+    assert!(longest > idle, "the test is too fast to tell anything: {longest:?}");
+}
+
+#[tokio::test]
+async fn an_upload_that_stands_still_ends() {
+    let started = Instant::now();
+    let (pushed, outcomes, _) = push_slowly(Duration::from_millis(300), SIP).await;
+    let error = pushed.unwrap_err();
+    assert!(error.contains("was not published") && error.contains("no answer in time"), "{error}");
+    assert_eq!(outcomes, [Outcome::TimedOut; 4]);
+    assert!(started.elapsed() < Duration::from_secs(30));
 }

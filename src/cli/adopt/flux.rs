@@ -1,20 +1,27 @@
 //! `supercargo adopt flux`.
 
-use serde_json::{Value, json};
+use std::time::Duration;
 
-use super::narrate::{count, refused, tell};
+use serde_json::Value;
+
+use super::narrate::{CUT_OFF, count, refused, tell};
 use crate::api::release::KIND;
 use crate::cli::args::{AdoptFlux, AdoptFluxKustomization, ClusterArgs, Format};
+use crate::cli::interrupt::or_interrupted;
 use crate::cli::{CliError, Printer, connect, output};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
-use crate::domain::adopt::{FluxKustomization, Translation, translate};
+use crate::domain::adopt::{FluxKustomization, Translation, is_translation, rest, translate};
 use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::inventory::Provenance;
 use crate::pipeline::adopt::Adoption;
 
 const KUSTOMIZE: &str = "kustomize.toolkit.fluxcd.io";
 const SOURCE: &str = "source.toolkit.fluxcd.io";
+/// How long Flux may take to end what it has begun, and how often that is looked
+/// at.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Takes over a Kustomization: prints the release that replaces it.
 pub(in crate::cli) async fn kustomization(
@@ -23,32 +30,69 @@ pub(in crate::cli) async fn kustomization(
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
     let AdoptFlux::Kustomization(AdoptFluxKustomization { name, dry_run }) = arguments;
-    let session = connect::connect(cluster).await?;
-    let id = ReleaseId { namespace: session.default_namespace().to_owned(), name };
-    let object = get(&session, KUSTOMIZE, "Kustomization", &id).await?;
-    let theirs = FluxKustomization::read(&id, &object).map_err(|why| {
-        CliError::Failed(format!("Kustomization/{}/{} stays: {why}", id.namespace, id.name))
-    })?;
-    let repository = get(&session, SOURCE, "OCIRepository", &theirs.source).await?;
-    let translation = translate(&id, &object, &repository);
-    refuse_loss(&translation)?;
-    // It may exist of a run that was cut off after it.
-    let exists = session.release_is_suspended(&id).await?.is_some();
-    if !exists {
-        let created = session.create_release(&id, &translation.release, true).await;
-        created.map_err(|error| not_created(&id, &error))?;
-    }
-    let provenance = Provenance::default();
-    let adoption = Adoption {
-        session: &session,
-        former: &theirs.former,
-        me: &id,
-        inventory: &theirs.inventory,
-        provenance: &provenance,
+    let work = async {
+        let session = connect::connect(cluster).await?;
+        let id = ReleaseId { namespace: session.default_namespace().to_owned(), name };
+        let mut taking = Taking::prepare(&session, id).await?;
+        match dry_run {
+            true => taking.show(printer).await,
+            false => taking.run(printer).await,
+        }
     };
-    printer.say(&format!("adopting {} manifest(s)...", theirs.inventory.entries.len()));
-    if dry_run {
-        let findings = adoption.look().await.map_err(refused)?;
+    or_interrupted(work, || CUT_OFF.to_owned()).await
+}
+
+/// A Kustomization that is taken over.
+struct Taking<'a> {
+    session: &'a Session,
+    id: ReleaseId,
+    object: Value,
+    theirs: FluxKustomization,
+    release: Value,
+    /// Whether the release is there, of a run that was cut off after it.
+    exists: bool,
+}
+
+impl<'a> Taking<'a> {
+    /// Everything that can be known before the first write.
+    async fn prepare(session: &'a Session, id: ReleaseId) -> Result<Self, CliError> {
+        let object = get(session, KUSTOMIZE, "Kustomization", &id).await?;
+        let theirs = read(&id, &object)?;
+        let repository = get(session, SOURCE, "OCIRepository", &theirs.source).await?;
+        let translation = translate(&id, &object, &repository);
+        refuse_loss(&translation)?;
+        let release = translation.release;
+        let exists = match session.find_release(&id).await? {
+            None => false,
+            Some(there) if is_translation(&there, &release) => true,
+            Some(_) => {
+                return Err(CliError::Failed(format!(
+                    "nothing was written: {KIND}/{}/{} is there already and says something else than the Kustomization",
+                    id.namespace, id.name
+                )));
+            }
+        };
+        if !exists {
+            let created = session.create_release(&id, &release, true).await;
+            created.map_err(|error| not_created(&id, &error))?;
+        }
+        Ok(Self { session, id, object, theirs, release, exists })
+    }
+
+    fn adoption<'b>(&'b self, provenance: &'b Provenance) -> Adoption<'b> {
+        Adoption {
+            session: self.session,
+            former: &self.theirs.former,
+            me: &self.id,
+            inventory: &self.theirs.inventory,
+            provenance,
+        }
+    }
+
+    async fn show(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
+        let id = &self.id;
+        printer.say(&format!("adopting {} manifest(s)...", self.theirs.inventory.entries.len()));
+        let findings = self.adoption(&Provenance::default()).look().await.map_err(refused)?;
         tell(&findings, true, printer);
         printer.say(&format!(
             "Kustomization/{}/{} would be suspended; {KIND}/{0}/{1} would be created, with {2} object(s):",
@@ -56,32 +100,75 @@ pub(in crate::cli) async fn kustomization(
             id.name,
             count(&findings)
         ));
-        return output::data(printer, Format::Yaml, &translation.release);
+        output::data(printer, Format::Yaml, &self.release)
     }
-    // Before the first object changes hands: two owners would fight over it.
-    rest(&session, &id).await?;
-    printer.say(&format!(
-        "Kustomization/{}/{} suspended, its deletion will leave its objects",
-        id.namespace, id.name
-    ));
-    let findings = adoption.run().await.map_err(refused)?;
-    tell(&findings, false, printer);
-    if !exists {
-        let created = session.create_release(&id, &translation.release, false).await;
-        created.map_err(|error| not_created(&id, &error))?;
+
+    async fn run(&mut self, printer: &mut Printer<'_>) -> Result<(), CliError> {
+        let provenance = Provenance::default();
+        // What is refused is refused while Flux still works.
+        self.adoption(&provenance).look().await.map_err(refused)?;
+        // Before the first object changes hands: two owners would fight over it.
+        self.rest().await?;
+        let id = &self.id;
+        printer.say(&format!(
+            "Kustomization/{}/{} suspended, its deletion will leave its objects",
+            id.namespace, id.name
+        ));
+        printer.say(&format!("adopting {} manifest(s)...", self.theirs.inventory.entries.len()));
+        let findings = self.adoption(&provenance).run().await.map_err(refused)?;
+        tell(&findings, false, printer);
+        if !self.exists {
+            let created = self.session.create_release(id, &self.release, false).await;
+            created.map_err(|error| not_created(id, &error))?;
+        }
+        let how = if self.exists { "unchanged" } else { "created" };
+        printer.say(&format!("{KIND}/{}/{} {how}", id.namespace, id.name));
+        printer.say(&format!(
+            "when it is Ready, remove what it replaces: kubectl -n {} delete kustomizations.{KUSTOMIZE} {}; kubectl -n {} \
+             delete ocirepositories.{SOURCE} {}",
+            id.namespace, id.name, self.theirs.source.namespace, self.theirs.source.name
+        ));
+        output::data(printer, Format::Yaml, &self.release)
     }
-    printer.say(&format!(
-        "{KIND}/{}/{} {}",
-        id.namespace,
-        id.name,
-        if exists { "unchanged" } else { "created" }
-    ));
-    printer.say(&format!(
-        "when it is Ready, remove what it replaces: kubectl -n {} delete kustomizations.{KUSTOMIZE} {}; kubectl -n {} \
-         delete ocirepositories.{SOURCE} {}",
-        id.namespace, id.name, theirs.source.namespace, theirs.source.name
-    ));
-    output::data(printer, Format::Yaml, &translation.release)
+
+    /// Suspends the Kustomization, has its deletion leave its objects, and waits
+    /// until what Flux had begun is over: only then its inventory is all of it.
+    async fn rest(&mut self) -> Result<(), CliError> {
+        let kind = GroupKind::new(KUSTOMIZE, "Kustomization");
+        let known = self.session.known().await?;
+        let resource = known.preferred(&kind);
+        let resource =
+            resource.ok_or_else(|| CliError::Failed("the cluster has no Kustomization any more".into()))?;
+        let id = object(KUSTOMIZE, "Kustomization", &self.id);
+        self.session.merge_patch(&resource, &id, &rest(&self.object), false).await?;
+        let give_up = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            self.object = get(self.session, KUSTOMIZE, "Kustomization", &self.id).await?;
+            self.theirs = read(&self.id, &self.object)?;
+            if !is_at_work(&self.object) {
+                return Ok(());
+            }
+            if tokio::time::Instant::now() > give_up {
+                return Err(CliError::Failed(format!(
+                    "Kustomization/{}/{} is suspended and Flux is still at work on it; the same command goes on when it \
+                     is not",
+                    self.id.namespace, self.id.name
+                )));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+fn read(id: &ReleaseId, object: &Value) -> Result<FluxKustomization, CliError> {
+    FluxKustomization::read(id, object)
+        .map_err(|why| CliError::Failed(format!("Kustomization/{}/{} stays: {why}", id.namespace, id.name)))
+}
+
+/// Whether a reconciliation is under way (kstatus: Reconciling is True meanwhile).
+fn is_at_work(object: &Value) -> bool {
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    conditions.into_iter().flatten().any(|c| c["type"] == "Reconciling" && c["status"] == "True")
 }
 
 fn refuse_loss(translation: &Translation) -> Result<(), CliError> {
@@ -124,16 +211,4 @@ fn object(group: &str, kind: &str, id: &ReleaseId) -> ObjectId {
         group: group.to_owned(),
         kind: kind.to_owned(),
     }
-}
-
-/// Suspends the Kustomization, and has its deletion leave its objects.
-async fn rest(session: &Session, id: &ReleaseId) -> Result<(), CliError> {
-    let kind = GroupKind::new(KUSTOMIZE, "Kustomization");
-    let known = session.known().await?;
-    let resource = known.preferred(&kind);
-    let resource =
-        resource.ok_or_else(|| CliError::Failed("the cluster has no Kustomization any more".into()))?;
-    let patch = json!({"spec": {"suspend": true, "deletionPolicy": "Orphan"}});
-    session.merge_patch(&resource, &object(KUSTOMIZE, "Kustomization", id), &patch, false).await?;
-    Ok(())
 }

@@ -1,17 +1,28 @@
 //! `supercargo adopt inventory`.
 
-use super::narrate::{count, refused, tell};
+use super::narrate::{CUT_OFF, count, refused, tell};
 use crate::cli::args::{AdoptInventory, ClusterArgs};
+use crate::cli::interrupt::or_interrupted;
 use crate::cli::inventory::{refuse_live_release, target};
 use crate::cli::{CliError, Printer, connect};
 use crate::cluster::session::Session;
+use crate::domain::adopt::Former;
 use crate::domain::adopt::kustomizer::{KustomizerInventory, config_maps, read};
 use crate::domain::identity::ReleaseId;
+use crate::domain::inventory::Inventory;
 use crate::domain::status::inventory_name;
 use crate::pipeline::adopt::Adoption;
 
 /// Takes over an inventory of Kustomizer and what it names.
 pub(in crate::cli) async fn inventory(
+    arguments: AdoptInventory,
+    cluster: &ClusterArgs,
+    printer: &mut Printer<'_>,
+) -> Result<(), CliError> {
+    or_interrupted(take_over(arguments, cluster, printer), || CUT_OFF.to_owned()).await
+}
+
+async fn take_over(
     arguments: AdoptInventory,
     cluster: &ClusterArgs,
     printer: &mut Printer<'_>,
@@ -67,6 +78,11 @@ async fn find(
         }
     }
     let ours = session.read_inventory(id).await?;
+    if let Ok(former) = serde_json::from_str::<Former>(&ours.provenance.adopting) {
+        // A run was cut off after its first write.
+        let (inventory, provenance) = (Inventory::clone(&ours.inventory), ours.provenance.clone());
+        return Ok((inventory_name(&id.name), KustomizerInventory { former, inventory, provenance }));
+    }
     if ours.is_ours() {
         return Err(CliError::Failed(format!(
             "the inventory {} in the namespace {} is supercargo's already",

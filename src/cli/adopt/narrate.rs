@@ -4,12 +4,20 @@ use crate::cli::inventory::with_failures;
 use crate::cli::{CliError, Printer};
 use crate::pipeline::adopt::{AdoptError, Findings, Found};
 
+/// What Ctrl-C leaves.
+pub(super) const CUT_OFF: &str = "nothing was deleted; the same command goes on where this one ended";
+
 /// A line for each object.
 pub(super) fn tell(findings: &Findings, dry_run: bool, printer: &mut Printer<'_>) {
     let note = if dry_run { " (server dry run)" } else { "" };
     for (id, found) in findings {
         match found {
-            Found::Theirs => printer.say(&format!("{id} adopted{note}")),
+            Found::Theirs(lost) => {
+                printer.say(&format!("{id} adopted{note}"));
+                for mark in lost {
+                    printer.say(&format!("warning: {id}: {mark}"));
+                }
+            }
             Found::Ours => printer.say(&format!("{id} unchanged{note}")),
             Found::Missing => printer.say(&format!("{id} does not exist, left out")),
             Found::Foreign(why) => printer.say(&format!("warning: {id} is left as it is: {why}")),
@@ -19,7 +27,7 @@ pub(super) fn tell(findings: &Findings, dry_run: bool, printer: &mut Printer<'_>
 
 /// How many objects the inventory names afterwards.
 pub(super) fn count(findings: &Findings) -> usize {
-    findings.iter().filter(|(_, found)| matches!(found, Found::Theirs | Found::Ours)).count()
+    findings.iter().filter(|(_, found)| matches!(found, Found::Theirs(_) | Found::Ours)).count()
 }
 
 /// Why not all was taken over, with every object on a line of its own.
@@ -28,7 +36,7 @@ pub(super) fn refused(error: AdoptError) -> CliError {
         AdoptError::Refused(failures) | AdoptError::Incomplete(failures) => {
             CliError::Failed(with_failures(&error.to_string(), true, failures))
         }
-        AdoptError::Api(_) | AdoptError::Store(_) => match error {
+        AdoptError::Taken(_) | AdoptError::Api(_) | AdoptError::Store(_) => match error {
             AdoptError::Api(error) => error.into(),
             AdoptError::Store(error) => error.into(),
             other => CliError::Failed(other.to_string()),

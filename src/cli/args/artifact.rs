@@ -10,10 +10,6 @@ use super::{OutputArgs, PageArgs, RegistryArgs, SourceArgs};
 #[derive(Debug, Subcommand)]
 pub enum PushCommand {
     /// Pack Kubernetes manifests and push them to a registry.
-    #[command(after_help = "Examples:
-  supercargo push artifact oci://ghcr.io/acme/app-config:1.0.0 -k ./overlays/prod
-  helm template app ./chart | supercargo push artifact oci://ghcr.io/acme/app-config:1.0.0 -f -
-  supercargo push artifact oci://ghcr.io/acme/app-config:1.0.0 -f ./manifests --age-recipients team.txt")]
     Artifact(PushArtifact),
 }
 
@@ -21,9 +17,6 @@ pub enum PushCommand {
 #[derive(Debug, Subcommand)]
 pub enum PullCommand {
     /// Print the Kubernetes manifests of an artifact as YAML.
-    #[command(after_help = "Examples:
-  supercargo pull artifact oci://ghcr.io/acme/app-config
-  supercargo pull artifact oci://ghcr.io/acme/app-config:1.0.0 | supercargo diff -i app -f-")]
     Artifact(PullArtifact),
 }
 
@@ -31,8 +24,6 @@ pub enum PullCommand {
 #[derive(Debug, Subcommand)]
 pub enum TagCommand {
     /// Put further tags on an artifact.
-    #[command(after_help = "Examples:
-  supercargo tag artifact oci://ghcr.io/acme/app-config:1.0.0 latest 1.0")]
     Artifact(TagArtifact),
 }
 
@@ -40,11 +31,7 @@ pub enum TagCommand {
 #[derive(Debug, Subcommand)]
 pub enum ListCommand {
     /// List the tags of a repository, the newest version first.
-    #[command(
-        visible_alias = "artifact",
-        after_help = "Examples:
-  supercargo list artifacts oci://ghcr.io/acme/app-config --semver '>=1.0.0 <2.0.0'"
-    )]
+    #[command(visible_alias = "artifact")]
     Artifacts(ListArtifacts),
 }
 

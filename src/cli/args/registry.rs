@@ -13,7 +13,7 @@ pub struct RegistryArgs {
     /// A PEM file of certificates to trust besides the system's.
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// Credentials for the registry; otherwise those of Docker's config file.
+    /// Credentials for the registry, of which there may be one only; otherwise those of Docker's config file.
     #[arg(long, value_name = "USER:PASSWORD", env = "SUPERCARGO_CREDS", hide_env_values = true)]
     pub creds: Option<String>,
 }

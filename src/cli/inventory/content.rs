@@ -21,6 +21,7 @@ pub(super) struct Content {
 pub(super) async fn gather(arguments: &ContentArgs, printer: &mut Printer<'_>) -> Result<Content, CliError> {
     check(arguments)?;
     let ContentArgs { sources, artifacts, .. } = arguments;
+    login::one_registry(&arguments.registry, artifacts.iter().map(String::as_str))?;
     let mut files = Vec::new();
     let mut provenance = Provenance::default();
     for url in artifacts {

@@ -200,6 +200,7 @@ fn provenance_of(first: &ConfigMap) -> Provenance {
         revision: note(keys::REVISION),
         artifacts: first.data.get(ARTIFACTS).and_then(|a| serde_json::from_str(a).ok()).unwrap_or_default(),
         applied_at: note(keys::LAST_APPLIED_TIME),
+        adopting: note(keys::ADOPTING),
     }
 }
 

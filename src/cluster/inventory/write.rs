@@ -106,6 +106,7 @@ impl Session {
             (keys::SOURCE, &provenance.source),
             (keys::REVISION, &provenance.revision),
             (keys::LAST_APPLIED_TIME, &provenance.applied_at),
+            (keys::ADOPTING, &provenance.adopting),
         ];
         let annotations: BTreeMap<&str, &String> =
             notes.into_iter().filter(|(_, value)| part == 0 && !value.is_empty()).collect();

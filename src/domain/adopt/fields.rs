@@ -15,7 +15,10 @@ use crate::api::keys::FIELD_MANAGER;
 ///
 /// Entries of subresources and of other managers stay. What the old managers
 /// have written by update, and we by relabelling, becomes part of what we have
-/// applied as well: it was theirs as a whole.
+/// applied as well: it was theirs as a whole. Two fields become nobody's:
+/// `spec.replicas`, which we leave out of the apply where an autoscaler sets it,
+/// and which the API server would put to 1 if we were the last to own it; and the
+/// mark that keeps an object from being deleted, which no manifest has.
 pub fn take_over(live: &Value, managers: &[String]) -> Option<Vec<Value>> {
     let entries = live.pointer("/metadata/managedFields")?.as_array()?;
     let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
@@ -35,11 +38,28 @@ pub fn take_over(live: &Value, managers: &[String]) -> Option<Vec<Value>> {
             unite(&mut fields, more);
         }
     }
+    let without: [&[&str]; 2] =
+        [&["f:spec", "f:replicas"], &["f:metadata", "f:annotations", concat!("f:", "supercargo.dev/prune")]];
+    for path in without {
+        leave_out(&mut fields, path);
+    }
     let mut entry = (**latest).clone();
     entry["manager"] = FIELD_MANAGER.into();
     entry["operation"] = "Apply".into();
     entry["fieldsV1"] = Value::Object(fields);
     Some(kept.into_iter().cloned().chain([entry]).collect())
+}
+
+fn leave_out(fields: &mut Map<String, Value>, path: &[&str]) {
+    match path {
+        [] => {}
+        [last] => drop(fields.remove(*last)),
+        [first, rest @ ..] => {
+            if let Some(Value::Object(below)) = fields.get_mut(*first) {
+                leave_out(below, rest);
+            }
+        }
+    }
 }
 
 /// Adds the paths of one set of fields to another.
@@ -90,6 +110,15 @@ mod tests {
         assert_eq!(taken(&[entry("hpa", "Update", json!({}))]), None);
         assert_eq!(taken(&[]), None);
         assert_eq!(take_over(&json!({"metadata": {}}), &["old".to_owned()]), None);
+    }
+
+    #[test]
+    fn replicas_and_the_mark_against_deletion_become_nobodys() {
+        let old = entry("old", "Apply", json!({"f:spec": {"f:replicas": {}, "f:template": {}}}));
+        let mark = json!({"f:metadata": {"f:annotations": {"f:supercargo.dev/prune": {}, "f:x": {}}}});
+        let ours = entry("supercargo", "Update", mark);
+        let left = json!({"f:spec": {"f:template": {}}, "f:metadata": {"f:annotations": {"f:x": {}}}});
+        assert_eq!(taken(&[old, ours]), Some(vec![entry("supercargo", "Apply", left)]));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::Former;
+use crate::api::keys::ADOPTED_FROM;
 use crate::api::release::{GROUP, KIND, VERSION};
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::inventory::{Entry, Inventory};
@@ -100,7 +101,8 @@ impl FluxKustomization {
                 tool: "Flux".into(),
                 label_prefix: KUSTOMIZE.into(),
                 managers: vec!["kustomize-controller".into()],
-                id: id.clone(),
+                name: id.name.clone(),
+                namespace: id.namespace.clone(),
             },
             source: ReleaseId { namespace: namespace.to_owned(), name: text("name").to_owned() },
             inventory: Inventory { entries, applied: None },
@@ -108,9 +110,38 @@ impl FluxKustomization {
     }
 }
 
+/// The merge patch that has Flux leave the objects alone, now and when the
+/// Kustomization is deleted. It keeps what the spec said before, for a run that
+/// comes after one that was cut off.
+pub fn rest(kustomization: &Value) -> Value {
+    let mut patch = json!({"spec": {"suspend": true, "deletionPolicy": "Orphan"}});
+    if saved(kustomization).is_none() {
+        let spec = &kustomization["spec"];
+        let before = json!({"suspend": spec["suspend"], "deletionPolicy": spec["deletionPolicy"]});
+        patch["metadata"] = json!({"annotations": {ADOPTED_FROM: before.to_string()}});
+    }
+    patch
+}
+
+fn saved(kustomization: &Value) -> Option<Value> {
+    let annotations = kustomization.pointer("/metadata/annotations")?;
+    serde_json::from_str(annotations.get(ADOPTED_FROM)?.as_str()?).ok()
+}
+
+/// Whether a release says what the translation does: what the API server adds
+/// does not count.
+pub fn is_translation(release: &Value, translation: &Value) -> bool {
+    let said = translation["spec"].as_object().into_iter().flatten();
+    said.into_iter().all(|(key, value)| release["spec"][key] == *value)
+}
+
 /// One release for a Kustomization and its OCIRepository.
 pub fn translate(id: &ReleaseId, kustomization: &Value, repository: &Value) -> Translation {
-    let (theirs, source) = (&kustomization["spec"], &repository["spec"]);
+    let mut theirs = kustomization["spec"].clone();
+    for (field, before) in saved(kustomization).as_ref().and_then(Value::as_object).into_iter().flatten() {
+        theirs[field] = before.clone();
+    }
+    let (theirs, source) = (&theirs, &repository["spec"]);
     let mut lost = Vec::new();
     let present = |value: &Value| {
         !(value.is_null() || *value == json!({}) || *value == json!([]) || *value == json!(false))
@@ -227,6 +258,26 @@ mod tests {
         let other = json!({"metadata": {"namespace": "flux-system"}, "spec": {"secretRef": {"name": "x"}}});
         let found = translate(&id(), &json!({"spec": {}}), &other).without_counterpart;
         assert_eq!(found, ["OCIRepository spec.secretRef, which is in another namespace"]);
+    }
+
+    #[test]
+    fn what_the_spec_said_before_outlives_a_run_that_was_cut_off() {
+        let before = json!({"metadata": {}, "spec": {"prune": true, "deletionPolicy": "Delete"}});
+        let patch = rest(&before);
+        assert_eq!(patch["spec"], json!({"suspend": true, "deletionPolicy": "Orphan"}));
+        let mut after = before.clone();
+        after["spec"]["suspend"] = true.into();
+        after["spec"]["deletionPolicy"] = "Orphan".into();
+        after["metadata"]["annotations"] = patch["metadata"]["annotations"].clone();
+        let repository = json!({"metadata": {"namespace": "apps"}, "spec": {"url": "oci://host/web"}});
+        let release = |object: &Value| translate(&id(), object, &repository).release;
+        assert_eq!(release(&after), release(&before));
+        assert_eq!(rest(&after).get("metadata"), None, "what was saved first is kept");
+        let mut created = release(&before);
+        created["spec"]["interval"] = "5m".into();
+        assert!(is_translation(&created, &release(&before)));
+        created["spec"]["prune"] = false.into();
+        assert!(!is_translation(&created, &release(&before)));
     }
 
     #[test]

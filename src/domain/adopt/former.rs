@@ -1,12 +1,13 @@
 //! The owner that an object has by the labels of another tool.
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::api::keys;
 use crate::domain::identity::ReleaseId;
 
 /// The tool that applied objects, and how it marks them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Former {
     /// What it is called, for people.
     pub tool: String,
@@ -14,8 +15,10 @@ pub struct Former {
     pub label_prefix: String,
     /// The field managers it applies as.
     pub managers: Vec<String>,
-    /// What it knows the objects by: the values of its labels.
-    pub id: ReleaseId,
+    /// What it knows the objects by: the value of its label `PREFIX/name`,
+    pub name: String,
+    /// and that of `PREFIX/namespace`.
+    pub namespace: String,
 }
 
 impl Former {
@@ -51,9 +54,7 @@ pub fn claim(live: &Value, former: &Former, me: &ReleaseId) -> Claim {
     }
     let [name, namespace] = former.labels();
     match pair(&name, &namespace) {
-        Some((name, namespace)) if name == former.id.name && namespace == former.id.namespace => {
-            Claim::Theirs
-        }
+        Some((name, namespace)) if name == former.name && namespace == former.namespace => Claim::Theirs,
         Some((name, namespace)) => {
             Claim::Foreign(format!("its labels say that it belongs to {} {namespace}/{name}", former.tool))
         }
@@ -66,7 +67,7 @@ pub fn claim(live: &Value, former: &Former, me: &ReleaseId) -> Claim {
 pub fn relabel(live: &Value, former: &Former, me: &ReleaseId) -> Value {
     let [name, namespace] = former.labels();
     let metadata = &live["metadata"];
-    json!({"metadata": {
+    let mut patch = json!({"metadata": {
         "uid": metadata["uid"],
         "resourceVersion": metadata["resourceVersion"],
         "labels": {
@@ -75,7 +76,36 @@ pub fn relabel(live: &Value, former: &Former, me: &ReleaseId) -> Value {
             keys::OWNER_NAME: me.name,
             keys::OWNER_NAMESPACE: me.namespace,
         },
-    }})
+    }});
+    if mark(live, former, "prune") == Some("disabled") {
+        // What the tool was told never to delete is not deleted by us either.
+        patch["metadata"]["annotations"] = json!({keys::PRUNE: keys::DISABLED});
+    }
+    patch
+}
+
+/// An annotation or label by which the tool is told how to treat an object.
+fn mark<'a>(live: &'a Value, former: &Former, name: &str) -> Option<&'a str> {
+    let key = format!("{}/{name}", former.label_prefix);
+    let of = |kind: &str| live.get("metadata")?.get(kind)?.get(&key)?.as_str();
+    of("annotations").or_else(|| of("labels"))
+}
+
+/// What an object tells the tool about itself that has no meaning to us, for a
+/// person.
+pub fn lost_marks(live: &Value, former: &Former) -> Vec<String> {
+    let means = [
+        ("ssa", "put supercargo.dev/apply into the manifest instead"),
+        ("reconcile", "put supercargo.dev/apply: Ignore into the manifest instead"),
+        ("force", "put supercargo.dev/force into the manifest instead"),
+    ];
+    let named =
+        means.into_iter().filter_map(|(name, instead)| Some((name, mark(live, former, name)?, instead)));
+    named
+        .map(|(name, value, instead)| {
+            format!("{}/{name}: {value} means nothing to supercargo: {instead}", former.label_prefix)
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -91,7 +121,8 @@ mod tests {
             tool: "Kustomizer".into(),
             label_prefix: "inventory.kustomizer.dev".into(),
             managers: vec!["kustomizer".into()],
-            id: me(),
+            name: "web".into(),
+            namespace: "apps".into(),
         }
     }
 
@@ -121,5 +152,18 @@ mod tests {
             "inventory.kustomizer.dev/name": null, "inventory.kustomizer.dev/namespace": null,
             "supercargo.dev/name": "web", "supercargo.dev/namespace": "apps"}}});
         assert_eq!(relabel(&live, &former(), &me()), expected);
+        let mut kept = live;
+        kept["metadata"]["annotations"] = json!({"inventory.kustomizer.dev/prune": "disabled"});
+        let annotations = &relabel(&kept, &former(), &me())["metadata"]["annotations"];
+        assert_eq!(*annotations, json!({"supercargo.dev/prune": "disabled"}));
+    }
+
+    #[test]
+    fn what_an_object_tells_the_tool_is_not_lost_silently() {
+        let live = json!({"metadata": {"annotations": {"inventory.kustomizer.dev/ssa": "IfNotPresent"}}});
+        let expected = "inventory.kustomizer.dev/ssa: IfNotPresent means nothing to supercargo: put supercargo.dev/apply \
+                        into the manifest instead";
+        assert_eq!(lost_marks(&live, &former()), [expected]);
+        assert_eq!(lost_marks(&json!({"metadata": {}}), &former()), [""; 0]);
     }
 }

@@ -60,7 +60,8 @@ pub fn read(
             tool: "Kustomizer".into(),
             label_prefix: label_prefix.to_owned(),
             managers: vec![manager.to_owned()],
-            id: id.clone(),
+            name: id.name.clone(),
+            namespace: id.namespace.clone(),
         },
         inventory,
         provenance: Provenance {
@@ -68,6 +69,7 @@ pub fn read(
             revision: note("revision"),
             artifacts: data("artifacts").and_then(|a| serde_json::from_str(a).ok()).unwrap_or_default(),
             applied_at: note("last-applied-time"),
+            adopting: String::new(),
         },
     }))
 }

@@ -125,7 +125,7 @@ pub fn render(
 ) -> Result<Vec<Object>, RenderError> {
     let mut files: Vec<(&str, &[u8])> = files.iter().map(|(path, bytes)| (&**path, bytes.as_ref())).collect();
     files.sort_unstable_by_key(|(path, _)| *path);
-    refuse_kustomizations(&files)?;
+    refuse_kustomizations(files.iter().map(|(path, _)| *path))?;
     let mut decoded = patched(decode_all(&files)?, options)?;
     let namespacing = Namespacing::new(&decoded, options);
     let namespaced: Vec<bool> = {
@@ -148,12 +148,17 @@ pub fn render(
     Ok(objects)
 }
 
-fn refuse_kustomizations(files: &[(&str, &[u8])]) -> Result<(), RenderError> {
+/// Refuses the files of an artifact when one is the input of a build: what it
+/// refers to is not what it makes of it.
+///
+/// # Errors
+/// Names the files, and what to do.
+pub fn refuse_kustomizations<'p>(paths: impl IntoIterator<Item = &'p str>) -> Result<(), RenderError> {
     let named = |path: &&str| {
         let name = path.rsplit('/').next().unwrap_or(path);
         matches!(name, "kustomization.yaml" | "kustomization.yml" | "Kustomization")
     };
-    let found: Vec<&str> = files.iter().map(|(path, _)| *path).filter(named).collect();
+    let found: Vec<&str> = paths.into_iter().filter(named).collect();
     match found.first() {
         None => Ok(()),
         Some(first) => Err(kustomization(first, found.iter().map(|path| (*path).to_owned()).collect())),
@@ -210,7 +215,7 @@ fn patched(decoded: Vec<Decoded>, options: &RenderOptions) -> Result<Vec<Decoded
     let (objects, origins): (Vec<_>, Vec<_>) = decoded.into_iter().map(|d| (d.object, d.origin)).unzip();
     let mut set = Set::new(objects);
     options.patches.iter().try_for_each(|patch| patch.apply(&mut set)).map_err(RenderError::Patch)?;
-    set.change_images(&options.images);
+    set.change_images(&options.images).map_err(RenderError::Patch)?;
     set.follow_names().map_err(RenderError::Patch)?;
     let place = |(index, object): (usize, Object)| {
         origins.get(index).map(|origin| Decoded { object, origin: origin.clone() })

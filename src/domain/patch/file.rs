@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::allowance::Allowance;
 use super::error::{InvalidPatch, PatchError};
 use super::image::{Image, ImageChange};
 use super::set::Set;
@@ -149,29 +150,31 @@ impl PatchFile {
             common_labels,
             common_annotations,
         } = serde_json::from_value(value).map_err(|error| InvalidPatch::new(name, error.to_string()))?;
-        let patches_of = |list: &str, patches: Vec<FilePatch>| {
+        let mut allowance = Allowance::default();
+        let mut patches_of = |list: &str, patches: Vec<FilePatch>| {
             if let Some(index) = patches.iter().position(|patch| patch.path.is_some()) {
                 let why =
                     "patches in other files are not read here; write the patch inline in the field patch";
                 return Err(InvalidPatch::new(field(&format!("{list}[{index}].path")), why));
             }
             let patches: Vec<patch::Patch> = patches.into_iter().map(patch::Patch::from).collect();
-            Patch::parse_all(&field(list), &patches)
+            Patch::parse_all(&field(list), &patches, &mut allowance)
         };
         let json = patches_of("patchesJson6902", patches_json6902)?;
         for (index, patch) in json.iter().enumerate() {
             patch.demand_json(field(&format!("patchesJson6902[{index}]")))?;
         }
-        let strategic = patches_strategic_merge
-            .iter()
-            .enumerate()
-            .map(|(index, text)| Patch::strategic(field(&format!("patchesStrategicMerge[{index}]")), text));
+        let patches = patches_of("patches", patches)?;
+        let images = ImageChange::parse_all(&field("images"), &images, &mut allowance)?;
+        let strategic = patches_strategic_merge.iter().enumerate().map(|(index, text)| {
+            Patch::strategic(field(&format!("patchesStrategicMerge[{index}]")), text, &mut allowance)
+        });
         let file = Self {
             name: name.to_owned(),
             strategic: strategic.collect::<Result<_, _>>()?,
-            patches: patches_of("patches", patches)?,
+            patches,
             json: json.into_iter().map(Patch::without_following).collect(),
-            images: ImageChange::parse_all(&field("images"), &images)?,
+            images,
             namespace,
             prefix: name_prefix,
             suffix: name_suffix,
@@ -214,7 +217,7 @@ impl PatchFile {
         set.set_labels(&self.labels).map_err(of("commonLabels"))?;
         set.set_annotations(&self.annotations).map_err(of("commonAnnotations"))?;
         self.json.iter().try_for_each(|patch| patch.apply(&mut set))?;
-        set.change_images(&self.images);
+        set.change_images(&self.images).map_err(|error| of("images")(error.problem))?;
         set.follow_names().map_err(|error| of("references")(error.problem))?;
         *objects = set.into_objects().into_iter().map(|(_, object)| object).collect();
         Ok(())

@@ -1,14 +1,15 @@
 //! Names, tags and digests of container images, changed as kustomize's image
 //! transformer changes them.
 
-use regex::Regex;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::allowance::{Allowance, Expression};
 use super::error::InvalidPatch;
-use super::target::compiled;
-use super::tree::scalar_text;
+use super::set::spend;
+use super::tree::{scalar_text, size};
 use crate::api::patch;
+use crate::domain::manifest::budget::Budget;
 
 /// The most image changes of one release or file.
 pub const MAX_IMAGES: usize = 128;
@@ -44,7 +45,7 @@ impl From<&patch::Image> for Image {
 /// A change of every image of one name.
 #[derive(Clone, Debug)]
 pub struct ImageChange {
-    pattern: Regex,
+    pattern: Expression,
     image: Image,
 }
 
@@ -55,71 +56,75 @@ const IN_PODS: [(&str, &[&str]); 3] =
     [("containers", &["image"]), ("initContainers", &["image"]), ("volumes", &["image", "reference"])];
 
 impl ImageChange {
-    /// Reads image changes. `field` names the list for messages.
+    /// Reads image changes. `field` names the list for messages. Their
+    /// expressions are taken from the allowance.
     ///
     /// # Errors
     /// The change that makes no sense.
-    pub fn parse_all(field: &str, images: &[Image]) -> Result<Vec<Self>, InvalidPatch> {
+    pub fn parse_all(
+        field: &str,
+        images: &[Image],
+        allowance: &mut Allowance,
+    ) -> Result<Vec<Self>, InvalidPatch> {
         if images.len() > MAX_IMAGES {
             return Err(InvalidPatch::new(field, format!("at most {MAX_IMAGES} images can be changed")));
         }
-        let parse = |(index, image): (usize, &Image)| {
-            Self::parse(image).map_err(|why| InvalidPatch::new(format!("{field}[{index}]"), why))
+        let mut parse = |(index, image): (usize, &Image)| {
+            Self::parse(image, allowance).map_err(|why| InvalidPatch::new(format!("{field}[{index}]"), why))
         };
-        images.iter().enumerate().map(parse).collect()
+        images.iter().enumerate().map(&mut parse).collect()
     }
 
-    fn parse(image: &Image) -> Result<Self, String> {
+    fn parse(image: &Image, allowance: &mut Allowance) -> Result<Self, String> {
         if image.name.is_empty() {
             return Err("name is missing".into());
         }
-        let pattern = format!("^{}(:[a-zA-Z0-9_.{{}}-]*)?(@sha256:[a-zA-Z0-9_.{{}}-]*)?$", image.name);
-        let pattern = compiled(&pattern)
-            .map_err(|()| format!("name: {:?} is neither a name nor a regular expression", image.name))?;
+        let pattern = format!("^{}(?::[a-zA-Z0-9_.{{}}-]*)?(?:@sha256:[a-zA-Z0-9_.{{}}-]*)?$", image.name);
+        let pattern = allowance.compiled(&pattern).map_err(|why| {
+            let wanted = "is neither a name nor a regular expression, or too large a one";
+            format!("name: {}", why.told(&image.name, wanted))
+        })?;
         Ok(Self { pattern, image: image.clone() })
     }
 
     /// Changes the images of an object. A definition of a kind has none.
-    pub fn apply(&self, object: &mut Value) {
+    pub(super) fn apply(
+        &self,
+        object: &mut Value,
+        budget: &mut Budget,
+        steps: &mut Budget,
+    ) -> Result<(), String> {
         if object.get("kind").and_then(Value::as_str) == Some("CustomResourceDefinition") {
-            return;
+            return Ok(());
         }
-        self.containers(object);
+        spend(steps, size(object))?;
+        let change = &mut |image: &mut Value| self.change(image, budget, steps);
+        containers(object, change)?;
         for (pod, (list, path)) in PODS.iter().flat_map(|pod| IN_PODS.iter().map(move |list| (pod, list))) {
             let list = pod.iter().chain([list]).try_fold(&mut *object, |value, key| value.get_mut(*key));
             for element in list.and_then(Value::as_array_mut).into_iter().flatten() {
                 if let Some(image) = path.iter().try_fold(element, |value, key| value.get_mut(*key)) {
-                    self.change(image);
+                    change(image)?;
                 }
             }
         }
+        Ok(())
     }
 
-    fn containers(&self, value: &mut Value) {
-        match value {
-            Value::Object(fields) => {
-                for (key, value) in fields {
-                    self.containers(value);
-                    if let ("containers" | "initContainers", Some(containers)) =
-                        (key.as_str(), value.as_array_mut())
-                    {
-                        containers.iter_mut().filter_map(|c| c.get_mut("image")).for_each(|i| self.change(i));
-                    }
-                }
-            }
-            Value::Array(values) => values.iter_mut().for_each(|value| self.containers(value)),
-            _ => {}
-        }
-    }
-
-    fn change(&self, image: &mut Value) {
+    fn change(&self, image: &mut Value, budget: &mut Budget, steps: &mut Budget) -> Result<(), String> {
         if image.is_object() || image.is_array() || image.is_null() {
-            return;
+            return Ok(());
         }
         let text = scalar_text(image);
+        spend(steps, self.pattern.steps(&text))?;
         if self.pattern.is_match(&text) {
-            *image = self.changed(&text).into();
+            let changed = self.changed(&text);
+            if !budget.spend((changed.len() as u64).saturating_sub(text.len() as u64)) {
+                return Err("the images become too long".into());
+            }
+            *image = changed.into();
         }
+        Ok(())
     }
 
     fn changed(&self, text: &str) -> String {
@@ -144,6 +149,23 @@ impl ImageChange {
     }
 }
 
+/// Calls for the image of every container, wherever it stands.
+fn containers(
+    value: &mut Value,
+    change: &mut dyn FnMut(&mut Value) -> Result<(), String>,
+) -> Result<(), String> {
+    match value {
+        Value::Object(fields) => fields.iter_mut().try_for_each(|(key, value)| {
+            containers(value, change)?;
+            let list = matches!(key.as_str(), "containers" | "initContainers");
+            let list = value.as_array_mut().filter(|_| list).into_iter().flatten();
+            list.filter_map(|container| container.get_mut("image")).try_for_each(&mut *change)
+        }),
+        Value::Array(values) => values.iter_mut().try_for_each(|value| containers(value, change)),
+        _ => Ok(()),
+    }
+}
+
 /// Name, tag and digest. What stands before the first slash may have a port.
 fn split(image: &str) -> (String, String, String) {
     let path = image.find('/').unwrap_or_default();
@@ -164,14 +186,14 @@ mod tests {
     use serde_json::json;
 
     fn change(image: Value) -> ImageChange {
-        ImageChange::parse(&serde_json::from_value(image).unwrap()).unwrap()
+        ImageChange::parse(&serde_json::from_value(image).unwrap(), &mut Allowance::default()).unwrap()
     }
 
     #[test]
     fn images_are_changed_by_their_name() {
         let check = |image: &str, rule: Value, expected: &str| {
             let mut pod = json!({"kind": "Pod", "spec": {"containers": [{"image": image}]}});
-            change(rule).apply(&mut pod);
+            change(rule).apply(&mut pod, &mut Budget::default(), &mut Budget::default()).unwrap();
             assert_eq!(pod.pointer("/spec/containers/0/image").unwrap(), expected);
         };
         check("nginx", json!({"name": "nginx", "newTag": "2"}), "nginx:2");
@@ -193,7 +215,7 @@ mod tests {
     fn images_are_found_where_kustomize_finds_them() {
         let rule = change(json!({"name": "a", "newTag": "2"}));
         let check = |mut object: Value, expected: Value| {
-            rule.apply(&mut object);
+            rule.apply(&mut object, &mut Budget::default(), &mut Budget::default()).unwrap();
             assert_eq!(object, expected);
         };
         check(
@@ -211,5 +233,19 @@ mod tests {
             json!({"containers": ["a", {"image": {}}, {"image": null}]}),
             json!({"containers": ["a", {"image": {}}, {"image": null}]}),
         );
+    }
+
+    #[test]
+    fn images_hit_limits() {
+        let rule = change(json!({"name": "a", "newName": "x".repeat(500)}));
+        let pod = json!({"kind": "Pod", "spec": {"containers": vec![json!({"image": "a"}); 10]}});
+        let check = |budget: u64, steps: u64, expected: &str| {
+            let (mut budget, mut steps) = (Budget::new(budget), Budget::new(steps));
+            let error = rule.apply(&mut pod.clone(), &mut budget, &mut steps).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        };
+        check(1000, 1 << 30, "the images become too long");
+        check(1 << 30, 100, "too much work");
+        check(1 << 30, 3000, "too much work");
     }
 }

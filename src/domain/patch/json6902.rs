@@ -4,7 +4,9 @@
 
 use serde_json::{Map, Number, Value};
 
-use crate::domain::manifest::budget::Budget;
+use super::set::{LOOK, spend};
+use super::tree::{is_deeper, size};
+use crate::domain::manifest::budget::{Budget, MAX_DEPTH};
 
 /// The most operations of one patch.
 pub const MAX_OPERATIONS: usize = 1000;
@@ -42,6 +44,10 @@ impl Pointer {
         if !text.is_empty() && !text.starts_with('/') {
             return Err(format!("{text:?} must begin with /"));
         }
+        // An object has no deeper place, and a text of slashes would be many keys.
+        if text.split('/').count() > MAX_DEPTH + 1 {
+            return Err(format!("it leads deeper than {MAX_DEPTH} levels"));
+        }
         let decoded = |key: &str| key.replace("~1", "/").replace("~0", "~");
         let keys = text.split('/').skip(1).map(decoded).collect();
         Ok(Self { text: text.to_owned(), keys })
@@ -68,12 +74,14 @@ impl JsonPatch {
         list.iter().enumerate().map(read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Applies the operations. What they copy is taken from the budget.
+    /// Applies the operations. What they add is taken from the budget, what they
+    /// look at from the steps.
     ///
     /// # Errors
     /// The first operation that does not apply, with its path.
-    pub fn apply(&self, object: &mut Value, budget: &mut Budget) -> Result<(), String> {
+    pub fn apply(&self, object: &mut Value, budget: &mut Budget, steps: &mut Budget) -> Result<(), String> {
         for (index, operation) in self.0.iter().enumerate() {
+            spend(steps, operation.steps(object))?;
             operation.apply(object, budget).map_err(|why| {
                 format!("operation {index} ({} {}): {why}", operation.name, operation.path.text)
             })?;
@@ -115,18 +123,17 @@ impl Operation {
 
     fn apply(&self, object: &mut Value, budget: &mut Budget) -> Result<(), String> {
         match &self.action {
-            Action::Add(value) => add(object, &self.path, value.clone()),
+            Action::Add(value) => add(object, &self.path, self.paid(value, budget)?.clone()),
             Action::Remove => remove(object, &self.path).map(drop).map_err(|e| e.to_string()),
-            Action::Replace(value) => replace(object, &self.path, value.clone()),
+            Action::Replace(value) => replace(object, &self.path, self.paid(value, budget)?.clone()),
             Action::Move(from) => {
                 let value = remove(object, from).map_err(|why| format!("from {}: {why}", from.text))?;
+                self.fits(&value)?;
                 add(object, &self.path, value)
             }
             Action::Copy(from) => {
-                let value = get(object, from).map_err(|why| format!("from {}: {why}", from.text))?.clone();
-                if !budget.spend(size(&value)) {
-                    return Err("the operations copy too much".into());
-                }
+                let value = get(object, from).map_err(|why| format!("from {}: {why}", from.text))?;
+                let value = self.paid(value, budget)?.clone();
                 add(object, &self.path, value)
             }
             Action::Test(wanted) => match get(object, &self.path) {
@@ -135,6 +142,43 @@ impl Operation {
                 Err(Missing::Field) if wanted.is_null() => Ok(()),
                 Err(missing) => Err(missing.to_string()),
             },
+        }
+    }
+
+    /// About how many steps it takes: the way there, what is copied or compared,
+    /// and the elements of a list that make room.
+    fn steps(&self, object: &mut Value) -> u64 {
+        let mut steps = LOOK * (1 + self.path.keys.len() as u64);
+        let mut list = |path: &Pointer| match parent(object, path) {
+            Ok((Value::Array(values), _)) => values.len() as u64 * 8,
+            _ => 0,
+        };
+        steps += match &self.action {
+            Action::Add(_) | Action::Remove => list(&self.path),
+            Action::Copy(from) => list(&self.path) + LOOK * from.keys.len() as u64,
+            Action::Move(from) => list(&self.path) + list(from) + LOOK * from.keys.len() as u64,
+            Action::Replace(_) | Action::Test(_) => 0,
+        };
+        steps
+            + match &self.action {
+                Action::Add(value) | Action::Replace(value) | Action::Test(value) => size(value),
+                Action::Move(from) | Action::Copy(from) => get(object, from).map_or(0, size),
+                Action::Remove => 0,
+            }
+    }
+
+    /// What is put into the object is within the limits of depth and memory.
+    fn paid<'v>(&self, value: &'v Value, budget: &mut Budget) -> Result<&'v Value, String> {
+        self.fits(value)?;
+        if budget.spend(size(value)) { Ok(value) } else { Err("the patches add too much".into()) }
+    }
+
+    /// Looked at before each operation: a few that each double the depth make
+    /// an object that no recursion comes to the end of.
+    fn fits(&self, value: &Value) -> Result<(), String> {
+        match MAX_DEPTH.checked_sub(self.path.keys.len()) {
+            Some(levels) if !is_deeper(value, levels) => Ok(()),
+            _ => Err(format!("the result is nested deeper than {MAX_DEPTH} levels")),
         }
     }
 }
@@ -254,19 +298,6 @@ fn equal(one: &Value, other: &Value) -> bool {
     }
 }
 
-/// About what a value takes in memory, in bytes.
-pub(super) fn size(value: &Value) -> u64 {
-    const EACH: u64 = 64;
-    match value {
-        Value::String(text) => EACH + text.len() as u64,
-        Value::Array(values) => EACH + values.iter().map(size).sum::<u64>(),
-        Value::Object(fields) => {
-            EACH + fields.iter().map(|(key, value)| EACH + key.len() as u64 + size(value)).sum::<u64>()
-        }
-        _ => EACH,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -274,7 +305,7 @@ mod tests {
 
     fn patched(object: Value, patch: Value) -> Result<Value, String> {
         let mut object = object;
-        JsonPatch::parse(&patch)?.apply(&mut object, &mut Budget::default())?;
+        JsonPatch::parse(&patch)?.apply(&mut object, &mut Budget::default(), &mut Budget::default())?;
         Ok(object)
     }
 
@@ -341,7 +372,50 @@ mod tests {
     fn copies_that_double_hit_a_limit() {
         let double = json!({"op": "copy", "from": "/a", "path": "/a/-"});
         let patch = JsonPatch::parse(&vec![double; 60].into()).unwrap();
-        let error = patch.apply(&mut json!({"a": [1]}), &mut Budget::new(1 << 20)).unwrap_err();
-        assert!(error.ends_with("(copy /a/-): the operations copy too much"), "{error}");
+        let error = patch
+            .apply(&mut json!({"a": [1]}), &mut Budget::new(1 << 20), &mut Budget::default())
+            .unwrap_err();
+        assert!(error.ends_with("(copy /a/-): the patches add too much"), "{error}");
+    }
+
+    #[test]
+    fn values_of_add_and_replace_hit_a_limit() {
+        for op in ["add", "replace"] {
+            let operation = json!({"op": op, "path": "/a", "value": "x".repeat(1000)});
+            let patch = JsonPatch::parse(&vec![operation; 10].into()).unwrap();
+            let error = patch
+                .apply(&mut json!({"a": 1}), &mut Budget::new(4000), &mut Budget::default())
+                .unwrap_err();
+            assert_eq!(error, format!("operation 3 ({op} /a): the patches add too much"));
+        }
+    }
+
+    #[test]
+    fn depth_is_limited_before_each_operation() {
+        let deep = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!({"d": inner}));
+        let path = |levels: usize| "/d".repeat(levels);
+        let check = |object: Value, operations: Value| {
+            let error = patched(object, operations).unwrap_err();
+            assert!(error.ends_with(": the result is nested deeper than 120 levels"), "{error}");
+        };
+        let doubling = |op: &'static str| {
+            (1..40).map(move |n| json!({"op": op, "from": "/x", "path": format!("/x{}", path(n))}))
+        };
+        check(json!({"x": deep(60)}), doubling("copy").collect());
+        check(json!({"x": 1}), json!([{"op": "add", "path": "/x", "value": deep(120)}]));
+        check(json!({"x": 1}), json!([{"op": "replace", "path": "/x", "value": deep(120)}]));
+        check(json!({"x": deep(61), "d": deep(60)}), json!([{"op": "move", "from": "/x", "path": path(60)}]));
+        assert!(patched(json!({"x": 1}), json!([{"op": "add", "path": "/x", "value": deep(119)}])).is_ok());
+    }
+
+    #[test]
+    fn pointers_that_lead_nowhere_deep_are_refused() {
+        let check = |operation: Value, field: &str| {
+            let error = JsonPatch::parse(&json!([operation])).unwrap_err();
+            assert_eq!(error, format!("operation 0: {field}: it leads deeper than 120 levels"));
+        };
+        check(json!({"op": "remove", "path": "/a".repeat(121)}), "path");
+        check(json!({"op": "copy", "from": "/".repeat(65000), "path": "/a"}), "from");
+        assert!(JsonPatch::parse(&json!([{"op": "remove", "path": "/a".repeat(120)}])).is_ok());
     }
 }

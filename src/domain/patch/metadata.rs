@@ -45,6 +45,7 @@ impl Set {
                     .map_err(|why| format!("{called}: {why}"))?;
             }
         }
+        (0..self.members.len()).for_each(|place| self.note(place));
         match self.twice() {
             Some(name) => Err(format!("there are two objects {name} now")),
             None => Ok(()),
@@ -72,6 +73,7 @@ impl Set {
                 member.object.metadata_mut().insert("name".into(), name.into());
             }
         }
+        (0..self.members.len()).for_each(|place| self.note(place));
     }
 
     /// Sets labels, also in selectors and in what workloads make.

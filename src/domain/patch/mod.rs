@@ -2,6 +2,7 @@
 //! JSON 6902, targets, images, and the fields of a Kustomization that change
 //! objects. It reads no file and builds no kustomization.
 
+pub mod allowance;
 mod directive;
 mod error;
 mod fields;

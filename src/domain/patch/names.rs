@@ -1,13 +1,14 @@
 //! References follow names: where an object was renamed or moved, the fields of
 //! others that name it are set, by kustomize's table of references.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
 use super::fields::visit;
 use super::locations::{Named, REFERENCES, ROLE_REF};
-use super::set::{Member, Name, Set};
+use super::set::{LOOK, Member, Name, Set, spend};
+use crate::domain::manifest::budget::Budget;
 
 /// What is known of an object that may be named.
 struct Candidate {
@@ -46,11 +47,13 @@ pub(super) fn follow(set: &mut Set) -> Result<(), String> {
         return Ok(());
     }
     let all: Vec<Candidate> = set.members.iter().map(Candidate::of).collect();
-    for (member, referrer) in set.members.iter_mut().zip(&all) {
+    let index = Index::of(&all);
+    let Set { members, steps, .. } = set;
+    for (member, referrer) in members.iter_mut().zip(&all) {
         let value = member.object.value_mut();
-        let reachable = reachable(value, referrer, &all);
+        let accounts = account_namespaces(value, referrer);
         for named in REFERENCES {
-            let search = Search { named, referrer, reachable: &reachable, role: role(value) };
+            let search = Search { named, referrer, index: &index, accounts: &accounts, role: role(value) };
             let pods = named.in_pods.0.iter().filter(|(kind, _)| *kind == referrer.original.kind);
             let in_pods =
                 pods.flat_map(|(_, at)| named.in_pods.1.iter().map(move |path| format!("{at}/{path}")));
@@ -58,7 +61,7 @@ pub(super) fn follow(set: &mut Set) -> Result<(), String> {
             let own = fields.filter(|f| f.is_for(&referrer.original.group, &referrer.original.kind));
             for path in in_pods.chain(own.map(|field| field.path.to_owned())) {
                 let with_role = path == ROLE_REF;
-                visit(value, &path, None, &mut |value| search.set(value, with_role))
+                visit(value, &path, None, &mut |value| search.set(value, with_role, steps))
                     .map_err(|why| format!("{}: {why}", referrer.current))?;
             }
         }
@@ -72,49 +75,63 @@ fn role(value: &Value) -> Option<(String, String)> {
     Some((text("/roleRef/apiGroup")?, text("/roleRef/kind")?))
 }
 
-/// What the object could name: what is in its namespace or in none, and the
-/// namespaces of the accounts that a RoleBinding names.
-fn reachable<'c>(value: &Value, referrer: &Candidate, all: &'c [Candidate]) -> Vec<&'c Candidate> {
+/// The namespaces of the accounts that a RoleBinding names.
+fn account_namespaces(value: &Value, referrer: &Candidate) -> HashSet<String> {
     let subjects = match referrer.current.kind.as_str() {
         "RoleBinding" => value.get("subjects").and_then(Value::as_array),
         _ => None,
     };
     let account = |subject: &&Value| subject.get("kind").and_then(Value::as_str) == Some("ServiceAccount");
-    let namespaces: HashSet<&str> = subjects
-        .into_iter()
-        .flatten()
-        .filter(account)
-        .filter_map(|subject| subject.get("namespace")?.as_str())
-        .collect();
-    let reaches = |candidate: &&Candidate| {
-        referrer.current.is_cluster_scoped()
-            || candidate.current.is_cluster_scoped()
-            || candidate.current.namespace == referrer.current.namespace
-            || namespaces.contains(candidate.namespace.as_str())
-    };
-    all.iter().filter(reaches).collect()
+    let subjects = subjects.into_iter().flatten().filter(account);
+    subjects.filter_map(|subject| Some(subject.get("namespace")?.as_str()?.to_owned())).collect()
+}
+
+/// The objects by what they were called, so that a reference does not look at
+/// all of them.
+struct Index<'c> {
+    /// By every former name, in their order.
+    called: HashMap<&'c str, Vec<&'c Candidate>>,
+    /// One object of each namespace that objects of a first namespace are in now.
+    moved: HashMap<&'c str, HashMap<(&'c str, &'c str), &'c Candidate>>,
+}
+
+impl<'c> Index<'c> {
+    fn of(all: &'c [Candidate]) -> Self {
+        let mut index = Self { called: HashMap::new(), moved: HashMap::new() };
+        for candidate in all {
+            let names: HashSet<&str> = candidate.previous.iter().map(|name| name.name.as_str()).collect();
+            names.into_iter().for_each(|name| index.called.entry(name).or_default().push(candidate));
+            if !candidate.original.is_cluster_scoped() {
+                let now = (candidate.current.namespace.as_str(), candidate.namespace.as_str());
+                let first = candidate.original.namespace.as_str();
+                index.moved.entry(first).or_default().entry(now).or_insert(candidate);
+            }
+        }
+        index
+    }
 }
 
 struct Search<'a> {
     named: &'a Named,
     referrer: &'a Candidate,
-    reachable: &'a [&'a Candidate],
+    index: &'a Index<'a>,
+    accounts: &'a HashSet<String>,
     role: Option<(String, String)>,
 }
 
 impl<'a> Search<'a> {
-    fn set(&self, value: &mut Value, with_role: bool) -> Result<(), String> {
+    fn set(&self, value: &mut Value, with_role: bool, steps: &mut Budget) -> Result<(), String> {
         match value {
             Value::Null => Ok(()),
             Value::Array(values) => values.iter_mut().try_for_each(|value| match value {
                 Value::Array(_) => Err("a name is looked for in a list of lists".into()),
-                value => self.set(value, with_role),
+                value => self.set(value, with_role, steps),
             }),
             Value::Object(fields) => {
                 let Some(name) = fields.get("name") else { return Err("there is no field name".into()) };
                 let name = name.as_str().unwrap_or_default().to_owned();
                 let namespace = fields.get("namespace").map(|n| n.as_str().unwrap_or_default().to_owned());
-                let Some(found) = self.select(&name, namespace.as_deref(), true, with_role)? else {
+                let Some(found) = self.select(&name, (namespace.as_deref(), true), with_role, steps)? else {
                     return Ok(());
                 };
                 if found.current.name != name || !found.namespace.is_empty() {
@@ -126,7 +143,7 @@ impl<'a> Search<'a> {
                 Ok(())
             }
             Value::String(name) => {
-                if let Some(found) = self.select(name, None, false, with_role)? {
+                if let Some(found) = self.select(name, (None, false), with_role, steps)? {
                     name.clone_from(&found.current.name);
                 }
                 Ok(())
@@ -139,20 +156,24 @@ impl<'a> Search<'a> {
     fn select(
         &self,
         name: &str,
-        namespace: Option<&str>,
-        with_namespace: bool,
+        (namespace, with_namespace): (Option<&str>, bool),
         with_role: bool,
+        steps: &mut Budget,
     ) -> Result<Option<&'a Candidate>, String> {
-        let called = |candidate: &Candidate| candidate.previous.iter().any(|previous| previous.name == name);
+        spend(steps, LOOK)?;
+        let Some(called) = self.index.called.get(name) else { return Ok(None) };
+        spend(steps, LOOK * called.iter().map(|c| 1 + c.previous.len() as u64).sum::<u64>())?;
         let is_kind = |c: &Candidate| c.is_selected(self.named.group, self.named.version, self.named.kind);
         let is_role = |candidate: &Candidate| match &self.role {
             Some((group, kind)) if with_role => candidate.is_selected(group, "", kind),
             _ => true,
         };
-        let mut found: Vec<&Candidate> = self
-            .in_namespace(namespace)
-            .into_iter()
-            .filter(|c| called(c) && is_kind(c) && is_role(c) && self.may_be_named(c))
+        let in_namespace = self.in_namespace(namespace, steps)?;
+        let mut found: Vec<&Candidate> = called
+            .iter()
+            .copied()
+            .filter(|c| self.reaches(c) && in_namespace(c))
+            .filter(|c| is_kind(c) && is_role(c) && self.may_be_named(c))
             .collect();
         if found.len() > 1 {
             found.retain(|candidate| self.same_affixes(candidate, true));
@@ -172,21 +193,36 @@ impl<'a> Search<'a> {
         Err(format!("{name:?} can mean several objects: {}", names.join(", ")))
     }
 
-    fn in_namespace(&self, namespace: Option<&str>) -> Vec<&'a Candidate> {
-        let Some(namespace) = namespace else { return self.reachable.to_vec() };
-        let of = |name: fn(&Candidate) -> &Name| -> Vec<&'a Candidate> {
-            let inside = |c: &&&Candidate| !name(c).is_cluster_scoped() && name(c).namespace == namespace;
-            self.reachable.iter().filter(inside).copied().collect()
-        };
-        let original = of(|candidate| &candidate.original);
-        if original.is_empty() { of(|candidate| &candidate.current) } else { original }
+    /// Whether an object stands in the namespace that a reference says: if any
+    /// that it reaches was there at first, it means those, else those of now.
+    fn in_namespace<'n>(
+        &self,
+        namespace: Option<&'n str>,
+        steps: &mut Budget,
+    ) -> Result<impl Fn(&Candidate) -> bool + 'n, String> {
+        let moved = namespace.and_then(|namespace| self.index.moved.get(namespace));
+        spend(steps, moved.map_or(1, |moved| moved.len() as u64))?;
+        let at_first = moved.is_some_and(|moved| moved.values().any(|candidate| self.reaches(candidate)));
+        Ok(move |candidate: &Candidate| {
+            let name = if at_first { &candidate.original } else { &candidate.current };
+            namespace.is_none_or(|namespace| !name.is_cluster_scoped() && name.namespace == namespace)
+        })
+    }
+
+    /// Whether the object could name it: what is in its namespace or in none, and
+    /// what is in the namespaces of the accounts that a RoleBinding names.
+    fn reaches(&self, candidate: &Candidate) -> bool {
+        self.may_be_in(candidate) || self.accounts.contains(candidate.namespace.as_str())
+    }
+
+    fn may_be_in(&self, candidate: &Candidate) -> bool {
+        self.referrer.current.is_cluster_scoped()
+            || candidate.current.is_cluster_scoped()
+            || candidate.current.namespace == self.referrer.current.namespace
     }
 
     fn may_be_named(&self, candidate: &Candidate) -> bool {
-        self.referrer.current.is_cluster_scoped()
-            || candidate.current.is_cluster_scoped()
-            || candidate.current.kind == "ServiceAccount"
-            || candidate.current.namespace == self.referrer.current.namespace
+        self.may_be_in(candidate) || candidate.current.kind == "ServiceAccount"
     }
 
     fn same_affixes(&self, candidate: &Candidate, or_none: bool) -> bool {
@@ -198,5 +234,39 @@ impl<'a> Search<'a> {
         };
         same(&candidate.prefixes, &self.referrer.prefixes)
             && same(&candidate.suffixes, &self.referrer.suffixes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::object::Object;
+    use serde_json::json;
+
+    fn set(objects: usize) -> Set {
+        let object = |kind: &str, n: usize, spec: Value| {
+            let metadata = json!({"name": format!("c{n}"), "namespace": "n"});
+            Object::new(json!({"apiVersion": "v1", "kind": kind, "metadata": metadata, "spec": spec}))
+                .unwrap()
+        };
+        let volume = |n: usize| json!({"volumes": [{"name": "v", "configMap": {"name": format!("c{n}")}}]});
+        let maps = (0..objects).map(|n| object("ConfigMap", n, json!({})));
+        let mut set = Set::new(maps.chain((0..objects).map(|n| object("Pod", n, volume(n)))));
+        set.rename("", "-x");
+        set
+    }
+
+    #[test]
+    fn references_do_not_look_at_every_object() {
+        let mut set = Set { steps: Budget::new(500 * 1000), ..set(500) };
+        assert_eq!(follow(&mut set), Ok(()));
+        let name = set.members[999].object.value().pointer("/spec/volumes/0/configMap/name");
+        assert_eq!(name, Some(&json!("c499-x")));
+    }
+
+    #[test]
+    fn references_have_a_limit() {
+        let mut set = Set { steps: Budget::new(10_000), ..set(500) };
+        assert!(follow(&mut set).unwrap_err().contains("too much work"));
     }
 }

@@ -2,6 +2,8 @@
 //! was called before, because patches find objects, and references follow them,
 //! by every name they have had.
 
+use std::collections::{BTreeSet, HashMap, HashSet};
+
 use serde_json::Value;
 
 use super::error::PatchError;
@@ -15,6 +17,17 @@ use crate::domain::object::Object;
 /// How much patches may add to all objects together: an estimate, in bytes.
 pub const MAX_ADDED_BYTES: u64 = 256 << 20;
 
+/// How much may be looked at while objects are patched: an estimate, in steps of
+/// some nanoseconds each. It ends what would keep a processor for minutes.
+pub const MAX_STEPS: u64 = 8 << 30;
+
+/// What is said when the steps are used up.
+pub(super) const TOO_MUCH_WORK: &str = "the patches and images are too much work for so many objects; \
+     write fewer, name objects rather than choose them, or split the artifact";
+
+/// Steps to see who an object is.
+pub(super) const LOOK: u64 = 64;
+
 /// Where kustomize puts objects that live in no namespace.
 const NO_NAMESPACE: &str = "_non_namespaceable_";
 
@@ -23,6 +36,9 @@ const NO_NAMESPACE: &str = "_non_namespaceable_";
 pub struct Set {
     pub(super) members: Vec<Member>,
     pub(super) budget: Budget,
+    pub(super) steps: Budget,
+    /// The objects that have, or once had, a name, by their index.
+    pub(super) called: HashMap<String, BTreeSet<usize>>,
 }
 
 #[derive(Debug)]
@@ -37,7 +53,7 @@ pub(super) struct Member {
 }
 
 /// What an object is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Name {
     pub(super) group: String,
     pub(super) version: String,
@@ -104,12 +120,23 @@ impl Member {
         self.previous.push(self.current());
     }
 
-    pub(super) fn selected_by(&self, target: &Target) -> bool {
+    /// Whether a patch with the target is for it.
+    ///
+    /// # Errors
+    /// The steps are used up.
+    pub(super) fn selected_by(&self, target: &Target, steps: &mut Budget) -> Result<bool, String> {
         let (original, current) = (self.original(), self.current());
-        target.fits_one_namespace([original.namespace.as_str(), &current.namespace].into_iter())
-            && target.fits_one_name([original.name.as_str(), &current.name].into_iter())
-            && target.fits_kind(&current.group, &current.version, &current.kind)
-            && target.fits_metadata(self.object.value())
+        let once = usize::from(original == current);
+        let namespaces = &[original.namespace.as_str(), &current.namespace][once..];
+        let names = &[original.name.as_str(), &current.name][once..];
+        spend(steps, LOOK)?;
+        if !target.fits_kind(&current.group, &current.version, &current.kind) {
+            return Ok(false);
+        }
+        spend(steps, target.steps(&current, namespaces, names))?;
+        Ok(target.fits_one_namespace(namespaces.iter().copied())
+            && target.fits_one_name(names.iter().copied())
+            && target.fits_metadata(self.object.value()))
     }
 
     /// Takes a new content, if it is an object.
@@ -119,6 +146,11 @@ impl Member {
             Object::new(value).map_err(|why| format!("{named}: the result is no manifest: {why}"))?;
         Ok(())
     }
+}
+
+/// Takes steps.
+pub(super) fn spend(steps: &mut Budget, count: u64) -> Result<(), String> {
+    if steps.spend(count) { Ok(()) } else { Err(TOO_MUCH_WORK.into()) }
 }
 
 impl Set {
@@ -131,17 +163,58 @@ impl Set {
             prefixes: Vec::new(),
             suffixes: Vec::new(),
         };
-        Self {
-            members: objects.into_iter().enumerate().map(member).collect(),
-            budget: Budget::new(MAX_ADDED_BYTES),
+        let members: Vec<Member> = objects.into_iter().enumerate().map(member).collect();
+        let mut called: HashMap<String, BTreeSet<usize>> = HashMap::with_capacity(members.len());
+        for member in &members {
+            called.entry(member.object.name().to_owned()).or_default().insert(member.index);
         }
+        let (budget, steps) = (Budget::new(MAX_ADDED_BYTES), Budget::new(MAX_STEPS));
+        Self { members, budget, steps, called }
     }
 
     /// Changes images.
-    pub fn change_images(&mut self, changes: &[ImageChange]) {
-        for change in changes {
-            self.members.iter_mut().for_each(|member| change.apply(member.object.value_mut()));
+    ///
+    /// # Errors
+    /// There are too many, or they become too long.
+    pub fn change_images(&mut self, changes: &[ImageChange]) -> Result<(), PatchError> {
+        let Self { members, budget, steps, .. } = self;
+        changes
+            .iter()
+            .try_for_each(|change| {
+                members.iter_mut().try_for_each(|m| change.apply(m.object.value_mut(), budget, steps))
+            })
+            .map_err(|why| PatchError::new("images", why))
+    }
+
+    /// Keeps the name that an object has got.
+    pub(super) fn note(&mut self, place: usize) {
+        let Some(member) = self.members.get(place) else { return };
+        self.called.entry(member.object.name().to_owned()).or_default().insert(member.index);
+    }
+
+    /// The places of the objects that are chosen.
+    ///
+    /// # Errors
+    /// The steps are used up.
+    pub(super) fn selected(&mut self, target: &Target) -> Result<Vec<usize>, String> {
+        let mut places = Vec::new();
+        for (place, member) in self.members.iter().enumerate() {
+            if member.selected_by(target, &mut self.steps)? {
+                places.push(place);
+            }
         }
+        Ok(places)
+    }
+
+    /// Takes out objects that were deleted.
+    pub(super) fn remove(&mut self, places: &HashSet<usize>) -> Result<(), String> {
+        if places.is_empty() {
+            return Ok(());
+        }
+        spend(&mut self.steps, self.members.len() as u64)?;
+        let members = std::mem::take(&mut self.members).into_iter().enumerate();
+        self.members = members.filter(|(place, _)| !places.contains(place)).map(|(_, m)| m).collect();
+        Ok(())
     }
 
     /// Lets references follow objects that were renamed.
@@ -153,28 +226,30 @@ impl Set {
     }
 
     /// The places of the objects that one name means, now or before.
-    pub(super) fn named(&self, name: &Name) -> Vec<usize> {
+    ///
+    /// # Errors
+    /// The steps are used up.
+    pub(super) fn named(&mut self, name: &Name) -> Result<Vec<usize>, String> {
         let means = |member: &Member| {
             member.current() == *name || member.previous_names().any(|previous| previous == *name)
         };
-        let found = self.members.iter().enumerate().filter(|(_, member)| means(member));
-        found.map(|(place, _)| place).collect()
+        let mut found = Vec::new();
+        for index in self.called.get(&name.name).into_iter().flatten() {
+            // Members stay in the order of their indices.
+            let Ok(place) = self.members.binary_search_by_key(index, |member| member.index) else { continue };
+            let Some(member) = self.members.get(place) else { continue };
+            spend(&mut self.steps, LOOK * (1 + member.previous.len() as u64))?;
+            if means(member) {
+                found.push(place);
+            }
+        }
+        Ok(found)
     }
 
     /// Says which name two objects have by now.
     pub(super) fn twice(&self) -> Option<Name> {
-        let mut names: Vec<Name> = self.members.iter().map(Member::current).collect();
-        let key = |name: &Name| {
-            (
-                name.group.clone(),
-                name.version.clone(),
-                name.kind.clone(),
-                name.namespace.clone(),
-                name.name.clone(),
-            )
-        };
-        names.sort_by_cached_key(key);
-        names.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0].clone())
+        let mut seen = HashSet::with_capacity(self.members.len());
+        self.members.iter().map(Member::current).find(|name| !seen.insert(name.clone()))
     }
 
     /// The objects that are left, each with its place among those that the set

@@ -1,14 +1,18 @@
 //! One patch: its text read and found to make sense, and applied to the objects
 //! it means.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
+use super::allowance::Allowance;
 use super::error::{InvalidPatch, PatchError};
-use super::json6902::{JsonPatch, size};
+use super::json6902::JsonPatch;
 use super::merge::merge;
-use super::set::{Member, Name, Set};
+use super::set::{LOOK, Member, Name, Set, spend};
 use super::target::Target;
-use super::tree::scalar_text;
+use super::tree::{is_deeper, scalar_text, size};
 use crate::api::patch;
 use crate::domain::manifest::budget::{Budget, MAX_DEPTH};
 use crate::domain::manifest::split::split;
@@ -20,15 +24,16 @@ pub const MAX_PATCHES: usize = 128;
 /// The longest text of one patch, in bytes.
 pub const MAX_PATCH_BYTES: usize = 64 << 10;
 
-/// What the text of a patch may come to, in bytes: an estimate.
-const MAX_DECODED: u64 = 16 << 20;
+/// How much slower a merge goes through an object than a copy.
+const MERGE: u64 = 4;
 
 /// A patch and the objects it is for.
 #[derive(Clone, Debug)]
 pub struct Patch {
     /// Where it stands, for messages.
     field: String,
-    content: Content,
+    /// Shared, because every render has its own copy of the patches.
+    content: Arc<Content>,
     target: Option<Target>,
     change: Change,
     /// References follow names that the patch changes.
@@ -38,7 +43,7 @@ pub struct Patch {
     fitted: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 enum Content {
     Strategic(Vec<Value>),
     Json(JsonPatch),
@@ -52,23 +57,28 @@ struct Change {
 }
 
 impl Patch {
-    /// Reads the patches of a list. `field` names it for messages.
+    /// Reads the patches of a list. `field` names it for messages. What they take
+    /// is taken from the allowance.
     ///
     /// # Errors
     /// The patch that makes no sense.
-    pub fn parse_all(field: &str, patches: &[patch::Patch]) -> Result<Vec<Self>, InvalidPatch> {
+    pub fn parse_all(
+        field: &str,
+        patches: &[patch::Patch],
+        allowance: &mut Allowance,
+    ) -> Result<Vec<Self>, InvalidPatch> {
         if patches.len() > MAX_PATCHES {
             return Err(InvalidPatch::new(field, format!("at most {MAX_PATCHES} patches can be given")));
         }
-        let parse = |(index, patch)| Self::parse(format!("{field}[{index}]"), patch);
+        let parse = |(index, patch)| Self::parse(format!("{field}[{index}]"), patch, allowance);
         patches.iter().enumerate().map(parse).collect()
     }
 
-    fn parse(field: String, patch: &patch::Patch) -> Result<Self, InvalidPatch> {
-        let target = patch.target.as_ref().map(Target::parse).transpose();
+    fn parse(field: String, patch: &patch::Patch, allowance: &mut Allowance) -> Result<Self, InvalidPatch> {
+        let target = patch.target.as_ref().map(|target| Target::parse(target, allowance)).transpose();
         let target = target.map_err(|why| InvalidPatch::new(format!("{field}.target"), why))?;
         let invalid = |why: String| InvalidPatch::new(format!("{field}.patch"), why);
-        let content = read(patch.patch.trim()).map_err(invalid)?;
+        let content = read(patch.patch.trim(), &mut allowance.decoded).map_err(invalid)?;
         match (&content, &target) {
             (Content::Json(_), None) => {
                 return Err(InvalidPatch::new(field, "a JSON patch needs a target: add the field target"));
@@ -81,14 +91,21 @@ impl Patch {
         }
         let options = patch.options.clone().unwrap_or_default();
         let change = Change { name: options.allow_name_change, kind: options.allow_kind_change };
+        let content = Arc::new(content);
         Ok(Self { field, content, target, change, follow: true, fitted: false })
     }
 
-    pub(super) fn strategic(field: String, text: &str) -> Result<Self, InvalidPatch> {
-        let content = read(text).map_err(|why| InvalidPatch::new(field.clone(), why))?;
+    pub(super) fn strategic(
+        field: String,
+        text: &str,
+        allowance: &mut Allowance,
+    ) -> Result<Self, InvalidPatch> {
+        let content =
+            read(text, &mut allowance.decoded).map_err(|why| InvalidPatch::new(field.clone(), why))?;
         match content {
             Content::Strategic(_) => {
                 let change = Change::default();
+                let content = Arc::new(content);
                 Ok(Self { field, content, target: None, change, follow: true, fitted: true })
             }
             Content::Json(_) => Err(InvalidPatch::new(field, "it is not a strategic merge patch")),
@@ -98,7 +115,7 @@ impl Patch {
     /// What stands in `patchesJson6902` is no strategic merge, and its target
     /// has a name.
     pub(super) fn demand_json(&self, field: String) -> Result<(), InvalidPatch> {
-        match (&self.content, &self.target) {
+        match (&*self.content, &self.target) {
             (Content::Strategic(_), _) => {
                 Err(InvalidPatch::new(field, "it is not a JSON patch; strategic merges stand in patches"))
             }
@@ -125,12 +142,12 @@ impl Patch {
     }
 
     fn try_apply(&self, set: &mut Set) -> Result<(), String> {
-        match (&self.content, &self.target) {
+        match (&*self.content, &self.target) {
             (Content::Json(patch), Some(target)) => apply_json(set, target, patch, self.follow),
             (Content::Strategic(documents), Some(target)) => {
                 for document in documents {
-                    let chosen = |member: &Member| member.selected_by(target);
-                    apply_strategic(set, document, self.change, true, chosen)?;
+                    let places = set.selected(target)?;
+                    apply_strategic(set, document, self.change, true, &places)?;
                 }
                 no_two(set)
             }
@@ -143,22 +160,23 @@ impl Patch {
     }
 }
 
-fn no_two(set: &Set) -> Result<(), String> {
+fn no_two(set: &mut Set) -> Result<(), String> {
+    spend(&mut set.steps, LOOK * set.members.len() as u64)?;
     match set.twice() {
         Some(name) => Err(format!("there are two objects {name} now")),
         None => Ok(()),
     }
 }
 
-fn read(text: &str) -> Result<Content, String> {
+fn read(text: &str, budget: &mut Budget) -> Result<Content, String> {
     if text.len() > MAX_PATCH_BYTES {
         return Err(format!("the patch is longer than {MAX_PATCH_BYTES} bytes"));
     }
-    let documents = documents(text, true)?;
+    let documents = documents(text, true, budget)?;
     match documents.as_slice() {
         [] => Err("the patch is empty".into()),
         [Value::Array(_)] => {
-            let documents = self::documents(text, false)?;
+            let documents = self::documents(text, false, budget)?;
             JsonPatch::parse(documents.first().unwrap_or(&Value::Null)).map(Content::Json)
         }
         _ => {
@@ -169,8 +187,7 @@ fn read(text: &str) -> Result<Content, String> {
     }
 }
 
-fn documents(text: &str, words_are_texts: bool) -> Result<Vec<Value>, String> {
-    let mut budget = Budget::new(MAX_DECODED);
+fn documents(text: &str, words_are_texts: bool, budget: &mut Budget) -> Result<Vec<Value>, String> {
     let mut documents = Vec::new();
     for chunk in split(text.as_bytes()) {
         if let Some(line) = chunk.bad_separator {
@@ -179,9 +196,10 @@ fn documents(text: &str, words_are_texts: bool) -> Result<Vec<Value>, String> {
         let Some(chunk_text) = chunk.text() else { continue };
         let open_end = text.as_bytes().ends_with(chunk.bytes) && !text.ends_with('\n');
         let reading = Reading { words_are_texts, open_end };
-        let parsed = parse_as(&chunk_text, reading, &mut budget).map_err(|problems| {
-            problems.first().map_or_else(String::new, |problem| {
-                format!("line {}: {}", chunk.first_line + problem.line - 1, problem.message)
+        let parsed = parse_as(&chunk_text, reading, budget).map_err(|problems| {
+            problems.first().map_or_else(String::new, |problem| match problem.too_large {
+                true => "the patches are too large once decoded, with what their aliases stand for".into(),
+                false => format!("line {}: {}", chunk.first_line + problem.line - 1, problem.message),
             })
         })?;
         documents.extend(parsed.into_iter().filter(|value| !is_nothing(value)));
@@ -225,7 +243,7 @@ fn apply_by_name(set: &mut Set, patch: &Value, change: Change, fitted: bool) -> 
     let text = |pointer: &str| patch.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let name =
         Name::new(text("/apiVersion"), text("/kind"), text("/metadata/namespace"), text("/metadata/name"));
-    let found = set.named(&name);
+    let found = set.named(&name)?;
     let [place] = found[..] else {
         let count = if found.is_empty() { "no object" } else { "more than one object" };
         let version = [name.group.as_str(), &name.version].join("/");
@@ -235,8 +253,7 @@ fn apply_by_name(set: &mut Set, patch: &Value, change: Change, fitted: bool) -> 
              write its apiVersion, kind, name and namespace, or add a target"
         ));
     };
-    let index = set.members.get(place).map(|member| member.index);
-    apply_strategic(set, patch, change, fitted, |member| Some(member.index) == index)
+    apply_strategic(set, patch, change, fitted, &[place])
 }
 
 fn apply_strategic(
@@ -244,27 +261,27 @@ fn apply_strategic(
     patch: &Value,
     change: Change,
     targeted: bool,
-    chosen: impl Fn(&Member) -> bool,
+    places: &[usize],
 ) -> Result<(), String> {
     let cost = size(patch);
-    let members = std::mem::take(&mut set.members);
-    for mut member in members {
-        if !chosen(&member) {
-            set.members.push(member);
-            continue;
-        }
+    let mut deleted = HashSet::new();
+    for &place in places {
+        let Some(member) = set.members.get_mut(place) else { continue };
         if !set.budget.spend(cost) {
             return Err(format!("{}: the patches add too much", member.current()));
         }
+        spend(&mut set.steps, MERGE * (cost + size(member.object.value())))?;
         if change.name || change.kind {
             member.remember();
         }
-        let patch = if targeted { fitted(patch, &member) } else { patch.clone() };
-        if let Some(member) = merged(member, patch, change)? {
-            set.members.push(member);
+        let patch = if targeted { fitted(patch, member) } else { patch.clone() };
+        if merge_into(member, patch, change)? {
+            set.note(place);
+        } else {
+            deleted.insert(place);
         }
     }
-    Ok(())
+    set.remove(&deleted)
 }
 
 /// A patch with a target is for objects of other versions and names, too. As in
@@ -290,16 +307,17 @@ fn fitted(patch: &Value, member: &Member) -> Value {
     patch
 }
 
-fn merged(mut member: Member, patch: Value, change: Change) -> Result<Option<Member>, String> {
+/// `false` when the patch deletes the object.
+fn merge_into(member: &mut Member, patch: Value, change: Change) -> Result<bool, String> {
     let named = member.current();
     let (kind, name) = (member.object.kind().to_owned(), member.object.name().to_owned());
     let namespace = member.object.namespace().to_owned();
     let object = member.object.value().clone();
     let Some(mut value) = merge(object, patch).map_err(|why| format!("{named}: {why}"))? else {
-        return Ok(None);
+        return Ok(false);
     };
     if is_nothing(&value) {
-        return Ok(None);
+        return Ok(false);
     }
     if let Some(fields) = value.as_object_mut() {
         if !change.kind {
@@ -318,20 +336,22 @@ fn merged(mut member: Member, patch: Value, change: Change) -> Result<Option<Mem
         }
     }
     member.become_value(value)?;
-    Ok(Some(member))
+    Ok(true)
 }
 
 fn apply_json(set: &mut Set, target: &Target, patch: &JsonPatch, follow: bool) -> Result<(), String> {
-    let Set { members, budget } = set;
-    for member in members.iter_mut().filter(|member| member.selected_by(target)) {
+    for place in set.selected(target)? {
+        let Set { members, budget, steps, .. } = &mut *set;
+        let Some(member) = members.get_mut(place) else { continue };
+        spend(steps, size(member.object.value()))?;
         let named = member.current();
         if follow {
             member.remember();
         }
         let mut value = member.object.value().clone();
-        patch.apply(&mut value, budget).map_err(|why| format!("{named}: {why}"))?;
-        if depth(&value) > MAX_DEPTH {
-            return Err(format!("{named}: the result is nested too deeply"));
+        patch.apply(&mut value, budget, steps).map_err(|why| format!("{named}: {why}"))?;
+        if is_deeper(&value, MAX_DEPTH) {
+            return Err(format!("{named}: the result is nested deeper than {MAX_DEPTH} levels"));
         }
         if !budget.spend(64) {
             return Err(format!("{named}: the patches add too much"));
@@ -343,26 +363,20 @@ fn apply_json(set: &mut Set, target: &Target, patch: &JsonPatch, follow: bool) -
             metadata.remove("annotations");
         }
         member.become_value(value)?;
+        set.note(place);
     }
     Ok(())
-}
-
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(values) => 1 + values.iter().map(depth).max().unwrap_or_default(),
-        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or_default(),
-        _ => 0,
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::patch::set::MAX_STEPS;
     use serde_json::json;
 
     fn parse(patch: Value) -> Result<Patch, InvalidPatch> {
         let patch: patch::Patch = serde_json::from_value(patch).unwrap();
-        Patch::parse_all("patches", &[patch]).map(|mut patches| patches.remove(0))
+        Patch::parse_all("patches", &[patch], &mut Allowance::default()).map(|mut patches| patches.remove(0))
     }
 
     fn set() -> Set {
@@ -400,7 +414,7 @@ mod tests {
         check(json!({"patch": "[]"}), "patches[0]: a JSON patch needs a target: add the field target");
         check(
             json!({"patch": "[]", "target": {"kind": "["}}),
-            "patches[0].target: kind: \"[\" is not a regular expression",
+            "patches[0].target: kind: \"[\" is not a regular expression, or too large a one",
         );
         let document = "kind: A\nmetadata: {name: a}\n";
         check(
@@ -412,7 +426,7 @@ mod tests {
             "patches[0].patch: the patch is longer than 65536 bytes",
         );
         let many = vec![patch::Patch::default(); MAX_PATCHES + 1];
-        let error = Patch::parse_all("patches", &many).unwrap_err().to_string();
+        let error = Patch::parse_all("patches", &many, &mut Allowance::default()).unwrap_err().to_string();
         assert_eq!(error, "patches: at most 128 patches can be given");
     }
 
@@ -452,5 +466,64 @@ mod tests {
         let mut set = Set { budget: Budget::new(1000), ..set() };
         let error = patch.apply(&mut set).unwrap_err().to_string();
         assert_eq!(error, "patches[0]: ConfigMap/n/two: the patches add too much");
+    }
+
+    #[test]
+    fn what_patches_look_at_has_a_limit() {
+        let check = |patch: Value, steps: u64| {
+            let patch = parse(patch).unwrap();
+            assert_eq!(patch.apply(&mut set()), Ok(()));
+            let error = patch.apply(&mut Set { steps: Budget::new(steps), ..set() }).unwrap_err();
+            let expected = "the patches and images are too much work for so many objects; write fewer, \
+                            name objects rather than choose them, or split the artifact";
+            assert!(error.to_string().ends_with(expected), "{error}");
+        };
+        let none = json!({"name": "[a-z]{200}"});
+        check(json!({"patch": "[{op: remove, path: /data/a}]", "target": none}), 3000);
+        check(json!({"patch": "{kind: X, metadata: {name: x}, data: {b: c}}", "target": {}}), 2000);
+        let named = "{apiVersion: v1, kind: ConfigMap, metadata: {name: one, namespace: n}, data: {b: c}}";
+        check(json!({"patch": named}), 1000);
+        let tests = vec![json!({"op": "test", "path": "/data/a", "value": "b"}); 1000];
+        check(json!({"patch": Value::from(tests).to_string(), "target": {"kind": "ConfigMap"}}), 100_000);
+    }
+
+    #[test]
+    fn one_object_of_many_is_found_by_its_name() {
+        let object = |n: usize| {
+            let metadata = json!({"name": format!("c{n}"), "namespace": "n"});
+            Object::new(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})).unwrap()
+        };
+        let patch = |name: &str, more: &str| {
+            let text = format!(
+                "{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}, namespace: n}}, {more}}}"
+            );
+            parse(json!({"patch": text})).unwrap()
+        };
+        let mut set = Set { steps: Budget::new(1_000_000), ..Set::new((0..2000).map(object)) };
+        for n in 0..100 {
+            patch(&format!("c{n}"), "data: {a: b}").apply(&mut set).unwrap();
+        }
+        patch("c1", "$patch: delete").apply(&mut set).unwrap();
+        assert!(patch("c1", "data: {}").apply(&mut set).unwrap_err().to_string().contains("no object"));
+        let rename = r#"[{"op": "replace", "path": "/metadata/name", "value": "new"}]"#;
+        let rename = json!({"patch": rename, "target": {"kind": "ConfigMap", "name": "c2"}});
+        let mut set = Set { steps: Budget::new(MAX_STEPS), ..set };
+        parse(rename).unwrap().apply(&mut set).unwrap();
+        patch("new", "data: {by: new}").apply(&mut set).unwrap();
+        patch("c2", "data: {by: old}").apply(&mut set).unwrap();
+        let objects = set.into_objects();
+        assert_eq!(objects.len(), 1999);
+        let data = |place: usize| objects[place].1.value().pointer("/data/by").cloned();
+        assert_eq!((data(0), data(1)), (None, Some(json!("old"))));
+    }
+
+    #[test]
+    fn aliases_of_all_patches_together_hit_a_limit() {
+        let aliases = vec!["*x"; 400].join(", ");
+        let text = format!("{{kind: A, metadata: {{name: &x a{}}}, z: [{aliases}]}}", "a".repeat(20_000));
+        let patch = patch::Patch { patch: text, ..patch::Patch::default() };
+        let error = Patch::parse_all("patches", &vec![patch; 128], &mut Allowance::default()).unwrap_err();
+        assert!(error.problem.contains("the patches are too large once decoded"), "{error}");
+        assert_ne!(error.field, "patches[0].patch");
     }
 }

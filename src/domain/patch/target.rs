@@ -1,26 +1,21 @@
 //! Which objects are meant: regular expressions over what they are called, and
 //! selectors over their labels and annotations, as in a Kustomize patch.
 
-use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
+use super::allowance::{Allowance, Expression};
 use super::selector::Selector;
+use super::set::Name;
 use crate::api::patch;
-
-/// The most memory that one compiled expression takes, in bytes.
-pub const MAX_REGEX_BYTES: usize = 1 << 20;
-
-/// The longest text of an expression, in bytes.
-pub const MAX_REGEX_TEXT: usize = 253;
 
 /// Chooses objects. What is empty chooses all.
 #[derive(Clone, Debug, Default)]
 pub struct Target {
-    group: Option<Regex>,
-    version: Option<Regex>,
-    kind: Option<Regex>,
-    name: Option<Regex>,
-    namespace: Option<Regex>,
+    group: Option<Expression>,
+    version: Option<Expression>,
+    kind: Option<Expression>,
+    name: Option<Expression>,
+    namespace: Option<Expression>,
     labels: Selector,
     annotations: Selector,
 }
@@ -41,14 +36,14 @@ pub struct Called<'a> {
 }
 
 impl Target {
-    /// Reads a target.
+    /// Reads a target. Its expressions are taken from the allowance.
     ///
     /// # Errors
     /// The field that is no expression or selector, and why.
-    pub fn parse(target: &patch::Target) -> Result<Self, String> {
-        let whole = |field: &str, text: &Option<String>| {
+    pub fn parse(target: &patch::Target, allowance: &mut Allowance) -> Result<Self, String> {
+        let mut whole = |field: &str, text: &Option<String>| {
             let Some(text) = text.as_ref().filter(|t| !t.is_empty()) else { return Ok(None) };
-            anchored(text).map(Some).map_err(|why| format!("{field}: {why}"))
+            allowance.anchored(text).map(Some).map_err(|why| format!("{field}: {why}"))
         };
         let selector = |field: &str, text: &Option<String>| {
             Selector::parse(text.as_deref().unwrap_or_default()).map_err(|why| format!("{field}: {why}"))
@@ -83,6 +78,18 @@ impl Target {
         fits(&self.group, group) && fits(&self.version, version) && fits(&self.kind, kind)
     }
 
+    /// The most steps that it takes to see whether an object fits.
+    pub(super) fn steps(&self, current: &Name, namespaces: &[&str], names: &[&str]) -> u64 {
+        let of = |pattern: &Option<Expression>, texts: &[&str]| -> u64 {
+            pattern.iter().flat_map(|pattern| texts.iter().map(|text| pattern.steps(text))).sum()
+        };
+        of(&self.group, &[&current.group])
+            + of(&self.version, &[&current.version])
+            + of(&self.kind, &[&current.kind])
+            + of(&self.namespace, namespaces)
+            + of(&self.name, names)
+    }
+
     pub(super) fn fits_one_name<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
         names.any(|name| fits(&self.name, name))
     }
@@ -99,20 +106,8 @@ impl Target {
     }
 }
 
-fn fits(pattern: &Option<Regex>, text: &str) -> bool {
+fn fits(pattern: &Option<Expression>, text: &str) -> bool {
     pattern.as_ref().is_none_or(|pattern| pattern.is_match(text))
-}
-
-/// An expression that has to match the whole text.
-pub(super) fn anchored(text: &str) -> Result<Regex, String> {
-    if text.len() > MAX_REGEX_TEXT {
-        return Err(format!("the expression is longer than {MAX_REGEX_TEXT} bytes"));
-    }
-    compiled(&format!("^(?:{text})$")).map_err(|()| format!("{text:?} is not a regular expression"))
-}
-
-pub(super) fn compiled(pattern: &str) -> Result<Regex, ()> {
-    RegexBuilder::new(pattern).size_limit(MAX_REGEX_BYTES).build().map_err(|_| ())
 }
 
 #[cfg(test)]
@@ -121,7 +116,7 @@ mod tests {
     use serde_json::json;
 
     fn target(value: Value) -> Result<Target, String> {
-        Target::parse(&serde_json::from_value(value).unwrap())
+        Target::parse(&serde_json::from_value(value).unwrap(), &mut Allowance::default())
     }
 
     #[test]
@@ -146,8 +141,11 @@ mod tests {
     #[test]
     fn what_is_no_target_is_refused() {
         let check = |value: Value, expected: &str| assert_eq!(target(value).unwrap_err(), expected);
-        check(json!({"kind": "("}), "kind: \"(\" is not a regular expression");
-        check(json!({"name": "(a{1000}){1000}"}), "name: \"(a{1000}){1000}\" is not a regular expression");
+        check(json!({"kind": "("}), "kind: \"(\" is not a regular expression, or too large a one");
+        check(
+            json!({"name": "(a{1000}){1000}"}),
+            "name: \"(a{1000}){1000}\" is not a regular expression, or too large a one",
+        );
         check(json!({"name": "a".repeat(254)}), "name: the expression is longer than 253 bytes");
         check(json!({"labelSelector": "="}), "labelSelector: \"=\" is not the key of a label");
     }

@@ -85,9 +85,9 @@ Examples:
         path: "diff artifact",
         long: "\
 Reads both artifacts from their registries and compares them object by object: order and formatting make no difference. Values of Secrets \
-are masked.
+are masked. --creds is for one registry: two are logged in to with docker or podman.
 
-Exit codes: those of kubectl diff: 0 when nothing differs, 1 when something does, more when it cannot be told.",
+Exit codes: those of kubectl diff: 0 when nothing differs, 1 when something does, 2 when it cannot be told.",
         examples: "\
 Examples:
   supercargo diff artifact oci://ghcr.io/acme/app-config:v1.0.0 oci://ghcr.io/acme/app-config:v1.1.0",

@@ -1,0 +1,153 @@
+//! What the patches of one release or file may take while they are read: memory
+//! for their texts and for their expressions. The limits are for all of them
+//! together, because a release can have hundreds of each.
+
+use regex::{Regex, RegexBuilder};
+
+use crate::domain::manifest::budget::Budget;
+
+/// The most memory that one compiled expression takes, in bytes.
+pub const MAX_REGEX_BYTES: usize = 64 << 10;
+
+/// The most memory that all compiled expressions take, in bytes.
+pub const MAX_REGEXES_BYTES: u64 = 8 << 20;
+
+/// The longest text of an expression, in bytes.
+pub const MAX_REGEX_TEXT: usize = 253;
+
+/// What the texts of all patches may come to, in bytes: an estimate. Aliases make
+/// much of little text.
+const MAX_DECODED: u64 = 64 << 20;
+
+/// What expressions may take that have groups: they get a table for them.
+const GROUPS_BYTES: u64 = 32 << 10;
+
+/// What is left.
+#[derive(Debug)]
+pub struct Allowance {
+    pub(super) decoded: Budget,
+    expressions: Budget,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self { decoded: Budget::new(MAX_DECODED), expressions: Budget::new(MAX_REGEXES_BYTES) }
+    }
+}
+
+/// Why a text is no expression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refused {
+    /// It does not parse, or takes more than one may.
+    Invalid,
+    /// All together take too much.
+    Together,
+}
+
+impl Refused {
+    /// The problem, told of a text; `wanted` is what it should be.
+    pub(super) fn told(self, text: &str, wanted: &str) -> String {
+        match self {
+            Self::Invalid => format!("{text:?} {wanted}"),
+            Self::Together => format!(
+                "all regular expressions together take more than {} MiB; write simpler ones or fewer",
+                MAX_REGEXES_BYTES >> 20
+            ),
+        }
+    }
+}
+
+/// A compiled expression.
+#[derive(Clone, Debug)]
+pub(super) struct Expression {
+    regex: Regex,
+    /// About how much it takes, in bytes.
+    bytes: usize,
+}
+
+impl Expression {
+    pub(super) fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+
+    /// The most steps that it takes to match a text: each byte may be held
+    /// against every state.
+    pub(super) fn steps(&self, text: &str) -> u64 {
+        const STATE_BYTES: usize = 32;
+        (self.bytes / STATE_BYTES) as u64 * (text.len() as u64 + 1)
+    }
+}
+
+impl Allowance {
+    /// An expression that has to match the whole text.
+    pub(super) fn anchored(&mut self, text: &str) -> Result<Expression, String> {
+        if text.len() > MAX_REGEX_TEXT {
+            return Err(format!("the expression is longer than {MAX_REGEX_TEXT} bytes"));
+        }
+        let compiled = self.compiled(&format!("^(?:{text})$"));
+        compiled.map_err(|why| why.told(text, "is not a regular expression, or too large a one"))
+    }
+
+    pub(super) fn compiled(&mut self, pattern: &str) -> Result<Expression, Refused> {
+        let (regex, bytes) = smallest(pattern).ok_or(Refused::Invalid)?;
+        let groups = if regex.captures_len() > 1 { GROUPS_BYTES } else { 0 };
+        if !self.expressions.spend(bytes as u64 + groups) {
+            return Err(Refused::Together);
+        }
+        Ok(Expression { regex, bytes })
+    }
+}
+
+/// The expression, and about what it takes: a compiled expression does not say,
+/// but a limit can be put to it.
+fn smallest(pattern: &str) -> Option<(Regex, usize)> {
+    let within = |bytes: usize| {
+        let built = RegexBuilder::new(pattern).size_limit(bytes).dfa_size_limit(MAX_REGEX_BYTES).build();
+        built.ok().map(|regex| (regex, bytes))
+    };
+    (0..=6).rev().map(|halves| MAX_REGEX_BYTES >> halves).find_map(within)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expressions_are_measured() {
+        let check = |text: &str, most: usize| {
+            let bytes = Allowance::default().anchored(text).unwrap().bytes;
+            assert!(bytes <= most, "{text}: {bytes}");
+        };
+        check("web", 1 << 10);
+        check("web-.*", 4 << 10);
+        check("(web|api)-[a-z0-9]+", 4 << 10);
+        check("\\w+-config", 64 << 10);
+        check("team-[^-]+-\\d+", 16 << 10);
+    }
+
+    #[test]
+    fn one_expression_and_all_together_have_a_limit() {
+        let mut allowance = Allowance::default();
+        let error = allowance.anchored("(a{100}){100}").unwrap_err();
+        assert_eq!(error, "\"(a{100}){100}\" is not a regular expression, or too large a one");
+        let large = "a{1000}";
+        let count = (0..10_000).take_while(|_| allowance.anchored(large).is_ok()).count();
+        assert!((100..1000).contains(&count), "{count}");
+        let error = allowance.anchored(large).unwrap_err();
+        assert_eq!(
+            error,
+            "all regular expressions together take more than 8 MiB; write simpler ones or fewer"
+        );
+    }
+
+    #[test]
+    fn as_many_ordinary_expressions_as_fields_fit() {
+        let mut allowance = Allowance::default();
+        for _ in 0..128 {
+            for text in ["apps", "v1", "Deployment|StatefulSet", "(web|api)-.*", "team-.*"] {
+                allowance.anchored(text).unwrap();
+            }
+            allowance.compiled("^registry.example.com/team/app(?::[a-zA-Z0-9_.{}-]*)?$").unwrap();
+        }
+    }
+}
