@@ -52,7 +52,7 @@ Examples:
 Reads manifests as apply does, and asks the API server by dry runs what they would change; writes nothing to the cluster. Values of \
 Secrets are masked. It works where the Namespace or the CustomResourceDefinition of an object does not exist yet.
 
-Exit codes: those of kubectl diff: 0 when nothing differs, 1 when something does, more when it cannot be told.",
+Exit codes: those of kubectl diff: 0 when nothing differs, 1 when something does, 2 when it cannot be told.",
         examples: "\
 Examples:
   # What would an upgrade change?
@@ -130,9 +130,10 @@ Examples:
         path: "adopt flux kustomization",
         long: "\
 Reads a Kustomization of Flux and its OCIRepository. Writes the OCIArtifactRelease that replaces them and takes their objects over: no \
-object is deleted or restarted.
+object is deleted or restarted. The release goes to stdout. The Kustomization is left suspended, and its deletion leaves the objects.
 
-Exit codes: 0; 1 when something of the Kustomization has no counterpart, or could not be taken over.",
+Exit codes: 0; 1 when something of the Kustomization has no counterpart, or could not be taken over; 130 after Ctrl-C. The same command
+goes on where one ended.",
         examples: "\
 Examples:
   # See the release, and what would be taken over
