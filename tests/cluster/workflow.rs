@@ -182,7 +182,9 @@ async fn the_page_of_the_workflow_shows_what_its_commands_print() {
     for command in &by_hand {
         terminal.run(command);
     }
-    for (step, printed) in steps.iter().zip(&printed) {
+    // What other programs print is theirs, and not always in one order.
+    let ours = steps.iter().zip(&printed).filter(|(step, _)| step.command.starts_with("supercargo "));
+    for (step, printed) in ours {
         assert_eq!(
             alike(printed),
             alike(&step.shown),
