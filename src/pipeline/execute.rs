@@ -30,6 +30,10 @@ use crate::domain::release::Origin;
 use crate::domain::stage::Stage;
 use crate::observe::labels::Phase;
 
+/// How often an object that is to be recreated and changes meanwhile is looked at
+/// again.
+const ATTEMPTS: usize = 5;
+
 /// What was done.
 #[derive(Default)]
 pub struct Executed {
@@ -363,8 +367,16 @@ async fn remove(run: &Run<'_>, session: &Session, step: &Step, ready: &Ready) ->
     }
     let timeout = run.release.timeout;
     let give_up = tokio::time::Instant::now() + timeout;
-    if session.delete(&ready.resource, &step.id, uid, *version).await? == Deleted::Changed {
-        return Err(ApiError::Answer("it was changed while it was to be recreated".into()));
+    // Its controller may write its status at any time: that it is the same object
+    // is what counts.
+    let (mut version, mut attempt) = (*version, 1);
+    while session.delete(&ready.resource, &step.id, uid, version).await? == Deleted::Changed {
+        match session.get_record(&ready.resource, &step.id).await? {
+            Some(record) if record.uid == *uid && attempt < ATTEMPTS => version = record.version,
+            Some(_) => return Err(ApiError::Restless(attempt)),
+            None => return Ok(true),
+        }
+        attempt += 1;
     }
     let mut pause = Duration::from_millis(20);
     loop {
