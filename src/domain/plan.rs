@@ -199,14 +199,17 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
         });
     }
     plan.steps.sort_by(|a, b| order(&a.id).cmp(&order(&b.id)));
-    plan.leaving = previous
-        .entries
-        .iter()
-        .filter(|(id, _)| !wanted.contains_key(*id))
-        .map(|(id, entry)| Leaving { id: id.clone(), entry: entry.clone() })
-        .collect();
-    plan.leaving.sort_by(|a, b| order(&b.id).cmp(&order(&a.id)));
+    plan.leaving = leaving(previous, |id| !wanted.contains_key(id));
     plan
+}
+
+/// What leaves of an inventory, in the order of deletion.
+pub fn leaving(inventory: &Inventory, leaves: impl Fn(&ObjectId) -> bool) -> Vec<Leaving> {
+    let entries = inventory.entries.iter().filter(|(id, _)| leaves(id));
+    let mut leaving: Vec<Leaving> =
+        entries.map(|(id, entry)| Leaving { id: id.clone(), entry: entry.clone() }).collect();
+    leaving.sort_by(|a, b| order(&b.id).cmp(&order(&a.id)));
+    leaving
 }
 
 /// The other release that has the object: its labels name it, and its inventory

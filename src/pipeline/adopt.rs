@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::acquire::chain;
 use super::parallel::{ordered, unordered};
+use super::preflight::masked;
 use crate::cluster::discovery::{Known, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::inventory::{Hold, StoreError, Stored};
@@ -280,10 +281,7 @@ impl Adoption<'_> {
 
 fn failed(id: &ObjectId, error: &ApiError) -> ObjectFailure {
     let message = match error.status() {
-        // It may quote values.
-        Some(_) if id.is("", "Secret") && !error.is_forbidden() => {
-            "the API server refuses it; its message is not shown because it may quote values".to_owned()
-        }
+        Some(status) if id.is("", "Secret") && !error.is_forbidden() => masked(id, &status.message),
         _ => chain(error),
     };
     ObjectFailure { id: id.clone(), reason: error.reason(), message }

@@ -6,20 +6,19 @@ use super::acquire::{Failure, failure};
 use super::local::{Local, contested, inventory_object, refuse_another_tools};
 use super::progress::{Change, Event, Progress};
 use super::prune::{Order, Removed, remove};
-use super::run::{Ended, Run, Trigger};
+use super::run::{Ended, Run};
 use super::signals::Turn;
 use super::terminating::{await_gone, held};
 use super::view::View;
 use super::work;
 use crate::api::reason::Reason;
-use crate::api::status::ReleaseStatus;
+use crate::cluster::discovery::Known;
 use crate::cluster::inventory::{Hold, StoreError, Stored};
 use crate::domain::identity::{ObjectId, ReleaseId};
-use crate::domain::inventory::{Fate, Inventory, settle};
+use crate::domain::inventory::{Fate, settle};
 use crate::domain::outcome::ObjectFailure;
-use crate::domain::plan::Leaving;
+use crate::domain::plan::{Leaving, leaving};
 use crate::domain::release::Release;
-use crate::domain::stage::order;
 
 /// What became of a deletion.
 #[derive(Debug, Default)]
@@ -61,7 +60,7 @@ impl Local {
         let known = session.known_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;
         let context = &self.context;
         let view = View::of(context, &session, &mut self.memory, &known, inventory.entries.keys()).await?;
-        let leaving = leaving(&inventory);
+        let leaving = leaving(&inventory, |_| true);
         let was_held = stored.operators;
         let takes_home = inventory.entries.keys().any(|id| is_home(id, &release.id));
         if takes_home && release.wait && !was_held {
@@ -97,7 +96,9 @@ impl Local {
         }
         if release.wait {
             progress.tell(Event::AwaitsTermination);
-            self.follow(release, &leaving, &mut removed, &mut stored, progress).await?;
+            let mut turn = Turn::new(&self.places);
+            let run = self.run(release, &mut turn, progress);
+            follow(&run, &known, &leaving, &mut removed, &mut stored).await?;
         }
         let opted_out = removed.fates.iter().filter(|(_, fate)| **fate == Fate::Left);
         Ok(Departed {
@@ -108,47 +109,6 @@ impl Local {
             notes: removed.notes.into_iter().map(|n| n.message).collect(),
             interrupted: false,
         })
-    }
-
-    /// Waits for what is terminating. The inventory goes when all but its own
-    /// namespace is gone: that waits for it.
-    async fn follow(
-        &mut self,
-        release: &Release,
-        leaving: &[Leaving],
-        removed: &mut Removed,
-        stored: &mut Stored,
-        progress: &dyn Progress,
-    ) -> Result<(), Ended> {
-        if removed.terminating.is_empty() {
-            return Ok(());
-        }
-        let session = self.context.session.clone();
-        let known = session.known_of(leaving.iter().map(|l| l.id.group_kind())).await?;
-        let (home, others): (Vec<ObjectId>, Vec<ObjectId>) =
-            std::mem::take(&mut removed.terminating).into_iter().partition(|id| is_home(id, &release.id));
-        removed.terminating = others;
-        let mut turn = Turn::new(&self.places);
-        let run = Run {
-            context: &self.context,
-            release,
-            memory: &mut self.memory,
-            signals: &self.signals,
-            turn: &mut turn,
-            status: ReleaseStatus::default(),
-            trigger: Trigger::Full,
-            progress,
-        };
-        await_gone(&run, &session, &known, leaving, removed).await;
-        if !removed.terminating.is_empty() {
-            removed.terminating.extend(home);
-            return Ok(());
-        }
-        session.remove_inventory(&release.id, stored).await?;
-        removed.terminating = home;
-        await_gone(&run, &session, &known, leaving, removed).await;
-        *stored = Stored::default();
-        Ok(())
     }
 
     /// Writes what is left into the inventory, with our finalizer while it is
@@ -186,13 +146,32 @@ impl Local {
     }
 }
 
-/// Everything that an inventory names, in the order of deletion.
-fn leaving(inventory: &Inventory) -> Vec<Leaving> {
-    let entries = inventory.entries.iter();
-    let mut leaving: Vec<Leaving> =
-        entries.map(|(id, entry)| Leaving { id: id.clone(), entry: entry.clone() }).collect();
-    leaving.sort_by(|a, b| order(&b.id).cmp(&order(&a.id)));
-    leaving
+/// Waits for what is terminating. The inventory goes when all but its own
+/// namespace is gone: that waits for it.
+async fn follow(
+    run: &Run<'_>,
+    known: &Arc<Known>,
+    leaving: &[Leaving],
+    removed: &mut Removed,
+    stored: &mut Stored,
+) -> Result<(), Ended> {
+    if removed.terminating.is_empty() {
+        return Ok(());
+    }
+    let (session, id) = (&run.context.session, &run.release.id);
+    let (home, others): (Vec<ObjectId>, Vec<ObjectId>) =
+        std::mem::take(&mut removed.terminating).into_iter().partition(|object| is_home(object, id));
+    removed.terminating = others;
+    await_gone(run, session, known, leaving, removed).await;
+    if !removed.terminating.is_empty() {
+        removed.terminating.extend(home);
+        return Ok(());
+    }
+    session.remove_inventory(id, stored).await?;
+    removed.terminating = home;
+    await_gone(run, session, known, leaving, removed).await;
+    *stored = Stored::default();
+    Ok(())
 }
 
 /// Whether it is the namespace that the inventory is in.

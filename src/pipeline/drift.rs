@@ -123,7 +123,7 @@ async fn differences(release: &Release, session: &Session, step: &Step, known: &
             Ok(wanted) => differing_paths(&live, &wanted),
             Err(error) => unreadable(error.to_string()),
         },
-        Err(error) => unreadable(super::preflight::masked(step, &error.to_string())),
+        Err(error) => unreadable(super::preflight::masked(&step.id, &error.to_string())),
     }
 }
 

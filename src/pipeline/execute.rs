@@ -298,7 +298,7 @@ fn apply_failed(step: &Step, error: &ApiError) -> ObjectFailure {
         other => other,
     };
     let message = match error.status() {
-        Some(status) => masked(step, &status.message),
+        Some(status) => masked(&step.id, &status.message),
         None => chain(error),
     };
     ObjectFailure { id: step.id.clone(), reason, message }

@@ -12,8 +12,7 @@ use crate::cluster::session::Identity;
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::settle;
 use crate::domain::outcome::{Note, Outcome};
-use crate::domain::plan::Leaving;
-use crate::domain::stage::order;
+use crate::domain::plan::leaving;
 
 /// What came of it.
 pub struct Farewell {
@@ -98,12 +97,7 @@ impl Run<'_> {
         let inventory = Arc::clone(&self.memory.inventory);
         let known = session.known_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;
         let view = View::of(context, &session, self.memory, &known, inventory.entries.keys()).await?;
-        let mut leaving: Vec<Leaving> = inventory
-            .entries
-            .iter()
-            .map(|(id, entry)| Leaving { id: id.clone(), entry: entry.clone() })
-            .collect();
-        leaving.sort_by(|a, b| order(&b.id).cmp(&order(&a.id)));
+        let leaving = leaving(&inventory, |_| true);
         let everything = Order {
             release: &release.id,
             prune: true,

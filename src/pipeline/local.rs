@@ -87,6 +87,25 @@ impl Local {
         Arc::clone(&self.signals)
     }
 
+    /// A run of the command: there is no status that it could begin from.
+    pub(super) fn run<'a>(
+        &'a mut self,
+        release: &'a Release,
+        turn: &'a mut Turn,
+        progress: &'a dyn Progress,
+    ) -> Run<'a> {
+        Run {
+            context: &self.context,
+            release,
+            memory: &mut self.memory,
+            signals: &self.signals,
+            turn,
+            status: ReleaseStatus::default(),
+            trigger: Trigger::Full,
+            progress,
+        }
+    }
+
     /// Applies manifests.
     ///
     /// The outcome says how it ended; the inventory names all that it wrote.
@@ -117,20 +136,12 @@ impl Local {
         outcome: &mut Outcome,
     ) -> Result<(), Ended> {
         let session = self.context.session.clone();
+        let of_release = self.of_release;
         let mut turn = Turn::new(&self.places);
-        let mut run = Run {
-            context: &self.context,
-            release,
-            memory: &mut self.memory,
-            signals: &self.signals,
-            turn: &mut turn,
-            status: ReleaseStatus::default(),
-            trigger: Trigger::Full,
-            progress,
-        };
+        let mut run = self.run(release, &mut turn, progress);
         run.load_inventory().await?;
         refuse_unusable(&release.id, run.memory.stored.as_ref())?;
-        if let Some(stored) = run.memory.stored.as_mut().filter(|_| !self.of_release) {
+        if let Some(stored) = run.memory.stored.as_mut().filter(|_| !of_release) {
             stored.operators = false;
         }
         let known = session.known().await?;
@@ -145,16 +156,7 @@ impl Local {
         let (files, revision) = content(release, yaml);
         let session = self.context.session.clone();
         let mut turn = Turn::new(&self.places);
-        let mut run = Run {
-            context: &self.context,
-            release,
-            memory: &mut self.memory,
-            signals: &self.signals,
-            turn: &mut turn,
-            status: ReleaseStatus::default(),
-            trigger: Trigger::Full,
-            progress: &Silence,
-        };
+        let mut run = self.run(release, &mut turn, &Silence);
         let looked = async {
             run.load_inventory().await?;
             refuse_unusable(&release.id, run.memory.stored.as_ref())?;

@@ -273,7 +273,7 @@ fn told(step: &Step, refusal: &Refusal, session: &Session, release: &Release) ->
             format!(
                 "{} (force never recreates a {}, because what it holds would be lost: put the field back, or \
                  delete the object yourself)",
-                masked(step, &refusal.message),
+                masked(&step.id, &refusal.message),
                 step.id.kind
             ),
         ),
@@ -289,14 +289,14 @@ fn told(step: &Step, refusal: &Refusal, session: &Session, release: &Release) ->
             Reason::PreflightFailed,
             format!(
                 "{} ({}, or supercargo.dev/force: enabled on the object, would recreate it)",
-                masked(step, &refusal.message),
+                masked(&step.id, &refusal.message),
                 origin.word("spec.force", "--force")
             ),
         ),
         404 if origin == Origin::CommandLine && refusal.lacks_namespace(&release.id.namespace) => {
             (Reason::PreflightFailed, format!("{} (--create-namespace makes it)", refusal.message))
         }
-        _ => (Reason::PreflightFailed, masked(step, &refusal.message)),
+        _ => (Reason::PreflightFailed, masked(&step.id, &refusal.message)),
     };
     ObjectFailure { id: step.id.clone(), reason, message }
 }
@@ -310,8 +310,8 @@ fn denied(identity: &Identity, message: &str) -> String {
 }
 
 /// The API server may quote values of a refused Secret.
-pub fn masked(step: &Step, message: &str) -> String {
-    match step.id.is("", "Secret") {
+pub fn masked(id: &ObjectId, message: &str) -> String {
+    match id.is("", "Secret") {
         true => "the API server refuses it; its message is not shown because it may quote values".into(),
         false => shortened(message),
     }
@@ -319,7 +319,7 @@ pub fn masked(step: &Step, message: &str) -> String {
 
 fn failed(step: &Step, error: &ApiError) -> ObjectFailure {
     let message = match error.status() {
-        Some(status) => masked(step, &status.message),
+        Some(status) => masked(&step.id, &status.message),
         None => super::acquire::chain(error),
     };
     ObjectFailure { id: step.id.clone(), reason: error.reason(), message }

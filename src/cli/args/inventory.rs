@@ -5,13 +5,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::value::duration;
 use super::{DiffArtifact, Format, IdentityArgs, OutputArgs, RegistryArgs, SourceArgs};
-use crate::domain::schedule::parse_duration;
-
-/// A wait that a person types.
-fn wait_time(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(|e| e.to_string())
-}
 
 /// Which inventory, by flags.
 #[derive(Debug, Args)]
@@ -97,7 +92,7 @@ pub struct ApplyOptions {
     #[arg(long)]
     pub dry_run: bool,
     /// The longest time of each wait, such as 90s or 5m.
-    #[arg(long, default_value = "1m", value_name = "DURATION", value_parser = wait_time)]
+    #[arg(long, default_value = "1m", value_name = "DURATION", value_parser = duration)]
     pub timeout: Duration,
     /// Creates the inventory's namespace if it does not exist.
     #[arg(long)]
@@ -241,7 +236,7 @@ pub struct DeleteOptions {
     #[arg(long, default_missing_value = "true", default_value = "true", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
     pub wait: bool,
     /// The longest time of the wait, such as 90s or 5m.
-    #[arg(long, default_value = "1m", value_name = "DURATION", value_parser = wait_time)]
+    #[arg(long, default_value = "1m", value_name = "DURATION", value_parser = duration)]
     pub timeout: Duration,
     /// Deletes what the inventory of an OCIArtifactRelease names; the release has to be suspended.
     #[arg(long)]

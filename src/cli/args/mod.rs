@@ -13,6 +13,7 @@ mod registry;
 mod release;
 mod root;
 mod source;
+mod value;
 
 pub use adopt::{AdoptCommand, AdoptFlux, AdoptFluxKustomization, AdoptInventory};
 pub use artifact::{

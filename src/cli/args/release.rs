@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 
+use super::value::duration;
 use super::{OutputArgs, PageArgs};
-use crate::domain::schedule::parse_duration;
 
 /// What can be looked at closely.
 #[derive(Debug, Subcommand)]
@@ -95,8 +95,4 @@ pub struct ReconcileRelease {
     /// How long to wait: 30s, 5m, 1h30m.
     #[arg(long, default_value = "5m", value_parser = duration, value_name = "DURATION")]
     pub timeout: Duration,
-}
-
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).map_err(|e| e.to_string())
 }
