@@ -104,12 +104,17 @@ async fn the_api_server_itself_is_killed_and_started_amid_an_apply() {
     };
     assert!(within(LIMIT, amid), "{}", operator.log());
     bed.restart_api_server();
-    // The lease may have run out on a slow machine; a pod is started again then.
-    if !operator.running() {
-        assert!(operator.log().contains("could not renew the lease"), "{}", operator.log());
-        operator = options();
-    }
-    story.wait_ready("app", "1@").await;
+    // The lease may run out on a slow machine, now or in a moment; a pod is started
+    // again then.
+    let ready = async || {
+        if !operator.running() {
+            assert!(operator.log().contains("could not renew the lease"), "{}", operator.log());
+            operator = options();
+        }
+        let release = story.release("app").await?;
+        condition(&release, "Ready").is_some_and(|condition| condition.status == "True").then_some(())
+    };
+    story.wait_for("the release is ready", ready).await;
     let left = story.kubectl(&["get", "cm", "-l", "supercargo.dev/name=app", "-o", "name"], "");
     assert_eq!(left.lines().count(), 99);
     drop(operator);
