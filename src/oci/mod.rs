@@ -10,6 +10,7 @@ mod challenge;
 mod credential_helper;
 mod encryption;
 mod error;
+mod evidence;
 mod layout;
 mod limits;
 mod pack;
