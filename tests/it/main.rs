@@ -10,4 +10,5 @@ mod oci_hostile;
 mod oci_push;
 mod oci_transport;
 mod patches;
+mod signatures;
 mod yaml;
