@@ -13,6 +13,7 @@ mod error;
 mod evidence;
 mod layout;
 mod limits;
+mod link;
 mod pack;
 mod probe;
 mod push;
