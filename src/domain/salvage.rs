@@ -144,6 +144,8 @@ fn stand_in(last: Last) -> OCIArtifactReleaseSpec {
         secret_ref: None,
         cert_secret_ref: None,
         insecure: false,
+        verify: None,
+        decryption: None,
         layer_selector: None,
         path: "./".into(),
         target_namespace: None,
