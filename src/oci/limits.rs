@@ -17,6 +17,21 @@ pub const MAX_TAG_PAGES: usize = 100;
 pub const MAX_TAGS: usize = 50_000;
 /// Tags asked for in one page.
 pub const TAG_PAGE_SIZE: usize = 1000;
+/// Most pages of a list of referrers.
+pub const MAX_REFERRER_PAGES: usize = 20;
+/// Most referrers of one list that are looked at; what says that it is a
+/// signature comes first.
+pub const MAX_REFERRERS: usize = 64;
+/// Most layers of one `.sig` tag that are looked at: the first.
+pub const MAX_SIGNATURE_LAYERS: usize = 64;
+/// Largest signed payload of cosign's older form, in bytes; a usual one has 250.
+pub const MAX_PAYLOAD_BYTES: u64 = 64 << 10;
+/// Largest Sigstore bundle, in bytes; a usual one has 10 KiB.
+pub const MAX_BUNDLE_BYTES: u64 = 1 << 20;
+/// All payloads and bundles for one digest together, in bytes.
+pub const MAX_EVIDENCE_BYTES: u64 = 8 << 20;
+/// Most requests under way while signatures of one digest are read.
+pub const EVIDENCE_REQUESTS: usize = 8;
 /// Most redirects that one request follows.
 pub const MAX_REDIRECTS: usize = 5;
 /// How often an idempotent request is sent again after a failure.
@@ -26,6 +41,14 @@ pub const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Longest `Retry-After` that is waited for; a longer one is an error, so that
 /// the caller's own schedule decides.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3);
+/// Longest time that a host is asked less often because it wants so, whatever
+/// its `Retry-After` says.
+pub const MAX_PACE: Duration = Duration::from_secs(60);
+/// Smallest blob that is asked for from where its transfer broke, in bytes; a
+/// smaller one is asked for as a whole again.
+pub const MIN_RESUMED_BYTES: u64 = 1 << 20;
+/// How often the transfer of one blob is gone on with after it broke.
+pub const MAX_RESUMES: u32 = 5;
 /// How long a connection may take to open.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an answer may go without progress.
@@ -35,6 +58,12 @@ pub const REQUESTS_PER_HOST: usize = 16;
 /// How long a token is used when its service does not say; the token
 /// specification's default.
 pub const DEFAULT_TOKEN_LIFE: Duration = Duration::from_secs(60);
+/// Largest file that holds the pod's identity, in bytes.
+pub const MAX_IDENTITY_FILE_BYTES: u64 = 64 << 10;
+/// Longest use of one credential of a cloud, whatever the cloud says.
+pub const MAX_CLOUD_TOKEN_LIFE: Duration = Duration::from_secs(12 * 3600);
+/// Most registries of clouds whose credentials are kept.
+pub const MAX_CLOUD_REGISTRIES: usize = 256;
 /// Largest file of age keys, in bytes.
 pub const MAX_KEY_FILE_BYTES: usize = 1 << 20;
 /// Longest header of an age file, in bytes: a few thousand recipients.
@@ -54,7 +83,9 @@ pub const UPLOAD_BUFFER: u64 = 4 << 20;
 pub const UPLOAD_RATE: u64 = 64 << 10;
 /// Longest annotation value that is passed on, in bytes.
 pub const MAX_ANNOTATION_BYTES: usize = 1024;
-/// Most remembered clients, tokens, hosts and proofs, each.
+/// Most HTTP clients that are kept.
+pub const MAX_CLIENTS: usize = 256;
+/// Most remembered tokens, hosts and proofs, each.
 pub const MAX_REMEMBERED: usize = 4096;
 
 /// Most layers that are unpacked at a time; each is held in memory.

@@ -16,9 +16,11 @@ use super::access::{Access, Fingerprint};
 use super::auth::Credential;
 use super::challenge::{self, Challenge};
 use super::limits::{DEFAULT_TOKEN_LIFE, MAX_REMEMBERED, MAX_TOKEN_BYTES};
+use super::provider::{Given, Providers};
 use super::reply::{Body, Reply};
 use super::transport::{Request, Transport};
-use super::{OciError, Repository};
+use super::zone::{Reach, Zone};
+use super::{OciError, Repository, TokenHost};
 
 /// What a request is going to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,9 +43,16 @@ type Key = (Fingerprint, Repository, Scope);
 /// How a registry was satisfied the last time.
 #[derive(Clone)]
 struct Session {
-    challenge: Challenge,
+    asked: Asked,
     header: HeaderValue,
     expires: Option<Instant>,
+}
+
+/// What the registry asked for, and from where.
+#[derive(Clone)]
+struct Asked {
+    challenge: Challenge,
+    zone: Zone,
 }
 
 /// Who asks for what; the subject is for messages.
@@ -55,8 +64,11 @@ pub(super) struct Asker<'a> {
     pub subject: &'a str,
 }
 
-#[derive(Default)]
-pub(super) struct Sessions(Mutex<HashMap<Key, Session>>);
+pub(super) struct Sessions {
+    known: Mutex<HashMap<Key, Session>>,
+    token_hosts: Vec<TokenHost>,
+    providers: Providers,
+}
 
 #[derive(Deserialize)]
 struct TokenAnswer {
@@ -74,6 +86,10 @@ const TOKEN_MARGIN: Duration = Duration::from_secs(10);
 const MAX_TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 impl Sessions {
+    pub fn new(token_hosts: Vec<TokenHost>, providers: Providers) -> Self {
+        Self { known: Mutex::default(), token_hosts, providers }
+    }
+
     /// Sends a request to the registry with whatever credentials it asks for.
     /// A session that the registry no longer takes is renewed once.
     pub async fn send(
@@ -92,10 +108,12 @@ impl Sessions {
         let Some(challenge) = asked.filter(|_| !elsewhere) else {
             return Ok(reply);
         };
+        let asked = Asked { challenge, zone: reply.zone };
         // Its place among the host's requests is needed for the token.
         drop(reply);
-        let header = self.establish(transport, asker, &request.url, challenge).await?;
+        let header = self.establish(transport, asker, &request.url, asked).await?;
         if request.authorization.as_ref() == Some(&header) {
+            self.providers.forget(asker).await;
             return Err(denied(asker, "the registry refuses the credentials"));
         }
         request.authorization = Some(header);
@@ -113,10 +131,11 @@ impl Sessions {
         asker: Asker<'_>,
         registry: &Url,
     ) -> Result<Option<HeaderValue>, OciError> {
-        let session = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&Self::key(asker)).cloned();
+        let session =
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&Self::key(asker)).cloned();
         match session {
             Some(session) if session.expires.is_some_and(|at| at <= Instant::now()) => {
-                self.establish(transport, asker, registry, session.challenge).await.map(Some)
+                self.establish(transport, asker, registry, session.asked).await.map(Some)
             }
             other => Ok(other.map(|session| session.header)),
         }
@@ -128,13 +147,19 @@ impl Sessions {
         transport: &Transport,
         asker: Asker<'_>,
         registry: &Url,
-        challenge: Challenge,
+        asked: Asked,
     ) -> Result<HeaderValue, OciError> {
-        let credential = asker.access.parts().keyring.lookup(asker.repository);
-        let (header, expires) = match (&challenge, credential) {
+        let own = asker.access.parts().keyring.lookup(asker.repository);
+        let given = match own {
+            Some(_) => None,
+            None => self.providers.credential(transport, asker, asked.zone).await?,
+        };
+        let credential = own.or(given.as_ref().map(|Given { credential, .. }| credential));
+        let until = given.as_ref().map(|Given { until, .. }| *until);
+        let (header, expires) = match (&asked.challenge, credential) {
             (_, Some(Credential::Token(token))) => (secret("Bearer", token, asker)?, None),
             (Challenge::Basic, Some(Credential::Password { username, password })) => {
-                (secret("Basic", &STANDARD.encode(format!("{username}:{password}")), asker)?, None)
+                (secret("Basic", &STANDARD.encode(format!("{username}:{password}")), asker)?, until)
             }
             (Challenge::Basic, Some(_)) => {
                 return Err(denied(
@@ -146,13 +171,12 @@ impl Sessions {
                 return Err(denied(asker, "the registry wants credentials and there are none for it"));
             }
             (Challenge::Bearer { realm, service }, credential) => {
-                let realm = challenge::realm(registry, realm, credential.is_some())
-                    .map_err(|why| denied(asker, &why))?;
-                let (token, life) = fetch(transport, asker, realm, service.as_deref(), credential).await?;
+                let request = self.token_request(asker, registry, &asked, (realm, service), credential)?;
+                let (token, life) = fetch(transport, asker, request).await?;
                 (secret("Bearer", &token, asker)?, Some(Instant::now() + life.saturating_sub(TOKEN_MARGIN)))
             }
         };
-        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if sessions.len() >= MAX_REMEMBERED {
             let now = Instant::now();
             sessions.retain(|_, s| s.expires.is_some_and(|at| at > now));
@@ -160,8 +184,28 @@ impl Sessions {
         if sessions.len() >= MAX_REMEMBERED {
             sessions.clear();
         }
-        sessions.insert(Self::key(asker), Session { challenge, header: header.clone(), expires });
+        sessions.insert(Self::key(asker), Session { asked, header: header.clone(), expires });
         Ok(header)
+    }
+
+    /// The request to the token service that the registry names, if that may be
+    /// asked.
+    fn token_request(
+        &self,
+        asker: Asker<'_>,
+        registry: &Url,
+        asked: &Asked,
+        (realm, service): (&str, &Option<String>),
+        credential: Option<&Credential>,
+    ) -> Result<Request, OciError> {
+        let allowed =
+            |host: &str| self.token_hosts.iter().any(|h| h.allows(asker.repository.registry(), host));
+        let realm = challenge::realm(registry, realm, credential.is_some(), allowed)
+            .map_err(|why| denied(asker, &why))?;
+        let reach = Reach::Own.onward(asked.zone, realm.host() == registry.host());
+        let mut request = token_request(asker, realm, service.as_deref(), credential)?;
+        request.reach = reach;
+        Ok(request)
     }
 }
 
@@ -169,11 +213,8 @@ impl Sessions {
 async fn fetch(
     transport: &Transport,
     asker: Asker<'_>,
-    realm: Url,
-    service: Option<&str>,
-    credential: Option<&Credential>,
+    request: Request,
 ) -> Result<(String, Duration), OciError> {
-    let request = token_request(asker, realm, service, credential)?;
     let host = request.url.host_str().unwrap_or_default().to_owned();
     let reply = transport.send(asker.access, &request).await?;
     if reply.url.origin() != request.url.origin() {
