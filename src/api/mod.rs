@@ -7,3 +7,4 @@ pub mod patch;
 pub mod reason;
 pub mod release;
 pub mod status;
+pub mod verify;

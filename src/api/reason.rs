@@ -64,6 +64,14 @@ reasons! {
     InSync => Wait,
     /// Objects differed from what was applied and were put back.
     DriftCorrected => Wait,
+    /// The artifact is signed by whom the spec and the administrator want.
+    Verified => Wait,
+    /// Nobody asks for a signature.
+    NotVerified => Wait,
+    /// A tag names another digest than before.
+    TagMoved => Wait,
+    /// The range's newest tag is older than before, and the release went back to it.
+    Downgraded => Wait,
     /// An inventory that the command line wrote was taken over.
     InventoryAdopted => Wait,
     /// The release is going away, and so are its objects.
@@ -98,6 +106,21 @@ reasons! {
     ArtifactTooLarge => Stalled,
     /// The artifact holds no object; approval is needed before all are removed.
     ArtifactEmpty => Stalled,
+
+    /// The range's newest tag is older than what is applied; that stays.
+    DowngradeRefused => Wait,
+
+    // Trust.
+    /// The artifact has no signature.
+    SignatureMissing => Retry,
+    /// It has signatures, and none of them is valid for it.
+    SignatureInvalid => Retry,
+    /// It has valid signatures, and none by whom the spec or the administrator wants.
+    SignerUntrusted => Retry,
+    /// The administrator wants every artifact verified, and nothing says by whose signature.
+    VerificationRequired => Stalled,
+    /// Container images of the artifact are not signed as the spec wants.
+    ImageNotVerified => Retry,
 
     // The documents.
     /// A document is not a valid Kubernetes manifest.

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::patch::{Image, Patch, Target};
 use super::status::ReleaseStatus;
+use super::verify::{Decryption, Verify};
 
 /// API group.
 pub const GROUP: &str = "supercargo.dev";
@@ -41,6 +42,7 @@ const DURATION: &str = "^([0-9]+([.][0-9]+)?(ms|s|m|h))+$";
     printcolumn = r#"{"name":"Status","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
     printcolumn = r#"{"name":"Source","type":"string","jsonPath":".spec.url","priority":1}"#,
+    printcolumn = r#"{"name":"Verified","type":"string","jsonPath":".status.conditions[?(@.type==\"Verified\")].status","priority":1}"#,
     printcolumn = r#"{"name":"Entries","type":"integer","jsonPath":".status.inventory.entries","priority":1}"#,
     validation = Rule::new("self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must be a DNS label: at most 63 lower case letters, digits or '-'"),
     doc = "OCIArtifactRelease names a configuration artifact in an OCI registry and says how it is applied to the cluster."
@@ -100,6 +102,14 @@ pub struct OCIArtifactReleaseSpec {
     /// Speaks plain HTTP to the registry.
     #[serde(default)]
     pub insecure: bool,
+
+    /// Who has to have signed the artifact. Without it nothing is verified, and the condition Verified says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verify: Option<Verify>,
+
+    /// What an encrypted artifact is read with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decryption: Option<Decryption>,
 
     /// Which layer of the artifact holds the manifests. The default is the first that is tar, tar+gzip, tar+zstd or YAML.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -216,6 +226,9 @@ pub struct Reference {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub semver_filter: Option<String>,
+    /// Lets `semver` go back to an older version when the newest tag has gone. Without it the release stays at what it has, and says so.
+    #[serde(default)]
+    pub allow_downgrade: bool,
     /// A digest, `sha256:` and 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
@@ -225,7 +238,7 @@ pub struct Reference {
 
 impl Default for Reference {
     fn default() -> Self {
-        Self { tag: latest(), semver: None, semver_filter: None, digest: None }
+        Self { tag: latest(), semver: None, semver_filter: None, allow_downgrade: false, digest: None }
     }
 }
 

@@ -16,6 +16,8 @@ pub const MAX_MESSAGE: usize = 4096;
 pub mod condition {
     /// Whether the wanted revision is applied (and healthy, where asked for).
     pub const READY: &str = "Ready";
+    /// Whether the artifact is signed by whom the spec and the administrator want.
+    pub const VERIFIED: &str = "Verified";
     /// Whether every object is healthy; only where `wait` asks for it.
     pub const HEALTHY: &str = "Healthy";
     /// Whether objects differ from what was applied.
@@ -88,6 +90,52 @@ pub struct ArtifactStatus {
     /// The revision of that source, as it says itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_revision: Option<String>,
+    /// Whose signatures it has, as far as they were asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub verified_by: Vec<VerifiedBy>,
+    /// The container images that were verified, with the digests that were applied.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub images: Vec<VerifiedImage>,
+}
+
+/// A signature that counted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifiedBy {
+    /// The authority that it counted for, where there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
+    /// The key: its name in the Secret, and the SHA-256 of its DER form.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The issuer of the identity of a keyless signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issuer: Option<String>,
+    /// The subject of a keyless signature.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subject: Option<String>,
+    /// How it is written: `simplesigning` or `bundle`.
+    pub format: String,
+    /// When it was made, where a log or a timestamp proves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_at: Option<String>,
+    /// The repository that it says it is for; not proof of anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
+}
+
+/// A container image that was verified.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifiedImage {
+    /// As the artifact names it.
+    pub name: String,
+    /// As it was applied, `repository:tag@sha256:…`.
+    pub pinned: String,
+    /// Who signed it: a key or an identity.
+    pub signer: String,
 }
 
 /// Where the inventory is.

@@ -23,4 +23,5 @@ pub mod size;
 pub mod stage;
 pub mod status;
 pub mod tags;
+pub mod verify;
 pub mod version;

@@ -19,6 +19,7 @@ use super::patch::image::{Image, ImageChange};
 use super::patch::spec::Patch;
 use super::patch::target::{Called, Target};
 use super::schedule::parse_duration;
+use super::verify::declared::Declared;
 
 /// Part of every applied key: raised when the rendering changes in a way that
 /// gives other objects for the same artifact and options.
@@ -55,6 +56,12 @@ pub struct Release {
     pub provider: RegistryProvider,
     /// Plain HTTP.
     pub insecure: bool,
+    /// Whose signatures it wants.
+    pub verify: Option<Declared>,
+    /// Name of the Secret with age identities.
+    pub identity_secret: Option<String>,
+    /// Whether a range may go back to an older version.
+    pub allow_downgrade: bool,
     /// Media type of the layer.
     pub media_type: Option<String>,
     /// Directory in the artifact.
@@ -241,6 +248,9 @@ impl Release {
             proxy_secret: None,
             provider: RegistryProvider::Generic,
             insecure: false,
+            verify: None,
+            identity_secret: None,
+            allow_downgrade: true,
             media_type: None,
             path: String::new(),
             target_namespace: None,
@@ -305,6 +315,12 @@ impl Release {
             proxy_secret: name("proxySecretRef.name", spec.proxy_secret_ref.as_ref().map(|r| &r.name))?,
             provider: spec.provider,
             insecure: spec.insecure,
+            verify: verify(spec)?,
+            identity_secret: name(
+                "decryption.secretRef.name",
+                spec.decryption.as_ref().map(|d| &d.secret_ref.name),
+            )?,
+            allow_downgrade: spec.reference.allow_downgrade,
             media_type: spec.layer_selector.as_ref().map(|s| s.media_type.clone()),
             path: spec.path.clone(),
             target_namespace: name("targetNamespace", spec.target_namespace.as_ref())?,
@@ -350,6 +366,18 @@ impl Release {
             .flat_map(|rule| rule.paths.iter().map(String::as_str))
             .collect()
     }
+}
+
+fn verify(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<Option<Declared>, InvalidSpec> {
+    let Some(verify) = &spec.verify else { return Ok(None) };
+    let declared = Declared::parse(verify).map_err(|(below, problem)| match below.as_str() {
+        "" => invalid("verify", problem),
+        below => invalid(&format!("verify.{below}"), problem),
+    })?;
+    for secret in declared.secrets() {
+        name("verify", Some(&secret.to_owned()))?;
+    }
+    Ok(Some(declared))
 }
 
 fn wanted(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<Wanted, InvalidSpec> {

@@ -148,6 +148,8 @@ fn stand_in(last: Last) -> OCIArtifactReleaseSpec {
         proxy_secret_ref: None,
         provider: RegistryProvider::Generic,
         insecure: false,
+        verify: None,
+        decryption: None,
         layer_selector: None,
         path: "./".into(),
         target_namespace: None,

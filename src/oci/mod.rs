@@ -13,6 +13,7 @@ mod credential_helper;
 mod download;
 mod encryption;
 mod error;
+mod evidence;
 mod layout;
 mod limits;
 mod mirror;

@@ -20,6 +20,7 @@ mod prune;
 pub mod run;
 pub mod signals;
 mod terminating;
+pub mod trust;
 mod view;
 mod work;
 

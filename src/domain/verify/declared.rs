@@ -1,0 +1,180 @@
+//! What a spec asks for, before the Secrets that it names are read.
+
+use super::policy::Identity;
+use crate::api::verify::{ImageMode, OidcIdentity, Verify};
+
+/// Whose signatures a spec asks for.
+#[derive(Clone, Debug)]
+pub struct Declared {
+    /// Who may sign.
+    pub authorities: Vec<DeclaredAuthority>,
+    /// How many of them have to have signed.
+    pub threshold: usize,
+    /// Whether a signature for another repository is refused.
+    pub match_reference: bool,
+    /// Which container images have to be signed.
+    pub images: Option<ImageRules>,
+}
+
+/// One who may sign. Without several its name is empty.
+#[derive(Clone, Debug)]
+pub struct DeclaredAuthority {
+    /// What it is called.
+    pub name: String,
+    /// The field of the spec, for messages.
+    pub field: String,
+    /// Whose signature is its.
+    pub trust: DeclaredTrust,
+}
+
+/// Whose signature counts.
+#[derive(Clone, Debug)]
+pub enum DeclaredTrust {
+    /// That of a key in this Secret.
+    Keys(String),
+    /// That of one of these identities.
+    Keyless {
+        /// Who.
+        identities: Vec<Identity>,
+        /// The Secret with the trusted root; without one the public good instance.
+        root: Option<String>,
+    },
+}
+
+/// Which container images have to be signed.
+#[derive(Clone, Debug)]
+pub struct ImageRules {
+    /// What one without a signature leads to.
+    pub mode: ImageMode,
+    /// The first that matches counts.
+    pub rules: Vec<ImageRule>,
+    /// Patterns of images that need none.
+    pub exempt: Vec<String>,
+}
+
+/// Who has to have signed images.
+#[derive(Clone, Debug)]
+pub struct ImageRule {
+    /// A pattern of repositories.
+    pub pattern: String,
+    /// The field of the spec, for messages.
+    pub field: String,
+    /// Who; absent: whoever has to have signed the artifact.
+    pub trust: Option<DeclaredTrust>,
+}
+
+/// A field of `spec.verify` that makes no sense: its path below `verify`, and the
+/// problem.
+pub type InvalidVerify = (String, String);
+
+impl Declared {
+    /// Reads `spec.verify`.
+    ///
+    /// # Errors
+    /// The first field that makes no sense.
+    pub fn parse(spec: &Verify) -> Result<Self, InvalidVerify> {
+        let single = trust(
+            "",
+            spec.secret_ref.as_ref().map(|r| &r.name),
+            &spec.match_oidc_identity,
+            spec.trusted_root_secret_ref.as_ref().map(|r| &r.name),
+        )?;
+        let mut authorities: Vec<DeclaredAuthority> = single
+            .map(|trust| DeclaredAuthority { name: String::new(), field: "verify".to_owned(), trust })
+            .into_iter()
+            .collect();
+        for (n, authority) in spec.authorities.iter().enumerate() {
+            let field = format!("authorities[{n}]");
+            let trust = trust(
+                &format!("{field}."),
+                authority.secret_ref.as_ref().map(|r| &r.name),
+                &authority.match_oidc_identity,
+                authority.trusted_root_secret_ref.as_ref().map(|r| &r.name),
+            )?;
+            let none = || (field.clone(), "needs secretRef or matchOIDCIdentity".to_owned());
+            let trust = trust.ok_or_else(none)?;
+            authorities.push(DeclaredAuthority {
+                name: authority.name.clone(),
+                field: format!("verify.{field}"),
+                trust,
+            });
+        }
+        if authorities.is_empty() {
+            return Err((
+                String::new(),
+                "needs exactly one of secretRef, matchOIDCIdentity and authorities".into(),
+            ));
+        }
+        let threshold = spec.threshold.map_or(Ok(authorities.len()), |n| {
+            usize::try_from(n).ok().filter(|n| (1..=authorities.len()).contains(n)).ok_or(n)
+        });
+        let threshold = threshold
+            .map_err(|n| ("threshold".to_owned(), format!("cannot be {n} of {}", authorities.len())))?;
+        Ok(Self { threshold, match_reference: spec.match_reference, images: images(spec)?, authorities })
+    }
+
+    /// The Secrets that it names, each once.
+    pub fn secrets(&self) -> Vec<&str> {
+        let rules = self.images.iter().flat_map(|i| i.rules.iter().filter_map(|r| r.trust.as_ref()));
+        let mut names: Vec<&str> = self
+            .authorities
+            .iter()
+            .map(|a| &a.trust)
+            .chain(rules)
+            .filter_map(DeclaredTrust::secret)
+            .collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+}
+
+impl DeclaredTrust {
+    /// The Secret that it names.
+    pub fn secret(&self) -> Option<&str> {
+        match self {
+            Self::Keys(secret) => Some(secret),
+            Self::Keyless { root, .. } => root.as_deref(),
+        }
+    }
+}
+
+fn trust(
+    below: &str,
+    secret: Option<&String>,
+    identities: &[OidcIdentity],
+    root: Option<&String>,
+) -> Result<Option<DeclaredTrust>, InvalidVerify> {
+    match (secret, identities) {
+        (Some(_), [_, ..]) => Err((
+            format!("{below}secretRef"),
+            "cannot stand beside matchOIDCIdentity: name one of them".into(),
+        )),
+        (Some(secret), []) => Ok(Some(DeclaredTrust::Keys(secret.clone()))),
+        (None, []) => Ok(None),
+        (None, written) => {
+            let parsed = written.iter().enumerate().map(|(n, one)| {
+                Identity::parse(one).map_err(|e| (format!("{below}matchOIDCIdentity[{n}]"), e))
+            });
+            let identities = parsed.collect::<Result<_, _>>()?;
+            Ok(Some(DeclaredTrust::Keyless { identities, root: root.cloned() }))
+        }
+    }
+}
+
+fn images(spec: &Verify) -> Result<Option<ImageRules>, InvalidVerify> {
+    let Some(images) = &spec.images else { return Ok(None) };
+    let mut rules = Vec::new();
+    for (n, policy) in images.policies.iter().enumerate() {
+        let field = format!("images.policies[{n}]");
+        let trust = trust(
+            &format!("{field}."),
+            policy.secret_ref.as_ref().map(|r| &r.name),
+            &policy.match_oidc_identity,
+            policy.trusted_root_secret_ref.as_ref().map(|r| &r.name),
+        )?;
+        rules.push(ImageRule { pattern: policy.r#match.0.clone(), field: format!("verify.{field}"), trust });
+    }
+    let exempt = images.exempt.iter().map(|pattern| pattern.0.clone()).collect();
+    Ok(Some(ImageRules { mode: images.mode, rules, exempt }))
+}

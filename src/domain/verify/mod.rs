@@ -1,0 +1,10 @@
+//! Trust: whose signatures an artifact has, and whether they are those that are
+//! asked for. No network: what a registry keeps arrives here as bytes.
+
+pub mod declared;
+pub mod evidence;
+pub mod judge;
+pub mod key;
+pub mod policy;
+pub mod proof;
+pub mod root;
