@@ -3,6 +3,7 @@
 
 pub mod declared;
 pub mod evidence;
+pub mod images;
 pub mod judge;
 pub mod key;
 pub mod policy;
