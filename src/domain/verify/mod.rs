@@ -5,6 +5,7 @@ pub mod bundle;
 mod candidate;
 pub mod declared;
 pub mod evidence;
+pub mod images;
 mod json;
 pub mod judge;
 pub mod key;
