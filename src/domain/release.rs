@@ -347,6 +347,12 @@ impl Release {
         hex::encode(&Sha256::digest(text)[..16])
     }
 
+    /// Whether it names the Secret for trust or for decryption.
+    pub fn trusts_with(&self, secret: &str) -> bool {
+        self.identity_secret.as_deref() == Some(secret)
+            || self.verify.as_ref().is_some_and(|v| v.secrets().contains_key(secret))
+    }
+
     /// The pointers that may drift on an object, which is as it is rendered.
     pub fn ignored_paths(&self, id: &ObjectId, version: &str, object: &Value) -> Vec<&str> {
         let called =
@@ -366,8 +372,8 @@ fn verify(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<Option<D
         "" => invalid("verify", problem),
         below => invalid(&format!("verify.{below}"), problem),
     })?;
-    for secret in declared.secrets() {
-        name("verify", Some(&secret.to_owned()))?;
+    for (secret, field) in declared.secrets() {
+        name(&format!("{field}.name"), Some(&secret.to_owned()))?;
     }
     Ok(Some(declared))
 }

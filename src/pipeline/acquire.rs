@@ -81,7 +81,9 @@ pub async fn access(
         None => of_account.into_iter().map(|n| (n, false)).collect(),
     };
     let cert = release.cert_secret.clone();
-    memory.secrets.retain(|name, _| named.iter().any(|(n, _)| n == name) || cert.as_ref() == Some(name));
+    memory.secrets.retain(|name, _| {
+        named.iter().any(|(n, _)| n == name) || cert.as_ref() == Some(name) || release.trusts_with(name)
+    });
     for (name, required) in &named {
         match read(context, session, release, memory, name).await? {
             Some(secret) => add_keys(&mut parts.keyring, name, &secret)?,
@@ -154,7 +156,8 @@ pub fn no_account(release: &Release, identity: &Identity) -> Failure {
     )
 }
 
-fn missing(release: &Release, name: &str, field: &str) -> Failure {
+/// A Secret that the spec names is not there.
+pub(super) fn missing(release: &Release, name: &str, field: &str) -> Failure {
     let namespace = &release.id.namespace;
     failure(
         Reason::SecretNotFound,
@@ -162,7 +165,11 @@ fn missing(release: &Release, name: &str, field: &str) -> Failure {
     )
 }
 
-async fn read(
+/// A Secret that the spec names, watched from now on where that is allowed.
+///
+/// # Errors
+/// When it may not be read, or the API server does not answer.
+pub(super) async fn read(
     context: &Context,
     session: &Session,
     release: &Release,

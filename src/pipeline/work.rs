@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::acquire::{self, chain, failure};
 use super::conclude::conclude;
 use super::execute;
 use super::preflight::Preflight;
 use super::run::{Ended, Revision, Run, artifact_status};
+use super::trust::{Admission, Admitted};
 use super::view::View;
 use super::{drift, prune};
 use crate::api::reason::Reason;
@@ -24,7 +23,7 @@ use crate::domain::outcome::{Note, ObjectFailure, Outcome, Verdict};
 use crate::domain::plan::{self, Action, Conflict, Plan, Purpose, apply_mode};
 use crate::domain::release::{Origin, Release};
 use crate::observe::labels::Phase;
-use crate::oci::{Artifact, Selection};
+use crate::oci::{Artifact, OciError, Selection};
 
 impl Scopes for Known {
     fn namespaced(&self, kind: &GroupKind) -> Option<bool> {
@@ -41,6 +40,7 @@ pub async fn work(
     session: &Session,
     known: Arc<Known>,
     revision: &Revision,
+    admission: &Admission,
 ) -> Result<Box<Outcome>, Ended> {
     let artifact = fetch(run, session, revision).await?;
     run.turn.take().await;
@@ -48,7 +48,8 @@ pub async fn work(
         return Err(superseded());
     }
     let mut outcome = Outcome { artifact: Some(status_of(revision, &artifact)), ..Outcome::default() };
-    let acted = act(run, session, known, revision, &artifact.files, &mut outcome).await;
+    let content = admission.admit(artifact)?;
+    let acted = act(run, session, known, revision, &content, &mut outcome).await;
     run.turn.give_back();
     match acted {
         Ok(()) => {}
@@ -77,7 +78,7 @@ async fn fetch(run: &mut Run<'_>, session: &Session, revision: &Revision) -> Res
     let selection = Selection {
         media_type: run.release.media_type.clone(),
         path: run.release.path.clone(),
-        ..Selection::default()
+        identities: run.identities(session).await?,
     };
     let fetching = run.context.registry.fetch(&repository, &revision.digest, &access, &selection);
     let fetched = tokio::select! {
@@ -87,6 +88,9 @@ async fn fetch(run: &mut Run<'_>, session: &Session, revision: &Revision) -> Res
     };
     let fetched = match fetched {
         Ok(Ok(artifact)) => Ok(artifact),
+        Ok(Err(error @ OciError::Encrypted { .. })) => {
+            Err((error.reason(), format!("{error}: name a Secret with one by spec.decryption.secretRef")))
+        }
         Ok(Err(error)) => Err((error.reason(), chain(&error))),
         Err(_) => {
             let seconds = run.release.timeout.as_secs();
@@ -120,11 +124,11 @@ pub(super) async fn act(
     session: &Session,
     known: Arc<Known>,
     revision: &Revision,
-    files: &[(String, Bytes)],
+    content: &Admitted,
     outcome: &mut Outcome,
 ) -> Result<(), Ended> {
     let started = std::time::Instant::now();
-    let (known, objects) = objects(run, session, known, files).await?;
+    let (known, objects) = objects(run, session, known, content).await?;
     run.context.metrics.phase(Phase::Render, started.elapsed());
     guard_empty(run, revision, &objects)?;
     let started = std::time::Instant::now();
@@ -152,24 +156,20 @@ pub(super) async fn objects(
     run: &Run<'_>,
     session: &Session,
     known: Arc<Known>,
-    files: &[(String, Bytes)],
+    content: &Admitted,
 ) -> Result<(Arc<Known>, Vec<Object>), Ended> {
-    let objects = rendered(run, &known, files).await?;
+    let objects = rendered(run, &known, content).await?;
     let newer = session.known_of(objects.iter().map(Object::group_kind)).await?;
     if Arc::ptr_eq(&known, &newer) {
         return Ok((known, objects));
     }
-    let objects = rendered(run, &newer, files).await?;
+    let objects = rendered(run, &newer, content).await?;
     Ok((newer, objects))
 }
 
 /// Renders on a thread that may be busy: large artifacts and many patches take
 /// seconds, and the workers have leases to renew meanwhile.
-async fn rendered(
-    run: &Run<'_>,
-    known: &Arc<Known>,
-    files: &[(String, Bytes)],
-) -> Result<Vec<Object>, Ended> {
+async fn rendered(run: &Run<'_>, known: &Arc<Known>, content: &Admitted) -> Result<Vec<Object>, Ended> {
     let release = run.release;
     let options = RenderOptions {
         default_namespace: release.default_namespace.clone(),
@@ -179,7 +179,7 @@ async fn rendered(
         labels: release.labels.clone(),
         annotations: release.annotations.clone(),
     };
-    let (known, files) = (Arc::clone(known), files.to_vec());
+    let (known, files) = (Arc::clone(known), content.files().to_vec());
     let rendering = tokio::task::spawn_blocking(move || render(&files, &options, &*known));
     let objects = match rendering.await {
         Ok(rendered) => rendered.map_err(|e| failure(e.reason(), e.to_string()))?,

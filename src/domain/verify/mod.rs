@@ -3,8 +3,10 @@
 
 pub mod declared;
 pub mod evidence;
+pub mod floor;
 pub mod judge;
 pub mod key;
 pub mod policy;
+mod prefix;
 pub mod proof;
 pub mod root;
