@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::oci::TokenHost;
+
 /// What the flags of `supercargo controller` say.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -26,4 +28,6 @@ pub struct Options {
     pub require_verification: bool,
     /// How often what was verified is verified again.
     pub verification_interval: Duration,
+    /// Token services on hosts that have nothing to do with their registry's.
+    pub token_hosts: Vec<TokenHost>,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::RouteArgs;
 use crate::domain::schedule::parse_duration;
 
 /// `controller`.
@@ -40,6 +41,9 @@ pub struct ControllerArgs {
     /// How often artifacts are verified again that have not changed: 1s to 24h.
     #[arg(long, env = "SUPERCARGO_VERIFICATION_INTERVAL", default_value = "1h", value_name = "DURATION", value_parser = verification_interval)]
     pub verification_interval: Duration,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a comment here would be printed")]
+    pub routes: RouteArgs,
     /// How logs are written to stderr; RUST_LOG sets their level.
     #[arg(long, env = "SUPERCARGO_LOG_FORMAT", default_value = "text", value_name = "FORMAT", value_parser = ["text", "json"])]
     pub log_format: String,
