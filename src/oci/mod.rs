@@ -15,6 +15,7 @@ mod error;
 mod evidence;
 mod layout;
 mod limits;
+mod link;
 mod pace;
 mod pack;
 mod probe;
