@@ -41,6 +41,7 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
         trust_policy: arguments.trust_policy,
         require_verification: arguments.require_verification,
         verification_interval: arguments.verification_interval,
+        mirrors: arguments.routes.registry_mirror,
         token_hosts: arguments.routes.allowed_token_hosts,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::oci::TokenHost;
+use crate::oci::{Mirror, TokenHost};
 
 /// What the flags of `supercargo controller` say.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub struct Options {
     pub require_verification: bool,
     /// How often what was verified is verified again.
     pub verification_interval: Duration,
+    /// Where content is read first, by prefix.
+    pub mirrors: Vec<Mirror>,
     /// Token services on hosts that have nothing to do with their registry's.
     pub token_hosts: Vec<TokenHost>,
 }

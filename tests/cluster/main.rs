@@ -18,6 +18,7 @@ mod ground;
 mod health;
 mod install;
 mod inventories;
+mod matrix;
 mod origins;
 mod outages;
 mod ownership;

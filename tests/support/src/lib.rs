@@ -13,9 +13,9 @@
 //!   `REPOSITORY@DIGEST` with real cosign in either [`signer::Format`];
 //!   [`Signer::attest`] says something else about it; [`Signer::sign_bytes`] is for what cosign would not do.
 //! - [`Sigstore::shared`] is a private Sigstore for signing without keys:
-//!   [`Sigstore::sign`] with a [`sigstore::Signing`] (who, with a log entry or not, with a
-//!   timestamp or not, of what time), [`Sigstore::trusted_root`] and copies of it that
-//!   lack a part; [`Sigstore::start`] is a second one that nobody trusts.
+//!   [`Sigstore::sign`] with a [`sigstore::Signing`] (who, with a log entry or not),
+//!   [`Sigstore::timestamp`] of any time, [`Sigstore::trusted_root`] and copies of it that
+//!   lack a part or say something else; [`Sigstore::start`] is a second one that nobody trusts.
 //! - [`evidence`] reads what lies beside an artifact and puts edited copies there.
 //!
 //! Failures panic with what a person has to do; this is test code and its
