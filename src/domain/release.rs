@@ -352,6 +352,10 @@ impl Release {
         // Strings and maps of strings always serialize.
         let mut text = serde_json::to_vec(&rendered_from).unwrap_or_default();
         text.extend_from_slice(self.patched_by.as_bytes());
+        if self.verify.as_ref().is_some_and(|v| v.images.is_some()) {
+            // Their digests are in the objects.
+            text.extend_from_slice(b"images");
+        }
         hex::encode(&Sha256::digest(text)[..16])
     }
 

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use super::claims::Claims;
+use super::pin::Pinned;
 use super::verify::{Distrusted, Trusted};
 use crate::api::reason::Reason;
 use crate::cluster::State;
@@ -120,6 +121,8 @@ pub struct Memory {
     pub trusted: Option<Trusted>,
     /// The revision that was refused last.
     pub distrusted: Option<Distrusted>,
+    /// The container images of the revision that was verified last.
+    pub pinned: Option<Pinned>,
     /// What is to be told at the end of the run.
     pub notes: Vec<Note>,
     /// What was told of the reference, the last of each reason.

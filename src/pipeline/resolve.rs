@@ -83,11 +83,12 @@ impl Run<'_> {
     fn follow(&mut self, resolved: Resolved) -> Revision {
         let Resolved { digest, tag, revision: name } = resolved;
         let key = self.release.applied_key(digest.as_str());
+        let told = self.status.last_attempted_revision.as_ref() == Some(&name);
         let revision = Revision { name, digest, key, stale: None, held: None };
         let (Some(tag), Some((last_tag, last_digest))) = (tag, self.last_applied()) else { return revision };
         if tag.as_str() == last_tag && revision.digest != last_digest {
             let message = format!("tag {tag} moved from {last_digest} to {}", revision.digest);
-            self.note_once(Reason::TagMoved, message, &revision);
+            self.note_once(Reason::TagMoved, message, told);
         }
         if !self.goes_back(&last_tag, tag.as_str()) {
             return revision;
@@ -95,7 +96,7 @@ impl Run<'_> {
         let went = format!("the newest tag went from {last_tag} to {tag}");
         if self.release.allow_downgrade {
             let message = format!("{went}, and the release with it, as spec.ref.allowDowngrade says");
-            self.note_once(Reason::Downgraded, message, &revision);
+            self.note_once(Reason::Downgraded, message, told);
             return revision;
         }
         let held = format!("{went}, and the release stays: to go back, set spec.ref.allowDowngrade");
@@ -106,22 +107,18 @@ impl Run<'_> {
             stale: None,
             held: Some(held.clone()),
         };
-        let told =
-            self.status.conditions.iter().any(|c| c.type_ == condition::READY && c.message.contains(&held));
-        if !told {
-            self.note_once(Reason::DowngradeRefused, held.clone(), &stays);
-        }
+        let mut before = self.status.conditions.iter().filter(|c| c.type_ == condition::READY);
+        let told = before.any(|c| c.message.contains(&held));
+        self.note_once(Reason::DowngradeRefused, held.clone(), told);
         self.memory.held = Some(held);
         stays
     }
 
-    /// Tells something once, however often the run is repeated.
-    fn note_once(&mut self, reason: Reason, message: String, revision: &Revision) {
+    /// Tells something once, however often the run is repeated. What was `told`
+    /// by a process before this one is not told again.
+    pub(super) fn note_once(&mut self, reason: Reason, message: String, told: bool) {
         let note = Note { reason, message };
-        // One that a process before this one has attempted was told of by it.
-        let attempted = reason != Reason::DowngradeRefused
-            && self.status.last_attempted_revision.as_ref() == Some(&revision.name);
-        if !attempted && !self.memory.told.contains(&note) {
+        if !told && !self.memory.told.contains(&note) {
             self.memory.told.retain(|told| told.reason != reason);
             self.memory.told.push(note.clone());
             self.memory.notes.push(note);

@@ -167,19 +167,12 @@ impl Run<'_> {
         // Before anything of the artifact is looked at, and before drift is: what is
         // not trusted any more is not put back either.
         let admission = self.admission(&session, &revision).await?;
-        let ended = self.bring_about(&session, &revision, &admission).await;
+        let mut ended = self.bring_about(&session, &revision, &admission).await;
+        if let Ok(outcome) | Err(Ended::Failed(outcome)) = &mut ended {
+            let pinned = self.memory.pinned.as_ref().filter(|p| p.is_of(&revision));
+            admission.tell(pinned, outcome);
+        }
         ended
-            .map(|mut outcome| {
-                admission.tell(&mut outcome);
-                outcome
-            })
-            .map_err(|ended| match ended {
-                Ended::Failed(mut outcome) => {
-                    admission.tell(&mut outcome);
-                    Ended::Failed(outcome)
-                }
-                Ended::Again => Ended::Again,
-            })
     }
 
     /// Does what is left to do for a revision that is trusted.
@@ -194,7 +187,9 @@ impl Run<'_> {
         let settled = self.memory.inventory.applied.as_deref() == Some(revision.key.as_str());
         let healthy =
             !self.release.wait || self.status.last_healthy_revision.as_ref() == Some(&revision.name);
-        if settled && healthy && look.drifted.is_empty() && !look.leftovers {
+        let pinned = self.memory.pinned.as_ref().is_some_and(|p| p.is_of(revision));
+        let imaged = pinned || !admission.wants_images();
+        if settled && healthy && imaged && look.drifted.is_empty() && !look.leftovers {
             return Ok(Box::new(self.quiet(revision)));
         }
         acquire::check_account(self.context, session, self.release).await?;

@@ -3,10 +3,12 @@
 //! only as [`Admitted`], which comes from here alone.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
 use super::acquire::{Failure, chain, failure};
+use super::pin::{ImageDemand, Pinned};
 use crate::api::reason::Reason;
 use crate::api::status::VerifiedBy;
 use crate::domain::outcome::{Assessment, Outcome};
@@ -54,19 +56,21 @@ pub struct Admission {
     digest: Digest,
     told: Assessment,
     signers: Vec<VerifiedBy>,
+    images: Option<Arc<ImageDemand>>,
 }
 
 /// Content that may become objects.
 #[derive(Clone, Debug)]
 pub struct Admitted {
     files: Vec<(String, Bytes)>,
+    images: Option<Arc<ImageDemand>>,
 }
 
 impl Admission {
     /// One that nobody wants verified. `why` says so, for the status.
     pub(super) fn unasked(digest: &Digest, why: &str) -> Self {
         let told = Assessment { status: None, reason: Reason::NotVerified, message: why.to_owned() };
-        Self { digest: digest.clone(), told, signers: Vec::new() }
+        Self { digest: digest.clone(), told, signers: Vec::new(), images: None }
     }
 
     /// Asks for the evidence and judges it.
@@ -77,9 +81,10 @@ impl Admission {
         registry: &Registry,
         target: Target<'_>,
         policies: &[Policy],
+        images: Option<Arc<ImageDemand>>,
     ) -> Result<Self, Failure> {
         let proofs = verify(registry, target, policies).await?;
-        Ok(Self::proven(target.digest, policies, &proofs))
+        Ok(Self { images, ..Self::proven(target.digest, policies, &proofs) })
     }
 
     fn proven(digest: &Digest, policies: &[Policy], proofs: &[Proof]) -> Self {
@@ -98,7 +103,7 @@ impl Admission {
         let origins: Vec<&str> = policies.iter().map(|p| p.origin.as_str()).collect();
         let message = format!("signed by {}, as {} wants it", names.join(" and "), origins.join(" and "));
         let told = Assessment { status: Some(true), reason: Reason::Verified, message };
-        Self { digest: digest.clone(), told, signers }
+        Self { digest: digest.clone(), told, signers, images: None }
     }
 
     /// Lets its content in, and no other.
@@ -110,13 +115,26 @@ impl Admission {
             let message = format!("{} was verified, and {} was pulled", self.digest, artifact.digest);
             return Err(failure(Reason::DigestMismatch, message));
         }
-        Ok(Admitted { files: artifact.files })
+        Ok(Admitted { files: artifact.files, images: self.images.clone() })
     }
 
-    /// Puts into the outcome who has signed.
-    pub(super) fn tell(&self, outcome: &mut Outcome) {
-        outcome.verified.get_or_insert_with(|| self.told.clone());
+    /// Puts into the outcome who has signed, the container images too as far as
+    /// that is known.
+    pub(super) fn tell(&self, pinned: Option<&Pinned>, outcome: &mut Outcome) {
         outcome.signers = Some(self.signers.clone());
+        if outcome.verified.is_none() {
+            outcome.verified = Some(self.told.clone());
+            match (&self.images, pinned) {
+                (None, _) => outcome.images = Some(Vec::new()),
+                (Some(_), Some(pinned)) => pinned.tell(outcome),
+                (Some(_), None) => {}
+            }
+        }
+    }
+
+    /// Whether container images have to be signed, too.
+    pub(super) fn wants_images(&self) -> bool {
+        self.images.is_some()
     }
 }
 
@@ -124,7 +142,12 @@ impl Admitted {
     /// What a person has handed over at the command line, with that person's own
     /// rights: trust in it is theirs.
     pub(super) fn by_hand(files: Vec<(String, Bytes)>) -> Self {
-        Self { files }
+        Self { files, images: None }
+    }
+
+    /// Which of its container images have to be signed.
+    pub(super) fn images(&self) -> Option<&ImageDemand> {
+        self.images.as_deref()
     }
 
     /// Files by their names.

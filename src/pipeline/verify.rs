@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::acquire::{self, Failure, failure};
 use super::patience::Waited;
+use super::pin::ImageDemand;
 use super::run::{Ended, Revision, Run, Trigger, artifact_status};
 use super::trust::{Admission, Target};
 use super::work;
@@ -18,6 +19,7 @@ use crate::domain::schedule::jitter;
 use crate::domain::verify::declared::Secrets;
 use crate::domain::verify::floor::Demand;
 use crate::domain::verify::policy::Policy;
+use crate::domain::verify::proof::Refusal;
 use crate::observe::labels::{Phase, Verification};
 use crate::oci::Repository;
 
@@ -50,8 +52,8 @@ impl Trusted {
 enum Demanded {
     /// Nobody, and why.
     Nothing(&'static str),
-    /// All of these.
-    Policies(Vec<Policy>),
+    /// All of these; and some the container images.
+    Policies(Vec<Policy>, Option<Arc<ImageDemand>>),
 }
 
 /// A revision with what is demanded of it.
@@ -60,6 +62,7 @@ struct Case<'a> {
     revision: &'a Revision,
     repository: &'a Repository,
     policies: Vec<Policy>,
+    images: Option<Arc<ImageDemand>>,
     key: String,
 }
 
@@ -74,8 +77,8 @@ impl Run<'_> {
         revision: &Revision,
     ) -> Result<Arc<Admission>, Ended> {
         let repository = acquire::repository(self.release)?;
-        let policies = match self.demanded(session, &repository).await {
-            Ok(Demanded::Policies(policies)) => policies,
+        let (policies, images) = match self.demanded(session, &repository).await {
+            Ok(Demanded::Policies(policies, images)) => (policies, images),
             Ok(Demanded::Nothing(why)) => {
                 self.memory.trusted = None;
                 return Ok(Arc::new(Admission::unasked(&revision.digest, why)));
@@ -84,6 +87,9 @@ impl Run<'_> {
         };
         let mut key = repository.at(&revision.digest);
         policies.iter().for_each(|policy| key.push_str(&policy.fingerprint()));
+        if let Some(images) = &images {
+            key.push_str(&format!("{:?}{}", images.mode, images.policies.fingerprint()));
+        }
         let known = self.memory.trusted.as_ref().filter(|t| t.key == key);
         let known = known.map(|t| (Arc::clone(&t.admission), t.due));
         match (&known, self.trigger, &self.memory.distrusted) {
@@ -96,14 +102,14 @@ impl Run<'_> {
             }
             _ => {}
         }
-        let case = Case { session, revision, repository: &repository, policies, key };
+        let case = Case { session, revision, repository: &repository, policies, images, key };
         self.earn(case, known.map(|(admission, _)| admission)).await
     }
 
     async fn demanded(&mut self, session: &Session, repository: &Repository) -> Result<Demanded, Failure> {
         let trust = &self.context.trust;
         let floor = trust.floor.borrow().demand(repository.registry(), repository.path());
-        let mut policies = Vec::new();
+        let (mut policies, mut images) = (Vec::new(), None);
         if let Demand::Signed(policy) = &floor {
             policies.push(Policy::clone(policy));
         }
@@ -114,10 +120,16 @@ impl Run<'_> {
                 let data = data.ok_or_else(|| acquire::missing(self.release, name, &field))?;
                 secrets.insert(name.to_owned(), data.0.clone());
             }
-            policies.push(declared.policy(&secrets).map_err(|e| failure(e.reason, e.message))?);
+            let refused = |e: Refusal| failure(e.reason, e.message);
+            let policy = declared.policy(&secrets).map_err(refused)?;
+            if let Some(rules) = &declared.images {
+                let policies = rules.policies(&secrets, &policy).map_err(refused)?;
+                images = Some(Arc::new(ImageDemand { mode: rules.mode, policies }));
+            }
+            policies.push(policy);
         }
         match (policies.is_empty(), floor) {
-            (false, _) => Ok(Demanded::Policies(policies)),
+            (false, _) => Ok(Demanded::Policies(policies, images)),
             (true, Demand::Exempt) => {
                 Ok(Demanded::Nothing("the trust policy exempts the repository, and spec.verify is not set"))
             }
@@ -154,6 +166,8 @@ impl Run<'_> {
         let (admission, due) = match earned {
             Ok(admission) => {
                 metrics.verified(Verification::Verified, Reason::Verified);
+                // The images are looked at again, too.
+                self.memory.pinned.iter_mut().for_each(|pinned| pinned.fresh = false);
                 (Arc::new(admission), Instant::now() + interval)
             }
             Err(failed) => {
@@ -186,7 +200,10 @@ impl Run<'_> {
         let access = acquire::access(self.context, case.session, self.release, self.memory).await?;
         let registry = self.context.registry.clone();
         let target = Target { repository: case.repository, digest: &case.revision.digest, access: &access };
-        match self.wait_for(Admission::earn(&registry, target, &case.policies), can_wait).await {
+        match self
+            .wait_for(Admission::earn(&registry, target, &case.policies, case.images.clone()), can_wait)
+            .await
+        {
             Waited::Done(earned) => earned.map(Some),
             Waited::Urgent => Ok(None),
             Waited::Late => {
@@ -201,7 +218,7 @@ impl Run<'_> {
     }
 
     /// Says in the outcome that the revision is not trusted, and what that means.
-    fn refused(&self, revision: &Revision, mut failed: Failure) -> Failure {
+    pub(super) fn refused(&self, revision: &Revision, mut failed: Failure) -> Failure {
         if let Verdict::Failed { reason, message } = &mut failed.verdict {
             let known =
                 reason.is_distrust() || matches!(reason, Reason::SecretNotFound | Reason::SecretInvalid);
@@ -212,7 +229,7 @@ impl Run<'_> {
                 message.push_str("; what is applied stays, and nothing is written, drift included");
             }
         }
-        failed.artifact = Some(artifact_status(revision));
+        failed.artifact.get_or_insert_with(|| artifact_status(revision));
         failed.signers = Some(Vec::new());
         failed
     }

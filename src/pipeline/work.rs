@@ -58,6 +58,7 @@ pub async fn work(
             outcome.verdict = failed.verdict;
             outcome.headline = failed.headline;
             outcome.failures.extend(failed.failures);
+            outcome.verified = failed.verified;
         }
     }
     if let Some(stored) = &run.memory.stored {
@@ -128,9 +129,10 @@ pub(super) async fn act(
     outcome: &mut Outcome,
 ) -> Result<(), Ended> {
     let started = std::time::Instant::now();
-    let (known, objects) = objects(run, session, known, content).await?;
+    let (known, mut objects) = objects(run, session, known, content).await?;
     run.context.metrics.phase(Phase::Render, started.elapsed());
     guard_empty(run, revision, &objects)?;
+    pin(run, session, revision, content, &mut objects).await?;
     let started = std::time::Instant::now();
     let (mut plan, view) = decide(run, session, &known, revision, objects).await?;
     run.context.metrics.phase(Phase::Plan, started.elapsed());
@@ -148,6 +150,28 @@ pub(super) async fn act(
         prune::prune(run, session, &plan, view, &mut executed).await;
     }
     conclude(run, session, &plan, revision, executed, outcome).await
+}
+
+/// Binds the container images to verified digests. One that is not signed ends
+/// the run, and the condition `Verified` says so.
+async fn pin(
+    run: &mut Run<'_>,
+    session: &Session,
+    revision: &Revision,
+    content: &Admitted,
+    objects: &mut [Object],
+) -> Result<(), Ended> {
+    let started = std::time::Instant::now();
+    let pinned = run.pin(session, revision, content.images(), objects).await;
+    if content.images().is_some() {
+        run.context.metrics.phase(Phase::Verify, started.elapsed());
+    }
+    match pinned {
+        Err(Ended::Failed(failed)) if failed.reason().is_some() => {
+            Err(Ended::Failed(run.refused(revision, failed)))
+        }
+        pinned => pinned,
+    }
 }
 
 /// The objects of the files, as the spec wants them, and a look at the

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::images::{ImagePolicies, ImagePolicy, Pattern};
 use super::key::{self, PublicKey};
 use super::policy::{Authority, Identity, Policy, Trust};
 use super::proof::Refusal;
@@ -149,6 +150,42 @@ impl Declared {
             authorities: authorities.collect::<Result<_, Refusal>>()?,
             threshold: self.threshold,
             match_reference: self.match_reference,
+        })
+    }
+}
+
+impl ImageRules {
+    /// With the Secrets, which all have to be there, and the policy of the
+    /// artifact for the rules that have none of their own.
+    ///
+    /// # Errors
+    /// The first pattern that is none, or Secret that does not hold what it
+    /// should.
+    pub fn policies(&self, secrets: &Secrets, artifacts: &Policy) -> Result<ImagePolicies, Refusal> {
+        let pattern = |text: &str, field: &str| {
+            let wrong = |e| Refusal { reason: Reason::InvalidSpec, message: format!("spec.{field}: {e}") };
+            Pattern::parse(text).map_err(wrong)
+        };
+        let exempt = self.exempt.iter().map(|text| pattern(text, "verify.images.exempt"));
+        let rules = self.rules.iter().map(|rule| {
+            let policy = match &rule.trust {
+                None => artifacts.clone(),
+                Some(trust) => Policy {
+                    origin: format!("spec.{}", rule.field),
+                    authorities: vec![Authority {
+                        name: String::new(),
+                        trust: trust.with(&rule.field, secrets)?,
+                    }],
+                    threshold: 1,
+                    match_reference: false,
+                },
+            };
+            let pattern = pattern(&rule.pattern, &format!("{}.match", rule.field))?;
+            Ok(ImagePolicy { pattern, policies: vec![policy] })
+        });
+        Ok(ImagePolicies {
+            exempt: exempt.collect::<Result<_, _>>()?,
+            rules: rules.collect::<Result<_, Refusal>>()?,
         })
     }
 }

@@ -4,6 +4,7 @@
 pub mod declared;
 pub mod evidence;
 pub mod floor;
+pub mod images;
 pub mod judge;
 pub mod key;
 pub mod policy;
