@@ -36,6 +36,7 @@ mod secrecy;
 mod setting;
 mod shell;
 mod signatures;
+mod tampering;
 mod trust;
 mod waiting;
 mod workflow;
