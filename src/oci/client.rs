@@ -123,3 +123,40 @@ impl Clients {
             .map_err(|e| OciError::Secret(format!("the TLS settings cannot be used: {}", root_cause(&e))))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::super::{AccessParts, Proxy};
+    use super::*;
+
+    fn clients() -> Clients {
+        Clients::new("test".into(), Duration::from_secs(1), Hosts::default())
+    }
+
+    #[test]
+    fn promise_7_clients_are_not_kept_for_ever() {
+        let clients = clients();
+        let request = Request::new(Method::GET, Url::parse("http://registry.example/").unwrap());
+        for n in 0..MAX_CLIENTS * 2 {
+            let proxy = Proxy::new(&format!("http://proxy:{}", n + 1), "", "").ok();
+            let access = Access::new(AccessParts { insecure: true, proxy, ..AccessParts::default() });
+            clients.of(&access, &request).unwrap();
+            assert!(clients.known.lock().unwrap().len() <= MAX_CLIENTS);
+        }
+    }
+
+    #[test]
+    fn what_a_server_has_named_is_reached_by_another_client() {
+        let clients = clients();
+        let access = Access::new(AccessParts { insecure: true, ..AccessParts::default() });
+        let mut request = Request::new(Method::GET, Url::parse("http://127.0.0.1:1/").unwrap());
+        clients.of(&access, &request).unwrap();
+        request.reach = Reach::Named(Zone::Public);
+        clients.of(&access, &request).unwrap();
+        request.identified = false;
+        clients.of(&access, &request).unwrap();
+        assert_eq!(clients.known.lock().unwrap().len(), 3);
+    }
+}
