@@ -64,8 +64,13 @@ impl Clients {
     /// The client for this request.
     pub fn of(&self, access: &Access, request: &Request) -> Result<Client, OciError> {
         let way = self.way(access, &request.url);
-        // The proxy's own name is whoever's business who has named the proxy.
-        let reach = if way == Way::Direct { request.reach } else { Reach::Own };
+        // What is resolved is the proxy's own name then. A release's proxy may be
+        // near, but is no way to a cloud's metadata.
+        let reach = match way {
+            Way::Direct => request.reach,
+            Way::Environment => Reach::Own,
+            Way::Own => Reach::Named(Zone::Loopback),
+        };
         let zone = match reach {
             Reach::Own => None,
             Reach::Named(zone) => Some(zone),
