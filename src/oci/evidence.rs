@@ -1,5 +1,22 @@
 //! What a registry keeps beside a digest that may say who has signed it. Bytes
 //! within limits; whether they are believed is not decided here.
+//!
+//! Three places are asked, always all of them and at once, so that what one of
+//! them holds cannot hide what another does: cosign's tag `sha256-….sig`, the
+//! referrers API, and the tag `sha256-…` that stands in for it. Nothing is
+//! filtered by the artifact type that a registry reports: some report another
+//! than the manifest has. Then each referrer costs a request for its manifest,
+//! and each payload or bundle one for its bytes, unless they are cached. For one
+//! signature that makes four requests in the older form and five as a bundle, of
+//! which the second time the first three are left.
+
+mod gather;
+mod listing;
+mod referrers;
+mod search;
+mod simple_signing;
+
+use search::Search;
 
 use super::access::Access;
 use super::registry::Registry;
@@ -23,7 +40,12 @@ impl Registry {
         digest: &Digest,
         access: &Access,
     ) -> Result<Evidence, OciError> {
-        let _ = (repository, digest, access);
-        Ok(Evidence::default())
+        let search = Search { registry: self, repository, digest, access };
+        let (tagged, listed, kept) =
+            futures::join!(search.signature_tag(), search.referrers(), search.referrers_tag());
+        // In a fixed order, so that the same outage gives the same message.
+        let (tagged, listed, kept) = (tagged?, listed?, kept?);
+        let described = search.describe(listed.and(kept)).await;
+        search.read(tagged.and(described)).await.evidence()
     }
 }

@@ -28,11 +28,13 @@ const SHOWN: usize = 5;
 #[serde(rename_all = "camelCase")]
 pub(super) struct RawDescriptor {
     #[serde(default)]
-    media_type: String,
-    digest: String,
-    size: u64,
+    pub media_type: String,
+    pub digest: String,
+    pub size: u64,
     #[serde(default)]
-    annotations: Option<BTreeMap<String, String>>,
+    pub artifact_type: Option<String>,
+    #[serde(default)]
+    pub annotations: Option<BTreeMap<String, String>>,
     #[serde(default)]
     platform: Option<Platform>,
 }
@@ -43,6 +45,12 @@ struct Platform {
     os: String,
     #[serde(default)]
     architecture: String,
+}
+
+#[derive(Deserialize)]
+struct Subject {
+    #[serde(default)]
+    digest: String,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +67,8 @@ struct Raw {
     #[serde(default)]
     manifests: Option<Vec<RawDescriptor>>,
     #[serde(default)]
+    subject: Option<Subject>,
+    #[serde(default)]
     annotations: Option<BTreeMap<String, String>>,
 }
 
@@ -71,12 +81,14 @@ pub(super) enum Document {
 /// What an artifact is made of.
 pub(super) struct Manifest {
     config_type: String,
-    layers: Vec<RawDescriptor>,
+    pub layers: Vec<RawDescriptor>,
+    /// The digest of what it is about, as it is written.
+    pub subject: Option<String>,
     pub annotations: BTreeMap<String, String>,
 }
 
 /// A list of manifests.
-pub(super) struct Index(Vec<RawDescriptor>);
+pub(super) struct Index(pub Vec<RawDescriptor>);
 
 /// The layer that was chosen.
 #[derive(Debug)]
@@ -119,6 +131,7 @@ impl Document {
             (Some(layers), None) if said(&MANIFEST_TYPES) => Ok(Self::Manifest(Manifest {
                 config_type: raw.config.map(|c| c.media_type).unwrap_or_default(),
                 layers,
+                subject: raw.subject.map(|subject| subject.digest),
                 annotations: raw.annotations.unwrap_or_default(),
             })),
             (None, Some(manifests)) if said(&INDEX_TYPES) => Ok(Self::Index(Index(manifests))),

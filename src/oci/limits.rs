@@ -17,6 +17,21 @@ pub const MAX_TAG_PAGES: usize = 100;
 pub const MAX_TAGS: usize = 50_000;
 /// Tags asked for in one page.
 pub const TAG_PAGE_SIZE: usize = 1000;
+/// Most pages of a list of referrers.
+pub const MAX_REFERRER_PAGES: usize = 20;
+/// Most referrers of one list that are looked at; what says that it is a
+/// signature comes first.
+pub const MAX_REFERRERS: usize = 64;
+/// Most layers of one `.sig` tag that are looked at: the first.
+pub const MAX_SIGNATURE_LAYERS: usize = 64;
+/// Largest signed payload of cosign's older form, in bytes; a usual one has 250.
+pub const MAX_PAYLOAD_BYTES: u64 = 64 << 10;
+/// Largest Sigstore bundle, in bytes; a usual one has 10 KiB.
+pub const MAX_BUNDLE_BYTES: u64 = 1 << 20;
+/// All payloads and bundles for one digest together, in bytes.
+pub const MAX_EVIDENCE_BYTES: u64 = 8 << 20;
+/// Most requests under way while signatures of one digest are read.
+pub const EVIDENCE_REQUESTS: usize = 8;
 /// Most redirects that one request follows.
 pub const MAX_REDIRECTS: usize = 5;
 /// How often an idempotent request is sent again after a failure.

@@ -16,6 +16,7 @@ mod error;
 mod evidence;
 mod layout;
 mod limits;
+mod link;
 mod mirror;
 mod pace;
 mod pack;

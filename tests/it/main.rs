@@ -17,4 +17,5 @@ mod oci_resume;
 mod oci_transport;
 mod patches;
 mod secure;
+mod signatures;
 mod yaml;

@@ -30,8 +30,11 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("flate2", &["oci/"]),
     ("zstd", &["oci/"]),
     ("age", &["oci/"]),
-    ("zeroize", &["oci/"]),
+    ("zeroize", &["oci/", "cluster/accounts.rs"]),
     ("similar", &["domain/diff/"]),
+    ("sigstore_verify", &["domain/verify/"]),
+    ("aws_lc_rs", &["domain/verify/"]),
+    ("x509_cert", &["domain/verify/"]),
     // `api` derives the custom resource.
     ("kube", &["cluster/", "api/"]),
     // `domain::status` computes the conditions of the wire.

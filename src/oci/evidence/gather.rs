@@ -1,0 +1,91 @@
+//! What a search has gathered: what may be signatures, and notes about what
+//! could not be looked at.
+
+use crate::domain::verify::evidence::{Content, Evidence, Found, SimpleSigning};
+use crate::oci::{Digest, OciError};
+
+/// Where bytes are that may be a signature.
+pub(super) struct Lead {
+    pub place: String,
+    pub digest: Digest,
+    pub size: u64,
+    pub form: Form,
+}
+
+/// What the bytes will be.
+pub(super) enum Form {
+    /// The payload; everything else is known.
+    SimpleSigning(Box<SimpleSigning>),
+    Bundle,
+}
+
+impl Form {
+    pub fn with(self, bytes: &[u8]) -> Content {
+        match self {
+            Self::SimpleSigning(known) => {
+                Content::SimpleSigning(SimpleSigning { payload: bytes.to_vec(), ..*known })
+            }
+            Self::Bundle => Content::Bundle(bytes.to_vec()),
+        }
+    }
+}
+
+/// Things, and notes about what could not be looked at.
+pub(super) struct Gathered<T> {
+    pub things: Vec<T>,
+    pub notes: Notes,
+}
+
+/// What could not be looked at, and why.
+#[derive(Default)]
+pub(super) struct Notes {
+    texts: Vec<String>,
+    /// The first failure that may pass.
+    setback: Option<OciError>,
+}
+
+impl<T> Default for Gathered<T> {
+    fn default() -> Self {
+        Self { things: Vec::new(), notes: Notes::default() }
+    }
+}
+
+impl<T> Gathered<T> {
+    /// Both, these things first.
+    pub fn and(mut self, other: Self) -> Self {
+        self.things.extend(other.things);
+        self.notes.extend(other.notes);
+        self
+    }
+}
+
+impl Notes {
+    pub fn note(&mut self, text: impl Into<String>) {
+        self.texts.push(text.into());
+    }
+
+    /// Notes something that could not be had.
+    pub fn missed(&mut self, place: &str, error: OciError) {
+        self.note(format!("{place}: {error}"));
+        // Another try may have another end, or other credentials.
+        if matches!(error, OciError::Unavailable { .. } | OciError::Denied { .. }) {
+            self.setback.get_or_insert(error);
+        }
+    }
+
+    pub fn extend(&mut self, other: Self) {
+        self.texts.extend(other.texts);
+        self.setback = self.setback.take().or(other.setback);
+    }
+}
+
+impl Gathered<Found> {
+    /// # Errors
+    /// When nothing was found, and something might have been.
+    pub fn evidence(self) -> Result<Evidence, OciError> {
+        match self.notes.setback {
+            Some(error) if self.things.is_empty() => Err(error),
+            _ => Ok(Evidence { found: self.things, skipped: self.notes.texts }),
+        }
+    }
+}

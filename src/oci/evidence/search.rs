@@ -1,0 +1,204 @@
+//! The questions that a search for signatures asks of the registry.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, stream};
+use http::{Method, StatusCode};
+
+use super::gather::{Form, Gathered, Lead, Notes};
+use super::listing::{Referrer, is_bundle};
+use super::simple_signing;
+use crate::domain::verify::evidence::Found;
+use crate::oci::layout::Document;
+use crate::oci::limits::{EVIDENCE_REQUESTS, MAX_BUNDLE_BYTES, MAX_EVIDENCE_BYTES, MAX_MANIFEST_BYTES};
+use crate::oci::registry::manifest_body;
+use crate::oci::reply::Body;
+use crate::oci::token::{Asker, Scope};
+use crate::oci::transport::{Request, Transport};
+use crate::oci::{Access, Digest, OciError, Registry, Repository, Tag};
+
+/// Whose signatures are looked for, where, and by whom.
+#[derive(Clone, Copy)]
+pub(super) struct Search<'a> {
+    pub registry: &'a Registry,
+    pub repository: &'a Repository,
+    pub digest: &'a Digest,
+    pub access: &'a Access,
+}
+
+impl<'a> Search<'a> {
+    /// The layers of cosign's tag.
+    ///
+    /// # Errors
+    /// When the registry does not say whether there is such a tag.
+    pub async fn signature_tag(self) -> Result<Gathered<Lead>, OciError> {
+        let tag = format!("{}.sig", self.digest.as_str().replacen(':', "-", 1));
+        let mut notes = Notes::default();
+        let manifest = self.tagged(&tag, &mut notes).await?;
+        let leads = manifest.map(|bytes| simple_signing::leads(&tag, &bytes)).unwrap_or_default();
+        Ok(Gathered { things: Vec::new(), notes }.and(leads))
+    }
+
+    /// What is behind a tag; nothing if there is no such tag, or if it can be no
+    /// tag (of a digest of another algorithm).
+    pub(super) async fn tagged(self, tag: &str, notes: &mut Notes) -> Result<Option<Bytes>, OciError> {
+        if Tag::parse(tag).is_err() {
+            return Ok(None);
+        }
+        let subject = format!("{}:{tag}", self.repository);
+        let reply =
+            self.registry.ask_manifest(Method::GET, self.repository, tag, self.access, &subject).await?;
+        if reply.status == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        match manifest_body(reply, &subject).await {
+            Err(error @ OciError::TooLarge { .. }) => {
+                notes.missed(&format!("tag {tag}"), error);
+                Ok(None)
+            }
+            other => other.map(Some),
+        }
+    }
+
+    /// Reads the manifests of referrers: which of them hold a bundle about the
+    /// digest, and where.
+    pub async fn describe(self, referrers: Gathered<Referrer>) -> Gathered<Lead> {
+        let Gathered { mut things, notes } = referrers;
+        let mut gathered = Gathered { things: Vec::new(), notes };
+        // Both lists may name it.
+        let mut seen = HashSet::new();
+        things.retain(|referrer| seen.insert(referrer.digest.clone()));
+        let answers = stream::iter(things.into_iter().map(|referrer| async move {
+            let manifest = self.manifest(&referrer.digest).await;
+            (referrer, manifest)
+        }));
+        let mut answers = answers.buffered(EVIDENCE_REQUESTS);
+        while let Some((referrer, manifest)) = answers.next().await {
+            let place = format!("referrer {}", referrer.digest);
+            match manifest.map(|bytes| self.lead(&referrer, &place, &bytes)) {
+                Ok(Ok(lead)) => gathered.things.extend(lead),
+                Ok(Err(why)) => gathered.notes.note(format!("{place}: {why}")),
+                Err(error) => gathered.notes.missed(&place, error),
+            }
+        }
+        gathered
+    }
+
+    /// Where the bundle is that a referrer's manifest names; nothing if it is
+    /// something else, and nobody has said that it is a bundle.
+    fn lead(self, referrer: &Referrer, place: &str, manifest: &[u8]) -> Result<Option<Lead>, String> {
+        let manifest = match Document::parse(manifest) {
+            Ok(Document::Manifest(manifest)) => manifest,
+            _ if !referrer.is_told() => return Ok(None),
+            Ok(Document::Index(_)) => return Err("it is an index, and no signature".into()),
+            Err(error) => return Err(error.about("its content").to_string()),
+        };
+        let mut bundles = manifest.layers.iter().filter(|layer| is_bundle(&layer.media_type));
+        let (first, others) = (bundles.next(), bundles.count());
+        let Some(layer) = first else {
+            return if referrer.is_told() { Err("it holds no bundle".into()) } else { Ok(None) };
+        };
+        // GitLab takes the tag for the digest itself; others may list anything.
+        match manifest.subject.as_deref() {
+            Some(subject) if subject == self.digest.as_str() => {}
+            Some(subject) => {
+                let shown: String = subject.chars().take(80).collect();
+                return Err(format!("it is about {shown:?}, and not about this digest"));
+            }
+            None => return Err("it does not say which digest it is about".into()),
+        }
+        if others > 0 {
+            return Err(format!("it holds {} bundles, and not one", others + 1));
+        }
+        let digest = Digest::parse(&layer.digest).map_err(|_| "its bundle has a malformed digest")?;
+        if layer.size > MAX_BUNDLE_BYTES {
+            return Err(format!("its bundle has {} bytes, more than {MAX_BUNDLE_BYTES}", layer.size));
+        }
+        Ok(Some(Lead { place: place.to_owned(), digest, size: layer.size, form: Form::Bundle }))
+    }
+
+    /// Reads the payloads and bundles, each once, until they are too many bytes.
+    pub async fn read(self, leads: Gathered<Lead>) -> Gathered<Found> {
+        let Gathered { things, notes } = leads;
+        let mut gathered = Gathered { things: Vec::new(), notes };
+        let mut blobs: Vec<(Digest, u64)> = Vec::new();
+        let mut total = 0;
+        for lead in &things {
+            if !blobs.iter().any(|(digest, _)| *digest == lead.digest)
+                && total + lead.size <= MAX_EVIDENCE_BYTES
+            {
+                total += lead.size;
+                blobs.push((lead.digest.clone(), lead.size));
+            }
+        }
+        let answers = stream::iter(blobs.into_iter().map(|(digest, size)| async move {
+            let bytes = self.blob(&digest, size).await;
+            (digest, bytes)
+        }));
+        let answers: Vec<_> = answers.buffered(EVIDENCE_REQUESTS).collect().await;
+        for Lead { place, digest, form, .. } in things {
+            match answers.iter().find(|(read, _)| *read == digest) {
+                Some((_, Ok(bytes))) => gathered.things.push(Found { place, content: form.with(bytes) }),
+                Some((_, Err(error))) => gathered.notes.missed(&place, error.clone()),
+                None => gathered.notes.note(format!(
+                    "{place}: with it there would be more than {MAX_EVIDENCE_BYTES} bytes of signatures"
+                )),
+            }
+        }
+        gathered
+    }
+
+    /// Who asks for things of the repository.
+    pub(super) fn asker<'b>(&self, subject: &'b str) -> Asker<'b>
+    where
+        'a: 'b,
+    {
+        Asker { repository: self.repository, access: self.access, scope: Scope::Pull, subject }
+    }
+
+    async fn manifest(self, digest: &Digest) -> Result<Bytes, OciError> {
+        if let Some(bytes) = self.cached(digest, MAX_MANIFEST_BYTES).await {
+            return Ok(bytes);
+        }
+        let subject = self.repository.at(digest);
+        let reply = self
+            .registry
+            .ask_manifest(Method::GET, self.repository, digest.as_str(), self.access, &subject)
+            .await?;
+        let bytes = manifest_body(reply, &subject).await?;
+        self.checked(digest, bytes, subject).await
+    }
+
+    async fn blob(self, digest: &Digest, size: u64) -> Result<Bytes, OciError> {
+        if let Some(bytes) = self.cached(digest, size).await {
+            return Ok(bytes);
+        }
+        let subject = self.repository.at(digest);
+        let url = Transport::url(self.repository, self.access, &format!("blobs/{digest}"))?;
+        let inner = &self.registry.0;
+        let asker = self.asker(&subject);
+        let reply = inner.sessions.send(&inner.transport, asker, Request::new(Method::GET, url)).await?;
+        if !reply.status.is_success() {
+            return Err(reply.error(&subject).await);
+        }
+        match reply.body(size).await? {
+            Body::Whole(bytes) if bytes.len() as u64 == size => self.checked(digest, bytes, subject).await,
+            _ => Err(OciError::Mismatch { subject }),
+        }
+    }
+
+    /// What is kept of the repository under a digest that the registry has just
+    /// named to this access.
+    async fn cached(self, digest: &Digest, limit: u64) -> Option<Bytes> {
+        self.registry.0.cache.get(self.access, self.repository, digest, limit).await
+    }
+
+    async fn checked(self, digest: &Digest, bytes: Bytes, subject: String) -> Result<Bytes, OciError> {
+        if !digest.is_of(&bytes) {
+            return Err(OciError::Mismatch { subject });
+        }
+        self.registry.0.cache.put(self.access, self.repository, digest, bytes.clone()).await;
+        Ok(bytes)
+    }
+}
