@@ -25,7 +25,7 @@ pub(super) async fn artifact(arguments: &DiffArtifact, printer: &mut Printer<'_>
 async fn compare(arguments: &DiffArtifact, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let DiffArtifact { before, after, keys, output, registry: reach } = arguments;
     login::one_registry(reach, [before.as_str(), after.as_str()])?;
-    let registry = login::registry(printer);
+    let registry = login::registry(reach, printer);
     let old = fetch::artifact(before, reach, keys, &registry).await?.bundle(before)?;
     let new = fetch::artifact(after, reach, keys, &registry).await?.bundle(after)?;
     let changes = subject_changes(&old.objects, &new.objects);

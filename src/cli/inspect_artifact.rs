@@ -42,7 +42,7 @@ struct Manifest {
 /// Prints what is in an artifact, or the images that it runs.
 pub(super) async fn artifact(arguments: &InspectArtifact, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let InspectArtifact { url, container_images, keys, output, registry: reach } = arguments;
-    let fetched = fetch::artifact(url, reach, keys, &login::registry(printer)).await?;
+    let fetched = fetch::artifact(url, reach, keys, &login::registry(reach, printer)).await?;
     let objects = fetched.bundle(url)?.objects;
     if *container_images {
         let images = distinct_images(&objects);

@@ -27,7 +27,7 @@ pub(super) async fn artifacts(arguments: &ListArtifacts, printer: &mut Printer<'
         }
         other => other.into(),
     })?;
-    let registry = login::registry(printer);
+    let registry = login::registry(reach, printer);
     let access = login::access(reach, &repository).await?;
     let tags = registry.tags(&repository, &access).await?;
     let listed: Vec<Listed> = newest_first(tags.iter().map(Tag::as_str), range.as_ref())

@@ -13,7 +13,7 @@ use crate::oci::{
 };
 
 /// A client whose transfers are drawn where somebody watches.
-pub(super) fn registry(printer: &Printer<'_>) -> Registry {
+pub(super) fn registry(arguments: &RegistryArgs, printer: &Printer<'_>) -> Registry {
     let progress = printer.progress();
     let meter = Progress::is_watched().then(|| {
         let meter = move |name: &str, bytes: u64| -> Advance {
@@ -22,7 +22,8 @@ pub(super) fn registry(printer: &Printer<'_>) -> Registry {
         };
         Arc::new(meter) as _
     });
-    Registry::new(RegistryOptions { meter, ..RegistryOptions::default() })
+    let token_hosts = arguments.routes.allowed_token_hosts.clone();
+    Registry::new(RegistryOptions { meter, token_hosts, ..RegistryOptions::default() })
 }
 
 /// Refuses --creds where the URLs of a command name more than one registry: a
@@ -54,7 +55,7 @@ pub(super) fn one_registry<'u>(
 /// A registry on this machine may speak plain HTTP without a flag; whether it
 /// does is asked, as docker and crane do. Everywhere else it takes --insecure.
 pub(super) async fn access(arguments: &RegistryArgs, repository: &Repository) -> Result<Access, CliError> {
-    let RegistryArgs { insecure, ca_file, creds } = arguments;
+    let RegistryArgs { insecure, ca_file, creds, .. } = arguments;
     let keyring = match creds {
         Some(creds) => {
             let usage = || CliError::Usage("--creds takes USER:PASSWORD".into());
@@ -79,7 +80,7 @@ pub(super) async fn access(arguments: &RegistryArgs, repository: &Repository) ->
         }
         _ => false,
     };
-    Ok(Access::new(AccessParts { keyring, ca, client_cert: None, insecure }))
+    Ok(Access::new(AccessParts { keyring, ca, client_cert: None, insecure, proxy: None }))
 }
 
 /// The private keys that the arguments name.
@@ -103,7 +104,7 @@ mod tests {
     #[test]
     fn a_password_is_for_one_registry() {
         let check = |creds: Option<&str>, urls: &[&str], expected: Option<&str>| {
-            let arguments = RegistryArgs { insecure: false, ca_file: None, creds: creds.map(str::to_owned) };
+            let arguments = RegistryArgs { creds: creds.map(str::to_owned), ..RegistryArgs::default() };
             let told =
                 one_registry(&arguments, urls.iter().copied()).map_err(|e| (e.exit_code(), e.to_string()));
             assert_eq!(told.err(), expected.map(|text| (2, text.to_owned())), "{urls:?}");

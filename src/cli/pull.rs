@@ -6,7 +6,7 @@ use super::{CliError, Printer, fetch, login};
 /// Prints the manifests of an artifact.
 pub(super) async fn artifact(arguments: &PullArtifact, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let PullArtifact { url, keys, registry: reach } = arguments;
-    let fetched = fetch::artifact(url, reach, keys, &login::registry(printer)).await?;
+    let fetched = fetch::artifact(url, reach, keys, &login::registry(reach, printer)).await?;
     let mut yaml = Vec::new();
     for (_, content) in &fetched.artifact.files {
         append(&mut yaml, content);

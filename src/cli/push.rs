@@ -39,7 +39,7 @@ pub(super) async fn artifact(arguments: &PushArtifact, printer: &mut Printer<'_>
     let packed = tokio::task::spawn_blocking(move || pack(&yaml, &labels)).await;
     let package = packed.map_err(|e| CliError::Input(format!("the packing was cut off: {e}")))??;
     printer.say(&format!("pushing {encrypted}image {repository}:{tag}"));
-    let registry = login::registry(printer);
+    let registry = login::registry(reach, printer);
     let access = login::access(reach, &repository).await?;
     let digest = registry.push(&repository, &tag, &package, &access).await?;
     printer.say(&format!("published digest {}", repository.at(&digest)));

@@ -12,7 +12,7 @@ pub(super) async fn artifact(arguments: &TagArtifact, printer: &mut Printer<'_>)
         return Err(CliError::Usage(format!("{url} does not say which artifact to tag; write {url}:TAG")));
     }
     let tags = tags.iter().map(|tag| new_tag(tag)).collect::<Result<Vec<_>, _>>()?;
-    let registry = login::registry(printer);
+    let registry = login::registry(reach, printer);
     let access = login::access(reach, &reference.repository).await?;
     let wanted = reference.wanted()?;
     for tag in tags {

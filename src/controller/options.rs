@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::oci::TokenHost;
+
 /// What the flags of `supercargo controller` say.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -19,4 +21,6 @@ pub struct Options {
     pub default_service_account: Option<String>,
     /// The namespaces whose releases are reconciled; all when empty.
     pub watch_namespaces: Vec<String>,
+    /// Token services on hosts that have nothing to do with their registry's.
+    pub token_hosts: Vec<TokenHost>,
 }

@@ -5,6 +5,7 @@ use std::fmt;
 use sha2::{Digest as _, Sha256};
 
 use super::auth::Keyring;
+use super::proxy::Proxy;
 
 /// What an [`Access`] is made of.
 #[derive(Clone, Default)]
@@ -17,6 +18,9 @@ pub struct AccessParts {
     pub client_cert: Option<(Vec<u8>, Vec<u8>)>,
     /// Plain HTTP instead of HTTPS.
     pub insecure: bool,
+    /// The proxy to go through, to every host; otherwise that of the
+    /// environment, and none to this machine.
+    pub proxy: Option<Proxy>,
 }
 
 /// The credentials and the transport settings of one release. Its fingerprint
@@ -35,7 +39,9 @@ impl Access {
     pub fn new(parts: AccessParts) -> Self {
         let mut tls = Sha256::new();
         let (cert, key) = parts.client_cert.as_ref().map_or((&[][..], &[][..]), |(c, k)| (c, k));
-        for part in [parts.ca.as_deref().unwrap_or_default(), cert, key, &[u8::from(parts.insecure)]] {
+        let proxy = parts.proxy.as_ref().map_or([""; 3], Proxy::parts).map(str::as_bytes);
+        let own = [parts.ca.as_deref().unwrap_or_default(), cert, key, &[u8::from(parts.insecure)]];
+        for part in own.into_iter().chain(proxy) {
             tls.update((part.len() as u64).to_be_bytes());
             tls.update(part);
         }

@@ -6,6 +6,8 @@ use http::header::WWW_AUTHENTICATE;
 use reqwest::Url;
 
 use super::reference::is_loopback;
+use super::transport::authority;
+use super::zone::Zone;
 
 /// Most challenges that are looked at in one answer.
 const MAX_CHALLENGES: usize = 8;
@@ -87,10 +89,16 @@ fn parameter(text: &str) -> Option<(&str, String, &str)> {
 
 /// Checks the realm that a registry names. The registry is not trusted to send
 /// our credentials anywhere: the realm is on the registry's own host, or on
-/// HTTPS on a host of the same domain, or the one known pair, Docker Hub's.
-/// Without credentials any HTTPS host name will do (a mirror that leaves its
-/// tokens to another), but never an address.
-pub(super) fn realm(registry: &Url, realm: &str, with_credentials: bool) -> Result<Url, String> {
+/// HTTPS on a host of the same owner, as far as names tell, or on one that
+/// whoever runs this process has allowed. Without credentials any HTTPS host
+/// name will do (a mirror that leaves its tokens to another), but never an
+/// address.
+pub(super) fn realm(
+    registry: &Url,
+    realm: &str,
+    with_credentials: bool,
+    allowed: impl Fn(&str) -> bool,
+) -> Result<Url, String> {
     let shown: String = realm.split(['?', '#']).next().unwrap_or_default().chars().take(200).collect();
     let url = Url::parse(realm).map_err(|_| format!("the registry names {shown:?} as its token service"))?;
     let (Some(host), Some(own)) = (url.host_str(), registry.host_str()) else {
@@ -105,7 +113,8 @@ pub(super) fn realm(registry: &Url, realm: &str, with_credentials: bool) -> Resu
     let trusted = if same_host {
         secure || plain
     } else {
-        secure && (related(own, host) || !with_credentials && url.domain().is_some_and(|d| d.contains('.')))
+        let anonymous = !with_credentials && url.domain().is_some_and(|d| d.contains('.'));
+        secure && (related(own, host) || allowed(&authority(&url)) || anonymous)
     };
     if trusted {
         return Ok(url);
@@ -113,7 +122,7 @@ pub(super) fn realm(registry: &Url, realm: &str, with_credentials: bool) -> Resu
     let at = format!("{}://{host}", url.scheme());
     Err(format!(
         "the registry names {at} as its token service, which is neither its own host nor HTTPS in its own \
-         domain; no credentials were sent there"
+         domain; no credentials were sent there. If it is the right one, allow it with --allowed-token-hosts"
     ))
 }
 
@@ -122,26 +131,43 @@ fn related(registry: &str, other: &str) -> bool {
     if (registry, other) == ("registry-1.docker.io", "auth.docker.io") {
         return true;
     }
-    let Some((_, parent)) = registry.split_once('.') else {
+    if Zone::of_host(registry).is_some() || Zone::of_host(other).is_some() {
         return false;
-    };
-    let domain = if parent.contains('.') { parent } else { registry };
-    let below = |host: &str, domain: &str| {
-        host == domain || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'))
-    };
-    !registry.parse::<std::net::IpAddr>().is_ok_and(|_| true)
-        && !is_public_suffix(domain)
-        && below(other, domain)
+    }
+    match registrable(registry) {
+        Some(domain) => !SHARED.contains(&domain) && registrable(other) == Some(domain),
+        None => is_beside(registry, other),
+    }
 }
 
-/// Suffixes under which strangers have names: country codes with a short
-/// second label (`co.uk`), and the clouds that give every customer a registry.
-fn is_public_suffix(domain: &str) -> bool {
-    const SHARED: [&str; 5] = ["azurecr.io", "amazonaws.com", "on.aws", "jfrog.io", "github.io"];
-    let labels: Vec<&str> = domain.split('.').collect();
-    let country = matches!(labels[..], [second, top] if top.len() == 2 && second.len() <= 3);
-    let known_short = ["gcr.io", "icr.io"].contains(&domain);
-    SHARED.contains(&domain) || country && !known_short
+/// Domains under which strangers have registries, and which the Public Suffix
+/// List does not hold, or not all of them: each name below stands for itself.
+const SHARED: [&str; 8] = [
+    "azurecr.io",
+    "azurecr.cn",
+    "azurecr.us",
+    "amazonaws.com",
+    "amazonaws.com.cn",
+    "on.aws",
+    "jfrog.io",
+    "pkg.dev",
+];
+
+/// The domain that one owner has registered, by the Public Suffix List; `None`
+/// for names of a private network, which it knows nothing of.
+fn registrable(host: &str) -> Option<&str> {
+    let domain = psl::domain(host.trim_end_matches('.').as_bytes())?;
+    let text = std::str::from_utf8(domain.as_bytes()).ok()?;
+    domain.suffix().is_known().then_some(text)
+}
+
+/// Whether a host is in the domain that holds the registry, or below the
+/// registry itself where that is all there is.
+fn is_beside(registry: &str, other: &str) -> bool {
+    let parent = registry.split_once('.').map(|(_, parent)| parent).filter(|p| p.contains('.'));
+    let domain = parent.unwrap_or(registry);
+    let below = other.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
+    registrable(other).is_none() && (other == domain || below)
 }
 
 #[cfg(test)]
@@ -175,7 +201,8 @@ mod tests {
     fn credentials_go_only_where_the_registry_is() {
         let check = |registry: &str, to: &str, with: bool, expected: bool| {
             let registry = Url::parse(registry).unwrap();
-            assert_eq!(realm(&registry, to, with).is_ok(), expected, "{registry} {to} {with}");
+            let allowed = |host: &str| host == "auth.other.example:8443";
+            assert_eq!(realm(&registry, to, with, allowed).is_ok(), expected, "{registry} {to} {with}");
         };
         check("https://ghcr.io/v2/", "https://ghcr.io/token", true, true);
         check("https://registry-1.docker.io/v2/", "https://auth.docker.io/token", true, true);
@@ -190,6 +217,25 @@ mod tests {
         check("https://ghcr.io/v2/", "http://169.254.169.254/latest", false, false);
         check("https://ghcr.io/v2/", "https://169.254.169.254/latest", false, false);
         check("https://ghcr.io/v2/", "https://localhost/latest", false, false);
+        check("https://registry.a.example/v2/", "https://auth.other.example:8443/t", true, true);
+        check("https://registry.a.example/v2/", "https://auth.other.example/t", true, false);
+        check("https://registry.a.example/v2/", "http://auth.other.example:8443/t", true, false);
+        check("https://registry.a.example/v2/", "https://xauth.other.example:8443/t", true, false);
+        check("https://acme.jfrog.io/v2/", "https://evil.jfrog.io/t", true, false);
+        check("https://acme.github.io/v2/", "https://evil.github.io/t", true, false);
+        check("https://r.eu.acme.com.au/v2/", "https://auth.acme.com.au/t", true, true);
+        check("https://r.acme.com.au/v2/", "https://auth.evil.com.au/t", true, false);
+        let aws = "https://1.dkr.ecr.eu-west-1.amazonaws.com/v2/";
+        check(aws, "https://evil.s3.eu-west-1.amazonaws.com/t", true, false);
+        check(aws, "https://2.dkr.ecr.eu-west-1.amazonaws.com/t", true, false);
+        check("https://harbor.corp.internal/v2/", "https://auth.corp.internal/t", true, true);
+        check("https://harbor.corp.internal/v2/", "https://evilcorp.internal/t", true, false);
+        let cluster = "https://harbor.a.svc.cluster.local/v2/";
+        check(cluster, "https://auth.b.svc.cluster.local/t", true, false);
+        check(cluster, "https://auth.a.svc.cluster.local/t", true, true);
+        check("https://registry.lan/v2/", "https://evil.lan/t", true, false);
+        check("https://registry.lan/v2/", "https://auth.registry.lan/t", true, true);
+        check("https://com/v2/", "https://evil.com/t", true, false);
         check("https://shop.co.uk/v2/", "https://evil.co.uk/token", true, false);
         check("https://mine.azurecr.io/v2/", "https://theirs.azurecr.io/token", true, false);
         check("https://10.0.0.1/v2/", "https://10.1.0.0.1/token", true, false);

@@ -41,6 +41,14 @@ pub const RETRY_PAUSE: Duration = Duration::from_millis(200);
 /// Longest `Retry-After` that is waited for; a longer one is an error, so that
 /// the caller's own schedule decides.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3);
+/// Longest time that a host is asked less often because it wants so, whatever
+/// its `Retry-After` says.
+pub const MAX_PACE: Duration = Duration::from_secs(60);
+/// Smallest blob that is asked for from where its transfer broke, in bytes; a
+/// smaller one is asked for as a whole again.
+pub const MIN_RESUMED_BYTES: u64 = 1 << 20;
+/// How often the transfer of one blob is gone on with after it broke.
+pub const MAX_RESUMES: u32 = 5;
 /// How long a connection may take to open.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an answer may go without progress.
@@ -69,7 +77,9 @@ pub const UPLOAD_BUFFER: u64 = 4 << 20;
 pub const UPLOAD_RATE: u64 = 64 << 10;
 /// Longest annotation value that is passed on, in bytes.
 pub const MAX_ANNOTATION_BYTES: usize = 1024;
-/// Most remembered clients, tokens, hosts and proofs, each.
+/// Most HTTP clients that are kept.
+pub const MAX_CLIENTS: usize = 256;
+/// Most remembered tokens, hosts and proofs, each.
 pub const MAX_REMEMBERED: usize = 4096;
 
 /// Most layers that are unpacked at a time; each is held in memory.

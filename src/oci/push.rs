@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{LOCATION, RETRY_AFTER};
+use http::header::LOCATION;
 use http::{Method, StatusCode};
 
 use super::layout;
@@ -17,6 +17,7 @@ use super::registry::manifest_body;
 use super::reply::Reply;
 use super::token::{Asker, Scope};
 use super::transport::{Request, Transport};
+use super::zone::Reach;
 use super::{Access, Digest, OciError, Package, Registry, Repository, Tag, Wanted};
 
 /// Why a step of a push has failed.
@@ -130,6 +131,7 @@ impl Registry {
             })
         };
         let mut target = location.and_then(|l| reply.url.join(l).ok()).ok_or_else(unusable)?;
+        let reach = Reach::Own.onward(reply.zone, target.host() == url.host());
         drop(reply);
         target.query_pairs_mut().append_pair("digest", digest.as_str());
         let same_origin = target.origin() == url.origin();
@@ -144,6 +146,7 @@ impl Registry {
         let reply = if same_origin {
             self.send(asker, request).await?
         } else {
+            (request.reach, request.identified) = (reach, false);
             self.0.transport.send(asker.access, &request).await.map_err(Setback::of)?
         };
         match reply.status {
@@ -224,8 +227,7 @@ impl Setback {
 
     async fn answered(reply: Reply, asker: Asker<'_>) -> Self {
         let passing = matches!(reply.status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504);
-        let asked = reply.headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok()?.trim().parse().ok());
-        let wait = asked.map(Duration::from_secs);
+        let wait = reply.retry_after();
         let error = reply.error(asker.subject).await;
         match passing && wait.is_none_or(|wait| wait <= MAX_PUSH_RETRY_AFTER) {
             true => Self::Passing(error, wait),

@@ -109,7 +109,8 @@ pub(super) fn host_only(host: &str) -> &str {
     host.split_once(':').map_or(host, |(name, _)| name)
 }
 
-fn is_host(host: &str) -> bool {
+/// Whether it is a host name or address with an optional port.
+pub(super) fn is_host(host: &str) -> bool {
     let name = host_only(host);
     let port = &host[name.len()..];
     let port_ok =

@@ -22,7 +22,8 @@ use super::token::{Asker, Scope, Sessions};
 use super::transport::{Meter, Observer, Request, Transport, TransportOptions};
 use super::unpack::{self, Order};
 use super::{
-    Artifact, Digest, Identities, OciError, Repository, Resolved, Selection, Tag, Wanted, encryption, tags,
+    Artifact, Digest, Hosts, Identities, OciError, Repository, Resolved, Selection, Tag, TokenHost, Wanted,
+    download, encryption, tags,
 };
 
 /// How a [`Registry`] behaves.
@@ -44,6 +45,10 @@ pub struct RegistryOptions {
     pub observer: Option<Observer>,
     /// Is told of every transfer of content.
     pub meter: Option<Meter>,
+    /// Token services on hosts that have nothing to do with their registry's.
+    pub token_hosts: Vec<TokenHost>,
+    /// Addresses for names; the system's resolver knows the others.
+    pub hosts: Hosts,
 }
 
 impl Default for RegistryOptions {
@@ -57,6 +62,8 @@ impl Default for RegistryOptions {
             cache_max_size: DEFAULT_CACHE_BYTES,
             observer: None,
             meter: None,
+            token_hosts: Vec::new(),
+            hosts: Hosts::default(),
         }
     }
 }
@@ -92,12 +99,21 @@ impl Registry {
             cache_max_size,
             observer,
             meter,
+            token_hosts,
+            hosts,
         } = options;
-        let transport =
-            Transport::new(TransportOptions { user_agent, connect_timeout, idle_timeout, observer, meter });
+        let transport = Transport::new(TransportOptions {
+            user_agent,
+            connect_timeout,
+            idle_timeout,
+            observer,
+            meter,
+            hosts,
+        });
+        let sessions = Sessions::new(token_hosts);
         let cache = Cache::new(cache_dir.as_deref(), cache_max_size);
         let unpacking = Semaphore::new(MAX_UNPACKING);
-        Self(Arc::new(Inner { transport, sessions: Sessions::default(), cache, unpacking, limits }))
+        Self(Arc::new(Inner { transport, sessions, cache, unpacking, limits }))
     }
 
     /// Finds the digest: for a tag with one HEAD, for a range with the tag
@@ -327,12 +343,10 @@ impl Registry {
         let subject = repository.at(digest);
         let url = Transport::url(repository, access, &format!("blobs/{digest}"))?;
         let asker = Asker { repository, access, scope: Scope::Pull, subject: &subject };
-        let reply = self.0.sessions.send(&self.0.transport, asker, Request::new(Method::GET, url)).await?;
-        if !reply.status.is_success() {
-            return Err(reply.error(&subject).await);
-        }
         let advance = usize::try_from(size).ok().and_then(|size| self.0.transport.meter(digest, size));
-        match reply.watched_body(size, advance).await? {
+        let request = Request::new(Method::GET, url);
+        let body = download::blob(&self.0.transport, &self.0.sessions, asker, request, size, advance).await?;
+        match body {
             Body::Whole(bytes) if bytes.len() as u64 == size && digest.is_of(&bytes) => {
                 self.0.cache.put(access, repository, digest, bytes.clone()).await;
                 Ok(bytes)

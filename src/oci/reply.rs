@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use reqwest::Url;
-use tokio::sync::OwnedSemaphorePermit;
 
 use super::OciError;
 use super::limits::MAX_ERROR_BYTES;
+use super::pace::Place;
 use super::transport::{Advance, authority, silent, unavailable};
+use super::zone::Zone;
 
 /// The head of an answer; the body is still to be read. Holds its place among
 /// the host's requests until it is dropped.
@@ -18,39 +20,80 @@ pub(super) struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub url: Url,
+    /// Where it came from.
+    pub zone: Zone,
     /// How long the body may go without progress.
-    pub(super) idle: Duration,
-    pub(super) response: reqwest::Response,
-    /// Its place among the requests to the host; given back when dropped.
-    pub(super) _place: Option<OwnedSemaphorePermit>,
+    idle: Duration,
+    response: reqwest::Response,
+    _place: Place,
+}
+
+/// How far a body was read.
+pub(super) enum Part {
+    /// To its end.
+    Whole,
+    /// To the limit, and there is more.
+    TooLong,
+    /// The connection broke.
+    Broken(OciError),
 }
 
 impl Reply {
-    /// The body, if it is no longer than the limit.
-    pub async fn body(self, limit: u64) -> Result<Body, OciError> {
-        self.watched_body(limit, None).await
+    pub fn new(response: reqwest::Response, url: Url, zone: Zone, idle: Duration, place: Place) -> Self {
+        let (status, headers) = (response.status(), response.headers().clone());
+        Self { status, headers, url, zone, idle, response, _place: place }
     }
 
-    /// The same, and somebody watches it arrive.
-    pub async fn watched_body(mut self, limit: u64, advance: Option<Advance>) -> Result<Body, OciError> {
-        if self.response.content_length().is_some_and(|length| length > limit) {
-            return Ok(Body::TooLong);
+    /// How long the server asks to be left alone, if it does (RFC 9110 §10.2.3).
+    pub fn retry_after(&self) -> Option<Duration> {
+        let busy = matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+        let value = self.headers.get(RETRY_AFTER).filter(|_| busy)?.to_str().ok()?.trim();
+        if let Ok(seconds) = value.parse() {
+            return Some(Duration::from_secs(seconds));
         }
+        let until = jiff::fmt::rfc2822::parse(value).ok()?.timestamp();
+        Duration::try_from(until.duration_since(jiff::Timestamp::now())).ok()
+    }
+
+    /// The body, if it is no longer than the limit.
+    pub async fn body(mut self, limit: u64) -> Result<Body, OciError> {
+        let mut body = BytesMut::new();
+        match self.append(&mut body, limit, None).await? {
+            Part::Whole => Ok(Body::Whole(body.freeze())),
+            Part::TooLong => Ok(Body::TooLong),
+            Part::Broken(error) => Err(error),
+        }
+    }
+
+    /// Reads the body behind what there is already, to a limit for both, while
+    /// somebody watches it arrive.
+    ///
+    /// # Errors
+    /// When nothing arrives for too long.
+    pub async fn append(
+        &mut self,
+        body: &mut BytesMut,
+        limit: u64,
+        advance: Option<&Advance>,
+    ) -> Result<Part, OciError> {
         // The limit holds for what is announced, too.
         let announced = self.response.content_length().unwrap_or_default();
-        let mut body = BytesMut::with_capacity(usize::try_from(announced).unwrap_or_default());
+        if announced.saturating_add(body.len() as u64) > limit {
+            return Ok(Part::TooLong);
+        }
+        body.reserve(usize::try_from(announced).unwrap_or_default());
         loop {
             let Ok(chunk) = tokio::time::timeout(self.idle, self.response.chunk()).await else {
                 return Err(silent(&authority(&self.url)));
             };
-            if let (Some(advance), Ok(Some(chunk))) = (&advance, &chunk) {
+            if let (Some(advance), Ok(Some(chunk))) = (advance, &chunk) {
                 advance(chunk.len() as u64);
             }
             match chunk {
-                Ok(Some(chunk)) if (body.len() + chunk.len()) as u64 > limit => return Ok(Body::TooLong),
+                Ok(Some(chunk)) if (body.len() + chunk.len()) as u64 > limit => return Ok(Part::TooLong),
                 Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) => return Ok(Body::Whole(body.freeze())),
-                Err(e) => return Err(unavailable(&authority(&self.url), &e)),
+                Ok(None) => return Ok(Part::Whole),
+                Err(e) => return Ok(Part::Broken(unavailable(&authority(&self.url), &e))),
             }
         }
     }

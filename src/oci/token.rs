@@ -18,7 +18,8 @@ use super::challenge::{self, Challenge};
 use super::limits::{DEFAULT_TOKEN_LIFE, MAX_REMEMBERED, MAX_TOKEN_BYTES};
 use super::reply::{Body, Reply};
 use super::transport::{Request, Transport};
-use super::{OciError, Repository};
+use super::zone::{Reach, Zone};
+use super::{OciError, Repository, TokenHost};
 
 /// What a request is going to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -41,9 +42,16 @@ type Key = (Fingerprint, Repository, Scope);
 /// How a registry was satisfied the last time.
 #[derive(Clone)]
 struct Session {
-    challenge: Challenge,
+    asked: Asked,
     header: HeaderValue,
     expires: Option<Instant>,
+}
+
+/// What the registry asked for, and from where.
+#[derive(Clone)]
+struct Asked {
+    challenge: Challenge,
+    zone: Zone,
 }
 
 /// Who asks for what; the subject is for messages.
@@ -55,8 +63,10 @@ pub(super) struct Asker<'a> {
     pub subject: &'a str,
 }
 
-#[derive(Default)]
-pub(super) struct Sessions(Mutex<HashMap<Key, Session>>);
+pub(super) struct Sessions {
+    known: Mutex<HashMap<Key, Session>>,
+    token_hosts: Vec<TokenHost>,
+}
 
 #[derive(Deserialize)]
 struct TokenAnswer {
@@ -74,6 +84,10 @@ const TOKEN_MARGIN: Duration = Duration::from_secs(10);
 const MAX_TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 impl Sessions {
+    pub fn new(token_hosts: Vec<TokenHost>) -> Self {
+        Self { known: Mutex::default(), token_hosts }
+    }
+
     /// Sends a request to the registry with whatever credentials it asks for.
     /// A session that the registry no longer takes is renewed once.
     pub async fn send(
@@ -92,9 +106,10 @@ impl Sessions {
         let Some(challenge) = asked.filter(|_| !elsewhere) else {
             return Ok(reply);
         };
+        let asked = Asked { challenge, zone: reply.zone };
         // Its place among the host's requests is needed for the token.
         drop(reply);
-        let header = self.establish(transport, asker, &request.url, challenge).await?;
+        let header = self.establish(transport, asker, &request.url, asked).await?;
         if request.authorization.as_ref() == Some(&header) {
             return Err(denied(asker, "the registry refuses the credentials"));
         }
@@ -113,10 +128,11 @@ impl Sessions {
         asker: Asker<'_>,
         registry: &Url,
     ) -> Result<Option<HeaderValue>, OciError> {
-        let session = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&Self::key(asker)).cloned();
+        let session =
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&Self::key(asker)).cloned();
         match session {
             Some(session) if session.expires.is_some_and(|at| at <= Instant::now()) => {
-                self.establish(transport, asker, registry, session.challenge).await.map(Some)
+                self.establish(transport, asker, registry, session.asked).await.map(Some)
             }
             other => Ok(other.map(|session| session.header)),
         }
@@ -128,10 +144,10 @@ impl Sessions {
         transport: &Transport,
         asker: Asker<'_>,
         registry: &Url,
-        challenge: Challenge,
+        asked: Asked,
     ) -> Result<HeaderValue, OciError> {
         let credential = asker.access.parts().keyring.lookup(asker.repository);
-        let (header, expires) = match (&challenge, credential) {
+        let (header, expires) = match (&asked.challenge, credential) {
             (_, Some(Credential::Token(token))) => (secret("Bearer", token, asker)?, None),
             (Challenge::Basic, Some(Credential::Password { username, password })) => {
                 (secret("Basic", &STANDARD.encode(format!("{username}:{password}")), asker)?, None)
@@ -146,13 +162,18 @@ impl Sessions {
                 return Err(denied(asker, "the registry wants credentials and there are none for it"));
             }
             (Challenge::Bearer { realm, service }, credential) => {
-                let realm = challenge::realm(registry, realm, credential.is_some())
+                let allowed =
+                    |host: &str| self.token_hosts.iter().any(|h| h.allows(asker.repository.registry(), host));
+                let realm = challenge::realm(registry, realm, credential.is_some(), allowed)
                     .map_err(|why| denied(asker, &why))?;
-                let (token, life) = fetch(transport, asker, realm, service.as_deref(), credential).await?;
+                let reach = Reach::Own.onward(asked.zone, realm.host() == registry.host());
+                let mut request = token_request(asker, realm, service.as_deref(), credential)?;
+                request.reach = reach;
+                let (token, life) = fetch(transport, asker, request).await?;
                 (secret("Bearer", &token, asker)?, Some(Instant::now() + life.saturating_sub(TOKEN_MARGIN)))
             }
         };
-        let mut sessions = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sessions = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if sessions.len() >= MAX_REMEMBERED {
             let now = Instant::now();
             sessions.retain(|_, s| s.expires.is_some_and(|at| at > now));
@@ -160,7 +181,7 @@ impl Sessions {
         if sessions.len() >= MAX_REMEMBERED {
             sessions.clear();
         }
-        sessions.insert(Self::key(asker), Session { challenge, header: header.clone(), expires });
+        sessions.insert(Self::key(asker), Session { asked, header: header.clone(), expires });
         Ok(header)
     }
 }
@@ -169,11 +190,8 @@ impl Sessions {
 async fn fetch(
     transport: &Transport,
     asker: Asker<'_>,
-    realm: Url,
-    service: Option<&str>,
-    credential: Option<&Credential>,
+    request: Request,
 ) -> Result<(String, Duration), OciError> {
-    let request = token_request(asker, realm, service, credential)?;
     let host = request.url.host_str().unwrap_or_default().to_owned();
     let reply = transport.send(asker.access, &request).await?;
     if reply.url.origin() != request.url.origin() {

@@ -1,25 +1,27 @@
-//! One HTTP exchange with a registry: limits per host, retries, redirects, and
-//! the rules about who gets to see credentials.
+//! One HTTP exchange with a registry: retries, redirects, and the rules about
+//! who gets to see credentials and where a registry may send us.
 //!
 //! Nothing here knows what a manifest is.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER};
-use http::{Method, StatusCode};
-use reqwest::{Certificate, Client, Identity, RequestBuilder, Url};
-use tokio::sync::{Semaphore, watch};
-
-use super::access::{Access, Fingerprint};
-use super::limits::{
-    MAX_REDIRECTS, MAX_REMEMBERED, MAX_RETRIES, MAX_RETRY_AFTER, REQUESTS_PER_HOST, RETRY_PAUSE, UPLOAD_CHUNK,
+use http::header::{
+    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RANGE,
 };
-use super::reference::is_loopback;
+use http::{Method, StatusCode};
+use reqwest::{Client, RequestBuilder, Url};
+use tokio::sync::watch;
+
+use super::access::Access;
+use super::client::Clients;
+use super::limits::{MAX_REDIRECTS, MAX_RETRIES, MAX_RETRY_AFTER, RETRY_PAUSE, UPLOAD_CHUNK};
+use super::pace::Paces;
 use super::reply::Reply;
+use super::resolver::{Hosts, Walled};
 use super::upload::{Upload, watched};
+use super::zone::{Reach, Zone};
 use super::{Digest, OciError, Repository};
 
 /// How one request ended.
@@ -67,13 +69,16 @@ pub(super) struct TransportOptions {
     pub idle_timeout: Duration,
     pub observer: Option<Observer>,
     pub meter: Option<Meter>,
+    pub hosts: Hosts,
 }
 
 /// The HTTP clients and the per-host limits of the process.
 pub(super) struct Transport {
-    options: TransportOptions,
-    clients: Mutex<HashMap<(Fingerprint, bool), Client>>,
-    hosts: Mutex<HashMap<String, Arc<Semaphore>>>,
+    idle_timeout: Duration,
+    observer: Option<Observer>,
+    meter: Option<Meter>,
+    clients: Clients,
+    paces: Paces,
 }
 
 /// A request, whatever its credentials.
@@ -81,16 +86,36 @@ pub(super) struct Transport {
 pub(super) struct Request {
     pub method: Method,
     pub url: Url,
+    /// Who has named the URL.
+    pub reach: Reach,
+    /// Whether the client certificate is shown.
+    pub identified: bool,
     pub accept: Option<&'static str>,
     pub authorization: Option<HeaderValue>,
+    /// Headers of an API that is no registry's.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+    /// The first byte that is asked for; all when absent.
+    pub from: Option<u64>,
     pub body: Option<(String, Bytes)>,
     /// Who watches the body leave.
     pub advance: Option<Advance>,
 }
 
 impl Request {
+    /// A request to a URL that the release or its operator has named.
     pub fn new(method: Method, url: Url) -> Self {
-        Self { method, url, accept: None, authorization: None, body: None, advance: None }
+        Self {
+            method,
+            url,
+            reach: Reach::Own,
+            identified: true,
+            accept: None,
+            authorization: None,
+            headers: Vec::new(),
+            from: None,
+            body: None,
+            advance: None,
+        }
     }
 
     fn is_idempotent(&self) -> bool {
@@ -100,9 +125,9 @@ impl Request {
 
 impl Transport {
     pub fn new(options: TransportOptions) -> Self {
-        // Another part of the process may have installed it already.
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        Self { options, clients: Mutex::default(), hosts: Mutex::default() }
+        let TransportOptions { user_agent, connect_timeout, idle_timeout, observer, meter, hosts } = options;
+        let clients = Clients::new(user_agent, connect_timeout, hosts);
+        Self { idle_timeout, observer, meter, clients, paces: Paces::default() }
     }
 
     /// The URL of a path below the repository's API.
@@ -131,7 +156,8 @@ impl Transport {
     }
 
     /// Sends the request and follows redirects of reads. Credentials stay with
-    /// the origin that they were meant for, HTTPS stays HTTPS.
+    /// the origin that they were meant for, HTTPS stays HTTPS, and nobody sends
+    /// us nearer to this process than it is itself.
     async fn follow(&self, access: &Access, request: &Request) -> Result<Reply, Failure> {
         let mut request = request.clone();
         let origin = request.url.origin();
@@ -142,8 +168,17 @@ impl Transport {
                 return Ok(reply);
             }
             let next = redirect_target(&reply).map_err(|why| refused(&request.url, why))?;
+            let same_host = next.host() == request.url.host();
+            request.reach = request.reach.onward(reply.zone, same_host);
+            let host = next.host_str().unwrap_or_default();
+            request
+                .reach
+                .check(host)
+                .map_err(|kind| refused(&request.url, format!("it redirects to {host}, {kind}")))?;
             if next.origin() != origin {
                 request.authorization = None;
+                request.identified = false;
+                request.headers.clear();
             }
             request.url = next;
         }
@@ -152,101 +187,62 @@ impl Transport {
 
     async fn once(&self, access: &Access, request: &Request) -> Result<Reply, Failure> {
         let host = authority(&request.url);
-        let client = self.client(access, &request.url).map_err(|error| Failure { error, again: false })?;
-        let permit = self.places(&host).acquire_owned().await.ok();
+        let fail = |error| Failure { error, again: false };
+        if let Err(kind) = request.reach.check(request.url.host_str().unwrap_or_default()) {
+            return Err(refused(
+                &request.url,
+                format!("it is {kind}, and it was not the release that named it"),
+            ));
+        }
+        let client = self.clients.of(access, request).map_err(fail)?;
+        let place = self.paces.enter(&host, access.id()).await.map_err(fail)?;
         let (handed, upload) = Upload::of(request.body.as_ref().map_or(0, |(_, body)| body.len()));
-        let (builder, idle) = (prepared(&client, request, handed), self.options.idle_timeout);
+        let (builder, idle) = (prepared(&client, request, handed), self.idle_timeout);
         let started = Instant::now();
         let Some(sent) = upload.watch(idle, builder.send()).await else {
             self.observe(&host, &request.method, Outcome::TimedOut, started.elapsed());
-            return Err(Failure { again: false, error: silent(&host) });
+            return Err(fail(silent(&host)));
         };
         let outcome = sent.as_ref().map_or_else(outcome_of, |r| Outcome::Status(r.status().as_u16()));
         self.observe(&host, &request.method, outcome, started.elapsed());
         match sent {
-            Ok(response) => Ok(Reply {
-                idle,
-                status: response.status(),
-                headers: response.headers().clone(),
-                url: request.url.clone(),
-                response,
-                _place: permit,
-            }),
-            // A host that is silent once would be so again; the caller's
-            // schedule is the place to wait for it.
-            Err(e) => Err(Failure { again: outcome != Outcome::TimedOut, error: unavailable(&host, &e) }),
+            Ok(response) => {
+                let zone = self.zone(access, &request.url, &response);
+                let reply = Reply::new(response, request.url.clone(), zone, idle, place);
+                if let Some(wait) = reply.retry_after() {
+                    self.paces.slow(&host, access.id(), wait);
+                }
+                Ok(reply)
+            }
+            Err(e) => {
+                let error = unavailable(&host, &e);
+                // A host that is silent once would be so again; the caller's
+                // schedule is the place to wait for it.
+                Err(Failure { again: outcome != Outcome::TimedOut && !is_walled(&e), error })
+            }
         }
+    }
+
+    /// Where the answer came from. Behind a proxy nobody here knows; what the URL
+    /// does not say is taken for the Internet.
+    fn zone(&self, access: &Access, url: &Url, response: &reqwest::Response) -> Zone {
+        let named = Zone::of_host(url.host_str().unwrap_or_default());
+        if self.clients.is_proxied(access, url) {
+            return named.unwrap_or(Zone::Public);
+        }
+        response.remote_addr().map(|peer| Zone::of(peer.ip())).or(named).unwrap_or(Zone::Public)
     }
 
     /// Tells whoever watches that a transfer begins.
     pub fn meter(&self, digest: &Digest, bytes: usize) -> Option<Advance> {
         let shown = digest.hex().get(..SHOWN_DIGITS).unwrap_or_default();
-        self.options.meter.as_ref().map(|meter| meter(shown, bytes as u64))
+        self.meter.as_ref().map(|meter| meter(shown, bytes as u64))
     }
 
     fn observe(&self, host: &str, method: &Method, outcome: Outcome, elapsed: Duration) {
-        if let Some(observer) = &self.options.observer {
+        if let Some(observer) = &self.observer {
             observer(&RequestRecord { host: host.to_owned(), method: method_name(method), outcome, elapsed });
         }
-    }
-
-    /// The places for requests to one host, so that a silent one holds up
-    /// nobody but itself.
-    fn places(&self, host: &str) -> Arc<Semaphore> {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        if hosts.len() >= MAX_REMEMBERED {
-            hosts.retain(|_, places| Arc::strong_count(places) > 1);
-        }
-        Arc::clone(
-            hosts.entry(host.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(REQUESTS_PER_HOST))),
-        )
-    }
-
-    /// The client for these TLS settings. Loopback is never behind a proxy.
-    fn client(&self, access: &Access, url: &Url) -> Result<Client, OciError> {
-        let local = url.host_str().is_some_and(is_loopback);
-        let key = (access.transport(), local);
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(client) = clients.get(&key) {
-            return Ok(client.clone());
-        }
-        if clients.len() >= MAX_REMEMBERED / 16 {
-            clients.clear();
-        }
-        let client = self.build(access, local)?;
-        clients.insert(key, client.clone());
-        Ok(client)
-    }
-
-    fn build(&self, access: &Access, local: bool) -> Result<Client, OciError> {
-        let parts = access.parts();
-        let mut builder = Client::builder()
-            .user_agent(&self.options.user_agent)
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(self.options.connect_timeout)
-            .pool_max_idle_per_host(4);
-        if local {
-            builder = builder.no_proxy();
-        }
-        if let Some(pem) = &parts.ca {
-            let certs = Certificate::from_pem_bundle(pem).ok().filter(|certs| !certs.is_empty());
-            let bad = || OciError::Secret("ca.crt holds no PEM certificate".into());
-            builder = builder.tls_certs_merge(certs.ok_or_else(bad)?);
-        }
-        if let Some((cert, key)) = &parts.client_cert {
-            let pem = [cert.as_slice(), b"\n", key].concat();
-            let bad =
-                |_| OciError::Secret("tls.crt and tls.key are not a PEM certificate and its key".into());
-            builder = builder.identity(Identity::from_pem(&pem).map_err(bad)?);
-        }
-        if parts.insecure && parts.ca.is_none() {
-            // No certificate is looked at; a machine without any can do this.
-            builder = builder.tls_certs_only([]);
-        }
-        builder
-            .build()
-            .map_err(|e| OciError::Secret(format!("the TLS settings cannot be used: {}", root_cause(&e))))
     }
 }
 
@@ -259,6 +255,12 @@ fn prepared(client: &Client, request: &Request, handed: watch::Sender<u64>) -> R
     }
     if let Some(authorization) = &request.authorization {
         builder = builder.header(AUTHORIZATION, authorization.clone());
+    }
+    for (name, value) in &request.headers {
+        builder = builder.header(name.clone(), value.clone());
+    }
+    if let Some(from) = request.from {
+        builder = builder.header(RANGE, format!("bytes={from}-"));
     }
     let Some((content_type, body)) = &request.body else {
         return builder;
@@ -289,9 +291,7 @@ fn retry_after(reply: &Reply, pause: Duration) -> Option<Duration> {
     if !passing {
         return None;
     }
-    let asked =
-        reply.headers.get(RETRY_AFTER).and_then(|v| v.to_str().ok()).and_then(|v| v.trim().parse().ok());
-    let wait = asked.map_or(pause, Duration::from_secs);
+    let wait = reply.retry_after().unwrap_or(pause);
     (wait <= MAX_RETRY_AFTER).then_some(wait)
 }
 
@@ -305,22 +305,7 @@ fn redirect_target(reply: &Reply) -> Result<Url, String> {
         ("https", "https") | ("http", "http" | "https") => {}
         (_, other) => return Err(format!("it redirects to {host} over {other}")),
     }
-    if is_link_local(&next) {
-        return Err(format!("it redirects to {host}, a link-local address"));
-    }
     Ok(next)
-}
-
-/// Addresses where machines keep their own metadata and credentials.
-fn is_link_local(url: &Url) -> bool {
-    match url.host_str().map(|h| h.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>())
-    {
-        Some(Ok(std::net::IpAddr::V4(ip))) => ip.is_link_local(),
-        Some(Ok(std::net::IpAddr::V6(ip))) => {
-            ip.is_unicast_link_local() || ip.to_ipv4_mapped().is_some_and(|ip| ip.is_link_local())
-        }
-        _ => false,
-    }
 }
 
 fn refused(url: &Url, why: String) -> Failure {
@@ -362,14 +347,27 @@ pub(super) fn unavailable(host: &str, error: &reqwest::Error) -> OciError {
     let why = match outcome_of(error) {
         Outcome::TimedOut if error.is_connect() => "no connection in time".to_owned(),
         Outcome::TimedOut => "no answer in time".to_owned(),
+        Outcome::ConnectFailed if is_walled(error) => root_cause(error),
         Outcome::ConnectFailed => format!("cannot connect: {}", root_cause(error)),
         _ => format!("the connection broke: {}", root_cause(error)),
     };
     OciError::Unavailable { host: host.to_owned(), why }
 }
 
+/// Whether the name that was to be asked stands for an address that may not be.
+fn is_walled(error: &(dyn std::error::Error + 'static)) -> bool {
+    let mut inner = Some(error);
+    while let Some(error) = inner {
+        if error.is::<Walled>() {
+            return true;
+        }
+        inner = error.source();
+    }
+    false
+}
+
 /// The innermost message: the outer ones repeat the URL.
-fn root_cause(error: &dyn std::error::Error) -> String {
+pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
     let mut inner = error;
     while let Some(source) = inner.source() {
         inner = source;

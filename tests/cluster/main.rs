@@ -32,5 +32,6 @@ mod scene;
 mod secrecy;
 mod setting;
 mod shell;
+mod signatures;
 mod waiting;
 mod workflow;

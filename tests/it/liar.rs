@@ -23,7 +23,16 @@ pub struct Seen {
     pub method: Method,
     pub path: String,
     pub authorization: Option<String>,
+    /// The host that was asked for; another than the Liar's where it is a proxy.
+    pub host: String,
+    pub headers: HeaderMap,
     pub body: String,
+}
+
+impl Seen {
+    pub fn header(&self, name: &str) -> Option<String> {
+        header(&self.headers, name)
+    }
 }
 
 pub type Answer = Box<dyn Fn(&Seen) -> Option<Response> + Send + Sync>;
@@ -63,6 +72,17 @@ pub fn reply(status: u16, headers: &[(&str, &str)], body: impl Into<Body>) -> Re
 pub fn endless() -> Body {
     Body::from_stream(futures::stream::repeat_with(|| {
         Ok::<_, std::io::Error>(Bytes::from_static(&[b' '; 16384]))
+    }))
+}
+
+/// A body that breaks off after these bytes.
+pub fn broken(bytes: &[u8]) -> Body {
+    let pieces: Vec<_> = bytes.chunks(64 << 10).map(Bytes::copy_from_slice).collect();
+    let pieces = pieces.into_iter().map(Ok).chain([Err(std::io::Error::other("cut"))]);
+    // A pause lets the server send what it has before it breaks off.
+    Body::from_stream(futures::stream::unfold(pieces, async |mut pieces| {
+        tokio::task::yield_now().await;
+        Some((pieces.next()?, pieces))
     }))
 }
 
@@ -145,9 +165,12 @@ async fn answer(seen: &Mutex<Vec<Seen>>, shelf: &Mutex<Shelf>, request: Request)
     let path = request.uri().path_and_query().map(ToString::to_string).unwrap();
     let authorization = header(request.headers(), "authorization");
     let method = request.method().clone();
+    let headers = request.headers().clone();
+    let host = request.uri().authority().map(ToString::to_string);
+    let host = host.or_else(|| header(&headers, "host")).unwrap_or_default();
     let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
     let body = String::from_utf8_lossy(&body).into_owned();
-    let request = Seen { method, path, authorization, body };
+    let request = Seen { method, path, authorization, host, headers, body };
     seen.lock().unwrap().push(request.clone());
     let shelf = shelf.lock().unwrap();
     if let Some(lie) = shelf.answers.iter().find_map(|answer| answer(&request)) {

@@ -8,6 +8,8 @@ mod liar;
 mod oci_cache;
 mod oci_hostile;
 mod oci_push;
+mod oci_reach;
+mod oci_resume;
 mod oci_transport;
 mod patches;
 mod yaml;

@@ -214,8 +214,8 @@ async fn promise_7_redirects_end() {
 async fn a_busy_registry_is_asked_again_but_not_for_long() {
     let liar = Liar::start().await;
     liar.artifact("1.0", YAML);
-    let registry = Registry::new(options());
     let check = async |status: u16, retry_after: Option<&'static str>, times: usize| {
+        let registry = Registry::new(options());
         liar.repent();
         liar.asked();
         liar.lie(move |_| {
@@ -231,11 +231,50 @@ async fn a_busy_registry_is_asked_again_but_not_for_long() {
     check(503, Some("0"), 3).await;
     check(500, None, 3).await;
     check(501, None, 1).await;
+    check(429, Some("Wed, 21 Oct 2099 07:28:00 GMT"), 1).await;
+    check(429, Some("Wed, 21 Oct 2015 07:28:00 GMT"), 3).await;
+    check(429, Some("-1"), 3).await;
 
     liar.repent();
     let failures = AtomicUsize::new(0);
     liar.lie(move |_| (failures.fetch_add(1, Ordering::SeqCst) < 2).then(|| reply(502, &[], "")));
+    let registry = Registry::new(options());
     soon(resolve(&registry, &liar.repository(), "1.0", &access(None))).await.unwrap();
+}
+
+#[tokio::test]
+async fn who_is_told_to_wait_does_not_ask_again_and_others_may() {
+    let liar = Liar::start().await;
+    liar.artifact("1.0", YAML);
+    let registry = Registry::new(options());
+    liar.lie(|seen| seen.authorization.is_none().then(|| reply(429, &[("retry-after", "3600")], "")));
+    let anonymous = access(None);
+    let error = soon(resolve(&registry, &liar.repository(), "1.0", &anonymous)).await.unwrap_err();
+    assert!(error.to_string().contains("answered 429"), "{error}");
+    assert_eq!(liar.asked().len(), 1);
+    for _ in 0..3 {
+        let error = soon(resolve(&registry, &liar.repository(), "1.0", &anonymous)).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::RegistryUnavailable);
+        assert!(error.to_string().ends_with("left alone for a while (Retry-After)"), "{error}");
+    }
+    assert!(liar.asked().is_empty(), "it has asked to be left alone");
+    // Another release has an account of its own, and nobody has told it anything.
+    liar.repent();
+    let other = access(Some((&liar.host, "user", "sesame")));
+    soon(resolve(&registry, &liar.repository(), "1.0", &other)).await.unwrap();
+}
+
+#[tokio::test]
+async fn wrong_credentials_of_one_slow_nobody_down() {
+    let liar = Liar::start().await;
+    liar.artifact("1.0", YAML);
+    let registry = Registry::new(options());
+    liar.lie(|seen| seen.authorization.is_none().then(|| reply(401, &[("retry-after", "3600")], "")));
+    for _ in 0..2 {
+        let error = soon(resolve(&registry, &liar.repository(), "1.0", &access(None))).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::AuthenticationFailed);
+    }
+    assert_eq!(liar.asked().len(), 2);
 }
 
 #[tokio::test]

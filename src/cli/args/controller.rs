@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::RouteArgs;
+
 /// `controller`.
 #[derive(Debug, Args)]
 pub struct ControllerArgs {
@@ -28,6 +30,9 @@ pub struct ControllerArgs {
     /// Reconcile the releases of these namespaces only.
     #[arg(long, env = "SUPERCARGO_WATCH_NAMESPACES", value_name = "NAMESPACE,...", value_delimiter = ',', value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub watch_namespaces: Vec<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a comment here would be printed")]
+    pub routes: RouteArgs,
     /// How logs are written to stderr; RUST_LOG sets their level.
     #[arg(long, env = "SUPERCARGO_LOG_FORMAT", default_value = "text", value_name = "FORMAT", value_parser = ["text", "json"])]
     pub log_format: String,

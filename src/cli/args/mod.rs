@@ -12,6 +12,7 @@ mod program;
 mod registry;
 mod release;
 mod root;
+mod routes;
 mod source;
 mod value;
 
@@ -35,4 +36,5 @@ pub use release::{
     StatusRelease, SuspendCommand,
 };
 pub use root::{Arguments, Command, GetCommand, InspectCommand, command};
+pub use routes::RouteArgs;
 pub use source::SourceArgs;

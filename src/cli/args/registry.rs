@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::RouteArgs;
+
 /// How to reach a registry.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub struct RegistryArgs {
     /// Speak plain HTTP; registries on this machine are spoken to so unless --ca-file is given.
     #[arg(long)]
@@ -16,6 +18,9 @@ pub struct RegistryArgs {
     /// Credentials for the registry, of which there may be one only; otherwise those of Docker's config file.
     #[arg(long, value_name = "USER:PASSWORD", env = "SUPERCARGO_CREDS", hide_env_values = true)]
     pub creds: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "a comment here would be printed")]
+    pub routes: RouteArgs,
 }
 
 impl std::fmt::Debug for RegistryArgs {
@@ -25,6 +30,7 @@ impl std::fmt::Debug for RegistryArgs {
             .field("insecure", &self.insecure)
             .field("ca_file", &self.ca_file)
             .field("creds", &creds)
+            .field("routes", &self.routes)
             .finish()
     }
 }

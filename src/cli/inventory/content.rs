@@ -65,7 +65,7 @@ async fn pull(url: &str, arguments: &ContentArgs, printer: &mut Printer<'_>) -> 
         Wanted::Tag(tag) => printer.say(&format!("pulling {repository}:{tag}")),
         _ => printer.say(&format!("pulling {reference}")),
     }
-    let registry = login::registry(printer);
+    let registry = login::registry(&arguments.registry, printer);
     let fetched = fetch::artifact(url, &arguments.registry, &arguments.keys, &registry).await?;
     Ok(Pulled {
         files: fetched.files(url),

@@ -5,20 +5,36 @@
 //! Nothing here is a fake of a server. Nothing here may outlive the process
 //! that started it, whatever ends that process: see [`processes`].
 //!
+//! # Signatures
+//!
+//! - [`Registry::plain`] keeps what refers to an artifact under a tag (the referrers
+//!   tag schema), [`Registry::with_referrers`] answers the referrers API: test both.
+//! - [`Signer::new`] makes a key of any [`signer::Algorithm`]; [`Signer::sign`] signs
+//!   `REPOSITORY@DIGEST` with real cosign in either [`signer::Format`];
+//!   [`Signer::attest`] says something else about it; [`Signer::sign_bytes`] is for what cosign would not do.
+//! - [`Sigstore::shared`] is a private Sigstore for signing without keys:
+//!   [`Sigstore::sign`] with a [`sigstore::Signing`] (who, with a log entry or not, with a
+//!   timestamp or not, of what time), [`Sigstore::trusted_root`] and copies of it that
+//!   lack a part; [`Sigstore::start`] is a second one that nobody trusts.
+//! - [`evidence`] reads what lies beside an artifact and puts edited copies there.
+//!
 //! Failures panic with what a person has to do; this is test code and its
 //! callers have nothing better to do with an error.
 
 pub mod audit;
 pub mod bed;
 pub mod certificates;
-
+pub mod evidence;
 pub mod fetch;
+pub mod issuer;
 pub mod kubeconfig;
 pub mod operator;
 pub mod ports;
 pub mod processes;
 pub mod proxy;
 pub mod registry;
+pub mod signer;
+pub mod sigstore;
 pub mod story;
 pub mod tools;
 pub mod webhook;
@@ -30,6 +46,8 @@ pub use bed::Bed;
 pub use operator::{Account, Operator};
 pub use proxy::Proxy;
 pub use registry::Registry;
+pub use signer::Signer;
+pub use sigstore::Sigstore;
 pub use story::Story;
 
 /// The root of the repository.

@@ -1,7 +1,8 @@
-//! A real registry: CNCF distribution on a directory.
+//! A real registry: CNCF distribution on a directory, or one in memory that has the
+//! referrers API.
 
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -35,6 +36,9 @@ pub struct Options<'a> {
     pub client_certificates: bool,
     /// Send the registry's notifications to this URL.
     pub notify: Option<String>,
+    /// Another registry, which has the referrers API of OCI 1.1. None of the other
+    /// options goes with it; what was pushed is gone when it stops.
+    pub referrers: bool,
 }
 
 /// One registry, gone when dropped.
@@ -44,6 +48,7 @@ pub struct Registry {
     authority: Option<String>,
     identity: Option<Identity>,
     credentials: bool,
+    referrers: bool,
     server: Mutex<Option<Server>>,
 }
 
@@ -68,6 +73,16 @@ impl Registry {
         Registry::start(&Options::default())
     }
 
+    /// A registry with the referrers API, on plain HTTP without credentials.
+    pub fn with_referrers() -> Registry {
+        Registry::start(&Options { referrers: true, ..Options::default() })
+    }
+
+    /// Whether it has the referrers API.
+    pub fn has_referrers(&self) -> bool {
+        self.referrers
+    }
+
     /// Starts one and returns when it answers.
     pub fn start(options: &Options<'_>) -> Registry {
         let directory = processes::directory("registry");
@@ -83,6 +98,7 @@ impl Registry {
                 .filter(|_| options.client_certificates)
                 .map(|ca| ca.client("testbed", None)),
             credentials: options.credentials,
+            referrers: options.referrers,
             server: Mutex::new(None),
         };
         registry.write_client_files();
@@ -118,12 +134,7 @@ impl Registry {
 
     /// Starts it again on the same port.
     pub fn resume(&self) {
-        let mut command = processes::command(Tools::get().path("registry"));
-        command
-            .args(["serve"])
-            .arg(self.directory.join("config.yml"))
-            // Otherwise it tries to send traces to a collector.
-            .env("OTEL_TRACES_EXPORTER", "none");
+        let mut command = self.command();
         let mut server = Server::start("registry", &mut command, &self.log_path());
         let mut alive = || {
             assert!(server.running(), "{}", server.tail());
@@ -131,6 +142,21 @@ impl Registry {
         };
         poll_until("the registry listens", READY, &mut alive, String::new);
         *self.server.lock().expect("lock") = Some(server);
+    }
+
+    fn command(&self) -> Command {
+        if self.referrers {
+            let mut command = processes::command(Tools::sigstore().path("referrers"));
+            command.arg(self.host());
+            return command;
+        }
+        let mut command = processes::command(Tools::get().path("registry"));
+        command
+            .args(["serve"])
+            .arg(self.directory.join("config.yml"))
+            // Otherwise it tries to send traces to a collector.
+            .env("OTEL_TRACES_EXPORTER", "none");
+        command
     }
 
     /// Freezes it: connections are accepted by the kernel and never answered.

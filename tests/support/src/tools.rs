@@ -63,6 +63,16 @@ pub const FLUX: Kit = Kit {
     ],
 };
 
+/// The servers of a private Sigstore, and a registry with the referrers API.
+pub const SIGSTORE: Kit = Kit {
+    module: "tests/tools/sigstore",
+    names: &["ctlog", "fulcio", "referrers", "rekor-server", "tsa"],
+    // Rekor's is named after what it keeps its log on.
+    renames: &[("posix", "rekor-server")],
+    link: "-s -w",
+    files: &[],
+};
+
 // Without these the API server reports v0.0.0, and clients that look at the
 // version refuse it.
 const LINK: &str = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 \
@@ -152,6 +162,14 @@ impl Tools {
         })
     }
 
+    /// The private Sigstore's, found or built once.
+    pub fn sigstore() -> &'static Tools {
+        static TOOLS: OnceLock<Tools> = OnceLock::new();
+        TOOLS.get_or_init(|| {
+            Tools::find(&SIGSTORE, &Environment::current()).unwrap_or_else(|error| panic!("{error}"))
+        })
+    }
+
     /// Finds or builds them as the module's documentation says.
     pub fn find(kit: &Kit, environment: &Environment) -> Result<Tools, ToolsError> {
         let built = environment.cache.join("tools").join(kit.key());
@@ -198,14 +216,21 @@ impl Kit {
         repository().join(self.module)
     }
 
-    // The build depends on nothing but these two files (and the Go release, which
-    // go.mod fixes as far as it matters).
+    // The build depends on nothing but these two files and the module's own programs
+    // (and the Go release, which go.mod fixes as far as it matters).
     fn key(&self) -> String {
         let mut hash = Sha256::new();
-        for file in ["go.mod", "go.sum"] {
-            hash.update(fs::read(self.directory().join(file)).expect("the module has a go.mod and a go.sum"));
+        let files = ["go.mod", "go.sum"].map(|name| self.directory().join(name));
+        for file in files.into_iter().chain(self.own_programs()) {
+            hash.update(fs::read(file).expect("the module has a go.mod, a go.sum and these programs"));
         }
         hex::encode(hash.finalize())[..16].to_owned()
+    }
+
+    // `NAME/main.go`, for the programs that the module has itself.
+    fn own_programs(&self) -> impl Iterator<Item = PathBuf> {
+        let places = self.names.iter().map(|name| self.directory().join(name).join("main.go"));
+        places.filter(|file| file.is_file())
     }
 
     fn go(&self, go: &Path, arguments: &[&OsStr]) -> Result<Vec<u8>, ToolsError> {

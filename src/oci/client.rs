@@ -1,0 +1,124 @@
+//! The HTTP clients, one for each way to connect: TLS settings, proxy, and what
+//! names may resolve to.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::{Certificate, Client, Identity, Url};
+
+use super::OciError;
+use super::access::{Access, Fingerprint};
+use super::limits::MAX_CLIENTS;
+use super::proxy::Environment;
+use super::reference::is_loopback;
+use super::resolver::{Hosts, Resolver};
+use super::transport::{Request, root_cause};
+use super::zone::Reach;
+
+/// Who connects.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Way {
+    /// This process, to an address that may be asked.
+    Direct,
+    /// The environment's proxy.
+    Environment,
+    /// The proxy of the access.
+    Own,
+}
+
+type Key = (Fingerprint, Way, Option<super::zone::Zone>, bool);
+
+pub(super) struct Clients {
+    user_agent: String,
+    connect_timeout: Duration,
+    hosts: Hosts,
+    environment: Environment,
+    known: Mutex<HashMap<Key, Client>>,
+}
+
+impl Clients {
+    pub fn new(user_agent: String, connect_timeout: Duration, hosts: Hosts) -> Self {
+        // Another part of the process may have installed it already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let environment = Environment::read();
+        Self { user_agent, connect_timeout, hosts, environment, known: Mutex::default() }
+    }
+
+    /// Whether a proxy connects to the host, and resolves its name.
+    pub fn is_proxied(&self, access: &Access, url: &Url) -> bool {
+        self.way(access, url) != Way::Direct
+    }
+
+    /// Loopback is never behind the environment's proxy.
+    fn way(&self, access: &Access, url: &Url) -> Way {
+        let local = url.host_str().is_some_and(is_loopback);
+        match access.parts().proxy {
+            Some(_) => Way::Own,
+            None if !local && self.environment.concerns(url) => Way::Environment,
+            None => Way::Direct,
+        }
+    }
+
+    /// The client for this request.
+    pub fn of(&self, access: &Access, request: &Request) -> Result<Client, OciError> {
+        let way = self.way(access, &request.url);
+        // The proxy's own name is whoever's business who has named the proxy.
+        let reach = if way == Way::Direct { request.reach } else { Reach::Own };
+        let zone = match reach {
+            Reach::Own => None,
+            Reach::Named(zone) => Some(zone),
+        };
+        let key = (access.transport(), way, zone, request.identified);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(client) = known.get(&key) {
+            return Ok(client.clone());
+        }
+        if known.len() >= MAX_CLIENTS {
+            known.clear();
+        }
+        let client = self.build(access, way, reach, request.identified)?;
+        known.insert(key, client.clone());
+        Ok(client)
+    }
+
+    fn build(&self, access: &Access, way: Way, reach: Reach, identified: bool) -> Result<Client, OciError> {
+        let parts = access.parts();
+        let mut builder = Client::builder()
+            .user_agent(&self.user_agent)
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(self.connect_timeout)
+            .dns_resolver(Arc::new(Resolver { hosts: Arc::clone(&self.hosts), reach }))
+            .pool_max_idle_per_host(4);
+        match (way, &parts.proxy) {
+            (Way::Direct, _) => builder = builder.no_proxy(),
+            (Way::Own, Some(proxy)) => {
+                let bad = |e| OciError::Secret(format!("the proxy cannot be used: {}", root_cause(&e)));
+                builder = builder.proxy(proxy.rule().map_err(bad)?);
+            }
+            _ => {}
+        }
+        if let Some(pem) = &parts.ca {
+            let certs = Certificate::from_pem_bundle(pem).ok().filter(|certs| !certs.is_empty());
+            let bad = || OciError::Secret("ca.crt holds no PEM certificate".into());
+            builder = builder.tls_certs_merge(certs.ok_or_else(bad)?);
+        }
+        if let Some((cert, key)) = &parts.client_cert {
+            let pem = [cert.as_slice(), b"\n", key].concat();
+            let bad =
+                |_| OciError::Secret("tls.crt and tls.key are not a PEM certificate and its key".into());
+            let identity = Identity::from_pem(&pem).map_err(bad)?;
+            if identified {
+                builder = builder.identity(identity);
+            }
+        }
+        if parts.insecure && parts.ca.is_none() {
+            // No certificate is looked at; a machine without any can do this.
+            builder = builder.tls_certs_only([]);
+        }
+        builder
+            .build()
+            .map_err(|e| OciError::Secret(format!("the TLS settings cannot be used: {}", root_cause(&e))))
+    }
+}
