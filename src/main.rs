@@ -38,6 +38,7 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
         leader_election_namespace: arguments.leader_election_namespace,
         default_service_account: arguments.default_service_account,
         watch_namespaces: arguments.watch_namespaces,
+        mirrors: arguments.routes.registry_mirror,
         token_hosts: arguments.routes.allowed_token_hosts,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;

@@ -91,6 +91,14 @@ pub struct OCIArtifactReleaseSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cert_secret_ref: Option<LocalObjectReference>,
 
+    /// A Secret that names the proxy to the registry: `address`, and where it wants them `username` and `password`. Without it the controller's HTTPS_PROXY, HTTP_PROXY and NO_PROXY are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_secret_ref: Option<LocalObjectReference>,
+
+    /// Where credentials come from if no Secret has any for the registry. aws, azure and gcp: from the cloud, by the workload identity of the controller's pod, for that cloud's registries.
+    #[serde(default)]
+    pub provider: RegistryProvider,
+
     /// Speaks plain HTTP to the registry.
     #[serde(default)]
     pub insecure: bool,
@@ -277,6 +285,47 @@ pub struct LabelValue(#[schemars(length(max = 63))] pub String);
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct AnnotationValue(#[schemars(length(max = 4096))] pub String);
+
+/// Who has credentials for the registry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum RegistryProvider {
+    /// Nobody but the Secrets.
+    #[default]
+    Generic,
+    /// Amazon ECR.
+    Aws,
+    /// Azure Container Registry.
+    Azure,
+    /// Google Artifact Registry and Container Registry.
+    Gcp,
+}
+
+impl RegistryProvider {
+    /// All of them, as they are written.
+    pub const NAMES: [&str; 4] = ["generic", "aws", "azure", "gcp"];
+}
+
+impl std::fmt::Display for RegistryProvider {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Generic => "generic",
+            Self::Aws => "aws",
+            Self::Azure => "azure",
+            Self::Gcp => "gcp",
+        })
+    }
+}
+
+impl std::str::FromStr for RegistryProvider {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Self::Generic, Self::Aws, Self::Azure, Self::Gcp];
+        let found = all.into_iter().find(|provider| provider.to_string() == text);
+        found.ok_or_else(|| format!("is one of {}", Self::NAMES.join(", ")))
+    }
+}
 
 /// What happens when objects differ from what was applied.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

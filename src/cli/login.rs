@@ -23,7 +23,8 @@ pub(super) fn registry(arguments: &RegistryArgs, printer: &Printer<'_>) -> Regis
         Arc::new(meter) as _
     });
     let token_hosts = arguments.routes.allowed_token_hosts.clone();
-    Registry::new(RegistryOptions { meter, token_hosts, ..RegistryOptions::default() })
+    let mirrors = arguments.routes.registry_mirror.clone();
+    Registry::new(RegistryOptions { meter, mirrors, token_hosts, ..RegistryOptions::default() })
 }
 
 /// Refuses --creds where the URLs of a command name more than one registry: a
@@ -80,7 +81,13 @@ pub(super) async fn access(arguments: &RegistryArgs, repository: &Repository) ->
         }
         _ => false,
     };
-    Ok(Access::new(AccessParts { keyring, ca, client_cert: None, insecure, proxy: None }))
+    Ok(Access::new(AccessParts {
+        keyring,
+        ca,
+        insecure,
+        provider: arguments.provider,
+        ..AccessParts::default()
+    }))
 }
 
 /// The private keys that the arguments name.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::oci::TokenHost;
+use crate::oci::{Mirror, TokenHost};
 
 /// What the flags of `supercargo controller` say.
 #[derive(Clone, Debug)]
@@ -21,6 +21,8 @@ pub struct Options {
     pub default_service_account: Option<String>,
     /// The namespaces whose releases are reconciled; all when empty.
     pub watch_namespaces: Vec<String>,
+    /// Where content is read first, by prefix.
+    pub mirrors: Vec<Mirror>,
     /// Token services on hosts that have nothing to do with their registry's.
     pub token_hosts: Vec<TokenHost>,
 }

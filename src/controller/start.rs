@@ -134,6 +134,7 @@ fn registry(options: &Options, metrics: &Arc<Metrics>) -> Registry {
     Registry::new(RegistryOptions {
         cache_dir: Some(options.cache_dir.clone()),
         cache_max_size: options.cache_max_size,
+        mirrors: options.mirrors.clone(),
         token_hosts: options.token_hosts.clone(),
         observer: Some(Arc::new(move |record: &crate::oci::RequestRecord| {
             let answer = match record.outcome {

@@ -1,9 +1,10 @@
-//! Which container images a set of manifests runs.
+//! Which container images a set of manifests runs, and by which digest.
 //!
 //! Pods are found by their form, at any depth: in a Deployment, a CronJob, a
-//! Tekton Pipeline, or a custom resource of which nothing else is known.
+//! Tekton Pipeline, or a custom resource of which nothing else is known. Whether
+//! an image may run is not decided here.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -13,19 +14,36 @@ use super::object::Object;
 /// Tekton task has `steps` and `sidecars`.
 const CONTAINERS: [&str; 5] = ["containers", "initContainers", "ephemeralContainers", "steps", "sidecars"];
 
-/// The images of one object, each once, as they are written: of containers
-/// (init and ephemeral ones too), of Tekton's steps, and of image volumes.
-pub fn container_images(object: &Object) -> Vec<String> {
+/// A place in an object that names an image to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Where: a JSON pointer (RFC 6901).
+    pub pointer: String,
+    /// The image, as it is written.
+    pub image: String,
+    /// The names of the Secrets that the kubelet would pull it with
+    /// (`imagePullSecrets` of the same pod), in the object's namespace.
+    pub pull_secrets: Vec<String>,
+}
+
+/// Every place of an object that names an image: containers (init and ephemeral
+/// ones too), Tekton's steps, and image volumes.
+pub fn image_places(object: &Object) -> Vec<Place> {
     let mut found = Vec::new();
     for (field, value) in object.value().as_object().into_iter().flatten() {
         // What the server says, and a CRD's schema, name no image to run.
         if !["metadata", "status"].contains(&field.as_str()) {
-            walk(value, &mut found);
+            walk(value, &below("", field), &mut found);
         }
     }
-    let mut seen = BTreeSet::new();
-    found.retain(|image| seen.insert(image.clone()));
     found
+}
+
+/// The images of one object, each once, as they are written.
+pub fn container_images(object: &Object) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let images = image_places(object).into_iter().map(|place| place.image);
+    images.filter(|image| seen.insert(image.clone())).collect()
 }
 
 /// The images of all objects, each once, sorted.
@@ -34,42 +52,66 @@ pub fn distinct_images(objects: &[Object]) -> Vec<String> {
     all.into_iter().collect()
 }
 
+/// Writes images by their digests: in place of each that is a key of `pins` its
+/// value. Returns how many places were changed.
+pub fn pin(object: &mut Object, pins: &BTreeMap<String, String>) -> usize {
+    let mut changed = 0;
+    for place in image_places(object) {
+        let pinned = pins.get(&place.image).filter(|pinned| **pinned != place.image);
+        if let (Some(pinned), Some(value)) = (pinned, object.value_mut().pointer_mut(&place.pointer)) {
+            *value = Value::String(pinned.clone());
+            changed += 1;
+        }
+    }
+    changed
+}
+
 // Manifests are nested no deeper than what is read (`manifest::budget`).
-fn walk(value: &Value, found: &mut Vec<String>) {
+fn walk(value: &Value, at: &str, found: &mut Vec<Place>) {
     match value {
         Value::Object(fields) => {
             for list in CONTAINERS {
-                images(fields, list, "image", found);
+                containers(fields, list, at, found);
             }
-            volumes(fields, found);
-            fields.values().for_each(|value| walk(value, found));
+            volumes(fields, at, found);
+            fields.iter().for_each(|(field, value)| walk(value, &below(at, field), found));
         }
-        Value::Array(items) => items.iter().for_each(|value| walk(value, found)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(n, value)| walk(value, &format!("{at}/{n}"), found));
+        }
         _ => {}
     }
 }
 
-fn images(fields: &Map<String, Value>, list: &str, field: &str, found: &mut Vec<String>) {
-    for item in fields.get(list).and_then(Value::as_array).into_iter().flatten() {
-        add(item.get(field), found);
+fn containers(fields: &Map<String, Value>, list: &str, at: &str, found: &mut Vec<Place>) {
+    for (n, item) in fields.get(list).and_then(Value::as_array).into_iter().flatten().enumerate() {
+        add(fields, item.get("image"), format!("{at}/{list}/{n}/image"), found);
     }
 }
 
 /// KEP-4639: a volume with the content of an image. Only next to containers:
 /// `volumes` alone are of many kinds.
-fn volumes(fields: &Map<String, Value>, found: &mut Vec<String>) {
+fn volumes(fields: &Map<String, Value>, at: &str, found: &mut Vec<Place>) {
     if !fields.get("containers").is_some_and(Value::is_array) {
         return;
     }
-    for volume in fields.get("volumes").and_then(Value::as_array).into_iter().flatten() {
-        add(volume.pointer("/image/reference"), found);
+    for (n, volume) in fields.get("volumes").and_then(Value::as_array).into_iter().flatten().enumerate() {
+        let pointer = format!("{at}/volumes/{n}/image/reference");
+        add(fields, volume.pointer("/image/reference"), pointer, found);
     }
 }
 
-fn add(image: Option<&Value>, found: &mut Vec<String>) {
+fn add(pod: &Map<String, Value>, image: Option<&Value>, pointer: String, found: &mut Vec<Place>) {
     if let Some(image) = image.and_then(Value::as_str).filter(|image| !image.is_empty()) {
-        found.push(image.to_owned());
+        let secrets = pod.get("imagePullSecrets").and_then(Value::as_array).into_iter().flatten();
+        let names = secrets.filter_map(|secret| secret.get("name")?.as_str());
+        let pull_secrets = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        found.push(Place { pointer, image: image.to_owned(), pull_secrets });
     }
+}
+
+fn below(at: &str, field: &str) -> String {
+    format!("{at}/{}", field.replace('~', "~0").replace('/', "~1"))
 }
 
 #[cfg(test)]
@@ -144,5 +186,33 @@ mod tests {
             object("Pod", json!({"spec": {"containers": list}}))
         };
         assert_eq!(distinct_images(&[pod(&["c", "a"]), pod(&["b", "a"])]), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn digests_are_written_wherever_images_are_found() {
+        let pod = json!({
+            "imagePullSecrets": [{"name": "one"}, {"name": ""}, {}, {"name": "two"}],
+            "containers": [{"image": "app:1"}, {"image": "app:1@sha256:old"}, {"image": "other"}],
+            "initContainers": [{"image": "app:1"}],
+            "ephemeralContainers": [{"image": "app:1"}],
+            "volumes": [{"image": {"reference": "app:1"}}, {"configMap": {"image": "app:1"}}],
+        });
+        let mut all = object("Odd", json!({"a/b~c": {"template": {"spec": pod}}}));
+        let places = image_places(&all);
+        assert_eq!(places.len(), 6);
+        assert_eq!(places[0].pointer, "/a~1b~0c/template/spec/containers/0/image");
+        assert_eq!((places[0].pull_secrets.len(), &places[0].pull_secrets[1]), (2, &"two".to_owned()));
+        let pins = BTreeMap::from([("app:1".to_owned(), "app:1@sha256:new".to_owned())]);
+        assert_eq!(pin(&mut all, &pins), 4);
+        assert_eq!(container_images(&all), ["app:1@sha256:new", "app:1@sha256:old", "other"]);
+        assert_eq!(all.value().pointer("/a~1b~0c/template/spec/volumes/1/configMap/image").unwrap(), "app:1");
+        assert_eq!(pin(&mut all, &pins), 0);
+    }
+
+    #[test]
+    fn tekton_has_steps_below_the_object() {
+        let mut task =
+            object("Task", json!({"spec": {"steps": [{"image": "a"}], "sidecars": [{"image": "a"}]}}));
+        assert_eq!(pin(&mut task, &BTreeMap::from([("a".to_owned(), "b".to_owned())])), 2);
     }
 }

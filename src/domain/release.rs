@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use crate::api::keys;
 use crate::api::reason::Reason;
-use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease};
+use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, RegistryProvider};
 
 use super::identity::{ObjectId, ReleaseId};
 use super::inventory::Provenance;
@@ -50,6 +50,10 @@ pub struct Release {
     pub pull_secret: Option<String>,
     /// Name of the Secret with TLS material.
     pub cert_secret: Option<String>,
+    /// Name of the Secret with the proxy.
+    pub proxy_secret: Option<String>,
+    /// Who has credentials besides the Secrets.
+    pub provider: RegistryProvider,
     /// Plain HTTP.
     pub insecure: bool,
     /// Whose signatures it wants.
@@ -241,6 +245,8 @@ impl Release {
             suspend: false,
             pull_secret: None,
             cert_secret: None,
+            proxy_secret: None,
+            provider: RegistryProvider::Generic,
             insecure: false,
             verify: None,
             identity_secret: None,
@@ -306,6 +312,8 @@ impl Release {
             suspend: spec.suspend,
             pull_secret: name("secretRef.name", spec.secret_ref.as_ref().map(|r| &r.name))?,
             cert_secret: name("certSecretRef.name", spec.cert_secret_ref.as_ref().map(|r| &r.name))?,
+            proxy_secret: name("proxySecretRef.name", spec.proxy_secret_ref.as_ref().map(|r| &r.name))?,
+            provider: spec.provider,
             insecure: spec.insecure,
             verify: verify(spec)?,
             identity_secret: name(

@@ -5,7 +5,9 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::release::{DeletionPolicy, Drift, OCIArtifactRelease, OCIArtifactReleaseSpec, Reference};
+use crate::api::release::{
+    DeletionPolicy, Drift, OCIArtifactRelease, OCIArtifactReleaseSpec, Reference, RegistryProvider,
+};
 
 use super::release::{InvalidSpec, Release};
 
@@ -143,6 +145,8 @@ fn stand_in(last: Last) -> OCIArtifactReleaseSpec {
         suspend: last.suspend,
         secret_ref: None,
         cert_secret_ref: None,
+        proxy_secret_ref: None,
+        provider: RegistryProvider::Generic,
         insecure: false,
         verify: None,
         decryption: None,

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::auth::Keyring;
 use super::proxy::Proxy;
+use crate::api::release::RegistryProvider;
 
 /// What an [`Access`] is made of.
 #[derive(Clone, Default)]
@@ -21,6 +22,9 @@ pub struct AccessParts {
     /// The proxy to go through, to every host; otherwise that of the
     /// environment, and none to this machine.
     pub proxy: Option<Proxy>,
+    /// The cloud that has credentials for its registries, where the keyring has
+    /// none. Those are this process', not the release's.
+    pub provider: RegistryProvider,
 }
 
 /// The credentials and the transport settings of one release. Its fingerprint
@@ -48,6 +52,7 @@ impl Access {
         let transport: Fingerprint = tls.finalize().into();
         let mut whole = Sha256::new();
         whole.update(transport);
+        whole.update(parts.provider.to_string());
         parts.keyring.feed(&mut whole);
         Self { fingerprint: whole.finalize().into(), transport, parts }
     }

@@ -11,10 +11,9 @@ use super::OciError;
 use super::access::{Access, Fingerprint};
 use super::limits::MAX_CLIENTS;
 use super::proxy::Environment;
-use super::reference::is_loopback;
 use super::resolver::{Hosts, Resolver};
 use super::transport::{Request, root_cause};
-use super::zone::Reach;
+use super::zone::{Reach, Zone};
 
 /// Who connects.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,7 +26,7 @@ enum Way {
     Own,
 }
 
-type Key = (Fingerprint, Way, Option<super::zone::Zone>, bool);
+type Key = (Fingerprint, Way, Option<Zone>, bool);
 
 pub(super) struct Clients {
     user_agent: String,
@@ -50,9 +49,11 @@ impl Clients {
         self.way(access, url) != Way::Direct
     }
 
-    /// Loopback is never behind the environment's proxy.
+    /// What is on this machine, or on its network alone (a cloud's metadata), is
+    /// never behind the environment's proxy.
     fn way(&self, access: &Access, url: &Url) -> Way {
-        let local = url.host_str().is_some_and(is_loopback);
+        let zone = url.host_str().and_then(Zone::of_host);
+        let local = matches!(zone, Some(Zone::Loopback | Zone::Forbidden));
         match access.parts().proxy {
             Some(_) => Way::Own,
             None if !local && self.environment.concerns(url) => Way::Environment,

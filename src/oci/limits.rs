@@ -61,6 +61,12 @@ pub const REQUESTS_PER_HOST: usize = 16;
 /// How long a token is used when its service does not say; the token
 /// specification's default.
 pub const DEFAULT_TOKEN_LIFE: Duration = Duration::from_secs(60);
+/// Largest file that holds the pod's identity, in bytes.
+pub const MAX_IDENTITY_FILE_BYTES: u64 = 64 << 10;
+/// Longest use of one credential of a cloud, whatever the cloud says.
+pub const MAX_CLOUD_TOKEN_LIFE: Duration = Duration::from_secs(12 * 3600);
+/// Most registries of clouds whose credentials are kept.
+pub const MAX_CLOUD_REGISTRIES: usize = 256;
 /// Largest file of age keys, in bytes.
 pub const MAX_KEY_FILE_BYTES: usize = 1 << 20;
 /// Longest header of an age file, in bytes: a few thousand recipients.

@@ -17,13 +17,15 @@ use super::limits::{
     CONNECT_TIMEOUT, ContentLimits, DEFAULT_CACHE_BYTES, IDLE_TIMEOUT, MAX_ANNOTATION_BYTES,
     MAX_MANIFEST_BYTES, MAX_UNPACKING,
 };
+use super::mirror::Mirrors;
+use super::provider::Providers;
 use super::reply::{Body, Reply};
 use super::token::{Asker, Scope, Sessions};
 use super::transport::{Meter, Observer, Request, Transport, TransportOptions};
 use super::unpack::{self, Order};
 use super::{
-    Artifact, Digest, Hosts, Identities, OciError, Repository, Resolved, Selection, Tag, TokenHost, Wanted,
-    download, encryption, tags,
+    Artifact, Digest, Hosts, Identities, Mirror, OciError, Repository, Resolved, Selection, Tag, TokenHost,
+    Variables, Wanted, encryption, tags,
 };
 
 /// How a [`Registry`] behaves.
@@ -45,8 +47,12 @@ pub struct RegistryOptions {
     pub observer: Option<Observer>,
     /// Is told of every transfer of content.
     pub meter: Option<Meter>,
+    /// Where content is read first, by prefix.
+    pub mirrors: Vec<Mirror>,
     /// Token services on hosts that have nothing to do with their registry's.
     pub token_hosts: Vec<TokenHost>,
+    /// The environment variables in which the clouds say who this process is.
+    pub variables: Variables,
     /// Addresses for names; the system's resolver knows the others.
     pub hosts: Hosts,
 }
@@ -62,7 +68,9 @@ impl Default for RegistryOptions {
             cache_max_size: DEFAULT_CACHE_BYTES,
             observer: None,
             meter: None,
+            mirrors: Vec::new(),
             token_hosts: Vec::new(),
+            variables: Arc::new(|name| std::env::var(name).ok()),
             hosts: Hosts::default(),
         }
     }
@@ -77,6 +85,7 @@ pub(super) struct Inner {
     pub transport: Transport,
     pub sessions: Sessions,
     pub cache: Cache,
+    pub mirrors: Mirrors,
     unpacking: Semaphore,
     limits: ContentLimits,
 }
@@ -99,7 +108,9 @@ impl Registry {
             cache_max_size,
             observer,
             meter,
+            mirrors,
             token_hosts,
+            variables,
             hosts,
         } = options;
         let transport = Transport::new(TransportOptions {
@@ -110,10 +121,11 @@ impl Registry {
             meter,
             hosts,
         });
-        let sessions = Sessions::new(token_hosts);
+        let sessions = Sessions::new(token_hosts, Providers::new(variables));
         let cache = Cache::new(cache_dir.as_deref(), cache_max_size);
+        let mirrors = Mirrors::new(mirrors);
         let unpacking = Semaphore::new(MAX_UNPACKING);
-        Self(Arc::new(Inner { transport, sessions, cache, unpacking, limits }))
+        Self(Arc::new(Inner { transport, sessions, cache, mirrors, unpacking, limits }))
     }
 
     /// Finds the digest: for a tag with one HEAD, for a range with the tag
@@ -281,12 +293,7 @@ impl Registry {
         {
             return Ok(bytes);
         }
-        let subject = repository.at(digest);
-        let reply = self.ask_manifest(Method::GET, repository, digest.as_str(), access, &subject).await?;
-        let bytes = manifest_body(reply, &subject).await?;
-        if !digest.is_of(&bytes) {
-            return Err(OciError::Mismatch { subject });
-        }
+        let bytes = self.manifest_bytes(repository, digest, access).await?;
         cache.prove(access, repository, digest);
         cache.put(access, repository, digest, bytes.clone()).await;
         Ok(bytes)
@@ -340,19 +347,9 @@ impl Registry {
         if let Some(bytes) = self.0.cache.get(access, repository, digest, size).await {
             return Ok(bytes);
         }
-        let subject = repository.at(digest);
-        let url = Transport::url(repository, access, &format!("blobs/{digest}"))?;
-        let asker = Asker { repository, access, scope: Scope::Pull, subject: &subject };
-        let advance = usize::try_from(size).ok().and_then(|size| self.0.transport.meter(digest, size));
-        let request = Request::new(Method::GET, url);
-        let body = download::blob(&self.0.transport, &self.0.sessions, asker, request, size, advance).await?;
-        match body {
-            Body::Whole(bytes) if bytes.len() as u64 == size && digest.is_of(&bytes) => {
-                self.0.cache.put(access, repository, digest, bytes.clone()).await;
-                Ok(bytes)
-            }
-            _ => Err(OciError::Mismatch { subject }),
-        }
+        let bytes = self.blob_bytes(repository, digest, size, access).await?;
+        self.0.cache.put(access, repository, digest, bytes.clone()).await;
+        Ok(bytes)
     }
 }
 

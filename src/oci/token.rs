@@ -16,6 +16,7 @@ use super::access::{Access, Fingerprint};
 use super::auth::Credential;
 use super::challenge::{self, Challenge};
 use super::limits::{DEFAULT_TOKEN_LIFE, MAX_REMEMBERED, MAX_TOKEN_BYTES};
+use super::provider::{Given, Providers};
 use super::reply::{Body, Reply};
 use super::transport::{Request, Transport};
 use super::zone::{Reach, Zone};
@@ -66,6 +67,7 @@ pub(super) struct Asker<'a> {
 pub(super) struct Sessions {
     known: Mutex<HashMap<Key, Session>>,
     token_hosts: Vec<TokenHost>,
+    providers: Providers,
 }
 
 #[derive(Deserialize)]
@@ -84,8 +86,8 @@ const TOKEN_MARGIN: Duration = Duration::from_secs(10);
 const MAX_TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 impl Sessions {
-    pub fn new(token_hosts: Vec<TokenHost>) -> Self {
-        Self { known: Mutex::default(), token_hosts }
+    pub fn new(token_hosts: Vec<TokenHost>, providers: Providers) -> Self {
+        Self { known: Mutex::default(), token_hosts, providers }
     }
 
     /// Sends a request to the registry with whatever credentials it asks for.
@@ -111,6 +113,7 @@ impl Sessions {
         drop(reply);
         let header = self.establish(transport, asker, &request.url, asked).await?;
         if request.authorization.as_ref() == Some(&header) {
+            self.providers.forget(asker).await;
             return Err(denied(asker, "the registry refuses the credentials"));
         }
         request.authorization = Some(header);
@@ -146,11 +149,17 @@ impl Sessions {
         registry: &Url,
         asked: Asked,
     ) -> Result<HeaderValue, OciError> {
-        let credential = asker.access.parts().keyring.lookup(asker.repository);
+        let own = asker.access.parts().keyring.lookup(asker.repository);
+        let given = match own {
+            Some(_) => None,
+            None => self.providers.credential(transport, asker, asked.zone).await?,
+        };
+        let credential = own.or(given.as_ref().map(|Given { credential, .. }| credential));
+        let until = given.as_ref().map(|Given { until, .. }| *until);
         let (header, expires) = match (&asked.challenge, credential) {
             (_, Some(Credential::Token(token))) => (secret("Bearer", token, asker)?, None),
             (Challenge::Basic, Some(Credential::Password { username, password })) => {
-                (secret("Basic", &STANDARD.encode(format!("{username}:{password}")), asker)?, None)
+                (secret("Basic", &STANDARD.encode(format!("{username}:{password}")), asker)?, until)
             }
             (Challenge::Basic, Some(_)) => {
                 return Err(denied(
@@ -162,13 +171,7 @@ impl Sessions {
                 return Err(denied(asker, "the registry wants credentials and there are none for it"));
             }
             (Challenge::Bearer { realm, service }, credential) => {
-                let allowed =
-                    |host: &str| self.token_hosts.iter().any(|h| h.allows(asker.repository.registry(), host));
-                let realm = challenge::realm(registry, realm, credential.is_some(), allowed)
-                    .map_err(|why| denied(asker, &why))?;
-                let reach = Reach::Own.onward(asked.zone, realm.host() == registry.host());
-                let mut request = token_request(asker, realm, service.as_deref(), credential)?;
-                request.reach = reach;
+                let request = self.token_request(asker, registry, &asked, (realm, service), credential)?;
                 let (token, life) = fetch(transport, asker, request).await?;
                 (secret("Bearer", &token, asker)?, Some(Instant::now() + life.saturating_sub(TOKEN_MARGIN)))
             }
@@ -183,6 +186,26 @@ impl Sessions {
         }
         sessions.insert(Self::key(asker), Session { asked, header: header.clone(), expires });
         Ok(header)
+    }
+
+    /// The request to the token service that the registry names, if that may be
+    /// asked.
+    fn token_request(
+        &self,
+        asker: Asker<'_>,
+        registry: &Url,
+        asked: &Asked,
+        (realm, service): (&str, &Option<String>),
+        credential: Option<&Credential>,
+    ) -> Result<Request, OciError> {
+        let allowed =
+            |host: &str| self.token_hosts.iter().any(|h| h.allows(asker.repository.registry(), host));
+        let realm = challenge::realm(registry, realm, credential.is_some(), allowed)
+            .map_err(|why| denied(asker, &why))?;
+        let reach = Reach::Own.onward(asked.zone, realm.host() == registry.host());
+        let mut request = token_request(asker, realm, service.as_deref(), credential)?;
+        request.reach = reach;
+        Ok(request)
     }
 }
 

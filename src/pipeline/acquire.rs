@@ -12,7 +12,7 @@ use crate::cluster::session::{Identity, Session};
 use crate::domain::outcome::Outcome;
 use crate::domain::release::{Release, Wanted};
 use crate::domain::version::TagFilter;
-use crate::oci::{Access, AccessParts, Digest, Keyring, Repository, Tag};
+use crate::oci::{Access, AccessParts, Digest, Keyring, Proxy, Repository, Tag};
 
 /// A failure that ends the run.
 pub type Failure = Box<Outcome>;
@@ -72,7 +72,8 @@ pub async fn access(
     release: &Release,
     memory: &mut Memory,
 ) -> Result<Arc<Access>, Failure> {
-    let mut parts = AccessParts { insecure: release.insecure, ..AccessParts::default() };
+    let (insecure, provider) = (release.insecure, release.provider);
+    let mut parts = AccessParts { insecure, provider, ..AccessParts::default() };
     // Also where the spec names a Secret: that is read as the account, and the
     // API server impersonates one that does not exist.
     let of_account = account_secrets(context, session, release, memory).await?;
@@ -80,8 +81,9 @@ pub async fn access(
         Some(name) => vec![(name.clone(), true)],
         None => of_account.into_iter().map(|n| (n, false)).collect(),
     };
-    let cert = release.cert_secret.clone();
-    memory.secrets.retain(|name, _| named.iter().any(|(n, _)| n == name) || cert.as_ref() == Some(name));
+    let (cert, proxy) = (release.cert_secret.clone(), release.proxy_secret.clone());
+    let others = [cert.as_ref(), proxy.as_ref()];
+    memory.secrets.retain(|name, _| named.iter().any(|(n, _)| n == name) || others.contains(&Some(name)));
     for (name, required) in &named {
         match read(context, session, release, memory, name).await? {
             Some(secret) => add_keys(&mut parts.keyring, name, &secret)?,
@@ -92,6 +94,10 @@ pub async fn access(
     if let Some(name) = &cert {
         let secret = read(context, session, release, memory, name).await?;
         add_tls(&mut parts, name, &secret.ok_or_else(|| missing(release, name, "certSecretRef"))?)?;
+    }
+    if let Some(name) = &proxy {
+        let secret = read(context, session, release, memory, name).await?;
+        parts.proxy = Some(proxy_of(name, &secret.ok_or_else(|| missing(release, name, "proxySecretRef"))?)?);
     }
     let access = Access::new(parts);
     if let Some(before) = memory.access.as_ref().filter(|b| b.fingerprint() == access.fingerprint()) {
@@ -195,6 +201,24 @@ fn add_keys(keyring: &mut Keyring, name: &str, secret: &SecretData) -> Result<()
         return Err(failure(Reason::SecretInvalid, message));
     };
     keyring.add(config).map_err(|e| failure(Reason::SecretInvalid, format!("Secret {name}: {e}")))
+}
+
+/// The proxy that a Secret names, with Flux's keys.
+fn proxy_of(name: &str, secret: &SecretData) -> Result<Proxy, Failure> {
+    let bad = |why: String| {
+        let message = format!("Secret {name}, named by spec.proxySecretRef, {why}");
+        failure(Reason::SecretInvalid, message)
+    };
+    let text = |key: &str| match secret.0.get(key).map(|value| std::str::from_utf8(value)) {
+        None => Ok(""),
+        Some(Ok(text)) => Ok(text),
+        Some(Err(_)) => Err(bad(format!("has a {key} that is no text"))),
+    };
+    let address = text("address")?;
+    if address.is_empty() {
+        return Err(bad("has no address, such as http://proxy.example:3128".into()));
+    }
+    Proxy::new(address, text("username")?, text("password")?).map_err(|e| bad(format!("cannot be used: {e}")))
 }
 
 fn add_tls(parts: &mut AccessParts, name: &str, secret: &SecretData) -> Result<(), Failure> {

@@ -11,6 +11,7 @@ mod drift;
 mod execute;
 mod finalize;
 mod health;
+pub mod images;
 pub mod local;
 mod parallel;
 mod preflight;

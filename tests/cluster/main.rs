@@ -16,6 +16,7 @@ mod ground;
 mod health;
 mod install;
 mod inventories;
+mod matrix;
 mod origins;
 mod outages;
 mod ownership;

@@ -9,13 +9,17 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, Bytes};
 use axum::extract::Request;
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, Method, StatusCode, Version};
 use axum::response::Response;
 use serde_json::{Value, json};
 use supercargo::oci::{
     Access, AccessParts, Artifact, Digest, Keyring, OciError, Reference, Registry, RegistryOptions,
     Repository, Selection, Wanted,
 };
+use supercargo_testbed::certificates::Identity;
+use tokio::net::TcpListener;
+
+use crate::secure;
 
 /// A request as the server saw it.
 #[derive(Clone, Debug)]
@@ -26,6 +30,7 @@ pub struct Seen {
     /// The host that was asked for; another than the Liar's where it is a proxy.
     pub host: String,
     pub headers: HeaderMap,
+    pub version: Version,
     pub body: String,
 }
 
@@ -88,7 +93,20 @@ pub fn broken(bytes: &[u8]) -> Body {
 
 impl Liar {
     pub async fn start() -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::serving(|listener, app| async move { axum::serve(listener, app).await.unwrap() }).await
+    }
+
+    /// One over TLS that offers only this protocol.
+    pub async fn secure(identity: &Identity, protocol: &'static str) -> Self {
+        let acceptor = secure::acceptor(identity, protocol);
+        Self::serving(|listener, app| secure::serve(listener, acceptor, protocol, app)).await
+    }
+
+    async fn serving<F>(serve: impl FnOnce(TcpListener, Router) -> F) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let host = listener.local_addr().unwrap().to_string();
         let (seen, shelf): (Arc<Mutex<Vec<Seen>>>, Arc<Mutex<Shelf>>) = Default::default();
         let state = (Arc::clone(&seen), Arc::clone(&shelf));
@@ -96,7 +114,7 @@ impl Liar {
             let (seen, shelf) = (Arc::clone(&state.0), Arc::clone(&state.1));
             async move { answer(&seen, &shelf, request).await }
         });
-        let task = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
+        let task = tokio::spawn(serve(listener, app));
         Self { host, seen, shelf, _task: Arc::new(Task(task)) }
     }
 
@@ -166,11 +184,12 @@ async fn answer(seen: &Mutex<Vec<Seen>>, shelf: &Mutex<Shelf>, request: Request)
     let authorization = header(request.headers(), "authorization");
     let method = request.method().clone();
     let headers = request.headers().clone();
+    let version = request.version();
     let host = request.uri().authority().map(ToString::to_string);
     let host = host.or_else(|| header(&headers, "host")).unwrap_or_default();
     let body = axum::body::to_bytes(request.into_body(), 1 << 20).await.unwrap();
     let body = String::from_utf8_lossy(&body).into_owned();
-    let request = Seen { method, path, authorization, host, headers, body };
+    let request = Seen { method, path, authorization, host, headers, version, body };
     seen.lock().unwrap().push(request.clone());
     let shelf = shelf.lock().unwrap();
     if let Some(lie) = shelf.answers.iter().find_map(|answer| answer(&request)) {

@@ -32,6 +32,9 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("age", &["oci/"]),
     ("zeroize", &["oci/"]),
     ("similar", &["domain/diff/"]),
+    ("sigstore_verify", &["domain/verify/"]),
+    ("aws_lc_rs", &["domain/verify/"]),
+    ("x509_cert", &["domain/verify/"]),
     // `api` derives the custom resource.
     ("kube", &["cluster/", "api/"]),
     // `domain::status` computes the conditions of the wire.

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::RouteArgs;
+use crate::api::release::RegistryProvider;
 
 /// How to reach a registry.
 #[derive(Args, Default)]
@@ -18,6 +20,9 @@ pub struct RegistryArgs {
     /// Credentials for the registry, of which there may be one only; otherwise those of Docker's config file.
     #[arg(long, value_name = "USER:PASSWORD", env = "SUPERCARGO_CREDS", hide_env_values = true)]
     pub creds: Option<String>,
+    /// Use the workload identity of this machine in a cloud for the registries of that cloud.
+    #[arg(long, hide_short_help = true, value_name = "PROVIDER", default_value = "generic", value_parser = provider())]
+    pub provider: RegistryProvider,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a comment here would be printed")]
     pub routes: RouteArgs,
@@ -30,7 +35,13 @@ impl std::fmt::Debug for RegistryArgs {
             .field("insecure", &self.insecure)
             .field("ca_file", &self.ca_file)
             .field("creds", &creds)
+            .field("provider", &self.provider)
             .field("routes", &self.routes)
             .finish()
     }
+}
+
+/// The providers, by their names.
+fn provider() -> impl TypedValueParser<Value = RegistryProvider> {
+    PossibleValuesParser::new(RegistryProvider::NAMES).try_map(|name| name.parse())
 }

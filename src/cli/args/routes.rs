@@ -3,11 +3,14 @@
 
 use clap::Args;
 
-use crate::oci::TokenHost;
+use crate::oci::{Mirror, TokenHost};
 
 /// What is true of registries whoever asks.
 #[derive(Args, Clone, Debug, Default)]
 pub struct RouteArgs {
+    /// A mirror of the repositories with a prefix, asked first for whatever is named by digest; may be repeated.
+    #[arg(long, hide_short_help = true, value_name = "PREFIX=oci://HOST/PATH")]
+    pub registry_mirror: Vec<Mirror>,
     /// A token service on another domain than its registry, which may get the registry's credentials over HTTPS.
     #[arg(
         long,

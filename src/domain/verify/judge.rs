@@ -1,9 +1,19 @@
 //! Whether the evidence for a digest satisfies a policy.
+//!
+//! A signature that does not count hides none that does. Each authority needs a
+//! signature that counts for it. A key speaks for every authority that lists it,
+//! since its owner is named there; somebody whom the expressions of two authorities
+//! fit by chance counts for one of them.
 
+use super::candidate::{Candidate, Witness, place};
 use super::evidence::Evidence;
-use super::policy::Policy;
-use super::proof::{Proof, Refusal};
-use crate::api::reason::Reason;
+use super::policy::{Policy, Trust};
+use super::proof::{Proof, Refusal, Signature};
+use super::refusal::{Miss, refusal};
+
+/// The most signatures that are judged for one digest; further ones are named in a
+/// refusal.
+pub const MAX_JUDGED: usize = 128;
 
 /// What was signed, if anything was.
 #[derive(Clone, Copy, Debug)]
@@ -14,11 +24,118 @@ pub struct Subject<'a> {
     pub digest: &'a str,
 }
 
-/// The signatures that satisfy the policy.
+/// The signatures that satisfy the policy, one for each authority that has signed.
 ///
 /// # Errors
 /// Why they do not.
-pub fn judge(_policy: &Policy, subject: Subject<'_>, _evidence: &Evidence) -> Result<Proof, Refusal> {
-    let message = format!("{}@{} has no signature", subject.repository, subject.digest);
-    Err(Refusal { reason: Reason::SignatureMissing, message })
+pub fn judge(policy: &Policy, subject: Subject<'_>, evidence: &Evidence) -> Result<Proof, Refusal> {
+    let mut misses = Vec::new();
+    let mut candidates = Vec::new();
+    for found in evidence.found.iter().take(MAX_JUDGED) {
+        match Candidate::read(found, subject, policy) {
+            Ok(candidate) => candidates.push(candidate),
+            Err(flaw) => misses.push(Miss { place: place(found), flaw }),
+        }
+    }
+    let mut heard = Vec::new();
+    for authority in &policy.authorities {
+        // Of keys the first is enough; of identities all are needed where several
+        // authorities share them out.
+        let enough = match authority.trust {
+            Trust::Keyless { .. } if policy.authorities.len() > 1 => usize::MAX,
+            _ => 1,
+        };
+        heard.push(hear(&authority.trust, &candidates, enough, &mut misses));
+    }
+    let chosen = choose(policy, &heard);
+    let signatures: Vec<Signature> = chosen
+        .iter()
+        .enumerate()
+        .filter_map(|(n, heard)| heard.map(|heard| heard.signature(&policy.authorities[n].name)))
+        .collect();
+    // A policy without anybody is none: it is not satisfied by nothing.
+    if !signatures.is_empty() && signatures.len() >= policy.threshold {
+        return Ok(Proof { digest: subject.digest.to_owned(), signatures });
+    }
+    Err(refusal(policy, subject, evidence, &misses, &signatures))
+}
+
+/// A signature that counts for an authority.
+struct Heard<'c, 'a> {
+    candidate: &'c Candidate<'a>,
+    witness: Witness,
+}
+
+impl Heard<'_, '_> {
+    fn signature(&self, authority: &str) -> Signature {
+        Signature {
+            authority: authority.to_owned(),
+            signer: self.witness.signer.clone(),
+            format: self.candidate.format(),
+            signed_at: self.witness.signed_at,
+            reference: self.candidate.claim.reference.as_deref().map(|r| super::text::harmless(r, 256)),
+            place: self.candidate.place.clone(),
+        }
+    }
+}
+
+/// The first signatures that count for one authority.
+fn hear<'c, 'a>(
+    trust: &Trust,
+    candidates: &'c [Candidate<'a>],
+    enough: usize,
+    misses: &mut Vec<Miss>,
+) -> Vec<Heard<'c, 'a>> {
+    let mut heard = Vec::new();
+    for candidate in candidates {
+        if heard.len() >= enough {
+            break;
+        }
+        match candidate.witness(trust) {
+            Ok(witness) => heard.push(Heard { candidate, witness }),
+            Err(flaw) => misses.push(Miss { place: candidate.place.clone(), flaw }),
+        }
+    }
+    heard
+}
+
+/// For each authority a signature, so that as many as can be have one: who signed
+/// keyless counts once.
+fn choose<'h, 'c, 'a>(policy: &Policy, heard: &'h [Vec<Heard<'c, 'a>>]) -> Vec<Option<&'h Heard<'c, 'a>>> {
+    let mut chosen: Vec<Option<&Heard<'_, '_>>> = vec![None; heard.len()];
+    for authority in 0..heard.len() {
+        match policy.authorities[authority].trust {
+            Trust::Keys(_) => chosen[authority] = heard[authority].first(),
+            Trust::Keyless { .. } => {
+                let mut asked = vec![false; heard.len()];
+                place_signer(authority, heard, &mut chosen, &mut asked);
+            }
+        }
+    }
+    chosen
+}
+
+/// Finds a signer for an authority, who may be taken from another that has a second
+/// one (an augmenting path of a bipartite matching).
+fn place_signer<'h, 'c, 'a>(
+    authority: usize,
+    heard: &'h [Vec<Heard<'c, 'a>>],
+    chosen: &mut Vec<Option<&'h Heard<'c, 'a>>>,
+    asked: &mut Vec<bool>,
+) -> bool {
+    asked[authority] = true;
+    for one in &heard[authority] {
+        let holder = chosen
+            .iter()
+            .position(|other| other.is_some_and(|other| other.witness.signer == one.witness.signer));
+        let free = match holder {
+            None => true,
+            Some(holder) => !asked[holder] && place_signer(holder, heard, chosen, asked),
+        };
+        if free {
+            chosen[authority] = Some(one);
+            return true;
+        }
+    }
+    false
 }

@@ -11,17 +11,28 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::issuer::Issuer;
 use crate::processes::{self, Server};
 use crate::tools::Tools;
-use crate::{Registry, fetch, poll_until, ports};
+use crate::{Registry, Signer, fetch, poll_until, ports};
 
 const READY: Duration = Duration::from_secs(60);
 // Before anything that these servers will sign.
 const BEGIN: &str = "2020-01-01T00:00:00Z";
+
+// A TimeStampReq (RFC 3161, section 2.4.1) of version 1 for a SHA-256, up to the
+// hash and from it on: it asks for the certificate too.
+const QUERY_HEAD: &[u8] = &[
+    0x30, 0x39, 0x02, 0x01, 0x01, 0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03,
+    0x04, 0x02, 0x01, 0x05, 0x00, 0x04, 0x20,
+];
+const QUERY_TAIL: &[u8] = &[0x01, 0x01, 0xff];
 
 /// The path of the issuer whose subjects are addresses of mail.
 pub const MAIL: &str = "mail";
@@ -52,18 +63,14 @@ pub struct Signing<'a> {
     pub issuer: &'a str,
     /// The subject: an address of mail, or a URI.
     pub subject: &'a str,
-    /// Say that it is later (`1h`) or earlier (`-3m`) than it is in the timestamp.
-    pub shift: Option<&'a str>,
     /// With an entry in the log.
     pub log: bool,
-    /// With a timestamp.
-    pub timestamp: bool,
 }
 
 impl<'a> Signing<'a> {
     /// A person who signs with all that there is.
     pub fn person(subject: &'a str) -> Self {
-        Signing { issuer: MAIL, subject, shift: None, log: true, timestamp: true }
+        Signing { issuer: MAIL, subject, log: true }
     }
 }
 
@@ -177,7 +184,6 @@ impl Sigstore {
     /// What `cosign sign --signing-config` wants to know.
     pub fn signing_config(&self, signing: &Signing<'_>) -> PathBuf {
         let service = |url: &str, version: u32| json!([{"url": url, "majorApiVersion": version, "validFor": {"start": BEGIN}, "operator": "testbed"}]);
-        let shifted = signing.shift.map(|by| format!("/shifted/{by}")).unwrap_or_default();
         let mut config = json!({
             "mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json",
             "caUrls": service(&self.fulcio.url, 1),
@@ -187,13 +193,44 @@ impl Sigstore {
             config["rekorTlogUrls"] = service(&self.rekor.url, 2);
             config["rekorTlogConfig"] = json!({"selector": "ANY"});
         }
-        if signing.timestamp {
-            config["tsaUrls"] = service(&format!("{}{shifted}/api/v1/timestamp", self.tsa.url), 1);
-            config["tsaConfig"] = json!({"selector": "ANY"});
-        }
+        config["tsaUrls"] = service(&format!("{}/api/v1/timestamp", self.tsa.url), 1);
+        config["tsaConfig"] = json!({"selector": "ANY"});
         let path = processes::directory("signing").join("config.json");
         std::fs::write(&path, config.to_string()).expect("write a file");
         path
+    }
+
+    /// A certificate of Fulcio for a key of one's own: PEM, the leaf first.
+    pub fn certificate(&self, signer: &Signer, issuer: &str, subject: &str) -> Vec<String> {
+        let request = json!({
+            "credentials": {"oidcIdentityToken": self.issuer.token(issuer, subject)},
+            "publicKeyRequest": {
+                "publicKey": {"content": signer.public_pem()},
+                "proofOfPossession": STANDARD.encode(signer.sign_bytes(subject.as_bytes())),
+            },
+        });
+        let url = format!("{}/api/v2/signingCert", self.fulcio.url);
+        let headers = [("content-type", "application/json")];
+        let body = request.to_string();
+        let answer = fetch::send("POST", &url, &headers, body.as_bytes(), fetch::Trust::default());
+        assert_eq!(answer.code, 200, "{}", answer.text());
+        let answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let chain = answer["signedCertificateEmbeddedSct"]["chain"]["certificates"].as_array();
+        let chain = chain.expect("Fulcio answers with a certificate that holds an SCT");
+        chain.iter().map(|pem| pem.as_str().expect("PEM").to_owned()).collect()
+    }
+
+    /// A timestamp of these bytes (RFC 3161, the whole answer, DER), of now and that
+    /// much later (`1h`) or earlier (`-3m`).
+    pub fn timestamp(&self, bytes: &[u8], shift: &str) -> Vec<u8> {
+        let mut query = QUERY_HEAD.to_vec();
+        query.extend(Sha256::digest(bytes));
+        query.extend(QUERY_TAIL);
+        let url = format!("{}/shifted/{shift}/api/v1/timestamp", self.tsa.url);
+        let headers = [("content-type", "application/timestamp-query")];
+        let answer = fetch::send("POST", &url, &headers, &query, fetch::Trust::default());
+        assert_eq!(answer.code, 200, "{}", answer.text());
+        answer.body.to_vec()
     }
 
     /// The URL of an issuer, by its path: what `--certificate-oidc-issuer` wants.

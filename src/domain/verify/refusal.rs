@@ -1,0 +1,146 @@
+//! What is said when nothing counts, or not enough.
+
+use super::candidate::Flaw;
+use super::evidence::Evidence;
+use super::judge::{MAX_JUDGED, Subject};
+use super::policy::{Policy, Trust};
+use super::proof::{Refusal, Signature};
+use super::text::harmless;
+use crate::api::reason::Reason;
+
+/// The longest message, in bytes.
+const MAX_MESSAGE: usize = 1000;
+/// The longest reason of one signature in it.
+const MAX_FLAW: usize = 180;
+/// How many signatures a message tells of.
+const MAX_TOLD: usize = 3;
+/// How many keys or identities a message names.
+const MAX_TRUSTED: usize = 3;
+
+/// Why one thing did not count.
+pub(super) struct Miss {
+    pub place: String,
+    pub flaw: Flaw,
+}
+
+pub(super) fn refusal(
+    policy: &Policy,
+    subject: Subject<'_>,
+    evidence: &Evidence,
+    misses: &[Miss],
+    counted: &[Signature],
+) -> Refusal {
+    let reason = reason(misses, counted);
+    let artifact = format!("{}@{}", subject.repository, subject.digest);
+    let mut message = match reason {
+        Reason::SignatureMissing if evidence.found.is_empty() => {
+            format!("{artifact} has no signature, and {} asks for one", policy.origin)
+        }
+        Reason::SignatureMissing => format!("{artifact} has no signature"),
+        Reason::SignatureInvalid => format!("{artifact} has no valid signature"),
+        _ => format!("{artifact} is not signed by whom {} asks for", policy.origin),
+    };
+    if policy.authorities.len() > 1 {
+        message.push_str(&missing(policy, counted));
+    }
+    tell(&mut message, evidence, misses, counted);
+    let advice = advice(reason, policy, &artifact);
+    message = harmless(&message, MAX_MESSAGE.saturating_sub(advice.len() + "….".len()));
+    message.push_str(&advice);
+    Refusal { reason, message: harmless(&message, MAX_MESSAGE) }
+}
+
+/// The best that was found decides: a good signature of a stranger is told from a
+/// forged one, and that from none.
+fn reason(misses: &[Miss], counted: &[Signature]) -> Reason {
+    match misses.iter().map(|miss| &miss.flaw).max() {
+        Some(Flaw::Untrusted(_)) => Reason::SignerUntrusted,
+        _ if !counted.is_empty() => Reason::SignerUntrusted,
+        Some(Flaw::Invalid(_)) => Reason::SignatureInvalid,
+        Some(Flaw::Other(_)) | None => Reason::SignatureMissing,
+    }
+}
+
+/// Who of several has not signed.
+fn missing(policy: &Policy, counted: &[Signature]) -> String {
+    let signed = |name: &str| counted.iter().any(|signature| signature.authority == name);
+    let names: Vec<&str> =
+        policy.authorities.iter().map(|a| a.name.as_str()).filter(|name| !signed(name)).collect();
+    format!(
+        ": {} of {} authorities have signed, {} have to; missing: {}",
+        counted.len(),
+        policy.authorities.len(),
+        policy.threshold,
+        harmless(&names.join(", "), 200)
+    )
+}
+
+fn tell(message: &mut String, evidence: &Evidence, misses: &[Miss], counted: &[Signature]) {
+    let found = evidence.found.len();
+    if found > 0 {
+        let judged = found.min(MAX_JUDGED);
+        message.push_str(&format!(". {judged} looked at"));
+        if found > judged {
+            message.push_str(&format!(", {} more left out: there are too many", found - judged));
+        }
+    }
+    // The nearest miss first: junk does not hide the one that matters.
+    let mut told: Vec<&Miss> = Vec::new();
+    for miss in misses {
+        let counts = counted.iter().any(|signature| signature.place == miss.place);
+        let again = told.iter().any(|other| other.place == miss.place && other.flaw == miss.flaw);
+        if !counts && !again {
+            told.push(miss);
+        }
+    }
+    told.sort_by_key(|miss| match miss.flaw {
+        Flaw::Untrusted(_) => 0,
+        Flaw::Invalid(_) => 1,
+        Flaw::Other(_) => 2,
+    });
+    for (n, miss) in told.iter().take(MAX_TOLD).enumerate() {
+        let start = if n == 0 { ": " } else { "; " };
+        message.push_str(&format!("{start}{} {}", miss.place, harmless(&miss.flaw.to_string(), MAX_FLAW)));
+    }
+    if told.len() > MAX_TOLD {
+        message.push_str(&format!("; and {} more", told.len() - MAX_TOLD));
+    }
+    if let Some(first) = evidence.skipped.first() {
+        let more = match evidence.skipped.len() {
+            1 => String::new(),
+            n => format!(" and {} more", n - 1),
+        };
+        message.push_str(&format!(". Could not be looked at: {}{more}", harmless(first, MAX_FLAW)));
+    }
+}
+
+/// What to do.
+fn advice(reason: Reason, policy: &Policy, artifact: &str) -> String {
+    match reason {
+        Reason::SignerUntrusted => format!(". Trusted: {}", trusted(policy)),
+        _ => format!(". Sign it: cosign sign {artifact}"),
+    }
+}
+
+fn trusted(policy: &Policy) -> String {
+    let mut names = Vec::new();
+    for authority in &policy.authorities {
+        match &authority.trust {
+            Trust::Keys(keys) => {
+                // Twelve digits tell keys apart; the Secret has the rest.
+                names.extend(keys.iter().map(|key| {
+                    let short: String = key.fingerprint().chars().take("sha256:".len() + 12).collect();
+                    format!("key {} ({short}…)", harmless(key.name(), 60))
+                }));
+            }
+            Trust::Keyless { identities, .. } => names.extend(identities.iter().map(|identity| {
+                let written = identity.written();
+                format!("{} of {}", harmless(&written.subject, 80), harmless(&written.issuer, 80))
+            })),
+        }
+    }
+    let more = names.len().saturating_sub(MAX_TRUSTED);
+    names.truncate(MAX_TRUSTED);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{}{more}", names.join(", "))
+}

@@ -1,0 +1,35 @@
+//! Text from strangers, made fit for a message.
+
+/// At most `max` bytes of `text`, on one line: what steers a terminal or turns the
+/// direction of writing becomes a question mark.
+pub(super) fn harmless(text: &str, max: usize) -> String {
+    let mut shown = String::new();
+    for character in text.chars() {
+        let character = if steers(character) { '?' } else { character };
+        if shown.len() + character.len_utf8() > max {
+            shown.push('…');
+            break;
+        }
+        shown.push(character);
+    }
+    shown
+}
+
+fn steers(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_become_harmless() {
+        let check = |text: &str, max, expected: &str| assert_eq!(harmless(text, max), expected);
+        check("plain", 10, "plain");
+        check("a\nb\u{1b}[2Jc\u{202e}d", 20, "a?b?[2Jc?d");
+        check("abcdef", 3, "abc…");
+        check("äöü", 3, "ä…");
+    }
+}

@@ -1,0 +1,78 @@
+//! Content by digest, from a mirror where there is one, else from the registry.
+//! What leaves here is what the digest names.
+
+use bytes::Bytes;
+use http::Method;
+
+use super::download;
+use super::registry::manifest_body;
+use super::reply::Body;
+use super::token::{Asker, Scope};
+use super::transport::{Request, Transport};
+use super::{Access, Digest, OciError, Registry, Repository};
+
+impl Registry {
+    /// The bytes of a manifest or index.
+    pub(super) async fn manifest_bytes(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        access: &Access,
+    ) -> Result<Bytes, OciError> {
+        for source in self.0.mirrors.of(repository, access) {
+            match self.manifest_from(&source.repository, digest, &source.access).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => self.0.mirrors.failed(&source, &error),
+            }
+        }
+        self.manifest_from(repository, digest, access).await
+    }
+
+    /// The bytes of a blob of known size.
+    pub(super) async fn blob_bytes(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: u64,
+        access: &Access,
+    ) -> Result<Bytes, OciError> {
+        for source in self.0.mirrors.of(repository, access) {
+            match self.blob_from(&source.repository, digest, size, &source.access).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(error) => self.0.mirrors.failed(&source, &error),
+            }
+        }
+        self.blob_from(repository, digest, size, access).await
+    }
+
+    async fn manifest_from(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        access: &Access,
+    ) -> Result<Bytes, OciError> {
+        let subject = repository.at(digest);
+        let reply = self.ask_manifest(Method::GET, repository, digest.as_str(), access, &subject).await?;
+        let bytes = manifest_body(reply, &subject).await?;
+        if digest.is_of(&bytes) { Ok(bytes) } else { Err(OciError::Mismatch { subject }) }
+    }
+
+    async fn blob_from(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        size: u64,
+        access: &Access,
+    ) -> Result<Bytes, OciError> {
+        let subject = repository.at(digest);
+        let url = Transport::url(repository, access, &format!("blobs/{digest}"))?;
+        let asker = Asker { repository, access, scope: Scope::Pull, subject: &subject };
+        let advance = usize::try_from(size).ok().and_then(|size| self.0.transport.meter(digest, size));
+        let request = Request::new(Method::GET, url);
+        let body = download::blob(&self.0.transport, &self.0.sessions, asker, request, size, advance).await?;
+        match body {
+            Body::Whole(bytes) if bytes.len() as u64 == size && digest.is_of(&bytes) => Ok(bytes),
+            _ => Err(OciError::Mismatch { subject }),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Which cloud has credentials for which registry, and for how long they are
+//! kept.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::super::OciError;
+use super::super::auth::Credential;
+use super::super::limits::{MAX_CLOUD_REGISTRIES, MAX_CLOUD_TOKEN_LIFE};
+use super::super::token::Asker;
+use super::super::transport::Transport;
+use super::super::zone::Zone;
+use super::aws::Ecr;
+use super::call::{Caller, Variables};
+use super::{aws, azure, gcp};
+use crate::api::release::RegistryProvider;
+
+/// Of a token's life, what is not used of it.
+const MARGIN: Duration = Duration::from_secs(5 * 60);
+/// Shortest use of a token, so that none is fetched for every request.
+const LEAST: Duration = Duration::from_secs(30);
+
+/// A credential, and until when it is used.
+#[derive(Clone)]
+pub(in super::super) struct Given {
+    pub credential: Credential,
+    pub until: Instant,
+}
+
+type Key = (RegistryProvider, String);
+/// Whoever needs it first gets it; the others wait for that.
+type Shelf = Arc<tokio::sync::Mutex<Option<Given>>>;
+
+/// What the clouds have given to this process.
+pub(in super::super) struct Providers {
+    variables: Variables,
+    held: Mutex<HashMap<Key, Shelf>>,
+}
+
+/// A registry of a cloud.
+enum Target {
+    Aws(Ecr),
+    Azure,
+    Gcp,
+}
+
+impl Target {
+    fn of(provider: RegistryProvider, registry: &str) -> Option<Self> {
+        match provider {
+            RegistryProvider::Generic => None,
+            RegistryProvider::Aws => Ecr::of(registry).map(Self::Aws),
+            RegistryProvider::Azure => azure::is_host(registry).then_some(Self::Azure),
+            RegistryProvider::Gcp => gcp::is_host(registry).then_some(Self::Gcp),
+        }
+    }
+
+    /// What one credential is good for.
+    fn key(&self, registry: &str) -> String {
+        match self {
+            Self::Aws(ecr) => ecr.key().to_owned(),
+            Self::Azure => registry.to_owned(),
+            Self::Gcp => String::new(),
+        }
+    }
+}
+
+impl Providers {
+    pub fn new(variables: Variables) -> Self {
+        Self { variables, held: Mutex::default() }
+    }
+
+    /// Whether the provider has credentials for the registry.
+    pub fn serves(provider: RegistryProvider, registry: &str) -> bool {
+        Target::of(provider, registry).is_some()
+    }
+
+    /// The credential that the access' provider has for the registry, which
+    /// has asked for one from that zone; `None` without a provider.
+    ///
+    /// # Errors
+    /// When the registry is none of that cloud's, when the connection to it is
+    /// not one that the pod's credentials may go over, or when the cloud gives
+    /// none.
+    pub async fn credential(
+        &self,
+        transport: &Transport,
+        asker: Asker<'_>,
+        zone: Zone,
+    ) -> Result<Option<Given>, OciError> {
+        let parts = asker.access.parts();
+        if parts.provider == RegistryProvider::Generic {
+            return Ok(None);
+        }
+        let (provider, registry) = (parts.provider, asker.repository.registry());
+        let caller = Caller { transport, variables: &self.variables, subject: asker.subject };
+        let target = Target::of(provider, registry).ok_or_else(|| {
+            caller.denied(&format!(
+                "the provider {provider} has no credentials for {registry}: {}",
+                hosts(provider)
+            ))
+        })?;
+        // The identity is the process', not the release's: whoever writes the
+        // release must not be able to read it from the wire.
+        if (parts.insecure || parts.ca.is_some()) && zone != Zone::Loopback {
+            return Err(caller.denied(&format!(
+                "credentials of the provider {provider} do not go over plain HTTP, nor to a server that only the \
+                 release's own ca.crt trusts"
+            )));
+        }
+        let shelf = self.shelf((provider, target.key(registry)));
+        let mut held = shelf.lock().await;
+        if let Some(given) = held.as_ref().filter(|given| given.until > Instant::now()) {
+            return Ok(Some(given.clone()));
+        }
+        let (credential, life) = match &target {
+            Target::Aws(ecr) => aws::credential(caller, ecr).await?,
+            Target::Azure => azure::credential(caller, registry, asker.access).await?,
+            Target::Gcp => gcp::credential(caller).await?,
+        };
+        let life = life.min(MAX_CLOUD_TOKEN_LIFE).saturating_sub(MARGIN).max(LEAST);
+        let given = Given { credential, until: Instant::now() + life };
+        *held = Some(given.clone());
+        Ok(Some(given))
+    }
+
+    /// The registry does not take what the provider gave; the next one is new.
+    pub async fn forget(&self, asker: Asker<'_>) {
+        let (provider, registry) = (asker.access.parts().provider, asker.repository.registry());
+        if let Some(target) = Target::of(provider, registry) {
+            *self.shelf((provider, target.key(registry))).lock().await = None;
+        }
+    }
+
+    fn shelf(&self, key: Key) -> Shelf {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        if held.len() >= MAX_CLOUD_REGISTRIES && !held.contains_key(&key) {
+            held.clear();
+        }
+        Arc::clone(held.entry(key).or_default())
+    }
+}
+
+/// Which registries are the provider's.
+fn hosts(provider: RegistryProvider) -> &'static str {
+    match provider {
+        RegistryProvider::Generic => "",
+        RegistryProvider::Aws => "those are ACCOUNT.dkr.ecr.REGION.amazonaws.com[.cn] and public.ecr.aws",
+        RegistryProvider::Azure => "those are NAME.azurecr.io, .cn and .us",
+        RegistryProvider::Gcp => "those are gcr.io, HOST.gcr.io and HOST.pkg.dev",
+    }
+}
