@@ -38,6 +38,9 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
         leader_election_namespace: arguments.leader_election_namespace,
         default_service_account: arguments.default_service_account,
         watch_namespaces: arguments.watch_namespaces,
+        trust_policy: arguments.trust_policy,
+        require_verification: arguments.require_verification,
+        verification_interval: arguments.verification_interval,
         mirrors: arguments.routes.registry_mirror,
         token_hosts: arguments.routes.allowed_token_hosts,
     };

@@ -157,6 +157,21 @@ reasons! {
     TerminationPending => Retry,
 }
 
+impl Reason {
+    /// Whether it says that signatures were looked for, and are not as they are
+    /// wanted.
+    pub fn is_distrust(self) -> bool {
+        matches!(
+            self,
+            Self::SignatureMissing
+                | Self::SignatureInvalid
+                | Self::SignerUntrusted
+                | Self::VerificationRequired
+                | Self::ImageNotVerified
+        )
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

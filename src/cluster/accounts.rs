@@ -10,6 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
+use zeroize::Zeroize;
 
 use super::error::ApiError;
 use super::session::{Call, Session};
@@ -19,9 +20,16 @@ use crate::domain::identity::ReleaseId;
 /// How long a run waits for the first list of a watch.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The data of a Secret. Its `Debug` shows no value.
+/// The data of a Secret. Its `Debug` shows no value, and what it held is wiped
+/// when it is dropped.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct SecretData(pub BTreeMap<String, Vec<u8>>);
+
+impl Drop for SecretData {
+    fn drop(&mut self) {
+        self.0.values_mut().for_each(Zeroize::zeroize);
+    }
+}
 
 impl std::fmt::Debug for SecretData {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

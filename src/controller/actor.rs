@@ -235,6 +235,10 @@ impl Actor {
             }
         };
         let delay = next(ended, pace, fastrand::f64());
+        // One that is over already waits for what has kept this run from it.
+        let verified = self.memory.trusted.as_ref().map(|t| t.due().duration_since(Instant::now()));
+        let verified = verified.filter(|left| !left.is_zero());
+        let delay = delay.map(|d| verified.map_or(d, |v| d.min(v)));
         // What is still terminating is told by its watch; this is in case that
         // it is not.
         let lingering =

@@ -19,10 +19,11 @@ use crate::cluster::store::{Change, Store};
 use crate::domain::identity::ReleaseId;
 use crate::domain::release::{has_begun, id_of};
 use crate::domain::salvage::Seen;
+use crate::domain::verify::floor::Floor;
 use crate::observe::metrics::Metrics;
-use crate::oci::Registry;
+use crate::oci::{Registry, Repository};
 use crate::pipeline::claims::Claims;
-use crate::pipeline::context::{Context, Memory};
+use crate::pipeline::context::{Context, Memory, Trust};
 use crate::pipeline::signals::Signals;
 
 /// How long runs get to come to an end when the process is asked to.
@@ -57,6 +58,7 @@ impl Engine {
     pub async fn start(
         session: Session,
         registry: Registry,
+        trust: Trust,
         metrics: Arc<Metrics>,
         options: &Options,
     ) -> Result<Self, ControllerError> {
@@ -86,6 +88,7 @@ impl Engine {
             metrics: Arc::clone(&metrics),
             claims,
             default_service_account: options.default_service_account.clone(),
+            trust,
             wake,
         };
         let places = Arc::new(Semaphore::new(options.concurrency.max(1)));
@@ -98,6 +101,8 @@ impl Engine {
     /// is called when the first releases are known.
     pub async fn run(mut self, stop: impl Future<Output = ()>, mut listed: impl FnMut()) {
         let mut stop = std::pin::pin!(stop);
+        let mut floor = self.stage.context.trust.floor.clone();
+        let mut in_force = Arc::clone(&floor.borrow_and_update());
         loop {
             tokio::select! {
                 biased;
@@ -112,6 +117,11 @@ impl Engine {
                     if let Some(handle) = self.handles.get(&id) {
                         handle.signals.supersede();
                     }
+                }
+                // It never changes where there is no file.
+                Ok(()) = floor.changed() => {
+                    let before = std::mem::replace(&mut in_force, Arc::clone(&floor.borrow_and_update()));
+                    self.demand(&before, &in_force);
                 }
                 Some(_) = self.actors.join_next() => {}
             }
@@ -178,6 +188,18 @@ impl Engine {
             let context = &self.stage.context;
             context.wake(context.claims.forget(id));
             self.stage.board.set(id, None);
+        }
+    }
+
+    /// The floor has changed: whoever it demands something else of looks again.
+    fn demand(&self, before: &Floor, after: &Floor) {
+        for handle in self.handles.values() {
+            let url = handle.latest.borrow().resource.spec.url.clone();
+            let Ok(repository) = Repository::parse(&url) else { continue };
+            let of = |floor: &Floor| floor.demand(repository.registry(), repository.path()).fingerprint();
+            if of(before) != of(after) {
+                handle.signals.supersede();
+            }
         }
     }
 

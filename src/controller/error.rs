@@ -1,6 +1,9 @@
 //! Why the controller ends.
 
+use std::path::PathBuf;
+
 use crate::cluster::error::ApiError;
+use crate::domain::verify::floor::FloorError;
 use crate::observe::metrics::MetricsError;
 use crate::observe::server::ServerError;
 
@@ -28,4 +31,41 @@ pub enum ControllerError {
     /// The inventories could not be read.
     #[error("cannot read the inventories")]
     Inventories(#[source] ApiError),
+    /// The trust policy cannot be used.
+    #[error("cannot use the trust policy")]
+    TrustPolicy(#[source] PolicyError),
+}
+
+/// Why a trust policy cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PolicyError {
+    /// It, or a file that it names, cannot be read.
+    #[error("cannot read {path}")]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It, or a file that it names, is too large.
+    #[error("{path} has more than {most} bytes")]
+    TooLarge {
+        /// Which.
+        path: PathBuf,
+        /// The limit.
+        most: usize,
+    },
+    /// It is not text.
+    #[error("{0} is not UTF-8 text")]
+    Text(PathBuf),
+    /// It makes no sense.
+    #[error("{path}")]
+    Invalid {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: FloorError,
+    },
 }

@@ -5,11 +5,12 @@ mod actor;
 mod board;
 mod engine;
 mod error;
+mod floor;
 mod leader;
 mod options;
 mod report;
 mod start;
 
-pub use error::ControllerError;
+pub use error::{ControllerError, PolicyError};
 pub use options::Options;
 pub use start::run;

@@ -1,6 +1,7 @@
 //! How the controller is run.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::oci::{Mirror, TokenHost};
 
@@ -21,6 +22,12 @@ pub struct Options {
     pub default_service_account: Option<String>,
     /// The namespaces whose releases are reconciled; all when empty.
     pub watch_namespaces: Vec<String>,
+    /// The file of the trust policy.
+    pub trust_policy: Option<PathBuf>,
+    /// Whether every artifact has to be verified.
+    pub require_verification: bool,
+    /// How often what was verified is verified again.
+    pub verification_interval: Duration,
     /// Where content is read first, by prefix.
     pub mirrors: Vec<Mirror>,
     /// Token services on hosts that have nothing to do with their registry's.

@@ -96,6 +96,9 @@ pub fn publish(
         }
         _ => {}
     }
+    if let Some(told) = newly_verified(before, after) {
+        send(session, release, false, Reason::Verified, told, outcome);
+    }
     let drift = |status: &ReleaseStatus| {
         status.conditions.iter().find(|c| c.type_ == condition::DRIFTED && c.status == "True").cloned()
     };
@@ -106,10 +109,25 @@ pub fn publish(
     }
 }
 
+/// What is to be told when the artifact is verified and was not, or is signed by
+/// others. That it is not verified is the event of the run's failure.
+fn newly_verified(before: &ReleaseStatus, after: &ReleaseStatus) -> Option<String> {
+    let verified = |status: &ReleaseStatus| {
+        let found = status.conditions.iter().find(|c| c.type_ == condition::VERIFIED && c.status == "True");
+        found.map(|c| c.message.clone())
+    };
+    let message = verified(after)?;
+    let artifact = after.artifact.as_ref()?;
+    (verified(before).as_ref() != Some(&message)).then(|| format!("{} is {message}", artifact.revision))
+}
+
 /// The events about what is no failure.
 pub fn publish_notes(session: &Session, release: &Release, outcome: &Outcome) {
     for note in &outcome.notes {
-        let warning = note.reason == Reason::OwnershipConflict;
+        let warning = matches!(
+            note.reason,
+            Reason::OwnershipConflict | Reason::DowngradeRefused | Reason::ImageNotVerified
+        );
         send(session, release, warning, note.reason, note.message.clone(), outcome);
     }
 }

@@ -7,6 +7,7 @@ use tokio::sync::watch;
 
 use super::engine::Engine;
 use super::error::ControllerError;
+use super::floor::PolicyFile;
 use super::leader::{Candidate, Loss};
 use super::options::Options;
 use crate::cluster::events::instance;
@@ -15,6 +16,7 @@ use crate::observe::labels::{Answer, Method};
 use crate::observe::metrics::Metrics;
 use crate::observe::server::{Endpoints, Liveness, Readiness, Server};
 use crate::oci::{Registry, RegistryOptions};
+use crate::pipeline::context::Trust;
 
 /// Runs the controller until it is asked to end.
 ///
@@ -22,6 +24,7 @@ use crate::oci::{Registry, RegistryOptions};
 /// Why it cannot start, or cannot go on.
 pub async fn run(options: Options) -> Result<(), ControllerError> {
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(ControllerError::Metrics)?);
+    let trust = trust(&options, &metrics).await?;
     let session = Session::infer(Arc::clone(&metrics)).await.map_err(ControllerError::Cluster)?;
     let readiness = Readiness::default();
     let server = Server::bind(&options.metrics_addr).await.map_err(ControllerError::Server)?;
@@ -40,7 +43,7 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     let serving = tokio::spawn(server.serve(endpoints, until(stopped.clone())));
     tokio::spawn(listen(stopping.clone())?);
 
-    let ended = lead(&options, session, &metrics, &readiness, stopped).await;
+    let ended = lead(&options, trust, session, &metrics, &readiness, stopped).await;
     readiness.set(false);
     stopping.send_replace(true);
     // The endpoints end by themselves; how is of no interest any more.
@@ -67,8 +70,25 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|s| *s).await;
 }
 
+/// What the administrator demands. A policy that makes no sense ends the process:
+/// without it, less would be demanded than is meant.
+async fn trust(options: &Options, metrics: &Arc<Metrics>) -> Result<Trust, ControllerError> {
+    let mut trust = Trust {
+        required: options.require_verification,
+        interval: options.verification_interval,
+        ..Trust::default()
+    };
+    if let Some(path) = &options.trust_policy {
+        let file = PolicyFile::open(path.clone()).await.map_err(ControllerError::TrustPolicy)?;
+        trust.floor = file.floor();
+        tokio::spawn(file.follow(Arc::clone(metrics)));
+    }
+    Ok(trust)
+}
+
 async fn lead(
     options: &Options,
+    trust: Trust,
     session: Session,
     metrics: &Arc<Metrics>,
     readiness: &Readiness,
@@ -85,7 +105,8 @@ async fn lead(
     }
     metrics.leader(true);
     tracing::info!(lease = candidate.name(), "leads");
-    let engine = Engine::start(session, registry(options, metrics), Arc::clone(metrics), options).await?;
+    let engine =
+        Engine::start(session, registry(options, metrics), trust, Arc::clone(metrics), options).await?;
     let (lost, losing) = watch::channel(false);
     let name = candidate.name();
     let ready = readiness.clone();

@@ -2,7 +2,7 @@
 //! alone, so that each has one writer.
 
 use crate::api::reason::Reason;
-use crate::api::status::{ArtifactStatus, Changes};
+use crate::api::status::{ArtifactStatus, Changes, VerifiedBy, VerifiedImage};
 
 use super::identity::ObjectId;
 
@@ -22,6 +22,14 @@ pub struct Outcome {
     pub notes: Vec<Note>,
     /// How many objects the inventory names now; `None` when it was not looked at.
     pub entries: Option<usize>,
+    /// Whether the artifact is signed by whom it should be; `None` when that was
+    /// not looked at.
+    pub verified: Option<Assessment>,
+    /// Whose signatures counted; `None` when that was not looked at.
+    pub signers: Option<Vec<VerifiedBy>>,
+    /// The container images that were verified; `None` when that was not looked
+    /// at.
+    pub images: Option<Vec<VerifiedImage>>,
     /// Health, where `wait` asks for it.
     pub health: Option<Assessment>,
     /// Drift, where it is looked at.
@@ -91,5 +99,13 @@ impl Outcome {
     /// A run that failed as a whole.
     pub fn failed(reason: Reason, message: impl Into<String>) -> Self {
         Self { verdict: Verdict::Failed { reason, message: message.into() }, ..Self::default() }
+    }
+
+    /// Why it failed, if it did.
+    pub fn reason(&self) -> Option<Reason> {
+        match &self.verdict {
+            Verdict::Failed { reason, .. } => Some(*reason),
+            Verdict::Ready { .. } | Verdict::Suspended | Verdict::Superseded => None,
+        }
     }
 }

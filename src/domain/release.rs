@@ -352,7 +352,17 @@ impl Release {
         // Strings and maps of strings always serialize.
         let mut text = serde_json::to_vec(&rendered_from).unwrap_or_default();
         text.extend_from_slice(self.patched_by.as_bytes());
+        if self.verify.as_ref().is_some_and(|v| v.images.is_some()) {
+            // Their digests are in the objects.
+            text.extend_from_slice(b"images");
+        }
         hex::encode(&Sha256::digest(text)[..16])
+    }
+
+    /// Whether it names the Secret for trust or for decryption.
+    pub fn trusts_with(&self, secret: &str) -> bool {
+        self.identity_secret.as_deref() == Some(secret)
+            || self.verify.as_ref().is_some_and(|v| v.secrets().contains_key(secret))
     }
 
     /// The pointers that may drift on an object, which is as it is rendered.
@@ -374,8 +384,8 @@ fn verify(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<Option<D
         "" => invalid("verify", problem),
         below => invalid(&format!("verify.{below}"), problem),
     })?;
-    for secret in declared.secrets() {
-        name("verify", Some(&secret.to_owned()))?;
+    for (secret, field) in declared.secrets() {
+        name(&format!("{field}.name"), Some(&secret.to_owned()))?;
     }
     Ok(Some(declared))
 }

@@ -6,7 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use crate::api::reason::{Disposition, Reason};
 use crate::api::release::DriftMode;
 use crate::api::status::{
-    Failure, HistoryEntry, InventoryStatus, MAX_FAILURES, MAX_HISTORY, MAX_MESSAGE, ReleaseStatus, condition,
+    ArtifactStatus, Failure, HistoryEntry, InventoryStatus, MAX_FAILURES, MAX_HISTORY, MAX_MESSAGE,
+    ReleaseStatus, condition,
 };
 
 use super::outcome::{Assessment, Outcome, Verdict};
@@ -24,6 +25,7 @@ pub fn waiting(previous: &ReleaseStatus, release: &Release, message: &str, now: 
     let mut conditions = Conditions::new(previous, release.generation, now);
     conditions.set(condition::READY, None, Reason::Progressing, message);
     conditions.set(condition::RECONCILING, Some(true), Reason::Progressing, message);
+    conditions.keep(condition::VERIFIED);
     conditions.keep(condition::HEALTHY);
     conditions.keep(condition::DRIFTED);
     status.conditions = conditions.done;
@@ -56,14 +58,7 @@ pub fn compute(
         if outcome.health.as_ref().is_some_and(|h| h.status == Some(true)) {
             status.last_healthy_revision = Some(artifact.revision.clone());
         }
-        // What a quiet run knows of the artifact is only its revision.
-        let same = status.artifact.as_ref().is_some_and(|a| a.digest == artifact.digest);
-        match &mut status.artifact {
-            Some(known) if same && artifact.created_at.is_none() && artifact.source.is_none() => {
-                known.revision.clone_from(&artifact.revision);
-            }
-            known => *known = Some(artifact.clone()),
-        }
+        status.artifact = Some(told(status.artifact.take(), artifact, outcome));
     }
     if let Some(entries) = outcome.entries {
         let entries = i32::try_from(entries).unwrap_or(i32::MAX);
@@ -77,6 +72,27 @@ pub fn compute(
         remember(&mut status, outcome, now);
     }
     status
+}
+
+/// The artifact, as far as the run knows it, and else as it was known.
+fn told(known: Option<ArtifactStatus>, artifact: &ArtifactStatus, outcome: &Outcome) -> ArtifactStatus {
+    let mut told = artifact.clone();
+    if let Some(known) = known.filter(|known| known.digest == artifact.digest) {
+        (told.verified_by, told.images) = (known.verified_by, known.images);
+        // What a quiet run knows of the artifact is only its revision.
+        if artifact.created_at.is_none() && artifact.source.is_none() {
+            told.created_at = known.created_at;
+            told.source = known.source;
+            told.source_revision = known.source_revision;
+        }
+    }
+    if let Some(signers) = &outcome.signers {
+        told.verified_by.clone_from(signers);
+    }
+    if let Some(images) = &outcome.images {
+        told.images.clone_from(images);
+    }
+    told
 }
 
 fn set_failures(status: &mut ReleaseStatus, outcome: &Outcome) {
@@ -146,6 +162,7 @@ fn conditions(
         Verdict::Superseded => return previous.conditions.clone(),
     }
     let beside = [
+        (condition::VERIFIED, &outcome.verified, true),
         (condition::HEALTHY, &outcome.health, release.wait),
         (condition::DRIFTED, &outcome.drift, release.drift != DriftMode::Off),
     ];

@@ -159,6 +159,20 @@ impl Range {
     }
 }
 
+impl Range {
+    /// Whether going from one tag to another goes back, within what is wanted: a
+    /// tag that is not wanted any more is no ground to stay with it.
+    pub fn goes_back(&self, filter: Option<&TagFilter>, from: &str, to: &str) -> bool {
+        let wanted = filter.is_none_or(|f| f.0.is_match(from));
+        match (lenient(from), lenient(to)) {
+            (Some(from), Some(to)) => {
+                wanted && self.matches(&from) && to.cmp_precedence(&from) == Ordering::Less
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Reads a tag as Masterminds' lenient parser does: an optional `v`, minor and
 /// patch may be missing, leading zeros are dropped.
 pub(super) fn lenient(tag: &str) -> Option<Version> {
@@ -539,6 +553,29 @@ mod tests {
             &["1.2.0", "1.1.0-rc.1", "1.1.0-rc.10", "1.1.0-rc.9"],
             Some("1.1.0-rc.10"),
         );
+    }
+
+    #[test]
+    fn older_within_the_range_goes_back() {
+        let check = |range: &str, filter: Option<&str>, from: &str, to: &str, expected: bool| {
+            let range = Range::parse(range).unwrap();
+            let filter = filter.map(|f| TagFilter::parse(f).unwrap());
+            assert_eq!(range.goes_back(filter.as_ref(), from, to), expected, "{from} {to}");
+        };
+        check("1.x", None, "1.2.0", "1.1.0", true);
+        check("1.x", None, "1.2.0", "1.3.0", false);
+        check("1.x", None, "1.2.0", "1.2.0", false);
+        check("1.x", None, "v1.2", "1.2.0", false);
+        check("1.x", None, "1.10.0", "v1.9", true);
+        // Another build of the same version.
+        check("1.x", None, "1.2.0+b", "1.2.0+a", false);
+        check(">=1.0.0-0", None, "1.2.0", "1.2.0-rc.1", true);
+        // The range, or the filter, excludes what there was.
+        check("1.x", None, "2.0.0", "1.9.0", false);
+        check(">=1", Some("^1[.]"), "2.0.0", "1.9.0", false);
+        check("1.x", None, "1.2.0-rc.1", "1.1.0", false);
+        check("*", None, "latest", "1.0.0", false);
+        check("*", None, "1.0.0", "latest", false);
     }
 
     #[test]

@@ -129,6 +129,22 @@ labels! {
         /// Another one.
         Other => "other",
     }
+    /// What a verification came to.
+    Verification {
+        /// Every policy is satisfied.
+        Verified => "verified",
+        /// One is not.
+        Refused => "refused",
+        /// The evidence could not be had.
+        Unknown => "unknown",
+    }
+    /// What a new version of a file came to.
+    Load {
+        /// It is in force.
+        Loaded => "loaded",
+        /// It cannot be used; the one before stays in force.
+        Failed => "failed",
+    }
     /// What the content cache had.
     CacheResult {
         /// The content, and the release may have it.
@@ -226,6 +242,8 @@ mod tests {
         check::<Verb>();
         check::<Method>();
         check::<CacheResult>();
+        check::<Verification>();
+        check::<Load>();
     }
 
     #[test]

@@ -11,7 +11,9 @@ use prometheus::{
     TextEncoder,
 };
 
-use super::labels::{Action, Answer, CacheResult, Label, Method, Outcome, Phase, ReadyState, Verb};
+use super::labels::{
+    Action, Answer, CacheResult, Label, Load, Method, Outcome, Phase, ReadyState, Verb, Verification,
+};
 use crate::api::reason::Reason;
 
 /// Every name begins with it, those of the process collector apart.
@@ -47,6 +49,8 @@ pub struct Metrics {
     registry_seconds: Children<Method, prometheus::Histogram>,
     hosts: Mutex<BTreeSet<String>>,
     api_requests: IntCounterVec,
+    verifications: IntCounterVec,
+    policy_loads: Children<Load, IntCounter>,
     queue_depth: IntGauge,
     leader: IntGauge,
     cache_requests: Children<CacheResult, IntCounter>,
@@ -102,6 +106,11 @@ impl Metrics {
             make.counters("objects_total", "Objects, by what became of them in a run.", &["action"])?;
         let cache =
             make.counters("cache_requests_total", "Look-ups in the content cache, by result.", &["result"])?;
+        let policy_loads = make.counters(
+            "trust_policy_loads_total",
+            "New versions of the trust policy; one that failed left the one before in force.",
+            &["result"],
+        )?;
         Ok(Self {
             reconciles: make.counters(
                 "reconciles_total",
@@ -125,6 +134,12 @@ impl Metrics {
                 "Requests to the API server, by verb and answer.",
                 &["verb", "code"],
             )?,
+            verifications: make.counters(
+                "verifications_total",
+                "Verifications of artifacts, by result (unknown: the evidence could not be had) and reason.",
+                &["result", "reason"],
+            )?,
+            policy_loads: Children::new(&policy_loads),
             queue_depth: make.gauge("queue_depth", "Releases that are due and wait for a worker.")?,
             leader: make.gauge("leader", "1 while this replica holds the lease.")?,
             cache_requests: Children::new(&cache),
@@ -173,6 +188,16 @@ impl Metrics {
     /// The API server has answered, or has not.
     pub fn api_request(&self, verb: Verb, answer: Answer) {
         self.api_requests.with_label_values(&[verb.as_str(), answer.as_str()]).inc();
+    }
+
+    /// An artifact was verified, or was not.
+    pub fn verified(&self, result: Verification, reason: Reason) {
+        self.verifications.with_label_values(&[result.as_str(), reason.as_str()]).inc();
+    }
+
+    /// A new version of the trust policy was read.
+    pub fn policy_loaded(&self, result: Load) {
+        self.policy_loads.with(result, IntCounter::inc);
     }
 
     /// So many releases wait for a worker now.
@@ -282,6 +307,8 @@ mod tests {
             Duration::from_millis(4),
         );
         metrics.api_request(Verb::DryRun, Answer::Nothing);
+        metrics.verified(Verification::Refused, Reason::SignatureMissing);
+        metrics.policy_loaded(Load::Failed);
         metrics.queue_depth(4);
         metrics.leader(true);
         metrics.cache_request(CacheResult::Miss);
@@ -306,6 +333,9 @@ mod tests {
             "supercargo_registry_requests_total{code=\"200\",host=\"r.example:5000\",method=\"HEAD\"} 1",
             "supercargo_registry_request_duration_seconds_count{method=\"HEAD\"} 1",
             "supercargo_api_requests_total{code=\"none\",verb=\"dry_run\"} 1",
+            "supercargo_verifications_total{reason=\"SignatureMissing\",result=\"refused\"} 1",
+            "supercargo_trust_policy_loads_total{result=\"failed\"} 1",
+            "supercargo_trust_policy_loads_total{result=\"loaded\"} 0",
             "supercargo_queue_depth 4",
             "supercargo_leader 1",
             "supercargo_cache_requests_total{result=\"miss\"} 1",

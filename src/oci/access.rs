@@ -62,6 +62,21 @@ impl Access {
         Self::new(AccessParts::default())
     }
 
+    /// The way to another repository: with other credentials, if there are some;
+    /// and unless that is `at_home`, in the registry that this way is for, without
+    /// what is meant for that alone, certificates and plain HTTP.
+    #[must_use]
+    pub fn towards(&self, keyring: Option<Keyring>, at_home: bool) -> Self {
+        let mut parts = self.parts.clone();
+        if let Some(keyring) = keyring {
+            parts.keyring = keyring;
+        }
+        if !at_home {
+            (parts.ca, parts.client_cert, parts.insecure) = (None, None, false);
+        }
+        Self::new(parts)
+    }
+
     /// A hash over credentials and transport settings; says nothing about
     /// either, and changes with both.
     pub fn fingerprint(&self) -> String {

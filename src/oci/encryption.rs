@@ -71,6 +71,12 @@ impl Identities {
         Ok(Self(Arc::new(keys)))
     }
 
+    /// These and others.
+    #[must_use]
+    pub fn and(self, others: &Self) -> Self {
+        Self(Arc::new(self.0.iter().chain(others.0.iter()).cloned().collect()))
+    }
+
     /// The files in clear, under their names without `.age`. Everything is
     /// decrypted where the artifact says that it is encrypted, else what is
     /// named so.

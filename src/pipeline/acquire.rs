@@ -83,7 +83,8 @@ pub async fn access(
     };
     let (cert, proxy) = (release.cert_secret.clone(), release.proxy_secret.clone());
     let others = [cert.as_ref(), proxy.as_ref()];
-    memory.secrets.retain(|name, _| named.iter().any(|(n, _)| n == name) || others.contains(&Some(name)));
+    let is_named = |name: &String| named.iter().any(|(n, _)| n == name) || others.contains(&Some(name));
+    memory.secrets.retain(|name, _| is_named(name) || release.trusts_with(name));
     for (name, required) in &named {
         match read(context, session, release, memory, name).await? {
             Some(secret) => add_keys(&mut parts.keyring, name, &secret)?,
@@ -160,7 +161,8 @@ pub fn no_account(release: &Release, identity: &Identity) -> Failure {
     )
 }
 
-fn missing(release: &Release, name: &str, field: &str) -> Failure {
+/// A Secret that the spec names is not there.
+pub(super) fn missing(release: &Release, name: &str, field: &str) -> Failure {
     let namespace = &release.id.namespace;
     failure(
         Reason::SecretNotFound,
@@ -168,7 +170,11 @@ fn missing(release: &Release, name: &str, field: &str) -> Failure {
     )
 }
 
-async fn read(
+/// A Secret that the spec names, watched from now on where that is allowed.
+///
+/// # Errors
+/// When it may not be read, or the API server does not answer.
+pub(super) async fn read(
     context: &Context,
     session: &Session,
     release: &Release,

@@ -2,11 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use super::claims::Claims;
+use super::pin::Pinned;
+use super::verify::{Distrusted, Trusted};
 use crate::api::reason::Reason;
 use crate::cluster::State;
 use crate::cluster::accounts::{self, Account, SecretData, Told};
@@ -16,7 +19,9 @@ use crate::cluster::store::{Store, Watched};
 use crate::domain::drift::{Contest, disturbance};
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::inventory::Inventory;
+use crate::domain::outcome::Note;
 use crate::domain::release::Release;
+use crate::domain::verify::floor::Floor;
 use crate::observe::metrics::Metrics;
 use crate::oci::{Access, Registry};
 
@@ -37,8 +42,27 @@ pub struct Context {
     pub claims: Claims,
     /// The ServiceAccount of releases that name none.
     pub default_service_account: Option<String>,
+    /// What the administrator demands of artifacts.
+    pub trust: Trust,
     /// Where a release is told that something it names or waits for changed.
     pub wake: mpsc::UnboundedSender<ReleaseId>,
+}
+
+/// What the administrator demands of artifacts.
+pub struct Trust {
+    /// By their repository; the file that it comes from may change.
+    pub floor: watch::Receiver<Arc<Floor>>,
+    /// Whether every artifact has to be verified.
+    pub required: bool,
+    /// How often what was verified is verified again.
+    pub interval: Duration,
+}
+
+impl Default for Trust {
+    fn default() -> Self {
+        let (_, floor) = watch::channel(Arc::default());
+        Self { floor, required: false, interval: Duration::from_secs(3600) }
+    }
 }
 
 impl Context {
@@ -91,6 +115,18 @@ pub struct Memory {
     pub contests: HashMap<ObjectId, Contest>,
     /// What kept the registry from being asked the last time.
     pub stale: Option<(Reason, String)>,
+    /// Why the release stays although the range has another newest tag.
+    pub held: Option<String>,
+    /// The revision that was verified last.
+    pub trusted: Option<Trusted>,
+    /// The revision that was refused last.
+    pub distrusted: Option<Distrusted>,
+    /// The container images of the revision that was verified last.
+    pub pinned: Option<Pinned>,
+    /// What is to be told at the end of the run.
+    pub notes: Vec<Note>,
+    /// What was told of the reference, the last of each reason.
+    pub told: Vec<Note>,
     /// Whether a look at the registry was cut short by something more urgent.
     pub resolve_due: bool,
 }

@@ -3,18 +3,18 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use super::acquire::{Failure, failure};
 use super::claims::Claims;
-use super::context::{Context, Memory};
+use super::context::{Context, Memory, Trust};
 use super::preview::{Preview, preview};
 use super::progress::{Progress, Silence};
 use super::run::{Ended, Revision, Run, Trigger};
 use super::signals::{Signals, Turn};
+use super::trust::Admitted;
 use super::work;
 use crate::api::reason::Reason;
 use crate::api::status::ReleaseStatus;
@@ -69,6 +69,7 @@ impl Local {
             metrics,
             claims: Claims::default(),
             default_service_account: None,
+            trust: Trust::default(),
             wake,
         };
         let signals = Arc::<Signals>::default();
@@ -110,10 +111,10 @@ impl Local {
     ///
     /// The outcome says how it ended; the inventory names all that it wrote.
     pub async fn apply(&mut self, release: &Release, yaml: Vec<u8>, progress: &dyn Progress) -> Outcome {
-        let (files, revision) = content(release, yaml);
+        let (content, revision) = content(release, yaml);
         for _ in 0..ATTEMPTS {
             let mut outcome = Outcome::default();
-            match self.attempt(release, &files, &revision, progress, &mut outcome).await {
+            match self.attempt(release, &content, &revision, progress, &mut outcome).await {
                 Ok(()) => return outcome,
                 Err(Ended::Failed(failed)) => {
                     outcome.verdict = failed.verdict;
@@ -130,7 +131,7 @@ impl Local {
     async fn attempt(
         &mut self,
         release: &Release,
-        files: &[(String, Bytes)],
+        content: &Admitted,
         revision: &Revision,
         progress: &dyn Progress,
         outcome: &mut Outcome,
@@ -145,7 +146,7 @@ impl Local {
             stored.operators = false;
         }
         let known = session.known().await?;
-        Box::pin(work::act(&mut run, &session, known, revision, files, outcome)).await
+        Box::pin(work::act(&mut run, &session, known, revision, content, outcome)).await
     }
 
     /// What an apply would do, without doing it.
@@ -153,14 +154,14 @@ impl Local {
     /// # Errors
     /// Why it would do nothing.
     pub async fn preview(&mut self, release: &Release, yaml: Vec<u8>) -> Result<Preview, Failure> {
-        let (files, revision) = content(release, yaml);
+        let (content, revision) = content(release, yaml);
         let session = self.context.session.clone();
         let mut turn = Turn::new(&self.places);
         let mut run = self.run(release, &mut turn, &Silence);
         let looked = async {
             run.load_inventory().await?;
             refuse_unusable(&release.id, run.memory.stored.as_ref())?;
-            preview(&mut run, &session, &files, &revision).await
+            preview(&mut run, &session, &content, &revision).await
         };
         match Box::pin(looked).await {
             Ok(preview) => Ok(preview),
@@ -188,7 +189,7 @@ impl Local {
 }
 
 /// The manifests as the one file of an artifact, and what names them.
-fn content(release: &Release, yaml: Vec<u8>) -> (Vec<(String, Bytes)>, Revision) {
+fn content(release: &Release, yaml: Vec<u8>) -> (Admitted, Revision) {
     let digest = Digest::of(&yaml);
     let told = release.provenance.as_ref().map(|p| p.revision.clone()).filter(|r| !r.is_empty());
     let revision = Revision {
@@ -200,8 +201,9 @@ fn content(release: &Release, yaml: Vec<u8>) -> (Vec<(String, Bytes)>, Revision)
         key: format!("by-hand-{}", Timestamp::now().as_nanosecond()),
         digest,
         stale: None,
+        held: None,
     };
-    (vec![("all.yaml".to_owned(), yaml.into())], revision)
+    (Admitted::by_hand(vec![("all.yaml".to_owned(), yaml.into())]), revision)
 }
 
 pub(super) fn contested(id: &ReleaseId) -> String {

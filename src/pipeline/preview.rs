@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::StreamExt;
 use serde_json::Value;
 
@@ -11,6 +10,7 @@ use super::preflight::{Preflight, Ready};
 use super::progress::{Change, Silence};
 use super::prune::{Order, remove};
 use super::run::{Ended, Revision, Run};
+use super::trust::Admitted;
 use super::work;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
@@ -54,11 +54,11 @@ pub struct Preview {
 pub(super) async fn preview(
     run: &mut Run<'_>,
     session: &Session,
-    files: &[(String, Bytes)],
+    content: &Admitted,
     revision: &Revision,
 ) -> Result<Preview, Ended> {
     let known = session.known().await?;
-    let (known, objects) = work::objects(run, session, known, files).await?;
+    let (known, objects) = work::objects(run, session, known, content).await?;
     let (plan, view) = work::decide(run, session, &known, revision, objects).await?;
     work::refuse_conflicts(run, &plan).await?;
     let mut preflight = Preflight::new(session, run.release, &plan);

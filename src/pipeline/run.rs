@@ -9,6 +9,7 @@ use super::context::{Context, Memory};
 use super::local::refuse_another_tools;
 use super::progress::Progress;
 use super::signals::{Signals, Turn};
+use super::trust::Admission;
 use super::view::{View, drop_unused_watches, unwatched};
 use super::work;
 use crate::api::reason::Reason;
@@ -24,12 +25,10 @@ use crate::domain::plan::Live;
 use crate::domain::release::{Origin, Release};
 use crate::domain::status;
 use crate::observe::labels::Phase;
-use crate::oci::{Digest, Resolved};
+use crate::oci::Digest;
 
 /// How often a run begins anew because somebody wrote the inventory under it.
 const ATTEMPTS: usize = 3;
-/// How long the registry may take before the status says that it is waited for.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// A run.
 pub struct Run<'a> {
@@ -72,6 +71,8 @@ pub struct Revision {
     pub key: String,
     /// Why the registry was not asked, when it could not be.
     pub stale: Option<(Reason, String)>,
+    /// Why it stays although the range has another newest tag.
+    pub held: Option<String>,
 }
 
 /// What ends an attempt early.
@@ -108,8 +109,11 @@ impl Run<'_> {
     pub async fn reconcile(&mut self) -> Outcome {
         for _ in 0..ATTEMPTS {
             match Box::pin(self.attempt()).await {
-                Ok(outcome) | Err(Ended::Failed(outcome)) => {
+                Ok(mut outcome) | Err(Ended::Failed(mut outcome)) => {
                     drop_unused_watches(self.memory);
+                    if outcome.verdict != Verdict::Superseded {
+                        outcome.notes.append(&mut self.memory.notes);
+                    }
                     return *outcome;
                 }
                 Err(Ended::Again) => self.memory.stored = None,
@@ -160,16 +164,36 @@ impl Run<'_> {
         let revision = self.resolve(&session).await?;
         self.context.metrics.phase(Phase::Resolve, started.elapsed());
         tracing::Span::current().record("revision", revision.name.as_str());
+        // Before anything of the artifact is looked at, and before drift is: what is
+        // not trusted any more is not put back either.
+        let admission = self.admission(&session, &revision).await?;
+        let mut ended = self.bring_about(&session, &revision, &admission).await;
+        if let Ok(outcome) | Err(Ended::Failed(outcome)) = &mut ended {
+            let pinned = self.memory.pinned.as_ref().filter(|p| p.is_of(&revision));
+            admission.tell(pinned, outcome);
+        }
+        ended
+    }
+
+    /// Does what is left to do for a revision that is trusted.
+    async fn bring_about(
+        &mut self,
+        session: &Session,
+        revision: &Revision,
+        admission: &Admission,
+    ) -> Result<Box<Outcome>, Ended> {
         let known = session.known().await?;
-        let look = self.look(&session, &known).await?;
+        let look = self.look(session, &known).await?;
         let settled = self.memory.inventory.applied.as_deref() == Some(revision.key.as_str());
         let healthy =
             !self.release.wait || self.status.last_healthy_revision.as_ref() == Some(&revision.name);
-        if settled && healthy && look.drifted.is_empty() && !look.leftovers {
-            return Ok(Box::new(self.quiet(&revision)));
+        let pinned = self.memory.pinned.as_ref().is_some_and(|p| p.is_of(revision));
+        let imaged = pinned || !admission.wants_images();
+        if settled && healthy && imaged && look.drifted.is_empty() && !look.leftovers {
+            return Ok(Box::new(self.quiet(revision)));
         }
-        acquire::check_account(self.context, &session, self.release).await?;
-        work::work(self, &session, known, &revision).await
+        acquire::check_account(self.context, session, self.release).await?;
+        work::work(self, session, known, revision, admission).await
     }
 
     /// The API server as the release's identity. What was remembered of another
@@ -203,91 +227,6 @@ impl Run<'_> {
         self.memory.remember(self.context, &self.release.id, Stored::default());
         self.memory.stored = None;
         Ok(refuse_another_tools(&self.release.id, &stored)?)
-    }
-
-    /// The digest, by one request at most. A registry that cannot say is no
-    /// reason to let go of what was applied last, and one that takes its time no
-    /// reason to leave drift.
-    async fn resolve(&mut self, session: &Session) -> Result<Revision, Ended> {
-        let settled = self.settled();
-        if let (Trigger::Objects, Some(revision)) = (self.trigger, &settled) {
-            return Ok(revision.clone());
-        }
-        let asked = self.ask(session, settled.is_some()).await.transpose();
-        let Some(asked) = asked else {
-            return match settled {
-                Some(revision) if !self.signals.is_superseded() => {
-                    self.memory.resolve_due = true;
-                    Ok(revision)
-                }
-                _ => Err(work::superseded()),
-            };
-        };
-        self.memory.resolve_due = false;
-        match asked {
-            Ok(resolved) => {
-                self.memory.stale = None;
-                let key = self.release.applied_key(resolved.digest.as_str());
-                Ok(Revision { name: resolved.revision, digest: resolved.digest, key, stale: None })
-            }
-            Err(failed) => {
-                let Verdict::Failed { reason, message } = &failed.verdict else { return Err(failed.into()) };
-                self.memory.stale = Some((*reason, message.clone()));
-                match settled {
-                    Some(revision) => Ok(Revision { stale: self.memory.stale.clone(), ..revision }),
-                    None => Err(failed.into()),
-                }
-            }
-        }
-    }
-
-    /// The revision that the inventory is the complete result of, if it is the
-    /// one that the status names and the spec still renders it so.
-    fn settled(&self) -> Option<Revision> {
-        let artifact = self.status.artifact.as_ref()?;
-        let key = self.release.applied_key(&artifact.digest);
-        (self.memory.inventory.applied.as_deref() == Some(key.as_str())).then_some(())?;
-        let digest = Digest::parse(&artifact.digest).ok()?;
-        Some(Revision { name: artifact.revision.clone(), digest, key, stale: self.memory.stale.clone() })
-    }
-
-    /// Asks the registry; none when something more urgent came up: a newer spec,
-    /// the end of the process, or, where a revision is `settled`, drift.
-    async fn ask(&mut self, session: &Session, settled: bool) -> Result<Option<Resolved>, Failure> {
-        let repository = acquire::repository(self.release)?;
-        let wanted = acquire::wanted(self.release)?;
-        let access = acquire::access(self.context, session, self.release, self.memory).await?;
-        let registry = self.context.registry.clone();
-        let resolving = registry.resolve(&repository, &wanted, &access);
-        let mut resolving = std::pin::pin!(tokio::time::timeout(self.release.timeout, resolving));
-        let mut patience = std::pin::pin!(tokio::time::sleep(PATIENCE));
-        let mut silent = self.status.observed_generation == Some(self.release.generation);
-        let resolved = loop {
-            tokio::select! {
-                biased;
-                resolved = &mut resolving => break resolved,
-                () = self.signals.changed() => {}
-                () = &mut patience, if !silent => {
-                    silent = true;
-                    self.accept(&format!("waiting for {}", self.release.url)).await;
-                }
-            }
-            let now = Timestamp::now();
-            let disturbed = |id: &ObjectId| self.memory.is_disturbed(std::iter::once(id), now);
-            let hurry = settled && self.release.drift == DriftMode::Correct;
-            if self.signals.is_superseded() || (hurry && self.signals.is_touched(disturbed)) {
-                return Ok(None);
-            }
-        };
-        match resolved {
-            Ok(Ok(resolved)) => Ok(Some(resolved)),
-            Ok(Err(error)) => Err(failure(error.reason(), chain(&error))),
-            Err(_) => {
-                let seconds = self.release.timeout.as_secs();
-                let message = format!("{} did not answer within spec.timeout ({seconds}s)", self.release.url);
-                Err(failure(Reason::RegistryUnavailable, message))
-            }
-        }
     }
 
     /// What is not as the last apply left it.
@@ -357,7 +296,10 @@ impl Run<'_> {
     /// Ready, unless the registry refused us rather than being away.
     pub fn verdict(&self, revision: &Revision, entries: usize, rest: &str) -> Verdict {
         let objects = if entries == 1 { "1 object".to_owned() } else { format!("{entries} objects") };
-        let message = format!("applied {objects} of revision {}{rest}", revision.name);
+        let mut message = format!("applied {objects} of revision {}{rest}", revision.name);
+        if let Some(held) = &revision.held {
+            message.push_str(&format!("; {held}"));
+        }
         match &revision.stale {
             None => Verdict::Ready { message },
             Some((Reason::RegistryUnavailable, why)) => Verdict::Ready {

@@ -3,13 +3,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::acquire::{self, chain, failure};
 use super::conclude::conclude;
 use super::execute;
 use super::preflight::Preflight;
 use super::run::{Ended, Revision, Run, artifact_status};
+use super::trust::{Admission, Admitted};
 use super::view::View;
 use super::{drift, prune};
 use crate::api::reason::Reason;
@@ -24,7 +23,7 @@ use crate::domain::outcome::{Note, ObjectFailure, Outcome, Verdict};
 use crate::domain::plan::{self, Action, Conflict, Plan, Purpose, apply_mode};
 use crate::domain::release::{Origin, Release};
 use crate::observe::labels::Phase;
-use crate::oci::{Artifact, Selection};
+use crate::oci::{Artifact, OciError, Selection};
 
 impl Scopes for Known {
     fn namespaced(&self, kind: &GroupKind) -> Option<bool> {
@@ -41,6 +40,7 @@ pub async fn work(
     session: &Session,
     known: Arc<Known>,
     revision: &Revision,
+    admission: &Admission,
 ) -> Result<Box<Outcome>, Ended> {
     let artifact = fetch(run, session, revision).await?;
     run.turn.take().await;
@@ -48,7 +48,8 @@ pub async fn work(
         return Err(superseded());
     }
     let mut outcome = Outcome { artifact: Some(status_of(revision, &artifact)), ..Outcome::default() };
-    let acted = act(run, session, known, revision, &artifact.files, &mut outcome).await;
+    let content = admission.admit(artifact)?;
+    let acted = act(run, session, known, revision, &content, &mut outcome).await;
     run.turn.give_back();
     match acted {
         Ok(()) => {}
@@ -57,6 +58,7 @@ pub async fn work(
             outcome.verdict = failed.verdict;
             outcome.headline = failed.headline;
             outcome.failures.extend(failed.failures);
+            outcome.verified = failed.verified;
         }
     }
     if let Some(stored) = &run.memory.stored {
@@ -77,7 +79,7 @@ async fn fetch(run: &mut Run<'_>, session: &Session, revision: &Revision) -> Res
     let selection = Selection {
         media_type: run.release.media_type.clone(),
         path: run.release.path.clone(),
-        ..Selection::default()
+        identities: run.identities(session).await?,
     };
     let fetching = run.context.registry.fetch(&repository, &revision.digest, &access, &selection);
     let fetched = tokio::select! {
@@ -87,6 +89,9 @@ async fn fetch(run: &mut Run<'_>, session: &Session, revision: &Revision) -> Res
     };
     let fetched = match fetched {
         Ok(Ok(artifact)) => Ok(artifact),
+        Ok(Err(error @ OciError::Encrypted { .. })) => {
+            Err((error.reason(), format!("{error}: name a Secret with one by spec.decryption.secretRef")))
+        }
         Ok(Err(error)) => Err((error.reason(), chain(&error))),
         Err(_) => {
             let seconds = run.release.timeout.as_secs();
@@ -120,13 +125,14 @@ pub(super) async fn act(
     session: &Session,
     known: Arc<Known>,
     revision: &Revision,
-    files: &[(String, Bytes)],
+    content: &Admitted,
     outcome: &mut Outcome,
 ) -> Result<(), Ended> {
     let started = std::time::Instant::now();
-    let (known, objects) = objects(run, session, known, files).await?;
+    let (known, mut objects) = objects(run, session, known, content).await?;
     run.context.metrics.phase(Phase::Render, started.elapsed());
     guard_empty(run, revision, &objects)?;
+    pin(run, session, revision, content, &mut objects).await?;
     let started = std::time::Instant::now();
     let (mut plan, view) = decide(run, session, &known, revision, objects).await?;
     run.context.metrics.phase(Phase::Plan, started.elapsed());
@@ -146,30 +152,48 @@ pub(super) async fn act(
     conclude(run, session, &plan, revision, executed, outcome).await
 }
 
+/// Binds the container images to verified digests. One that is not signed ends
+/// the run, and the condition `Verified` says so.
+async fn pin(
+    run: &mut Run<'_>,
+    session: &Session,
+    revision: &Revision,
+    content: &Admitted,
+    objects: &mut [Object],
+) -> Result<(), Ended> {
+    let started = std::time::Instant::now();
+    let pinned = run.pin(session, revision, content.images(), objects).await;
+    if content.images().is_some() {
+        run.context.metrics.phase(Phase::Verify, started.elapsed());
+    }
+    match pinned {
+        Err(Ended::Failed(failed)) if failed.reason().is_some() => {
+            Err(Ended::Failed(run.refused(revision, failed)))
+        }
+        pinned => pinned,
+    }
+}
+
 /// The objects of the files, as the spec wants them, and a look at the
 /// cluster's kinds that is no older than the kinds of the objects.
 pub(super) async fn objects(
     run: &Run<'_>,
     session: &Session,
     known: Arc<Known>,
-    files: &[(String, Bytes)],
+    content: &Admitted,
 ) -> Result<(Arc<Known>, Vec<Object>), Ended> {
-    let objects = rendered(run, &known, files).await?;
+    let objects = rendered(run, &known, content).await?;
     let newer = session.known_of(objects.iter().map(Object::group_kind)).await?;
     if Arc::ptr_eq(&known, &newer) {
         return Ok((known, objects));
     }
-    let objects = rendered(run, &newer, files).await?;
+    let objects = rendered(run, &newer, content).await?;
     Ok((newer, objects))
 }
 
 /// Renders on a thread that may be busy: large artifacts and many patches take
 /// seconds, and the workers have leases to renew meanwhile.
-async fn rendered(
-    run: &Run<'_>,
-    known: &Arc<Known>,
-    files: &[(String, Bytes)],
-) -> Result<Vec<Object>, Ended> {
+async fn rendered(run: &Run<'_>, known: &Arc<Known>, content: &Admitted) -> Result<Vec<Object>, Ended> {
     let release = run.release;
     let options = RenderOptions {
         default_namespace: release.default_namespace.clone(),
@@ -179,7 +203,7 @@ async fn rendered(
         labels: release.labels.clone(),
         annotations: release.annotations.clone(),
     };
-    let (known, files) = (Arc::clone(known), files.to_vec());
+    let (known, files) = (Arc::clone(known), content.files().to_vec());
     let rendering = tokio::task::spawn_blocking(move || render(&files, &options, &*known));
     let objects = match rendering.await {
         Ok(rendered) => rendered.map_err(|e| failure(e.reason(), e.to_string()))?,

@@ -45,6 +45,11 @@ impl Scene {
         self.operator = start(&self.story, &self.account, &[]);
     }
 
+    /// The registry of all scenes.
+    pub fn registry(&self) -> &'static Registry {
+        registry()
+    }
+
     pub fn namespace(&self) -> &str {
         self.story.namespace()
     }

@@ -30,7 +30,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("flate2", &["oci/"]),
     ("zstd", &["oci/"]),
     ("age", &["oci/"]),
-    ("zeroize", &["oci/"]),
+    ("zeroize", &["oci/", "cluster/accounts.rs"]),
     ("similar", &["domain/diff/"]),
     ("sigstore_verify", &["domain/verify/"]),
     ("aws_lc_rs", &["domain/verify/"]),

@@ -1,10 +1,12 @@
 //! The flags of the controller.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 
 use super::RouteArgs;
+use crate::domain::schedule::parse_duration;
 
 /// `controller`.
 #[derive(Debug, Args)]
@@ -30,12 +32,27 @@ pub struct ControllerArgs {
     /// Reconcile the releases of these namespaces only.
     #[arg(long, env = "SUPERCARGO_WATCH_NAMESPACES", value_name = "NAMESPACE,...", value_delimiter = ',', value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub watch_namespaces: Vec<String>,
+    /// Whose signatures artifacts need, by their repository: a file of kind TrustPolicy, read again when it changes. Releases may demand more, and never less.
+    #[arg(long, env = "SUPERCARGO_TRUST_POLICY", value_name = "FILE")]
+    pub trust_policy: Option<PathBuf>,
+    /// Refuse releases whose artifacts neither the trust policy nor they themselves want verified.
+    #[arg(long, env = "SUPERCARGO_REQUIRE_VERIFICATION", value_parser = clap::builder::FalseyValueParser::new())]
+    pub require_verification: bool,
+    /// How often artifacts are verified again that have not changed: 1s to 24h.
+    #[arg(long, env = "SUPERCARGO_VERIFICATION_INTERVAL", default_value = "1h", value_name = "DURATION", value_parser = verification_interval)]
+    pub verification_interval: Duration,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a comment here would be printed")]
     pub routes: RouteArgs,
     /// How logs are written to stderr; RUST_LOG sets their level.
     #[arg(long, env = "SUPERCARGO_LOG_FORMAT", default_value = "text", value_name = "FORMAT", value_parser = ["text", "json"])]
     pub log_format: String,
+}
+
+fn verification_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text).map_err(|e| e.to_string())?;
+    let allowed = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
+    if allowed.contains(&interval) { Ok(interval) } else { Err("it has to be 1s to 24h".into()) }
 }
 
 /// A number of bytes, as Kubernetes writes quantities.

@@ -1,7 +1,22 @@
-//! What a spec asks for, before the Secrets that it names are read.
+//! What a spec asks for, before the Secrets that it names are read, and what it
+//! comes to with them.
 
-use super::policy::Identity;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::images::{ImagePolicies, ImagePolicy, Pattern};
+use super::key::{self, PublicKey};
+use super::policy::{Authority, Identity, Policy, Trust};
+use super::proof::Refusal;
+use super::root::TrustRoot;
+use crate::api::reason::Reason;
 use crate::api::verify::{ImageMode, OidcIdentity, Verify};
+
+/// Where a Secret has the trusted root of a private Sigstore.
+const ROOT_KEY: &str = "trusted_root.json";
+
+/// The data of Secrets, by their names.
+pub type Secrets = BTreeMap<String, BTreeMap<String, Vec<u8>>>;
 
 /// Whose signatures a spec asks for.
 #[derive(Clone, Debug)]
@@ -113,19 +128,65 @@ impl Declared {
         Ok(Self { threshold, match_reference: spec.match_reference, images: images(spec)?, authorities })
     }
 
-    /// The Secrets that it names, each once.
-    pub fn secrets(&self) -> Vec<&str> {
-        let rules = self.images.iter().flat_map(|i| i.rules.iter().filter_map(|r| r.trust.as_ref()));
-        let mut names: Vec<&str> = self
-            .authorities
-            .iter()
-            .map(|a| &a.trust)
-            .chain(rules)
-            .filter_map(DeclaredTrust::secret)
-            .collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+    /// The Secrets that it names, each once and with the field that names it.
+    pub fn secrets(&self) -> BTreeMap<&str, String> {
+        let rules = self.images.iter().flat_map(|i| &i.rules);
+        let rules = rules.filter_map(|r| Some((&r.field, r.trust.as_ref()?)));
+        let all = self.authorities.iter().map(|a| (&a.field, &a.trust)).chain(rules);
+        all.filter_map(|(field, trust)| Some((trust.secret()?, trust.field(field)))).collect()
+    }
+
+    /// With the Secrets, which all have to be there.
+    ///
+    /// # Errors
+    /// The first Secret that does not hold what it should.
+    pub fn policy(&self, secrets: &Secrets) -> Result<Policy, Refusal> {
+        let authorities = self.authorities.iter().map(|declared| {
+            let trust = declared.trust.with(&declared.field, secrets)?;
+            Ok(Authority { name: declared.name.clone(), trust })
+        });
+        Ok(Policy {
+            origin: "spec.verify".to_owned(),
+            authorities: authorities.collect::<Result<_, Refusal>>()?,
+            threshold: self.threshold,
+            match_reference: self.match_reference,
+        })
+    }
+}
+
+impl ImageRules {
+    /// With the Secrets, which all have to be there, and the policy of the
+    /// artifact for the rules that have none of their own.
+    ///
+    /// # Errors
+    /// The first pattern that is none, or Secret that does not hold what it
+    /// should.
+    pub fn policies(&self, secrets: &Secrets, artifacts: &Policy) -> Result<ImagePolicies, Refusal> {
+        let pattern = |text: &str, field: &str| {
+            let wrong = |e| Refusal { reason: Reason::InvalidSpec, message: format!("spec.{field}: {e}") };
+            Pattern::parse(text).map_err(wrong)
+        };
+        let exempt = self.exempt.iter().map(|text| pattern(text, "verify.images.exempt"));
+        let rules = self.rules.iter().map(|rule| {
+            let policy = match &rule.trust {
+                None => artifacts.clone(),
+                Some(trust) => Policy {
+                    origin: format!("spec.{}", rule.field),
+                    authorities: vec![Authority {
+                        name: String::new(),
+                        trust: trust.with(&rule.field, secrets)?,
+                    }],
+                    threshold: 1,
+                    match_reference: false,
+                },
+            };
+            let pattern = pattern(&rule.pattern, &format!("{}.match", rule.field))?;
+            Ok(ImagePolicy { pattern, policies: vec![policy] })
+        });
+        Ok(ImagePolicies {
+            exempt: exempt.collect::<Result<_, _>>()?,
+            rules: rules.collect::<Result<_, Refusal>>()?,
+        })
     }
 }
 
@@ -136,6 +197,65 @@ impl DeclaredTrust {
             Self::Keys(secret) => Some(secret),
             Self::Keyless { root, .. } => root.as_deref(),
         }
+    }
+
+    /// The field that names the Secret, below the field that this stands in.
+    fn field(&self, below: &str) -> String {
+        match self {
+            Self::Keys(_) => format!("{below}.secretRef"),
+            Self::Keyless { .. } => format!("{below}.trustedRootSecretRef"),
+        }
+    }
+
+    /// With the Secrets, which all have to be there.
+    ///
+    /// # Errors
+    /// When its Secret does not hold what it should.
+    pub fn with(&self, below: &str, secrets: &Secrets) -> Result<Trust, Refusal> {
+        let data = self.secret().map(|name| (name, secrets.get(name)));
+        let wrong = |problem: String| {
+            let name = self.secret().unwrap_or_default();
+            let message = format!("Secret {name}, named by spec.{}, {problem}", self.field(below));
+            Refusal { reason: Reason::SecretInvalid, message }
+        };
+        match (self, data) {
+            (Self::Keys(_), data) => {
+                let files = data.and_then(|(_, data)| data).into_iter().flatten();
+                let files = files.map(|(name, content)| (name.as_str(), content.as_slice()));
+                key::keys(files).map(Trust::Keys).map_err(wrong)
+            }
+            (Self::Keyless { identities, .. }, data) => {
+                let file = match data {
+                    None => None,
+                    Some((_, data)) => {
+                        let file = data.and_then(|data| data.get(ROOT_KEY)).filter(|f| !f.is_empty());
+                        Some(file.ok_or_else(|| wrong(format!("has no {ROOT_KEY}")))?)
+                    }
+                };
+                let parsed = root(file.map(Vec::as_slice));
+                let root = parsed.map_err(|e| wrong(format!("has a {ROOT_KEY} that {e}")))?;
+                Ok(Trust::Keyless { identities: identities.clone(), root })
+            }
+        }
+    }
+}
+
+/// A key of a file.
+///
+/// # Errors
+/// A fragment that says what the file is instead.
+pub(super) fn key(name: &str, pem: &[u8]) -> Result<PublicKey, String> {
+    PublicKey::parse(name, pem)
+}
+
+/// The trusted root of a file, or the public good one.
+///
+/// # Errors
+/// A fragment that says what is wrong with it.
+pub(super) fn root(file: Option<&[u8]>) -> Result<Arc<TrustRoot>, String> {
+    match file {
+        Some(file) => TrustRoot::parse(file).map(Arc::new),
+        None => TrustRoot::public_good(),
     }
 }
 

@@ -222,6 +222,16 @@ pub enum Demand<'a> {
 }
 
 impl ImagePolicies {
+    /// Names them with all keys and roots: others, another name.
+    pub fn fingerprint(&self) -> String {
+        let rules = self.rules.iter().map(|rule| {
+            let policies: Vec<String> = rule.policies.iter().map(Policy::fingerprint).collect();
+            format!("{}={}", rule.pattern, policies.join("+"))
+        });
+        let exempt = self.exempt.iter().map(ToString::to_string);
+        rules.chain(exempt).collect::<Vec<_>>().join(" ")
+    }
+
     /// What has to be done about an image, as it is written in an object.
     pub fn demand(&self, written: &str) -> Demand<'_> {
         let name = match ImageName::parse(written) {

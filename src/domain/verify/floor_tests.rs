@@ -1,0 +1,115 @@
+use super::*;
+
+const HEAD: &str = "apiVersion: supercargo.dev/v1alpha1\nkind: TrustPolicy\n";
+/// A P-256 key, made for this test.
+const PEM: &str = "-----BEGIN PUBLIC KEY-----
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEJVUuqDF/6+Wj8tF9jq9JXcgOA3Ey
+nAhA+dFrSyNNdDwX4xO2SAHE/jgV8VVUxDKDGzFSiaGVFTBBA8sc0w0WIQ==
+-----END PUBLIC KEY-----
+";
+
+fn floor(body: &str) -> Result<Floor, String> {
+    let draft = Draft::parse(&format!("{HEAD}{body}")).map_err(|e| e.to_string())?;
+    let files =
+        BTreeMap::from([("a.pub".to_owned(), PEM.as_bytes().to_vec()), ("b.pub".into(), b"junk".to_vec())]);
+    draft.complete(&files).map_err(|e| e.to_string())
+}
+
+fn demanded(floor: &Floor, repository: &str) -> String {
+    let (registry, path) = repository.split_once('/').unwrap();
+    match floor.demand(registry, path) {
+        Demand::Nothing => "nothing".into(),
+        Demand::Exempt => "exempt".into(),
+        Demand::Signed(policy) => {
+            let names: Vec<&str> = policy.authorities.iter().map(|a| a.name.as_str()).collect();
+            format!("{} {}/{}", policy.origin, policy.threshold, names.join("+"))
+        }
+    }
+}
+
+#[test]
+fn the_longest_prefix_counts() {
+    let floor = floor(
+        "registries:
+- {prefix: '*', keys: [{name: any, file: a.pub}]}
+- {prefix: ghcr.io/acme, keys: [{name: acme, file: a.pub}]}
+- prefix: ghcr.io/acme/critical
+  authorities:
+  - {name: build, keys: [{name: build, file: a.pub}]}
+  - {name: security, keys: [{name: security, file: a.pub}]}
+exempt: [ghcr.io/acme/critical/playground, quay.io]
+",
+    )
+    .unwrap();
+    let check = |repository: &str, expected: &str| assert_eq!(demanded(&floor, repository), expected);
+    check("ghcr.io/acme/app", "the trust policy for ghcr.io/acme 1/");
+    check("ghcr.io/acme-evil/app", "the trust policy for * 1/");
+    check("ghcr.io/acme/critical/app", "the trust policy for ghcr.io/acme/critical 2/build+security");
+    check("ghcr.io/acme/critical/playground/app", "exempt");
+    check("quay.io/any/thing", "exempt");
+    check("quay.io.evil.com/any/thing", "the trust policy for * 1/");
+    assert_eq!(demanded(&Floor::default(), "ghcr.io/acme/app"), "nothing");
+}
+
+#[test]
+fn what_makes_no_sense_is_refused_with_its_place() {
+    let check = |body: &str, expected: &str| {
+        let error = floor(body).map(drop).unwrap_err();
+        assert!(error.starts_with(expected), "{body}: {error}");
+    };
+    let one = |fields: &str| format!("registries: [{{prefix: ghcr.io/acme, {fields}}}]\n");
+    check("registries: [\n", "line ");
+    check("registry: []\n", "the file: there is no field \"registry\"");
+    check(&one("key: []"), "registries[0]: there is no field \"key\"");
+    check(
+        &one("authorities: [{name: a, keyz: []}]"),
+        "registries[0].authorities[0]: there is no field \"keyz\"",
+    );
+    check("registries: [{keys: []}]\n", "the file: missing field `prefix`");
+    check(
+        "registries: [{prefix: acme, keys: [{name: a, file: a.pub}]}]\n",
+        "registries[0].prefix: \"acme\" is not",
+    );
+    check(&one("keys: []"), "registries[0]: it needs keys, identities or authorities");
+    check(
+        &one("keys: [{name: a, file: a.pub}], authorities: [{name: b, keys: [{name: a, file: a.pub}]}]"),
+        "registries[0]: it needs keys, identities or authorities, and not",
+    );
+    check(&one("keys: [{name: a}]"), "registries[0].keys[0]: a key needs pem or file");
+    check(&one("keys: [{name: a, file: a.pub}, {name: b, file: b.pub}]"), "registries[0].keys[1]: ");
+    check(&one("keys: [{name: a, file: c.pub}]"), "registries[0].keys[0]: there is no file \"c.pub\"");
+    check(&one("keys: [{name: a, file: a.pub}], threshold: 1"), "registries[0].threshold: ");
+    check(
+        &one("keys: [{name: a, file: a.pub}], trustedRoot: a.pub"),
+        "registries[0].trustedRoot: it belongs",
+    );
+    check(&one("identities: [{issuer: '(', subject: a}]"), "registries[0].identities[0]: issuer: ");
+    check(&one("identities: [{issuer: a}]"), "the file: missing field `subject`");
+    check(
+        &one("authorities: [{name: a, keys: [{name: a, file: a.pub}]}], threshold: 2"),
+        "registries[0].threshold: it cannot be 2 of 1",
+    );
+    check(
+        &one("authorities: [{name: a}]"),
+        "registries[0].authorities[0]: an authority needs keys or identities",
+    );
+    check("exempt: [ghcr.io/acme, GHCR.io/acme/]\n", "exempt[1]: ghcr.io/acme is there twice");
+    for text in ["", "kind: ConfigMap\napiVersion: v1\n", "a: b\n---\nc: d\n"] {
+        assert!(Draft::parse(text).is_err(), "{text}");
+    }
+    let bomb = format!("{HEAD}a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\n");
+    assert!(Draft::parse(&bomb).is_err());
+    assert!(Draft::parse(&" ".repeat(MAX_POLICY_BYTES + 1)).unwrap_err().to_string().contains("bytes"));
+}
+
+#[test]
+fn it_names_the_files_that_it_needs() {
+    let text = format!(
+        "{HEAD}registries:
+- {{prefix: a.io, keys: [{{name: a, file: a.pub}}, {{name: b, pem: x}}]}}
+- {{prefix: b.io, authorities: [{{name: c, identities: [], trustedRoot: root.json}}]}}
+"
+    );
+    let draft = Draft::parse(&text).unwrap();
+    assert_eq!(draft.files().into_iter().collect::<Vec<_>>(), ["a.pub", "root.json"]);
+}

@@ -1,0 +1,50 @@
+//! How long a run waits for a registry, and for what it stops waiting.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::run::Run;
+use crate::api::release::DriftMode;
+use crate::domain::identity::ObjectId;
+
+/// How long the registry may take before the status says that it is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a wait came to.
+pub enum Waited<T> {
+    /// What was waited for.
+    Done(T),
+    /// `spec.timeout` is over.
+    Late,
+    /// Something more urgent came up: a newer spec, the end of the process, or
+    /// drift.
+    Urgent,
+}
+
+impl Run<'_> {
+    /// Waits for the registry, and says so in the status where that takes long.
+    /// Drift is more urgent where the run could do without, it `can_wait`.
+    pub(super) async fn wait_for<T>(&mut self, work: impl Future<Output = T>, can_wait: bool) -> Waited<T> {
+        let mut work = std::pin::pin!(tokio::time::timeout(self.release.timeout, work));
+        let mut patience = std::pin::pin!(tokio::time::sleep(PATIENCE));
+        let mut silent = self.status.observed_generation == Some(self.release.generation);
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done.map_or(Waited::Late, Waited::Done),
+                () = self.signals.changed() => {}
+                () = &mut patience, if !silent => {
+                    silent = true;
+                    self.accept(&format!("waiting for {}", self.release.url)).await;
+                }
+            }
+            let now = Timestamp::now();
+            let disturbed = |id: &ObjectId| self.memory.is_disturbed(std::iter::once(id), now);
+            let hurry = can_wait && self.release.drift == DriftMode::Correct;
+            if self.signals.is_superseded() || (hurry && self.signals.is_touched(disturbed)) {
+                return Waited::Urgent;
+            }
+        }
+    }
+}

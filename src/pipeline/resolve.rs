@@ -1,0 +1,145 @@
+//! From what a release wants to a digest, and whether it goes there.
+
+use super::acquire::{self, Failure, chain, failure};
+use super::patience::Waited;
+use super::run::{Ended, Revision, Run, Trigger};
+use super::work;
+use crate::api::reason::Reason;
+use crate::api::status::condition;
+use crate::cluster::session::Session;
+use crate::domain::outcome::{Note, Verdict};
+use crate::oci::{Digest, Resolved, Wanted};
+
+impl Run<'_> {
+    /// The digest, by one request at most. A registry that cannot say is no
+    /// reason to let go of what was applied last, and one that takes its time no
+    /// reason to leave drift.
+    pub(super) async fn resolve(&mut self, session: &Session) -> Result<Revision, Ended> {
+        let settled = self.settled();
+        if let (Trigger::Objects, Some(revision)) = (self.trigger, &settled) {
+            return Ok(revision.clone());
+        }
+        let asked = self.ask(session, settled.is_some()).await.transpose();
+        let Some(asked) = asked else {
+            return match settled {
+                Some(revision) if !self.signals.is_superseded() => {
+                    self.memory.resolve_due = true;
+                    Ok(revision)
+                }
+                _ => Err(work::superseded()),
+            };
+        };
+        self.memory.resolve_due = false;
+        match asked {
+            Ok(resolved) => {
+                self.memory.stale = None;
+                self.memory.held = None;
+                Ok(self.follow(resolved))
+            }
+            Err(failed) => {
+                let Verdict::Failed { reason, message } = &failed.verdict else { return Err(failed.into()) };
+                self.memory.stale = Some((*reason, message.clone()));
+                match settled {
+                    Some(revision) => Ok(Revision { stale: self.memory.stale.clone(), ..revision }),
+                    None => Err(failed.into()),
+                }
+            }
+        }
+    }
+
+    /// The revision that the inventory is the complete result of, if it is the
+    /// one that the status names and the spec still renders it so.
+    fn settled(&self) -> Option<Revision> {
+        let artifact = self.status.artifact.as_ref()?;
+        let key = self.release.applied_key(&artifact.digest);
+        (self.memory.inventory.applied.as_deref() == Some(key.as_str())).then_some(())?;
+        let digest = Digest::parse(&artifact.digest).ok()?;
+        let (stale, held) = (self.memory.stale.clone(), self.memory.held.clone());
+        Some(Revision { name: artifact.revision.clone(), digest, key, stale, held })
+    }
+
+    /// Asks the registry; none when something more urgent came up: a newer spec,
+    /// the end of the process, or, where a revision is `settled`, drift.
+    async fn ask(&mut self, session: &Session, settled: bool) -> Result<Option<Resolved>, Failure> {
+        let repository = acquire::repository(self.release)?;
+        let wanted = acquire::wanted(self.release)?;
+        let access = acquire::access(self.context, session, self.release, self.memory).await?;
+        let registry = self.context.registry.clone();
+        let resolving = registry.resolve(&repository, &wanted, &access);
+        match self.wait_for(resolving, settled).await {
+            Waited::Done(Ok(resolved)) => Ok(Some(resolved)),
+            Waited::Done(Err(error)) => Err(failure(error.reason(), chain(&error))),
+            Waited::Urgent => Ok(None),
+            Waited::Late => {
+                let seconds = self.release.timeout.as_secs();
+                let message = format!("{} did not answer within spec.timeout ({seconds}s)", self.release.url);
+                Err(failure(Reason::RegistryUnavailable, message))
+            }
+        }
+    }
+
+    /// Goes along with what the registry says, and tells where that is no step
+    /// ahead.
+    fn follow(&mut self, resolved: Resolved) -> Revision {
+        let Resolved { digest, tag, revision: name } = resolved;
+        let key = self.release.applied_key(digest.as_str());
+        let told = self.status.last_attempted_revision.as_ref() == Some(&name);
+        let revision = Revision { name, digest, key, stale: None, held: None };
+        let (Some(tag), Some((last_tag, last_digest))) = (tag, self.last_applied()) else { return revision };
+        if tag.as_str() == last_tag && revision.digest != last_digest {
+            let message = format!("tag {tag} moved from {last_digest} to {}", revision.digest);
+            self.note_once(Reason::TagMoved, message, told);
+        }
+        if !self.goes_back(&last_tag, tag.as_str()) {
+            return revision;
+        }
+        let went = format!("the newest tag went from {last_tag} to {tag}");
+        if self.release.allow_downgrade {
+            let message = format!("{went}, and the release with it, as spec.ref.allowDowngrade says");
+            self.note_once(Reason::Downgraded, message, told);
+            return revision;
+        }
+        let held = format!("{went}, and the release stays: to go back, set spec.ref.allowDowngrade");
+        let stays = Revision {
+            name: format!("{last_tag}@{last_digest}"),
+            key: self.release.applied_key(last_digest.as_str()),
+            digest: last_digest,
+            stale: None,
+            held: Some(held.clone()),
+        };
+        let mut before = self.status.conditions.iter().filter(|c| c.type_ == condition::READY);
+        let told = before.any(|c| c.message.contains(&held));
+        self.note_once(Reason::DowngradeRefused, held.clone(), told);
+        self.memory.held = Some(held);
+        stays
+    }
+
+    /// Tells something once, however often the run is repeated. What was `told`
+    /// by a process before this one is not told again.
+    pub(super) fn note_once(&mut self, reason: Reason, message: String, told: bool) {
+        let note = Note { reason, message };
+        if !told && !self.memory.told.contains(&note) {
+            self.memory.told.retain(|told| told.reason != reason);
+            self.memory.told.push(note.clone());
+            self.memory.notes.push(note);
+        }
+    }
+
+    /// Tag and digest of what was applied last from this repository, as the
+    /// inventory says.
+    fn last_applied(&self) -> Option<(String, Digest)> {
+        let from = &self.memory.stored.as_ref()?.provenance;
+        if from.source != self.release.url.trim_start_matches("oci://") {
+            return None;
+        }
+        let (tag, digest) = from.revision.split_once('@')?;
+        Some((tag.to_owned(), Digest::parse(digest).ok()?))
+    }
+
+    fn goes_back(&self, from: &str, to: &str) -> bool {
+        match acquire::wanted(self.release) {
+            Ok(Wanted::Semver { range, filter }) => range.goes_back(filter.as_ref(), from, to),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Ranges that would go back, and tags that move.
+
+use serde_json::json;
+use supercargo_testbed::story::condition;
+
+use super::scene::{Scene, config_map};
+
+#[tokio::test]
+async fn a_range_goes_back_only_where_it_may_and_a_tag_that_moves_is_told() {
+    let scene = Scene::begin("downgrade").await;
+    let push = |tag: &str, name: &str| scene.push("app", tag, &config_map(name));
+    push("1.1.0", "old");
+    push("1.2.0", "new");
+    push("2.0.0", "next");
+    scene.create("app", json!({"ref": {"semver": "1.x"}})).await;
+    scene.story.wait_ready("app", "1.2.0@").await;
+
+    // The newest tag is taken away.
+    let path = format!("{}/app", scene.namespace());
+    remove(&scene, &path, "1.2.0");
+    scene.reconciled("app", "first").await;
+    let says = "the newest tag went from 1.2.0 to 1.1.0, and the release stays";
+    let release = scene.reconciled("app", "second").await;
+    let ready = condition(&release, "Ready").expect("ready");
+    assert!(ready.status == "True" && ready.message.contains(says), "{ready:?}");
+    scene.wait_event("app", "DowngradeRefused", &[says]).await;
+    scene.story.wait_ready("app", "1.2.0@").await;
+    assert!(scene.config_map("new").await.is_some() && scene.config_map("old").await.is_none());
+    // Drift is still corrected, and nothing is told twice.
+    scene.patch("v1", "configmaps", "new", json!({"data": {"a": "by hand"}})).await;
+    scene.wait_event("app", "DriftCorrected", &[]).await;
+    scene.reconciled("app", "third").await;
+    let told = async |reason: &str| scene.events("app").await.iter().filter(|(r, _)| r == reason).count();
+    assert_eq!(told("DowngradeRefused").await, 1);
+
+    scene.specify("app", json!({"ref": {"semver": "1.x", "allowDowngrade": true}})).await;
+    scene.story.wait_ready("app", "1.1.0@").await;
+    scene.wait_event("app", "Downgraded", &["the newest tag went from 1.2.0 to 1.1.0"]).await;
+    assert!(scene.config_map("old").await.is_some());
+    // A range that excludes what there is asks for it.
+    scene.specify("app", json!({"ref": {"semver": ">=2", "allowDowngrade": false}})).await;
+    scene.story.wait_ready("app", "2.0.0@").await;
+    scene.specify("app", json!({"ref": {"semver": "1.x"}})).await;
+    scene.story.wait_ready("app", "1.1.0@").await;
+    assert_eq!((told("DowngradeRefused").await, told("Downgraded").await), (1, 1));
+
+    push("1.1.0", "moved");
+    scene.reconciled("app", "moved").await;
+    scene.story.wait_ready("app", "1.1.0@").await;
+    scene.wait_event("app", "TagMoved", &["tag 1.1.0 moved from sha256:", " to sha256:"]).await;
+    scene.reconciled("app", "again").await;
+    assert_eq!(told("TagMoved").await, 1);
+}
+
+fn remove(scene: &Scene, repository: &str, tag: &str) {
+    scene.registry().crane(&[
+        "delete",
+        "--insecure",
+        &format!("{}/{repository}:{tag}", scene.registry().host()),
+    ]);
+}

@@ -1,0 +1,420 @@
+//! Only what is signed by whom it should be reaches the cluster: real signatures
+//! by cosign, a real registry, a real API server.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use supercargo_testbed::evidence::tag;
+use supercargo_testbed::operator::Options;
+use supercargo_testbed::signer::{Algorithm, Format};
+use supercargo_testbed::sigstore::{MAIL, Signing};
+use supercargo_testbed::story::condition;
+use supercargo_testbed::{Registry, Signer, Sigstore, processes, within};
+
+use super::setting::{BINARY, Scene, config_map};
+
+/// What the stories of trust have besides the others.
+struct Trust {
+    scene: Scene,
+}
+
+impl Trust {
+    async fn begin(name: &str, arguments: &[&str]) -> Trust {
+        let change =
+            |options: Options| arguments.iter().fold(options, |options, argument| options.argument(argument));
+        Trust { scene: Scene::with(name, Registry::plain(), change).await }
+    }
+
+    /// Pushes a ConfigMap of the repository's name with one value.
+    fn push(&self, repository: &str, tag: &str, value: &str) -> String {
+        let name = repository.rsplit('/').next().expect("a name");
+        self.scene.registry.push_yaml(repository, tag, &config_map(name, "v", value))
+    }
+
+    fn sign(&self, signer: &Signer, repository: &str, digest: &str, format: Format) {
+        let reference = format!("{}/{repository}@{digest}", self.scene.registry.host());
+        signer.sign(&self.scene.registry, &reference, format, &[]);
+    }
+
+    /// A Secret with that and nothing else in it.
+    fn secret(&self, name: &str, data: Value) {
+        let secret =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
+        let exists = self.scene.story.kubectl(&["get", "secret", name, "--ignore-not-found"], "");
+        let verb = if exists.is_empty() { "create" } else { "replace" };
+        self.scene.story.kubectl(&[verb, "-f", "-"], &secret.to_string());
+    }
+
+    /// Waits until the release is not trusted, for that reason, and says so.
+    async fn refused(&self, name: &str, reason: &str, says: &str) -> Value {
+        let release = self.scene.story.wait_condition(name, "Ready", "False", reason).await;
+        let verified = condition(&release, "Verified").expect("it tells");
+        assert_eq!((verified.status.as_str(), verified.reason.as_str()), ("False", reason), "{verified:?}");
+        let ready = condition(&release, "Ready").expect("ready").message;
+        for message in [&verified.message, &ready] {
+            assert!(message.contains(says), "{message}");
+        }
+        assert!(release["status"]["artifact"].get("verifiedBy").is_none(), "{}", release["status"]);
+        release
+    }
+
+    /// Waits until the release is Ready with a revision that is signed by these.
+    async fn trusted(&self, name: &str, revision: &str, signers: &[&str]) -> Value {
+        let what = format!("{name} is Ready with {revision} of {signers:?}");
+        self.scene
+            .story
+            .wait_for(&what, async || {
+                let release = self.scene.story.release(name).await?;
+                let is_true = |kind| condition(&release, kind).is_some_and(|c| c.status == "True");
+                let by = release["status"]["artifact"]["verifiedBy"].as_array()?;
+                let named = |signer: &&str| by.iter().any(|one| one.to_string().contains(*signer));
+                let applied = release["status"]["lastAppliedRevision"].as_str()?.contains(revision);
+                let all = by.len() == signers.len() && signers.iter().all(named);
+                (is_true("Ready") && is_true("Verified") && applied && all).then_some(release)
+            })
+            .await
+    }
+
+    /// Asks for a run and waits until it is over.
+    async fn run(&self, name: &str, at: &str) {
+        self.scene.ask(name, at);
+        let handled = async || {
+            let release = self.scene.story.release(name).await?;
+            (release["status"]["lastHandledReconcileAt"] == at).then_some(())
+        };
+        self.scene.story.wait_for("the run is over", handled).await;
+    }
+
+    fn edit(&self, name: &str, value: &str) {
+        let patch = json!({"data": {"v": value}}).to_string();
+        self.scene.story.kubectl(&["patch", "configmap", name, "--type=merge", "-p", &patch], "");
+    }
+
+    async fn events(&self, name: &str) -> Vec<String> {
+        let namespace = self.scene.story.namespace();
+        let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
+        let request = http::Request::get(path).body(Vec::new()).expect("a request");
+        let list = self.scene.story.client().request::<Value>(request).await.expect("events are listed");
+        let events = list["items"].as_array().expect("items").iter();
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        events
+            .filter(|e| e["regarding"]["name"] == name)
+            .map(|e| format!("{} {}", text(&e["reason"]), text(&e["note"])))
+            .collect()
+    }
+
+    /// Waits until as many events of the release begin so.
+    async fn told(&self, name: &str, begins: &str, times: usize) {
+        let what = format!("{times} events {begins:?} of {name}");
+        let told = async || {
+            let events = self.events(name).await;
+            (events.iter().filter(|e| e.starts_with(begins)).count() == times).then_some(())
+        };
+        self.scene.story.wait_for(&what, told).await;
+    }
+}
+
+fn verify(secret: &str) -> Value {
+    json!({"provider": "cosign", "secretRef": {"name": secret}})
+}
+
+#[tokio::test]
+async fn promise_1_only_what_is_signed_is_pulled_shown_as_applied_or_applied() {
+    let story = Trust::begin("trust", &[]).await;
+    let registry = &story.scene.registry;
+    let (ours, theirs) = (Signer::new(Algorithm::P256), Signer::new(Algorithm::P384));
+    story.secret("keys", json!({"ours.pub": ours.public_pem()}));
+    let first = story.push("app", "1", "one");
+    let mark = registry.mark();
+    story.scene.install("app", json!({"retryInterval": "1s", "interval": "1h", "verify": verify("keys")}));
+    let release = story.refused("app", "SignatureMissing", "no signature").await;
+    assert!(release["status"].get("lastAppliedRevision").is_none());
+    // Nothing of its content has been asked for.
+    let asked = registry.of_repository(mark, "app");
+    assert!(!asked.iter().any(|a| a.path.contains("/blobs/")), "{asked:?}");
+    story.sign(&theirs, "app", &first, Format::Bundle);
+    story.refused("app", "SignerUntrusted", "").await;
+    assert_eq!(story.scene.value("app", "v").await, None);
+    assert_eq!(story.scene.story.object("v1", "configmaps", "inv-app").await, None);
+
+    // A good one beside those that are not.
+    story.sign(&ours, "app", &first, Format::Sig);
+    let release = story.trusted("app", "1@", &["ours.pub"]).await;
+    assert_eq!(release["status"]["artifact"]["verifiedBy"][0]["format"], "simplesigning");
+    story.told("app", "Verified 1@", 1).await;
+    let second = story.push("app", "1", "two");
+    story.sign(&ours, "app", &second, Format::Bundle);
+    story.scene.ask("app", "second");
+    story.trusted("app", &second, &["ours.pub"]).await;
+    assert_eq!(story.scene.value("app", "v").await.as_deref(), Some("two"));
+    story.told("app", &format!("TagMoved tag 1 moved from {first} to {second}"), 1).await;
+
+    // A new revision that is not signed leaves the old one alone, in every sense.
+    let third = story.push("app", "1", "three");
+    story.scene.ask("app", "third");
+    let release = story.refused("app", "SignatureMissing", &third).await;
+    let status = &release["status"];
+    assert!(status["lastAppliedRevision"].as_str().is_some_and(|r| r.contains(&second)), "{status}");
+    assert!(status["lastAttemptedRevision"].as_str().is_some_and(|r| r.contains(&third)), "{status}");
+    story.edit("app", "by hand");
+    story.run("app", "fourth").await;
+    assert_eq!(story.scene.value("app", "v").await.as_deref(), Some("by hand"));
+
+    // The signature of another digest is none.
+    let copied = registry.manifest("app", &tag(&first, ".sig"));
+    registry.push_manifest("app", &tag(&third, ".sig"), &copied);
+    story.refused("app", "SignatureInvalid", &third).await;
+    story.sign(&ours, "app", &third, Format::Bundle);
+    story.trusted("app", &third, &["ours.pub"]).await;
+    story.scene.wait_value("app", "v", "three").await;
+
+    // Who does not ask is told so.
+    story.scene.patch("app", &json!({"verify": null}));
+    let release = story.scene.story.wait_condition("app", "Verified", "Unknown", "NotVerified").await;
+    assert!(release["status"]["artifact"].get("verifiedBy").is_none());
+    let operator = &story.scene.operator;
+    let count = |labels: &str| operator.metric(&format!("supercargo_verifications_total{{{labels}}}"));
+    assert!(count(r#"reason="SignatureMissing",result="refused""#) >= Some(2.0), "{}", operator.metrics());
+    assert_eq!(count(r#"reason="Verified",result="verified""#), Some(3.0));
+}
+
+#[tokio::test]
+async fn a_key_that_is_not_trusted_any_more_ends_all_writes_until_it_is_again() {
+    let story = Trust::begin("trust-rotation", &[]).await;
+    let (old, new) = (Signer::new(Algorithm::P256), Signer::new(Algorithm::Rsa2048));
+    story.secret("keys", json!({"old.pub": old.public_pem()}));
+    let digest = story.push("app", "1", "one");
+    story.sign(&old, "app", &digest, Format::Sig);
+    // Nothing here waits for a retry.
+    story.scene.install("app", json!({"retryInterval": "1h", "interval": "1h", "verify": verify("keys")}));
+    story.trusted("app", "1@", &["old.pub"]).await;
+
+    story.secret("keys", json!({"new.pub": new.public_pem()}));
+    story.refused("app", "SignerUntrusted", "").await;
+    // Seen, and left: the run after it has nothing else to tell either.
+    story.edit("app", "by hand");
+    story.run("app", "first").await;
+    assert_eq!(story.scene.value("app", "v").await.as_deref(), Some("by hand"));
+
+    let junk = json!({"old.pub": old.public_pem(), "junk.pub": "hunter2"});
+    story.secret("keys", junk);
+    let release = story.refused("app", "SecretInvalid", "junk.pub").await;
+    assert!(condition(&release, "Stalled").is_some() && !release.to_string().contains("hunter2"));
+    story.secret("keys", json!({}));
+    story
+        .refused("app", "SecretInvalid", "Secret keys, named by spec.verify.secretRef, has no public key")
+        .await;
+    story.scene.story.kubectl(&["delete", "secret", "keys"], "");
+    story.refused("app", "SecretNotFound", "named by spec.verify.secretRef, does not exist").await;
+    assert_eq!(story.scene.value("app", "v").await.as_deref(), Some("by hand"));
+
+    // While it is suspended, too, and at once when it is not.
+    story.scene.patch("app", &json!({"suspend": true}));
+    story.secret("keys", json!({"both.pub": old.public_pem(), "new.pub": new.public_pem()}));
+    story.scene.patch("app", &json!({"suspend": false}));
+    story.trusted("app", "1@", &["both.pub"]).await;
+    story.scene.wait_value("app", "v", "one").await;
+
+    // It goes away like any other, trusted or not.
+    story.secret("keys", json!({"new.pub": new.public_pem()}));
+    story.refused("app", "SignerUntrusted", "").await;
+    story.scene.story.kubectl(&["delete", "oar", "app"], "");
+    assert_eq!(story.scene.value("app", "v").await, None);
+}
+
+/// A trust policy in a file, with keys beside it.
+struct Policy(PathBuf);
+
+impl Policy {
+    fn new(keys: &[(&str, String)]) -> Policy {
+        let directory = processes::directory("policy");
+        for (name, pem) in keys {
+            std::fs::write(directory.join(name), pem).expect("write a file");
+        }
+        Policy(directory.join("policy.yaml"))
+    }
+
+    fn write(&self, registries: &Value, exempt: &Value) -> String {
+        let policy = json!({
+            "apiVersion": "supercargo.dev/v1alpha1",
+            "kind": "TrustPolicy",
+            "registries": registries,
+            "exempt": exempt,
+        });
+        // At once, as the kubelet does it.
+        let next = self.0.with_extension("next");
+        std::fs::write(&next, policy.to_string()).expect("write a file");
+        std::fs::rename(&next, &self.0).expect("rename a file");
+        format!("--trust-policy={}", self.0.display())
+    }
+}
+
+#[tokio::test]
+async fn no_release_gets_below_the_floor() {
+    let (admin, tenant, next) =
+        (Signer::new(Algorithm::P256), Signer::new(Algorithm::P256), Signer::new(Algorithm::P256));
+    let policy = Policy::new(&[("admin.pub", admin.public_pem()), ("next.pub", next.public_pem())]);
+    let registry = Registry::plain();
+    let host = registry.host();
+    let prefix = format!("{host}/acme");
+    let floor = |key: &str| json!([{"prefix": prefix, "keys": [{"name": key, "file": key}]}]);
+    let exempt = json!([format!("{host}/acme/play")]);
+    let flag = policy.write(&floor("admin.pub"), &exempt);
+    let change = |o: Options| o.argument(&flag).argument("--require-verification");
+    let story = Trust { scene: Scene::with("floor", registry, change).await };
+    story.secret("mine", json!({"tenant.pub": tenant.public_pem()}));
+    let install = |name: &str, url: String, spec: Value| {
+        let mut spec = spec;
+        spec["url"] = url.into();
+        spec["retryInterval"] = "1h".into();
+        story.scene.install(name, spec);
+    };
+    let digest = story.push("acme/app", "1", "one");
+    story.sign(&tenant, "acme/app", &digest, Format::Bundle);
+    // A key of one's own is no way around it, nor is another way to write the host.
+    let port = host.rsplit(':').next().expect("a port").to_owned();
+    let own = || json!({"verify": verify("mine")});
+    install("own", format!("oci://{host}/acme/app"), own());
+    install("short", format!("oci://127.1:{port}/acme/app"), own());
+    install("none", format!("oci://{host}/acme/app"), json!({}));
+    for name in ["own", "short", "none"] {
+        story.refused(name, "SignerUntrusted", &format!("the trust policy for {prefix}")).await;
+    }
+    // Another prefix is another repository: nobody but the release asks there, but it has to.
+    let evil = story.push("acme-evil/evil", "1", "one");
+    install("evil", format!("oci://{host}/acme-evil/evil"), json!({}));
+    let release = story.refused("evil", "VerificationRequired", "--require-verification").await;
+    assert!(condition(&release, "Stalled").is_some());
+    story.sign(&tenant, "acme-evil/evil", &evil, Format::Sig);
+    story.scene.patch("evil", &own());
+    story.trusted("evil", "1@", &["tenant.pub"]).await;
+    story.push("acme/play/ground", "1", "one");
+    install("ground", format!("oci://{host}/acme/play/ground"), json!({}));
+    story.scene.story.wait_ready("ground", "1@").await;
+
+    // Both of them, and then the administrator's alone.
+    story.sign(&admin, "acme/app", &digest, Format::Bundle);
+    story.scene.ask("own", "signed");
+    let release = story.trusted("own", "1@", &["tenant.pub", "admin.pub"]).await;
+    let message = condition(&release, "Verified").expect("verified").message;
+    assert!(message.contains("spec.verify"), "{message}");
+    story.scene.patch("own", &json!({"verify": null}));
+    story.trusted("own", "1@", &["admin.pub"]).await;
+
+    // A new floor is in force at once, also for who slept meanwhile; a broken one never is.
+    let mark = story.scene.registry.mark();
+    policy.write(&floor("next.pub"), &exempt);
+    story.refused("own", "SignerUntrusted", "").await;
+    let asked = story.scene.registry.of_repository(mark, "acme/play/ground");
+    assert!(asked.is_empty(), "it is nobody else's matter: {asked:?}");
+    let failed = r#"supercargo_trust_policy_loads_total{result="failed"}"#;
+    policy.write(&floor("none.pub"), &exempt);
+    let counted = || story.scene.operator.metric(failed) == Some(1.0);
+    assert!(within(supercargo_testbed::story::DEADLINE, counted), "{}", story.scene.operator.log());
+    let log = story.scene.operator.log();
+    assert!(log.contains("the trust policy cannot be used; the one before stays"), "{log}");
+    story.scene.patch("own", &json!({"suspend": true}));
+    story.run("own", "while suspended").await;
+    story.refused("own", "SignerUntrusted", "").await;
+    policy.write(&floor("admin.pub"), &exempt);
+    story.scene.patch("own", &json!({"suspend": false}));
+    story.trusted("own", "1@", &["admin.pub"]).await;
+
+    // One that makes no sense is no ground to start on.
+    policy.write(&json!([{"prefix": "acme", "keys": []}]), &exempt);
+    let account = story.scene.story.operator_account();
+    let mut operator = Options::new(BINARY, &account).argument(&flag).start();
+    assert!(within(supercargo_testbed::story::DEADLINE, || !operator.running()));
+    let log = operator.log();
+    assert!(log.contains("cannot use the trust policy") && log.contains("registries[0]"), "{log}");
+}
+
+#[tokio::test]
+async fn it_is_verified_again_from_time_to_time_and_stays_so_while_the_registry_is_away() {
+    let story = Trust::begin("trust-again", &["--verification-interval=1s"]).await;
+    let signer = Signer::new(Algorithm::P256);
+    story.secret("keys", json!({"a.pub": signer.public_pem()}));
+    let digest = story.push("app", "1", "one");
+    story.sign(&signer, "app", &digest, Format::Sig);
+    // A digest is never resolved: whatever the registry is asked is about signatures.
+    let spec =
+        json!({"interval": "1h", "retryInterval": "1h", "ref": {"digest": digest}, "verify": verify("keys")});
+    story.scene.install("app", spec);
+    story.trusted("app", &digest, &["a.pub"]).await;
+    let verified = r#"supercargo_verifications_total{reason="Verified",result="verified"}"#;
+    let times = |n: f64| {
+        let limit = supercargo_testbed::story::DEADLINE;
+        assert!(within(limit, || story.scene.operator.metric(verified) >= Some(n)), "{n} verifications");
+    };
+    times(3.0);
+    story.scene.registry.stop();
+    let before = story.scene.operator.metric(verified).unwrap_or_default();
+    // What was found the last time is still there.
+    times(before + 3.0);
+    story.edit("app", "by hand");
+    story.scene.wait_value("app", "v", "one").await;
+    story.trusted("app", &digest, &["a.pub"]).await;
+    // A signature that was taken away is seen without a new revision.
+    story.scene.registry.resume();
+    story.scene.registry.send(
+        "DELETE",
+        &format!("/v2/app/manifests/{}", sig_digest(&story, &digest)),
+        &[],
+        &[],
+    );
+    story.refused("app", "SignatureMissing", "stays").await;
+    assert_eq!(story.scene.value("app", "v").await.as_deref(), Some("one"));
+}
+
+fn sig_digest(story: &Trust, digest: &str) -> String {
+    let path = format!("/v2/app/manifests/{}", tag(digest, ".sig"));
+    let accept = [("accept", "application/vnd.oci.image.manifest.v1+json")];
+    let answer = story.scene.registry.send("HEAD", &path, &accept, &[]);
+    answer.header("docker-content-digest").expect("a digest").to_owned()
+}
+
+#[tokio::test]
+async fn several_have_to_sign_with_and_without_keys() {
+    let story = Trust::begin("trust-several", &[]).await;
+    let sigstore = Sigstore::shared();
+    let root = std::fs::read_to_string(sigstore.trusted_root()).expect("a trusted root");
+    let (build, security) = (Signer::new(Algorithm::P256), Signer::new(Algorithm::P521));
+    story.secret("build", json!({"build.pub": build.public_pem()}));
+    story.secret("security", json!({"security.pub": security.public_pem()}));
+    story.secret("root", json!({"trusted_root.json": root}));
+    let issuer = regex_of(&sigstore.issuer(MAIL));
+    let authorities = json!([
+        {"name": "build", "secretRef": {"name": "build"}},
+        {"name": "security", "secretRef": {"name": "security"}},
+        {
+            "name": "alice",
+            "matchOIDCIdentity": [{"issuer": issuer, "subject": "alice@example\\.com"}],
+            "trustedRootSecretRef": {"name": "root"},
+        },
+    ]);
+    let digest = story.push("app", "1", "one");
+    let reference = format!("{}/app@{digest}", story.scene.registry.host());
+    story.sign(&build, "app", &digest, Format::Bundle);
+    sigstore.sign(&story.scene.registry, &reference, &Signing::person("alice@example.co"));
+    let spec = json!({"retryInterval": "1s", "verify": {"authorities": authorities, "threshold": 2}});
+    story.scene.install("app", spec);
+    story.refused("app", "SignerUntrusted", "").await;
+    sigstore.sign(&story.scene.registry, &reference, &Signing::person("alice@example.com"));
+    let release = story.trusted("app", "1@", &["build.pub", "alice@example.com"]).await;
+    let by = &release["status"]["artifact"]["verifiedBy"];
+    let named: Vec<&str> =
+        by.as_array().expect("signers").iter().filter_map(|b| b["authority"].as_str()).collect();
+    assert_eq!(named, ["build", "alice"]);
+    // One more is wanted.
+    story.scene.patch("app", &json!({"verify": {"threshold": 3}}));
+    story.refused("app", "SignerUntrusted", "security").await;
+    story.sign(&security, "app", &digest, Format::Sig);
+    story.trusted("app", "1@", &["build.pub", "alice@example.com", "security.pub"]).await;
+    // The root is watched like a key.
+    story.secret("root", json!({"other.json": "{}"}));
+    story.refused("app", "SecretInvalid", "trusted_root.json").await;
+}
+
+fn regex_of(text: &str) -> String {
+    text.replace('.', "\\.")
+}
