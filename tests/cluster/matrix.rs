@@ -9,6 +9,7 @@
 mod keyless;
 mod keys;
 mod material;
+mod older;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -67,7 +68,7 @@ enum With {
         identity: String,
         issuer: String,
         root: PathBuf,
-        /// What cosign has to be told because the root lacks it.
+        /// What cosign has to be told about the root and the signature.
         cosign: &'static [&'static str],
     },
 }
@@ -192,7 +193,7 @@ impl With {
             }
             With::Identity { identity, issuer, root, cosign } => {
                 let who = ["--certificate-identity", identity, "--certificate-oidc-issuer", issuer];
-                let root = ["--trusted-root", text(root), "--use-signed-timestamps"];
+                let root = ["--trusted-root", text(root)];
                 [&who[..], &root, cosign].concat()
             }
         };
@@ -220,6 +221,7 @@ fn we_accept_nothing_that_cosign_refuses() {
     let material = Material::make(&registries[0]);
     let mut cases = keys::cases(&material);
     cases.extend(keyless::cases(&material));
+    cases.extend(older::cases(&material));
     assert!(cases.len() >= LEAST_CASES, "{} cases", cases.len());
     let mut runs: Vec<(&Case, &Registry)> = Vec::new();
     for (number, case) in cases.iter().enumerate() {

@@ -10,8 +10,9 @@ use super::material::{ALICE, Material, flip};
 use super::{Accepted, Beside, Case, Expect, Refused, Stricter, With};
 
 const PAST: &str = "2020-01-02T00:00:00Z";
-const NO_SCT: &[&str] = &["--insecure-ignore-sct"];
-const NO_LOG: &[&str] = &["--insecure-ignore-tlog"];
+const STAMPED: &[&str] = &["--use-signed-timestamps"];
+const NO_SCT: &[&str] = &["--use-signed-timestamps", "--insecure-ignore-sct"];
+const NO_LOG: &[&str] = &["--use-signed-timestamps", "--insecure-ignore-tlog"];
 
 /// cosign makes the body of an entry of Rekor v2 anew from what was signed, and takes
 /// the size of the tree from the checkpoint: it does not look at these.
@@ -23,7 +24,7 @@ pub(super) fn cases(m: &Material) -> Vec<Case> {
 
 fn who(m: &Material, identity: &str, path: &str) -> With {
     let (issuer, root) = (m.sigstore.issuer(path), m.sigstore.trusted_root());
-    With::Identity { identity: identity.to_owned(), issuer, root, cosign: &[] }
+    With::Identity { identity: identity.to_owned(), issuer, root, cosign: STAMPED }
 }
 
 fn by(m: &Material, root: PathBuf, cosign: &'static [&'static str]) -> With {
@@ -70,24 +71,24 @@ fn roots(m: &Material) -> Vec<Case> {
         cases.push(Case::new(format!("root: {name}"), Beside::bundle(&m.bundle(bundle)), &with, expect));
     };
     let sigstore = m.sigstore;
-    check("of another Sigstore", "alice", by(m, m.foreign.trusted_root(), &[]), Refused);
+    check("of another Sigstore", "alice", by(m, m.foreign.trusted_root(), STAMPED), Refused);
     check("signed by another Sigstore", "foreign", alice(m), Refused);
-    check("without logs", "alice", by(m, sigstore.trusted_root_without("tlogs"), &[]), Refused);
+    check("without logs", "alice", by(m, sigstore.trusted_root_without("tlogs"), STAMPED), Refused);
     let clockless = sigstore.trusted_root_without("timestampAuthorities");
-    check("without clocks", "alice", by(m, clockless, &[]), Refused);
+    check("without clocks", "alice", by(m, clockless, STAMPED), Refused);
     let hidden = sigstore.trusted_root_without("ctlogs");
     check("without certificate logs", "alice", by(m, hidden, NO_SCT), Accepted);
     let empty = sigstore.trusted_root_without("certificateAuthorities");
-    check("without certificate authorities", "alice", by(m, empty, &[]), Refused);
+    check("without certificate authorities", "alice", by(m, empty, STAMPED), Refused);
     let foreign = root_of(&m.foreign.trusted_root());
     for part in ["tlogs", "ctlogs", "timestampAuthorities", "certificateAuthorities"] {
         let mixed = sigstore.trusted_root_with(|root| root[part] = foreign[part].clone());
-        check(&format!("{part} of another Sigstore"), "alice", by(m, mixed, &[]), Refused);
+        check(&format!("{part} of another Sigstore"), "alice", by(m, mixed, STAMPED), Refused);
         let both = sigstore.trusted_root_with(|root| {
             let more = foreign[part].as_array().cloned().unwrap_or_default();
             root[part].as_array_mut().expect("a list").extend(more);
         });
-        check(&format!("{part} of another Sigstore too"), "alice", by(m, both, &[]), Accepted);
+        check(&format!("{part} of another Sigstore too"), "alice", by(m, both, STAMPED), Accepted);
     }
     let windows = [
         ("certificateAuthorities", "/certificateAuthorities/0/validFor"),
@@ -107,7 +108,7 @@ fn roots(m: &Material) -> Vec<Case> {
         } else {
             Refused
         };
-        check(&format!("{part} that had ended"), "alice", by(m, ended, &[]), expect);
+        check(&format!("{part} that had ended"), "alice", by(m, ended, STAMPED), expect);
     }
     cases
 }

@@ -16,6 +16,8 @@
 //!   [`Sigstore::sign`] with a [`sigstore::Signing`] (who, with a log entry or not),
 //!   [`Sigstore::timestamp`] of any time, [`Sigstore::trusted_root`] and copies of it that
 //!   lack a part or say something else; [`Sigstore::start`] is a second one that nobody trusts.
+//! - [`rekor_v1`] makes the log entries of older signatures, and [`Sigstore::certificate`]
+//!   gives a certificate for a [`Signer`]: with both, what cosign 2 wrote can be made by hand.
 //! - [`evidence`] reads what lies beside an artifact and puts edited copies there.
 //!
 //! Failures panic with what a person has to do; this is test code and its
@@ -33,6 +35,7 @@ pub mod ports;
 pub mod processes;
 pub mod proxy;
 pub mod registry;
+pub mod rekor_v1;
 pub mod signer;
 pub mod sigstore;
 pub mod story;

@@ -11,6 +11,8 @@ use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -18,7 +20,7 @@ use sha2::{Digest, Sha256};
 use crate::issuer::Issuer;
 use crate::processes::{self, Server};
 use crate::tools::Tools;
-use crate::{Registry, fetch, poll_until, ports};
+use crate::{Registry, Signer, fetch, poll_until, ports};
 
 const READY: Duration = Duration::from_secs(60);
 // Before anything that these servers will sign.
@@ -196,6 +198,26 @@ impl Sigstore {
         let path = processes::directory("signing").join("config.json");
         std::fs::write(&path, config.to_string()).expect("write a file");
         path
+    }
+
+    /// A certificate of Fulcio for a key of one's own: PEM, the leaf first.
+    pub fn certificate(&self, signer: &Signer, issuer: &str, subject: &str) -> Vec<String> {
+        let request = json!({
+            "credentials": {"oidcIdentityToken": self.issuer.token(issuer, subject)},
+            "publicKeyRequest": {
+                "publicKey": {"content": signer.public_pem()},
+                "proofOfPossession": STANDARD.encode(signer.sign_bytes(subject.as_bytes())),
+            },
+        });
+        let url = format!("{}/api/v2/signingCert", self.fulcio.url);
+        let headers = [("content-type", "application/json")];
+        let body = request.to_string();
+        let answer = fetch::send("POST", &url, &headers, body.as_bytes(), fetch::Trust::default());
+        assert_eq!(answer.code, 200, "{}", answer.text());
+        let answer: Value = serde_json::from_slice(&answer.body).expect("JSON");
+        let chain = answer["signedCertificateEmbeddedSct"]["chain"]["certificates"].as_array();
+        let chain = chain.expect("Fulcio answers with a certificate that holds an SCT");
+        chain.iter().map(|pem| pem.as_str().expect("PEM").to_owned()).collect()
     }
 
     /// A timestamp of these bytes (RFC 3161, the whole answer, DER), of now and that
