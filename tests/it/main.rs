@@ -4,8 +4,10 @@
 
 mod cli;
 mod cli_artifacts;
+mod fuzz_corpus;
 mod liar;
 mod oci_cache;
+mod oci_evidence;
 mod oci_habits;
 mod oci_hostile;
 mod oci_http;
