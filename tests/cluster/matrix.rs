@@ -1,5 +1,5 @@
 //! The agreement with cosign: each artifact is judged by real `cosign verify` and
-//! by what the operator and `supercargo verify artifact` ask. Ours accepts nothing that cosign refuses; where
+//! by ours, as the operator asks and as `supercargo verify artifact` does. Ours accepts nothing that cosign refuses; where
 //! it refuses what cosign accepts, the case says why ([`Expect::Stricter`]).
 //!
 //! cosign signs one artifact once with each key; the cases put copies of those
@@ -164,6 +164,9 @@ impl Case {
             return None;
         }
         let (ours, said) = ours::verdict(&reference, &self.with);
+        if ours::command(&reference, &self.with) != ours {
+            return Some(format!("the command says otherwise than: {ours}\n{said}"));
+        }
         (ours != (self.expect == Accepted)).then(|| format!("we accept: {ours}\n{said}"))
     }
 }

@@ -8,7 +8,28 @@ use supercargo::domain::verify::root::TrustRoot;
 use supercargo::oci::{Access, AccessParts, Digest, Registry, RegistryOptions, Repository};
 use supercargo::pipeline::trust::{self, Target};
 
+use supercargo_testbed::processes;
+
 use super::With;
+
+/// What `supercargo verify artifact` comes to: it ends with 0, or with 1 where it
+/// refuses. Any other way of ending fails the test.
+pub(super) fn command(reference: &str, with: &With) -> bool {
+    let mut command = processes::command(env!("CARGO_BIN_EXE_supercargo"));
+    command.args(["verify", "artifact", &format!("oci://{reference}")]);
+    match with {
+        With::Key { file, .. } => command.arg("--key").arg(file),
+        With::Identity { identity, issuer, root, .. } => command
+            .args(["--certificate-identity", identity, "--certificate-oidc-issuer", issuer, "--trusted-root"])
+            .arg(root),
+    };
+    let output = command.output().expect("run supercargo");
+    match output.status.code() {
+        Some(0) => true,
+        Some(1) => false,
+        code => panic!("{reference}: {code:?}: {}", String::from_utf8_lossy(&output.stderr)),
+    }
+}
 
 /// Whether we accept the reference, and who has signed or why not. Only a refusal
 /// that is about signatures is one: anything else fails the test.
