@@ -3,9 +3,17 @@
 //! body fails by panicking. It says what has to hold for *all* bytes: no panic in
 //! the product, and what was accepted keeps to the rules.
 
+use std::sync::OnceLock;
+
+use supercargo::api::verify::OidcIdentity;
 use supercargo::domain::manifest::budget::Budget;
 use supercargo::domain::manifest::canonical::to_yaml;
 use supercargo::domain::manifest::decode::{Decoded, decode_within};
+use supercargo::domain::verify::evidence::{Content, Evidence, Found, SimpleSigning};
+use supercargo::domain::verify::judge::{Subject, judge};
+use supercargo::domain::verify::key::PublicKey;
+use supercargo::domain::verify::policy::{Authority, Identity, Policy, Trust};
+use supercargo::domain::verify::root::TrustRoot;
 use supercargo::oci::{ContentLimits, Digest, Reference, Repository, Tag, content_of, unpack_layer};
 
 /// Small, so that inputs of a fuzzer reach the bounds.
@@ -93,4 +101,70 @@ pub fn yaml(data: &[u8]) {
     };
     let again: Vec<_> = again.into_iter().map(|decoded| decoded.object).collect();
     assert_eq!(objects, again, "{written}");
+}
+
+/// What all signatures of `tests/fixtures/signatures` are for.
+const DIGEST: &str = "sha256:da22257afd34a87caf724df11afd8c5dd39df668d561463d26aee337970fc701";
+const OTHER: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
+const KEYS: [(&str, &[u8]); 3] = [
+    ("p256.pub", include_bytes!("../tests/fixtures/signatures/keys/p256.pub")),
+    ("ed25519.pub", include_bytes!("../tests/fixtures/signatures/keys/ed25519.pub")),
+    ("rsa2048.pub", include_bytes!("../tests/fixtures/signatures/keys/rsa2048.pub")),
+];
+
+/// Three keys, or whoever the public good instance knows.
+fn policy() -> &'static Policy {
+    static POLICY: OnceLock<Policy> = OnceLock::new();
+    POLICY.get_or_init(|| {
+        let keys = KEYS.map(|(name, pem)| PublicKey::parse(name, pem).expect("a key"));
+        let mut authorities = vec![Authority { name: "keys".into(), trust: Trust::Keys(keys.into()) }];
+        if let Ok(root) = TrustRoot::public_good() {
+            let anybody = OidcIdentity { issuer: ".*".into(), subject: ".*".into() };
+            let identities = vec![Identity::parse(&anybody).expect("an expression")];
+            authorities
+                .push(Authority { name: "anybody".into(), trust: Trust::Keyless { identities, root } });
+        }
+        Policy { origin: "fuzz".into(), authorities, threshold: 1, match_reference: false }
+    })
+}
+
+/// Whether it counts for the digest that the fixtures are for. For another it never
+/// does, whatever it is, and a refusal is text that is fit to be shown.
+fn counts(content: Content) -> bool {
+    let evidence = Evidence { found: vec![Found { place: "here".into(), content }], skipped: Vec::new() };
+    let judged = |digest| judge(policy(), Subject { repository: "h.io/a", digest }, &evidence);
+    let other = judged(OTHER);
+    assert!(other.is_err(), "counts for another digest");
+    for refusal in [other.err(), judged(DIGEST).err()].into_iter().flatten() {
+        assert!(refusal.message.len() < 8192 && !refusal.message.chars().any(char::is_control), "{refusal}");
+    }
+    judged(DIGEST).is_ok()
+}
+
+/// A Sigstore bundle.
+pub fn bundle(data: &[u8]) {
+    counts(Content::Bundle(data.to_vec()));
+}
+
+/// A signature of cosign's older form: its signature, a line break, its payload. Of
+/// payloads that are signed by one of the keys only that counts which it has signed.
+pub fn payload(data: &[u8]) {
+    let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    let payload = data.get(end + 1..).unwrap_or_default().to_vec();
+    let signature = String::from_utf8_lossy(&data[..end]).into_owned();
+    for rest in [None, Some(signature.clone())] {
+        let signed = SimpleSigning {
+            payload: payload.clone(),
+            signature: signature.clone(),
+            certificate: rest.clone(),
+            chain: rest.clone(),
+            bundle: rest.clone(),
+            timestamp: rest,
+        };
+        if counts(Content::SimpleSigning(signed)) {
+            let text = std::str::from_utf8(&payload).expect("what counts is text");
+            assert!(text.contains(DIGEST), "{text}");
+            assert!(text.contains("cosign container image signature"), "{text}");
+        }
+    }
 }

@@ -120,3 +120,13 @@ fn fuzz_reference() {
 fn fuzz_yaml() {
     run("yaml", Some("tests/fixtures/yaml/cases"), bodies::yaml);
 }
+
+#[test]
+fn fuzz_bundle() {
+    run("bundle", None, bodies::bundle);
+}
+
+#[test]
+fn fuzz_payload() {
+    run("payload", None, bodies::payload);
+}

@@ -290,7 +290,7 @@ async fn a_referrer_that_lies_is_skipped_and_says_why() {
     let entry = |digest: &str| json!({"digest": digest, "size": 1, "artifactType": BUNDLE});
     let layer = of(blob.as_str(), 6);
     let both = {
-        let mut both = image(&[layer.clone()]);
+        let mut both = image(std::slice::from_ref(&layer));
         both["manifests"] = json!([]);
         both
     };
@@ -535,7 +535,7 @@ async fn promise_7_ten_thousand_signatures_are_sixty_four() {
 async fn promise_7_ten_thousand_referrers_are_sixty_four_and_the_likely_ones() {
     let shelf = Shelf::new().await;
     let junk = |n: usize| {
-        let kind = if n % 2 == 0 { EMPTY } else { BUNDLE };
+        let kind = if n.is_multiple_of(2) { EMPTY } else { BUNDLE };
         json!({"digest": Digest::of(&n.to_be_bytes()).as_str(), "size": 1, "artifactType": kind})
     };
     let mut good = shelf.bundle("good", Some(&shelf.digest));
