@@ -4,6 +4,7 @@
 
 mod cli;
 mod cli_artifacts;
+mod keyless;
 mod liar;
 mod oci_cache;
 mod oci_habits;

@@ -3,11 +3,13 @@
 
 pub mod bundle;
 mod candidate;
+pub mod certificate;
 pub mod declared;
 pub mod evidence;
 mod json;
 pub mod judge;
 pub mod key;
+mod keyless;
 mod pem;
 pub mod policy;
 pub mod proof;
