@@ -7,8 +7,9 @@ use serde_json::{Value, json};
 use supercargo_testbed::evidence::tag;
 use supercargo_testbed::operator::Options;
 use supercargo_testbed::signer::{Algorithm, Format};
+use supercargo_testbed::sigstore::{MAIL, Signing};
 use supercargo_testbed::story::{DEADLINE, condition};
-use supercargo_testbed::{Registry, Signer, processes, within};
+use supercargo_testbed::{Registry, Signer, Sigstore, processes, within};
 
 use super::setting::{BINARY, Scene, config_map};
 
@@ -410,6 +411,40 @@ async fn several_have_to_sign_and_one_cannot_do_it_for_another() {
     story.refused("app", "SignerUntrusted", "security").await;
     story.sign(&signers[1], "app", &digest, Format::Bundle);
     story.trusted("app", "1@", &["build.pub", "security.pub", "quality.pub"]).await;
+}
+
+#[tokio::test]
+async fn somebody_signs_without_a_key_by_the_word_of_a_root_that_is_watched() {
+    let story = Trust::begin("trust-keyless", &[]).await;
+    let sigstore = Sigstore::shared();
+    let root = std::fs::read_to_string(sigstore.trusted_root()).expect("a trusted root");
+    story.secret("root", json!({"trusted_root.json": root}));
+    let build = Signer::new(Algorithm::P256);
+    story.secret("build", json!({"build.pub": build.public_pem()}));
+    let digest = story.push("app", "1", "one");
+    let reference = format!("{}/app@{digest}", story.scene.registry.host());
+    // Whose name only begins as the wanted one does is somebody else.
+    sigstore.sign(&story.scene.registry, &reference, &Signing::person("alice@example.community"));
+    let issuer = sigstore.issuer(MAIL).replace('.', "[.]");
+    let identity = json!([{"issuer": issuer, "subject": "alice@example[.]com"}]);
+    let verify = json!({
+        "authorities": [
+            {"name": "alice", "matchOIDCIdentity": identity, "trustedRootSecretRef": {"name": "root"}},
+            {"name": "build", "secretRef": {"name": "build"}},
+        ],
+    });
+    story.scene.install("app", json!({"retryInterval": "1s", "verify": verify}));
+    story.refused("app", "SignerUntrusted", "alice").await;
+    sigstore.sign(&story.scene.registry, &reference, &Signing::person("alice@example.com"));
+    story.sign(&build, "app", &digest, Format::Sig);
+    let release = story.trusted("app", "1@", &["alice@example.com", "build.pub"]).await;
+    let by = &release["status"]["artifact"]["verifiedBy"][0];
+    assert!(by["issuer"] == sigstore.issuer(MAIL) && by["signedAt"].is_string(), "{by}");
+    // The root is watched like a key.
+    story.secret("root", json!({"other.json": "{}"}));
+    story.refused("app", "SecretInvalid", "trusted_root.json").await;
+    story.secret("root", json!({"trusted_root.json": root}));
+    story.trusted("app", "1@", &["alice@example.com", "build.pub"]).await;
 }
 
 /// A Deployment of one image, and a CronJob of another.
