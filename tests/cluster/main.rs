@@ -37,5 +37,6 @@ mod setting;
 mod shell;
 mod signatures;
 mod trust;
+mod verifying;
 mod waiting;
 mod workflow;
