@@ -4,7 +4,8 @@
 //! An entry belongs to a transport and a repository: one tenant's repository
 //! never serves another's. And it serves only an access that has itself been
 //! let in to that repository and digest during this process (a *proof*); the
-//! cache is no way around a registry's authorization. Bytes are hashed again
+//! cache is no way around a registry's authorization. What a registry told one
+//! access beside a digest (its signatures) serves that access alone. Bytes are hashed again
 //! on every read. A disk that is full or read-only means no cache, and one
 //! warning. Blocking calls run off the async workers.
 
@@ -20,13 +21,16 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use super::access::{Access, Fingerprint};
-use super::limits::MAX_REMEMBERED;
+use super::limits::{MAX_REMEMBERED, MAX_TOLD_BYTES};
 use super::{Digest, Repository};
 
 /// The layout below the cache directory; another number, another layout.
 const LAYOUT: &str = "v1";
 /// What eviction leaves, in hundredths of the maximum.
 const KEEP_PERCENT: u64 = 80;
+
+/// The hash before what was told.
+const SEAL_BYTES: usize = 32;
 
 /// The cache, and who has proved to be let in where.
 pub(super) struct Cache {
@@ -117,6 +121,29 @@ impl Cache {
         let written = tokio::task::spawn_blocking(move || store.write(&path, &bytes)).await;
         drop(written);
     }
+
+    /// What this access was told beside the digest the last time. It is no
+    /// content, so that no digest names it; a hash before it finds damage.
+    pub async fn recall(&self, access: &Access, repository: &Repository, digest: &Digest) -> Option<Vec<u8>> {
+        let store = Arc::clone(self.store.as_ref()?);
+        let path = store.told_path(access, repository, digest);
+        tokio::task::spawn_blocking(move || store.read_sealed(&path)).await.ok().flatten()
+    }
+
+    /// Keeps what this access was told, in place of what it was told before.
+    pub async fn remember(&self, access: &Access, repository: &Repository, digest: &Digest, told: Vec<u8>) {
+        let Some(store) = self.store.clone().filter(|_| told.len() as u64 <= MAX_TOLD_BYTES) else {
+            return;
+        };
+        let path = store.told_path(access, repository, digest);
+        let written = tokio::task::spawn_blocking(move || {
+            if store.read_sealed(&path).as_ref() != Some(&told) {
+                store.remove(&path);
+                store.write(&path, &[Sha256::digest(&told).as_slice(), &told].concat());
+            }
+        });
+        drop(written.await);
+    }
 }
 
 fn proof_key(access: &Access, repository: &Repository, digest: &Digest) -> Fingerprint {
@@ -149,6 +176,30 @@ impl Store {
         scope.update(access.transport());
         scope.update(repository.to_string());
         self.root.join(hex::encode(scope.finalize())).join(digest.hex())
+    }
+
+    /// Of one access alone, where content is of all that use the same transport.
+    fn told_path(&self, access: &Access, repository: &Repository, digest: &Digest) -> PathBuf {
+        let mut scope = Sha256::new();
+        scope.update(access.id());
+        scope.update("told");
+        scope.update(repository.to_string());
+        self.root.join(hex::encode(scope.finalize())).join(digest.hex())
+    }
+
+    fn read_sealed(&self, path: &Path) -> Option<Vec<u8>> {
+        let file = File::open(path).ok()?;
+        let mut bytes = Vec::new();
+        let _ = (&file).take(MAX_TOLD_BYTES + SEAL_BYTES as u64).read_to_end(&mut bytes).ok()?;
+        let Some((_, told)) = bytes
+            .split_at_checked(SEAL_BYTES)
+            .filter(|(seal, told)| *seal == Sha256::digest(told).as_slice())
+        else {
+            self.remove(path);
+            return None;
+        };
+        let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
+        Some(told.to_vec())
     }
 
     fn read(&self, path: &Path, digest: &Digest, limit: u64) -> Option<Bytes> {

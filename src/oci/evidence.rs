@@ -8,10 +8,12 @@
 //! than the manifest has. Then each referrer costs a request for its manifest,
 //! and each payload or bundle one for its bytes, unless they are cached. For one
 //! signature that makes four requests in the older form and five as a bundle, of
-//! which the second time the first three are left.
+//! which the second time the first three are left. What was found is kept for the
+//! time when the registry is away.
 
 mod gather;
 mod listing;
+mod memory;
 mod referrers;
 mod search;
 mod simple_signing;
@@ -41,11 +43,23 @@ impl Registry {
         access: &Access,
     ) -> Result<Evidence, OciError> {
         let search = Search { registry: self, repository, digest, access };
-        let (tagged, listed, kept) =
-            futures::join!(search.signature_tag(), search.referrers(), search.referrers_tag());
-        // In a fixed order, so that the same outage gives the same message.
-        let (tagged, listed, kept) = (tagged?, listed?, kept?);
-        let described = search.describe(listed.and(kept)).await;
-        search.read(tagged.and(described)).await.evidence()
+        let cache = &self.0.cache;
+        match search.run().await {
+            Ok((evidence, whole)) => {
+                if let Some(bytes) = memory::write(&evidence).filter(|_| whole) {
+                    cache.remember(access, repository, digest, bytes).await;
+                }
+                Ok(evidence)
+            }
+            // Only for a registry that says nothing: one that refuses is heard.
+            Err(error @ OciError::Unavailable { .. }) => {
+                let kept = cache.recall(access, repository, digest).await;
+                let mut evidence =
+                    kept.and_then(|bytes| memory::read(&bytes)).ok_or_else(|| error.clone())?;
+                evidence.skipped.push(format!("{error}; this is what was found before"));
+                Ok(evidence)
+            }
+            Err(error) => Err(error),
+        }
     }
 }

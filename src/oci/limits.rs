@@ -30,6 +30,9 @@ pub const MAX_PAYLOAD_BYTES: u64 = 64 << 10;
 pub const MAX_BUNDLE_BYTES: u64 = 1 << 20;
 /// All payloads and bundles for one digest together, in bytes.
 pub const MAX_EVIDENCE_BYTES: u64 = 8 << 20;
+/// What is kept of the answers about one digest, in bytes: payloads and bundles in
+/// base64, and the annotations of a manifest.
+pub const MAX_TOLD_BYTES: u64 = 24 << 20;
 /// Most requests under way while signatures of one digest are read.
 pub const EVIDENCE_REQUESTS: usize = 8;
 /// Most redirects that one request follows.

@@ -157,7 +157,11 @@ fn read_archive(stream: impl Read, order: &Order) -> Result<Vec<(String, Bytes)>
         }
         let kind = entry.header().entry_type();
         if extension::is_extension(kind) {
-            announced = extension::read(kind, &mut entry)?.or(announced);
+            let name = extension::read(kind, &mut entry)?;
+            if announced.is_some() && name.is_some() {
+                return Err(OciError::invalid("its archive gives two names to one entry"));
+            }
+            announced = name.or(announced);
             continue;
         }
         let raw = announced.take().unwrap_or_else(|| entry.path_bytes().into_owned());

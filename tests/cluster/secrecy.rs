@@ -1,5 +1,8 @@
 //! What a run tells of itself: no secret, and no reason outside the closed set.
 
+use std::path::Path;
+
+use age::secrecy::ExposeSecret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -7,6 +10,7 @@ use supercargo::api::reason::Reason;
 use supercargo_testbed::registry::{Options, Registry, USERS};
 
 use super::setting::{Scene, config_map};
+use super::shell::Shell;
 
 fn pull_secret(config: &str) -> String {
     json!({
@@ -64,6 +68,156 @@ async fn promise_8_a_registry_password_and_a_secrets_values_are_told_nowhere() {
         }
     }
     assert!(!said.contains(&STANDARD.encode(&config)), "the pull Secret was told");
+}
+
+/// A person's shell that asks for the most detailed log, and remembers all that
+/// was written for them.
+struct Confidant {
+    shell: Shell,
+    heard: String,
+}
+
+impl Confidant {
+    /// Runs a command; with `data`, what it prints is what was asked for.
+    fn run(&mut self, arguments: &[&str], stdin: &str, code: i32, data: bool) {
+        let mut command = self.shell.command(arguments);
+        let (user, password, _) = USERS[0];
+        command.env("RUST_LOG", "trace").env("SUPERCARGO_CREDS", format!("{user}:{password}"));
+        let output = supercargo_testbed::bed::run(&mut command, stdin);
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let (out, err) = (text(&output.stdout), text(&output.stderr));
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {out}{err}");
+        self.heard += &err;
+        if !data {
+            self.heard += &out;
+        }
+    }
+}
+
+/// Every file that the operator keeps, whatever it is called.
+fn all_that_was_kept(directory: &Path) -> String {
+    let mut kept = String::new();
+    for entry in std::fs::read_dir(directory).expect("a directory") {
+        let path = entry.expect("an entry").path();
+        match path.is_dir() {
+            true => kept += &all_that_was_kept(&path),
+            false => kept += &String::from_utf8_lossy(&std::fs::read(&path).expect("a file")),
+        }
+    }
+    kept
+}
+
+fn secret(value: &str, rest: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: app}}\nstringData: {{key: {value}}}\n{rest}---\n{}",
+        config_map("app", "v", "one")
+    )
+}
+
+/// All that a secret goes through: it is pushed, decrypted, compared, applied,
+/// changed by hand, put back, refused, and deleted, by operator and command line.
+#[tokio::test]
+async fn promise_8_what_is_secret_is_told_nowhere_on_its_whole_way() {
+    let registry = Registry::start(&Options { credentials: true, ..Options::default() });
+    let scene = Scene::with("secret-way", registry, |o| o.env("RUST_LOG", "trace")).await;
+    let mut person = Confidant { shell: Shell::admin(&scene.story), heard: String::new() };
+    let identity = age::x25519::Identity::generate();
+    let private = identity.to_string().expose_secret().to_owned();
+    let (recipients, keys) = (person.shell.home().join("recipients"), person.shell.home().join("keys"));
+    std::fs::write(&recipients, identity.to_public().to_string()).expect("write a file");
+    std::fs::write(&keys, &private).expect("write a file");
+    let (recipients, keys) = (recipients.to_str().expect("text"), keys.to_str().expect("text"));
+    let url = |tag: &str| format!("oci://{}/app:{tag}", scene.registry.host());
+    let push = |person: &mut Confidant, tag: &str, yaml: &str| {
+        let arguments = ["push", "artifact", &url(tag), "-f", "-", "--age-recipients", recipients];
+        person.run(&arguments, yaml, 0, false);
+    };
+    let (first, second, refused) = ("marked-first-value", "marked-second-value", "marked-refused-value");
+    push(&mut person, "1", &secret(first, ""));
+    push(&mut person, "2", &secret(second, ""));
+    // No field of a Secret, so that the server's answer repeats it.
+    push(&mut person, "3", &secret(refused, "data: {other: marked-refused-value}\n"));
+    let open = ["--age-identities", keys];
+    person.run(&[&["pull", "artifact", &url("1")], &open[..]].concat(), "", 0, true);
+    person.run(&[&["inspect", "artifact", &url("1")], &open[..]].concat(), "", 0, false);
+    person.run(&[&["diff", "artifact", &url("1"), &url("2")], &open[..]].concat(), "", 1, false);
+    let by_hand =
+        |verb, tag: &str| [verb, "-i", "hand", "-a"].map(str::to_owned).into_iter().chain([url(tag)]);
+    for (verb, tag, code) in [
+        ("diff", "1", 1),
+        ("apply", "1", 0),
+        ("diff", "2", 1),
+        ("apply", "2", 0),
+        ("diff", "3", 2),
+        ("apply", "3", 1),
+    ] {
+        let arguments: Vec<String> = by_hand(verb, tag).collect();
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).chain(open).collect();
+        person.run(&arguments, "", code, false);
+    }
+    person.run(&["delete", "inventory", "hand"], "", 0, false);
+
+    // The operator: a key that is none, one of somebody else, the right one.
+    let broken = "AGE-SECRET-KEY-1MARKEDMARKEDMARKED";
+    let stranger = age::x25519::Identity::generate().to_string().expose_secret().to_owned();
+    let config = scene.registry.docker_config(USERS[0].0, USERS[0].1);
+    scene.story.apply(&pull_secret(&config));
+    let keys_secret = |text: &str| {
+        let data = json!({"a.agekey": text});
+        scene.story.apply(
+            &json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"}, "stringData": data})
+                .to_string(),
+        );
+    };
+    keys_secret(broken);
+    let spec = json!({
+        "secretRef": {"name": "pull"},
+        "decryption": {"secretRef": {"name": "keys"}},
+        "retryInterval": "1s",
+    });
+    scene.install("app", spec);
+    scene.wait_message("app", "False", "a.agekey").await;
+    keys_secret(&stranger);
+    scene.wait_message("app", "False", "encrypted for other keys").await;
+    keys_secret(&private);
+    scene.story.wait_ready("app", "1@").await;
+    let edited = "marked-edited-value";
+    let edit = json!({"stringData": {"key": edited}}).to_string();
+    scene.story.kubectl(&["patch", "secret", "app", "--type=merge", "-p", &edit], "");
+    let put_back = async || {
+        let live = scene.story.object("v1", "secrets", "app").await?;
+        (live["data"]["key"] == STANDARD.encode(first)).then_some(())
+    };
+    scene.story.wait_for("the Secret is put back", put_back).await;
+    scene.patch("app", &json!({"ref": {"tag": "2"}}));
+    scene.story.wait_ready("app", "2@").await;
+    scene.patch("app", &json!({"ref": {"tag": "3"}}));
+    scene.story.wait_condition("app", "Ready", "False", "PreflightFailed").await;
+    for verb in [&["status", "release", "app"][..], &["get", "releases"]] {
+        let code = i32::from(verb[0] == "status");
+        person.run(verb, "", code, false);
+    }
+    let said = all_that_was_said(&scene) + &person.heard;
+    scene.story.kubectl(&["delete", "oar", "app"], "");
+    let all = [said, scene.operator.log(), all_that_was_kept(scene.operator.cache())].join("\n");
+
+    assert!(all.contains("TRACE") && all.contains("PreflightFailed"), "the right things are looked at");
+    let password = USERS[0].1;
+    for hidden in [first, second, refused, edited, &private, &stranger, broken, password, &config] {
+        for form in
+            [hidden.to_owned(), STANDARD.encode(hidden), STANDARD.encode(format!("{}:{hidden}", USERS[0].0))]
+        {
+            assert!(!all.contains(&form), "{form} was told: {}", around(&all, &form));
+        }
+    }
+}
+
+/// Where it was told.
+fn around<'a>(all: &'a str, form: &str) -> &'a str {
+    let at = all.find(form).unwrap_or_default();
+    let begin = all[..at].rfind('\n').map_or(0, |line| line + 1);
+    let end = all[at..].find('\n').map_or(all.len(), |line| at + line);
+    &all[begin..end]
 }
 
 #[tokio::test]

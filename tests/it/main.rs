@@ -5,8 +5,10 @@
 mod cli;
 mod cli_artifacts;
 mod cli_verify;
+mod fuzz_corpus;
 mod liar;
 mod oci_cache;
+mod oci_evidence;
 mod oci_habits;
 mod oci_hostile;
 mod oci_http;

@@ -40,7 +40,7 @@ pub(super) struct Gathered<T> {
 #[derive(Default)]
 pub(super) struct Notes {
     texts: Vec<String>,
-    /// The first failure that may pass.
+    /// The failure that may pass; a refusal rather than an outage.
     setback: Option<OciError>,
 }
 
@@ -69,23 +69,39 @@ impl Notes {
         self.note(format!("{place}: {error}"));
         // Another try may have another end, or other credentials.
         if matches!(error, OciError::Unavailable { .. } | OciError::Denied { .. }) {
-            self.setback.get_or_insert(error);
+            self.setback = worse(self.setback.take(), Some(error));
         }
     }
 
     pub fn extend(&mut self, other: Self) {
         self.texts.extend(other.texts);
-        self.setback = self.setback.take().or(other.setback);
+        self.setback = worse(self.setback.take(), other.setback);
     }
 }
 
 impl Gathered<Found> {
+    /// The evidence, and whether that is all there is.
+    ///
     /// # Errors
     /// When nothing was found, and something might have been.
-    pub fn evidence(self) -> Result<Evidence, OciError> {
+    pub fn evidence(self) -> Result<(Evidence, bool), OciError> {
+        let whole = self.notes.setback.is_none();
         match self.notes.setback {
             Some(error) if self.things.is_empty() => Err(error),
-            _ => Ok(Evidence { found: self.things, skipped: self.notes.texts }),
+            _ => Ok((Evidence { found: self.things, skipped: self.notes.texts }, whole)),
         }
+    }
+}
+
+fn is_outage(error: &OciError) -> bool {
+    matches!(error, OciError::Unavailable { .. })
+}
+
+/// The refusal rather than the outage, else the first.
+pub(super) fn worse(first: Option<OciError>, second: Option<OciError>) -> Option<OciError> {
+    match (&first, &second) {
+        (Some(OciError::Unavailable { .. }), Some(other)) if !is_outage(other) => second,
+        (None, _) => second,
+        _ => first,
     }
 }

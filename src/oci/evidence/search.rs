@@ -6,10 +6,10 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use http::{Method, StatusCode};
 
-use super::gather::{Form, Gathered, Lead, Notes};
+use super::gather::{Form, Gathered, Lead, Notes, worse};
 use super::listing::{Referrer, is_bundle};
 use super::simple_signing;
-use crate::domain::verify::evidence::Found;
+use crate::domain::verify::evidence::{Evidence, Found};
 use crate::oci::layout::Document;
 use crate::oci::limits::{EVIDENCE_REQUESTS, MAX_BUNDLE_BYTES, MAX_EVIDENCE_BYTES, MAX_MANIFEST_BYTES};
 use crate::oci::registry::manifest_body;
@@ -28,6 +28,25 @@ pub(super) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
+    /// What is found, and whether that is all there is.
+    ///
+    /// # Errors
+    /// When the registry does not say what there is. A refusal counts before an
+    /// outage, and else the first place before the others, so that the same
+    /// outage gives the same message.
+    pub async fn run(self) -> Result<(Evidence, bool), OciError> {
+        let (tagged, listed, kept) =
+            futures::join!(self.signature_tag(), self.referrers(), self.referrers_tag());
+        let error = |answer: Option<&OciError>| answer.cloned();
+        let first = worse(error(tagged.as_ref().err()), error(listed.as_ref().err()));
+        if let Some(error) = worse(first, error(kept.as_ref().err())) {
+            return Err(error);
+        }
+        let (tagged, listed, kept) = (tagged?, listed?, kept?);
+        let described = self.describe(listed.and(kept)).await;
+        self.read(tagged.and(described)).await.evidence()
+    }
+
     /// The layers of cosign's tag.
     ///
     /// # Errors

@@ -35,7 +35,9 @@ pub(super) fn read(kind: EntryType, entry: &mut impl Read) -> Result<Option<Vec<
     match kind {
         EntryType::GNULongName => {
             let end = content.iter().position(|b| *b == 0).unwrap_or(content.len());
-            content.truncate(end);
+            if content.split_off(end).iter().any(|b| *b != 0) {
+                return Err(OciError::invalid("its archive has a name that goes on behind a NUL"));
+            }
             Ok(Some(content))
         }
         // The target of a link, which is refused itself.
@@ -65,6 +67,9 @@ fn pax_name(mut records: &[u8]) -> Result<Option<Vec<u8>>, OciError> {
         let record = record.strip_suffix(b"\n").ok_or_else(malformed)?;
         let equals = record.iter().position(|b| *b == b'=').ok_or_else(malformed)?;
         match record.split_at(equals) {
+            (b"path", _) if name.is_some() => {
+                return Err(OciError::invalid("its archive names an entry twice in one PAX header"));
+            }
             (b"path", value) => name = Some(value.iter().skip(1).copied().collect()),
             (b"size", _) => return Err(OciError::invalid("its archive states the size of an entry twice")),
             (key, _) if key.starts_with(b"GNU.sparse.") => {

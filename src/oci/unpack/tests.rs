@@ -242,3 +242,98 @@ fn paths_stay_in_the_artifact() {
     }
     assert_eq!(normal_path("././a//b/").unwrap(), "a/b");
 }
+
+/// What an entry of an archive can be made to look like, each with its reason.
+#[test]
+fn names_and_kinds_that_mislead_are_refused() {
+    let pax = |records: &str| raw(b"pax", EntryType::XHeader, records.as_bytes());
+    let gnu = |name: &[u8]| raw(b"././@LongLink", EntryType::GNULongName, name);
+    let named = |before: Vec<u8>| ended([before, raw(b"short.yaml", EntryType::Regular, YAML)].concat());
+    let check = |layer: Vec<u8>, reason: Reason, says: &str| {
+        let (found, message) = refused(&layer, "");
+        assert_eq!(found, reason, "{message}");
+        assert!(message.contains(says), "{message:?} does not say {says:?}");
+    };
+    let invalid = |layer: Vec<u8>, says: &str| check(layer, Reason::ArtifactInvalid, says);
+
+    invalid(ended(raw(b"bin", EntryType::Block, b"")), "device");
+    invalid(ended(raw(b"bin", EntryType::GNUSparse, b"")), "sparse file");
+    invalid(ended(raw(b"bin", EntryType::new(b'V'), b"")), "does not need");
+    // A link whose target is a link: the first one already ends it.
+    let link = |name: &[u8], target: &str| {
+        let mut header = header(EntryType::Symlink, 0);
+        header.as_old_mut().name[..name.len()].copy_from_slice(name);
+        header.set_link_name(target).unwrap();
+        header.set_cksum();
+        header.as_bytes().to_vec()
+    };
+    let through = raw(b"a/passwd.yaml", EntryType::Regular, YAML);
+    invalid(ended([link(b"a", "b"), link(b"b", "/etc"), through].concat()), "entry \"a\" is a symbolic link");
+    invalid(ended(link(b"environ.yaml", "/proc/self/environ")), "symbolic link");
+
+    // A name that one reader ends at its NUL and another does not.
+    invalid(named(gnu(b"a.yaml\0/../../b.yaml")), "NUL");
+    invalid(named(pax(&record("path", "a.yaml\0b"))), "control character");
+    invalid(named(pax(&record("path", "a\\b.yaml"))), "backslash");
+    invalid(named(pax(&record("path", "/a.yaml"))), "absolute");
+    invalid(named(pax(&record("path", "a.yaml\u{1b}[2J"))), "control character");
+    let long = "n".repeat(64 << 10);
+    invalid(named(gnu(long.as_bytes())), "too long a name");
+    check(named(pax(&record("path", &long))), Reason::ArtifactTooLarge, "header of more than 65536 bytes");
+    // The second path of one header, and the same file under two spellings.
+    invalid(named(pax(&(record("path", "a.yaml") + &record("path", "b.yaml")))), "names an entry twice");
+    let twice =
+        [named(gnu(b"./short.yaml"))[..4 * 512].to_vec(), raw(b"short.yaml", EntryType::Regular, YAML)];
+    invalid(ended(twice.concat()), "occurs twice");
+    // A size beyond everything, in the form that only GNU tar knows.
+    let mut header = header(EntryType::Regular, 0);
+    header.set_path("a.yaml").unwrap();
+    header.as_gnu_mut().unwrap().size = [0x80, 0, 0, 0, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+    header.set_cksum();
+    check(ended(header.as_bytes().to_vec()), Reason::ArtifactTooLarge, "larger than 65536 bytes");
+}
+
+/// Nothing is written by an entry's name, so that names that differ in case alone
+/// are two files, as they are where they were packed.
+#[test]
+fn names_that_differ_in_case_are_two_files() {
+    assert_eq!(names(&archive(&[("a.yaml", YAML), ("A.yaml", YAML)]), ""), "a.yaml A.yaml");
+}
+
+/// A zstd frame of so many zeros, of four bytes for each 128 KiB (RFC 8878 §3.1.1).
+fn zeros(count: u64) -> Vec<u8> {
+    const BLOCK: u64 = 128 << 10;
+    let mut frame = vec![0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x68];
+    for n in 1..=count / BLOCK {
+        let last = u64::from(n == count / BLOCK);
+        let header = (last | 1 << 1 | BLOCK << 3).to_le_bytes();
+        frame.extend_from_slice(&[header[0], header[1], header[2], 0]);
+    }
+    frame
+}
+
+#[test]
+fn promise_7_bombs_end_at_the_default_limits() {
+    let order = Order { limits: ContentLimits::default(), ..order("") };
+    let check = |layer: &[u8], says: &str| {
+        let error = unpack(layer, &order).unwrap_err();
+        assert_eq!(error.reason(), Reason::ArtifactTooLarge, "{error}");
+        assert!(error.to_string().contains(says), "{error} does not say {says:?}");
+    };
+    // 10 GB of zeros in 320 KB: to an archive they are its end, and padding.
+    let bomb = zeros(10 << 30);
+    assert!(bomb.len() < 400 << 10, "{}", bomb.len());
+    check(&bomb, "more than 100663296 bytes when unpacked");
+    // The head of a million empty files.
+    let block = raw(b"0000000", EntryType::Regular, b"");
+    let mut many = Vec::new();
+    for n in 0..=ContentLimits::default().entries {
+        let mut file = block.clone();
+        let name = format!("{n:07}");
+        file[..7].copy_from_slice(name.as_bytes());
+        let mut header = Header::from_byte_slice(<&[u8; 512]>::try_from(file.as_slice()).unwrap()).clone();
+        header.set_cksum();
+        many.extend_from_slice(header.as_bytes());
+    }
+    check(&gzip(&many), "more than 20000 entries");
+}

@@ -1,0 +1,8 @@
+//! cargo-fuzz: see bodies.rs.
+
+#![no_main]
+
+#[path = "../bodies.rs"]
+mod bodies;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| bodies::reference(data));
