@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use supercargo_testbed::evidence::tag;
 use supercargo_testbed::registry::{Options, USERS, digest};
 use supercargo_testbed::signer::{Algorithm, Format};
-use supercargo_testbed::{Registry, Signer, processes};
+use supercargo_testbed::sigstore::Signing;
+use supercargo_testbed::{Registry, Signer, Sigstore, processes};
 
 use super::ground::registry;
 use super::setting::BINARY;
@@ -338,4 +339,39 @@ fn images_are_pulled_with_the_secrets_of_their_pods() {
     check("verifying-pull/none", &pod("a").to_string(), 1, "access denied");
     let with = format!("{}\n---\n{secret}\n", pod("b"));
     check("verifying-pull/with", &with, 0, &format!("/app:1@{image_digest}"));
+}
+
+#[test]
+fn an_identity_has_to_be_who_it_is() {
+    let desk = Desk::new();
+    let sigstore = Sigstore::shared();
+    let registry = Registry::with_referrers();
+    let digest = registry.push_yaml("keyless", "1", &config_map("x"));
+    let reference = format!("{}/keyless@{digest}", registry.host());
+    let signing = Signing::person("alice@example.com");
+    sigstore.sign(&registry, &reference, &signing);
+    let (root, issuer) = (sigstore.trusted_root().display().to_string(), sigstore.issuer(signing.issuer));
+    let url = format!("oci://{}/keyless:1", registry.host());
+    let check = |who: &[&str], code: i32, says: &str| {
+        let said = desk.run(&[&["verify", "artifact", &url, "--trusted-root", &root][..], who].concat());
+        assert_eq!(said.code, code, "{who:?} {said:?}");
+        assert!(format!("{}{}", said.out, said.err).contains(says), "{who:?} {said:?}");
+    };
+    let (exact, regexp) = ("--certificate-identity", "--certificate-identity-regexp");
+    let (by, by_regexp) = ("--certificate-oidc-issuer", "--certificate-oidc-issuer-regexp");
+    let signed = format!("Verified by: alice@example.com ({issuer})\n");
+    check(&[exact, "alice@example.com", by, &issuer], 0, &signed);
+    check(&[regexp, ".*@example\\.com", by_regexp, "http://127.*"], 0, &signed);
+    check(&[exact, "alice@example.com", by, &issuer], 0, "   Signed at: 20");
+    let stranger = "is not signed by whom the command line asks for";
+    check(&[exact, "alice@exampleXcom", by, &issuer], 1, stranger);
+    check(&[exact, "alice@example.co", by, &issuer], 1, stranger);
+    check(&[exact, "alice.example.com", by, &issuer], 1, stranger);
+    check(&[regexp, "alice@example", by, &issuer], 1, stranger);
+    check(&[exact, "alice@example.com", by, "http://127.0.0.1"], 1, stranger);
+    let other = fs::read(sigstore.trusted_root()).expect("read a file");
+    fs::write(desk.directory.join("half.json"), &other[..other.len() / 2]).expect("write a file");
+    let torn = desk.run(&["verify", "artifact", &url, exact, "a", by, "b", "--trusted-root", "half.json"]);
+    assert_eq!((torn.code, torn.out.as_str()), (1, ""));
+    assert!(torn.err.starts_with("error: half.json "), "{torn:?}");
 }

@@ -75,7 +75,7 @@ fn judged(policy: &Policy, things: &[&str]) -> Result<Proof, Refusal> {
     judge(policy, subject(DIGEST), &evidence(things.iter().map(|name| read(name))))
 }
 
-fn refused(found: Result<Proof, Refusal>, reason: Reason, parts: &[&str]) {
+pub fn refused(found: Result<Proof, Refusal>, reason: Reason, parts: &[&str]) {
     let refusal = found.expect_err("it is refused");
     assert_eq!(refusal.reason, reason, "{}", refusal.message);
     for part in parts {
@@ -125,7 +125,7 @@ fn what_does_not_count_says_why() {
         refused(judged(&keys(&[trusted]), things), reason, parts);
     };
     check(&[], "p256", SignatureMissing, &["has no signature", "spec.verify", "cosign sign"]);
-    check(&["p256.bundle"], "p384", SignerUntrusted, &["1 looked at: thing 0", "key p384.pub (sha256:"]);
+    check(&["p256.bundle"], "p384", SignerUntrusted, &["Looked at 1: thing 0", "key p384.pub (sha256:"]);
     check(&["p256.simple"], "p384", SignerUntrusted, &["signed by a key that is not trusted"]);
     check(
         &["attestation.bundle"],
@@ -138,7 +138,7 @@ fn what_does_not_count_says_why() {
         &["attestation.bundle", "p256.simple"],
         "p384",
         SignerUntrusted,
-        &["2 looked at: thing 1 is signed by a key"],
+        &["Looked at 2: thing 1 is signed by a key"],
     );
     let elsewhere =
         judge(&keys(&["p256"]), subject(OTHER_DIGEST), &evidence([read("p256.bundle"), read("p256.simple")]));
@@ -183,7 +183,7 @@ fn no_more_than_the_limit_is_judged() {
         judge(&keys(&["p256"]), subject(DIGEST), &evidence(junk.chain([read("p256.bundle")])))
     };
     of(MAX_JUDGED - 1).unwrap();
-    refused(of(MAX_JUDGED), Reason::SignatureInvalid, &["128 looked at, 1 more left out", "and 125 more"]);
+    refused(of(MAX_JUDGED), Reason::SignatureInvalid, &["Looked at 128, 1 more left out", "and 125 more"]);
 }
 
 #[test]

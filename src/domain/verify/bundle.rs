@@ -4,11 +4,13 @@
 
 use serde_json::Value;
 use sigstore_verify::types::bundle::VerificationMaterialContent;
-use sigstore_verify::types::{Bundle, DsseEnvelope, MediaType, SignatureContent};
+use sigstore_verify::types::{Artifact, Bundle, DsseEnvelope, MediaType, Sha256Hash, SignatureContent};
 
 use super::candidate::{Claim, Flaw};
 use super::json;
 use super::key::PublicKey;
+use super::keyless::{Vouched, vouched};
+use super::root::TrustRoot;
 use super::text::harmless;
 
 /// The largest bundle, in bytes. Those of cosign have 1 to 15 thousand.
@@ -89,7 +91,7 @@ fn shape(document: &Value) -> Result<(), String> {
 }
 
 fn statement(payload: &[u8]) -> Result<Claim, Flaw> {
-    let broken = |e: &str| Flaw::invalid(format!("its statement {}", harmless(e, 120)));
+    let broken = |e: &str| Flaw::invalid(format!("has a statement that {}", harmless(e, 120)));
     let statement = json::read(payload).map_err(|e| broken(&format!("is not valid JSON: {e}")))?;
     let text = |name: &str| statement.get(name).and_then(Value::as_str);
     match text("predicateType") {
@@ -106,7 +108,7 @@ fn statement(payload: &[u8]) -> Result<Claim, Flaw> {
     let subjects = statement.get("subject").and_then(Value::as_array).map(Vec::as_slice);
     let [subject] = subjects.unwrap_or_default() else {
         let count = subjects.map_or(0, <[_]>::len);
-        return Err(broken(&format!("has {count} subjects, and has to have one")));
+        return Err(broken(&format!("has {count} subjects instead of one")));
     };
     let digest = subject.pointer("/digest/sha256").and_then(Value::as_str);
     let digest = digest.ok_or_else(|| broken("has a subject without a sha256 digest"))?;
@@ -143,6 +145,19 @@ impl Read {
             ))),
             None => Err(Flaw::untrusted("is signed by a key that is not trusted")),
         }
+    }
+
+    /// Whether the root stands for it.
+    ///
+    /// # Errors
+    /// Why it does not.
+    pub(super) fn vouched(&self, root: &TrustRoot, digest: &str) -> Result<Vouched, Flaw> {
+        if self.bundle.signing_certificate().is_none() {
+            return Err(Flaw::untrusted("is signed by a key, and identities are trusted here"));
+        }
+        let digest = digest.strip_prefix("sha256:").unwrap_or_default();
+        let digest = Sha256Hash::from_hex(digest).map_err(|_| Flaw::invalid("names no sha256 digest"))?;
+        vouched(root, self.bundle.clone(), Artifact::from(digest))
     }
 }
 

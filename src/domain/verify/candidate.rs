@@ -1,14 +1,19 @@
 //! One thing that may be a signature: what it claims, and who stands behind it.
 
-use super::bundle;
-use super::evidence::{Content, Found, SimpleSigning};
+use std::cell::RefCell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use jiff::Timestamp;
+
+use super::evidence::{Content, Found};
 use super::judge::Subject;
 use super::key::PublicKey;
-use super::policy::{Policy, Trust};
+use super::keyless::Vouched;
+use super::policy::{Identity, Policy, Trust};
 use super::proof::{Format, Signer};
-use super::simple_signing;
+use super::root::TrustRoot;
 use super::text::harmless;
-use jiff::Timestamp;
+use super::{bundle, simple_signing};
 
 /// The longest place that a message names, in bytes.
 const MAX_PLACE: usize = 90;
@@ -58,75 +63,102 @@ pub(super) struct Candidate<'a> {
     pub place: String,
     pub claim: Claim,
     form: Form<'a>,
+    /// What came of it, by the fingerprint of the root: several authorities may trust one.
+    vouched: RefCell<Vec<(String, Result<Vouched, Flaw>)>>,
 }
 
 enum Form<'a> {
-    Simple { found: &'a SimpleSigning, signature: Vec<u8> },
+    Simple(simple_signing::Read<'a>),
     Bundle(Box<bundle::Read>),
 }
 
 impl<'a> Candidate<'a> {
     /// Reads what was found, and whether it is for the subject.
     pub(super) fn read(found: &'a Found, subject: Subject<'_>, policy: &Policy) -> Result<Self, Flaw> {
-        let (claim, form) = match &found.content {
+        let (claim, form) = unpanicked(|| match &found.content {
             Content::SimpleSigning(found) => {
-                let claim = simple_signing::claim(&found.payload)?;
-                (claim, Form::Simple { found, signature: simple_signing::signature(found)? })
+                simple_signing::read(found).map(|(claim, read)| (claim, Form::Simple(read)))
             }
             Content::Bundle(bytes) => {
-                let (claim, read) = bundle::read(bytes)?;
-                (claim, Form::Bundle(Box::new(read)))
+                bundle::read(bytes).map(|(claim, read)| (claim, Form::Bundle(Box::new(read))))
             }
-        };
+        })?;
         if claim.digest != subject.digest {
             return Err(Flaw::invalid(format!("is for another digest, {}", harmless(&claim.digest, 80))));
         }
         if policy.match_reference {
             same_repository(claim.reference.as_deref(), subject.repository)?;
         }
-        Ok(Self { place: place(found), claim, form })
+        Ok(Self { place: place(found), claim, form, vouched: RefCell::default() })
     }
 
     /// Who of those whom `trust` names has made it.
     pub(super) fn witness(&self, trust: &Trust) -> Result<Witness, Flaw> {
         match trust {
-            Trust::Keys(keys) => self.signed_by(keys).map(|key| Witness {
+            Trust::Keys(keys) => unpanicked(|| self.signed_by(keys)).map(|key| Witness {
                 signer: Signer::Key {
                     name: key.name().to_owned(),
                     fingerprint: key.fingerprint().to_owned(),
                 },
                 signed_at: None,
             }),
-            Trust::Keyless { .. } => {
-                Err(Flaw::untrusted("is signed by a key, and identities are trusted here"))
+            Trust::Keyless { identities, root } => {
+                let vouched = self.vouched(root)?;
+                let (issuer, subject) = fitting(identities, &vouched)?;
+                let signer = Signer::Identity { issuer: issuer.to_owned(), subject: subject.to_owned() };
+                Ok(Witness { signer, signed_at: Some(vouched.at) })
             }
         }
     }
 
     fn signed_by<'k>(&self, keys: &'k [PublicKey]) -> Result<&'k PublicKey, Flaw> {
-        let (found, signature) = match &self.form {
-            Form::Bundle(read) => return read.signed_by(keys),
-            Form::Simple { found, signature } => (found, signature),
-        };
-        if let Some(key) = keys.iter().find(|key| key.signed(&found.payload, signature)) {
-            return Ok(key);
+        match &self.form {
+            Form::Simple(read) => read.signed_by(keys),
+            Form::Bundle(read) => read.signed_by(keys),
         }
-        Err(Flaw::untrusted(if found.certificate.is_some() {
-            "is keyless, and keys are trusted here"
-        } else if keys.iter().any(PublicKey::is_ed25519) {
-            "is signed by a key that is not trusted, or was changed; cosign 3 signs images with \
-             Ed25519 keys in a form that its own verify refuses too"
-        } else {
-            "is signed by a key that is not trusted, or was changed"
-        }))
+    }
+
+    fn vouched(&self, root: &TrustRoot) -> Result<Vouched, Flaw> {
+        let known = |(fingerprint, _): &&(String, _)| fingerprint == root.fingerprint();
+        if let Some((_, known)) = self.vouched.borrow().iter().find(known) {
+            return known.clone();
+        }
+        let vouched = unpanicked(|| match &self.form {
+            Form::Simple(read) => read.vouched(root),
+            Form::Bundle(read) => read.vouched(root, &self.claim.digest),
+        });
+        self.vouched.borrow_mut().push((root.fingerprint().to_owned(), vouched.clone()));
+        vouched
     }
 
     pub(super) fn format(&self) -> Format {
         match self.form {
-            Form::Simple { .. } => Format::SimpleSigning,
+            Form::Simple(_) => Format::SimpleSigning,
             Form::Bundle(_) => Format::Bundle,
         }
     }
+}
+
+/// A panic of a library, over bytes that a stranger has chosen, is a refusal of these
+/// bytes and of nothing else.
+fn unpanicked<T>(work: impl FnOnce() -> Result<T, Flaw>) -> Result<T, Flaw> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Flaw::invalid("cannot be read: it is damaged in a way that nobody expected")))
+}
+
+/// The name that one of the identities fits.
+fn fitting<'v>(identities: &[Identity], vouched: &'v Vouched) -> Result<(&'v str, &'v str), Flaw> {
+    let names = &vouched.names;
+    let fits = |subject: &&String| identities.iter().any(|one| one.fits(&names.issuer, subject));
+    if let Some(subject) = names.subjects.iter().find(fits) {
+        return Ok((&names.issuer, subject));
+    }
+    let subjects = names.subjects.join(", ");
+    Err(Flaw::untrusted(format!(
+        "is by {} of {}, who is not trusted",
+        harmless(&subjects, 80),
+        harmless(&names.issuer, 80)
+    )))
 }
 
 /// Where something was found, for messages.
@@ -162,6 +194,12 @@ fn docker_hub(repository: &str) -> (&str, &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_is_a_refusal() {
+        let found: Result<(), Flaw> = unpanicked(|| panic!("over a stranger's bytes"));
+        assert!(found.unwrap_err().to_string().contains("damaged"));
+    }
 
     #[test]
     fn references_name_repositories() {

@@ -3,6 +3,7 @@
 
 pub mod bundle;
 mod candidate;
+pub mod certificate;
 pub mod declared;
 pub mod evidence;
 pub mod floor;
@@ -10,6 +11,7 @@ pub mod images;
 mod json;
 pub mod judge;
 pub mod key;
+mod keyless;
 mod pem;
 pub mod policy;
 mod prefix;

@@ -79,7 +79,7 @@ fn tell(message: &mut String, evidence: &Evidence, misses: &[Miss], counted: &[S
     let found = evidence.found.len();
     if found > 0 {
         let judged = found.min(MAX_JUDGED);
-        message.push_str(&format!(". {judged} looked at"));
+        message.push_str(&format!(". Looked at {judged}"));
         if found > judged {
             message.push_str(&format!(", {} more left out: there are too many", found - judged));
         }
