@@ -66,6 +66,10 @@ pub(super) async fn verify(
 /// # Errors
 /// When stdout does not take it.
 pub(super) fn print(images: &Images, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    if images.verified.is_empty() && images.exempt.is_empty() {
+        // None at all, or those that are told as failures.
+        return Ok(());
+    }
     printer.line("Images:")?;
     for image in &images.verified {
         printer.line(&harmless(&format!("   {}", image.pinned)))?;

@@ -145,10 +145,20 @@ fn by_identity(
     Ok(Authority { name: String::new(), trust })
 }
 
-/// The trusted root of a file, or the public good one.
-fn root(arguments: &SignerArgs, _printer: &mut Printer<'_>) -> Result<TrustRoot, CliError> {
-    arguments.trusted_root.as_deref().map(login::read).transpose()?;
-    Err(CliError::Input("signatures without a key cannot be verified yet".into()))
+/// The trusted root of a file, or the public good one: a person is told how old
+/// that is.
+fn root(arguments: &SignerArgs, printer: &mut Printer<'_>) -> Result<TrustRoot, CliError> {
+    if let Some(path) = &arguments.trusted_root {
+        let parsed = TrustRoot::parse(&login::read(path)?);
+        return parsed.map_err(|e| CliError::Input(format!("{} {e}", path.display())));
+    }
+    let root = TrustRoot::public_good();
+    let age = root.newest_part().map(|at| format!(", whose newest part is of {}", at.strftime("%Y-%m-%d")));
+    printer.say(&format!(
+        "trusting the public good Sigstore by the root that is built in{}; --trusted-root FILE replaces it",
+        age.unwrap_or_default()
+    ));
+    Ok(root)
 }
 
 fn key(path: &Path) -> Result<PublicKey, CliError> {

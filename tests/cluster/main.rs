@@ -38,5 +38,6 @@ mod shell;
 mod signatures;
 mod tampering;
 mod trust;
+mod verifying;
 mod waiting;
 mod workflow;

@@ -12,13 +12,17 @@ mod stage;
 
 use std::time::Instant;
 
+use serde_json::Value;
 use stage::{Stage, chapter, expect};
 use supercargo_testbed::processes;
 
 fn main() {
     let stage = Stage::set();
-    publish_and_install(&stage);
+    publish(&stage);
+    unsigned(&stage);
+    install(&stage);
     upgrade(&stage);
+    tampered(&stage);
     drift(&stage);
     if std::env::var("KEEP").is_ok_and(|keep| !keep.is_empty()) {
         stage.keep();
@@ -29,14 +33,31 @@ fn main() {
     println!("\nEverything the demo started is gone again.");
 }
 
-fn publish_and_install(stage: &Stage) {
+fn publish(stage: &Stage) {
     chapter("Publish", "The manifests of a sample app go into the registry, next to its images.");
     stage.supercargo(&["push", "artifact", &stage.artifact("1.0.0"), "-f", "config/samples/demo-app/1.0.0"]);
+}
 
-    chapter("Install", "A release names the artifact. Its objects are applied and become healthy.");
+fn unsigned(stage: &Stage) {
+    chapter("Unsigned", "A release trusts one key of cosign, and nobody has signed the artifact yet.");
+    let (private, public) = (stage.key("cosign.key"), stage.key("cosign.pub"));
+    stage.cosign(&["generate-key-pair", "--output-key-prefix", private.trim_end_matches(".key")]);
+    stage.kubectl(&["create", "secret", "generic", "cosign-keys", &format!("--from-file={public}")]);
     stage.apply(&stage.release("1.0.0"));
+    let release = stage.wait_refused("SignatureMissing");
+    assert!(release.pointer("/status/lastAppliedRevision").is_none(), "{release:#}");
+    let namespace = stage.bed().kubectl(&["get", "namespace", "demo-app", "--ignore-not-found"], "");
+    assert_eq!(namespace, "", "nothing of it is applied");
+    stage.refuses(&["verify", "artifact", &stage.artifact("1.0.0"), "--key", &public]);
+}
+
+fn install(stage: &Stage) {
+    chapter("Install", "Signed by cosign, its objects are applied and become healthy.");
+    stage.sign("1.0.0");
+    stage.supercargo(&["verify", "artifact", &stage.artifact("1.0.0"), "--key", &stage.key("cosign.pub")]);
+    stage.supercargo(&["reconcile", "release", "demo-app"]);
     let release = stage.wait_ready("1.0.0");
-    stage.kubectl(&["get", "ociartifactreleases"]);
+    stage.kubectl(&["get", "ociartifactreleases", "-o", "wide"]);
     stage.kubectl(&[
         "--namespace=demo-app",
         "get",
@@ -53,8 +74,8 @@ fn upgrade(stage: &Stage) {
         "Version 1.0.1 has another image of the cache, and no autoscaler for the frontend any more.",
     );
     stage.supercargo(&["push", "artifact", &stage.artifact("1.0.1"), "-f", "config/samples/demo-app/1.0.1"]);
-    let tag = r#"{"spec":{"ref":{"tag":"1.0.1"}}}"#;
-    stage.kubectl(&["patch", "ociartifactrelease", "demo-app", "--type=merge", "-p", tag]);
+    stage.sign("1.0.1");
+    stage.follow("1.0.1");
     let release = stage.wait_ready("1.0.1");
     let columns = "-o=custom-columns=REVISION:.status.lastAppliedRevision,\
                    CONFIGURED:.status.changes.configured,UNCHANGED:.status.changes.unchanged,\
@@ -64,6 +85,24 @@ fn upgrade(stage: &Stage) {
     stage.kubectl(&["--namespace=demo-app", "get", "horizontalpodautoscalers", "-o", "name"]);
     expect(&release, "/status/changes/configured", 1);
     expect(&release, "/status/changes/pruned", 1);
+}
+
+fn tampered(stage: &Stage) {
+    chapter(
+        "Tampered",
+        "Somebody who may push publishes other manifests, and copies the good signature of 1.0.1 beside them.",
+    );
+    let evil = stage.tamper("config/samples/demo-app/1.0.1", "redis", "example.com/evil");
+    stage.supercargo(&["push", "artifact", &stage.artifact("1.0.2"), "-f", &evil]);
+    stage.copy_signature("1.0.1", "1.0.2");
+    stage.follow("1.0.2");
+    let release = stage.wait_refused("SignatureInvalid");
+    let applied = release.pointer("/status/lastAppliedRevision").and_then(Value::as_str).unwrap_or_default();
+    println!("  → what is applied stays {applied}");
+    assert!(applied.starts_with("1.0.1@"), "{release:#}");
+    stage.refuses(&["pull", "artifact", &stage.artifact("1.0.2"), "--key", &stage.key("cosign.pub")]);
+    stage.follow("1.0.1");
+    stage.wait_ready("1.0.1");
 }
 
 fn drift(stage: &Stage) {

@@ -1,8 +1,9 @@
 //! What the demo plays on: the cluster, the registry and the operator, and a
 //! narrator that shows each command before it runs.
 
-use std::fs::File;
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::time::Instant;
 
 use serde_json::Value;
@@ -19,8 +20,12 @@ pub struct Stage {
     operator: Operator,
     registry: Registry,
     bed: Bed,
+    keys: PathBuf,
     start: Instant,
 }
+
+/// Where the artifact is.
+const REPOSITORY: &str = "demo-app-config";
 
 impl Stage {
     /// Starts everything and installs Supercargo as its documentation says.
@@ -36,7 +41,7 @@ impl Stage {
             "The CRD and the rights of config/, and the operator with its account's token.",
         );
         let kubectl =
-            |arguments: &[&str]| tell(tools.path("kubectl"), arguments, &bed.admin_kubeconfig_path());
+            |arguments: &[&str]| done(tools.path("kubectl"), arguments, &bed.admin_kubeconfig_path());
         kubectl(&["apply", "--server-side", "-f", "config/crd"]);
         kubectl(&["apply", "--server-side", "-k", "config/rbac"]);
         kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "-f", "config/crd"]);
@@ -44,7 +49,7 @@ impl Stage {
         let mut operator = Options::new(BINARY, &account).start();
         operator.wait_ready();
         println!("  supercargo controller runs as {} (process {})", account.user(), operator.id());
-        Stage { operator, registry, bed, start }
+        Stage { operator, registry, bed, keys: processes::directory("keys"), start }
     }
 
     /// The cluster.
@@ -54,7 +59,7 @@ impl Stage {
 
     /// The URL of the sample app's artifact with a tag.
     pub fn artifact(&self, tag: &str) -> String {
-        format!("oci://{}/demo-app-config:{tag}", self.registry.host())
+        format!("oci://{}/{REPOSITORY}:{tag}", self.registry.host())
     }
 
     /// A release of it.
@@ -65,10 +70,13 @@ apiVersion: supercargo.dev/v1alpha1
 kind: OCIArtifactRelease
 metadata: {{name: demo-app, namespace: default}}
 spec:
-  url: oci://{}/demo-app-config
+  url: oci://{}/{REPOSITORY}
   ref: {{tag: {tag}}}
   interval: 5m
   insecure: true # plain HTTP, on loopback
+  verify:
+    provider: cosign
+    secretRef: {{name: cosign-keys}}
   prune: true
   wait: true
 ",
@@ -78,12 +86,83 @@ spec:
 
     /// Shows and runs the real CLI.
     pub fn supercargo(&self, arguments: &[&str]) {
-        tell(Path::new(BINARY), arguments, &self.bed.admin_kubeconfig_path());
+        done(Path::new(BINARY), arguments, &self.bed.admin_kubeconfig_path());
+    }
+
+    /// The same, which has to end with 1.
+    pub fn refuses(&self, arguments: &[&str]) {
+        let status = tell(Path::new(BINARY), arguments, &self.bed.admin_kubeconfig_path());
+        assert_eq!(status.code(), Some(1), "supercargo ended with {status}");
     }
 
     /// Shows and runs kubectl.
     pub fn kubectl(&self, arguments: &[&str]) {
-        tell(Tools::get().path("kubectl"), arguments, &self.bed.admin_kubeconfig_path());
+        done(Tools::get().path("kubectl"), arguments, &self.bed.admin_kubeconfig_path());
+    }
+
+    /// Shows and runs the real cosign.
+    pub fn cosign(&self, arguments: &[&str]) {
+        done(Tools::get().path("cosign"), arguments, &self.bed.admin_kubeconfig_path());
+    }
+
+    /// A file of keys.
+    pub fn key(&self, name: &str) -> String {
+        self.keys.join(name).display().to_string()
+    }
+
+    /// Signs what the tag names, by its digest.
+    pub fn sign(&self, tag: &str) {
+        let reference = format!("{}/{REPOSITORY}@{}", self.registry.host(), self.digest(tag));
+        // Without a public log, and on plain HTTP.
+        let here = ["--tlog-upload=false", "--use-signing-config=false", "--allow-http-registry"];
+        let sign = ["sign", "--key", &self.key("cosign.key"), "--yes"];
+        self.cosign(&[&sign[..], &here, &[&reference]].concat());
+    }
+
+    /// Puts the signature of one tag beside another.
+    pub fn copy_signature(&self, from: &str, to: &str) {
+        let bundles = self.registry.bundles(REPOSITORY, &self.digest(from));
+        let bundle = bundles.first().expect("it is signed");
+        self.registry.attach_bundle(REPOSITORY, &self.digest(to), bundle);
+        println!("  (the signature of {from} lies beside {to} now)");
+    }
+
+    /// A copy of a directory of manifests in which one image is another.
+    pub fn tamper(&self, directory: &str, image: &str, evil: &str) -> String {
+        let copy = processes::directory("evil");
+        let mut found = false;
+        let files = fs::read_dir(supercargo_testbed::repository().join(directory)).expect("a directory");
+        for file in files {
+            let path = file.expect("a file").path();
+            let text = fs::read_to_string(&path).expect("read a file");
+            let lines = text.lines().map(|line| match line.split_once("image: ") {
+                Some((before, named)) if named.contains(image) => {
+                    found = true;
+                    format!("{before}image: {evil}\n")
+                }
+                _ => format!("{line}\n"),
+            });
+            let text: String = lines.collect();
+            fs::write(copy.join(path.file_name().expect("a name")), text).expect("write a file");
+        }
+        assert!(found, "{directory} names {image}");
+        copy.display().to_string()
+    }
+
+    /// Lets the release follow another tag.
+    pub fn follow(&self, tag: &str) {
+        let patch = format!(r#"{{"spec":{{"ref":{{"tag":"{tag}"}}}}}}"#);
+        self.kubectl(&["patch", "ociartifactrelease", "demo-app", "--type=merge", "-p", &patch]);
+    }
+
+    fn digest(&self, tag: &str) -> String {
+        let reference = format!("{}/{REPOSITORY}:{tag}", self.registry.host());
+        self.registry.crane(&["digest", "--insecure", &reference]).trim().to_owned()
+    }
+
+    fn read_release(&self) -> Value {
+        let text = self.bed.kubectl(&["get", "ociartifactrelease", "demo-app", "-o", "json"], "");
+        serde_json::from_str(&text).expect("kubectl prints JSON")
     }
 
     /// Shows and applies YAML.
@@ -97,13 +176,25 @@ spec:
     pub fn wait_ready(&self, tag: &str) -> Value {
         let start = Instant::now();
         let release = self.wait(&format!("demo-app is Ready with {tag}"), || {
-            let text = self.bed.kubectl(&["get", "ociartifactrelease", "demo-app", "-o", "json"], "");
-            let release: Value = serde_json::from_str(&text).expect("kubectl prints JSON");
+            let release = self.read_release();
             let revision = release["status"]["lastAppliedRevision"].as_str().unwrap_or_default();
             let ready = condition(&release, "Ready").is_some_and(|ready| ready.status == "True");
             (ready && revision.starts_with(&format!("{tag}@"))).then_some(release)
         });
         println!("  → Ready after {:.1} s", start.elapsed().as_secs_f64());
+        release
+    }
+
+    /// Waits until the release is refused for that reason, tells why, and returns it.
+    pub fn wait_refused(&self, reason: &str) -> Value {
+        let release = self.wait(&format!("demo-app is refused for {reason}"), || {
+            let release = self.read_release();
+            let ready = condition(&release, "Ready")?;
+            let told = ready.status == "False" && ready.reason == reason;
+            told.then_some(release)
+        });
+        let ready = condition(&release, "Ready").expect("it was there");
+        println!("  → {reason}: {}", ready.message);
         release
     }
 
@@ -160,7 +251,13 @@ pub fn chapter(name: &str, text: &str) {
 }
 
 // Shows a command and what it says, and ends the demo when it fails.
-fn tell(program: &Path, arguments: &[&str], kubeconfig: &Path) {
+fn done(program: &Path, arguments: &[&str], kubeconfig: &Path) {
+    let status = tell(program, arguments, kubeconfig);
+    assert!(status.success(), "{} ended with {status}", program.display());
+}
+
+// Shows a command and what it says.
+fn tell(program: &Path, arguments: &[&str], kubeconfig: &Path) -> ExitStatus {
     let name = program.file_name().unwrap_or_default().to_string_lossy();
     let quoted: Vec<String> = arguments.iter().map(|argument| quote(argument)).collect();
     println!("  $ {name} {}", quoted.join(" "));
@@ -172,12 +269,14 @@ fn tell(program: &Path, arguments: &[&str], kubeconfig: &Path) {
         .current_dir(supercargo_testbed::repository())
         .env("KUBECONFIG", kubeconfig)
         .env("HOME", kubeconfig.parent().expect("a directory"))
+        // That of the demo's key.
+        .env("COSIGN_PASSWORD", "")
         .stdout(file.try_clone().expect("clone a file handle"))
         .stderr(file)
         .status()
         .expect("run a program");
     indented(&std::fs::read_to_string(said).expect("read a file"));
-    assert!(status.success(), "{name} ended with {status}");
+    status
 }
 
 fn quote(argument: &str) -> String {

@@ -124,7 +124,7 @@ pub enum InspectCommand {
     #[command(visible_alias = "inv")]
     Inventory(InspectInventory),
     /// Print what is in an artifact.
-    Artifact(InspectArtifact),
+    Artifact(Box<InspectArtifact>),
 }
 
 /// The command under the name that it was called by, if that is not its own.

@@ -31,7 +31,7 @@ pub struct SignerArgs {
     /// How many of the keys have to have signed; one unless given.
     #[arg(long, value_name = "N", hide_short_help = true, help_heading = HEADING)]
     pub threshold: Option<usize>,
-    /// Refuses signatures that were made for another repository; those of copies in another registry are such.
+    /// Refuses signatures that were made for another repository, as those of a copy elsewhere are, and bundles, which name none.
     #[arg(long, hide_short_help = true, help_heading = HEADING)]
     pub match_reference: bool,
 }
