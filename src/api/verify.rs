@@ -10,9 +10,9 @@ use super::release::LocalObjectReference;
 /// Who has to have signed the artifact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("[has(self.secretRef), size(self.matchOIDCIdentity) > 0, size(self.authorities) > 0].filter(x, x).size() == 1").message("verify needs exactly one of secretRef, matchOIDCIdentity and authorities"))]
-#[x_kube(validation = Rule::new("!has(self.trustedRootSecretRef) || size(self.matchOIDCIdentity) > 0").message("verify.trustedRootSecretRef belongs to matchOIDCIdentity; with authorities it stands in each of them"))]
-#[x_kube(validation = Rule::new("!has(self.threshold) || (size(self.authorities) > 0 && self.threshold <= size(self.authorities))").message("verify.threshold counts authorities: it cannot be more than there are"))]
+#[x_kube(validation = Rule::new("[has(self.secretRef), (has(self.matchOIDCIdentity) && size(self.matchOIDCIdentity) > 0), (has(self.authorities) && size(self.authorities) > 0)].filter(x, x).size() == 1").message("verify needs exactly one of secretRef, matchOIDCIdentity and authorities"))]
+#[x_kube(validation = Rule::new("!has(self.trustedRootSecretRef) || (has(self.matchOIDCIdentity) && size(self.matchOIDCIdentity) > 0)").message("verify.trustedRootSecretRef belongs to matchOIDCIdentity; with authorities it stands in each of them"))]
+#[x_kube(validation = Rule::new("!has(self.threshold) || ((has(self.authorities) && size(self.authorities) > 0) && self.threshold <= size(self.authorities))").message("verify.threshold counts authorities: it cannot be more than there are"))]
 pub struct Verify {
     /// Who makes the signatures. There is one: cosign.
     #[serde(default)]
@@ -56,8 +56,8 @@ pub enum VerifyProvider {
 /// One of several who have to sign.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("has(self.secretRef) != (size(self.matchOIDCIdentity) > 0)").message("an authority needs exactly one of secretRef and matchOIDCIdentity"))]
-#[x_kube(validation = Rule::new("!has(self.trustedRootSecretRef) || size(self.matchOIDCIdentity) > 0").message("trustedRootSecretRef belongs to matchOIDCIdentity"))]
+#[x_kube(validation = Rule::new("has(self.secretRef) != ((has(self.matchOIDCIdentity) && size(self.matchOIDCIdentity) > 0))").message("an authority needs exactly one of secretRef and matchOIDCIdentity"))]
+#[x_kube(validation = Rule::new("!has(self.trustedRootSecretRef) || (has(self.matchOIDCIdentity) && size(self.matchOIDCIdentity) > 0)").message("trustedRootSecretRef belongs to matchOIDCIdentity"))]
 pub struct Authority {
     /// What it is called in status and messages.
     #[schemars(length(min = 1, max = 63))]
@@ -113,7 +113,7 @@ pub enum ImageMode {
 /// Who has to have signed images.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = Rule::new("!(has(self.secretRef) && size(self.matchOIDCIdentity) > 0)").message("a policy of images has secretRef or matchOIDCIdentity, not both; with neither, the artifact's signers are meant"))]
+#[x_kube(validation = Rule::new("!(has(self.secretRef) && (has(self.matchOIDCIdentity) && size(self.matchOIDCIdentity) > 0))").message("a policy of images has secretRef or matchOIDCIdentity, not both; with neither, the artifact's signers are meant"))]
 pub struct ImagePolicy {
     /// Repositories, such as ghcr.io/acme/*. A star stands for any characters, slashes included.
     pub r#match: ImagePattern,

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::args::DiffArtifact;
 use super::table::harmless;
-use super::{CliError, Printer, fetch, login, output};
+use super::{CliError, Printer, evidence, fetch, login, output, signers};
 use crate::domain::diff::{Change, subject_changes};
 
 /// A difference, for programs.
@@ -23,12 +23,18 @@ pub(super) async fn artifact(arguments: &DiffArtifact, printer: &mut Printer<'_>
 }
 
 async fn compare(arguments: &DiffArtifact, printer: &mut Printer<'_>) -> Result<(), CliError> {
-    let DiffArtifact { before, after, keys, output, registry: reach } = arguments;
+    let DiffArtifact { before, after, verify, keys, output, registry: reach } = arguments;
     login::one_registry(reach, [before.as_str(), after.as_str()])?;
+    let policy = signers::asked(verify, printer)?;
     let registry = login::registry(reach, printer);
-    let old = fetch::artifact(before, reach, keys, &registry).await?.bundle(before)?;
-    let new = fetch::artifact(after, reach, keys, &registry).await?.bundle(after)?;
-    let changes = subject_changes(&old.objects, &new.objects);
+    let old = fetch::artifact(before, reach, keys, policy.as_ref(), &registry).await?;
+    let new = fetch::artifact(after, reach, keys, policy.as_ref(), &registry).await?;
+    for fetched in [&old, &new] {
+        if let Some(proof) = &fetched.proof {
+            evidence::say(printer, &fetched.name(), proof);
+        }
+    }
+    let changes = subject_changes(&old.bundle(before)?.objects, &new.bundle(after)?.objects);
     let differences: Vec<Difference> = changes.into_iter().map(difference).collect();
     match output.output {
         Some(format) => output::data(printer, format, &differences)?,

@@ -7,9 +7,11 @@ use serde::Serialize;
 use super::args::InspectArtifact;
 use super::fetch::{self, Fetched};
 use super::table::harmless;
-use super::{CliError, Printer, login, output};
+use super::{CliError, Printer, evidence, login, output, signers};
+use crate::api::status::VerifiedBy;
 use crate::domain::images::{container_images, distinct_images};
 use crate::domain::object::Object;
+use crate::domain::verify::proof::Proof;
 
 /// What is in an artifact, for programs.
 #[derive(Serialize)]
@@ -28,6 +30,8 @@ struct Report {
     #[serde(skip_serializing_if = "Option::is_none")]
     checksum: Option<String>,
     encrypted: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    verified_by: Vec<VerifiedBy>,
     annotations: BTreeMap<String, String>,
     manifests: Vec<Manifest>,
 }
@@ -41,12 +45,17 @@ struct Manifest {
 
 /// Prints what is in an artifact, or the images that it runs.
 pub(super) async fn artifact(arguments: &InspectArtifact, printer: &mut Printer<'_>) -> Result<(), CliError> {
-    let InspectArtifact { url, container_images, keys, output, registry: reach } = arguments;
-    let fetched = fetch::artifact(url, reach, keys, &login::registry(reach, printer)).await?;
+    let InspectArtifact { url, container_images, verify, keys, output, registry: reach } = arguments;
+    let policy = signers::asked(verify, printer)?;
+    let fetched =
+        fetch::artifact(url, reach, keys, policy.as_ref(), &login::registry(reach, printer)).await?;
     let objects = fetched.bundle(url)?.objects;
     if *container_images {
         let images = distinct_images(&objects);
         refuse_no_images(&images)?;
+        if let Some(proof) = &fetched.proof {
+            evidence::say(printer, &fetched.name(), proof);
+        }
         return match output.output {
             Some(format) => output::data(printer, format, &images),
             None => images.iter().try_for_each(|image| printer.line(image)),
@@ -55,7 +64,7 @@ pub(super) async fn artifact(arguments: &InspectArtifact, printer: &mut Printer<
     let report = report(&fetched, &objects);
     match output.output {
         Some(format) => output::data(printer, format, &report),
-        None => print(&report, printer),
+        None => print(&report, fetched.proof.as_ref(), printer),
     }
 }
 
@@ -88,12 +97,13 @@ fn report(fetched: &Fetched, objects: &[Object]) -> Report {
         revision: artifact.revision.clone(),
         checksum: note("checksum").map(|(_, checksum)| checksum.clone()),
         encrypted: artifact.encrypted,
+        verified_by: fetched.proof.as_ref().map(evidence::shown).unwrap_or_default(),
         annotations: artifact.annotations.clone(),
         manifests: objects.iter().map(manifest).collect(),
     }
 }
 
-fn print(report: &Report, printer: &mut Printer<'_>) -> Result<(), CliError> {
+fn print(report: &Report, proof: Option<&Proof>, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let facts = [
         ("Built by", &report.built_by),
         ("Created at", &report.created_at),
@@ -105,6 +115,9 @@ fn print(report: &Report, printer: &mut Printer<'_>) -> Result<(), CliError> {
         if let Some(fact) = fact {
             printer.line(&harmless(&format!("{name}: {fact}")))?;
         }
+    }
+    if let Some(proof) = proof {
+        evidence::print(printer, proof)?;
     }
     if report.encrypted {
         printer.line("Encrypted with: age-encryption.org/v1")?;

@@ -56,8 +56,7 @@ pub(super) fn one_registry<'u>(
 /// A registry on this machine may speak plain HTTP without a flag; whether it
 /// does is asked, as docker and crane do. Everywhere else it takes --insecure.
 pub(super) async fn access(arguments: &RegistryArgs, repository: &Repository) -> Result<Access, CliError> {
-    let RegistryArgs { insecure, ca_file, creds, .. } = arguments;
-    let keyring = match creds {
+    let keyring = match &arguments.creds {
         Some(creds) => {
             let usage = || CliError::Usage("--creds takes USER:PASSWORD".into());
             let (user, password) = creds.split_once(':').ok_or_else(usage)?;
@@ -71,8 +70,17 @@ pub(super) async fn access(arguments: &RegistryArgs, repository: &Repository) ->
             found.map_err(|e| CliError::Input(format!("the search for credentials was cut off: {e}")))??
         }
     };
-    let ca = ca_file.as_deref().map(read).transpose()?;
-    let insecure = match (insecure, &ca) {
+    access_with(arguments, repository, keyring).await
+}
+
+/// The same with credentials that come from elsewhere.
+pub(super) async fn access_with(
+    arguments: &RegistryArgs,
+    repository: &Repository,
+    keyring: Keyring,
+) -> Result<Access, CliError> {
+    let ca = arguments.ca_file.as_deref().map(read).transpose()?;
+    let insecure = match (arguments.insecure, &ca) {
         (true, _) => true,
         (false, None) if repository.is_loopback() => {
             let repository = repository.clone();

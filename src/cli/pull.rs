@@ -1,12 +1,17 @@
 //! `supercargo pull artifact`.
 
 use super::args::PullArtifact;
-use super::{CliError, Printer, fetch, login};
+use super::{CliError, Printer, evidence, fetch, login, signers};
 
 /// Prints the manifests of an artifact.
 pub(super) async fn artifact(arguments: &PullArtifact, printer: &mut Printer<'_>) -> Result<(), CliError> {
-    let PullArtifact { url, keys, registry: reach } = arguments;
-    let fetched = fetch::artifact(url, reach, keys, &login::registry(reach, printer)).await?;
+    let PullArtifact { url, verify, keys, registry: reach } = arguments;
+    let policy = signers::asked(verify, printer)?;
+    let fetched =
+        fetch::artifact(url, reach, keys, policy.as_ref(), &login::registry(reach, printer)).await?;
+    if let Some(proof) = &fetched.proof {
+        evidence::say(printer, &fetched.name(), proof);
+    }
     let mut yaml = Vec::new();
     for (_, content) in &fetched.artifact.files {
         append(&mut yaml, content);

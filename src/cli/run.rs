@@ -8,12 +8,12 @@ use clap::FromArgMatches;
 
 use super::args::{
     self, AdoptCommand, Arguments, Command, GetCommand, InspectCommand, ListCommand, PullCommand,
-    PushCommand, ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand, TagCommand,
+    PushCommand, ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand, TagCommand, VerifyCommand,
 };
 use super::connect::connect;
 use super::{
     CliError, Look, Printer, adopt, completion, crd, docs, exit, inspect_artifact, inventory, list, pull,
-    push, reconcile, releases, status, tag, version,
+    push, reconcile, releases, status, tag, verify_artifact, version,
 };
 
 /// What kubectl runs for `kubectl supercargo`.
@@ -100,6 +100,7 @@ async fn run(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliE
         Command::Pull(PullCommand::Artifact(pull)) => pull::artifact(&pull, printer).await,
         Command::Tag(TagCommand::Artifact(tag)) => tag::artifact(&tag, printer).await,
         Command::List(ListCommand::Artifacts(list)) => list::artifacts(&list, printer).await,
+        Command::Verify(VerifyCommand::Artifact(verify)) => verify_artifact::artifact(&verify, printer).await,
         Command::Inspect(InspectCommand::Artifact(inspect)) => {
             inspect_artifact::artifact(&inspect, printer).await
         }

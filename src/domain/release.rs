@@ -1,6 +1,8 @@
 //! A release whose spec has been parsed and found to make sense. Later code
 //! never looks at the raw spec.
 
+mod by_hand;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -20,6 +22,7 @@ use super::patch::spec::Patch;
 use super::patch::target::{Called, Target};
 use super::schedule::parse_duration;
 use super::verify::declared::Declared;
+pub use by_hand::ByHand;
 
 /// Part of every applied key: raised when the rendering changes in a way that
 /// gives other objects for the same artifact and options.
@@ -124,25 +127,6 @@ impl Origin {
     }
 }
 
-/// What a person asks for at the command line, where there is no resource.
-#[derive(Clone, Debug)]
-pub struct ByHand {
-    /// The inventory's namespace and name.
-    pub id: ReleaseId,
-    /// The namespace of namespaced objects that name none.
-    pub default_namespace: String,
-    /// Whether objects that left are deleted.
-    pub prune: bool,
-    /// Whether health is waited for.
-    pub wait: bool,
-    /// Whether immutable changes recreate.
-    pub force: bool,
-    /// The longest time of each wait.
-    pub timeout: Duration,
-    /// Where the objects come from.
-    pub provenance: Provenance,
-}
-
 /// Which revision is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Wanted {
@@ -229,51 +213,6 @@ fn name(field: &str, name: Option<&String>) -> Result<Option<String>, InvalidSpe
 }
 
 impl Release {
-    /// What a person asks for.
-    pub fn by_hand(wish: ByHand) -> Self {
-        let ByHand { id, default_namespace, prune, wait, force, timeout, provenance } = wish;
-        let day = Duration::from_secs(24 * 3600);
-        Self {
-            id,
-            uid: String::new(),
-            generation: 0,
-            url: String::new(),
-            wanted: Wanted::Tag(String::new()),
-            interval: day,
-            retry_interval: day,
-            timeout,
-            suspend: false,
-            pull_secret: None,
-            cert_secret: None,
-            proxy_secret: None,
-            provider: RegistryProvider::Generic,
-            insecure: false,
-            verify: None,
-            identity_secret: None,
-            allow_downgrade: true,
-            media_type: None,
-            path: String::new(),
-            target_namespace: None,
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            service_account: None,
-            prune,
-            wait,
-            force,
-            drift: DriftMode::Correct,
-            ignore: Vec::new(),
-            deletion_policy: DeletionPolicy::Delete,
-            reconcile_at: None,
-            approve: None,
-            default_namespace,
-            patches: Vec::new(),
-            images: Vec::new(),
-            patched_by: String::new(),
-            origin: Origin::CommandLine,
-            provenance: Some(provenance),
-        }
-    }
-
     /// Parses a custom resource.
     ///
     /// # Errors

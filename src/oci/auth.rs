@@ -106,6 +106,15 @@ impl Keyring {
         Ok(())
     }
 
+    /// The same of a Secret of the older type `kubernetes.io/dockercfg`: what is
+    /// below `auths` in the newer one.
+    ///
+    /// # Errors
+    /// As [`Self::add`].
+    pub fn add_dockercfg(&mut self, dockercfg: &[u8]) -> Result<(), OciError> {
+        self.add(&[b"{\"auths\":", dockercfg, b"}"].concat())
+    }
+
     /// Adds a user and password for one registry.
     pub fn add_password(&mut self, registry: &str, username: &str, password: &str) {
         let credential =
@@ -302,6 +311,16 @@ mod tests {
         assert_eq!(of("oci://b.io/x"), Some(Credential::Identity("idsecret".into())));
         assert_eq!(of("oci://c.io/x"), Some(Credential::Token("regsecret".into())));
         assert!(!format!("{keyring:?}").contains("secret"));
+    }
+
+    #[test]
+    fn the_older_type_of_secret_is_read_too() {
+        let mut keyring = Keyring::default();
+        keyring.add_dockercfg(br#"{"a.io": {"username": "user", "password": "p"}}"#).unwrap();
+        assert!(keyring.covers(&Repository::parse("oci://a.io/x").unwrap()));
+        for wrong in ["", "{", "[]", r#"{}, "auths": {}"#] {
+            assert!(Keyring::default().add_dockercfg(wrong.as_bytes()).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -64,8 +64,13 @@ impl Clients {
     /// The client for this request.
     pub fn of(&self, access: &Access, request: &Request) -> Result<Client, OciError> {
         let way = self.way(access, &request.url);
-        // The proxy's own name is whoever's business who has named the proxy.
-        let reach = if way == Way::Direct { request.reach } else { Reach::Own };
+        // What is resolved is the proxy's own name then. A release's proxy may be
+        // near, but is no way to a cloud's metadata.
+        let reach = match way {
+            Way::Direct => request.reach,
+            Way::Environment => Reach::Own,
+            Way::Own => Reach::Named(Zone::Loopback),
+        };
         let zone = match reach {
             Reach::Own => None,
             Reach::Named(zone) => Some(zone),
@@ -121,5 +126,42 @@ impl Clients {
         builder
             .build()
             .map_err(|e| OciError::Secret(format!("the TLS settings cannot be used: {}", root_cause(&e))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Method;
+
+    use super::super::{AccessParts, Proxy};
+    use super::*;
+
+    fn clients() -> Clients {
+        Clients::new("test".into(), Duration::from_secs(1), Hosts::default())
+    }
+
+    #[test]
+    fn promise_7_clients_are_not_kept_for_ever() {
+        let clients = clients();
+        let request = Request::new(Method::GET, Url::parse("http://registry.example/").unwrap());
+        for n in 0..MAX_CLIENTS * 2 {
+            let proxy = Proxy::new(&format!("http://proxy:{}", n + 1), "", "").ok();
+            let access = Access::new(AccessParts { insecure: true, proxy, ..AccessParts::default() });
+            clients.of(&access, &request).unwrap();
+            assert!(clients.known.lock().unwrap().len() <= MAX_CLIENTS);
+        }
+    }
+
+    #[test]
+    fn what_a_server_has_named_is_reached_by_another_client() {
+        let clients = clients();
+        let access = Access::new(AccessParts { insecure: true, ..AccessParts::default() });
+        let mut request = Request::new(Method::GET, Url::parse("http://127.0.0.1:1/").unwrap());
+        clients.of(&access, &request).unwrap();
+        request.reach = Reach::Named(Zone::Public);
+        clients.of(&access, &request).unwrap();
+        request.identified = false;
+        clients.of(&access, &request).unwrap();
+        assert_eq!(clients.known.lock().unwrap().len(), 3);
     }
 }

@@ -57,10 +57,12 @@ impl Paces {
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
+        // Whoever is long in it holds up nobody for longer than the host wants.
         let lane = match slow {
-            true => Arc::clone(&pace.lane).acquire_owned().await.ok(),
-            false => None,
+            Some(left) => tokio::time::timeout(left, Arc::clone(&pace.lane).acquire_owned()).await.ok(),
+            None => None,
         };
+        let lane = lane.and_then(Result::ok);
         Ok(Place { _place: Arc::clone(&pace.places).acquire_owned().await.ok(), _lane: lane })
     }
 
@@ -94,12 +96,14 @@ impl Paces {
 }
 
 impl Pace {
-    /// How long this access is to wait, and whether one at a time may ask.
-    fn wishes(&self, who: Fingerprint) -> (Duration, bool) {
+    /// How long this access is to wait, and for how long only one at a time may
+    /// ask.
+    fn wishes(&self, who: Fingerprint) -> (Duration, Option<Duration>) {
         let now = Instant::now();
         let mut wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
-        let slow = wishes.slow_until.is_some_and(|until| until > now);
-        if !slow {
+        let slow = wishes.slow_until.and_then(|until| until.checked_duration_since(now));
+        let slow = slow.filter(|left| !left.is_zero());
+        if slow.is_none() {
             *wishes = Wishes::default();
         }
         let until = wishes.quiet.get(&who).copied();
@@ -138,9 +142,13 @@ mod tests {
         let paces = Paces::default();
         paces.slow("a", ME, Duration::from_secs(u64::MAX / 4));
         let (wait, slow) = paces.of("a").wishes(ME);
-        assert!(slow && wait <= MAX_PACE && wait > MAX_PACE / 2, "{wait:?}");
+        assert!(slow.is_some() && wait <= MAX_PACE && wait > MAX_PACE / 2, "{wait:?}");
         paces.slow("b", ME, Duration::ZERO);
-        assert_eq!(paces.of("b").wishes(ME), (Duration::ZERO, false));
+        assert_eq!(paces.of("b").wishes(ME), (Duration::ZERO, None));
+        // Nor does one long transfer keep the others out after that.
+        paces.slow("c", ME, Duration::from_millis(30));
+        let _long = paces.enter("c", OTHER).await.unwrap();
+        paces.enter("c", OTHER).await.unwrap();
     }
 
     #[tokio::test]

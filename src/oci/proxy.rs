@@ -6,6 +6,7 @@ use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 
 use super::OciError;
+use super::zone::Zone;
 
 /// A proxy and who we are to it.
 #[derive(Clone)]
@@ -26,6 +27,10 @@ impl Proxy {
         let mut address = Url::parse(address.trim()).map_err(|_| bad())?;
         if !matches!(address.scheme(), "http" | "https") || address.host_str().is_none() {
             return Err(bad());
+        }
+        if address.host_str().and_then(Zone::of_host) == Some(Zone::Forbidden) {
+            let why = "address is link-local, reserved or of a cloud's metadata service; no proxy is there";
+            return Err(OciError::Secret(why.into()));
         }
         let (mut user, mut pass) = (username.to_owned(), password.to_owned());
         if user.is_empty() && pass.is_empty() {
@@ -109,6 +114,10 @@ mod tests {
         check(" https://10.0.0.1:3128\n", Some(["https://10.0.0.1:3128/", "", ""]));
         check("http://us%65r:s3cret%21@proxy:3128", Some(["http://proxy:3128/", "user", "s3cret!"]));
         check("http://user:s3cret%2@proxy", None);
+        check("http://169.254.169.254", None);
+        check("http://metadata.google.internal:80", None);
+        check("http://[fe80::1]:3128", None);
+        check("http://127.0.0.1:3128", Some(["http://127.0.0.1:3128/", "", ""]));
         check("socks5://user:s3cret@proxy", None);
         check("proxy:3128", None);
         check("", None);

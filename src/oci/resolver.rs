@@ -14,7 +14,7 @@ pub type Hosts = Arc<BTreeMap<String, Vec<SocketAddr>>>;
 
 /// A name led to no address that may be asked.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the name stands for {0}, and it was not the release that named it")]
+#[error("the name stands for {0}, which is not asked here")]
 pub(super) struct Walled(pub &'static str);
 
 /// The system's resolver, and what of its answers may be used.

@@ -200,13 +200,18 @@ pub(super) async fn read(
 }
 
 fn add_keys(keyring: &mut Keyring, name: &str, secret: &SecretData) -> Result<(), Failure> {
+    let unusable = |e| failure(Reason::SecretInvalid, format!("Secret {name}: {e}"));
+    // What OpenShift gives to its ServiceAccounts is of the older type.
+    if let (None, Some(older)) = (secret.0.get(".dockerconfigjson"), secret.0.get(".dockercfg")) {
+        return keyring.add_dockercfg(older).map_err(unusable);
+    }
     let Some(config) = secret.0.get(".dockerconfigjson") else {
         let message = format!(
             "Secret {name} has no .dockerconfigjson: make it with `kubectl create secret docker-registry`"
         );
         return Err(failure(Reason::SecretInvalid, message));
     };
-    keyring.add(config).map_err(|e| failure(Reason::SecretInvalid, format!("Secret {name}: {e}")))
+    keyring.add(config).map_err(unusable)
 }
 
 /// The proxy that a Secret names, with Flux's keys.

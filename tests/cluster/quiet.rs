@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use supercargo_testbed::Signer;
 use supercargo_testbed::registry::{Access, Mark};
+use supercargo_testbed::signer::{Algorithm, Format};
 
 use super::setting::{Scene, config_map};
 
@@ -35,12 +37,21 @@ async fn promise_5_a_quiet_interval_costs_one_head_and_no_api_request() {
     }
     push("ranged", "1.0.0", "1");
     let pinned = push("pinned", "2", "2");
+    // Signed, and verified: that costs nothing as long as nothing changes either.
+    let signer = Signer::new(Algorithm::P256);
+    let signed = format!("{}/signed@{}", scene.registry.host(), push("signed", "1", "1"));
+    signer.sign(&scene.registry, &signed, Format::Bundle, &[]);
+    let keys = format!("--from-file={}", signer.public().display());
+    scene.story.kubectl(&["create", "secret", "generic", "keys", &keys], "");
+    let verify = json!({"provider": "cosign", "secretRef": {"name": "keys"}});
+    scene.install("signed", json!({"interval": "10s", "verify": verify}));
     scene.install("tagged", json!({"interval": "10s", "wait": true}));
     scene.install("ranged", json!({"interval": "10s", "ref": {"semver": "1.x"}}));
     scene.install("pinned", json!({"interval": "10s", "ref": {"digest": pinned}}));
     scene.install("suspended", json!({"interval": "10s"}));
-    for (name, revision) in [("tagged", "1@"), ("ranged", "1.0.0@"), ("pinned", &pinned), ("suspended", "1@")]
-    {
+    let installed =
+        [("tagged", "1@"), ("signed", "1@"), ("ranged", "1.0.0@"), ("pinned", &pinned), ("suspended", "1@")];
+    for (name, revision) in installed {
         scene.story.wait_ready(name, revision).await;
     }
     let before = scene.registry.mark();
@@ -49,6 +60,7 @@ async fn promise_5_a_quiet_interval_costs_one_head_and_no_api_request() {
     // the installs are written beside the runs; the first HEAD comes long after.
     wait_asked(&scene, "tagged", before, 1).await;
     wait_asked(&scene, "ranged", before, 2).await;
+    wait_asked(&scene, "signed", before, 1).await;
     let (mark, audit, start) = (scene.registry.mark(), scene.story.bed().audit().mark(), Instant::now());
     wait_asked(&scene, "tagged", mark, 1).await;
     let first = start.elapsed();
@@ -58,6 +70,9 @@ async fn promise_5_a_quiet_interval_costs_one_head_and_no_api_request() {
     assert_eq!(api_requests(&scene, audit), Vec::<String>::new());
     let head = "HEAD /v2/tagged/manifests/1";
     assert_eq!(shown(&scene.registry.of_repository(mark, "tagged")), [head, head]);
+    let signed = shown(&scene.registry.of_repository(mark, "signed"));
+    let head = "HEAD /v2/signed/manifests/1";
+    assert!((1..=3).contains(&signed.len()) && signed.iter().all(|request| request == head), "{signed:?}");
     let ranged = shown(&scene.registry.of_repository(mark, "ranged"));
     let pair = ["GET /v2/ranged/tags/list?n=1000", "HEAD /v2/ranged/manifests/1.0.0"];
     assert!(!ranged.is_empty() && ranged.len() <= 6, "{ranged:?}");

@@ -157,6 +157,39 @@ async fn certificates_come_from_the_cert_secret() {
 }
 
 #[tokio::test]
+async fn the_proxy_of_the_release_is_gone_through() {
+    let scene = Scene::begin("registry-proxy").await;
+    scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
+    let proxy = Proxy::before(&scene.registry.url(), None);
+    // Nobody but the proxy knows this host.
+    let spec = json!({
+        "url": "oci://registry.invalid/app",
+        "retryInterval": "1h",
+        "proxySecretRef": {"name": "proxy"},
+    });
+    scene.install("app", spec);
+    let told = async |reason: &str, says: &str| {
+        let release = scene.story.wait_condition("app", "Ready", "False", reason).await;
+        let message = condition(&release, "Ready").expect("ready").message;
+        assert!(message.contains(says) && !message.contains("s3cret"), "{message}");
+    };
+    let secret = |data: serde_json::Value| {
+        let secret =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "proxy"}, "stringData": data});
+        scene.story.apply(&secret.to_string());
+    };
+    told("SecretNotFound", "named by spec.proxySecretRef, does not exist").await;
+    secret(json!({"username": "walker"}));
+    told("SecretInvalid", "Secret proxy, named by spec.proxySecretRef, has no address").await;
+    secret(
+        json!({"address": format!("http://{}", proxy.host()), "username": "walker", "password": "s3cret"}),
+    );
+    scene.story.wait_ready("app", "1@").await;
+    assert_eq!(scene.value("app", "v").await.as_deref(), Some("one"));
+    assert!(!scene.operator.log().contains("s3cret"));
+}
+
+#[tokio::test]
 async fn what_is_missing_or_no_artifact_is_told_and_changes_nothing() {
     let scene = Scene::begin("registry-missing").await;
     let registry = &scene.registry;

@@ -8,7 +8,7 @@ use supercargo_testbed::evidence::tag;
 use supercargo_testbed::operator::Options;
 use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::sigstore::{MAIL, Signing};
-use supercargo_testbed::story::condition;
+use supercargo_testbed::story::{DEADLINE, condition};
 use supercargo_testbed::{Registry, Signer, Sigstore, processes, within};
 
 use super::setting::{BINARY, Scene, config_map};
@@ -45,17 +45,24 @@ impl Trust {
         self.scene.story.kubectl(&[verb, "-f", "-"], &secret.to_string());
     }
 
-    /// Waits until the release is not trusted, for that reason, and says so.
+    /// Waits until the release is not trusted, for that reason, and says so in both
+    /// conditions.
     async fn refused(&self, name: &str, reason: &str, says: &str) -> Value {
-        let release = self.scene.story.wait_condition(name, "Ready", "False", reason).await;
-        let verified = condition(&release, "Verified").expect("it tells");
-        assert_eq!((verified.status.as_str(), verified.reason.as_str()), ("False", reason), "{verified:?}");
-        let ready = condition(&release, "Ready").expect("ready").message;
-        for message in [&verified.message, &ready] {
-            assert!(message.contains(says), "{message}");
-        }
-        assert!(release["status"]["artifact"].get("verifiedBy").is_none(), "{}", release["status"]);
-        release
+        let what = format!("{name} is refused: {reason} {says:?}");
+        self.scene
+            .story
+            .wait_for(&what, async || {
+                let release = self.scene.story.release(name).await?;
+                let current = release["status"]["observedGeneration"] == release["metadata"]["generation"];
+                let told = |kind| {
+                    let told = condition(&release, kind)?;
+                    let fits = told.status == "False" && told.reason == reason && told.message.contains(says);
+                    fits.then_some(())
+                };
+                told("Ready").and(told("Verified")).filter(|()| current)?;
+                Some(release)
+            })
+            .await
     }
 
     /// Waits until the release is Ready with a revision that is signed by these.
@@ -310,7 +317,7 @@ async fn no_release_gets_below_the_floor() {
     let failed = r#"supercargo_trust_policy_loads_total{result="failed"}"#;
     policy.write(&floor("none.pub"), &exempt);
     let counted = || story.scene.operator.metric(failed) == Some(1.0);
-    assert!(within(supercargo_testbed::story::DEADLINE, counted), "{}", story.scene.operator.log());
+    assert!(within(DEADLINE, counted), "{}", story.scene.operator.log());
     let log = story.scene.operator.log();
     assert!(log.contains("the trust policy cannot be used; the one before stays"), "{log}");
     story.scene.patch("own", &json!({"suspend": true}));
@@ -324,7 +331,7 @@ async fn no_release_gets_below_the_floor() {
     policy.write(&json!([{"prefix": "acme", "keys": []}]), &exempt);
     let account = story.scene.story.operator_account();
     let mut operator = Options::new(BINARY, &account).argument(&flag).start();
-    assert!(within(supercargo_testbed::story::DEADLINE, || !operator.running()));
+    assert!(within(DEADLINE, || !operator.running()));
     let log = operator.log();
     assert!(log.contains("cannot use the trust policy") && log.contains("registries[0]"), "{log}");
 }
@@ -341,15 +348,18 @@ async fn it_is_verified_again_from_time_to_time_and_stays_so_while_the_registry_
         json!({"interval": "1h", "retryInterval": "1h", "ref": {"digest": digest}, "verify": verify("keys")});
     story.scene.install("app", spec);
     story.trusted("app", &digest, &["a.pub"]).await;
-    let verified = r#"supercargo_verifications_total{reason="Verified",result="verified"}"#;
+    let count = |reason: &str, result: &str| {
+        let series = format!(r#"supercargo_verifications_total{{reason="{reason}",result="{result}"}}"#);
+        story.scene.operator.metric(&series).unwrap_or_default()
+    };
     let times = |n: f64| {
-        let limit = supercargo_testbed::story::DEADLINE;
-        assert!(within(limit, || story.scene.operator.metric(verified) >= Some(n)), "{n} verifications");
+        let all = || count("Verified", "verified") + count("RegistryUnavailable", "unknown") >= n;
+        assert!(within(DEADLINE, all), "{n} verifications: {}", story.scene.operator.metrics());
     };
     times(3.0);
     story.scene.registry.stop();
-    let before = story.scene.operator.metric(verified).unwrap_or_default();
-    // What was found the last time is still there.
+    let before = count("Verified", "verified");
+    // What was found the last time counts.
     times(before + 3.0);
     story.edit("app", "by hand");
     story.scene.wait_value("app", "v", "one").await;
@@ -417,4 +427,111 @@ async fn several_have_to_sign_with_and_without_keys() {
 
 fn regex_of(text: &str) -> String {
     text.replace('.', "\\.")
+}
+
+/// A Deployment of one image, and a CronJob of another.
+fn workloads(web: &str, tool: &str) -> String {
+    format!(
+        "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec: {{containers: [{{name: main, image: '{web}'}}]}}
+---
+apiVersion: batch/v1
+kind: CronJob
+metadata: {{name: tool}}
+spec:
+  schedule: '0 0 1 1 *'
+  jobTemplate: {{spec: {{template: {{spec: {{restartPolicy: Never, containers: [{{name: main, image: '{tool}'}}]}}}}}}}}
+---
+"
+    )
+}
+
+async fn image(story: &Trust) -> Option<String> {
+    let web = story.scene.story.object("apps/v1", "deployments", "web").await?;
+    web.pointer("/spec/template/spec/containers/0/image")?.as_str().map(str::to_owned)
+}
+
+async fn wait_image(story: &Trust, expected: &str) {
+    let is = async || (image(story).await.as_deref() == Some(expected)).then_some(());
+    story.scene.story.wait_for(&format!("the image is {expected}"), is).await;
+}
+
+#[tokio::test]
+async fn images_are_verified_and_stay_the_ones_that_were() {
+    let mut story = Trust::begin("trust-images", &[]).await;
+    let host = story.scene.registry.host();
+    let (config, build) = (Signer::new(Algorithm::P256), Signer::new(Algorithm::P256));
+    story.secret("keys", json!({"config.pub": config.public_pem()}));
+    story.secret("image-keys", json!({"build.pub": build.public_pem()}));
+    let web = format!("{host}/acme/web:1");
+    let first = story.push("acme/web", "1", "an image, as far as a registry knows");
+    story.push("free/tool", "1", "another");
+    let publish = |tag: &str, web: &str| {
+        let yaml = workloads(web, &format!("{host}/free/tool:1"));
+        let digest = story.scene.registry.push_yaml("app", tag, &yaml);
+        story.sign(&config, "app", &digest, Format::Sig);
+    };
+    publish("1", &web);
+    let mut verify = verify("keys");
+    verify["images"] = json!({
+        "policies": [{"match": format!("{host}/acme/*"), "secretRef": {"name": "image-keys"}}, {"match": "*"}],
+        "exempt": [format!("{host}/free/*")],
+    });
+    story.scene.install("app", json!({"retryInterval": "1s", "interval": "1h", "verify": verify}));
+    let release = story.refused("app", "ImageNotVerified", &web).await;
+    assert!(release["status"]["artifact"]["verifiedBy"].is_array(), "the artifact itself is signed");
+    assert!(condition(&release, "Ready").is_some_and(|c| c.message.contains("Deployment/")));
+    assert_eq!(image(&story).await, None);
+
+    story.sign(&build, "acme/web", &first, Format::Bundle);
+    let release = story.trusted("app", "1@", &["config.pub"]).await;
+    let pinned = format!("{web}@{first}");
+    assert_eq!(image(&story).await.as_deref(), Some(pinned.as_str()));
+    let images = &release["status"]["artifact"]["images"];
+    assert_eq!((&images[0]["name"], &images[0]["pinned"]), (&json!(web), &json!(pinned)));
+    assert!(images.to_string().contains("build.pub") && images.as_array().is_some_and(|all| all.len() == 1));
+    let tool =
+        story.scene.story.object("batch/v1", "cronjobs", "tool").await.expect("the CronJob").to_string();
+    assert!(tool.contains(&format!("{host}/free/tool:1\"")), "what is exempt stays as it is: {tool}");
+
+    // The image's tag moves, and whoever looks next has forgotten everything.
+    let second = story.push("acme/web", "1", "a newer one");
+    assert_eq!(story.scene.operator.stop(), Some(0));
+    story.scene.story.kubectl(&["set", "image", "deployment/web", &format!("main={host}/evil:1")], "");
+    let account = story.scene.story.operator_account();
+    story.scene.operator = Options::new(BINARY, &account).watching(&[story.scene.story.namespace()]).start();
+    wait_image(&story, &pinned).await;
+    let release = story.trusted("app", "1@", &["config.pub"]).await;
+    assert_eq!(release["status"]["artifact"]["images"][0]["pinned"], pinned);
+
+    // An image's key that is not trusted any more is one like the artifact's.
+    story.secret("image-keys", json!({"other.pub": config.public_pem()}));
+    story.refused("app", "ImageNotVerified", &first).await;
+    story.scene.story.kubectl(&["set", "image", "deployment/web", &format!("main={host}/evil:2")], "");
+    story.run("app", "not trusted").await;
+    assert_eq!(image(&story).await, Some(format!("{host}/evil:2")));
+    story.secret("image-keys", json!({"build.pub": build.public_pem()}));
+    wait_image(&story, &pinned).await;
+
+    // A warning is one: what is not signed is applied as it is written.
+    let publish = |tag: &str, web: &str| {
+        let digest = story.scene.registry.push_yaml("app", tag, &workloads(web, "x"));
+        story.sign(&config, "app", &digest, Format::Sig);
+    };
+    publish("2", &format!("{host}/acme/web@{second}"));
+    story.scene.patch("app", &json!({"ref": {"tag": "2"}, "verify": {"images": {"mode": "Warn"}}}));
+    wait_image(&story, &format!("{host}/acme/web@{second}")).await;
+    let release = story.trusted("app", "2@", &["config.pub"]).await;
+    let message = condition(&release, "Verified").expect("verified").message;
+    assert!(message.contains("2 container images are not signed") && message.contains(&second), "{message}");
+    story.told("app", "ImageNotVerified 2 container images", 1).await;
+    story.run("app", "quiet").await;
+    let release = story.trusted("app", "2@", &["config.pub"]).await;
+    assert_eq!(condition(&release, "Verified").map(|c| c.message), Some(message));
 }

@@ -57,6 +57,23 @@ async fn ghcr_wants_a_token_of_everybody() {
 }
 
 #[tokio::test]
+async fn a_registry_without_referrers_has_none() {
+    let page = "<!DOCTYPE html><title>404</title>";
+    for (status, body) in [(404, ""), (404, page), (405, ""), (406, page)] {
+        let liar = Liar::start().await;
+        let digest = liar.artifact("1.0", YAML);
+        let kind = [("content-type", "text/html")];
+        liar.lie(move |seen| seen.path.contains("/referrers/").then(|| reply(status, &kind, body)));
+        let registry = Registry::new(options());
+        let evidence = soon(registry.evidence(&liar.repository(), &digest, &access(None))).await.unwrap();
+        assert!(evidence.found.is_empty() && evidence.skipped.is_empty(), "{status} {body}: {evidence:?}");
+        // The tag that stands in for the list was asked for.
+        let tag = format!("manifests/{}", digest.as_str().replace(':', "-"));
+        assert!(liar.asked().iter().any(|asked| asked.ends_with(&tag)), "{status}");
+    }
+}
+
+#[tokio::test]
 async fn an_error_page_in_html_is_no_message() {
     let liar = Liar::start().await;
     let page = "<!DOCTYPE html><title>Unicorn</title>";

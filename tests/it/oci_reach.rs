@@ -172,6 +172,17 @@ async fn an_upload_is_not_sent_to_an_address_nearer_than_the_registry() {
 }
 
 #[tokio::test]
+async fn a_proxy_is_no_way_to_a_clouds_metadata() {
+    let hosts = hosts(&[("proxy.example", "169.254.169.254:80")]);
+    let registry = Registry::new(RegistryOptions { hosts, ..options() });
+    let proxy = Proxy::new("http://proxy.example", "", "").unwrap();
+    let access = Access::new(AccessParts { insecure: true, proxy: Some(proxy), ..AccessParts::default() });
+    let repository = Repository::parse("oci://registry.example/team/app").unwrap();
+    let error = soon(resolve(&registry, &repository, "1.0", &access)).await.unwrap_err();
+    assert!(error.to_string().contains("a link-local, metadata or reserved address"), "{error}");
+}
+
+#[tokio::test]
 async fn a_proxy_of_its_own_is_gone_through_also_to_this_machine() {
     let (proxy, registry_here) = (Liar::start().await, Liar::start().await);
     proxy.artifact("1.0", YAML);

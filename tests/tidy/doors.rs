@@ -33,7 +33,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("zeroize", &["oci/", "cluster/accounts.rs"]),
     ("similar", &["domain/diff/"]),
     ("sigstore_verify", &["domain/verify/"]),
-    ("aws_lc_rs", &["domain/verify/"]),
+    ("aws_lc_rs", &["domain/verify/", "oci/provider/sigv4.rs"]),
     ("x509_cert", &["domain/verify/"]),
     // `api` derives the custom resource.
     ("kube", &["cluster/", "api/"]),

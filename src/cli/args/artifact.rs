@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{OutputArgs, PageArgs, RegistryArgs, SourceArgs};
+use super::{OutputArgs, PageArgs, RegistryArgs, SourceArgs, VerifyArgs};
 
 /// What can be uploaded.
 #[derive(Debug, Subcommand)]
@@ -96,6 +96,9 @@ impl PushArtifact {
 pub struct PullArtifact {
     /// What to pull: oci://host/repository[:tag][@digest]; the tag is latest unless given.
     pub url: String,
+    /// Whose signature it has to have.
+    #[command(flatten)]
+    pub verify: VerifyArgs,
     /// What it is decrypted with.
     #[command(flatten)]
     pub keys: IdentityArgs,
@@ -141,6 +144,9 @@ pub struct InspectArtifact {
     /// Prints only the container images that the manifests name, each once, sorted.
     #[arg(long)]
     pub container_images: bool,
+    /// Whose signature it has to have.
+    #[command(flatten)]
+    pub verify: VerifyArgs,
     /// What it is decrypted with.
     #[command(flatten)]
     pub keys: IdentityArgs,
@@ -161,6 +167,9 @@ pub struct DiffArtifact {
     /// What it is compared with.
     #[arg(value_name = "OTHER-URL")]
     pub after: String,
+    /// Whose signature both have to have.
+    #[command(flatten)]
+    pub verify: VerifyArgs,
     /// What they are decrypted with.
     #[command(flatten)]
     pub keys: IdentityArgs,

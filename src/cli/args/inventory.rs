@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::value::duration;
-use super::{DiffArtifact, Format, IdentityArgs, OutputArgs, RegistryArgs, SourceArgs};
+use super::{DiffArtifact, Format, IdentityArgs, OutputArgs, RegistryArgs, SourceArgs, VerifyArgs};
 
 /// Which inventory, by flags.
 #[derive(Debug, Args)]
@@ -19,7 +19,7 @@ pub struct InventoryFlags {
 /// Which inventory's namespace.
 #[derive(Debug, Args)]
 pub struct InventoryNamespace {
-    /// The namespace of the inventory; otherwise that of -n, otherwise that of the kubeconfig's context.
+    /// The namespace of the inventory; otherwise that of -n, or of the kubeconfig's context.
     #[arg(long, value_name = "NAMESPACE")]
     pub inventory_namespace: Option<String>,
 }
@@ -30,9 +30,12 @@ pub struct ContentArgs {
     /// What is read.
     #[command(flatten)]
     pub sources: SourceArgs,
-    /// An artifact, oci://host/repository[:tag][@digest]; the tag is latest unless given; may be repeated.
+    /// An artifact, oci://host/repository[:tag][@digest]; latest unless given; may be repeated.
     #[arg(short = 'a', long = "artifact", value_name = "URL", value_delimiter = ',')]
     pub artifacts: Vec<String>,
+    /// Whose signature the artifacts have to have.
+    #[command(flatten)]
+    pub verify: VerifyArgs,
     /// What artifacts are decrypted with.
     #[command(flatten)]
     pub keys: IdentityArgs,
@@ -100,7 +103,7 @@ pub struct ApplyOptions {
     /// Where the manifests come from, for the inventory; otherwise the artifact's repository.
     #[arg(long, value_name = "TEXT")]
     pub source: Option<String>,
-    /// Which revision of the source they are, for the inventory; otherwise the artifact's tag and digest.
+    /// Which revision they are, for the inventory; otherwise the artifact's tag and digest.
     #[arg(long, value_name = "TEXT")]
     pub revision: Option<String>,
     /// Writes to the inventory of an OCIArtifactRelease, which has to be suspended.

@@ -13,8 +13,10 @@ mod registry;
 mod release;
 mod root;
 mod routes;
+mod signers;
 mod source;
 mod value;
+mod verify;
 
 pub use adopt::{AdoptCommand, AdoptFlux, AdoptFluxKustomization, AdoptInventory};
 pub use artifact::{
@@ -37,4 +39,6 @@ pub use release::{
 };
 pub use root::{Arguments, Command, GetCommand, InspectCommand, command};
 pub use routes::RouteArgs;
+pub use signers::{SignerArgs, VerifyArgs};
 pub use source::SourceArgs;
+pub use verify::{VerifyArtifact, VerifyCommand};

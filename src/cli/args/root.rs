@@ -6,7 +6,7 @@ use super::pages::written;
 use super::{
     AdoptCommand, Apply, Build, ClusterArgs, CompletionArgs, ControllerArgs, Delete, Diff, GetInventories,
     GetReleases, GlobalArgs, InspectArtifact, InspectInventory, ListCommand, PullCommand, PushCommand,
-    ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand, TagCommand, VersionArgs,
+    ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand, TagCommand, VerifyCommand, VersionArgs,
 };
 
 /// What [`super::super::exit`] fixes, for people.
@@ -27,6 +27,7 @@ const WITHOUT_CLUSTER: &[&str] = &[
     "pull",
     "push",
     "tag",
+    "verify",
     "version",
 ];
 
@@ -60,6 +61,9 @@ pub enum Command {
     /// List what is in a registry.
     #[command(subcommand, arg_required_else_help = true)]
     List(ListCommand),
+    /// Verify signatures of what is in a registry.
+    #[command(subcommand, arg_required_else_help = true)]
+    Verify(VerifyCommand),
     /// Build manifests and print them, or push them.
     Build(Build),
     /// Apply manifests to a cluster, recorded in an inventory.

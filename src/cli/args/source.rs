@@ -13,7 +13,7 @@ pub struct SourceArgs {
     /// A directory with a kustomization, built by the kustomize or kubectl found on PATH.
     #[arg(short = 'k', long = "kustomize", value_name = "DIR")]
     pub kustomize: Option<PathBuf>,
-    /// A Kustomization whose inline patches, images, namespace and labels are applied to all manifests; may be repeated.
+    /// A Kustomization whose patches, images, namespace and labels apply to all; may be repeated.
     #[arg(short = 'p', long = "patch", value_name = "FILE", value_delimiter = ',')]
     pub patches: Vec<PathBuf>,
 }

@@ -2,8 +2,9 @@
 
 use crate::cli::args::ContentArgs;
 use crate::cli::bundle::Bundle;
-use crate::cli::{CliError, Printer, fetch, files, login, sources};
+use crate::cli::{CliError, Printer, evidence, fetch, files, login, signers, sources};
 use crate::domain::inventory::Provenance;
+use crate::domain::verify::policy::Policy;
 use crate::oci::{Reference, Wanted};
 
 /// What is to be applied.
@@ -22,10 +23,16 @@ pub(super) async fn gather(arguments: &ContentArgs, printer: &mut Printer<'_>) -
     check(arguments)?;
     let ContentArgs { sources, artifacts, .. } = arguments;
     login::one_registry(&arguments.registry, artifacts.iter().map(String::as_str))?;
+    let policy = signers::asked(&arguments.verify, printer)?;
+    if policy.is_some() && artifacts.is_empty() {
+        return Err(CliError::Usage(
+            "only artifacts have signatures to verify, and none is named with -a".into(),
+        ));
+    }
     let mut files = Vec::new();
     let mut provenance = Provenance::default();
     for url in artifacts {
-        let pulled = pull(url, arguments, printer).await?;
+        let pulled = pull(url, arguments, policy.as_ref(), printer).await?;
         files.extend(pulled.files);
         provenance.artifacts.push(pulled.digest);
         if let [_] = artifacts.as_slice() {
@@ -57,7 +64,12 @@ struct Pulled {
     digest: String,
 }
 
-async fn pull(url: &str, arguments: &ContentArgs, printer: &mut Printer<'_>) -> Result<Pulled, CliError> {
+async fn pull(
+    url: &str,
+    arguments: &ContentArgs,
+    policy: Option<&Policy>,
+    printer: &mut Printer<'_>,
+) -> Result<Pulled, CliError> {
     let reference = Reference::parse(url)?;
     let wanted = reference.wanted()?;
     let repository = &reference.repository;
@@ -65,12 +77,16 @@ async fn pull(url: &str, arguments: &ContentArgs, printer: &mut Printer<'_>) -> 
         Wanted::Tag(tag) => printer.say(&format!("pulling {repository}:{tag}")),
         _ => printer.say(&format!("pulling {reference}")),
     }
-    let registry = login::registry(&arguments.registry, printer);
-    let fetched = fetch::artifact(url, &arguments.registry, &arguments.keys, &registry).await?;
+    let ContentArgs { registry: reach, keys, .. } = arguments;
+    let registry = login::registry(reach, printer);
+    let fetched = fetch::artifact(url, reach, keys, policy, &registry).await?;
+    if let Some(proof) = &fetched.proof {
+        evidence::say(printer, &fetched.name(), proof);
+    }
     Ok(Pulled {
         files: fetched.files(url),
         digest: fetched.name(),
-        repository: fetched.repository.to_string(),
-        revision: fetched.resolved.revision,
+        repository: fetched.located.repository.to_string(),
+        revision: fetched.located.resolved.revision,
     })
 }

@@ -323,5 +323,4 @@ fn refuse_unknown(document: &Value) -> Result<(), FloorError> {
 }
 
 #[cfg(test)]
-#[path = "floor_tests.rs"]
 mod tests;

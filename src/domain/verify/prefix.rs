@@ -1,8 +1,8 @@
 //! Prefixes of repositories, and whether a repository is below one. Made for
 //! the floor: where a name can be written in two ways, both are below it.
 
+use core::net::{Ipv4Addr, Ipv6Addr};
 use std::fmt;
-use std::net::{Ipv4Addr, Ipv6Addr};
 
 /// The names of Docker Hub.
 const HUB: [&str; 4] = ["docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];

@@ -118,8 +118,7 @@ impl Providers {
             Target::Azure => azure::credential(caller, registry, asker.access).await?,
             Target::Gcp => gcp::credential(caller).await?,
         };
-        let life = life.min(MAX_CLOUD_TOKEN_LIFE).saturating_sub(MARGIN).max(LEAST);
-        let given = Given { credential, until: Instant::now() + life };
+        let given = Given { credential, until: Instant::now() + kept(life) };
         *held = Some(given.clone());
         Ok(Some(given))
     }
@@ -141,6 +140,11 @@ impl Providers {
     }
 }
 
+/// How long a credential is used that is good for so long.
+fn kept(life: Duration) -> Duration {
+    life.min(MAX_CLOUD_TOKEN_LIFE).saturating_sub(MARGIN).max(LEAST)
+}
+
 /// Which registries are the provider's.
 fn hosts(provider: RegistryProvider) -> &'static str {
     match provider {
@@ -148,5 +152,31 @@ fn hosts(provider: RegistryProvider) -> &'static str {
         RegistryProvider::Aws => "those are ACCOUNT.dkr.ecr.REGION.amazonaws.com[.cn] and public.ecr.aws",
         RegistryProvider::Azure => "those are NAME.azurecr.io, .cn and .us",
         RegistryProvider::Gcp => "those are gcr.io, HOST.gcr.io and HOST.pkg.dev",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn promise_7_no_credential_is_kept_for_ever() {
+        let check = |life: u64, expected: u64| {
+            assert_eq!(kept(Duration::from_secs(life)), Duration::from_secs(expected), "{life}");
+        };
+        check(0, 30);
+        check(300, 30);
+        check(3600, 3300);
+        check(12 * 3600, 12 * 3600 - 300);
+        check(u64::MAX, 12 * 3600 - 300);
+    }
+
+    #[test]
+    fn promise_7_registries_of_clouds_are_not_remembered_for_ever() {
+        let providers = Providers::new(Arc::new(|_| None));
+        for n in 0..MAX_CLOUD_REGISTRIES * 3 {
+            providers.shelf((RegistryProvider::Azure, format!("r{n}.azurecr.io")));
+            assert!(providers.held.lock().unwrap().len() <= MAX_CLOUD_REGISTRIES);
+        }
     }
 }

@@ -28,7 +28,7 @@ Reads manifests from files, overlays, stdin and artifacts. Everything is sent to
 refused, nothing is written. Then the objects are applied in stages, and the inventory, the ConfigMap inv-NAME, records them before they \
 are created. With --prune, what the inventory names and the manifests do not any more is deleted. An object without a namespace gets \
 that of -n, otherwise that of the kubeconfig's context. Only the Namespace that --create-namespace makes is written before the dry run, \
-which needs it.
+which needs it. With --key or --certificate-identity every artifact has to be signed so, and is otherwise not even read.
 
 Exit codes: 0; 1 when something was refused, has failed or was not ready in time; 2 when the arguments make no sense or nothing is named; \
 130 after Ctrl-C: what was applied stays, and the inventory names it.",
@@ -36,6 +36,9 @@ Exit codes: 0; 1 when something was refused, has failed or was not ready in time
 Examples:
   # Install an artifact and wait until it is ready
   supercargo apply -i app -a oci://ghcr.io/acme/app-config:v1.0.0 --wait --prune
+
+  # The same, only if we have signed it
+  supercargo apply -i app -a oci://ghcr.io/acme/app-config:v1.0.0 --wait --prune --verify --key cosign.pub
 
   # Manifests of another tool
   cue cmd ymldump ./deploy | supercargo apply -i app -f -
@@ -50,7 +53,7 @@ Examples:
         path: "diff",
         long: "\
 Reads manifests as apply does, and asks the API server by dry runs what they would change; writes nothing to the cluster. Values of \
-Secrets are masked. It works where the Namespace or the CustomResourceDefinition of an object does not exist yet.
+Secrets are masked. Artifacts are verified first where --key or --certificate-identity is given. It works where the Namespace or the CustomResourceDefinition of an object does not exist yet.
 
 Exit codes: those of kubectl diff: 0 when nothing differs, 1 when something does, 2 when it cannot be told.",
         examples: "\

@@ -1,10 +1,12 @@
+//! The floor: which prefix counts, and what is refused.
+
 use super::*;
 
 const HEAD: &str = "apiVersion: supercargo.dev/v1alpha1\nkind: TrustPolicy\n";
 /// A P-256 key, made for this test.
 const PEM: &str = "-----BEGIN PUBLIC KEY-----
-MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEJVUuqDF/6+Wj8tF9jq9JXcgOA3Ey
-nAhA+dFrSyNNdDwX4xO2SAHE/jgV8VVUxDKDGzFSiaGVFTBBA8sc0w0WIQ==
+MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEFpDz7tGyceb31ZcH3fCgGWJXSkF8
+lAMuwSxhIol7wjAv2JwPdGZMWVQG+ovXeN3v6YGsskkxpRrsTg2YZ7kJeg==
 -----END PUBLIC KEY-----
 ";
 

@@ -1,0 +1,48 @@
+//! Who has signed something, as a person and as a program reads it.
+
+use super::table::harmless;
+use super::{CliError, Printer};
+use crate::api::status::VerifiedBy;
+use crate::domain::verify::proof::{Format, Proof, Signature};
+
+/// For programs.
+pub(super) fn shown(proof: &Proof) -> Vec<VerifiedBy> {
+    let several = proof.signatures().len() > 1;
+    proof.signatures().iter().map(|signature| signature.shown(several)).collect()
+}
+
+/// Everybody who has signed, in one line.
+pub(super) fn signers(proof: &Proof) -> String {
+    let names: Vec<String> = proof.signatures().iter().map(|s| s.signer.to_string()).collect();
+    names.join(", ")
+}
+
+/// Says on stderr that an artifact was verified.
+pub(super) fn say(printer: &mut Printer<'_>, name: &str, proof: &Proof) {
+    printer.say(&format!("verified {name}: signed by {}", signers(proof)));
+}
+
+/// Prints what is known of every signature that counted.
+///
+/// # Errors
+/// When stdout does not take it.
+pub(super) fn print(printer: &mut Printer<'_>, proof: &Proof) -> Result<(), CliError> {
+    for signature in proof.signatures() {
+        printer.line(&harmless(&format!("Verified by: {}", signature.signer)))?;
+        for (name, fact) in facts(signature) {
+            printer.line(&harmless(&format!("   {name}: {fact}")))?;
+        }
+    }
+    Ok(())
+}
+
+fn facts(signature: &Signature) -> Vec<(&'static str, String)> {
+    let format = match signature.format {
+        Format::SimpleSigning => "cosign's simple signing",
+        Format::Bundle => "Sigstore bundle",
+    };
+    let mut facts = vec![("Format", format.to_owned()), ("Found at", signature.place.clone())];
+    facts.extend(signature.signed_at.map(|at| ("Signed at", at.to_string())));
+    facts.extend(signature.reference.clone().map(|name| ("Made for", name)));
+    facts
+}

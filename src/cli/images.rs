@@ -1,0 +1,154 @@
+//! The container images of an artifact, verified by a person who has no cluster:
+//! with the credentials that the machine has.
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use serde::Serialize;
+
+use super::args::RegistryArgs;
+use super::table::harmless;
+use super::{CliError, Printer, evidence, login};
+use crate::api::reason::Reason;
+use crate::api::status::VerifiedBy;
+use crate::domain::object::Object;
+use crate::domain::verify::images::{ImagePolicies, ImagePolicy, Pattern};
+use crate::domain::verify::policy::Policy;
+use crate::oci::{Access, Keyring, Registry, Repository};
+use crate::pipeline::acquire::{Failure, failure};
+use crate::pipeline::images::{Images, Ways, verify_images};
+
+/// Every image.
+const ALL: &str = "*";
+
+/// An image of the manifests, for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Shown {
+    image: String,
+    /// The image with its digest; absent where nothing was verified.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verified: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    verified_by: Vec<VerifiedBy>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    exempt: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
+}
+
+/// The patterns of `--image-exempt`.
+///
+/// # Errors
+/// When one makes no sense.
+pub(super) fn exempt(patterns: &[String]) -> Result<Vec<Pattern>, CliError> {
+    let parsed = patterns.iter().map(|pattern| Pattern::parse(pattern));
+    parsed.collect::<Result<_, _>>().map_err(|e| CliError::Usage(format!("--image-exempt {e}")))
+}
+
+/// Verifies every image of the objects, but those that are exempt.
+///
+/// # Errors
+/// When there are too many.
+pub(super) async fn verify(
+    registry: &Registry,
+    objects: &[Object],
+    (policy, exempt): (&Policy, Vec<Pattern>),
+    ways: &FromHere<'_>,
+) -> Result<Images, CliError> {
+    let pattern = Pattern::parse(ALL).map_err(CliError::Usage)?;
+    let rules = vec![ImagePolicy { pattern, policies: vec![policy.clone()] }];
+    let policies = ImagePolicies { exempt, rules };
+    verify_images(registry, objects, &policies, ways).await.map_err(super::fetch::refused)
+}
+
+/// Prints what became of the images, sorted as they are written.
+///
+/// # Errors
+/// When stdout does not take it.
+pub(super) fn print(images: &Images, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    printer.line("Images:")?;
+    for image in &images.verified {
+        printer.line(&harmless(&format!("   {}", image.pinned)))?;
+        for proof in &image.proofs {
+            printer.line(&harmless(&format!("   - {}", evidence::signers(proof))))?;
+        }
+    }
+    for image in &images.exempt {
+        printer.line(&harmless(&format!("   {image}")))?;
+        printer.line("   - exempt")?;
+    }
+    Ok(())
+}
+
+/// The same for programs.
+pub(super) fn shown(images: &Images) -> Vec<Shown> {
+    let none = |image: &str| Shown {
+        image: image.to_owned(),
+        verified: None,
+        verified_by: Vec::new(),
+        exempt: false,
+        refused: None,
+    };
+    let verified = images.verified.iter().map(|i| Shown {
+        verified: Some(i.pinned.clone()),
+        verified_by: i.proofs.iter().flat_map(evidence::shown).collect(),
+        ..none(&i.written)
+    });
+    let exempt = images.exempt.iter().map(|image| Shown { exempt: true, ..none(image) });
+    let refused =
+        images.failures.iter().map(|f| Shown { refused: Some(f.message.clone()), ..none(&f.image) });
+    let mut all: Vec<Shown> = verified.chain(exempt).chain(refused).collect();
+    all.sort_by(|a, b| a.image.cmp(&b.image));
+    all
+}
+
+/// Fails unless all are as they have to be; names every one that is not.
+///
+/// # Errors
+/// Those.
+pub(super) fn conclude(images: &Images) -> Result<(), CliError> {
+    if images.failures.is_empty() {
+        return Ok(());
+    }
+    let mut text = format!("{} container image(s) are not verified:", images.failures.len());
+    for failure in &images.failures {
+        text.push_str(&format!("\n  {}", failure.line()));
+    }
+    Err(CliError::Failed(text))
+}
+
+/// How registries are reached from this machine.
+pub(super) struct FromHere<'a> {
+    /// The flags, which are meant for the registry of the artifact.
+    pub reach: &'a RegistryArgs,
+    /// That registry.
+    pub registry: &'a str,
+}
+
+impl Ways for FromHere<'_> {
+    /// There is no cluster to ask.
+    fn pull_secret<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, Failure>> {
+        async { Ok(None) }.boxed()
+    }
+
+    fn access<'a>(
+        &'a self,
+        repository: &'a Repository,
+        of_pods: Option<Keyring>,
+    ) -> BoxFuture<'a, Result<Access, Failure>> {
+        let same = repository.registry() == self.registry;
+        async move {
+            // Neither the password nor plain HTTP is for another registry.
+            let RegistryArgs { ca_file, provider, .. } = self.reach;
+            let elsewhere =
+                RegistryArgs { ca_file: ca_file.clone(), provider: *provider, ..RegistryArgs::default() };
+            let reach = if same { self.reach } else { &elsewhere };
+            let access = match of_pods {
+                Some(keyring) => login::access_with(reach, repository, keyring).await,
+                None => login::access(reach, repository).await,
+            };
+            access.map_err(|e| failure(Reason::ImageNotVerified, e.chain()))
+        }
+        .boxed()
+    }
+}

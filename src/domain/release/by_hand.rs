@@ -1,0 +1,75 @@
+//! A release that no resource asks for, but a person at the command line.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::{Origin, Release, Wanted};
+use crate::api::release::{DeletionPolicy, DriftMode, RegistryProvider};
+use crate::domain::identity::ReleaseId;
+use crate::domain::inventory::Provenance;
+
+/// What a person asks for at the command line, where there is no resource.
+#[derive(Clone, Debug)]
+pub struct ByHand {
+    /// The inventory's namespace and name.
+    pub id: ReleaseId,
+    /// The namespace of namespaced objects that name none.
+    pub default_namespace: String,
+    /// Whether objects that left are deleted.
+    pub prune: bool,
+    /// Whether health is waited for.
+    pub wait: bool,
+    /// Whether immutable changes recreate.
+    pub force: bool,
+    /// The longest time of each wait.
+    pub timeout: Duration,
+    /// Where the objects come from.
+    pub provenance: Provenance,
+}
+
+impl Release {
+    /// What a person asks for.
+    pub fn by_hand(wish: ByHand) -> Self {
+        let ByHand { id, default_namespace, prune, wait, force, timeout, provenance } = wish;
+        let day = Duration::from_secs(24 * 3600);
+        Self {
+            id,
+            uid: String::new(),
+            generation: 0,
+            url: String::new(),
+            wanted: Wanted::Tag(String::new()),
+            interval: day,
+            retry_interval: day,
+            timeout,
+            suspend: false,
+            pull_secret: None,
+            cert_secret: None,
+            proxy_secret: None,
+            provider: RegistryProvider::Generic,
+            insecure: false,
+            verify: None,
+            identity_secret: None,
+            allow_downgrade: true,
+            media_type: None,
+            path: String::new(),
+            target_namespace: None,
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            service_account: None,
+            prune,
+            wait,
+            force,
+            drift: DriftMode::Correct,
+            ignore: Vec::new(),
+            deletion_policy: DeletionPolicy::Delete,
+            reconcile_at: None,
+            approve: None,
+            default_namespace,
+            patches: Vec::new(),
+            images: Vec::new(),
+            patched_by: String::new(),
+            origin: Origin::CommandLine,
+            provenance: Some(provenance),
+        }
+    }
+}
