@@ -163,7 +163,7 @@ impl Columns {
             headers.insert(0, "NAMESPACE");
         }
         if self.wide {
-            headers.extend(["SOURCE", "ENTRIES"]);
+            headers.extend(["SOURCE", "VERIFIED", "ENTRIES"]);
         }
         let mut table = Table::new(headers);
         for release in releases {
@@ -188,7 +188,13 @@ impl Columns {
         }
         if self.wide {
             let entries = release.pointer("/status/inventory/entries").map(Value::to_string);
-            row.extend([cell("/spec/url"), entries.unwrap_or_default().into()]);
+            let verified = condition_of(release, condition::VERIFIED).unwrap_or(&Value::Null);
+            let verified = text(verified, "/status");
+            row.extend([
+                cell("/spec/url"),
+                Cell::toned(verified, tone(verified)),
+                entries.unwrap_or_default().into(),
+            ]);
         }
         row
     }
@@ -270,9 +276,12 @@ mod tests {
     fn the_table_has_the_columns_of_the_definition() {
         let releases = [
             json!({"metadata": {"namespace": "apps", "name": "web", "creationTimestamp": "1969-12-31T23:59:00Z"},
-                "spec": {"url": "oci://r/web"},
-                "status": {"lastAppliedRevision": "1@sha256:a", "inventory": {"entries": 3},
-                    "conditions": [{"type": "Ready", "status": "True", "message": "applied"}]}}),
+            "spec": {"url": "oci://r/web"},
+            "status": {"lastAppliedRevision": "1@sha256:a", "inventory": {"entries": 3},
+                "conditions": [
+                    {"type": "Ready", "status": "True", "message": "applied"},
+                    {"type": "Verified", "status": "Unknown", "message": "nobody asks"},
+                ]}}),
             json!({"metadata": {"namespace": "b", "name": "new"}, "spec": {"url": "oci://r/new"}}),
         ];
         let printed = |namespace: bool, wide: bool| {
@@ -289,8 +298,8 @@ mod tests {
         );
         assert_eq!(
             printed(true, true),
-            "NAMESPACE   NAME   READY   REVISION     STATUS    AGE         SOURCE        ENTRIES\n\
-             apps        web    True    1@sha256:a   applied   60s         oci://r/web   3\n\
+            "NAMESPACE   NAME   READY   REVISION     STATUS    AGE         SOURCE        VERIFIED   ENTRIES\n\
+             apps        web    True    1@sha256:a   applied   60s         oci://r/web   Unknown    3\n\
              b           new                                   <unknown>   oci://r/new\n"
         );
     }

@@ -193,7 +193,23 @@ async fn every_refusal_says_what_is_wrong_and_what_to_write() {
     check(json!({"prune": null}), "spec.prune: Required value").await;
     check(json!({"prune": "yes"}), "spec.prune in body must be of type boolean").await;
     check(json!({"sourceRef": {}}), r#"unknown field "spec.sourceRef""#).await;
-    check(json!({"verify": {"provider": "cosign"}}), r#"unknown field "spec.verify""#).await;
+    check(json!({"verify": {"key": {}}}), r#"unknown field "spec.verify.key""#).await;
+    let one_of = "verify needs exactly one of secretRef, matchOIDCIdentity and authorities";
+    let identity = json!({"issuer": "https://a", "subject": "b"});
+    check(json!({"verify": {"provider": "cosign"}}), one_of).await;
+    check(json!({"verify": {"secretRef": {"name": "a"}, "matchOIDCIdentity": [identity]}}), one_of).await;
+    check(json!({"verify": {"matchOIDCIdentity": []}}), one_of).await;
+    check(json!({"verify": {"matchOIDCIdentity": [{"issuer": "a"}]}}), "subject: Required value").await;
+    let root = json!({"secretRef": {"name": "a"}, "trustedRootSecretRef": {"name": "a"}});
+    check(json!({"verify": root}), "verify.trustedRootSecretRef belongs to matchOIDCIdentity").await;
+    let threshold = json!({"authorities": [{"name": "a", "secretRef": {"name": "a"}}], "threshold": 2});
+    check(json!({"verify": threshold}), "verify.threshold counts authorities").await;
+    let empty = json!({"authorities": [{"name": "a"}]});
+    check(json!({"verify": empty}), "an authority needs exactly one of secretRef and matchOIDCIdentity")
+        .await;
+    let twice = json!({"name": "a", "secretRef": {"name": "a"}});
+    check(json!({"verify": {"authorities": [twice, twice]}}), "verify.authorities have names of their own")
+        .await;
 }
 
 #[tokio::test]
@@ -227,6 +243,15 @@ async fn what_is_unusual_and_right_is_admitted() {
         json!({"commonMetadata": {"labels": {"app.kubernetes.io/part-of": "", "a": "b"}, "annotations": {"a/b": "c d\n"}}}),
         json!({"drift": {"ignore": [{"paths": ["/metadata/annotations/a~1b", "/spec/replicas"], "target": {"kind": "Deploy.*"}}]}}),
         json!({"serviceAccountName": "de.ployer-1"}),
+        json!({"verify": {"secretRef": {"name": "keys"}}}),
+        json!({"verify": {"matchOIDCIdentity": [{"issuer": "https://a", "subject": ".*@b"}],
+            "trustedRootSecretRef": {"name": "root"}}}),
+        json!({"verify": {"threshold": 1, "authorities": [
+            {"name": "a", "secretRef": {"name": "a"}},
+            {"name": "b", "matchOIDCIdentity": [{"issuer": "https://a", "subject": "b"}]},
+        ]}}),
+        json!({"verify": {"secretRef": {"name": "keys"}, "images": {"policies": [{"match": "*"}]}}}),
+        json!({"decryption": {"secretRef": {"name": "keys"}}}),
     ] {
         admit(&story, "x", &good).await.unwrap_or_else(|refused| panic!("{good}: {refused}"));
     }
@@ -239,12 +264,13 @@ async fn defaults_are_filled_in() {
     let expected = json!({
         "url": "oci://registry.example/app",
         "prune": true,
-        "ref": {"tag": "latest"},
+        "ref": {"tag": "latest", "allowDowngrade": false},
         "interval": "5m",
         "retryInterval": "30s",
         "timeout": "5m",
         "suspend": false,
         "insecure": false,
+        "provider": "generic",
         "path": "./",
         "wait": false,
         "force": false,
@@ -274,6 +300,8 @@ async fn the_definition_installs_without_a_warning_and_its_columns_are_shown() {
     );
     let status = json!({"status": {
         "conditions": [{"type": "Ready", "status": "True", "reason": "ReconciliationSucceeded", "message": "applied 2 objects",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"},
+            {"type": "Verified", "status": "Unknown", "reason": "NotVerified", "message": "nobody asks",
             "lastTransitionTime": "2026-01-01T00:00:00Z"}],
         "lastAppliedRevision": "1.0.0@sha256:abc",
         "inventory": {"name": "inv-shown", "entries": 2},
@@ -291,8 +319,8 @@ async fn the_definition_installs_without_a_warning_and_its_columns_are_shown() {
     assert_eq!(table[0], ["NAME", "READY", "REVISION", "STATUS", "AGE"]);
     assert_eq!(table[1][..4], ["shown", "True", "1.0.0@sha256:abc", "applied 2 objects"]);
     let table = words(story.kubectl(&["get", "supercargo", "-o", "wide"], ""));
-    assert_eq!(table[0], ["NAME", "READY", "REVISION", "STATUS", "AGE", "SOURCE", "ENTRIES"]);
-    assert_eq!(table[1][5..], ["oci://registry.example/app", "2"]);
+    assert_eq!(table[0], ["NAME", "READY", "REVISION", "STATUS", "AGE", "SOURCE", "VERIFIED", "ENTRIES"]);
+    assert_eq!(table[1][5..], ["oci://registry.example/app", "Unknown", "2"]);
     // The API server publishes what is explained a moment after the kind.
     let explained = async || {
         let output = story.bed().try_kubectl(&["explain", "oar.spec.prune"], "");
