@@ -227,3 +227,70 @@ fn every_reason_is_documented() {
         "a reason is missing in the table of docs/releases.md; say what it means and what to do",
     );
 }
+
+/// docs/security.md answers each known lapse by tests, by name, or says why it cannot
+/// happen here.
+#[test]
+fn every_lapse_is_answered_by_a_test_that_exists() {
+    let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let code: String = ["src", "tests"].iter().flat_map(|folder| sources(folder)).map(|s| s.code).collect();
+    assert!(page.matches("| Answer |").count() >= 4, "docs/security.md is not read");
+    let mut found = Vec::new();
+    let mut answers = false;
+    for (n, row) in page.lines().enumerate().filter(|(_, row)| !row.starts_with("| ---")) {
+        let cell = row.trim_end_matches([' ', '|']).rsplit_once(" | ").map(|(_, cell)| cell);
+        let Some(answer) = cell.filter(|_| row.starts_with('|')) else {
+            answers = false;
+            continue;
+        };
+        if !answers {
+            answers = answer == "Answer";
+            continue;
+        }
+        let tests = answer.split_once("test: ").map_or("", |(_, tests)| tests);
+        let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        if names.is_empty() && !answer.contains("Not applicable: ") {
+            found.push(format!("line {}: neither `test: ` nor `Not applicable: `", n + 1));
+        }
+        let missing = names.iter().filter(|name| !code.contains(&format!("fn {name}(")));
+        found.extend(missing.map(|name| format!("line {}: there is no test {name}", n + 1)));
+    }
+    none(found, "docs/security.md names the tests that hold it; name those that there are");
+}
+
+#[test]
+fn crates_without_a_fix_stay_out() {
+    let denied = fs::read_to_string(root().join("deny.toml")).unwrap();
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let unsafe_one =
+        |line: &&str| ["RUSTSEC", "advisories", "unsound"].iter().any(|word| line.contains(word));
+    let lines = denied.lines().map(str::trim).filter(unsafe_one);
+    let names: Vec<&str> = lines.filter_map(|l| l.strip_prefix("{ crate = \"")?.split('"').next()).collect();
+    assert!(names.len() >= 5, "deny.toml is not read: {names:?}");
+    let present = names.iter().filter(|name| lock.contains(&format!("\nname = \"{name}\"\n")));
+    none(
+        present.map(|name| (*name).to_owned()).collect(),
+        "crates with advisories that have no fix; deny.toml says what to use",
+    );
+}
+
+/// The first versions without the advisories that docs/security.md names.
+const FIXED: &[(&str, &str)] =
+    &[("age", "0.11.1"), ("h2", "0.4.16"), ("rustls-webpki", "0.103.13"), ("tar", "0.4.45")];
+
+#[test]
+fn crates_are_new_enough() {
+    let lock = fs::read_to_string(root().join("Cargo.lock")).unwrap();
+    let mut found = Vec::new();
+    for (name, fixed) in FIXED {
+        let places: Vec<&str> = lock.split(&format!("\nname = \"{name}\"\nversion = \"")).skip(1).collect();
+        assert!(!places.is_empty(), "{name} is no dependency any more, take it out of FIXED");
+        for place in places {
+            let version = semver::Version::parse(place.split('"').next().unwrap_or_default()).unwrap();
+            if version < semver::Version::parse(fixed).unwrap() {
+                found.push(format!("{name} {version} is older than {fixed}"));
+            }
+        }
+    }
+    none(found, "update these: the versions have advisories");
+}

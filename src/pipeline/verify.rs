@@ -83,7 +83,10 @@ impl Run<'_> {
                 self.memory.trusted = None;
                 return Ok(Arc::new(Admission::unasked(&revision.digest, why)));
             }
-            Err(failed) => return Err(self.refused(revision, failed).into()),
+            Err(failed) => {
+                self.count(&failed);
+                return Err(self.refused(revision, failed).into());
+            }
         };
         let mut key = repository.at(&revision.digest);
         policies.iter().for_each(|policy| key.push_str(&policy.fingerprint()));
@@ -171,9 +174,7 @@ impl Run<'_> {
                 (Arc::new(admission), Instant::now() + interval)
             }
             Err(failed) => {
-                let reason = failed.reason().unwrap_or(Reason::RegistryUnavailable);
-                let result = if reason.is_distrust() { Verification::Refused } else { Verification::Unknown };
-                metrics.verified(result, reason);
+                let reason = self.count(&failed);
                 let Some(admission) = known.filter(|_| !reason.is_distrust()) else {
                     let failed = self.refused(case.revision, failed);
                     self.memory.trusted = None;
@@ -190,6 +191,14 @@ impl Run<'_> {
         self.memory.distrusted = None;
         self.memory.trusted = Some(Trusted { key: case.key, admission: Arc::clone(&admission), due });
         Ok(admission)
+    }
+
+    /// Counts a verification that came to nothing; says why it did.
+    fn count(&self, failed: &Failure) -> Reason {
+        let reason = failed.reason().unwrap_or(Reason::RegistryUnavailable);
+        let result = if reason.is_distrust() { Verification::Refused } else { Verification::Unknown };
+        self.context.metrics.verified(result, reason);
+        reason
     }
 
     async fn ask_for_evidence(

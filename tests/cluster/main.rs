@@ -36,6 +36,7 @@ mod secrecy;
 mod setting;
 mod shell;
 mod signatures;
+mod tampering;
 mod trust;
 mod verifying;
 mod waiting;

@@ -372,7 +372,9 @@ async fn it_is_verified_again_from_time_to_time_and_stays_so_while_the_registry_
         &[],
         &[],
     );
-    story.refused("app", "SignatureMissing", "stays").await;
+    let release = story.refused("app", "SignatureMissing", &digest).await;
+    let message = condition(&release, "Ready").expect("ready").message;
+    assert!(message.contains("what is applied stays, and nothing is written, drift included"), "{message}");
     assert_eq!(story.scene.value("app", "v").await.as_deref(), Some("one"));
 }
 
@@ -384,49 +386,65 @@ fn sig_digest(story: &Trust, digest: &str) -> String {
 }
 
 #[tokio::test]
-async fn several_have_to_sign_with_and_without_keys() {
+async fn several_have_to_sign_and_one_cannot_do_it_for_another() {
     let story = Trust::begin("trust-several", &[]).await;
-    let sigstore = Sigstore::shared();
-    let root = std::fs::read_to_string(sigstore.trusted_root()).expect("a trusted root");
-    let (build, security) = (Signer::new(Algorithm::P256), Signer::new(Algorithm::P521));
-    story.secret("build", json!({"build.pub": build.public_pem()}));
-    story.secret("security", json!({"security.pub": security.public_pem()}));
-    story.secret("root", json!({"trusted_root.json": root}));
-    let issuer = regex_of(&sigstore.issuer(MAIL));
-    let authorities = json!([
-        {"name": "build", "secretRef": {"name": "build"}},
-        {"name": "security", "secretRef": {"name": "security"}},
-        {
-            "name": "alice",
-            "matchOIDCIdentity": [{"issuer": issuer, "subject": "alice@example\\.com"}],
-            "trustedRootSecretRef": {"name": "root"},
-        },
-    ]);
+    let signers = [Algorithm::P256, Algorithm::P521, Algorithm::Rsa2048].map(Signer::new);
+    let names = ["build", "security", "quality"];
+    for (name, signer) in names.iter().zip(&signers) {
+        story.secret(name, json!({(format!("{name}.pub")): signer.public_pem()}));
+    }
+    let authorities = names.map(|name| json!({"name": name, "secretRef": {"name": name}}));
     let digest = story.push("app", "1", "one");
-    let reference = format!("{}/app@{digest}", story.scene.registry.host());
-    story.sign(&build, "app", &digest, Format::Bundle);
-    sigstore.sign(&story.scene.registry, &reference, &Signing::person("alice@example.co"));
+    // Twice by one is not once by two.
+    story.sign(&signers[0], "app", &digest, Format::Bundle);
+    story.sign(&signers[0], "app", &digest, Format::Sig);
     let spec = json!({"retryInterval": "1s", "verify": {"authorities": authorities, "threshold": 2}});
     story.scene.install("app", spec);
-    story.refused("app", "SignerUntrusted", "").await;
-    sigstore.sign(&story.scene.registry, &reference, &Signing::person("alice@example.com"));
-    let release = story.trusted("app", "1@", &["build.pub", "alice@example.com"]).await;
-    let by = &release["status"]["artifact"]["verifiedBy"];
-    let named: Vec<&str> =
-        by.as_array().expect("signers").iter().filter_map(|b| b["authority"].as_str()).collect();
-    assert_eq!(named, ["build", "alice"]);
-    // One more is wanted.
+    story.refused("app", "SignerUntrusted", "security").await;
+    story.sign(&signers[2], "app", &digest, Format::Sig);
+    let release = story.trusted("app", "1@", &["build.pub", "quality.pub"]).await;
+    let by = release["status"]["artifact"]["verifiedBy"].as_array().expect("signers").clone();
+    let named: Vec<&str> = by.iter().filter_map(|b| b["authority"].as_str()).collect();
+    assert_eq!(named, ["build", "quality"]);
+    // One more is wanted, and then no more than are left.
     story.scene.patch("app", &json!({"verify": {"threshold": 3}}));
     story.refused("app", "SignerUntrusted", "security").await;
-    story.sign(&security, "app", &digest, Format::Sig);
-    story.trusted("app", "1@", &["build.pub", "alice@example.com", "security.pub"]).await;
+    story.sign(&signers[1], "app", &digest, Format::Bundle);
+    story.trusted("app", "1@", &["build.pub", "security.pub", "quality.pub"]).await;
+}
+
+#[tokio::test]
+async fn somebody_signs_without_a_key_by_the_word_of_a_root_that_is_watched() {
+    let story = Trust::begin("trust-keyless", &[]).await;
+    let sigstore = Sigstore::shared();
+    let root = std::fs::read_to_string(sigstore.trusted_root()).expect("a trusted root");
+    story.secret("root", json!({"trusted_root.json": root}));
+    let build = Signer::new(Algorithm::P256);
+    story.secret("build", json!({"build.pub": build.public_pem()}));
+    let digest = story.push("app", "1", "one");
+    let reference = format!("{}/app@{digest}", story.scene.registry.host());
+    // Whose name only begins as the wanted one does is somebody else.
+    sigstore.sign(&story.scene.registry, &reference, &Signing::person("alice@example.community"));
+    let issuer = sigstore.issuer(MAIL).replace('.', "[.]");
+    let identity = json!([{"issuer": issuer, "subject": "alice@example[.]com"}]);
+    let verify = json!({
+        "authorities": [
+            {"name": "alice", "matchOIDCIdentity": identity, "trustedRootSecretRef": {"name": "root"}},
+            {"name": "build", "secretRef": {"name": "build"}},
+        ],
+    });
+    story.scene.install("app", json!({"retryInterval": "1s", "verify": verify}));
+    story.refused("app", "SignerUntrusted", "alice").await;
+    sigstore.sign(&story.scene.registry, &reference, &Signing::person("alice@example.com"));
+    story.sign(&build, "app", &digest, Format::Sig);
+    let release = story.trusted("app", "1@", &["alice@example.com", "build.pub"]).await;
+    let by = &release["status"]["artifact"]["verifiedBy"][0];
+    assert!(by["issuer"] == sigstore.issuer(MAIL) && by["signedAt"].is_string(), "{by}");
     // The root is watched like a key.
     story.secret("root", json!({"other.json": "{}"}));
     story.refused("app", "SecretInvalid", "trusted_root.json").await;
-}
-
-fn regex_of(text: &str) -> String {
-    text.replace('.', "\\.")
+    story.secret("root", json!({"trusted_root.json": root}));
+    story.trusted("app", "1@", &["alice@example.com", "build.pub"]).await;
 }
 
 /// A Deployment of one image, and a CronJob of another.

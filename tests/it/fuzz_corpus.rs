@@ -10,7 +10,8 @@ use std::path::{Path, PathBuf};
 #[path = "../../fuzz/bodies.rs"]
 mod bodies;
 
-/// Changes of all seeds of a target together.
+/// Changes of all seeds of a target together, unless `SUPERCARGO_FUZZ_CHANGES` says
+/// another number: then they are other changes each time.
 const CHANGES: usize = 3000;
 /// How much of a failing input is printed, in bytes.
 const SHOWN: usize = 4096;
@@ -89,8 +90,12 @@ fn run(target: &str, more_seeds: Option<&str>, body: fn(&[u8])) {
     for (name, bytes) in &seeds {
         attempt(name, bytes);
     }
-    let mut random = fastrand::Rng::with_seed(0x5eed);
-    for n in 0..CHANGES {
+    let wanted = std::env::var("SUPERCARGO_FUZZ_CHANGES").ok().and_then(|text| text.parse().ok());
+    let (changes, mut random) = match wanted {
+        Some(changes) => (changes, fastrand::Rng::new()),
+        None => (CHANGES, fastrand::Rng::with_seed(0x5eed)),
+    };
+    for n in 0..changes {
         let (name, seed) = &seeds[random.usize(..seeds.len())];
         let (_, other) = &seeds[random.usize(..seeds.len())];
         let mut bytes = seed.clone();

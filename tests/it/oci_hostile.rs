@@ -3,7 +3,7 @@
 use axum::http::Method;
 use serde_json::json;
 use supercargo::api::reason::Reason;
-use supercargo::oci::{ContentLimits, Digest, Registry, RegistryOptions, Selection};
+use supercargo::oci::{Access, ContentLimits, Digest, Registry, RegistryOptions, Selection};
 
 use crate::liar::{Liar, access, endless, manifest, options, pull, reply, resolve, soon};
 
@@ -148,4 +148,78 @@ async fn an_index_is_followed_to_its_content_and_keeps_its_digest() {
     let artifact = soon(pull(&registry, &liar.repository(), "index", &access(None))).await.unwrap();
     assert_eq!(artifact.digest, digest);
     assert_eq!(artifact.files.len(), 1);
+}
+
+#[tokio::test]
+async fn a_size_that_is_not_the_layers_is_refused() {
+    let liar = Liar::start().await;
+    let layer = liar.blob(YAML.as_bytes());
+    let registry = Registry::new(options());
+    for size in [0, 1, YAML.len() - 1, YAML.len() + 1, 1 << 20] {
+        liar.manifest("1.0", &manifest(&layer, size));
+        let error = soon(pull(&registry, &liar.repository(), "1.0", &access(None))).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::DigestMismatch, "{size}: {error}");
+    }
+    for digest in ["sha256:../../x", "sha256:", "md5:d41d8cd98f00b204e9800998ecf8427e", "../../../etc/passwd"]
+    {
+        let mut lie = manifest(&layer, YAML.len());
+        lie["layers"][0]["digest"] = digest.into();
+        liar.manifest("1.0", &lie);
+        liar.asked();
+        let error = soon(pull(&registry, &liar.repository(), "1.0", &access(None))).await.unwrap_err();
+        assert_eq!(error.reason(), Reason::ArtifactInvalid, "{digest}: {error}");
+        assert!(error.to_string().contains("malformed digest"), "{error}");
+        assert!(liar.asked().iter().all(|asked| !asked.contains("blobs/")));
+    }
+}
+
+/// A descriptor may say where else its bytes are: nobody looks there.
+#[tokio::test]
+async fn the_urls_of_a_layer_are_not_followed() {
+    let (liar, elsewhere) = (Liar::start().await, Liar::start().await);
+    let missing = elsewhere.blob(YAML.as_bytes());
+    let mut foreign = manifest(&missing, YAML.len());
+    foreign["layers"][0]["urls"] = json!([format!("http://{}/v2/team/app/blobs/{missing}", elsewhere.host)]);
+    liar.manifest("1.0", &foreign);
+    let registry = Registry::new(options());
+    let error = soon(pull(&registry, &liar.repository(), "1.0", &access(None))).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::ArtifactNotFound, "{error}");
+    assert_eq!(elsewhere.asked(), [""; 0]);
+}
+
+/// Registries send readers to stores by URLs that are credentials themselves.
+#[tokio::test]
+async fn a_signed_url_is_in_no_message() {
+    let liar = Liar::start().await;
+    let digest = liar.artifact("1.0", YAML);
+    let (repository, access) = (liar.repository(), access(None));
+    let host = liar.host.clone();
+    let targets = [
+        "http://127.0.0.1:1/store?sig=hunter2".to_owned(),
+        format!("http://{host}/missing?sig=hunter2"),
+        format!("http://user:hunter2@{host}/missing"),
+        "ftp://127.0.0.1/store?sig=hunter2".to_owned(),
+    ];
+    for target in targets {
+        liar.repent();
+        let location = target.clone();
+        liar.lie(move |seen| {
+            let blob = seen.path.contains("/blobs/");
+            blob.then(|| reply(307, &[("location", &location)], ""))
+        });
+        let registry = Registry::new(options());
+        let error =
+            soon(registry.fetch(&repository, &digest, &access, &Selection::default())).await.unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{target}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_being_told_to_nothing_is_sent_in_the_clear() {
+    let liar = Liar::start().await;
+    liar.artifact("1.0", YAML);
+    let access = Access::anonymous();
+    let error = soon(pull(&Registry::new(options()), &liar.repository(), "1.0", &access)).await.unwrap_err();
+    assert_eq!(error.reason(), Reason::RegistryUnavailable, "{error}");
+    assert_eq!(liar.asked(), [""; 0]);
 }

@@ -2,7 +2,7 @@
 //! comes to with them.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::images::{ImagePolicies, ImagePolicy, Pattern};
 use super::key::{self, PublicKey};
@@ -14,6 +14,9 @@ use crate::api::verify::{ImageMode, OidcIdentity, Verify};
 
 /// Where a Secret has the trusted root of a private Sigstore.
 const ROOT_KEY: &str = "trusted_root.json";
+
+/// Read once: every release that names no root of its own has this one.
+static PUBLIC_GOOD: LazyLock<Arc<TrustRoot>> = LazyLock::new(|| Arc::new(TrustRoot::public_good()));
 
 /// The data of Secrets, by their names.
 pub type Secrets = BTreeMap<String, BTreeMap<String, Vec<u8>>>;
@@ -255,7 +258,7 @@ pub(super) fn key(name: &str, pem: &[u8]) -> Result<PublicKey, String> {
 pub(super) fn root(file: Option<&[u8]>) -> Result<Arc<TrustRoot>, String> {
     match file {
         Some(file) => TrustRoot::parse(file).map(Arc::new),
-        None => Ok(Arc::new(TrustRoot::public_good())),
+        None => Ok(Arc::clone(&PUBLIC_GOOD)),
     }
 }
 
