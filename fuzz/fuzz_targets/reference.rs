@@ -3,6 +3,7 @@
 #![no_main]
 
 #[path = "../bodies.rs"]
+#[expect(dead_code, reason = "each target runs one of the bodies")]
 mod bodies;
 
 // A panic that the product catches is no finding; one that leaves the body still is.

@@ -22,4 +22,5 @@ mod oci_transport;
 mod patches;
 mod secure;
 mod signatures;
+mod tampering;
 mod yaml;

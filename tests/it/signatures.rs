@@ -14,7 +14,7 @@ use supercargo::domain::verify::policy::{Authority, Policy, Trust};
 use supercargo::domain::verify::proof::{Format, Proof, Refusal, Signer};
 
 /// What all fixtures are for.
-const DIGEST: &str = "sha256:da22257afd34a87caf724df11afd8c5dd39df668d561463d26aee337970fc701";
+pub const DIGEST: &str = "sha256:da22257afd34a87caf724df11afd8c5dd39df668d561463d26aee337970fc701";
 const OTHER_DIGEST: &str = "sha256:0000000000000000000000000000000000000000000000000000000000000000";
 const REPOSITORY: &str = "127.0.0.1:45917/acme/app-p256";
 
@@ -27,23 +27,25 @@ fn key(name: &str) -> PublicKey {
     PublicKey::parse(&format!("{name}.pub"), &file(&format!("keys/{name}.pub"))).unwrap()
 }
 
-/// A layer of a `.sig` image: its payload and annotations.
-pub fn simple(name: &str) -> SimpleSigning {
-    let kept: Value = serde_json::from_slice(&file(&format!("{name}.simple.json"))).unwrap();
+/// A layer of a `.sig` image, as the fixtures keep it: its payload and annotations.
+pub fn layer(kept: &Value) -> Option<SimpleSigning> {
     let annotation = |name: &str| kept["annotations"][name].as_str().map(str::to_owned);
-    SimpleSigning {
-        payload: STANDARD.decode(kept["payload"].as_str().unwrap()).unwrap(),
-        signature: annotation("dev.cosignproject.cosign/signature").unwrap(),
+    Some(SimpleSigning {
+        payload: STANDARD.decode(kept["payload"].as_str()?).ok()?,
+        signature: annotation("dev.cosignproject.cosign/signature").unwrap_or_default(),
         certificate: annotation("dev.sigstore.cosign/certificate"),
         chain: annotation("dev.sigstore.cosign/chain"),
         bundle: annotation("dev.sigstore.cosign/bundle"),
         timestamp: annotation("dev.sigstore.cosign/rfc3161timestamp"),
-    }
+    })
 }
 
 pub fn read(name: &str) -> Content {
     match name.strip_suffix(".simple") {
-        Some(name) => Content::SimpleSigning(simple(name)),
+        Some(_) => {
+            let kept = serde_json::from_slice(&file(&format!("{name}.json"))).unwrap();
+            Content::SimpleSigning(layer(&kept).unwrap())
+        }
         None => Content::Bundle(file(&format!("{name}.json"))),
     }
 }

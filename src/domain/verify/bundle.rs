@@ -22,11 +22,44 @@ const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 /// What a statement has to state: cosign's `sign`. Any other is an attestation.
 const PREDICATE_TYPE: &str = "https://sigstore.dev/cosign/sign/v1";
 
-/// The members that a bundle may have; [`Bundle`] skips others.
-const MEMBERS: &[&str] = &["mediaType", "verificationMaterial", "dsseEnvelope", "messageSignature"];
-/// The members that verification material may have.
-const MATERIAL: &[&str] =
-    &["publicKey", "certificate", "x509CertificateChain", "tlogEntries", "timestampVerificationData"];
+/// The members that each object of a bundle may have, by its own name (Sigstore's
+/// `sigstore_bundle.proto`). [`Bundle`] skips others, and cosign refuses them.
+const MEMBERS: &[(&str, &[&str])] = &[
+    ("", &["mediaType", "verificationMaterial", "dsseEnvelope", "messageSignature"]),
+    (
+        "verificationMaterial",
+        &["publicKey", "certificate", "x509CertificateChain", "tlogEntries", "timestampVerificationData"],
+    ),
+    ("publicKey", &["hint"]),
+    ("certificate", &["rawBytes"]),
+    ("x509CertificateChain", &["certificates"]),
+    ("certificates", &["rawBytes"]),
+    (
+        "tlogEntries",
+        &[
+            "logIndex",
+            "logId",
+            "kindVersion",
+            "integratedTime",
+            "inclusionPromise",
+            "inclusionProof",
+            "canonicalizedBody",
+        ],
+    ),
+    ("logId", &["keyId"]),
+    ("kindVersion", &["kind", "version"]),
+    ("inclusionPromise", &["signedEntryTimestamp"]),
+    ("inclusionProof", &["logIndex", "rootHash", "treeSize", "hashes", "checkpoint"]),
+    ("checkpoint", &["envelope"]),
+    ("timestampVerificationData", &["rfc3161Timestamps"]),
+    ("rfc3161Timestamps", &["signedTimestamp"]),
+    ("dsseEnvelope", &["payload", "payloadType", "signatures"]),
+    ("signatures", &["sig", "keyid"]),
+    ("messageSignature", &["messageDigest", "signature"]),
+    ("messageDigest", &["algorithm", "digest"]),
+];
+/// What may be signed: one of them.
+const CONTENTS: &[&str] = &["dsseEnvelope", "messageSignature"];
 /// Of which it has to have one.
 const SIGNERS: &[&str] = &["publicKey", "certificate", "x509CertificateChain"];
 
@@ -68,12 +101,10 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Claim, Read), Flaw> {
 
 /// That every member is known and nothing is said in two ways.
 fn shape(document: &Value) -> Result<(), String> {
+    known(document, "")?;
     let material = document.get("verificationMaterial");
-    for (object, known) in [(Some(document), MEMBERS), (material, MATERIAL)] {
-        let object = object.and_then(Value::as_object).ok_or("verificationMaterial is missing")?;
-        if let Some(name) = object.keys().find(|name| !known.contains(&name.as_str())) {
-            return Err(format!("unknown member {name:?}"));
-        }
+    if !material.is_some_and(Value::is_object) {
+        return Err("verificationMaterial is missing".into());
     }
     let count = |object: Option<&Value>, names: &[&str]| {
         names.iter().filter(|name| object.is_some_and(|o| o.get(**name).is_some())).count()
@@ -81,13 +112,28 @@ fn shape(document: &Value) -> Result<(), String> {
     if count(material, SIGNERS) != 1 {
         return Err("it has to have exactly one of publicKey, certificate and x509CertificateChain".into());
     }
-    if count(Some(document), &MEMBERS[2..]) != 1 {
+    if count(Some(document), CONTENTS) != 1 {
         return Err("it has to have exactly one of dsseEnvelope and messageSignature".into());
     }
     if document.get("mediaType").is_none() {
         return Err("it has no mediaType".into());
     }
     Ok(())
+}
+
+/// That no object has a member that is not known. `value` is what `name` holds.
+fn known(value: &Value, name: &str) -> Result<(), String> {
+    match value {
+        Value::Array(all) => all.iter().try_for_each(|one| known(one, name)),
+        Value::Object(all) => {
+            let members = MEMBERS.iter().find(|(object, _)| *object == name).map_or(&[][..], |(_, all)| all);
+            all.iter().try_for_each(|(member, value)| match members.contains(&member.as_str()) {
+                true => known(value, member),
+                false => Err(format!("unknown member {member:?}")),
+            })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn statement(payload: &[u8]) -> Result<Claim, Flaw> {
@@ -216,6 +262,8 @@ mod tests {
         };
         check(r#""mediaType""#, r#""mediaTypo""#, "unknown member");
         check(r#"{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json","#, "{", "no mediaType");
+        check(r#""sig""#, r#""note":1,"sig""#, "unknown member \"note\"");
+        check(r#""hint":"""#, r#""hint":{"sig":1}"#, "unknown member \"sig\"");
         check("v0.3", "v0.9", "not a valid bundle");
         check(r#"{"hint":""}"#, r#"{"hint":""},"certificate":{"rawBytes":""}"#, "exactly one of publicKey");
         check(r#""publicKey":{"hint":""}"#, "", "exactly one of publicKey");

@@ -185,7 +185,12 @@ fn entry(annotation: &Value) -> Result<Value, Flaw> {
     let damaged = || Flaw::invalid("has a log entry that is damaged");
     let payload = &annotation["Payload"];
     let body = payload["body"].as_str().ok_or_else(damaged)?;
-    let id = payload["logID"].as_str().and_then(|id| hex::decode(id).ok()).ok_or_else(damaged)?;
+    // The log has signed this text, and not what it stands for.
+    let id = payload["logID"].as_str().and_then(|text| {
+        let id = hex::decode(text).ok()?;
+        (hex::encode(&id) == text).then_some(id)
+    });
+    let id = id.ok_or_else(damaged)?;
     let index = payload["logIndex"].as_i64().ok_or_else(damaged)?;
     let time = payload["integratedTime"].as_i64().ok_or_else(damaged)?;
     let told = STANDARD.decode(body).ok().and_then(|body| json::read(&body).ok()).ok_or_else(damaged)?;
