@@ -11,6 +11,7 @@ use supercargo::{cli, controller};
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
+    no_core_dumps();
     let arguments = cli::arguments();
     match arguments.command {
         Command::Controller(arguments) => match operate(arguments) {
@@ -22,6 +23,13 @@ fn main() -> ExitCode {
         },
         _ => cli::main(arguments),
     }
+}
+
+/// Memory holds keys and passwords, and a core dump would hold its memory.
+fn no_core_dumps() {
+    let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
+    // To lower a limit is always allowed; where it is not, nothing is lost.
+    let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
 }
 
 fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> {

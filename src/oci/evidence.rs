@@ -46,6 +46,10 @@ impl Registry {
         let cache = &self.0.cache;
         match search.run().await {
             Ok((evidence, whole)) => {
+                if evidence == Evidence::default() && !cache.is_proved(access, repository, digest) {
+                    // What does not exist is not told to be without a signature.
+                    self.prove(repository, digest, access).await?;
+                }
                 if let Some(bytes) = memory::write(&evidence).filter(|_| whole) {
                     cache.remember(access, repository, digest, bytes).await;
                 }

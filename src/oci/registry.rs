@@ -302,7 +302,7 @@ impl Registry {
     /// Asks the registry whether this access may have the digest. Any answer
     /// but yes is an error, for the cache serves nobody whom the registry
     /// refuses; a registry that knows no HEAD leaves the question open.
-    async fn prove(
+    pub(super) async fn prove(
         &self,
         repository: &Repository,
         digest: &Digest,

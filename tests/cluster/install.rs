@@ -247,7 +247,10 @@ async fn kubectl_waits_for_it_and_status_and_events_tell_it_all() {
         status["changes"],
         json!({"created": 2, "configured": 0, "unchanged": 0, "pruned": 0, "failed": 0})
     );
-    assert_eq!(kinds(&release), [("Ready", "True"), ("Healthy", "True"), ("Drifted", "False")]);
+    assert_eq!(
+        kinds(&release),
+        [("Ready", "True"), ("Verified", "Unknown"), ("Healthy", "True"), ("Drifted", "False")]
+    );
     let ready = condition(&release, "Ready").expect("ready");
     assert_eq!(ready.reason, "ReconciliationSucceeded");
     assert_eq!(ready.message, format!("applied 2 objects of revision {revision}"));

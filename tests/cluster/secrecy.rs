@@ -46,6 +46,11 @@ async fn promise_8_a_registry_password_and_a_secrets_values_are_told_nowhere() {
     let config = scene.registry.docker_config(user, password);
     scene.story.apply(&pull_secret(&config));
     scene.story.wait_ready("app", "1@").await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", scene.operator.id()));
+    if let Ok(limits) = limits {
+        let cores = limits.lines().find(|line| line.starts_with("Max core file size")).expect("a limit");
+        assert_eq!(cores.split_whitespace().nth(4), Some("0"), "memory would be dumped: {cores}");
+    }
     // A Secret that is changed, refused and deleted passes through every message.
     let edit = r#"{"stringData":{"key":"an-edited-value"}}"#;
     scene.story.kubectl(&["patch", "secret", "app", "--type=merge", "-p", edit], "");

@@ -128,6 +128,14 @@ async fn nothing_beside_it_is_no_evidence_and_no_error() {
 }
 
 #[tokio::test]
+async fn what_does_not_exist_is_not_told_to_be_unsigned() {
+    let shelf = Shelf::new().await;
+    let absent = Shelf { liar: shelf.liar.clone(), digest: Digest::of(b"another") };
+    let error = absent.try_look().await.unwrap_err();
+    assert!(matches!(error, OciError::NotFound { .. }), "{error}");
+}
+
+#[tokio::test]
 async fn cosigns_tag_is_read_with_all_that_stands_at_its_layers() {
     let shelf = Shelf::new().await;
     let mut full = shelf.payload("two", "c2ln");
@@ -477,7 +485,11 @@ async fn evidence_outlives_the_registry_and_the_process() {
     assert_eq!(error.reason(), Reason::AuthenticationFailed, "{error}");
 
     // What is gone is gone, also from the disk.
-    answers(404);
+    shelf.liar.repent();
+    shelf.liar.lie(|seen| {
+        let beside = seen.path.contains("/referrers/") || seen.path.contains("/manifests/sha256-");
+        beside.then(|| reply(404, &[], ""))
+    });
     assert_eq!(look(&restarted, &shelf).await.unwrap(), Evidence::default());
     answers(500);
     assert_eq!(look(&cached(dir.path()), &shelf).await.unwrap().found, []);

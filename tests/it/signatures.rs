@@ -185,7 +185,7 @@ fn no_more_than_the_limit_is_judged() {
         judge(&keys(&["p256"]), subject(DIGEST), &evidence(junk.chain([read("p256.bundle")])))
     };
     of(MAX_JUDGED - 1).unwrap();
-    refused(of(MAX_JUDGED), Reason::SignatureInvalid, &["Looked at 128, 1 more left out", "and 125 more"]);
+    refused(of(MAX_JUDGED), Reason::SignatureInvalid, &["Looked at 192, 1 more left out", "and 189 more"]);
 }
 
 #[test]

@@ -48,6 +48,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("clap_complete", &["cli/"]),
     ("indicatif", &["cli/progress.rs"]),
     ("tikv_jemallocator", &["main.rs"]),
+    ("rustix", &["main.rs"]),
 ];
 
 /// What the pure rooms do not name.

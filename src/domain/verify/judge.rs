@@ -13,7 +13,7 @@ use super::refusal::{Miss, refusal};
 
 /// The most signatures that are judged for one digest; further ones are named in a
 /// refusal.
-pub const MAX_JUDGED: usize = 128;
+pub const MAX_JUDGED: usize = 192;
 
 /// What was signed, if anything was.
 #[derive(Clone, Copy, Debug)]
