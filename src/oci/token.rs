@@ -203,7 +203,10 @@ impl Sessions {
         let realm = challenge::realm(registry, realm, credential.is_some(), allowed)
             .map_err(|why| denied(asker, &why))?;
         let reach = Reach::Own.onward(asked.zone, realm.host() == registry.host());
+        // The registry's client certificate is not for others.
+        let at_home = realm.origin() == registry.origin();
         let mut request = token_request(asker, realm, service.as_deref(), credential)?;
+        request.identified &= at_home;
         request.reach = reach;
         Ok(request)
     }

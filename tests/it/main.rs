@@ -21,6 +21,7 @@ mod oci_resume;
 mod oci_transport;
 mod patches;
 mod secure;
+mod several;
 mod signatures;
 mod tampering;
 mod yaml;

@@ -56,6 +56,24 @@ impl Flaw {
 pub(super) struct Witness {
     pub signer: Signer,
     pub signed_at: Option<Timestamp>,
+    /// Every name of the certificate.
+    subjects: Vec<String>,
+}
+
+impl Witness {
+    /// Whether both are one person, who counts once: the same key under whatever
+    /// name, or an identity of the same issuer with a name in common.
+    pub fn is_same_as(&self, other: &Self) -> bool {
+        match (&self.signer, &other.signer) {
+            (Signer::Key { fingerprint, .. }, Signer::Key { fingerprint: others, .. }) => {
+                fingerprint == others
+            }
+            (Signer::Identity { issuer, .. }, Signer::Identity { issuer: others, .. }) => {
+                issuer == others && self.subjects.iter().any(|name| other.subjects.contains(name))
+            }
+            _ => false,
+        }
+    }
 }
 
 /// A signature that was read, of which nothing has been verified.
@@ -101,12 +119,14 @@ impl<'a> Candidate<'a> {
                     fingerprint: key.fingerprint().to_owned(),
                 },
                 signed_at: None,
+                subjects: Vec::new(),
             }),
             Trust::Keyless { identities, root } => {
                 let vouched = self.vouched(root)?;
                 let (issuer, subject) = fitting(identities, &vouched)?;
                 let signer = Signer::Identity { issuer: issuer.to_owned(), subject: subject.to_owned() };
-                Ok(Witness { signer, signed_at: Some(vouched.at) })
+                let subjects = vouched.names.subjects.clone();
+                Ok(Witness { signer, signed_at: Some(vouched.at), subjects })
             }
         }
     }

@@ -6,13 +6,10 @@
 use std::fmt;
 
 use super::policy::Policy;
+use super::prefix;
 
 /// The registry of images that name none.
 const HUB: &str = "docker.io";
-/// Its other names.
-const HUBS: [&str; 4] = [HUB, "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
-/// Ports that a name need not have.
-const DEFAULT_PORTS: [&str; 2] = [":443", ":80"];
 /// What the text of an image begins with that is made up where it runs (Tekton).
 const VARIABLE: &str = "$(";
 
@@ -97,10 +94,15 @@ fn is_host(part: &str) -> bool {
 /// Every way to write one repository as one: a rule for it must not be slipped by
 /// another spelling of its host.
 fn normal(host: &str, path: &str) -> String {
-    let host = host.to_ascii_lowercase();
-    let host = DEFAULT_PORTS.iter().find_map(|port| host.strip_suffix(port)).unwrap_or(&host);
-    let host = host.trim_end_matches('.');
-    let hub = host.is_empty() || HUBS.contains(&host);
+    let host = match prefix::split(host) {
+        Some((host, port)) => match port.filter(|port| prefix::plain(*port) != prefix::plain(443)) {
+            Some(port) => format!("{host}:{port}"),
+            None => host,
+        },
+        // Not a host with a port: compared as it is.
+        None => host.to_ascii_lowercase(),
+    };
+    let hub = host.is_empty() || host == HUB;
     match (hub, path.contains('/') || path.starts_with('*')) {
         (true, false) => format!("{HUB}/library/{path}"),
         (true, true) => format!("{HUB}/{path}"),
@@ -129,11 +131,12 @@ fn short(text: &str) -> String {
 }
 
 /// Repositories: `ghcr.io/acme/*`. A star stands for any characters, slashes
-/// included; the rest has to be the whole of `host/path`.
+/// included; but one in the host ends where the host does, and a star alone is
+/// every repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     written: String,
-    parts: Vec<String>,
+    whole: String,
 }
 
 impl Pattern {
@@ -145,7 +148,7 @@ impl Pattern {
     pub fn parse(written: &str) -> Result<Self, String> {
         let shown = || format!("{:?}", short(written));
         if written.contains(VARIABLE) {
-            return Ok(Self { written: written.to_owned(), parts: vec![written.to_owned()] });
+            return Ok(Self { written: written.to_owned(), whole: written.to_owned() });
         }
         let last = &written[written.rfind('/').map_or(0, |at| at + 1)..];
         let tagged = written.contains('/') && last.contains(':');
@@ -162,25 +165,38 @@ impl Pattern {
         // A star at the place of a host stands for hosts.
         let first = written.split('/').next().unwrap_or_default();
         let whole = match first.contains('*') {
+            true if written != "*" && first == written => {
+                let other = format!("{}/{written}", normal("", "x").trim_end_matches("/x"));
+                return Err(format!("{} does not say of which host; write {other} or HOST/*", shown()));
+            }
             true => written.to_ascii_lowercase(),
             false => normal(host, path),
         };
-        Ok(Self { written: written.to_owned(), parts: whole.split('*').map(str::to_owned).collect() })
+        Ok(Self { written: written.to_owned(), whole })
     }
 
     /// Whether `host/path` is one of them.
     pub fn matches(&self, repository: &str) -> bool {
-        let [first, rest @ ..] = self.parts.as_slice() else { return false };
-        let Some((last, middle)) = rest.split_last() else { return first == repository };
-        let Some(mut left) = repository.strip_prefix(first.as_str()) else { return false };
-        for part in middle {
-            match left.find(part.as_str()) {
-                Some(at) => left = &left[at + part.len()..],
-                None => return false,
-            }
+        match (self.whole.split_once('/'), repository.split_once('/')) {
+            _ if self.whole == "*" => true,
+            (Some((hosts, paths)), Some((host, path))) => fits(hosts, host) && fits(paths, path),
+            _ => self.whole == repository,
         }
-        left.ends_with(last.as_str())
     }
+}
+
+/// Whether a text has the parts of a pattern between its stars.
+fn fits(pattern: &str, text: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
+    let Some(mut left) = text.strip_prefix(first) else { return false };
+    let (middle, last) = rest.rsplit_once('*').unwrap_or(("", rest));
+    for part in middle.split('*') {
+        match left.find(part) {
+            Some(at) => left = &left[at + part.len()..],
+            None => return false,
+        }
+    }
+    left.ends_with(last)
 }
 
 impl fmt::Display for Pattern {
@@ -328,6 +344,11 @@ mod tests {
         check("*.gcr.io/*/app", "eu.gcr.io/app", false);
         check("ghcr.io/a*a", "ghcr.io/a", false);
         check("r.io:5000/*", "r.io/app", false);
+        check("r.io/acme/*", "r.io:0443/acme/app", true);
+        check("127.0.0.1:5000/*", "127.1:5000/app", true);
+        check("*.corp.example/*", "a.corp.example/app", true);
+        check("*.corp.example/*", "evil.io/x.corp.example/y", false);
+        check("*.corp.example/*", "evil.io/.corp.example/y", false);
     }
 
     #[test]
@@ -344,6 +365,8 @@ mod tests {
         check("", "is not a pattern of repositories");
         check("ghcr.io/", "is not a pattern of repositories");
         check("ghcr.io/acme/?", "is not a pattern of repositories");
+        check("ghcr.io*", "does not say of which host");
+        check("acme*", "does not say of which host; write docker.io/library/acme* or HOST/*");
     }
 
     #[test]

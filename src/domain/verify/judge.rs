@@ -1,10 +1,10 @@
 //! Whether the evidence for a digest satisfies a policy.
 //!
 //! A signature that does not count hides none that does. Each authority needs a
-//! signature that counts for it. A key speaks for every authority that lists it,
-//! since its owner is named there; somebody whom the expressions of two authorities
-//! fit by chance counts for one of them.
+//! signature that counts for it, and whoever has signed counts for one of them: a key
+//! that two list is still one owner's, and so is a certificate with two names.
 
+use super::candidate::Flaw;
 use super::candidate::{Candidate, Witness, place};
 use super::evidence::Evidence;
 use super::policy::{Policy, Trust};
@@ -14,6 +14,10 @@ use super::refusal::{Miss, refusal};
 /// The most signatures that are judged for one digest; further ones are named in a
 /// refusal.
 pub const MAX_JUDGED: usize = 192;
+
+/// The most signatures that are tried with a key or a root for one digest: each with
+/// each key takes a tenth of a millisecond, or more on the larger curves.
+pub const MAX_CHECKS: usize = 8192;
 
 /// What was signed, if anything was.
 #[derive(Clone, Copy, Debug)]
@@ -37,17 +41,13 @@ pub fn judge(policy: &Policy, subject: Subject<'_>, evidence: &Evidence) -> Resu
             Err(flaw) => misses.push(Miss { place: place(found), flaw }),
         }
     }
-    let mut heard = Vec::new();
+    let (mut heard, mut checks) = (Vec::new(), MAX_CHECKS);
     for authority in &policy.authorities {
-        // Of keys the first is enough; of identities all are needed where several
-        // authorities share them out.
-        let enough = match authority.trust {
-            Trust::Keyless { .. } if policy.authorities.len() > 1 => usize::MAX,
-            _ => 1,
-        };
-        heard.push(hear(&authority.trust, &candidates, enough, &mut misses));
+        // All are needed where several authorities share them out.
+        let enough = if policy.authorities.len() > 1 { usize::MAX } else { 1 };
+        heard.push(hear(&authority.trust, &candidates, enough, &mut checks, &mut misses));
     }
-    let chosen = choose(policy, &heard);
+    let chosen = choose(&heard);
     let signatures: Vec<Signature> = chosen
         .iter()
         .enumerate()
@@ -84,6 +84,7 @@ fn hear<'c, 'a>(
     trust: &Trust,
     candidates: &'c [Candidate<'a>],
     enough: usize,
+    checks: &mut usize,
     misses: &mut Vec<Miss>,
 ) -> Vec<Heard<'c, 'a>> {
     let mut heard = Vec::new();
@@ -91,6 +92,16 @@ fn hear<'c, 'a>(
         if heard.len() >= enough {
             break;
         }
+        let cost = match trust {
+            Trust::Keys(keys) => keys.len(),
+            Trust::Keyless { .. } => 1,
+        };
+        let Some(left) = checks.checked_sub(cost) else {
+            let flaw = Flaw::invalid("was not looked at: there are too many signatures for so many keys");
+            misses.push(Miss { place: candidate.place.clone(), flaw });
+            continue;
+        };
+        *checks = left;
         match candidate.witness(trust) {
             Ok(witness) => heard.push(Heard { candidate, witness }),
             Err(flaw) => misses.push(Miss { place: candidate.place.clone(), flaw }),
@@ -99,18 +110,13 @@ fn hear<'c, 'a>(
     heard
 }
 
-/// For each authority a signature, so that as many as can be have one: who signed
-/// keyless counts once.
-fn choose<'h, 'c, 'a>(policy: &Policy, heard: &'h [Vec<Heard<'c, 'a>>]) -> Vec<Option<&'h Heard<'c, 'a>>> {
+/// For each authority a signature, so that as many as can be have one: who has signed
+/// counts once.
+fn choose<'h, 'c, 'a>(heard: &'h [Vec<Heard<'c, 'a>>]) -> Vec<Option<&'h Heard<'c, 'a>>> {
     let mut chosen: Vec<Option<&Heard<'_, '_>>> = vec![None; heard.len()];
     for authority in 0..heard.len() {
-        match policy.authorities[authority].trust {
-            Trust::Keys(_) => chosen[authority] = heard[authority].first(),
-            Trust::Keyless { .. } => {
-                let mut asked = vec![false; heard.len()];
-                place_signer(authority, heard, &mut chosen, &mut asked);
-            }
-        }
+        let mut asked = vec![false; heard.len()];
+        place_signer(authority, heard, &mut chosen, &mut asked);
     }
     chosen
 }
@@ -124,18 +130,25 @@ fn place_signer<'h, 'c, 'a>(
     asked: &mut Vec<bool>,
 ) -> bool {
     asked[authority] = true;
+    let before = chosen[authority];
     for one in &heard[authority] {
-        let holder = chosen
-            .iter()
-            .position(|other| other.is_some_and(|other| other.witness.signer == one.witness.signer));
-        let free = match holder {
-            None => true,
-            Some(holder) => !asked[holder] && place_signer(holder, heard, chosen, asked),
-        };
-        if free {
-            chosen[authority] = Some(one);
+        // Whoever has this signer looks for another, and not for this one.
+        chosen[authority] = Some(one);
+        let Some(holding) = holder(chosen, authority, one) else { return true };
+        let moved = !asked[holding] && place_signer(holding, heard, chosen, asked);
+        // Somebody with several names may stand in the way of several: then he is
+        // left out, and nobody counts twice.
+        if moved && holder(chosen, authority, one).is_none() {
             return true;
         }
     }
+    chosen[authority] = before;
     false
+}
+
+/// Which other authority has this signer already.
+fn holder(chosen: &[Option<&Heard<'_, '_>>], authority: usize, one: &Heard<'_, '_>) -> Option<usize> {
+    chosen.iter().enumerate().position(|(at, other)| {
+        at != authority && other.is_some_and(|other| other.witness.is_same_as(&one.witness))
+    })
 }
