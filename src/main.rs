@@ -47,6 +47,7 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
         default_service_account: arguments.default_service_account,
         watch_namespaces: arguments.watch_namespaces,
         trust_policy: arguments.trust_policy,
+        trusted_root: arguments.trusted_root,
         require_verification: arguments.require_verification,
         verification_interval: arguments.verification_interval,
         mirrors: arguments.routes.registry_mirror,

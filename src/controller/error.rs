@@ -34,6 +34,9 @@ pub enum ControllerError {
     /// The trust policy cannot be used.
     #[error("cannot use the trust policy")]
     TrustPolicy(#[source] PolicyError),
+    /// The trusted root cannot be used.
+    #[error("cannot use the trusted root")]
+    TrustedRoot(#[source] PolicyError),
 }
 
 /// Why a trust policy cannot be used.
@@ -55,6 +58,14 @@ pub enum PolicyError {
         path: PathBuf,
         /// The limit.
         most: usize,
+    },
+    /// It is no trusted root.
+    #[error("{path} {problem}")]
+    Root {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
     },
     /// It is not text.
     #[error("{0} is not UTF-8 text")]

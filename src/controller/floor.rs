@@ -11,6 +11,7 @@ use tokio::sync::watch;
 
 use super::error::PolicyError;
 use crate::domain::verify::floor::{Draft, Floor, MAX_NAMED_BYTES, MAX_POLICY_BYTES};
+use crate::domain::verify::root::TrustRoot;
 use crate::observe::labels::Load;
 use crate::observe::metrics::Metrics;
 use crate::pipeline::acquire::chain;
@@ -27,6 +28,8 @@ pub struct PolicyFile {
     path: PathBuf,
     /// What was read last, or why it was not.
     seen: Result<Files, String>,
+    /// What is trusted by default.
+    root: Arc<TrustRoot>,
     sender: watch::Sender<Arc<Floor>>,
 }
 
@@ -35,11 +38,11 @@ impl PolicyFile {
     ///
     /// # Errors
     /// When it cannot be read, or makes no sense.
-    pub async fn open(path: PathBuf) -> Result<Self, PolicyError> {
+    pub async fn open(path: PathBuf, root: Arc<TrustRoot>) -> Result<Self, PolicyError> {
         let version = read(&path).await?;
-        let floor = parse(&path, &version)?;
+        let floor = parse(&path, &version, &root)?;
         tracing::info!(file = %path.display(), prefixes = floor.len(), "the trust policy is in force");
-        Ok(Self { path, seen: Ok(version), sender: watch::Sender::new(Arc::new(floor)) })
+        Ok(Self { path, seen: Ok(version), root, sender: watch::Sender::new(Arc::new(floor)) })
     }
 
     /// What is in force.
@@ -58,7 +61,7 @@ impl PolicyFile {
                 continue;
             }
             self.seen = seen;
-            match version.and_then(|version| parse(&self.path, &version)) {
+            match version.and_then(|version| parse(&self.path, &version, &self.root)) {
                 Ok(floor) => {
                     tracing::info!(prefixes = floor.len(), "the trust policy has changed");
                     metrics.policy_loaded(Load::Loaded);
@@ -89,9 +92,32 @@ async fn read(path: &Path) -> Result<Files, PolicyError> {
     Ok((text, files))
 }
 
-fn parse(path: &Path, (text, files): &Files) -> Result<Floor, PolicyError> {
-    let floor = Draft::parse(text).and_then(|draft| draft.complete(files));
+fn parse(path: &Path, (text, files): &Files, root: &Arc<TrustRoot>) -> Result<Floor, PolicyError> {
+    let floor = Draft::parse(text).and_then(|draft| draft.complete(files, root));
     floor.map_err(|source| PolicyError::Invalid { path: path.to_owned(), source })
+}
+
+/// Reads the root that is trusted by default: that of a file, else the one of the
+/// public good instance as it was when this program was built. Says how old it is.
+///
+/// # Errors
+/// When the file cannot be read, or is no trusted root.
+pub async fn default_root(file: Option<&Path>) -> Result<Arc<TrustRoot>, PolicyError> {
+    let root = match file {
+        Some(path) => TrustRoot::parse(&bounded(path, MAX_NAMED_BYTES).await?)
+            .map_err(|problem| PolicyError::Root { path: path.to_owned(), problem })?,
+        None => TrustRoot::public_good(),
+    };
+    let newest = root.newest_part().map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default();
+    match file {
+        Some(path) => {
+            tracing::info!(file = %path.display(), newest, "keyless signatures are judged by this root")
+        }
+        None => {
+            tracing::info!(newest, "keyless signatures are judged by the public good root that is built in")
+        }
+    }
+    Ok(Arc::new(root))
 }
 
 async fn bounded(path: &Path, most: usize) -> Result<Vec<u8>, PolicyError> {

@@ -30,6 +30,8 @@ pub struct Options {
     pub verification_interval: Duration,
     /// Where content is read first, by prefix.
     pub mirrors: Vec<Mirror>,
+    /// The file of the root that is trusted by default, in place of the public good one.
+    pub trusted_root: Option<PathBuf>,
     /// Token services on hosts that have nothing to do with their registry's.
     pub token_hosts: Vec<TokenHost>,
 }

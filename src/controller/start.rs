@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use super::engine::Engine;
 use super::error::ControllerError;
-use super::floor::PolicyFile;
+use super::floor::{PolicyFile, default_root};
 use super::leader::{Candidate, Loss};
 use super::options::Options;
 use crate::cluster::events::instance;
@@ -73,13 +73,18 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 /// What the administrator demands. A policy that makes no sense ends the process:
 /// without it, less would be demanded than is meant.
 async fn trust(options: &Options, metrics: &Arc<Metrics>) -> Result<Trust, ControllerError> {
+    let root = default_root(options.trusted_root.as_deref()).await.map_err(ControllerError::TrustedRoot)?;
+    metrics.trusted_root(root.newest_part().map(|at| at.as_second()));
     let mut trust = Trust {
+        root,
         required: options.require_verification,
         interval: options.verification_interval,
         ..Trust::default()
     };
     if let Some(path) = &options.trust_policy {
-        let file = PolicyFile::open(path.clone()).await.map_err(ControllerError::TrustPolicy)?;
+        let file = PolicyFile::open(path.clone(), Arc::clone(&trust.root))
+            .await
+            .map_err(ControllerError::TrustPolicy)?;
         trust.floor = file.floor();
         tokio::spawn(file.follow(Arc::clone(metrics)));
     }

@@ -51,6 +51,7 @@ pub struct Metrics {
     api_requests: IntCounterVec,
     verifications: IntCounterVec,
     policy_loads: Children<Load, IntCounter>,
+    trusted_root: IntGauge,
     queue_depth: IntGauge,
     leader: IntGauge,
     cache_requests: Children<CacheResult, IntCounter>,
@@ -140,6 +141,10 @@ impl Metrics {
                 &["result", "reason"],
             )?,
             policy_loads: Children::new(&policy_loads),
+            trusted_root: make.gauge(
+                "trusted_root_newest_timestamp_seconds",
+                "When the newest part of the root began that keyless signatures are judged by.",
+            )?,
             queue_depth: make.gauge("queue_depth", "Releases that are due and wait for a worker.")?,
             leader: make.gauge("leader", "1 while this replica holds the lease.")?,
             cache_requests: Children::new(&cache),
@@ -198,6 +203,11 @@ impl Metrics {
     /// A new version of the trust policy was read.
     pub fn policy_loaded(&self, result: Load) {
         self.policy_loads.with(result, IntCounter::inc);
+    }
+
+    /// When the newest part of the default root began, in seconds of Unix time.
+    pub fn trusted_root(&self, newest: Option<i64>) {
+        self.trusted_root.set(newest.unwrap_or_default());
     }
 
     /// So many releases wait for a worker now.

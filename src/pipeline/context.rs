@@ -22,6 +22,7 @@ use crate::domain::inventory::Inventory;
 use crate::domain::outcome::Note;
 use crate::domain::release::Release;
 use crate::domain::verify::floor::Floor;
+use crate::domain::verify::root::TrustRoot;
 use crate::observe::metrics::Metrics;
 use crate::oci::{Access, Registry};
 
@@ -52,6 +53,8 @@ pub struct Context {
 pub struct Trust {
     /// By their repository; the file that it comes from may change.
     pub floor: watch::Receiver<Arc<Floor>>,
+    /// By whose word keyless signatures are believed where nothing else is said.
+    pub root: Arc<TrustRoot>,
     /// Whether every artifact has to be verified.
     pub required: bool,
     /// How often what was verified is verified again.
@@ -61,7 +64,12 @@ pub struct Trust {
 impl Default for Trust {
     fn default() -> Self {
         let (_, floor) = watch::channel(Arc::default());
-        Self { floor, required: false, interval: Duration::from_secs(3600) }
+        Self {
+            floor,
+            root: Arc::new(TrustRoot::public_good()),
+            required: false,
+            interval: Duration::from_secs(3600),
+        }
     }
 }
 

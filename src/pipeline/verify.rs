@@ -124,9 +124,9 @@ impl Run<'_> {
                 secrets.insert(name.to_owned(), data.0.clone());
             }
             let refused = |e: Refusal| failure(e.reason, e.message);
-            let policy = declared.policy(&secrets).map_err(refused)?;
+            let policy = declared.policy(&secrets, &trust.root).map_err(refused)?;
             if let Some(rules) = &declared.images {
-                let policies = rules.policies(&secrets, &policy).map_err(refused)?;
+                let policies = rules.policies(&secrets, &policy, &trust.root).map_err(refused)?;
                 images = Some(Arc::new(ImageDemand { mode: rules.mode, policies }));
             }
             policies.push(policy);

@@ -415,8 +415,10 @@ async fn several_have_to_sign_and_one_cannot_do_it_for_another() {
 
 #[tokio::test]
 async fn somebody_signs_without_a_key_by_the_word_of_a_root_that_is_watched() {
-    let story = Trust::begin("trust-keyless", &[]).await;
     let sigstore = Sigstore::shared();
+    let file = format!("--trusted-root={}", sigstore.trusted_root().display());
+    let story = Trust::begin("trust-keyless", &[&file]).await;
+    assert!(story.scene.operator.metric("supercargo_trusted_root_newest_timestamp_seconds").is_some());
     let root = std::fs::read_to_string(sigstore.trusted_root()).expect("a trusted root");
     story.secret("root", json!({"trusted_root.json": root}));
     let build = Signer::new(Algorithm::P256);
@@ -445,6 +447,12 @@ async fn somebody_signs_without_a_key_by_the_word_of_a_root_that_is_watched() {
     story.refused("app", "SecretInvalid", "trusted_root.json").await;
     story.secret("root", json!({"trusted_root.json": root}));
     story.trusted("app", "1@", &["alice@example.com", "build.pub"]).await;
+    // Who names no root means the one that the operator was started with.
+    let digest = story.push("plain", "1", "one");
+    let reference = format!("{}/plain@{digest}", story.scene.registry.host());
+    sigstore.sign(&story.scene.registry, &reference, &Signing::person("alice@example.com"));
+    story.scene.install("plain", json!({"verify": {"matchOIDCIdentity": identity}}));
+    story.trusted("plain", "1@", &["alice@example.com"]).await;
 }
 
 /// A Deployment of one image, and a CronJob of another.

@@ -147,3 +147,23 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     let output = child.wait_with_output().unwrap();
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr).as_ref()), (Some(0), ""));
 }
+
+#[test]
+fn a_controller_that_could_not_judge_does_not_start() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let check = |flag: &str, path: &str, says: &str| {
+        let (code, out, err) = run(&["controller", flag, path]);
+        assert_eq!((code, out.as_str()), (1, ""), "{err}");
+        assert!(err.contains(says), "{err}");
+    };
+    let junk = file("junk", "{}");
+    check("--trusted-root", &junk, &format!("cannot use the trusted root: {junk} "));
+    check("--trusted-root", "/nonexistent", "cannot use the trusted root: cannot read /nonexistent");
+    check("--trust-policy", &junk, "cannot use the trust policy");
+    check("--trust-policy", "/nonexistent", "cannot use the trust policy: cannot read /nonexistent");
+}

@@ -35,6 +35,9 @@ pub struct ControllerArgs {
     /// Whose signatures artifacts need, by their repository: a file of kind TrustPolicy, read again when it changes. Releases may demand more, and never less.
     #[arg(long, env = "SUPERCARGO_TRUST_POLICY", value_name = "FILE")]
     pub trust_policy: Option<PathBuf>,
+    /// By which root keyless signatures are judged where nothing else is said: a trusted_root.json, in place of the public good one that is built in.
+    #[arg(long, env = "SUPERCARGO_TRUSTED_ROOT", value_name = "FILE")]
+    pub trusted_root: Option<PathBuf>,
     /// Refuse releases whose artifacts neither the trust policy nor they themselves want verified.
     #[arg(long, env = "SUPERCARGO_REQUIRE_VERIFICATION", value_parser = clap::builder::FalseyValueParser::new())]
     pub require_verification: bool,

@@ -2,7 +2,7 @@
 //! comes to with them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use super::images::{ImagePolicies, ImagePolicy, Pattern};
 use super::key::{self, PublicKey};
@@ -16,7 +16,6 @@ use crate::api::verify::{ImageMode, OidcIdentity, Verify};
 const ROOT_KEY: &str = "trusted_root.json";
 
 /// Read once: every release that names no root of its own has this one.
-static PUBLIC_GOOD: LazyLock<Arc<TrustRoot>> = LazyLock::new(|| Arc::new(TrustRoot::public_good()));
 
 /// The data of Secrets, by their names.
 pub type Secrets = BTreeMap<String, BTreeMap<String, Vec<u8>>>;
@@ -139,13 +138,14 @@ impl Declared {
         all.filter_map(|(field, trust)| Some((trust.secret()?, trust.field(field)))).collect()
     }
 
-    /// With the Secrets, which all have to be there.
+    /// With the Secrets, which all have to be there, and the root that is trusted by
+    /// default.
     ///
     /// # Errors
     /// The first Secret that does not hold what it should.
-    pub fn policy(&self, secrets: &Secrets) -> Result<Policy, Refusal> {
+    pub fn policy(&self, secrets: &Secrets, default: &Arc<TrustRoot>) -> Result<Policy, Refusal> {
         let authorities = self.authorities.iter().map(|declared| {
-            let trust = declared.trust.with(&declared.field, secrets)?;
+            let trust = declared.trust.with(&declared.field, secrets, default)?;
             Ok(Authority { name: declared.name.clone(), trust })
         });
         Ok(Policy {
@@ -164,7 +164,12 @@ impl ImageRules {
     /// # Errors
     /// The first pattern that is none, or Secret that does not hold what it
     /// should.
-    pub fn policies(&self, secrets: &Secrets, artifacts: &Policy) -> Result<ImagePolicies, Refusal> {
+    pub fn policies(
+        &self,
+        secrets: &Secrets,
+        artifacts: &Policy,
+        default: &Arc<TrustRoot>,
+    ) -> Result<ImagePolicies, Refusal> {
         let pattern = |text: &str, field: &str| {
             let wrong = |e| Refusal { reason: Reason::InvalidSpec, message: format!("spec.{field}: {e}") };
             Pattern::parse(text).map_err(wrong)
@@ -177,7 +182,7 @@ impl ImageRules {
                     origin: format!("spec.{}", rule.field),
                     authorities: vec![Authority {
                         name: String::new(),
-                        trust: trust.with(&rule.field, secrets)?,
+                        trust: trust.with(&rule.field, secrets, default)?,
                     }],
                     threshold: 1,
                     match_reference: false,
@@ -214,7 +219,7 @@ impl DeclaredTrust {
     ///
     /// # Errors
     /// When its Secret does not hold what it should.
-    pub fn with(&self, below: &str, secrets: &Secrets) -> Result<Trust, Refusal> {
+    pub fn with(&self, below: &str, secrets: &Secrets, default: &Arc<TrustRoot>) -> Result<Trust, Refusal> {
         let data = self.secret().map(|name| (name, secrets.get(name)));
         let wrong = |problem: String| {
             let name = self.secret().unwrap_or_default();
@@ -235,7 +240,7 @@ impl DeclaredTrust {
                         Some(file.ok_or_else(|| wrong(format!("has no {ROOT_KEY}")))?)
                     }
                 };
-                let parsed = root(file.map(Vec::as_slice));
+                let parsed = root(file.map(Vec::as_slice), default);
                 let root = parsed.map_err(|e| wrong(format!("has a {ROOT_KEY} that {e}")))?;
                 Ok(Trust::Keyless { identities: identities.clone(), root })
             }
@@ -251,14 +256,14 @@ pub(super) fn key(name: &str, pem: &[u8]) -> Result<PublicKey, String> {
     PublicKey::parse(name, pem)
 }
 
-/// The trusted root of a file, or the public good one.
+/// The trusted root of a file, or the one that is trusted by default.
 ///
 /// # Errors
 /// A fragment that says what is wrong with it.
-pub(super) fn root(file: Option<&[u8]>) -> Result<Arc<TrustRoot>, String> {
+pub(super) fn root(file: Option<&[u8]>, default: &Arc<TrustRoot>) -> Result<Arc<TrustRoot>, String> {
     match file {
         Some(file) => TrustRoot::parse(file).map(Arc::new),
-        None => Ok(Arc::clone(&PUBLIC_GOOD)),
+        None => Ok(Arc::clone(default)),
     }
 }
 

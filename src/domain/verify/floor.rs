@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::declared::{key, root};
 use super::policy::{Authority, Identity, Policy, Trust};
 use super::prefix::Prefix;
+use super::root::TrustRoot;
 use crate::api::verify::OidcIdentity;
 use crate::domain::manifest::budget::Budget;
 use crate::domain::manifest::yaml;
@@ -156,11 +157,12 @@ impl Draft {
             .collect()
     }
 
-    /// Puts in the content of the files, by the names of [`Draft::files`].
+    /// Puts in the content of the files, by the names of [`Draft::files`], and the
+    /// root that is trusted by default.
     ///
     /// # Errors
     /// The first field that makes no sense.
-    pub fn complete(&self, files: &Files) -> Result<Floor, FloorError> {
+    pub fn complete(&self, files: &Files, default: &Arc<TrustRoot>) -> Result<Floor, FloorError> {
         let mut entries: Vec<(Prefix, Option<Arc<Policy>>)> = Vec::new();
         let mut add = |field: String, prefix: &str, policy: Option<Arc<Policy>>| {
             let prefix = Prefix::parse(prefix).map_err(|problem| wrong(&field, problem))?;
@@ -171,7 +173,7 @@ impl Draft {
             Ok(())
         };
         for (n, registry) in self.0.registries.iter().enumerate() {
-            let policy = registry.policy(&format!("registries[{n}]"), files)?;
+            let policy = registry.policy(&format!("registries[{n}]"), files, default)?;
             add(format!("registries[{n}].prefix"), &registry.prefix, Some(Arc::new(policy)))?;
         }
         for (n, prefix) in self.0.exempt.iter().enumerate() {
@@ -218,8 +220,8 @@ impl Demand {
 }
 
 impl Registry {
-    fn policy(&self, field: &str, files: &Files) -> Result<Policy, FloorError> {
-        let alone = self.signer.authorities("", field, files)?;
+    fn policy(&self, field: &str, files: &Files, default: &Arc<TrustRoot>) -> Result<Policy, FloorError> {
+        let alone = self.signer.authorities("", field, files, default)?;
         if alone.is_empty() == self.authorities.is_empty() {
             let problem = "it needs keys, identities or authorities, and not authorities beside the others";
             return Err(wrong(field, problem));
@@ -239,7 +241,7 @@ impl Registry {
         let mut authorities: Vec<Authority> = Vec::new();
         for (n, named) in self.authorities.iter().enumerate() {
             let field = format!("{field}.authorities[{n}]");
-            let mut of_it = named.signer.authorities(&named.name, &field, files)?;
+            let mut of_it = named.signer.authorities(&named.name, &field, files, default)?;
             let (Some(authority), true) = (of_it.pop(), of_it.is_empty()) else {
                 return Err(wrong(field, "an authority needs keys or identities, and not both"));
             };
@@ -259,7 +261,13 @@ impl Registry {
 
 impl Signer {
     /// One for the keys and one for the identities, where there are such.
-    fn authorities(&self, name: &str, field: &str, files: &Files) -> Result<Vec<Authority>, FloorError> {
+    fn authorities(
+        &self,
+        name: &str,
+        field: &str,
+        files: &Files,
+        default: &Arc<TrustRoot>,
+    ) -> Result<Vec<Authority>, FloorError> {
         let mut found = Vec::new();
         let content = |field: &str, file: &str| {
             files.get(file).ok_or_else(|| wrong(field, format!("there is no file {file:?}")))
@@ -290,7 +298,7 @@ impl Signer {
         }
         let place = format!("{field}.trustedRoot");
         let file = self.trusted_root.as_deref().map(|file| content(&place, file)).transpose()?;
-        let root = root(file.map(Vec::as_slice)).map_err(|problem| wrong(place, problem))?;
+        let root = root(file.map(Vec::as_slice), default).map_err(|problem| wrong(place, problem))?;
         found.push(Authority { name: name.to_owned(), trust: Trust::Keyless { identities, root } });
         Ok(found)
     }

@@ -14,7 +14,7 @@ fn floor(body: &str) -> Result<Floor, String> {
     let draft = Draft::parse(&format!("{HEAD}{body}")).map_err(|e| e.to_string())?;
     let files =
         BTreeMap::from([("a.pub".to_owned(), PEM.as_bytes().to_vec()), ("b.pub".into(), b"junk".to_vec())]);
-    draft.complete(&files).map_err(|e| e.to_string())
+    draft.complete(&files, &Arc::new(TrustRoot::public_good())).map_err(|e| e.to_string())
 }
 
 fn demanded(floor: &Floor, repository: &str) -> String {
