@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use supercargo::pipeline::images::MAX_IMAGES;
 use supercargo_testbed::evidence::tag;
 use supercargo_testbed::operator::Options;
 use supercargo_testbed::proxy::Fate;
@@ -657,4 +658,45 @@ async fn images_are_verified_and_stay_the_ones_that_were() {
     story.run("app", "quiet").await;
     let release = story.trusted("app", "2@", &["config.pub"]).await;
     assert_eq!(condition(&release, "Verified").map(|c| c.message), Some(message));
+}
+
+/// A Deployment without pods that names that many images.
+fn many_images(count: usize) -> String {
+    let container = |n: usize| format!("{{name: c{n}, image: 'many.invalid/app{n}:1'}}");
+    let containers: Vec<String> = (0..count).map(container).collect();
+    format!(
+        "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: 0
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec: {{containers: [{}]}}
+---
+",
+        containers.join(", ")
+    )
+}
+
+#[tokio::test]
+async fn promise_7_images_of_one_artifact_have_a_bound() {
+    let story = Trust::begin("trust-many-images", &[]).await;
+    let signer = Signer::new(Algorithm::P256);
+    story.secret("keys", json!({"a.pub": signer.public_pem()}));
+    for (tag, count) in [("1", MAX_IMAGES + 1), ("2", MAX_IMAGES)] {
+        let digest = story.scene.registry.push_yaml("app", tag, &many_images(count));
+        story.sign(&signer, "app", &digest, Format::Sig);
+    }
+    // Also those count that need no signature: they are looked through, too.
+    let mut verify = verify("keys");
+    verify["images"] = json!({"policies": [{"match": "*"}], "exempt": ["many.invalid/*"]});
+    story.scene.install("app", json!({"retryInterval": "1h", "interval": "1h", "verify": verify}));
+    let says = "the manifests name 257 different container images, more than the 256 that are verified";
+    story.refused("app", "ImageNotVerified", says).await;
+    assert_eq!(image(&story).await, None);
+    story.scene.patch("app", &json!({"ref": {"tag": "2"}}));
+    story.trusted("app", "2@", &["a.pub"]).await;
+    assert_eq!(image(&story).await.as_deref(), Some("many.invalid/app0:1"));
 }
