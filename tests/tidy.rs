@@ -8,6 +8,7 @@ mod doors;
 #[path = "tidy/source.rs"]
 mod source;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::Command;
 
@@ -256,6 +257,26 @@ fn every_lapse_is_answered_by_a_test_that_exists() {
         found.extend(missing.map(|name| format!("line {}: there is no test {name}", n + 1)));
     }
     none(found, "docs/security.md names the tests that hold it; name those that there are");
+}
+
+/// docs/security.md tells each reason for which we refuse what cosign accepts, as the
+/// test that asks both gives it, and no other.
+#[test]
+fn every_reason_to_be_stricter_than_cosign_is_told() {
+    let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let section = page.split_once("### Stricter than cosign").map_or("", |(_, rest)| rest);
+    let section = section.split("\n#").next().unwrap_or_default();
+    let rows = section.lines().filter(|row| row.starts_with('|')).skip(2);
+    let told: BTreeSet<&str> =
+        rows.filter_map(|row| Some(row.strip_suffix(" |")?.rsplit_once(" | ")?.1)).collect();
+    let code: String = sources("tests/cluster/matrix").into_iter().map(|s| s.text).collect();
+    let given: BTreeSet<&str> =
+        code.split("Stricter(\"").skip(1).filter_map(|c| c.split('"').next()).collect();
+    assert!(given.len() >= 5, "tests/cluster/matrix is not read: {given:?}");
+    none(
+        given.symmetric_difference(&told).map(|reason| (*reason).to_owned()).collect(),
+        "the table `Stricter than cosign` of docs/security.md and the reasons of tests/cluster/matrix differ",
+    );
 }
 
 #[test]

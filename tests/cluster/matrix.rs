@@ -206,8 +206,10 @@ fn we_accept_nothing_that_cosign_refuses() {
     std::thread::scope(|scope| {
         for _ in 0..WORKERS {
             scope.spawn(|| {
-                while let Some((case, registry)) = runs.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let number = next.load(Ordering::Relaxed);
+                loop {
+                    // Taken once: it is also the name of the case's repository.
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((case, registry)) = runs.get(number) else { break };
                     if let Some(what) = case.judge(registry, number) {
                         let api = if registry.has_referrers() { "referrers API" } else { "referrers tag" };
                         let line = format!("{} ({api}, {:?}): {what}", case.name, case.expect);

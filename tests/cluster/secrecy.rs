@@ -7,7 +7,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use supercargo::api::reason::Reason;
+use supercargo_testbed::certificates::Authority;
+use supercargo_testbed::proxy::Fate;
 use supercargo_testbed::registry::{Options, Registry, USERS};
+use supercargo_testbed::signer::{Algorithm, Format};
+use supercargo_testbed::{Proxy, Signer};
 
 use super::setting::{Scene, config_map};
 use super::shell::Shell;
@@ -212,6 +216,129 @@ async fn promise_8_what_is_secret_is_told_nowhere_on_its_whole_way() {
         {
             assert!(!all.contains(&form), "{form} was told: {}", around(&all, &form));
         }
+    }
+}
+
+/// Lets in who shows `bearer`, which `user:password` get at its token service.
+fn wants_a_token(proxy: &Proxy, password: &str, bearer: &'static str) {
+    let known = format!("Basic {}", STANDARD.encode(format!("{}:{password}", USERS[0].0)));
+    proxy.rule(move |seen| {
+        let shown = seen.authorization.as_deref();
+        if seen.path.starts_with("/token") {
+            return match shown == Some(known.as_str()) {
+                true => Fate::Answer(200, json!({"token": bearer, "expires_in": 300}).to_string()),
+                false => Fate::Answer(401, "{}".to_owned()),
+            };
+        }
+        match shown == Some(format!("Bearer {bearer}").as_str()) {
+            true => Fate::Pass,
+            false => {
+                let realm = r#"Bearer realm="http://registry.invalid/token",service="testbed""#.to_owned();
+                Fate::AnswerWith(401, (http::header::WWW_AUTHENTICATE, realm), "{}".to_owned())
+            }
+        }
+    });
+}
+
+fn hidden_pieces(pem: &str) -> Vec<&str> {
+    pem.lines().filter(|line| !line.starts_with("-----")).collect()
+}
+
+/// All that opens a registry: a token and the password for it, the password of a
+/// proxy, the key of a client certificate. And what a crash is near to.
+#[tokio::test]
+async fn promise_8_what_opens_a_registry_and_what_a_crash_is_near_to_are_told_nowhere() {
+    let scene = Scene::with("secret-ways", Registry::plain(), |o| o.env("RUST_LOG", "trace")).await;
+    let secret = |name: &str, data: &Value| {
+        let secret =
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
+        scene.story.apply(&secret.to_string());
+    };
+    // Signed, behind a proxy and a token service. Nobody but the proxy knows the host.
+    let signer = Signer::new(Algorithm::P256);
+    secret("keys", &json!({"a.pub": signer.public_pem()}));
+    let digest = scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
+    let reference = format!("{}/app@{digest}", scene.registry.host());
+    signer.sign(&scene.registry, &reference, Format::Bundle, &[]);
+    let proxy = Proxy::before(&scene.registry.url(), None);
+    let (password, wrong, bearer) = ("marked-password", "marked-wrong-password", "marked-bearer-token");
+    wants_a_token(&proxy, password, bearer);
+    let walker = "marked-walker-password";
+    secret(
+        "proxy",
+        &json!({"address": format!("http://{}", proxy.host()), "username": "walker", "password": walker}),
+    );
+    let config = |password: &str| {
+        json!({"auths": {"registry.invalid": {"username": USERS[0].0, "password": password}}}).to_string()
+    };
+    scene.story.apply(&pull_secret(&config(wrong)));
+    let spec = json!({
+        "url": "oci://registry.invalid/app",
+        "secretRef": {"name": "pull"},
+        "proxySecretRef": {"name": "proxy"},
+        "verify": {"provider": "cosign", "secretRef": {"name": "keys"}},
+        "retryInterval": "1s",
+    });
+    scene.install("app", spec);
+    scene.story.wait_condition("app", "Ready", "False", "AuthenticationFailed").await;
+    scene.story.apply(&pull_secret(&config(password)));
+    scene.story.wait_ready("app", "1@").await;
+
+    // A client's key: one that is none, and the right one.
+    let authority = Authority::new("registry");
+    let options = Options { tls: Some(&authority), client_certificates: true, ..Options::default() };
+    let closed = Registry::start(&options);
+    closed.push_yaml("closed", "1", &config_map("closed", "v", "one"));
+    let identity = closed.identity().expect("a client certificate");
+    let broken = "-----BEGIN PRIVATE KEY-----\nbWFya2VkLWNsaWVudC1rZXk=\n-----END PRIVATE KEY-----\n";
+    let tls = |key: &str| {
+        let data =
+            json!({"ca.crt": authority.certificate(), "tls.crt": identity.certificate, "tls.key": key});
+        secret("tls", &data);
+    };
+    tls(broken);
+    let spec = json!({
+        "url": format!("oci://{}/closed", closed.host()),
+        "insecure": false,
+        "certSecretRef": {"name": "tls"},
+        "retryInterval": "1s",
+    });
+    scene.install("closed", spec);
+    scene.story.wait_condition("closed", "Ready", "False", "SecretInvalid").await;
+    tls(&identity.key);
+    scene.story.wait_ready("closed", "1@").await;
+
+    // The parser of YAML falls over the last document, with the value read or about to be.
+    let near = "marked-near-value";
+    let before = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: near}}\nstringData: {{key: {near}}}\n---\n[!a,b]\n"
+    );
+    let beside = format!(
+        "apiVersion: v1\nkind: Secret\nmetadata: {{name: near}}\nstringData: {{key: {near}, x: [!a,{near}]}}\n"
+    );
+    let crashes = || scene.operator.log().matches("caught a crash").count();
+    for (name, yaml) in [("before", before), ("beside", beside)] {
+        let so_far = crashes();
+        scene.registry.push_yaml(name, "1", &yaml);
+        scene.install(name, json!({}));
+        scene.story.wait_condition(name, "Ready", "False", "ManifestInvalid").await;
+        assert!(crashes() > so_far, "{name}: the parser does not fall over this any more; find another");
+    }
+
+    let said = all_that_was_said(&scene);
+    // Content lies in the cache as it was pushed, what opens a registry does not.
+    let kept = [said.clone(), all_that_was_kept(scene.operator.cache())].join("\n");
+    assert!(said.contains("TRACE") && said.contains("registry.invalid"), "the right things are looked at");
+    let mut hidden = vec![password, wrong, bearer, walker];
+    hidden.extend(hidden_pieces(&identity.key).into_iter().chain(hidden_pieces(broken)));
+    for hidden in hidden {
+        let encoded = [USERS[0].0, "walker"].map(|user| STANDARD.encode(format!("{user}:{hidden}")));
+        for form in [hidden.to_owned(), STANDARD.encode(hidden)].iter().chain(&encoded) {
+            assert!(!kept.contains(form), "{form} was told: {}", around(&kept, form));
+        }
+    }
+    for form in [near.to_owned(), STANDARD.encode(near)] {
+        assert!(!said.contains(&form), "{form} was told: {}", around(&said, &form));
     }
 }
 

@@ -4,12 +4,14 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use supercargo::pipeline::images::MAX_IMAGES;
 use supercargo_testbed::evidence::tag;
 use supercargo_testbed::operator::Options;
+use supercargo_testbed::proxy::Fate;
 use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::sigstore::{MAIL, Signing};
 use supercargo_testbed::story::{DEADLINE, condition};
-use supercargo_testbed::{Registry, Signer, Sigstore, processes, within};
+use supercargo_testbed::{Proxy, Registry, Signer, Sigstore, processes, within};
 
 use super::setting::{BINARY, Scene, config_map};
 
@@ -336,6 +338,108 @@ async fn no_release_gets_below_the_floor() {
     assert!(log.contains("cannot use the trust policy") && log.contains("registries[0]"), "{log}");
 }
 
+/// A registry that sends its readers to another one, for everything.
+fn sends_to(target: &Registry) -> Proxy {
+    let (proxy, url) = (Proxy::before(&target.url(), None), target.url());
+    proxy.rule(move |seen| {
+        let there = (http::header::LOCATION, format!("{url}{}", seen.path));
+        Fate::AnswerWith(307, there, String::new())
+    });
+    proxy
+}
+
+#[tokio::test]
+async fn the_floor_is_that_of_the_releases_own_url_wherever_it_is_sent() {
+    let admin = Signer::new(Algorithm::P256);
+    let policy = Policy::new(&[("admin.pub", admin.public_pem())]);
+    let (free, guarded) = (Registry::plain(), Registry::plain());
+    let (from_guarded, from_free) = (sends_to(&free), sends_to(&guarded));
+    let key = json!([{"name": "admin.pub", "file": "admin.pub"}]);
+    let registries = [guarded.host(), from_guarded.host()];
+    let floor = registries.clone().map(|host| json!({"prefix": format!("{host}/acme"), "keys": key}));
+    let flag = policy.write(&json!(floor), &json!([]));
+    let scene = Scene::with("floor-redirect", free, |o| o.argument(&flag)).await;
+    let story = Trust { scene };
+    let install = |name: &str, host: &str| {
+        let spec = json!({"url": format!("oci://{host}/acme/{name}"), "retryInterval": "1h"});
+        story.scene.install(name, spec);
+    };
+    // Demanded where the release asks, lying where nothing is demanded.
+    let digest = story.push("acme/out", "1", "one");
+    install("out", &from_guarded.host());
+    let says = format!("the trust policy for {}/acme", from_guarded.host());
+    story.refused("out", "SignatureMissing", &says).await;
+    assert!(from_guarded.count(|seen| seen.path.contains("/manifests/")) > 0, "it was asked");
+    let asked = story.scene.registry.read_log();
+    assert!(asked.contains("/acme/out/manifests/") && !asked.contains("GET /v2/acme/out/blobs/"), "{asked}");
+    assert_eq!(story.scene.value("out", "v").await, None);
+    // What is signed is taken from there.
+    story.sign(&admin, "acme/out", &digest, Format::Sig);
+    story.scene.ask("out", "signed");
+    story.trusted("out", "1@", &["admin.pub"]).await;
+
+    // The other way round nobody has demanded anything: whoever answers for a URL that
+    // is free could have copied the content as well. It is not taken for verified.
+    for name in ["in", "direct"] {
+        guarded.push_yaml(&format!("acme/{name}"), "1", &config_map(name, "v", "one"));
+    }
+    install("direct", &guarded.host());
+    let says = format!("the trust policy for {}/acme", guarded.host());
+    story.refused("direct", "SignatureMissing", &says).await;
+    install("in", &from_free.host());
+    let release = story.scene.story.wait_ready("in", "1@").await;
+    let told = condition(&release, "Verified").expect("verified");
+    assert!(told.status == "Unknown" && told.reason == "NotVerified", "{told:?}");
+}
+
+#[tokio::test]
+async fn after_a_restart_the_evidence_on_disk_counts_while_the_registry_is_away() {
+    let mut story = Trust::begin("trust-restart", &[]).await;
+    let signer = Signer::new(Algorithm::P256);
+    story.secret("keys", json!({"a.pub": signer.public_pem()}));
+    let digest = story.push("app", "1", "one");
+    story.sign(&signer, "app", &digest, Format::Bundle);
+    let spec = json!({"interval": "1h", "retryInterval": "1s", "verify": verify("keys")});
+    story.scene.install("app", spec);
+    story.trusted("app", "1@", &["a.pub"]).await;
+
+    let account = story.scene.story.operator_account();
+    let options = Options::new(BINARY, &account).watching(&[story.scene.story.namespace()]);
+    let cache = story.scene.operator.cache().to_path_buf();
+    assert_eq!(story.scene.operator.stop(), Some(0));
+    story.scene.registry.stop();
+    story.edit("app", "by hand");
+    // With another cache nobody knows who has signed it, and nothing is written.
+    story.scene.operator = options.clone().start();
+    story.scene.operator.wait_ready();
+    story.run("app", "elsewhere").await;
+    let verdicts = |result: &str| {
+        let (metrics, result) = (story.scene.operator.metrics(), format!("result=\"{result}\""));
+        let all = metrics.lines().filter(|line| line.starts_with("supercargo_verifications_total"));
+        all.filter(|line| line.contains(&result)).count()
+    };
+    assert_eq!((verdicts("verified"), verdicts("refused")), (0, 0), "{}", story.scene.operator.metrics());
+    assert_eq!(story.scene.value("app", "v").await.as_deref(), Some("by hand"));
+    assert_eq!(story.scene.operator.stop(), Some(0));
+
+    // With the same one it is known, and still there is no content: the cache serves
+    // nobody whom the registry has not let in since the process began.
+    story.scene.operator = options.cache(&cache).start();
+    story.scene.operator.wait_ready();
+    let verified = r#"supercargo_verifications_total{reason="Verified",result="verified"}"#;
+    let known = || story.scene.operator.metric(verified) >= Some(1.0);
+    assert!(within(DEADLINE, known), "{}", story.scene.operator.metrics());
+    story.run("app", "again").await;
+    let release = story.scene.wait_message("app", "False", "is unavailable").await;
+    let told = condition(&release, "Verified").expect("verified");
+    assert!(told.status == "True" && told.reason == "Verified", "{told:?}");
+    assert!(!story.scene.operator.metrics().contains(r#"result="refused""#));
+    assert_eq!(story.scene.value("app", "v").await.as_deref(), Some("by hand"));
+    story.scene.registry.resume();
+    story.scene.wait_value("app", "v", "one").await;
+    story.trusted("app", &digest, &["a.pub"]).await;
+}
+
 #[tokio::test]
 async fn it_is_verified_again_from_time_to_time_and_stays_so_while_the_registry_is_away() {
     let story = Trust::begin("trust-again", &["--verification-interval=1s"]).await;
@@ -352,15 +456,17 @@ async fn it_is_verified_again_from_time_to_time_and_stays_so_while_the_registry_
         let series = format!(r#"supercargo_verifications_total{{reason="{reason}",result="{result}"}}"#);
         story.scene.operator.metric(&series).unwrap_or_default()
     };
-    let times = |n: f64| {
-        let all = || count("Verified", "verified") + count("RegistryUnavailable", "unknown") >= n;
-        assert!(within(DEADLINE, all), "{n} verifications: {}", story.scene.operator.metrics());
+    let verified = |n: f64| {
+        let enough = || count("Verified", "verified") >= n;
+        assert!(within(DEADLINE, enough), "{n} verifications: {}", story.scene.operator.metrics());
     };
-    times(3.0);
+    verified(3.0);
     story.scene.registry.stop();
     let before = count("Verified", "verified");
-    // What was found the last time counts.
-    times(before + 3.0);
+    // What was found the last time is on disk, and is judged again: each look ends with
+    // a verdict, none with a shrug.
+    verified(before + 3.0);
+    assert_eq!(count("RegistryUnavailable", "unknown"), 0.0, "{}", story.scene.operator.metrics());
     story.edit("app", "by hand");
     story.scene.wait_value("app", "v", "one").await;
     story.trusted("app", &digest, &["a.pub"]).await;
@@ -560,4 +666,45 @@ async fn images_are_verified_and_stay_the_ones_that_were() {
     story.run("app", "quiet").await;
     let release = story.trusted("app", "2@", &["config.pub"]).await;
     assert_eq!(condition(&release, "Verified").map(|c| c.message), Some(message));
+}
+
+/// A Deployment without pods that names that many images.
+fn many_images(count: usize) -> String {
+    let container = |n: usize| format!("{{name: c{n}, image: 'many.invalid/app{n}:1'}}");
+    let containers: Vec<String> = (0..count).map(container).collect();
+    format!(
+        "apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: 0
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec: {{containers: [{}]}}
+---
+",
+        containers.join(", ")
+    )
+}
+
+#[tokio::test]
+async fn promise_7_images_of_one_artifact_have_a_bound() {
+    let story = Trust::begin("trust-many-images", &[]).await;
+    let signer = Signer::new(Algorithm::P256);
+    story.secret("keys", json!({"a.pub": signer.public_pem()}));
+    for (tag, count) in [("1", MAX_IMAGES + 1), ("2", MAX_IMAGES)] {
+        let digest = story.scene.registry.push_yaml("app", tag, &many_images(count));
+        story.sign(&signer, "app", &digest, Format::Sig);
+    }
+    // Also those count that need no signature: they are looked through, too.
+    let mut verify = verify("keys");
+    verify["images"] = json!({"policies": [{"match": "*"}], "exempt": ["many.invalid/*"]});
+    story.scene.install("app", json!({"retryInterval": "1h", "interval": "1h", "verify": verify}));
+    let says = "the manifests name 257 different container images, more than the 256 that are verified";
+    story.refused("app", "ImageNotVerified", says).await;
+    assert_eq!(image(&story).await, None);
+    story.scene.patch("app", &json!({"ref": {"tag": "2"}}));
+    story.trusted("app", "2@", &["a.pub"]).await;
+    assert_eq!(image(&story).await.as_deref(), Some("many.invalid/app0:1"));
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use axum::http::Method;
 use supercargo::api::reason::Reason;
@@ -392,7 +392,7 @@ async fn a_silent_registry_delays_nobody_else() {
     let host = silent.local_addr().unwrap();
     let liar = Liar::start().await;
     liar.artifact("1.0", YAML);
-    let registry = Registry::new(RegistryOptions { idle_timeout: Duration::from_millis(1500), ..options() });
+    let registry = Registry::new(RegistryOptions { idle_timeout: Duration::from_secs(10), ..options() });
     let stuck = Repository::parse(&format!("oci://{host}/team/app")).unwrap();
     let waiting: Vec<_> = (0..20)
         .map(|_| {
@@ -403,9 +403,9 @@ async fn a_silent_registry_delays_nobody_else() {
     // The connection stands in the listener's queue: accepted by the kernel,
     // never answered.
     let (accepted, _) = soon(silent.accept()).await.unwrap();
-    let started = Instant::now();
     soon(pull(&registry, &liar.repository(), "1.0", &access(None))).await.unwrap();
-    assert!(started.elapsed() < Duration::from_millis(1400), "{:?}", started.elapsed());
+    // Whoever had to wait for the others would have come to an end after them.
+    assert!(waiting.iter().all(|task| !task.is_finished()), "all of them still wait");
     let mut reasons = HashSet::new();
     for task in waiting {
         let error = soon(task).await.unwrap().unwrap_err();

@@ -37,6 +37,8 @@ pub struct Seen {
     pub agent: String,
     /// Who the client asked to be taken for, if anybody.
     pub impersonated: Option<String>,
+    /// What the client showed of itself, if anything.
+    pub authorization: Option<String>,
 }
 
 impl Seen {
@@ -60,6 +62,8 @@ pub enum Fate {
     HoldAfter,
     /// Not forwarded; answered with this status and body.
     Answer(u16, String),
+    /// The same with this header too.
+    AnswerWith(u16, (http::HeaderName, String), String),
     /// Forwarded; the body of the answer is replaced, its headers are not, but
     /// for the length.
     ReplaceBody(Bytes),
@@ -334,6 +338,11 @@ async fn answer(
     let fate = (shared.rule.lock().expect("lock"))(&seen);
     match fate {
         Fate::Answer(code, text) => Ok(plain(code, text)),
+        Fate::AnswerWith(code, (name, value), text) => {
+            let mut answer = plain(code, text);
+            answer.headers_mut().insert(name, value.parse().expect("the value of a header"));
+            Ok(answer)
+        }
         Fate::Pass => Ok(forward(&shared, parts, body).await),
         Fate::HoldBefore => Ok(match hold(&shared, seen, Moment::Before).await {
             Decision::GoOn => forward(&shared, parts, body).await,
@@ -367,6 +376,7 @@ fn see(request: &http::Request<Incoming>) -> Seen {
         path: request.uri().path_and_query().map(ToString::to_string).unwrap_or_default(),
         agent: header("user-agent").unwrap_or_default(),
         impersonated: header("impersonate-user"),
+        authorization: header("authorization"),
     }
 }
 

@@ -322,6 +322,8 @@ fn start_fulcio(directory: &Path, ctlog: &str) -> Part {
             &grpc,
             // Otherwise it is opened in /var/run.
             "--legacy-unix-domain-socket=fulcio.sock",
+            // On every address, the one exception to loopback: it takes no host. What it
+            // serves there is counts of requests.
             "--metrics-port",
             &metrics,
             "--ct-log-url",
