@@ -15,8 +15,6 @@ use crate::api::verify::{ImageMode, OidcIdentity, Verify};
 /// Where a Secret has the trusted root of a private Sigstore.
 const ROOT_KEY: &str = "trusted_root.json";
 
-/// Read once: every release that names no root of its own has this one.
-
 /// The data of Secrets, by their names.
 pub type Secrets = BTreeMap<String, BTreeMap<String, Vec<u8>>>;
 
