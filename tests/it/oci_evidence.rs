@@ -192,6 +192,34 @@ async fn one_signature_costs_four_requests_and_one_bundle_five() {
     }
 }
 
+/// Who names the good bytes with another size hides nothing, also not on the disk.
+#[tokio::test]
+async fn a_wrong_size_of_the_same_bytes_hides_nothing() {
+    let shelf = Shelf::new().await;
+    let blob = shelf.liar.blob(b"good");
+    let junk = |size: usize| {
+        let mut manifest = image(&[descriptor(BUNDLE, &blob, size)]);
+        manifest["subject"] = descriptor("x/y", &shelf.digest, 1);
+        shelf.referrer(&manifest)
+    };
+    shelf.sign(&[layer(&blob, 1, "junk"), layer(&blob, 5, "junk")]);
+    shelf.list(&[junk(1), junk(3), junk(5), shelf.bundle("good", Some(&shelf.digest)), junk(6)]);
+    let dir = tempfile::tempdir().unwrap();
+    let registry = cached(dir.path());
+    for _ in 0..2 {
+        let evidence = look(&registry, &shelf).await.unwrap();
+        assert_eq!(short(&evidence), ["b:good"]);
+        skipped(&evidence, "other bytes");
+        assert_eq!(evidence.skipped.len(), 6, "{:?}", evidence.skipped);
+    }
+    shelf.liar.asked();
+    look(&registry, &shelf).await.unwrap();
+    assert!(shelf.liar.asked().iter().all(|path| !path.contains("blobs/")), "the good bytes are kept");
+    shelf.liar.repent();
+    shelf.liar.lie(|_| Some(reply(500, &[], "")));
+    assert_eq!(short(&look(&registry, &shelf).await.unwrap()), ["b:good"]);
+}
+
 /// Each place holds something good and something bad, and all of it is evidence.
 #[tokio::test]
 async fn what_is_in_one_place_hides_nothing_in_another() {

@@ -144,22 +144,23 @@ impl<'a> Search<'a> {
         let mut blobs: Vec<(Digest, u64)> = Vec::new();
         let mut total = 0;
         for lead in &things {
-            if !blobs.iter().any(|(digest, _)| *digest == lead.digest)
-                && total + lead.size <= MAX_EVIDENCE_BYTES
-            {
+            // Who states another size of the same bytes must not decide for
+            // those that state the right one.
+            let blob = (lead.digest.clone(), lead.size);
+            if !blobs.contains(&blob) && total + lead.size <= MAX_EVIDENCE_BYTES {
                 total += lead.size;
-                blobs.push((lead.digest.clone(), lead.size));
+                blobs.push(blob);
             }
         }
         let answers = stream::iter(blobs.into_iter().map(|(digest, size)| async move {
             let bytes = self.blob(&digest, size).await;
-            (digest, bytes)
+            (digest, size, bytes)
         }));
         let answers: Vec<_> = answers.buffered(EVIDENCE_REQUESTS).collect().await;
-        for Lead { place, digest, form, .. } in things {
-            match answers.iter().find(|(read, _)| *read == digest) {
-                Some((_, Ok(bytes))) => gathered.things.push(Found { place, content: form.with(bytes) }),
-                Some((_, Err(error))) => gathered.notes.missed(&place, error.clone()),
+        for Lead { place, digest, size, form } in things {
+            match answers.iter().find(|(read, stated, _)| *read == digest && *stated == size) {
+                Some((.., Ok(bytes))) => gathered.things.push(Found { place, content: form.with(bytes) }),
+                Some((.., Err(error))) => gathered.notes.missed(&place, error.clone()),
                 None => gathered.notes.note(format!(
                     "{place}: with it there would be more than {MAX_EVIDENCE_BYTES} bytes of signatures"
                 )),
@@ -190,10 +191,11 @@ impl<'a> Search<'a> {
     }
 
     async fn blob(self, digest: &Digest, size: u64) -> Result<Bytes, OciError> {
-        if let Some(bytes) = self.cached(digest, size).await {
-            return Ok(bytes);
-        }
         let subject = self.repository.at(digest);
+        // Not the stated size: the cache would take what is larger for damaged.
+        if let Some(bytes) = self.cached(digest, MAX_BUNDLE_BYTES).await {
+            return if bytes.len() as u64 == size { Ok(bytes) } else { Err(OciError::Mismatch { subject }) };
+        }
         let url = Transport::url(self.repository, self.access, &format!("blobs/{digest}"))?;
         let inner = &self.registry.0;
         let asker = self.asker(&subject);
