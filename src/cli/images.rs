@@ -1,6 +1,8 @@
 //! The container images of an artifact, verified by a person who has no cluster:
 //! with the credentials that the machine has.
 
+use std::collections::BTreeMap;
+
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Serialize;
@@ -58,7 +60,8 @@ pub(super) async fn verify(
     let pattern = Pattern::parse(ALL).map_err(CliError::Usage)?;
     let rules = vec![ImagePolicy { pattern, policies: vec![policy.clone()] }];
     let policies = ImagePolicies { exempt, rules };
-    verify_images(registry, objects, &policies, ways).await.map_err(super::fetch::refused)
+    let known = BTreeMap::new();
+    verify_images(registry, objects, &policies, ways, &known).await.map_err(super::fetch::refused)
 }
 
 /// Prints what became of the images, sorted as they are written.

@@ -78,7 +78,7 @@ pub struct SignedImage {
 /// An image that is not signed as it has to be, or of which that cannot be known.
 #[derive(Clone, Debug)]
 pub struct ImageFailure {
-    /// As the objects have it.
+    /// As the objects have it, with its digest if that was known before.
     pub image: String,
     /// The objects that run it.
     pub objects: Vec<ObjectId>,
@@ -130,7 +130,8 @@ struct Use<'a> {
 /// Verifies the images of objects, each once: resolves its tag to a digest and
 /// judges what is signed at that digest. An object has the namespace that it
 /// will be applied to; its Secrets for pulls are looked for among the objects
-/// first, because they may come with them.
+/// first, because they may come with them. Of an image whose digest is `known`,
+/// by its name in the objects, that digest is verified, whatever its tag is now.
 ///
 /// # Errors
 /// When there are more images than [`MAX_IMAGES`].
@@ -139,6 +140,7 @@ pub async fn verify_images(
     objects: &[Object],
     policies: &ImagePolicies,
     ways: &dyn Ways,
+    known: &BTreeMap<String, String>,
 ) -> Result<Images, Failure> {
     let uses = uses(objects);
     if uses.len() > MAX_IMAGES {
@@ -160,9 +162,11 @@ pub async fn verify_images(
             }
             Demand::Signed(name, policies) => {
                 let looked = Look { registry, objects, policies, ways, place };
+                let digest = known.get(image).map(String::as_str);
                 asked.push(Box::pin(async move {
-                    let signed = looked.at(image, &name).await;
-                    signed.map_err(|failed| place.failed(image, failed))
+                    let told = digest.map_or_else(|| image.clone(), |digest| name.pinned(digest));
+                    let signed = looked.at(image, &name, digest).await;
+                    signed.map_err(|failed| place.failed(&told, failed))
                 }));
             }
         }
@@ -217,10 +221,10 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    async fn at(&self, image: &str, name: &ImageName) -> Result<SignedImage, Failure> {
+    async fn at(&self, image: &str, name: &ImageName, known: Option<&str>) -> Result<SignedImage, Failure> {
         let bad = |e: crate::oci::OciError| failure(Reason::ImageNotVerified, e.to_string());
         let repository = Repository::parse(&format!("oci://{}", name.repository())).map_err(bad)?;
-        let wanted = match name.digest() {
+        let wanted = match name.digest().or(known) {
             Some(digest) => Wanted::Digest(Digest::parse(digest).map_err(bad)?),
             None => Wanted::Tag(Tag::parse(name.tag()).map_err(bad)?),
         };

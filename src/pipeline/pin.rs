@@ -21,7 +21,7 @@ use crate::cluster::session::Session;
 use crate::domain::images::{distinct_images, pin};
 use crate::domain::object::Object;
 use crate::domain::outcome::Outcome;
-use crate::domain::verify::images::ImagePolicies;
+use crate::domain::verify::images::{Demand, ImageName, ImagePolicies};
 use crate::oci::{Access, Keyring, Repository};
 
 /// How many images a message names.
@@ -52,7 +52,7 @@ pub struct Pinned {
 
 impl Pinned {
     fn pins(&self) -> BTreeMap<String, String> {
-        pins(&self.shown)
+        self.shown.iter().map(|image| (image.name.clone(), image.pinned.clone())).collect()
     }
 
     /// Puts it into the outcome.
@@ -69,8 +69,25 @@ impl Pinned {
     }
 }
 
-fn pins(shown: &[VerifiedImage]) -> BTreeMap<String, String> {
-    shown.iter().map(|image| (image.name.clone(), image.pinned.clone())).collect()
+/// Which digest each image was, by its name in the artifact. Somebody else may
+/// have written the status: what counts is a digest that is written to the very
+/// name, and that is verified like any other.
+fn digests(shown: &[VerifiedImage]) -> BTreeMap<String, String> {
+    let digest = |image: &VerifiedImage| {
+        let (name, pinned) = (ImageName::parse(&image.name).ok()?, ImageName::parse(&image.pinned).ok()?);
+        let digest = pinned.digest()?;
+        (name.pinned(digest) == image.pinned).then(|| (image.name.clone(), digest.to_owned()))
+    };
+    shown.iter().filter_map(digest).collect()
+}
+
+/// An image that has to be signed and was not verified.
+fn lacking(demand: &ImageDemand, objects: &[Object], pins: &BTreeMap<String, String>) -> Option<String> {
+    let unsigned = |image: &String| match demand.policies.demand(image) {
+        Demand::Exempt | Demand::Unmatched => false,
+        Demand::Signed(..) | Demand::Unknown(_) => !pins.contains_key(image),
+    };
+    distinct_images(objects).into_iter().find(unsigned)
 }
 
 impl Run<'_> {
@@ -90,46 +107,34 @@ impl Run<'_> {
             return Ok(());
         };
         let known = self.memory.pinned.as_ref().filter(|p| p.key == revision.key).cloned();
+        if let Some(pinned) = known.as_ref().filter(|p| p.fresh) {
+            return Ok(bind(demand, objects, &pinned.pins())?);
+        }
+        // Digests that are known already are what is verified.
         let before = match &known {
-            Some(pinned) => pinned.pins(),
+            Some(pinned) => digests(&pinned.shown),
             // What another process has found, for this very artifact.
             None => {
                 let artifact = self.status.artifact.as_ref();
-                artifact
-                    .filter(|a| a.digest == revision.digest.as_str())
-                    .map(|a| pins(&a.images))
-                    .unwrap_or_default()
+                let same = artifact.filter(|a| a.digest == revision.digest.as_str());
+                same.map(|a| digests(&a.images)).unwrap_or_default()
             }
         };
-        if let Some(pinned) = known.as_ref().filter(|p| p.fresh) {
-            write(objects, &pinned.pins());
-            return Ok(());
-        }
-        // Digests that are known already are what is verified.
-        let written: BTreeMap<String, String> = distinct_images(objects)
-            .into_iter()
-            .map(|image| (before.get(&image).cloned().unwrap_or_else(|| image.clone()), image))
-            .collect();
-        write(objects, &before);
-        let images = self.look_at_images(session, demand, objects).await?;
+        let images = self.look_at_images(session, demand, objects, &before).await?;
         let unknown = images.failures.iter().all(|f| !f.reason.is_distrust());
         if let Some(pinned) = known.filter(|_| !images.failures.is_empty() && unknown) {
             // Verified before, and nothing says otherwise now.
+            bind(demand, objects, &pinned.pins())?;
             self.memory.pinned = Some(Pinned { fresh: true, ..pinned });
             return Ok(());
         }
         let warning = refused(demand.mode, &images)?;
-        write(objects, &images.pins());
-        let mut shown = images.status();
-        for image in &mut shown {
-            if let Some(name) = written.get(&image.name) {
-                image.name.clone_from(name);
-            }
-        }
+        bind(demand, objects, &images.pins())?;
         if let Some(warning) = &warning {
             self.note_once(Reason::ImageNotVerified, warning.clone(), false);
         }
-        self.memory.pinned = Some(Pinned { key: revision.key.clone(), fresh: true, shown, warning });
+        let (key, shown) = (revision.key.clone(), images.status());
+        self.memory.pinned = Some(Pinned { key, fresh: true, shown, warning });
         Ok(())
     }
 
@@ -138,6 +143,7 @@ impl Run<'_> {
         session: &Session,
         demand: &ImageDemand,
         objects: &[Object],
+        before: &BTreeMap<String, String>,
     ) -> Result<Images, Ended> {
         let access = acquire::access(self.context, session, self.release, self.memory).await?;
         let home = acquire::repository(self.release)?;
@@ -145,7 +151,8 @@ impl Run<'_> {
         let registry = self.context.registry.clone();
         // A registry that takes its time takes no worker's.
         self.turn.give_back();
-        let looked = self.wait_for(verify_images(&registry, objects, &demand.policies, &ways), false).await;
+        let looking = verify_images(&registry, objects, &demand.policies, &ways, before);
+        let looked = self.wait_for(looking, false).await;
         self.turn.take().await;
         match looked {
             Waited::Done(images) => Ok(images?),
@@ -160,10 +167,23 @@ impl Run<'_> {
     }
 }
 
-fn write(objects: &mut [Object], pins: &BTreeMap<String, String>) {
+/// Writes the digests into the objects.
+///
+/// # Errors
+/// When one is missing that has to be there; nothing is written then.
+fn bind(
+    demand: &ImageDemand,
+    objects: &mut [Object],
+    pins: &BTreeMap<String, String>,
+) -> Result<(), Failure> {
+    if let Some(image) = lacking(demand, objects, pins).filter(|_| demand.mode == ImageMode::Enforce) {
+        let message = format!("{image} has to be signed by spec.verify.images, and was not verified");
+        return Err(failure(Reason::ImageNotVerified, message));
+    }
     for object in objects {
         pin(object, pins);
     }
+    Ok(())
 }
 
 /// What is wrong with the images: an end, or a warning.
@@ -227,5 +247,82 @@ impl Ways for Own<'_> {
     ) -> BoxFuture<'a, Result<Access, Failure>> {
         let at_home = repository.registry() == self.home.registry();
         async move { Ok(self.access.towards(of_pods, at_home)) }.boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::domain::verify::images::{ImagePolicy, Pattern};
+
+    const DIGEST: &str = "sha256:da22257afd34a87caf724df11afd8c5dd39df668d561463d26aee337970fc701";
+
+    fn demand(mode: ImageMode) -> ImageDemand {
+        let pattern = |text: &str| Pattern::parse(text).unwrap();
+        let rules = vec![ImagePolicy { pattern: pattern("*/nginx"), policies: Vec::new() }];
+        ImageDemand { mode, policies: ImagePolicies { exempt: vec![pattern("free.io/*")], rules } }
+    }
+
+    fn pod(images: &[&str]) -> Object {
+        let containers: Vec<_> = images.iter().map(|image| json!({"image": image})).collect();
+        let metadata = json!({"name": "a", "namespace": "b"});
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": containers}});
+        Object::new(pod).unwrap()
+    }
+
+    fn shown(name: &str, pinned: &str) -> VerifiedImage {
+        VerifiedImage { name: name.into(), pinned: pinned.into(), signer: String::new() }
+    }
+
+    #[test]
+    fn a_digest_of_the_status_is_believed_for_its_own_name_only() {
+        let check = |name: &str, pinned: &str, expected: bool| {
+            let found = digests(&[shown(name, pinned)]);
+            let known = BTreeMap::from([(name.to_owned(), DIGEST.to_owned())]);
+            assert_eq!(found, if expected { known } else { BTreeMap::new() }, "{name} {pinned}");
+        };
+        let at = |name: &str| format!("{name}@{DIGEST}");
+        check("nginx", &at("nginx:latest"), true);
+        check("nginx:1", &at("nginx:1"), true);
+        check(&at("nginx:1"), &at("nginx:1"), true);
+        check("nginx:1", &at("evil.io/x"), false);
+        check("nginx:1", &at("nginx:2"), false);
+        check("nginx:1", &at("nginx"), false);
+        check("nginx:1", "nginx:1", false);
+        check("nginx:1", "nginx:1@sha256:abc", false);
+        check("nginx:1@sha256:abc", &at("nginx:1"), false);
+        check(&format!("nginx:1@sha256:{}", "0".repeat(64)), &at("nginx:1"), false);
+        check("$(image)", &at("nginx:1"), false);
+    }
+
+    #[test]
+    fn every_spelling_of_an_image_is_bound() {
+        let pinned = format!("nginx:latest@{DIGEST}");
+        let shown = [shown("nginx", &pinned), shown("nginx:latest", &pinned), shown(&pinned, &pinned)];
+        let pinned_set = Pinned { key: String::new(), fresh: true, shown: shown.to_vec(), warning: None };
+        assert_eq!(digests(&shown).len(), 3);
+        let mut objects = [pod(&["nginx", "nginx:latest", &pinned, "free.io/nginx", "other:1"])];
+        bind(&demand(ImageMode::Enforce), &mut objects, &pinned_set.pins()).unwrap();
+        assert_eq!(distinct_images(&objects), ["free.io/nginx", pinned.as_str(), "other:1"]);
+    }
+
+    #[test]
+    fn nothing_is_written_while_a_digest_is_missing() {
+        let pins = BTreeMap::from([("nginx".to_owned(), format!("nginx:latest@{DIGEST}"))]);
+        let check = |image: &str, mode: ImageMode, expected: bool| {
+            let mut objects = [pod(&["nginx", image])];
+            let bound = bind(&demand(mode), &mut objects, &pins);
+            assert_eq!(bound.is_ok(), expected, "{image}");
+            assert_eq!(distinct_images(&objects).contains(&"nginx".to_owned()), !expected, "{image}");
+            if let Err(failed) = bound {
+                assert_eq!(failed.reason(), Some(Reason::ImageNotVerified));
+            }
+        };
+        check("nginx:latest", ImageMode::Enforce, false);
+        check("$(image)", ImageMode::Enforce, false);
+        check("nginx:latest", ImageMode::Warn, true);
+        check("other:1", ImageMode::Enforce, true);
     }
 }
