@@ -24,7 +24,7 @@ pub struct Verify {
     #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "matchOIDCIdentity")]
     #[schemars(length(max = 32))]
     pub match_oidc_identity: Vec<OidcIdentity>,
-    /// A Secret with the trusted root of a private Sigstore under trusted_root.json. Without it the public good instance is trusted, as it was when this program was built.
+    /// A Secret with a trusted root under trusted_root.json: that of a private Sigstore, or a newer one of the public good instance. Without it the public good instance is trusted, as it was when this program was built.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trusted_root_secret_ref: Option<LocalObjectReference>,
     /// Several who have to sign, in place of the above.
@@ -69,7 +69,7 @@ pub struct Authority {
     #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "matchOIDCIdentity")]
     #[schemars(length(max = 32))]
     pub match_oidc_identity: Vec<OidcIdentity>,
-    /// A Secret with the trusted root of a private Sigstore under trusted_root.json.
+    /// A Secret with a trusted root under trusted_root.json: that of a private Sigstore, or a newer one of the public good instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trusted_root_secret_ref: Option<LocalObjectReference>,
 }
@@ -124,7 +124,7 @@ pub struct ImagePolicy {
     #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "matchOIDCIdentity")]
     #[schemars(length(max = 32))]
     pub match_oidc_identity: Vec<OidcIdentity>,
-    /// A Secret with the trusted root of a private Sigstore under trusted_root.json.
+    /// A Secret with a trusted root under trusted_root.json: that of a private Sigstore, or a newer one of the public good instance.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trusted_root_secret_ref: Option<LocalObjectReference>,
 }

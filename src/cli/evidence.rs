@@ -1,14 +1,38 @@
 //! Who has signed something, as a person and as a program reads it.
 
+use serde::Serialize;
+
 use super::table::harmless;
 use super::{CliError, Printer};
 use crate::api::status::VerifiedBy;
-use crate::domain::verify::proof::{Format, Proof, Signature};
+use crate::domain::verify::proof::{Format, Proof, Signature, Signer};
+
+/// A signature that counted, for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Shown {
+    #[serde(flatten)]
+    by: VerifiedBy,
+    /// Of the key, `sha256:…` of its DER form.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fingerprint: Option<String>,
+    /// The tag and layer, or the digest of the referrer.
+    found_at: String,
+}
 
 /// For programs.
-pub(super) fn shown(proof: &Proof) -> Vec<VerifiedBy> {
+pub(super) fn shown(proof: &Proof) -> Vec<Shown> {
     let several = proof.signatures().len() > 1;
-    proof.signatures().iter().map(|signature| signature.shown(several)).collect()
+    let shown = |signature: &Signature| {
+        let mut by = signature.shown(several);
+        let mut print = None;
+        if let Signer::Key { name, fingerprint } = &signature.signer {
+            by.key = Some(name.clone());
+            print = Some(fingerprint.clone());
+        }
+        Shown { by, fingerprint: print, found_at: signature.place.clone() }
+    };
+    proof.signatures().iter().map(shown).collect()
 }
 
 /// Everybody who has signed, in one line.

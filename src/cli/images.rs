@@ -11,13 +11,12 @@ use super::args::RegistryArgs;
 use super::table::harmless;
 use super::{CliError, Printer, evidence, login};
 use crate::api::reason::Reason;
-use crate::api::status::VerifiedBy;
 use crate::domain::object::Object;
-use crate::domain::verify::images::{ImagePolicies, ImagePolicy, Pattern};
+use crate::domain::verify::images::{ImageName, ImagePolicies, ImagePolicy, Pattern};
 use crate::domain::verify::policy::Policy;
 use crate::oci::{Access, Keyring, Registry, Repository};
 use crate::pipeline::acquire::{Failure, failure};
-use crate::pipeline::images::{Images, Ways, verify_images};
+use crate::pipeline::images::{ImageFailure, Images, Ways, verify_images};
 
 /// Every image.
 const ALL: &str = "*";
@@ -31,7 +30,7 @@ pub(super) struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
     verified: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    verified_by: Vec<VerifiedBy>,
+    verified_by: Vec<evidence::Shown>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     exempt: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -119,9 +118,26 @@ pub(super) fn conclude(images: &Images) -> Result<(), CliError> {
     }
     let mut text = format!("{} container image(s) are not verified:", images.failures.len());
     for failure in &images.failures {
-        text.push_str(&format!("\n  {}", failure.line()));
+        text.push_str(&format!("\n  {}", line(failure)));
     }
     Err(CliError::Failed(text))
+}
+
+/// What is wrong with an image, which is named once, and where it stands.
+fn line(failure: &ImageFailure) -> String {
+    // A refusal begins with the repository and the digest.
+    let named = ImageName::parse(&failure.image).ok().and_then(|name| {
+        let told = failure.message.strip_prefix(name.repository())?.strip_prefix('@')?;
+        let (digest, told) = told.split_once(' ')?;
+        Some(format!("{} {told}", name.pinned(digest)))
+    });
+    match named {
+        Some(told) => {
+            let objects: Vec<String> = failure.objects.iter().map(ToString::to_string).collect();
+            format!("{told} (in {})", objects.join(", "))
+        }
+        None => failure.line(),
+    }
 }
 
 /// How registries are reached from this machine.

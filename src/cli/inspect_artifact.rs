@@ -8,7 +8,6 @@ use super::args::InspectArtifact;
 use super::fetch::{self, Fetched};
 use super::table::harmless;
 use super::{CliError, Printer, evidence, login, output, signers};
-use crate::api::status::VerifiedBy;
 use crate::domain::images::{container_images, distinct_images};
 use crate::domain::object::Object;
 use crate::domain::verify::proof::Proof;
@@ -31,7 +30,7 @@ struct Report {
     checksum: Option<String>,
     encrypted: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    verified_by: Vec<VerifiedBy>,
+    verified_by: Vec<evidence::Shown>,
     annotations: BTreeMap<String, String>,
     manifests: Vec<Manifest>,
 }

@@ -47,7 +47,7 @@ pub(super) fn required(
         (false, None) => by_keys(arguments)?,
         (true, Some(identity)) => (vec![by_identity(arguments, identity, printer)?], 1),
     };
-    let (origin, match_reference) = ("the command line".to_owned(), arguments.match_reference);
+    let (origin, match_reference) = (Policy::COMMAND_LINE.to_owned(), arguments.match_reference);
     Ok(Policy { origin, authorities, threshold, match_reference })
 }
 
@@ -100,7 +100,10 @@ fn identity(arguments: &SignerArgs) -> Result<Option<Identity>, CliError> {
             ));
         }
     };
-    Identity::parse(&written).map(Some).map_err(CliError::Usage)
+    // What is not an expression as it is typed has been escaped and is one.
+    let named =
+        Identity::named(&written, "--certificate-oidc-issuer-regexp", "--certificate-identity-regexp");
+    named.map(Some).map_err(CliError::Usage)
 }
 
 /// Any of the keys; with a threshold, that many of them.

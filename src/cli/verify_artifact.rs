@@ -5,7 +5,6 @@ use serde::Serialize;
 use super::args::VerifyArtifact;
 use super::images::{self, FromHere};
 use super::{CliError, Printer, evidence, fetch, login, output, signers};
-use crate::api::status::VerifiedBy;
 use crate::oci::Selection;
 
 /// Who has signed an artifact, for programs.
@@ -16,7 +15,7 @@ struct Report {
     digest: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     tag: Option<String>,
-    verified_by: Vec<VerifiedBy>,
+    verified_by: Vec<evidence::Shown>,
     #[serde(skip_serializing_if = "Option::is_none")]
     images: Option<Vec<images::Shown>>,
 }

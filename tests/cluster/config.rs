@@ -15,6 +15,22 @@ async fn the_default_configuration_is_accepted_and_its_pods_are_admitted() {
 }
 
 #[tokio::test]
+async fn the_samples_of_trust_are_accepted() {
+    let bed = Bed::shared();
+    let at = |path: &str| repository().join(path).display().to_string();
+    // Its namespace has to be there for the dry run.
+    bed.kubectl(&["apply", "--server-side", "-k", &at("config/default")], "");
+    let dry = ["apply", "--server-side", "--dry-run=server", "-o", "yaml"];
+    let policy = bed.kubectl(&[&dry[..], &["-k", &at("config/samples/trust-policy")]].concat(), "");
+    for part in ["--trust-policy=/etc/supercargo/trust/policy.yaml", "mountPath: /etc/supercargo/trust"] {
+        assert!(policy.contains(part), "{policy}");
+    }
+    for sample in ["release.yaml", "release-verified.yaml"] {
+        bed.kubectl(&[&dry[..], &["-f", &at(&format!("config/samples/{sample}"))]].concat(), "");
+    }
+}
+
+#[tokio::test]
 async fn the_sample_app_is_accepted_in_both_versions_and_becomes_available() {
     let bed = Bed::shared();
     for version in ["1.0.0", "1.0.1"] {

@@ -108,7 +108,9 @@ fn who_has_signed_is_told_in_both_formats() {
         let json: Value =
             serde_json::from_str(&desk.run(&[&verify[..], &["-o", "json"]].concat()).out).expect("JSON");
         assert_eq!(json["digest"], digest);
-        assert_eq!(json["verifiedBy"][0]["key"], format!("cosign.pub {print}"));
+        assert_eq!(json["verifiedBy"][0]["key"], "cosign.pub");
+        assert_eq!(json["verifiedBy"][0]["fingerprint"], print);
+        assert!(json["verifiedBy"][0]["foundAt"].is_string(), "{json}");
         assert_eq!(json["verifiedBy"][0]["format"], name);
         let pulled = desk.run(&["pull", "artifact", &url, "--verify", "--cosign-key", "cosign.pub"]);
         assert_eq!(
@@ -154,15 +156,18 @@ fn what_is_not_signed_so_is_refused_by_every_verb() {
             assert!(said.err.ends_with(&refusal), "{verb:?} {said:?}");
         }
     };
-    let unsigned =
-        "has no signature, and the command line asks for one. Sign it: cosign sign HOST/verifying-unsigned@";
+    let unsigned = "has no signature, and the command line asks for one. Sign it: cosign sign --key YOUR.key HOST/verifying-unsigned@";
     check("verifying-unsigned", &|_| {}, unsigned);
     let strange = |digest: &str| {
         for format in [Format::Sig, Format::Bundle] {
             desk.sign(&stranger, "verifying-strange", digest, format);
         }
     };
-    check("verifying-strange", &strange, "is not signed by whom the command line asks for. Looked at 2: ");
+    check(
+        "verifying-strange",
+        &strange,
+        "is not signed by a trusted key, as the command line asks for. Looked at 2: ",
+    );
     let said = desk.run(&[
         "verify",
         "artifact",
@@ -191,7 +196,11 @@ fn what_is_not_signed_so_is_refused_by_every_verb() {
         layers[0].payload.push(b' ');
         desk.registry.push_sig_layers("verifying-tampered", digest, &layers);
     };
-    check("verifying-tampered", &tampered, "is not signed by whom the command line asks for. Looked at 1: ");
+    check(
+        "verifying-tampered",
+        &tampered,
+        "is not signed by a trusted key, as the command line asks for. Looked at 1: ",
+    );
 }
 
 #[test]
@@ -288,8 +297,8 @@ fn the_images_that_an_artifact_runs() {
     let side_name = side.replace(&host, "HOST");
     let bare = side_name.trim_end_matches(":1");
     let unsigned = format!(
-        "error: 1 container image(s) are not verified:\n  {side_name}: {bare}@{side_digest} has no signature, and the \
-         command line asks for one. Sign it: cosign sign {bare}@{side_digest} (in Pod/demo/p)\n"
+        "error: 1 container image(s) are not verified:\n  {side_name}@{side_digest} has no signature, and the \
+         command line asks for one. Sign it: cosign sign --key YOUR.key {bare}@{side_digest} (in Pod/demo/p)\n"
     );
     assert_eq!(said.err, unsigned);
     let json = desk.run(&[&verify[..], &["-o", "json"]].concat());

@@ -74,7 +74,7 @@ fn signers_have_to_make_sense() {
     refused(
         &["--certificate-identity-regexp", "(", whom, "b"],
         2,
-        "subject: \"(\" is not a regular expression, or too large a one",
+        "--certificate-identity-regexp: \"(\" is not a regular expression, or too large a one",
     );
     refused(
         &["--key", &one, "--trusted-root", "root.json"],

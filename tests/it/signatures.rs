@@ -116,8 +116,16 @@ fn every_kind_of_key_counts_in_both_forms() {
 #[test]
 fn prehashed_ed25519_does_not_count() {
     let policy = keys(&["ed25519"]);
-    refused(judged(&policy, &["ed25519.bundle"]), Reason::SignatureInvalid, &["use an ECDSA key"]);
-    refused(judged(&policy, &["ed25519.simple"]), Reason::SignerUntrusted, &["Ed25519"]);
+    refused(
+        judged(&policy, &["ed25519.bundle"]),
+        Reason::SignatureInvalid,
+        &["prehashed", "use an ECDSA key"],
+    );
+    refused(
+        judged(&policy, &["ed25519.simple"]),
+        Reason::SignerUntrusted,
+        &["prehashed", "Trusted: key ed25519.pub"],
+    );
 }
 
 #[test]
@@ -126,7 +134,12 @@ fn what_does_not_count_says_why() {
     let check = |things: &[&str], trusted: &str, reason, parts: &[&str]| {
         refused(judged(&keys(&[trusted]), things), reason, parts);
     };
-    check(&[], "p256", SignatureMissing, &["has no signature", "spec.verify", "cosign sign"]);
+    check(
+        &[],
+        "p256",
+        SignatureMissing,
+        &["has no signature", "spec.verify", "Sign it: cosign sign --key YOUR.key "],
+    );
     check(&["p256.bundle"], "p384", SignerUntrusted, &["Looked at 1: thing 0", "key p384.pub (sha256:"]);
     check(&["p256.simple"], "p384", SignerUntrusted, &["signed by a key that is not trusted"]);
     check(
@@ -198,7 +211,13 @@ fn references_count_on_request_only() {
     refused(
         judge(&policy, elsewhere, &evidence([read("p256.simple"), read("p256.bundle")])),
         Reason::SignatureInvalid,
-        &["for the repository 127.0.0.1:45917/acme/app-p256", "names no repository"],
+        &[
+            "for the repository 127.0.0.1:45917/acme/app-p256",
+            "names no repository",
+            "matchReference wants signatures for this repository: cosign sign --new-bundle-format=false ",
+            "--key YOUR.key mirror.io/acme/app@sha256:",
+            ", or drop matchReference",
+        ],
     );
     judge(&policy, subject(DIGEST), &evidence([read("p256.simple")])).unwrap();
 }

@@ -180,11 +180,6 @@ impl Read {
         }
         // The hint is not signed: it is good for the message only.
         match keys.iter().find(|key| key.hint() == named.hint) {
-            Some(key) if key.is_ed25519() => Err(Flaw::invalid(format!(
-                "names the key {}, and is not its signature; cosign 3 signs images with Ed25519 keys \
-                 in a form that its own verify refuses too: use an ECDSA key",
-                key.name()
-            ))),
             Some(key) => Err(Flaw::invalid(format!(
                 "names the key {}, and is not its signature: it was changed, or made by another",
                 key.name()

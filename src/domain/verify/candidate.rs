@@ -36,6 +36,9 @@ pub enum Flaw {
     /// It is damaged, forged or for something else.
     #[error("{0}")]
     Invalid(String),
+    /// It is for another repository than asked for, or does not say for which.
+    #[error("{0}")]
+    Elsewhere(String),
     /// It may be good, and nobody who is asked for has made it.
     #[error("{0}")]
     Untrusted(String),
@@ -105,7 +108,7 @@ impl<'a> Candidate<'a> {
             return Err(Flaw::invalid(format!("is for another digest, {}", harmless(&claim.digest, 80))));
         }
         if policy.match_reference {
-            same_repository(claim.reference.as_deref(), subject.repository)?;
+            same_repository(claim.reference.as_deref(), subject.repository).map_err(Flaw::Elsewhere)?;
         }
         Ok(Self { place: place(found), claim, form, vouched: RefCell::default() })
     }
@@ -187,11 +190,9 @@ pub(super) fn place(found: &Found) -> String {
 }
 
 /// That a reference names the repository, whatever its tag and digest.
-fn same_repository(reference: Option<&str>, repository: &str) -> Result<(), Flaw> {
+fn same_repository(reference: Option<&str>, repository: &str) -> Result<(), String> {
     let Some(reference) = reference else {
-        return Err(Flaw::invalid(
-            "names no repository, as cosign's bundles do not, and matchReference asks for one",
-        ));
+        return Err("names no repository, as bundles never do".to_owned());
     };
     let named = reference.split_once('@').map_or(reference, |(named, _)| named);
     let path = named.rfind('/').map_or(0, |at| at + 1);
@@ -199,7 +200,7 @@ fn same_repository(reference: Option<&str>, repository: &str) -> Result<(), Flaw
     if docker_hub(named) == docker_hub(repository) {
         return Ok(());
     }
-    Err(Flaw::invalid(format!("is for the repository {}, and matchReference is set", harmless(named, 120))))
+    Err(format!("is for the repository {}", harmless(named, 120)))
 }
 
 /// Docker Hub has three names.

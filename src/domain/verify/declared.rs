@@ -12,7 +12,7 @@ use super::root::TrustRoot;
 use crate::api::reason::Reason;
 use crate::api::verify::{ImageMode, OidcIdentity, Verify};
 
-/// Where a Secret has the trusted root of a private Sigstore.
+/// Where a Secret has a trusted root.
 const ROOT_KEY: &str = "trusted_root.json";
 
 /// The data of Secrets, by their names.

@@ -62,6 +62,14 @@ impl Identity {
     /// # Errors
     /// Which of them is none, or too large a one.
     pub fn parse(written: &OidcIdentity) -> Result<Self, String> {
+        Self::named(written, "issuer", "subject")
+    }
+
+    /// The same, where the expressions of issuer and subject have other names.
+    ///
+    /// # Errors
+    /// Which of them is none, or too large a one.
+    pub fn named(written: &OidcIdentity, issuer: &str, subject: &str) -> Result<Self, String> {
         let compile = |name: &str, text: &str| {
             // A group of its own: `a|b` must not match `ax`.
             let built =
@@ -74,8 +82,8 @@ impl Identity {
             }
         };
         Ok(Self {
-            issuer: compile("issuer", &written.issuer)?,
-            subject: compile("subject", &written.subject)?,
+            issuer: compile(issuer, &written.issuer)?,
+            subject: compile(subject, &written.subject)?,
             written: written.clone(),
         })
     }
@@ -92,6 +100,27 @@ impl Identity {
 }
 
 impl Policy {
+    /// The origin of what the flags of the program ask for.
+    pub const COMMAND_LINE: &str = "the command line";
+
+    /// What `match_reference` is called where the policy is written.
+    pub(super) fn match_reference_name(&self) -> &'static str {
+        if self.origin == Self::COMMAND_LINE { "--match-reference" } else { "matchReference" }
+    }
+
+    /// The keys that it trusts.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.authorities.iter().flat_map(|authority| match &authority.trust {
+            Trust::Keys(keys) => keys.as_slice(),
+            Trust::Keyless { .. } => &[],
+        })
+    }
+
+    /// Whether it trusts identities.
+    pub(super) fn is_keyless(&self) -> bool {
+        self.authorities.iter().any(|authority| matches!(authority.trust, Trust::Keyless { .. }))
+    }
+
     /// Names the policy with all keys and roots: another, another name. Says
     /// nothing about them.
     pub fn fingerprint(&self) -> String {

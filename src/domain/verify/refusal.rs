@@ -5,7 +5,7 @@ use super::evidence::Evidence;
 use super::judge::{MAX_JUDGED, Subject};
 use super::policy::{Policy, Trust};
 use super::proof::{Refusal, Signature};
-use super::text::harmless;
+use super::text::{harmless, shortened};
 use crate::api::reason::Reason;
 
 /// The longest message, in bytes.
@@ -38,13 +38,16 @@ pub(super) fn refusal(
         }
         Reason::SignatureMissing => format!("{artifact} has no signature"),
         Reason::SignatureInvalid => format!("{artifact} has no valid signature"),
+        _ if !policy.is_keyless() => {
+            format!("{artifact} is not signed by a trusted key, as {} asks for", policy.origin)
+        }
         _ => format!("{artifact} is not signed by whom {} asks for", policy.origin),
     };
     if policy.authorities.len() > 1 {
         message.push_str(&missing(policy, counted));
     }
     tell(&mut message, evidence, misses, counted);
-    let advice = advice(reason, policy, &artifact);
+    let advice = advice(reason, policy, misses, &artifact);
     message = harmless(&message, MAX_MESSAGE.saturating_sub(advice.len() + "….".len()));
     message.push_str(&advice);
     Refusal { reason, message: harmless(&message, MAX_MESSAGE) }
@@ -56,7 +59,7 @@ fn reason(misses: &[Miss], counted: &[Signature]) -> Reason {
     match misses.iter().map(|miss| &miss.flaw).max() {
         Some(Flaw::Untrusted(_)) => Reason::SignerUntrusted,
         _ if !counted.is_empty() => Reason::SignerUntrusted,
-        Some(Flaw::Invalid(_)) => Reason::SignatureInvalid,
+        Some(Flaw::Invalid(_) | Flaw::Elsewhere(_)) => Reason::SignatureInvalid,
         Some(Flaw::Other(_)) | None => Reason::SignatureMissing,
     }
 }
@@ -95,12 +98,17 @@ fn tell(message: &mut String, evidence: &Evidence, misses: &[Miss], counted: &[S
     }
     told.sort_by_key(|miss| match miss.flaw {
         Flaw::Untrusted(_) => 0,
-        Flaw::Invalid(_) => 1,
-        Flaw::Other(_) => 2,
+        Flaw::Elsewhere(_) => 1,
+        Flaw::Invalid(_) => 2,
+        Flaw::Other(_) => 3,
     });
     for (n, miss) in told.iter().take(MAX_TOLD).enumerate() {
         let start = if n == 0 { ": " } else { "; " };
-        message.push_str(&format!("{start}{} {}", miss.place, harmless(&miss.flaw.to_string(), MAX_FLAW)));
+        message.push_str(&format!(
+            "{start}{} {}",
+            shortened(&miss.place),
+            harmless(&miss.flaw.to_string(), MAX_FLAW)
+        ));
     }
     if told.len() > MAX_TOLD {
         message.push_str(&format!("; and {} more", told.len() - MAX_TOLD));
@@ -110,16 +118,41 @@ fn tell(message: &mut String, evidence: &Evidence, misses: &[Miss], counted: &[S
             1 => String::new(),
             n => format!(" and {} more", n - 1),
         };
-        message.push_str(&format!(". Could not be looked at: {}{more}", harmless(first, MAX_FLAW)));
+        message
+            .push_str(&format!(". Could not be looked at: {}{more}", harmless(&shortened(first), MAX_FLAW)));
     }
 }
 
 /// What to do.
-fn advice(reason: Reason, policy: &Policy, artifact: &str) -> String {
-    match reason {
+fn advice(reason: Reason, policy: &Policy, misses: &[Miss], artifact: &str) -> String {
+    // Without --key cosign signs keyless, and tells the public log.
+    let key = match (policy.keys().next().is_some(), policy.is_keyless()) {
+        (true, false) => "--key YOUR.key ",
+        (true, true) => "[--key YOUR.key] ",
+        _ => "",
+    };
+    let elsewhere = misses.iter().any(|miss| matches!(miss.flaw, Flaw::Elsewhere(_)));
+    let mut advice = match reason {
         Reason::SignerUntrusted => format!(". Trusted: {}", trusted(policy)),
-        _ => format!(". Sign it: cosign sign {artifact}"),
+        // Only the older form says for which repository it was made.
+        Reason::SignatureInvalid if elsewhere => {
+            let flag = policy.match_reference_name();
+            format!(
+                ". {flag} wants signatures for this repository: cosign sign --new-bundle-format=false \
+                 --use-signing-config=false {key}{artifact}, or drop {flag}"
+            )
+        }
+        _ => format!(". Sign it: cosign sign {key}{artifact}"),
+    };
+    let tried = matches!(reason, Reason::SignerUntrusted | Reason::SignatureInvalid);
+    if let Some(key) = policy.keys().find(|key| tried && key.is_ed25519()) {
+        advice.push_str(&format!(
+            ". If it was signed with {}: cosign 3 signs images with an Ed25519 key in a form (prehashed) that its \
+             own verify refuses too; use an ECDSA key",
+            harmless(key.name(), 60)
+        ));
     }
+    advice
 }
 
 fn trusted(policy: &Policy) -> String {

@@ -131,9 +131,6 @@ impl Read<'_> {
         }
         Err(Flaw::untrusted(if !self.certificates.is_empty() {
             "is keyless, and keys are trusted here"
-        } else if keys.iter().any(PublicKey::is_ed25519) {
-            "is signed by a key that is not trusted, or was changed; cosign 3 signs images with \
-             Ed25519 keys in a form that its own verify refuses too"
         } else {
             "is signed by a key that is not trusted, or was changed"
         }))
