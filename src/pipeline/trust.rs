@@ -132,9 +132,9 @@ impl Admission {
         }
     }
 
-    /// Whether container images have to be signed, too.
-    pub(super) fn wants_images(&self) -> bool {
-        self.images.is_some()
+    /// Which container images have to be signed, too.
+    pub(super) fn images(&self) -> Option<&ImageDemand> {
+        self.images.as_deref()
     }
 }
 
