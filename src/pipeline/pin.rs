@@ -262,8 +262,7 @@ impl Ways for Own<'_> {
         repository: &'a Repository,
         of_pods: Option<Keyring>,
     ) -> BoxFuture<'a, Result<Access, Failure>> {
-        let at_home = repository.registry() == self.home.registry();
-        async move { Ok(self.access.towards(of_pods, at_home)) }.boxed()
+        async move { Ok(self.access.towards(of_pods, repository, &self.home)) }.boxed()
     }
 }
 
