@@ -162,9 +162,9 @@ impl Ways for FromHere<'_> {
         let same = repository.registry() == self.registry;
         async move {
             // Neither the password nor plain HTTP is for another registry.
-            let RegistryArgs { ca_file, provider, .. } = self.reach;
-            let elsewhere =
-                RegistryArgs { ca_file: ca_file.clone(), provider: *provider, ..RegistryArgs::default() };
+            let ca_file = self.reach.ca_file.clone();
+            let provider = Access::provider_at(self.reach.provider, repository);
+            let elsewhere = RegistryArgs { ca_file, provider, ..RegistryArgs::default() };
             let reach = if same { self.reach } else { &elsewhere };
             let access = match of_pods {
                 Some(keyring) => login::access_with(reach, repository, keyring).await,

@@ -4,7 +4,9 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
+use super::Repository;
 use super::auth::Keyring;
+use super::provider::Providers;
 use super::proxy::Proxy;
 use crate::api::release::RegistryProvider;
 
@@ -34,6 +36,8 @@ pub struct Access {
     parts: AccessParts,
     fingerprint: Fingerprint,
     transport: Fingerprint,
+    /// See [`Self::home`].
+    home: Option<String>,
 }
 
 pub(super) type Fingerprint = [u8; 32];
@@ -54,7 +58,7 @@ impl Access {
         whole.update(transport);
         whole.update(parts.provider.to_string());
         parts.keyring.feed(&mut whole);
-        Self { fingerprint: whole.finalize().into(), transport, parts }
+        Self { fingerprint: whole.finalize().into(), transport, home: None, parts }
     }
 
     /// No credentials, the system's certificates, HTTPS.
@@ -62,19 +66,39 @@ impl Access {
         Self::new(AccessParts::default())
     }
 
-    /// The way to another repository: with other credentials, if there are some;
-    /// and unless that is `at_home`, in the registry that this way is for, without
-    /// what is meant for that alone, certificates and plain HTTP.
+    /// The way to another repository, from that which this way is for: with other
+    /// credentials, if there are some. In another registry it goes without what is
+    /// meant for the first alone: certificates, plain HTTP and a provider that does
+    /// not serve it; and no nearer to this process than the first registry is,
+    /// because it was not the release that has named it.
     #[must_use]
-    pub fn towards(&self, keyring: Option<Keyring>, at_home: bool) -> Self {
+    pub fn towards(&self, keyring: Option<Keyring>, there: &Repository, home: &Repository) -> Self {
         let mut parts = self.parts.clone();
         if let Some(keyring) = keyring {
             parts.keyring = keyring;
         }
-        if !at_home {
-            (parts.ca, parts.client_cert, parts.insecure) = (None, None, false);
+        if there.registry() == home.registry() {
+            return Self::new(parts);
         }
-        Self::new(parts)
+        (parts.ca, parts.client_cert, parts.insecure) = (None, None, false);
+        parts.provider = Self::provider_at(parts.provider, there);
+        let mut access = Self::new(parts);
+        let home = home.api_host().to_owned();
+        let guest = Sha256::new().chain_update(access.fingerprint).chain_update(&home);
+        (access.fingerprint, access.home) = (guest.finalize().into(), Some(home));
+        access
+    }
+
+    /// The provider, where it has credentials for the repository; otherwise none.
+    pub fn provider_at(provider: RegistryProvider, repository: &Repository) -> RegistryProvider {
+        let serves = Providers::serves(provider, repository.registry());
+        if serves { provider } else { RegistryProvider::Generic }
+    }
+
+    /// The registry on whose behalf another one is asked, with its port if it has
+    /// one; `None` where the release has named what is asked.
+    pub(super) fn home(&self) -> Option<&str> {
+        self.home.as_deref()
     }
 
     /// A hash over credentials and transport settings; says nothing about
@@ -104,5 +128,31 @@ impl Access {
 impl fmt::Debug for Access {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Access").field("fingerprint", &self.fingerprint()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elsewhere_the_provider_serves_only_its_own_registries() {
+        let home = Repository::parse("oci://123456789012.dkr.ecr.eu-west-1.amazonaws.com/app").unwrap();
+        let check = |there: &str, provider: RegistryProvider, named: bool| {
+            let parts =
+                AccessParts { provider: RegistryProvider::Aws, insecure: true, ..AccessParts::default() };
+            let (own, there) = (Access::new(parts), Repository::parse(there).unwrap());
+            let access = own.towards(None, &there, &home);
+            assert_eq!((access.parts.provider, access.home().is_none()), (provider, named), "{there}");
+            assert_eq!((access.parts.insecure, access.id() == own.id()), (named, named), "{there}");
+        };
+        check("oci://123456789012.dkr.ecr.eu-west-1.amazonaws.com/web", RegistryProvider::Aws, true);
+        check("oci://210987654321.dkr.ecr.eu-west-1.amazonaws.com/web", RegistryProvider::Aws, false);
+        check("oci://ghcr.io/web", RegistryProvider::Generic, false);
+        check(
+            "oci://evil.example/123456789012.dkr.ecr.eu-west-1.amazonaws.com",
+            RegistryProvider::Generic,
+            false,
+        );
     }
 }

@@ -11,7 +11,7 @@ use super::OciError;
 use super::access::{Access, Fingerprint};
 use super::limits::MAX_CLIENTS;
 use super::proxy::Environment;
-use super::resolver::{Hosts, Resolver};
+use super::resolver::{self, Hosts, Resolver};
 use super::transport::{Request, root_cause};
 use super::zone::{Reach, Zone};
 
@@ -59,6 +59,20 @@ impl Clients {
             None if !local && self.environment.concerns(url) => Way::Environment,
             None => Way::Direct,
         }
+    }
+
+    /// How far a request of this access goes at most. What the release has not
+    /// named is no nearer to this process than the release's own registry is;
+    /// where that is unknown, it is taken for the Internet.
+    pub async fn reach(&self, access: &Access) -> Reach {
+        let Some(home) = access.home() else { return Reach::Own };
+        let url = Url::parse(&format!("https://{home}/")).ok();
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        let zone = match (Zone::of_host(host), &access.parts().proxy) {
+            (None, None) => resolver::farthest(&self.hosts, host).await,
+            (named, _) => named,
+        };
+        Reach::Own.onward(zone.unwrap_or(Zone::Public), false)
     }
 
     /// The client for this request.
@@ -133,7 +147,7 @@ impl Clients {
 mod tests {
     use http::Method;
 
-    use super::super::{AccessParts, Proxy};
+    use super::super::{AccessParts, Proxy, Repository};
     use super::*;
 
     fn clients() -> Clients {
@@ -150,6 +164,35 @@ mod tests {
             clients.of(&access, &request).unwrap();
             assert!(clients.known.lock().unwrap().len() <= MAX_CLIENTS);
         }
+    }
+
+    #[tokio::test]
+    async fn an_image_leads_no_nearer_than_the_release_itself() {
+        let hosts = [
+            ("private.example", &["10.0.0.5:0"][..]),
+            ("public.example", &["192.0.2.1:0"]),
+            ("both.example", &["10.0.0.5:0", "192.0.2.1:0"]),
+            ("metadata.example", &["169.254.169.254:0"]),
+        ];
+        let address = |text: &&str| text.parse().unwrap();
+        let hosts = hosts.map(|(name, found)| (name.to_owned(), found.iter().map(address).collect()));
+        let clients = Clients::new("test".into(), Duration::from_secs(1), Arc::new(hosts.into()));
+        let image = Repository::parse("oci://images.example/app").unwrap();
+        let check = async |home: &str, expected: Zone| {
+            let home = Repository::parse(&format!("oci://{home}/app")).unwrap();
+            let access = Access::anonymous().towards(None, &image, &home);
+            assert_eq!(clients.reach(&access).await, Reach::Named(expected), "{home}");
+            assert_eq!(clients.reach(&Access::anonymous().towards(None, &home, &home)).await, Reach::Own);
+        };
+        check("private.example:5000", Zone::Private).await;
+        check("public.example", Zone::Public).await;
+        check("both.example", Zone::Public).await;
+        check("metadata.example", Zone::Public).await;
+        check("10.1.2.3", Zone::Private).await;
+        check("127.0.0.1:5000", Zone::Loopback).await;
+        check("localhost:5000", Zone::Loopback).await;
+        check("[::1]:5000", Zone::Loopback).await;
+        check("169.254.169.254", Zone::Public).await;
     }
 
     #[test]

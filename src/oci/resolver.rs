@@ -35,6 +35,16 @@ impl Resolver {
     }
 }
 
+/// Where a name is that the release has written: of its addresses the farthest
+/// from this process. `None` when it leads nowhere.
+pub(super) async fn farthest(hosts: &Hosts, name: &str) -> Option<Zone> {
+    let found = match hosts.get(name) {
+        Some(found) => found.clone(),
+        None => tokio::net::lookup_host((name, 0)).await.ok()?.collect(),
+    };
+    found.into_iter().map(|address| Zone::of(address.ip())).min()
+}
+
 impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
         let (reach, known) = (self.reach, self.hosts.get(name.as_str()).cloned());

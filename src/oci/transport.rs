@@ -160,6 +160,7 @@ impl Transport {
     /// us nearer to this process than it is itself.
     async fn follow(&self, access: &Access, request: &Request) -> Result<Reply, Failure> {
         let mut request = request.clone();
+        request.reach = request.reach.within(self.clients.reach(access).await);
         let origin = request.url.origin();
         for _ in 0..=MAX_REDIRECTS {
             let reply = self.once(access, &request).await?;

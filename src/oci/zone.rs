@@ -150,6 +150,14 @@ impl Reach {
         }
     }
 
+    /// No nearer to this process than another reach goes, either.
+    pub fn within(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Own, reach) | (reach, Self::Own) => reach,
+            (Self::Named(one), Self::Named(other)) => Self::Named(one.min(other)),
+        }
+    }
+
     /// Whether the host may be asked; names that are to be resolved are looked
     /// at when they have been.
     ///

@@ -228,32 +228,70 @@ impl Look<'_> {
             Some(digest) => Wanted::Digest(Digest::parse(digest).map_err(bad)?),
             None => Wanted::Tag(Tag::parse(name.tag()).map_err(bad)?),
         };
-        let of_pods = self.keyring().await?;
-        let of_pods = Some(of_pods).filter(|keyring| keyring.covers(&repository));
-        let access = self.ways.access(&repository, of_pods).await?;
-        let resolved = self.registry.resolve(&repository, &wanted, &access).await;
-        let resolved = resolved.map_err(|e| failure(e.reason(), super::acquire::chain(&e)))?;
-        let target = Target { repository: &repository, digest: &resolved.digest, access: &access };
-        let proofs = verify(self.registry, target, self.policies).await?;
-        let pinned = name.pinned(resolved.digest.as_str());
-        Ok(SignedImage { written: image.to_owned(), pinned, proofs })
-    }
-
-    /// The credentials of the pods that run it.
-    async fn keyring(&self) -> Result<Keyring, Failure> {
-        let mut keyring = Keyring::default();
-        for (namespace, name) in &self.place.secrets {
-            let config = match among(self.objects, namespace, name) {
-                Some(config) => Some(config),
-                None => self.ways.pull_secret(namespace, name).await?,
-            };
-            if let Some(config) = config {
-                keyring.add(&config).map_err(|e| {
-                    failure(Reason::SecretInvalid, format!("Secret {name}, in imagePullSecrets: {e}"))
-                })?;
+        let (of_pods, mut refused) = self.keyring().await;
+        let mut looked = None;
+        if of_pods.covers(&repository) {
+            match self.with(&repository, &wanted, Some(of_pods)).await {
+                Err(failed) if is_denied(&failed) => refused = Some(failed),
+                found => looked = Some(found),
             }
         }
-        Ok(keyring)
+        let (digest, proofs) = match looked {
+            Some(found) => found?,
+            None => self.with(&repository, &wanted, None).await.map_err(|failed| both(refused, failed))?,
+        };
+        Ok(SignedImage { written: image.to_owned(), pinned: name.pinned(digest.as_str()), proofs })
+    }
+
+    /// Which digest it is and who has signed that, asked with these credentials.
+    async fn with(
+        &self,
+        repository: &Repository,
+        wanted: &Wanted,
+        of_pods: Option<Keyring>,
+    ) -> Result<(Digest, Vec<Proof>), Failure> {
+        let access = self.ways.access(repository, of_pods).await?;
+        let resolved = self.registry.resolve(repository, wanted, &access).await;
+        let resolved = resolved.map_err(|e| failure(e.reason(), super::acquire::chain(&e)))?;
+        let target = Target { repository, digest: &resolved.digest, access: &access };
+        let proofs = verify(self.registry, target, self.policies).await?;
+        Ok((resolved.digest, proofs))
+    }
+
+    /// The credentials of the pods that run it, and why some cannot be read.
+    async fn keyring(&self) -> (Keyring, Option<Failure>) {
+        let (mut keyring, mut unread) = (Keyring::default(), None);
+        for (namespace, name) in &self.place.secrets {
+            let config = match among(self.objects, namespace, name) {
+                Some(config) => Ok(Some(config)),
+                None => self.ways.pull_secret(namespace, name).await,
+            };
+            let added = config.and_then(|config| {
+                config.map_or(Ok(()), |config| keyring.add(&config)).map_err(|e| {
+                    failure(Reason::SecretInvalid, format!("Secret {name}, in imagePullSecrets: {e}"))
+                })
+            });
+            if let Err(failed) = added {
+                unread.get_or_insert(failed);
+            }
+        }
+        (keyring, unread)
+    }
+}
+
+fn is_denied(failed: &Failure) -> bool {
+    failed.reason() == Some(Reason::AuthenticationFailed)
+}
+
+/// What the credentials of the pods came to, where the others are refused too.
+fn both(of_pods: Option<Failure>, failed: Failure) -> Failure {
+    match (of_pods.map(|of_pods| of_pods.verdict), &failed.verdict) {
+        (Some(Verdict::Failed { reason, message: first }), Verdict::Failed { message, .. })
+            if is_denied(&failed) && first != *message =>
+        {
+            failure(reason, format!("{first}; and without the imagePullSecrets: {message}"))
+        }
+        _ => failed,
     }
 }
 

@@ -38,11 +38,20 @@ pub struct ImageDemand {
     pub policies: ImagePolicies,
 }
 
+impl ImageDemand {
+    /// Names it with all keys and roots: another, another name.
+    pub(super) fn name(&self) -> String {
+        format!("{:?}{}", self.mode, self.policies.fingerprint())
+    }
+}
+
 /// The images of a revision, as they were verified.
 #[derive(Clone, Debug)]
 pub struct Pinned {
     /// Digest and options of the revision.
     key: String,
+    /// [`ImageDemand::name`].
+    demand: String,
     /// Whether the last verification of the artifact has been followed by theirs.
     pub(super) fresh: bool,
     shown: Vec<VerifiedImage>,
@@ -63,9 +72,16 @@ impl Pinned {
         }
     }
 
-    /// Whether it is about that revision, and up to date.
-    pub(super) fn is_of(&self, revision: &Revision) -> bool {
-        self.key == revision.key && self.fresh
+    /// Whether it is about that revision and what is demanded now, and up to date.
+    pub(super) fn is_of(&self, revision: &Revision, demand: Option<&ImageDemand>) -> bool {
+        self.key == revision.key && demand.is_some_and(|d| d.name() == self.demand) && self.fresh
+    }
+
+    /// Whether it says of these objects all that is demanded. What was found
+    /// under other rules is no answer, nor is one that lacks an image.
+    fn answers(&self, demand: &ImageDemand, objects: &[Object]) -> bool {
+        let whole = || self.warning.is_none() && lacking(demand, objects, &self.pins()).is_none();
+        self.demand == demand.name() && (demand.mode == ImageMode::Warn || whole())
     }
 }
 
@@ -106,12 +122,13 @@ impl Run<'_> {
             self.memory.pinned = None;
             return Ok(());
         };
-        let known = self.memory.pinned.as_ref().filter(|p| p.key == revision.key).cloned();
+        let same = self.memory.pinned.as_ref().filter(|p| p.key == revision.key);
+        let known = same.filter(|p| p.answers(demand, objects)).cloned();
         if let Some(pinned) = known.as_ref().filter(|p| p.fresh) {
             return Ok(bind(demand, objects, &pinned.pins())?);
         }
         // Digests that are known already are what is verified.
-        let before = match &known {
+        let before = match same {
             Some(pinned) => digests(&pinned.shown),
             // What another process has found, for this very artifact.
             None => {
@@ -133,8 +150,8 @@ impl Run<'_> {
         if let Some(warning) = &warning {
             self.note_once(Reason::ImageNotVerified, warning.clone(), false);
         }
-        let (key, shown) = (revision.key.clone(), images.status());
-        self.memory.pinned = Some(Pinned { key, fresh: true, shown, warning });
+        let (key, demand, shown) = (revision.key.clone(), demand.name(), images.status());
+        self.memory.pinned = Some(Pinned { key, demand, fresh: true, shown, warning });
         Ok(())
     }
 
@@ -245,8 +262,7 @@ impl Ways for Own<'_> {
         repository: &'a Repository,
         of_pods: Option<Keyring>,
     ) -> BoxFuture<'a, Result<Access, Failure>> {
-        let at_home = repository.registry() == self.home.registry();
-        async move { Ok(self.access.towards(of_pods, at_home)) }.boxed()
+        async move { Ok(self.access.towards(of_pods, repository, &self.home)) }.boxed()
     }
 }
 
@@ -301,11 +317,37 @@ mod tests {
     fn every_spelling_of_an_image_is_bound() {
         let pinned = format!("nginx:latest@{DIGEST}");
         let shown = [shown("nginx", &pinned), shown("nginx:latest", &pinned), shown(&pinned, &pinned)];
-        let pinned_set = Pinned { key: String::new(), fresh: true, shown: shown.to_vec(), warning: None };
+        let found = found(&demand(ImageMode::Enforce), &shown);
         assert_eq!(digests(&shown).len(), 3);
         let mut objects = [pod(&["nginx", "nginx:latest", &pinned, "free.io/nginx", "other:1"])];
-        bind(&demand(ImageMode::Enforce), &mut objects, &pinned_set.pins()).unwrap();
+        bind(&demand(ImageMode::Enforce), &mut objects, &found.pins()).unwrap();
         assert_eq!(distinct_images(&objects), ["free.io/nginx", pinned.as_str(), "other:1"]);
+    }
+
+    fn found(demand: &ImageDemand, shown: &[VerifiedImage]) -> Pinned {
+        let (key, demand) = (String::new(), demand.name());
+        Pinned { key, demand, fresh: true, shown: shown.to_vec(), warning: None }
+    }
+
+    #[test]
+    fn what_was_found_under_other_rules_is_no_answer() {
+        let (enforced, warned) = (demand(ImageMode::Enforce), demand(ImageMode::Warn));
+        let mut others = enforced.clone();
+        others.policies.exempt.clear();
+        let shown = [shown("nginx", &format!("nginx:latest@{DIGEST}"))];
+        let check = |pinned: &Pinned, demand: &ImageDemand, images: &[&str], expected: bool| {
+            assert_eq!(pinned.answers(demand, &[pod(images)]), expected, "{demand:?} {images:?}");
+        };
+        let found = |demand: &ImageDemand| found(demand, &shown);
+        check(&found(&enforced), &enforced, &["nginx", "other:1"], true);
+        check(&found(&warned), &enforced, &["nginx"], false);
+        check(&found(&enforced), &warned, &["nginx"], false);
+        check(&found(&enforced), &others, &["nginx"], false);
+        check(&found(&enforced), &enforced, &["nginx", "nginx:2"], false);
+        check(&found(&warned), &warned, &["nginx", "nginx:2"], true);
+        let doubtful = |demand: &ImageDemand| Pinned { warning: Some("not signed".into()), ..found(demand) };
+        check(&doubtful(&enforced), &enforced, &["nginx"], false);
+        check(&doubtful(&warned), &warned, &["nginx"], true);
     }
 
     #[test]

@@ -169,7 +169,7 @@ impl Run<'_> {
         let admission = self.admission(&session, &revision).await?;
         let mut ended = self.bring_about(&session, &revision, &admission).await;
         if let Ok(outcome) | Err(Ended::Failed(outcome)) = &mut ended {
-            let pinned = self.memory.pinned.as_ref().filter(|p| p.is_of(&revision));
+            let pinned = self.memory.pinned.as_ref().filter(|p| p.is_of(&revision, admission.images()));
             admission.tell(pinned, outcome);
         }
         ended
@@ -187,8 +187,8 @@ impl Run<'_> {
         let settled = self.memory.inventory.applied.as_deref() == Some(revision.key.as_str());
         let healthy =
             !self.release.wait || self.status.last_healthy_revision.as_ref() == Some(&revision.name);
-        let pinned = self.memory.pinned.as_ref().is_some_and(|p| p.is_of(revision));
-        let imaged = pinned || !admission.wants_images();
+        let pinned = self.memory.pinned.as_ref().is_some_and(|p| p.is_of(revision, admission.images()));
+        let imaged = pinned || admission.images().is_none();
         if settled && healthy && imaged && look.drifted.is_empty() && !look.leftovers {
             return Ok(Box::new(self.quiet(revision)));
         }

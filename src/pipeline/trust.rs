@@ -6,17 +6,23 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::Semaphore;
 
 use super::acquire::{Failure, chain, failure};
 use super::pin::{ImageDemand, Pinned};
 use crate::api::reason::Reason;
 use crate::api::status::VerifiedBy;
 use crate::domain::outcome::{Assessment, Outcome};
+use crate::domain::verify::evidence::Evidence;
 use crate::domain::verify::judge::{Subject, judge};
 use crate::domain::verify::policy::Policy;
-use crate::domain::verify::proof::Proof;
+use crate::domain::verify::proof::{Proof, Refusal};
 use crate::oci::{Access, Artifact, Digest, Registry, Repository};
 
+/// The most digests whose signatures are judged at a time; each may take a core.
+pub const MAX_JUDGING: usize = 2;
+/// Their places, in the whole process.
+static JUDGING: Semaphore = Semaphore::const_new(MAX_JUDGING);
 /// The most signers that the status names.
 const MAX_SIGNERS: usize = 16;
 
@@ -43,10 +49,32 @@ pub async fn verify(
     let Target { repository, digest, access } = target;
     let evidence = registry.evidence(repository, digest, access).await;
     let evidence = evidence.map_err(|e| failure(e.reason(), chain(&e)))?;
-    let name = repository.to_string();
-    let subject = Subject { repository: &name, digest: digest.as_str() };
-    let judged = policies.iter().map(|policy| judge(policy, subject, &evidence));
-    judged.collect::<Result<_, _>>().map_err(|refusal| failure(refusal.reason, refusal.message))
+    judged(repository, digest, policies.to_vec(), evidence).await
+}
+
+/// Judges off the async workers, and not for everybody at once: what a registry
+/// keeps beside a digest may be many signatures, each checked with many keys.
+async fn judged(
+    repository: &Repository,
+    digest: &Digest,
+    policies: Vec<Policy>,
+    evidence: Evidence,
+) -> Result<Vec<Proof>, Failure> {
+    let (name, digest) = (repository.to_string(), digest.clone());
+    let place = JUDGING.acquire().await;
+    let judged = tokio::task::spawn_blocking(move || {
+        // Given back at the end of the work, also if nobody waits for it any more.
+        let _place = place;
+        let subject = Subject { repository: &name, digest: digest.as_str() };
+        policies.iter().map(|policy| judge(policy, subject, &evidence)).collect::<Result<_, _>>()
+    });
+    match judged.await {
+        Ok(judged) => judged.map_err(|refusal: Refusal| failure(refusal.reason, refusal.message)),
+        Err(_) => {
+            let message = format!("the signatures of {repository} were not judged: the task ended");
+            Err(failure(Reason::SignatureInvalid, message))
+        }
+    }
 }
 
 /// A digest that may be acted on: every policy that was demanded is satisfied.
@@ -132,9 +160,9 @@ impl Admission {
         }
     }
 
-    /// Whether container images have to be signed, too.
-    pub(super) fn wants_images(&self) -> bool {
-        self.images.is_some()
+    /// Which container images have to be signed, too.
+    pub(super) fn images(&self) -> Option<&ImageDemand> {
+        self.images.as_deref()
     }
 }
 
@@ -153,5 +181,30 @@ impl Admitted {
     /// Files by their names.
     pub fn files(&self) -> &[(String, Bytes)] {
         &self.files
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn signatures_are_judged_elsewhere_and_not_all_at_once() {
+        let repository = Repository::parse("oci://r.io/app").unwrap();
+        let digest = Digest::of(b"app");
+        let all = JUDGING.acquire_many(u32::try_from(MAX_JUDGING).unwrap()).await.unwrap();
+        let policy = Policy {
+            origin: "spec.verify".to_owned(),
+            authorities: Vec::new(),
+            threshold: 1,
+            match_reference: false,
+        };
+        let mut judging = Box::pin(judged(&repository, &digest, vec![policy], Evidence::default()));
+        assert!((&mut judging).now_or_never().is_none(), "every place is taken");
+        drop(all);
+        let failed = judging.await.unwrap_err();
+        assert_eq!(failed.reason(), Some(Reason::SignatureMissing));
     }
 }

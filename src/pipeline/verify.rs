@@ -91,7 +91,7 @@ impl Run<'_> {
         let mut key = repository.at(&revision.digest);
         policies.iter().for_each(|policy| key.push_str(&policy.fingerprint()));
         if let Some(images) = &images {
-            key.push_str(&format!("{:?}{}", images.mode, images.policies.fingerprint()));
+            key.push_str(&images.name());
         }
         let known = self.memory.trusted.as_ref().filter(|t| t.key == key);
         let known = known.map(|t| (Arc::clone(&t.admission), t.due));

@@ -6,6 +6,7 @@ mod cli;
 mod cli_artifacts;
 mod cli_verify;
 mod fuzz_corpus;
+mod images;
 mod keyless;
 mod liar;
 mod oci_cache;
