@@ -45,7 +45,7 @@ impl Registry {
         let search = Search { registry: self, repository, digest, access };
         let cache = &self.0.cache;
         match search.run().await {
-            Ok((evidence, whole)) => {
+            Ok((evidence, whole, _place)) => {
                 if evidence == Evidence::default() && !cache.is_proved(access, repository, digest) {
                     // What does not exist is not told to be without a signature.
                     self.prove(repository, digest, access).await?;

@@ -28,8 +28,14 @@ pub const MAX_SIGNATURE_LAYERS: usize = 64;
 pub const MAX_PAYLOAD_BYTES: u64 = 64 << 10;
 /// Largest Sigstore bundle, in bytes; a usual one has 10 KiB.
 pub const MAX_BUNDLE_BYTES: u64 = 1 << 20;
-/// All payloads and bundles for one digest together, in bytes.
+/// All that is kept of the signatures of one digest together, in bytes: payloads,
+/// what stands beside them in annotations, and bundles. The small ones come first.
 pub const MAX_EVIDENCE_BYTES: u64 = 8 << 20;
+/// Signatures of one digest that nobody waits for to read, in bytes; a usual one
+/// has 10 KiB.
+pub const SMALL_EVIDENCE_BYTES: u64 = 256 << 10;
+/// Most digests at a time of which more than that is read.
+pub const MAX_LARGE_EVIDENCE: usize = 2;
 /// What is kept of the answers about one digest, in bytes: payloads and bundles in
 /// base64, and the annotations of a manifest.
 pub const MAX_TOLD_BYTES: u64 = 24 << 20;

@@ -15,7 +15,7 @@ use super::cache::Cache;
 use super::layout::{self, Document, Manifest};
 use super::limits::{
     CONNECT_TIMEOUT, ContentLimits, DEFAULT_CACHE_BYTES, IDLE_TIMEOUT, MAX_ANNOTATION_BYTES,
-    MAX_MANIFEST_BYTES, MAX_UNPACKING,
+    MAX_LARGE_EVIDENCE, MAX_MANIFEST_BYTES, MAX_UNPACKING,
 };
 use super::mirror::Mirrors;
 use super::provider::Providers;
@@ -87,6 +87,8 @@ pub(super) struct Inner {
     pub cache: Cache,
     pub mirrors: Mirrors,
     unpacking: Semaphore,
+    /// Places for those that read much that may be signatures.
+    pub large_evidence: Semaphore,
     limits: ContentLimits,
 }
 
@@ -125,7 +127,8 @@ impl Registry {
         let cache = Cache::new(cache_dir.as_deref(), cache_max_size);
         let mirrors = Mirrors::new(mirrors);
         let unpacking = Semaphore::new(MAX_UNPACKING);
-        Self(Arc::new(Inner { transport, sessions, cache, mirrors, unpacking, limits }))
+        let large_evidence = Semaphore::new(MAX_LARGE_EVIDENCE);
+        Self(Arc::new(Inner { transport, sessions, cache, mirrors, unpacking, large_evidence, limits }))
     }
 
     /// Finds the digest: for a tag with one HEAD, for a range with the tag

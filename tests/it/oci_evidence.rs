@@ -602,6 +602,88 @@ async fn promise_7_all_signatures_together_have_a_bound() {
 }
 
 #[tokio::test]
+async fn promise_7_one_signature_under_many_names_is_one() {
+    let shelf = Shelf::new().await;
+    let text = "x".repeat(1 << 20);
+    let of = |n: usize| {
+        let mut manifest = image(&[descriptor(BUNDLE, &Digest::of(text.as_bytes()), text.len())]);
+        manifest["subject"] = descriptor("x/y", &shelf.digest, 1);
+        manifest["annotations"] = json!({"n": n.to_string()});
+        shelf.referrer(&manifest)
+    };
+    let good = shelf.bundle(&text, Some(&shelf.digest));
+    let (first, second): (Vec<Value>, Vec<Value>) = ((0..60).map(of).collect(), (60..120).map(of).collect());
+    shelf.list(&first);
+    shelf.liar.manifest(&shelf.tag(), &index(&[second.as_slice(), &[good]].concat()));
+    shelf.sign(&(0..60).map(|_| shelf.payload("one", "same")).collect::<Vec<_>>());
+    let evidence = shelf.look().await;
+    assert_eq!(evidence.found.len(), 2);
+    assert_eq!(evidence.skipped, [""; 0]);
+    // What stands in annotations takes up room, too; the small ones come first.
+    let layers = (0..9).map(|n| shelf.payload("one", &n.to_string().repeat(400 << 10)));
+    let bundles = (0..6).map(|n| shelf.bundle(&n.to_string().repeat(1 << 20), Some(&shelf.digest)));
+    shelf.liar.repent();
+    shelf.sign(&layers.collect::<Vec<_>>());
+    let last = shelf.bundle("good", Some(&shelf.digest));
+    shelf.list(&bundles.chain([last]).collect::<Vec<_>>());
+    let evidence = shelf.look().await;
+    assert_eq!(evidence.found.len(), 9 + 4 + 1, "{:?}", evidence.skipped);
+    assert_eq!(short(&evidence).last().unwrap(), "b:good");
+    skipped(&evidence, "more than 8388608 bytes of signatures");
+}
+
+/// Reads of much wait for one another; a usual signature waits for none.
+#[tokio::test]
+async fn promise_7_large_evidence_is_read_by_few_at_a_time() {
+    let shelf = Shelf::new().await;
+    let registry = Registry::new(options());
+    let (open, gate) = tokio::sync::watch::channel(false);
+    let (mut lists, mut large) = (Vec::new(), Vec::new());
+    for n in 0..4 {
+        let digest = shelf.liar.artifact("x", &format!("n: {n}"));
+        let text = if n == 3 { "small".to_owned() } else { n.to_string().repeat(300 << 10) };
+        lists.push((digest.clone(), index(&[shelf.bundle(&text, Some(&digest))]).to_string()));
+        if n < 3 {
+            large.push((Digest::of(text.as_bytes()).to_string(), text));
+        }
+    }
+    let digests: Vec<Digest> = lists.iter().map(|(digest, _)| digest.clone()).collect();
+    shelf.liar.lie(move |seen| {
+        if let Some((_, text)) = large.iter().find(|(blob, _)| seen.path.ends_with(blob)) {
+            let (mut gate, text) = (gate.clone(), text.clone());
+            let body = futures::stream::once(async move {
+                gate.wait_for(|open| *open).await.unwrap();
+                Ok::<_, std::io::Error>(text)
+            });
+            return Some(reply(200, &[], axum::body::Body::from_stream(body)));
+        }
+        let (_, list) =
+            lists.iter().find(|(digest, _)| seen.path.ends_with(&format!("referrers/{digest}")))?;
+        Some(reply(200, &[("content-type", INDEX)], list.clone()))
+    });
+    let start = |n: usize| {
+        let (registry, repository, digest) = (registry.clone(), shelf.liar.repository(), digests[n].clone());
+        tokio::spawn(async move { soon(registry.evidence(&repository, &digest, &access(None))).await })
+    };
+    let blobs = || shelf.liar.seen().iter().filter(|seen| seen.path.contains("/blobs/")).count();
+    let three = [start(0), start(1), start(2)];
+    let two_are_read = async {
+        while blobs() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    soon(two_are_read).await;
+    for expected in [3, 4, 5] {
+        assert_eq!(short(&start(3).await.unwrap().unwrap()), ["b:small"]);
+        assert_eq!(blobs(), expected, "two large ones, and the small one each time");
+    }
+    open.send(true).unwrap();
+    for look in three {
+        assert_eq!(look.await.unwrap().unwrap().found.len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn promise_7_lists_without_end_end() {
     let shelf = Shelf::new().await;
     let good = shelf.bundle("good", Some(&shelf.digest));

@@ -2,6 +2,7 @@
 //! could not be looked at.
 
 use crate::domain::verify::evidence::{Content, Evidence, Found, SimpleSigning};
+use crate::oci::limits::MAX_EVIDENCE_BYTES;
 use crate::oci::{Digest, OciError};
 
 /// Where bytes are that may be a signature.
@@ -12,7 +13,27 @@ pub(super) struct Lead {
     pub form: Form,
 }
 
+impl Lead {
+    /// What it will take up, in bytes.
+    fn weight(&self) -> u64 {
+        let beside = match &self.form {
+            Form::SimpleSigning(known) => {
+                let more = [&known.certificate, &known.chain, &known.bundle, &known.timestamp];
+                known.signature.len() + more.into_iter().flatten().map(String::len).sum::<usize>()
+            }
+            Form::Bundle => 0,
+        };
+        self.size.saturating_add(beside as u64)
+    }
+
+    /// Whether both are the same signature, found twice.
+    fn is(&self, other: &Self) -> bool {
+        self.digest == other.digest && self.size == other.size && self.form == other.form
+    }
+}
+
 /// What the bytes will be.
+#[derive(PartialEq, Eq)]
 pub(super) enum Form {
     /// The payload; everything else is known.
     SimpleSigning(Box<SimpleSigning>),
@@ -76,6 +97,46 @@ impl Notes {
     pub fn extend(&mut self, other: Self) {
         self.texts.extend(other.texts);
         self.setback = worse(self.setback.take(), other.setback);
+    }
+}
+
+impl Gathered<Lead> {
+    /// Each signature once, where it is found first, until they take up too much.
+    /// The small ones come first, so that a few large ones push out none of the
+    /// usual size.
+    pub fn affordable(self) -> Self {
+        let Self { things, mut notes } = self;
+        let mut leads: Vec<Lead> = Vec::new();
+        for lead in things {
+            if !leads.iter().any(|other| other.is(&lead)) {
+                leads.push(lead);
+            }
+        }
+        let mut order: Vec<usize> = (0..leads.len()).collect();
+        order.sort_by_key(|&n| leads[n].weight());
+        let mut total: u64 = 0;
+        let mut fits = vec![false; leads.len()];
+        for n in order {
+            total = total.saturating_add(leads[n].weight());
+            fits[n] = total <= MAX_EVIDENCE_BYTES;
+        }
+        let mut kept = Vec::new();
+        for (lead, fits) in leads.into_iter().zip(fits) {
+            if fits {
+                kept.push(lead);
+            } else {
+                notes.note(format!(
+                    "{}: with it there would be more than {MAX_EVIDENCE_BYTES} bytes of signatures",
+                    lead.place
+                ));
+            }
+        }
+        Self { things: kept, notes }
+    }
+
+    /// What they will take up, in bytes.
+    pub fn weight(&self) -> u64 {
+        self.things.iter().map(Lead::weight).sum()
     }
 }
 

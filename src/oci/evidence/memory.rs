@@ -2,13 +2,49 @@
 //! judged again each time, so that it needs no trust and has no end; a registry
 //! that answers replaces it, also by nothing.
 
+use std::io::{self, Write};
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::domain::verify::evidence::{Content, Evidence, Found, SimpleSigning};
+use crate::oci::limits::MAX_TOLD_BYTES;
 
-#[derive(Serialize, Deserialize)]
+/// A record as it is written: one thing at a time is encoded.
+#[derive(Serialize)]
+struct Writing<'a> {
+    found: Vec<Encoded<'a>>,
+    skipped: &'a [String],
+}
+
+struct Encoded<'a>(&'a Found);
+
+impl Serialize for Encoded<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Entry::of(self.0.clone()).serialize(serializer)
+    }
+}
+
+/// Bytes up to the most that is remembered.
+#[derive(Default)]
+struct Bounded(Vec<u8>);
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if (self.0.len() + bytes.len()) as u64 > MAX_TOLD_BYTES {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[derive(Deserialize)]
 struct Record {
     found: Vec<Entry>,
     skipped: Vec<String>,
@@ -33,10 +69,12 @@ struct Entry {
     timestamp: Option<String>,
 }
 
-/// As it is written; nothing where it cannot be.
+/// As it is written; nothing where it cannot be, or is more than is remembered.
 pub(super) fn write(evidence: &Evidence) -> Option<Vec<u8>> {
-    let found = evidence.found.iter().map(|found| Entry::of(found.clone())).collect();
-    serde_json::to_vec(&Record { found, skipped: evidence.skipped.clone() }).ok()
+    let found = evidence.found.iter().map(Encoded).collect();
+    let mut bytes = Bounded::default();
+    serde_json::to_writer(&mut bytes, &Writing { found, skipped: &evidence.skipped }).ok()?;
+    Some(bytes.0)
 }
 
 /// What was written, if it is that.
@@ -103,5 +141,12 @@ mod tests {
         for damaged in ["", "{}", "[]", r#"{"found":[{"place":"x","bytes":"!"}],"skipped":[]}"#] {
             assert_eq!(read(damaged.as_bytes()), None, "{damaged}");
         }
+    }
+    #[test]
+    fn promise_7_what_is_remembered_has_a_bound() {
+        let found = Found { place: "x".into(), content: Content::Bundle(vec![0; 1 << 20]) };
+        let of = |n: usize| Evidence { found: vec![found.clone(); n], skipped: Vec::new() };
+        assert!(write(&of(8)).is_some());
+        assert_eq!(write(&of(18)), None);
     }
 }

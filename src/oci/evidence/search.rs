@@ -5,13 +5,14 @@ use std::collections::HashSet;
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use http::{Method, StatusCode};
+use tokio::sync::SemaphorePermit;
 
 use super::gather::{Form, Gathered, Lead, Notes, worse};
 use super::listing::{Referrer, is_bundle};
 use super::simple_signing;
 use crate::domain::verify::evidence::{Evidence, Found};
 use crate::oci::layout::Document;
-use crate::oci::limits::{EVIDENCE_REQUESTS, MAX_BUNDLE_BYTES, MAX_EVIDENCE_BYTES, MAX_MANIFEST_BYTES};
+use crate::oci::limits::{EVIDENCE_REQUESTS, MAX_BUNDLE_BYTES, MAX_MANIFEST_BYTES, SMALL_EVIDENCE_BYTES};
 use crate::oci::registry::manifest_body;
 use crate::oci::reply::Body;
 use crate::oci::token::{Asker, Scope};
@@ -28,13 +29,14 @@ pub(super) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// What is found, and whether that is all there is.
+    /// What is found, whether that is all there is, and a place to keep while
+    /// more is made of it.
     ///
     /// # Errors
     /// When the registry does not say what there is. A refusal counts before an
     /// outage, and else the first place before the others, so that the same
     /// outage gives the same message.
-    pub async fn run(self) -> Result<(Evidence, bool), OciError> {
+    pub async fn run(self) -> Result<(Evidence, bool, Option<SemaphorePermit<'a>>), OciError> {
         let (tagged, listed, kept) =
             futures::join!(self.signature_tag(), self.referrers(), self.referrers_tag());
         let error = |answer: Option<&OciError>| answer.cloned();
@@ -44,7 +46,10 @@ impl<'a> Search<'a> {
         }
         let (tagged, listed, kept) = (tagged?, listed?, kept?);
         let described = self.describe(listed.and(kept)).await;
-        self.read(tagged.and(described)).await.evidence()
+        let leads = tagged.and(described).affordable();
+        let place = self.place(leads.weight()).await;
+        let (evidence, whole) = self.read(leads).await.evidence()?;
+        Ok((evidence, whole, place))
     }
 
     /// The layers of cosign's tag.
@@ -137,18 +142,16 @@ impl<'a> Search<'a> {
         Ok(Some(Lead { place: place.to_owned(), digest, size: layer.size, form: Form::Bundle }))
     }
 
-    /// Reads the payloads and bundles, each once, until they are too many bytes.
+    /// Reads the payloads and bundles, each once.
     pub async fn read(self, leads: Gathered<Lead>) -> Gathered<Found> {
         let Gathered { things, notes } = leads;
         let mut gathered = Gathered { things: Vec::new(), notes };
         let mut blobs: Vec<(Digest, u64)> = Vec::new();
-        let mut total = 0;
         for lead in &things {
             // Who states another size of the same bytes must not decide for
             // those that state the right one.
             let blob = (lead.digest.clone(), lead.size);
-            if !blobs.contains(&blob) && total + lead.size <= MAX_EVIDENCE_BYTES {
-                total += lead.size;
+            if !blobs.contains(&blob) {
                 blobs.push(blob);
             }
         }
@@ -161,12 +164,19 @@ impl<'a> Search<'a> {
             match answers.iter().find(|(read, stated, _)| *read == digest && *stated == size) {
                 Some((.., Ok(bytes))) => gathered.things.push(Found { place, content: form.with(bytes) }),
                 Some((.., Err(error))) => gathered.notes.missed(&place, error.clone()),
-                None => gathered.notes.note(format!(
-                    "{place}: with it there would be more than {MAX_EVIDENCE_BYTES} bytes of signatures"
-                )),
+                None => {}
             }
         }
         gathered
+    }
+
+    /// A place among those that read much at a time; none is needed for what is
+    /// as small as usual, so that a slow registry holds up no other release.
+    async fn place(self, weight: u64) -> Option<SemaphorePermit<'a>> {
+        if weight <= SMALL_EVIDENCE_BYTES {
+            return None;
+        }
+        self.registry.0.large_evidence.acquire().await.ok()
     }
 
     /// Who asks for things of the repository.
