@@ -129,7 +129,7 @@ fn policy() -> &'static Policy {
 /// Whether it counts for the digest that the fixtures are for. For another it never
 /// does, whatever it is, and a refusal is text that is fit to be shown.
 fn counts(content: Content) -> bool {
-    let evidence = Evidence { found: vec![Found { place: "here".into(), content }], skipped: Vec::new() };
+    let evidence = Evidence { found: vec![Found { place: "here".into(), content }], ..Evidence::default() };
     let judged = |digest| judge(policy(), Subject { repository: "h.io/a", digest }, &evidence);
     let other = judged(OTHER);
     assert!(other.is_err(), "counts for another digest");

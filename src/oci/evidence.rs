@@ -45,7 +45,13 @@ impl Registry {
         let search = Search { registry: self, repository, digest, access };
         let cache = &self.0.cache;
         match search.run().await {
-            Ok((evidence, whole, _place)) => {
+            Ok((mut evidence, whole, _place)) => {
+                if !whole && let Some(kept) = cache.recall(access, repository, digest).await {
+                    // What could not be read now may be among what was read before.
+                    let kept = memory::read(&kept).unwrap_or_default().found.into_iter();
+                    let new: Vec<_> = kept.filter(|kept| !evidence.found.contains(kept)).collect();
+                    evidence.found.extend(new);
+                }
                 if evidence == Evidence::default() && !cache.is_proved(access, repository, digest) {
                     // What does not exist is not told to be without a signature.
                     self.prove(repository, digest, access).await?;

@@ -277,7 +277,7 @@ mod tests {
 
     fn demand(mode: ImageMode) -> ImageDemand {
         let pattern = |text: &str| Pattern::parse(text).unwrap();
-        let rules = vec![ImagePolicy { pattern: pattern("*/nginx"), policies: Vec::new() }];
+        let rules = vec![ImagePolicy { pattern: pattern("*/library/nginx"), policies: Vec::new() }];
         ImageDemand { mode, policies: ImagePolicies { exempt: vec![pattern("free.io/*")], rules } }
     }
 

@@ -12,7 +12,7 @@ use super::acquire::{Failure, chain, failure};
 use super::pin::{ImageDemand, Pinned};
 use crate::api::reason::Reason;
 use crate::api::status::VerifiedBy;
-use crate::domain::outcome::{Assessment, Outcome};
+use crate::domain::outcome::{Assessment, Outcome, Verdict};
 use crate::domain::verify::evidence::Evidence;
 use crate::domain::verify::judge::{Subject, judge};
 use crate::domain::verify::policy::Policy;
@@ -49,7 +49,15 @@ pub async fn verify(
     let Target { repository, digest, access } = target;
     let evidence = registry.evidence(repository, digest, access).await;
     let evidence = evidence.map_err(|e| failure(e.reason(), chain(&e)))?;
-    judged(repository, digest, policies.to_vec(), evidence).await
+    let setback = evidence.setback.clone();
+    let judged = judged(repository, digest, policies.to_vec(), evidence).await;
+    judged.map_err(|failed| match (setback, &failed.verdict) {
+        // The signature that is missed may be the one that could not be read.
+        (Some((reason, why)), Verdict::Failed { message, .. }) => {
+            failure(reason, format!("not every signature could be read: {why}. Of the others: {message}"))
+        }
+        _ => failed,
+    })
 }
 
 /// Judges off the async workers, and not for everybody at once: what a registry

@@ -56,7 +56,7 @@ pub fn evidence(found: impl IntoIterator<Item = Content>) -> Evidence {
         .enumerate()
         .map(|(n, content)| Found { place: format!("thing {n}"), content })
         .collect();
-    Evidence { found, skipped: Vec::new() }
+    Evidence { found, ..Evidence::default() }
 }
 
 pub fn policy(authorities: Vec<(&str, Trust)>, threshold: usize) -> Policy {
@@ -163,7 +163,7 @@ fn what_does_not_count_says_why() {
         &[&format!("thing 0 is for another digest, {DIGEST}"), "thing 1 is for another"],
     );
     let skipped =
-        Evidence { found: Vec::new(), skipped: vec!["referrer sha256:00: 500\n".into(), "x".into()] };
+        Evidence { skipped: vec!["referrer sha256:00: 500\n".into(), "x".into()], ..Evidence::default() };
     refused(
         judge(&keys(&["p256"]), subject(DIGEST), &skipped),
         SignatureMissing,

@@ -1,6 +1,8 @@
 //! What a registry keeps beside a digest that may say who has signed it: bytes,
 //! of which nothing has been believed yet.
 
+use crate::api::reason::Reason;
+
 /// Everything that was found for one digest, in the order in which it was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {
@@ -9,6 +11,9 @@ pub struct Evidence {
     /// What was there and could not be looked at, and why; for messages, because
     /// a signature that is missing may be among it.
     pub skipped: Vec<String>,
+    /// What kept a part of it from being read, if that may pass: then nothing
+    /// follows from a signature that is not among what was found.
+    pub setback: Option<(Reason, String)>,
 }
 
 /// One thing that may be a signature.

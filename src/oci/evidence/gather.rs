@@ -149,7 +149,10 @@ impl Gathered<Found> {
         let whole = self.notes.setback.is_none();
         match self.notes.setback {
             Some(error) if self.things.is_empty() => Err(error),
-            _ => Ok((Evidence { found: self.things, skipped: self.notes.texts }, whole)),
+            setback => {
+                let setback = setback.map(|error| (error.reason(), error.to_string()));
+                Ok((Evidence { found: self.things, skipped: self.notes.texts, setback }, whole))
+            }
         }
     }
 }

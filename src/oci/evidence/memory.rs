@@ -81,7 +81,7 @@ pub(super) fn write(evidence: &Evidence) -> Option<Vec<u8>> {
 pub(super) fn read(bytes: &[u8]) -> Option<Evidence> {
     let record: Record = serde_json::from_slice(bytes).ok()?;
     let found: Option<_> = record.found.into_iter().map(Entry::into_found).collect();
-    Some(Evidence { found: found?, skipped: record.skipped })
+    Some(Evidence { found: found?, skipped: record.skipped, setback: None })
 }
 
 impl Entry {
@@ -136,6 +136,7 @@ mod tests {
                 found("empty", Content::SimpleSigning(SimpleSigning::default())),
             ],
             skipped: vec!["one".into()],
+            setback: None,
         };
         assert_eq!(read(&write(&evidence).unwrap()), Some(evidence));
         for damaged in ["", "{}", "[]", r#"{"found":[{"place":"x","bytes":"!"}],"skipped":[]}"#] {
@@ -145,7 +146,7 @@ mod tests {
     #[test]
     fn promise_7_what_is_remembered_has_a_bound() {
         let found = Found { place: "x".into(), content: Content::Bundle(vec![0; 1 << 20]) };
-        let of = |n: usize| Evidence { found: vec![found.clone(); n], skipped: Vec::new() };
+        let of = |n: usize| Evidence { found: vec![found.clone(); n], ..Evidence::default() };
         assert!(write(&of(8)).is_some());
         assert_eq!(write(&of(18)), None);
     }
