@@ -18,6 +18,7 @@ async fn the_default_configuration_is_accepted_and_its_pods_are_admitted() {
 async fn the_samples_of_trust_are_accepted() {
     let bed = Bed::shared();
     let at = |path: &str| repository().join(path).display().to_string();
+    bed.install_crds();
     // Its namespace has to be there for the dry run.
     bed.kubectl(&["apply", "--server-side", "-k", &at("config/default")], "");
     let dry = ["apply", "--server-side", "--dry-run=server", "-o", "yaml"];
