@@ -23,6 +23,7 @@ use search::Search;
 use super::access::Access;
 use super::registry::Registry;
 use super::{Digest, OciError, Repository};
+use crate::api::reason::Reason;
 use crate::domain::verify::evidence::Evidence;
 
 impl Registry {
@@ -46,8 +47,10 @@ impl Registry {
         let cache = &self.0.cache;
         match search.run().await {
             Ok((mut evidence, whole, _place)) => {
-                if !whole && let Some(kept) = cache.recall(access, repository, digest).await {
-                    // What could not be read now may be among what was read before.
+                let away = matches!(evidence.setback, Some((Reason::RegistryUnavailable, _)));
+                if away && let Some(kept) = cache.recall(access, repository, digest).await {
+                    // What could not be read now may be among what was read before. A
+                    // registry that refuses is heard.
                     let kept = memory::read(&kept).unwrap_or_default().found.into_iter();
                     let new: Vec<_> = kept.filter(|kept| !evidence.found.contains(kept)).collect();
                     evidence.found.extend(new);

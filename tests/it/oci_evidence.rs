@@ -766,3 +766,33 @@ async fn a_redirect_that_goes_round_is_refused() {
     assert_eq!(error.reason(), Reason::RegistryUnavailable, "{error}");
     assert!(error.to_string().contains("redirects more than 5 times"), "{error}");
 }
+
+/// A bundle that cannot be had for the moment is no reason to take the signatures
+/// beside it for all there are.
+#[tokio::test]
+async fn a_passing_outage_of_one_signature_is_an_outage() {
+    let shelf = Shelf::new().await;
+    shelf.sign(&[shelf.payload("one", "a")]);
+    shelf.list(&[shelf.bundle("two", Some(&shelf.digest))]);
+    let hide = || {
+        let hidden = format!("/blobs/{}", Digest::of(b"two"));
+        shelf
+            .liar
+            .lie(move |seen| seen.path.ends_with(&hidden).then(|| reply(503, &[("retry-after", "9")], "")));
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let whole = look(&cached(dir.path()), &shelf).await.unwrap();
+    assert_eq!((short(&whole).len(), whole.setback), (2, None));
+    // The blob itself is kept too: a process without that part of the cache.
+    for entry in std::fs::read_dir(dir.path().join("v1")).unwrap().flatten() {
+        let _ = std::fs::remove_file(entry.path().join(Digest::of(b"two").hex()));
+    }
+    hide();
+    let part = look(&cached(dir.path()), &shelf).await.unwrap();
+    assert_eq!(short(&part), ["s:one:a", "b:two"]);
+    assert_eq!(part.setback.map(|(reason, _)| reason), Some(Reason::RegistryUnavailable));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let part = look(&cached(elsewhere.path()), &shelf).await.unwrap();
+    assert_eq!(short(&part), ["s:one:a"]);
+    assert_eq!(part.setback.map(|(reason, _)| reason), Some(Reason::RegistryUnavailable));
+}
