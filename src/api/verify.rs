@@ -91,7 +91,7 @@ pub struct VerifyImages {
     /// Enforce: nothing is applied unless all are. Warn: an event says which are not, and those stay as they are.
     #[serde(default)]
     pub mode: ImageMode,
-    /// Who has to have signed which images. The first that matches counts; an image that none matches is not verified.
+    /// Who has to have signed which images. The first that matches counts; an image that none matches is refused, unless it is exempt.
     #[schemars(length(min = 1, max = 64))]
     pub policies: Vec<ImagePolicy>,
     /// Images that need no signature: patterns like those of the policies, looked at before them.

@@ -57,8 +57,6 @@ pub struct Images {
     pub verified: Vec<SignedImage>,
     /// Those that need no signature, by a pattern.
     pub exempt: Vec<String>,
-    /// Those that no rule is about.
-    pub unmatched: Vec<String>,
     /// Those that are not signed as they have to be, or of which that cannot be
     /// known: all of them.
     pub failures: Vec<ImageFailure>,
@@ -155,7 +153,10 @@ pub async fn verify_images(
     for (image, place) in &uses {
         match policies.demand(image) {
             Demand::Exempt => images.exempt.push(image.clone()),
-            Demand::Unmatched => images.unmatched.push(image.clone()),
+            Demand::Unmatched => {
+                let why = "no policy of verify.images matches it: add one that does, or exempt it";
+                images.failures.push(place.failed(image, failure(Reason::ImageNotVerified, why)));
+            }
             Demand::Unknown(why) => {
                 let why = format!("{why}, so that nobody can tell who has signed it");
                 images.failures.push(place.failed(image, failure(Reason::ImageNotVerified, why)));

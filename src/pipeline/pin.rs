@@ -100,8 +100,8 @@ fn digests(shown: &[VerifiedImage]) -> BTreeMap<String, String> {
 /// An image that has to be signed and was not verified.
 fn lacking(demand: &ImageDemand, objects: &[Object], pins: &BTreeMap<String, String>) -> Option<String> {
     let unsigned = |image: &String| match demand.policies.demand(image) {
-        Demand::Exempt | Demand::Unmatched => false,
-        Demand::Signed(..) | Demand::Unknown(_) => !pins.contains_key(image),
+        Demand::Exempt => false,
+        Demand::Signed(..) | Demand::Unmatched | Demand::Unknown(_) => !pins.contains_key(image),
     };
     distinct_images(objects).into_iter().find(unsigned)
 }
@@ -319,9 +319,9 @@ mod tests {
         let shown = [shown("nginx", &pinned), shown("nginx:latest", &pinned), shown(&pinned, &pinned)];
         let found = found(&demand(ImageMode::Enforce), &shown);
         assert_eq!(digests(&shown).len(), 3);
-        let mut objects = [pod(&["nginx", "nginx:latest", &pinned, "free.io/nginx", "other:1"])];
+        let mut objects = [pod(&["nginx", "nginx:latest", &pinned, "free.io/nginx", "free.io/a:1"])];
         bind(&demand(ImageMode::Enforce), &mut objects, &found.pins()).unwrap();
-        assert_eq!(distinct_images(&objects), ["free.io/nginx", pinned.as_str(), "other:1"]);
+        assert_eq!(distinct_images(&objects), ["free.io/a:1", "free.io/nginx", pinned.as_str()]);
     }
 
     fn found(demand: &ImageDemand, shown: &[VerifiedImage]) -> Pinned {
@@ -339,7 +339,8 @@ mod tests {
             assert_eq!(pinned.answers(demand, &[pod(images)]), expected, "{demand:?} {images:?}");
         };
         let found = |demand: &ImageDemand| found(demand, &shown);
-        check(&found(&enforced), &enforced, &["nginx", "other:1"], true);
+        check(&found(&enforced), &enforced, &["nginx", "free.io/a:1"], true);
+        check(&found(&enforced), &enforced, &["nginx", "other:1"], false);
         check(&found(&warned), &enforced, &["nginx"], false);
         check(&found(&enforced), &warned, &["nginx"], false);
         check(&found(&enforced), &others, &["nginx"], false);
@@ -365,6 +366,8 @@ mod tests {
         check("nginx:latest", ImageMode::Enforce, false);
         check("$(image)", ImageMode::Enforce, false);
         check("nginx:latest", ImageMode::Warn, true);
-        check("other:1", ImageMode::Enforce, true);
+        check("free.io/a:1", ImageMode::Enforce, true);
+        check("other:1", ImageMode::Enforce, false);
+        check("other:1", ImageMode::Warn, true);
     }
 }

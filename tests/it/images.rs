@@ -106,3 +106,18 @@ async fn a_known_digest_is_verified_for_every_spelling_whatever_the_tag_is() {
     assert!(asked.iter().all(|seen| !seen.path.ends_with("/manifests/1")), "the tag is not asked");
     assert!(asked.iter().any(|seen| seen.method == Method::GET && seen.path.contains(first.hex())));
 }
+
+#[tokio::test]
+async fn an_image_that_no_policy_is_about_is_refused() {
+    let rules =
+        vec![ImagePolicy { pattern: Pattern::parse("ghcr.io/acme/*").unwrap(), policies: Vec::new() }];
+    let policies = ImagePolicies { exempt: vec![Pattern::parse("free.invalid/*").unwrap()], rules };
+    let keys = Keys { secret: Ok(Vec::new()), own: access(None) };
+    let objects = [pod(&["free.invalid/a:1", "other.invalid/a:1"])];
+    let registry = Registry::new(options());
+    let images = soon(verify_images(&registry, &objects, &policies, &keys, &BTreeMap::new())).await.unwrap();
+    let [failed] = images.failures.as_slice() else { panic!("{images:?}") };
+    assert_eq!((failed.image.as_str(), failed.reason), ("other.invalid/a:1", Reason::ImageNotVerified));
+    assert!(failed.message.contains("add one that does, or exempt it"), "{}", failed.message);
+    assert_eq!(images.exempt, ["free.invalid/a:1"]);
+}

@@ -228,7 +228,7 @@ pub struct ImagePolicy {
 pub enum Demand<'a> {
     /// Nothing: a pattern says so.
     Exempt,
-    /// Nothing: no rule is about it.
+    /// Nobody can satisfy it: no rule is about it, and no pattern exempts it.
     Unmatched,
     /// It has to satisfy these policies.
     Signed(ImageName, &'a [Policy]),
