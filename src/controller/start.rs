@@ -75,11 +75,13 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 async fn trust(options: &Options, metrics: &Arc<Metrics>) -> Result<Trust, ControllerError> {
     let root = default_root(options.trusted_root.as_deref()).await.map_err(ControllerError::TrustedRoot)?;
     metrics.trusted_root(root.newest_part().map(|at| at.as_second()));
+    // Nobody sends while there is no file: what is demanded stays nothing.
+    let (_, floor) = watch::channel(Arc::default());
     let mut trust = Trust {
+        floor,
         root,
         required: options.require_verification,
         interval: options.verification_interval,
-        ..Trust::default()
     };
     if let Some(path) = &options.trust_policy {
         let file = PolicyFile::open(path.clone(), Arc::clone(&trust.root))

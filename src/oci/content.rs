@@ -11,38 +11,44 @@ use super::token::{Asker, Scope};
 use super::transport::{Request, Transport};
 use super::{Access, Digest, OciError, Registry, Repository};
 
+/// What is asked for.
+#[derive(Clone, Copy)]
+pub(super) enum Content {
+    /// A manifest or index.
+    Manifest,
+    /// A blob, of this size in bytes.
+    Blob(u64),
+}
+
 impl Registry {
-    /// The bytes of a manifest or index.
-    pub(super) async fn manifest_bytes(
+    /// The bytes of a digest.
+    pub(super) async fn bytes_of(
         &self,
+        content: Content,
         repository: &Repository,
         digest: &Digest,
         access: &Access,
     ) -> Result<Bytes, OciError> {
         for source in self.0.mirrors.of(repository, access) {
-            match self.manifest_from(&source.repository, digest, &source.access).await {
+            match self.bytes_from(content, &source.repository, digest, &source.access).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(error) => self.0.mirrors.failed(&source, &error),
             }
         }
-        self.manifest_from(repository, digest, access).await
+        self.bytes_from(content, repository, digest, access).await
     }
 
-    /// The bytes of a blob of known size.
-    pub(super) async fn blob_bytes(
+    async fn bytes_from(
         &self,
+        content: Content,
         repository: &Repository,
         digest: &Digest,
-        size: u64,
         access: &Access,
     ) -> Result<Bytes, OciError> {
-        for source in self.0.mirrors.of(repository, access) {
-            match self.blob_from(&source.repository, digest, size, &source.access).await {
-                Ok(bytes) => return Ok(bytes),
-                Err(error) => self.0.mirrors.failed(&source, &error),
-            }
+        match content {
+            Content::Manifest => self.manifest_from(repository, digest, access).await,
+            Content::Blob(size) => self.blob_from(repository, digest, size, access).await,
         }
-        self.blob_from(repository, digest, size, access).await
     }
 
     async fn manifest_from(

@@ -46,7 +46,7 @@ impl Registry {
         let search = Search { registry: self, repository, digest, access };
         let cache = &self.0.cache;
         match search.run().await {
-            Ok((mut evidence, whole, _place)) => {
+            Ok((mut evidence, _place)) => {
                 let away = matches!(evidence.setback, Some((Reason::RegistryUnavailable, _)));
                 if away && let Some(kept) = cache.recall(access, repository, digest).await {
                     // What could not be read now may be among what was read before. A
@@ -59,7 +59,7 @@ impl Registry {
                     // What does not exist is not told to be without a signature.
                     self.prove(repository, digest, access).await?;
                 }
-                if let Some(bytes) = memory::write(&evidence).filter(|_| whole) {
+                if let Some(bytes) = memory::write(&evidence).filter(|_| evidence.setback.is_none()) {
                     cache.remember(access, repository, digest, bytes).await;
                 }
                 Ok(evidence)

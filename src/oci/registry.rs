@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::access::Access;
 use super::cache::Cache;
+use super::content::Content;
 use super::layout::{self, Document, Manifest};
 use super::limits::{
     CONNECT_TIMEOUT, ContentLimits, DEFAULT_CACHE_BYTES, IDLE_TIMEOUT, MAX_ANNOTATION_BYTES,
@@ -296,7 +297,7 @@ impl Registry {
         {
             return Ok(bytes);
         }
-        let bytes = self.manifest_bytes(repository, digest, access).await?;
+        let bytes = self.bytes_of(Content::Manifest, repository, digest, access).await?;
         cache.prove(access, repository, digest);
         cache.put(access, repository, digest, bytes.clone()).await;
         Ok(bytes)
@@ -350,7 +351,7 @@ impl Registry {
         if let Some(bytes) = self.0.cache.get(access, repository, digest, size).await {
             return Ok(bytes);
         }
-        let bytes = self.blob_bytes(repository, digest, size, access).await?;
+        let bytes = self.bytes_of(Content::Blob(size), repository, digest, access).await?;
         self.0.cache.put(access, repository, digest, bytes.clone()).await;
         Ok(bytes)
     }

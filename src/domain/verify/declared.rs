@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::images::{ImagePolicies, ImagePolicy, Pattern};
-use super::key::{self, PublicKey};
+use super::key;
 use super::policy::{Authority, Identity, Policy, Trust};
 use super::proof::Refusal;
 use super::root::TrustRoot;
@@ -244,14 +244,6 @@ impl DeclaredTrust {
             }
         }
     }
-}
-
-/// A key of a file.
-///
-/// # Errors
-/// A fragment that says what the file is instead.
-pub(super) fn key(name: &str, pem: &[u8]) -> Result<PublicKey, String> {
-    PublicKey::parse(name, pem)
 }
 
 /// The trusted root of a file, or the one that is trusted by default.

@@ -10,7 +10,8 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::declared::{key, root};
+use super::declared::root;
+use super::key::PublicKey;
 use super::policy::{Authority, Identity, Policy, Trust};
 use super::prefix::Prefix;
 use super::root::TrustRoot;
@@ -281,7 +282,7 @@ impl Signer {
                     (None, Some(file)) => content(&field, file)?,
                     _ => return Err(wrong(field, "a key needs pem or file, and not both")),
                 };
-                keys.push(key(&written.name, pem).map_err(|problem| wrong(field, problem))?);
+                keys.push(PublicKey::parse(&written.name, pem).map_err(|problem| wrong(field, problem))?);
             }
             found.push(Authority { name: name.to_owned(), trust: Trust::Keys(keys) });
         }

@@ -141,17 +141,16 @@ impl Gathered<Lead> {
 }
 
 impl Gathered<Found> {
-    /// The evidence, and whether that is all there is.
+    /// The evidence, with what kept a part of it from being read.
     ///
     /// # Errors
     /// When nothing was found, and something might have been.
-    pub fn evidence(self) -> Result<(Evidence, bool), OciError> {
-        let whole = self.notes.setback.is_none();
+    pub fn evidence(self) -> Result<Evidence, OciError> {
         match self.notes.setback {
             Some(error) if self.things.is_empty() => Err(error),
             setback => {
                 let setback = setback.map(|error| (error.reason(), error.to_string()));
-                Ok((Evidence { found: self.things, skipped: self.notes.texts, setback }, whole))
+                Ok(Evidence { found: self.things, skipped: self.notes.texts, setback })
             }
         }
     }

@@ -29,14 +29,13 @@ pub(super) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// What is found, whether that is all there is, and a place to keep while
-    /// more is made of it.
+    /// What is found, and a place to keep while more is made of it.
     ///
     /// # Errors
     /// When the registry does not say what there is. A refusal counts before an
     /// outage, and else the first place before the others, so that the same
     /// outage gives the same message.
-    pub async fn run(self) -> Result<(Evidence, bool, Option<SemaphorePermit<'a>>), OciError> {
+    pub async fn run(self) -> Result<(Evidence, Option<SemaphorePermit<'a>>), OciError> {
         let (tagged, listed, kept) =
             futures::join!(self.signature_tag(), self.referrers(), self.referrers_tag());
         let error = |answer: Option<&OciError>| answer.cloned();
@@ -48,8 +47,7 @@ impl<'a> Search<'a> {
         let described = self.describe(listed.and(kept)).await;
         let leads = tagged.and(described).affordable();
         let place = self.place(leads.weight()).await;
-        let (evidence, whole) = self.read(leads).await.evidence()?;
-        Ok((evidence, whole, place))
+        Ok((self.read(leads).await.evidence()?, place))
     }
 
     /// The layers of cosign's tag.
