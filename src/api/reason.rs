@@ -86,8 +86,10 @@ reasons! {
     SecretInvalid => Stalled,
     /// The ServiceAccount of the release does not exist.
     ServiceAccountNotFound => Stalled,
-    /// The identity of the release may not do what the revision needs.
-    AccessDenied => Stalled,
+    /// The identity of the release may not do what the revision needs. Rights are
+    /// granted elsewhere and nobody tells of it, and an API server that has just
+    /// started refuses for a moment what it will allow: so it is tried again.
+    AccessDenied => Retry,
 
     // The registry and the artifact.
     /// The registry does not answer, or answers that it cannot now.

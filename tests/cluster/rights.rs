@@ -53,7 +53,7 @@ async fn promise_9_an_account_without_rights_is_named_and_nobody_elses_rights_ar
     scene.push("1", &(config_map("a", "one") + &config_map("b", "one")));
     scene.story.apply(&account("weak"));
     let mark = scene.mark();
-    scene.create("app", &json!({"serviceAccountName": "weak", "interval": "10s"}));
+    scene.create("app", &json!({"serviceAccountName": "weak", "retryInterval": "1s"}));
     let message = scene.message("Ready", "False", "AccessDenied").await;
     let namespace = scene.namespace();
     for part in [
@@ -63,14 +63,13 @@ async fn promise_9_an_account_without_rights_is_named_and_nobody_elses_rights_ar
     ] {
         assert!(message.contains(&part), "{message}");
     }
-    scene.message("Stalled", "True", "AccessDenied").await;
     let requests = scene.requests(mark);
     assert_follows_table(&scene, &requests, "weak");
     assert_eq!(scene.object_writes(mark), Vec::<String>::new());
     let release = scene.story.release("app").await.expect("the release");
     assert_eq!(release["status"]["failures"].as_array().map(Vec::len), Some(2), "{release}");
 
-    // Rights are not watched: it is looked at again at the interval.
+    // Rights are not watched: it is tried again.
     scene.story.apply(&role("weak", namespace, CONFIG_MAPS));
     scene.story.wait_ready("app", "1@").await;
     assert_eq!(scene.condition("Stalled").await, None);
@@ -184,7 +183,7 @@ async fn secrets_named_by_the_spec_are_read_as_the_account() {
     pull_secret(&scene);
     scene.push("1", &config_map("a", "one"));
     let mark = scene.mark();
-    let spec = json!({"serviceAccountName": "reader", "secretRef": {"name": "pull"}, "interval": "10s"});
+    let spec = json!({"serviceAccountName": "reader", "secretRef": {"name": "pull"}, "retryInterval": "1s"});
     scene.create("app", &spec);
     let message = scene.message("Ready", "False", "AccessDenied").await;
     let namespace = scene.namespace();
