@@ -2,6 +2,7 @@
 //! clock, no randomness. Time is an argument.
 
 pub mod adopt;
+pub mod configuration;
 pub mod diff;
 pub mod drift;
 pub mod health;
@@ -25,3 +26,4 @@ pub mod status;
 pub mod tags;
 pub mod verify;
 pub mod version;
+pub mod webhook;

@@ -40,4 +40,5 @@ mod tampering;
 mod trust;
 mod verifying;
 mod waiting;
+mod webhooks;
 mod workflow;

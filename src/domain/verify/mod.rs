@@ -14,7 +14,7 @@ pub mod key;
 mod keyless;
 mod pem;
 pub mod policy;
-mod prefix;
+pub(in crate::domain) mod prefix;
 pub mod proof;
 mod refusal;
 pub mod root;

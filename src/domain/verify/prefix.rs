@@ -84,12 +84,12 @@ fn starts(path: &str, prefix: &str) -> bool {
 }
 
 /// One for both ports that a URL need not name.
-pub(super) fn plain(port: u16) -> u16 {
+pub(in crate::domain) fn plain(port: u16) -> u16 {
     if DEFAULT_PORTS.contains(&port) { DEFAULT_PORTS[0] } else { port }
 }
 
 /// Host and port, the host in one spelling.
-pub(super) fn split(authority: &str) -> Option<(String, Option<u16>)> {
+pub(in crate::domain) fn split(authority: &str) -> Option<(String, Option<u16>)> {
     let end = authority.rfind(']').map_or(0, |at| at + 1);
     let (host, port) = match authority[end..].split_once(':') {
         Some((rest, port)) => (&authority[..end + rest.len()], Some(port.parse().ok()?)),
