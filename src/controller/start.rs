@@ -103,7 +103,8 @@ async fn lead(
 ) -> Result<(), ControllerError> {
     let namespace = options.leader_election_namespace.clone();
     let namespace = namespace.unwrap_or_else(|| session.default_namespace().to_owned());
-    let mut candidate = Candidate::new(session.clone(), namespace, identity());
+    let lease = (namespace, options.leader_election_name.clone());
+    let mut candidate = Candidate::new(session.clone(), lease, identity());
     metrics.leader(false);
     tokio::select! {
         // A standby is ready: it serves its endpoints.

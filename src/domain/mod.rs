@@ -2,6 +2,7 @@
 //! clock, no randomness. Time is an argument.
 
 pub mod adopt;
+pub mod allowed;
 pub mod diff;
 pub mod drift;
 pub mod health;
@@ -14,6 +15,7 @@ pub mod object;
 pub mod outcome;
 pub mod patch;
 pub mod plan;
+pub mod prefix;
 pub mod preflight;
 pub mod prune;
 pub mod release;

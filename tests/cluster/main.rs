@@ -5,6 +5,7 @@
 mod admission;
 mod adoption;
 mod adoption_flux;
+mod allowed;
 mod artifacts;
 mod bed;
 mod cli_releases;
@@ -34,6 +35,7 @@ mod rights;
 mod scene;
 mod secrecy;
 mod setting;
+mod shards;
 mod shell;
 mod signatures;
 mod tampering;

@@ -13,11 +13,11 @@ use serde_json::Value;
 use super::declared::root;
 use super::key::PublicKey;
 use super::policy::{Authority, Identity, Policy, Trust};
-use super::prefix::Prefix;
 use super::root::TrustRoot;
 use crate::api::verify::OidcIdentity;
 use crate::domain::manifest::budget::Budget;
 use crate::domain::manifest::yaml;
+use crate::domain::prefix::Prefix;
 
 /// The largest trust policy, in bytes.
 pub const MAX_POLICY_BYTES: usize = 1 << 20;
