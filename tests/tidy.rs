@@ -162,6 +162,11 @@ fn the_custom_resource_is_generated() {
         committed == printed,
         "config/crd is not what `supercargo crd` prints; run `make generate` and commit"
     );
+    let copy = root().join("charts/supercargo/files/supercargo.dev_ociartifactreleases.yaml");
+    assert!(
+        fs::read_to_string(copy).unwrap() == printed,
+        "the chart's copy of the definition is stale; run `make generate` and commit"
+    );
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod adoption;
 mod adoption_flux;
 mod artifacts;
 mod bed;
+mod chart;
 mod cli_releases;
 mod config;
 mod crashes;
