@@ -5,6 +5,7 @@
 mod admission;
 mod adoption;
 mod adoption_flux;
+mod alerts;
 mod artifacts;
 mod bed;
 mod cli_releases;
