@@ -71,17 +71,20 @@ async fn the_controller_has_the_rights_of_its_own_calls_and_no_other() {
     let own = story.namespace();
     check("watch", "supercargo.dev/ociartifactreleases/-/-", "", true).await;
     check("patch", "supercargo.dev/ociartifactreleases/status/-", "", true).await;
-    check("update", "supercargo.dev/ociartifactreleases/finalizers/-", "", true).await;
+    check("patch", "supercargo.dev/ociartifactreleases/-/-", "", true).await;
     check("delete", "-/configmaps/-/-", "", true).await;
     check("impersonate", "-/serviceaccounts/-/-", "", true).await;
     check("create", "events.k8s.io/events/-/-", "", true).await;
     check("get", "-/namespaces/-/-", "", true).await;
     let crd = "apiextensions.k8s.io/customresourcedefinitions/-/ociartifactreleases.supercargo.dev";
     check("get", crd, "", true).await;
-    check("update", "coordination.k8s.io/leases/-/-", own, true).await;
+    check("update", "coordination.k8s.io/leases/-/supercargo-controller", own, true).await;
 
-    check("update", "coordination.k8s.io/leases/-/-", "default", false).await;
+    check("update", "coordination.k8s.io/leases/-/supercargo-controller", "default", false).await;
+    check("update", "coordination.k8s.io/leases/-/other", own, false).await;
     check("create", "supercargo.dev/ociartifactreleases/-/-", "", false).await;
+    check("update", "supercargo.dev/ociartifactreleases/-/-", "", false).await;
+    check("watch", "-/configmaps/-/-", "", false).await;
     check("get", "-/secrets/-/-", "", false).await;
     check("get", "-/secrets/-/-", own, false).await;
     check("patch", "apps/deployments/-/-", "", false).await;

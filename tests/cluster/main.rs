@@ -8,6 +8,7 @@ mod adoption_flux;
 mod alerts;
 mod artifacts;
 mod bed;
+mod chart;
 mod cli_releases;
 mod config;
 mod crashes;
