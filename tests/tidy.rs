@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a file that cannot be read fails the rule, with its backtrace")]
 
+#[path = "tidy/alerts.rs"]
+mod alerts;
 #[path = "tidy/doors.rs"]
 mod doors;
 #[path = "tidy/pages.rs"]

@@ -6,6 +6,7 @@ mod admission;
 mod adoption;
 mod adoption_flux;
 mod allowed;
+mod alerts;
 mod artifacts;
 mod bed;
 mod chart;
