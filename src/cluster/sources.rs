@@ -13,6 +13,7 @@ use super::watch::{Event, Selection, list};
 use crate::api::keys;
 use crate::api::release::Reference;
 use crate::domain::identity::ReleaseId;
+use crate::domain::patch::selector::Selector;
 
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
@@ -76,11 +77,27 @@ impl Session {
     pub async fn list_sources(
         &self,
         namespace: Option<&str>,
-        selector: Option<&str>,
+        selector: Option<&Selector>,
     ) -> Result<Vec<Source>, ApiError> {
-        let query = selector.map(|selector| format!("labelSelector={}", escape(selector)));
-        let selection =
-            Selection { path: collection(namespace), query: query.unwrap_or_default(), metadata_only: false };
+        self.sources(namespace, selecting(selector)).await
+    }
+
+    /// What a release follows; `None` when it is gone, or not among those.
+    ///
+    /// # Errors
+    /// When the API server does not say.
+    pub async fn source(
+        &self,
+        release: &ReleaseId,
+        selector: Option<&Selector>,
+    ) -> Result<Option<Source>, ApiError> {
+        let query =
+            format!("fieldSelector=metadata.name%3D{}&{}", escape(&release.name), selecting(selector));
+        Ok(self.sources(Some(&release.namespace), query).await?.pop())
+    }
+
+    async fn sources(&self, namespace: Option<&str>, query: String) -> Result<Vec<Source>, ApiError> {
+        let selection = Selection { path: collection(namespace), query, metadata_only: false };
         let mut sources = Vec::new();
         let mut observe = |event: Event<'_>| {
             if let Event::Present(text) = event
@@ -91,18 +108,6 @@ impl Session {
         };
         list(self, &selection, &mut observe).await?;
         Ok(sources)
-    }
-
-    /// What a release follows; `None` when it is gone.
-    ///
-    /// # Errors
-    /// When the API server does not say.
-    pub async fn source(&self, release: &ReleaseId) -> Result<Option<Source>, ApiError> {
-        match self.call(Call::get(path(release))).await {
-            Ok(answer) => Ok(Some(answer.json::<Release>()?.into())),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => Err(error),
-        }
     }
 
     /// Asks for a run of a release, if it is still as it was seen. `token` is a
@@ -119,4 +124,8 @@ impl Session {
         let body = patch.to_string().into_bytes().into();
         self.call(Call::with_body(Method::PATCH, uri, MERGE_PATCH, body)).await.map(|_| ())
     }
+}
+
+fn selecting(selector: Option<&Selector>) -> String {
+    selector.map(|selector| format!("labelSelector={}", escape(&selector.to_string()))).unwrap_or_default()
 }

@@ -69,7 +69,10 @@ async fn receive(
     let file = File::open(webhooks.config.clone(), Webhooks).await.map_err(ControllerError::WebhookConfig)?;
     let receiver = Receiver::bind(&webhooks.address).await?;
     tracing::info!(address = %receiver.address(), "webhooks are received");
-    let scope = Scope { namespaces: options.watch_namespaces.clone(), selector: None };
+    let scope = Scope {
+        namespaces: options.watch_namespaces.clone(),
+        selector: options.watch_label_selector.clone(),
+    };
     let hooks = Arc::new(Hooks::new(file.content(), session.clone(), scope));
     tokio::spawn(file.follow(|_| ()));
     Ok(Some(tokio::spawn(receiver.serve(hooks, until(stopped)))))
@@ -127,7 +130,8 @@ async fn lead(
 ) -> Result<(), ControllerError> {
     let namespace = options.leader_election_namespace.clone();
     let namespace = namespace.unwrap_or_else(|| session.default_namespace().to_owned());
-    let mut candidate = Candidate::new(session.clone(), namespace, identity());
+    let lease = (namespace, options.leader_election_name.clone());
+    let mut candidate = Candidate::new(session.clone(), lease, identity());
     metrics.leader(false);
     tokio::select! {
         // A standby is ready: it serves its endpoints.

@@ -2,6 +2,7 @@
 //! clock, no randomness. Time is an argument.
 
 pub mod adopt;
+pub mod allowed;
 pub mod configuration;
 pub mod diff;
 pub mod drift;
@@ -15,6 +16,7 @@ pub mod object;
 pub mod outcome;
 pub mod patch;
 pub mod plan;
+pub mod prefix;
 pub mod preflight;
 pub mod prune;
 pub mod release;

@@ -15,6 +15,7 @@ use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::cluster::sources::Source;
 use crate::domain::identity::ReleaseId;
+use crate::domain::patch::selector::Selector;
 use crate::pipeline::acquire::chain;
 
 /// The rest after the first time. It doubles while pushes go on, because each of
@@ -33,6 +34,7 @@ const DRAIN: Duration = Duration::from_secs(5);
 /// Asks.
 pub struct Asking {
     session: Session,
+    selector: Option<Selector>,
     places: Semaphore,
     /// The releases that were asked a short while ago, and whether they are to be
     /// asked again.
@@ -45,10 +47,11 @@ pub struct Asking {
 pub type Asked = Result<(), ()>;
 
 impl Asking {
-    /// Of releases that this session may write.
-    pub fn new(session: Session) -> Arc<Self> {
+    /// Of releases that this session may write, with these labels.
+    pub fn new(session: Session, selector: Option<Selector>) -> Arc<Self> {
         Arc::new(Self {
             session,
+            selector,
             places: Semaphore::new(PARALLEL),
             resting: Mutex::default(),
             stopping: CancellationToken::new(),
@@ -133,7 +136,7 @@ impl Asking {
     /// would run once.
     async fn ask_as_it_is(&self, id: &ReleaseId) -> Result<(), ApiError> {
         for _ in 0..LOOKS {
-            let seen = match self.session.source(id).await? {
+            let seen = match self.session.source(id, self.selector.as_ref()).await? {
                 Some(seen) if !seen.rests => seen,
                 _ => return Ok(()),
             };

@@ -65,8 +65,8 @@ impl Hooks {
     pub fn new(receivers: watch::Receiver<Arc<Vec<Receiver>>>, session: Session, scope: Scope) -> Self {
         Self {
             receivers,
-            lists: Lists::start(session.clone(), scope),
-            asking: Asking::new(session),
+            asking: Asking::new(session.clone(), scope.selector.clone()),
+            lists: Lists::start(session, scope),
             places: Semaphore::new(BODIES),
             born: Instant::now(),
             buckets: Mutex::default(),

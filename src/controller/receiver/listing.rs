@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use crate::cluster::session::Session;
 use crate::cluster::sources::Source;
+use crate::domain::patch::selector::Selector;
 use crate::pipeline::acquire::chain;
 
 /// Webhooks that wait for a list; the next is told to come back.
@@ -30,7 +31,7 @@ pub struct Scope {
     /// The namespaces; all when empty.
     pub namespaces: Vec<String>,
     /// Their labels.
-    pub selector: Option<String>,
+    pub selector: Option<Selector>,
 }
 
 impl Lists {
@@ -72,7 +73,7 @@ async fn list(session: &Session, scope: &Scope) -> Listed {
     let some: Vec<Option<&str>> = scope.namespaces.iter().map(|n| Some(n.as_str())).collect();
     let mut sources = Vec::new();
     for namespace in if some.is_empty() { &all[..] } else { &some[..] } {
-        match session.list_sources(*namespace, scope.selector.as_deref()).await {
+        match session.list_sources(*namespace, scope.selector.as_ref()).await {
             Ok(found) => sources.extend(found),
             Err(error) => {
                 let error = chain(&error);

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::domain::verify::prefix::{plain, split};
+use crate::domain::prefix::{plain, split};
 
 /// The longest host and path of a repository, together.
 const MAX_REPOSITORY_BYTES: usize = 255;

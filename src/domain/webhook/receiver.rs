@@ -140,7 +140,7 @@ pub struct Headers<'a> {
 /// time tells nothing of a path that nobody may guess.
 pub fn find<'a>(receivers: &'a [Receiver], path: &str) -> Option<&'a Receiver> {
     let last = path.strip_prefix(PREFIX)?;
-    receivers.iter().filter(|receiver| receiver.is_at(last)).last()
+    receivers.iter().fold(None, |found, receiver| if receiver.is_at(last) { Some(receiver) } else { found })
 }
 
 impl Receiver {

@@ -91,7 +91,7 @@ fn distribution() {
     let check = |events: &[Value], expected: &str| check(Sender::Distribution, &envelope(events), expected);
     let oci = "application/vnd.oci.image.manifest.v1+json";
     let push = event(oci, "push", json!("1.0"));
-    check(&[push.clone()], "registry.example:5000/acme/app:1.0 | ");
+    check(std::slice::from_ref(&push), "registry.example:5000/acme/app:1.0 | ");
     check(&[event(MANIFEST_LIST, "push", json!(null))], "registry.example:5000/acme/app | ");
     check(&[event("application/octet-stream", "push", json!(null))], " | a push is not of a manifest");
     for action in ["pull", "mount", "delete"] {
@@ -108,8 +108,11 @@ fn distribution() {
     without_url["target"]["url"] = json!("");
     without_url["request"]["host"] = json!("10.0.0.1:5001");
     check(&[without_url], "10.0.0.1:5001/acme/app:1.0 | ");
-    let internal =
-        said(Sender::Distribution, Some("registry.example"), &envelope(&[push.clone()]).to_string());
+    let internal = said(
+        Sender::Distribution,
+        Some("registry.example"),
+        &envelope(std::slice::from_ref(&push)).to_string(),
+    );
     assert_eq!(internal, "registry.example/acme/app:1.0 | ");
     let mut strange = push.clone();
     strange["target"]["repository"] = json!("../../etc");
