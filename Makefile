@@ -29,13 +29,14 @@ fmt: ## Format the code
 	$(CARGO) fmt --all
 
 .PHONY: generate
-generate: ## Write the generated files: the CRD, its copy in the chart, and docs/cli.md
+generate: ## Write the generated files: the CRD, its copy and the values in the chart, docs/cli.md
 	@mkdir -p config/crd
 	$(CARGO) run --quiet -- crd > config/crd/supercargo.dev_ociartifactreleases.yaml.new
 	@mv config/crd/supercargo.dev_ociartifactreleases.yaml.new config/crd/supercargo.dev_ociartifactreleases.yaml
 	@cp config/crd/supercargo.dev_ociartifactreleases.yaml charts/supercargo/files/
 	$(CARGO) run --quiet -- docs > docs/cli.md.new
 	@mv docs/cli.md.new docs/cli.md
+	GENERATE=1 $(CARGO) test --quiet --test tidy the_values_of_the_chart_are_told -- --exact
 
 .PHONY: bench
 bench: ## Measure: the table of docs/benchmarks.md

@@ -7,6 +7,8 @@
 mod doors;
 #[path = "tidy/source.rs"]
 mod source;
+#[path = "tidy/values.rs"]
+mod values;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -179,6 +181,51 @@ fn the_page_of_commands_is_generated() {
         committed == printed,
         "docs/cli.md is not what `supercargo docs` prints; run `make generate` and commit"
     );
+}
+
+/// With GENERATE in the environment it writes what it would ask for.
+#[test]
+fn the_values_of_the_chart_are_told() {
+    let chart = root().join("charts/supercargo");
+    let values = fs::read_to_string(chart.join("values.yaml")).unwrap();
+    let committed = fs::read_to_string(chart.join("README.md")).unwrap();
+    let written = values::readme(&committed, &values).unwrap();
+    if std::env::var_os("GENERATE").is_some() {
+        fs::write(chart.join("README.md"), written).unwrap();
+        return;
+    }
+    assert!(committed == written, "the chart's README.md is stale; run `make generate` and commit");
+}
+
+/// What values.yaml has, values.schema.json allows, and nothing else.
+#[test]
+fn the_schema_of_the_chart_knows_its_values() {
+    /// What a chart around this one sets.
+    const FOREIGN: &[&str] = &["enabled", "global"];
+    let chart = root().join("charts/supercargo");
+    let read = |name: &str| fs::read_to_string(chart.join(name)).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&read("values.schema.json")).unwrap();
+    let mut allowed = BTreeSet::new();
+    values::allowed(&schema, "", &mut allowed);
+    let described = values::described(&read("values.yaml")).unwrap();
+    let described: BTreeSet<String> = described.into_iter().map(|value| value.key).collect();
+    let known = allowed.iter().filter(|key| !FOREIGN.contains(&key.as_str())).cloned().collect();
+    none(
+        described.symmetric_difference(&known).cloned().collect(),
+        "values.yaml and values.schema.json of the chart do not have the same values",
+    );
+}
+
+/// The chart's version is the program's.
+#[test]
+fn the_chart_is_of_this_version() {
+    let chart = fs::read_to_string(root().join("charts/supercargo/Chart.yaml")).unwrap();
+    let plain = fs::read_to_string(root().join("config/manager/deployment.yaml")).unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    for line in [format!("\nversion: {version}\n"), format!("\nappVersion: {version}\n")] {
+        assert!(chart.contains(&line), "Chart.yaml lacks {line:?}");
+    }
+    assert!(plain.contains(&format!(":{version}\n")), "config/manager/deployment.yaml has another image");
 }
 
 #[test]
