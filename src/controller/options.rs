@@ -42,4 +42,15 @@ pub struct Options {
     pub trusted_root: Option<PathBuf>,
     /// Token services on hosts that have nothing to do with their registry's.
     pub token_hosts: Vec<TokenHost>,
+    /// Where webhooks are received.
+    pub webhooks: Option<WebhookOptions>,
+}
+
+/// Where webhooks are received, and from whom.
+#[derive(Clone, Debug)]
+pub struct WebhookOptions {
+    /// `host:port`.
+    pub address: String,
+    /// The file of the receivers.
+    pub config: PathBuf,
 }

@@ -5,8 +5,8 @@
 mod admission;
 mod adoption;
 mod adoption_flux;
-mod allowed;
 mod alerts;
+mod allowed;
 mod artifacts;
 mod bed;
 mod chart;
@@ -44,4 +44,5 @@ mod tampering;
 mod trust;
 mod verifying;
 mod waiting;
+mod webhooks;
 mod workflow;
