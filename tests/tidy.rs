@@ -3,8 +3,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a file that cannot be read fails the rule, with its backtrace")]
 
+#[path = "tidy/alerts.rs"]
+mod alerts;
 #[path = "tidy/doors.rs"]
 mod doors;
+#[path = "tidy/pages.rs"]
+mod pages;
 #[path = "tidy/source.rs"]
 mod source;
 #[path = "tidy/values.rs"]
@@ -279,6 +283,29 @@ fn every_reason_is_documented() {
         reasons.iter().map(|r| r.as_str().to_owned()).filter(|r| !rows.contains(&r.as_str())).collect(),
         "a reason is missing in the table of docs/releases.md; say what it means and what to do",
     );
+}
+
+#[test]
+fn every_reason_has_a_section_for_whoever_meets_it() {
+    none(
+        pages::reasons(&pages::read("docs/troubleshooting.md")),
+        "docs/troubleshooting.md has a section for each reason, which begins with what the operator does next",
+    );
+}
+
+/// The pages that are read while something is broken.
+const IN_NEED: &[&str] = &["docs/troubleshooting.md"];
+
+#[test]
+fn pages_quote_messages_that_are_printed_and_commands_that_exist() {
+    let mut found = Vec::new();
+    for page in IN_NEED {
+        let text = pages::read(page);
+        assert!(text.contains("```console"), "{page} is not read");
+        let wrong = pages::messages(&text).into_iter().chain(pages::commands(&text));
+        found.extend(wrong.map(|what| format!("{page}: {what}")));
+    }
+    none(found, "quote what the code says now; what differs from case to case stands in <…>");
 }
 
 /// docs/security.md answers each known lapse by tests, by name, or says why it cannot

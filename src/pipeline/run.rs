@@ -153,6 +153,8 @@ impl Run<'_> {
         if self.release.suspend && self.status.last_handled_reconcile_at == self.release.reconcile_at {
             return Ok(Box::new(Outcome { verdict: Verdict::Suspended, ..Outcome::default() }));
         }
+        // What is applied of a registry that is not allowed any more stays as it is.
+        acquire::check_registry(&self.context.allowed, self.release)?;
         let session = self.session()?;
         if self.status.observed_generation != Some(self.release.generation) {
             // While it was suspended, a person may have written its inventory.

@@ -32,6 +32,20 @@ async fn the_samples_of_trust_are_accepted() {
 }
 
 #[tokio::test]
+async fn the_sample_of_webhooks_is_accepted() {
+    let bed = Bed::shared();
+    let at = |path: &str| repository().join(path).display().to_string();
+    // Its namespace has to be there for the dry run.
+    bed.kubectl(&["apply", "--server-side", "-k", &at("config/default")], "");
+    let dry = ["apply", "--server-side", "--dry-run=server", "-o", "yaml", "-k"];
+    let webhooks = bed.kubectl(&[&dry[..], &[&at("config/samples/webhooks")]].concat(), "");
+    for part in ["--webhook-addr=0.0.0.0:9292", "mountPath: /etc/supercargo/webhooks", "targetPort: webhook"]
+    {
+        assert!(webhooks.contains(part), "{webhooks}");
+    }
+}
+
+#[tokio::test]
 async fn the_sample_app_is_accepted_in_both_versions_and_becomes_available() {
     let bed = Bed::shared();
     for version in ["1.0.0", "1.0.1"] {

@@ -97,8 +97,45 @@ fn without_tests(code: &str) -> String {
 
 /// Replaces comments and the contents of strings and characters by spaces.
 fn blank(text: &str) -> String {
+    let mut out = text.as_bytes().to_vec();
+    for (start, end) in not_code(text) {
+        for byte in &mut out[start..end] {
+            if *byte != b'\n' {
+                *byte = b' ';
+            }
+        }
+    }
+    String::from_utf8(out).unwrap()
+}
+
+/// What stands in the strings of a text, as the program has it.
+pub fn strings(text: &str) -> Vec<String> {
+    let token = |(start, end): (usize, usize)| &text[start..end];
+    not_code(text).into_iter().map(token).filter_map(content).collect()
+}
+
+/// The content of a string; none for comments and characters.
+fn content(token: &str) -> Option<String> {
+    if let Some(raw) = token.strip_prefix('r') {
+        return Some(raw.trim_matches('#').trim_matches('"').to_owned());
+    }
+    let mut content = String::new();
+    let mut rest = token.strip_prefix('"')?.strip_suffix('"')?.chars().peekable();
+    while let Some(c) = rest.next() {
+        match (c, rest.peek()) {
+            // The line goes on where the next one begins to say something.
+            ('\\', Some('\n')) => while rest.next_if(|c| c.is_whitespace()).is_some() {},
+            ('\\', Some('"' | '\\' | '\'')) => content.extend(rest.next()),
+            _ => content.push(c),
+        }
+    }
+    Some(content)
+}
+
+/// Where comments, strings and characters begin and end.
+fn not_code(text: &str) -> Vec<(usize, usize)> {
     let bytes = text.as_bytes();
-    let mut out = bytes.to_vec();
+    let mut found = Vec::new();
     let mut at = 0;
     while at < bytes.len() {
         let end = match bytes[at] {
@@ -109,18 +146,12 @@ fn blank(text: &str) -> String {
             b'\'' => at + character(&text[at..]),
             _ => at,
         };
-        if end == at {
-            at += 1;
-            continue;
+        if end > at {
+            found.push((at, end));
         }
-        for byte in &mut out[at..end] {
-            if *byte != b'\n' {
-                *byte = b' ';
-            }
-        }
-        at = end;
+        at = end.max(at + 1);
     }
-    String::from_utf8(out).unwrap()
+    found
 }
 
 fn find(bytes: &[u8], what: &[u8]) -> usize {
@@ -200,6 +231,14 @@ mod tests {
         check("a '\"' b '\\'' c '\\u{1f}' d", "a b c d");
         check("fn a<'b>(c: &'b str)", "fn a<'b>(c: &'b str)");
         check("'ä' b", "b");
+    }
+
+    #[test]
+    fn strings_are_read_as_the_program_has_them() {
+        let check = |text: &str, expected: &[&str]| assert_eq!(strings(text), expected, "{text}");
+        check(r#"a "b" /* "c" */ 'd' "e\"f" // "g""#, &["b", "e\"f"]);
+        check("\"a \\\n      b\"", &["a b"]);
+        check("r#\"a \" b\"# ", &["a \" b"]);
     }
 
     #[test]

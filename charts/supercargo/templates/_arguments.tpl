@@ -41,7 +41,7 @@ older or newer image has nothing to complain about. */}}
 {{- end }}
 {{- if .Values.webhook.enabled }}
 - --webhook-addr=0.0.0.0:{{ .Values.webhook.port }}
-- --webhook-config=/etc/supercargo/webhook/config.yaml
+- --webhook-config=/etc/supercargo/webhook/{{ ternary .Values.webhook.key "receivers.yaml" (not (empty .Values.webhook.secret)) }}
 {{- end }}
 {{- range .Values.extraArgs }}
 - {{ . | quote }}

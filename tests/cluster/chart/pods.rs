@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use supercargo_testbed::operator::Options;
-use supercargo_testbed::{Account, Bed, processes};
+use supercargo_testbed::{Account, Bed, ports, processes};
 
 use crate::setting::BINARY;
 
@@ -60,7 +60,9 @@ pub fn options(bed: &Bed, namespace: &str, pod: &Value) -> Options {
             own += 1;
             continue;
         }
-        options = options.argument(&place(argument));
+        let webhook = format!("--webhook-addr=127.0.0.1:{}", ports::free());
+        let argument = if argument.starts_with("--webhook-addr=") { webhook } else { place(argument) };
+        options = options.argument(&argument);
     }
     assert_eq!(own, BEDS_OWN.len(), "{container:#}");
     for (name, value) in environment {

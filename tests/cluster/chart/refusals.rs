@@ -56,8 +56,8 @@ fn values_that_contradict_each_other_are_refused() {
     );
     check("webhook: {enabled: true}", "webhook.enabled needs webhook.secret");
     check(
-        "webhook: {enabled: true, secret: a, config: {b: c}}",
-        "set webhook.secret or webhook.config, not both",
+        "webhook: {enabled: true, secret: a, receivers: [{b: c}]}",
+        "set webhook.secret or webhook.receivers, not both",
     );
     check("webhook: {enabled: true, secret: a, port: 8080}", "webhook.port is 8080, the port of the metrics");
     check(

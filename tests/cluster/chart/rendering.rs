@@ -156,14 +156,18 @@ const CASES: &[Case] = &[
             ("NetworkPolicy/supercargo", "/spec/ingress/0/from/0/namespaceSelector", "{}"),
             ("NetworkPolicy/supercargo", "/spec/ingress/1/from/0/ipBlock/cidr", "10.0.0.0/8"),
             (POD, "container/ports/1/containerPort", "9292"),
-            (POD, "pod/volumes/1/secret/items/0/key", "a.yaml"),
+            (POD, "pod/volumes/1/secret/secretName", "receivers"),
             ("Secret/supercargo-webhook", "", "null"),
         ],
     ),
     (
-        "{webhook: {enabled: true, port: 9393, config: {receivers: [{name: a}]}}}",
+        "{webhook: {enabled: true, port: 9393, receivers: [{name: ci, type: generic, secret: 0123456789abcdef}]}}",
         &[
-            ("Secret/supercargo-webhook", "/stringData/config.yaml", "\"receivers:\\n- name: a\\n\""),
+            (
+                "Secret/supercargo-webhook",
+                "/stringData/receivers.yaml",
+                "\"apiVersion: supercargo.dev/v1alpha1\\nkind: WebhookConfig\\nreceivers:\\n  - name: ci\\n    secret: 0123456789abcdef\\n    type: generic\\n\"",
+            ),
             (POD, "pod/volumes/1/secret/secretName", "supercargo-webhook"),
             (POD, "container/ports/1/containerPort", "9393"),
         ],
@@ -304,7 +308,8 @@ const FLAGS: &[(&str, &str)] = &[
     ("{watchLabelSelector: 'team in (a, b),!c'}", "--watch-label-selector=team in (a, b),!c"),
     ("{releaseMetrics: false}", "--release-metrics=false"),
     ("{webhook: {enabled: true, secret: a}}", "--webhook-addr=0.0.0.0:9292"),
-    ("{webhook: {enabled: true, secret: a}}", "--webhook-config=/etc/supercargo/webhook/config.yaml"),
+    ("{webhook: {enabled: true, secret: a, key: b}}", "--webhook-config=/etc/supercargo/webhook/b"),
+    ("{webhook: {enabled: true, secret: a}}", "--webhook-config=/etc/supercargo/webhook/receivers.yaml"),
 ];
 
 fn arguments(values: &str) -> Vec<String> {
@@ -328,13 +333,7 @@ fn flags_are_those_of_the_values_and_no_others() {
 }
 
 /// Flags that the chart is ahead of; it renders them only when they are asked for.
-const AHEAD: &[&str] = &[
-    "--allowed-registries",
-    "--watch-label-selector",
-    "--release-metrics",
-    "--webhook-addr",
-    "--webhook-config",
-];
+const AHEAD: &[&str] = &["--release-metrics"];
 
 #[test]
 fn the_program_has_the_flags() {

@@ -25,6 +25,10 @@ fn values(home: &str, tenant: &str, registry: &str) -> String {
         "rbac": {"aggregate": false, "impersonate": ["deployer"]},
         "defaultServiceAccount": "deployer",
         "watchNamespaces": [tenant],
+        "watchLabelSelector": "!ignored",
+        "allowedRegistries": [registry],
+        // A file that makes no sense would end the process.
+        "webhook": {"enabled": true, "receivers": [{"name": "ci", "type": "generic", "secret": "0123456789abcdef"}]},
         "extraCA": {"configMap": "registry-ca"},
         // Nobody is there: what goes to the API server must not go this way.
         "proxy": {"https": "http://127.0.0.1:9"},
