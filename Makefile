@@ -29,10 +29,11 @@ fmt: ## Format the code
 	$(CARGO) fmt --all
 
 .PHONY: generate
-generate: ## Write the generated files: the CRD and docs/cli.md
+generate: ## Write the generated files: the CRD, its copy in the chart, and docs/cli.md
 	@mkdir -p config/crd
 	$(CARGO) run --quiet -- crd > config/crd/supercargo.dev_ociartifactreleases.yaml.new
 	@mv config/crd/supercargo.dev_ociartifactreleases.yaml.new config/crd/supercargo.dev_ociartifactreleases.yaml
+	@cp config/crd/supercargo.dev_ociartifactreleases.yaml charts/supercargo/files/
 	$(CARGO) run --quiet -- docs > docs/cli.md.new
 	@mv docs/cli.md.new docs/cli.md
 

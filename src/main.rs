@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use supercargo::cli::args::{Command, ControllerArgs};
+use supercargo::domain::allowed::Allowed;
 use supercargo::observe::logging::{self, LogFormat};
 use supercargo::{cli, controller};
 
@@ -44,14 +45,21 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
         cache_dir: arguments.cache_dir,
         cache_max_size: arguments.cache_max_size,
         leader_election_namespace: arguments.leader_election_namespace,
+        leader_election_name: arguments.leader_election_name,
         default_service_account: arguments.default_service_account,
         watch_namespaces: arguments.watch_namespaces,
+        watch_label_selector: arguments.watch_label_selector,
+        allowed_registries: Allowed::below(arguments.allowed_registries),
         trust_policy: arguments.trust_policy,
         trusted_root: arguments.trusted_root,
         require_verification: arguments.require_verification,
         verification_interval: arguments.verification_interval,
         mirrors: arguments.routes.registry_mirror,
         token_hosts: arguments.routes.allowed_token_hosts,
+        webhooks: arguments
+            .webhook_addr
+            .zip(arguments.webhook_config)
+            .map(|(address, config)| controller::WebhookOptions { address, config }),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(controller::run(options))?;

@@ -3,6 +3,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a file that cannot be read fails the rule, with its backtrace")]
 
+#[path = "tidy/alerts.rs"]
+mod alerts;
 #[path = "tidy/doors.rs"]
 mod doors;
 #[path = "tidy/pages.rs"]
@@ -163,6 +165,11 @@ fn the_custom_resource_is_generated() {
     assert!(
         committed == printed,
         "config/crd is not what `supercargo crd` prints; run `make generate` and commit"
+    );
+    let copy = root().join("charts/supercargo/files/supercargo.dev_ociartifactreleases.yaml");
+    assert!(
+        fs::read_to_string(copy).unwrap() == printed,
+        "the chart's copy of the definition is stale; run `make generate` and commit"
     );
 }
 

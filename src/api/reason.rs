@@ -84,6 +84,8 @@ reasons! {
     SecretNotFound => Wait,
     /// A Secret that the spec names does not hold what it should.
     SecretInvalid => Stalled,
+    /// The release names a registry that the administrator does not allow.
+    RegistryNotAllowed => Stalled,
     /// The ServiceAccount of the release does not exist.
     ServiceAccountNotFound => Stalled,
     /// The identity of the release may not do what the revision needs. Rights are

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::discovery::escape;
 use super::error::ApiError;
 use super::session::{Call, Session};
 use super::watch::{Event, Selection, State, run};
@@ -16,6 +17,7 @@ use crate::api::keys;
 use crate::api::release::{GROUP, PLURAL, VERSION};
 use crate::api::status::ReleaseStatus;
 use crate::domain::identity::ReleaseId;
+use crate::domain::patch::selector::Selector;
 use crate::domain::salvage::Seen;
 
 const JSON_PATCH: &str = "application/json-patch+json";
@@ -55,27 +57,33 @@ struct OnlyMetadata {
     metadata: ObjectMeta,
 }
 
-fn collection(namespace: Option<&str>) -> String {
+pub(super) fn collection(namespace: Option<&str>) -> String {
     match namespace {
         Some(namespace) => format!("/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"),
         None => format!("/apis/{GROUP}/{VERSION}/{PLURAL}"),
     }
 }
 
-fn path(release: &ReleaseId) -> String {
+pub(super) fn path(release: &ReleaseId) -> String {
     format!("{}/{}", collection(Some(&release.namespace)), release.name)
 }
 
 impl Session {
     /// Watches releases, of one namespace or all, for ever; drop the future to
-    /// stop.
+    /// stop. With a selector the others are as if they were not there, also one
+    /// that loses its label.
     pub async fn watch_releases(
         self,
         namespace: Option<String>,
+        selector: Option<Selector>,
         events: mpsc::UnboundedSender<ReleaseEvent>,
     ) {
-        let selection =
-            Selection { path: collection(namespace.as_deref()), query: String::new(), metadata_only: false };
+        let query = selector.map(|selector| format!("labelSelector={}", escape(&selector.to_string())));
+        let selection = Selection {
+            path: collection(namespace.as_deref()),
+            query: query.unwrap_or_default(),
+            metadata_only: false,
+        };
         run(self, selection, move |event| {
             // Nobody listens any more while the process ends.
             if let Some(event) = translate(event, namespace.as_ref()) {

@@ -66,6 +66,7 @@ impl Engine {
             [] => vec![None],
             namespaces => namespaces.iter().cloned().map(Some).collect(),
         };
+        let selector = options.watch_label_selector.clone();
         let (sender, releases) = mpsc::unbounded_channel();
         let mut watches = JoinSet::new();
         let mut inventories = BTreeMap::new();
@@ -73,7 +74,7 @@ impl Engine {
             let found = session.list_inventories(scope.as_deref()).await;
             // A broken one is told of by the run of its release.
             inventories.extend(found.map_err(ControllerError::Inventories)?.inventories);
-            watches.spawn(session.clone().watch_releases(scope, sender.clone()));
+            watches.spawn(session.clone().watch_releases(scope, selector.clone(), sender.clone()));
         }
         let (store, changes) = Store::new(&session);
         let (wake, wakes) = mpsc::unbounded_channel();
@@ -89,6 +90,7 @@ impl Engine {
             claims,
             default_service_account: options.default_service_account.clone(),
             trust,
+            allowed: options.allowed_registries.clone(),
             wake,
         };
         let places = Arc::new(Semaphore::new(options.concurrency.max(1)));
@@ -185,6 +187,12 @@ impl Engine {
     fn absent(&mut self, id: &ReleaseId) {
         if let Some(handle) = self.handles.remove(id) {
             handle.signals.stop();
+            if handle.latest.borrow().resource.metadata.deletion_timestamp.is_none() {
+                tracing::info!(
+                    release = %id,
+                    "let go: it is gone, or has other labels than this controller watches; its objects stay"
+                );
+            }
             let context = &self.stage.context;
             context.wake(context.claims.forget(id));
             self.stage.board.set(id, None);

@@ -10,8 +10,6 @@ use crate::cluster::error::ApiError;
 use crate::cluster::lease::{Lease, LeaseSpec, micro_time};
 use crate::cluster::session::Session;
 
-/// The name of the lease.
-pub const LEASE: &str = "supercargo-controller";
 /// How long a lease lasts without renewal.
 const DURATION: Duration = Duration::from_secs(15);
 /// How long the leader tries to renew before it gives up: shorter than the
@@ -32,22 +30,23 @@ pub enum Loss {
 pub struct Candidate {
     session: Session,
     namespace: String,
+    name: String,
     me: String,
     lease: Lease,
     observed: Instant,
 }
 
 impl Candidate {
-    /// A candidate for the lease of a namespace. `me` is unique among the
+    /// A candidate for a lease of a namespace. `me` is unique among the
     /// replicas, and the same after a restart of the container: it goes on then
     /// without waiting.
-    pub fn new(session: Session, namespace: String, me: String) -> Self {
-        Self { session, namespace, me, lease: Lease::default(), observed: Instant::now() }
+    pub fn new(session: Session, (namespace, name): (String, String), me: String) -> Self {
+        Self { session, namespace, name, me, lease: Lease::default(), observed: Instant::now() }
     }
 
     /// The lease, for messages.
     pub fn name(&self) -> String {
-        format!("{}/{LEASE}", self.namespace)
+        format!("{}/{}", self.namespace, self.name)
     }
 
     /// Waits until we lead.
@@ -67,7 +66,7 @@ impl Candidate {
     }
 
     async fn try_acquire(&mut self) -> Result<bool, ApiError> {
-        let lease = self.session.read_lease(&self.namespace, LEASE).await?;
+        let lease = self.session.read_lease(&self.namespace, &self.name).await?;
         if lease.spec != self.lease.spec || lease.version != self.lease.version {
             self.observed = Instant::now();
         }
@@ -94,7 +93,8 @@ impl Candidate {
     async fn write(&mut self, spec: LeaseSpec) -> Result<(), ApiError> {
         // Others count from when they see the write, which is later.
         let asked = Instant::now();
-        self.lease = self.session.write_lease(&self.namespace, LEASE, &self.lease.version, &spec).await?;
+        let Self { namespace, name, .. } = &*self;
+        self.lease = self.session.write_lease(namespace, name, &self.lease.version, &spec).await?;
         self.observed = Instant::now();
         self.session.write_until(asked + DURATION);
         Ok(())

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::domain::allowed::Allowed;
+use crate::domain::patch::selector::Selector;
 use crate::oci::{Mirror, TokenHost};
 
 /// What the flags of `supercargo controller` say.
@@ -18,10 +20,16 @@ pub struct Options {
     pub cache_max_size: u64,
     /// The namespace of the lease; the pod's own when absent.
     pub leader_election_namespace: Option<String>,
+    /// The name of the lease.
+    pub leader_election_name: String,
     /// The ServiceAccount of releases that name none.
     pub default_service_account: Option<String>,
     /// The namespaces whose releases are reconciled; all when empty.
     pub watch_namespaces: Vec<String>,
+    /// Which releases are reconciled, by their labels; all when absent.
+    pub watch_label_selector: Option<Selector>,
+    /// Which registries releases may name.
+    pub allowed_registries: Allowed,
     /// The file of the trust policy.
     pub trust_policy: Option<PathBuf>,
     /// Whether every artifact has to be verified.
@@ -34,4 +42,15 @@ pub struct Options {
     pub trusted_root: Option<PathBuf>,
     /// Token services on hosts that have nothing to do with their registry's.
     pub token_hosts: Vec<TokenHost>,
+    /// Where webhooks are received.
+    pub webhooks: Option<WebhookOptions>,
+}
+
+/// Where webhooks are received, and from whom.
+#[derive(Clone, Debug)]
+pub struct WebhookOptions {
+    /// `host:port`.
+    pub address: String,
+    /// The file of the receivers.
+    pub config: PathBuf,
 }

@@ -2,6 +2,8 @@
 //! clock, no randomness. Time is an argument.
 
 pub mod adopt;
+pub mod allowed;
+pub mod configuration;
 pub mod diff;
 pub mod drift;
 pub mod health;
@@ -14,6 +16,7 @@ pub mod object;
 pub mod outcome;
 pub mod patch;
 pub mod plan;
+pub mod prefix;
 pub mod preflight;
 pub mod prune;
 pub mod release;
@@ -25,3 +28,4 @@ pub mod status;
 pub mod tags;
 pub mod verify;
 pub mod version;
+pub mod webhook;

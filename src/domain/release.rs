@@ -200,16 +200,21 @@ fn duration(field: &str, text: &str, least: Duration) -> Result<Duration, Invali
     Ok(parsed)
 }
 
-/// A name of another object: it becomes part of paths and queries.
-fn name(field: &str, name: Option<&String>) -> Result<Option<String>, InvalidSpec> {
+/// Checks the name of another object: it becomes part of paths, queries and user
+/// names.
+///
+/// # Errors
+/// When no object could be called that.
+pub fn object_name(name: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
-    match name {
-        Some(name) if name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) => Err(invalid(
-            field,
-            format!("{name:?} is not a name: write lower case letters, digits, '-' and '.'"),
-        )),
-        name => Ok(name.cloned()),
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) {
+        return Err(format!("{name:?} is not a name: write lower case letters, digits, '-' and '.'"));
     }
+    Ok(name.to_owned())
+}
+
+fn name(field: &str, name: Option<&String>) -> Result<Option<String>, InvalidSpec> {
+    name.map(|name| object_name(name).map_err(|problem| invalid(field, problem))).transpose()
 }
 
 impl Release {

@@ -9,6 +9,7 @@ use crate::cluster::State;
 use crate::cluster::accounts::SecretData;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::{Identity, Session};
+use crate::domain::allowed::{Allowed, NotAllowed};
 use crate::domain::outcome::Outcome;
 use crate::domain::release::{Release, Wanted};
 use crate::domain::version::TagFilter;
@@ -45,6 +46,24 @@ pub fn repository(release: &Release) -> Result<Repository, Failure> {
     Repository::parse(&release.url).map_err(|e| failure(e.reason(), format!("spec.url: {e}")))
 }
 
+/// Whether the release may ask for what it names. Nothing is sent before that.
+///
+/// # Errors
+/// When its registry is not allowed, or its proxy is not.
+pub fn check_registry(allowed: &Allowed, release: &Release) -> Result<(), Failure> {
+    if !allowed.is_limited() {
+        return Ok(());
+    }
+    let strange =
+        |field: &str, why: NotAllowed| failure(Reason::RegistryNotAllowed, format!("spec.{field}: {why}"));
+    let repository = repository(release)?;
+    allowed.repository(repository.registry(), repository.path()).map_err(|why| strange("url", why))?;
+    match release.proxy_secret {
+        Some(_) => allowed.proxy().map_err(|why| strange("proxySecretRef", why)),
+        None => Ok(()),
+    }
+}
+
 /// What is wanted of it.
 ///
 /// # Errors
@@ -72,6 +91,8 @@ pub async fn access(
     release: &Release,
     memory: &mut Memory,
 ) -> Result<Arc<Access>, Failure> {
+    // Whoever sends a request needs what is made here.
+    check_registry(&context.allowed, release)?;
     let (insecure, provider) = (release.insecure, release.provider);
     let mut parts = AccessParts { insecure, provider, ..AccessParts::default() };
     // Also where the spec names a Secret: that is read as the account, and the

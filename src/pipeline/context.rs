@@ -16,6 +16,7 @@ use crate::cluster::accounts::{self, Account, SecretData, Told};
 use crate::cluster::inventory::Stored;
 use crate::cluster::session::{Identity, Session};
 use crate::cluster::store::{Store, Watched};
+use crate::domain::allowed::Allowed;
 use crate::domain::drift::{Contest, disturbance};
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::inventory::Inventory;
@@ -45,6 +46,8 @@ pub struct Context {
     pub default_service_account: Option<String>,
     /// What the administrator demands of artifacts.
     pub trust: Trust,
+    /// Which registries releases may name.
+    pub allowed: Allowed,
     /// Where a release is told that something it names or waits for changed.
     pub wake: mpsc::UnboundedSender<ReleaseId>,
 }

@@ -21,6 +21,7 @@ use crate::api::status::ReleaseStatus;
 use crate::cluster::inventory::Stored;
 use crate::cluster::session::Session;
 use crate::cluster::store::Store;
+use crate::domain::allowed::Allowed;
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::outcome::Outcome;
 use crate::domain::release::Release;
@@ -70,6 +71,7 @@ impl Local {
             claims: Claims::default(),
             default_service_account: None,
             trust: Trust::default(),
+            allowed: Allowed::default(),
             wake,
         };
         let signals = Arc::<Signals>::default();

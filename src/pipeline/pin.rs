@@ -18,6 +18,7 @@ use crate::api::reason::Reason;
 use crate::api::status::VerifiedImage;
 use crate::api::verify::ImageMode;
 use crate::cluster::session::Session;
+use crate::domain::allowed::Allowed;
 use crate::domain::images::{distinct_images, pin};
 use crate::domain::object::Object;
 use crate::domain::outcome::Outcome;
@@ -164,7 +165,7 @@ impl Run<'_> {
     ) -> Result<Images, Ended> {
         let access = acquire::access(self.context, session, self.release, self.memory).await?;
         let home = acquire::repository(self.release)?;
-        let ways = Own { session, access, home };
+        let ways = Own { session, access, home, allowed: &self.context.allowed };
         let registry = self.context.registry.clone();
         // A registry that takes its time takes no worker's.
         self.turn.give_back();
@@ -230,6 +231,7 @@ struct Own<'a> {
     session: &'a Session,
     access: Arc<Access>,
     home: Repository,
+    allowed: &'a Allowed,
 }
 
 impl Ways for Own<'_> {
@@ -262,7 +264,12 @@ impl Ways for Own<'_> {
         repository: &'a Repository,
         of_pods: Option<Keyring>,
     ) -> BoxFuture<'a, Result<Access, Failure>> {
-        async move { Ok(self.access.towards(of_pods, repository, &self.home)) }.boxed()
+        async move {
+            let allowed = self.allowed.repository(repository.registry(), repository.path());
+            allowed.map_err(|why| failure(Reason::ImageNotVerified, why.to_string()))?;
+            Ok(self.access.towards(of_pods, repository, &self.home))
+        }
+        .boxed()
     }
 }
 

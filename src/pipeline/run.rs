@@ -154,6 +154,8 @@ impl Run<'_> {
         if self.release.suspend && self.status.last_handled_reconcile_at == self.release.reconcile_at {
             return Ok(Box::new(Outcome { verdict: Verdict::Suspended, ..Outcome::default() }));
         }
+        // What is applied of a registry that is not allowed any more stays as it is.
+        acquire::check_registry(&self.context.allowed, self.release)?;
         let session = self.session()?;
         let asked = self.status.last_handled_reconcile_at != self.release.reconcile_at;
         if asked || self.status.observed_generation != Some(self.release.generation) {

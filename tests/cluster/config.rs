@@ -32,6 +32,20 @@ async fn the_samples_of_trust_are_accepted() {
 }
 
 #[tokio::test]
+async fn the_sample_of_webhooks_is_accepted() {
+    let bed = Bed::shared();
+    let at = |path: &str| repository().join(path).display().to_string();
+    // Its namespace has to be there for the dry run.
+    bed.kubectl(&["apply", "--server-side", "-k", &at("config/default")], "");
+    let dry = ["apply", "--server-side", "--dry-run=server", "-o", "yaml", "-k"];
+    let webhooks = bed.kubectl(&[&dry[..], &[&at("config/samples/webhooks")]].concat(), "");
+    for part in ["--webhook-addr=0.0.0.0:9292", "mountPath: /etc/supercargo/webhooks", "targetPort: webhook"]
+    {
+        assert!(webhooks.contains(part), "{webhooks}");
+    }
+}
+
+#[tokio::test]
 async fn the_sample_app_is_accepted_in_both_versions_and_becomes_available() {
     let bed = Bed::shared();
     for version in ["1.0.0", "1.0.1"] {
@@ -71,17 +85,20 @@ async fn the_controller_has_the_rights_of_its_own_calls_and_no_other() {
     let own = story.namespace();
     check("watch", "supercargo.dev/ociartifactreleases/-/-", "", true).await;
     check("patch", "supercargo.dev/ociartifactreleases/status/-", "", true).await;
-    check("update", "supercargo.dev/ociartifactreleases/finalizers/-", "", true).await;
+    check("patch", "supercargo.dev/ociartifactreleases/-/-", "", true).await;
     check("delete", "-/configmaps/-/-", "", true).await;
     check("impersonate", "-/serviceaccounts/-/-", "", true).await;
     check("create", "events.k8s.io/events/-/-", "", true).await;
     check("get", "-/namespaces/-/-", "", true).await;
     let crd = "apiextensions.k8s.io/customresourcedefinitions/-/ociartifactreleases.supercargo.dev";
     check("get", crd, "", true).await;
-    check("update", "coordination.k8s.io/leases/-/-", own, true).await;
+    check("update", "coordination.k8s.io/leases/-/supercargo-controller", own, true).await;
 
-    check("update", "coordination.k8s.io/leases/-/-", "default", false).await;
+    check("update", "coordination.k8s.io/leases/-/supercargo-controller", "default", false).await;
+    check("update", "coordination.k8s.io/leases/-/other", own, false).await;
     check("create", "supercargo.dev/ociartifactreleases/-/-", "", false).await;
+    check("update", "supercargo.dev/ociartifactreleases/-/-", "", false).await;
+    check("watch", "-/configmaps/-/-", "", false).await;
     check("get", "-/secrets/-/-", "", false).await;
     check("get", "-/secrets/-/-", own, false).await;
     check("patch", "apps/deployments/-/-", "", false).await;

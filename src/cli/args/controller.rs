@@ -6,6 +6,9 @@ use std::time::Duration;
 use clap::Args;
 
 use super::RouteArgs;
+use crate::domain::patch::selector::Selector;
+use crate::domain::prefix::Prefix;
+use crate::domain::release::object_name;
 use crate::domain::schedule::parse_duration;
 
 /// `controller`.
@@ -24,14 +27,23 @@ pub struct ControllerArgs {
     #[arg(long, env = "SUPERCARGO_CACHE_MAX_SIZE", default_value = "1Gi", value_name = "SIZE", value_parser = size)]
     pub cache_max_size: u64,
     /// The namespace of the leader election's Lease; the pod's own by default.
-    #[arg(long, env = "SUPERCARGO_LEADER_ELECTION_NAMESPACE", value_name = "NAMESPACE")]
+    #[arg(long, env = "SUPERCARGO_LEADER_ELECTION_NAMESPACE", value_name = "NAMESPACE", value_parser = object_name)]
     pub leader_election_namespace: Option<String>,
+    /// The name of that Lease: another for each controller of several in one namespace.
+    #[arg(long, env = "SUPERCARGO_LEADER_ELECTION_NAME", default_value = "supercargo-controller", value_name = "NAME", value_parser = object_name)]
+    pub leader_election_name: String,
     /// The ServiceAccount, in the release's namespace, of releases that name none; without it they use the controller's own rights.
-    #[arg(long, env = "SUPERCARGO_DEFAULT_SERVICE_ACCOUNT", value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, env = "SUPERCARGO_DEFAULT_SERVICE_ACCOUNT", value_name = "NAME", value_parser = object_name)]
     pub default_service_account: Option<String>,
     /// Reconcile the releases of these namespaces only.
-    #[arg(long, env = "SUPERCARGO_WATCH_NAMESPACES", value_name = "NAMESPACE,...", value_delimiter = ',', value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    #[arg(long, env = "SUPERCARGO_WATCH_NAMESPACES", value_name = "NAMESPACE,...", value_delimiter = ',', value_parser = object_name)]
     pub watch_namespaces: Vec<String>,
+    /// Reconcile the releases with these labels only, such as shard=a or 'team in (web, shop)'. The others are not touched.
+    #[arg(long, env = "SUPERCARGO_WATCH_LABEL_SELECTOR", value_name = "SELECTOR", value_parser = selector)]
+    pub watch_label_selector: Option<Selector>,
+    /// Refuse releases of other registries and repositories than those below these prefixes, such as ghcr.io/acme.
+    #[arg(long, env = "SUPERCARGO_ALLOWED_REGISTRIES", value_name = "PREFIX,...", value_delimiter = ',', value_parser = Prefix::parse)]
+    pub allowed_registries: Vec<Prefix>,
     /// Whose signatures artifacts need, by their repository: a file of kind TrustPolicy, read again when it changes. Releases may demand more, and never less.
     #[arg(long, env = "SUPERCARGO_TRUST_POLICY", value_name = "FILE")]
     pub trust_policy: Option<PathBuf>,
@@ -44,6 +56,12 @@ pub struct ControllerArgs {
     /// How often artifacts are verified again that have not changed: 1s to 24h.
     #[arg(long, env = "SUPERCARGO_VERIFICATION_INTERVAL", default_value = "1h", value_name = "DURATION", value_parser = verification_interval)]
     pub verification_interval: Duration,
+    /// Where webhooks are received, below /hook/: a push makes the releases run that follow it, without waiting for their interval.
+    #[arg(long, env = "SUPERCARGO_WEBHOOK_ADDR", value_name = "HOST:PORT", requires = "webhook_config", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub webhook_addr: Option<String>,
+    /// From whom webhooks are received: a file of kind WebhookConfig, read again when it changes.
+    #[arg(long, env = "SUPERCARGO_WEBHOOK_CONFIG", value_name = "FILE", requires = "webhook_addr")]
+    pub webhook_config: Option<PathBuf>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a comment here would be printed")]
     pub routes: RouteArgs,
@@ -56,6 +74,14 @@ fn verification_interval(text: &str) -> Result<Duration, String> {
     let interval = parse_duration(text).map_err(|e| e.to_string())?;
     let allowed = Duration::from_secs(1)..=Duration::from_secs(24 * 3600);
     if allowed.contains(&interval) { Ok(interval) } else { Err("it has to be 1s to 24h".into()) }
+}
+
+/// One that selects everything is a mistake: an empty variable, most likely.
+fn selector(text: &str) -> Result<Selector, String> {
+    if text.trim().is_empty() {
+        return Err("it selects every release; leave the flag out for that".into());
+    }
+    Selector::parse(text)
 }
 
 /// A number of bytes, as Kubernetes writes quantities.
@@ -76,6 +102,14 @@ fn size(text: &str) -> Result<u64, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_selector_is_checked_before_the_start() {
+        assert_eq!(selector("shard=a").map(|s| s.to_string()), Ok("shard in (a)".to_owned()));
+        for wrong in ["", " ", "shard=", "shard==a b", "shard in a", "a&b", "a=b%26limit=1"] {
+            assert_eq!(selector(wrong).is_err(), wrong != "shard=", "{wrong}");
+        }
+    }
 
     #[test]
     fn sizes_are_read_as_quantities() {

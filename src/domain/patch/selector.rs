@@ -2,6 +2,7 @@
 //! `app=web,tier in (front, back),!legacy,size>3`.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use serde_json::{Map, Value};
 
@@ -66,6 +67,26 @@ impl Selector {
                 Test::Below(most) => number().is_some_and(|value| value < *most),
             }
         })
+    }
+}
+
+impl fmt::Display for Selector {
+    /// One spelling of it, which the API server reads as it was meant.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, Requirement { key, test }) in self.0.iter().enumerate() {
+            f.write_str(if n == 0 { "" } else { "," })?;
+            let join =
+                |values: &BTreeSet<String>| values.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+            match test {
+                Test::Exists => f.write_str(key)?,
+                Test::Missing => write!(f, "!{key}")?,
+                Test::In(values) => write!(f, "{key} in ({})", join(values))?,
+                Test::NotIn(values) => write!(f, "{key} notin ({})", join(values))?,
+                Test::Above(least) => write!(f, "{key}>{least}")?,
+                Test::Below(most) => write!(f, "{key}<{most}")?,
+            }
+        }
+        Ok(())
     }
 }
 
@@ -231,6 +252,20 @@ mod tests {
         check("empty in (,a)", web(), true);
         check("app", Value::Null, false);
         check("in", json!({"in": "x"}), true);
+    }
+
+    #[test]
+    fn what_is_written_means_what_was_read() {
+        let check = |text: &str, expected: &str| {
+            let selector = Selector::parse(text).unwrap();
+            assert_eq!(selector.to_string(), expected);
+            assert_eq!(Selector::parse(expected).unwrap(), selector);
+        };
+        check("", "");
+        check(" shard = a , !off,size>3", "shard in (a),!off,size>3");
+        check("a!=b,c in (y, x),d notin (),e<1,f", "a notin (b),c in (x,y),d notin (),e<1,f");
+        check("empty=", "empty in ()");
+        check("a in (,b)", "a in (,b)");
     }
 
     #[test]

@@ -14,7 +14,6 @@ pub mod key;
 mod keyless;
 mod pem;
 pub mod policy;
-mod prefix;
 pub mod proof;
 mod refusal;
 pub mod root;

@@ -33,6 +33,7 @@ pub mod kubeconfig;
 pub mod operator;
 pub mod ports;
 pub mod processes;
+pub mod prometheus;
 pub mod proxy;
 pub mod registry;
 pub mod rekor_v1;
@@ -47,6 +48,7 @@ use std::time::{Duration, Instant};
 
 pub use bed::Bed;
 pub use operator::{Account, Operator};
+pub use prometheus::Prometheus;
 pub use proxy::Proxy;
 pub use registry::Registry;
 pub use signer::Signer;

@@ -26,6 +26,8 @@ pub struct Kit {
     /// What Go calls a program, and what everybody else does.
     renames: &'static [(&'static str, &'static str)],
     link: &'static str,
+    /// Build tags.
+    tags: &'static str,
     /// Go modules, and the directory in each whose files are kept beside the
     /// programs.
     files: &'static [(&'static str, &'static str)],
@@ -48,6 +50,7 @@ pub const BED: Kit = Kit {
     ],
     renames: &[("server", "etcd")],
     link: LINK,
+    tags: "",
     files: &[],
 };
 
@@ -57,6 +60,7 @@ pub const FLUX: Kit = Kit {
     names: &["kustomize-controller", "source-controller"],
     renames: &[],
     link: "-s -w",
+    tags: "",
     files: &[
         ("github.com/fluxcd/kustomize-controller", "config/crd/bases"),
         ("github.com/fluxcd/source-controller", "config/crd/bases"),
@@ -70,6 +74,18 @@ pub const SIGSTORE: Kit = Kit {
     // Rekor's is named after what it keeps its log on.
     renames: &[("posix", "rekor-server")],
     link: "-s -w",
+    tags: "",
+    files: &[],
+};
+
+/// A Prometheus, and what tests its rules.
+pub const PROMETHEUS: Kit = Kit {
+    module: "tests/tools/prometheus",
+    names: &["prometheus", "promtool"],
+    renames: &[],
+    link: "-s -w",
+    // Static targets are enough, and the libraries of all clouds are most of it.
+    tags: "remove_all_sd",
     files: &[],
 };
 
@@ -167,6 +183,14 @@ impl Tools {
         static TOOLS: OnceLock<Tools> = OnceLock::new();
         TOOLS.get_or_init(|| {
             Tools::find(&SIGSTORE, &Environment::current()).unwrap_or_else(|error| panic!("{error}"))
+        })
+    }
+
+    /// Prometheus and promtool, found or built once.
+    pub fn prometheus() -> &'static Tools {
+        static TOOLS: OnceLock<Tools> = OnceLock::new();
+        TOOLS.get_or_init(|| {
+            Tools::find(&PROMETHEUS, &Environment::current()).unwrap_or_else(|error| panic!("{error}"))
         })
     }
 
@@ -280,7 +304,7 @@ impl Kit {
         let scratch = tempfile::tempdir_in(parent).map_err(|error| failed("creating a directory", error))?;
         let mut out = scratch.path().as_os_str().to_owned();
         out.push("/");
-        let flags = ["build", "-trimpath", "-ldflags", self.link, "-o"].map(OsStr::new);
+        let flags = ["build", "-trimpath", "-tags", self.tags, "-ldflags", self.link, "-o"].map(OsStr::new);
         self.go(go, &flags.into_iter().chain([out.as_os_str(), OsStr::new("tool")]).collect::<Vec<_>>())?;
         let built = scratch.path();
         for (from, to) in self.renames {

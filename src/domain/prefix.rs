@@ -1,5 +1,8 @@
-//! Prefixes of repositories, and whether a repository is below one. Made for
-//! the floor: where a name can be written in two ways, both are below it.
+//! Prefixes of repositories, and whether a repository is below one.
+//!
+//! Two questions, because doubt falls differently. A rule that *demands* something
+//! ([`Prefix::fits`]) has to reach a repository however its name is written. A rule
+//! that *permits* something ([`Prefix::holds`]) must not reach another one.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 use std::fmt;
@@ -50,7 +53,16 @@ impl Prefix {
         Ok(Self(Some(Below { host, port: port.map(plain), path: path.to_owned() })))
     }
 
-    /// How close it is to a repository that is below it.
+    /// Whether a repository is surely below it: the port too is that of the prefix,
+    /// or of a URL without one, and nothing is added to the path.
+    pub fn holds(&self, registry: &str, path: &str) -> bool {
+        let Some(below) = &self.0 else { return true };
+        let Some((host, port)) = split(registry) else { return false };
+        let same_port = plain(port.unwrap_or(DEFAULT_PORTS[0])) == below.port.unwrap_or(DEFAULT_PORTS[0]);
+        host == below.host && same_port && starts(path, &below.path)
+    }
+
+    /// How close it is to a repository that is or may be below it.
     pub fn fits(&self, registry: &str, path: &str) -> Option<Closeness> {
         let Some(below) = &self.0 else { return Some((0, false, false)) };
         let (host, port) = split(registry)?;
@@ -84,12 +96,12 @@ fn starts(path: &str, prefix: &str) -> bool {
 }
 
 /// One for both ports that a URL need not name.
-pub(super) fn plain(port: u16) -> u16 {
+pub(in crate::domain) fn plain(port: u16) -> u16 {
     if DEFAULT_PORTS.contains(&port) { DEFAULT_PORTS[0] } else { port }
 }
 
 /// Host and port, the host in one spelling.
-pub(super) fn split(authority: &str) -> Option<(String, Option<u16>)> {
+pub(in crate::domain) fn split(authority: &str) -> Option<(String, Option<u16>)> {
     let end = authority.rfind(']').map_or(0, |at| at + 1);
     let (host, port) = match authority[end..].split_once(':') {
         Some((rest, port)) => (&authority[..end + rest.len()], Some(port.parse().ok()?)),
@@ -174,6 +186,32 @@ mod tests {
         check("ghcr.io:5000/acme", "ghcr.io/acme/app", false);
         check("ghcr.io:443/acme", "ghcr.io:80/acme/app", true);
         check("ghcr.io:443/acme", "ghcr.io:8443/acme/app", false);
+    }
+
+    #[test]
+    fn a_permission_ends_where_doubt_begins() {
+        let check = |prefix: &str, repository: &str, expected: bool| {
+            let (registry, path) = repository.split_once('/').unwrap();
+            assert_eq!(
+                Prefix::parse(prefix).unwrap().holds(registry, path),
+                expected,
+                "{prefix} {repository}"
+            );
+        };
+        check("ghcr.io/acme", "ghcr.io/acme/app", true);
+        check("ghcr.io/acme", "ghcr.io/acme", true);
+        check("ghcr.io/acme", "GHCR.io:443/acme/app", true);
+        check("ghcr.io/acme", "ghcr.io:5000/acme/app", false);
+        check("ghcr.io:5000", "ghcr.io:5000/acme/app", true);
+        check("ghcr.io:5000", "ghcr.io/acme/app", false);
+        check("ghcr.io/acme", "ghcr.io/acme-evil/app", false);
+        check("ghcr.io/acme", "ghcr.io.evil.example/acme/app", false);
+        check("ghcr.io/acme", "ghcr.io:x/acme/app", false);
+        check("docker.io/library/nginx", "docker.io/library/nginx", true);
+        check("index.docker.io/acme", "docker.io/acme/app", true);
+        // An organisation is no official image.
+        check("docker.io/acme", "docker.io/library/acme", false);
+        check("*", "any.example/app", true);
     }
 
     #[test]

@@ -1,0 +1,49 @@
+{{/* The arguments of the container. What is not asked for is not there, so that an
+older or newer image has nothing to complain about. */}}
+{{- define "supercargo.arguments" -}}
+- controller
+- --leader-election-namespace=$(POD_NAMESPACE)
+- --metrics-addr=0.0.0.0:8080
+- --cache-dir=/var/cache/supercargo
+- --cache-max-size={{ .Values.cache.maxSize }}
+- --concurrency={{ .Values.concurrency }}
+- --log-format={{ .Values.logFormat }}
+- --verification-interval={{ .Values.verificationInterval }}
+{{- with include "supercargo.defaultServiceAccount" . }}
+- --default-service-account={{ . }}
+{{- end }}
+{{- with .Values.watchNamespaces }}
+- --watch-namespaces={{ join "," . }}
+{{- end }}
+{{- with .Values.watchLabelSelector }}
+- {{ printf "--watch-label-selector=%s" . | quote }}
+{{- end }}
+{{- with .Values.allowedRegistries }}
+- --allowed-registries={{ join "," . }}
+{{- end }}
+{{- if or .Values.trustPolicy.configMap .Values.trustPolicy.files }}
+- --trust-policy=/etc/supercargo/trust/policy.yaml
+{{- end }}
+{{- if .Values.trustedRoot.configMap }}
+- --trusted-root=/etc/supercargo/trusted-root/trusted_root.json
+{{- end }}
+{{- if .Values.requireVerification }}
+- --require-verification
+{{- end }}
+{{- range .Values.registryMirrors }}
+- --registry-mirror={{ . }}
+{{- end }}
+{{- with .Values.allowedTokenHosts }}
+- --allowed-token-hosts={{ join "," . }}
+{{- end }}
+{{- if not .Values.releaseMetrics }}
+- --release-metrics=false
+{{- end }}
+{{- if .Values.webhook.enabled }}
+- --webhook-addr=0.0.0.0:{{ .Values.webhook.port }}
+- --webhook-config=/etc/supercargo/webhook/config.yaml
+{{- end }}
+{{- range .Values.extraArgs }}
+- {{ . | quote }}
+{{- end }}
+{{- end -}}

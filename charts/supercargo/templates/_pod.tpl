@@ -1,0 +1,94 @@
+{{/* Those by which it is found win over the user's. */}}
+{{- define "supercargo.podLabels" -}}
+{{- $own := include "supercargo.selectorLabels" . | fromYaml -}}
+{{- merge $own .Values.podLabels .Values.commonLabels | toYaml -}}
+{{- end -}}
+
+{{- define "supercargo.podAnnotations" -}}
+kubectl.kubernetes.io/default-container: controller
+{{- if and .Values.webhook.enabled .Values.webhook.config }}
+# New receivers, new pods.
+supercargo.dev/webhook-config: {{ .Values.webhook.config | toJson | sha256sum }}
+{{- end }}
+{{- with .Values.podAnnotations }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "supercargo.pod" -}}
+serviceAccountName: {{ include "supercargo.serviceAccountName" . }}
+{{- with .Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+# Time to finish the runs at hand and to give the lease back.
+terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
+securityContext:
+  {{- toYaml .Values.podSecurityContext | nindent 2 }}
+containers:
+  - name: controller
+    image: {{ include "supercargo.image" . | quote }}
+    imagePullPolicy: {{ .Values.image.pullPolicy }}
+    args:
+      {{- include "supercargo.arguments" . | nindent 6 }}
+    env:
+      {{- include "supercargo.environment" . | nindent 6 }}
+    {{- with .Values.extraEnvFrom }}
+    envFrom:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+    ports:
+      - name: metrics
+        containerPort: 8080
+      {{- if .Values.webhook.enabled }}
+      - name: webhook
+        containerPort: {{ .Values.webhook.port }}
+      {{- end }}
+    livenessProbe:
+      httpGet: {path: /healthz, port: metrics}
+      periodSeconds: 10
+      timeoutSeconds: 5
+      failureThreshold: 6
+    readinessProbe:
+      httpGet: {path: /readyz, port: metrics}
+      periodSeconds: 5
+      timeoutSeconds: 5
+    {{- with .Values.resources }}
+    resources:
+      {{- toYaml . | nindent 6 }}
+    {{- end }}
+    securityContext:
+      {{- toYaml .Values.securityContext | nindent 6 }}
+    volumeMounts:
+      {{- include "supercargo.mounts" . | nindent 6 }}
+volumes:
+  {{- include "supercargo.volumes" . | nindent 2 }}
+{{- with .Values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- with .Values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .Values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- if .Values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- include "supercargo.spread" . | nindent 2 }}
+{{- end }}
+{{- end -}}
+
+{{- define "supercargo.spread" -}}
+{{- $labels := include "supercargo.selectorLabels" . | fromYaml -}}
+{{- $spread := list -}}
+{{- range .Values.topologySpreadConstraints -}}
+{{- $spread = append $spread (merge (dict) . (dict "labelSelector" (dict "matchLabels" $labels))) -}}
+{{- end -}}
+{{- toYaml $spread -}}
+{{- end -}}

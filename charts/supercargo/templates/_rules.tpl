@@ -1,0 +1,52 @@
+{{/* What the operator does under its own name, in the namespaces of its releases:
+releases and their status, their inventories, events. Objects of an artifact, and
+Secrets and ConfigMaps that a release names, are not here: they take the rights of
+the release's serviceAccountName, as which the operator acts. config/rbac has the
+same. */}}
+{{- define "supercargo.rules" -}}
+- apiGroups: [supercargo.dev]
+  resources: [ociartifactreleases]
+  verbs: [get, list, watch, patch]
+- apiGroups: [supercargo.dev]
+  resources: [ociartifactreleases/status]
+  verbs: [patch]
+# Inventories. RBAC cannot name a prefix; the operator touches only inv-NAME and its
+# parts.
+- apiGroups: [""]
+  resources: [configmaps]
+  verbs: [get, list, create, update, patch, delete]
+# That an account exists is checked before anything is done as it: the API server
+# does not check it.
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [serviceaccounts]
+  verbs: [impersonate]
+  {{- with .Values.rbac.impersonate }}
+  resourceNames:
+    {{- toYaml . | nindent 4 }}
+  {{- end }}
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+# A release whose namespace is being deleted does not wait for it.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
+{{- end -}}
+
+{{/* Removing the definition must not remove every workload: seen by its deletion
+mark. */}}
+{{- define "supercargo.definitionRule" -}}
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]
+  resourceNames: [ociartifactreleases.supercargo.dev]
+  verbs: [get]
+{{- end -}}
+
+{{- define "supercargo.subjects" -}}
+- kind: ServiceAccount
+  name: {{ include "supercargo.serviceAccountName" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end -}}

@@ -1,0 +1,71 @@
+{{/* Directories, no subPath: that would never see a change. */}}
+{{- define "supercargo.mounts" -}}
+- name: cache
+  mountPath: /var/cache/supercargo
+{{- if or .Values.trustPolicy.configMap .Values.trustPolicy.files }}
+- name: trust
+  mountPath: /etc/supercargo/trust
+  readOnly: true
+{{- end }}
+{{- if .Values.trustedRoot.configMap }}
+- name: trusted-root
+  mountPath: /etc/supercargo/trusted-root
+  readOnly: true
+{{- end }}
+{{- if or .Values.extraCA.configMap .Values.extraCA.secret }}
+- name: ca
+  mountPath: /etc/supercargo/ca
+  readOnly: true
+{{- end }}
+{{- if .Values.webhook.enabled }}
+- name: webhook
+  mountPath: /etc/supercargo/webhook
+  readOnly: true
+{{- end }}
+{{- with .Values.extraVolumeMounts }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}
+
+{{- define "supercargo.volumes" -}}
+# Survives a restart of the container, not of the pod; nothing in it is needed to be
+# correct.
+- name: cache
+  emptyDir:
+    sizeLimit: {{ .Values.cache.sizeLimit }}
+{{- if or .Values.trustPolicy.configMap .Values.trustPolicy.files }}
+- name: trust
+  configMap:
+    name: {{ .Values.trustPolicy.configMap | default (printf "%s-trust-policy" (include "supercargo.fullname" .)) }}
+{{- end }}
+{{- with .Values.trustedRoot }}
+{{- if .configMap }}
+- name: trusted-root
+  configMap:
+    name: {{ .configMap }}
+    items: [{key: {{ .key | quote }}, path: trusted_root.json}]
+{{- end }}
+{{- end }}
+{{- with .Values.extraCA }}
+{{- if .configMap }}
+- name: ca
+  configMap:
+    name: {{ .configMap }}
+    items: [{key: {{ .key | quote }}, path: extra-ca.crt}]
+{{- else if .secret }}
+- name: ca
+  secret:
+    secretName: {{ .secret }}
+    items: [{key: {{ .key | quote }}, path: extra-ca.crt}]
+{{- end }}
+{{- end }}
+{{- if .Values.webhook.enabled }}
+- name: webhook
+  secret:
+    secretName: {{ .Values.webhook.secret | default (printf "%s-webhook" (include "supercargo.fullname" .)) }}
+    items: [{key: {{ ternary .Values.webhook.key "config.yaml" (not (empty .Values.webhook.secret)) | quote }}, path: config.yaml}]
+{{- end }}
+{{- with .Values.extraVolumes }}
+{{ toYaml . }}
+{{- end }}
+{{- end -}}

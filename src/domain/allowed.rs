@@ -1,0 +1,117 @@
+//! Which registries releases may name. The administrator says so when the
+//! controller is started, and nothing in a release can widen it.
+
+use super::prefix::Prefix;
+
+/// The most prefixes that a message names.
+const NAMED: usize = 8;
+
+/// The registries that releases may name. The default is every one.
+#[derive(Clone, Debug, Default)]
+pub struct Allowed(Vec<Prefix>);
+
+/// Why a release may not have what it names. The prefixes are told: whoever has to
+/// act needs them, and they are no secret.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAllowed {
+    /// A repository elsewhere.
+    #[error(
+        "{repository} is in no registry that the controller allows (--allowed-registries): use one below \
+         {allowed}, or ask for it to be allowed"
+    )]
+    Repository {
+        /// `host/path`.
+        repository: String,
+        /// The prefixes.
+        allowed: String,
+    },
+    /// A proxy of the release's own.
+    #[error(
+        "a proxy of the release's own could answer in the place of any registry, and the controller allows only \
+         some (--allowed-registries): leave it out, and ask for the proxy to be set for the controller"
+    )]
+    Proxy,
+}
+
+impl Allowed {
+    /// Only repositories below these; every one if there are none.
+    pub fn below(prefixes: Vec<Prefix>) -> Self {
+        Self(prefixes)
+    }
+
+    /// Whether anything is forbidden.
+    pub fn is_limited(&self) -> bool {
+        !self.0.is_empty()
+    }
+
+    /// Whether a repository may be asked for anything. `registry` is its host with
+    /// its port.
+    ///
+    /// # Errors
+    /// When it is below no prefix.
+    pub fn repository(&self, registry: &str, path: &str) -> Result<(), NotAllowed> {
+        if !self.is_limited() || self.0.iter().any(|prefix| prefix.holds(registry, path)) {
+            return Ok(());
+        }
+        let named = self.0.iter().take(NAMED).map(ToString::to_string);
+        let mut allowed = named.collect::<Vec<_>>().join(", ");
+        if self.0.len() > NAMED {
+            allowed.push_str(&format!(" and {} more", self.0.len() - NAMED));
+        }
+        Err(NotAllowed::Repository { repository: format!("{registry}/{path}"), allowed })
+    }
+
+    /// Whether a release may bring a proxy: not where registries are told apart,
+    /// because what stands behind a proxy is whatever its owner says.
+    ///
+    /// # Errors
+    /// When it may not.
+    pub fn proxy(&self) -> Result<(), NotAllowed> {
+        if self.is_limited() { Err(NotAllowed::Proxy) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn below(prefixes: &[&str]) -> Allowed {
+        Allowed::below(prefixes.iter().map(|prefix| Prefix::parse(prefix).unwrap()).collect())
+    }
+
+    #[test]
+    fn only_what_is_below_a_prefix_is_allowed() {
+        let check = |repository: &str, expected: bool| {
+            let (registry, path) = repository.split_once('/').unwrap();
+            let allowed = below(&["ghcr.io/acme", "registry.example:5000"]);
+            assert_eq!(allowed.repository(registry, path).is_ok(), expected, "{repository}");
+            assert!(Allowed::default().repository(registry, path).is_ok());
+        };
+        check("ghcr.io/acme/app", true);
+        check("registry.example:5000/any/thing", true);
+        check("registry.example/any/thing", false);
+        check("ghcr.io/other/app", false);
+        check("ghcr.io/acme-evil/app", false);
+        check("ghcr.io.evil.example/acme/app", false);
+        check("evil.example/ghcr.io/acme/app", false);
+        check("docker.io/acme/app", false);
+    }
+
+    #[test]
+    fn the_refusal_says_what_to_use_instead() {
+        let refused = |prefixes: &[&str]| below(prefixes).repository("e.io", "x").unwrap_err().to_string();
+        let message = refused(&["ghcr.io/acme", "quay.io"]);
+        for part in ["e.io/x is in no registry", "below ghcr.io/acme, quay.io, or ask"] {
+            assert!(message.contains(part), "{message}");
+        }
+        let many: Vec<String> = (0..12).map(|n| format!("r{n}.io")).collect();
+        let many: Vec<&str> = many.iter().map(String::as_str).collect();
+        assert!(refused(&many).contains("r7.io and 4 more"));
+    }
+
+    #[test]
+    fn a_proxy_is_no_way_around() {
+        assert_eq!(Allowed::default().proxy(), Ok(()));
+        assert_eq!(below(&["ghcr.io"]).proxy(), Err(NotAllowed::Proxy));
+    }
+}

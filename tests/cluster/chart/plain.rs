@@ -1,0 +1,55 @@
+//! `config/` for kubectl and the chart for helm install the same.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use supercargo_testbed::tools::Tools;
+use supercargo_testbed::{bed, processes, repository};
+
+use super::helm;
+
+/// Labels that say who installs.
+const INSTALLERS: &[&str] = &["helm.sh/chart", "app.kubernetes.io/managed-by", "app.kubernetes.io/version"];
+
+fn kustomized(overlay: &str) -> Vec<Value> {
+    let mut command = processes::command(Tools::get().path("kubectl"));
+    command.arg("kustomize").arg(repository().join("config").join(overlay));
+    let output = bed::run(&mut command, "");
+    helm::objects(&helm::printed(&output))
+}
+
+/// By name, without what only one of both has, and its reason.
+fn comparable(objects: Vec<Value>) -> BTreeMap<String, Value> {
+    let mut all = BTreeMap::new();
+    for mut object in objects {
+        // helm makes no namespaces; for kubectl the definition is apart, in config/crd.
+        if object["kind"] == "Namespace" || object["kind"] == "CustomResourceDefinition" {
+            continue;
+        }
+        if let Some(labels) = object["metadata"]["labels"].as_object_mut() {
+            labels.retain(|label, _| !INSTALLERS.contains(&label.as_str()));
+        }
+        assert!(all.insert(helm::name_of(&object), object).is_none(), "two of the same name");
+    }
+    all
+}
+
+fn check(overlay: &str, arguments: &[&str]) {
+    let plain = comparable(kustomized(overlay));
+    let chart = comparable(helm::objects(&helm::printed(&helm::template(arguments))));
+    assert!(plain.len() >= 10, "{:?}", plain.keys());
+    assert_eq!(plain.keys().collect::<Vec<_>>(), chart.keys().collect::<Vec<_>>(), "config/{overlay}");
+    for (name, object) in &plain {
+        let other = &chart[name];
+        assert_eq!(
+            object, other,
+            "{name} of config/{overlay} and of the chart differ:\n{object:#}\n{other:#}"
+        );
+    }
+}
+
+#[test]
+fn the_chart_and_config_install_the_same() {
+    check("default", &[]);
+    check("cluster-admin", &["--set=clusterAdmin=true"]);
+}
