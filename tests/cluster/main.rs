@@ -11,6 +11,7 @@ mod bed;
 mod chart;
 mod cli_releases;
 mod config;
+mod confined;
 mod crashes;
 mod decryption;
 mod downgrade;
