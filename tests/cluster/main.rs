@@ -12,6 +12,7 @@ mod bed;
 mod chart;
 mod cli_releases;
 mod config;
+mod confined;
 mod crashes;
 mod decryption;
 mod downgrade;
