@@ -34,6 +34,7 @@ type Group = (&'static str, fn(&mut Table));
 const GROUPS: &[Group] = &[
     ("idle", |table| on(idle::measure(table))),
     ("reaction", |table| on(reaction::measure(table))),
+    ("push", |table| on(reaction::push(table))),
     ("many-100", |table| on(many::hundred(table, steady()))),
     ("many-500", |table| on(many::five_hundred(table))),
     ("many-1000", |table| on(many::thousand(table))),

@@ -13,7 +13,7 @@ mod stage;
 use std::time::Instant;
 
 use serde_json::Value;
-use stage::{Stage, chapter, expect};
+use stage::{PUSHED, Stage, chapter, expect};
 use supercargo_testbed::processes;
 
 fn main() {
@@ -23,6 +23,7 @@ fn main() {
     install(&stage);
     upgrade(&stage);
     tampered(&stage);
+    push(&stage);
     drift(&stage);
     if std::env::var("KEEP").is_ok_and(|keep| !keep.is_empty()) {
         stage.keep();
@@ -103,6 +104,41 @@ fn tampered(stage: &Stage) {
     stage.refuses(&["pull", "artifact", &stage.artifact("1.0.2"), "--key", &stage.key("cosign.pub")]);
     stage.follow("1.0.1");
     stage.wait_ready("1.0.1");
+}
+
+fn push(stage: &Stage) {
+    chapter(
+        "Push",
+        "A release that asks its registry once a day. The registry tells of a push, and it is applied at once.",
+    );
+    let publish = |text: &str| {
+        let directory = processes::directory("greeting");
+        let yaml = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: greeting}}\ndata: {{text: {text}}}\n"
+        );
+        std::fs::write(directory.join("greeting.yaml"), yaml).expect("write a file");
+        let directory = directory.display().to_string();
+        stage.supercargo(&["push", "artifact", &format!("{}:live", stage.greeting()), "-f", &directory]);
+    };
+    let read = || {
+        let get = ["get", "configmap", "greeting", "--ignore-not-found", "-o", "jsonpath={.data.text}"];
+        stage.bed().kubectl(&[&get[..], &["--namespace", PUSHED]].concat(), "")
+    };
+    stage.kubectl(&["create", "namespace", PUSHED]);
+    publish("hello");
+    stage.apply(&format!(
+        "apiVersion: supercargo.dev/v1alpha1
+kind: OCIArtifactRelease
+metadata: {{name: greeting, namespace: {PUSHED}}}
+spec: {{url: '{}', ref: {{tag: live}}, interval: 24h, insecure: true, prune: true}}
+",
+        stage.greeting()
+    ));
+    stage.wait("the greeting is there", || (read() == "hello").then_some(()));
+    publish("welcome");
+    let start = Instant::now();
+    stage.wait("the pushed greeting is there", || (read() == "welcome").then_some(()));
+    println!("  → in the cluster {:.1} s after the push has ended", start.elapsed().as_secs_f64());
 }
 
 fn drift(stage: &Stage) {

@@ -8,9 +8,10 @@ use std::time::Instant;
 
 use serde_json::Value;
 use supercargo_testbed::operator::{Operator, Options};
+use supercargo_testbed::registry::{self, Notify};
 use supercargo_testbed::story::{DEADLINE, condition};
 use supercargo_testbed::tools::Tools;
-use supercargo_testbed::{Account, Bed, Registry, processes, within};
+use supercargo_testbed::{Account, Bed, Registry, ports, processes, within};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_supercargo");
 
@@ -24,6 +25,10 @@ pub struct Stage {
     start: Instant,
 }
 
+/// What the registry and the operator know.
+const SECRET: &str = "a-secret-of-the-demo-only";
+/// The namespace whose releases the registry may ask to run.
+pub const PUSHED: &str = "greetings";
 /// Where the artifact is.
 const REPOSITORY: &str = "demo-app-config";
 
@@ -34,7 +39,14 @@ impl Stage {
         let start = Instant::now();
         chapter("Cluster", "A real control plane and a real registry, on loopback.");
         let bed = Bed::start();
-        let registry = Registry::plain();
+        let hooks = format!("127.0.0.1:{}", ports::free());
+        let registry = Registry::start(&registry::Options {
+            notify: Some(Notify {
+                url: format!("http://{hooks}/hook/registry"),
+                authorization: format!("Bearer {SECRET}"),
+            }),
+            ..registry::Options::default()
+        });
         println!("  Kubernetes at {}, registry at {}", bed.url(), registry.host());
         chapter(
             "Supercargo",
@@ -55,7 +67,10 @@ impl Stage {
             "--serviceaccount=default:deployer",
         ]);
         let account = Account::existing(&bed, "supercargo-system");
-        let mut operator = Options::new(BINARY, &account).start();
+        let mut operator = Options::new(BINARY, &account)
+            .argument(&format!("--webhook-addr={hooks}"))
+            .argument(&format!("--webhook-config={}", receivers()))
+            .start();
         operator.wait_ready();
         println!("  supercargo controller runs as {} (process {})", account.user(), operator.id());
         Stage { operator, registry, bed, keys: processes::directory("keys"), start }
@@ -69,6 +84,11 @@ impl Stage {
     /// The URL of the sample app's artifact with a tag.
     pub fn artifact(&self, tag: &str) -> String {
         format!("oci://{}/{REPOSITORY}:{tag}", self.registry.host())
+    }
+
+    /// The URL of another artifact, which a release in [`PUSHED`] follows.
+    pub fn greeting(&self) -> String {
+        format!("oci://{}/greeting", self.registry.host())
     }
 
     /// A release of it.
@@ -248,6 +268,17 @@ impl Drop for Stage {
             self.operator.stop();
         }
     }
+}
+
+/// A file of the receivers of webhooks: the registry, for one namespace.
+fn receivers() -> String {
+    let path = processes::directory("receivers").join("receivers.yaml");
+    let text = format!(
+        "apiVersion: supercargo.dev/v1alpha1\nkind: WebhookConfig\nreceivers:\n\
+         - {{name: registry, type: distribution, secret: {SECRET}, namespaces: [{PUSHED}]}}\n"
+    );
+    fs::write(&path, text).expect("write a file");
+    path.display().to_string()
 }
 
 /// Ends the demo when the release does not say what was told.
