@@ -220,6 +220,21 @@ fn the_schema_of_the_chart_knows_its_values() {
     );
 }
 
+/// A pod that ends gets more time than its runs, its endpoints and the lease take.
+#[test]
+fn pods_have_the_time_to_end() {
+    let seconds = |path: &str, mark: &str| -> u64 {
+        let text = fs::read_to_string(root().join(path)).unwrap();
+        let rest = text.split_once(mark).unwrap().1.trim_start();
+        rest.split(|c: char| !c.is_ascii_digit()).next().unwrap().parse().unwrap()
+    };
+    let drain = "const DRAIN: Duration = Duration::from_secs(";
+    let needed = seconds("src/controller/engine.rs", drain) + seconds("src/observe/server.rs", drain);
+    let mark = "\"terminationGracePeriodSeconds\": {\n      \"type\": \"integer\",\n      \"minimum\":";
+    assert!(seconds("charts/supercargo/values.schema.json", mark) > needed);
+    assert!(seconds("charts/supercargo/values.yaml", "\nterminationGracePeriodSeconds:") > needed);
+}
+
 /// The chart's version is the program's.
 #[test]
 fn the_chart_is_of_this_version() {

@@ -54,8 +54,8 @@ async fn helm_installs_it_under_least_rights_and_what_it_applied_outlives_it() {
     bed.kubectl(&["apply", "--server-side", "-f", namespace.to_str().expect("text")], "");
     let said = helm::printed(&installation.helm("install", "", &[]));
     for part in [
-        "act as any ServiceAccount",
-        "one that names none acts as ServiceAccount default",
+        "act as any ServiceAccount of the cluster",
+        "names none acts as ServiceAccount default",
         "stay as they are",
     ] {
         assert!(said.contains(part), "{part:?} is not in: {said}");
