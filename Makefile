@@ -4,6 +4,11 @@
 CARGO ?= cargo
 .DEFAULT_GOAL := help
 
+# The stories of the operator. They run twice: with the least rights, where each
+# release has an account of its own, and as cluster-admin.
+STORIES := adoption_flux allowed confined crashes decryption downgrade drift going_away install origins outages \
+	ownership patches pruning quiet refusals registries replicas rights secrecy shards trust waiting
+
 .PHONY: help
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -16,6 +21,7 @@ demo: ## Show a release from its push to its end, on a real cluster (KEEP=1: lea
 .PHONY: test
 test: ## Run all tests; builds the test bed's programs the first time
 	$(CARGO) test --workspace
+	SUPERCARGO_TEST_PROFILE=cluster-admin $(CARGO) test --test cluster -- $(STORIES:%=%::)
 
 .PHONY: lint
 lint: ## Check formatting, lints, and licences where cargo-deny is installed

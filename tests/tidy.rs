@@ -5,6 +5,8 @@
 
 #[path = "tidy/alerts.rs"]
 mod alerts;
+#[path = "tidy/dashboards.rs"]
+mod dashboards;
 #[path = "tidy/doors.rs"]
 mod doors;
 #[path = "tidy/pages.rs"]
@@ -308,19 +310,31 @@ fn every_reason_has_a_section_for_whoever_meets_it() {
     );
 }
 
-/// The pages that are read while something is broken.
-const IN_NEED: &[&str] = &["docs/troubleshooting.md"];
+#[test]
+fn messages_are_quoted_as_they_are_printed() {
+    none(
+        pages::messages(&pages::read("docs/troubleshooting.md")),
+        "quote what the code says now; what differs from case to case stands in <…>",
+    );
+}
 
 #[test]
-fn pages_quote_messages_that_are_printed_and_commands_that_exist() {
+fn pages_that_are_read_in_need_name_commands_that_exist() {
     let mut found = Vec::new();
-    for page in IN_NEED {
+    for page in ["docs/troubleshooting.md", "docs/operations.md"] {
         let text = pages::read(page);
         assert!(text.contains("```console"), "{page} is not read");
-        let wrong = pages::messages(&text).into_iter().chain(pages::commands(&text));
-        found.extend(wrong.map(|what| format!("{page}: {what}")));
+        found.extend(pages::commands(&text).into_iter().map(|what| format!("{page}: {what}")));
     }
-    none(found, "quote what the code says now; what differs from case to case stands in <…>");
+    none(found, "name commands and flags as docs/cli.md has them");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let pages = tracked().into_iter().filter(|path| path == "README.md" || path.starts_with("docs/"));
+    let pages = pages.filter(|path| path.ends_with(".md"));
+    let found = pages.flat_map(|path| pages::links(&path)).collect();
+    none(found, "a link leads to a page or a heading that is not there");
 }
 
 /// docs/security.md answers each known lapse by tests, by name, or says why it cannot
