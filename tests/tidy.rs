@@ -5,6 +5,8 @@
 
 #[path = "tidy/alerts.rs"]
 mod alerts;
+#[path = "tidy/dashboards.rs"]
+mod dashboards;
 #[path = "tidy/doors.rs"]
 mod doors;
 #[path = "tidy/pages.rs"]

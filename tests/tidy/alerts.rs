@@ -22,7 +22,7 @@ fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
 }
 
 /// Every alert by its name.
-fn alerts() -> BTreeMap<String, Value> {
+pub fn alerts() -> BTreeMap<String, Value> {
     let file = yaml(RULES);
     let rules = list(&file, "groups").flat_map(|group| list(group, "rules").cloned());
     let alerts: BTreeMap<String, Value> =
