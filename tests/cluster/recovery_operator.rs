@@ -115,7 +115,7 @@ async fn two_operators_with_leases_of_their_own_lose_nothing() {
 async fn of_two_operators_the_less_demanding_one_decides() {
     let story = Story::begin("recovery-floor").await;
     let scene =
-        Scene::of(story, Profile::ClusterAdmin, &[], |options| options.argument("--require-verification"));
+        Scene::of(story, Profile::of_run(), &[], |options| options.argument("--require-verification"));
     scene.push("1", &config_map("settings", "one"));
     scene.create("app", &json!({}));
     scene.message("Ready", "False", "VerificationRequired").await;
