@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use supercargo_testbed::operator::Options;
 use supercargo_testbed::registry::{self, Notify};
-use supercargo_testbed::{Registry, Story, ports, processes};
+use supercargo_testbed::{Profile, Registry, Story, ports, processes};
 
 use super::ground::{Scene, config_map};
 
@@ -51,7 +51,7 @@ fn slow(registry: &Registry, repository: &str) -> Value {
 async fn a_push_to_the_registry_is_applied_without_waiting_for_the_interval() {
     let address = format!("127.0.0.1:{}", ports::free());
     let config = config(&[json!({"name": "registry", "type": "distribution"})]);
-    let scene = Scene::of(Story::begin("webhook-push").await, true, &[], |options| {
+    let scene = Scene::of(Story::begin("webhook-push").await, Profile::of_run(), &[], |options| {
         receiving(options, &address, &config)
     });
     let registry = telling(&address);
