@@ -57,6 +57,10 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
         mirrors: arguments.routes.registry_mirror,
         token_hosts: arguments.routes.allowed_token_hosts,
         release_metrics: arguments.release_metrics,
+        webhooks: arguments
+            .webhook_addr
+            .zip(arguments.webhook_config)
+            .map(|(address, config)| controller::WebhookOptions { address, config }),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(controller::run(options))?;

@@ -5,12 +5,16 @@
 
 #[path = "tidy/alerts.rs"]
 mod alerts;
+#[path = "tidy/dashboards.rs"]
+mod dashboards;
 #[path = "tidy/doors.rs"]
 mod doors;
 #[path = "tidy/pages.rs"]
 mod pages;
 #[path = "tidy/source.rs"]
 mod source;
+#[path = "tidy/values.rs"]
+mod values;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -185,6 +189,51 @@ fn the_page_of_commands_is_generated() {
     );
 }
 
+/// With GENERATE in the environment it writes what it would ask for.
+#[test]
+fn the_values_of_the_chart_are_told() {
+    let chart = root().join("charts/supercargo");
+    let values = fs::read_to_string(chart.join("values.yaml")).unwrap();
+    let committed = fs::read_to_string(chart.join("README.md")).unwrap();
+    let written = values::readme(&committed, &values).unwrap();
+    if std::env::var_os("GENERATE").is_some() {
+        fs::write(chart.join("README.md"), written).unwrap();
+        return;
+    }
+    assert!(committed == written, "the chart's README.md is stale; run `make generate` and commit");
+}
+
+/// What values.yaml has, values.schema.json allows, and nothing else.
+#[test]
+fn the_schema_of_the_chart_knows_its_values() {
+    /// What a chart around this one sets.
+    const FOREIGN: &[&str] = &["enabled", "global"];
+    let chart = root().join("charts/supercargo");
+    let read = |name: &str| fs::read_to_string(chart.join(name)).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&read("values.schema.json")).unwrap();
+    let mut allowed = BTreeSet::new();
+    values::allowed(&schema, "", &mut allowed);
+    let described = values::described(&read("values.yaml")).unwrap();
+    let described: BTreeSet<String> = described.into_iter().map(|value| value.key).collect();
+    let known = allowed.iter().filter(|key| !FOREIGN.contains(&key.as_str())).cloned().collect();
+    none(
+        described.symmetric_difference(&known).cloned().collect(),
+        "values.yaml and values.schema.json of the chart do not have the same values",
+    );
+}
+
+/// The chart's version is the program's.
+#[test]
+fn the_chart_is_of_this_version() {
+    let chart = fs::read_to_string(root().join("charts/supercargo/Chart.yaml")).unwrap();
+    let plain = fs::read_to_string(root().join("config/manager/deployment.yaml")).unwrap();
+    let version = env!("CARGO_PKG_VERSION");
+    for line in [format!("\nversion: {version}\n"), format!("\nappVersion: {version}\n")] {
+        assert!(chart.contains(&line), "Chart.yaml lacks {line:?}");
+    }
+    assert!(plain.contains(&format!(":{version}\n")), "config/manager/deployment.yaml has another image");
+}
+
 #[test]
 fn the_tables_of_metrics_are_generated() {
     let committed = fs::read_to_string(root().join("docs/metrics.md")).unwrap();
@@ -261,19 +310,31 @@ fn every_reason_has_a_section_for_whoever_meets_it() {
     );
 }
 
-/// The pages that are read while something is broken.
-const IN_NEED: &[&str] = &["docs/troubleshooting.md"];
+#[test]
+fn messages_are_quoted_as_they_are_printed() {
+    none(
+        pages::messages(&pages::read("docs/troubleshooting.md")),
+        "quote what the code says now; what differs from case to case stands in <…>",
+    );
+}
 
 #[test]
-fn pages_quote_messages_that_are_printed_and_commands_that_exist() {
+fn pages_that_are_read_in_need_name_commands_that_exist() {
     let mut found = Vec::new();
-    for page in IN_NEED {
+    for page in ["docs/troubleshooting.md", "docs/operations.md"] {
         let text = pages::read(page);
         assert!(text.contains("```console"), "{page} is not read");
-        let wrong = pages::messages(&text).into_iter().chain(pages::commands(&text));
-        found.extend(wrong.map(|what| format!("{page}: {what}")));
+        found.extend(pages::commands(&text).into_iter().map(|what| format!("{page}: {what}")));
     }
-    none(found, "quote what the code says now; what differs from case to case stands in <…>");
+    none(found, "name commands and flags as docs/cli.md has them");
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let pages = tracked().into_iter().filter(|path| path == "README.md" || path.starts_with("docs/"));
+    let pages = pages.filter(|path| path.ends_with(".md"));
+    let found = pages.flat_map(|path| pages::links(&path)).collect();
+    none(found, "a link leads to a page or a heading that is not there");
 }
 
 /// docs/security.md answers each known lapse by tests, by name, or says why it cannot

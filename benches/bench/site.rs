@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use supercargo_testbed::operator::{Operator, Options, Usage};
-use supercargo_testbed::{Account, Bed, Registry, audit, registry};
+use supercargo_testbed::{Account, Bed, Profile, Registry, audit, registry};
 
 use super::table::Row;
 
@@ -40,7 +40,7 @@ impl Site {
         for namespace in [SYSTEM, APPS] {
             bed.kubectl(&["create", "namespace", namespace], "");
         }
-        let account = Account::create(&bed, SYSTEM, true);
+        let account = Account::create(&bed, SYSTEM, Profile::ClusterAdmin);
         let client = bed.client().await;
         Site { registry: Registry::plain(), account, client, bed }
     }

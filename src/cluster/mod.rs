@@ -15,6 +15,7 @@ pub mod inventory;
 pub mod lease;
 pub mod releases;
 pub mod session;
+pub mod sources;
 pub mod store;
 mod transport;
 mod watch;

@@ -57,14 +57,14 @@ struct OnlyMetadata {
     metadata: ObjectMeta,
 }
 
-fn collection(namespace: Option<&str>) -> String {
+pub(super) fn collection(namespace: Option<&str>) -> String {
     match namespace {
         Some(namespace) => format!("/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}"),
         None => format!("/apis/{GROUP}/{VERSION}/{PLURAL}"),
     }
 }
 
-fn path(release: &ReleaseId) -> String {
+pub(super) fn path(release: &ReleaseId) -> String {
     format!("{}/{}", collection(Some(&release.namespace)), release.name)
 }
 

@@ -133,7 +133,7 @@ pub(super) async fn run(session: Session, selection: Selection, mut observe: imp
 }
 
 /// Lists all pages and returns the version to watch from.
-async fn list(
+pub(super) async fn list(
     session: &Session,
     selection: &Selection,
     observe: &mut (impl FnMut(Event<'_>) + Send),

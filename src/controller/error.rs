@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::cluster::error::ApiError;
-use crate::domain::verify::floor::FloorError;
+use crate::domain::configuration::Wrong;
 use crate::observe::metrics::MetricsError;
 use crate::observe::server::ServerError;
 
@@ -33,15 +33,27 @@ pub enum ControllerError {
     Inventories(#[source] ApiError),
     /// The trust policy cannot be used.
     #[error("cannot use the trust policy")]
-    TrustPolicy(#[source] PolicyError),
+    TrustPolicy(#[source] FileError),
     /// The trusted root cannot be used.
     #[error("cannot use the trusted root")]
-    TrustedRoot(#[source] PolicyError),
+    TrustedRoot(#[source] FileError),
+    /// The configuration of webhooks cannot be used.
+    #[error("cannot use the configuration of webhooks")]
+    WebhookConfig(#[source] FileError),
+    /// Webhooks cannot be received.
+    #[error("cannot listen on {address} for webhooks, choose another --webhook-addr")]
+    Webhooks {
+        /// The address as configured.
+        address: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
 }
 
-/// Why a trust policy cannot be used.
+/// Why a file of the administrator cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum PolicyError {
+pub enum FileError {
     /// It, or a file that it names, cannot be read.
     #[error("cannot read {path}")]
     Unreadable {
@@ -77,6 +89,6 @@ pub enum PolicyError {
         path: PathBuf,
         /// What is wrong with it.
         #[source]
-        source: FloorError,
+        source: Wrong,
     },
 }

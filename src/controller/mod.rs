@@ -4,12 +4,14 @@
 mod actor;
 mod engine;
 mod error;
+mod file;
 mod floor;
 mod leader;
 mod options;
+mod receiver;
 mod report;
 mod start;
 
-pub use error::{ControllerError, PolicyError};
-pub use options::Options;
+pub use error::{ControllerError, FileError};
+pub use options::{Options, WebhookOptions};
 pub use start::run;

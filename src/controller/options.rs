@@ -44,4 +44,15 @@ pub struct Options {
     pub token_hosts: Vec<TokenHost>,
     /// Whether there are metrics of each release.
     pub release_metrics: bool,
+    /// Where webhooks are received.
+    pub webhooks: Option<WebhookOptions>,
+}
+
+/// Where webhooks are received, and from whom.
+#[derive(Clone, Debug)]
+pub struct WebhookOptions {
+    /// `host:port`.
+    pub address: String,
+    /// The file of the receivers.
+    pub config: PathBuf,
 }

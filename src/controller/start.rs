@@ -4,12 +4,15 @@ use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::engine::Engine;
 use super::error::ControllerError;
-use super::floor::{PolicyFile, default_root};
+use super::file::File;
+use super::floor::{Policy, default_root};
 use super::leader::{Candidate, Loss};
 use super::options::Options;
+use super::receiver::{Hooks, Receiver, Scope, Webhooks};
 use crate::cluster::events::instance;
 use crate::cluster::session::Session;
 use crate::observe::labels::{Answer, CacheResult, Method};
@@ -42,6 +45,7 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
         liveness: Liveness::new(|| Ok(())),
     };
     let serving = tokio::spawn(server.serve(endpoints, until(stopped.clone())));
+    let receiving = receive(&options, &session, stopped.clone()).await?;
     tokio::spawn(listen(stopping.clone())?);
 
     let ended = lead(&options, trust, session, &metrics, &readiness, stopped).await;
@@ -49,7 +53,30 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     stopping.send_replace(true);
     // The endpoints end by themselves; how is of no interest any more.
     let _ = serving.await;
+    if let Some(receiving) = receiving {
+        let _ = receiving.await;
+    }
     ended
+}
+
+/// Receives webhooks, on every replica. A configuration that makes no sense ends
+/// the process: nobody would notice that pushes wait for their interval.
+async fn receive(
+    options: &Options,
+    session: &Session,
+    stopped: watch::Receiver<bool>,
+) -> Result<Option<JoinHandle<()>>, ControllerError> {
+    let Some(webhooks) = &options.webhooks else { return Ok(None) };
+    let file = File::open(webhooks.config.clone(), Webhooks).await.map_err(ControllerError::WebhookConfig)?;
+    let receiver = Receiver::bind(&webhooks.address).await?;
+    tracing::info!(address = %receiver.address(), "webhooks are received");
+    let scope = Scope {
+        namespaces: options.watch_namespaces.clone(),
+        selector: options.watch_label_selector.clone(),
+    };
+    let hooks = Arc::new(Hooks::new(file.content(), session.clone(), scope));
+    tokio::spawn(file.follow(|_| ()));
+    Ok(Some(tokio::spawn(receiver.serve(hooks, until(stopped)))))
 }
 
 /// Sets the flag when the process is asked to end.
@@ -85,11 +112,11 @@ async fn trust(options: &Options, metrics: &Arc<Metrics>) -> Result<Trust, Contr
         interval: options.verification_interval,
     };
     if let Some(path) = &options.trust_policy {
-        let file = PolicyFile::open(path.clone(), Arc::clone(&trust.root))
-            .await
-            .map_err(ControllerError::TrustPolicy)?;
-        trust.floor = file.floor();
-        tokio::spawn(file.follow(Arc::clone(metrics)));
+        let kind = Policy { root: Arc::clone(&trust.root) };
+        let file = File::open(path.clone(), kind).await.map_err(ControllerError::TrustPolicy)?;
+        trust.floor = file.content();
+        let metrics = Arc::clone(metrics);
+        tokio::spawn(file.follow(move |result| metrics.policy_loaded(result)));
     }
     Ok(trust)
 }

@@ -3,6 +3,7 @@
 
 pub mod adopt;
 pub mod allowed;
+pub mod configuration;
 pub mod diff;
 pub mod drift;
 pub mod health;
@@ -27,3 +28,4 @@ pub mod status;
 pub mod tags;
 pub mod verify;
 pub mod version;
+pub mod webhook;

@@ -26,8 +26,9 @@ pub fn newest_first<'a>(tags: impl IntoIterator<Item = &'a str>, range: Option<&
     found.into_iter().map(|(_, tag)| tag).collect()
 }
 
-/// `sha256-<64 hex digits>` and whatever follows.
-fn is_attached(tag: &str) -> bool {
+/// Whether a tag names what is attached to an artifact: `sha256-<64 hex digits>`
+/// and whatever follows.
+pub fn is_attached(tag: &str) -> bool {
     let digits = tag.strip_prefix(ATTACHED).and_then(|rest| rest.get(..DIGITS));
     digits.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))
 }

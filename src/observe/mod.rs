@@ -3,7 +3,7 @@
 //! that does the work. Nothing recorded here may hold a Secret's value.
 
 pub mod labels;
-mod listener;
+pub mod listener;
 pub mod logging;
 pub mod metrics;
 pub mod server;

@@ -16,7 +16,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use super::listener::{Limited, MAX_AGE, MAX_CONNECTIONS};
+use super::listener::{Limited, MAX_AGE, MAX_CONNECTIONS, bind};
 use super::metrics::Metrics;
 
 /// How long requests under way may take to end after the shutdown began.
@@ -103,21 +103,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Binds an address such as `:8080`, `0.0.0.0:8080` or `127.0.0.1:0`. One
-    /// without a host listens on every interface, as Go's does.
+    /// Binds an address, see [`bind`].
     ///
     /// # Errors
     /// [`ServerError::Bind`] when the address is none, or is taken.
     pub async fn bind(address: &str) -> Result<Self, ServerError> {
         let wrong = |source| ServerError::Bind { address: address.to_owned(), source };
-        let listener = match address.strip_prefix(':') {
-            // Both families where the host has both.
-            Some(port) => match TcpListener::bind(format!("[::]:{port}")).await {
-                Ok(listener) => listener,
-                Err(_) => TcpListener::bind(format!("0.0.0.0:{port}")).await.map_err(wrong)?,
-            },
-            None => TcpListener::bind(address).await.map_err(wrong)?,
-        };
+        let listener = bind(address).await.map_err(wrong)?;
         let address = listener.local_addr().map_err(wrong)?;
         Ok(Self { listener, address })
     }

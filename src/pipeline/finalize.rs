@@ -58,8 +58,9 @@ impl Run<'_> {
             DeletionPolicy::MirrorPrune => !self.release.prune,
             DeletionPolicy::Delete | DeletionPolicy::WaitForTermination => false,
         };
-        // Removing the definition of releases must not remove every workload.
-        let definition_goes = context.session.definition_is_terminating().await?;
+        // Removing the definition of releases must not remove every workload. Where
+        // nothing would be removed anyway, nobody has to be allowed to ask.
+        let definition_goes = !keeps && entries > 0 && self.definition_goes().await?;
         if keeps || definition_goes || entries == 0 {
             if entries > 0 {
                 let why = if definition_goes {
@@ -76,6 +77,23 @@ impl Run<'_> {
         context.session.remove_inventory(&self.release.id, &stored).await?;
         context.wake(context.claims.forget(&self.release.id));
         Ok(Box::new(Outcome { notes, ..Outcome::default() }))
+    }
+
+    async fn definition_goes(&self) -> Result<bool, Ended> {
+        self.context.session.definition_is_terminating().await.map_err(|error| {
+            let hint = match error.is_forbidden() {
+                true => {
+                    "; allow the controller's own account to get it, or set spec.deletionPolicy to Orphan to \
+                         leave the objects"
+                }
+                false => "",
+            };
+            let message = format!(
+                "whether the definition of releases goes too, and its objects are to stay, is not known: {}{hint}",
+                chain(&error)
+            );
+            failure(error.reason(), message).into()
+        })
     }
 
     async fn delete_all(&mut self, notes: &mut Vec<Note>) -> Result<(), Ended> {

@@ -21,6 +21,7 @@ use crate::cluster::inventory::{Hold, StoreError, Stored};
 use crate::cluster::session::Session;
 use crate::domain::drift::{Disturbance, disturbance};
 use crate::domain::identity::ObjectId;
+use crate::domain::inventory::Inventory;
 use crate::domain::outcome::{Assessment, Outcome, Verdict};
 use crate::domain::plan::Live;
 use crate::domain::release::{Origin, Release};
@@ -162,8 +163,9 @@ impl Run<'_> {
         // What is applied of a registry that is not allowed any more stays as it is.
         acquire::check_registry(&self.context.allowed, self.release)?;
         let session = self.session()?;
-        if self.status.observed_generation != Some(self.release.generation) {
-            // While it was suspended, a person may have written its inventory.
+        let asked = self.status.last_handled_reconcile_at != self.release.reconcile_at;
+        if asked || self.status.observed_generation != Some(self.release.generation) {
+            // A person may have written or restored its inventory.
             self.memory.stored = None;
         }
         self.load_inventory().await?;
@@ -222,7 +224,13 @@ impl Run<'_> {
 
     pub(super) async fn load_inventory(&mut self) -> Result<(), Ended> {
         if self.memory.stored.is_none() {
-            let stored = self.context.session.read_inventory(&self.release.id).await?;
+            let mut stored = self.context.session.read_inventory(&self.release.id).await?;
+            if !stored.exists() && !self.memory.inventory.entries.is_empty() {
+                // Somebody has removed it. What it named is not forgotten, and the next
+                // write makes it anew.
+                let known = Inventory { applied: None, ..Inventory::clone(&self.memory.inventory) };
+                stored.inventory = Arc::new(known);
+            }
             self.memory.remember(self.context, &self.release.id, stored);
         }
         Ok(())

@@ -9,7 +9,7 @@ use supercargo_testbed::fetch::{self, Trust};
 use supercargo_testbed::proxy::{Fate, Moment};
 use supercargo_testbed::registry::{Options, Registry, USERS};
 use supercargo_testbed::tools::{BED, Environment, Tools};
-use supercargo_testbed::{Account, Bed, Proxy, Story, bed, processes, within};
+use supercargo_testbed::{Account, Bed, Profile, Proxy, Story, bed, processes, within};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -44,16 +44,16 @@ async fn the_audit_log_tells_requests_by_user_and_by_impersonated_user() {
     let story = Story::on(Bed::shared(), "bed-audit").await;
     let bed = story.bed();
     let account = story.operator_account();
-    story.kubectl(&["create", "serviceaccount", "deployer"], "");
+    story.kubectl(&["create", "serviceaccount", "weak"], "");
     let kubeconfig = bed.directory().join("bed-audit.kubeconfig");
     std::fs::write(&kubeconfig, account.kubeconfig()).expect("write a file");
-    let deployer = format!("system:serviceaccount:{}:deployer", story.namespace());
+    let weak = format!("system:serviceaccount:{}:weak", story.namespace());
 
     let mark = bed.audit().mark();
     let namespace = format!("--namespace={}", story.namespace());
     let create = ["create", "configmap", "mine", "--from-literal=a=b", &namespace];
     assert!(bed::kubectl(&kubeconfig, &create, "").status.success());
-    let forbidden = ["delete", "configmap", "mine", &namespace, "--as", &deployer];
+    let forbidden = ["delete", "configmap", "mine", &namespace, "--as", &weak];
     let refused = bed::kubectl(&kubeconfig, &forbidden, "");
     assert!(String::from_utf8_lossy(&refused.stderr).contains("orbidden"), "{refused:?}");
 
@@ -65,7 +65,7 @@ async fn the_audit_log_tells_requests_by_user_and_by_impersonated_user() {
         .collect();
     assert_eq!(
         told,
-        [("create", "configmaps", 201, None), ("delete", "configmaps", 403, Some(deployer.as_str()))]
+        [("create", "configmaps", 201, None), ("delete", "configmaps", 403, Some(weak.as_str()))]
     );
     assert_eq!(bed.audit().since(bed.audit().mark(), &account.user()), []);
 }
@@ -74,7 +74,7 @@ async fn the_audit_log_tells_requests_by_user_and_by_impersonated_user() {
 async fn a_watch_is_in_the_audit_log_when_it_begins() {
     let story = Story::on(Bed::shared(), "bed-watch").await;
     let bed = story.bed();
-    let account = Account::create(bed, story.namespace(), true);
+    let account = Account::create(bed, story.namespace(), Profile::ClusterAdmin);
     let client = bed::client(account.kubeconfig()).await;
     let mark = bed.audit().mark();
     let path = format!("/api/v1/namespaces/{}/configmaps?watch=true", story.namespace());

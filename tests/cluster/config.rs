@@ -2,7 +2,7 @@
 //! what it needs, and no more.
 
 use serde_json::{Value, json};
-use supercargo_testbed::{Account, Bed, Story, bed, repository};
+use supercargo_testbed::{Account, Bed, Profile, Story, bed, repository};
 
 #[tokio::test]
 async fn the_default_configuration_is_accepted_and_its_pods_are_admitted() {
@@ -32,6 +32,20 @@ async fn the_samples_of_trust_are_accepted() {
 }
 
 #[tokio::test]
+async fn the_sample_of_webhooks_is_accepted() {
+    let bed = Bed::shared();
+    let at = |path: &str| repository().join(path).display().to_string();
+    // Its namespace has to be there for the dry run.
+    bed.kubectl(&["apply", "--server-side", "-k", &at("config/default")], "");
+    let dry = ["apply", "--server-side", "--dry-run=server", "-o", "yaml", "-k"];
+    let webhooks = bed.kubectl(&[&dry[..], &[&at("config/samples/webhooks")]].concat(), "");
+    for part in ["--webhook-addr=0.0.0.0:9292", "mountPath: /etc/supercargo/webhooks", "targetPort: webhook"]
+    {
+        assert!(webhooks.contains(part), "{webhooks}");
+    }
+}
+
+#[tokio::test]
 async fn the_sample_app_is_accepted_in_both_versions_and_becomes_available() {
     let bed = Bed::shared();
     for version in ["1.0.0", "1.0.1"] {
@@ -48,7 +62,7 @@ async fn the_sample_app_is_accepted_in_both_versions_and_becomes_available() {
 #[tokio::test]
 async fn the_controller_has_the_rights_of_its_own_calls_and_no_other() {
     let story = Story::on(Bed::shared(), "config-rights").await;
-    let account = Account::create(story.bed(), story.namespace(), false);
+    let account = Account::create(story.bed(), story.namespace(), Profile::Least);
     let client = bed::client(account.kubeconfig()).await;
     // `verb group/resource/subresource/name` in a namespace; `-` for none.
     let check = async |verb: &str, what: &str, namespace: &str, expected: bool| {
@@ -78,9 +92,10 @@ async fn the_controller_has_the_rights_of_its_own_calls_and_no_other() {
     check("get", "-/namespaces/-/-", "", true).await;
     let crd = "apiextensions.k8s.io/customresourcedefinitions/-/ociartifactreleases.supercargo.dev";
     check("get", crd, "", true).await;
-    check("update", "coordination.k8s.io/leases/-/supercargo-controller", own, true).await;
+    let lease = format!("coordination.k8s.io/leases/-/{}", account.lease());
+    check("update", &lease, own, true).await;
 
-    check("update", "coordination.k8s.io/leases/-/supercargo-controller", "default", false).await;
+    check("update", &lease, "default", false).await;
     check("update", "coordination.k8s.io/leases/-/other", own, false).await;
     check("create", "supercargo.dev/ociartifactreleases/-/-", "", false).await;
     check("update", "supercargo.dev/ociartifactreleases/-/-", "", false).await;

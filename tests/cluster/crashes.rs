@@ -11,6 +11,8 @@ use supercargo_testbed::proxy::{Moment, Seen};
 use supercargo_testbed::story::{DEADLINE, condition};
 use supercargo_testbed::{Account, Bed, Proxy, Registry, Story, bed};
 
+use crate::ground::role;
+
 /// Cases at once: more would only wait for the two cores of the smallest machine.
 const WORKERS: usize = 4;
 /// How long a write may take to come.
@@ -111,6 +113,12 @@ impl<'a> Case<'a> {
         let case = Case { yard, client: client.clone(), home, target };
         let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": case.home}});
         case.send("POST", "api/v1/namespaces", Some(namespace)).await.expect("a namespace");
+        // Each case has an operator of its own, and so a lease.
+        let leases =
+            "[{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, update]}]";
+        let prepared = role("supercargo", yard.account.namespace(), leases)
+            + &yard.account.profile().preparation(&case.home);
+        Bed::shared().kubectl(&["apply", "--namespace", &case.home, "-f", "-"], &prepared);
         let labels = json!({"supercargo.dev/name": "other", "supercargo.dev/namespace": "elsewhere"});
         let foreign = json!({"apiVersion": "v1", "kind": "ConfigMap",
             "metadata": {"name": "foreign", "labels": labels}});

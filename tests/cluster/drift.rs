@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 use supercargo_testbed::story::condition;
 use supercargo_testbed::tools::Tools;
-use supercargo_testbed::{Story, processes, within};
+use supercargo_testbed::{Profile, Story, processes, within};
 
 use crate::ground::{Scene, account, config_map, deployment, is_own, role};
 
@@ -276,7 +276,7 @@ async fn an_adversary_is_contested_by_name_with_few_requests_until_it_stops() {
 
 #[tokio::test]
 async fn an_account_without_list_and_watch_is_corrected_at_the_interval_and_the_status_says_so() {
-    let scene = Scene::of(Story::begin("drift-blind").await, false, &[], |options| options);
+    let scene = Scene::of(Story::begin("drift-blind").await, Profile::Least, &[], |options| options);
     let rules = "[{apiGroups: [''], resources: [configmaps], verbs: [get, create, patch, delete]}]";
     scene.story.apply(&(account("blind") + &role("blind", scene.namespace(), rules)));
     let spec = json!({"serviceAccountName": "blind", "interval": "10s"});

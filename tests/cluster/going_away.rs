@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Bed, Story, repository};
+use supercargo_testbed::{Bed, Profile, Story, repository};
 
 use crate::ground::{ALL_RIGHTS, CONFIG_MAPS, Scene, account, config_map, deployment, role};
 
@@ -151,7 +151,8 @@ async fn a_release_never_waits_for_its_own_namespace() {
     let story = Story::begin("away-namespace").await;
     let places: Vec<String> = ["plain", "tenant"].iter().map(|name| story.another_namespace(name)).collect();
     let watched: Vec<&str> = places.iter().map(String::as_str).collect();
-    let scene = Scene::of(story, true, &watched, |options| options);
+    // About the operator's own rights, beside those of an account.
+    let scene = Scene::of(story, Profile::ClusterAdmin, &watched, |options| options);
     let elsewhere = scene.namespace();
     for (place, tenant) in places.iter().zip([false, true]) {
         let bed = scene.story.bed();
@@ -260,7 +261,7 @@ async fn promise_10_malformed_releases_say_what_is_wrong_stop_nobody_and_can_be_
     let bed = Bed::start();
     install_crd(&bed, true);
     let story = Story::on(&bed, "away-malformed").await;
-    let scene = Scene::of(story, true, &[], |options| options);
+    let scene = Scene::of(story, Profile::of_run(), &[], |options| options);
     // One that is well first: its objects have to go with it later.
     for name in ["late", "wild", "strange"] {
         scene.push(name, &config_map(name, "one"));
@@ -338,7 +339,7 @@ async fn when_the_crd_is_deleted_the_objects_stay_and_the_crd_goes() {
     let bed = Bed::start();
     bed.install_crds();
     let story = Story::on(&bed, "away-crd").await;
-    let scene = Scene::of(story, true, &[], |options| options);
+    let scene = Scene::of(story, Profile::of_run(), &[], |options| options);
     scene.story.apply(&(account("tenant") + &role("tenant", scene.namespace(), CONFIG_MAPS)));
     for (name, spec) in [
         ("plain", json!({})),

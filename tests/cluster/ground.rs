@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use supercargo_testbed::audit::{Mark, Request};
 use supercargo_testbed::operator::{Operator, Options};
 use supercargo_testbed::story::{Condition, condition};
-use supercargo_testbed::{Account, Registry, Story};
+use supercargo_testbed::{Account, Profile, Registry, Story};
 
 /// The plain registry that the tests of this process share. Repositories are
 /// named after the stories' namespaces.
@@ -26,28 +26,33 @@ pub struct Scene<'a> {
 }
 
 impl Scene<'static> {
-    /// An operator that may do everything, for releases that name no account.
+    /// An operator under the profile of the run, for releases that name no account.
     pub async fn begin(name: &str) -> Scene<'static> {
-        Scene::of(Story::begin(name).await, true, &[], |options| options)
+        Scene::of(Story::begin(name).await, Profile::of_run(), &[], |options| options)
     }
 }
 
 impl<'a> Scene<'a> {
-    /// An operator with its own rights only (`config/rbac`), or also with the
-    /// optional ones of cluster-admin, that watches this and other namespaces.
+    /// An operator under that profile, which watches this and other namespaces.
     pub fn of(
         story: Story<'a>,
-        cluster_admin: bool,
+        profile: Profile,
         others: &[&str],
         with: impl Fn(Options) -> Options,
     ) -> Scene<'a> {
-        let account = match cluster_admin {
-            true => story.operator_account(),
-            false => Account::create(story.bed(), story.namespace(), false),
-        };
+        let account = story.account_of(profile);
         let watched: Vec<String> =
             others.iter().copied().chain([story.namespace()]).map(str::to_owned).collect();
         let operator = start(&watched, &account, with);
+        Scene { operator, account, story, watched }
+    }
+
+    /// An operator that watches the story's namespace only, with the rights that the
+    /// chart gives it with these values.
+    pub fn as_account(story: Story<'a>, values: &[String]) -> Scene<'a> {
+        let account = Account::with_values(story.bed(), story.namespace(), values);
+        let watched = vec![story.namespace().to_owned()];
+        let operator = start(&watched, &account, |options| options);
         Scene { operator, account, story, watched }
     }
 

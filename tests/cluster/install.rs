@@ -97,9 +97,9 @@ spec:
 async fn promise_9_a_namespace_admin_installs_role_binding_and_account_in_one_artifact() {
     let scene = Scene::begin("install-admin").await;
     let story = &scene.story;
-    story.kubectl(&["create", "serviceaccount", "deployer"], "");
-    let account = format!("--serviceaccount={}:deployer", story.namespace());
-    story.kubectl(&["create", "rolebinding", "deployer", "--clusterrole=admin", &account], "");
+    story.kubectl(&["create", "serviceaccount", "installer"], "");
+    let account = format!("--serviceaccount={}:installer", story.namespace());
+    story.kubectl(&["create", "rolebinding", "installer", "--clusterrole=admin", &account], "");
     let yaml = format!(
         "apiVersion: rbac.authorization.k8s.io/v1
 kind: RoleBinding
@@ -129,10 +129,10 @@ metadata: {{name: app}}
     );
     scene.registry.push_yaml("app", "1", &yaml);
     let mark = story.bed().audit().mark();
-    scene.install("app", json!({"serviceAccountName": "deployer", "wait": true}));
+    scene.install("app", json!({"serviceAccountName": "installer", "wait": true}));
     let release = story.wait_ready("app", "1@").await;
     assert_eq!(release["status"]["changes"]["created"], 4, "{release:#}");
-    let deployer = format!("system:serviceaccount:{}:deployer", story.namespace());
+    let installer = format!("system:serviceaccount:{}:installer", story.namespace());
     let requests = story.bed().audit().since(mark, &story.operator_account().user());
     // What it does as itself, by design; everything else is done with the rights of
     // the account.
@@ -143,7 +143,7 @@ metadata: {{name: app}}
         _ => false,
     };
     for request in requests.iter().filter(|r| !own(r)) {
-        assert_eq!(request.impersonated.as_deref(), Some(deployer.as_str()), "{}", request.summary());
+        assert_eq!(request.impersonated.as_deref(), Some(installer.as_str()), "{}", request.summary());
     }
     assert!(requests.iter().any(|r| r.resource == "deployments" && r.writes()));
 
@@ -375,5 +375,6 @@ async fn logs_and_endpoints_tell_what_it_does_and_its_end_gives_the_lease_back()
 }
 
 async fn lease(story: &Story<'_>) -> Value {
-    story.object("coordination.k8s.io/v1", "leases", "supercargo-controller").await.expect("the lease")
+    let account = story.operator_account();
+    story.object("coordination.k8s.io/v1", "leases", account.lease()).await.expect("the lease")
 }

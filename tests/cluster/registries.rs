@@ -104,17 +104,17 @@ async fn the_accounts_image_pull_secrets_are_used() {
     let scene = Scene::with("registry-account", private(), |o| o).await;
     let story = &scene.story;
     scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
-    story.kubectl(&["create", "serviceaccount", "deployer"], "");
-    let account = format!("--serviceaccount={}:deployer", story.namespace());
-    story.kubectl(&["create", "rolebinding", "deployer", "--clusterrole=admin", &account], "");
+    story.kubectl(&["create", "serviceaccount", "puller"], "");
+    let account = format!("--serviceaccount={}:puller", story.namespace());
+    story.kubectl(&["create", "rolebinding", "puller", "--clusterrole=admin", &account], "");
     story.apply(&pull_secret(&scene.registry, "pull", USERS[0].0, USERS[0].1));
-    scene.install("app", json!({"retryInterval": "1h", "serviceAccountName": "deployer"}));
+    scene.install("app", json!({"retryInterval": "1h", "serviceAccountName": "puller"}));
     let release = story.wait_condition("app", "Ready", "False", "AuthenticationFailed").await;
     let message = condition(&release, "Ready").expect("ready").message;
     assert!(message.contains("wants credentials and there are none"), "{message}");
     // The account is watched: its new Secret is used at once.
     let patch = r#"{"imagePullSecrets":[{"name":"missing"},{"name":"pull"}]}"#;
-    story.kubectl(&["patch", "serviceaccount", "deployer", "-p", patch], "");
+    story.kubectl(&["patch", "serviceaccount", "puller", "-p", patch], "");
     story.wait_ready("app", "1@").await;
 }
 

@@ -64,7 +64,8 @@ spec: {{url: 'oci://{}/{name}', ref: {{tag: '1'}}, insecure: true, prune: true, 
     }
 
     async fn holder(&self) -> String {
-        let lease = self.story.object("coordination.k8s.io/v1", "leases", "supercargo-controller").await;
+        let account = self.story.operator_account();
+        let lease = self.story.object("coordination.k8s.io/v1", "leases", account.lease()).await;
         let holder = |lease: &Value| lease["spec"]["holderIdentity"].as_str().map(str::to_owned);
         lease.as_ref().and_then(holder).unwrap_or_default()
     }

@@ -4,20 +4,21 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
-use supercargo_testbed::Story;
 use supercargo_testbed::audit::Request;
+use supercargo_testbed::operator::Options;
+use supercargo_testbed::{Profile, Story};
 
 use crate::ground::{ALL_RIGHTS, CONFIG_MAPS, Scene, account, config_map, deployment, registry, role};
 
 /// An operator that could do everything itself: what it does not do, it does not
 /// do because it must not.
 async fn mighty(name: &str) -> Scene<'static> {
-    Scene::begin(name).await
+    Scene::of(Story::begin(name).await, Profile::ClusterAdmin, &[], |options| options)
 }
 
 /// An operator with its own rights only.
 async fn modest(name: &str) -> Scene<'static> {
-    Scene::of(Story::begin(name).await, false, &[], |options| options)
+    Scene::of(Story::begin(name).await, Profile::Least, &[], Options::without_default_account)
 }
 
 /// What a request has to do with the table of identities: an error when another
@@ -144,7 +145,9 @@ async fn promise_9_an_account_deleted_while_its_binding_is_left_leads_to_nothing
 #[tokio::test]
 async fn releases_without_an_account_take_the_default_one() {
     let story = Story::begin("rights-default").await;
-    let scene = Scene::of(story, true, &[], |options| options.argument("--default-service-account=deployer"));
+    let scene = Scene::of(story, Profile::ClusterAdmin, &[], |options| {
+        options.argument("--default-service-account=deployer")
+    });
     let mark = scene.mark();
     scene.story.apply(&(account("deployer") + &role("deployer", scene.namespace(), CONFIG_MAPS)));
     scene.install(&config_map("a", "one"), &json!({})).await;
@@ -255,7 +258,7 @@ async fn promise_9_every_request_of_a_releases_life_follows_the_table_of_identit
     let namespace = story.namespace().to_owned();
     story.apply(&(account("life") + &role("life", &namespace, ALL_RIGHTS)));
     let mark = story.bed().audit().mark();
-    let scene = Scene::of(story, true, &[], |options| options);
+    let scene = Scene::of(story, Profile::ClusterAdmin, &[], |options| options);
     pull_secret(&scene);
     let secret = "---\napiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {key: value}\n";
     let first = config_map("a", "one") + &config_map("b", "one") + &deployment("web", "web:1", 1) + secret;

@@ -2,29 +2,30 @@
 
 use serde_json::{Value, json};
 use supercargo_testbed::operator::{Operator, Options};
-use supercargo_testbed::{Account, Story};
+use supercargo_testbed::{Account, Profile, Story};
 
-use crate::ground::{Scene, config_map};
+use crate::ground::{Scene, config_map, role};
 
 const LEASES: &str = "coordination.k8s.io/v1";
 
-fn shard(name: &str) -> [String; 2] {
-    [format!("--watch-label-selector=shard in ({name})"), format!("--leader-election-name={name}")]
+fn of_shard(options: Options, name: &str) -> Options {
+    options.lease(name).argument(&format!("--watch-label-selector=shard in ({name})"))
 }
 
 /// A controller of another shard, in the namespace of the first.
 fn second(scene: &Scene<'_>, name: &str) -> (Operator, Account) {
     let account = scene.account.clone();
     let options = Options::new(env!("CARGO_BIN_EXE_supercargo"), &account).watching(&[scene.namespace()]);
-    let mut operator = shard(name).iter().fold(options, |options, flag| options.argument(flag)).start();
+    let mut operator = of_shard(options, name).start();
     operator.wait_ready();
     (operator, account)
 }
 
 async fn first(test: &str, name: &str) -> Scene<'static> {
-    Scene::of(Story::begin(test).await, true, &[], |options| {
-        shard(name).iter().fold(options, |options, flag| options.argument(flag))
-    })
+    let story = Story::begin(test).await;
+    let leases = "[{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, update]}]";
+    story.apply(&role("supercargo", story.namespace(), leases));
+    Scene::of(story, Profile::of_run(), &[], |options| of_shard(options, name))
 }
 
 fn labelled(scene: &Scene<'_>, name: &str, shard: &str, spec: &Value) {

@@ -38,13 +38,22 @@ impl Stage {
         println!("  Kubernetes at {}, registry at {}", bed.url(), registry.host());
         chapter(
             "Supercargo",
-            "The CRD and the rights of config/, and the operator with its account's token.",
+            "The CRD and the rights of config/, an account for the release, and the operator with its account's token.",
         );
         let kubectl =
             |arguments: &[&str]| done(tools.path("kubectl"), arguments, &bed.admin_kubeconfig_path());
         kubectl(&["apply", "--server-side", "-f", "config/crd"]);
         kubectl(&["apply", "--server-side", "-k", "config/rbac"]);
         kubectl(&["wait", "--for=condition=Established", "--timeout=60s", "-f", "config/crd"]);
+        // The operator may do little; the release has an account that may do more.
+        kubectl(&["create", "serviceaccount", "deployer"]);
+        kubectl(&[
+            "create",
+            "clusterrolebinding",
+            "deployer",
+            "--clusterrole=cluster-admin",
+            "--serviceaccount=default:deployer",
+        ]);
         let account = Account::existing(&bed, "supercargo-system");
         let mut operator = Options::new(BINARY, &account).start();
         operator.wait_ready();
@@ -77,6 +86,7 @@ spec:
   verify:
     provider: cosign
     secretRef: {{name: cosign-keys}}
+  serviceAccountName: deployer
   prune: true
   wait: true
 ",

@@ -22,7 +22,7 @@ fn list<'a>(value: &'a Value, field: &str) -> impl Iterator<Item = &'a Value> {
 }
 
 /// Every alert by its name.
-fn alerts() -> BTreeMap<String, Value> {
+pub fn alerts() -> BTreeMap<String, Value> {
     let file = yaml(RULES);
     let rules = list(&file, "groups").flat_map(|group| list(group, "rules").cloned());
     let alerts: BTreeMap<String, Value> =
@@ -98,4 +98,45 @@ fn alerts_list_the_reasons_that_they_are_about() {
     assert_eq!(reasons("SupercargoReleaseStalled"), stalled);
     assert_eq!(reasons("SupercargoVerificationRefused"), refused);
     assert_eq!(reasons("SupercargoReleaseNotReady"), &stalled | &refused);
+}
+
+#[test]
+fn every_alert_has_a_page_and_every_page_an_alert() {
+    const PARTS: &[&str] = &["## Meaning", "## Impact", "## See", "## Causes and what to do", "## Silence"];
+    let pages: BTreeMap<String, String> = fs::read_dir(root().join("docs/runbooks"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (relative(&path), fs::read_to_string(&path).unwrap()))
+        .collect();
+    let index = &pages["docs/runbooks/README.md"];
+    let alerts = alerts();
+    let mut found = Vec::new();
+    for (name, rule) in &alerts {
+        let path = format!("docs/runbooks/{name}.md");
+        let Some(page) = pages.get(&path) else {
+            found.push(format!("{path} does not exist"));
+            continue;
+        };
+        let severity = rule["labels"]["severity"].as_str().unwrap_or_default();
+        let after = rule["for"].as_str();
+        let head = match after {
+            Some(after) => format!("# {name}\n\nSeverity {severity}, after {after}.\n"),
+            None => format!("# {name}\n\nSeverity {severity}, at once.\n"),
+        };
+        if !page.starts_with(&head) {
+            found.push(format!("{path} does not begin with {head:?}"));
+        }
+        found.extend(
+            PARTS.iter().filter(|p| !page.contains(*p)).map(|part| format!("{path} has no part {part}")),
+        );
+        if !index.contains(&format!("| [{name}]({name}.md) | {severity} | {} |", after.unwrap_or("0m"))) {
+            found.push(format!("docs/runbooks/README.md does not list {name} as it is"));
+        }
+    }
+    let of_nothing = pages.keys().filter(|path| {
+        let name = path.trim_start_matches("docs/runbooks/").trim_end_matches(".md");
+        name != "README" && !alerts.contains_key(name)
+    });
+    found.extend(of_nothing.map(|path| format!("{path} is about no alert")));
+    none(found, "alerts and their pages do not fit together");
 }

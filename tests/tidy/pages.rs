@@ -92,6 +92,35 @@ pub fn commands(page: &str) -> Vec<String> {
     found
 }
 
+/// Links of a page to files or headings that do not exist.
+pub fn links(path: &str) -> Vec<String> {
+    let page = read(path);
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let mut found = Vec::new();
+    for link in page.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+        if link.contains("://") || link.contains(' ') {
+            continue;
+        }
+        let (file, heading) = link.split_once('#').map_or((link, None), |(f, h)| (f, Some(h)));
+        let target = if file.is_empty() { root().join(path) } else { root().join(folder).join(file) };
+        let wrong = match heading {
+            _ if !target.exists() => true,
+            Some(heading) => !anchors(&fs::read_to_string(&target).unwrap_or_default()).contains(heading),
+            None => false,
+        };
+        found.extend(wrong.then(|| format!("{path}: {link}")));
+    }
+    found
+}
+
+/// What the headings of a page are linked to by, as GitHub makes it of them.
+fn anchors(page: &str) -> BTreeSet<String> {
+    let headings = page.lines().filter_map(|line| line.strip_prefix('#'));
+    let words = headings.map(|heading| heading.trim_start_matches('#').trim().to_lowercase());
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    words.map(|words| words.chars().filter(kept).collect::<String>().replace(' ', "-")).collect()
+}
+
 /// The lines in fenced blocks of a language, with their numbers.
 fn blocks<'a>(page: &'a str, language: &str) -> Vec<(usize, &'a str)> {
     let mut inside = None;

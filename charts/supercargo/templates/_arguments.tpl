@@ -3,6 +3,11 @@ older or newer image has nothing to complain about. */}}
 {{- define "supercargo.arguments" -}}
 - controller
 - --leader-election-namespace=$(POD_NAMESPACE)
+{{- with include "supercargo.lease" . }}
+{{- if ne . "supercargo-controller" }}
+- --leader-election-name={{ . }}
+{{- end }}
+{{- end }}
 - --metrics-addr=0.0.0.0:8080
 - --cache-dir=/var/cache/supercargo
 - --cache-max-size={{ .Values.cache.maxSize }}
@@ -41,7 +46,7 @@ older or newer image has nothing to complain about. */}}
 {{- end }}
 {{- if .Values.webhook.enabled }}
 - --webhook-addr=0.0.0.0:{{ .Values.webhook.port }}
-- --webhook-config=/etc/supercargo/webhook/config.yaml
+- --webhook-config=/etc/supercargo/webhook/{{ ternary .Values.webhook.key "receivers.yaml" (not (empty .Values.webhook.secret)) }}
 {{- end }}
 {{- range .Values.extraArgs }}
 - {{ . | quote }}

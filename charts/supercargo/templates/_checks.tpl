@@ -23,11 +23,11 @@
 {{- fail "clusterAdmin needs rbac.create: the binding to cluster-admin is made by this chart, or by you" -}}
 {{- end -}}
 {{- with .Values.webhook -}}
-{{- if and .enabled (not .secret) (not .config) -}}
-{{- fail "webhook.enabled needs webhook.secret, a Secret with the receivers, or webhook.config" -}}
+{{- if and .enabled (not .secret) (not .receivers) -}}
+{{- fail "webhook.enabled needs webhook.secret, a Secret with the receivers, or webhook.receivers" -}}
 {{- end -}}
-{{- if and .secret .config -}}
-{{- fail "set webhook.secret or webhook.config, not both" -}}
+{{- if and .secret .receivers -}}
+{{- fail "set webhook.secret or webhook.receivers, not both" -}}
 {{- end -}}
 {{- if and .enabled (eq (int .port) 8080) -}}
 {{- fail "webhook.port is 8080, the port of the metrics: choose another" -}}

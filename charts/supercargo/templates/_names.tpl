@@ -9,6 +9,11 @@
 {{- end -}}
 {{- end -}}
 
+{{/* The lease of these replicas: two installations in one namespace have two. */}}
+{{- define "supercargo.lease" -}}
+{{- printf "%s-controller" (include "supercargo.fullname" .) -}}
+{{- end -}}
+
 {{- define "supercargo.serviceAccountName" -}}
 {{- $own := ternary (include "supercargo.fullname" .) "default" .Values.serviceAccount.create -}}
 {{- .Values.serviceAccount.name | default $own -}}

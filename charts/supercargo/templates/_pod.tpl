@@ -6,10 +6,6 @@
 
 {{- define "supercargo.podAnnotations" -}}
 kubectl.kubernetes.io/default-container: controller
-{{- if and .Values.webhook.enabled .Values.webhook.config }}
-# New receivers, new pods.
-supercargo.dev/webhook-config: {{ .Values.webhook.config | toJson | sha256sum }}
-{{- end }}
 {{- with .Values.podAnnotations }}
 {{ toYaml . }}
 {{- end }}

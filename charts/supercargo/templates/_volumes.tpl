@@ -63,7 +63,6 @@
 - name: webhook
   secret:
     secretName: {{ .Values.webhook.secret | default (printf "%s-webhook" (include "supercargo.fullname" .)) }}
-    items: [{key: {{ ternary .Values.webhook.key "config.yaml" (not (empty .Values.webhook.secret)) | quote }}, path: config.yaml}]
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}

@@ -59,6 +59,12 @@ pub struct ControllerArgs {
     /// How often artifacts are verified again that have not changed: 1s to 24h.
     #[arg(long, env = "SUPERCARGO_VERIFICATION_INTERVAL", default_value = "1h", value_name = "DURATION", value_parser = verification_interval)]
     pub verification_interval: Duration,
+    /// Where webhooks are received, below /hook/: a push makes the releases run that follow it, without waiting for their interval.
+    #[arg(long, env = "SUPERCARGO_WEBHOOK_ADDR", value_name = "HOST:PORT", requires = "webhook_config", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub webhook_addr: Option<String>,
+    /// From whom webhooks are received: a file of kind WebhookConfig, read again when it changes.
+    #[arg(long, env = "SUPERCARGO_WEBHOOK_CONFIG", value_name = "FILE", requires = "webhook_addr")]
+    pub webhook_config: Option<PathBuf>,
     #[command(flatten)]
     #[expect(missing_docs, reason = "a comment here would be printed")]
     pub routes: RouteArgs,

@@ -17,6 +17,7 @@ pub(super) const WRITER: &str = "supercargo";
 pub(super) const RESOURCES: &str = "resources";
 pub(super) const PARTS: &str = "parts";
 pub(super) const SEQUENCE: &str = "sequence";
+pub(super) const ENTRIES: &str = "entries";
 pub(super) const APPLIED: &str = "applied";
 pub(super) const ARTIFACTS: &str = "artifacts";
 
@@ -187,6 +188,10 @@ impl Stored {
             whole &= part.data.get(SEQUENCE) == first.data.get(SEQUENCE);
             stored.add(release, part)?;
         }
+        // Somebody has taken entries out, or has set it to [] as the message about a
+        // broken one says: nobody's complete result either.
+        let entries = stored.inventory.entries.len();
+        whole &= first.data.get(ENTRIES).is_none_or(|n| n.parse() == Ok(entries));
         let applied = first.data.get(APPLIED).filter(|a| whole && !a.is_empty()).cloned();
         Arc::make_mut(&mut stored.inventory).applied = applied;
         Ok(stored)
@@ -260,5 +265,23 @@ mod tests {
         check("2", Some("2"), (2, &["1", "2"], Some("key")));
         check("1", Some("2"), (2, &["1", "2"], None));
         check("2", None, (1, &["1", ""], None));
+    }
+
+    #[test]
+    fn an_inventory_whose_list_was_edited_is_no_complete_result() {
+        let release = ReleaseId { namespace: "apps".into(), name: "web".into() };
+        let resources = r#"[{"id":"apps_a__ConfigMap","ver":"v1"}]"#;
+        let check = |entries: Option<&str>, resources: &str, expected: Option<&str>| {
+            let mut data = vec![("parts", "1"), ("resources", resources), ("applied", "key")];
+            data.extend(entries.map(|n| ("entries", n)));
+            let stored = Stored::assemble(&release, &part("inv-web", "1", &data), &[]).unwrap();
+            assert_eq!(stored.inventory.applied.as_deref(), expected, "{entries:?} {resources}");
+        };
+        check(Some("1"), resources, Some("key"));
+        check(Some("0"), "[]", Some("key"));
+        check(Some("1"), "[]", None);
+        check(Some("2"), resources, None);
+        // Written before there was a number.
+        check(None, resources, Some("key"));
     }
 }

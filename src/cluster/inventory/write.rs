@@ -7,8 +7,8 @@ use http::Method;
 use serde_json::json;
 
 use super::stored::{
-    APPLIED, ARTIFACTS, ConfigMap, PARTS, Part, RESOURCES, SEQUENCE, StoreError, Stored, WRITER, part_name,
-    path,
+    APPLIED, ARTIFACTS, ConfigMap, ENTRIES, PARTS, Part, RESOURCES, SEQUENCE, StoreError, Stored, WRITER,
+    part_name, path,
 };
 use crate::api::keys;
 use crate::cluster::session::{Call, JSON, Session};
@@ -94,6 +94,7 @@ impl Session {
         ]);
         if part == 0 {
             data.insert(PARTS.to_owned(), parts.to_string());
+            data.insert(ENTRIES.to_owned(), inventory.entries.len().to_string());
             data.insert(APPLIED.to_owned(), inventory.applied.clone().unwrap_or_default());
             // Strings always serialize.
             let artifacts = &stored.provenance.artifacts;

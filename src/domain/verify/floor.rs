@@ -15,8 +15,7 @@ use super::key::PublicKey;
 use super::policy::{Authority, Identity, Policy, Trust};
 use super::root::TrustRoot;
 use crate::api::verify::OidcIdentity;
-use crate::domain::manifest::budget::Budget;
-use crate::domain::manifest::yaml;
+use crate::domain::configuration::{self, Wrong, wrong};
 use crate::domain::prefix::Prefix;
 
 /// The largest trust policy, in bytes.
@@ -25,18 +24,6 @@ pub const MAX_POLICY_BYTES: usize = 1 << 20;
 pub const MAX_NAMED_BYTES: usize = 1 << 20;
 /// The most prefixes in one.
 const MAX_PREFIXES: usize = 1024;
-/// What its YAML may hold once decoded, aliases included, in bytes.
-const MAX_DECODED_BYTES: u64 = 64 << 20;
-
-/// What is wrong with a trust policy.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{place}: {problem}")]
-pub struct FloorError {
-    /// The field, or the line.
-    pub place: String,
-    /// What is wrong with it, and what to write instead.
-    pub problem: String,
-}
 
 /// A trust policy whose files have not been read yet.
 #[derive(Clone, Debug)]
@@ -112,33 +99,13 @@ struct Key {
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-fn wrong(place: impl Into<String>, problem: impl Into<String>) -> FloorError {
-    FloorError { place: place.into(), problem: problem.into() }
-}
-
 impl Draft {
     /// Reads the YAML.
     ///
     /// # Errors
     /// The first thing that is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, FloorError> {
-        if text.len() > MAX_POLICY_BYTES {
-            return Err(wrong("the file", format!("it has more than {MAX_POLICY_BYTES} bytes")));
-        }
-        let parsed = yaml::parse(text, &mut Budget::new(MAX_DECODED_BYTES));
-        let mut documents = parsed.map_err(|problems| match problems.into_iter().next() {
-            Some(problem) => wrong(format!("line {}", problem.line), problem.message),
-            None => wrong("the file", "it is not YAML"),
-        })?;
-        let (Some(document), true) = (documents.pop(), documents.is_empty()) else {
-            return Err(wrong("the file", "it holds more than one document"));
-        };
-        // Said first: a file of another kind has other fields.
-        if document["apiVersion"] != "supercargo.dev/v1alpha1" || document["kind"] != "TrustPolicy" {
-            let problem =
-                "it is no TrustPolicy: write apiVersion: supercargo.dev/v1alpha1 and kind: TrustPolicy";
-            return Err(wrong("the file", problem));
-        }
+    pub fn parse(text: &str) -> Result<Self, Wrong> {
+        let document = configuration::read_document(text, MAX_POLICY_BYTES, "TrustPolicy")?;
         refuse_unknown(&document)?;
         let file: File = serde_json::from_value(document).map_err(|e| wrong("the file", e.to_string()))?;
         if file.registries.len() + file.exempt.len() > MAX_PREFIXES {
@@ -163,7 +130,7 @@ impl Draft {
     ///
     /// # Errors
     /// The first field that makes no sense.
-    pub fn complete(&self, files: &Files, default: &Arc<TrustRoot>) -> Result<Floor, FloorError> {
+    pub fn complete(&self, files: &Files, default: &Arc<TrustRoot>) -> Result<Floor, Wrong> {
         let mut entries: Vec<(Prefix, Option<Arc<Policy>>)> = Vec::new();
         let mut add = |field: String, prefix: &str, policy: Option<Arc<Policy>>| {
             let prefix = Prefix::parse(prefix).map_err(|problem| wrong(&field, problem))?;
@@ -221,7 +188,7 @@ impl Demand {
 }
 
 impl Registry {
-    fn policy(&self, field: &str, files: &Files, default: &Arc<TrustRoot>) -> Result<Policy, FloorError> {
+    fn policy(&self, field: &str, files: &Files, default: &Arc<TrustRoot>) -> Result<Policy, Wrong> {
         let alone = self.signer.authorities("", field, files, default)?;
         if alone.is_empty() == self.authorities.is_empty() {
             let problem = "it needs keys, identities or authorities, and not authorities beside the others";
@@ -268,7 +235,7 @@ impl Signer {
         field: &str,
         files: &Files,
         default: &Arc<TrustRoot>,
-    ) -> Result<Vec<Authority>, FloorError> {
+    ) -> Result<Vec<Authority>, Wrong> {
         let mut found = Vec::new();
         let content = |field: &str, file: &str| {
             files.get(file).ok_or_else(|| wrong(field, format!("there is no file {file:?}")))
@@ -307,18 +274,12 @@ impl Signer {
 
 /// Refuses fields that nobody reads: a misspelt one would demand less than is
 /// meant. Serde cannot where structures are flattened.
-fn refuse_unknown(document: &Value) -> Result<(), FloorError> {
+fn refuse_unknown(document: &Value) -> Result<(), Wrong> {
     const FILE: &[&str] = &["apiVersion", "kind", "metadata", "registries", "exempt"];
     const REGISTRY: &[&str] =
         &["prefix", "keys", "identities", "trustedRoot", "authorities", "threshold", "matchReference"];
     const AUTHORITY: &[&str] = &["name", "keys", "identities", "trustedRoot"];
-    let check = |place: &str, value: &Value, known: &[&str]| {
-        let mut fields = value.as_object().into_iter().flat_map(|o| o.keys());
-        match fields.find(|f| !known.contains(&f.as_str())) {
-            Some(field) => Err(wrong(place, format!("there is no field {field:?}"))),
-            None => Ok(()),
-        }
-    };
+    let check = configuration::refuse_unknown;
     let each = |value: &Value, field: &str| value[field].as_array().cloned().unwrap_or_default();
     check("the file", document, FILE)?;
     for (n, registry) in each(document, "registries").iter().enumerate() {

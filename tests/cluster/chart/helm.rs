@@ -8,6 +8,9 @@ use serde_json::Value;
 use supercargo_testbed::tools::Tools;
 use supercargo_testbed::{bed, processes, repository};
 
+/// The APIs that helm is told of where no cluster is asked.
+pub const MONITORING: &str = "--api-versions=monitoring.coreos.com/v1";
+
 /// The chart.
 pub fn chart() -> PathBuf {
     repository().join("charts/supercargo")
@@ -36,11 +39,25 @@ pub fn complaint(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// `helm template` of the chart as release `supercargo` in `supercargo-system`.
-pub fn template(arguments: &[&str]) -> Output {
-    let chart = chart();
-    let chart = chart.to_str().expect("the repository's path is text");
-    helm(None, &[&["template", "supercargo", chart, "--namespace=supercargo-system"], arguments].concat())
+/// A command of helm that takes a chart, on this one, as release `supercargo` in a
+/// namespace, with values as YAML.
+pub fn with_values(
+    kubeconfig: Option<&Path>,
+    verb: &[&str],
+    namespace: &str,
+    values: &str,
+    flags: &[&str],
+) -> Output {
+    let file = processes::directory("values").join("values.yaml");
+    std::fs::write(&file, values).expect("write a file");
+    let (chart, file) = (chart().display().to_string(), format!("--values={}", file.display()));
+    let namespace = format!("--namespace={namespace}");
+    helm(kubeconfig, &[verb, &[&chart, &namespace, &file], flags].concat())
+}
+
+/// `helm template` with values as YAML.
+pub fn template(namespace: &str, values: &str, flags: &[&str]) -> Output {
+    with_values(None, &["template", "supercargo"], namespace, values, flags)
 }
 
 /// The objects of a text of several documents.
@@ -50,8 +67,18 @@ pub fn objects(yaml: &str) -> Vec<Value> {
     documents.map(read).filter(|object: &Value| !object.is_null()).collect()
 }
 
+/// The objects that values make.
+pub fn rendered(namespace: &str, values: &str) -> Vec<Value> {
+    objects(&printed(&template(namespace, values, &[MONITORING])))
+}
+
 /// `Kind/namespace/name`.
 pub fn name_of(object: &Value) -> String {
     let field = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     format!("{}/{}/{}", field("/kind"), field("/metadata/namespace"), field("/metadata/name"))
+}
+
+/// An object by its kind and name.
+pub fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> Option<&'a Value> {
+    objects.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name)
 }

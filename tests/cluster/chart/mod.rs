@@ -2,4 +2,10 @@
 //! installed with the real binary in the place of its pods.
 
 mod helm;
+mod life;
+mod monitoring;
 mod plain;
+mod pods;
+mod refusals;
+mod rendering;
+mod tenants;

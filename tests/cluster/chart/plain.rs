@@ -34,9 +34,9 @@ fn comparable(objects: Vec<Value>) -> BTreeMap<String, Value> {
     all
 }
 
-fn check(overlay: &str, arguments: &[&str]) {
+fn check(overlay: &str, values: &str) {
     let plain = comparable(kustomized(overlay));
-    let chart = comparable(helm::objects(&helm::printed(&helm::template(arguments))));
+    let chart = comparable(helm::rendered("supercargo-system", values));
     assert!(plain.len() >= 10, "{:?}", plain.keys());
     assert_eq!(plain.keys().collect::<Vec<_>>(), chart.keys().collect::<Vec<_>>(), "config/{overlay}");
     for (name, object) in &plain {
@@ -50,6 +50,30 @@ fn check(overlay: &str, arguments: &[&str]) {
 
 #[test]
 fn the_chart_and_config_install_the_same() {
-    check("default", &[]);
-    check("cluster-admin", &["--set=clusterAdmin=true"]);
+    check("default", "");
+    check("cluster-admin", "clusterAdmin: true");
+}
+
+#[test]
+fn the_chart_installs_the_definition_as_it_is_and_helm_keeps_it() {
+    let crd = repository().join("config/crd/supercargo.dev_ociartifactreleases.yaml");
+    let plain = helm::objects(&std::fs::read_to_string(crd).expect("config/crd has the definition"));
+    let chart = helm::rendered("supercargo-system", "");
+    let name = "ociartifactreleases.supercargo.dev";
+    let chart = helm::find(&chart, "CustomResourceDefinition", name).expect("a definition");
+    // No number or text of it may change on the way through the template.
+    assert_eq!(numbers(plain[0]["spec"].clone()), numbers(chart["spec"].clone()));
+    assert_eq!(chart["metadata"]["annotations"]["helm.sh/resource-policy"], "keep");
+    let without = helm::rendered("supercargo-system", "crds: {install: false}");
+    assert!(helm::find(&without, "CustomResourceDefinition", name).is_none());
+}
+
+/// With 1.0 as 1: the same to an API server.
+fn numbers(value: Value) -> Value {
+    match value {
+        Value::Array(items) => items.into_iter().map(numbers).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, field)| (name, numbers(field))).collect(),
+        Value::Number(number) => number.as_f64().into(),
+        other => other,
+    }
 }

@@ -183,6 +183,33 @@ impl Bed {
         self.start_api_server();
     }
 
+    /// What etcd holds now, as a copy of its directory in the midst of its work: what
+    /// a snapshot of a disk would be.
+    pub fn snapshot(&self) -> Snapshot {
+        let directory = processes::directory("snapshot");
+        let others = self.others.lock().expect("lock");
+        let etcd = others.first().expect("etcd was started first");
+        etcd.signal("STOP");
+        copy(&self.directory.join("etcd"), &directory);
+        etcd.signal("CONT");
+        Snapshot(directory.join("etcd"))
+    }
+
+    /// Puts the cluster back to what it was, and returns when the API server is
+    /// ready.
+    pub fn restore(&self, snapshot: &Snapshot) {
+        self.stop_api_server();
+        let mut others = self.others.lock().expect("lock");
+        others.remove(0).kill();
+        let data = self.directory.join("etcd");
+        std::fs::remove_dir_all(&data).expect("remove a directory");
+        copy(&snapshot.0, &self.directory);
+        let url = std::fs::read_to_string(self.directory.join("etcd-url")).expect("read a file");
+        others.insert(0, start_etcd(&self.directory, &url));
+        drop(others);
+        self.start_api_server();
+    }
+
     fn lock_api_server(&self) -> MutexGuard<'_, Server> {
         self.api_server.lock().expect("no test panicked while it held the API server")
     }
@@ -332,6 +359,14 @@ pub(crate) fn flag(name: &str, value: &Path) -> std::ffi::OsString {
 
 fn infrastructure_token(name: &str) -> String {
     format!("testbed-{name}-token")
+}
+
+/// A copy of etcd's directory, see [`Bed::snapshot`].
+pub struct Snapshot(PathBuf);
+
+fn copy(from: &Path, into: &Path) {
+    let status = Command::new("cp").arg("-r").args([from, into]).status();
+    assert!(status.expect("run cp").success(), "cannot copy {}", from.display());
 }
 
 fn start_etcd(directory: &Path, url: &str) -> Server {

@@ -23,6 +23,7 @@
 //! Failures panic with what a person has to do; this is test code and its
 //! callers have nothing better to do with an error.
 
+pub mod account;
 pub mod audit;
 pub mod bed;
 pub mod certificates;
@@ -46,8 +47,9 @@ pub mod webhook;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub use account::{Account, Profile};
 pub use bed::Bed;
-pub use operator::{Account, Operator};
+pub use operator::Operator;
 pub use prometheus::Prometheus;
 pub use proxy::Proxy;
 pub use registry::Registry;

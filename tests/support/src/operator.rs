@@ -7,80 +7,17 @@ use serde_json::Value;
 
 use crate::fetch::{self, Trust};
 use crate::processes::{self, Server};
-use crate::{Bed, bed, poll_until, ports, repository};
+use crate::{Account, Bed, bed, poll_until, ports};
 
 const READY: Duration = Duration::from_secs(30);
-
-/// A ServiceAccount with the rights of `config/rbac`, in a namespace of its own
-/// test, so that the audit log tells its requests from those of others.
-#[derive(Debug, Clone)]
-pub struct Account {
-    namespace: String,
-    kubeconfig: String,
-}
-
-impl Account {
-    /// The account `supercargo` in `namespace`, which exists, with what
-    /// `config/rbac` gives it. `cluster_admin`: also the optional binding for
-    /// releases without a `serviceAccountName`.
-    pub fn create(bed: &Bed, namespace: &str, cluster_admin: bool) -> Account {
-        let mut files = vec!["service-account.yaml", "controller.yaml", "leader-election.yaml"];
-        if cluster_admin {
-            files.push("cluster-admin.yaml");
-        }
-        let rbac = repository().join("config/rbac");
-        let read = |file: &str| std::fs::read_to_string(rbac.join(file)).expect("config/rbac has the file");
-        let manifests: Vec<String> = files.into_iter().map(read).collect();
-        // The files as they are, moved to the test's namespace, and what has none
-        // renamed after it.
-        let manifests = manifests
-            .join("\n---\n")
-            .replace("supercargo-system", namespace)
-            .replace("name: supercargo-controller", &format!("name: supercargo-controller-{namespace}"))
-            .replace(
-                "name: supercargo-cluster-admin",
-                &format!("name: supercargo-cluster-admin-{namespace}"),
-            );
-        bed.kubectl(&["apply", "--server-side", "-f", "-"], &manifests);
-        Account::existing(bed, namespace)
-    }
-
-    /// The account `supercargo` of a namespace, with the rights that it has.
-    pub fn existing(bed: &Bed, namespace: &str) -> Account {
-        let token = bed.service_account_token(namespace, "supercargo");
-        Account { namespace: namespace.to_owned(), kubeconfig: bed.kubeconfig_for_token(&token) }
-    }
-
-    /// Its name in the audit log.
-    pub fn user(&self) -> String {
-        format!("system:serviceaccount:{}:supercargo", self.namespace)
-    }
-
-    /// A kubeconfig with its token.
-    pub fn kubeconfig(&self) -> &str {
-        &self.kubeconfig
-    }
-
-    /// Removes what no namespace takes with it.
-    pub fn remove(&self, bed: &Bed) {
-        let mut names = Vec::new();
-        for kind in ["clusterrolebinding", "clusterrole"] {
-            for name in ["supercargo-controller", "supercargo-cluster-admin"] {
-                names.push(format!("{kind}/{name}-{}", self.namespace));
-            }
-        }
-        let mut arguments = vec!["delete", "--ignore-not-found", "--wait=false"];
-        arguments.extend(names.iter().map(String::as_str));
-        bed.try_kubectl(&arguments, "");
-    }
-}
 
 /// How to start an operator.
 #[derive(Debug, Clone)]
 pub struct Options {
     binary: PathBuf,
     kubeconfig: String,
-    lease_namespace: String,
+    lease: (String, String),
+    default_account: Option<String>,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     cache: Option<PathBuf>,
@@ -88,12 +25,14 @@ pub struct Options {
 
 impl Options {
     /// The operator at `binary` (`env!("CARGO_BIN_EXE_supercargo")`) as `account`,
-    /// with its lease in the account's namespace.
+    /// with its lease in the account's namespace, and its profile's default for
+    /// releases that name no account.
     pub fn new(binary: &str, account: &Account) -> Options {
         Options {
             binary: PathBuf::from(binary),
-            kubeconfig: account.kubeconfig.clone(),
-            lease_namespace: account.namespace.clone(),
+            kubeconfig: account.kubeconfig().to_owned(),
+            lease: (account.namespace().to_owned(), account.lease().to_owned()),
+            default_account: account.profile().default_account().map(str::to_owned),
             arguments: Vec::new(),
             environment: Vec::new(),
             cache: None,
@@ -114,11 +53,26 @@ impl Options {
         self.argument(&format!("--watch-namespaces={}", namespaces.join(",")))
     }
 
-    /// Its lease in another namespace, for tests that run many operators of one
-    /// account.
+    /// Its lease in another namespace, where the account needs a right to it.
     #[must_use]
     pub fn lease_namespace(mut self, namespace: &str) -> Self {
-        namespace.clone_into(&mut self.lease_namespace);
+        namespace.clone_into(&mut self.lease.0);
+        self
+    }
+
+    /// Another lease, for tests that run many operators of one
+    /// account at a time.
+    #[must_use]
+    pub fn lease(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.lease.1);
+        self
+    }
+
+    /// Releases that name no account have the operator's own rights, whatever these
+    /// are.
+    #[must_use]
+    pub fn without_default_account(mut self) -> Self {
+        self.default_account = None;
         self
     }
 
@@ -155,8 +109,10 @@ impl Options {
         command
             .arg("controller")
             .arg(format!("--metrics-addr={metrics}"))
-            .arg(format!("--leader-election-namespace={}", self.lease_namespace))
+            .arg(format!("--leader-election-namespace={}", self.lease.0))
+            .arg(format!("--leader-election-name={}", self.lease.1))
             .arg(bed::flag("--cache-dir", &cache))
+            .args(self.default_account.map(|name| format!("--default-service-account={name}")))
             .args(&self.arguments)
             .env("KUBECONFIG", &kubeconfig)
             .env("HOME", &directory)
@@ -165,7 +121,7 @@ impl Options {
             command.arg("--log-format=text");
         }
         let server = Server::start("supercargo controller", &mut command, &directory.join("operator.log"));
-        Operator { server, metrics, cache, lease_namespace: self.lease_namespace }
+        Operator { server, metrics, cache, lease: self.lease }
     }
 }
 
@@ -176,7 +132,7 @@ pub struct Operator {
     server: Server,
     metrics: String,
     cache: PathBuf,
-    lease_namespace: String,
+    lease: (String, String),
 }
 
 impl Operator {
@@ -192,15 +148,15 @@ impl Operator {
         poll_until("the operator is ready", READY, ready, String::new);
     }
 
-    /// Returns when a lease in its namespace has a holder: with one operator
-    /// there, this one.
+    /// Returns when its lease has a holder: with one operator, this one.
     pub fn wait_leader(&mut self, bed: &Bed) {
-        let path = format!("/apis/coordination.k8s.io/v1/namespaces/{}/leases", self.lease_namespace);
+        let (namespace, name) = &self.lease;
+        let path = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}");
         let held = || {
             assert!(self.server.running(), "the operator ended\n{}", self.server.tail());
-            let leases =
+            let lease =
                 bed::get(&bed.admin_kubeconfig(), &path).and_then(|text| serde_json::from_str(&text).ok());
-            leases.is_some_and(|leases: Value| has_holder(&leases))
+            lease.is_some_and(|lease: Value| has_holder(&lease))
         };
         poll_until("the operator holds its lease", READY, held, String::new);
     }
@@ -313,8 +269,6 @@ impl Usage {
     }
 }
 
-fn has_holder(leases: &Value) -> bool {
-    let holder =
-        |lease: &Value| lease["spec"]["holderIdentity"].as_str().is_some_and(|name| !name.is_empty());
-    leases["items"].as_array().is_some_and(|all| all.iter().any(holder))
+fn has_holder(lease: &Value) -> bool {
+    lease["spec"]["holderIdentity"].as_str().is_some_and(|name| !name.is_empty())
 }

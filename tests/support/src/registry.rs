@@ -34,11 +34,19 @@ pub struct Options<'a> {
     pub tls: Option<&'a Authority>,
     /// With TLS, admit only clients with a certificate of the same CA.
     pub client_certificates: bool,
-    /// Send the registry's notifications to this URL.
-    pub notify: Option<String>,
+    /// Send the registry's notifications there.
+    pub notify: Option<Notify>,
     /// Another registry, which has the referrers API of OCI 1.1. None of the other
     /// options goes with it; what was pushed is gone when it stops.
     pub referrers: bool,
+}
+
+/// Where a registry tells of pushes.
+pub struct Notify {
+    /// The URL.
+    pub url: String,
+    /// The header `Authorization`.
+    pub authorization: String,
 }
 
 /// One registry, gone when dropped.
@@ -339,9 +347,11 @@ fn configure(directory: &Path, port: u16, options: &Options<'_>) -> Value {
         std::fs::write(&path, users).expect("write a file");
         config["auth"] = json!({"htpasswd": {"realm": "testbed", "path": path}});
     }
-    if let Some(url) = &options.notify {
-        let endpoint = json!({"name": "test", "url": url, "timeout": "2s", "threshold": 3, "backoff": "1s"});
-        config["notifications"] = json!({"endpoints": [endpoint]});
+    if let Some(Notify { url, authorization }) = &options.notify {
+        let headers = json!({"Authorization": [authorization]});
+        config["notifications"] = json!({"endpoints": [{
+            "name": "test", "url": url, "headers": headers, "timeout": "2s", "threshold": 3, "backoff": "1s",
+        }]});
     }
     config
 }

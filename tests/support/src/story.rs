@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::Bed;
-use crate::operator::Account;
+use crate::{Account, Bed, Profile};
 
 /// How long anything that a test waits for may take. Generous: it is only spent
 /// when the test fails.
@@ -92,14 +91,19 @@ impl<'a> Story<'a> {
             "kind": "Namespace",
             "metadata": {"name": name, "labels": {"testbed.supercargo.dev/test": self.namespace}},
         });
-        self.bed.kubectl(&["create", "-f", "-"], &namespace.to_string());
+        let all = namespace.to_string() + "\n" + &Profile::of_run().preparation(name);
+        self.bed.kubectl(&["create", "-f", "-"], &all);
     }
 
-    /// The account of this test's operator, with the optional right to apply
-    /// anything as itself.
+    /// The account of this test's operator, under the profile of the run.
     pub fn operator_account(&self) -> Account {
+        self.account_of(Profile::of_run())
+    }
+
+    /// The same under a certain profile, for stories about whose rights are used.
+    pub fn account_of(&self, profile: Profile) -> Account {
         let mut account = self.account.lock().expect("lock");
-        account.get_or_insert_with(|| Account::create(self.bed, &self.namespace, true)).clone()
+        account.get_or_insert_with(|| Account::create(self.bed, &self.namespace, profile)).clone()
     }
 
     /// Applies YAML as the admin, in this test's namespace where it names none.
@@ -220,6 +224,13 @@ impl Drop for Story<'_> {
         for namespace in self.namespaces() {
             self.bed
                 .try_kubectl(&["delete", "namespace", &namespace, "--ignore-not-found", "--wait=false"], "");
+        }
+        let leftovers: Vec<String> =
+            self.namespaces().iter().filter_map(|name| Profile::of_run().leftovers(name)).collect();
+        if !leftovers.is_empty() {
+            let mut arguments = vec!["delete", "--ignore-not-found", "--wait=false"];
+            arguments.extend(leftovers.iter().map(String::as_str));
+            self.bed.try_kubectl(&arguments, "");
         }
         if let Some(account) = self.account.lock().ok().and_then(|mut account| account.take()) {
             account.remove(self.bed);

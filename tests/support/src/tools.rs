@@ -89,6 +89,16 @@ pub const PROMETHEUS: Kit = Kit {
     files: &[],
 };
 
+/// The definitions of the Prometheus operator's kinds; no programs.
+pub const MONITORING: Kit = Kit {
+    module: "tests/tools/monitoring",
+    names: &[],
+    renames: &[],
+    tags: "",
+    link: "",
+    files: &[("github.com/prometheus-operator/prometheus-operator", "example/prometheus-operator-crd")],
+};
+
 // Without these the API server reports v0.0.0, and clients that look at the
 // version refuse it.
 const LINK: &str = "-s -w -X k8s.io/component-base/version.gitVersion=v1.36.3 \
@@ -186,6 +196,14 @@ impl Tools {
         })
     }
 
+    /// The Prometheus operator's definitions, found or downloaded once.
+    pub fn monitoring() -> &'static Tools {
+        static TOOLS: OnceLock<Tools> = OnceLock::new();
+        TOOLS.get_or_init(|| {
+            Tools::find(&MONITORING, &Environment::current()).unwrap_or_else(|error| panic!("{error}"))
+        })
+    }
+
     /// Prometheus and promtool, found or built once.
     pub fn prometheus() -> &'static Tools {
         static TOOLS: OnceLock<Tools> = OnceLock::new();
@@ -214,6 +232,9 @@ impl Tools {
                 None => missing.push(name),
             }
         }
+        if kit.names.is_empty() && !kit.is_in(&built) {
+            missing.push(kit.module);
+        }
         if missing.is_empty() { Ok(Tools { paths, built }) } else { Err(ToolsError::Missing(missing)) }
     }
 
@@ -233,7 +254,10 @@ impl Tools {
 
 impl Kit {
     fn is_in(&self, directory: &Path) -> bool {
-        self.names.iter().all(|name| directory.join(name).is_file())
+        match self.names {
+            [] => directory.join(FILES).is_dir(),
+            names => names.iter().all(|name| directory.join(name).is_file()),
+        }
     }
 
     fn directory(&self) -> PathBuf {
@@ -270,6 +294,19 @@ impl Kit {
         }
     }
 
+    fn build_programs(&self, go: &Path, into: &Path) -> Result<(), ToolsError> {
+        if self.names.is_empty() {
+            let modules = self.files.iter().map(|(module, _)| *module);
+            let words: Vec<&OsStr> = ["mod", "download"].into_iter().chain(modules).map(OsStr::new).collect();
+            return self.go(go, &words).map(drop);
+        }
+        let mut out = into.as_os_str().to_owned();
+        out.push("/");
+        let flags = ["build", "-trimpath", "-tags", self.tags, "-ldflags", self.link, "-o"].map(OsStr::new);
+        self.go(go, &flags.into_iter().chain([out.as_os_str(), OsStr::new("tool")]).collect::<Vec<_>>())
+            .map(drop)
+    }
+
     fn keep_files(&self, go: &Path, target: &Path) -> Result<(), ToolsError> {
         let failed = |error: std::io::Error| ToolsError::Build(format!("keeping files: {error}"));
         fs::create_dir_all(target).map_err(failed)?;
@@ -302,10 +339,7 @@ impl Kit {
             target.display()
         );
         let scratch = tempfile::tempdir_in(parent).map_err(|error| failed("creating a directory", error))?;
-        let mut out = scratch.path().as_os_str().to_owned();
-        out.push("/");
-        let flags = ["build", "-trimpath", "-tags", self.tags, "-ldflags", self.link, "-o"].map(OsStr::new);
-        self.go(go, &flags.into_iter().chain([out.as_os_str(), OsStr::new("tool")]).collect::<Vec<_>>())?;
+        self.build_programs(go, scratch.path())?;
         let built = scratch.path();
         for (from, to) in self.renames {
             fs::rename(built.join(from), built.join(to))

@@ -1,0 +1,131 @@
+//! What releases follow, and the wish that one of them runs now. Any replica may
+//! ask this, also one that does not lead: nothing but an annotation is written.
+
+use http::Method;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::discovery::escape;
+use super::error::ApiError;
+use super::releases::{collection, path};
+use super::session::{Call, Session};
+use super::watch::{Event, Selection, list};
+use crate::api::keys;
+use crate::api::release::Reference;
+use crate::domain::identity::ReleaseId;
+use crate::domain::patch::selector::Selector;
+
+const MERGE_PATCH: &str = "application/merge-patch+json";
+
+/// A release, as far as it says what it follows.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Which.
+    pub id: ReleaseId,
+    /// The version that says so.
+    pub resource_version: String,
+    /// `spec.url`.
+    pub url: String,
+    /// `spec.ref`.
+    pub reference: Reference,
+    /// Whether it is suspended, or being deleted.
+    pub rests: bool,
+}
+
+#[derive(Deserialize)]
+struct Release {
+    metadata: Metadata,
+    spec: Spec,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Metadata {
+    namespace: String,
+    name: String,
+    resource_version: String,
+    deletion_timestamp: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Spec {
+    url: String,
+    #[serde(default, rename = "ref")]
+    reference: Reference,
+    #[serde(default)]
+    suspend: bool,
+}
+
+impl From<Release> for Source {
+    fn from(Release { metadata, spec }: Release) -> Self {
+        Self {
+            id: ReleaseId { namespace: metadata.namespace, name: metadata.name },
+            resource_version: metadata.resource_version,
+            url: spec.url,
+            reference: spec.reference,
+            rests: spec.suspend || metadata.deletion_timestamp.is_some(),
+        }
+    }
+}
+
+impl Session {
+    /// What the releases of a namespace, or all, follow; page by page. One that
+    /// does not have the form of the schema follows nothing.
+    ///
+    /// # Errors
+    /// When the API server does not say.
+    pub async fn list_sources(
+        &self,
+        namespace: Option<&str>,
+        selector: Option<&Selector>,
+    ) -> Result<Vec<Source>, ApiError> {
+        self.sources(namespace, selecting(selector)).await
+    }
+
+    /// What a release follows; `None` when it is gone, or not among those.
+    ///
+    /// # Errors
+    /// When the API server does not say.
+    pub async fn source(
+        &self,
+        release: &ReleaseId,
+        selector: Option<&Selector>,
+    ) -> Result<Option<Source>, ApiError> {
+        let query =
+            format!("fieldSelector=metadata.name%3D{}&{}", escape(&release.name), selecting(selector));
+        Ok(self.sources(Some(&release.namespace), query).await?.pop())
+    }
+
+    async fn sources(&self, namespace: Option<&str>, query: String) -> Result<Vec<Source>, ApiError> {
+        let selection = Selection { path: collection(namespace), query, metadata_only: false };
+        let mut sources = Vec::new();
+        let mut observe = |event: Event<'_>| {
+            if let Event::Present(text) = event
+                && let Ok(release) = serde_json::from_str::<Release>(text)
+            {
+                sources.push(release.into());
+            }
+        };
+        list(self, &selection, &mut observe).await?;
+        Ok(sources)
+    }
+
+    /// Asks for a run of a release, if it is still as it was seen. `token` is a
+    /// value that was not there before.
+    ///
+    /// # Errors
+    /// When it was changed meanwhile, or the API server refuses.
+    pub async fn ask_for_run(&self, seen: &Source, token: &str) -> Result<(), ApiError> {
+        let patch = json!({"metadata": {
+            "resourceVersion": seen.resource_version,
+            "annotations": {(keys::RECONCILE_AT): token},
+        }});
+        let uri = format!("{}?fieldManager={}", path(&seen.id), keys::FIELD_MANAGER);
+        let body = patch.to_string().into_bytes().into();
+        self.call(Call::with_body(Method::PATCH, uri, MERGE_PATCH, body)).await.map(|_| ())
+    }
+}
+
+fn selecting(selector: Option<&Selector>) -> String {
+    selector.map(|selector| format!("labelSelector={}", escape(&selector.to_string()))).unwrap_or_default()
+}

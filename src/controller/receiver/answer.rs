@@ -1,0 +1,129 @@
+//! What a sender is told. A stranger is told nothing but that it is one.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use http_body_util::Full;
+use serde_json::{Value, json};
+
+use crate::domain::webhook::formats::Malformed;
+
+/// The most releases that are named in an answer; the rest is counted.
+const MAX_NAMED: usize = 100;
+
+/// What became of a request.
+#[derive(Debug)]
+pub enum Answer {
+    /// It was taken.
+    Taken {
+        /// The releases that are asked to run.
+        triggered: Vec<String>,
+        /// What was passed over, and why.
+        ignored: Vec<String>,
+    },
+    /// It is nowhere below `/hook/`.
+    NotFound,
+    /// It is no POST.
+    NotPost,
+    /// Nobody that is known, or nobody that proves it.
+    Stranger,
+    /// The body is longer than it may be.
+    TooLarge,
+    /// The body did not come in time.
+    TooSlow,
+    /// The body is not the sender's form.
+    Malformed(Malformed),
+    /// Too many of this sender's.
+    TooOften(Duration),
+    /// Too many at once of all.
+    Busy,
+    /// The API server does not do what it takes.
+    Unavailable,
+}
+
+impl Answer {
+    /// What it is called in the log.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Taken { .. } => "taken",
+            Self::NotFound => "not found",
+            Self::NotPost => "not a POST",
+            Self::Stranger => "unauthorized",
+            Self::TooLarge => "too large",
+            Self::TooSlow => "too slow",
+            Self::Malformed(_) => "malformed",
+            Self::TooOften(_) => "too often",
+            Self::Busy => "busy",
+            Self::Unavailable => "unavailable",
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Taken { .. } => StatusCode::OK,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotPost => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Stranger => StatusCode::UNAUTHORIZED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::TooOften(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
+
+    fn body(&self) -> Value {
+        let problem = match self {
+            Self::Taken { triggered, ignored } => {
+                let mut body = json!({
+                    "triggered": triggered.get(..MAX_NAMED).unwrap_or(triggered),
+                    "ignored": ignored,
+                });
+                if triggered.len() > MAX_NAMED {
+                    body["more"] = json!(triggered.len() - MAX_NAMED);
+                }
+                return body;
+            }
+            Self::NotFound => "webhooks are received below /hook/".to_owned(),
+            Self::NotPost => "webhooks are sent by POST".to_owned(),
+            Self::Stranger => "there is no such receiver, or the sender does not prove to be its".to_owned(),
+            Self::TooLarge => "the body is too large".to_owned(),
+            Self::TooSlow => "the body did not come in time".to_owned(),
+            Self::Malformed(why) => why.to_string(),
+            Self::TooOften(_) => "too many of this sender's, come back later".to_owned(),
+            Self::Busy => "too many at once, come back later".to_owned(),
+            Self::Unavailable => "the API server does not answer in time, come back later".to_owned(),
+        };
+        json!({"error": problem})
+    }
+
+    /// As HTTP.
+    pub fn response(&self) -> Response<Full<Bytes>> {
+        let mut text = self.body().to_string();
+        text.push('\n');
+        let mut response = Response::new(Full::new(Bytes::from(text)));
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        match self {
+            Self::NotPost => drop(headers.insert(header::ALLOW, HeaderValue::from_static("POST"))),
+            Self::Stranger => {
+                headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            }
+            Self::TooOften(wait) => {
+                let seconds = wait.as_secs_f64().ceil().max(1.0);
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds as u32));
+            }
+            Self::Busy | Self::Unavailable => {
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(5_u32));
+            }
+            _ => {}
+        }
+        if matches!(self, Self::TooLarge | Self::TooSlow | Self::Stranger) {
+            // What is left of the body is not worth reading.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}

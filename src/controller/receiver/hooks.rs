@@ -1,0 +1,247 @@
+//! A webhook from its first byte to its answer: who sends it, is it too much, was
+//! it there before, what does it say, whom does it concern.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::join_all;
+use http::{HeaderMap, Method, Request, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use hyper::body::{Body, Incoming};
+use jiff::Timestamp;
+use sha2::{Digest, Sha256};
+use tokio::sync::{Semaphore, watch};
+use tokio::time::{Instant, timeout};
+
+use super::answer::Answer;
+use super::asking::Asking;
+use super::listing::{Lists, Scope};
+use super::refusals::Refusals;
+use crate::cluster::session::Session;
+use crate::cluster::sources::Source;
+use crate::domain::webhook::follower::Follower;
+use crate::domain::webhook::formats::Delivery;
+use crate::domain::webhook::limit::{Bucket, Deliveries, Name};
+use crate::domain::webhook::push::{Place, Push};
+use crate::domain::webhook::receiver::{Headers, PREFIX, Receiver, find};
+
+/// The longest body. The largest that is documented, GitHub's, has some ten KiB
+/// for a package.
+const MAX_BODY: usize = 1 << 20;
+/// How long a body may take.
+const BODY_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bodies that are read at once.
+const BODIES: usize = 32;
+/// How long a webhook waits for its turn to be read.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a sender waits at most for the API server.
+const DEADLINE: Duration = Duration::from_secs(10);
+/// Deliveries of one receiver: so many at once, and then so many in a second.
+const BURST: u32 = 200;
+const PER_SECOND: u32 = 20;
+/// How long a delivery is remembered: longer than a signed time is fresh, counted
+/// from the earliest that its clock may be.
+const WINDOW: Duration = Duration::from_secs(15 * 60);
+/// Deliveries that are remembered, of all receivers.
+const MAX_DELIVERIES: usize = 32_768;
+
+/// Takes webhooks.
+pub struct Hooks {
+    receivers: watch::Receiver<Arc<Vec<Receiver>>>,
+    lists: Lists,
+    asking: Arc<Asking>,
+    places: Semaphore,
+    born: Instant,
+    /// By the name of the receiver.
+    buckets: Mutex<BTreeMap<String, Bucket>>,
+    deliveries: Mutex<Deliveries>,
+    refusals: Refusals,
+}
+
+impl Hooks {
+    /// From these receivers, for releases of this scope.
+    pub fn new(receivers: watch::Receiver<Arc<Vec<Receiver>>>, session: Session, scope: Scope) -> Self {
+        Self {
+            receivers,
+            asking: Asking::new(session.clone(), scope.selector.clone()),
+            lists: Lists::start(session, scope),
+            places: Semaphore::new(BODIES),
+            born: Instant::now(),
+            buckets: Mutex::default(),
+            deliveries: Mutex::new(Deliveries::new(WINDOW, MAX_DELIVERIES)),
+            refusals: Refusals::default(),
+        }
+    }
+
+    /// What is still to be asked of releases is asked now.
+    pub async fn finish(&self) {
+        self.asking.finish().await;
+    }
+
+    /// Answers a request.
+    pub async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Answer {
+        if !request.uri().path().starts_with(PREFIX) {
+            return Answer::NotFound;
+        }
+        if request.method() != Method::POST {
+            return Answer::NotPost;
+        }
+        let receivers = Arc::clone(&self.receivers.borrow());
+        let receiver = find(&receivers, request.uri().path());
+        let answer = match receiver {
+            Some(receiver) => self.receive(receiver, request).await,
+            None => Answer::Stranger,
+        };
+        if !matches!(answer, Answer::Taken { .. })
+            && let Some(times) = self.refusals.count(Instant::now())
+        {
+            let receiver = receiver.map_or("", |receiver| receiver.name.as_str());
+            tracing::warn!(receiver, times, answer = answer.name(), "webhooks are not taken");
+        }
+        answer
+    }
+
+    async fn receive(self: &Arc<Self>, receiver: &Receiver, request: Request<Incoming>) -> Answer {
+        let (parts, body) = request.into_parts();
+        let headers = proofs(&parts.headers);
+        let now = Timestamp::now().as_second();
+        // Whatever can be refused by a look at the headers costs no more.
+        if !receiver.may_admit(&headers, now) {
+            return Answer::Stranger;
+        }
+        let Ok(Ok(place)) = timeout(TURN_TIMEOUT, self.places.acquire()).await else { return Answer::Busy };
+        let body = match whole(body).await {
+            Ok(body) => body,
+            Err(answer) => return answer,
+        };
+        if !receiver.admits(&headers, &body, now) {
+            return Answer::Stranger;
+        }
+        if let Err(wait) = self.take_turn(receiver) {
+            return Answer::TooOften(wait);
+        }
+        let name = receiver.sender.is_distinct().then(|| name(receiver, &headers, &body));
+        if name.is_some_and(|name| self.deliveries().has(&name, self.born.elapsed())) {
+            return taken(receiver, Vec::new(), vec!["this delivery was here before".to_owned()]);
+        }
+        let delivery = match receiver.read(&body) {
+            Ok(delivery) => delivery,
+            Err(why) => return Answer::Malformed(why),
+        };
+        drop((body, place));
+        // Goes on when the sender does not wait for the answer.
+        let (hooks, receiver) = (Arc::clone(self), receiver.clone());
+        let triggering = tokio::spawn(async move {
+            let answer = hooks.trigger(&receiver, delivery).await;
+            if let (Some(name), Answer::Taken { .. }) = (name, &answer) {
+                hooks.deliveries().add(name, hooks.born.elapsed());
+            }
+            answer
+        });
+        match timeout(DEADLINE, triggering).await {
+            Ok(Ok(answer)) => answer,
+            _ => Answer::Unavailable,
+        }
+    }
+
+    /// Asks every release to run that the pushes concern.
+    async fn trigger(&self, receiver: &Receiver, delivery: Delivery) -> Answer {
+        let Delivery { pushes, ignored } = delivery;
+        let mut ignored: Vec<String> = ignored.into_iter().map(str::to_owned).collect();
+        if pushes.is_empty() {
+            return taken(receiver, Vec::new(), ignored);
+        }
+        let Ok(sources) = self.lists.get().await else { return Answer::Unavailable };
+        let (concerned, idle) = concerned(receiver, &sources, &pushes);
+        ignored.extend(idle.into_iter().map(|push| format!("no release follows {push}")));
+        let names: Vec<String> = concerned.iter().map(|source| source.id.to_string()).collect();
+        let asked =
+            join_all(concerned.into_iter().filter_map(|source| self.asking.ask(source.clone()))).await;
+        // One that has ended without a word is asked by nobody.
+        if asked.into_iter().any(|asked| asked != Ok(Ok(()))) {
+            return Answer::Unavailable;
+        }
+        taken(receiver, names, ignored)
+    }
+
+    fn take_turn(&self, receiver: &Receiver) -> Result<(), Duration> {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        if !buckets.contains_key(&receiver.name) {
+            // Those that are configured no more are forgotten.
+            let receivers = Arc::clone(&self.receivers.borrow());
+            buckets.retain(|name, _| receivers.iter().any(|receiver| receiver.name == *name));
+        }
+        let bucket = buckets.entry(receiver.name.clone()).or_insert_with(|| Bucket::new(BURST, PER_SECOND));
+        bucket.take(self.born.elapsed())
+    }
+
+    fn deliveries(&self) -> std::sync::MutexGuard<'_, Deliveries> {
+        self.deliveries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The releases that pushes concern, and the pushes that concern none.
+fn concerned<'a>(
+    receiver: &Receiver,
+    sources: &'a [Source],
+    pushes: &BTreeSet<Push>,
+) -> (Vec<&'a Source>, Vec<Push>) {
+    let mut idle = pushes.clone();
+    let mut found = Vec::new();
+    for source in sources.iter().filter(|source| receiver.reaches(&source.id.namespace)) {
+        let Some(place) = Place::parse(&source.url) else { continue };
+        let follower = Follower { place, reference: source.reference.clone(), suspended: source.rests };
+        let by: Vec<&Push> = pushes.iter().filter(|push| follower.is_concerned(push)).collect();
+        if !by.is_empty() {
+            found.push(source);
+            idle.retain(|push| !by.contains(&push));
+        }
+    }
+    (found, idle.into_iter().collect())
+}
+
+fn taken(receiver: &Receiver, triggered: Vec<String>, ignored: Vec<String>) -> Answer {
+    tracing::info!(
+        receiver = receiver.name,
+        sender = receiver.sender.as_str(),
+        triggered = triggered.join(" "),
+        ignored = ignored.join("; "),
+        "webhook"
+    );
+    Answer::Taken { triggered, ignored }
+}
+
+fn proofs(headers: &HeaderMap) -> Headers<'_> {
+    let value = |name: &str| headers.get(name).map(http::HeaderValue::as_bytes);
+    Headers {
+        authorization: value(header::AUTHORIZATION.as_str()),
+        hub_signature: value("x-hub-signature-256"),
+        timestamp: value("supercargo-timestamp"),
+        signature: value("supercargo-signature"),
+    }
+}
+
+async fn whole(body: Incoming) -> Result<Bytes, Answer> {
+    if body.size_hint().lower() > MAX_BODY as u64 {
+        return Err(Answer::TooLarge);
+    }
+    match timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Answer::TooLarge),
+        Ok(Err(_)) | Err(_) => Err(Answer::TooSlow),
+    }
+}
+
+/// Names a delivery: the signed time is a part of it, because our own form has
+/// nothing else that tells two pushes of one tag apart.
+fn name(receiver: &Receiver, headers: &Headers<'_>, body: &[u8]) -> Name {
+    let timestamp = headers.timestamp.filter(|_| headers.signature.is_some()).unwrap_or_default();
+    let mut hash = Sha256::new();
+    for part in [receiver.name.as_bytes(), timestamp, body] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hash.finalize().into()
+}

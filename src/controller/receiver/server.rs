@@ -1,0 +1,98 @@
+//! The port of webhooks: HTTP/1.1 without TLS, within limits. Unlike the
+//! endpoints for probes, this one is there for strangers.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::hooks::Hooks;
+use crate::controller::error::ControllerError;
+use crate::observe::listener::{Guarded, Limited, MAX_AGE, MAX_CONNECTIONS, bind};
+
+/// How long the line and the headers of a request may take.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How large they may be, in bytes.
+const MAX_HEAD: usize = 32 << 10;
+/// How many headers there may be.
+const MAX_HEADERS: usize = 64;
+/// When a connection is asked to end, before it is ended.
+const OLD: Duration = MAX_AGE.saturating_sub(Duration::from_secs(20));
+/// How long requests under way may take to end after the shutdown began.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// A bound address that nobody serves yet.
+pub struct Receiver {
+    limited: Limited,
+    address: SocketAddr,
+}
+
+impl Receiver {
+    /// Binds an address such as `:9292`.
+    ///
+    /// # Errors
+    /// When the address is none, or is taken.
+    pub async fn bind(address: &str) -> Result<Self, ControllerError> {
+        let wrong = |source| ControllerError::Webhooks { address: address.to_owned(), source };
+        let listener = bind(address).await.map_err(wrong)?;
+        let bound = listener.local_addr().map_err(wrong)?;
+        Ok(Self { limited: Limited::new(listener, MAX_CONNECTIONS, MAX_AGE), address: bound })
+    }
+
+    /// The address, with the port that port 0 became.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers until `shutdown` ends; then lets requests under way end, and asks
+    /// releases for what is still to be asked.
+    pub async fn serve(mut self, hooks: Arc<Hooks>, shutdown: impl Future<Output = ()>) {
+        let stop = CancellationToken::new();
+        let connections = TaskTracker::new();
+        let mut shutdown = std::pin::pin!(shutdown);
+        loop {
+            tokio::select! {
+                () = &mut shutdown => break,
+                (stream, _) = self.limited.next() => {
+                    connections.spawn(converse(stream, Arc::clone(&hooks), stop.clone()));
+                }
+            }
+        }
+        // Nobody new comes in.
+        drop(self);
+        stop.cancel();
+        connections.close();
+        // Those left end by themselves, see `MAX_AGE`.
+        let _ = tokio::time::timeout(DRAIN, connections.wait()).await;
+        hooks.finish().await;
+    }
+}
+
+async fn converse(stream: Guarded, hooks: Arc<Hooks>, stop: CancellationToken) {
+    let service = service_fn(move |request| {
+        let hooks = Arc::clone(&hooks);
+        async move { Ok::<_, Infallible>(hooks.answer(request).await.response()) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEAD)
+        .max_headers(MAX_HEADERS)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    tokio::select! {
+        // However a stranger's connection ends is of no interest.
+        _ = &mut connection => return,
+        () = stop.cancelled() => {}
+        // The peer hears of it by the next answer, and loses no request.
+        () = tokio::time::sleep(OLD) => {}
+    }
+    connection.as_mut().graceful_shutdown();
+    let _ = connection.await;
+}

@@ -1,0 +1,78 @@
+//! Values that make no sense are refused, and the message names them.
+
+use super::helm;
+
+#[track_caller]
+fn check(values: &str, says: &str) {
+    let output = helm::template("default", values, &[]);
+    let complaint = helm::complaint(&output);
+    assert!(!output.status.success(), "not refused: {values}");
+    assert!(complaint.contains(says), "{values}: {says:?} is not in: {complaint}");
+}
+
+#[test]
+fn the_schema_names_the_value_that_it_refuses() {
+    check("replica: 3", "at '': additional properties 'replica' not allowed");
+    check("webhook: {addr: x}", "at '/webhook': additional properties 'addr' not allowed");
+    check("replicas: two", "at '/replicas': got string, want integer");
+    check("replicas: -1", "at '/replicas': minimum: got -1, want 0");
+    check("clusterAdmin: 'true'", "at '/clusterAdmin': got string, want boolean");
+    check("concurrency: 0", "at '/concurrency': minimum: got 0, want 1");
+    check("cache: {maxSize: 5M}", "at '/cache/maxSize': '5M' does not match pattern");
+    check("cache: {sizeLimit: 1.5Gi}", "at '/cache/sizeLimit': '1.5Gi' does not match pattern");
+    check("image: {digest: 'sha256:12'}", "at '/image/digest': 'sha256:12' does not match pattern");
+    check("image: {tag: 'a b'}", "at '/image/tag': 'a b' does not match pattern");
+    check("image: {pullPolicy: Sometimes}", "at '/image/pullPolicy': value must be one of");
+    check("imagePullSecrets: [pull]", "at '/imagePullSecrets/0': got string, want object");
+    check("watchNamespaces: apps", "at '/watchNamespaces': got string, want array");
+    check("watchNamespaces: ['a,b']", "at '/watchNamespaces/0': 'a,b' does not match pattern");
+    check("watchNamespaces: [a, a]", "at '/watchNamespaces': items at 0 and 1 are equal");
+    check("registryMirrors: [mirror]", "at '/registryMirrors/0': 'mirror' does not match pattern");
+    check("allowedTokenHosts: [a]", "at '/allowedTokenHosts/0': 'a' does not match pattern");
+    check(
+        "allowedRegistries: ['oci://a/b']",
+        "at '/allowedRegistries/0': 'oci://a/b' does not match pattern",
+    );
+    check("proxy: {https: 'proxy:3128'}", "at '/proxy/https': 'proxy:3128' does not match pattern");
+    check("verificationInterval: often", "at '/verificationInterval': 'often' does not match pattern");
+    check("logFormat: xml", "at '/logFormat': value must be one of 'json', 'text'");
+    check("webhook: {port: 80}", "at '/webhook/port': minimum: got 80, want 1,024");
+    check(
+        "terminationGracePeriodSeconds: 20",
+        "at '/terminationGracePeriodSeconds': minimum: got 20, want 30",
+    );
+    check("podDisruptionBudget: {maxUnavailable: 0}", "at '/podDisruptionBudget/maxUnavailable': minimum");
+    check("podLabels: {a: 1}", "at '/podLabels/a': got number, want string");
+    check("fullnameOverride: A", "at '/fullnameOverride': 'A' does not match pattern");
+}
+
+#[test]
+fn values_that_contradict_each_other_are_refused() {
+    let larger = "cache.maxSize (2Gi) may be at most four fifths of cache.sizeLimit (2Gi)";
+    check("cache: {maxSize: 2Gi}", larger);
+    check(
+        "cache: {sizeLimit: 1000Mi}",
+        "cache.maxSize (1Gi) may be at most four fifths of cache.sizeLimit (1000Mi)",
+    );
+    check("webhook: {enabled: true}", "webhook.enabled needs webhook.secret");
+    check(
+        "webhook: {enabled: true, secret: a, receivers: [{b: c}]}",
+        "set webhook.secret or webhook.receivers, not both",
+    );
+    check("webhook: {enabled: true, secret: a, port: 8080}", "webhook.port is 8080, the port of the metrics");
+    check(
+        "trustPolicy: {configMap: a, files: {policy.yaml: b}}",
+        "set trustPolicy.configMap or trustPolicy.files",
+    );
+    check("trustPolicy: {files: {a.pub: b}}", "trustPolicy.files has no policy.yaml");
+    check("extraCA: {configMap: a, secret: b}", "set extraCA.configMap or extraCA.secret, not both");
+    check("{clusterAdmin: true, rbac: {create: false}}", "clusterAdmin needs rbac.create");
+}
+
+#[test]
+fn monitors_need_the_prometheus_operator_and_say_so() {
+    for kind in ["podMonitor", "serviceMonitor", "prometheusRule"] {
+        let says = format!("{kind}.enabled needs the Prometheus operator, and the cluster does not serve");
+        check(&format!("{kind}: {{enabled: true}}"), &says);
+    }
+}

@@ -1,0 +1,346 @@
+//! What each value becomes, and that a real API server accepts all of it.
+
+use std::process::Command;
+use std::sync::OnceLock;
+
+use serde_json::{Value, json};
+use supercargo_testbed::tools::Tools;
+use supercargo_testbed::{Bed, Story, bed};
+
+use super::helm;
+use crate::setting::BINARY;
+
+/// Values, and what they become: `Kind/name`, where in it, and what is there.
+type Case = (&'static str, &'static [(&'static str, &'static str, &'static str)]);
+
+const POD: &str = "Deployment/supercargo";
+
+/// Paths begin in the Deployment's pod spec where they begin with `pod`, and in its
+/// container with `container`.
+const CASES: &[Case] = &[
+    (
+        "",
+        &[
+            (POD, "/spec/replicas", "2"),
+            (POD, "pod/terminationGracePeriodSeconds", "45"),
+            (POD, "pod/securityContext/runAsNonRoot", "true"),
+            (POD, "pod/securityContext/seccompProfile/type", "RuntimeDefault"),
+            (
+                POD,
+                "pod/topologySpreadConstraints/0/labelSelector/matchLabels/app.kubernetes.io~1instance",
+                "supercargo",
+            ),
+            (POD, "pod/volumes/0/emptyDir/sizeLimit", "2Gi"),
+            (POD, "container/image", "supercargo:0.1.0"),
+            (POD, "container/securityContext/readOnlyRootFilesystem", "true"),
+            (POD, "container/securityContext/capabilities/drop/0", "ALL"),
+            ("ClusterRoleBinding/supercargo-cluster-admin", "", "null"),
+            ("PodMonitor/supercargo", "", "null"),
+            ("NetworkPolicy/supercargo", "/spec/policyTypes", "[Ingress]"),
+        ],
+    ),
+    (
+        "{clusterAdmin: true}",
+        &[
+            ("ClusterRoleBinding/supercargo-cluster-admin", "/roleRef/name", "cluster-admin"),
+            ("ClusterRole/supercargo-edit", "", "null"),
+        ],
+    ),
+    (
+        "{rbac: {create: false}, serviceAccount: {create: false, name: mine}}",
+        &[
+            ("ClusterRole/supercargo-controller", "", "null"),
+            ("Role/supercargo-leader-election", "", "null"),
+            ("ServiceAccount/supercargo", "", "null"),
+            (POD, "pod/serviceAccountName", "mine"),
+        ],
+    ),
+    (
+        "{serviceAccount: {annotations: {eks.amazonaws.com/role-arn: 'arn:aws:iam::1:role/a'}}}",
+        &[(
+            "ServiceAccount/supercargo",
+            "/metadata/annotations/eks.amazonaws.com~1role-arn",
+            "arn:aws:iam::1:role/a",
+        )],
+    ),
+    (
+        "{image: {repository: 'registry.example:5000/a/supercargo', tag: v2, digest: 'sha256:0123456789012345678901234567890123456789012345678901234567890123', pullPolicy: Always}, imagePullSecrets: [{name: pull}]}",
+        &[
+            (
+                POD,
+                "container/image",
+                "registry.example:5000/a/supercargo@sha256:0123456789012345678901234567890123456789012345678901234567890123",
+            ),
+            (POD, "container/imagePullPolicy", "Always"),
+            (POD, "pod/imagePullSecrets/0/name", "pull"),
+        ],
+    ),
+    (
+        "{priorityClassName: system-cluster-critical, nodeSelector: {kubernetes.io/os: linux}, tolerations: [{key: a, operator: Exists}], affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: [{matchExpressions: [{key: a, operator: Exists}]}]}}}, topologySpreadConstraints: [], resources: {limits: {memory: 1Gi}}}",
+        &[
+            (POD, "pod/priorityClassName", "system-cluster-critical"),
+            (POD, "pod/nodeSelector/kubernetes.io~1os", "linux"),
+            (POD, "pod/tolerations/0/operator", "Exists"),
+            (
+                POD,
+                "pod/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms/0/matchExpressions/0/key",
+                "a",
+            ),
+            (POD, "pod/topologySpreadConstraints", "null"),
+            (POD, "container/resources/limits/memory", "1Gi"),
+            (POD, "container/resources/requests/cpu", "50m"),
+        ],
+    ),
+    (
+        "{podLabels: {team: a, app.kubernetes.io/name: other}, podAnnotations: {b: c}, commonLabels: {d: e}}",
+        &[
+            (POD, "/spec/template/metadata/labels/team", "a"),
+            (POD, "/spec/template/metadata/labels/app.kubernetes.io~1name", "supercargo"),
+            (POD, "/spec/template/metadata/annotations/b", "c"),
+            ("Service/supercargo", "/metadata/labels/d", "e"),
+            (POD, "/spec/selector/matchLabels/d", "null"),
+        ],
+    ),
+    (
+        "{podSecurityContext: {runAsUser: null, runAsGroup: null, fsGroup: null}}",
+        &[(POD, "pod/securityContext/runAsUser", "null"), (POD, "pod/securityContext/runAsNonRoot", "true")],
+    ),
+    (
+        "{extraArgs: [--concurrency-of-the-future=1], extraEnv: [{name: A, value: b}], extraEnvFrom: [{secretRef: {name: proxy}}], extraVolumes: [{name: x, emptyDir: {}}], extraVolumeMounts: [{name: x, mountPath: /x}], logLevel: debug}",
+        &[
+            (POD, "container/args/9", "--concurrency-of-the-future=1"),
+            (POD, "container/env/2/value", "debug"),
+            (POD, "container/env/3/value", "b"),
+            (POD, "container/envFrom/0/secretRef/name", "proxy"),
+            (POD, "container/volumeMounts/1/mountPath", "/x"),
+            (POD, "pod/volumes/1/name", "x"),
+        ],
+    ),
+    (
+        "{proxy: {http: 'http://p:1', https: 'http://p:2', noProxy: '.example.com'}, extraCA: {secret: ca, key: bundle.pem}}",
+        &[
+            (POD, "container/env/3/value", "/etc/ssl/certs:/etc/supercargo/ca"),
+            (POD, "container/env/4/value", "http://p:1"),
+            (POD, "container/env/5/value", "http://p:2"),
+            (
+                POD,
+                "container/env/6/value",
+                "localhost,127.0.0.1,.svc,.cluster.local,$(KUBERNETES_SERVICE_HOST),.example.com",
+            ),
+            (POD, "pod/volumes/1/secret/items/0/key", "bundle.pem"),
+        ],
+    ),
+    (
+        "{trustPolicy: {configMap: policy}, trustedRoot: {configMap: root, key: a.json}, extraCA: {configMap: ca}}",
+        &[
+            (POD, "pod/volumes/1/configMap/name", "policy"),
+            (POD, "pod/volumes/2/configMap/items/0/key", "a.json"),
+            (POD, "container/volumeMounts/2/mountPath", "/etc/supercargo/trusted-root"),
+            (POD, "container/volumeMounts/3/mountPath", "/etc/supercargo/ca"),
+        ],
+    ),
+    (
+        "{trustPolicy: {files: {policy.yaml: \"a:\\n  b\\n\", k.pub: key}}}",
+        &[
+            ("ConfigMap/supercargo-trust-policy", "/data/policy.yaml", "\"a:\\n  b\\n\""),
+            (POD, "pod/volumes/1/configMap/name", "supercargo-trust-policy"),
+        ],
+    ),
+    (
+        "{webhook: {enabled: true, secret: receivers, key: a.yaml, service: {type: LoadBalancer, annotations: {a: b}}}, networkPolicy: {metricsFrom: [{namespaceSelector: {}}], webhookFrom: [{ipBlock: {cidr: 10.0.0.0/8}}]}}",
+        &[
+            ("Service/supercargo-webhook", "/spec/type", "LoadBalancer"),
+            ("Service/supercargo-webhook", "/spec/ports/0/port", "9292"),
+            ("Service/supercargo-webhook", "/metadata/annotations/a", "b"),
+            ("Service/supercargo", "/spec/ports/1", "null"),
+            ("NetworkPolicy/supercargo", "/spec/ingress/0/from/0/namespaceSelector", "{}"),
+            ("NetworkPolicy/supercargo", "/spec/ingress/1/from/0/ipBlock/cidr", "10.0.0.0/8"),
+            (POD, "container/ports/1/containerPort", "9292"),
+            (POD, "pod/volumes/1/secret/secretName", "receivers"),
+            ("Secret/supercargo-webhook", "", "null"),
+        ],
+    ),
+    (
+        "{webhook: {enabled: true, port: 9393, receivers: [{name: ci, type: generic, secret: 0123456789abcdef}]}}",
+        &[
+            (
+                "Secret/supercargo-webhook",
+                "/stringData/receivers.yaml",
+                "\"apiVersion: supercargo.dev/v1alpha1\\nkind: WebhookConfig\\nreceivers:\\n  - name: ci\\n    secret: 0123456789abcdef\\n    type: generic\\n\"",
+            ),
+            (POD, "pod/volumes/1/secret/secretName", "supercargo-webhook"),
+            (POD, "container/ports/1/containerPort", "9393"),
+        ],
+    ),
+    (
+        "{networkPolicy: {egress: {enabled: true, rules: [{to: [{ipBlock: {cidr: 10.0.0.0/8}}]}]}}, podDisruptionBudget: {maxUnavailable: 50%}, replicas: 3}",
+        &[
+            ("NetworkPolicy/supercargo", "/spec/policyTypes", "[Ingress, Egress]"),
+            ("NetworkPolicy/supercargo", "/spec/egress/1/to/0/ipBlock/cidr", "10.0.0.0/8"),
+            ("PodDisruptionBudget/supercargo", "/spec/maxUnavailable", "50%"),
+            (POD, "/spec/replicas", "3"),
+        ],
+    ),
+    (
+        "{networkPolicy: {enabled: false}, podDisruptionBudget: {enabled: false}, rbac: {aggregate: false}, crds: {install: false}}",
+        &[
+            ("NetworkPolicy/supercargo", "", "null"),
+            ("PodDisruptionBudget/supercargo", "", "null"),
+            ("ClusterRole/supercargo-view", "", "null"),
+            ("CustomResourceDefinition/ociartifactreleases.supercargo.dev", "", "null"),
+        ],
+    ),
+    (
+        "{podMonitor: {enabled: true, interval: 1m, labels: {release: prometheus}}, serviceMonitor: {enabled: true, interval: 30s}, service: {annotations: {a: b}}}",
+        &[
+            ("PodMonitor/supercargo", "/spec/podMetricsEndpoints/0/interval", "1m"),
+            ("PodMonitor/supercargo", "/metadata/labels/release", "prometheus"),
+            (
+                "ServiceMonitor/supercargo",
+                "/spec/selector/matchLabels/app.kubernetes.io~1component",
+                "metrics",
+            ),
+            ("Service/supercargo", "/metadata/labels/app.kubernetes.io~1component", "metrics"),
+        ],
+    ),
+    (
+        "{rbac: {impersonate: [deployer]}, fullnameOverride: cargo}",
+        &[
+            ("ClusterRole/cargo-controller", "/rules/4/resourceNames/0", "deployer"),
+            ("ClusterRole/cargo-controller", "/rules/4/verbs", "[impersonate]"),
+        ],
+    ),
+];
+
+fn place(path: &str) -> String {
+    let pod = "/spec/template/spec";
+    match (path.strip_prefix("pod"), path.strip_prefix("container")) {
+        (Some(rest), _) => format!("{pod}{rest}"),
+        (_, Some(rest)) => format!("{pod}/containers/0{rest}"),
+        _ => path.to_owned(),
+    }
+}
+
+#[test]
+fn each_value_becomes_what_it_says() {
+    for (values, expected) in CASES {
+        let objects = helm::rendered("supercargo-system", values);
+        for (object, path, expected) in *expected {
+            let (kind, name) = object.split_once('/').expect("Kind/name");
+            let found = helm::find(&objects, kind, name).unwrap_or(&Value::Null);
+            let found = found.pointer(&place(path)).unwrap_or(&Value::Null);
+            let expected: Value = serde_saphyr::from_str(expected).expect("YAML");
+            assert_eq!(*found, expected, "{object}{path} of {values}");
+        }
+    }
+}
+
+/// The definitions of the Prometheus operator, once in the shared cluster.
+fn install_monitoring(bed: &Bed) {
+    static INSTALLED: OnceLock<()> = OnceLock::new();
+    INSTALLED.get_or_init(|| {
+        let kinds = ["podmonitors", "servicemonitors", "prometheusrules"];
+        let files = Tools::monitoring().files();
+        let wanted = files.iter().filter(|file| {
+            kinds.iter().any(|kind| file.ends_with(format!("monitoring.coreos.com_{kind}.yaml")))
+        });
+        for file in wanted {
+            bed.kubectl(&["apply", "--server-side", "-f", file.to_str().expect("text")], "");
+        }
+        let crds = kinds.map(|kind| format!("crd/{kind}.monitoring.coreos.com"));
+        let mut wait = vec!["wait", "--for=condition=Established", "--timeout=60s"];
+        wait.extend(crds.iter().map(String::as_str));
+        bed.kubectl(&wait, "");
+    });
+}
+
+#[tokio::test]
+async fn a_real_api_server_accepts_what_is_rendered() {
+    let story = Story::begin("chart-rendering").await;
+    install_monitoring(story.bed());
+    // What breaks the restricted profile is a warning for a Deployment.
+    for mode in ["enforce", "warn"] {
+        let label = format!("pod-security.kubernetes.io/{mode}=restricted");
+        story.bed().kubectl(&["label", "namespace", story.namespace(), &label], "");
+    }
+    let watched = format!("{{watchNamespaces: [{}]}}", story.another_namespace("chart-watched"));
+    let dashboards = format!("{{dashboards: {{enabled: true, namespace: {}}}}}", story.namespace());
+    let values = CASES.iter().map(|(values, _)| *values).chain([watched.as_str(), &dashboards]);
+    for values in values {
+        let lint = helm::with_values(None, &["lint"], story.namespace(), values, &["--strict"]);
+        assert!(lint.status.success(), "{values}: {}", String::from_utf8_lossy(&lint.stdout));
+        let yaml = helm::printed(&helm::template(story.namespace(), values, &[helm::MONITORING]));
+        let apply = [
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--dry-run=server",
+            "--validate=strict",
+            "-f",
+            "-",
+        ];
+        let output = bed::kubectl(&story.bed().admin_kubeconfig_path(), &apply, &yaml);
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && !complaint.contains("Warning"), "{values}: {complaint}");
+    }
+}
+
+/// Flags and the values that make them.
+const FLAGS: &[(&str, &str)] = &[
+    ("", "--default-service-account=default"),
+    ("", "--cache-max-size=1Gi"),
+    ("", "--concurrency=16"),
+    ("", "--verification-interval=1h"),
+    ("{defaultServiceAccount: deployer}", "--default-service-account=deployer"),
+    ("{clusterAdmin: true, defaultServiceAccount: deployer}", "--default-service-account=deployer"),
+    ("{watchNamespaces: [a, b]}", "--watch-namespaces=a,b"),
+    ("{cache: {maxSize: 3Gi, sizeLimit: 4Gi}}", "--cache-max-size=3Gi"),
+    ("{logFormat: text}", "--log-format=text"),
+    ("{requireVerification: true}", "--require-verification"),
+    (
+        "{registryMirrors: ['docker.io=oci://mirror.example/hub']}",
+        "--registry-mirror=docker.io=oci://mirror.example/hub",
+    ),
+    ("{allowedTokenHosts: [a.example=b.example, c=d]}", "--allowed-token-hosts=a.example=b.example,c=d"),
+    ("{trustPolicy: {configMap: a}}", "--trust-policy=/etc/supercargo/trust/policy.yaml"),
+    ("{trustedRoot: {configMap: a}}", "--trusted-root=/etc/supercargo/trusted-root/trusted_root.json"),
+    ("{allowedRegistries: [ghcr.io/acme, b.example]}", "--allowed-registries=ghcr.io/acme,b.example"),
+    ("{watchLabelSelector: 'team in (a, b),!c'}", "--watch-label-selector=team in (a, b),!c"),
+    ("{releaseMetrics: false}", "--release-metrics=false"),
+    ("{webhook: {enabled: true, secret: a}}", "--webhook-addr=0.0.0.0:9292"),
+    ("{webhook: {enabled: true, secret: a, key: b}}", "--webhook-config=/etc/supercargo/webhook/b"),
+    ("{webhook: {enabled: true, secret: a}}", "--webhook-config=/etc/supercargo/webhook/receivers.yaml"),
+];
+
+fn arguments(values: &str) -> Vec<String> {
+    let objects = helm::rendered("default", values);
+    let deployment = helm::find(&objects, "Deployment", "supercargo").expect("a Deployment");
+    super::pods::arguments(&json!({"spec": deployment["spec"]["template"]["spec"]}))
+}
+
+#[test]
+fn flags_are_those_of_the_values_and_no_others() {
+    let plain = arguments("");
+    assert_eq!(plain.len(), 9, "{plain:?}");
+    for (values, flag) in FLAGS {
+        let found = arguments(values);
+        assert!(found.iter().any(|argument| argument == flag), "{flag} is not in {found:?}");
+        let name = flag.split('=').next().expect("a name");
+        let others = || plain.iter().filter(|argument| argument.starts_with(name));
+        assert!(values.is_empty() || others().all(|other| other != flag), "{flag} is there without {values}");
+    }
+    assert!(!arguments("{clusterAdmin: true}").iter().any(|a| a.starts_with("--default-service-account")));
+}
+
+/// Flags that the chart is ahead of; it renders them only when they are asked for.
+const AHEAD: &[&str] = &["--release-metrics"];
+
+#[test]
+fn the_program_has_the_flags() {
+    let help = Command::new(BINARY).args(["controller", "--help"]).output().expect("run supercargo");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    for (_, flag) in FLAGS {
+        let name = flag.split('=').next().expect("a name");
+        assert!(help.contains(name) || AHEAD.contains(&name), "supercargo controller has no {name}");
+    }
+}

@@ -1,0 +1,64 @@
+//! The definition of releases is deleted by mistake; the whole cluster goes back to
+//! what it was. Each on a cluster of its own.
+
+use serde_json::json;
+use supercargo_testbed::{Bed, Story};
+
+use crate::ground::{Scene, config_map};
+use crate::recovery::{Drill, app, commands};
+
+async fn drill<'a>(bed: &'a Bed, name: &str) -> Drill<'a> {
+    bed.install_crds();
+    Drill::of(Scene::of(Story::on(bed, name).await, true, &[], |options| options)).await
+}
+
+#[tokio::test]
+async fn a_definition_that_was_deleted_by_mistake_comes_back_with_its_releases_and_nothing_is_written() {
+    let bed = Bed::start();
+    let mut drill = drill(&bed, "recovery-crd").await;
+    let before = drill.objects().await;
+    drill.follow("Backup");
+    let mark = drill.scene.mark();
+    bed.kubectl(&["delete", "crd", "ociartifactreleases.supercargo.dev", "--timeout=60s"], "");
+    assert_eq!(drill.named().await, None, "the operator lets go of the objects");
+    drill.follow("The CRD was deleted by mistake");
+    drill.wait_ready("2@", 3).await;
+    assert_eq!(drill.scene.object_writes(mark), Vec::<String>::new());
+    assert_eq!(drill.objects().await, before);
+    assert_eq!(drill.named().await.expect("it was restored"), ["kept", "settings", "web"]);
+
+    // Without the inventories only what had left is not known any more.
+    bed.kubectl(&["delete", "crd", "ociartifactreleases.supercargo.dev", "--timeout=60s"], "");
+    for command in commands("The CRD was deleted by mistake") {
+        if !command.contains("inventories.yaml") {
+            drill.type_in(&command);
+        }
+    }
+    drill.wait_ready("2@", 2).await;
+    assert_eq!(drill.objects().await, before);
+}
+
+#[tokio::test]
+async fn a_cluster_that_goes_back_to_a_snapshot_is_as_it_was_and_goes_on() {
+    let bed = Bed::start();
+    let mut drill = drill(&bed, "recovery-etcd").await;
+    let before = drill.objects().await;
+    let snapshot = bed.snapshot();
+    drill.scene.push("3", &(app("three") + &config_map("third", "one")));
+    drill.scene.change(&json!({"ref": {"tag": "3"}}));
+    drill.wait_ready("3@", 4).await;
+
+    let steps = commands("etcd is restored from an older snapshot");
+    let [stop, start] = steps.as_slice() else { panic!("{steps:?}") };
+    drill.type_in(stop);
+    bed.restore(&snapshot);
+    let mark = drill.scene.mark();
+    drill.type_in(start);
+    drill.wait_ready("2@", 3).await;
+    drill.scene.reconcile("restored").await;
+    assert_eq!(drill.scene.object_writes(mark), Vec::<String>::new());
+    assert_eq!(drill.objects().await, before);
+    // And forward again.
+    drill.scene.change(&json!({"ref": {"tag": "3"}}));
+    drill.wait_ready("3@", 4).await;
+}

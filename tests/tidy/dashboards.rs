@@ -1,0 +1,115 @@
+//! The dashboards as files: what Grafana would accept in silence and people would
+//! miss. That every query has data is tested where there is a Prometheus.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::Value;
+
+use crate::none;
+use crate::source::root;
+
+const DASHBOARDS: &[&str] = &["fleet", "release", "controller"];
+/// The columns of Grafana's grid.
+const COLUMNS: u64 = 24;
+/// The only data source: the variable of that name.
+const DATA_SOURCE: &str = "${datasource}";
+
+fn dashboard(name: &str) -> Value {
+    let path = format!("charts/supercargo/dashboards/{name}.json");
+    serde_json::from_str(&fs::read_to_string(root().join(path)).unwrap()).unwrap()
+}
+
+fn list<'a>(value: &'a Value, field: &str) -> &'a [Value] {
+    value[field].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn text<'a>(value: &'a Value, pointer: &str) -> &'a str {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+#[test]
+fn dashboards_have_what_grafana_keeps_them_by() {
+    let mut files: Vec<String> = fs::read_dir(root().join("charts/supercargo/dashboards"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().to_string_lossy().trim_end_matches(".json").to_owned())
+        .collect();
+    files.sort();
+    assert_eq!(files, ["controller", "fleet", "release"], "name it in DASHBOARDS, too");
+    let mut found = Vec::new();
+    for name in DASHBOARDS {
+        let board = dashboard(name);
+        let mut must = |holds: bool, what: &str| {
+            if !holds {
+                found.push(format!("{name}: {what}"));
+            }
+        };
+        must(board["uid"] == format!("supercargo-{name}"), "uid is not supercargo-<its name>");
+        must(text(&board, "/title").starts_with("Supercargo / "), "the title is not Supercargo / …");
+        must(!text(&board, "/description").is_empty(), "no description");
+        must(board["schemaVersion"].as_u64().is_some_and(|version| version >= 39), "no schemaVersion");
+        must(board.get("id").is_none(), "an id belongs to one Grafana");
+        let variables: Vec<&str> =
+            list(&board["templating"], "list").iter().map(|v| text(v, "/name")).collect();
+        must(variables.first() == Some(&"datasource"), "the first variable is not datasource");
+        let sources = board.to_string();
+        let named = sources.matches("\"datasource\":{").count();
+        let ours = sources.matches(&format!("\"uid\":\"{DATA_SOURCE}\"")).count();
+        must(named == ours, "a data source is not the variable");
+    }
+    none(found, "complete these dashboards");
+}
+
+#[test]
+fn panels_can_be_understood() {
+    let mut found = Vec::new();
+    for name in DASHBOARDS {
+        let board = dashboard(name);
+        let mut ids = BTreeSet::new();
+        for panel in list(&board, "panels") {
+            let title = text(panel, "/title");
+            let mut must = |holds: bool, what: &str| {
+                if !holds {
+                    found.push(format!("{name}: {title}: {what}"));
+                }
+            };
+            must(ids.insert(panel["id"].as_u64()) && panel["id"].is_u64(), "its id is not its own");
+            must(!title.is_empty(), "no title");
+            if panel["type"] == "row" {
+                continue;
+            }
+            must(text(panel, "/description").ends_with('.'), "no description in sentences");
+            must(!text(panel, "/fieldConfig/defaults/unit").is_empty(), "no unit");
+            must(!list(panel, "targets").is_empty(), "no query");
+            for target in list(panel, "targets") {
+                let many = text(target, "/expr").replace(" by (le)", "").contains(" by (");
+                let legend = text(target, "/legendFormat");
+                let table = target["format"] == "table";
+                let drawn = panel["type"] != "stat";
+                must(!drawn || table || !legend.is_empty(), "a query without a legend");
+                must(!drawn || table || !many || legend.contains("{{"), "a legend that is the same for many");
+            }
+        }
+    }
+    none(found, "complete these panels");
+}
+
+#[test]
+fn panels_do_not_overlap() {
+    let mut found = Vec::new();
+    for name in DASHBOARDS {
+        let board = dashboard(name);
+        let mut taken = BTreeSet::new();
+        for panel in list(&board, "panels") {
+            let at = |field: &str| panel["gridPos"][field].as_u64().unwrap();
+            let (x, y, w, h) = (at("x"), at("y"), at("w"), at("h"));
+            let cells = (x..x + w).flat_map(|column| (y..y + h).map(move |line| (column, line)));
+            // Not any(): every cell has to be taken.
+            let free = cells.filter(|cell| !taken.insert(*cell)).count() == 0;
+            if !free || x + w > COLUMNS || w == 0 || h == 0 {
+                found.push(format!("{name}: {}", text(panel, "/title")));
+            }
+        }
+    }
+    none(found, "these panels overlap with others, or leave the grid");
+}
