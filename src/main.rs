@@ -56,6 +56,7 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
         verification_interval: arguments.verification_interval,
         mirrors: arguments.routes.registry_mirror,
         token_hosts: arguments.routes.allowed_token_hosts,
+        release_metrics: arguments.release_metrics,
         webhooks: arguments
             .webhook_addr
             .zip(arguments.webhook_config)

@@ -4,11 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::board::Board;
 use super::report;
 use crate::api::keys;
 use crate::api::reason::{Disposition, Reason};
@@ -22,11 +21,13 @@ use crate::domain::salvage::Seen;
 use crate::domain::schedule::{Ended, Pace, next};
 use crate::domain::status;
 use crate::observe::labels::Phase;
+use crate::observe::metrics::Spent;
 use crate::pipeline::acquire::chain;
 use crate::pipeline::context::{Context, Memory};
+use crate::pipeline::places::{Places, Turn};
 use crate::pipeline::progress::Silence;
 use crate::pipeline::run::{Run, Trigger};
-use crate::pipeline::signals::{Signals, Turn};
+use crate::pipeline::signals::Signals;
 
 /// How soon a status that could not be written is written again.
 const STATUS_RETRY: Duration = Duration::from_secs(5);
@@ -41,9 +42,7 @@ pub struct Stage {
     /// For the runs.
     pub context: Context,
     /// The places of runs that work.
-    pub places: Arc<Semaphore>,
-    /// How the releases are.
-    pub board: Board,
+    pub places: Places,
 }
 
 /// One release over time.
@@ -204,6 +203,7 @@ impl Actor {
             status: std::mem::take(&mut self.status),
             trigger,
             progress: &Silence,
+            spent: Spent::new(&stage.context.metrics),
         };
         let outcome = run.reconcile().await;
         self.status = run.status;
@@ -260,8 +260,7 @@ impl Actor {
     /// cluster knows it now.
     async fn tell(&mut self, release: &Release, outcome: &Outcome) -> bool {
         let computed = status::compute(&self.status, release, outcome, Timestamp::now());
-        self.stage.board.set(&self.id, Some(report::state(release, &computed)));
-        report::count(&self.stage.context.metrics, outcome);
+        report::count(&self.stage.context.metrics, release, outcome, &computed);
         let differs = computed != self.status;
         report::log(outcome, differs);
         let session = &self.stage.context.session;
@@ -313,6 +312,7 @@ impl Actor {
             status: std::mem::take(&mut self.status),
             trigger: Trigger::Full,
             progress: &Silence,
+            spent: Spent::new(&stage.context.metrics),
         };
         let farewell = run.finalize().await;
         self.status = run.status;
@@ -321,7 +321,7 @@ impl Actor {
             let delay = self.pace(&release, &farewell.outcome).map(|d| d.min(release.retry_interval));
             return Next::Wait(if written { delay } else { Some(STATUS_RETRY) });
         }
-        report::log_farewell(&farewell.outcome);
+        report::log_farewell(&stage.context.metrics, &farewell.outcome);
         report::publish_notes(&stage.context.session, &release, &farewell.outcome);
         match self.remove_finalizer().await {
             Ok(()) => Next::Over,

@@ -2,7 +2,6 @@
 //! leadership. It decides nothing about objects.
 
 mod actor;
-mod board;
 mod engine;
 mod error;
 mod file;

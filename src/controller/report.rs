@@ -9,28 +9,17 @@ use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::release::Release;
-use crate::observe::labels::{self, ReadyState};
+use crate::observe::labels;
 use crate::observe::metrics::Metrics;
 use crate::pipeline::acquire::chain;
 
-/// How a release is, for the metrics.
-pub fn state(release: &Release, status: &ReleaseStatus) -> ReadyState {
-    if release.suspend {
-        return ReadyState::Suspended;
-    }
-    let ready = status.conditions.iter().find(|c| c.type_ == condition::READY);
-    match ready.map(|c| c.status.as_str()) {
-        Some("True") => ReadyState::Ready,
-        Some("False") => ReadyState::NotReady,
-        _ => ReadyState::Unknown,
-    }
-}
-
-/// Counts a run.
-pub fn count(metrics: &Metrics, outcome: &Outcome) {
+/// Counts a run, and how the release is after it.
+pub fn count(metrics: &Metrics, release: &Release, outcome: &Outcome, status: &ReleaseStatus) {
+    metrics.release_told(&release.id, release.suspend, status);
     match &outcome.verdict {
         Verdict::Ready { .. } => {
-            metrics.reconciled(labels::Outcome::Success, Reason::ReconciliationSucceeded)
+            metrics.release_succeeded(&release.id, Timestamp::now());
+            metrics.reconciled(labels::Outcome::Success, Reason::ReconciliationSucceeded);
         }
         Verdict::Failed { reason, .. } => {
             metrics.reconciled(labels::Outcome::Failure(reason.disposition()), *reason);
@@ -64,8 +53,9 @@ pub fn log(outcome: &Outcome, differs: bool) {
     }
 }
 
-/// The line about a release that went away.
-pub fn log_farewell(outcome: &Outcome) {
+/// The line about a release that went away, and the count of its last run.
+pub fn log_farewell(metrics: &Metrics, outcome: &Outcome) {
+    metrics.reconciled(labels::Outcome::Success, Reason::Deleting);
     for note in &outcome.notes {
         tracing::info!(reason = note.reason.as_str(), "{}", note.message);
     }

@@ -14,6 +14,7 @@ mod cli_releases;
 mod config;
 mod confined;
 mod crashes;
+mod dashboards;
 mod decryption;
 mod downgrade;
 mod drift;

@@ -9,7 +9,7 @@ use crate::recovery::{Drill, app, commands};
 
 async fn drill<'a>(bed: &'a Bed, name: &str) -> Drill<'a> {
     bed.install_crds();
-    Drill::of(Scene::of(Story::on(bed, name).await, Profile::ClusterAdmin, &[], |options| options)).await
+    Drill::of(Scene::of(Story::on(bed, name).await, Profile::of_run(), &[], |options| options)).await
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 
 use super::RouteArgs;
 use crate::domain::patch::selector::Selector;
@@ -20,6 +20,9 @@ pub struct ControllerArgs {
     /// Where /metrics, /healthz and /readyz are served.
     #[arg(long, env = "SUPERCARGO_METRICS_ADDR", default_value = "0.0.0.0:8080", value_name = "HOST:PORT")]
     pub metrics_addr: String,
+    /// Tell of each release in /metrics, a few series for each; otherwise only of all together.
+    #[arg(long, env = "SUPERCARGO_RELEASE_METRICS", default_value_t = true, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, hide_possible_values = true, value_name = "true|false")]
+    pub release_metrics: bool,
     /// Where content of artifacts is kept between runs.
     #[arg(long, env = "SUPERCARGO_CACHE_DIR", default_value = "/tmp/supercargo", value_name = "DIR")]
     pub cache_dir: PathBuf,
