@@ -30,12 +30,22 @@ pub struct Source {
     pub reference: Reference,
     /// Whether it is suspended, or being deleted.
     pub rests: bool,
+    /// The revision that its last run was about.
+    pub attempted: String,
 }
 
 #[derive(Deserialize)]
 struct Release {
     metadata: Metadata,
     spec: Spec,
+    #[serde(default)]
+    status: Status,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Status {
+    last_attempted_revision: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -57,13 +67,14 @@ struct Spec {
 }
 
 impl From<Release> for Source {
-    fn from(Release { metadata, spec }: Release) -> Self {
+    fn from(Release { metadata, spec, status }: Release) -> Self {
         Self {
             id: ReleaseId { namespace: metadata.namespace, name: metadata.name },
             resource_version: metadata.resource_version,
             url: spec.url,
             reference: spec.reference,
             rests: spec.suspend || metadata.deletion_timestamp.is_some(),
+            attempted: status.last_attempted_revision.unwrap_or_default(),
         }
     }
 }

@@ -25,4 +25,5 @@ mod secure;
 mod several;
 mod signatures;
 mod tampering;
+mod webhooks;
 mod yaml;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::join_all;
 use http::{HeaderMap, Method, Request, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -16,7 +16,7 @@ use tokio::sync::{Semaphore, watch};
 use tokio::time::{Instant, timeout};
 
 use super::answer::Answer;
-use super::asking::Asking;
+use super::asking::{Asking, Due};
 use super::listing::{Lists, Scope};
 use super::refusals::Refusals;
 use crate::cluster::session::Session;
@@ -30,6 +30,8 @@ use crate::domain::webhook::receiver::{Headers, PREFIX, Receiver, find};
 /// The longest body. The largest that is documented, GitHub's, has some ten KiB
 /// for a package.
 const MAX_BODY: usize = 1 << 20;
+/// How much of a longer one is read before it is cut off.
+const MAX_READ: usize = 4 << 20;
 /// How long a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bodies that are read at once.
@@ -156,9 +158,9 @@ impl Hooks {
         let Ok(sources) = self.lists.get().await else { return Answer::Unavailable };
         let (concerned, idle) = concerned(receiver, &sources, &pushes);
         ignored.extend(idle.into_iter().map(|push| format!("no release follows {push}")));
-        let names: Vec<String> = concerned.iter().map(|source| source.id.to_string()).collect();
-        let asked =
-            join_all(concerned.into_iter().filter_map(|source| self.asking.ask(source.clone()))).await;
+        let names: Vec<String> = concerned.iter().map(|(source, _)| source.id.to_string()).collect();
+        let asked = concerned.into_iter().filter_map(|(source, due)| self.asking.ask(source.clone(), due));
+        let asked = join_all(asked).await;
         // One that has ended without a word is asked by nobody.
         if asked.into_iter().any(|asked| asked != Ok(Ok(()))) {
             return Answer::Unavailable;
@@ -187,7 +189,7 @@ fn concerned<'a>(
     receiver: &Receiver,
     sources: &'a [Source],
     pushes: &BTreeSet<Push>,
-) -> (Vec<&'a Source>, Vec<Push>) {
+) -> (Vec<(&'a Source, Due)>, Vec<Push>) {
     let mut idle = pushes.clone();
     let mut found = Vec::new();
     for source in sources.iter().filter(|source| receiver.reaches(&source.id.namespace)) {
@@ -195,7 +197,7 @@ fn concerned<'a>(
         let follower = Follower { place, reference: source.reference.clone(), suspended: source.rests };
         let by: Vec<&Push> = pushes.iter().filter(|push| follower.is_concerned(push)).collect();
         if !by.is_empty() {
-            found.push(source);
+            found.push((source, Due::after(&by)));
             idle.retain(|push| !by.contains(&push));
         }
     }
@@ -224,14 +226,28 @@ fn proofs(headers: &HeaderMap) -> Headers<'_> {
 }
 
 async fn whole(body: Incoming) -> Result<Bytes, Answer> {
-    if body.size_hint().lower() > MAX_BODY as u64 {
+    timeout(BODY_TIMEOUT, read(body)).await.unwrap_or(Err(Answer::TooSlow))
+}
+
+/// Reads a body. A little more than is allowed is read and thrown away: who is
+/// cut off while sending does not hear why.
+async fn read(mut body: Incoming) -> Result<Bytes, Answer> {
+    if body.size_hint().lower() > MAX_READ as u64 {
         return Err(Answer::TooLarge);
     }
-    match timeout(BODY_TIMEOUT, Limited::new(body, MAX_BODY).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(Answer::TooLarge),
-        Ok(Err(_)) | Err(_) => Err(Answer::TooSlow),
+    let (mut whole, mut length) = (Vec::new(), 0);
+    while let Some(frame) = body.frame().await {
+        // The connection is broken: nobody hears the answer.
+        let Ok(data) = frame.map_err(|_| Answer::TooSlow)?.into_data() else { continue };
+        length += data.len();
+        if length > MAX_READ {
+            return Err(Answer::TooLarge);
+        }
+        if length <= MAX_BODY {
+            whole.extend_from_slice(&data);
+        }
     }
+    if length > MAX_BODY { Err(Answer::TooLarge) } else { Ok(whole.into()) }
 }
 
 /// Names a delivery: the signed time is a part of it, because our own form has

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::domain::prefix::{plain, split};
+use crate::domain::tags::is_attached;
 
 /// The longest host and path of a repository, together.
 const MAX_REPOSITORY_BYTES: usize = 255;
@@ -33,6 +34,8 @@ pub struct Push {
     pub place: Place,
     /// The tag that moved, if the sender names one.
     pub tag: Option<String>,
+    /// What was pushed, if the sender says so.
+    pub digest: Option<String>,
 }
 
 impl Host {
@@ -80,7 +83,22 @@ impl Push {
     pub fn new(place: Place, tag: Option<&str>) -> Self {
         let word = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
         let sound = |tag: &&str| !tag.is_empty() && tag.len() <= MAX_TAG_BYTES && tag.bytes().all(word);
-        Self { place, tag: tag.filter(sound).map(str::to_owned) }
+        Self { place, tag: tag.filter(sound).map(str::to_owned), digest: None }
+    }
+
+    /// With the digest that the sender names, if it is one.
+    #[must_use]
+    pub fn of(self, digest: Option<&str>) -> Self {
+        let hex = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let sound = |text: &&str| text.strip_prefix("sha256:").is_some_and(hex);
+        Self { digest: digest.filter(sound).map(str::to_owned), ..self }
+    }
+
+    /// What a release of the tag comes to, once the registry has moved it: CNCF
+    /// distribution tells of a push before it does.
+    pub fn outcome(&self) -> Option<&str> {
+        let tag = self.tag.as_deref().filter(|tag| !is_attached(tag));
+        tag.and(self.digest.as_deref())
     }
 }
 
@@ -132,5 +150,18 @@ mod tests {
         check("sha256:abc", None);
         check("a/b", None);
         check(&"a".repeat(129), None);
+    }
+
+    #[test]
+    fn what_is_attached_is_not_what_a_release_comes_to() {
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let check = |tag: Option<&str>, named: &str, expected: Option<&str>| {
+            let push = Push::new(Place::parse("ghcr.io/app").unwrap(), tag).of(Some(named));
+            assert_eq!(push.outcome(), expected, "{push}");
+        };
+        check(Some("v1"), &digest, Some(&digest));
+        check(Some("v1"), "sha256:short", None);
+        check(Some(&digest.replace(':', "-")), &digest, None);
+        check(None, &digest, None);
     }
 }

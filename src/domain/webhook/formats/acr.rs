@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::delivery::{Malformed, Reading};
+use super::delivery::{Malformed, Pushed, Reading};
 
 #[derive(Deserialize)]
 struct Hook {
@@ -18,6 +18,7 @@ struct Hook {
 struct Target {
     repository: String,
     tag: Option<String>,
+    digest: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -29,7 +30,10 @@ struct Request {
 pub fn read(reading: &mut Reading<'_>) -> Result<(), Malformed> {
     let Hook { action, target, request } = reading.json()?;
     match action.as_str() {
-        "push" => reading.push(&request.host, &target.repository, target.tag.as_deref()),
+        "push" => {
+            let pushed = Pushed { tag: target.tag.as_deref(), digest: target.digest.as_deref() };
+            reading.push(&request.host, &target.repository, pushed)
+        }
         "ping" => {
             reading.ignore("it is a ping");
             Ok(())

@@ -42,6 +42,13 @@ pub enum Malformed {
     TooMany,
 }
 
+/// What was pushed, as the sender names it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Pushed<'a> {
+    pub tag: Option<&'a str>,
+    pub digest: Option<&'a str>,
+}
+
 /// What is read of a delivery, while it is read.
 pub(super) struct Reading<'a> {
     sender: Sender,
@@ -85,21 +92,21 @@ impl Reading<'_> {
 
     /// A push to a path on the configured registry, or on the host that the
     /// sender names.
-    pub fn push(&mut self, host: &str, path: &str, tag: Option<&str>) -> Result<(), Malformed> {
+    pub fn push(&mut self, host: &str, path: &str, pushed: Pushed<'_>) -> Result<(), Malformed> {
         let named = self.registry.cloned().or_else(|| Host::parse(host));
         match named.and_then(|host| Place::new(&host, path)) {
             None => self.ignore("a repository is named as no registry has one"),
             Some(place) => {
-                self.delivery.pushes.insert(Push::new(place, tag));
+                self.delivery.pushes.insert(Push::new(place, pushed.tag).of(pushed.digest));
             }
         }
         if self.delivery.pushes.len() > MAX_PUSHES { Err(Malformed::TooMany) } else { Ok(()) }
     }
 
     /// The same of `host/path`.
-    pub fn push_to(&mut self, repository: &str, tag: Option<&str>) -> Result<(), Malformed> {
+    pub fn push_to(&mut self, repository: &str, pushed: Pushed<'_>) -> Result<(), Malformed> {
         let (host, path) = repository.split_once('/').unwrap_or(("", repository));
-        self.push(host, path, tag)
+        self.push(host, path, pushed)
     }
 
     /// Something is about no push.

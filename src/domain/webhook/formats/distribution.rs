@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::delivery::{Malformed, Reading};
+use super::delivery::{Malformed, Pushed, Reading};
 
 #[derive(Deserialize)]
 struct Envelope {
@@ -27,6 +27,7 @@ struct Target {
     repository: String,
     url: String,
     tag: Option<String>,
+    digest: Option<String>,
 }
 
 #[derive(Default, Deserialize)]
@@ -55,7 +56,8 @@ pub fn read(reading: &mut Reading<'_>) -> Result<(), Malformed> {
             // client has used.
             let host = target.url.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
             let host = host.map_or(request.host.as_str(), |(host, _)| host);
-            reading.push(host, &target.repository, target.tag.as_deref())?;
+            let pushed = Pushed { tag: target.tag.as_deref(), digest: target.digest.as_deref() };
+            reading.push(host, &target.repository, pushed)?;
         }
     }
     Ok(())

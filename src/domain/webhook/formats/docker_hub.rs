@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::delivery::{Malformed, Reading};
+use super::delivery::{Malformed, Pushed, Reading};
 
 #[derive(Deserialize)]
 struct Hook {
@@ -22,5 +22,5 @@ struct PushData {
 
 pub fn read(reading: &mut Reading<'_>) -> Result<(), Malformed> {
     let Hook { repository, push_data } = reading.json()?;
-    reading.push("docker.io", &repository.repo_name, push_data.tag.as_deref())
+    reading.push("docker.io", &repository.repo_name, Pushed { tag: push_data.tag.as_deref(), digest: None })
 }

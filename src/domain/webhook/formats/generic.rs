@@ -2,9 +2,8 @@
 //! each `{"repository": "oci://host/path", "tag": "…", "digest": "…"}`.
 
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 
-use super::delivery::{Malformed, Reading};
+use super::delivery::{self, Malformed, Reading};
 
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -18,9 +17,7 @@ enum Hook {
 struct Pushed {
     repository: String,
     tag: Option<String>,
-    /// For people: what a tag points at is always asked of the registry.
-    #[serde(rename = "digest")]
-    _digest: Option<IgnoredAny>,
+    digest: Option<String>,
 }
 
 pub fn read(reading: &mut Reading<'_>) -> Result<(), Malformed> {
@@ -28,7 +25,8 @@ pub fn read(reading: &mut Reading<'_>) -> Result<(), Malformed> {
         Hook::One(pushed) => vec![pushed],
         Hook::Many(pushes) => pushes,
     };
-    pushes.iter().try_for_each(|Pushed { repository, tag, .. }| {
-        reading.push_to(repository.strip_prefix("oci://").unwrap_or(repository), tag.as_deref())
+    pushes.iter().try_for_each(|Pushed { repository, tag, digest }| {
+        let pushed = delivery::Pushed { tag: tag.as_deref(), digest: digest.as_deref() };
+        reading.push_to(repository.strip_prefix("oci://").unwrap_or(repository), pushed)
     })
 }

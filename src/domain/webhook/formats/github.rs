@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::delivery::{Malformed, Reading, without_tag};
+use super::delivery::{Malformed, Pushed, Reading, without_tag};
 
 #[derive(Deserialize)]
 struct Hook {
@@ -71,5 +71,5 @@ pub fn read(reading: &mut Reading<'_>) -> Result<(), Malformed> {
         "" => format!("ghcr.io/{namespace}/{name}"),
         url => url.to_owned(),
     };
-    reading.push_to(&repository.to_ascii_lowercase(), tag.as_deref())
+    reading.push_to(&repository.to_ascii_lowercase(), Pushed { tag: tag.as_deref(), digest: None })
 }

@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::delivery::{Malformed, Reading, without_tag};
+use super::delivery::{Malformed, Pushed, Reading, without_tag};
 
 #[derive(Deserialize)]
 struct Hook {
@@ -23,6 +23,8 @@ struct EventData {
 struct Resource {
     #[serde(default)]
     tag: Option<String>,
+    #[serde(default)]
+    digest: Option<String>,
     resource_url: String,
 }
 
@@ -36,8 +38,9 @@ pub fn read(reading: &mut Reading<'_>) -> Result<(), Malformed> {
     if resources.is_empty() {
         reading.ignore("a push names no artifact");
     }
-    for Resource { tag, resource_url } in resources {
-        reading.push_to(without_tag(&resource_url), tag.as_deref())?;
+    for Resource { tag, digest, resource_url } in resources {
+        reading
+            .push_to(without_tag(&resource_url), Pushed { tag: tag.as_deref(), digest: digest.as_deref() })?;
     }
     Ok(())
 }

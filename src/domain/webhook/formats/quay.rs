@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::delivery::{Malformed, Reading};
+use super::delivery::{Malformed, Pushed, Reading};
 
 #[derive(Deserialize)]
 struct Hook {
@@ -32,7 +32,7 @@ pub fn read(reading: &mut Reading<'_>) -> Result<(), Malformed> {
         Some(Tags::Object(tags)) => tags.into_keys().collect(),
     };
     if tags.is_empty() {
-        return reading.push_to(&docker_url, None);
+        return reading.push_to(&docker_url, Pushed::default());
     }
-    tags.iter().try_for_each(|tag| reading.push_to(&docker_url, Some(tag)))
+    tags.iter().try_for_each(|tag| reading.push_to(&docker_url, Pushed { tag: Some(tag), digest: None }))
 }
