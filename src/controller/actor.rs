@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::board::Board;
-use super::report;
+use super::{log, report};
 use crate::api::keys;
 use crate::api::reason::{Disposition, Reason};
 use crate::api::release::{DriftMode, OCIArtifactRelease};
@@ -22,6 +22,7 @@ use crate::domain::salvage::Seen;
 use crate::domain::schedule::{Ended, Pace, next};
 use crate::domain::status;
 use crate::observe::labels::Phase;
+use crate::observe::traces;
 use crate::pipeline::acquire::chain;
 use crate::pipeline::context::{Context, Memory};
 use crate::pipeline::progress::Silence;
@@ -56,6 +57,8 @@ pub struct Actor {
     status: ReleaseStatus,
     failures: u32,
     drift: DriftMode,
+    /// When the run at hand began.
+    began: Instant,
 }
 
 /// What follows a run.
@@ -78,7 +81,8 @@ impl Actor {
             let resource = &latest.borrow().resource;
             (id_of(resource), resource.status.clone().unwrap_or_default())
         };
-        Self { stage, id, latest, signals, memory, status, failures: 0, drift: DriftMode::Correct }
+        let (drift, began) = (DriftMode::Correct, Instant::now());
+        Self { stage, id, latest, signals, memory, status, failures: 0, drift, began }
     }
 
     /// Lives until the release is gone or the process ends.
@@ -158,20 +162,22 @@ impl Actor {
 
     async fn run(&mut self, trigger: Trigger) -> Next {
         let seen = Arc::clone(&self.latest.borrow_and_update());
-        let trace = format!("{:032x}", fastrand::u128(..));
-        let span = tracing::info_span!(
+        // An error's level, so that no RUST_LOG takes the release's name off its lines.
+        let span = tracing::error_span!(
             "reconcile",
             release = %self.id,
             revision = tracing::field::Empty,
-            trace_id = trace,
+            trace_id = tracing::field::Empty,
+            otel.status_code = tracing::field::Empty,
         );
+        span.record("trace_id", traces::trace_id(&span));
         async {
-            let started = Instant::now();
+            self.began = Instant::now();
             let next = match seen.resource.metadata.deletion_timestamp {
                 Some(_) => self.end(&seen).await,
                 None => self.reconcile(&seen, trigger).await,
             };
-            self.stage.context.metrics.phase(Phase::Total, started.elapsed());
+            self.stage.context.metrics.phase(Phase::Total, self.began.elapsed());
             next
         }
         .instrument(span)
@@ -263,7 +269,10 @@ impl Actor {
         self.stage.board.set(&self.id, Some(report::state(release, &computed)));
         report::count(&self.stage.context.metrics, outcome);
         let differs = computed != self.status;
-        report::log(outcome, differs);
+        log::run(outcome, differs, self.began.elapsed());
+        if let Verdict::Failed { .. } = outcome.verdict {
+            tracing::Span::current().record("otel.status_code", "ERROR");
+        }
         let session = &self.stage.context.session;
         if !differs {
             // Two corrections in a second have one status.
@@ -321,7 +330,7 @@ impl Actor {
             let delay = self.pace(&release, &farewell.outcome).map(|d| d.min(release.retry_interval));
             return Next::Wait(if written { delay } else { Some(STATUS_RETRY) });
         }
-        report::log_farewell(&farewell.outcome);
+        log::farewell(&farewell.outcome, self.began.elapsed());
         report::publish_notes(&stage.context.session, &release, &farewell.outcome);
         match self.remove_finalizer().await {
             Ok(()) => Next::Over,

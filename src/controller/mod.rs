@@ -7,6 +7,7 @@ mod engine;
 mod error;
 mod floor;
 mod leader;
+mod log;
 mod options;
 mod report;
 mod start;

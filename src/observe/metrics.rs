@@ -14,6 +14,7 @@ use prometheus::{
 use super::labels::{
     Action, Answer, CacheResult, Label, Load, Method, Outcome, Phase, ReadyState, Verb, Verification,
 };
+use super::traces::{self, What};
 use crate::api::reason::Reason;
 
 /// Every name begins with it, those of the process collector apart.
@@ -161,6 +162,10 @@ impl Metrics {
     /// A phase of a run has taken this long.
     pub fn phase(&self, phase: Phase, took: Duration) {
         self.phases.with(phase, |h| h.observe(took.as_secs_f64()));
+        // The whole run has a span already.
+        if phase != Phase::Total {
+            traces::ended(What::Phase(phase.as_str()), took);
+        }
     }
 
     /// So many releases are in this state now.
@@ -185,6 +190,8 @@ impl Metrics {
 
     /// A registry has answered after this time, or has not. `host` may have a port.
     pub fn registry_request(&self, host: &str, method: Method, answer: Answer, took: Duration) {
+        let status = answer.status();
+        traces::ended(What::Registry { host, method: method.as_str(), status }, took);
         let host = if self.has_label(host) { host } else { "other" };
         self.registry_requests.with_label_values(&[host, method.as_str(), answer.as_str()]).inc();
         self.registry_seconds.with(method, |h| h.observe(took.as_secs_f64()));

@@ -26,6 +26,7 @@
 pub mod audit;
 pub mod bed;
 pub mod certificates;
+pub mod collector;
 pub mod evidence;
 pub mod fetch;
 pub mod issuer;
@@ -46,6 +47,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 pub use bed::Bed;
+pub use collector::Collector;
 pub use operator::{Account, Operator};
 pub use proxy::Proxy;
 pub use registry::Registry;
