@@ -37,6 +37,10 @@ generate: ## Write the generated files: the CRD and docs/cli.md
 	$(CARGO) run --quiet -- docs > docs/cli.md.new
 	@mv docs/cli.md.new docs/cli.md
 
+.PHONY: image
+image: ## Assemble the image without a container engine, for this machine (PROFILE=dev: quickly)
+	@image/assemble
+
 .PHONY: bench
 bench: ## Measure: the table of docs/benchmarks.md
 	$(CARGO) bench --bench bench
