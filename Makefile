@@ -27,6 +27,7 @@ test: ## Run all tests; builds the test bed's programs the first time
 lint: ## Check formatting, lints, and licences where cargo-deny is installed
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) clippy --lib --bins --features otlp -- -D warnings
 	@if command -v cargo-deny >/dev/null; then $(CARGO) deny check bans licenses sources; \
 	else echo "cargo-deny is not installed: licences and sources are not checked"; fi
 
@@ -48,6 +49,10 @@ generate: ## Write the generated files: the CRD, its copy and the values in the 
 	@mv docs/metrics.md.new docs/metrics.md
 	@rm docs/metrics.tables.new
 	GENERATE=1 $(CARGO) test --quiet --test tidy the_values_of_the_chart_are_told -- --exact
+
+.PHONY: image
+image: ## Assemble the image without a container engine, for this machine (PROFILE=dev: quickly)
+	@image/assemble
 
 .PHONY: bench
 bench: ## Measure: the table of docs/benchmarks.md

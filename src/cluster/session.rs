@@ -277,6 +277,7 @@ impl Session {
             Ok(answer) => answer.code,
             Err(error) => error.code(),
         };
+        tracing::trace!(verb = call.verb.as_str(), uri = call.uri, code, "asked the API server");
         self.count(call.verb, code, asked);
         answer
     }

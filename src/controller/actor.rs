@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::report;
+use super::{log, report};
 use crate::api::keys;
 use crate::api::reason::{Disposition, Reason};
 use crate::api::release::{DriftMode, OCIArtifactRelease};
@@ -22,6 +22,7 @@ use crate::domain::schedule::{Ended, Pace, next};
 use crate::domain::status;
 use crate::observe::labels::Phase;
 use crate::observe::metrics::Spent;
+use crate::observe::traces;
 use crate::pipeline::acquire::chain;
 use crate::pipeline::context::{Context, Memory};
 use crate::pipeline::places::{Places, Turn};
@@ -55,6 +56,8 @@ pub struct Actor {
     status: ReleaseStatus,
     failures: u32,
     drift: DriftMode,
+    /// When the run at hand began.
+    began: Instant,
 }
 
 /// What follows a run.
@@ -77,7 +80,8 @@ impl Actor {
             let resource = &latest.borrow().resource;
             (id_of(resource), resource.status.clone().unwrap_or_default())
         };
-        Self { stage, id, latest, signals, memory, status, failures: 0, drift: DriftMode::Correct }
+        let (drift, began) = (DriftMode::Correct, Instant::now());
+        Self { stage, id, latest, signals, memory, status, failures: 0, drift, began }
     }
 
     /// Lives until the release is gone or the process ends.
@@ -157,20 +161,22 @@ impl Actor {
 
     async fn run(&mut self, trigger: Trigger) -> Next {
         let seen = Arc::clone(&self.latest.borrow_and_update());
-        let trace = format!("{:032x}", fastrand::u128(..));
-        let span = tracing::info_span!(
+        // An error's level, so that no RUST_LOG takes the release's name off its lines.
+        let span = tracing::error_span!(
             "reconcile",
             release = %self.id,
             revision = tracing::field::Empty,
-            trace_id = trace,
+            trace_id = tracing::field::Empty,
+            otel.status_code = tracing::field::Empty,
         );
+        span.record("trace_id", traces::trace_id(&span));
         async {
-            let started = Instant::now();
+            self.began = Instant::now();
             let next = match seen.resource.metadata.deletion_timestamp {
                 Some(_) => self.end(&seen).await,
                 None => self.reconcile(&seen, trigger).await,
             };
-            self.stage.context.metrics.phase(Phase::Total, started.elapsed());
+            self.stage.context.metrics.phase(Phase::Total, self.began.elapsed());
             next
         }
         .instrument(span)
@@ -262,7 +268,10 @@ impl Actor {
         let computed = status::compute(&self.status, release, outcome, Timestamp::now());
         report::count(&self.stage.context.metrics, release, outcome, &computed);
         let differs = computed != self.status;
-        report::log(outcome, differs);
+        log::run(outcome, differs, self.began.elapsed());
+        if let Verdict::Failed { .. } = outcome.verdict {
+            tracing::Span::current().record("otel.status_code", "ERROR");
+        }
         let session = &self.stage.context.session;
         if !differs {
             // Two corrections in a second have one status.
@@ -321,7 +330,8 @@ impl Actor {
             let delay = self.pace(&release, &farewell.outcome).map(|d| d.min(release.retry_interval));
             return Next::Wait(if written { delay } else { Some(STATUS_RETRY) });
         }
-        report::log_farewell(&stage.context.metrics, &farewell.outcome);
+        report::count_farewell(&stage.context.metrics);
+        log::farewell(&farewell.outcome, self.began.elapsed());
         report::publish_notes(&stage.context.session, &release, &farewell.outcome);
         match self.remove_finalizer().await {
             Ok(()) => Next::Over,

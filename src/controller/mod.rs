@@ -7,6 +7,7 @@ mod error;
 mod file;
 mod floor;
 mod leader;
+mod log;
 mod options;
 mod receiver;
 mod report;

@@ -245,6 +245,14 @@ impl Answer {
         words
     }
 
+    /// The number, if one came.
+    pub fn status(self) -> Option<u16> {
+        match self {
+            Self::Status(status) => Some(status),
+            Self::Nothing => None,
+        }
+    }
+
     /// The label's value: the status where people look for that one, else its
     /// class. The other end chooses the number, so not every one is a label.
     pub fn as_str(self) -> &'static str {

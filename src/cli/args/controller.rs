@@ -71,6 +71,9 @@ pub struct ControllerArgs {
     /// How logs are written to stderr; RUST_LOG sets their level.
     #[arg(long, env = "SUPERCARGO_LOG_FORMAT", default_value = "text", value_name = "FORMAT", value_parser = ["text", "json"])]
     pub log_format: String,
+    /// Send traces to the collector at this URL, by OTLP over HTTP (port 4318 as a rule), in binaries built with the feature otlp: those of the image.
+    #[arg(long, env = "SUPERCARGO_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
 }
 
 fn verification_interval(text: &str) -> Result<Duration, String> {

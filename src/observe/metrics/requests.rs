@@ -8,6 +8,7 @@ use std::time::Duration;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
 use super::super::labels::{Answer, CacheResult, Method, Verb};
+use super::super::traces::{self, What};
 use super::catalog::{
     API_REQUESTS, API_SECONDS, CACHE_BYTES, CACHE_REQUESTS, REGISTRY_REQUESTS, REGISTRY_SECONDS,
 };
@@ -58,6 +59,7 @@ impl Metrics {
     /// A registry has answered after this time, or has not. `host` may have a port.
     pub fn registry_request(&self, host: &str, method: Method, answer: Answer, took: Duration) {
         let requests = &self.requests;
+        traces::ended(What::Registry { host, method: method.as_str(), status: answer.status() }, took);
         let host = if requests.has_label(host) { host } else { "other" };
         requests.registry.with_label_values(&[host, method.as_str(), answer.as_str()]).inc();
         requests.registry_seconds.with_label_values(&[host]).observe(took.as_secs_f64());

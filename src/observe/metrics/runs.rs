@@ -6,6 +6,7 @@ use std::time::Duration;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::super::labels::{Action, Outcome, Phase};
+use super::super::traces::{self, What};
 use super::catalog::{DRIFT_CORRECTED, DRIFT_DETECTED, HEALTH_WAITS, OBJECTS, RECONCILE_SECONDS, RECONCILES};
 use super::make::{Children, Maker};
 use super::recorder::Metrics;
@@ -97,6 +98,10 @@ impl Spent {
 
     /// A piece of a phase has taken this long.
     pub fn add(&mut self, phase: Phase, took: Duration) {
+        // The whole run has a span already.
+        if phase != Phase::Total {
+            traces::ended(What::Phase(phase.as_str()), took);
+        }
         if let Some(spent) = self.phases.get_mut(phase as usize) {
             *spent = Some(spent.unwrap_or_default() + took);
         }

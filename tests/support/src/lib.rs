@@ -27,6 +27,7 @@ pub mod account;
 pub mod audit;
 pub mod bed;
 pub mod certificates;
+pub mod collector;
 pub mod evidence;
 pub mod fetch;
 pub mod issuer;
@@ -49,6 +50,7 @@ use std::time::{Duration, Instant};
 
 pub use account::{Account, Profile};
 pub use bed::Bed;
+pub use collector::Collector;
 pub use operator::Operator;
 pub use prometheus::Prometheus;
 pub use proxy::Proxy;
