@@ -21,6 +21,7 @@ mod drift;
 mod going_away;
 mod ground;
 mod health;
+mod image;
 mod install;
 mod inventories;
 mod matrix;
