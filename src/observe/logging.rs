@@ -109,7 +109,6 @@ where
 
 /// What is written in this form by what happens in `log`.
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 pub(crate) fn written(format: LogFormat, variable: Option<&str>, log: impl FnOnce()) -> String {
     use std::sync::{Arc, Mutex};
 
