@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use supercargo::cli::args::{Command, ControllerArgs};
 use supercargo::domain::allowed::Allowed;
 use supercargo::observe::logging::{self, LogFormat};
+use supercargo::observe::traces::Traces;
 use supercargo::{cli, controller};
 
 // glibc's keeps what a burst of releases needed; this one gives it back.
@@ -35,7 +36,10 @@ fn no_core_dumps() {
 
 fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> {
     let format: LogFormat = arguments.log_format.parse()?;
-    logging::init(format)?;
+    // Before there is a runtime, which the exporter would not stand.
+    let traces = arguments.otlp_endpoint.as_deref().map(Traces::start).transpose();
+    logging::init(format, traces.as_ref().ok().and_then(Option::as_ref))?;
+    let traces = traces?;
     // Whoever crashes is caught; what is said of it belongs into the log, in the
     // log's form.
     std::panic::set_hook(Box::new(|crash| tracing::error!("caught a crash: {crash}")));
@@ -56,12 +60,16 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
         verification_interval: arguments.verification_interval,
         mirrors: arguments.routes.registry_mirror,
         token_hosts: arguments.routes.allowed_token_hosts,
+        release_metrics: arguments.release_metrics,
         webhooks: arguments
             .webhook_addr
             .zip(arguments.webhook_config)
             .map(|(address, config)| controller::WebhookOptions { address, config }),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(controller::run(options))?;
-    Ok(())
+    let ended = runtime.block_on(controller::run(options));
+    if let Some(traces) = traces {
+        traces.end();
+    }
+    Ok(ended?)
 }

@@ -24,6 +24,7 @@ mod inventory;
 mod kustomize;
 mod list;
 mod login;
+mod metrics;
 mod output;
 mod printer;
 mod progress;

@@ -7,13 +7,13 @@ use std::process::ExitCode;
 use clap::FromArgMatches;
 
 use super::args::{
-    self, AdoptCommand, Arguments, Command, GetCommand, InspectCommand, ListCommand, PullCommand,
+    self, AdoptCommand, Arguments, Command, DocsPage, GetCommand, InspectCommand, ListCommand, PullCommand,
     PushCommand, ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand, TagCommand, VerifyCommand,
 };
 use super::connect::connect;
 use super::{
-    CliError, Look, Printer, adopt, completion, crd, docs, exit, inspect_artifact, inventory, list, pull,
-    push, reconcile, releases, status, tag, verify_artifact, version,
+    CliError, Look, Printer, adopt, completion, crd, docs, exit, inspect_artifact, inventory, list, metrics,
+    pull, push, reconcile, releases, status, tag, verify_artifact, version,
 };
 
 /// What kubectl runs for `kubectl supercargo`.
@@ -77,7 +77,10 @@ fn at_once(arguments: &Arguments, printer: &mut Printer<'_>) -> Option<Result<()
         Command::Crd => Some(crd::print(printer)),
         Command::Version(arguments) => Some(version::print(arguments, printer)),
         Command::Completion(arguments) => Some(completion::print(arguments, printer)),
-        Command::Docs => Some(docs::print(printer)),
+        Command::Docs(arguments) => Some(match arguments.page {
+            DocsPage::Cli => docs::print(printer),
+            DocsPage::Metrics => metrics::print(printer),
+        }),
         // The binary starts it before it comes here.
         Command::Controller(_) => Some(Err(CliError::Usage("the controller is not a verb".into()))),
         _ => None,
@@ -134,7 +137,7 @@ async fn run(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliE
         | Command::Controller(_)
         | Command::Completion(_)
         | Command::Version(_)
-        | Command::Docs => Ok(()),
+        | Command::Docs(_) => Ok(()),
     }
 }
 

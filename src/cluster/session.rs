@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, header};
@@ -267,6 +267,7 @@ impl Session {
         if call.method != Method::GET && !call.is_of_lease() {
             self.shared.fence.check()?;
         }
+        let asked = Instant::now();
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, async {
             let response = self.shared.transport.send(request).await?;
             read(response).await
@@ -276,21 +277,28 @@ impl Session {
             Ok(answer) => answer.code,
             Err(error) => error.code(),
         };
-        self.count(call.verb, code);
+        tracing::trace!(verb = call.verb.as_str(), uri = call.uri, code, "asked the API server");
+        self.count(call.verb, code, asked);
         answer
     }
 
-    fn count(&self, verb: Verb, code: u16) {
+    fn count(&self, verb: Verb, code: u16, asked: Instant) {
         let answer = if code == 0 { labels::Answer::Nothing } else { labels::Answer::Status(code) };
-        self.shared.metrics.api_request(verb, answer);
+        self.shared.metrics.api_request(verb, answer, asked.elapsed());
     }
 
     /// Opens a watch and hands out its body.
     pub(super) async fn open(&self, call: Call) -> Result<(WatchSlot, Incoming), ApiError> {
         let request = self.request(&call)?;
+        let asked = Instant::now();
         let opened = tokio::time::timeout(REQUEST_TIMEOUT, self.shared.transport.watch(request)).await;
-        let (slot, response) = opened.unwrap_or(Err(ApiError::Timeout(REQUEST_TIMEOUT)))?;
-        self.count(Verb::Watch, response.status().as_u16());
+        let opened = opened.unwrap_or(Err(ApiError::Timeout(REQUEST_TIMEOUT)));
+        let code = match &opened {
+            Ok((_, response)) => response.status().as_u16(),
+            Err(error) => error.code(),
+        };
+        self.count(Verb::Watch, code, asked);
+        let (slot, response) = opened?;
         if response.status().is_success() {
             return Ok((slot, response.into_body()));
         }

@@ -4,12 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::board::Board;
-use super::report;
+use super::{log, report};
 use crate::api::keys;
 use crate::api::reason::{Disposition, Reason};
 use crate::api::release::{DriftMode, OCIArtifactRelease};
@@ -22,11 +21,14 @@ use crate::domain::salvage::Seen;
 use crate::domain::schedule::{Ended, Pace, next};
 use crate::domain::status;
 use crate::observe::labels::Phase;
+use crate::observe::metrics::Spent;
+use crate::observe::traces;
 use crate::pipeline::acquire::chain;
 use crate::pipeline::context::{Context, Memory};
+use crate::pipeline::places::{Places, Turn};
 use crate::pipeline::progress::Silence;
 use crate::pipeline::run::{Run, Trigger};
-use crate::pipeline::signals::{Signals, Turn};
+use crate::pipeline::signals::Signals;
 
 /// How soon a status that could not be written is written again.
 const STATUS_RETRY: Duration = Duration::from_secs(5);
@@ -41,9 +43,7 @@ pub struct Stage {
     /// For the runs.
     pub context: Context,
     /// The places of runs that work.
-    pub places: Arc<Semaphore>,
-    /// How the releases are.
-    pub board: Board,
+    pub places: Places,
 }
 
 /// One release over time.
@@ -56,6 +56,8 @@ pub struct Actor {
     status: ReleaseStatus,
     failures: u32,
     drift: DriftMode,
+    /// When the run at hand began.
+    began: Instant,
 }
 
 /// What follows a run.
@@ -78,7 +80,8 @@ impl Actor {
             let resource = &latest.borrow().resource;
             (id_of(resource), resource.status.clone().unwrap_or_default())
         };
-        Self { stage, id, latest, signals, memory, status, failures: 0, drift: DriftMode::Correct }
+        let (drift, began) = (DriftMode::Correct, Instant::now());
+        Self { stage, id, latest, signals, memory, status, failures: 0, drift, began }
     }
 
     /// Lives until the release is gone or the process ends.
@@ -158,20 +161,22 @@ impl Actor {
 
     async fn run(&mut self, trigger: Trigger) -> Next {
         let seen = Arc::clone(&self.latest.borrow_and_update());
-        let trace = format!("{:032x}", fastrand::u128(..));
-        let span = tracing::info_span!(
+        // An error's level, so that no RUST_LOG takes the release's name off its lines.
+        let span = tracing::error_span!(
             "reconcile",
             release = %self.id,
             revision = tracing::field::Empty,
-            trace_id = trace,
+            trace_id = tracing::field::Empty,
+            otel.status_code = tracing::field::Empty,
         );
+        span.record("trace_id", traces::trace_id(&span));
         async {
-            let started = Instant::now();
+            self.began = Instant::now();
             let next = match seen.resource.metadata.deletion_timestamp {
                 Some(_) => self.end(&seen).await,
                 None => self.reconcile(&seen, trigger).await,
             };
-            self.stage.context.metrics.phase(Phase::Total, started.elapsed());
+            self.stage.context.metrics.phase(Phase::Total, self.began.elapsed());
             next
         }
         .instrument(span)
@@ -204,6 +209,7 @@ impl Actor {
             status: std::mem::take(&mut self.status),
             trigger,
             progress: &Silence,
+            spent: Spent::new(&stage.context.metrics),
         };
         let outcome = run.reconcile().await;
         self.status = run.status;
@@ -260,10 +266,12 @@ impl Actor {
     /// cluster knows it now.
     async fn tell(&mut self, release: &Release, outcome: &Outcome) -> bool {
         let computed = status::compute(&self.status, release, outcome, Timestamp::now());
-        self.stage.board.set(&self.id, Some(report::state(release, &computed)));
-        report::count(&self.stage.context.metrics, outcome);
+        report::count(&self.stage.context.metrics, release, outcome, &computed);
         let differs = computed != self.status;
-        report::log(outcome, differs);
+        log::run(outcome, differs, self.began.elapsed());
+        if let Verdict::Failed { .. } = outcome.verdict {
+            tracing::Span::current().record("otel.status_code", "ERROR");
+        }
         let session = &self.stage.context.session;
         if !differs {
             // Two corrections in a second have one status.
@@ -313,6 +321,7 @@ impl Actor {
             status: std::mem::take(&mut self.status),
             trigger: Trigger::Full,
             progress: &Silence,
+            spent: Spent::new(&stage.context.metrics),
         };
         let farewell = run.finalize().await;
         self.status = run.status;
@@ -321,7 +330,8 @@ impl Actor {
             let delay = self.pace(&release, &farewell.outcome).map(|d| d.min(release.retry_interval));
             return Next::Wait(if written { delay } else { Some(STATUS_RETRY) });
         }
-        report::log_farewell(&farewell.outcome);
+        report::count_farewell(&stage.context.metrics);
+        log::farewell(&farewell.outcome, self.began.elapsed());
         report::publish_notes(&stage.context.session, &release, &farewell.outcome);
         match self.remove_finalizer().await {
             Ok(()) => Next::Over,

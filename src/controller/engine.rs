@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::actor::{Actor, Stage};
-use super::board::Board;
 use super::error::ControllerError;
 use super::options::Options;
+use crate::api::status::ReleaseStatus;
 use crate::cluster::inventory::Stored;
 use crate::cluster::releases::ReleaseEvent;
 use crate::cluster::session::Session;
@@ -24,6 +24,7 @@ use crate::observe::metrics::Metrics;
 use crate::oci::{Registry, Repository};
 use crate::pipeline::claims::Claims;
 use crate::pipeline::context::{Context, Memory, Trust};
+use crate::pipeline::places::Places;
 use crate::pipeline::signals::Signals;
 
 /// How long runs get to come to an end when the process is asked to.
@@ -93,8 +94,8 @@ impl Engine {
             allowed: options.allowed_registries.clone(),
             wake,
         };
-        let places = Arc::new(Semaphore::new(options.concurrency.max(1)));
-        let stage = Arc::new(Stage { context, places, board: Board::new(metrics) });
+        let places = Places::new(options.concurrency.max(1), &metrics);
+        let stage = Arc::new(Stage { context, places });
         let (handles, actors, unseen) = (HashMap::new(), JoinSet::new(), BTreeSet::new());
         Ok(Self { stage, handles, actors, inventories, unseen, releases, changes, wakes, watches })
     }
@@ -158,7 +159,6 @@ impl Engine {
             }
             ReleaseEvent::Failed(error) => tracing::error!(error, "releases cannot be watched; trying again"),
         }
-        self.stage.context.metrics.queue_depth(self.releases.len());
     }
 
     fn present(&mut self, seen: Arc<Seen>) {
@@ -176,6 +176,9 @@ impl Engine {
             }
             self.absent(&id);
         }
+        let (suspended, status) = (seen.resource.spec.suspend, seen.resource.status.as_ref());
+        let metrics = &self.stage.context.metrics;
+        metrics.release_appeared(&id, suspended, status.unwrap_or(&ReleaseStatus::default()));
         let (latest, receiver) = watch::channel(seen);
         let signals = Arc::new(Signals::default());
         let stored = self.inventories.remove(&id);
@@ -195,7 +198,7 @@ impl Engine {
             }
             let context = &self.stage.context;
             context.wake(context.claims.forget(id));
-            self.stage.board.set(id, None);
+            context.metrics.release_gone(id);
         }
     }
 

@@ -2,12 +2,12 @@
 //! leadership. It decides nothing about objects.
 
 mod actor;
-mod board;
 mod engine;
 mod error;
 mod file;
 mod floor;
 mod leader;
+mod log;
 mod options;
 mod receiver;
 mod report;

@@ -42,6 +42,8 @@ pub struct Options {
     pub trusted_root: Option<PathBuf>,
     /// Token services on hosts that have nothing to do with their registry's.
     pub token_hosts: Vec<TokenHost>,
+    /// Whether there are metrics of each release.
+    pub release_metrics: bool,
     /// Where webhooks are received.
     pub webhooks: Option<WebhookOptions>,
 }

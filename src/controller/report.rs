@@ -1,7 +1,9 @@
-//! What is told of a run besides the status: log lines, events, counts.
+//! What is told of a run besides its status and its line in the log: events, counts.
 
 use jiff::Timestamp;
+use tracing::Instrument;
 
+use super::log;
 use crate::api::reason::Reason;
 use crate::api::status::{Changes, ReleaseStatus, condition};
 use crate::cluster::events::ReleaseEventNote;
@@ -9,67 +11,23 @@ use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::release::Release;
-use crate::observe::labels::{self, ReadyState};
+use crate::observe::labels;
 use crate::observe::metrics::Metrics;
 use crate::pipeline::acquire::chain;
 
-/// How a release is, for the metrics.
-pub fn state(release: &Release, status: &ReleaseStatus) -> ReadyState {
-    if release.suspend {
-        return ReadyState::Suspended;
+/// Counts a run, and how the release is after it.
+pub fn count(metrics: &Metrics, release: &Release, outcome: &Outcome, status: &ReleaseStatus) {
+    metrics.release_told(&release.id, release.suspend, status);
+    if let Verdict::Ready { .. } = outcome.verdict {
+        metrics.release_succeeded(&release.id, Timestamp::now());
     }
-    let ready = status.conditions.iter().find(|c| c.type_ == condition::READY);
-    match ready.map(|c| c.status.as_str()) {
-        Some("True") => ReadyState::Ready,
-        Some("False") => ReadyState::NotReady,
-        _ => ReadyState::Unknown,
-    }
+    let (outcome, reason) = log::counted(&outcome.verdict);
+    metrics.reconciled(outcome, reason);
 }
 
-/// Counts a run.
-pub fn count(metrics: &Metrics, outcome: &Outcome) {
-    match &outcome.verdict {
-        Verdict::Ready { .. } => {
-            metrics.reconciled(labels::Outcome::Success, Reason::ReconciliationSucceeded)
-        }
-        Verdict::Failed { reason, .. } => {
-            metrics.reconciled(labels::Outcome::Failure(reason.disposition()), *reason);
-        }
-        Verdict::Suspended => metrics.reconciled(labels::Outcome::Success, Reason::Suspended),
-        Verdict::Superseded => metrics.reconciled(labels::Outcome::Success, Reason::HealthSuperseded),
-    }
-}
-
-/// One line a run that did or found something; a quiet one only at debug.
-pub fn log(outcome: &Outcome, differs: bool) {
-    let changes = outcome.changes.clone().unwrap_or_default();
-    let Changes { created, configured, unchanged, pruned, failed } = changes;
-    for note in &outcome.notes {
-        tracing::info!(reason = note.reason.as_str(), "{}", note.message);
-    }
-    if let Some(drift) = outcome.drift.as_ref().filter(|d| differs && d.status == Some(true)) {
-        tracing::warn!(reason = drift.reason.as_str(), "{}", drift.message);
-    }
-    match &outcome.verdict {
-        Verdict::Ready { message } if outcome.changes.is_some() || differs => {
-            tracing::info!(created, configured, unchanged, pruned, "{message}");
-        }
-        Verdict::Ready { message } => tracing::debug!("{message}"),
-        Verdict::Failed { reason, message } if differs => {
-            tracing::warn!(reason = reason.as_str(), created, configured, failed, "{message}");
-        }
-        Verdict::Failed { reason, message } => tracing::debug!(reason = reason.as_str(), "{message}"),
-        Verdict::Suspended => tracing::debug!("suspended"),
-        Verdict::Superseded => tracing::debug!("something newer is wanted"),
-    }
-}
-
-/// The line about a release that went away.
-pub fn log_farewell(outcome: &Outcome) {
-    for note in &outcome.notes {
-        tracing::info!(reason = note.reason.as_str(), "{}", note.message);
-    }
-    tracing::info!("the release is deleted");
+/// Counts the last run of a release that went away.
+pub fn count_farewell(metrics: &Metrics) {
+    metrics.reconciled(labels::Outcome::Success, Reason::Deleting);
 }
 
 /// The events about a run whose status differs from the one before.
@@ -124,11 +82,7 @@ fn newly_verified(before: &ReleaseStatus, after: &ReleaseStatus) -> Option<Strin
 /// The events about what is no failure.
 pub fn publish_notes(session: &Session, release: &Release, outcome: &Outcome) {
     for note in &outcome.notes {
-        let warning = matches!(
-            note.reason,
-            Reason::OwnershipConflict | Reason::DowngradeRefused | Reason::ImageNotVerified
-        );
-        send(session, release, warning, note.reason, note.message.clone(), outcome);
+        send(session, release, log::is_warning(note), note.reason, note.message.clone(), outcome);
     }
 }
 
@@ -157,7 +111,7 @@ fn send(
     let id: ReleaseId = release.id.clone();
     let uid = release.uid.clone();
     let revision = outcome.artifact.as_ref().map(|a| a.revision.clone());
-    tokio::spawn(async move {
+    let publishing = async move {
         let note = ReleaseEventNote {
             release: &id,
             uid: &uid,
@@ -174,5 +128,7 @@ fn send(
             }
             Err(error) => tracing::warn!(error = chain(&error), "an event could not be published"),
         }
-    });
+    };
+    // What goes wrong is said of its run.
+    tokio::spawn(publishing.in_current_span());
 }

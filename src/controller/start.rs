@@ -15,10 +15,10 @@ use super::options::Options;
 use super::receiver::{Hooks, Receiver, Scope, Webhooks};
 use crate::cluster::events::instance;
 use crate::cluster::session::Session;
-use crate::observe::labels::{Answer, Method};
+use crate::observe::labels::{Answer, CacheResult, Method};
 use crate::observe::metrics::Metrics;
 use crate::observe::server::{Endpoints, Liveness, Readiness, Server};
-use crate::oci::{Registry, RegistryOptions};
+use crate::oci::{CacheEvent, Registry, RegistryOptions};
 use crate::pipeline::context::Trust;
 
 /// Runs the controller until it is asked to end.
@@ -27,6 +27,7 @@ use crate::pipeline::context::Trust;
 /// Why it cannot start, or cannot go on.
 pub async fn run(options: Options) -> Result<(), ControllerError> {
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(ControllerError::Metrics)?);
+    metrics.each_release(options.release_metrics);
     let trust = trust(&options, &metrics).await?;
     let session = Session::infer(Arc::clone(&metrics)).await.map_err(ControllerError::Cluster)?;
     let readiness = Readiness::default();
@@ -187,6 +188,7 @@ fn identity() -> String {
 
 fn registry(options: &Options, metrics: &Arc<Metrics>) -> Registry {
     let counts = Arc::clone(metrics);
+    let kept = Arc::clone(metrics);
     Registry::new(RegistryOptions {
         cache_dir: Some(options.cache_dir.clone()),
         cache_max_size: options.cache_max_size,
@@ -199,6 +201,12 @@ fn registry(options: &Options, metrics: &Arc<Metrics>) -> Registry {
             };
             let method = Method::named(record.method);
             counts.registry_request(&record.host, method, answer, record.elapsed);
+        })),
+        cache_observer: Some(Arc::new(move |event: CacheEvent| match event {
+            CacheEvent::Hit => kept.cache_request(CacheResult::Hit),
+            CacheEvent::Miss => kept.cache_request(CacheResult::Miss),
+            CacheEvent::Corrupt => kept.cache_request(CacheResult::Corrupt),
+            CacheEvent::Size(bytes) => kept.cache_size(bytes),
         })),
         ..RegistryOptions::default()
     })

@@ -47,7 +47,7 @@ labels! {
         /// Reference to digest.
         Resolve => "resolve",
         /// Manifest and layer, from the cache or the registry.
-        Acquire => "acquire",
+        Pull => "pull",
         /// Signature evidence.
         Verify => "verify",
         /// Documents to objects.
@@ -58,7 +58,7 @@ labels! {
         Preflight => "preflight",
         /// The writes.
         Apply => "apply",
-        /// The wait for health.
+        /// The wait for health, that of definitions between the writes included.
         Health => "health",
         /// The deletion of what left.
         Prune => "prune",
@@ -147,12 +147,49 @@ labels! {
     }
     /// What the content cache had.
     CacheResult {
-        /// The content, and the release may have it.
+        /// The content.
         Hit => "hit",
         /// No such content.
         Miss => "miss",
         /// The content, but other bytes than its digest says; it was dropped.
         Corrupt => "corrupt",
+    }
+    /// Whose form a notification of a push has.
+    Sender {
+        /// CNCF distribution and what is built on it.
+        Distribution => "distribution",
+        /// Docker Hub.
+        DockerHub => "dockerhub",
+        /// GitHub packages.
+        GitHub => "github",
+        /// Harbor.
+        Harbor => "harbor",
+        /// Quay.
+        Quay => "quay",
+        /// Azure container registry.
+        Acr => "acr",
+        /// Our own form, signed with HMAC.
+        Generic => "generic",
+    }
+    /// What became of a notification of a push.
+    WebhookResult {
+        /// It is authentic and about pushes; how many releases it concerns is
+        /// counted apart.
+        Accepted => "accepted",
+        /// It is authentic and about something else than a push.
+        Ignored => "ignored",
+        /// Its signature, token or path is wrong or missing.
+        Unauthorized => "unauthorized",
+        /// It does not have the form of its sender.
+        Malformed => "malformed",
+        /// It is larger than any notification.
+        TooLarge => "too_large",
+        /// It came before, or is too old.
+        Replayed => "replayed",
+        /// There were too many.
+        Throttled => "throttled",
+        /// It was accepted, and releases could not be told of it.
+        Failed => "failed",
     }
 }
 
@@ -174,6 +211,12 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// Every value of the label.
+    pub fn words() -> Vec<&'static str> {
+        let failures = [Disposition::Retry, Disposition::Wait, Disposition::Stalled].map(Self::Failure);
+        std::iter::once(Self::Success).chain(failures).map(Self::as_str).collect()
+    }
+
     /// The label's value.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -193,6 +236,23 @@ pub enum Answer {
 }
 
 impl Answer {
+    /// Every value of the label, each once.
+    pub fn words() -> Vec<&'static str> {
+        let mut words: Vec<&str> = (0..=600).map(|code| Self::Status(code).as_str()).collect();
+        words.push(Self::Nothing.as_str());
+        words.sort_unstable();
+        words.dedup();
+        words
+    }
+
+    /// The number, if one came.
+    pub fn status(self) -> Option<u16> {
+        match self {
+            Self::Status(status) => Some(status),
+            Self::Nothing => None,
+        }
+    }
+
     /// The label's value: the status where people look for that one, else its
     /// class. The other end chooses the number, so not every one is a label.
     pub fn as_str(self) -> &'static str {
@@ -244,6 +304,8 @@ mod tests {
         check::<CacheResult>();
         check::<Verification>();
         check::<Load>();
+        check::<Sender>();
+        check::<WebhookResult>();
     }
 
     #[test]
@@ -254,9 +316,10 @@ mod tests {
 
     #[test]
     fn answers_are_few() {
-        let words: std::collections::BTreeSet<_> =
-            (0..=u16::MAX).map(|n| Answer::Status(n).as_str()).collect();
+        let words = Answer::words();
         assert!(words.len() < 30, "{words:?}");
+        assert!((0..=u16::MAX).all(|n| words.contains(&Answer::Status(n).as_str())));
+        assert!(words.contains(&"none"));
         assert_eq!(Answer::Status(404).as_str(), "404");
         assert_eq!(Answer::Status(418).as_str(), "4xx");
     }

@@ -1,15 +1,18 @@
 //! Structured logs on stderr. What is logged is decided where it happens; the
-//! form, the levels and the destination are decided here.
+//! levels and the destination are decided here, the form in `lines`.
 
 use std::fmt;
 use std::io::{self, IsTerminal};
 use std::str::FromStr;
 
 use tracing::Subscriber;
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+use super::lines::Lines;
+use super::traces::Traces;
 
 /// The variable that `tracing` programs read their levels from.
 pub const FILTER_VARIABLE: &str = "RUST_LOG";
@@ -69,18 +72,22 @@ pub enum LoggingError {
     Twice,
 }
 
-/// Sends the events of the whole process to stderr. To be called once, before
-/// anything is worth a message.
+/// Sends the events of the whole process to stderr, and its spans to where traces go.
+/// To be called once, before anything is worth a message.
 ///
 /// # Errors
 /// [`LoggingError::Filter`] for a `RUST_LOG` that means nothing: who sets it
 /// wants to see something, and should not wonder why he does not.
-pub fn init(format: LogFormat) -> Result<(), LoggingError> {
+pub fn init(format: LogFormat, traces: Option<&Traces>) -> Result<(), LoggingError> {
     let variable = std::env::var(FILTER_VARIABLE).ok();
-    let colour = io::stderr().is_terminal();
-    subscriber(format, filter(variable.as_deref())?, colour, io::stderr)
-        .try_init()
-        .map_err(|_| LoggingError::Twice)
+    let lines = Lines { format, colour: io::stderr().is_terminal(), writer: io::stderr };
+    // What is wrong with the variable has to be said, too.
+    let (filter, wrong) = match filter(variable.as_deref()) {
+        Ok(filter) => (filter, None),
+        Err(wrong) => (EnvFilter::new(DEFAULT_FILTER), Some(wrong)),
+    };
+    subscriber(lines, filter, traces.map(Traces::layer)).try_init().map_err(|_| LoggingError::Twice)?;
+    wrong.map_or(Ok(()), Err)
 }
 
 fn filter(variable: Option<&str>) -> Result<EnvFilter, LoggingError> {
@@ -88,31 +95,21 @@ fn filter(variable: Option<&str>) -> Result<EnvFilter, LoggingError> {
     EnvFilter::builder().parse(directives).map_err(LoggingError::Filter)
 }
 
+/// The levels are those of the log alone: a trace is whole whatever is logged.
 fn subscriber<W>(
-    format: LogFormat,
+    lines: Lines<W>,
     filter: EnvFilter,
-    colour: bool,
-    writer: W,
-) -> Box<dyn Subscriber + Send + Sync>
+    traces: Option<Box<dyn Layer<Registry> + Send + Sync>>,
+) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_span_events(FmtSpan::NONE).with_writer(writer);
-    match format {
-        LogFormat::Text => Box::new(builder.with_ansi(colour).finish()),
-        // The release, its revision and the trace id stand in spans around the
-        // event; all of them, since the innermost is often that of one object.
-        LogFormat::Json => {
-            let json = builder.json().flatten_event(true).with_current_span(false).with_span_list(true);
-            Box::new(json.finish())
-        }
-    }
+    Registry::default().with(traces).with(lines.with_filter(filter))
 }
 
+/// What is written in this form by what happens in `log`.
 #[cfg(test)]
-mod tests {
-    use super::*;
+pub(crate) fn written(format: LogFormat, variable: Option<&str>, log: impl FnOnce()) -> String {
     use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
@@ -129,26 +126,34 @@ mod tests {
         }
     }
 
-    fn logged(format: LogFormat, variable: Option<&str>) -> String {
-        let captured = Captured::default();
-        let writer = captured.clone();
-        let subscriber = subscriber(format, filter(variable).unwrap(), false, move || writer.clone());
-        tracing::subscriber::with_default(subscriber, || {
-            let span = tracing::info_span!("reconcile", release = "apps/demo", revision = "1.0.0");
+    let captured = Captured::default();
+    let writer = captured.clone();
+    let lines = Lines { format, colour: false, writer: move || writer.clone() };
+    let subscriber = subscriber(lines, filter(variable).unwrap(), None);
+    tracing::subscriber::with_default(subscriber, log);
+    let bytes = captured.0.lock().unwrap().clone();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn logged(variable: Option<&str>) -> String {
+        written(LogFormat::Text, variable, || {
+            let span = tracing::error_span!("reconcile", release = "apps/demo");
             let _entered = span.enter();
-            tracing::info!(target: "supercargo::controller", entries = 3, "applied");
+            tracing::info!(target: "supercargo::controller", "applied");
             tracing::debug!(target: "supercargo::controller", "detail");
             tracing::info!(target: "hyper::client", "connected");
             tracing::warn!(target: "hyper::client", "refused");
-        });
-        let bytes = captured.0.lock().unwrap().clone();
-        String::from_utf8(bytes).unwrap()
+        })
     }
 
     #[test]
     fn libraries_are_quiet_unless_asked() {
         let check = |variable: Option<&str>, expected: &[&str]| {
-            let text = logged(LogFormat::Text, variable);
+            let text = logged(variable);
             let seen: Vec<_> = ["applied", "detail", "connected", "refused"]
                 .into_iter()
                 .filter(|w| text.contains(w))
@@ -159,24 +164,16 @@ mod tests {
         check(Some(""), &["applied", "refused"]);
         check(Some("debug"), &["applied", "detail", "connected", "refused"]);
         check(Some("off,supercargo=debug"), &["applied", "detail"]);
+        check(Some("error,supercargo::controller=info"), &["applied"]);
     }
 
     #[test]
-    fn json_names_the_release() {
-        let text = logged(LogFormat::Json, None);
-        let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
-        assert_eq!(line["message"], "applied");
-        assert_eq!(line["entries"], 3);
-        assert_eq!(line["level"], "INFO");
-        assert_eq!(line["spans"][0]["release"], "apps/demo");
-        assert_eq!(line["spans"][0]["revision"], "1.0.0");
-    }
-
-    #[test]
-    fn text_names_the_release_without_colours() {
-        let text = logged(LogFormat::Text, None);
-        assert!(text.contains("release=\"apps/demo\"") && text.contains("entries=3"), "{text}");
-        assert!(!text.contains('\u{1b}'), "{text}");
+    fn the_release_is_named_whatever_the_level() {
+        for variable in [None, Some("warn"), Some("hyper=warn,supercargo=warn")] {
+            let text = logged(variable);
+            assert!(text.contains("refused release=apps/demo"), "{variable:?}: {text}");
+            assert!(!text.contains('\u{1b}'), "no colours: {text}");
+        }
     }
 
     #[test]

@@ -32,6 +32,22 @@ const KEEP_PERCENT: u64 = 80;
 /// The hash before what was told.
 const SEAL_BYTES: usize = 32;
 
+/// What the cache was asked for, and how large it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheEvent {
+    /// Content was asked for and there.
+    Hit,
+    /// It was not there.
+    Miss,
+    /// Other bytes than its digest says were there; they were dropped.
+    Corrupt,
+    /// All that is kept has so many bytes now.
+    Size(u64),
+}
+
+/// Is told what the cache has.
+pub type CacheObserver = Arc<dyn Fn(CacheEvent) + Send + Sync>;
+
 /// The cache, and who has proved to be let in where.
 pub(super) struct Cache {
     store: Option<Arc<Store>>,
@@ -49,17 +65,19 @@ struct Store {
     max_bytes: u64,
     used: AtomicU64,
     warned: AtomicBool,
+    observer: Option<CacheObserver>,
 }
 
 impl Cache {
     /// Opens the directory, or keeps nothing on disk without one.
-    pub fn new(dir: Option<&Path>, max_bytes: u64) -> Self {
+    pub fn new(dir: Option<&Path>, max_bytes: u64, observer: Option<CacheObserver>) -> Self {
         let store = dir.filter(|_| max_bytes > 0).map(|dir| {
             let store = Store {
                 root: dir.join(LAYOUT),
                 max_bytes,
                 used: AtomicU64::new(0),
                 warned: AtomicBool::new(false),
+                observer,
             };
             store.open();
             Arc::new(store)
@@ -169,6 +187,13 @@ impl Store {
             }
         }
         self.used.store(used, Ordering::Relaxed);
+        self.tell(CacheEvent::Size(used));
+    }
+
+    fn tell(&self, event: CacheEvent) {
+        if let Some(observer) = &self.observer {
+            observer(event);
+        }
     }
 
     fn path(&self, access: &Access, repository: &Repository, digest: &Digest) -> PathBuf {
@@ -203,16 +228,21 @@ impl Store {
     }
 
     fn read(&self, path: &Path, digest: &Digest, limit: u64) -> Option<Bytes> {
-        let file = File::open(path).ok()?;
+        let Ok(file) = File::open(path) else {
+            self.tell(CacheEvent::Miss);
+            return None;
+        };
         let mut bytes = Vec::new();
         let read = (&file).take(limit.saturating_add(1)).read_to_end(&mut bytes);
         if read.is_err() || bytes.len() as u64 > limit || !digest.is_of(&bytes) {
             tracing::warn!(%digest, "a cached file is damaged; it is fetched again");
+            self.tell(CacheEvent::Corrupt);
             self.remove(path);
             return None;
         }
         // The time of the last use decides what leaves first.
         let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
+        self.tell(CacheEvent::Hit);
         Some(bytes.into())
     }
 
@@ -227,6 +257,7 @@ impl Store {
                 if used > self.max_bytes {
                     self.evict();
                 }
+                self.tell(CacheEvent::Size(self.used.load(Ordering::Relaxed)));
             }
             Err(e) => self.warn("write to the cache", &e),
         }
@@ -238,6 +269,7 @@ impl Store {
             let _ = self
                 .used
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |u| Some(u.saturating_sub(size)));
+            self.tell(CacheEvent::Size(self.used.load(Ordering::Relaxed)));
         }
     }
 
@@ -303,9 +335,35 @@ fn persist(path: &Path, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn what_it_has_is_told() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let events = || std::mem::take(&mut *told.lock().unwrap());
+        let listener = Arc::clone(&told);
+        let observer: CacheObserver = Arc::new(move |event| listener.lock().unwrap().push(event));
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(Some(dir.path()), 100, Some(Arc::clone(&observer)));
+        let repository = Repository::parse("oci://h.io/a").unwrap();
+        let access = Access::anonymous();
+        let content = Bytes::from_static(&[7; 60]);
+        let digest = Digest::of(&content);
+        let get = async || cache.get(&access, &repository, &digest, 1000).await;
+        assert_eq!(get().await, None);
+        cache.put(&access, &repository, &digest, content.clone()).await;
+        assert_eq!(get().await, Some(content));
+        assert_eq!(events(), [CacheEvent::Size(0), CacheEvent::Miss, CacheEvent::Size(60), CacheEvent::Hit]);
+        // Another process on the same directory finds what is there.
+        drop(Cache::new(Some(dir.path()), 100, Some(observer)));
+        assert_eq!(events(), [CacheEvent::Size(60)]);
+        let path = cache.store.as_ref().unwrap().path(&access, &repository, &digest);
+        fs::write(path, [8; 60]).unwrap();
+        assert_eq!(get().await, None);
+        assert_eq!(events(), [CacheEvent::Corrupt, CacheEvent::Size(0)]);
+    }
+
     #[test]
     fn proofs_are_bounded_and_the_used_ones_stay() {
-        let cache = Cache::new(None, 0);
+        let cache = Cache::new(None, 0, None);
         let repository = Repository::parse("oci://h.io/a").unwrap();
         let access = Access::anonymous();
         let digest = |n: usize| Digest::of(&n.to_be_bytes());

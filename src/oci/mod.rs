@@ -40,6 +40,7 @@ mod zone;
 pub use access::{Access, AccessParts};
 pub use artifact::{Artifact, Resolved, Selection};
 pub use auth::Keyring;
+pub use cache::{CacheEvent, CacheObserver};
 pub use credential_helper::HelperCall;
 pub use encryption::{Identities, Recipients};
 pub use error::OciError;

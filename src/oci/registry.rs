@@ -11,7 +11,7 @@ use http::{Method, StatusCode};
 use tokio::sync::Semaphore;
 
 use super::access::Access;
-use super::cache::Cache;
+use super::cache::{Cache, CacheObserver};
 use super::content::Content;
 use super::layout::{self, Document, Manifest};
 use super::limits::{
@@ -46,6 +46,8 @@ pub struct RegistryOptions {
     pub cache_max_size: u64,
     /// Is told of every request.
     pub observer: Option<Observer>,
+    /// Is told what the cache has.
+    pub cache_observer: Option<CacheObserver>,
     /// Is told of every transfer of content.
     pub meter: Option<Meter>,
     /// Where content is read first, by prefix.
@@ -68,6 +70,7 @@ impl Default for RegistryOptions {
             cache_dir: None,
             cache_max_size: DEFAULT_CACHE_BYTES,
             observer: None,
+            cache_observer: None,
             meter: None,
             mirrors: Vec::new(),
             token_hosts: Vec::new(),
@@ -110,6 +113,7 @@ impl Registry {
             cache_dir,
             cache_max_size,
             observer,
+            cache_observer,
             meter,
             mirrors,
             token_hosts,
@@ -125,7 +129,7 @@ impl Registry {
             hosts,
         });
         let sessions = Sessions::new(token_hosts, Providers::new(variables));
-        let cache = Cache::new(cache_dir.as_deref(), cache_max_size);
+        let cache = Cache::new(cache_dir.as_deref(), cache_max_size, cache_observer);
         let mirrors = Mirrors::new(mirrors);
         let unpacking = Semaphore::new(MAX_UNPACKING);
         let large_evidence = Semaphore::new(MAX_LARGE_EVIDENCE);

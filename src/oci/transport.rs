@@ -241,6 +241,9 @@ impl Transport {
     }
 
     fn observe(&self, host: &str, method: &Method, outcome: Outcome, elapsed: Duration) {
+        // Without the path: the one of a redirect may hold what gives access.
+        let seconds = elapsed.as_secs_f64();
+        tracing::debug!(host, method = method_name(method), ?outcome, seconds, "asked a registry");
         if let Some(observer) = &self.observer {
             observer(&RequestRecord { host: host.to_owned(), method: method_name(method), outcome, elapsed });
         }

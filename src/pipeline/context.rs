@@ -1,6 +1,6 @@
 //! What a run works with: what all releases share, and what one remembers.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -124,6 +124,8 @@ pub struct Memory {
     pub versions: HashMap<ObjectId, u64>,
     /// Objects that others keep changing.
     pub contests: HashMap<ObjectId, Contest>,
+    /// Objects that were found changed and are not put back.
+    pub drifted: BTreeSet<ObjectId>,
     /// What kept the registry from being asked the last time.
     pub stale: Option<(Reason, String)>,
     /// Why the release stays although the range has another newest tag.

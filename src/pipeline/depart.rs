@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::acquire::{Failure, failure};
 use super::local::{Local, contested, inventory_object, refuse_another_tools};
+use super::places::Turn;
 use super::progress::{Change, Event, Progress};
 use super::prune::{Order, Removed, remove};
 use super::run::{Ended, Run};
-use super::signals::Turn;
 use super::terminating::{await_gone, held};
 use super::view::View;
 use super::work;

@@ -29,13 +29,17 @@ pub async fn hold_back(
     known: &Known,
     outcome: &mut Outcome,
 ) {
-    let drifted = plan.steps.iter().filter(|s| s.drifted).count();
-    run.context.metrics.drift_detected(drifted);
+    let drifted = plan.steps.iter().filter(|s| s.drifted);
+    let found = drifted.filter(|s| !run.memory.drifted.contains(&s.id)).count();
+    run.context.metrics.drift_detected(found);
     match run.release.drift {
         DriftMode::Off => {}
         DriftMode::Report => report(run, session, plan, known, outcome).await,
         DriftMode::Correct => contest(run, session, plan, known, outcome).await,
     }
+    // What stays as it is was found already when the next run finds it.
+    let left = plan.steps.iter().filter(|s| s.drifted && s.action == Action::Keep);
+    run.memory.drifted = left.map(|s| s.id.clone()).collect();
 }
 
 async fn contest(

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt;
 
-use super::acquire::{chain, failure};
+use super::acquire::chain;
 use super::health;
 use super::parallel::unordered;
-use super::preflight::{Preflight, Ready, brought_kinds, masked};
+use super::preflight::{Preflight, Ready, masked};
 use super::progress::{Change, Event};
 use super::run::{Ended, Revision, Run};
 use super::work::{superseded, together};
@@ -24,7 +24,7 @@ use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate};
-use crate::domain::outcome::{Assessment, Note, ObjectFailure, Outcome, Verdict};
+use crate::domain::outcome::{Assessment, Note, ObjectFailure};
 use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::release::Origin;
 use crate::domain::stage::Stage;
@@ -102,18 +102,18 @@ pub async fn execute(
             Stage::Foundations => {
                 between(run, session, &mut known, plan, &mut preflight, &mut executed).await
             }
-            Stage::Bindings | Stage::Configuration => later(&known, plan, &mut preflight, stage).await,
+            Stage::Bindings | Stage::Configuration => later(run, &known, plan, &mut preflight, stage).await,
             _ => Ok(()),
         };
         if let Err(ended) = passed {
             executed.ended = Some(ended);
             return executed;
         }
-        let started = std::time::Instant::now();
+        let started = Instant::now();
         if executed.failures.is_empty() {
             apply_stage(run, session, plan, &preflight, stage, &mut executed).await;
         }
-        run.context.metrics.phase(Phase::Apply, started.elapsed());
+        run.spent.add(Phase::Apply, started.elapsed());
         tell(run, plan, stage, &executed);
         if executed.ended.is_some() {
             return executed;
@@ -126,9 +126,7 @@ pub async fn execute(
     }
     executed.applied = true;
     if run.release.wait {
-        let started = std::time::Instant::now();
         health::wait(run, session, &known, plan, &mut executed, revision).await;
-        run.context.metrics.phase(Phase::Health, started.elapsed());
     }
     executed
 }
@@ -167,15 +165,22 @@ async fn between(
         plan.writes().filter(|s| s.id.is("apiextensions.k8s.io", "CustomResourceDefinition")).collect();
     if !definitions.is_empty() {
         run.turn.give_back();
+        let waits = run.context.metrics.waits_for_health();
+        let started = Instant::now();
         let ready = async {
             health::established(run, session, known, &definitions, &executed.answers).await?;
-            served(run, session, known, plan).await
+            health::served(run, session, known, plan).await
         };
         let ready = ready.await;
+        run.spent.add(Phase::Health, started.elapsed());
+        drop(waits);
         run.turn.take().await;
         *known = ready?;
     }
-    preflight.next_pass(plan, known, Stage::Definitions).await.map_err(|failures| {
+    let started = Instant::now();
+    let passed = preflight.next_pass(plan, known, Stage::Definitions).await;
+    run.spent.add(Phase::Preflight, started.elapsed());
+    passed.map_err(|failures| {
         executed.changes.failed = i32::try_from(failures.len()).unwrap_or(i32::MAX);
         let what =
             "nothing but its Namespaces and CustomResourceDefinitions was written, the dry run refused";
@@ -186,48 +191,22 @@ async fn between(
 /// Before the bindings, and after them: what waited for a role, an account or a
 /// binding is dry-run.
 async fn later(
+    run: &mut Run<'_>,
     known: &Known,
     plan: &Plan,
     preflight: &mut Preflight<'_>,
     before: Stage,
 ) -> Result<(), Ended> {
     let after = if before == Stage::Bindings { Stage::Foundations } else { Stage::Bindings };
-    preflight.next_pass(plan, known, after).await.map_err(|failures| {
+    let started = Instant::now();
+    let passed = preflight.next_pass(plan, known, after).await;
+    run.spent.add(Phase::Preflight, started.elapsed());
+    passed.map_err(|failures| {
         let denied = failures.iter().all(|f| f.reason == Reason::AccessDenied);
         let reason = if denied { Reason::AccessDenied } else { Reason::PreflightFailed };
         let what = "only Roles, accounts and classes were written, the dry run refused";
         together(reason, what, failures)
     })
-}
-
-/// Looks until the kinds that the plan's definitions bring are served: they
-/// appear in discovery a moment after they are established.
-async fn served(
-    run: &Run<'_>,
-    session: &Session,
-    known: &Arc<Known>,
-    plan: &Plan,
-) -> Result<Arc<Known>, Ended> {
-    let brought = brought_kinds(plan);
-    let give_up = tokio::time::Instant::now() + run.release.timeout;
-    let mut known = Arc::clone(known);
-    let mut pause = Duration::from_millis(20);
-    loop {
-        if brought.iter().all(|kind| known.preferred(kind).is_some()) {
-            return Ok(known);
-        }
-        if run.signals.is_superseded() {
-            let outcome = Outcome { verdict: Verdict::Superseded, ..Outcome::default() };
-            return Err(Ended::Failed(Box::new(outcome)));
-        }
-        if tokio::time::Instant::now() > give_up {
-            let message = "the API server does not serve the kinds of the CustomResourceDefinitions in time";
-            return Err(failure(Reason::HealthTimeout, message).into());
-        }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(1));
-        known = session.rediscover(&known).await?;
-    }
 }
 
 async fn apply_stage(

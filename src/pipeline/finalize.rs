@@ -13,6 +13,7 @@ use crate::domain::identity::ObjectId;
 use crate::domain::inventory::settle;
 use crate::domain::outcome::{Note, Outcome};
 use crate::domain::plan::leaving;
+use crate::observe::labels::{Action, Phase};
 
 /// What came of it.
 pub struct Farewell {
@@ -123,7 +124,9 @@ impl Run<'_> {
             progress: self.progress,
             signals: None,
         };
+        let started = std::time::Instant::now();
         let removed = remove(context, &session, everything, &leaving, &known, &view).await;
+        self.spent.add(Phase::Prune, started.elapsed());
         self.turn.give_back();
         self.settle_removed(removed, dying, notes).await
     }
@@ -146,7 +149,7 @@ impl Run<'_> {
     ) -> Result<(), Ended> {
         let Removed { fates, deleted, touched: _, terminating, failures, notes: told, interrupted: _ } =
             removed;
-        self.context.metrics.objects(crate::observe::labels::Action::Pruned, deleted);
+        self.context.metrics.objects(Action::Pruned, deleted);
         notes.extend(told);
         notes.push(note(match deleted {
             0 => "what was left of the release is gone".to_owned(),

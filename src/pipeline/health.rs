@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::acquire::{self, failure};
 use super::execute::Executed;
 use super::parallel::unordered;
+use super::preflight::brought_kinds;
 use super::progress::Event;
 use super::run::{Ended, Revision, Run};
 use crate::api::reason::Reason;
@@ -24,6 +25,7 @@ use crate::domain::health::{HealthState, assess, has_rule};
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
 use crate::domain::plan::{Plan, Step};
+use crate::observe::labels::Phase;
 
 /// How often objects without a watch are asked for, at first and at most.
 const FIRST_POLL: Duration = Duration::from_millis(500);
@@ -54,6 +56,7 @@ pub async fn wait(
     revision: &Revision,
 ) {
     run.progress.tell(Event::AwaitsHealth);
+    let started = Instant::now();
     let mut waiting = Waiting::new();
     let mut failures = Vec::new();
     let mut unknown = Vec::new();
@@ -68,13 +71,18 @@ pub async fn wait(
     look(session, unknown, &mut waiting, &mut failures).await;
     if !waiting.is_empty() && failures.is_empty() {
         run.turn.give_back();
+        let waits = run.context.metrics.waits_for_health();
         run.accept(&format!("waiting for the health of revision {}", revision.name)).await;
         let over = follow(run, session, &mut waiting, &mut failures, revision).await;
+        drop(waits);
+        run.spent.add(Phase::Health, started.elapsed());
         run.turn.take().await;
         if let Some(over) = over {
             end(run, executed, over, &waiting);
             return;
         }
+    } else {
+        run.spent.add(Phase::Health, started.elapsed());
     }
     if failures.is_empty() {
         let message = "every object is healthy".to_owned();
@@ -327,5 +335,38 @@ pub async fn established(
         Some(failed) => {
             Err(failure(Reason::HealthCheckFailed, format!("{}: {}", failed.id, failed.message)).into())
         }
+    }
+}
+
+/// Looks until the kinds that the plan's definitions bring are served: they
+/// appear in discovery a moment after they are established.
+///
+/// # Errors
+/// When they are not in time, or something newer is wanted.
+pub async fn served(
+    run: &Run<'_>,
+    session: &Session,
+    known: &Arc<Known>,
+    plan: &Plan,
+) -> Result<Arc<Known>, Ended> {
+    let brought = brought_kinds(plan);
+    let give_up = Instant::now() + run.release.timeout;
+    let mut known = Arc::clone(known);
+    let mut pause = Duration::from_millis(20);
+    loop {
+        if brought.iter().all(|kind| known.preferred(kind).is_some()) {
+            return Ok(known);
+        }
+        if run.signals.is_superseded() {
+            let outcome = Outcome { verdict: Verdict::Superseded, ..Outcome::default() };
+            return Err(Ended::Failed(Box::new(outcome)));
+        }
+        if Instant::now() > give_up {
+            let message = "the API server does not serve the kinds of the CustomResourceDefinitions in time";
+            return Err(failure(Reason::HealthTimeout, message).into());
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_secs(1));
+        known = session.rediscover(&known).await?;
     }
 }

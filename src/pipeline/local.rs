@@ -4,16 +4,17 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::acquire::{Failure, failure};
 use super::claims::Claims;
 use super::context::{Context, Memory, Trust};
+use super::places::{Places, Turn};
 use super::preview::{Preview, preview};
 use super::progress::{Progress, Silence};
 use super::run::{Ended, Revision, Run, Trigger};
-use super::signals::{Signals, Turn};
+use super::signals::Signals;
 use super::trust::Admitted;
 use super::work;
 use crate::api::reason::Reason;
@@ -26,7 +27,7 @@ use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::outcome::Outcome;
 use crate::domain::release::Release;
 use crate::domain::status::inventory_name;
-use crate::observe::metrics::{Metrics, MetricsError};
+use crate::observe::metrics::{Metrics, MetricsError, Spent};
 use crate::oci::{Digest, Registry, RegistryOptions};
 
 /// How often a command begins anew because somebody wrote the inventory under
@@ -42,7 +43,7 @@ pub struct Local {
     pub(super) context: Context,
     pub(super) memory: Memory,
     pub(super) signals: Arc<Signals>,
-    pub(super) places: Arc<Semaphore>,
+    pub(super) places: Places,
     /// Carries what watches see to who waits for it.
     carrier: JoinHandle<()>,
 }
@@ -67,7 +68,7 @@ impl Local {
             session,
             store,
             registry: Registry::new(RegistryOptions::default()),
-            metrics,
+            metrics: Arc::clone(&metrics),
             claims: Claims::default(),
             default_service_account: None,
             trust: Trust::default(),
@@ -81,7 +82,7 @@ impl Local {
                 mailbox.touch(change.id);
             }
         });
-        let places = Arc::new(Semaphore::new(1));
+        let places = Places::new(1, &metrics);
         Ok(Self { of_release: true, context, memory: Memory::default(), signals, places, carrier })
     }
 
@@ -106,6 +107,7 @@ impl Local {
             status: ReleaseStatus::default(),
             trigger: Trigger::Full,
             progress,
+            spent: Spent::new(&self.context.metrics),
         }
     }
 

@@ -17,6 +17,7 @@ pub mod local;
 mod parallel;
 mod patience;
 mod pin;
+pub mod places;
 mod preflight;
 pub mod preview;
 pub mod progress;

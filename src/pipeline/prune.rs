@@ -110,7 +110,7 @@ pub async fn prune(
             return;
         }
     };
-    run.context.metrics.phase(Phase::Prune, started.elapsed());
+    run.spent.add(Phase::Prune, started.elapsed());
     let Removed { fates, deleted, touched: _, terminating, failures, notes, interrupted } = removed;
     let skipped = executed.fates.values().any(|f| *f == Fate::NotAttempted);
     executed.complete = terminating.is_empty() && failures.is_empty() && !skipped && !interrupted;

@@ -8,6 +8,7 @@ use crate::api::reason::Reason;
 use crate::api::status::condition;
 use crate::cluster::session::Session;
 use crate::domain::outcome::{Note, Verdict};
+use crate::observe::labels::Phase;
 use crate::oci::{Digest, Resolved, Wanted};
 
 impl Run<'_> {
@@ -19,7 +20,9 @@ impl Run<'_> {
         if let (Trigger::Objects, Some(revision)) = (self.trigger, &settled) {
             return Ok(revision.clone());
         }
+        let started = std::time::Instant::now();
         let asked = self.ask(session, settled.is_some()).await.transpose();
+        self.spent.add(Phase::Resolve, started.elapsed());
         let Some(asked) = asked else {
             return match settled {
                 Some(revision) if !self.signals.is_superseded() => {

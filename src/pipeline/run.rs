@@ -7,8 +7,9 @@ use jiff::Timestamp;
 use super::acquire::{self, Failure, chain, failure};
 use super::context::{Context, Memory};
 use super::local::refuse_another_tools;
+use super::places::Turn;
 use super::progress::Progress;
-use super::signals::{Signals, Turn};
+use super::signals::Signals;
 use super::trust::Admission;
 use super::view::{View, drop_unused_watches, unwatched};
 use super::work;
@@ -25,7 +26,7 @@ use crate::domain::outcome::{Assessment, Outcome, Verdict};
 use crate::domain::plan::Live;
 use crate::domain::release::{Origin, Release};
 use crate::domain::status;
-use crate::observe::labels::Phase;
+use crate::observe::metrics::Spent;
 use crate::oci::Digest;
 
 /// How often a run begins anew because somebody wrote the inventory under it.
@@ -49,6 +50,8 @@ pub struct Run<'a> {
     pub trigger: Trigger,
     /// Who listens.
     pub progress: &'a dyn Progress,
+    /// What it spends on its phases.
+    pub spent: Spent,
 }
 
 /// What a run is for.
@@ -145,7 +148,10 @@ impl Run<'_> {
         }
         let written = self.context.session.write_status(&self.release.id, &self.release.uid, &waiting).await;
         match written {
-            Ok(()) => self.status = waiting,
+            Ok(()) => {
+                self.context.metrics.release_told(&self.release.id, self.release.suspend, &waiting);
+                self.status = waiting;
+            }
             Err(error) => tracing::debug!(error = chain(&error), "the status could not be written"),
         }
     }
@@ -164,9 +170,7 @@ impl Run<'_> {
         }
         self.load_inventory().await?;
         self.refuse_strange_inventory()?;
-        let started = std::time::Instant::now();
         let revision = self.resolve(&session).await?;
-        self.context.metrics.phase(Phase::Resolve, started.elapsed());
         tracing::Span::current().record("revision", revision.name.as_str());
         // Before anything of the artifact is looked at, and before drift is: what is
         // not trusted any more is not put back either.
@@ -188,6 +192,10 @@ impl Run<'_> {
     ) -> Result<Box<Outcome>, Ended> {
         let known = session.known().await?;
         let look = self.look(session, &known).await?;
+        let memory = &mut *self.memory;
+        memory.drifted.retain(|id| {
+            look.drifted.iter().any(|(drifted, _)| drifted == id) || memory.contests.contains_key(id)
+        });
         let settled = self.memory.inventory.applied.as_deref() == Some(revision.key.as_str());
         let healthy =
             !self.release.wait || self.status.last_healthy_revision.as_ref() == Some(&revision.name);

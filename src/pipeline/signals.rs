@@ -1,10 +1,9 @@
-//! What reaches a release from outside while it runs or waits, and the turns by
-//! which few runs work at once while any number waits.
+//! What reaches a release from outside while it runs or waits.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Notify;
 
 use crate::domain::identity::ObjectId;
 
@@ -95,33 +94,5 @@ impl Signals {
     /// Waits for the next signal; one that came before counts.
     pub async fn changed(&self) {
         self.notify.notified().await;
-    }
-}
-
-/// A place among the few runs that work at once. It is taken for work and given
-/// back for every wait, so that nobody's wait delays another's work.
-#[derive(Debug)]
-pub struct Turn {
-    places: Arc<Semaphore>,
-    permit: Option<OwnedSemaphorePermit>,
-}
-
-impl Turn {
-    /// Without a place yet.
-    pub fn new(places: &Arc<Semaphore>) -> Self {
-        Self { places: Arc::clone(places), permit: None }
-    }
-
-    /// Waits for a place.
-    pub async fn take(&mut self) {
-        if self.permit.is_none() {
-            // The semaphore is never closed.
-            self.permit = Arc::clone(&self.places).acquire_owned().await.ok();
-        }
-    }
-
-    /// Gives the place back.
-    pub fn give_back(&mut self) {
-        self.permit = None;
     }
 }

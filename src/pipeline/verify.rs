@@ -155,6 +155,7 @@ impl Run<'_> {
         let started = std::time::Instant::now();
         let interval = jitter(self.context.trust.interval, fastrand::f64());
         let earned = self.ask_for_evidence(&case, known.is_some()).await;
+        self.spent.add(Phase::Verify, started.elapsed());
         let Some(earned) = earned.transpose() else {
             return match known {
                 Some(admission) if !self.signals.is_superseded() => {
@@ -165,7 +166,6 @@ impl Run<'_> {
             };
         };
         let metrics = &self.context.metrics;
-        metrics.phase(Phase::Verify, started.elapsed());
         let (admission, due) = match earned {
             Ok(admission) => {
                 metrics.verified(Verification::Verified, Reason::Verified);

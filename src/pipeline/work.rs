@@ -87,6 +87,7 @@ async fn fetch(run: &mut Run<'_>, session: &Session, revision: &Revision) -> Res
         fetched = tokio::time::timeout(run.release.timeout, fetching) => fetched,
         () = run.signals.superseded() => return Err(superseded()),
     };
+    run.spent.add(Phase::Pull, started.elapsed());
     let fetched = match fetched {
         Ok(Ok(artifact)) => Ok(artifact),
         Ok(Err(error @ OciError::Encrypted { .. })) => {
@@ -99,7 +100,6 @@ async fn fetch(run: &mut Run<'_>, session: &Session, revision: &Revision) -> Res
             Err((Reason::RegistryUnavailable, message))
         }
     };
-    run.context.metrics.phase(Phase::Acquire, started.elapsed());
     fetched.map_err(|(reason, message)| {
         let mut failed = failure(reason, message);
         failed.artifact = Some(artifact_status(revision));
@@ -129,20 +129,23 @@ pub(super) async fn act(
     outcome: &mut Outcome,
 ) -> Result<(), Ended> {
     let started = std::time::Instant::now();
-    let (known, mut objects) = objects(run, session, known, content).await?;
-    run.context.metrics.phase(Phase::Render, started.elapsed());
+    let rendered = objects(run, session, known, content).await;
+    run.spent.add(Phase::Render, started.elapsed());
+    let (known, mut objects) = rendered?;
     guard_empty(run, revision, &objects)?;
     pin(run, session, revision, content, &mut objects).await?;
     let started = std::time::Instant::now();
-    let (mut plan, view) = decide(run, session, &known, revision, objects).await?;
-    run.context.metrics.phase(Phase::Plan, started.elapsed());
+    let decided = decide(run, session, &known, revision, objects).await;
+    run.spent.add(Phase::Plan, started.elapsed());
+    let (mut plan, view) = decided?;
     refuse_conflicts(run, &plan).await?;
     drift::hold_back(run, session, &mut plan, &known, outcome).await;
 
     let started = std::time::Instant::now();
     let mut preflight = Preflight::new(session, run.release, &plan);
-    preflight.first_pass(&plan, &known).await.map_err(|failures| refused(&failures))?;
-    run.context.metrics.phase(Phase::Preflight, started.elapsed());
+    let passed = preflight.first_pass(&plan, &known).await;
+    run.spent.add(Phase::Preflight, started.elapsed());
+    passed.map_err(|failures| refused(&failures))?;
 
     write_ahead(run, &plan, &preflight, outcome).await?;
     let mut executed = execute::execute(run, session, known, &plan, preflight, revision).await;
@@ -164,7 +167,7 @@ async fn pin(
     let started = std::time::Instant::now();
     let pinned = run.pin(session, revision, content.images(), objects).await;
     if content.images().is_some() {
-        run.context.metrics.phase(Phase::Verify, started.elapsed());
+        run.spent.add(Phase::Verify, started.elapsed());
     }
     match pinned {
         Err(Ended::Failed(failed)) if failed.reason().is_some() => {

@@ -266,7 +266,7 @@ async fn an_adversary_is_contested_by_name_with_few_requests_until_it_stops() {
     assert!(asked.len() <= 30, "{} requests: {asked:#?}", asked.len());
     let writes = requests.iter().filter(|request| request.writes() && !is_own(request)).count();
     assert!(writes <= 4, "{asked:#?}");
-    assert!(scene.operator.log().contains("reason=\"Contested\""));
+    assert!(scene.operator.log().contains("drift=\"Contested: "));
     stop.store(true, Ordering::Relaxed);
     let written = adversary.await.expect("the adversary");
     assert!(written >= 90, "it wrote only {written} times");

@@ -328,10 +328,14 @@ async fn logs_and_endpoints_tell_what_it_does_and_its_end_gives_the_lease_back()
         .map(|line| serde_json::from_str(line).unwrap_or_else(|e| panic!("{line}: {e}")))
         .collect();
     let line = lines.iter().find(|line| line["created"] == 1).unwrap_or_else(|| panic!("{log}"));
-    let span = &line["spans"][0];
-    assert_eq!(span["release"], format!("{}/app", scene.story.namespace()));
-    assert_eq!(span["revision"], format!("1@{digest}"));
-    assert_eq!(span["trace_id"].as_str().map(str::len), Some(32), "{line}");
+    assert_eq!(line["release"], format!("{}/app", scene.story.namespace()));
+    assert_eq!(line["revision"], format!("1@{digest}"));
+    assert_eq!(line["trace_id"].as_str().map(str::len), Some(32), "{line}");
+    assert_eq!((&line["outcome"], &line["reason"]), (&json!("success"), &json!("ReconciliationSucceeded")));
+    assert!(line["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{line}");
+    assert_eq!(line["message"], format!("applied 1 object of revision 1@{digest}"));
+    let of_the_release: Vec<&Value> = lines.iter().filter(|line| line["release"].is_string()).collect();
+    assert_eq!(of_the_release.len(), 1, "one line for one run: {log}");
 
     let get = |path: &str| {
         let url = format!("http://{}{path}", scene.operator.address());

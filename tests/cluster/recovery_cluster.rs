@@ -2,14 +2,14 @@
 //! what it was. Each on a cluster of its own.
 
 use serde_json::json;
-use supercargo_testbed::{Bed, Story};
+use supercargo_testbed::{Bed, Profile, Story};
 
 use crate::ground::{Scene, config_map};
 use crate::recovery::{Drill, app, commands};
 
 async fn drill<'a>(bed: &'a Bed, name: &str) -> Drill<'a> {
     bed.install_crds();
-    Drill::of(Scene::of(Story::on(bed, name).await, true, &[], |options| options)).await
+    Drill::of(Scene::of(Story::on(bed, name).await, Profile::of_run(), &[], |options| options)).await
 }
 
 #[tokio::test]

@@ -1,8 +1,8 @@
 //! The operator is gone, is there twice, or finds objects that were restored.
 
 use serde_json::json;
-use supercargo_testbed::Story;
 use supercargo_testbed::operator::{Operator, Options};
+use supercargo_testbed::{Profile, Story};
 
 use crate::ground::{Scene, config_map};
 use crate::recovery::{Drill, app, commands};
@@ -114,7 +114,8 @@ async fn two_operators_with_leases_of_their_own_lose_nothing() {
 #[tokio::test]
 async fn of_two_operators_the_less_demanding_one_decides() {
     let story = Story::begin("recovery-floor").await;
-    let scene = Scene::of(story, true, &[], |options| options.argument("--require-verification"));
+    let scene =
+        Scene::of(story, Profile::of_run(), &[], |options| options.argument("--require-verification"));
     scene.push("1", &config_map("settings", "one"));
     scene.create("app", &json!({}));
     scene.message("Ready", "False", "VerificationRequired").await;

@@ -9,7 +9,7 @@ use supercargo_testbed::audit::Request;
 use supercargo_testbed::fetch::{self, Trust};
 use supercargo_testbed::operator::Options;
 use supercargo_testbed::registry::{self, Notify};
-use supercargo_testbed::{Registry, Story, ports, processes};
+use supercargo_testbed::{Profile, Registry, Story, ports, processes};
 
 use super::ground::{Scene, config_map};
 
@@ -57,7 +57,7 @@ fn slow(registry: &Registry, repository: &str) -> Value {
 async fn a_push_to_the_registry_is_applied_without_waiting_for_the_interval() {
     let address = format!("127.0.0.1:{}", ports::free());
     let config = config(&[json!({"name": "registry", "type": "distribution"})]);
-    let scene = Scene::of(Story::begin("webhook-push").await, true, &[], |options| {
+    let scene = Scene::of(Story::begin("webhook-push").await, Profile::of_run(), &[], |options| {
         receiving(options, &address, &config)
     });
     let registry = telling(&address);
@@ -112,7 +112,7 @@ async fn a_webhook_reaches_what_follows_the_push_and_nothing_else() {
         json!({"name": "all", "type": "generic"}),
         json!({"name": "narrow", "type": "generic", "namespaces": [beside]}),
     ]);
-    let scene = Scene::of(story, true, &[&beside], |options| {
+    let scene = Scene::of(story, Profile::of_run(), &[&beside], |options| {
         receiving(options, &address, &config).argument("--watch-label-selector=watched=yes")
     });
     let digest = scene.push("1", &config_map("c", "one"));
@@ -220,7 +220,7 @@ spec: {{url: 'oci://{}/{repository}', ref: {{tag: '1'}}, insecure: true, prune: 
 async fn of_a_burst_of_pushes_few_runs_come_and_the_last_is_applied() {
     let address = format!("127.0.0.1:{}", ports::free());
     let config = config(&[json!({"name": "registry", "type": "distribution"})]);
-    let scene = Scene::of(Story::begin("webhook-burst").await, true, &[], |options| {
+    let scene = Scene::of(Story::begin("webhook-burst").await, Profile::of_run(), &[], |options| {
         receiving(options, &address, &config)
     });
     let registry = telling(&address);
@@ -252,7 +252,7 @@ async fn every_sender_is_taken_in_its_own_form_with_its_own_proof() {
     // Their payloads name hosts that are not here.
     let receivers = types.map(|kind| json!({"name": kind, "type": kind, "registry": host}));
     let config = config(&receivers);
-    let scene = Scene::of(Story::begin("webhook-forms").await, true, &[], |options| {
+    let scene = Scene::of(Story::begin("webhook-forms").await, Profile::of_run(), &[], |options| {
         receiving(options, &address, &config)
     });
     scene.install(&config_map("c", "one"), &json!({"interval": "24h"})).await;

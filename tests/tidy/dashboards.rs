@@ -113,3 +113,33 @@ fn panels_do_not_overlap() {
     }
     none(found, "these panels overlap with others, or leave the grid");
 }
+
+/// The names of metrics in an expression, histograms by their own name.
+fn metrics(expression: &str) -> BTreeSet<String> {
+    let words = expression.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let ours = words.filter(|word| word.starts_with("supercargo_") || word.starts_with("process_"));
+    let parts = ["_bucket", "_sum", "_count"];
+    ours.map(|word| parts.iter().find_map(|part| word.strip_suffix(part)).unwrap_or(word).to_owned())
+        .collect()
+}
+
+#[test]
+fn dashboards_and_alerts_name_metrics_that_exist() {
+    let page = fs::read_to_string(root().join("docs/metrics.md")).unwrap();
+    let mut found = BTreeSet::new();
+    for name in DASHBOARDS {
+        let board = dashboard(name);
+        let queries = list(&board["templating"], "list").iter().map(|v| text(v, "/query/query"));
+        let panels = list(&board, "panels").iter().flat_map(|panel| list(panel, "targets"));
+        for expression in queries.chain(panels.map(|target| text(target, "/expr"))) {
+            found.extend(metrics(expression).into_iter().map(|metric| (metric, (*name).to_owned())));
+        }
+    }
+    for (name, rule) in crate::alerts::alerts() {
+        let of_rule = metrics(text(&rule, "/expr")).into_iter();
+        found.extend(of_rule.map(|metric| (metric, name.clone())));
+    }
+    assert!(found.len() > 40, "{found:?}");
+    let unknown = found.into_iter().filter(|(metric, _)| !page.contains(&format!("`{metric}`")));
+    none(unknown.map(|(metric, by)| format!("{metric}, in {by}")).collect(), "there are no such metrics");
+}

@@ -25,7 +25,12 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// Crate → paths below `src/` where it may be named. Crates that are not here
 /// are plain tools that leave no type at a door.
 const LIBRARIES: &[(&str, &[&str])] = &[
-    ("reqwest", &["oci/"]),
+    // The exporter of traces, a program's own connection, has a client of its own.
+    ("reqwest", &["oci/", "observe/otlp.rs"]),
+    ("opentelemetry", &["observe/otlp.rs"]),
+    ("opentelemetry_sdk", &["observe/otlp.rs"]),
+    ("opentelemetry_otlp", &["observe/otlp.rs"]),
+    ("tracing_opentelemetry", &["observe/otlp.rs"]),
     ("tar", &["oci/"]),
     ("flate2", &["oci/"]),
     ("zstd", &["oci/"]),

@@ -22,6 +22,10 @@
 {{- if and .Values.clusterAdmin (not .Values.rbac.create) -}}
 {{- fail "clusterAdmin needs rbac.create: the binding to cluster-admin is made by this chart, or by you" -}}
 {{- end -}}
+{{- $default := include "supercargo.defaultServiceAccount" . -}}
+{{- if and $default .Values.rbac.impersonate (not (has $default .Values.rbac.impersonate)) -}}
+{{- fail (printf "rbac.impersonate does not name %s, the account of releases that name none: add it, or set defaultServiceAccount to one that is named" $default) -}}
+{{- end -}}
 {{- with .Values.webhook -}}
 {{- if and .enabled (not .secret) (not .receivers) -}}
 {{- fail "webhook.enabled needs webhook.secret, a Secret with the receivers, or webhook.receivers" -}}

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{ArgAction, Args};
 
 use super::RouteArgs;
 use crate::domain::patch::selector::Selector;
@@ -20,6 +20,9 @@ pub struct ControllerArgs {
     /// Where /metrics, /healthz and /readyz are served.
     #[arg(long, env = "SUPERCARGO_METRICS_ADDR", default_value = "0.0.0.0:8080", value_name = "HOST:PORT")]
     pub metrics_addr: String,
+    /// Tell of each release in /metrics, a few series for each; otherwise only of all together.
+    #[arg(long, env = "SUPERCARGO_RELEASE_METRICS", default_value_t = true, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, hide_possible_values = true, value_name = "true|false")]
+    pub release_metrics: bool,
     /// Where content of artifacts is kept between runs.
     #[arg(long, env = "SUPERCARGO_CACHE_DIR", default_value = "/tmp/supercargo", value_name = "DIR")]
     pub cache_dir: PathBuf,
@@ -68,6 +71,9 @@ pub struct ControllerArgs {
     /// How logs are written to stderr; RUST_LOG sets their level.
     #[arg(long, env = "SUPERCARGO_LOG_FORMAT", default_value = "text", value_name = "FORMAT", value_parser = ["text", "json"])]
     pub log_format: String,
+    /// Send traces to the collector at this URL, by OTLP over HTTP (port 4318 as a rule), in binaries built with the feature otlp: those of the image.
+    #[arg(long, env = "SUPERCARGO_OTLP_ENDPOINT", value_name = "URL")]
+    pub otlp_endpoint: Option<String>,
 }
 
 fn verification_interval(text: &str) -> Result<Duration, String> {

@@ -31,7 +31,7 @@ pub use inventory::{
     DiffNoun, DiffOptions, GetInventories, InspectInventory, InventoryFlags, InventoryNamespace,
 };
 pub use output::{Format, Output, OutputArgs, PageArgs};
-pub use program::{CompletionArgs, VersionArgs};
+pub use program::{CompletionArgs, DocsArgs, DocsPage, VersionArgs};
 pub use registry::RegistryArgs;
 pub use release::{
     GetReleases, ReconcileCommand, ReconcileRelease, ReleaseNames, ResumeCommand, StatusCommand,

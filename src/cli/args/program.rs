@@ -1,6 +1,6 @@
 //! The verbs about the program itself.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::PageArgs;
 
@@ -18,4 +18,21 @@ pub struct CompletionArgs {
     /// The shell.
     #[arg(value_enum)]
     pub shell: clap_complete::Shell,
+}
+
+/// `docs`.
+#[derive(Debug, Args)]
+pub struct DocsArgs {
+    /// What is printed: all of docs/cli.md, or the tables of docs/metrics.md.
+    #[arg(value_enum, default_value = "cli", value_name = "PAGE")]
+    pub page: DocsPage,
+}
+
+/// What is generated of the documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DocsPage {
+    /// docs/cli.md.
+    Cli,
+    /// The tables of docs/metrics.md.
+    Metrics,
 }

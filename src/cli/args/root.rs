@@ -4,9 +4,10 @@ use clap::{Args, Command as Clap, CommandFactory, Parser, Subcommand};
 
 use super::pages::written;
 use super::{
-    AdoptCommand, Apply, Build, ClusterArgs, CompletionArgs, ControllerArgs, Delete, Diff, GetInventories,
-    GetReleases, GlobalArgs, InspectArtifact, InspectInventory, ListCommand, PullCommand, PushCommand,
-    ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand, TagCommand, VerifyCommand, VersionArgs,
+    AdoptCommand, Apply, Build, ClusterArgs, CompletionArgs, ControllerArgs, Delete, Diff, DocsArgs,
+    GetInventories, GetReleases, GlobalArgs, InspectArtifact, InspectInventory, ListCommand, PullCommand,
+    PushCommand, ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand, TagCommand, VerifyCommand,
+    VersionArgs,
 };
 
 /// What [`super::super::exit`] fixes, for people.
@@ -101,9 +102,9 @@ pub enum Command {
     Completion(CompletionArgs),
     /// Print the version of this program.
     Version(VersionArgs),
-    /// Print docs/cli.md.
+    /// Print what is generated of the documentation.
     #[command(hide = true)]
-    Docs,
+    Docs(DocsArgs),
 }
 
 /// What can be listed.

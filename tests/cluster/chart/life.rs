@@ -54,8 +54,8 @@ async fn helm_installs_it_under_least_rights_and_what_it_applied_outlives_it() {
     bed.kubectl(&["apply", "--server-side", "-f", namespace.to_str().expect("text")], "");
     let said = helm::printed(&installation.helm("install", "", &[]));
     for part in [
-        "act as any ServiceAccount",
-        "one that names none acts as ServiceAccount default",
+        "act as any ServiceAccount of the cluster",
+        "names none acts as ServiceAccount default",
         "stay as they are",
     ] {
         assert!(said.contains(part), "{part:?} is not in: {said}");
@@ -64,15 +64,15 @@ async fn helm_installs_it_under_least_rights_and_what_it_applied_outlives_it() {
     let registry = Registry::plain();
     registry.push_yaml("app", "1", &config_map("app", "key", "one"));
     // As the notes say.
-    story.kubectl(&["create", "serviceaccount", "deployer"], "");
-    let account = format!("--serviceaccount={}:deployer", story.namespace());
-    story.kubectl(&["create", "rolebinding", "deployer", "--clusterrole=admin", &account], "");
+    story.kubectl(&["create", "serviceaccount", "shipper"], "");
+    let account = format!("--serviceaccount={}:shipper", story.namespace());
+    story.kubectl(&["create", "rolebinding", "shipper", "--clusterrole=admin", &account], "");
     let url = format!("oci://{}/app", registry.host());
     let app =
         |account| release(story.namespace(), "app", &url, serde_json::json!({"serviceAccountName": account}));
 
     let mut operator = installation.start();
-    story.apply(&app("deployer"));
+    story.apply(&app("shipper"));
     story.wait_ready("app", "1@").await;
 
     // Another flag, another pod, and a process that does as it says.

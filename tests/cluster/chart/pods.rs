@@ -60,6 +60,10 @@ pub fn options(bed: &Bed, namespace: &str, pod: &Value) -> Options {
             own += 1;
             continue;
         }
+        if let Some(lease) = argument.strip_prefix("--leader-election-name=") {
+            options = options.lease(lease);
+            continue;
+        }
         let webhook = format!("--webhook-addr=127.0.0.1:{}", ports::free());
         let argument = if argument.starts_with("--webhook-addr=") { webhook } else { place(argument) };
         options = options.argument(&argument);

@@ -66,6 +66,7 @@ fn values_that_contradict_each_other_are_refused() {
     );
     check("trustPolicy: {files: {a.pub: b}}", "trustPolicy.files has no policy.yaml");
     check("extraCA: {configMap: a, secret: b}", "set extraCA.configMap or extraCA.secret, not both");
+    check("rbac: {impersonate: [a]}", "rbac.impersonate does not name default, the account of releases");
     check("{clusterAdmin: true, rbac: {create: false}}", "clusterAdmin needs rbac.create");
 }
 

@@ -204,7 +204,7 @@ const CASES: &[Case] = &[
         ],
     ),
     (
-        "{rbac: {impersonate: [deployer]}, fullnameOverride: cargo}",
+        "{rbac: {impersonate: [deployer]}, defaultServiceAccount: deployer, fullnameOverride: cargo}",
         &[
             ("ClusterRole/cargo-controller", "/rules/4/resourceNames/0", "deployer"),
             ("ClusterRole/cargo-controller", "/rules/4/verbs", "[impersonate]"),

@@ -22,8 +22,8 @@ fn values(home: &str, tenant: &str, registry: &str) -> String {
         "fullnameOverride": home,
         "serviceAccount": {"name": "supercargo"},
         "crds": {"install": false},
-        "rbac": {"aggregate": false, "impersonate": ["deployer"]},
-        "defaultServiceAccount": "deployer",
+        "rbac": {"aggregate": false, "impersonate": ["shipper"]},
+        "defaultServiceAccount": "shipper",
         "watchNamespaces": [tenant],
         "watchLabelSelector": "!ignored",
         "allowedRegistries": [registry],
@@ -67,7 +67,7 @@ async fn an_installation_for_one_namespace_has_rights_there_only_and_releases_be
         ("list", "ociartifactreleases.supercargo.dev"),
         ("delete", "configmaps"),
         ("get", "serviceaccounts"),
-        ("impersonate", "serviceaccounts/deployer"),
+        ("impersonate", "serviceaccounts/shipper"),
         ("create", "events.events.k8s.io"),
     ] {
         assert!(allowed(verb, what, story.namespace()), "{verb} {what}");
@@ -77,7 +77,7 @@ async fn an_installation_for_one_namespace_has_rights_there_only_and_releases_be
 
     let mut operator = pods::options(bed, &home, &pods::newest(bed, &home)).start();
     operator.wait_ready();
-    for account in ["deployer", "other"] {
+    for account in ["shipper", "other"] {
         story.kubectl(&["create", "serviceaccount", account], "");
         let subject = format!("--serviceaccount={}:{account}", story.namespace());
         story.kubectl(&["create", "rolebinding", account, "--clusterrole=admin", &subject], "");

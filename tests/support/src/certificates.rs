@@ -9,6 +9,10 @@ use rcgen::{
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
+/// A name that is in no DNS but that of [`crate::Names`]; the servers' certificates
+/// have it.
+pub const NAME: &str = "registry.supercargo.test";
+
 /// A CA that lives as long as its value; its private key is never written.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -54,10 +58,10 @@ impl Authority {
         &self.certificate
     }
 
-    /// A certificate for a server on loopback: 127.0.0.1 and localhost.
+    /// A certificate for a server on loopback: 127.0.0.1, localhost and [`NAME`].
     pub fn server(&self) -> Identity {
         let mut params =
-            CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).expect("names");
+            CertificateParams::new(["127.0.0.1", "localhost", NAME].map(str::to_owned)).expect("names");
         params.distinguished_name.push(DnType::CommonName, "127.0.0.1");
         self.sign(params, ExtendedKeyUsagePurpose::ServerAuth)
     }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::fetch::{self, Trust};
 use crate::processes::{self, Server};
-use crate::{Account, Bed, bed, poll_until, ports};
+use crate::{Account, Bed, bed, image, poll_until, ports};
 
 const READY: Duration = Duration::from_secs(30);
 
@@ -21,6 +21,7 @@ pub struct Options {
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
     cache: Option<PathBuf>,
+    root: Option<PathBuf>,
 }
 
 impl Options {
@@ -36,7 +37,15 @@ impl Options {
             arguments: Vec::new(),
             environment: Vec::new(),
             cache: None,
+            root: None,
         }
+    }
+
+    /// The operator of an image: that of [`Image::root`](crate::Image::root), with
+    /// nothing else of this machine's files and environment, as a user that is nobody,
+    /// and unable to write but to its own volume.
+    pub fn of_image(root: &Path, account: &Account) -> Options {
+        Options { root: Some(root.to_path_buf()), ..Options::new("/supercargo", account) }
     }
 
     /// Another kubeconfig: that of a proxy.
@@ -105,7 +114,10 @@ impl Options {
         std::fs::write(&kubeconfig, &self.kubeconfig).expect("write a file");
         let cache = self.cache.unwrap_or_else(|| directory.join("cache"));
         let metrics = format!("127.0.0.1:{}", ports::free());
-        let mut command = processes::command(&self.binary);
+        let mut command = match &self.root {
+            Some(root) => image::contained(root, &directory, &self.binary),
+            None => processes::command(&self.binary),
+        };
         command
             .arg("controller")
             .arg(format!("--metrics-addr={metrics}"))

@@ -1,0 +1,309 @@
+//! Every metric: its name, its labels with the values that they may have, and
+//! what it means. Metrics are made from it, and the table of docs/metrics.md.
+
+use super::super::labels::{
+    Action, Answer, CacheResult, Label, Load, Method, Outcome, Phase, ReadyState, Sender, Verb, Verification,
+    WebhookResult,
+};
+
+/// A metric.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry {
+    /// With its prefix.
+    pub name: &'static str,
+    /// What its values are.
+    pub kind: Kind,
+    /// Its labels, in the order in which they are given to it.
+    pub labels: &'static [(&'static str, Values)],
+    /// What it means, one sentence or more.
+    pub help: &'static str,
+}
+
+/// What the values of a metric are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A number that grows until the process ends.
+    Counter,
+    /// A number as it is now.
+    Gauge,
+    /// Durations, counted in buckets up to these seconds.
+    Histogram(&'static [Bound]),
+}
+
+/// The upper bound of a bucket, in microseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound(u32);
+
+impl Bound {
+    /// In seconds.
+    pub fn seconds(self) -> f64 {
+        f64::from(self.0) / 1e6
+    }
+}
+
+impl Kind {
+    /// The word of the text format.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram(_) => "histogram",
+        }
+    }
+}
+
+/// What values a label may have.
+#[derive(Clone, Copy, Debug)]
+pub enum Values {
+    /// These.
+    Closed(fn() -> Vec<&'static str>),
+    /// A `Reason`.
+    Reason,
+    /// What is told here, bounded.
+    Bounded(&'static str),
+}
+
+fn words<L: Label>() -> Vec<&'static str> {
+    L::ALL.iter().map(|label| label.as_str()).collect()
+}
+
+const fn counter(name: &'static str, labels: &'static [(&'static str, Values)], help: &'static str) -> Entry {
+    Entry { name, kind: Kind::Counter, labels, help }
+}
+
+const fn gauge(name: &'static str, labels: &'static [(&'static str, Values)], help: &'static str) -> Entry {
+    Entry { name, kind: Kind::Gauge, labels, help }
+}
+
+const fn millis<const N: usize>(bounds: [u32; N]) -> [Bound; N] {
+    let mut made = [Bound(0); N];
+    let mut at = 0;
+    while at < N {
+        made[at] = Bound(bounds[at] * 1000);
+        at += 1;
+    }
+    made
+}
+
+/// A run takes from a millisecond (nothing changed) to minutes (a wait).
+const PHASE_BOUNDS: &[Bound] =
+    &millis([1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 120_000, 300_000]);
+/// Few: there is a series of each for every host.
+const REGISTRY_BOUNDS: &[Bound] = &millis([10, 50, 250, 1000, 5000, 30_000]);
+/// An API server answers in milliseconds; one that is busy takes seconds.
+const API_BOUNDS: &[Bound] = &millis([5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000]);
+
+pub(super) const BUILD_INFO: Entry = gauge(
+    "supercargo_build_info",
+    &[("version", Values::Bounded("the version of the running program"))],
+    "Always 1; the version is a label.",
+);
+pub(super) const LEADER: Entry =
+    gauge("supercargo_leader", &[], "1 while this replica holds the lease, else 0.");
+
+pub(super) const RECONCILES: Entry = counter(
+    "supercargo_reconciles_total",
+    &[("outcome", Values::Closed(Outcome::words)), ("reason", Values::Reason)],
+    "Runs of releases, by outcome (success, or what follows from the failure) and reason.",
+);
+pub(super) const RECONCILE_SECONDS: Entry = Entry {
+    name: "supercargo_reconcile_duration_seconds",
+    kind: Kind::Histogram(PHASE_BOUNDS),
+    labels: &[("phase", Values::Closed(words::<Phase>))],
+    help: "Time that runs of releases took, by phase, once per run that had the phase, failed ones included; \
+           total is the whole run, the waits for a place to work included.",
+};
+pub(super) const OBJECTS: Entry = counter(
+    "supercargo_objects_total",
+    &[("action", Values::Closed(words::<Action>))],
+    "Objects, by what became of them in the runs that wrote.",
+);
+pub(super) const DRIFT_DETECTED: Entry = counter(
+    "supercargo_drift_detected_total",
+    &[],
+    "Objects found changed or deleted by someone else, once until they are put back.",
+);
+pub(super) const DRIFT_CORRECTED: Entry = counter(
+    "supercargo_drift_corrected_total",
+    &[],
+    "Objects that someone else had changed or deleted and that were put back.",
+);
+pub(super) const HEALTH_WAITS: Entry =
+    gauge("supercargo_health_waits", &[], "Releases that wait for the health of their objects now.");
+pub(super) const QUEUE_DEPTH: Entry = gauge(
+    "supercargo_queue_depth",
+    &[],
+    "Releases that are due and wait for one of the places to work (--concurrency) now.",
+);
+pub(super) const QUEUE_AGE: Entry = gauge(
+    "supercargo_queue_oldest_age_seconds",
+    &[],
+    "How long the release that waits longest for a place to work has waited; 0 when none waits.",
+);
+
+pub(super) const RELEASES: Entry = gauge(
+    "supercargo_releases",
+    &[("ready", Values::Closed(words::<ReadyState>))],
+    "Releases that this replica reconciles, by the status of Ready; Suspended, whatever Ready says, when \
+     spec.suspend is true.",
+);
+pub(super) const INVENTORY_ENTRIES: Entry = gauge(
+    "supercargo_inventory_entries",
+    &[],
+    "Objects in the inventories of the releases that this replica reconciles.",
+);
+pub(super) const LAST_SUCCESS: Entry = gauge(
+    "supercargo_last_success_timestamp_seconds",
+    &[],
+    "When the last run of any release ended well, in Unix time; absent until one has. After a restart it is \
+     read from the statuses, see supercargo_release_last_success_timestamp_seconds.",
+);
+
+const NAMESPACE: (&str, Values) = ("release_namespace", Values::Bounded("its namespace"));
+const NAME: (&str, Values) = ("release", Values::Bounded("its name"));
+
+pub(super) const RELEASE_INFO: Entry = gauge(
+    "supercargo_release_info",
+    &[
+        NAME,
+        NAMESPACE,
+        ("revision", Values::Bounded("`status.lastAppliedRevision`, empty until there is one")),
+        (
+            "signer",
+            Values::Bounded(
+                "who signed the artifact of the last attempt, the first of `status.artifact.verifiedBy`, at most 128 bytes of it; empty when nobody is asked for",
+            ),
+        ),
+    ],
+    "Always 1; what is applied and who signed the artifact are labels.",
+);
+pub(super) const RELEASE_READY: Entry = gauge(
+    "supercargo_release_ready",
+    &[("reason", Values::Reason), NAME, NAMESPACE],
+    "1 if Ready is True, else 0; the reason of Ready is a label.",
+);
+pub(super) const RELEASE_SUSPENDED: Entry =
+    gauge("supercargo_release_suspended", &[NAME, NAMESPACE], "1 if spec.suspend is true, else 0.");
+pub(super) const RELEASE_DRIFTED: Entry = gauge(
+    "supercargo_release_drifted",
+    &[NAME, NAMESPACE],
+    "1 if Drifted is True: objects differ from what was applied and are not put back, or not any more; else 0.",
+);
+pub(super) const RELEASE_LAST_SUCCESS: Entry = gauge(
+    "supercargo_release_last_success_timestamp_seconds",
+    &[NAME, NAMESPACE],
+    "When its last run ended well, in Unix time; absent until one has. After a restart of the controller, until \
+     its first run: since when Ready is True, or when a revision was last applied well as status.history says.",
+);
+pub(super) const RELEASE_ENTRIES: Entry =
+    gauge("supercargo_release_inventory_entries", &[NAME, NAMESPACE], "Objects in its inventory.");
+
+pub(super) const REGISTRY_REQUESTS: Entry = counter(
+    "supercargo_registry_requests_total",
+    &[("host", HOST), ("method", Values::Closed(words::<Method>)), ("code", Values::Closed(Answer::words))],
+    "Requests to registries and their token services, by host, method and answer (none: no answer came).",
+);
+const HOST: Values = Values::Bounded("host and port; the first 50, then `other`");
+pub(super) const REGISTRY_SECONDS: Entry = Entry {
+    name: "supercargo_registry_request_duration_seconds",
+    kind: Kind::Histogram(REGISTRY_BOUNDS),
+    labels: &[("host", HOST)],
+    help: "Time until registries answered, the body not included.",
+};
+pub(super) const CACHE_REQUESTS: Entry = counter(
+    "supercargo_cache_requests_total",
+    &[("result", Values::Closed(words::<CacheResult>))],
+    "Look-ups in the content cache, by result.",
+);
+pub(super) const CACHE_BYTES: Entry =
+    gauge("supercargo_cache_size_bytes", &[], "Size of the content cache on disk.");
+pub(super) const API_REQUESTS: Entry = counter(
+    "supercargo_api_requests_total",
+    &[("verb", Values::Closed(words::<Verb>)), ("code", Values::Closed(Answer::words))],
+    "Requests to the API server, by verb and answer (none: no answer came).",
+);
+pub(super) const API_SECONDS: Entry = Entry {
+    name: "supercargo_api_request_duration_seconds",
+    kind: Kind::Histogram(API_BOUNDS),
+    labels: &[("verb", Values::Closed(words::<Verb>))],
+    help: "Time until the API server had answered whole; for a watch, until it was opened.",
+};
+
+pub(super) const VERIFICATIONS: Entry = counter(
+    "supercargo_verifications_total",
+    &[("result", Values::Closed(words::<Verification>)), ("reason", Values::Reason)],
+    "Verifications of artifacts, by result (unknown: the evidence could not be had) and reason.",
+);
+pub(super) const POLICY_LOADS: Entry = counter(
+    "supercargo_trust_policy_loads_total",
+    &[("result", Values::Closed(words::<Load>))],
+    "New versions of the trust policy; one that failed left the one before in force.",
+);
+pub(super) const TRUSTED_ROOT: Entry = gauge(
+    "supercargo_trusted_root_newest_timestamp_seconds",
+    &[],
+    "When the newest part of the root began that keyless signatures are judged by, in Unix time.",
+);
+
+pub(super) const WEBHOOK_REQUESTS: Entry = counter(
+    "supercargo_webhook_requests_total",
+    &[("sender", Values::Closed(words::<Sender>)), ("result", Values::Closed(words::<WebhookResult>))],
+    "Notifications of pushes, by sender and result.",
+);
+pub(super) const WEBHOOK_TRIGGERS: Entry = counter(
+    "supercargo_webhook_triggers_total",
+    &[],
+    "Runs of releases that notifications of pushes have asked for.",
+);
+
+/// What Prometheus' own libraries tell of a process.
+const PROCESS: [Entry; 7] = [
+    counter("process_cpu_seconds_total", &[], "User and system time of the process."),
+    gauge("process_max_fds", &[], "File descriptors that it may have open."),
+    gauge("process_open_fds", &[], "File descriptors that it has open."),
+    gauge("process_resident_memory_bytes", &[], "Memory that it has resident."),
+    gauge("process_start_time_seconds", &[], "When it was started, in Unix time."),
+    gauge("process_threads", &[], "Its threads."),
+    gauge("process_virtual_memory_bytes", &[], "Its address space."),
+];
+
+/// Metrics that are about something in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Group {
+    /// What they are about.
+    pub title: &'static str,
+    /// The metrics.
+    pub entries: &'static [Entry],
+}
+
+/// Every metric.
+pub const CATALOG: &[Group] = &[
+    Group {
+        title: "Runs",
+        entries: &[
+            RECONCILES,
+            RECONCILE_SECONDS,
+            OBJECTS,
+            DRIFT_DETECTED,
+            DRIFT_CORRECTED,
+            HEALTH_WAITS,
+            QUEUE_DEPTH,
+            QUEUE_AGE,
+        ],
+    },
+    Group { title: "Releases together", entries: &[RELEASES, INVENTORY_ENTRIES, LAST_SUCCESS] },
+    Group { title: "Each release", entries: RELEASE },
+    Group {
+        title: "Registries",
+        entries: &[REGISTRY_REQUESTS, REGISTRY_SECONDS, CACHE_REQUESTS, CACHE_BYTES],
+    },
+    Group { title: "Trust", entries: &[VERIFICATIONS, POLICY_LOADS, TRUSTED_ROOT] },
+    Group { title: "Push", entries: &[WEBHOOK_REQUESTS, WEBHOOK_TRIGGERS] },
+    Group { title: "The API server", entries: &[API_REQUESTS, API_SECONDS] },
+    Group { title: "The process", entries: &[BUILD_INFO, LEADER] },
+    Group { title: "The process, as Linux sees it", entries: &PROCESS },
+];
+
+/// The metrics of which there is a series for each release.
+pub(super) const RELEASE: &[Entry] =
+    &[RELEASE_INFO, RELEASE_READY, RELEASE_SUSPENDED, RELEASE_DRIFTED, RELEASE_LAST_SUCCESS, RELEASE_ENTRIES];

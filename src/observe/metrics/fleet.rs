@@ -1,0 +1,250 @@
+//! How the releases are that this replica reconciles: all together, and each
+//! by its name. Kept as the statuses say it and written out at the scrape, so
+//! that the series of a release go with it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use jiff::Timestamp;
+use prometheus::core::{Collector, Desc};
+use prometheus::proto::{self, MetricFamily};
+
+use super::super::labels::ReadyState;
+use super::catalog::{
+    Entry, INVENTORY_ENTRIES, LAST_SUCCESS, RELEASE, RELEASE_DRIFTED, RELEASE_ENTRIES, RELEASE_INFO,
+    RELEASE_LAST_SUCCESS, RELEASE_READY, RELEASE_SUSPENDED, RELEASES,
+};
+use super::make::{Maker, descriptions, family, sample, whole};
+use super::recorder::Metrics;
+use crate::api::reason::Reason;
+use crate::api::status::{ReleaseStatus, VerifiedBy, condition};
+use crate::domain::identity::ReleaseId;
+
+/// Bytes of a signer's label: a certificate may say what it wants.
+const MAX_SIGNER: usize = 128;
+/// Bytes of a revision's label: a tag has at most 128, and a digest follows. The
+/// status could be written by somebody else.
+const MAX_REVISION: usize = 256;
+
+/// The releases.
+#[derive(Clone)]
+pub(super) struct Fleet(Arc<Inner>);
+
+struct Inner {
+    /// None while this replica does not lead.
+    board: Mutex<Option<Board>>,
+    each: AtomicBool,
+    descriptions: Vec<Desc>,
+}
+
+#[derive(Default)]
+struct Board {
+    releases: BTreeMap<ReleaseId, Sample>,
+    last_success: Option<i64>,
+}
+
+/// What is told of one.
+#[derive(Default)]
+struct Sample {
+    ready: bool,
+    reason: &'static str,
+    state: Option<ReadyState>,
+    suspended: bool,
+    drifted: bool,
+    entries: i64,
+    revision: String,
+    signer: String,
+    last_success: Option<i64>,
+}
+
+impl Fleet {
+    pub fn new(make: &Maker) -> Result<Self, prometheus::Error> {
+        let entries: Vec<Entry> =
+            [RELEASES, INVENTORY_ENTRIES, LAST_SUCCESS].iter().chain(RELEASE).copied().collect();
+        let descriptions = descriptions(&entries)?;
+        let fleet =
+            Self(Arc::new(Inner { board: Mutex::default(), each: AtomicBool::new(true), descriptions }));
+        make.registry.register(Box::new(fleet.clone()))?;
+        Ok(fleet)
+    }
+
+    fn with(&self, what: impl FnOnce(&mut Option<Board>)) {
+        what(&mut self.0.board.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn with_release(&self, id: &ReleaseId, what: impl FnOnce(&mut Sample) -> Option<i64>) {
+        self.with(|board| {
+            let Some(board) = board else { return };
+            let Some(sample) = board.releases.get_mut(id) else { return };
+            let success = what(sample);
+            board.last_success = board.last_success.max(success);
+        });
+    }
+
+    /// This replica leads now, or does not any more.
+    pub fn lead(&self, leads: bool) {
+        self.with(|board| *board = leads.then(|| board.take().unwrap_or_default()));
+    }
+}
+
+impl Metrics {
+    /// Whether there are series of each release; there are unless this says no.
+    pub fn each_release(&self, told: bool) {
+        self.fleet.0.each.store(told, Ordering::Relaxed);
+    }
+
+    /// A release was seen that was not known, or another of the same name.
+    pub fn release_appeared(&self, id: &ReleaseId, suspended: bool, status: &ReleaseStatus) {
+        self.fleet.with(|board| {
+            if let Some(board) = board {
+                board.releases.insert(id.clone(), Sample::default());
+            }
+        });
+        self.release_told(id, suspended, status);
+    }
+
+    /// This is what is told of a release now; nothing is if it is gone.
+    pub fn release_told(&self, id: &ReleaseId, suspended: bool, status: &ReleaseStatus) {
+        self.fleet.with_release(id, |sample| {
+            sample.update(suspended, status);
+            sample.last_success
+        });
+    }
+
+    /// A run of a release has ended as the spec wants it.
+    pub fn release_succeeded(&self, id: &ReleaseId, now: Timestamp) {
+        self.fleet.with_release(id, |sample| {
+            sample.last_success = sample.last_success.max(Some(now.as_second()));
+            sample.last_success
+        });
+    }
+
+    /// A release is gone, and its series with it.
+    pub fn release_gone(&self, id: &ReleaseId) {
+        self.fleet.with(|board| {
+            if let Some(board) = board {
+                board.releases.remove(id);
+            }
+        });
+    }
+}
+
+impl Sample {
+    fn update(&mut self, suspended: bool, status: &ReleaseStatus) {
+        let find = |name: &str| status.conditions.iter().find(|c| c.type_ == name);
+        let ready = find(condition::READY);
+        self.ready = ready.is_some_and(|c| c.status == "True");
+        self.state = Some(match ready.map(|c| c.status.as_str()) {
+            _ if suspended => ReadyState::Suspended,
+            Some("True") => ReadyState::Ready,
+            Some("False") => ReadyState::NotReady,
+            _ => ReadyState::Unknown,
+        });
+        self.reason = reason(ready.map(|c| c.reason.as_str()));
+        self.suspended = suspended;
+        self.drifted = find(condition::DRIFTED).is_some_and(|c| c.status == "True");
+        self.entries = status.inventory.as_ref().map_or(0, |i| i64::from(i.entries.max(0)));
+        let applied = cut(status.last_applied_revision.as_deref().unwrap_or_default(), MAX_REVISION);
+        let attempted =
+            status.artifact.as_ref().filter(|a| Some(&a.revision) == status.last_applied_revision.as_ref());
+        match attempted {
+            Some(artifact) => self.signer = artifact.verified_by.first().map(signer).unwrap_or_default(),
+            // The one that is applied is the same, whatever was tried since.
+            None if applied == self.revision => {}
+            None => self.signer = String::new(),
+        }
+        self.revision = applied;
+        self.last_success = self.last_success.max(known_success(status));
+    }
+}
+
+/// The latest time at which a status says that all was well: since when Ready
+/// is True, or when a revision was applied.
+fn known_success(status: &ReleaseStatus) -> Option<i64> {
+    let ready = status.conditions.iter().find(|c| c.type_ == condition::READY && c.status == "True");
+    let ready = ready.map(|c| c.last_transition_time.0.as_second());
+    let well = status.history.iter().filter(|h| h.outcome != "Failed");
+    let applied = well.filter_map(|h| h.applied_at.parse::<Timestamp>().ok()).map(|at| at.as_second());
+    applied.chain(ready).max()
+}
+
+/// A reason as a label: of the closed set, whoever wrote the status.
+fn reason(told: Option<&str>) -> &'static str {
+    let Some(told) = told else { return Reason::Progressing.as_str() };
+    Reason::ALL.iter().map(|reason| reason.as_str()).find(|reason| *reason == told).unwrap_or("other")
+}
+
+fn signer(by: &VerifiedBy) -> String {
+    cut(by.subject.as_deref().or(by.key.as_deref()).unwrap_or_default(), MAX_SIGNER)
+}
+
+/// At most so many bytes, on a character's boundary.
+fn cut(text: &str, max: usize) -> String {
+    if text.len() <= max {
+        return text.to_owned();
+    }
+    let mut end = max - 3;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}...", &text[..end])
+}
+
+impl Board {
+    /// The metrics of all releases together.
+    fn together(&self) -> Vec<MetricFamily> {
+        let count = |state: &ReadyState| self.releases.values().filter(|s| s.state == Some(*state)).count();
+        let states = ReadyState::ALL.iter();
+        let states = states.map(|state| sample(&RELEASES, &[state.as_str()], whole(count(state))));
+        let entries = self.releases.values().map(|s| s.entries).sum();
+        let success = self.last_success.map(|at| sample(&LAST_SUCCESS, &[], at));
+        vec![
+            family(&RELEASES, states.collect()),
+            family(&INVENTORY_ENTRIES, vec![sample(&INVENTORY_ENTRIES, &[], entries)]),
+            family(&LAST_SUCCESS, success.into_iter().collect()),
+        ]
+    }
+
+    /// Those of each.
+    fn each(&self) -> Vec<MetricFamily> {
+        let all = |entry: &Entry, tell: &dyn Fn(&ReleaseId, &Sample) -> Option<proto::Metric>| {
+            family(entry, self.releases.iter().filter_map(|(id, sample)| tell(id, sample)).collect())
+        };
+        let named = |entry: Entry, value: fn(&Sample) -> Option<i64>| {
+            all(&entry, &|id, s| Some(sample(&entry, &[&id.name, &id.namespace], value(s)?)))
+        };
+        vec![
+            all(&RELEASE_INFO, &|id, s| {
+                Some(sample(&RELEASE_INFO, &[&id.name, &id.namespace, &s.revision, &s.signer], 1))
+            }),
+            all(&RELEASE_READY, &|id, s| {
+                Some(sample(&RELEASE_READY, &[s.reason, &id.name, &id.namespace], i64::from(s.ready)))
+            }),
+            named(RELEASE_SUSPENDED, |s| Some(i64::from(s.suspended))),
+            named(RELEASE_DRIFTED, |s| Some(i64::from(s.drifted))),
+            named(RELEASE_LAST_SUCCESS, |s| s.last_success),
+            named(RELEASE_ENTRIES, |s| Some(s.entries)),
+        ]
+    }
+}
+
+impl Collector for Fleet {
+    fn desc(&self) -> Vec<&Desc> {
+        self.0.descriptions.iter().collect()
+    }
+
+    fn collect(&self) -> Vec<MetricFamily> {
+        let board = self.0.board.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(board) = board.as_ref() else { return Board::default().together() };
+        let mut families = board.together();
+        if self.0.each.load(Ordering::Relaxed) {
+            families.extend(board.each());
+        }
+        families
+    }
+}
+
+#[cfg(test)]
+#[path = "fleet/tests.rs"]
+mod tests;

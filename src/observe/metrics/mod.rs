@@ -1,0 +1,17 @@
+//! The metrics of the process. Who records names a value of
+//! [`super::labels`], never a text; the names of the metrics are known only
+//! here.
+
+pub mod catalog;
+mod fleet;
+mod make;
+mod queue;
+mod recorder;
+mod requests;
+mod runs;
+mod trust;
+mod webhook;
+
+pub use queue::Waiting;
+pub use recorder::{Metrics, MetricsError};
+pub use runs::{HealthWait, Spent};

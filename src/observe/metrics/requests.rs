@@ -1,0 +1,109 @@
+//! Requests to registries and to the API server, and those that the cache
+//! saved.
+
+use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
+
+use super::super::labels::{Answer, CacheResult, Method, Verb};
+use super::super::traces::{self, What};
+use super::catalog::{
+    API_REQUESTS, API_SECONDS, CACHE_BYTES, CACHE_REQUESTS, REGISTRY_REQUESTS, REGISTRY_SECONDS,
+};
+use super::make::{Children, Maker};
+use super::recorder::Metrics;
+
+/// Registry hosts that get a label of their own; the releases choose them, and
+/// those after the first so many share the label `other`.
+const MAX_HOSTS: usize = 50;
+/// Bytes of a host label: a DNS name and a port.
+const MAX_HOST_LENGTH: usize = 260;
+
+/// The metrics of requests.
+pub(super) struct Requests {
+    registry: IntCounterVec,
+    registry_seconds: HistogramVec,
+    hosts: Mutex<BTreeSet<String>>,
+    api: IntCounterVec,
+    api_seconds: Children<Verb, Histogram>,
+    cache: Children<CacheResult, IntCounter>,
+    cache_bytes: IntGauge,
+}
+
+impl Requests {
+    pub fn new(make: &Maker) -> Result<Self, prometheus::Error> {
+        Ok(Self {
+            registry: make.counters(&REGISTRY_REQUESTS)?,
+            registry_seconds: make.histograms(&REGISTRY_SECONDS)?,
+            hosts: Mutex::default(),
+            api: make.counters(&API_REQUESTS)?,
+            api_seconds: make.closed_histograms(&API_SECONDS)?,
+            cache: make.closed_counters(&CACHE_REQUESTS)?,
+            cache_bytes: make.gauge(&CACHE_BYTES)?,
+        })
+    }
+
+    fn has_label(&self, host: &str) -> bool {
+        if host.len() > MAX_HOST_LENGTH {
+            return false;
+        }
+        // A panic cannot leave the set half changed.
+        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
+        hosts.contains(host) || (hosts.len() < MAX_HOSTS && hosts.insert(host.to_owned()))
+    }
+}
+
+impl Metrics {
+    /// A registry has answered after this time, or has not. `host` may have a port.
+    pub fn registry_request(&self, host: &str, method: Method, answer: Answer, took: Duration) {
+        let requests = &self.requests;
+        traces::ended(What::Registry { host, method: method.as_str(), status: answer.status() }, took);
+        let host = if requests.has_label(host) { host } else { "other" };
+        requests.registry.with_label_values(&[host, method.as_str(), answer.as_str()]).inc();
+        requests.registry_seconds.with_label_values(&[host]).observe(took.as_secs_f64());
+    }
+
+    /// The API server has answered after this time, or has not.
+    pub fn api_request(&self, verb: Verb, answer: Answer, took: Duration) {
+        self.requests.api.with_label_values(&[verb.as_str(), answer.as_str()]).inc();
+        self.requests.api_seconds.with(verb, |h| h.observe(took.as_secs_f64()));
+    }
+
+    /// The content cache was asked.
+    pub fn cache_request(&self, result: CacheResult) {
+        self.requests.cache.with(result, IntCounter::inc);
+    }
+
+    /// The content cache has this size now.
+    pub fn cache_size(&self, bytes: u64) {
+        self.requests.cache_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_share_a_label_after_the_first_fifty() {
+        let metrics = Metrics::new("1.2.3").unwrap();
+        let ask = |host: &str| {
+            metrics.registry_request(host, Method::Get, Answer::Status(200), Duration::ZERO);
+        };
+        ask(&"x".repeat(MAX_HOST_LENGTH + 1));
+        for n in 0..MAX_HOSTS + 20 {
+            ask(&format!("registry-{n}.example"));
+        }
+        ask("registry-0.example");
+        let text = metrics.expose().unwrap();
+        for name in
+            ["supercargo_registry_requests_total{", "supercargo_registry_request_duration_seconds_sum{"]
+        {
+            assert_eq!(text.lines().filter(|l| l.starts_with(name)).count(), MAX_HOSTS + 1);
+        }
+        assert!(text.contains("host=\"registry-0.example\",method=\"GET\"} 2"), "{text}");
+        assert!(text.contains("host=\"other\",method=\"GET\"} 21"), "{text}");
+    }
+}

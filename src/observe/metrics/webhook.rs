@@ -1,0 +1,40 @@
+//! Notifications of pushes.
+
+use prometheus::{IntCounter, IntCounterVec};
+
+use super::super::labels::{Sender, WebhookResult};
+use super::catalog::{WEBHOOK_REQUESTS, WEBHOOK_TRIGGERS};
+use super::make::Maker;
+use super::recorder::Metrics;
+
+/// The metrics of notifications.
+pub(super) struct Webhooks {
+    requests: IntCounterVec,
+    triggers: IntCounter,
+}
+
+impl Webhooks {
+    /// Every series is there from the start: the first wrong signature is an
+    /// increase too.
+    pub fn new(make: &Maker) -> Result<Self, prometheus::Error> {
+        let requests = make.counters(&WEBHOOK_REQUESTS)?;
+        for sender in Sender::ALL {
+            for result in WebhookResult::ALL {
+                let _ = requests.with_label_values(&[sender.as_str(), result.as_str()]);
+            }
+        }
+        Ok(Self { requests, triggers: make.counter(&WEBHOOK_TRIGGERS)? })
+    }
+}
+
+impl Metrics {
+    /// A notification has come, and this became of it.
+    pub fn webhook_request(&self, sender: Sender, result: WebhookResult) {
+        self.webhooks.requests.with_label_values(&[sender.as_str(), result.as_str()]).inc();
+    }
+
+    /// So many releases were asked to run because of notifications.
+    pub fn webhook_triggered(&self, count: usize) {
+        self.webhooks.triggers.inc_by(count as u64);
+    }
+}

@@ -1,0 +1,175 @@
+//! The OTLP exporter: batches of spans by HTTP, from a thread of its own. Whatever
+//! happens to them there, a run notices nothing of it: what does not fit into the
+//! queue is dropped, and a collector that is away is told of rarely.
+
+use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use opentelemetry::trace::{Span as _, SpanContext, SpanKind, TraceContextExt, Tracer, TracerProvider};
+use opentelemetry::{Context, KeyValue};
+use opentelemetry_otlp::{WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{SdkTracer, SdkTracerProvider, SpanData, SpanExporter};
+use tracing::Level;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::{Layer, Registry};
+
+use super::traces::{SERVICE, TracesError, What, url};
+
+/// How long one batch may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the end of the process waits for what was not sent yet.
+const FLUSH: Duration = Duration::from_secs(5);
+/// How often it is said that the collector is away.
+const SILENCE: Duration = Duration::from_secs(600);
+/// How much of what the exporter says is repeated.
+const MOST: usize = 300;
+
+/// For the spans inside of a run, which begin when they are over.
+static TRACER: OnceLock<SdkTracer> = OnceLock::new();
+
+/// The way to the collector.
+pub struct Traces(SdkTracerProvider);
+
+impl Traces {
+    /// Prepares it; nothing is sent before the first span has ended. Headers,
+    /// sampling, the queue and the resource's attributes are those of OpenTelemetry's
+    /// variables of the environment. To be called outside of a runtime.
+    ///
+    /// # Errors
+    /// When the endpoint is none, or a variable makes no sense.
+    pub fn start(endpoint: &str) -> Result<Self, TracesError> {
+        let url = url(endpoint)?;
+        // Another part of the process may have installed it already.
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        // No redirects: the headers may hold a key, which is for the collector only.
+        let client = reqwest::blocking::Client::builder()
+            .timeout(TIMEOUT)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|e| TracesError::Exporter(e.into()))?;
+        let exporter = opentelemetry_otlp::SpanExporter::builder()
+            .with_http()
+            .with_http_client(client)
+            .with_endpoint(url)
+            .build()
+            .map_err(|e| TracesError::Exporter(e.into()))?;
+        let named = std::env::var("OTEL_SERVICE_NAME").is_ok_and(|name| !name.is_empty());
+        let resource =
+            Resource::builder().with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+        let resource = if named { resource } else { resource.with_service_name(SERVICE) };
+        let provider = SdkTracerProvider::builder()
+            .with_resource(resource.build())
+            .with_batch_exporter(Watched { exporter, told: Mutex::default() })
+            .build();
+        let _ = TRACER.set(provider.tracer(SERVICE));
+        Ok(Self(provider))
+    }
+
+    /// Makes spans of ours, and what is logged inside of them, parts of traces.
+    pub(super) fn layer(&self) -> Box<dyn Layer<Registry> + Send + Sync> {
+        let layer = tracing_opentelemetry::layer()
+            .with_tracer(self.0.tracer(SERVICE))
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false);
+        Box::new(layer.with_filter(Targets::new().with_target(SERVICE, Level::INFO)))
+    }
+
+    /// Sends what is left, for a few seconds at most.
+    pub fn end(self) {
+        if let Err(error) = self.0.shutdown_with_timeout(FLUSH) {
+            tracing::debug!(%error, "the last traces were not sent");
+        }
+    }
+}
+
+/// The id of the trace that a span belongs to.
+pub(super) fn trace_id(span: &tracing::Span) -> Option<String> {
+    let context = span.context();
+    let found = context.span().span_context().clone();
+    found.is_valid().then(|| found.trace_id().to_string())
+}
+
+/// A span inside of the run at hand, if there is one.
+pub(super) fn ended(what: What<'_>, took: Duration) {
+    let Some(tracer) = TRACER.get() else { return };
+    let parent: Context = tracing::Span::current().context();
+    if !is_sampled(parent.span().span_context()) {
+        return;
+    }
+    let end = SystemTime::now();
+    let start = end.checked_sub(took).unwrap_or(end);
+    let (name, kind, attributes) = described(what);
+    let builder =
+        tracer.span_builder(name).with_kind(kind).with_start_time(start).with_attributes(attributes);
+    builder.start_with_context(tracer, &parent).end_with_timestamp(end);
+}
+
+fn is_sampled(context: &SpanContext) -> bool {
+    context.is_valid() && context.is_sampled()
+}
+
+/// Name, kind and attributes, after OpenTelemetry's conventions for HTTP.
+fn described(what: What<'_>) -> (String, SpanKind, Vec<KeyValue>) {
+    match what {
+        What::Phase(name) => (name.to_owned(), SpanKind::Internal, Vec::new()),
+        What::Registry { host, method, status } => {
+            let mut attributes = vec![
+                KeyValue::new("server.address", host.to_owned()),
+                KeyValue::new("http.request.method", method),
+            ];
+            attributes.extend(status.map(|s| KeyValue::new("http.response.status_code", i64::from(s))));
+            (format!("registry {method}"), SpanKind::Client, attributes)
+        }
+    }
+}
+
+/// Says when spans are lost, and when they are not any more.
+#[derive(Debug)]
+struct Watched<E> {
+    exporter: E,
+    told: Mutex<Option<Instant>>,
+}
+
+impl<E> Watched<E> {
+    fn watch(&self, sent: &OTelSdkResult) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        match sent {
+            Ok(()) if told.take().is_some() => tracing::info!("traces are sent again"),
+            Ok(()) => {}
+            Err(_) if told.is_some_and(|at| at.elapsed() < SILENCE) => {}
+            Err(error) => {
+                let error: String = error.to_string().chars().take(MOST).collect();
+                tracing::warn!(
+                    error,
+                    "traces are lost: the collector cannot be reached, or does not take them"
+                );
+                *told = Some(Instant::now());
+            }
+        }
+    }
+}
+
+impl<E: SpanExporter> SpanExporter for Watched<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let sent = self.exporter.export(batch).await;
+        self.watch(&sent);
+        sent
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
