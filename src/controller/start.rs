@@ -45,7 +45,7 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
         liveness: Liveness::new(|| Ok(())),
     };
     let serving = tokio::spawn(server.serve(endpoints, until(stopped.clone())));
-    let receiving = receive(&options, &session, stopped.clone()).await?;
+    let receiving = receive(&options, &session, &metrics, stopped.clone()).await?;
     tokio::spawn(listen(stopping.clone())?);
 
     let ended = lead(&options, trust, session, &metrics, &readiness, stopped).await;
@@ -64,6 +64,7 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
 async fn receive(
     options: &Options,
     session: &Session,
+    metrics: &Arc<Metrics>,
     stopped: watch::Receiver<bool>,
 ) -> Result<Option<JoinHandle<()>>, ControllerError> {
     let Some(webhooks) = &options.webhooks else { return Ok(None) };
@@ -74,7 +75,7 @@ async fn receive(
         namespaces: options.watch_namespaces.clone(),
         selector: options.watch_label_selector.clone(),
     };
-    let hooks = Arc::new(Hooks::new(file.content(), session.clone(), scope));
+    let hooks = Arc::new(Hooks::new(file.content(), session.clone(), scope, Arc::clone(metrics)));
     tokio::spawn(file.follow(|_| ()));
     Ok(Some(tokio::spawn(receiver.serve(hooks, until(stopped)))))
 }

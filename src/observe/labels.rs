@@ -170,25 +170,26 @@ labels! {
         Acr => "acr",
         /// Our own form, signed with HMAC.
         Generic => "generic",
+        /// None: no receiver is configured where it came.
+        Unknown => "unknown",
     }
     /// What became of a notification of a push.
     WebhookResult {
-        /// It is authentic and about pushes; how many releases it concerns is
-        /// counted apart.
+        /// It is authentic, and releases were asked to run.
         Accepted => "accepted",
-        /// It is authentic and about something else than a push.
+        /// It is authentic, and about nothing that a release follows.
         Ignored => "ignored",
         /// Its signature, token or path is wrong or missing.
         Unauthorized => "unauthorized",
-        /// It does not have the form of its sender.
+        /// It does not have the form of its sender, or did not come whole in time.
         Malformed => "malformed",
         /// It is larger than any notification.
         TooLarge => "too_large",
-        /// It came before, or is too old.
+        /// It was here before.
         Replayed => "replayed",
-        /// There were too many.
+        /// There were too many, of its sender or of all.
         Throttled => "throttled",
-        /// It was accepted, and releases could not be told of it.
+        /// It is authentic, and the API server could not be told in time.
         Failed => "failed",
     }
 }

@@ -291,6 +291,20 @@ async fn every_sender_is_taken_in_its_own_form_with_its_own_proof() {
         ask(&address, "generic", &json!({"repository": format!("oci://r.example/{repository}"), "tag": "1"}));
     assert_eq!(generic["triggered"], expected, "{generic}");
 
+    let stranger = |path: &str| {
+        fetch::send("POST", &format!("http://{address}{path}"), &[], b"{}", Trust::default()).code
+    };
+    assert_eq!([stranger("/hook/harbor"), stranger("/hook/nobody")], [401, 401]);
+    let count = |result: &str, sender: &str| {
+        let labels = format!("result=\"{result}\",sender=\"{sender}\"");
+        scene.operator.metric(&format!("supercargo_webhook_requests_total{{{labels}}}"))
+    };
+    for kind in types {
+        assert_eq!(count("accepted", kind), Some(1.0), "{kind}");
+    }
+    assert_eq!(["harbor", "unknown"].map(|sender| count("unauthorized", sender)), [Some(1.0); 2]);
+    assert_eq!(scene.operator.metric("supercargo_webhook_triggers_total"), Some(7.0));
+
     scene
         .story
         .wait_for("the run is over that was asked for last", async || {

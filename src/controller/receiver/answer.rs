@@ -8,6 +8,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 
 use crate::domain::webhook::formats::Malformed;
+use crate::observe::labels::WebhookResult;
 
 /// The most releases that are named in an answer; the rest is counted.
 const MAX_NAMED: usize = 100;
@@ -21,6 +22,8 @@ pub enum Answer {
         triggered: Vec<String>,
         /// What was passed over, and why.
         ignored: Vec<String>,
+        /// Whether the same delivery was here before.
+        again: bool,
     },
     /// It is nowhere below `/hook/`.
     NotFound,
@@ -59,6 +62,21 @@ impl Answer {
         }
     }
 
+    /// What it is counted as; a request that is no webhook is not.
+    pub fn result(&self) -> Option<WebhookResult> {
+        Some(match self {
+            Self::Taken { again: true, .. } => WebhookResult::Replayed,
+            Self::Taken { triggered, .. } if triggered.is_empty() => WebhookResult::Ignored,
+            Self::Taken { .. } => WebhookResult::Accepted,
+            Self::NotFound | Self::NotPost => return None,
+            Self::Stranger => WebhookResult::Unauthorized,
+            Self::TooLarge => WebhookResult::TooLarge,
+            Self::TooSlow | Self::Malformed(_) => WebhookResult::Malformed,
+            Self::TooOften(_) | Self::Busy => WebhookResult::Throttled,
+            Self::Unavailable => WebhookResult::Failed,
+        })
+    }
+
     fn status(&self) -> StatusCode {
         match self {
             Self::Taken { .. } => StatusCode::OK,
@@ -75,7 +93,7 @@ impl Answer {
 
     fn body(&self) -> Value {
         let problem = match self {
-            Self::Taken { triggered, ignored } => {
+            Self::Taken { triggered, ignored, again: _ } => {
                 let mut body = json!({
                     "triggered": triggered.get(..MAX_NAMED).unwrap_or(triggered),
                     "ignored": ignored,
@@ -125,5 +143,33 @@ impl Answer {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_counted_as_what_they_say() {
+        let taken = |triggered: &[&str], again| Answer::Taken {
+            triggered: triggered.iter().map(|&name| name.to_owned()).collect(),
+            ignored: Vec::new(),
+            again,
+        };
+        let check = |answer: &Answer, expected: Option<WebhookResult>| {
+            assert_eq!(answer.result(), expected, "{}", answer.name());
+        };
+        check(&taken(&["shop/web"], false), Some(WebhookResult::Accepted));
+        check(&taken(&[], false), Some(WebhookResult::Ignored));
+        check(&taken(&[], true), Some(WebhookResult::Replayed));
+        check(&Answer::NotFound, None);
+        check(&Answer::NotPost, None);
+        check(&Answer::Stranger, Some(WebhookResult::Unauthorized));
+        check(&Answer::TooLarge, Some(WebhookResult::TooLarge));
+        check(&Answer::TooSlow, Some(WebhookResult::Malformed));
+        check(&Answer::TooOften(Duration::ZERO), Some(WebhookResult::Throttled));
+        check(&Answer::Busy, Some(WebhookResult::Throttled));
+        check(&Answer::Unavailable, Some(WebhookResult::Failed));
     }
 }

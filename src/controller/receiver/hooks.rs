@@ -25,7 +25,9 @@ use crate::domain::webhook::follower::Follower;
 use crate::domain::webhook::formats::Delivery;
 use crate::domain::webhook::limit::{Bucket, Deliveries, Name};
 use crate::domain::webhook::push::{Place, Push};
-use crate::domain::webhook::receiver::{Headers, PREFIX, Receiver, find};
+use crate::domain::webhook::receiver::{Headers, PREFIX, Receiver, Sender, find};
+use crate::observe::labels;
+use crate::observe::metrics::Metrics;
 
 /// The longest body. The largest that is documented, GitHub's, has some ten KiB
 /// for a package.
@@ -60,11 +62,17 @@ pub struct Hooks {
     buckets: Mutex<BTreeMap<String, Bucket>>,
     deliveries: Mutex<Deliveries>,
     refusals: Refusals,
+    metrics: Arc<Metrics>,
 }
 
 impl Hooks {
     /// From these receivers, for releases of this scope.
-    pub fn new(receivers: watch::Receiver<Arc<Vec<Receiver>>>, session: Session, scope: Scope) -> Self {
+    pub fn new(
+        receivers: watch::Receiver<Arc<Vec<Receiver>>>,
+        session: Session,
+        scope: Scope,
+        metrics: Arc<Metrics>,
+    ) -> Self {
         Self {
             receivers,
             asking: Asking::new(session.clone(), scope.selector.clone()),
@@ -74,6 +82,7 @@ impl Hooks {
             buckets: Mutex::default(),
             deliveries: Mutex::new(Deliveries::new(WINDOW, MAX_DELIVERIES)),
             refusals: Refusals::default(),
+            metrics,
         }
     }
 
@@ -96,6 +105,7 @@ impl Hooks {
             Some(receiver) => self.receive(receiver, request).await,
             None => Answer::Stranger,
         };
+        self.count(receiver, &answer);
         if !matches!(answer, Answer::Taken { .. })
             && let Some(times) = self.refusals.count(Instant::now())
         {
@@ -103,6 +113,16 @@ impl Hooks {
             tracing::warn!(receiver, times, answer = answer.name(), "webhooks are not taken");
         }
         answer
+    }
+
+    fn count(&self, receiver: Option<&Receiver>, answer: &Answer) {
+        let sender = receiver.map_or(labels::Sender::Unknown, |receiver| label(receiver.sender));
+        if let Some(result) = answer.result() {
+            self.metrics.webhook_request(sender, result);
+        }
+        if let Answer::Taken { triggered, .. } = answer {
+            self.metrics.webhook_triggered(triggered.len());
+        }
     }
 
     async fn receive(self: &Arc<Self>, receiver: &Receiver, request: Request<Incoming>) -> Answer {
@@ -126,7 +146,8 @@ impl Hooks {
         }
         let name = receiver.sender.is_distinct().then(|| name(receiver, &headers, &body));
         if name.is_some_and(|name| self.deliveries().has(&name, self.born.elapsed())) {
-            return taken(receiver, Vec::new(), vec!["this delivery was here before".to_owned()]);
+            let why = vec!["this delivery was here before".to_owned()];
+            return taken(receiver, Vec::new(), why, true);
         }
         let delivery = match receiver.read(&body) {
             Ok(delivery) => delivery,
@@ -153,7 +174,7 @@ impl Hooks {
         let Delivery { pushes, ignored } = delivery;
         let mut ignored: Vec<String> = ignored.into_iter().map(str::to_owned).collect();
         if pushes.is_empty() {
-            return taken(receiver, Vec::new(), ignored);
+            return taken(receiver, Vec::new(), ignored, false);
         }
         let Ok(sources) = self.lists.get().await else { return Answer::Unavailable };
         let (concerned, idle) = concerned(receiver, &sources, &pushes);
@@ -165,7 +186,7 @@ impl Hooks {
         if asked.into_iter().any(|asked| asked != Ok(Ok(()))) {
             return Answer::Unavailable;
         }
-        taken(receiver, names, ignored)
+        taken(receiver, names, ignored, false)
     }
 
     fn take_turn(&self, receiver: &Receiver) -> Result<(), Duration> {
@@ -204,7 +225,7 @@ fn concerned<'a>(
     (found, idle.into_iter().collect())
 }
 
-fn taken(receiver: &Receiver, triggered: Vec<String>, ignored: Vec<String>) -> Answer {
+fn taken(receiver: &Receiver, triggered: Vec<String>, ignored: Vec<String>, again: bool) -> Answer {
     tracing::info!(
         receiver = receiver.name,
         sender = receiver.sender.as_str(),
@@ -212,7 +233,19 @@ fn taken(receiver: &Receiver, triggered: Vec<String>, ignored: Vec<String>) -> A
         ignored = ignored.join("; "),
         "webhook"
     );
-    Answer::Taken { triggered, ignored }
+    Answer::Taken { triggered, ignored, again }
+}
+
+fn label(sender: Sender) -> labels::Sender {
+    match sender {
+        Sender::Distribution => labels::Sender::Distribution,
+        Sender::DockerHub => labels::Sender::DockerHub,
+        Sender::GitHub => labels::Sender::GitHub,
+        Sender::Harbor => labels::Sender::Harbor,
+        Sender::Quay => labels::Sender::Quay,
+        Sender::Acr => labels::Sender::Acr,
+        Sender::Generic => labels::Sender::Generic,
+    }
 }
 
 fn proofs(headers: &HeaderMap) -> Headers<'_> {
