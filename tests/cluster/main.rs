@@ -25,6 +25,7 @@ mod image;
 mod install;
 mod inventories;
 mod matrix;
+mod metrics;
 mod origins;
 mod outages;
 mod ownership;
