@@ -9,11 +9,12 @@ use super::artifact::{Pusher, app, small_app};
 use super::idle::mib;
 use super::releases::{Releases, reconcile_at, spec};
 use super::site::{APPS, Site, until_ready};
-use super::table::{Row, Table};
+use super::table::{Row, Table, median};
 
 const TAG: &str = "1.0.0";
 /// Long enough for what the operator does behind the last status: events.
 const AFTER: Duration = Duration::from_secs(1);
+const SCRAPES: usize = 20;
 
 /// 100 of them: created, upgraded, at rest.
 pub async fn hundred(table: &mut Table, steady_for: Duration) {
@@ -22,9 +23,10 @@ pub async fn hundred(table: &mut Table, steady_for: Duration) {
     steady(table, &site, &operator, &releases, 100, steady_for).await;
 }
 
-/// 500 of them: created, and taken up after a restart.
+/// 500 of them: created, scraped, and taken up after a restart.
 pub async fn five_hundred(table: &mut Table) {
     let (site, operator, _releases) = create(table, 500).await;
+    scrape(table, &operator, 500);
     restart(table, &site, operator, 500).await;
 }
 
@@ -53,6 +55,24 @@ async fn create(table: &mut Table, count: usize) -> (Site, Operator, Releases) {
     );
     table.add(Row { note, ..row });
     (site, operator, releases)
+}
+
+/// The metrics of all of them, as Prometheus asks for them: over a new
+/// connection.
+fn scrape(table: &mut Table, operator: &Operator, count: usize) {
+    let mut bytes = 0;
+    let mut times = Vec::new();
+    for _ in 0..SCRAPES {
+        let start = Instant::now();
+        bytes = operator.metrics().len();
+        times.push(start.elapsed());
+    }
+    table.add(Row {
+        work: format!("a scrape of /metrics with {count} releases (median of {SCRAPES})"),
+        wall: Some(median(times)),
+        note: format!("{} KB", bytes.div_ceil(1000)),
+        ..Row::default()
+    });
 }
 
 async fn upgrade(table: &mut Table, site: &Site, operator: &Operator, releases: &Releases, count: usize) {
