@@ -44,6 +44,9 @@ older or newer image has nothing to complain about. */}}
 {{- if not .Values.releaseMetrics }}
 - --release-metrics=false
 {{- end }}
+{{- with .Values.otlpEndpoint }}
+- {{ printf "--otlp-endpoint=%s" . | quote }}
+{{- end }}
 {{- if .Values.webhook.enabled }}
 - --webhook-addr=0.0.0.0:{{ .Values.webhook.port }}
 - --webhook-config=/etc/supercargo/webhook/{{ ternary .Values.webhook.key "receivers.yaml" (not (empty .Values.webhook.secret)) }}

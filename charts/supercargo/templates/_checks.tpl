@@ -22,6 +22,9 @@
 {{- if and .Values.clusterAdmin (not .Values.rbac.create) -}}
 {{- fail "clusterAdmin needs rbac.create: the binding to cluster-admin is made by this chart, or by you" -}}
 {{- end -}}
+{{- if and .Values.clusterAdmin .Values.rbac.impersonate -}}
+{{- fail "rbac.impersonate narrows nothing with clusterAdmin: leave one out" -}}
+{{- end -}}
 {{- $default := include "supercargo.defaultServiceAccount" . -}}
 {{- if and $default .Values.rbac.impersonate (not (has $default .Values.rbac.impersonate)) -}}
 {{- fail (printf "rbac.impersonate does not name %s, the account of releases that name none: add it, or set defaultServiceAccount to one that is named" $default) -}}
@@ -29,6 +32,9 @@
 {{- with .Values.webhook -}}
 {{- if and .enabled (not .secret) (not .receivers) -}}
 {{- fail "webhook.enabled needs webhook.secret, a Secret with the receivers, or webhook.receivers" -}}
+{{- end -}}
+{{- if and (not .enabled) (or .secret .receivers) -}}
+{{- fail (printf "%s is set and webhook.enabled is not: nothing would be received; set webhook.enabled to true, or leave the receivers out" (ternary "webhook.secret" "webhook.receivers" (not (empty .secret)))) -}}
 {{- end -}}
 {{- if and .secret .receivers -}}
 {{- fail "set webhook.secret or webhook.receivers, not both" -}}
@@ -40,6 +46,9 @@
 {{- end -}}
 
 {{- define "supercargo.checkMonitoring" -}}
+{{- if and .Values.podMonitor.enabled .Values.serviceMonitor.enabled -}}
+{{- fail "podMonitor.enabled and serviceMonitor.enabled: each pod would be scraped twice; set one of them to false" -}}
+{{- end -}}
 {{- range list "podMonitor" "serviceMonitor" "prometheusRule" -}}
 {{- if and (get $.Values .).enabled (not ($.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}
 {{- fail (printf "%s.enabled needs the Prometheus operator, and the cluster does not serve monitoring.coreos.com/v1: install it first, or with helm template add --api-versions=monitoring.coreos.com/v1" .) -}}

@@ -36,6 +36,7 @@ fn the_schema_names_the_value_that_it_refuses() {
     check("proxy: {https: 'proxy:3128'}", "at '/proxy/https': 'proxy:3128' does not match pattern");
     check("verificationInterval: often", "at '/verificationInterval': 'often' does not match pattern");
     check("logFormat: xml", "at '/logFormat': value must be one of 'json', 'text'");
+    check("otlpEndpoint: 'collector:4318'", "at '/otlpEndpoint': 'collector:4318' does not match pattern");
     check("webhook: {port: 80}", "at '/webhook/port': minimum: got 80, want 1,024");
     check(
         "terminationGracePeriodSeconds: 20",
@@ -68,6 +69,16 @@ fn values_that_contradict_each_other_are_refused() {
     check("extraCA: {configMap: a, secret: b}", "set extraCA.configMap or extraCA.secret, not both");
     check("rbac: {impersonate: [a]}", "rbac.impersonate does not name default, the account of releases");
     check("{clusterAdmin: true, rbac: {create: false}}", "clusterAdmin needs rbac.create");
+    check(
+        "{clusterAdmin: true, rbac: {impersonate: [a]}}",
+        "rbac.impersonate narrows nothing with clusterAdmin: leave one out",
+    );
+    check("webhook: {secret: a}", "webhook.secret is set and webhook.enabled is not");
+    check("webhook: {receivers: [{b: c}]}", "webhook.receivers is set and webhook.enabled is not");
+    check(
+        "{podMonitor: {enabled: true}, serviceMonitor: {enabled: true}}",
+        "podMonitor.enabled and serviceMonitor.enabled: each pod would be scraped twice",
+    );
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What each value becomes, and that a real API server accepts all of it.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 use std::sync::OnceLock;
 
@@ -32,6 +33,7 @@ const CASES: &[Case] = &[
             ),
             (POD, "pod/volumes/0/emptyDir/sizeLimit", "2Gi"),
             (POD, "container/image", "supercargo:0.1.0"),
+            (POD, "container/env/2/value", "'warn,supercargo=info'"),
             (POD, "container/securityContext/readOnlyRootFilesystem", "true"),
             (POD, "container/securityContext/capabilities/drop/0", "ALL"),
             ("ClusterRoleBinding/supercargo-cluster-admin", "", "null"),
@@ -191,10 +193,16 @@ const CASES: &[Case] = &[
         ],
     ),
     (
-        "{podMonitor: {enabled: true, interval: 1m, labels: {release: prometheus}}, serviceMonitor: {enabled: true, interval: 30s}, service: {annotations: {a: b}}}",
+        "{podMonitor: {enabled: true, interval: 1m, labels: {release: prometheus}}}",
         &[
             ("PodMonitor/supercargo", "/spec/podMetricsEndpoints/0/interval", "1m"),
             ("PodMonitor/supercargo", "/metadata/labels/release", "prometheus"),
+        ],
+    ),
+    (
+        "{serviceMonitor: {enabled: true, interval: 30s}, service: {annotations: {a: b}}}",
+        &[
+            ("ServiceMonitor/supercargo", "/spec/endpoints/0/interval", "30s"),
             (
                 "ServiceMonitor/supercargo",
                 "/spec/selector/matchLabels/app.kubernetes.io~1component",
@@ -285,6 +293,39 @@ async fn a_real_api_server_accepts_what_is_rendered() {
     }
 }
 
+/// What the notes say when these values are installed.
+#[track_caller]
+fn notes(story: &Story<'_>, values: &str) -> String {
+    let admin = story.bed().admin_kubeconfig_path();
+    // A name that no other installation in this cluster has.
+    let values = format!("{{fullnameOverride: notes, crds: {{install: false}}, {values}}}");
+    let install = ["install", "notes"];
+    helm::printed(&helm::with_values(
+        Some(&admin),
+        &install,
+        story.namespace(),
+        &values,
+        &["--dry-run=server"],
+    ))
+}
+
+#[tokio::test]
+async fn the_notes_tell_what_is_left_to_set() {
+    let story = Story::begin("chart-notes").await;
+    install_monitoring(story.bed());
+    let (image, runbooks) =
+        ("image.repository is not set: the pods wait", "prometheusRule.runbookURL is a path");
+    let said = notes(&story, "prometheusRule: {enabled: true}");
+    assert!(said.contains(image) && said.contains(runbooks), "{said}");
+    let said = notes(&story, "prometheusRule: {enabled: false}");
+    assert!(!said.contains(runbooks), "{said}");
+    let said = notes(
+        &story,
+        "image: {repository: a.example/b}, prometheusRule: {enabled: true, runbookURL: 'https://a.example/b'}",
+    );
+    assert!(!said.contains(image) && !said.contains(runbooks), "{said}");
+}
+
 /// Flags and the values that make them.
 const FLAGS: &[(&str, &str)] = &[
     ("", "--default-service-account=default"),
@@ -296,6 +337,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("{watchNamespaces: [a, b]}", "--watch-namespaces=a,b"),
     ("{cache: {maxSize: 3Gi, sizeLimit: 4Gi}}", "--cache-max-size=3Gi"),
     ("{logFormat: text}", "--log-format=text"),
+    ("{otlpEndpoint: 'http://collector:4318'}", "--otlp-endpoint=http://collector:4318"),
     ("{requireVerification: true}", "--require-verification"),
     (
         "{registryMirrors: ['docker.io=oci://mirror.example/hub']}",
@@ -332,15 +374,35 @@ fn flags_are_those_of_the_values_and_no_others() {
     assert!(!arguments("{clusterAdmin: true}").iter().any(|a| a.starts_with("--default-service-account")));
 }
 
-/// Flags that the chart is ahead of; it renders them only when they are asked for.
-const AHEAD: &[&str] = &["--release-metrics"];
+/// Flags that no value sets, and why.
+const WITHOUT_VALUE: &[(&str, &str)] = &[
+    ("--leader-election-namespace", "the lease is where the pods are"),
+    ("--leader-election-name", "made from the name of the installation, as the Role for it is"),
+    ("--metrics-addr", "probes, Services and monitors name this port"),
+    ("--cache-dir", "the mount of the volume for it"),
+    ("--color", "of every command; nobody reads a pod's log on its terminal"),
+];
 
-#[test]
-fn the_program_has_the_flags() {
+/// The flags in the help of `supercargo controller`.
+fn flags_of_the_program() -> BTreeSet<String> {
     let help = Command::new(BINARY).args(["controller", "--help"]).output().expect("run supercargo");
     let help = String::from_utf8_lossy(&help.stdout).into_owned();
-    for (_, flag) in FLAGS {
-        let name = flag.split('=').next().expect("a name");
-        assert!(help.contains(name) || AHEAD.contains(&name), "supercargo controller has no {name}");
-    }
+    // `  -h, --help` and `      --name <VALUE>` begin lines; in prose flags stand further in.
+    let name = |line: &str| {
+        let line = line.trim_start();
+        let long = line.split_once(", ").filter(|(short, _)| short.len() == 2).map_or(line, |(_, long)| long);
+        long.strip_prefix("--").map(|rest| {
+            let end = rest.find(|c: char| !(c.is_ascii_lowercase() || c == '-')).unwrap_or(rest.len());
+            format!("--{}", &rest[..end])
+        })
+    };
+    help.lines().filter_map(name).filter(|flag| flag != "--help").collect()
+}
+
+#[test]
+fn each_flag_of_the_program_has_a_value_or_a_reason() {
+    let of_values = FLAGS.iter().map(|(_, flag)| flag.split('=').next().expect("a name"));
+    let covered: BTreeSet<String> =
+        of_values.chain(WITHOUT_VALUE.iter().map(|(flag, _)| *flag)).map(str::to_owned).collect();
+    assert_eq!(covered, flags_of_the_program(), "give the flag a value and a line in FLAGS, or a reason");
 }
