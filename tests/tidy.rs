@@ -9,10 +9,14 @@ mod alerts;
 mod dashboards;
 #[path = "tidy/doors.rs"]
 mod doors;
+#[path = "tidy/metrics.rs"]
+mod metrics;
 #[path = "tidy/pages.rs"]
 mod pages;
 #[path = "tidy/source.rs"]
 mod source;
+#[path = "tidy/stories.rs"]
+mod stories;
 #[path = "tidy/values.rs"]
 mod values;
 
@@ -334,11 +338,14 @@ fn messages_are_quoted_as_they_are_printed() {
 }
 
 #[test]
-fn pages_that_are_read_in_need_name_commands_that_exist() {
+fn pages_that_are_typed_from_name_commands_that_exist() {
+    const PAGES: &[&str] = &["troubleshooting", "operations", "install", "webhooks", "logs"];
+    let pages = PAGES.iter().map(|page| format!("docs/{page}.md")).chain(["README.md".to_owned()]);
+    let runbooks = tracked().into_iter().filter(|path| path.starts_with("docs/runbooks/"));
     let mut found = Vec::new();
-    for page in ["docs/troubleshooting.md", "docs/operations.md"] {
-        let text = pages::read(page);
-        assert!(text.contains("```console"), "{page} is not read");
+    for page in pages.chain(runbooks) {
+        let text = pages::read(&page);
+        assert!(text.contains("supercargo"), "{page} is not read");
         found.extend(pages::commands(&text).into_iter().map(|what| format!("{page}: {what}")));
     }
     none(found, "name commands and flags as docs/cli.md has them");
@@ -346,9 +353,11 @@ fn pages_that_are_read_in_need_name_commands_that_exist() {
 
 #[test]
 fn links_lead_somewhere() {
-    let pages = tracked().into_iter().filter(|path| path == "README.md" || path.starts_with("docs/"));
-    let pages = pages.filter(|path| path.ends_with(".md"));
-    let found = pages.flat_map(|path| pages::links(&path)).collect();
+    let read = |path: &String| {
+        let root = ["README.md", "CHANGELOG.md"].contains(&path.as_str());
+        path.ends_with(".md") && (root || path.starts_with("docs/") || path.starts_with("charts/"))
+    };
+    let found = tracked().iter().filter(|path| read(path)).flat_map(|path| pages::links(path)).collect();
     none(found, "a link leads to a page or a heading that is not there");
 }
 

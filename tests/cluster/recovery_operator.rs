@@ -95,15 +95,15 @@ async fn two_operators_with_leases_of_their_own_lose_nothing() {
     drill.scene.change(&json!({"ref": {"tag": "9"}}));
     drill.wait_ready("9@", 3).await;
     assert!(drill.scene.story.object("v1", "configmaps", "c07").await.is_none());
+    let named = format!("metadata.name={}", drill.scene.account.lease());
+    let namespaces = "-o=jsonpath={.items[*].metadata.namespace}";
     let leases = drill
         .scene
         .story
         .bed()
-        .kubectl(&["get", "leases", "-A", "--field-selector", "metadata.name=supercargo-controller"], "");
-    assert!(
-        leases.matches("recovery-twice").count() >= 2 && leases.contains(drill.scene.namespace()),
-        "{leases}"
-    );
+        .kubectl(&["get", "leases", "--all-namespaces", "--field-selector", &named, namespaces], "");
+    let leases: Vec<&str> = leases.split(' ').collect();
+    assert!(leases.len() == 2 && leases.contains(&drill.scene.namespace()), "{leases:?}");
 
     drill.scene.story.kubectl(&["delete", "oar", "app", "--timeout=60s"], "");
     drill.scene.story.wait_gone("v1", "configmaps", "inv-app").await;

@@ -100,6 +100,21 @@ fn alerts_list_the_reasons_that_they_are_about() {
     assert_eq!(reasons("SupercargoReleaseNotReady"), &stalled | &refused);
 }
 
+/// A page that answers by the label `reason` answers each that the alert fires for.
+#[test]
+fn the_page_of_a_stalled_release_tells_every_reason() {
+    let name = "SupercargoReleaseStalled";
+    let page = fs::read_to_string(root().join(format!("docs/runbooks/{name}.md"))).unwrap();
+    let causes = page.split_once("## Causes and what to do").map_or("", |(_, rest)| rest);
+    let rows = causes.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" |"));
+    let told: BTreeSet<String> =
+        rows.flat_map(|(reasons, _)| reasons.split(", ")).map(str::to_owned).collect();
+    none(
+        reasons(name).difference(&told).map(|reason| format!("{name}.md says nothing of {reason}")).collect(),
+        "say in the table of the page what to do",
+    );
+}
+
 #[test]
 fn every_alert_has_a_page_and_every_page_an_alert() {
     const PARTS: &[&str] = &["## Meaning", "## Impact", "## See", "## Causes and what to do", "## Silence"];

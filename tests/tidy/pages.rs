@@ -15,8 +15,8 @@ pub fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap()
 }
 
-/// Reasons without a section, sections without a reason, and sections that do not
-/// begin with what the operator does next.
+/// Reasons without a section or with two, sections without a reason, and sections
+/// that do not begin with what the operator does next.
 pub fn reasons(page: &str) -> Vec<String> {
     let told = page.split_once("\n## Reasons\n").map_or("", |(_, rest)| rest);
     let told = told.split("\n## ").next().unwrap_or_default();
@@ -24,10 +24,15 @@ pub fn reasons(page: &str) -> Vec<String> {
         told.split("\n### ").skip(1).filter_map(|section| section.split_once('\n')).collect();
     let mut found = Vec::new();
     for reason in Reason::ALL {
-        let Some((_, text)) = sections.iter().find(|(name, _)| *name == reason.as_str()) else {
+        let mut own = sections.iter().filter(|(name, _)| *name == reason.as_str());
+        let Some((_, text)) = own.next() else {
             found.push(format!("{reason} has no section"));
             continue;
         };
+        // A link to the heading leads to the first; nobody reads the second.
+        if own.next().is_some() {
+            found.push(format!("{reason} has two sections"));
+        }
         let begins: &[&str] = match reason.disposition() {
             Disposition::Retry => &["**retry"],
             Disposition::Stalled => &["**stalled"],
@@ -81,7 +86,9 @@ pub fn commands(page: &str) -> Vec<String> {
             let verb: Vec<&str> =
                 words.split(' ').take_while(|w| w.chars().all(|c| c.is_ascii_lowercase())).take(2).collect();
             let one = verb.first().copied().unwrap_or_default();
-            if !known.contains(verb.join(" ").as_str()) && !known.contains(one) {
+            // Alone it names the commands that begin so.
+            let family = words == one && known.iter().any(|name| name.starts_with(&format!("{one} ")));
+            if !family && !known.contains(verb.join(" ").as_str()) && !known.contains(one) {
                 found.push(format!("line {n}: there is no command `{}`", command.trim()));
             }
             let unknown = words.split(' ').filter(|w| w.starts_with("--") && w.len() > 2);
@@ -176,7 +183,12 @@ fn what_a_page_gets_wrong_is_found() {
     assert_eq!(messages("```text\nregistry <host> is on holiday\n```\n").len(), 1);
     assert_eq!(messages("```text\n<what> <why>\n```\n").len(), 1);
     assert_eq!(commands("`supercargo reconcile release demo-app -n apps`"), none);
+    assert_eq!(commands("`supercargo adopt` and `supercargo adopt inventory`"), none);
+    assert_eq!(commands("`supercargo adopt everything`").len(), 1);
     assert_eq!(commands("```console\nsupercargo heal release demo-app\n```\n").len(), 1);
     assert_eq!(commands("`supercargo status release demo-app --watch-it`").len(), 1);
     assert!(reasons("\n## Reasons\n\n### Healthy\n\n**retry**\n\n### Sunny\n").len() >= Reason::ALL.len());
+    let twice = "### Healthy\n\n**retry**\n\n";
+    let found = reasons(&format!("\n## Reasons\n\n{twice}{twice}"));
+    assert!(found.contains(&"Healthy has two sections".to_owned()), "{found:?}");
 }
