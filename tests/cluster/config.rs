@@ -27,7 +27,10 @@ async fn the_samples_of_trust_are_accepted() {
         assert!(policy.contains(part), "{policy}");
     }
     for sample in ["release.yaml", "release-verified.yaml"] {
-        bed.kubectl(&[&dry[..], &["-f", &at(&format!("config/samples/{sample}"))]].concat(), "");
+        let release =
+            bed.kubectl(&[&dry[..], &["-f", &at(&format!("config/samples/{sample}"))]].concat(), "");
+        // As `default` it could do nothing.
+        assert!(release.contains("serviceAccountName: deployer"), "{release}");
     }
 }
 
@@ -39,8 +42,13 @@ async fn the_sample_of_webhooks_is_accepted() {
     bed.kubectl(&["apply", "--server-side", "-k", &at("config/default")], "");
     let dry = ["apply", "--server-side", "--dry-run=server", "-o", "yaml", "-k"];
     let webhooks = bed.kubectl(&[&dry[..], &[&at("config/samples/webhooks")]].concat(), "");
-    for part in ["--webhook-addr=0.0.0.0:9292", "mountPath: /etc/supercargo/webhooks", "targetPort: webhook"]
-    {
+    // The last is of the NetworkPolicy: a port that it does not name is closed.
+    for part in [
+        "--webhook-addr=0.0.0.0:9292",
+        "mountPath: /etc/supercargo/webhooks",
+        "targetPort: webhook",
+        "- port: webhook",
+    ] {
         assert!(webhooks.contains(part), "{webhooks}");
     }
 }

@@ -24,8 +24,9 @@ are served on --metrics-addr.
 Exit codes: 0 after SIGTERM or Ctrl-C; 1 when it cannot start or has lost its lease.",
         examples: "\
 Examples:
-  # In a cluster: config/default holds everything
-  kubectl apply -k config/default
+  # In a cluster: the definition first, then everything else
+  kubectl apply --server-side -f config/crd
+  kubectl apply --server-side -k config/default
 
   # On one's own machine, for two namespaces
   supercargo controller --watch-namespaces apps,infra --leader-election-namespace default",
