@@ -42,8 +42,7 @@ impl Run<'_> {
         // One that is only taken not to be there may be broken, or an older
         // release's of the same name: what it names must not be forgotten.
         if self.memory.stored.as_ref().is_none_or(|s| !s.exists()) {
-            let stored = context.session.read_inventory(&self.release.id).await?;
-            self.memory.remember(context, &self.release.id, stored);
+            self.read_inventory().await?;
         }
         let mut notes = Vec::new();
         if self.memory.stored.as_ref().is_some_and(|s| s.exists() && !s.is_ours()) {
@@ -75,6 +74,8 @@ impl Run<'_> {
         }
         let Some(stored) = self.memory.stored.take() else { return Err(Ended::Again) };
         context.session.remove_inventory(&self.release.id, &stored).await?;
+        // Nothing is left to do if the release itself cannot go yet.
+        self.memory.inventory = Arc::default();
         context.wake(context.claims.forget(&self.release.id));
         Ok(Box::new(Outcome { notes, ..Outcome::default() }))
     }

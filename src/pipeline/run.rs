@@ -224,15 +224,21 @@ impl Run<'_> {
 
     pub(super) async fn load_inventory(&mut self) -> Result<(), Ended> {
         if self.memory.stored.is_none() {
-            let mut stored = self.context.session.read_inventory(&self.release.id).await?;
-            if !stored.exists() && !self.memory.inventory.entries.is_empty() {
-                // Somebody has removed it. What it named is not forgotten, and the next
-                // write makes it anew.
-                let known = Inventory { applied: None, ..Inventory::clone(&self.memory.inventory) };
-                stored.inventory = Arc::new(known);
-            }
-            self.memory.remember(self.context, &self.release.id, stored);
+            self.read_inventory().await?;
         }
+        Ok(())
+    }
+
+    /// Reads it, and adds what is remembered of what somebody has removed of it: that
+    /// is not forgotten, and the next write makes it anew.
+    pub(super) async fn read_inventory(&mut self) -> Result<(), Ended> {
+        let mut stored = self.context.session.read_inventory(&self.release.id).await?;
+        if !stored.is_whole() && !self.memory.inventory.entries.is_empty() {
+            let mut known = Inventory { applied: None, ..Inventory::clone(&self.memory.inventory) };
+            known.entries.extend(stored.inventory.entries.iter().map(|(id, e)| (id.clone(), e.clone())));
+            stored.inventory = Arc::new(known);
+        }
+        self.memory.remember(self.context, &self.release.id, stored);
         Ok(())
     }
 

@@ -102,7 +102,7 @@ async fn a_release_that_leaves_what_is_allowed_stays_as_it_was_until_it_is_back(
         .story
         .wait_for("it was looked at", async || {
             let release = scene.story.release("app").await?;
-            (release["status"]["observedGeneration"] == release["metadata"]["generation"]).then_some(())
+            (release["status"]["lastHandledReconcileAt"] == "once").then_some(())
         })
         .await;
     // Nor does a proxy of one's own lead anywhere, before its Secret is even read.

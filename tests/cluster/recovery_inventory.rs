@@ -107,12 +107,9 @@ async fn a_damaged_inventory_is_given_up_and_made_anew_and_what_only_it_knew_is_
     );
 }
 
-#[tokio::test]
-async fn a_lost_part_is_made_anew_from_the_artifact() {
-    let mut drill = Drill::begin("recovery-part").await;
-    let before = drill.objects().await;
-    drill.scene.operator.kill();
-    // As an inventory of two parts would be: a thousand objects fill one.
+/// Makes two parts of the inventory, as a thousand objects would: they fill one.
+/// The first has the first entry.
+async fn split(drill: &Drill<'_>) {
     let inventory = drill.scene.story.object("v1", "configmaps", "inv-app").await.expect("an inventory");
     let mut first: Vec<Value> =
         serde_json::from_str(inventory["data"]["resources"].as_str().expect("a list")).expect("entries");
@@ -129,6 +126,14 @@ async fn a_lost_part_is_made_anew_from_the_artifact() {
     };
     drill.scene.story.apply(&part("inv-app", first, json!({"parts": "2"})));
     drill.scene.story.apply(&part("inv-app.2", second, json!({})));
+}
+
+#[tokio::test]
+async fn a_lost_part_is_made_anew_from_the_artifact() {
+    let mut drill = Drill::begin("recovery-part").await;
+    let before = drill.objects().await;
+    drill.scene.operator.kill();
+    split(&drill).await;
     let mark = drill.scene.mark();
     drill.scene.restart();
     drill.scene.reconcile("both").await;
@@ -140,6 +145,49 @@ async fn a_lost_part_is_made_anew_from_the_artifact() {
     drill.wait_ready("2@", 3).await;
     drill.wait_named(&["kept", "settings", "web"]).await;
     assert_eq!(drill.objects().await, before);
+}
+
+#[tokio::test]
+async fn a_lost_first_part_is_made_anew_and_what_the_others_name_is_known() {
+    let mut drill = Drill::begin("recovery-first-part").await;
+    let before = drill.objects().await;
+    let all = ["kept", "settings", "web"];
+    drill.scene.operator.kill();
+    split(&drill).await;
+    drill.scene.restart();
+    drill.scene.reconcile("both").await;
+    // Who still runs remembers what only the first part named.
+    lose(&drill, "inv-app");
+    drill.scene.reconcile("first").await;
+    drill.wait_named(&all).await;
+    drill.scene.story.wait_gone("v1", "configmaps", "inv-app.2").await;
+    drill.wait_ready("2@", 3).await;
+
+    // Who does not finds that in the artifact; of the rest nothing is orphaned.
+    drill.scene.operator.kill();
+    split(&drill).await;
+    lose(&drill, "inv-app");
+    drill.scene.restart();
+    drill.scene.story.wait_gone("v1", "configmaps", "inv-app.2").await;
+    drill.wait_named(&all[1..]).await;
+    drill.wait_ready("2@", 2).await;
+    assert_eq!(drill.objects().await, before);
+    drill.scene.story.kubectl(&["delete", "oar", "app", "--timeout=60s"], "");
+    assert!(drill.scene.story.object("v1", "configmaps", "settings").await.is_none(), "it was known");
+}
+
+#[tokio::test]
+async fn a_release_that_is_deleted_after_its_inventory_takes_what_is_remembered() {
+    let drill = Drill::begin("recovery-forgotten").await;
+    lose(&drill, "inv-app");
+    // A run that reads the inventory and ends before it writes one.
+    drill.scene.change(&json!({"ref": {"tag": "none"}}));
+    drill.scene.message("Ready", "False", "ArtifactNotFound").await;
+    drill.scene.story.kubectl(&["delete", "oar", "app", "--timeout=60s"], "");
+    for (version, plural, name) in [("v1", "configmaps", "settings"), ("apps/v1", "deployments", "web")] {
+        let object = drill.scene.story.object(version, plural, name).await;
+        assert!(object.is_none(), "{plural}/{name} is left");
+    }
 }
 
 #[tokio::test]

@@ -48,16 +48,20 @@ impl Session {
     /// # Errors
     /// When the API server does not give it, or its text is broken.
     pub async fn read_inventory(&self, release: &ReleaseId) -> Result<Stored, StoreError> {
-        let Some(first) = self.read_part(release, 0).await? else { return Ok(Stored::default()) };
+        let first = self.read_part(release, 0).await?;
         let mut rest = Vec::new();
         for part in 1..=MAX_PARTS {
             let read = self.read_part(release, part).await?;
-            if read.is_none() && part >= parts_of(&first) {
+            if read.is_none() && part >= first.as_ref().map_or(1, parts_of) {
                 break;
             }
             rest.push(read);
         }
-        Stored::assemble(release, &first, &rest.iter().map(Option::as_ref).collect::<Vec<_>>())
+        let rest: Vec<_> = rest.iter().map(Option::as_ref).collect();
+        match &first {
+            Some(first) => Stored::assemble(release, first, &rest),
+            None => Stored::assemble_headless(release, &rest),
+        }
     }
 
     async fn read_part(&self, release: &ReleaseId, part: usize) -> Result<Option<ConfigMap>, StoreError> {
@@ -100,14 +104,27 @@ impl Session {
         }
         let mut listed = Listed::default();
         for ((namespace, name), first) in &maps {
-            let Some(release) = name.strip_prefix("inv-").filter(|r| !r.contains('.')) else { continue };
+            let Some(part) = name.strip_prefix("inv-") else { continue };
+            let (release, number) = part.split_once('.').unwrap_or((part, ""));
             let release = ReleaseId { namespace: namespace.clone(), name: release.to_owned() };
+            let has_first = maps.contains_key(&(namespace.clone(), part_name(&release.name, 0)));
+            let first = match number {
+                "" => Some(first),
+                // What is left of one that lost its first part.
+                "2" if !has_first => None,
+                _ => continue,
+            };
             let rest: Vec<Option<&ConfigMap>> = (1..=MAX_PARTS)
                 .map(|p| (p, maps.get(&(namespace.clone(), part_name(&release.name, p)))))
-                .take_while(|(p, map)| *p < parts_of(first) || map.is_some())
+                .take_while(|(p, map)| *p < first.map_or(1, parts_of) || map.is_some())
                 .map(|(_, map)| map)
                 .collect();
-            match Stored::assemble(&release, first, &rest) {
+            let assembled = match first {
+                Some(first) => Stored::assemble(&release, first, &rest),
+                None => Stored::assemble_headless(&release, &rest),
+            };
+            match assembled {
+                Ok(stored) if !stored.exists() => {}
                 Ok(stored) => {
                     listed.inventories.insert(release, stored);
                 }

@@ -13,6 +13,8 @@ use crate::domain::status::inventory_name;
 
 /// The label that names who wrote an inventory, and its value for us.
 const CREATED_BY: &str = "app.kubernetes.io/created-by";
+/// The label that names whose inventory it is.
+const NAME: &str = "app.kubernetes.io/name";
 pub(super) const WRITER: &str = "supercargo";
 pub(super) const RESOURCES: &str = "resources";
 pub(super) const PARTS: &str = "parts";
@@ -71,6 +73,8 @@ pub struct Stored {
     pub deleting: bool,
     pub(super) parts: Vec<Part>,
     pub(super) sequence: u64,
+    /// What each part names, when they are not as a complete write leaves them.
+    pub(super) scattered: Vec<Inventory>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -128,6 +132,12 @@ impl Stored {
         !self.parts.is_empty()
     }
 
+    /// Whether it is there with all its parts, as far as is known: one that lost its
+    /// last parts and the first does not know of them.
+    pub fn is_whole(&self) -> bool {
+        self.exists() && self.parts.iter().all(|part| !part.version.is_empty())
+    }
+
     /// Whether it is there and was not written by another tool, whose inventories
     /// have the same names. One whose labels somebody took off is still ours.
     pub fn is_ours(&self) -> bool {
@@ -141,12 +151,53 @@ impl Stored {
     }
 
     fn add(&mut self, release: &ReleaseId, part: &ConfigMap) -> Result<(), StoreError> {
-        let text = part.data.get(RESOURCES).map_or("[]", String::as_str);
-        Arc::make_mut(&mut self.inventory).read_part(text).map_err(|source| StoreError::Broken {
+        Arc::make_mut(&mut self.inventory).read_part(text_of(part)).map_err(|source| StoreError::Broken {
             name: format!("{}/{}", release.namespace, part.metadata.name),
             source,
         })?;
         self.parts.push(Part::of(part));
+        Ok(())
+    }
+
+    /// From the parts after a first one that somebody has removed. They are nobody's
+    /// complete result, and the next write makes the first anew.
+    pub(super) fn assemble_headless(
+        release: &ReleaseId,
+        rest: &[Option<&ConfigMap>],
+    ) -> Result<Self, StoreError> {
+        let mut stored = Self::default();
+        // Another release's inventory, of another tool, may have such a name.
+        if !rest.iter().flatten().all(|part| is_part_of(release, part)) {
+            return Ok(stored);
+        }
+        for part in rest.iter().flatten() {
+            stored.operators |= part.metadata.finalizers.iter().any(|f| f == keys::FINALIZER);
+            stored.sequence = stored.sequence.max(sequence_of(part));
+            stored.writer = WRITER.to_owned();
+        }
+        if stored.writer.is_empty() {
+            return Ok(stored);
+        }
+        stored.parts.push(Part::default());
+        stored.scattered.push(Inventory::default());
+        for part in rest {
+            stored.add_scattered(release, *part)?;
+        }
+        Ok(stored)
+    }
+
+    fn add_scattered(&mut self, release: &ReleaseId, part: Option<&ConfigMap>) -> Result<(), StoreError> {
+        let mut named = Inventory::default();
+        match part {
+            Some(part) => {
+                self.add(release, part)?;
+                // It has just been read.
+                let _ = named.read_part(text_of(part));
+            }
+            // Somebody has removed it; the next write makes it anew.
+            None => self.parts.push(Part::default()),
+        }
+        self.scattered.push(named);
         Ok(())
     }
 
@@ -163,30 +214,22 @@ impl Stored {
         let mut stored = Self {
             operators: first.metadata.finalizers.iter().any(|f| f == keys::FINALIZER),
             deleting: first.metadata.deletion_timestamp.is_some(),
-            sequence: first.data.get(SEQUENCE).and_then(|s| s.parse().ok()).unwrap_or_default(),
+            sequence: sequence_of(first),
             provenance: provenance_of(first),
             writer: first.metadata.labels.get(CREATED_BY).cloned().unwrap_or_default(),
             ..Self::default()
         };
-        stored.add(release, first)?;
+        stored.add_scattered(release, Some(first))?;
         let mut whole = true;
         for (n, part) in rest.iter().enumerate() {
-            let part = match part {
-                Some(part) => {
-                    whole &= n < listed;
-                    part
-                }
-                // Somebody has removed it; the next write makes it anew.
-                None => {
-                    whole = false;
-                    stored.parts.push(Part::default());
-                    continue;
-                }
-            };
             // A part of another sequence was being rewritten when its writer
             // was cut off: what it names counts, what was applied does not.
-            whole &= part.data.get(SEQUENCE) == first.data.get(SEQUENCE);
-            stored.add(release, part)?;
+            let same = part.is_some_and(|part| part.data.get(SEQUENCE) == first.data.get(SEQUENCE));
+            whole &= n < listed && same;
+            stored.add_scattered(release, *part)?;
+        }
+        if whole {
+            stored.scattered = Vec::new();
         }
         // Somebody has taken entries out, or has set it to [] as the message about a
         // broken one says: nobody's complete result either.
@@ -207,6 +250,20 @@ fn provenance_of(first: &ConfigMap) -> Provenance {
         applied_at: note(keys::LAST_APPLIED_TIME),
         adopting: note(keys::ADOPTING),
     }
+}
+
+fn text_of(part: &ConfigMap) -> &str {
+    part.data.get(RESOURCES).map_or("[]", String::as_str)
+}
+
+fn sequence_of(part: &ConfigMap) -> u64 {
+    part.data.get(SEQUENCE).and_then(|s| s.parse().ok()).unwrap_or_default()
+}
+
+/// Whether a part without its first one is the release's: our writer labels each.
+fn is_part_of(release: &ReleaseId, part: &ConfigMap) -> bool {
+    let label = |key: &str| part.metadata.labels.get(key).map(String::as_str);
+    label(CREATED_BY) == Some(WRITER) && label(NAME) == Some(&release.name)
 }
 
 pub(super) fn parts_of(first: &ConfigMap) -> usize {
@@ -265,6 +322,28 @@ mod tests {
         check("2", Some("2"), (2, &["1", "2"], Some("key")));
         check("1", Some("2"), (2, &["1", "2"], None));
         check("2", None, (1, &["1", ""], None));
+    }
+
+    #[test]
+    fn parts_without_their_first_count_when_they_are_the_release_s() {
+        let release = ReleaseId { namespace: "apps".into(), name: "web".into() };
+        let check = |labels: &[(&str, &str)], expected: &[&str]| {
+            let resources = r#"[{"id":"apps_b__ConfigMap","ver":"v1"}]"#;
+            let mut second = part("inv-web.2", "2", &[("resources", resources), ("sequence", "7")]);
+            second.metadata.labels = labels.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+            let stored = Stored::assemble_headless(&release, &[Some(&second)]).unwrap();
+            let versions: Vec<&str> = stored.parts.iter().map(|p| p.version.as_str()).collect();
+            assert_eq!(versions, expected, "{labels:?}");
+            assert_eq!(stored.inventory.entries.len(), usize::from(!expected.is_empty()), "{labels:?}");
+            assert_eq!(stored.inventory.applied, None);
+            assert!(!stored.is_whole());
+            assert_eq!(stored.sequence, if expected.is_empty() { 0 } else { 7 });
+        };
+        check(&[(CREATED_BY, WRITER), (NAME, "web")], &["", "2"]);
+        check(&[(CREATED_BY, WRITER), (NAME, "web.2")], &[]);
+        check(&[(CREATED_BY, "kustomizer"), (NAME, "web")], &[]);
+        check(&[], &[]);
+        assert!(!Stored::assemble_headless(&release, &[]).unwrap().exists());
     }
 
     #[test]

@@ -55,7 +55,7 @@ impl Session {
         let old_parts = stored.parts.len();
         let several = texts.len() > 1 || old_parts > 1;
         if several {
-            let union = union_texts(&stored.inventory, old_parts.max(1), &texts);
+            let union = union_texts(stored, old_parts.max(1), &texts);
             for (n, text) in union.iter().enumerate().skip(1) {
                 self.write_part(writing, stored, n, text).await?;
             }
@@ -75,6 +75,7 @@ impl Session {
         }
         stored.writer = WRITER.to_owned();
         stored.inventory = Arc::new(inventory);
+        stored.scattered = Vec::new();
         Ok(())
     }
 
@@ -156,8 +157,11 @@ impl Session {
 }
 
 /// For each part the entries that it held and those that it is to hold.
-fn union_texts(before: &Inventory, old_parts: usize, texts: &[String]) -> Vec<String> {
-    let old_texts = before.write_parts(PART_BYTES);
+fn union_texts(stored: &Stored, old_parts: usize, texts: &[String]) -> Vec<String> {
+    let old_texts: Vec<String> = match stored.scattered.as_slice() {
+        [] => stored.inventory.write_parts(PART_BYTES),
+        parts => parts.iter().map(|part| part.write_parts(usize::MAX).remove(0)).collect(),
+    };
     let parts = texts.len().max(old_texts.len()).max(old_parts);
     (0..parts)
         .map(|n| {

@@ -203,7 +203,10 @@ pub(super) const REGISTRY_REQUESTS: Entry = counter(
     &[("host", HOST), ("method", Values::Closed(words::<Method>)), ("code", Values::Closed(Answer::words))],
     "Requests to registries and their token services, by host, method and answer (none: no answer came).",
 );
-const HOST: Values = Values::Bounded("host and port; the first 50, then `other`");
+const HOST: Values = Values::Bounded(
+    "host and port; the first 50 that have answered since the start; all others, also one that is away \
+     since then, are `other`",
+);
 pub(super) const REGISTRY_SECONDS: Entry = Entry {
     name: "supercargo_registry_request_duration_seconds",
     kind: Kind::Histogram(REGISTRY_BOUNDS),

@@ -16,7 +16,9 @@ use super::make::{Children, Maker};
 use super::recorder::Metrics;
 
 /// Registry hosts that get a label of their own; the releases choose them, and
-/// those after the first so many share the label `other`.
+/// those after the first so many share the label `other`. So do those that have
+/// never answered: names that somebody makes up must not take the places of
+/// registries.
 const MAX_HOSTS: usize = 50;
 /// Bytes of a host label: a DNS name and a port.
 const MAX_HOST_LENGTH: usize = 260;
@@ -45,13 +47,14 @@ impl Requests {
         })
     }
 
-    fn has_label(&self, host: &str) -> bool {
+    fn has_label(&self, host: &str, answer: Answer) -> bool {
         if host.len() > MAX_HOST_LENGTH {
             return false;
         }
         // A panic cannot leave the set half changed.
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        hosts.contains(host) || (hosts.len() < MAX_HOSTS && hosts.insert(host.to_owned()))
+        let answered = matches!(answer, Answer::Status(_));
+        hosts.contains(host) || (answered && hosts.len() < MAX_HOSTS && hosts.insert(host.to_owned()))
     }
 }
 
@@ -60,7 +63,7 @@ impl Metrics {
     pub fn registry_request(&self, host: &str, method: Method, answer: Answer, took: Duration) {
         let requests = &self.requests;
         traces::ended(What::Registry { host, method: method.as_str(), status: answer.status() }, took);
-        let host = if requests.has_label(host) { host } else { "other" };
+        let host = if requests.has_label(host, answer) { host } else { "other" };
         requests.registry.with_label_values(&[host, method.as_str(), answer.as_str()]).inc();
         requests.registry_seconds.with_label_values(&[host]).observe(took.as_secs_f64());
     }
@@ -105,5 +108,29 @@ mod tests {
         }
         assert!(text.contains("host=\"registry-0.example\",method=\"GET\"} 2"), "{text}");
         assert!(text.contains("host=\"other\",method=\"GET\"} 21"), "{text}");
+    }
+
+    #[test]
+    fn hosts_that_nobody_has_heard_of_take_no_place() {
+        let metrics = Metrics::new("1.2.3").unwrap();
+        let ask = |host: &str, answer: Answer| {
+            metrics.registry_request(host, Method::Get, answer, Duration::ZERO);
+        };
+        ask("registry.example", Answer::Nothing);
+        for n in 0..MAX_HOSTS {
+            ask(&format!("made-up-{n}.example"), Answer::Nothing);
+        }
+        ask("registry.example", Answer::Status(503));
+        ask("registry.example", Answer::Nothing);
+        let text = metrics.expose().unwrap();
+        assert!(!text.contains("made-up"), "{text}");
+        for (labels, count) in [
+            ("code=\"none\",host=\"other\"", MAX_HOSTS + 1),
+            ("code=\"503\",host=\"registry.example\"", 1),
+            ("code=\"none\",host=\"registry.example\"", 1),
+        ] {
+            let line = format!("supercargo_registry_requests_total{{{labels},method=\"GET\"}} {count}");
+            assert!(text.contains(&line), "{line}\n{text}");
+        }
     }
 }
