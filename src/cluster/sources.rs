@@ -1,6 +1,8 @@
 //! What releases follow, and the wish that one of them runs now. Any replica may
 //! ask this, also one that does not lead: nothing but an annotation is written.
 
+use std::collections::BTreeMap;
+
 use http::Method;
 use serde::Deserialize;
 use serde_json::json;
@@ -32,6 +34,10 @@ pub struct Source {
     pub rests: bool,
     /// The revision that its last run was about.
     pub attempted: String,
+    /// What it was asked for a run with last, if ever.
+    pub asked: Option<String>,
+    /// The same of the last run that has ended.
+    pub handled: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -46,6 +52,7 @@ struct Release {
 #[serde(rename_all = "camelCase", default)]
 struct Status {
     last_attempted_revision: Option<String>,
+    last_handled_reconcile_at: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -55,6 +62,8 @@ struct Metadata {
     name: String,
     resource_version: String,
     deletion_timestamp: Option<String>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
 }
 
 #[derive(Deserialize)]
@@ -67,8 +76,10 @@ struct Spec {
 }
 
 impl From<Release> for Source {
-    fn from(Release { metadata, spec, status }: Release) -> Self {
+    fn from(Release { mut metadata, spec, status }: Release) -> Self {
         Self {
+            asked: metadata.annotations.remove(keys::RECONCILE_AT),
+            handled: status.last_handled_reconcile_at,
             id: ReleaseId { namespace: metadata.namespace, name: metadata.name },
             resource_version: metadata.resource_version,
             url: spec.url,

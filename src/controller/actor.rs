@@ -89,8 +89,11 @@ impl Actor {
         let mut trigger = Trigger::Full;
         let mut due = None;
         loop {
-            // Whatever was signalled until now is what this run is about.
-            self.signals.take_superseded();
+            // Whatever was signalled until now is what this run is about: also a wish
+            // that came after the decision to look at objects only.
+            if self.signals.take_superseded() {
+                trigger = Trigger::Full;
+            }
             self.signals.take_touched();
             // The future of a run is large: it lives on the heap, and only as
             // long as the run.

@@ -76,7 +76,8 @@ async fn receive(
         selector: options.watch_label_selector.clone(),
     };
     let hooks = Arc::new(Hooks::new(file.content(), session.clone(), scope, Arc::clone(metrics)));
-    tokio::spawn(file.follow(|_| ()));
+    let metrics = Arc::clone(metrics);
+    tokio::spawn(file.follow(move |result| metrics.webhooks_loaded(result)));
     Ok(Some(tokio::spawn(receiver.serve(hooks, until(stopped)))))
 }
 

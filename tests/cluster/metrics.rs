@@ -130,6 +130,7 @@ fn judged(scrape: &Scrape) -> (Vec<String>, Vec<&'static str>) {
         ("supercargo_trusted_root_newest_timestamp_seconds", &[], 1.5e9..now()),
         ("supercargo_webhook_requests_total", &[], 0.0..0.5),
         ("supercargo_webhook_triggers_total", &[], 0.0..0.5),
+        ("supercargo_webhook_config_loads_total", &[], 0.0..0.5),
         ("supercargo_api_requests_total", &["apply", "201"], at_least_one.clone()),
         ("supercargo_api_requests_total", &["watch", "200"], at_least_one.clone()),
         ("supercargo_api_request_duration_seconds_count", &["dry_run"], at_least_one.clone()),

@@ -2,7 +2,8 @@
 //! in between, however often they are pushed. The last push is never left out:
 //! what comes during a rest is asked for at its end. A registry may tell of a push
 //! before it has moved the tag, so that the first run comes too early: it is asked
-//! again until a run was about what was pushed.
+//! again until a run was about what was pushed. Being asked ends a run that is under
+//! way, so that nobody asks again before the run that was asked for has ended.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,10 +27,14 @@ use crate::pipeline::acquire::chain;
 const FIRST_REST: Duration = Duration::from_millis(250);
 const LONGEST_REST: Duration = Duration::from_secs(16);
 /// How often it is asked again for a push that no run has seen: with the rests,
-/// for 16 s.
+/// for 16 s and as long as the runs take.
 const ECHOES: u32 = 6;
 /// The same where nothing tells whether one has: for 0.75 s.
 const BLIND_ECHOES: u32 = 2;
+/// How often it is looked whether the run has ended that was asked for: with the
+/// rests, for 32 s. It may be one that pulls, or waits for the health of what was
+/// there before; after that it is asked once more, whatever it does.
+const LOOKS_AT_A_RUN: u32 = 6;
 /// How often it is tried while the API server is away, with the same rests.
 const ATTEMPTS: u32 = 6;
 /// How often a release that changes all the time is looked at again.
@@ -57,6 +62,8 @@ pub struct Due {
     times: u32,
     /// The digest that makes it needless once a run was about it.
     until: Option<String>,
+    /// How many pushes came while it rested.
+    later: u64,
 }
 
 impl Due {
@@ -64,12 +71,50 @@ impl Due {
     pub fn after(pushes: &[&Push]) -> Self {
         match pushes {
             [push] if push.outcome().is_some() => {
-                Self { times: ECHOES, until: push.outcome().map(str::to_owned) }
+                Self { times: ECHOES, until: push.outcome().map(str::to_owned), later: 0 }
             }
             // Nothing tells whether a run has seen them. Who names no digest tells
             // of what has happened.
-            _ if pushes.iter().any(|push| push.digest.is_some()) => Self { times: BLIND_ECHOES, until: None },
+            _ if pushes.iter().any(|push| push.digest.is_some()) => {
+                Self { times: BLIND_ECHOES, ..Self::default() }
+            }
             _ => Self::default(),
+        }
+    }
+
+    /// With what is pushed during a rest. A run that was about one of two digests
+    /// tells nothing of the other: the tag may have been there before.
+    fn and(&self, later: &Self) -> Self {
+        let same = self.until.is_some() && self.until == later.until;
+        let until = later.until.clone().filter(|_| same);
+        let most = if same { ECHOES } else { BLIND_ECHOES };
+        let times = self.times.max(later.times).clamp(1, most);
+        Self { times, until, later: self.later + 1 }
+    }
+}
+
+/// What to do for a release that is still to be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Ask it now.
+    Ask,
+    /// Look again later: the run has not ended that was asked for last.
+    Look,
+    /// Nothing: there is nothing to run for.
+    Nothing,
+}
+
+impl Step {
+    /// For a release as it is. What its last run was about is believed of a run
+    /// that has seen the last wish; `patient` is who can wait for such a run.
+    fn of(seen: &Source, until: Option<&str>, patient: bool) -> Self {
+        let ended = seen.asked.is_some() && seen.asked == seen.handled;
+        if seen.rests || ended && until.is_some_and(|digest| seen.attempted.ends_with(digest)) {
+            Self::Nothing
+        } else if patient && seen.asked.is_some() && !ended {
+            Self::Look
+        } else {
+            Self::Ask
         }
     }
 }
@@ -95,7 +140,7 @@ impl Asking {
     pub fn ask(self: &Arc<Self>, seen: Source, due: Due) -> Option<oneshot::Receiver<Asked>> {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = resting.get_mut(&seen.id) {
-            *before = Due { times: due.times.max(1), ..due };
+            *before = before.and(&due);
             return None;
         }
         resting.insert(seen.id.clone(), due);
@@ -116,36 +161,39 @@ impl Asking {
     async fn look_after(self: Arc<Self>, seen: Source, first: oneshot::Sender<Asked>) {
         let id = seen.id.clone();
         let mut rest = FIRST_REST;
-        let mut failures = 0;
+        let (mut failures, mut looks) = (0, 0);
         let mut result = self.with_a_place(self.ask_as_seen(&seen)).await;
         // Who has gone away needs no answer.
         let _ = first.send(result.as_ref().map(|_| ()).map_err(|_| ()));
         loop {
-            let failed = match &result {
-                Ok(_) => false,
-                Err(error) if error.is_transient() && failures < ATTEMPTS => true,
-                Err(error) => {
-                    let error = chain(error);
-                    tracing::warn!(release = %id, error, "a release could not be asked to run");
-                    false
-                }
-            };
+            let failed = again(&id, &result, failures);
             failures = if failed { failures + 1 } else { 0 };
-            tokio::select! {
-                () = tokio::time::sleep(rest) => {}
-                () = self.stopping.cancelled() => failures = ATTEMPTS,
-            }
+            let stopping = tokio::select! {
+                () = tokio::time::sleep(rest) => false,
+                () = self.stopping.cancelled() => true,
+            };
             rest = (rest * 2).min(LONGEST_REST);
-            let Some(until) = self.next(&id, failed) else { return };
-            result = self.with_a_place(self.ask_as_it_is(&id, until.as_deref())).await;
-            if matches!(result, Ok(false)) {
-                self.settle(&id, &until);
+            let Some(due) = self.next(&id, failed) else { return };
+            let patient = looks < LOOKS_AT_A_RUN && !stopping;
+            result = self.with_a_place(self.ask_as_it_is(&id, due.until.as_deref(), patient)).await;
+            if stopping {
+                // Nobody is there to look any more.
+                again(&id, &result, ATTEMPTS);
+                return;
             }
+            match result {
+                Ok(Step::Look) => self.put_back(&id),
+                Ok(Step::Nothing) => self.settle(&id, &due),
+                // A run that takes so long is ended once, not again and again.
+                Ok(Step::Ask) if !patient => self.settle(&id, &due),
+                _ => {}
+            }
+            looks = if matches!(result, Ok(Step::Look)) { looks + 1 } else { 0 };
         }
     }
 
-    /// Whether to ask once more, and until what was seen; ends the rest if not.
-    fn next(&self, id: &ReleaseId, failed: bool) -> Option<Option<String>> {
+    /// What is to be done next, if anything; ends the rest if not.
+    fn next(&self, id: &ReleaseId, failed: bool) -> Option<Due> {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         let due = resting.get_mut(id)?;
         if due.times == 0 && !failed {
@@ -153,53 +201,80 @@ impl Asking {
             return None;
         }
         due.times = due.times.saturating_sub(1);
-        Some(due.until.clone())
+        Some(due.clone())
+    }
+
+    /// It was not asked: it is still due.
+    fn put_back(&self, id: &ReleaseId) {
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(due) = resting.get_mut(id) {
+            due.times += 1;
+        }
     }
 
     /// Nothing is left to ask for, unless there was another push meanwhile.
-    fn settle(&self, id: &ReleaseId, until: &Option<String>) {
+    fn settle(&self, id: &ReleaseId, seen: &Due) {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(due) = resting.get_mut(id).filter(|due| due.until == *until) {
+        if let Some(due) = resting.get_mut(id).filter(|due| due.later == seen.later) {
             due.times = 0;
         }
     }
 
     async fn with_a_place(
         &self,
-        ask: impl Future<Output = Result<bool, ApiError>>,
-    ) -> Result<bool, ApiError> {
+        ask: impl Future<Output = Result<Step, ApiError>>,
+    ) -> Result<Step, ApiError> {
         // The semaphore is never closed.
         let _place = self.places.acquire().await;
         ask.await
     }
 
-    /// Asks one that was just seen; says whether it was asked.
-    async fn ask_as_seen(&self, seen: &Source) -> Result<bool, ApiError> {
+    /// Asks one that was just seen; says what was done.
+    async fn ask_as_seen(&self, seen: &Source) -> Result<Step, ApiError> {
         match self.session.ask_for_run(seen, &token()).await {
-            Err(error) if error.is_conflict() => self.ask_as_it_is(&seen.id, None).await,
-            Err(error) if error.is_not_found() => Ok(false),
-            asked => asked.map(|()| true),
+            Err(error) if error.is_conflict() => self.ask_as_it_is(&seen.id, None, false).await,
+            Err(error) if error.is_not_found() => Ok(Step::Nothing),
+            asked => asked.map(|()| Step::Ask),
         }
     }
 
     /// Looks at it first: it may be suspended by now, and one that is suspended
-    /// would run once. Nothing is asked when its last run was about the digest.
-    async fn ask_as_it_is(&self, id: &ReleaseId, until: Option<&str>) -> Result<bool, ApiError> {
+    /// would run once.
+    async fn ask_as_it_is(
+        &self,
+        id: &ReleaseId,
+        until: Option<&str>,
+        patient: bool,
+    ) -> Result<Step, ApiError> {
         for _ in 0..LOOKS {
-            let seen = match self.session.source(id, self.selector.as_ref()).await? {
-                Some(seen) if !seen.rests => seen,
-                _ => return Ok(false),
+            let Some(seen) = self.session.source(id, self.selector.as_ref()).await? else {
+                return Ok(Step::Nothing);
             };
-            if until.is_some_and(|digest| seen.attempted.ends_with(digest)) {
-                return Ok(false);
+            let step = Step::of(&seen, until, patient);
+            if step != Step::Ask {
+                return Ok(step);
             }
             match self.session.ask_for_run(&seen, &token()).await {
                 Err(error) if error.is_conflict() => {}
-                Err(error) if error.is_not_found() => return Ok(false),
-                asked => return asked.map(|()| true),
+                Err(error) if error.is_not_found() => return Ok(Step::Nothing),
+                asked => return asked.map(|()| Step::Ask),
             }
         }
         Err(ApiError::Restless(LOOKS))
+    }
+}
+
+/// Whether to try again what has failed so often before; says so in the log if
+/// not.
+fn again(id: &ReleaseId, result: &Result<Step, ApiError>, failures: u32) -> bool {
+    match result {
+        Ok(_) => false,
+        Err(error) if error.is_transient() && failures < ATTEMPTS => true,
+        Err(error) => {
+            let error = chain(error);
+            tracing::warn!(release = %id, error, "a release could not be asked to run");
+            false
+        }
     }
 }
 
@@ -229,5 +304,53 @@ mod tests {
         check(&[push(None, Some(&digest))], BLIND_ECHOES, None);
         check(&[push(Some("v1"), Some(&digest)), push(Some("v2"), Some(&digest))], BLIND_ECHOES, None);
         check(&[push(Some("v1"), None)], 0, None);
+    }
+
+    #[test]
+    fn of_two_pushes_the_later_is_not_believed_to_be_over_by_a_run_before() {
+        let due = |times, until: Option<&str>| Due { times, until: until.map(str::to_owned), later: 0 };
+        let check = |before: &Due, later: &Due, times: u32, until: Option<&str>| {
+            let both = before.and(later);
+            assert_eq!(
+                (both.times, both.until.as_deref(), both.later),
+                (times, until, 1),
+                "{before:?} {later:?}"
+            );
+        };
+        check(&due(3, Some("x")), &due(6, Some("x")), 6, Some("x"));
+        check(&due(0, Some("x")), &due(6, Some("x")), 6, Some("x"));
+        check(&due(4, Some("y")), &due(6, Some("x")), 2, None);
+        check(&due(2, None), &due(6, Some("x")), 2, None);
+        check(&due(6, Some("x")), &due(2, None), 2, None);
+        check(&due(0, None), &due(0, None), 1, None);
+    }
+
+    #[test]
+    fn a_release_is_asked_again_when_the_run_has_ended_that_it_was_asked_for() {
+        let check = |asked: Option<&str>, handled: Option<&str>, until: Option<&str>, expected: [Step; 2]| {
+            let seen = Source {
+                id: ReleaseId { namespace: "a".into(), name: "b".into() },
+                resource_version: String::new(),
+                url: String::new(),
+                reference: serde_json::from_str("{}").unwrap(),
+                rests: false,
+                attempted: "1@x".into(),
+                asked: asked.map(str::to_owned),
+                handled: handled.map(str::to_owned),
+            };
+            let steps = [true, false].map(|patient| Step::of(&seen, until, patient));
+            assert_eq!(steps, expected, "{asked:?} {handled:?} {until:?}");
+            let suspended = Source { rests: true, ..seen };
+            assert_eq!(Step::of(&suspended, until, true), Step::Nothing);
+        };
+        let (one, two) = (Some("one"), Some("two"));
+        check(two, two, Some("x"), [Step::Nothing; 2]);
+        check(two, two, Some("y"), [Step::Ask; 2]);
+        check(two, two, None, [Step::Ask; 2]);
+        for until in [Some("x"), Some("y"), None] {
+            check(two, one, until, [Step::Look, Step::Ask]);
+            check(one, None, until, [Step::Look, Step::Ask]);
+            check(None, None, until, [Step::Ask; 2]);
+        }
     }
 }

@@ -253,6 +253,11 @@ pub(super) const WEBHOOK_REQUESTS: Entry = counter(
     &[("sender", Values::Closed(words::<Sender>)), ("result", Values::Closed(words::<WebhookResult>))],
     "Notifications of pushes, by sender and result.",
 );
+pub(super) const WEBHOOK_LOADS: Entry = counter(
+    "supercargo_webhook_config_loads_total",
+    &[("result", Values::Closed(words::<Load>))],
+    "New versions of the configuration of webhooks; one that failed left the one before in force.",
+);
 pub(super) const WEBHOOK_TRIGGERS: Entry = counter(
     "supercargo_webhook_triggers_total",
     &[],
@@ -301,7 +306,7 @@ pub const CATALOG: &[Group] = &[
         entries: &[REGISTRY_REQUESTS, REGISTRY_SECONDS, CACHE_REQUESTS, CACHE_BYTES],
     },
     Group { title: "Trust", entries: &[VERIFICATIONS, POLICY_LOADS, TRUSTED_ROOT] },
-    Group { title: "Push", entries: &[WEBHOOK_REQUESTS, WEBHOOK_TRIGGERS] },
+    Group { title: "Push", entries: &[WEBHOOK_REQUESTS, WEBHOOK_TRIGGERS, WEBHOOK_LOADS] },
     Group { title: "The API server", entries: &[API_REQUESTS, API_SECONDS] },
     Group { title: "The process", entries: &[BUILD_INFO, LEADER] },
     Group { title: "The process, as Linux sees it", entries: &PROCESS },

@@ -2,15 +2,16 @@
 
 use prometheus::{IntCounter, IntCounterVec};
 
-use super::super::labels::{Sender, WebhookResult};
-use super::catalog::{WEBHOOK_REQUESTS, WEBHOOK_TRIGGERS};
-use super::make::Maker;
+use super::super::labels::{Load, Sender, WebhookResult};
+use super::catalog::{WEBHOOK_LOADS, WEBHOOK_REQUESTS, WEBHOOK_TRIGGERS};
+use super::make::{Children, Maker};
 use super::recorder::Metrics;
 
 /// The metrics of notifications.
 pub(super) struct Webhooks {
     requests: IntCounterVec,
     triggers: IntCounter,
+    loads: Children<Load, IntCounter>,
 }
 
 impl Webhooks {
@@ -23,7 +24,8 @@ impl Webhooks {
                 let _ = requests.with_label_values(&[sender.as_str(), result.as_str()]);
             }
         }
-        Ok(Self { requests, triggers: make.counter(&WEBHOOK_TRIGGERS)? })
+        let triggers = make.counter(&WEBHOOK_TRIGGERS)?;
+        Ok(Self { requests, triggers, loads: make.closed_counters(&WEBHOOK_LOADS)? })
     }
 }
 
@@ -36,5 +38,10 @@ impl Metrics {
     /// So many releases were asked to run because of notifications.
     pub fn webhook_triggered(&self, count: usize) {
         self.webhooks.triggers.inc_by(count as u64);
+    }
+
+    /// A new version of the configuration was read.
+    pub fn webhooks_loaded(&self, result: Load) {
+        self.webhooks.loads.with(result, IntCounter::inc);
     }
 }

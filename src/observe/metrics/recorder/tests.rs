@@ -33,6 +33,7 @@ fn recorded() -> Metrics {
     metrics.cache_size(4096);
     metrics.webhook_request(Sender::Harbor, WebhookResult::Replayed);
     metrics.webhook_triggered(3);
+    metrics.webhooks_loaded(Load::Failed);
     metrics
 }
 
@@ -62,6 +63,8 @@ fn what_was_recorded_is_exposed() {
         "supercargo_cache_requests_total{result=\"miss\"} 1",
         "supercargo_cache_size_bytes 4096",
         "supercargo_last_success_timestamp_seconds 1700000000",
+        "supercargo_webhook_config_loads_total{result=\"failed\"} 1",
+        "supercargo_webhook_config_loads_total{result=\"loaded\"} 0",
         "supercargo_webhook_requests_total{result=\"replayed\",sender=\"harbor\"} 1",
         "supercargo_webhook_requests_total{result=\"accepted\",sender=\"github\"} 0",
         "supercargo_webhook_triggers_total 3",
