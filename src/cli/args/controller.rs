@@ -21,7 +21,7 @@ pub struct ControllerArgs {
     #[arg(long, env = "SUPERCARGO_METRICS_ADDR", default_value = "0.0.0.0:8080", value_name = "HOST:PORT")]
     pub metrics_addr: String,
     /// Tell of each release in /metrics, a few series for each; otherwise only of all together.
-    #[arg(long, env = "SUPERCARGO_RELEASE_METRICS", default_value_t = true, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, hide_possible_values = true, value_name = "true|false")]
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_RELEASE_METRICS", default_value_t = true, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, hide_possible_values = true, value_name = "true|false")]
     pub release_metrics: bool,
     /// Where content of artifacts is kept between runs.
     #[arg(long, env = "SUPERCARGO_CACHE_DIR", default_value = "/tmp/supercargo", value_name = "DIR")]
@@ -30,10 +30,10 @@ pub struct ControllerArgs {
     #[arg(long, env = "SUPERCARGO_CACHE_MAX_SIZE", default_value = "1Gi", value_name = "SIZE", value_parser = size)]
     pub cache_max_size: u64,
     /// The namespace of the leader election's Lease; the pod's own by default.
-    #[arg(long, env = "SUPERCARGO_LEADER_ELECTION_NAMESPACE", value_name = "NAMESPACE", value_parser = object_name)]
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_LEADER_ELECTION_NAMESPACE", value_name = "NAMESPACE", value_parser = object_name)]
     pub leader_election_namespace: Option<String>,
     /// The name of that Lease: another for each controller of several in one namespace.
-    #[arg(long, env = "SUPERCARGO_LEADER_ELECTION_NAME", default_value = "supercargo-controller", value_name = "NAME", value_parser = object_name)]
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_LEADER_ELECTION_NAME", default_value = "supercargo-controller", value_name = "NAME", value_parser = object_name)]
     pub leader_election_name: String,
     /// The ServiceAccount, in the release's namespace, of releases that name none; without it they use the controller's own rights.
     #[arg(long, env = "SUPERCARGO_DEFAULT_SERVICE_ACCOUNT", value_name = "NAME", value_parser = object_name)]
@@ -57,7 +57,7 @@ pub struct ControllerArgs {
     #[arg(long, env = "SUPERCARGO_REQUIRE_VERIFICATION", value_parser = clap::builder::FalseyValueParser::new())]
     pub require_verification: bool,
     /// How often artifacts are verified again that have not changed: 1s to 24h.
-    #[arg(long, env = "SUPERCARGO_VERIFICATION_INTERVAL", default_value = "1h", value_name = "DURATION", value_parser = verification_interval)]
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_VERIFICATION_INTERVAL", default_value = "1h", value_name = "DURATION", value_parser = verification_interval)]
     pub verification_interval: Duration,
     /// Where webhooks are received, below /hook/: a push makes the releases run that follow it, without waiting for their interval.
     #[arg(long, env = "SUPERCARGO_WEBHOOK_ADDR", value_name = "HOST:PORT", requires = "webhook_config", value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -72,7 +72,7 @@ pub struct ControllerArgs {
     #[arg(long, env = "SUPERCARGO_LOG_FORMAT", default_value = "text", value_name = "FORMAT", value_parser = ["text", "json"])]
     pub log_format: String,
     /// Send traces to the collector at this URL, by OTLP over HTTP (port 4318 as a rule), in binaries built with the feature otlp: those of the image.
-    #[arg(long, env = "SUPERCARGO_OTLP_ENDPOINT", value_name = "URL")]
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
 }
 
