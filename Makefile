@@ -21,6 +21,7 @@ demo: ## Show a release from its push to its end, on a real cluster (KEEP=1: lea
 
 .PHONY: test
 test: ## Run all tests; builds the test bed's programs the first time
+	$(CARGO) test --workspace --test cluster -- --exact prepare::what_the_tests_run_is_built
 	$(CARGO) test --workspace
 	SUPERCARGO_TEST_PROFILE=cluster-admin $(CARGO) test --test cluster -- $(STORIES:%=%::)
 

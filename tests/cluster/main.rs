@@ -31,6 +31,7 @@ mod outages;
 mod ownership;
 mod patches;
 mod person;
+mod prepare;
 mod pruning;
 mod publish;
 mod quiet;

@@ -12,7 +12,7 @@ kubectl.kubernetes.io/default-container: controller
 {{- end -}}
 
 {{- define "supercargo.pod" -}}
-serviceAccountName: {{ include "supercargo.serviceAccountName" . }}
+serviceAccountName: {{ include "supercargo.serviceAccountName" . | quote }}
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
@@ -60,7 +60,7 @@ containers:
 volumes:
   {{- include "supercargo.volumes" . | nindent 2 }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 {{- with .Values.nodeSelector }}
 nodeSelector:

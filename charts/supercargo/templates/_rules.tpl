@@ -47,6 +47,6 @@ mark. */}}
 
 {{- define "supercargo.subjects" -}}
 - kind: ServiceAccount
-  name: {{ include "supercargo.serviceAccountName" . }}
-  namespace: {{ .Release.Namespace }}
+  name: {{ include "supercargo.serviceAccountName" . | quote }}
+  namespace: {{ .Release.Namespace | quote }}
 {{- end -}}

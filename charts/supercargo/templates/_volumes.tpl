@@ -36,13 +36,13 @@
 {{- if or .Values.trustPolicy.configMap .Values.trustPolicy.files }}
 - name: trust
   configMap:
-    name: {{ .Values.trustPolicy.configMap | default (printf "%s-trust-policy" (include "supercargo.fullname" .)) }}
+    name: {{ .Values.trustPolicy.configMap | default (printf "%s-trust-policy" (include "supercargo.fullname" .)) | quote }}
 {{- end }}
 {{- with .Values.trustedRoot }}
 {{- if .configMap }}
 - name: trusted-root
   configMap:
-    name: {{ .configMap }}
+    name: {{ .configMap | quote }}
     items: [{key: {{ .key | quote }}, path: trusted_root.json}]
 {{- end }}
 {{- end }}
@@ -50,19 +50,19 @@
 {{- if .configMap }}
 - name: ca
   configMap:
-    name: {{ .configMap }}
+    name: {{ .configMap | quote }}
     items: [{key: {{ .key | quote }}, path: extra-ca.crt}]
 {{- else if .secret }}
 - name: ca
   secret:
-    secretName: {{ .secret }}
+    secretName: {{ .secret | quote }}
     items: [{key: {{ .key | quote }}, path: extra-ca.crt}]
 {{- end }}
 {{- end }}
 {{- if .Values.webhook.enabled }}
 - name: webhook
   secret:
-    secretName: {{ .Values.webhook.secret | default (printf "%s-webhook" (include "supercargo.fullname" .)) }}
+    secretName: {{ .Values.webhook.secret | default (printf "%s-webhook" (include "supercargo.fullname" .)) | quote }}
 {{- end }}
 {{- with .Values.extraVolumes }}
 {{ toYaml . }}

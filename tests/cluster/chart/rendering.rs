@@ -243,6 +243,61 @@ fn each_value_becomes_what_it_says() {
     }
 }
 
+/// Names that are something else to YAML when nothing says that they are text.
+const TREACHEROUS: &str = r#"{watchNamespaces: ["2024", "no", "null"], serviceAccount: {name: "true"},
+    fullnameOverride: "null", priorityClassName: "1e3", commonLabels: {team: "on"}, imagePullSecrets: [{name: "0x1"}],
+    defaultServiceAccount: "7", rbac: {impersonate: ["7"]}, podMonitor: {enabled: true}, serviceMonitor: {enabled: true},
+    prometheusRule: {enabled: true}, dashboards: {enabled: true, namespace: "12", label: "34"},
+    trustPolicy: {configMap: "56"}, trustedRoot: {configMap: "78"}, extraCA: {secret: "90"},
+    webhook: {enabled: true, secret: "1.5"}}"#;
+
+/// Where a name, or a label, is no text.
+fn no_text(value: &Value, place: &str, found: &mut Vec<String>) {
+    const NAMES: &[&str] = &["name", "namespace", "serviceAccountName", "secretName", "priorityClassName"];
+    const LISTS: &[&str] = &["labels", "annotations", "matchLabels", "resourceNames"];
+    let mut must = |is: bool, place: &str| {
+        if !is {
+            found.push(place.to_owned());
+        }
+    };
+    match value {
+        Value::Object(map) => {
+            for (key, inner) in map {
+                let place = format!("{place}/{key}");
+                must(!NAMES.contains(&key.as_str()) || inner.is_string(), &place);
+                if LISTS.contains(&key.as_str()) {
+                    let values = inner.as_object().into_iter().flat_map(|map| map.values());
+                    let values = values.chain(inner.as_array().into_iter().flatten());
+                    must(values.into_iter().all(Value::is_string), &place);
+                }
+            }
+            for (key, inner) in map {
+                no_text(inner, &format!("{place}/{key}"), found);
+            }
+        }
+        Value::Array(list) => list.iter().for_each(|inner| no_text(inner, place, found)),
+        _ => {}
+    }
+}
+
+#[test]
+fn names_stay_text_whatever_yaml_makes_of_them() {
+    let yaml = helm::printed(&helm::template("2024", TREACHEROUS, &[helm::MONITORING]));
+    // Helm reads YAML 1.1, where these are truth values.
+    for word in ["no", "on"] {
+        let bare = yaml.lines().find(|line| line.ends_with(&format!(": {word}")));
+        assert_eq!(bare, None, "{word} has no quotes");
+    }
+    let mut found = Vec::new();
+    for object in helm::objects(&yaml) {
+        // What the definition calls a name is its own business.
+        if object["kind"] != "CustomResourceDefinition" {
+            no_text(&object, object["kind"].as_str().expect("a kind"), &mut found);
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
 /// The definitions of the Prometheus operator, once in the shared cluster.
 fn install_monitoring(bed: &Bed) {
     static INSTALLED: OnceLock<()> = OnceLock::new();

@@ -1,0 +1,15 @@
+//! What takes minutes to build the first time, while no other test has a deadline.
+
+use supercargo_testbed::image::Image;
+use supercargo_testbed::tools::{BED, Environment, FLUX, MONITORING, PROMETHEUS, SIGSTORE, Tools};
+
+/// `make test` runs it by itself before all others.
+#[test]
+fn what_the_tests_run_is_built() {
+    for kit in [BED, FLUX, SIGSTORE, PROMETHEUS, MONITORING] {
+        if let Err(error) = Tools::find(&kit, &Environment::current()) {
+            panic!("{error}");
+        }
+    }
+    assert!(Image::assemble().archive().is_file());
+}
