@@ -278,6 +278,16 @@ fn who_is_slow_or_silent_keeps_nobody_out() {
 }
 
 #[test]
+fn who_is_sent_to_while_the_process_ends_is_still_answered() {
+    let mut receiving = Receiving::start();
+    receiving.server.signal("TERM");
+    let asked = || receiving.server.log().contains("asked to end");
+    assert!(within(PATIENCE, asked), "{}", receiving.server.log());
+    receiving.bearer("distribution", SECRET, r#"{"events": []}"#).expect(200, "triggered");
+    assert_eq!(receiving.server.stop(PATIENCE), Some(0), "{}", receiving.server.log());
+}
+
+#[test]
 fn a_flood_of_one_sender_is_told_to_wait_and_another_is_not() {
     let receiving = Receiving::start();
     let mut refused = None;
