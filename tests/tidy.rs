@@ -236,6 +236,10 @@ fn pods_have_the_time_to_end() {
     };
     let drain = "const DRAIN: Duration = Duration::from_secs(";
     let needed = seconds("src/controller/engine.rs", drain) + seconds("src/observe/server.rs", drain);
+    // The receiver of webhooks ends at the same time.
+    let [server, asking] = ["server", "asking"].map(|file| format!("src/controller/receiver/{file}.rs"));
+    let linger = seconds(&server, "const LINGER: Duration = Duration::from_secs(");
+    assert!(linger + seconds(&server, drain) + seconds(&asking, drain) <= needed);
     let mark = "\"terminationGracePeriodSeconds\": {\n      \"type\": \"integer\",\n      \"minimum\":";
     assert!(seconds("charts/supercargo/values.schema.json", mark) > needed);
     assert!(seconds("charts/supercargo/values.yaml", "\nterminationGracePeriodSeconds:") > needed);

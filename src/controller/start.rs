@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 
 use super::engine::Engine;
 use super::error::ControllerError;
@@ -45,12 +46,17 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
         liveness: Liveness::new(|| Ok(())),
     };
     let serving = tokio::spawn(server.serve(endpoints, until(stopped.clone())));
-    let receiving = receive(&options, &session, &metrics, stopped.clone()).await?;
+    let hurry = CancellationToken::new();
+    let receiving = receive(&options, &session, &metrics, until(stopped.clone()), hurry.clone()).await?;
     tokio::spawn(listen(stopping.clone())?);
 
     let ended = lead(&options, trust, session, &metrics, &readiness, stopped).await;
     readiness.set(false);
     stopping.send_replace(true);
+    if ended.is_err() {
+        // The sooner it starts again the better.
+        hurry.cancel();
+    }
     // The endpoints end by themselves; how is of no interest any more.
     let _ = serving.await;
     if let Some(receiving) = receiving {
@@ -65,7 +71,8 @@ async fn receive(
     options: &Options,
     session: &Session,
     metrics: &Arc<Metrics>,
-    stopped: watch::Receiver<bool>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+    hurry: CancellationToken,
 ) -> Result<Option<JoinHandle<()>>, ControllerError> {
     let Some(webhooks) = &options.webhooks else { return Ok(None) };
     let file = File::open(webhooks.config.clone(), Webhooks).await.map_err(ControllerError::WebhookConfig)?;
@@ -78,7 +85,7 @@ async fn receive(
     let hooks = Arc::new(Hooks::new(file.content(), session.clone(), scope, Arc::clone(metrics)));
     let metrics = Arc::clone(metrics);
     tokio::spawn(file.follow(move |result| metrics.webhooks_loaded(result)));
-    Ok(Some(tokio::spawn(receiver.serve(hooks, until(stopped)))))
+    Ok(Some(tokio::spawn(receiver.serve(hooks, shutdown, hurry))))
 }
 
 /// Sets the flag when the process is asked to end.

@@ -250,13 +250,13 @@ fn who_is_slow_or_silent_keeps_nobody_out() {
     let receiving = Receiving::start();
     // More than there may be at once.
     let silent: Vec<TcpStream> = (0..300).map(|_| receiving.connect()).collect();
-    // As many as are read at once, with a signature that may be one until all is read.
+    // As many as are read at once of those whose signature may be one until all is read.
     let head = format!(
         "POST /hook/github HTTP/1.1\r\nhost: h\r\nx-hub-signature-256: {}\r\ncontent-length: 1000\r\n\r\n{{",
         sign(OTHER, "")
     );
     let start = Instant::now();
-    let slow: Vec<TcpStream> = (0..32)
+    let slow: Vec<TcpStream> = (0..16)
         .map(|_| {
             let mut stream = receiving.connect();
             stream.write_all(head.as_bytes()).unwrap();
@@ -275,6 +275,36 @@ fn who_is_slow_or_silent_keeps_nobody_out() {
         let _ = stream.read_to_end(&mut answer);
     }
     assert!(start.elapsed() < PATIENCE, "{:?}", start.elapsed());
+}
+
+#[test]
+fn strangers_with_slow_bodies_leave_room_for_who_has_proven_who_it_is() {
+    let receiving = Receiving::start();
+    let head = format!(
+        "POST /hook/github HTTP/1.1\r\nhost: h\r\nx-hub-signature-256: {}\r\ncontent-length: 1000\r\n\r\n{{",
+        sign(OTHER, "")
+    );
+    let slow: Vec<TcpStream> = (0..100)
+        .map(|_| {
+            let mut stream = receiving.connect();
+            stream.write_all(head.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    receiving.bearer("distribution", SECRET, r#"{"events": []}"#).expect(200, "triggered");
+    let quay = format!("POST {}", secret_path("quay"));
+    receiving.request(&quay, &[], br#"{"docker_url": "quay.io/a/b"}"#).expect(200, "triggered");
+    drop(slow);
+}
+
+#[test]
+fn who_is_sent_to_while_the_process_ends_is_still_answered() {
+    let mut receiving = Receiving::start();
+    receiving.server.signal("TERM");
+    let asked = || receiving.server.log().contains("asked to end");
+    assert!(within(PATIENCE, asked), "{}", receiving.server.log());
+    receiving.bearer("distribution", SECRET, r#"{"events": []}"#).expect(200, "triggered");
+    assert_eq!(receiving.server.stop(PATIENCE), Some(0), "{}", receiving.server.log());
 }
 
 #[test]

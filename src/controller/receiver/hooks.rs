@@ -13,6 +13,7 @@ use hyper::body::{Body, Incoming};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use tokio::sync::{Semaphore, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
 use super::answer::Answer;
@@ -36,8 +37,10 @@ const MAX_BODY: usize = 1 << 20;
 const MAX_READ: usize = 4 << 20;
 /// How long a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bodies that are read at once.
+/// Bodies that are read at once of senders that have proven who they are.
 const BODIES: usize = 32;
+/// The same of those whose body has to prove it: anybody could hold these places.
+const UNPROVEN_BODIES: usize = 16;
 /// How long a webhook waits for its turn to be read.
 const TURN_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a sender waits at most for the API server.
@@ -57,6 +60,7 @@ pub struct Hooks {
     lists: Lists,
     asking: Arc<Asking>,
     places: Semaphore,
+    unproven: Semaphore,
     born: Instant,
     /// By the name of the receiver.
     buckets: Mutex<BTreeMap<String, Bucket>>,
@@ -78,6 +82,7 @@ impl Hooks {
             asking: Asking::new(session.clone(), scope.selector.clone()),
             lists: Lists::start(session, scope),
             places: Semaphore::new(BODIES),
+            unproven: Semaphore::new(UNPROVEN_BODIES),
             born: Instant::now(),
             buckets: Mutex::default(),
             deliveries: Mutex::new(Deliveries::new(WINDOW, MAX_DELIVERIES)),
@@ -101,11 +106,13 @@ impl Hooks {
         }
         let receivers = Arc::clone(&self.receivers.borrow());
         let receiver = find(&receivers, request.uri().path());
+        // Who offers no proof at all is nobody's sender.
+        let known = receiver.filter(|receiver| receiver.is_offered_proof(&proofs(request.headers())));
         let answer = match receiver {
             Some(receiver) => self.receive(receiver, request).await,
             None => Answer::Stranger,
         };
-        self.count(receiver, &answer);
+        self.count(known, &answer);
         if !matches!(answer, Answer::Taken { .. })
             && let Some(times) = self.refusals.count(Instant::now())
         {
@@ -133,7 +140,8 @@ impl Hooks {
         if !receiver.may_admit(&headers, now) {
             return Answer::Stranger;
         }
-        let Ok(Ok(place)) = timeout(TURN_TIMEOUT, self.places.acquire()).await else { return Answer::Busy };
+        let places = if receiver.is_proven_by_headers() { &self.places } else { &self.unproven };
+        let Ok(Ok(place)) = timeout(TURN_TIMEOUT, places.acquire()).await else { return Answer::Busy };
         let body = match whole(body).await {
             Ok(body) => body,
             Err(answer) => return answer,
@@ -177,10 +185,13 @@ impl Hooks {
             return taken(receiver, Vec::new(), ignored, false);
         }
         let Ok(sources) = self.lists.get().await else { return Answer::Unavailable };
-        let (concerned, idle) = concerned(receiver, &sources, &pushes);
+        // Ranges and expressions of thousands of releases take their time.
+        let reaching = receiver.clone();
+        let matching = spawn_blocking(move || concerned(&reaching, &sources, &pushes));
+        let Ok((concerned, idle)) = matching.await else { return Answer::Unavailable };
         ignored.extend(idle.into_iter().map(|push| format!("no release follows {push}")));
         let names: Vec<String> = concerned.iter().map(|(source, _)| source.id.to_string()).collect();
-        let asked = concerned.into_iter().filter_map(|(source, due)| self.asking.ask(source.clone(), due));
+        let asked = concerned.into_iter().filter_map(|(source, due)| self.asking.ask(source, due));
         let asked = join_all(asked).await;
         // One that has ended without a word is asked by nobody.
         if asked.into_iter().any(|asked| asked != Ok(Ok(()))) {
@@ -206,19 +217,22 @@ impl Hooks {
 }
 
 /// The releases that pushes concern, and the pushes that concern none.
-fn concerned<'a>(
+fn concerned(
     receiver: &Receiver,
-    sources: &'a [Source],
+    sources: &[Source],
     pushes: &BTreeSet<Push>,
-) -> (Vec<(&'a Source, Due)>, Vec<Push>) {
+) -> (Vec<(Source, Due)>, Vec<Push>) {
     let mut idle = pushes.clone();
     let mut found = Vec::new();
     for source in sources.iter().filter(|source| receiver.reaches(&source.id.namespace)) {
         let Some(place) = Place::parse(&source.url) else { continue };
-        let follower = Follower { place, reference: source.reference.clone(), suspended: source.rests };
+        if !pushes.iter().any(|push| push.place == place) {
+            continue;
+        }
+        let follower = Follower::new(place, &source.reference, source.rests);
         let by: Vec<&Push> = pushes.iter().filter(|push| follower.is_concerned(push)).collect();
         if !by.is_empty() {
-            found.push((source, Due::after(&by)));
+            found.push((source.clone(), Due::after(&by)));
             idle.retain(|push| !by.contains(&push));
         }
     }

@@ -24,7 +24,10 @@ const MAX_HEAD: usize = 32 << 10;
 const MAX_HEADERS: usize = 64;
 /// When a connection is asked to end, before it is ended.
 const OLD: Duration = MAX_AGE.saturating_sub(Duration::from_secs(20));
-/// How long requests under way may take to end after the shutdown began.
+/// How long new requests are taken after the shutdown began: a Service sends to
+/// this pod until all nodes have heard that it ends.
+const LINGER: Duration = Duration::from_secs(5);
+/// How long requests under way may take to end after that.
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// A bound address that nobody serves yet.
@@ -50,15 +53,24 @@ impl Receiver {
         self.address
     }
 
-    /// Answers until `shutdown` ends; then lets requests under way end, and asks
-    /// releases for what is still to be asked.
-    pub async fn serve(mut self, hooks: Arc<Hooks>, shutdown: impl Future<Output = ()>) {
+    /// Answers until `shutdown` ends, and for five seconds more unless `hurry`
+    /// ends; then lets requests under way end, and asks releases for what is still
+    /// to be asked.
+    pub async fn serve(
+        mut self,
+        hooks: Arc<Hooks>,
+        shutdown: impl Future<Output = ()>,
+        hurry: CancellationToken,
+    ) {
         let stop = CancellationToken::new();
         let connections = TaskTracker::new();
-        let mut shutdown = std::pin::pin!(shutdown);
+        let mut over = std::pin::pin!(async {
+            shutdown.await;
+            let _ = tokio::time::timeout(LINGER, hurry.cancelled()).await;
+        });
         loop {
             tokio::select! {
-                () = &mut shutdown => break,
+                () = &mut over => break,
                 (stream, _) = self.limited.next() => {
                     connections.spawn(converse(stream, Arc::clone(&hooks), stop.clone()));
                 }

@@ -9,31 +9,53 @@ use crate::domain::version::{Range, TagFilter};
 #[derive(Clone, Debug)]
 pub struct Follower {
     /// Its repository.
-    pub place: Place,
+    place: Place,
     /// What it follows there.
-    pub reference: Reference,
-    /// Whether it is suspended: being asked for a run, it would run once.
-    pub suspended: bool,
+    what: What,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    /// Nothing that could move.
+    Nothing,
+    Tag(String),
+    /// Expensive to make: compiled once for all pushes.
+    Range(Range, Option<TagFilter>),
+    /// The run will say what is wrong with it.
+    Broken,
 }
 
 impl Follower {
-    /// Whether the push may have changed what the release follows. What it
-    /// follows by digest never changes. What is attached to artifacts, a
-    /// signature for example, may be what a release of that repository waits
-    /// for.
+    /// One that follows this in a repository. One that is suspended would run
+    /// once, being asked for a run: it follows nothing. What is followed by
+    /// digest never changes.
+    pub fn new(place: Place, reference: &Reference, suspended: bool) -> Self {
+        let what = match &reference.semver {
+            _ if suspended || reference.digest.is_some() => What::Nothing,
+            None => What::Tag(reference.tag.clone().unwrap_or_else(|| "latest".to_owned())),
+            Some(range) => {
+                let filter = reference.semver_filter.as_deref().map(TagFilter::parse).transpose();
+                match (Range::parse(range), filter) {
+                    (Ok(range), Ok(filter)) => What::Range(range, filter),
+                    _ => What::Broken,
+                }
+            }
+        };
+        Self { place, what }
+    }
+
+    /// Whether the push may have changed what the release follows. What is
+    /// attached to artifacts, a signature for example, may be what a release of
+    /// that repository waits for.
     pub fn is_concerned(&self, push: &Push) -> bool {
-        if self.suspended || self.reference.digest.is_some() || self.place != push.place {
+        if matches!(self.what, What::Nothing) || self.place != push.place {
             return false;
         }
         let Some(tag) = push.tag.as_deref().filter(|tag| !is_attached(tag)) else { return true };
-        let Some(range) = &self.reference.semver else {
-            return self.reference.tag.as_deref().unwrap_or("latest") == tag;
-        };
-        let filter = self.reference.semver_filter.as_deref().map(TagFilter::parse).transpose();
-        match (Range::parse(range), filter) {
-            (Ok(range), Ok(filter)) => range.highest([tag], filter.as_ref()).is_some(),
-            // The run will say what is wrong with it.
-            _ => false,
+        match &self.what {
+            What::Tag(followed) => followed == tag,
+            What::Range(range, filter) => range.highest([tag], filter.as_ref()).is_some(),
+            What::Nothing | What::Broken => false,
         }
     }
 }
@@ -46,15 +68,12 @@ mod tests {
     #[test]
     fn a_release_is_concerned_by_what_can_move_it() {
         let check = |url: &str, reference: Value, push: &str, expected: bool| {
-            let follower = Follower {
-                place: Place::parse(url).unwrap(),
-                reference: serde_json::from_value(reference.clone()).unwrap(),
-                suspended: false,
-            };
+            let follows: Reference = serde_json::from_value(reference.clone()).unwrap();
+            let follower = Follower::new(Place::parse(url).unwrap(), &follows, false);
             let (place, tag) = push.rsplit_once('@').map_or((push, None), |(p, t)| (p, Some(t)));
             let push = Push::new(Place::parse(place).unwrap(), tag);
             assert_eq!(follower.is_concerned(&push), expected, "{url} {reference} by {push}");
-            let suspended = Follower { suspended: true, ..follower };
+            let suspended = Follower::new(Place::parse(url).unwrap(), &follows, true);
             assert!(!suspended.is_concerned(&push), "suspended: {url} {reference} by {push}");
         };
         let url = "oci://ghcr.io/acme/app";

@@ -165,6 +165,23 @@ impl Receiver {
         }
     }
 
+    /// Whether there is a proof of its kind at all, right or wrong: who has none is
+    /// anybody.
+    pub fn is_offered_proof(&self, headers: &Headers<'_>) -> bool {
+        match self.sender.proof() {
+            Proof::Path => true,
+            Proof::Bearer => headers.authorization.is_some(),
+            Proof::HubSignature => headers.hub_signature.is_some(),
+            Proof::TimedSignature => headers.signature.is_some(),
+        }
+    }
+
+    /// Whether the headers alone prove who sends: the body is that of somebody
+    /// who knows the secret.
+    pub fn is_proven_by_headers(&self) -> bool {
+        matches!(self.sender.proof(), Proof::Path | Proof::Bearer)
+    }
+
     /// Whether the headers alone are as they have to be. For a signature this
     /// says only that there is one: [`Receiver::admits`] has the last word.
     pub fn may_admit(&self, headers: &Headers<'_>, now: i64) -> bool {
