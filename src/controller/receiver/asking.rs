@@ -22,21 +22,22 @@ use crate::domain::patch::selector::Selector;
 use crate::domain::webhook::push::Push;
 use crate::pipeline::acquire::chain;
 
-/// The rest after the first time. It doubles while pushes go on, because each of
-/// them ends the run that is under way.
+/// The rest after the first time. It doubles while pushes go on, up to what a person
+/// who has just pushed still waits for: a run is not ended by the next wish, see
+/// [`Step::Look`], so that a longer one would spare nothing.
 const FIRST_REST: Duration = Duration::from_millis(250);
-const LONGEST_REST: Duration = Duration::from_secs(16);
+const LONGEST_REST: Duration = Duration::from_secs(1);
 /// How often it is asked again for a push that no run has seen: with the rests,
-/// for 16 s and as long as the runs take.
+/// for 5 s and as long as the runs take.
 const ECHOES: u32 = 6;
 /// The same where nothing tells whether one has: for 0.75 s.
 const BLIND_ECHOES: u32 = 2;
 /// How often it is looked whether the run has ended that was asked for: with the
-/// rests, for 32 s. It may be one that pulls, or waits for the health of what was
+/// rests, for half a minute. It may be one that pulls, or waits for the health of what was
 /// there before; after that it is asked once more, whatever it does.
-const LOOKS_AT_A_RUN: u32 = 6;
-/// How often it is tried while the API server is away, with the same rests.
-const ATTEMPTS: u32 = 6;
+const LOOKS_AT_A_RUN: u32 = 30;
+/// How often it is tried while the API server is away: for half a minute, too.
+const ATTEMPTS: u32 = 30;
 /// How often a release that changes all the time is looked at again.
 const LOOKS: usize = 5;
 /// Releases asked at once: the runs need the API server too.
