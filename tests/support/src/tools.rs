@@ -175,41 +175,35 @@ impl Tools {
     /// The programs of this process: found, or built, once.
     pub fn get() -> &'static Tools {
         static TOOLS: OnceLock<Tools> = OnceLock::new();
-        TOOLS.get_or_init(|| {
-            Tools::find(&BED, &Environment::current()).unwrap_or_else(|error| panic!("{error}"))
-        })
+        TOOLS.get_or_init(|| Tools::of(&BED))
     }
 
     /// Flux's, found or built once.
     pub fn flux() -> &'static Tools {
         static TOOLS: OnceLock<Tools> = OnceLock::new();
-        TOOLS.get_or_init(|| {
-            Tools::find(&FLUX, &Environment::current()).unwrap_or_else(|error| panic!("{error}"))
-        })
+        TOOLS.get_or_init(|| Tools::of(&FLUX))
     }
 
     /// The private Sigstore's, found or built once.
     pub fn sigstore() -> &'static Tools {
         static TOOLS: OnceLock<Tools> = OnceLock::new();
-        TOOLS.get_or_init(|| {
-            Tools::find(&SIGSTORE, &Environment::current()).unwrap_or_else(|error| panic!("{error}"))
-        })
+        TOOLS.get_or_init(|| Tools::of(&SIGSTORE))
     }
 
     /// The Prometheus operator's definitions, found or downloaded once.
     pub fn monitoring() -> &'static Tools {
         static TOOLS: OnceLock<Tools> = OnceLock::new();
-        TOOLS.get_or_init(|| {
-            Tools::find(&MONITORING, &Environment::current()).unwrap_or_else(|error| panic!("{error}"))
-        })
+        TOOLS.get_or_init(|| Tools::of(&MONITORING))
     }
 
     /// Prometheus and promtool, found or built once.
     pub fn prometheus() -> &'static Tools {
         static TOOLS: OnceLock<Tools> = OnceLock::new();
-        TOOLS.get_or_init(|| {
-            Tools::find(&PROMETHEUS, &Environment::current()).unwrap_or_else(|error| panic!("{error}"))
-        })
+        TOOLS.get_or_init(|| Tools::of(&PROMETHEUS))
+    }
+
+    fn of(kit: &Kit) -> Tools {
+        Tools::find(kit, &Environment::current()).unwrap_or_else(|error| panic!("{error}"))
     }
 
     /// Finds or builds them as the module's documentation says.
