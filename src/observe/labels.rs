@@ -3,6 +3,7 @@
 //! let him fill the memory of the process and of whoever scrapes it.
 
 use crate::api::reason::Disposition;
+use crate::domain::webhook::receiver::Sender;
 
 macro_rules! labels {
     ($($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident => $text:literal,)* })*) => {$(
@@ -154,25 +155,6 @@ labels! {
         /// The content, but other bytes than its digest says; it was dropped.
         Corrupt => "corrupt",
     }
-    /// Whose form a notification of a push has.
-    Sender {
-        /// CNCF distribution and what is built on it.
-        Distribution => "distribution",
-        /// Docker Hub.
-        DockerHub => "dockerhub",
-        /// GitHub packages.
-        GitHub => "github",
-        /// Harbor.
-        Harbor => "harbor",
-        /// Quay.
-        Quay => "quay",
-        /// Azure container registry.
-        Acr => "acr",
-        /// Our own form, signed with HMAC.
-        Generic => "generic",
-        /// None: no receiver is configured where it came.
-        Unknown => "unknown",
-    }
     /// What became of a notification of a push.
     WebhookResult {
         /// It is authentic, and releases were asked to run.
@@ -192,6 +174,17 @@ labels! {
         /// It is authentic, and the API server could not be told in time.
         Failed => "failed",
     }
+}
+
+/// The label for whose form a notification of a push has; none where nobody is
+/// known to send.
+pub fn sender(sender: Option<Sender>) -> &'static str {
+    sender.map_or("unknown", Sender::as_str)
+}
+
+/// Every value of that label, each once.
+pub fn senders() -> Vec<&'static str> {
+    Sender::ALL.iter().map(|(known, _)| Some(*known)).chain([None]).map(sender).collect()
 }
 
 impl Method {
@@ -305,7 +298,6 @@ mod tests {
         check::<CacheResult>();
         check::<Verification>();
         check::<Load>();
-        check::<Sender>();
         check::<WebhookResult>();
     }
 

@@ -26,8 +26,7 @@ use crate::domain::webhook::follower::Follower;
 use crate::domain::webhook::formats::Delivery;
 use crate::domain::webhook::limit::{Bucket, Deliveries, Name};
 use crate::domain::webhook::push::{Place, Push};
-use crate::domain::webhook::receiver::{Headers, PREFIX, Receiver, Sender, find};
-use crate::observe::labels;
+use crate::domain::webhook::receiver::{Headers, PREFIX, Receiver, find};
 use crate::observe::metrics::Metrics;
 
 /// The longest body. The largest that is documented, GitHub's, has some ten KiB
@@ -123,9 +122,8 @@ impl Hooks {
     }
 
     fn count(&self, receiver: Option<&Receiver>, answer: &Answer) {
-        let sender = receiver.map_or(labels::Sender::Unknown, |receiver| label(receiver.sender));
         if let Some(result) = answer.result() {
-            self.metrics.webhook_request(sender, result);
+            self.metrics.webhook_request(receiver.map(|receiver| receiver.sender), result);
         }
         if let Answer::Taken { triggered, .. } = answer {
             self.metrics.webhook_triggered(triggered.len());
@@ -248,18 +246,6 @@ fn taken(receiver: &Receiver, triggered: Vec<String>, ignored: Vec<String>, agai
         "webhook"
     );
     Answer::Taken { triggered, ignored, again }
-}
-
-fn label(sender: Sender) -> labels::Sender {
-    match sender {
-        Sender::Distribution => labels::Sender::Distribution,
-        Sender::DockerHub => labels::Sender::DockerHub,
-        Sender::GitHub => labels::Sender::GitHub,
-        Sender::Harbor => labels::Sender::Harbor,
-        Sender::Quay => labels::Sender::Quay,
-        Sender::Acr => labels::Sender::Acr,
-        Sender::Generic => labels::Sender::Generic,
-    }
 }
 
 fn proofs(headers: &HeaderMap) -> Headers<'_> {

@@ -2,8 +2,8 @@
 //! what it means. Metrics are made from it, and the table of docs/metrics.md.
 
 use super::super::labels::{
-    Action, Answer, CacheResult, Label, Load, Method, Outcome, Phase, ReadyState, Sender, Verb, Verification,
-    WebhookResult,
+    Action, Answer, CacheResult, Label, Load, Method, Outcome, Phase, ReadyState, Verb, Verification,
+    WebhookResult, senders,
 };
 
 /// A metric.
@@ -250,7 +250,7 @@ pub(super) const TRUSTED_ROOT: Entry = gauge(
 
 pub(super) const WEBHOOK_REQUESTS: Entry = counter(
     "supercargo_webhook_requests_total",
-    &[("sender", Values::Closed(words::<Sender>)), ("result", Values::Closed(words::<WebhookResult>))],
+    &[("sender", Values::Closed(senders)), ("result", Values::Closed(words::<WebhookResult>))],
     "Notifications of pushes, by sender and result.",
 );
 pub(super) const WEBHOOK_LOADS: Entry = counter(

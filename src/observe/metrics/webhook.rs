@@ -2,10 +2,11 @@
 
 use prometheus::{IntCounter, IntCounterVec};
 
-use super::super::labels::{Load, Sender, WebhookResult};
+use super::super::labels::{Load, WebhookResult, sender as named, senders};
 use super::catalog::{WEBHOOK_LOADS, WEBHOOK_REQUESTS, WEBHOOK_TRIGGERS};
 use super::make::{Children, Maker};
 use super::recorder::Metrics;
+use crate::domain::webhook::receiver::Sender;
 
 /// The metrics of notifications.
 pub(super) struct Webhooks {
@@ -19,9 +20,9 @@ impl Webhooks {
     /// increase too.
     pub fn new(make: &Maker) -> Result<Self, prometheus::Error> {
         let requests = make.counters(&WEBHOOK_REQUESTS)?;
-        for sender in Sender::ALL {
+        for sender in senders() {
             for result in WebhookResult::ALL {
-                let _ = requests.with_label_values(&[sender.as_str(), result.as_str()]);
+                let _ = requests.with_label_values(&[sender, result.as_str()]);
             }
         }
         let triggers = make.counter(&WEBHOOK_TRIGGERS)?;
@@ -30,9 +31,10 @@ impl Webhooks {
 }
 
 impl Metrics {
-    /// A notification has come, and this became of it.
-    pub fn webhook_request(&self, sender: Sender, result: WebhookResult) {
-        self.webhooks.requests.with_label_values(&[sender.as_str(), result.as_str()]).inc();
+    /// A notification has come, and this became of it. Without a sender: nobody is
+    /// known to send there.
+    pub fn webhook_request(&self, sender: Option<Sender>, result: WebhookResult) {
+        self.webhooks.requests.with_label_values(&[named(sender), result.as_str()]).inc();
     }
 
     /// So many releases were asked to run because of notifications.

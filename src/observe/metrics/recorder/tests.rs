@@ -4,13 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::super::super::labels::{
-    Action, Answer, CacheResult, Load, Method, Outcome, Phase, Sender, Verb, Verification, WebhookResult,
+    Action, Answer, CacheResult, Load, Method, Outcome, Phase, Verb, Verification, WebhookResult,
 };
 use super::super::catalog::CATALOG;
 use super::*;
 use crate::api::reason::{Disposition, Reason};
 use crate::api::status::ReleaseStatus;
 use crate::domain::identity::ReleaseId;
+use crate::domain::webhook::receiver::Sender;
 
 fn recorded() -> Metrics {
     let metrics = Metrics::new("1.2.3").unwrap();
@@ -31,7 +32,7 @@ fn recorded() -> Metrics {
     metrics.policy_loaded(Load::Failed);
     metrics.cache_request(CacheResult::Miss);
     metrics.cache_size(4096);
-    metrics.webhook_request(Sender::Harbor, WebhookResult::Replayed);
+    metrics.webhook_request(Some(Sender::Harbor), WebhookResult::Replayed);
     metrics.webhook_triggered(3);
     metrics.webhooks_loaded(Load::Failed);
     metrics
