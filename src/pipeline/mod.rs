@@ -24,6 +24,7 @@ pub mod progress;
 mod prune;
 mod resolve;
 pub mod run;
+mod schemas;
 pub mod signals;
 mod terminating;
 pub mod trust;

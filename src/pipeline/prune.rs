@@ -219,10 +219,9 @@ async fn remove_one(
 ) -> Answer {
     let id = &leaving.id;
     let kind = id.group_kind();
-    // A kind that is not served has no objects any more.
-    let Some(resource) = known.resource(&kind, &leaving.entry.version).or_else(|| known.preferred(&kind))
-    else {
-        return known.absent(&kind).map_or_else(Answer::Failed, |()| Answer::Gone);
+    // A kind that is not served, nor defined, has no objects any more.
+    let Some(resource) = known.served(&kind, &leaving.entry.version) else {
+        return session.is_undefined(&kind).await.map_or_else(Answer::Failed, |()| Answer::Gone);
     };
     let heir = context.claims.heir(id).filter(|heir| heir != order.release);
     let question = Question { release: order.release, prune: order.prune, heir: heir.as_ref() };

@@ -55,13 +55,13 @@ pub async fn await_gone(
 
 fn resource_of(known: &Known, leaving: &Leaving) -> Option<Arc<Resource>> {
     let kind = leaving.id.group_kind();
-    known.resource(&kind, &leaving.entry.version).or_else(|| known.preferred(&kind))
+    known.served(&kind, &leaving.entry.version)
 }
 
 /// Whether the object is not there any more; what cannot be asked is.
 async fn is_gone(session: &Session, known: &Arc<Known>, leaving: &Leaving) -> bool {
     let Some(resource) = resource_of(known, leaving) else {
-        return known.absent(&leaving.id.group_kind()).is_ok();
+        return session.is_undefined(&leaving.id.group_kind()).await.is_ok();
     };
     match session.get_record(&resource, &leaving.id).await {
         Ok(record) => record.is_none_or(|r| leaving.entry.uid.as_ref().is_some_and(|uid| *uid != r.uid)),

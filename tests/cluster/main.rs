@@ -18,6 +18,7 @@ mod dashboards;
 mod decryption;
 mod downgrade;
 mod drift;
+mod evolving;
 mod going_away;
 mod ground;
 mod health;
