@@ -10,6 +10,7 @@ use super::session::{Answer, Call, Session};
 use crate::api::keys::FIELD_MANAGER;
 use crate::domain::identity::ObjectId;
 use crate::domain::live::{Record, WithMetadata};
+use crate::domain::prune::Hold;
 use crate::observe::labels::Verb;
 
 /// JSON is YAML: the API server takes it under this type alone.
@@ -102,6 +103,14 @@ impl Session {
     /// When it may not be read, or the API server does not answer.
     pub async fn get_record(&self, resource: &Resource, id: &ObjectId) -> Result<Option<Record>, ApiError> {
         self.get_metadata(resource, id, |m| m.metadata.record()).await
+    }
+
+    /// Gets what holds an object that is being deleted; `None` when nothing does.
+    ///
+    /// # Errors
+    /// As for [`Session::get_record`].
+    pub async fn hold(&self, resource: &Resource, id: &ObjectId) -> Result<Option<Hold>, ApiError> {
+        Ok(self.get_metadata(resource, id, |m| m.metadata.hold()).await?.flatten())
     }
 
     /// Gets the managers of an object other than us, the latest first.

@@ -58,6 +58,8 @@ pub struct Executed {
     pub applied: bool,
     /// Whether it holds the whole revision and nothing that left it.
     pub complete: bool,
+    /// What of what left holds up the deletion of the rest.
+    pub held_up: Option<String>,
     /// What the API server answered, for the kinds whose health is judged.
     pub answers: BTreeMap<ObjectId, Bytes>,
 }

@@ -12,6 +12,7 @@ mod drift;
 mod execute;
 mod finalize;
 mod health;
+mod hold;
 pub mod images;
 pub mod local;
 mod parallel;

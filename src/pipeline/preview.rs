@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::parallel::unordered;
 use super::preflight::{Preflight, Ready};
 use super::progress::{Change, Silence};
-use super::prune::{Order, remove};
+use super::prune::{Order, Removal, remove};
 use super::run::{Ended, Revision, Run};
 use super::trust::Admitted;
 use super::work;
@@ -76,11 +76,18 @@ pub(super) async fn preview(
     look(session, &known, &plan, &preflight, &mut preview).await?;
 
     let progress = &Silence;
-    let order =
-        Order { release: &run.release.id, prune: run.release.prune, dry_run: true, progress, signals: None };
+    let order = Order {
+        release: &run.release.id,
+        prune: run.release.prune,
+        dry_run: true,
+        in_order: false,
+        progress,
+        signals: None,
+    };
     let kinds = plan.leaving.iter().map(|l| l.id.group_kind());
     let known = session.known_of(kinds).await?;
-    let removed = remove(run.context, session, order, &plan.leaving, &known, &view).await;
+    let (context, leaving) = (run.context, plan.leaving.as_slice());
+    let removed = remove(Removal { context, session, order, leaving, known: &known, view: &view }).await;
     preview.failures.extend(removed.failures);
     preview.notes.extend(removed.notes.into_iter().map(|n| n.message));
     let going = removed.touched.into_iter();

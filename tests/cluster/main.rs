@@ -43,6 +43,7 @@ mod recovery_operator;
 mod recovery_rotation;
 mod refusals;
 mod registries;
+mod removal;
 mod replicas;
 mod rights;
 mod scene;
