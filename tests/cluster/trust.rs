@@ -338,6 +338,31 @@ async fn no_release_gets_below_the_floor() {
     assert!(log.contains("cannot use the trust policy") && log.contains("registries[0]"), "{log}");
 }
 
+#[tokio::test]
+async fn an_exemption_lets_in_nothing_from_another_port() {
+    let admin = Signer::new(Algorithm::P256);
+    let policy = Policy::new(&[("admin.pub", admin.public_pem())]);
+    let registry = Registry::plain();
+    let whole = registry.host();
+    let (host, port) = whole.rsplit_once(':').expect("a port");
+    let everybody = json!([{"prefix": "*", "keys": [{"name": "admin", "file": "admin.pub"}]}]);
+    let flag = policy.write(&everybody, &json!([format!("{host}/playground")]));
+    let story = Trust { scene: Scene::with("exempt-port", registry, |o: Options| o.argument(&flag)).await };
+    for (name, host) in [("same", host), ("short", "127.1")] {
+        story.push(&format!("playground/{name}"), "1", "one");
+        let url = format!("oci://{host}:{port}/playground/{name}");
+        story.scene.install(name, json!({"url": url, "retryInterval": "1h"}));
+        story.refused(name, "SignatureMissing", "the trust policy for *").await;
+        assert_eq!(story.scene.value(name, "v").await, None);
+    }
+
+    policy.write(&everybody, &json!([format!("{host}:{port}/playground")]));
+    for name in ["same", "short"] {
+        story.scene.story.wait_ready(name, "1@").await;
+        story.scene.wait_value(name, "v", "one").await;
+    }
+}
+
 /// A registry that sends its readers to another one, for everything.
 fn sends_to(target: &Registry) -> Proxy {
     let (proxy, url) = (Proxy::before(&target.url(), None), target.url());
