@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::acquire::{chain, failure};
+use super::conflicts;
 use super::context::Context;
 use super::execute::Executed;
 use super::parallel::ordered;
@@ -45,6 +46,8 @@ pub struct Removed {
     pub touched: Vec<ObjectId>,
     /// What is still terminating.
     pub terminating: Vec<ObjectId>,
+    /// What stays because another release may write it and waits for it.
+    pub handed: Vec<ObjectId>,
     /// What could not be deleted.
     pub failures: Vec<ObjectFailure>,
     /// What was not ours, or was let go.
@@ -111,7 +114,8 @@ pub async fn prune(
         }
     };
     run.spent.add(Phase::Prune, started.elapsed());
-    let Removed { fates, deleted, touched: _, terminating, failures, notes, interrupted } = removed;
+    let Removed { fates, deleted, touched: _, terminating, handed: _, failures, notes, interrupted } =
+        removed;
     let skipped = executed.fates.values().any(|f| *f == Fate::NotAttempted);
     executed.complete = terminating.is_empty() && failures.is_empty() && !skipped && !interrupted;
     executed.changes.pruned = i32::try_from(deleted).unwrap_or(i32::MAX);
@@ -190,7 +194,13 @@ pub async fn remove(
                 order.progress.tell(Event::Object(&leaving.id, Change::Deleted));
                 removed.touched.push(leaving.id.clone());
             }
-            settle(leaving, answer, &mut removed);
+            let other = match &answer {
+                Answer::Foreign(Foreign::OtherOwner(other)) | Answer::Kept(Kept::HandedOver(other)) => {
+                    conflicts::name(context, session, order.release, other, false).await
+                }
+                _ => String::new(),
+            };
+            settle(leaving, answer, &other, &mut removed);
         }
     }
     removed
@@ -229,7 +239,8 @@ async fn remove_one(
     let mut record = view.record(id);
     // What no watch shows under anybody's labels may still be there without
     // them: it is asked for by name before it counts as gone.
-    let mut ask = record.is_none() || !view.known(id);
+    // Whether its heir has it already has to be true now.
+    let mut ask = record.is_none() || !view.known(id) || heir.is_some();
     for _ in 0..ATTEMPTS {
         if ask {
             record = match session.get_record(&resource, id).await {
@@ -254,7 +265,8 @@ async fn remove_one(
     Answer::Failed(ApiError::Restless(ATTEMPTS))
 }
 
-fn settle(leaving: &Leaving, answer: Answer, removed: &mut Removed) {
+/// `other` names the other release that the answer is about.
+fn settle(leaving: &Leaving, answer: Answer, other: &str, removed: &mut Removed) {
     let id = leaving.id.clone();
     let fate = match answer {
         Answer::Deleted => {
@@ -273,8 +285,16 @@ fn settle(leaving: &Leaving, answer: Answer, removed: &mut Removed) {
         }
         Answer::Kept(Kept::Terminating) => Fate::Remains,
         Answer::Kept(Kept::OptedOut | Kept::PruneOff) => Fate::Left,
+        Answer::Kept(Kept::HandedOver(_)) => {
+            removed.handed.push(id.clone());
+            if !leaving.entry.left {
+                let message = format!("{id} is not deleted: {other} takes it over");
+                removed.notes.push(Note { reason: Reason::OwnershipConflict, message });
+            }
+            Fate::Left
+        }
         Answer::Foreign(why) => {
-            let message = format!("{id} is not deleted and leaves the inventory: {why}");
+            let message = format!("{id} is not deleted and leaves the inventory: {}", why.told(other));
             removed.notes.push(Note { reason: Reason::OwnershipConflict, message });
             Fate::Dropped
         }
