@@ -693,6 +693,48 @@ async fn images_are_verified_and_stay_the_ones_that_were() {
     assert_eq!(condition(&release, "Verified").map(|c| c.message), Some(message));
 }
 
+/// A custom resource of a kind that nothing is known of.
+fn workflow(container: &str, other: &str) -> String {
+    format!(
+        "apiVersion: flows.example/v1
+kind: Workflow
+metadata: {{name: flow}}
+spec:
+  image: '{other}'
+  templates: [{{name: main, container: {{image: '{container}'}}}}, {{name: other, script: {{image: '{container}'}}}}]
+---
+"
+    )
+}
+
+#[tokio::test]
+async fn no_form_of_an_image_slips_past_enforce() {
+    let story = Trust::begin("trust-forms", &[]).await;
+    let host = story.scene.registry.host();
+    let signer = Signer::new(Algorithm::P256);
+    story.secret("keys", json!({"a.pub": signer.public_pem()}));
+    let (run, other) = (format!("{host}/evil/run:1"), format!("{host}/other/operand:1"));
+    let run_digest = story.push("evil/run", "1", "an image, as far as a registry knows");
+    let digest = story.scene.registry.push_yaml("app", "1", &workflow(&run, &other));
+    story.sign(&signer, "app", &digest, Format::Sig);
+    let mut verify = verify("keys");
+    verify["images"] = json!({"policies": [{"match": "*"}]});
+    story.scene.install("app", json!({"retryInterval": "1s", "interval": "1h", "verify": verify}));
+    let release = story.refused("app", "ImageNotVerified", &other).await;
+    let message = condition(&release, "Ready").expect("Ready").message;
+    for part in [run.as_str(), "2 container images", "nobody can tell whether it runs", "Workflow/"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    // Signed, the first may run. What the other is only a person can tell.
+    story.sign(&signer, "evil/run", &run_digest, Format::Sig);
+    let only = format!("a container image is not signed as spec.verify.images wants it: {other}");
+    story.refused("app", "ImageNotVerified", &only).await;
+    verify["images"]["exempt"] = json!([format!("{host}/other/*")]);
+    story.scene.patch("app", &json!({"verify": verify}));
+    // Past the images: this cluster knows no such kind.
+    story.scene.wait_message("app", "False", "no matches for kind \"Workflow\"").await;
+}
+
 /// A Deployment without pods that names that many images.
 fn many_images(count: usize) -> String {
     let container = |n: usize| format!("{{name: c{n}, image: 'many.invalid/app{n}:1'}}");
