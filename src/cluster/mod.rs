@@ -15,6 +15,7 @@ mod fence;
 pub mod inventory;
 pub mod lease;
 pub mod releases;
+mod review;
 pub mod session;
 pub mod sources;
 pub mod store;

@@ -1,8 +1,9 @@
 //! Which container images a set of manifests runs, and by which digest.
 //!
 //! Pods are found by their form, at any depth: in a Deployment, a CronJob, a
-//! Tekton Pipeline, or a custom resource of which nothing else is known. Whether
-//! an image may run is not decided here.
+//! Tekton Pipeline, an Argo Workflow, or a custom resource of which nothing else is
+//! known. What only may be an image is told apart. Whether an image may run is not
+//! decided here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,9 +11,39 @@ use serde_json::{Map, Value};
 
 use super::object::Object;
 
-/// The lists of containers of a pod, in the order in which they are told. A
-/// Tekton task has `steps` and `sidecars`.
+/// The fields with the containers of a pod, in the order in which they are told:
+/// lists, or maps by name. A Tekton task has `steps` and `sidecars`.
 const CONTAINERS: [&str; 5] = ["containers", "initContainers", "ephemeralContainers", "steps", "sidecars"];
+/// The fields with a single container: templates of Argo Workflows, tasks of Tekton.
+const CONTAINER: [&str; 3] = ["container", "script", "stepTemplate"];
+/// Fields whose `image` is no container image: a volume of Ceph.
+const OTHER_IMAGES: [&str; 1] = ["rbd"];
+/// The groups of the kinds that every API server has. Which of their fields name
+/// images is known.
+const BUILT_IN: [&str; 22] = [
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+    "storagemigration.k8s.io",
+];
 
 /// A place in an object that names an image to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,16 +58,21 @@ pub struct Place {
 }
 
 /// Every place of an object that names an image: containers (init and ephemeral
-/// ones too), Tekton's steps, and image volumes.
+/// ones too) in a list, in a map or alone, Tekton's steps, and image volumes.
 pub fn image_places(object: &Object) -> Vec<Place> {
-    let mut found = Vec::new();
-    for (field, value) in object.value().as_object().into_iter().flatten() {
-        // What the server says, and a CRD's schema, name no image to run.
-        if !["metadata", "status"].contains(&field.as_str()) {
-            walk(value, &below("", field), &mut found);
-        }
+    let places = places(object).into_iter().filter(|(form, _)| *form == Form::Known);
+    places.map(|(_, place)| place).collect()
+}
+
+/// The places of an object that look as if they named an image, in a kind of which
+/// that is not known: fields `image` with a text, in kinds that are not built in.
+pub fn doubtful_places(object: &Object) -> Vec<Place> {
+    let group = object.id().group;
+    if BUILT_IN.contains(&group.as_str()) {
+        return Vec::new();
     }
-    found
+    let places = places(object).into_iter().filter(|(form, _)| *form == Form::Doubtful);
+    places.map(|(_, place)| place).collect()
 }
 
 /// The images of one object, each once, as they are written.
@@ -66,48 +102,112 @@ pub fn pin(object: &mut Object, pins: &BTreeMap<String, String>) -> usize {
     changed
 }
 
-// Manifests are nested no deeper than what is read (`manifest::budget`).
-fn walk(value: &Value, at: &str, found: &mut Vec<Place>) {
-    match value {
-        Value::Object(fields) => {
-            for list in CONTAINERS {
-                containers(fields, list, at, found);
+/// How sure it is that a place names an image to run.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Known,
+    Doubtful,
+}
+
+fn places(object: &Object) -> Vec<(Form, Place)> {
+    let mut search = Search::default();
+    search.walk(object.value(), "", &[]);
+    search.found
+}
+
+#[derive(Default)]
+struct Search {
+    found: Vec<(Form, Place)>,
+}
+
+impl Search {
+    /// Looks through a value. `secrets` are those of what is around it.
+    // Manifests are nested no deeper than what is read (`manifest::budget`).
+    fn walk(&mut self, value: &Value, at: &str, secrets: &[String]) {
+        match value {
+            Value::Object(fields) => {
+                self.image(fields, at, Form::Doubtful, secrets);
+                self.rest(fields, at, secrets);
             }
-            volumes(fields, at, found);
-            fields.iter().for_each(|(field, value)| walk(value, &below(at, field), found));
+            Value::Array(items) => {
+                items.iter().enumerate().for_each(|(n, item)| self.walk(item, &format!("{at}/{n}"), secrets));
+            }
+            _ => {}
         }
-        Value::Array(items) => {
-            items.iter().enumerate().for_each(|(n, value)| walk(value, &format!("{at}/{n}"), found));
+    }
+
+    /// A container, and whatever is in it.
+    fn container(&mut self, value: &Value, at: &str, secrets: &[String]) {
+        match value {
+            Value::Object(fields) => {
+                self.image(fields, at, Form::Known, secrets);
+                self.rest(fields, at, secrets);
+            }
+            other => self.walk(other, at, secrets),
         }
-        _ => {}
+    }
+
+    /// The image that some fields name.
+    fn image(&mut self, fields: &Map<String, Value>, at: &str, form: Form, secrets: &[String]) {
+        let mut add = |form: Form, image: &str, pointer: String| {
+            if !image.is_empty() {
+                let place = Place { pointer, image: image.to_owned(), pull_secrets: secrets.to_vec() };
+                self.found.push((form, place));
+            }
+        };
+        match fields.get("image") {
+            Some(Value::String(image)) => add(form, image, format!("{at}/image")),
+            // KEP-4639: a volume with the content of an image.
+            Some(Value::Object(source)) => {
+                if let Some(image) = source.get("reference").and_then(Value::as_str) {
+                    add(Form::Known, image, format!("{at}/image/reference"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// What is in the fields of an object: its containers first.
+    fn rest(&mut self, fields: &Map<String, Value>, at: &str, around: &[String]) {
+        let own = pull_secrets(fields);
+        let secrets = own.as_deref().unwrap_or(around);
+        for (field, list) in CONTAINERS.iter().filter_map(|field| Some((field, fields.get(*field)?))) {
+            let at = format!("{at}/{field}");
+            match list {
+                Value::Array(items) => {
+                    let items = items.iter().enumerate();
+                    items.for_each(|(n, item)| self.container(item, &format!("{at}/{n}"), secrets));
+                }
+                // By name; or one where a list is expected.
+                Value::Object(items) => {
+                    self.image(items, &at, Form::Known, secrets);
+                    items.iter().for_each(|(name, item)| self.container(item, &below(&at, name), secrets));
+                }
+                _ => {}
+            }
+        }
+        for (field, one) in CONTAINER.iter().filter_map(|field| Some((field, fields.get(*field)?))) {
+            self.container(one, &format!("{at}/{field}"), secrets);
+        }
+        // What the server says of an object names no image to run.
+        let told = |field: &str| at.is_empty() && ["metadata", "status"].contains(&field);
+        let known = |field: &str| {
+            CONTAINERS.contains(&field)
+                || CONTAINER.contains(&field)
+                || OTHER_IMAGES.contains(&field)
+                || told(field)
+        };
+        for (field, value) in fields.iter().filter(|(field, _)| !known(field)) {
+            self.walk(value, &below(at, field), secrets);
+        }
     }
 }
 
-fn containers(fields: &Map<String, Value>, list: &str, at: &str, found: &mut Vec<Place>) {
-    for (n, item) in fields.get(list).and_then(Value::as_array).into_iter().flatten().enumerate() {
-        add(fields, item.get("image"), format!("{at}/{list}/{n}/image"), found);
-    }
-}
-
-/// KEP-4639: a volume with the content of an image. Only next to containers:
-/// `volumes` alone are of many kinds.
-fn volumes(fields: &Map<String, Value>, at: &str, found: &mut Vec<Place>) {
-    if !fields.get("containers").is_some_and(Value::is_array) {
-        return;
-    }
-    for (n, volume) in fields.get("volumes").and_then(Value::as_array).into_iter().flatten().enumerate() {
-        let pointer = format!("{at}/volumes/{n}/image/reference");
-        add(fields, volume.pointer("/image/reference"), pointer, found);
-    }
-}
-
-fn add(pod: &Map<String, Value>, image: Option<&Value>, pointer: String, found: &mut Vec<Place>) {
-    if let Some(image) = image.and_then(Value::as_str).filter(|image| !image.is_empty()) {
-        let secrets = pod.get("imagePullSecrets").and_then(Value::as_array).into_iter().flatten();
-        let names = secrets.filter_map(|secret| secret.get("name")?.as_str());
-        let pull_secrets = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
-        found.push(Place { pointer, image: image.to_owned(), pull_secrets });
-    }
+/// The Secrets that a pod names for its pulls, where it does.
+fn pull_secrets(pod: &Map<String, Value>) -> Option<Vec<String>> {
+    let secrets = pod.get("imagePullSecrets").and_then(Value::as_array)?;
+    let names = secrets.iter().filter_map(|secret| secret.get("name")?.as_str());
+    Some(names.filter(|name| !name.is_empty()).map(str::to_owned).collect())
 }
 
 fn below(at: &str, field: &str) -> String {
@@ -176,7 +276,106 @@ mod tests {
             json!({"spec": {"schema": {"containers": {"items": {"image": {"type": "string"}}}}}}),
         );
         check("Pod", json!({"spec": {"containers": [{"image": 1}]}}));
-        check("Storage", json!({"spec": {"volumes": [{"image": {"reference": "x"}}]}}));
+        check("PersistentVolume", json!({"spec": {"rbd": {"image": "x"}}}));
+    }
+
+    #[test]
+    fn images_are_found_in_every_form_of_a_container() {
+        let check = |rest: Value, expected: &[(&str, &str)]| {
+            let object = object("Any", rest);
+            let places = image_places(&object);
+            let found: Vec<(&str, &str)> =
+                places.iter().map(|p| (p.pointer.as_str(), p.image.as_str())).collect();
+            assert_eq!(found, expected, "{object:?}");
+            for (pointer, image) in expected {
+                assert_eq!(object.value().pointer(pointer).and_then(Value::as_str), Some(*image));
+            }
+        };
+        // Argo Workflows.
+        check(
+            json!({"spec": {"templates": [
+                {"container": {"image": "a"}},
+                {"script": {"image": "b"}, "sidecars": [{"image": "c"}]},
+                {"containerSet": {"containers": [{"image": "d"}]}}]}}),
+            &[
+                ("/spec/templates/0/container/image", "a"),
+                ("/spec/templates/1/sidecars/0/image", "c"),
+                ("/spec/templates/1/script/image", "b"),
+                ("/spec/templates/2/containerSet/containers/0/image", "d"),
+            ],
+        );
+        check(
+            json!({"spec": {"steps": [{"name": "a"}], "stepTemplate": {"image": "a"}}}),
+            &[("/spec/stepTemplate/image", "a")],
+        );
+        // Maps by name, and one where a list is expected.
+        check(
+            json!({"spec": {"containers": {"main": {"image": "a"}, "x/y": {"image": "b"}, "z": "c"}}}),
+            &[("/spec/containers/main/image", "a"), ("/spec/containers/x~1y/image", "b")],
+        );
+        check(json!({"spec": {"initContainers": {"image": "a"}}}), &[("/spec/initContainers/image", "a")]);
+        // What adds to an object that is there already has only some of its fields.
+        check(
+            json!({"spec": {"template": {"spec": {"volumes": [{"image": {"reference": "a"}}]}}}}),
+            &[("/spec/template/spec/volumes/0/image/reference", "a")],
+        );
+        check(
+            json!({"spec": {"volumes": {"data": {"image": {"reference": "a", "pullPolicy": "Always"}}}}}),
+            &[("/spec/volumes/data/image/reference", "a")],
+        );
+        check(
+            json!({"spec": {"volume": {"image": {"reference": "a"}}}}),
+            &[("/spec/volume/image/reference", "a")],
+        );
+        check(
+            json!({"spec": {"ephemeralContainers": [{"image": "a"}]}}),
+            &[("/spec/ephemeralContainers/0/image", "a")],
+        );
+        // One pod in another.
+        check(
+            json!({"containers": [{"image": "a", "lifecycle": {"containers": [{"image": "b"}]}}]}),
+            &[("/containers/0/image", "a"), ("/containers/0/lifecycle/containers/0/image", "b")],
+        );
+    }
+
+    #[test]
+    fn a_text_called_image_is_doubtful_in_kinds_that_are_not_built_in() {
+        let check = |version: &str, rest: Value, expected: &[&str]| {
+            let mut object = object("Any", rest);
+            object.value_mut()["apiVersion"] = version.into();
+            let found: Vec<String> = doubtful_places(&object).into_iter().map(|p| p.pointer).collect();
+            assert_eq!(found, expected, "{version}");
+            assert!(expected.is_empty() || container_images(&object).is_empty());
+        };
+        let spec =
+            || json!({"spec": {"image": "a", "nested": [{"image": "b"}, {"image": ""}, {"image": 1}]}});
+        check("monitoring.coreos.com/v1", spec(), &["/spec/image", "/spec/nested/0/image"]);
+        check("jobset.x-k8s.io/v1", spec(), &["/spec/image", "/spec/nested/0/image"]);
+        for built_in in ["v1", "apps/v1", "policy/v1", "networking.k8s.io/v1"] {
+            check(built_in, spec(), &[]);
+        }
+        check("a.io/v1", json!({"image": "x"}), &["/image"]);
+        check("a.io/v1", json!({"status": {"image": "x"}}), &[]);
+        let annotated = json!({"metadata": {"name": "a", "annotations": {"image": "x"}}});
+        check("a.io/v1", annotated, &[]);
+        check("a.io/v1", json!({"spec": {"volumes": [{"rbd": {"image": "x"}}]}}), &[]);
+        let known =
+            json!({"spec": {"containers": [{"image": "x"}], "volumes": [{"image": {"reference": "x"}}]}});
+        check("a.io/v1", known, &[]);
+    }
+
+    #[test]
+    fn pods_are_pulled_with_the_secrets_around_them() {
+        let workflow = object(
+            "Workflow",
+            json!({"spec": {
+                "imagePullSecrets": [{"name": "outer"}],
+                "templates": [
+                    {"container": {"image": "a"}},
+                    {"imagePullSecrets": [{"name": "inner"}], "container": {"image": "b"}}]}}),
+        );
+        let secrets: Vec<_> = image_places(&workflow).into_iter().map(|p| p.pull_secrets).collect();
+        assert_eq!(secrets, [["outer"], ["inner"]]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Two questions, because doubt falls differently. A rule that *demands* something
 //! ([`Prefix::fits`]) has to reach a repository however its name is written. A rule
-//! that *permits* something ([`Prefix::holds`]) must not reach another one.
+//! that *permits* something ([`Prefix::permits`]) must not reach another one.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 use std::fmt;
@@ -29,8 +29,9 @@ struct Below {
 pub type Closeness = (usize, bool, bool);
 
 impl Prefix {
-    /// Reads `host[:port][/path]`, or `*` for every repository. Without a port
-    /// it stands for the host's every port: one registry may have several.
+    /// Reads `host[:port][/path]`, or `*` for every repository. Without a port a
+    /// demand is about every port of the host, since one registry may have several,
+    /// and a permission about the default ones.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -53,16 +54,24 @@ impl Prefix {
         Ok(Self(Some(Below { host, port: port.map(plain), path: path.to_owned() })))
     }
 
-    /// Whether a repository is surely below it: the port too is that of the prefix,
-    /// or of a URL without one, and nothing is added to the path.
+    /// Whether a repository is surely below it.
     pub fn holds(&self, registry: &str, path: &str) -> bool {
-        let Some(below) = &self.0 else { return true };
-        let Some((host, port)) = split(registry) else { return false };
-        let same_port = plain(port.unwrap_or(DEFAULT_PORTS[0])) == below.port.unwrap_or(DEFAULT_PORTS[0]);
-        host == below.host && same_port && starts(path, &below.path)
+        self.permits(registry, path).is_some()
     }
 
-    /// How close it is to a repository that is or may be below it.
+    /// How close it is to a repository that is surely below it: the port too is that
+    /// of the prefix, or of a URL without one, and nothing is added to the path.
+    /// Another port of the host may be anybody's registry.
+    pub fn permits(&self, registry: &str, path: &str) -> Option<Closeness> {
+        let Some(below) = &self.0 else { return Some((0, false, false)) };
+        let (host, port) = split(registry)?;
+        let same_port = plain(port.unwrap_or(DEFAULT_PORTS[0])) == below.port.unwrap_or(DEFAULT_PORTS[0]);
+        let is_below = host == below.host && same_port && starts(path, &below.path);
+        is_below.then_some((below.path.len(), below.port.is_some(), true))
+    }
+
+    /// How close it is to a repository that is or may be below it, on any port if it
+    /// names none.
     pub fn fits(&self, registry: &str, path: &str) -> Option<Closeness> {
         let Some(below) = &self.0 else { return Some((0, false, false)) };
         let (host, port) = split(registry)?;
@@ -212,6 +221,10 @@ mod tests {
         // An organisation is no official image.
         check("docker.io/acme", "docker.io/library/acme", false);
         check("*", "any.example/app", true);
+        check("127.0.0.1/playground", "127.0.0.1/playground/app", true);
+        check("127.0.0.1/playground", "127.1/playground/app", true);
+        check("127.0.0.1/playground", "127.0.0.1:32207/playground/app", false);
+        check("127.0.0.1:32207/playground", "127.1:32207/playground/app", true);
     }
 
     #[test]

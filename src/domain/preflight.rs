@@ -1,7 +1,7 @@
 //! What a refused dry run means: whether an object of the same plan would cure
 //! it, and how it is told to a person.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -201,8 +201,9 @@ pub struct Cures {
     namespaces: Vec<String>,
     kinds: Vec<GroupKind>,
     admission: Vec<Admission>,
-    foundations: bool,
-    bindings: bool,
+    /// The namespaces of these; of objects of the whole cluster the empty one.
+    foundations: BTreeSet<String>,
+    bindings: BTreeSet<String>,
 }
 
 impl Cures {
@@ -213,12 +214,14 @@ impl Cures {
             .filter(|s| s.id.is("apiextensions.k8s.io", "CustomResourceDefinition"))
             .map(|s| s.object.clone())
             .collect();
+        let namespaces_of =
+            |stage: Stage| written().filter(|s| s.stage == stage).map(|s| s.id.namespace.clone()).collect();
         Self {
             namespaces: written().filter(|s| s.id.is("", "Namespace")).map(|s| s.id.name.clone()).collect(),
             kinds: defined_kinds(&crds),
             admission: written().filter_map(Admission::of).collect(),
-            foundations: written().any(|s| s.stage == Stage::Foundations),
-            bindings: written().any(|s| s.stage == Stage::Bindings),
+            foundations: namespaces_of(Stage::Foundations),
+            bindings: namespaces_of(Stage::Bindings),
         }
     }
 
@@ -260,12 +263,14 @@ impl Cures {
                 return Some(Cure::Definitions);
             }
         }
+        // Rights in one namespace are no rights in another.
+        let near = |there: &BTreeSet<String>| there.contains(&id.namespace) || there.contains("");
         // An object of these stages is tried only once more, after what is before
         // it; a binding to a role that is missing is answered with 404.
         let cured = match stage(&kind) {
             Stage::Definitions | Stage::Foundations => false,
-            Stage::Bindings => refusal.code != 0 && self.foundations,
-            _ => refusal.code == 403 && (self.foundations || self.bindings),
+            Stage::Bindings => refusal.code != 0 && near(&self.foundations),
+            _ => refusal.code == 403 && (near(&self.foundations) || near(&self.bindings)),
         };
         cured.then_some(Cure::Foundations)
     }
@@ -291,7 +296,8 @@ mod tests {
             kinds: vec![GroupKind::new("example.com", "Widget")],
             ..Cures::default()
         };
-        let rbac = Cures { foundations: true, ..Cures::default() };
+        let of = |namespace: &str| BTreeSet::from([namespace.to_owned()]);
+        let rbac = Cures { foundations: of("old"), ..Cures::default() };
         let check = |cures: &Cures, object: &str, code: u16, defined: bool, expected: Option<Cure>| {
             assert_eq!(
                 cures.cure(&id(object), &refusal(code, "x"), defined),
@@ -321,8 +327,17 @@ mod tests {
             check(&rbac, "old_a_rbac.authorization.k8s.io_RoleBinding", code, true, Some(Cure::Foundations));
         }
         check(&rbac, "old_a_rbac.authorization.k8s.io_RoleBinding", 422, true, None);
-        let bindings = Cures { bindings: true, ..Cures::default() };
+        let bindings = Cures { bindings: of("old"), ..Cures::default() };
         check(&bindings, "old_a_apps_Deployment", 403, true, Some(Cure::Foundations));
+        // What is in one namespace cures nothing in another, nor in the whole cluster.
+        for cures in [&rbac, &bindings] {
+            check(cures, "other_a_apps_Deployment", 403, true, None);
+            check(cures, "_a_storage.example_Pool", 403, true, None);
+        }
+        check(&rbac, "other_a_rbac.authorization.k8s.io_RoleBinding", 403, true, None);
+        let whole = Cures { foundations: of(""), ..Cures::default() };
+        check(&whole, "other_a_apps_Deployment", 403, true, Some(Cure::Foundations));
+        check(&whole, "other_a_rbac.authorization.k8s.io_RoleBinding", 404, true, Some(Cure::Foundations));
         check(&bindings, "old_a_rbac.authorization.k8s.io_RoleBinding", 404, true, None);
     }
 

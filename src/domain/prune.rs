@@ -28,7 +28,7 @@ pub enum Verdict {
 }
 
 /// Why an object of the release stays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// `prune` is off.
     PruneOff,
@@ -36,6 +36,9 @@ pub enum Kept {
     OptedOut,
     /// It is being deleted already.
     Terminating,
+    /// Another release may write it and waits for it. Until that one has it, the
+    /// inventory names it: should nothing come of that, it is deleted like any other.
+    HandedOver(ReleaseId),
 }
 
 /// Why an object is not the release's.
@@ -47,17 +50,15 @@ pub enum Foreign {
     Unlabelled,
     /// An object of that name was made anew by somebody else.
     Replaced,
-    /// Another release waits for it.
-    HandedOver(ReleaseId),
 }
 
-impl std::fmt::Display for Foreign {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl Foreign {
+    /// Says it, with a name for the other owner.
+    pub fn told(&self, other: &str) -> String {
         match self {
-            Self::OtherOwner(owner) => write!(f, "its labels say that {owner} has it"),
-            Self::Unlabelled => f.write_str("it has no label that says whose it is"),
-            Self::Replaced => f.write_str("it is not the object that was applied, its uid is another"),
-            Self::HandedOver(owner) => write!(f, "the release {owner} takes it over"),
+            Self::OtherOwner(_) => format!("its labels say that {other} has it"),
+            Self::Unlabelled => "it has no label that says whose it is".to_owned(),
+            Self::Replaced => "it is not the object that was applied, its uid is another".to_owned(),
         }
     }
 }
@@ -128,7 +129,7 @@ pub struct Question<'a> {
     pub release: &'a ReleaseId,
     /// Whether objects that leave are deleted at all.
     pub prune: bool,
-    /// The release that wants the object and waits for it to be free.
+    /// The release that may write the object and waits for it to be free.
     pub heir: Option<&'a ReleaseId>,
 }
 
@@ -153,7 +154,7 @@ pub fn judge(question: Question<'_>, entry: &Entry, record: Option<&Record>) -> 
         return Verdict::Drop(Foreign::Replaced);
     }
     if let Some(heir) = question.heir {
-        return Verdict::Drop(Foreign::HandedOver(heir.clone()));
+        return Verdict::Keep(Kept::HandedOver(heir.clone()));
     }
     if record.prune_disabled {
         return Verdict::Keep(Kept::OptedOut);
@@ -214,7 +215,10 @@ mod tests {
         let dying = Record { deleting: true, ..live.clone() };
         check("dying", on, Some("u"), Some(dying), Verdict::Keep(Kept::Terminating));
         let heir = Question { heir: Some(&other), ..on };
-        check("wanted", heir, Some("u"), Some(live), Verdict::Drop(Foreign::HandedOver(other.clone())));
+        let waits = Verdict::Keep(Kept::HandedOver(other.clone()));
+        check("wanted", heir, Some("u"), Some(live.clone()), waits);
+        let taken = Record { owner: Some(other.clone()), ..live };
+        check("taken", heir, Some("u"), Some(taken), Verdict::Drop(Foreign::OtherOwner(other.clone())));
     }
 
     #[test]

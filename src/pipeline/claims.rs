@@ -1,4 +1,8 @@
 //! Which release has which object, over all releases of the process.
+//!
+//! It only spares what would end in a conflict. Who has an object is decided by what
+//! is in the cluster: labels, inventories, and creations that fail if the object
+//! exists.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -18,6 +22,8 @@ struct Inner {
     named: HashMap<ReleaseId, Arc<Inventory>>,
     reserved: HashMap<ObjectId, ReleaseId>,
     wanted: HashMap<ObjectId, ReleaseId>,
+    /// What a release lets another have, until that one has it.
+    offered: HashMap<ObjectId, ReleaseId>,
 }
 
 impl Claims {
@@ -30,22 +36,35 @@ impl Claims {
     }
 
     /// What the inventory of a release names from now on. Returns who waits for
-    /// what it has let go by that: only now may they have it.
+    /// what it has let go by that, since only now may they have it, and who has let go
+    /// what it has taken by that.
     pub fn publish(&self, release: &ReleaseId, inventory: &Arc<Inventory>) -> BTreeSet<ReleaseId> {
         self.write(|i| {
             i.reserved.retain(|id, owner| owner != release || inventory.claims(id));
             let before = i.named.insert(release.clone(), Arc::clone(inventory));
-            i.heirs(before.as_deref(), |id| inventory.claims(id))
+            i.offered.retain(|_, owner| owner != release);
+            let left = inventory.entries.iter().filter(|(_, entry)| entry.left);
+            i.offered.extend(left.map(|(id, _)| (id.clone(), release.clone())));
+            let mut told = i.heirs(before.as_deref(), |id| inventory.claims(id));
+            told.extend(i.givers(|id| {
+                let had = before.as_deref().is_some_and(|before| has(before, id));
+                has(inventory, id) && !had
+            }));
+            told.remove(release);
+            told
         })
     }
 
-    /// The release is gone. Returns who waits for what it had.
+    /// The release is gone. Returns who waits for what it had, and who kept something
+    /// for it.
     pub fn forget(&self, release: &ReleaseId) -> BTreeSet<ReleaseId> {
         self.write(|i| {
             i.reserved.retain(|_, owner| owner != release);
-            i.wanted.retain(|_, heir| heir != release);
+            i.offered.retain(|_, owner| owner != release);
+            let mut told = i.want(release, &BTreeSet::new());
             let before = i.named.remove(release);
-            i.heirs(before.as_deref(), |_| false)
+            told.extend(i.heirs(before.as_deref(), |_| false));
+            told
         })
     }
 
@@ -80,24 +99,56 @@ impl Claims {
         self.read(|i| i.reserved.get(id).cloned())
     }
 
-    /// A release waits for objects that others have. Replaces what it waited
-    /// for before.
-    pub fn want<'a>(&self, release: &ReleaseId, ids: impl Iterator<Item = &'a ObjectId>) {
-        self.write(|i| {
-            i.wanted.retain(|_, heir| heir != release);
-            for id in ids {
-                i.wanted.entry(id.clone()).or_insert_with(|| release.clone());
-            }
-        });
+    /// A release waits for objects that others have, and that it may write. Replaces
+    /// what it waited for before. Returns who keeps something for it that it does not
+    /// wait for any more.
+    pub fn want<'a>(
+        &self,
+        release: &ReleaseId,
+        ids: impl Iterator<Item = &'a ObjectId>,
+    ) -> BTreeSet<ReleaseId> {
+        let ids: BTreeSet<ObjectId> = ids.cloned().collect();
+        self.write(|i| i.want(release, &ids))
     }
 
-    /// Who waits for an object.
+    /// A release waits for nothing any more. Returns who keeps something for it.
+    pub fn want_nothing(&self, release: &ReleaseId) -> BTreeSet<ReleaseId> {
+        self.write(|i| i.want(release, &BTreeSet::new()))
+    }
+
+    /// Who waits for an object, or is about to write it.
     pub fn heir(&self, id: &ObjectId) -> Option<ReleaseId> {
-        self.read(|i| i.wanted.get(id).cloned())
+        self.read(|i| i.wanted.get(id).or_else(|| i.reserved.get(id)).cloned())
     }
 }
 
+/// Whether an object was applied for the release of this inventory.
+fn has(inventory: &Inventory, id: &ObjectId) -> bool {
+    inventory.entries.get(id).is_some_and(|entry| !entry.left && entry.uid.is_some())
+}
+
 impl Inner {
+    /// See [`Claims::want`].
+    fn want(&mut self, release: &ReleaseId, ids: &BTreeSet<ObjectId>) -> BTreeSet<ReleaseId> {
+        let dropped: BTreeSet<ObjectId> = self
+            .wanted
+            .extract_if(|id, heir| *heir == *release && !ids.contains(id))
+            .map(|(id, _)| id)
+            .collect();
+        for id in ids {
+            self.wanted.entry(id.clone()).or_insert_with(|| release.clone());
+        }
+        let mut told = self.givers(|id| dropped.contains(id));
+        told.remove(release);
+        told
+    }
+
+    /// Who has let go of objects, and keeps an eye on them.
+    fn givers(&self, which: impl Fn(&ObjectId) -> bool) -> BTreeSet<ReleaseId> {
+        let offered = self.offered.iter().filter(|(id, _)| which(id));
+        offered.map(|(_, giver)| giver.clone()).collect()
+    }
+
     /// Who waits for an object that an inventory claimed and that is claimed no
     /// more.
     fn heirs(&self, before: Option<&Inventory>, still: impl Fn(&ObjectId) -> bool) -> BTreeSet<ReleaseId> {
@@ -119,7 +170,7 @@ mod tests {
     fn inventory(entries: &[(&str, bool)]) -> Arc<Inventory> {
         let entries = entries.iter().map(|(id, left)| {
             let id = ObjectId::from_inventory_id(&format!("apps_{id}__ConfigMap")).unwrap();
-            (id, Entry { left: *left, ..Entry::default() })
+            (id, Entry { left: *left, uid: Some("u".into()), ..Entry::default() })
         });
         Arc::new(Inventory { entries: entries.collect(), applied: None })
     }
@@ -141,5 +192,42 @@ mod tests {
         claims.want(&second, std::iter::empty());
         claims.publish(&first, &both);
         assert!(!told(claims.forget(&first)), "nobody waits");
+    }
+
+    #[test]
+    fn who_keeps_an_object_for_an_heir_is_told_what_became_of_it() {
+        let (first, second) = (release("first"), release("second"));
+        let both = inventory(&[("x", false), ("y", false)]);
+        let [x, y] =
+            ["x", "y"].map(|id| ObjectId::from_inventory_id(&format!("apps_{id}__ConfigMap")).unwrap());
+        let nobody = BTreeSet::new();
+        let kept = || {
+            let claims = Claims::default();
+            claims.publish(&first, &both);
+            claims.want(&second, [&x, &y].into_iter());
+            let left = inventory(&[("x", true), ("y", false)]);
+            assert_eq!(claims.publish(&first, &left), BTreeSet::from([second.clone()]));
+            claims
+        };
+        // It has it, and not before it has applied it.
+        let claims = kept();
+        assert!(claims.reserve(&second, [&x].into_iter()).is_empty());
+        let ahead = Arc::new(Inventory {
+            entries: std::iter::once((x.clone(), Entry::default())).collect(),
+            applied: None,
+        });
+        assert_eq!(claims.publish(&second, &ahead), nobody);
+        assert_eq!(claims.want(&second, std::iter::empty()), BTreeSet::from([first.clone()]));
+        assert_eq!(claims.heir(&x).as_ref(), Some(&second), "it is about to write it");
+        let has = inventory(&[("x", false)]);
+        assert_eq!(claims.publish(&second, &has), BTreeSet::from([first.clone()]));
+        assert_eq!(claims.publish(&second, &has), nobody);
+        // It wants it no more, or is gone.
+        assert_eq!(kept().want(&second, [&y].into_iter()), BTreeSet::from([first.clone()]));
+        assert_eq!(kept().want(&second, [&x].into_iter()), nobody);
+        assert_eq!(kept().forget(&second), BTreeSet::from([first.clone()]));
+        let claims = kept();
+        claims.forget(&first);
+        assert_eq!(claims.forget(&second), nobody);
     }
 }

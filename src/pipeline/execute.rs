@@ -9,6 +9,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use super::acquire::chain;
+use super::apply::{Done, apply};
 use super::health;
 use super::parallel::unordered;
 use super::preflight::{Preflight, Ready, masked};
@@ -62,15 +63,6 @@ pub struct Executed {
     pub held_up: Option<String>,
     /// What the API server answered, for the kinds whose health is judged.
     pub answers: BTreeMap<ObjectId, Bytes>,
-}
-
-/// What became of one step.
-enum Done {
-    Applied(Applied, bool),
-    /// It exists and is somebody else's, and the object asks not to be applied
-    /// then.
-    LeftAlone,
-    Failed(ApiError),
 }
 
 /// Writes.
@@ -237,8 +229,10 @@ async fn apply_stage(
         return;
     }
     let left = ready.into_iter().filter(|(s, _)| executed.fates.get(&s.id) == Some(&Fate::NotAttempted));
-    let mut applying =
-        unordered(left.map(|(step, ready)| async move { (step, ready, apply(session, step, ready).await) }));
+    let me = run.release;
+    let mut applying = unordered(
+        left.map(|(step, ready)| async move { (step, ready, apply(session, &me.id, step, ready).await) }),
+    );
     while let Some((step, ready, done)) = applying.next().await {
         match done {
             Done::Applied(applied, recreated) => note(run, step, ready, applied, recreated, executed),
@@ -246,6 +240,12 @@ async fn apply_stage(
                 executed.changes.unchanged += 1;
                 executed.done.insert(step.id.clone(), Change::Unchanged);
                 executed.fates.insert(step.id.clone(), Fate::Dropped);
+            }
+            Done::Taken => {
+                executed.fates.insert(step.id.clone(), Fate::Failed);
+                let message = "another release has made it at the same time".to_owned();
+                let (id, reason) = (step.id.clone(), Reason::OwnershipConflict);
+                executed.failures.push(ObjectFailure { id, reason, message });
             }
             Done::Failed(error) => {
                 executed.fates.insert(step.id.clone(), Fate::Failed);
@@ -332,16 +332,6 @@ fn note(
     let is_judged = run.release.wait || step.stage == Stage::Definitions;
     if is_judged && crate::domain::health::has_rule(&kind) {
         executed.answers.insert(step.id.clone(), applied.body);
-    }
-}
-
-async fn apply(session: &Session, step: &Step, ready: &Ready) -> Done {
-    if step.only_if_absent && ready.live.is_some() {
-        return Done::LeftAlone;
-    }
-    match session.apply(&ready.resource, &step.id, ready.body.clone(), false).await {
-        Ok(applied) => Done::Applied(applied, ready.recreate),
-        Err(error) => Done::Failed(error),
     }
 }
 

@@ -27,6 +27,7 @@ pub struct Farewell {
 impl Run<'_> {
     /// Deletes the objects, or lets them be, as the deletion policy says.
     pub async fn finalize(&mut self) -> Farewell {
+        self.context.wake(self.context.claims.want_nothing(&self.release.id));
         for _ in 0..3 {
             match Box::pin(self.farewell()).await {
                 Ok(outcome) => return Farewell { done: true, outcome: *outcome },
@@ -153,7 +154,8 @@ impl Run<'_> {
         dying: bool,
         notes: &mut Vec<Note>,
     ) -> Result<(), Ended> {
-        let Removed { fates, deleted, terminating, holders, waiting, failures, notes: told, .. } = removed;
+        let Removed { fates, deleted, terminating, handed, holders, waiting, failures, notes: told, .. } =
+            removed;
         self.context.metrics.objects(Action::Pruned, deleted);
         notes.extend(told);
         notes.push(note(match deleted {
@@ -161,11 +163,11 @@ impl Run<'_> {
             count => format!("deleted {}", counted(count)),
         }));
         let waits = self.release.deletion_policy == DeletionPolicy::WaitForTermination;
-        let held: Vec<_> = terminating
-            .iter()
-            .filter(|id| waits && !(dying && id.namespace == self.release.id.namespace))
-            .collect();
-        if failures.is_empty() && held.is_empty() && waiting.is_empty() {
+        let goes_too = |id: &&ObjectId| dying && id.namespace == self.release.id.namespace;
+        let held: Vec<_> = terminating.iter().filter(|id| waits && !goes_too(id)).collect();
+        // Until its heir has it, nobody else would know of it.
+        let handed: Vec<_> = handed.iter().filter(|id| !goes_too(id)).collect();
+        if failures.is_empty() && held.is_empty() && handed.is_empty() && waiting.is_empty() {
             return Ok(());
         }
         // In a dying namespace nothing can be written to the inventory but
@@ -199,11 +201,13 @@ impl Run<'_> {
                 ),
             ),
             None => {
-                let names: Vec<String> = held.iter().take(3).map(ToString::to_string).collect();
-                (
-                    Reason::TerminationPending,
-                    format!("{} still terminating: {}", counted(held.len()), names.join(", ")),
-                )
+                let (what, which) = match held.as_slice() {
+                    [] => ("not yet with the release that takes over", &handed),
+                    _ => ("still terminating", &held),
+                };
+                let names: Vec<String> = which.iter().take(3).map(ToString::to_string).collect();
+                let message = format!("{} {what}: {}", counted(which.len()), names.join(", "));
+                (Reason::TerminationPending, message)
             }
         };
         let mut failed = failure(reason, message);

@@ -42,6 +42,7 @@ impl Removal<'_> {
             removed.deleted += more.deleted;
             removed.touched.extend(more.touched);
             removed.terminating.extend(more.terminating);
+            removed.handed.extend(more.handed);
             removed.failures.extend(more.failures);
             removed.notes.extend(more.notes);
             removed.interrupted |= more.interrupted;

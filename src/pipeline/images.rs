@@ -15,7 +15,7 @@ use super::trust::{Target, verify};
 use crate::api::reason::Reason;
 use crate::api::status::VerifiedImage;
 use crate::domain::identity::ObjectId;
-use crate::domain::images::image_places;
+use crate::domain::images::{doubtful_places, image_places};
 use crate::domain::object::Object;
 use crate::domain::outcome::Verdict;
 use crate::domain::verify::images::{Demand, ImageName, ImagePolicies};
@@ -29,6 +29,10 @@ pub const MAX_IMAGES: usize = 256;
 const AT_ONCE: usize = 8;
 /// The key of a Secret for pulls.
 const DOCKER_CONFIG: &str = ".dockerconfigjson";
+
+/// Why what may be an image is refused.
+const DOUBTFUL: &str = "a field image of a kind that is not built in names it, and nobody can tell whether it runs: \
+                        exempt it in verify.images.exempt if it needs no signature";
 
 /// How the registries of images are reached.
 pub trait Ways: Send + Sync {
@@ -172,6 +176,9 @@ pub async fn verify_images(
             }
         }
     }
+    for (image, place) in doubtful(objects, policies) {
+        images.failures.push(place.failed(&image, failure(Reason::ImageNotVerified, DOUBTFUL)));
+    }
     let answers: Vec<_> = iter(asked).buffered(AT_ONCE).collect().await;
     for answer in answers {
         match answer {
@@ -182,14 +189,25 @@ pub async fn verify_images(
     Ok(images)
 }
 
+/// What may be images, in kinds of which that is not known, and is not exempt.
+fn doubtful<'a>(objects: &'a [Object], policies: &ImagePolicies) -> BTreeMap<String, Use<'a>> {
+    let mut found: BTreeMap<String, Use<'a>> = BTreeMap::new();
+    for object in objects {
+        for place in doubtful_places(object) {
+            if !policies.exempts(&place.image) {
+                found.entry(place.image).or_default().is_in(object);
+            }
+        }
+    }
+    found
+}
+
 fn uses(objects: &[Object]) -> BTreeMap<String, Use<'_>> {
     let mut uses: BTreeMap<String, Use<'_>> = BTreeMap::new();
     for object in objects {
         for place in image_places(object) {
             let found = uses.entry(place.image).or_default();
-            if found.objects.last().is_none_or(|last| !std::ptr::eq(*last, object)) {
-                found.objects.push(object);
-            }
+            found.is_in(object);
             for secret in place.pull_secrets {
                 let secret = (object.namespace(), secret);
                 if !found.secrets.contains(&secret) {
@@ -201,7 +219,13 @@ fn uses(objects: &[Object]) -> BTreeMap<String, Use<'_>> {
     uses
 }
 
-impl Use<'_> {
+impl<'a> Use<'a> {
+    fn is_in(&mut self, object: &'a Object) {
+        if self.objects.last().is_none_or(|last| !std::ptr::eq(*last, object)) {
+            self.objects.push(object);
+        }
+    }
+
     fn failed(&self, image: &str, failed: Failure) -> ImageFailure {
         let (reason, message) = match failed.verdict {
             Verdict::Failed { reason, message } => (reason, message),

@@ -3,8 +3,10 @@
 
 pub mod acquire;
 pub mod adopt;
+mod apply;
 pub mod claims;
 mod conclude;
+mod conflicts;
 pub mod context;
 mod decrypt;
 pub mod depart;

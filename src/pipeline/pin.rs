@@ -19,7 +19,7 @@ use crate::api::status::VerifiedImage;
 use crate::api::verify::ImageMode;
 use crate::cluster::session::Session;
 use crate::domain::allowed::Allowed;
-use crate::domain::images::{distinct_images, pin};
+use crate::domain::images::{distinct_images, doubtful_places, pin};
 use crate::domain::object::Object;
 use crate::domain::outcome::Outcome;
 use crate::domain::verify::images::{Demand, ImageName, ImagePolicies};
@@ -104,7 +104,11 @@ fn lacking(demand: &ImageDemand, objects: &[Object], pins: &BTreeMap<String, Str
         Demand::Exempt => false,
         Demand::Signed(..) | Demand::Unmatched | Demand::Unknown(_) => !pins.contains_key(image),
     };
-    distinct_images(objects).into_iter().find(unsigned)
+    let doubtful = || {
+        let images = objects.iter().flat_map(doubtful_places).map(|place| place.image);
+        images.into_iter().find(|image| !demand.policies.exempts(image))
+    };
+    distinct_images(objects).into_iter().find(unsigned).or_else(doubtful)
 }
 
 impl Run<'_> {

@@ -104,6 +104,12 @@ impl<'a> Preflight<'a> {
         self.pass(&steps, known, false).await
     }
 
+    /// Dry-runs steps alone, whatever else the plan brings; returns what is refused.
+    pub async fn trial(mut self, steps: &[&Step], known: &Known) -> Vec<ObjectFailure> {
+        self.cures = Cures::default();
+        self.pass(steps, known, true).await.err().unwrap_or_default()
+    }
+
     /// Dry-runs what was deferred, now that the plan is applied up to a stage. What
     /// that should have cured gets a few seconds, without a place among the runs
     /// that work.

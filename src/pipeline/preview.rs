@@ -5,6 +5,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use serde_json::Value;
 
+use super::conflicts;
 use super::parallel::unordered;
 use super::preflight::{Preflight, Ready};
 use super::progress::{Change, Silence};
@@ -62,7 +63,7 @@ pub(super) async fn preview(
     let known = session.known().await?;
     let (known, objects) = work::objects(run, session, known, content).await?;
     let (plan, view) = work::decide(run, session, &known, revision, objects).await?;
-    work::refuse_conflicts(run, &plan).await?;
+    conflicts::refuse(run, session, &known, &plan).await?;
     let mut preflight = Preflight::new(session, run.release, &plan);
     preflight.keeps_answers = true;
     let home = &run.release.id.namespace;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 
 use super::acquire::{chain, failure};
+use super::conflicts;
 use super::context::Context;
 use super::execute::Executed;
 use super::hold::{held_up, hold_up};
@@ -50,6 +51,8 @@ pub struct Removed {
     pub holders: Vec<Holder>,
     /// What is not deleted before those are gone.
     pub waiting: Vec<ObjectId>,
+    /// What stays because another release may write it and waits for it.
+    pub handed: Vec<ObjectId>,
     /// What could not be deleted.
     pub failures: Vec<ObjectFailure>,
     /// What was not ours, or was let go.
@@ -228,7 +231,13 @@ pub async fn remove(removal: Removal<'_>) -> Removed {
                 order.progress.tell(Event::Object(&leaving.id, Change::Deleted));
                 removed.touched.push(leaving.id.clone());
             }
-            settle(leaving, answer, &mut removed);
+            let other = match &answer {
+                Answer::Foreign(Foreign::OtherOwner(other)) | Answer::Kept(Kept::HandedOver(other)) => {
+                    conflicts::name(context, session, order.release, other, false).await
+                }
+                _ => String::new(),
+            };
+            settle(leaving, answer, &other, &mut removed);
         }
     }
     removed
@@ -266,7 +275,8 @@ async fn remove_one(
     let mut record = view.record(id);
     // What no watch shows under anybody's labels may still be there without
     // them: it is asked for by name before it counts as gone.
-    let mut ask = record.is_none() || !view.known(id);
+    // Whether its heir has it already has to be true now.
+    let mut ask = record.is_none() || !view.known(id) || heir.is_some();
     for _ in 0..ATTEMPTS {
         if ask {
             record = match session.get_record(&resource, id).await {
@@ -291,7 +301,8 @@ async fn remove_one(
     Answer::Failed(ApiError::Restless(ATTEMPTS))
 }
 
-fn settle(leaving: &Leaving, answer: Answer, removed: &mut Removed) {
+/// `other` names the other release that the answer is about.
+fn settle(leaving: &Leaving, answer: Answer, other: &str, removed: &mut Removed) {
     let id = leaving.id.clone();
     let fate = match answer {
         Answer::Deleted => {
@@ -310,8 +321,16 @@ fn settle(leaving: &Leaving, answer: Answer, removed: &mut Removed) {
         }
         Answer::Kept(Kept::Terminating) => Fate::Remains,
         Answer::Kept(Kept::OptedOut | Kept::PruneOff) => Fate::Left,
+        Answer::Kept(Kept::HandedOver(_)) => {
+            removed.handed.push(id.clone());
+            if !leaving.entry.left {
+                let message = format!("{id} is not deleted: {other} takes it over");
+                removed.notes.push(Note { reason: Reason::OwnershipConflict, message });
+            }
+            Fate::Left
+        }
         Answer::Foreign(why) => {
-            let message = format!("{id} is not deleted and leaves the inventory: {why}");
+            let message = format!("{id} is not deleted and leaves the inventory: {}", why.told(other));
             removed.notes.push(Note { reason: Reason::OwnershipConflict, message });
             Fate::Dropped
         }

@@ -115,6 +115,7 @@ impl Run<'_> {
             match Box::pin(self.attempt()).await {
                 Ok(mut outcome) | Err(Ended::Failed(mut outcome)) => {
                     drop_unused_watches(self.memory);
+                    self.let_go(&outcome);
                     if outcome.verdict != Verdict::Superseded {
                         outcome.notes.append(&mut self.memory.notes);
                     }
@@ -126,6 +127,14 @@ impl Run<'_> {
         let name = status::inventory_name(&self.release.id.name);
         let message = format!("the inventory {name} is written by somebody else at the same time");
         Outcome::failed(Reason::ApiServerUnavailable, message)
+    }
+
+    /// Waits no longer for objects of others unless it was just found that it has to:
+    /// who keeps one for it would wait in vain.
+    fn let_go(&self, outcome: &Outcome) {
+        if outcome.verdict != Verdict::Superseded && outcome.reason() != Some(Reason::OwnershipConflict) {
+            self.context.wake(self.context.claims.want_nothing(&self.release.id));
+        }
     }
 
     /// How its inventory is written.

@@ -1,6 +1,5 @@
 //! A run that has something to do: render, plan, dry-run, write.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::acquire::{self, chain, failure};
@@ -10,17 +9,17 @@ use super::preflight::Preflight;
 use super::run::{Ended, Revision, Run, artifact_status};
 use super::trust::{Admission, Admitted};
 use super::view::View;
-use super::{drift, prune};
+use super::{conflicts, drift, prune};
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
 use crate::cluster::discovery::Known;
 use crate::cluster::inventory::{Hold, StoreError};
 use crate::cluster::session::Session;
-use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
+use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::manifest::render::{RenderOptions, Scopes, render};
 use crate::domain::object::Object;
 use crate::domain::outcome::{Note, ObjectFailure, Outcome, Verdict};
-use crate::domain::plan::{self, Action, Conflict, Plan, Purpose, apply_mode};
+use crate::domain::plan::{self, Action, Plan, Purpose, apply_mode};
 use crate::domain::release::{Origin, Release};
 use crate::observe::labels::Phase;
 use crate::oci::{Artifact, OciError, Selection};
@@ -138,7 +137,7 @@ pub(super) async fn act(
     let decided = decide(run, session, &known, revision, objects).await;
     run.spent.add(Phase::Plan, started.elapsed());
     let (mut plan, view) = decided?;
-    refuse_conflicts(run, &plan).await?;
+    conflicts::refuse(run, session, &known, &plan).await?;
     drift::hold_back(run, session, &mut plan, &known, outcome).await;
 
     let started = std::time::Instant::now();
@@ -147,7 +146,7 @@ pub(super) async fn act(
     run.spent.add(Phase::Preflight, started.elapsed());
     passed.map_err(|failures| refused(&failures))?;
 
-    write_ahead(run, &plan, &preflight, outcome).await?;
+    write_ahead(run, session, &plan, &preflight, outcome).await?;
     let mut executed = execute::execute(run, session, known, &plan, preflight, revision).await;
     if executed.ended.is_none() {
         prune::prune(run, session, &plan, view, &mut executed).await;
@@ -268,38 +267,6 @@ pub(super) async fn decide<'a>(
     Ok((plan, view))
 }
 
-pub(super) async fn refuse_conflicts(run: &Run<'_>, plan: &Plan) -> Result<(), Ended> {
-    if plan.conflicts.is_empty() {
-        run.context.claims.want(&run.release.id, std::iter::empty());
-        return Ok(());
-    }
-    Err(conflicts(run, &plan.conflicts).await)
-}
-
-/// Tells which objects others have, and waits for them from now on.
-async fn conflicts(run: &Run<'_>, conflicts: &[Conflict]) -> Ended {
-    run.context.claims.want(&run.release.id, conflicts.iter().map(|c| &c.id));
-    let owners: BTreeSet<&ReleaseId> = conflicts.iter().map(|c| &c.owner).collect();
-    let mut by_hand = BTreeSet::new();
-    for owner in owners {
-        // Of an inventory that cannot be read it is not known; releases are what
-        // there is more of.
-        let stored = run.context.session.read_inventory(owner).await;
-        if stored.is_ok_and(|s| s.exists() && !s.operators) {
-            by_hand.insert(owner);
-        }
-    }
-    let failures: Vec<ObjectFailure> = conflicts
-        .iter()
-        .map(|c| {
-            let owner = if by_hand.contains(&c.owner) { "inventory" } else { "release" };
-            let message = format!("the {owner} {} has it: take it out of one of the two", c.owner);
-            ObjectFailure { id: c.id.clone(), reason: Reason::OwnershipConflict, message }
-        })
-        .collect();
-    together(Reason::OwnershipConflict, "nothing was written, others have", failures)
-}
-
 /// One outcome for many failed objects: a message with the first few, the rest
 /// in the list.
 pub fn together(reason: Reason, what: &str, failures: Vec<ObjectFailure>) -> Ended {
@@ -333,14 +300,16 @@ pub(super) fn refused(failures: &[ObjectFailure]) -> Ended {
 /// Puts into the inventory what is about to be created.
 async fn write_ahead(
     run: &mut Run<'_>,
+    session: &Session,
     plan: &Plan,
     preflight: &Preflight<'_>,
     outcome: &mut Outcome,
 ) -> Result<(), Ended> {
-    let taken = run.context.claims.reserve(&run.release.id, plan.writes().map(|s| &s.id));
+    // What waits for others of the plan may never be accepted: it is nobody's yet.
+    let taken = run.context.claims.reserve(&run.release.id, preflight.ready.keys());
     if !taken.is_empty() {
         // Another release has come first since the plan was made.
-        return Err(conflicts(run, &taken).await);
+        return Err(conflicts::taken(run, session, &taken).await);
     }
     let hold = run.hold();
     let Some(mut stored) = run.memory.stored.take() else { return Err(Ended::Again) };

@@ -52,6 +52,7 @@ mod setting;
 mod shards;
 mod shell;
 mod signatures;
+mod squatting;
 mod tampering;
 mod trust;
 mod verifying;

@@ -42,6 +42,9 @@ async fn two_releases_that_name_the_same_object_do_not_fight_and_the_second_take
     assert_eq!(taken["metadata"]["labels"]["supercargo.dev/name"], "second");
     assert_eq!(scene.named("first").await, ["own"]);
     assert_eq!(scene.named("second").await, ["other", "shared"]);
+    // It stays in the inventory of the first until it is in that of the second.
+    let left = async || (scene.named("first").await == ["own"]).then_some(());
+    scene.story.wait_for("the first names it no more", left).await;
     scene.wait_event("first", "OwnershipConflict", &["ConfigMap/", "/shared", "takes it over"]).await;
 }
 

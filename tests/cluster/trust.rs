@@ -338,6 +338,31 @@ async fn no_release_gets_below_the_floor() {
     assert!(log.contains("cannot use the trust policy") && log.contains("registries[0]"), "{log}");
 }
 
+#[tokio::test]
+async fn an_exemption_lets_in_nothing_from_another_port() {
+    let admin = Signer::new(Algorithm::P256);
+    let policy = Policy::new(&[("admin.pub", admin.public_pem())]);
+    let registry = Registry::plain();
+    let whole = registry.host();
+    let (host, port) = whole.rsplit_once(':').expect("a port");
+    let everybody = json!([{"prefix": "*", "keys": [{"name": "admin", "file": "admin.pub"}]}]);
+    let flag = policy.write(&everybody, &json!([format!("{host}/playground")]));
+    let story = Trust { scene: Scene::with("exempt-port", registry, |o: Options| o.argument(&flag)).await };
+    for (name, host) in [("same", host), ("short", "127.1")] {
+        story.push(&format!("playground/{name}"), "1", "one");
+        let url = format!("oci://{host}:{port}/playground/{name}");
+        story.scene.install(name, json!({"url": url, "retryInterval": "1h"}));
+        story.refused(name, "SignatureMissing", "the trust policy for *").await;
+        assert_eq!(story.scene.value(name, "v").await, None);
+    }
+
+    policy.write(&everybody, &json!([format!("{host}:{port}/playground")]));
+    for name in ["same", "short"] {
+        story.scene.story.wait_ready(name, "1@").await;
+        story.scene.wait_value(name, "v", "one").await;
+    }
+}
+
 /// A registry that sends its readers to another one, for everything.
 fn sends_to(target: &Registry) -> Proxy {
     let (proxy, url) = (Proxy::before(&target.url(), None), target.url());
@@ -666,6 +691,48 @@ async fn images_are_verified_and_stay_the_ones_that_were() {
     story.run("app", "quiet").await;
     let release = story.trusted("app", "2@", &["config.pub"]).await;
     assert_eq!(condition(&release, "Verified").map(|c| c.message), Some(message));
+}
+
+/// A custom resource of a kind that nothing is known of.
+fn workflow(container: &str, other: &str) -> String {
+    format!(
+        "apiVersion: flows.example/v1
+kind: Workflow
+metadata: {{name: flow}}
+spec:
+  image: '{other}'
+  templates: [{{name: main, container: {{image: '{container}'}}}}, {{name: other, script: {{image: '{container}'}}}}]
+---
+"
+    )
+}
+
+#[tokio::test]
+async fn no_form_of_an_image_slips_past_enforce() {
+    let story = Trust::begin("trust-forms", &[]).await;
+    let host = story.scene.registry.host();
+    let signer = Signer::new(Algorithm::P256);
+    story.secret("keys", json!({"a.pub": signer.public_pem()}));
+    let (run, other) = (format!("{host}/evil/run:1"), format!("{host}/other/operand:1"));
+    let run_digest = story.push("evil/run", "1", "an image, as far as a registry knows");
+    let digest = story.scene.registry.push_yaml("app", "1", &workflow(&run, &other));
+    story.sign(&signer, "app", &digest, Format::Sig);
+    let mut verify = verify("keys");
+    verify["images"] = json!({"policies": [{"match": "*"}]});
+    story.scene.install("app", json!({"retryInterval": "1s", "interval": "1h", "verify": verify}));
+    let release = story.refused("app", "ImageNotVerified", &other).await;
+    let message = condition(&release, "Ready").expect("Ready").message;
+    for part in [run.as_str(), "2 container images", "nobody can tell whether it runs", "Workflow/"] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+    // Signed, the first may run. What the other is only a person can tell.
+    story.sign(&signer, "evil/run", &run_digest, Format::Sig);
+    let only = format!("a container image is not signed as spec.verify.images wants it: {other}");
+    story.refused("app", "ImageNotVerified", &only).await;
+    verify["images"]["exempt"] = json!([format!("{host}/other/*")]);
+    story.scene.patch("app", &json!({"verify": verify}));
+    // Past the images: this cluster knows no such kind.
+    story.scene.wait_message("app", "False", "no matches for kind \"Workflow\"").await;
 }
 
 /// A Deployment without pods that names that many images.

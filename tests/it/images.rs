@@ -92,6 +92,41 @@ async fn the_pods_credentials_are_tried_first_then_the_releases() {
 }
 
 #[tokio::test]
+async fn every_form_of_a_container_is_asked_about_and_what_is_doubtful_needs_an_exemption() {
+    let liar = Liar::start().await;
+    liar.artifact("1", "kind: ConfigMap\n");
+    let image = |name: &str| format!("{}/{name}:1", liar.host);
+    let spec = json!({
+        "templates": [{"container": {"image": image("argo")}}, {"script": {"image": image("script")}}],
+        "containers": {"main": {"image": image("map")}},
+        "volumes": [{"image": {"reference": image("volume")}}],
+        "image": image("operand"),
+    });
+    let metadata = json!({"name": "a", "namespace": "a"});
+    let flow = json!({"apiVersion": "flows.example/v1", "kind": "Flow", "metadata": metadata, "spec": spec});
+    let objects = [Object::new(flow).unwrap()];
+    let check = async |exempt: &[&str], expected: &[&str]| {
+        let rules =
+            vec![ImagePolicy { pattern: Pattern::parse("*").unwrap(), policies: vec![policy(vec![], 1)] }];
+        let exempt = exempt.iter().map(|name| Pattern::parse(&format!("{}/{name}", liar.host)).unwrap());
+        let policies = ImagePolicies { exempt: exempt.collect(), rules };
+        let keys = Keys { secret: Ok(b"{}".to_vec()), own: access(None) };
+        let registry = Registry::new(options());
+        let images =
+            soon(verify_images(&registry, &objects, &policies, &keys, &BTreeMap::new())).await.unwrap();
+        let mut told: Vec<&str> = images.failures.iter().map(|failed| failed.image.as_str()).collect();
+        told.sort_unstable();
+        let expected: Vec<String> = expected.iter().map(|name| image(name)).collect();
+        assert_eq!(told, expected);
+        assert!(images.verified.is_empty());
+        assert!(images.failures.iter().all(|failed| failed.objects[0].name == "a"));
+    };
+    check(&[], &["argo", "map", "operand", "script", "volume"]).await;
+    check(&["operand"], &["argo", "map", "script", "volume"]).await;
+    check(&["*"], &[]).await;
+}
+
+#[tokio::test]
 async fn a_known_digest_is_verified_for_every_spelling_whatever_the_tag_is() {
     let liar = Liar::start().await;
     let (first, _) = (liar.artifact("1", "kind: ConfigMap\n"), liar.artifact("1", "kind: Secret\n"));

@@ -152,12 +152,17 @@ impl Draft {
 }
 
 impl Floor {
-    /// What is demanded of a repository: by the longest prefix that fits.
+    /// What is demanded of a repository: by the longest prefix that fits. A demand
+    /// reaches every port that its prefix does not tell apart, an exemption only the
+    /// one that is meant: what listens on another may be anybody's.
     pub fn demand(&self, registry: &str, path: &str) -> Demand {
-        let fitting = self
-            .entries
-            .iter()
-            .filter_map(|(prefix, policy)| prefix.fits(registry, path).map(|closeness| (closeness, policy)));
+        let fitting = self.entries.iter().filter_map(|(prefix, policy)| {
+            let closeness = match policy {
+                Some(_) => prefix.fits(registry, path),
+                None => prefix.permits(registry, path),
+            };
+            closeness.map(|closeness| (closeness, policy))
+        });
         match fitting.max_by_key(|(closeness, _)| *closeness) {
             None => Demand::Nothing,
             Some((_, None)) => Demand::Exempt,

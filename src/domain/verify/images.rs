@@ -131,8 +131,9 @@ fn short(text: &str) -> String {
 }
 
 /// Repositories: `ghcr.io/acme/*`. A star stands for any characters, slashes
-/// included; but one in the host ends where the host does, and a star alone is
-/// every repository.
+/// included; but one in the host ends where the host does, before the port. A host
+/// without a port is that of the default ports, a star in its place is every host on
+/// every port, and a star alone is every repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     written: String,
@@ -169,7 +170,17 @@ impl Pattern {
                 let other = format!("{}/{written}", normal("", "x").trim_end_matches("/x"));
                 return Err(format!("{} does not say of which host; write {other} or HOST/*", shown()));
             }
-            true => written.to_ascii_lowercase(),
+            true => {
+                let (host, path) = written.split_once('/').unwrap_or((written, ""));
+                let host = host.to_ascii_lowercase();
+                let default =
+                    |port: &str| port.parse().is_ok_and(|port| prefix::plain(port) == prefix::plain(443));
+                match (with_port(&host), path) {
+                    (_, "") => host,
+                    ((name, port), path) if default(port) => format!("{name}/{path}"),
+                    (_, path) => format!("{host}/{path}"),
+                }
+            }
             false => normal(host, path),
         };
         Ok(Self { written: written.to_owned(), whole })
@@ -179,9 +190,25 @@ impl Pattern {
     pub fn matches(&self, repository: &str) -> bool {
         match (self.whole.split_once('/'), repository.split_once('/')) {
             _ if self.whole == "*" => true,
-            (Some((hosts, paths)), Some((host, path))) => fits(hosts, host) && fits(paths, path),
+            (Some((hosts, paths)), Some((host, path))) => fits_host(hosts, host) && fits(paths, path),
             _ => self.whole == repository,
         }
+    }
+}
+
+/// Whether a host with its port is one of a pattern's. What listens on another port
+/// may be another's registry.
+fn fits_host(pattern: &str, host: &str) -> bool {
+    let ((names, ports), (name, port)) = (with_port(pattern), with_port(host));
+    pattern == "*" || (fits(names, name) && fits(ports, port))
+}
+
+/// A host, and its port if there is one.
+fn with_port(host: &str) -> (&str, &str) {
+    let name = host.rfind(']').map_or(0, |at| at + 1);
+    match host[name..].split_once(':') {
+        Some((rest, port)) => (&host[..name + rest.len()], port),
+        None => (host, ""),
     }
 }
 
@@ -246,6 +273,11 @@ impl ImagePolicies {
         });
         let exempt = self.exempt.iter().map(ToString::to_string);
         rules.chain(exempt).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whether an image, as it is written in an object, needs no signature.
+    pub fn exempts(&self, written: &str) -> bool {
+        matches!(self.demand(written), Demand::Exempt)
     }
 
     /// What has to be done about an image, as it is written in an object.
@@ -347,6 +379,16 @@ mod tests {
         check("r.io/acme/*", "r.io:0443/acme/app", true);
         check("127.0.0.1:5000/*", "127.1:5000/app", true);
         check("*.corp.example/*", "a.corp.example/app", true);
+        check("*.corp.example/*", "a.corp.example:5000/app", false);
+        check("*.corp.example:5000/*", "a.corp.example:5000/app", true);
+        check("*.corp.example:443/*", "a.corp.example/app", true);
+        check("*.corp.example:*/*", "a.corp.example:5000/app", true);
+        check("127.0.0.*/*", "127.0.0.1:32207/app", false);
+        check("127.0.0.1/*", "127.0.0.1:32207/app", false);
+        check("r.io*/*", "r.io:5000/app", false);
+        check("[::1]:50*/*", "[::1]:5000/app", true);
+        check("*:5000/*", "r.io:5000/app", true);
+        check("*:5000/*", "r.io/app", false);
         check("*.corp.example/*", "evil.io/x.corp.example/y", false);
         check("*.corp.example/*", "evil.io/.corp.example/y", false);
     }

@@ -54,6 +54,35 @@ exempt: [ghcr.io/acme/critical/playground, quay.io]
 }
 
 #[test]
+fn an_exemption_holds_for_the_named_port_only() {
+    let floor = floor(
+        "registries:
+- {prefix: '*', keys: [{name: any, file: a.pub}]}
+- {prefix: r.io/acme, keys: [{name: acme, file: a.pub}]}
+exempt: [127.0.0.1/playground, 'r.io:5000/acme/free', r.io/acme/open, docker.io/acme]
+",
+    )
+    .unwrap();
+    let check = |repository: &str, expected: &str| assert_eq!(demanded(&floor, repository), expected);
+    let (any, acme) = ("the trust policy for * 1/", "the trust policy for r.io/acme 1/");
+    for exempt in ["127.0.0.1", "127.0.0.1:443", "127.0.0.1:80", "127.1", "[::ffff:127.0.0.1]"] {
+        check(&format!("{exempt}/playground/app"), "exempt");
+    }
+    for other in ["127.0.0.1:32207", "127.1:5000", "[::ffff:127.0.0.1]:5000"] {
+        check(&format!("{other}/playground/app"), any);
+    }
+    check("r.io:5000/acme/free", "exempt");
+    check("r.io:5001/acme/free", acme);
+    check("r.io/acme/free", acme);
+    check("r.io/acme/open/app", "exempt");
+    // The demand beside it is about every port.
+    check("r.io:5000/acme/open/app", acme);
+    // An organisation is no official image.
+    check("docker.io/acme/app", "exempt");
+    check("docker.io/library/acme", any);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_with_its_place() {
     let check = |body: &str, expected: &str| {
         let error = floor(body).map(drop).unwrap_err();

@@ -1,0 +1,64 @@
+//! The write of one object: what is new is made only if nobody else was first.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::preflight::Ready;
+use crate::cluster::apply::Applied;
+use crate::cluster::error::ApiError;
+use crate::cluster::session::Session;
+use crate::domain::identity::ReleaseId;
+use crate::domain::live::Record;
+use crate::domain::plan::Step;
+
+/// What became of one step.
+pub(super) enum Done {
+    /// It is applied; whether its object was deleted for that.
+    Applied(Applied, bool),
+    /// It exists and is somebody else's, and the object asks not to be applied
+    /// then.
+    LeftAlone,
+    /// Another release has made it since the dry run.
+    Taken,
+    /// The API server refuses it.
+    Failed(ApiError),
+}
+
+/// Applies it.
+pub(super) async fn apply(session: &Session, me: &ReleaseId, step: &Step, ready: &Ready) -> Done {
+    if step.only_if_absent && ready.live.is_some() {
+        return Done::LeftAlone;
+    }
+    let apply = async |body: Bytes| match session.apply(&ready.resource, &step.id, body, false).await {
+        Ok(applied) => Ok(Done::Applied(applied, ready.recreate)),
+        Err(error) => Err(error),
+    };
+    let done = match only_if_new(ready) {
+        None => apply(ready.body.clone()).await,
+        // Another process may have made it since: of two releases that bring the same
+        // new object one has it, wherever they run.
+        Some(body) => match apply(body).await {
+            Err(error) if error.is_conflict() && step.only_if_absent => Ok(Done::LeftAlone),
+            Err(error) if error.is_conflict() => match session.get_record(&ready.resource, &step.id).await {
+                Ok(Some(Record { owner: Some(owner), .. })) if owner != *me => Ok(Done::Taken),
+                Ok(_) => apply(ready.body.clone()).await,
+                Err(error) => Err(error),
+            },
+            done => done,
+        },
+    };
+    done.unwrap_or_else(Done::Failed)
+}
+
+/// What makes an object that did not exist, and fails if it does by now: no object
+/// has the version that it asks for.
+fn only_if_new(ready: &Ready) -> Option<Bytes> {
+    const NO_OBJECTS: &str = "1";
+    if ready.live.is_some() {
+        return None;
+    }
+    let mut object: Value = serde_json::from_slice(&ready.body).ok()?;
+    let metadata = object.get_mut("metadata")?.as_object_mut()?;
+    metadata.insert("resourceVersion".to_owned(), NO_OBJECTS.into());
+    serde_json::to_vec(&object).ok().map(Bytes::from)
+}
