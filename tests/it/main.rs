@@ -4,6 +4,7 @@
 
 mod cli;
 mod cli_artifacts;
+mod cli_output;
 mod cli_verify;
 mod fuzz_corpus;
 mod images;
