@@ -22,6 +22,7 @@ mod preflight;
 pub mod preview;
 pub mod progress;
 mod prune;
+mod rehearse;
 mod resolve;
 pub mod run;
 pub mod signals;
