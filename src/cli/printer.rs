@@ -124,7 +124,7 @@ impl<'a> Printer<'a> {
     /// Why the command has ended without doing what was asked.
     pub(super) fn fail(&mut self, error: &CliError) {
         let mark = match error {
-            CliError::Interrupted(_) => Line::default(),
+            CliError::Interrupted(_) => Line::from("interrupted: "),
             _ => Line::toned("error:", Tone::Bad).and(" ", None),
         };
         let mut mark = mark.painted(self.look.err);

@@ -94,7 +94,27 @@ fn over_the_network(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(
     result
 }
 
+/// Does it within the time that it may take. Verbs that wait for something bound
+/// the wait alone: to be cut off in the middle of a write helps nobody.
 async fn run(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    let waits = matches!(
+        arguments.command,
+        Command::Apply(_) | Command::Delete(_) | Command::Reconcile(_) | Command::Resume(_)
+    );
+    let compares = matches!(arguments.command, Command::Diff(_));
+    let Some(timeout) = arguments.global.timeout.filter(|_| !waits) else {
+        return verb(arguments, printer).await;
+    };
+    match tokio::time::timeout(timeout, verb(arguments, printer)).await {
+        Ok(result) => result,
+        Err(_) => {
+            let late = CliError::Failed(format!("it was not done within --timeout ({}s)", timeout.as_secs()));
+            Err(if compares { late.of_comparison() } else { late })
+        }
+    }
+}
+
+async fn verb(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let cluster = arguments.cluster;
     match arguments.command {
         Command::Push(PushCommand::Artifact(push)) => push::artifact(&push, printer).await,
