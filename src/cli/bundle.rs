@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::CliError;
+use super::subjects::Subjects;
 use crate::domain::identity::ObjectId;
 use crate::domain::manifest::budget::Budget;
 use crate::domain::manifest::canonical::to_yaml;
@@ -21,9 +22,16 @@ pub(super) struct Bundle {
 }
 
 impl Bundle {
-    /// `Kind/namespace/name` of every object, in order.
-    pub fn subjects(&self) -> impl Iterator<Item = String> {
-        self.objects.iter().map(|o| o.id().to_string())
+    /// What every object is called, in order.
+    pub fn subjects(&self) -> Vec<String> {
+        let ids: Vec<ObjectId> = self.objects.iter().map(Object::id).collect();
+        let subjects = self.names();
+        ids.iter().map(|id| subjects.name(id)).collect()
+    }
+
+    /// How its objects are told apart.
+    pub fn names(&self) -> Subjects {
+        Subjects::of(&self.objects.iter().map(Object::id).collect::<Vec<_>>())
     }
 
     /// The same after patches, in the order of the apply again: a patch may
@@ -82,7 +90,7 @@ pub(super) fn bundle(files: &[(String, Vec<u8>)]) -> Result<Bundle, CliError> {
         if more > 0 {
             faults.push(format!("and {more} more"));
         }
-        return Err(CliError::Input(faults.join("\n")));
+        return Err(CliError::Several(faults.into_iter().collect()));
     }
     if objects.is_empty() {
         return Err(CliError::Input("the input holds no object".into()));

@@ -1,4 +1,5 @@
-//! Colour: when, and which. Nothing else writes an escape code.
+//! Colour: when, and which. Nothing else writes an escape code, and only the
+//! printer asks for one.
 
 use std::borrow::Cow;
 use std::env;
@@ -48,24 +49,19 @@ impl Colour {
         Self(decide(choice, stream.is_terminal(), |name| env::var(name).ok()))
     }
 
+    /// The colour of a stream that has it.
+    #[cfg(test)]
+    pub(super) fn always() -> Self {
+        Self(true)
+    }
+
     /// The text as what it is.
-    pub fn paint<'t>(self, tone: Tone, text: &'t str) -> Cow<'t, str> {
+    pub(super) fn paint<'t>(self, tone: Tone, text: &'t str) -> Cow<'t, str> {
         if !self.0 || text.is_empty() {
             return Cow::Borrowed(text);
         }
         let style = tone.style();
         Cow::Owned(format!("{style}{text}{style:#}"))
-    }
-
-    /// A line of a diff, by how it begins.
-    pub fn diff_line(self, line: &str) -> Cow<'_, str> {
-        match line.chars().next() {
-            Some('+') => self.paint(Tone::Good, line),
-            Some('-') => self.paint(Tone::Bad, line),
-            Some('@') if line.starts_with("@@") => self.paint(Tone::Place, line),
-            Some('►') => self.paint(Tone::Heading, line),
-            _ => Cow::Borrowed(line),
-        }
     }
 }
 
@@ -107,17 +103,5 @@ mod tests {
         check(Auto, false, &[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")], false);
         check(Always, false, &[("NO_COLOR", "1")], true);
         check(Never, true, &[("CLICOLOR_FORCE", "1")], false);
-    }
-
-    #[test]
-    fn lines_of_a_diff_have_the_colours_that_people_know() {
-        let check = |line: &str, expected: &str| assert_eq!(Colour(true).diff_line(line), expected);
-        check("+a", "\u{1b}[32m+a\u{1b}[0m");
-        check("-a", "\u{1b}[31m-a\u{1b}[0m");
-        check("@@ -1 +1 @@", "\u{1b}[36m@@ -1 +1 @@\u{1b}[0m");
-        check("► ConfigMap/a drifted", "\u{1b}[1m► ConfigMap/a drifted\u{1b}[0m");
-        check(" a", " a");
-        check("", "");
-        assert_eq!(Colour(false).diff_line("+a"), "+a");
     }
 }

@@ -60,8 +60,14 @@ pub(super) fn check_namespace(name: &str) -> Result<(), CliError> {
     }
 }
 
+/// Whether it is a DNS subdomain, labels with dots between them, of that length at
+/// most.
+pub(super) fn is_subdomain(name: &str, longest: usize) -> bool {
+    name.len() <= longest && name.split('.').all(|label| is_label(label, longest))
+}
+
 /// Whether it is a DNS label of that length at most.
-pub(super) fn is_label(name: &str, longest: usize) -> bool {
+fn is_label(name: &str, longest: usize) -> bool {
     let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     !name.is_empty()
         && name.len() <= longest

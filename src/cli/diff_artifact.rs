@@ -3,14 +3,17 @@
 use serde::Serialize;
 
 use super::args::DiffArtifact;
-use super::table::harmless;
-use super::{CliError, Printer, evidence, fetch, login, output, signers};
+use super::subjects::Subjects;
+use super::{CliError, Line, Printer, evidence, fetch, login, output, signers};
 use crate::domain::diff::{Change, subject_changes};
 
 /// A difference, for programs.
 #[derive(Serialize)]
 struct Difference {
     object: String,
+    /// API group, where it is not the core's.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    group: String,
     change: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     diff: String,
@@ -35,7 +38,8 @@ async fn compare(arguments: &DiffArtifact, printer: &mut Printer<'_>) -> Result<
         }
     }
     let changes = subject_changes(&old.bundle(before)?.objects, &new.bundle(after)?.objects);
-    let differences: Vec<Difference> = changes.into_iter().map(difference).collect();
+    let subjects = Subjects::of(changes.iter().map(|change| &change.id));
+    let differences: Vec<Difference> = changes.into_iter().map(|c| difference(c, &subjects)).collect();
     match output.output {
         Some(format) => output::data(printer, format, &differences)?,
         None => differences.iter().try_for_each(|difference| print(difference, printer))?,
@@ -43,13 +47,13 @@ async fn compare(arguments: &DiffArtifact, printer: &mut Printer<'_>) -> Result<
     if differences.is_empty() { Ok(()) } else { Err(CliError::Differs) }
 }
 
-fn difference(change: Change) -> Difference {
-    Difference { object: change.id.to_string(), change: change.kind.to_string(), diff: change.diff }
+fn difference(change: Change, subjects: &Subjects) -> Difference {
+    let Change { id, kind, diff, .. } = change;
+    Difference { object: subjects.name(&id), group: id.group, change: kind.to_string(), diff }
 }
 
 fn print(difference: &Difference, printer: &mut Printer<'_>) -> Result<(), CliError> {
-    let Difference { object, change, diff } = difference;
-    let colour = printer.colour();
-    printer.line(&colour.diff_line(&harmless(&format!("► {object} {change}"))))?;
-    diff.lines().try_for_each(|line| printer.line(&colour.diff_line(&harmless(line))))
+    let Difference { object, change, diff, .. } = difference;
+    printer.line(Line::of_diff(&format!("► {object} {change}")))?;
+    diff.lines().try_for_each(|line| printer.line(Line::of_diff(line)))
 }

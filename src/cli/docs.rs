@@ -10,10 +10,13 @@ const HEAD: &str = "\
 # Commands
 
 Data goes to stdout, everything said about it to stderr. Exit codes: 0 done; 1 failed, stderr says why; 2 the arguments make no
-sense; 130 ended by Ctrl-C. Installed as `kubectl-supercargo` somewhere on `PATH`, the same program is `kubectl supercargo`.
+sense; 130 ended by Ctrl-C. That nobody reads stdout to its end (`… | head`) changes neither what is done nor the exit code. Installed as `kubectl-supercargo` somewhere on `PATH`, the same program is `kubectl supercargo`.
 
 On a terminal there is colour (see `--color`) and, while something takes time, what is under way. Where stderr is no terminal,
-`TERM` is `dumb` or `CI` is set, nothing is drawn.
+`TERM` is `dumb` or `CI` is set, nothing is drawn. What artifacts, registries and clusters say is shown so that it cannot begin a line of
+its own or steer the terminal: a line break in a name is `\\n`, a control character `?`. With `-o json` or `-o yaml` everything is as it is.
+
+A flag without a value takes `=true` and `=false`, too, as kubectl's do.
 ";
 
 /// Prints the page.
@@ -107,7 +110,7 @@ fn options(command: &Command, page: &mut String, wanted: impl Fn(&Arg) -> bool) 
     for argument in command.get_arguments().filter(|a| !a.is_hide_set() && named(a) && wanted(a)) {
         let short = argument.get_short().map(|c| format!("-{c}, ")).unwrap_or_default();
         let long = argument.get_long().unwrap_or_default();
-        let takes = argument.get_action().takes_values();
+        let takes = argument.get_action().takes_values() && !argument.is_require_equals_set();
         let value = argument.get_value_names().and_then(|names| names.first());
         let value = value.filter(|_| takes).map(|name| format!(" {name}")).unwrap_or_default();
         page.push_str(&format!("- `{short}--{long}{value}`: {}{}\n", help(argument), notes(argument)));
@@ -124,7 +127,7 @@ fn notes(argument: &Arg) -> String {
     let text = |value: &clap::builder::OsStr| value.to_string_lossy().into_owned();
     if argument.get_action().takes_values() {
         let defaults: Vec<_> = argument.get_default_values().iter().map(text).collect();
-        if !defaults.is_empty() {
+        if !defaults.is_empty() && defaults != ["false"] {
             notes.push(format!("default `{}`", defaults.join(",")));
         }
         let values = argument.get_possible_values();

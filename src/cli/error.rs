@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 
 use super::exit;
+use super::text::Lines;
 use crate::api::release::KIND;
 use crate::cluster::connection::ConnectionError;
 use crate::cluster::error::ApiError;
@@ -38,15 +39,18 @@ pub enum CliError {
     /// What was asked for was done, and came to no good end; or is not there.
     #[error("{0}")]
     Failed(String),
+    /// The same for several things, each on a line of its own.
+    #[error("{0}")]
+    Several(Lines),
     /// What was compared differs; that has been printed.
     #[error("they differ")]
     Differs,
     /// A comparison came to no end, which has an exit code of its own.
     #[error("{0}")]
-    NotCompared(String),
+    NotCompared(Lines),
     /// A person has ended it. Says what is left under way.
     #[error("interrupted: {0}")]
-    Interrupted(String),
+    Interrupted(Lines),
     /// Output could not be written.
     #[error("cannot write output")]
     Output(#[source] io::Error),
@@ -73,8 +77,6 @@ impl CliError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Oci(OciError::Spec(_)) => exit::USAGE,
-            // Whoever read the output has seen enough of it.
-            Self::Output(_) if self.is_unread() => exit::SUCCESS,
             Self::Interrupted(_) => exit::INTERRUPTED,
             Self::Differs => exit::DIFFERS,
             Self::NotCompared(_) => exit::NOT_COMPARED,
@@ -83,23 +85,17 @@ impl CliError {
     }
 
     /// The same as the end of a comparison: its exit codes are those of diff and
-    /// of `kubectl diff`. Whoever has seen enough of the differences has seen some.
+    /// of `kubectl diff`.
     pub(super) fn of_comparison(self) -> Self {
         match self {
-            Self::Output(_) if self.is_unread() => Self::Differs,
             Self::Interrupted(_) | Self::Differs | Self::Usage(_) => self,
-            other => Self::NotCompared(other.chain()),
+            other => Self::NotCompared(other.told()),
         }
-    }
-
-    /// Whether nobody reads the output any more.
-    pub(super) fn is_unread(&self) -> bool {
-        matches!(self, Self::Output(e) if e.kind() == io::ErrorKind::BrokenPipe)
     }
 
     /// Whether stderr says why it ended.
     pub(super) fn is_told(&self) -> bool {
-        !matches!(self, Self::Differs) && self.exit_code() != exit::SUCCESS
+        !matches!(self, Self::Differs)
     }
 
     /// What a person can do about it, where it is known.
@@ -126,6 +122,14 @@ impl CliError {
         }
     }
 
+    /// What a person reads: a line, unless it is about several things.
+    pub(super) fn told(&self) -> Lines {
+        match self {
+            Self::Several(lines) | Self::NotCompared(lines) | Self::Interrupted(lines) => lines.clone(),
+            _ => folded(&self.chain()).into(),
+        }
+    }
+
     /// The message with its causes and what to do, for people.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
@@ -142,4 +146,12 @@ impl CliError {
         }
         text
     }
+}
+
+/// Prose of several lines, such as that of an admission webhook, in one.
+pub(super) fn folded(text: &str) -> String {
+    if !text.contains('\n') {
+        return text.to_owned();
+    }
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -2,7 +2,6 @@
 
 use serde::Serialize;
 
-use super::table::harmless;
 use super::{CliError, Printer};
 use crate::api::status::VerifiedBy;
 use crate::domain::verify::proof::{Format, Proof, Signature, Signer};
@@ -43,7 +42,7 @@ pub(super) fn signers(proof: &Proof) -> String {
 
 /// Says on stderr that an artifact was verified.
 pub(super) fn say(printer: &mut Printer<'_>, name: &str, proof: &Proof) {
-    printer.say(&format!("verified {name}: signed by {}", signers(proof)));
+    printer.say(format!("verified {name}: signed by {}", signers(proof)));
 }
 
 /// Prints what is known of every signature that counted.
@@ -52,9 +51,9 @@ pub(super) fn say(printer: &mut Printer<'_>, name: &str, proof: &Proof) {
 /// When stdout does not take it.
 pub(super) fn print(printer: &mut Printer<'_>, proof: &Proof) -> Result<(), CliError> {
     for signature in proof.signatures() {
-        printer.line(&harmless(&format!("Verified by: {}", signature.signer)))?;
+        printer.line(format!("Verified by: {}", signature.signer))?;
         for (name, fact) in facts(signature) {
-            printer.line(&harmless(&format!("   {name}: {fact}")))?;
+            printer.line(format!("   {name}: {fact}"))?;
         }
     }
     Ok(())

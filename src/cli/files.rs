@@ -115,7 +115,10 @@ impl Found {
             let path = entry.path();
             let kind = entry.file_type().map_err(|e| unreadable(&path, &e))?;
             if kind.is_dir() {
-                self.collect(&path, depth + 1)?;
+                // Such as .git or .terraform: what a tool keeps, and nobody wrote.
+                if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+                    self.collect(&path, depth + 1)?;
+                }
                 continue;
             }
             let extension = path.extension().and_then(|e| e.to_str());
@@ -148,8 +151,19 @@ mod tests {
         let outside = tempfile::tempdir().unwrap();
         let at = |path: &str| root.path().join(path);
         fs::write(outside.path().join("far.yaml"), "").unwrap();
-        fs::create_dir_all(at("in/deep")).unwrap();
-        for name in ["b.yaml", "a.json", "c.txt", "in/d.yml", "in/deep/e.yaml"] {
+        for directory in ["in/deep", ".git/refs", "in/.terraform"] {
+            fs::create_dir_all(at(directory)).unwrap();
+        }
+        for name in [
+            ".git/x.yaml",
+            ".git/refs/x.yaml",
+            "in/.terraform/x.json",
+            "b.yaml",
+            "a.json",
+            "c.txt",
+            "in/d.yml",
+            "in/deep/e.yaml",
+        ] {
             fs::write(at(name), "").unwrap();
         }
         let link = |to: &Path, name: &str| std::os::unix::fs::symlink(to, at(name)).unwrap();
@@ -163,6 +177,11 @@ mod tests {
         assert_eq!(found, expected.map(Path::new));
         // What is named may be a link.
         assert_eq!(Found::below(&at("elsewhere"), MAX_ENTRIES).unwrap(), [at("elsewhere/far.yaml")]);
+        // And hidden, whether by its name or as where one is.
+        assert_eq!(
+            Found::below(&at(".git"), MAX_ENTRIES).unwrap(),
+            [at(".git/refs/x.yaml"), at(".git/x.yaml")]
+        );
         assert!(matches!(Found::below(root.path(), 9), Err(CliError::Input(_))));
     }
 

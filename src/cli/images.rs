@@ -8,8 +8,8 @@ use futures::future::BoxFuture;
 use serde::Serialize;
 
 use super::args::RegistryArgs;
-use super::table::harmless;
-use super::{CliError, Printer, evidence, login};
+use super::error::folded;
+use super::{CliError, Lines, Printer, evidence, login};
 use crate::api::reason::Reason;
 use crate::domain::object::Object;
 use crate::domain::verify::images::{ImageName, ImagePolicies, ImagePolicy, Pattern};
@@ -74,13 +74,13 @@ pub(super) fn print(images: &Images, printer: &mut Printer<'_>) -> Result<(), Cl
     }
     printer.line("Images:")?;
     for image in &images.verified {
-        printer.line(&harmless(&format!("   {}", image.pinned)))?;
+        printer.line(format!("   {}", image.pinned))?;
         for proof in &image.proofs {
-            printer.line(&harmless(&format!("   - {}", evidence::signers(proof))))?;
+            printer.line(format!("   - {}", evidence::signers(proof)))?;
         }
     }
     for image in &images.exempt {
-        printer.line(&harmless(&format!("   {image}")))?;
+        printer.line(format!("   {image}"))?;
         printer.line("   - exempt")?;
     }
     Ok(())
@@ -116,11 +116,9 @@ pub(super) fn conclude(images: &Images) -> Result<(), CliError> {
     if images.failures.is_empty() {
         return Ok(());
     }
-    let mut text = format!("{} container image(s) are not verified:", images.failures.len());
-    for failure in &images.failures {
-        text.push_str(&format!("\n  {}", line(failure)));
-    }
-    Err(CliError::Failed(text))
+    let mut told = Lines::from(format!("{} container image(s) are not verified:", images.failures.len()));
+    images.failures.iter().for_each(|failure| told.push(format!("  {}", folded(&line(failure)))));
+    Err(CliError::Several(told))
 }
 
 /// What is wrong with an image, which is named once, and where it stands.

@@ -6,8 +6,9 @@ use serde::Serialize;
 
 use super::args::InspectArtifact;
 use super::fetch::{self, Fetched};
-use super::table::harmless;
+use super::subjects::Subjects;
 use super::{CliError, Printer, evidence, login, output, signers};
+use crate::domain::identity::ObjectId;
 use crate::domain::images::{container_images, distinct_images};
 use crate::domain::object::Object;
 use crate::domain::verify::proof::Proof;
@@ -39,6 +40,9 @@ struct Report {
 #[derive(Serialize)]
 struct Manifest {
     object: String,
+    /// API group, where it is not the core's.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    group: String,
     images: Vec<String>,
 }
 
@@ -85,8 +89,13 @@ fn report(fetched: &Fetched, objects: &[Object]) -> Report {
         let owners = ["supercargo", "kustomizer"];
         owners.into_iter().find_map(|o| Some((o, artifact.annotations.get(&format!("{o}.dev/{key}"))?)))
     };
-    let manifest =
-        |object: &Object| Manifest { object: object.id().to_string(), images: container_images(object) };
+    let ids: Vec<ObjectId> = objects.iter().map(Object::id).collect();
+    let subjects = Subjects::of(&ids);
+    let manifest = |(object, id): (&Object, &ObjectId)| Manifest {
+        object: subjects.name(id),
+        group: id.group.clone(),
+        images: container_images(object),
+    };
     Report {
         url: format!("oci://{}", fetched.name()),
         digest: artifact.digest.to_string(),
@@ -98,7 +107,7 @@ fn report(fetched: &Fetched, objects: &[Object]) -> Report {
         encrypted: artifact.encrypted,
         verified_by: fetched.proof.as_ref().map(evidence::shown).unwrap_or_default(),
         annotations: artifact.annotations.clone(),
-        manifests: objects.iter().map(manifest).collect(),
+        manifests: objects.iter().zip(&ids).map(manifest).collect(),
     }
 }
 
@@ -112,7 +121,7 @@ fn print(report: &Report, proof: Option<&Proof>, printer: &mut Printer<'_>) -> R
     ];
     for (name, fact) in facts {
         if let Some(fact) = fact {
-            printer.line(&harmless(&format!("{name}: {fact}")))?;
+            printer.line(format!("{name}: {fact}"))?;
         }
     }
     if let Some(proof) = proof {
@@ -122,9 +131,9 @@ fn print(report: &Report, proof: Option<&Proof>, printer: &mut Printer<'_>) -> R
         printer.line("Encrypted with: age-encryption.org/v1")?;
     }
     printer.line("Manifests:")?;
-    for Manifest { object, images } in &report.manifests {
-        printer.line(&harmless(&format!("   {object}")))?;
-        images.iter().try_for_each(|image| printer.line(&harmless(&format!("   - {image}"))))?;
+    for Manifest { object, images, .. } in &report.manifests {
+        printer.line(format!("   {object}"))?;
+        images.iter().try_for_each(|image| printer.line(format!("   - {image}")))?;
     }
     Ok(())
 }

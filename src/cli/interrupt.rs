@@ -14,8 +14,8 @@ pub(super) async fn or_interrupted(
     let (pressed, told) = (signal(SignalKind::interrupt()).ok(), signal(SignalKind::terminate()).ok());
     tokio::select! {
         result = work => result,
-        () = heard(pressed) => Err(CliError::Interrupted(left())),
-        () = heard(told) => Err(CliError::Interrupted(left())),
+        () = heard(pressed) => Err(CliError::Interrupted(left().into())),
+        () = heard(told) => Err(CliError::Interrupted(left().into())),
     }
 }
 

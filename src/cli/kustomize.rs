@@ -5,9 +5,9 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::CliError;
 use super::files::MAX_INPUT_BYTES;
 use super::printer::mention;
+use super::{CliError, Lines};
 
 /// How much of what a build says is told, in bytes.
 const MAX_TALK_BYTES: u64 = 64 << 10;
@@ -75,7 +75,11 @@ fn output(mut child: std::process::Child, program: &str, shown: &str) -> Result<
     let status = child.wait().map_err(fail)?;
     if !status.success() {
         let why = talk.trim().trim_start_matches("error: ").trim_start_matches("Error: ");
-        return Err(CliError::Input(format!("{program} cannot build {shown}: {why}")));
+        let mut why = why.lines();
+        let first = why.next().unwrap_or_default();
+        let mut told = Lines::from(format!("{program} cannot build {shown}: {first}"));
+        why.for_each(|line| told.push(format!("  {line}")));
+        return Err(CliError::Several(told));
     }
     // Warnings, such as of fields that go away.
     talk.lines().filter(|line| !line.trim().is_empty()).for_each(mention);

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::table::harmless;
+use super::error::folded;
+use super::text::harmless;
 
 /// The most objects that are shown as waited for; the rest is counted.
 const MAX_WAITING: usize = 8;
@@ -67,7 +68,7 @@ impl Progress {
         let mut lines: Vec<String> = things
             .iter()
             .take(MAX_WAITING)
-            .map(|(subject, why)| format!("  {subject}: {}", why.replace('\n', " ")))
+            .map(|(subject, why)| format!("  {subject}: {}", folded(why)))
             .collect();
         if things.len() > MAX_WAITING {
             lines.push(format!("  and {} more", things.len() - MAX_WAITING));

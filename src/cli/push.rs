@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::args::PushArtifact;
 use super::bundle::Bundle;
-use super::table::harmless;
 use super::{CliError, Printer, login, output, sources};
 use crate::domain::size::{MAX_DATA_BYTES, MAX_OBJECT_BYTES, Oversize, oversize};
 use crate::oci::{Digest, Labels, Recipients, Reference, Repository, Tag, is_reserved, pack};
@@ -30,7 +29,7 @@ pub(super) async fn artifact(arguments: &PushArtifact, printer: &mut Printer<'_>
     printer.say("building manifests...");
     let bundle = sources::local(sources).await?;
     if output.output.is_none() {
-        bundle.subjects().try_for_each(|subject| printer.line(&harmless(&subject)))?;
+        bundle.subjects().into_iter().try_for_each(|subject| printer.line(subject))?;
     }
     printer.finish()?;
     let yaml = bundle.yaml()?;
@@ -38,11 +37,11 @@ pub(super) async fn artifact(arguments: &PushArtifact, printer: &mut Printer<'_>
     let encrypted = if labels.recipients.is_some() { "encrypted " } else { "" };
     let packed = tokio::task::spawn_blocking(move || pack(&yaml, &labels)).await;
     let package = packed.map_err(|e| CliError::Input(format!("the packing was cut off: {e}")))??;
-    printer.say(&format!("pushing {encrypted}image {repository}:{tag}"));
+    printer.say(format!("pushing {encrypted}image {repository}:{tag}"));
     let registry = login::registry(reach, printer);
     let access = login::access(reach, &repository).await?;
     let digest = registry.push(&repository, &tag, &package, &access).await?;
-    printer.say(&format!("published digest {}", repository.at(&digest)));
+    printer.say(format!("published digest {}", repository.at(&digest)));
     match output.output {
         Some(format) => output::data(printer, format, &published(&repository, &tag, &digest)),
         None => Ok(()),
@@ -88,7 +87,7 @@ fn measure(bundle: &Bundle, total: usize, printer: &mut Printer<'_>) -> Result<(
                     object.id()
                 )));
             }
-            Some(Oversize::Object(bytes)) => printer.say(&format!(
+            Some(Oversize::Object(bytes)) => printer.say(format!(
                 "warning: {} has {bytes} bytes, and most clusters take no more than {MAX_OBJECT_BYTES}",
                 object.id()
             )),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::args::{ReconcileRelease, ReleaseNames};
+use super::error::folded;
 use super::interrupt::or_interrupted;
 use super::releases::{absent, condition_of, id, text};
 use super::status::why;
@@ -59,7 +60,7 @@ pub(super) async fn suspend(
     let releases = chosen(arguments, session, printer).await?;
     let (suspended, failed) = change(session, &releases, &json!({"spec": {"suspend": true}})).await;
     for release in suspended {
-        printer.line(&format!("{} suspended", id(&release)))?;
+        printer.line(format!("{} suspended", id(&release)))?;
     }
     ended(failed)
 }
@@ -80,9 +81,9 @@ async fn run(
     let (asked, mut failed) = change(session, &releases, &patch).await;
     for release in &asked {
         match (resumes, arguments.wait) {
-            (true, _) => printer.line(&format!("{} resumed", id(release)))?,
-            (false, false) => printer.line(&format!("{} asked to reconcile", id(release)))?,
-            (false, true) => printer.say(&format!("reconciling {}...", id(release))),
+            (true, _) => printer.line(format!("{} resumed", id(release)))?,
+            (false, false) => printer.line(format!("{} asked to reconcile", id(release)))?,
+            (false, true) => printer.say(format!("reconciling {}...", id(release))),
         }
     }
     printer.finish()?;
@@ -95,7 +96,11 @@ async fn run(
 }
 
 fn ended(failed: Vec<String>) -> Result<(), CliError> {
-    if failed.is_empty() { Ok(()) } else { Err(CliError::Failed(failed.join("\n"))) }
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(CliError::Several(failed.iter().map(|why| folded(why)).collect()))
+    }
 }
 
 /// The releases that are meant.
@@ -114,7 +119,7 @@ async fn chosen(
     }
     let all: Vec<_> = session.list_releases(Some(namespace), None).await?.iter().map(id).collect();
     if all.is_empty() {
-        printer.say(&format!("no releases found in namespace {namespace}"));
+        printer.say(format!("no releases found in namespace {namespace}"));
     }
     Ok(all)
 }
@@ -201,7 +206,7 @@ impl Wait<'_> {
             let mut left = Vec::new();
             for (release, word) in self.look(&waiting).await? {
                 match word {
-                    Word::Good(text) => printer.line(&text)?,
+                    Word::Good(text) => printer.line(folded(&text))?,
                     Word::Bad(text) => failed.push(text),
                     Word::Waiting(why) => left.push((release, why)),
                 }

@@ -50,7 +50,7 @@ pub(super) async fn get(
     match format {
         Some(format) => output::objects(printer, format, found, names.len() == 1)?,
         None if found.is_empty() && missing.is_empty() => match &namespace {
-            Some(namespace) => printer.say(&format!("no releases found in namespace {namespace}")),
+            Some(namespace) => printer.say(format!("no releases found in namespace {namespace}")),
             None => printer.say("no releases found"),
         },
         None if !found.is_empty() => {
@@ -60,7 +60,7 @@ pub(super) async fn get(
         None => {}
     }
     printer.finish()?;
-    if missing.is_empty() { Ok(()) } else { Err(CliError::Failed(missing.join("\n"))) }
+    if missing.is_empty() { Ok(()) } else { Err(CliError::Several(missing.into_iter().collect())) }
 }
 
 /// Those of the names that are there, and what is to be said of the others.
@@ -247,6 +247,9 @@ async fn follow(
             let table = columns.table(&change, Timestamp::now());
             table.print_below(printer, std::mem::take(&mut headers), &mut widths)?;
             printer.finish()?;
+            if printer.is_unread() {
+                return Ok(());
+            }
         }
     }
 }

@@ -157,7 +157,7 @@ fn root(arguments: &SignerArgs, printer: &mut Printer<'_>) -> Result<TrustRoot, 
     }
     let root = TrustRoot::public_good();
     let age = root.newest_part().map(|at| format!(", whose newest part is of {}", at.strftime("%Y-%m-%d")));
-    printer.say(&format!(
+    printer.say(format!(
         "trusting the public good Sigstore by the root that is built in{}; --trusted-root FILE replaces it",
         age.unwrap_or_default()
     ));

@@ -5,11 +5,12 @@ use serde_json::{Value, json};
 
 use super::age::age;
 use super::args::StatusRelease;
-use super::color::{Colour, Tone};
+use super::color::Tone;
+use super::error::folded;
 use super::releases::{condition_of, find, id, text, tone};
-use super::table::{Cell, Table, harmless};
+use super::table::{Cell, Table};
 use super::tree::{self, Node, is_good};
-use super::{CliError, Printer, output};
+use super::{CliError, Line, Printer, output};
 use crate::api::status::condition;
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
@@ -114,7 +115,7 @@ impl Page<'_> {
             lines.push(("Note:", "the operator has not acted on the present spec yet".into()));
         }
         for (label, value) in lines.into_iter().filter(|(_, value)| !value.is_empty()) {
-            printer.line(&format!("{label:<11} {}", harmless(&value)))?;
+            printer.line(format!("{label:<11} {value}"))?;
         }
         Ok(())
     }
@@ -127,9 +128,8 @@ impl Page<'_> {
     }
 
     fn title(&self, printer: &mut Printer<'_>, title: &str) -> Result<(), CliError> {
-        let title = printer.colour().paint(Tone::Heading, title).into_owned();
         printer.line("")?;
-        printer.line(&title)
+        printer.line(Line::toned(title, Tone::Heading))
     }
 
     fn list(&self, pointer: &str) -> &[Value] {
@@ -158,7 +158,7 @@ impl Page<'_> {
             // Whole: here is where the message is read.
             let message = match text(condition, "/message") {
                 same if kind != condition::READY && same == ready => "as Ready".to_owned(),
-                message => message.replace('\n', " "),
+                message => folded(message),
             };
             table.row([
                 kind.into(),
@@ -215,12 +215,12 @@ impl Page<'_> {
         }
         self.title(printer, "Failures of the last run")?;
         for failure in failures {
-            let part = |field: &str| harmless(text(failure, field)).replace('\n', " ");
-            let object = printer.colour().paint(Tone::Bad, &part("/object")).into_owned();
-            printer.line(&format!("{object}: {}: {}", part("/reason"), part("/message")))?;
+            let object = Line::toned(text(failure, "/object"), Tone::Bad);
+            let message = folded(text(failure, "/message"));
+            printer.line(object.and(format!(": {}: {message}", text(failure, "/reason")), None))?;
         }
         match self.release.pointer("/status/moreFailures").and_then(Value::as_i64) {
-            Some(more) if more > 0 => printer.line(&format!("and {more} more")),
+            Some(more) if more > 0 => printer.line(format!("and {more} more")),
             _ => Ok(()),
         }
     }
@@ -238,30 +238,30 @@ impl Page<'_> {
         }
         let mut rows = Vec::new();
         branches(self.objects, "", &mut rows, true);
-        let width = rows.iter().map(|(subject, _)| subject.chars().count()).max().unwrap_or_default();
+        let width = rows.iter().map(|(subject, _)| subject.width()).max().unwrap_or_default();
         for (subject, node) in rows {
-            let blanks = " ".repeat(width - subject.chars().count());
-            printer.line(&format!("{}{blanks}   {}", harmless(&subject), state(printer.colour(), node)))?;
+            let blanks = " ".repeat(width - subject.width() + 3);
+            printer.line(state(subject.and(blanks, None), node))?;
         }
         Ok(())
     }
 }
 
-fn state(colour: Colour, node: &Node) -> String {
+fn state(subject: Line, node: &Node) -> Line {
     let tone = match node.health {
         health if is_good(health) => Tone::Good,
         "Failed" | "NotFound" => Tone::Bad,
         _ => Tone::Pending,
     };
-    let word = colour.paint(tone, node.health);
+    let line = subject.and(node.health, Some(tone));
     match node.message.is_empty() {
-        true => word.into_owned(),
-        false => format!("{word}: {}", harmless(&node.message).replace('\n', " ")),
+        true => line,
+        false => line.and(format!(": {}", folded(&node.message)), None),
     }
 }
 
 /// Every node with the lines that lead to it.
-fn branches<'n>(nodes: &'n [Node], before: &str, rows: &mut Vec<(String, &'n Node)>, top: bool) {
+fn branches<'n>(nodes: &'n [Node], before: &str, rows: &mut Vec<(Line, &'n Node)>, top: bool) {
     for (n, node) in nodes.iter().enumerate() {
         let last = n + 1 == nodes.len();
         let (here, below) = match (top, last) {
@@ -269,7 +269,7 @@ fn branches<'n>(nodes: &'n [Node], before: &str, rows: &mut Vec<(String, &'n Nod
             (false, true) => ("└─ ", "   "),
             (false, false) => ("├─ ", "│  "),
         };
-        rows.push((format!("{before}{here}{}", node.object), node));
+        rows.push((format!("{before}{here}{}", node.object).into(), node));
         branches(&node.children, &format!("{before}{below}"), rows, false);
     }
 }

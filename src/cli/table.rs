@@ -1,9 +1,8 @@
 //! Tables as kubectl prints them: names in upper case, cells left aligned, three
 //! blanks between columns.
 
-use std::borrow::Cow;
-
 use super::color::Tone;
+use super::text::{Line, harmless};
 use super::{CliError, Printer};
 
 /// Blanks between columns.
@@ -86,37 +85,18 @@ impl Table {
                 *width = (*width).max(cell.text.chars().count());
             }
         }
-        let colour = printer.colour();
         for line in lines {
-            let (mut text, mut blanks) = (String::new(), 0);
+            let (mut printed, mut blanks) = (Line::default(), 0);
             for (cell, width) in line.iter().zip(widths.iter()) {
                 if !cell.text.is_empty() {
-                    text.push_str(&" ".repeat(blanks));
-                    match cell.tone {
-                        Some(tone) => text.push_str(&colour.paint(tone, &cell.text)),
-                        None => text.push_str(&cell.text),
-                    }
+                    printed = printed.and(" ".repeat(blanks), None).and(&cell.text, cell.tone);
                     blanks = 0;
                 }
                 blanks += width - cell.text.chars().count() + GAP;
             }
-            printer.line(&text)?;
+            printer.line(printed)?;
         }
         Ok(())
-    }
-}
-
-/// The text without what would steer the terminal: names and messages come from
-/// whoever wrote the object.
-pub(super) fn harmless(text: &str) -> Cow<'_, str> {
-    let steers = |c: char| c.is_control() && c != '\n';
-    match text.chars().any(steers) {
-        true => text
-            .chars()
-            .map(|c| if c == '\t' { ' ' } else { c })
-            .map(|c| if steers(c) { '?' } else { c })
-            .collect(),
-        false => Cow::Borrowed(text),
     }
 }
 

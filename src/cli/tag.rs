@@ -17,7 +17,7 @@ pub(super) async fn artifact(arguments: &TagArtifact, printer: &mut Printer<'_>)
     let wanted = reference.wanted()?;
     for tag in tags {
         registry.tag(&reference.repository, &wanted, &tag, &access).await?;
-        printer.say(&format!("tagged {}:{tag}", reference.repository));
+        printer.say(format!("tagged {}:{tag}", reference.repository));
     }
     Ok(())
 }

@@ -4,13 +4,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use futures::StreamExt;
 use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::releases::text;
+use super::subjects::Subjects;
 use crate::cluster::discovery::{Known, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
@@ -62,12 +63,14 @@ pub(super) async fn read(session: &Session, inventory: &Inventory) -> Result<Vec
     let kinds = inventory.entries.keys().map(ObjectId::group_kind);
     let known = session.known_of(kinds).await?;
     // Boxed: see rust-lang/rust#102211.
+    let subjects = &Subjects::of(inventory.entries.keys());
     let mut entries: Vec<_> = inventory.entries.iter().collect();
     entries.sort_by(|(a, _), (b, _)| order(a).cmp(&order(b)));
     let reads: Vec<BoxFuture<'_, Node>> = entries
         .into_iter()
         .map(|(id, entry)| {
-            Box::pin(node(session, &known, id, &entry.version, entry.left)) as BoxFuture<'_, Node>
+            let node = node(session, &known, id, &entry.version, entry.left);
+            Box::pin(node.map(|node| Node { object: subjects.name(id), ..node })) as BoxFuture<'_, Node>
         })
         .collect();
     Ok(futures::stream::iter(reads).buffered(PARALLEL).collect().await)

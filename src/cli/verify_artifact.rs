@@ -51,9 +51,9 @@ pub(super) async fn artifact(arguments: &VerifyArtifact, printer: &mut Printer<'
             output::data(printer, format, &report)?;
         }
         None => {
-            printer.line(&format!("Artifact: {}", report.url))?;
+            printer.line(format!("Artifact: {}", report.url))?;
             if let Some(tag) = &report.tag {
-                printer.line(&format!("Tag: {tag}"))?;
+                printer.line(format!("Tag: {tag}"))?;
             }
             evidence::print(printer, &proof)?;
             images.iter().try_for_each(|images| images::print(images, printer))?;

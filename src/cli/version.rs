@@ -29,7 +29,7 @@ pub(super) fn print(arguments: &VersionArgs, printer: &mut Printer<'_>) -> Resul
         Some(format) => output::data(printer, format, &version),
         None => {
             let commit = version.commit.map(|commit| format!(" (commit {commit})")).unwrap_or_default();
-            printer.line(&format!("supercargo {}{commit} {}", version.version, version.platform))
+            printer.line(format!("supercargo {}{commit} {}", version.version, version.platform))
         }
     }
 }

@@ -7,6 +7,7 @@ use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use super::error::ApiError;
+use crate::domain::proxy::{Environment, ProxyUrl};
 
 /// What kubectl's flags of the same names say. Absent: what the kubeconfig says.
 #[derive(Clone, Default)]
@@ -74,6 +75,9 @@ pub enum ConnectionError {
     /// It is not what it should be.
     #[error("the kubeconfig cannot be used: {0}")]
     Kubeconfig(String),
+    /// The kubeconfig names a proxy that is none.
+    #[error("the kubeconfig cannot be used: proxy-url {0}")]
+    Proxy(&'static str),
     /// A value is malformed.
     #[error("--{flag} cannot be used")]
     Flag {
@@ -126,7 +130,7 @@ fn flag(flag: &'static str) -> impl FnOnce(Box<dyn std::error::Error + Send + Sy
 impl Connection {
     /// The configuration of a client.
     pub(super) async fn config(&self) -> Result<Config, ConnectionError> {
-        let mut config = self.base().await?;
+        let (mut config, proxy) = self.base().await?;
         if let Some(server) = &self.server {
             config.cluster_url =
                 server.parse().map_err(|e: http::uri::InvalidUri| flag("server")(e.into()))?;
@@ -156,10 +160,18 @@ impl Connection {
         if let Some(namespace) = &self.namespace {
             config.default_namespace.clone_from(namespace);
         }
+        // Last: the environment's exemptions are about the server that is meant.
+        let proxy = match proxy {
+            Way::Named(proxy) => Some(proxy),
+            Way::Environment => environment(&config.cluster_url),
+            Way::Direct => None,
+        };
+        let proxy = proxy.map(|proxy| proxy.url().parse()).transpose();
+        config.proxy_url = proxy.map_err(|_| ConnectionError::Proxy("is not a URL"))?;
         Ok(config)
     }
 
-    async fn base(&self) -> Result<Config, ConnectionError> {
+    async fn base(&self) -> Result<(Config, Way), ConnectionError> {
         let file = match &self.kubeconfig {
             Some(path) => Some(Kubeconfig::read_from(path)?),
             None => found()?,
@@ -171,20 +183,48 @@ impl Connection {
         let chosen = |file: &Kubeconfig| {
             self.context.is_some() || file.current_context.as_ref().is_some_and(|name| !name.is_empty())
         };
-        let file = file.filter(chosen);
+        match (file.filter(chosen), &self.server) {
+            (Some(file), _) => self.read(file).await,
+            (None, Some(server)) => {
+                let url = server.parse().map_err(|e: http::uri::InvalidUri| flag("server")(e.into()))?;
+                Ok((Config::new(url), Way::Environment))
+            }
+            // A pod reaches its API server directly, whatever its proxy is for.
+            (None, None) => match Config::incluster() {
+                Ok(config) => Ok((config, Way::Direct)),
+                Err(_) => Err(ConnectionError::None),
+            },
+        }
+    }
+
+    /// What a kubeconfig says. kube matches `NO_PROXY` against the proxy in place
+    /// of the API server, and knows no proxy without a scheme: it is kept from
+    /// looking at the environment by a proxy that is taken out again.
+    async fn read(&self, mut file: Kubeconfig) -> Result<(Config, Way), ConnectionError> {
         let options = KubeConfigOptions {
             context: self.context.clone(),
             cluster: self.cluster.clone(),
             user: self.user.clone(),
         };
-        match (file, &self.server) {
-            (Some(file), _) => Ok(Config::from_custom_kubeconfig(file, &options).await?),
-            (None, Some(server)) => {
-                let url = server.parse().map_err(|e: http::uri::InvalidUri| flag("server")(e.into()))?;
-                Ok(Config::new(url))
+        let context = self.context.as_ref().or(file.current_context.as_ref());
+        let context = file.contexts.iter().find(|named| Some(&named.name) == context);
+        let cluster =
+            self.cluster.as_ref().or(context.and_then(|c| Some(&c.context.as_ref()?.cluster))).cloned();
+        let mut own = None;
+        for named in &mut file.clusters {
+            let Some(of) = named.cluster.as_mut() else { continue };
+            let proxy = of.proxy_url.replace(NO_ENVIRONMENT.to_owned()).filter(|proxy| !proxy.is_empty());
+            if cluster.as_ref() == Some(&named.name) {
+                own = proxy;
             }
-            (None, None) => Config::incluster().map_err(|_| ConnectionError::None),
         }
+        let mut config = Config::from_custom_kubeconfig(file, &options).await?;
+        if let Some(told) = config.auth_info.exec.as_mut().and_then(|exec| exec.cluster.as_mut()) {
+            told.proxy_url.clone_from(&own);
+        }
+        let Some(own) = own else { return Ok((config, Way::Environment)) };
+        let own = ProxyUrl::parse(&own).map_err(ConnectionError::Proxy)?;
+        Ok((config, Way::Named(own)))
     }
 
     /// Whether the kubeconfig has what the flags name.
@@ -227,6 +267,40 @@ impl Connection {
             })
             .collect()
     }
+}
+
+/// Stands in the place of a proxy while kube reads a kubeconfig.
+const NO_ENVIRONMENT: &str = "http://proxy.invalid";
+
+/// How the API server is reached.
+enum Way {
+    /// By the proxy that the kubeconfig names, whatever `NO_PROXY` says.
+    Named(ProxyUrl),
+    /// As the environment says.
+    Environment,
+    /// Without a proxy.
+    Direct,
+}
+
+/// The proxy that the environment names for this API server, with the variables in
+/// the order of kubectl.
+fn environment(server: &http::Uri) -> Option<ProxyUrl> {
+    let variable = |name: &str| {
+        let names = [name.to_owned(), name.to_lowercase()];
+        names
+            .iter()
+            .filter_map(|name| std::env::var(name).ok())
+            .find(|value| !value.is_empty())
+            .unwrap_or_default()
+    };
+    let environment = Environment {
+        https: variable("HTTPS_PROXY"),
+        http: variable("HTTP_PROXY"),
+        exempt: variable("NO_PROXY"),
+    };
+    let scheme = server.scheme_str().unwrap_or("https");
+    let port = server.port_u16().unwrap_or(if scheme == "http" { 80 } else { 443 });
+    environment.proxy(scheme, server.host()?, port)
 }
 
 fn listed(names: &[String]) -> String {

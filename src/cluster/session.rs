@@ -146,7 +146,7 @@ impl Session {
     /// # Errors
     /// When there is neither, or it cannot be used.
     pub async fn infer(metrics: Arc<Metrics>) -> Result<Self, ApiError> {
-        let config = kube::Config::infer().await.map_err(ApiError::configuration)?;
+        let config = Connection::default().config().await.map_err(ApiError::configuration)?;
         Self::new(config, metrics, Identity::Controller, Vec::new())
     }
 

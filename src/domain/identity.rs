@@ -1,5 +1,6 @@
 //! Names of things in the cluster: kinds, objects and releases.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -56,16 +57,27 @@ impl ObjectId {
     }
 
     /// The inventory form `<namespace>_<name>_<group>_<Kind>`, as cli-utils,
-    /// Kustomizer and Flux write it. A `:` in a name (RBAC allows it) is
-    /// written `__`.
+    /// Kustomizer and Flux write it. A `:` in a name of RBAC is written `__`.
     pub fn to_inventory_id(&self) -> String {
-        let name = self.name.replace(':', "__");
-        format!("{}_{}_{}_{}", self.namespace, name, self.group, self.kind)
+        let name = match self.is_rbac() {
+            true => Cow::Owned(self.name.replace(':', "__")),
+            false => Cow::Borrowed(self.name.as_str()),
+        };
+        format!("{}_{name}_{}_{}", self.namespace, self.group, self.kind)
     }
 
     /// Reads the inventory form. It is parsed from both ends, because the name
-    /// in the middle may hold underscores; `None` when it is not one.
+    /// in the middle may hold underscores; `None` when it is not one. In a name of
+    /// RBAC `__` is read as `:`, see [`ObjectId::readings`].
     pub fn from_inventory_id(id: &str) -> Option<Self> {
+        let mut object = Self::literally(id)?;
+        if object.is_rbac() {
+            object.name = object.name.replace("__", ":");
+        }
+        Some(object)
+    }
+
+    fn literally(id: &str) -> Option<Self> {
         let (namespace, rest) = id.split_once('_')?;
         let (rest, kind) = rest.rsplit_once('_')?;
         let (name, group) = rest.rsplit_once('_')?;
@@ -74,12 +86,48 @@ impl ObjectId {
         }
         Some(Self {
             namespace: namespace.to_owned(),
-            name: name.replace("__", ":"),
+            name: name.to_owned(),
             group: group.to_owned(),
             kind: kind.to_owned(),
         })
     }
+
+    /// Every object that the inventory form of this one can stand for, this one
+    /// first: a name of RBAC may hold `__` as well as `:`, and other tools write
+    /// both in the same way. None but this one where nothing is ambiguous.
+    pub fn readings(&self) -> Vec<Self> {
+        let mut found = vec![self.clone()];
+        let written = self.to_inventory_id();
+        let Some(literal) = Self::literally(&written).filter(|_| self.is_rbac()) else { return found };
+        let parts: Vec<&str> = literal.name.split("__").collect();
+        let places = parts.len() - 1;
+        if places > MAX_AMBIGUOUS {
+            return found;
+        }
+        for choice in 0..1_u32 << places {
+            let mut name = String::new();
+            for (n, part) in parts.iter().enumerate() {
+                let between = if choice >> n & 1 == 0 { ":" } else { "__" };
+                name.push_str(part);
+                name.push_str(if n < places { between } else { "" });
+            }
+            let reading = Self { name, ..self.clone() };
+            if !found.contains(&reading) {
+                found.push(reading);
+            }
+        }
+        found
+    }
+
+    /// Whether the kind is one whose names cli-utils transcodes.
+    fn is_rbac(&self) -> bool {
+        self.group == "rbac.authorization.k8s.io"
+            && ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"].contains(&self.kind.as_str())
+    }
 }
+
+/// The most `__` in a name that is read in all ways.
+const MAX_AMBIGUOUS: usize = 4;
 
 /// `Kind/namespace/name`, or `Kind/name` for cluster-scoped objects: the form
 /// that every message uses.
@@ -137,6 +185,36 @@ mod tests {
             "_system__node_rbac.authorization.k8s.io_ClusterRole",
             "ClusterRole/system:node",
         );
+    }
+
+    #[test]
+    fn only_names_of_rbac_are_transcoded() {
+        let trust = "certificates.k8s.io";
+        check(
+            "",
+            "a.io:b:c",
+            trust,
+            "ClusterTrustBundle",
+            "_a.io:b:c_certificates.k8s.io_ClusterTrustBundle",
+            "ClusterTrustBundle/a.io:b:c",
+        );
+        check("", "a__b", "x.io", "Thing", "_a__b_x.io_Thing", "Thing/a__b");
+        check("n", "a_b", "x.io", "Thing", "n_a_b_x.io_Thing", "Thing/n/a_b");
+        let role = |name: &str| ObjectId {
+            namespace: "n".into(),
+            name: name.into(),
+            group: "rbac.authorization.k8s.io".into(),
+            kind: "Role".into(),
+        };
+        let readings =
+            |name: &str| -> Vec<String> { role(name).readings().into_iter().map(|id| id.name).collect() };
+        assert_eq!(readings("a"), ["a"]);
+        assert_eq!(readings("a:b"), ["a:b", "a__b"]);
+        assert_eq!(readings("a__b"), ["a__b", "a:b"]);
+        assert_eq!(readings("a:b__c"), ["a:b__c", "a:b:c", "a__b:c", "a__b__c"]);
+        assert_eq!(readings("a:b:c:d:e:f"), ["a:b:c:d:e:f"]);
+        let map = ObjectId { kind: "ConfigMap".into(), group: String::new(), ..role("a__b") };
+        assert_eq!(map.readings(), std::slice::from_ref(&map));
     }
 
     #[test]

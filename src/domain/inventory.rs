@@ -72,6 +72,9 @@ pub enum InventoryError {
 #[derive(Serialize, Deserialize)]
 struct Written<'a> {
     id: std::borrow::Cow<'a, str>,
+    /// The name, where the id does not read back as it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<std::borrow::Cow<'a, str>>,
     ver: std::borrow::Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     uid: Option<std::borrow::Cow<'a, str>>,
@@ -92,8 +95,11 @@ impl Inventory {
         let written: Vec<Written> = serde_json::from_str(text).map_err(InventoryError::Json)?;
         let mut read = Vec::with_capacity(written.len());
         for entry in written {
-            let id = ObjectId::from_inventory_id(&entry.id)
+            let mut id = ObjectId::from_inventory_id(&entry.id)
                 .ok_or_else(|| InventoryError::Id(entry.id.chars().take(200).collect()))?;
+            if let Some(name) = entry.name.filter(|name| !name.is_empty()) {
+                id.name = name.into_owned();
+            }
             let entry = Entry {
                 version: entry.ver.into_owned(),
                 uid: entry.uid.map(Into::into),
@@ -126,8 +132,11 @@ impl Inventory {
         let mut parts = Vec::new();
         let mut part = String::from("[");
         for (id, entry) in &self.entries {
+            let text = id.to_inventory_id();
+            let ambiguous = ObjectId::from_inventory_id(&text).as_ref() != Some(id);
             let written = Written {
-                id: id.to_inventory_id().into(),
+                id: text.into(),
+                name: ambiguous.then_some(id.name.as_str().into()),
                 ver: entry.version.as_str().into(),
                 uid: entry.uid.as_deref().map(Into::into),
                 hash: entry.hash.as_deref().map(Into::into),
@@ -268,6 +277,28 @@ mod tests {
         let mut read = Inventory::default();
         read.read_part(&parts[0]).unwrap();
         assert_eq!(read.entries, whole.entries);
+    }
+
+    #[test]
+    fn a_name_that_its_id_does_not_read_back_as_is_kept_beside_it() {
+        let role = |name: &str| ObjectId {
+            namespace: "a".into(),
+            name: name.into(),
+            group: "rbac.authorization.k8s.io".into(),
+            kind: "Role".into(),
+        };
+        let check = |name: &str, expected: &str| {
+            let mut whole = Inventory::default();
+            whole.entries.insert(role(name), Entry { version: "v1".into(), ..Entry::default() });
+            let parts = whole.write_parts(PART_BYTES);
+            assert_eq!(parts, [expected]);
+            let mut read = Inventory::default();
+            read.read_part(&parts[0]).unwrap();
+            assert_eq!(read.entries, whole.entries);
+        };
+        check("b:c", r#"[{"id":"a_b__c_rbac.authorization.k8s.io_Role","ver":"v1"}]"#);
+        check("b__c", r#"[{"id":"a_b__c_rbac.authorization.k8s.io_Role","name":"b__c","ver":"v1"}]"#);
+        check("b_:c", r#"[{"id":"a_b___c_rbac.authorization.k8s.io_Role","name":"b_:c","ver":"v1"}]"#);
     }
 
     #[test]

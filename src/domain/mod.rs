@@ -18,6 +18,7 @@ pub mod patch;
 pub mod plan;
 pub mod prefix;
 pub mod preflight;
+pub mod proxy;
 pub mod prune;
 pub mod release;
 pub mod salvage;

@@ -17,6 +17,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::{Layer, Registry};
 
 use super::traces::{SERVICE, TracesError, What, url};
+use crate::domain::proxy::is_service;
 
 /// How long one batch may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -45,11 +46,14 @@ impl Traces {
         // Another part of the process may have installed it already.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         // No redirects: the headers may hold a key, which is for the collector only.
-        let client = reqwest::blocking::Client::builder()
-            .timeout(TIMEOUT)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(|e| TracesError::Exporter(e.into()))?;
+        let client =
+            reqwest::blocking::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
+        // A pod reaches the Services of its cluster by itself.
+        let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
+        let host = url.parse::<reqwest::Url>().ok().and_then(|url| url.host_str().map(str::to_owned));
+        let near = in_pod && host.as_deref().is_some_and(is_service);
+        let client = if near { client.no_proxy() } else { client };
+        let client = client.build().map_err(|e| TracesError::Exporter(e.into()))?;
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
             .with_http_client(client)

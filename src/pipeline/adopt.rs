@@ -83,8 +83,9 @@ struct Target {
     version: String,
 }
 
-/// Looks at all objects, and asks the API server whether each may be changed.
-type Seen = Vec<(ObjectId, Found, Option<Target>)>;
+/// An object, and whether it may be changed.
+type Look = (ObjectId, Found, Option<Target>);
+type Seen = Vec<Look>;
 
 impl Adoption<'_> {
     /// Finds out what would be taken over; writes nothing.
@@ -144,7 +145,8 @@ impl Adoption<'_> {
             };
         }
         let mine = &self.inventory.entries;
-        match stored.inventory.entries.keys().find(|id| !mine.contains_key(*id)) {
+        let known = |id: &&ObjectId| id.readings().iter().any(|reading| mine.contains_key(reading));
+        match stored.inventory.entries.keys().find(|id| !known(id)) {
             None => Ok(()),
             Some(other) => {
                 refused(format!("is there already, and names {other}, which would not be among the rest"))
@@ -170,17 +172,28 @@ impl Adoption<'_> {
         let known = &known;
         let mut looks = ordered(
             ids.into_iter()
-                .map(|(id, entry)| async move { (id.clone(), self.see_one(known, id, entry).await) }),
+                .map(|(id, entry)| async move { (id.clone(), self.see_any(known, id, entry).await) }),
         );
         let (mut seen, mut failures) = (Vec::new(), Vec::new());
         while let Some((id, look)) = looks.next().await {
             match look {
-                Ok((found, target)) => seen.push((id, found, target)),
+                Ok(look) => seen.push(look),
                 Err(error) => failures.push(failed(&id, &error)),
             }
         }
         drop(looks);
         if failures.is_empty() { Ok(seen) } else { Err(AdoptError::Refused(failures)) }
+    }
+
+    /// What the entry of another tool stands for: the first that exists.
+    async fn see_any(&self, known: &Known, id: &ObjectId, entry: &Entry) -> Result<Look, ApiError> {
+        for reading in id.readings() {
+            match self.see_one(known, &reading, entry).await? {
+                (Found::Missing, _) => {}
+                (found, target) => return Ok((reading, found, target)),
+            }
+        }
+        Ok((id.clone(), Found::Missing, None))
     }
 
     async fn see_one(

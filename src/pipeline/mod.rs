@@ -25,6 +25,7 @@ mod preflight;
 pub mod preview;
 pub mod progress;
 mod prune;
+mod rehearse;
 mod resolve;
 pub mod run;
 mod schemas;

@@ -219,7 +219,7 @@ impl Run<'_> {
 
     /// The API server as the release's identity. What was remembered of another
     /// identity is forgotten.
-    fn session(&mut self) -> Result<Session, Ended> {
+    pub(super) fn session(&mut self) -> Result<Session, Ended> {
         let identity = self.context.identity(self.release);
         if self.memory.identity.as_ref() != Some(&identity) {
             self.memory.watches.clear();

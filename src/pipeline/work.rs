@@ -71,7 +71,11 @@ pub fn superseded() -> Ended {
     Ended::Failed(Box::new(Outcome { verdict: Verdict::Superseded, ..Outcome::default() }))
 }
 
-async fn fetch(run: &mut Run<'_>, session: &Session, revision: &Revision) -> Result<Artifact, Ended> {
+pub(super) async fn fetch(
+    run: &mut Run<'_>,
+    session: &Session,
+    revision: &Revision,
+) -> Result<Artifact, Ended> {
     let started = std::time::Instant::now();
     let repository = acquire::repository(run.release)?;
     let access = acquire::access(run.context, session, run.release, run.memory).await?;

@@ -318,3 +318,70 @@ async fn what_is_no_inventory_of_kustomizer_is_not_taken_for_one() {
     assert_eq!(ours.code, 1);
     assert!(ours.stderr.contains("is supercargo's already"), "{}", ours.stderr);
 }
+
+#[tokio::test]
+async fn an_inventory_with_dots_in_its_name_is_taken_over_and_deleted() {
+    let story = Story::begin("adopt-dots").await;
+    let person = Person::of(&story);
+    let namespace = story.namespace();
+    // The last has the name that a second part of `shop` would have.
+    for name in ["shop", "shop.example.com", "shop.2"] {
+        let object = format!("{name}.object");
+        let labels =
+            json!({"inventory.kustomizer.dev/name": name, "inventory.kustomizer.dev/namespace": namespace});
+        let map =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": object, "labels": labels}});
+        let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+                          "metadata": {"name": format!("{name}:a__b"), "labels": labels}, "rules": []});
+        for applied in [map, role] {
+            let apply = ["apply", "--server-side", "--field-manager=kustomizer", "-f", "-"];
+            story.kubectl(&apply, &applied.to_string());
+        }
+        let entries = json!([
+            {"id": format!("{namespace}_{object}__ConfigMap"), "ver": "v1"},
+            {"id": format!("{namespace}_{name}__a__b_rbac.authorization.k8s.io_Role"), "ver": "v1"},
+        ]);
+        let record = json!({
+            "apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": format!("inv-{name}"), "labels": {
+                "app.kubernetes.io/name": name, "app.kubernetes.io/component": "inventory",
+                "app.kubernetes.io/created-by": "kustomizer"}},
+            "data": {"resources": entries.to_string()},
+        });
+        story.kubectl(
+            &["apply", "--server-side", "--field-manager=kustomizer", "-f", "-"],
+            &record.to_string(),
+        );
+    }
+    for name in ["shop", "shop.example.com", "shop.2"] {
+        let adopted = person.run(&["adopt", "inventory", name], "");
+        assert_eq!(adopted.code, 0, "{}", adopted.stderr);
+        for object in
+            [format!("ConfigMap/{namespace}/{name}.object"), format!("Role/{namespace}/{name}:a__b")]
+        {
+            assert!(adopted.stderr.contains(&format!("{object} adopted\n")), "{}", adopted.stderr);
+        }
+    }
+    let listed = person.run(&["get", "inventories"], "").stdout;
+    let names: Vec<&str> = listed.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+    assert_eq!(names, ["shop", "shop.2", "shop.example.com"], "{listed}");
+    for name in ["shop", "shop.example.com", "shop.2"] {
+        let shown = person.run(&["inspect", "inventory", name], "").stdout;
+        let expected =
+            format!("Resources:\n- Role/{namespace}/{name}:a__b\n- ConfigMap/{namespace}/{name}.object\n");
+        assert!(shown.ends_with(&expected), "{shown}");
+    }
+    for (deleted, left) in
+        [("shop.2", Some("shop")), ("shop", Some("shop.example.com")), ("shop.example.com", None)]
+    {
+        let ended = person.run(&["delete", "inventory", deleted], "");
+        assert_eq!(ended.code, 0, "{}", ended.stderr);
+        assert!(story.object("v1", "configmaps", &format!("{deleted}.object")).await.is_none());
+        assert!(
+            story.object("rbac.authorization.k8s.io/v1", "roles", &format!("{deleted}:a__b")).await.is_none()
+        );
+        if let Some(left) = left {
+            assert!(story.object("v1", "configmaps", &format!("{left}.object")).await.is_some(), "{left}");
+        }
+    }
+}

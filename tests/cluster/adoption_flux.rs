@@ -259,3 +259,125 @@ async fn what_a_release_cannot_say_stops_the_adoption_before_it_begins() {
     );
     unchanged().await;
 }
+
+/// Objects that Flux has applied, by their labels and its record.
+fn flux_applied(story: &Story<'_>, names: &[&str]) {
+    let namespace = story.namespace();
+    let mut entries = Vec::new();
+    for name in names {
+        let labels = json!({"kustomize.toolkit.fluxcd.io/name": "shop", "kustomize.toolkit.fluxcd.io/namespace": namespace});
+        let object =
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels}});
+        let apply = ["apply", "--server-side", "--field-manager=kustomize-controller", "-f", "-"];
+        story.kubectl(&apply, &object.to_string());
+        entries.push(json!({"id": format!("{namespace}_{name}__ConfigMap"), "v": "v1"}));
+    }
+    let status = json!({"status": {"inventory": {"entries": entries}}}).to_string();
+    story.kubectl(
+        &[
+            "patch",
+            "kustomizations.kustomize.toolkit.fluxcd.io",
+            "shop",
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            &status,
+        ],
+        "",
+    );
+}
+
+#[tokio::test]
+async fn what_would_break_by_an_adoption_stops_it_before_it_begins() {
+    let scene = Scene::begin("adopt-flux-broken").await;
+    let story = &scene.story;
+    drop(Flux::start(story));
+    let person = Person::of(story);
+    let namespace = story.namespace();
+    let adopt = ["adopt", "flux", "kustomization", "shop"];
+    let check = async |expected: &[&str]| {
+        for arguments in [&adopt[..], &[&adopt[..], &["--dry-run"]].concat()] {
+            let refused = person.run(arguments, "");
+            assert_eq!(refused.code, 1, "{arguments:?}: {}", refused.stderr);
+            for part in expected {
+                assert!(
+                    refused.stderr.contains(part),
+                    "{arguments:?}: {part:?} is not in: {}",
+                    refused.stderr
+                );
+            }
+        }
+        let object = story.object(KUSTOMIZE, "kustomizations", "shop").await.expect("it");
+        assert_eq!(object["spec"].get("suspend"), None);
+        assert!(story.release("shop").await.is_none());
+        assert!(story.object("v1", "configmaps", "inv-shop").await.is_none());
+    };
+    let push = |version: &str, yaml: &str| scene.registry.push_yaml("shop", version, yaml);
+    let map = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
+
+    // There is nothing to apply.
+    flux_objects(story, &scene.registry, &json!({}), &json!({}));
+    check(&["error: nothing was written, the release could not be applied: ", "/shop:1"]).await;
+
+    // Flux builds it, and a release does not.
+    let file = "resources: [a.yaml]\n";
+    let layer = scene.registry.push_blob("shop", file.as_bytes());
+    let config = scene.registry.push_blob("shop", b"{}");
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": {"mediaType": "application/vnd.oci.empty.v1+json", "digest": config, "size": 2},
+        "layers": [{"mediaType": "application/yaml", "digest": layer, "size": file.len(),
+                    "annotations": {"org.opencontainers.image.title": "kustomization.yaml"}}],
+    });
+    scene.registry.push_manifest("shop", "1", &manifest);
+    check(&["the release could not be applied: ", "kustomization.yaml must be built before the push"]).await;
+
+    // Its account is not there, and then may not do it.
+    push("1", &map("settings"));
+    flux_objects(story, &scene.registry, &json!({"serviceAccountName": "weak"}), &json!({}));
+    check(&["the release could not be applied: ", &format!("ServiceAccount/{namespace}/weak")]).await;
+    story.kubectl(&["create", "serviceaccount", "weak"], "");
+    check(&["the release could not apply 1 object(s):", &format!("\n  ConfigMap/{namespace}/settings: ")])
+        .await;
+
+    // What Flux has applied is not in the artifact.
+    flux_objects(story, &scene.registry, &json!({}), &json!({}));
+    flux_applied(story, &["settings", "gone"]);
+    check(&[
+        "the artifact does not hold 1 object(s) of the Kustomization, which the release would delete",
+        &format!("\n  ConfigMap/{namespace}/gone: is not in it\n"),
+    ])
+    .await;
+    push("1", &format!("{}---\n{}", map("settings"), map("gone")));
+
+    // Others wait for it.
+    let other = |name: &str, more: Value| {
+        let mut spec = json!({"interval": "1m", "prune": true, "path": "./",
+                              "sourceRef": {"kind": "OCIRepository", "name": "shop"}});
+        for (key, value) in more.as_object().expect("an object") {
+            spec[key] = value.clone();
+        }
+        let metadata = json!({"name": name, "namespace": namespace});
+        story.apply(
+            &json!({"apiVersion": KUSTOMIZE, "kind": "Kustomization", "metadata": metadata, "spec": spec})
+                .to_string(),
+        );
+    };
+    other("cart", json!({"dependsOn": [{"name": "shop"}]}));
+    check(&[&format!(
+        "error: nothing was written, Flux would stop to reconcile what depends on Kustomization/{namespace}/shop: \
+         Kustomization/{namespace}/cart; take it out of their spec.dependsOn first\n"
+    )])
+    .await;
+
+    // One that only reads the same source goes on to read it.
+    other("cart", json!({"dependsOn": []}));
+    let adopted = person.run(&adopt, "");
+    assert_eq!(adopted.code, 0, "{}", adopted.stderr);
+    let stays =
+        format!("OCIRepository/{namespace}/shop has to stay, it is read by Kustomization/{namespace}/cart\n");
+    assert!(adopted.stderr.contains(&stays), "{}", adopted.stderr);
+    assert!(!adopted.stderr.contains("delete ocirepositories"), "{}", adopted.stderr);
+    story.wait_ready("shop", "1@").await;
+}

@@ -43,6 +43,17 @@ impl Desk {
 
     /// Runs the program. Hosts and digests are replaced by what they stand for.
     fn run(&self, arguments: &[&str]) -> Said {
+        self.said(arguments, Stdio::piped())
+    }
+
+    /// The same, with a stdout that nobody reads.
+    fn run_unread(&self, arguments: &[&str]) -> Said {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        self.said(arguments, writer.into())
+    }
+
+    fn said(&self, arguments: &[&str], stdout: Stdio) -> Said {
         let output: Output = processes::command(BINARY)
             .args(arguments)
             .current_dir(&self.directory)
@@ -50,9 +61,10 @@ impl Desk {
             .env_remove("DOCKER_CONFIG")
             .env_remove("SUPERCARGO_CREDS")
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
+            .stdout(stdout)
             .stderr(Stdio::piped())
-            .output()
+            .spawn()
+            .and_then(std::process::Child::wait_with_output)
             .expect("run the program");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).replace(&self.registry.host(), "HOST");
         Said {
@@ -301,6 +313,8 @@ fn the_images_that_an_artifact_runs() {
          command line asks for one. Sign it: cosign sign --key YOUR.key {bare}@{side_digest} (in Pod/demo/p)\n"
     );
     assert_eq!(said.err, unsigned);
+    let nothing = String::new;
+    assert_eq!(desk.run_unread(&verify), Said { code: 1, out: nothing(), err: unsigned.clone() });
     let json = desk.run(&[&verify[..], &["-o", "json"]].concat());
     let parsed: Value = serde_json::from_str(&json.out).expect("JSON");
     let refused: Vec<&Value> =
@@ -312,6 +326,7 @@ fn the_images_that_an_artifact_runs() {
     assert!(said.out.ends_with(&format!("{good}   {side_name}\n   - exempt\n")), "{said:?}");
     desk.sign(&desk.signer, "verifying-images/side", &side_digest, Format::Sig);
     assert_eq!(desk.run(&verify).code, 0);
+    assert_eq!(desk.run_unread(&verify), Said { code: 0, out: nothing(), err: nothing() });
     // The artifact itself comes first.
     let (unsigned, _) = desk.push("verifying-images/unsigned", &pod.to_string());
     let mark = desk.registry.mark();

@@ -4,6 +4,8 @@
 
 mod cli;
 mod cli_artifacts;
+mod cli_output;
+mod cli_proxy;
 mod cli_verify;
 mod fuzz_corpus;
 mod images;

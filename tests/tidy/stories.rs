@@ -16,6 +16,7 @@ const ONCE: &[(&str, &str)] = &[
     ("admission", "what the API server refuses, whoever runs"),
     ("bed", "the test bed itself"),
     ("chart", "its operators have the rights that the chart gives them there"),
+    ("cli_output", "commands under the user's own rights"),
     ("cli_releases", "commands under the user's own rights"),
     ("dashboards", "panels and alerts do not depend on rights, and it takes a minute"),
     ("ground", "what stories stand on"),

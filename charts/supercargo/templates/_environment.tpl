@@ -27,12 +27,25 @@
   value: {{ . | quote }}
 {{- end }}
 {{- if or .http .https .noProxy }}
-# The kubelet knows the API server's address.
 - name: NO_PROXY
-  value: {{ list "localhost,127.0.0.1,.svc,.cluster.local,$(KUBERNETES_SERVICE_HOST)" .noProxy | compact | join "," | quote }}
+  value: {{ include "supercargo.noProxy" $ | quote }}
 {{- end }}
 {{- end }}
 {{- with .Values.extraEnv }}
 {{ toYaml . }}
 {{- end }}
+{{- if and .Values.extraEnvFrom (not (or .Values.proxy.http .Values.proxy.https .Values.proxy.noProxy)) }}
+# A proxy may come from extraEnvFrom; a NO_PROXY from there wins over this one.
+- name: no_proxy
+  value: {{ include "supercargo.noProxy" . | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* What needs no proxy. The kubelet knows the API server's address. */}}
+{{- define "supercargo.noProxy" -}}
+{{- $direct := list "localhost,127.0.0.1,.svc,.cluster.local,$(KUBERNETES_SERVICE_HOST)" .Values.proxy.noProxy -}}
+{{- with .Values.otlpEndpoint -}}
+{{- $direct = append $direct (urlParse .).hostname -}}
+{{- end -}}
+{{- $direct | compact | join "," -}}
 {{- end -}}

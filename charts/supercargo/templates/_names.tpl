@@ -2,10 +2,16 @@
 {{- define "supercargo.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
-{{- else if contains "supercargo" .Release.Name -}}
-{{- .Release.Name -}}
 {{- else -}}
-{{- printf "%s-supercargo" (trunc 42 .Release.Name | trimSuffix "-") -}}
+{{- /* A Service's name has no dot and begins with a letter; a release's may. */ -}}
+{{- $name := .Release.Name | replace "." "-" -}}
+{{- if not (regexMatch "^[a-z]" $name) -}}
+{{- printf "supercargo-%s" (trunc 42 $name | trimSuffix "-") -}}
+{{- else if contains "supercargo" $name -}}
+{{- $name -}}
+{{- else -}}
+{{- printf "%s-supercargo" (trunc 42 $name | trimSuffix "-") -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
@@ -25,14 +31,23 @@ app.kubernetes.io/name: supercargo
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
+{{/* Each once: what the chart says of an object wins over the user's labels. */}}
 {{- define "supercargo.labels" -}}
+{{- include "supercargo.labelsWith" (list . dict) -}}
+{{- end -}}
+
+{{/* The labels of an object that has some of its own: context, labels. */}}
+{{- define "supercargo.labelsWith" -}}
+{{- $context := index . 0 -}}
+{{- $own := include "supercargo.ownLabels" $context | fromYaml -}}
+{{- merge dict (index . 1) $own $context.Values.commonLabels | toYaml -}}
+{{- end -}}
+
+{{- define "supercargo.ownLabels" -}}
 {{ include "supercargo.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service | quote }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
-{{- with .Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
 {{- end -}}
 
 {{- define "supercargo.image" -}}

@@ -5,10 +5,7 @@
 {{- end -}}
 
 {{- define "supercargo.podAnnotations" -}}
-kubectl.kubernetes.io/default-container: controller
-{{- with .Values.podAnnotations }}
-{{ toYaml . }}
-{{- end }}
+{{- merge dict .Values.podAnnotations (dict "kubectl.kubernetes.io/default-container" "controller") | toYaml -}}
 {{- end -}}
 
 {{- define "supercargo.pod" -}}

@@ -1,23 +1,33 @@
 //! `supercargo adopt flux`.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
 
 use super::narrate::{CUT_OFF, count, refused, tell};
-use crate::api::release::KIND;
+use crate::api::reason::Reason;
+use crate::api::release::{KIND, OCIArtifactRelease};
 use crate::cli::args::{AdoptFlux, AdoptFluxKustomization, ClusterArgs, Format};
 use crate::cli::interrupt::or_interrupted;
+use crate::cli::inventory::with_failures;
 use crate::cli::{CliError, Printer, connect, output};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
-use crate::domain::adopt::{FluxKustomization, Translation, is_translation, rest, translate};
+use crate::domain::adopt::{
+    Bystanders, FluxKustomization, Translation, bystanders, is_translation, rest, translate,
+};
 use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::inventory::Provenance;
-use crate::pipeline::adopt::Adoption;
+use crate::domain::outcome::{ObjectFailure, Outcome, Verdict};
+use crate::domain::release::Release;
+use crate::pipeline::adopt::{Adoption, Findings, Found};
+use crate::pipeline::local::Local;
+use crate::pipeline::preview::Preview;
 
 const KUSTOMIZE: &str = "kustomize.toolkit.fluxcd.io";
 const SOURCE: &str = "source.toolkit.fluxcd.io";
+const HELM: &str = "helm.toolkit.fluxcd.io";
 /// How long Flux may take to end what it has begun, and how often that is looked
 /// at.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -51,6 +61,8 @@ struct Taking<'a> {
     release: Value,
     /// Whether the release is there, of a run that was cut off after it.
     exists: bool,
+    /// Who else reads the source; `None` when that could not be looked at.
+    readers: Option<Vec<String>>,
 }
 
 impl<'a> Taking<'a> {
@@ -61,6 +73,8 @@ impl<'a> Taking<'a> {
         let repository = get(session, SOURCE, "OCIRepository", &theirs.source).await?;
         let translation = translate(&id, &object, &repository);
         refuse_loss(&translation)?;
+        let (Bystanders { dependents, readers }, all) = others(session, &id, &theirs.source).await?;
+        refuse_dependents(&id, &dependents)?;
         let release = translation.release;
         let exists = match session.find_release(&id).await? {
             None => false,
@@ -76,7 +90,43 @@ impl<'a> Taking<'a> {
             let created = session.create_release(&id, &release, true).await;
             created.map_err(|error| not_created(&id, &error))?;
         }
-        Ok(Self { session, id, object, theirs, release, exists })
+        let readers = all.then_some(readers);
+        Ok(Self { session, id, object, theirs, release, exists, readers })
+    }
+
+    /// Does everything that the operator would do with the release, up to the
+    /// first write, as the account that it would do it as.
+    async fn rehearse(&self, findings: &Findings, printer: &mut Printer<'_>) -> Result<(), CliError> {
+        let bad = |why: String| {
+            CliError::Failed(format!("nothing was written, the release would not be valid: {why}"))
+        };
+        let mut resource: OCIArtifactRelease =
+            serde_json::from_value(self.release.clone()).map_err(|e| bad(e.to_string()))?;
+        resource.metadata.namespace = Some(self.id.namespace.clone());
+        let release = Release::parse(&resource).map_err(|e| bad(e.to_string()))?;
+        printer.say(format!("rehearsing the release, with the artifact of {}...", release.url));
+        let preview = Local::new(self.session.clone())?.rehearse(&release).await;
+        let preview = preview.map_err(|failed| not_applied(&failed))?;
+        for note in &preview.notes {
+            printer.say(format!("warning: {note}"));
+        }
+        if !preview.failures.is_empty() {
+            let headline = format!(
+                "nothing was written, the release could not apply {} object(s)",
+                preview.failures.len()
+            );
+            return Err(CliError::Several(with_failures(&headline, true, &preview.failures)));
+        }
+        let lost = lost(&preview, findings);
+        if release.prune && !lost.is_empty() {
+            let headline = format!(
+                "nothing was written, the artifact does not hold {} object(s) of the Kustomization, which the release \
+                 would delete; let Flux reconcile first",
+                lost.len()
+            );
+            return Err(CliError::Several(with_failures(&headline, true, &lost)));
+        }
+        Ok(())
     }
 
     fn adoption<'b>(&'b self, provenance: &'b Provenance) -> Adoption<'b> {
@@ -91,10 +141,11 @@ impl<'a> Taking<'a> {
 
     async fn show(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let id = &self.id;
-        printer.say(&format!("adopting {} manifest(s)...", self.theirs.inventory.entries.len()));
+        printer.say(format!("adopting {} manifest(s)...", self.theirs.inventory.entries.len()));
         let findings = self.adoption(&Provenance::default()).look().await.map_err(refused)?;
+        self.rehearse(&findings, printer).await?;
         tell(&findings, true, printer);
-        printer.say(&format!(
+        printer.say(format!(
             "Kustomization/{}/{} would be suspended; {KIND}/{0}/{1} would be created, with {2} object(s):",
             id.namespace,
             id.name,
@@ -106,15 +157,16 @@ impl<'a> Taking<'a> {
     async fn run(&mut self, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let provenance = Provenance::default();
         // What is refused is refused while Flux still works.
-        self.adoption(&provenance).look().await.map_err(refused)?;
+        let findings = self.adoption(&provenance).look().await.map_err(refused)?;
+        self.rehearse(&findings, printer).await?;
         // Before the first object changes hands: two owners would fight over it.
         self.rest().await?;
         let id = &self.id;
-        printer.say(&format!(
+        printer.say(format!(
             "Kustomization/{}/{} suspended, its deletion will leave its objects",
             id.namespace, id.name
         ));
-        printer.say(&format!("adopting {} manifest(s)...", self.theirs.inventory.entries.len()));
+        printer.say(format!("adopting {} manifest(s)...", self.theirs.inventory.entries.len()));
         let findings = self.adoption(&provenance).run().await.map_err(refused)?;
         tell(&findings, false, printer);
         if !self.exists {
@@ -122,13 +174,30 @@ impl<'a> Taking<'a> {
             created.map_err(|error| not_created(id, &error))?;
         }
         let how = if self.exists { "unchanged" } else { "created" };
-        printer.say(&format!("{KIND}/{}/{} {how}", id.namespace, id.name));
-        printer.say(&format!(
-            "when it is Ready, remove what it replaces: kubectl -n {} delete kustomizations.{KUSTOMIZE} {}; kubectl -n {} \
-             delete ocirepositories.{SOURCE} {}",
-            id.namespace, id.name, self.theirs.source.namespace, self.theirs.source.name
+        printer.say(format!("{KIND}/{}/{} {how}", id.namespace, id.name));
+        printer.say(format!(
+            "when it is Ready, remove what it replaces: kubectl -n {} delete kustomizations.{KUSTOMIZE} {}",
+            id.namespace, id.name
         ));
+        printer.say(self.source_hint());
         output::data(printer, Format::Yaml, &self.release)
+    }
+
+    /// What may become of the source.
+    fn source_hint(&self) -> String {
+        let ReleaseId { namespace, name } = &self.theirs.source;
+        match self.readers.as_deref() {
+            Some([]) => {
+                format!("and its source: kubectl -n {namespace} delete ocirepositories.{SOURCE} {name}")
+            }
+            Some(readers) => {
+                format!("OCIRepository/{namespace}/{name} has to stay, it is read by {}", readers.join(", "))
+            }
+            None => format!(
+                "OCIRepository/{namespace}/{name} may be read by Kustomizations of other namespaces, which you may not \
+                 list: look for them before you delete it"
+            ),
+        }
     }
 
     /// Suspends the Kustomization, has its deletion leave its objects, and waits
@@ -180,6 +249,84 @@ fn refuse_loss(translation: &Translation) -> Result<(), CliError> {
             lost.join(", ")
         ))),
     }
+}
+
+/// Suspended, a Kustomization is not ready for those that wait for it.
+fn refuse_dependents(id: &ReleaseId, dependents: &[String]) -> Result<(), CliError> {
+    match dependents {
+        [] => Ok(()),
+        names => Err(CliError::Failed(format!(
+            "nothing was written, Flux would stop to reconcile what depends on Kustomization/{}/{}: {}; take it out of \
+             their spec.dependsOn first",
+            id.namespace,
+            id.name,
+            names.join(", ")
+        ))),
+    }
+}
+
+/// Who else needs the Kustomization or its source, and whether that is known of
+/// all namespaces.
+async fn others(
+    session: &Session,
+    id: &ReleaseId,
+    source: &ReleaseId,
+) -> Result<(Bystanders, bool), CliError> {
+    let (mut objects, mut all) = (Vec::new(), true);
+    let kinds = [(KUSTOMIZE, "Kustomization"), (HELM, "HelmRelease")];
+    let known = session.known_of(kinds.iter().map(|(group, kind)| GroupKind::new(group, kind))).await?;
+    for (group, kind) in kinds {
+        let Some(resource) = known.preferred(&GroupKind::new(group, kind)) else { continue };
+        let listed = match session.list_objects(&resource, None, None).await {
+            Err(error) if error.is_forbidden() => {
+                all = false;
+                let mut namespaces = vec![&id.namespace, &source.namespace];
+                namespaces.dedup();
+                let mut listed = Vec::new();
+                for namespace in namespaces {
+                    match session.list_objects(&resource, Some(namespace), None).await {
+                        Ok(more) => listed.extend(more),
+                        Err(error) if error.is_forbidden() => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                }
+                listed
+            }
+            listed => listed?,
+        };
+        // The items of a list do not say what they are.
+        objects.extend(listed.into_iter().map(|mut object| {
+            object["kind"] = kind.into();
+            object
+        }));
+    }
+    Ok((bystanders(id, source, objects.iter()), all))
+}
+
+/// The objects that the release would delete: they are applied, and not in what
+/// it would apply.
+fn lost(preview: &Preview, findings: &Findings) -> Vec<ObjectFailure> {
+    let held: BTreeSet<&ObjectId> = preview.objects.iter().map(|foreseen| &foreseen.id).collect();
+    let lost = findings
+        .iter()
+        .filter(|(id, found)| matches!(found, Found::Theirs(_) | Found::Ours) && !held.contains(id));
+    let lost = lost.map(|(id, _)| ObjectFailure {
+        id: id.clone(),
+        reason: Reason::PruneFailed,
+        message: "is not in it".to_owned(),
+    });
+    lost.collect()
+}
+
+/// What would keep the release from being applied.
+fn not_applied(failed: &Outcome) -> CliError {
+    let message = match &failed.verdict {
+        Verdict::Failed { message, .. } => message.as_str(),
+        _ => "it did not come to an end",
+    };
+    let headline = failed.headline.as_deref().unwrap_or(message);
+    let headline = format!("nothing was written, the release could not be applied: {headline}");
+    CliError::Several(with_failures(&headline, failed.headline.is_some(), &failed.failures))
 }
 
 fn not_created(id: &ReleaseId, error: &ApiError) -> CliError {

@@ -39,7 +39,7 @@ async fn take_over(
         inventory: &theirs.inventory,
         provenance: &theirs.provenance,
     };
-    printer.say(&format!("adopting {} manifest(s)...", theirs.inventory.entries.len()));
+    printer.say(format!("adopting {} manifest(s)...", theirs.inventory.entries.len()));
     let findings = match arguments.dry_run {
         true => adoption.look().await,
         false => adoption.run().await,
@@ -48,12 +48,12 @@ async fn take_over(
     tell(&findings, arguments.dry_run, printer);
     let mine = inventory_name(&id.name);
     if arguments.dry_run {
-        printer.say(&format!("ConfigMap/{}/{mine} would name {} object(s)", id.namespace, count(&findings)));
+        printer.say(format!("ConfigMap/{}/{mine} would name {} object(s)", id.namespace, count(&findings)));
         return Ok(());
     }
-    printer.say(&format!("ConfigMap/{}/{mine} names {} object(s)", id.namespace, count(&findings)));
+    printer.say(format!("ConfigMap/{}/{mine} names {} object(s)", id.namespace, count(&findings)));
     if map != mine {
-        printer.say(&format!(
+        printer.say(format!(
             "ConfigMap/{0}/{map} is Kustomizer's record, which nothing needs any more: kubectl -n {0} delete configmap {map}",
             id.namespace
         ));

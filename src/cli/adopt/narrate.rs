@@ -13,14 +13,14 @@ pub(super) fn tell(findings: &Findings, dry_run: bool, printer: &mut Printer<'_>
     for (id, found) in findings {
         match found {
             Found::Theirs(lost) => {
-                printer.say(&format!("{id} adopted{note}"));
+                printer.say(format!("{id} adopted{note}"));
                 for mark in lost {
-                    printer.say(&format!("warning: {id}: {mark}"));
+                    printer.say(format!("warning: {id}: {mark}"));
                 }
             }
-            Found::Ours => printer.say(&format!("{id} unchanged{note}")),
-            Found::Missing => printer.say(&format!("{id} does not exist, left out")),
-            Found::Foreign(why) => printer.say(&format!("warning: {id} is left as it is: {why}")),
+            Found::Ours => printer.say(format!("{id} unchanged{note}")),
+            Found::Missing => printer.say(format!("{id} does not exist, left out")),
+            Found::Foreign(why) => printer.say(format!("warning: {id} is left as it is: {why}")),
         }
     }
 }
@@ -34,7 +34,7 @@ pub(super) fn count(findings: &Findings) -> usize {
 pub(super) fn refused(error: AdoptError) -> CliError {
     match &error {
         AdoptError::Refused(failures) | AdoptError::Incomplete(failures) => {
-            CliError::Failed(with_failures(&error.to_string(), true, failures))
+            CliError::Several(with_failures(&error.to_string(), true, failures))
         }
         AdoptError::Taken(_) | AdoptError::Api(_) | AdoptError::Store(_) => match error {
             AdoptError::Api(error) => error.into(),

@@ -1,6 +1,10 @@
 //! What every command takes.
 
+use std::time::Duration;
+
 use clap::{Args, ValueEnum};
+
+use super::value::duration;
 
 /// How everything is shown.
 #[derive(Debug, Default, Args)]
@@ -16,6 +20,9 @@ pub struct GlobalArgs {
         value_name = "auto|always|never"
     )]
     pub color: ColorChoice,
+    /// The longest time that the command may take, such as 90s or 5m; where it waits for something, the longest time of the wait.
+    #[arg(long, global = true, hide_short_help = true, value_name = "DURATION", value_parser = duration)]
+    pub timeout: Option<Duration>,
 }
 
 /// When output is coloured.

@@ -1,8 +1,11 @@
 //! The command as a whole.
 
-use clap::{Args, Command as Clap, CommandFactory, Parser, Subcommand};
+use std::any::TypeId;
+
+use clap::{Arg, ArgAction, Args, Command as Clap, CommandFactory, Parser, Subcommand};
 
 use super::pages::written;
+use super::value::boolean;
 use super::{
     AdoptCommand, Apply, Build, ClusterArgs, CompletionArgs, ControllerArgs, Delete, Diff, DocsArgs,
     GetInventories, GetReleases, GlobalArgs, InspectArtifact, InspectInventory, ListCommand, PullCommand,
@@ -147,13 +150,37 @@ fn shaped(command: Clap, path: &str) -> Clap {
         let hidden: Vec<_> = flags.get_arguments().map(|flag| flag.clone().hide(true)).collect();
         command = command.args(hidden);
     }
+    if path == "controller" {
+        // It has no end.
+        let flags = GlobalArgs::augment_args(Clap::new(""));
+        let hidden: Vec<_> =
+            flags.get_arguments().filter(|flag| flag.get_id() == "timeout").cloned().collect();
+        command = command.args(hidden.into_iter().map(|flag| flag.hide(true)));
+    }
     if !path.is_empty() && command.has_subcommands() {
         command = command.disable_help_subcommand(true);
     }
-    command.mut_subcommands(|below| {
+    command.mut_args(switch).mut_subcommands(|below| {
         let path = format!("{path} {}", below.get_name());
         shaped(below, path.trim_start())
     })
+}
+
+/// A flag that is on or off may say so, in all the words of kubectl's:
+/// `--prune=false`, `--insecure-skip-tls-verify=true`.
+fn switch(arg: Arg) -> Arg {
+    let is_switch = matches!(arg.get_action(), ArgAction::SetTrue)
+        || arg.get_value_parser().type_id() == TypeId::of::<bool>();
+    if !is_switch {
+        return arg;
+    }
+    let arg = match arg.get_default_values() {
+        [] => arg.default_value("false").hide_default_value(true),
+        [default] if default == "false" => arg.hide_default_value(true),
+        _ => arg,
+    };
+    let arg = arg.action(ArgAction::Set).value_parser(boolean).value_name("BOOL").hide_possible_values(true);
+    arg.num_args(0..=1).require_equals(true).default_missing_value("true")
 }
 
 #[cfg(test)]
@@ -194,6 +221,47 @@ mod tests {
         check(&["crd", "--namespace=x"]);
         check(&["pull", "-nx", "artifact", "oci://a/b"]);
         check(&["pull", "artifact", "oci://a/b", "-n", "x"]);
+    }
+
+    #[test]
+    fn flags_take_kubectls_forms() {
+        let parse = |arguments: &[&str]| {
+            let matches = command(None).try_get_matches_from(["supercargo"].iter().chain(arguments))?;
+            <Arguments as clap::FromArgMatches>::from_arg_matches(&matches)
+        };
+        let check = |arguments: &[&str], verify: bool, all: bool, headers: bool| {
+            let parsed = parse(arguments).unwrap();
+            let Command::Get(GetCommand::Releases(get)) = parsed.command else { panic!("{arguments:?}") };
+            let found =
+                (!parsed.cluster.insecure_skip_tls_verify, get.all_namespaces, !get.output.no_headers);
+            assert_eq!(found, (verify, all, headers), "{arguments:?}");
+        };
+        check(&["get", "releases"], true, false, true);
+        check(&["--insecure-skip-tls-verify=true", "get", "releases", "-A=true"], false, true, true);
+        check(&["get", "releases", "--insecure-skip-tls-verify", "--no-headers=1"], false, false, false);
+        check(
+            &["get", "releases", "--insecure-skip-tls-verify=False", "--all-namespaces=T"],
+            true,
+            true,
+            true,
+        );
+        check(&["get", "releases", "-Aw"], true, true, true);
+        check(&["get", "releases", "-A", "web"], true, true, true);
+        assert!(parse(&["get", "releases", "-A=maybe"]).is_err());
+        let timeout = |arguments: &[&str]| {
+            let parsed = parse(arguments).unwrap();
+            let own = match parsed.command {
+                Command::Apply(apply) => Some(apply.options.timeout),
+                _ => None,
+            };
+            (parsed.global.timeout.map(|t| t.as_secs()), own.map(|t| t.as_secs()))
+        };
+        assert_eq!(timeout(&["get", "releases"]), (None, None));
+        assert_eq!(timeout(&["--timeout", "1m30s", "get", "releases"]), (Some(90), None));
+        assert_eq!(timeout(&["push", "artifact", "oci://a/b:1", "--timeout=5s"]), (Some(5), None));
+        assert_eq!(timeout(&["apply", "-i", "x", "-f", "-"]).1, Some(60));
+        assert_eq!(timeout(&["apply", "-i", "x", "-f", "-", "--timeout", "5s"]).1, Some(5));
+        assert_eq!(timeout(&["--timeout", "5s", "apply", "-i", "x", "-f", "-"]).1, Some(5));
     }
 
     #[test]

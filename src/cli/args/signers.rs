@@ -39,7 +39,7 @@ pub struct SignerArgs {
 /// The same for verbs that verify only where somebody asks for it.
 #[derive(Debug, Default, Args)]
 pub struct VerifyArgs {
-    /// Refuses artifacts that are not signed as the other flags say, which imply it.
+    /// Refuses artifacts not signed as the other flags say, which imply it.
     #[arg(long, help_heading = HEADING)]
     pub verify: bool,
     /// Whose signatures count.

@@ -7,7 +7,7 @@ use clap::Args;
 /// Manifests from files and overlays, and what is changed in them.
 #[derive(Debug, Args)]
 pub struct SourceArgs {
-    /// A file or a directory of manifests (read recursively), or - for stdin; may be repeated.
+    /// A file, a directory of manifests (and all but hidden ones in it), or - for stdin; may be repeated.
     #[arg(short = 'f', long = "filename", value_name = "PATH", value_delimiter = ',')]
     pub filenames: Vec<PathBuf>,
     /// A directory with a kustomization, built by the kustomize or kubectl found on PATH.

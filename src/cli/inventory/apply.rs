@@ -5,6 +5,7 @@ use super::interrupt::listen;
 use super::narrator::{Narrator, conclude, with_failures};
 use super::target::{named, refuse_live_release, target};
 use crate::cli::args::{Apply, ApplyNoun, ApplyOptions, ClusterArgs};
+use crate::cli::subjects::Subjects;
 use crate::cli::{CliError, Printer, connect};
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::Provenance;
@@ -46,9 +47,9 @@ pub(in crate::cli) async fn apply(
     if options.dry_run {
         return dry_run(&mut local, &release, yaml, options.create_namespace, printer).await;
     }
-    printer.say(&format!("applying {} manifest(s)...", bundle.objects.len()));
+    printer.say(format!("applying {} manifest(s)...", bundle.objects.len()));
     let interrupt = listen(local.signals());
-    let outcome = local.apply(&release, yaml, &Narrator::new(printer)).await;
+    let outcome = local.apply(&release, yaml, &Narrator::new(printer, bundle.names())).await;
     drop(interrupt);
     conclude(&outcome, printer, if outcome.applied { UNWAITED } else { INTERRUPTED })
 }
@@ -95,20 +96,22 @@ async fn dry_run(
         Ok(preview) => preview,
         Err(failed) => return conclude(&failed, printer, INTERRUPTED),
     };
+    let subjects = Subjects::of(preview.objects.iter().map(|foreseen| &foreseen.id));
     for foreseen in &preview.objects {
-        printer.say(&format!("{} {} (server dry run)", foreseen.id, foreseen.change.as_str()));
+        let subject = subjects.name(&foreseen.id);
+        printer.say(format!("{subject} {} (server dry run)", foreseen.change.as_str()));
     }
     for note in &preview.notes {
-        printer.say(&format!("warning: {note}"));
+        printer.say(format!("warning: {note}"));
     }
     if preview.lacks_namespace && !creates {
-        printer.say(&no_namespace(release));
+        printer.say(no_namespace(release));
     }
     match preview.failures.len() {
         0 => Ok(()),
         count => {
             let headline = format!("an apply would write nothing, the dry run refused {count} object(s)");
-            Err(CliError::Failed(with_failures(&headline, true, &preview.failures)))
+            Err(CliError::Several(with_failures(&headline, true, &preview.failures)))
         }
     }
 }

@@ -74,8 +74,8 @@ async fn pull(
     let wanted = reference.wanted()?;
     let repository = &reference.repository;
     match &wanted {
-        Wanted::Tag(tag) => printer.say(&format!("pulling {repository}:{tag}")),
-        _ => printer.say(&format!("pulling {reference}")),
+        Wanted::Tag(tag) => printer.say(format!("pulling {repository}:{tag}")),
+        _ => printer.say(format!("pulling {reference}")),
     }
     let ContentArgs { registry: reach, keys, .. } = arguments;
     let registry = login::registry(reach, printer);

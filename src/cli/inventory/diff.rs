@@ -9,7 +9,8 @@ use super::content::gather;
 use super::narrator::{conclude, with_failures};
 use super::target::{named, target};
 use crate::cli::args::{ClusterArgs, Diff, DiffNoun, DiffOptions};
-use crate::cli::{CliError, Printer, connect, diff_artifact, output};
+use crate::cli::subjects::Subjects;
+use crate::cli::{CliError, Line, Printer, connect, diff_artifact, output};
 use crate::domain::diff::unified;
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
@@ -24,6 +25,9 @@ const NO_WAIT: Duration = Duration::from_secs(60);
 #[derive(Serialize)]
 struct Difference {
     object: String,
+    /// API group, where it is not the core's.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    group: String,
     change: &'static str,
     #[serde(skip_serializing_if = "String::is_empty")]
     diff: String,
@@ -67,13 +71,15 @@ async fn compare(
         Err(failed) => return conclude(&failed, printer, "nothing was written"),
     };
     if preview.lacks_namespace {
-        printer.say(&no_namespace(&release));
+        printer.say(no_namespace(&release));
     }
     show(&preview, options, printer)
 }
 
 fn show(preview: &Preview, options: &DiffOptions, printer: &mut Printer<'_>) -> Result<(), CliError> {
-    let differences: Vec<Difference> = preview.objects.iter().filter_map(difference).collect();
+    let subjects = Subjects::of(preview.objects.iter().map(|foreseen| &foreseen.id));
+    let differences: Vec<Difference> =
+        preview.objects.iter().filter_map(|foreseen| difference(foreseen, &subjects)).collect();
     match options.output {
         Some(format) => output::data(printer, format, &differences)?,
         None => {
@@ -83,19 +89,19 @@ fn show(preview: &Preview, options: &DiffOptions, printer: &mut Printer<'_>) -> 
         }
     }
     for note in &preview.notes {
-        printer.say(&format!("warning: {note}"));
+        printer.say(format!("warning: {note}"));
     }
     if !preview.failures.is_empty() {
         let headline = format!(
             "the API server refuses {} object(s), so an apply would write nothing",
             preview.failures.len()
         );
-        return Err(CliError::Failed(with_failures(&headline, true, &preview.failures)));
+        return Err(CliError::Several(with_failures(&headline, true, &preview.failures)));
     }
     if differences.is_empty() { Ok(()) } else { Err(CliError::Differs) }
 }
 
-fn difference(foreseen: &Foreseen) -> Option<Difference> {
+fn difference(foreseen: &Foreseen, subjects: &Subjects) -> Option<Difference> {
     let (change, diff) = match foreseen.change {
         Change::Unchanged => return None,
         Change::Created => ("created", String::new()),
@@ -110,14 +116,12 @@ fn difference(foreseen: &Foreseen) -> Option<Difference> {
             ("drifted", diff)
         }
     };
-    Some(Difference { object: foreseen.id.to_string(), change, diff })
+    let Foreseen { id, .. } = foreseen;
+    Some(Difference { object: subjects.name(id), group: id.group.clone(), change, diff })
 }
 
 fn print(difference: &Difference, printer: &mut Printer<'_>) -> Result<(), CliError> {
-    let colour = printer.colour();
-    printer.line(&colour.diff_line(&format!("► {} {}", difference.object, difference.change)))?;
-    for line in difference.diff.lines() {
-        printer.line(&colour.diff_line(line))?;
-    }
-    Ok(())
+    let Difference { object, change, diff, .. } = difference;
+    printer.line(Line::of_diff(&format!("► {object} {change}")))?;
+    diff.lines().try_for_each(|line| printer.line(Line::of_diff(line)))
 }

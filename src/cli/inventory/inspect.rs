@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::target::target;
 use crate::cli::args::{ClusterArgs, InspectInventory};
+use crate::cli::subjects::Subjects;
 use crate::cli::{CliError, Printer, connect, output};
 use crate::domain::identity::ObjectId;
 use crate::domain::stage::order;
@@ -51,11 +52,12 @@ pub(in crate::cli) async fn inspect(
     }
     let mut objects: Vec<&ObjectId> = stored.inventory.entries.keys().collect();
     objects.sort_by(|a, b| order(a).cmp(&order(b)));
+    let subjects = Subjects::of(objects.iter().copied());
     let entry = |object: &ObjectId| {
         let entry = &stored.inventory.entries[object];
         let group = if object.group.is_empty() { String::new() } else { format!("{}/", object.group) };
         let api_version = format!("{group}{}", entry.version);
-        Entry { object: object.to_string(), api_version, uid: entry.uid.clone(), left: entry.left }
+        Entry { object: subjects.name(object), api_version, uid: entry.uid.clone(), left: entry.left }
     };
     let provenance = &stored.provenance;
     let page = Page {
@@ -74,21 +76,21 @@ pub(in crate::cli) async fn inspect(
 }
 
 fn print(page: &Page<'_>, printer: &mut Printer<'_>) -> Result<(), CliError> {
-    printer.line(&format!("Inventory: {}/{}", page.namespace, page.name))?;
+    printer.line(format!("Inventory: {}/{}", page.namespace, page.name))?;
     let facts = [("LastAppliedAt", page.last_applied), ("Source", page.source), ("Revision", page.revision)];
     for (name, value) in facts.into_iter().filter(|(_, value)| !value.is_empty()) {
-        printer.line(&format!("{name}: {value}"))?;
+        printer.line(format!("{name}: {value}"))?;
     }
     if !page.artifacts.is_empty() {
         printer.line("Artifacts:")?;
     }
     for artifact in page.artifacts {
-        printer.line(&format!("- oci://{artifact}"))?;
+        printer.line(format!("- oci://{artifact}"))?;
     }
     printer.line("Resources:")?;
     for entry in &page.resources {
         let left = if entry.left { " (left the manifests, stays)" } else { "" };
-        printer.line(&format!("- {}{left}", entry.object))?;
+        printer.line(format!("- {}{left}", entry.object))?;
     }
     Ok(())
 }

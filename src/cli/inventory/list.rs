@@ -36,7 +36,7 @@ pub(in crate::cli) async fn list(
         _ => error.into(),
     })?;
     for broken in &found.broken {
-        printer.say(&format!("warning: {}", chain(broken)));
+        printer.say(format!("warning: {}", chain(broken)));
     }
     let found = found.inventories;
     let wanted = |id: &ReleaseId| name.as_ref().is_none_or(|n| *n == id.name);

@@ -2,19 +2,22 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::cli::{CliError, Printer};
+use crate::cli::error::folded;
+use crate::cli::subjects::Subjects;
+use crate::cli::{CliError, Lines, Printer};
 use crate::domain::outcome::{ObjectFailure, Outcome, Verdict};
 use crate::pipeline::progress::{Event, Progress};
 
 /// Tells a run's events to a person.
 pub(super) struct Narrator<'a, 'b> {
     printer: Mutex<&'a mut Printer<'b>>,
+    subjects: Subjects,
 }
 
 impl<'a, 'b> Narrator<'a, 'b> {
-    /// Over a printer, until the run is over.
-    pub fn new(printer: &'a mut Printer<'b>) -> Self {
-        Self { printer: Mutex::new(printer) }
+    /// Over a printer, until the run of these objects is over.
+    pub fn new(printer: &'a mut Printer<'b>, subjects: Subjects) -> Self {
+        Self { printer: Mutex::new(printer), subjects }
     }
 
     fn say(&self, text: &str) {
@@ -25,13 +28,13 @@ impl<'a, 'b> Narrator<'a, 'b> {
 impl Progress for Narrator<'_, '_> {
     fn tell(&self, event: Event<'_>) {
         match event {
-            Event::Object(id, change) => self.say(&format!("{id} {}", change.as_str())),
+            Event::Object(id, change) => self.say(&format!("{} {}", self.subjects.name(id), change.as_str())),
             Event::AwaitsHealth => self.say("waiting for resources to become ready..."),
             Event::Healthy => self.say("all resources are ready"),
             Event::AwaitsTermination => self.say("waiting for resources to be terminated..."),
             Event::Pending(pending) => {
                 let pending: Vec<(String, String)> =
-                    pending.iter().map(|(id, why)| (id.to_string(), (*why).to_owned())).collect();
+                    pending.iter().map(|(id, why)| (self.subjects.name(id), (*why).to_owned())).collect();
                 let printer = self.printer.lock().unwrap_or_else(PoisonError::into_inner);
                 printer.progress().waiting(&pending);
             }
@@ -48,16 +51,16 @@ pub(super) fn conclude(
 ) -> Result<(), CliError> {
     printer.progress().clear();
     for note in &outcome.notes {
-        printer.say(&format!("warning: {}", note.message));
+        printer.say(format!("warning: {}", note.message));
     }
     match &outcome.verdict {
         Verdict::Ready { .. } => Ok(()),
         Verdict::Failed { message, .. } => {
             let headline = outcome.headline.as_deref().unwrap_or(message);
-            Err(CliError::Failed(with_failures(headline, outcome.headline.is_some(), &outcome.failures)))
+            Err(CliError::Several(with_failures(headline, outcome.headline.is_some(), &outcome.failures)))
         }
         Verdict::Suspended | Verdict::Superseded => {
-            Err(CliError::Interrupted(outcome.headline.as_deref().unwrap_or(interrupted).to_owned()))
+            Err(CliError::Interrupted(outcome.headline.as_deref().unwrap_or(interrupted).into()))
         }
     }
 }
@@ -66,18 +69,19 @@ pub(super) fn conclude(
 const MAX_TOLD: usize = 20;
 
 /// A headline, and failures on lines of their own.
-pub(in crate::cli) fn with_failures(headline: &str, list: bool, failures: &[ObjectFailure]) -> String {
+pub(in crate::cli) fn with_failures(headline: &str, list: bool, failures: &[ObjectFailure]) -> Lines {
+    let headline = folded(headline);
     if !list || failures.is_empty() {
-        return headline.to_owned();
+        return headline.into();
     }
-    let mut text = format!("{headline}:");
+    let mut lines = Lines::from(format!("{headline}:"));
     for failure in failures.iter().take(MAX_TOLD) {
-        text.push_str(&format!("\n  {}: {}", failure.id, failure.message));
+        lines.push(format!("  {}: {}", failure.id, folded(&failure.message)));
     }
     if failures.len() > MAX_TOLD {
-        text.push_str(&format!("\n  and {} more", failures.len() - MAX_TOLD));
+        lines.push(format!("  and {} more", failures.len() - MAX_TOLD));
     }
-    text
+    lines
 }
 
 #[cfg(test)]
@@ -95,7 +99,7 @@ mod tests {
         };
         let failures: Vec<ObjectFailure> = (0..MAX_TOLD + 5).map(failure).collect();
         let check = |list: bool, count: usize, expected: &str| {
-            let told = with_failures("head", list, &failures[..count]);
+            let told = with_failures("head", list, &failures[..count]).to_string();
             assert!(told.ends_with(expected), "{told}");
         };
         check(false, 2, "head");

@@ -3,7 +3,7 @@
 use crate::api::release::KIND;
 use crate::cli::CliError;
 use crate::cli::args::{InventoryFlags, InventoryNamespace};
-use crate::cli::connect::{check_namespace, is_label};
+use crate::cli::connect::{check_namespace, is_subdomain};
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 
@@ -16,10 +16,10 @@ pub(in crate::cli) fn target(
     namespace: &InventoryNamespace,
     session: &Session,
 ) -> Result<ReleaseId, CliError> {
-    if !is_label(name, MAX_NAME) {
+    if !is_subdomain(name, MAX_NAME) {
         return Err(CliError::Usage(format!(
-            "{name:?} is not a name of an inventory: at most {MAX_NAME} lower case letters, digits or '-', without '-' \
-             at the ends"
+            "{name:?} is not a name of an inventory: at most {MAX_NAME} lower case letters, digits, '-' or '.', without \
+             '-' or '.' at the ends or beside a '.'"
         )));
     }
     let namespace = namespace.inventory_namespace.clone();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::stored::{ConfigMap, StoreError, Stored, part_name, parts_of, path};
+use super::stored::{ConfigMap, StoreError, Stored, is_of_another, named, part_name, parts_of, path};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::{Call, Session};
 use crate::domain::identity::ReleaseId;
@@ -51,7 +51,7 @@ impl Session {
         let first = self.read_part(release, 0).await?;
         let mut rest = Vec::new();
         for part in 1..=MAX_PARTS {
-            let read = self.read_part(release, part).await?;
+            let read = self.read_part(release, part).await?.filter(|part| !is_of_another(release, part));
             if read.is_none() && part >= first.as_ref().map_or(1, parts_of) {
                 break;
             }
@@ -105,7 +105,7 @@ impl Session {
         let mut listed = Listed::default();
         for ((namespace, name), first) in &maps {
             let Some(part) = name.strip_prefix("inv-") else { continue };
-            let (release, number) = part.split_once('.').unwrap_or((part, ""));
+            let (release, number) = named(part, first);
             let release = ReleaseId { namespace: namespace.clone(), name: release.to_owned() };
             let has_first = maps.contains_key(&(namespace.clone(), part_name(&release.name, 0)));
             let first = match number {
@@ -116,6 +116,7 @@ impl Session {
             };
             let rest: Vec<Option<&ConfigMap>> = (1..=MAX_PARTS)
                 .map(|p| (p, maps.get(&(namespace.clone(), part_name(&release.name, p)))))
+                .map(|(p, map)| (p, map.filter(|map| !is_of_another(&release, map))))
                 .take_while(|(p, map)| *p < first.map_or(1, parts_of) || map.is_some())
                 .map(|(_, map)| map)
                 .collect();

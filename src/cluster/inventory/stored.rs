@@ -261,6 +261,22 @@ fn sequence_of(part: &ConfigMap) -> u64 {
 }
 
 /// Whether a part without its first one is the release's: our writer labels each.
+/// Whether a ConfigMap with the name of a part is the inventory of another name:
+/// `inv-web.2` is the second part of `web`, or the first of `web.2`.
+pub(super) fn is_of_another(release: &ReleaseId, part: &ConfigMap) -> bool {
+    part.metadata.labels.get(NAME).is_some_and(|name| *name != release.name)
+}
+
+/// Whose inventory a ConfigMap is a part of, and which number its name ends with, if
+/// one; of the name without `inv-`.
+pub(super) fn named<'m>(name: &'m str, map: &'m ConfigMap) -> (&'m str, &'m str) {
+    if map.metadata.labels.get(NAME).is_some_and(|whole| whole == name) {
+        return (name, "");
+    }
+    let is_number = |text: &str| text.parse::<usize>().is_ok_and(|n| (2..=MAX_PARTS + 1).contains(&n));
+    name.rsplit_once('.').filter(|(_, number)| is_number(number)).unwrap_or((name, ""))
+}
+
 fn is_part_of(release: &ReleaseId, part: &ConfigMap) -> bool {
     let label = |key: &str| part.metadata.labels.get(key).map(String::as_str);
     label(CREATED_BY) == Some(WRITER) && label(NAME) == Some(&release.name)
@@ -322,6 +338,28 @@ mod tests {
         check("2", Some("2"), (2, &["1", "2"], Some("key")));
         check("1", Some("2"), (2, &["1", "2"], None));
         check("2", None, (1, &["1", ""], None));
+    }
+
+    #[test]
+    fn a_name_with_dots_is_told_from_a_part() {
+        let check = |name: &str, label: Option<&str>, expected: (&str, &str)| {
+            let mut map = part(&format!("inv-{name}"), "1", &[]);
+            map.metadata.labels.extend(label.map(|label| (NAME.to_owned(), label.to_owned())));
+            assert_eq!(named(name, &map), expected, "{name} {label:?}");
+            let release = ReleaseId { namespace: "apps".into(), name: expected.0.into() };
+            assert!(!is_of_another(&release, &map), "{name} {label:?}");
+        };
+        check("web", Some("web"), ("web", ""));
+        check("web.2", Some("web"), ("web", "2"));
+        check("web.2", Some("web.2"), ("web.2", ""));
+        check("web.2", None, ("web", "2"));
+        check("web.1", None, ("web.1", ""));
+        check("app.example.com", Some("app.example.com"), ("app.example.com", ""));
+        check("app.example.com.3", Some("app.example.com"), ("app.example.com", "3"));
+        let release = ReleaseId { namespace: "apps".into(), name: "web".into() };
+        let mut other = part("inv-web.2", "1", &[]);
+        other.metadata.labels.insert(NAME.into(), "web.2".into());
+        assert!(is_of_another(&release, &other));
     }
 
     #[test]

@@ -128,6 +128,50 @@ fn saved(kustomization: &Value) -> Option<Value> {
     serde_json::from_str(annotations.get(ADOPTED_FROM)?.as_str()?).ok()
 }
 
+/// The objects of Flux that stop working when a Kustomization is taken over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bystanders {
+    /// Who waits for it by `dependsOn`.
+    pub dependents: Vec<String>,
+    /// Who else reads its source.
+    pub readers: Vec<String>,
+}
+
+/// Who else needs a Kustomization or its source, of objects that may: with other
+/// Kustomizations, HelmReleases that name the source as their chart.
+pub fn bystanders<'a>(
+    me: &ReleaseId,
+    source: &ReleaseId,
+    objects: impl Iterator<Item = &'a Value>,
+) -> Bystanders {
+    let mut found = Bystanders::default();
+    for object in objects {
+        let text = |value: &Value, key: &str| value[key].as_str().unwrap_or_default().to_owned();
+        let (kind, metadata) = (text(object, "kind"), &object["metadata"]);
+        let (namespace, name) = (text(metadata, "namespace"), text(metadata, "name"));
+        let named = |reference: &Value| {
+            let given = text(reference, "namespace");
+            let namespace = if given.is_empty() { namespace.clone() } else { given };
+            ReleaseId { namespace, name: text(reference, "name") }
+        };
+        if kind == "Kustomization" && (&namespace, &name) == (&me.namespace, &me.name) {
+            continue;
+        }
+        let shown = format!("{kind}/{namespace}/{name}");
+        let spec = &object["spec"];
+        let mut references = ["sourceRef", "chartRef"].iter().map(|field| &spec[*field]);
+        if references.any(|r| text(r, "kind") == "OCIRepository" && named(r) == *source) {
+            found.readers.push(shown.clone());
+        }
+        let depends = spec["dependsOn"].as_array().into_iter().flatten();
+        // A HelmRelease depends on HelmReleases.
+        if kind == "Kustomization" && depends.into_iter().any(|other| named(other) == *me) {
+            found.dependents.push(shown);
+        }
+    }
+    found
+}
+
 /// Whether a release says what the translation does: what the API server adds
 /// does not count.
 pub fn is_translation(release: &Value, translation: &Value) -> bool {
@@ -278,6 +322,52 @@ mod tests {
         assert!(is_translation(&created, &release(&before)));
         created["spec"]["prune"] = false.into();
         assert!(!is_translation(&created, &release(&before)));
+    }
+
+    #[test]
+    fn who_needs_it_or_its_source_is_found() {
+        let object = |kind: &str, namespace: &str, name: &str, spec: Value| json!({"kind": kind, "metadata": {"namespace": namespace, "name": name}, "spec": spec});
+        let source = |namespace: &str, name: &str| json!({"kind": "OCIRepository", "namespace": namespace, "name": name});
+        let objects = [
+            object(
+                "Kustomization",
+                "apps",
+                "web",
+                json!({"sourceRef": source("", "web"), "dependsOn": [{"name": "db"}]}),
+            ),
+            object("Kustomization", "apps", "two", json!({"sourceRef": source("", "web")})),
+            object(
+                "Kustomization",
+                "infra",
+                "three",
+                json!({"sourceRef": source("apps", "web"), "dependsOn": [{"name": "web"}]}),
+            ),
+            object(
+                "Kustomization",
+                "infra",
+                "four",
+                json!({"sourceRef": source("", "web"), "dependsOn": [{"name": "web", "namespace": "apps"}]}),
+            ),
+            object(
+                "Kustomization",
+                "apps",
+                "five",
+                json!({"sourceRef": {"kind": "GitRepository", "name": "web"}, "dependsOn": [{"name": "web"}]}),
+            ),
+            object(
+                "HelmRelease",
+                "apps",
+                "web",
+                json!({"chartRef": source("", "web"), "dependsOn": [{"name": "web"}]}),
+            ),
+            object("HelmRelease", "apps", "six", json!({"chart": {"spec": {}}})),
+        ];
+        let found = bystanders(&id(), &id(), objects.iter());
+        assert_eq!(
+            found.readers,
+            ["Kustomization/apps/two", "Kustomization/infra/three", "HelmRelease/apps/web"]
+        );
+        assert_eq!(found.dependents, ["Kustomization/infra/four", "Kustomization/apps/five"]);
     }
 
     #[test]

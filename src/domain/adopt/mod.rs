@@ -8,5 +8,5 @@ mod former;
 pub mod kustomizer;
 
 pub use fields::take_over;
-pub use flux::{FluxKustomization, Translation, is_translation, rest, translate};
+pub use flux::{Bystanders, FluxKustomization, Translation, bystanders, is_translation, rest, translate};
 pub use former::{Claim, Former, claim, lost_marks, relabel};

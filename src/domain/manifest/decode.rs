@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::budget::{Budget, MAX_DEPTH};
+use super::encoding::utf8;
 use super::split::{Chunk, split};
 use super::yaml;
 use crate::domain::object::Object;
@@ -81,7 +82,7 @@ pub fn decode_within(
     budget: &mut Budget,
 ) -> Result<Vec<Decoded>, Vec<DocumentError>> {
     let mut found = Found { file: file.into(), objects: Vec::new(), errors: Vec::new() };
-    for chunk in split(bytes) {
+    for chunk in split(&utf8(bytes)) {
         if budget.exhausted() {
             break;
         }

@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod canonical;
 pub mod decode;
+pub mod encoding;
 mod events;
 mod json;
 mod namespace;

@@ -13,6 +13,7 @@ use super::set::Set;
 use super::spec::Patch;
 use crate::api::patch::{self, PatchOptions, Target};
 use crate::domain::manifest::budget::Budget;
+use crate::domain::manifest::encoding::utf8;
 use crate::domain::manifest::split::split;
 use crate::domain::manifest::yaml;
 use crate::domain::object::Object;
@@ -137,7 +138,7 @@ impl PatchFile {
     /// honoured here.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, InvalidPatch> {
         let field = |field: &str| format!("{name}: {field}");
-        let value = document(name, bytes)?;
+        let value = document(name, &utf8(bytes))?;
         honoured(name, &value)?;
         let Fields {
             patches,

@@ -3,10 +3,11 @@
 //! what it left.
 
 use std::path::PathBuf;
+use std::process::Command;
 
 use serde_json::Value;
 use supercargo_testbed::operator::Operator;
-use supercargo_testbed::{Bed, Registry, Story, repository};
+use supercargo_testbed::{Bed, Registry, Story, processes, repository};
 
 use super::{helm, pods};
 use crate::setting::{config_map, release};
@@ -129,4 +130,49 @@ fn helm_takes_over_what_kubectl_has_installed_when_it_is_told_to() {
     helm::printed(&installation.helm("install", "", &["--take-ownership", "--force-conflicts"]));
     installation.uninstall();
     bed.kubectl(&["get", CRD], "");
+}
+
+#[tokio::test]
+async fn an_upgrade_by_helm_brings_the_definition_and_keeps_the_releases() {
+    let bed = Bed::start();
+    let installation = Installation { admin: bed.admin_kubeconfig_path(), bed: &bed };
+    let namespace = repository().join("config/rbac/namespace.yaml");
+    bed.kubectl(&["apply", "--server-side", "-f", namespace.to_str().expect("text")], "");
+    // The chart as it may have been: a field less, another default, no columns.
+    let older = processes::directory("chart").join("supercargo");
+    let copied =
+        Command::new("cp").arg("-r").arg(helm::chart()).arg(&older).status().expect("copy the chart");
+    assert!(copied.success());
+    let file = older.join("files/supercargo.dev_ociartifactreleases.yaml");
+    let text = std::fs::read_to_string(&file).expect("read a file");
+    let mut definition: Value = serde_saphyr::from_str(&text).expect("YAML");
+    let version = &mut definition["spec"]["versions"][0];
+    let columns = version["additionalPrinterColumns"].take();
+    version["additionalPrinterColumns"] = serde_json::json!([columns[0]]);
+    let spec = version.pointer_mut("/schema/openAPIV3Schema/properties/spec/properties").expect("a schema");
+    spec.as_object_mut().expect("fields").remove("decryption").expect("the field");
+    spec["prune"]["default"] = true.into();
+    std::fs::write(&file, definition.to_string()).expect("write a file");
+    let chart = older.display().to_string();
+    let home = format!("--namespace={HOME}");
+    helm::printed(&helm::helm(Some(&installation.admin), &["install", "supercargo", &chart, &home]));
+    let story = Story::on(&bed, "tenant").await;
+    let url = "oci://127.0.0.1:1/app";
+    story.apply(&release(story.namespace(), "app", url, serde_json::json!({"suspend": true})));
+    let before = story.release("app").await.expect("the release");
+
+    helm::printed(&helm::with_values(Some(&installation.admin), &["upgrade", "supercargo"], HOME, "", &[]));
+    let live: Value = serde_json::from_str(&bed.kubectl(&["get", CRD, "-o", "json"], "")).expect("JSON");
+    let version = &live["spec"]["versions"][0];
+    let spec = version.pointer("/schema/openAPIV3Schema/properties/spec/properties").expect("a schema");
+    assert!(spec["decryption"].is_object());
+    assert_eq!(version["additionalPrinterColumns"], columns);
+    let wanted: Value = serde_saphyr::from_str(&text).expect("YAML");
+    let wanted =
+        wanted.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/prune/default");
+    assert_eq!(spec["prune"].get("default"), wanted);
+    let after = story.release("app").await.expect("the release is still there");
+    assert_eq!(after["metadata"]["uid"], before["metadata"]["uid"]);
+    let decryption = serde_json::json!({"suspend": true, "decryption": {"secretRef": {"name": "age"}}});
+    story.apply(&release(story.namespace(), "app", url, decryption));
 }

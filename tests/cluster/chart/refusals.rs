@@ -43,6 +43,10 @@ fn the_schema_names_the_value_that_it_refuses() {
         "at '/terminationGracePeriodSeconds': minimum: got 20, want 30",
     );
     check("podDisruptionBudget: {maxUnavailable: 0}", "at '/podDisruptionBudget/maxUnavailable': minimum");
+    check(
+        "webhook: {enabled: true, receivers: [{name: a, type: generic, secret: 1234567890123456}]}",
+        "at '/webhook/receivers/0/secret': got number, want string",
+    );
     check("podLabels: {a: 1}", "at '/podLabels/a': got number, want string");
     check("fullnameOverride: A", "at '/fullnameOverride': 'A' does not match pattern");
 }

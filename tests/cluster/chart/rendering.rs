@@ -104,6 +104,28 @@ const CASES: &[Case] = &[
         ],
     ),
     (
+        "{podAnnotations: {kubectl.kubernetes.io/default-container: other}, commonLabels: {app.kubernetes.io/component: x, app.kubernetes.io/name: other, helm.sh/chart: other, d: e}}",
+        &[
+            ("Service/supercargo", "/metadata/labels/app.kubernetes.io~1component", "metrics"),
+            ("Service/supercargo", "/metadata/labels/app.kubernetes.io~1name", "supercargo"),
+            ("Service/supercargo", "/metadata/labels/helm.sh~1chart", "supercargo-0.1.0"),
+            ("Service/supercargo", "/metadata/labels/d", "e"),
+            (POD, "/metadata/labels/app.kubernetes.io~1component", "x"),
+            (POD, "/spec/template/metadata/annotations/kubectl.kubernetes.io~1default-container", "other"),
+        ],
+    ),
+    (
+        "{extraEnvFrom: [{secretRef: {name: proxy}}], otlpEndpoint: 'http://collector.monitoring:4318'}",
+        &[
+            (POD, "container/env/3/name", "no_proxy"),
+            (
+                POD,
+                "container/env/3/value",
+                "localhost,127.0.0.1,.svc,.cluster.local,$(KUBERNETES_SERVICE_HOST),collector.monitoring",
+            ),
+        ],
+    ),
+    (
         "{podSecurityContext: {runAsUser: null, runAsGroup: null, fsGroup: null}}",
         &[(POD, "pod/securityContext/runAsUser", "null"), (POD, "pod/securityContext/runAsNonRoot", "true")],
     ),
@@ -302,6 +324,28 @@ fn names_stay_text_whatever_yaml_makes_of_them() {
 }
 
 /// The definitions of the Prometheus operator, once in the shared cluster.
+#[test]
+fn every_name_of_a_release_gives_names_that_a_service_can_have() {
+    let webhook = "--set=webhook.enabled=true,webhook.secret=receivers";
+    let chart = helm::chart().display().to_string();
+    let long = "a".repeat(53);
+    for (name, expected) in [
+        ("supercargo", "supercargo"),
+        ("one", "one-supercargo"),
+        ("1st", "supercargo-1st"),
+        ("1supercargo", "supercargo-1supercargo"),
+        ("team.one", "team-one-supercargo"),
+        (&long, &format!("{}-supercargo", &long[..42])),
+    ] {
+        let rendered = helm::printed(&helm::helm(None, &["template", name, &chart, webhook]));
+        let objects = helm::objects(&rendered);
+        let services = objects.iter().filter(|object| object["kind"] == "Service");
+        let names: Vec<&str> = services.filter_map(|object| object["metadata"]["name"].as_str()).collect();
+        assert_eq!(names, [expected, &format!("{expected}-webhook")]);
+        assert!(names.iter().all(|name| name.len() < 64), "{names:?}");
+    }
+}
+
 fn install_monitoring(bed: &Bed) {
     static INSTALLED: OnceLock<()> = OnceLock::new();
     INSTALLED.get_or_init(|| {

@@ -85,7 +85,8 @@ async fn arguments_that_make_no_sense_are_refused_before_anything_else() {
     check(&["delete", "-i", "app", "--inventory-namespace", "A"], &format!("\"A\" {says}"));
     check(
         &["delete", "-i", "X_Y"],
-        "\"X_Y\" is not a name of an inventory: at most 63 lower case letters, digits or '-', without '-' at the ends\n",
+        "\"X_Y\" is not a name of an inventory: at most 63 lower case letters, digits, '-' or '.', without '-' or '.' at the \
+         ends or beside a '.'\n",
     );
     for missing in [&["apply", "-f", "-"][..], &["delete"], &["diff", "-f", "-"]] {
         let ended = hand.run(missing, "");

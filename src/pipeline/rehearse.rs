@@ -1,0 +1,47 @@
+//! What the operator would do with a release that does not exist yet: everything
+//! up to the first write, with the rights that the release would have.
+
+use super::acquire::{self, Failure, failure};
+use super::local::Local;
+use super::places::Turn;
+use super::preview::{Preview, preview};
+use super::progress::Silence;
+use super::run::Ended;
+use super::work;
+use crate::api::reason::Reason;
+use crate::domain::release::{Origin, Release};
+
+impl Local {
+    /// Resolves, verifies, fetches, renders and plans a release, and asks the API
+    /// server for a dry run of all of it. Writes nothing.
+    ///
+    /// # Errors
+    /// What would keep the release from being applied.
+    pub async fn rehearse(&mut self, release: &Release) -> Result<Preview, Failure> {
+        // There is no resource whose status could be written.
+        let mut release = release.clone();
+        (release.origin, release.suspend) = (Origin::CommandLine, false);
+        let release = &release;
+        let mut turn = Turn::new(&self.places);
+        let mut run = self.run(release, &mut turn, &Silence);
+        let looked = async {
+            acquire::check_registry(&run.context.allowed, release)?;
+            let session = run.session()?;
+            acquire::check_account(run.context, &session, release).await?;
+            run.load_inventory().await?;
+            let revision = run.resolve(&session).await?;
+            let admission = run.admission(&session, &revision).await?;
+            let artifact = work::fetch(&mut run, &session, &revision).await?;
+            let content = admission.admit(artifact)?;
+            preview(&mut run, &session, &content, &revision).await
+        };
+        match Box::pin(looked).await {
+            Ok(preview) => Ok(preview),
+            Err(Ended::Failed(failed)) => Err(failed),
+            Err(Ended::Again) => {
+                let why = "the inventory is written by somebody else at the same time";
+                Err(failure(Reason::ApiServerUnavailable, why))
+            }
+        }
+    }
+}
