@@ -255,10 +255,8 @@ impl Cures {
         if !matches!(refusal.code, 0 | 403 | 404) {
             return None;
         }
-        if !defined {
-            if refusal.code != 0 && self.namespaces.contains(&id.namespace) {
-                return Some(Cure::Definitions);
-            }
+        if !defined && refusal.code != 0 && self.namespaces.contains(&id.namespace) {
+            return Some(Cure::Definitions);
         }
         // An object of these stages is tried only once more, after what is before
         // it; a binding to a role that is missing is answered with 404.
