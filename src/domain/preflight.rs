@@ -258,10 +258,8 @@ impl Cures {
         if !matches!(refusal.code, 0 | 403 | 404) {
             return None;
         }
-        if !defined {
-            if refusal.code != 0 && self.namespaces.contains(&id.namespace) {
-                return Some(Cure::Definitions);
-            }
+        if !defined && refusal.code != 0 && self.namespaces.contains(&id.namespace) {
+            return Some(Cure::Definitions);
         }
         // Rights in one namespace are no rights in another.
         let near = |there: &BTreeSet<String>| there.contains(&id.namespace) || there.contains("");
