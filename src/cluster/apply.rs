@@ -58,6 +58,19 @@ impl Session {
         self.call(Call::get(resource.object(&id.namespace, &id.name))).await
     }
 
+    /// Gets a whole object and its record.
+    ///
+    /// # Errors
+    /// As for [`Session::get`].
+    pub async fn get_with_record(
+        &self,
+        resource: &Resource,
+        id: &ObjectId,
+    ) -> Result<(Value, Record), ApiError> {
+        let answer = self.get(resource, id).await?;
+        Ok((answer.json()?, record_of(&answer)?))
+    }
+
     /// Gets the record of an object; `None` when it is not there.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 pub mod adopt;
 pub mod allowed;
 pub mod configuration;
+pub mod delegated;
 pub mod diff;
 pub mod drift;
 pub mod health;
@@ -19,6 +20,7 @@ pub mod plan;
 pub mod prefix;
 pub mod preflight;
 pub mod prune;
+pub mod recreate;
 pub mod release;
 pub mod salvage;
 pub mod schedule;

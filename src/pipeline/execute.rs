@@ -11,7 +11,7 @@ use futures::StreamExt;
 use super::acquire::chain;
 use super::health;
 use super::parallel::unordered;
-use super::preflight::{Preflight, Ready, masked};
+use super::preflight::{self, Preflight, Ready, masked};
 use super::progress::{Change, Event};
 use super::run::{Ended, Revision, Run};
 use super::work::{superseded, together};
@@ -24,6 +24,7 @@ use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate};
+use crate::domain::live::JobRun;
 use crate::domain::outcome::{Assessment, Note, ObjectFailure};
 use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::release::Origin;
@@ -313,6 +314,7 @@ fn note(
         hash: Some(step.hash.clone()),
         fields: Some(applied.record.fields).filter(|_| !step.only_if_absent),
         left: false,
+        done: applied.record.run == JobRun::Completed,
     };
     executed.fates.insert(step.id.clone(), Fate::Applied(entry));
     let kind = step.id.group_kind();
@@ -326,10 +328,20 @@ async fn apply(session: &Session, step: &Step, ready: &Ready) -> Done {
     if step.only_if_absent && ready.live.is_some() {
         return Done::LeftAlone;
     }
-    match session.apply(&ready.resource, &step.id, ready.body.clone(), false).await {
-        Ok(applied) => Done::Applied(applied, ready.recreate),
-        Err(error) => Done::Failed(error),
+    let mut body = ready.body.clone();
+    for _ in 0..ATTEMPTS {
+        match session.apply(&ready.resource, &step.id, body, false).await {
+            Ok(applied) => return Done::Applied(applied, ready.recreate),
+            // Somebody has written it since the dry run, and may have taken over a field.
+            Err(error) if error.is_conflict() && !step.delegated.is_empty() && !ready.recreate => {}
+            Err(error) => return Done::Failed(error),
+        }
+        body = match preflight::body(session, step, &ready.resource).await {
+            Ok(body) => body,
+            Err(error) => return Done::Failed(error),
+        };
     }
+    Done::Failed(ApiError::Restless(ATTEMPTS))
 }
 
 /// Whether a person has ended the run. The operator's is ended between runs.

@@ -9,6 +9,7 @@ pub mod context;
 mod decrypt;
 pub mod depart;
 mod drift;
+pub mod ended;
 mod execute;
 mod finalize;
 mod health;

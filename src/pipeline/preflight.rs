@@ -13,17 +13,21 @@ use crate::api::reason::Reason;
 use crate::cluster::discovery::{Known, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::{Identity, Session};
-use crate::domain::drift::leave_to_others;
+use crate::domain::delegated::leave_to_others;
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::preflight::{Cure, Cures, Refusal, shortened};
+use crate::domain::recreate::{Question, Recreation, decide, trial};
 use crate::domain::release::{Origin, Release};
 use crate::domain::stage::Stage;
 
 /// How long a refusal that has just been cured may go on: the API server's own
 /// caches of roles and accounts follow a little later.
 const SETTLING: Duration = Duration::from_secs(5);
+/// How often what is sent of an object is worked out anew that others write
+/// meanwhile.
+pub const ATTEMPTS: usize = 5;
 
 /// What is to be applied of a step, and what the dry run said.
 #[derive(Clone, Debug)]
@@ -51,6 +55,8 @@ pub struct Preflight<'a> {
     pub ready: BTreeMap<ObjectId, Ready>,
     /// The steps that wait for others of the plan.
     pub deferred: BTreeSet<ObjectId>,
+    /// The Jobs that have to end before they are made anew.
+    pub running: BTreeSet<ObjectId>,
 }
 
 /// What came of a step's dry run.
@@ -63,8 +69,8 @@ enum Verdict {
 impl<'a> Preflight<'a> {
     /// Of a plan.
     pub fn new(session: &'a Session, release: &'a Release, plan: &Plan) -> Self {
-        let (ready, deferred) = (BTreeMap::new(), BTreeSet::new());
-        Self { session, release, cures: Cures::of(plan), keeps_answers: false, ready, deferred }
+        let (ready, deferred, running) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        Self { session, release, cures: Cures::of(plan), keeps_answers: false, ready, deferred, running }
     }
 
     /// A namespace will be there before the first write, though the plan does
@@ -141,7 +147,12 @@ impl<'a> Preflight<'a> {
                 Verdict::Deferred => {
                     self.deferred.insert(id);
                 }
-                Verdict::Failed(failure) => failures.push(failure),
+                Verdict::Failed(failure) => {
+                    if failure.reason == Reason::JobRunning {
+                        self.running.insert(id);
+                    }
+                    failures.push(failure);
+                }
             }
         }
         failures.sort_by(|a, b| a.id.cmp(&b.id));
@@ -156,7 +167,9 @@ impl<'a> Preflight<'a> {
         match self.dry_run(step, &resource).await {
             Ok(ready) => Verdict::Ready(ready),
             Err(error) => match refusal_of(&error) {
-                Some(refusal) if refusal.is_immutable() && self.may_recreate(step) => {
+                Some(refusal)
+                    if refusal.may_be_of_the_update() && !self.is_curable(step, &refusal, defined) =>
+                {
                     self.recreation(step, &resource, &refusal).await
                 }
                 Some(refusal) => self.refused(step, &refusal, defined),
@@ -166,32 +179,23 @@ impl<'a> Preflight<'a> {
     }
 
     async fn dry_run(&self, step: &Step, resource: &Arc<Resource>) -> Result<Ready, ApiError> {
-        let body = self.body(step, resource).await?;
-        let applied = self.session.apply(resource, &step.id, body.clone(), true).await?;
-        // A dry run makes a uid up for an object that does not exist.
-        let exists = !applied.created && applied.record.version != 0;
-        let live = exists.then_some((applied.record.uid, applied.record.version));
-        let answer = self.keeps_answers.then_some(applied.body);
-        Ok(Ready { resource: Arc::clone(resource), body, live, recreate: false, answer })
+        for _ in 0..ATTEMPTS {
+            let body = body(self.session, step, resource).await?;
+            let applied = match self.session.apply(resource, &step.id, body.clone(), true).await {
+                Err(error) if error.is_conflict() && !step.delegated.is_empty() => continue,
+                other => other?,
+            };
+            // A dry run makes a uid up for an object that does not exist.
+            let exists = !applied.created && applied.record.version != 0;
+            let live = exists.then_some((applied.record.uid, applied.record.version));
+            let answer = self.keeps_answers.then_some(applied.body);
+            return Ok(Ready { resource: Arc::clone(resource), body, live, recreate: false, answer });
+        }
+        Err(ApiError::Restless(ATTEMPTS))
     }
 
-    /// What is sent: the object, without the fields that drift may change and
-    /// that another manager owns by now.
-    async fn body(&self, step: &Step, resource: &Resource) -> Result<Bytes, ApiError> {
-        let ignored = self.release.ignored_paths(&step.id, &step.version, step.object.value());
-        if ignored.is_empty() {
-            return Ok(encode(step.object.value()));
-        }
-        match self.session.get(resource, &step.id).await {
-            Ok(answer) => {
-                let live: Value = answer.json()?;
-                let mut object = step.object.value().clone();
-                leave_to_others(&mut object, &live, &ignored);
-                Ok(encode(&object))
-            }
-            Err(error) if error.is_not_found() => Ok(encode(step.object.value())),
-            Err(error) => Err(error),
-        }
+    fn is_curable(&self, step: &Step, refusal: &Refusal, defined: bool) -> bool {
+        self.cures.cure(&step.id, refusal, defined).is_some()
     }
 
     fn refused(&self, step: &Step, refusal: &Refusal, defined: bool) -> Verdict {
@@ -201,38 +205,76 @@ impl<'a> Preflight<'a> {
         }
     }
 
-    fn may_recreate(&self, step: &Step) -> bool {
-        (self.release.force || step.force) && !is_protected(step)
-    }
-
-    /// Proves, before anything is deleted, that the object would be accepted if
-    /// it were new: a dry run under a name that the API server makes up.
+    /// What to do about an object that exists and cannot become what is wanted. Before
+    /// anything is deleted it is proven that the object would be accepted if it were
+    /// new: by a dry run under a name that the API server makes up.
     async fn recreation(&self, step: &Step, resource: &Arc<Resource>, refusal: &Refusal) -> Verdict {
-        let live = match self.session.get_record(resource, &step.id).await {
-            Ok(Some(record)) => record,
-            Ok(None) => return self.refused(step, refusal, true),
+        let (live, record) = match self.session.get_with_record(resource, &step.id).await {
+            Ok(found) => found,
+            Err(error) if error.is_not_found() => return self.refused(step, refusal, true),
             Err(error) => return Verdict::Failed(failed(step, &error)),
         };
-        match self.session.dry_run_create(resource, &step.id, step.object.value(), &live.uid).await {
-            Ok(accepted) => Verdict::Ready(Ready {
+        let question = Question {
+            release: &self.release.id,
+            force: self.release.force,
+            object_force: step.force,
+            known: !step.anew,
+        };
+        let decision = decide(question, &step.object, &live);
+        let with_hint = |reason: Reason| {
+            let hint = decision.hint(&step.id.kind, self.release.origin.word("spec.force", "--force"));
+            let message = format!("{} ({hint})", masked(&step.id, &refusal.message));
+            Verdict::Failed(ObjectFailure { id: step.id.clone(), reason, message })
+        };
+        if matches!(decision, Recreation::Never(_)) {
+            // It is not tried anew. That it is not about something else, only words tell.
+            return match refusal.is_immutable() {
+                true => with_hint(Reason::PreflightFailed),
+                false => self.refused(step, refusal, true),
+            };
+        }
+        let trial = trial(step.object.value(), &live);
+        match self.session.dry_run_create(resource, &step.id, &trial, &record.uid).await {
+            Ok(accepted) if decision == Recreation::Now => Verdict::Ready(Ready {
                 resource: Arc::clone(resource),
                 body: encode(step.object.value()),
-                live: Some((live.uid, live.version)),
+                live: Some((record.uid, record.version)),
                 recreate: true,
                 answer: self.keeps_answers.then(|| encode(&accepted)),
             }),
-            Err(error) => Verdict::Failed(failed(step, &error)),
+            Ok(_) if decision == Recreation::Later => with_hint(Reason::JobRunning),
+            Ok(_) => with_hint(Reason::PreflightFailed),
+            Err(error) if decision == Recreation::Now || error.is_transient() => {
+                Verdict::Failed(failed(step, &error))
+            }
+            // It is wrong, whether it is new or not.
+            Err(_) => self.refused(step, refusal, true),
         }
     }
 }
 
-/// Whether force never recreates it: deleting one of these deletes what it
-/// holds.
-fn is_protected(step: &Step) -> bool {
-    step.id.is("", "Namespace")
-        || step.id.is("", "PersistentVolume")
-        || step.id.is("", "PersistentVolumeClaim")
-        || step.id.is("apiextensions.k8s.io", "CustomResourceDefinition")
+/// What is sent: the object, without the fields that are left to others and that
+/// these own by now. As long as one of them is sent, what is sent is for the live
+/// object as it was seen, so that nobody's change meanwhile is undone.
+///
+/// # Errors
+/// When the live object cannot be read.
+pub async fn body(session: &Session, step: &Step, resource: &Resource) -> Result<Bytes, ApiError> {
+    if step.delegated.is_empty() {
+        return Ok(encode(step.object.value()));
+    }
+    let answer = match session.get(resource, &step.id).await {
+        Ok(answer) => answer,
+        Err(error) if error.is_not_found() => return Ok(encode(step.object.value())),
+        Err(error) => return Err(error),
+    };
+    let live: Value = answer.json()?;
+    let mut object = step.object.clone();
+    if leave_to_others(object.value_mut(), &live, &step.delegated) {
+        let version = live["metadata"]["resourceVersion"].clone();
+        object.metadata_mut().insert("resourceVersion".into(), version);
+    }
+    Ok(encode(object.value()))
 }
 
 /// The groups and kinds that the definitions of a plan bring.
@@ -268,15 +310,6 @@ fn told(step: &Step, refusal: &Refusal, session: &Session, release: &Release) ->
                 origin.word("artifact", "manifests")
             ),
         ),
-        _ if refusal.is_immutable() && is_protected(step) => (
-            Reason::PreflightFailed,
-            format!(
-                "{} (force never recreates a {}, because what it holds would be lost: put the field back, or \
-                 delete the object yourself)",
-                masked(&step.id, &refusal.message),
-                step.id.kind
-            ),
-        ),
         404 if step.stage == Stage::Bindings && !refusal.message.contains("namespaces") => {
             let role = &step.object.value()["roleRef"];
             let text = |field: &str| role[field].as_str().unwrap_or_default().to_owned();
@@ -285,14 +318,6 @@ fn told(step: &Step, refusal: &Refusal, session: &Session, release: &Release) ->
                 format!("its roleRef names the {} {}, which does not exist", text("kind"), text("name")),
             )
         }
-        _ if refusal.is_immutable() => (
-            Reason::PreflightFailed,
-            format!(
-                "{} ({}, or supercargo.dev/force: enabled on the object, would recreate it)",
-                masked(&step.id, &refusal.message),
-                origin.word("spec.force", "--force")
-            ),
-        ),
         404 if origin == Origin::CommandLine && refusal.lacks_namespace(&release.id.namespace) => {
             (Reason::PreflightFailed, format!("{} (--create-namespace makes it)", refusal.message))
         }

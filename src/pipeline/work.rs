@@ -20,7 +20,7 @@ use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::manifest::render::{RenderOptions, Scopes, render};
 use crate::domain::object::Object;
 use crate::domain::outcome::{Note, ObjectFailure, Outcome, Verdict};
-use crate::domain::plan::{self, Action, Conflict, Plan, Purpose, apply_mode};
+use crate::domain::plan::{self, Action, Conflict, Correction, Plan, Purpose, apply_mode};
 use crate::domain::release::{Origin, Release};
 use crate::observe::labels::Phase;
 use crate::oci::{Artifact, OciError, Selection};
@@ -145,6 +145,7 @@ pub(super) async fn act(
     let mut preflight = Preflight::new(session, run.release, &plan);
     let passed = preflight.first_pass(&plan, &known).await;
     run.spent.add(Phase::Preflight, started.elapsed());
+    run.memory.awaited = std::mem::take(&mut preflight.running);
     passed.map_err(|failures| refused(&failures))?;
 
     write_ahead(run, &plan, &preflight, outcome).await?;
@@ -258,10 +259,17 @@ pub(super) async fn decide<'a>(
     let all = ids.iter().chain(inventory.entries.keys());
     let mut view = View::of(run.context, session, run.memory, known, all).await?;
     view.meet_strangers(&run.release.id, &ids).await?;
+    let is_settled = inventory.applied.as_deref() == Some(revision.key.as_str());
+    let correction = match run.release.drift {
+        DriftMode::Correct => Correction::All,
+        DriftMode::Report | DriftMode::Off if is_settled && !run.is_asked() => Correction::Nothing,
+        DriftMode::Report | DriftMode::Off => Correction::Missing,
+    };
     let purpose = Purpose {
         release: &run.release.id,
         applied_key: &revision.key,
-        correct: run.release.drift == DriftMode::Correct,
+        correction,
+        ignore: &run.release.ignore,
     };
     let plan = plan::build(purpose, objects, &inventory, &view);
     Ok((plan, view))
@@ -321,6 +329,7 @@ pub(super) fn refused(failures: &[ObjectFailure]) -> Ended {
     let all = |reason: Reason| failures.iter().all(|f| f.reason == reason);
     let reason = match () {
         () if all(Reason::AccessDenied) => Reason::AccessDenied,
+        () if all(Reason::JobRunning) => Reason::JobRunning,
         () if failures.iter().any(|f| f.reason == Reason::ApiServerUnavailable) => {
             Reason::ApiServerUnavailable
         }
