@@ -194,6 +194,10 @@ impl<'a> Preflight<'a> {
         Err(ApiError::Restless(ATTEMPTS))
     }
 
+    fn may_recreate(&self, step: &Step) -> bool {
+        step.force.unwrap_or(self.release.force)
+    }
+
     fn is_curable(&self, step: &Step, refusal: &Refusal, defined: bool) -> bool {
         self.cures.cure(&step.id, refusal, defined).is_some()
     }
@@ -212,6 +216,10 @@ impl<'a> Preflight<'a> {
         let (live, record) = match self.session.get_with_record(resource, &step.id).await {
             Ok(found) => found,
             Err(error) if error.is_not_found() => return self.refused(step, refusal, true),
+            // Without force nothing more was wanted of it than its update.
+            Err(error) if error.is_forbidden() && !self.may_recreate(step) => {
+                return self.refused(step, refusal, true);
+            }
             Err(error) => return Verdict::Failed(failed(step, &error)),
         };
         let question = Question {
