@@ -9,9 +9,9 @@ use tokio::task::JoinHandle;
 
 use super::discovery::Resource;
 use super::session::{Identity, Session};
-use super::watch::{Event, Selection, State, run};
+use super::watch::{Event, State, run_kind};
 use crate::api::keys;
-use crate::domain::identity::{ObjectId, ReleaseId};
+use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::live::{JobRun, Record, WithMetadata};
 
 /// How many Jobs that completed and are gone a watch remembers.
@@ -22,10 +22,19 @@ const MAX_COMPLETED: usize = 4096;
 pub struct Scope {
     /// Who watches.
     pub identity: Identity,
-    /// The kind.
+    /// The kind, in a version that was served when the watch began.
     pub resource: Arc<Resource>,
     /// The namespace; `None` is all.
     pub namespace: Option<String>,
+}
+
+/// One watch serves all that look at a kind, whatever version each knows it by.
+type Key = (Identity, GroupKind, Option<String>);
+
+impl Scope {
+    fn key(&self) -> Key {
+        (self.identity.clone(), self.resource.group_kind(), self.namespace.clone())
+    }
 }
 
 /// An object of a release has changed, or is gone.
@@ -41,7 +50,7 @@ pub struct Change {
 #[derive(Clone)]
 pub struct Store {
     session: Session,
-    watches: Arc<Mutex<HashMap<Scope, Weak<Watched>>>>,
+    watches: Arc<Mutex<HashMap<Key, Weak<Watched>>>>,
     changes: mpsc::UnboundedSender<Change>,
 }
 
@@ -54,20 +63,20 @@ pub struct Watched {
 }
 
 /// Namespace and name.
-type Key = (String, String);
+type Place = (String, String);
 
 #[derive(Default)]
 struct Seen {
-    records: HashMap<Key, Record>,
+    records: HashMap<Place, Record>,
     /// Jobs that had completed when they went, with their uids; the latest last.
-    completed: VecDeque<(Key, String)>,
+    completed: VecDeque<(Place, String)>,
 }
 
 impl Seen {
     /// Takes an object out; `last` is what it was in the end, where that is known.
     /// A Job may be deleted in the moment it completes: nobody sees it gone without
     /// seeing that.
-    fn remove(&mut self, key: &Key, last: Option<&Record>) -> Option<Record> {
+    fn remove(&mut self, key: &Place, last: Option<&Record>) -> Option<Record> {
         let before = self.records.remove(key);
         if let Some(gone) = last.or(before.as_ref()).filter(|r| r.run == JobRun::Completed) {
             self.completed.push_back((key.clone(), gone.uid.clone()));
@@ -147,13 +156,14 @@ impl Store {
     /// When the identity cannot be impersonated.
     pub fn watch(&self, scope: Scope) -> Result<Arc<Watched>, super::error::ApiError> {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(watched) = watches.get(&scope).and_then(Weak::upgrade) {
+        let key = scope.key();
+        if let Some(watched) = watches.get(&key).and_then(Weak::upgrade) {
             return Ok(watched);
         }
         let session = self.session.impersonate(scope.identity.clone())?;
-        let watched = Arc::new(start(session, scope.clone(), self.changes.clone()));
+        let watched = Arc::new(start(session, scope, self.changes.clone()));
         watches.retain(|_, w| w.strong_count() > 0);
-        watches.insert(scope, Arc::downgrade(&watched));
+        watches.insert(key, Arc::downgrade(&watched));
         Ok(watched)
     }
 
@@ -172,13 +182,9 @@ impl Store {
 fn start(session: Session, scope: Scope, changes: mpsc::UnboundedSender<Change>) -> Watched {
     let seen = Arc::<RwLock<Seen>>::default();
     let (state, receiver) = watch::channel(State::Syncing);
-    let selection = Selection {
-        path: scope.resource.collection(scope.namespace.as_deref()),
-        // The label's existence, not its value: an object that is given to
-        // another release would look deleted.
-        query: format!("labelSelector={}", keys::OWNER_NAME.replace('/', "%2F")),
-        metadata_only: true,
-    };
+    // The label's existence, not its value: an object that is given to another
+    // release would look deleted.
+    let query = format!("labelSelector={}", keys::OWNER_NAME.replace('/', "%2F"));
     let mut observer = Observer {
         resource: Arc::clone(&scope.resource),
         seen: Arc::clone(&seen),
@@ -186,14 +192,16 @@ fn start(session: Session, scope: Scope, changes: mpsc::UnboundedSender<Change>)
         changes,
         state,
     };
-    let task = tokio::spawn(run(session, selection, move |event| observer.observe(event)));
+    let (resource, namespace) = (Arc::clone(&scope.resource), scope.namespace.clone());
+    let task =
+        tokio::spawn(run_kind(session, resource, namespace, query, move |event| observer.observe(event)));
     Watched { scope, seen, state: receiver, task }
 }
 
 struct Observer {
     resource: Arc<Resource>,
     seen: Arc<RwLock<Seen>>,
-    unseen: BTreeSet<Key>,
+    unseen: BTreeSet<Place>,
     changes: mpsc::UnboundedSender<Change>,
     state: watch::Sender<State>,
 }
@@ -242,14 +250,14 @@ impl Observer {
         self.tell(&key, old.into_iter().chain(record.owner));
     }
 
-    fn absent(&mut self, key: &Key, last: Option<&Record>) {
+    fn absent(&mut self, key: &Place, last: Option<&Record>) {
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         let before = seen.remove(key, last);
         drop(seen);
         self.tell(key, before.and_then(|b| b.owner).into_iter());
     }
 
-    fn tell(&self, (namespace, name): &Key, owners: impl Iterator<Item = ReleaseId>) {
+    fn tell(&self, (namespace, name): &Place, owners: impl Iterator<Item = ReleaseId>) {
         for owner in owners {
             // Nobody listens any more while the process ends.
             let _ = self.changes.send(Change { owner, id: self.resource.id(namespace, name) });
@@ -258,7 +266,7 @@ impl Observer {
 }
 
 /// Whose last state it is, and that.
-fn seen_last(object: &str) -> Option<(Key, Record)> {
+fn seen_last(object: &str) -> Option<(Place, Record)> {
     let object: WithMetadata = serde_json::from_str(object).ok()?;
     let record = object.metadata.record();
     Some(((object.metadata.namespace, object.metadata.name), record))

@@ -9,11 +9,13 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use super::acquire::chain;
+use super::body;
 use super::health;
 use super::parallel::unordered;
-use super::preflight::{self, Preflight, Ready, masked};
+use super::preflight::{ATTEMPTS, Preflight, Ready, masked};
 use super::progress::{Change, Event};
 use super::run::{Ended, Revision, Run};
+use super::schemas::Schemas;
 use super::work::{superseded, together};
 use crate::api::reason::Reason;
 use crate::api::status::Changes;
@@ -30,10 +32,6 @@ use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::release::Origin;
 use crate::domain::stage::Stage;
 use crate::observe::labels::Phase;
-
-/// How often an object that is to be recreated and changes meanwhile is looked at
-/// again.
-const ATTEMPTS: usize = 5;
 
 /// What was done.
 #[derive(Default)]
@@ -58,6 +56,8 @@ pub struct Executed {
     pub applied: bool,
     /// Whether it holds the whole revision and nothing that left it.
     pub complete: bool,
+    /// What of what left holds up the deletion of the rest.
+    pub held_up: Option<String>,
     /// What the API server answered, for the kinds whose health is judged.
     pub answers: BTreeMap<ObjectId, Bytes>,
 }
@@ -94,6 +94,7 @@ pub async fn execute(
         executed.changes.unchanged += i32::from(step.action == Action::Keep);
         executed.fates.extend(fate.map(|f| (step.id.clone(), f)));
     }
+    let schemas = Schemas::before(session, plan, &preflight).await;
     for stage in Stage::ALL {
         if is_ended(run) {
             executed.ended = Some(superseded());
@@ -101,7 +102,7 @@ pub async fn execute(
         }
         let passed = match stage {
             Stage::Foundations => {
-                between(run, session, &mut known, plan, &mut preflight, &mut executed).await
+                between(run, session, &mut known, plan, &mut preflight, &schemas, &mut executed).await
             }
             Stage::Bindings | Stage::Configuration => later(run, &known, plan, &mut preflight, stage).await,
             _ => Ok(()),
@@ -160,6 +161,7 @@ async fn between(
     known: &mut Arc<Known>,
     plan: &Plan,
     preflight: &mut Preflight<'_>,
+    schemas: &Schemas,
     executed: &mut Executed,
 ) -> Result<(), Ended> {
     let definitions: Vec<&Step> =
@@ -170,7 +172,9 @@ async fn between(
         let started = Instant::now();
         let ready = async {
             health::established(run, session, known, &definitions, &executed.answers).await?;
-            health::served(run, session, known, plan).await
+            let served = health::served(run, session, known, plan).await?;
+            schemas.in_force(session, &executed.answers).await;
+            Ok::<_, Ended>(served)
         };
         let ready = ready.await;
         run.spent.add(Phase::Health, started.elapsed());
@@ -179,12 +183,17 @@ async fn between(
         *known = ready?;
     }
     let started = Instant::now();
-    let passed = preflight.next_pass(plan, known, Stage::Definitions).await;
+    let passed = preflight.next_pass(plan, known, Stage::Definitions, run.turn).await;
     run.spent.add(Phase::Preflight, started.elapsed());
     passed.map_err(|failures| {
         executed.changes.failed = i32::try_from(failures.len()).unwrap_or(i32::MAX);
-        let what =
-            "nothing but its Namespaces and CustomResourceDefinitions was written, the dry run refused";
+        let what = match preflight.advanced.is_empty() {
+            true => "nothing but its Namespaces and CustomResourceDefinitions was written, the dry run refused",
+            false => {
+                "nothing but its Namespaces, CustomResourceDefinitions and admission policies was written, the dry \
+                 run refused"
+            }
+        };
         together(Reason::PreflightFailed, what, failures)
     })
 }
@@ -200,7 +209,7 @@ async fn later(
 ) -> Result<(), Ended> {
     let after = if before == Stage::Bindings { Stage::Foundations } else { Stage::Bindings };
     let started = Instant::now();
-    let passed = preflight.next_pass(plan, known, after).await;
+    let passed = preflight.next_pass(plan, known, after, run.turn).await;
     run.spent.add(Phase::Preflight, started.elapsed());
     passed.map_err(|failures| {
         let denied = failures.iter().all(|f| f.reason == Reason::AccessDenied);
@@ -218,7 +227,8 @@ async fn apply_stage(
     stage: Stage,
     executed: &mut Executed,
 ) {
-    let steps = plan.writes().filter(|s| s.stage == stage);
+    let is_early = |s: &Step| stage == Stage::Definitions && preflight.advanced.contains(&s.id);
+    let steps = plan.writes().filter(|s| s.stage == stage || is_early(s));
     let ready: Vec<(&Step, &Ready)> = steps.filter_map(|s| Some((s, preflight.ready.get(&s.id)?))).collect();
     make_room(run, session, &ready, executed).await;
     if executed.ended.is_some() {
@@ -336,7 +346,7 @@ async fn apply(session: &Session, step: &Step, ready: &Ready) -> Done {
             Err(error) if error.is_conflict() && !step.delegated.is_empty() && !ready.recreate => {}
             Err(error) => return Done::Failed(error),
         }
-        body = match preflight::body(session, step, &ready.resource).await {
+        body = match body::body(session, step, &ready.resource).await {
             Ok(body) => body,
             Err(error) => return Done::Failed(error),
         };

@@ -3,6 +3,7 @@
 
 pub mod acquire;
 pub mod adopt;
+mod body;
 pub mod claims;
 mod conclude;
 pub mod context;
@@ -13,6 +14,7 @@ pub mod ended;
 mod execute;
 mod finalize;
 mod health;
+mod hold;
 pub mod images;
 pub mod local;
 mod parallel;
@@ -25,6 +27,7 @@ pub mod progress;
 mod prune;
 mod resolve;
 pub mod run;
+mod schemas;
 pub mod signals;
 mod terminating;
 pub mod trust;

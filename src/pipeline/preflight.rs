@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use serde_json::Value;
 
+use super::body::{body, encode};
 use super::parallel::unordered;
+use super::places::Turn;
 use crate::api::reason::Reason;
 use crate::cluster::discovery::{Known, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::{Identity, Session};
-use crate::domain::delegated::leave_to_others;
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::{Action, Plan, Step};
-use crate::domain::preflight::{Cure, Cures, Refusal, shortened};
+use crate::domain::preflight::{Cure, Cures, Refusal, defined_versions, shortened};
 use crate::domain::recreate::{Question, Recreation, decide, trial};
 use crate::domain::release::{Origin, Release};
 use crate::domain::stage::Stage;
@@ -25,8 +25,7 @@ use crate::domain::stage::Stage;
 /// How long a refusal that has just been cured may go on: the API server's own
 /// caches of roles and accounts follow a little later.
 const SETTLING: Duration = Duration::from_secs(5);
-/// How often what is sent of an object is worked out anew that others write
-/// meanwhile.
+/// How often an object that others write meanwhile is looked at again.
 pub const ATTEMPTS: usize = 5;
 
 /// What is to be applied of a step, and what the dry run said.
@@ -48,13 +47,21 @@ pub struct Ready {
 pub struct Preflight<'a> {
     session: &'a Session,
     release: &'a Release,
+    /// What is still to be written.
     cures: Cures,
+    /// What the plan writes, whether it is written yet or not.
+    brought: Cures,
     /// Whether the answers of the dry runs are wanted.
     pub keeps_answers: bool,
     /// The steps that may be applied.
     pub ready: BTreeMap<ObjectId, Ready>,
     /// The steps that wait for others of the plan.
     pub deferred: BTreeSet<ObjectId>,
+    /// The policies and webhooks that refuse steps as they are, and that the plan
+    /// changes: they are written before the rest.
+    pub advanced: BTreeSet<ObjectId>,
+    /// The steps whose refusal may be one of a moment ago.
+    lingering: BTreeSet<ObjectId>,
     /// The Jobs that have to end before they are made anew.
     pub running: BTreeSet<ObjectId>,
 }
@@ -62,7 +69,12 @@ pub struct Preflight<'a> {
 /// What came of a step's dry run.
 enum Verdict {
     Ready(Ready),
-    Deferred,
+    /// Accepted by a schema that is about to change.
+    Tentative(Ready),
+    /// What it waits for, where that has to be written earlier than its stage says.
+    Deferred(Vec<ObjectId>),
+    /// Refused, and what was written may still change that.
+    Lingers(ObjectFailure),
     Failed(ObjectFailure),
 }
 
@@ -70,7 +82,26 @@ impl<'a> Preflight<'a> {
     /// Of a plan.
     pub fn new(session: &'a Session, release: &'a Release, plan: &Plan) -> Self {
         let (ready, deferred, running) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { session, release, cures: Cures::of(plan), keeps_answers: false, ready, deferred, running }
+        let (advanced, lingering) = (BTreeSet::new(), BTreeSet::new());
+        let cures = Cures::of(plan);
+        let (brought, keeps_answers) = (cures.clone(), false);
+        Self {
+            session,
+            release,
+            cures,
+            brought,
+            keeps_answers,
+            ready,
+            deferred,
+            advanced,
+            running,
+            lingering,
+        }
+    }
+
+    /// Whether a step is accepted or refused by a schema that the plan changes.
+    pub fn is_redefined(&self, step: &Step) -> bool {
+        step.action == Action::Write && self.brought.defines(&step.id.group_kind())
     }
 
     /// A namespace will be there before the first write, though the plan does
@@ -89,7 +120,8 @@ impl<'a> Preflight<'a> {
     }
 
     /// Dry-runs what was deferred, now that the plan is applied up to a stage. What
-    /// that should have cured gets a few seconds.
+    /// that should have cured gets a few seconds, without a place among the runs
+    /// that work.
     ///
     /// # Errors
     /// Every refusal that is still there.
@@ -98,6 +130,7 @@ impl<'a> Preflight<'a> {
         plan: &Plan,
         known: &Known,
         after: Stage,
+        turn: &mut Turn,
     ) -> Result<(), Vec<ObjectFailure>> {
         let due = |s: &&Step| after != Stage::Foundations || s.stage == Stage::Bindings;
         if !plan.steps.iter().filter(due).any(|s| self.deferred.contains(&s.id)) {
@@ -115,13 +148,15 @@ impl<'a> Preflight<'a> {
                 plan.steps.iter().filter(|s| waiting.contains(&s.id)).partition(due);
             self.deferred.extend(later.into_iter().map(|s| s.id.clone()));
             let Err(failures) = self.pass(&steps, known, true).await else { return Ok(()) };
-            if tokio::time::Instant::now() > give_up
-                || failures.iter().any(|f| f.reason == Reason::PreflightFailed)
-            {
+            let is_final =
+                |f: &ObjectFailure| f.reason == Reason::PreflightFailed && !self.lingering.contains(&f.id);
+            if tokio::time::Instant::now() > give_up || failures.iter().any(is_final) {
                 return Err(failures);
             }
             self.deferred.extend(failures.into_iter().map(|f| f.id));
+            turn.give_back();
             tokio::time::sleep(pause).await;
+            turn.take().await;
             pause = (pause * 2).min(Duration::from_millis(500));
         }
     }
@@ -139,13 +174,24 @@ impl<'a> Preflight<'a> {
         .collect()
         .await;
         let mut failures = Vec::new();
+        self.lingering.clear();
         for (id, verdict) in verdicts {
             match verdict {
                 Verdict::Ready(ready) => {
                     self.ready.insert(id, ready);
                 }
-                Verdict::Deferred => {
+                Verdict::Tentative(ready) => {
+                    self.ready.insert(id.clone(), ready);
                     self.deferred.insert(id);
+                }
+                Verdict::Deferred(earlier) => {
+                    self.advanced.extend(earlier);
+                    self.ready.remove(&id);
+                    self.deferred.insert(id);
+                }
+                Verdict::Lingers(failure) => {
+                    self.lingering.insert(id);
+                    failures.push(failure);
                 }
                 Verdict::Failed(failure) => {
                     if failure.reason == Reason::JobRunning {
@@ -164,13 +210,16 @@ impl<'a> Preflight<'a> {
             let refusal = Refusal::no_such_kind(step.object.api_version(), step.object.kind());
             return self.refused(step, &refusal, defined);
         };
+        // The old schema says nothing about what the new one takes: not when it
+        // accepts, and not when it refuses.
+        let tentative = !defined && self.cures.defines(&step.id.group_kind());
         match self.dry_run(step, &resource).await {
+            Ok(ready) if tentative => Verdict::Tentative(ready),
             Ok(ready) => Verdict::Ready(ready),
             Err(error) => match refusal_of(&error) {
-                Some(refusal)
-                    if refusal.may_be_of_the_update() && !self.is_curable(step, &refusal, defined) =>
-                {
-                    self.recreation(step, &resource, &refusal).await
+                Some(_) if tentative => Verdict::Deferred(Vec::new()),
+                Some(refusal) if self.is_of_the_update(step, &refusal, defined) => {
+                    self.recreation(step, &resource, &refusal, defined).await
                 }
                 Some(refusal) => self.refused(step, &refusal, defined),
                 None => Verdict::Failed(failed(step, &error)),
@@ -198,27 +247,45 @@ impl<'a> Preflight<'a> {
         step.force.unwrap_or(self.release.force)
     }
 
-    fn is_curable(&self, step: &Step, refusal: &Refusal, defined: bool) -> bool {
-        self.cures.cure(&step.id, refusal, defined).is_some()
+    /// Whether a refusal may be about the update alone: nothing of the plan cures it, nor
+    /// is it one of a moment ago, which the API server has not yet done with.
+    fn is_of_the_update(&self, step: &Step, refusal: &Refusal, defined: bool) -> bool {
+        let lingers = || defined && self.brought.cure(&step.id, refusal, false).is_some();
+        refusal.may_be_of_the_update()
+            && self.cures.cure(&step.id, refusal, defined).is_none()
+            && (refusal.is_immutable() || !lingers())
     }
 
     fn refused(&self, step: &Step, refusal: &Refusal, defined: bool) -> Verdict {
         match self.cures.cure(&step.id, refusal, defined) {
-            Some(Cure::Definitions | Cure::Foundations) => Verdict::Deferred,
-            None => Verdict::Failed(told(step, refusal, self.session, self.release)),
+            Some(Cure::Definitions | Cure::Foundations) => Verdict::Deferred(Vec::new()),
+            Some(Cure::Admission(earlier)) => Verdict::Deferred(earlier),
+            None => {
+                let failure = told(step, refusal, self.session, self.release);
+                match defined && self.brought.cure(&step.id, refusal, false).is_some() {
+                    true => Verdict::Lingers(failure),
+                    false => Verdict::Failed(failure),
+                }
+            }
         }
     }
 
     /// What to do about an object that exists and cannot become what is wanted. Before
     /// anything is deleted it is proven that the object would be accepted if it were
     /// new: by a dry run under a name that the API server makes up.
-    async fn recreation(&self, step: &Step, resource: &Arc<Resource>, refusal: &Refusal) -> Verdict {
+    async fn recreation(
+        &self,
+        step: &Step,
+        resource: &Arc<Resource>,
+        refusal: &Refusal,
+        defined: bool,
+    ) -> Verdict {
         let (live, record) = match self.session.get_with_record(resource, &step.id).await {
             Ok(found) => found,
-            Err(error) if error.is_not_found() => return self.refused(step, refusal, true),
+            Err(error) if error.is_not_found() => return self.refused(step, refusal, defined),
             // Without force nothing more was wanted of it than its update.
             Err(error) if error.is_forbidden() && !self.may_recreate(step) => {
-                return self.refused(step, refusal, true);
+                return self.refused(step, refusal, defined);
             }
             Err(error) => return Verdict::Failed(failed(step, &error)),
         };
@@ -238,7 +305,7 @@ impl<'a> Preflight<'a> {
             // It is not tried anew. That it is not about something else, only words tell.
             return match refusal.is_immutable() {
                 true => with_hint(Reason::PreflightFailed),
-                false => self.refused(step, refusal, true),
+                false => self.refused(step, refusal, defined),
             };
         }
         let trial = trial(step.object.value(), &live);
@@ -256,48 +323,21 @@ impl<'a> Preflight<'a> {
                 Verdict::Failed(failed(step, &error))
             }
             // It is wrong, whether it is new or not.
-            Err(_) => self.refused(step, refusal, true),
+            Err(_) => self.refused(step, refusal, defined),
         }
     }
 }
 
-/// What is sent: the object, without the fields that are left to others and that
-/// these own by now. As long as one of them is sent, what is sent is for the live
-/// object as it was seen, so that nobody's change meanwhile is undone.
-///
-/// # Errors
-/// When the live object cannot be read.
-pub async fn body(session: &Session, step: &Step, resource: &Resource) -> Result<Bytes, ApiError> {
-    if step.delegated.is_empty() {
-        return Ok(encode(step.object.value()));
-    }
-    let answer = match session.get(resource, &step.id).await {
-        Ok(answer) => answer,
-        Err(error) if error.is_not_found() => return Ok(encode(step.object.value())),
-        Err(error) => return Err(error),
-    };
-    let live: Value = answer.json()?;
-    let mut object = step.object.clone();
-    if leave_to_others(object.value_mut(), &live, &step.delegated) {
-        let version = live["metadata"]["resourceVersion"].clone();
-        object.metadata_mut().insert("resourceVersion".into(), version);
-    }
-    Ok(encode(object.value()))
-}
-
-/// The groups and kinds that the definitions of a plan bring.
-pub fn brought_kinds(plan: &Plan) -> Vec<GroupKind> {
-    let definitions: Vec<_> =
-        plan.writes().filter(|s| s.id.kind == "CustomResourceDefinition").map(|s| s.object.clone()).collect();
-    crate::domain::plan::defined_kinds(&definitions)
-}
-
-fn encode(value: &Value) -> Bytes {
-    // A value always serializes.
-    serde_json::to_vec(value).unwrap_or_default().into()
+/// The kinds that the definitions of a plan bring, each in every version that it
+/// is served in.
+pub fn brought_kinds(plan: &Plan) -> Vec<(GroupKind, Option<String>)> {
+    plan.writes().flat_map(|s| defined_versions(&s.object)).collect()
 }
 
 fn refusal_of(error: &ApiError) -> Option<Refusal> {
+    if let ApiError::NoSuchKind { api_version, kind } = error {
+        return Some(Refusal::no_such_kind(api_version, kind));
+    }
     let status = error.status().filter(|_| !error.is_transient())?;
     Some(Refusal { code: status.code, reason: status.reason.clone(), message: status.message.clone() })
 }

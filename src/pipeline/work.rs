@@ -187,7 +187,8 @@ pub(super) async fn objects(
     content: &Admitted,
 ) -> Result<(Arc<Known>, Vec<Object>), Ended> {
     let objects = rendered(run, &known, content).await?;
-    let newer = session.known_of(objects.iter().map(Object::group_kind)).await?;
+    let versions = objects.iter().map(|o| (o.group_kind(), o.version().to_owned()));
+    let newer = session.known_in(versions).await?;
     if Arc::ptr_eq(&known, &newer) {
         return Ok((known, objects));
     }
@@ -363,7 +364,10 @@ async fn write_ahead(
     }
     let recreated = |id: &ObjectId| preflight.ready.get(id).is_some_and(|r| r.recreate);
     let expected = plan.steps.iter().map(|s| {
-        let anew = s.action == Action::Write && (s.anew || recreated(&s.id));
+        // What is tried again later may turn out to be recreated then.
+        let asked = s.force.unwrap_or(run.release.force || s.id.is("batch", "Job"));
+        let may_be = asked && preflight.deferred.contains(&s.id);
+        let anew = s.action == Action::Write && (s.anew || recreated(&s.id) || may_be);
         (&s.id, s.version.as_str(), anew)
     });
     let corrected = run.release.drift == DriftMode::Correct;
