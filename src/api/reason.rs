@@ -139,6 +139,8 @@ reasons! {
     ApiServerUnavailable => Retry,
     /// The dry run was refused; nothing was written.
     PreflightFailed => Retry,
+    /// A Job that has to be made anew has not ended yet.
+    JobRunning => Wait,
     /// Another release owns an object of this one.
     OwnershipConflict => Stalled,
     /// Objects could not be applied after the dry run had passed.

@@ -154,7 +154,7 @@ pub struct OCIArtifactReleaseSpec {
     #[serde(default)]
     pub wait: bool,
 
-    /// Recreates an object when a field that cannot be changed has changed. Never a Namespace, CustomResourceDefinition, PersistentVolume or PersistentVolumeClaim.
+    /// Recreates an object that the API server refuses to update and would take anew, as when a field that cannot be changed has changed. Never one that holds data, such as a Namespace, CustomResourceDefinition, PersistentVolume or PersistentVolumeClaim.
     #[serde(default)]
     pub force: bool,
 

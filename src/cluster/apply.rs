@@ -96,6 +96,19 @@ impl Session {
         self.about(resource, id, Call::get).await
     }
 
+    /// Gets a whole object and its record.
+    ///
+    /// # Errors
+    /// As for [`Session::get`].
+    pub async fn get_with_record(
+        &self,
+        resource: &Resource,
+        id: &ObjectId,
+    ) -> Result<(Value, Record), ApiError> {
+        let answer = self.get(resource, id).await?;
+        Ok((answer.json()?, record_of(&answer)?))
+    }
+
     /// Gets the record of an object; `None` when it is not there, also because
     /// there is no such kind any more.
     ///

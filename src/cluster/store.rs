@@ -1,7 +1,7 @@
 //! What is in the cluster under anybody's ownership labels: one metadata watch
 //! a kind, identity and scope, shared by all releases that need it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use tokio::sync::{mpsc, watch};
@@ -12,7 +12,10 @@ use super::session::{Identity, Session};
 use super::watch::{Event, State, run_kind};
 use crate::api::keys;
 use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
-use crate::domain::live::{Record, WithMetadata};
+use crate::domain::live::{JobRun, Record, WithMetadata};
+
+/// How many Jobs that completed and are gone a watch remembers.
+const MAX_COMPLETED: usize = 4096;
 
 /// What is watched: a kind as one identity may see it, in one namespace or all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -54,9 +57,35 @@ pub struct Store {
 /// One watch and what it has seen. It ends when the last holder drops it.
 pub struct Watched {
     scope: Scope,
-    records: Arc<RwLock<HashMap<(String, String), Record>>>,
+    seen: Arc<RwLock<Seen>>,
     state: watch::Receiver<State>,
     task: JoinHandle<()>,
+}
+
+/// Namespace and name.
+type Place = (String, String);
+
+#[derive(Default)]
+struct Seen {
+    records: HashMap<Place, Record>,
+    /// Jobs that had completed when they went, with their uids; the latest last.
+    completed: VecDeque<(Place, String)>,
+}
+
+impl Seen {
+    /// Takes an object out; `last` is what it was in the end, where that is known.
+    /// A Job may be deleted in the moment it completes: nobody sees it gone without
+    /// seeing that.
+    fn remove(&mut self, key: &Place, last: Option<&Record>) -> Option<Record> {
+        let before = self.records.remove(key);
+        if let Some(gone) = last.or(before.as_ref()).filter(|r| r.run == JobRun::Completed) {
+            self.completed.push_back((key.clone(), gone.uid.clone()));
+            if self.completed.len() > MAX_COMPLETED {
+                self.completed.pop_front();
+            }
+        }
+        before
+    }
 }
 
 impl Drop for Watched {
@@ -82,7 +111,18 @@ impl Watched {
     /// The record of an object.
     pub fn record(&self, id: &ObjectId) -> Option<Record> {
         let key = (id.namespace.clone(), id.name.clone());
-        self.records.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()
+        self.seen.read().unwrap_or_else(PoisonError::into_inner).records.get(&key).cloned()
+    }
+
+    /// The uid of the last Job of that name, if it has completed, and whether or not
+    /// it is there still.
+    pub fn completed(&self, id: &ObjectId) -> Option<String> {
+        let key = (id.namespace.clone(), id.name.clone());
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        match seen.records.get(&key) {
+            Some(record) => (record.run == JobRun::Completed).then(|| record.uid.clone()),
+            None => seen.completed.iter().rev().find(|(k, _)| *k == key).map(|(_, uid)| uid.clone()),
+        }
     }
 
     /// How the watch is.
@@ -140,14 +180,14 @@ impl Store {
 }
 
 fn start(session: Session, scope: Scope, changes: mpsc::UnboundedSender<Change>) -> Watched {
-    let records = Arc::new(RwLock::new(HashMap::new()));
+    let seen = Arc::<RwLock<Seen>>::default();
     let (state, receiver) = watch::channel(State::Syncing);
     // The label's existence, not its value: an object that is given to another
     // release would look deleted.
     let query = format!("labelSelector={}", keys::OWNER_NAME.replace('/', "%2F"));
     let mut observer = Observer {
         resource: Arc::clone(&scope.resource),
-        records: Arc::clone(&records),
+        seen: Arc::clone(&seen),
         unseen: BTreeSet::new(),
         changes,
         state,
@@ -155,13 +195,13 @@ fn start(session: Session, scope: Scope, changes: mpsc::UnboundedSender<Change>)
     let (resource, namespace) = (Arc::clone(&scope.resource), scope.namespace.clone());
     let task =
         tokio::spawn(run_kind(session, resource, namespace, query, move |event| observer.observe(event)));
-    Watched { scope, records, state: receiver, task }
+    Watched { scope, seen, state: receiver, task }
 }
 
 struct Observer {
     resource: Arc<Resource>,
-    records: Arc<RwLock<HashMap<(String, String), Record>>>,
-    unseen: BTreeSet<(String, String)>,
+    seen: Arc<RwLock<Seen>>,
+    unseen: BTreeSet<Place>,
     changes: mpsc::UnboundedSender<Change>,
     state: watch::Sender<State>,
 }
@@ -170,18 +210,18 @@ impl Observer {
     fn observe(&mut self, event: Event<'_>) {
         match event {
             Event::Listing => {
-                let records = self.records.read().unwrap_or_else(PoisonError::into_inner);
-                self.unseen = records.keys().cloned().collect();
+                let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+                self.unseen = seen.records.keys().cloned().collect();
             }
             Event::Present(object) => self.present(object),
             Event::Absent(object) => {
-                if let Some(key) = key_of(object) {
-                    self.absent(&key);
+                if let Some((key, last)) = seen_last(object) {
+                    self.absent(&key, Some(&last));
                 }
             }
             Event::Listed => {
                 for key in std::mem::take(&mut self.unseen) {
-                    self.absent(&key);
+                    self.absent(&key, None);
                 }
                 self.state.send_replace(State::Synced);
             }
@@ -200,9 +240,9 @@ impl Observer {
         let key = (object.metadata.namespace.clone(), object.metadata.name.clone());
         self.unseen.remove(&key);
         let record = object.metadata.record();
-        let mut records = self.records.write().unwrap_or_else(PoisonError::into_inner);
-        let before = records.insert(key.clone(), record.clone());
-        drop(records);
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        let before = seen.records.insert(key.clone(), record.clone());
+        drop(seen);
         if before.as_ref() == Some(&record) {
             return;
         }
@@ -210,14 +250,14 @@ impl Observer {
         self.tell(&key, old.into_iter().chain(record.owner));
     }
 
-    fn absent(&mut self, key: &(String, String)) {
-        let mut records = self.records.write().unwrap_or_else(PoisonError::into_inner);
-        let before = records.remove(key);
-        drop(records);
+    fn absent(&mut self, key: &Place, last: Option<&Record>) {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        let before = seen.remove(key, last);
+        drop(seen);
         self.tell(key, before.and_then(|b| b.owner).into_iter());
     }
 
-    fn tell(&self, (namespace, name): &(String, String), owners: impl Iterator<Item = ReleaseId>) {
+    fn tell(&self, (namespace, name): &Place, owners: impl Iterator<Item = ReleaseId>) {
         for owner in owners {
             // Nobody listens any more while the process ends.
             let _ = self.changes.send(Change { owner, id: self.resource.id(namespace, name) });
@@ -225,7 +265,9 @@ impl Observer {
     }
 }
 
-fn key_of(object: &str) -> Option<(String, String)> {
+/// Whose last state it is, and that.
+fn seen_last(object: &str) -> Option<(Place, Record)> {
     let object: WithMetadata = serde_json::from_str(object).ok()?;
-    Some((object.metadata.namespace, object.metadata.name))
+    let record = object.metadata.record();
+    Some(((object.metadata.namespace, object.metadata.name), record))
 }

@@ -132,6 +132,9 @@ impl Actor {
             // that there is something.
             let now = Timestamp::now();
             let touched = self.signals.take_touched();
+            if self.memory.has_ended(&touched) {
+                return Some(Trigger::Objects);
+            }
             unhealthy_changed |= self.is_unhealthy() && !touched.is_empty();
             if self.memory.is_disturbed(touched.iter(), now) {
                 match self.drift {

@@ -6,8 +6,6 @@ use std::collections::VecDeque;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use crate::api::keys;
-
 use super::inventory::Entry;
 use super::live::Record;
 
@@ -29,7 +27,7 @@ pub enum Disturbance {
 /// `applied_version` is the resource version that the apply answered with, as
 /// far as it is known: an older record says nothing yet.
 pub fn disturbance(entry: &Entry, record: Option<&Record>, applied_version: u64) -> Option<Disturbance> {
-    let Some(record) = record else { return Some(Disturbance::Missing) };
+    let Some(record) = record else { return (!entry.done).then_some(Disturbance::Missing) };
     if record.version != 0 && record.version < applied_version {
         return None;
     }
@@ -77,90 +75,6 @@ fn compare(live: &Value, wanted: &Value, path: &mut String, paths: &mut Vec<Stri
             }
         }
         _ => paths.push(path.clone()),
-    }
-}
-
-/// Takes the ignored fields out of what is applied, but only those that we no
-/// longer own on the live object: a field that is ours and that we would leave
-/// out, the server would remove.
-pub fn leave_to_others(object: &mut Value, live: &Value, ignored: &[&str]) {
-    let ours = live
-        .pointer("/metadata/managedFields")
-        .and_then(Value::as_array)
-        .into_iter()
-        .flatten()
-        .find(|m| {
-            m["manager"] == keys::FIELD_MANAGER && m["operation"] == "Apply" && m["subresource"].is_null()
-        })
-        .map(|m| &m["fieldsV1"]);
-    for pointer in ignored {
-        let owned = ours.is_some_and(|fields| owns(fields, object, pointer));
-        if !owned && live.pointer(pointer).is_some() {
-            remove(object, pointer);
-        }
-    }
-}
-
-/// Whether a field set (fieldsV1) holds the field at a pointer of the object,
-/// or anything below it.
-fn owns(fields: &Value, object: &Value, pointer: &str) -> bool {
-    let mut fields = fields;
-    let mut value = object;
-    for token in tokens(pointer) {
-        let next = match value {
-            Value::Array(items) => {
-                let item = token.parse::<usize>().ok().and_then(|n| items.get(n));
-                let Some(item) = item else { return false };
-                value = item;
-                item_fields(fields, item)
-            }
-            _ => {
-                value = value.get(&token).unwrap_or(&Value::Null);
-                fields.get(format!("f:{token}"))
-            }
-        };
-        match next {
-            Some(next) => fields = next,
-            // A list or map that is owned whole has nothing below it.
-            None => return fields.as_object().is_some_and(serde_json::Map::is_empty),
-        }
-    }
-    true
-}
-
-/// The fields of a list item: by its keys (`k:{…}`) or its value (`v:…`).
-fn item_fields<'a>(fields: &'a Value, item: &Value) -> Option<&'a Value> {
-    fields.as_object()?.iter().find_map(|(key, below)| {
-        let matches = match key.split_once(':')? {
-            ("k", keys) => serde_json::from_str::<Value>(keys)
-                .ok()?
-                .as_object()?
-                .iter()
-                .all(|(name, value)| item.get(name) == Some(value)),
-            ("v", value) => serde_json::from_str::<Value>(value).ok()? == *item,
-            _ => false,
-        };
-        matches.then_some(below)
-    })
-}
-
-fn tokens(pointer: &str) -> impl Iterator<Item = String> + '_ {
-    pointer.split('/').skip(1).map(|t| t.replace("~1", "/").replace("~0", "~"))
-}
-
-fn remove(object: &mut Value, pointer: &str) {
-    let Some((parent, _)) = pointer.rsplit_once('/') else { return };
-    let Some(token) = tokens(pointer).last() else { return };
-    match object.pointer_mut(parent) {
-        Some(Value::Object(map)) => {
-            map.remove(&token);
-        }
-        Some(Value::Array(items)) => {
-            if let Some(n) = token.parse::<usize>().ok().filter(|n| *n < items.len()) {
-                items.remove(n);
-            }
-        }
-        _ => {}
     }
 }
 
@@ -237,6 +151,7 @@ impl Contest {
 
 #[cfg(test)]
 mod tests {
+    use super::super::live::JobRun;
     use super::*;
     use serde_json::json;
 
@@ -247,7 +162,7 @@ mod tests {
             uid: Some("u".into()),
             hash: Some("h".into()),
             fields: Some("f".into()),
-            left: false,
+            ..Entry::default()
         };
         let record = Record {
             uid: "u".into(),
@@ -256,12 +171,17 @@ mod tests {
             owner: None,
             prune_disabled: false,
             deleting: false,
+            run: JobRun::default(),
         };
         let check = |record: Option<Record>, applied: u64, expected: Option<Disturbance>| {
             assert_eq!(disturbance(&entry, record.as_ref(), applied), expected);
         };
         check(Some(record.clone()), 0, None);
         check(None, 0, Some(Disturbance::Missing));
+        let done = Entry { done: true, ..entry.clone() };
+        assert_eq!(disturbance(&done, None, 0), None, "it has run to its end");
+        let replaced = Record { uid: "v".into(), ..record.clone() };
+        assert_eq!(disturbance(&done, Some(&replaced), 0), Some(Disturbance::Replaced));
         check(Some(Record { uid: "v".into(), ..record.clone() }), 0, Some(Disturbance::Replaced));
         let changed = Record { fields: "g".into(), ..record };
         check(Some(changed.clone()), 10, Some(Disturbance::Changed));
@@ -282,37 +202,6 @@ mod tests {
             ["/metadata/labels/a~1b", "/spec/list/0/image", "/spec/replicas", "/spec/paused"]
         );
         assert!(differing_paths(&live, &live).is_empty());
-    }
-
-    fn live_owned(fields: Value) -> Value {
-        json!({"metadata": {"managedFields": [
-                {"manager": "kubectl", "operation": "Update", "fieldsV1": {"f:spec": {"f:replicas": {}}}},
-                {"manager": "supercargo", "operation": "Apply", "fieldsV1": fields}]},
-            "spec": {"replicas": 5, "containers": [{"name": "a", "image": "x"}]}})
-    }
-
-    #[test]
-    fn an_ignored_field_is_left_out_only_once_another_owns_it() {
-        let check = |fields: Value, pointer: &str, expected: Value| {
-            let mut object = json!({"spec": {"replicas": 2, "containers": [{"name": "a", "image": "x"}]}});
-            leave_to_others(&mut object, &live_owned(fields), &[pointer]);
-            assert_eq!(object, expected);
-        };
-        let all = json!({"spec": {"replicas": 2, "containers": [{"name": "a", "image": "x"}]}});
-        check(json!({"f:spec": {"f:replicas": {}}}), "/spec/replicas", all.clone());
-        check(json!({"f:spec": {}}), "/spec/paused", all.clone());
-        check(
-            json!({"f:spec": {"f:containers": {}}}),
-            "/spec/replicas",
-            json!({"spec": {"containers": [{"name": "a", "image": "x"}]}}),
-        );
-        let owned = json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {"f:image": {}}}}});
-        check(owned, "/spec/containers/0/image", all);
-        check(
-            json!({"f:spec": {"f:containers": {"k:{\"name\":\"a\"}": {"f:name": {}}}}}),
-            "/spec/containers/0/image",
-            json!({"spec": {"replicas": 2, "containers": [{"name": "a"}]}}),
-        );
     }
 
     #[test]

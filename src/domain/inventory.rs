@@ -30,6 +30,9 @@ pub struct Entry {
     /// Whether it left the revision and was found to stay: it opts out, or
     /// pruning is off.
     pub left: bool,
+    /// Whether it has run to its end as it was applied, as Jobs and pods do: that
+    /// it is gone later is no drift.
+    pub done: bool,
 }
 
 /// The objects of a release. The order of ids is that of [`ObjectId`]; the
@@ -84,6 +87,8 @@ struct Written<'a> {
     fields: Option<std::borrow::Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     left: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    done: bool,
 }
 
 impl Inventory {
@@ -106,6 +111,7 @@ impl Inventory {
                 hash: entry.hash.map(Into::into),
                 fields: entry.fields.map(Into::into),
                 left: entry.left,
+                done: entry.done,
             };
             read.push((id, entry));
         }
@@ -142,6 +148,7 @@ impl Inventory {
                 hash: entry.hash.as_deref().map(Into::into),
                 fields: entry.fields.as_deref().map(Into::into),
                 left: entry.left,
+                done: entry.done,
             };
             // A struct of strings has no reason to fail.
             let text = serde_json::to_string(&written).unwrap_or_default();
@@ -180,6 +187,19 @@ impl Inventory {
             union.applied = None;
             union
         })
+    }
+
+    /// The inventory once these objects have run to their end, each as the object
+    /// with that uid. `None` when it says so already, or knows no such object.
+    pub fn with_done<'a>(&self, done: impl Iterator<Item = (&'a ObjectId, &'a str)>) -> Option<Self> {
+        let mut marked: Option<Self> = None;
+        for (id, uid) in done {
+            let news = self.entries.get(id).is_some_and(|e| !e.done && e.uid.as_deref() == Some(uid));
+            if news && let Some(entry) = marked.get_or_insert_with(|| self.clone()).entries.get_mut(id) {
+                entry.done = true;
+            }
+        }
+        marked
     }
 
     /// The inventory as nobody's complete result, for a run that only writes
@@ -250,7 +270,7 @@ mod tests {
             uid: Some(uid.into()),
             hash: Some("h".into()),
             fields: Some("f".into()),
-            left: false,
+            ..Entry::default()
         }
     }
 
@@ -266,12 +286,13 @@ mod tests {
         let whole = inventory(&[
             ("a_x__ConfigMap", entry("1")),
             ("a_y_apps_Deployment", Entry { version: "v1".into(), ..Entry::default() }),
+            ("a_z_batch_Job", Entry { version: "v1".into(), done: true, ..Entry::default() }),
         ]);
         let parts = whole.write_parts(PART_BYTES);
         assert_eq!(
             parts,
             [
-                r#"[{"id":"a_x__ConfigMap","ver":"v1","uid":"1","hash":"h","fields":"f"},{"id":"a_y_apps_Deployment","ver":"v1"}]"#
+                r#"[{"id":"a_x__ConfigMap","ver":"v1","uid":"1","hash":"h","fields":"f"},{"id":"a_y_apps_Deployment","ver":"v1"},{"id":"a_z_batch_Job","ver":"v1","done":true}]"#
             ]
         );
         let mut read = Inventory::default();
@@ -341,6 +362,26 @@ mod tests {
         assert_eq!(union.entries[&ids[1]].uid, None);
         assert_eq!(union.applied, None);
         assert_eq!(before.with_expected(ids[..1].iter().map(|i| (i, "v1", false))), None);
+    }
+
+    #[test]
+    fn what_has_run_to_its_end_is_remembered_of_the_object_that_did() {
+        let before = inventory(&[("a_x_batch_Job", entry("1")), ("a_y_batch_Job", entry("2"))]);
+        let check = |name: &str, uid: &str, expected: bool| {
+            let id = id(&format!("a_{name}_batch_Job"));
+            let after = before.with_done(std::iter::once((&id, uid)));
+            let done = after.as_ref().is_some_and(|after| after.entries[&id].done);
+            assert_eq!((after.is_some(), done), (expected, expected), "{name} {uid}");
+            assert!(after.is_none_or(|after| after.applied == before.applied && after.entries.len() == 2));
+        };
+        check("x", "1", true);
+        check("x", "2", false);
+        check("z", "1", false);
+        let done = Inventory {
+            entries: BTreeMap::from([(id("a_x_batch_Job"), Entry { done: true, ..entry("1") })]),
+            applied: None,
+        };
+        assert_eq!(done.with_done(std::iter::once((&id("a_x_batch_Job"), "1"))), None);
     }
 
     #[test]

@@ -27,6 +27,21 @@ pub struct Record {
     pub prune_disabled: bool,
     /// Whether it is being deleted.
     pub deleting: bool,
+    /// How far its run is, if it is a Job.
+    pub run: JobRun,
+}
+
+/// How far a Job is, as its metadata tells: which fields of the status somebody
+/// has set, but not to what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JobRun {
+    /// It runs, or it is no Job.
+    #[default]
+    On,
+    /// It has conditions: it may have failed, or be about to end.
+    Ending,
+    /// It has completed. `status.completionTime` is set then and only then.
+    Completed,
 }
 
 /// `metadata` as far as it is looked at.
@@ -111,7 +126,23 @@ impl Metadata<'_> {
             owner,
             prune_disabled: prune == Some(keys::DISABLED),
             deleting: self.deletion_timestamp.is_some(),
+            run: self.run(),
         }
+    }
+
+    fn run(&self) -> JobRun {
+        let of_job = |m: &&Managed<'_>| m.subresource == "status" && m.api_version == "batch/v1";
+        let fields = self.managed_fields.iter().flatten().filter(of_job).filter_map(|m| m.fields_v1);
+        let mut run = JobRun::On;
+        for fields in fields.map(RawValue::get) {
+            if fields.contains("\"f:completionTime\"") {
+                return JobRun::Completed;
+            }
+            if fields.contains("\"f:conditions\"") {
+                run = JobRun::Ending;
+            }
+        }
+        run
     }
 
     /// Hash of our own Apply entry: its fields and the time it was last
@@ -195,6 +226,22 @@ mod tests {
         let text = text("2020-01-01T00:00:00Z", "{}");
         let object: WithMetadata = serde_json::from_str(&text).unwrap();
         assert_eq!(object.metadata.other_managers(), ["kubectl-edit"]);
+    }
+
+    #[test]
+    fn that_a_job_has_completed_is_seen_by_its_metadata() {
+        let check = |version: &str, subresource: &str, fields: &str, expected: JobRun| {
+            let text = format!(
+                r#"{{"metadata":{{"name":"a","managedFields":[{{"manager":"x","operation":"Update",
+                "apiVersion":"{version}","subresource":"{subresource}","fieldsV1":{{"f:status":{fields}}}}}]}}}}"#
+            );
+            assert_eq!(record(&text).run, expected, "{text}");
+        };
+        check("batch/v1", "status", r#"{"f:active":{},"f:startTime":{}}"#, JobRun::On);
+        check("batch/v1", "status", r#"{"f:conditions":{},"f:failed":{}}"#, JobRun::Ending);
+        check("batch/v1", "status", r#"{"f:completionTime":{},"f:conditions":{}}"#, JobRun::Completed);
+        check("batch/v1", "", r#"{"f:completionTime":{}}"#, JobRun::On);
+        check("apps/v1", "status", r#"{"f:conditions":{}}"#, JobRun::On);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 pub mod adopt;
 pub mod allowed;
 pub mod configuration;
+pub mod delegated;
 pub mod diff;
 pub mod drift;
 pub mod health;
@@ -20,6 +21,7 @@ pub mod prefix;
 pub mod preflight;
 pub mod proxy;
 pub mod prune;
+pub mod recreate;
 pub mod release;
 pub mod salvage;
 pub mod schedule;

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use crate::api::keys;
 
+use super::delegated::{self, Delegation, Ignore};
 use super::identity::{GroupKind, ObjectId, ReleaseId};
 use super::inventory::{Entry, Inventory};
 use super::live::Record;
-use super::manifest::canonical::content_hash;
 use super::object::Object;
 use super::stage::{Stage, order, stage};
 
@@ -45,6 +45,9 @@ pub trait Live {
     /// Whether the absence of a record means anything: the kind's watch is
     /// synced, or the object was asked for by name.
     fn known(&self, id: &ObjectId) -> bool;
+    /// The uid of the object of that name that has run to its end, where that is
+    /// known and not in the inventory yet. Asked after the record was.
+    fn ended(&self, id: &ObjectId) -> Option<String>;
     /// Whether the inventory of the given owner names the object.
     fn claims(&self, owner: &ReleaseId, id: &ObjectId) -> bool;
     /// The release that has applied the object, or is about to.
@@ -81,8 +84,14 @@ pub struct Step {
     /// Whether what the inventory knows is not there any more, so that the object
     /// gets a new uid.
     pub anew: bool,
-    /// Whether the object itself asks to be recreated when it must be.
-    pub force: bool,
+    /// Whether it has run to its end with this very content and is gone, as a Job
+    /// is some time after it has completed.
+    pub done: bool,
+    /// Whether the object itself asks to be recreated when it must be, or asks
+    /// not to be.
+    pub force: Option<bool>,
+    /// The fields that are left to others once these own them, as JSON pointers.
+    pub delegated: Vec<String>,
     /// What is sent, ownership labels included.
     pub object: Object,
 }
@@ -128,6 +137,18 @@ impl Plan {
     }
 }
 
+/// What is put back of what was applied with this very content. New content is
+/// written in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Correction {
+    /// What was changed, replaced or deleted.
+    All,
+    /// What does not exist.
+    Missing,
+    /// Nothing.
+    Nothing,
+}
+
 /// What a plan is made for.
 #[derive(Clone, Copy, Debug)]
 pub struct Purpose<'a> {
@@ -137,8 +158,10 @@ pub struct Purpose<'a> {
     /// in for the content hash of Secrets: one would let whoever reads the
     /// inventory check guesses.
     pub applied_key: &'a str,
-    /// Whether drift is put back. New content is written either way.
-    pub correct: bool,
+    /// What is done about drift.
+    pub correction: Correction,
+    /// The fields that drift may change.
+    pub ignore: &'a [Ignore],
 }
 
 /// Labels an object as the release's.
@@ -152,7 +175,11 @@ pub fn own(object: &mut Object, release: &ReleaseId) {
 pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, live: &dyn Live) -> Plan {
     let mut plan = Plan::default();
     let mut wanted = BTreeMap::new();
-    for mut object in objects {
+    let delegated: Vec<Vec<String>> = {
+        let delegation = Delegation::of(&objects, purpose.ignore);
+        objects.iter().map(|object| delegation.paths(object)).collect()
+    };
+    for (mut object, delegated) in objects.into_iter().zip(delegated) {
         let mode = apply_mode(&object).unwrap_or(ApplyMode::Override);
         let id = object.id();
         let record = live.record(&id);
@@ -172,18 +199,26 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
         }
         let hash = match object.is("", "Secret") {
             true => format!("r{}", purpose.applied_key),
-            false => content_hash(&object),
+            false => delegated::hash(&object, &delegated),
         };
         let only_if_absent = mode != ApplyMode::Override;
         let known = live.known(&id);
-        let undisturbed = known && is_undisturbed(before, record.as_ref(), only_if_absent, purpose.release);
         // One that had left and comes back is applied: its entry says otherwise.
         let same =
             before.is_some_and(|b| b.uid.is_some() && !b.left && b.hash.as_deref() == Some(hash.as_str()));
+        let missing = known && record.is_none();
+        let done = missing && same && before.is_some_and(|b| b.done || b.uid == live.ended(&id));
+        let undisturbed =
+            done || known && is_undisturbed(before, record.as_ref(), only_if_absent, purpose.release);
+        let left_as_it_is = match purpose.correction {
+            Correction::All => false,
+            Correction::Missing => !missing,
+            Correction::Nothing => true,
+        };
         let keep = match undisturbed {
             _ if mode == ApplyMode::Ignore => true,
             true => same || only_if_absent,
-            false => same && !purpose.correct,
+            false => same && left_as_it_is,
         };
         plan.steps.push(Step {
             version: object.version().to_owned(),
@@ -193,7 +228,13 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
             drifted: same && known && !undisturbed,
             only_if_absent,
             anew: before.and_then(|b| b.uid.as_ref()) != record.as_ref().map(|r| &r.uid),
-            force: object.annotation(keys::FORCE) == Some(keys::ENABLED),
+            done,
+            force: match object.annotation(keys::FORCE) {
+                Some(keys::ENABLED) => Some(true),
+                Some(keys::DISABLED) => Some(false),
+                _ => None,
+            },
+            delegated,
             id,
             object,
         });
@@ -265,6 +306,7 @@ pub fn defined_kinds(objects: &[Object]) -> Vec<GroupKind> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::live::JobRun;
     use super::*;
     use serde_json::json;
     use std::collections::BTreeSet;
@@ -274,6 +316,7 @@ mod tests {
         records: BTreeMap<ObjectId, Record>,
         claims: BTreeSet<(String, ObjectId)>,
         unknown: bool,
+        ended: Option<String>,
         reserved: Option<ReleaseId>,
     }
 
@@ -283,6 +326,9 @@ mod tests {
         }
         fn known(&self, _: &ObjectId) -> bool {
             !self.unknown
+        }
+        fn ended(&self, _: &ObjectId) -> Option<String> {
+            self.ended.clone()
         }
         fn claims(&self, owner: &ReleaseId, id: &ObjectId) -> bool {
             self.claims.contains(&(owner.to_string(), id.clone()))
@@ -316,6 +362,7 @@ mod tests {
             owner: Some(ReleaseId { namespace: namespace.into(), name: name.into() }),
             prune_disabled: false,
             deleting: false,
+            run: JobRun::default(),
         }
     }
 
@@ -325,15 +372,16 @@ mod tests {
         Entry {
             version: "v1".into(),
             uid: Some("u".into()),
-            hash: Some(content_hash(&object)),
+            hash: Some(delegated::hash(&object, &[])),
             fields: Some("f".into()),
-            left: false,
+            ..Entry::default()
         }
     }
 
     fn build_for(objects: &[Object], previous: &Inventory, world: &World) -> Plan {
         let release = me();
-        let purpose = Purpose { release: &release, applied_key: "key", correct: true };
+        let correction = Correction::All;
+        let purpose = Purpose { release: &release, applied_key: "key", correction, ignore: &[] };
         build(purpose, objects.to_vec(), previous, world)
     }
 
@@ -373,22 +421,83 @@ mod tests {
     #[test]
     fn drift_that_is_not_to_be_put_back_is_marked_and_left() {
         let cm = object("ConfigMap", "a", None);
-        let mut world = World::default();
-        world.records.insert(cm.id(), Record { fields: "edited".into(), ..record("apps/web") });
+        let edited = Record { fields: "edited".into(), ..record("apps/web") };
         let previous = Inventory { entries: BTreeMap::from([(cm.id(), applied(&cm))]), applied: None };
         let release = me();
-        let check = |correct: bool, entry_hash: Option<&str>, expected: (Action, bool)| {
+        let check = |correction, live: Option<&Record>, hash: Option<&str>, expected: (Action, bool)| {
+            let mut world = World::default();
+            world.records.extend(live.map(|live| (cm.id(), live.clone())));
             let mut previous = previous.clone();
-            if let (Some(hash), Some(entry)) = (entry_hash, previous.entries.get_mut(&cm.id())) {
+            if let (Some(hash), Some(entry)) = (hash, previous.entries.get_mut(&cm.id())) {
                 entry.hash = Some(hash.into());
             }
-            let purpose = Purpose { release: &release, applied_key: "key", correct };
+            let purpose = Purpose { release: &release, applied_key: "key", correction, ignore: &[] };
             let plan = build(purpose, vec![cm.clone()], &previous, &world);
             assert_eq!((plan.steps[0].action, plan.steps[0].drifted), expected);
         };
-        check(true, None, (Action::Write, true));
-        check(false, None, (Action::Keep, true));
-        check(false, Some("other content"), (Action::Write, false));
+        let edited = Some(&edited);
+        check(Correction::All, edited, None, (Action::Write, true));
+        check(Correction::Nothing, edited, None, (Action::Keep, true));
+        check(Correction::Nothing, edited, Some("other content"), (Action::Write, false));
+        check(Correction::All, None, None, (Action::Write, true));
+        check(Correction::Nothing, None, None, (Action::Keep, true));
+        // A revision is whole only with all of its objects.
+        check(Correction::Missing, edited, None, (Action::Keep, true));
+        check(Correction::Missing, None, None, (Action::Write, true));
+    }
+
+    #[test]
+    fn what_has_run_to_its_end_with_this_content_is_not_made_again() {
+        let check = |mode: Option<&str>, entry: fn(Entry) -> Entry, expected: (Action, bool, bool)| {
+            let job = object("Job", "migrate", mode.map(|mode| (keys::APPLY, mode)));
+            let entry = entry(Entry { done: true, ..applied(&job) });
+            let previous = Inventory { entries: BTreeMap::from([(job.id(), entry)]), applied: None };
+            let plan = build_for(&[job], &previous, &World::default());
+            let step = &plan.steps[0];
+            assert_eq!((step.action, step.drifted, step.done), expected, "{mode:?}");
+        };
+        for mode in [None, Some("IfNotPresent")] {
+            check(mode, |e| e, (Action::Keep, false, true));
+            check(mode, |e| Entry { done: false, ..e }, (Action::Write, true, false));
+            check(mode, |e| Entry { hash: Some("other content".into()), ..e }, (Action::Write, false, false));
+        }
+        // The inventory does not say so yet.
+        let job = object("Job", "migrate", None);
+        let previous = Inventory { entries: BTreeMap::from([(job.id(), applied(&job))]), applied: None };
+        for (uid, expected) in [("u", Action::Keep), ("another", Action::Write)] {
+            let world = World { ended: Some(uid.into()), ..World::default() };
+            let plan = build_for(std::slice::from_ref(&job), &previous, &world);
+            assert_eq!((plan.steps[0].action, plan.steps[0].done), (expected, expected == Action::Keep));
+        }
+        // It is there: what is known of it counts, as for any other.
+        let job = object("Job", "migrate", None);
+        let mut world = World::default();
+        world.records.insert(job.id(), Record { fields: "edited".into(), ..record("apps/web") });
+        let entry = Entry { done: true, ..applied(&job) };
+        let previous = Inventory { entries: BTreeMap::from([(job.id(), entry)]), applied: None };
+        assert_eq!(build_for(std::slice::from_ref(&job), &previous, &world).steps[0].action, Action::Write);
+        world.unknown = true;
+        assert_eq!(build_for(&[job], &previous, &world).steps[0].action, Action::Write);
+    }
+
+    #[test]
+    fn whose_a_field_is_is_part_of_what_was_applied() {
+        let web = Object::new(json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "apps"}, "spec": {"replicas": 5}}))
+        .unwrap();
+        let scaler = Object::new(json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "web", "namespace": "apps"},
+            "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}}}))
+        .unwrap();
+        let mut world = World::default();
+        world.records.insert(web.id(), record("apps/web"));
+        let previous = Inventory { entries: BTreeMap::from([(web.id(), applied(&web))]), applied: None };
+        let alone = build_for(std::slice::from_ref(&web), &previous, &world);
+        assert_eq!(alone.steps[0].action, Action::Keep);
+        let scaled = build_for(&[web, scaler], &previous, &world);
+        assert_eq!((scaled.steps[0].action, scaled.steps[0].drifted), (Action::Write, false));
+        assert_eq!(scaled.steps[0].delegated, ["/spec/replicas"]);
+        assert_eq!(scaled.steps[0].object.value()["spec"]["replicas"], 5, "it is decided when it is sent");
     }
 
     #[test]
@@ -429,10 +538,12 @@ mod tests {
         let ignored = object("ConfigMap", "a", Some((keys::APPLY, "Ignore")));
         let once = object("ConfigMap", "b", Some((keys::APPLY, "IfNotPresent")));
         let forced = object("ConfigMap", "c", Some((keys::FORCE, "enabled")));
-        let plan = build_for(&[ignored, once.clone(), forced], &Inventory::default(), &World::default());
+        let firm = object("ConfigMap", "d", Some((keys::FORCE, "disabled")));
+        let objects = [ignored, once.clone(), forced, firm];
+        let plan = build_for(&objects, &Inventory::default(), &World::default());
         let steps: Vec<_> =
             plan.steps.iter().map(|s| (s.id.name.as_str(), s.only_if_absent, s.force)).collect();
-        assert_eq!(steps, [("b", true, false), ("c", false, true)]);
+        assert_eq!(steps, [("b", true, None), ("c", false, Some(true)), ("d", false, Some(false))]);
         assert_eq!(
             apply_mode(&object("ConfigMap", "a", Some((keys::APPLY, "Sometimes")))),
             Err("Sometimes".to_owned())

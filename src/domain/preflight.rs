@@ -37,11 +37,17 @@ impl Refusal {
         self.code == 404 && self.message == format!("namespaces {name:?} not found")
     }
 
-    /// Whether it says that a field may not change.
-    ///
-    /// 422 with a word of immutability, or 403 of the StatefulSet kind: the API
-    /// server has no code of its own for it, so the message decides. Any other
-    /// refusal must not lead to a deletion (fluxcd/kustomize-controller#734).
+    /// Whether the object may be acceptable, and only its update is not: a new
+    /// one is tried then. The API server says `Invalid` for an update of what
+    /// cannot change, in other words for each kind, and for other faults as well;
+    /// whether it would take the object anew tells them apart.
+    pub fn may_be_of_the_update(&self) -> bool {
+        self.code == 422 || self.is_immutable()
+    }
+
+    /// Whether it says that a field may not change. Webhooks deny with any code,
+    /// so their words decide. Any other refusal must not lead to a deletion
+    /// (fluxcd/kustomize-controller#734).
     pub fn is_immutable(&self) -> bool {
         let message = self.message.to_ascii_lowercase();
         let says_so = [

@@ -170,6 +170,7 @@ pub fn judge(question: Question<'_>, entry: &Entry, record: Option<&Record>) -> 
 
 #[cfg(test)]
 mod tests {
+    use super::super::live::JobRun;
     use super::*;
 
     fn release(name: &str) -> ReleaseId {
@@ -188,6 +189,7 @@ mod tests {
             owner: Some(me.clone()),
             prune_disabled: false,
             deleting: false,
+            run: JobRun::default(),
         };
         let on = Question { release: &me, prune: true, heir: None };
         let check = |what: &str,

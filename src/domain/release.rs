@@ -6,20 +6,20 @@ mod by_hand;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::api::keys;
 use crate::api::reason::Reason;
 use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, RegistryProvider};
 
-use super::identity::{ObjectId, ReleaseId};
+use super::delegated::Ignore;
+use super::identity::ReleaseId;
 use super::inventory::Provenance;
 use super::patch::InvalidPatch;
 use super::patch::allowance::Allowance;
 use super::patch::image::{Image, ImageChange};
 use super::patch::spec::Patch;
-use super::patch::target::{Called, Target};
+use super::patch::target::Target;
 use super::schedule::parse_duration;
 use super::verify::declared::Declared;
 pub use by_hand::ByHand;
@@ -81,6 +81,8 @@ pub struct Release {
     pub images: Vec<ImageChange>,
     /// Patches and changes of images as the spec says them; empty without any.
     patched_by: String,
+    /// The rules of `ignore` as the spec says them; empty without any.
+    ignored_by: String,
     /// The ServiceAccount whose rights are used.
     pub service_account: Option<String>,
     /// Whether objects that leave are deleted.
@@ -141,14 +143,6 @@ pub enum Wanted {
     },
     /// A digest.
     Digest(String),
-}
-
-/// Fields of chosen objects that drift may change.
-#[derive(Clone, Debug)]
-pub struct Ignore {
-    target: Option<Target>,
-    /// JSON pointers.
-    pub paths: Vec<String>,
 }
 
 /// Why a spec makes no sense.
@@ -241,10 +235,12 @@ impl Release {
         let is_patched = !(spec.patches.is_empty() && images.is_empty());
         // Plain structures always serialize.
         let patched_by = is_patched.then(|| serde_json::to_string(&(&spec.patches, &spec.images)));
+        let ignored_by = (!spec.drift.ignore.is_empty()).then(|| serde_json::to_string(&spec.drift.ignore));
         Ok(Self {
             patches,
             images: ImageChange::parse_all("images", &images, &mut allowance)?,
             patched_by: patched_by.and_then(Result::ok).unwrap_or_default(),
+            ignored_by: ignored_by.and_then(Result::ok).unwrap_or_default(),
             id: id_of(resource),
             uid: resource.metadata.uid.clone().unwrap_or_default(),
             generation: resource.metadata.generation.unwrap_or_default(),
@@ -285,8 +281,9 @@ impl Release {
         })
     }
 
-    /// Names an artifact and everything that decides what is rendered from it:
-    /// two runs with one key have the same objects. 32 hexadecimal digits.
+    /// Names an artifact and everything that decides what is rendered from it and
+    /// which fields of that are applied: two runs with one key have the same
+    /// objects. 32 hexadecimal digits.
     pub fn applied_key(&self, digest: &str) -> String {
         let rendered_from = (
             (RENDER_VERSION, digest, &self.default_namespace, &self.id.name),
@@ -296,6 +293,7 @@ impl Release {
         // Strings and maps of strings always serialize.
         let mut text = serde_json::to_vec(&rendered_from).unwrap_or_default();
         text.extend_from_slice(self.patched_by.as_bytes());
+        text.extend_from_slice(self.ignored_by.as_bytes());
         if self.verify.as_ref().is_some_and(|v| v.images.is_some()) {
             // Their digests are in the objects.
             text.extend_from_slice(b"images");
@@ -307,18 +305,6 @@ impl Release {
     pub fn trusts_with(&self, secret: &str) -> bool {
         self.identity_secret.as_deref() == Some(secret)
             || self.verify.as_ref().is_some_and(|v| v.secrets().contains_key(secret))
-    }
-
-    /// The pointers that may drift on an object, which is as it is rendered.
-    pub fn ignored_paths(&self, id: &ObjectId, version: &str, object: &Value) -> Vec<&str> {
-        let called =
-            Called { group: &id.group, version, kind: &id.kind, name: &id.name, namespace: &id.namespace };
-        let fits = |target: &Target| target.fits_name(called) && target.fits_metadata(object);
-        self.ignore
-            .iter()
-            .filter(|rule| rule.target.as_ref().is_none_or(fits))
-            .flat_map(|rule| rule.paths.iter().map(String::as_str))
-            .collect()
     }
 }
 
@@ -406,12 +392,14 @@ mod tests {
             {"paths": ["/metadata/annotations/x"]},
         ]}}))
         .unwrap();
-        let paths = |id: &str| {
-            release.ignored_paths(&ObjectId::from_inventory_id(id).unwrap(), "v1", &json!({})).len()
+        let paths = |version: &str, kind: &str, name: &str| {
+            let named = json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}});
+            let object = super::super::object::Object::new(named).unwrap();
+            super::super::delegated::Delegation::of(&[], &release.ignore).paths(&object).len()
         };
-        assert_eq!(paths("a_web_apps_Deployment"), 2);
-        assert_eq!(paths("a_web-2_apps_Deployment"), 1);
-        assert_eq!(paths("a_web__Service"), 1);
+        assert_eq!(paths("apps/v1", "Deployment", "web"), 2);
+        assert_eq!(paths("apps/v1", "Deployment", "web-2"), 1);
+        assert_eq!(paths("v1", "Service", "web"), 1);
     }
 
     #[test]
@@ -422,6 +410,10 @@ mod tests {
         assert_ne!(base, key(json!({}), "sha256:b"));
         assert_ne!(base, key(json!({"targetNamespace": "x"}), "sha256:a"));
         assert_ne!(base, key(json!({"path": "x"}), "sha256:a"));
+        // A rule that comes or goes changes whose a field is.
+        let ignoring = |path: &str| key(json!({"drift": {"ignore": [{"paths": [path]}]}}), "sha256:a");
+        assert_ne!(base, ignoring("/spec/replicas"));
+        assert_ne!(ignoring("/spec/paused"), ignoring("/spec/replicas"));
         assert_ne!(base, key(json!({"commonMetadata": {"labels": {"a": "b"}}}), "sha256:a"));
     }
 }

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::preflight::Ready;
+use super::body;
+use super::preflight::{ATTEMPTS, Ready};
 use crate::cluster::apply::Applied;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
@@ -34,20 +35,38 @@ pub(super) async fn apply(session: &Session, me: &ReleaseId, step: &Step, ready:
         Err(error) => Err(error),
     };
     let done = match only_if_new(ready) {
-        None => apply(ready.body.clone()).await,
+        None => return again(session, step, ready).await,
         // Another process may have made it since: of two releases that bring the same
         // new object one has it, wherever they run.
         Some(body) => match apply(body).await {
             Err(error) if error.is_conflict() && step.only_if_absent => Ok(Done::LeftAlone),
             Err(error) if error.is_conflict() => match session.get_record(&ready.resource, &step.id).await {
                 Ok(Some(Record { owner: Some(owner), .. })) if owner != *me => Ok(Done::Taken),
-                Ok(_) => apply(ready.body.clone()).await,
+                Ok(_) => return again(session, step, ready).await,
                 Err(error) => Err(error),
             },
             done => done,
         },
     };
     done.unwrap_or_else(Done::Failed)
+}
+
+/// Applies what exists, with the fields that are left to others as they are now.
+async fn again(session: &Session, step: &Step, ready: &Ready) -> Done {
+    let mut body = ready.body.clone();
+    for _ in 0..ATTEMPTS {
+        match session.apply(&ready.resource, &step.id, body, false).await {
+            Ok(applied) => return Done::Applied(applied, ready.recreate),
+            // Somebody has written it since the dry run, and may have taken over a field.
+            Err(error) if error.is_conflict() && !step.delegated.is_empty() && !ready.recreate => {}
+            Err(error) => return Done::Failed(error),
+        }
+        body = match body::body(session, step, &ready.resource).await {
+            Ok(body) => body,
+            Err(error) => return Done::Failed(error),
+        };
+    }
+    Done::Failed(ApiError::Restless(ATTEMPTS))
 }
 
 /// What makes an object that did not exist, and fails if it does by now: no object

@@ -99,6 +99,7 @@ async fn write_settled(
     let by_hand = run.release.origin == Origin::CommandLine;
     let Some(mut stored) = run.memory.stored.take() else { return Err(Ended::Again) };
     let settled = settle(&stored.inventory, fates, result_of);
+    let settled = run.memory.mark_ended(&settled).unwrap_or(settled);
     let adopted = stored.exists() && hold == Hold::Finalizer && !stored.operators;
     let mut written = Ok(());
     if settled != *stored.inventory || adopted || (by_hand && applied.is_some()) {

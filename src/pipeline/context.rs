@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
 use super::claims::Claims;
+use super::ended::Asked;
 use super::pin::Pinned;
 use super::verify::{Distrusted, Trusted};
 use crate::api::reason::Reason;
@@ -124,6 +125,11 @@ pub struct Memory {
     pub versions: HashMap<ObjectId, u64>,
     /// Objects that others keep changing.
     pub contests: HashMap<ObjectId, Contest>,
+    /// Pods that were asked for, because their metadata does not say whether they
+    /// have run to their end.
+    pub asked: HashMap<ObjectId, Asked>,
+    /// Jobs that have to end before the release can go on.
+    pub awaited: BTreeSet<ObjectId>,
     /// Objects that were found changed and are not put back.
     pub drifted: BTreeSet<ObjectId>,
     /// What kept the registry from being asked the last time.

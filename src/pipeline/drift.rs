@@ -11,11 +11,11 @@ use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
 use crate::cluster::discovery::Known;
 use crate::cluster::session::Session;
-use crate::domain::drift::{differing_paths, leave_to_others};
+use crate::domain::delegated::leave_to_others;
+use crate::domain::drift::differing_paths;
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::{Assessment, Outcome};
 use crate::domain::plan::{Action, Plan, Step};
-use crate::domain::release::Release;
 
 /// How many objects a message names.
 const NAMED: usize = 5;
@@ -34,7 +34,7 @@ pub async fn hold_back(
     run.context.metrics.drift_detected(found);
     match run.release.drift {
         DriftMode::Off => {}
-        DriftMode::Report => report(run, session, plan, known, outcome).await,
+        DriftMode::Report => report(session, plan, known, outcome).await,
         DriftMode::Correct => contest(run, session, plan, known, outcome).await,
     }
     // What stays as it is was found already when the next run finds it.
@@ -82,11 +82,11 @@ async fn contest(
 }
 
 /// Compares what has drifted with what a dry run would make of it.
-async fn report(run: &mut Run<'_>, session: &Session, plan: &Plan, known: &Known, outcome: &mut Outcome) {
-    let release = run.release;
-    let steps = plan.steps.iter().filter(|s| s.drifted);
+async fn report(session: &Session, plan: &Plan, known: &Known, outcome: &mut Outcome) {
+    // What is missing and made again is no drift any more.
+    let steps = plan.steps.iter().filter(|s| s.drifted && s.action == Action::Keep);
     let mut compared: Vec<(ObjectId, Vec<String>)> = unordered(
-        steps.map(|step| async move { (step.id.clone(), differences(release, session, step, known).await) }),
+        steps.map(|step| async move { (step.id.clone(), differences(session, step, known).await) }),
     )
     .collect()
     .await;
@@ -106,7 +106,7 @@ async fn report(run: &mut Run<'_>, session: &Session, plan: &Plan, known: &Known
     outcome.drift = Some(Assessment { status: Some(true), reason: Reason::DriftDetected, message });
 }
 
-async fn differences(release: &Release, session: &Session, step: &Step, known: &Known) -> Vec<String> {
+async fn differences(session: &Session, step: &Step, known: &Known) -> Vec<String> {
     let unreadable = |why: String| vec![format!("cannot be compared: {why}")];
     let Some(resource) = known.resource(&step.id.group_kind(), &step.version) else {
         return unreadable("its kind is not served".into());
@@ -120,7 +120,7 @@ async fn differences(release: &Release, session: &Session, step: &Step, known: &
         Err(error) => return unreadable(error.to_string()),
     };
     let mut object = step.object.value().clone();
-    leave_to_others(&mut object, &live, &release.ignored_paths(&step.id, &step.version, step.object.value()));
+    leave_to_others(&mut object, &live, &step.delegated);
     let body = serde_json::to_vec(&object).unwrap_or_default().into();
     match session.apply(&resource, &step.id, body, true).await {
         Ok(wanted) => match serde_json::from_slice::<Value>(&wanted.body) {

@@ -12,7 +12,7 @@ use super::acquire::chain;
 use super::apply::{Done, apply};
 use super::health;
 use super::parallel::unordered;
-use super::preflight::{Preflight, Ready, masked};
+use super::preflight::{ATTEMPTS, Preflight, Ready, masked};
 use super::progress::{Change, Event};
 use super::run::{Ended, Revision, Run};
 use super::schemas::Schemas;
@@ -26,15 +26,12 @@ use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate};
+use crate::domain::live::JobRun;
 use crate::domain::outcome::{Assessment, Note, ObjectFailure};
 use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::release::Origin;
 use crate::domain::stage::Stage;
 use crate::observe::labels::Phase;
-
-/// How often an object that is to be recreated and changes meanwhile is looked at
-/// again.
-const ATTEMPTS: usize = 5;
 
 /// What was done.
 #[derive(Default)]
@@ -326,6 +323,7 @@ fn note(
         hash: Some(step.hash.clone()),
         fields: Some(applied.record.fields).filter(|_| !step.only_if_absent),
         left: false,
+        done: applied.record.run == JobRun::Completed,
     };
     executed.fates.insert(step.id.clone(), Fate::Applied(entry));
     let kind = step.id.group_kind();

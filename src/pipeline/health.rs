@@ -23,6 +23,7 @@ use crate::cluster::discovery::{Known, Resource};
 use crate::cluster::session::Session;
 use crate::domain::health::{HealthState, assess, has_rule};
 use crate::domain::identity::{GroupKind, ObjectId};
+use crate::domain::inventory::Fate;
 use crate::domain::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
 use crate::domain::plan::{Plan, Step};
 use crate::observe::labels::Phase;
@@ -60,7 +61,7 @@ pub async fn wait(
     let mut waiting = Waiting::new();
     let mut failures = Vec::new();
     let mut unknown = Vec::new();
-    for step in plan.steps.iter().filter(|s| has_rule(&s.id.group_kind())) {
+    for step in plan.steps.iter().filter(|s| !s.done && has_rule(&s.id.group_kind())) {
         let Some(resource) = known.served(&step.id.group_kind(), &step.version) else { continue };
         let answer = executed.answers.remove(&step.id);
         match answer.and_then(|a| serde_json::from_slice::<Value>(&a).ok()) {
@@ -73,7 +74,7 @@ pub async fn wait(
         run.turn.give_back();
         let waits = run.context.metrics.waits_for_health();
         run.accept(&format!("waiting for the health of revision {}", revision.name)).await;
-        let over = follow(run, session, &mut waiting, &mut failures, revision).await;
+        let over = follow(run, session, &mut waiting, &mut failures, revision, &executed.fates).await;
         drop(waits);
         run.spent.add(Phase::Health, started.elapsed());
         run.turn.take().await;
@@ -148,6 +149,7 @@ async fn follow(
     waiting: &mut Waiting,
     failures: &mut Vec<ObjectFailure>,
     revision: &Revision,
+    fates: &BTreeMap<ObjectId, Fate>,
 ) -> Option<Over> {
     let give_up = Instant::now() + run.release.timeout;
     let mut poll = FIRST_POLL;
@@ -155,6 +157,11 @@ async fn follow(
     let mut next_recheck = Instant::now() + RECHECK;
     let mut next_resolve = Instant::now() + run.release.interval;
     while !waiting.is_empty() && failures.is_empty() {
+        // A Job may be gone as soon as it has completed.
+        waiting.retain(|id, _| !run.memory.has_run(id, fates));
+        if waiting.is_empty() {
+            break;
+        }
         show(run, waiting);
         let clock = waiting.values().filter_map(|p| p.changes_at).min().map(instant_of);
         let wake = give_up.min(next_poll).min(next_recheck).min(next_resolve);

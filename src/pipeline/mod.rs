@@ -4,6 +4,7 @@
 pub mod acquire;
 pub mod adopt;
 mod apply;
+mod body;
 pub mod claims;
 mod conclude;
 mod conflicts;
@@ -11,6 +12,7 @@ pub mod context;
 mod decrypt;
 pub mod depart;
 mod drift;
+pub mod ended;
 mod execute;
 mod finalize;
 mod health;

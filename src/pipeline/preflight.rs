@@ -6,25 +6,27 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::StreamExt;
-use serde_json::Value;
 
+use super::body::{body, encode};
 use super::parallel::unordered;
 use super::places::Turn;
 use crate::api::reason::Reason;
 use crate::cluster::discovery::{Known, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::{Identity, Session};
-use crate::domain::drift::leave_to_others;
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::preflight::{Cure, Cures, Refusal, defined_versions, shortened};
+use crate::domain::recreate::{Question, Recreation, decide, trial};
 use crate::domain::release::{Origin, Release};
 use crate::domain::stage::Stage;
 
 /// How long a refusal that has just been cured may go on: the API server's own
 /// caches of roles and accounts follow a little later.
 const SETTLING: Duration = Duration::from_secs(5);
+/// How often an object that others write meanwhile is looked at again.
+pub const ATTEMPTS: usize = 5;
 
 /// What is to be applied of a step, and what the dry run said.
 #[derive(Clone, Debug)]
@@ -60,6 +62,8 @@ pub struct Preflight<'a> {
     pub advanced: BTreeSet<ObjectId>,
     /// The steps whose refusal may be one of a moment ago.
     lingering: BTreeSet<ObjectId>,
+    /// The Jobs that have to end before they are made anew.
+    pub running: BTreeSet<ObjectId>,
 }
 
 /// What came of a step's dry run.
@@ -77,11 +81,22 @@ enum Verdict {
 impl<'a> Preflight<'a> {
     /// Of a plan.
     pub fn new(session: &'a Session, release: &'a Release, plan: &Plan) -> Self {
-        let (ready, deferred) = (BTreeMap::new(), BTreeSet::new());
+        let (ready, deferred, running) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         let (advanced, lingering) = (BTreeSet::new(), BTreeSet::new());
         let cures = Cures::of(plan);
         let (brought, keeps_answers) = (cures.clone(), false);
-        Self { session, release, cures, brought, keeps_answers, ready, deferred, advanced, lingering }
+        Self {
+            session,
+            release,
+            cures,
+            brought,
+            keeps_answers,
+            ready,
+            deferred,
+            advanced,
+            running,
+            lingering,
+        }
     }
 
     /// Whether a step is accepted or refused by a schema that the plan changes.
@@ -184,7 +199,12 @@ impl<'a> Preflight<'a> {
                     self.lingering.insert(id);
                     failures.push(failure);
                 }
-                Verdict::Failed(failure) => failures.push(failure),
+                Verdict::Failed(failure) => {
+                    if failure.reason == Reason::JobRunning {
+                        self.running.insert(id);
+                    }
+                    failures.push(failure);
+                }
             }
         }
         failures.sort_by(|a, b| a.id.cmp(&b.id));
@@ -204,8 +224,8 @@ impl<'a> Preflight<'a> {
             Ok(ready) => Verdict::Ready(ready),
             Err(error) => match refusal_of(&error) {
                 Some(_) if tentative => Verdict::Deferred(Vec::new()),
-                Some(refusal) if refusal.is_immutable() && self.may_recreate(step) => {
-                    self.recreation(step, &resource, &refusal).await
+                Some(refusal) if self.is_of_the_update(step, &refusal, defined) => {
+                    self.recreation(step, &resource, &refusal, defined).await
                 }
                 Some(refusal) => self.refused(step, &refusal, defined),
                 None => Verdict::Failed(failed(step, &error)),
@@ -214,32 +234,32 @@ impl<'a> Preflight<'a> {
     }
 
     async fn dry_run(&self, step: &Step, resource: &Arc<Resource>) -> Result<Ready, ApiError> {
-        let body = self.body(step, resource).await?;
-        let applied = self.session.apply(resource, &step.id, body.clone(), true).await?;
-        // A dry run makes a uid up for an object that does not exist.
-        let exists = !applied.created && applied.record.version != 0;
-        let live = exists.then_some((applied.record.uid, applied.record.version));
-        let answer = self.keeps_answers.then_some(applied.body);
-        Ok(Ready { resource: Arc::clone(resource), body, live, recreate: false, answer })
+        for _ in 0..ATTEMPTS {
+            let body = body(self.session, step, resource).await?;
+            let applied = match self.session.apply(resource, &step.id, body.clone(), true).await {
+                Err(error) if error.is_conflict() && !step.delegated.is_empty() => continue,
+                other => other?,
+            };
+            // A dry run makes a uid up for an object that does not exist.
+            let exists = !applied.created && applied.record.version != 0;
+            let live = exists.then_some((applied.record.uid, applied.record.version));
+            let answer = self.keeps_answers.then_some(applied.body);
+            return Ok(Ready { resource: Arc::clone(resource), body, live, recreate: false, answer });
+        }
+        Err(ApiError::Restless(ATTEMPTS))
     }
 
-    /// What is sent: the object, without the fields that drift may change and
-    /// that another manager owns by now.
-    async fn body(&self, step: &Step, resource: &Resource) -> Result<Bytes, ApiError> {
-        let ignored = self.release.ignored_paths(&step.id, &step.version, step.object.value());
-        if ignored.is_empty() {
-            return Ok(encode(step.object.value()));
-        }
-        match self.session.get(resource, &step.id).await {
-            Ok(answer) => {
-                let live: Value = answer.json()?;
-                let mut object = step.object.value().clone();
-                leave_to_others(&mut object, &live, &ignored);
-                Ok(encode(&object))
-            }
-            Err(error) if error.is_not_found() => Ok(encode(step.object.value())),
-            Err(error) => Err(error),
-        }
+    fn may_recreate(&self, step: &Step) -> bool {
+        step.force.unwrap_or(self.release.force)
+    }
+
+    /// Whether a refusal may be about the update alone: nothing of the plan cures it, nor
+    /// is it one of a moment ago, which the API server has not yet done with.
+    fn is_of_the_update(&self, step: &Step, refusal: &Refusal, defined: bool) -> bool {
+        let lingers = || defined && self.brought.cure(&step.id, refusal, false).is_some();
+        refusal.may_be_of_the_update()
+            && self.cures.cure(&step.id, refusal, defined).is_none()
+            && (refusal.is_immutable() || !lingers())
     }
 
     fn refused(&self, step: &Step, refusal: &Refusal, defined: bool) -> Verdict {
@@ -256,49 +276,68 @@ impl<'a> Preflight<'a> {
         }
     }
 
-    fn may_recreate(&self, step: &Step) -> bool {
-        (self.release.force || step.force) && !is_protected(step)
-    }
-
-    /// Proves, before anything is deleted, that the object would be accepted if
-    /// it were new: a dry run under a name that the API server makes up.
-    async fn recreation(&self, step: &Step, resource: &Arc<Resource>, refusal: &Refusal) -> Verdict {
-        let live = match self.session.get_record(resource, &step.id).await {
-            Ok(Some(record)) => record,
-            Ok(None) => return self.refused(step, refusal, true),
+    /// What to do about an object that exists and cannot become what is wanted. Before
+    /// anything is deleted it is proven that the object would be accepted if it were
+    /// new: by a dry run under a name that the API server makes up.
+    async fn recreation(
+        &self,
+        step: &Step,
+        resource: &Arc<Resource>,
+        refusal: &Refusal,
+        defined: bool,
+    ) -> Verdict {
+        let (live, record) = match self.session.get_with_record(resource, &step.id).await {
+            Ok(found) => found,
+            Err(error) if error.is_not_found() => return self.refused(step, refusal, defined),
+            // Without force nothing more was wanted of it than its update.
+            Err(error) if error.is_forbidden() && !self.may_recreate(step) => {
+                return self.refused(step, refusal, defined);
+            }
             Err(error) => return Verdict::Failed(failed(step, &error)),
         };
-        match self.session.dry_run_create(resource, &step.id, step.object.value(), &live.uid).await {
-            Ok(accepted) => Verdict::Ready(Ready {
+        let question = Question {
+            release: &self.release.id,
+            force: self.release.force,
+            object_force: step.force,
+            known: !step.anew,
+        };
+        let decision = decide(question, &step.object, &live);
+        let with_hint = |reason: Reason| {
+            let hint = decision.hint(&step.id.kind, self.release.origin.word("spec.force", "--force"));
+            let message = format!("{} ({hint})", masked(&step.id, &refusal.message));
+            Verdict::Failed(ObjectFailure { id: step.id.clone(), reason, message })
+        };
+        if matches!(decision, Recreation::Never(_)) {
+            // It is not tried anew. That it is not about something else, only words tell.
+            return match refusal.is_immutable() {
+                true => with_hint(Reason::PreflightFailed),
+                false => self.refused(step, refusal, defined),
+            };
+        }
+        let trial = trial(step.object.value(), &live);
+        match self.session.dry_run_create(resource, &step.id, &trial, &record.uid).await {
+            Ok(accepted) if decision == Recreation::Now => Verdict::Ready(Ready {
                 resource: Arc::clone(resource),
                 body: encode(step.object.value()),
-                live: Some((live.uid, live.version)),
+                live: Some((record.uid, record.version)),
                 recreate: true,
                 answer: self.keeps_answers.then(|| encode(&accepted)),
             }),
-            Err(error) => Verdict::Failed(failed(step, &error)),
+            Ok(_) if decision == Recreation::Later => with_hint(Reason::JobRunning),
+            Ok(_) => with_hint(Reason::PreflightFailed),
+            Err(error) if decision == Recreation::Now || error.is_transient() => {
+                Verdict::Failed(failed(step, &error))
+            }
+            // It is wrong, whether it is new or not.
+            Err(_) => self.refused(step, refusal, defined),
         }
     }
-}
-
-/// Whether force never recreates it: deleting one of these deletes what it
-/// holds.
-fn is_protected(step: &Step) -> bool {
-    step.id.is("", "Namespace")
-        || step.id.is("", "PersistentVolume")
-        || step.id.is("", "PersistentVolumeClaim")
-        || step.id.is("apiextensions.k8s.io", "CustomResourceDefinition")
 }
 
 /// The kinds that the definitions of a plan bring, each in every version that it
 /// is served in.
 pub fn brought_kinds(plan: &Plan) -> Vec<(GroupKind, Option<String>)> {
     plan.writes().flat_map(|s| defined_versions(&s.object)).collect()
-}
-
-fn encode(value: &Value) -> Bytes {
-    // A value always serializes.
-    serde_json::to_vec(value).unwrap_or_default().into()
 }
 
 fn refusal_of(error: &ApiError) -> Option<Refusal> {
@@ -325,15 +364,6 @@ fn told(step: &Step, refusal: &Refusal, session: &Session, release: &Release) ->
                 origin.word("artifact", "manifests")
             ),
         ),
-        _ if refusal.is_immutable() && is_protected(step) => (
-            Reason::PreflightFailed,
-            format!(
-                "{} (force never recreates a {}, because what it holds would be lost: put the field back, or \
-                 delete the object yourself)",
-                masked(&step.id, &refusal.message),
-                step.id.kind
-            ),
-        ),
         404 if step.stage == Stage::Bindings && !refusal.message.contains("namespaces") => {
             let role = &step.object.value()["roleRef"];
             let text = |field: &str| role[field].as_str().unwrap_or_default().to_owned();
@@ -342,14 +372,6 @@ fn told(step: &Step, refusal: &Refusal, session: &Session, release: &Release) ->
                 format!("its roleRef names the {} {}, which does not exist", text("kind"), text("name")),
             )
         }
-        _ if refusal.is_immutable() => (
-            Reason::PreflightFailed,
-            format!(
-                "{} ({}, or supercargo.dev/force: enabled on the object, would recreate it)",
-                masked(&step.id, &refusal.message),
-                origin.word("spec.force", "--force")
-            ),
-        ),
         404 if origin == Origin::CommandLine && refusal.lacks_namespace(&release.id.namespace) => {
             (Reason::PreflightFailed, format!("{} (--create-namespace makes it)", refusal.message))
         }

@@ -22,6 +22,7 @@ use crate::cluster::session::Session;
 use crate::domain::drift::{Disturbance, disturbance};
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::Inventory;
+use crate::domain::live::Record;
 use crate::domain::outcome::{Assessment, Outcome, Verdict};
 use crate::domain::plan::Live;
 use crate::domain::release::{Origin, Release};
@@ -172,13 +173,13 @@ impl Run<'_> {
         // What is applied of a registry that is not allowed any more stays as it is.
         acquire::check_registry(&self.context.allowed, self.release)?;
         let session = self.session()?;
-        let asked = self.status.last_handled_reconcile_at != self.release.reconcile_at;
-        if asked || self.status.observed_generation != Some(self.release.generation) {
+        if self.is_asked() || self.status.observed_generation != Some(self.release.generation) {
             // A person may have written or restored its inventory.
             self.memory.stored = None;
         }
         self.load_inventory().await?;
         self.refuse_strange_inventory()?;
+        self.remember_ended().await?;
         let revision = self.resolve(&session).await?;
         tracing::Span::current().record("revision", revision.name.as_str());
         // Before anything of the artifact is looked at, and before drift is: what is
@@ -201,6 +202,8 @@ impl Run<'_> {
     ) -> Result<Box<Outcome>, Ended> {
         let known = session.known().await?;
         let look = self.look(session, &known).await?;
+        self.ask_pods(session, &known, &look.pods).await;
+        self.remember_ended().await?;
         let memory = &mut *self.memory;
         memory.drifted.retain(|id| {
             look.drifted.iter().any(|(drifted, _)| drifted == id) || memory.contests.contains_key(id)
@@ -210,11 +213,17 @@ impl Run<'_> {
             !self.release.wait || self.status.last_healthy_revision.as_ref() == Some(&revision.name);
         let pinned = self.memory.pinned.as_ref().is_some_and(|p| p.is_of(revision, admission.images()));
         let imaged = pinned || admission.images().is_none();
-        if settled && healthy && imaged && look.drifted.is_empty() && !look.leftovers {
+        let whole = look.drifted.is_empty() && !(look.missing && self.is_asked());
+        if settled && healthy && imaged && whole && !look.leftovers {
             return Ok(Box::new(self.quiet(revision)));
         }
         acquire::check_account(self.context, session, self.release).await?;
         work::work(self, session, known, revision, admission).await
+    }
+
+    /// Whether a person asks for this run.
+    pub(super) fn is_asked(&self) -> bool {
+        self.status.last_handled_reconcile_at != self.release.reconcile_at
     }
 
     /// The API server as the release's identity. What was remembered of another
@@ -280,8 +289,16 @@ impl Run<'_> {
                 look.leftovers |= record.is_none() || taken || (self.release.prune && !opted_out);
                 continue;
             }
+            let has_run = |memory: &Memory| entry.uid.is_some() && memory.ended(id) == entry.uid;
+            if record.is_none() && has_run(self.memory) {
+                // It is gone since it ended, and the inventory does not say so yet.
+                continue;
+            }
             // A complete result knows every uid: somebody else wrote this one.
             look.leftovers |= entry.uid.is_none();
+            look.missing |= record.is_none() && view.known(id) && !entry.done;
+            let asks = |record: &&Record| self.memory.may_have_succeeded(id, entry, record);
+            look.pods.extend(record.as_ref().filter(asks).map(|record| (id.clone(), record.clone())));
             let applied = self.memory.versions.get(id).copied().unwrap_or_default();
             if record.as_ref().is_some_and(|r| r.version >= applied) {
                 self.memory.versions.remove(id);
@@ -352,6 +369,10 @@ struct Look {
     drifted: Vec<(ObjectId, Disturbance)>,
     /// Whether an object that was left may be deleted now, or is gone.
     leftovers: bool,
+    /// Whether an object does not exist, whatever drift leads to.
+    missing: bool,
+    /// Pods that may have run to their end, which their metadata does not say.
+    pods: Vec<(ObjectId, Record)>,
 }
 
 /// The artifact, as far as its revision tells.

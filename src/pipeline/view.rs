@@ -130,6 +130,13 @@ impl Live for View<'_> {
         self.fetched.contains_key(id) || self.watches.iter().any(|w| w.covers(id))
     }
 
+    fn ended(&self, id: &ObjectId) -> Option<String> {
+        match id.is("batch", "Job") {
+            true => self.watches.iter().find(|w| w.covers(id))?.completed(id),
+            false => None,
+        }
+    }
+
     fn claims(&self, owner: &ReleaseId, id: &ObjectId) -> bool {
         match self.context.claims.names(owner, id) {
             Some(named) => named,

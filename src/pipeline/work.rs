@@ -19,7 +19,7 @@ use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::manifest::render::{RenderOptions, Scopes, render};
 use crate::domain::object::Object;
 use crate::domain::outcome::{Note, ObjectFailure, Outcome, Verdict};
-use crate::domain::plan::{self, Action, Plan, Purpose, apply_mode};
+use crate::domain::plan::{self, Action, Correction, Plan, Purpose, apply_mode};
 use crate::domain::release::{Origin, Release};
 use crate::observe::labels::Phase;
 use crate::oci::{Artifact, OciError, Selection};
@@ -148,6 +148,7 @@ pub(super) async fn act(
     let mut preflight = Preflight::new(session, run.release, &plan);
     let passed = preflight.first_pass(&plan, &known).await;
     run.spent.add(Phase::Preflight, started.elapsed());
+    run.memory.awaited = std::mem::take(&mut preflight.running);
     passed.map_err(|failures| refused(&failures))?;
 
     write_ahead(run, session, &plan, &preflight, outcome).await?;
@@ -262,10 +263,17 @@ pub(super) async fn decide<'a>(
     let all = ids.iter().chain(inventory.entries.keys());
     let mut view = View::of(run.context, session, run.memory, known, all).await?;
     view.meet_strangers(&run.release.id, &ids).await?;
+    let is_settled = inventory.applied.as_deref() == Some(revision.key.as_str());
+    let correction = match run.release.drift {
+        DriftMode::Correct => Correction::All,
+        DriftMode::Report | DriftMode::Off if is_settled && !run.is_asked() => Correction::Nothing,
+        DriftMode::Report | DriftMode::Off => Correction::Missing,
+    };
     let purpose = Purpose {
         release: &run.release.id,
         applied_key: &revision.key,
-        correct: run.release.drift == DriftMode::Correct,
+        correction,
+        ignore: &run.release.ignore,
     };
     let plan = plan::build(purpose, objects, &inventory, &view);
     Ok((plan, view))
@@ -293,6 +301,7 @@ pub(super) fn refused(failures: &[ObjectFailure]) -> Ended {
     let all = |reason: Reason| failures.iter().all(|f| f.reason == reason);
     let reason = match () {
         () if all(Reason::AccessDenied) => Reason::AccessDenied,
+        () if all(Reason::JobRunning) => Reason::JobRunning,
         () if failures.iter().any(|f| f.reason == Reason::ApiServerUnavailable) => {
             Reason::ApiServerUnavailable
         }
@@ -329,7 +338,8 @@ async fn write_ahead(
     let recreated = |id: &ObjectId| preflight.ready.get(id).is_some_and(|r| r.recreate);
     let expected = plan.steps.iter().map(|s| {
         // What is tried again later may turn out to be recreated then.
-        let may_be = preflight.deferred.contains(&s.id) && (run.release.force || s.force);
+        let asked = s.force.unwrap_or(run.release.force || s.id.is("batch", "Job"));
+        let may_be = asked && preflight.deferred.contains(&s.id);
         let anew = s.action == Action::Write && (s.anew || recreated(&s.id) || may_be);
         (&s.id, s.version.as_str(), anew)
     });

@@ -179,6 +179,34 @@ async fn report_mode_changes_nothing_and_names_the_objects_and_fields_without_va
 }
 
 #[tokio::test]
+async fn where_drift_is_left_the_next_revision_and_a_request_make_what_is_missing() {
+    let scene = Scene::begin("drift-missing").await;
+    let yaml = |value: &str| config_map("a", value) + &config_map("b", "one");
+    scene.install(&yaml("one"), &json!({"drift": {"mode": "Off"}})).await;
+    for (mode, tag, value) in [("Off", "2", "two"), ("Report", "3", "three")] {
+        scene.change(&json!({"drift": {"mode": mode}}));
+        scene.story.kubectl(&["delete", "configmap", "b"], "");
+        // Another revision in which it is the same.
+        scene.push(tag, &yaml(value));
+        scene.change(&json!({"ref": {"tag": tag}}));
+        scene.wait_data("a", value).await;
+        scene.wait_data("b", "one").await;
+        scene.story.wait_ready("app", &format!("{tag}@")).await;
+        scene.story.kubectl(&["delete", "configmap", "b"], "");
+        scene.patch("configmap", "a", &json!({"data": {"key": "edited"}}));
+        if mode == "Report" {
+            scene.message("Drifted", "True", "DriftDetected").await;
+        }
+        assert_eq!(scene.story.object("v1", "configmaps", "b").await, None, "{mode}");
+        scene.reconcile(mode).await;
+        scene.wait_data("b", "one").await;
+        scene.wait_data("a", "edited").await;
+    }
+    let message = scene.message("Drifted", "True", "DriftDetected").await;
+    assert!(message.contains("/a (/data/key)") && !message.contains("/b"), "{message}");
+}
+
+#[tokio::test]
 async fn with_drift_off_nothing_is_looked_at_and_switched_on_it_is_put_back() {
     let scene = Scene::begin("drift-off").await;
     scene.install(&config_map("a", "one"), &json!({"drift": {"mode": "Off"}})).await;

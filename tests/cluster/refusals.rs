@@ -132,6 +132,7 @@ kind: Job
 metadata: {{name: once}}
 spec:
   template:
+    metadata: {{labels: {{testbed.supercargo.dev/pod: pending}}}}
     spec: {{restartPolicy: Never, containers: [{{name: main, image: {image}}}]}}
 ---
 apiVersion: v1

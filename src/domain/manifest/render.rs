@@ -143,9 +143,7 @@ pub fn render(
         options.annotations.iter().for_each(|(key, value)| object.set_annotation(key, value));
     }
     refuse_duplicates(&decoded)?;
-    let mut objects: Vec<Object> = decoded.into_iter().map(|d| d.object).collect();
-    strip::scaled_replicas(&mut objects);
-    Ok(objects)
+    Ok(decoded.into_iter().map(|d| d.object).collect())
 }
 
 /// Refuses the files of an artifact when one is the input of a build: what it

@@ -1,8 +1,5 @@
 //! What is left out of a manifest before it is applied: what only the server
-//! writes, the replica count that an autoscaler writes, and the write-only half
-//! of a Secret.
-
-use std::collections::HashMap;
+//! writes, and the write-only half of a Secret.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -53,59 +50,6 @@ pub fn secret_strings(object: &mut Object) {
     fields.remove("stringData");
 }
 
-/// Leaves `spec.replicas` out of what an autoscaler of the same set scales: a
-/// HorizontalPodAutoscaler of any version, or a `ScaledObject` of KEDA.
-/// Otherwise every apply would undo the scaling.
-pub fn scaled_replicas(objects: &mut [Object]) {
-    let scaled: Vec<Target> = objects.iter().filter_map(scale_target).collect();
-    if scaled.is_empty() {
-        return;
-    }
-    let mut by_name: HashMap<(&str, &str), Vec<&Target>> = HashMap::new();
-    for target in &scaled {
-        by_name.entry((&target.namespace, &target.name)).or_default().push(target);
-    }
-    for object in objects {
-        let targets = by_name.get(&(object.namespace(), object.name()));
-        let is_target = targets.is_some_and(|targets| targets.iter().any(|target| target.is(object)));
-        if is_target && let Some(spec) = object.value_mut().get_mut("spec").and_then(Value::as_object_mut) {
-            spec.remove("replicas");
-        }
-    }
-}
-
-struct Target {
-    /// `None`: the reference does not say, and any will do.
-    group: Option<String>,
-    kind: String,
-    namespace: String,
-    name: String,
-}
-
-impl Target {
-    fn is(&self, object: &Object) -> bool {
-        object.kind() == self.kind && self.group.as_deref().is_none_or(|group| group == object.group())
-    }
-}
-
-fn scale_target(object: &Object) -> Option<Target> {
-    // What KEDA assumes; an HPA always names a kind.
-    let default_kind = match (object.group(), object.kind()) {
-        ("autoscaling", "HorizontalPodAutoscaler") => None,
-        ("keda.sh", "ScaledObject") => Some("Deployment"),
-        _ => return None,
-    };
-    let reference = object.value().pointer("/spec/scaleTargetRef")?;
-    let text = |field| reference.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
-    let version = text("apiVersion").or(default_kind.map(|_| "apps/v1"));
-    Some(Target {
-        group: version.map(|version| version.split_once('/').map_or("", |(group, _)| group).to_owned()),
-        kind: text("kind").or(default_kind)?.to_owned(),
-        namespace: object.namespace().to_owned(),
-        name: text("name")?.to_owned(),
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -132,39 +76,6 @@ mod tests {
                 "metadata": {"name": "a", "finalizers": ["kept"], "ownerReferences": []}
             })
         );
-    }
-
-    /// Whether a Deployment `apps/web` keeps its replicas next to the scaler.
-    fn keeps(api_version: &str, kind: &str, namespace: &str, target: Value) -> bool {
-        let mut objects = [
-            object(json!({
-                "apiVersion": "apps/v1", "kind": "Deployment",
-                "metadata": {"name": "web", "namespace": "apps"}, "spec": {"replicas": 3, "paused": true}
-            })),
-            object(json!({
-                "apiVersion": api_version, "kind": kind,
-                "metadata": {"name": "web", "namespace": namespace}, "spec": {"scaleTargetRef": target}
-            })),
-        ];
-        scaled_replicas(&mut objects);
-        assert_eq!(objects[0].value()["spec"]["paused"], true);
-        objects[0].value()["spec"].get("replicas").is_some()
-    }
-
-    #[test]
-    fn replicas_of_a_scaled_object_are_left_out() {
-        let web = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
-        let hpa = |target| keeps("autoscaling/v2", "HorizontalPodAutoscaler", "apps", target);
-        assert!(!hpa(web.clone()));
-        assert!(!hpa(json!({"apiVersion": "apps/v1beta1", "kind": "Deployment", "name": "web"})));
-        assert!(!hpa(json!({"kind": "Deployment", "name": "web"})));
-        assert!(hpa(json!({"apiVersion": "apps/v1", "kind": "StatefulSet", "name": "web"})));
-        assert!(hpa(json!({"apiVersion": "x.io/v1", "kind": "Deployment", "name": "web"})));
-        assert!(hpa(json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "db"})));
-        assert!(hpa(json!(null)));
-        assert!(keeps("autoscaling/v1", "HorizontalPodAutoscaler", "other", web.clone()));
-        assert!(keeps("x.io/v1", "HorizontalPodAutoscaler", "apps", web));
-        assert!(!keeps("keda.sh/v1alpha1", "ScaledObject", "apps", json!({"name": "web"})));
     }
 
     #[test]

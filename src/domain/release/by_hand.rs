@@ -68,6 +68,7 @@ impl Release {
             patches: Vec::new(),
             images: Vec::new(),
             patched_by: String::new(),
+            ignored_by: String::new(),
             origin: Origin::CommandLine,
             provenance: Some(provenance),
         }

@@ -4,8 +4,8 @@ use super::hand::Hand;
 
 fn job(image: &str, more: &str) -> String {
     format!(
-        "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: once}}\nspec:\n  template:\n    spec: {{restartPolicy: \
-         Never, containers: [{{name: main, image: '{image}'{more}}}]}}\n"
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {{name: once}}\nspec:\n  template:\n    metadata: {{labels: \
+         {{testbed.supercargo.dev/pod: pending}}}}\n    spec: {{restartPolicy: Never, containers: [{{name: main, image: '{image}'{more}}}]}}\n"
     )
 }
 
@@ -19,8 +19,9 @@ async fn an_immutable_field_is_refused_with_a_hint_and_recreated_with_force() {
     let hand = Hand::begin("hand-force").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &job("main:1", ""));
     let first = uid(&hand).await;
-    let refused = "Job.batch \"once\" is invalid: spec.template: Invalid value: {…}: field is immutable (--force, or \
-                   supercargo.dev/force: enabled on the object, would recreate it)\n";
+    let refused = "Job.batch \"once\" is invalid: spec.template: Invalid value: {…}: field is immutable (it has not \
+                   ended yet, and is made anew once it has; --force, or supercargo.dev/force: enabled on the object, would \
+                   do so at once)\n";
     hand.says(
         &["apply", "-i", "app", "-f", "-"],
         &job("main:2", ""),
@@ -43,8 +44,8 @@ async fn an_immutable_field_is_refused_with_a_hint_and_recreated_with_force() {
         &job("main:2", ""),
         1,
         "► Job/NS/once recreated
-@@ -26,7 +26,7 @@
-         job-name: once
+@@ -27,7 +27,7 @@
+         testbed.supercargo.dev/pod: pending
      spec:
        containers:
 -      - image: main:1

@@ -1,0 +1,120 @@
+//! Jobs and pods that have run to their end: that is remembered before they are
+//! gone, so that they are not taken for deleted.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use futures::StreamExt;
+use serde_json::Value;
+
+use super::context::Memory;
+use super::parallel::unordered;
+use super::run::{Ended, Run};
+use crate::cluster::discovery::Known;
+use crate::cluster::session::Session;
+use crate::domain::identity::ObjectId;
+use crate::domain::inventory::{Entry, Fate, Inventory};
+use crate::domain::live::{JobRun, Record};
+
+/// How far a pod was when it was asked for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    uid: String,
+    /// Until which resource version that is known.
+    version: u64,
+    succeeded: bool,
+}
+
+impl Memory {
+    /// The uid of the object of that name that has run to its end, as far as a
+    /// watch or a question has shown.
+    pub fn ended(&self, id: &ObjectId) -> Option<String> {
+        match (id.group.as_str(), id.kind.as_str()) {
+            ("batch", "Job") => self.watches.iter().find(|w| w.covers(id))?.completed(id),
+            ("", "Pod") => self.asked.get(id).filter(|a| a.succeeded).map(|a| a.uid.clone()),
+            _ => None,
+        }
+    }
+
+    /// An inventory with the objects marked that have run to their end; `None` when
+    /// it says so of all of them.
+    pub fn mark_ended(&self, inventory: &Inventory) -> Option<Inventory> {
+        let open = inventory.entries.iter().filter(|(_, entry)| !entry.done && entry.uid.is_some());
+        let ended: Vec<(&ObjectId, String)> =
+            open.filter_map(|(id, _)| Some((id, self.ended(id)?))).collect();
+        inventory.with_done(ended.iter().map(|(id, uid)| (*id, uid.as_str())))
+    }
+
+    /// Whether a pod has to be asked whether it has run to its end.
+    pub fn may_have_succeeded(&self, id: &ObjectId, entry: &Entry, record: &Record) -> bool {
+        let known = |asked: &Asked| asked.uid == record.uid && record.version <= asked.version;
+        let open = !entry.done && entry.uid.as_deref() == Some(record.uid.as_str());
+        open && id.is("", "Pod") && !self.asked.get(id).is_some_and(known)
+    }
+
+    /// Whether a run is wanted for one of the objects that were seen to change: it
+    /// has run to its end, or may have, or the release waits for that.
+    pub fn has_ended(&self, touched: &HashSet<ObjectId>) -> bool {
+        touched.iter().any(|id| {
+            let record = || self.watches.iter().find(|w| w.covers(id))?.record(id);
+            if self.awaited.contains(id) {
+                return record().is_none_or(|record| record.run != JobRun::On);
+            }
+            let Some(entry) = self.inventory.entries.get(id).filter(|e| !e.done) else { return false };
+            let ended = self.ended(id);
+            ended.is_some() && ended == entry.uid
+                || id.is("", "Pod") && record().is_some_and(|r| self.may_have_succeeded(id, entry, &r))
+        })
+    }
+
+    /// Whether an object that was applied or kept by a run has ended since.
+    pub fn has_run(&self, id: &ObjectId, fates: &BTreeMap<ObjectId, Fate>) -> bool {
+        let Some(ended) = self.ended(id) else { return false };
+        let entry = match fates.get(id) {
+            Some(Fate::Applied(entry)) => Some(entry),
+            _ => self.inventory.entries.get(id),
+        };
+        entry.is_some_and(|entry| entry.uid.as_ref() == Some(&ended))
+    }
+}
+
+impl Run<'_> {
+    /// Writes into the inventory what has run to its end.
+    pub(super) async fn remember_ended(&mut self) -> Result<(), Ended> {
+        let Some(marked) = self.memory.mark_ended(&self.memory.inventory) else { return Ok(()) };
+        let hold = self.hold();
+        let Some(mut stored) = self.memory.stored.take() else { return Err(Ended::Again) };
+        let session = &self.context.session;
+        session.write_inventory(&self.release.id, &mut stored, marked, hold).await?;
+        self.memory.remember(self.context, &self.release.id, stored);
+        Ok(())
+    }
+
+    /// Asks for pods whose records do not say whether they have run to their end.
+    /// One that cannot be read is asked for again when it changes.
+    pub(super) async fn ask_pods(
+        &mut self,
+        session: &Session,
+        known: &Arc<Known>,
+        pods: &[(ObjectId, Record)],
+    ) {
+        let asked = pods.iter().filter_map(|(id, record)| {
+            let resource = known.preferred(&id.group_kind())?;
+            Some(async move { (id, record, session.get(&resource, id).await) })
+        });
+        let mut answers = unordered(asked);
+        while let Some((id, record, answer)) = answers.next().await {
+            let pod: Value = answer.ok().and_then(|answer| answer.json().ok()).unwrap_or_default();
+            let same = pod["metadata"]["uid"] == record.uid.as_str();
+            let succeeded = same && pod["status"]["phase"] == "Succeeded";
+            // One that is always restarted never ends.
+            let endless = same && pod["spec"]["restartPolicy"] == "Always";
+            let version = if endless { u64::MAX } else { record.version };
+            let asked = Asked { uid: record.uid.clone(), version, succeeded };
+            self.memory.asked.insert(id.clone(), asked);
+        }
+        drop(answers);
+        let entries = &self.memory.inventory.entries;
+        self.memory.asked.retain(|id, _| entries.contains_key(id));
+    }
+}
