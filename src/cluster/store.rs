@@ -4,12 +4,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::discovery::Resource;
 use super::session::{Identity, Session};
-use super::watch::{Event, Selection, State, run};
+use super::watch::{Event, Selection, State, run_asked};
 use crate::api::keys;
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::live::{Record, WithMetadata};
@@ -47,6 +47,7 @@ pub struct Watched {
     scope: Scope,
     records: Arc<RwLock<HashMap<(String, String), Record>>>,
     state: watch::Receiver<State>,
+    again: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -79,6 +80,20 @@ impl Watched {
     /// How the watch is.
     pub fn state(&self) -> State {
         self.state.borrow().clone()
+    }
+
+    /// Has a watch that failed tried again at once.
+    pub fn ask_again(&self) {
+        self.again.notify_one();
+    }
+
+    /// Waits until the watch is synced.
+    pub async fn synced(&self) {
+        let mut state = self.state.clone();
+        if state.wait_for(|s| *s == State::Synced).await.is_err() {
+            // The task is gone: it never will be.
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Waits until the watch is synced or has failed.
@@ -146,8 +161,12 @@ fn start(session: Session, scope: Scope, changes: mpsc::UnboundedSender<Change>)
         changes,
         state,
     };
-    let task = tokio::spawn(run(session, selection, move |event| observer.observe(event)));
-    Watched { scope, records, state: receiver, task }
+    let again = Arc::new(Notify::new());
+    let asked = Arc::clone(&again);
+    let task = tokio::spawn(async move {
+        run_asked(session, selection, &asked, move |event| observer.observe(event)).await;
+    });
+    Watched { scope, records, state: receiver, again, task }
 }
 
 struct Observer {
@@ -177,6 +196,7 @@ impl Observer {
                 }
                 self.state.send_replace(State::Synced);
             }
+            Event::Following => drop(self.state.send_replace(State::Synced)),
             Event::Failed(state) => {
                 self.state.send_replace(state);
             }

@@ -8,6 +8,7 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::AsyncBufReadExt;
+use tokio::sync::Notify;
 use tokio_util::io::StreamReader;
 
 use super::error::{ApiError, Status};
@@ -59,6 +60,8 @@ pub(super) enum Event<'a> {
     Absent(&'a str),
     /// The list has come through.
     Listed,
+    /// The watch goes on where it was interrupted.
+    Following,
     /// The watch is not possible now.
     Failed(State),
 }
@@ -101,6 +104,24 @@ struct BookmarkMetadata {
 
 /// Watches for ever; drop the future to stop.
 pub(super) async fn run(session: Session, selection: Selection, mut observe: impl FnMut(Event<'_>) + Send) {
+    // What it has shown is still the best that is known.
+    let interruption = |event: &Event<'_>| matches!(event, Event::Failed(State::Syncing) | Event::Following);
+    let observe = |event: Event<'_>| {
+        if !interruption(&event) {
+            observe(event);
+        }
+    };
+    run_asked(session, selection, &Notify::new(), observe).await;
+}
+
+/// The same, and interruptions are told, too. What has failed is tried again at once
+/// when somebody asks for it.
+pub(super) async fn run_asked(
+    session: Session,
+    selection: Selection,
+    again: &Notify,
+    mut observe: impl FnMut(Event<'_>) + Send,
+) {
     let mut pause = FIRST_PAUSE;
     loop {
         let failed = match list(&session, &selection, &mut observe).await {
@@ -124,10 +145,14 @@ pub(super) async fn run(session: Session, selection: Selection, mut observe: imp
             }
             Some(error) => {
                 tracing::debug!(path = selection.path, %error, "watch interrupted");
+                observe(Event::Failed(State::Syncing));
                 pause
             }
         };
-        tokio::time::sleep(wait).await;
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = again.notified() => {}
+        }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
@@ -175,13 +200,18 @@ async fn follow(
     observe: &mut (impl FnMut(Event<'_>) + Send),
 ) -> Option<ApiError> {
     let mut pause = FIRST_PAUSE;
+    let mut interrupted = false;
     loop {
-        match follow_once(session, selection, &mut version, observe).await {
+        match follow_once(session, selection, &mut version, &mut interrupted, observe).await {
             Ok(true) => pause = FIRST_PAUSE,
             // Ended without an event: do not ask again in a tight loop.
             Ok(false) => tokio::time::sleep(pause).await,
             Err(error) if error.code() == 410 => return None,
             Err(error) if error.is_transient() => {
+                // One that only ended is taken up in a moment.
+                if pause > FIRST_PAUSE && !std::mem::replace(&mut interrupted, true) {
+                    observe(Event::Failed(State::Syncing));
+                }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
@@ -195,6 +225,7 @@ async fn follow_once(
     session: &Session,
     selection: &Selection,
     version: &mut String,
+    interrupted: &mut bool,
     observe: &mut (impl FnMut(Event<'_>) + Send),
 ) -> Result<bool, ApiError> {
     let Selection { path, query, .. } = selection;
@@ -207,6 +238,9 @@ async fn follow_once(
     );
     // The slot keeps the stream's place on its connection until the end.
     let (_slot, body) = session.open(Call { accept, ..Call::get(uri) }).await?;
+    if std::mem::take(interrupted) {
+        observe(Event::Following);
+    }
     let stream = body.into_data_stream().map_err(std::io::Error::other);
     let mut lines = StreamReader::new(stream);
     let mut line = Vec::new();
