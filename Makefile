@@ -8,7 +8,7 @@ CARGO ?= cargo
 # release has an account of its own, and as cluster-admin.
 STORIES := adoption_flux allowed confined crashes decryption downgrade drift going_away install origins outages \
 	ownership patches pruning quiet recovery_cluster recovery_inventory recovery_operator recovery_rotation refusals \
-	registries replicas rights secrecy shards trust waiting webhooks
+	registries replicas rights secrecy shards trust truth waiting webhooks
 
 .PHONY: help
 help: ## Show the targets

@@ -100,7 +100,7 @@ pub async fn execute(
         }
         let passed = match stage {
             Stage::Foundations => {
-                between(run, session, &mut known, plan, &mut preflight, &mut executed).await
+                between(run, session, &mut known, plan, &mut preflight, &mut executed, revision).await
             }
             Stage::Bindings | Stage::Configuration => later(run, &known, plan, &mut preflight, stage).await,
             _ => Ok(()),
@@ -160,6 +160,7 @@ async fn between(
     plan: &Plan,
     preflight: &mut Preflight<'_>,
     executed: &mut Executed,
+    revision: &Revision,
 ) -> Result<(), Ended> {
     let definitions: Vec<&Step> =
         plan.writes().filter(|s| s.id.is("apiextensions.k8s.io", "CustomResourceDefinition")).collect();
@@ -168,7 +169,7 @@ async fn between(
         let waits = run.context.metrics.waits_for_health();
         let started = Instant::now();
         let ready = async {
-            health::established(run, session, known, &definitions, &executed.answers).await?;
+            health::established(run, session, known, &definitions, &executed.answers, revision).await?;
             health::served(run, session, known, plan).await
         };
         let ready = ready.await;

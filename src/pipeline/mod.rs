@@ -3,6 +3,8 @@
 
 pub mod acquire;
 pub mod adopt;
+mod cause;
+pub mod checkup;
 pub mod claims;
 mod conclude;
 pub mod context;
@@ -23,6 +25,8 @@ pub mod preview;
 pub mod progress;
 mod prune;
 mod resolve;
+mod restore;
+mod rollout;
 pub mod run;
 pub mod signals;
 mod terminating;

@@ -52,6 +52,7 @@ mod shell;
 mod signatures;
 mod tampering;
 mod trust;
+mod truth;
 mod verifying;
 mod waiting;
 mod webhooks;
