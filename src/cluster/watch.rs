@@ -1,6 +1,7 @@
 //! A list and a watch that never end: pages, then events, then again from where
 //! it stopped. What is done with the objects is the observer's business.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -11,6 +12,7 @@ use tokio::io::AsyncBufReadExt;
 use tokio::sync::Notify;
 use tokio_util::io::StreamReader;
 
+use super::discovery::Resource;
 use super::error::{ApiError, Status};
 use super::session::{Call, Session};
 use crate::observe::labels::Verb;
@@ -106,29 +108,61 @@ struct BookmarkMetadata {
 pub(super) async fn run(session: Session, selection: Selection, mut observe: impl FnMut(Event<'_>) + Send) {
     // What it has shown is still the best that is known.
     let interruption = |event: &Event<'_>| matches!(event, Event::Failed(State::Syncing) | Event::Following);
-    let observe = |event: Event<'_>| {
+    let mut observe = |event: Event<'_>| {
         if !interruption(&event) {
             observe(event);
         }
     };
-    run_asked(session, selection, &Notify::new(), observe).await;
+    let again = Notify::new();
+    loop {
+        while_served(&session, &selection, &again, &mut observe).await;
+        observe(Event::Failed(State::NotServed));
+        tokio::time::sleep(DENIED_PAUSE).await;
+    }
 }
 
-/// The same, and interruptions are told, too. What has failed is tried again at once
-/// when somebody asks for it.
-pub(super) async fn run_asked(
+/// Watches the objects of a kind for ever, in whatever version it is served: where
+/// the one at hand goes, it goes on in another. Interruptions are told, too, and what
+/// has failed is tried again at once when somebody asks for it.
+pub(super) async fn run_kind(
     session: Session,
-    selection: Selection,
+    mut resource: Arc<Resource>,
+    namespace: Option<String>,
+    query: String,
     again: &Notify,
     mut observe: impl FnMut(Event<'_>) + Send,
 ) {
+    loop {
+        let path = resource.collection(namespace.as_deref());
+        let selection = Selection { path, query: query.clone(), metadata_only: true };
+        let known = session.snapshot();
+        while_served(&session, &selection, again, &mut observe).await;
+        // One that cannot be asked what is served is asked again like a watch.
+        let newer = session.rediscover(&known).await.unwrap_or(known);
+        match newer.preferred(&resource.group_kind()).filter(|other| **other != *resource) {
+            Some(other) => resource = other,
+            None => {
+                observe(Event::Failed(State::NotServed));
+                tokio::time::sleep(DENIED_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Watches until there is no such path.
+async fn while_served(
+    session: &Session,
+    selection: &Selection,
+    again: &Notify,
+    observe: &mut (impl FnMut(Event<'_>) + Send),
+) {
     let mut pause = FIRST_PAUSE;
     loop {
-        let failed = match list(&session, &selection, &mut observe).await {
+        let failed = match list(session, selection, observe).await {
             Ok(version) => {
                 pause = FIRST_PAUSE;
                 observe(Event::Listed);
-                follow(&session, &selection, version, &mut observe).await
+                follow(session, selection, version, observe).await
             }
             Err(error) => Some(error),
         };
@@ -139,10 +173,7 @@ pub(super) async fn run_asked(
                 observe(Event::Failed(State::Denied(error.to_string())));
                 DENIED_PAUSE
             }
-            Some(error) if error.is_not_found() || error.code() == 405 => {
-                observe(Event::Failed(State::NotServed));
-                DENIED_PAUSE
-            }
+            Some(error) if matches!(error.code(), 404 | 405) => return,
             Some(error) => {
                 tracing::debug!(path = selection.path, %error, "watch interrupted");
                 observe(Event::Failed(State::Syncing));

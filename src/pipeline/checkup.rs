@@ -128,7 +128,7 @@ impl Run<'_> {
         for id in inventory.claimed().filter(|id| has_rule(&id.group_kind())) {
             let version = inventory.entries.get(id).map_or("", |entry| entry.version.as_str());
             let kind = id.group_kind();
-            if let Some(resource) = known.resource(&kind, version).or_else(|| known.preferred(&kind)) {
+            if let Some(resource) = known.served(&kind, version) {
                 checkup.add(id, resource);
             }
         }

@@ -23,7 +23,7 @@ use crate::api::release::DriftMode;
 use crate::cluster::discovery::Known;
 use crate::cluster::session::Session;
 use crate::domain::health::{Board, Health, has_rule, listed};
-use crate::domain::identity::ObjectId;
+use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::inventory::{Entry, Fate};
 use crate::domain::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
 use crate::domain::plan::{Plan, Step};
@@ -51,7 +51,7 @@ pub async fn wait(
     let started = Instant::now();
     let mut checkup = Checkup::new(&revision.key);
     for step in plan.steps.iter().filter(|s| has_rule(&s.id.group_kind())) {
-        let Some(resource) = known.resource(&step.id.group_kind(), &step.version) else { continue };
+        let Some(resource) = known.served(&step.id.group_kind(), &step.version) else { continue };
         checkup.add(&step.id, resource);
         let answer = executed.answers.remove(&step.id);
         if let Some(object) = answer.and_then(|a| serde_json::from_slice::<Value>(&a).ok()) {
@@ -266,9 +266,8 @@ pub async fn established(
     known: &Known,
     definitions: &[&Step],
     answers: &BTreeMap<ObjectId, Bytes>,
-    revision: &Revision,
 ) -> Result<(), Ended> {
-    let mut checkup = Checkup::new(&revision.key);
+    let mut checkup = Checkup::new(run.memory.rollout.key());
     for step in definitions {
         let Some(resource) = known.resource(&step.id.group_kind(), &step.version) else { continue };
         let object = answers.get(&step.id).and_then(|a| serde_json::from_slice::<Value>(a).ok());
@@ -290,7 +289,8 @@ pub async fn established(
         }
         if pause > Duration::from_secs(1) {
             let message = "waiting for CustomResourceDefinitions to be established";
-            run.accept(Some(&revision.name), message).await;
+            let revision = run.memory.rollout.name().to_owned();
+            run.accept(Some(&revision), message).await;
         }
         tokio::select! {
             () = run.signals.changed() => {}
@@ -305,8 +305,8 @@ pub async fn established(
     Err(failure(Reason::HealthCheckFailed, message).into())
 }
 
-/// Looks until the kinds that the plan's definitions bring are served: they
-/// appear in discovery a moment after they are established.
+/// Looks until the kinds that the plan's definitions bring are served, in every
+/// version: they appear in discovery a moment after they are established.
 ///
 /// # Errors
 /// When they are not in time, or something newer is wanted.
@@ -321,7 +321,11 @@ pub async fn served(
     let mut known = Arc::clone(known);
     let mut pause = Duration::from_millis(20);
     loop {
-        if brought.iter().all(|kind| known.preferred(kind).is_some()) {
+        let is_served = |(kind, version): &(GroupKind, Option<String>)| match version {
+            Some(version) => known.resource(kind, version).is_some(),
+            None => known.preferred(kind).is_some(),
+        };
+        if brought.iter().all(is_served) {
             return Ok(known);
         }
         if run.signals.is_superseded() {

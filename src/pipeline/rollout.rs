@@ -10,6 +10,8 @@ use crate::api::status::Changes;
 pub struct Rollout {
     /// The revision and its options.
     key: String,
+    /// The name of the revision.
+    name: String,
     /// Whether it has come to its end: what is written later only puts back.
     over: bool,
     /// Since when its health is waited for. A run that goes on with the wait has no
@@ -24,12 +26,23 @@ pub struct Rollout {
 impl Rollout {
     /// A run of a revision begins; `settled` says whether the inventory is its whole
     /// result. Says whether it is still being brought.
-    pub fn begin(&mut self, key: &str, settled: bool) -> bool {
+    pub fn begin(&mut self, key: &str, name: &str, settled: bool) -> bool {
         if self.key != key {
             *self = Self { key: key.to_owned(), ..Self::default() };
         }
+        name.clone_into(&mut self.name);
         self.over |= settled;
         !self.over
+    }
+
+    /// The revision and its options.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The name of the revision.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Since when its health is waited for.
@@ -79,14 +92,14 @@ mod tests {
     #[test]
     fn a_revision_is_brought_once_and_then_put_back() {
         let mut rollout = Rollout::default();
-        assert!(rollout.begin("a", false));
+        assert!(rollout.begin("a", "1", false));
         assert_eq!(rollout.end(Some(wrote(1)), false), Some(wrote(1)));
-        assert!(rollout.begin("a", false), "it has failed and is tried again");
+        assert!(rollout.begin("a", "1", false), "it has failed and is tried again");
         rollout.end(None, true);
-        assert!(!rollout.begin("a", false), "a drift correction that was cut off has unsettled it");
-        assert!(rollout.begin("b", false));
-        assert!(rollout.begin("a", false), "going back is a rollout too");
-        assert!(!Rollout::default().begin("a", true), "a process before this one has brought it");
+        assert!(!rollout.begin("a", "1", false), "a drift correction that was cut off has unsettled it");
+        assert!(rollout.begin("b", "1", false));
+        assert!(rollout.begin("a", "1", false), "going back is a rollout too");
+        assert!(!Rollout::default().begin("a", "1", true), "a process before this one has brought it");
     }
 
     #[test]
@@ -95,7 +108,7 @@ mod tests {
         let (first, later) = (Instant::now(), Instant::now() + Duration::from_secs(5));
         let digest = Digest::of(b"a");
         let revision = Revision { name: "1@a".into(), digest, key: "a".into(), stale: None, held: None };
-        rollout.begin("a", false);
+        rollout.begin("a", "1", false);
         assert_eq!(rollout.waits_since(first), first);
         rollout.wait_anew();
         assert_eq!(rollout.waits_since(later), later, "a newer spec has its own time");
@@ -103,7 +116,7 @@ mod tests {
         assert_eq!(rollout.waits_since(first), first);
         rollout.cut_short(&wrote(2), &revision);
         assert!(rollout.resumed().is_some());
-        rollout.begin("a", false);
+        rollout.begin("a", "1", false);
         assert_eq!(rollout.waits_since(later), first);
         assert_eq!(rollout.end(Some(wrote(1)), false), Some(wrote(3)));
         assert_eq!(rollout.waits_since(later), later, "a retry has its own time");
