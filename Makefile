@@ -8,7 +8,7 @@ CARGO ?= cargo
 # release has an account of its own, and as cluster-admin.
 STORIES := adoption_flux allowed confined crashes decryption downgrade drift evolving going_away install jobs origins \
 	outages ownership patches pruning quiet recovery_cluster recovery_inventory recovery_operator recovery_rotation \
-	recreation refusals registries removal replicas rights scaling secrecy shards squatting trust waiting webhooks
+	recreation refusals registries removal replicas rights scaling secrecy shards squatting trust truth waiting webhooks
 
 .PHONY: help
 help: ## Show the targets

@@ -153,6 +153,8 @@ reasons! {
     HealthCheckFailed => Retry,
     /// Objects were not healthy in time.
     HealthTimeout => Retry,
+    /// Objects of an applied revision were healthy and are not any more.
+    Unhealthy => Wait,
     /// A newer revision or spec ended the wait for health.
     HealthSuperseded => Wait,
     /// Objects differ from what was applied, and `drift.mode` is `Report`.
@@ -164,6 +166,28 @@ reasons! {
 }
 
 impl Reason {
+    /// Whether it says that the registry does not give what the spec asks for.
+    pub fn is_about_source(self) -> bool {
+        matches!(
+            self,
+            Self::RegistryUnavailable
+                | Self::AuthenticationFailed
+                | Self::ArtifactNotFound
+                | Self::NoMatchingTag
+                | Self::DigestMismatch
+        )
+    }
+
+    /// Whether it says that the wait for health has failed.
+    pub fn is_of_health_wait(self) -> bool {
+        matches!(self, Self::HealthCheckFailed | Self::HealthTimeout)
+    }
+
+    /// The reason that a condition names.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.iter().copied().find(|reason| reason.as_str() == name)
+    }
+
     /// Whether it says that signatures were looked for, and are not as they are
     /// wanted.
     pub fn is_distrust(self) -> bool {

@@ -22,6 +22,8 @@ pub mod condition {
     pub const HEALTHY: &str = "Healthy";
     /// Whether objects differ from what was applied.
     pub const DRIFTED: &str = "Drifted";
+    /// Present and true while the registry does not give what the spec asks for.
+    pub const FETCH_FAILED: &str = "FetchFailed";
     /// Present and true while a run is under way and waits (kstatus).
     pub const RECONCILING: &str = "Reconciling";
     /// Present and true while a person has to change something (kstatus).
@@ -35,7 +37,7 @@ pub struct ReleaseStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready; Healthy and Drifted where they apply; Reconciling and Stalled only while true.
+    /// Ready; Verified, Healthy and Drifted where they apply; FetchFailed, Reconciling and Stalled only while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
@@ -48,6 +50,9 @@ pub struct ReleaseStatus {
     /// The last revision of which every object was applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_applied_revision: Option<String>,
+    /// That revision with the first digits of its digest, for tables.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub short_revision: Option<String>,
     /// The last revision that was seen healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_healthy_revision: Option<String>,
@@ -162,6 +167,24 @@ pub struct Changes {
     pub pruned: i32,
     /// Objects that could not be applied or deleted.
     pub failed: i32,
+}
+
+impl Changes {
+    /// Whether anything was written.
+    pub fn wrote(&self) -> bool {
+        self.created + self.configured + self.pruned > 0
+    }
+
+    /// These and what was written before them, of one revision.
+    #[must_use]
+    pub fn after(&self, before: &Self) -> Self {
+        Self {
+            created: self.created.saturating_add(before.created),
+            configured: self.configured.saturating_add(before.configured),
+            pruned: self.pruned.saturating_add(before.pruned),
+            ..self.clone()
+        }
+    }
 }
 
 /// An object that failed.

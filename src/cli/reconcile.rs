@@ -173,13 +173,23 @@ fn judge(release: &Value, token: &str) -> Word {
     let asked = annotations.and_then(|a| a.get(keys::RECONCILE_AT)).and_then(Value::as_str);
     // A newer request of somebody else is as good: its result is newer too.
     if handled != token && asked.is_none_or(|asked| asked == token || asked != handled) {
-        return Word::Waiting(match text(ready, "/status") {
-            "Unknown" => why(ready).to_owned(),
-            _ => "the operator has not begun".to_owned(),
+        // While a failed revision is tried again, Ready is still about the failure.
+        let runs =
+            condition_of(release, condition::RECONCILING).filter(|c| text(c, "/reason") == "Progressing");
+        return Word::Waiting(match (runs, text(ready, "/status")) {
+            (Some(runs), _) => why(runs).to_owned(),
+            (None, "Unknown") => why(ready).to_owned(),
+            (None, _) => "the operator has not begun".to_owned(),
         });
     }
     let revision = text(release, "/status/lastAppliedRevision");
+    let away = condition_of(release, condition::FETCH_FAILED).filter(|c| text(c, "/status") == "True");
     match text(ready, "/status") {
+        // What is applied is as it should be, and whether it is the newest nobody knows.
+        "True" if away.is_some() => {
+            let why = away.map_or("", |c| text(c, "/message"));
+            Word::Bad(format!("{id} cannot check for updates: {why}; revision {revision} stays applied"))
+        }
         "True" => Word::Good(format!("{id} reconciled: revision {revision}: {}", why(ready))),
         // Suspended ones that were never applied have nothing to be ready with.
         "Unknown" if release.pointer("/spec/suspend") == Some(&Value::Bool(true)) => {
@@ -282,6 +292,20 @@ mod tests {
         check("now", "True", false, Word::Good("apps/web reconciled: revision 1@sha256:a: says so".into()));
         check("now", "False", false, Word::Bad("apps/web is not ready: says so".into()));
         check("now", "Unknown", true, Word::Good("apps/web reconciled: says so".into()));
+        let away = json!({
+            "metadata": {"namespace": "apps", "name": "web"},
+            "status": {"lastHandledReconcileAt": "now", "lastAppliedRevision": "1@sha256:a", "conditions": [
+                {"type": "Ready", "status": "True", "message": "fine"},
+                {"type": "FetchFailed", "status": "True", "message": "no answer"}]},
+        });
+        let expected = "apps/web cannot check for updates: no answer; revision 1@sha256:a stays applied";
+        assert_eq!(judge(&away, "now"), Word::Bad(expected.into()));
+        let retried = json!({
+            "metadata": {"namespace": "apps", "name": "web"},
+            "status": {"conditions": [{"type": "Ready", "status": "False", "message": "failed"},
+                {"type": "Reconciling", "status": "True", "reason": "Progressing", "message": "waits"}]},
+        });
+        assert_eq!(judge(&retried, "now"), Word::Waiting("waits".into()));
         let newer = json!({
             "metadata": {"namespace": "apps", "name": "web", "annotations": {"supercargo.dev/reconcile-at": "later"}},
             "status": {"lastHandledReconcileAt": "later", "conditions": [{"type": "Ready", "status": "True", "message": "fine"}]},

@@ -17,6 +17,7 @@ use crate::cluster::browse::Seen;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
+use crate::domain::status::short_revision;
 
 /// How many names are told when one is not there.
 const MAX_NAMES: usize = 5;
@@ -158,13 +159,15 @@ struct Columns {
 
 impl Columns {
     fn table(self, releases: &[Value], now: Timestamp) -> Table {
-        let mut headers = vec!["NAME", "READY", "REVISION", "STATUS", "AGE"];
+        let mut headers = vec!["NAME", "READY", "REASON", "REVISION", "SUSPENDED", "AGE"];
         if self.namespace {
             headers.insert(0, "NAMESPACE");
         }
         if self.wide {
-            headers.extend(["SOURCE", "VERIFIED", "ENTRIES"]);
+            headers.extend(["DRIFTED", "VERIFIED", "SOURCE"]);
         }
+        // The one that may be long is the last.
+        headers.push("MESSAGE");
         let mut table = Table::new(headers);
         for release in releases {
             table.row(self.row(release, now));
@@ -176,26 +179,35 @@ impl Columns {
         let cell = |pointer: &str| Cell::from(text(release, pointer));
         let ready = condition_of(release, condition::READY).unwrap_or(&Value::Null);
         let status = text(ready, "/status");
+        let suspended = release.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false);
+        // A status that an older operator wrote has the whole revision only.
+        let revision = short_revision(text(release, "/status/lastAppliedRevision"));
         let mut row = vec![
             cell("/metadata/name"),
             Cell::toned(status, tone(status)),
-            cell("/status/lastAppliedRevision"),
-            text(ready, "/message").into(),
+            text(ready, "/reason").into(),
+            revision.into(),
+            suspended.to_string().into(),
             age(release.pointer("/metadata/creationTimestamp").and_then(Value::as_str), now).into(),
         ];
         if self.namespace {
             row.insert(0, cell("/metadata/namespace"));
         }
         if self.wide {
-            let entries = release.pointer("/status/inventory/entries").map(Value::to_string);
-            let verified = condition_of(release, condition::VERIFIED).unwrap_or(&Value::Null);
-            let verified = text(verified, "/status");
+            let status_of = |kind: &str| condition_of(release, kind).map_or("", |c| text(c, "/status"));
+            let (drifted, verified) = (status_of(condition::DRIFTED), status_of(condition::VERIFIED));
+            let drift = match drifted {
+                "True" => Tone::Bad,
+                "False" => Tone::Good,
+                _ => Tone::Pending,
+            };
             row.extend([
-                cell("/spec/url"),
+                Cell::toned(drifted, drift),
                 Cell::toned(verified, tone(verified)),
-                entries.unwrap_or_default().into(),
+                cell("/spec/url"),
             ]);
         }
+        row.push(text(ready, "/message").into());
         row
     }
 }
@@ -279,10 +291,11 @@ mod tests {
     fn the_table_has_the_columns_of_the_definition() {
         let releases = [
             json!({"metadata": {"namespace": "apps", "name": "web", "creationTimestamp": "1969-12-31T23:59:00Z"},
-            "spec": {"url": "oci://r/web"},
-            "status": {"lastAppliedRevision": "1@sha256:a", "inventory": {"entries": 3},
+            "spec": {"url": "oci://r/web", "suspend": true},
+            "status": {"lastAppliedRevision": "1@sha256:b39c4235dead", "inventory": {"entries": 3},
                 "conditions": [
-                    {"type": "Ready", "status": "True", "message": "applied"},
+                    {"type": "Ready", "status": "True", "reason": "Good", "message": "applied"},
+                    {"type": "Drifted", "status": "False", "message": "every object"},
                     {"type": "Verified", "status": "Unknown", "message": "nobody asks"},
                 ]}}),
             json!({"metadata": {"namespace": "b", "name": "new"}, "spec": {"url": "oci://r/new"}}),
@@ -295,15 +308,15 @@ mod tests {
         };
         assert_eq!(
             printed(false, false),
-            "NAME   READY   REVISION     STATUS    AGE\n\
-             web    True    1@sha256:a   applied   60s\n\
-             new                                   <unknown>\n"
+            "NAME   READY   REASON   REVISION     SUSPENDED   AGE         MESSAGE\n\
+             web    True    Good     1@b39c4235   true        60s         applied\n\
+             new                                  false       <unknown>\n"
         );
         assert_eq!(
             printed(true, true),
-            "NAMESPACE   NAME   READY   REVISION     STATUS    AGE         SOURCE        VERIFIED   ENTRIES\n\
-             apps        web    True    1@sha256:a   applied   60s         oci://r/web   Unknown    3\n\
-             b           new                                   <unknown>   oci://r/new\n"
+            "NAMESPACE   NAME   READY   REASON   REVISION     SUSPENDED   AGE         DRIFTED   VERIFIED   SOURCE        MESSAGE\n\
+             apps        web    True    Good     1@b39c4235   true        60s         False     Unknown    oci://r/web   applied\n\
+             b           new                                  false       <unknown>                        oci://r/new\n"
         );
     }
 }

@@ -147,7 +147,9 @@ impl Page<'_> {
         for condition in conditions {
             let (kind, status) = (text(condition, "/type"), text(condition, "/status"));
             // Of these, true is no good news.
-            let unwanted = [condition::DRIFTED, condition::RECONCILING, condition::STALLED].contains(&kind);
+            let unwanted =
+                [condition::DRIFTED, condition::FETCH_FAILED, condition::RECONCILING, condition::STALLED];
+            let unwanted = unwanted.contains(&kind);
             let tone = match (unwanted, kind) {
                 (true, condition::RECONCILING) => Tone::Pending,
                 (true, _) if status == "True" => Tone::Bad,

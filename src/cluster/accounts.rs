@@ -225,8 +225,13 @@ impl<T: Clone + PartialEq> NamedObserver<T> {
                 if !self.seen {
                     self.replace(None);
                 }
-                self.state.send_replace(State::Synced);
+                // Who could not watch it has read it by name, at some time before.
+                match self.state.send_replace(State::Synced) {
+                    State::Denied(_) | State::NotServed => self.tell(),
+                    State::Syncing | State::Synced => {}
+                }
             }
+            Event::Following => {}
             Event::Failed(state) => {
                 self.state.send_replace(state);
             }
@@ -240,10 +245,14 @@ impl<T: Clone + PartialEq> NamedObserver<T> {
         }
         *current = value;
         drop(current);
-        // The first list is no change: the run that asked for it waits. Nobody
-        // listens any more while the process ends.
+        // The first list is no change: the run that asked for it waits.
         if *self.state.borrow() == State::Synced {
-            let _ = self.told.sender.send(self.told.release.clone());
+            self.tell();
         }
+    }
+
+    fn tell(&self) {
+        // Nobody listens any more while the process ends.
+        let _ = self.told.sender.send(self.told.release.clone());
     }
 }

@@ -116,6 +116,23 @@ impl Session {
         found(self.call(call).await.and_then(|answer| answer.json()))
     }
 
+    /// A few objects of a kind in a namespace that match a label selector.
+    ///
+    /// # Errors
+    /// When the API server does not list them.
+    pub async fn first_objects(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        selector: &str,
+        count: usize,
+    ) -> Result<Vec<Value>, ApiError> {
+        let (path, query) = (resource.collection(Some(namespace)), selecting(Some(selector)));
+        let call = Call { verb: Verb::List, ..Call::get(format!("{path}?{query}&limit={count}")) };
+        let list: List = self.call(call).await?.json()?;
+        Ok(list.items)
+    }
+
     /// The objects of a kind, in a namespace or all, that match a label selector.
     ///
     /// # Errors
@@ -159,7 +176,7 @@ impl Session {
         };
         run(self, selection, move |event| {
             let told = match event {
-                Event::Listing => None,
+                Event::Listing | Event::Following => None,
                 Event::Present(text) => serde_json::from_str(text).ok().map(Seen::Present),
                 Event::Absent(text) => serde_json::from_str(text).ok().map(Seen::Absent),
                 Event::Listed => Some(Seen::Listed),

@@ -249,6 +249,7 @@ fn translate(event: Event<'_>, namespace: Option<&String>) -> Option<ReleaseEven
             ReleaseEvent::Present(Arc::new(seen))
         }
         Event::Absent(text) => ReleaseEvent::Absent(id(text)?),
+        Event::Following => return None,
         Event::Failed(State::Denied(message)) => ReleaseEvent::Failed(message),
         Event::Failed(_) => ReleaseEvent::Failed(
             "the API server does not serve OCIArtifactReleases: install config/crd".into(),

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::discovery::Resource;
@@ -59,6 +59,7 @@ pub struct Watched {
     scope: Scope,
     seen: Arc<RwLock<Seen>>,
     state: watch::Receiver<State>,
+    again: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
@@ -130,6 +131,20 @@ impl Watched {
         self.state.borrow().clone()
     }
 
+    /// Has a watch that failed tried again at once.
+    pub fn ask_again(&self) {
+        self.again.notify_one();
+    }
+
+    /// Waits until the watch is synced.
+    pub async fn synced(&self) {
+        let mut state = self.state.clone();
+        if state.wait_for(|s| *s == State::Synced).await.is_err() {
+            // The task is gone: it never will be.
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Waits until the watch is synced or has failed.
     pub async fn settled(&self) -> State {
         let mut state = self.state.clone();
@@ -193,9 +208,13 @@ fn start(session: Session, scope: Scope, changes: mpsc::UnboundedSender<Change>)
         state,
     };
     let (resource, namespace) = (Arc::clone(&scope.resource), scope.namespace.clone());
-    let task =
-        tokio::spawn(run_kind(session, resource, namespace, query, move |event| observer.observe(event)));
-    Watched { scope, seen, state: receiver, task }
+    let again = Arc::new(Notify::new());
+    let asked = Arc::clone(&again);
+    let task = tokio::spawn(async move {
+        let observe = move |event: Event<'_>| observer.observe(event);
+        run_kind(session, resource, namespace, query, &asked, observe).await;
+    });
+    Watched { scope, seen, state: receiver, again, task }
 }
 
 struct Observer {
@@ -225,6 +244,7 @@ impl Observer {
                 }
                 self.state.send_replace(State::Synced);
             }
+            Event::Following => drop(self.state.send_replace(State::Synced)),
             Event::Failed(state) => {
                 self.state.send_replace(state);
             }

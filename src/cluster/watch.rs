@@ -9,6 +9,7 @@ use http_body_util::BodyExt;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::io::AsyncBufReadExt;
+use tokio::sync::Notify;
 use tokio_util::io::StreamReader;
 
 use super::discovery::Resource;
@@ -61,6 +62,8 @@ pub(super) enum Event<'a> {
     Absent(&'a str),
     /// The list has come through.
     Listed,
+    /// The watch goes on where it was interrupted.
+    Following,
     /// The watch is not possible now.
     Failed(State),
 }
@@ -103,27 +106,37 @@ struct BookmarkMetadata {
 
 /// Watches for ever; drop the future to stop.
 pub(super) async fn run(session: Session, selection: Selection, mut observe: impl FnMut(Event<'_>) + Send) {
+    // What it has shown is still the best that is known.
+    let interruption = |event: &Event<'_>| matches!(event, Event::Failed(State::Syncing) | Event::Following);
+    let mut observe = |event: Event<'_>| {
+        if !interruption(&event) {
+            observe(event);
+        }
+    };
+    let again = Notify::new();
     loop {
-        while_served(&session, &selection, &mut observe).await;
+        while_served(&session, &selection, &again, &mut observe).await;
         observe(Event::Failed(State::NotServed));
         tokio::time::sleep(DENIED_PAUSE).await;
     }
 }
 
 /// Watches the objects of a kind for ever, in whatever version it is served: where
-/// the one at hand goes, it goes on in another.
+/// the one at hand goes, it goes on in another. Interruptions are told, too, and what
+/// has failed is tried again at once when somebody asks for it.
 pub(super) async fn run_kind(
     session: Session,
     mut resource: Arc<Resource>,
     namespace: Option<String>,
     query: String,
+    again: &Notify,
     mut observe: impl FnMut(Event<'_>) + Send,
 ) {
     loop {
         let path = resource.collection(namespace.as_deref());
         let selection = Selection { path, query: query.clone(), metadata_only: true };
         let known = session.snapshot();
-        while_served(&session, &selection, &mut observe).await;
+        while_served(&session, &selection, again, &mut observe).await;
         // One that cannot be asked what is served is asked again like a watch.
         let newer = session.rediscover(&known).await.unwrap_or(known);
         match newer.preferred(&resource.group_kind()).filter(|other| **other != *resource) {
@@ -140,6 +153,7 @@ pub(super) async fn run_kind(
 async fn while_served(
     session: &Session,
     selection: &Selection,
+    again: &Notify,
     observe: &mut (impl FnMut(Event<'_>) + Send),
 ) {
     let mut pause = FIRST_PAUSE;
@@ -162,10 +176,14 @@ async fn while_served(
             Some(error) if matches!(error.code(), 404 | 405) => return,
             Some(error) => {
                 tracing::debug!(path = selection.path, %error, "watch interrupted");
+                observe(Event::Failed(State::Syncing));
                 pause
             }
         };
-        tokio::time::sleep(wait).await;
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = again.notified() => {}
+        }
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
@@ -213,13 +231,18 @@ async fn follow(
     observe: &mut (impl FnMut(Event<'_>) + Send),
 ) -> Option<ApiError> {
     let mut pause = FIRST_PAUSE;
+    let mut interrupted = false;
     loop {
-        match follow_once(session, selection, &mut version, observe).await {
+        match follow_once(session, selection, &mut version, &mut interrupted, observe).await {
             Ok(true) => pause = FIRST_PAUSE,
             // Ended without an event: do not ask again in a tight loop.
             Ok(false) => tokio::time::sleep(pause).await,
             Err(error) if error.code() == 410 => return None,
             Err(error) if error.is_transient() => {
+                // One that only ended is taken up in a moment.
+                if pause > FIRST_PAUSE && !std::mem::replace(&mut interrupted, true) {
+                    observe(Event::Failed(State::Syncing));
+                }
                 tokio::time::sleep(pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
@@ -233,6 +256,7 @@ async fn follow_once(
     session: &Session,
     selection: &Selection,
     version: &mut String,
+    interrupted: &mut bool,
     observe: &mut (impl FnMut(Event<'_>) + Send),
 ) -> Result<bool, ApiError> {
     let Selection { path, query, .. } = selection;
@@ -245,6 +269,9 @@ async fn follow_once(
     );
     // The slot keeps the stream's place on its connection until the end.
     let (_slot, body) = session.open(Call { accept, ..Call::get(uri) }).await?;
+    if std::mem::take(interrupted) {
+        observe(Event::Following);
+    }
     let stream = body.into_data_stream().map_err(std::io::Error::other);
     let mut lines = StreamReader::new(stream);
     let mut line = Vec::new();

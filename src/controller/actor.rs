@@ -1,5 +1,7 @@
 //! One release: its runs one after another, and the waits between them.
 
+mod between;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use super::vigil::Vigil;
 use super::{log, report};
 use crate::api::keys;
 use crate::api::reason::{Disposition, Reason};
@@ -18,7 +21,7 @@ use crate::domain::identity::ReleaseId;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::release::{InvalidSpec, Release, has_begun, id_of};
 use crate::domain::salvage::Seen;
-use crate::domain::schedule::{Ended, Pace, next};
+use crate::domain::schedule::{Ended, Pace, backoff, next};
 use crate::domain::status;
 use crate::observe::labels::Phase;
 use crate::observe::metrics::Spent;
@@ -32,9 +35,6 @@ use crate::pipeline::signals::Signals;
 
 /// How soon a status that could not be written is written again.
 const STATUS_RETRY: Duration = Duration::from_secs(5);
-/// How soon after a run objects that change are looked at again where there is
-/// no hurry: for their health after it failed, or to report drift.
-const SECOND_LOOK: Duration = Duration::from_secs(2);
 /// How soon a release is tried again that changed while its finalizer was set.
 const FINALIZER_RETRY: Duration = Duration::from_millis(250);
 
@@ -55,7 +55,10 @@ pub struct Actor {
     memory: Memory,
     status: ReleaseStatus,
     failures: u32,
+    /// Runs in a row that found objects still terminating.
+    lingered: u32,
     drift: DriftMode,
+    vigil: Vigil,
     /// When the run at hand began.
     began: Instant,
 }
@@ -81,7 +84,8 @@ impl Actor {
             (id_of(resource), resource.status.clone().unwrap_or_default())
         };
         let (drift, began) = (DriftMode::Correct, Instant::now());
-        Self { stage, id, latest, signals, memory, status, failures: 0, drift, began }
+        let (failures, lingered, vigil) = (0, 0, Vigil::default());
+        Self { stage, id, latest, signals, memory, status, failures, lingered, drift, vigil, began }
     }
 
     /// Lives until the release is gone or the process ends.
@@ -114,55 +118,6 @@ impl Actor {
                 }
             }
         }
-    }
-
-    /// Waits for the next reason to run; none when the process ends.
-    async fn wait(&mut self, due: Option<Instant>) -> Option<Trigger> {
-        let earliest = Instant::now() + SECOND_LOOK;
-        let mut unhealthy_changed = false;
-        let mut drifted = false;
-        loop {
-            if self.signals.is_stopping() {
-                return None;
-            }
-            if self.memory.resolve_due || self.signals.take_superseded() {
-                return Some(Trigger::Full);
-            }
-            // Looked at before every sleep: a run may have swallowed the word
-            // that there is something.
-            let now = Timestamp::now();
-            let touched = self.signals.take_touched();
-            if self.memory.has_ended(&touched) {
-                return Some(Trigger::Objects);
-            }
-            unhealthy_changed |= self.is_unhealthy() && !touched.is_empty();
-            if self.memory.is_disturbed(touched.iter(), now) {
-                match self.drift {
-                    DriftMode::Correct => return Some(Trigger::Objects),
-                    // A report may come a little later than each change.
-                    DriftMode::Report => drifted = true,
-                    DriftMode::Off => {}
-                }
-            }
-            let correction = self.memory.next_correction(now).map(|at| {
-                let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
-                Instant::now() + wait + Duration::from_millis(5)
-            });
-            let recheck = (unhealthy_changed || drifted).then_some(earliest);
-            let wake = [due, correction, recheck].into_iter().flatten().min();
-            tokio::select! {
-                () = self.signals.changed() => {}
-                () = sleep_until(wake) => {
-                    let only_correction = due.is_none_or(|due| due > Instant::now());
-                    return Some(if only_correction { Trigger::Objects } else { Trigger::Full });
-                }
-            }
-        }
-    }
-
-    fn is_unhealthy(&self) -> bool {
-        let unhealthy = [Reason::HealthTimeout.as_str(), Reason::HealthCheckFailed.as_str()];
-        self.status.conditions.iter().any(|c| c.type_ == "Ready" && unhealthy.contains(&c.reason.as_str()))
     }
 
     async fn run(&mut self, trigger: Trigger) -> Next {
@@ -223,15 +178,20 @@ impl Actor {
         if outcome.verdict == Verdict::Superseded {
             return Next::Wait(Some(Duration::ZERO));
         }
-        let delay = self.pace(&release, &outcome);
+        let delay = self.pace(&release, &outcome, release.suspend);
+        self.vigil.resume(&release);
         if written { Next::Wait(delay) } else { Next::Wait(Some(STATUS_RETRY)) }
     }
 
     /// When to run again without being asked.
-    fn pace(&mut self, release: &Release, outcome: &Outcome) -> Option<Duration> {
+    fn pace(&mut self, release: &Release, outcome: &Outcome, asleep: bool) -> Option<Duration> {
         let pace = Pace { interval: release.interval, retry_interval: release.retry_interval };
         let ended = match &outcome.verdict {
-            Verdict::Suspended => Ended::Suspended,
+            // Asked for once; nothing follows.
+            _ if asleep => Ended::Suspended,
+            Verdict::AsBefore => return None,
+            // It is seen when they are healthy again.
+            Verdict::Failed { reason: Reason::Unhealthy, .. } => Ended::Well,
             Verdict::Failed { reason, .. } => {
                 self.failures = self.failures.saturating_add(1);
                 Ended::Failed { disposition: reason.disposition(), failures: self.failures }
@@ -241,7 +201,7 @@ impl Actor {
                 self.failures = self.failures.saturating_add(1);
                 Ended::Failed { disposition: Disposition::Retry, failures: self.failures }
             }
-            Verdict::Ready { .. } | Verdict::Superseded => {
+            Verdict::Ready { .. } | Verdict::Suspended | Verdict::Superseded => {
                 self.failures = 0;
                 Ended::Well
             }
@@ -253,9 +213,11 @@ impl Actor {
         let delay = delay.map(|d| verified.map_or(d, |v| d.min(v)));
         // What is still terminating is told by its watch; this is in case that
         // it is not.
-        let lingering =
+        let lingers =
             matches!(outcome.verdict, Verdict::Ready { .. }) && self.memory.inventory.applied.is_none();
-        if lingering { delay.map(|d| d.min(STATUS_RETRY)) } else { delay }
+        self.lingered = if lingers { self.lingered.saturating_add(1) } else { 0 };
+        let look = backoff(STATUS_RETRY, release.interval, self.lingered);
+        if lingers { delay.map(|d| d.min(look)) } else { delay }
     }
 
     async fn add_finalizer(&mut self, resource: &OCIArtifactRelease) -> Result<(), ApiError> {
@@ -312,6 +274,7 @@ impl Actor {
         }
         // What goes is waited for, whatever its changes meant before.
         self.drift = DriftMode::Correct;
+        self.vigil.end();
         let release = match seen.parse_last() {
             Ok(release) => release,
             Err(error) => return self.refuse(seen, &error).await,
@@ -333,7 +296,7 @@ impl Actor {
         self.status = run.status;
         if !farewell.done {
             let written = self.tell(&release, &farewell.outcome).await;
-            let delay = self.pace(&release, &farewell.outcome).map(|d| d.min(release.retry_interval));
+            let delay = self.pace(&release, &farewell.outcome, false).map(|d| d.min(release.retry_interval));
             return Next::Wait(if written { delay } else { Some(STATUS_RETRY) });
         }
         report::count_farewell(&stage.context.metrics);
@@ -363,12 +326,5 @@ impl Actor {
             Err(error) if error.is_not_found() => Ok(()),
             other => other,
         }
-    }
-}
-
-async fn sleep_until(wake: Option<Instant>) {
-    match wake {
-        Some(wake) => tokio::time::sleep_until(wake).await,
-        None => std::future::pending().await,
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing::Level;
 
 use crate::api::reason::Reason;
+use crate::api::status::Changes;
 use crate::domain::outcome::{Note, Outcome, Verdict};
 use crate::observe::labels;
 
@@ -15,6 +16,7 @@ pub fn counted(verdict: &Verdict) -> (labels::Outcome, Reason) {
         Verdict::Ready { .. } => (labels::Outcome::Success, Reason::ReconciliationSucceeded),
         Verdict::Failed { reason, .. } => (labels::Outcome::Failure(reason.disposition()), *reason),
         Verdict::Suspended => (labels::Outcome::Success, Reason::Suspended),
+        Verdict::AsBefore => (labels::Outcome::Success, Reason::DriftCorrected),
         Verdict::Superseded => (labels::Outcome::Success, Reason::HealthSuperseded),
     }
 }
@@ -29,6 +31,7 @@ pub fn run(outcome: &Outcome, differs: bool, took: Duration) {
     let message = match &outcome.verdict {
         Verdict::Ready { message } | Verdict::Failed { message, .. } => message,
         Verdict::Suspended => "suspended",
+        Verdict::AsBefore => "looked at the objects of the applied revision",
         Verdict::Superseded => "something newer is wanted",
     };
     write(level(outcome, differs), outcome, message, took);
@@ -47,8 +50,8 @@ fn level(outcome: &Outcome, differs: bool) -> Level {
         return Level::WARN;
     }
     // What failed as before may have written something on its way.
-    let acted = outcome.changes.as_ref().is_some_and(|c| !failed || c.created + c.configured + c.pruned > 0);
-    let newly = differs && outcome.verdict != Verdict::Superseded;
+    let acted = outcome.changes.as_ref().is_some_and(Changes::wrote);
+    let newly = differs && !outcome.verdict.is_silent();
     if acted || newly || !outcome.notes.is_empty() { Level::INFO } else { Level::DEBUG }
 }
 
@@ -97,7 +100,6 @@ fn write(level: Level, outcome: &Outcome, message: &str, took: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::status::Changes;
     use crate::domain::outcome::Assessment;
     use crate::observe::logging::{LogFormat, written};
 

@@ -12,6 +12,7 @@ mod options;
 mod receiver;
 mod report;
 mod start;
+mod vigil;
 
 pub use error::{ControllerError, FileError};
 pub use options::{Options, WebhookOptions};

@@ -44,7 +44,9 @@ pub fn publish(
         found.map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
     };
     match &outcome.verdict {
-        Verdict::Ready { message } if outcome.changes.is_some() || ready(before) != ready(after) => {
+        Verdict::Ready { message }
+            if outcome.changes.as_ref().is_some_and(Changes::wrote) || ready(before) != ready(after) =>
+        {
             let summary = outcome.changes.as_ref().map(summary).unwrap_or_default();
             let message = format!("{message}{summary}");
             send(session, release, false, Reason::ReconciliationSucceeded, message, outcome);
@@ -57,6 +59,12 @@ pub fn publish(
     if let Some(told) = newly_verified(before, after) {
         send(session, release, false, Reason::Verified, told, outcome);
     }
+    // Where the release fails because of it, that has an event.
+    if let (Some(failed), None) = (&outcome.fetch_failed, outcome.reason())
+        && reason_of(before, condition::FETCH_FAILED) != Some(failed.reason.as_str())
+    {
+        send(session, release, true, failed.reason, failed.message.clone(), outcome);
+    }
     let drift = |status: &ReleaseStatus| {
         status.conditions.iter().find(|c| c.type_ == condition::DRIFTED && c.status == "True").cloned()
     };
@@ -65,6 +73,30 @@ pub fn publish(
     {
         send(session, release, true, assessment.reason, assessment.message.clone(), outcome);
     }
+}
+
+/// The event about objects that became unhealthy, or healthy again, after their
+/// revision was applied.
+pub fn publish_health(session: &Session, release: &Release, before: &ReleaseStatus, after: &ReleaseStatus) {
+    let status = |status: &ReleaseStatus| {
+        status.conditions.iter().find(|c| c.type_ == condition::HEALTHY).map(|c| c.status.clone())
+    };
+    if status(before) == status(after) {
+        return;
+    }
+    let health = after.conditions.iter().find(|c| c.type_ == condition::HEALTHY);
+    let Some((reason, health)) = health.and_then(|c| Some((Reason::named(&c.reason)?, c))) else { return };
+    let message = match reason {
+        Reason::Healthy => "every object is healthy again".to_owned(),
+        _ => health.message.clone(),
+    };
+    tracing::info!(release = %release.id, reason = reason.as_str(), "{message}");
+    let revision = after.last_applied_revision.clone();
+    send_about(session, release, reason != Reason::Healthy, reason, message, revision);
+}
+
+fn reason_of<'s>(status: &'s ReleaseStatus, name: &str) -> Option<&'s str> {
+    status.conditions.iter().find(|c| c.type_ == name).map(|c| c.reason.as_str())
 }
 
 /// What is to be told when the artifact is verified and was not, or is signed by
@@ -107,10 +139,21 @@ fn send(
     message: String,
     outcome: &Outcome,
 ) {
+    let revision = outcome.artifact.as_ref().map(|a| a.revision.clone());
+    send_about(session, release, warning, reason, message, revision);
+}
+
+fn send_about(
+    session: &Session,
+    release: &Release,
+    warning: bool,
+    reason: Reason,
+    message: String,
+    revision: Option<String>,
+) {
     let session = session.clone();
     let id: ReleaseId = release.id.clone();
     let uid = release.uid.clone();
-    let revision = outcome.artifact.as_ref().map(|a| a.revision.clone());
     let publishing = async move {
         let note = ReleaseEventNote {
             release: &id,

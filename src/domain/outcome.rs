@@ -36,6 +36,11 @@ pub struct Outcome {
     pub drift: Option<Assessment>,
     /// Whether the whole revision is applied.
     pub applied: bool,
+    /// Whether the run brought a revision, and not only put back what had changed
+    /// since.
+    pub rollout: bool,
+    /// What keeps the registry from giving what the spec asks for.
+    pub fetch_failed: Option<Assessment>,
     /// The verdict's message without the failures that follow it there; where
     /// there is room for a list of them.
     pub headline: Option<String>,
@@ -59,9 +64,19 @@ pub enum Verdict {
     },
     /// The release is suspended.
     Suspended,
+    /// Only objects of the applied revision were looked at, and what the run before
+    /// said of a newer one holds on.
+    AsBefore,
     /// A newer spec or revision cut the run short; another one follows at once.
     #[default]
     Superseded,
+}
+
+impl Verdict {
+    /// Whether the run says nothing new of the release.
+    pub fn is_silent(&self) -> bool {
+        matches!(self, Self::AsBefore | Self::Superseded)
+    }
 }
 
 /// A condition beside Ready.
@@ -105,7 +120,7 @@ impl Outcome {
     pub fn reason(&self) -> Option<Reason> {
         match &self.verdict {
             Verdict::Failed { reason, .. } => Some(*reason),
-            Verdict::Ready { .. } | Verdict::Suspended | Verdict::Superseded => None,
+            Verdict::Ready { .. } | Verdict::Suspended | Verdict::AsBefore | Verdict::Superseded => None,
         }
     }
 }

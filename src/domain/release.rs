@@ -301,6 +301,12 @@ impl Release {
         hex::encode(&Sha256::digest(text)[..16])
     }
 
+    /// Whether a person asks for a run that has not been `handled` yet. An annotation
+    /// that is gone asks for nothing: whoever replaces the object removes it.
+    pub fn is_asked(&self, handled: Option<&str>) -> bool {
+        self.reconcile_at.is_some() && self.reconcile_at.as_deref() != handled
+    }
+
     /// Whether it names the Secret for trust or for decryption.
     pub fn trusts_with(&self, secret: &str) -> bool {
         self.identity_secret.as_deref() == Some(secret)

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::api::reason::Disposition;
 
 /// The shortest `spec.interval`.
@@ -150,6 +152,38 @@ pub fn next(ended: Ended, pace: Pace, fraction: f64) -> Option<Duration> {
     Some(jitter(delay, fraction))
 }
 
+/// How often a verdict that goes back and forth is told: the first times at once,
+/// and then less and less often, so that an object that flaps makes no flood.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Damper {
+    last: Option<Timestamp>,
+    level: u32,
+}
+
+impl Damper {
+    const LONGEST: SignedDuration = SignedDuration::from_secs(60);
+
+    fn pause(self) -> SignedDuration {
+        match self.level {
+            0 => SignedDuration::ZERO,
+            level => SignedDuration::from_secs(1 << (level - 1).min(6)).min(Self::LONGEST),
+        }
+    }
+
+    /// When the next change may be told.
+    pub fn next(self) -> Option<Timestamp> {
+        self.last.and_then(|last| last.checked_add(self.pause()).ok())
+    }
+
+    /// A change is told now.
+    pub fn told(&mut self, now: Timestamp) {
+        // After a calm of twice the longest pause it is forgiven.
+        let calm = self.last.is_none_or(|last| now.duration_since(last) > Self::LONGEST * 2);
+        self.level = if calm { 1 } else { self.level.saturating_add(1) };
+        self.last = Some(now);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -244,6 +278,26 @@ mod tests {
         check(30, 3600, 9, 3600);
         check(900, 300, 1, 900);
         check(900, 300, 5, 900);
+    }
+
+    #[test]
+    fn what_flaps_is_told_less_and_less_often() {
+        let at = |second: i64| Timestamp::from_second(second).unwrap();
+        let mut damper = Damper::default();
+        assert_eq!(damper.next(), None);
+        let mut now = at(1000);
+        let mut pauses = Vec::new();
+        for _ in 0..9 {
+            damper.told(now);
+            let next = damper.next().unwrap();
+            pauses.push(next.duration_since(now).as_secs());
+            now = next;
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
+        damper.told(now);
+        let calm = now.checked_add(SignedDuration::from_secs(121)).unwrap();
+        damper.told(calm);
+        assert_eq!(damper.next().unwrap().duration_since(calm).as_secs(), 1);
     }
 
     #[test]

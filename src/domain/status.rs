@@ -10,26 +10,100 @@ use crate::api::status::{
     ReleaseStatus, condition,
 };
 
-use super::outcome::{Assessment, Outcome, Verdict};
+use super::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
 use super::release::Release;
+
+/// In the history: a revision that is not whole, or not healthy.
+const FAILED: &str = "Failed";
 
 /// The name of a release's inventory.
 pub fn inventory_name(release: &str) -> String {
     format!("inv-{release}")
 }
 
+/// A revision with the first digits of its digest: what a table has room for.
+pub fn short_revision(revision: &str) -> String {
+    const DIGITS: usize = 8;
+    let (before, digits) = revision.rsplit_once("sha256:").unwrap_or((revision, ""));
+    match (before, digits.get(..DIGITS)) {
+        ("", Some(digits)) => format!("sha256:{digits}"),
+        (tag, Some(digits)) => format!("{tag}{digits}"),
+        (_, None) => revision.to_owned(),
+    }
+}
+
 /// The status while a run waits: what it waits for, with everything else as it
-/// was.
-pub fn waiting(previous: &ReleaseStatus, release: &Release, message: &str, now: Timestamp) -> ReleaseStatus {
+/// was. `revision` is the one that the run brings, once it is known: while a
+/// revision that has failed is tried again, the failure stays to be read.
+pub fn waiting(
+    previous: &ReleaseStatus,
+    release: &Release,
+    revision: Option<&str>,
+    message: &str,
+    now: Timestamp,
+) -> ReleaseStatus {
     let mut status = previous.clone();
     let mut conditions = Conditions::new(previous, release.generation, now);
-    conditions.set(condition::READY, None, Reason::Progressing, message);
+    let same = revision.is_some() && previous.last_attempted_revision.as_deref() == revision;
+    let failed = |c: &&Condition| c.status == "False" && c.observed_generation == Some(release.generation);
+    let retries = |name: &str| same && conditions.before(name).filter(failed).is_some();
+    let (ready_stays, health_stays) = (retries(condition::READY), retries(condition::HEALTHY));
+    if !(ready_stays && conditions.keep(condition::READY)) {
+        conditions.set(condition::READY, None, Reason::Progressing, message);
+    }
     conditions.set(condition::RECONCILING, Some(true), Reason::Progressing, message);
     conditions.keep(condition::VERIFIED);
-    conditions.keep(condition::HEALTHY);
+    match revision.is_some() && release.wait && !health_stays {
+        // What was healthy was another revision.
+        true => conditions.set(condition::HEALTHY, None, Reason::Progressing, message),
+        false => drop(conditions.keep(condition::HEALTHY)),
+    }
     conditions.keep(condition::DRIFTED);
+    conditions.keep(condition::FETCH_FAILED);
     status.conditions = conditions.done;
     status.observed_generation = Some(release.generation);
+    status
+}
+
+/// The status when only the health of what is applied was looked at again.
+/// `ready` is what Ready said before an object was unhealthy.
+pub fn observe(
+    previous: &ReleaseStatus,
+    release: &Release,
+    health: &Assessment,
+    unhealthy: &[ObjectFailure],
+    ready: &str,
+    now: Timestamp,
+) -> ReleaseStatus {
+    let mut status = previous.clone();
+    let mut conditions = Conditions::new(previous, release.generation, now);
+    let is_ready = conditions.before(condition::READY).is_some_and(|c| c.status == "True");
+    let is_unhealthy =
+        conditions.before(condition::READY).is_some_and(|c| c.reason == Reason::Unhealthy.as_str());
+    match health.status {
+        Some(false) if is_ready || is_unhealthy => {
+            conditions.set(condition::READY, Some(false), health.reason, &health.message);
+            conditions.set(condition::RECONCILING, Some(true), health.reason, &health.message);
+            set_failures(&mut status, unhealthy);
+        }
+        _ if is_unhealthy => {
+            conditions.set(condition::READY, Some(true), Reason::ReconciliationSucceeded, ready);
+            set_failures(&mut status, &[]);
+        }
+        _ => {
+            for name in [condition::READY, condition::RECONCILING, condition::STALLED] {
+                conditions.keep(name);
+            }
+        }
+    }
+    conditions.keep(condition::VERIFIED);
+    // It is about what is applied, which may be older than the spec.
+    let generation = conditions.before(condition::HEALTHY).and_then(|c| c.observed_generation);
+    conditions.generation = generation.unwrap_or(release.generation);
+    conditions.set(condition::HEALTHY, health.status, health.reason, &health.message);
+    conditions.keep(condition::DRIFTED);
+    conditions.keep(condition::FETCH_FAILED);
+    status.conditions = conditions.done;
     status
 }
 
@@ -42,6 +116,21 @@ pub fn compute(
     now: Timestamp,
 ) -> ReleaseStatus {
     let mut status = previous.clone();
+    if outcome.verdict == Verdict::AsBefore {
+        // Nothing but what was found about the objects.
+        let mut conditions = Conditions::new(previous, release.generation, now);
+        let Some(Assessment { status: told, reason, message }) = &outcome.drift else { return status };
+        let generation = conditions.before(condition::DRIFTED).and_then(|c| c.observed_generation);
+        conditions.generation = generation.unwrap_or(release.generation);
+        for condition in &previous.conditions {
+            match condition.type_ == condition::DRIFTED {
+                true => conditions.set(condition::DRIFTED, *told, *reason, message),
+                false => drop(conditions.keep(&condition.type_)),
+            }
+        }
+        status.conditions = conditions.done;
+        return status;
+    }
     if outcome.verdict == Verdict::Superseded {
         return status;
     }
@@ -60,16 +149,21 @@ pub fn compute(
         }
         status.artifact = Some(told(status.artifact.take(), artifact, outcome));
     }
+    status.short_revision = status.last_applied_revision.as_deref().map(short_revision);
     if let Some(entries) = outcome.entries {
         let entries = i32::try_from(entries).unwrap_or(i32::MAX);
         status.inventory = Some(InventoryStatus { name: inventory_name(&release.id.name), entries });
     }
     if outcome.verdict != Verdict::Suspended {
-        set_failures(&mut status, outcome);
+        set_failures(&mut status, &outcome.failures);
     }
     if let Some(changes) = &outcome.changes {
-        status.changes = Some(changes.clone());
-        remember(&mut status, outcome, now);
+        // A retry that writes nothing is no news.
+        let attempted = previous.last_attempted_revision == status.last_attempted_revision;
+        if changes.wrote() || status.changes.is_none() || !attempted {
+            status.changes = Some(changes.clone());
+        }
+        remember(&mut status, previous, outcome, now);
     }
     status
 }
@@ -95,38 +189,50 @@ fn told(known: Option<ArtifactStatus>, artifact: &ArtifactStatus, outcome: &Outc
     told
 }
 
-fn set_failures(status: &mut ReleaseStatus, outcome: &Outcome) {
-    let failures = outcome.failures.iter().take(MAX_FAILURES).map(|f| Failure {
+fn set_failures(status: &mut ReleaseStatus, found: &[ObjectFailure]) {
+    let failures = found.iter().take(MAX_FAILURES).map(|f| Failure {
         object: f.id.to_string(),
         reason: f.reason.to_string(),
         message: bounded(&f.message),
     });
     status.failures = failures.collect();
-    let more = outcome.failures.len().saturating_sub(MAX_FAILURES);
+    let more = found.len().saturating_sub(MAX_FAILURES);
     status.more_failures = (more > 0).then(|| i32::try_from(more).unwrap_or(i32::MAX));
 }
 
-/// Adds the revision to the history; the run of the revision on top replaces
-/// its entry.
-fn remember(status: &mut ReleaseStatus, outcome: &Outcome, now: Timestamp) {
-    let (Some(artifact), Some(changes)) = (&outcome.artifact, &outcome.changes) else { return };
-    let healthy = outcome.health.as_ref().and_then(|h| h.status);
+/// How the rollout of a revision came out, in the history.
+fn came_out(outcome: &Outcome) -> &'static str {
+    match (outcome.applied, outcome.health.as_ref().and_then(|h| h.status)) {
+        (false, _) | (true, Some(false)) => FAILED,
+        (true, Some(true)) => "Healthy",
+        (true, None) => "Applied",
+    }
+}
+
+/// Puts a rollout into the history. What is put back later is none; a revision that
+/// has failed and is tried again goes on in its entry.
+fn remember(status: &mut ReleaseStatus, previous: &ReleaseStatus, outcome: &Outcome, now: Timestamp) {
+    let (Some(artifact), Some(changes), true) = (&outcome.artifact, &outcome.changes, outcome.rollout) else {
+        return;
+    };
     let entry = HistoryEntry {
         revision: artifact.revision.clone(),
         digest: artifact.digest.clone(),
         applied_at: whole_seconds(now).to_string(),
-        outcome: match (outcome.applied, healthy) {
-            (false, _) | (true, Some(false)) => "Failed",
-            (true, Some(true)) => "Healthy",
-            (true, None) => "Applied",
-        }
-        .to_owned(),
+        outcome: came_out(outcome).to_owned(),
         changes: changes.clone(),
     };
-    if status.history.first().is_some_and(|h| h.digest == entry.digest) {
-        status.history.remove(0);
+    match status.history.first_mut().filter(|h| h.digest == entry.digest) {
+        Some(top) if top.outcome == entry.outcome && !changes.wrote() => {}
+        Some(top) if top.outcome == FAILED => {
+            let changes = changes.after(&top.changes);
+            let known = previous.last_applied_revision.as_ref() == Some(&entry.revision);
+            let applied_at = if known { top.applied_at.clone() } else { entry.applied_at };
+            *top = HistoryEntry { changes, applied_at, ..entry };
+        }
+        Some(top) => *top = entry,
+        None => status.history.insert(0, entry),
     }
-    status.history.insert(0, entry);
     status.history.truncate(MAX_HISTORY);
 }
 
@@ -150,32 +256,69 @@ fn conditions(
             conditions.set(extra, Some(true), *reason, message);
         }
         Verdict::Suspended => {
-            if !conditions.keep(condition::READY) {
-                conditions.set(
-                    condition::READY,
-                    None,
-                    Reason::Suspended,
-                    "suspended before anything was applied",
-                );
+            // A rollout that was cut short is not under way any more.
+            let over = !conditions.is_progressing(condition::READY);
+            if !(over && conditions.keep(condition::READY)) {
+                let message = match previous.last_applied_revision {
+                    None => "suspended before anything was applied",
+                    Some(_) => "suspended before the revision was rolled out",
+                };
+                conditions.set(condition::READY, None, Reason::Suspended, message);
             }
         }
-        Verdict::Superseded => return previous.conditions.clone(),
+        Verdict::AsBefore | Verdict::Superseded => return previous.conditions.clone(),
     }
     let beside = [
         (condition::VERIFIED, &outcome.verified, true),
         (condition::HEALTHY, &outcome.health, release.wait),
         (condition::DRIFTED, &outcome.drift, release.drift != DriftMode::Off),
     ];
+    // Nobody looks at the objects of a suspended release.
+    let asleep = Assessment {
+        status: None,
+        reason: Reason::Suspended,
+        message: "not looked at while spec.suspend is true".to_owned(),
+    };
     for (name, assessment, applies) in beside {
+        let assessment = match release.suspend && applies && name != condition::VERIFIED {
+            true => Some(&asleep),
+            false => assessment.as_ref(),
+        };
         match assessment {
-            Some(Assessment { status, reason, message }) => conditions.set(name, *status, *reason, message),
+            Some(Assessment { status, reason, message }) => {
+                conditions.generation = about(release, outcome, name, conditions.before(name));
+                conditions.set(name, *status, *reason, message);
+                conditions.generation = release.generation;
+            }
+            // Nobody waits any more for what it says is waited for.
+            None if applies && conditions.is_progressing(name) => match &outcome.verdict {
+                Verdict::Failed { reason, message } => conditions.set(name, None, *reason, message),
+                _ => drop(conditions.keep(name)),
+            },
             None if applies => {
                 conditions.keep(name);
             }
             None => {}
         }
     }
+    if let Some(Assessment { status, reason, message }) = &outcome.fetch_failed {
+        conditions.set(condition::FETCH_FAILED, *status, *reason, message);
+    }
     conditions.done
+}
+
+/// The generation that a condition is about. While a spec cannot be followed, its
+/// objects are still those of an older one.
+fn about(release: &Release, outcome: &Outcome, name: &str, before: Option<&Condition>) -> i64 {
+    let of_applied =
+        |r: Reason| matches!(r, Reason::Unhealthy | Reason::PruneFailed) || r.is_of_health_wait();
+    let failed = outcome.reason().is_some_and(|reason| !of_applied(reason));
+    match name {
+        condition::HEALTHY | condition::DRIFTED if failed => {
+            before.and_then(|c| c.observed_generation).unwrap_or(release.generation)
+        }
+        _ => release.generation,
+    }
 }
 
 /// Conditions under construction: the time of the last transition is that of
@@ -196,6 +339,10 @@ impl<'a> Conditions<'a> {
         self.previous.conditions.iter().find(|c| c.type_ == name)
     }
 
+    fn is_progressing(&self, name: &str) -> bool {
+        self.before(name).is_some_and(|c| c.reason == Reason::Progressing.as_str())
+    }
+
     fn set(&mut self, name: &str, status: Option<bool>, reason: Reason, message: &str) {
         let status = match status {
             Some(true) => "True",
@@ -213,11 +360,12 @@ impl<'a> Conditions<'a> {
         });
     }
 
-    /// Keeps a condition as it was; says whether there was one.
+    /// Keeps a condition as it was, the generation that it is about included; says
+    /// whether there was one.
     fn keep(&mut self, name: &str) -> bool {
         let before = self.before(name).cloned();
         let found = before.is_some();
-        self.done.extend(before.map(|c| Condition { observed_generation: Some(self.generation), ..c }));
+        self.done.extend(before);
         found
     }
 }
@@ -272,6 +420,7 @@ mod tests {
             changes: Some(Changes { created: 1, ..Changes::default() }),
             entries: Some(1),
             applied: true,
+            rollout: true,
             ..Outcome::default()
         }
     }
@@ -297,9 +446,165 @@ mod tests {
             Verdict::Failed { reason: Reason::ManifestInvalid, message: "m".into() },
             &["Ready=False ManifestInvalid", "Stalled=True ManifestInvalid"],
         );
-        check(Verdict::Suspended, &["Ready=Unknown Suspended"]);
-        let waiting = waiting(&ReleaseStatus::default(), &release(), "m", at(1));
-        assert_eq!(shown(&waiting), ["Ready=Unknown Progressing", "Reconciling=True Progressing"]);
+        let waits = waiting(&ReleaseStatus::default(), &release(), None, "m", at(1));
+        assert_eq!(shown(&waits), ["Ready=Unknown Progressing", "Reconciling=True Progressing"]);
+        let waits = waiting(&ReleaseStatus::default(), &release(), Some("1"), "m", at(1));
+        assert_eq!(shown(&waits)[2..], ["Healthy=Unknown Progressing"]);
+    }
+
+    fn newer() -> Release {
+        let mut newer = release();
+        newer.generation = 4;
+        newer
+    }
+
+    fn generations(status: &ReleaseStatus) -> Vec<(&str, Option<i64>)> {
+        status.conditions.iter().map(|c| (c.type_.as_str(), c.observed_generation)).collect()
+    }
+
+    fn healthy(digest: &str) -> Outcome {
+        let assessment = |status, reason| Some(Assessment { status, reason, message: "m".into() });
+        Outcome {
+            health: assessment(Some(true), Reason::Healthy),
+            drift: assessment(Some(false), Reason::InSync),
+            ..ready(digest)
+        }
+    }
+
+    #[test]
+    fn a_condition_that_is_kept_is_about_the_generation_that_it_was_about() {
+        let first = compute(&ReleaseStatus::default(), &release(), &healthy("sha256:a"), at(1));
+        let newer = newer();
+        let failed = Outcome::failed(Reason::ArtifactNotFound, "m");
+        let second = compute(&first, &newer, &failed, at(2));
+        let expected =
+            [("Ready", Some(4)), ("Reconciling", Some(4)), ("Healthy", Some(3)), ("Drifted", Some(3))];
+        assert_eq!(generations(&second), expected);
+        assert_eq!(generations(&waiting(&first, &newer, None, "m", at(2))), expected);
+        // A rollout that is under way is not healthy as the one before was.
+        let waits = waiting(&first, &newer, Some("2@sha256:b"), "m", at(2));
+        assert_eq!(shown(&waits)[2], "Healthy=Unknown Progressing");
+    }
+
+    #[test]
+    fn what_failed_is_read_until_the_retry_is_over() {
+        let bad = |reason| Some(Assessment { status: Some(false), reason, message: "m".into() });
+        let failed = Outcome {
+            verdict: Verdict::Failed { reason: Reason::HealthTimeout, message: "m".into() },
+            health: bad(Reason::HealthTimeout),
+            ..ready("sha256:a")
+        };
+        let first = compute(&ReleaseStatus::default(), &release(), &failed, at(1));
+        let check = |release: &Release, revision: Option<&str>, expected: &[&str]| {
+            assert_eq!(shown(&waiting(&first, release, revision, "m", at(2))), expected, "{revision:?}");
+        };
+        let stays =
+            ["Ready=False HealthTimeout", "Reconciling=True Progressing", "Healthy=False HealthTimeout"];
+        let anew =
+            ["Ready=Unknown Progressing", "Reconciling=True Progressing", "Healthy=Unknown Progressing"];
+        check(&release(), Some("1.0@sha256:a"), &stays);
+        check(&release(), Some("1.1@sha256:b"), &anew);
+        check(&newer(), Some("1.0@sha256:a"), &anew);
+    }
+
+    #[test]
+    fn suspended_nothing_is_said_that_nobody_looks_at() {
+        let suspended = Outcome { verdict: Verdict::Suspended, ..Outcome::default() };
+        let mut asleep = release();
+        asleep.suspend = true;
+        let check = |before: &ReleaseStatus, outcome: &Outcome, expected: &[&str]| {
+            assert_eq!(shown(&compute(before, &asleep, outcome, at(9))), expected);
+        };
+        let unknown = ["Healthy=Unknown Suspended", "Drifted=Unknown Suspended"];
+        check(&ReleaseStatus::default(), &suspended, &["Ready=Unknown Suspended", unknown[0], unknown[1]]);
+        let first = compute(&ReleaseStatus::default(), &release(), &healthy("sha256:a"), at(1));
+        let still = ["Ready=True ReconciliationSucceeded", unknown[0], unknown[1]];
+        check(&first, &suspended, &still);
+        check(&first, &healthy("sha256:a"), &still);
+        let waits = waiting(&first, &release(), Some("2"), "m", at(2));
+        check(&waits, &suspended, &["Ready=Unknown Suspended", unknown[0], unknown[1]]);
+    }
+
+    #[test]
+    fn health_after_ready_goes_and_comes_back() {
+        let first = compute(&ReleaseStatus::default(), &release(), &healthy("sha256:a"), at(1));
+        let look = |before: &ReleaseStatus, status: bool| {
+            let reason = if status { Reason::Healthy } else { Reason::Unhealthy };
+            let message = if status { "m" } else { "gone" }.to_owned();
+            let id = ObjectId::from_inventory_id("a_x__Pod").unwrap();
+            let found = vec![ObjectFailure { id, reason, message: message.clone() }];
+            let found = if status { Vec::new() } else { found };
+            let health = Assessment { status: Some(status), reason, message };
+            observe(before, &release(), &health, &found, "applied", at(5))
+        };
+        assert_eq!(look(&first, true), first);
+        let ill = look(&first, false);
+        let expected = [
+            "Ready=False Unhealthy",
+            "Reconciling=True Unhealthy",
+            "Healthy=False Unhealthy",
+            "Drifted=False InSync",
+        ];
+        assert_eq!(shown(&ill), expected);
+        assert_eq!(ill.failures.len(), 1);
+        let well = look(&ill, true);
+        assert_eq!((shown(&well), well.failures.len()), (shown(&first), 0));
+        assert_eq!(well.conditions[0].message, "applied");
+        // What has failed for another reason stays failed, and the health of what is
+        // applied is about the spec that it was applied for.
+        let newer = newer();
+        let refused = compute(&first, &newer, &Outcome::failed(Reason::PreflightFailed, "m"), at(2));
+        let ill = look(&refused, false);
+        assert_eq!(shown(&ill)[0], "Ready=False PreflightFailed");
+        assert_eq!(generations(&ill)[2], ("Healthy", Some(3)));
+    }
+
+    #[test]
+    fn a_retry_that_writes_nothing_is_no_news() {
+        let run = |outcome: &Outcome, before: &ReleaseStatus, now: i64| {
+            compute(before, &release(), outcome, at(now))
+        };
+        let rollout =
+            |outcome: Outcome, changes: Changes| Outcome { rollout: true, changes: Some(changes), ..outcome };
+        let held = Changes { unchanged: 1, ..Changes::default() };
+        let first = run(
+            &rollout(ready("sha256:a"), Changes { created: 2, ..held.clone() }),
+            &ReleaseStatus::default(),
+            1,
+        );
+        assert_eq!(run(&rollout(ready("sha256:a"), held.clone()), &first, 9), first);
+        // What is put back counts, and is no rollout.
+        let put_back = Outcome {
+            rollout: false,
+            changes: Some(Changes { configured: 1, ..held.clone() }),
+            ..ready("sha256:a")
+        };
+        let corrected = run(&put_back, &first, 9);
+        assert_eq!((&corrected.history, corrected.changes.unwrap().configured), (&first.history, 1));
+        // A rollout that fails and then succeeds is one entry, with all that it wrote.
+        let bad = Assessment { status: Some(false), reason: Reason::HealthTimeout, message: "m".into() };
+        let failed = Outcome {
+            verdict: Verdict::Failed { reason: Reason::HealthTimeout, message: "m".into() },
+            health: Some(bad),
+            ..ready("sha256:b")
+        };
+        let second = run(&rollout(failed.clone(), Changes { created: 3, ..held.clone() }), &first, 20);
+        assert_eq!((second.history.len(), second.history[0].outcome.as_str()), (2, "Failed"));
+        assert_eq!(run(&rollout(failed, held.clone()), &second, 30), second);
+        let third = run(&rollout(healthy("sha256:b"), held), &second, 40);
+        assert_eq!((third.history.len(), third.history[0].outcome.as_str()), (2, "Healthy"));
+        assert_eq!(third.history[0].changes.created, 3);
+        assert_eq!(third.history[0].applied_at, second.history[0].applied_at);
+    }
+
+    #[test]
+    fn a_revision_is_short_enough_for_a_table() {
+        let check = |revision: &str, expected: &str| assert_eq!(short_revision(revision), expected);
+        check("1.0.1@sha256:b39c4235deadbeef", "1.0.1@b39c4235");
+        check("sha256:b39c4235deadbeef", "sha256:b39c4235");
+        check("1.0.1@sha256:b3", "1.0.1@sha256:b3");
+        check("latest", "latest");
+        check("", "");
     }
 
     #[test]
@@ -315,9 +620,9 @@ mod tests {
             ..ready("sha256:a")
         };
         assert_eq!(compute(&first, &release(), &quiet, at(99)), first);
-        let suspended = Outcome { verdict: Verdict::Suspended, ..Outcome::default() };
-        assert_eq!(compute(&first, &release(), &suspended, at(99)), first);
         assert_eq!(compute(&first, &release(), &Outcome::default(), at(99)), first);
+        let as_before = Outcome { verdict: Verdict::AsBefore, ..Outcome::default() };
+        assert_eq!(compute(&first, &release(), &as_before, at(99)), first);
     }
 
     #[test]

@@ -58,16 +58,16 @@ pub(super) async fn conclude(
             .notes
             .push(Note { reason: Reason::DriftCorrected, message: drift::corrected_message(&corrected) });
     }
-    let contested = run.memory.next_correction(Timestamp::now()).is_some();
-    if outcome.drift.is_none() && run.release.drift != DriftMode::Off && complete && !contested {
-        outcome.drift = Some(run.in_sync());
-    }
     let written = write_settled(run, &fates, result_of, applied.then_some(revision)).await?;
     if run.release.origin == Origin::Resource {
         // The kinds that are new in the inventory are watched from now on.
         let known = session.known().await?;
         let inventory = Arc::clone(&run.memory.inventory);
         View::of(run.context, session, run.memory, &known, inventory.entries.keys()).await?;
+    }
+    let contested = run.memory.next_correction(Timestamp::now()).is_some();
+    if outcome.drift.is_none() && run.release.drift != DriftMode::Off && complete && !contested {
+        outcome.drift = Some(run.in_sync());
     }
     outcome.failures = failures;
     match ended {
@@ -81,8 +81,23 @@ pub(super) async fn conclude(
         Some(Ended::Again) => return Err(Ended::Again),
         None => outcome.verdict = applied_verdict(run, plan, revision, held_up),
     }
-    if outcome.verdict == Verdict::Superseded {
-        outcome.changes = None;
+    match &outcome.verdict {
+        Verdict::Superseded => {
+            let cut = outcome.changes.take().unwrap_or_default();
+            run.memory.rollout.cut_short(&cut, revision);
+        }
+        verdict => {
+            let well = matches!(verdict, Verdict::Ready { .. });
+            outcome.changes = run.memory.rollout.end(outcome.changes.take(), well);
+        }
+    }
+    if let Some(checkup) = &mut run.memory.checkup {
+        // What is not ours was waited for, and is not watched.
+        let inventory = Arc::clone(&run.memory.inventory);
+        checkup.retain(|id| inventory.claims(id));
+        if let Verdict::Ready { message } = &outcome.verdict {
+            checkup.ready.clone_from(message);
+        }
     }
     Ok(written?)
 }

@@ -7,9 +7,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::{mpsc, watch};
 
+use super::checkup::Checkup;
 use super::claims::Claims;
 use super::ended::Asked;
 use super::pin::Pinned;
+use super::rollout::Rollout;
 use super::verify::{Distrusted, Trusted};
 use crate::api::reason::Reason;
 use crate::cluster::State;
@@ -20,7 +22,7 @@ use crate::cluster::store::{Store, Watched};
 use crate::domain::allowed::Allowed;
 use crate::domain::drift::{Contest, disturbance};
 use crate::domain::identity::{ObjectId, ReleaseId};
-use crate::domain::inventory::Inventory;
+use crate::domain::inventory::{Entry, Inventory};
 use crate::domain::outcome::Note;
 use crate::domain::release::Release;
 use crate::domain::verify::floor::Floor;
@@ -146,6 +148,12 @@ pub struct Memory {
     pub notes: Vec<Note>,
     /// What was told of the reference, the last of each reason.
     pub told: Vec<Note>,
+    /// The revision that is brought, or was last.
+    pub(super) rollout: Rollout,
+    /// What is known of the health of the objects, where that matters.
+    pub checkup: Option<Checkup>,
+    /// Watches that were not synced when the last run looked.
+    pub blind: Vec<Arc<Watched>>,
     /// Whether a look at the registry was cut short by something more urgent.
     pub resolve_due: bool,
 }
@@ -173,12 +181,18 @@ impl Memory {
                 // One that left was deleted, or changed its mind about staying.
                 return self.inventory.entries.contains_key(id);
             };
-            let Some(watch) = self.watches.iter().find(|w| w.covers(id) && w.state() == State::Synced) else {
-                return false;
-            };
-            let applied = self.versions.get(id).copied().unwrap_or_default();
-            disturbance(entry, watch.record(id).as_ref(), applied).is_some()
+            self.differs(id, entry)
         })
+    }
+
+    /// Whether an object is not as the apply left it that the entry records, as far as
+    /// its watch knows.
+    pub(super) fn differs(&self, id: &ObjectId, entry: &Entry) -> bool {
+        let Some(watch) = self.watches.iter().find(|w| w.covers(id) && w.state() == State::Synced) else {
+            return false;
+        };
+        let applied = self.versions.get(id).copied().unwrap_or_default();
+        disturbance(entry, watch.record(id).as_ref(), applied).is_some()
     }
 
     /// Takes over an inventory that was read or written.

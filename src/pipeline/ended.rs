@@ -67,6 +67,13 @@ impl Memory {
         })
     }
 
+    /// Whether an applied object has run to its end, so that it may be gone and is
+    /// healthy all the same.
+    pub fn has_run_to_its_end(&self, id: &ObjectId) -> bool {
+        let Some(entry) = self.inventory.entries.get(id) else { return false };
+        entry.done || entry.uid.is_some() && self.ended(id) == entry.uid
+    }
+
     /// Whether an object that was applied or kept by a run has ended since.
     pub fn has_run(&self, id: &ObjectId, fates: &BTreeMap<ObjectId, Fate>) -> bool {
         let Some(ended) = self.ended(id) else { return false };

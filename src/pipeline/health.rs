@@ -1,31 +1,33 @@
 //! The wait for health: judged first from what the applies answered, then from
-//! one GET for each object that is seen to change.
+//! one GET for each object that is seen to change. All have to be healthy together:
+//! one that was, and is not any more, is waited for again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::acquire::{self, failure};
+use super::cause::explain;
+use super::checkup::{Checkup, is_watched};
 use super::execute::Executed;
-use super::parallel::unordered;
 use super::preflight::brought_kinds;
 use super::progress::Event;
 use super::run::{Ended, Revision, Run};
 use crate::api::reason::Reason;
-use crate::cluster::State;
-use crate::cluster::discovery::{Known, Resource};
+use crate::api::release::DriftMode;
+use crate::cluster::discovery::Known;
 use crate::cluster::session::Session;
-use crate::domain::health::{HealthState, assess, has_rule};
+use crate::domain::health::{Board, Health, has_rule, listed};
 use crate::domain::identity::{GroupKind, ObjectId};
-use crate::domain::inventory::Fate;
+use crate::domain::inventory::{Entry, Fate};
 use crate::domain::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
 use crate::domain::plan::{Plan, Step};
+use crate::domain::release::Origin;
 use crate::observe::labels::Phase;
 
 /// How often objects without a watch are asked for, at first and at most.
@@ -34,17 +36,6 @@ const LONGEST_POLL: Duration = Duration::from_secs(10);
 /// How often all that is waited for is asked for, in case an event was lost or
 /// a rule depends on time.
 const RECHECK: Duration = Duration::from_secs(30);
-/// How many objects a message names.
-const NAMED: usize = 3;
-
-struct Pending {
-    resource: Arc<Resource>,
-    message: String,
-    /// When time alone may change the judgement.
-    changes_at: Option<Timestamp>,
-}
-
-type Waiting = BTreeMap<ObjectId, Pending>;
 
 /// Waits until every object of the plan that can be unhealthy is healthy, one
 /// has failed, the time is over, or something newer is wanted.
@@ -58,119 +49,122 @@ pub async fn wait(
 ) {
     run.progress.tell(Event::AwaitsHealth);
     let started = Instant::now();
-    let mut waiting = Waiting::new();
-    let mut failures = Vec::new();
-    let mut unknown = Vec::new();
+    let mut checkup = Checkup::new(&revision.key);
     for step in plan.steps.iter().filter(|s| !s.done && has_rule(&s.id.group_kind())) {
         let Some(resource) = known.served(&step.id.group_kind(), &step.version) else { continue };
+        checkup.add(&step.id, resource);
         let answer = executed.answers.remove(&step.id);
-        match answer.and_then(|a| serde_json::from_slice::<Value>(&a).ok()) {
-            Some(object) => judge(&step.id, &resource, Some(&object), &mut waiting, &mut failures),
-            None => unknown.push((step.id.clone(), resource)),
+        if let Some(object) = answer.and_then(|a| serde_json::from_slice::<Value>(&a).ok()) {
+            checkup.judge(&step.id, Some(&object));
         }
     }
-    look(session, unknown, &mut waiting, &mut failures).await;
-    if !waiting.is_empty() && failures.is_empty() {
+    let unknown = checkup.board.unjudged();
+    checkup.look(session, unknown).await;
+    let mut over = None;
+    if !is_decided(run, session, executed, &mut checkup).await {
         run.turn.give_back();
         let waits = run.context.metrics.waits_for_health();
-        run.accept(&format!("waiting for the health of revision {}", revision.name)).await;
-        let over = follow(run, session, &mut waiting, &mut failures, revision, &executed.fates).await;
+        let message = format!("waiting for the health of revision {}", revision.name);
+        run.accept(Some(&revision.name), &message).await;
+        over = follow(run, session, plan, executed, &mut checkup, revision).await;
         drop(waits);
-        run.spent.add(Phase::Health, started.elapsed());
         run.turn.take().await;
-        if let Some(over) = over {
-            end(run, executed, over, &waiting);
-            return;
+    }
+    run.spent.add(Phase::Health, started.elapsed());
+    match over {
+        None if checkup.board.failed().next().is_none() => {
+            let message = "every object is healthy".to_owned();
+            executed.health = Some(Assessment { status: Some(true), reason: Reason::Healthy, message });
+            run.progress.tell(Event::Healthy);
         }
-    } else {
-        run.spent.add(Phase::Health, started.elapsed());
+        None => {
+            let reason = Reason::HealthCheckFailed;
+            let mut failures = failures_of(reason, checkup.board.failed());
+            explain(run, session, known, &mut failures).await;
+            unhealthy(executed, reason, "unhealthy".to_owned(), failures);
+        }
+        Some(Over::Superseded) => {
+            let outcome = Outcome { verdict: Verdict::Superseded, ..Outcome::default() };
+            executed.ended = Some(Ended::Failed(Box::new(outcome)));
+        }
+        Some(Over::Timeout(timeout)) => {
+            let word = run.release.origin.word("spec.timeout", "--timeout");
+            let headline = format!("not healthy within {word} ({}s)", timeout.as_secs());
+            let reason = Reason::HealthTimeout;
+            let mut failures = failures_of(reason, checkup.board.waiting());
+            explain(run, session, known, &mut failures).await;
+            unhealthy(executed, reason, headline, failures);
+        }
     }
-    if failures.is_empty() {
-        let message = "every object is healthy".to_owned();
-        executed.health = Some(Assessment { status: Some(true), reason: Reason::Healthy, message });
-        run.progress.tell(Event::Healthy);
-        return;
-    }
-    let mut message = String::from("unhealthy");
-    for failure in failures.iter().take(NAMED) {
-        message.push_str(&format!("; {}: {}", failure.id, failure.message));
-    }
-    executed.health =
-        Some(Assessment { status: Some(false), reason: Reason::HealthCheckFailed, message: message.clone() });
-    let mut failed = failure(Reason::HealthCheckFailed, message);
-    failed.headline = Some("unhealthy".to_owned());
-    executed.ended = Some(failed.into());
-    executed.failures = failures;
+    run.memory.checkup = Some(checkup);
 }
 
 /// What ended a wait before its end.
 enum Over {
+    /// Something else is more urgent: a newer spec or revision, or drift. The next
+    /// run goes on from here.
     Superseded,
     Timeout(Duration),
 }
 
-fn end(run: &Run<'_>, executed: &mut Executed, over: Over, waiting: &Waiting) {
-    let headline = match over {
-        Over::Superseded => {
-            let outcome = Outcome { verdict: Verdict::Superseded, ..Outcome::default() };
-            executed.ended = Some(Ended::Failed(Box::new(outcome)));
-            return;
-        }
-        Over::Timeout(timeout) => {
-            let word = run.release.origin.word("spec.timeout", "--timeout");
-            format!("not healthy within {word} ({}s)", timeout.as_secs())
-        }
+fn failures_of<'a>(
+    reason: Reason,
+    objects: impl Iterator<Item = (&'a ObjectId, &'a Health)>,
+) -> Vec<ObjectFailure> {
+    let failure = |(id, health): (&ObjectId, &Health)| ObjectFailure {
+        id: id.clone(),
+        reason,
+        message: health.message.clone(),
     };
-    let mut message = headline.clone();
-    for (id, pending) in waiting.iter().take(NAMED) {
-        message.push_str(&format!("; {id}: {}", pending.message));
-    }
-    if waiting.len() > NAMED {
-        message.push_str(&format!("; and {} more", waiting.len() - NAMED));
-    }
-    executed.health =
-        Some(Assessment { status: Some(false), reason: Reason::HealthTimeout, message: message.clone() });
-    let mut failed = failure(Reason::HealthTimeout, message);
+    objects.map(failure).collect()
+}
+
+/// Ends a run because of its unhealthy objects.
+fn unhealthy(executed: &mut Executed, reason: Reason, headline: String, failures: Vec<ObjectFailure>) {
+    let message = listed(&headline, failures.iter().map(|f| (&f.id, f.message.as_str())));
+    executed.failures = failures;
+    executed.health = Some(Assessment { status: Some(false), reason, message: message.clone() });
+    let mut failed = failure(reason, message);
     failed.headline = Some(headline);
     executed.ended = Some(failed.into());
-    executed.failures = waiting
-        .iter()
-        .map(|(id, p)| ObjectFailure {
-            id: id.clone(),
-            reason: Reason::HealthTimeout,
-            message: p.message.clone(),
-        })
-        .collect();
+}
+
+/// Whether the wait is over. Before all count as healthy, those are judged again
+/// that have changed since they were.
+async fn is_decided(run: &Run<'_>, session: &Session, executed: &Executed, checkup: &mut Checkup) -> bool {
+    // A Job may be gone as soon as it has completed.
+    checkup.retain(|id| !run.memory.has_run(id, &executed.fates));
+    if checkup.board.is_healthy() {
+        let outdated = checkup.outdated(&run.memory.watches);
+        checkup.look(session, outdated).await;
+    }
+    checkup.board.is_healthy() || checkup.board.failed().next().is_some()
 }
 
 async fn follow(
     run: &mut Run<'_>,
     session: &Session,
-    waiting: &mut Waiting,
-    failures: &mut Vec<ObjectFailure>,
+    plan: &Plan,
+    executed: &Executed,
+    checkup: &mut Checkup,
     revision: &Revision,
-    fates: &BTreeMap<ObjectId, Fate>,
 ) -> Option<Over> {
-    let give_up = Instant::now() + run.release.timeout;
+    let give_up = run.memory.rollout.waits_since(Instant::now()) + run.release.timeout;
+    let applied = applied_entries(run, plan, executed);
     let mut poll = FIRST_POLL;
     let mut next_poll = Instant::now() + poll;
     let mut next_recheck = Instant::now() + RECHECK;
     let mut next_resolve = Instant::now() + run.release.interval;
-    while !waiting.is_empty() && failures.is_empty() {
-        // A Job may be gone as soon as it has completed.
-        waiting.retain(|id, _| !run.memory.has_run(id, fates));
-        if waiting.is_empty() {
-            break;
-        }
-        show(run, waiting);
-        let clock = waiting.values().filter_map(|p| p.changes_at).min().map(instant_of);
+    while !is_decided(run, session, executed, checkup).await {
+        show(run, &checkup.board);
+        let clock = checkup.board.changes_at().map(instant_of);
         let wake = give_up.min(next_poll).min(next_recheck).min(next_resolve);
         let wake = clock.map_or(wake, |at| wake.min(at));
         tokio::select! {
             () = run.signals.changed() => {}
             () = tokio::time::sleep_until(wake) => {}
         }
-        if run.signals.is_superseded() {
+        if run.signals.is_superseded() || is_disturbed(run, &applied) {
             return Some(Over::Superseded);
         }
         let now = Instant::now();
@@ -184,33 +178,59 @@ async fn follow(
             }
             next_resolve = Instant::now() + run.release.interval;
         }
-        let touched = run.signals.take_touched_of(|id| waiting.contains_key(id));
-        let recheck = now >= next_recheck;
-        let blind = now >= next_poll;
-        let due = waiting.iter().filter(|(id, _)| {
-            recheck
-                || touched.contains(*id)
-                || waiting[*id].changes_at.is_some_and(|at| at <= Timestamp::now())
-                || (blind && !is_watched(run, id))
-        });
-        let due: Vec<_> = due.map(|(id, p)| (id.clone(), Arc::clone(&p.resource))).collect();
+        // Those that have changed, by their watches; an event of our own apply is none.
+        let mut due = checkup.outdated(&run.memory.watches);
+        let (recheck, blind) = (now >= next_recheck, now >= next_poll);
+        due.retain(|id| is_watched(run.memory, id));
+        let asked = |id: &ObjectId| recheck || (blind && !is_watched(run.memory, id));
+        due.extend(checkup.board.waiting().map(|(id, _)| id).filter(|id| asked(id)).cloned());
+        due.sort();
+        due.dedup();
+        if recheck {
+            next_recheck = now + RECHECK;
+        }
         if blind {
             poll = (poll * 2).min(LONGEST_POLL);
             next_poll = now + poll;
         }
-        if recheck {
-            next_recheck = now + RECHECK;
-        }
-        look(session, due, waiting, failures).await;
+        checkup.look(session, due).await;
     }
     None
 }
 
+/// The objects of the plan as the applies left them.
+fn applied_entries(run: &Run<'_>, plan: &Plan, executed: &Executed) -> HashMap<ObjectId, Entry> {
+    let entry = |step: &Step| match executed.fates.get(&step.id) {
+        Some(Fate::Applied(entry)) => Some(entry.clone()),
+        Some(_) => None,
+        None => run.memory.inventory.entries.get(&step.id).cloned(),
+    };
+    plan.steps.iter().filter_map(|step| Some((step.id.clone(), entry(step)?))).collect()
+}
+
+/// Whether one of the objects that were seen to change is not as it was applied. It
+/// is put back by another run, which goes on with the wait.
+fn is_disturbed(run: &mut Run<'_>, applied: &HashMap<ObjectId, Entry>) -> bool {
+    let touched = run.signals.take_touched_of(|id| applied.contains_key(id));
+    if run.release.origin == Origin::CommandLine || run.release.drift != DriftMode::Correct {
+        return false;
+    }
+    let now = Timestamp::now();
+    let disturbed = run
+        .memory
+        .uncontested(touched.iter(), now)
+        .find(|id| applied.get(*id).is_some_and(|entry| run.memory.differs(id, entry)));
+    let Some(disturbed) = disturbed else { return false };
+    // For who decides what follows.
+    run.signals.touch(disturbed.clone());
+    true
+}
+
 /// Tells who looks on what is waited for.
-fn show(run: &Run<'_>, waiting: &Waiting) {
+fn show(run: &Run<'_>, board: &Board) {
     if run.progress.is_watching() {
         let pending: Vec<(&ObjectId, &str)> =
-            waiting.iter().map(|(id, p)| (id, p.message.as_str())).collect();
+            board.waiting().map(|(id, health)| (id, health.message.as_str())).collect();
         run.progress.tell(Event::Pending(&pending));
     }
 }
@@ -219,10 +239,6 @@ fn show(run: &Run<'_>, waiting: &Waiting) {
 fn instant_of(time: Timestamp) -> Instant {
     let wait = Duration::try_from(time.duration_since(Timestamp::now())).unwrap_or_default();
     Instant::now() + wait
-}
-
-fn is_watched(run: &Run<'_>, id: &ObjectId) -> bool {
-    run.memory.watches.iter().any(|w| w.covers(id) && w.state() == State::Synced)
 }
 
 /// Whether the reference stands for another digest by now.
@@ -242,59 +258,6 @@ async fn is_newer(run: &mut Run<'_>, session: &Session, revision: &Revision) -> 
     }
 }
 
-/// Gets objects and judges them.
-async fn look(
-    session: &Session,
-    due: Vec<(ObjectId, Arc<Resource>)>,
-    waiting: &mut Waiting,
-    failures: &mut Vec<ObjectFailure>,
-) {
-    let mut answers = unordered(due.into_iter().map(|(id, resource)| async move {
-        let answer = session.get(&resource, &id).await;
-        (id, resource, answer)
-    }));
-    while let Some((id, resource, answer)) = answers.next().await {
-        match answer {
-            Ok(answer) => judge(&id, &resource, answer.json().ok().as_ref(), waiting, failures),
-            Err(error) if error.is_not_found() => judge(&id, &resource, None, waiting, failures),
-            Err(error) => {
-                let message = format!("its health cannot be read: {}", acquire::chain(&error));
-                waiting.insert(id, Pending { resource, message, changes_at: None });
-            }
-        }
-    }
-}
-
-fn judge(
-    id: &ObjectId,
-    resource: &Arc<Resource>,
-    object: Option<&Value>,
-    waiting: &mut Waiting,
-    failures: &mut Vec<ObjectFailure>,
-) {
-    let Some(object) = object else {
-        let message = "it does not exist".to_owned();
-        waiting.insert(id.clone(), Pending { resource: Arc::clone(resource), message, changes_at: None });
-        return;
-    };
-    let health = assess(object, Timestamp::now());
-    match health.state {
-        HealthState::Current => {
-            waiting.remove(id);
-        }
-        HealthState::InProgress | HealthState::Terminating => {
-            let resource = Arc::clone(resource);
-            let pending = Pending { resource, message: health.message, changes_at: health.changes_at };
-            waiting.insert(id.clone(), pending);
-        }
-        HealthState::Failed => {
-            waiting.remove(id);
-            let reason = Reason::HealthCheckFailed;
-            failures.push(ObjectFailure { id: id.clone(), reason, message: health.message });
-        }
-    }
-}
-
 /// Waits until definitions are established; by asking, since they are few.
 ///
 /// # Errors
@@ -306,43 +269,42 @@ pub async fn established(
     definitions: &[&Step],
     answers: &BTreeMap<ObjectId, Bytes>,
 ) -> Result<(), Ended> {
-    let mut waiting = Waiting::new();
-    let mut failures = Vec::new();
+    let mut checkup = Checkup::new(run.memory.rollout.key());
     for step in definitions {
         let Some(resource) = known.resource(&step.id.group_kind(), &step.version) else { continue };
         let object = answers.get(&step.id).and_then(|a| serde_json::from_slice::<Value>(a).ok());
-        judge(&step.id, &resource, object.as_ref(), &mut waiting, &mut failures);
+        checkup.add(&step.id, resource);
+        checkup.judge(&step.id, object.as_ref());
     }
     let give_up = Instant::now() + run.release.timeout;
     let mut pause = Duration::from_millis(20);
-    while !waiting.is_empty() && failures.is_empty() {
+    while !checkup.board.is_healthy() && checkup.board.failed().next().is_none() {
         if run.signals.is_superseded() {
             let outcome = Outcome { verdict: Verdict::Superseded, ..Outcome::default() };
             return Err(Ended::Failed(Box::new(outcome)));
         }
         if Instant::now() > give_up {
-            let mut message = String::from("CustomResourceDefinitions are not established in time");
-            for (id, pending) in waiting.iter().take(NAMED) {
-                message.push_str(&format!("; {id}: {}", pending.message));
-            }
+            let waiting = checkup.board.waiting().map(|(id, health)| (id, health.message.as_str()));
+            let message = listed("CustomResourceDefinitions are not established in time", waiting);
+            run.memory.checkup = Some(checkup);
             return Err(failure(Reason::HealthTimeout, message).into());
         }
         if pause > Duration::from_secs(1) {
-            run.accept("waiting for CustomResourceDefinitions to be established").await;
+            let message = "waiting for CustomResourceDefinitions to be established";
+            let revision = run.memory.rollout.name().to_owned();
+            run.accept(Some(&revision), message).await;
         }
         tokio::select! {
             () = run.signals.changed() => {}
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(Duration::from_secs(5)),
         }
-        let due = waiting.iter().map(|(id, p)| (id.clone(), Arc::clone(&p.resource))).collect();
-        look(session, due, &mut waiting, &mut failures).await;
+        let due = checkup.board.waiting().map(|(id, _)| id.clone()).collect();
+        checkup.look(session, due).await;
     }
-    match failures.first() {
-        None => Ok(()),
-        Some(failed) => {
-            Err(failure(Reason::HealthCheckFailed, format!("{}: {}", failed.id, failed.message)).into())
-        }
-    }
+    let failed = checkup.board.failed().next().map(|(id, health)| format!("{id}: {}", health.message));
+    let Some(message) = failed else { return Ok(()) };
+    run.memory.checkup = Some(checkup);
+    Err(failure(Reason::HealthCheckFailed, message).into())
 }
 
 /// Looks until the kinds that the plan's definitions bring are served, in every

@@ -36,7 +36,7 @@ impl Run<'_> {
                 () = self.signals.changed() => {}
                 () = &mut patience, if !silent => {
                     silent = true;
-                    self.accept(&format!("waiting for {}", self.release.url)).await;
+                    self.accept(None, &format!("waiting for {}", self.release.url)).await;
                 }
             }
             let now = Timestamp::now();

@@ -20,8 +20,12 @@ impl Run<'_> {
         if let (Trigger::Objects, Some(revision)) = (self.trigger, &settled) {
             return Ok(revision.clone());
         }
+        if let (Trigger::Objects, Some(revision)) = (self.trigger, self.resumed()) {
+            return Ok(revision);
+        }
         let started = std::time::Instant::now();
-        let asked = self.ask(session, settled.is_some()).await.transpose();
+        let can_wait = settled.is_some() || self.applied_beside().is_some();
+        let asked = self.ask(session, can_wait).await.transpose();
         self.spent.add(Phase::Resolve, started.elapsed());
         let Some(asked) = asked else {
             return match settled {
@@ -61,15 +65,23 @@ impl Run<'_> {
         Some(Revision { name: artifact.revision.clone(), digest, key, stale, held })
     }
 
+    /// The revision whose rollout was cut short, if the spec still renders it so: it
+    /// goes on whether or not the registry is there.
+    fn resumed(&self) -> Option<Revision> {
+        let revision = self.memory.rollout.resumed()?;
+        (self.release.applied_key(revision.digest.as_str()) == revision.key).then(|| revision.clone())
+    }
+
     /// Asks the registry; none when something more urgent came up: a newer spec,
-    /// the end of the process, or, where a revision is `settled`, drift.
-    async fn ask(&mut self, session: &Session, settled: bool) -> Result<Option<Resolved>, Failure> {
+    /// the end of the process, or, where a revision is applied and so the registry
+    /// `can_wait`, drift.
+    async fn ask(&mut self, session: &Session, can_wait: bool) -> Result<Option<Resolved>, Failure> {
         let repository = acquire::repository(self.release)?;
         let wanted = acquire::wanted(self.release)?;
         let access = acquire::access(self.context, session, self.release, self.memory).await?;
         let registry = self.context.registry.clone();
         let resolving = registry.resolve(&repository, &wanted, &access);
-        match self.wait_for(resolving, settled).await {
+        match self.wait_for(resolving, can_wait).await {
             Waited::Done(Ok(resolved)) => Ok(Some(resolved)),
             Waited::Done(Err(error)) => Err(failure(error.reason(), chain(&error))),
             Waited::Urgent => Ok(None),
@@ -130,7 +142,7 @@ impl Run<'_> {
 
     /// Tag and digest of what was applied last from this repository, as the
     /// inventory says.
-    fn last_applied(&self) -> Option<(String, Digest)> {
+    pub(super) fn last_applied(&self) -> Option<(String, Digest)> {
         let from = &self.memory.stored.as_ref()?.provenance;
         if from.source != self.release.url.trim_start_matches("oci://") {
             return None;

@@ -1,5 +1,6 @@
 //! One run of a release: resolve, look, decide, act, tell.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -115,9 +116,11 @@ impl Run<'_> {
         for _ in 0..ATTEMPTS {
             match Box::pin(self.attempt()).await {
                 Ok(mut outcome) | Err(Ended::Failed(mut outcome)) => {
+                    self.restore_after(&mut outcome).await;
                     drop_unused_watches(self.memory);
                     self.let_go(&outcome);
-                    if outcome.verdict != Verdict::Superseded {
+                    outcome.fetch_failed = self.fetch_failure(&outcome);
+                    if !outcome.verdict.is_silent() {
                         outcome.notes.append(&mut self.memory.notes);
                     }
                     return *outcome;
@@ -133,7 +136,7 @@ impl Run<'_> {
     /// Waits no longer for objects of others unless it was just found that it has to:
     /// who keeps one for it would wait in vain.
     fn let_go(&self, outcome: &Outcome) {
-        if outcome.verdict != Verdict::Superseded && outcome.reason() != Some(Reason::OwnershipConflict) {
+        if !outcome.verdict.is_silent() && outcome.reason() != Some(Reason::OwnershipConflict) {
             self.context.wake(self.context.claims.want_nothing(&self.release.id));
         }
     }
@@ -147,12 +150,26 @@ impl Run<'_> {
         }
     }
 
-    /// Writes once, at most, what the run waits for.
-    pub async fn accept(&mut self, message: &str) {
+    /// What keeps the registry from giving what the spec asks for, as far as this run
+    /// and those before it have asked.
+    fn fetch_failure(&self, outcome: &Outcome) -> Option<Assessment> {
+        let failed = match &outcome.verdict {
+            Verdict::Failed { reason, message } => Some((*reason, message)),
+            _ => None,
+        };
+        let stale = self.memory.stale.as_ref().map(|(reason, message)| (*reason, message));
+        let mut found = stale.into_iter().chain(failed).filter(|(reason, _)| reason.is_about_source());
+        let (reason, message) = found.next()?;
+        Some(Assessment { status: Some(true), reason, message: message.clone() })
+    }
+
+    /// Writes once, at most, what the run waits for; `revision` is the one that it
+    /// brings, once it is known.
+    pub async fn accept(&mut self, revision: Option<&str>, message: &str) {
         if self.release.origin == Origin::CommandLine {
             return;
         }
-        let waiting = status::waiting(&self.status, self.release, message, Timestamp::now());
+        let waiting = status::waiting(&self.status, self.release, revision, message, Timestamp::now());
         if waiting == self.status {
             return;
         }
@@ -167,19 +184,26 @@ impl Run<'_> {
     }
 
     async fn attempt(&mut self) -> Result<Box<Outcome>, Ended> {
-        if self.release.suspend && self.status.last_handled_reconcile_at == self.release.reconcile_at {
+        if self.trigger == Trigger::Full {
+            self.memory.rollout.wait_anew();
+        }
+        let asked = self.is_asked();
+        if self.release.suspend && !asked {
             return Ok(Box::new(Outcome { verdict: Verdict::Suspended, ..Outcome::default() }));
         }
         // What is applied of a registry that is not allowed any more stays as it is.
         acquire::check_registry(&self.context.allowed, self.release)?;
         let session = self.session()?;
-        if self.is_asked() || self.status.observed_generation != Some(self.release.generation) {
+        if asked || self.status.observed_generation != Some(self.release.generation) {
             // A person may have written or restored its inventory.
             self.memory.stored = None;
         }
         self.load_inventory().await?;
         self.refuse_strange_inventory()?;
         self.remember_ended().await?;
+        if let Some(outcome) = self.restore_first().await? {
+            return Ok(outcome);
+        }
         let revision = self.resolve(&session).await?;
         tracing::Span::current().record("revision", revision.name.as_str());
         // Before anything of the artifact is looked at, and before drift is: what is
@@ -215,6 +239,7 @@ impl Run<'_> {
         let imaged = pinned || admission.images().is_none();
         let whole = look.drifted.is_empty() && !(look.missing && self.is_asked());
         if settled && healthy && imaged && whole && !look.leftovers {
+            self.check_health(session, &known, revision).await;
             return Ok(Box::new(self.quiet(revision)));
         }
         acquire::check_account(self.context, session, self.release).await?;
@@ -223,7 +248,7 @@ impl Run<'_> {
 
     /// Whether a person asks for this run.
     pub(super) fn is_asked(&self) -> bool {
-        self.status.last_handled_reconcile_at != self.release.reconcile_at
+        self.release.is_asked(self.status.last_handled_reconcile_at.as_deref())
     }
 
     /// The API server as the release's identity. What was remembered of another
@@ -235,6 +260,7 @@ impl Run<'_> {
             self.memory.secrets.clear();
             self.memory.account = None;
             self.memory.access = None;
+            self.memory.checkup = None;
             self.memory.identity = Some(identity.clone());
         }
         Ok(self.context.session.impersonate(identity)?)
@@ -272,7 +298,7 @@ impl Run<'_> {
     }
 
     /// What is not as the last apply left it.
-    async fn look(
+    pub(super) async fn look(
         &mut self,
         session: &Session,
         known: &Arc<crate::cluster::discovery::Known>,
@@ -313,32 +339,42 @@ impl Run<'_> {
     }
 
     /// The outcome of a run that found everything as it should be.
-    fn quiet(&self, revision: &Revision) -> Outcome {
+    fn quiet(&mut self, revision: &Revision) -> Outcome {
         // While a fight is on, the condition that says so stays.
         let contested = self.memory.next_correction(Timestamp::now()).is_some();
         let drift = (self.release.drift != DriftMode::Off && !contested).then(|| self.in_sync());
-        Outcome {
+        let mut outcome = Outcome {
             verdict: self.verdict(revision, self.memory.inventory.claimed().count(), ""),
             artifact: Some(artifact_status(revision)),
             entries: Some(self.memory.inventory.entries.len()),
             drift,
             applied: true,
             ..Outcome::default()
+        };
+        if let Some(checkup) = &mut self.memory.checkup {
+            checkup.tell(&mut outcome);
         }
+        outcome
     }
 
     /// Nothing differs; says so, and how well that is known.
     pub fn in_sync(&self) -> Assessment {
-        let message = match unwatched(self.memory).as_slice() {
-            [] => "every object is as it was applied".to_owned(),
-            kinds => {
-                let names: Vec<&str> = kinds.iter().map(|(plural, _)| plural.as_str()).collect();
-                format!(
-                    "every object is as it was applied; looked at only at the interval, because {} may not list and watch {}",
-                    self.memory.identity.as_ref().map(ToString::to_string).unwrap_or_default(),
-                    names.join(", "),
-                )
-            }
+        let (denied, behind) = unwatched(self.memory);
+        let list = |kinds: BTreeSet<&str>| kinds.into_iter().collect::<Vec<_>>().join(", ");
+        let mut why = Vec::new();
+        if !denied.is_empty() {
+            let identity = self.memory.identity.as_ref().map(ToString::to_string).unwrap_or_default();
+            why.push(format!("{identity} may not list and watch {}", list(denied)));
+        }
+        if !behind.is_empty() {
+            why.push(format!("the API server does not answer the watch of {}", list(behind)));
+        }
+        let message = match why.is_empty() {
+            true => "every object is as it was applied".to_owned(),
+            false => format!(
+                "every object is as it was applied; looked at only at the interval, because {}",
+                why.join(", and ")
+            ),
         };
         Assessment { status: Some(false), reason: Reason::InSync, message }
     }
@@ -365,8 +401,8 @@ impl Run<'_> {
 
 /// What a look at the inventory's objects found.
 #[derive(Default)]
-struct Look {
-    drifted: Vec<(ObjectId, Disturbance)>,
+pub(super) struct Look {
+    pub(super) drifted: Vec<(ObjectId, Disturbance)>,
     /// Whether an object that was left may be deleted now, or is gone.
     leftovers: bool,
     /// Whether an object does not exist, whatever drift leads to.

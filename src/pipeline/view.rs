@@ -60,7 +60,9 @@ impl<'a> View<'a> {
         // run: its objects are asked for by name, and that says what is wrong.
         let settled = futures::future::join_all(memory.watches.iter().map(|w| w.settled()));
         let _ = tokio::time::timeout(SYNC_TIMEOUT, settled).await;
-        let synced: Vec<_> = memory.watches.iter().filter(|w| w.state() == State::Synced).cloned().collect();
+        let (synced, blind): (Vec<_>, Vec<_>) =
+            memory.watches.iter().cloned().partition(|w| w.state() == State::Synced);
+        memory.blind = blind;
         let missing: Vec<_> =
             covered.into_iter().filter(|(id, _)| !synced.iter().any(|w| w.covers(id))).collect();
         let mut fetched: HashMap<ObjectId, Option<Record>> =
@@ -73,6 +75,9 @@ impl<'a> View<'a> {
         while let Some((id, record)) = answers.next().await {
             match record {
                 Ok(record) => {
+                    // It may have been granted meanwhile what it was denied before.
+                    let denied = memory.blind.iter().filter(|w| w.covers(id));
+                    denied.for_each(|w| w.ask_again());
                     fetched.insert(id.clone(), record);
                 }
                 // The apply will be told the same, and will say it.
@@ -174,15 +179,17 @@ pub fn drop_unused_watches(memory: &mut Memory) {
     });
 }
 
-/// The kinds that can only be looked at by asking for each object, with what
-/// the API server said.
-pub fn unwatched(memory: &Memory) -> Vec<(String, String)> {
-    memory
-        .watches
-        .iter()
-        .filter_map(|w| match w.state() {
-            State::Denied(message) => Some((w.scope().resource.plural.clone(), message)),
-            _ => None,
-        })
-        .collect()
+/// The kinds that can only be looked at by asking for each object: those that the
+/// identity may not watch, and those whose watch is not synced for now.
+pub fn unwatched(memory: &Memory) -> (BTreeSet<&str>, BTreeSet<&str>) {
+    let (mut denied, mut behind) = (BTreeSet::new(), BTreeSet::new());
+    for watch in &memory.watches {
+        let plural = watch.scope().resource.plural.as_str();
+        match watch.state() {
+            State::Denied(_) => drop(denied.insert(plural)),
+            State::Syncing => drop(behind.insert(plural)),
+            State::Synced | State::NotServed => {}
+        }
+    }
+    (denied, behind)
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::acquire::{self, chain, failure};
 use super::conclude::conclude;
 use super::execute;
+use super::patience::Waited;
 use super::preflight::Preflight;
 use super::run::{Ended, Revision, Run, artifact_status};
 use super::trust::{Admission, Admitted};
@@ -84,20 +85,21 @@ pub(super) async fn fetch(
         path: run.release.path.clone(),
         identities: run.identities(session).await?,
     };
-    let fetching = run.context.registry.fetch(&repository, &revision.digest, &access, &selection);
-    let fetched = tokio::select! {
-        biased;
-        fetched = tokio::time::timeout(run.release.timeout, fetching) => fetched,
-        () = run.signals.superseded() => return Err(superseded()),
-    };
+    let registry = run.context.registry.clone();
+    let fetching = registry.fetch(&repository, &revision.digest, &access, &selection);
+    // What is applied is put back meanwhile, if it is another revision.
+    let other = run.memory.inventory.applied.as_deref() != Some(revision.key.as_str());
+    let can_wait = other && run.applied_beside().is_some();
+    let fetched = run.wait_for(fetching, can_wait).await;
     run.spent.add(Phase::Pull, started.elapsed());
     let fetched = match fetched {
-        Ok(Ok(artifact)) => Ok(artifact),
-        Ok(Err(error @ OciError::Encrypted { .. })) => {
+        Waited::Urgent => return Err(superseded()),
+        Waited::Done(Ok(artifact)) => Ok(artifact),
+        Waited::Done(Err(error @ OciError::Encrypted { .. })) => {
             Err((error.reason(), format!("{error}: name a Secret with one by spec.decryption.secretRef")))
         }
-        Ok(Err(error)) => Err((error.reason(), chain(&error))),
-        Err(_) => {
+        Waited::Done(Err(error)) => Err((error.reason(), chain(&error))),
+        Waited::Late => {
             let seconds = run.release.timeout.as_secs();
             let message = format!("{} was not pulled within spec.timeout ({seconds}s)", run.release.url);
             Err((Reason::RegistryUnavailable, message))
@@ -131,6 +133,8 @@ pub(super) async fn act(
     content: &Admitted,
     outcome: &mut Outcome,
 ) -> Result<(), Ended> {
+    let settled = run.memory.inventory.applied.as_deref() == Some(revision.key.as_str());
+    outcome.rollout = run.memory.rollout.begin(&revision.key, &revision.name, settled);
     let started = std::time::Instant::now();
     let rendered = objects(run, session, known, content).await;
     run.spent.add(Phase::Render, started.elapsed());

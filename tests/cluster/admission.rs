@@ -304,6 +304,7 @@ async fn the_definition_installs_without_a_warning_and_its_columns_are_shown() {
             {"type": "Verified", "status": "Unknown", "reason": "NotVerified", "message": "nobody asks",
             "lastTransitionTime": "2026-01-01T00:00:00Z"}],
         "lastAppliedRevision": "1.0.0@sha256:abc",
+        "shortRevision": "1.0.0@abc",
         "inventory": {"name": "inv-shown", "entries": 2},
     }});
     story.kubectl(
@@ -316,11 +317,12 @@ async fn the_definition_installs_without_a_warning_and_its_columns_are_shown() {
             .collect()
     };
     let table = words(story.kubectl(&["get", "oar"], ""));
-    assert_eq!(table[0], ["NAME", "READY", "REVISION", "STATUS", "AGE"]);
-    assert_eq!(table[1][..4], ["shown", "True", "1.0.0@sha256:abc", "applied 2 objects"]);
+    assert_eq!(table[0], ["NAME", "READY", "REASON", "REVISION", "SUSPENDED", "AGE", "MESSAGE"]);
+    assert_eq!(table[1][..5], ["shown", "True", "ReconciliationSucceeded", "1.0.0@abc", "true"]);
+    assert_eq!(table[1][6], "applied 2 objects");
     let table = words(story.kubectl(&["get", "supercargo", "-o", "wide"], ""));
-    assert_eq!(table[0], ["NAME", "READY", "REVISION", "STATUS", "AGE", "SOURCE", "VERIFIED", "ENTRIES"]);
-    assert_eq!(table[1][5..], ["oci://registry.example/app", "Unknown", "2"]);
+    assert_eq!(table[0][6..], ["DRIFTED", "VERIFIED", "SOURCE", "MESSAGE"]);
+    assert_eq!(table[1][6..], ["Unknown", "oci://registry.example/app", "applied 2 objects"]);
     // The API server publishes what is explained a moment after the kind.
     let explained = async || {
         let output = story.bed().try_kubectl(&["explain", "oar.spec.prune"], "");

@@ -44,7 +44,7 @@ async fn the_table_of_releases_is_that_of_kubectl() {
     let ours = person.run(&["get", "releases"]).done();
     let theirs = person.kubectl(&["get", "ociartifactreleases"]).done();
     assert_eq!(cells(&ours), cells(&theirs), "{ours}\n{theirs}");
-    assert!(ours.starts_with("NAME     READY   REVISION"), "{ours}");
+    assert!(ours.starts_with("NAME     READY   REASON"), "{ours}");
     assert!(!ours.contains('\u{1b}') && ours.lines().all(|line| line.trim_end() == line), "{ours}");
     let ours = person.run(&["get", "releases", "web", "-o", "wide", "--no-headers"]).done();
     let theirs = person.kubectl(&["get", "oar", "web", "-o", "wide", "--no-headers"]).done();

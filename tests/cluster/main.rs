@@ -59,6 +59,7 @@ mod signatures;
 mod squatting;
 mod tampering;
 mod trust;
+mod truth;
 mod verifying;
 mod waiting;
 mod webhooks;

@@ -59,7 +59,7 @@ pub(super) fn conclude(
             let headline = outcome.headline.as_deref().unwrap_or(message);
             Err(CliError::Several(with_failures(headline, outcome.headline.is_some(), &outcome.failures)))
         }
-        Verdict::Suspended | Verdict::Superseded => {
+        Verdict::Suspended | Verdict::AsBefore | Verdict::Superseded => {
             Err(CliError::Interrupted(outcome.headline.as_deref().unwrap_or(interrupted).into()))
         }
     }

@@ -1,6 +1,8 @@
 //! Health: what an object's own status says about it, judged from one read of
 //! the object. No rule here fetches anything or remembers an earlier answer.
 
+mod board;
+mod cause;
 mod cluster;
 mod fields;
 mod generic;
@@ -11,5 +13,7 @@ mod storage;
 mod verdict;
 mod workloads;
 
+pub use board::{Board, Sight, listed};
+pub use cause::{first_cause, pod_selector, runs_pods};
 pub use rules::{assess, has_rule};
 pub use verdict::{Health, HealthState};

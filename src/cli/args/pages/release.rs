@@ -6,8 +6,8 @@ pub(super) const PAGES: &[Page] = &[
     Page {
         path: "get releases",
         long: "\
-Reads OCIArtifactReleases of the cluster and writes nothing to it. READY is what the release's Ready condition says, REVISION \
-the last one of which every object was applied, STATUS the message of the condition. With -o json or yaml the objects \
+Reads OCIArtifactReleases of the cluster and writes nothing to it. READY, REASON and MESSAGE are those \
+of the release's Ready condition, REVISION is the last one of which every object was applied, SUSPENDED whether spec.suspend is true. With -o json or yaml the objects \
 themselves are printed, as kubectl takes them: one that was asked for by name as it is, several as a List.
 
 Exit codes: 0, also when there are none; 1 when one that was named is not there, or the cluster cannot be asked.",
@@ -16,7 +16,7 @@ Examples:
   # The releases of the current namespace
   supercargo get releases
 
-  # Those of all namespaces, with their source and how many objects they have
+  # Those of all namespaces, with drift, verification and source
   supercargo get releases -A -o wide
 
   # The names of those that are not ready

@@ -1,0 +1,124 @@
+//! The wait between two runs: what ends it, and what is told meanwhile.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{Actor, STATUS_RETRY};
+use crate::api::release::DriftMode;
+use crate::cluster::State;
+use crate::cluster::store::Watched;
+use crate::controller::report;
+use crate::controller::vigil::Found;
+use crate::pipeline::acquire::chain;
+use crate::pipeline::context::Context;
+use crate::pipeline::run::Trigger;
+
+/// How soon after a run objects that change are looked at again where there is
+/// no hurry: to report drift.
+const SECOND_LOOK: Duration = Duration::from_secs(2);
+
+impl Actor {
+    /// Waits for the next reason to run; none when the process ends.
+    pub(super) async fn wait(&mut self, due: Option<Instant>) -> Option<Trigger> {
+        let earliest = Instant::now() + SECOND_LOOK;
+        let mut drifted = false;
+        loop {
+            if self.signals.is_stopping() {
+                return None;
+            }
+            if self.memory.resolve_due || self.signals.take_superseded() {
+                return Some(Trigger::Full);
+            }
+            // Looked at before every sleep: a run may have swallowed the word
+            // that there is something.
+            let now = Timestamp::now();
+            let touched = self.signals.take_touched();
+            if self.memory.has_ended(&touched) {
+                return Some(Trigger::Objects);
+            }
+            if self.memory.is_disturbed(touched.iter(), now) {
+                match self.drift {
+                    DriftMode::Correct => return Some(Trigger::Objects),
+                    // A report may come a little later than each change.
+                    DriftMode::Report => drifted = true,
+                    DriftMode::Off => {}
+                }
+            }
+            if self.watch_health().await {
+                return Some(Trigger::Objects);
+            }
+            let correction = self.memory.next_correction(now).map(|at| {
+                let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+                Instant::now() + wait + Duration::from_millis(5)
+            });
+            let wake = [due, correction, drifted.then_some(earliest)].into_iter().flatten().min();
+            tokio::select! {
+                () = self.signals.changed() => {}
+                // What it shows now may be what nobody has seen yet.
+                () = any_synced(&self.memory.blind) => {
+                    self.memory.blind.retain(|watch| watch.state() != State::Synced);
+                    return Some(Trigger::Objects);
+                }
+                () = sleep_until(self.vigil.due()) => {}
+                () = sleep_until(wake) => {
+                    let only_correction = due.is_none_or(|due| due > Instant::now());
+                    return Some(if only_correction { Trigger::Objects } else { Trigger::Full });
+                }
+            }
+        }
+    }
+
+    /// Reads what has changed of the objects whose health matters, and writes what
+    /// that says. Says whether a run is needed.
+    async fn watch_health(&mut self) -> bool {
+        loop {
+            let signals = Arc::clone(&self.signals);
+            let found = tokio::select! {
+                biased;
+                found = self.vigil.look(&self.stage.context, &mut self.memory, &self.status) => found,
+                () = signals.superseded() => Found::Nothing,
+            };
+            let status = match found {
+                Found::Nothing => return false,
+                Found::Healed => return true,
+                Found::Status(status) => *status,
+            };
+            let Some(release) = self.vigil.release() else { return false };
+            let Context { session, metrics, .. } = &self.stage.context;
+            match session.write_status(&self.id, &release.uid, &status).await {
+                Ok(()) => {
+                    metrics.release_told(&self.id, release.suspend, &status);
+                    report::publish_health(session, release, &self.status, &status);
+                    self.status = status;
+                }
+                Err(error) if error.is_not_found() => return false,
+                Err(error) => {
+                    tracing::warn!(error = chain(&error), "the status could not be written");
+                    self.vigil.again(STATUS_RETRY);
+                    return false;
+                }
+            }
+        }
+    }
+}
+
+/// Waits until one of the watches is synced.
+async fn any_synced(watches: &[Arc<Watched>]) {
+    match watches {
+        [] => std::future::pending().await,
+        watches => {
+            let synced = watches.iter().map(|watch| Box::pin(watch.synced()));
+            futures::future::select_all(synced).await;
+        }
+    }
+}
+
+async fn sleep_until(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => tokio::time::sleep_until(wake).await,
+        None => std::future::pending().await,
+    }
+}

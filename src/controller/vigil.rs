@@ -1,0 +1,155 @@
+//! The health of what is applied, between two runs: an object that its watch shows
+//! changed is read once, and the status says what that has shown. Nothing is asked
+//! while nothing changes.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use crate::api::reason::Reason;
+use crate::api::status::{ReleaseStatus, condition};
+use crate::domain::release::Release;
+use crate::domain::schedule::Damper;
+use crate::domain::status;
+use crate::pipeline::context::{Context, Memory};
+
+/// The time between two looks: what changes all the time is read once in it.
+const PACE: Duration = Duration::from_secs(1);
+/// How often a message may change whose verdict stays: it may hold how many replicas
+/// are there by now.
+const RETELL: SignedDuration = SignedDuration::from_secs(30);
+
+/// What one release watches over.
+#[derive(Default)]
+pub(super) struct Vigil {
+    /// As its last run saw it.
+    release: Option<Release>,
+    last_look: Option<Instant>,
+    /// When something has to be done without being woken.
+    due: Option<Instant>,
+    damper: Damper,
+    /// When only a message was told anew.
+    retold: Option<Timestamp>,
+}
+
+/// What came of a look.
+pub(super) enum Found {
+    /// Nothing that is to be told now.
+    Nothing,
+    /// What the status should say.
+    Status(Box<ReleaseStatus>),
+    /// What a failed rollout has waited for is healthy: a run brings it to its end.
+    Healed,
+}
+
+impl Vigil {
+    /// A run is over; from now on this is the release.
+    pub(super) fn resume(&mut self, release: &Release) {
+        self.release = Some(release.clone());
+    }
+
+    /// The release goes away: how its objects are does not matter any more.
+    pub(super) fn end(&mut self) {
+        *self = Self::default();
+    }
+
+    pub(super) fn release(&self) -> Option<&Release> {
+        self.release.as_ref()
+    }
+
+    /// What was found could not be written; it is tried again then.
+    pub(super) fn again(&mut self, after: Duration) {
+        self.due = Some(Instant::now() + after);
+    }
+
+    /// When to look again without being woken.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Looks at the objects that have changed, if any has. May be dropped at any time.
+    pub(super) async fn look(
+        &mut self,
+        context: &Context,
+        memory: &mut Memory,
+        told: &ReleaseStatus,
+    ) -> Found {
+        self.due = None;
+        let Some(release) = self.release.as_ref().filter(|release| !release.suspend) else {
+            return Found::Nothing;
+        };
+        let (Some(mut checkup), Some(identity)) = (memory.checkup.take(), memory.identity.clone()) else {
+            return Found::Nothing;
+        };
+        checkup.retain(|id| !memory.has_run_to_its_end(id));
+        let checkup = memory.checkup.insert(checkup);
+        let outdated = checkup.changed(&memory.watches);
+        if !outdated.is_empty() {
+            let next = self.last_look.map(|last| last + PACE).filter(|next| *next > Instant::now());
+            if let Some(next) = next {
+                self.due = Some(next);
+                return Found::Nothing;
+            }
+            let Ok(session) = context.session.impersonate(identity) else { return Found::Nothing };
+            checkup.look(&session, outdated).await;
+            self.last_look = Some(Instant::now());
+        }
+        let now = Timestamp::now();
+        let clock = checkup.board.changes_at().filter(|at| *at > now);
+        let found = match is_failed(told) {
+            true if checkup.board.is_healthy() => Found::Healed,
+            true => Found::Nothing,
+            false if !release.wait || told.conditions.iter().all(|c| c.type_ != condition::HEALTHY) => {
+                Found::Nothing
+            }
+            false => {
+                let health = checkup.board.assessment();
+                let unhealthy = checkup.board.unhealthy();
+                let status = status::observe(told, release, &health, &unhealthy, &checkup.ready, now);
+                if status == *told { Found::Nothing } else { Found::Status(Box::new(status)) }
+            }
+        };
+        let wait = match &found {
+            Found::Nothing => None,
+            Found::Status(status) if states(status) == states(told) => {
+                since(told).max(self.retold).and_then(|last| last.checked_add(RETELL).ok())
+            }
+            Found::Healed | Found::Status(_) => self.damper.next(),
+        };
+        let wait = wait.filter(|at| *at > now);
+        self.due = clock.into_iter().chain(wait).min().map(instant_of);
+        if wait.is_some() {
+            return Found::Nothing;
+        }
+        match &found {
+            Found::Nothing => {}
+            Found::Status(status) if states(status) == states(told) => self.retold = Some(now),
+            Found::Healed | Found::Status(_) => self.damper.told(now),
+        }
+        found
+    }
+}
+
+/// Whether the status says that the wait for health has failed.
+fn is_failed(status: &ReleaseStatus) -> bool {
+    let ready = status.conditions.iter().find(|c| c.type_ == condition::READY);
+    ready.and_then(|c| Reason::named(&c.reason)).is_some_and(Reason::is_of_health_wait)
+}
+
+fn states(status: &ReleaseStatus) -> Vec<(&str, &str, &str)> {
+    let told = status.conditions.iter();
+    told.map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str())).collect()
+}
+
+/// Since when the health is as it is told.
+fn since(status: &ReleaseStatus) -> Option<Timestamp> {
+    let health = status.conditions.iter().find(|c| c.type_ == condition::HEALTHY);
+    health.map(|c| c.last_transition_time.0)
+}
+
+/// The same time on the clock that sleeps, and a little later.
+fn instant_of(time: Timestamp) -> Instant {
+    let wait = Duration::try_from(time.duration_since(Timestamp::now())).unwrap_or_default();
+    Instant::now() + wait + Duration::from_millis(5)
+}

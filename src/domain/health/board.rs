@@ -1,0 +1,306 @@
+//! The health of several objects together: a conjunction. What is known of each is
+//! from one read of it, and may be out of date.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::rules::assess;
+use super::verdict::{Health, HealthState};
+use crate::api::reason::Reason;
+use crate::domain::identity::ObjectId;
+use crate::domain::outcome::{Assessment, ObjectFailure};
+
+/// How many objects a message names.
+const NAMED: usize = 3;
+/// How long an object that was just read may be missing from its watch, which
+/// may lag behind.
+const LAG: SignedDuration = SignedDuration::from_secs(2);
+/// How old the judgement of an object may be that no watch covers.
+const FRESH: SignedDuration = SignedDuration::from_secs(1);
+/// How soon an object is asked for again that could not be read.
+const AGAIN: SignedDuration = SignedDuration::from_secs(2);
+
+/// How soon an object is asked for again that may not be read.
+const REFUSED: SignedDuration = SignedDuration::from_secs(60);
+
+/// What is seen of an object between two reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sight {
+    /// Its watch is synced and shows it in this version, or does not show it.
+    Watched(Option<u64>),
+    /// No watch covers it.
+    Unwatched,
+}
+
+/// What one read has shown.
+#[derive(Clone, Debug)]
+struct Judged {
+    health: Health,
+    /// The resource version that was read; 0 when there was none.
+    version: u64,
+    at: Timestamp,
+    /// Whether a later read came to nothing, so that this may be out of date.
+    unsure: bool,
+}
+
+/// The objects.
+#[derive(Clone, Debug, Default)]
+pub struct Board {
+    objects: BTreeMap<ObjectId, Option<Judged>>,
+}
+
+impl Board {
+    /// Adds an object that is to be judged.
+    pub fn add(&mut self, id: ObjectId) {
+        self.objects.entry(id).or_default();
+    }
+
+    /// Keeps the objects that are still wanted.
+    pub fn retain(&mut self, wanted: impl Fn(&ObjectId) -> bool) {
+        self.objects.retain(|id, _| wanted(id));
+    }
+
+    /// Judges an object by what was read now; `None` when it does not exist.
+    pub fn judge(&mut self, id: &ObjectId, object: Option<&Value>, now: Timestamp) {
+        let health = match object {
+            Some(object) => assess(object, now),
+            None => Health::in_progress("it does not exist"),
+        };
+        let version = object.and_then(|o| o.pointer("/metadata/resourceVersion")?.as_str()?.parse().ok());
+        let version = version.unwrap_or_default();
+        self.objects.insert(id.clone(), Some(Judged { health, version, at: now, unsure: false }));
+    }
+
+    /// Remembers that an object may not be read, and why. That it changes does not
+    /// make it readable: time may.
+    pub fn refused(&mut self, id: &ObjectId, why: &str, now: Timestamp) {
+        let mut health = Health::in_progress(format!("its health cannot be read: {why}"));
+        health.changes_at = now.checked_add(REFUSED).ok();
+        let judged = Judged { health, version: u64::MAX, at: now, unsure: false };
+        self.objects.insert(id.clone(), Some(judged));
+    }
+
+    /// Remembers that a read of an object was not answered: what was known of it
+    /// stays, and it is asked for again soon.
+    pub fn unanswered(&mut self, id: &ObjectId, why: &str, now: Timestamp) {
+        let slot = self.objects.entry(id.clone()).or_default();
+        let judged = slot.get_or_insert_with(|| {
+            let health = Health::in_progress(format!("its health cannot be read: {why}"));
+            Judged { health, version: 0, at: now, unsure: true }
+        });
+        judged.unsure = true;
+        judged.health.changes_at = now.checked_add(AGAIN).ok();
+    }
+
+    /// Those of the objects whose judgement is missing, or out of date by what is
+    /// seen of them.
+    pub fn outdated(&self, sight: impl Fn(&ObjectId) -> Sight, now: Timestamp) -> Vec<ObjectId> {
+        let is_outdated = |id: &ObjectId, judged: &Option<Judged>| {
+            let Some(judged) = judged else { return true };
+            if judged.health.changes_at.is_some_and(|at| at <= now) {
+                return true;
+            }
+            match sight(id) {
+                Sight::Watched(Some(version)) => version > judged.version,
+                Sight::Watched(None) => judged.version != 0 && now.duration_since(judged.at) > LAG,
+                Sight::Unwatched => now.duration_since(judged.at) >= FRESH,
+            }
+        };
+        let outdated = self.objects.iter().filter(|(id, judged)| is_outdated(id, judged));
+        outdated.map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Whether time alone may have changed the judgement of an object.
+    pub fn is_due(&self, id: &ObjectId, now: Timestamp) -> bool {
+        let judged = self.objects.get(id).and_then(Option::as_ref);
+        judged.and_then(|judged| judged.health.changes_at).is_some_and(|at| at <= now)
+    }
+
+    /// Those of the objects that nobody has read yet.
+    pub fn unjudged(&self) -> Vec<ObjectId> {
+        self.objects.iter().filter(|(_, judged)| judged.is_none()).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Whether every object is healthy, as far as was read.
+    pub fn is_healthy(&self) -> bool {
+        self.objects.values().all(|judged| {
+            judged.as_ref().is_some_and(|j| j.health.state == HealthState::Current && !j.unsure)
+        })
+    }
+
+    fn in_state(&self, which: impl Fn(&Judged) -> bool) -> impl Iterator<Item = (&ObjectId, &Health)> {
+        let judged = self.objects.iter().filter_map(|(id, judged)| Some((id, judged.as_ref()?)));
+        judged.filter(move |(_, judged)| which(judged)).map(|(id, judged)| (id, &judged.health))
+    }
+
+    /// The objects that are not healthy yet and may become so.
+    pub fn waiting(&self) -> impl Iterator<Item = (&ObjectId, &Health)> {
+        self.in_state(|judged| match judged.health.state {
+            HealthState::Current => judged.unsure,
+            HealthState::InProgress | HealthState::Terminating => true,
+            HealthState::Failed => false,
+        })
+    }
+
+    /// The objects that have failed.
+    pub fn failed(&self) -> impl Iterator<Item = (&ObjectId, &Health)> {
+        self.in_state(|judged| judged.health.state == HealthState::Failed)
+    }
+
+    /// When time alone may change a judgement, the earliest.
+    pub fn changes_at(&self) -> Option<Timestamp> {
+        self.objects.values().flatten().filter_map(|judged| judged.health.changes_at).min()
+    }
+
+    /// The objects of an applied revision that are not healthy, the failed ones
+    /// first. One that could not be read is taken for what it was.
+    pub fn unhealthy(&self) -> Vec<ObjectFailure> {
+        let others = self.in_state(|judged| {
+            matches!(judged.health.state, HealthState::InProgress | HealthState::Terminating)
+        });
+        let failure = |(id, health): (&ObjectId, &Health)| ObjectFailure {
+            id: id.clone(),
+            reason: Reason::Unhealthy,
+            message: health.message.clone(),
+        };
+        self.failed().chain(others).map(failure).collect()
+    }
+
+    /// Whether the objects of an applied revision are healthy now.
+    pub fn assessment(&self) -> Assessment {
+        let unhealthy = self.unhealthy();
+        if unhealthy.is_empty() {
+            return Assessment {
+                status: Some(true),
+                reason: Reason::Healthy,
+                message: "every object is healthy".to_owned(),
+            };
+        }
+        let headline = match unhealthy.len() {
+            1 => "an object is not healthy any more",
+            _ => "objects are not healthy any more",
+        };
+        let named = unhealthy.iter().map(|f| (&f.id, f.message.as_str()));
+        let message = listed(headline, named);
+        Assessment { status: Some(false), reason: Reason::Unhealthy, message }
+    }
+}
+
+/// A headline and the first of the objects that it is about.
+pub fn listed<'a>(headline: &str, objects: impl Iterator<Item = (&'a ObjectId, &'a str)>) -> String {
+    let mut message = headline.to_owned();
+    let mut more = 0;
+    for (n, (id, why)) in objects.enumerate() {
+        match n < NAMED {
+            true => message.push_str(&format!("; {id}: {why}")),
+            false => more += 1,
+        }
+    }
+    if more > 0 {
+        message.push_str(&format!("; and {more} more"));
+    }
+    message
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn id(name: &str) -> ObjectId {
+        ObjectId::from_inventory_id(&format!("a_{name}__Pod")).unwrap()
+    }
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    fn pod(version: &str, phase: &str) -> Value {
+        json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "x", "resourceVersion": version},
+               "status": {"phase": phase}})
+    }
+
+    fn board(pods: &[(&str, &str)]) -> Board {
+        let mut board = Board::default();
+        for (name, phase) in pods {
+            board.judge(&id(name), Some(&pod("5", phase)), at(10));
+        }
+        board
+    }
+
+    fn names<'a>(objects: impl Iterator<Item = (&'a ObjectId, &'a Health)>) -> Vec<String> {
+        objects.map(|(id, _)| id.name.clone()).collect()
+    }
+
+    #[test]
+    fn all_are_healthy_only_together_and_only_while_each_is() {
+        let mut all = board(&[("x", "Succeeded"), ("y", "Succeeded")]);
+        assert!(all.is_healthy());
+        all.judge(&id("x"), Some(&pod("6", "Pending")), at(11));
+        assert!(!all.is_healthy());
+        assert_eq!(names(all.waiting()), ["x"]);
+        all.judge(&id("x"), Some(&pod("7", "Failed")), at(12));
+        assert_eq!((names(all.waiting()), names(all.failed())), (vec![], vec!["x".to_owned()]));
+        all.judge(&id("x"), Some(&pod("8", "Succeeded")), at(13));
+        assert!(all.is_healthy());
+        all.add(id("z"));
+        assert!(!all.is_healthy(), "one that nobody has read is not healthy");
+        all.retain(|id| id.name != "z");
+        assert!(all.is_healthy());
+        all.judge(&id("y"), None, at(14));
+        assert!(!all.is_healthy(), "nor is one that is gone");
+    }
+
+    #[test]
+    fn an_answer_that_did_not_come_ends_no_wait_and_changes_no_verdict() {
+        let mut all = board(&[("x", "Succeeded")]);
+        all.unanswered(&id("x"), "away", at(11));
+        assert!(!all.is_healthy());
+        assert_eq!(names(all.waiting()), ["x"]);
+        assert_eq!(all.assessment().status, Some(true));
+        assert_eq!(all.changes_at(), Some(at(13)));
+        all.unanswered(&id("new"), "away", at(11));
+        assert_eq!(all.assessment().status, Some(false));
+        all.refused(&id("x"), "forbidden", at(12));
+        let message = all.assessment().message;
+        assert!(message.contains("Pod/a/x: its health cannot be read: forbidden"), "{message}");
+    }
+
+    #[test]
+    fn what_is_out_of_date_is_read_again_and_nothing_else() {
+        let all = board(&[("x", "Succeeded")]);
+        let check = |sight: Sight, now: i64, expected: bool| {
+            assert_eq!(!all.outdated(|_| sight, at(now)).is_empty(), expected, "{sight:?} {now}");
+        };
+        check(Sight::Watched(Some(5)), 99, false);
+        check(Sight::Watched(Some(4)), 99, false);
+        check(Sight::Watched(Some(6)), 10, true);
+        // A watch may lag behind what was just applied.
+        check(Sight::Watched(None), 11, false);
+        check(Sight::Watched(None), 13, true);
+        check(Sight::Unwatched, 10, false);
+        check(Sight::Unwatched, 11, true);
+        let mut never = Board::default();
+        never.add(id("x"));
+        assert_eq!(never.outdated(|_| Sight::Watched(Some(1)), at(1)), [id("x")]);
+        never.unanswered(&id("x"), "away", at(1));
+        assert!(never.outdated(|_| Sight::Watched(None), at(2)).is_empty());
+        assert_eq!(never.outdated(|_| Sight::Watched(None), at(3)), [id("x")]);
+    }
+
+    #[test]
+    fn the_message_names_the_failed_first_and_few() {
+        let check = |pods: &[(&str, &str)], expected: &str| {
+            assert_eq!(board(pods).assessment().message, expected);
+        };
+        check(&[("x", "Succeeded")], "every object is healthy");
+        check(&[("x", "Pending")], "an object is not healthy any more; Pod/a/x: is starting");
+        check(
+            &[("a", "Pending"), ("b", "Pending"), ("c", "Pending"), ("d", "Failed")],
+            "objects are not healthy any more; Pod/a/d: has failed; Pod/a/a: is starting; Pod/a/b: is starting; \
+             and 1 more",
+        );
+    }
+}

@@ -1,0 +1,118 @@
+//! Drift of what is applied while a newer revision cannot be had, or is refused: the
+//! objects of the one that is there are put back all the same.
+
+use super::acquire;
+use super::run::{Ended, Revision, Run, Trigger};
+use super::work;
+use crate::api::reason::Reason;
+use crate::api::release::DriftMode;
+use crate::api::status::condition;
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::release::{Origin, Release};
+use crate::observe::metrics::Spent;
+
+/// Whether what ended a run says nothing about the revision that is applied: not that
+/// it is not trusted or not allowed any more, nor that nothing can be written.
+fn leaves_applied(reason: Reason) -> bool {
+    !reason.is_distrust()
+        && !matches!(
+            reason,
+            Reason::RegistryNotAllowed | Reason::ServiceAccountNotFound | Reason::ApiServerUnavailable
+        )
+}
+
+impl Run<'_> {
+    /// The revision that the inventory is the whole result of, where it is another than
+    /// the one that was attempted last and the spec still renders it so.
+    pub(super) fn applied_beside(&self) -> Option<Revision> {
+        if self.release.origin == Origin::CommandLine || self.release.drift != DriftMode::Correct {
+            return None;
+        }
+        let (name, digest) = self.last_applied()?;
+        let key = self.release.applied_key(digest.as_str());
+        let whole = self.memory.inventory.applied.as_deref() == Some(key.as_str());
+        let attempted = self.status.artifact.as_ref().is_some_and(|a| a.digest == digest.as_str());
+        (whole && !attempted).then_some(Revision { name, digest, key, stale: None, held: None })
+    }
+
+    /// Puts the applied revision back before anybody asks for a newer one, where only
+    /// objects have changed. What the last run said holds on.
+    pub(super) async fn restore_first(&mut self) -> Result<Option<Box<Outcome>>, Ended> {
+        let ready = self.status.conditions.iter().find(|c| c.type_ == condition::READY);
+        let refused = ready.and_then(|c| Reason::named(&c.reason)).is_some_and(|why| !leaves_applied(why));
+        let (Trigger::Objects, false, Some(applied)) = (self.trigger, refused, self.applied_beside()) else {
+            return Ok(None);
+        };
+        let mut outcome = Outcome { verdict: Verdict::AsBefore, ..Outcome::default() };
+        match Box::pin(self.restore(&applied)).await {
+            Ok(Some(restored)) => {
+                if let Verdict::Failed { reason, message } = &restored.verdict {
+                    tracing::warn!(%reason, message, "what is applied could not be put back");
+                    return Err(work::superseded());
+                }
+                (outcome.notes, outcome.drift) = (restored.notes, restored.drift);
+            }
+            Ok(None) => {}
+            // It is tried again with the next run for the newer revision, which is at once.
+            Err(Ended::Failed(failed)) if failed.reason().is_some() => {
+                tracing::warn!(verdict = ?failed.verdict, "what is applied could not be put back");
+                return Err(work::superseded());
+            }
+            Err(ended) => return Err(ended),
+        }
+        Ok(Some(Box::new(outcome)))
+    }
+
+    /// Puts the applied revision back after a run for a newer one has failed.
+    pub(super) async fn restore_after(&mut self, outcome: &mut Outcome) {
+        if !outcome.reason().is_some_and(leaves_applied) {
+            return;
+        }
+        let Some(applied) = self.applied_beside() else { return };
+        if outcome.artifact.as_ref().is_some_and(|a| a.digest == applied.digest.as_str()) {
+            return;
+        }
+        match Box::pin(self.restore(&applied)).await {
+            Ok(Some(restored)) => {
+                outcome.notes.extend(restored.notes);
+                outcome.drift = restored.drift;
+                outcome.entries = restored.entries;
+            }
+            Ok(None) | Err(Ended::Again) => {}
+            Err(Ended::Failed(failed)) => {
+                tracing::debug!(verdict = ?failed.verdict, "what is applied could not be put back");
+            }
+        }
+    }
+
+    /// Writes the objects of the applied revision that are not as they were applied;
+    /// nothing when all are.
+    async fn restore(&mut self, applied: &Revision) -> Result<Option<Box<Outcome>>, Ended> {
+        let session = self.session()?;
+        let known = session.known().await?;
+        if self.look(&session, &known).await?.drifted.is_empty() {
+            return Ok(None);
+        }
+        let admission = self.admission(&session, applied).await?;
+        let pinned = self.memory.pinned.as_ref().is_some_and(|p| p.is_of(applied, admission.images()));
+        if admission.images().is_some() && !pinned {
+            // The digests that its images were applied with are not known any more.
+            return Ok(None);
+        }
+        acquire::check_account(self.context, &session, self.release).await?;
+        let mut release: Release = self.release.clone();
+        release.wait = false;
+        let mut run = Run {
+            context: self.context,
+            release: &release,
+            memory: &mut *self.memory,
+            signals: self.signals,
+            turn: &mut *self.turn,
+            status: self.status.clone(),
+            trigger: Trigger::Objects,
+            progress: self.progress,
+            spent: Spent::new(&self.context.metrics),
+        };
+        work::work(&mut run, &session, known, applied, &admission).await.map(Some)
+    }
+}
