@@ -6,7 +6,7 @@ CARGO ?= cargo
 
 # The stories of the operator. They run twice: with the least rights, where each
 # release has an account of its own, and as cluster-admin.
-STORIES := adoption_flux allowed confined crashes decryption downgrade drift going_away install origins outages \
+STORIES := adoption_flux allowed confined crashes decryption downgrade drift evolution going_away install origins outages \
 	ownership patches pruning quiet recovery_cluster recovery_inventory recovery_operator recovery_rotation refusals \
 	registries replicas rights secrecy shards trust waiting webhooks
 
@@ -24,6 +24,11 @@ test: ## Run all tests; builds the test bed's programs the first time
 	$(CARGO) test --workspace --test cluster -- --exact prepare::what_the_tests_run_is_built
 	$(CARGO) test --workspace
 	SUPERCARGO_TEST_PROFILE=cluster-admin $(CARGO) test --test cluster -- $(STORIES:%=%::)
+
+.PHONY: soak
+soak: ## Run random histories against the model (MINUTES=n, SEED=s for the first one; otherwise 10 and any)
+	$(CARGO) test --workspace --test cluster -- --exact prepare::what_the_tests_run_is_built
+	MINUTES=$(MINUTES) SEED=$(SEED) $(CARGO) test --test histories -- --ignored --exact --nocapture running::soak
 
 .PHONY: lint
 lint: ## Check formatting, lints, and licences where cargo-deny is installed
