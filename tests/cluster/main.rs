@@ -18,6 +18,7 @@ mod dashboards;
 mod decryption;
 mod downgrade;
 mod drift;
+mod evolution;
 mod going_away;
 mod ground;
 mod health;

@@ -13,6 +13,8 @@ pub type Number = u8;
 pub enum Action {
     /// A revision is pushed to the repository of a release.
     Push { release: Number, tag: String, revision: Revision },
+    /// What a tag names is signed.
+    Sign { release: Number, tag: String },
     /// A release is created.
     Create { release: Number, spec: Spec },
     /// A field of its spec is changed.
@@ -33,6 +35,8 @@ pub enum Action {
     Registry { there: bool },
     /// The API server is there for the operator, or away.
     ApiServer { there: bool },
+    /// The API server itself is killed and started, for all histories.
+    RestartApiServer,
     /// The operator is killed, and started again when all is mended.
     Kill,
     /// It is killed and started at once.
@@ -43,6 +47,9 @@ pub enum Action {
     Crash { nth: u64, landed: bool },
     /// A second replica is started.
     Replica,
+    /// The cluster is looked at in the middle of everything: what holds always has to
+    /// hold now.
+    Look,
     /// Time passes, in milliseconds.
     Pass { milliseconds: u64 },
     /// All is mended, the operator comes to rest, and the cluster is judged.
@@ -115,6 +122,7 @@ pub struct Spec {
     pub label: Option<u8>,
     pub patched: Option<u8>,
     pub mirror_url: bool,
+    pub verify: bool,
 }
 
 impl Default for Spec {
@@ -133,6 +141,7 @@ impl Default for Spec {
             label: None,
             patched: None,
             mirror_url: false,
+            verify: false,
         }
     }
 }
@@ -167,6 +176,8 @@ pub enum Change {
     Patched(Option<u8>),
     /// `url`: another address of the same registry.
     MirrorUrl(bool),
+    /// `verify`, by the one key that there is.
+    Verify(bool),
 }
 
 /// `ref`.

@@ -3,23 +3,30 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use supercargo_testbed::audit::Mark;
 use supercargo_testbed::operator::{Operator, Options};
 use supercargo_testbed::proxy::{Moment, Seen};
-use supercargo_testbed::{Account, Bed, Proxy, Registry, Story};
+use supercargo_testbed::signer::{Algorithm, Format};
+use supercargo_testbed::story::condition;
+use supercargo_testbed::{Account, Bed, Proxy, Registry, Signer, Story};
+use tokio::sync::RwLock;
 
 use crate::action::{Action, Edit, InventoryEdit, Number, Path, Reference, Spec};
 use crate::artifact;
 use crate::kinds::{self, Kind, NOTE, Names, manifest};
 use crate::model::World;
+use crate::snapshot::Snapshot;
 
 /// The path of releases in a namespace.
 const RELEASES: &str = "ociartifactreleases";
 /// How long a held write is waited for before the operator is killed all the same.
 const HELD: Duration = Duration::from_secs(2);
+/// How long the API server may be away for a history itself.
+const AWAY: Duration = Duration::from_secs(40);
 /// What a field manager of hands is called.
 const HAND: &str = "hand";
 /// What nobody may touch: it is nobody's, or another's.
@@ -29,6 +36,17 @@ pub const BYSTANDERS: [&str; 2] = ["bystander", "labelled-bystander"];
 fn registry() -> &'static Registry {
     static REGISTRY: OnceLock<Registry> = OnceLock::new();
     REGISTRY.get_or_init(Registry::plain)
+}
+
+/// Held by who judges: the API server of all histories is not restarted meanwhile.
+pub static JUDGING: RwLock<()> = RwLock::const_new(());
+/// How often that was.
+pub static RESTARTS: AtomicUsize = AtomicUsize::new(0);
+
+/// The one key that releases trust.
+fn signer() -> &'static Signer {
+    static SIGNER: OnceLock<Signer> = OnceLock::new();
+    SIGNER.get_or_init(|| Signer::new(Algorithm::P256))
 }
 
 /// An empty namespace, for what `kubectl apply` would make.
@@ -51,7 +69,27 @@ pub struct Drive {
     state: State,
     pub last: Mark,
     pub bystanders: BTreeMap<String, Value>,
+    pub tally: Tally,
     pub story: Story<'static>,
+}
+
+/// How much was judged.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Tally {
+    pub releases: usize,
+    pub ready: usize,
+    pub objects: usize,
+}
+
+impl Tally {
+    /// One judgement more.
+    pub fn add(&mut self, seen: &Snapshot) {
+        let is_ready =
+            |release: &&Value| condition(release, "Ready").is_some_and(|ready| ready.status == "True");
+        self.releases += seen.releases.len();
+        self.ready += seen.releases.values().filter(is_ready).count();
+        self.objects += seen.objects.len();
+    }
 }
 
 /// What is broken.
@@ -63,11 +101,13 @@ struct State {
     pod: u32,
     asked: u32,
     cache: Option<PathBuf>,
+    restarts: usize,
 }
 
 impl Drive {
     /// Everything is there, and nothing has happened.
     pub async fn begin() -> Drive {
+        let _no_restart = JUDGING.read().await;
         let story = Story::begin("history").await;
         let names =
             Names { home: story.namespace().to_owned(), away: story.another_namespace("history-away") };
@@ -90,9 +130,11 @@ impl Drive {
                 pod: 0,
                 asked: 0,
                 cache: None,
+                restarts: RESTARTS.load(Ordering::Relaxed),
             },
             last: story.bed().audit().mark(),
             bystanders: BTreeMap::new(),
+            tally: Tally::default(),
             story,
         };
         drive.grant(true).await;
@@ -145,6 +187,8 @@ impl Drive {
 
     /// Mends all that is broken but rights.
     pub fn heal(&mut self) {
+        let restarts = RESTARTS.load(Ordering::Relaxed);
+        self.world.excused |= std::mem::replace(&mut self.state.restarts, restarts) != restarts;
         if !std::mem::replace(&mut self.state.registry, true) {
             self.content.listen();
         }
@@ -184,6 +228,14 @@ impl Drive {
                 self.digests.insert((*release, tag.clone()), digest);
                 true
             }
+            Action::Sign { release, tag } => {
+                let digest = self.digests.get(&(*release, tag.clone()));
+                if let Some(digest) = digest {
+                    let reference = format!("{}/{}/r{release}@{digest}", registry().host(), self.names().home);
+                    signer().sign(registry(), &reference, Format::Bundle, &[]);
+                }
+                true
+            }
             Action::Create { release, spec } => self.create(*release, spec).await,
             Action::Specify { release, .. } => {
                 self.world.act(action);
@@ -212,7 +264,13 @@ impl Drive {
                 self.grant(*granted).await;
                 true
             }
-            Action::Settle => true,
+            Action::RestartApiServer => {
+                let _nobody_judges = JUDGING.write().await;
+                RESTARTS.fetch_add(1, Ordering::Relaxed);
+                self.story.bed().restart_api_server();
+                true
+            }
+            Action::Settle | Action::Look => true,
             Action::Pass { milliseconds } => {
                 tokio::time::sleep(Duration::from_millis(*milliseconds)).await;
                 true
@@ -342,6 +400,7 @@ impl Drive {
             "suspend": spec.suspend,
             "serviceAccountName": account,
             "drift": {"mode": format!("{:?}", spec.drift)},
+            "verify": spec.verify.then(|| json!({"provider": "cosign", "secretRef": {"name": "keys"}})),
             "deletionPolicy": format!("{:?}", spec.policy),
             "commonMetadata": spec.label.map(|n| json!({"labels": {"example.com/label": n.to_string()}})),
             "patches": spec.patched.map(|n| json!([{
@@ -452,10 +511,15 @@ impl Drive {
         }
         let body = body.map(|body| body.to_string().into_bytes()).unwrap_or_default();
         let request = request.body(body).expect("a request");
-        match self.client.request::<Value>(request).await {
-            Ok(answer) => Ok(answer),
-            Err(kube::Error::Api(status)) => Err(status.code),
-            Err(error) => panic!("{method} {path}: {error}"),
+        let start = Instant::now();
+        loop {
+            match self.client.request::<Value>(request.clone()).await {
+                Ok(answer) => return Ok(answer),
+                Err(kube::Error::Api(status)) if status.code < 500 => return Err(status.code),
+                // Another history restarts the API server.
+                Err(_) if start.elapsed() < AWAY => tokio::time::sleep(Duration::from_millis(200)).await,
+                Err(error) => panic!("{method} {path}: {error}"),
+            }
         }
     }
 
@@ -500,6 +564,7 @@ pub fn rendered(names: &Names, piece: &crate::action::Piece, spec: &Spec) -> Val
 fn surroundings(names: &Names) -> String {
     let home = &names.home;
     let [nobodys, anothers] = BYSTANDERS;
+    let key = Value::from(signer().public_pem());
     format!(
         "apiVersion: v1
 kind: ServiceAccount
@@ -514,6 +579,11 @@ kind: ClusterRoleBinding
 metadata: {{name: {home}-strong}}
 roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}}
 subjects: [{{kind: ServiceAccount, name: strong, namespace: {home}}}]
+---
+apiVersion: v1
+kind: Secret
+metadata: {{name: keys}}
+stringData: {{cosign.pub: {key}}}
 ---
 apiVersion: v1
 kind: ConfigMap

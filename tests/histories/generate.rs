@@ -98,7 +98,17 @@ impl Maker {
             }
             92 => self.add(Action::Replica),
             93..95 if exists => self.add(Action::Ask { release }),
-            95 if exists && generated(Fault::SuspendHolds) => self.add(Action::Unask { release }),
+            95..97 => self.add(Action::Look),
+            97 if exists => {
+                let verifies = self.world.releases[&release].spec.verify;
+                if !verifies && self.rng.bool() {
+                    self.add(Action::Specify { release, change: Change::Verify(true) });
+                }
+                let tag = self.one(&TAGS).to_owned();
+                self.add(Action::Sign { release, tag });
+            }
+            99 if self.rng.u8(0..4) == 0 => self.add(Action::RestartApiServer),
+            98 if exists && generated(Fault::SuspendHolds) => self.add(Action::Unask { release }),
             _ => {
                 let milliseconds = self.rng.u64(50..900);
                 self.add(Action::Pass { milliseconds });
@@ -112,11 +122,15 @@ impl Maker {
 
     fn push(&mut self, release: Number) {
         let tag = self.one(&TAGS);
+        let verifies = self.world.releases.get(&release).is_some_and(|known| known.spec.verify);
         let followed = TAGS.iter().rev().find_map(|tag| self.world.revision(release, tag)).cloned();
         let before = self.world.revision(release, tag).cloned().or(followed).unwrap_or_default();
         let mut revision = self.evolve(release, &before);
         revision.broken = self.rng.u8(0..25) == 0;
         self.add(Action::Push { release, tag: tag.to_owned(), revision });
+        if verifies && self.rng.u8(0..3) > 0 {
+            self.add(Action::Sign { release, tag: tag.to_owned() });
+        }
     }
 
     fn create(&mut self, release: Number) {
@@ -134,7 +148,7 @@ impl Maker {
 
     fn specify(&mut self, release: Number) {
         let spec = self.world.releases[&release].spec.clone();
-        let change = match self.rng.u8(0..26) {
+        let change = match self.rng.u8(0..27) {
             0..7 => {
                 let tag = self.one(&TAGS).to_owned();
                 let known = self.world.has_tag(release, &tag);
@@ -165,6 +179,7 @@ impl Maker {
                 Policy::Orphan,
             ])),
             23 => Change::Label(self.one(&[None, Some(1), Some(2)])),
+            25 => Change::Verify(!spec.verify),
             24 => Change::Patched(self.one(&[None, Some(1), Some(2)])),
             _ => Change::MirrorUrl(!spec.mirror_url),
         };

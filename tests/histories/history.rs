@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use crate::action::Action;
-use crate::drive::Drive;
+use crate::drive::{Drive, Tally};
 use crate::generate;
 
 /// What happened, and why it is kept.
@@ -64,7 +64,7 @@ impl History {
     }
 
     /// Carries it out, from nothing to a last judgement.
-    pub async fn run(&self) -> Result<(), Failure> {
+    pub async fn run(&self) -> Result<Tally, Failure> {
         let mut drive = Drive::begin().await;
         let mut timeline = String::new();
         let start = Instant::now();
@@ -78,15 +78,17 @@ impl History {
             done += 1;
             timeline += &format!("{:>7.2} {}\n", start.elapsed().as_secs_f64(), shown(action));
             drive.act(action).await;
-            if *action == Action::Settle
-                && let Err(wrong) = drive.settle().await
-            {
-                result = Err(wrong);
+            result = match action {
+                Action::Settle => drive.settle().await,
+                Action::Look => drive.peek().await,
+                _ => Ok(()),
+            };
+            if result.is_err() {
                 break;
             }
         }
         let result = match result {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(drive.tally),
             Err(wrong) => {
                 let details = details(&drive, &timeline).await;
                 Err(Failure { wrong, done, details })

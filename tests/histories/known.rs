@@ -19,6 +19,9 @@ pub enum Fault {
     SuspendHolds,
     /// An object is missing in the mode Report or Off, and a new revision comes.
     MissingUnderReport,
+    /// An account may not even read its objects: they may differ from what was applied,
+    /// and nobody says that this is not known.
+    BlindAccount,
 }
 
 /// What is not generated. To find out whether a fault is mended, take it out, or name it in
@@ -31,6 +34,7 @@ const KNOWN: &[Fault] = &[
     Fault::Recreated,
     Fault::SuspendHolds,
     Fault::MissingUnderReport,
+    Fault::BlindAccount,
 ];
 
 /// Whether histories have it.

@@ -13,6 +13,9 @@ use crate::kinds::{Kind, Names, VARIANT};
 use crate::known::{Fault, generated};
 use crate::snapshot::Snapshot;
 
+/// Why a release is held that is suspended.
+const SUSPENDED: &str = "is suspended";
+
 /// An object as inventories write it: `namespace_name_group_kind`.
 pub type Id = String;
 
@@ -31,12 +34,23 @@ pub struct World {
     /// What may be labelled as a release's and be in no inventory: it was left on
     /// purpose, or its inventory was lost.
     forgiven: BTreeMap<Number, BTreeSet<Id>>,
+    /// Releases of whose name one was deleted before.
+    reborn: BTreeSet<Number>,
     /// What hands have relabelled.
     strayed: BTreeSet<Id>,
     /// What hands have touched, and which revision each release wanted then.
     touched: BTreeMap<Id, Option<usize>>,
-    /// Releases that are suspended since the last judgement, and were not asked to run.
-    pub held: BTreeSet<Number>,
+    /// Releases of which nothing may be written since the last judgement, and why.
+    pub held: BTreeMap<Number, &'static str>,
+    /// What is signed.
+    signed: Vec<(Number, Revision)>,
+    /// Which release has wanted which object without a break since the last judgement.
+    standing: BTreeSet<(Number, Id)>,
+    /// The uids of objects at the last judgement, and whose they were.
+    uids: BTreeMap<Id, String>,
+    owners: BTreeMap<Id, Number>,
+    /// The replicas of Deployments at the last judgement, and whether an autoscaler had them.
+    replicas: BTreeMap<Id, (Value, bool)>,
     /// Releases that nobody tells that there is something new.
     pub untold: BTreeSet<Number>,
     /// Whether something was away since the last judgement, so that a release may
@@ -77,9 +91,15 @@ impl World {
             rights: true,
             had: BTreeMap::new(),
             forgiven: BTreeMap::new(),
+            reborn: BTreeSet::new(),
             strayed: BTreeSet::new(),
             touched: BTreeMap::new(),
-            held: BTreeSet::new(),
+            held: BTreeMap::new(),
+            signed: Vec::new(),
+            standing: BTreeSet::new(),
+            uids: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            replicas: BTreeMap::new(),
             untold: BTreeSet::new(),
             excused: false,
             ever: BTreeMap::new(),
@@ -100,6 +120,13 @@ impl World {
     pub fn act(&mut self, action: &Action) {
         match action {
             Action::Push { release, tag, revision } => self.push(*release, tag, revision),
+            Action::Sign { release, tag } => {
+                if let Some(revision) = self.revision(*release, tag).cloned() {
+                    self.signed.push((*release, revision));
+                    self.untold.insert(*release);
+                    self.doubt(*release);
+                }
+            }
             Action::Create { release, spec } => {
                 let pinned = self.pin(*release, &spec.reference);
                 self.going.remove(release);
@@ -128,14 +155,28 @@ impl World {
             }
             Action::Registry { .. }
             | Action::ApiServer { .. }
+            | Action::RestartApiServer
             | Action::Kill
             | Action::Restart
             | Action::Freeze
             | Action::Crash { .. }
             | Action::Replica => self.excused = true,
-            Action::Pass { .. } | Action::Settle => {}
+            Action::Pass { .. } | Action::Look | Action::Settle => {}
         }
         self.remember();
+    }
+
+    // It need not be held any more, unless it is suspended.
+    fn doubt(&mut self, release: Number) {
+        if self.held.get(&release).is_some_and(|why| *why != SUSPENDED) {
+            self.held.remove(&release);
+        }
+    }
+
+    fn trusts(&self, release: Number) -> bool {
+        let verifies = self.releases.get(&release).is_some_and(|known| known.spec.verify);
+        let wanted = self.wanted(release).and_then(|wanted| self.revisions.get(wanted.revision));
+        !verifies || wanted.is_some_and(|wanted| self.signed.iter().any(|(r, w)| *r == release && w == wanted))
     }
 
     fn push(&mut self, release: Number, tag: &str, revision: &Revision) {
@@ -144,6 +185,7 @@ impl World {
         self.tags.insert((release, tag.to_owned()), self.revisions.len() - 1);
         if self.wanted(release).map(|wanted| wanted.revision) != before {
             self.untold.insert(release);
+            self.doubt(release);
         }
         for piece in revision.a.iter().chain(&revision.b) {
             for away in [false, true] {
@@ -180,13 +222,16 @@ impl World {
             Change::Label(label) => spec.label = label,
             Change::Patched(patched) => spec.patched = patched,
             Change::MirrorUrl(mirror) => spec.mirror_url = mirror,
+            Change::Verify(verify) => spec.verify = verify,
         }
+        self.doubt(release);
     }
 
     fn delete(&mut self, release: Number) {
         let Some(known) = self.releases.remove(&release) else { return };
         self.held.remove(&release);
         self.untold.remove(&release);
+        self.reborn.insert(release);
         if keeps(&known.spec) {
             let had = self.had.get(&release).cloned().unwrap_or_default();
             self.forgiven.entry(release).or_default().extend(had);
@@ -225,6 +270,16 @@ impl World {
             let ids = self.wanted(release).map(|wanted| wanted.objects.into_keys().collect::<Vec<Id>>());
             self.had.entry(release).or_default().extend(ids.unwrap_or_default());
         }
+        let wanted: BTreeSet<(Number, Id)> = self.all_wanted();
+        self.standing.retain(|standing| wanted.contains(standing));
+    }
+
+    fn all_wanted(&self) -> BTreeSet<(Number, Id)> {
+        let of = |release: &Number| {
+            let objects = self.wanted(*release).map(|wanted| wanted.objects).unwrap_or_default();
+            objects.into_keys().map(|id| (*release, id)).collect::<Vec<_>>()
+        };
+        self.releases.keys().flat_map(of).collect()
     }
 
     /// What a release wants; none when its reference names nothing.
@@ -269,6 +324,9 @@ impl World {
         }
         if wanted.objects.is_empty() {
             why.push("its artifact is empty".to_owned());
+        }
+        if !self.trusts(release) {
+            why.push("its artifact is not signed".to_owned());
         }
         if !self.may(&known.spec) {
             why.push("its account may do nothing".to_owned());
@@ -339,21 +397,79 @@ impl World {
                 wrong.push(format!("r{release} has gone and its inventory has not"));
             }
         }
+        wrong.extend(self.unlisted(seen).into_iter().map(|(_, wrong)| wrong));
+        wrong
+    }
+
+    /// Objects that are labelled as a release's and in no inventory of it, by their uids.
+    /// That may not be at any time: names are written down before objects are made, and
+    /// taken out after they are gone.
+    pub fn unlisted(&self, seen: &Snapshot) -> BTreeMap<String, String> {
+        let mut wrong = BTreeMap::new();
         for (id, object) in &seen.objects {
             let Some(owner) = self.owner(object) else { continue };
             let listed = seen.inventories.get(&owner).is_some_and(|ids| ids.contains(id));
             if !listed && !self.is_forgiven(owner, id, object) {
-                wrong.push(format!("{id} is labelled as r{owner}'s and in no inventory of it"));
+                let uid = object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+                wrong.insert(uid, format!("{id} is labelled as r{owner}'s and in no inventory of it"));
             }
         }
         wrong
+    }
+
+    /// What was made anew since the last judgement without need, and which replicas have
+    /// jumped.
+    pub fn against_before(&self, seen: &Snapshot) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for (id, object) in &seen.objects {
+            let (Some(owner), Some((kind, name, _))) = (self.owner(object), self.ever.get(id)) else { continue };
+            if !self.standing.contains(&(owner, id.clone())) || self.touched.contains_key(id) {
+                continue;
+            }
+            let anew = self.uids.get(id).is_some_and(|uid| object["metadata"]["uid"] != uid.as_str());
+            let before = self.owners.get(id).copied();
+            // Whoever could not have it in time gets it anew.
+            let may = before == Some(owner) || (before.is_some() && !self.excused);
+            let recreated = match kind {
+                Kind::Job => true,
+                Kind::RoleBinding => generated(Fault::Recreated),
+                Kind::Thing => {
+                    let definition = self.names.id(Kind::CustomResourceDefinition, *name, false);
+                    let now = seen.objects.get(&definition).map(|d| d["metadata"]["uid"].clone());
+                    now != self.uids.get(&definition).map(|uid| Value::from(uid.as_str()))
+                        || self.touched.contains_key(&definition)
+                }
+                _ => false,
+            };
+            if anew && may && !recreated {
+                wrong.push(format!("{id} was r{before:?}'s and is r{owner}'s, was wanted all the time and was made anew"));
+            }
+            if !anew
+                && generated(Fault::AutoscalerJoins)
+                && let Some((replicas, false)) = self.replicas.get(id)
+                && self.is_scaled(owner, id)
+                && object["spec"]["replicas"] != *replicas
+                && before == Some(owner)
+            {
+                let now = &object["spec"]["replicas"];
+                wrong.push(format!("an autoscaler came to {id}, and its replicas went from {replicas} to {now}"));
+            }
+        }
+        wrong
+    }
+
+    // Whether a release has an autoscaler for its Deployment.
+    fn is_scaled(&self, release: Number, id: &Id) -> bool {
+        let Some((Kind::Deployment, name, away)) = self.ever.get(id) else { return false };
+        let scaler = self.names.id(Kind::HorizontalPodAutoscaler, *name, *away);
+        self.wanted(release).is_some_and(|wanted| wanted.objects.contains_key(&scaler))
     }
 
     fn is_forgiven(&self, owner: Number, id: &Id, object: &Value) -> bool {
         self.strayed.contains(id)
             || self.forgiven.get(&owner).is_some_and(|ids| ids.contains(id))
             // It outlives its release, as it asks for.
-            || (opted_out(object) && !self.releases.contains_key(&owner))
+            || (opted_out(object) && self.reborn.contains(&owner))
     }
 
     fn judge_release(&self, release: Number, seen: &Snapshot, wrong: &mut Vec<String>) {
@@ -385,6 +501,9 @@ impl World {
             wrong.push(format!("r{release} is Ready and cannot be: {}: {says}", blocked.join(", ")));
             return;
         };
+        if !self.trusts(release) {
+            wrong.push(format!("r{release} is Ready, and nobody has signed its artifact: {says}"));
+        }
         if known.spec.wait {
             let healthy = condition(status, "Healthy").map(|c| c.status).unwrap_or_default();
             if healthy != "True" {
@@ -395,10 +514,13 @@ impl World {
             }
         }
         if known.spec.drift == Drift::Correct {
-            let drifted = condition(status, "Drifted").map(|c| c.status).unwrap_or_default();
-            if drifted == "True" {
-                wrong.push(format!("r{release} corrects drift and is Drifted"));
+            let drifted = condition(status, "Drifted").filter(|c| c.status == "True");
+            if let Some(drifted) = drifted {
+                wrong.push(format!("r{release} corrects drift and is Drifted: {}", drifted.message));
             }
+        }
+        if !self.may(&known.spec) && !generated(Fault::BlindAccount) {
+            return;
         }
         for (id, piece) in &wanted.objects {
             self.judge_object(release, known, id, *piece, &wanted, seen, wrong);
@@ -500,8 +622,11 @@ impl World {
         for release in releases {
             let known = &self.releases[&release];
             if known.spec.suspend {
-                self.held.insert(release);
+                self.held.insert(release, SUSPENDED);
                 continue;
+            }
+            if self.wanted(release).is_some() && !self.trusts(release) {
+                self.held.insert(release, "is not trusted");
             }
             let ready = seen.releases.get(&release).and_then(|status| condition(status, "Ready"));
             let Some(wanted) = self.wanted(release) else { continue };
@@ -521,6 +646,18 @@ impl World {
             }
         }
         self.going.retain(|release, _| seen.releases.contains_key(release));
+        self.standing = self.all_wanted();
+        self.standing.retain(|(release, _)| !self.releases[release].spec.suspend);
+        (self.uids, self.owners, self.replicas) = Default::default();
+        for (id, object) in &seen.objects {
+            let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
+            self.uids.insert(id.clone(), uid.to_owned());
+            if let Some(owner) = self.owner(object) {
+                self.owners.insert(id.clone(), owner);
+                let replicas = object["spec"]["replicas"].clone();
+                self.replicas.insert(id.clone(), (replicas, self.is_scaled(owner, id)));
+            }
+        }
         self.untold.clear();
         self.excused = false;
     }

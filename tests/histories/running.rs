@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use crate::action::Action;
+use crate::drive::Tally;
 use crate::history::{Failure, History};
 use crate::shrink::shrink;
 
@@ -20,7 +21,7 @@ const FRESH: Duration = Duration::from_secs(20);
 /// Seeds that always run: together they do everything that there is to do.
 const FIXED: std::ops::Range<u64> = 1..7;
 
-fn carry_out(history: &History) -> Result<(), Failure> {
+fn carry_out(history: &History) -> Result<Tally, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let run = AssertUnwindSafe(|| runtime.block_on(history.run()));
     std::panic::catch_unwind(run).unwrap_or_else(|panic| {
@@ -50,9 +51,13 @@ fn run_all(next: impl FnMut() -> Option<History> + Send) -> (usize, Option<(Hist
                     let all = history.actions.len();
                     *count.lock().expect("lock") += 1;
                     match result {
-                        Ok(()) => eprintln!("seed {seed}: {all} actions in {took:.1} s"),
+                        Ok(Tally { releases, ready, objects }) => eprintln!(
+                            "seed {seed}: {all} actions in {took:.1} s, judged {releases} releases ({ready} ready) and \
+                             {objects} objects"
+                        ),
                         Err(failure) => {
                             eprintln!("seed {seed} has failed after {took:.1} s: {:#?}", failure.wrong);
+                            keep(&history, &failure);
                             failed.lock().expect("lock").get_or_insert((history, failure));
                         }
                     }
@@ -63,15 +68,21 @@ fn run_all(next: impl FnMut() -> Option<History> + Send) -> (usize, Option<(Hist
     (count.into_inner().expect("lock"), failed.into_inner().expect("lock"))
 }
 
-/// Runs all, and panics with the shortest history that fails as the first of them did.
-fn all_hold(next: impl FnMut() -> Option<History> + Send) -> usize {
-    let (count, failed) = run_all(next);
-    let Some((history, failure)) = failed else { return count };
+/// Writes down what happened and what was seen; returns where.
+fn keep(history: &History, failure: &Failure) -> (PathBuf, PathBuf) {
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("histories");
     let whole = directory.join(format!("{}.json", history.seed));
     history.write(&whole);
     let details = directory.join(format!("{}.txt", history.seed));
     std::fs::write(&details, &failure.details).expect("write a file");
+    (whole, details)
+}
+
+/// Runs all, and panics with the shortest history that fails as the first of them did.
+fn all_hold(next: impl FnMut() -> Option<History> + Send) -> usize {
+    let (count, failed) = run_all(next);
+    let Some((history, failure)) = failed else { return count };
+    let (whole, details) = keep(&history, &failure);
     let mut kept = History { why: failure.wrong.clone(), ..history.clone() };
     kept.actions.truncate(failure.done.max(1));
     let told = format!(

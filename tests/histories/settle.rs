@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use supercargo_testbed::audit::{Mark, Request};
 
 use crate::action::{Number, Piece, Spec};
-use crate::drive::{Drive, empty_namespace, rendered};
+use crate::drive::{Drive, JUDGING, empty_namespace, rendered};
 use crate::kinds::Kind;
 use crate::snapshot::Snapshot;
 
@@ -26,15 +26,18 @@ const POLL: Duration = Duration::from_millis(200);
 impl Drive {
     /// Mends all, waits, and judges.
     pub async fn settle(&mut self) -> Result<(), Vec<String>> {
+        let _no_restart = JUDGING.read().await;
         self.heal();
         let untold: Vec<Number> = self.world.untold.iter().copied().collect();
         self.ask_all(&untold).await;
         let seen = self.quiet().await?;
         let mut wrong = self.against_held(&seen).await;
         wrong.extend(self.against_bystanders().await);
+        wrong.extend(self.world.against_before(&seen));
         if !wrong.is_empty() {
             return Err(wrong);
         }
+        self.tally.add(&seen);
         self.world.settled(&seen);
         self.last = self.story.bed().audit().mark();
         Ok(())
@@ -229,11 +232,27 @@ impl Drive {
         }
     }
 
-    // Nothing of a release was written that is suspended since the last judgement.
+    /// Looks in the middle of everything for what may not be at any time. Who reads twice
+    /// in a row what changes meanwhile sees what never was: only what is there for longer
+    /// counts.
+    pub async fn peek(&self) -> Result<(), Vec<String>> {
+        let mut wrong = self.world.unlisted(&self.look().await);
+        for _ in 0..3 {
+            if wrong.is_empty() {
+                return Ok(());
+            }
+            tokio::time::sleep(POLL).await;
+            let again = self.world.unlisted(&self.look().await);
+            wrong.retain(|uid, _| again.contains_key(uid));
+        }
+        Err(wrong.into_values().collect())
+    }
+
+    // Nothing of a release was written that may not be touched since the last judgement.
     async fn against_held(&self, seen: &Snapshot) -> Vec<String> {
         let requests = self.requests(self.last);
         let mut wrong = Vec::new();
-        for release in &self.world.held {
+        for (release, why) in &self.world.held {
             let ids = seen.inventories.get(release).cloned().unwrap_or_default();
             let others = seen.inventories.iter().filter(|(other, _)| *other != release);
             let others: Vec<&String> = others.flat_map(|(_, ids)| ids).collect();
@@ -247,7 +266,7 @@ impl Drive {
                 });
                 if let Some(written) = written {
                     wrong
-                        .push(format!("r{release} is suspended and {id} was written: {}", written.summary()));
+                        .push(format!("r{release} {why} and {id} was written: {}", written.summary()));
                 }
             }
         }
