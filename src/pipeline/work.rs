@@ -186,7 +186,8 @@ pub(super) async fn objects(
     content: &Admitted,
 ) -> Result<(Arc<Known>, Vec<Object>), Ended> {
     let objects = rendered(run, &known, content).await?;
-    let newer = session.known_of(objects.iter().map(Object::group_kind)).await?;
+    let versions = objects.iter().map(|o| (o.group_kind(), o.version().to_owned()));
+    let newer = session.known_in(versions).await?;
     if Arc::ptr_eq(&known, &newer) {
         return Ok((known, objects));
     }
@@ -354,7 +355,9 @@ async fn write_ahead(
     }
     let recreated = |id: &ObjectId| preflight.ready.get(id).is_some_and(|r| r.recreate);
     let expected = plan.steps.iter().map(|s| {
-        let anew = s.action == Action::Write && (s.anew || recreated(&s.id));
+        // What is tried again later may turn out to be recreated then.
+        let may_be = preflight.deferred.contains(&s.id) && (run.release.force || s.force);
+        let anew = s.action == Action::Write && (s.anew || recreated(&s.id) || may_be);
         (&s.id, s.version.as_str(), anew)
     });
     let corrected = run.release.drift == DriftMode::Correct;

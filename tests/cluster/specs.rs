@@ -1,4 +1,4 @@
-//! A release that evolves: whatever its spec said before, and whatever a run was
+//! A release whose spec changes: whatever its spec said before, and whatever a run was
 //! waiting for, the cluster holds exactly what the last spec says.
 
 use std::collections::BTreeSet;
@@ -71,9 +71,9 @@ async fn exactly(scene: &Scene, release: &str, namespaces: &[&str], expected: &[
 
 #[tokio::test]
 async fn with_another_target_namespace_the_objects_are_there_and_nowhere_else() {
-    let scene = Scene::begin("evolve-target").await;
+    let scene = Scene::begin("specs-target").await;
     let home = scene.namespace().to_owned();
-    let [first, second] = ["evolve-first", "evolve-second"].map(|name| scene.story.another_namespace(name));
+    let [first, second] = ["specs-first", "specs-second"].map(|name| scene.story.another_namespace(name));
     let all = [home.as_str(), &first, &second];
     scene.install("app", &maps(&[("a", "1"), ("b", "1")]), json!({})).await;
     for target in [Some(&first), Some(&second), None, Some(&second)] {
@@ -89,7 +89,7 @@ async fn with_another_target_namespace_the_objects_are_there_and_nowhere_else() 
 
 #[tokio::test]
 async fn with_another_path_the_objects_of_that_path_are_there_and_no_others() {
-    let scene = Scene::begin("evolve-path").await;
+    let scene = Scene::begin("specs-path").await;
     let home = scene.namespace().to_owned();
     let files = [("a/all.yaml", maps(&[("a", "1"), ("both", "1")])), ("b/all.yaml", maps(&[("b", "1")]))];
     push_files(&scene, "app", "1", &files);
@@ -122,7 +122,7 @@ async fn with_another_path_the_objects_of_that_path_are_there_and_no_others() {
 
 #[tokio::test]
 async fn what_was_left_without_prune_goes_once_prune_is_on() {
-    let scene = Scene::begin("evolve-prune").await;
+    let scene = Scene::begin("specs-prune").await;
     let home = scene.namespace().to_owned();
     let [a1, a2, a3, b1, c2] = ["a=1", "a=2", "a=3", "b=1", "c=2"].map(|one| format!("{home}/{one}"));
     scene.install("app", &maps(&[("a", "1"), ("b", "1")]), json!({"prune": false})).await;
@@ -142,7 +142,7 @@ async fn what_was_left_without_prune_goes_once_prune_is_on() {
 
 #[tokio::test]
 async fn with_another_account_of_fewer_rights_what_that_may_not_do_is_named_and_done_once_it_may() {
-    let scene = Scene::begin("evolve-account").await;
+    let scene = Scene::begin("specs-account").await;
     let home = scene.namespace().to_owned();
     scene.story.apply(&(account("first") + &role("first", &home, ALL_RIGHTS)));
     scene.story.apply(&(account("second") + &role("second", &home, CONFIG_MAPS)));
@@ -189,7 +189,7 @@ async fn with_another_account_of_fewer_rights_what_that_may_not_do_is_named_and_
 
 #[tokio::test]
 async fn with_another_url_the_content_of_that_repository_is_there_and_the_same_content_is_not_written() {
-    let scene = Scene::begin("evolve-url").await;
+    let scene = Scene::begin("specs-url").await;
     let home = scene.namespace().to_owned();
     let url = |repository: &str| format!("oci://{}/{home}/{repository}", scene.registry().host());
     let first = maps(&[("a", "1"), ("b", "1")]);
@@ -214,7 +214,7 @@ async fn with_another_url_the_content_of_that_repository_is_there_and_the_same_c
 
 #[tokio::test]
 async fn ready_depends_on_health_exactly_as_long_as_the_spec_says_wait() {
-    let scene = Scene::begin("evolve-wait").await;
+    let scene = Scene::begin("specs-wait").await;
     let home = scene.namespace().to_owned();
     let a1 = format!("{home}/a=1");
     let yaml = maps(&[("a", "1")]) + &deployment("web", "1", true);
@@ -239,7 +239,7 @@ async fn ready_depends_on_health_exactly_as_long_as_the_spec_says_wait() {
 
 #[tokio::test]
 async fn a_range_a_tag_and_a_digest_may_follow_each_other() {
-    let scene = Scene::begin("evolve-ref").await;
+    let scene = Scene::begin("specs-ref").await;
     let home = scene.namespace().to_owned();
     let push = |tag: &str, name: &str| scene.push("app", tag, &maps(&[("always", tag), (name, tag)]));
     let old = push("1.0.0", "old");
@@ -274,9 +274,9 @@ async fn a_range_a_tag_and_a_digest_may_follow_each_other() {
 
 #[tokio::test]
 async fn any_field_may_change_while_a_run_waits_and_the_last_spec_counts() {
-    let scene = Scene::begin("evolve-waiting").await;
+    let scene = Scene::begin("specs-waiting").await;
     let home = scene.namespace().to_owned();
-    let away = scene.story.another_namespace("evolve-away");
+    let away = scene.story.another_namespace("specs-away");
     scene.story.apply(&(account("other") + &role("other", &home, ALL_RIGHTS)));
     let pending = |name: &str| {
         deployment(name, "1", true).replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n")
