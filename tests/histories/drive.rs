@@ -231,7 +231,8 @@ impl Drive {
             Action::Sign { release, tag } => {
                 let digest = self.digests.get(&(*release, tag.clone()));
                 if let Some(digest) = digest {
-                    let reference = format!("{}/{}/r{release}@{digest}", registry().host(), self.names().home);
+                    let reference =
+                        format!("{}/{}/r{release}@{digest}", registry().host(), self.names().home);
                     signer().sign(registry(), &reference, Format::Bundle, &[]);
                 }
                 true

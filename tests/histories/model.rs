@@ -176,7 +176,8 @@ impl World {
     fn trusts(&self, release: Number) -> bool {
         let verifies = self.releases.get(&release).is_some_and(|known| known.spec.verify);
         let wanted = self.wanted(release).and_then(|wanted| self.revisions.get(wanted.revision));
-        !verifies || wanted.is_some_and(|wanted| self.signed.iter().any(|(r, w)| *r == release && w == wanted))
+        !verifies
+            || wanted.is_some_and(|wanted| self.signed.iter().any(|(r, w)| *r == release && w == wanted))
     }
 
     fn push(&mut self, release: Number, tag: &str, revision: &Revision) {
@@ -422,7 +423,9 @@ impl World {
     pub fn against_before(&self, seen: &Snapshot) -> Vec<String> {
         let mut wrong = Vec::new();
         for (id, object) in &seen.objects {
-            let (Some(owner), Some((kind, name, _))) = (self.owner(object), self.ever.get(id)) else { continue };
+            let (Some(owner), Some((kind, name, _))) = (self.owner(object), self.ever.get(id)) else {
+                continue;
+            };
             if !self.standing.contains(&(owner, id.clone())) || self.touched.contains_key(id) {
                 continue;
             }
@@ -442,7 +445,9 @@ impl World {
                 _ => false,
             };
             if anew && may && !recreated {
-                wrong.push(format!("{id} was r{before:?}'s and is r{owner}'s, was wanted all the time and was made anew"));
+                wrong.push(format!(
+                    "{id} was r{before:?}'s and is r{owner}'s, was wanted all the time and was made anew"
+                ));
             }
             if !anew
                 && generated(Fault::AutoscalerJoins)
@@ -452,7 +457,9 @@ impl World {
                 && before == Some(owner)
             {
                 let now = &object["spec"]["replicas"];
-                wrong.push(format!("an autoscaler came to {id}, and its replicas went from {replicas} to {now}"));
+                wrong.push(format!(
+                    "an autoscaler came to {id}, and its replicas went from {replicas} to {now}"
+                ));
             }
         }
         wrong

@@ -265,8 +265,7 @@ impl Drive {
                     r.writes() && r.resource == plural && r.name == object && r.namespace == namespace
                 });
                 if let Some(written) = written {
-                    wrong
-                        .push(format!("r{release} {why} and {id} was written: {}", written.summary()));
+                    wrong.push(format!("r{release} {why} and {id} was written: {}", written.summary()));
                 }
             }
         }
