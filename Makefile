@@ -8,7 +8,8 @@ CARGO ?= cargo
 # release has an account of its own, and as cluster-admin.
 STORIES := adoption_flux allowed confined crashes decryption downgrade drift evolving going_away install jobs origins \
 	outages ownership patches pruning quiet recovery_cluster recovery_inventory recovery_operator recovery_rotation \
-	recreation refusals registries removal replicas rights scaling secrecy shards squatting trust truth waiting webhooks
+	recreation refusals registries removal replicas rights scaling secrecy shards specs squatting trust truth waiting \
+	webhooks
 
 .PHONY: help
 help: ## Show the targets
@@ -24,6 +25,11 @@ test: ## Run all tests; builds the test bed's programs the first time
 	$(CARGO) test --workspace --test cluster -- --exact prepare::what_the_tests_run_is_built
 	$(CARGO) test --workspace
 	SUPERCARGO_TEST_PROFILE=cluster-admin $(CARGO) test --test cluster -- $(STORIES:%=%::)
+
+.PHONY: soak
+soak: ## Run random histories against the model (MINUTES=n, SEED=s for the first one; otherwise 10 and any)
+	$(CARGO) test --workspace --test cluster -- --exact prepare::what_the_tests_run_is_built
+	MINUTES=$(MINUTES) SEED=$(SEED) $(CARGO) test --test histories -- --ignored --exact --nocapture running::soak
 
 .PHONY: lint
 lint: ## Check formatting, lints, and licences where cargo-deny is installed

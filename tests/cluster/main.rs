@@ -56,6 +56,7 @@ mod setting;
 mod shards;
 mod shell;
 mod signatures;
+mod specs;
 mod squatting;
 mod tampering;
 mod trust;

@@ -1,0 +1,340 @@
+//! A history of a seed: the same seed makes the same history.
+
+use std::collections::BTreeMap;
+
+use fastrand::Rng;
+
+use crate::action::{
+    Account, Action, Change, Drift, Edit, How, InventoryEdit, Number, Path, Piece, Policy, Reference,
+    Revision, Spec,
+};
+use crate::kinds::{Kind, MAX_VARIANT, Names};
+use crate::known::{Fault, generated};
+use crate::model::World;
+
+const TAGS: [&str; 4] = ["1.0.0", "1.1.0", "1.2.0", "2.0.0"];
+/// How many releases there are at most.
+const RELEASES: Number = 3;
+/// The name that several releases use.
+const SHARED: u8 = 9;
+/// An object that is put back more often within a minute is contested and waits.
+const EDITS: u32 = 2;
+/// How many objects a revision has at most.
+const PIECES: usize = 7;
+
+/// The history of a seed, with so many judgements.
+pub fn history(seed: u64, judgements: usize) -> Vec<Action> {
+    let names = Names { home: "home".to_owned(), away: "away".to_owned() };
+    let mut maker = Maker {
+        rng: Rng::with_seed(seed),
+        world: World::new(names),
+        actions: Vec::new(),
+        edits: BTreeMap::new(),
+    };
+    maker.begin();
+    for _ in 1..judgements {
+        for _ in 0..maker.rng.usize(2..=7) {
+            maker.next();
+        }
+        maker.add(Action::Settle);
+    }
+    maker.actions
+}
+
+struct Maker {
+    rng: Rng,
+    world: World,
+    actions: Vec<Action>,
+    edits: BTreeMap<(Kind, u8, bool), u32>,
+}
+
+impl Maker {
+    fn add(&mut self, action: Action) {
+        self.world.act(&action);
+        self.actions.push(action);
+    }
+
+    fn begin(&mut self) {
+        let revision = self.evolve(0, &Revision::default());
+        self.add(Action::Push { release: 0, tag: TAGS[0].to_owned(), revision });
+        self.add(Action::Create { release: 0, spec: Spec::default() });
+        self.add(Action::Settle);
+    }
+
+    fn next(&mut self) {
+        let release = self.rng.u8(0..RELEASES);
+        let exists = self.world.releases.contains_key(&release);
+        match self.rng.u8(0..100) {
+            0..24 => self.push(release),
+            24..44 if exists => self.specify(release),
+            24..44 => self.create(release),
+            44..60 => self.hand(),
+            60..64 if exists => self.add(Action::Delete { release }),
+            60..68 if !exists => self.create(release),
+            64..69 if exists => {
+                let all =
+                    [InventoryEdit::Add, InventoryEdit::Empty, InventoryEdit::Delete, InventoryEdit::Lose];
+                let edit = self.one(&all);
+                self.add(Action::Inventory { release, edit });
+            }
+            69..73 => {
+                let granted = self.rng.bool();
+                self.add(Action::Rights { granted });
+            }
+            73..77 => {
+                let there = self.rng.u8(0..3) == 0;
+                self.add(Action::Registry { there });
+            }
+            77..81 => {
+                let there = self.rng.u8(0..3) == 0;
+                self.add(Action::ApiServer { there });
+            }
+            81..83 => self.add(Action::Kill),
+            83..86 => self.add(Action::Restart),
+            86..88 => self.add(Action::Freeze),
+            88..92 => {
+                let (nth, landed) = (self.rng.u64(1..12), self.rng.bool());
+                self.add(Action::Crash { nth, landed });
+            }
+            92 => self.add(Action::Replica),
+            93..95 if exists => self.add(Action::Ask { release }),
+            95..97 => self.add(Action::Look),
+            97 if exists => {
+                let verifies = self.world.releases[&release].spec.verify;
+                if !verifies && self.rng.bool() {
+                    self.add(Action::Specify { release, change: Change::Verify(true) });
+                }
+                let tag = self.one(&TAGS).to_owned();
+                self.add(Action::Sign { release, tag });
+            }
+            99 if self.rng.u8(0..4) == 0 => self.add(Action::RestartApiServer),
+            98 if exists && generated(Fault::SuspendHolds) => self.add(Action::Unask { release }),
+            _ => {
+                let milliseconds = self.rng.u64(50..900);
+                self.add(Action::Pass { milliseconds });
+            }
+        }
+    }
+
+    fn one<T: Clone>(&mut self, all: &[T]) -> T {
+        all[self.rng.usize(0..all.len())].clone()
+    }
+
+    fn push(&mut self, release: Number) {
+        let tag = self.one(&TAGS);
+        let verifies = self.world.releases.get(&release).is_some_and(|known| known.spec.verify);
+        let followed = TAGS.iter().rev().find_map(|tag| self.world.revision(release, tag)).cloned();
+        let before = self.world.revision(release, tag).cloned().or(followed).unwrap_or_default();
+        let mut revision = self.evolve(release, &before);
+        revision.broken = self.rng.u8(0..25) == 0;
+        self.add(Action::Push { release, tag: tag.to_owned(), revision });
+        if verifies && self.rng.u8(0..3) > 0 {
+            self.add(Action::Sign { release, tag: tag.to_owned() });
+        }
+    }
+
+    fn create(&mut self, release: Number) {
+        let tag = self.one(&TAGS);
+        if !self.world.has_tag(release, tag) {
+            let revision = self.evolve(release, &Revision::default());
+            self.add(Action::Push { release, tag: tag.to_owned(), revision });
+        }
+        let mut spec = Spec { reference: Reference::Tag(tag.to_owned()), ..Spec::default() };
+        spec.wait = self.rng.u8(0..4) == 0;
+        spec.prune = self.rng.u8(0..6) > 0;
+        spec.away = self.rng.u8(0..5) == 0;
+        self.add(Action::Create { release, spec });
+    }
+
+    fn specify(&mut self, release: Number) {
+        let spec = self.world.releases[&release].spec.clone();
+        let change = match self.rng.u8(0..27) {
+            0..7 => {
+                let tag = self.one(&TAGS).to_owned();
+                let known = self.world.has_tag(release, &tag);
+                Change::Reference(match self.rng.u8(0..4) {
+                    0 => Reference::Range(self.one(&["1.x", ">=1.0.0"]).to_owned()),
+                    1 if known => Reference::Digest(tag),
+                    _ => Reference::Tag(tag),
+                })
+            }
+            7..10 => Change::Path(self.one(&[Path::Whole, Path::A, Path::B])),
+            10..12 => Change::Away(!spec.away),
+            12..14 => Change::Prune(!spec.prune),
+            14 | 15 => Change::Wait(!spec.wait),
+            16 => Change::Force(!spec.force),
+            17 | 18 => Change::Suspend(!spec.suspend),
+            19 | 20 => Change::Account(self.one(&[
+                Account::Default,
+                Account::Strong,
+                Account::Weak,
+                Account::Weak,
+                Account::Missing,
+            ])),
+            21 => Change::Drift(self.one(&[Drift::Correct, Drift::Correct, Drift::Report, Drift::Off])),
+            22 => Change::Policy(self.one(&[
+                Policy::MirrorPrune,
+                Policy::Delete,
+                Policy::WaitForTermination,
+                Policy::Orphan,
+            ])),
+            23 => Change::Label(self.one(&[None, Some(1), Some(2)])),
+            25 => Change::Verify(!spec.verify),
+            24 => Change::Patched(self.one(&[None, Some(1), Some(2)])),
+            _ => Change::MirrorUrl(!spec.mirror_url),
+        };
+        self.add(Action::Specify { release, change });
+    }
+
+    fn hand(&mut self) {
+        let wanted = self.world.releases.keys().filter_map(|release| {
+            let away = self.world.releases[release].spec.away;
+            let objects = self.world.wanted(*release)?.objects;
+            Some(objects.into_values().map(move |piece| (piece, away)).collect::<Vec<_>>())
+        });
+        let all: Vec<(Piece, bool)> = wanted.flatten().collect();
+        if all.is_empty() {
+            return;
+        }
+        let (piece, away) = self.one(&all);
+        let away = away && piece.kind.namespaced();
+        let edits = self.edits.entry((piece.kind, piece.name, away)).or_default();
+        if *edits >= EDITS {
+            return;
+        }
+        *edits += 1;
+        let other = self.rng.u8(0..RELEASES);
+        let edit = self.one(&[
+            Edit::Change,
+            Edit::Change,
+            Edit::Change,
+            Edit::Remove,
+            Edit::Note,
+            Edit::Delete,
+            Edit::Delete,
+            Edit::Unlabel,
+            Edit::Relabel(other),
+        ]);
+        self.add(Action::Hand { kind: piece.kind, name: piece.name, away, edit });
+    }
+
+    // The revision after another one.
+    fn evolve(&mut self, release: Number, before: &Revision) -> Revision {
+        let mut after = Revision::default();
+        for (pieces, into) in [(&before.a, true), (&before.b, false)] {
+            for piece in pieces {
+                let mut piece = *piece;
+                match self.rng.u8(0..20) {
+                    0..3 => continue,
+                    3..7 => piece.variant = self.rng.u8(0..=MAX_VARIANT),
+                    7 => piece.how = self.how(piece.kind),
+                    _ => {}
+                }
+                if into { after.a.push(piece) } else { after.b.push(piece) }
+            }
+        }
+        for _ in 0..self.rng.u8(0..=3) {
+            self.bring(release, &mut after);
+        }
+        while after.a.is_empty() || after.b.is_empty() {
+            self.bring(release, &mut after);
+        }
+        self.align(&mut after);
+        after
+    }
+
+    fn how(&mut self, kind: Kind) -> How {
+        match (self.rng.u8(0..12), kind) {
+            (0, _) => How::Kept,
+            (1, _) => How::Once,
+            (2, Kind::Deployment) => How::Failing,
+            (2..5, Kind::Job) if generated(Fault::JobIsDone) => How::Brief,
+            _ => How::Plain,
+        }
+    }
+
+    // Adds an object, and those that belong to it.
+    fn bring(&mut self, release: Number, into: &mut Revision) {
+        if into.a.len() + into.b.len() >= PIECES {
+            return;
+        }
+        let kind = if self.rng.u8(0..4) == 0 { Kind::ConfigMap } else { self.one(&Kind::FREE) };
+        let name = match self.rng.u8(0..6) {
+            0 => SHARED,
+            n if kind == Kind::CustomResourceDefinition => release * 3 + n % 2,
+            n => release * 3 + n % 3,
+        };
+        let (variant, how) = (self.rng.u8(0..=MAX_VARIANT), self.how(kind));
+        let mut new = vec![Piece { kind, name, variant, how }];
+        match kind {
+            Kind::Deployment if self.rng.bool() => {
+                let kind = Kind::HorizontalPodAutoscaler;
+                new.push(Piece { kind, name, variant: self.rng.u8(0..=MAX_VARIANT), how: How::Plain });
+            }
+            Kind::CustomResourceDefinition => {
+                let variant = self.rng.u8(0..=variant);
+                new.push(Piece { kind: Kind::Thing, name, variant, how: How::Plain });
+            }
+            _ => {}
+        }
+        let same = |piece: &Piece, other: &Piece| (piece.kind, piece.name) == (other.kind, other.name);
+        new.retain(|piece| !into.a.iter().chain(&into.b).any(|other| same(piece, other)));
+        let first = into.a.is_empty() || (!into.b.is_empty() && self.rng.bool());
+        if first { into.a.extend(new) } else { into.b.extend(new) }
+    }
+
+    // Things do not use fields that their definition does not have, unless it is
+    // another release's.
+    fn align(&mut self, revision: &mut Revision) {
+        let all: Vec<Piece> = revision.a.iter().chain(&revision.b).copied().collect();
+        for piece in revision.a.iter_mut().chain(&mut revision.b) {
+            let of =
+                |other: &&Piece| other.kind == Kind::CustomResourceDefinition && other.name == piece.name;
+            if piece.kind == Kind::Thing
+                && let Some(definition) = all.iter().find(of)
+            {
+                piece.variant = piece.variant.min(definition.variant);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_seed_makes_one_history_and_another_seed_another() {
+    assert_eq!(history(7, 3), history(7, 3));
+    assert_ne!(history(7, 3), history(8, 3));
+}
+
+#[test]
+fn every_action_is_generated_and_read_as_it_was_written() {
+    let mut kinds = std::collections::BTreeSet::new();
+    for seed in 0..200 {
+        for action in history(seed, 5) {
+            let text = serde_json::to_string(&action).expect("an action is JSON");
+            assert_eq!(serde_json::from_str::<Action>(&text).expect("it is read"), action);
+            kinds.insert(text.split('"').nth(3).unwrap_or_default().to_owned());
+        }
+    }
+    let all = [
+        "push",
+        "create",
+        "specify",
+        "delete",
+        "ask",
+        "hand",
+        "inventory",
+        "rights",
+        "registry",
+        "apiServer",
+        "kill",
+        "restart",
+        "freeze",
+        "crash",
+        "replica",
+        "pass",
+        "settle",
+    ];
+    for action in all {
+        assert!(kinds.contains(action), "{action} is never generated: {kinds:?}");
+    }
+}

@@ -1,0 +1,752 @@
+//! What a cluster has to be like, from what has happened. Pure: no cluster, no clock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use supercargo_testbed::story::condition;
+
+use crate::action::{
+    Account, Action, Change, Drift, Edit, How, InventoryEdit, Number, Path, Piece, Policy, Reference,
+    Revision, Spec,
+};
+use crate::kinds::{Kind, Names, VARIANT};
+use crate::known::{Fault, generated};
+use crate::snapshot::Snapshot;
+
+/// Why a release is held that is suspended.
+const SUSPENDED: &str = "is suspended";
+
+/// An object as inventories write it: `namespace_name_group_kind`.
+pub type Id = String;
+
+/// All that has happened, as far as it matters.
+#[derive(Debug, Clone)]
+pub struct World {
+    pub names: Names,
+    revisions: Vec<Revision>,
+    tags: BTreeMap<(Number, String), usize>,
+    pub releases: BTreeMap<Number, Known>,
+    /// Releases that were deleted and may not be able to go.
+    going: BTreeMap<Number, Known>,
+    rights: bool,
+    /// What a release may have had at any time.
+    had: BTreeMap<Number, BTreeSet<Id>>,
+    /// What may be labelled as a release's and be in no inventory: it was left on
+    /// purpose, or its inventory was lost.
+    forgiven: BTreeMap<Number, BTreeSet<Id>>,
+    /// Releases of whose name one was deleted before.
+    reborn: BTreeSet<Number>,
+    /// What hands have relabelled.
+    strayed: BTreeSet<Id>,
+    /// What hands have touched, and which revision each release wanted then.
+    touched: BTreeMap<Id, Option<usize>>,
+    /// Releases of which nothing may be written since the last judgement, and why.
+    pub held: BTreeMap<Number, &'static str>,
+    /// What is signed.
+    signed: Vec<(Number, Revision)>,
+    /// Which release has wanted which object without a break since the last judgement.
+    standing: BTreeSet<(Number, Id)>,
+    /// The uids of objects at the last judgement, and whose they were.
+    uids: BTreeMap<Id, String>,
+    owners: BTreeMap<Id, Number>,
+    /// The replicas of Deployments at the last judgement, and whether an autoscaler had them.
+    replicas: BTreeMap<Id, (Value, bool)>,
+    /// Releases that nobody tells that there is something new.
+    pub untold: BTreeSet<Number>,
+    /// Whether something was away since the last judgement, so that a release may
+    /// have to be asked before it looks again.
+    pub excused: bool,
+    /// Every object that was ever in a revision of the history.
+    pub ever: BTreeMap<Id, (Kind, u8, bool)>,
+}
+
+/// A release that exists.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    pub spec: Spec,
+    /// The revision of a digest, fixed when it was named.
+    pinned: Option<usize>,
+}
+
+/// What is there once it is quiet.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The number of the revision.
+    pub revision: usize,
+    /// Whether it can be read.
+    pub broken: bool,
+    /// The objects.
+    pub objects: BTreeMap<Id, Piece>,
+}
+
+impl World {
+    /// In the beginning there is nothing, and everybody has all rights.
+    pub fn new(names: Names) -> World {
+        World {
+            names,
+            revisions: Vec::new(),
+            tags: BTreeMap::new(),
+            releases: BTreeMap::new(),
+            going: BTreeMap::new(),
+            rights: true,
+            had: BTreeMap::new(),
+            forgiven: BTreeMap::new(),
+            reborn: BTreeSet::new(),
+            strayed: BTreeSet::new(),
+            touched: BTreeMap::new(),
+            held: BTreeMap::new(),
+            signed: Vec::new(),
+            standing: BTreeSet::new(),
+            uids: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            replicas: BTreeMap::new(),
+            untold: BTreeSet::new(),
+            excused: false,
+            ever: BTreeMap::new(),
+        }
+    }
+
+    /// Whether a tag was pushed.
+    pub fn has_tag(&self, release: Number, tag: &str) -> bool {
+        self.tags.contains_key(&(release, tag.to_owned()))
+    }
+
+    /// The last revision of a tag.
+    pub fn revision(&self, release: Number, tag: &str) -> Option<&Revision> {
+        self.revisions.get(*self.tags.get(&(release, tag.to_owned()))?)
+    }
+
+    /// Something happens.
+    pub fn act(&mut self, action: &Action) {
+        match action {
+            Action::Push { release, tag, revision } => self.push(*release, tag, revision),
+            Action::Sign { release, tag } => {
+                if let Some(revision) = self.revision(*release, tag).cloned() {
+                    self.signed.push((*release, revision));
+                    self.untold.insert(*release);
+                    self.doubt(*release);
+                }
+            }
+            Action::Create { release, spec } => {
+                let pinned = self.pin(*release, &spec.reference);
+                self.going.remove(release);
+                self.held.remove(release);
+                self.releases.insert(*release, Known { spec: spec.clone(), pinned });
+            }
+            Action::Specify { release, change } => self.specify(*release, change),
+            Action::Delete { release } => self.delete(*release),
+            Action::Ask { release } | Action::Unask { release } => {
+                if matches!(action, Action::Ask { .. }) {
+                    self.held.remove(release);
+                    self.untold.remove(release);
+                }
+            }
+            Action::Hand { kind, name, away, edit } => self.hand(*kind, *name, *away, *edit),
+            Action::Inventory { release, edit } => {
+                if *edit != InventoryEdit::Delete {
+                    let had = self.had.get(release).cloned().unwrap_or_default();
+                    self.forgiven.entry(*release).or_default().extend(had);
+                    self.untold.insert(*release);
+                }
+            }
+            Action::Rights { granted } => {
+                self.rights = *granted;
+                self.excused = true;
+            }
+            Action::Registry { .. }
+            | Action::ApiServer { .. }
+            | Action::RestartApiServer
+            | Action::Kill
+            | Action::Restart
+            | Action::Freeze
+            | Action::Crash { .. }
+            | Action::Replica => self.excused = true,
+            Action::Pass { .. } | Action::Look | Action::Settle => {}
+        }
+        self.remember();
+    }
+
+    // It need not be held any more, unless it is suspended.
+    fn doubt(&mut self, release: Number) {
+        if self.held.get(&release).is_some_and(|why| *why != SUSPENDED) {
+            self.held.remove(&release);
+        }
+    }
+
+    fn trusts(&self, release: Number) -> bool {
+        let verifies = self.releases.get(&release).is_some_and(|known| known.spec.verify);
+        let wanted = self.wanted(release).and_then(|wanted| self.revisions.get(wanted.revision));
+        !verifies
+            || wanted.is_some_and(|wanted| self.signed.iter().any(|(r, w)| *r == release && w == wanted))
+    }
+
+    fn push(&mut self, release: Number, tag: &str, revision: &Revision) {
+        self.revisions.push(revision.clone());
+        let before = self.wanted(release).map(|wanted| wanted.revision);
+        self.tags.insert((release, tag.to_owned()), self.revisions.len() - 1);
+        if self.wanted(release).map(|wanted| wanted.revision) != before {
+            self.untold.insert(release);
+            self.doubt(release);
+        }
+        for piece in revision.a.iter().chain(&revision.b) {
+            for away in [false, true] {
+                let id = self.names.id(piece.kind, piece.name, away);
+                self.ever.insert(id, (piece.kind, piece.name, away));
+            }
+        }
+    }
+
+    fn specify(&mut self, release: Number, change: &Change) {
+        let pinned = match change {
+            Change::Reference(reference) => Some(self.pin(release, reference)),
+            _ => None,
+        };
+        let Some(known) = self.releases.get_mut(&release) else { return };
+        if let Some(pinned) = pinned {
+            known.pinned = pinned;
+        }
+        let spec = &mut known.spec;
+        match change.clone() {
+            Change::Reference(reference) => spec.reference = reference,
+            Change::Path(path) => spec.path = path,
+            Change::Away(away) => spec.away = away,
+            Change::Prune(prune) => spec.prune = prune,
+            Change::Wait(wait) => spec.wait = wait,
+            Change::Force(force) => spec.force = force,
+            Change::Suspend(suspend) => {
+                spec.suspend = suspend;
+                self.held.remove(&release);
+            }
+            Change::Account(account) => spec.account = account,
+            Change::Drift(drift) => spec.drift = drift,
+            Change::Policy(policy) => spec.policy = policy,
+            Change::Label(label) => spec.label = label,
+            Change::Patched(patched) => spec.patched = patched,
+            Change::MirrorUrl(mirror) => spec.mirror_url = mirror,
+            Change::Verify(verify) => spec.verify = verify,
+        }
+        self.doubt(release);
+    }
+
+    fn delete(&mut self, release: Number) {
+        let Some(known) = self.releases.remove(&release) else { return };
+        self.held.remove(&release);
+        self.untold.remove(&release);
+        self.reborn.insert(release);
+        if keeps(&known.spec) {
+            let had = self.had.get(&release).cloned().unwrap_or_default();
+            self.forgiven.entry(release).or_default().extend(had);
+        }
+        self.going.insert(release, known);
+    }
+
+    fn hand(&mut self, kind: Kind, name: u8, away: bool, edit: Edit) {
+        let id = self.names.id(kind, name, away);
+        match edit {
+            Edit::Note => return,
+            Edit::Unlabel | Edit::Relabel(_) => {
+                self.strayed.insert(id.clone());
+            }
+            Edit::Change | Edit::Remove | Edit::Delete => {}
+        }
+        if edit == Edit::Delete && kind == Kind::CustomResourceDefinition {
+            for away in [false, true] {
+                self.touched.insert(self.names.id(Kind::Thing, name, away), None);
+            }
+        }
+        self.touched.insert(id, None);
+    }
+
+    // A digest is what the tag has at that moment.
+    fn pin(&self, release: Number, reference: &Reference) -> Option<usize> {
+        match reference {
+            Reference::Digest(tag) => self.tags.get(&(release, tag.clone())).copied(),
+            Reference::Tag(_) | Reference::Range(_) => None,
+        }
+    }
+
+    fn remember(&mut self) {
+        let releases: Vec<Number> = self.releases.keys().copied().collect();
+        for release in releases {
+            let ids = self.wanted(release).map(|wanted| wanted.objects.into_keys().collect::<Vec<Id>>());
+            self.had.entry(release).or_default().extend(ids.unwrap_or_default());
+        }
+        let wanted: BTreeSet<(Number, Id)> = self.all_wanted();
+        self.standing.retain(|standing| wanted.contains(standing));
+    }
+
+    fn all_wanted(&self) -> BTreeSet<(Number, Id)> {
+        let of = |release: &Number| {
+            let objects = self.wanted(*release).map(|wanted| wanted.objects).unwrap_or_default();
+            objects.into_keys().map(|id| (*release, id)).collect::<Vec<_>>()
+        };
+        self.releases.keys().flat_map(of).collect()
+    }
+
+    /// What a release wants; none when its reference names nothing.
+    pub fn wanted(&self, release: Number) -> Option<Wanted> {
+        let known = self.releases.get(&release)?;
+        let number = match &known.spec.reference {
+            Reference::Tag(tag) => *self.tags.get(&(release, tag.clone()))?,
+            Reference::Range(range) => *self.tags.get(&(release, self.newest(release, range)?))?,
+            Reference::Digest(_) => known.pinned?,
+        };
+        let revision = self.revisions.get(number)?;
+        let pieces: Vec<&Piece> = match known.spec.path {
+            Path::Whole => revision.a.iter().chain(&revision.b).collect(),
+            Path::A => revision.a.iter().collect(),
+            Path::B => revision.b.iter().collect(),
+        };
+        let id = |piece: &Piece| self.names.id(piece.kind, piece.name, known.spec.away);
+        Some(Wanted {
+            revision: number,
+            broken: revision.broken && known.spec.path != Path::A,
+            objects: pieces.into_iter().map(|piece| (id(piece), *piece)).collect(),
+        })
+    }
+
+    fn newest(&self, release: Number, range: &str) -> Option<String> {
+        let version = |tag: &str| {
+            let mut numbers = tag.split('.').map(str::parse::<u32>);
+            Some((numbers.next()?.ok()?, numbers.next()?.ok()?, numbers.next()?.ok()?))
+        };
+        let tags = self.tags.keys().filter(|(of, _)| *of == release).map(|(_, tag)| tag);
+        let inside = tags.filter(|tag| range != "1.x" || tag.starts_with("1."));
+        inside.max_by_key(|tag| version(tag)).cloned()
+    }
+
+    /// Why a release need not be Ready.
+    fn blocked(&self, release: Number, seen: &Snapshot) -> Vec<String> {
+        let Some(known) = self.releases.get(&release) else { return Vec::new() };
+        let Some(wanted) = self.wanted(release) else { return vec!["there is no such tag".to_owned()] };
+        let mut why = Vec::new();
+        if wanted.broken {
+            why.push("its artifact cannot be read".to_owned());
+        }
+        if wanted.objects.is_empty() {
+            why.push("its artifact is empty".to_owned());
+        }
+        if !self.trusts(release) {
+            why.push("its artifact is not signed".to_owned());
+        }
+        if !self.may(&known.spec) {
+            why.push("its account may do nothing".to_owned());
+        }
+        for (id, piece) in &wanted.objects {
+            let live = seen.objects.get(id);
+            if let Some(owner) = live.and_then(|object| self.owner(object)).filter(|owner| *owner != release)
+                && seen.inventories.get(&owner).is_some_and(|ids| ids.contains(id))
+            {
+                why.push(format!("r{owner} has {id}"));
+            }
+            if piece.kind == Kind::Thing && !self.is_defined(piece, &wanted, seen) {
+                why.push(format!("nothing defines {id}"));
+            }
+            if piece.kind == Kind::RoleBinding && generated(Fault::Recreated) && !known.spec.force {
+                let reference = seen.references.get(id);
+                if live.zip(reference).is_some_and(|(l, r)| l["roleRef"] != r["roleRef"]) {
+                    why.push(format!("{id} cannot be changed"));
+                }
+            }
+        }
+        if known.spec.wait && wanted.objects.values().any(|piece| piece.how == How::Failing) {
+            why.push("a Deployment fails".to_owned());
+        }
+        why
+    }
+
+    fn is_defined(&self, thing: &Piece, wanted: &Wanted, seen: &Snapshot) -> bool {
+        let definition = self.names.id(Kind::CustomResourceDefinition, thing.name, false);
+        if wanted.objects.contains_key(&definition) {
+            return true;
+        }
+        let Some(live) = seen.objects.get(&definition) else { return false };
+        let fields = live.pointer("/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties");
+        fields.is_some_and(|fields| !fields[format!("f{}", thing.variant)].is_null())
+    }
+
+    /// Whether the account of a spec may do what it wants.
+    fn may(&self, spec: &Spec) -> bool {
+        match spec.account {
+            Account::Default | Account::Strong => true,
+            Account::Weak => self.rights,
+            Account::Missing => false,
+        }
+    }
+
+    /// Whose an object is by its labels.
+    fn owner(&self, object: &Value) -> Option<Number> {
+        let labels = &object["metadata"]["labels"];
+        if labels["supercargo.dev/namespace"] != self.names.home.as_str() {
+            return None;
+        }
+        labels["supercargo.dev/name"].as_str()?.strip_prefix('r')?.parse().ok()
+    }
+
+    /// What is not as it has to be, once it is quiet.
+    pub fn judge(&self, seen: &Snapshot) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for release in self.releases.keys() {
+            self.judge_release(*release, seen, &mut wrong);
+        }
+        for (release, known) in &self.going {
+            let stuck = !self.may(&known.spec) && !keeps(&known.spec);
+            if seen.releases.contains_key(release) && !stuck {
+                wrong.push(format!("r{release} was deleted and is still there"));
+            }
+            if seen.inventories.contains_key(release) && !seen.releases.contains_key(release) {
+                wrong.push(format!("r{release} has gone and its inventory has not"));
+            }
+        }
+        wrong.extend(self.unlisted(seen).into_iter().map(|(_, wrong)| wrong));
+        wrong
+    }
+
+    /// Objects that are labelled as a release's and in no inventory of it, by their uids.
+    /// That may not be at any time: names are written down before objects are made, and
+    /// taken out after they are gone.
+    pub fn unlisted(&self, seen: &Snapshot) -> BTreeMap<String, String> {
+        let mut wrong = BTreeMap::new();
+        for (id, object) in &seen.objects {
+            let Some(owner) = self.owner(object) else { continue };
+            let listed = seen.inventories.get(&owner).is_some_and(|ids| ids.contains(id));
+            if !listed && !self.is_forgiven(owner, id, object) {
+                let uid = object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
+                wrong.insert(uid, format!("{id} is labelled as r{owner}'s and in no inventory of it"));
+            }
+        }
+        wrong
+    }
+
+    /// What was made anew since the last judgement without need, and which replicas have
+    /// jumped.
+    pub fn against_before(&self, seen: &Snapshot) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for (id, object) in &seen.objects {
+            let (Some(owner), Some((kind, name, _))) = (self.owner(object), self.ever.get(id)) else {
+                continue;
+            };
+            if !self.standing.contains(&(owner, id.clone())) || self.touched.contains_key(id) {
+                continue;
+            }
+            let anew = self.uids.get(id).is_some_and(|uid| object["metadata"]["uid"] != uid.as_str());
+            let before = self.owners.get(id).copied();
+            // Whoever could not have it in time gets it anew.
+            let may = before == Some(owner) || (before.is_some() && !self.excused);
+            let recreated = match kind {
+                Kind::Job => true,
+                Kind::RoleBinding => generated(Fault::Recreated),
+                Kind::Thing => {
+                    let definition = self.names.id(Kind::CustomResourceDefinition, *name, false);
+                    let now = seen.objects.get(&definition).map(|d| d["metadata"]["uid"].clone());
+                    now != self.uids.get(&definition).map(|uid| Value::from(uid.as_str()))
+                        || self.touched.contains_key(&definition)
+                }
+                _ => false,
+            };
+            if anew && may && !recreated {
+                wrong.push(format!(
+                    "{id} was r{before:?}'s and is r{owner}'s, was wanted all the time and was made anew"
+                ));
+            }
+            if !anew
+                && generated(Fault::AutoscalerJoins)
+                && let Some((replicas, false)) = self.replicas.get(id)
+                && self.is_scaled(owner, id)
+                && object["spec"]["replicas"] != *replicas
+                && before == Some(owner)
+            {
+                let now = &object["spec"]["replicas"];
+                wrong.push(format!(
+                    "an autoscaler came to {id}, and its replicas went from {replicas} to {now}"
+                ));
+            }
+        }
+        wrong
+    }
+
+    // Whether a release has an autoscaler for its Deployment.
+    fn is_scaled(&self, release: Number, id: &Id) -> bool {
+        let Some((Kind::Deployment, name, away)) = self.ever.get(id) else { return false };
+        let scaler = self.names.id(Kind::HorizontalPodAutoscaler, *name, *away);
+        self.wanted(release).is_some_and(|wanted| wanted.objects.contains_key(&scaler))
+    }
+
+    fn is_forgiven(&self, owner: Number, id: &Id, object: &Value) -> bool {
+        self.strayed.contains(id)
+            || self.forgiven.get(&owner).is_some_and(|ids| ids.contains(id))
+            // It outlives its release, as it asks for.
+            || (opted_out(object) && self.reborn.contains(&owner))
+    }
+
+    fn judge_release(&self, release: Number, seen: &Snapshot, wrong: &mut Vec<String>) {
+        let known = &self.releases[&release];
+        let Some(status) = seen.releases.get(&release) else {
+            wrong.push(format!("r{release} is not there"));
+            return;
+        };
+        if status["status"]["observedGeneration"] != status["metadata"]["generation"] {
+            wrong.push(format!("r{release} has not looked at its spec"));
+            return;
+        }
+        if known.spec.suspend {
+            return;
+        }
+        let ready = condition(status, "Ready");
+        let (ready, says) = ready.map_or(("", "nothing".to_owned()), |c| {
+            let ready = if c.status == "True" { "True" } else { "" };
+            (ready, format!("{}/{}: {}", c.status, c.reason, c.message))
+        });
+        let blocked = self.blocked(release, seen);
+        if ready != "True" {
+            if blocked.is_empty() {
+                wrong.push(format!("r{release} is not Ready and should be: {says}"));
+            }
+            return;
+        }
+        let Some(wanted) = self.wanted(release).filter(|wanted| !wanted.broken) else {
+            wrong.push(format!("r{release} is Ready and cannot be: {}: {says}", blocked.join(", ")));
+            return;
+        };
+        if !self.trusts(release) {
+            wrong.push(format!("r{release} is Ready, and nobody has signed its artifact: {says}"));
+        }
+        if known.spec.wait {
+            let healthy = condition(status, "Healthy").map(|c| c.status).unwrap_or_default();
+            if healthy != "True" {
+                wrong.push(format!("r{release} is Ready and waits for health, and Healthy is {healthy:?}"));
+            }
+            if wanted.objects.values().any(|piece| piece.how == How::Failing) {
+                wrong.push(format!("r{release} is Ready, and a Deployment of it fails"));
+            }
+        }
+        if known.spec.drift == Drift::Correct {
+            let drifted = condition(status, "Drifted").filter(|c| c.status == "True");
+            if let Some(drifted) = drifted {
+                wrong.push(format!("r{release} corrects drift and is Drifted: {}", drifted.message));
+            }
+        }
+        if !self.may(&known.spec) && !generated(Fault::BlindAccount) {
+            return;
+        }
+        for (id, piece) in &wanted.objects {
+            self.judge_object(release, known, id, *piece, &wanted, seen, wrong);
+        }
+        self.judge_rest(release, known, &wanted, seen, wrong);
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one object of a release, and all that is known of both")]
+    fn judge_object(
+        &self,
+        release: Number,
+        known: &Known,
+        id: &Id,
+        piece: Piece,
+        wanted: &Wanted,
+        seen: &Snapshot,
+        wrong: &mut Vec<String>,
+    ) {
+        let left_alone = known.spec.drift != Drift::Correct && self.touched.contains_key(id);
+        let Some(object) = seen.objects.get(id) else {
+            // A Job that was done and is gone is not run again.
+            let done = piece.kind == Kind::Job && (piece.how == How::Brief || self.touched.contains_key(id));
+            if !left_alone && !done {
+                wrong.push(format!("r{release} is Ready and {id} is not there"));
+            }
+            return;
+        };
+        if left_alone {
+            return;
+        }
+        if self.owner(object) != Some(release) {
+            wrong.push(format!("r{release} is Ready and {id} is not labelled as its own"));
+        }
+        if piece.how == How::Once {
+            return;
+        }
+        let scaled = |kind| self.names.id(kind, piece.name, known.spec.away);
+        let scaled = piece.kind == Kind::Deployment
+            && wanted.objects.contains_key(&scaled(Kind::HorizontalPodAutoscaler));
+        let Some(reference) = seen.references.get(id) else { return };
+        let [mut live, mut reference] = [normal(object), normal(reference)];
+        if scaled {
+            live["spec"]["replicas"] = Value::Null;
+            reference["spec"]["replicas"] = Value::Null;
+        }
+        let mut paths = Vec::new();
+        compare(&live, &reference, "", &mut paths);
+        if !paths.is_empty() {
+            let variant = &object["metadata"]["annotations"][VARIANT];
+            wrong.push(format!(
+                "r{release} is Ready and {id} (variant {variant}, wanted {}) is not as kubectl would make it: {}",
+                piece.variant,
+                paths.join("; ")
+            ));
+        }
+    }
+
+    // What is not wanted and is there all the same, and what is in the inventory.
+    fn judge_rest(
+        &self,
+        release: Number,
+        known: &Known,
+        wanted: &Wanted,
+        seen: &Snapshot,
+        wrong: &mut Vec<String>,
+    ) {
+        for (id, object) in &seen.objects {
+            if self.owner(object) != Some(release) || wanted.objects.contains_key(id) {
+                continue;
+            }
+            let kept = !known.spec.prune || opted_out(object) || self.is_forgiven(release, id, object);
+            if !kept {
+                wrong
+                    .push(format!("r{release} is Ready and {id}, which it does not want any more, is there"));
+            }
+        }
+        let Some(listed) = seen.inventories.get(&release) else {
+            if self.forgiven.get(&release).is_none_or(BTreeSet::is_empty) {
+                wrong.push(format!("r{release} is Ready and has no inventory"));
+            }
+            return;
+        };
+        let forgiven = self.forgiven.get(&release);
+        for id in wanted.objects.keys().filter(|id| !listed.contains(*id)) {
+            if forgiven.is_none_or(|ids| !ids.contains(id)) {
+                wrong.push(format!("r{release} is Ready and {id} is not in its inventory"));
+            }
+        }
+        for id in listed.iter().filter(|id| !wanted.objects.contains_key(*id)) {
+            if !seen.objects.contains_key(id) && forgiven.is_none_or(BTreeSet::is_empty) {
+                wrong.push(format!("r{release} is Ready and its inventory has {id}, which is gone"));
+            }
+        }
+    }
+
+    /// The cluster was judged and is as it should be: what hands did is over.
+    pub fn settled(&mut self, seen: &Snapshot) {
+        let releases: Vec<Number> = self.releases.keys().copied().collect();
+        for release in releases {
+            let known = &self.releases[&release];
+            if known.spec.suspend {
+                self.held.insert(release, SUSPENDED);
+                continue;
+            }
+            if self.wanted(release).is_some() && !self.trusts(release) {
+                self.held.insert(release, "is not trusted");
+            }
+            let ready = seen.releases.get(&release).and_then(|status| condition(status, "Ready"));
+            let Some(wanted) = self.wanted(release) else { continue };
+            if ready.is_none_or(|ready| ready.status != "True") {
+                continue;
+            }
+            let correct = known.spec.drift == Drift::Correct;
+            for id in wanted.objects.keys().filter(|id| seen.objects.contains_key(*id)) {
+                let listed = seen.inventories.get(&release).is_some_and(|ids| ids.contains(id));
+                if correct {
+                    self.touched.remove(id);
+                    self.strayed.remove(id);
+                }
+                if let Some(forgiven) = self.forgiven.get_mut(&release).filter(|_| listed) {
+                    forgiven.remove(id);
+                }
+            }
+        }
+        self.going.retain(|release, _| seen.releases.contains_key(release));
+        self.standing = self.all_wanted();
+        self.standing.retain(|(release, _)| !self.releases[release].spec.suspend);
+        (self.uids, self.owners, self.replicas) = Default::default();
+        for (id, object) in &seen.objects {
+            let uid = object["metadata"]["uid"].as_str().unwrap_or_default();
+            self.uids.insert(id.clone(), uid.to_owned());
+            if let Some(owner) = self.owner(object) {
+                self.owners.insert(id.clone(), owner);
+                let replicas = object["spec"]["replicas"].clone();
+                self.replicas.insert(id.clone(), (replicas, self.is_scaled(owner, id)));
+            }
+        }
+        self.untold.clear();
+        self.excused = false;
+    }
+
+    /// Whether the operator has nothing to try again.
+    pub fn calm(&self, seen: &Snapshot) -> bool {
+        let retries = |status: &Value| condition(status, "Reconciling").is_some_and(|c| c.status == "True");
+        !seen.releases.values().any(retries)
+    }
+}
+
+/// Whether the objects of a release stay when it goes.
+fn keeps(spec: &Spec) -> bool {
+    match spec.policy {
+        Policy::Orphan => true,
+        Policy::MirrorPrune => !spec.prune,
+        Policy::Delete | Policy::WaitForTermination => false,
+    }
+}
+
+fn opted_out(object: &Value) -> bool {
+    object["metadata"]["annotations"]["supercargo.dev/prune"] == "disabled"
+}
+
+/// An object without what the API server, its controllers and hands add.
+fn normal(object: &Value) -> Value {
+    let mut object = object.clone();
+    if let Some(map) = object.as_object_mut() {
+        map.remove("status");
+    }
+    let metadata = object["metadata"].take();
+    let mut kept = serde_json::Map::new();
+    for field in ["labels", "annotations"] {
+        let mut all = metadata[field].as_object().cloned().unwrap_or_default();
+        all.retain(|key, _| {
+            !["example.com/note", "deployment.kubernetes.io/revision"].contains(&key.as_str())
+                && !key.starts_with("supercargo.dev/name")
+                && !key.starts_with("batch.kubernetes.io/")
+                && !["controller-uid", "job-name"].contains(&key.as_str())
+        });
+        kept.insert(field.to_owned(), all.into());
+    }
+    object["metadata"] = kept.into();
+    if object["kind"] == "Service"
+        && let Some(spec) = object["spec"].as_object_mut()
+    {
+        spec.remove("clusterIP");
+        spec.remove("clusterIPs");
+    }
+    if object["kind"] == "Job"
+        && let Some(spec) = object["spec"].as_object_mut()
+    {
+        spec.remove("selector");
+        if let Some(metadata) = spec.get_mut("template").and_then(|t| t["metadata"].as_object_mut()) {
+            metadata.remove("labels");
+        }
+    }
+    object
+}
+
+fn compare(live: &Value, wanted: &Value, path: &str, into: &mut Vec<String>) {
+    match (live, wanted) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys: BTreeSet<&String> = a.keys().chain(b.keys()).collect();
+            for key in keys {
+                let value = |map: &serde_json::Map<String, Value>| map.get(key).cloned().unwrap_or_default();
+                compare(&value(a), &value(b), &format!("{path}/{}", key.replace('/', "~1")), into);
+            }
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            for (n, (a, b)) in a.iter().zip(b).enumerate() {
+                compare(a, b, &format!("{path}/{n}"), into);
+            }
+        }
+        _ if live == wanted || is_nothing(live) && is_nothing(wanted) => {}
+        _ => into.push(format!("{path} is {live} and not {wanted}")),
+    }
+}
+
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! The model against clusters that are written down here.
+
+use serde_json::json;
+
+use super::*;
+
+fn names() -> Names {
+    Names { home: "home".to_owned(), away: "away".to_owned() }
+}
+
+fn piece(kind: Kind, name: u8, variant: u8) -> Piece {
+    Piece { kind, name, variant, how: How::Plain }
+}
+
+fn revision(pieces: &[Piece]) -> Revision {
+    Revision { a: pieces.to_vec(), ..Revision::default() }
+}
+
+/// A release of two ConfigMaps.
+fn world() -> World {
+    let mut world = World::new(names());
+    let pieces = [piece(Kind::ConfigMap, 0, 1), piece(Kind::ConfigMap, 1, 1)];
+    world.act(&Action::Push { release: 0, tag: "1.0.0".to_owned(), revision: revision(&pieces) });
+    world.act(&Action::Create { release: 0, spec: Spec::default() });
+    world
+}
+
+fn release(ready: &str) -> Value {
+    json!({
+        "metadata": {"name": "r0", "generation": 1},
+        "status": {"observedGeneration": 1, "conditions": [
+            {"type": "Ready", "status": ready, "reason": "R", "message": "M"}]},
+    })
+}
+
+fn object(name: &str, owner: &str, value: &str) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": "home", "uid": "u",
+            "labels": {"supercargo.dev/name": owner, "supercargo.dev/namespace": "home"}},
+        "data": {"v": value},
+    })
+}
+
+/// What is there when all is well.
+fn seen() -> Snapshot {
+    let mut seen = Snapshot::default();
+    seen.releases.insert(0, release("True"));
+    for name in ["o0", "o1"] {
+        let id = format!("home_{name}__ConfigMap");
+        seen.objects.insert(id.clone(), object(name, "r0", "1"));
+        seen.references.insert(id.clone(), object(name, "nobody", "1"));
+        seen.inventories.entry(0).or_default().insert(id);
+    }
+    seen
+}
+
+#[test]
+fn what_is_as_it_should_be_is_not_complained_about_and_anything_else_is() {
+    let check = |says: Option<&str>, change: &dyn Fn(&mut World, &mut Snapshot)| {
+        let (mut world, mut seen) = (world(), seen());
+        change(&mut world, &mut seen);
+        let wrong = world.judge(&seen);
+        match says {
+            None => assert!(wrong.is_empty(), "{wrong:?}"),
+            Some(says) => assert!(wrong.iter().any(|wrong| wrong.contains(says)), "{says}: {wrong:?}"),
+        }
+    };
+    let id = "home_o0__ConfigMap";
+    check(None, &|_, _| {});
+    check(Some("o0__ConfigMap is not there"), &|_, seen| drop(seen.objects.remove(id)));
+    check(Some("/data/v is \"2\" and not \"1\""), &|_, seen| {
+        seen.objects.insert(id.to_owned(), object("o0", "r0", "2"));
+    });
+    check(Some("is not labelled as its own"), &|_, seen| {
+        seen.objects.insert(id.to_owned(), object("o0", "r7", "1"));
+    });
+    check(Some("is not Ready and should be"), &|_, seen| drop(seen.releases.insert(0, release("False"))));
+    check(Some("in no inventory of it"), &|_, seen| {
+        seen.objects.insert("home_o5__ConfigMap".to_owned(), object("o5", "r0", "1"));
+    });
+    check(Some("which it does not want any more"), &|_, seen| {
+        seen.objects.insert("home_o5__ConfigMap".to_owned(), object("o5", "r0", "1"));
+        seen.inventories.entry(0).or_default().insert("home_o5__ConfigMap".to_owned());
+    });
+    check(None, &|world, seen| {
+        world.act(&Action::Specify { release: 0, change: Change::Prune(false) });
+        seen.objects.insert("home_o5__ConfigMap".to_owned(), object("o5", "r0", "1"));
+        seen.inventories.entry(0).or_default().insert("home_o5__ConfigMap".to_owned());
+    });
+    check(Some("has no inventory"), &|_, seen| seen.inventories.clear());
+    check(Some("is not in its inventory"), &|_, seen| {
+        seen.inventories.entry(0).or_default().remove(id);
+    });
+    check(Some("which is gone"), &|_, seen| {
+        seen.inventories.entry(0).or_default().insert("home_o5__ConfigMap".to_owned());
+    });
+    check(Some("has not looked at its spec"), &|_, seen| {
+        seen.releases.entry(0).and_modify(|release| release["metadata"]["generation"] = json!(2));
+    });
+    check(Some("was deleted and is still there"), &|world, _| world.act(&Action::Delete { release: 0 }));
+    check(Some("in no inventory of it"), &|world, seen| {
+        world.act(&Action::Delete { release: 0 });
+        seen.releases.clear();
+        seen.inventories.clear();
+    });
+    check(None, &|world, seen| {
+        world.act(&Action::Specify { release: 0, change: Change::Policy(Policy::Orphan) });
+        world.act(&Action::Delete { release: 0 });
+        seen.releases.clear();
+        seen.inventories.clear();
+    });
+}
+
+#[test]
+fn a_release_that_cannot_be_ready_may_be_not_ready_and_may_not_be_ready() {
+    let check = |action: Action, ready: bool| {
+        let (mut world, mut seen) = (world(), seen());
+        world.act(&action);
+        seen.releases.insert(0, release("False"));
+        assert_eq!(world.judge(&seen), Vec::<String>::new(), "{action:?}");
+        seen.releases.insert(0, release("True"));
+        assert_eq!(world.judge(&seen).is_empty(), ready, "{action:?}");
+    };
+    let specify = |change| Action::Specify { release: 0, change };
+    check(specify(Change::Reference(Reference::Tag("3.0.0".to_owned()))), false);
+    check(Action::Push { release: 0, tag: "1.0.0".to_owned(), revision: broken() }, false);
+    // With nothing to write no rights are needed.
+    check(specify(Change::Account(Account::Missing)), true);
+}
+
+fn broken() -> Revision {
+    Revision { broken: true, ..revision(&[piece(Kind::ConfigMap, 0, 1)]) }
+}
+
+#[test]
+fn a_range_means_its_newest_tag_and_a_digest_what_the_tag_was_then() {
+    let mut world = world();
+    let push = |world: &mut World, tag: &str, name: u8| {
+        let revision = revision(&[piece(Kind::Secret, name, 0)]);
+        world.act(&Action::Push { release: 0, tag: tag.to_owned(), revision });
+    };
+    push(&mut world, "1.1.0", 1);
+    push(&mut world, "2.0.0", 2);
+    let mut check = |reference: Reference, name: &str| {
+        world.act(&Action::Specify { release: 0, change: Change::Reference(reference) });
+        let wanted = world.wanted(0).expect("there is one");
+        assert_eq!(wanted.objects.keys().collect::<Vec<_>>(), [&format!("home_{name}__Secret")]);
+        world.clone()
+    };
+    check(Reference::Range("1.x".to_owned()), "o1");
+    check(Reference::Range(">=1.0.0".to_owned()), "o2");
+    let mut pinned = check(Reference::Digest("1.1.0".to_owned()), "o1");
+    push(&mut pinned, "1.1.0", 3);
+    assert!(pinned.wanted(0).expect("there is one").objects.contains_key("home_o1__Secret"));
+    assert_eq!(pinned.untold, BTreeSet::new(), "who follows a digest has nothing to be told");
+    let tag = Reference::Tag("1.1.0".to_owned());
+    pinned.act(&Action::Specify { release: 0, change: Change::Reference(tag) });
+    push(&mut pinned, "1.1.0", 4);
+    assert_eq!(pinned.untold, BTreeSet::from([0]));
+}
+
+#[test]
+fn what_hands_did_is_excused_only_where_drift_is_not_corrected_and_only_once() {
+    let check = |mode: Drift, excused: bool| {
+        let (mut world, mut seen) = (world(), seen());
+        world.act(&Action::Specify { release: 0, change: Change::Drift(mode) });
+        let hand = Action::Hand { kind: Kind::ConfigMap, name: 0, away: false, edit: Edit::Change };
+        world.act(&hand);
+        seen.objects.insert("home_o0__ConfigMap".to_owned(), object("o0", "r0", "by hand"));
+        assert_eq!(world.judge(&seen).is_empty(), excused, "{mode:?}");
+    };
+    check(Drift::Correct, false);
+    check(Drift::Report, true);
+    check(Drift::Off, true);
+}

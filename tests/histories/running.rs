@@ -1,0 +1,182 @@
+//! Histories at work: some at a time, those that have failed before first.
+
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use crate::action::Action;
+use crate::drive::Tally;
+use crate::history::{Failure, History};
+use crate::shrink::shrink;
+
+/// How many run at a time: they wait more than they work.
+const AT_ONCE: usize = 4;
+/// How often a history is judged.
+const JUDGEMENTS: usize = 5;
+/// How long a failing history is made shorter.
+const SHRINKING: Duration = Duration::from_secs(240);
+/// How many fresh seeds are begun in this time by `make test`.
+const FRESH: Duration = Duration::from_secs(20);
+/// Seeds that always run: together they do everything that there is to do.
+const FIXED: std::ops::Range<u64> = 1..7;
+
+fn carry_out(history: &History) -> Result<Tally, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let run = AssertUnwindSafe(|| runtime.block_on(history.run()));
+    std::panic::catch_unwind(run).unwrap_or_else(|panic| {
+        let why = panic.downcast_ref::<String>().cloned();
+        let why = why.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let wrong = vec![format!("the history itself has failed: {}", why.unwrap_or_default())];
+        Err(Failure { wrong, done: 0, details: String::new() })
+    })
+}
+
+/// Runs all that `next` gives, and returns how many that were and the first that failed.
+fn run_all(next: impl FnMut() -> Option<History> + Send) -> (usize, Option<(History, Failure)>) {
+    let next = Mutex::new(next);
+    let failed: Mutex<Option<(History, Failure)>> = Mutex::new(None);
+    let count = Mutex::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                loop {
+                    if failed.lock().expect("lock").is_some() {
+                        return;
+                    }
+                    let Some(history) = (next.lock().expect("lock"))() else { return };
+                    let start = Instant::now();
+                    let result = carry_out(&history);
+                    let (seed, took) = (history.seed, start.elapsed().as_secs_f64());
+                    let all = history.actions.len();
+                    *count.lock().expect("lock") += 1;
+                    match result {
+                        Ok(Tally { releases, ready, objects }) => eprintln!(
+                            "seed {seed}: {all} actions in {took:.1} s, judged {releases} releases ({ready} ready) and \
+                             {objects} objects"
+                        ),
+                        Err(failure) => {
+                            eprintln!("seed {seed} has failed after {took:.1} s: {:#?}", failure.wrong);
+                            keep(&history, &failure);
+                            failed.lock().expect("lock").get_or_insert((history, failure));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    (count.into_inner().expect("lock"), failed.into_inner().expect("lock"))
+}
+
+/// Writes down what happened and what was seen; returns where.
+fn keep(history: &History, failure: &Failure) -> (PathBuf, PathBuf) {
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("histories");
+    let whole = directory.join(format!("{}.json", history.seed));
+    history.write(&whole);
+    let details = directory.join(format!("{}.txt", history.seed));
+    std::fs::write(&details, &failure.details).expect("write a file");
+    (whole, details)
+}
+
+/// Runs all, and panics with the shortest history that fails as the first of them did.
+fn all_hold(next: impl FnMut() -> Option<History> + Send) -> usize {
+    let (count, failed) = run_all(next);
+    let Some((history, failure)) = failed else { return count };
+    let (whole, details) = keep(&history, &failure);
+    let mut kept = History { why: failure.wrong.clone(), ..history.clone() };
+    kept.actions.truncate(failure.done.max(1));
+    let told = format!(
+        "seed {}: {:#?}\nthe whole history is {}, and what was seen {}",
+        history.seed,
+        failure.wrong,
+        whole.display(),
+        details.display()
+    );
+    eprintln!("{told}");
+    let again = |actions: &[Action]| carry_out(&History { actions: actions.to_vec(), ..kept.clone() }).err();
+    if again(&kept.actions).is_none() {
+        panic!("{told}\nit does not fail again; it depends on the moment");
+    }
+    let mut last = failure;
+    let shortest = shrink(kept.actions.clone(), SHRINKING, |actions| match again(actions) {
+        Some(failure) => {
+            last = failure;
+            true
+        }
+        None => false,
+    });
+    std::fs::write(&details, &last.details).expect("write a file");
+    (kept.actions, kept.why) = (shortest, last.wrong);
+    let path = History::kept().join(format!("seed-{}.json", kept.seed));
+    kept.write(&path);
+    panic!("{told}\nthe shortest that fails is {}: {:#?}", path.display(), kept.why);
+}
+
+fn regressions() -> Vec<History> {
+    // Without any there is no directory.
+    let Ok(directory) = std::fs::read_dir(History::kept()) else { return Vec::new() };
+    let mut paths: Vec<PathBuf> = directory
+        .map(|entry| entry.expect("read a directory").path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .collect();
+    paths.sort();
+    paths.iter().map(|path| History::read(path)).collect()
+}
+
+fn fresh_seed() -> u64 {
+    fastrand::u64(1000..1_000_000_000)
+}
+
+fn number(variable: &str) -> Option<u64> {
+    let text = std::env::var(variable).ok().filter(|text| !text.is_empty())?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{variable} is a number and not {text:?}")))
+}
+
+#[test]
+fn histories_that_have_failed_once_and_of_fixed_and_fresh_seeds_hold() {
+    let begin = Instant::now();
+    let fixed = FIXED.map(|seed| History::of_seed(seed, JUDGEMENTS));
+    let mut known = regressions().into_iter().chain(fixed);
+    let mut first = true;
+    let count = all_hold(move || {
+        let fresh = || {
+            let fresh = std::mem::take(&mut first) || begin.elapsed() < FRESH;
+            fresh.then(|| History::of_seed(fresh_seed(), JUDGEMENTS))
+        };
+        known.next().or_else(fresh)
+    });
+    assert!(count > FIXED.count());
+}
+
+/// `make soak MINUTES=n SEED=s`: fresh seeds for so long, or one seed and those after it.
+#[test]
+#[ignore = "it takes as long as it is told: make soak"]
+fn soak() {
+    let minutes = number("MINUTES").unwrap_or(10);
+    let mut seed = number("SEED").unwrap_or_else(fresh_seed);
+    let length = number("JUDGEMENTS").and_then(|n| usize::try_from(n).ok()).unwrap_or(JUDGEMENTS);
+    eprintln!("the first seed is {seed}");
+    let end = Instant::now() + Duration::from_secs(minutes * 60);
+    let mut kept = regressions().into_iter();
+    let mut first = true;
+    let count = all_hold(move || {
+        if let Some(history) = kept.next() {
+            return Some(history);
+        }
+        let history = History::of_seed(seed, length);
+        seed += 1;
+        (std::mem::take(&mut first) || Instant::now() < end).then_some(history)
+    });
+    eprintln!("{count} histories hold");
+}
+
+/// `HISTORY=FILE`: one history from a file.
+#[test]
+#[ignore = "it needs a history: HISTORY=FILE"]
+fn replay() {
+    let path = std::env::var("HISTORY").expect("HISTORY names a file");
+    let history = History::read(Path::new(&path));
+    if let Err(failure) = carry_out(&history) {
+        panic!("{}\n{:#?}", failure.details, failure.wrong);
+    }
+}

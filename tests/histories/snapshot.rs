@@ -1,0 +1,35 @@
+//! The cluster at one moment, as far as a history has to do with it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::action::Number;
+use crate::model::Id;
+
+/// What was seen.
+#[derive(Debug, Clone, Default)]
+pub struct Snapshot {
+    /// Releases, whole.
+    pub releases: BTreeMap<Number, Value>,
+    /// The ids in their inventories, over all parts.
+    pub inventories: BTreeMap<Number, BTreeSet<Id>>,
+    /// Objects that a history may have made, whole.
+    pub objects: BTreeMap<Id, Value>,
+    /// What `kubectl apply --server-side` would make of what is wanted, in an empty
+    /// namespace.
+    pub references: BTreeMap<Id, Value>,
+}
+
+impl Snapshot {
+    /// Adds a part of an inventory.
+    pub fn add_inventory(&mut self, part: &Value) {
+        let name = part["metadata"]["name"].as_str().unwrap_or_default();
+        let Some(number) = name.strip_prefix("inv-r").and_then(|rest| rest.split('.').next()) else { return };
+        let Ok(number) = number.parse() else { return };
+        let entries = part["data"]["resources"].as_str().and_then(|text| serde_json::from_str(text).ok());
+        let entries: Vec<Value> = entries.unwrap_or_default();
+        let ids = entries.iter().filter_map(|entry| entry["id"].as_str()).map(str::to_owned);
+        self.inventories.entry(number).or_default().extend(ids);
+    }
+}
