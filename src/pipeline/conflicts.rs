@@ -75,8 +75,7 @@ async fn told(
 }
 
 /// What another release, or an inventory of a person, is called where this release is
-/// told of it. Names tell what others run: of another namespace only those are told
-/// that the release's account may read.
+/// told of it.
 pub(super) async fn name(
     context: &Context,
     session: &Session,
@@ -85,13 +84,27 @@ pub(super) async fn name(
     by_hand: bool,
 ) -> String {
     let kind = if by_hand { "inventory" } else { "release" };
-    let may_know = owner.namespace == me.namespace
+    match may_know(context, session, me, owner, by_hand).await {
+        true => format!("the {kind} {owner}"),
+        false => format!("another {kind}"),
+    }
+}
+
+/// Whether this release is told the name of another. Names tell what others run: of
+/// another namespace only those are told that the release's account may read.
+pub(super) async fn may_know(
+    context: &Context,
+    session: &Session,
+    me: &ReleaseId,
+    owner: &ReleaseId,
+    by_hand: bool,
+) -> bool {
+    owner.namespace == me.namespace
         || *session.identity() == *context.session.identity()
         || match by_hand {
             true => session.may_read_inventory(owner).await,
             false => session.may_read_release(owner).await,
         }
         // Who cannot find out is told less.
-        .unwrap_or(false);
-    if may_know { format!("the {kind} {owner}") } else { format!("another {kind}") }
+        .unwrap_or(false)
 }

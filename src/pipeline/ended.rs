@@ -52,14 +52,20 @@ impl Memory {
         open && id.is("", "Pod") && !self.asked.get(id).is_some_and(known)
     }
 
+    /// Whether one of the objects that were seen to change is a Job whose end a
+    /// refused revision waits for: that revision may be applied now.
+    pub fn is_released(&self, touched: &HashSet<ObjectId>) -> bool {
+        touched.iter().filter(|id| self.awaited.contains(*id)).any(|id| {
+            let record = self.watches.iter().find(|w| w.covers(id)).and_then(|w| w.record(id));
+            record.is_none_or(|record| record.run != JobRun::On)
+        })
+    }
+
     /// Whether a run is wanted for one of the objects that were seen to change: it
-    /// has run to its end, or may have, or the release waits for that.
+    /// has run to its end, or may have.
     pub fn has_ended(&self, touched: &HashSet<ObjectId>) -> bool {
         touched.iter().any(|id| {
             let record = || self.watches.iter().find(|w| w.covers(id))?.record(id);
-            if self.awaited.contains(id) {
-                return record().is_none_or(|record| record.run != JobRun::On);
-            }
             let Some(entry) = self.inventory.entries.get(id).filter(|e| !e.done) else { return false };
             let ended = self.ended(id);
             ended.is_some() && ended == entry.uid

@@ -232,7 +232,14 @@ pub async fn remove(removal: Removal<'_>) -> Removed {
                 removed.touched.push(leaving.id.clone());
             }
             let other = match &answer {
-                Answer::Foreign(Foreign::OtherOwner(other)) | Answer::Kept(Kept::HandedOver(other)) => {
+                // What the labels say need not be a release.
+                Answer::Foreign(Foreign::OtherOwner(other)) => {
+                    match conflicts::may_know(context, session, order.release, other, false).await {
+                        true => other.to_string(),
+                        false => "another release".to_owned(),
+                    }
+                }
+                Answer::Kept(Kept::HandedOver(other)) => {
                     conflicts::name(context, session, order.release, other, false).await
                 }
                 _ => String::new(),

@@ -180,7 +180,7 @@ fn an_artifact_is_pushed_tagged_listed_inspected_and_compared() {
     let json: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(
         json["manifests"][2],
-        json!({"object": "Deployment/demo/cache", "images": ["redis:6.2.1", "busybox"]})
+        json!({"object": "Deployment/demo/cache", "group": "apps", "images": ["redis:6.2.1", "busybox"]})
     );
 
     let (code, out, err) = desk.run(&["diff", "artifact", &of(":1.9.0"), &of("")], "");

@@ -36,6 +36,9 @@ impl Actor {
             // that there is something.
             let now = Timestamp::now();
             let touched = self.signals.take_touched();
+            if self.memory.is_released(&touched) {
+                return Some(Trigger::Full);
+            }
             if self.memory.has_ended(&touched) {
                 return Some(Trigger::Objects);
             }
