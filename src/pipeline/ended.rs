@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use serde_json::Value;
 
-use super::context::Memory;
+use super::context::{Context, Memory};
 use super::parallel::unordered;
 use super::run::{Ended, Run};
 use crate::cluster::discovery::Known;
@@ -61,16 +61,60 @@ impl Memory {
         })
     }
 
-    /// Whether a run is wanted for one of the objects that were seen to change: it
-    /// has run to its end, or may have.
+    /// Whether one of the objects that were seen to change has run to its end, which
+    /// the inventory does not say yet.
     pub fn has_ended(&self, touched: &HashSet<ObjectId>) -> bool {
         touched.iter().any(|id| {
-            let record = || self.watches.iter().find(|w| w.covers(id))?.record(id);
             let Some(entry) = self.inventory.entries.get(id).filter(|e| !e.done) else { return false };
             let ended = self.ended(id);
             ended.is_some() && ended == entry.uid
-                || id.is("", "Pod") && record().is_some_and(|r| self.may_have_succeeded(id, entry, &r))
         })
+    }
+
+    /// Asks for the pods that were seen to change, where that does not say whether they
+    /// have run to their end.
+    pub async fn ask_touched(&mut self, context: &Context, touched: &HashSet<ObjectId>) {
+        let record = |id: &ObjectId| self.watches.iter().find(|w| w.covers(id))?.record(id);
+        let pods: Vec<(ObjectId, Record)> = touched
+            .iter()
+            .filter_map(|id| {
+                let (entry, record) = (self.inventory.entries.get(id)?, record(id)?);
+                self.may_have_succeeded(id, entry, &record).then(|| (id.clone(), record))
+            })
+            .collect();
+        let Some(identity) = self.identity.clone().filter(|_| !pods.is_empty()) else { return };
+        // Who cannot be asked now is asked when the pod changes, and by the next run.
+        let Ok(session) = context.session.impersonate(identity) else { return };
+        let Ok(known) = session.known().await else { return };
+        self.ask_pods(&session, &known, &pods).await;
+    }
+
+    /// Asks for pods whose records do not say whether they have run to their end.
+    /// One that cannot be read is asked for again when it changes.
+    pub(super) async fn ask_pods(
+        &mut self,
+        session: &Session,
+        known: &Arc<Known>,
+        pods: &[(ObjectId, Record)],
+    ) {
+        let asked = pods.iter().filter_map(|(id, record)| {
+            let resource = known.preferred(&id.group_kind())?;
+            Some(async move { (id, record, session.get(&resource, id).await) })
+        });
+        let mut answers = unordered(asked);
+        while let Some((id, record, answer)) = answers.next().await {
+            let pod: Value = answer.ok().and_then(|answer| answer.json().ok()).unwrap_or_default();
+            let same = pod["metadata"]["uid"] == record.uid.as_str();
+            let succeeded = same && pod["status"]["phase"] == "Succeeded";
+            // One that is always restarted never ends.
+            let endless = same && pod["spec"]["restartPolicy"] == "Always";
+            let version = if endless { u64::MAX } else { record.version };
+            let asked = Asked { uid: record.uid.clone(), version, succeeded };
+            self.asked.insert(id.clone(), asked);
+        }
+        drop(answers);
+        let entries = &self.inventory.entries;
+        self.asked.retain(|id, _| entries.contains_key(id));
     }
 
     /// Whether an applied object has run to its end, so that it may be gone and is
@@ -101,33 +145,5 @@ impl Run<'_> {
         session.write_inventory(&self.release.id, &mut stored, marked, hold).await?;
         self.memory.remember(self.context, &self.release.id, stored);
         Ok(())
-    }
-
-    /// Asks for pods whose records do not say whether they have run to their end.
-    /// One that cannot be read is asked for again when it changes.
-    pub(super) async fn ask_pods(
-        &mut self,
-        session: &Session,
-        known: &Arc<Known>,
-        pods: &[(ObjectId, Record)],
-    ) {
-        let asked = pods.iter().filter_map(|(id, record)| {
-            let resource = known.preferred(&id.group_kind())?;
-            Some(async move { (id, record, session.get(&resource, id).await) })
-        });
-        let mut answers = unordered(asked);
-        while let Some((id, record, answer)) = answers.next().await {
-            let pod: Value = answer.ok().and_then(|answer| answer.json().ok()).unwrap_or_default();
-            let same = pod["metadata"]["uid"] == record.uid.as_str();
-            let succeeded = same && pod["status"]["phase"] == "Succeeded";
-            // One that is always restarted never ends.
-            let endless = same && pod["spec"]["restartPolicy"] == "Always";
-            let version = if endless { u64::MAX } else { record.version };
-            let asked = Asked { uid: record.uid.clone(), version, succeeded };
-            self.memory.asked.insert(id.clone(), asked);
-        }
-        drop(answers);
-        let entries = &self.memory.inventory.entries;
-        self.memory.asked.retain(|id, _| entries.contains_key(id));
     }
 }

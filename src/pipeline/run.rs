@@ -226,7 +226,7 @@ impl Run<'_> {
     ) -> Result<Box<Outcome>, Ended> {
         let known = session.known().await?;
         let look = self.look(session, &known).await?;
-        self.ask_pods(session, &known, &look.pods).await;
+        self.memory.ask_pods(session, &known, &look.pods).await;
         self.remember_ended().await?;
         let memory = &mut *self.memory;
         memory.drifted.retain(|id| {

@@ -39,6 +39,11 @@ impl Actor {
             if self.memory.is_released(&touched) {
                 return Some(Trigger::Full);
             }
+            tokio::select! {
+                biased;
+                () = self.memory.ask_touched(&self.stage.context, &touched) => {}
+                () = self.signals.superseded() => {}
+            }
             if self.memory.has_ended(&touched) {
                 return Some(Trigger::Objects);
             }
