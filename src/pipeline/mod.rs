@@ -21,6 +21,7 @@ mod health;
 mod hold;
 pub mod images;
 pub mod local;
+mod look;
 mod parallel;
 mod patience;
 mod pin;

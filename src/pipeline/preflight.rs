@@ -14,10 +14,10 @@ use crate::api::reason::Reason;
 use crate::cluster::discovery::{Known, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::{Identity, Session};
-use crate::domain::identity::{GroupKind, ObjectId};
+use crate::domain::identity::ObjectId;
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::{Action, Plan, Step};
-use crate::domain::preflight::{Cure, Cures, Refusal, defined_versions, shortened};
+use crate::domain::preflight::{Cure, Cures, Refusal, shortened};
 use crate::domain::recreate::{Question, Recreation, decide, trial};
 use crate::domain::release::{Origin, Release};
 use crate::domain::stage::Stage;
@@ -332,12 +332,6 @@ impl<'a> Preflight<'a> {
             Err(_) => self.refused(step, refusal, defined),
         }
     }
-}
-
-/// The kinds that the definitions of a plan bring, each in every version that it
-/// is served in.
-pub fn brought_kinds(plan: &Plan) -> Vec<(GroupKind, Option<String>)> {
-    plan.writes().flat_map(|s| defined_versions(&s.object)).collect()
 }
 
 fn refusal_of(error: &ApiError) -> Option<Refusal> {

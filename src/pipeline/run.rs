@@ -12,7 +12,7 @@ use super::places::Turn;
 use super::progress::Progress;
 use super::signals::Signals;
 use super::trust::Admission;
-use super::view::{View, drop_unused_watches, unwatched};
+use super::view::{drop_unused_watches, unwatched};
 use super::work;
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
@@ -20,12 +20,8 @@ use crate::api::status::{ArtifactStatus, ReleaseStatus};
 use crate::cluster::error::ApiError;
 use crate::cluster::inventory::{Hold, StoreError, Stored};
 use crate::cluster::session::Session;
-use crate::domain::drift::{Disturbance, disturbance};
-use crate::domain::identity::ObjectId;
 use crate::domain::inventory::Inventory;
-use crate::domain::live::Record;
 use crate::domain::outcome::{Assessment, Outcome, Verdict};
-use crate::domain::plan::Live;
 use crate::domain::release::{Origin, Release};
 use crate::domain::status;
 use crate::observe::metrics::Spent;
@@ -297,47 +293,6 @@ impl Run<'_> {
         Ok(refuse_another_tools(&self.release.id, &stored)?)
     }
 
-    /// What is not as the last apply left it.
-    pub(super) async fn look(
-        &mut self,
-        session: &Session,
-        known: &Arc<crate::cluster::discovery::Known>,
-    ) -> Result<Look, Ended> {
-        let inventory = Arc::clone(&self.memory.inventory);
-        let view = View::of(self.context, session, self.memory, known, inventory.entries.keys()).await?;
-        let mut look = Look::default();
-        let now = Timestamp::now();
-        for (id, entry) in &inventory.entries {
-            let record = view.record(id);
-            if entry.left {
-                let opted_out = record.as_ref().is_some_and(|r| r.prune_disabled);
-                let taken = record.as_ref().is_some_and(|r| r.owner.as_ref() != Some(&self.release.id));
-                look.leftovers |= record.is_none() || taken || (self.release.prune && !opted_out);
-                continue;
-            }
-            let has_run = |memory: &Memory| entry.uid.is_some() && memory.ended(id) == entry.uid;
-            if record.is_none() && has_run(self.memory) {
-                // It is gone since it ended, and the inventory does not say so yet.
-                continue;
-            }
-            // A complete result knows every uid: somebody else wrote this one.
-            look.leftovers |= entry.uid.is_none();
-            look.missing |= record.is_none() && view.known(id) && !entry.done;
-            let asks = |record: &&Record| self.memory.may_have_succeeded(id, entry, record);
-            look.pods.extend(record.as_ref().filter(asks).map(|record| (id.clone(), record.clone())));
-            let applied = self.memory.versions.get(id).copied().unwrap_or_default();
-            if record.as_ref().is_some_and(|r| r.version >= applied) {
-                self.memory.versions.remove(id);
-            }
-            let held_back = self.memory.contests.get(id).is_some_and(|c| c.paused_until(now).is_some());
-            let drifts = self.release.drift != DriftMode::Off && view.known(id) && !held_back;
-            if let Some(how) = disturbance(entry, record.as_ref(), applied).filter(|_| drifts) {
-                look.drifted.push((id.clone(), how));
-            }
-        }
-        Ok(look)
-    }
-
     /// The outcome of a run that found everything as it should be.
     fn quiet(&mut self, revision: &Revision) -> Outcome {
         // While a fight is on, the condition that says so stays.
@@ -397,18 +352,6 @@ impl Run<'_> {
             },
         }
     }
-}
-
-/// What a look at the inventory's objects found.
-#[derive(Default)]
-pub(super) struct Look {
-    pub(super) drifted: Vec<(ObjectId, Disturbance)>,
-    /// Whether an object that was left may be deleted now, or is gone.
-    leftovers: bool,
-    /// Whether an object does not exist, whatever drift leads to.
-    missing: bool,
-    /// Pods that may have run to their end, which their metadata does not say.
-    pods: Vec<(ObjectId, Record)>,
 }
 
 /// The artifact, as far as its revision tells.

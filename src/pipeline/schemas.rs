@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::preflight::Preflight;
 use crate::cluster::discovery::Resource;
 use crate::cluster::session::Session;
-use crate::domain::identity::ObjectId;
+use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::plan::{Plan, Step};
 use crate::domain::preflight::{changed_schemas, defined_versions};
 
@@ -79,4 +79,10 @@ fn redefined(plan: &Plan, preflight: &Preflight<'_>) -> Vec<(ObjectId, Arc<Resou
         redefined.extend(ready.map(|r| (step.id.clone(), Arc::clone(&r.resource))));
     }
     redefined
+}
+
+/// The kinds that the definitions of a plan bring, each in every version that it
+/// is served in.
+pub fn brought_kinds(plan: &Plan) -> Vec<(GroupKind, Option<String>)> {
+    plan.writes().flat_map(|s| defined_versions(&s.object)).collect()
 }

@@ -1,0 +1,68 @@
+//! A look at what the inventory names, before anything is fetched.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::context::Memory;
+use super::run::{Ended, Run};
+use super::view::View;
+use crate::api::release::DriftMode;
+use crate::cluster::discovery::Known;
+use crate::cluster::session::Session;
+use crate::domain::drift::{Disturbance, disturbance};
+use crate::domain::identity::ObjectId;
+use crate::domain::live::Record;
+use crate::domain::plan::Live;
+
+/// What a look at the inventory's objects found.
+#[derive(Default)]
+pub(super) struct Look {
+    /// What was applied and is not as the apply left it.
+    pub(super) drifted: Vec<(ObjectId, Disturbance)>,
+    /// Whether an object that was left may be deleted now, or is gone.
+    pub(super) leftovers: bool,
+    /// Whether an object does not exist, whatever drift leads to.
+    pub(super) missing: bool,
+    /// Pods that may have run to their end, which their metadata does not say.
+    pub(super) pods: Vec<(ObjectId, Record)>,
+}
+
+impl Run<'_> {
+    /// What is not as the last apply left it.
+    pub(super) async fn look(&mut self, session: &Session, known: &Arc<Known>) -> Result<Look, Ended> {
+        let inventory = Arc::clone(&self.memory.inventory);
+        let view = View::of(self.context, session, self.memory, known, inventory.entries.keys()).await?;
+        let mut look = Look::default();
+        let now = Timestamp::now();
+        for (id, entry) in &inventory.entries {
+            let record = view.record(id);
+            if entry.left {
+                let opted_out = record.as_ref().is_some_and(|r| r.prune_disabled);
+                let taken = record.as_ref().is_some_and(|r| r.owner.as_ref() != Some(&self.release.id));
+                look.leftovers |= record.is_none() || taken || (self.release.prune && !opted_out);
+                continue;
+            }
+            let has_run = |memory: &Memory| entry.uid.is_some() && memory.ended(id) == entry.uid;
+            if record.is_none() && has_run(self.memory) {
+                // It is gone since it ended, and the inventory does not say so yet.
+                continue;
+            }
+            // A complete result knows every uid: somebody else wrote this one.
+            look.leftovers |= entry.uid.is_none();
+            look.missing |= record.is_none() && view.known(id) && !entry.done;
+            let asks = |record: &&Record| self.memory.may_have_succeeded(id, entry, record);
+            look.pods.extend(record.as_ref().filter(asks).map(|record| (id.clone(), record.clone())));
+            let applied = self.memory.versions.get(id).copied().unwrap_or_default();
+            if record.as_ref().is_some_and(|r| r.version >= applied) {
+                self.memory.versions.remove(id);
+            }
+            let held_back = self.memory.contests.get(id).is_some_and(|c| c.paused_until(now).is_some());
+            let drifts = self.release.drift != DriftMode::Off && view.known(id) && !held_back;
+            if let Some(how) = disturbance(entry, record.as_ref(), applied).filter(|_| drifts) {
+                look.drifted.push((id.clone(), how));
+            }
+        }
+        Ok(look)
+    }
+}
