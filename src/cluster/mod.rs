@@ -13,6 +13,7 @@ pub mod events;
 mod fence;
 pub mod inventory;
 pub mod lease;
+mod pages;
 pub mod releases;
 pub mod session;
 pub mod sources;

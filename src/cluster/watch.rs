@@ -11,8 +11,8 @@ use tokio::io::AsyncBufReadExt;
 use tokio_util::io::StreamReader;
 
 use super::error::{ApiError, Status};
+use super::pages::{self, Listing};
 use super::session::{Call, Session};
-use crate::observe::labels::Verb;
 
 /// Objects asked for in one page.
 const PAGE: usize = 500;
@@ -20,6 +20,8 @@ const PAGE: usize = 500;
 const WATCH_SECONDS: u64 = 300;
 /// The longest line of a watch; objects are at most 1.5 MiB in etcd.
 const MAX_LINE: u64 = 16 << 20;
+/// What is kept of the room for one between two lines.
+const USUAL_LINE: usize = 64 << 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long a watch that is not allowed waits before it asks again.
@@ -64,23 +66,6 @@ pub(super) enum Event<'a> {
 }
 
 #[derive(Deserialize)]
-struct List<'a> {
-    #[serde(default)]
-    metadata: ListMetadata,
-    #[serde(borrow, default)]
-    items: Option<Vec<&'a RawValue>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ListMetadata {
-    #[serde(default)]
-    resource_version: String,
-    #[serde(default, rename = "continue")]
-    next: String,
-}
-
-#[derive(Deserialize)]
 struct WatchEvent<'a> {
     #[serde(rename = "type")]
     kind: &'a str,
@@ -122,13 +107,26 @@ pub(super) async fn run(session: Session, selection: Selection, mut observe: imp
                 observe(Event::Failed(State::NotServed));
                 DENIED_PAUSE
             }
-            Some(error) => {
+            Some(error) if error.is_transient() => {
                 tracing::debug!(path = selection.path, %error, "watch interrupted");
                 pause
             }
+            // Nothing that waiting cures, such as an answer that cannot be read.
+            Some(error) => {
+                tracing::warn!(path = selection.path, %error, "a list cannot be read; trying again");
+                pause
+            }
         };
-        tokio::time::sleep(wait).await;
+        rest(&session, wait).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Waits, and no longer than the API server is away.
+async fn rest(session: &Session, pause: Duration) {
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        () = session.is_back() => {}
     }
 }
 
@@ -138,32 +136,14 @@ pub(super) async fn list(
     selection: &Selection,
     observe: &mut (impl FnMut(Event<'_>) + Send),
 ) -> Result<String, ApiError> {
-    let mut next = String::new();
     observe(Event::Listing);
-    loop {
-        let Selection { path, query, .. } = selection;
-        // Without a resource version, because with one of 0 the limit would
-        // be ignored, and a page bounds the memory.
-        let from = match next.as_str() {
-            "" => String::new(),
-            next => format!("&continue={next}"),
-        };
-        let accept = match selection.metadata_only {
-            true => "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
-            false => "application/json",
-        };
-        let call =
-            Call { accept, verb: Verb::List, ..Call::get(format!("{path}?{query}&limit={PAGE}{from}")) };
-        let answer = session.call(call).await?;
-        let list: List = answer.json()?;
-        for item in list.items.into_iter().flatten() {
-            observe(Event::Present(item.get()));
-        }
-        if list.metadata.next.is_empty() {
-            return Ok(list.metadata.resource_version);
-        }
-        next = list.metadata.next;
-    }
+    let Selection { path, query, metadata_only } = selection;
+    let listing = Listing { path, query, metadata_only: *metadata_only, page: PAGE };
+    pages::each(session, listing, |object| {
+        observe(Event::Present(object));
+        Ok(())
+    })
+    .await
 }
 
 /// Follows events, over as many watches as it takes. Returns the error that
@@ -179,10 +159,10 @@ async fn follow(
         match follow_once(session, selection, &mut version, observe).await {
             Ok(true) => pause = FIRST_PAUSE,
             // Ended without an event: do not ask again in a tight loop.
-            Ok(false) => tokio::time::sleep(pause).await,
+            Ok(false) => rest(session, pause).await,
             Err(error) if error.code() == 410 => return None,
             Err(error) if error.is_transient() => {
-                tokio::time::sleep(pause).await;
+                rest(session, pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
             Err(error) => return Some(error),
@@ -216,6 +196,7 @@ async fn follow_once(
     let idle = Duration::from_secs(WATCH_SECONDS + 30);
     loop {
         line.clear();
+        line.shrink_to(USUAL_LINE);
         let mut bounded = tokio::io::AsyncReadExt::take(&mut lines, MAX_LINE);
         let read = tokio::time::timeout(idle, bounded.read_until(b'\n', &mut line)).await;
         let read = read.map_err(|_| ApiError::Timeout(idle))?.map_err(ApiError::unreachable)?;

@@ -9,6 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::claims::Claims;
 use super::pin::Pinned;
+use super::returning::Returning;
 use super::verify::{Distrusted, Trusted};
 use crate::api::reason::Reason;
 use crate::cluster::State;
@@ -50,6 +51,8 @@ pub struct Context {
     pub allowed: Allowed,
     /// Where a release is told that something it names or waits for changed.
     pub wake: mpsc::UnboundedSender<ReleaseId>,
+    /// The registries that are away.
+    pub returning: Returning,
 }
 
 /// What the administrator demands of artifacts.

@@ -9,6 +9,7 @@ use super::context::{Context, Memory};
 use super::local::refuse_another_tools;
 use super::places::Turn;
 use super::progress::Progress;
+use super::returning::Returning;
 use super::signals::Signals;
 use super::trust::Admission;
 use super::view::{View, drop_unused_watches, unwatched};
@@ -118,6 +119,7 @@ impl Run<'_> {
                     if outcome.verdict != Verdict::Superseded {
                         outcome.notes.append(&mut self.memory.notes);
                     }
+                    self.await_return(&outcome);
                     return *outcome;
                 }
                 Err(Ended::Again) => self.memory.stored = None,
@@ -126,6 +128,25 @@ impl Run<'_> {
         let name = status::inventory_name(&self.release.id.name);
         let message = format!("the inventory {name} is written by somebody else at the same time");
         Outcome::failed(Reason::ApiServerUnavailable, message)
+    }
+
+    /// A registry or an API server that was away for this run tells when it is back.
+    fn await_return(&self, outcome: &Outcome) {
+        if self.release.origin != Origin::Resource {
+            return;
+        }
+        let Context { session, registry, wake, returning, .. } = self.context;
+        let stale = self.memory.stale.as_ref().map(|(reason, _)| *reason);
+        match outcome.reason().or(stale) {
+            Some(Reason::ApiServerUnavailable) => Returning::wait_for_api(session, &self.release.id, wake),
+            Some(Reason::RegistryUnavailable) => {
+                let way = (acquire::repository(self.release), self.memory.access.as_ref());
+                if let (Ok(repository), Some(access)) = way {
+                    returning.wait((registry, repository, access), &self.release.id, wake);
+                }
+            }
+            _ => {}
+        }
     }
 
     /// How its inventory is written.
@@ -219,7 +240,7 @@ impl Run<'_> {
             self.memory.access = None;
             self.memory.identity = Some(identity.clone());
         }
-        Ok(self.context.session.impersonate(identity)?)
+        Ok(self.context.session.impersonate(identity)?.on_behalf_of(&self.release.id.namespace))
     }
 
     pub(super) async fn load_inventory(&mut self) -> Result<(), Ended> {
