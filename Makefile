@@ -6,9 +6,9 @@ CARGO ?= cargo
 
 # The stories of the operator. They run twice: with the least rights, where each
 # release has an account of its own, and as cluster-admin.
-STORIES := adoption_flux allowed confined crashes decryption downgrade drift going_away hostile install origins \
+STORIES := adoption_flux allowed confined crashes decryption downgrade drift evolving going_away hostile install origins \
 	outages ownership patches pruning quiet recovery_cluster recovery_inventory recovery_operator recovery_rotation \
-	refusals registries replicas rights secrecy shards streams trust waiting webhooks
+	refusals registries removal replicas rights secrecy shards streams trust waiting webhooks
 
 .PHONY: help
 help: ## Show the targets

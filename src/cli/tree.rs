@@ -75,7 +75,7 @@ pub(super) async fn read(session: &Session, inventory: &Inventory) -> Result<Vec
 
 async fn node(session: &Session, known: &Known, id: &ObjectId, version: &str, left: bool) -> Node {
     let kind = id.group_kind();
-    let resource = known.resource(&kind, version).or_else(|| known.preferred(&kind));
+    let resource = known.served(&kind, version);
     let Some(resource) = resource else {
         let api_version =
             if id.group.is_empty() { version.into() } else { format!("{}/{version}", id.group) };

@@ -10,6 +10,7 @@ use super::session::{Answer, Call, Session};
 use crate::api::keys::FIELD_MANAGER;
 use crate::domain::identity::ObjectId;
 use crate::domain::live::{Record, WithMetadata};
+use crate::domain::prune::Hold;
 use crate::observe::labels::Verb;
 
 /// JSON is YAML: the API server takes it under this type alone.
@@ -45,9 +46,46 @@ impl Session {
         let uri = format!("{path}?fieldManager={FIELD_MANAGER}&force=true&fieldValidation=Strict{dry}");
         let verb = if dry_run { Verb::DryRun } else { Verb::Apply };
         let call = Call { verb, ..Call::with_body(Method::PATCH, uri, APPLY_PATCH, body) };
-        let answer = self.call(call).await?;
+        let known = self.snapshot();
+        let answer = match self.call(call).await {
+            // What is sent is of this version: no other one will do.
+            Err(error) if error.is_no_path() => {
+                self.rediscover(&known).await?;
+                let (api_version, kind) = (resource.api_version(), resource.kind.clone());
+                return Err(ApiError::NoSuchKind { api_version, kind });
+            }
+            answer => answer?,
+        };
         let record = record_of(&answer)?;
         Ok(Applied { created: answer.code == 201, record, body: answer.body })
+    }
+
+    /// Calls about an object, whatever version it is called by: where the one at
+    /// hand is not served any more, by one that is. An answer that it is not found
+    /// is about this very object.
+    pub(super) async fn about(
+        &self,
+        resource: &Resource,
+        id: &ObjectId,
+        call: impl Fn(String) -> Call,
+    ) -> Result<Answer, ApiError> {
+        let known = self.snapshot();
+        let path = |resource: &Resource| resource.object(&id.namespace, &id.name);
+        let is_elsewhere = |error: &ApiError, resource: &Resource| {
+            error.code() == 404 && !error.is_absence_of(resource, &id.name)
+        };
+        match self.call(call(path(resource))).await {
+            Err(error) if is_elsewhere(&error, resource) => {}
+            answer => return answer,
+        }
+        let not_served = || ApiError::NotServed { kind: resource.group_kind() };
+        let newer = self.rediscover(&known).await?;
+        let other = newer.preferred(&resource.group_kind()).filter(|other| **other != *resource);
+        let other = other.ok_or_else(not_served)?;
+        match self.call(call(path(&other))).await {
+            Err(error) if is_elsewhere(&error, &other) => Err(not_served()),
+            answer => answer,
+        }
     }
 
     /// Gets a whole object.
@@ -55,15 +93,24 @@ impl Session {
     /// # Errors
     /// When it is not there or may not be read.
     pub async fn get(&self, resource: &Resource, id: &ObjectId) -> Result<Answer, ApiError> {
-        self.call(Call::get(resource.object(&id.namespace, &id.name))).await
+        self.about(resource, id, Call::get).await
     }
 
-    /// Gets the record of an object; `None` when it is not there.
+    /// Gets the record of an object; `None` when it is not there, also because
+    /// there is no such kind any more.
     ///
     /// # Errors
     /// When it may not be read, or the API server does not answer.
     pub async fn get_record(&self, resource: &Resource, id: &ObjectId) -> Result<Option<Record>, ApiError> {
         self.get_metadata(resource, id, |m| m.metadata.record()).await
+    }
+
+    /// Gets what holds an object that is being deleted; `None` when nothing does.
+    ///
+    /// # Errors
+    /// As for [`Session::get_record`].
+    pub async fn hold(&self, resource: &Resource, id: &ObjectId) -> Result<Option<Hold>, ApiError> {
+        Ok(self.get_metadata(resource, id, |m| m.metadata.hold()).await?.flatten())
     }
 
     /// Gets the managers of an object other than us, the latest first.
@@ -82,10 +129,10 @@ impl Session {
         look: impl Fn(&WithMetadata<'_>) -> T,
     ) -> Result<Option<T>, ApiError> {
         let accept = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
-        let call = Call { accept, ..Call::get(resource.object(&id.namespace, &id.name)) };
-        match self.call(call).await {
+        match self.about(resource, id, |path| Call { accept, ..Call::get(path) }).await {
             Ok(answer) => Ok(Some(look(&answer.json()?))),
             Err(error) if error.is_not_found() => Ok(None),
+            Err(ApiError::NotServed { kind }) => self.is_undefined(&kind).await.map(|()| None),
             Err(error) => Err(error),
         }
     }

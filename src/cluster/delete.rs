@@ -1,5 +1,6 @@
 //! Deletion of exactly the object that was judged.
 
+use bytes::Bytes;
 use http::Method;
 use serde_json::json;
 
@@ -43,9 +44,9 @@ impl Session {
             "propagationPolicy": "Background",
             "preconditions": preconditions,
         });
-        let path = resource.object(&id.namespace, &id.name);
-        let body = options.to_string().into_bytes().into();
-        match self.call(Call::with_body(Method::DELETE, path, JSON, body)).await {
+        let body = Bytes::from(options.to_string());
+        let call = |path| Call::with_body(Method::DELETE, path, JSON, body.clone());
+        match self.about(resource, id, call).await {
             // A Status says that it is gone; an object, that it is terminating.
             Ok(answer) => {
                 let answered: serde_json::Value = answer.json()?;

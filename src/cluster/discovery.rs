@@ -113,6 +113,12 @@ impl Known {
         self.resources.get(kind)?.first().cloned()
     }
 
+    /// A kind in a version, or in the preferred one where that is not served: good
+    /// for all that does not depend on the version.
+    pub fn served(&self, kind: &GroupKind, version: &str) -> Option<Arc<Resource>> {
+        self.resource(kind, version).or_else(|| self.preferred(kind))
+    }
+
     /// Whether objects of a kind have namespaces.
     pub fn namespaced(&self, kind: &GroupKind) -> Option<bool> {
         self.preferred(kind).map(|r| r.namespaced)
@@ -194,7 +200,7 @@ impl Session {
         if known.is_empty() { self.rediscover(&known).await } else { Ok(known) }
     }
 
-    fn snapshot(&self) -> Arc<Known> {
+    pub(super) fn snapshot(&self) -> Arc<Known> {
         Arc::clone(&self.shared.discovery.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -203,11 +209,31 @@ impl Session {
     ///
     /// # Errors
     /// When the API server does not say.
-    pub async fn known_of(&self, mut kinds: impl Iterator<Item = GroupKind>) -> Result<Arc<Known>, ApiError> {
+    pub async fn known_of(&self, kinds: impl Iterator<Item = GroupKind>) -> Result<Arc<Known>, ApiError> {
+        self.known_where(kinds, |known, kind| known.preferred(kind).is_some()).await
+    }
+
+    /// The same for kinds in certain versions: a known kind may have got a new one
+    /// since.
+    ///
+    /// # Errors
+    /// When the API server does not say.
+    pub async fn known_in(
+        &self,
+        kinds: impl Iterator<Item = (GroupKind, String)>,
+    ) -> Result<Arc<Known>, ApiError> {
+        self.known_where(kinds, |known, (kind, version)| known.resource(kind, version).is_some()).await
+    }
+
+    async fn known_where<T>(
+        &self,
+        mut wanted: impl Iterator<Item = T>,
+        is_known: impl Fn(&Known, &T) -> bool,
+    ) -> Result<Arc<Known>, ApiError> {
         let known = self.known().await?;
-        match kinds.any(|kind| known.preferred(&kind).is_none()) {
-            true => self.rediscover(&known).await,
-            false => Ok(known),
+        match wanted.all(|one| is_known(&known, &one)) {
+            true => Ok(known),
+            false => self.rediscover(&known).await,
         }
     }
 

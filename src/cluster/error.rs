@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::discovery::Resource;
 use crate::api::reason::Reason;
+use crate::domain::identity::GroupKind;
 
 /// A call that failed.
 #[derive(Debug, thiserror::Error)]
@@ -44,6 +46,24 @@ pub enum ApiError {
         /// As asked for.
         kind: String,
     },
+    /// Whether there is such an object cannot be asked: no version of its kind
+    /// answers.
+    #[error("the API server does not serve {kind} now, so whether the object exists is not known")]
+    NotServed {
+        /// Its kind.
+        kind: GroupKind,
+    },
+    /// The same, though there is a definition of the kind.
+    #[error(
+        "the CustomResourceDefinition {definition} is there and no version of {kind} is served, so whether the object \
+         exists is not known: let the definition serve a version, or delete it"
+    )]
+    Unserved {
+        /// The kind.
+        kind: GroupKind,
+        /// The name of its definition.
+        definition: String,
+    },
 }
 
 /// A refusal, as the API server puts it (meta/v1 Status).
@@ -64,6 +84,10 @@ pub struct Status {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct StatusDetails {
+    /// The name of what the refusal is about.
+    pub name: String,
+    /// Its resource, as in paths; some servers say its kind.
+    pub kind: String,
     /// When to come back, in seconds.
     pub retry_after_seconds: u64,
 }
@@ -105,9 +129,25 @@ impl ApiError {
         self.status().map_or(0, |s| s.code)
     }
 
-    /// Whether the thing asked for is not there.
+    /// Whether the API server says that something does not exist, and names it. A
+    /// 404 that names nothing is about the path: a version that is not served any
+    /// more, or a proxy that does not know where to go.
     pub fn is_not_found(&self) -> bool {
-        self.code() == 404
+        self.status().is_some_and(|s| s.code == 404 && s.reason == "NotFound" && !s.details.name.is_empty())
+    }
+
+    /// Whether the path itself is not there.
+    pub fn is_no_path(&self) -> bool {
+        self.code() == 404 && !self.is_not_found()
+    }
+
+    /// Whether it says that this very object does not exist.
+    pub(super) fn is_absence_of(&self, resource: &Resource, name: &str) -> bool {
+        let names = |s: &Status| {
+            s.details.name == name
+                && [&resource.plural, &resource.kind].iter().any(|k| s.details.kind.eq_ignore_ascii_case(k))
+        };
+        self.is_not_found() && self.status().is_some_and(names)
     }
 
     /// Whether it was changed meanwhile.
@@ -133,6 +173,8 @@ impl ApiError {
             | Self::Answer(_)
             | Self::Held(_)
             | Self::LeaseOver
+            | Self::NotServed { .. }
+            | Self::Unserved { .. }
             | Self::Restless(_) => true,
             Self::Status(s) => {
                 s.code == 429 || matches!(s.code, 502..=504) || (s.code == 500 && !s.is_about_the_object())
@@ -148,5 +190,49 @@ impl ApiError {
             Self::Status(_) | Self::NoSuchKind { .. } if !self.is_transient() => Reason::PreflightFailed,
             _ => Reason::ApiServerUnavailable,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gone_is_only_what_the_api_server_names_as_gone() {
+        let widgets = Resource {
+            group: "example.com".into(),
+            version: "v1".into(),
+            kind: "Widget".into(),
+            plural: "widgets".into(),
+            namespaced: true,
+        };
+        let check = |text: &str, named: bool, of_it: bool| {
+            let mut status: Status = serde_json::from_str(text).unwrap_or_default();
+            status.code = 404;
+            let error = ApiError::Status(Box::new(status));
+            assert_eq!(error.is_not_found(), named, "{text}");
+            assert_eq!(error.is_no_path(), !named, "{text}");
+            assert_eq!(error.is_absence_of(&widgets, "a"), of_it, "{text}");
+        };
+        // What the API server says of an object, of a kind by its Kind, and of the
+        // namespace of one.
+        check(
+            r#"{"reason":"NotFound","details":{"name":"a","group":"example.com","kind":"widgets"}}"#,
+            true,
+            true,
+        );
+        check(r#"{"reason":"NotFound","details":{"name":"a","kind":"Widget"}}"#, true, true);
+        check(r#"{"reason":"NotFound","details":{"name":"b","kind":"widgets"}}"#, true, false);
+        check(r#"{"reason":"NotFound","details":{"name":"a","kind":"namespaces"}}"#, true, false);
+        // A path that is not served, and proxies.
+        check("404 page not found", false, false);
+        check("{}", false, false);
+        check(
+            r#"{"reason":"NotFound","message":"the server could not find the requested resource"}"#,
+            false,
+            false,
+        );
+        check(r#"{"reason":"NotFound","details":{"kind":"widgets"}}"#, false, false);
+        check(r#"{"details":{"name":"a","kind":"widgets"}}"#, false, false);
     }
 }

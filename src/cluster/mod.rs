@@ -6,6 +6,7 @@ pub mod adopt;
 pub mod apply;
 pub mod browse;
 pub mod connection;
+mod definitions;
 pub mod delete;
 pub mod discovery;
 pub mod error;

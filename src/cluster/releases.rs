@@ -104,6 +104,12 @@ impl Session {
                 Ok(Some(resource.pointer("/spec/suspend") == Some(&serde_json::Value::Bool(true))))
             }
             Err(error) if error.is_not_found() => Ok(None),
+            // Of a cluster without the definition of releases, no path says so.
+            Err(error) if error.is_no_path() => match self.definition_is_terminating().await {
+                Ok(false) => Err(error),
+                Err(other) if !other.is_forbidden() => Err(other),
+                Ok(true) | Err(_) => Ok(None),
+            },
             Err(error) => Err(error),
         }
     }

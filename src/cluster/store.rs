@@ -9,9 +9,9 @@ use tokio::task::JoinHandle;
 
 use super::discovery::Resource;
 use super::session::{Identity, Session};
-use super::watch::{Event, Selection, State, run};
+use super::watch::{Event, State, run_kind};
 use crate::api::keys;
-use crate::domain::identity::{ObjectId, ReleaseId};
+use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::live::{Record, WithMetadata};
 
 /// What is watched: a kind as one identity may see it, in one namespace or all.
@@ -19,10 +19,19 @@ use crate::domain::live::{Record, WithMetadata};
 pub struct Scope {
     /// Who watches.
     pub identity: Identity,
-    /// The kind.
+    /// The kind, in a version that was served when the watch began.
     pub resource: Arc<Resource>,
     /// The namespace; `None` is all.
     pub namespace: Option<String>,
+}
+
+/// One watch serves all that look at a kind, whatever version each knows it by.
+type Key = (Identity, GroupKind, Option<String>);
+
+impl Scope {
+    fn key(&self) -> Key {
+        (self.identity.clone(), self.resource.group_kind(), self.namespace.clone())
+    }
 }
 
 /// An object of a release has changed, or is gone.
@@ -38,7 +47,7 @@ pub struct Change {
 #[derive(Clone)]
 pub struct Store {
     session: Session,
-    watches: Arc<Mutex<HashMap<Scope, Weak<Watched>>>>,
+    watches: Arc<Mutex<HashMap<Key, Weak<Watched>>>>,
     changes: mpsc::UnboundedSender<Change>,
 }
 
@@ -107,13 +116,14 @@ impl Store {
     /// When the identity cannot be impersonated.
     pub fn watch(&self, scope: Scope) -> Result<Arc<Watched>, super::error::ApiError> {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(watched) = watches.get(&scope).and_then(Weak::upgrade) {
+        let key = scope.key();
+        if let Some(watched) = watches.get(&key).and_then(Weak::upgrade) {
             return Ok(watched);
         }
         let session = self.session.impersonate(scope.identity.clone())?;
-        let watched = Arc::new(start(session, scope.clone(), self.changes.clone()));
+        let watched = Arc::new(start(session, scope, self.changes.clone()));
         watches.retain(|_, w| w.strong_count() > 0);
-        watches.insert(scope, Arc::downgrade(&watched));
+        watches.insert(key, Arc::downgrade(&watched));
         Ok(watched)
     }
 
@@ -132,13 +142,9 @@ impl Store {
 fn start(session: Session, scope: Scope, changes: mpsc::UnboundedSender<Change>) -> Watched {
     let records = Arc::new(RwLock::new(HashMap::new()));
     let (state, receiver) = watch::channel(State::Syncing);
-    let selection = Selection {
-        path: scope.resource.collection(scope.namespace.as_deref()),
-        // The label's existence, not its value: an object that is given to
-        // another release would look deleted.
-        query: format!("labelSelector={}", keys::OWNER_NAME.replace('/', "%2F")),
-        metadata_only: true,
-    };
+    // The label's existence, not its value: an object that is given to another
+    // release would look deleted.
+    let query = format!("labelSelector={}", keys::OWNER_NAME.replace('/', "%2F"));
     let mut observer = Observer {
         resource: Arc::clone(&scope.resource),
         records: Arc::clone(&records),
@@ -146,7 +152,9 @@ fn start(session: Session, scope: Scope, changes: mpsc::UnboundedSender<Change>)
         changes,
         state,
     };
-    let task = tokio::spawn(run(session, selection, move |event| observer.observe(event)));
+    let (resource, namespace) = (Arc::clone(&scope.resource), scope.namespace.clone());
+    let task =
+        tokio::spawn(run_kind(session, resource, namespace, query, move |event| observer.observe(event)));
     Watched { scope, records, state: receiver, task }
 }
 

@@ -1,6 +1,7 @@
 //! A list and a watch that never end: pages, then events, then again from where
 //! it stopped. What is done with the objects is the observer's business.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt;
@@ -10,6 +11,7 @@ use serde_json::value::RawValue;
 use tokio::io::AsyncBufReadExt;
 use tokio_util::io::StreamReader;
 
+use super::discovery::Resource;
 use super::error::{ApiError, Status};
 use super::pages::{self, Listing};
 use super::session::{Call, Session};
@@ -86,13 +88,52 @@ struct BookmarkMetadata {
 
 /// Watches for ever; drop the future to stop.
 pub(super) async fn run(session: Session, selection: Selection, mut observe: impl FnMut(Event<'_>) + Send) {
+    loop {
+        while_served(&session, &selection, &mut observe).await;
+        observe(Event::Failed(State::NotServed));
+        tokio::time::sleep(DENIED_PAUSE).await;
+    }
+}
+
+/// Watches the objects of a kind for ever, in whatever version it is served: where
+/// the one at hand goes, it goes on in another.
+pub(super) async fn run_kind(
+    session: Session,
+    mut resource: Arc<Resource>,
+    namespace: Option<String>,
+    query: String,
+    mut observe: impl FnMut(Event<'_>) + Send,
+) {
+    loop {
+        let path = resource.collection(namespace.as_deref());
+        let selection = Selection { path, query: query.clone(), metadata_only: true };
+        let known = session.snapshot();
+        while_served(&session, &selection, &mut observe).await;
+        // One that cannot be asked what is served is asked again like a watch.
+        let newer = session.rediscover(&known).await.unwrap_or(known);
+        match newer.preferred(&resource.group_kind()).filter(|other| **other != *resource) {
+            Some(other) => resource = other,
+            None => {
+                observe(Event::Failed(State::NotServed));
+                tokio::time::sleep(DENIED_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Watches until there is no such path.
+async fn while_served(
+    session: &Session,
+    selection: &Selection,
+    observe: &mut (impl FnMut(Event<'_>) + Send),
+) {
     let mut pause = FIRST_PAUSE;
     loop {
-        let failed = match list(&session, &selection, &mut observe).await {
+        let failed = match list(session, selection, observe).await {
             Ok(version) => {
                 pause = FIRST_PAUSE;
                 observe(Event::Listed);
-                follow(&session, &selection, version, &mut observe).await
+                follow(session, selection, version, observe).await
             }
             Err(error) => Some(error),
         };
@@ -103,10 +144,7 @@ pub(super) async fn run(session: Session, selection: Selection, mut observe: imp
                 observe(Event::Failed(State::Denied(error.to_string())));
                 DENIED_PAUSE
             }
-            Some(error) if error.is_not_found() || error.code() == 405 => {
-                observe(Event::Failed(State::NotServed));
-                DENIED_PAUSE
-            }
+            Some(error) if matches!(error.code(), 404 | 405) => return,
             Some(error) if error.is_transient() => {
                 tracing::debug!(path = selection.path, %error, "watch interrupted");
                 pause
@@ -117,7 +155,7 @@ pub(super) async fn run(session: Session, selection: Selection, mut observe: imp
                 pause
             }
         };
-        rest(&session, wait).await;
+        rest(session, wait).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

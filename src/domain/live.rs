@@ -1,6 +1,7 @@
 //! What is known of an object in the cluster without its content: the record
 //! that metadata watches and the answers of applies leave.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
@@ -8,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::api::keys;
 
 use super::identity::ReleaseId;
+use super::prune::Hold;
 
 /// An object as its metadata shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct Metadata<'a> {
     pub resource_version: String,
     #[serde(default)]
     deletion_timestamp: Option<String>,
+    #[serde(default)]
+    finalizers: Option<Vec<String>>,
     #[serde(default)]
     labels: Option<Owned>,
     #[serde(default)]
@@ -128,6 +132,15 @@ impl Metadata<'_> {
         hex::encode(&hash.finalize()[..8])
     }
 
+    /// Since when it is being deleted, and by which finalizers it is held; none when
+    /// it is not.
+    pub fn hold(&self) -> Option<Hold> {
+        let deleted = self.deletion_timestamp.as_ref()?;
+        let finalizers = self.finalizers.clone().unwrap_or_default();
+        // A time that cannot be read is long ago: nobody waits for ever for it.
+        Some(Hold { since: deleted.parse().unwrap_or(Timestamp::UNIX_EPOCH), finalizers })
+    }
+
     /// The managers other than us that own fields, the latest first.
     pub fn other_managers(&self) -> Vec<String> {
         let mut others: Vec<(&str, &str)> = self
@@ -188,5 +201,21 @@ mod tests {
     fn an_object_of_nobody_has_no_owner_and_no_fields() {
         let bare = record(r#"{"metadata":{"name":"a","uid":"u","resourceVersion":"x"}}"#);
         assert_eq!((bare.owner, bare.fields.as_str(), bare.version), (None, "", 0));
+    }
+
+    #[test]
+    fn what_holds_an_object_is_known_once_it_is_deleted() {
+        let check = |metadata: &str, expected: Option<(i64, &[&str])>| {
+            let text = format!(r#"{{"metadata":{metadata}}}"#);
+            let hold = serde_json::from_str::<WithMetadata>(&text).unwrap().metadata.hold();
+            let found = hold.map(|h| (h.since.as_second(), h.finalizers));
+            let expected = expected.map(|(s, f)| (s, f.iter().map(|f| (*f).to_owned()).collect()));
+            assert_eq!(found, expected, "{metadata}");
+        };
+        check(r#"{"name":"a","finalizers":["a/b"]}"#, None);
+        check(r#"{"name":"a","deletionTimestamp":"1970-01-01T00:00:07Z"}"#, Some((7, &[])));
+        let held = r#"{"name":"a","deletionTimestamp":"1970-01-01T00:00:07Z","finalizers":["a/b","c"]}"#;
+        check(held, Some((7, &["a/b", "c"])));
+        check(r#"{"name":"a","deletionTimestamp":"soon","finalizers":["a/b"]}"#, Some((0, &["a/b"])));
     }
 }

@@ -1,7 +1,11 @@
 //! Whether an object that left, or whose release goes away, may be deleted.
 //! Only what is provably the release's own is.
 
-use super::identity::ReleaseId;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::identity::{ObjectId, ReleaseId};
 use super::inventory::Entry;
 use super::live::Record;
 
@@ -54,6 +58,65 @@ impl std::fmt::Display for Foreign {
             Self::Unlabelled => f.write_str("it has no label that says whose it is"),
             Self::Replaced => f.write_str("it is not the object that was applied, its uid is another"),
             Self::HandedOver(owner) => write!(f, "the release {owner} takes it over"),
+        }
+    }
+}
+
+/// Finalizers that Kubernetes itself clears, whatever else is deleted.
+const OF_KUBERNETES: &[&str] = &[
+    "batch.kubernetes.io/job-tracking",
+    "customresourcecleanup.apiextensions.k8s.io",
+    "foregroundDeletion",
+    "kubernetes",
+    "kubernetes.io/pv-protection",
+    "kubernetes.io/pvc-protection",
+    "orphan",
+    "resource.kubernetes.io/delete-protection",
+    "service.kubernetes.io/load-balancer-cleanup",
+];
+
+/// What holds an object that is being deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Since when it is being deleted.
+    pub since: Timestamp,
+    /// Its finalizers.
+    pub finalizers: Vec<String>,
+}
+
+/// An object that keeps the stages after it from being deleted: what clears its
+/// finalizer may be in one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Which.
+    pub id: ObjectId,
+    /// Since when.
+    pub since: Timestamp,
+    /// The finalizers that others than Kubernetes clear.
+    pub finalizers: Vec<String>,
+}
+
+impl Hold {
+    /// The object as a holder, if it is one.
+    pub fn holder(self, id: &ObjectId) -> Option<Holder> {
+        let Self { since, mut finalizers } = self;
+        finalizers.retain(|f| !OF_KUBERNETES.contains(&f.as_str()));
+        (!finalizers.is_empty()).then(|| Holder { id: id.clone(), since, finalizers })
+    }
+}
+
+impl Holder {
+    /// Whether it has held the rest for longer than a release waits.
+    pub fn is_overdue(&self, patience: Duration, now: Timestamp) -> bool {
+        now.duration_since(self.since).unsigned_abs() > patience && now > self.since
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.finalizers.as_slice() {
+            [one] => write!(f, "{}, which the finalizer {one} holds", self.id),
+            several => write!(f, "{}, which the finalizers {} hold", self.id, several.join(", ")),
         }
     }
 }
@@ -152,5 +215,31 @@ mod tests {
         check("dying", on, Some("u"), Some(dying), Verdict::Keep(Kept::Terminating));
         let heir = Question { heir: Some(&other), ..on };
         check("wanted", heir, Some("u"), Some(live), Verdict::Drop(Foreign::HandedOver(other.clone())));
+    }
+
+    #[test]
+    fn what_a_controller_has_to_clear_holds_the_rest_and_what_kubernetes_clears_does_not() {
+        let id = ObjectId::from_inventory_id("a_w_example.com_Widget").unwrap();
+        let since = Timestamp::from_second(1_000).unwrap();
+        let check = |finalizers: &[&str], expected: Option<&str>| {
+            let finalizers = finalizers.iter().map(|f| (*f).to_owned()).collect();
+            let holder = Hold { since, finalizers }.holder(&id);
+            assert_eq!(holder.map(|h| h.to_string()).as_deref(), expected);
+        };
+        check(&[], None);
+        check(&["example.com/a"], Some("Widget/a/w, which the finalizer example.com/a holds"));
+        let both = ["example.com/a", "example.com/b"];
+        check(&both, Some("Widget/a/w, which the finalizers example.com/a, example.com/b hold"));
+        check(&["kubernetes.io/pvc-protection", "foregroundDeletion"], None);
+        check(&["foregroundDeletion", "a/b"], Some("Widget/a/w, which the finalizer a/b holds"));
+        // A controller of somebody's, though of a domain of Kubernetes.
+        let gateway = "gateway-exists-finalizer.gateway.networking.k8s.io";
+        check(&[gateway], Some(&format!("Widget/a/w, which the finalizer {gateway} holds")));
+
+        let holder = Holder { id, since, finalizers: Vec::new() };
+        let overdue =
+            |second: i64| holder.is_overdue(Duration::from_secs(60), Timestamp::from_second(second).unwrap());
+        // Also on a clock that is behind.
+        assert_eq!([0, 1_000, 1_060, 1_061].map(overdue), [false, false, false, true]);
     }
 }

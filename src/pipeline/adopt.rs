@@ -190,8 +190,8 @@ impl Adoption<'_> {
         entry: &Entry,
     ) -> Result<(Found, Option<Target>), ApiError> {
         let kind = id.group_kind();
-        let Some(resource) = known.resource(&kind, &entry.version).or_else(|| known.preferred(&kind)) else {
-            known.absent(&kind)?;
+        let Some(resource) = known.served(&kind, &entry.version) else {
+            self.session.is_undefined(&kind).await?;
             return Ok((Found::Missing, None));
         };
         let live: Value = match self.session.get(&resource, id).await {

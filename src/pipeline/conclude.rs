@@ -40,6 +40,7 @@ pub(super) async fn conclude(
         ended,
         applied,
         complete,
+        held_up,
         done: _,
         answers: _,
     } = executed;
@@ -78,7 +79,7 @@ pub(super) async fn conclude(
             }
         }
         Some(Ended::Again) => return Err(Ended::Again),
-        None => outcome.verdict = applied_verdict(run, plan, revision),
+        None => outcome.verdict = applied_verdict(run, plan, revision, held_up),
     }
     if outcome.verdict == Verdict::Superseded {
         outcome.changes = None;
@@ -134,14 +135,17 @@ fn provenance(release: &Release, revision: &Revision) -> Provenance {
 }
 
 /// Says what is applied, and what left and is not gone yet.
-fn applied_verdict(run: &Run<'_>, plan: &Plan, revision: &Revision) -> Verdict {
+fn applied_verdict(run: &Run<'_>, plan: &Plan, revision: &Revision, held_up: Option<String>) -> Verdict {
     let wanted: BTreeSet<&ObjectId> = plan.steps.iter().map(|s| &s.id).collect();
     let (applied, going): (Vec<_>, Vec<_>) =
         run.memory.inventory.claimed().partition(|id| wanted.contains(id));
-    let rest = match going.as_slice() {
-        [] => String::new(),
-        [one] => format!("; {one} left it and is still being deleted"),
-        [one, more @ ..] => format!("; {one} and {} more left it and are still being deleted", more.len()),
+    let rest = match (held_up, going.as_slice()) {
+        (Some(held_up), _) => format!("; {held_up}"),
+        (None, []) => String::new(),
+        (None, [one]) => format!("; {one} left it and is still being deleted"),
+        (None, [one, more @ ..]) => {
+            format!("; {one} and {} more left it and are still being deleted", more.len())
+        }
     };
     run.verdict(revision, applied.len(), &rest)
 }

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use super::acquire::{Failure, failure};
 use super::local::{Local, contested, inventory_object, refuse_another_tools};
-use super::places::Turn;
 use super::progress::{Change, Event, Progress};
-use super::prune::{Order, Removed, remove};
-use super::run::{Ended, Run};
-use super::terminating::{await_gone, held};
+use super::prune::{Order, Removal, Removed, remove};
+use super::run::Ended;
+use super::terminating::{Waiter, await_gone, held};
 use super::view::View;
 use super::work;
 use crate::api::reason::Reason;
 use crate::cluster::discovery::Known;
 use crate::cluster::inventory::{Hold, StoreError, Stored};
+use crate::cluster::session::Session;
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::inventory::{Fate, settle};
 use crate::domain::outcome::ObjectFailure;
@@ -72,10 +72,23 @@ impl Local {
             release: &release.id,
             prune: true,
             dry_run: false,
+            in_order: true,
             progress,
             signals: Some(&self.signals),
         };
-        let mut removed = remove(context, &session, everything, &leaving, &known, &view).await;
+        let removal = Removal {
+            context,
+            session: &session,
+            order: everything,
+            leaving: &leaving,
+            known: &known,
+            view: &view,
+        };
+        let mut removed = remove(removal).await;
+        let waiter = Waiter { timeout: release.timeout, signals: &self.signals, progress };
+        if release.wait {
+            removal.go_on(&waiter, &mut removed).await;
+        }
         self.settle(release, &mut stored, &removed, was_held).await?;
         refuse_remaining(&removed)?;
         if removed.interrupted {
@@ -96,14 +109,14 @@ impl Local {
         }
         if release.wait {
             progress.tell(Event::AwaitsTermination);
-            let mut turn = Turn::new(&self.places);
-            let run = self.run(release, &mut turn, progress);
-            follow(&run, &known, &leaving, &mut removed, &mut stored).await?;
+        }
+        if release.wait && removed.waiting.is_empty() {
+            follow(&waiter, &session, &release.id, &known, &leaving, &mut removed, &mut stored).await?;
         }
         let opted_out = removed.fates.iter().filter(|(_, fate)| **fate == Fate::Left);
         Ok(Departed {
             deleted: removed.deleted,
-            terminating: held(&session, &known, &leaving, &removed.terminating).await,
+            terminating: held(&session, &known, &leaving, &removed).await,
             is_named: stored.exists() && !removed.terminating.is_empty(),
             kept: opted_out.map(|(id, _)| id.clone()).collect(),
             notes: removed.notes.into_iter().map(|n| n.message).collect(),
@@ -149,7 +162,9 @@ impl Local {
 /// Waits for what is terminating. The inventory goes when all but its own
 /// namespace is gone: that waits for it.
 async fn follow(
-    run: &Run<'_>,
+    waiter: &Waiter<'_>,
+    session: &Session,
+    id: &ReleaseId,
     known: &Arc<Known>,
     leaving: &[Leaving],
     removed: &mut Removed,
@@ -158,18 +173,18 @@ async fn follow(
     if removed.terminating.is_empty() {
         return Ok(());
     }
-    let (session, id) = (&run.context.session, &run.release.id);
     let (home, others): (Vec<ObjectId>, Vec<ObjectId>) =
         std::mem::take(&mut removed.terminating).into_iter().partition(|object| is_home(object, id));
     removed.terminating = others;
-    await_gone(run, session, known, leaving, removed).await;
+    let all = removed.terminating.clone();
+    await_gone(waiter, session, known, leaving, removed, &all).await;
     if !removed.terminating.is_empty() {
         removed.terminating.extend(home);
         return Ok(());
     }
     session.remove_inventory(id, stored).await?;
-    removed.terminating = home;
-    await_gone(run, session, known, leaving, removed).await;
+    removed.terminating.clone_from(&home);
+    await_gone(waiter, session, known, leaving, removed, &home).await;
     *stored = Stored::default();
     Ok(())
 }

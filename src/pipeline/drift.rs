@@ -64,7 +64,7 @@ async fn contest(
     }
     let mut named = Vec::new();
     for (id, version) in contested.iter().take(NAMED) {
-        let resource = known.resource(&id.group_kind(), version);
+        let resource = known.served(&id.group_kind(), version);
         let managers = match resource {
             Some(resource) => session.other_managers(&resource, id).await.unwrap_or_default(),
             None => Vec::new(),

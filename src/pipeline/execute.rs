@@ -14,6 +14,7 @@ use super::parallel::unordered;
 use super::preflight::{Preflight, Ready, masked};
 use super::progress::{Change, Event};
 use super::run::{Ended, Revision, Run};
+use super::schemas::Schemas;
 use super::work::{superseded, together};
 use crate::api::reason::Reason;
 use crate::api::status::Changes;
@@ -57,6 +58,8 @@ pub struct Executed {
     pub applied: bool,
     /// Whether it holds the whole revision and nothing that left it.
     pub complete: bool,
+    /// What of what left holds up the deletion of the rest.
+    pub held_up: Option<String>,
     /// What the API server answered, for the kinds whose health is judged.
     pub answers: BTreeMap<ObjectId, Bytes>,
 }
@@ -93,6 +96,7 @@ pub async fn execute(
         executed.changes.unchanged += i32::from(step.action == Action::Keep);
         executed.fates.extend(fate.map(|f| (step.id.clone(), f)));
     }
+    let schemas = Schemas::before(session, plan, &preflight).await;
     for stage in Stage::ALL {
         if is_ended(run) {
             executed.ended = Some(superseded());
@@ -100,7 +104,7 @@ pub async fn execute(
         }
         let passed = match stage {
             Stage::Foundations => {
-                between(run, session, &mut known, plan, &mut preflight, &mut executed).await
+                between(run, session, &mut known, plan, &mut preflight, &schemas, &mut executed).await
             }
             Stage::Bindings | Stage::Configuration => later(run, &known, plan, &mut preflight, stage).await,
             _ => Ok(()),
@@ -159,6 +163,7 @@ async fn between(
     known: &mut Arc<Known>,
     plan: &Plan,
     preflight: &mut Preflight<'_>,
+    schemas: &Schemas,
     executed: &mut Executed,
 ) -> Result<(), Ended> {
     let definitions: Vec<&Step> =
@@ -169,7 +174,9 @@ async fn between(
         let started = Instant::now();
         let ready = async {
             health::established(run, session, known, &definitions, &executed.answers).await?;
-            health::served(run, session, known, plan).await
+            let served = health::served(run, session, known, plan).await?;
+            schemas.in_force(session, &executed.answers).await;
+            Ok::<_, Ended>(served)
         };
         let ready = ready.await;
         run.spent.add(Phase::Health, started.elapsed());
@@ -178,12 +185,17 @@ async fn between(
         *known = ready?;
     }
     let started = Instant::now();
-    let passed = preflight.next_pass(plan, known, Stage::Definitions).await;
+    let passed = preflight.next_pass(plan, known, Stage::Definitions, run.turn).await;
     run.spent.add(Phase::Preflight, started.elapsed());
     passed.map_err(|failures| {
         executed.changes.failed = i32::try_from(failures.len()).unwrap_or(i32::MAX);
-        let what =
-            "nothing but its Namespaces and CustomResourceDefinitions was written, the dry run refused";
+        let what = match preflight.advanced.is_empty() {
+            true => "nothing but its Namespaces and CustomResourceDefinitions was written, the dry run refused",
+            false => {
+                "nothing but its Namespaces, CustomResourceDefinitions and admission policies was written, the dry \
+                 run refused"
+            }
+        };
         together(Reason::PreflightFailed, what, failures)
     })
 }
@@ -199,7 +211,7 @@ async fn later(
 ) -> Result<(), Ended> {
     let after = if before == Stage::Bindings { Stage::Foundations } else { Stage::Bindings };
     let started = Instant::now();
-    let passed = preflight.next_pass(plan, known, after).await;
+    let passed = preflight.next_pass(plan, known, after, run.turn).await;
     run.spent.add(Phase::Preflight, started.elapsed());
     passed.map_err(|failures| {
         let denied = failures.iter().all(|f| f.reason == Reason::AccessDenied);
@@ -217,7 +229,8 @@ async fn apply_stage(
     stage: Stage,
     executed: &mut Executed,
 ) {
-    let steps = plan.writes().filter(|s| s.stage == stage);
+    let is_early = |s: &Step| stage == Stage::Definitions && preflight.advanced.contains(&s.id);
+    let steps = plan.writes().filter(|s| s.stage == stage || is_early(s));
     let ready: Vec<(&Step, &Ready)> = steps.filter_map(|s| Some((s, preflight.ready.get(&s.id)?))).collect();
     make_room(run, session, &ready, executed).await;
     if executed.ended.is_some() {

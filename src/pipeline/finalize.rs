@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::acquire::{Failure, chain, failure, no_account};
-use super::prune::{Order, Removed, remove};
+use super::prune::{Order, Removal, Removed, remove};
 use super::run::{Ended, Run};
 use super::view::View;
 use crate::api::reason::Reason;
@@ -13,6 +13,7 @@ use crate::domain::identity::ObjectId;
 use crate::domain::inventory::settle;
 use crate::domain::outcome::{Note, Outcome};
 use crate::domain::plan::leaving;
+use crate::domain::prune::Holder;
 use crate::observe::labels::{Action, Phase};
 
 /// What came of it.
@@ -122,11 +123,15 @@ impl Run<'_> {
             release: &release.id,
             prune: true,
             dry_run: false,
+            // A release in a namespace that goes too holds nothing up.
+            in_order: !dying,
             progress: self.progress,
             signals: None,
         };
         let started = std::time::Instant::now();
-        let removed = remove(context, &session, everything, &leaving, &known, &view).await;
+        let (order, leaving) = (everything, leaving.as_slice());
+        let removal = Removal { context, session: &session, order, leaving, known: &known, view: &view };
+        let removed = remove(removal).await;
         self.spent.add(Phase::Prune, started.elapsed());
         self.turn.give_back();
         self.settle_removed(removed, dying, notes).await
@@ -148,8 +153,7 @@ impl Run<'_> {
         dying: bool,
         notes: &mut Vec<Note>,
     ) -> Result<(), Ended> {
-        let Removed { fates, deleted, touched: _, terminating, failures, notes: told, interrupted: _ } =
-            removed;
+        let Removed { fates, deleted, terminating, holders, waiting, failures, notes: told, .. } = removed;
         self.context.metrics.objects(Action::Pruned, deleted);
         notes.extend(told);
         notes.push(note(match deleted {
@@ -161,7 +165,7 @@ impl Run<'_> {
             .iter()
             .filter(|id| waits && !(dying && id.namespace == self.release.id.namespace))
             .collect();
-        if failures.is_empty() && held.is_empty() {
+        if failures.is_empty() && held.is_empty() && waiting.is_empty() {
             return Ok(());
         }
         // In a dying namespace nothing can be written to the inventory but
@@ -184,6 +188,7 @@ impl Run<'_> {
             }
         }
         let (reason, message) = match failures.first() {
+            None if !waiting.is_empty() => self.held_up(&holders, waiting.len()),
             Some(first) => (
                 Reason::PruneFailed,
                 format!(
@@ -206,6 +211,30 @@ impl Run<'_> {
         failed.entries = Some(self.memory.inventory.entries.len());
         Err(failed.into())
     }
+}
+
+impl Run<'_> {
+    /// What keeps the rest of the objects, and what to do about it.
+    fn held_up(&self, holders: &[Holder], waiting: usize) -> (Reason, String) {
+        let timeout = self.release.timeout;
+        let now = jiff::Timestamp::now();
+        let overdue = holders.iter().any(|h| h.is_overdue(timeout, now));
+        let reason = if overdue { Reason::PruneFailed } else { Reason::TerminationPending };
+        let names: Vec<String> = holders.iter().take(3).map(ToString::to_string).collect();
+        let late = match overdue {
+            true => format!(
+                ", and that takes longer than spec.timeout ({}s): see to what has to clear it, take it off, or set \
+                 spec.deletionPolicy to Orphan to leave what is left",
+                timeout.as_secs()
+            ),
+            false => String::new(),
+        };
+        (reason, format!("{} deleted after {}{late}", are(waiting), names.join("; ")))
+    }
+}
+
+fn are(objects: usize) -> String {
+    if objects == 1 { "1 object is".to_owned() } else { format!("{objects} objects are") }
 }
 
 fn counted(objects: usize) -> String {

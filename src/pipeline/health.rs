@@ -22,7 +22,7 @@ use crate::cluster::State;
 use crate::cluster::discovery::{Known, Resource};
 use crate::cluster::session::Session;
 use crate::domain::health::{HealthState, assess, has_rule};
-use crate::domain::identity::ObjectId;
+use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
 use crate::domain::plan::{Plan, Step};
 use crate::observe::labels::Phase;
@@ -61,7 +61,7 @@ pub async fn wait(
     let mut failures = Vec::new();
     let mut unknown = Vec::new();
     for step in plan.steps.iter().filter(|s| has_rule(&s.id.group_kind())) {
-        let Some(resource) = known.resource(&step.id.group_kind(), &step.version) else { continue };
+        let Some(resource) = known.served(&step.id.group_kind(), &step.version) else { continue };
         let answer = executed.answers.remove(&step.id);
         match answer.and_then(|a| serde_json::from_slice::<Value>(&a).ok()) {
             Some(object) => judge(&step.id, &resource, Some(&object), &mut waiting, &mut failures),
@@ -338,8 +338,8 @@ pub async fn established(
     }
 }
 
-/// Looks until the kinds that the plan's definitions bring are served: they
-/// appear in discovery a moment after they are established.
+/// Looks until the kinds that the plan's definitions bring are served, in every
+/// version: they appear in discovery a moment after they are established.
 ///
 /// # Errors
 /// When they are not in time, or something newer is wanted.
@@ -354,7 +354,11 @@ pub async fn served(
     let mut known = Arc::clone(known);
     let mut pause = Duration::from_millis(20);
     loop {
-        if brought.iter().all(|kind| known.preferred(kind).is_some()) {
+        let is_served = |(kind, version): &(GroupKind, Option<String>)| match version {
+            Some(version) => known.resource(kind, version).is_some(),
+            None => known.preferred(kind).is_some(),
+        };
+        if brought.iter().all(is_served) {
             return Ok(known);
         }
         if run.signals.is_superseded() {

@@ -9,6 +9,7 @@ use futures::StreamExt;
 use serde_json::Value;
 
 use super::parallel::unordered;
+use super::places::Turn;
 use crate::api::reason::Reason;
 use crate::cluster::discovery::{Known, Resource};
 use crate::cluster::error::ApiError;
@@ -17,7 +18,7 @@ use crate::domain::drift::leave_to_others;
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::{Action, Plan, Step};
-use crate::domain::preflight::{Cure, Cures, Refusal, shortened};
+use crate::domain::preflight::{Cure, Cures, Refusal, defined_versions, shortened};
 use crate::domain::release::{Origin, Release};
 use crate::domain::stage::Stage;
 
@@ -44,19 +45,32 @@ pub struct Ready {
 pub struct Preflight<'a> {
     session: &'a Session,
     release: &'a Release,
+    /// What is still to be written.
     cures: Cures,
+    /// What the plan writes, whether it is written yet or not.
+    brought: Cures,
     /// Whether the answers of the dry runs are wanted.
     pub keeps_answers: bool,
     /// The steps that may be applied.
     pub ready: BTreeMap<ObjectId, Ready>,
     /// The steps that wait for others of the plan.
     pub deferred: BTreeSet<ObjectId>,
+    /// The policies and webhooks that refuse steps as they are, and that the plan
+    /// changes: they are written before the rest.
+    pub advanced: BTreeSet<ObjectId>,
+    /// The steps whose refusal may be one of a moment ago.
+    lingering: BTreeSet<ObjectId>,
 }
 
 /// What came of a step's dry run.
 enum Verdict {
     Ready(Ready),
-    Deferred,
+    /// Accepted by a schema that is about to change.
+    Tentative(Ready),
+    /// What it waits for, where that has to be written earlier than its stage says.
+    Deferred(Vec<ObjectId>),
+    /// Refused, and what was written may still change that.
+    Lingers(ObjectFailure),
     Failed(ObjectFailure),
 }
 
@@ -64,7 +78,15 @@ impl<'a> Preflight<'a> {
     /// Of a plan.
     pub fn new(session: &'a Session, release: &'a Release, plan: &Plan) -> Self {
         let (ready, deferred) = (BTreeMap::new(), BTreeSet::new());
-        Self { session, release, cures: Cures::of(plan), keeps_answers: false, ready, deferred }
+        let (advanced, lingering) = (BTreeSet::new(), BTreeSet::new());
+        let cures = Cures::of(plan);
+        let (brought, keeps_answers) = (cures.clone(), false);
+        Self { session, release, cures, brought, keeps_answers, ready, deferred, advanced, lingering }
+    }
+
+    /// Whether a step is accepted or refused by a schema that the plan changes.
+    pub fn is_redefined(&self, step: &Step) -> bool {
+        step.action == Action::Write && self.brought.defines(&step.id.group_kind())
     }
 
     /// A namespace will be there before the first write, though the plan does
@@ -83,7 +105,8 @@ impl<'a> Preflight<'a> {
     }
 
     /// Dry-runs what was deferred, now that the plan is applied up to a stage. What
-    /// that should have cured gets a few seconds.
+    /// that should have cured gets a few seconds, without a place among the runs
+    /// that work.
     ///
     /// # Errors
     /// Every refusal that is still there.
@@ -92,6 +115,7 @@ impl<'a> Preflight<'a> {
         plan: &Plan,
         known: &Known,
         after: Stage,
+        turn: &mut Turn,
     ) -> Result<(), Vec<ObjectFailure>> {
         let due = |s: &&Step| after != Stage::Foundations || s.stage == Stage::Bindings;
         if !plan.steps.iter().filter(due).any(|s| self.deferred.contains(&s.id)) {
@@ -109,13 +133,15 @@ impl<'a> Preflight<'a> {
                 plan.steps.iter().filter(|s| waiting.contains(&s.id)).partition(due);
             self.deferred.extend(later.into_iter().map(|s| s.id.clone()));
             let Err(failures) = self.pass(&steps, known, true).await else { return Ok(()) };
-            if tokio::time::Instant::now() > give_up
-                || failures.iter().any(|f| f.reason == Reason::PreflightFailed)
-            {
+            let is_final =
+                |f: &ObjectFailure| f.reason == Reason::PreflightFailed && !self.lingering.contains(&f.id);
+            if tokio::time::Instant::now() > give_up || failures.iter().any(is_final) {
                 return Err(failures);
             }
             self.deferred.extend(failures.into_iter().map(|f| f.id));
+            turn.give_back();
             tokio::time::sleep(pause).await;
+            turn.take().await;
             pause = (pause * 2).min(Duration::from_millis(500));
         }
     }
@@ -133,13 +159,24 @@ impl<'a> Preflight<'a> {
         .collect()
         .await;
         let mut failures = Vec::new();
+        self.lingering.clear();
         for (id, verdict) in verdicts {
             match verdict {
                 Verdict::Ready(ready) => {
                     self.ready.insert(id, ready);
                 }
-                Verdict::Deferred => {
+                Verdict::Tentative(ready) => {
+                    self.ready.insert(id.clone(), ready);
                     self.deferred.insert(id);
+                }
+                Verdict::Deferred(earlier) => {
+                    self.advanced.extend(earlier);
+                    self.ready.remove(&id);
+                    self.deferred.insert(id);
+                }
+                Verdict::Lingers(failure) => {
+                    self.lingering.insert(id);
+                    failures.push(failure);
                 }
                 Verdict::Failed(failure) => failures.push(failure),
             }
@@ -153,9 +190,14 @@ impl<'a> Preflight<'a> {
             let refusal = Refusal::no_such_kind(step.object.api_version(), step.object.kind());
             return self.refused(step, &refusal, defined);
         };
+        // The old schema says nothing about what the new one takes: not when it
+        // accepts, and not when it refuses.
+        let tentative = !defined && self.cures.defines(&step.id.group_kind());
         match self.dry_run(step, &resource).await {
+            Ok(ready) if tentative => Verdict::Tentative(ready),
             Ok(ready) => Verdict::Ready(ready),
             Err(error) => match refusal_of(&error) {
+                Some(_) if tentative => Verdict::Deferred(Vec::new()),
                 Some(refusal) if refusal.is_immutable() && self.may_recreate(step) => {
                     self.recreation(step, &resource, &refusal).await
                 }
@@ -196,8 +238,15 @@ impl<'a> Preflight<'a> {
 
     fn refused(&self, step: &Step, refusal: &Refusal, defined: bool) -> Verdict {
         match self.cures.cure(&step.id, refusal, defined) {
-            Some(Cure::Definitions | Cure::Foundations) => Verdict::Deferred,
-            None => Verdict::Failed(told(step, refusal, self.session, self.release)),
+            Some(Cure::Definitions | Cure::Foundations) => Verdict::Deferred(Vec::new()),
+            Some(Cure::Admission(earlier)) => Verdict::Deferred(earlier),
+            None => {
+                let failure = told(step, refusal, self.session, self.release);
+                match defined && self.brought.cure(&step.id, refusal, false).is_some() {
+                    true => Verdict::Lingers(failure),
+                    false => Verdict::Failed(failure),
+                }
+            }
         }
     }
 
@@ -235,11 +284,10 @@ fn is_protected(step: &Step) -> bool {
         || step.id.is("apiextensions.k8s.io", "CustomResourceDefinition")
 }
 
-/// The groups and kinds that the definitions of a plan bring.
-pub fn brought_kinds(plan: &Plan) -> Vec<GroupKind> {
-    let definitions: Vec<_> =
-        plan.writes().filter(|s| s.id.kind == "CustomResourceDefinition").map(|s| s.object.clone()).collect();
-    crate::domain::plan::defined_kinds(&definitions)
+/// The kinds that the definitions of a plan bring, each in every version that it
+/// is served in.
+pub fn brought_kinds(plan: &Plan) -> Vec<(GroupKind, Option<String>)> {
+    plan.writes().flat_map(|s| defined_versions(&s.object)).collect()
 }
 
 fn encode(value: &Value) -> Bytes {
@@ -248,6 +296,9 @@ fn encode(value: &Value) -> Bytes {
 }
 
 fn refusal_of(error: &ApiError) -> Option<Refusal> {
+    if let ApiError::NoSuchKind { api_version, kind } = error {
+        return Some(Refusal::no_such_kind(api_version, kind));
+    }
     let status = error.status().filter(|_| !error.is_transient())?;
     Some(Refusal { code: status.code, reason: status.reason.clone(), message: status.message.clone() })
 }

@@ -8,16 +8,18 @@ use serde_json::Value;
 use super::parallel::unordered;
 use super::preflight::{Preflight, Ready};
 use super::progress::{Change, Silence};
-use super::prune::{Order, remove};
+use super::prune::{Order, Removal, remove};
 use super::run::{Ended, Revision, Run};
 use super::trust::Admitted;
 use super::work;
+use crate::cluster::discovery::Known;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::drift::differing_paths;
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::{Action, Plan, Step};
+use crate::domain::preflight::laid_over;
 
 /// What would become of an object.
 #[derive(Clone, Debug)]
@@ -28,8 +30,8 @@ pub struct Foreseen {
     pub change: Change,
     /// The live object, where it would be changed or deleted.
     pub before: Option<Value>,
-    /// What it would be; of one whose Namespace or kind does not exist yet what
-    /// would be sent, without the defaults.
+    /// What it would be; of one whose Namespace or kind does not exist yet, or whose
+    /// definition changes, what would be sent, without the defaults.
     pub after: Option<Value>,
 }
 
@@ -71,14 +73,21 @@ pub(super) async fn preview(
     }
     let failures = preflight.first_pass(&plan, &known).await.err().unwrap_or_default();
     let mut preview = Preview { failures, lacks_namespace, ..Preview::default() };
-    look(session, &plan, &preflight, &mut preview).await?;
+    look(session, &known, &plan, &preflight, &mut preview).await?;
 
     let progress = &Silence;
-    let order =
-        Order { release: &run.release.id, prune: run.release.prune, dry_run: true, progress, signals: None };
+    let order = Order {
+        release: &run.release.id,
+        prune: run.release.prune,
+        dry_run: true,
+        in_order: false,
+        progress,
+        signals: None,
+    };
     let kinds = plan.leaving.iter().map(|l| l.id.group_kind());
     let known = session.known_of(kinds).await?;
-    let removed = remove(run.context, session, order, &plan.leaving, &known, &view).await;
+    let (context, leaving) = (run.context, plan.leaving.as_slice());
+    let removed = remove(Removal { context, session, order, leaving, known: &known, view: &view }).await;
     preview.failures.extend(removed.failures);
     preview.notes.extend(removed.notes.into_iter().map(|n| n.message));
     let going = removed.touched.into_iter();
@@ -93,6 +102,7 @@ pub(super) async fn preview(
 
 async fn look(
     session: &Session,
+    known: &Known,
     plan: &Plan,
     preflight: &Preflight<'_>,
     preview: &mut Preview,
@@ -105,7 +115,7 @@ async fn look(
             // Refused, and told so.
             continue;
         }
-        looks.push(async move { (at, foresee(session, step, ready).await) });
+        looks.push(async move { (at, foresee(session, known, step, ready).await) });
     }
     let mut seen: Vec<(usize, Result<Foreseen, ApiError>)> = unordered(looks.into_iter()).collect().await;
     seen.sort_by_key(|(at, _)| *at);
@@ -115,16 +125,30 @@ async fn look(
     Ok(())
 }
 
-async fn foresee(session: &Session, step: &Step, ready: Option<&Ready>) -> Result<Foreseen, ApiError> {
+async fn foresee(
+    session: &Session,
+    known: &Known,
+    step: &Step,
+    ready: Option<&Ready>,
+) -> Result<Foreseen, ApiError> {
     let id = step.id.clone();
     let unchanged = |id| Foreseen { id, change: Change::Unchanged, before: None, after: None };
     let (Action::Write, Some(ready)) = (step.action, ready) else {
         return Ok(match step.action {
             Action::Keep => unchanged(id),
-            // What it needs is part of the plan and does not exist yet.
+            // What it needs is part of the plan and not written yet.
             Action::Write => {
-                let after = Some(step.object.value().clone());
-                Foreseen { id, change: Change::Created, before: None, after }
+                let sent = step.object.value();
+                match before_its_cure(session, known, step).await? {
+                    Some(before) => {
+                        let after = Some(laid_over(&before, sent));
+                        Foreseen { id, change: Change::Configured, before: Some(before), after }
+                    }
+                    None => {
+                        let after = Some(sent.clone());
+                        Foreseen { id, change: Change::Created, before: None, after }
+                    }
+                }
             }
         });
     };
@@ -151,4 +175,15 @@ async fn foresee(session: &Session, step: &Step, ready: Option<&Ready>) -> Resul
     }
     let change = if ready.recreate { Change::Recreated } else { Change::Configured };
     Ok(Foreseen { id, change, before: Some(before), after: Some(after) })
+}
+
+/// The live object of a step that is refused as long as the plan is not carried out.
+async fn before_its_cure(session: &Session, known: &Known, step: &Step) -> Result<Option<Value>, ApiError> {
+    let Some(resource) = known.served(&step.id.group_kind(), &step.version) else { return Ok(None) };
+    match session.get(&resource, &step.id).await {
+        Ok(answer) => answer.json().map(Some),
+        Err(ApiError::NotServed { .. }) => Ok(None),
+        Err(error) if error.is_not_found() || error.is_forbidden() => Ok(None),
+        Err(error) => Err(error),
+    }
 }

@@ -9,6 +9,7 @@ use futures::StreamExt;
 use super::acquire::{chain, failure};
 use super::context::Context;
 use super::execute::Executed;
+use super::hold::{held_up, hold_up};
 use super::parallel::ordered;
 use super::progress::{Change, Event, Progress};
 use super::run::{Ended, Run};
@@ -25,7 +26,7 @@ use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::inventory::Fate;
 use crate::domain::outcome::{self, Note, ObjectFailure, Outcome};
 use crate::domain::plan::{Leaving, Live, Plan};
-use crate::domain::prune::{Foreign, Kept, Question, Verdict, judge};
+use crate::domain::prune::{Foreign, Holder, Kept, Question, Verdict, judge};
 use crate::domain::release::Origin;
 use crate::domain::stage::{Stage, stage};
 use crate::observe::labels::Phase;
@@ -45,6 +46,10 @@ pub struct Removed {
     pub touched: Vec<ObjectId>,
     /// What is still terminating.
     pub terminating: Vec<ObjectId>,
+    /// What of it holds up the rest.
+    pub holders: Vec<Holder>,
+    /// What is not deleted before those are gone.
+    pub waiting: Vec<ObjectId>,
     /// What could not be deleted.
     pub failures: Vec<ObjectFailure>,
     /// What was not ours, or was let go.
@@ -63,6 +68,9 @@ pub struct Order<'a> {
     pub prune: bool,
     /// Whether it is only found out what would be deleted.
     pub dry_run: bool,
+    /// Whether a stage waits for what of the stages before it is held by a finalizer:
+    /// what clears that may go with it.
+    pub in_order: bool,
     /// Who listens.
     pub progress: &'a dyn Progress,
     /// What ends it before its end. The operator's goes on: its next run would
@@ -90,17 +98,26 @@ pub async fn prune(
         release: &run.release.id,
         prune: run.release.prune,
         dry_run: false,
+        in_order: run.release.prune,
         progress: run.progress,
         signals: by_hand.then_some(run.signals),
     };
     let kinds = plan.leaving.iter().map(|l| l.id.group_kind());
     let removed = match session.known_of(kinds).await {
         Ok(known) => {
-            let mut removed = remove(run.context, session, order, &plan.leaving, &known, &view).await;
+            let (context, leaving) = (run.context, plan.leaving.as_slice());
+            let removal = Removal { context, session, order, leaving, known: &known, view: &view };
+            let mut removed = remove(removal).await;
+            if by_hand && run.release.wait {
+                removal.go_on(&run.waiter(), &mut removed).await;
+            }
             if removed.interrupted {
                 executed.ended = Some(interrupted(&removed));
             } else if by_hand && run.release.wait {
-                await_gone(run, session, &known, &plan.leaving, &mut removed).await;
+                if removed.waiting.is_empty() {
+                    let all = removed.terminating.clone();
+                    await_gone(&run.waiter(), session, &known, &plan.leaving, &mut removed, &all).await;
+                }
                 executed.ended = not_gone(run, session, &known, plan, &removed).await;
             }
             removed
@@ -111,7 +128,10 @@ pub async fn prune(
         }
     };
     run.spent.add(Phase::Prune, started.elapsed());
-    let Removed { fates, deleted, touched: _, terminating, failures, notes, interrupted } = removed;
+    if executed.ended.is_none() {
+        held_up(run, &removed, executed);
+    }
+    let Removed { fates, deleted, terminating, failures, notes, interrupted, .. } = removed;
     let skipped = executed.fates.values().any(|f| *f == Fate::NotAttempted);
     executed.complete = terminating.is_empty() && failures.is_empty() && !skipped && !interrupted;
     executed.changes.pruned = i32::try_from(deleted).unwrap_or(i32::MAX);
@@ -159,22 +179,40 @@ async fn not_gone(
     let headline = format!("not gone within --timeout ({}s)", run.release.timeout.as_secs());
     let mut failed = failure(Reason::PruneFailed, headline.clone());
     failed.headline = Some(headline);
-    failed.failures = held(session, known, &plan.leaving, &removed.terminating).await;
+    failed.failures = held(session, known, &plan.leaving, removed).await;
     Some(failed.into())
 }
 
+/// A removal of objects, and what it is done with.
+#[derive(Clone, Copy)]
+pub struct Removal<'a> {
+    /// What all releases share.
+    pub context: &'a Context,
+    /// With whose rights.
+    pub session: &'a Session,
+    /// Whose objects, and how.
+    pub order: Order<'a>,
+    /// Which, in order.
+    pub leaving: &'a [Leaving],
+    /// What is served.
+    pub known: &'a Arc<Known>,
+    /// What is seen of them.
+    pub view: &'a View<'a>,
+}
+
 /// Removes objects in the order they come in, a stage at a time.
-pub async fn remove(
-    context: &Context,
-    session: &Session,
-    order: Order<'_>,
-    leaving: &[Leaving],
-    known: &Arc<Known>,
-    view: &View<'_>,
-) -> Removed {
+pub async fn remove(removal: Removal<'_>) -> Removed {
+    let Removal { context, session, order, leaving, known, view } = removal;
     let mut removed = Removed::default();
     for stage_now in Stage::ALL.into_iter().rev() {
-        let batch = leaving.iter().filter(|l| stage(&l.id.group_kind()) == stage_now);
+        let is_due = |l: &&Leaving| stage(&l.id.group_kind()) == stage_now;
+        let batch = leaving.iter().filter(is_due);
+        if order.in_order && !order.dry_run && leaving.iter().any(|l| is_due(&l)) {
+            hold_up(session, known, leaving, stage_now, &mut removed).await;
+            if !removed.waiting.is_empty() {
+                break;
+            }
+        }
         let mut answers = ordered(batch.map(|l| async move {
             if order.is_ended() {
                 return (l, None);
@@ -219,10 +257,9 @@ async fn remove_one(
 ) -> Answer {
     let id = &leaving.id;
     let kind = id.group_kind();
-    // A kind that is not served has no objects any more.
-    let Some(resource) = known.resource(&kind, &leaving.entry.version).or_else(|| known.preferred(&kind))
-    else {
-        return known.absent(&kind).map_or_else(Answer::Failed, |()| Answer::Gone);
+    // A kind that is not served, nor defined, has no objects any more.
+    let Some(resource) = known.served(&kind, &leaving.entry.version) else {
+        return session.is_undefined(&kind).await.map_or_else(Answer::Failed, |()| Answer::Gone);
     };
     let heir = context.claims.heir(id).filter(|heir| heir != order.release);
     let question = Question { release: order.release, prune: order.prune, heir: heir.as_ref() };

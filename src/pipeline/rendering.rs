@@ -30,7 +30,8 @@ pub(super) async fn objects(
     content: &Admitted,
 ) -> Result<(Arc<Known>, Vec<Object>), Ended> {
     let objects = rendered(run, &known, content).await?;
-    let newer = session.known_of(objects.iter().map(Object::group_kind)).await?;
+    let versions = objects.iter().map(|o| (o.group_kind(), o.version().to_owned()));
+    let newer = session.known_in(versions).await?;
     if Arc::ptr_eq(&known, &newer) {
         return Ok((known, objects));
     }

@@ -8,37 +8,72 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::parallel::{ordered, unordered};
-use super::progress::Event;
+use super::progress::{Event, Progress};
 use super::prune::Removed;
 use super::run::Run;
+use super::signals::Signals;
 use crate::api::reason::Reason;
 use crate::cluster::discovery::{Known, Resource};
+use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::Fate;
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::Leaving;
+use crate::domain::prune::Holder;
 
 /// How soon what was deleted is looked at again, at first and at most.
 const FIRST_LOOK: Duration = Duration::from_millis(50);
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
 
-/// Waits until what was deleted is gone, as long as the release allows. What is
-/// not stays among the terminating.
+/// Who waits, and how long.
+#[derive(Clone, Copy)]
+pub struct Waiter<'a> {
+    /// How long each wait may take.
+    pub timeout: Duration,
+    /// What ends it before its end.
+    pub signals: &'a Signals,
+    /// Who listens.
+    pub progress: &'a dyn Progress,
+}
+
+impl Run<'_> {
+    pub(super) fn waiter(&self) -> Waiter<'_> {
+        Waiter { timeout: self.release.timeout, signals: self.signals, progress: self.progress }
+    }
+}
+
+/// What of an object holds up others, if it does.
+///
+/// # Errors
+/// When it cannot be looked at.
+pub async fn holder_of(
+    session: &Session,
+    known: &Arc<Known>,
+    leaving: &Leaving,
+) -> Result<Option<Holder>, ApiError> {
+    let Some(resource) = resource_of(known, leaving) else { return Ok(None) };
+    let hold = session.hold(&resource, &leaving.id).await?;
+    Ok(hold.and_then(|hold| hold.holder(&leaving.id)))
+}
+
+/// Waits until all of `which` that was deleted is gone, as long as that may take.
+/// What is not stays among the terminating.
 pub async fn await_gone(
-    run: &Run<'_>,
+    waiter: &Waiter<'_>,
     session: &Session,
     known: &Arc<Known>,
     leaving: &[Leaving],
     removed: &mut Removed,
+    which: &[ObjectId],
 ) {
-    let give_up = Instant::now() + run.release.timeout;
+    let give_up = Instant::now() + waiter.timeout;
     let mut pause = FIRST_LOOK;
-    while !removed.terminating.is_empty() && Instant::now() < give_up {
+    while removed.terminating.iter().any(|id| which.contains(id)) && Instant::now() < give_up {
         let pending: Vec<_> = removed.terminating.iter().map(|id| (id, "terminating")).collect();
-        run.progress.tell(Event::Pending(&pending));
+        waiter.progress.tell(Event::Pending(&pending));
         tokio::select! {
-            () = run.signals.stopped() => return,
+            () = waiter.signals.stopped() => return,
             () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_LOOK),
         }
         let waited: Vec<&Leaving> = leaving.iter().filter(|l| removed.terminating.contains(&l.id)).collect();
@@ -55,13 +90,13 @@ pub async fn await_gone(
 
 fn resource_of(known: &Known, leaving: &Leaving) -> Option<Arc<Resource>> {
     let kind = leaving.id.group_kind();
-    known.resource(&kind, &leaving.entry.version).or_else(|| known.preferred(&kind))
+    known.served(&kind, &leaving.entry.version)
 }
 
 /// Whether the object is not there any more; what cannot be asked is.
 async fn is_gone(session: &Session, known: &Arc<Known>, leaving: &Leaving) -> bool {
     let Some(resource) = resource_of(known, leaving) else {
-        return known.absent(&leaving.id.group_kind()).is_ok();
+        return session.is_undefined(&leaving.id.group_kind()).await.is_ok();
     };
     match session.get_record(&resource, &leaving.id).await {
         Ok(record) => record.is_none_or(|r| leaving.entry.uid.as_ref().is_some_and(|uid| *uid != r.uid)),
@@ -70,14 +105,14 @@ async fn is_gone(session: &Session, known: &Arc<Known>, leaving: &Leaving) -> bo
 }
 
 /// Says of every object that is still terminating what holds it, as far as it
-/// says so itself.
+/// says so itself, and which are not deleted before that is gone.
 pub async fn held(
     session: &Session,
     known: &Arc<Known>,
     leaving: &[Leaving],
-    terminating: &[ObjectId],
+    removed: &Removed,
 ) -> Vec<ObjectFailure> {
-    let waited = leaving.iter().filter(|l| terminating.contains(&l.id));
+    let waited = leaving.iter().filter(|l| removed.terminating.contains(&l.id));
     let looks = ordered(waited.map(|l| async move {
         let object: Option<Value> = match resource_of(known, l) {
             Some(resource) => session.get(&resource, &l.id).await.ok().and_then(|answer| answer.json().ok()),
@@ -86,7 +121,13 @@ pub async fn held(
         let message = object.map_or_else(|| "still terminating".to_owned(), |object| holder(&object));
         ObjectFailure { id: l.id.clone(), reason: Reason::PruneFailed, message }
     }));
-    looks.collect().await
+    let mut held: Vec<ObjectFailure> = looks.collect().await;
+    held.extend(removed.waiting.iter().map(|id| ObjectFailure {
+        id: id.clone(),
+        reason: Reason::PruneFailed,
+        message: "not deleted before what is terminating is gone".to_owned(),
+    }));
+    held
 }
 
 /// A Namespace says in its conditions what it waits for.

@@ -324,7 +324,9 @@ async fn write_ahead(
     }
     let recreated = |id: &ObjectId| preflight.ready.get(id).is_some_and(|r| r.recreate);
     let expected = plan.steps.iter().map(|s| {
-        let anew = s.action == Action::Write && (s.anew || recreated(&s.id));
+        // What is tried again later may turn out to be recreated then.
+        let may_be = preflight.deferred.contains(&s.id) && (run.release.force || s.force);
+        let anew = s.action == Action::Write && (s.anew || recreated(&s.id) || may_be);
         (&s.id, s.version.as_str(), anew)
     });
     let corrected = run.release.drift == DriftMode::Correct;

@@ -183,7 +183,7 @@ fn refuse_loss(translation: &Translation) -> Result<(), CliError> {
 }
 
 fn not_created(id: &ReleaseId, error: &ApiError) -> CliError {
-    let hint = match error.is_not_found() {
+    let hint = match error.is_not_found() || error.is_no_path() {
         true => " (is its CustomResourceDefinition installed? supercargo crd | kubectl apply -f -)",
         false => "",
     };

@@ -74,6 +74,45 @@ async fn what_is_held_stays_in_the_inventory_until_the_delete_that_finds_it_gone
 }
 
 #[tokio::test]
+async fn what_is_held_goes_before_what_may_have_to_let_it_go() {
+    let hand = Hand::begin("hand-held-up").await;
+    let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: operator}\n---\n";
+    let exists = async || hand.story.object("v1", "serviceaccounts", "operator").await.is_some();
+    hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + account));
+    let error = "error: not gone within --timeout (1s):\n  ConfigMap/NS/held: still terminating, held by the finalizer \
+                 example.com/hold\n  ServiceAccount/NS/operator: not deleted before what is terminating is gone\n\
+                 finish with: supercargo delete -i app --inventory-namespace NS\n";
+    let delete = ["delete", "-i", "app", "--timeout", "1s"];
+    let gone = "ConfigMap/NS/inv-app deleted\n";
+    hand.says(
+        &delete,
+        "",
+        1,
+        "",
+        &format!("{BEGUN}deleting 2 manifest(s)...\nConfigMap/NS/held deleted\n{gone}{WAIT}{error}"),
+    );
+    assert!(exists().await);
+    assert_eq!(hand.named("app").await, ["NS_held__ConfigMap", "NS_operator__ServiceAccount"]);
+    // One that waits goes on by itself.
+    let child = hand.start(&["delete", "-i", "app", "--timeout", "60s"]);
+    hand.let_go("configmap/held");
+    let ended = hand.end(child);
+    assert_eq!(ended.code, Some(0), "{}", ended.err);
+    assert!(!exists().await && hand.config_map("inv-app").await.is_none());
+    // So does the next of those that do not wait.
+    hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + account));
+    let told = hand.does(&["apply", "-i", "app", "--prune", "-f", "-"], &config_map("a", "1"));
+    let says = "warning: 1 object that left is deleted after ConfigMap/NS/held, which the finalizer example.com/hold \
+                holds: the inventory names what is left, run the same again to go on\n";
+    assert!(told.ends_with(says), "{told}");
+    hand.let_go("configmap/held");
+    hand.does(&["apply", "-i", "app", "--prune", "-f", "-"], &config_map("a", "1"));
+    assert!(!exists().await);
+    assert_eq!(hand.named("app").await, ["NS_a__ConfigMap"]);
+    hand.does(&["delete", "-i", "app"], "");
+}
+
+#[tokio::test]
 async fn nobody_waits_with_wait_false_and_the_inventory_says_what_is_left() {
     let hand = Hand::begin("hand-nowait").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + &config_map("a", "1")));

@@ -1,0 +1,145 @@
+//! The order of a removal: what holds an object goes after it.
+
+use serde_json::{Value, json};
+use supercargo_testbed::story::condition;
+
+use crate::scene::{Scene, config_map, deployment, message};
+
+const RELEASES: (&str, &str) = ("supercargo.dev/v1alpha1", "ociartifactreleases");
+
+fn group(scene: &Scene) -> String {
+    format!("{}.example.com", scene.namespace())
+}
+
+/// An operator, its definition and an object of it that only it lets go.
+fn operated(scene: &Scene) -> String {
+    let group = group(scene);
+    format!(
+        "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {{name: widgets.{group}}}
+spec:
+  group: {group}
+  scope: Namespaced
+  names: {{kind: Widget, plural: widgets, singular: widget}}
+  versions: [{{name: v1, served: true, storage: true, schema: {{openAPIV3Schema: {{type: object}}}}}}]
+---
+apiVersion: {group}/v1
+kind: Widget
+metadata: {{name: w, finalizers: [example.com/hold]}}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {{name: operator}}
+---
+{}",
+        deployment("operator", "1", false)
+    )
+}
+
+/// What is there of it: the object, the operator, its account, its definition.
+async fn there(scene: &Scene) -> [bool; 4] {
+    let (story, group) = (&scene.story, group(scene));
+    let (definitions, name) = ("customresourcedefinitions", format!("widgets.{group}"));
+    [
+        story.object(&format!("{group}/v1"), "widgets", "w").await.is_some(),
+        story.object("apps/v1", "deployments", "operator").await.is_some(),
+        story.object("v1", "serviceaccounts", "operator").await.is_some(),
+        story.object_in(None, "apiextensions.k8s.io/v1", definitions, &name).await.is_some(),
+    ]
+}
+
+/// Does what the operator would do.
+fn let_go(scene: &Scene) {
+    let kind = format!("widgets.{}", group(scene));
+    let patch = r#"{"metadata":{"finalizers":null}}"#;
+    scene.story.kubectl(&["patch", &kind, "w", "--type=merge", "-p", patch], "");
+}
+
+/// Waits until Ready says that what remains comes after the held object.
+async fn wait_held_up(scene: &Scene, status: &str, reason: &str) -> Value {
+    let holder =
+        format!("deleted after Widget/{}/w, which the finalizer example.com/hold holds", scene.namespace());
+    scene
+        .story
+        .wait_for(&format!("Ready={status} ({reason}) says {holder}"), async || {
+            let release = scene.story.release("app").await?;
+            let ready = condition(&release, "Ready")?;
+            let is_so = ready.status == status && ready.reason == reason && ready.message.contains(&holder);
+            is_so.then_some(release)
+        })
+        .await
+}
+
+#[tokio::test]
+async fn what_leaves_goes_before_the_operator_that_clears_its_finalizer() {
+    let mut scene = Scene::begin("removal-prune").await;
+    scene.install("app", &(operated(&scene) + &config_map("stays")), json!({})).await;
+    scene.upgrade("app", "2", &config_map("stays")).await;
+    let ready = wait_held_up(&scene, "True", "ReconciliationSucceeded").await;
+    let said = message(&ready, "Ready");
+    assert!(said.contains("applied 1 object of revision 2@"), "{said}");
+    assert!(said.contains("; 3 objects that left are deleted after "), "{said}");
+    assert_eq!(there(&scene).await, [true; 4]);
+    assert_eq!(scene.named("app").await.len(), 5);
+    // Nor does the next operator forget it.
+    scene.restart(async |_| {}).await;
+    scene.reconciled("app", "again").await;
+    wait_held_up(&scene, "True", "ReconciliationSucceeded").await;
+    assert_eq!(there(&scene).await, [true; 4]);
+
+    let mark = scene.mark();
+    let_go(&scene);
+    let gone = async || (there(&scene).await == [false; 4]).then_some(());
+    scene.story.wait_for("everything that left is gone", gone).await;
+    let settled = async || (scene.named("app").await == ["stays"]).then_some(());
+    scene.story.wait_for("the inventory names what stays", settled).await;
+    let deleted: Vec<String> =
+        scene.writes(mark).into_iter().filter(|r| r.verb == "delete").map(|r| r.resource).collect();
+    assert_eq!(deleted, ["deployments", "serviceaccounts", "customresourcedefinitions"]);
+}
+
+#[tokio::test]
+async fn a_deleted_release_keeps_the_operator_until_its_objects_are_gone_and_holds_no_worker() {
+    let mut scene = Scene::with("removal-end", &["--concurrency=1"]).await;
+    scene.install("app", &operated(&scene), json!({"retryInterval": "1h"})).await;
+    scene.story.kubectl(&["delete", "oar", "app", "--wait=false"], "");
+    wait_held_up(&scene, "False", "TerminationPending").await;
+    assert_eq!(there(&scene).await, [true; 4]);
+    scene.install("other", &config_map("other"), json!({})).await;
+    scene.restart(async |_| {}).await;
+    // It is asked anew by the one that has started.
+    let mark = scene.mark();
+    let asked = async || {
+        let requests = scene.story.bed().audit().since(mark, &scene.story.operator_account().user());
+        requests.iter().any(|r| r.verb == "get" && r.resource == "widgets" && r.name == "w").then_some(())
+    };
+    scene.story.wait_for("the new operator has looked", asked).await;
+    assert_eq!(there(&scene).await, [true; 4]);
+    let_go(&scene);
+    scene.story.wait_gone(RELEASES.0, RELEASES.1, "app").await;
+    assert_eq!(there(&scene).await[..3], [false; 3]);
+    assert!(scene.config_map("inv-app").await.is_none());
+}
+
+#[tokio::test]
+async fn a_removal_that_is_held_up_for_too_long_has_failed_and_goes_on_when_it_can() {
+    let scene = Scene::begin("removal-late").await;
+    let spec = json!({"timeout": "1s"});
+    scene.install("app", &(operated(&scene) + &config_map("stays")), spec).await;
+    scene.upgrade("app", "2", &config_map("stays")).await;
+    let failed = wait_held_up(&scene, "False", "PruneFailed").await;
+    let said = message(&failed, "Ready");
+    assert!(said.contains("takes longer than spec.timeout (1s)"), "{said}");
+    assert_eq!(there(&scene).await, [true; 4]);
+    scene.story.kubectl(&["delete", "oar", "app", "--wait=false"], "");
+    let says = async || {
+        let release = scene.story.release("app").await?;
+        message(&release, "Ready").contains("spec.deletionPolicy to Orphan").then_some(())
+    };
+    scene.story.wait_for("the deletion says the ways out", says).await;
+    assert_eq!(there(&scene).await, [true; 4]);
+    let_go(&scene);
+    scene.story.wait_gone(RELEASES.0, RELEASES.1, "app").await;
+    assert_eq!(there(&scene).await[..3], [false; 3]);
+}
