@@ -12,6 +12,9 @@ use crate::domain::identity::ObjectId;
 pub struct Signals {
     pending: Mutex<Pending>,
     notify: Notify,
+    /// For those that wait for the end only: they may not swallow the word that an
+    /// object has changed.
+    urgent: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -37,12 +40,14 @@ impl Signals {
     pub fn supersede(&self) {
         self.with(|p| p.superseded = true);
         self.notify.notify_one();
+        self.urgent.notify_one();
     }
 
     /// The process ends, or the release is gone.
     pub fn stop(&self) {
         self.with(|p| p.stopping = true);
         self.notify.notify_one();
+        self.urgent.notify_one();
     }
 
     /// Takes the objects that were seen to change.
@@ -80,19 +85,38 @@ impl Signals {
     /// looks at them next.
     pub async fn superseded(&self) {
         while !self.is_superseded() {
-            self.changed().await;
+            self.urgent.notified().await;
         }
     }
 
     /// Waits until nothing more should begin.
     pub async fn stopped(&self) {
         while !self.is_stopping() {
-            self.changed().await;
+            self.urgent.notified().await;
         }
     }
 
     /// Waits for the next signal; one that came before counts.
     pub async fn changed(&self) {
         self.notify.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn who_waits_for_the_end_swallows_no_other_signal() {
+        let signals = Signals::default();
+        signals.touch(ObjectId::from_inventory_id("a_x__ConfigMap").unwrap());
+        assert_eq!(signals.superseded().now_or_never(), None);
+        assert_eq!(signals.stopped().now_or_never(), None);
+        assert_eq!(signals.changed().now_or_never(), Some(()));
+        signals.supersede();
+        assert_eq!(signals.superseded().now_or_never(), Some(()));
+        assert_eq!(signals.changed().now_or_never(), Some(()));
     }
 }
