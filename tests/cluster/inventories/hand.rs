@@ -181,14 +181,16 @@ pub fn failing(name: &str) -> String {
     deployment(name, ", testbed.supercargo.dev/pod: failed", "")
 }
 
-/// A Deployment of one pod, with more labels and more in the pod's spec.
+/// A Deployment of one pod, with more labels and more in the pod's spec: it fails soon
+/// where these keep the pod from running.
 pub fn deployment(name: &str, label: &str, spec: &str) -> String {
+    let deadline = if label.is_empty() && spec.is_empty() { 600 } else { 1 };
     format!(
         "apiVersion: apps/v1
 kind: Deployment
 metadata: {{name: {name}}}
 spec:
-  progressDeadlineSeconds: 1
+  progressDeadlineSeconds: {deadline}
   selector: {{matchLabels: {{app: {name}}}}}
   template:
     metadata: {{labels: {{app: {name}{label}}}}}

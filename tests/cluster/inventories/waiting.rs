@@ -73,7 +73,7 @@ async fn an_unchanged_apply_waits_for_what_is_not_ready_yet() {
     );
     assert_eq!(ended.code, Some(1), "{}", ended.err);
     assert!(ended.err.contains("Deployment/NS/web unchanged\n"), "{}", ended.err);
-    let fixed = deployment("web", "", "").replace("Seconds: 1\n", "Seconds: 600\n");
+    let fixed = deployment("web", "", "");
     let told = hand.does(&["apply", "-i", "app", "--wait", "-f", "-"], &fixed);
     assert!(
         told.ends_with(&format!("Deployment/NS/web configured\n{WAIT}all resources are ready\n")),
