@@ -30,25 +30,20 @@ pub(super) async fn apply(session: &Session, me: &ReleaseId, step: &Step, ready:
     if step.only_if_absent && ready.live.is_some() {
         return Done::LeftAlone;
     }
-    let apply = async |body: Bytes| match session.apply(&ready.resource, &step.id, body, false).await {
-        Ok(applied) => Ok(Done::Applied(applied, ready.recreate)),
-        Err(error) => Err(error),
-    };
-    let done = match only_if_new(ready) {
-        None => return again(session, step, ready).await,
-        // Another process may have made it since: of two releases that bring the same
-        // new object one has it, wherever they run.
-        Some(body) => match apply(body).await {
-            Err(error) if error.is_conflict() && step.only_if_absent => Ok(Done::LeftAlone),
-            Err(error) if error.is_conflict() => match session.get_record(&ready.resource, &step.id).await {
-                Ok(Some(Record { owner: Some(owner), .. })) if owner != *me => Ok(Done::Taken),
-                Ok(_) => return again(session, step, ready).await,
-                Err(error) => Err(error),
-            },
-            done => done,
-        },
-    };
-    done.unwrap_or_else(Done::Failed)
+    let Some(body) = only_if_new(ready) else { return again(session, step, ready).await };
+    match session.apply(&ready.resource, &step.id, body, false).await {
+        Ok(applied) => return Done::Applied(applied, ready.recreate),
+        Err(error) if !error.is_conflict() => return Done::Failed(error),
+        Err(_) if step.only_if_absent => return Done::LeftAlone,
+        Err(_) => {}
+    }
+    // Another process may have made it since: of two releases that bring the same
+    // new object one has it, wherever they run.
+    match session.get_record(&ready.resource, &step.id).await {
+        Ok(Some(Record { owner: Some(owner), .. })) if owner != *me => Done::Taken,
+        Ok(_) => again(session, step, ready).await,
+        Err(error) => Done::Failed(error),
+    }
 }
 
 /// Applies what exists, with the fields that are left to others as they are now.

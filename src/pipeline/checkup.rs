@@ -9,10 +9,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::acquire::chain;
-use super::context::Memory;
+use super::context::{Memory, synced};
 use super::parallel::unordered;
 use super::run::{Revision, Run};
-use crate::cluster::State;
 use crate::cluster::discovery::{Known, Resource};
 use crate::cluster::session::Session;
 use crate::cluster::store::Watched;
@@ -104,7 +103,7 @@ impl Checkup {
 
 /// What the watches show of an object.
 fn sight(watches: &[Arc<Watched>], id: &ObjectId) -> Sight {
-    match watches.iter().find(|w| w.covers(id) && w.state() == State::Synced) {
+    match synced(watches, id) {
         Some(watch) => Sight::Watched(watch.record(id).map(|record| record.version)),
         None => Sight::Unwatched,
     }

@@ -104,6 +104,11 @@ impl Context {
     }
 }
 
+/// The watch that shows an object as it is now.
+pub(super) fn synced<'w>(watches: &'w [Arc<Watched>], id: &ObjectId) -> Option<&'w Arc<Watched>> {
+    watches.iter().find(|w| w.covers(id) && w.state() == State::Synced)
+}
+
 /// What one release remembers between its runs. Nothing of it is needed for
 /// correctness: all of it can be read again.
 #[derive(Default)]
@@ -188,9 +193,7 @@ impl Memory {
     /// Whether an object is not as the apply left it that the entry records, as far as
     /// its watch knows.
     pub(super) fn differs(&self, id: &ObjectId, entry: &Entry) -> bool {
-        let Some(watch) = self.watches.iter().find(|w| w.covers(id) && w.state() == State::Synced) else {
-            return false;
-        };
+        let Some(watch) = synced(&self.watches, id) else { return false };
         let applied = self.versions.get(id).copied().unwrap_or_default();
         disturbance(entry, watch.record(id).as_ref(), applied).is_some()
     }

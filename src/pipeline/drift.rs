@@ -5,6 +5,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::body::encode;
 use super::parallel::unordered;
 use super::run::Run;
 use crate::api::reason::Reason;
@@ -121,8 +122,7 @@ async fn differences(session: &Session, step: &Step, known: &Known) -> Vec<Strin
     };
     let mut object = step.object.value().clone();
     leave_to_others(&mut object, &live, &step.delegated);
-    let body = serde_json::to_vec(&object).unwrap_or_default().into();
-    match session.apply(&resource, &step.id, body, true).await {
+    match session.apply(&resource, &step.id, encode(&object), true).await {
         Ok(wanted) => match serde_json::from_slice::<Value>(&wanted.body) {
             Ok(wanted) => differing_paths(&live, &wanted),
             Err(error) => unreadable(error.to_string()),

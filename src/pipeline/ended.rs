@@ -36,6 +36,16 @@ impl Memory {
         }
     }
 
+    /// Whether the object of an entry, and no other of that name, has run to its end.
+    pub fn ended_as(&self, id: &ObjectId, entry: &Entry) -> bool {
+        entry.uid.is_some() && self.ended(id) == entry.uid
+    }
+
+    /// What a watch shows of an object.
+    fn record(&self, id: &ObjectId) -> Option<Record> {
+        self.watches.iter().find(|w| w.covers(id))?.record(id)
+    }
+
     /// An inventory with the objects marked that have run to their end; `None` when
     /// it says so of all of them.
     pub fn mark_ended(&self, inventory: &Inventory) -> Option<Inventory> {
@@ -55,30 +65,24 @@ impl Memory {
     /// Whether one of the objects that were seen to change is a Job whose end a
     /// refused revision waits for: that revision may be applied now.
     pub fn is_released(&self, touched: &HashSet<ObjectId>) -> bool {
-        touched.iter().filter(|id| self.awaited.contains(*id)).any(|id| {
-            let record = self.watches.iter().find(|w| w.covers(id)).and_then(|w| w.record(id));
-            record.is_none_or(|record| record.run != JobRun::On)
-        })
+        let mut awaited = touched.iter().filter(|id| self.awaited.contains(*id));
+        awaited.any(|id| self.record(id).is_none_or(|record| record.run != JobRun::On))
     }
 
     /// Whether one of the objects that were seen to change has run to its end, which
     /// the inventory does not say yet.
     pub fn has_ended(&self, touched: &HashSet<ObjectId>) -> bool {
-        touched.iter().any(|id| {
-            let Some(entry) = self.inventory.entries.get(id).filter(|e| !e.done) else { return false };
-            let ended = self.ended(id);
-            ended.is_some() && ended == entry.uid
-        })
+        let entries = &self.inventory.entries;
+        touched.iter().any(|id| entries.get(id).is_some_and(|e| !e.done && self.ended_as(id, e)))
     }
 
     /// Asks for the pods that were seen to change, where that does not say whether they
     /// have run to their end.
     pub async fn ask_touched(&mut self, context: &Context, touched: &HashSet<ObjectId>) {
-        let record = |id: &ObjectId| self.watches.iter().find(|w| w.covers(id))?.record(id);
         let pods: Vec<(ObjectId, Record)> = touched
             .iter()
             .filter_map(|id| {
-                let (entry, record) = (self.inventory.entries.get(id)?, record(id)?);
+                let (entry, record) = (self.inventory.entries.get(id)?, self.record(id)?);
                 self.may_have_succeeded(id, entry, &record).then(|| (id.clone(), record))
             })
             .collect();
@@ -120,18 +124,16 @@ impl Memory {
     /// Whether an applied object has run to its end, so that it may be gone and is
     /// healthy all the same.
     pub fn has_run_to_its_end(&self, id: &ObjectId) -> bool {
-        let Some(entry) = self.inventory.entries.get(id) else { return false };
-        entry.done || entry.uid.is_some() && self.ended(id) == entry.uid
+        self.inventory.entries.get(id).is_some_and(|entry| entry.done || self.ended_as(id, entry))
     }
 
     /// Whether an object that was applied or kept by a run has ended since.
     pub fn has_run(&self, id: &ObjectId, fates: &BTreeMap<ObjectId, Fate>) -> bool {
-        let Some(ended) = self.ended(id) else { return false };
         let entry = match fates.get(id) {
             Some(Fate::Applied(entry)) => Some(entry),
             _ => self.inventory.entries.get(id),
         };
-        entry.is_some_and(|entry| entry.uid.as_ref() == Some(&ended))
+        entry.is_some_and(|entry| self.ended_as(id, entry))
     }
 }
 

@@ -167,11 +167,7 @@ impl Local {
             refuse_unusable(&release.id, run.memory.stored.as_ref())?;
             preview(&mut run, &session, &content, &revision).await
         };
-        match Box::pin(looked).await {
-            Ok(preview) => Ok(preview),
-            Err(Ended::Failed(failed)) => Err(failed),
-            Err(Ended::Again) => Err(failure(Reason::ApiServerUnavailable, contested(&release.id))),
-        }
+        foreseen(Box::pin(looked).await, &release.id)
     }
 
     /// Reads the inventory.
@@ -208,6 +204,14 @@ fn content(release: &Release, yaml: Vec<u8>) -> (Admitted, Revision) {
         held: None,
     };
     (Admitted::by_hand(vec![("all.yaml".to_owned(), yaml.into())]), revision)
+}
+
+/// What came of a look ahead: nobody begins it anew.
+pub(super) fn foreseen(looked: Result<Preview, Ended>, id: &ReleaseId) -> Result<Preview, Failure> {
+    looked.map_err(|ended| match ended {
+        Ended::Failed(failed) => failed,
+        Ended::Again => failure(Reason::ApiServerUnavailable, contested(id)),
+    })
 }
 
 pub(super) fn contested(id: &ReleaseId) -> String {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::context::Memory;
 use super::run::{Ended, Run};
 use super::view::View;
 use crate::api::release::DriftMode;
@@ -43,8 +42,7 @@ impl Run<'_> {
                 look.leftovers |= record.is_none() || taken || (self.release.prune && !opted_out);
                 continue;
             }
-            let has_run = |memory: &Memory| entry.uid.is_some() && memory.ended(id) == entry.uid;
-            if record.is_none() && has_run(self.memory) {
+            if record.is_none() && self.memory.ended_as(id, entry) {
                 // It is gone since it ended, and the inventory does not say so yet.
                 continue;
             }

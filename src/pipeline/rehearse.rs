@@ -1,14 +1,12 @@
 //! What the operator would do with a release that does not exist yet: everything
 //! up to the first write, with the rights that the release would have.
 
-use super::acquire::{self, Failure, failure};
-use super::local::Local;
+use super::acquire::{self, Failure};
+use super::local::{Local, foreseen};
 use super::places::Turn;
 use super::preview::{Preview, preview};
 use super::progress::Silence;
-use super::run::Ended;
 use super::work;
-use crate::api::reason::Reason;
 use crate::domain::release::{Origin, Release};
 
 impl Local {
@@ -35,13 +33,6 @@ impl Local {
             let content = admission.admit(artifact)?;
             preview(&mut run, &session, &content, &revision).await
         };
-        match Box::pin(looked).await {
-            Ok(preview) => Ok(preview),
-            Err(Ended::Failed(failed)) => Err(failed),
-            Err(Ended::Again) => {
-                let why = "the inventory is written by somebody else at the same time";
-                Err(failure(Reason::ApiServerUnavailable, why))
-            }
-        }
+        foreseen(Box::pin(looked).await, &release.id)
     }
 }
