@@ -53,17 +53,19 @@ impl Removal<'_> {
 }
 
 /// Looks whether something of the stages before is held by a finalizer, and lets the
-/// stage and those after it wait for that.
+/// stage and those after it wait for that. The first `looked_at` of what is terminating
+/// were looked at before: what is being deleted gets no new finalizer.
 pub(super) async fn hold_up(
     session: &Session,
     known: &Arc<Known>,
     leaving: &[Leaving],
     stage_now: Stage,
+    looked_at: usize,
     removed: &mut Removed,
 ) {
-    let looked_at: Vec<&Leaving> = leaving.iter().filter(|l| removed.terminating.contains(&l.id)).collect();
-    let looks =
-        looked_at.into_iter().map(|l| async move { (l.id.clone(), holder_of(session, known, l).await) });
+    let new = removed.terminating.get(looked_at..).unwrap_or_default();
+    let looks = leaving.iter().filter(|l| new.contains(&l.id));
+    let looks = looks.map(|l| async move { (l.id.clone(), holder_of(session, known, l).await) });
     let looks: Vec<_> = ordered(looks).collect().await;
     let mut is_unknown = false;
     for (id, look) in looks {

@@ -207,11 +207,12 @@ pub struct Removal<'a> {
 pub async fn remove(removal: Removal<'_>) -> Removed {
     let Removal { context, session, order, leaving, known, view } = removal;
     let mut removed = Removed::default();
+    let mut looked_at = 0;
     for stage_now in Stage::ALL.into_iter().rev() {
-        let is_due = |l: &&Leaving| stage(&l.id.group_kind()) == stage_now;
-        let batch = leaving.iter().filter(is_due);
-        if order.in_order && !order.dry_run && leaving.iter().any(|l| is_due(&l)) {
-            hold_up(session, known, leaving, stage_now, &mut removed).await;
+        let batch = leaving.iter().filter(|l| stage(&l.id.group_kind()) == stage_now);
+        if order.in_order && batch.clone().next().is_some() {
+            hold_up(session, known, leaving, stage_now, looked_at, &mut removed).await;
+            looked_at = removed.terminating.len();
             if !removed.waiting.is_empty() {
                 break;
             }

@@ -73,6 +73,9 @@ fn redefined(plan: &Plan, preflight: &Preflight<'_>) -> Vec<(ObjectId, Arc<Resou
     let mut redefined = Vec::new();
     for step in plan.writes() {
         let kinds = defined_versions(&step.object);
+        if kinds.is_empty() {
+            continue;
+        }
         let is_of = |s: &Step| kinds.iter().any(|(kind, _)| *kind == s.id.group_kind());
         let is_concerned = plan.writes().any(|s| is_of(s) && preflight.is_redefined(s));
         let ready = preflight.ready.get(&step.id).filter(|r| is_concerned && r.live.is_some());
