@@ -31,6 +31,38 @@ impl fmt::Display for GroupKind {
     }
 }
 
+/// The groups of the kinds that every API server has, for objects that people write.
+const BUILT_IN: [&str; 22] = [
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apiregistration.k8s.io",
+    "apps",
+    "authentication.k8s.io",
+    "authorization.k8s.io",
+    "autoscaling",
+    "batch",
+    "certificates.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "events.k8s.io",
+    "flowcontrol.apiserver.k8s.io",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "policy",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+    "storagemigration.k8s.io",
+];
+
+/// Whether every API server serves the kinds of a group. Those of all other groups are
+/// custom resources.
+pub fn is_built_in(group: &str) -> bool {
+    BUILT_IN.contains(&group)
+}
+
 /// One object of the cluster. The API version is left out on purpose: the same
 /// object is served under several.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
+use super::identity::is_built_in;
 use super::object::Object;
 
 /// The fields with the containers of a pod, in the order in which they are told:
@@ -18,33 +19,6 @@ const CONTAINERS: [&str; 5] = ["containers", "initContainers", "ephemeralContain
 const CONTAINER: [&str; 3] = ["container", "script", "stepTemplate"];
 /// Fields whose `image` is no container image: a volume of Ceph.
 const OTHER_IMAGES: [&str; 1] = ["rbd"];
-/// The groups of the kinds that every API server has. Which of their fields name
-/// images is known.
-const BUILT_IN: [&str; 22] = [
-    "",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "apiregistration.k8s.io",
-    "apps",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
-    "autoscaling",
-    "batch",
-    "certificates.k8s.io",
-    "coordination.k8s.io",
-    "discovery.k8s.io",
-    "events.k8s.io",
-    "flowcontrol.apiserver.k8s.io",
-    "networking.k8s.io",
-    "node.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "resource.k8s.io",
-    "scheduling.k8s.io",
-    "storage.k8s.io",
-    "storagemigration.k8s.io",
-];
-
 /// A place in an object that names an image to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -67,8 +41,7 @@ pub fn image_places(object: &Object) -> Vec<Place> {
 /// The places of an object that look as if they named an image, in a kind of which
 /// that is not known: fields `image` with a text, in kinds that are not built in.
 pub fn doubtful_places(object: &Object) -> Vec<Place> {
-    let group = object.id().group;
-    if BUILT_IN.contains(&group.as_str()) {
+    if is_built_in(object.group()) {
         return Vec::new();
     }
     let places = places(object).into_iter().filter(|(form, _)| *form == Form::Doubtful);

@@ -22,7 +22,7 @@ use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
 use crate::cluster::discovery::Known;
 use crate::cluster::session::Session;
-use crate::domain::health::{Board, Health, has_rule, listed};
+use crate::domain::health::{Board, failures_of, has_rule, listed};
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::inventory::{Entry, Fate};
 use crate::domain::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
@@ -105,18 +105,6 @@ enum Over {
     /// run goes on from here.
     Superseded,
     Timeout(Duration),
-}
-
-fn failures_of<'a>(
-    reason: Reason,
-    objects: impl Iterator<Item = (&'a ObjectId, &'a Health)>,
-) -> Vec<ObjectFailure> {
-    let failure = |(id, health): (&ObjectId, &Health)| ObjectFailure {
-        id: id.clone(),
-        reason,
-        message: health.message.clone(),
-    };
-    objects.map(failure).collect()
 }
 
 /// Ends a run because of its unhealthy objects.

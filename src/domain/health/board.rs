@@ -160,12 +160,7 @@ impl Board {
         let others = self.in_state(|judged| {
             matches!(judged.health.state, HealthState::InProgress | HealthState::Terminating)
         });
-        let failure = |(id, health): (&ObjectId, &Health)| ObjectFailure {
-            id: id.clone(),
-            reason: Reason::Unhealthy,
-            message: health.message.clone(),
-        };
-        self.failed().chain(others).map(failure).collect()
+        failures_of(Reason::Unhealthy, self.failed().chain(others))
     }
 
     /// Whether the objects of an applied revision are healthy now.
@@ -186,6 +181,19 @@ impl Board {
         let message = listed(headline, named);
         Assessment { status: Some(false), reason: Reason::Unhealthy, message }
     }
+}
+
+/// Objects that fail a run, for that reason.
+pub fn failures_of<'a>(
+    reason: Reason,
+    objects: impl Iterator<Item = (&'a ObjectId, &'a Health)>,
+) -> Vec<ObjectFailure> {
+    let failure = |(id, health): (&ObjectId, &Health)| ObjectFailure {
+        id: id.clone(),
+        reason,
+        message: health.message.clone(),
+    };
+    objects.map(failure).collect()
 }
 
 /// A headline and the first of the objects that it is about.

@@ -13,7 +13,7 @@ mod storage;
 mod verdict;
 mod workloads;
 
-pub use board::{Board, Sight, listed};
+pub use board::{Board, Sight, failures_of, listed};
 pub use cause::{first_cause, pod_selector, runs_pods};
 pub use rules::{assess, has_rule};
 pub use verdict::{Health, HealthState};

@@ -11,37 +11,12 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::verdict::{Health, HealthState};
 use super::{cluster, generic, jobs, pods, storage, workloads};
-use crate::domain::identity::GroupKind;
+use crate::domain::identity::{GroupKind, is_built_in};
 
 type Judge = fn(Fields<'_>, Timestamp) -> Health;
 
-/// Groups that the API server itself serves. Their kinds without a rule below
-/// have no health; every other group holds custom resources.
-const BUILT_IN: &[&str] = &[
-    "",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "apiregistration.k8s.io",
-    "apps",
-    "authentication.k8s.io",
-    "authorization.k8s.io",
-    "autoscaling",
-    "batch",
-    "certificates.k8s.io",
-    "coordination.k8s.io",
-    "discovery.k8s.io",
-    "events.k8s.io",
-    "flowcontrol.apiserver.k8s.io",
-    "internal.apiserver.k8s.io",
-    "networking.k8s.io",
-    "node.k8s.io",
-    "policy",
-    "rbac.authorization.k8s.io",
-    "resource.k8s.io",
-    "scheduling.k8s.io",
-    "storage.k8s.io",
-    "storagemigration.k8s.io",
-];
+/// A group in which the API server keeps notes of its own.
+const INTERNAL: &str = "internal.apiserver.k8s.io";
 
 /// Judges an object by its status. Never fails: a status of an unexpected shape
 /// reads as one that is not there yet.
@@ -79,7 +54,8 @@ fn rule(group: &str, kind: &str) -> Option<Judge> {
         ("autoscaling", "HorizontalPodAutoscaler") => cluster::autoscaler,
         ("apiextensions.k8s.io", "CustomResourceDefinition") => cluster::definition,
         ("apiregistration.k8s.io", "APIService") => cluster::api_service,
-        _ if BUILT_IN.contains(&group) => return None,
+        // Its kinds without a rule above have no health.
+        _ if is_built_in(group) || group == INTERNAL => return None,
         _ => generic::custom,
     };
     Some(judge)
