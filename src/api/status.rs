@@ -153,6 +153,13 @@ pub struct InventoryStatus {
     pub entries: i32,
 }
 
+impl ReleaseStatus {
+    /// The condition of a type.
+    pub fn condition(&self, name: &str) -> Option<&Condition> {
+        self.conditions.iter().find(|c| c.type_ == name)
+    }
+}
+
 /// How many objects a run changed, and how.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -40,7 +40,7 @@ pub fn publish(
 ) {
     publish_notes(session, release, outcome);
     let ready = |status: &ReleaseStatus| {
-        let found = status.conditions.iter().find(|c| c.type_ == condition::READY);
+        let found = status.condition(condition::READY);
         found.map(|c| (c.status.clone(), c.reason.clone(), c.message.clone()))
     };
     match &outcome.verdict {
@@ -61,13 +61,12 @@ pub fn publish(
     }
     // Where the release fails because of it, that has an event.
     if let (Some(failed), None) = (&outcome.fetch_failed, outcome.reason())
-        && reason_of(before, condition::FETCH_FAILED) != Some(failed.reason.as_str())
+        && before.condition(condition::FETCH_FAILED).is_none_or(|c| c.reason != failed.reason.as_str())
     {
         send(session, release, true, failed.reason, failed.message.clone(), outcome);
     }
-    let drift = |status: &ReleaseStatus| {
-        status.conditions.iter().find(|c| c.type_ == condition::DRIFTED && c.status == "True").cloned()
-    };
+    let drift =
+        |status: &ReleaseStatus| status.condition(condition::DRIFTED).filter(|c| c.status == "True").cloned();
     if let (Some(found), Some(assessment)) = (drift(after), &outcome.drift)
         && drift(before).is_none_or(|b| b.reason != found.reason)
     {
@@ -78,13 +77,11 @@ pub fn publish(
 /// The event about objects that became unhealthy, or healthy again, after their
 /// revision was applied.
 pub fn publish_health(session: &Session, release: &Release, before: &ReleaseStatus, after: &ReleaseStatus) {
-    let status = |status: &ReleaseStatus| {
-        status.conditions.iter().find(|c| c.type_ == condition::HEALTHY).map(|c| c.status.clone())
-    };
+    let status = |status: &ReleaseStatus| status.condition(condition::HEALTHY).map(|c| c.status.clone());
     if status(before) == status(after) {
         return;
     }
-    let health = after.conditions.iter().find(|c| c.type_ == condition::HEALTHY);
+    let health = after.condition(condition::HEALTHY);
     let Some((reason, health)) = health.and_then(|c| Some((Reason::named(&c.reason)?, c))) else { return };
     let message = match reason {
         Reason::Healthy => "every object is healthy again".to_owned(),
@@ -95,15 +92,11 @@ pub fn publish_health(session: &Session, release: &Release, before: &ReleaseStat
     send_about(session, release, reason != Reason::Healthy, reason, message, revision);
 }
 
-fn reason_of<'s>(status: &'s ReleaseStatus, name: &str) -> Option<&'s str> {
-    status.conditions.iter().find(|c| c.type_ == name).map(|c| c.reason.as_str())
-}
-
 /// What is to be told when the artifact is verified and was not, or is signed by
 /// others. That it is not verified is the event of the run's failure.
 fn newly_verified(before: &ReleaseStatus, after: &ReleaseStatus) -> Option<String> {
     let verified = |status: &ReleaseStatus| {
-        let found = status.conditions.iter().find(|c| c.type_ == condition::VERIFIED && c.status == "True");
+        let found = status.condition(condition::VERIFIED).filter(|c| c.status == "True");
         found.map(|c| c.message.clone())
     };
     let message = verified(after)?;

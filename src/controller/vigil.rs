@@ -100,9 +100,7 @@ impl Vigil {
         let found = match is_failed(told) {
             true if checkup.board.is_healthy() => Found::Healed,
             true => Found::Nothing,
-            false if !release.wait || told.conditions.iter().all(|c| c.type_ != condition::HEALTHY) => {
-                Found::Nothing
-            }
+            false if !release.wait || told.condition(condition::HEALTHY).is_none() => Found::Nothing,
             false => {
                 let health = checkup.board.assessment();
                 let unhealthy = checkup.board.unhealthy();
@@ -133,8 +131,10 @@ impl Vigil {
 
 /// Whether the status says that the wait for health has failed.
 fn is_failed(status: &ReleaseStatus) -> bool {
-    let ready = status.conditions.iter().find(|c| c.type_ == condition::READY);
-    ready.and_then(|c| Reason::named(&c.reason)).is_some_and(Reason::is_of_health_wait)
+    status
+        .condition(condition::READY)
+        .and_then(|c| Reason::named(&c.reason))
+        .is_some_and(Reason::is_of_health_wait)
 }
 
 fn states(status: &ReleaseStatus) -> Vec<(&str, &str, &str)> {
@@ -144,8 +144,7 @@ fn states(status: &ReleaseStatus) -> Vec<(&str, &str, &str)> {
 
 /// Since when the health is as it is told.
 fn since(status: &ReleaseStatus) -> Option<Timestamp> {
-    let health = status.conditions.iter().find(|c| c.type_ == condition::HEALTHY);
-    health.map(|c| c.last_transition_time.0)
+    status.condition(condition::HEALTHY).map(|c| c.last_transition_time.0)
 }
 
 /// The same time on the clock that sleeps, and a little later.

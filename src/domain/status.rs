@@ -336,7 +336,7 @@ impl<'a> Conditions<'a> {
     }
 
     fn before(&self, name: &str) -> Option<&'a Condition> {
-        self.previous.conditions.iter().find(|c| c.type_ == name)
+        self.previous.condition(name)
     }
 
     fn is_progressing(&self, name: &str) -> bool {

@@ -38,7 +38,7 @@ impl Run<'_> {
     /// Puts the applied revision back before anybody asks for a newer one, where only
     /// objects have changed. What the last run said holds on.
     pub(super) async fn restore_first(&mut self) -> Result<Option<Box<Outcome>>, Ended> {
-        let ready = self.status.conditions.iter().find(|c| c.type_ == condition::READY);
+        let ready = self.status.condition(condition::READY);
         let refused = ready.and_then(|c| Reason::named(&c.reason)).is_some_and(|why| !leaves_applied(why));
         let (Trigger::Objects, false, Some(applied)) = (self.trigger, refused, self.applied_beside()) else {
             return Ok(None);

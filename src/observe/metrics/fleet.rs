@@ -132,7 +132,7 @@ impl Metrics {
 
 impl Sample {
     fn update(&mut self, suspended: bool, status: &ReleaseStatus) {
-        let find = |name: &str| status.conditions.iter().find(|c| c.type_ == name);
+        let find = |name: &str| status.condition(name);
         let ready = find(condition::READY);
         self.ready = ready.is_some_and(|c| c.status == "True");
         self.state = Some(match ready.map(|c| c.status.as_str()) {
@@ -162,7 +162,7 @@ impl Sample {
 /// The latest time at which a status says that all was well: since when Ready
 /// is True, or when a revision was applied.
 fn known_success(status: &ReleaseStatus) -> Option<i64> {
-    let ready = status.conditions.iter().find(|c| c.type_ == condition::READY && c.status == "True");
+    let ready = status.condition(condition::READY).filter(|c| c.status == "True");
     let ready = ready.map(|c| c.last_transition_time.0.as_second());
     let well = status.history.iter().filter(|h| h.outcome != "Failed");
     let applied = well.filter_map(|h| h.applied_at.parse::<Timestamp>().ok()).map(|at| at.as_second());
