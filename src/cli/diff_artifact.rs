@@ -42,7 +42,7 @@ async fn compare(arguments: &DiffArtifact, printer: &mut Printer<'_>) -> Result<
     let differences: Vec<Difference> = changes.into_iter().map(|c| difference(c, &subjects)).collect();
     match output.output {
         Some(format) => output::data(printer, format, &differences)?,
-        None => differences.iter().try_for_each(|difference| print(difference, printer))?,
+        None => differences.iter().try_for_each(|d| print(&d.object, &d.change, &d.diff, printer))?,
     }
     if differences.is_empty() { Ok(()) } else { Err(CliError::Differs) }
 }
@@ -52,8 +52,16 @@ fn difference(change: Change, subjects: &Subjects) -> Difference {
     Difference { object: subjects.name(&id), group: id.group, change: kind.to_string(), diff }
 }
 
-fn print(difference: &Difference, printer: &mut Printer<'_>) -> Result<(), CliError> {
-    let Difference { object, change, diff, .. } = difference;
+/// Prints one difference for people.
+///
+/// # Errors
+/// When stdout does not take it.
+pub(super) fn print(
+    object: &str,
+    change: &str,
+    diff: &str,
+    printer: &mut Printer<'_>,
+) -> Result<(), CliError> {
     printer.line(Line::of_diff(&format!("► {object} {change}")))?;
     diff.lines().try_for_each(|line| printer.line(Line::of_diff(line)))
 }

@@ -11,7 +11,8 @@ use crate::domain::identity::GroupKind;
 use crate::observe::labels::Verb;
 
 /// Where the API server keeps definitions of kinds.
-const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+pub(super) const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
 /// The index of the schemas (OpenAPI v3).
 #[derive(Deserialize)]
 struct Published {

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
+use super::definitions::DEFINITIONS;
 use super::discovery::escape;
 use super::error::ApiError;
 use super::session::{Call, Session};
@@ -208,8 +209,7 @@ impl Session {
     /// # Errors
     /// When the API server does not say.
     pub async fn definition_is_terminating(&self) -> Result<bool, ApiError> {
-        let uri = format!("/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{PLURAL}.{GROUP}");
-        self.is_terminating(uri).await
+        self.is_terminating(format!("{DEFINITIONS}/{PLURAL}.{GROUP}")).await
     }
 
     /// Whether a namespace is being deleted, or is gone.

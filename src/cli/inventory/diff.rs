@@ -10,7 +10,7 @@ use super::narrator::{conclude, with_failures};
 use super::target::{named, target};
 use crate::cli::args::{ClusterArgs, Diff, DiffNoun, DiffOptions};
 use crate::cli::subjects::Subjects;
-use crate::cli::{CliError, Line, Printer, connect, diff_artifact, output};
+use crate::cli::{CliError, Printer, connect, diff_artifact, output};
 use crate::domain::diff::unified;
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
@@ -83,8 +83,8 @@ fn show(preview: &Preview, options: &DiffOptions, printer: &mut Printer<'_>) -> 
     match options.output {
         Some(format) => output::data(printer, format, &differences)?,
         None => {
-            for difference in &differences {
-                print(difference, printer)?;
+            for Difference { object, change, diff, .. } in &differences {
+                diff_artifact::print(object, change, diff, printer)?;
             }
         }
     }
@@ -118,10 +118,4 @@ fn difference(foreseen: &Foreseen, subjects: &Subjects) -> Option<Difference> {
     };
     let Foreseen { id, .. } = foreseen;
     Some(Difference { object: subjects.name(id), group: id.group.clone(), change, diff })
-}
-
-fn print(difference: &Difference, printer: &mut Printer<'_>) -> Result<(), CliError> {
-    let Difference { object, change, diff, .. } = difference;
-    printer.line(Line::of_diff(&format!("► {object} {change}")))?;
-    diff.lines().try_for_each(|line| printer.line(Line::of_diff(line)))
 }

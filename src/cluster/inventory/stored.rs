@@ -260,7 +260,6 @@ fn sequence_of(part: &ConfigMap) -> u64 {
     part.data.get(SEQUENCE).and_then(|s| s.parse().ok()).unwrap_or_default()
 }
 
-/// Whether a part without its first one is the release's: our writer labels each.
 /// Whether a ConfigMap with the name of a part is the inventory of another name:
 /// `inv-web.2` is the second part of `web`, or the first of `web.2`.
 pub(super) fn is_of_another(release: &ReleaseId, part: &ConfigMap) -> bool {
@@ -277,6 +276,7 @@ pub(super) fn named<'m>(name: &'m str, map: &'m ConfigMap) -> (&'m str, &'m str)
     name.rsplit_once('.').filter(|(_, number)| is_number(number)).unwrap_or((name, ""))
 }
 
+/// Whether a part without its first one is the release's: our writer labels each.
 fn is_part_of(release: &ReleaseId, part: &ConfigMap) -> bool {
     let label = |key: &str| part.metadata.labels.get(key).map(String::as_str);
     label(CREATED_BY) == Some(WRITER) && label(NAME) == Some(&release.name)
