@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
+use supercargo_testbed::archive::tar;
 use supercargo_testbed::processes;
 use supercargo_testbed::registry::{Registry, digest};
 use supercargo_testbed::story::condition;
@@ -16,18 +17,6 @@ use super::setting::{Scene, config_map};
 
 const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
 const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
-
-/// A tar of files, path and content.
-fn tar(files: &[(&str, &str)]) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
-    for (path, content) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        archive.append_data(&mut header, path, content.as_bytes()).expect("append a file");
-    }
-    archive.into_inner().expect("an archive")
-}
 
 fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());

@@ -7,24 +7,13 @@ use crate::scene::{Scene, config_map, deployment, message};
 
 const RELEASES: (&str, &str) = ("supercargo.dev/v1alpha1", "ociartifactreleases");
 
-fn group(scene: &Scene) -> String {
-    format!("{}.example.com", scene.namespace())
-}
-
 /// An operator, its definition and an object of it that only it lets go.
 fn operated(scene: &Scene) -> String {
-    let group = group(scene);
+    let group = scene.group();
+    let versions = "[{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}]";
+    let definition = scene.widgets(&format!(" {versions}\n"));
     format!(
-        "apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {{name: widgets.{group}}}
-spec:
-  group: {group}
-  scope: Namespaced
-  names: {{kind: Widget, plural: widgets, singular: widget}}
-  versions: [{{name: v1, served: true, storage: true, schema: {{openAPIV3Schema: {{type: object}}}}}}]
----
-apiVersion: {group}/v1
+        "{definition}apiVersion: {group}/v1
 kind: Widget
 metadata: {{name: w, finalizers: [example.com/hold]}}
 ---
@@ -39,7 +28,7 @@ metadata: {{name: operator}}
 
 /// What is there of it: the object, the operator, its account, its definition.
 async fn there(scene: &Scene) -> [bool; 4] {
-    let (story, group) = (&scene.story, group(scene));
+    let (story, group) = (&scene.story, scene.group());
     let (definitions, name) = ("customresourcedefinitions", format!("widgets.{group}"));
     [
         story.object(&format!("{group}/v1"), "widgets", "w").await.is_some(),
@@ -51,7 +40,7 @@ async fn there(scene: &Scene) -> [bool; 4] {
 
 /// Does what the operator would do.
 fn let_go(scene: &Scene) {
-    let kind = format!("widgets.{}", group(scene));
+    let kind = format!("widgets.{}", scene.group());
     let patch = r#"{"metadata":{"finalizers":null}}"#;
     scene.story.kubectl(&["patch", &kind, "w", "--type=merge", "-p", patch], "");
 }

@@ -122,6 +122,34 @@ impl Scene {
         self.story.wait_for(&format!("{release} is reconciled"), handled).await
     }
 
+    /// Asks for a run that is refused once more: it says the same of every object.
+    pub async fn is_refused_alike(&self, release: &str, refused: &Value) {
+        let again = self.reconciled(release, "again").await;
+        let failures = |release: &Value| release["status"]["failures"].clone();
+        assert_eq!(failures(&again), failures(refused), "the same from one retry to the next");
+    }
+
+    /// An API group that no other story has.
+    pub fn group(&self) -> String {
+        format!("{}.example.com", self.namespace())
+    }
+
+    /// The definition of Widgets in that group; `versions` is what follows the key.
+    pub fn widgets(&self, versions: &str) -> String {
+        let group = self.group();
+        format!(
+            "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {{name: widgets.{group}}}
+spec:
+  group: {group}
+  scope: Namespaced
+  names: {{kind: Widget, plural: widgets, singular: widget}}
+  versions:{versions}---
+"
+        )
+    }
+
     /// A merge patch of an object of this namespace, as the admin.
     pub async fn patch(&self, version: &str, plural: &str, name: &str, patch: Value) {
         let root = if version.contains('/') { "apis" } else { "api" };

@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
+use supercargo_testbed::archive::tar;
 
 use crate::ground::{ALL_RIGHTS, CONFIG_MAPS, account, role};
 use crate::scene::{Scene, config_map, deployment, message, text};
@@ -15,16 +16,9 @@ fn maps(values: &[(&str, &str)]) -> String {
 
 /// Pushes files to the repository of a release.
 fn push_files(scene: &Scene, release: &str, tag: &str, files: &[(&str, String)]) {
-    let mut archive = tar::Builder::new(Vec::new());
-    for (path, content) in files {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(content.len() as u64);
-        header.set_mode(0o644);
-        archive.append_data(&mut header, path, content.as_bytes()).expect("append a file");
-    }
-    let layer = archive.into_inner().expect("an archive");
+    let files: Vec<(&str, &str)> = files.iter().map(|(path, content)| (*path, content.as_str())).collect();
     let repository = format!("{}/{release}", scene.namespace());
-    scene.registry().push_layer(&repository, tag, "application/vnd.oci.image.layer.v1.tar", &layer);
+    scene.registry().push_layer(&repository, tag, "application/vnd.oci.image.layer.v1.tar", &tar(&files));
 }
 
 /// The ConfigMaps that are labelled as a release's, as `namespace/name=value`.

@@ -1,6 +1,7 @@
 //! Artifacts: a tar archive of two directories.
 
 use serde_json::Value;
+use supercargo_testbed::archive::tar;
 
 use crate::action::{Piece, Revision};
 use crate::kinds::{Names, manifest};
@@ -10,7 +11,6 @@ pub const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// The layer of a revision.
 pub fn layer(names: &Names, revision: &Revision) -> Vec<u8> {
-    let mut archive = tar::Builder::new(Vec::new());
     let documents = |pieces: &[Piece]| {
         pieces.iter().map(|piece| format!("---\n{}\n", yaml(&manifest(names, piece)))).collect::<String>()
     };
@@ -18,14 +18,7 @@ pub fn layer(names: &Names, revision: &Revision) -> Vec<u8> {
     if revision.broken {
         b.push_str("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: [broken\n");
     }
-    for (path, text) in [("a/objects.yaml", documents(&revision.a)), ("b/objects.yaml", b)] {
-        let mut header = tar::Header::new_gnu();
-        header.set_size(text.len() as u64);
-        header.set_mode(0o644);
-        header.set_cksum();
-        archive.append_data(&mut header, path, text.as_bytes()).expect("an archive in memory");
-    }
-    archive.into_inner().expect("an archive in memory")
+    tar(&[("a/objects.yaml", &documents(&revision.a)), ("b/objects.yaml", &b)])
 }
 
 /// JSON is YAML.

@@ -398,7 +398,7 @@ impl World {
                 wrong.push(format!("r{release} has gone and its inventory has not"));
             }
         }
-        wrong.extend(self.unlisted(seen).into_iter().map(|(_, wrong)| wrong));
+        wrong.extend(self.unlisted(seen).into_values());
         wrong
     }
 
