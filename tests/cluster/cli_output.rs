@@ -87,10 +87,7 @@ fn honest(arguments: &[&str], text: &str) {
     }
     for line in text.lines() {
         let begins = |start: &&str| line.trim_start().starts_with(*start);
-        assert!(
-            !["FORGED", "Verified by:", "► FORGED"].iter().any(|s| begins(s)),
-            "{arguments:?} prints {line:?}"
-        );
+        assert!(!["FORGED", "Verified by:", "► FORGED"].iter().any(begins), "{arguments:?} prints {line:?}");
     }
 }
 
