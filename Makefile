@@ -6,10 +6,10 @@ CARGO ?= cargo
 
 # The stories of the operator. They run twice: with the least rights, where each
 # release has an account of its own, and as cluster-admin.
-STORIES := adoption_flux allowed confined crashes decryption downgrade drift evolving going_away install jobs origins \
+STORIES := adoption_flux allowed confined crashes decryption downgrade drift evolving going_away hostile install jobs origins \
 	outages ownership patches pruning quiet recovery_cluster recovery_inventory recovery_operator recovery_rotation \
-	recreation refusals registries removal replicas rights scaling secrecy shards specs squatting trust truth waiting \
-	webhooks
+	recreation refusals registries removal replicas rights scaling secrecy shards specs squatting streams trust truth \
+	waiting webhooks
 
 .PHONY: help
 help: ## Show the targets

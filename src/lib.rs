@@ -12,6 +12,7 @@ pub mod cli;
 pub mod cluster;
 pub mod controller;
 pub mod domain;
+pub mod fair;
 pub mod observe;
 pub mod oci;
 pub mod pipeline;

@@ -46,8 +46,10 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
     let options = controller::Options {
         concurrency: arguments.concurrency.into(),
         metrics_addr: arguments.metrics_addr,
+        health_addr: arguments.health_addr,
         cache_dir: arguments.cache_dir,
         cache_max_size: arguments.cache_max_size,
+        memory_limit: arguments.memory_limit,
         leader_election_namespace: arguments.leader_election_namespace,
         leader_election_name: arguments.leader_election_name,
         default_service_account: arguments.default_service_account,

@@ -3,20 +3,18 @@
 
 use bytes::Bytes;
 use http::Method;
-use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::discovery::{Resource, escape};
 use super::error::ApiError;
+use super::pages::{self, Listing};
 use super::session::{Call, Session};
 use super::watch::{Event, Selection, State, run};
 use crate::api::release::{GROUP, KIND, PLURAL, VERSION};
 use crate::domain::identity::ReleaseId;
-use crate::observe::labels::Verb;
 
-/// Objects asked for in one page. A page has to fit into the longest answer that
-/// is read.
+/// Objects asked for in one page, at first.
 const PAGE: usize = 250;
 /// The most objects that are read for one question.
 const MAX_OBJECTS: usize = 20_000;
@@ -35,20 +33,6 @@ pub enum Seen {
     Listed,
     /// Nothing can be watched.
     Failed(String),
-}
-
-#[derive(Deserialize)]
-struct List {
-    #[serde(default)]
-    metadata: ListMetadata,
-    #[serde(default)]
-    items: Vec<Value>,
-}
-
-#[derive(Default, Deserialize)]
-struct ListMetadata {
-    #[serde(default, rename = "continue")]
-    next: String,
 }
 
 fn releases() -> Resource {
@@ -143,22 +127,19 @@ impl Session {
         namespace: Option<&str>,
         selector: Option<&str>,
     ) -> Result<Vec<Value>, ApiError> {
-        let path = resource.collection(namespace);
-        let query = selecting(selector);
-        let (mut objects, mut next) = (Vec::new(), String::new());
-        loop {
-            let uri = format!("{path}?{query}&limit={PAGE}&continue={}", escape(&next));
-            let list: List = self.call(Call { verb: Verb::List, ..Call::get(uri) }).await?.json()?;
-            objects.extend(list.items);
-            if objects.len() > MAX_OBJECTS {
+        let (path, query) = (resource.collection(namespace), selecting(selector));
+        let listing = Listing { path: &path, query: &query, metadata_only: false, page: PAGE };
+        let mut objects = Vec::new();
+        pages::each(self, listing, |object| {
+            if objects.len() == MAX_OBJECTS {
                 let why = format!("there are more than {MAX_OBJECTS} {}", resource.plural);
                 return Err(ApiError::answer(why));
             }
-            next = list.metadata.next;
-            if next.is_empty() {
-                return Ok(objects);
-            }
-        }
+            objects.push(serde_json::from_str(object).map_err(ApiError::answer)?);
+            Ok(())
+        })
+        .await?;
+        Ok(objects)
     }
 
     /// Watches the releases of a namespace or of all that match a label selector,

@@ -14,6 +14,7 @@ pub mod events;
 mod fence;
 pub mod inventory;
 pub mod lease;
+mod pages;
 mod plugin;
 pub mod releases;
 mod review;

@@ -8,27 +8,30 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
-use tokio::sync::Semaphore;
 
 use super::connection::{Connection, ConnectionError};
 use super::discovery::Discovery;
 use super::error::{ApiError, Status};
 use super::fence::Fence;
-use super::transport::{Transport, WatchSlot};
+use super::transport::{Lane, Slot, Transport};
+use crate::fair::Gate;
 use crate::observe::labels::{self, Verb};
 use crate::observe::metrics::Metrics;
 
-/// Requests under way at once over all identities; below the 250 streams that
-/// the API server allows on a connection.
-const IN_FLIGHT: usize = 128;
+/// Requests under way at once over all identities, watches and the lease aside; about
+/// what an API server gives all ServiceAccounts at once. One tenant gets half of it at
+/// most, see [`Gate`]: its requests may hang in a webhook for half a minute.
+const IN_FLIGHT: u64 = 256;
 /// Longer than the 30 s that the API server gives the slowest webhook, and
 /// about what it allows a request (60 s).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(70);
-/// The longest answer that is read: a page of full objects.
+/// The longest answer that is read.
 const MAX_ANSWER: usize = 64 << 20;
 /// How often a call is tried that the API server was too busy for.
 const ATTEMPTS: u32 = 4;
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Within what time all that have waited for the API server ask it again.
+const LONGEST_STAGGER: Duration = Duration::from_secs(1);
 
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -60,7 +63,7 @@ impl fmt::Display for Identity {
 pub(super) struct Shared {
     pub(super) transport: Transport,
     pub(super) discovery: Discovery,
-    in_flight: Semaphore,
+    in_flight: Arc<Gate>,
     pub(super) fence: Fence,
     metrics: Arc<Metrics>,
     namespace: String,
@@ -75,6 +78,9 @@ pub struct Session {
     pub(super) shared: Arc<Shared>,
     identity: Arc<Identity>,
     user: Option<HeaderValue>,
+    /// Whose share of the requests under way it takes; absent: that of the namespace
+    /// that it asks about.
+    tenant: Option<Arc<str>>,
 }
 
 /// A call.
@@ -87,6 +93,8 @@ pub(super) struct Call {
     pub body: Bytes,
     /// For the metrics.
     pub verb: Verb,
+    /// The longest answer that is read, in bytes.
+    pub most: usize,
 }
 
 /// Plain JSON.
@@ -96,7 +104,7 @@ impl Call {
     pub fn get(uri: impl Into<String>) -> Self {
         let (accept, content_type) = (JSON, JSON);
         let (method, verb, body) = (Method::GET, Verb::Get, Bytes::new());
-        Self { method, uri: uri.into(), accept, content_type, body, verb }
+        Self { method, uri: uri.into(), accept, content_type, body, verb, most: MAX_ANSWER }
     }
 
     pub fn with_body(
@@ -112,13 +120,20 @@ impl Call {
             Method::DELETE => Verb::Delete,
             _ => Verb::Other,
         };
-        Self { method, uri: uri.into(), accept: JSON, content_type, body, verb }
+        Self { method, uri: uri.into(), accept: JSON, content_type, body, verb, most: MAX_ANSWER }
     }
 }
 
 impl Call {
     fn is_of_lease(&self) -> bool {
         self.uri.starts_with(super::lease::API)
+    }
+
+    /// The namespace that it is about; empty for all.
+    fn namespace(&self) -> &str {
+        let path = self.uri.split('?').next().unwrap_or_default();
+        let below = path.split_once("/namespaces/").map_or("", |(_, below)| below);
+        below.split('/').next().unwrap_or_default()
     }
 }
 
@@ -173,11 +188,11 @@ impl Session {
             namespace: config.default_namespace.clone(),
             transport: Transport::new(config)?,
             discovery: Discovery::default(),
-            in_flight: Semaphore::new(IN_FLIGHT),
+            in_flight: Gate::new(IN_FLIGHT),
             fence: Fence::default(),
             metrics,
         };
-        Ok(Self { shared: Arc::new(shared), identity: own, user: None })
+        Ok(Self { shared: Arc::new(shared), identity: own, user: None, tenant: None })
     }
 
     /// The same API server as another identity.
@@ -193,12 +208,36 @@ impl Session {
                 Some(HeaderValue::try_from(user).map_err(ApiError::configuration)?)
             }
         };
-        Ok(Self { shared: Arc::clone(&self.shared), identity: Arc::new(identity), user })
+        let tenant = match &identity {
+            Identity::Controller | Identity::User => self.tenant.clone(),
+            Identity::ServiceAccount { namespace, .. } => Some(Arc::from(namespace.as_str())),
+        };
+        Ok(Self { shared: Arc::clone(&self.shared), identity: Arc::new(identity), user, tenant })
+    }
+
+    /// The same, for a release of a namespace: whatever hangs hangs at the cost of
+    /// that namespace.
+    #[must_use]
+    pub fn on_behalf_of(self, namespace: &str) -> Self {
+        Self { tenant: Some(namespace.into()), ..self }
     }
 
     /// The process's own identity.
     pub fn as_process(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), identity: Arc::clone(&self.shared.own), user: None }
+        let identity = Arc::clone(&self.shared.own);
+        Self { shared: Arc::clone(&self.shared), identity, user: None, tenant: None }
+    }
+
+    /// Whether the API server was away when it was asked last.
+    pub fn is_away(&self) -> bool {
+        self.shared.transport.is_away()
+    }
+
+    /// Waits until the API server answers after it was away, and a moment more: others
+    /// have waited too.
+    pub async fn is_back(&self) {
+        self.shared.transport.is_back().await;
+        tokio::time::sleep(LONGEST_STAGGER.mul_f64(fastrand::f64())).await;
     }
 
     /// The namespace of the pod, or of the kubeconfig's context.
@@ -258,19 +297,21 @@ impl Session {
 
     async fn call_once(&self, call: &Call) -> Result<Answer, ApiError> {
         let request = self.request(call)?;
-        let _permit = match call.is_of_lease() {
+        let (lane, _share) = match call.is_of_lease() {
             // Neither waits for the requests that it protects, nor for itself.
-            true => None,
-            // The semaphore is never closed.
-            false => Some(self.shared.in_flight.acquire().await.map_err(ApiError::answer)?),
+            true => (Lane::Lease, None),
+            false => {
+                let tenant = self.tenant.as_deref().unwrap_or_else(|| call.namespace());
+                (Lane::Request, Some(self.shared.in_flight.enter(tenant, 1).await))
+            }
         };
         if call.method != Method::GET && !call.is_of_lease() {
             self.shared.fence.check()?;
         }
         let asked = Instant::now();
         let answer = tokio::time::timeout(REQUEST_TIMEOUT, async {
-            let response = self.shared.transport.send(request).await?;
-            read(response).await
+            let (_slot, response) = self.shared.transport.send(lane, request).await?;
+            read(response, call.most).await
         });
         let answer = answer.await.unwrap_or(Err(ApiError::Timeout(REQUEST_TIMEOUT)));
         let code = match &answer {
@@ -288,10 +329,11 @@ impl Session {
     }
 
     /// Opens a watch and hands out its body.
-    pub(super) async fn open(&self, call: Call) -> Result<(WatchSlot, Incoming), ApiError> {
+    pub(super) async fn open(&self, call: Call) -> Result<(Slot, Incoming), ApiError> {
         let request = self.request(&call)?;
         let asked = Instant::now();
-        let opened = tokio::time::timeout(REQUEST_TIMEOUT, self.shared.transport.watch(request)).await;
+        let sent = self.shared.transport.send(Lane::Watch, request);
+        let opened = tokio::time::timeout(REQUEST_TIMEOUT, sent).await;
         let opened = opened.unwrap_or(Err(ApiError::Timeout(REQUEST_TIMEOUT)));
         let code = match &opened {
             Ok((_, response)) => response.status().as_u16(),
@@ -302,23 +344,23 @@ impl Session {
         if response.status().is_success() {
             return Ok((slot, response.into_body()));
         }
-        match read(response).await {
+        match read(response, call.most).await {
             Ok(_) => Err(ApiError::Answer("a watch was answered without a stream".into())),
             Err(error) => Err(error),
         }
     }
 }
 
-async fn read(response: Response<Incoming>) -> Result<Answer, ApiError> {
+async fn read(response: Response<Incoming>, most: usize) -> Result<Answer, ApiError> {
     let code = response.status().as_u16();
     let retry_after = response
         .headers()
         .get(header::RETRY_AFTER)
         .and_then(|v| v.to_str().ok()?.parse::<u64>().ok())
         .unwrap_or_default();
-    let body = Limited::new(response.into_body(), MAX_ANSWER).collect().await.map_err(|e| {
+    let body = Limited::new(response.into_body(), most).collect().await.map_err(|e| {
         match e.is::<http_body_util::LengthLimitError>() {
-            true => ApiError::TooLong(MAX_ANSWER),
+            true => ApiError::TooLong(most),
             false => ApiError::unreachable(e),
         }
     })?;

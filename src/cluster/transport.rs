@@ -1,10 +1,11 @@
-//! Connections to the API server: HTTP/2 where TLS negotiates it, requests and
-//! watches apart, so that no number of watches holds up a request.
+//! Connections to the API server: HTTP/2 where TLS negotiates it. The lease, requests
+//! and watches have their own, and none has more streams than the API server takes.
 //!
 //! kube's own client speaks HTTP/1.1, one connection a watch
 //! (kube-rs/kube#1923); its configuration and authentication are used here.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
@@ -19,6 +20,7 @@ use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use kube::Config;
 use kube::client::ConfigExt;
+use tokio::sync::Notify;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
@@ -26,9 +28,15 @@ use super::error::ApiError;
 use super::plugin;
 use crate::domain::proxy::{ProxyUrl, Scheme};
 
-/// Streams on one connection: the API server allows 250, and with more than
-/// that every further request on it would wait for ever.
-const WATCHES_PER_CONNECTION: usize = 180;
+/// Streams on one connection. The API server takes 100, and what stands before it may
+/// take fewer: a request beyond that would wait until another one ends, which for a
+/// watch is minutes.
+const STREAMS_PER_CONNECTION: usize = 80;
+/// How long a watch waits for the head of its answer on a connection that has others.
+/// Beyond it the connection counts as full, and another one is tried.
+const WATCH_PATIENCE: Duration = Duration::from_secs(5);
+/// How many connections are tried for a watch.
+const WATCH_ATTEMPTS: u32 = 3;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often a connection is asked whether it lives, and how long the answer may
 /// take: together less than the leader's deadline, so that a connection that died
@@ -39,27 +47,108 @@ const IDLE: Duration = Duration::from_secs(60);
 
 type Service = BoxCloneSyncService<Request<Full<Bytes>>, Response<Incoming>, BoxError>;
 
+/// What a request is about: each of these has connections of its own, so that no
+/// number of one holds up another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// The lease.
+    Lease,
+    /// Everything that is asked once.
+    Request,
+    /// Watches.
+    Watch,
+}
+
 /// The connections.
 pub struct Transport {
     config: Config,
-    requests: Service,
-    watches: Mutex<Vec<Arc<WatchConnection>>>,
+    lease: Pool,
+    requests: Pool,
+    watches: Pool,
+    /// Whether the last request got no answer.
+    away: AtomicBool,
+    back: Notify,
 }
 
-/// A connection for watches.
-struct WatchConnection {
+/// Connections, as many as it takes.
+#[derive(Default)]
+struct Pool(Mutex<Vec<Arc<Connection>>>);
+
+/// A connection. One that does not speak HTTP/2 is a set of them.
+struct Connection {
     service: Service,
-    streams: Mutex<usize>,
+    streams: Mutex<Streams>,
 }
 
-/// A place on a connection for watches; given back when dropped.
-pub struct WatchSlot {
-    connection: Arc<WatchConnection>,
+struct Streams {
+    open: usize,
+    /// Of those, the ones that were answered.
+    answered: usize,
+    most: usize,
 }
 
-impl Drop for WatchSlot {
+/// A place on a connection; given back when dropped.
+pub struct Slot {
+    connection: Arc<Connection>,
+    answered: bool,
+}
+
+impl Connection {
+    fn streams(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, BoxError> {
+        self.connection.service.clone().oneshot(request).await
+    }
+
+    fn answered(&mut self) {
+        self.answered = true;
+        self.connection.streams().answered += 1;
+    }
+
+    /// Nobody answered here for long: whoever comes next goes elsewhere.
+    fn is_full(&self) {
+        let mut streams = self.connection.streams();
+        streams.most = streams.most.min(streams.answered);
+    }
+}
+
+impl Drop for Slot {
     fn drop(&mut self) {
-        *self.connection.streams.lock().unwrap_or_else(PoisonError::into_inner) -= 1;
+        let mut streams = self.connection.streams();
+        streams.open -= 1;
+        streams.answered -= usize::from(self.answered);
+    }
+}
+
+impl Pool {
+    /// A place on the connection with the most that has one, so that the others can
+    /// be let go.
+    fn slot(&self, config: &Config) -> Result<Slot, ApiError> {
+        let mut connections = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fullest: Option<(usize, usize)> = None;
+        for (at, connection) in connections.iter().enumerate() {
+            let streams = connection.streams();
+            if streams.open < streams.most && fullest.is_none_or(|(_, open)| streams.open > open) {
+                fullest = Some((at, streams.open));
+            }
+        }
+        let connection = match fullest.and_then(|(at, _)| connections.get(at)) {
+            Some(connection) => Arc::clone(connection),
+            None => {
+                // Those that nobody uses any more close by themselves.
+                connections.retain(|connection| connection.streams().open > 0);
+                let streams = Mutex::new(Streams { open: 0, answered: 0, most: STREAMS_PER_CONNECTION });
+                let connection = Arc::new(Connection { service: service(config)?, streams });
+                connections.push(Arc::clone(&connection));
+                connection
+            }
+        };
+        connection.streams().open += 1;
+        Ok(Slot { connection, answered: false })
     }
 }
 
@@ -69,30 +158,77 @@ impl Transport {
     /// # Errors
     /// When the configuration's credentials or certificates cannot be used.
     pub fn new(config: Config) -> Result<Self, ApiError> {
-        let requests = service(&config)?;
-        Ok(Self { config, requests, watches: Mutex::new(Vec::new()) })
+        let requests = Pool::default();
+        drop(requests.slot(&config)?);
+        let (lease, watches) = (Pool::default(), Pool::default());
+        Ok(Self { config, lease, requests, watches, away: AtomicBool::new(false), back: Notify::new() })
     }
 
-    /// Sends a request.
+    /// Sends a request. The slot has to be kept as long as the answer's body is read.
     ///
     /// # Errors
     /// When there is no answer.
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, ApiError> {
-        self.requests.clone().oneshot(request).await.map_err(|error| self.no_answer(error.as_ref()))
-    }
-
-    /// Sends the request of a watch, on a connection with room. The slot has to
-    /// be kept as long as the answer's body is read.
-    ///
-    /// # Errors
-    /// When there is no answer.
-    pub async fn watch(
+    pub async fn send(
         &self,
+        lane: Lane,
         request: Request<Full<Bytes>>,
-    ) -> Result<(WatchSlot, Response<Incoming>), ApiError> {
-        let slot = self.slot()?;
-        let response = slot.connection.service.clone().oneshot(request).await;
-        Ok((slot, response.map_err(|error| self.no_answer(error.as_ref()))?))
+    ) -> Result<(Slot, Response<Incoming>), ApiError> {
+        let pool = match lane {
+            Lane::Lease => &self.lease,
+            Lane::Request => &self.requests,
+            Lane::Watch => return self.watch(request).await,
+        };
+        let slot = pool.slot(&self.config)?;
+        let response = self.heard(slot.send(request).await)?;
+        Ok((slot, response))
+    }
+
+    /// Whether the API server was away when it was asked last.
+    pub fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it answers somebody after it was away: the lease asks all the time.
+    pub async fn is_back(&self) {
+        self.back.notified().await;
+    }
+
+    /// Remembers whether there was an answer, and tells who waits for one.
+    fn heard<T>(&self, answer: Result<T, BoxError>) -> Result<T, ApiError> {
+        match answer {
+            Ok(answer) => {
+                if self.away.swap(false, Ordering::Relaxed) {
+                    self.back.notify_waiters();
+                }
+                Ok(answer)
+            }
+            Err(error) => {
+                self.away.store(true, Ordering::Relaxed);
+                Err(self.no_answer(error.as_ref()))
+            }
+        }
+    }
+
+    /// Sends the request of a watch, again on another connection when one does not
+    /// answer: its streams may be used up, whatever the API server allows.
+    async fn watch(&self, request: Request<Full<Bytes>>) -> Result<(Slot, Response<Incoming>), ApiError> {
+        let mut patience = WATCH_PATIENCE;
+        for _ in 1..WATCH_ATTEMPTS {
+            let mut slot = self.watches.slot(&self.config)?;
+            match tokio::time::timeout(patience, slot.send(request.clone())).await {
+                Ok(response) => {
+                    slot.answered();
+                    return Ok((slot, self.heard(response)?));
+                }
+                Err(_) => slot.is_full(),
+            }
+            patience *= 2;
+        }
+        // The API server is slow, then, and not the connection.
+        let mut slot = self.watches.slot(&self.config)?;
+        let response = slot.send(request).await;
+        slot.answered();
+        Ok((slot, self.heard(response)?))
     }
 
     /// Where nobody answers, and the innermost cause: the layers of the client
@@ -111,21 +247,6 @@ impl Transport {
             _ => String::new(),
         };
         ApiError::unreachable(format!("{}{through}: {cause}", url.trim_end_matches('/')))
-    }
-
-    fn slot(&self) -> Result<WatchSlot, ApiError> {
-        let mut connections = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
-        for connection in connections.iter() {
-            let mut streams = connection.streams.lock().unwrap_or_else(PoisonError::into_inner);
-            if *streams < WATCHES_PER_CONNECTION {
-                *streams += 1;
-                return Ok(WatchSlot { connection: Arc::clone(connection) });
-            }
-        }
-        let service = service(&self.config)?;
-        let connection = Arc::new(WatchConnection { service, streams: Mutex::new(1) });
-        connections.push(Arc::clone(&connection));
-        Ok(WatchSlot { connection })
     }
 }
 

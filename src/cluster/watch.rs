@@ -14,8 +14,8 @@ use tokio_util::io::StreamReader;
 
 use super::discovery::Resource;
 use super::error::{ApiError, Status};
+use super::pages::{self, Listing};
 use super::session::{Call, Session};
-use crate::observe::labels::Verb;
 
 /// Objects asked for in one page.
 const PAGE: usize = 500;
@@ -23,6 +23,8 @@ const PAGE: usize = 500;
 const WATCH_SECONDS: u64 = 300;
 /// The longest line of a watch; objects are at most 1.5 MiB in etcd.
 const MAX_LINE: u64 = 16 << 20;
+/// What is kept of the room for one between two lines.
+const USUAL_LINE: usize = 64 << 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// How long a watch that is not allowed waits before it asks again.
@@ -66,23 +68,6 @@ pub(super) enum Event<'a> {
     Following,
     /// The watch is not possible now.
     Failed(State),
-}
-
-#[derive(Deserialize)]
-struct List<'a> {
-    #[serde(default)]
-    metadata: ListMetadata,
-    #[serde(borrow, default)]
-    items: Option<Vec<&'a RawValue>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct ListMetadata {
-    #[serde(default)]
-    resource_version: String,
-    #[serde(default, rename = "continue")]
-    next: String,
 }
 
 #[derive(Deserialize)]
@@ -174,17 +159,31 @@ async fn while_served(
                 DENIED_PAUSE
             }
             Some(error) if matches!(error.code(), 404 | 405) => return,
-            Some(error) => {
+            Some(error) if error.is_transient() => {
                 tracing::debug!(path = selection.path, %error, "watch interrupted");
+                observe(Event::Failed(State::Syncing));
+                pause
+            }
+            // Nothing that waiting cures, such as an answer that cannot be read.
+            Some(error) => {
+                tracing::warn!(path = selection.path, %error, "a list cannot be read; trying again");
                 observe(Event::Failed(State::Syncing));
                 pause
             }
         };
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = rest(session, wait) => {}
             () = again.notified() => {}
         }
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Waits, and no longer than the API server is away.
+async fn rest(session: &Session, pause: Duration) {
+    tokio::select! {
+        () = tokio::time::sleep(pause) => {}
+        () = session.is_back() => {}
     }
 }
 
@@ -194,32 +193,14 @@ pub(super) async fn list(
     selection: &Selection,
     observe: &mut (impl FnMut(Event<'_>) + Send),
 ) -> Result<String, ApiError> {
-    let mut next = String::new();
     observe(Event::Listing);
-    loop {
-        let Selection { path, query, .. } = selection;
-        // Without a resource version, because with one of 0 the limit would
-        // be ignored, and a page bounds the memory.
-        let from = match next.as_str() {
-            "" => String::new(),
-            next => format!("&continue={next}"),
-        };
-        let accept = match selection.metadata_only {
-            true => "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
-            false => "application/json",
-        };
-        let call =
-            Call { accept, verb: Verb::List, ..Call::get(format!("{path}?{query}&limit={PAGE}{from}")) };
-        let answer = session.call(call).await?;
-        let list: List = answer.json()?;
-        for item in list.items.into_iter().flatten() {
-            observe(Event::Present(item.get()));
-        }
-        if list.metadata.next.is_empty() {
-            return Ok(list.metadata.resource_version);
-        }
-        next = list.metadata.next;
-    }
+    let Selection { path, query, metadata_only } = selection;
+    let listing = Listing { path, query, metadata_only: *metadata_only, page: PAGE };
+    pages::each(session, listing, |object| {
+        observe(Event::Present(object));
+        Ok(())
+    })
+    .await
 }
 
 /// Follows events, over as many watches as it takes. Returns the error that
@@ -236,14 +217,14 @@ async fn follow(
         match follow_once(session, selection, &mut version, &mut interrupted, observe).await {
             Ok(true) => pause = FIRST_PAUSE,
             // Ended without an event: do not ask again in a tight loop.
-            Ok(false) => tokio::time::sleep(pause).await,
+            Ok(false) => rest(session, pause).await,
             Err(error) if error.code() == 410 => return None,
             Err(error) if error.is_transient() => {
                 // One that only ended is taken up in a moment.
                 if pause > FIRST_PAUSE && !std::mem::replace(&mut interrupted, true) {
                     observe(Event::Failed(State::Syncing));
                 }
-                tokio::time::sleep(pause).await;
+                rest(session, pause).await;
                 pause = (pause * 2).min(LONGEST_PAUSE);
             }
             Err(error) => return Some(error),
@@ -281,6 +262,7 @@ async fn follow_once(
     let idle = Duration::from_secs(WATCH_SECONDS + 30);
     loop {
         line.clear();
+        line.shrink_to(USUAL_LINE);
         let mut bounded = tokio::io::AsyncReadExt::take(&mut lines, MAX_LINE);
         let read = tokio::time::timeout(idle, bounded.read_until(b'\n', &mut line)).await;
         let read = read.map_err(|_| ApiError::Timeout(idle))?.map_err(ApiError::unreachable)?;

@@ -1,7 +1,7 @@
 //! From watches to releases: each release is an actor, and each event reaches
 //! the actor that it is for.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,6 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use super::actor::{Actor, Stage};
-use super::error::ControllerError;
 use super::options::Options;
 use crate::api::status::ReleaseStatus;
 use crate::cluster::inventory::Stored;
@@ -25,6 +24,7 @@ use crate::oci::{Registry, Repository};
 use crate::pipeline::claims::Claims;
 use crate::pipeline::context::{Context, Memory, Trust};
 use crate::pipeline::places::Places;
+use crate::pipeline::returning::Returning;
 use crate::pipeline::signals::Signals;
 
 /// How long runs get to come to an end when the process is asked to.
@@ -42,7 +42,6 @@ pub struct Engine {
     stage: Arc<Stage>,
     handles: HashMap<ReleaseId, Handle>,
     actors: JoinSet<()>,
-    inventories: BTreeMap<ReleaseId, Stored>,
     unseen: BTreeSet<ReleaseId>,
     releases: mpsc::UnboundedReceiver<ReleaseEvent>,
     changes: mpsc::UnboundedReceiver<Change>,
@@ -52,17 +51,16 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Reads the inventories and begins to watch.
-    ///
-    /// # Errors
-    /// When the inventories cannot be read.
-    pub async fn start(
+    /// Begins to watch. Nothing else is read here: what is in one namespace, be it too
+    /// large or broken, must not keep the releases of another from being seen. Each
+    /// release reads its own inventory, and asks for that of another when it meets one.
+    pub fn start(
         session: Session,
         registry: Registry,
         trust: Trust,
         metrics: Arc<Metrics>,
         options: &Options,
-    ) -> Result<Self, ControllerError> {
+    ) -> Self {
         let scopes: Vec<Option<String>> = match options.watch_namespaces.as_slice() {
             [] => vec![None],
             namespaces => namespaces.iter().cloned().map(Some).collect(),
@@ -70,34 +68,27 @@ impl Engine {
         let selector = options.watch_label_selector.clone();
         let (sender, releases) = mpsc::unbounded_channel();
         let mut watches = JoinSet::new();
-        let mut inventories = BTreeMap::new();
         for scope in scopes {
-            let found = session.list_inventories(scope.as_deref()).await;
-            // A broken one is told of by the run of its release.
-            inventories.extend(found.map_err(ControllerError::Inventories)?.inventories);
             watches.spawn(session.clone().watch_releases(scope, selector.clone(), sender.clone()));
         }
         let (store, changes) = Store::new(&session);
         let (wake, wakes) = mpsc::unbounded_channel();
-        let claims = Claims::default();
-        for (id, stored) in &inventories {
-            claims.publish(id, &stored.inventory);
-        }
         let context = Context {
             session,
             store,
             registry,
             metrics: Arc::clone(&metrics),
-            claims,
+            claims: Claims::default(),
             default_service_account: options.default_service_account.clone(),
             trust,
             allowed: options.allowed_registries.clone(),
             wake,
+            returning: Returning::default(),
         };
         let places = Places::new(options.concurrency.max(1), &metrics);
         let stage = Arc::new(Stage { context, places });
         let (handles, actors, unseen) = (HashMap::new(), JoinSet::new(), BTreeSet::new());
-        Ok(Self { stage, handles, actors, inventories, unseen, releases, changes, wakes, watches })
+        Self { stage, handles, actors, unseen, releases, changes, wakes, watches }
     }
 
     /// Runs until the future is done, then lets runs come to an end. `listed`
@@ -154,7 +145,6 @@ impl Engine {
                 for id in gone {
                     self.absent(&id);
                 }
-                self.forget_orphans(of_it);
                 listed();
             }
             ReleaseEvent::Failed(error) => tracing::error!(error, "releases cannot be watched; trying again"),
@@ -181,9 +171,8 @@ impl Engine {
         metrics.release_appeared(&id, suspended, status.unwrap_or(&ReleaseStatus::default()));
         let (latest, receiver) = watch::channel(seen);
         let signals = Arc::new(Signals::default());
-        let stored = self.inventories.remove(&id);
         let stage = Arc::clone(&self.stage);
-        self.actors.spawn(supervise(stage, id.clone(), receiver, Arc::clone(&signals), stored));
+        self.actors.spawn(supervise(stage, id.clone(), receiver, Arc::clone(&signals)));
         self.handles.insert(id, Handle { signals, latest });
     }
 
@@ -213,16 +202,6 @@ impl Engine {
             }
         }
     }
-
-    /// Inventories that no release has are not kept in memory: the command
-    /// line's, which may change at any time.
-    fn forget_orphans(&mut self, listed: impl Fn(&ReleaseId) -> bool) {
-        let orphans: Vec<ReleaseId> = self.inventories.keys().filter(|id| listed(id)).cloned().collect();
-        for id in orphans {
-            self.inventories.remove(&id);
-            self.stage.context.claims.forget(&id);
-        }
-    }
 }
 
 /// Whether a change of the resource asks for a run. Changes of the status are
@@ -241,19 +220,13 @@ async fn supervise(
     id: ReleaseId,
     latest: watch::Receiver<Arc<Seen>>,
     signals: Arc<Signals>,
-    mut stored: Option<Stored>,
 ) {
     loop {
         let mut memory = Memory::default();
-        match stored.take() {
-            Some(stored) => memory.remember(&stage.context, &id, stored),
-            // A new one has none, as far as is known; the first write finds out.
-            None if !has_begun(&latest.borrow().resource) => {
-                memory.remember(&stage.context, &id, Stored::default())
-            }
-            // One that has run before may have an inventory that is broken, or
-            // newer than the list: it is read before anything else.
-            None => {}
+        // A new one has no inventory, as far as is known; the first write finds out. One
+        // that has run before reads it before anything else.
+        if !has_begun(&latest.borrow().resource) {
+            memory.remember(&stage.context, &id, Stored::default());
         }
         let actor = Actor::new(Arc::clone(&stage), latest.clone(), Arc::clone(&signals), memory);
         let Err(crash) = tokio::spawn(actor.live()).await else { return };

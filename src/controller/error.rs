@@ -28,9 +28,6 @@ pub enum ControllerError {
     /// The lease could not be renewed.
     #[error("could not renew the lease {0} in time, another replica may lead now: is the API server away?")]
     LeaseNotRenewed(String),
-    /// The inventories could not be read.
-    #[error("cannot read the inventories")]
-    Inventories(#[source] ApiError),
     /// The trust policy cannot be used.
     #[error("cannot use the trust policy")]
     TrustPolicy(#[source] FileError),

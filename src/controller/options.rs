@@ -14,10 +14,15 @@ pub struct Options {
     pub concurrency: usize,
     /// Where metrics and probes are served, `host:port`.
     pub metrics_addr: String,
+    /// Where probes are served beside that, `host:port`; nowhere else when absent.
+    pub health_addr: Option<String>,
     /// Where content of artifacts is kept between runs.
     pub cache_dir: PathBuf,
     /// How many bytes of it are kept.
     pub cache_max_size: u64,
+    /// How much memory the process may take, in bytes; what the system allows when
+    /// absent.
+    pub memory_limit: Option<u64>,
     /// The namespace of the lease; the pod's own when absent.
     pub leader_election_namespace: Option<String>,
     /// The name of the lease.

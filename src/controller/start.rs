@@ -16,9 +16,10 @@ use super::options::Options;
 use super::receiver::{Hooks, Receiver, Scope, Webhooks};
 use crate::cluster::events::instance;
 use crate::cluster::session::Session;
+use crate::domain::capacity::{Capacity, limit_of_group, memory_of_machine};
 use crate::observe::labels::{Answer, CacheResult, Method};
 use crate::observe::metrics::Metrics;
-use crate::observe::server::{Endpoints, Liveness, Readiness, Server};
+use crate::observe::server::{Endpoints, Liveness, Port, Readiness, Server};
 use crate::oci::{CacheEvent, Registry, RegistryOptions};
 use crate::pipeline::context::Trust;
 
@@ -32,7 +33,11 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     let trust = trust(&options, &metrics).await?;
     let session = Session::infer(Arc::clone(&metrics)).await.map_err(ControllerError::Cluster)?;
     let readiness = Readiness::default();
-    let server = Server::bind(&options.metrics_addr).await.map_err(ControllerError::Server)?;
+    let server = Server::bind(Port::Metrics, &options.metrics_addr).await.map_err(ControllerError::Server)?;
+    let probes = match &options.health_addr {
+        Some(address) => Some(Server::bind(Port::Health, address).await.map_err(ControllerError::Server)?),
+        None => None,
+    };
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         address = %server.address(),
@@ -45,6 +50,9 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
         readiness: readiness.clone(),
         liveness: Liveness::new(|| Ok(())),
     };
+    if let Some(probes) = probes {
+        tokio::spawn(probes.serve(endpoints.clone(), until(stopped.clone())));
+    }
     let serving = tokio::spawn(server.serve(endpoints, until(stopped.clone())));
     let hurry = CancellationToken::new();
     let receiving = receive(&options, &session, &metrics, until(stopped.clone()), hurry.clone()).await?;
@@ -150,8 +158,7 @@ async fn lead(
     }
     metrics.leader(true);
     tracing::info!(lease = candidate.name(), "leads");
-    let engine =
-        Engine::start(session, registry(options, metrics), trust, Arc::clone(metrics), options).await?;
+    let engine = Engine::start(session, registry(options, metrics), trust, Arc::clone(metrics), options);
     let (lost, losing) = watch::channel(false);
     let name = candidate.name();
     let ready = readiness.clone();
@@ -195,12 +202,27 @@ fn identity() -> String {
     }
 }
 
+/// How much of the process's memory artifacts may take.
+fn capacity(limit: Option<u64>) -> Capacity {
+    if let Some(limit) = limit {
+        return Capacity::of(limit);
+    }
+    let read = |path: &str| std::fs::read_to_string(path).ok();
+    // A container sees its own group at the root, in either version.
+    let groups = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let limit = groups.into_iter().filter_map(|path| limit_of_group(&read(path)?)).min();
+    Capacity::found(limit, read("/proc/meminfo").as_deref().and_then(memory_of_machine))
+}
+
 fn registry(options: &Options, metrics: &Arc<Metrics>) -> Registry {
+    let capacity = capacity(options.memory_limit);
+    tracing::info!(bytes = capacity.most, "the most that one artifact may come to in memory");
     let counts = Arc::clone(metrics);
     let kept = Arc::clone(metrics);
     Registry::new(RegistryOptions {
         cache_dir: Some(options.cache_dir.clone()),
         cache_max_size: options.cache_max_size,
+        capacity,
         mirrors: options.mirrors.clone(),
         token_hosts: options.token_hosts.clone(),
         observer: Some(Arc::new(move |record: &crate::oci::RequestRecord| {

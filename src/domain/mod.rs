@@ -3,10 +3,12 @@
 
 pub mod adopt;
 pub mod allowed;
+pub mod capacity;
 pub mod configuration;
 pub mod delegated;
 pub mod diff;
 pub mod drift;
+pub mod fair;
 pub mod health;
 pub mod identity;
 pub mod images;

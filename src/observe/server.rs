@@ -9,14 +9,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 
-use super::listener::{Limited, MAX_AGE, MAX_CONNECTIONS, bind};
+use super::listener::{Limited, MAX_AGE, MAX_CONNECTIONS, bind, converse};
 use super::metrics::Metrics;
 
 /// How long requests under way may take to end after the shutdown began.
@@ -29,17 +32,16 @@ const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address} for metrics and probes, choose another --metrics-addr")]
+    #[error("cannot listen on {address} for {}, choose another {}", .port.purpose(), .port.flag())]
     Bind {
+        /// What it is for.
+        port: Port,
         /// The address as configured.
         address: String,
         /// Why.
         #[source]
         source: io::Error,
     },
-    /// The listener broke down.
-    #[error("the endpoints for metrics and probes have stopped")]
-    Serve(#[source] io::Error),
 }
 
 /// Says whether the process can do its work; clones share one answer. It
@@ -95,9 +97,35 @@ pub struct Endpoints {
     pub liveness: Liveness,
 }
 
+/// What a port is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// Metrics and probes.
+    Metrics,
+    /// Probes alone.
+    Health,
+}
+
+impl Port {
+    fn purpose(self) -> &'static str {
+        match self {
+            Self::Metrics => "metrics and probes",
+            Self::Health => "probes",
+        }
+    }
+
+    fn flag(self) -> &'static str {
+        match self {
+            Self::Metrics => "--metrics-addr",
+            Self::Health => "--health-addr",
+        }
+    }
+}
+
 /// A bound address that nobody serves yet.
 #[derive(Debug)]
 pub struct Server {
+    port: Port,
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -107,11 +135,11 @@ impl Server {
     ///
     /// # Errors
     /// [`ServerError::Bind`] when the address is none, or is taken.
-    pub async fn bind(address: &str) -> Result<Self, ServerError> {
-        let wrong = |source| ServerError::Bind { address: address.to_owned(), source };
+    pub async fn bind(port: Port, address: &str) -> Result<Self, ServerError> {
+        let wrong = |source| ServerError::Bind { port, address: address.to_owned(), source };
         let listener = bind(address).await.map_err(wrong)?;
         let address = listener.local_addr().map_err(wrong)?;
-        Ok(Self { listener, address })
+        Ok(Self { port, listener, address })
     }
 
     /// The address, with the port that port 0 became.
@@ -121,37 +149,50 @@ impl Server {
 
     /// Answers until `shutdown` ends, then lets requests under way end for at
     /// most five seconds.
-    ///
-    /// # Errors
-    /// [`ServerError::Serve`] when the listener breaks down.
-    pub async fn serve(
-        self,
-        endpoints: Endpoints,
-        shutdown: impl Future<Output = ()> + Send,
-    ) -> Result<(), ServerError> {
-        let stop = CancellationToken::new();
-        let listener = Limited::new(self.listener, MAX_CONNECTIONS, MAX_AGE);
-        let server =
-            axum::serve(listener, routes(endpoints)).with_graceful_shutdown(stop.clone().cancelled_owned());
-        let mut server = std::pin::pin!(server.into_future());
-        tokio::select! {
-            ended = &mut server => return ended.map_err(ServerError::Serve),
-            () = shutdown => stop.cancel(),
-        }
-        match tokio::time::timeout(DRAIN, server).await {
-            Ok(ended) => ended.map_err(ServerError::Serve),
-            // The connections left end by themselves, see `MAX_AGE`.
-            Err(_) => Ok(()),
-        }
+    pub async fn serve(self, endpoints: Endpoints, shutdown: impl Future<Output = ()> + Send) {
+        let routes = routes(self.port).with_state(endpoints);
+        answer(self.listener, MAX_CONNECTIONS, MAX_AGE, routes, shutdown).await;
     }
 }
 
-fn routes(endpoints: Endpoints) -> Router {
-    Router::new()
-        .route("/metrics", get(metrics))
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .with_state(endpoints)
+/// Answers on the connections of a listener until `shutdown` ends.
+async fn answer(
+    listener: TcpListener,
+    connections: usize,
+    max_age: Duration,
+    routes: Router,
+    shutdown: impl Future<Output = ()>,
+) {
+    let mut listener = Limited::new(listener, connections, max_age);
+    let stop = CancellationToken::new();
+    let open = TaskTracker::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            (stream, _) = listener.next() => {
+                let routes = routes.clone();
+                open.spawn(converse(stream, stop.clone(), move |request| {
+                    let answered = routes.clone().oneshot(request.map(Body::new));
+                    async move { answered.await.unwrap_or_else(|never| match never {}) }
+                }));
+            }
+        }
+    }
+    // Nobody new comes in.
+    drop(listener);
+    stop.cancel();
+    open.close();
+    // Those left end by themselves, see `MAX_AGE`.
+    let _ = tokio::time::timeout(DRAIN, open.wait()).await;
+}
+
+fn routes(port: Port) -> Router<Endpoints> {
+    let probes = Router::new().route("/healthz", get(healthz)).route("/readyz", get(readyz));
+    match port {
+        Port::Metrics => probes.route("/metrics", get(metrics)),
+        Port::Health => probes,
+    }
 }
 
 async fn metrics(State(endpoints): State<Endpoints>) -> Response {
@@ -188,11 +229,11 @@ mod tests {
         address: SocketAddr,
         endpoints: Endpoints,
         stop: CancellationToken,
-        task: tokio::task::JoinHandle<Result<(), ServerError>>,
+        task: tokio::task::JoinHandle<()>,
     }
 
     async fn start(liveness: Liveness) -> Running {
-        let server = Server::bind("127.0.0.1:0").await.unwrap();
+        let server = Server::bind(Port::Metrics, "127.0.0.1:0").await.unwrap();
         let address = server.address();
         let metrics = Arc::new(Metrics::new("1.2.3").unwrap());
         let endpoints = Endpoints { metrics, readiness: Readiness::default(), liveness };
@@ -229,7 +270,7 @@ mod tests {
         check("POST /metrics", "405", "").await;
         check("GET /", "404", "").await;
         running.stop.cancel();
-        running.task.await.unwrap().unwrap();
+        running.task.await.unwrap();
         assert!(TcpStream::connect(running.address).await.is_err());
     }
 
@@ -239,37 +280,58 @@ mod tests {
         let answer = ask(running.address, "GET /healthz").await;
         assert!(answer.starts_with("HTTP/1.1 503") && answer.ends_with("the scheduler is stuck"), "{answer}");
         running.stop.cancel();
-        running.task.await.unwrap().unwrap();
+        running.task.await.unwrap();
     }
 
     #[tokio::test]
     async fn an_address_that_is_taken_is_named() {
-        let taken = Server::bind("127.0.0.1:0").await.unwrap();
+        let taken = Server::bind(Port::Metrics, "127.0.0.1:0").await.unwrap();
         let address = taken.address().to_string();
-        let error = Server::bind(&address).await.unwrap_err().to_string();
+        let error = Server::bind(Port::Metrics, &address).await.unwrap_err().to_string();
         let expected =
             format!("cannot listen on {address} for metrics and probes, choose another --metrics-addr");
         assert_eq!(error, expected);
-        assert!(Server::bind("nonsense").await.is_err());
-        assert!(Server::bind(":nonsense").await.is_err());
-        assert_ne!(Server::bind(":0").await.unwrap().address().port(), 0);
+        let error = Server::bind(Port::Health, &address).await.unwrap_err().to_string();
+        assert_eq!(error, format!("cannot listen on {address} for probes, choose another --health-addr"));
+        assert!(Server::bind(Port::Metrics, "nonsense").await.is_err());
+        assert!(Server::bind(Port::Health, ":nonsense").await.is_err());
+        assert_ne!(Server::bind(Port::Health, ":0").await.unwrap().address().port(), 0);
     }
 
     #[tokio::test]
     async fn a_silent_connection_is_closed() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let limited = Limited::new(listener, 1, Duration::from_millis(50));
         let metrics = Arc::new(Metrics::new("1.2.3").unwrap());
         let endpoints = Endpoints { metrics, readiness: Readiness::default(), liveness: Liveness::default() };
-        let task = tokio::spawn(axum::serve(limited, routes(endpoints)).into_future());
+        let age = Duration::from_millis(50);
+        let routes = routes(Port::Metrics).with_state(endpoints);
+        let task = tokio::spawn(answer(listener, 8, age, routes, std::future::pending()));
         let mut silent = TcpStream::connect(address).await.unwrap();
-        // There is one place, and the silent connection gives it up.
-        let answer = ask(address, "GET /healthz").await;
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         let mut rest = Vec::new();
         tokio::time::timeout(SOON, silent.read_to_end(&mut rest)).await.unwrap().ok();
         assert!(rest.is_empty());
         task.abort();
+    }
+
+    #[tokio::test]
+    async fn probes_are_answered_beside_idle_connections_and_half_requests() {
+        let running = start(Liveness::default()).await;
+        let mut idle = Vec::new();
+        // More than there are places for.
+        for n in 0..MAX_CONNECTIONS + 50 {
+            let mut stream = TcpStream::connect(running.address).await.unwrap();
+            if n % 2 == 0 {
+                stream.write_all(b"GET /metrics HTTP/1.1\r\nhost: x\r\n").await.unwrap();
+            }
+            idle.push(stream);
+        }
+        for _ in 0..20 {
+            let answer = ask(running.address, "GET /healthz").await;
+            assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        }
+        running.stop.cancel();
+        drop(idle);
+        running.task.await.unwrap();
     }
 }

@@ -107,6 +107,11 @@ impl Access {
         hex::encode(self.fingerprint)
     }
 
+    /// By which way it goes: a hash over the transport settings alone.
+    pub fn way(&self) -> String {
+        hex::encode(self.transport)
+    }
+
     pub(super) fn id(&self) -> Fingerprint {
         self.fingerprint
     }

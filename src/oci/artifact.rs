@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{Digest, Identities, Tag};
+use super::{Digest, Identities, Room, Size, Tag};
 
 /// What a reference stood for when it was resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +26,10 @@ pub struct Selection {
     pub path: String,
     /// What encrypted files are decrypted with; absent: they are refused.
     pub identities: Option<Identities>,
+    /// Whose share of the memory it takes.
+    pub tenant: String,
+    /// How large it may be.
+    pub size: Size,
 }
 
 /// The content of an artifact, verified to be what its digest names, which
@@ -46,4 +50,6 @@ pub struct Artifact {
     pub annotations: BTreeMap<String, String>,
     /// Manifest files by their name from the artifact's root, in its order.
     pub files: Vec<(String, Bytes)>,
+    /// What it may come to in memory.
+    pub room: Room,
 }

@@ -5,8 +5,9 @@ use bytes::Bytes;
 use http::Method;
 
 use super::download;
-use super::registry::manifest_body;
-use super::reply::Body;
+use super::limits::MAX_MANIFEST_BYTES;
+use super::mirror::Fault;
+use super::reply::{Body, Reply};
 use super::token::{Asker, Scope};
 use super::transport::{Request, Transport};
 use super::{Access, Digest, OciError, Registry, Repository};
@@ -32,10 +33,10 @@ impl Registry {
         for source in self.0.mirrors.of(repository, access) {
             match self.bytes_from(content, &source.repository, digest, &source.access).await {
                 Ok(bytes) => return Ok(bytes),
-                Err(error) => self.0.mirrors.failed(&source, &error),
+                Err(fault) => self.0.mirrors.failed(&source, &fault),
             }
         }
-        self.bytes_from(content, repository, digest, access).await
+        self.bytes_from(content, repository, digest, access).await.map_err(Fault::error)
     }
 
     async fn bytes_from(
@@ -44,7 +45,7 @@ impl Registry {
         repository: &Repository,
         digest: &Digest,
         access: &Access,
-    ) -> Result<Bytes, OciError> {
+    ) -> Result<Bytes, Fault> {
         match content {
             Content::Manifest => self.manifest_from(repository, digest, access).await,
             Content::Blob(size) => self.blob_from(repository, digest, size, access).await,
@@ -56,11 +57,11 @@ impl Registry {
         repository: &Repository,
         digest: &Digest,
         access: &Access,
-    ) -> Result<Bytes, OciError> {
+    ) -> Result<Bytes, Fault> {
         let subject = repository.at(digest);
         let reply = self.ask_manifest(Method::GET, repository, digest.as_str(), access, &subject).await?;
         let bytes = manifest_body(reply, &subject).await?;
-        if digest.is_of(&bytes) { Ok(bytes) } else { Err(OciError::Mismatch { subject }) }
+        if digest.is_of(&bytes) { Ok(bytes) } else { Err(Fault::Lied(OciError::Mismatch { subject })) }
     }
 
     async fn blob_from(
@@ -69,7 +70,7 @@ impl Registry {
         digest: &Digest,
         size: u64,
         access: &Access,
-    ) -> Result<Bytes, OciError> {
+    ) -> Result<Bytes, Fault> {
         let subject = repository.at(digest);
         let url = Transport::url(repository, access, &format!("blobs/{digest}"))?;
         let asker = Asker { repository, access, scope: Scope::Pull, subject: &subject };
@@ -77,8 +78,28 @@ impl Registry {
         let request = Request::new(Method::GET, url);
         let body = download::blob(&self.0.transport, &self.0.sessions, asker, request, size, advance).await?;
         match body {
-            Body::Whole(bytes) if bytes.len() as u64 == size && digest.is_of(&bytes) => Ok(bytes),
-            _ => Err(OciError::Mismatch { subject }),
+            Body::Whole(bytes) if digest.is_of(&bytes) => match bytes.len() as u64 == size {
+                true => Ok(bytes),
+                false => Err(Fault::Failed(OciError::Mismatch { subject })),
+            },
+            Body::Whole(_) => Err(Fault::Lied(OciError::Mismatch { subject })),
+            // More than the manifest says: whether it is what the digest names, nobody
+            // has seen.
+            Body::TooLong => Err(Fault::Failed(OciError::Mismatch { subject })),
+        }
+    }
+}
+
+/// The bytes of a manifest or index, of an answer that has it.
+pub(super) async fn manifest_body(reply: Reply, subject: &str) -> Result<Bytes, OciError> {
+    if !reply.status.is_success() {
+        return Err(reply.error(subject).await);
+    }
+    match reply.body(MAX_MANIFEST_BYTES).await? {
+        Body::Whole(bytes) => Ok(bytes),
+        Body::TooLong => {
+            let why = format!("its manifest has more than {MAX_MANIFEST_BYTES} bytes");
+            Err(OciError::TooLarge { subject: subject.to_owned(), why })
         }
     }
 }

@@ -62,8 +62,11 @@ pub const MAX_RESUMES: u32 = 5;
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an answer may go without progress.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Most requests under way to one host.
-pub const REQUESTS_PER_HOST: usize = 16;
+/// Most requests under way to one host with one access; all together have twice as
+/// many.
+pub const REQUESTS_PER_HOST: u64 = 16;
+/// Longest wait for one of these places.
+pub const MAX_PLACE_WAIT: Duration = Duration::from_secs(30);
 /// How long a token is used when its service does not say; the token
 /// specification's default.
 pub const DEFAULT_TOKEN_LIFE: Duration = Duration::from_secs(60);
@@ -97,6 +100,8 @@ pub const MAX_CLIENTS: usize = 256;
 /// Most remembered tokens, hosts and proofs, each.
 pub const MAX_REMEMBERED: usize = 4096;
 
+/// What an artifact takes of the memory at least, in bytes, however small it is.
+pub const LEAST_ROOM: u64 = 16 << 10;
 /// Most layers that are unpacked at a time; each is held in memory.
 pub const MAX_UNPACKING: usize = 2;
 /// How much the cache keeps unless told otherwise, in bytes.

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::access::Access;
+use super::access::{Access, Fingerprint};
 use super::auth::split_key;
 use super::limits::MAX_REMEMBERED;
 use super::provider::Providers;
@@ -73,10 +73,34 @@ pub(super) struct Source {
     pub access: Access,
 }
 
-/// The mirrors, and which of them rest.
+/// Why something was not had from a mirror.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// It sent other bytes than the digest names.
+    Lied(OciError),
+    /// Anything else. It may be the release that is to blame: its credentials, its
+    /// proxy, a manifest that says another size than its blob has.
+    Failed(OciError),
+}
+
+impl From<OciError> for Fault {
+    fn from(error: OciError) -> Self {
+        Self::Failed(error)
+    }
+}
+
+impl Fault {
+    /// The error, whoever is to blame.
+    pub fn error(self) -> OciError {
+        let (Self::Lied(error) | Self::Failed(error)) = self;
+        error
+    }
+}
+
+/// The mirrors, and which of them rest, for whom.
 pub(super) struct Mirrors {
     all: Vec<Mirror>,
-    resting: Mutex<HashMap<String, Instant>>,
+    resting: Mutex<HashMap<(String, Fingerprint), Instant>>,
 }
 
 impl Mirrors {
@@ -90,23 +114,31 @@ impl Mirrors {
     pub fn of(&self, repository: &Repository, access: &Access) -> Vec<Source> {
         let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let awake = |there: &Repository| resting.get(there.registry()).is_none_or(|until| *until <= now);
+        let rests = |source: &Source, whose: Fingerprint| {
+            let key = (source.repository.registry().to_owned(), whose);
+            resting.get(&key).is_some_and(|until| *until > now)
+        };
         let found = self.all.iter().filter_map(|m| Some((m, m.repository(repository)?)));
         found
-            .filter(|(_, there)| awake(there))
             .map(|(mirror, there)| Source { access: there_access(access, mirror, &there), repository: there })
+            .filter(|source| !rests(source, source.access.transport()) && !rests(source, source.access.id()))
             .collect()
     }
 
-    /// The mirror has failed; one that is away or lies is left alone for a while.
-    pub fn failed(&self, source: &Source, error: &OciError) {
-        if matches!(error, OciError::Unavailable { .. } | OciError::Mismatch { .. }) {
-            let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
-            if resting.len() >= MAX_REMEMBERED {
-                resting.clear();
-            }
-            resting.insert(source.repository.registry().to_owned(), Instant::now() + REST);
+    /// The mirror has failed. One that is away is left alone for a while by this access.
+    /// One that lies is by all who reach it in the same way: nothing of a release can
+    /// make it, but a proxy and the certificates that are trusted can.
+    pub fn failed(&self, source: &Source, fault: &Fault) {
+        let whose = match fault {
+            Fault::Lied(_) => source.access.transport(),
+            Fault::Failed(OciError::Unavailable { .. }) => source.access.id(),
+            Fault::Failed(_) => return,
+        };
+        let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
+        if resting.len() >= MAX_REMEMBERED {
+            resting.clear();
         }
+        resting.insert((source.repository.registry().to_owned(), whose), Instant::now() + REST);
     }
 }
 
@@ -145,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_most_specific_goes_first_and_who_failed_rests() {
+    fn the_most_specific_goes_first_and_who_lied_rests_for_all_who_go_there_alike() {
         let mirror = |text: &str| text.parse::<Mirror>().unwrap();
         let mirrors = Mirrors::new(vec![
             mirror("h.io=oci://one.io"),
@@ -153,14 +185,40 @@ mod tests {
             mirror("h.io=oci://three.io"),
         ]);
         let repository = Repository::parse("oci://h.io/team/app").unwrap();
-        let hosts = || -> Vec<String> {
-            let sources = mirrors.of(&repository, &Access::anonymous());
+        let hosts = |access: &Access| -> Vec<String> {
+            let sources = mirrors.of(&repository, access);
             sources.iter().map(|s| s.repository.registry().to_owned()).collect()
         };
-        assert_eq!(hosts(), ["two.io", "one.io", "three.io"]);
-        let sources = mirrors.of(&repository, &Access::anonymous());
-        mirrors.failed(&sources[0], &OciError::NotFound { subject: String::new() });
-        mirrors.failed(&sources[1], &OciError::Mismatch { subject: String::new() });
-        assert_eq!(hosts(), ["two.io", "three.io"]);
+        let with_proxy = |address: &str| {
+            let proxy = super::super::Proxy::new(address, "", "").ok();
+            Access::new(AccessParts { proxy, ..AccessParts::default() })
+        };
+        let mut keyring = super::super::Keyring::default();
+        keyring.add_password("h.io", "me", "secret");
+        let (all, known) =
+            (Access::anonymous(), Access::new(AccessParts { keyring, ..AccessParts::default() }));
+        let strange = with_proxy("http://proxy.example:3128");
+        assert_eq!(hosts(&all), ["two.io", "one.io", "three.io"]);
+        let unavailable = || OciError::Unavailable { host: String::new(), why: String::new() };
+        let mismatch = || OciError::Mismatch { subject: String::new() };
+        let fail = |access: &Access, at: usize, fault: Fault| {
+            mirrors.failed(&mirrors.of(&repository, access)[at], &fault);
+        };
+        fail(&all, 0, Fault::Failed(OciError::NotFound { subject: String::new() }));
+        // A size that its manifest made up.
+        fail(&all, 0, Fault::Failed(mismatch()));
+        assert_eq!(hosts(&all), ["two.io", "one.io", "three.io"]);
+        // What the proxy of one release does costs nobody else.
+        fail(&strange, 0, Fault::Failed(unavailable()));
+        fail(&strange, 0, Fault::Lied(mismatch()));
+        assert_eq!(hosts(&strange), ["three.io"]);
+        assert_eq!(hosts(&all), ["two.io", "one.io", "three.io"]);
+        // Nor do its credentials.
+        fail(&known, 0, Fault::Failed(unavailable()));
+        assert_eq!(hosts(&known), ["one.io", "three.io"]);
+        assert_eq!(hosts(&all), ["two.io", "one.io", "three.io"]);
+        fail(&all, 1, Fault::Lied(mismatch()));
+        assert_eq!(hosts(&all), ["two.io", "three.io"]);
+        assert_eq!(hosts(&known), ["three.io"]);
     }
 }

@@ -1,39 +1,28 @@
-//! How fast one host is asked: so many requests at a time, and fewer for a while
-//! when it says that it is too much.
+//! How fast one host is asked: so many requests at a time, and none for a while by
+//! whom it has told to wait.
 //!
-//! Who was told to wait does not ask again before. Everybody else goes on, one
-//! at a time: the host may count by account, and what one release has used up
-//! is not another's fault; or it counts by address, and then everybody is told.
+//! All of that is by access: what one release's credentials have used up, or its proxy
+//! slows down, is not another's fault. Where a host counts by address it tells
+//! everybody.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
 use super::OciError;
 use super::access::Fingerprint;
-use super::limits::{MAX_PACE, MAX_REMEMBERED, MAX_RETRY_AFTER, REQUESTS_PER_HOST};
+use super::limits::{MAX_PACE, MAX_PLACE_WAIT, MAX_REMEMBERED, MAX_RETRY_AFTER, REQUESTS_PER_HOST};
+use crate::fair::{Gate, Share};
 
 /// A place among the requests to a host; given back when dropped.
 pub(super) struct Place {
-    _place: Option<OwnedSemaphorePermit>,
-    _lane: Option<OwnedSemaphorePermit>,
+    _share: Share,
 }
 
 struct Pace {
-    places: Arc<Semaphore>,
-    lane: Arc<Semaphore>,
-    wishes: Mutex<Wishes>,
-}
-
-/// What the host has asked for.
-#[derive(Default)]
-struct Wishes {
-    /// Until then one request at a time.
-    slow_until: Option<Instant>,
+    places: Arc<Gate>,
     /// Who is to be quiet until when.
-    quiet: HashMap<Fingerprint, Instant>,
+    quiet: Mutex<HashMap<Fingerprint, Instant>>,
 }
 
 #[derive(Default)]
@@ -44,38 +33,37 @@ impl Paces {
     ///
     /// # Errors
     /// When the host wants to hear nothing of this access for longer than a
-    /// request waits.
+    /// request waits, or is slow to answer those that are under way.
     pub async fn enter(&self, host: &str, who: Fingerprint) -> Result<Place, OciError> {
+        self.enter_within(host, who, MAX_PLACE_WAIT).await
+    }
+
+    async fn enter_within(&self, host: &str, who: Fingerprint, most: Duration) -> Result<Place, OciError> {
         let pace = self.of(host);
-        let (wait, slow) = pace.wishes(who);
+        let unavailable = |why: &str| OciError::Unavailable { host: host.to_owned(), why: why.to_owned() };
+        let wait = pace.wait(who);
         if wait > MAX_RETRY_AFTER {
-            return Err(OciError::Unavailable {
-                host: host.to_owned(),
-                why: "it has asked to be left alone for a while (Retry-After)".to_owned(),
-            });
+            return Err(unavailable("it has asked to be left alone for a while (Retry-After)"));
         }
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
-        // Whoever is long in it holds up nobody for longer than the host wants.
-        let lane = match slow {
-            Some(left) => tokio::time::timeout(left, Arc::clone(&pace.lane).acquire_owned()).await.ok(),
-            None => None,
-        };
-        let lane = lane.and_then(Result::ok);
-        Ok(Place { _place: Arc::clone(&pace.places).acquire_owned().await.ok(), _lane: lane })
+        let entered = tokio::time::timeout(most, pace.places.enter(&hex::encode(who), 1)).await;
+        let share = entered.map_err(|_| {
+            unavailable("it is slow to answer the requests that are under way with the same credentials")
+        })?;
+        Ok(Place { _share: share })
     }
 
     /// The host has asked this access to wait.
     pub fn slow(&self, host: &str, who: Fingerprint, wait: Duration) {
         let until = Instant::now() + wait.min(MAX_PACE);
         let pace = self.of(host);
-        let mut wishes = pace.wishes.lock().unwrap_or_else(PoisonError::into_inner);
-        if wishes.quiet.len() >= MAX_REMEMBERED {
-            wishes.quiet.clear();
+        let mut quiet = pace.quiet.lock().unwrap_or_else(PoisonError::into_inner);
+        if quiet.len() >= MAX_REMEMBERED {
+            quiet.clear();
         }
-        wishes.quiet.insert(who, until);
-        wishes.slow_until = wishes.slow_until.max(Some(until));
+        quiet.insert(who, until);
     }
 
     fn of(&self, host: &str) -> Arc<Pace> {
@@ -84,36 +72,24 @@ impl Paces {
             let now = Instant::now();
             hosts.retain(|_, pace| Arc::strong_count(pace) > 1 || pace.is_in_use(now));
         }
-        let new = || {
-            Arc::new(Pace {
-                places: Arc::new(Semaphore::new(REQUESTS_PER_HOST)),
-                lane: Arc::new(Semaphore::new(1)),
-                wishes: Mutex::default(),
-            })
-        };
+        let new = || Arc::new(Pace { places: Gate::new(2 * REQUESTS_PER_HOST), quiet: Mutex::default() });
         Arc::clone(hosts.entry(host.to_owned()).or_insert_with(new))
     }
 }
 
 impl Pace {
-    /// How long this access is to wait, and for how long only one at a time may
-    /// ask.
-    fn wishes(&self, who: Fingerprint) -> (Duration, Option<Duration>) {
+    /// How long this access is to wait.
+    fn wait(&self, who: Fingerprint) -> Duration {
         let now = Instant::now();
-        let mut wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
-        let slow = wishes.slow_until.and_then(|until| until.checked_duration_since(now));
-        let slow = slow.filter(|left| !left.is_zero());
-        if slow.is_none() {
-            *wishes = Wishes::default();
-        }
-        let until = wishes.quiet.get(&who).copied();
-        (until.map_or(Duration::ZERO, |until| until.saturating_duration_since(now)), slow)
+        let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
+        quiet.retain(|_, until| *until > now);
+        quiet.get(&who).map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
     /// Whether requests are under way or the host has wishes.
     fn is_in_use(&self, now: Instant) -> bool {
-        let wishes = self.wishes.lock().unwrap_or_else(PoisonError::into_inner);
-        self.places.available_permits() < REQUESTS_PER_HOST || wishes.slow_until.is_some_and(|at| at > now)
+        let quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
+        self.places.taken() > 0 || quiet.values().any(|until| *until > now)
     }
 }
 
@@ -125,30 +101,39 @@ mod tests {
     const OTHER: Fingerprint = [2; 32];
 
     #[tokio::test]
-    async fn who_was_told_to_wait_waits_and_others_go_one_at_a_time() {
+    async fn who_was_told_to_wait_waits_and_nobody_else() {
         let paces = Paces::default();
         paces.slow("a", ME, Duration::from_secs(30));
         assert!(matches!(paces.enter("a", ME).await, Err(OciError::Unavailable { .. })));
-        let first = paces.enter("a", OTHER).await.unwrap();
-        let second = tokio::time::timeout(Duration::from_millis(20), paces.enter("a", OTHER)).await;
-        assert!(second.is_err(), "two at a time");
-        drop(first);
-        let _third = paces.enter("a", OTHER).await.unwrap();
+        let _first = paces.enter("a", OTHER).await.unwrap();
+        let second = tokio::time::timeout(Duration::from_secs(10), paces.enter("a", OTHER)).await;
+        assert!(second.is_ok_and(|place| place.is_ok()), "another is held up");
         let _elsewhere = (paces.enter("b", ME).await.unwrap(), paces.enter("b", ME).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn what_one_access_keeps_busy_holds_up_only_itself_and_not_for_ever() {
+        let paces = Paces::default();
+        let mut slow = Vec::new();
+        for _ in 0..REQUESTS_PER_HOST {
+            slow.push(paces.enter("a", ME).await.unwrap());
+        }
+        let soon = Duration::from_millis(20);
+        let refused = paces.enter_within("a", ME, soon).await.err().unwrap().to_string();
+        assert!(refused.contains("is slow to answer the requests that are under way"), "{refused}");
+        drop(paces.enter_within("a", OTHER, soon).await.unwrap());
+        slow.pop();
+        paces.enter_within("a", ME, Duration::from_secs(10)).await.unwrap();
     }
 
     #[tokio::test]
     async fn promise_7_no_host_is_quiet_for_ever() {
         let paces = Paces::default();
         paces.slow("a", ME, Duration::from_secs(u64::MAX / 4));
-        let (wait, slow) = paces.of("a").wishes(ME);
-        assert!(slow.is_some() && wait <= MAX_PACE && wait > MAX_PACE / 2, "{wait:?}");
+        let wait = paces.of("a").wait(ME);
+        assert!(wait <= MAX_PACE && wait > MAX_PACE / 2, "{wait:?}");
         paces.slow("b", ME, Duration::ZERO);
-        assert_eq!(paces.of("b").wishes(ME), (Duration::ZERO, None));
-        // Nor does one long transfer keep the others out after that.
-        paces.slow("c", ME, Duration::from_millis(30));
-        let _long = paces.enter("c", OTHER).await.unwrap();
-        paces.enter("c", OTHER).await.unwrap();
+        assert_eq!(paces.of("b").wait(ME), Duration::ZERO);
     }
 
     #[tokio::test]

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use http::header::LOCATION;
 use http::{Method, StatusCode};
 
+use super::content::manifest_body;
 use super::layout;
 use super::limits::{MAX_PUSH_RETRIES, MAX_PUSH_RETRY_AFTER, PUSH_PAUSE};
 use super::pack::MANIFEST_TYPE;
-use super::registry::manifest_body;
 use super::reply::Reply;
 use super::token::{Asker, Scope};
 use super::transport::{Request, Transport};

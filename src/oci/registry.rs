@@ -12,7 +12,7 @@ use tokio::sync::Semaphore;
 
 use super::access::Access;
 use super::cache::{Cache, CacheObserver};
-use super::content::Content;
+use super::content::{Content, manifest_body};
 use super::layout::{self, Document, Manifest};
 use super::limits::{
     CONNECT_TIMEOUT, ContentLimits, DEFAULT_CACHE_BYTES, IDLE_TIMEOUT, MAX_ANNOTATION_BYTES,
@@ -20,7 +20,8 @@ use super::limits::{
 };
 use super::mirror::Mirrors;
 use super::provider::Providers;
-use super::reply::{Body, Reply};
+use super::reply::Reply;
+use super::room::Rooms;
 use super::token::{Asker, Scope, Sessions};
 use super::transport::{Meter, Observer, Request, Transport, TransportOptions};
 use super::unpack::{self, Order};
@@ -28,6 +29,7 @@ use super::{
     Artifact, Digest, Hosts, Identities, Mirror, OciError, Repository, Resolved, Selection, Tag, TokenHost,
     Variables, Wanted, encryption, tags,
 };
+use crate::domain::capacity::Capacity;
 
 /// How a [`Registry`] behaves.
 #[derive(Clone)]
@@ -40,6 +42,8 @@ pub struct RegistryOptions {
     pub idle_timeout: Duration,
     /// Bounds on the content of an artifact.
     pub limits: ContentLimits,
+    /// How much memory artifacts may take, all together and each.
+    pub capacity: Capacity,
     /// Where content is kept; absent: nowhere.
     pub cache_dir: Option<PathBuf>,
     /// How much of it is kept, in bytes.
@@ -67,6 +71,7 @@ impl Default for RegistryOptions {
             connect_timeout: CONNECT_TIMEOUT,
             idle_timeout: IDLE_TIMEOUT,
             limits: ContentLimits::default(),
+            capacity: Capacity::default(),
             cache_dir: None,
             cache_max_size: DEFAULT_CACHE_BYTES,
             observer: None,
@@ -94,6 +99,7 @@ pub(super) struct Inner {
     /// Places for those that read much that may be signatures.
     pub large_evidence: Semaphore,
     limits: ContentLimits,
+    rooms: Rooms,
 }
 
 impl fmt::Debug for Registry {
@@ -110,6 +116,7 @@ impl Registry {
             connect_timeout,
             idle_timeout,
             limits,
+            capacity,
             cache_dir,
             cache_max_size,
             observer,
@@ -133,7 +140,9 @@ impl Registry {
         let mirrors = Mirrors::new(mirrors);
         let unpacking = Semaphore::new(MAX_UNPACKING);
         let large_evidence = Semaphore::new(MAX_LARGE_EVIDENCE);
-        Self(Arc::new(Inner { transport, sessions, cache, mirrors, unpacking, large_evidence, limits }))
+        let rooms = Rooms::new(capacity);
+        let inner = Inner { transport, sessions, cache, mirrors, unpacking, large_evidence, limits, rooms };
+        Self(Arc::new(inner))
     }
 
     /// Finds the digest: for a tag with one HEAD, for a range with the tag
@@ -202,18 +211,25 @@ impl Registry {
             return Err(OciError::Encrypted { subject });
         }
         let layer = manifest.layer(selection.media_type.as_deref()).map_err(about)?;
-        let limits = self.0.limits;
+        let most = self.0.rooms.most(selection.size);
+        let mut limits = self.0.limits;
+        limits.layer = limits.layer.min(most / 2);
+        limits.unpacked = limits.unpacked.min(most.saturating_sub(layer.size));
         if layer.size > limits.layer {
             let why = format!("its layer has {} bytes, more than {}", layer.size, limits.layer);
             return Err(OciError::TooLarge { subject, why });
         }
+        let tenant = &selection.tenant;
+        let pulled = self.0.rooms.layer(tenant, layer.size).await;
         let blob = self.blob(repository, &layer.digest, layer.size, access).await?;
+        let room = self.0.rooms.content(tenant, selection.size).await;
         let checksum = manifest.annotations.get("supercargo.dev/checksum");
         let checksum = checksum.or_else(|| manifest.annotations.get("kustomizer.dev/checksum"));
         let checksum = checksum.filter(|_| layer.first).cloned();
         let order = Order { path, title: layer.title, checksum, limits };
         let keys = selection.identities.clone();
         let files = self.unpack(blob, order, keys, encrypted).await.map_err(about)?;
+        drop(pulled);
         let note = |key: &str| annotation(&manifest.annotations, key);
         Ok(Artifact {
             digest: digest.clone(),
@@ -223,6 +239,7 @@ impl Registry {
             encrypted,
             annotations: manifest.annotations.keys().filter_map(|k| Some((k.clone(), note(k)?))).collect(),
             files,
+            room,
         })
     }
 
@@ -358,19 +375,6 @@ impl Registry {
         let bytes = self.bytes_of(Content::Blob(size), repository, digest, access).await?;
         self.0.cache.put(access, repository, digest, bytes.clone()).await;
         Ok(bytes)
-    }
-}
-
-pub(super) async fn manifest_body(reply: Reply, subject: &str) -> Result<Bytes, OciError> {
-    if !reply.status.is_success() {
-        return Err(reply.error(subject).await);
-    }
-    match reply.body(MAX_MANIFEST_BYTES).await? {
-        Body::Whole(bytes) => Ok(bytes),
-        Body::TooLong => {
-            let why = format!("its manifest has more than {MAX_MANIFEST_BYTES} bytes");
-            Err(OciError::TooLarge { subject: subject.to_owned(), why })
-        }
     }
 }
 

@@ -155,6 +155,15 @@ impl Transport {
         self.follow(access, request).await.map_err(|failure| failure.error)
     }
 
+    /// Whether the registry answers now, whatever it says: asked once.
+    pub async fn answers(&self, repository: &Repository, access: &Access) -> bool {
+        let text = format!("{}://{}/v2/", access.scheme(), repository.api_host());
+        let Ok(url) = Url::parse(&text) else { return false };
+        let reply = self.once(access, &Request::new(Method::GET, url)).await;
+        let refused = |reply: &Reply| reply.status.is_server_error() || reply.retry_after().is_some();
+        reply.is_ok_and(|reply| !refused(&reply))
+    }
+
     /// Sends the request and follows redirects of reads. Credentials stay with
     /// the origin that they were meant for, HTTPS stays HTTPS, and nobody sends
     /// us nearer to this process than it is itself.

@@ -11,6 +11,7 @@ use super::checkup::Checkup;
 use super::claims::Claims;
 use super::ended::Asked;
 use super::pin::Pinned;
+use super::returning::Returning;
 use super::rollout::Rollout;
 use super::verify::{Distrusted, Trusted};
 use crate::api::reason::Reason;
@@ -53,6 +54,8 @@ pub struct Context {
     pub allowed: Allowed,
     /// Where a release is told that something it names or waits for changed.
     pub wake: mpsc::UnboundedSender<ReleaseId>,
+    /// The registries that are away.
+    pub returning: Returning,
 }
 
 /// What the administrator demands of artifacts.

@@ -114,7 +114,7 @@ impl Run<'_> {
             }
             return Err(account_gone(release, &identity).into());
         }
-        let session = context.session.impersonate(identity)?;
+        let session = context.session.impersonate(identity)?.on_behalf_of(&self.release.id.namespace);
         self.turn.take().await;
         let inventory = Arc::clone(&self.memory.inventory);
         let known = session.known_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;

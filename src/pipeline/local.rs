@@ -13,6 +13,7 @@ use super::context::{Context, Memory, Trust};
 use super::places::{Places, Turn};
 use super::preview::{Preview, preview};
 use super::progress::{Progress, Silence};
+use super::returning::Returning;
 use super::run::{Ended, Revision, Run, Trigger};
 use super::signals::Signals;
 use super::trust::Admitted;
@@ -74,6 +75,7 @@ impl Local {
             trust: Trust::default(),
             allowed: Allowed::default(),
             wake,
+            returning: Returning::default(),
         };
         let signals = Arc::<Signals>::default();
         let mailbox = Arc::clone(&signals);

@@ -61,7 +61,7 @@ pub(super) async fn preview(
     revision: &Revision,
 ) -> Result<Preview, Ended> {
     let known = session.known().await?;
-    let (known, objects) = work::objects(run, session, known, content).await?;
+    let (known, objects) = super::rendering::objects(run, session, known, content).await?;
     let (plan, view) = work::decide(run, session, &known, revision, objects).await?;
     conflicts::refuse(run, session, &known, &plan).await?;
     let mut preflight = Preflight::new(session, run.release, &plan);

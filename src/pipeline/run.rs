@@ -10,6 +10,7 @@ use super::context::{Context, Memory};
 use super::local::refuse_another_tools;
 use super::places::Turn;
 use super::progress::Progress;
+use super::returning::Returning;
 use super::signals::Signals;
 use super::trust::Admission;
 use super::view::{drop_unused_watches, unwatched};
@@ -119,6 +120,7 @@ impl Run<'_> {
                     if !outcome.verdict.is_silent() {
                         outcome.notes.append(&mut self.memory.notes);
                     }
+                    self.await_return(&outcome);
                     return *outcome;
                 }
                 Err(Ended::Again) => self.memory.stored = None,
@@ -134,6 +136,25 @@ impl Run<'_> {
     fn let_go(&self, outcome: &Outcome) {
         if !outcome.verdict.is_silent() && outcome.reason() != Some(Reason::OwnershipConflict) {
             self.context.wake(self.context.claims.want_nothing(&self.release.id));
+        }
+    }
+
+    /// A registry or an API server that was away for this run tells when it is back.
+    fn await_return(&self, outcome: &Outcome) {
+        if self.release.origin != Origin::Resource {
+            return;
+        }
+        let Context { session, registry, wake, returning, .. } = self.context;
+        let stale = self.memory.stale.as_ref().map(|(reason, _)| *reason);
+        match outcome.reason().or(stale) {
+            Some(Reason::ApiServerUnavailable) => Returning::wait_for_api(session, &self.release.id, wake),
+            Some(Reason::RegistryUnavailable) => {
+                let way = (acquire::repository(self.release), self.memory.access.as_ref());
+                if let (Ok(repository), Some(access)) = way {
+                    returning.wait((registry, repository, access), &self.release.id, wake);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -259,7 +280,7 @@ impl Run<'_> {
             self.memory.checkup = None;
             self.memory.identity = Some(identity.clone());
         }
-        Ok(self.context.session.impersonate(identity)?)
+        Ok(self.context.session.impersonate(identity)?.on_behalf_of(&self.release.id.namespace))
     }
 
     pub(super) async fn load_inventory(&mut self) -> Result<(), Ended> {

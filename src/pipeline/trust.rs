@@ -17,7 +17,7 @@ use crate::domain::verify::evidence::Evidence;
 use crate::domain::verify::judge::{Subject, judge};
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::{Proof, Refusal};
-use crate::oci::{Access, Artifact, Digest, Registry, Repository};
+use crate::oci::{Access, Artifact, Digest, Registry, Repository, Room};
 
 /// The most digests whose signatures are judged at a time; each may take a core.
 pub const MAX_JUDGING: usize = 2;
@@ -99,6 +99,7 @@ pub struct Admission {
 #[derive(Clone, Debug)]
 pub struct Admitted {
     files: Vec<(String, Bytes)>,
+    room: Room,
     images: Option<Arc<ImageDemand>>,
 }
 
@@ -151,7 +152,7 @@ impl Admission {
             let message = format!("{} was verified, and {} was pulled", self.digest, artifact.digest);
             return Err(failure(Reason::DigestMismatch, message));
         }
-        Ok(Admitted { files: artifact.files, images: self.images.clone() })
+        Ok(Admitted { files: artifact.files, room: artifact.room, images: self.images.clone() })
     }
 
     /// Puts into the outcome who has signed, the container images too as far as
@@ -178,7 +179,7 @@ impl Admitted {
     /// What a person has handed over at the command line, with that person's own
     /// rights: trust in it is theirs.
     pub(super) fn by_hand(files: Vec<(String, Bytes)>) -> Self {
-        Self { files, images: None }
+        Self { files, room: Room::default(), images: None }
     }
 
     /// Which of its container images have to be signed.
@@ -189,6 +190,11 @@ impl Admitted {
     /// Files by their names.
     pub fn files(&self) -> &[(String, Bytes)] {
         &self.files
+    }
+
+    /// What it may come to in memory.
+    pub fn room(&self) -> &Room {
+        &self.room
     }
 }
 

@@ -7,6 +7,7 @@ use super::conclude::conclude;
 use super::execute;
 use super::patience::Waited;
 use super::preflight::Preflight;
+use super::rendering::objects;
 use super::run::{Ended, Revision, Run, artifact_status};
 use super::trust::{Admission, Admitted};
 use super::view::View;
@@ -16,20 +17,13 @@ use crate::api::release::DriftMode;
 use crate::cluster::discovery::Known;
 use crate::cluster::inventory::{Hold, StoreError};
 use crate::cluster::session::Session;
-use crate::domain::identity::{GroupKind, ObjectId};
-use crate::domain::manifest::render::{RenderOptions, Scopes, render};
+use crate::domain::identity::ObjectId;
 use crate::domain::object::Object;
 use crate::domain::outcome::{Note, ObjectFailure, Outcome, Verdict};
-use crate::domain::plan::{self, Action, Correction, Plan, Purpose, apply_mode};
+use crate::domain::plan::{self, Action, Correction, Plan, Purpose};
 use crate::domain::release::{Origin, Release};
 use crate::observe::labels::Phase;
-use crate::oci::{Artifact, OciError, Selection};
-
-impl Scopes for Known {
-    fn namespaced(&self, kind: &GroupKind) -> Option<bool> {
-        Known::namespaced(self, kind)
-    }
-}
+use crate::oci::{Artifact, OciError, Selection, Size};
 
 /// Does what there is to do.
 ///
@@ -42,7 +36,26 @@ pub async fn work(
     revision: &Revision,
     admission: &Admission,
 ) -> Result<Box<Outcome>, Ended> {
-    let artifact = fetch(run, session, revision).await?;
+    let usual = work_within(run, session, Arc::clone(&known), revision, admission, Size::Usual).await;
+    // Few are larger than most, and wait for one of few places.
+    match &usual {
+        Ok(outcome) | Err(Ended::Failed(outcome)) if outcome.reason() == Some(Reason::ArtifactTooLarge) => {
+            work_within(run, session, known, revision, admission, Size::Large).await
+        }
+        _ => usual,
+    }
+}
+
+/// The same, for an artifact that is taken to be of that size.
+async fn work_within(
+    run: &mut Run<'_>,
+    session: &Session,
+    known: Arc<Known>,
+    revision: &Revision,
+    admission: &Admission,
+    size: Size,
+) -> Result<Box<Outcome>, Ended> {
+    let artifact = fetch(run, session, revision, size).await?;
     run.turn.take().await;
     if run.signals.is_stopping() {
         return Err(superseded());
@@ -76,6 +89,7 @@ pub(super) async fn fetch(
     run: &mut Run<'_>,
     session: &Session,
     revision: &Revision,
+    size: Size,
 ) -> Result<Artifact, Ended> {
     let started = std::time::Instant::now();
     let repository = acquire::repository(run.release)?;
@@ -84,6 +98,8 @@ pub(super) async fn fetch(
         media_type: run.release.media_type.clone(),
         path: run.release.path.clone(),
         identities: run.identities(session).await?,
+        tenant: run.release.id.namespace.clone(),
+        size,
     };
     let registry = run.context.registry.clone();
     let fetching = registry.fetch(&repository, &revision.digest, &access, &selection);
@@ -183,57 +199,6 @@ async fn pin(
         }
         pinned => pinned,
     }
-}
-
-/// The objects of the files, as the spec wants them, and a look at the
-/// cluster's kinds that is no older than the kinds of the objects.
-pub(super) async fn objects(
-    run: &Run<'_>,
-    session: &Session,
-    known: Arc<Known>,
-    content: &Admitted,
-) -> Result<(Arc<Known>, Vec<Object>), Ended> {
-    let objects = rendered(run, &known, content).await?;
-    let versions = objects.iter().map(|o| (o.group_kind(), o.version().to_owned()));
-    let newer = session.known_in(versions).await?;
-    if Arc::ptr_eq(&known, &newer) {
-        return Ok((known, objects));
-    }
-    let objects = rendered(run, &newer, content).await?;
-    Ok((newer, objects))
-}
-
-/// Renders on a thread that may be busy: large artifacts and many patches take
-/// seconds, and the workers have leases to renew meanwhile.
-async fn rendered(run: &Run<'_>, known: &Arc<Known>, content: &Admitted) -> Result<Vec<Object>, Ended> {
-    let release = run.release;
-    let options = RenderOptions {
-        default_namespace: release.default_namespace.clone(),
-        patches: release.patches.clone(),
-        images: release.images.clone(),
-        target_namespace: release.target_namespace.clone(),
-        labels: release.labels.clone(),
-        annotations: release.annotations.clone(),
-    };
-    let (known, files) = (Arc::clone(known), content.files().to_vec());
-    let rendering = tokio::task::spawn_blocking(move || render(&files, &options, &*known));
-    let objects = match rendering.await {
-        Ok(rendered) => rendered.map_err(|e| failure(e.reason(), e.to_string()))?,
-        // The runtime shuts down.
-        Err(error) if error.is_cancelled() => return Err(superseded()),
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
-    };
-    for object in &objects {
-        if let Err(mode) = apply_mode(object) {
-            let message = format!(
-                "{}: the annotation {} is {mode:?}; it can be Override, Merge, IfNotPresent or Ignore",
-                object.id(),
-                crate::api::keys::APPLY
-            );
-            return Err(failure(Reason::ManifestInvalid, message).into());
-        }
-    }
-    Ok(objects)
 }
 
 /// An artifact without objects removes everything only if a person has said so.

@@ -62,6 +62,41 @@ async fn away_at_an_interval_it_stays_ready_and_drift_is_still_corrected() {
 }
 
 #[tokio::test]
+async fn a_registry_that_is_back_is_found_without_waiting_for_a_retry() {
+    let scene = Scene::begin("registry-back").await;
+    for name in ["one", "two", "new"] {
+        scene.registry.push_yaml(name, "1", &config_map(name, "v", "1"));
+    }
+    // Nothing here waits for a retry of its own, as after an outage of hours.
+    let patient = json!({"retryInterval": "1h", "interval": "1h"});
+    for name in ["one", "two"] {
+        scene.install(name, patient.clone());
+        scene.story.wait_ready(name, "1@").await;
+    }
+    scene.registry.stop();
+    for name in ["one", "two"] {
+        scene.ask(name, "away");
+        scene.wait_message(name, "True", "whether there is a newer one is not known: registry").await;
+    }
+    scene.install("new", patient);
+    scene.wait_message("new", "False", "is unavailable: cannot connect").await;
+    scene.registry.resume();
+    for name in ["one", "two", "new"] {
+        scene.registry.push_yaml(name, "1", &config_map(name, "v", "2"));
+    }
+    scene.wait_value("new", "v", "2").await;
+    for name in ["one", "two"] {
+        scene
+            .story
+            .wait_for("it knows that there is nothing newer, or what", async || {
+                let ready = condition(&scene.story.release(name).await?, "Ready")?;
+                (ready.status == "True" && !ready.message.contains("not known")).then_some(())
+            })
+            .await;
+    }
+}
+
+#[tokio::test]
 async fn wrong_credentials_are_told_and_a_rotated_secret_takes_effect_at_once() {
     let scene = Scene::with("registry-credentials", private(), |o| o).await;
     scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));

@@ -27,7 +27,6 @@ fn against_table(request: &Request, account: &str) -> Result<(), String> {
     let own = match (request.resource.as_str(), request.verb.as_str()) {
         ("ociartifactreleases" | "leases" | "events", _) => true,
         ("serviceaccounts" | "namespaces" | "customresourcedefinitions", "get" | "list" | "watch") => true,
-        ("configmaps", "list") => request.uri.contains("inventory"),
         ("configmaps", _) => request.name.starts_with("inv-"),
         // Discovery, as whoever will use what it says.
         ("", "get") => return Ok(()),

@@ -4,18 +4,19 @@
 use crate::source::{Source, line};
 
 const ALL: &[&str] =
-    &["api", "domain", "oci", "cluster", "pipeline", "controller", "cli", "observe", "error"];
+    &["api", "domain", "oci", "cluster", "pipeline", "controller", "cli", "fair", "observe", "error"];
 
 /// Room → rooms that it may name. `main` wires everything; `cli` holds the
 /// flags of the controller as a plain value, which `main` hands on.
 const ROOMS: &[(&str, &[&str])] = &[
     ("main", ALL),
     ("lib", ALL),
-    ("cli", &["pipeline", "oci", "cluster", "domain", "api", "observe", "error"]),
-    ("controller", &["pipeline", "oci", "cluster", "domain", "api", "observe", "error"]),
-    ("pipeline", &["oci", "cluster", "domain", "api", "observe"]),
-    ("oci", &["domain", "api", "observe"]),
-    ("cluster", &["domain", "api", "observe"]),
+    ("cli", &["pipeline", "oci", "cluster", "domain", "api", "fair", "observe", "error"]),
+    ("controller", &["pipeline", "oci", "cluster", "domain", "api", "fair", "observe", "error"]),
+    ("pipeline", &["oci", "cluster", "domain", "api", "fair", "observe"]),
+    ("oci", &["domain", "api", "fair", "observe"]),
+    ("cluster", &["domain", "api", "fair", "observe"]),
+    ("fair", &["domain"]),
     ("observe", &["domain", "api"]),
     ("error", &["pipeline", "oci", "cluster", "domain", "api", "observe"]),
     ("domain", &["api"]),

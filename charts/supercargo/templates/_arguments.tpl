@@ -9,6 +9,7 @@ older or newer image has nothing to complain about. */}}
 {{- end }}
 {{- end }}
 - --metrics-addr=0.0.0.0:8080
+- --health-addr=0.0.0.0:8081
 - --cache-dir=/var/cache/supercargo
 - --cache-max-size={{ .Values.cache.maxSize }}
 - --concurrency={{ .Values.concurrency }}

@@ -42,6 +42,9 @@
 {{- if and .enabled (eq (int .port) 8080) -}}
 {{- fail "webhook.port is 8080, the port of the metrics: choose another" -}}
 {{- end -}}
+{{- if and .enabled (eq (int .port) 8081) -}}
+{{- fail "webhook.port is 8081, the port of the probes: choose another" -}}
+{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -37,13 +37,16 @@ containers:
       - name: webhook
         containerPort: {{ .Values.webhook.port }}
       {{- end }}
+      # Nobody but the kubelet asks here.
+      - name: probes
+        containerPort: 8081
     livenessProbe:
-      httpGet: {path: /healthz, port: metrics}
+      httpGet: {path: /healthz, port: probes}
       periodSeconds: 10
       timeoutSeconds: 5
       failureThreshold: 6
     readinessProbe:
-      httpGet: {path: /readyz, port: metrics}
+      httpGet: {path: /readyz, port: probes}
       periodSeconds: 5
       timeoutSeconds: 5
     {{- with .Values.resources }}

@@ -14,7 +14,7 @@ same. */}}
 # parts.
 - apiGroups: [""]
   resources: [configmaps]
-  verbs: [get, list, create, update, patch, delete]
+  verbs: [get, create, update, patch, delete]
 # That an account exists is checked before anything is done as it: the API server
 # does not check it.
 - apiGroups: [""]

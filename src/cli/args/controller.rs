@@ -20,6 +20,9 @@ pub struct ControllerArgs {
     /// Where /metrics, /healthz and /readyz are served.
     #[arg(long, env = "SUPERCARGO_METRICS_ADDR", default_value = "0.0.0.0:8080", value_name = "HOST:PORT")]
     pub metrics_addr: String,
+    /// Where /healthz and /readyz are served too, on a port that nobody else needs.
+    #[arg(long, env = "SUPERCARGO_HEALTH_ADDR", value_name = "HOST:PORT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    pub health_addr: Option<String>,
     /// Tell of each release in /metrics, a few series for each; otherwise only of all together.
     #[arg(long, hide_short_help = true, env = "SUPERCARGO_RELEASE_METRICS", default_value_t = true, default_missing_value = "true", num_args = 0..=1, require_equals = true, action = ArgAction::Set, hide_possible_values = true, value_name = "true|false")]
     pub release_metrics: bool,
@@ -29,6 +32,9 @@ pub struct ControllerArgs {
     /// How much of it is kept: bytes, or with a suffix such as 512Mi or 2Gi.
     #[arg(long, env = "SUPERCARGO_CACHE_MAX_SIZE", default_value = "1Gi", value_name = "SIZE", value_parser = size)]
     pub cache_max_size: u64,
+    /// How much memory this process may take: artifacts share half of it, and one may come to an eighth. What the system allows by default.
+    #[arg(long, hide_short_help = true, env = "SUPERCARGO_MEMORY_LIMIT", value_name = "SIZE", value_parser = size)]
+    pub memory_limit: Option<u64>,
     /// The namespace of the leader election's Lease; the pod's own by default.
     #[arg(long, hide_short_help = true, env = "SUPERCARGO_LEADER_ELECTION_NAMESPACE", value_name = "NAMESPACE", value_parser = object_name)]
     pub leader_election_namespace: Option<String>,

@@ -6,32 +6,17 @@ use serde::Deserialize;
 
 use super::stored::{ConfigMap, StoreError, Stored, is_of_another, named, part_name, parts_of, path};
 use crate::cluster::error::ApiError;
+use crate::cluster::pages::{self, Listing};
 use crate::cluster::session::{Call, Session};
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::MAX_PARTS;
-use crate::observe::labels::Verb;
 
 /// Selects the inventories of operator and command line, as Kustomizer labels
 /// them.
 const SELECTOR: &str =
     "app.kubernetes.io%2Fcomponent%3Dinventory,app.kubernetes.io%2Fcreated-by%3Dsupercargo";
-/// Inventories asked for in one page. Each may have a mebibyte, and a page has to
-/// fit into the longest answer that is read.
+/// Inventories asked for in one page, at first.
 const PAGE: usize = 50;
-
-#[derive(Deserialize)]
-struct List {
-    #[serde(default)]
-    metadata: ListMetadata,
-    #[serde(default)]
-    items: Vec<ConfigMap>,
-}
-
-#[derive(Default, Deserialize)]
-struct ListMetadata {
-    #[serde(default, rename = "continue")]
-    next: String,
-}
 
 /// The inventories of a cluster.
 #[derive(Debug, Default)]
@@ -90,18 +75,14 @@ impl Session {
             None => "/api/v1/configmaps".to_owned(),
         };
         let mut maps: BTreeMap<(String, String), ConfigMap> = BTreeMap::new();
-        let mut next = String::new();
-        loop {
-            let uri = format!("{root}?labelSelector={SELECTOR}&limit={PAGE}&continue={next}");
-            let list: List = self.call(Call { verb: Verb::List, ..Call::get(uri) }).await?.json()?;
-            for map in list.items {
-                maps.insert((map.metadata.namespace.clone(), map.metadata.name.clone()), map);
-            }
-            next = list.metadata.next;
-            if next.is_empty() {
-                break;
-            }
-        }
+        let query = format!("labelSelector={SELECTOR}");
+        let listing = Listing { path: &root, query: &query, metadata_only: false, page: PAGE };
+        pages::each(self, listing, |object| {
+            let map: ConfigMap = serde_json::from_str(object).map_err(ApiError::answer)?;
+            maps.insert((map.metadata.namespace.clone(), map.metadata.name.clone()), map);
+            Ok(())
+        })
+        .await?;
         let mut listed = Listed::default();
         for ((namespace, name), first) in &maps {
             let Some(part) = name.strip_prefix("inv-") else { continue };

@@ -1,29 +1,17 @@
 //! The port of webhooks: HTTP/1.1 without TLS, within limits. Unlike the
 //! endpoints for probes, this one is there for strangers.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::hooks::Hooks;
 use crate::controller::error::ControllerError;
-use crate::observe::listener::{Guarded, Limited, MAX_AGE, MAX_CONNECTIONS, bind};
+use crate::observe::listener::{Limited, MAX_AGE, MAX_CONNECTIONS, bind, converse};
 
-/// How long the line and the headers of a request may take.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How large they may be, in bytes.
-const MAX_HEAD: usize = 32 << 10;
-/// How many headers there may be.
-const MAX_HEADERS: usize = 64;
-/// When a connection is asked to end, before it is ended.
-const OLD: Duration = MAX_AGE.saturating_sub(Duration::from_secs(20));
 /// How long new requests are taken after the shutdown began: a Service sends to
 /// this pod until all nodes have heard that it ends.
 const LINGER: Duration = Duration::from_secs(5);
@@ -72,7 +60,11 @@ impl Receiver {
             tokio::select! {
                 () = &mut over => break,
                 (stream, _) = self.limited.next() => {
-                    connections.spawn(converse(stream, Arc::clone(&hooks), stop.clone()));
+                    let hooks = Arc::clone(&hooks);
+                    connections.spawn(converse(stream, stop.clone(), move |request| {
+                        let hooks = Arc::clone(&hooks);
+                        async move { hooks.answer(request).await.response() }
+                    }));
                 }
             }
         }
@@ -84,27 +76,4 @@ impl Receiver {
         let _ = tokio::time::timeout(DRAIN, connections.wait()).await;
         hooks.finish().await;
     }
-}
-
-async fn converse(stream: Guarded, hooks: Arc<Hooks>, stop: CancellationToken) {
-    let service = service_fn(move |request| {
-        let hooks = Arc::clone(&hooks);
-        async move { Ok::<_, Infallible>(hooks.answer(request).await.response()) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEAD)
-        .max_headers(MAX_HEADERS)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    tokio::select! {
-        // However a stranger's connection ends is of no interest.
-        _ = &mut connection => return,
-        () = stop.cancelled() => {}
-        // The peer hears of it by the next answer, and loses no request.
-        () = tokio::time::sleep(OLD) => {}
-    }
-    connection.as_mut().graceful_shutdown();
-    let _ = connection.await;
 }

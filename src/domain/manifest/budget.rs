@@ -16,9 +16,14 @@ pub(super) const MAPPING_BYTES: u64 = 600;
 pub(super) const SEQUENCE_BYTES: u64 = 160;
 pub(super) const SCALAR_BYTES: u64 = 32;
 
+/// A place in a sequence, which has room for up to twice as many and is moved as it
+/// grows.
+pub(super) const ELEMENT_BYTES: u64 = 64;
+
 /// What is left of a limit.
 #[derive(Clone, Debug)]
 pub struct Budget {
+    limit: u64,
     left: u64,
 }
 
@@ -31,7 +36,23 @@ impl Default for Budget {
 impl Budget {
     /// A budget of so many bytes.
     pub fn new(bytes: u64) -> Self {
-        Self { left: bytes }
+        Self { limit: bytes, left: bytes }
+    }
+
+    /// What is left of so many bytes for the documents of files of so many.
+    pub fn beside(bytes: u64, files: u64) -> Self {
+        Self { limit: bytes, left: bytes.saturating_sub(files) }
+    }
+
+    /// What was spent, with what was left aside.
+    pub fn spent(&self) -> u64 {
+        self.limit - self.left
+    }
+
+    /// What is wrong with documents that do not fit.
+    pub(super) fn exceeded(&self) -> String {
+        let limit = self.limit >> 20;
+        format!("the documents of the artifact are too large once decoded (over {limit} MiB)")
     }
 
     /// Takes from the budget. `false` when it is used up; it stays so.

@@ -6,11 +6,11 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::budget::{Budget, MAPPING_BYTES, MAX_DEPTH, SCALAR_BYTES, SEQUENCE_BYTES};
+use super::budget::{Budget, ELEMENT_BYTES, MAPPING_BYTES, MAX_DEPTH, SCALAR_BYTES, SEQUENCE_BYTES};
 use super::events::Problem;
 use super::events::twice;
 use super::scalar::Scalar;
-use super::yaml::{TOO_DEEP, TOO_LARGE};
+use super::yaml::TOO_DEEP;
 
 /// Reads the values of a text that follow each other with nothing but white
 /// space between them, as kubectl's JSON decoder does.
@@ -72,7 +72,7 @@ impl Strict<'_> {
     }
 
     fn spend<E: Error>(self, bytes: u64) -> Result<Self, E> {
-        if self.budget.spend(bytes) { Ok(self) } else { Err(E::custom(TOO_LARGE)) }
+        if self.budget.spend(bytes) { Ok(self) } else { Err(E::custom(self.budget.exceeded())) }
     }
 
     fn deeper<E: Error>(self) -> Result<Self, E> {
@@ -128,6 +128,9 @@ impl<'de> Visitor<'de> for Strict<'_> {
         while let Some(value) =
             sequence.next_element_seed(Strict { depth: inner.depth, budget: &mut *inner.budget })?
         {
+            if !inner.budget.spend(ELEMENT_BYTES) {
+                return Err(A::Error::custom(inner.budget.exceeded()));
+            }
             values.push(value);
         }
         Ok(values.into())
@@ -138,7 +141,7 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut values = Map::new();
         while let Some(key) = map.next_key::<String>()? {
             if !inner.budget.spend(key.len() as u64) {
-                return Err(A::Error::custom(TOO_LARGE));
+                return Err(A::Error::custom(inner.budget.exceeded()));
             }
             if values.contains_key(&key) {
                 return Err(A::Error::custom(twice(&key)));

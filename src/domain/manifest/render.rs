@@ -123,10 +123,23 @@ pub fn render(
     options: &RenderOptions,
     scopes: &dyn Scopes,
 ) -> Result<Vec<Object>, RenderError> {
+    render_within(files, options, scopes, &mut Budget::default())
+}
+
+/// As [`render`], with what the objects may come to in memory.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_within(
+    files: &[(String, impl AsRef<[u8]>)],
+    options: &RenderOptions,
+    scopes: &dyn Scopes,
+    budget: &mut Budget,
+) -> Result<Vec<Object>, RenderError> {
     let mut files: Vec<(&str, &[u8])> = files.iter().map(|(path, bytes)| (&**path, bytes.as_ref())).collect();
     files.sort_unstable_by_key(|(path, _)| *path);
     refuse_kustomizations(files.iter().map(|(path, _)| *path))?;
-    let mut decoded = patched(decode_all(&files)?, options)?;
+    let mut decoded = patched(decode_all(&files, budget)?, options)?;
     let namespacing = Namespacing::new(&decoded, options);
     let namespaced: Vec<bool> = {
         let defined = scope_of(&decoded);
@@ -168,14 +181,13 @@ fn kustomization(first: &str, places: Vec<String>) -> RenderError {
     RenderError::Kustomization { places: places.into(), directory }
 }
 
-fn decode_all(files: &[(&str, &[u8])]) -> Result<Vec<Decoded>, RenderError> {
-    let mut budget = Budget::default();
+fn decode_all(files: &[(&str, &[u8])], budget: &mut Budget) -> Result<Vec<Decoded>, RenderError> {
     let mut decoded = Vec::new();
     let mut errors: Vec<DocumentError> = Vec::new();
     let mut problems = Vec::new();
     for (path, bytes) in files {
         match path.rsplit_once('.').map(|(_, extension)| extension) {
-            Some("yaml" | "yml" | "json") => match decode_within(path, bytes, &mut budget) {
+            Some("yaml" | "yml" | "json") => match decode_within(path, bytes, budget) {
                 Ok(found) => decoded.extend(found),
                 Err(found) => {
                     problems.extend(found.iter().map(ToString::to_string));

@@ -10,14 +10,13 @@ use std::collections::{BTreeSet, HashMap};
 use libyaml_safer::{Event, EventData, MappingStyle, ScalarStyle, SequenceStyle};
 use serde_json::{Map, Value};
 
-use super::budget::{Budget, MAPPING_BYTES, MAX_DEPTH, SCALAR_BYTES, SEQUENCE_BYTES};
+use super::budget::{Budget, ELEMENT_BYTES, MAPPING_BYTES, MAX_DEPTH, SCALAR_BYTES, SEQUENCE_BYTES};
 use super::events::{Events, Read, line, problem, twice};
 pub use super::events::{Problem, Reading};
 use super::json;
 use super::scalar::{Scalar, is_old_bool, resolve};
 
 pub(super) const TOO_DEEP: &str = "the document is nested too deeply (more than 120 levels)";
-pub(super) const TOO_LARGE: &str = "the documents of the artifact are too large once decoded (over 768 MiB)";
 const TAIL: &str = "something follows the end of the document, which kubectl would ignore; \
                     between two documents stands a line `---`";
 const EXCESSIVE: &str = "the document consists of too many aliases";
@@ -149,7 +148,7 @@ impl<'a> Reader<'a> {
             return Err(problem(at, EXCESSIVE));
         }
         if !self.budget.spend(cost.bytes) {
-            return Err(Problem { too_large: true, ..problem(at, TOO_LARGE) });
+            return Err(Problem { too_large: true, ..problem(at, &self.budget.exceeded()) });
         }
         Ok(())
     }
@@ -270,6 +269,7 @@ impl<'a> Reader<'a> {
             if matches!(event.data, EventData::SequenceEnd) {
                 return Ok(Built { value: values.into(), height: height + 1 });
             }
+            self.spend(&event, Cost { nodes: 0, bytes: ELEMENT_BYTES })?;
             let built = self.node(event, depth)?;
             height = height.max(built.height);
             values.push(built.value);
@@ -490,6 +490,7 @@ mod tests {
         let text = format!("a: &a {large}\nb: [{}]", vec!["*a"; 900].join(","));
         let problems = parse(&text, &mut Budget::new(64 << 20)).unwrap_err();
         assert!(problems[0].too_large, "{problems:?}");
-        assert_eq!(MAX_DECODED_BYTES, 768 << 20, "the message says so");
+        assert!(problems[0].message.ends_with("(over 64 MiB)"), "{problems:?}");
+        assert_eq!(MAX_DECODED_BYTES, 768 << 20);
     }
 }

@@ -64,8 +64,11 @@ pub fn options(bed: &Bed, namespace: &str, pod: &Value) -> Options {
             options = options.lease(lease);
             continue;
         }
-        let webhook = format!("--webhook-addr=127.0.0.1:{}", ports::free());
-        let argument = if argument.starts_with("--webhook-addr=") { webhook } else { place(argument) };
+        let port = ["--webhook-addr=", "--health-addr="].into_iter().find(|flag| argument.starts_with(flag));
+        let argument = match port {
+            Some(flag) => format!("{flag}127.0.0.1:{}", ports::free()),
+            None => place(argument),
+        };
         options = options.argument(&argument);
     }
     assert_eq!(own, BEDS_OWN.len(), "{container:#}");

@@ -65,6 +65,7 @@ fn values_that_contradict_each_other_are_refused() {
         "set webhook.secret or webhook.receivers, not both",
     );
     check("webhook: {enabled: true, secret: a, port: 8080}", "webhook.port is 8080, the port of the metrics");
+    check("webhook: {enabled: true, secret: a, port: 8081}", "webhook.port is 8081, the port of the probes");
     check(
         "trustPolicy: {configMap: a, files: {policy.yaml: b}}",
         "set trustPolicy.configMap or trustPolicy.files",

@@ -480,7 +480,9 @@ fn flags_are_those_of_the_values_and_no_others() {
 const WITHOUT_VALUE: &[(&str, &str)] = &[
     ("--leader-election-namespace", "the lease is where the pods are"),
     ("--leader-election-name", "made from the name of the installation, as the Role for it is"),
-    ("--metrics-addr", "probes, Services and monitors name this port"),
+    ("--metrics-addr", "Services and monitors name this port"),
+    ("--health-addr", "probes name this port"),
+    ("--memory-limit", "the process finds the limit of its container"),
     ("--cache-dir", "the mount of the volume for it"),
     ("--color", "of every command; nobody reads a pod's log on its terminal"),
 ];

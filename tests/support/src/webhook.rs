@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -19,6 +19,8 @@ pub enum Behaviour {
     Deny(String),
     /// Accepts the connection and says nothing.
     Hang,
+    /// The same, and the API server waits for so many seconds: 30 at most.
+    HangFor(u32),
 }
 
 /// A validating webhook for the ConfigMaps and Secrets of a story that have the
@@ -28,6 +30,7 @@ pub struct Webhook<'a> {
     name: String,
     port: u16,
     ended: Arc<AtomicBool>,
+    held: Arc<AtomicUsize>,
 }
 
 impl<'a> Webhook<'a> {
@@ -43,16 +46,22 @@ impl<'a> Webhook<'a> {
             .with_no_client_auth()
             .with_single_cert(vec![certificate], key)
             .expect("a server configuration");
-        let (tls, ended) = (Arc::new(tls), Arc::new(AtomicBool::new(false)));
-        let stop = Arc::clone(&ended);
-        std::thread::spawn(move || serve(&listener, &tls, &behaviour, &stop));
+        let (tls, ended, held) = (Arc::new(tls), Arc::<AtomicBool>::default(), Arc::<AtomicUsize>::default());
+        let timeout = if let Behaviour::HangFor(seconds) = behaviour { seconds } else { 2 };
+        let (stop, holds) = (Arc::clone(&ended), Arc::clone(&held));
+        std::thread::spawn(move || serve(&listener, &tls, &behaviour, &stop, &holds));
         let name = story.namespace().to_owned();
-        let webhook = Webhook { story, name, port, ended };
-        webhook.configure(&authority);
+        let webhook = Webhook { story, name, port, ended, held };
+        webhook.configure(&authority, timeout);
         webhook
     }
 
-    fn configure(&self, authority: &Authority) {
+    /// How many requests it has let hang up to now.
+    pub fn held(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    fn configure(&self, authority: &Authority, timeout: u32) {
         let configuration = json!({
             "apiVersion": "admissionregistration.k8s.io/v1",
             "kind": "ValidatingWebhookConfiguration",
@@ -61,7 +70,7 @@ impl<'a> Webhook<'a> {
                 "name": format!("{}.example.com", self.name),
                 "admissionReviewVersions": ["v1"],
                 "sideEffects": "None",
-                "timeoutSeconds": 2,
+                "timeoutSeconds": timeout,
                 "failurePolicy": "Fail",
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": self.story.namespace()}},
                 "objectSelector": {"matchLabels": {"webhook": "yes"}},
@@ -82,7 +91,7 @@ impl<'a> Webhook<'a> {
             "metadata": {"name": "probe", "namespace": self.story.namespace(), "labels": {"webhook": "yes"}},
         });
         let asked = || {
-            let arguments = ["create", "--dry-run=server", "-f", "-"];
+            let arguments = ["create", "--dry-run=server", "--request-timeout=3s", "-f", "-"];
             !self.story.bed().try_kubectl(&arguments, &probe.to_string()).status.success()
         };
         crate::poll_until("the webhook is asked", crate::story::DEADLINE, asked, String::new);
@@ -98,14 +107,23 @@ impl Drop for Webhook<'_> {
     }
 }
 
-fn serve(listener: &TcpListener, tls: &Arc<rustls::ServerConfig>, behaviour: &Behaviour, ended: &AtomicBool) {
+fn serve(
+    listener: &TcpListener,
+    tls: &Arc<rustls::ServerConfig>,
+    behaviour: &Behaviour,
+    ended: &AtomicBool,
+    held: &AtomicUsize,
+) {
     let mut silent = Vec::new();
     for stream in listener.incoming().map_while(Result::ok) {
         if ended.load(Ordering::Relaxed) {
             return;
         }
         match behaviour {
-            Behaviour::Hang => silent.push(stream),
+            Behaviour::Hang | Behaviour::HangFor(_) => {
+                silent.push(stream);
+                held.store(silent.len(), Ordering::Relaxed);
+            }
             Behaviour::Deny(message) => {
                 let (tls, message) = (Arc::clone(tls), message.clone());
                 // A client that goes away ends its thread.

@@ -1,0 +1,67 @@
+//! Who may have how much of what all tenants share.
+
+/// Whether a tenant that has `mine` may have `weight` more, of a `capacity` of which
+/// `taken` is given away.
+///
+/// Nobody gets more than what is left for the others afterwards. So one tenant gets
+/// half of it at most, and two that ask in turn a third each. One that was first
+/// keeps what it has, and gets no more of it until it has less than is left.
+pub fn admits(capacity: u64, taken: u64, mine: u64, weight: u64) -> bool {
+    let left = capacity.checked_sub(taken).and_then(|left| left.checked_sub(weight));
+    left.is_some_and(|left| mine.saturating_add(weight) <= left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_has_more_than_is_left_for_the_others() {
+        let check = |taken: u64, mine: u64, weight: u64, expected: bool| {
+            assert_eq!(admits(100, taken, mine, weight), expected, "{taken} {mine} {weight}");
+        };
+        check(0, 0, 50, true);
+        check(0, 0, 51, false);
+        check(49, 49, 1, true);
+        check(50, 50, 1, false);
+        // A newcomer beside one that has all it can get.
+        check(50, 0, 25, true);
+        check(50, 0, 26, false);
+        check(99, 0, 1, false);
+        check(100, 0, 1, false);
+        check(u64::MAX, 0, 1, false);
+        check(0, 0, u64::MAX, false);
+        check(0, u64::MAX, 1, false);
+        check(100, 0, 0, true);
+    }
+
+    #[test]
+    fn however_many_take_turns_one_more_gets_something_too() {
+        for tenants in 1_usize..60 {
+            let mut has = vec![0_u64; tenants];
+            loop {
+                let taken: u64 = has.iter().sum();
+                let least = (0..tenants).min_by_key(|n| has[*n]).unwrap();
+                if !admits(256, taken, has[least], 1) {
+                    break;
+                }
+                has[least] += 1;
+            }
+            let taken: u64 = has.iter().sum();
+            let most = has.iter().max().unwrap();
+            assert!(256 - taken >= *most && admits(256, taken, 0, 1), "{tenants}: {has:?}");
+        }
+    }
+
+    #[test]
+    fn one_after_another_each_gets_half_of_what_is_left() {
+        let mut taken = 0;
+        let mut found = Vec::new();
+        for _ in 0..5 {
+            let mine = (1..).take_while(|mine| admits(256, taken + mine - 1, mine - 1, 1)).count() as u64;
+            found.push(mine);
+            taken += mine;
+        }
+        assert_eq!(found, [128, 64, 32, 16, 8]);
+    }
+}

@@ -1,0 +1,229 @@
+//! A share for everybody of what all tenants use: places among the requests to the
+//! API server or to a registry, and memory. `domain::fair` decides who gets how much.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use crate::domain::fair::admits;
+
+/// Something of which there is only so much.
+#[derive(Debug)]
+pub struct Gate {
+    capacity: u64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    taken: u64,
+    tenants: HashMap<Arc<str>, Tenant>,
+}
+
+#[derive(Debug, Default)]
+struct Tenant {
+    has: u64,
+    /// Who of it waits, the longest first.
+    waiting: VecDeque<Waiting>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    weight: u64,
+    told: oneshot::Sender<Share>,
+}
+
+/// What a tenant has of it; given back when dropped.
+#[derive(Debug)]
+pub struct Share {
+    gate: Arc<Gate>,
+    tenant: Arc<str>,
+    weight: AtomicU64,
+}
+
+impl Gate {
+    /// So much of it.
+    pub fn new(capacity: u64) -> Arc<Self> {
+        Arc::new(Self { capacity, state: Mutex::default() })
+    }
+
+    /// Waits until the tenant may have so much more. Whoever asks for more than a
+    /// tenant can ever have gets that, so that nobody waits for ever.
+    pub async fn enter(self: &Arc<Self>, tenant: &str, weight: u64) -> Share {
+        let weight = weight.min(self.capacity / 2);
+        let tenant: Arc<str> = tenant.into();
+        loop {
+            let waits = {
+                let mut state = self.state();
+                let first = state.tenants.get(&tenant).is_none_or(|t| t.waiting.is_empty());
+                if first && let Some(share) = self.try_take(&mut state, &tenant, weight) {
+                    return share;
+                }
+                let (told, waits) = oneshot::channel();
+                let queue = &mut state.tenants.entry(Arc::clone(&tenant)).or_default().waiting;
+                queue.push_back(Waiting { weight, told });
+                waits
+            };
+            if let Ok(share) = waits.await {
+                return share;
+            }
+        }
+    }
+
+    /// How much of it is given away.
+    pub fn taken(&self) -> u64 {
+        self.state().taken
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn try_take(self: &Arc<Self>, state: &mut State, tenant: &Arc<str>, weight: u64) -> Option<Share> {
+        let mine = state.tenants.get(tenant).map_or(0, |t| t.has);
+        if !admits(self.capacity, state.taken, mine, weight) {
+            return None;
+        }
+        state.taken += weight;
+        state.tenants.entry(Arc::clone(tenant)).or_default().has += weight;
+        let weight = AtomicU64::new(weight);
+        Some(Share { gate: Arc::clone(self), tenant: Arc::clone(tenant), weight })
+    }
+
+    fn give_back(self: &Arc<Self>, tenant: &Arc<str>, weight: u64) {
+        let mut unheard = Vec::new();
+        let mut state = self.state();
+        state.taken -= weight;
+        if let Some(tenant) = state.tenants.get_mut(tenant) {
+            tenant.has -= weight;
+        }
+        // Of those that wait, whoever has least is next.
+        while let Some(next) = self.next(&mut state) {
+            let Some(waiting) = state.tenants.get_mut(&next).and_then(|t| t.waiting.pop_front()) else {
+                break;
+            };
+            let Some(share) = self.try_take(&mut state, &next, waiting.weight) else { break };
+            // One that does not wait any more gives it back, after this.
+            unheard.extend(waiting.told.send(share).err());
+        }
+        state.tenants.retain(|_, tenant| tenant.has > 0 || !tenant.waiting.is_empty());
+        drop(state);
+        drop(unheard);
+    }
+
+    /// The tenant that may have what it waits for, and has least.
+    fn next(&self, state: &mut State) -> Option<Arc<str>> {
+        let taken = state.taken;
+        let mut least: Option<(u64, &Arc<str>)> = None;
+        for (name, tenant) in &mut state.tenants {
+            while tenant.waiting.front().is_some_and(|w| w.told.is_closed()) {
+                tenant.waiting.pop_front();
+            }
+            let Some(first) = tenant.waiting.front() else { continue };
+            let fits = admits(self.capacity, taken, tenant.has, first.weight);
+            if fits && least.is_none_or(|(has, _)| tenant.has < has) {
+                least = Some((tenant.has, name));
+            }
+        }
+        least.map(|(_, name)| Arc::clone(name))
+    }
+}
+
+impl Share {
+    /// Keeps so much of it, and gives back the rest.
+    pub fn shrink(&self, weight: u64) {
+        let rest = self.weight.fetch_min(weight, Ordering::Relaxed).saturating_sub(weight);
+        if rest > 0 {
+            self.gate.give_back(&self.tenant, rest);
+        }
+    }
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.shrink(0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures::FutureExt;
+    use futures::future::join_all;
+
+    use super::*;
+
+    fn now<T>(future: impl Future<Output = T>) -> Option<T> {
+        future.now_or_never()
+    }
+
+    #[tokio::test]
+    async fn one_tenant_that_holds_on_to_all_it_gets_leaves_others_as_much() {
+        let gate = Gate::new(20);
+        let mut held = Vec::new();
+        while let Some(share) = now(gate.enter("hog", 1)) {
+            held.push(share);
+        }
+        assert_eq!(held.len(), 10);
+        let waiting = tokio::spawn({
+            let gate = Arc::clone(&gate);
+            async move { join_all((0..100).map(|_| gate.enter("hog", 1))).await.len() }
+        });
+        tokio::task::yield_now().await;
+        for _ in 0..1000 {
+            let share = now(gate.enter("good", 1)).expect("there is always a place");
+            drop(share);
+        }
+        assert!(!waiting.is_finished());
+        waiting.abort();
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_is_served_in_turn_and_who_has_least_first() {
+        let gate = Gate::new(4);
+        let first = gate.enter("a", 1).await;
+        let second = gate.enter("a", 1).await;
+        let mut more = std::pin::pin!(gate.enter("a", 1));
+        assert!(futures::poll!(more.as_mut()).is_pending());
+        let other = now(gate.enter("b", 1)).expect("b has nothing yet");
+        let mut others = std::pin::pin!(gate.enter("b", 1));
+        assert!(futures::poll!(others.as_mut()).is_pending());
+        drop(first);
+        // Two are taken and two are left, which is no more than one of each would have.
+        drop(second);
+        let _more = more.await;
+        drop(other);
+        let _others = others.await;
+    }
+
+    #[tokio::test]
+    async fn one_that_waits_no_more_is_passed_over() {
+        let gate = Gate::new(2);
+        let held = gate.enter("a", 1).await;
+        {
+            let mut gone = std::pin::pin!(gate.enter("a", 1));
+            assert!(futures::poll!(gone.as_mut()).is_pending());
+        }
+        let mut next = std::pin::pin!(gate.enter("a", 1));
+        assert!(futures::poll!(next.as_mut()).is_pending());
+        drop(held);
+        drop(tokio::time::timeout(Duration::from_secs(10), next).await.expect("it is its turn"));
+        assert!(gate.state().tenants.is_empty());
+        assert_eq!(gate.state().taken, 0);
+    }
+
+    #[tokio::test]
+    async fn what_is_not_needed_is_given_back_at_once() {
+        let gate = Gate::new(100);
+        let large = gate.enter("a", 1000).await;
+        assert!(now(gate.enter("b", 40)).is_none(), "half of it is the most that one can have");
+        large.shrink(10);
+        assert!(now(gate.enter("b", 40)).is_some());
+        large.shrink(50);
+        drop(large);
+        assert_eq!(gate.state().taken, 0);
+    }
+}

@@ -1,0 +1,82 @@
+//! What artifacts may take of the process's memory, all together and each. Whoever
+//! has no room yet waits; the tenants take turns.
+
+use std::sync::Arc;
+
+use super::limits::LEAST_ROOM;
+use crate::domain::capacity::Capacity;
+use crate::fair::{Gate, Share};
+
+/// The rooms of the process.
+pub(super) struct Rooms {
+    pulled: Arc<Gate>,
+    usual: Arc<Gate>,
+    large: Arc<Gate>,
+    capacity: Capacity,
+}
+
+/// How large an artifact is taken to be before it was looked into.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Size {
+    /// As most are.
+    Usual,
+    /// As large as it may be: there are few such rooms.
+    #[default]
+    Large,
+}
+
+/// What an artifact may come to in memory, unpacked and decoded. It is taken for as
+/// long as a clone of this is there.
+#[derive(Clone, Debug)]
+pub struct Room {
+    /// In bytes.
+    pub most: u64,
+    share: Option<Arc<Share>>,
+}
+
+impl Default for Room {
+    /// Of what was not pulled: nobody else's is held up by it.
+    fn default() -> Self {
+        Self { most: Capacity::default().most, share: None }
+    }
+}
+
+impl Room {
+    /// It is known now what the artifact comes to: the rest is for others.
+    pub fn settle(&self, bytes: u64) {
+        if let Some(share) = &self.share {
+            share.shrink(bytes.max(LEAST_ROOM));
+        }
+    }
+}
+
+impl Rooms {
+    pub fn new(capacity: Capacity) -> Self {
+        Self {
+            pulled: Gate::new(capacity.pulled),
+            usual: Gate::new(capacity.all_usual),
+            large: Gate::new(capacity.all_large),
+            capacity,
+        }
+    }
+
+    /// The most that an artifact of that size may come to.
+    pub fn most(&self, size: Size) -> u64 {
+        match size {
+            Size::Usual => self.capacity.usual,
+            Size::Large => self.capacity.most,
+        }
+    }
+
+    /// For a layer that is about to be pulled.
+    pub async fn layer(&self, tenant: &str, bytes: u64) -> Share {
+        self.pulled.enter(tenant, bytes.max(LEAST_ROOM)).await
+    }
+
+    /// For what it is unpacked and decoded to. Who has one never waits for another.
+    pub async fn content(&self, tenant: &str, size: Size) -> Room {
+        let most = self.most(size);
+        let gate = if size == Size::Usual { &self.usual } else { &self.large };
+        Room { most, share: Some(Arc::new(gate.enter(tenant, most).await)) }
+    }
+}

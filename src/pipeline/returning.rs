@@ -1,0 +1,164 @@
+//! Registries and API servers that are away, and the releases that wait for them. One probe a registry
+//! finds out that it is back, and tells all of them; a retry of one's own would come
+//! only after a delay that has doubled meanwhile.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::cluster::session::Session;
+use crate::domain::identity::ReleaseId;
+use crate::oci::{Access, Registry, Repository};
+
+/// How often a registry that is away is asked.
+const PROBE: Duration = Duration::from_secs(5);
+/// How long it is asked while no release fails anew: each does at its own retries.
+const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// The most registries that are asked at a time.
+const MAX_PROBES: usize = 256;
+/// How far apart on average the releases are told, and the most for all together: the
+/// registry has just come back.
+const APART: Duration = Duration::from_millis(20);
+const LONGEST_SPREAD: Duration = Duration::from_secs(10);
+
+/// Who waits for which registry. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Returning(Arc<Mutex<BTreeMap<Key, Waiting>>>);
+
+/// A registry, and by which way it is reached.
+type Key = (String, String);
+
+#[derive(Debug)]
+struct Waiting {
+    releases: BTreeSet<ReleaseId>,
+    until: Instant,
+}
+
+impl Returning {
+    /// The registry was away for a release, which is told by `wake` when it is back.
+    pub fn wait(
+        &self,
+        (registry, repository, access): (&Registry, Repository, &Arc<Access>),
+        release: &ReleaseId,
+        wake: &mpsc::UnboundedSender<ReleaseId>,
+    ) {
+        let key = (repository.registry().to_owned(), access.way());
+        let mut all = self.all();
+        if let Some(waiting) = all.get_mut(&key) {
+            waiting.releases.insert(release.clone());
+            waiting.until = Instant::now() + PATIENCE;
+            return;
+        }
+        if all.len() >= MAX_PROBES {
+            return;
+        }
+        let releases = BTreeSet::from([release.clone()]);
+        all.insert(key.clone(), Waiting { releases, until: Instant::now() + PATIENCE });
+        drop(all);
+        let (this, registry, access, wake) =
+            (self.clone(), registry.clone(), Arc::clone(access), wake.clone());
+        tokio::spawn(async move {
+            let answers = || {
+                let (registry, repository, access) =
+                    (registry.clone(), repository.clone(), Arc::clone(&access));
+                async move { registry.answers(&repository, &access).await }
+            };
+            let back = this.probe(&key, PROBE, answers).await;
+            let waiting = this.all().remove(&key).map(|waiting| waiting.releases);
+            if let Some(releases) = waiting.filter(|_| back) {
+                tell(releases, &wake).await;
+            }
+        });
+    }
+
+    /// The API server was away for a release, which is told when it is back.
+    pub fn wait_for_api(session: &Session, release: &ReleaseId, wake: &mpsc::UnboundedSender<ReleaseId>) {
+        if !session.is_away() {
+            return;
+        }
+        let (session, release, wake) = (session.clone(), release.clone(), wake.clone());
+        tokio::spawn(async move {
+            session.is_back().await;
+            // Nobody listens any more while the process ends.
+            let _ = wake.send(release);
+        });
+    }
+
+    /// Asks until it answers that did not before; false when nobody waits any more. One
+    /// that answers from the first, and fails its releases all the same, is left to
+    /// their own retries.
+    async fn probe<A>(&self, key: &Key, every: Duration, answers: impl Fn() -> A) -> bool
+    where
+        A: Future<Output = bool>,
+    {
+        let mut was_away = false;
+        loop {
+            match answers().await {
+                true => return was_away,
+                false => was_away = true,
+            }
+            tokio::time::sleep(every).await;
+            if self.all().get(key).is_none_or(|waiting| waiting.until < Instant::now()) {
+                return false;
+            }
+        }
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<Key, Waiting>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tells them one after another.
+async fn tell(releases: BTreeSet<ReleaseId>, wake: &mpsc::UnboundedSender<ReleaseId>) {
+    let count = u32::try_from(releases.len()).unwrap_or(u32::MAX).max(1);
+    let apart = APART.min(LONGEST_SPREAD / count);
+    tracing::info!(releases = count, "a registry is back that was away");
+    for release in releases {
+        // Nobody listens any more while the process ends.
+        let _ = wake.send(release);
+        tokio::time::sleep(apart.mul_f64(2.0 * fastrand::f64())).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn one_that_was_away_is_found_by_the_next_probe_and_one_that_was_not_is_let_be() {
+        let check = async |away: u32, patience: Duration, expected: bool, asked: u32| {
+            let returning = Returning::default();
+            let key = (String::new(), String::new());
+            let waiting = Waiting { releases: BTreeSet::new(), until: Instant::now() + patience };
+            returning.all().insert(key.clone(), waiting);
+            let count = AtomicU32::new(0);
+            let answers = || async { count.fetch_add(1, Ordering::Relaxed) >= away };
+            assert_eq!(returning.probe(&key, Duration::ZERO, answers).await, expected, "{away}");
+            assert_eq!(count.load(Ordering::Relaxed), asked, "{away}");
+        };
+        check(0, PATIENCE, false, 1).await;
+        check(1, PATIENCE, true, 2).await;
+        check(100, PATIENCE, true, 101).await;
+        // Whom nobody waits for any more.
+        check(u32::MAX, Duration::ZERO, false, 1).await;
+    }
+
+    #[tokio::test]
+    async fn all_that_wait_are_told() {
+        let (wake, mut woken) = mpsc::unbounded_channel();
+        let name = |n: u32| ReleaseId { namespace: "apps".into(), name: format!("r{n}") };
+        tell((0..10).map(name).collect(), &wake).await;
+        drop(wake);
+        let mut told = Vec::new();
+        while let Some(release) = woken.recv().await {
+            told.push(release);
+        }
+        assert_eq!(told, (0..10).map(name).collect::<Vec<_>>());
+    }
+}
