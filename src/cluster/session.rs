@@ -18,10 +18,13 @@ use crate::fair::Gate;
 use crate::observe::labels::{self, Verb};
 use crate::observe::metrics::Metrics;
 
-/// Requests under way at once over all identities, watches and the lease aside; about
-/// what an API server gives all ServiceAccounts at once. One tenant gets half of it at
-/// most, see [`Gate`]: its requests may hang in a webhook for half a minute.
-const IN_FLIGHT: u64 = 256;
+/// Requests under way at once over all identities, watches and the lease aside. An API
+/// server at rest has some 57 seats for all ServiceAccounts (priority level
+/// workload-low, of which most is lent to others), and more only ten seconds after they
+/// were asked for: were all of them taken by requests that hang in a webhook, the lease
+/// would wait for a seat until it is lost. One tenant gets half of it at most, see
+/// [`Gate`].
+const IN_FLIGHT: u64 = 48;
 /// Longer than the 30 s that the API server gives the slowest webhook, and
 /// about what it allows a request (60 s).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(70);

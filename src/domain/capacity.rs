@@ -35,7 +35,7 @@ impl Capacity {
     /// an estimate is not exact, and the rest of the process has to live too.
     pub fn of(memory: u64) -> Self {
         let memory = memory.max(LEAST);
-        let most = (memory / 8).min(MAX_DECODED_BYTES);
+        let most = (memory / 10).min(MAX_DECODED_BYTES);
         let usual = (memory / 256).min(16 << 20);
         Self { usual, most, pulled: memory / 8, all_usual: memory / 16, all_large: 3 * most }
     }
@@ -75,9 +75,9 @@ mod tests {
             let found = [usual, most, pulled, all_usual, all_large].map(|bytes| bytes / MIB);
             assert_eq!(found, expected, "{memory}");
         };
-        check(0, [0, 16, 16, 8, 48]);
-        check(512, [2, 64, 64, 32, 192]);
-        check(4096, [16, 512, 512, 256, 1536]);
+        check(0, [0, 12, 16, 8, 38]);
+        check(512, [2, 51, 64, 32, 153]);
+        check(4096, [16, 409, 512, 256, 1228]);
         check(65536, [16, 768, 8192, 4096, 2304]);
     }
 

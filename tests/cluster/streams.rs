@@ -102,7 +102,8 @@ async fn two_hundred_requests_that_hang_in_a_webhook_hold_up_no_other_release_an
     let hangs = Webhook::register(&scene.story, Behaviour::HangFor(30));
     let (begun, mark) = (hangs.held(), scene.mark());
     scene.story.kubectl(&["create", "-f", "-"], &slow);
-    assert!(within(Duration::from_secs(60), || hangs.held() >= begun + 100), "{} hang", hangs.held() - begun);
+    // As many as one tenant may have under way; the others wait for their turn.
+    assert!(within(Duration::from_secs(60), || hangs.held() >= begun + 20), "{} hang", hangs.held() - begun);
     let answered = || {
         let requests = scene.requests(mark);
         let slow = requests.iter().filter(|r| r.verb == "patch" && r.resource == "configmaps");
@@ -121,8 +122,8 @@ async fn two_hundred_requests_that_hang_in_a_webhook_hold_up_no_other_release_an
             scene.story.object_in(Some(&good), "v1", "configmaps", "a").await.map(drop)
         })
         .await;
+    // While every one of them was still hanging.
+    assert_eq!(answered(), 0);
     let renewed = renewals();
     assert!(within(Duration::from_secs(10), || renewals() > renewed), "the lease is not renewed");
-    // All of that while every one of them was still hanging.
-    assert_eq!(answered(), 0);
 }
