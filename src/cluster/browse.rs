@@ -112,9 +112,8 @@ impl Session {
         count: usize,
     ) -> Result<Vec<Value>, ApiError> {
         let (path, query) = (resource.collection(Some(namespace)), selecting(Some(selector)));
-        let call = Call { verb: Verb::List, ..Call::get(format!("{path}?{query}&limit={count}")) };
-        let list: List = self.call(call).await?.json()?;
-        Ok(list.items)
+        let listing = Listing { path: &path, query: &query, metadata_only: false, page: count };
+        pages::first(self, listing).await
     }
 
     /// The objects of a kind, in a namespace or all, that match a label selector.

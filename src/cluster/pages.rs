@@ -3,6 +3,7 @@
 //! that is too large by itself is passed over.
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::discovery::escape;
@@ -89,6 +90,26 @@ pub(super) async fn each(
         limit = wider(limit, answer.body.len(), listing.page);
         next = list.metadata.next;
     }
+}
+
+/// Lists the first page alone: as many objects as that has room for.
+///
+/// # Errors
+/// When the API server does not list them.
+pub(super) async fn first<T: DeserializeOwned>(
+    session: &Session,
+    listing: Listing<'_>,
+) -> Result<Vec<T>, ApiError> {
+    let mut limit = listing.page;
+    let answer = loop {
+        match page(session, &listing, limit, "").await {
+            Err(ApiError::TooLong(_)) if limit > 1 => limit /= 2,
+            answer => break answer?,
+        }
+    };
+    let list: List = answer.json()?;
+    let items = list.items.into_iter().flatten();
+    items.map(|item| serde_json::from_str(item.get()).map_err(ApiError::answer)).collect()
 }
 
 /// How many objects the next page is asked for, after one of so many bytes.

@@ -8,6 +8,7 @@ use super::preview::{Preview, preview};
 use super::progress::Silence;
 use super::work;
 use crate::domain::release::{Origin, Release};
+use crate::oci::Size;
 
 impl Local {
     /// Resolves, verifies, fetches, renders and plans a release, and asks the API
@@ -29,7 +30,7 @@ impl Local {
             run.load_inventory().await?;
             let revision = run.resolve(&session).await?;
             let admission = run.admission(&session, &revision).await?;
-            let artifact = work::fetch(&mut run, &session, &revision).await?;
+            let artifact = work::fetch(&mut run, &session, &revision, Size::Large).await?;
             let content = admission.admit(artifact)?;
             preview(&mut run, &session, &content, &revision).await
         };

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
-
 use super::stored::{ConfigMap, StoreError, Stored, is_of_another, named, part_name, parts_of, path};
 use crate::cluster::error::ApiError;
 use crate::cluster::pages::{self, Listing};
