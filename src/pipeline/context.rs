@@ -162,6 +162,8 @@ pub struct Memory {
     pub checkup: Option<Checkup>,
     /// Watches that were not synced when the last run looked.
     pub blind: Vec<Arc<Watched>>,
+    /// Objects that no watch showed when the last run looked, and that may not be read.
+    pub unread: BTreeSet<ObjectId>,
     /// Whether a look at the registry was cut short by something more urgent.
     pub resolve_due: bool,
 }

@@ -23,6 +23,9 @@ pub(super) struct Look {
     pub(super) leftovers: bool,
     /// Whether an object does not exist, whatever drift leads to.
     pub(super) missing: bool,
+    /// Whether an object may not be looked at whose drift is corrected: nothing but an
+    /// apply says more of it.
+    pub(super) unseen: bool,
     /// Pods that may have run to their end, which their metadata does not say.
     pub(super) pods: Vec<(ObjectId, Record)>,
 }
@@ -46,6 +49,7 @@ impl Run<'_> {
                 // It is gone since it ended, and the inventory does not say so yet.
                 continue;
             }
+            look.unseen |= self.release.drift == DriftMode::Correct && !view.known(id);
             // A complete result knows every uid: somebody else wrote this one.
             look.leftovers |= entry.uid.is_none();
             look.missing |= record.is_none() && view.known(id) && !entry.done;

@@ -255,7 +255,7 @@ impl Run<'_> {
         let pinned = self.memory.pinned.as_ref().is_some_and(|p| p.is_of(revision, admission.images()));
         let imaged = pinned || admission.images().is_none();
         let whole = look.drifted.is_empty() && !(look.missing && self.is_asked());
-        if settled && healthy && imaged && whole && !look.leftovers {
+        if settled && healthy && imaged && whole && !look.leftovers && !look.unseen {
             self.check_health(session, &known, revision).await;
             return Ok(Box::new(self.quiet(revision)));
         }
@@ -335,12 +335,21 @@ impl Run<'_> {
 
     /// Nothing differs; says so, and how well that is known.
     pub fn in_sync(&self) -> Assessment {
+        let identity = || self.memory.identity.as_ref().map(ToString::to_string).unwrap_or_default();
+        // Where drift is corrected, those were just applied.
+        if let (DriftMode::Report, Some(first)) = (self.release.drift, self.memory.unread.first()) {
+            let more = match self.memory.unread.len() - 1 {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            let message = format!("{} may not get {first}{more}: whether they were changed is not known", identity());
+            return Assessment { status: None, reason: Reason::AccessDenied, message };
+        }
         let (denied, behind) = unwatched(self.memory);
         let list = |kinds: BTreeSet<&str>| kinds.into_iter().collect::<Vec<_>>().join(", ");
         let mut why = Vec::new();
         if !denied.is_empty() {
-            let identity = self.memory.identity.as_ref().map(ToString::to_string).unwrap_or_default();
-            why.push(format!("{identity} may not list and watch {}", list(denied)));
+            why.push(format!("{} may not list and watch {}", identity(), list(denied)));
         }
         if !behind.is_empty() {
             why.push(format!("the API server does not answer the watch of {}", list(behind)));

@@ -72,6 +72,7 @@ impl<'a> View<'a> {
                 .into_iter()
                 .map(|(id, resource)| async move { (id, session.get_record(&resource, id).await) }),
         );
+        let mut unread = BTreeSet::new();
         while let Some((id, record)) = answers.next().await {
             match record {
                 Ok(record) => {
@@ -81,11 +82,12 @@ impl<'a> View<'a> {
                     fetched.insert(id.clone(), record);
                 }
                 // The apply will be told the same, and will say it.
-                Err(error) if error.is_forbidden() => {}
+                Err(error) if error.is_forbidden() => drop(unread.insert(id.clone())),
                 Err(error) => return Err(error),
             }
         }
         drop(answers);
+        memory.unread = unread;
         Ok(Self { context, watches: synced, fetched, strangers: HashMap::new() })
     }
 

@@ -77,6 +77,43 @@ async fn promise_9_an_account_without_rights_is_named_and_nobody_elses_rights_ar
 }
 
 #[tokio::test]
+async fn objects_that_an_account_may_not_get_any_more_are_not_called_ready_or_in_sync() {
+    let mut scene = mighty("rights-blind").await;
+    scene.push("1", &(config_map("a", "one") + &config_map("b", "one")));
+    let namespace = scene.namespace().to_owned();
+    scene.story.apply(&(account("blind") + &role("blind", &namespace, CONFIG_MAPS)));
+    let spec = |drift: &str| {
+        json!({
+            "serviceAccountName": "blind", "interval": "1h", "retryInterval": "1s", "drift": {"mode": drift},
+        })
+    };
+    scene.create("app", &spec("Correct"));
+    scene.story.wait_ready("app", "1@").await;
+    scene.story.kubectl(&["delete", "rolebinding", "blind"], "");
+    // One that starts has no watch of before.
+    scene.restart();
+    scene.patch("configmap", "a", &json!({"data": {"key": "edited"}}));
+    let message = scene.message("Ready", "False", "AccessDenied").await;
+    assert!(message.contains("cannot patch resource \"configmaps\""), "{message}");
+
+    scene.change(&spec("Report"));
+    let message = scene.message("Drifted", "Unknown", "AccessDenied").await;
+    assert_eq!(
+        message,
+        format!(
+            "ServiceAccount/{namespace}/blind may not get ConfigMap/{namespace}/a and 1 more: whether they were \
+             changed is not known"
+        )
+    );
+
+    scene.change(&spec("Correct"));
+    scene.story.apply(&role("blind", &namespace, CONFIG_MAPS));
+    scene.wait_data("a", "one").await;
+    scene.story.wait_ready("app", "1@").await;
+    scene.message("Drifted", "False", "InSync").await;
+}
+
+#[tokio::test]
 async fn promise_9_an_account_that_does_not_exist_leads_to_nothing_until_it_is_made() {
     let scene = mighty("rights-missing").await;
     let rights = role("late", scene.namespace(), CONFIG_MAPS);
