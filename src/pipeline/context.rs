@@ -138,6 +138,9 @@ pub struct Memory {
     /// Pods that were asked for, because their metadata does not say whether they
     /// have run to their end.
     pub asked: HashMap<ObjectId, Asked>,
+    /// Objects that have run to their end and do not exist any more, with their uids, as
+    /// the API server has said: a watch does not tell a deletion from a lost label.
+    pub gone: HashMap<ObjectId, String>,
     /// Jobs that have to end before the release can go on.
     pub awaited: BTreeSet<ObjectId>,
     /// Objects that were found changed and are not put back.
@@ -199,8 +202,9 @@ impl Memory {
     /// its watch knows.
     pub(super) fn differs(&self, id: &ObjectId, entry: &Entry) -> bool {
         let Some(watch) = synced(&self.watches, id) else { return false };
-        let applied = self.versions.get(id).copied().unwrap_or_default();
-        disturbance(entry, watch.record(id).as_ref(), applied).is_some()
+        let (record, applied) = (watch.record(id), self.versions.get(id).copied().unwrap_or_default());
+        let unsure = record.is_none() && self.may_be_unlabelled(id, entry);
+        unsure || disturbance(entry, record.as_ref(), applied).is_some()
     }
 
     /// Takes over an inventory that was read or written.

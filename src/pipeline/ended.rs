@@ -41,6 +41,24 @@ impl Memory {
         entry.uid.is_some() && self.ended(id) == entry.uid
     }
 
+    /// Whether an object that has run to its end, and that no watch shows, may still be
+    /// there without our labels.
+    pub(super) fn may_be_unlabelled(&self, id: &ObjectId, entry: &Entry) -> bool {
+        let ended = entry.done || self.ended_as(id, entry);
+        ended && !entry.left && self.gone.get(id) != entry.uid.as_ref()
+    }
+
+    /// Remembers what the API server has said of such an object.
+    pub(super) fn has_told(&mut self, id: &ObjectId, record: Option<&Record>) {
+        let entries = &self.inventory.entries;
+        let Some(entry) = entries.get(id).filter(|entry| self.may_be_unlabelled(id, entry)) else { return };
+        let uid = entry.uid.clone().unwrap_or_default();
+        if record.is_none_or(|record| record.uid != uid) {
+            self.gone.retain(|id, _| entries.contains_key(id));
+            self.gone.insert(id.clone(), uid);
+        }
+    }
+
     /// What a watch shows of an object.
     fn record(&self, id: &ObjectId) -> Option<Record> {
         self.watches.iter().find(|w| w.covers(id))?.record(id)

@@ -63,8 +63,14 @@ impl<'a> View<'a> {
         let (synced, blind): (Vec<_>, Vec<_>) =
             memory.watches.iter().cloned().partition(|w| w.state() == State::Synced);
         memory.blind = blind;
-        let missing: Vec<_> =
-            covered.into_iter().filter(|(id, _)| !synced.iter().any(|w| w.covers(id))).collect();
+        let hidden = |id: &ObjectId, watch: &Watched| {
+            let entry = memory.inventory.entries.get(id);
+            entry.is_some_and(|e| memory.may_be_unlabelled(id, e)) && watch.record(id).is_none()
+        };
+        let missing: Vec<_> = covered
+            .into_iter()
+            .filter(|(id, _)| synced.iter().find(|w| w.covers(id)).is_none_or(|w| hidden(id, w)))
+            .collect();
         let mut fetched: HashMap<ObjectId, Option<Record>> =
             unserved.into_iter().map(|id| (id, None)).collect();
         let mut answers = unordered(
@@ -79,9 +85,11 @@ impl<'a> View<'a> {
                     // It may have been granted meanwhile what it was denied before.
                     let denied = memory.blind.iter().filter(|w| w.covers(id));
                     denied.for_each(|w| w.ask_again());
+                    memory.has_told(id, record.as_ref());
                     fetched.insert(id.clone(), record);
                 }
                 // The apply will be told the same, and will say it.
+                Err(error) if error.is_forbidden() && synced.iter().any(|w| w.covers(id)) => {}
                 Err(error) if error.is_forbidden() => drop(unread.insert(id.clone())),
                 Err(error) => return Err(error),
             }

@@ -119,6 +119,32 @@ async fn a_job_that_ends_long_after_ready_is_remembered_without_asking_for_it() 
 }
 
 #[tokio::test]
+async fn a_job_that_is_done_and_loses_its_labels_is_not_taken_for_gone() {
+    let scene = Scene::begin("jobs-unlabelled").await;
+    scene.install("app", &(job("done", "one", "", "") + &config_map("fence")), json!({})).await;
+    wait_done(&scene, "app", "done", true).await;
+    let uid = uid_of(&scene.story, "done").await;
+    scene.story.kubectl(&["label", "job", "done", "supercargo.dev/name-", "supercargo.dev/namespace-"], "");
+    let labelled = async || {
+        let job = scene.story.object("batch/v1", "jobs", "done").await?;
+        (text(&job, "/metadata/labels/supercargo.dev~1name") == "app").then_some(())
+    };
+    scene.story.wait_for("it has its labels again", labelled).await;
+    assert_eq!(uid_of(&scene.story, "done").await, uid);
+
+    // Gone, it is asked for once, and by no run after that.
+    scene.story.kubectl(&["delete", "job", "done"], "");
+    fence(&scene).await;
+    scene.reconciled("app", "1").await;
+    let mark = scene.mark();
+    scene.reconciled("app", "2").await;
+    let requests = scene.story.bed().audit().since(mark, &scene.story.operator_account().user());
+    let asked: Vec<_> = requests.iter().filter(|r| r.resource == "jobs").collect();
+    assert!(asked.is_empty(), "{asked:#?}");
+    assert_eq!(uid_of(&scene.story, "done").await, None);
+}
+
+#[tokio::test]
 async fn a_pod_that_has_succeeded_and_is_gone_is_not_made_again() {
     let scene = Scene::begin("jobs-pod").await;
     let pod = |name: &str, policy: &str| {
