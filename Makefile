@@ -27,9 +27,9 @@ test: ## Run all tests; builds the test bed's programs the first time
 	SUPERCARGO_TEST_PROFILE=cluster-admin $(CARGO) test --test cluster -- $(STORIES:%=%::)
 
 .PHONY: soak
-soak: ## Run random histories against the model (MINUTES=n, SEED=s for the first one; otherwise 10 and any)
+soak: ## Run random histories against the model (MINUTES=n, SEED=s for the first one, FAILURES=f until it ends; otherwise 10, any and 1)
 	$(CARGO) test --workspace --test cluster -- --exact prepare::what_the_tests_run_is_built
-	MINUTES=$(MINUTES) SEED=$(SEED) $(CARGO) test --test histories -- --ignored --exact --nocapture running::soak
+	MINUTES=$(MINUTES) SEED=$(SEED) FAILURES=$(FAILURES) $(CARGO) test --test histories -- --ignored --exact --nocapture running::soak
 
 .PHONY: lint
 lint: ## Check formatting, lints, and licences where cargo-deny is installed

@@ -11,6 +11,7 @@ mod connect;
 mod crd;
 mod credentials;
 mod diff_artifact;
+mod diff_release;
 mod docs;
 mod error;
 mod evidence;

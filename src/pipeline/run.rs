@@ -342,7 +342,8 @@ impl Run<'_> {
                 0 => String::new(),
                 more => format!(" and {more} more"),
             };
-            let message = format!("{} may not get {first}{more}: whether they were changed is not known", identity());
+            let message =
+                format!("{} may not get {first}{more}: whether they were changed is not known", identity());
             return Assessment { status: None, reason: Reason::AccessDenied, message };
         }
         let (denied, behind) = unwatched(self.memory);

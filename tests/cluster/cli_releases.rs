@@ -317,6 +317,60 @@ async fn a_reconcile_waits_for_what_comes_of_it() {
 }
 
 #[tokio::test]
+async fn a_diff_of_a_release_shows_what_its_spec_makes_of_any_revision() {
+    let scene = Scene::begin("cli-diff-release").await;
+    let namespace = scene.namespace();
+    let person = Shell::admin(&scene.story);
+    // Only the spec says what the artifact comes to here.
+    let spec = json!({
+        "suspend": false,
+        "commonMetadata": {"labels": {"team": "web"}},
+        "patches": [{"target": {"kind": "ConfigMap"}, "patch": "[{op: add, path: /data/patched, value: \"yes\"}]"}],
+    });
+    scene.install("app", &(config_map("a") + &config_map("b")), spec).await;
+    scene.push("app", "2", &(config_map("a") + &config_map("c")));
+    let diff = |arguments: &[&str]| person.run(&[&["diff", "release", "app"], arguments].concat());
+    assert_eq!(diff(&[]).done(), "");
+    let said = diff(&["--to", "2"]);
+    assert_eq!(
+        (said.code, said.out.as_str(), said.err.as_str()),
+        (1, format!("► ConfigMap/{namespace}/c created\n► ConfigMap/{namespace}/b deleted\n").as_str(), ""),
+        "{said:?}"
+    );
+    // Nothing was written, and a suspended release is compared, too.
+    assert_eq!(scene.named("app").await, ["a", "b"]);
+    scene.specify("app", json!({"suspend": true})).await;
+    scene.patch("v1", "configmaps", "a", json!({"data": {"patched": "no"}})).await;
+    let said = diff(&[]);
+    assert_eq!(said.code, 1, "{said:?}");
+    assert!(said.out.starts_with(&format!("► ConfigMap/{namespace}/a drifted\n")), "{said:?}");
+    assert!(said.out.contains("-  patched: \"no\"\n+  patched: \"yes\"\n"), "{said:?}");
+    let data: Value = serde_json::from_str(&diff(&["-o", "json"]).out).expect("JSON");
+    assert_eq!(data[0]["change"], "drifted", "{data}");
+
+    // What cannot be told.
+    let told = |said: super::shell::Said, why: &str| {
+        assert_eq!(said.code, 2, "{said:?}");
+        assert!(said.err.starts_with("error: ") && said.err.contains(why), "{said:?}");
+    };
+    told(diff(&["--to", "none"]), "none");
+    told(diff(&["--to", "not a tag"]), "not a tag");
+    told(diff(&["--to", "sha256:1"]), "sha256:1");
+    told(
+        person.run(&["diff", "release", "nothing"]),
+        &format!("there is no release nothing in namespace {namespace}"),
+    );
+    scene.specify("app", json!({"verify": {"provider": "cosign", "secretRef": {"name": "keys"}}})).await;
+    told(diff(&[]), "keys");
+    scene.specify("app", json!({"verify": null})).await;
+    // With one's own rights, whatever the account of the release may do.
+    let rules = "[{apiGroups: [supercargo.dev], resources: [ociartifactreleases], verbs: [get]}, \
+                 {apiGroups: [''], resources: [configmaps], verbs: [get, list, watch]}]";
+    let reader = Shell::with_rights(&scene.story, "reader-of-diffs", rules);
+    told(reader.run(&["diff", "release", "app"]), "cannot patch resource \"configmaps\"");
+}
+
+#[tokio::test]
 async fn suspended_releases_stay_as_they_are_until_they_are_resumed() {
     let scene = Scene::begin("cli-suspend").await;
     let namespace = scene.namespace();

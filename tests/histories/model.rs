@@ -343,7 +343,7 @@ impl World {
                 why.push(format!("nothing defines {id}"));
             }
             if piece.kind == Kind::RoleBinding && generated(Fault::Recreated) && !known.spec.force {
-                let reference = seen.references.get(id);
+                let reference = seen.references.get(&(release, id.clone()));
                 if live.zip(reference).is_some_and(|(l, r)| l["roleRef"] != r["roleRef"]) {
                     why.push(format!("{id} cannot be changed"));
                 }
@@ -555,7 +555,7 @@ impl World {
             }
             return;
         };
-        if left_alone {
+        if left_alone || self.is_given_away(id, piece) {
             return;
         }
         if self.owner(object) != Some(release) {
@@ -567,7 +567,7 @@ impl World {
         let scaled = |kind| self.names.id(kind, piece.name, known.spec.away);
         let scaled = piece.kind == Kind::Deployment
             && wanted.objects.contains_key(&scaled(Kind::HorizontalPodAutoscaler));
-        let Some(reference) = seen.references.get(id) else { return };
+        let Some(reference) = seen.references.get(&(release, id.clone())) else { return };
         let [mut live, mut reference] = [normal(object), normal(reference)];
         if scaled {
             live["spec"]["replicas"] = Value::Null;
@@ -583,6 +583,11 @@ impl World {
                 paths.join("; ")
             ));
         }
+    }
+
+    // What is only made and then left alone belongs to whom a hand gives it to.
+    fn is_given_away(&self, id: &Id, piece: Piece) -> bool {
+        piece.how == How::Once && self.strayed.contains(id)
     }
 
     // What is not wanted and is there all the same, and what is in the inventory.
@@ -611,7 +616,8 @@ impl World {
             return;
         };
         let forgiven = self.forgiven.get(&release);
-        for id in wanted.objects.keys().filter(|id| !listed.contains(*id)) {
+        let kept = wanted.objects.iter().filter(|(id, piece)| !self.is_given_away(id, **piece));
+        for id in kept.map(|(id, _)| id).filter(|id| !listed.contains(*id)) {
             if forgiven.is_none_or(|ids| !ids.contains(id)) {
                 wrong.push(format!("r{release} is Ready and {id} is not in its inventory"));
             }
@@ -641,9 +647,9 @@ impl World {
                 continue;
             }
             let correct = known.spec.drift == Drift::Correct;
-            for id in wanted.objects.keys().filter(|id| seen.objects.contains_key(*id)) {
+            for (id, piece) in wanted.objects.iter().filter(|(id, _)| seen.objects.contains_key(*id)) {
                 let listed = seen.inventories.get(&release).is_some_and(|ids| ids.contains(id));
-                if correct {
+                if correct && !self.is_given_away(id, *piece) {
                     self.touched.remove(id);
                     self.strayed.remove(id);
                 }

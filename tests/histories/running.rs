@@ -32,16 +32,17 @@ fn carry_out(history: &History) -> Result<Tally, Failure> {
     })
 }
 
-/// Runs all that `next` gives, and returns how many that were and the first that failed.
-fn run_all(next: impl FnMut() -> Option<History> + Send) -> (usize, Option<(History, Failure)>) {
+/// Runs all that `next` gives until so many have failed, and returns how many that were
+/// and the first that failed.
+fn run_all(most: usize, next: impl FnMut() -> Option<History> + Send) -> (usize, Option<(History, Failure)>) {
     let next = Mutex::new(next);
-    let failed: Mutex<Option<(History, Failure)>> = Mutex::new(None);
+    let failed: Mutex<Vec<(History, Failure)>> = Mutex::default();
     let count = Mutex::new(0);
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 loop {
-                    if failed.lock().expect("lock").is_some() {
+                    if failed.lock().expect("lock").len() >= most {
                         return;
                     }
                     let Some(history) = (next.lock().expect("lock"))() else { return };
@@ -58,14 +59,14 @@ fn run_all(next: impl FnMut() -> Option<History> + Send) -> (usize, Option<(Hist
                         Err(failure) => {
                             eprintln!("seed {seed} has failed after {took:.1} s: {:#?}", failure.wrong);
                             keep(&history, &failure);
-                            failed.lock().expect("lock").get_or_insert((history, failure));
+                            failed.lock().expect("lock").push((history, failure));
                         }
                     }
                 }
             });
         }
     });
-    (count.into_inner().expect("lock"), failed.into_inner().expect("lock"))
+    (count.into_inner().expect("lock"), failed.into_inner().expect("lock").into_iter().next())
 }
 
 /// Writes down what happened and what was seen; returns where.
@@ -78,9 +79,10 @@ fn keep(history: &History, failure: &Failure) -> (PathBuf, PathBuf) {
     (whole, details)
 }
 
-/// Runs all, and panics with the shortest history that fails as the first of them did.
-fn all_hold(next: impl FnMut() -> Option<History> + Send) -> usize {
-    let (count, failed) = run_all(next);
+/// Runs all until so many have failed, and panics with the shortest history that fails as
+/// the first of them did.
+fn all_hold(most: usize, next: impl FnMut() -> Option<History> + Send) -> usize {
+    let (count, failed) = run_all(most, next);
     let Some((history, failure)) = failed else { return count };
     let (whole, details) = keep(&history, &failure);
     let mut kept = History { why: failure.wrong.clone(), ..history.clone() };
@@ -139,7 +141,7 @@ fn histories_that_have_failed_once_and_of_fixed_and_fresh_seeds_hold() {
     let fixed = FIXED.map(|seed| History::of_seed(seed, JUDGEMENTS));
     let mut known = regressions().into_iter().chain(fixed);
     let mut first = true;
-    let count = all_hold(move || {
+    let count = all_hold(1, move || {
         let fresh = || {
             let fresh = std::mem::take(&mut first) || begin.elapsed() < FRESH;
             fresh.then(|| History::of_seed(fresh_seed(), JUDGEMENTS))
@@ -149,18 +151,20 @@ fn histories_that_have_failed_once_and_of_fixed_and_fresh_seeds_hold() {
     assert!(count > FIXED.count());
 }
 
-/// `make soak MINUTES=n SEED=s`: fresh seeds for so long, or one seed and those after it.
+/// `make soak MINUTES=n SEED=s FAILURES=f`: fresh seeds for so long, or one seed and those
+/// after it, until so many have failed.
 #[test]
 #[ignore = "it takes as long as it is told: make soak"]
 fn soak() {
     let minutes = number("MINUTES").unwrap_or(10);
     let mut seed = number("SEED").unwrap_or_else(fresh_seed);
     let length = number("JUDGEMENTS").and_then(|n| usize::try_from(n).ok()).unwrap_or(JUDGEMENTS);
+    let failures = number("FAILURES").and_then(|n| usize::try_from(n).ok()).unwrap_or(1);
     eprintln!("the first seed is {seed}");
     let end = Instant::now() + Duration::from_secs(minutes * 60);
     let mut kept = regressions().into_iter();
     let mut first = true;
-    let count = all_hold(move || {
+    let count = all_hold(failures, move || {
         if let Some(history) = kept.next() {
             return Some(history);
         }

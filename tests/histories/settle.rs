@@ -150,7 +150,7 @@ impl Drive {
             let Some(wanted) = self.world.wanted(*release) else { continue };
             for (id, piece) in wanted.objects {
                 if let Some(reference) = self.reference(&piece, &known.spec).await {
-                    seen.references.insert(id, reference);
+                    seen.references.insert((*release, id), reference);
                 }
             }
         }

@@ -16,9 +16,9 @@ pub struct Snapshot {
     pub inventories: BTreeMap<Number, BTreeSet<Id>>,
     /// Objects that a history may have made, whole.
     pub objects: BTreeMap<Id, Value>,
-    /// What `kubectl apply --server-side` would make of what is wanted, in an empty
+    /// What `kubectl apply --server-side` would make of what a release wants, in an empty
     /// namespace.
-    pub references: BTreeMap<Id, Value>,
+    pub references: BTreeMap<(Number, Id), Value>,
 }
 
 impl Snapshot {

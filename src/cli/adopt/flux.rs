@@ -10,7 +10,7 @@ use crate::api::reason::Reason;
 use crate::api::release::{KIND, OCIArtifactRelease};
 use crate::cli::args::{AdoptFlux, AdoptFluxKustomization, ClusterArgs, Format};
 use crate::cli::interrupt::or_interrupted;
-use crate::cli::inventory::with_failures;
+use crate::cli::inventory::{why_not, with_failures};
 use crate::cli::{CliError, Printer, connect, output};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
@@ -19,7 +19,7 @@ use crate::domain::adopt::{
 };
 use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::inventory::Provenance;
-use crate::domain::outcome::{ObjectFailure, Outcome, Verdict};
+use crate::domain::outcome::{ObjectFailure, Outcome};
 use crate::domain::release::Release;
 use crate::pipeline::adopt::{Adoption, Findings, Found};
 use crate::pipeline::local::Local;
@@ -320,13 +320,7 @@ fn lost(preview: &Preview, findings: &Findings) -> Vec<ObjectFailure> {
 
 /// What would keep the release from being applied.
 fn not_applied(failed: &Outcome) -> CliError {
-    let message = match &failed.verdict {
-        Verdict::Failed { message, .. } => message.as_str(),
-        _ => "it did not come to an end",
-    };
-    let headline = failed.headline.as_deref().unwrap_or(message);
-    let headline = format!("nothing was written, the release could not be applied: {headline}");
-    CliError::Several(with_failures(&headline, failed.headline.is_some(), &failed.failures))
+    CliError::Several(why_not(failed, "nothing was written, the release could not be applied: "))
 }
 
 fn not_created(id: &ReleaseId, error: &ApiError) -> CliError {

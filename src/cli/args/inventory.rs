@@ -131,6 +131,9 @@ pub struct Diff {
 pub enum DiffNoun {
     /// Compare two artifacts, object by object.
     Artifact(DiffArtifact),
+    /// Compare what a release wants with the cluster.
+    #[command(aliases = ["oar", "ociartifactrelease"])]
+    Release(DiffRelease),
     /// Compare manifests with the cluster.
     #[command(visible_alias = "inv")]
     Inventory {
@@ -140,6 +143,19 @@ pub enum DiffNoun {
         #[command(flatten)]
         options: DiffOptions,
     },
+}
+
+/// `diff release`.
+#[derive(Debug, Args)]
+pub struct DiffRelease {
+    /// The release.
+    pub name: String,
+    /// Another revision than spec.ref asks for: a tag, or sha256: and a digest.
+    #[arg(long, value_name = "TAG")]
+    pub to: Option<String>,
+    /// The form of the output; without it, text for people.
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
 }
 
 /// How to compare with the cluster.

@@ -28,7 +28,7 @@ pub use controller::ControllerArgs;
 pub use global::{ColorChoice, GlobalArgs};
 pub use inventory::{
     Apply, ApplyNoun, ApplyOptions, Build, BuildNoun, ContentArgs, Delete, DeleteNoun, DeleteOptions, Diff,
-    DiffNoun, DiffOptions, GetInventories, InspectInventory, InventoryFlags, InventoryNamespace,
+    DiffNoun, DiffOptions, DiffRelease, GetInventories, InspectInventory, InventoryFlags, InventoryNamespace,
 };
 pub use output::{Format, Output, OutputArgs, PageArgs};
 pub use program::{CompletionArgs, DocsArgs, DocsPage, VersionArgs};

@@ -8,9 +8,10 @@ use super::apply::no_namespace;
 use super::content::gather;
 use super::narrator::{conclude, with_failures};
 use super::target::{named, target};
+use crate::cli::args::Format;
 use crate::cli::args::{ClusterArgs, Diff, DiffNoun, DiffOptions};
 use crate::cli::subjects::Subjects;
-use crate::cli::{CliError, Printer, connect, diff_artifact, output};
+use crate::cli::{CliError, Printer, connect, diff_artifact, diff_release, output};
 use crate::domain::diff::unified;
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
@@ -41,6 +42,7 @@ pub(in crate::cli) async fn diff(
 ) -> Result<(), CliError> {
     let (name, options) = match arguments.noun {
         Some(DiffNoun::Artifact(artifacts)) => return diff_artifact::artifact(&artifacts, printer).await,
+        Some(DiffNoun::Release(release)) => return diff_release::release(&release, cluster, printer).await,
         Some(DiffNoun::Inventory { name, options }) => (name, options),
         None => (named(arguments.inventory)?, arguments.options),
     };
@@ -73,14 +75,19 @@ async fn compare(
     if preview.lacks_namespace {
         printer.say(no_namespace(&release));
     }
-    show(&preview, options, printer)
+    show(&preview, options.output, printer)
 }
 
-fn show(preview: &Preview, options: &DiffOptions, printer: &mut Printer<'_>) -> Result<(), CliError> {
+/// Prints what would change, and ends as a comparison does.
+pub(in crate::cli) fn show(
+    preview: &Preview,
+    format: Option<Format>,
+    printer: &mut Printer<'_>,
+) -> Result<(), CliError> {
     let subjects = Subjects::of(preview.objects.iter().map(|foreseen| &foreseen.id));
     let differences: Vec<Difference> =
         preview.objects.iter().filter_map(|foreseen| difference(foreseen, &subjects)).collect();
-    match options.output {
+    match format {
         Some(format) => output::data(printer, format, &differences)?,
         None => {
             for Difference { object, change, diff, .. } in &differences {

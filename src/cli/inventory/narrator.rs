@@ -65,6 +65,16 @@ pub(super) fn conclude(
     }
 }
 
+/// Why a rehearsal has come to nothing, behind what that means for the person.
+pub(in crate::cli) fn why_not(failed: &Outcome, before: &str) -> Lines {
+    let message = match &failed.verdict {
+        Verdict::Failed { message, .. } => message.as_str(),
+        _ => "it did not come to an end",
+    };
+    let headline = format!("{before}{}", failed.headline.as_deref().unwrap_or(message));
+    with_failures(&headline, failed.headline.is_some(), &failed.failures)
+}
+
 /// How many failures are told; one cause often has hundreds.
 const MAX_TOLD: usize = 20;
 

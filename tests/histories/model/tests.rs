@@ -49,7 +49,7 @@ fn seen() -> Snapshot {
     for name in ["o0", "o1"] {
         let id = format!("home_{name}__ConfigMap");
         seen.objects.insert(id.clone(), object(name, "r0", "1"));
-        seen.references.insert(id.clone(), object(name, "nobody", "1"));
+        seen.references.insert((0, id.clone()), object(name, "nobody", "1"));
         seen.inventories.entry(0).or_default().insert(id);
     }
     seen

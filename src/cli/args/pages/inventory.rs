@@ -68,6 +68,23 @@ Examples:
   supercargo diff -i app -a oci://ghcr.io/acme/app-config:v1.0.0 >/dev/null || echo drifted",
     },
     Page {
+        path: "diff release",
+        long: "\
+Resolves, verifies, pulls and renders the artifact as the spec of the release says (path, patches, images, namespaces, labels), and asks \
+the API server by dry runs what an apply would change and what it would prune. It does so with your own rights and not with \
+those of the release's account, and reads the Secrets that the spec names; the administrator's rules, such as a trust policy, do not count here. Writes nothing \
+to the cluster, and works while the release is suspended. Values of Secrets are masked.
+
+Exit codes: those of kubectl diff: 0 when nothing differs, 1 when something does, 2 when it cannot be told.",
+        examples: "\
+Examples:
+  # Would a run change something now?
+  supercargo diff release demo-app -n apps
+
+  # What would an upgrade change, and delete?
+  supercargo diff release demo-app -n apps --to 1.1.0",
+    },
+    Page {
         path: "delete",
         long: "\
 Reads the inventory and deletes the objects in it, in the reverse order of an apply, then the inventory. An object that carries the labels \
