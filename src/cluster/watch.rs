@@ -2,7 +2,7 @@
 //! it stopped. What is done with the objects is the observer's business.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::TryStreamExt;
 use http_body_util::BodyExt;
@@ -16,6 +16,7 @@ use super::discovery::Resource;
 use super::error::{ApiError, Status};
 use super::pages::{self, Listing};
 use super::session::{Call, Session};
+use crate::domain::schedule::{LONGEST_DENIED, denied};
 
 /// Objects asked for in one page.
 const PAGE: usize = 500;
@@ -27,8 +28,6 @@ const MAX_LINE: u64 = 16 << 20;
 const USUAL_LINE: usize = 64 << 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-/// How long a watch that is not allowed waits before it asks again.
-const DENIED_PAUSE: Duration = Duration::from_secs(60);
 
 /// What is watched.
 #[derive(Clone, Debug)]
@@ -102,7 +101,7 @@ pub(super) async fn run(session: Session, selection: Selection, mut observe: imp
     loop {
         while_served(&session, &selection, &again, &mut observe).await;
         observe(Event::Failed(State::NotServed));
-        tokio::time::sleep(DENIED_PAUSE).await;
+        tokio::time::sleep(LONGEST_DENIED).await;
     }
 }
 
@@ -128,7 +127,7 @@ pub(super) async fn run_kind(
             Some(other) => resource = other,
             None => {
                 observe(Event::Failed(State::NotServed));
-                tokio::time::sleep(DENIED_PAUSE).await;
+                tokio::time::sleep(LONGEST_DENIED).await;
             }
         }
     }
@@ -141,8 +140,9 @@ async fn while_served(
     again: &Notify,
     observe: &mut (impl FnMut(Event<'_>) + Send),
 ) {
-    let mut pause = FIRST_PAUSE;
+    let (mut pause, mut denials) = (FIRST_PAUSE, 0);
     loop {
+        let begin = Instant::now();
         let failed = match list(session, selection, observe).await {
             Ok(version) => {
                 pause = FIRST_PAUSE;
@@ -151,12 +151,17 @@ async fn while_served(
             }
             Err(error) => Some(error),
         };
+        // It was allowed for long before.
+        if begin.elapsed() > LONGEST_DENIED {
+            denials = 0;
+        }
         let wait = match &failed {
             // The version is too old: list again at once.
             None => continue,
             Some(error) if error.is_forbidden() || error.code() == 401 => {
                 observe(Event::Failed(State::Denied(error.to_string())));
-                DENIED_PAUSE
+                denials += 1;
+                denied(denials)
             }
             Some(error) if matches!(error.code(), 404 | 405) => return,
             Some(error) if error.is_transient() => {

@@ -296,7 +296,10 @@ impl Actor {
         self.status = run.status;
         if !farewell.done {
             let written = self.tell(&release, &farewell.outcome).await;
-            let delay = self.pace(&release, &farewell.outcome, false).map(|d| d.min(release.retry_interval));
+            // Whatever keeps it: a person waits for the release to be gone.
+            let again = |failures| backoff(release.retry_interval, release.interval, failures);
+            let delay = self.pace(&release, &farewell.outcome, false);
+            let delay = delay.map(|d| d.min(again(self.failures)));
             return Next::Wait(if written { delay } else { Some(STATUS_RETRY) });
         }
         report::count_farewell(&stage.context.metrics);

@@ -13,6 +13,8 @@ pub const MIN_INTERVAL: Duration = Duration::from_secs(10);
 pub const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Retries get no rarer than this, or than the interval if that is longer.
 pub const MIN_BACKOFF_CAP: Duration = Duration::from_secs(5 * 60);
+/// How seldom something is asked for that is denied.
+pub const LONGEST_DENIED: Duration = Duration::from_secs(60);
 /// How far a delay is moved either way, in hundredths, so that releases which
 /// were created together do not ask the registry together for ever.
 const JITTER_PERCENT: f64 = 5.0;
@@ -112,6 +114,14 @@ pub fn backoff(retry_interval: Duration, interval: Duration, failures: u32) -> D
     let cap = interval.max(MIN_BACKOFF_CAP).max(retry_interval);
     let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
     retry_interval.checked_mul(factor).unwrap_or(cap).min(cap)
+}
+
+/// How long somebody waits who was denied something so many times in a row, this one
+/// included: twice as long each time, up to a minute. An API server that has just started
+/// denies everything until it has read its roles.
+pub fn denied(times: u32) -> Duration {
+    let seconds = 2_u64.saturating_pow(times.saturating_sub(1));
+    Duration::from_secs(seconds).min(LONGEST_DENIED)
 }
 
 /// How the last run of a release ended.
@@ -259,6 +269,13 @@ mod tests {
         check(7.0, 105_000);
         check(f64::NAN, 100_000);
         assert_eq!(jitter(Duration::MAX, 1.0), Duration::MAX);
+    }
+
+    #[test]
+    fn what_is_denied_is_asked_for_less_and_less_often() {
+        let waits: Vec<u64> = (0..9).map(|times| denied(times).as_secs()).collect();
+        assert_eq!(waits, [1, 1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(denied(u32::MAX), LONGEST_DENIED);
     }
 
     #[test]

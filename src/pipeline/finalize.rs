@@ -104,6 +104,8 @@ impl Run<'_> {
         let release = self.release;
         let identity = context.identity(release);
         let dying = context.session.namespace_is_terminating(&release.id.namespace).await?;
+        // Forgets the watch over another account.
+        let session = self.session()?;
         if !self.account_is_there(&identity).await? {
             if dying {
                 // A release never waits for its own namespace.
@@ -112,9 +114,13 @@ impl Run<'_> {
                 )));
                 return Ok(());
             }
+            if let Identity::ServiceAccount { namespace, name } = &identity {
+                // Told when it is back.
+                let told = || context.session.watch_account(namespace, name, context.told(&release.id));
+                self.memory.account.get_or_insert_with(told);
+            }
             return Err(account_gone(release, &identity).into());
         }
-        let session = context.session.impersonate(identity)?.on_behalf_of(&self.release.id.namespace);
         self.turn.take().await;
         let inventory = Arc::clone(&self.memory.inventory);
         let known = session.known_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;

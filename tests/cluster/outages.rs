@@ -146,6 +146,46 @@ async fn an_api_server_that_has_just_started_refuses_for_a_moment_what_it_will_a
 }
 
 #[tokio::test]
+async fn watches_that_are_denied_for_a_moment_are_back_in_seconds() {
+    let story = Story::begin("outage-denied").await;
+    let registry = Registry::plain();
+    registry.push_yaml("app", "1", &configs(2));
+    registry.push_yaml("app", "2", &configs(3));
+    let mut proxy = Proxy::before_api_server(story.bed());
+    let mut operator = start(&story, Some(&proxy), &[]);
+    operator.wait_ready();
+    let url = format!("oci://{}/app", registry.host());
+    story.apply(&release("app", &url).replace("prune:", "interval: 1h, prune:"));
+    story.wait_ready("app", "1@").await;
+
+    let forbidden = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,
+        "message":"RBAC: clusterrole.rbac.authorization.k8s.io \"supercargo-controller\" not found"}"#;
+    let mut denied = std::collections::BTreeMap::<String, u32>::new();
+    proxy.rule(move |seen| {
+        let path = seen.path.split('?').next().unwrap_or_default().to_owned();
+        let count = denied.entry(path).or_default();
+        let watches = seen.path.contains("watch=true") || seen.path.contains("limit=");
+        let again = watches && *count < 2;
+        *count += u32::from(again);
+        if again { Fate::Answer(403, forbidden.to_owned()) } else { Fate::Pass }
+    });
+    proxy.refuse();
+    proxy.listen();
+    // What only watches tell of: an edit, and another spec.
+    story.kubectl(&["patch", "cm", "c00", "-p", r#"{"data":{"a":"edited"}}"#], "");
+    story.kubectl(&["patch", "oar", "app", "--type=merge", "-p", r#"{"spec":{"ref":{"tag":"2"}}}"#], "");
+    let seen = tokio::time::timeout(Duration::from_secs(30), async {
+        story.wait_ready("app", "2@").await;
+        let put_back = async || {
+            let map = story.object("v1", "configmaps", "c00").await?;
+            (map["data"]["a"] == "b").then_some(())
+        };
+        story.wait_for("the edit is put back", put_back).await;
+    });
+    seen.await.expect("both are seen long before a minute is over");
+}
+
+#[tokio::test]
 async fn drift_while_a_watch_is_cut_or_too_old_is_seen_when_it_is_back() {
     let story = Story::begin("outage-watch").await;
     let registry = Registry::plain();

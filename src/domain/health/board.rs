@@ -11,6 +11,7 @@ use super::verdict::{Health, HealthState};
 use crate::api::reason::Reason;
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::{Assessment, ObjectFailure};
+use crate::domain::schedule::denied;
 
 /// How many objects a message names.
 const NAMED: usize = 3;
@@ -21,9 +22,6 @@ const LAG: SignedDuration = SignedDuration::from_secs(2);
 const FRESH: SignedDuration = SignedDuration::from_secs(1);
 /// How soon an object is asked for again that could not be read.
 const AGAIN: SignedDuration = SignedDuration::from_secs(2);
-
-/// How soon an object is asked for again that may not be read.
-const REFUSED: SignedDuration = SignedDuration::from_secs(60);
 
 /// What is seen of an object between two reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +41,8 @@ struct Judged {
     at: Timestamp,
     /// Whether a later read came to nothing, so that this may be out of date.
     unsure: bool,
+    /// How often in a row it was not allowed to be read.
+    refusals: u32,
 }
 
 /// The objects.
@@ -70,15 +70,18 @@ impl Board {
         };
         let version = object.and_then(|o| o.pointer("/metadata/resourceVersion")?.as_str()?.parse().ok());
         let version = version.unwrap_or_default();
-        self.objects.insert(id.clone(), Some(Judged { health, version, at: now, unsure: false }));
+        self.objects
+            .insert(id.clone(), Some(Judged { health, version, at: now, unsure: false, refusals: 0 }));
     }
 
     /// Remembers that an object may not be read, and why. That it changes does not
     /// make it readable: time may.
     pub fn refused(&mut self, id: &ObjectId, why: &str, now: Timestamp) {
         let mut health = Health::in_progress(format!("its health cannot be read: {why}"));
-        health.changes_at = now.checked_add(REFUSED).ok();
-        let judged = Judged { health, version: u64::MAX, at: now, unsure: false };
+        let before = self.objects.get(id).and_then(Option::as_ref).map_or(0, |judged| judged.refusals);
+        let refusals = before.saturating_add(1);
+        health.changes_at = now.checked_add(denied(refusals)).ok();
+        let judged = Judged { health, version: u64::MAX, at: now, unsure: false, refusals };
         self.objects.insert(id.clone(), Some(judged));
     }
 
@@ -88,7 +91,7 @@ impl Board {
         let slot = self.objects.entry(id.clone()).or_default();
         let judged = slot.get_or_insert_with(|| {
             let health = Health::in_progress(format!("its health cannot be read: {why}"));
-            Judged { health, version: 0, at: now, unsure: true }
+            Judged { health, version: 0, at: now, unsure: true, refusals: 0 }
         });
         judged.unsure = true;
         judged.health.changes_at = now.checked_add(AGAIN).ok();
