@@ -204,6 +204,7 @@ fn start(session: Session, scope: Scope, changes: mpsc::UnboundedSender<Change>)
         resource: Arc::clone(&scope.resource),
         seen: Arc::clone(&seen),
         unseen: BTreeSet::new(),
+        held: None,
         changes,
         state,
     };
@@ -221,6 +222,9 @@ struct Observer {
     resource: Arc<Resource>,
     seen: Arc<RwLock<Seen>>,
     unseen: BTreeSet<Place>,
+    /// What a list has shown: who is told looks at once, and believes a watch that is
+    /// synced only.
+    held: Option<Vec<Change>>,
     changes: mpsc::UnboundedSender<Change>,
     state: watch::Sender<State>,
 }
@@ -231,6 +235,7 @@ impl Observer {
             Event::Listing => {
                 let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
                 self.unseen = seen.records.keys().cloned().collect();
+                self.held.get_or_insert_default();
             }
             Event::Present(object) => self.present(object),
             Event::Absent(object) => {
@@ -243,6 +248,9 @@ impl Observer {
                     self.absent(&key, None);
                 }
                 self.state.send_replace(State::Synced);
+                for change in self.held.take().into_iter().flatten() {
+                    self.send(change);
+                }
             }
             Event::Following => drop(self.state.send_replace(State::Synced)),
             Event::Failed(state) => {
@@ -277,11 +285,19 @@ impl Observer {
         self.tell(key, before.and_then(|b| b.owner).into_iter());
     }
 
-    fn tell(&self, (namespace, name): &Place, owners: impl Iterator<Item = ReleaseId>) {
+    fn tell(&mut self, (namespace, name): &Place, owners: impl Iterator<Item = ReleaseId>) {
         for owner in owners {
-            // Nobody listens any more while the process ends.
-            let _ = self.changes.send(Change { owner, id: self.resource.id(namespace, name) });
+            let change = Change { owner, id: self.resource.id(namespace, name) };
+            match &mut self.held {
+                Some(held) => held.push(change),
+                None => self.send(change),
+            }
         }
+    }
+
+    fn send(&self, change: Change) {
+        // Nobody listens any more while the process ends.
+        let _ = self.changes.send(change);
     }
 }
 
@@ -290,4 +306,46 @@ fn seen_last(object: &str) -> Option<(Place, Record)> {
     let object: WithMetadata = serde_json::from_str(object).ok()?;
     let record = object.metadata.record();
     Some(((object.metadata.namespace, object.metadata.name), record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_told_of_what_a_list_has_shown_finds_the_watch_synced() {
+        let (changes, mut told) = mpsc::unbounded_channel();
+        let (state, watched) = watch::channel(State::Syncing);
+        let resource = Resource {
+            group: String::new(),
+            version: "v1".into(),
+            kind: "ConfigMap".into(),
+            plural: "configmaps".into(),
+            namespaced: true,
+        };
+        let (seen, unseen) = (Arc::default(), BTreeSet::new());
+        let mut observer =
+            Observer { resource: Arc::new(resource), seen, unseen, held: None, changes, state };
+        let object = r#"{"metadata": {"namespace": "n", "name": "a", "uid": "u", "resourceVersion": "1",
+            "labels": {"supercargo.dev/name": "app", "supercargo.dev/namespace": "n"}}}"#;
+        observer.observe(Event::Listing);
+        observer.observe(Event::Present(object));
+        // A list that breaks off is begun again.
+        observer.observe(Event::Failed(State::Syncing));
+        observer.observe(Event::Listing);
+        observer.observe(Event::Present(object));
+        assert!(told.try_recv().is_err());
+        observer.observe(Event::Listed);
+        assert_eq!(*watched.borrow(), State::Synced);
+        assert_eq!(told.try_recv().expect("it is told").id.name, "a");
+        // Events are told at once, and another list tells of what has gone.
+        observer.observe(Event::Absent(object));
+        assert_eq!(told.try_recv().expect("it is told").id.name, "a");
+        observer.observe(Event::Present(object));
+        assert!(told.try_recv().is_ok());
+        observer.observe(Event::Listing);
+        observer.observe(Event::Listed);
+        assert_eq!(told.try_recv().expect("it is told").id.name, "a");
+        assert!(told.try_recv().is_err());
+    }
 }

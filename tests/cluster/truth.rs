@@ -204,6 +204,10 @@ async fn an_edit_is_put_back_while_a_newer_revision_cannot_be_had_or_is_refused(
     assert_eq!(condition(&release, "Ready").expect("Ready").reason, "PreflightFailed");
     let history = release["status"]["history"].as_array().map(Vec::len);
     assert_eq!(history, Some(1), "what is put back is no rollout: {release}");
+    scene.push("broken", "kind: [\n");
+    scene.change(&json!({"ref": {"tag": "broken"}}));
+    scene.message("Ready", "False", "ManifestInvalid").await;
+    edit("while it cannot be read").await;
     scene.push("3", &config_map("a", "three"));
     scene.change(&json!({"ref": {"tag": "3"}}));
     scene.wait_data("a", "three").await;

@@ -9,7 +9,6 @@ use crate::action::{
     Revision, Spec,
 };
 use crate::kinds::{Kind, MAX_VARIANT, Names};
-use crate::known::{Fault, generated};
 use crate::model::World;
 
 const TAGS: [&str; 4] = ["1.0.0", "1.1.0", "1.2.0", "2.0.0"];
@@ -108,7 +107,7 @@ impl Maker {
                 self.add(Action::Sign { release, tag });
             }
             99 if self.rng.u8(0..4) == 0 => self.add(Action::RestartApiServer),
-            98 if exists && generated(Fault::SuspendHolds) => self.add(Action::Unask { release }),
+            98 if exists => self.add(Action::Unask { release }),
             _ => {
                 let milliseconds = self.rng.u64(50..900);
                 self.add(Action::Pass { milliseconds });
@@ -248,7 +247,7 @@ impl Maker {
             (0, _) => How::Kept,
             (1, _) => How::Once,
             (2, Kind::Deployment) => How::Failing,
-            (2..5, Kind::Job) if generated(Fault::JobIsDone) => How::Brief,
+            (2..5, Kind::Job) => How::Brief,
             _ => How::Plain,
         }
     }

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::action::{How, Piece};
-use crate::known::{Fault, generated};
 
 /// A kind of object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -229,9 +228,7 @@ fn body(names: &Names, piece: &Piece) -> Value {
             "jobTemplate": {"spec": {"template": pod("cron", "main:1")}},
         }}),
         Kind::Job => {
-            let image =
-                if generated(Fault::JobChanges) { format!("main:{variant}") } else { "main:1".to_owned() };
-            let mut job = json!({"spec": {"template": pod("job", &image)}});
+            let mut job = json!({"spec": {"template": pod("job", &format!("main:{variant}"))}});
             if how == How::Brief {
                 job["spec"]["ttlSecondsAfterFinished"] = json!(1);
             }
@@ -267,7 +264,7 @@ fn body(names: &Names, piece: &Piece) -> Value {
 }
 
 fn role_of(variant: u8) -> &'static str {
-    if generated(Fault::Recreated) && odd(variant) { "edit" } else { "view" }
+    if odd(variant) { "edit" } else { "view" }
 }
 
 fn pod(name: &str, image: &str) -> Value {
@@ -292,11 +289,9 @@ fn deployment(app: &str, variant: u8, how: How) -> Value {
     }})
 }
 
-/// Definitions have the fields of all variants, unless they are to change with
-/// their objects.
+/// Definitions change with their objects, whose fields have other names.
 fn definition(names: &Names, name: u8, variant: u8) -> Value {
-    let last = if generated(Fault::DefinitionChanges) { variant } else { MAX_VARIANT };
-    let fields: serde_json::Map<String, Value> = (0..=last)
+    let fields: serde_json::Map<String, Value> = (0..=variant)
         .map(|n| (format!("f{n}"), json!({"type": "string", "description": format!("of {variant}")})))
         .collect();
     json!({"spec": {

@@ -19,7 +19,6 @@ mod drive;
 mod generate;
 mod history;
 mod kinds;
-mod known;
 mod model;
 mod running;
 mod settle;
