@@ -13,7 +13,9 @@ use super::connection::{Connection, ConnectionError};
 use super::discovery::Discovery;
 use super::error::{ApiError, Status};
 use super::fence::Fence;
+use super::inventory::Rooms;
 use super::transport::{Lane, Slot, Transport};
+use crate::domain::capacity::Capacity;
 use crate::fair::Gate;
 use crate::observe::labels::{self, Verb};
 use crate::observe::metrics::Metrics;
@@ -67,6 +69,7 @@ pub(super) struct Shared {
     pub(super) transport: Transport,
     pub(super) discovery: Discovery,
     in_flight: Arc<Gate>,
+    pub(super) inventories: Rooms,
     pub(super) fence: Fence,
     metrics: Arc<Metrics>,
     namespace: String,
@@ -163,9 +166,9 @@ impl Session {
     ///
     /// # Errors
     /// When there is neither, or it cannot be used.
-    pub async fn infer(metrics: Arc<Metrics>) -> Result<Self, ApiError> {
+    pub async fn infer(metrics: Arc<Metrics>, capacity: &Capacity) -> Result<Self, ApiError> {
         let config = Connection::default().config().await.map_err(ApiError::configuration)?;
-        Self::new(config, metrics, Identity::Controller, Vec::new())
+        Self::new(config, metrics, Identity::Controller, Vec::new(), capacity)
     }
 
     /// The cluster that a person means.
@@ -175,7 +178,7 @@ impl Session {
     pub async fn connect(connection: &Connection, metrics: Arc<Metrics>) -> Result<Self, ConnectionError> {
         let config = connection.config().await?;
         let acting = connection.impersonation(&config)?;
-        Ok(Self::new(config, metrics, Identity::User, acting)?)
+        Ok(Self::new(config, metrics, Identity::User, acting, &Capacity::default())?)
     }
 
     fn new(
@@ -183,6 +186,7 @@ impl Session {
         metrics: Arc<Metrics>,
         own: Identity,
         acting: Vec<(HeaderName, HeaderValue)>,
+        capacity: &Capacity,
     ) -> Result<Self, ApiError> {
         let own = Arc::new(own);
         let shared = Shared {
@@ -192,6 +196,7 @@ impl Session {
             transport: Transport::new(config)?,
             discovery: Discovery::default(),
             in_flight: Gate::new(IN_FLIGHT),
+            inventories: Rooms::new(capacity),
             fence: Fence::default(),
             metrics,
         };

@@ -31,7 +31,8 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(ControllerError::Metrics)?);
     metrics.each_release(options.release_metrics);
     let trust = trust(&options, &metrics).await?;
-    let session = Session::infer(Arc::clone(&metrics)).await.map_err(ControllerError::Cluster)?;
+    let capacity = capacity(options.memory_limit);
+    let session = Session::infer(Arc::clone(&metrics), &capacity).await.map_err(ControllerError::Cluster)?;
     let readiness = Readiness::default();
     let server = Server::bind(Port::Metrics, &options.metrics_addr).await.map_err(ControllerError::Server)?;
     let probes = match &options.health_addr {

@@ -1,4 +1,4 @@
-//! How much of the process's memory what comes from artifacts may take: by its limit,
+//! How much of the process's memory what comes from artifacts and inventories may take: by its limit,
 //! so that what one tenant publishes does not end the process for all.
 
 use super::manifest::budget::MAX_DECODED_BYTES;
@@ -7,6 +7,9 @@ use super::manifest::budget::MAX_DECODED_BYTES;
 const UNKNOWN: u64 = 2 << 30;
 /// The least with which anything works.
 const LEAST: u64 = 128 << 20;
+
+/// An object takes some 200 bytes of it.
+const MAX_INVENTORY: u64 = 64 << 20;
 
 /// Shares of the memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,10 @@ pub struct Capacity {
     pub all_usual: u64,
     /// Nearly what all others have together: two thirds of it are taken at most.
     pub all_large: u64,
+    /// How long the text of one inventory may be.
+    pub inventory: u64,
+    /// What all inventories that are larger than most have together.
+    pub inventories: u64,
 }
 
 impl Default for Capacity {
@@ -37,7 +44,9 @@ impl Capacity {
         let memory = memory.max(LEAST);
         let most = (memory / 10).min(MAX_DECODED_BYTES);
         let usual = (memory / 256).min(16 << 20);
-        Self { usual, most, pulled: memory / 8, all_usual: memory / 16, all_large: 3 * most }
+        let inventory = (memory / 64).min(MAX_INVENTORY);
+        let (pulled, all_usual, inventories) = (memory / 8, memory / 16, memory / 4);
+        Self { usual, most, pulled, all_usual, all_large: 3 * most, inventory, inventories }
     }
 
     /// For a process of which the system says this: the limit of its control group and
@@ -70,15 +79,17 @@ mod tests {
 
     #[test]
     fn shares_follow_the_limit() {
-        let check = |memory: u64, expected: [u64; 5]| {
-            let Capacity { usual, most, pulled, all_usual, all_large } = Capacity::of(memory * MIB);
-            let found = [usual, most, pulled, all_usual, all_large].map(|bytes| bytes / MIB);
+        let check = |memory: u64, expected: [u64; 7]| {
+            let Capacity { usual, most, pulled, all_usual, all_large, inventory, inventories } =
+                Capacity::of(memory * MIB);
+            let found = [usual, most, pulled, all_usual, all_large, inventory, inventories];
+            let found = found.map(|bytes| bytes / MIB);
             assert_eq!(found, expected, "{memory}");
         };
-        check(0, [0, 12, 16, 8, 38]);
-        check(512, [2, 51, 64, 32, 153]);
-        check(4096, [16, 409, 512, 256, 1228]);
-        check(65536, [16, 768, 8192, 4096, 2304]);
+        check(0, [0, 12, 16, 8, 38, 2, 32]);
+        check(512, [2, 51, 64, 32, 153, 8, 128]);
+        check(4096, [16, 409, 512, 256, 1228, 64, 1024]);
+        check(65536, [16, 768, 8192, 4096, 2304, 64, 16384]);
     }
 
     #[test]

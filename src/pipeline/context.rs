@@ -17,7 +17,7 @@ use super::verify::{Distrusted, Trusted};
 use crate::api::reason::Reason;
 use crate::cluster::State;
 use crate::cluster::accounts::{self, Account, SecretData, Told};
-use crate::cluster::inventory::Stored;
+use crate::cluster::inventory::{Stored, Taken};
 use crate::cluster::session::{Identity, Session};
 use crate::cluster::store::{Store, Watched};
 use crate::domain::allowed::Allowed;
@@ -120,6 +120,8 @@ pub struct Memory {
     pub stored: Option<Stored>,
     /// The same, as the directory of claims has it.
     pub inventory: Arc<Inventory>,
+    /// What that takes of the memory for inventories.
+    pub taken: Arc<Taken>,
     /// Watches over the kinds of the inventory, by kind and namespace.
     pub watches: Vec<Arc<Watched>>,
     /// Watches over the Secrets that the spec names.
@@ -210,6 +212,7 @@ impl Memory {
     /// Takes over an inventory that was read or written.
     pub fn remember(&mut self, context: &Context, release: &ReleaseId, stored: Stored) {
         self.inventory = Arc::clone(&stored.inventory);
+        self.taken = Arc::clone(&stored.taken);
         context.wake(context.claims.publish(release, &self.inventory));
         self.stored = Some(stored);
     }

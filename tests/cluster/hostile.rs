@@ -146,6 +146,60 @@ async fn twenty_artifacts_that_are_small_until_decoded_take_no_memory_from_a_hun
 }
 
 #[tokio::test]
+async fn inventories_that_a_tenant_fills_take_no_memory_from_the_others() {
+    let story = Story::begin("hostile-inventory").await;
+    let tenant = story.another_namespace("hostile-filler");
+    let scene = Scene::of(story, Profile::of_run(), &[&tenant], |options| options.argument(CHART_LIMIT));
+    scene.install(&config_map("a", "one"), &json!({})).await;
+    let labels = json!({
+        "app.kubernetes.io/component": "inventory", "app.kubernetes.io/created-by": "supercargo",
+        "app.kubernetes.io/name": "full",
+    });
+    // Each entry is one that the operator could have written.
+    let entries: Vec<Value> = (0..10_000)
+        .map(|n| json!({"id": format!("{tenant}_{}{n}__ConfigMap", "x".repeat(30)), "ver": "v1"}))
+        .collect();
+    let text = Value::from(entries).to_string();
+    assert!(text.len() < 1_000_000, "{}", text.len());
+    let parts: Vec<Value> = (1..=40)
+        .map(|part| {
+            let name = if part == 1 { "inv-full".to_owned() } else { format!("inv-full.{part}") };
+            json!({
+                "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels},
+                "data": {"resources": text, "parts": "40"},
+            })
+        })
+        .collect();
+    let path = format!("/api/v1/namespaces/{tenant}/configmaps");
+    join_all(parts.iter().map(|part| create(&scene.story, &path, part))).await;
+    let mut release = scene.release("full", &json!({}));
+    release["metadata"]["namespace"] = json!(tenant);
+    scene.story.bed().kubectl(&["create", "-f", "-"], &release.to_string());
+    let refused = async || {
+        let (version, plural) = ("supercargo.dev/v1alpha1", "ociartifactreleases");
+        let release = scene.story.object_in(Some(&tenant), version, plural, "full").await?;
+        condition(&release, "Ready").filter(|ready| ready.reason == "ArtifactTooLarge")
+    };
+    let ready = scene.story.wait_for("the release is refused", refused).await;
+    let told = format!("the inventory {tenant}/inv-full.");
+    let says = ready.message.starts_with(&told) && ready.message.contains("comes to more than 8 MiB");
+    assert!(says, "{}", ready.message);
+    // Nothing is forgotten, and another release goes on.
+    scene.push("2", &config_map("a", "two"));
+    scene.change(&json!({"ref": {"tag": "2"}}));
+    scene.wait_data("a", "two").await;
+    let peak = scene.operator.usage().peak;
+    assert!(peak < MAX_RESIDENT, "{} MiB", peak >> 10);
+    // Without what the operator never wrote the release works.
+    let surplus: Vec<String> = (1..=40)
+        .map(|part| if part == 1 { "inv-full".to_owned() } else { format!("inv-full.{part}") })
+        .collect();
+    let names: Vec<&str> = surplus.iter().map(String::as_str).collect();
+    scene.story.kubectl(&[&["--namespace", &tenant, "delete", "configmaps"], names.as_slice()].concat(), "");
+    scene.story.kubectl(&["--namespace", &tenant, "delete", "oar", "full", "--timeout=60s"], "");
+}
+
+#[tokio::test]
 async fn probes_metrics_and_webhooks_answer_beside_a_thousand_idle_connections() {
     let (health, webhooks) = (ports::free(), ports::free());
     let config = processes::directory("hostile-webhooks").join("webhooks.yaml");

@@ -1,7 +1,9 @@
 //! Reading inventories.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use super::room::{MAX_PART, Taken};
 use super::stored::{ConfigMap, StoreError, Stored, is_of_another, named, part_name, parts_of, path};
 use crate::cluster::error::ApiError;
 use crate::cluster::pages::{self, Listing};
@@ -31,35 +33,47 @@ impl Session {
     /// # Errors
     /// When the API server does not give it, or its text is broken.
     pub async fn read_inventory(&self, release: &ReleaseId) -> Result<Stored, StoreError> {
-        let first = self.read_part(release, 0).await?;
+        let mut taken = Taken::default();
+        let first = self.read_part(release, 0, &mut taken).await?;
         let mut rest = Vec::new();
         for part in 1..=MAX_PARTS {
-            let read = self.read_part(release, part).await?.filter(|part| !is_of_another(release, part));
+            let read = self.read_part(release, part, &mut taken).await?.filter(|part| !is_of_another(release, part));
             if read.is_none() && part >= first.as_ref().map_or(1, parts_of) {
                 break;
             }
             rest.push(read);
         }
         let rest: Vec<_> = rest.iter().map(Option::as_ref).collect();
-        match &first {
+        let assembled = match &first {
             Some(first) => Stored::assemble(release, first, &rest),
             None => Stored::assemble_headless(release, &rest),
-        }
+        };
+        assembled.map(|stored| Stored { taken: Arc::new(taken), ..stored })
     }
 
-    async fn read_part(&self, release: &ReleaseId, part: usize) -> Result<Option<ConfigMap>, StoreError> {
-        let name = part_name(&release.name, part);
-        let answer = self.call(Call::get(path(&release.namespace, &name))).await;
-        let read = match answer {
+    async fn read_part(
+        &self,
+        release: &ReleaseId,
+        part: usize,
+        taken: &mut Taken,
+    ) -> Result<Option<ConfigMap>, StoreError> {
+        let map = part_name(&release.name, part);
+        let name = format!("{}/{map}", release.namespace);
+        let rooms = &self.shared.inventories;
+        let share = rooms.enter(&release.namespace, &name).await?;
+        let call = Call { most: MAX_PART, ..Call::get(path(&release.namespace, &map)) };
+        let read = match self.call(call).await {
             Ok(answer) => answer.json().map(Some),
             Err(error) if error.is_not_found() => Ok(None),
             Err(error) => Err(error),
         };
-        read.map_err(|source| StoreError::Api {
-            name: format!("{}/{name}", release.namespace),
-            verb: "read",
-            source,
-        })
+        let read: Option<ConfigMap> =
+            read.map_err(|source| StoreError::Api { name: name.clone(), verb: "read", source })?;
+        if let Some(map) = &read {
+            let text = map.data.iter().map(|(key, value)| key.len() + value.len()).sum();
+            rooms.keep(taken, share, &name, text)?;
+        }
+        Ok(read)
     }
 
     /// Reads all inventories of a namespace, or of all, by their labels. Broken

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::room::Taken;
 use crate::api::keys;
 use crate::cluster::error::ApiError;
 use crate::domain::identity::ReleaseId;
@@ -43,6 +44,26 @@ pub enum StoreError {
         /// `namespace/name` of the ConfigMap.
         name: String,
     },
+    /// It comes to more than one inventory may.
+    #[error(
+        "the inventory {name} comes to more than {most} MiB, all that one may have beside the others: delete the \
+         ConfigMaps of it that the operator has not written, or give the operator more memory"
+    )]
+    TooLong {
+        /// `namespace/name` of the ConfigMap.
+        name: String,
+        /// In MiB.
+        most: u64,
+    },
+    /// The inventories of its namespace take all the memory that they may.
+    #[error(
+        "the inventory {name} is not read, because those of its namespace are too large together: delete the \
+         ConfigMaps of them that the operator has not written, or give the operator more memory"
+    )]
+    NoRoom {
+        /// `namespace/name` of the ConfigMap.
+        name: String,
+    },
     /// Its text is broken.
     #[error(
         "the inventory {name} is broken: restore its data.{RESOURCES}, or set it to [] to give up what it named"
@@ -75,6 +96,8 @@ pub struct Stored {
     pub(super) sequence: u64,
     /// What each part names, when they are not as a complete write leaves them.
     pub(super) scattered: Vec<Inventory>,
+    /// What it takes of the memory for inventories.
+    pub taken: Arc<Taken>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -302,6 +325,7 @@ impl StoreError {
             },
             Self::Changed { .. } => Reason::ApiServerUnavailable,
             Self::Broken { .. } => Reason::InventoryInvalid,
+            Self::TooLong { .. } | Self::NoRoom { .. } => Reason::ArtifactTooLarge,
         }
     }
 }

@@ -132,7 +132,7 @@ const CASES: &[Case] = &[
     (
         "{extraArgs: [--concurrency-of-the-future=1], extraEnv: [{name: A, value: b}], extraEnvFrom: [{secretRef: {name: proxy}}], extraVolumes: [{name: x, emptyDir: {}}], extraVolumeMounts: [{name: x, mountPath: /x}], logLevel: debug}",
         &[
-            (POD, "container/args/9", "--concurrency-of-the-future=1"),
+            (POD, "container/args/10", "--concurrency-of-the-future=1"),
             (POD, "container/env/2/value", "debug"),
             (POD, "container/env/3/value", "b"),
             (POD, "container/envFrom/0/secretRef/name", "proxy"),
@@ -465,7 +465,7 @@ fn arguments(values: &str) -> Vec<String> {
 #[test]
 fn flags_are_those_of_the_values_and_no_others() {
     let plain = arguments("");
-    assert_eq!(plain.len(), 9, "{plain:?}");
+    assert_eq!(plain.len(), 10, "{plain:?}");
     for (values, flag) in FLAGS {
         let found = arguments(values);
         assert!(found.iter().any(|argument| argument == flag), "{flag} is not in {found:?}");

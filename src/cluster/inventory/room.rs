@@ -1,0 +1,118 @@
+//! What inventories may take of the process's memory: anybody who may write ConfigMaps
+//! in a namespace may make one that is as large as many others.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::stored::StoreError;
+use crate::domain::capacity::Capacity;
+use crate::fair::{Gate, Share};
+
+/// The longest answer that is read of a part. etcd takes 1.5 MiB, and the operator
+/// writes text in which few characters are escaped.
+pub(super) const MAX_PART: usize = 4 << 20;
+/// What a part takes while it is read, as an answer and as text.
+const READING: u64 = 2 * MAX_PART as u64;
+/// How many bytes of memory a byte of text comes to, once it is read.
+const DECODED: u64 = 3;
+/// The text that every inventory may have beside all others.
+const FREE: u64 = 256 << 10;
+/// How long somebody waits for the others.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The room for all.
+pub(in crate::cluster) struct Rooms {
+    gate: Arc<Gate>,
+    most: u64,
+}
+
+/// What one inventory takes, for as long as this is there.
+#[derive(Debug, Default)]
+pub struct Taken {
+    shares: Vec<Share>,
+    text: u64,
+}
+
+impl Rooms {
+    pub fn new(capacity: &Capacity) -> Self {
+        Self { gate: Gate::new(capacity.inventories), most: capacity.inventory }
+    }
+
+    /// For a part that is about to be read.
+    pub(super) async fn enter(&self, tenant: &str, name: &str) -> Result<Share, StoreError> {
+        let entering = self.gate.enter(tenant, READING);
+        let entered = tokio::time::timeout(PATIENCE, entering).await;
+        entered.map_err(|_| StoreError::NoRoom { name: name.to_owned() })
+    }
+
+    /// Keeps what a part comes to that was read.
+    pub(super) fn keep(
+        &self,
+        taken: &mut Taken,
+        share: Share,
+        name: &str,
+        text: usize,
+    ) -> Result<(), StoreError> {
+        let before = taken.text.saturating_sub(FREE);
+        taken.text = taken.text.saturating_add(text as u64);
+        if taken.text > self.most {
+            return Err(StoreError::TooLong { name: name.to_owned(), most: self.most >> 20 });
+        }
+        share.shrink(DECODED * (taken.text.saturating_sub(FREE) - before));
+        taken.shares.push(share);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rooms() -> Rooms {
+        Rooms { gate: Gate::new(64 << 20), most: 8 << 20 }
+    }
+
+    #[tokio::test]
+    async fn small_ones_take_nothing_once_they_are_read_and_large_ones_what_they_come_to() {
+        let rooms = rooms();
+        let (mut small, mut large) = (Taken::default(), Taken::default());
+        for (taken, text) in [(&mut small, FREE), (&mut large, FREE), (&mut large, 1000)] {
+            let share = rooms.enter("a", "inv").await.expect("there is room");
+            assert_eq!(rooms.gate.taken() % READING, 0);
+            rooms.keep(taken, share, "inv", usize::try_from(text).expect("small")).expect("it fits");
+        }
+        assert_eq!(rooms.gate.taken(), DECODED * 1000);
+        drop((small, large));
+        assert_eq!(rooms.gate.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn one_that_is_too_long_is_refused_with_all_its_parts() {
+        let rooms = rooms();
+        let mut taken = Taken::default();
+        let refused = loop {
+            let share = rooms.enter("a", "inv").await.expect("there is room");
+            if let Err(refused) = rooms.keep(&mut taken, share, "ns/inv-a", 3 << 20) {
+                break refused;
+            }
+        };
+        assert_eq!(taken.shares.len(), 2);
+        let told = refused.to_string();
+        assert!(told.contains("ns/inv-a") && told.contains("8 MiB"), "{told}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_finds_no_room_is_told_so_and_another_tenant_finds_some() {
+        let rooms = rooms();
+        let mut held = Vec::new();
+        let refused = loop {
+            match rooms.enter("hog", "ns/inv-a").await {
+                Ok(share) => held.push(share),
+                Err(refused) => break refused,
+            }
+        };
+        assert_eq!(held.len(), 4);
+        assert!(matches!(refused, StoreError::NoRoom { .. }), "{refused}");
+        drop(rooms.enter("other", "inv").await.expect("there is room for others"));
+    }
+}
