@@ -37,7 +37,8 @@ impl Session {
         let first = self.read_part(release, 0, &mut taken).await?;
         let mut rest = Vec::new();
         for part in 1..=MAX_PARTS {
-            let read = self.read_part(release, part, &mut taken).await?.filter(|part| !is_of_another(release, part));
+            let read =
+                self.read_part(release, part, &mut taken).await?.filter(|part| !is_of_another(release, part));
             if read.is_none() && part >= first.as_ref().map_or(1, parts_of) {
                 break;
             }

@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(in crate::cluster) struct Rooms {
     gate: Arc<Gate>,
     most: u64,
+    patience: Duration,
 }
 
 /// What one inventory takes, for as long as this is there.
@@ -35,13 +36,13 @@ pub struct Taken {
 
 impl Rooms {
     pub fn new(capacity: &Capacity) -> Self {
-        Self { gate: Gate::new(capacity.inventories), most: capacity.inventory }
+        Self { gate: Gate::new(capacity.inventories), most: capacity.inventory, patience: PATIENCE }
     }
 
     /// For a part that is about to be read.
     pub(super) async fn enter(&self, tenant: &str, name: &str) -> Result<Share, StoreError> {
         let entering = self.gate.enter(tenant, READING);
-        let entered = tokio::time::timeout(PATIENCE, entering).await;
+        let entered = tokio::time::timeout(self.patience, entering).await;
         entered.map_err(|_| StoreError::NoRoom { name: name.to_owned() })
     }
 
@@ -69,20 +70,21 @@ mod tests {
     use super::*;
 
     fn rooms() -> Rooms {
-        Rooms { gate: Gate::new(64 << 20), most: 8 << 20 }
+        Rooms { gate: Gate::new(64 << 20), most: 8 << 20, patience: Duration::ZERO }
     }
 
     #[tokio::test]
     async fn small_ones_take_nothing_once_they_are_read_and_large_ones_what_they_come_to() {
         let rooms = rooms();
-        let (mut small, mut large) = (Taken::default(), Taken::default());
-        for (taken, text) in [(&mut small, FREE), (&mut large, FREE), (&mut large, 1000)] {
+        let mut all = [Taken::default(), Taken::default()];
+        for (which, text) in [(0, FREE), (1, FREE), (1, 1000)] {
+            let taken: &mut Taken = &mut all[which];
             let share = rooms.enter("a", "inv").await.expect("there is room");
             assert_eq!(rooms.gate.taken() % READING, 0);
             rooms.keep(taken, share, "inv", usize::try_from(text).expect("small")).expect("it fits");
         }
         assert_eq!(rooms.gate.taken(), DECODED * 1000);
-        drop((small, large));
+        drop(all);
         assert_eq!(rooms.gate.taken(), 0);
     }
 
@@ -101,7 +103,7 @@ mod tests {
         assert!(told.contains("ns/inv-a") && told.contains("8 MiB"), "{told}");
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn who_finds_no_room_is_told_so_and_another_tenant_finds_some() {
         let rooms = rooms();
         let mut held = Vec::new();
