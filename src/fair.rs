@@ -19,6 +19,8 @@ pub struct Gate {
 #[derive(Debug, Default)]
 struct State {
     taken: u64,
+    /// How many have waited so far.
+    came: u64,
     tenants: HashMap<Arc<str>, Tenant>,
 }
 
@@ -31,6 +33,8 @@ struct Tenant {
 
 #[derive(Debug)]
 struct Waiting {
+    /// The how manieth it is that waits.
+    came: u64,
     weight: u64,
     told: oneshot::Sender<Share>,
 }
@@ -62,8 +66,10 @@ impl Gate {
                     return share;
                 }
                 let (told, waits) = oneshot::channel();
+                let came = state.came;
+                state.came += 1;
                 let queue = &mut state.tenants.entry(Arc::clone(&tenant)).or_default().waiting;
-                queue.push_back(Waiting { weight, told });
+                queue.push_back(Waiting { came, weight, told });
                 waits
             };
             if let Ok(share) = waits.await {
@@ -113,18 +119,20 @@ impl Gate {
         drop(unheard);
     }
 
-    /// The tenant that may have what it waits for, and has least.
+    /// The tenant that may have what it waits for, and has least; of several the one
+    /// that waits for longest.
     fn next(&self, state: &mut State) -> Option<Arc<str>> {
         let taken = state.taken;
-        let mut least: Option<(u64, &Arc<str>)> = None;
+        let mut least: Option<((u64, u64), &Arc<str>)> = None;
         for (name, tenant) in &mut state.tenants {
             while tenant.waiting.front().is_some_and(|w| w.told.is_closed()) {
                 tenant.waiting.pop_front();
             }
             let Some(first) = tenant.waiting.front() else { continue };
             let fits = admits(self.capacity, taken, tenant.has, first.weight);
-            if fits && least.is_none_or(|(has, _)| tenant.has < has) {
-                least = Some((tenant.has, name));
+            let rank = (tenant.has, first.came);
+            if fits && least.is_none_or(|(other, _)| rank < other) {
+                least = Some((rank, name));
             }
         }
         least.map(|(_, name)| Arc::clone(name))
@@ -197,6 +205,28 @@ mod tests {
         let _more = more.await;
         drop(other);
         let _others = others.await;
+    }
+
+    #[tokio::test]
+    async fn of_those_that_have_nothing_the_one_that_waits_for_longest_is_next() {
+        // There is one place, and each tenant always wants it.
+        let gate = Gate::new(2);
+        let mut held = Some(now(gate.enter("t0", 1)).expect("it is the first"));
+        let names: Vec<String> = (0..20).map(|n| format!("t{n}")).collect();
+        let mut waiting: Vec<_> =
+            names.iter().map(|name| (name, Box::pin(gate.enter(name, 1)))).collect();
+        for (_, waits) in &mut waiting {
+            assert!(futures::poll!(waits.as_mut()).is_pending());
+        }
+        for round in 0..3 {
+            for (name, waits) in &mut waiting {
+                drop(held.take());
+                held = now(waits.as_mut());
+                assert!(held.is_some(), "{round}: it is the turn of {name}");
+                *waits = Box::pin(gate.enter(name, 1));
+                assert!(futures::poll!(waits.as_mut()).is_pending());
+            }
+        }
     }
 
     #[tokio::test]

@@ -8,6 +8,8 @@ const UNKNOWN: u64 = 2 << 30;
 /// The least with which anything works.
 const LEAST: u64 = 128 << 20;
 
+/// More than anything in the process comes to.
+const UNSHARED: u64 = 1 << 50;
 /// An object takes some 200 bytes of it.
 const MAX_INVENTORY: u64 = 64 << 20;
 
@@ -22,7 +24,7 @@ pub struct Capacity {
     pub pulled: u64,
     /// Nearly what all usual artifacts have together.
     pub all_usual: u64,
-    /// Nearly what all others have together: two thirds of it are taken at most.
+    /// What all others have together: half of it is taken at most, by one artifact.
     pub all_large: u64,
     /// How long the text of one inventory may be.
     pub inventory: u64,
@@ -31,9 +33,11 @@ pub struct Capacity {
 }
 
 impl Default for Capacity {
-    /// Of a process for a person, who runs one command at a time.
+    /// Of a process for a person, who runs one command at a time: it may hold several
+    /// artifacts at once, and nobody else would give back what it waits for.
     fn default() -> Self {
-        Self { most: MAX_DECODED_BYTES, ..Self::of(16 << 30) }
+        let (all, most, inventory) = (UNSHARED, MAX_DECODED_BYTES, MAX_INVENTORY);
+        Self { usual: most, most, pulled: all, all_usual: all, all_large: all, inventory, inventories: all }
     }
 }
 
@@ -46,7 +50,7 @@ impl Capacity {
         let usual = (memory / 256).min(16 << 20);
         let inventory = (memory / 64).min(MAX_INVENTORY);
         let (pulled, all_usual, inventories) = (memory / 8, memory / 16, memory / 4);
-        Self { usual, most, pulled, all_usual, all_large: 3 * most, inventory, inventories }
+        Self { usual, most, pulled, all_usual, all_large: 2 * most, inventory, inventories }
     }
 
     /// For a process of which the system says this: the limit of its control group and
@@ -86,10 +90,10 @@ mod tests {
             let found = found.map(|bytes| bytes / MIB);
             assert_eq!(found, expected, "{memory}");
         };
-        check(0, [0, 12, 16, 8, 38, 2, 32]);
-        check(512, [2, 51, 64, 32, 153, 8, 128]);
-        check(4096, [16, 409, 512, 256, 1228, 64, 1024]);
-        check(65536, [16, 768, 8192, 4096, 2304, 64, 16384]);
+        check(0, [0, 12, 16, 8, 25, 2, 32]);
+        check(512, [2, 51, 64, 32, 102, 8, 128]);
+        check(4096, [16, 409, 512, 256, 819, 64, 1024]);
+        check(65536, [16, 768, 8192, 4096, 1536, 64, 16384]);
     }
 
     #[test]
