@@ -213,8 +213,7 @@ mod tests {
         let gate = Gate::new(2);
         let mut held = Some(now(gate.enter("t0", 1)).expect("it is the first"));
         let names: Vec<String> = (0..20).map(|n| format!("t{n}")).collect();
-        let mut waiting: Vec<_> =
-            names.iter().map(|name| (name, Box::pin(gate.enter(name, 1)))).collect();
+        let mut waiting: Vec<_> = names.iter().map(|name| (name, Box::pin(gate.enter(name, 1)))).collect();
         for (_, waits) in &mut waiting {
             assert!(futures::poll!(waits.as_mut()).is_pending());
         }

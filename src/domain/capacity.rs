@@ -24,7 +24,8 @@ pub struct Capacity {
     pub pulled: u64,
     /// Nearly what all usual artifacts have together.
     pub all_usual: u64,
-    /// What all others have together: half of it is taken at most, by one artifact.
+    /// What all others have together: less than two that are not rendered yet need beside
+    /// what has to be left, and enough for one beside those that are.
     pub all_large: u64,
     /// How long the text of one inventory may be.
     pub inventory: u64,
@@ -50,7 +51,7 @@ impl Capacity {
         let usual = (memory / 256).min(16 << 20);
         let inventory = (memory / 64).min(MAX_INVENTORY);
         let (pulled, all_usual, inventories) = (memory / 8, memory / 16, memory / 4);
-        Self { usual, most, pulled, all_usual, all_large: 2 * most, inventory, inventories }
+        Self { usual, most, pulled, all_usual, all_large: 3 * most - most / 10, inventory, inventories }
     }
 
     /// For a process of which the system says this: the limit of its control group and
@@ -90,10 +91,10 @@ mod tests {
             let found = found.map(|bytes| bytes / MIB);
             assert_eq!(found, expected, "{memory}");
         };
-        check(0, [0, 12, 16, 8, 25, 2, 32]);
-        check(512, [2, 51, 64, 32, 102, 8, 128]);
-        check(4096, [16, 409, 512, 256, 819, 64, 1024]);
-        check(65536, [16, 768, 8192, 4096, 1536, 64, 16384]);
+        check(0, [0, 12, 16, 8, 37, 2, 32]);
+        check(512, [2, 51, 64, 32, 148, 8, 128]);
+        check(4096, [16, 409, 512, 256, 1187, 64, 1024]);
+        check(65536, [16, 768, 8192, 4096, 2227, 64, 16384]);
     }
 
     #[test]
