@@ -120,6 +120,12 @@ async fn an_unhealthy_object_that_changes_all_the_time_makes_neither_runs_nor_wr
     scene.push("1", &pod("web", true));
     scene.create("app", &json!({"wait": true, "timeout": "1s", "retryInterval": "1h"}));
     scene.message("Ready", "False", "HealthTimeout").await;
+    // Events follow the status.
+    let told = async || {
+        let events = scene.story.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"], "");
+        events.contains("HealthTimeout").then_some(())
+    };
+    scene.story.wait_for("the event of the timeout", told).await;
     let touch = |n: u32| {
         scene.story.kubectl(&["annotate", "--overwrite", "pod", "web", &format!("touched={n}")], "");
     };
