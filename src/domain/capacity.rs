@@ -47,7 +47,7 @@ impl Capacity {
     /// an estimate is not exact, and the rest of the process has to live too.
     pub fn of(memory: u64) -> Self {
         let memory = memory.max(LEAST);
-        let most = (memory / 10).min(MAX_DECODED_BYTES);
+        let most = (memory / 16).min(MAX_DECODED_BYTES);
         let usual = (memory / 256).min(16 << 20);
         let inventory = (memory / 64).min(MAX_INVENTORY);
         let (pulled, all_usual, inventories) = (memory / 8, memory / 16, memory / 4);
@@ -91,9 +91,9 @@ mod tests {
             let found = found.map(|bytes| bytes / MIB);
             assert_eq!(found, expected, "{memory}");
         };
-        check(0, [0, 12, 16, 8, 37, 2, 32]);
-        check(512, [2, 51, 64, 32, 148, 8, 128]);
-        check(4096, [16, 409, 512, 256, 1187, 64, 1024]);
+        check(0, [0, 8, 16, 8, 23, 2, 32]);
+        check(512, [2, 32, 64, 32, 92, 8, 128]);
+        check(4096, [16, 256, 512, 256, 742, 64, 1024]);
         check(65536, [16, 768, 8192, 4096, 2227, 64, 16384]);
     }
 
