@@ -71,11 +71,7 @@ pub(super) async fn each(
 ) -> Result<String, ApiError> {
     let (mut next, mut limit) = (String::new(), listing.page);
     loop {
-        let answer = match page(session, &listing, limit, &next).await {
-            Err(ApiError::TooLong(_)) if limit > 1 => {
-                limit /= 2;
-                continue;
-            }
+        let answer = match fitting(session, &listing, &mut limit, &next).await {
             Err(ApiError::TooLong(_)) => pass_over(session, &listing, &next).await?,
             answer => answer?,
         };
@@ -101,12 +97,7 @@ pub(super) async fn first<T: DeserializeOwned>(
     listing: Listing<'_>,
 ) -> Result<Vec<T>, ApiError> {
     let mut limit = listing.page;
-    let answer = loop {
-        match page(session, &listing, limit, "").await {
-            Err(ApiError::TooLong(_)) if limit > 1 => limit /= 2,
-            answer => break answer?,
-        }
-    };
+    let answer = fitting(session, &listing, &mut limit, "").await?;
     let list: List = answer.json()?;
     let items = list.items.into_iter().flatten();
     items.map(|item| serde_json::from_str(item.get()).map_err(ApiError::answer)).collect()
@@ -115,6 +106,21 @@ pub(super) async fn first<T: DeserializeOwned>(
 /// How many objects the next page is asked for, after one of so many bytes.
 fn wider(limit: usize, bytes: usize, most: usize) -> usize {
     if bytes < MAX_PAGE / 4 { (limit * 2).min(most) } else { limit }
+}
+
+/// A page of as many objects as it has room for.
+async fn fitting(
+    session: &Session,
+    listing: &Listing<'_>,
+    limit: &mut usize,
+    next: &str,
+) -> Result<Answer, ApiError> {
+    loop {
+        match page(session, listing, *limit, next).await {
+            Err(ApiError::TooLong(_)) if *limit > 1 => *limit /= 2,
+            answer => return answer,
+        }
+    }
 }
 
 async fn page(

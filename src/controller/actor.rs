@@ -297,9 +297,9 @@ impl Actor {
         if !farewell.done {
             let written = self.tell(&release, &farewell.outcome).await;
             // Whatever keeps it: a person waits for the release to be gone.
-            let again = |failures| backoff(release.retry_interval, release.interval, failures);
             let delay = self.pace(&release, &farewell.outcome, false);
-            let delay = delay.map(|d| d.min(again(self.failures)));
+            let again = backoff(release.retry_interval, release.interval, self.failures);
+            let delay = delay.map(|d| d.min(again));
             return Next::Wait(if written { delay } else { Some(STATUS_RETRY) });
         }
         report::count_farewell(&stage.context.metrics);

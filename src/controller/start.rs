@@ -59,7 +59,7 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     let receiving = receive(&options, &session, &metrics, until(stopped.clone()), hurry.clone()).await?;
     tokio::spawn(listen(stopping.clone())?);
 
-    let ended = lead(&options, trust, session, &metrics, &readiness, stopped).await;
+    let ended = lead(&options, capacity, trust, session, &metrics, &readiness, stopped).await;
     readiness.set(false);
     stopping.send_replace(true);
     if ended.is_err() {
@@ -141,6 +141,7 @@ async fn trust(options: &Options, metrics: &Arc<Metrics>) -> Result<Trust, Contr
 
 async fn lead(
     options: &Options,
+    capacity: Capacity,
     trust: Trust,
     session: Session,
     metrics: &Arc<Metrics>,
@@ -159,7 +160,8 @@ async fn lead(
     }
     metrics.leader(true);
     tracing::info!(lease = candidate.name(), "leads");
-    let engine = Engine::start(session, registry(options, metrics), trust, Arc::clone(metrics), options);
+    let engine =
+        Engine::start(session, registry(options, capacity, metrics), trust, Arc::clone(metrics), options);
     let (lost, losing) = watch::channel(false);
     let name = candidate.name();
     let ready = readiness.clone();
@@ -215,8 +217,7 @@ fn capacity(limit: Option<u64>) -> Capacity {
     Capacity::found(limit, read("/proc/meminfo").as_deref().and_then(memory_of_machine))
 }
 
-fn registry(options: &Options, metrics: &Arc<Metrics>) -> Registry {
-    let capacity = capacity(options.memory_limit);
+fn registry(options: &Options, capacity: Capacity, metrics: &Arc<Metrics>) -> Registry {
     tracing::info!(bytes = capacity.most, "the most that one artifact may come to in memory");
     let counts = Arc::clone(metrics);
     let kept = Arc::clone(metrics);

@@ -138,13 +138,9 @@ async fn account_secrets(
     memory: &mut Memory,
 ) -> Result<Vec<String>, Failure> {
     let Identity::ServiceAccount { namespace, name } = session.identity() else { return Ok(Vec::new()) };
-    let controller = &context.session;
-    let watched = memory
-        .account
-        .get_or_insert_with(|| controller.watch_account(namespace, name, context.told(&release.id)));
-    let account = match watched.current().await {
+    let account = match memory.watch_account(context, &release.id, namespace, name).current().await {
         Ok(account) => Ok(account),
-        Err(_) => controller.account(namespace, name).await,
+        Err(_) => context.session.account(namespace, name).await,
     };
     match account {
         Ok(Some(account)) => Ok(account.pull_secrets),

@@ -209,6 +209,18 @@ impl Memory {
         unsure || disturbance(entry, record.as_ref(), applied).is_some()
     }
 
+    /// The watch over the account, which tells the release of every change.
+    pub(super) fn watch_account(
+        &mut self,
+        context: &Context,
+        release: &ReleaseId,
+        namespace: &str,
+        name: &str,
+    ) -> &mut accounts::Watched<Account> {
+        let watch = || context.session.watch_account(namespace, name, context.told(release));
+        self.account.get_or_insert_with(watch)
+    }
+
     /// Takes over an inventory that was read or written.
     pub fn remember(&mut self, context: &Context, release: &ReleaseId, stored: Stored) {
         self.inventory = Arc::clone(&stored.inventory);

@@ -116,8 +116,7 @@ impl Run<'_> {
             }
             if let Identity::ServiceAccount { namespace, name } = &identity {
                 // Told when it is back.
-                let told = || context.session.watch_account(namespace, name, context.told(&release.id));
-                self.memory.account.get_or_insert_with(told);
+                self.memory.watch_account(context, &release.id, namespace, name);
             }
             return Err(account_gone(release, &identity).into());
         }

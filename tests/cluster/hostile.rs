@@ -161,9 +161,12 @@ async fn inventories_that_a_tenant_fills_take_no_memory_from_the_others() {
         .collect();
     let text = Value::from(entries).to_string();
     assert!(text.len() < 1_000_000, "{}", text.len());
-    let parts: Vec<Value> = (1..=40)
-        .map(|part| {
-            let name = if part == 1 { "inv-full".to_owned() } else { format!("inv-full.{part}") };
+    let names: Vec<String> = std::iter::once("inv-full".to_owned())
+        .chain((2..=40).map(|part| format!("inv-full.{part}")))
+        .collect();
+    let parts: Vec<Value> = names
+        .iter()
+        .map(|name| {
             json!({
                 "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": labels},
                 "data": {"resources": text, "parts": "40"},
@@ -191,10 +194,7 @@ async fn inventories_that_a_tenant_fills_take_no_memory_from_the_others() {
     let peak = scene.operator.usage().peak;
     assert!(peak < MAX_RESIDENT, "{} MiB", peak >> 10);
     // Without what the operator never wrote the release works.
-    let surplus: Vec<String> = (1..=40)
-        .map(|part| if part == 1 { "inv-full".to_owned() } else { format!("inv-full.{part}") })
-        .collect();
-    let names: Vec<&str> = surplus.iter().map(String::as_str).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
     scene.story.kubectl(&[&["--namespace", &tenant, "delete", "configmaps"], names.as_slice()].concat(), "");
     scene.story.kubectl(&["--namespace", &tenant, "delete", "oar", "full", "--timeout=60s"], "");
 }

@@ -8,6 +8,7 @@ use supercargo_testbed::operator::Options;
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Story, fetch, registry};
 
+use super::scene::widgets;
 use super::setting::{BINARY, Scene, config_map};
 
 #[tokio::test]
@@ -51,26 +52,18 @@ async fn into_an_existing_namespace_and_with_its_own() {
 async fn a_definition_and_its_resource_in_one_artifact() {
     let scene = Scene::begin("install-definition").await;
     let group = format!("{}.example.com", scene.story.namespace());
-    let yaml = format!(
-        "apiVersion: {group}/v1
-kind: Widget
-metadata: {{name: first}}
-spec: {{size: 3}}
----
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {{name: widgets.{group}}}
-spec:
-  group: {group}
-  scope: Namespaced
-  names: {{plural: widgets, singular: widget, kind: Widget}}
-  versions:
+    let resource =
+        format!("apiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: first}}\nspec: {{size: 3}}\n---\n");
+    let yaml = resource
+        + &widgets(
+            &group,
+            "
   - name: v1
     served: true
     storage: true
-    schema: {{openAPIV3Schema: {{type: object, properties: {{spec: {{type: object, properties: {{size: {{type: integer}}}}}}}}}}}}
-"
-    );
+    schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}
+",
+        );
     scene.registry.push_yaml("widgets", "1", &yaml);
     scene.install("widgets", json!({"wait": true}));
     let release = scene.story.wait_ready("widgets", "1@").await;

@@ -136,18 +136,7 @@ impl Scene {
 
     /// The definition of Widgets in that group; `versions` is what follows the key.
     pub fn widgets(&self, versions: &str) -> String {
-        let group = self.group();
-        format!(
-            "apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {{name: widgets.{group}}}
-spec:
-  group: {group}
-  scope: Namespaced
-  names: {{kind: Widget, plural: widgets, singular: widget}}
-  versions:{versions}---
-"
-        )
+        widgets(&self.group(), versions)
     }
 
     /// A merge patch of an object of this namespace, as the admin.
@@ -253,6 +242,21 @@ pub fn text(object: &Value, pointer: &str) -> String {
 /// The message of a condition of a release.
 pub fn message(release: &Value, kind: &str) -> String {
     condition(release, kind).map(|condition| condition.message).unwrap_or_default()
+}
+
+/// The definition of Widgets in a group; `versions` is what follows the key.
+pub fn widgets(group: &str, versions: &str) -> String {
+    format!(
+        "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {{name: widgets.{group}}}
+spec:
+  group: {group}
+  scope: Namespaced
+  names: {{kind: Widget, plural: widgets, singular: widget}}
+  versions:{versions}---
+"
+    )
 }
 
 /// A ConfigMap as YAML.
