@@ -170,10 +170,12 @@ impl Inventory {
     /// that a run creates is ever unknown: each with its API version and whether
     /// it will be made anew. The uid of one that will is forgotten, or the new
     /// object would be taken for somebody else's. Other existing entries stay as
-    /// they are. `None` when nothing differs.
+    /// they are. It is nobody's complete result, unless the run only `puts_back`.
+    /// `None` when nothing differs.
     pub fn with_expected<'a>(
         &self,
         expected: impl Iterator<Item = (&'a ObjectId, &'a str, bool)>,
+        puts_back: bool,
     ) -> Option<Self> {
         let mut union: Option<Self> = None;
         for (id, version, anew) in expected {
@@ -184,7 +186,7 @@ impl Inventory {
             union.entries.insert(id.clone(), Entry { version: version.to_owned(), ..Entry::default() });
         }
         union.map(|mut union| {
-            union.applied = None;
+            union.applied.take_if(|_| !puts_back);
             union
         })
     }
@@ -356,12 +358,16 @@ mod tests {
     fn the_write_ahead_adds_what_is_new_and_forgets_nothing() {
         let before = inventory(&[("a_old__ConfigMap", entry("1")), ("a_both__ConfigMap", entry("2"))]);
         let ids = [id("a_both__ConfigMap"), id("a_new__ConfigMap")];
-        let union = before.with_expected(ids.iter().map(|i| (i, "v1", false))).unwrap();
+        let union = before.with_expected(ids.iter().map(|i| (i, "v1", false)), false).unwrap();
         assert_eq!(union.entries.len(), 3);
         assert_eq!(union.entries[&ids[0]], entry("2"));
         assert_eq!(union.entries[&ids[1]].uid, None);
         assert_eq!(union.applied, None);
-        assert_eq!(before.with_expected(ids[..1].iter().map(|i| (i, "v1", false))), None);
+        let anew =
+            |puts_back| before.with_expected(std::iter::once((&ids[0], "v1", true)), puts_back).unwrap();
+        assert_eq!((anew(true).applied, anew(false).applied), (before.applied.clone(), None));
+        assert_eq!(anew(true).entries[&ids[0]].uid, None);
+        assert_eq!(before.with_expected(ids[..1].iter().map(|i| (i, "v1", false)), false), None);
     }
 
     #[test]

@@ -135,6 +135,16 @@ impl Plan {
     pub fn is_quiet(&self) -> bool {
         self.leaving.is_empty() && self.writes().next().is_none()
     }
+
+    /// Whether it only puts back what was applied already, as the inventory before it
+    /// says, whose complete result is known. Should it stop half way, what is left to do
+    /// shows: an object differs from its entry, or the entry has no uid.
+    pub fn only_puts_back(&self, applied_key: &str, previous: &Inventory) -> bool {
+        let made_anew = |id: &ObjectId| previous.entries.get(id).is_some_and(|e| e.uid.is_none());
+        previous.applied.as_deref() == Some(applied_key)
+            && self.leaving.iter().all(|leaving| leaving.entry.left)
+            && self.writes().all(|step| step.drifted || made_anew(&step.id))
+    }
 }
 
 /// What is put back of what was applied with this very content. New content is
@@ -444,6 +454,31 @@ mod tests {
         // A revision is whole only with all of its objects.
         check(Correction::Missing, edited, None, (Action::Keep, true));
         check(Correction::Missing, None, None, (Action::Write, true));
+    }
+
+    #[test]
+    fn a_plan_puts_back_only_where_all_that_it_leaves_undone_shows() {
+        let cm = object("ConfigMap", "a", None);
+        let mut world = World::default();
+        world.records.insert(cm.id(), Record { fields: "edited".into(), ..record("apps/web") });
+        let check = |what: &str, change: fn(&mut Entry), more: Option<Entry>, key: Option<&str>, expected| {
+            let mut entry = applied(&cm);
+            change(&mut entry);
+            let mut previous =
+                Inventory { entries: BTreeMap::from([(cm.id(), entry)]), applied: key.map(str::to_owned) };
+            previous.entries.extend(more.map(|entry| (object("ConfigMap", "gone", None).id(), entry)));
+            let plan = build_for(std::slice::from_ref(&cm), &previous, &world);
+            assert_eq!(plan.writes().count(), 1, "{what}");
+            assert_eq!(plan.only_puts_back("key", &previous), expected, "{what}");
+        };
+        let left = Entry { left: true, ..applied(&cm) };
+        check("edited", |_| {}, None, Some("key"), true);
+        check("made anew, and cut off", |e| e.uid = None, None, Some("key"), true);
+        check("one stays on purpose", |_| {}, Some(left.clone()), Some("key"), true);
+        check("another revision", |_| {}, None, Some("other"), false);
+        check("no complete result", |_| {}, None, None, false);
+        check("other content", |e| e.hash = Some("other".into()), None, Some("key"), false);
+        check("one leaves", |_| {}, Some(Entry { left: false, ..left }), Some("key"), false);
     }
 
     #[test]

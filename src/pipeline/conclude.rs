@@ -40,11 +40,16 @@ pub(super) async fn conclude(
         ended,
         applied,
         complete,
+        puts_back,
         held_up,
         done: _,
         answers: _,
     } = executed;
-    let result_of = complete.then(|| revision.key.clone());
+    let superseded = matches!(&ended, Some(Ended::Failed(failed)) if failed.verdict == Verdict::Superseded);
+    // What is left to put back shows, and stays to be put back should the release want a
+    // revision meanwhile that cannot be had.
+    let stays = puts_back && (superseded || !applied);
+    let result_of = (complete || stays).then(|| revision.key.clone());
     outcome.applied = applied;
     outcome.health = health;
     outcome.notes.extend(notes);
@@ -117,10 +122,11 @@ async fn write_settled(
     let settled = run.memory.mark_ended(&settled).unwrap_or(settled);
     let adopted = stored.exists() && hold == Hold::Finalizer && !stored.operators;
     let mut written = Ok(());
-    if settled != *stored.inventory || adopted || (by_hand && applied.is_some()) {
-        if let Some(revision) = applied {
-            stored.provenance = provenance(run.release, revision);
-        }
+    let from = applied.map(|revision| provenance(run.release, revision));
+    let (before, now) = (&stored.provenance, from.as_ref());
+    let renamed = now.is_some_and(|now| (&now.source, &now.revision) != (&before.source, &before.revision));
+    if settled != *stored.inventory || adopted || renamed || (by_hand && applied.is_some()) {
+        stored.provenance = from.unwrap_or(stored.provenance);
         written = run.context.session.write_inventory(&run.release.id, &mut stored, settled, hold).await;
     }
     run.memory.remember(run.context, &run.release.id, stored);

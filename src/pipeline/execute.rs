@@ -56,6 +56,8 @@ pub struct Executed {
     pub applied: bool,
     /// Whether it holds the whole revision and nothing that left it.
     pub complete: bool,
+    /// Whether it only puts back what the inventory is the complete result of.
+    pub puts_back: bool,
     /// What of what left holds up the deletion of the rest.
     pub held_up: Option<String>,
     /// What the API server answered, for the kinds whose health is judged.

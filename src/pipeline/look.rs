@@ -21,6 +21,8 @@ pub(super) struct Look {
     pub(super) drifted: Vec<(ObjectId, Disturbance)>,
     /// Whether an object that was left may be deleted now, or is gone.
     pub(super) leftovers: bool,
+    /// Whether there is one of which no apply has told yet.
+    pub(super) unmade: bool,
     /// Whether an object does not exist, whatever drift leads to.
     pub(super) missing: bool,
     /// Whether an object may not be looked at whose drift is corrected: nothing but an
@@ -50,8 +52,9 @@ impl Run<'_> {
                 continue;
             }
             look.unseen |= self.release.drift == DriftMode::Correct && !view.known(id);
-            // A complete result knows every uid: somebody else wrote this one.
-            look.leftovers |= entry.uid.is_none();
+            // One that was to be made anew, by a run that was cut off; or somebody else
+            // wrote this inventory.
+            look.unmade |= entry.uid.is_none();
             look.missing |= record.is_none() && view.known(id) && !entry.done;
             let asks = |record: &&Record| self.memory.may_have_succeeded(id, entry, record);
             look.pods.extend(record.as_ref().filter(asks).map(|record| (id.clone(), record.clone())));

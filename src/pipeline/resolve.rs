@@ -100,7 +100,9 @@ impl Run<'_> {
         let key = self.release.applied_key(digest.as_str());
         let told = self.status.last_attempted_revision.as_ref() == Some(&name);
         let revision = Revision { name, digest, key, stale: None, held: None };
-        let (Some(tag), Some((last_tag, last_digest))) = (tag, self.last_applied()) else { return revision };
+        let Some((last_name, last_digest)) = self.last_applied() else { return revision };
+        let (Some(tag), Some((last_tag, _))) = (tag, last_name.split_once('@')) else { return revision };
+        let (last_name, last_tag) = (last_name.to_owned(), last_tag.to_owned());
         if tag.as_str() == last_tag && revision.digest != last_digest {
             let message = format!("tag {tag} moved from {last_digest} to {}", revision.digest);
             self.note_once(Reason::TagMoved, message, told);
@@ -116,7 +118,7 @@ impl Run<'_> {
         }
         let held = format!("{went}, and the release stays: to go back, set spec.ref.allowDowngrade");
         let stays = Revision {
-            name: format!("{last_tag}@{last_digest}"),
+            name: last_name,
             key: self.release.applied_key(last_digest.as_str()),
             digest: last_digest,
             stale: None,
@@ -140,15 +142,15 @@ impl Run<'_> {
         }
     }
 
-    /// Tag and digest of what was applied last from this repository, as the
-    /// inventory says.
-    pub(super) fn last_applied(&self) -> Option<(String, Digest)> {
+    /// Name (`tag@digest`, or the digest) and digest of what was applied last from this
+    /// repository, as the inventory says.
+    pub(super) fn last_applied(&self) -> Option<(&str, Digest)> {
         let from = &self.memory.stored.as_ref()?.provenance;
         if from.source != self.release.url.trim_start_matches("oci://") {
             return None;
         }
-        let (tag, digest) = from.revision.split_once('@')?;
-        Some((tag.to_owned(), Digest::parse(digest).ok()?))
+        let digest = from.revision.rsplit('@').next()?;
+        Some((&from.revision, Digest::parse(digest).ok()?))
     }
 
     fn goes_back(&self, from: &str, to: &str) -> bool {

@@ -32,6 +32,7 @@ impl Run<'_> {
         let key = self.release.applied_key(digest.as_str());
         let whole = self.memory.inventory.applied.as_deref() == Some(key.as_str());
         let attempted = self.status.artifact.as_ref().is_some_and(|a| a.digest == digest.as_str());
+        let name = name.to_owned();
         (whole && !attempted).then_some(Revision { name, digest, key, stale: None, held: None })
     }
 
@@ -90,7 +91,8 @@ impl Run<'_> {
     async fn restore(&mut self, applied: &Revision) -> Result<Option<Box<Outcome>>, Ended> {
         let session = self.session()?;
         let known = session.known().await?;
-        if self.look(&session, &known).await?.drifted.is_empty() {
+        let look = self.look(&session, &known).await?;
+        if look.drifted.is_empty() && !look.unmade {
             return Ok(None);
         }
         let admission = self.admission(&session, applied).await?;
@@ -102,6 +104,8 @@ impl Run<'_> {
         acquire::check_account(self.context, &session, self.release).await?;
         let mut release: Release = self.release.clone();
         release.wait = false;
+        // What brings the newer revision goes on later as if this had not been.
+        let rollout = std::mem::take(&mut self.memory.rollout);
         let mut run = Run {
             context: self.context,
             release: &release,
@@ -113,6 +117,8 @@ impl Run<'_> {
             progress: self.progress,
             spent: Spent::new(&self.context.metrics),
         };
-        work::work(&mut run, &session, known, applied, &admission).await.map(Some)
+        let restored = work::work(&mut run, &session, known, applied, &admission).await;
+        self.memory.rollout = rollout;
+        restored.map(Some)
     }
 }

@@ -255,7 +255,9 @@ impl Run<'_> {
         let pinned = self.memory.pinned.as_ref().is_some_and(|p| p.is_of(revision, admission.images()));
         let imaged = pinned || admission.images().is_none();
         let whole = look.drifted.is_empty() && !(look.missing && self.is_asked());
-        if settled && healthy && imaged && whole && !look.leftovers && !look.unseen {
+        // The same digest under another tag: which one it was decides what a step back is.
+        let named = self.last_applied().is_some_and(|(name, _)| name == revision.name);
+        if settled && healthy && imaged && whole && named && !look.leftovers && !look.unmade && !look.unseen {
             self.check_health(session, &known, revision).await;
             return Ok(Box::new(self.quiet(revision)));
         }

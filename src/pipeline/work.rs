@@ -171,11 +171,14 @@ pub(super) async fn act(
     run.memory.awaited = std::mem::take(&mut preflight.running);
     passed.map_err(|failures| refused(&failures))?;
 
-    write_ahead(run, session, &plan, &preflight, outcome).await?;
+    let puts_back =
+        run.release.drift == DriftMode::Correct && plan.only_puts_back(&revision.key, &run.memory.inventory);
+    write_ahead(run, session, (&plan, puts_back), &preflight, outcome).await?;
     let mut executed = execute::execute(run, session, known, &plan, preflight, revision).await;
     if executed.ended.is_none() {
         prune::prune(run, session, &plan, view, &mut executed).await;
     }
+    executed.puts_back = puts_back;
     conclude(run, session, &plan, revision, executed, outcome).await
 }
 
@@ -283,7 +286,7 @@ pub(super) fn refused(failures: &[ObjectFailure]) -> Ended {
 async fn write_ahead(
     run: &mut Run<'_>,
     session: &Session,
-    plan: &Plan,
+    (plan, puts_back): (&Plan, bool),
     preflight: &Preflight<'_>,
     outcome: &mut Outcome,
 ) -> Result<(), Ended> {
@@ -314,7 +317,7 @@ async fn write_ahead(
     });
     let corrected = run.release.drift == DriftMode::Correct;
     let writes = plan.writes().next().is_some();
-    let ahead = stored.inventory.with_expected(expected);
+    let ahead = stored.inventory.with_expected(expected, puts_back);
     let ahead = ahead.or_else(|| stored.inventory.unsettled(writes, corrected));
     if let Some(ahead) = ahead {
         let written = run.context.session.write_inventory(&run.release.id, &mut stored, ahead, hold).await;

@@ -4,12 +4,13 @@
 use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::json;
+use supercargo_testbed::proxy::{Fate, Moment, Seen};
 use supercargo_testbed::story::condition;
 use supercargo_testbed::tools::Tools;
-use supercargo_testbed::{Profile, Story, processes, within};
+use supercargo_testbed::{Profile, Proxy, Story, processes, within};
 
 use crate::ground::{Scene, account, config_map, deployment, is_own, role};
 
@@ -326,4 +327,76 @@ async fn an_account_without_list_and_watch_is_corrected_at_the_interval_and_the_
     let requests = scene.requests(mark);
     let got = requests.iter().any(|r| r.verb == "get" && r.name == "a" && r.impersonated.is_some());
     assert!(got, "{requests:#?}");
+}
+
+/// Waits until an apply would leave a time of its own: those in managedFields are in
+/// seconds.
+fn a_second_later() {
+    let second = || SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
+    let begin = second();
+    assert!(within(LIMIT, || second() > begin));
+}
+
+#[tokio::test]
+async fn what_was_put_back_once_is_put_back_again_while_a_newer_revision_is_refused() {
+    let scene = Scene::begin("drift-again").await;
+    let digest = scene.push("1", &config_map("a", "one"));
+    scene.push("broken", "kind: [\n");
+    scene.create("app", &json!({"retryInterval": "1h"}));
+    // The second has the same content under another name.
+    for reference in [json!({"tag": "1"}), json!({"tag": null, "digest": digest})] {
+        scene.change(&json!({"ref": reference}));
+        let ready = scene.story.wait_ready("app", "").await;
+        let revision = ready["status"]["lastAppliedRevision"].as_str().expect("a revision").to_owned();
+        scene.change(&json!({"ref": {"tag": "broken", "digest": null}}));
+        scene.message("Ready", "False", "ManifestInvalid").await;
+        for edit in ["once", "twice"] {
+            a_second_later();
+            scene.patch("configmap", "a", &json!({"data": {"key": edit}}));
+            scene.wait_data("a", "one").await;
+        }
+        let inventory = scene.story.object("v1", "configmaps", "inv-app").await.expect("an inventory");
+        assert_eq!(inventory["metadata"]["annotations"]["supercargo.dev/revision"], revision, "{inventory}");
+    }
+}
+
+#[tokio::test]
+async fn a_correction_that_stopped_half_way_goes_on_while_a_newer_revision_is_refused() {
+    let story = Story::begin("drift-cut").await;
+    let proxy = Proxy::before_api_server(story.bed());
+    let mut scene = Scene::of(story, Profile::of_run(), &[], |options| options.through(&proxy));
+    let yaml: String = ["a", "b", "c"].iter().map(|name| config_map(name, "one")).collect();
+    scene.install(&yaml, &json!({"retryInterval": "1h"})).await;
+    scene.push("broken", "kind: [\n");
+    scene.change(&json!({"ref": {"tag": "broken"}}));
+    scene.message("Ready", "False", "ManifestInvalid").await;
+    let edit = |name: &str| scene.patch("configmap", name, &json!({"data": {"key": "edited"}}));
+    let writes = |name: &'static str| {
+        move |seen: &Seen| seen.writes() && seen.path.contains(&format!("/configmaps/{name}?"))
+    };
+    let refusal =
+        r#"{"kind": "Status", "status": "Failure", "reason": "Forbidden", "code": 403, "message": "no"}"#;
+    proxy.forget();
+    proxy.rule(move |seen| match writes("a")(seen) {
+        true => Fate::Answer(403, refusal.to_owned()),
+        false => Fate::Pass,
+    });
+    edit("a");
+    assert!(within(LIMIT, || proxy.count(writes("a")) > 0));
+    proxy.pass_all();
+    edit("b");
+    scene.wait_data("a", "one").await;
+    scene.wait_data("b", "one").await;
+    // It is about to be made again when the process ends.
+    proxy.hold_from(1, Moment::Before, writes("c"));
+    scene.story.kubectl(&["delete", "configmap", "c"], "");
+    assert!(proxy.wait_held(LIMIT, Moment::Before).is_some());
+    scene.operator.kill();
+    proxy.discard();
+    scene.restart();
+    scene.wait_data("c", "one").await;
+    a_second_later();
+    scene.patch("configmap", "c", &json!({"data": {"key": "edited"}}));
+    scene.wait_data("c", "one").await;
+    scene.message("Ready", "False", "ManifestInvalid").await;
 }

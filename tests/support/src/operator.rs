@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::fetch::{self, Trust};
 use crate::processes::{self, Server};
-use crate::{Account, Bed, bed, image, poll_until, ports};
+use crate::{Account, Bed, Proxy, bed, image, poll_until, ports};
 
 const READY: Duration = Duration::from_secs(30);
 
@@ -52,6 +52,13 @@ impl Options {
     #[must_use]
     pub fn kubeconfig(mut self, kubeconfig: &str) -> Self {
         kubeconfig.clone_into(&mut self.kubeconfig);
+        self
+    }
+
+    /// The API server behind a proxy.
+    #[must_use]
+    pub fn through(mut self, proxy: &Proxy) -> Self {
+        self.kubeconfig = proxy.kubeconfig(&self.kubeconfig);
         self
     }
 
