@@ -125,7 +125,7 @@ impl Maker {
         let followed = TAGS.iter().rev().find_map(|tag| self.world.revision(release, tag)).cloned();
         let before = self.world.revision(release, tag).cloned().or(followed).unwrap_or_default();
         let mut revision = self.evolve(release, &before);
-        revision.broken = self.rng.u8(0..25) == 0;
+        revision.broken = self.rng.u8(0..12) == 0;
         self.add(Action::Push { release, tag: tag.to_owned(), revision });
         if verifies && self.rng.u8(0..3) > 0 {
             self.add(Action::Sign { release, tag: tag.to_owned() });
@@ -191,13 +191,18 @@ impl Maker {
             let objects = self.world.wanted(*release)?.objects;
             Some(objects.into_values().map(move |piece| (piece, away)).collect::<Vec<_>>())
         });
-        let all: Vec<(Piece, bool)> = wanted.flatten().collect();
+        let wanted =
+            wanted.flatten().map(|(piece, away)| (piece.kind, piece.name, away && piece.kind.namespaced()));
+        let mut all: Vec<(Kind, u8, bool)> = wanted.collect();
+        // What is applied may not be what is wanted.
+        if all.is_empty() || self.rng.u8(0..4) == 0 {
+            all = self.world.ever.values().copied().collect();
+        }
         if all.is_empty() {
             return;
         }
-        let (piece, away) = self.one(&all);
-        let away = away && piece.kind.namespaced();
-        let edits = self.edits.entry((piece.kind, piece.name, away)).or_default();
+        let (kind, name, away) = self.one(&all);
+        let edits = self.edits.entry((kind, name, away)).or_default();
         if *edits >= EDITS {
             return;
         }
@@ -214,7 +219,7 @@ impl Maker {
             Edit::Unlabel,
             Edit::Relabel(other),
         ]);
-        self.add(Action::Hand { kind: piece.kind, name: piece.name, away, edit });
+        self.add(Action::Hand { kind, name, away, edit });
     }
 
     // The revision after another one.

@@ -50,6 +50,8 @@ pub struct World {
     owners: BTreeMap<Id, Number>,
     /// The replicas of Deployments at the last judgement, and whether an autoscaler had them.
     replicas: BTreeMap<Id, (Value, bool)>,
+    /// What was applied at the last judgement.
+    results: BTreeMap<Number, Applied>,
     /// Releases that nobody tells that there is something new.
     pub untold: BTreeSet<Number>,
     /// Whether something was away since the last judgement, so that a release may
@@ -65,6 +67,15 @@ pub struct Known {
     pub spec: Spec,
     /// The revision of a digest, fixed when it was named.
     pinned: Option<usize>,
+}
+
+/// What a release was the whole result of.
+#[derive(Debug, Clone)]
+struct Applied {
+    spec: Spec,
+    /// The revision and options, as the inventory has them.
+    key: String,
+    objects: BTreeMap<Id, Value>,
 }
 
 /// What is there once it is quiet.
@@ -99,6 +110,7 @@ impl World {
             uids: BTreeMap::new(),
             owners: BTreeMap::new(),
             replicas: BTreeMap::new(),
+            results: BTreeMap::new(),
             untold: BTreeSet::new(),
             excused: false,
             ever: BTreeMap::new(),
@@ -505,6 +517,7 @@ impl World {
             if blocked.is_empty() {
                 wrong.push(format!("r{release} is not Ready and should be: {says}"));
             }
+            self.judge_applied(release, known, seen, wrong);
             return;
         }
         let Some(wanted) = self.wanted(release).filter(|wanted| !wanted.broken) else {
@@ -585,6 +598,47 @@ impl World {
         }
     }
 
+    // What is applied is as it was applied, while a newer revision cannot be had or is
+    // refused.
+    fn judge_applied(&self, release: Number, known: &Known, seen: &Snapshot, wrong: &mut Vec<String>) {
+        let Some(applied) = self.results.get(&release) else { return };
+        let rendering = |spec: &Spec| (spec.path, spec.away, spec.label, spec.patched, spec.mirror_url);
+        let same = seen.results.get(&release) == Some(&applied.key)
+            && rendering(&applied.spec) == rendering(&known.spec);
+        let lost = self.forgiven.get(&release).is_some_and(|ids| !ids.is_empty());
+        let acts = known.spec.drift == Drift::Correct && self.may(&known.spec) && self.trusts(release);
+        if !same || lost || !acts || !self.wanted(release).is_none_or(|wanted| wanted.broken) {
+            return;
+        }
+        for (id, before) in &applied.objects {
+            let Some(object) = seen.objects.get(id) else {
+                wrong.push(format!("r{release} has applied {id}, and it is not there"));
+                continue;
+            };
+            if self.owner(object).is_some_and(|owner| owner != release) {
+                continue;
+            }
+            let mut paths = Vec::new();
+            compare(&normal(object), before, "", &mut paths);
+            if !paths.is_empty() {
+                wrong.push(format!("r{release} has applied {id}, and it is not so: {}", paths.join("; ")));
+            }
+        }
+    }
+
+    // What it has applied, as far as nobody but its own hand changes it.
+    fn applied(&self, release: Number, seen: &Snapshot) -> Option<Applied> {
+        let (known, wanted) = (self.releases.get(&release)?, self.wanted(release)?);
+        let key = seen.results.get(&release)?.clone();
+        let theirs = [Kind::Job, Kind::Thing, Kind::Deployment];
+        let ours = wanted
+            .objects
+            .iter()
+            .filter(|(_, piece)| piece.how != How::Once && !theirs.contains(&piece.kind));
+        let objects = ours.filter_map(|(id, _)| Some((id.clone(), normal(seen.objects.get(id)?)))).collect();
+        Some(Applied { spec: known.spec.clone(), key, objects })
+    }
+
     // What is only made and then left alone belongs to whom a hand gives it to.
     fn is_given_away(&self, id: &Id, piece: Piece) -> bool {
         piece.how == How::Once && self.strayed.contains(id)
@@ -646,6 +700,11 @@ impl World {
             if ready.is_none_or(|ready| ready.status != "True") {
                 continue;
             }
+            match self.applied(release, seen) {
+                Some(applied) => drop(self.results.insert(release, applied)),
+                None => drop(self.results.remove(&release)),
+            }
+            let known = &self.releases[&release];
             let correct = known.spec.drift == Drift::Correct;
             for (id, piece) in wanted.objects.iter().filter(|(id, _)| seen.objects.contains_key(*id)) {
                 let listed = seen.inventories.get(&release).is_some_and(|ids| ids.contains(id));

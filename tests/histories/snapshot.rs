@@ -14,6 +14,8 @@ pub struct Snapshot {
     pub releases: BTreeMap<Number, Value>,
     /// The ids in their inventories, over all parts.
     pub inventories: BTreeMap<Number, BTreeSet<Id>>,
+    /// The revision and options that an inventory is the complete result of.
+    pub results: BTreeMap<Number, String>,
     /// Objects that a history may have made, whole.
     pub objects: BTreeMap<Id, Value>,
     /// What `kubectl apply --server-side` would make of what a release wants, in an empty
@@ -29,6 +31,9 @@ impl Snapshot {
         let Ok(number) = number.parse() else { return };
         let entries = part["data"]["resources"].as_str().and_then(|text| serde_json::from_str(text).ok());
         let entries: Vec<Value> = entries.unwrap_or_default();
+        if let Some(key) = part["data"]["applied"].as_str().filter(|key| !key.is_empty()) {
+            self.results.insert(number, key.to_owned());
+        }
         let ids = entries.iter().filter_map(|entry| entry["id"].as_str()).map(str::to_owned);
         self.inventories.entry(number).or_default().extend(ids);
     }

@@ -113,6 +113,42 @@ fn what_is_as_it_should_be_is_not_complained_about_and_anything_else_is() {
 }
 
 #[test]
+fn what_is_applied_stays_so_while_a_newer_revision_cannot_be_had() {
+    let missing =
+        Action::Specify { release: 0, change: Change::Reference(Reference::Tag("3.0.0".to_owned())) };
+    let refused = Action::Push { release: 0, tag: "1.0.0".to_owned(), revision: broken() };
+    let check = |says: Option<&str>, actions: &[&Action], change: &dyn Fn(&mut Snapshot)| {
+        let (mut world, mut seen) = (world(), seen());
+        seen.results.insert(0, "key".to_owned());
+        world.settled(&seen);
+        actions.iter().for_each(|action| world.act(action));
+        seen.releases.insert(0, release("False"));
+        change(&mut seen);
+        let wrong = world.judge(&seen);
+        match says {
+            None => assert!(wrong.is_empty(), "{wrong:?}"),
+            Some(says) => assert!(wrong.iter().any(|wrong| wrong.contains(says)), "{says}: {wrong:?}"),
+        }
+    };
+    let id = "home_o0__ConfigMap";
+    let edited = |seen: &mut Snapshot| drop(seen.objects.insert(id.to_owned(), object("o0", "r0", "2")));
+    for action in [&missing, &refused] {
+        check(None, &[action], &|_| {});
+        check(Some("it is not so: /data/v"), &[action], &edited);
+        check(Some("it is not there"), &[action], &|seen| drop(seen.objects.remove(id)));
+    }
+    // Part of another revision was applied since.
+    check(None, &[&missing], &|seen| {
+        edited(seen);
+        seen.results.clear();
+    });
+    let report = Action::Specify { release: 0, change: Change::Drift(Drift::Report) };
+    check(None, &[&missing, &report], &edited);
+    let path = Action::Specify { release: 0, change: Change::Path(Path::A) };
+    check(None, &[&missing, &path], &edited);
+}
+
+#[test]
 fn a_release_that_cannot_be_ready_may_be_not_ready_and_may_not_be_ready() {
     let check = |action: Action, ready: bool| {
         let (mut world, mut seen) = (world(), seen());
