@@ -92,17 +92,18 @@ impl Session {
         if !kind.group.contains('.') {
             return Ok(None);
         }
-        let names = match self.definitions_in(&kind.group).await {
-            Err(error) if error.is_forbidden() => match self.as_process().definitions_in(&kind.group).await {
+        let process = self.as_process();
+        let (who, names) = match self.definitions_in(&kind.group).await {
+            Err(error) if error.is_forbidden() => match process.definitions_in(&kind.group).await {
                 Err(error) if error.is_forbidden() => return Ok(None),
-                names => names?,
+                names => (&process, names?),
             },
-            names => names?,
+            names => (self, names?),
         };
         for name in names {
-            let answer = match self.call(Call::get(format!("{DEFINITIONS}/{}", escape(&name)))).await {
+            let answer = match who.call(Call::get(format!("{DEFINITIONS}/{}", escape(&name)))).await {
                 Err(error) if error.is_not_found() => continue,
-                // Listed to the process, and not to be read by this identity.
+                // Listed, and not to be read.
                 Err(error) if error.is_forbidden() => return Ok(Some(name)),
                 answer => answer?,
             };

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::ground::{ALL_RIGHTS, account, role};
 use crate::scene::{Scene, config_map, message, text};
 
 const DEFINITIONS: &str = "customresourcedefinitions";
@@ -255,20 +256,29 @@ async fn promise_2_an_object_whose_version_is_no_longer_served_is_deleted_all_th
 async fn promise_2_an_object_of_which_no_version_is_served_is_not_forgotten() {
     let scene = Scene::begin("unserved-kind").await;
     define(&scene, &["v1"], &[]).await;
-    scene.install("app", &widget(&scene, "v1", "w", "{size: 1}"), json!({})).await;
+    // The account of the second may read no definition.
+    scene.story.apply(&(account("narrow") + &role("narrow", scene.story.namespace(), ALL_RIGHTS)));
+    let releases = [("app", json!({})), ("tenant", json!({"serviceAccountName": "narrow"}))];
+    for (name, spec) in &releases {
+        scene.install(name, &widget(&scene, "v1", name, "{size: 1}"), spec.clone()).await;
+    }
     define(&scene, &[], &["v1"]).await;
-    scene.story.kubectl(&["delete", "oar", "app", "--wait=false"], "");
     let definition = format!("the CustomResourceDefinition widgets.{} is there", scene.group());
-    let told = async || {
-        let stays = scene.story.wait_condition("app", "Ready", "False", "PruneFailed").await;
-        let said = message(&stays, "Ready");
-        (said.contains(&definition) && said.contains("let the definition serve a version")).then_some(())
-    };
-    scene.story.wait_for("the status says what keeps it", told).await;
-    assert_eq!(scene.named("app").await, ["w"]);
+    for (name, _) in &releases {
+        scene.story.kubectl(&["delete", "oar", name, "--wait=false"], "");
+        let told = async || {
+            let stays = scene.story.wait_condition(name, "Ready", "False", "PruneFailed").await;
+            let said = message(&stays, "Ready");
+            (said.contains(&definition) && said.contains("let the definition serve a version")).then_some(())
+        };
+        scene.story.wait_for("the status says what keeps it", told).await;
+        assert_eq!(scene.named(name).await, [*name]);
+    }
     define(&scene, &["v1"], &[]).await;
-    scene.story.wait_gone("supercargo.dev/v1alpha1", "ociartifactreleases", "app").await;
-    assert!(live(&scene, "v1", "w").await.is_none());
+    for (name, _) in &releases {
+        scene.story.wait_gone("supercargo.dev/v1alpha1", "ociartifactreleases", name).await;
+        assert!(live(&scene, "v1", name).await.is_none());
+    }
     // Without the definition there is nothing that could be left.
     scene.install("again", &widget(&scene, "v1", "w", "{size: 1}"), json!({})).await;
     undefine(&scene);

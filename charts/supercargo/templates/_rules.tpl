@@ -36,13 +36,13 @@ same. */}}
   verbs: [get]
 {{- end -}}
 
-{{/* Removing the definition must not remove every workload: seen by its deletion
-mark. */}}
+{{/* Removing the definition of releases must not remove every workload: seen by its
+deletion mark. And an object of a kind that is not served is gone only where no
+definition of the kind is left. */}}
 {{- define "supercargo.definitionRule" -}}
 - apiGroups: [apiextensions.k8s.io]
   resources: [customresourcedefinitions]
-  resourceNames: [ociartifactreleases.supercargo.dev]
-  verbs: [get]
+  verbs: [get, list]
 {{- end -}}
 
 {{- define "supercargo.subjects" -}}
