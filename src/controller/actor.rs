@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use super::specs::{Spec, Specs};
 use super::vigil::Vigil;
 use super::{log, report};
 use crate::api::keys;
@@ -44,6 +45,8 @@ pub struct Stage {
     pub context: Context,
     /// The places of runs that work.
     pub places: Places,
+    /// What the specs of releases may take.
+    pub specs: Specs,
 }
 
 /// One release over time.
@@ -58,6 +61,7 @@ pub struct Actor {
     /// Runs in a row that found objects still terminating.
     lingered: u32,
     drift: DriftMode,
+    spec: Spec,
     vigil: Vigil,
     /// When the run at hand began.
     began: Instant,
@@ -85,7 +89,8 @@ impl Actor {
         };
         let (drift, began) = (DriftMode::Correct, Instant::now());
         let (failures, lingered, vigil) = (0, 0, Vigil::default());
-        Self { stage, id, latest, signals, memory, status, failures, lingered, drift, vigil, began }
+        let spec = Spec::default();
+        Self { stage, id, latest, signals, memory, status, failures, lingered, drift, spec, vigil, began }
     }
 
     /// Lives until the release is gone or the process ends.
@@ -109,7 +114,7 @@ impl Actor {
                         Trigger::Full => next,
                         // However often objects are put right, the registry is
                         // asked when it was due.
-                        Trigger::Objects => due.into_iter().chain(next).min(),
+                        Trigger::Objects | Trigger::Restore => due.into_iter().chain(next).min(),
                     };
                     match self.wait(due).await {
                         Some(why) => trigger = why,
@@ -144,11 +149,18 @@ impl Actor {
         .await
     }
 
-    async fn reconcile(&mut self, seen: &Seen, trigger: Trigger) -> Next {
-        let release = match seen.parse() {
-            Ok(release) => release,
+    async fn reconcile(&mut self, seen: &Arc<Seen>, trigger: Trigger) -> Next {
+        let (stage, signals) = (Arc::clone(&self.stage), Arc::clone(&self.signals));
+        let read = tokio::select! {
+            biased;
+            read = stage.specs.read(&mut self.spec, seen) => read,
+            () = signals.superseded() => return Next::Wait(Some(Duration::ZERO)),
+        };
+        let parsed = match read {
+            Ok(parsed) => parsed,
             Err(error) => return self.refuse(seen, &error).await,
         };
+        let release = Arc::clone(&parsed.release);
         self.drift = release.drift;
         if let Err(error) = self.add_finalizer(&seen.resource).await {
             if error.is_not_found() {
@@ -159,7 +171,6 @@ impl Actor {
             let changed = error.is_conflict();
             return Next::Wait(Some(if changed { FINALIZER_RETRY } else { STATUS_RETRY }));
         }
-        let stage = Arc::clone(&self.stage);
         let mut turn = Turn::new(&stage.places);
         let mut run = Run {
             context: &stage.context,
@@ -179,7 +190,7 @@ impl Actor {
             return Next::Wait(Some(Duration::ZERO));
         }
         let delay = self.pace(&release, &outcome, release.suspend);
-        self.vigil.resume(&release);
+        self.vigil.resume(parsed.at_rest());
         if written { Next::Wait(delay) } else { Next::Wait(Some(STATUS_RETRY)) }
     }
 
@@ -264,6 +275,8 @@ impl Actor {
     async fn refuse(&mut self, seen: &Seen, error: &InvalidSpec) -> Next {
         let Ok(release) = seen.stand_in() else { return Next::Wait(None) };
         let outcome = Outcome::failed(error.reason(), error.to_string());
+        // Who keeps an object for it would wait in vain.
+        self.stage.context.wake(self.stage.context.claims.want_nothing(&self.id));
         if self.tell(&release, &outcome).await { Next::Wait(None) } else { Next::Wait(Some(STATUS_RETRY)) }
     }
 

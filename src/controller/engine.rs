@@ -10,6 +10,7 @@ use tokio::task::JoinSet;
 
 use super::actor::{Actor, Stage};
 use super::options::Options;
+use super::specs::Specs;
 use crate::api::status::ReleaseStatus;
 use crate::cluster::inventory::Stored;
 use crate::cluster::releases::ReleaseEvent;
@@ -58,6 +59,7 @@ impl Engine {
         session: Session,
         registry: Registry,
         trust: Trust,
+        specs: Specs,
         metrics: Arc<Metrics>,
         options: &Options,
     ) -> Self {
@@ -86,7 +88,7 @@ impl Engine {
             returning: Returning::default(),
         };
         let places = Places::new(options.concurrency.max(1), &metrics);
-        let stage = Arc::new(Stage { context, places });
+        let stage = Arc::new(Stage { context, places, specs });
         let (handles, actors, unseen) = (HashMap::new(), JoinSet::new(), BTreeSet::new());
         Self { stage, handles, actors, unseen, releases, changes, wakes, watches }
     }

@@ -11,6 +11,7 @@ mod log;
 mod options;
 mod receiver;
 mod report;
+mod specs;
 mod start;
 mod vigil;
 

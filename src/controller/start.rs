@@ -14,6 +14,7 @@ use super::floor::{Policy, default_root};
 use super::leader::{Candidate, Loss};
 use super::options::Options;
 use super::receiver::{Hooks, Receiver, Scope, Webhooks};
+use super::specs::Specs;
 use crate::cluster::events::instance;
 use crate::cluster::session::Session;
 use crate::domain::capacity::{Capacity, limit_of_group, memory_of_machine};
@@ -160,8 +161,9 @@ async fn lead(
     }
     metrics.leader(true);
     tracing::info!(lease = candidate.name(), "leads");
-    let engine =
-        Engine::start(session, registry(options, capacity, metrics), trust, Arc::clone(metrics), options);
+    let specs = Specs::new(capacity.specs);
+    let registry = registry(options, capacity, metrics);
+    let engine = Engine::start(session, registry, trust, specs, Arc::clone(metrics), options);
     let (lost, losing) = watch::channel(false);
     let name = candidate.name();
     let ready = readiness.clone();

@@ -2,6 +2,7 @@
 //! changed is read once, and the status says what that has shown. Nothing is asked
 //! while nothing changes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -24,7 +25,7 @@ const RETELL: SignedDuration = SignedDuration::from_secs(30);
 #[derive(Default)]
 pub(super) struct Vigil {
     /// As its last run saw it.
-    release: Option<Release>,
+    release: Option<Arc<Release>>,
     last_look: Option<Instant>,
     /// When something has to be done without being woken.
     due: Option<Instant>,
@@ -45,8 +46,8 @@ pub(super) enum Found {
 
 impl Vigil {
     /// A run is over; from now on this is the release.
-    pub(super) fn resume(&mut self, release: &Release) {
-        self.release = Some(release.clone());
+    pub(super) fn resume(&mut self, release: Arc<Release>) {
+        self.release = Some(release);
     }
 
     /// The release goes away: how its objects are does not matter any more.
@@ -55,7 +56,7 @@ impl Vigil {
     }
 
     pub(super) fn release(&self) -> Option<&Release> {
-        self.release.as_ref()
+        self.release.as_deref()
     }
 
     /// What was found could not be written; it is tried again then.
@@ -76,7 +77,7 @@ impl Vigil {
         told: &ReleaseStatus,
     ) -> Found {
         self.due = None;
-        let Some(release) = self.release.as_ref().filter(|release| !release.suspend) else {
+        let Some(release) = self.release.as_deref().filter(|release| !release.suspend) else {
             return Found::Nothing;
         };
         let (Some(mut checkup), Some(identity)) = (memory.checkup.take(), memory.identity.clone()) else {

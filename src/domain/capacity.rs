@@ -27,6 +27,8 @@ pub struct Capacity {
     /// What all others have together: less than two that are not rendered yet need beside
     /// what has to be left, and enough for one beside those that are.
     pub all_large: u64,
+    /// What all specs have together that are larger than most.
+    pub specs: u64,
     /// How long the text of one inventory may be.
     pub inventory: u64,
     /// What all inventories that are larger than most have together.
@@ -38,20 +40,38 @@ impl Default for Capacity {
     /// artifacts at once, and nobody else would give back what it waits for.
     fn default() -> Self {
         let (all, most, inventory) = (UNSHARED, MAX_DECODED_BYTES, MAX_INVENTORY);
-        Self { usual: most, most, pulled: all, all_usual: all, all_large: all, inventory, inventories: all }
+        Self {
+            usual: most,
+            most,
+            pulled: all,
+            all_usual: all,
+            all_large: all,
+            specs: all,
+            inventory,
+            inventories: all,
+        }
     }
 }
 
 impl Capacity {
-    /// For a process that may have so many bytes. About half of them is for artifacts:
+    /// For a process that may have so many bytes. A good third of them is for artifacts:
     /// an estimate is not exact, and the rest of the process has to live too.
     pub fn of(memory: u64) -> Self {
         let memory = memory.max(LEAST);
         let most = (memory / 16).min(MAX_DECODED_BYTES);
         let usual = (memory / 256).min(16 << 20);
         let inventory = (memory / 64).min(MAX_INVENTORY);
-        let (pulled, all_usual, inventories) = (memory / 8, memory / 16, memory / 4);
-        Self { usual, most, pulled, all_usual, all_large: 3 * most - most / 10, inventory, inventories }
+        let (pulled, all_usual, specs, inventories) = (memory / 8, memory / 16, memory / 8, memory / 4);
+        Self {
+            usual,
+            most,
+            pulled,
+            all_usual,
+            all_large: 3 * most - most / 10,
+            specs,
+            inventory,
+            inventories,
+        }
     }
 
     /// For a process of which the system says this: the limit of its control group and
@@ -84,17 +104,17 @@ mod tests {
 
     #[test]
     fn shares_follow_the_limit() {
-        let check = |memory: u64, expected: [u64; 7]| {
-            let Capacity { usual, most, pulled, all_usual, all_large, inventory, inventories } =
+        let check = |memory: u64, expected: [u64; 8]| {
+            let Capacity { usual, most, pulled, all_usual, all_large, specs, inventory, inventories } =
                 Capacity::of(memory * MIB);
-            let found = [usual, most, pulled, all_usual, all_large, inventory, inventories];
+            let found = [usual, most, pulled, all_usual, all_large, specs, inventory, inventories];
             let found = found.map(|bytes| bytes / MIB);
             assert_eq!(found, expected, "{memory}");
         };
-        check(0, [0, 8, 16, 8, 23, 2, 32]);
-        check(512, [2, 32, 64, 32, 92, 8, 128]);
-        check(4096, [16, 256, 512, 256, 742, 64, 1024]);
-        check(65536, [16, 768, 8192, 4096, 2227, 64, 16384]);
+        check(0, [0, 8, 16, 8, 23, 16, 2, 32]);
+        check(512, [2, 32, 64, 32, 92, 64, 8, 128]);
+        check(4096, [16, 256, 512, 256, 742, 512, 64, 1024]);
+        check(65536, [16, 768, 8192, 4096, 2227, 8192, 64, 16384]);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 mod by_hand;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
@@ -76,13 +77,13 @@ pub struct Release {
     /// Annotations for every object.
     pub annotations: BTreeMap<String, String>,
     /// Patches, in their order.
-    pub patches: Vec<Patch>,
+    pub patches: Arc<[Patch]>,
     /// Changes of images, after the patches.
-    pub images: Vec<ImageChange>,
+    pub images: Arc<[ImageChange]>,
     /// Patches and changes of images as the spec says them; empty without any.
-    patched_by: String,
+    patched_by: Arc<str>,
     /// The rules of `ignore` as the spec says them; empty without any.
-    ignored_by: String,
+    ignored_by: Arc<str>,
     /// The ServiceAccount whose rights are used.
     pub service_account: Option<String>,
     /// Whether objects that leave are deleted.
@@ -94,7 +95,7 @@ pub struct Release {
     /// What drift leads to.
     pub drift: DriftMode,
     /// Fields that may drift.
-    pub ignore: Vec<Ignore>,
+    pub ignore: Arc<[Ignore]>,
     /// What deletion of the release does.
     pub deletion_policy: DeletionPolicy,
     /// The value of the annotation that asks for a run now.
@@ -218,29 +219,39 @@ impl Release {
     /// The first field that makes no sense. Admission refuses most of these
     /// before; a resource may be older than the schema.
     pub fn parse(resource: &OCIArtifactRelease) -> Result<Self, InvalidSpec> {
+        Self::parse_within(resource, &mut Allowance::default())
+    }
+
+    /// The same, within what the patches may take; it is exhausted when they need more.
+    ///
+    /// # Errors
+    /// As [`Release::parse`].
+    pub fn parse_within(
+        resource: &OCIArtifactRelease,
+        allowance: &mut Allowance,
+    ) -> Result<Self, InvalidSpec> {
         let spec = &resource.spec;
         let annotation = |key: &str| {
             resource.metadata.annotations.as_ref().and_then(|a| a.get(key)).filter(|v| !v.is_empty()).cloned()
         };
         let common = spec.common_metadata.clone().unwrap_or_default();
-        let mut allowance = Allowance::default();
-        let patches = Patch::parse_all("patches", &spec.patches, &mut allowance)?;
+        let patches = Patch::parse_all("patches", &spec.patches, allowance)?;
         let ignore = spec.drift.ignore.iter().enumerate().map(|(n, rule)| {
-            let target = rule.target.as_ref().map(|target| Target::parse(target, &mut allowance)).transpose();
+            let target = rule.target.as_ref().map(|target| Target::parse(target, allowance)).transpose();
             let target = target.map_err(|e| invalid(&format!("drift.ignore[{n}].target"), e))?;
             Ok(Ignore { target, paths: rule.paths.iter().map(|p| p.0.clone()).collect() })
         });
-        let ignore = ignore.collect::<Result<_, InvalidSpec>>()?;
+        let ignore = ignore.collect::<Result<Vec<Ignore>, InvalidSpec>>()?;
         let images: Vec<Image> = spec.images.iter().map(Image::from).collect();
         let is_patched = !(spec.patches.is_empty() && images.is_empty());
         // Plain structures always serialize.
         let patched_by = is_patched.then(|| serde_json::to_string(&(&spec.patches, &spec.images)));
         let ignored_by = (!spec.drift.ignore.is_empty()).then(|| serde_json::to_string(&spec.drift.ignore));
         Ok(Self {
-            patches,
-            images: ImageChange::parse_all("images", &images, &mut allowance)?,
-            patched_by: patched_by.and_then(Result::ok).unwrap_or_default(),
-            ignored_by: ignored_by.and_then(Result::ok).unwrap_or_default(),
+            patches: patches.into(),
+            images: ImageChange::parse_all("images", &images, allowance)?.into(),
+            patched_by: patched_by.and_then(Result::ok).unwrap_or_default().into(),
+            ignored_by: ignored_by.and_then(Result::ok).unwrap_or_default().into(),
             id: id_of(resource),
             uid: resource.metadata.uid.clone().unwrap_or_default(),
             generation: resource.metadata.generation.unwrap_or_default(),
@@ -271,7 +282,7 @@ impl Release {
             wait: spec.wait,
             force: spec.force,
             drift: spec.drift.mode,
-            ignore,
+            ignore: ignore.into(),
             deletion_policy: spec.deletion_policy,
             reconcile_at: annotation(keys::RECONCILE_AT),
             approve: annotation(keys::APPROVE),
@@ -279,6 +290,19 @@ impl Release {
             origin: Origin::Resource,
             provenance: None,
         })
+    }
+
+    /// The same without what changes objects: for the time in which nothing is rendered.
+    #[must_use]
+    pub fn without_rendering(&self) -> Self {
+        Self {
+            patches: Arc::default(),
+            images: Arc::default(),
+            ignore: Arc::default(),
+            patched_by: Arc::default(),
+            ignored_by: Arc::default(),
+            ..self.clone()
+        }
     }
 
     /// Names an artifact and everything that decides what is rendered from it and

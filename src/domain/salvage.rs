@@ -9,6 +9,7 @@ use crate::api::release::{
     DeletionPolicy, Drift, OCIArtifactRelease, OCIArtifactReleaseSpec, Reference, RegistryProvider,
 };
 
+use super::patch::allowance::Allowance;
 use super::release::{InvalidSpec, Release};
 
 /// A release as the cluster has it.
@@ -66,11 +67,16 @@ impl Seen {
     ///
     /// # Errors
     /// What has to be changed before anything is done for it.
-    pub fn parse(&self) -> Result<Release, InvalidSpec> {
+    pub fn parse_within(&self, allowance: &mut Allowance) -> Result<Release, InvalidSpec> {
         match &self.unreadable {
             Some(error) => Err(error.clone()),
-            None => Release::parse(&self.resource),
+            None => Release::parse_within(&self.resource, allowance),
         }
+    }
+
+    /// Its namespace.
+    pub fn resource_namespace(&self) -> String {
+        self.resource.metadata.namespace.clone().unwrap_or_default()
     }
 
     /// The release as far as its end needs it: an interval that makes no sense
@@ -79,7 +85,7 @@ impl Seen {
     /// # Errors
     /// When not even that can be told.
     pub fn parse_last(&self) -> Result<Release, InvalidSpec> {
-        let error = match self.parse() {
+        let error = match self.without_rendering() {
             Ok(release) => return Ok(release),
             Err(error) => error,
         };
@@ -102,6 +108,17 @@ impl Seen {
             ),
         };
         if self.deletable { self.with(last).map_err(unknown) } else { Err(unknown(error)) }
+    }
+
+    /// The release without what changes objects: nothing is rendered any more.
+    fn without_rendering(&self) -> Result<Release, InvalidSpec> {
+        if let Some(error) = &self.unreadable {
+            return Err(error.clone());
+        }
+        let mut resource = self.resource.clone();
+        let spec = &mut resource.spec;
+        (spec.patches, spec.images, spec.drift.ignore) = Default::default();
+        Release::parse(&resource)
     }
 
     /// The same release with a spec under which nothing is done, to tell what is
@@ -177,7 +194,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_release_names_the_field() {
         let check = |spec: Value, expected: &str| {
-            assert_eq!(seen(spec).parse().unwrap_err().to_string(), expected);
+            assert_eq!(seen(spec).parse_within(&mut Allowance::default()).unwrap_err().to_string(), expected);
         };
         let url = "oci://r/app";
         check(json!({"url": url}), "spec.*: missing field `prune`");

@@ -52,7 +52,10 @@ impl Budget {
     /// What is wrong with documents that do not fit.
     pub(super) fn exceeded(&self) -> String {
         let limit = self.limit >> 20;
-        format!("the documents of the artifact are too large once decoded (over {limit} MiB)")
+        format!(
+            "the documents of the artifact are too large once decoded, with all that the spec adds to them (over \
+             {limit} MiB)"
+        )
     }
 
     /// Takes from the budget. `false` when it is used up; it stays so.
@@ -68,6 +71,11 @@ impl Budget {
                 false
             }
         }
+    }
+
+    /// How much is left.
+    pub fn left(&self) -> u64 {
+        self.left
     }
 
     /// Whether nothing is left.

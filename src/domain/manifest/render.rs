@@ -5,8 +5,9 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
+use std::sync::Arc;
 
-use super::budget::Budget;
+use super::budget::{Budget, SCALAR_BYTES};
 use super::decode::{Decoded, DocumentError, Fault, decode_within};
 use super::namespace::{Namespacing, scope_of};
 use super::strip;
@@ -15,16 +16,16 @@ use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::object::Object;
 use crate::domain::patch::PatchError;
 use crate::domain::patch::image::ImageChange;
-use crate::domain::patch::set::Set;
+use crate::domain::patch::set::{MAX_ADDED_BYTES, Set};
 use crate::domain::patch::spec::Patch;
 
 /// What a release asks of the objects of its artifact.
 #[derive(Clone, Debug, Default)]
 pub struct RenderOptions {
     /// `spec.patches`, in their order.
-    pub patches: Vec<Patch>,
+    pub patches: Arc<[Patch]>,
     /// `spec.images`.
-    pub images: Vec<ImageChange>,
+    pub images: Arc<[ImageChange]>,
     /// `spec.targetNamespace`: set on every namespaced object.
     pub target_namespace: Option<String>,
     /// Set on namespaced objects that name no namespace: the release's own.
@@ -139,7 +140,7 @@ pub fn render_within(
     let mut files: Vec<(&str, &[u8])> = files.iter().map(|(path, bytes)| (&**path, bytes.as_ref())).collect();
     files.sort_unstable_by_key(|(path, _)| *path);
     refuse_kustomizations(files.iter().map(|(path, _)| *path))?;
-    let mut decoded = patched(decode_all(&files, budget)?, options)?;
+    let mut decoded = patched(decode_all(&files, budget)?, options, budget)?;
     let namespacing = Namespacing::new(&decoded, options);
     let namespaced: Vec<bool> = {
         let defined = scope_of(&decoded);
@@ -148,7 +149,12 @@ pub fn render_within(
         // does not matter: the dry run finds no such kind either.
         decoded.iter().map(|d| known(&d.object.group_kind()).unwrap_or(true)).collect()
     };
+    let pairs = options.labels.iter().chain(&options.annotations);
+    let common: u64 = pairs.map(|(key, value)| 2 * SCALAR_BYTES + (key.len() + value.len()) as u64).sum();
     for (Decoded { object, .. }, namespaced) in decoded.iter_mut().zip(namespaced) {
+        if !budget.spend(common) {
+            return Err(RenderError::TooLarge(vec![budget.exceeded()].into()));
+        }
         strip::server_fields(object);
         strip::secret_strings(object);
         namespacing.apply(object, namespaced);
@@ -217,16 +223,28 @@ fn decode_all(files: &[(&str, &[u8])], budget: &mut Budget) -> Result<Vec<Decode
 
 /// Patches and images come before all else that the release asks for, as they
 /// do in a kustomization: a patch names objects as the artifact does.
-fn patched(decoded: Vec<Decoded>, options: &RenderOptions) -> Result<Vec<Decoded>, RenderError> {
+fn patched(
+    decoded: Vec<Decoded>,
+    options: &RenderOptions,
+    budget: &mut Budget,
+) -> Result<Vec<Decoded>, RenderError> {
     if options.patches.is_empty() && options.images.is_empty() {
         return Ok(decoded);
     }
     refuse_duplicates(&decoded)?;
     let (objects, origins): (Vec<_>, Vec<_>) = decoded.into_iter().map(|d| (d.object, d.origin)).unzip();
-    let mut set = Set::new(objects);
-    options.patches.iter().try_for_each(|patch| patch.apply(&mut set)).map_err(RenderError::Patch)?;
-    set.change_images(&options.images).map_err(RenderError::Patch)?;
-    set.follow_names().map_err(RenderError::Patch)?;
+    let may_add = budget.left().min(MAX_ADDED_BYTES);
+    let mut set = Set::within(objects, may_add);
+    let patches = &mut options.patches.iter();
+    let applied = patches
+        .try_for_each(|patch| patch.apply(&mut set))
+        .and_then(|()| set.change_images(&options.images))
+        .and_then(|()| set.follow_names());
+    let fits = budget.spend(set.added());
+    if !fits || (set.added() >= may_add && may_add < MAX_ADDED_BYTES) {
+        return Err(RenderError::TooLarge(vec![budget.exceeded()].into()));
+    }
+    applied.map_err(RenderError::Patch)?;
     let place = |(index, object): (usize, Object)| {
         origins.get(index).map(|origin| Decoded { object, origin: origin.clone() })
     };
@@ -253,6 +271,8 @@ fn refuse_duplicates(decoded: &[Decoded]) -> Result<(), RenderError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    use crate::domain::patch::allowance::Allowance;
 
     struct Cluster;
 
@@ -303,6 +323,46 @@ mod tests {
         assert_eq!(ids(&files, None), "ConfigMap/release/a ConfigMap/other/b");
         assert_eq!(ids(&[], None), "");
         assert_eq!(ids(&[("a.yaml", "# nothing\n")], None), "");
+    }
+
+    #[test]
+    fn what_the_spec_adds_to_all_objects_counts_too() {
+        let documents: String = (0..100)
+            .map(|n| format!("---\n{{apiVersion: v1, kind: ConfigMap, metadata: {{name: n{n}}}}}\n"))
+            .collect();
+        let files = [("a.yaml".to_owned(), documents)];
+        let large = "x".repeat(1000);
+        let patch = Patch::parse_all(
+            "patches",
+            &[crate::api::patch::Patch {
+                patch: format!(r#"[{{"op": "add", "path": "/data", "value": {{"k": "{large}"}}}}]"#),
+                target: Some(crate::api::patch::Target {
+                    kind: Some("ConfigMap".into()),
+                    ..Default::default()
+                }),
+                options: None,
+            }],
+            &mut Allowance::default(),
+        )
+        .unwrap();
+        let annotated = RenderOptions {
+            annotations: BTreeMap::from([("example.com/a".to_owned(), large.clone())]),
+            ..options(None)
+        };
+        let patched = RenderOptions { patches: patch.into(), ..options(None) };
+        let spent = |options: &RenderOptions| {
+            let mut budget = Budget::default();
+            render_within(&files, options, &Cluster, &mut budget).unwrap();
+            budget.spent()
+        };
+        let plain = spent(&options(None));
+        for options in [annotated, patched] {
+            let added = spent(&options) - plain;
+            assert!((100_000..300_000).contains(&added), "{added}");
+            let mut budget = Budget::new(plain + 50_000);
+            let error = render_within(&files, &options, &Cluster, &mut budget).unwrap_err();
+            assert_eq!(error.reason(), Reason::ArtifactTooLarge, "{error}");
+        }
     }
 
     #[test]

@@ -17,7 +17,11 @@ pub const MAX_REGEX_TEXT: usize = 253;
 
 /// What the texts of all patches may come to, in bytes: an estimate. Aliases make
 /// much of little text.
-const MAX_DECODED: u64 = 64 << 20;
+const MAX_DECODED: u64 = 4 << 20;
+
+/// What the texts and the expressions of most specs stay far below, in bytes.
+const SMALL_DECODED: u64 = 128 << 10;
+const SMALL_REGEXES: u64 = 512 << 10;
 
 /// What expressions may take that have groups: they get a table for them.
 const GROUPS_BYTES: u64 = 32 << 10;
@@ -32,6 +36,26 @@ pub struct Allowance {
 impl Default for Allowance {
     fn default() -> Self {
         Self { decoded: Budget::new(MAX_DECODED), expressions: Budget::new(MAX_REGEXES_BYTES) }
+    }
+}
+
+impl Allowance {
+    /// The most that can be spent, in bytes.
+    pub const MOST: u64 = MAX_DECODED + MAX_REGEXES_BYTES;
+
+    /// What most specs need.
+    pub fn small() -> Self {
+        Self { decoded: Budget::new(SMALL_DECODED), expressions: Budget::new(SMALL_REGEXES) }
+    }
+
+    /// Whether it was not enough.
+    pub fn exhausted(&self) -> bool {
+        self.decoded.exhausted() || self.expressions.exhausted()
+    }
+
+    /// What was spent, in bytes.
+    pub fn spent(&self) -> u64 {
+        self.decoded.spent() + self.expressions.spent()
     }
 }
 

@@ -154,8 +154,13 @@ pub(super) fn spend(steps: &mut Budget, count: u64) -> Result<(), String> {
 }
 
 impl Set {
-    /// A set of objects.
+    /// A set of objects to which patches may add [`MAX_ADDED_BYTES`].
     pub fn new(objects: impl IntoIterator<Item = Object>) -> Self {
+        Self::within(objects, MAX_ADDED_BYTES)
+    }
+
+    /// A set of objects to which patches may add so much, in bytes.
+    pub fn within(objects: impl IntoIterator<Item = Object>, bytes: u64) -> Self {
         let member = |(index, object)| Member {
             object,
             index,
@@ -168,8 +173,13 @@ impl Set {
         for member in &members {
             called.entry(member.object.name().to_owned()).or_default().insert(member.index);
         }
-        let (budget, steps) = (Budget::new(MAX_ADDED_BYTES), Budget::new(MAX_STEPS));
+        let (budget, steps) = (Budget::new(bytes), Budget::new(MAX_STEPS));
         Self { members, budget, steps, called }
+    }
+
+    /// How much patches have added, in bytes; all that they may once it was too much.
+    pub fn added(&self) -> u64 {
+        self.budget.spent()
     }
 
     /// Changes images.

@@ -1,6 +1,7 @@
 //! A release that no resource asks for, but a person at the command line.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Origin, Release, Wanted};
@@ -60,15 +61,15 @@ impl Release {
             wait,
             force,
             drift: DriftMode::Correct,
-            ignore: Vec::new(),
+            ignore: Arc::default(),
             deletion_policy: DeletionPolicy::Delete,
             reconcile_at: None,
             approve: None,
             default_namespace,
-            patches: Vec::new(),
-            images: Vec::new(),
-            patched_by: String::new(),
-            ignored_by: String::new(),
+            patches: Arc::default(),
+            images: Arc::default(),
+            patched_by: Arc::default(),
+            ignored_by: Arc::default(),
             origin: Origin::CommandLine,
             provenance: Some(provenance),
         }

@@ -1,0 +1,188 @@
+//! The specs of releases as the operator works with them: parsed once for each change,
+//! and within what all of them may take of the process's memory. A patch of a kilobyte
+//! comes to megabytes by aliases, and whoever may write releases may write many.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::domain::patch::allowance::Allowance;
+use crate::domain::release::{InvalidSpec, Release};
+use crate::domain::salvage::Seen;
+use crate::fair::{Gate, Share};
+
+/// What all specs together may take that are larger than most.
+pub struct Specs {
+    gate: Arc<Gate>,
+}
+
+/// The spec of one release, as it was parsed last.
+#[derive(Default)]
+pub struct Spec {
+    last: Option<(Version, Result<Arc<Release>, InvalidSpec>)>,
+}
+
+/// What a parsed release depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Version {
+    uid: Option<String>,
+    generation: Option<i64>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+impl Version {
+    fn of(seen: &Seen) -> Self {
+        let metadata = &seen.resource.metadata;
+        Self {
+            uid: metadata.uid.clone(),
+            generation: metadata.generation,
+            annotations: metadata.annotations.clone(),
+        }
+    }
+}
+
+/// A release to work with. One that takes much of the memory gives it back when this is
+/// dropped.
+pub struct Parsed {
+    /// The release.
+    pub release: Arc<Release>,
+    share: Option<Share>,
+}
+
+impl Parsed {
+    /// The release for the time between its runs: as it is, or without what takes much.
+    pub fn at_rest(&self) -> Arc<Release> {
+        match self.share {
+            None => Arc::clone(&self.release),
+            Some(_) => Arc::new(self.release.without_rendering()),
+        }
+    }
+}
+
+impl Specs {
+    /// With so many bytes for all that are larger than most.
+    pub fn new(bytes: u64) -> Self {
+        Self { gate: Gate::new(bytes) }
+    }
+
+    /// Parses the spec of a release, if that was not done yet. A large one waits until there
+    /// is room beside those that others work with, and is parsed where nobody waits for the
+    /// thread. May be dropped at any time.
+    ///
+    /// # Errors
+    /// What has to be changed before anything is done for the release.
+    pub async fn read(&self, spec: &mut Spec, seen: &Arc<Seen>) -> Result<Parsed, InvalidSpec> {
+        let version = Version::of(seen);
+        if let Some((_, known)) = spec.last.as_ref().filter(|(of, _)| *of == version) {
+            return known.clone().map(|release| Parsed { release, share: None });
+        }
+        spec.last = None;
+        let mut allowance = Allowance::small();
+        let parsed = seen.parse_within(&mut allowance).map(Arc::new);
+        if !allowance.exhausted() {
+            spec.last = Some((version, parsed.clone()));
+            return parsed.map(|release| Parsed { release, share: None });
+        }
+        let share = self.gate.enter(&seen.resource_namespace(), Allowance::MOST).await;
+        let large = Arc::clone(seen);
+        let parsing = tokio::task::spawn_blocking(move || {
+            let mut allowance = Allowance::default();
+            let parsed = large.parse_within(&mut allowance).map(Arc::new);
+            (parsed, allowance.spent())
+        });
+        let (parsed, spent) = match parsing.await {
+            Ok(parsed) => parsed,
+            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        };
+        match parsed {
+            Ok(release) => {
+                share.shrink(spent);
+                Ok(Parsed { release, share: Some(share) })
+            }
+            Err(error) => {
+                spec.last = Some((version, Err(error.clone())));
+                Err(error)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use serde_json::json;
+
+    use super::*;
+
+    fn seen(namespace: &str, generation: i64, patches: &[String]) -> Arc<Seen> {
+        let patches: Vec<_> = patches.iter().map(|patch| json!({"patch": patch})).collect();
+        let resource = json!({
+            "metadata": {"name": "app", "namespace": namespace, "uid": "u", "generation": generation},
+            "spec": {"url": "oci://r.example/app", "ref": {"tag": "1"}, "prune": true, "interval": "5m",
+                "patches": patches},
+        });
+        Arc::new(Seen::read(&resource.to_string()).expect("a release"))
+    }
+
+    /// A patch of so many mappings, which take ten times their text.
+    fn patch(mappings: usize) -> String {
+        let many: String = (0..mappings).map(|n| format!("k{n}: {{}}\n")).collect();
+        format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\n{many}")
+    }
+
+    /// Patches that come to some megabytes.
+    fn large() -> Vec<String> {
+        vec![patch(4500)]
+    }
+
+    #[tokio::test]
+    async fn a_spec_is_parsed_once_for_each_change() {
+        let specs = Specs::new(64 << 20);
+        let mut spec = Spec::default();
+        let patch = &[patch(3)];
+        let mut read =
+            async |seen: &Arc<Seen>| specs.read(&mut spec, seen).await.expect("it is valid").release;
+        let first = read(&seen("apps", 1, patch)).await;
+        assert!(Arc::ptr_eq(&first, &read(&seen("apps", 1, patch)).await));
+        assert!(!Arc::ptr_eq(&first, &read(&seen("apps", 2, patch)).await));
+        assert_eq!(specs.gate.taken(), 0);
+    }
+
+    #[tokio::test]
+    async fn large_specs_take_turns_and_are_not_kept() {
+        let specs = Specs::new(64 << 20);
+        let (mut first, mut second, mut other) = (Spec::default(), Spec::default(), Spec::default());
+        let large = large();
+        let parsed = specs.read(&mut first, &seen("apps", 1, &large)).await.expect("it is valid");
+        let mut taken = specs.gate.taken();
+        assert!((1 << 20..Allowance::MOST).contains(&taken), "{taken}");
+        assert!(parsed.at_rest().patches.is_empty() && !parsed.release.patches.is_empty());
+        let mut held = vec![parsed];
+        loop {
+            let seen = seen("apps", 1, &large);
+            let mut more = Box::pin(specs.read(&mut second, &seen));
+            // It waits for the thread that parses, or for room.
+            if more.as_mut().now_or_never().is_none() && specs.gate.taken() < taken + Allowance::MOST {
+                break;
+            }
+            held.push(more.await.expect("it is valid"));
+            taken = specs.gate.taken();
+            assert!(held.len() < 100);
+        }
+        // One tenant that holds on to all it gets leaves room for another.
+        drop(specs.read(&mut other, &seen("other", 1, &large)).await.expect("it is valid"));
+        drop(held);
+        assert_eq!(specs.gate.taken(), 0);
+        drop(specs.read(&mut second, &seen("apps", 1, &large)).await.expect("there is room again"));
+    }
+
+    #[tokio::test]
+    async fn what_is_too_large_is_refused_and_not_parsed_again() {
+        let specs = Specs::new(64 << 20);
+        let mut spec = Spec::default();
+        let huge = vec![patch(5000); 10];
+        let error = specs.read(&mut spec, &seen("apps", 1, &huge)).await.err().expect("it is too large");
+        assert!(error.to_string().contains("too large"), "{error}");
+        assert!(spec.last.is_some());
+        assert_eq!(specs.gate.taken(), 0);
+    }
+}
