@@ -6,10 +6,9 @@ CARGO ?= cargo
 
 # The stories of the operator. They run twice: with the least rights, where each
 # release has an account of its own, and as cluster-admin.
-STORIES := adoption_flux allowed confined crashes decryption downgrade drift evolving going_away hostile install jobs origins \
-	outages ownership patches pruning quiet recovery_cluster recovery_inventory recovery_operator recovery_rotation \
-	recreation refusals registries removal replicas rights scaling secrecy shards specs squatting streams trust truth \
-	waiting webhooks
+STORIES := adoption_flux allowed confined crashes drift evolving going_away install interrupted jobs outages ownership patches \
+	pruning quiet recovery_cluster recovery_inventory recovery_operator recovery_rotation recreation refusals removal \
+	replicas rights scaling secrecy shards specs truth waiting
 
 .PHONY: help
 help: ## Show the targets

@@ -235,6 +235,54 @@ pub enum Fate {
     Dropped,
 }
 
+/// Whose an object is that exists, and so was not applied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The release's, by its labels: the object with this uid.
+    Ours(String),
+    /// Somebody else's.
+    Theirs,
+    /// Nobody may say.
+    Unknown,
+}
+
+impl Whose {
+    /// What becomes of its entry. `live` is the uid of the object as far as the dry run
+    /// has shown it, `version` and `hash` what would have been applied.
+    pub fn fate(self, before: Option<&Entry>, live: Option<&str>, version: &str, hash: &str) -> Fate {
+        match (self, before) {
+            (Self::Ours(uid), before) => {
+                let before = before.cloned().unwrap_or_default();
+                Fate::Applied(before.left_alone(Some(uid), version, hash))
+            }
+            // That it was the release's is known, and not that it is not any more.
+            (Self::Unknown, Some(before))
+                if live.is_none() || before.uid.is_none() || before.uid.as_deref() == live =>
+            {
+                Fate::Applied(before.left_alone(None, version, hash))
+            }
+            (Self::Unknown | Self::Theirs, _) => Fate::Dropped,
+        }
+    }
+}
+
+impl Entry {
+    /// The entry of an object that exists and is not applied again: it may change from now
+    /// on. `uid` is that of the object, as far as it is known.
+    #[must_use]
+    pub fn left_alone(&self, uid: Option<String>, version: &str, hash: &str) -> Self {
+        let same = uid.is_none() || self.uid == uid;
+        Self {
+            version: if self.version.is_empty() { version.to_owned() } else { self.version.clone() },
+            uid: uid.or_else(|| self.uid.clone()),
+            hash: self.hash.clone().or_else(|| Some(hash.to_owned())),
+            fields: None,
+            left: false,
+            done: self.done && same,
+        }
+    }
+}
+
 /// The inventory after a run: what may be in the cluster stays in it, what is
 /// confirmed gone or not ours leaves. `before` is the write-ahead inventory.
 pub fn settle(before: &Inventory, fates: &BTreeMap<ObjectId, Fate>, applied: Option<String>) -> Inventory {
@@ -368,6 +416,33 @@ mod tests {
         assert_eq!((anew(true).applied, anew(false).applied), (before.applied.clone(), None));
         assert_eq!(anew(true).entries[&ids[0]].uid, None);
         assert_eq!(before.with_expected(ids[..1].iter().map(|i| (i, "v1", false)), false), None);
+    }
+
+    #[test]
+    fn what_exists_and_is_left_alone_stays_in_the_inventory_while_it_may_be_the_release_s() {
+        let made = Entry { fields: None, ..entry("1") };
+        let ahead = Entry { version: "v1".into(), ..Entry::default() };
+        let kept = |entry: &Entry| Fate::Applied(entry.clone());
+        let check = |whose: Whose, before: Option<&Entry>, live: Option<&str>, expected: Fate| {
+            assert_eq!(
+                whose.clone().fate(before, live, "v1", "h"),
+                expected,
+                "{whose:?} {before:?} {live:?}"
+            );
+        };
+        let ours = |uid: &str| Whose::Ours(uid.to_owned());
+        check(ours("1"), Some(&entry("1")), Some("1"), kept(&made));
+        check(ours("1"), Some(&ahead), None, kept(&made));
+        check(ours("1"), None, Some("1"), kept(&made));
+        check(ours("1"), Some(&entry("other")), Some("1"), kept(&made));
+        let done = Entry { done: true, ..made.clone() };
+        check(ours("1"), Some(&done), Some("1"), kept(&done));
+        check(ours("1"), Some(&Entry { uid: Some("other".into()), ..done }), Some("1"), kept(&made));
+        check(Whose::Theirs, Some(&entry("1")), Some("1"), Fate::Dropped);
+        check(Whose::Unknown, Some(&entry("1")), Some("1"), kept(&made));
+        check(Whose::Unknown, Some(&ahead), None, kept(&Entry { hash: Some("h".into()), ..ahead.clone() }));
+        check(Whose::Unknown, Some(&entry("other")), Some("1"), Fate::Dropped);
+        check(Whose::Unknown, None, Some("1"), Fate::Dropped);
     }
 
     #[test]

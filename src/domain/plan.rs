@@ -84,6 +84,8 @@ pub struct Step {
     /// Whether what the inventory knows is not there any more, so that the object
     /// gets a new uid.
     pub anew: bool,
+    /// The uid of the object that is there, as far as it is known.
+    pub live: Option<String>,
     /// Whether it has run to its end with this very content and is gone, as a Job
     /// is some time after it has completed.
     pub done: bool,
@@ -237,6 +239,7 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
             action: if keep { Action::Keep } else { Action::Write },
             drifted: same && known && !undisturbed,
             only_if_absent,
+            live: record.as_ref().map(|r| r.uid.clone()),
             anew: before.and_then(|b| b.uid.as_ref()) != record.as_ref().map(|r| &r.uid),
             done,
             force: match object.annotation(keys::FORCE) {
@@ -295,10 +298,11 @@ fn is_undisturbed(
         // Made by a run that was cut off before it could say so: ours already.
         return record.owner.as_ref() == Some(me) && !record.fields.is_empty() && !record.deleting;
     }
-    if before.uid.as_deref() != Some(record.uid.as_str()) || record.deleting {
+    if before.uid.as_deref() != Some(record.uid.as_str()) {
         return false;
     }
-    only_if_absent || before.fields.as_deref() == Some(record.fields.as_str())
+    // One that is being deleted is made again once it is gone.
+    only_if_absent || !record.deleting && before.fields.as_deref() == Some(record.fields.as_str())
 }
 
 /// The kinds of objects by which the plan could cure a refusal of another.

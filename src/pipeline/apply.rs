@@ -9,6 +9,7 @@ use crate::cluster::apply::Applied;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
+use crate::domain::inventory::Whose;
 use crate::domain::live::Record;
 use crate::domain::plan::Step;
 
@@ -16,9 +17,8 @@ use crate::domain::plan::Step;
 pub(super) enum Done {
     /// It is applied; whether its object was deleted for that.
     Applied(Applied, bool),
-    /// It exists and is somebody else's, and the object asks not to be applied
-    /// then.
-    LeftAlone,
+    /// It exists, and the object asks not to be applied then.
+    LeftAlone(Whose),
     /// Another release has made it since the dry run.
     Taken,
     /// The API server refuses it.
@@ -28,13 +28,14 @@ pub(super) enum Done {
 /// Applies it.
 pub(super) async fn apply(session: &Session, me: &ReleaseId, step: &Step, ready: &Ready) -> Done {
     if step.only_if_absent && ready.live.is_some() {
-        return Done::LeftAlone;
+        return left_alone(session, me, step, ready).await;
     }
     let Some(body) = only_if_new(ready) else { return again(session, step, ready).await };
     match session.apply(&ready.resource, &step.id, body, false).await {
         Ok(applied) => return Done::Applied(applied, ready.recreate),
         Err(error) if !error.is_conflict() => return Done::Failed(error),
-        Err(_) if step.only_if_absent => return Done::LeftAlone,
+        // The answer to an apply of our own may have been lost.
+        Err(_) if step.only_if_absent => return left_alone(session, me, step, ready).await,
         Err(_) => {}
     }
     // Another process may have made it since: of two releases that bring the same
@@ -42,6 +43,16 @@ pub(super) async fn apply(session: &Session, me: &ReleaseId, step: &Step, ready:
     match session.get_record(&ready.resource, &step.id).await {
         Ok(Some(Record { owner: Some(owner), .. })) if owner != *me => Done::Taken,
         Ok(_) => again(session, step, ready).await,
+        Err(error) => Done::Failed(error),
+    }
+}
+
+async fn left_alone(session: &Session, me: &ReleaseId, step: &Step, ready: &Ready) -> Done {
+    match session.get_record(&ready.resource, &step.id).await {
+        Ok(Some(record)) if record.owner.as_ref() == Some(me) => Done::LeftAlone(Whose::Ours(record.uid)),
+        Ok(Some(_)) => Done::LeftAlone(Whose::Theirs),
+        Ok(None) => Done::LeftAlone(Whose::Unknown),
+        Err(error) if error.is_forbidden() => Done::LeftAlone(Whose::Unknown),
         Err(error) => Done::Failed(error),
     }
 }

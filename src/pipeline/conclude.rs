@@ -89,7 +89,7 @@ pub(super) async fn conclude(
     match &outcome.verdict {
         Verdict::Superseded => {
             let cut = outcome.changes.take().unwrap_or_default();
-            run.memory.rollout.cut_short(&cut, revision);
+            run.memory.rollout.cut_short(&cut, revision, run.release.generation);
         }
         verdict => {
             let well = matches!(verdict, Verdict::Ready { .. });
@@ -122,11 +122,10 @@ async fn write_settled(
     let settled = run.memory.mark_ended(&settled).unwrap_or(settled);
     let adopted = stored.exists() && hold == Hold::Finalizer && !stored.operators;
     let mut written = Ok(());
-    let from = applied.map(|revision| provenance(run.release, revision));
-    let (before, now) = (&stored.provenance, from.as_ref());
-    let renamed = now.is_some_and(|now| (&now.source, &now.revision) != (&before.source, &before.revision));
-    if settled != *stored.inventory || adopted || renamed || (by_hand && applied.is_some()) {
-        stored.provenance = from.unwrap_or(stored.provenance);
+    if settled != *stored.inventory || adopted || (by_hand && applied.is_some()) {
+        if let Some(revision) = applied {
+            stored.provenance = provenance(run.release, revision);
+        }
         written = run.context.session.write_inventory(&run.release.id, &mut stored, settled, hold).await;
     }
     run.memory.remember(run.context, &run.release.id, stored);

@@ -24,6 +24,7 @@ use crate::domain::allowed::Allowed;
 use crate::domain::drift::{Contest, disturbance};
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::inventory::{Entry, Inventory};
+use crate::domain::live::Record;
 use crate::domain::outcome::Note;
 use crate::domain::release::Release;
 use crate::domain::verify::floor::Floor;
@@ -112,6 +113,28 @@ pub(super) fn synced<'w>(watches: &'w [Arc<Watched>], id: &ObjectId) -> Option<&
     watches.iter().find(|w| w.covers(id) && w.state() == State::Synced)
 }
 
+/// What decides whether an object that left stays: its uid, none when it is gone, whose
+/// it is, whether it opts out, and whether it is being deleted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mark {
+    uid: Option<String>,
+    owner: Option<ReleaseId>,
+    prune_disabled: bool,
+    deleting: bool,
+}
+
+impl Mark {
+    /// Of what is known of an object now.
+    pub fn of(record: Option<&Record>) -> Self {
+        record.map_or_else(Self::default, |record| Self {
+            uid: Some(record.uid.clone()),
+            owner: record.owner.clone(),
+            prune_disabled: record.prune_disabled,
+            deleting: record.deleting,
+        })
+    }
+}
+
 /// What one release remembers between its runs. Nothing of it is needed for
 /// correctness: all of it can be read again.
 #[derive(Default)]
@@ -143,6 +166,8 @@ pub struct Memory {
     /// Objects that have run to their end and do not exist any more, with their uids, as
     /// the API server has said: a watch does not tell a deletion from a lost label.
     pub gone: HashMap<ObjectId, String>,
+    /// Objects that left and stay, as the last look found them.
+    pub left: HashMap<ObjectId, Mark>,
     /// Jobs that have to end before the release can go on.
     pub awaited: BTreeSet<ObjectId>,
     /// Objects that were found changed and are not put back.
@@ -192,12 +217,23 @@ impl Memory {
     /// its watch knows.
     pub fn is_disturbed<'a>(&self, ids: impl Iterator<Item = &'a ObjectId>, now: Timestamp) -> bool {
         self.uncontested(ids, now).any(|id| {
-            let Some(entry) = self.inventory.entries.get(id).filter(|e| !e.left) else {
-                // One that left was deleted, or changed its mind about staying.
-                return self.inventory.entries.contains_key(id);
-            };
-            self.differs(id, entry)
+            match self.inventory.entries.get(id) {
+                None => false,
+                // It was deleted, given to another, or changed its mind about staying.
+                Some(entry) if entry.left => self.left.get(id) != self.mark(id).as_ref(),
+                Some(entry) => self.differs(id, entry),
+            }
         })
+    }
+
+    /// Whether one that is still part of the release is disturbed: what must not wait.
+    pub(super) fn is_urgent(&self, id: &ObjectId, now: Timestamp) -> bool {
+        let left = self.inventory.entries.get(id).is_some_and(|entry| entry.left);
+        !left && self.is_disturbed(std::iter::once(id), now)
+    }
+
+    fn mark(&self, id: &ObjectId) -> Option<Mark> {
+        synced(&self.watches, id).map(|watch| Mark::of(watch.record(id).as_ref()))
     }
 
     /// Whether an object is not as the apply left it that the entry records, as far as

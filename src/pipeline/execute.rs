@@ -77,10 +77,9 @@ pub async fn execute(
     for step in &plan.steps {
         let fate = match step.action {
             Action::Write => Some(Fate::NotAttempted),
-            // It may change from now on, whatever it was before.
             Action::Keep if step.only_if_absent => {
                 let before = run.memory.inventory.entries.get(&step.id);
-                before.map(|e| Fate::Applied(Entry { fields: None, left: false, ..e.clone() }))
+                before.map(|e| Fate::Applied(e.left_alone(step.live.clone(), &step.version, &step.hash)))
             }
             Action::Keep => None,
         };
@@ -235,10 +234,13 @@ async fn apply_stage(
     while let Some((step, ready, done)) = applying.next().await {
         match done {
             Done::Applied(applied, recreated) => note(run, step, ready, applied, recreated, executed),
-            Done::LeftAlone => {
+            Done::LeftAlone(whose) => {
                 executed.changes.unchanged += 1;
                 executed.done.insert(step.id.clone(), Change::Unchanged);
-                executed.fates.insert(step.id.clone(), Fate::Dropped);
+                let before = run.memory.inventory.entries.get(&step.id);
+                let live = ready.live.as_ref().map(|(uid, _)| uid.as_str());
+                let fate = whose.fate(before, live, &step.version, &step.hash);
+                executed.fates.insert(step.id.clone(), fate);
             }
             Done::Taken => {
                 executed.fates.insert(step.id.clone(), Fate::Failed);

@@ -166,10 +166,10 @@ async fn follow(
             }
             next_resolve = Instant::now() + run.release.interval;
         }
-        // Those that have changed, by their watches; an event of our own apply is none.
-        let mut due = checkup.outdated(&run.memory.watches);
+        // Those that have changed, by their watches or by time; an event of our own apply
+        // is none.
+        let mut due = checkup.changed(&run.memory.watches);
         let (recheck, blind) = (now >= next_recheck, now >= next_poll);
-        due.retain(|id| is_watched(run.memory, id));
         let asked = |id: &ObjectId| recheck || (blind && !is_watched(run.memory, id));
         due.extend(checkup.board.waiting().map(|(id, _)| id).filter(|id| asked(id)).cloned());
         due.sort();
@@ -240,7 +240,7 @@ async fn is_newer(run: &mut Run<'_>, session: &Session, revision: &Revision) -> 
     };
     let resolving = run.context.registry.resolve(&repository, &wanted, &access);
     match tokio::time::timeout(Duration::from_secs(10), resolving).await {
-        Ok(Ok(resolved)) => resolved.digest != revision.digest,
+        Ok(Ok(resolved)) => run.destination(resolved).digest != revision.digest,
         // The registry is away: wait on for what is there.
         Ok(Err(_)) | Err(_) => false,
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::context::Mark;
 use super::run::{Ended, Run};
 use super::view::View;
 use crate::api::release::DriftMode;
@@ -38,10 +39,12 @@ impl Run<'_> {
         let inventory = Arc::clone(&self.memory.inventory);
         let view = View::of(self.context, session, self.memory, known, inventory.entries.keys()).await?;
         let mut look = Look::default();
+        self.memory.left.clear();
         let now = Timestamp::now();
         for (id, entry) in &inventory.entries {
             let record = view.record(id);
             if entry.left {
+                self.memory.left.insert(id.clone(), Mark::of(record.as_ref()));
                 let opted_out = record.as_ref().is_some_and(|r| r.prune_disabled);
                 let taken = record.as_ref().is_some_and(|r| r.owner.as_ref() != Some(&self.release.id));
                 look.leftovers |= record.is_none() || taken || (self.release.prune && !opted_out);

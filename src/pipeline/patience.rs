@@ -40,7 +40,7 @@ impl Run<'_> {
                 }
             }
             let now = Timestamp::now();
-            let disturbed = |id: &ObjectId| self.memory.is_disturbed(std::iter::once(id), now);
+            let disturbed = |id: &ObjectId| self.memory.is_urgent(id, now);
             let hurry = can_wait && self.release.drift == DriftMode::Correct;
             if self.signals.is_superseded() || (hurry && self.signals.is_touched(disturbed)) {
                 return Waited::Urgent;

@@ -7,7 +7,7 @@ use super::work;
 use crate::api::reason::Reason;
 use crate::api::status::condition;
 use crate::cluster::session::Session;
-use crate::domain::outcome::{Note, Verdict};
+use crate::domain::outcome::{Note, Outcome, Verdict};
 use crate::observe::labels::Phase;
 use crate::oci::{Digest, Resolved, Wanted};
 
@@ -18,6 +18,8 @@ impl Run<'_> {
     pub(super) async fn resolve(&mut self, session: &Session) -> Result<Revision, Ended> {
         let settled = self.settled();
         if let (Trigger::Objects, Some(revision)) = (self.trigger, &settled) {
+            // A newer spec may want another.
+            self.memory.resolve_due |= self.status.observed_generation != Some(self.release.generation);
             return Ok(revision.clone());
         }
         if let (Trigger::Objects, Some(revision)) = (self.trigger, self.resumed()) {
@@ -41,11 +43,16 @@ impl Run<'_> {
             Ok(resolved) => {
                 self.memory.stale = None;
                 self.memory.held = None;
-                Ok(self.follow(resolved))
+                let revision = self.follow(resolved);
+                self.memory.rollout.wanted(Some(&revision.key));
+                Ok(revision)
             }
             Err(failed) => {
                 let Verdict::Failed { reason, message } = &failed.verdict else { return Err(failed.into()) };
                 self.memory.stale = Some((*reason, message.clone()));
+                if *reason != Reason::RegistryUnavailable {
+                    self.memory.rollout.wanted(None);
+                }
                 match settled {
                     Some(revision) => Ok(Revision { stale: self.memory.stale.clone(), ..revision }),
                     None => Err(failed.into()),
@@ -68,7 +75,7 @@ impl Run<'_> {
     /// The revision whose rollout was cut short, if the spec still renders it so: it
     /// goes on whether or not the registry is there.
     fn resumed(&self) -> Option<Revision> {
-        let revision = self.memory.rollout.resumed()?;
+        let revision = self.memory.rollout.resumed(self.release.generation)?;
         (self.release.applied_key(revision.digest.as_str()) == revision.key).then(|| revision.clone())
     }
 
@@ -96,39 +103,52 @@ impl Run<'_> {
     /// Goes along with what the registry says, and tells where that is no step
     /// ahead.
     fn follow(&mut self, resolved: Resolved) -> Revision {
+        let tag = resolved.tag.as_ref().map(|tag| tag.as_str().to_owned());
+        let told = self.status.last_attempted_revision.as_ref() == Some(&resolved.revision);
+        let newest = resolved.digest.clone();
+        let last = self.last_applied().map(|(name, digest)| (name.to_owned(), digest));
+        let revision = self.destination(resolved);
+        let Some((last_name, last_digest)) = last else { return revision };
+        let (Some(tag), Some((last_tag, _))) = (tag, last_name.split_once('@')) else { return revision };
+        if tag == last_tag && newest != last_digest {
+            let message = format!("tag {tag} moved from {last_digest} to {newest}");
+            self.note_once(Reason::TagMoved, message, told);
+        }
+        if let Some(held) = &revision.held {
+            let mut before = self.status.conditions.iter().filter(|c| c.type_ == condition::READY);
+            let told = before.any(|c| c.message.contains(held));
+            self.note_once(Reason::DowngradeRefused, held.clone(), told);
+            self.memory.held = Some(held.clone());
+        } else if self.goes_back(last_tag, &tag) {
+            let message = format!(
+                "the newest tag went from {last_tag} to {tag}, and the release with it, as spec.ref.allowDowngrade says"
+            );
+            self.note_once(Reason::Downgraded, message, told);
+        }
+        revision
+    }
+
+    /// Where the release goes by what the registry says: it stays where that would be a
+    /// step back that the spec does not allow.
+    pub(super) fn destination(&self, resolved: Resolved) -> Revision {
         let Resolved { digest, tag, revision: name } = resolved;
         let key = self.release.applied_key(digest.as_str());
-        let told = self.status.last_attempted_revision.as_ref() == Some(&name);
         let revision = Revision { name, digest, key, stale: None, held: None };
         let Some((last_name, last_digest)) = self.last_applied() else { return revision };
         let (Some(tag), Some((last_tag, _))) = (tag, last_name.split_once('@')) else { return revision };
-        let (last_name, last_tag) = (last_name.to_owned(), last_tag.to_owned());
-        if tag.as_str() == last_tag && revision.digest != last_digest {
-            let message = format!("tag {tag} moved from {last_digest} to {}", revision.digest);
-            self.note_once(Reason::TagMoved, message, told);
-        }
-        if !self.goes_back(&last_tag, tag.as_str()) {
+        if self.release.allow_downgrade || !self.goes_back(last_tag, tag.as_str()) {
             return revision;
         }
-        let went = format!("the newest tag went from {last_tag} to {tag}");
-        if self.release.allow_downgrade {
-            let message = format!("{went}, and the release with it, as spec.ref.allowDowngrade says");
-            self.note_once(Reason::Downgraded, message, told);
-            return revision;
-        }
-        let held = format!("{went}, and the release stays: to go back, set spec.ref.allowDowngrade");
-        let stays = Revision {
-            name: last_name,
+        let held = format!(
+            "the newest tag went from {last_tag} to {tag}, and the release stays: to go back, set spec.ref.allowDowngrade"
+        );
+        Revision {
+            name: last_name.to_owned(),
             key: self.release.applied_key(last_digest.as_str()),
             digest: last_digest,
             stale: None,
-            held: Some(held.clone()),
-        };
-        let mut before = self.status.conditions.iter().filter(|c| c.type_ == condition::READY);
-        let told = before.any(|c| c.message.contains(&held));
-        self.note_once(Reason::DowngradeRefused, held.clone(), told);
-        self.memory.held = Some(held);
-        stays
+            held: Some(held),
+        }
     }
 
     /// Tells something once, however often the run is repeated. What was `told`
@@ -144,13 +164,40 @@ impl Run<'_> {
 
     /// Name (`tag@digest`, or the digest) and digest of what was applied last from this
     /// repository, as the inventory says.
-    pub(super) fn last_applied(&self) -> Option<(&str, Digest)> {
+    fn last_applied(&self) -> Option<(&str, Digest)> {
         let from = &self.memory.stored.as_ref()?.provenance;
-        if from.source != self.release.url.trim_start_matches("oci://") {
-            return None;
-        }
+        (from.source == self.release.url.trim_start_matches("oci://")).then_some(())?;
+        self.recorded()
+    }
+
+    /// The same, from whatever repository: another one may have the same content.
+    pub(super) fn recorded(&self) -> Option<(&str, Digest)> {
+        let from = &self.memory.stored.as_ref()?.provenance;
         let digest = from.revision.rsplit('@').next()?;
         Some((&from.revision, Digest::parse(digest).ok()?))
+    }
+
+    /// A run that has put objects back, and not asked the registry, says nothing of a
+    /// spec or a wish that nobody has answered yet: the next run does, which is at once.
+    pub(super) fn leave_open(&self, outcome: &mut Outcome) {
+        let open = self.status.observed_generation != Some(self.release.generation) || self.is_asked();
+        if self.memory.resolve_due && open && matches!(outcome.verdict, Verdict::Ready { .. }) {
+            let (notes, drift) = (std::mem::take(&mut outcome.notes), outcome.drift.take());
+            *outcome = Outcome { verdict: Verdict::AsBefore, notes, drift, ..Outcome::default() };
+        }
+    }
+
+    /// Whether the spec can mean this revision, as far as its name tells.
+    pub(super) fn is_wanted(&self, revision: &Revision) -> bool {
+        let tag = revision.name.split_once('@').map(|(tag, _)| tag);
+        match acquire::wanted(self.release) {
+            Ok(Wanted::Tag(wanted)) => tag == Some(wanted.as_str()),
+            Ok(Wanted::Digest(digest)) => digest == revision.digest,
+            Ok(Wanted::Semver { range, filter }) => {
+                tag.is_some_and(|tag| range.highest([tag], filter.as_ref()).is_some())
+            }
+            Err(_) => false,
+        }
     }
 
     fn goes_back(&self, from: &str, to: &str) -> bool {

@@ -1,13 +1,15 @@
 //! Drift of what is applied while a newer revision cannot be had, or is refused: the
 //! objects of the one that is there are put back all the same.
 
+use jiff::Timestamp;
+
 use super::acquire;
 use super::run::{Ended, Revision, Run, Trigger};
 use super::work;
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
 use crate::api::status::condition;
-use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::outcome::{Assessment, Outcome, Verdict};
 use crate::domain::release::{Origin, Release};
 use crate::observe::metrics::Spent;
 
@@ -21,14 +23,36 @@ fn leaves_applied(reason: Reason) -> bool {
         )
 }
 
+/// What came of putting back.
+enum Restored {
+    /// Nothing had to be.
+    Nothing,
+    /// The digests that the images were applied with are not known any more.
+    ImagesUnknown,
+    /// This.
+    Done(Box<Outcome>),
+}
+
 impl Run<'_> {
+    /// Whether nothing of what is applied may be written for what a run has ended with, or
+    /// the last one. That the wanted revision is not trusted holds on while nobody can say
+    /// that another is wanted.
+    fn is_held(&self, reason: Reason) -> bool {
+        let unanswered = matches!(
+            reason,
+            Reason::Progressing | Reason::RegistryUnavailable | Reason::AuthenticationFailed
+        );
+        let distrusted = || self.status.condition(condition::VERIFIED).is_some_and(|c| c.status == "False");
+        !leaves_applied(reason) || unanswered && distrusted()
+    }
+
     /// The revision that the inventory is the whole result of, where it is another than
     /// the one that was attempted last and the spec still renders it so.
     pub(super) fn applied_beside(&self) -> Option<Revision> {
         if self.release.origin == Origin::CommandLine || self.release.drift != DriftMode::Correct {
             return None;
         }
-        let (name, digest) = self.last_applied()?;
+        let (name, digest) = self.recorded()?;
         let key = self.release.applied_key(digest.as_str());
         let whole = self.memory.inventory.applied.as_deref() == Some(key.as_str());
         let attempted = self.status.artifact.as_ref().is_some_and(|a| a.digest == digest.as_str());
@@ -40,20 +64,21 @@ impl Run<'_> {
     /// objects have changed. What the last run said holds on.
     pub(super) async fn restore_first(&mut self) -> Result<Option<Box<Outcome>>, Ended> {
         let ready = self.status.condition(condition::READY);
-        let refused = ready.and_then(|c| Reason::named(&c.reason)).is_some_and(|why| !leaves_applied(why));
-        let (Trigger::Objects, false, Some(applied)) = (self.trigger, refused, self.applied_beside()) else {
+        let held = ready.and_then(|c| Reason::named(&c.reason)).is_some_and(|reason| self.is_held(reason));
+        let (Trigger::Objects, false, Some(applied)) = (self.trigger, held, self.applied_beside()) else {
             return Ok(None);
         };
         let mut outcome = Outcome { verdict: Verdict::AsBefore, ..Outcome::default() };
         match Box::pin(self.restore(&applied)).await {
-            Ok(Some(restored)) => {
+            Ok(Restored::Done(restored)) => {
                 if let Verdict::Failed { reason, message } = &restored.verdict {
                     tracing::warn!(%reason, message, "what is applied could not be put back");
                     return Err(work::superseded());
                 }
                 (outcome.notes, outcome.drift) = (restored.notes, restored.drift);
             }
-            Ok(None) => {}
+            Ok(Restored::Nothing) => outcome.drift = self.calm(),
+            Ok(Restored::ImagesUnknown) => outcome.drift = Some(images_unknown()),
             // It is tried again with the next run for the newer revision, which is at once.
             Err(Ended::Failed(failed)) if failed.reason().is_some() => {
                 tracing::warn!(verdict = ?failed.verdict, "what is applied could not be put back");
@@ -66,7 +91,7 @@ impl Run<'_> {
 
     /// Puts the applied revision back after a run for a newer one has failed.
     pub(super) async fn restore_after(&mut self, outcome: &mut Outcome) {
-        if !outcome.reason().is_some_and(leaves_applied) {
+        if outcome.reason().is_none_or(|reason| self.is_held(reason)) {
             return;
         }
         let Some(applied) = self.applied_beside() else { return };
@@ -74,38 +99,44 @@ impl Run<'_> {
             return;
         }
         match Box::pin(self.restore(&applied)).await {
-            Ok(Some(restored)) => {
+            Ok(Restored::Done(restored)) => {
                 outcome.notes.extend(restored.notes);
                 outcome.drift = restored.drift;
                 outcome.entries = restored.entries;
             }
-            Ok(None) | Err(Ended::Again) => {}
+            Ok(Restored::Nothing) => outcome.drift = self.calm(),
+            Ok(Restored::ImagesUnknown) => outcome.drift = Some(images_unknown()),
+            Err(Ended::Again) => {}
             Err(Ended::Failed(failed)) => {
                 tracing::debug!(verdict = ?failed.verdict, "what is applied could not be put back");
             }
         }
     }
 
-    /// Writes the objects of the applied revision that are not as they were applied;
-    /// nothing when all are.
-    async fn restore(&mut self, applied: &Revision) -> Result<Option<Box<Outcome>>, Ended> {
+    /// What is known of drift when nothing is to be put back; none while a fight is on.
+    fn calm(&self) -> Option<Assessment> {
+        self.memory.next_correction(Timestamp::now()).is_none().then(|| self.in_sync())
+    }
+
+    /// Writes the objects of the applied revision that are not as they were applied.
+    async fn restore(&mut self, applied: &Revision) -> Result<Restored, Ended> {
         let session = self.session()?;
         let known = session.known().await?;
         let look = self.look(&session, &known).await?;
         if look.drifted.is_empty() && !look.unmade {
-            return Ok(None);
+            return Ok(Restored::Nothing);
         }
         let admission = self.admission(&session, applied).await?;
         let pinned = self.memory.pinned.as_ref().is_some_and(|p| p.is_of(applied, admission.images()));
         if admission.images().is_some() && !pinned {
-            // The digests that its images were applied with are not known any more.
-            return Ok(None);
+            return Ok(Restored::ImagesUnknown);
         }
         acquire::check_account(self.context, &session, self.release).await?;
         let mut release: Release = self.release.clone();
         release.wait = false;
         // What brings the newer revision goes on later as if this had not been.
         let rollout = std::mem::take(&mut self.memory.rollout);
+        let awaited = std::mem::take(&mut self.memory.awaited);
         let mut run = Run {
             context: self.context,
             release: &release,
@@ -113,12 +144,18 @@ impl Run<'_> {
             signals: self.signals,
             turn: &mut *self.turn,
             status: self.status.clone(),
-            trigger: Trigger::Objects,
+            trigger: Trigger::Restore,
             progress: self.progress,
             spent: Spent::new(&self.context.metrics),
         };
         let restored = work::work(&mut run, &session, known, applied, &admission).await;
-        self.memory.rollout = rollout;
-        restored.map(Some)
+        (self.memory.rollout, self.memory.awaited) = (rollout, awaited);
+        restored.map(Restored::Done)
     }
+}
+
+fn images_unknown() -> Assessment {
+    let message = "objects are not as they were applied, and are not put back: the digests that their images were \
+                   applied with are not known any more; the next revision that is applied writes them";
+    Assessment { status: Some(true), reason: Reason::DriftDetected, message: message.to_owned() }
 }

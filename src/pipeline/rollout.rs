@@ -19,8 +19,8 @@ pub struct Rollout {
     waits_since: Option<Instant>,
     /// What runs of it have written that were cut short.
     written: Changes,
-    /// Set while its last run was cut short.
-    resume: Option<Revision>,
+    /// Set while its last run was cut short, with the generation that it was for.
+    resume: Option<(i64, Revision)>,
 }
 
 impl Rollout {
@@ -55,15 +55,22 @@ impl Rollout {
         self.waits_since = None;
     }
 
-    /// Its run was cut short and wrote this; the next one goes on.
-    pub fn cut_short(&mut self, changes: &Changes, revision: &Revision) {
+    /// Its run was cut short and wrote this; the next one goes on, as long as the spec
+    /// has this generation.
+    pub fn cut_short(&mut self, changes: &Changes, revision: &Revision, generation: i64) {
         self.written = changes.after(&self.written);
-        self.resume = Some(revision.clone());
+        self.resume = Some((generation, revision.clone()));
     }
 
-    /// The revision whose run was cut short.
-    pub fn resumed(&self) -> Option<&Revision> {
-        self.resume.as_ref()
+    /// The revision whose run was cut short, if it was for this generation.
+    pub fn resumed(&self, generation: i64) -> Option<&Revision> {
+        self.resume.as_ref().filter(|(of, _)| *of == generation).map(|(_, revision)| revision)
+    }
+
+    /// The registry has said what is wanted: this, or something that cannot be had.
+    /// Nothing else is gone on with.
+    pub fn wanted(&mut self, key: Option<&str>) {
+        self.resume.take_if(|(_, revision)| Some(revision.key.as_str()) != key);
     }
 
     /// Its run has come to an end. Returns what it changed with all that was cut short
@@ -114,13 +121,22 @@ mod tests {
         assert_eq!(rollout.waits_since(later), later, "a newer spec has its own time");
         rollout.wait_anew();
         assert_eq!(rollout.waits_since(first), first);
-        rollout.cut_short(&wrote(2), &revision);
-        assert!(rollout.resumed().is_some());
+        rollout.cut_short(&wrote(2), &revision, 7);
+        assert!(rollout.resumed(7).is_some());
+        assert!(rollout.resumed(8).is_none(), "a newer spec may want another");
+        rollout.wanted(Some("a"));
+        assert!(rollout.resumed(7).is_some());
+        for other in [Some("b"), None] {
+            rollout.cut_short(&wrote(0), &revision, 7);
+            rollout.wanted(other);
+            assert!(rollout.resumed(7).is_none(), "{other:?}");
+        }
+        rollout.cut_short(&wrote(0), &revision, 7);
         rollout.begin("a", "1", false);
         assert_eq!(rollout.waits_since(later), first);
         assert_eq!(rollout.end(Some(wrote(1)), false), Some(wrote(3)));
         assert_eq!(rollout.waits_since(later), later, "a retry has its own time");
         assert_eq!(rollout.end(None, true), None);
-        assert!(rollout.resumed().is_none());
+        assert!(rollout.resumed(7).is_none());
     }
 }

@@ -61,6 +61,9 @@ pub enum Trigger {
     /// Only objects were seen to change: if a revision is applied, the registry
     /// is not asked.
     Objects,
+    /// What is applied is put back beside a newer revision: nothing is told of the
+    /// release meanwhile.
+    Restore,
 }
 
 /// The revision that a run is about.
@@ -114,6 +117,7 @@ impl Run<'_> {
             match Box::pin(self.attempt()).await {
                 Ok(mut outcome) | Err(Ended::Failed(mut outcome)) => {
                     self.restore_after(&mut outcome).await;
+                    self.leave_open(&mut outcome);
                     drop_unused_watches(self.memory);
                     self.let_go(&outcome);
                     outcome.fetch_failed = self.fetch_failure(&outcome);
@@ -183,7 +187,7 @@ impl Run<'_> {
     /// Writes once, at most, what the run waits for; `revision` is the one that it
     /// brings, once it is known.
     pub async fn accept(&mut self, revision: Option<&str>, message: &str) {
-        if self.release.origin == Origin::CommandLine {
+        if self.release.origin == Origin::CommandLine || self.trigger == Trigger::Restore {
             return;
         }
         let waiting = status::waiting(&self.status, self.release, revision, message, Timestamp::now());
@@ -255,9 +259,7 @@ impl Run<'_> {
         let pinned = self.memory.pinned.as_ref().is_some_and(|p| p.is_of(revision, admission.images()));
         let imaged = pinned || admission.images().is_none();
         let whole = look.drifted.is_empty() && !(look.missing && self.is_asked());
-        // The same digest under another tag: which one it was decides what a step back is.
-        let named = self.last_applied().is_some_and(|(name, _)| name == revision.name);
-        if settled && healthy && imaged && whole && named && !look.leftovers && !look.unmade && !look.unseen {
+        if settled && healthy && imaged && whole && !look.leftovers && !look.unmade && !look.unseen {
             self.check_health(session, &known, revision).await;
             return Ok(Box::new(self.quiet(revision)));
         }
@@ -376,7 +378,7 @@ impl Run<'_> {
         }
         match &revision.stale {
             None => Verdict::Ready { message },
-            Some((Reason::RegistryUnavailable, why)) => Verdict::Ready {
+            Some((Reason::RegistryUnavailable, why)) if self.is_wanted(revision) => Verdict::Ready {
                 message: format!("{message}; whether there is a newer one is not known: {why}"),
             },
             Some((reason, why)) => Verdict::Failed {

@@ -96,7 +96,7 @@ impl Run<'_> {
         let known = self.memory.trusted.as_ref().filter(|t| t.key == key);
         let known = known.map(|t| (Arc::clone(&t.admission), t.due));
         match (&known, self.trigger, &self.memory.distrusted) {
-            (Some((admission, due)), trigger, _) if trigger == Trigger::Objects || *due > Instant::now() => {
+            (Some((admission, due)), trigger, _) if trigger != Trigger::Full || *due > Instant::now() => {
                 return Ok(Arc::clone(admission));
             }
             // However often objects change, the registry is asked when it is due.

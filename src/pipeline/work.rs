@@ -312,7 +312,13 @@ async fn write_ahead(
         // What is tried again later may turn out to be recreated then.
         let asked = s.force.unwrap_or(run.release.force || s.id.is("batch", "Job"));
         let may_be = asked && preflight.deferred.contains(&s.id);
-        let anew = s.action == Action::Write && (s.anew || recreated(&s.id) || may_be);
+        // The dry run may have shown what no watch does.
+        let same = || {
+            let ready = preflight.ready.get(&s.id).filter(|ready| !ready.recreate);
+            let live = ready.and_then(|ready| ready.live.as_ref()).map(|(uid, _)| uid);
+            live.is_some() && live == stored.inventory.entries.get(&s.id).and_then(|e| e.uid.as_ref())
+        };
+        let anew = s.action == Action::Write && (s.anew || recreated(&s.id) || may_be) && !same();
         (&s.id, s.version.as_str(), anew)
     });
     let corrected = run.release.drift == DriftMode::Correct;
@@ -321,7 +327,11 @@ async fn write_ahead(
     let ahead = ahead.or_else(|| stored.inventory.unsettled(writes, corrected));
     if let Some(ahead) = ahead {
         let written = run.context.session.write_inventory(&run.release.id, &mut stored, ahead, hold).await;
-        written.map_err(|error| homeless(run.release, error))?;
+        if let Err(error) = written {
+            // It is about to write nothing any more.
+            run.context.wake(run.context.claims.publish(&run.release.id, &run.memory.inventory));
+            return Err(homeless(run.release, error));
+        }
     }
     run.memory.remember(run.context, &run.release.id, stored);
     Ok(())

@@ -340,10 +340,10 @@ fn a_second_later() {
 #[tokio::test]
 async fn what_was_put_back_once_is_put_back_again_while_a_newer_revision_is_refused() {
     let scene = Scene::begin("drift-again").await;
-    let digest = scene.push("1", &config_map("a", "one"));
+    scene.push("1", &config_map("a", "one"));
+    let digest = scene.push("2", &(config_map("a", "one") + &config_map("b", "one")));
     scene.push("broken", "kind: [\n");
     scene.create("app", &json!({"retryInterval": "1h"}));
-    // The second has the same content under another name.
     for reference in [json!({"tag": "1"}), json!({"tag": null, "digest": digest})] {
         scene.change(&json!({"ref": reference}));
         let ready = scene.story.wait_ready("app", "").await;

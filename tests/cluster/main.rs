@@ -26,6 +26,7 @@ mod health;
 mod hostile;
 mod image;
 mod install;
+mod interrupted;
 mod inventories;
 mod jobs;
 mod matrix;

@@ -14,7 +14,8 @@ use crate::person::Person;
 const READY: &str = "supercargo_reconciles_total{outcome=\"success\",reason=\"ReconciliationSucceeded\"}";
 
 /// A pod that is ready in a moment, or only once a label of it is gone.
-fn pod(name: &str, held: bool) -> String {
+/// A pod; one that is held is not started.
+pub fn pod(name: &str, held: bool) -> String {
     let labels = if held { "{testbed.supercargo.dev/pod: held}" } else { "{}" };
     format!(
         "---\napiVersion: v1\nkind: Pod\nmetadata: {{name: {name}, labels: {labels}}}\n\
@@ -22,7 +23,8 @@ fn pod(name: &str, held: bool) -> String {
     )
 }
 
-fn let_go(scene: &Scene<'_>, pod: &str) {
+/// Starts a pod that is held.
+pub fn let_go(scene: &Scene<'_>, pod: &str) {
     scene.story.kubectl(&["label", "pod", pod, "testbed.supercargo.dev/pod-"], "");
 }
 

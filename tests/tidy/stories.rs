@@ -12,20 +12,29 @@ const MARKS: &[&str] =
 
 /// Not run as cluster-admin, and why.
 const ONCE: &[(&str, &str)] = &[
-    ("adoption", "commands under the user's own rights"),
     ("admission", "what the API server refuses, whoever runs"),
+    ("adoption", "commands under the user's own rights"),
     ("bed", "the test bed itself"),
     ("chart", "its operators have the rights that the chart gives them there"),
     ("cli_output", "commands under the user's own rights"),
     ("cli_releases", "commands under the user's own rights"),
     ("dashboards", "panels and alerts do not depend on rights, and it takes a minute"),
+    ("decryption", "what an artifact holds is read before any right is used"),
+    ("downgrade", "which tag is followed does not depend on rights"),
     ("ground", "what stories stand on"),
+    ("hostile", "what artifacts and registries may take does not depend on rights"),
     ("image", "the image, under the rights that it is given"),
     ("inventories", "commands under the user's own rights"),
     ("metrics", "figures do not depend on rights"),
+    ("origins", "who may say where an artifact is does not depend on rights"),
     ("recovery", "what the stories recovery_… stand on"),
+    ("registries", "what registries answer does not depend on rights"),
     ("scene", "what stories stand on"),
     ("setting", "what stories stand on"),
+    ("squatting", "each story says under which profile its operator runs"),
+    ("streams", "connections do not depend on rights"),
+    ("trust", "what is trusted is decided before any right is used"),
+    ("webhooks", "what registries send does not depend on rights"),
 ];
 
 /// The list STORIES of the Makefile.

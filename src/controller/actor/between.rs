@@ -29,7 +29,8 @@ impl Actor {
             if self.signals.is_stopping() {
                 return None;
             }
-            if self.memory.resolve_due || self.signals.take_superseded() {
+            // Whatever comes of that run: it says itself if the registry is due again.
+            if std::mem::take(&mut self.memory.resolve_due) | self.signals.take_superseded() {
                 return Some(Trigger::Full);
             }
             // Looked at before every sleep: a run may have swallowed the word

@@ -1,0 +1,202 @@
+//! What is interrupted: by a hand, by a newer spec, by a registry that hangs or goes
+//! away. What follows is about what is wanted now, and nothing is told that nobody knows.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use supercargo_testbed::signer::{Algorithm, Format};
+use supercargo_testbed::story::condition;
+use supercargo_testbed::{Proxy, Signer, within};
+
+use crate::ground::{Scene, config_map, registry};
+use crate::truth::{let_go, pod};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// How many runs the operator has made.
+fn runs(scene: &Scene<'_>) -> Option<f64> {
+    scene.operator.metric(r#"supercargo_reconcile_duration_seconds_count{phase="total"}"#)
+}
+
+fn edit(scene: &Scene<'_>, name: &str, value: &str) {
+    scene.patch("configmap", name, &json!({"data": {"key": value}}));
+}
+
+/// A spec for the story's repository behind a proxy.
+fn behind(scene: &Scene<'_>, proxy: &Proxy) -> Value {
+    json!({"url": format!("oci://{}/{}", proxy.host(), scene.namespace()), "interval": "1h", "retryInterval": "1h"})
+}
+
+/// Waits until the registry was asked, and has not answered.
+fn wait_asked(proxy: &Proxy) {
+    assert!(within(LIMIT, || proxy.count(|_| true) > 0));
+    proxy.forget();
+}
+
+#[tokio::test]
+async fn a_newer_spec_is_not_told_as_applied_while_the_registry_has_not_answered() {
+    let scene = Scene::begin("interrupted-answer").await;
+    let proxy = Proxy::before(&registry().url(), None);
+    scene.install(&config_map("a", "one"), &behind(&scene, &proxy)).await;
+    scene.push("2", &config_map("a", "two"));
+    proxy.silent(true);
+    proxy.forget();
+    scene.change(&json!({"ref": {"tag": "2"}}));
+    wait_asked(&proxy);
+    edit(&scene, "a", "by hand");
+    scene.wait_data("a", "one").await;
+    // The run that has put it back is over when the registry is asked again.
+    wait_asked(&proxy);
+    let release = scene.story.release("app").await.expect("it is there");
+    let ready = condition(&release, "Ready").expect("Ready");
+    let generation = release["metadata"]["generation"].as_i64();
+    let observed = release["status"]["conditions"]
+        .as_array()
+        .and_then(|all| all.iter().find(|c| c["type"] == "Ready")?["observedGeneration"].as_i64());
+    assert!(ready.status != "True" || observed < generation, "{release:#}");
+    proxy.silent(false);
+    scene.story.wait_ready("app", "2@").await;
+    scene.wait_data("a", "two").await;
+}
+
+#[tokio::test]
+async fn a_release_that_is_suspended_while_the_registry_hangs_comes_to_rest() {
+    let scene = Scene::begin("interrupted-rest").await;
+    let proxy = Proxy::before(&registry().url(), None);
+    scene.install(&config_map("a", "one"), &behind(&scene, &proxy)).await;
+    proxy.silent(true);
+    proxy.forget();
+    scene.story.kubectl(&["annotate", "oar", "app", "supercargo.dev/reconcile-at=now"], "");
+    wait_asked(&proxy);
+    edit(&scene, "a", "by hand");
+    scene.wait_data("a", "one").await;
+    wait_asked(&proxy);
+    scene.change(&json!({"suspend": true}));
+    scene.message("Drifted", "Unknown", "Suspended").await;
+    let before = runs(&scene);
+    for _ in 0..3 {
+        scene.story.kubectl(&["get", "oar", "app"], "");
+    }
+    assert_eq!(runs(&scene), before);
+}
+
+#[tokio::test]
+async fn a_rollout_that_was_cut_short_is_not_gone_on_with_once_another_revision_is_wanted() {
+    let scene = Scene::begin("interrupted-rollout").await;
+    scene.install(&config_map("a", "one"), &json!({"wait": true, "retryInterval": "1h"})).await;
+    scene.push("2", &(config_map("a", "two") + &pod("web", true)));
+    scene.change(&json!({"ref": {"tag": "2"}}));
+    scene.message("Healthy", "Unknown", "Progressing").await;
+    scene.wait_data("a", "two").await;
+    scene.wait_field("v1", "pods", "web", "/status/phase", &json!("Pending")).await;
+    scene.change(&json!({"ref": {"tag": "missing"}}));
+    scene.message("Ready", "False", "ArtifactNotFound").await;
+    let_go(&scene, "web");
+    scene.wait_field("v1", "pods", "web", "/status/phase", &json!("Running")).await;
+    edit(&scene, "a", "by hand");
+    let release = scene.reconcile("again").await;
+    let ready = condition(&release, "Ready").expect("Ready");
+    assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "ArtifactNotFound"));
+    let applied = release["status"]["lastAppliedRevision"].as_str().unwrap_or_default();
+    assert!(applied.starts_with("1@"), "{release:#}");
+    scene.push("3", &config_map("a", "three"));
+    scene.change(&json!({"ref": {"tag": "3"}}));
+    scene.story.wait_ready("app", "3@").await;
+    scene.story.wait_gone("v1", "pods", "web").await;
+}
+
+#[tokio::test]
+async fn what_is_only_made_once_stays_in_the_inventory_while_it_is_deleted_and_is_made_again() {
+    let scene = Scene::begin("interrupted-once").await;
+    let once = config_map("once", "one")
+        .replace("{name: once}", "{name: once, annotations: {supercargo.dev/apply: IfNotPresent}}");
+    scene.install(&(config_map("a", "one") + &once), &json!({})).await;
+    let uid = async || Some(scene.story.object("v1", "configmaps", "once").await?["metadata"]["uid"].clone());
+    let first = uid().await.expect("it was made");
+    scene.patch("configmap", "once", &json!({"metadata": {"finalizers": ["example.com/held"]}}));
+    scene.story.kubectl(&["delete", "configmap", "once", "--wait=false"], "");
+    edit(&scene, "a", "by hand");
+    scene.wait_data("a", "one").await;
+    scene.reconcile("meanwhile").await;
+    let inventory = scene.story.object("v1", "configmaps", "inv-app").await.expect("an inventory");
+    let listed = inventory["data"]["resources"].as_str().unwrap_or_default();
+    assert!(listed.contains("_once__ConfigMap"), "{listed}");
+    scene.patch("configmap", "once", &json!({"metadata": {"finalizers": null}}));
+    let anew = async || uid().await.filter(|uid| *uid != first).map(|_| ());
+    scene.story.wait_for("it is made again", anew).await;
+    scene.story.kubectl(&["delete", "oar", "app", "--timeout=60s"], "");
+    scene.story.wait_gone("v1", "configmaps", "once").await;
+}
+
+#[tokio::test]
+async fn a_release_whose_spec_makes_no_sense_any_more_waits_for_nobody_s_objects() {
+    let scene = Scene::begin("interrupted-heir").await;
+    scene.install(&(config_map("a", "one") + &config_map("x", "one")), &json!({})).await;
+    scene.push("heir", &config_map("x", "one"));
+    scene.create("heir", &json!({"ref": {"tag": "heir"}}));
+    scene.story.wait_condition("heir", "Ready", "False", "OwnershipConflict").await;
+    let nonsense =
+        json!({"spec": {"patches": [{"patch": "- op: nonsense", "target": {"kind": "ConfigMap"}}]}});
+    scene.patch("oar", "heir", &nonsense);
+    scene.story.wait_condition("heir", "Ready", "False", "InvalidSpec").await;
+    scene.push("2", &config_map("a", "one"));
+    scene.change(&json!({"ref": {"tag": "2"}}));
+    scene.story.wait_gone("v1", "configmaps", "x").await;
+}
+
+#[tokio::test]
+async fn an_edit_beside_a_revision_that_is_not_trusted_stays_while_the_registry_is_away() {
+    let scene = Scene::begin("interrupted-trust").await;
+    let mut proxy = Proxy::before(&registry().url(), None);
+    let signer = Signer::new(Algorithm::P256);
+    let keys = format!("--from-file={}", signer.public().display());
+    scene.story.kubectl(&["create", "secret", "generic", "keys", &keys], "");
+    let digest = scene.push("1", &config_map("a", "one"));
+    let signed = format!("{}/{}@{digest}", registry().host(), scene.namespace());
+    signer.sign(registry(), &signed, Format::Bundle, &[]);
+    let mut spec = behind(&scene, &proxy);
+    spec["verify"] = json!({"provider": "cosign", "secretRef": {"name": "keys"}});
+    scene.create("app", &spec);
+    scene.story.wait_ready("app", "1@").await;
+    scene.push("2", &config_map("a", "two"));
+    scene.change(&json!({"ref": {"tag": "2"}}));
+    scene.message("Ready", "False", "SignatureMissing").await;
+    edit(&scene, "a", "by hand");
+    scene.reconcile("trust").await;
+    proxy.refuse();
+    scene.reconcile("away").await;
+    scene.message("Ready", "False", "RegistryUnavailable").await;
+    scene.wait_data("a", "by hand").await;
+    proxy.listen();
+    scene.change(&json!({"ref": {"tag": "1"}}));
+    scene.wait_data("a", "one").await;
+    scene.story.wait_ready("app", "1@").await;
+}
+
+#[tokio::test]
+async fn an_object_that_left_and_changes_all_the_time_makes_no_runs() {
+    let scene = Scene::begin("interrupted-left").await;
+    let both = config_map("a", "one") + &config_map("b", "one");
+    scene.install(&both, &json!({"prune": false, "interval": "1h"})).await;
+    scene.push("2", &config_map("a", "one"));
+    scene.change(&json!({"ref": {"tag": "2"}}));
+    scene.story.wait_ready("app", "2@").await;
+    // The first change is looked at.
+    edit(&scene, "b", "first");
+    scene.reconcile("looked").await;
+    let before = runs(&scene);
+    for n in 0..5 {
+        edit(&scene, "b", &format!("changed {n}"));
+    }
+    // What matters of it still does.
+    edit(&scene, "a", "by hand");
+    scene.wait_data("a", "one").await;
+    let more = runs(&scene).zip(before).map(|(now, before)| now - before);
+    assert!(more <= Some(2.0), "{more:?}");
+    scene.story.kubectl(&["delete", "configmap", "b"], "");
+    let gone = async || {
+        let inventory = scene.story.object("v1", "configmaps", "inv-app").await?;
+        (!inventory["data"]["resources"].as_str()?.contains("_b__ConfigMap")).then_some(())
+    };
+    scene.story.wait_for("the inventory names it no more", gone).await;
+}
