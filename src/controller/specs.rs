@@ -84,20 +84,19 @@ impl Specs {
         }
         let share = self.gate.enter(&seen.resource_namespace(), Allowance::MOST).await;
         let large = Arc::clone(seen);
+        // Its room is taken as long as the thread works, whoever waits for it.
         let parsing = tokio::task::spawn_blocking(move || {
             let mut allowance = Allowance::default();
             let parsed = large.parse_within(&mut allowance).map(Arc::new);
-            (parsed, allowance.spent())
+            share.shrink(allowance.spent());
+            (parsed, share)
         });
-        let (parsed, spent) = match parsing.await {
+        let (parsed, share) = match parsing.await {
             Ok(parsed) => parsed,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         };
         match parsed {
-            Ok(release) => {
-                share.shrink(spent);
-                Ok(Parsed { release, share: Some(share) })
-            }
+            Ok(release) => Ok(Parsed { release, share: Some(share) }),
             Err(error) => {
                 spec.last = Some((version, Err(error.clone())));
                 Err(error)
@@ -112,6 +111,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::domain::fair::admits;
 
     fn seen(namespace: &str, generation: i64, patches: &[String]) -> Arc<Seen> {
         let patches: Vec<_> = patches.iter().map(|patch| json!({"patch": patch})).collect();
@@ -153,21 +153,14 @@ mod tests {
         let (mut first, mut second, mut other) = (Spec::default(), Spec::default(), Spec::default());
         let large = large();
         let parsed = specs.read(&mut first, &seen("apps", 1, &large)).await.expect("it is valid");
-        let mut taken = specs.gate.taken();
+        let taken = specs.gate.taken();
         assert!((1 << 20..Allowance::MOST).contains(&taken), "{taken}");
         assert!(parsed.at_rest().patches.is_empty() && !parsed.release.patches.is_empty());
         let mut held = vec![parsed];
-        loop {
-            let seen = seen("apps", 1, &large);
-            let mut more = Box::pin(specs.read(&mut second, &seen));
-            // It waits for the thread that parses, or for room.
-            if more.as_mut().now_or_never().is_none() && specs.gate.taken() < taken + Allowance::MOST {
-                break;
-            }
-            held.push(more.await.expect("it is valid"));
-            taken = specs.gate.taken();
-            assert!(held.len() < 100);
+        while admits(64 << 20, specs.gate.taken(), specs.gate.taken(), Allowance::MOST) {
+            held.push(specs.read(&mut second, &seen("apps", 1, &large)).await.expect("it is valid"));
         }
+        assert!(specs.read(&mut second, &seen("apps", 1, &large)).now_or_never().is_none());
         // One tenant that holds on to all it gets leaves room for another.
         drop(specs.read(&mut other, &seen("other", 1, &large)).await.expect("it is valid"));
         drop(held);

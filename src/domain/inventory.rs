@@ -256,9 +256,7 @@ impl Whose {
                 Fate::Applied(before.left_alone(Some(uid), version, hash))
             }
             // That it was the release's is known, and not that it is not any more.
-            (Self::Unknown, Some(before))
-                if live.is_none() || before.uid.is_none() || before.uid.as_deref() == live =>
-            {
+            (Self::Unknown, Some(before)) if live.is_none() || before.uid.as_deref() == live => {
                 Fate::Applied(before.left_alone(None, version, hash))
             }
             (Self::Unknown | Self::Theirs, _) => Fate::Dropped,

@@ -84,7 +84,7 @@ pub struct Step {
     /// Whether what the inventory knows is not there any more, so that the object
     /// gets a new uid.
     pub anew: bool,
-    /// The uid of the object that is there, as far as it is known.
+    /// The uid of the object that is there, where it is provably the release's.
     pub live: Option<String>,
     /// Whether it has run to its end with this very content and is gone, as a Job
     /// is some time after it has completed.
@@ -142,7 +142,7 @@ impl Plan {
     /// says, whose complete result is known. Should it stop half way, what is left to do
     /// shows: an object differs from its entry, or the entry has no uid.
     pub fn only_puts_back(&self, applied_key: &str, previous: &Inventory) -> bool {
-        let made_anew = |id: &ObjectId| previous.entries.get(id).is_some_and(|e| e.uid.is_none());
+        let made_anew = |id: &ObjectId| previous.entries.get(id).is_none_or(|e| e.uid.is_none());
         previous.applied.as_deref() == Some(applied_key)
             && self.leaving.iter().all(|leaving| leaving.entry.left)
             && self.writes().all(|step| step.drifted || made_anew(&step.id))
@@ -239,7 +239,7 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
             action: if keep { Action::Keep } else { Action::Write },
             drifted: same && known && !undisturbed,
             only_if_absent,
-            live: record.as_ref().map(|r| r.uid.clone()),
+            live: record.as_ref().filter(|r| is_ours(r, purpose.release)).map(|r| r.uid.clone()),
             anew: before.and_then(|b| b.uid.as_ref()) != record.as_ref().map(|r| &r.uid),
             done,
             force: match object.annotation(keys::FORCE) {
@@ -286,6 +286,11 @@ fn foreign_owner(
     }
 }
 
+/// Whether the object is labelled as the release's and was applied by us.
+fn is_ours(record: &Record, me: &ReleaseId) -> bool {
+    record.owner.as_ref() == Some(me) && !record.fields.is_empty()
+}
+
 /// Whether the object is as our last apply left it, whatever that wrote.
 fn is_undisturbed(
     before: Option<&Entry>,
@@ -296,7 +301,7 @@ fn is_undisturbed(
     let (Some(before), Some(record)) = (before, record) else { return false };
     if only_if_absent && before.uid.is_none() {
         // Made by a run that was cut off before it could say so: ours already.
-        return record.owner.as_ref() == Some(me) && !record.fields.is_empty() && !record.deleting;
+        return is_ours(record, me) && !record.deleting;
     }
     if before.uid.as_deref() != Some(record.uid.as_str()) {
         return false;
@@ -483,6 +488,10 @@ mod tests {
         check("no complete result", |_| {}, None, None, false);
         check("other content", |e| e.hash = Some("other".into()), None, Some("key"), false);
         check("one leaves", |_| {}, Some(Entry { left: false, ..left }), Some("key"), false);
+        // What exists and is somebody else's has no entry; the write-ahead gives it one.
+        let previous = Inventory { applied: Some("key".to_owned()), ..Inventory::default() };
+        let plan = build_for(std::slice::from_ref(&cm), &previous, &world);
+        assert!(plan.writes().count() == 1 && plan.only_puts_back("key", &previous));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::drift;
 use super::execute::Executed;
-use super::run::{Ended, Revision, Run};
+use super::run::{Ended, Revision, Run, Trigger};
 use super::view::View;
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
@@ -122,9 +122,15 @@ async fn write_settled(
     let settled = run.memory.mark_ended(&settled).unwrap_or(settled);
     let adopted = stored.exists() && hold == Hold::Finalizer && !stored.operators;
     let mut written = Ok(());
-    if settled != *stored.inventory || adopted || (by_hand && applied.is_some()) {
-        if let Some(revision) = applied {
-            stored.provenance = provenance(run.release, revision);
+    // What is only put back came from where it came from.
+    let applied = applied.filter(|_| run.trigger != Trigger::Restore);
+    let from = applied.map(|revision| provenance(run.release, revision));
+    let renamed = from.as_ref().is_some_and(|from| {
+        from.source == stored.provenance.source && from.revision != stored.provenance.revision
+    });
+    if settled != *stored.inventory || adopted || renamed || (by_hand && applied.is_some()) {
+        if let Some(from) = from {
+            stored.provenance = from;
         }
         written = run.context.session.write_inventory(&run.release.id, &mut stored, settled, hold).await;
     }

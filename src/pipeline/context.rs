@@ -194,6 +194,9 @@ pub struct Memory {
     pub blind: Vec<Arc<Watched>>,
     /// Objects that no watch showed when the last run looked, and that may not be read.
     pub unread: BTreeSet<ObjectId>,
+    /// For which generation and which wish for a run the registry was asked last, and has
+    /// answered or failed.
+    pub answered: Option<(i64, Option<String>)>,
     /// Whether a look at the registry was cut short by something more urgent.
     pub resolve_due: bool,
 }

@@ -7,7 +7,8 @@ use super::work;
 use crate::api::reason::Reason;
 use crate::api::status::condition;
 use crate::cluster::session::Session;
-use crate::domain::outcome::{Note, Outcome, Verdict};
+use crate::domain::outcome::{Assessment, Note, Outcome, Verdict};
+use crate::domain::release::Origin;
 use crate::observe::labels::Phase;
 use crate::oci::{Digest, Resolved, Wanted};
 
@@ -19,7 +20,7 @@ impl Run<'_> {
         let settled = self.settled();
         if let (Trigger::Objects, Some(revision)) = (self.trigger, &settled) {
             // A newer spec may want another.
-            self.memory.resolve_due |= self.status.observed_generation != Some(self.release.generation);
+            self.memory.resolve_due |= !self.is_answered();
             return Ok(revision.clone());
         }
         if let (Trigger::Objects, Some(revision)) = (self.trigger, self.resumed()) {
@@ -39,6 +40,7 @@ impl Run<'_> {
             };
         };
         self.memory.resolve_due = false;
+        self.memory.answered = Some((self.release.generation, self.release.reconcile_at.clone()));
         match asked {
             Ok(resolved) => {
                 self.memory.stale = None;
@@ -50,7 +52,8 @@ impl Run<'_> {
             Err(failed) => {
                 let Verdict::Failed { reason, message } = &failed.verdict else { return Err(failed.into()) };
                 self.memory.stale = Some((*reason, message.clone()));
-                if *reason != Reason::RegistryUnavailable {
+                if matches!(reason, Reason::ArtifactNotFound | Reason::NoMatchingTag | Reason::DigestMismatch)
+                {
                     self.memory.rollout.wanted(None);
                 }
                 match settled {
@@ -164,7 +167,7 @@ impl Run<'_> {
 
     /// Name (`tag@digest`, or the digest) and digest of what was applied last from this
     /// repository, as the inventory says.
-    fn last_applied(&self) -> Option<(&str, Digest)> {
+    pub(super) fn last_applied(&self) -> Option<(&str, Digest)> {
         let from = &self.memory.stored.as_ref()?.provenance;
         (from.source == self.release.url.trim_start_matches("oci://")).then_some(())?;
         self.recorded()
@@ -180,19 +183,41 @@ impl Run<'_> {
     /// A run that has put objects back, and not asked the registry, says nothing of a
     /// spec or a wish that nobody has answered yet: the next run does, which is at once.
     pub(super) fn leave_open(&self, outcome: &mut Outcome) {
-        let open = self.status.observed_generation != Some(self.release.generation) || self.is_asked();
-        if self.memory.resolve_due && open && matches!(outcome.verdict, Verdict::Ready { .. }) {
+        let resource = self.release.origin == Origin::Resource;
+        let well = matches!(outcome.verdict, Verdict::Ready { .. }) && !outcome.rollout;
+        if resource && well && !self.is_answered() {
             let (notes, drift) = (std::mem::take(&mut outcome.notes), outcome.drift.take());
             *outcome = Outcome { verdict: Verdict::AsBefore, notes, drift, ..Outcome::default() };
         }
     }
 
-    /// Whether the spec can mean this revision, as far as its name tells.
-    pub(super) fn is_wanted(&self, revision: &Revision) -> bool {
-        let tag = revision.name.split_once('@').map(|(tag, _)| tag);
+    /// What keeps the registry from giving what the spec asks for, as far as this run
+    /// and those before it have asked.
+    pub(super) fn fetch_failure(&self, outcome: &Outcome) -> Option<Assessment> {
+        let failed = match &outcome.verdict {
+            Verdict::Failed { reason, message } => Some((*reason, message)),
+            _ => None,
+        };
+        let stale = self.memory.stale.as_ref().map(|(reason, message)| (*reason, message));
+        let mut found = stale.into_iter().chain(failed).filter(|(reason, _)| reason.is_about_source());
+        let (reason, message) = found.next()?;
+        Some(Assessment { status: Some(true), reason, message: message.clone() })
+    }
+
+    /// Whether the registry was asked for what the spec wants now, and since a run was
+    /// asked for last.
+    fn is_answered(&self) -> bool {
+        let answered = self.memory.answered.as_ref();
+        answered
+            .is_some_and(|(of, asked)| *of == self.release.generation && *asked == self.release.reconcile_at)
+    }
+
+    /// Whether the spec can mean the revision of this name and digest.
+    pub(super) fn is_wanted(&self, name: &str, digest: &str) -> bool {
+        let tag = name.split_once('@').map(|(tag, _)| tag);
         match acquire::wanted(self.release) {
             Ok(Wanted::Tag(wanted)) => tag == Some(wanted.as_str()),
-            Ok(Wanted::Digest(digest)) => digest == revision.digest,
+            Ok(Wanted::Digest(wanted)) => wanted.as_str() == digest,
             Ok(Wanted::Semver { range, filter }) => {
                 tag.is_some_and(|tag| range.highest([tag], filter.as_ref()).is_some())
             }

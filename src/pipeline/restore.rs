@@ -113,9 +113,11 @@ impl Run<'_> {
         }
     }
 
-    /// What is known of drift when nothing is to be put back; none while a fight is on.
+    /// What is known of drift when nothing is to be put back; nothing new while a fight is
+    /// on, or objects may not be read.
     fn calm(&self) -> Option<Assessment> {
-        self.memory.next_correction(Timestamp::now()).is_none().then(|| self.in_sync())
+        let fight = self.memory.next_correction(Timestamp::now()).is_some();
+        (!fight && self.memory.unread.is_empty()).then(|| self.in_sync())
     }
 
     /// Writes the objects of the applied revision that are not as they were applied.

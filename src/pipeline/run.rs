@@ -171,19 +171,6 @@ impl Run<'_> {
         }
     }
 
-    /// What keeps the registry from giving what the spec asks for, as far as this run
-    /// and those before it have asked.
-    fn fetch_failure(&self, outcome: &Outcome) -> Option<Assessment> {
-        let failed = match &outcome.verdict {
-            Verdict::Failed { reason, message } => Some((*reason, message)),
-            _ => None,
-        };
-        let stale = self.memory.stale.as_ref().map(|(reason, message)| (*reason, message));
-        let mut found = stale.into_iter().chain(failed).filter(|(reason, _)| reason.is_about_source());
-        let (reason, message) = found.next()?;
-        Some(Assessment { status: Some(true), reason, message: message.clone() })
-    }
-
     /// Writes once, at most, what the run waits for; `revision` is the one that it
     /// brings, once it is known.
     pub async fn accept(&mut self, revision: Option<&str>, message: &str) {
@@ -259,7 +246,9 @@ impl Run<'_> {
         let pinned = self.memory.pinned.as_ref().is_some_and(|p| p.is_of(revision, admission.images()));
         let imaged = pinned || admission.images().is_none();
         let whole = look.drifted.is_empty() && !(look.missing && self.is_asked());
-        if settled && healthy && imaged && whole && !look.leftovers && !look.unmade && !look.unseen {
+        // The same digest under another tag: which one it was decides what a step back is.
+        let named = self.last_applied().is_none_or(|(name, _)| name == revision.name);
+        if settled && healthy && imaged && whole && named && !look.leftovers && !look.unmade && !look.unseen {
             self.check_health(session, &known, revision).await;
             return Ok(Box::new(self.quiet(revision)));
         }
@@ -378,9 +367,13 @@ impl Run<'_> {
         }
         match &revision.stale {
             None => Verdict::Ready { message },
-            Some((Reason::RegistryUnavailable, why)) if self.is_wanted(revision) => Verdict::Ready {
-                message: format!("{message}; whether there is a newer one is not known: {why}"),
-            },
+            Some((Reason::RegistryUnavailable, why))
+                if self.is_wanted(&revision.name, revision.digest.as_str()) =>
+            {
+                Verdict::Ready {
+                    message: format!("{message}; whether there is a newer one is not known: {why}"),
+                }
+            }
             Some((reason, why)) => Verdict::Failed {
                 reason: *reason,
                 message: format!("{why}; revision {} stays applied", revision.name),

@@ -318,7 +318,7 @@ async fn write_ahead(
             let live = ready.and_then(|ready| ready.live.as_ref()).map(|(uid, _)| uid);
             live.is_some() && live == stored.inventory.entries.get(&s.id).and_then(|e| e.uid.as_ref())
         };
-        let anew = s.action == Action::Write && (s.anew || recreated(&s.id) || may_be) && !same();
+        let anew = s.action == Action::Write && (s.anew && !same() || recreated(&s.id) || may_be);
         (&s.id, s.version.as_str(), anew)
     });
     let corrected = run.release.drift == DriftMode::Correct;

@@ -100,6 +100,7 @@ async fn the_controller_has_the_rights_of_its_own_calls_and_no_other() {
     check("get", "-/namespaces/-/-", "", true).await;
     let crd = "apiextensions.k8s.io/customresourcedefinitions/-/ociartifactreleases.supercargo.dev";
     check("get", crd, "", true).await;
+    check("list", "apiextensions.k8s.io/customresourcedefinitions/-/-", "", true).await;
     let lease = format!("coordination.k8s.io/leases/-/{}", account.lease());
     check("update", &lease, own, true).await;
 
@@ -115,5 +116,6 @@ async fn the_controller_has_the_rights_of_its_own_calls_and_no_other() {
     check("impersonate", "-/users/-/-", "", false).await;
     check("impersonate", "-/groups/-/-", "", false).await;
     check("get", "apiextensions.k8s.io/customresourcedefinitions/-/others.example.com", "", false).await;
+    check("watch", "apiextensions.k8s.io/customresourcedefinitions/-/-", "", false).await;
     account.remove(story.bed());
 }

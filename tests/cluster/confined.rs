@@ -73,8 +73,8 @@ fn compare(granted: &Rights, requests: &[Request]) {
     assert_eq!(known, Vec::<&&str>::new(), "it is used: it needs no excuse in UNUSED");
 }
 
-/// An install, drift, an upgrade, a restart, the loss of an account and the deletion of
-/// the release: each thing that an operator does under its own name.
+/// An install, drift, an upgrade, a restart, an object of a kind that is gone, and the
+/// deletion of the release: each thing that an operator does under its own name.
 async fn whole_life(scene: &mut Scene<'_>) {
     let spec = json!({"serviceAccountName": "deployer", "wait": true});
     let first = config_map("a", "one") + &config_map("b", "one") + &deployment("web", "web:1", 1);
@@ -86,6 +86,18 @@ async fn whole_life(scene: &mut Scene<'_>) {
     scene.story.wait_ready("app", "2@").await;
     scene.restart();
     scene.reconcile("after the restart").await;
+    let listed = async || {
+        let inventory = scene.story.object("v1", "configmaps", "inv-app").await?;
+        serde_json::from_str::<Vec<Value>>(inventory["data"]["resources"].as_str()?).ok()
+    };
+    let mut entries = listed().await.expect("an inventory");
+    let gone = json!({"id": format!("{}_x_gone.example.com_Gone", scene.namespace()), "ver": "v1"});
+    entries.push(gone.clone());
+    let resources = json!({"data": {"resources": json!(entries).to_string()}});
+    scene.patch("configmap", "inv-app", &resources);
+    scene.reconcile("after the edit").await;
+    let dropped = async || (!listed().await?.contains(&gone)).then_some(());
+    scene.story.wait_for("what has no kind any more is dropped", dropped).await;
     scene.story.kubectl(&["delete", "oar", "app", "--timeout=60s"], "");
     scene.story.wait_gone("v1", "configmaps", "a").await;
 }
@@ -141,7 +153,9 @@ async fn rights_by_roles_in_the_tenants_namespaces_are_enough() {
     let mut rights = granted(&scene.story, "role", &both);
     // Definitions are in no namespace.
     let whole = granted(&scene.story, "clusterrole", &name("controller"));
-    assert_eq!(whole, Rights::from(["get apiextensions.k8s.io/customresourcedefinitions".to_owned()]));
+    let definitions =
+        ["get", "list"].map(|verb| format!("{verb} apiextensions.k8s.io/customresourcedefinitions"));
+    assert_eq!(whole, Rights::from(definitions));
     rights.extend(whole);
     compare(&rights, &scene.requests(mark));
 

@@ -76,6 +76,7 @@ struct Applied {
     /// The revision and options, as the inventory has them.
     key: String,
     objects: BTreeMap<Id, Value>,
+    revision: usize,
 }
 
 /// What is there once it is quiet.
@@ -189,6 +190,13 @@ impl World {
         let wanted = self.wanted(release).and_then(|wanted| self.revisions.get(wanted.revision));
         !verifies
             || wanted.is_some_and(|wanted| self.signed.iter().any(|(r, w)| *r == release && w == wanted))
+    }
+
+    // The same of a revision that is applied.
+    fn is_signed(&self, release: Number, revision: usize) -> bool {
+        let verifies = self.releases.get(&release).is_some_and(|known| known.spec.verify);
+        let revision = self.revisions.get(revision);
+        !verifies || revision.is_some_and(|of| self.signed.iter().any(|(r, w)| *r == release && w == of))
     }
 
     fn push(&mut self, release: Number, tag: &str, revision: &Revision) {
@@ -606,8 +614,14 @@ impl World {
         let same = seen.results.get(&release) == Some(&applied.key)
             && rendering(&applied.spec) == rendering(&known.spec);
         let lost = self.forgiven.get(&release).is_some_and(|ids| !ids.is_empty());
-        let acts = known.spec.drift == Drift::Correct && self.may(&known.spec) && self.trusts(release);
+        let trusted = self.trusts(release) && self.is_signed(release, applied.revision);
+        let acts = known.spec.drift == Drift::Correct && self.may(&known.spec) && trusted;
         if !same || lost || !acts || !self.wanted(release).is_none_or(|wanted| wanted.broken) {
+            return;
+        }
+        // What another release has by now keeps all of it from being written.
+        let taken = |id: &Id| seen.objects.get(id).and_then(|o| self.owner(o)).is_some_and(|o| o != release);
+        if applied.objects.keys().any(taken) {
             return;
         }
         for (id, before) in &applied.objects {
@@ -615,9 +629,6 @@ impl World {
                 wrong.push(format!("r{release} has applied {id}, and it is not there"));
                 continue;
             };
-            if self.owner(object).is_some_and(|owner| owner != release) {
-                continue;
-            }
             let mut paths = Vec::new();
             compare(&normal(object), before, "", &mut paths);
             if !paths.is_empty() {
@@ -630,13 +641,18 @@ impl World {
     fn applied(&self, release: Number, seen: &Snapshot) -> Option<Applied> {
         let (known, wanted) = (self.releases.get(&release)?, self.wanted(release)?);
         let key = seen.results.get(&release)?.clone();
+        // With a kind that somebody else defines all of it may be refused.
+        let defined = wanted.objects.values().any(|piece| piece.kind == Kind::Thing);
+        if defined || known.spec.drift != Drift::Correct {
+            return None;
+        }
         let theirs = [Kind::Job, Kind::Thing, Kind::Deployment];
         let ours = wanted
             .objects
             .iter()
             .filter(|(_, piece)| piece.how != How::Once && !theirs.contains(&piece.kind));
         let objects = ours.filter_map(|(id, _)| Some((id.clone(), normal(seen.objects.get(id)?)))).collect();
-        Some(Applied { spec: known.spec.clone(), key, objects })
+        Some(Applied { spec: known.spec.clone(), key, objects, revision: wanted.revision })
     }
 
     // What is only made and then left alone belongs to whom a hand gives it to.

@@ -42,7 +42,11 @@ definition of the kind is left. */}}
 {{- define "supercargo.definitionRule" -}}
 - apiGroups: [apiextensions.k8s.io]
   resources: [customresourcedefinitions]
-  verbs: [get, list]
+  resourceNames: [ociartifactreleases.supercargo.dev]
+  verbs: [get]
+- apiGroups: [apiextensions.k8s.io]
+  resources: [customresourcedefinitions]
+  verbs: [list]
 {{- end -}}
 
 {{- define "supercargo.subjects" -}}

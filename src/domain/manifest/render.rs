@@ -235,13 +235,22 @@ fn patched(
     let (objects, origins): (Vec<_>, Vec<_>) = decoded.into_iter().map(|d| (d.object, d.origin)).unzip();
     let may_add = budget.left().min(MAX_ADDED_BYTES);
     let mut set = Set::within(objects, may_add);
-    let patches = &mut options.patches.iter();
+    // Most of what patches write takes the place of something: so the objects are measured
+    // before it counts as too much.
+    let (before, mut grown) = (set.bytes(), 0);
+    let mut patches = options.patches.iter();
     let applied = patches
-        .try_for_each(|patch| patch.apply(&mut set))
+        .try_for_each(|patch| {
+            if set.added() > (may_add - grown) / 2 {
+                grown = set.bytes().saturating_sub(before).min(may_add);
+                set.allow(may_add - grown);
+            }
+            patch.apply(&mut set)
+        })
         .and_then(|()| set.change_images(&options.images))
         .and_then(|()| set.follow_names());
-    let fits = budget.spend(set.added());
-    if !fits || (set.added() >= may_add && may_add < MAX_ADDED_BYTES) {
+    let exhausted = set.added() >= may_add - grown && may_add < MAX_ADDED_BYTES;
+    if !budget.spend(grown + set.added()) || exhausted {
         return Err(RenderError::TooLarge(vec![budget.exceeded()].into()));
     }
     applied.map_err(RenderError::Patch)?;

@@ -11,6 +11,7 @@ use super::image::ImageChange;
 use super::names;
 use super::schema::cluster_scoped;
 use super::target::Target;
+use super::tree::size;
 use crate::domain::manifest::budget::Budget;
 use crate::domain::object::Object;
 
@@ -177,9 +178,20 @@ impl Set {
         Self { members, budget, steps, called }
     }
 
-    /// How much patches have added, in bytes; all that they may once it was too much.
+    /// How much patches have added at most, in bytes; all that they may once it was too
+    /// much.
     pub fn added(&self) -> u64 {
         self.budget.spent()
+    }
+
+    /// Lets patches add so much from now on, in bytes.
+    pub fn allow(&mut self, bytes: u64) {
+        self.budget = Budget::new(bytes);
+    }
+
+    /// What the objects come to: an estimate, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.members.iter().map(|member| size(member.object.value())).sum()
     }
 
     /// Changes images.
