@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::domain::patch::allowance::Allowance;
-use crate::domain::release::{InvalidSpec, Release};
+use crate::domain::release::{InvalidSpec, Release, id_of};
 use crate::domain::salvage::Seen;
 use crate::fair::{Gate, Share};
 
@@ -82,7 +82,7 @@ impl Specs {
             spec.last = Some((version, parsed.clone()));
             return parsed.map(|release| Parsed { release, share: None });
         }
-        let share = self.gate.enter(&seen.resource_namespace(), Allowance::MOST).await;
+        let share = self.gate.enter(&id_of(&seen.resource).namespace, Allowance::MOST).await;
         let large = Arc::clone(seen);
         // Its room is taken as long as the thread works, whoever waits for it.
         let parsing = tokio::task::spawn_blocking(move || {

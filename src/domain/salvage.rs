@@ -74,11 +74,6 @@ impl Seen {
         }
     }
 
-    /// Its namespace.
-    pub fn resource_namespace(&self) -> String {
-        self.resource.metadata.namespace.clone().unwrap_or_default()
-    }
-
     /// The release as far as its end needs it: an interval that makes no sense
     /// keeps nobody from deleting it.
     ///

@@ -187,9 +187,7 @@ impl World {
 
     fn trusts(&self, release: Number) -> bool {
         let verifies = self.releases.get(&release).is_some_and(|known| known.spec.verify);
-        let wanted = self.wanted(release).and_then(|wanted| self.revisions.get(wanted.revision));
-        !verifies
-            || wanted.is_some_and(|wanted| self.signed.iter().any(|(r, w)| *r == release && w == wanted))
+        self.wanted(release).map_or(!verifies, |wanted| self.is_signed(release, wanted.revision))
     }
 
     // The same of a revision that is applied.

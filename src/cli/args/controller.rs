@@ -32,7 +32,7 @@ pub struct ControllerArgs {
     /// How much of it is kept: bytes, or with a suffix such as 512Mi or 2Gi.
     #[arg(long, env = "SUPERCARGO_CACHE_MAX_SIZE", default_value = "1Gi", value_name = "SIZE", value_parser = size)]
     pub cache_max_size: u64,
-    /// How much memory this process may take: artifacts share half of it, and one may come to a 16th. What the system allows by default.
+    /// How much memory this process may take: artifacts share a good third of it, and one may come to a 16th. What the system allows by default.
     #[arg(long, hide_short_help = true, env = "SUPERCARGO_MEMORY_LIMIT", value_name = "SIZE", value_parser = size)]
     pub memory_limit: Option<u64>,
     /// The namespace of the leader election's Lease; the pod's own by default.
