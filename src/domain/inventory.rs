@@ -44,6 +44,10 @@ pub struct Inventory {
     /// Which artifact and options the entries are the complete result of; none
     /// while a run is under way or after one that did not get through.
     pub applied: Option<String>,
+    /// Which artifact and options the cluster holds the whole of, although the entries
+    /// are not their complete result: what left is still there, or not all of it was
+    /// healthy in time. None where `applied` says it.
+    pub written: Option<String>,
 }
 
 /// What an inventory says about where its objects come from.
@@ -121,6 +125,12 @@ impl Inventory {
         Ok(())
     }
 
+    /// Which artifact and options the cluster holds the whole of, whatever else it still
+    /// holds.
+    pub fn whole(&self) -> Option<&str> {
+        self.applied.as_deref().or(self.written.as_deref())
+    }
+
     /// Whether the release has the object: one that left the revision and stays
     /// on purpose is in the inventory, but whoever wants it may have it.
     pub fn claims(&self, id: &ObjectId) -> bool {
@@ -186,7 +196,9 @@ impl Inventory {
             union.entries.insert(id.clone(), Entry { version: version.to_owned(), ..Entry::default() });
         }
         union.map(|mut union| {
-            union.applied.take_if(|_| !puts_back);
+            if !puts_back {
+                (union.applied, union.written) = (None, None);
+            }
             union
         })
     }
@@ -210,8 +222,8 @@ impl Inventory {
     /// would count as the old revision, should the spec go back to it. `None`
     /// when there is nothing to write.
     pub fn unsettled(&self, writes: bool, corrected: bool) -> Option<Self> {
-        let unseen = writes && !corrected && self.applied.is_some();
-        unseen.then(|| Self { applied: None, ..self.clone() })
+        let unseen = writes && !corrected && self.whole().is_some();
+        unseen.then(|| Self { applied: None, written: None, ..self.clone() })
     }
 }
 
@@ -281,9 +293,21 @@ impl Entry {
     }
 }
 
+/// How much of a revision a run leaves in the cluster. The revision is named by its
+/// artifact and options.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Perhaps not all of it.
+    Partial,
+    /// All of it, see [`Inventory::written`].
+    Written(String),
+    /// All of it, healthy where that is waited for, and nothing that left.
+    Complete(String),
+}
+
 /// The inventory after a run: what may be in the cluster stays in it, what is
 /// confirmed gone or not ours leaves. `before` is the write-ahead inventory.
-pub fn settle(before: &Inventory, fates: &BTreeMap<ObjectId, Fate>, applied: Option<String>) -> Inventory {
+pub fn settle(before: &Inventory, fates: &BTreeMap<ObjectId, Fate>, extent: Extent) -> Inventory {
     let mut entries = before.entries.clone();
     for (id, fate) in fates {
         match fate {
@@ -301,7 +325,12 @@ pub fn settle(before: &Inventory, fates: &BTreeMap<ObjectId, Fate>, applied: Opt
             }
         }
     }
-    Inventory { entries, applied }
+    let (applied, written) = match extent {
+        Extent::Partial => (None, None),
+        Extent::Written(key) => (None, Some(key)),
+        Extent::Complete(key) => (Some(key), None),
+    };
+    Inventory { entries, applied, written }
 }
 
 #[cfg(test)]
@@ -326,6 +355,7 @@ mod tests {
         Inventory {
             entries: entries.iter().map(|(i, e)| (id(i), e.clone())).collect(),
             applied: Some("x".into()),
+            written: None,
         }
     }
 
@@ -458,7 +488,7 @@ mod tests {
         check("z", "1", false);
         let done = Inventory {
             entries: BTreeMap::from([(id("a_x_batch_Job"), Entry { done: true, ..entry("1") })]),
-            applied: None,
+            ..Inventory::default()
         };
         assert_eq!(done.with_done(std::iter::once((&id("a_x_batch_Job"), "1"))), None);
     }
@@ -482,7 +512,7 @@ mod tests {
         let before = inventory(&[("a_x__ConfigMap", entry("1"))]);
         let check = |fate: Fate, expected: Option<Entry>| {
             let fates = BTreeMap::from([(id("a_x__ConfigMap"), fate.clone())]);
-            let after = settle(&before, &fates, None);
+            let after = settle(&before, &fates, Extent::Partial);
             assert_eq!(after.entries.get(&id("a_x__ConfigMap")).cloned(), expected, "{fate:?}");
         };
         check(Fate::Applied(entry("2")), Some(entry("2")));

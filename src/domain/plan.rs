@@ -143,8 +143,8 @@ impl Plan {
     /// shows: an object differs from its entry, or the entry has no uid.
     pub fn only_puts_back(&self, applied_key: &str, previous: &Inventory) -> bool {
         let made_anew = |id: &ObjectId| previous.entries.get(id).is_none_or(|e| e.uid.is_none());
-        previous.applied.as_deref() == Some(applied_key)
-            && self.leaving.iter().all(|leaving| leaving.entry.left)
+        previous.whole() == Some(applied_key)
+            && (previous.applied.is_none() || self.leaving.iter().all(|leaving| leaving.entry.left))
             && self.writes().all(|step| step.drifted || made_anew(&step.id))
     }
 }
@@ -441,7 +441,8 @@ mod tests {
     fn drift_that_is_not_to_be_put_back_is_marked_and_left() {
         let cm = object("ConfigMap", "a", None);
         let edited = Record { fields: "edited".into(), ..record("apps/web") };
-        let previous = Inventory { entries: BTreeMap::from([(cm.id(), applied(&cm))]), applied: None };
+        let previous =
+            Inventory { entries: BTreeMap::from([(cm.id(), applied(&cm))]), ..Inventory::default() };
         let release = me();
         let check = |correction, live: Option<&Record>, hash: Option<&str>, expected: (Action, bool)| {
             let mut world = World::default();
@@ -470,15 +471,27 @@ mod tests {
         let cm = object("ConfigMap", "a", None);
         let mut world = World::default();
         world.records.insert(cm.id(), Record { fields: "edited".into(), ..record("apps/web") });
-        let check = |what: &str, change: fn(&mut Entry), more: Option<Entry>, key: Option<&str>, expected| {
+        let check_as = |complete: bool,
+                        what: &str,
+                        change: fn(&mut Entry),
+                        more: Option<Entry>,
+                        key: Option<&str>,
+                        expected| {
             let mut entry = applied(&cm);
             change(&mut entry);
             let mut previous =
-                Inventory { entries: BTreeMap::from([(cm.id(), entry)]), applied: key.map(str::to_owned) };
+                Inventory { entries: BTreeMap::from([(cm.id(), entry)]), ..Inventory::default() };
+            match complete {
+                true => previous.applied = key.map(str::to_owned),
+                false => previous.written = key.map(str::to_owned),
+            }
             previous.entries.extend(more.map(|entry| (object("ConfigMap", "gone", None).id(), entry)));
             let plan = build_for(std::slice::from_ref(&cm), &previous, &world);
             assert_eq!(plan.writes().count(), 1, "{what}");
             assert_eq!(plan.only_puts_back("key", &previous), expected, "{what}");
+        };
+        let check = |what: &str, change: fn(&mut Entry), more: Option<Entry>, key: Option<&str>, expected| {
+            check_as(true, what, change, more, key, expected);
         };
         let left = Entry { left: true, ..applied(&cm) };
         check("edited", |_| {}, None, Some("key"), true);
@@ -488,6 +501,8 @@ mod tests {
         check("no complete result", |_| {}, None, None, false);
         check("other content", |e| e.hash = Some("other".into()), None, Some("key"), false);
         check("one leaves", |_| {}, Some(Entry { left: false, ..left }), Some("key"), false);
+        let leaves = Entry { left: false, ..applied(&cm) };
+        check_as(false, "one leaves, as is known", |_| {}, Some(leaves), Some("key"), true);
         // What exists and is somebody else's has no entry; the write-ahead gives it one.
         let previous = Inventory { applied: Some("key".to_owned()), ..Inventory::default() };
         let plan = build_for(std::slice::from_ref(&cm), &previous, &world);
@@ -499,7 +514,7 @@ mod tests {
         let check = |mode: Option<&str>, entry: fn(Entry) -> Entry, expected: (Action, bool, bool)| {
             let job = object("Job", "migrate", mode.map(|mode| (keys::APPLY, mode)));
             let entry = entry(Entry { done: true, ..applied(&job) });
-            let previous = Inventory { entries: BTreeMap::from([(job.id(), entry)]), applied: None };
+            let previous = Inventory { entries: BTreeMap::from([(job.id(), entry)]), ..Inventory::default() };
             let plan = build_for(&[job], &previous, &World::default());
             let step = &plan.steps[0];
             assert_eq!((step.action, step.drifted, step.done), expected, "{mode:?}");
@@ -511,7 +526,8 @@ mod tests {
         }
         // The inventory does not say so yet.
         let job = object("Job", "migrate", None);
-        let previous = Inventory { entries: BTreeMap::from([(job.id(), applied(&job))]), applied: None };
+        let previous =
+            Inventory { entries: BTreeMap::from([(job.id(), applied(&job))]), ..Inventory::default() };
         for (uid, expected) in [("u", Action::Keep), ("another", Action::Write)] {
             let world = World { ended: Some(uid.into()), ..World::default() };
             let plan = build_for(std::slice::from_ref(&job), &previous, &world);
@@ -522,7 +538,7 @@ mod tests {
         let mut world = World::default();
         world.records.insert(job.id(), Record { fields: "edited".into(), ..record("apps/web") });
         let entry = Entry { done: true, ..applied(&job) };
-        let previous = Inventory { entries: BTreeMap::from([(job.id(), entry)]), applied: None };
+        let previous = Inventory { entries: BTreeMap::from([(job.id(), entry)]), ..Inventory::default() };
         assert_eq!(build_for(std::slice::from_ref(&job), &previous, &world).steps[0].action, Action::Write);
         world.unknown = true;
         assert_eq!(build_for(&[job], &previous, &world).steps[0].action, Action::Write);
@@ -539,7 +555,8 @@ mod tests {
         .unwrap();
         let mut world = World::default();
         world.records.insert(web.id(), record("apps/web"));
-        let previous = Inventory { entries: BTreeMap::from([(web.id(), applied(&web))]), applied: None };
+        let previous =
+            Inventory { entries: BTreeMap::from([(web.id(), applied(&web))]), ..Inventory::default() };
         let alone = build_for(std::slice::from_ref(&web), &previous, &world);
         assert_eq!(alone.steps[0].action, Action::Keep);
         let scaled = build_for(&[web, scaler], &previous, &world);
@@ -598,7 +615,8 @@ mod tests {
         );
         let mut world = World::default();
         world.records.insert(once.id(), Record { fields: "edited".into(), ..record("apps/web") });
-        let previous = Inventory { entries: BTreeMap::from([(once.id(), applied(&once))]), applied: None };
+        let previous =
+            Inventory { entries: BTreeMap::from([(once.id(), applied(&once))]), ..Inventory::default() };
         assert_eq!(build_for(&[once], &previous, &world).steps[0].action, Action::Keep);
     }
 }

@@ -246,7 +246,7 @@ impl Adoption<'_> {
         let adopting = serde_json::to_string(self.former).unwrap_or_default();
         stored.provenance = Provenance { adopting, ..self.provenance.clone() };
         let hold = if stored.operators { Hold::Finalizer } else { Hold::Loose };
-        let inventory = Inventory { entries, applied: None };
+        let inventory = Inventory { entries, ..Inventory::default() };
         Ok(self.session.write_inventory(self.me, stored, inventory, hold).await?)
     }
 

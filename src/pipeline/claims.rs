@@ -172,7 +172,7 @@ mod tests {
             let id = ObjectId::from_inventory_id(&format!("apps_{id}__ConfigMap")).unwrap();
             (id, Entry { left: *left, uid: Some("u".into()), ..Entry::default() })
         });
-        Arc::new(Inventory { entries: entries.collect(), applied: None })
+        Arc::new(Inventory { entries: entries.collect(), ..Inventory::default() })
     }
 
     #[test]
@@ -214,7 +214,7 @@ mod tests {
         assert!(claims.reserve(&second, [&x].into_iter()).is_empty());
         let ahead = Arc::new(Inventory {
             entries: std::iter::once((x.clone(), Entry::default())).collect(),
-            applied: None,
+            ..Inventory::default()
         });
         assert_eq!(claims.publish(&second, &ahead), nobody);
         assert_eq!(claims.want(&second, std::iter::empty()), BTreeSet::from([first.clone()]));

@@ -16,7 +16,7 @@ use crate::api::status::Changes;
 use crate::cluster::inventory::{Hold, StoreError};
 use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
-use crate::domain::inventory::{Fate, Provenance, settle};
+use crate::domain::inventory::{Extent, Fate, Provenance, settle};
 use crate::domain::outcome::{Note, Outcome, Verdict};
 use crate::domain::plan::Plan;
 use crate::domain::release::{Origin, Release};
@@ -49,7 +49,18 @@ pub(super) async fn conclude(
     // What is left to put back shows, and stays to be put back should the release want a
     // revision meanwhile that cannot be had.
     let stays = puts_back && (superseded || !applied);
-    let result_of = (complete || stays).then(|| revision.key.clone());
+    let whole = applied && fates.values().all(|fate| *fate != Fate::NotAttempted);
+    let was_complete = run.memory.inventory.applied.as_deref() == Some(revision.key.as_str());
+    // Who only puts back waits for nobody's health.
+    let known_well = run.trigger != Trigger::Restore
+        || was_complete
+        || run.status.last_healthy_revision.as_ref() == Some(&revision.name);
+    let key = || revision.key.clone();
+    let extent = match () {
+        () if complete && known_well || stays && was_complete => Extent::Complete(key()),
+        () if whole || stays => Extent::Written(key()),
+        () => Extent::Partial,
+    };
     outcome.applied = applied;
     outcome.health = health;
     outcome.notes.extend(notes);
@@ -63,7 +74,7 @@ pub(super) async fn conclude(
             .notes
             .push(Note { reason: Reason::DriftCorrected, message: drift::corrected_message(&corrected) });
     }
-    let written = write_settled(run, &fates, result_of, applied.then_some(revision)).await?;
+    let written = write_settled(run, &fates, extent, applied.then_some(revision)).await?;
     if run.release.origin == Origin::Resource {
         // The kinds that are new in the inventory are watched from now on.
         let known = session.known().await?;
@@ -112,13 +123,13 @@ pub(super) async fn conclude(
 async fn write_settled(
     run: &mut Run<'_>,
     fates: &BTreeMap<ObjectId, Fate>,
-    result_of: Option<String>,
+    extent: Extent,
     applied: Option<&Revision>,
 ) -> Result<Result<(), StoreError>, Ended> {
     let hold = run.hold();
     let by_hand = run.release.origin == Origin::CommandLine;
     let Some(mut stored) = run.memory.stored.take() else { return Err(Ended::Again) };
-    let settled = settle(&stored.inventory, fates, result_of);
+    let settled = settle(&stored.inventory, fates, extent);
     let settled = run.memory.mark_ended(&settled).unwrap_or(settled);
     let adopted = stored.exists() && hold == Hold::Finalizer && !stored.operators;
     let mut written = Ok(());

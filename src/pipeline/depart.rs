@@ -15,7 +15,7 @@ use crate::cluster::discovery::Known;
 use crate::cluster::inventory::{Hold, StoreError, Stored};
 use crate::cluster::session::Session;
 use crate::domain::identity::{ObjectId, ReleaseId};
-use crate::domain::inventory::{Fate, settle};
+use crate::domain::inventory::{Extent, Fate, settle};
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::{Leaving, leaving};
 use crate::domain::release::Release;
@@ -133,7 +133,7 @@ impl Local {
         removed: &Removed,
         was_held: bool,
     ) -> Result<(), Ended> {
-        let settled = settle(&stored.inventory, &removed.fates, None);
+        let settled = settle(&stored.inventory, &removed.fates, Extent::Partial);
         let is_over = settled.entries.is_empty() && removed.failures.is_empty();
         // One that is being deleted has the finalizer already, and no other
         // change is worth it.

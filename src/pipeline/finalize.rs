@@ -10,7 +10,7 @@ use crate::api::reason::Reason;
 use crate::api::release::DeletionPolicy;
 use crate::cluster::session::Identity;
 use crate::domain::identity::ObjectId;
-use crate::domain::inventory::settle;
+use crate::domain::inventory::{Extent, settle};
 use crate::domain::outcome::{Note, Outcome};
 use crate::domain::plan::leaving;
 use crate::domain::prune::Holder;
@@ -180,7 +180,7 @@ impl Run<'_> {
         let hold = self.hold();
         if let Some(mut stored) = self.memory.stored.take() {
             let mut is_known = true;
-            let settled = settle(&stored.inventory, &fates, None);
+            let settled = settle(&stored.inventory, &fates, Extent::Partial);
             if settled != *stored.inventory {
                 let written =
                     self.context.session.write_inventory(&self.release.id, &mut stored, settled, hold).await;

@@ -18,7 +18,8 @@ impl Run<'_> {
     /// reason to leave drift.
     pub(super) async fn resolve(&mut self, session: &Session) -> Result<Revision, Ended> {
         let settled = self.settled();
-        if let (Trigger::Objects, Some(revision)) = (self.trigger, &settled) {
+        let complete = self.memory.inventory.applied.is_some();
+        if let (Trigger::Objects, Some(revision), true) = (self.trigger, &settled, complete) {
             // A newer spec may want another.
             self.memory.resolve_due |= !self.is_answered();
             return Ok(revision.clone());
@@ -64,12 +65,17 @@ impl Run<'_> {
         }
     }
 
-    /// The revision that the inventory is the complete result of, if it is the
+    /// The revision that the inventory is the complete result of, or that is wanted and
+    /// that the cluster holds the whole of, if it is the
     /// one that the status names and the spec still renders it so.
     fn settled(&self) -> Option<Revision> {
         let artifact = self.status.artifact.as_ref()?;
         let key = self.release.applied_key(&artifact.digest);
-        (self.memory.inventory.applied.as_deref() == Some(key.as_str())).then_some(())?;
+        let inventory = &self.memory.inventory;
+        // What is not healthy yet is not waited for once another is wanted.
+        let wanted = || self.is_wanted(&artifact.revision, &artifact.digest);
+        let complete = inventory.applied.as_ref() == Some(&key);
+        (complete || inventory.written.as_ref() == Some(&key) && wanted()).then_some(())?;
         let digest = Digest::parse(&artifact.digest).ok()?;
         let (stale, held) = (self.memory.stale.clone(), self.memory.held.clone());
         Some(Revision { name: artifact.revision.clone(), digest, key, stale, held })

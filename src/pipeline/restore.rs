@@ -46,18 +46,24 @@ impl Run<'_> {
         !leaves_applied(reason) || unanswered && distrusted()
     }
 
-    /// The revision that the inventory is the whole result of, where it is another than
+    /// The revision that the cluster holds the whole of, where it is another than
     /// the one that was attempted last and the spec still renders it so.
     pub(super) fn applied_beside(&self) -> Option<Revision> {
+        let attempted = self.status.artifact.as_ref().map(|artifact| artifact.digest.as_str());
+        self.whole().filter(|revision| attempted != Some(revision.digest.as_str()))
+    }
+
+    /// The revision that the cluster holds the whole of, if the spec still renders it so
+    /// and what drifts is put back.
+    fn whole(&self) -> Option<Revision> {
         if self.release.origin == Origin::CommandLine || self.release.drift != DriftMode::Correct {
             return None;
         }
         let (name, digest) = self.recorded()?;
         let key = self.release.applied_key(digest.as_str());
-        let whole = self.memory.inventory.applied.as_deref() == Some(key.as_str());
-        let attempted = self.status.artifact.as_ref().is_some_and(|a| a.digest == digest.as_str());
+        let whole = self.memory.inventory.whole() == Some(key.as_str());
         let name = name.to_owned();
-        (whole && !attempted).then_some(Revision { name, digest, key, stale: None, held: None })
+        whole.then_some(Revision { name, digest, key, stale: None, held: None })
     }
 
     /// Puts the applied revision back before anybody asks for a newer one, where only
@@ -94,7 +100,7 @@ impl Run<'_> {
         if outcome.reason().is_none_or(|reason| self.is_held(reason)) {
             return;
         }
-        let Some(applied) = self.applied_beside() else { return };
+        let Some(applied) = self.whole() else { return };
         if outcome.artifact.as_ref().is_some_and(|a| a.digest == applied.digest.as_str()) {
             return;
         }

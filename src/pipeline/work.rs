@@ -104,7 +104,7 @@ pub(super) async fn fetch(
     let registry = run.context.registry.clone();
     let fetching = registry.fetch(&repository, &revision.digest, &access, &selection);
     // What is applied is put back meanwhile, if it is another revision.
-    let other = run.memory.inventory.applied.as_deref() != Some(revision.key.as_str());
+    let other = run.memory.inventory.whole() != Some(revision.key.as_str());
     let can_wait = other && run.applied_beside().is_some();
     let fetched = run.wait_for(fetching, can_wait).await;
     run.spent.add(Phase::Pull, started.elapsed());

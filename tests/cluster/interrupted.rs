@@ -209,3 +209,70 @@ async fn an_object_that_left_and_changes_all_the_time_makes_no_runs() {
     };
     scene.story.wait_for("the inventory names it no more", gone).await;
 }
+
+/// Waits until the release says that what left is there yet.
+async fn wait_held(scene: &Scene<'_>, name: &str) {
+    let says = format!("ConfigMap/{}/{name} left it and is still being deleted", scene.namespace());
+    let held = async || {
+        let ready = scene.condition("Ready").await?;
+        (ready.status == "True" && ready.message.contains(&says)).then_some(())
+    };
+    scene.story.wait_for("it says what is held", held).await;
+}
+
+#[tokio::test]
+async fn an_edit_is_put_back_without_the_registry_while_a_finalizer_holds_what_left() {
+    let mut scene = Scene::begin("interrupted-held").await;
+    let mut proxy = Proxy::before(&registry().url(), None);
+    let both = config_map("a", "one") + &config_map("b", "one");
+    scene.install(&both, &behind(&scene, &proxy)).await;
+    scene.patch("configmap", "b", &json!({"metadata": {"finalizers": ["example.com/held"]}}));
+    scene.push("2", &config_map("a", "two"));
+    scene.push("broken", "kind: [\n");
+    scene.change(&json!({"ref": {"tag": "2"}}));
+    wait_held(&scene, "b").await;
+    // It is known to the next process, too.
+    scene.restart();
+    scene.reconcile("begun").await;
+    proxy.refuse();
+    scene.reconcile("away").await;
+    wait_held(&scene, "b").await;
+    edit(&scene, "a", "by hand");
+    scene.wait_data("a", "two").await;
+    proxy.listen();
+    scene.change(&json!({"ref": {"tag": "broken"}}));
+    scene.message("Ready", "False", "ManifestInvalid").await;
+    edit(&scene, "a", "by hand");
+    scene.wait_data("a", "two").await;
+    scene.patch("configmap", "b", &json!({"metadata": {"finalizers": null}}));
+    let gone = async || {
+        let inventory = scene.story.object("v1", "configmaps", "inv-app").await?;
+        (!inventory["data"]["resources"].as_str()?.contains("_b__ConfigMap")).then_some(())
+    };
+    scene.story.wait_for("the inventory names it no more", gone).await;
+    scene.message("Ready", "False", "ManifestInvalid").await;
+}
+
+#[tokio::test]
+async fn an_edit_is_put_back_without_the_registry_while_the_revision_is_not_healthy() {
+    let scene = Scene::begin("interrupted-unhealthy").await;
+    let mut proxy = Proxy::before(&registry().url(), None);
+    let mut spec = behind(&scene, &proxy);
+    (spec["wait"], spec["timeout"]) = (json!(true), json!("3s"));
+    scene.push("1", &(config_map("a", "one") + &pod("slow", true)));
+    scene.create("app", &spec);
+    scene.message("Ready", "False", "HealthTimeout").await;
+    proxy.refuse();
+    edit(&scene, "a", "by hand");
+    scene.wait_data("a", "one").await;
+    // Another one is wanted, and nobody knows what it is.
+    scene.change(&json!({"ref": {"tag": "2"}}));
+    scene.message("Ready", "False", "RegistryUnavailable").await;
+    edit(&scene, "a", "by hand");
+    scene.wait_data("a", "one").await;
+    scene.change(&json!({"ref": {"tag": "1"}}));
+    proxy.listen();
+    let_go(&scene, "slow");
+    let ready = scene.story.wait_ready("app", "1@").await;
+    assert_eq!(ready["status"]["history"][0]["outcome"], "Healthy", "{ready:#}");
+}

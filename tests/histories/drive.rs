@@ -15,7 +15,7 @@ use supercargo_testbed::story::condition;
 use supercargo_testbed::{Account, Bed, Proxy, Registry, Signer, Story};
 use tokio::sync::RwLock;
 
-use crate::action::{Action, Edit, InventoryEdit, Number, Path, Reference, Spec};
+use crate::action::{Action, Change, Edit, InventoryEdit, Number, Path, Reference, Spec};
 use crate::artifact;
 use crate::kinds::{self, Kind, NOTE, Names, manifest};
 use crate::model::World;
@@ -66,6 +66,8 @@ pub struct Drive {
     pub client: kube::Client,
     pub world: World,
     digests: BTreeMap<(Number, String), String>,
+    /// The digests that specs name. The tag that one was of may have moved since.
+    pinned: BTreeMap<Number, String>,
     state: State,
     pub last: Mark,
     pub bystanders: BTreeMap<String, Value>,
@@ -122,6 +124,7 @@ impl Drive {
             client: story.client(),
             world: World::new(names),
             digests: BTreeMap::new(),
+            pinned: BTreeMap::new(),
             state: State {
                 registry: true,
                 api_server: true,
@@ -238,8 +241,11 @@ impl Drive {
                 true
             }
             Action::Create { release, spec } => self.create(*release, spec).await,
-            Action::Specify { release, .. } => {
+            Action::Specify { release, change } => {
                 self.world.act(action);
+                if let Change::Reference(reference) = change {
+                    self.pin(*release, reference);
+                }
                 if let Some(spec) = self.world.releases.get(release).map(|known| known.spec.clone()) {
                     let spec = self.spec(*release, &spec);
                     let path = self.home(RELEASES, &format!("r{release}"));
@@ -353,6 +359,7 @@ impl Drive {
         if self.world.releases.contains_key(&release) {
             return false;
         }
+        self.pin(release, &spec.reference);
         let resource = json!({
             "apiVersion": "supercargo.dev/v1alpha1",
             "kind": "OCIArtifactRelease",
@@ -371,16 +378,21 @@ impl Drive {
         false
     }
 
+    fn pin(&mut self, release: Number, reference: &Reference) {
+        let Reference::Digest(tag) = reference else { return };
+        let known = self.digests.get(&(release, tag.clone())).cloned();
+        let digest = known.unwrap_or_else(|| format!("sha256:{}", "0".repeat(64)));
+        self.pinned.insert(release, digest);
+    }
+
     fn spec(&self, release: Number, spec: &Spec) -> Value {
         let host = if spec.mirror_url { registry().host() } else { self.content.host() };
-        let digest = |tag: &String| {
-            let known = self.digests.get(&(release, tag.clone())).cloned();
-            known.unwrap_or_else(|| format!("sha256:{}", "0".repeat(64)))
-        };
         let reference = match &spec.reference {
             Reference::Tag(tag) => json!({"tag": tag, "semver": null, "digest": null}),
             Reference::Range(range) => json!({"semver": range, "tag": null, "digest": null}),
-            Reference::Digest(tag) => json!({"digest": digest(tag), "semver": null, "tag": null}),
+            Reference::Digest(_) => {
+                json!({"digest": self.pinned.get(&release), "semver": null, "tag": null})
+            }
         };
         let account = match spec.account {
             crate::action::Account::Default => Value::Null,

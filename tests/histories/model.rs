@@ -608,7 +608,9 @@ impl World {
     // refused.
     fn judge_applied(&self, release: Number, known: &Known, seen: &Snapshot, wrong: &mut Vec<String>) {
         let Some(applied) = self.results.get(&release) else { return };
-        let rendering = |spec: &Spec| (spec.path, spec.away, spec.label, spec.patched, spec.mirror_url);
+        // One that is applied anew for another account is not known to be applied yet.
+        let rendering =
+            |spec: &Spec| (spec.path, spec.away, spec.label, spec.patched, spec.mirror_url, spec.account);
         let same = seen.results.get(&release) == Some(&applied.key)
             && rendering(&applied.spec) == rendering(&known.spec);
         let lost = self.forgiven.get(&release).is_some_and(|ids| !ids.is_empty());

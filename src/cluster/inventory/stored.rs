@@ -22,6 +22,7 @@ pub(super) const PARTS: &str = "parts";
 pub(super) const SEQUENCE: &str = "sequence";
 pub(super) const ENTRIES: &str = "entries";
 pub(super) const APPLIED: &str = "applied";
+pub(super) const WRITTEN: &str = "written";
 pub(super) const ARTIFACTS: &str = "artifacts";
 
 /// Why an inventory cannot be used.
@@ -258,8 +259,9 @@ impl Stored {
         // broken one says: nobody's complete result either.
         let entries = stored.inventory.entries.len();
         whole &= first.data.get(ENTRIES).is_none_or(|n| n.parse() == Ok(entries));
-        let applied = first.data.get(APPLIED).filter(|a| whole && !a.is_empty()).cloned();
-        Arc::make_mut(&mut stored.inventory).applied = applied;
+        let key = |name: &str| first.data.get(name).filter(|key| whole && !key.is_empty()).cloned();
+        let inventory = Arc::make_mut(&mut stored.inventory);
+        (inventory.applied, inventory.written) = (key(APPLIED), key(WRITTEN));
         Ok(stored)
     }
 }
@@ -347,7 +349,8 @@ mod tests {
         let entry = |name: &str| format!(r#"[{{"id":"apps_{name}__ConfigMap","ver":"v1"}}]"#);
         let (a, b) = (entry("a"), entry("b"));
         let check = |parts: &str, second: Option<&str>, expected: (usize, &[&str], Option<&str>)| {
-            let first = part("inv-web", "1", &[("parts", parts), ("resources", &a), ("applied", "key")]);
+            let data = [("parts", parts), ("resources", &a), ("applied", "key"), ("written", "key")];
+            let first = part("inv-web", "1", &data);
             let second = second.map(|version| part("inv-web.2", version, &[("resources", &b)]));
             let rest: Vec<Option<&ConfigMap>> =
                 if parts == "1" && second.is_none() { Vec::new() } else { vec![second.as_ref()] };
@@ -357,6 +360,7 @@ mod tests {
             assert_eq!(stored.inventory.entries.len(), entries);
             assert_eq!(versions, expected_versions);
             assert_eq!(stored.inventory.applied.as_deref(), applied);
+            assert_eq!(stored.inventory.written, stored.inventory.applied);
         };
         check("1", None, (1, &["1"], Some("key")));
         check("2", Some("2"), (2, &["1", "2"], Some("key")));

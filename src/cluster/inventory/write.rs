@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::stored::{
     APPLIED, ARTIFACTS, ConfigMap, ENTRIES, PARTS, Part, RESOURCES, SEQUENCE, StoreError, Stored, WRITER,
-    part_name, path,
+    WRITTEN, part_name, path,
 };
 use crate::api::keys;
 use crate::cluster::session::{Call, JSON, Session};
@@ -97,6 +97,7 @@ impl Session {
             data.insert(PARTS.to_owned(), parts.to_string());
             data.insert(ENTRIES.to_owned(), inventory.entries.len().to_string());
             data.insert(APPLIED.to_owned(), inventory.applied.clone().unwrap_or_default());
+            data.extend(inventory.written.iter().map(|written| (WRITTEN.to_owned(), written.clone())));
             // Strings always serialize.
             let artifacts = &stored.provenance.artifacts;
             if !artifacts.is_empty() {

@@ -105,7 +105,7 @@ impl FluxKustomization {
                 namespace: id.namespace.clone(),
             },
             source: ReleaseId { namespace: namespace.to_owned(), name: text("name").to_owned() },
-            inventory: Inventory { entries, applied: None },
+            inventory: Inventory { entries, ..Inventory::default() },
         })
     }
 }
