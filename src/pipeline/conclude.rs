@@ -51,13 +51,11 @@ pub(super) async fn conclude(
     let stays = puts_back && (superseded || !applied);
     let whole = applied && fates.values().all(|fate| *fate != Fate::NotAttempted);
     let was_complete = run.memory.inventory.applied.as_deref() == Some(revision.key.as_str());
-    // Who only puts back waits for nobody's health.
-    let known_well = run.trigger != Trigger::Restore
-        || was_complete
-        || run.status.last_healthy_revision.as_ref() == Some(&revision.name);
     let key = || revision.key.clone();
     let extent = match () {
-        () if complete && known_well || stays && was_complete => Extent::Complete(key()),
+        // Who only puts back waits for nobody's health, and ends no rollout.
+        () if complete && (run.trigger != Trigger::Restore || was_complete) => Extent::Complete(key()),
+        () if stays && was_complete => Extent::Complete(key()),
         () if whole || stays => Extent::Written(key()),
         () => Extent::Partial,
     };

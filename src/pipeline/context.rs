@@ -232,7 +232,9 @@ impl Memory {
     /// Whether one that is still part of the release is disturbed: what must not wait.
     pub(super) fn is_urgent(&self, id: &ObjectId, now: Timestamp) -> bool {
         let left = self.inventory.entries.get(id).is_some_and(|entry| entry.left);
-        !left && self.is_disturbed(std::iter::once(id), now)
+        // Nothing can be put back before it is gone.
+        let going = self.mark(id).is_some_and(|mark| mark.deleting);
+        !left && !going && self.is_disturbed(std::iter::once(id), now)
     }
 
     fn mark(&self, id: &ObjectId) -> Option<Mark> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::acquire::{Failure, failure};
 use super::local::{Local, contested, inventory_object, refuse_another_tools};
 use super::progress::{Change, Event, Progress};
-use super::prune::{Order, Removal, Removed, remove};
+use super::prune::{Deletion, Order, Removal, Removed, remove};
 use super::run::Ended;
 use super::terminating::{Waiter, await_gone, held};
 use super::view::View;
@@ -71,7 +71,7 @@ impl Local {
         let everything = Order {
             release: &release.id,
             prune: true,
-            dry_run: false,
+            deletion: Deletion::Real,
             in_order: true,
             progress,
             signals: Some(&self.signals),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::acquire::{Failure, chain, failure, no_account};
-use super::prune::{Order, Removal, Removed, remove};
+use super::prune::{Deletion, Order, Removal, Removed, remove};
 use super::run::{Ended, Run};
 use super::view::View;
 use crate::api::reason::Reason;
@@ -128,7 +128,7 @@ impl Run<'_> {
         let everything = Order {
             release: &release.id,
             prune: true,
-            dry_run: false,
+            deletion: Deletion::Real,
             // A release in a namespace that goes too holds nothing up.
             in_order: !dying,
             progress: self.progress,

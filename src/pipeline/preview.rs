@@ -9,7 +9,7 @@ use super::conflicts;
 use super::parallel::unordered;
 use super::preflight::{Preflight, Ready};
 use super::progress::{Change, Silence};
-use super::prune::{Order, Removal, remove};
+use super::prune::{Deletion, Order, Removal, remove};
 use super::run::{Ended, Revision, Run};
 use super::trust::Admitted;
 use super::work;
@@ -80,7 +80,7 @@ pub(super) async fn preview(
     let order = Order {
         release: &run.release.id,
         prune: run.release.prune,
-        dry_run: true,
+        deletion: Deletion::Foretold,
         in_order: false,
         progress,
         signals: None,

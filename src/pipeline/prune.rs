@@ -13,7 +13,7 @@ use super::execute::Executed;
 use super::hold::{held_up, hold_up};
 use super::parallel::ordered;
 use super::progress::{Change, Event, Progress};
-use super::run::{Ended, Run};
+use super::run::{Ended, Run, Trigger};
 use super::signals::Signals;
 use super::terminating::{await_gone, held};
 use super::view::View;
@@ -62,6 +62,17 @@ pub struct Removed {
     pub interrupted: bool,
 }
 
+/// What a removal does where it comes to an object that is to be deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deletion {
+    /// Deletes it.
+    Real,
+    /// Tells it as deleted, and deletes nothing.
+    Foretold,
+    /// Leaves it for later. What is gone by itself is found to be gone.
+    Withheld,
+}
+
 /// Whose objects are removed, and whether they are.
 #[derive(Clone, Copy)]
 pub struct Order<'a> {
@@ -69,8 +80,8 @@ pub struct Order<'a> {
     pub release: &'a ReleaseId,
     /// Whether anything is deleted at all.
     pub prune: bool,
-    /// Whether it is only found out what would be deleted.
-    pub dry_run: bool,
+    /// Whether what is to be deleted is.
+    pub deletion: Deletion,
     /// Whether a stage waits for what of the stages before it is held by a finalizer:
     /// what clears that may go with it.
     pub in_order: bool,
@@ -97,11 +108,17 @@ pub async fn prune(
 ) {
     let started = std::time::Instant::now();
     let by_hand = run.release.origin == Origin::CommandLine;
+    // A revision that is not complete may be one that is not healthy, or that the spec
+    // has left: who only puts it back deletes nothing for it.
+    let deletion = match run.trigger {
+        Trigger::Restore if run.memory.inventory.applied.is_none() => Deletion::Withheld,
+        _ => Deletion::Real,
+    };
     let order = Order {
         release: &run.release.id,
         prune: run.release.prune,
-        dry_run: false,
-        in_order: run.release.prune,
+        deletion,
+        in_order: run.release.prune && deletion == Deletion::Real,
         progress: run.progress,
         signals: by_hand.then_some(run.signals),
     };
@@ -258,6 +275,8 @@ enum Answer {
     Held,
     /// It was deleted before, and something still holds it.
     Terminating,
+    /// It is deleted by a later run.
+    Later,
     Gone,
     Kept(Kept),
     Foreign(Foreign),
@@ -297,7 +316,8 @@ async fn remove_one(
             Verdict::Keep(Kept::Terminating) => return Answer::Terminating,
             Verdict::Keep(why) => return Answer::Kept(why),
             Verdict::Drop(why) => return Answer::Foreign(why),
-            Verdict::Delete { .. } if order.dry_run => return Answer::Deleted,
+            Verdict::Delete { .. } if order.deletion == Deletion::Foretold => return Answer::Deleted,
+            Verdict::Delete { .. } if order.deletion == Deletion::Withheld => return Answer::Later,
             Verdict::Delete { uid, version } => match session.delete(&resource, id, &uid, version).await {
                 Ok(Deleted::Gone) => return Answer::Deleted,
                 Ok(Deleted::Terminating) => return Answer::Held,
@@ -327,7 +347,7 @@ fn settle(leaving: &Leaving, answer: Answer, other: &str, removed: &mut Removed)
             removed.terminating.push(id.clone());
             Fate::Remains
         }
-        Answer::Kept(Kept::Terminating) => Fate::Remains,
+        Answer::Later | Answer::Kept(Kept::Terminating) => Fate::Remains,
         Answer::Kept(Kept::OptedOut | Kept::PruneOff) => Fate::Left,
         Answer::Kept(Kept::HandedOver(_)) => {
             removed.handed.push(id.clone());

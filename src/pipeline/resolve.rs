@@ -28,7 +28,8 @@ impl Run<'_> {
             return Ok(revision);
         }
         let started = std::time::Instant::now();
-        let can_wait = settled.is_some() || self.applied_beside().is_some();
+        // One that is not complete would be told as if the registry had answered.
+        let can_wait = complete && settled.is_some() || self.applied_beside().is_some();
         let asked = self.ask(session, can_wait).await.transpose();
         self.spent.add(Phase::Resolve, started.elapsed());
         let Some(asked) = asked else {

@@ -50,7 +50,13 @@ impl Run<'_> {
     /// the one that was attempted last and the spec still renders it so.
     pub(super) fn applied_beside(&self) -> Option<Revision> {
         let attempted = self.status.artifact.as_ref().map(|artifact| artifact.digest.as_str());
-        self.whole().filter(|revision| attempted != Some(revision.digest.as_str()))
+        // One whose rollout was cut short is gone on with.
+        let goes_on = self.memory.rollout.resumed(self.release.generation);
+        let beside = |revision: &Revision| {
+            attempted != Some(revision.digest.as_str())
+                && goes_on.is_none_or(|other| other.key != revision.key)
+        };
+        self.whole().filter(beside)
     }
 
     /// The revision that the cluster holds the whole of, if the spec still renders it so

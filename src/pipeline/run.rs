@@ -149,10 +149,12 @@ impl Run<'_> {
             return;
         }
         let Context { session, registry, wake, returning, .. } = self.context;
-        let stale = self.memory.stale.as_ref().map(|(reason, _)| *reason);
-        match outcome.reason().or(stale) {
+        // It may also have failed at what it went on with without the registry.
+        let stale =
+            self.memory.stale.as_ref().is_some_and(|(reason, _)| *reason == Reason::RegistryUnavailable);
+        match outcome.reason() {
             Some(Reason::ApiServerUnavailable) => Returning::wait_for_api(session, &self.release.id, wake),
-            Some(Reason::RegistryUnavailable) => {
+            reason if stale || reason == Some(Reason::RegistryUnavailable) => {
                 let way = (acquire::repository(self.release), self.memory.access.as_ref());
                 if let (Ok(repository), Some(access)) = way {
                     returning.wait((registry, repository, access), &self.release.id, wake);

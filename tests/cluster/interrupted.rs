@@ -254,6 +254,39 @@ async fn an_edit_is_put_back_without_the_registry_while_a_finalizer_holds_what_l
 }
 
 #[tokio::test]
+async fn what_left_stays_until_the_revision_is_healthy_whatever_is_put_back_meanwhile() {
+    let scene = Scene::begin("interrupted-early").await;
+    let mut proxy = Proxy::before(&registry().url(), None);
+    let mut spec = behind(&scene, &proxy);
+    (spec["wait"], spec["timeout"]) = (json!(true), json!("2m"));
+    scene.install(&(config_map("a", "one") + &config_map("old", "one")), &spec).await;
+    scene.push("2", &(config_map("a", "two") + &pod("slow", true)));
+    scene.change(&json!({"ref": {"tag": "2"}}));
+    scene.wait_data("a", "two").await;
+    // While it waits, again and again.
+    for _ in 0..2 {
+        edit(&scene, "a", "by hand");
+        scene.wait_data("a", "two").await;
+        scene.message("Ready", "Unknown", "Progressing").await;
+        assert!(scene.story.object("v1", "configmaps", "old").await.is_some());
+    }
+    // Once it has failed, and the release is to go back where it cannot go.
+    scene.change(&json!({"timeout": "2s"}));
+    scene.message("Ready", "False", "HealthTimeout").await;
+    proxy.refuse();
+    scene.change(&json!({"ref": {"tag": "1"}}));
+    scene.message("Ready", "False", "RegistryUnavailable").await;
+    edit(&scene, "a", "by hand");
+    scene.wait_data("a", "two").await;
+    assert!(scene.story.object("v1", "configmaps", "old").await.is_some());
+    proxy.listen();
+    let ready = scene.story.wait_ready("app", "1@").await;
+    assert_eq!(ready["status"]["history"][0]["outcome"], "Healthy", "{ready:#}");
+    scene.story.wait_gone("v1", "pods", "slow").await;
+    scene.wait_data("a", "one").await;
+}
+
+#[tokio::test]
 async fn an_edit_is_put_back_without_the_registry_while_the_revision_is_not_healthy() {
     let scene = Scene::begin("interrupted-unhealthy").await;
     let mut proxy = Proxy::before(&registry().url(), None);
