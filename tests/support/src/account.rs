@@ -11,6 +11,9 @@ const PLACEHOLDER: &str = "story-namespace";
 /// The account of releases that name none, under [`Profile::Least`].
 const DEPLOYER: &str = "deployer";
 
+const BINDINGS: &str = "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings";
+const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/clusterroles";
+
 /// The templates of an operator's account and rights.
 const RIGHTS: &[&str] = &[
     "--set=serviceAccount.name=supercargo",
@@ -53,20 +56,23 @@ impl Profile {
             "---
 apiVersion: v1
 kind: ServiceAccount
-metadata: {{name: {name}, namespace: {namespace}}}
+metadata:
+  name: {name}
+  namespace: {namespace}
 ---
 apiVersion: rbac.authorization.k8s.io/v1
 kind: ClusterRoleBinding
-metadata: {{name: {name}-{namespace}}}
+metadata:
+  name: {name}-{namespace}
 roleRef: {{apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: cluster-admin}}
 subjects: [{{kind: ServiceAccount, name: {name}, namespace: {namespace}}}]
 "
         )
     }
 
-    /// What no namespace takes with it of that, as `kind/name`.
+    /// What no namespace takes with it of that, as a path of the API.
     pub fn leftovers(self, namespace: &str) -> Option<String> {
-        self.default_account().map(|name| format!("clusterrolebinding/{name}-{namespace}"))
+        self.default_account().map(|name| format!("{BINDINGS}/{name}-{namespace}"))
     }
 
     fn chart_arguments(self) -> &'static [&'static str] {
@@ -118,7 +124,7 @@ impl Account {
     /// chart gives it there.
     pub fn create(bed: &Bed, namespace: &str, profile: Profile) -> Account {
         let manifests = profile.rendered().replace(PLACEHOLDER, namespace);
-        bed.kubectl(&["apply", "--server-side", "-f", "-"], &manifests);
+        bed.admin().apply(&manifests);
         let lease = format!("supercargo-{namespace}-controller");
         Account { lease, profile, ..Account::existing(bed, namespace) }
     }
@@ -127,7 +133,7 @@ impl Account {
     /// made by the test.
     pub fn with_values(bed: &Bed, namespace: &str, values: &[String]) -> Account {
         let values: Vec<&str> = RIGHTS.iter().copied().chain(values.iter().map(String::as_str)).collect();
-        bed.kubectl(&["apply", "--server-side", "-f", "-"], &render(&values).replace(PLACEHOLDER, namespace));
+        bed.admin().apply(&render(&values).replace(PLACEHOLDER, namespace));
         let lease = format!("supercargo-{namespace}-controller");
         Account { lease, profile: Profile::Least, ..Account::existing(bed, namespace) }
     }
@@ -169,13 +175,10 @@ impl Account {
     /// Removes what no namespace takes with it.
     pub fn remove(&self, bed: &Bed) {
         let name = format!("supercargo-{}", self.namespace);
-        let mut names =
-            vec![format!("clusterrolebinding/{name}-controller"), format!("clusterrole/{name}-controller")];
+        bed.admin().delete(&format!("{BINDINGS}/{name}-controller"));
+        bed.admin().delete(&format!("{ROLES}/{name}-controller"));
         if self.profile == Profile::ClusterAdmin {
-            names.push(format!("clusterrolebinding/{name}-cluster-admin"));
+            bed.admin().delete(&format!("{BINDINGS}/{name}-cluster-admin"));
         }
-        let mut arguments = vec!["delete", "--ignore-not-found", "--wait=false"];
-        arguments.extend(names.iter().map(String::as_str));
-        bed.try_kubectl(&arguments, "");
     }
 }

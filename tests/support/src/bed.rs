@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::admin::Admin;
 use crate::audit::AuditLog;
 use crate::certificates::{Authority, Identity};
 use crate::kubeconfig::{self, Credential};
@@ -29,6 +30,7 @@ pub struct Bed {
     others: Mutex<Vec<Server>>,
     audit: AuditLog,
     crds: OnceLock<()>,
+    admin: Admin,
 }
 
 impl Bed {
@@ -57,7 +59,8 @@ impl Bed {
         let admin = kubeconfig::render(&url, authority.certificate(), &Credential::Token(ADMIN));
         let bed = Bed {
             url,
-            audit: AuditLog::new(directory.join("audit.log"), admin),
+            audit: AuditLog::new(directory.join("audit.log"), admin.clone()),
+            admin: Admin::new(admin),
             directory,
             authority,
             api_server: Mutex::new(api_server),
@@ -87,6 +90,10 @@ impl Bed {
     /// Where this cluster keeps its files; removed with it.
     pub fn directory(&self) -> &Path {
         &self.directory
+    }
+
+    pub(crate) fn admin(&self) -> &Admin {
+        &self.admin
     }
 
     /// The requests that the API server has answered.
@@ -119,9 +126,10 @@ impl Bed {
     /// A token of a ServiceAccount, from the API server's own issuer. Valid for
     /// an hour.
     pub fn service_account_token(&self, namespace: &str, name: &str) -> String {
-        self.kubectl(&["create", "token", name, "--namespace", namespace, "--duration=1h"], "")
-            .trim()
-            .to_owned()
+        let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}/token");
+        let request = json!({"kind": "TokenRequest", "apiVersion": "authentication.k8s.io/v1",
+            "spec": {"expirationSeconds": 3600}});
+        self.admin.create(&path, &request)["status"]["token"].as_str().expect("a token").to_owned()
     }
 
     /// The processes of this cluster.

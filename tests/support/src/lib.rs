@@ -24,6 +24,7 @@
 //! callers have nothing better to do with an error.
 
 pub mod account;
+mod admin;
 pub mod archive;
 pub mod audit;
 pub mod bed;

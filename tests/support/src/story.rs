@@ -91,8 +91,8 @@ impl<'a> Story<'a> {
             "kind": "Namespace",
             "metadata": {"name": name, "labels": {"testbed.supercargo.dev/test": self.namespace}},
         });
-        let all = namespace.to_string() + "\n" + &Profile::of_run().preparation(name);
-        self.bed.kubectl(&["create", "-f", "-"], &all);
+        self.bed.admin().create("/api/v1/namespaces", &namespace);
+        self.bed.admin().apply(&Profile::of_run().preparation(name));
     }
 
     /// The account of this test's operator, under the profile of the run.
@@ -222,15 +222,10 @@ impl Drop for Story<'_> {
             self.dump();
         }
         for namespace in self.namespaces() {
-            self.bed
-                .try_kubectl(&["delete", "namespace", &namespace, "--ignore-not-found", "--wait=false"], "");
-        }
-        let leftovers: Vec<String> =
-            self.namespaces().iter().filter_map(|name| Profile::of_run().leftovers(name)).collect();
-        if !leftovers.is_empty() {
-            let mut arguments = vec!["delete", "--ignore-not-found", "--wait=false"];
-            arguments.extend(leftovers.iter().map(String::as_str));
-            self.bed.try_kubectl(&arguments, "");
+            self.bed.admin().delete(&format!("/api/v1/namespaces/{namespace}"));
+            if let Some(binding) = Profile::of_run().leftovers(&namespace) {
+                self.bed.admin().delete(&binding);
+            }
         }
         if let Some(account) = self.account.lock().ok().and_then(|mut account| account.take()) {
             account.remove(self.bed);
