@@ -40,6 +40,7 @@ pub(super) async fn conclude(
         ended,
         applied,
         complete,
+        was_complete,
         puts_back,
         held_up,
         done: _,
@@ -50,7 +51,6 @@ pub(super) async fn conclude(
     // revision meanwhile that cannot be had.
     let stays = puts_back && (superseded || !applied);
     let whole = applied && fates.values().all(|fate| *fate != Fate::NotAttempted);
-    let was_complete = run.memory.inventory.applied.as_deref() == Some(revision.key.as_str());
     let key = || revision.key.clone();
     let extent = match () {
         // Who only puts back waits for nobody's health, and ends no rollout.

@@ -6,13 +6,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::context::Context;
 use super::preflight::Preflight;
 use super::run::{Ended, Run};
+use super::view::View;
 use super::work::{refused, together};
 use crate::api::reason::Reason;
 use crate::cluster::discovery::Known;
 use crate::cluster::session::Session;
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::outcome::ObjectFailure;
-use crate::domain::plan::{Conflict, Plan, Step};
+use crate::domain::plan::{Conflict, Live, Plan, Step};
 
 /// Refuses a plan that has conflicts. What the release may write of it, it waits for
 /// from now on; what it may not write is none of its business.
@@ -20,7 +21,7 @@ pub(super) async fn refuse(
     run: &Run<'_>,
     session: &Session,
     known: &Known,
-    plan: &Plan,
+    (plan, live): (&Plan, &View<'_>),
 ) -> Result<(), Ended> {
     if plan.conflicts.is_empty() {
         return Ok(());
@@ -37,6 +38,7 @@ pub(super) async fn refuse(
     let may: Vec<&Conflict> = plan.conflicts.iter().filter(|c| !is_of(&denied, &c.id)).collect();
     let wanted = may.iter().map(|c| &c.id).filter(|id| !is_of(&wrong, id));
     run.context.wake(run.context.claims.want(&run.release.id, wanted));
+    wake_if_free(run, &may, |conflict| live.claims(&conflict.owner, &conflict.id));
     if may.is_empty() {
         return Err(refused(&denied));
     }
@@ -47,7 +49,18 @@ pub(super) async fn refuse(
 pub(super) async fn taken(run: &Run<'_>, session: &Session, conflicts: &[Conflict]) -> Ended {
     run.context.wake(run.context.claims.want(&run.release.id, conflicts.iter().map(|c| &c.id)));
     let all: Vec<&Conflict> = conflicts.iter().collect();
+    let claims = &run.context.claims;
+    wake_if_free(run, &all, |conflict| claims.names(&conflict.owner, &conflict.id) == Some(true));
     told(run, session, &all, Vec::new()).await
+}
+
+/// Nobody tells of what its owner let go before this release waited for it: then the
+/// release looks again at once.
+fn wake_if_free(run: &Run<'_>, conflicts: &[&Conflict], is_claimed: impl Fn(&Conflict) -> bool) {
+    let is_reserved = |c: &Conflict| run.context.claims.reserved(&c.id).as_ref() == Some(&c.owner);
+    if conflicts.iter().any(|conflict| !is_claimed(conflict) && !is_reserved(conflict)) {
+        run.context.wake([run.release.id.clone()]);
+    }
 }
 
 async fn told(

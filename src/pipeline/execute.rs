@@ -56,6 +56,8 @@ pub struct Executed {
     pub applied: bool,
     /// Whether it holds the whole revision and nothing that left it.
     pub complete: bool,
+    /// Whether the inventory was the complete result of the revision before the run.
+    pub was_complete: bool,
     /// Whether it only puts back what the inventory is the complete result of.
     pub puts_back: bool,
     /// What of what left holds up the deletion of the rest.

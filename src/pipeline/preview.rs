@@ -63,7 +63,7 @@ pub(super) async fn preview(
     let known = session.known().await?;
     let (known, objects) = super::rendering::objects(run, session, known, content).await?;
     let (plan, view) = work::decide(run, session, &known, revision, objects).await?;
-    conflicts::refuse(run, session, &known, &plan).await?;
+    conflicts::refuse(run, session, &known, (&plan, &view)).await?;
     let mut preflight = Preflight::new(session, run.release, &plan);
     preflight.keeps_answers = true;
     let home = &run.release.id.namespace;

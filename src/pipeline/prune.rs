@@ -111,7 +111,7 @@ pub async fn prune(
     // A revision that is not complete may be one that is not healthy, or that the spec
     // has left: who only puts it back deletes nothing for it.
     let deletion = match run.trigger {
-        Trigger::Restore if run.memory.inventory.applied.is_none() => Deletion::Withheld,
+        Trigger::Restore if !executed.was_complete => Deletion::Withheld,
         _ => Deletion::Real,
     };
     let order = Order {
@@ -238,7 +238,10 @@ pub async fn remove(removal: Removal<'_>) -> Removed {
             if order.is_ended() {
                 return (l, None);
             }
-            (l, Some(remove_one(context, session, order, l, known, view).await))
+            let answer = remove_one(context, session, order, l, known, view).await;
+            // Who deletes nothing needs to find out nothing.
+            let later = order.deletion == Deletion::Withheld && matches!(answer, Answer::Failed(_));
+            (l, Some(if later { Answer::Later } else { answer }))
         }));
         while let Some((leaving, answer)) = answers.next().await {
             let Some(answer) = answer else {

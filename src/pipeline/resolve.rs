@@ -54,13 +54,22 @@ impl Run<'_> {
             Err(failed) => {
                 let Verdict::Failed { reason, message } = &failed.verdict else { return Err(failed.into()) };
                 self.memory.stale = Some((*reason, message.clone()));
-                if matches!(reason, Reason::ArtifactNotFound | Reason::NoMatchingTag | Reason::DigestMismatch)
-                {
+                if *reason == Reason::RegistryUnavailable {
+                    // What is gone on with may take long.
+                    self.await_registry();
+                }
+                let gone = matches!(
+                    reason,
+                    Reason::ArtifactNotFound | Reason::NoMatchingTag | Reason::DigestMismatch
+                );
+                if gone {
                     self.memory.rollout.wanted(None);
                 }
                 match settled {
-                    Some(revision) => Ok(Revision { stale: self.memory.stale.clone(), ..revision }),
-                    None => Err(failed.into()),
+                    Some(revision) if complete || !gone => {
+                        Ok(Revision { stale: self.memory.stale.clone(), ..revision })
+                    }
+                    _ => Err(failed.into()),
                 }
             }
         }

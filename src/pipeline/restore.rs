@@ -46,14 +46,19 @@ impl Run<'_> {
         !leaves_applied(reason) || unanswered && distrusted()
     }
 
-    /// The revision that the cluster holds the whole of, where it is another than
-    /// the one that was attempted last and the spec still renders it so.
+    /// The revision that the cluster holds the whole of, where another one is to be
+    /// brought and the spec still renders it so.
     pub(super) fn applied_beside(&self) -> Option<Revision> {
         let attempted = self.status.artifact.as_ref().map(|artifact| artifact.digest.as_str());
         // One whose rollout was cut short is gone on with.
         let goes_on = self.memory.rollout.resumed(self.release.generation);
+        // What is not wanted any more is not waited for either.
+        let unwanted = |revision: &Revision| {
+            let complete = self.memory.inventory.applied.is_some();
+            !complete && !self.is_wanted(&revision.name, revision.digest.as_str())
+        };
         let beside = |revision: &Revision| {
-            attempted != Some(revision.digest.as_str())
+            (attempted != Some(revision.digest.as_str()) || unwanted(revision))
                 && goes_on.is_none_or(|other| other.key != revision.key)
         };
         self.whole().filter(beside)

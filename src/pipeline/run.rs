@@ -148,19 +148,21 @@ impl Run<'_> {
         if self.release.origin != Origin::Resource {
             return;
         }
-        let Context { session, registry, wake, returning, .. } = self.context;
-        // It may also have failed at what it went on with without the registry.
-        let stale =
-            self.memory.stale.as_ref().is_some_and(|(reason, _)| *reason == Reason::RegistryUnavailable);
         match outcome.reason() {
-            Some(Reason::ApiServerUnavailable) => Returning::wait_for_api(session, &self.release.id, wake),
-            reason if stale || reason == Some(Reason::RegistryUnavailable) => {
-                let way = (acquire::repository(self.release), self.memory.access.as_ref());
-                if let (Ok(repository), Some(access)) = way {
-                    returning.wait((registry, repository, access), &self.release.id, wake);
-                }
+            Some(Reason::ApiServerUnavailable) => {
+                Returning::wait_for_api(&self.context.session, &self.release.id, &self.context.wake);
             }
+            Some(Reason::RegistryUnavailable) => self.await_registry(),
             _ => {}
+        }
+    }
+
+    /// Is told when the registry is back that was just found to be away.
+    pub(super) fn await_registry(&self) {
+        let Context { registry, wake, returning, .. } = self.context;
+        let way = (acquire::repository(self.release), self.memory.access.as_ref());
+        if let (Origin::Resource, (Ok(repository), Some(access))) = (self.release.origin, way) {
+            returning.wait((registry, repository, access), &self.release.id, wake);
         }
     }
 

@@ -161,7 +161,7 @@ pub(super) async fn act(
     let decided = decide(run, session, &known, revision, objects).await;
     run.spent.add(Phase::Plan, started.elapsed());
     let (mut plan, view) = decided?;
-    conflicts::refuse(run, session, &known, &plan).await?;
+    conflicts::refuse(run, session, &known, (&plan, &view)).await?;
     drift::hold_back(run, session, &mut plan, &known, outcome).await;
 
     let started = std::time::Instant::now();
@@ -175,6 +175,7 @@ pub(super) async fn act(
         run.release.drift == DriftMode::Correct && plan.only_puts_back(&revision.key, &run.memory.inventory);
     write_ahead(run, session, (&plan, puts_back), &preflight, outcome).await?;
     let mut executed = execute::execute(run, session, known, &plan, preflight, revision).await;
+    executed.was_complete = settled;
     if executed.ended.is_none() {
         prune::prune(run, session, &plan, view, &mut executed).await;
     }

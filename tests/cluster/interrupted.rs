@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use supercargo_testbed::proxy::Moment;
 use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Proxy, Signer, within};
+use supercargo_testbed::{Profile, Proxy, Signer, Story, within};
 
 use crate::ground::{Scene, config_map, registry};
 use crate::truth::{let_go, pod};
@@ -308,4 +309,26 @@ async fn an_edit_is_put_back_without_the_registry_while_the_revision_is_not_heal
     let_go(&scene, "slow");
     let ready = scene.story.wait_ready("app", "1@").await;
     assert_eq!(ready["status"]["history"][0]["outcome"], "Healthy", "{ready:#}");
+}
+
+#[tokio::test]
+async fn an_object_that_is_let_go_while_another_release_is_about_to_wait_for_it_is_not_waited_for() {
+    let story = Story::begin("interrupted-want").await;
+    let proxy = Proxy::before_api_server(story.bed());
+    let scene = Scene::of(story, Profile::of_run(), &[], |options| options.through(&proxy));
+    scene.install(&(config_map("a", "one") + &config_map("x", "one")), &json!({})).await;
+    scene.push("heir", &config_map("x", "two"));
+    // Whether it may write the object is asked before it waits for it.
+    proxy.hold_from(1, Moment::Before, |seen| {
+        seen.path.contains("/configmaps/x?") && seen.path.contains("dryRun=All")
+    });
+    scene.create("heir", &json!({"ref": {"tag": "heir"}}));
+    assert!(proxy.wait_held(LIMIT, Moment::Before).is_some());
+    scene.push("2", &config_map("a", "one"));
+    scene.change(&json!({"ref": {"tag": "2"}}));
+    scene.story.wait_ready("app", "2@").await;
+    proxy.pass_all();
+    proxy.release();
+    scene.story.wait_ready("heir", "heir@").await;
+    scene.wait_data("x", "two").await;
 }

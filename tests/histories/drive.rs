@@ -49,6 +49,12 @@ fn signer() -> &'static Signer {
     SIGNER.get_or_init(|| Signer::new(Algorithm::P256))
 }
 
+/// Whether an answer is about a field that a definition does not have: it has the code of
+/// an API server that is in trouble.
+fn is_about_schema(message: &str) -> bool {
+    message.contains("not declared in schema")
+}
+
 /// An empty namespace, for what `kubectl apply` would make.
 pub fn empty_namespace() -> &'static str {
     static NAME: OnceLock<()> = OnceLock::new();
@@ -528,7 +534,9 @@ impl Drive {
         loop {
             match self.client.request::<Value>(request.clone()).await {
                 Ok(answer) => return Ok(answer),
-                Err(kube::Error::Api(status)) if status.code < 500 => return Err(status.code),
+                Err(kube::Error::Api(status)) if status.code < 500 || is_about_schema(&status.message) => {
+                    return Err(status.code);
+                }
                 // Another history restarts the API server.
                 Err(_) if start.elapsed() < AWAY => tokio::time::sleep(Duration::from_millis(200)).await,
                 Err(error) => panic!("{method} {path}: {error}"),
