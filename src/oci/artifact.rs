@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{Digest, Identities, Room, Size, Tag};
+use super::{Digest, Identities, Queue, Room, Size, Tag};
 
 /// What a reference stood for when it was resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub struct Selection {
     pub tenant: String,
     /// How large it may be.
     pub size: Size,
+    /// Where it says that it waits for room.
+    pub queue: Queue,
 }
 
 /// The content of an artifact, verified to be what its digest names, which

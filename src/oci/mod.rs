@@ -55,6 +55,6 @@ pub use proxy::Proxy;
 pub use reference::{Digest, Reference, Repository, Tag, Wanted};
 pub use registry::{Registry, RegistryOptions};
 pub use resolver::Hosts;
-pub use room::{Room, Size};
+pub use room::{Queue, Room, Size};
 pub use token_hosts::TokenHost;
 pub use transport::{Advance, Meter, Observer, Outcome, RequestRecord};

@@ -220,9 +220,10 @@ impl Registry {
             return Err(OciError::TooLarge { subject, why });
         }
         let tenant = &selection.tenant;
-        let pulled = self.0.rooms.layer(tenant, layer.size).await;
+        let (rooms, queue) = (&self.0.rooms, &selection.queue);
+        let pulled = queue.wait(rooms.layer(tenant, layer.size)).await;
         let blob = self.blob(repository, &layer.digest, layer.size, access).await?;
-        let room = self.0.rooms.content(tenant, selection.size).await;
+        let room = queue.wait(rooms.content(tenant, selection.size)).await;
         let checksum = manifest.annotations.get("supercargo.dev/checksum");
         let checksum = checksum.or_else(|| manifest.annotations.get("kustomizer.dev/checksum"));
         let checksum = checksum.filter(|_| layer.first).cloned();

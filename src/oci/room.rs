@@ -2,6 +2,7 @@
 //! has no room yet waits; the tenants take turns.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::limits::LEAST_ROOM;
 use crate::domain::capacity::Capacity;
@@ -23,6 +24,25 @@ pub enum Size {
     /// As large as it may be: there are few such rooms.
     #[default]
     Large,
+}
+
+/// Whether a fetch waits for room at this moment, and so not for its registry.
+#[derive(Clone, Debug, Default)]
+pub struct Queue(Arc<AtomicBool>);
+
+impl Queue {
+    /// Whether it does.
+    pub fn is_waiting(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Waits in it.
+    pub(super) async fn wait<T>(&self, room: impl Future<Output = T>) -> T {
+        self.0.store(true, Ordering::Relaxed);
+        let room = room.await;
+        self.0.store(false, Ordering::Relaxed);
+        room
+    }
 }
 
 /// What an artifact may come to in memory, unpacked and decoded. It is taken for as

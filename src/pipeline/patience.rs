@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use super::run::Run;
 use crate::api::release::DriftMode;
 use crate::domain::identity::ObjectId;
+use crate::oci::Queue;
 
 /// How long the registry may take before the status says that it is waited for.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -26,6 +27,17 @@ impl Run<'_> {
     /// Waits for the registry, and says so in the status where that takes long.
     /// Drift is more urgent where the run could do without, it `can_wait`.
     pub(super) async fn wait_for<T>(&mut self, work: impl Future<Output = T>, can_wait: bool) -> Waited<T> {
+        self.wait_beside(work, can_wait, &Queue::default()).await
+    }
+
+    /// The same, for work that may also wait in a queue: a status for each release that
+    /// does would be of no use to anybody.
+    pub(super) async fn wait_beside<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+        can_wait: bool,
+        queue: &Queue,
+    ) -> Waited<T> {
         let mut work = std::pin::pin!(tokio::time::timeout(self.release.timeout, work));
         let mut patience = std::pin::pin!(tokio::time::sleep(PATIENCE));
         let mut silent = self.status.observed_generation == Some(self.release.generation);
@@ -34,10 +46,13 @@ impl Run<'_> {
                 biased;
                 done = &mut work => return done.map_or(Waited::Late, Waited::Done),
                 () = self.signals.changed() => {}
-                () = &mut patience, if !silent => {
-                    silent = true;
-                    self.accept(None, &format!("waiting for {}", self.release.url)).await;
-                }
+                () = &mut patience, if !silent => match queue.is_waiting() {
+                    true => patience.as_mut().reset(tokio::time::Instant::now() + PATIENCE),
+                    false => {
+                        silent = true;
+                        self.accept(None, &format!("waiting for {}", self.release.url)).await;
+                    }
+                },
             }
             let now = Timestamp::now();
             let disturbed = |id: &ObjectId| self.memory.is_urgent(id, now);

@@ -23,7 +23,7 @@ use crate::domain::outcome::{Note, ObjectFailure, Outcome, Verdict};
 use crate::domain::plan::{self, Action, Correction, Plan, Purpose};
 use crate::domain::release::{Origin, Release};
 use crate::observe::labels::Phase;
-use crate::oci::{Artifact, OciError, Selection, Size};
+use crate::oci::{Artifact, OciError, Queue, Selection, Size};
 
 /// Does what there is to do.
 ///
@@ -100,13 +100,14 @@ pub(super) async fn fetch(
         identities: run.identities(session).await?,
         tenant: run.release.id.namespace.clone(),
         size,
+        queue: Queue::default(),
     };
     let registry = run.context.registry.clone();
     let fetching = registry.fetch(&repository, &revision.digest, &access, &selection);
     // What is applied is put back meanwhile, if it is another revision.
     let other = run.memory.inventory.whole() != Some(revision.key.as_str());
     let can_wait = other && run.applied_beside().is_some();
-    let fetched = run.wait_for(fetching, can_wait).await;
+    let fetched = run.wait_beside(fetching, can_wait, &selection.queue).await;
     run.spent.add(Phase::Pull, started.elapsed());
     let fetched = match fetched {
         Waited::Urgent => return Err(superseded()),
