@@ -1,8 +1,9 @@
 //! What artifacts may take of the process's memory, all together and each. Whoever
 //! has no room yet waits; the tenants take turns.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::time::Instant;
 
 use super::limits::LEAST_ROOM;
 use crate::domain::capacity::Capacity;
@@ -26,21 +27,28 @@ pub enum Size {
     Large,
 }
 
-/// Whether a fetch waits for room at this moment, and so not for its registry.
-#[derive(Clone, Debug, Default)]
-pub struct Queue(Arc<AtomicBool>);
+/// Where a fetch says that it waits for room, and so not for its registry.
+#[derive(Clone, Debug)]
+pub struct Queue(Arc<Mutex<Option<Instant>>>);
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self(Arc::new(Mutex::new(Some(Instant::now()))))
+    }
+}
 
 impl Queue {
-    /// Whether it does.
-    pub fn is_waiting(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+    /// Since when it waits for its registry; none while it waits for room.
+    pub fn left(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits in it.
     pub(super) async fn wait<T>(&self, room: impl Future<Output = T>) -> T {
-        self.0.store(true, Ordering::Relaxed);
+        let set = |left| *self.0.lock().unwrap_or_else(PoisonError::into_inner) = left;
+        set(None);
         let room = room.await;
-        self.0.store(false, Ordering::Relaxed);
+        set(Some(Instant::now()));
         room
     }
 }
@@ -98,5 +106,26 @@ impl Rooms {
         let most = self.most(size);
         let gate = if size == Size::Usual { &self.usual } else { &self.large };
         Room { most, share: Some(Arc::new(gate.enter(tenant, most).await)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_fetch_says_that_it_waits_for_room_while_it_does() {
+        let rooms = Rooms::new(Capacity::of(64 << 20));
+        let queue = Queue::default();
+        let mut taken = Vec::new();
+        while let Some(room) = rooms.content("a", Size::Large).now_or_never() {
+            taken.push(room);
+        }
+        let mut waiting = std::pin::pin!(queue.wait(rooms.content("a", Size::Large)));
+        assert!(waiting.as_mut().now_or_never().is_none() && queue.left().is_none());
+        taken.clear();
+        assert!(waiting.now_or_never().is_some() && queue.left().is_some());
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use super::run::Run;
 use crate::api::release::DriftMode;
@@ -46,13 +47,16 @@ impl Run<'_> {
                 biased;
                 done = &mut work => return done.map_or(Waited::Late, Waited::Done),
                 () = self.signals.changed() => {}
-                () = &mut patience, if !silent => match queue.is_waiting() {
-                    true => patience.as_mut().reset(tokio::time::Instant::now() + PATIENCE),
-                    false => {
-                        silent = true;
-                        self.accept(None, &format!("waiting for {}", self.release.url)).await;
+                () = &mut patience, if !silent => {
+                    let now = Instant::now();
+                    let over = queue.left().unwrap_or(now) + PATIENCE;
+                    if over > now {
+                        patience.as_mut().reset(over);
+                        continue;
                     }
-                },
+                    silent = true;
+                    self.accept(None, &format!("waiting for {}", self.release.url)).await;
+                }
             }
             let now = Timestamp::now();
             let disturbed = |id: &ObjectId| self.memory.is_urgent(id, now);

@@ -2,12 +2,13 @@
 //! slow requests hold up anybody else's, or the lease.
 
 use std::fmt::Write;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use serde_json::{Value, json};
+use supercargo_testbed::proxy::Moment;
 use supercargo_testbed::webhook::{Behaviour, Webhook};
-use supercargo_testbed::{Profile, Story, within};
+use supercargo_testbed::{Profile, Proxy, Story, within};
 
 use crate::ground::{CONFIG_MAPS, Scene, account, config_map, registry, role};
 
@@ -126,4 +127,33 @@ async fn two_hundred_requests_that_hang_in_a_webhook_hold_up_no_other_release_an
     assert_eq!(answered(), 0);
     let renewed = renewals();
     assert!(within(Duration::from_secs(10), || renewals() > renewed), "the lease is not renewed");
+}
+
+#[tokio::test]
+async fn releases_that_wait_for_room_in_memory_write_nothing_of_it() {
+    const RELEASES: usize = 40;
+    /// Longer than a registry may take before the status says that it is waited for.
+    const LONGER: Duration = Duration::from_secs(4);
+    let story = Story::begin("streams-room").await;
+    let proxy = Proxy::before_api_server(story.bed());
+    let scene = Scene::of(story, Profile::of_run(), &[], |options| options.through(&proxy));
+    // Those that have room do not come to their end, and give nothing back.
+    proxy.hold_from(1, Moment::Before, |seen| seen.path.contains("dryRun=All"));
+    let mark = scene.mark();
+    let releases = (0..RELEASES).map(|n| {
+        scene.push(&n.to_string(), &config_map(&format!("c{n}"), "one"));
+        scene.release(&format!("app-{n}"), &json!({"ref": {"tag": n.to_string()}})).to_string()
+    });
+    let releases: Vec<String> = releases.collect();
+    scene.story.kubectl(&["create", "-f", "-"], &releases.join("\n"));
+    assert!(proxy.wait_held(LONGER, Moment::Before).is_some());
+    let held = Instant::now();
+    assert!(within(2 * LONGER, || held.elapsed() > LONGER));
+    proxy.pass_all();
+    proxy.release();
+    for n in 0..RELEASES {
+        scene.story.wait_ready(&format!("app-{n}"), "").await;
+    }
+    let told = scene.requests(mark).into_iter().filter(|r| r.writes() && r.subresource == "status");
+    assert_eq!(told.count(), RELEASES);
 }
