@@ -195,12 +195,7 @@ impl Inventory {
             let union = union.get_or_insert_with(|| self.clone());
             union.entries.insert(id.clone(), Entry { version: version.to_owned(), ..Entry::default() });
         }
-        union.map(|mut union| {
-            if !puts_back {
-                (union.applied, union.written) = (None, None);
-            }
-            union
-        })
+        union.map(|union| if puts_back { union } else { union.unattributed() })
     }
 
     /// The inventory once these objects have run to their end, each as the object
@@ -223,7 +218,13 @@ impl Inventory {
     /// when there is nothing to write.
     pub fn unsettled(&self, writes: bool, corrected: bool) -> Option<Self> {
         let unseen = writes && !corrected && self.whole().is_some();
-        unseen.then(|| Self { applied: None, written: None, ..self.clone() })
+        unseen.then(|| self.clone().unattributed())
+    }
+
+    /// The same entries, as the result of no revision.
+    #[must_use]
+    pub fn unattributed(self) -> Self {
+        Self { applied: None, written: None, ..self }
     }
 }
 

@@ -31,6 +31,14 @@ pub struct Record {
     pub run: JobRun,
 }
 
+impl Record {
+    /// Whether the object is labelled as the release's and was applied by us. Labels alone
+    /// may be those of a copy that somebody has made.
+    pub fn is_of(&self, release: &ReleaseId) -> bool {
+        self.owner.as_ref() == Some(release) && !self.fields.is_empty()
+    }
+}
+
 /// How far a Job is, as its metadata tells: which fields of the status somebody
 /// has set, but not to what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -239,7 +239,7 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
             action: if keep { Action::Keep } else { Action::Write },
             drifted: same && known && !undisturbed,
             only_if_absent,
-            live: record.as_ref().filter(|r| is_ours(r, purpose.release)).map(|r| r.uid.clone()),
+            live: record.as_ref().filter(|r| r.is_of(purpose.release)).map(|r| r.uid.clone()),
             anew: before.and_then(|b| b.uid.as_ref()) != record.as_ref().map(|r| &r.uid),
             done,
             force: match object.annotation(keys::FORCE) {
@@ -286,11 +286,6 @@ fn foreign_owner(
     }
 }
 
-/// Whether the object is labelled as the release's and was applied by us.
-fn is_ours(record: &Record, me: &ReleaseId) -> bool {
-    record.owner.as_ref() == Some(me) && !record.fields.is_empty()
-}
-
 /// Whether the object is as our last apply left it, whatever that wrote.
 fn is_undisturbed(
     before: Option<&Entry>,
@@ -301,7 +296,7 @@ fn is_undisturbed(
     let (Some(before), Some(record)) = (before, record) else { return false };
     if only_if_absent && before.uid.is_none() {
         // Made by a run that was cut off before it could say so: ours already.
-        return is_ours(record, me) && !record.deleting;
+        return record.is_of(me) && !record.deleting;
     }
     if before.uid.as_deref() != Some(record.uid.as_str()) {
         return false;

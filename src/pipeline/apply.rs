@@ -49,10 +49,7 @@ pub(super) async fn apply(session: &Session, me: &ReleaseId, step: &Step, ready:
 
 async fn left_alone(session: &Session, me: &ReleaseId, step: &Step, ready: &Ready) -> Done {
     match session.get_record(&ready.resource, &step.id).await {
-        // Labels alone may be those of a copy that somebody has made.
-        Ok(Some(record)) if record.owner.as_ref() == Some(me) && !record.fields.is_empty() => {
-            Done::LeftAlone(Whose::Ours(record.uid))
-        }
+        Ok(Some(record)) if record.is_of(me) => Done::LeftAlone(Whose::Ours(record.uid)),
         Ok(Some(_)) => Done::LeftAlone(Whose::Theirs),
         Ok(None) => Done::LeftAlone(Whose::Unknown),
         Err(error) if error.is_forbidden() => Done::LeftAlone(Whose::Unknown),

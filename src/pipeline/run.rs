@@ -292,8 +292,7 @@ impl Run<'_> {
     pub(super) async fn read_inventory(&mut self) -> Result<(), Ended> {
         let mut stored = self.context.session.read_inventory(&self.release.id).await?;
         if !stored.is_whole() && !self.memory.inventory.entries.is_empty() {
-            let mut known =
-                Inventory { applied: None, written: None, ..Inventory::clone(&self.memory.inventory) };
+            let mut known = Inventory::clone(&self.memory.inventory).unattributed();
             known.entries.extend(stored.inventory.entries.iter().map(|(id, e)| (id.clone(), e.clone())));
             stored.inventory = Arc::new(known);
         }

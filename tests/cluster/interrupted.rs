@@ -204,9 +204,14 @@ async fn an_object_that_left_and_changes_all_the_time_makes_no_runs() {
     let more = runs(&scene).zip(before).map(|(now, before)| now - before);
     assert!(more <= Some(2.0), "{more:?}");
     scene.story.kubectl(&["delete", "configmap", "b"], "");
+    wait_unnamed(&scene, "b").await;
+}
+
+/// Waits until the inventory does not name a ConfigMap any more.
+async fn wait_unnamed(scene: &Scene<'_>, name: &str) {
     let gone = async || {
         let inventory = scene.story.object("v1", "configmaps", "inv-app").await?;
-        (!inventory["data"]["resources"].as_str()?.contains("_b__ConfigMap")).then_some(())
+        (!inventory["data"]["resources"].as_str()?.contains(&format!("_{name}__ConfigMap"))).then_some(())
     };
     scene.story.wait_for("the inventory names it no more", gone).await;
 }
@@ -246,11 +251,7 @@ async fn an_edit_is_put_back_without_the_registry_while_a_finalizer_holds_what_l
     edit(&scene, "a", "by hand");
     scene.wait_data("a", "two").await;
     scene.patch("configmap", "b", &json!({"metadata": {"finalizers": null}}));
-    let gone = async || {
-        let inventory = scene.story.object("v1", "configmaps", "inv-app").await?;
-        (!inventory["data"]["resources"].as_str()?.contains("_b__ConfigMap")).then_some(())
-    };
-    scene.story.wait_for("the inventory names it no more", gone).await;
+    wait_unnamed(&scene, "b").await;
     scene.message("Ready", "False", "ManifestInvalid").await;
 }
 
