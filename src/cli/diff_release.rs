@@ -10,7 +10,7 @@ use crate::api::release::{OCIArtifactRelease, Reference};
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 use crate::domain::release::Release;
-use crate::pipeline::local::Local;
+use crate::reconcile::frontend::command_line::Local;
 
 /// Compares what a release wants with the cluster: the exit code says whether they
 /// differ.

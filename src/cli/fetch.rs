@@ -9,8 +9,8 @@ use crate::domain::outcome::Verdict;
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Proof;
 use crate::oci::{Access, Artifact, OciError, Reference, Registry, Repository, Resolved, Selection};
-use crate::pipeline::acquire::Failure;
-use crate::pipeline::trust::{Target, verify};
+use crate::reconcile::phase::admit::evidence::{Target, verify};
+use crate::reconcile::source::access::Failure;
 
 /// What a URL stands for, found out once: whatever is done after goes by the
 /// digest.

@@ -15,8 +15,8 @@ use crate::domain::object::Object;
 use crate::domain::verify::images::{ImageName, ImagePolicies, ImagePolicy, Pattern};
 use crate::domain::verify::policy::Policy;
 use crate::oci::{Access, Keyring, Registry, Repository};
-use crate::pipeline::acquire::{Failure, failure};
-use crate::pipeline::images::{ImageFailure, Images, Ways, verify_images};
+use crate::reconcile::phase::admit::images::{ImageFailure, Images, Ways, verify_images};
+use crate::reconcile::source::access::{Failure, failure};
 
 /// Every image.
 const ALL: &str = "*";

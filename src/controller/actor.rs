@@ -27,12 +27,12 @@ use crate::domain::status;
 use crate::observe::labels::Phase;
 use crate::observe::metrics::Spent;
 use crate::observe::traces;
-use crate::pipeline::acquire::chain;
-use crate::pipeline::context::{Context, Memory};
-use crate::pipeline::places::{Places, Turn};
-use crate::pipeline::progress::Silence;
-use crate::pipeline::run::{Run, Trigger};
-use crate::pipeline::signals::Signals;
+use crate::reconcile::driver::{Run, Trigger};
+use crate::reconcile::env::worker::{Places, Turn};
+use crate::reconcile::env::{Context, Memory};
+use crate::reconcile::scope::progress::Silence;
+use crate::reconcile::scope::signals::Signals;
+use crate::reconcile::source::access::chain;
 
 /// How soon a status that could not be written is written again.
 const STATUS_RETRY: Duration = Duration::from_secs(5);

@@ -22,11 +22,11 @@ use crate::domain::salvage::Seen;
 use crate::domain::verify::floor::Floor;
 use crate::observe::metrics::Metrics;
 use crate::oci::{Registry, Repository};
-use crate::pipeline::claims::Claims;
-use crate::pipeline::context::{Context, Memory, Trust};
-use crate::pipeline::places::Places;
-use crate::pipeline::returning::Returning;
-use crate::pipeline::signals::Signals;
+use crate::reconcile::env::claims::Claims;
+use crate::reconcile::env::returning::Returning;
+use crate::reconcile::env::worker::Places;
+use crate::reconcile::env::{Context, Memory, Trust};
+use crate::reconcile::scope::signals::Signals;
 
 /// How long runs get to come to an end when the process is asked to.
 const DRAIN: Duration = Duration::from_secs(20);

@@ -13,7 +13,7 @@ use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::release::Release;
 use crate::observe::labels;
 use crate::observe::metrics::Metrics;
-use crate::pipeline::acquire::chain;
+use crate::reconcile::source::access::chain;
 
 /// Counts a run, and how the release is after it.
 pub fn count(metrics: &Metrics, release: &Release, outcome: &Outcome, status: &ReleaseStatus) {

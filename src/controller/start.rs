@@ -22,7 +22,7 @@ use crate::observe::labels::{Answer, CacheResult, Method};
 use crate::observe::metrics::Metrics;
 use crate::observe::server::{Endpoints, Liveness, Port, Readiness, Server};
 use crate::oci::{CacheEvent, Registry, RegistryOptions};
-use crate::pipeline::context::Trust;
+use crate::reconcile::env::Trust;
 
 /// Runs the controller until it is asked to end.
 ///

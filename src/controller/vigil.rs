@@ -13,7 +13,7 @@ use crate::api::status::{ReleaseStatus, condition};
 use crate::domain::release::Release;
 use crate::domain::schedule::Damper;
 use crate::domain::status;
-use crate::pipeline::context::{Context, Memory};
+use crate::reconcile::env::{Context, Memory};
 
 /// The time between two looks: what changes all the time is read once in it.
 const PACE: Duration = Duration::from_secs(1);

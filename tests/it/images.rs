@@ -10,8 +10,8 @@ use supercargo::api::reason::Reason;
 use supercargo::domain::object::Object;
 use supercargo::domain::verify::images::{ImagePolicies, ImagePolicy, Pattern};
 use supercargo::oci::{Access, Keyring, Registry, Repository};
-use supercargo::pipeline::acquire::{Failure, failure};
-use supercargo::pipeline::images::{Images, Ways, verify_images};
+use supercargo::reconcile::phase::admit::images::{Images, Ways, verify_images};
+use supercargo::reconcile::source::access::{Failure, failure};
 
 use crate::liar::{Liar, access, options, reply, soon};
 use crate::signatures::policy;

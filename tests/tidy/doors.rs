@@ -4,21 +4,21 @@
 use crate::source::{Source, line};
 
 const ALL: &[&str] =
-    &["api", "domain", "oci", "cluster", "pipeline", "controller", "cli", "fair", "observe", "error"];
+    &["api", "domain", "oci", "cluster", "reconcile", "controller", "cli", "fair", "observe", "error"];
 
 /// Room → rooms that it may name. `main` wires everything; `cli` holds the
 /// flags of the controller as a plain value, which `main` hands on.
 const ROOMS: &[(&str, &[&str])] = &[
     ("main", ALL),
     ("lib", ALL),
-    ("cli", &["pipeline", "oci", "cluster", "domain", "api", "fair", "observe", "error"]),
-    ("controller", &["pipeline", "oci", "cluster", "domain", "api", "fair", "observe", "error"]),
-    ("pipeline", &["oci", "cluster", "domain", "api", "fair", "observe"]),
+    ("cli", &["reconcile", "oci", "cluster", "domain", "api", "fair", "observe", "error"]),
+    ("controller", &["reconcile", "oci", "cluster", "domain", "api", "fair", "observe", "error"]),
+    ("reconcile", &["oci", "cluster", "domain", "api", "fair", "observe"]),
     ("oci", &["domain", "api", "fair", "observe"]),
     ("cluster", &["domain", "api", "fair", "observe"]),
     ("fair", &["domain"]),
     ("observe", &["domain", "api"]),
-    ("error", &["pipeline", "oci", "cluster", "domain", "api", "observe"]),
+    ("error", &["reconcile", "oci", "cluster", "domain", "api", "observe"]),
     ("domain", &["api"]),
     ("api", &[]),
 ];
@@ -259,8 +259,8 @@ mod tests {
         check("src/oci/a.rs", "\nuse crate::cluster::x;", &["src/oci/a.rs:2: oci names cluster"]);
         check(
             "src/oci/a.rs",
-            "use crate::{api::{x, y}, domain, pipeline::z,\n cli as c};",
-            &["src/oci/a.rs:1: oci names pipeline", "src/oci/a.rs:1: oci names cli"],
+            "use crate::{api::{x, y}, domain, reconcile::z,\n cli as c};",
+            &["src/oci/a.rs:1: oci names reconcile", "src/oci/a.rs:1: oci names cli"],
         );
         check("src/domain/a/b.rs", "fn f() { crate::oci::g() }", &["src/domain/a/b.rs:1: domain names oci"]);
         check("src/domain/a/b.rs", "use super::super::oci;", &[]);
@@ -299,10 +299,10 @@ mod tests {
             assert_eq!(found(third_party, path, text).len(), expected, "{path}: {text}");
         };
         check("src/oci/a.rs", "use reqwest::Client;", 0);
-        check("src/pipeline/a.rs", "use reqwest::Client;", 1);
-        check("src/pipeline/a.rs", "use reqwest;", 1);
-        check("src/pipeline/a.rs", "fn f(c: ::reqwest::Client, d: tar::Archive) {}", 2);
-        check("src/pipeline/a.rs", "use crate::oci::{tar::x, zstd};\nself.tar.len();", 0);
+        check("src/reconcile/a.rs", "use reqwest::Client;", 1);
+        check("src/reconcile/a.rs", "use reqwest;", 1);
+        check("src/reconcile/a.rs", "fn f(c: ::reqwest::Client, d: tar::Archive) {}", 2);
+        check("src/reconcile/a.rs", "use crate::oci::{tar::x, zstd};\nself.tar.len();", 0);
         check("src/domain/manifest/yaml.rs", "use libyaml_safer::Parser;", 0);
         check("src/domain/plan.rs", "use libyaml_safer::Parser;", 1);
         check("src/controller/a.rs", "kube::Client::try_default()", 1);

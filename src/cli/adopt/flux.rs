@@ -21,9 +21,9 @@ use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::inventory::Provenance;
 use crate::domain::outcome::{ObjectFailure, Outcome};
 use crate::domain::release::Release;
-use crate::pipeline::adopt::{Adoption, Findings, Found};
-use crate::pipeline::local::Local;
-use crate::pipeline::preview::Preview;
+use crate::reconcile::adopt::{Adoption, Findings, Found};
+use crate::reconcile::frontend::command_line::Local;
+use crate::reconcile::preview::Preview;
 
 const KUSTOMIZE: &str = "kustomize.toolkit.fluxcd.io";
 const SOURCE: &str = "source.toolkit.fluxcd.io";

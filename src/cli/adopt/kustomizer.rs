@@ -11,7 +11,7 @@ use crate::domain::adopt::kustomizer::{KustomizerInventory, config_maps, read};
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::Inventory;
 use crate::domain::status::inventory_name;
-use crate::pipeline::adopt::Adoption;
+use crate::reconcile::adopt::Adoption;
 
 /// Takes over an inventory of Kustomizer and what it names.
 pub(in crate::cli) async fn inventory(

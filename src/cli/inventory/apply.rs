@@ -10,7 +10,7 @@ use crate::cli::{CliError, Printer, connect};
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
-use crate::pipeline::local::Local;
+use crate::reconcile::frontend::command_line::Local;
 
 /// What Ctrl-C leaves.
 const INTERRUPTED: &str =

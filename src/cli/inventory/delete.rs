@@ -9,8 +9,8 @@ use crate::cli::subjects::Subjects;
 use crate::cli::{CliError, Printer, connect};
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
-use crate::pipeline::depart::Departed;
-use crate::pipeline::local::Local;
+use crate::reconcile::delete::uninstall::Departed;
+use crate::reconcile::frontend::command_line::Local;
 
 /// Deletes what an inventory names, and the inventory.
 pub(in crate::cli) async fn delete(

@@ -15,9 +15,9 @@ use crate::cli::{CliError, Printer, connect, diff_artifact, diff_release, output
 use crate::domain::diff::unified;
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
-use crate::pipeline::local::Local;
-use crate::pipeline::preview::{Foreseen, Preview};
-use crate::pipeline::progress::Change;
+use crate::reconcile::frontend::command_line::Local;
+use crate::reconcile::preview::{Foreseen, Preview};
+use crate::reconcile::scope::progress::Change;
 
 /// Nothing is waited for.
 const NO_WAIT: Duration = Duration::from_secs(60);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::task::JoinHandle;
 
 use crate::cli::exit;
-use crate::pipeline::signals::Signals;
+use crate::reconcile::scope::signals::Signals;
 
 /// Listens until it is dropped.
 pub(super) struct Interrupt(JoinHandle<()>);

@@ -6,7 +6,7 @@ use crate::cli::error::folded;
 use crate::cli::subjects::Subjects;
 use crate::cli::{CliError, Lines, Printer};
 use crate::domain::outcome::{ObjectFailure, Outcome, Verdict};
-use crate::pipeline::progress::{Event, Progress};
+use crate::reconcile::scope::progress::{Event, Progress};
 
 /// Tells a run's events to a person.
 pub(super) struct Narrator<'a, 'b> {

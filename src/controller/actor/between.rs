@@ -12,9 +12,9 @@ use crate::cluster::State;
 use crate::cluster::store::Watched;
 use crate::controller::report;
 use crate::controller::vigil::Found;
-use crate::pipeline::acquire::chain;
-use crate::pipeline::context::Context;
-use crate::pipeline::run::Trigger;
+use crate::reconcile::driver::Trigger;
+use crate::reconcile::env::Context;
+use crate::reconcile::source::access::chain;
 
 /// How soon after a run objects that change are looked at again where there is
 /// no hurry: to report drift.

@@ -6,7 +6,7 @@ use supercargo::domain::verify::key::PublicKey;
 use supercargo::domain::verify::policy::{Authority, Identity, Policy, Trust};
 use supercargo::domain::verify::root::TrustRoot;
 use supercargo::oci::{Access, AccessParts, Digest, Registry, RegistryOptions, Repository};
-use supercargo::pipeline::trust::{self, Target};
+use supercargo::reconcile::phase::admit::evidence::{self, Target};
 
 use supercargo_testbed::processes;
 
@@ -45,7 +45,7 @@ pub(super) fn verdict(reference: &str, with: &With) -> (bool, String) {
     let registry = Registry::new(RegistryOptions::default());
     let target = Target { repository: &repository, digest: &digest, access: &access };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    match runtime.block_on(trust::verify(&registry, target, &[policy])) {
+    match runtime.block_on(evidence::verify(&registry, target, &[policy])) {
         Ok(proofs) => (true, format!("{proofs:?}")),
         Err(failure) => {
             assert!(failure.reason().is_some_and(Reason::is_distrust), "{reference}: {failure:?}");

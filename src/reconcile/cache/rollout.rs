@@ -1,0 +1,142 @@
+//! A revision that is brought to the cluster, over as many runs as it takes.
+
+use tokio::time::Instant;
+
+use crate::api::status::Changes;
+use crate::reconcile::driver::Revision;
+
+/// What is remembered of it from one run to the next.
+#[derive(Debug, Default)]
+pub struct Rollout {
+    /// The revision and its options.
+    key: String,
+    /// The name of the revision.
+    name: String,
+    /// Whether it has come to its end: what is written later only puts back.
+    over: bool,
+    /// Since when its health is waited for. A run that goes on with the wait has no
+    /// more time than the one before left it.
+    waits_since: Option<Instant>,
+    /// What runs of it have written that were cut short.
+    written: Changes,
+    /// Set while its last run was cut short, with the generation that it was for.
+    resume: Option<(i64, Revision)>,
+}
+
+impl Rollout {
+    /// A run of a revision begins; `settled` says whether the inventory is its whole
+    /// result. Says whether it is still being brought.
+    pub fn begin(&mut self, key: &str, name: &str, settled: bool) -> bool {
+        if self.key != key {
+            *self = Self { key: key.to_owned(), ..Self::default() };
+        }
+        name.clone_into(&mut self.name);
+        self.over |= settled;
+        !self.over
+    }
+
+    /// The revision and its options.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The name of the revision.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Since when its health is waited for.
+    pub fn waits_since(&mut self, now: Instant) -> Instant {
+        *self.waits_since.get_or_insert(now)
+    }
+
+    /// A run begins for another reason than to go on: it has its own time.
+    pub fn wait_anew(&mut self) {
+        self.waits_since = None;
+    }
+
+    /// Its run was cut short and wrote this; the next one goes on, as long as the spec
+    /// has this generation.
+    pub fn cut_short(&mut self, changes: &Changes, revision: &Revision, generation: i64) {
+        self.written = changes.after(&self.written);
+        self.resume = Some((generation, revision.clone()));
+    }
+
+    /// The revision whose run was cut short, if it was for this generation.
+    pub fn resumed(&self, generation: i64) -> Option<&Revision> {
+        self.resume.as_ref().filter(|(of, _)| *of == generation).map(|(_, revision)| revision)
+    }
+
+    /// The registry has said what is wanted: this, or something that cannot be had.
+    /// Nothing else is gone on with.
+    pub fn wanted(&mut self, key: Option<&str>) {
+        self.resume.take_if(|(_, revision)| Some(revision.key.as_str()) != key);
+    }
+
+    /// Its run has come to an end. Returns what it changed with all that was cut short
+    /// before.
+    pub fn end(&mut self, changes: Option<Changes>, well: bool) -> Option<Changes> {
+        (self.waits_since, self.resume) = (None, None);
+        self.over |= well;
+        let before = std::mem::take(&mut self.written);
+        match changes {
+            None if !before.wrote() => None,
+            changes => Some(changes.unwrap_or_default().after(&before)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Digest;
+    use std::time::Duration;
+
+    fn wrote(created: i32) -> Changes {
+        Changes { created, ..Changes::default() }
+    }
+
+    #[test]
+    fn a_revision_is_brought_once_and_then_put_back() {
+        let mut rollout = Rollout::default();
+        assert!(rollout.begin("a", "1", false));
+        assert_eq!(rollout.end(Some(wrote(1)), false), Some(wrote(1)));
+        assert!(rollout.begin("a", "1", false), "it has failed and is tried again");
+        rollout.end(None, true);
+        assert!(!rollout.begin("a", "1", false), "a drift correction that was cut off has unsettled it");
+        assert!(rollout.begin("b", "1", false));
+        assert!(rollout.begin("a", "1", false), "going back is a rollout too");
+        assert!(!Rollout::default().begin("a", "1", true), "a process before this one has brought it");
+    }
+
+    #[test]
+    fn a_run_that_goes_on_has_the_time_and_the_counts_of_the_one_before() {
+        let mut rollout = Rollout::default();
+        let (first, later) = (Instant::now(), Instant::now() + Duration::from_secs(5));
+        let digest = Digest::of(b"a");
+        let revision = Revision { name: "1@a".into(), digest, key: "a".into(), stale: None, held: None };
+        rollout.begin("a", "1", false);
+        assert_eq!(rollout.waits_since(first), first);
+        rollout.wait_anew();
+        assert_eq!(rollout.waits_since(later), later, "a newer spec has its own time");
+        rollout.wait_anew();
+        assert_eq!(rollout.waits_since(first), first);
+        rollout.cut_short(&wrote(2), &revision, 7);
+        assert!(rollout.resumed(7).is_some());
+        assert!(rollout.resumed(8).is_none(), "a newer spec may want another");
+        rollout.wanted(Some("a"));
+        assert!(rollout.resumed(7).is_some());
+        for other in [Some("b"), None] {
+            rollout.cut_short(&wrote(0), &revision, 7);
+            rollout.wanted(other);
+            assert!(rollout.resumed(7).is_none(), "{other:?}");
+        }
+        rollout.cut_short(&wrote(0), &revision, 7);
+        rollout.begin("a", "1", false);
+        assert_eq!(rollout.waits_since(later), first);
+        assert_eq!(rollout.end(Some(wrote(1)), false), Some(wrote(3)));
+        assert_eq!(rollout.waits_since(later), later, "a retry has its own time");
+        assert_eq!(rollout.end(None, true), None);
+        assert!(rollout.resumed(7).is_none());
+    }
+}

@@ -1,0 +1,4 @@
+//! The deletion of all that a release has.
+
+pub mod finalize;
+pub mod uninstall;

@@ -1,0 +1,4 @@
+//! Who asks for runs.
+
+pub mod command_line;
+pub mod rehearse;

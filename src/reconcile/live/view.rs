@@ -1,0 +1,205 @@
+//! What a run sees of the cluster: records from the watches, and for what no
+//! watch covers, records asked for by name.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+
+use crate::cluster::State;
+use crate::cluster::discovery::{Known, Resource};
+use crate::cluster::error::ApiError;
+use crate::cluster::inventory::StoreError;
+use crate::cluster::session::{Identity, Session};
+use crate::cluster::store::{Scope, Watched};
+use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
+use crate::domain::live::Record;
+use crate::domain::plan::Live;
+use crate::reconcile::env::{Context, Memory};
+use crate::reconcile::parallel::unordered;
+
+/// How long a run waits for the first list of a watch.
+const SYNC_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The view.
+pub struct View<'a> {
+    context: &'a Context,
+    watches: Vec<Arc<Watched>>,
+    fetched: HashMap<ObjectId, Option<Record>>,
+    /// Inventories of owners outside this process.
+    strangers: HashMap<ReleaseId, BTreeSet<ObjectId>>,
+}
+
+impl<'a> View<'a> {
+    /// Looks at objects: makes sure that their kinds are watched, waits for the
+    /// watches, and asks for what they do not cover.
+    ///
+    /// # Errors
+    /// When an object can neither be watched nor read.
+    pub async fn of(
+        context: &'a Context,
+        session: &Session,
+        memory: &mut Memory,
+        known: &Known,
+        ids: impl Iterator<Item = &ObjectId>,
+    ) -> Result<Self, ApiError> {
+        let mut unserved = Vec::new();
+        let mut covered = Vec::new();
+        for id in ids {
+            let Some(resource) = known.preferred(&id.group_kind()) else {
+                unserved.push(id.clone());
+                continue;
+            };
+            if !memory.watches.iter().any(|w| w.covers(id)) {
+                memory.watches.push(context.store.watch(scope(session, &resource, id))?);
+            }
+            covered.push((id, resource));
+        }
+        // A watch whose first list does not come through must not hold up the
+        // run: its objects are asked for by name, and that says what is wrong.
+        let settled = futures::future::join_all(memory.watches.iter().map(|w| w.settled()));
+        let _ = tokio::time::timeout(SYNC_TIMEOUT, settled).await;
+        let (synced, blind): (Vec<_>, Vec<_>) =
+            memory.watches.iter().cloned().partition(|w| w.state() == State::Synced);
+        memory.blind = blind;
+        let hidden = |id: &ObjectId, watch: &Watched| {
+            let entry = memory.inventory.entries.get(id);
+            entry.is_some_and(|e| memory.may_be_unlabelled(id, e)) && watch.record(id).is_none()
+        };
+        let missing: Vec<_> = covered
+            .into_iter()
+            .filter(|(id, _)| synced.iter().find(|w| w.covers(id)).is_none_or(|w| hidden(id, w)))
+            .collect();
+        let mut fetched: HashMap<ObjectId, Option<Record>> =
+            unserved.into_iter().map(|id| (id, None)).collect();
+        let mut answers = unordered(
+            missing
+                .into_iter()
+                .map(|(id, resource)| async move { (id, session.get_record(&resource, id).await) }),
+        );
+        let mut unread = BTreeSet::new();
+        while let Some((id, record)) = answers.next().await {
+            match record {
+                Ok(record) => {
+                    // It may have been granted meanwhile what it was denied before.
+                    let denied = memory.blind.iter().filter(|w| w.covers(id));
+                    denied.for_each(|w| w.ask_again());
+                    memory.has_told(id, record.as_ref());
+                    fetched.insert(id.clone(), record);
+                }
+                // The apply will be told the same, and will say it.
+                Err(error) if error.is_forbidden() && synced.iter().any(|w| w.covers(id)) => {}
+                Err(error) if error.is_forbidden() => drop(unread.insert(id.clone())),
+                Err(error) => return Err(error),
+            }
+        }
+        drop(answers);
+        memory.unread = unread;
+        Ok(Self { context, watches: synced, fetched, strangers: HashMap::new() })
+    }
+
+    /// Reads the inventories of owners that are not releases of this process.
+    /// Who may not read one takes the labels' word for it.
+    ///
+    /// # Errors
+    /// When the API server does not give them. One that is broken claims
+    /// nothing.
+    pub async fn meet_strangers(&mut self, me: &ReleaseId, ids: &[ObjectId]) -> Result<(), ApiError> {
+        let owners: BTreeSet<ReleaseId> = ids
+            .iter()
+            .filter_map(|id| {
+                let owner = self.record(id)?.owner?;
+                (owner != *me && self.context.claims.names(&owner, id).is_none()).then_some(owner)
+            })
+            .collect();
+        for owner in owners {
+            let named = match self.context.session.read_inventory(&owner).await {
+                Ok(stored) => {
+                    let entries = stored.inventory.entries.iter();
+                    entries.filter(|(_, e)| !e.left).map(|(id, _)| id.clone()).collect()
+                }
+                Err(StoreError::Api { source, .. }) if source.is_forbidden() => {
+                    let labelled =
+                        |id: &&ObjectId| self.record(id).is_some_and(|r| r.owner.as_ref() == Some(&owner));
+                    ids.iter().filter(labelled).cloned().collect()
+                }
+                Err(StoreError::Api { source, .. }) => return Err(source),
+                Err(_) => BTreeSet::new(),
+            };
+            self.strangers.insert(owner, named);
+        }
+        Ok(())
+    }
+}
+
+impl Live for View<'_> {
+    fn record(&self, id: &ObjectId) -> Option<Record> {
+        match self.fetched.get(id) {
+            Some(record) => record.clone(),
+            None => self.watches.iter().find(|w| w.covers(id))?.record(id),
+        }
+    }
+
+    fn known(&self, id: &ObjectId) -> bool {
+        self.fetched.contains_key(id) || self.watches.iter().any(|w| w.covers(id))
+    }
+
+    fn ended(&self, id: &ObjectId) -> Option<String> {
+        match id.is("batch", "Job") {
+            true => self.watches.iter().find(|w| w.covers(id))?.completed(id),
+            false => None,
+        }
+    }
+
+    fn claims(&self, owner: &ReleaseId, id: &ObjectId) -> bool {
+        match self.context.claims.names(owner, id) {
+            Some(named) => named,
+            None => self.strangers.get(owner).is_some_and(|named| named.contains(id)),
+        }
+    }
+
+    fn reserved(&self, id: &ObjectId) -> Option<ReleaseId> {
+        self.context.claims.reserved(id)
+    }
+}
+
+/// The watch that an object is looked at through. The controller's own covers
+/// all namespaces; a ServiceAccount or a person is often allowed a namespace
+/// only.
+fn scope(session: &Session, resource: &Arc<Resource>, id: &ObjectId) -> Scope {
+    let identity = session.identity().clone();
+    let namespace = match identity {
+        Identity::Controller => None,
+        Identity::ServiceAccount { .. } | Identity::User => {
+            Some(id.namespace.clone()).filter(|n| !n.is_empty())
+        }
+    };
+    Scope { identity, resource: Arc::clone(resource), namespace }
+}
+
+/// Lets go of watches over kinds that the inventory does not name any more.
+pub fn drop_unused_watches(memory: &mut Memory) {
+    let kinds: BTreeSet<(GroupKind, &str)> =
+        memory.inventory.entries.keys().map(|id| (id.group_kind(), id.namespace.as_str())).collect();
+    memory.watches.retain(|watched| {
+        let scope = watched.scope();
+        let kind = scope.resource.group_kind();
+        kinds.iter().any(|(k, n)| *k == kind && scope.namespace.as_deref().is_none_or(|s| s == *n))
+    });
+}
+
+/// The kinds that can only be looked at by asking for each object: those that the
+/// identity may not watch, and those whose watch is not synced for now.
+pub fn unwatched(memory: &Memory) -> (BTreeSet<&str>, BTreeSet<&str>) {
+    let (mut denied, mut behind) = (BTreeSet::new(), BTreeSet::new());
+    for watch in &memory.watches {
+        let plural = watch.scope().resource.plural.as_str();
+        match watch.state() {
+            State::Denied(_) => drop(denied.insert(plural)),
+            State::Syncing => drop(behind.insert(plural)),
+            State::Synced | State::NotServed => {}
+        }
+    }
+    (denied, behind)
+}

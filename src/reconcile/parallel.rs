@@ -1,0 +1,27 @@
+//! Calls for many objects, a bounded number at once.
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::{BoxStream, iter};
+
+use crate::reconcile::env::PARALLEL;
+
+/// Runs futures, [`PARALLEL`] at once; results come as they are ready.
+///
+/// The futures are boxed: a stream that holds a closure over references makes
+/// the future around it one that the compiler cannot prove to be `Send`
+/// (rust-lang/rust#102211).
+pub fn unordered<'a, T: Send + 'a>(
+    futures: impl Iterator<Item = impl Future<Output = T> + Send + 'a>,
+) -> BoxStream<'a, T> {
+    let futures: Vec<BoxFuture<'a, T>> = futures.map(|f| Box::pin(f) as BoxFuture<'a, T>).collect();
+    iter(futures).buffer_unordered(PARALLEL).boxed()
+}
+
+/// As [`unordered`], but results come in the order of the futures.
+pub fn ordered<'a, T: Send + 'a>(
+    futures: impl Iterator<Item = impl Future<Output = T> + Send + 'a>,
+) -> BoxStream<'a, T> {
+    let futures: Vec<BoxFuture<'a, T>> = futures.map(|f| Box::pin(f) as BoxFuture<'a, T>).collect();
+    iter(futures).buffered(PARALLEL).boxed()
+}

@@ -1,0 +1,333 @@
+//! The container images of objects: which digest each is, and who has signed
+//! that. Nothing is written here; the caller writes the pins into the objects.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::iter;
+use serde_json::Value;
+
+use crate::api::reason::Reason;
+use crate::api::status::VerifiedImage;
+use crate::domain::identity::ObjectId;
+use crate::domain::images::{doubtful_places, image_places};
+use crate::domain::object::Object;
+use crate::domain::outcome::Verdict;
+use crate::domain::verify::images::{Demand, ImageName, ImagePolicies};
+use crate::domain::verify::policy::Policy;
+use crate::domain::verify::proof::Proof;
+use crate::oci::{Access, Digest, Keyring, Registry, Repository, Tag, Wanted};
+use crate::reconcile::phase::admit::evidence::{Target, verify};
+use crate::reconcile::source::access::{Failure, failure};
+
+/// The most different images of one artifact that are verified.
+pub const MAX_IMAGES: usize = 256;
+/// How many of them are asked about at once.
+const AT_ONCE: usize = 8;
+/// The key of a Secret for pulls.
+const DOCKER_CONFIG: &str = ".dockerconfigjson";
+
+/// Why what may be an image is refused.
+const DOUBTFUL: &str = "a field image of a kind that is not built in names it, and nobody can tell whether it runs: \
+                        exempt it in verify.images.exempt if it needs no signature";
+
+/// How the registries of images are reached.
+pub trait Ways: Send + Sync {
+    /// The value of `.dockerconfigjson` of a Secret that a pod pulls with; `None`
+    /// when there is no such Secret, which a kubelet goes without too.
+    fn pull_secret<'a>(
+        &'a self,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Failure>>;
+
+    /// How a repository is reached with the credentials of its pods or, without
+    /// those, with whatever else there is. A certificate or plain HTTP that was
+    /// meant for another registry is not for this one.
+    fn access<'a>(
+        &'a self,
+        repository: &'a Repository,
+        of_pods: Option<Keyring>,
+    ) -> BoxFuture<'a, Result<Access, Failure>>;
+}
+
+/// What became of the images of some objects.
+#[derive(Clone, Debug, Default)]
+pub struct Images {
+    /// Those that are signed as they have to be.
+    pub verified: Vec<SignedImage>,
+    /// Those that need no signature, by a pattern.
+    pub exempt: Vec<String>,
+    /// Those that are not signed as they have to be, or of which that cannot be
+    /// known: all of them.
+    pub failures: Vec<ImageFailure>,
+}
+
+/// An image that is signed as it has to be.
+#[derive(Clone, Debug)]
+pub struct SignedImage {
+    /// As the objects have it.
+    pub written: String,
+    /// With the digest that was verified.
+    pub pinned: String,
+    /// Who has signed it, for each policy.
+    pub proofs: Vec<Proof>,
+}
+
+/// An image that is not signed as it has to be, or of which that cannot be known.
+#[derive(Clone, Debug)]
+pub struct ImageFailure {
+    /// As the objects have it, with its digest if that was known before.
+    pub image: String,
+    /// The objects that run it.
+    pub objects: Vec<ObjectId>,
+    /// Why.
+    pub reason: Reason,
+    /// What was found.
+    pub message: String,
+}
+
+impl Images {
+    /// What is to be written in place of what ([`crate::domain::images::pin`]).
+    pub fn pins(&self) -> BTreeMap<String, String> {
+        self.verified.iter().map(|i| (i.written.clone(), i.pinned.clone())).collect()
+    }
+
+    /// The verified ones, as the status lists them.
+    pub fn status(&self) -> Vec<VerifiedImage> {
+        self.verified.iter().map(SignedImage::shown).collect()
+    }
+}
+
+impl SignedImage {
+    fn shown(&self) -> VerifiedImage {
+        let signers = self.proofs.iter().flat_map(Proof::signatures).map(|s| s.signer.to_string());
+        VerifiedImage {
+            name: self.written.clone(),
+            pinned: self.pinned.clone(),
+            signer: signers.collect::<Vec<_>>().join(", "),
+        }
+    }
+}
+
+impl ImageFailure {
+    /// One line: the image, what is wrong, and where it stands.
+    pub fn line(&self) -> String {
+        let objects: Vec<String> = self.objects.iter().map(ObjectId::to_string).collect();
+        format!("{}: {} (in {})", self.image, self.message, objects.join(", "))
+    }
+}
+
+/// An image, and where it stands.
+#[derive(Default)]
+struct Use<'a> {
+    objects: Vec<&'a Object>,
+    /// Namespaces and names.
+    secrets: Vec<(&'a str, String)>,
+}
+
+/// Verifies the images of objects, each once: resolves its tag to a digest and
+/// judges what is signed at that digest. An object has the namespace that it
+/// will be applied to; its Secrets for pulls are looked for among the objects
+/// first, because they may come with them. Of an image whose digest is `known`,
+/// by its name in the objects, that digest is verified, whatever its tag is now.
+///
+/// # Errors
+/// When there are more images than [`MAX_IMAGES`].
+pub async fn verify_images(
+    registry: &Registry,
+    objects: &[Object],
+    policies: &ImagePolicies,
+    ways: &dyn Ways,
+    known: &BTreeMap<String, String>,
+) -> Result<Images, Failure> {
+    let uses = uses(objects);
+    if uses.len() > MAX_IMAGES {
+        let message = format!(
+            "the manifests name {} different container images, more than the {MAX_IMAGES} that are verified",
+            uses.len()
+        );
+        return Err(failure(Reason::ImageNotVerified, message));
+    }
+    let mut images = Images::default();
+    let mut asked: Vec<BoxFuture<'_, Result<SignedImage, ImageFailure>>> = Vec::new();
+    for (image, place) in &uses {
+        match policies.demand(image) {
+            Demand::Exempt => images.exempt.push(image.clone()),
+            Demand::Unmatched => {
+                let why = "no policy of verify.images matches it: add one that does, or exempt it";
+                images.failures.push(place.failed(image, failure(Reason::ImageNotVerified, why)));
+            }
+            Demand::Unknown(why) => {
+                let why = format!("{why}, so that nobody can tell who has signed it");
+                images.failures.push(place.failed(image, failure(Reason::ImageNotVerified, why)));
+            }
+            Demand::Signed(name, policies) => {
+                let looked = Look { registry, objects, policies, ways, place };
+                let digest = known.get(image).map(String::as_str);
+                asked.push(Box::pin(async move {
+                    let told = digest.map_or_else(|| image.clone(), |digest| name.pinned(digest));
+                    let signed = looked.at(image, &name, digest).await;
+                    signed.map_err(|failed| place.failed(&told, failed))
+                }));
+            }
+        }
+    }
+    for (image, place) in doubtful(objects, policies) {
+        images.failures.push(place.failed(&image, failure(Reason::ImageNotVerified, DOUBTFUL)));
+    }
+    let answers: Vec<_> = iter(asked).buffered(AT_ONCE).collect().await;
+    for answer in answers {
+        match answer {
+            Ok(signed) => images.verified.push(signed),
+            Err(failed) => images.failures.push(failed),
+        }
+    }
+    Ok(images)
+}
+
+/// What may be images, in kinds of which that is not known, and is not exempt.
+fn doubtful<'a>(objects: &'a [Object], policies: &ImagePolicies) -> BTreeMap<String, Use<'a>> {
+    let mut found: BTreeMap<String, Use<'a>> = BTreeMap::new();
+    for object in objects {
+        for place in doubtful_places(object) {
+            if !policies.exempts(&place.image) {
+                found.entry(place.image).or_default().is_in(object);
+            }
+        }
+    }
+    found
+}
+
+fn uses(objects: &[Object]) -> BTreeMap<String, Use<'_>> {
+    let mut uses: BTreeMap<String, Use<'_>> = BTreeMap::new();
+    for object in objects {
+        for place in image_places(object) {
+            let found = uses.entry(place.image).or_default();
+            found.is_in(object);
+            for secret in place.pull_secrets {
+                let secret = (object.namespace(), secret);
+                if !found.secrets.contains(&secret) {
+                    found.secrets.push(secret);
+                }
+            }
+        }
+    }
+    uses
+}
+
+impl<'a> Use<'a> {
+    fn is_in(&mut self, object: &'a Object) {
+        if self.objects.last().is_none_or(|last| !std::ptr::eq(*last, object)) {
+            self.objects.push(object);
+        }
+    }
+
+    fn failed(&self, image: &str, failed: Failure) -> ImageFailure {
+        let (reason, message) = match failed.verdict {
+            Verdict::Failed { reason, message } => (reason, message),
+            _ => (Reason::ImageNotVerified, "the verification came to no end".to_owned()),
+        };
+        let objects = self.objects.iter().map(|object| object.id()).collect();
+        ImageFailure { image: image.to_owned(), objects, reason, message }
+    }
+}
+
+/// What one image is looked at with.
+struct Look<'a> {
+    registry: &'a Registry,
+    objects: &'a [Object],
+    policies: &'a [Policy],
+    ways: &'a dyn Ways,
+    place: &'a Use<'a>,
+}
+
+impl Look<'_> {
+    async fn at(&self, image: &str, name: &ImageName, known: Option<&str>) -> Result<SignedImage, Failure> {
+        let bad = |e: crate::oci::OciError| failure(Reason::ImageNotVerified, e.to_string());
+        let repository = Repository::parse(&format!("oci://{}", name.repository())).map_err(bad)?;
+        let wanted = match name.digest().or(known) {
+            Some(digest) => Wanted::Digest(Digest::parse(digest).map_err(bad)?),
+            None => Wanted::Tag(Tag::parse(name.tag()).map_err(bad)?),
+        };
+        let (of_pods, mut refused) = self.keyring().await;
+        let mut looked = None;
+        if of_pods.covers(&repository) {
+            match self.with(&repository, &wanted, Some(of_pods)).await {
+                Err(failed) if is_denied(&failed) => refused = Some(failed),
+                found => looked = Some(found),
+            }
+        }
+        let (digest, proofs) = match looked {
+            Some(found) => found?,
+            None => self.with(&repository, &wanted, None).await.map_err(|failed| both(refused, failed))?,
+        };
+        Ok(SignedImage { written: image.to_owned(), pinned: name.pinned(digest.as_str()), proofs })
+    }
+
+    /// Which digest it is and who has signed that, asked with these credentials.
+    async fn with(
+        &self,
+        repository: &Repository,
+        wanted: &Wanted,
+        of_pods: Option<Keyring>,
+    ) -> Result<(Digest, Vec<Proof>), Failure> {
+        let access = self.ways.access(repository, of_pods).await?;
+        let resolved = self.registry.resolve(repository, wanted, &access).await;
+        let resolved =
+            resolved.map_err(|e| failure(e.reason(), crate::reconcile::source::access::chain(&e)))?;
+        let target = Target { repository, digest: &resolved.digest, access: &access };
+        let proofs = verify(self.registry, target, self.policies).await?;
+        Ok((resolved.digest, proofs))
+    }
+
+    /// The credentials of the pods that run it, and why some cannot be read.
+    async fn keyring(&self) -> (Keyring, Option<Failure>) {
+        let (mut keyring, mut unread) = (Keyring::default(), None);
+        for (namespace, name) in &self.place.secrets {
+            let config = match among(self.objects, namespace, name) {
+                Some(config) => Ok(Some(config)),
+                None => self.ways.pull_secret(namespace, name).await,
+            };
+            let added = config.and_then(|config| {
+                config.map_or(Ok(()), |config| keyring.add(&config)).map_err(|e| {
+                    failure(Reason::SecretInvalid, format!("Secret {name}, in imagePullSecrets: {e}"))
+                })
+            });
+            if let Err(failed) = added {
+                unread.get_or_insert(failed);
+            }
+        }
+        (keyring, unread)
+    }
+}
+
+fn is_denied(failed: &Failure) -> bool {
+    failed.reason() == Some(Reason::AuthenticationFailed)
+}
+
+/// What the credentials of the pods came to, where the others are refused too.
+fn both(of_pods: Option<Failure>, failed: Failure) -> Failure {
+    match (of_pods.map(|of_pods| of_pods.verdict), &failed.verdict) {
+        (Some(Verdict::Failed { reason, message: first }), Verdict::Failed { message, .. })
+            if is_denied(&failed) && first != *message =>
+        {
+            failure(reason, format!("{first}; and without the imagePullSecrets: {message}"))
+        }
+        _ => failed,
+    }
+}
+
+/// A Secret that comes with the objects.
+fn among(objects: &[Object], namespace: &str, name: &str) -> Option<Vec<u8>> {
+    let is_it = |o: &&Object| o.is("", "Secret") && o.namespace() == namespace && o.name() == name;
+    let secret = objects.iter().find(is_it)?;
+    let text = |field: &str| secret.value().get(field)?.get(DOCKER_CONFIG).and_then(Value::as_str);
+    match text("stringData") {
+        Some(plain) => Some(plain.as_bytes().to_vec()),
+        None => STANDARD.decode(text("data")?).ok(),
+    }
+}

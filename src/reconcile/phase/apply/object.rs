@@ -1,0 +1,89 @@
+//! The write of one object: what is new is made only if nobody else was first.
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::cluster::apply::Applied;
+use crate::cluster::error::ApiError;
+use crate::cluster::session::Session;
+use crate::domain::identity::ReleaseId;
+use crate::domain::inventory::Whose;
+use crate::domain::live::Record;
+use crate::domain::plan::Step;
+use crate::reconcile::phase::preflight::body;
+use crate::reconcile::phase::preflight::{ATTEMPTS, Ready};
+
+/// What became of one step.
+pub enum Done {
+    /// It is applied; whether its object was deleted for that.
+    Applied(Applied, bool),
+    /// It exists, and the object asks not to be applied then.
+    LeftAlone(Whose),
+    /// Another release has made it since the dry run.
+    Taken,
+    /// The API server refuses it.
+    Failed(ApiError),
+}
+
+/// Applies it.
+pub async fn apply(session: &Session, me: &ReleaseId, step: &Step, ready: &Ready) -> Done {
+    if step.only_if_absent && ready.live.is_some() {
+        return left_alone(session, me, step, ready).await;
+    }
+    let Some(body) = only_if_new(ready) else { return again(session, step, ready).await };
+    match session.apply(&ready.resource, &step.id, body, false).await {
+        Ok(applied) => return Done::Applied(applied, ready.recreate),
+        Err(error) if !error.is_conflict() => return Done::Failed(error),
+        // The answer to an apply of our own may have been lost.
+        Err(_) if step.only_if_absent => return left_alone(session, me, step, ready).await,
+        Err(_) => {}
+    }
+    // Another process may have made it since: of two releases that bring the same
+    // new object one has it, wherever they run.
+    match session.get_record(&ready.resource, &step.id).await {
+        Ok(Some(Record { owner: Some(owner), .. })) if owner != *me => Done::Taken,
+        Ok(_) => again(session, step, ready).await,
+        Err(error) => Done::Failed(error),
+    }
+}
+
+async fn left_alone(session: &Session, me: &ReleaseId, step: &Step, ready: &Ready) -> Done {
+    match session.get_record(&ready.resource, &step.id).await {
+        Ok(Some(record)) if record.is_of(me) => Done::LeftAlone(Whose::Ours(record.uid)),
+        Ok(Some(_)) => Done::LeftAlone(Whose::Theirs),
+        Ok(None) => Done::LeftAlone(Whose::Unknown),
+        Err(error) if error.is_forbidden() => Done::LeftAlone(Whose::Unknown),
+        Err(error) => Done::Failed(error),
+    }
+}
+
+/// Applies what exists, with the fields that are left to others as they are now.
+async fn again(session: &Session, step: &Step, ready: &Ready) -> Done {
+    let mut body = ready.body.clone();
+    for _ in 0..ATTEMPTS {
+        match session.apply(&ready.resource, &step.id, body, false).await {
+            Ok(applied) => return Done::Applied(applied, ready.recreate),
+            // Somebody has written it since the dry run, and may have taken over a field.
+            Err(error) if error.is_conflict() && !step.delegated.is_empty() && !ready.recreate => {}
+            Err(error) => return Done::Failed(error),
+        }
+        body = match body::body(session, step, &ready.resource).await {
+            Ok(body) => body,
+            Err(error) => return Done::Failed(error),
+        };
+    }
+    Done::Failed(ApiError::Restless(ATTEMPTS))
+}
+
+/// What makes an object that did not exist, and fails if it does by now: no object
+/// has the version that it asks for.
+fn only_if_new(ready: &Ready) -> Option<Bytes> {
+    const NO_OBJECTS: &str = "1";
+    if ready.live.is_some() {
+        return None;
+    }
+    let mut object: Value = serde_json::from_slice(&ready.body).ok()?;
+    let metadata = object.get_mut("metadata")?.as_object_mut()?;
+    metadata.insert("resourceVersion".to_owned(), NO_OBJECTS.into());
+    serde_json::to_vec(&object).ok().map(Bytes::from)
+}

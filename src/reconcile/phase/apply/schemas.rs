@@ -1,0 +1,91 @@
+//! When the API server goes by the new schema of a definition that a plan changes.
+//! A definition stays established while its schema is replaced, and there is no
+//! other mark on it: what the API server publishes of its schemas tells.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::cluster::discovery::Resource;
+use crate::cluster::session::Session;
+use crate::domain::identity::{GroupKind, ObjectId};
+use crate::domain::plan::{Plan, Step};
+use crate::domain::preflight::{changed_schemas, defined_versions};
+use crate::reconcile::phase::preflight::Preflight;
+
+/// How long the publication may take. It follows the schema by about a second; one
+/// that does not come keeps nobody longer, since what is refused is tried again
+/// anyway.
+const PUBLICATION: Duration = Duration::from_secs(5);
+const LOOK: Duration = Duration::from_millis(100);
+
+/// The schemas before the definitions are written.
+#[derive(Default)]
+pub struct Schemas {
+    definitions: BTreeMap<ObjectId, Value>,
+    published: BTreeMap<String, String>,
+}
+
+impl Schemas {
+    /// Those that the plan changes although it writes objects of them. Where there
+    /// are none, nobody is asked.
+    pub async fn before(session: &Session, plan: &Plan, preflight: &Preflight<'_>) -> Self {
+        let mut definitions = BTreeMap::new();
+        for (id, resource) in redefined(plan, preflight) {
+            let answer = session.get(&resource, &id).await;
+            if let Some(before) = answer.ok().and_then(|a| a.json::<Value>().ok()) {
+                definitions.insert(id, before);
+            }
+        }
+        if definitions.is_empty() {
+            return Self::default();
+        }
+        let published = session.published_schemas().await.unwrap_or_default();
+        Self { definitions, published }
+    }
+
+    /// Waits until the API server publishes those that have changed. `answers` holds
+    /// the definitions as they were written.
+    pub async fn in_force(&self, session: &Session, answers: &BTreeMap<ObjectId, Bytes>) {
+        let mut changed: Vec<String> = Vec::new();
+        for (id, before) in &self.definitions {
+            let after = answers.get(id).and_then(|a| serde_json::from_slice::<Value>(a).ok());
+            changed.extend(after.map(|after| changed_schemas(before, &after)).unwrap_or_default());
+        }
+        let give_up = Instant::now() + PUBLICATION;
+        while !changed.is_empty() && !self.published.is_empty() && Instant::now() < give_up {
+            // Who may not see them has to do without.
+            let Ok(published) = session.published_schemas().await else { return };
+            changed.retain(|version| published.get(version) == self.published.get(version));
+            if !changed.is_empty() {
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    }
+}
+
+/// The definitions that exist and are written together with objects of them.
+fn redefined(plan: &Plan, preflight: &Preflight<'_>) -> Vec<(ObjectId, Arc<Resource>)> {
+    let mut redefined = Vec::new();
+    for step in plan.writes() {
+        let kinds = defined_versions(&step.object);
+        if kinds.is_empty() {
+            continue;
+        }
+        let is_of = |s: &Step| kinds.iter().any(|(kind, _)| *kind == s.id.group_kind());
+        let is_concerned = plan.writes().any(|s| is_of(s) && preflight.is_redefined(s));
+        let ready = preflight.ready.get(&step.id).filter(|r| is_concerned && r.live.is_some());
+        redefined.extend(ready.map(|r| (step.id.clone(), Arc::clone(&r.resource))));
+    }
+    redefined
+}
+
+/// The kinds that the definitions of a plan bring, each in every version that it
+/// is served in.
+pub fn brought_kinds(plan: &Plan) -> Vec<(GroupKind, Option<String>)> {
+    plan.writes().flat_map(|s| defined_versions(&s.object)).collect()
+}

@@ -1,0 +1,4 @@
+//! The plan of a revision.
+
+pub mod drift;
+pub mod ownership;

@@ -1,0 +1,145 @@
+//! Drift in a run: what is put back, what has become a fight, what is only
+//! reported.
+
+use futures::StreamExt;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::api::reason::Reason;
+use crate::api::release::DriftMode;
+use crate::cluster::discovery::Known;
+use crate::cluster::session::Session;
+use crate::domain::delegated::leave_to_others;
+use crate::domain::drift::differing_paths;
+use crate::domain::identity::ObjectId;
+use crate::domain::outcome::{Assessment, Outcome};
+use crate::domain::plan::{Action, Plan, Step};
+use crate::reconcile::driver::Run;
+use crate::reconcile::parallel::unordered;
+use crate::reconcile::phase::preflight::body::encode;
+
+/// How many objects a message names.
+const NAMED: usize = 5;
+
+/// Keeps from being written what others fight over, and, in Report mode, what
+/// has drifted; says so in the outcome.
+pub async fn hold_back(
+    run: &mut Run<'_>,
+    session: &Session,
+    plan: &mut Plan,
+    known: &Known,
+    outcome: &mut Outcome,
+) {
+    let drifted = plan.steps.iter().filter(|s| s.drifted);
+    let found = drifted.filter(|s| !run.memory.drifted.contains(&s.id)).count();
+    run.context.metrics.drift_detected(found);
+    match run.release.drift {
+        DriftMode::Off => {}
+        DriftMode::Report => report(session, plan, known, outcome).await,
+        DriftMode::Correct => contest(run, session, plan, known, outcome).await,
+    }
+    // What stays as it is was found already when the next run finds it.
+    let left = plan.steps.iter().filter(|s| s.drifted && s.action == Action::Keep);
+    run.memory.drifted = left.map(|s| s.id.clone()).collect();
+}
+
+async fn contest(
+    run: &mut Run<'_>,
+    session: &Session,
+    plan: &mut Plan,
+    known: &Known,
+    outcome: &mut Outcome,
+) {
+    let now = Timestamp::now();
+    let mut contested = Vec::new();
+    for step in plan.steps.iter_mut().filter(|s| s.drifted && s.action == Action::Write) {
+        let contest = run.memory.contests.entry(step.id.clone()).or_default();
+        if contest.correct(now).is_err() {
+            step.action = Action::Keep;
+            contested.push((step.id.clone(), step.version.clone()));
+        }
+    }
+    run.memory.contests.retain(|_, contest| !contest.is_over(now));
+    if contested.is_empty() {
+        return;
+    }
+    let mut named = Vec::new();
+    for (id, version) in contested.iter().take(NAMED) {
+        let resource = known.served(&id.group_kind(), version);
+        let managers = match resource {
+            Some(resource) => session.other_managers(&resource, id).await.unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let by = managers.first().map_or_else(|| "another writer".to_owned(), |m| format!("{m:?}"));
+        named.push(format!("{id} by {by}"));
+    }
+    let message = format!(
+        "changed again each time they were put back: {}{}; they are put back less often now. Stop the other \
+         writer, or leave the fields to it with spec.drift.ignore",
+        named.join(", "),
+        more(contested.len(), NAMED),
+    );
+    outcome.drift = Some(Assessment { status: Some(true), reason: Reason::Contested, message });
+}
+
+/// Compares what has drifted with what a dry run would make of it.
+async fn report(session: &Session, plan: &Plan, known: &Known, outcome: &mut Outcome) {
+    // What is missing and made again is no drift any more.
+    let steps = plan.steps.iter().filter(|s| s.drifted && s.action == Action::Keep);
+    let mut compared: Vec<(ObjectId, Vec<String>)> = unordered(
+        steps.map(|step| async move { (step.id.clone(), differences(session, step, known).await) }),
+    )
+    .collect()
+    .await;
+    compared.retain(|(_, paths)| !paths.is_empty());
+    if compared.is_empty() {
+        return;
+    }
+    compared.sort();
+    let named: Vec<String> =
+        compared.iter().take(NAMED).map(|(id, paths)| format!("{id} ({})", paths.join(", "))).collect();
+    let message = format!(
+        "{} as applied: {}{}",
+        if compared.len() == 1 { "an object is not" } else { "objects are not" },
+        named.join("; "),
+        more(compared.len(), NAMED),
+    );
+    outcome.drift = Some(Assessment { status: Some(true), reason: Reason::DriftDetected, message });
+}
+
+async fn differences(session: &Session, step: &Step, known: &Known) -> Vec<String> {
+    let unreadable = |why: String| vec![format!("cannot be compared: {why}")];
+    let Some(resource) = known.resource(&step.id.group_kind(), &step.version) else {
+        return unreadable("its kind is not served".into());
+    };
+    let live: Value = match session.get(&resource, &step.id).await {
+        Ok(answer) => match answer.json() {
+            Ok(live) => live,
+            Err(error) => return unreadable(error.to_string()),
+        },
+        Err(error) if error.is_not_found() => return vec!["missing".into()],
+        Err(error) => return unreadable(error.to_string()),
+    };
+    let mut object = step.object.value().clone();
+    leave_to_others(&mut object, &live, &step.delegated);
+    match session.apply(&resource, &step.id, encode(&object), true).await {
+        Ok(wanted) => match serde_json::from_slice::<Value>(&wanted.body) {
+            Ok(wanted) => differing_paths(&live, &wanted),
+            Err(error) => unreadable(error.to_string()),
+        },
+        Err(error) => unreadable(crate::reconcile::phase::preflight::masked(&step.id, &error.to_string())),
+    }
+}
+
+/// For the event: what was put back.
+pub fn corrected_message(corrected: &[ObjectId]) -> String {
+    let named: Vec<String> = corrected.iter().take(NAMED).map(ToString::to_string).collect();
+    format!("put back as applied: {}{}", named.join(", "), more(corrected.len(), NAMED))
+}
+
+fn more(count: usize, named: usize) -> String {
+    match count.saturating_sub(named) {
+        0 => String::new(),
+        rest => format!(" and {rest} more"),
+    }
+}

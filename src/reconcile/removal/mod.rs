@@ -1,0 +1,4 @@
+//! The removal of objects, stage by stage.
+
+pub mod hold;
+pub mod terminating;

@@ -1,0 +1,169 @@
+//! What was deleted and is not gone yet: the wait for it, and what holds it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::api::reason::Reason;
+use crate::cluster::discovery::{Known, Resource};
+use crate::cluster::error::ApiError;
+use crate::cluster::session::Session;
+use crate::domain::identity::ObjectId;
+use crate::domain::inventory::Fate;
+use crate::domain::outcome::ObjectFailure;
+use crate::domain::plan::Leaving;
+use crate::domain::prune::Holder;
+use crate::reconcile::driver::Run;
+use crate::reconcile::parallel::{ordered, unordered};
+use crate::reconcile::phase::prune::Removed;
+use crate::reconcile::scope::progress::{Event, Progress};
+use crate::reconcile::scope::signals::Signals;
+
+/// How soon what was deleted is looked at again, at first and at most.
+const FIRST_LOOK: Duration = Duration::from_millis(50);
+const LONGEST_LOOK: Duration = Duration::from_secs(2);
+
+/// Who waits, and how long.
+#[derive(Clone, Copy)]
+pub struct Waiter<'a> {
+    /// How long each wait may take.
+    pub timeout: Duration,
+    /// What ends it before its end.
+    pub signals: &'a Signals,
+    /// Who listens.
+    pub progress: &'a dyn Progress,
+}
+
+impl Run<'_> {
+    pub fn waiter(&self) -> Waiter<'_> {
+        Waiter { timeout: self.release.timeout, signals: self.signals, progress: self.progress }
+    }
+}
+
+/// What of an object holds up others, if it does.
+///
+/// # Errors
+/// When it cannot be looked at.
+pub async fn holder_of(
+    session: &Session,
+    known: &Arc<Known>,
+    leaving: &Leaving,
+) -> Result<Option<Holder>, ApiError> {
+    let Some(resource) = resource_of(known, leaving) else { return Ok(None) };
+    let hold = session.hold(&resource, &leaving.id).await?;
+    Ok(hold.and_then(|hold| hold.holder(&leaving.id)))
+}
+
+/// Waits until all of `which` that was deleted is gone, as long as that may take.
+/// What is not stays among the terminating.
+pub async fn await_gone(
+    waiter: &Waiter<'_>,
+    session: &Session,
+    known: &Arc<Known>,
+    leaving: &[Leaving],
+    removed: &mut Removed,
+    which: &[ObjectId],
+) {
+    let give_up = Instant::now() + waiter.timeout;
+    let mut pause = FIRST_LOOK;
+    while removed.terminating.iter().any(|id| which.contains(id)) && Instant::now() < give_up {
+        let pending: Vec<_> = removed.terminating.iter().map(|id| (id, "terminating")).collect();
+        waiter.progress.tell(Event::Pending(&pending));
+        tokio::select! {
+            () = waiter.signals.stopped() => return,
+            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_LOOK),
+        }
+        let waited: Vec<&Leaving> = leaving.iter().filter(|l| removed.terminating.contains(&l.id)).collect();
+        let looks = waited.iter().map(|l| async move { (&l.id, is_gone(session, known, l).await) });
+        let mut looks = unordered(looks);
+        while let Some((id, gone)) = looks.next().await {
+            if gone {
+                removed.terminating.retain(|t| t != id);
+                removed.fates.insert(id.clone(), Fate::Gone);
+            }
+        }
+    }
+}
+
+fn resource_of(known: &Known, leaving: &Leaving) -> Option<Arc<Resource>> {
+    let kind = leaving.id.group_kind();
+    known.served(&kind, &leaving.entry.version)
+}
+
+/// Whether the object is not there any more; what cannot be asked is.
+async fn is_gone(session: &Session, known: &Arc<Known>, leaving: &Leaving) -> bool {
+    let Some(resource) = resource_of(known, leaving) else {
+        return session.is_undefined(&leaving.id.group_kind()).await.is_ok();
+    };
+    match session.get_record(&resource, &leaving.id).await {
+        Ok(record) => record.is_none_or(|r| leaving.entry.uid.as_ref().is_some_and(|uid| *uid != r.uid)),
+        Err(_) => false,
+    }
+}
+
+/// Says of every object that is still terminating what holds it, as far as it
+/// says so itself, and which are not deleted before that is gone.
+pub async fn held(
+    session: &Session,
+    known: &Arc<Known>,
+    leaving: &[Leaving],
+    removed: &Removed,
+) -> Vec<ObjectFailure> {
+    let waited = leaving.iter().filter(|l| removed.terminating.contains(&l.id));
+    let looks = ordered(waited.map(|l| async move {
+        let object: Option<Value> = match resource_of(known, l) {
+            Some(resource) => session.get(&resource, &l.id).await.ok().and_then(|answer| answer.json().ok()),
+            None => None,
+        };
+        let message = object.map_or_else(|| "still terminating".to_owned(), |object| holder(&object));
+        ObjectFailure { id: l.id.clone(), reason: Reason::PruneFailed, message }
+    }));
+    let mut held: Vec<ObjectFailure> = looks.collect().await;
+    held.extend(removed.waiting.iter().map(|id| ObjectFailure {
+        id: id.clone(),
+        reason: Reason::PruneFailed,
+        message: "not deleted before what is terminating is gone".to_owned(),
+    }));
+    held
+}
+
+/// A Namespace says in its conditions what it waits for.
+fn holder(object: &Value) -> String {
+    let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
+    let waits = conditions.into_iter().flatten().filter(|_| object["kind"] == "Namespace");
+    let waits = waits.filter(|c| c["status"] == "True").filter_map(|c| c["message"].as_str());
+    let waits: Vec<&str> = waits.collect();
+    let finalizers = object.pointer("/metadata/finalizers").and_then(Value::as_array);
+    let finalizers: Vec<&str> = finalizers.into_iter().flatten().filter_map(Value::as_str).collect();
+    match (waits.as_slice(), finalizers.as_slice()) {
+        ([], []) => "still terminating".to_owned(),
+        ([], [one]) => format!("still terminating, held by the finalizer {one}"),
+        ([], several) => format!("still terminating, held by the finalizers {}", several.join(", ")),
+        (waits, _) => format!("still terminating: {}", waits.join("; ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_holds_an_object_is_read_off_it() {
+        let check = |object: Value, expected: &str| assert_eq!(holder(&object), expected);
+        check(json!({"kind": "Pod"}), "still terminating");
+        let held = |names: &[&str]| json!({"kind": "Job", "metadata": {"finalizers": names}});
+        check(held(&["a/b"]), "still terminating, held by the finalizer a/b");
+        check(held(&["a/b", "c/d"]), "still terminating, held by the finalizers a/b, c/d");
+        let condition =
+            |status: &str| json!({"status": status, "message": "Some resources are remaining: pods."});
+        let namespace =
+            |status: &str| json!({"kind": "Namespace", "status": {"conditions": [condition(status)]}});
+        check(namespace("True"), "still terminating: Some resources are remaining: pods.");
+        check(namespace("False"), "still terminating");
+        check(json!({"kind": "Job", "status": {"conditions": [condition("True")]}}), "still terminating");
+    }
+}

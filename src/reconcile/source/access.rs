@@ -1,0 +1,271 @@
+//! How a release reaches its registry: the Secrets it names, read with its own
+//! rights, and the reference they are used for.
+
+use std::sync::Arc;
+
+use crate::api::reason::Reason;
+use crate::cluster::State;
+use crate::cluster::accounts::SecretData;
+use crate::cluster::error::ApiError;
+use crate::cluster::session::{Identity, Session};
+use crate::domain::allowed::{Allowed, NotAllowed};
+use crate::domain::outcome::Outcome;
+use crate::domain::release::{Release, Wanted};
+use crate::domain::version::TagFilter;
+use crate::oci::{Access, AccessParts, Digest, Keyring, Proxy, Repository, Tag};
+use crate::reconcile::env::{Context, Memory};
+
+/// A failure that ends the run.
+pub type Failure = Box<Outcome>;
+
+/// A failure with its reason and message.
+pub fn failure(reason: Reason, message: impl Into<String>) -> Failure {
+    Box::new(Outcome::failed(reason, message))
+}
+
+/// An error and everything that caused it, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+/// The repository of a release.
+///
+/// # Errors
+/// When the url cannot be used.
+pub fn repository(release: &Release) -> Result<Repository, Failure> {
+    Repository::parse(&release.url).map_err(|e| failure(e.reason(), format!("spec.url: {e}")))
+}
+
+/// Whether the release may ask for what it names. Nothing is sent before that.
+///
+/// # Errors
+/// When its registry is not allowed, or its proxy is not.
+pub fn check_registry(allowed: &Allowed, release: &Release) -> Result<(), Failure> {
+    if !allowed.is_limited() {
+        return Ok(());
+    }
+    let strange =
+        |field: &str, why: NotAllowed| failure(Reason::RegistryNotAllowed, format!("spec.{field}: {why}"));
+    let repository = repository(release)?;
+    allowed.repository(repository.registry(), repository.path()).map_err(|why| strange("url", why))?;
+    match release.proxy_secret {
+        Some(_) => allowed.proxy().map_err(|why| strange("proxySecretRef", why)),
+        None => Ok(()),
+    }
+}
+
+/// What is wanted of it.
+///
+/// # Errors
+/// When the reference cannot be used.
+pub fn wanted(release: &Release) -> Result<crate::oci::Wanted, Failure> {
+    let bad = |e: &dyn std::fmt::Display| failure(Reason::InvalidSpec, format!("spec.ref: {e}"));
+    Ok(match &release.wanted {
+        Wanted::Tag(tag) => crate::oci::Wanted::Tag(Tag::parse(tag).map_err(|e| bad(&e))?),
+        Wanted::Digest(digest) => crate::oci::Wanted::Digest(Digest::parse(digest).map_err(|e| bad(&e))?),
+        Wanted::Semver { range, filter } => crate::oci::Wanted::Semver {
+            range: crate::domain::version::Range::parse(range).map_err(|e| bad(&e))?,
+            filter: filter.as_deref().map(TagFilter::parse).transpose().map_err(|e| bad(&e))?,
+        },
+    })
+}
+
+/// How the registry is reached. The value of the last run is used again when
+/// nothing has changed.
+///
+/// # Errors
+/// When a Secret is missing, may not be read, or does not hold what it should.
+pub async fn access(
+    context: &Context,
+    session: &Session,
+    release: &Release,
+    memory: &mut Memory,
+) -> Result<Arc<Access>, Failure> {
+    // Whoever sends a request needs what is made here.
+    check_registry(&context.allowed, release)?;
+    let (insecure, provider) = (release.insecure, release.provider);
+    let mut parts = AccessParts { insecure, provider, ..AccessParts::default() };
+    // Also where the spec names a Secret: that is read as the account, and the
+    // API server impersonates one that does not exist.
+    let of_account = account_secrets(context, session, release, memory).await?;
+    let named: Vec<(String, bool)> = match &release.pull_secret {
+        Some(name) => vec![(name.clone(), true)],
+        None => of_account.into_iter().map(|n| (n, false)).collect(),
+    };
+    let (cert, proxy) = (release.cert_secret.clone(), release.proxy_secret.clone());
+    let others = [cert.as_ref(), proxy.as_ref()];
+    let is_named = |name: &String| named.iter().any(|(n, _)| n == name) || others.contains(&Some(name));
+    memory.secrets.retain(|name, _| is_named(name) || release.trusts_with(name));
+    for (name, required) in &named {
+        match read(context, session, release, memory, name).await? {
+            Some(secret) => add_keys(&mut parts.keyring, name, &secret)?,
+            None if *required => return Err(missing(release, name, "secretRef")),
+            None => {}
+        }
+    }
+    if let Some(name) = &cert {
+        let secret = read(context, session, release, memory, name).await?;
+        add_tls(&mut parts, name, &secret.ok_or_else(|| missing(release, name, "certSecretRef"))?)?;
+    }
+    if let Some(name) = &proxy {
+        let secret = read(context, session, release, memory, name).await?;
+        parts.proxy = Some(proxy_of(name, &secret.ok_or_else(|| missing(release, name, "proxySecretRef"))?)?);
+    }
+    let access = Access::new(parts);
+    if let Some(before) = memory.access.as_ref().filter(|b| b.fingerprint() == access.fingerprint()) {
+        return Ok(Arc::clone(before));
+    }
+    let access = Arc::new(access);
+    memory.access = Some(Arc::clone(&access));
+    Ok(access)
+}
+
+/// The image pull Secrets of the release's ServiceAccount.
+async fn account_secrets(
+    context: &Context,
+    session: &Session,
+    release: &Release,
+    memory: &mut Memory,
+) -> Result<Vec<String>, Failure> {
+    let Identity::ServiceAccount { namespace, name } = session.identity() else { return Ok(Vec::new()) };
+    let account = match memory.watch_account(context, &release.id, namespace, name).current().await {
+        Ok(account) => Ok(account),
+        Err(_) => context.session.account(namespace, name).await,
+    };
+    match account {
+        Ok(Some(account)) => Ok(account.pull_secrets),
+        Ok(None) => Err(no_account(release, session.identity())),
+        Err(error) => Err(account_unread(session.identity(), &error)),
+    }
+}
+
+/// Asks for the account by name: the API server impersonates one that does not
+/// exist, so this comes before every run that writes.
+///
+/// # Errors
+/// When it does not exist, or that cannot be known.
+pub async fn check_account(context: &Context, session: &Session, release: &Release) -> Result<(), Failure> {
+    let Identity::ServiceAccount { namespace, name } = session.identity() else { return Ok(()) };
+    match context.session.account(namespace, name).await {
+        Ok(Some(_)) => Ok(()),
+        Ok(None) => Err(no_account(release, session.identity())),
+        Err(error) => Err(account_unread(session.identity(), &error)),
+    }
+}
+
+fn account_unread(identity: &Identity, error: &ApiError) -> Failure {
+    failure(error.reason(), format!("{identity} cannot be read: {}", chain(error)))
+}
+
+/// The account is not there.
+pub fn no_account(release: &Release, identity: &Identity) -> Failure {
+    failure(
+        Reason::ServiceAccountNotFound,
+        format!(
+            "{identity} does not exist, so nothing is done for {}: create it, or change spec.serviceAccountName",
+            release.id
+        ),
+    )
+}
+
+/// A Secret that the spec names is not there.
+pub fn missing(release: &Release, name: &str, field: &str) -> Failure {
+    let namespace = &release.id.namespace;
+    failure(
+        Reason::SecretNotFound,
+        format!("Secret/{namespace}/{name}, named by spec.{field}, does not exist"),
+    )
+}
+
+/// A Secret that the spec names, watched from now on where that is allowed.
+///
+/// # Errors
+/// When it may not be read, or the API server does not answer.
+pub async fn read(
+    context: &Context,
+    session: &Session,
+    release: &Release,
+    memory: &mut Memory,
+    name: &str,
+) -> Result<Option<SecretData>, Failure> {
+    let namespace = &release.id.namespace;
+    let watched = memory
+        .secrets
+        .entry(name.to_owned())
+        .or_insert_with(|| session.watch_secret(namespace, name, context.told(&release.id)));
+    match watched.current().await {
+        Ok(secret) => return Ok(secret),
+        Err(State::Syncing | State::Synced | State::NotServed | State::Denied(_)) => {}
+    }
+    session.secret(namespace, name).await.map_err(|error| {
+        let hint = match error.is_forbidden() {
+            true => format!("; allow {} to get it", session.identity()),
+            false => String::new(),
+        };
+        failure(error.reason(), format!("Secret/{namespace}/{name} cannot be read: {}{hint}", chain(&error)))
+    })
+}
+
+fn add_keys(keyring: &mut Keyring, name: &str, secret: &SecretData) -> Result<(), Failure> {
+    let unusable = |e| failure(Reason::SecretInvalid, format!("Secret {name}: {e}"));
+    // What OpenShift gives to its ServiceAccounts is of the older type.
+    if let (None, Some(older)) = (secret.0.get(".dockerconfigjson"), secret.0.get(".dockercfg")) {
+        return keyring.add_dockercfg(older).map_err(unusable);
+    }
+    let Some(config) = secret.0.get(".dockerconfigjson") else {
+        let message = format!(
+            "Secret {name} has no .dockerconfigjson: make it with `kubectl create secret docker-registry`"
+        );
+        return Err(failure(Reason::SecretInvalid, message));
+    };
+    keyring.add(config).map_err(unusable)
+}
+
+/// The proxy that a Secret names, with Flux's keys.
+fn proxy_of(name: &str, secret: &SecretData) -> Result<Proxy, Failure> {
+    let bad = |why: String| {
+        let message = format!("Secret {name}, named by spec.proxySecretRef, {why}");
+        failure(Reason::SecretInvalid, message)
+    };
+    let text = |key: &str| match secret.0.get(key).map(|value| std::str::from_utf8(value)) {
+        None => Ok(""),
+        Some(Ok(text)) => Ok(text),
+        Some(Err(_)) => Err(bad(format!("has a {key} that is no text"))),
+    };
+    let address = text("address")?;
+    if address.is_empty() {
+        return Err(bad("has no address, such as http://proxy.example:3128".into()));
+    }
+    Proxy::new(address, text("username")?, text("password")?).map_err(|e| bad(format!("cannot be used: {e}")))
+}
+
+fn add_tls(parts: &mut AccessParts, name: &str, secret: &SecretData) -> Result<(), Failure> {
+    let key = |key: &str| secret.0.get(key).filter(|v| !v.is_empty()).cloned();
+    parts.ca = key("ca.crt");
+    parts.client_cert = match (key("tls.crt"), key("tls.key")) {
+        (Some(cert), Some(private)) => Some((cert, private)),
+        (None, None) if parts.ca.is_some() => None,
+        (None, None) => {
+            let message = format!(
+                "Secret {name}, named by spec.certSecretRef, has neither ca.crt nor tls.crt and tls.key"
+            );
+            return Err(failure(Reason::SecretInvalid, message));
+        }
+        _ => {
+            let message =
+                format!("Secret {name}, named by spec.certSecretRef, has only one of tls.crt and tls.key");
+            return Err(failure(Reason::SecretInvalid, message));
+        }
+    };
+    Ok(())
+}

@@ -1,0 +1,67 @@
+//! What encrypted artifacts are read with: the age identities of the Secret that
+//! the spec names.
+
+use crate::api::reason::Reason;
+use crate::cluster::accounts::SecretData;
+use crate::cluster::session::Session;
+use crate::oci::Identities;
+use crate::reconcile::driver::Run;
+use crate::reconcile::source::access::{self, Failure, failure};
+
+/// The field of the spec.
+const FIELD: &str = "decryption.secretRef";
+
+impl Run<'_> {
+    /// The identities, if the spec names some. Only a pull needs them: they are not
+    /// kept.
+    ///
+    /// # Errors
+    /// When the Secret is missing, may not be read, or holds anything but
+    /// identities.
+    pub async fn identities(&mut self, session: &Session) -> Result<Option<Identities>, Failure> {
+        let release = self.release;
+        let Some(name) = &release.identity_secret else { return Ok(None) };
+        let secret = access::read(self.context, session, release, self.memory, name).await?;
+        let secret = secret.ok_or_else(|| access::missing(release, name, FIELD))?;
+        parse(&secret).map(Some).map_err(|problem| {
+            let message = format!("Secret {name}, named by spec.{FIELD}, {problem}");
+            failure(Reason::SecretInvalid, message)
+        })
+    }
+}
+
+/// All of them have to be identities: one that is not is a mistake that would
+/// be noticed only when it is needed.
+fn parse(secret: &SecretData) -> Result<Identities, String> {
+    let mut all: Option<Identities> = None;
+    for (key, value) in &secret.0 {
+        // The copy is wiped once it is read.
+        let found = Identities::parse(value.clone())
+            .map_err(|e| format!("has a key {key:?} that is unusable: {e}"))?;
+        all = Some(match all {
+            Some(all) => all.and(&found),
+            None => found,
+        });
+    }
+    all.ok_or_else(|| "is empty: put age identities (AGE-SECRET-KEY-1…) into it".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_value_has_to_be_of_identities() {
+        let key = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX\n";
+        let check = |data: &[(&str, &str)], expected: &str| {
+            let data = data.iter().map(|(k, v)| ((*k).to_owned(), v.as_bytes().to_vec())).collect();
+            let parsed = parse(&SecretData(data)).map(|_| String::new()).unwrap_or_else(|e| e);
+            assert_eq!(parsed, expected);
+        };
+        check(&[("a.agekey", key)], "");
+        check(&[("a.agekey", key), ("b.agekey", &format!("# old\n{key}{key}"))], "");
+        check(&[], "is empty: put age identities (AGE-SECRET-KEY-1…) into it");
+        let not = "line 1 is not a private key of age (AGE-SECRET-KEY-1…)";
+        check(&[("a", key), ("b", "hunter2")], &format!("has a key \"b\" that is unusable: {not}"));
+    }
+}

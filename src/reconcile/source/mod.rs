@@ -1,0 +1,4 @@
+//! How a release reaches its registry.
+
+pub mod access;
+pub mod identities;
