@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         Command::Controller(arguments) => match operate(arguments) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                tracing::error!("{}", supercargo::reconcile::source::access::chain(error.as_ref()));
+                tracing::error!("{}", supercargo::reconcile::error::chain(error.as_ref()));
                 ExitCode::FAILURE
             }
         },

@@ -30,7 +30,7 @@ async fn compare(
     let session = connect(cluster).await?;
     let id = ReleaseId { namespace: session.default_namespace().to_owned(), name: arguments.name.clone() };
     let release = wanted(&session, &id, arguments.to.as_deref()).await?;
-    let preview = Local::new(session)?.rehearse(&release).await;
+    let preview = Local::new(session)?.preview_release(&release).await;
     let preview = preview.map_err(|failed| CliError::Several(why_not(&failed, "")))?;
     show(&preview, arguments.output, printer)
 }

@@ -5,12 +5,11 @@ use super::args::{IdentityArgs, RegistryArgs};
 use super::bundle::{Bundle, bundle};
 use super::{CliError, login};
 use crate::domain::manifest::render::refuse_kustomizations;
-use crate::domain::outcome::Verdict;
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Proof;
 use crate::oci::{Access, Artifact, OciError, Reference, Registry, Repository, Resolved, Selection};
-use crate::reconcile::phase::admit::evidence::{Target, verify};
-use crate::reconcile::source::access::Failure;
+use crate::reconcile::error::Failure;
+use crate::reconcile::trust::evidence::{Target, verify};
 
 /// What a URL stands for, found out once: whatever is done after goes by the
 /// digest.
@@ -113,11 +112,8 @@ impl Located {
 }
 
 /// Why something was not verified, for a person.
-pub(super) fn refused(failure: Failure) -> CliError {
-    match failure.verdict {
-        Verdict::Failed { message, .. } => CliError::Failed(message),
-        _ => CliError::Failed("the verification came to no end".into()),
-    }
+pub(super) fn refused(failure: Box<Failure>) -> CliError {
+    CliError::Failed(failure.message)
 }
 
 impl Fetched {

@@ -15,8 +15,8 @@ use crate::domain::object::Object;
 use crate::domain::verify::images::{ImageName, ImagePolicies, ImagePolicy, Pattern};
 use crate::domain::verify::policy::Policy;
 use crate::oci::{Access, Keyring, Registry, Repository};
-use crate::reconcile::phase::admit::images::{ImageFailure, Images, Ways, verify_images};
-use crate::reconcile::source::access::{Failure, failure};
+use crate::reconcile::error::{Failure, failure};
+use crate::reconcile::trust::images::{ImageAccess, ImageFailure, Images, verify_images};
 
 /// Every image.
 const ALL: &str = "*";
@@ -146,9 +146,13 @@ pub(super) struct FromHere<'a> {
     pub registry: &'a str,
 }
 
-impl Ways for FromHere<'_> {
+impl ImageAccess for FromHere<'_> {
     /// There is no cluster to ask.
-    fn pull_secret<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, Failure>> {
+    fn pull_secret<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<Failure>>> {
         async { Ok(None) }.boxed()
     }
 
@@ -156,7 +160,7 @@ impl Ways for FromHere<'_> {
         &'a self,
         repository: &'a Repository,
         of_pods: Option<Keyring>,
-    ) -> BoxFuture<'a, Result<Access, Failure>> {
+    ) -> BoxFuture<'a, Result<Access, Box<Failure>>> {
         let same = repository.registry() == self.registry;
         async move {
             // Neither the password nor plain HTTP is for another registry.

@@ -25,14 +25,14 @@ use crate::domain::salvage::Seen;
 use crate::domain::schedule::{Ended, Pace, backoff, next};
 use crate::domain::status;
 use crate::observe::labels::Phase;
-use crate::observe::metrics::Spent;
 use crate::observe::traces;
-use crate::reconcile::driver::{Run, Trigger};
-use crate::reconcile::env::worker::{Places, Turn};
-use crate::reconcile::env::{Context, Memory};
-use crate::reconcile::scope::progress::Silence;
+use crate::reconcile::cache::Caches;
+use crate::reconcile::env::Env;
+use crate::reconcile::error::chain;
+use crate::reconcile::frontend::operator::Request;
+use crate::reconcile::scope::Trigger;
 use crate::reconcile::scope::signals::Signals;
-use crate::reconcile::source::access::chain;
+use crate::reconcile::scope::slot::WorkerPool;
 
 /// How soon a status that could not be written is written again.
 const STATUS_RETRY: Duration = Duration::from_secs(5);
@@ -42,9 +42,9 @@ const FINALIZER_RETRY: Duration = Duration::from_millis(250);
 /// What all actors share.
 pub struct Stage {
     /// For the runs.
-    pub context: Context,
-    /// The places of runs that work.
-    pub places: Places,
+    pub env: Env,
+    /// The workers of all runs.
+    pub pool: WorkerPool,
     /// What the specs of releases may take.
     pub specs: Specs,
 }
@@ -55,8 +55,8 @@ pub struct Actor {
     id: ReleaseId,
     latest: watch::Receiver<Arc<Seen>>,
     signals: Arc<Signals>,
-    memory: Memory,
-    status: ReleaseStatus,
+    caches: Caches,
+    status: Arc<ReleaseStatus>,
     failures: u32,
     /// Runs in a row that found objects still terminating.
     lingered: u32,
@@ -65,6 +65,18 @@ pub struct Actor {
     vigil: Vigil,
     /// When the run at hand began.
     began: Instant,
+}
+
+/// A wish for a run.
+fn request<'r>(
+    stage: &'r Stage,
+    release: &'r Release,
+    trigger: Trigger,
+    signals: &'r Signals,
+    status: &Arc<ReleaseStatus>,
+) -> Request<'r> {
+    let (env, pool, status) = (&stage.env, &stage.pool, Arc::clone(status));
+    Request { env, pool, release, trigger, signals, status }
 }
 
 /// What follows a run.
@@ -76,21 +88,21 @@ enum Next {
 }
 
 impl Actor {
-    /// A release that was just seen. `memory` may hold its inventory already.
+    /// A release that was just seen. `caches` may hold its inventory already.
     pub fn new(
         stage: Arc<Stage>,
         latest: watch::Receiver<Arc<Seen>>,
         signals: Arc<Signals>,
-        memory: Memory,
+        caches: Caches,
     ) -> Self {
         let (id, status) = {
             let resource = &latest.borrow().resource;
-            (id_of(resource), resource.status.clone().unwrap_or_default())
+            (id_of(resource), Arc::new(resource.status.clone().unwrap_or_default()))
         };
         let (drift, began) = (DriftMode::Correct, Instant::now());
         let (failures, lingered, vigil) = (0, 0, Vigil::default());
         let spec = Spec::default();
-        Self { stage, id, latest, signals, memory, status, failures, lingered, drift, spec, vigil, began }
+        Self { stage, id, latest, signals, caches, status, failures, lingered, drift, spec, vigil, began }
     }
 
     /// Lives until the release is gone or the process ends.
@@ -142,7 +154,7 @@ impl Actor {
                 Some(_) => self.end(&seen).await,
                 None => self.reconcile(&seen, trigger).await,
             };
-            self.stage.context.metrics.phase(Phase::Total, self.began.elapsed());
+            self.stage.env.metrics.phase(Phase::Total, self.began.elapsed());
             next
         }
         .instrument(span)
@@ -171,20 +183,9 @@ impl Actor {
             let changed = error.is_conflict();
             return Next::Wait(Some(if changed { FINALIZER_RETRY } else { STATUS_RETRY }));
         }
-        let mut turn = Turn::new(&stage.places);
-        let mut run = Run {
-            context: &stage.context,
-            release: &release,
-            memory: &mut self.memory,
-            signals: &self.signals,
-            turn: &mut turn,
-            status: std::mem::take(&mut self.status),
-            trigger,
-            progress: &Silence,
-            spent: Spent::new(&stage.context.metrics),
-        };
-        let outcome = run.reconcile().await;
-        self.status = run.status;
+        let request = request(&stage, &release, trigger, &self.signals, &self.status);
+        let (outcome, status) = request.reconcile(&mut self.caches).await;
+        self.status = status;
         let written = self.tell(&release, &outcome).await;
         if outcome.verdict == Verdict::Superseded {
             return Next::Wait(Some(Duration::ZERO));
@@ -203,12 +204,16 @@ impl Actor {
             Verdict::AsBefore => return None,
             // It is seen when they are healthy again.
             Verdict::Failed { reason: Reason::Unhealthy, .. } => Ended::Well,
+            // What it waits for wakes it.
+            Verdict::Waiting { reason, .. } => {
+                Ended::Failed { disposition: reason.disposition(), failures: self.failures }
+            }
             Verdict::Failed { reason, .. } => {
                 self.failures = self.failures.saturating_add(1);
                 Ended::Failed { disposition: reason.disposition(), failures: self.failures }
             }
             // What is applied stays, but the registry is asked sooner again.
-            Verdict::Ready { .. } if self.memory.stale.is_some() => {
+            Verdict::Ready { .. } if self.caches.registry.stale.is_some() => {
                 self.failures = self.failures.saturating_add(1);
                 Ended::Failed { disposition: Disposition::Retry, failures: self.failures }
             }
@@ -219,13 +224,13 @@ impl Actor {
         };
         let delay = next(ended, pace, fastrand::f64());
         // One that is over already waits for what has kept this run from it.
-        let verified = self.memory.trusted.as_ref().map(|t| t.due().duration_since(Instant::now()));
+        let verified = self.caches.trust.trusted.as_ref().map(|t| t.due.duration_since(Instant::now()));
         let verified = verified.filter(|left| !left.is_zero());
         let delay = delay.map(|d| verified.map_or(d, |v| d.min(v)));
         // What is still terminating is told by its watch; this is in case that
         // it is not.
-        let lingers =
-            matches!(outcome.verdict, Verdict::Ready { .. }) && self.memory.inventory.applied.is_none();
+        let lingers = matches!(outcome.verdict, Verdict::Ready { .. })
+            && self.caches.cluster.inventory.applied.is_none();
         self.lingered = if lingers { self.lingered.saturating_add(1) } else { 0 };
         let look = backoff(STATUS_RETRY, release.interval, self.lingered);
         if lingers { delay.map(|d| d.min(look)) } else { delay }
@@ -238,20 +243,20 @@ impl Actor {
         let mut finalizers = resource.metadata.finalizers.clone().unwrap_or_default();
         finalizers.push(keys::FINALIZER.to_owned());
         let version = resource.metadata.resource_version.as_deref().unwrap_or_default();
-        self.stage.context.session.write_finalizers(&self.id, version, &finalizers).await
+        self.stage.env.session.write_finalizers(&self.id, version, &finalizers).await
     }
 
     /// Writes the status if it differs, tells what happened; says whether the
     /// cluster knows it now.
     async fn tell(&mut self, release: &Release, outcome: &Outcome) -> bool {
         let computed = status::compute(&self.status, release, outcome, Timestamp::now());
-        report::count(&self.stage.context.metrics, release, outcome, &computed);
-        let differs = computed != self.status;
+        report::count(&self.stage.env.metrics, release, outcome, &computed);
+        let differs = computed != *self.status;
         log::run(outcome, differs, self.began.elapsed());
-        if let Verdict::Failed { .. } = outcome.verdict {
+        if let Verdict::Failed { .. } | Verdict::Waiting { .. } = outcome.verdict {
             tracing::Span::current().record("otel.status_code", "ERROR");
         }
-        let session = &self.stage.context.session;
+        let session = &self.stage.env.session;
         if !differs {
             // Two corrections in a second have one status.
             report::publish_notes(session, release, outcome);
@@ -260,7 +265,7 @@ impl Actor {
         match session.write_status(&self.id, &release.uid, &computed).await {
             Ok(()) => {
                 report::publish(session, release, outcome, &self.status, &computed);
-                self.status = computed;
+                self.status = Arc::new(computed);
                 true
             }
             Err(error) if error.is_not_found() => true,
@@ -276,7 +281,7 @@ impl Actor {
         let Ok(release) = seen.stand_in() else { return Next::Wait(None) };
         let outcome = Outcome::failed(error.reason(), error.to_string());
         // Who keeps an object for it would wait in vain.
-        self.stage.context.wake(self.stage.context.claims.want_nothing(&self.id));
+        self.stage.env.wake(self.stage.env.claims.want_nothing(&self.id));
         if self.tell(&release, &outcome).await { Next::Wait(None) } else { Next::Wait(Some(STATUS_RETRY)) }
     }
 
@@ -293,31 +298,20 @@ impl Actor {
             Err(error) => return self.refuse(seen, &error).await,
         };
         let stage = Arc::clone(&self.stage);
-        let mut turn = Turn::new(&stage.places);
-        let mut run = Run {
-            context: &stage.context,
-            release: &release,
-            memory: &mut self.memory,
-            signals: &self.signals,
-            turn: &mut turn,
-            status: std::mem::take(&mut self.status),
-            trigger: Trigger::Full,
-            progress: &Silence,
-            spent: Spent::new(&stage.context.metrics),
-        };
-        let farewell = run.finalize().await;
-        self.status = run.status;
-        if !farewell.done {
-            let written = self.tell(&release, &farewell.outcome).await;
+        let request = request(&stage, &release, Trigger::Full, &self.signals, &self.status);
+        let (result, status) = request.finalize(&mut self.caches).await;
+        self.status = status;
+        if !result.done {
+            let written = self.tell(&release, &result.outcome).await;
             // Whatever keeps it: a person waits for the release to be gone.
-            let delay = self.pace(&release, &farewell.outcome, false);
+            let delay = self.pace(&release, &result.outcome, false);
             let again = backoff(release.retry_interval, release.interval, self.failures);
             let delay = delay.map(|d| d.min(again));
             return Next::Wait(if written { delay } else { Some(STATUS_RETRY) });
         }
-        report::count_farewell(&stage.context.metrics);
-        log::farewell(&farewell.outcome, self.began.elapsed());
-        report::publish_notes(&stage.context.session, &release, &farewell.outcome);
+        report::count_farewell(&stage.env.metrics);
+        log::farewell(&result.outcome, self.began.elapsed());
+        report::publish_notes(&stage.env.session, &release, &result.outcome);
         match self.remove_finalizer().await {
             Ok(()) => Next::Over,
             Err(error) => {
@@ -328,7 +322,7 @@ impl Actor {
     }
 
     async fn remove_finalizer(&mut self) -> Result<(), ApiError> {
-        let session = &self.stage.context.session;
+        let session = &self.stage.env.session;
         // Read anew: our view of it may be older than its last change.
         let Some(metadata) = session.release_metadata(&self.id).await? else { return Ok(()) };
         // One of the same name that was made since has its own actor.

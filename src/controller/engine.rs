@@ -22,11 +22,12 @@ use crate::domain::salvage::Seen;
 use crate::domain::verify::floor::Floor;
 use crate::observe::metrics::Metrics;
 use crate::oci::{Registry, Repository};
+use crate::reconcile::cache::Caches;
 use crate::reconcile::env::claims::Claims;
 use crate::reconcile::env::returning::Returning;
-use crate::reconcile::env::worker::Places;
-use crate::reconcile::env::{Context, Memory, Trust};
+use crate::reconcile::env::{Env, Trust};
 use crate::reconcile::scope::signals::Signals;
+use crate::reconcile::scope::slot::WorkerPool;
 
 /// How long runs get to come to an end when the process is asked to.
 const DRAIN: Duration = Duration::from_secs(20);
@@ -75,7 +76,7 @@ impl Engine {
         }
         let (store, changes) = Store::new(&session);
         let (wake, wakes) = mpsc::unbounded_channel();
-        let context = Context {
+        let env = Env {
             session,
             store,
             registry,
@@ -87,8 +88,8 @@ impl Engine {
             wake,
             returning: Returning::default(),
         };
-        let places = Places::new(options.concurrency.max(1), &metrics);
-        let stage = Arc::new(Stage { context, places, specs });
+        let pool = WorkerPool::new(options.concurrency.max(1), &metrics);
+        let stage = Arc::new(Stage { env, pool, specs });
         let (handles, actors, unseen) = (HashMap::new(), JoinSet::new(), BTreeSet::new());
         Self { stage, handles, actors, unseen, releases, changes, wakes, watches }
     }
@@ -97,7 +98,7 @@ impl Engine {
     /// is called when the first releases are known.
     pub async fn run(mut self, stop: impl Future<Output = ()>, mut listed: impl FnMut()) {
         let mut stop = std::pin::pin!(stop);
-        let mut floor = self.stage.context.trust.floor.clone();
+        let mut floor = self.stage.env.trust.floor.clone();
         let mut in_force = Arc::clone(&floor.borrow_and_update());
         loop {
             tokio::select! {
@@ -169,7 +170,7 @@ impl Engine {
             self.absent(&id);
         }
         let (suspended, status) = (seen.resource.spec.suspend, seen.resource.status.as_ref());
-        let metrics = &self.stage.context.metrics;
+        let metrics = &self.stage.env.metrics;
         metrics.release_appeared(&id, suspended, status.unwrap_or(&ReleaseStatus::default()));
         let (latest, receiver) = watch::channel(seen);
         let signals = Arc::new(Signals::default());
@@ -187,9 +188,9 @@ impl Engine {
                     "let go: it is gone, or has other labels than this controller watches; its objects stay"
                 );
             }
-            let context = &self.stage.context;
-            context.wake(context.claims.forget(id));
-            context.metrics.release_gone(id);
+            let env = &self.stage.env;
+            env.wake(env.claims.forget(id));
+            env.metrics.release_gone(id);
         }
     }
 
@@ -224,13 +225,13 @@ async fn supervise(
     signals: Arc<Signals>,
 ) {
     loop {
-        let mut memory = Memory::default();
+        let mut caches = Caches::default();
         // A new one has no inventory, as far as is known; the first write finds out. One
         // that has run before reads it before anything else.
         if !has_begun(&latest.borrow().resource) {
-            memory.remember(&stage.context, &id, Stored::default());
+            caches.cluster.remember(&stage.env, &id, Stored::default());
         }
-        let actor = Actor::new(Arc::clone(&stage), latest.clone(), Arc::clone(&signals), memory);
+        let actor = Actor::new(Arc::clone(&stage), latest.clone(), Arc::clone(&signals), caches);
         let Err(crash) = tokio::spawn(actor.live()).await else { return };
         if !crash.is_panic() || signals.is_stopping() {
             return;

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::error::FileError;
 use crate::domain::configuration::Wrong;
 use crate::observe::labels::Load;
-use crate::reconcile::source::access::chain;
+use crate::reconcile::error::chain;
 
 /// How often the file is looked at. A mounted ConfigMap or Secret takes up to a
 /// minute to change anyway.

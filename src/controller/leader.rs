@@ -57,7 +57,7 @@ impl Candidate {
                 Ok(false) => seen(),
                 Err(error) if error.is_conflict() || error.already_exists() => {}
                 Err(error) => {
-                    let error = crate::reconcile::source::access::chain(&error);
+                    let error = crate::reconcile::error::chain(&error);
                     tracing::warn!(lease = self.name(), error, "the lease cannot be acquired; trying again");
                 }
             }
@@ -118,7 +118,7 @@ impl Candidate {
                 }
                 Err(_) => return Loss::NotRenewed,
                 Ok(Err(error)) => {
-                    let error = crate::reconcile::source::access::chain(&error);
+                    let error = crate::reconcile::error::chain(&error);
                     tracing::warn!(lease = self.name(), error, "the lease cannot be renewed; trying again");
                 }
             }
@@ -158,7 +158,7 @@ impl Candidate {
         match written {
             Ok(()) => tracing::info!(lease = self.name(), "gave the lease back"),
             Err(error) => {
-                let error = crate::reconcile::source::access::chain(&error);
+                let error = crate::reconcile::error::chain(&error);
                 tracing::warn!(
                     lease = self.name(),
                     error,

@@ -14,7 +14,9 @@ use crate::observe::labels;
 pub fn counted(verdict: &Verdict) -> (labels::Outcome, Reason) {
     match verdict {
         Verdict::Ready { .. } => (labels::Outcome::Success, Reason::ReconciliationSucceeded),
-        Verdict::Failed { reason, .. } => (labels::Outcome::Failure(reason.disposition()), *reason),
+        Verdict::Failed { reason, .. } | Verdict::Waiting { reason, .. } => {
+            (labels::Outcome::Failure(reason.disposition()), *reason)
+        }
         Verdict::Suspended => (labels::Outcome::Success, Reason::Suspended),
         Verdict::AsBefore => (labels::Outcome::Success, Reason::DriftCorrected),
         Verdict::Superseded => (labels::Outcome::Success, Reason::HealthSuperseded),
@@ -29,7 +31,9 @@ pub fn is_warning(note: &Note) -> bool {
 /// The line of a run. `differs` says whether the status says something new.
 pub fn run(outcome: &Outcome, differs: bool, took: Duration) {
     let message = match &outcome.verdict {
-        Verdict::Ready { message } | Verdict::Failed { message, .. } => message,
+        Verdict::Ready { message } | Verdict::Failed { message, .. } | Verdict::Waiting { message, .. } => {
+            message
+        }
         Verdict::Suspended => "suspended",
         Verdict::AsBefore => "looked at the objects of the applied revision",
         Verdict::Superseded => "something newer is wanted",
@@ -44,7 +48,7 @@ pub fn farewell(outcome: &Outcome, took: Duration) {
 }
 
 fn level(outcome: &Outcome, differs: bool) -> Level {
-    let failed = matches!(outcome.verdict, Verdict::Failed { .. });
+    let failed = matches!(outcome.verdict, Verdict::Failed { .. } | Verdict::Waiting { .. });
     let drifted = outcome.drift.as_ref().is_some_and(|d| d.status == Some(true));
     if outcome.notes.iter().any(is_warning) || differs && (failed || drifted) {
         return Level::WARN;

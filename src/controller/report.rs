@@ -13,7 +13,7 @@ use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::release::Release;
 use crate::observe::labels;
 use crate::observe::metrics::Metrics;
-use crate::reconcile::source::access::chain;
+use crate::reconcile::error::chain;
 
 /// Counts a run, and how the release is after it.
 pub fn count(metrics: &Metrics, release: &Release, outcome: &Outcome, status: &ReleaseStatus) {
@@ -51,7 +51,9 @@ pub fn publish(
             let message = format!("{message}{summary}");
             send(session, release, false, Reason::ReconciliationSucceeded, message, outcome);
         }
-        Verdict::Failed { reason, message } if ready(before) != ready(after) => {
+        Verdict::Failed { reason, message } | Verdict::Waiting { reason, message }
+            if ready(before) != ready(after) =>
+        {
             send(session, release, true, *reason, message.clone(), outcome);
         }
         _ => {}

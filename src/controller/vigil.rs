@@ -13,7 +13,8 @@ use crate::api::status::{ReleaseStatus, condition};
 use crate::domain::release::Release;
 use crate::domain::schedule::Damper;
 use crate::domain::status;
-use crate::reconcile::env::{Context, Memory};
+use crate::reconcile::cache::Caches;
+use crate::reconcile::env::Env;
 
 /// The time between two looks: what changes all the time is read once in it.
 const PACE: Duration = Duration::from_secs(1);
@@ -70,29 +71,25 @@ impl Vigil {
     }
 
     /// Looks at the objects that have changed, if any has. May be dropped at any time.
-    pub(super) async fn look(
-        &mut self,
-        context: &Context,
-        memory: &mut Memory,
-        told: &ReleaseStatus,
-    ) -> Found {
+    pub(super) async fn look(&mut self, env: &Env, caches: &mut Caches, told: &ReleaseStatus) -> Found {
         self.due = None;
         let Some(release) = self.release.as_deref().filter(|release| !release.suspend) else {
             return Found::Nothing;
         };
-        let (Some(mut checkup), Some(identity)) = (memory.checkup.take(), memory.identity.clone()) else {
+        let Caches { rollout, cluster, .. } = caches;
+        let (Some(mut checkup), Some(identity)) = (rollout.checkup.take(), cluster.identity.clone()) else {
             return Found::Nothing;
         };
-        checkup.retain(|id| !memory.has_run_to_its_end(id));
-        let checkup = memory.checkup.insert(checkup);
-        let outdated = checkup.changed(&memory.watches);
+        checkup.retain(|id| !cluster.has_run_to_its_end(id));
+        let checkup = rollout.checkup.insert(checkup);
+        let outdated = checkup.changed(&cluster.watches);
         if !outdated.is_empty() {
             let next = self.last_look.map(|last| last + PACE).filter(|next| *next > Instant::now());
             if let Some(next) = next {
                 self.due = Some(next);
                 return Found::Nothing;
             }
-            let Ok(session) = context.session.impersonate(identity) else { return Found::Nothing };
+            let Ok(session) = env.session.impersonate(identity) else { return Found::Nothing };
             checkup.look(&session, outdated).await;
             self.last_look = Some(Instant::now());
         }

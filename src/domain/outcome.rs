@@ -62,6 +62,13 @@ pub enum Verdict {
         /// For the Ready condition: what failed, on what, what to do.
         message: String,
     },
+    /// Something has to come first, which ends the wait by itself. That is no failure.
+    Waiting {
+        /// What for.
+        reason: Reason,
+        /// For the Ready condition: what is waited for, and what can be done about it.
+        message: String,
+    },
     /// The release is suspended.
     Suspended,
     /// Only objects of the applied revision were looked at, and what the run before
@@ -116,10 +123,10 @@ impl Outcome {
         Self { verdict: Verdict::Failed { reason, message: message.into() }, ..Self::default() }
     }
 
-    /// Why it failed, if it did.
+    /// Why it failed or waits, if it does.
     pub fn reason(&self) -> Option<Reason> {
         match &self.verdict {
-            Verdict::Failed { reason, .. } => Some(*reason),
+            Verdict::Failed { reason, .. } | Verdict::Waiting { reason, .. } => Some(*reason),
             Verdict::Ready { .. } | Verdict::Suspended | Verdict::AsBefore | Verdict::Superseded => None,
         }
     }

@@ -104,30 +104,8 @@ pub struct Release {
     pub approve: Option<String>,
     /// The namespace of namespaced objects that name none.
     pub default_namespace: String,
-    /// Whose it is.
-    pub origin: Origin,
     /// Where its objects come from, if a person says so.
     pub provenance: Option<Provenance>,
-}
-
-/// Who wants a release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// A custom resource: messages name its fields.
-    Resource,
-    /// A person at the command line: messages name its flags.
-    CommandLine,
-}
-
-impl Origin {
-    /// The one of two words that the reader of a message knows: a field of the
-    /// resource, or a flag.
-    pub fn word(self, field: &'static str, flag: &'static str) -> &'static str {
-        match self {
-            Self::Resource => field,
-            Self::CommandLine => flag,
-        }
-    }
 }
 
 /// Which revision is wanted.
@@ -287,7 +265,6 @@ impl Release {
             reconcile_at: annotation(keys::RECONCILE_AT),
             approve: annotation(keys::APPROVE),
             default_namespace: id_of(resource).namespace,
-            origin: Origin::Resource,
             provenance: None,
         })
     }

@@ -247,7 +247,7 @@ fn conditions(
         Verdict::Ready { message } => {
             conditions.set(condition::READY, Some(true), Reason::ReconciliationSucceeded, message);
         }
-        Verdict::Failed { reason, message } => {
+        Verdict::Failed { reason, message } | Verdict::Waiting { reason, message } => {
             conditions.set(condition::READY, Some(false), *reason, message);
             let extra = match reason.disposition() {
                 Disposition::Stalled => condition::STALLED,
@@ -292,7 +292,9 @@ fn conditions(
             }
             // Nobody waits any more for what it says is waited for.
             None if applies && conditions.is_progressing(name) => match &outcome.verdict {
-                Verdict::Failed { reason, message } => conditions.set(name, None, *reason, message),
+                Verdict::Failed { reason, message } | Verdict::Waiting { reason, message } => {
+                    conditions.set(name, None, *reason, message);
+                }
                 _ => drop(conditions.keep(name)),
             },
             None if applies => {

@@ -18,9 +18,8 @@ use crate::domain::inventory::{Entry, Inventory, Provenance};
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::stage::order;
 use crate::domain::status::inventory_name;
+use crate::reconcile::error::{chain, masked};
 use crate::reconcile::parallel::{ordered, unordered};
-use crate::reconcile::phase::preflight::masked;
-use crate::reconcile::source::access::chain;
 
 /// How often an object that changes between a look and a write is looked at
 /// again: controllers write the status of busy ones all the time.

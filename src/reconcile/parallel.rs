@@ -4,7 +4,8 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, iter};
 
-use crate::reconcile::env::PARALLEL;
+/// Calls at once for the objects of one release.
+pub const PARALLEL: usize = 48;
 
 /// Runs futures, [`PARALLEL`] at once; results come as they are ready.
 ///

@@ -1,10 +1,23 @@
-//! What a run would do, from the same plan and the same dry run.
+//! What a run would do, from the same plan and the same dry run: the sequence, stopped
+//! before the first write.
 
 use std::sync::Arc;
 
 use futures::StreamExt;
 use serde_json::Value;
 
+use super::cache::Caches;
+use super::error::ReconcileError;
+use super::parallel::unordered;
+use super::phase::obtain::Obtained;
+use super::phase::pin::pin;
+use super::phase::plan::{Planned, ownership, plan};
+use super::phase::preflight::dry_run::{Preflight, Ready};
+use super::removal::remove::{Order, Removal, remove};
+use super::removal::removed::Deletion;
+use super::revision::Update;
+use super::scope::Scope;
+use super::scope::progress::{Change, Silence};
 use crate::cluster::discovery::Known;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
@@ -13,18 +26,10 @@ use crate::domain::identity::ObjectId;
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::preflight::laid_over;
-use crate::reconcile::driver::{Ended, Revision, Run};
-use crate::reconcile::parallel::unordered;
-use crate::reconcile::phase::admit::evidence::Admitted;
-use crate::reconcile::phase::plan::ownership;
-use crate::reconcile::phase::preflight::{Preflight, Ready};
-use crate::reconcile::phase::prune::{Deletion, Order, Removal, remove};
-use crate::reconcile::phase::work;
-use crate::reconcile::scope::progress::{Change, Silence};
 
 /// What would become of an object.
 #[derive(Clone, Debug)]
-pub struct Foreseen {
+pub struct PlannedChange {
     /// Which.
     pub id: ObjectId,
     /// What would become of it.
@@ -41,7 +46,7 @@ pub struct Foreseen {
 pub struct Preview {
     /// Every object: those of the manifests in the order of the apply, then those
     /// that would be deleted.
-    pub objects: Vec<Foreseen>,
+    pub objects: Vec<PlannedChange>,
     /// What the dry run refuses; with any, nothing at all would be written.
     pub failures: Vec<ObjectFailure>,
     /// What a person should know.
@@ -50,55 +55,76 @@ pub struct Preview {
     pub lacks_namespace: bool,
 }
 
-/// Looks ahead.
+/// Looks ahead. What would keep a run from its first write keeps the preview from saying
+/// anything, but for what the dry run refuses: that is told object by object.
 ///
 /// # Errors
 /// Why nothing can be said.
 pub async fn preview(
-    run: &mut Run<'_>,
+    scope: &Scope<'_>,
+    caches: &mut Caches,
+    update: &Update<'_>,
+    obtained: Obtained,
+) -> Result<Preview, ReconcileError> {
+    let session = update.session;
+    let pinned = pin(scope, caches.into(), update, obtained).await?;
+    let planned = plan(scope, &mut caches.cluster, update, pinned.rendered).await?;
+    ownership::check(scope, session, &planned).await?;
+    let mut preview = dry_run(scope, session, &planned).await?;
+    removals(scope, session, &planned, &mut preview).await?;
+    Ok(preview)
+}
+
+/// What would become of the objects of the plan.
+async fn dry_run(
+    scope: &Scope<'_>,
     session: &Session,
-    content: &Admitted,
-    revision: &Revision,
-) -> Result<Preview, Ended> {
-    let known = session.known().await?;
-    let (known, objects) = crate::reconcile::phase::render::objects(run, session, known, content).await?;
-    let (plan, view) = work::decide(run, session, &known, revision, objects).await?;
-    ownership::refuse(run, session, &known, (&plan, &view)).await?;
-    let mut preflight = Preflight::new(session, run.release, &plan);
+    planned: &Planned<'_>,
+) -> Result<Preview, ReconcileError> {
+    let Planned { plan, known, .. } = planned;
+    let mut preflight = Preflight::new(scope, session, plan);
     preflight.keeps_answers = true;
-    let home = &run.release.id.namespace;
+    let home = &scope.release.id.namespace;
     let brought = plan.steps.iter().any(|s| s.id.is("", "Namespace") && s.id.name == *home);
     let lacks_namespace = !brought && !session.namespace_exists(home).await?;
     if lacks_namespace {
         preflight.will_have_namespace(home);
     }
-    let failures = preflight.first_pass(&plan, &known).await.err().unwrap_or_default();
+    let failures = preflight.first_pass(plan, known).await.err().unwrap_or_default();
     let mut preview = Preview { failures, lacks_namespace, ..Preview::default() };
-    look(session, &known, &plan, &preflight, &mut preview).await?;
+    look(session, known, plan, &preflight, &mut preview).await?;
+    Ok(preview)
+}
 
-    let progress = &Silence;
+/// What would be deleted.
+async fn removals(
+    scope: &Scope<'_>,
+    session: &Session,
+    planned: &Planned<'_>,
+    preview: &mut Preview,
+) -> Result<(), ReconcileError> {
+    let Planned { plan, view, .. } = planned;
     let order = Order {
-        release: &run.release.id,
-        prune: run.release.prune,
+        release: &scope.release.id,
+        prune: scope.release.prune,
         deletion: Deletion::Foretold,
         in_order: false,
-        progress,
+        progress: &Silence,
         signals: None,
     };
-    let kinds = plan.leaving.iter().map(|l| l.id.group_kind());
-    let known = session.known_of(kinds).await?;
-    let (context, leaving) = (run.context, plan.leaving.as_slice());
-    let removed = remove(Removal { context, session, order, leaving, known: &known, view: &view }).await;
+    let known = session.known_of(plan.leaving.iter().map(|l| l.id.group_kind())).await?;
+    let (env, leaving) = (scope.env, plan.leaving.as_slice());
+    let removed = remove(Removal { env, session, order, leaving, known: &known, view }).await;
     preview.failures.extend(removed.failures);
     preview.notes.extend(removed.notes.into_iter().map(|n| n.message));
     let going = removed.touched.into_iter();
-    preview.objects.extend(going.map(|id| Foreseen {
+    preview.objects.extend(going.map(|id| PlannedChange {
         id,
         change: Change::Deleted,
         before: None,
         after: None,
     }));
-    Ok(preview)
+    Ok(())
 }
 
 async fn look(
@@ -107,7 +133,7 @@ async fn look(
     plan: &Plan,
     preflight: &Preflight<'_>,
     preview: &mut Preview,
-) -> Result<(), Ended> {
+) -> Result<(), ReconcileError> {
     let mut looks = Vec::new();
     for (at, step) in plan.steps.iter().enumerate() {
         let ready = preflight.ready.get(&step.id);
@@ -116,24 +142,25 @@ async fn look(
             // Refused, and told so.
             continue;
         }
-        looks.push(async move { (at, foresee(session, known, step, ready).await) });
+        looks.push(async move { (at, planned_change(session, known, step, ready).await) });
     }
-    let mut seen: Vec<(usize, Result<Foreseen, ApiError>)> = unordered(looks.into_iter()).collect().await;
+    let mut seen: Vec<(usize, Result<PlannedChange, ApiError>)> =
+        unordered(looks.into_iter()).collect().await;
     seen.sort_by_key(|(at, _)| *at);
-    for (_, foreseen) in seen {
-        preview.objects.push(foreseen?);
+    for (_, change) in seen {
+        preview.objects.push(change?);
     }
     Ok(())
 }
 
-async fn foresee(
+async fn planned_change(
     session: &Session,
     known: &Known,
     step: &Step,
     ready: Option<&Ready>,
-) -> Result<Foreseen, ApiError> {
+) -> Result<PlannedChange, ApiError> {
     let id = step.id.clone();
-    let unchanged = |id| Foreseen { id, change: Change::Unchanged, before: None, after: None };
+    let unchanged = |id| PlannedChange { id, change: Change::Unchanged, before: None, after: None };
     let (Action::Write, Some(ready)) = (step.action, ready) else {
         return Ok(match step.action {
             Action::Keep => unchanged(id),
@@ -143,11 +170,11 @@ async fn foresee(
                 match before_its_cure(session, known, step).await? {
                     Some(before) => {
                         let after = Some(laid_over(&before, sent));
-                        Foreseen { id, change: Change::Configured, before: Some(before), after }
+                        PlannedChange { id, change: Change::Configured, before: Some(before), after }
                     }
                     None => {
                         let after = Some(sent.clone());
-                        Foreseen { id, change: Change::Created, before: None, after }
+                        PlannedChange { id, change: Change::Created, before: None, after }
                     }
                 }
             }
@@ -158,7 +185,7 @@ async fn foresee(
         None => step.object.value().clone(),
     };
     if ready.live.is_none() {
-        return Ok(Foreseen { id, change: Change::Created, before: None, after: Some(after) });
+        return Ok(PlannedChange { id, change: Change::Created, before: None, after: Some(after) });
     }
     if step.only_if_absent {
         return Ok(unchanged(id));
@@ -167,7 +194,7 @@ async fn foresee(
     let before: Value = match session.get(&resource, &step.id).await {
         Ok(answer) => answer.json()?,
         Err(error) if error.is_not_found() => {
-            return Ok(Foreseen { id, change: Change::Created, before: None, after: Some(after) });
+            return Ok(PlannedChange { id, change: Change::Created, before: None, after: Some(after) });
         }
         Err(error) => return Err(error),
     };
@@ -175,7 +202,7 @@ async fn foresee(
         return Ok(unchanged(id));
     }
     let change = if ready.recreate { Change::Recreated } else { Change::Configured };
-    Ok(Foreseen { id, change, before: Some(before), after: Some(after) })
+    Ok(PlannedChange { id, change, before: Some(before), after: Some(after) })
 }
 
 /// The live object of a step that is refused as long as the plan is not carried out.

@@ -10,8 +10,8 @@ use supercargo::api::reason::Reason;
 use supercargo::domain::object::Object;
 use supercargo::domain::verify::images::{ImagePolicies, ImagePolicy, Pattern};
 use supercargo::oci::{Access, Keyring, Registry, Repository};
-use supercargo::reconcile::phase::admit::images::{Images, Ways, verify_images};
-use supercargo::reconcile::source::access::{Failure, failure};
+use supercargo::reconcile::error::{Failure, failure};
+use supercargo::reconcile::trust::images::{ImageAccess, Images, verify_images};
 
 use crate::liar::{Liar, access, options, reply, soon};
 use crate::signatures::policy;
@@ -22,8 +22,12 @@ struct Keys {
     own: Access,
 }
 
-impl Ways for Keys {
-    fn pull_secret<'a>(&'a self, _: &'a str, _: &'a str) -> BoxFuture<'a, Result<Option<Vec<u8>>, Failure>> {
+impl ImageAccess for Keys {
+    fn pull_secret<'a>(
+        &'a self,
+        _: &'a str,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<Failure>>> {
         async move { self.secret.clone().map(Some).map_err(|reason| failure(reason, "Secret/a/pods, unread")) }
             .boxed()
     }
@@ -32,7 +36,7 @@ impl Ways for Keys {
         &'a self,
         repository: &'a Repository,
         of_pods: Option<Keyring>,
-    ) -> BoxFuture<'a, Result<Access, Failure>> {
+    ) -> BoxFuture<'a, Result<Access, Box<Failure>>> {
         async move { Ok(self.own.towards(of_pods, repository, repository)) }.boxed()
     }
 }

@@ -105,7 +105,7 @@ impl<'a> Taking<'a> {
         resource.metadata.namespace = Some(self.id.namespace.clone());
         let release = Release::parse(&resource).map_err(|e| bad(e.to_string()))?;
         printer.say(format!("rehearsing the release, with the artifact of {}...", release.url));
-        let preview = Local::new(self.session.clone())?.rehearse(&release).await;
+        let preview = Local::new(self.session.clone())?.preview_release(&release).await;
         let preview = preview.map_err(|failed| not_applied(&failed))?;
         for note in &preview.notes {
             printer.say(format!("warning: {note}"));

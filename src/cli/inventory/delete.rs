@@ -9,7 +9,7 @@ use crate::cli::subjects::Subjects;
 use crate::cli::{CliError, Printer, connect};
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
-use crate::reconcile::delete::uninstall::Departed;
+use crate::reconcile::delete::uninstall::UninstallReport;
 use crate::reconcile::frontend::command_line::Local;
 
 /// Deletes what an inventory names, and the inventory.
@@ -55,7 +55,7 @@ pub(in crate::cli) async fn delete(
 }
 
 fn finish(
-    departed: &Departed,
+    departed: &UninstallReport,
     release: &Release,
     interrupted: bool,
     printer: &mut Printer<'_>,
@@ -74,7 +74,7 @@ fn finish(
     for id in &departed.kept {
         printer.say(format!("{id} stays, as its annotation {}: {} asks", keys::PRUNE, keys::DISABLED));
     }
-    let Departed { terminating, is_named, kept, notes, .. } = departed;
+    let UninstallReport { terminating, is_named, kept, notes, .. } = departed;
     if terminating.is_empty() {
         let other = if kept.is_empty() && notes.is_empty() { "" } else { "other " };
         printer.say(format!("all {other}resources have been deleted"));

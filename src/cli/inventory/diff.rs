@@ -16,7 +16,7 @@ use crate::domain::diff::unified;
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
 use crate::reconcile::frontend::command_line::Local;
-use crate::reconcile::preview::{Foreseen, Preview};
+use crate::reconcile::preview::{PlannedChange, Preview};
 use crate::reconcile::scope::progress::Change;
 
 /// Nothing is waited for.
@@ -108,7 +108,7 @@ pub(in crate::cli) fn show(
     if differences.is_empty() { Ok(()) } else { Err(CliError::Differs) }
 }
 
-fn difference(foreseen: &Foreseen, subjects: &Subjects) -> Option<Difference> {
+fn difference(foreseen: &PlannedChange, subjects: &Subjects) -> Option<Difference> {
     let (change, diff) = match foreseen.change {
         Change::Unchanged => return None,
         Change::Created => ("created", String::new()),
@@ -123,6 +123,6 @@ fn difference(foreseen: &Foreseen, subjects: &Subjects) -> Option<Difference> {
             ("drifted", diff)
         }
     };
-    let Foreseen { id, .. } = foreseen;
+    let PlannedChange { id, .. } = foreseen;
     Some(Difference { object: subjects.name(id), group: id.group.clone(), change, diff })
 }

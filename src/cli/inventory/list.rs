@@ -7,7 +7,7 @@ use crate::cli::table::Table;
 use crate::cli::{CliError, Printer, connect, output};
 use crate::cluster::inventory::Stored;
 use crate::domain::identity::ReleaseId;
-use crate::reconcile::source::access::chain;
+use crate::reconcile::error::chain;
 
 /// An inventory, for programs.
 #[derive(Serialize)]

@@ -55,7 +55,7 @@ pub(super) fn conclude(
     }
     match &outcome.verdict {
         Verdict::Ready { .. } => Ok(()),
-        Verdict::Failed { message, .. } => {
+        Verdict::Failed { message, .. } | Verdict::Waiting { message, .. } => {
             let headline = outcome.headline.as_deref().unwrap_or(message);
             Err(CliError::Several(with_failures(headline, outcome.headline.is_some(), &outcome.failures)))
         }
@@ -68,7 +68,7 @@ pub(super) fn conclude(
 /// Why a rehearsal has come to nothing, behind what that means for the person.
 pub(in crate::cli) fn why_not(failed: &Outcome, before: &str) -> Lines {
     let message = match &failed.verdict {
-        Verdict::Failed { message, .. } => message.as_str(),
+        Verdict::Failed { message, .. } | Verdict::Waiting { message, .. } => message.as_str(),
         _ => "it did not come to an end",
     };
     let headline = format!("{before}{}", failed.headline.as_deref().unwrap_or(message));

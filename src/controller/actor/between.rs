@@ -12,9 +12,9 @@ use crate::cluster::State;
 use crate::cluster::store::Watched;
 use crate::controller::report;
 use crate::controller::vigil::Found;
-use crate::reconcile::driver::Trigger;
-use crate::reconcile::env::Context;
-use crate::reconcile::source::access::chain;
+use crate::reconcile::env::Env;
+use crate::reconcile::error::chain;
+use crate::reconcile::scope::Trigger;
 
 /// How soon after a run objects that change are looked at again where there is
 /// no hurry: to report drift.
@@ -30,25 +30,25 @@ impl Actor {
                 return None;
             }
             // Whatever comes of that run: it says itself if the registry is due again.
-            if std::mem::take(&mut self.memory.resolve_due) | self.signals.take_superseded() {
+            if std::mem::take(&mut self.caches.registry.resolve_due) | self.signals.take_superseded() {
                 return Some(Trigger::Full);
             }
             // Looked at before every sleep: a run may have swallowed the word
             // that there is something.
             let now = Timestamp::now();
             let touched = self.signals.take_touched();
-            if self.memory.is_released(&touched) {
+            if self.caches.rollout.is_released(&self.caches.cluster, &touched) {
                 return Some(Trigger::Full);
             }
             tokio::select! {
                 biased;
-                () = self.memory.ask_touched(&self.stage.context, &touched) => {}
+                () = self.caches.cluster.ask_touched(&self.stage.env, &touched) => {}
                 () = self.signals.superseded() => {}
             }
-            if self.memory.has_ended(&touched) {
+            if self.caches.cluster.has_ended(&touched) {
                 return Some(Trigger::Objects);
             }
-            if self.memory.is_disturbed(touched.iter(), now) {
+            if self.caches.is_disturbed(&touched, now) {
                 match self.drift {
                     DriftMode::Correct => return Some(Trigger::Objects),
                     // A report may come a little later than each change.
@@ -59,7 +59,7 @@ impl Actor {
             if self.watch_health().await {
                 return Some(Trigger::Objects);
             }
-            let correction = self.memory.next_correction(now).map(|at| {
+            let correction = self.caches.drift.next_correction(now).map(|at| {
                 let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
                 Instant::now() + wait + Duration::from_millis(5)
             });
@@ -67,8 +67,8 @@ impl Actor {
             tokio::select! {
                 () = self.signals.changed() => {}
                 // What it shows now may be what nobody has seen yet.
-                () = any_synced(&self.memory.blind) => {
-                    self.memory.blind.retain(|watch| watch.state() != State::Synced);
+                () = any_synced(&self.caches.cluster.blind) => {
+                    self.caches.cluster.blind.retain(|watch| watch.state() != State::Synced);
                     return Some(Trigger::Objects);
                 }
                 () = sleep_until(self.vigil.due()) => {}
@@ -87,7 +87,7 @@ impl Actor {
             let signals = Arc::clone(&self.signals);
             let found = tokio::select! {
                 biased;
-                found = self.vigil.look(&self.stage.context, &mut self.memory, &self.status) => found,
+                found = self.vigil.look(&self.stage.env, &mut self.caches, &self.status) => found,
                 () = signals.superseded() => Found::Nothing,
             };
             let status = match found {
@@ -96,12 +96,12 @@ impl Actor {
                 Found::Status(status) => *status,
             };
             let Some(release) = self.vigil.release() else { return false };
-            let Context { session, metrics, .. } = &self.stage.context;
+            let Env { session, metrics, .. } = &self.stage.env;
             match session.write_status(&self.id, &release.uid, &status).await {
                 Ok(()) => {
                     metrics.release_told(&self.id, release.suspend, &status);
                     report::publish_health(session, release, &self.status, &status);
-                    self.status = status;
+                    self.status = Arc::new(status);
                 }
                 Err(error) if error.is_not_found() => return false,
                 Err(error) => {

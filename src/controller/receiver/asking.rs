@@ -20,7 +20,7 @@ use crate::cluster::sources::Source;
 use crate::domain::identity::ReleaseId;
 use crate::domain::patch::selector::Selector;
 use crate::domain::webhook::push::Push;
-use crate::reconcile::source::access::chain;
+use crate::reconcile::error::chain;
 
 /// The rest after the first time. It doubles while pushes go on, up to what a person
 /// who has just pushed still waits for: a run is not ended by the next wish, see

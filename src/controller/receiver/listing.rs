@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::cluster::session::Session;
 use crate::cluster::sources::Source;
 use crate::domain::patch::selector::Selector;
-use crate::reconcile::source::access::chain;
+use crate::reconcile::error::chain;
 
 /// Webhooks that wait for a list; the next is told to come back.
 const WAITING: usize = 256;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Origin, Release, Wanted};
+use super::{Release, Wanted};
 use crate::api::release::{DeletionPolicy, DriftMode, RegistryProvider};
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::Provenance;
@@ -70,7 +70,6 @@ impl Release {
             images: Arc::default(),
             patched_by: Arc::default(),
             ignored_by: Arc::default(),
-            origin: Origin::CommandLine,
             provenance: Some(provenance),
         }
     }

@@ -14,4 +14,4 @@ mod webhook;
 
 pub use queue::Waiting;
 pub use recorder::{Metrics, MetricsError};
-pub use runs::{HealthWait, Spent};
+pub use runs::{HealthWait, PhaseTimer};

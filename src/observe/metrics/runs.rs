@@ -1,6 +1,6 @@
 //! What runs do, and how long it takes them.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
@@ -82,37 +82,39 @@ impl Drop for HealthWait {
     }
 }
 
-/// What one run has spent on its phases. It is counted when this is dropped:
-/// once for a run, however many pieces a phase had.
+/// What one run spends on its phases. It is counted when this is dropped: once for a
+/// run, however many pieces a phase had.
 #[derive(Debug)]
-pub struct Spent {
+pub struct PhaseTimer {
     metrics: Arc<Metrics>,
-    phases: [Option<Duration>; Phase::ALL.len()],
+    phases: Mutex<[Option<Duration>; Phase::ALL.len()]>,
 }
 
-impl Spent {
+impl PhaseTimer {
     /// Nothing yet.
     pub fn new(metrics: &Arc<Metrics>) -> Self {
-        Self { metrics: Arc::clone(metrics), phases: [None; Phase::ALL.len()] }
+        Self { metrics: Arc::clone(metrics), phases: Mutex::new([None; Phase::ALL.len()]) }
     }
 
     /// A piece of a phase has taken this long.
-    pub fn add(&mut self, phase: Phase, took: Duration) {
+    pub fn add(&self, phase: Phase, took: Duration) {
         // The whole run has a span already.
         if phase != Phase::Total {
             traces::ended(What::Phase(phase.as_str()), took);
         }
-        if let Some(spent) = self.phases.get_mut(phase as usize) {
+        let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(spent) = phases.get_mut(phase as usize) {
             *spent = Some(spent.unwrap_or_default() + took);
         }
     }
 }
 
-impl Drop for Spent {
+impl Drop for PhaseTimer {
     fn drop(&mut self) {
-        for (phase, spent) in Phase::ALL.iter().zip(self.phases) {
+        let phases = self.phases.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for (phase, spent) in Phase::ALL.iter().zip(phases) {
             if let Some(took) = spent {
-                self.metrics.phase(*phase, took);
+                self.metrics.phase(*phase, *took);
             }
         }
     }
@@ -125,7 +127,7 @@ mod tests {
     #[test]
     fn a_phase_in_pieces_counts_once() {
         let metrics = Arc::new(Metrics::new("1.2.3").unwrap());
-        let mut spent = Spent::new(&metrics);
+        let spent = PhaseTimer::new(&metrics);
         spent.add(Phase::Apply, Duration::from_millis(500));
         spent.add(Phase::Apply, Duration::from_millis(1500));
         spent.add(Phase::Plan, Duration::ZERO);

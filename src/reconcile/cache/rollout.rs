@@ -1,9 +1,35 @@
 //! A revision that is brought to the cluster, over as many runs as it takes.
 
+use std::collections::{BTreeSet, HashSet};
+
 use tokio::time::Instant;
 
+use super::cluster::ClusterCache;
 use crate::api::status::Changes;
-use crate::reconcile::driver::Revision;
+use crate::domain::identity::ObjectId;
+use crate::domain::live::JobRun;
+use crate::reconcile::live::checkup::Checkup;
+use crate::reconcile::revision::Revision;
+
+/// The revision that is brought, or was last, and what it waits for.
+#[derive(Default)]
+pub struct RolloutCache {
+    /// How far it has come.
+    pub progress: Rollout,
+    /// What is known of the health of its objects, where that matters.
+    pub checkup: Option<Checkup>,
+    /// Jobs that have to end before the release can go on.
+    pub awaited: BTreeSet<ObjectId>,
+}
+
+impl RolloutCache {
+    /// Whether one of the objects that were seen to change is a Job whose end a
+    /// refused revision waits for: that revision may be applied now.
+    pub fn is_released(&self, cluster: &ClusterCache, touched: &HashSet<ObjectId>) -> bool {
+        let mut awaited = touched.iter().filter(|id| self.awaited.contains(*id));
+        awaited.any(|id| cluster.record(id).is_none_or(|record| record.run != JobRun::On))
+    }
+}
 
 /// What is remembered of it from one run to the next.
 #[derive(Debug, Default)]

@@ -10,19 +10,19 @@ use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::inventory::{Extent, Fate, settle};
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::{Leaving, leaving};
-use crate::domain::release::Release;
-use crate::reconcile::driver::Ended;
-use crate::reconcile::frontend::command_line::{Local, contested, inventory_object, refuse_another_tools};
+use crate::domain::status::inventory_name;
+use crate::reconcile::cache::cluster::ClusterCache;
+use crate::reconcile::error::{ReconcileError, aggregate};
 use crate::reconcile::live::view::View;
-use crate::reconcile::phase::prune::{Deletion, Order, Removal, Removed, remove};
-use crate::reconcile::phase::work;
+use crate::reconcile::removal::remove::{Order, Removal, remove};
+use crate::reconcile::removal::removed::{Deletion, Removed};
 use crate::reconcile::removal::terminating::{Waiter, await_gone, held};
-use crate::reconcile::scope::progress::{Change, Event, Progress};
-use crate::reconcile::source::access::{Failure, failure};
+use crate::reconcile::scope::Scope;
+use crate::reconcile::scope::progress::{Change, Event};
 
 /// What became of a deletion.
 #[derive(Debug, Default)]
-pub struct Departed {
+pub struct UninstallReport {
     /// How many objects were deleted by it.
     pub deleted: usize,
     /// What is still terminating, and what holds it.
@@ -37,125 +37,114 @@ pub struct Departed {
     pub interrupted: bool,
 }
 
-impl Local {
-    /// Deletes everything that an inventory names, then the inventory. `release`
-    /// says how long each wait may take, and whether to wait at all.
-    ///
-    /// # Errors
-    /// What could not be deleted; the inventory still names it.
-    pub async fn delete(&mut self, release: &Release, progress: &dyn Progress) -> Result<Departed, Failure> {
-        let stored = self.inventory(&release.id).await?;
-        refuse_another_tools(&release.id, stored)?;
-        match Box::pin(self.depart(release, progress)).await {
-            Ok(departed) => Ok(departed),
-            Err(Ended::Failed(failed)) => Err(failed),
-            Err(Ended::Again) => Err(failure(Reason::ApiServerUnavailable, contested(&release.id))),
-        }
+/// Deletes everything that an inventory names, then the inventory. The release
+/// says how long each wait may take, and whether to wait at all.
+///
+/// # Errors
+/// What could not be deleted; the inventory still names it.
+pub async fn uninstall(
+    scope: &Scope<'_>,
+    cluster: &mut ClusterCache,
+) -> Result<UninstallReport, ReconcileError> {
+    let Scope { env, release, progress, signals, .. } = *scope;
+    let session = env.session.clone();
+    let Some(mut stored) = cluster.stored.take() else { return Err(ReconcileError::InventoryConflict) };
+    let inventory = Arc::clone(&stored.inventory);
+    let known = session.known_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;
+    let view = View::of(env, &session, cluster, &known, inventory.entries.keys()).await?;
+    let leaving = leaving(&inventory, |_| true);
+    let was_held = stored.operators;
+    let takes_home = inventory.entries.keys().any(|id| is_home(id, &release.id));
+    if takes_home && release.wait && !was_held {
+        // Its namespace would take the inventory with it before the rest is gone.
+        let named = (*inventory).clone();
+        session.write_inventory(&release.id, &mut stored, named, Hold::Finalizer).await?;
     }
-
-    async fn depart(&mut self, release: &Release, progress: &dyn Progress) -> Result<Departed, Ended> {
-        let session = self.context.session.clone();
-        let Some(mut stored) = self.memory.stored.take() else { return Err(Ended::Again) };
-        let inventory = Arc::clone(&stored.inventory);
-        let known = session.known_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;
-        let context = &self.context;
-        let view = View::of(context, &session, &mut self.memory, &known, inventory.entries.keys()).await?;
-        let leaving = leaving(&inventory, |_| true);
-        let was_held = stored.operators;
-        let takes_home = inventory.entries.keys().any(|id| is_home(id, &release.id));
-        if takes_home && release.wait && !was_held {
-            // Its namespace would take the inventory with it before the rest is gone.
-            let named = (*inventory).clone();
-            session.write_inventory(&release.id, &mut stored, named, Hold::Finalizer).await?;
-        }
-        let everything = Order {
-            release: &release.id,
-            prune: true,
-            deletion: Deletion::Real,
-            in_order: true,
-            progress,
-            signals: Some(&self.signals),
-        };
-        let removal = Removal {
-            context,
-            session: &session,
-            order: everything,
-            leaving: &leaving,
-            known: &known,
-            view: &view,
-        };
-        let mut removed = remove(removal).await;
-        let waiter = Waiter { timeout: release.timeout, signals: &self.signals, progress };
-        if release.wait {
-            removal.go_on(&waiter, &mut removed).await;
-        }
-        self.settle(release, &mut stored, &removed, was_held).await?;
-        refuse_remaining(&removed)?;
-        if removed.interrupted {
-            return Ok(Departed { deleted: removed.deleted, interrupted: true, ..Departed::default() });
-        }
-        let is_last = removed.terminating.iter().all(|id| is_home(id, &release.id));
-        if is_last {
-            // Its own namespace may wait for nothing but the inventory.
-            session.remove_inventory(&release.id, &stored).await?;
-            stored = Stored::default();
-        } else if release.wait {
-            // It is deleted like the rest and goes last: until then it says what
-            // is still there.
-            session.condemn_inventory(&release.id, &mut stored).await?;
-        }
-        if is_last || release.wait {
-            progress.tell(Event::Object(&inventory_object(&release.id), Change::Deleted));
-        }
-        if release.wait {
-            progress.tell(Event::AwaitsTermination);
-        }
-        if release.wait && removed.waiting.is_empty() {
-            follow(&waiter, &session, &release.id, &known, &leaving, &mut removed, &mut stored).await?;
-        }
-        let opted_out = removed.fates.iter().filter(|(_, fate)| **fate == Fate::Left);
-        Ok(Departed {
+    let everything = Order {
+        release: &release.id,
+        prune: true,
+        deletion: Deletion::Real,
+        in_order: true,
+        progress,
+        signals: Some(signals),
+    };
+    let removal =
+        Removal { env, session: &session, order: everything, leaving: &leaving, known: &known, view: &view };
+    let mut removed = remove(removal).await;
+    let waiter = Waiter { timeout: release.timeout, signals, progress };
+    if release.wait {
+        removal.go_on(&waiter, &mut removed).await;
+    }
+    settle_removed(scope, &mut stored, &removed, was_held).await?;
+    refuse_remaining(&removed)?;
+    if removed.interrupted {
+        return Ok(UninstallReport {
             deleted: removed.deleted,
-            terminating: held(&session, &known, &leaving, &removed).await,
-            is_named: stored.exists() && !removed.terminating.is_empty(),
-            kept: opted_out.map(|(id, _)| id.clone()).collect(),
-            notes: removed.notes.into_iter().map(|n| n.message).collect(),
-            interrupted: false,
-        })
+            interrupted: true,
+            ..UninstallReport::default()
+        });
     }
+    let is_last = removed.terminating.iter().all(|id| is_home(id, &release.id));
+    if is_last {
+        // Its own namespace may wait for nothing but the inventory.
+        session.remove_inventory(&release.id, &stored).await?;
+        stored = Stored::default();
+    } else if release.wait {
+        // It is deleted like the rest and goes last: until then it says what
+        // is still there.
+        session.condemn_inventory(&release.id, &mut stored).await?;
+    }
+    if is_last || release.wait {
+        progress.tell(Event::Object(&inventory_object(&release.id), Change::Deleted));
+    }
+    if release.wait {
+        progress.tell(Event::AwaitsTermination);
+    }
+    if release.wait && removed.waiting.is_empty() {
+        follow(&waiter, &session, &release.id, &known, &leaving, &mut removed, &mut stored).await?;
+    }
+    let opted_out = removed.fates.iter().filter(|(_, fate)| **fate == Fate::Left);
+    Ok(UninstallReport {
+        deleted: removed.deleted,
+        terminating: held(&session, &known, &leaving, &removed).await,
+        is_named: stored.exists() && !removed.terminating.is_empty(),
+        kept: opted_out.map(|(id, _)| id.clone()).collect(),
+        notes: removed.notes.into_iter().map(|n| n.message).collect(),
+        interrupted: false,
+    })
+}
 
-    /// Writes what is left into the inventory, with our finalizer while it is
-    /// waited for.
-    async fn settle(
-        &self,
-        release: &Release,
-        stored: &mut Stored,
-        removed: &Removed,
-        was_held: bool,
-    ) -> Result<(), Ended> {
-        let settled = settle(&stored.inventory, &removed.fates, Extent::Partial);
-        let is_over = settled.entries.is_empty() && removed.failures.is_empty();
-        // One that is being deleted has the finalizer already, and no other
-        // change is worth it.
-        if is_over || stored.deleting {
-            return Ok(());
+/// Writes what is left into the inventory, with our finalizer while it is
+/// waited for.
+async fn settle_removed(
+    scope: &Scope<'_>,
+    stored: &mut Stored,
+    removed: &Removed,
+    was_held: bool,
+) -> Result<(), ReconcileError> {
+    let release = scope.release;
+    let settled = settle(&stored.inventory, &removed.fates, Extent::Partial);
+    let is_over = settled.entries.is_empty() && removed.failures.is_empty();
+    // One that is being deleted has the finalizer already, and no other
+    // change is worth it.
+    if is_over || stored.deleting {
+        return Ok(());
+    }
+    let waits = release.wait && !removed.terminating.is_empty();
+    let home_goes = removed.terminating.iter().any(|id| is_home(id, &release.id));
+    let is_all = removed.failures.is_empty() && !removed.interrupted;
+    let hold = match was_held || (waits && (home_goes || is_all)) {
+        true => Hold::Finalizer,
+        false => Hold::Loose,
+    };
+    let session = &scope.env.session;
+    match session.write_inventory(&release.id, stored, settled, hold).await {
+        // Deleted with its namespace, which is what was asked for.
+        Err(StoreError::Changed { name }) if home_goes => {
+            *stored = session.unwritten(&release.id, stored, name).await?;
+            Ok(())
         }
-        let waits = release.wait && !removed.terminating.is_empty();
-        let home_goes = removed.terminating.iter().any(|id| is_home(id, &release.id));
-        let is_all = removed.failures.is_empty() && !removed.interrupted;
-        let hold = match was_held || (waits && (home_goes || is_all)) {
-            true => Hold::Finalizer,
-            false => Hold::Loose,
-        };
-        let session = &self.context.session;
-        match session.write_inventory(&release.id, stored, settled, hold).await {
-            // Deleted with its namespace, which is what was asked for.
-            Err(StoreError::Changed { name }) if home_goes => {
-                *stored = session.unwritten(&release.id, stored, name).await?;
-                Ok(())
-            }
-            written => Ok(written?),
-        }
+        written => Ok(written?),
     }
 }
 
@@ -169,7 +158,7 @@ async fn follow(
     leaving: &[Leaving],
     removed: &mut Removed,
     stored: &mut Stored,
-) -> Result<(), Ended> {
+) -> Result<(), ReconcileError> {
     if removed.terminating.is_empty() {
         return Ok(());
     }
@@ -194,13 +183,23 @@ fn is_home(id: &ObjectId, inventory: &ReleaseId) -> bool {
     id.is("", "Namespace") && id.name == inventory.namespace
 }
 
-fn refuse_remaining(removed: &Removed) -> Result<(), Ended> {
+fn refuse_remaining(removed: &Removed) -> Result<(), ReconcileError> {
     if removed.failures.is_empty() {
         return Ok(());
     }
-    Err(work::together(
+    Err(aggregate(
         Reason::PruneFailed,
         "not everything was deleted, and the inventory still names the rest; the API server refuses it for",
         removed.failures.clone(),
     ))
+}
+
+/// The ConfigMap of an inventory, as an object among others.
+pub fn inventory_object(id: &ReleaseId) -> ObjectId {
+    ObjectId {
+        namespace: id.namespace.clone(),
+        name: inventory_name(&id.name),
+        group: String::new(),
+        kind: "ConfigMap".to_owned(),
+    }
 }

@@ -1,4 +1,4 @@
-//! The pipeline for one command of a person: the same plan, dry run, writes,
+//! The runs that a person asks for at the command line: the same plan, dry run, writes,
 //! prune and inventory as the operator's, with the person's own rights.
 
 use std::sync::Arc;
@@ -8,32 +8,55 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::api::reason::Reason;
-use crate::api::status::ReleaseStatus;
-use crate::cluster::inventory::Stored;
+use crate::cluster::inventory::{Hold, Stored};
 use crate::cluster::session::Session;
 use crate::cluster::store::Store;
 use crate::domain::allowed::Allowed;
-use crate::domain::identity::{ObjectId, ReleaseId};
+use crate::domain::identity::ReleaseId;
+use crate::domain::ledger::{Ledger, next};
 use crate::domain::outcome::Outcome;
 use crate::domain::release::Release;
-use crate::domain::status::inventory_name;
-use crate::observe::metrics::{Metrics, MetricsError, Spent};
-use crate::oci::{Digest, Registry, RegistryOptions};
-use crate::reconcile::driver::{Ended, Revision, Run, Trigger};
+use crate::observe::metrics::{Metrics, MetricsError, PhaseTimer};
+use crate::oci::{Digest, Registry, RegistryOptions, Size};
+use crate::reconcile::cache::Caches;
+use crate::reconcile::cache::cluster::ClusterCache;
+use crate::reconcile::delete::uninstall::{UninstallReport, uninstall};
+use crate::reconcile::driver;
 use crate::reconcile::env::claims::Claims;
 use crate::reconcile::env::returning::Returning;
-use crate::reconcile::env::worker::{Places, Turn};
-use crate::reconcile::env::{Context, Memory, Trust};
-use crate::reconcile::phase::admit::evidence::Admitted;
-use crate::reconcile::phase::work;
+use crate::reconcile::env::{Env, Trust};
+use crate::reconcile::error::{ReconcileError, chain};
+use crate::reconcile::phase::admit::admit;
+use crate::reconcile::phase::begin::{facts_of, ledger_of};
+use crate::reconcile::phase::inventory::{ensure_read, refuse_unusable};
+use crate::reconcile::phase::obtain::{Obtained, obtain_within};
+use crate::reconcile::phase::render::render;
+use crate::reconcile::phase::resolve::resolve;
 use crate::reconcile::preview::{Preview, preview};
+use crate::reconcile::retry::{InventoryRetry, contested};
+use crate::reconcile::revision::{Revision, Update};
 use crate::reconcile::scope::progress::{Progress, Silence};
 use crate::reconcile::scope::signals::Signals;
-use crate::reconcile::source::access::{Failure, failure};
+use crate::reconcile::scope::slot::{WorkerPool, WorkerSlot};
+use crate::reconcile::scope::{ReportedStatus, RunPolicy, Scope, Trigger, Words};
+use crate::reconcile::source::access::check_account;
+use crate::reconcile::source::allowed::check_registry;
+use crate::reconcile::trust::admission::Admitted;
 
-/// How often a command begins anew because somebody wrote the inventory under
-/// it.
-const ATTEMPTS: usize = 3;
+/// How a person wants runs.
+const POLICY: RunPolicy = RunPolicy {
+    finalizer: Hold::Loose,
+    repeats: false,
+    interruptible: true,
+    awaits_termination: true,
+    records_each_apply: true,
+    words: Words {
+        timeout: "--timeout",
+        force: "--force",
+        content: "manifests",
+        create_namespace: Some("--create-namespace"),
+    },
+};
 
 /// What a command works with.
 pub struct Local {
@@ -41,12 +64,28 @@ pub struct Local {
     /// left on it goes: nobody would ever take it off, and its namespace could not
     /// be deleted.
     pub of_release: bool,
-    pub context: Context,
-    pub memory: Memory,
-    pub signals: Arc<Signals>,
-    pub places: Places,
+    env: Env,
+    caches: Caches,
+    party: Party,
     /// Carries what watches see to who waits for it.
     carrier: JoinHandle<()>,
+}
+
+/// Who takes part in a run of a command.
+struct Party {
+    signals: Arc<Signals>,
+    slot: WorkerSlot,
+    /// There is no status that a run could begin from.
+    reported: ReportedStatus,
+    timer: PhaseTimer,
+}
+
+impl Party {
+    fn scope<'s>(&'s self, env: &'s Env, release: &'s Release, progress: &'s dyn Progress) -> Scope<'s> {
+        let Self { signals, slot, reported, timer } = self;
+        let (trigger, policy) = (Trigger::Full, &POLICY);
+        Scope { env, release, trigger, policy, signals, slot, reported, progress, timer }
+    }
 }
 
 impl Drop for Local {
@@ -65,7 +104,7 @@ impl Local {
         let (store, mut changes) = Store::new(&session);
         // Nobody else runs in this process.
         let (wake, _) = mpsc::unbounded_channel();
-        let context = Context {
+        let env = Env {
             session,
             store,
             registry: Registry::new(RegistryOptions::default()),
@@ -84,33 +123,15 @@ impl Local {
                 mailbox.touch(change.id);
             }
         });
-        let places = Places::new(1, &metrics);
-        Ok(Self { of_release: true, context, memory: Memory::default(), signals, places, carrier })
+        let slot = WorkerSlot::new(&WorkerPool::new(1, &metrics));
+        let (reported, timer) = (ReportedStatus::default(), PhaseTimer::new(&metrics));
+        let party = Party { signals, slot, reported, timer };
+        Ok(Self { of_release: true, env, caches: Caches::default(), party, carrier })
     }
 
     /// Where the command is told to come to an end.
     pub fn signals(&self) -> Arc<Signals> {
-        Arc::clone(&self.signals)
-    }
-
-    /// A run of the command: there is no status that it could begin from.
-    pub fn run<'a>(
-        &'a mut self,
-        release: &'a Release,
-        turn: &'a mut Turn,
-        progress: &'a dyn Progress,
-    ) -> Run<'a> {
-        Run {
-            context: &self.context,
-            release,
-            memory: &mut self.memory,
-            signals: &self.signals,
-            turn,
-            status: ReleaseStatus::default(),
-            trigger: Trigger::Full,
-            progress,
-            spent: Spent::new(&self.context.metrics),
-        }
+        Arc::clone(&self.party.signals)
     }
 
     /// Applies manifests.
@@ -118,76 +139,137 @@ impl Local {
     /// The outcome says how it ended; the inventory names all that it wrote.
     pub async fn apply(&mut self, release: &Release, yaml: Vec<u8>, progress: &dyn Progress) -> Outcome {
         let (content, revision) = content(release, yaml);
-        for _ in 0..ATTEMPTS {
+        let scope = &self.party.scope(&self.env, release, progress);
+        let caches = &mut self.caches;
+        let mut retry = InventoryRetry::default();
+        loop {
             let mut outcome = Outcome::default();
-            match self.attempt(release, &content, &revision, progress, &mut outcome).await {
-                Ok(()) => return outcome,
-                Err(Ended::Failed(failed)) => {
-                    outcome.verdict = failed.verdict;
-                    outcome.headline = failed.headline;
-                    outcome.failures.extend(failed.failures);
-                    return outcome;
-                }
-                Err(Ended::Again) => self.memory.stored = None,
+            let attempt = attempt(scope, caches, self.of_release, (&content, &revision), &mut outcome);
+            let ended = Box::pin(attempt).await;
+            if let Some(attempted) = retry.settle(scope, caches, ended, outcome) {
+                return attempted.outcome;
             }
         }
-        Outcome::failed(Reason::ApiServerUnavailable, contested(&release.id))
-    }
-
-    async fn attempt(
-        &mut self,
-        release: &Release,
-        content: &Admitted,
-        revision: &Revision,
-        progress: &dyn Progress,
-        outcome: &mut Outcome,
-    ) -> Result<(), Ended> {
-        let session = self.context.session.clone();
-        let of_release = self.of_release;
-        let mut turn = Turn::new(&self.places);
-        let mut run = self.run(release, &mut turn, progress);
-        run.load_inventory().await?;
-        refuse_unusable(&release.id, run.memory.stored.as_ref())?;
-        if let Some(stored) = run.memory.stored.as_mut().filter(|_| !of_release) {
-            stored.operators = false;
-        }
-        let known = session.known().await?;
-        Box::pin(work::act(&mut run, &session, known, revision, content, outcome)).await
     }
 
     /// What an apply would do, without doing it.
     ///
     /// # Errors
     /// Why it would do nothing.
-    pub async fn preview(&mut self, release: &Release, yaml: Vec<u8>) -> Result<Preview, Failure> {
+    pub async fn preview(&mut self, release: &Release, yaml: Vec<u8>) -> Result<Preview, Box<Outcome>> {
         let (content, revision) = content(release, yaml);
-        let session = self.context.session.clone();
-        let mut turn = Turn::new(&self.places);
-        let mut run = self.run(release, &mut turn, &Silence);
+        let scope = &self.party.scope(&self.env, release, &Silence);
+        let caches = &mut self.caches;
         let looked = async {
-            run.load_inventory().await?;
-            refuse_unusable(&release.id, run.memory.stored.as_ref())?;
-            preview(&mut run, &session, &content, &revision).await
+            load(scope, &mut caches.cluster).await?;
+            let (session, ledger) = (scope.env.session.clone(), Ledger::default());
+            let update = Update { session: &session, ledger: &ledger, revision: &revision };
+            let obtained = rendered(scope, &session, content).await?;
+            preview(scope, caches, &update, obtained).await
         };
-        foreseen(Box::pin(looked).await, &release.id)
+        Box::pin(looked).await.map_err(|error| told(error, &release.id))
+    }
+
+    /// Resolves, verifies, fetches, renders and plans a release that may not exist yet, with
+    /// the rights that it would have, and asks the API server for a dry run of all of it.
+    /// Writes nothing.
+    ///
+    /// # Errors
+    /// What would keep the release from being applied.
+    pub async fn preview_release(&mut self, release: &Release) -> Result<Preview, Box<Outcome>> {
+        let scope = &self.party.scope(&self.env, release, &Silence);
+        let caches = &mut self.caches;
+        let looked = async {
+            check_registry(&scope.env.allowed, release)?;
+            let session = &caches.session(scope)?;
+            check_account(scope, session).await?;
+            ensure_read(scope, &mut caches.cluster).await?;
+            let ledger = &ledger_of(scope, caches);
+            let command = next(ledger, release, &facts_of(scope, caches));
+            let revision = &resolve(scope, session, caches.into(), ledger, command).await?;
+            let admission = admit(scope, session, caches.into(), revision).await?;
+            let update = Update { session, ledger, revision };
+            let known = session.known().await?;
+            let obtained = obtain_within(scope, caches, &update, &admission, known, Size::Large).await?;
+            preview(scope, caches, &update, obtained).await
+        };
+        Box::pin(looked).await.map_err(|error| told(error, &release.id))
+    }
+
+    /// Deletes everything that an inventory names, then the inventory. `release`
+    /// says how long each wait may take, and whether to wait at all.
+    ///
+    /// # Errors
+    /// What could not be deleted; the inventory still names it.
+    pub async fn delete(
+        &mut self,
+        release: &Release,
+        progress: &dyn Progress,
+    ) -> Result<UninstallReport, Box<Outcome>> {
+        self.inventory(&release.id).await?;
+        let scope = &self.party.scope(&self.env, release, progress);
+        let cluster = &mut self.caches.cluster;
+        let deleted = async {
+            if let Some(stored) = &cluster.stored {
+                refuse_unusable(scope, stored, false)?;
+            }
+            uninstall(scope, cluster).await
+        };
+        Box::pin(deleted).await.map_err(|error| told(error, &release.id))
     }
 
     /// Reads the inventory.
     ///
     /// # Errors
     /// When it cannot be read, or there is none.
-    pub async fn inventory(&mut self, id: &ReleaseId) -> Result<&Stored, Failure> {
-        let stored = self.context.session.read_inventory(id).await;
-        let stored = stored.map_err(|e| failure(e.reason(), crate::reconcile::source::access::chain(&e)))?;
+    pub async fn inventory(&mut self, id: &ReleaseId) -> Result<&Stored, Box<Outcome>> {
+        let stored = self.env.session.read_inventory(id).await;
+        let stored = stored.map_err(|e| Outcome::failed(e.reason(), chain(&e)))?;
         if !stored.exists() {
             let message = format!(
                 "there is no inventory {} in the namespace {}: `supercargo get inventories` lists all",
                 id.name, id.namespace
             );
-            return Err(failure(Reason::InventoryInvalid, message));
+            return Err(Outcome::failed(Reason::InventoryInvalid, message).into());
         }
-        Ok(self.memory.stored.insert(stored))
+        Ok(self.caches.cluster.stored.insert(stored))
     }
+}
+
+async fn attempt(
+    scope: &Scope<'_>,
+    caches: &mut Caches,
+    of_release: bool,
+    (content, revision): (&Admitted, &Revision),
+    outcome: &mut Outcome,
+) -> Result<(), ReconcileError> {
+    load(scope, &mut caches.cluster).await?;
+    if let Some(stored) = caches.cluster.stored.as_mut().filter(|_| !of_release) {
+        stored.operators = false;
+    }
+    let (session, ledger) = (scope.env.session.clone(), Ledger::default());
+    let update = Update { session: &session, ledger: &ledger, revision };
+    let obtained = rendered(scope, &session, content.clone()).await?;
+    driver::bring(scope, caches, &update, obtained, outcome).await
+}
+
+/// Reads the inventory, and refuses one that is on its way out, or another tool's.
+async fn load(scope: &Scope<'_>, cluster: &mut ClusterCache) -> Result<(), ReconcileError> {
+    ensure_read(scope, cluster).await?;
+    match cluster.stored.as_ref().filter(|stored| stored.exists()) {
+        Some(stored) => refuse_unusable(scope, stored, true),
+        None => Ok(()),
+    }
+}
+
+/// The objects of manifests.
+async fn rendered(
+    scope: &Scope<'_>,
+    session: &Session,
+    content: Admitted,
+) -> Result<Obtained, ReconcileError> {
+    let rendered = render(scope, session, session.known().await?, &content).await?;
+    Ok(Obtained::by_hand(content, rendered))
 }
 
 /// The manifests as the one file of an artifact, and what names them.
@@ -208,69 +290,12 @@ fn content(release: &Release, yaml: Vec<u8>) -> (Admitted, Revision) {
     (Admitted::by_hand(vec![("all.yaml".to_owned(), yaml.into())]), revision)
 }
 
-/// What came of a look ahead: nobody begins it anew.
-pub fn foreseen(looked: Result<Preview, Ended>, id: &ReleaseId) -> Result<Preview, Failure> {
-    looked.map_err(|ended| match ended {
-        Ended::Failed(failed) => failed,
-        Ended::Again => failure(Reason::ApiServerUnavailable, contested(id)),
-    })
-}
-
-pub fn contested(id: &ReleaseId) -> String {
-    let name = inventory_name(&id.name);
-    format!("the inventory {}/{name} is written by somebody else at the same time: try again", id.namespace)
-}
-
-/// Refuses an inventory that is on its way out, or another tool's.
-fn refuse_unusable(id: &ReleaseId, stored: Option<&Stored>) -> Result<(), Ended> {
-    if let Some(stored) = stored.filter(|s| s.exists()) {
-        refuse_another_tools(id, stored)?;
+/// What a person is told of an error. Nobody begins anew.
+fn told(error: ReconcileError, id: &ReleaseId) -> Box<Outcome> {
+    let mut outcome = Outcome::default();
+    if error.fold_into(&mut outcome).is_err() {
+        let message = format!("{}: try again", contested(id));
+        outcome = Outcome::failed(Reason::ApiServerUnavailable, message);
     }
-    if !stored.is_some_and(|s| s.deleting) {
-        return Ok(());
-    }
-    let message = format!(
-        "the inventory {}/{} is being deleted: finish that first with `supercargo delete -i {} --inventory-namespace {}`",
-        id.namespace,
-        inventory_name(&id.name),
-        id.name,
-        id.namespace,
-    );
-    Err(failure(Reason::InventoryInvalid, message).into())
-}
-
-/// What another tool recorded is not marked as ours: it would be left behind.
-pub fn refuse_another_tools(id: &ReleaseId, stored: &Stored) -> Result<(), Failure> {
-    if !stored.provenance.adopting.is_empty() {
-        let message = format!(
-            "the inventory {}/{} is being taken over from another tool, and that was cut off: finish it with the \
-             `supercargo adopt` that began it",
-            id.namespace,
-            inventory_name(&id.name)
-        );
-        return Err(failure(Reason::InventoryInvalid, message));
-    }
-    if stored.is_ours() {
-        return Ok(());
-    }
-    let message = format!(
-        "the inventory {}/{} was written by {}: `supercargo adopt inventory {} --inventory-namespace {}` takes over \
-         what it names, without a change to what runs",
-        id.namespace,
-        inventory_name(&id.name),
-        stored.writer,
-        id.name,
-        id.namespace,
-    );
-    Err(failure(Reason::InventoryInvalid, message))
-}
-
-/// The ConfigMap of an inventory, as an object among others.
-pub fn inventory_object(id: &ReleaseId) -> ObjectId {
-    ObjectId {
-        namespace: id.namespace.clone(),
-        name: inventory_name(&id.name),
-        group: String::new(),
-        kind: "ConfigMap".to_owned(),
-    }
+    Box::new(outcome)
 }

@@ -1,4 +1,4 @@
-//! Who asks for runs.
+//! Who asks for runs, and how they want them.
 
 pub mod command_line;
-pub mod rehearse;
+pub mod operator;

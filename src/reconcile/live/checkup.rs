@@ -8,22 +8,21 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::cluster::discovery::{Known, Resource};
+use crate::cluster::discovery::Resource;
 use crate::cluster::session::Session;
 use crate::cluster::store::Watched;
-use crate::domain::health::{Board, Sight, has_rule};
+use crate::domain::health::{Board, Sight};
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::{Outcome, Verdict};
-use crate::reconcile::driver::{Revision, Run};
-use crate::reconcile::env::{Memory, synced};
+use crate::reconcile::error::chain;
+use crate::reconcile::live::watched::sight;
 use crate::reconcile::parallel::unordered;
-use crate::reconcile::source::access::chain;
 
 /// Objects of one revision, and what is known of their health.
 #[derive(Default)]
 pub struct Checkup {
     /// The revision and its options.
-    key: String,
+    pub key: String,
     resources: BTreeMap<ObjectId, Arc<Resource>>,
     /// What is known.
     pub board: Board,
@@ -98,47 +97,5 @@ impl Checkup {
                 Err(error) => self.board.refused(&id, &chain(&error), now),
             }
         }
-    }
-}
-
-/// What the watches show of an object.
-fn sight(watches: &[Arc<Watched>], id: &ObjectId) -> Sight {
-    match synced(watches, id) {
-        Some(watch) => Sight::Watched(watch.record(id).map(|record| record.version)),
-        None => Sight::Unwatched,
-    }
-}
-
-/// Whether a watch shows the object now.
-pub fn is_watched(memory: &Memory, id: &ObjectId) -> bool {
-    sight(&memory.watches, id) != Sight::Unwatched
-}
-
-impl Run<'_> {
-    /// Brings up to date what is known of the health of the applied objects, where
-    /// the release wants to be healthy.
-    pub async fn check_health(&mut self, session: &Session, known: &Known, revision: &Revision) {
-        let before = self.memory.checkup.take().filter(|checkup| checkup.key == revision.key);
-        if !self.release.wait {
-            return;
-        }
-        let mut checkup = before.unwrap_or_else(|| Checkup::new(&revision.key));
-        let inventory = Arc::clone(&self.memory.inventory);
-        let judged = |id: &ObjectId| inventory.claims(id) && !self.memory.has_run_to_its_end(id);
-        checkup.retain(judged);
-        for id in inventory.claimed().filter(|id| has_rule(&id.group_kind()) && judged(id)) {
-            let version = inventory.entries.get(id).map_or("", |entry| entry.version.as_str());
-            let kind = id.group_kind();
-            if let Some(resource) = known.served(&kind, version) {
-                checkup.add(id, resource);
-            }
-        }
-        let outdated = checkup.outdated(&self.memory.watches);
-        if !outdated.is_empty() {
-            self.turn.take().await;
-            checkup.look(session, outdated).await;
-            self.turn.give_back();
-        }
-        self.memory.checkup = Some(checkup);
     }
 }

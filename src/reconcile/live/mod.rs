@@ -1,5 +1,7 @@
 //! What is seen of the objects in the cluster.
 
 pub mod checkup;
-pub mod ended;
+pub mod in_sync;
+pub mod owners;
 pub mod view;
+pub mod watched;

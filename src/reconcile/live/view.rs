@@ -13,10 +13,11 @@ use crate::cluster::error::ApiError;
 use crate::cluster::inventory::StoreError;
 use crate::cluster::session::{Identity, Session};
 use crate::cluster::store::{Scope, Watched};
-use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
+use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::live::Record;
 use crate::domain::plan::Live;
-use crate::reconcile::env::{Context, Memory};
+use crate::reconcile::cache::cluster::ClusterCache;
+use crate::reconcile::env::Env;
 use crate::reconcile::parallel::unordered;
 
 /// How long a run waits for the first list of a watch.
@@ -24,11 +25,11 @@ const SYNC_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The view.
 pub struct View<'a> {
-    context: &'a Context,
+    env: &'a Env,
     watches: Vec<Arc<Watched>>,
     fetched: HashMap<ObjectId, Option<Record>>,
     /// Inventories of owners outside this process.
-    strangers: HashMap<ReleaseId, BTreeSet<ObjectId>>,
+    foreign: HashMap<ReleaseId, BTreeSet<ObjectId>>,
 }
 
 impl<'a> View<'a> {
@@ -38,9 +39,9 @@ impl<'a> View<'a> {
     /// # Errors
     /// When an object can neither be watched nor read.
     pub async fn of(
-        context: &'a Context,
+        env: &'a Env,
         session: &Session,
-        memory: &mut Memory,
+        cluster: &mut ClusterCache,
         known: &Known,
         ids: impl Iterator<Item = &ObjectId>,
     ) -> Result<Self, ApiError> {
@@ -51,21 +52,21 @@ impl<'a> View<'a> {
                 unserved.push(id.clone());
                 continue;
             };
-            if !memory.watches.iter().any(|w| w.covers(id)) {
-                memory.watches.push(context.store.watch(scope(session, &resource, id))?);
+            if !cluster.watches.iter().any(|w| w.covers(id)) {
+                cluster.watches.push(env.store.watch(scope(session, &resource, id))?);
             }
             covered.push((id, resource));
         }
         // A watch whose first list does not come through must not hold up the
         // run: its objects are asked for by name, and that says what is wrong.
-        let settled = futures::future::join_all(memory.watches.iter().map(|w| w.settled()));
+        let settled = futures::future::join_all(cluster.watches.iter().map(|w| w.settled()));
         let _ = tokio::time::timeout(SYNC_TIMEOUT, settled).await;
         let (synced, blind): (Vec<_>, Vec<_>) =
-            memory.watches.iter().cloned().partition(|w| w.state() == State::Synced);
-        memory.blind = blind;
+            cluster.watches.iter().cloned().partition(|w| w.state() == State::Synced);
+        cluster.blind = blind;
         let hidden = |id: &ObjectId, watch: &Watched| {
-            let entry = memory.inventory.entries.get(id);
-            entry.is_some_and(|e| memory.may_be_unlabelled(id, e)) && watch.record(id).is_none()
+            let entry = cluster.inventory.entries.get(id);
+            entry.is_some_and(|e| cluster.may_be_unlabelled(id, e)) && watch.record(id).is_none()
         };
         let missing: Vec<_> = covered
             .into_iter()
@@ -83,9 +84,9 @@ impl<'a> View<'a> {
             match record {
                 Ok(record) => {
                     // It may have been granted meanwhile what it was denied before.
-                    let denied = memory.blind.iter().filter(|w| w.covers(id));
+                    let denied = cluster.blind.iter().filter(|w| w.covers(id));
                     denied.for_each(|w| w.ask_again());
-                    memory.has_told(id, record.as_ref());
+                    cluster.has_told(id, record.as_ref());
                     fetched.insert(id.clone(), record);
                 }
                 // The apply will be told the same, and will say it.
@@ -95,8 +96,8 @@ impl<'a> View<'a> {
             }
         }
         drop(answers);
-        memory.unread = unread;
-        Ok(Self { context, watches: synced, fetched, strangers: HashMap::new() })
+        cluster.unread = unread;
+        Ok(Self { env, watches: synced, fetched, foreign: HashMap::new() })
     }
 
     /// Reads the inventories of owners that are not releases of this process.
@@ -105,16 +106,20 @@ impl<'a> View<'a> {
     /// # Errors
     /// When the API server does not give them. One that is broken claims
     /// nothing.
-    pub async fn meet_strangers(&mut self, me: &ReleaseId, ids: &[ObjectId]) -> Result<(), ApiError> {
+    pub async fn load_foreign_inventories(
+        &mut self,
+        me: &ReleaseId,
+        ids: &[ObjectId],
+    ) -> Result<(), ApiError> {
         let owners: BTreeSet<ReleaseId> = ids
             .iter()
             .filter_map(|id| {
                 let owner = self.record(id)?.owner?;
-                (owner != *me && self.context.claims.names(&owner, id).is_none()).then_some(owner)
+                (owner != *me && self.env.claims.names(&owner, id).is_none()).then_some(owner)
             })
             .collect();
         for owner in owners {
-            let named = match self.context.session.read_inventory(&owner).await {
+            let named = match self.env.session.read_inventory(&owner).await {
                 Ok(stored) => {
                     let entries = stored.inventory.entries.iter();
                     entries.filter(|(_, e)| !e.left).map(|(id, _)| id.clone()).collect()
@@ -127,7 +132,7 @@ impl<'a> View<'a> {
                 Err(StoreError::Api { source, .. }) => return Err(source),
                 Err(_) => BTreeSet::new(),
             };
-            self.strangers.insert(owner, named);
+            self.foreign.insert(owner, named);
         }
         Ok(())
     }
@@ -153,14 +158,14 @@ impl Live for View<'_> {
     }
 
     fn claims(&self, owner: &ReleaseId, id: &ObjectId) -> bool {
-        match self.context.claims.names(owner, id) {
+        match self.env.claims.names(owner, id) {
             Some(named) => named,
-            None => self.strangers.get(owner).is_some_and(|named| named.contains(id)),
+            None => self.foreign.get(owner).is_some_and(|named| named.contains(id)),
         }
     }
 
     fn reserved(&self, id: &ObjectId) -> Option<ReleaseId> {
-        self.context.claims.reserved(id)
+        self.env.claims.reserved(id)
     }
 }
 
@@ -178,22 +183,11 @@ fn scope(session: &Session, resource: &Arc<Resource>, id: &ObjectId) -> Scope {
     Scope { identity, resource: Arc::clone(resource), namespace }
 }
 
-/// Lets go of watches over kinds that the inventory does not name any more.
-pub fn drop_unused_watches(memory: &mut Memory) {
-    let kinds: BTreeSet<(GroupKind, &str)> =
-        memory.inventory.entries.keys().map(|id| (id.group_kind(), id.namespace.as_str())).collect();
-    memory.watches.retain(|watched| {
-        let scope = watched.scope();
-        let kind = scope.resource.group_kind();
-        kinds.iter().any(|(k, n)| *k == kind && scope.namespace.as_deref().is_none_or(|s| s == *n))
-    });
-}
-
 /// The kinds that can only be looked at by asking for each object: those that the
 /// identity may not watch, and those whose watch is not synced for now.
-pub fn unwatched(memory: &Memory) -> (BTreeSet<&str>, BTreeSet<&str>) {
+pub fn unwatched(cluster: &ClusterCache) -> (BTreeSet<&str>, BTreeSet<&str>) {
     let (mut denied, mut behind) = (BTreeSet::new(), BTreeSet::new());
-    for watch in &memory.watches {
+    for watch in &cluster.watches {
         let plural = watch.scope().resource.plural.as_str();
         match watch.state() {
             State::Denied(_) => drop(denied.insert(plural)),

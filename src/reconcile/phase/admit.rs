@@ -1,9 +1,5 @@
-//! The stage that decides whether a revision may be acted on: who has to have
+//! The phase that decides whether a revision may be acted on: who has to have
 //! signed it, whether they have, and for how long that is known.
-
-pub mod evidence;
-pub mod images;
-pub mod pin;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +8,10 @@ use tokio::time::Instant;
 
 use crate::api::reason::Reason;
 use crate::cluster::session::Session;
-use crate::domain::outcome::{Assessment, Verdict};
+use crate::domain::gate::trust::Demands;
+use crate::domain::gate::{self, Facts};
+use crate::domain::inventory::Inventory;
+use crate::domain::outcome::Assessment;
 use crate::domain::schedule::jitter;
 use crate::domain::verify::declared::Secrets;
 use crate::domain::verify::floor::Demand;
@@ -20,35 +19,38 @@ use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Refusal;
 use crate::observe::labels::{Phase, Verification};
 use crate::oci::Repository;
-use crate::reconcile::driver::{Ended, Revision, Run, Trigger, artifact_status};
-use crate::reconcile::phase::admit::evidence::{Admission, Target};
-use crate::reconcile::phase::admit::pin::ImageDemand;
-use crate::reconcile::phase::work;
-use crate::reconcile::scope::registry_wait::Waited;
-use crate::reconcile::source::access::{self, Failure, failure};
+use crate::reconcile::cache::Caches;
+use crate::reconcile::cache::drift::Sightings;
+use crate::reconcile::cache::registry::RegistryCache;
+use crate::reconcile::cache::trust::{CachedRejection, TrustCache, Trusted};
+use crate::reconcile::error::{Failure, ReconcileError, failure};
+use crate::reconcile::revision::Revision;
+use crate::reconcile::scope::registry_wait::{RegistryWait, registry_wait};
+use crate::reconcile::scope::{Scope, Trigger};
+use crate::reconcile::source::access::{self, access};
+use crate::reconcile::source::reference::repository;
+use crate::reconcile::trust::admission::Admission;
+use crate::reconcile::trust::evidence::Target;
+use crate::reconcile::trust::pinned::ImageDemand;
 
 /// How soon evidence that could not be had is asked for again, where the
 /// revision was verified before.
 const AGAIN: Duration = Duration::from_secs(5 * 60);
 
-/// A revision that was verified, and until when that is taken for granted.
-pub struct Trusted {
-    /// Repository, digest and policies.
-    key: String,
-    admission: Arc<Admission>,
-    due: Instant,
+/// What is remembered for it.
+pub struct Memory<'a> {
+    /// What was verified before.
+    pub trust: &'a mut TrustCache,
+    /// How the registry is reached.
+    pub registry: &'a mut RegistryCache,
+    /// What is seen of drift.
+    pub seen: Sightings<'a>,
 }
 
-/// A revision that was refused: for the runs that do not ask the registry.
-pub struct Distrusted {
-    key: String,
-    failed: Failure,
-}
-
-impl Trusted {
-    /// When it is verified again.
-    pub fn due(&self) -> Instant {
-        self.due
+impl<'a> From<&'a mut Caches> for Memory<'a> {
+    fn from(caches: &'a mut Caches) -> Self {
+        let seen = Sightings { cluster: &caches.cluster, drift: &caches.drift };
+        Self { trust: &mut caches.trust, registry: &mut caches.registry, seen }
     }
 }
 
@@ -70,180 +72,180 @@ struct Case<'a> {
     key: String,
 }
 
-impl Run<'_> {
-    /// Whether the revision may be acted on.
-    ///
-    /// # Errors
-    /// Why not; the outcome says so in the condition `Verified` too.
-    pub async fn admission(
-        &mut self,
-        session: &Session,
-        revision: &Revision,
-    ) -> Result<Arc<Admission>, Ended> {
-        let repository = access::repository(self.release)?;
-        let (policies, images) = match self.demanded(session, &repository).await {
-            Ok(Demanded::Policies(policies, images)) => (policies, images),
-            Ok(Demanded::Nothing(why)) => {
-                self.memory.trusted = None;
-                return Ok(Arc::new(Admission::unasked(&revision.digest, why)));
+/// Whether the revision may be acted on.
+///
+/// # Errors
+/// Why not; the outcome says so in the condition `Verified` too.
+pub async fn admit(
+    scope: &Scope<'_>,
+    session: &Session,
+    memory: Memory<'_>,
+    revision: &Revision,
+) -> Result<Arc<Admission>, ReconcileError> {
+    let repository = repository(scope.release)?;
+    let (policies, images) = match demanded(scope, session, memory.registry, &repository).await {
+        Ok(Demanded::Policies(policies, images)) => (policies, images),
+        Ok(Demanded::Nothing(why)) => {
+            memory.trust.trusted = None;
+            return Ok(Arc::new(Admission::unasked(&revision.digest, why)));
+        }
+        Err(failed) => {
+            count(scope, &failed);
+            return Err(distrusted(&memory.seen.cluster.inventory, revision, failed).into());
+        }
+    };
+    let mut key = repository.at(&revision.digest);
+    policies.iter().for_each(|policy| key.push_str(&policy.fingerprint()));
+    if let Some(images) = &images {
+        key.push_str(&images.name());
+    }
+    let known = memory.trust.trusted.as_ref().filter(|t| t.key == key);
+    let known = known.map(|t| (Arc::clone(&t.admission), t.due));
+    match (&known, scope.trigger, &memory.trust.refused) {
+        (Some((admission, due)), trigger, _) if trigger != Trigger::Full || *due > Instant::now() => {
+            return Ok(Arc::clone(admission));
+        }
+        // However often objects change, the registry is asked when it is due.
+        (None, Trigger::Objects, Some(refused)) if refused.key == key => {
+            return Err(refused.failed.clone().into());
+        }
+        _ => {}
+    }
+    let case = Case { session, revision, repository: &repository, policies, images, key };
+    verify(scope, memory, case, known.map(|(admission, _)| admission)).await
+}
+
+async fn demanded(
+    scope: &Scope<'_>,
+    session: &Session,
+    cache: &mut RegistryCache,
+    repository: &Repository,
+) -> Result<Demanded, Box<Failure>> {
+    let Scope { env, release, .. } = *scope;
+    let trust = &env.trust;
+    let floor = trust.floor.borrow().demand(repository.registry(), repository.path());
+    let (mut policies, mut images) = (Vec::new(), None);
+    if let Demand::Signed(policy) = &floor {
+        policies.push(Policy::clone(policy));
+    }
+    if let Some(declared) = &release.verify {
+        let mut secrets = Secrets::new();
+        for (name, field) in declared.secrets() {
+            let data = access::read(scope, session, cache, name).await?;
+            let data = data.ok_or_else(|| access::missing(release, name, &field))?;
+            secrets.insert(name.to_owned(), data.0.clone());
+        }
+        let refused = |e: Refusal| failure(e.reason, e.message);
+        let policy = declared.policy(&secrets, &trust.root).map_err(refused)?;
+        if let Some(rules) = &declared.images {
+            let policies = rules.policies(&secrets, &policy, &trust.root).map_err(refused)?;
+            images = Some(Arc::new(ImageDemand { mode: rules.mode, policies }));
+        }
+        policies.push(policy);
+    }
+    let is_exempt = matches!(floor, Demand::Exempt);
+    let demands = Demands { policies: policies.len(), is_exempt, required: trust.required };
+    let decision = gate::trust::decide(&Facts { demands: Some(demands), ..Facts::of(release) });
+    match (decision, policies.is_empty(), is_exempt) {
+        (gate::Decision::Wait(hold, _) | gate::Decision::Refuse(hold), ..) => Err(hold.into()),
+        (gate::Decision::Pass, false, _) => Ok(Demanded::Policies(policies, images)),
+        (gate::Decision::Pass, true, true) => {
+            Ok(Demanded::Nothing("the trust policy exempts the repository, and spec.verify is not set"))
+        }
+        (gate::Decision::Pass, true, false) => {
+            Ok(Demanded::Nothing("nobody asks for a signature: spec.verify is not set"))
+        }
+    }
+}
+
+/// Verifies. What was verified before under the same policies stays so while
+/// the evidence cannot be had; that it is not enough any more is another
+/// matter.
+async fn verify(
+    scope: &Scope<'_>,
+    memory: Memory<'_>,
+    case: Case<'_>,
+    known: Option<Arc<Admission>>,
+) -> Result<Arc<Admission>, ReconcileError> {
+    let Memory { trust, registry, seen } = memory;
+    let started = std::time::Instant::now();
+    let interval = jitter(scope.env.trust.interval, fastrand::f64());
+    let can_wait = Some(seen).filter(|_| known.is_some());
+    let verified = ask_for_evidence(scope, registry, &case, can_wait).await;
+    scope.timer.add(Phase::Verify, started.elapsed());
+    let Some(verified) = verified.transpose() else {
+        return match known {
+            Some(admission) if !scope.signals.is_superseded() => {
+                registry.resolve_due = true;
+                Ok(admission)
             }
-            Err(failed) => {
-                self.count(&failed);
-                return Err(self.refused(revision, failed).into());
-            }
+            _ => Err(ReconcileError::SUPERSEDED),
         };
-        let mut key = repository.at(&revision.digest);
-        policies.iter().for_each(|policy| key.push_str(&policy.fingerprint()));
-        if let Some(images) = &images {
-            key.push_str(&images.name());
+    };
+    let (admission, due) = match verified {
+        Ok(admission) => {
+            scope.env.metrics.verified(Verification::Verified, Reason::Verified);
+            // The images are looked at again, too.
+            trust.pinned.iter_mut().for_each(|pinned| pinned.fresh = false);
+            (Arc::new(admission), Instant::now() + interval)
         }
-        let known = self.memory.trusted.as_ref().filter(|t| t.key == key);
-        let known = known.map(|t| (Arc::clone(&t.admission), t.due));
-        match (&known, self.trigger, &self.memory.distrusted) {
-            (Some((admission, due)), trigger, _) if trigger != Trigger::Full || *due > Instant::now() => {
-                return Ok(Arc::clone(admission));
-            }
-            // However often objects change, the registry is asked when it is due.
-            (None, Trigger::Objects, Some(refused)) if refused.key == key => {
-                return Err(refused.failed.clone().into());
-            }
-            _ => {}
-        }
-        let case = Case { session, revision, repository: &repository, policies, images, key };
-        self.earn(case, known.map(|(admission, _)| admission)).await
-    }
-
-    async fn demanded(&mut self, session: &Session, repository: &Repository) -> Result<Demanded, Failure> {
-        let trust = &self.context.trust;
-        let floor = trust.floor.borrow().demand(repository.registry(), repository.path());
-        let (mut policies, mut images) = (Vec::new(), None);
-        if let Demand::Signed(policy) = &floor {
-            policies.push(Policy::clone(policy));
-        }
-        if let Some(declared) = &self.release.verify {
-            let mut secrets = Secrets::new();
-            for (name, field) in declared.secrets() {
-                let data = access::read(self.context, session, self.release, self.memory, name).await?;
-                let data = data.ok_or_else(|| access::missing(self.release, name, &field))?;
-                secrets.insert(name.to_owned(), data.0.clone());
-            }
-            let refused = |e: Refusal| failure(e.reason, e.message);
-            let policy = declared.policy(&secrets, &trust.root).map_err(refused)?;
-            if let Some(rules) = &declared.images {
-                let policies = rules.policies(&secrets, &policy, &trust.root).map_err(refused)?;
-                images = Some(Arc::new(ImageDemand { mode: rules.mode, policies }));
-            }
-            policies.push(policy);
-        }
-        match (policies.is_empty(), floor) {
-            (false, _) => Ok(Demanded::Policies(policies, images)),
-            (true, Demand::Exempt) => {
-                Ok(Demanded::Nothing("the trust policy exempts the repository, and spec.verify is not set"))
-            }
-            (true, _) if trust.required => {
-                let message = format!(
-                    "nothing says who has to have signed {}: the controller verifies every artifact \
-                     (--require-verification), so set spec.verify",
-                    self.release.url
-                );
-                Err(failure(Reason::VerificationRequired, message))
-            }
-            (true, _) => Ok(Demanded::Nothing("nobody asks for a signature: spec.verify is not set")),
-        }
-    }
-
-    /// Verifies. What was verified before under the same policies stays so while
-    /// the evidence cannot be had; that it is not enough any more is another
-    /// matter.
-    async fn earn(&mut self, case: Case<'_>, known: Option<Arc<Admission>>) -> Result<Arc<Admission>, Ended> {
-        let started = std::time::Instant::now();
-        let interval = jitter(self.context.trust.interval, fastrand::f64());
-        let earned = self.ask_for_evidence(&case, known.is_some()).await;
-        self.spent.add(Phase::Verify, started.elapsed());
-        let Some(earned) = earned.transpose() else {
-            return match known {
-                Some(admission) if !self.signals.is_superseded() => {
-                    self.memory.resolve_due = true;
-                    Ok(admission)
-                }
-                _ => Err(work::superseded()),
+        Err(failed) => {
+            count(scope, &failed);
+            let reason = failed.reason;
+            let Some(admission) = known.filter(|_| !reason.is_distrust()) else {
+                let failed = distrusted(&seen.cluster.inventory, case.revision, failed);
+                trust.trusted = None;
+                trust.refused = Some(CachedRejection { key: case.key, failed: failed.clone() });
+                return Err(failed.into());
             };
-        };
-        let metrics = &self.context.metrics;
-        let (admission, due) = match earned {
-            Ok(admission) => {
-                metrics.verified(Verification::Verified, Reason::Verified);
-                // The images are looked at again, too.
-                self.memory.pinned.iter_mut().for_each(|pinned| pinned.fresh = false);
-                (Arc::new(admission), Instant::now() + interval)
-            }
-            Err(failed) => {
-                let reason = self.count(&failed);
-                let Some(admission) = known.filter(|_| !reason.is_distrust()) else {
-                    let failed = self.refused(case.revision, failed);
-                    self.memory.trusted = None;
-                    self.memory.distrusted = Some(Distrusted { key: case.key, failed: failed.clone() });
-                    return Err(failed.into());
-                };
-                tracing::debug!(
-                    reason = reason.as_str(),
-                    "verified before, and the evidence cannot be had now"
-                );
-                (admission, Instant::now() + AGAIN.min(interval))
-            }
-        };
-        self.memory.distrusted = None;
-        self.memory.trusted = Some(Trusted { key: case.key, admission: Arc::clone(&admission), due });
-        Ok(admission)
-    }
+            tracing::debug!(reason = reason.as_str(), "verified before, and the evidence cannot be had now");
+            (admission, Instant::now() + AGAIN.min(interval))
+        }
+    };
+    trust.refused = None;
+    trust.trusted = Some(Trusted { key: case.key, admission: Arc::clone(&admission), due });
+    Ok(admission)
+}
 
-    /// Counts a verification that came to nothing; says why it did.
-    fn count(&self, failed: &Failure) -> Reason {
-        let reason = failed.reason().unwrap_or(Reason::RegistryUnavailable);
-        let result = if reason.is_distrust() { Verification::Refused } else { Verification::Unknown };
-        self.context.metrics.verified(result, reason);
-        reason
-    }
+/// Counts a verification that came to nothing.
+fn count(scope: &Scope<'_>, failed: &Failure) {
+    let result = if failed.reason.is_distrust() { Verification::Refused } else { Verification::Unknown };
+    scope.env.metrics.verified(result, failed.reason);
+}
 
-    async fn ask_for_evidence(
-        &mut self,
-        case: &Case<'_>,
-        can_wait: bool,
-    ) -> Result<Option<Admission>, Failure> {
-        let access = access::access(self.context, case.session, self.release, self.memory).await?;
-        let registry = self.context.registry.clone();
-        let target = Target { repository: case.repository, digest: &case.revision.digest, access: &access };
-        match self
-            .wait_for(Admission::earn(&registry, target, &case.policies, case.images.clone()), can_wait)
-            .await
-        {
-            Waited::Done(earned) => earned.map(Some),
-            Waited::Urgent => Ok(None),
-            Waited::Late => {
-                let seconds = self.release.timeout.as_secs();
-                let message = format!(
-                    "the signatures of {} could not be read within spec.timeout ({seconds}s)",
-                    self.release.url
-                );
-                Err(failure(Reason::RegistryUnavailable, message))
-            }
+async fn ask_for_evidence(
+    scope: &Scope<'_>,
+    cache: &mut RegistryCache,
+    case: &Case<'_>,
+    seen: Option<Sightings<'_>>,
+) -> Result<Option<Admission>, Box<Failure>> {
+    let access = access(scope, case.session, cache).await?;
+    let registry = scope.env.registry.clone();
+    let target = Target { repository: case.repository, digest: &case.revision.digest, access: &access };
+    let verifying = Admission::verified(&registry, target, &case.policies, case.images.clone());
+    match registry_wait(scope, seen, verifying).await {
+        RegistryWait::Done(verified) => verified.map(Some),
+        RegistryWait::Preempted => Ok(None),
+        RegistryWait::TimedOut => {
+            let seconds = scope.release.timeout.as_secs();
+            let message = format!(
+                "the signatures of {} could not be read within spec.timeout ({seconds}s)",
+                scope.release.url
+            );
+            Err(failure(Reason::RegistryUnavailable, message))
         }
     }
+}
 
-    /// Says in the outcome that the revision is not trusted, and what that means.
-    pub fn refused(&self, revision: &Revision, mut failed: Failure) -> Failure {
-        if let Verdict::Failed { reason, message } = &mut failed.verdict {
-            let known =
-                reason.is_distrust() || matches!(reason, Reason::SecretNotFound | Reason::SecretInvalid);
-            let told = message.clone();
-            failed.verified =
-                Some(Assessment { status: known.then_some(false), reason: *reason, message: told });
-            if self.memory.inventory.claimed().next().is_some() {
-                message.push_str("; what is applied stays, and nothing is written, drift included");
-            }
-        }
-        failed.artifact.get_or_insert_with(|| artifact_status(revision));
-        failed.signers = Some(Vec::new());
-        failed
+/// Says in a failure that the revision is not trusted, and what that means.
+pub fn distrusted(inventory: &Inventory, revision: &Revision, mut failed: Box<Failure>) -> Box<Failure> {
+    let Failure { reason, message, verified, artifact, .. } = &mut *failed;
+    let known = reason.is_distrust() || matches!(reason, Reason::SecretNotFound | Reason::SecretInvalid);
+    *verified =
+        Some(Assessment { status: known.then_some(false), reason: *reason, message: message.clone() });
+    if inventory.claimed().next().is_some() {
+        message.push_str("; what is applied stays, and nothing is written, drift included");
     }
+    artifact.get_or_insert_with(|| revision.artifact());
+    failed
 }

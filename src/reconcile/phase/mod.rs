@@ -2,7 +2,14 @@
 
 pub mod admit;
 pub mod apply;
+pub mod begin;
+pub mod body;
+pub mod claim;
+pub mod fetch;
+pub mod inventory;
 pub mod observe;
+pub mod obtain;
+pub mod pin;
 pub mod plan;
 pub mod preflight;
 pub mod prune;
@@ -10,4 +17,3 @@ pub mod render;
 pub mod resolve;
 pub mod settle;
 pub mod wait;
-pub mod work;

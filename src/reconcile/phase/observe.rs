@@ -1,4 +1,4 @@
-//! A look at what the inventory names, before anything is fetched.
+//! What the applied objects are like now, before anything is fetched.
 
 use std::sync::Arc;
 
@@ -8,16 +8,25 @@ use crate::api::release::DriftMode;
 use crate::cluster::discovery::Known;
 use crate::cluster::session::Session;
 use crate::domain::drift::{Disturbance, disturbance};
+use crate::domain::health::has_rule;
 use crate::domain::identity::ObjectId;
 use crate::domain::live::Record;
 use crate::domain::plan::Live;
-use crate::reconcile::driver::{Ended, Run};
-use crate::reconcile::env::Mark;
+use crate::reconcile::cache::Caches;
+use crate::reconcile::cache::cluster::{ClusterCache, Mark};
+use crate::reconcile::cache::drift::DriftCache;
+use crate::reconcile::cache::rollout::RolloutCache;
+use crate::reconcile::error::ReconcileError;
+use crate::reconcile::live::checkup::Checkup;
 use crate::reconcile::live::view::View;
+use crate::reconcile::phase::inventory;
+use crate::reconcile::revision::{Revision, Update};
+use crate::reconcile::scope::Scope;
+use crate::reconcile::trust::admission::Admission;
 
 /// What a look at the inventory's objects found.
 #[derive(Default)]
-pub struct Look {
+pub struct Observed {
     /// What was applied and is not as the apply left it.
     pub drifted: Vec<(ObjectId, Disturbance)>,
     /// Whether an object that was left may be deleted now, or is gone.
@@ -33,44 +42,122 @@ pub struct Look {
     pub pods: Vec<(ObjectId, Record)>,
 }
 
-impl Run<'_> {
-    /// What is not as the last apply left it.
-    pub async fn look(&mut self, session: &Session, known: &Arc<Known>) -> Result<Look, Ended> {
-        let inventory = Arc::clone(&self.memory.inventory);
-        let view = View::of(self.context, session, self.memory, known, inventory.entries.keys()).await?;
-        let mut look = Look::default();
-        self.memory.left.clear();
-        let now = Timestamp::now();
-        for (id, entry) in &inventory.entries {
-            let record = view.record(id);
-            if entry.left {
-                self.memory.left.insert(id.clone(), Mark::of(record.as_ref()));
-                let opted_out = record.as_ref().is_some_and(|r| r.prune_disabled);
-                let taken = record.as_ref().is_some_and(|r| r.owner.as_ref() != Some(&self.release.id));
-                look.leftovers |= record.is_none() || taken || (self.release.prune && !opted_out);
-                continue;
-            }
-            if record.is_none() && self.memory.ended_as(id, entry) {
-                // It is gone since it ended, and the inventory does not say so yet.
-                continue;
-            }
-            look.unseen |= self.release.drift == DriftMode::Correct && !view.known(id);
-            // One that was to be made anew, by a run that was cut off; or somebody else
-            // wrote this inventory.
-            look.unmade |= entry.uid.is_none();
-            look.missing |= record.is_none() && view.known(id) && !entry.done;
-            let asks = |record: &&Record| self.memory.may_have_succeeded(id, entry, record);
-            look.pods.extend(record.as_ref().filter(asks).map(|record| (id.clone(), record.clone())));
-            let applied = self.memory.versions.get(id).copied().unwrap_or_default();
-            if record.as_ref().is_some_and(|r| r.version >= applied) {
-                self.memory.versions.remove(id);
-            }
-            let held_back = self.memory.contests.get(id).is_some_and(|c| c.paused_until(now).is_some());
-            let drifts = self.release.drift != DriftMode::Off && view.known(id) && !held_back;
-            if let Some(how) = disturbance(entry, record.as_ref(), applied).filter(|_| drifts) {
-                look.drifted.push((id.clone(), how));
-            }
-        }
-        Ok(look)
+/// Whether nothing is left to do for a revision. What has run to its end is recorded, and
+/// where nothing is left to do the health of the objects is looked at.
+///
+/// # Errors
+/// When an object can neither be watched nor read.
+pub async fn is_settled(
+    scope: &Scope<'_>,
+    caches: &mut Caches,
+    update: &Update<'_>,
+    admission: &Admission,
+) -> Result<bool, ReconcileError> {
+    let Update { session, ledger, revision } = *update;
+    let known = session.known().await?;
+    let observed = look(scope, session, &known, &mut caches.cluster, &caches.drift).await?;
+    caches.cluster.ask_pods(session, &known, &observed.pods).await;
+    inventory::record_ended(scope, &mut caches.cluster).await?;
+    let drift = &mut caches.drift;
+    drift.drifted.retain(|id| {
+        observed.drifted.iter().any(|(drifted, _)| drifted == id) || drift.contests.contains_key(id)
+    });
+    let settled = caches.cluster.is_settled(&revision.key);
+    let healthy =
+        !scope.release.wait || scope.status().last_healthy_revision.as_ref() == Some(&revision.name);
+    let images = admission.images();
+    let imaged = images.is_none() || caches.trust.is_pinned(revision, images);
+    let whole = observed.drifted.is_empty() && !(observed.missing && scope.is_asked());
+    // The same digest under another tag: which one it was decides what a step back is.
+    let named = ledger.last_applied(scope.release).is_none_or(|known| known.name == revision.name);
+    let quiet = !observed.leftovers && !observed.unmade && !observed.unseen;
+    let is_settled = settled && healthy && imaged && whole && named && quiet;
+    if is_settled {
+        check_health(scope, session, &known, &caches.cluster, &mut caches.rollout, revision).await;
     }
+    Ok(is_settled)
+}
+
+/// What is not as the last apply left it.
+///
+/// # Errors
+/// When an object can neither be watched nor read.
+pub async fn look(
+    scope: &Scope<'_>,
+    session: &Session,
+    known: &Arc<Known>,
+    cache: &mut ClusterCache,
+    drift: &DriftCache,
+) -> Result<Observed, ReconcileError> {
+    let release = scope.release;
+    let inventory = Arc::clone(&cache.inventory);
+    let view = View::of(scope.env, session, cache, known, inventory.entries.keys()).await?;
+    let mut found = Observed::default();
+    cache.left.clear();
+    let now = Timestamp::now();
+    for (id, entry) in &inventory.entries {
+        let record = view.record(id);
+        if entry.left {
+            cache.left.insert(id.clone(), Mark::of(record.as_ref()));
+            let opted_out = record.as_ref().is_some_and(|r| r.prune_disabled);
+            let taken = record.as_ref().is_some_and(|r| r.owner.as_ref() != Some(&release.id));
+            found.leftovers |= record.is_none() || taken || (release.prune && !opted_out);
+            continue;
+        }
+        if record.is_none() && cache.ended_as(id, entry) {
+            // It is gone since it ended, and the inventory does not say so yet.
+            continue;
+        }
+        found.unseen |= release.drift == DriftMode::Correct && !view.known(id);
+        // One that was to be made anew, by a run that was cut off; or somebody else
+        // wrote this inventory.
+        found.unmade |= entry.uid.is_none();
+        found.missing |= record.is_none() && view.known(id) && !entry.done;
+        let asks = |record: &&Record| cache.may_have_succeeded(id, entry, record);
+        found.pods.extend(record.as_ref().filter(asks).map(|record| (id.clone(), record.clone())));
+        let applied = cache.versions.get(id).copied().unwrap_or_default();
+        if record.as_ref().is_some_and(|r| r.version >= applied) {
+            cache.versions.remove(id);
+        }
+        let held_back = drift.contests.get(id).is_some_and(|c| c.paused_until(now).is_some());
+        let drifts = release.drift != DriftMode::Off && view.known(id) && !held_back;
+        if let Some(how) = disturbance(entry, record.as_ref(), applied).filter(|_| drifts) {
+            found.drifted.push((id.clone(), how));
+        }
+    }
+    Ok(found)
+}
+
+/// Brings up to date what is known of the health of the applied objects, where
+/// the release wants to be healthy.
+async fn check_health(
+    scope: &Scope<'_>,
+    session: &Session,
+    known: &Known,
+    cluster: &ClusterCache,
+    rollout: &mut RolloutCache,
+    revision: &Revision,
+) {
+    let before = rollout.checkup.take().filter(|checkup| checkup.key == revision.key);
+    if !scope.release.wait {
+        return;
+    }
+    let mut checkup = before.unwrap_or_else(|| Checkup::new(&revision.key));
+    let inventory = &cluster.inventory;
+    let judged = |id: &ObjectId| inventory.claims(id) && !cluster.has_run_to_its_end(id);
+    checkup.retain(judged);
+    for id in inventory.claimed().filter(|id| has_rule(&id.group_kind()) && judged(id)) {
+        let version = inventory.entries.get(id).map_or("", |entry| entry.version.as_str());
+        let kind = id.group_kind();
+        if let Some(resource) = known.served(&kind, version) {
+            checkup.add(id, resource);
+        }
+    }
+    let outdated = checkup.outdated(&cluster.watches);
+    if !outdated.is_empty() {
+        scope.slot.take().await;
+        checkup.look(session, outdated).await;
+        scope.slot.release();
+    }
+    rollout.checkup = Some(checkup);
 }

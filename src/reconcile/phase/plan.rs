@@ -1,4 +1,76 @@
-//! The plan of a revision.
+//! From the objects of a revision to what is done about each.
 
 pub mod drift;
 pub mod ownership;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::api::release::DriftMode;
+use crate::cluster::discovery::Known;
+use crate::domain::identity::ObjectId;
+use crate::domain::object::Object;
+use crate::domain::plan::{self, Correction, Plan, Purpose};
+use crate::observe::labels::Phase;
+use crate::reconcile::cache::cluster::ClusterCache;
+use crate::reconcile::error::ReconcileError;
+use crate::reconcile::live::view::View;
+use crate::reconcile::phase::render::Rendered;
+use crate::reconcile::revision::Update;
+use crate::reconcile::scope::Scope;
+
+/// A plan, and what it was made from.
+pub struct Planned<'a> {
+    /// The kinds that the cluster serves.
+    pub known: Arc<Known>,
+    /// The plan.
+    pub plan: Plan,
+    /// What was seen of the objects.
+    pub view: View<'a>,
+    /// Whether the inventory was the complete result of the revision before.
+    pub was_complete: bool,
+}
+
+/// Plans. Looks at the objects of the revision and at those of the inventory.
+///
+/// # Errors
+/// When an object can neither be watched nor read.
+pub async fn plan<'a>(
+    scope: &Scope<'a>,
+    cache: &mut ClusterCache,
+    update: &Update<'_>,
+    rendered: Rendered,
+) -> Result<Planned<'a>, ReconcileError> {
+    let started = Instant::now();
+    let Rendered { known, objects } = rendered;
+    let planned = decide(scope, cache, update, &known, objects).await;
+    scope.timer.add(Phase::Plan, started.elapsed());
+    let (plan, view) = planned?;
+    Ok(Planned { known, plan, view, was_complete: cache.is_settled(&update.revision.key) })
+}
+
+async fn decide<'a>(
+    scope: &Scope<'a>,
+    cache: &mut ClusterCache,
+    update: &Update<'_>,
+    known: &Known,
+    objects: Vec<Object>,
+) -> Result<(Plan, View<'a>), ReconcileError> {
+    let (release, Update { session, revision, .. }) = (scope.release, *update);
+    let ids: Vec<ObjectId> = objects.iter().map(Object::id).collect();
+    let inventory = Arc::clone(&cache.inventory);
+    let all = ids.iter().chain(inventory.entries.keys());
+    let mut view = View::of(scope.env, session, cache, known, all).await?;
+    view.load_foreign_inventories(&release.id, &ids).await?;
+    let correction = match release.drift {
+        DriftMode::Correct => Correction::All,
+        DriftMode::Report | DriftMode::Off if cache.is_settled(&revision.key) && !scope.is_asked() => {
+            Correction::Nothing
+        }
+        DriftMode::Report | DriftMode::Off => Correction::Missing,
+    };
+    let purpose =
+        Purpose { release: &release.id, applied_key: &revision.key, correction, ignore: &release.ignore };
+    let plan = plan::build(purpose, objects, &inventory, &view);
+    Ok((plan, view))
+}

@@ -1,6 +1,7 @@
 //! The files of an artifact to objects, within what it may come to in memory.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::api::reason::Reason;
 use crate::cluster::discovery::Known;
@@ -10,10 +11,11 @@ use crate::domain::manifest::budget::Budget;
 use crate::domain::manifest::render::{RenderOptions, Scopes, render_within};
 use crate::domain::object::Object;
 use crate::domain::plan::apply_mode;
-use crate::reconcile::driver::{Ended, Run};
-use crate::reconcile::phase::admit::evidence::Admitted;
-use crate::reconcile::phase::work::superseded;
-use crate::reconcile::source::access::failure;
+use crate::domain::release::Release;
+use crate::observe::labels::Phase;
+use crate::reconcile::error::{ReconcileError, failure};
+use crate::reconcile::scope::Scope;
+use crate::reconcile::trust::admission::Admitted;
 
 impl Scopes for Known {
     fn namespaced(&self, kind: &GroupKind) -> Option<bool> {
@@ -21,30 +23,56 @@ impl Scopes for Known {
     }
 }
 
-/// The objects of the files, as the spec wants them, and a look at the
-/// cluster's kinds that is no older than the kinds of the objects.
-pub async fn objects(
-    run: &Run<'_>,
+/// The objects of a revision.
+pub struct Rendered {
+    /// A look at the cluster's kinds that is no older than the kinds of the objects.
+    pub known: Arc<Known>,
+    /// The objects, as the spec wants them.
+    pub objects: Vec<Object>,
+}
+
+/// Renders the files. Looks at the kinds that the cluster serves once more where the
+/// objects are of one that `known` does not have.
+///
+/// # Errors
+/// When the files are no manifests, or come to more than they may.
+pub async fn render(
+    scope: &Scope<'_>,
     session: &Session,
     known: Arc<Known>,
     content: &Admitted,
-) -> Result<(Arc<Known>, Vec<Object>), Ended> {
-    let objects = rendered(run, &known, content).await?;
+) -> Result<Rendered, ReconcileError> {
+    let started = Instant::now();
+    let rendered = with_kinds(scope.release, session, known, content).await;
+    scope.timer.add(Phase::Render, started.elapsed());
+    rendered
+}
+
+async fn with_kinds(
+    release: &Release,
+    session: &Session,
+    known: Arc<Known>,
+    content: &Admitted,
+) -> Result<Rendered, ReconcileError> {
+    let objects = rendered(release, &known, content).await?;
     let versions = objects.iter().map(|o| (o.group_kind(), o.version().to_owned()));
     let newer = session.known_in(versions).await?;
     if Arc::ptr_eq(&known, &newer) {
-        return Ok((known, objects));
+        return Ok(Rendered { known, objects });
     }
     // Not both at a time.
     drop(objects);
-    let objects = rendered(run, &newer, content).await?;
-    Ok((newer, objects))
+    let objects = rendered(release, &newer, content).await?;
+    Ok(Rendered { known: newer, objects })
 }
 
 /// Renders on a thread that may be busy: large artifacts and many patches take
 /// seconds, and the workers have leases to renew meanwhile.
-async fn rendered(run: &Run<'_>, known: &Arc<Known>, content: &Admitted) -> Result<Vec<Object>, Ended> {
-    let release = run.release;
+async fn rendered(
+    release: &Release,
+    known: &Arc<Known>,
+    content: &Admitted,
+) -> Result<Vec<Object>, ReconcileError> {
     let options = RenderOptions {
         default_namespace: release.default_namespace.clone(),
         patches: release.patches.clone(),
@@ -67,7 +95,7 @@ async fn rendered(run: &Run<'_>, known: &Arc<Known>, content: &Admitted) -> Resu
             objects
         }
         // The runtime shuts down.
-        Err(error) if error.is_cancelled() => return Err(superseded()),
+        Err(error) if error.is_cancelled() => return Err(ReconcileError::SUPERSEDED),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
     for object in &objects {

@@ -1,5 +1,5 @@
-//! The end of a run that wrote: the inventory is settled, and the outcome says
-//! what became of everything.
+//! The end of a run: the inventory is settled, and the outcome says what became of
+//! everything.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -10,104 +10,84 @@ use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
 use crate::api::status::Changes;
 use crate::cluster::inventory::{Hold, StoreError};
-use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
-use crate::domain::inventory::{Extent, Fate, Provenance, settle};
+use crate::domain::inventory::{Extent, Fate, Provenance, settle as settled_by};
+use crate::domain::ledger::{Known, is_wanted};
 use crate::domain::outcome::{Note, Outcome, Verdict};
 use crate::domain::plan::Plan;
-use crate::domain::release::{Origin, Release};
-use crate::reconcile::driver::{Ended, Revision, Run, Trigger};
+use crate::domain::release::Release;
+use crate::reconcile::cache::Caches;
+use crate::reconcile::cache::cluster::ClusterCache;
+use crate::reconcile::error::ReconcileError;
+use crate::reconcile::live::in_sync::in_sync;
 use crate::reconcile::live::view::View;
-use crate::reconcile::phase::apply::Executed;
-use crate::reconcile::phase::plan::drift;
+use crate::reconcile::phase::apply::{Applied, Executed};
+use crate::reconcile::phase::inventory::finalizer;
+use crate::reconcile::phase::plan::drift::corrected_message;
+use crate::reconcile::phase::prune::Pruned;
+use crate::reconcile::revision::{Revision, Update};
+use crate::reconcile::scope::{Scope, Trigger};
 
 /// Settles the inventory and says what came of it all.
-pub async fn conclude(
-    run: &mut Run<'_>,
-    session: &Session,
-    plan: &Plan,
-    revision: &Revision,
-    executed: Executed,
+///
+/// # Errors
+/// When the inventory cannot be written: what was done is in the outcome all the same.
+pub async fn settle(
+    scope: &Scope<'_>,
+    caches: &mut Caches,
+    update: &Update<'_>,
+    pruned: Pruned<'_>,
     outcome: &mut Outcome,
-) -> Result<(), Ended> {
-    let Executed {
-        fates,
-        changes,
-        failures,
-        notes,
-        corrected,
-        health,
-        ended,
-        applied,
-        complete,
-        was_complete,
-        puts_back,
-        held_up,
-        done: _,
-        answers: _,
-    } = executed;
-    let superseded = matches!(&ended, Some(Ended::Failed(failed)) if failed.verdict == Verdict::Superseded);
-    // What is left to put back shows, and stays to be put back should the release want a
-    // revision meanwhile that cannot be had.
-    let stays = puts_back && (superseded || !applied);
-    let whole = applied && fates.values().all(|fate| *fate != Fate::NotAttempted);
-    let key = || revision.key.clone();
-    let extent = match () {
-        // Who only puts back waits for nobody's health, and ends no rollout.
-        () if complete && (run.trigger != Trigger::Restore || was_complete) => Extent::Complete(key()),
-        () if stays && was_complete => Extent::Complete(key()),
-        () if whole || stays => Extent::Written(key()),
-        () => Extent::Partial,
-    };
+) -> Result<(), ReconcileError> {
+    let Update { session, revision, .. } = *update;
+    let extent = extent(scope, revision, &pruned);
+    let Pruned { applied: Applied { planned, executed, .. }, complete, held_up } = pruned;
+    let Executed { fates, changes, failures, notes, corrected, health, ended, applied, .. } = executed;
     outcome.applied = applied;
     outcome.health = health;
     outcome.notes.extend(notes);
     let wrote = changes.created + changes.configured + changes.pruned + changes.failed > 0;
-    if wrote || run.memory.inventory.applied.as_deref() != Some(revision.key.as_str()) {
+    if wrote || !caches.cluster.is_settled(&revision.key) {
         outcome.changes = Some(changes);
     }
-    record(run, outcome.changes.as_ref(), corrected.len());
+    count(scope, outcome.changes.as_ref(), corrected.len());
     if !corrected.is_empty() {
-        outcome
-            .notes
-            .push(Note { reason: Reason::DriftCorrected, message: drift::corrected_message(&corrected) });
+        let message = corrected_message(&corrected);
+        outcome.notes.push(Note { reason: Reason::DriftCorrected, message });
     }
-    let written = write_settled(run, &fates, extent, applied.then_some(revision)).await?;
-    if run.release.origin == Origin::Resource {
+    let written = write(scope, &mut caches.cluster, &fates, extent, applied.then_some(revision)).await?;
+    if scope.policy.repeats {
         // The kinds that are new in the inventory are watched from now on.
         let known = session.known().await?;
-        let inventory = Arc::clone(&run.memory.inventory);
-        View::of(run.context, session, run.memory, &known, inventory.entries.keys()).await?;
+        let inventory = Arc::clone(&caches.cluster.inventory);
+        View::of(scope.env, session, &mut caches.cluster, &known, inventory.entries.keys()).await?;
     }
-    let contested = run.memory.next_correction(Timestamp::now()).is_some();
-    if outcome.drift.is_none() && run.release.drift != DriftMode::Off && complete && !contested {
-        outcome.drift = Some(run.in_sync());
+    outcome.entries =
+        caches.cluster.stored.as_ref().map_or(outcome.entries, |s| Some(s.inventory.entries.len()));
+    let contested = caches.drift.next_correction(Timestamp::now()).is_some();
+    if outcome.drift.is_none() && scope.release.drift != DriftMode::Off && complete && !contested {
+        outcome.drift = Some(in_sync(scope.release, &caches.cluster));
     }
     outcome.failures = failures;
     match ended {
-        Some(Ended::Failed(failed)) => {
-            outcome.verdict = failed.verdict;
-            outcome.headline = failed.headline;
-            if outcome.failures.is_empty() {
-                outcome.failures = failed.failures;
-            }
+        Some(error) => error.fold_into(outcome)?,
+        None => {
+            outcome.verdict = applied_verdict(scope, &caches.cluster, &planned.plan, revision, held_up);
         }
-        Some(Ended::Again) => return Err(Ended::Again),
-        None => outcome.verdict = applied_verdict(run, plan, revision, held_up),
     }
     match &outcome.verdict {
         Verdict::Superseded => {
             let cut = outcome.changes.take().unwrap_or_default();
-            run.memory.rollout.cut_short(&cut, revision, run.release.generation);
+            caches.rollout.progress.cut_short(&cut, revision, scope.release.generation);
         }
         verdict => {
             let well = matches!(verdict, Verdict::Ready { .. });
-            outcome.changes = run.memory.rollout.end(outcome.changes.take(), well);
+            outcome.changes = caches.rollout.progress.end(outcome.changes.take(), well);
         }
     }
-    if let Some(checkup) = &mut run.memory.checkup {
+    if let Some(checkup) = &mut caches.rollout.checkup {
         // What is not ours was waited for, and is not watched.
-        let inventory = Arc::clone(&run.memory.inventory);
+        let inventory = &caches.cluster.inventory;
         checkup.retain(|id| inventory.claims(id));
         if let Verdict::Ready { message } = &outcome.verdict {
             checkup.ready.clone_from(message);
@@ -116,37 +96,57 @@ pub async fn conclude(
     Ok(written?)
 }
 
+/// How much of the revision the inventory is the result of.
+fn extent(scope: &Scope<'_>, revision: &Revision, pruned: &Pruned<'_>) -> Extent {
+    let Pruned { applied: Applied { planned, puts_back, executed }, complete, .. } = pruned;
+    let was_complete = planned.was_complete;
+    let superseded = matches!(executed.ended, Some(ReconcileError::Superseded(_)));
+    // What is left to put back shows, and stays to be put back should the release want a
+    // revision meanwhile that cannot be had.
+    let stays = *puts_back && (superseded || !executed.applied);
+    let whole = executed.applied && executed.fates.values().all(|fate| *fate != Fate::NotAttempted);
+    let key = || revision.key.clone();
+    match () {
+        // Who only puts back waits for nobody's health, and ends no rollout.
+        () if *complete && (scope.trigger != Trigger::Restore || was_complete) => Extent::Complete(key()),
+        () if stays && was_complete => Extent::Complete(key()),
+        () if whole || stays => Extent::Written(key()),
+        () => Extent::Partial,
+    }
+}
+
 /// Writes the settled inventory, where it says something new. What a person
 /// applies says at least when.
-async fn write_settled(
-    run: &mut Run<'_>,
+async fn write(
+    scope: &Scope<'_>,
+    cache: &mut ClusterCache,
     fates: &BTreeMap<ObjectId, Fate>,
     extent: Extent,
     applied: Option<&Revision>,
-) -> Result<Result<(), StoreError>, Ended> {
-    let hold = run.hold();
-    let by_hand = run.release.origin == Origin::CommandLine;
-    let Some(mut stored) = run.memory.stored.take() else { return Err(Ended::Again) };
-    let settled = settle(&stored.inventory, fates, extent);
-    let settled = run.memory.mark_ended(&settled).unwrap_or(settled);
+) -> Result<Result<(), StoreError>, ReconcileError> {
+    let hold = finalizer(scope, cache);
+    let Some(mut stored) = cache.stored.take() else { return Err(ReconcileError::InventoryConflict) };
+    let settled = settled_by(&stored.inventory, fates, extent);
+    let settled = cache.mark_ended(&settled).unwrap_or(settled);
     let adopted = stored.exists() && hold == Hold::Finalizer && !stored.operators;
     let mut written = Ok(());
     // What is only put back came from where it came from.
-    let applied = applied.filter(|_| run.trigger != Trigger::Restore);
-    let from = applied.map(|revision| provenance(run.release, revision));
+    let applied = applied.filter(|_| scope.trigger != Trigger::Restore);
+    let from = applied.map(|revision| provenance(scope.release, revision));
     let renamed = from.as_ref().is_some_and(|from| {
         from.source == stored.provenance.source && from.revision != stored.provenance.revision
     });
-    if settled != *stored.inventory || adopted || renamed || (by_hand && applied.is_some()) {
+    let recorded = scope.policy.records_each_apply && applied.is_some();
+    if settled != *stored.inventory || adopted || renamed || recorded {
         if let Some(from) = from {
             stored.provenance = from;
         }
-        written = run.context.session.write_inventory(&run.release.id, &mut stored, settled, hold).await;
+        written = scope.env.session.write_inventory(&scope.release.id, &mut stored, settled, hold).await;
     }
-    run.memory.remember(run.context, &run.release.id, stored);
+    cache.remember(scope.env, &scope.release.id, stored);
     if written.is_err() {
         // What the cluster has is not known: it is read again.
-        run.memory.stored = None;
+        cache.stored = None;
     }
     Ok(written)
 }
@@ -171,10 +171,15 @@ fn provenance(release: &Release, revision: &Revision) -> Provenance {
 }
 
 /// Says what is applied, and what left and is not gone yet.
-fn applied_verdict(run: &Run<'_>, plan: &Plan, revision: &Revision, held_up: Option<String>) -> Verdict {
+fn applied_verdict(
+    scope: &Scope<'_>,
+    cache: &ClusterCache,
+    plan: &Plan,
+    revision: &Revision,
+    held_up: Option<String>,
+) -> Verdict {
     let wanted: BTreeSet<&ObjectId> = plan.steps.iter().map(|s| &s.id).collect();
-    let (applied, going): (Vec<_>, Vec<_>) =
-        run.memory.inventory.claimed().partition(|id| wanted.contains(id));
+    let (applied, going): (Vec<_>, Vec<_>) = cache.inventory.claimed().partition(|id| wanted.contains(id));
     let rest = match (held_up, going.as_slice()) {
         (Some(held_up), _) => format!("; {held_up}"),
         (None, []) => String::new(),
@@ -183,12 +188,53 @@ fn applied_verdict(run: &Run<'_>, plan: &Plan, revision: &Revision, held_up: Opt
             format!("; {one} and {} more left it and are still being deleted", more.len())
         }
     };
-    run.verdict(revision, applied.len(), &rest)
+    verdict(scope.release, revision, applied.len(), &rest)
 }
 
-fn record(run: &Run<'_>, changes: Option<&Changes>, corrected: usize) {
+/// The outcome of a run that found everything as it should be.
+pub fn no_op(scope: &Scope<'_>, caches: &mut Caches, revision: &Revision) -> Outcome {
+    let cluster = &caches.cluster;
+    // While a fight is on, the condition that says so stays.
+    let contested = caches.drift.next_correction(Timestamp::now()).is_some();
+    let drift =
+        (scope.release.drift != DriftMode::Off && !contested).then(|| in_sync(scope.release, cluster));
+    let mut outcome = Outcome {
+        verdict: verdict(scope.release, revision, cluster.inventory.claimed().count(), ""),
+        artifact: Some(revision.artifact()),
+        entries: Some(cluster.inventory.entries.len()),
+        drift,
+        applied: true,
+        ..Outcome::default()
+    };
+    if let Some(checkup) = &mut caches.rollout.checkup {
+        checkup.tell(&mut outcome);
+    }
+    outcome
+}
+
+/// Ready, unless the registry refused us rather than being away.
+fn verdict(release: &Release, revision: &Revision, entries: usize, rest: &str) -> Verdict {
+    let objects = if entries == 1 { "1 object".to_owned() } else { format!("{entries} objects") };
+    let mut message = format!("applied {objects} of revision {}{rest}", revision.name);
+    if let Some(held) = &revision.held {
+        message.push_str(&format!("; {held}"));
+    }
+    let known = || Known { name: revision.name.clone(), digest: revision.digest.as_str().to_owned() };
+    match &revision.stale {
+        None => Verdict::Ready { message },
+        Some((Reason::RegistryUnavailable, why)) if is_wanted(release, &known()) => {
+            Verdict::Ready { message: format!("{message}; whether there is a newer one is not known: {why}") }
+        }
+        Some((reason, why)) => Verdict::Failed {
+            reason: *reason,
+            message: format!("{why}; revision {} stays applied", revision.name),
+        },
+    }
+}
+
+fn count(scope: &Scope<'_>, changes: Option<&Changes>, corrected: usize) {
     use crate::observe::labels::Action as Label;
-    let metrics = &run.context.metrics;
+    let metrics = &scope.env.metrics;
     metrics.drift_corrected(corrected);
     let Some(changes) = changes else { return };
     let counts = [

@@ -1,56 +1,20 @@
-//! What a finalizer holds of a removal, and what waits for it.
+//! What a finalizer holds of a removal, so that the rest waits for it.
 
 use std::sync::Arc;
 
 use futures::StreamExt;
 
+use super::removed::Removed;
+use super::terminating::holder_of;
 use crate::api::reason::Reason;
 use crate::cluster::discovery::Known;
 use crate::cluster::session::Session;
-use crate::domain::identity::ObjectId;
 use crate::domain::inventory::Fate;
-use crate::domain::outcome::{Note, ObjectFailure};
+use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::Leaving;
-use crate::domain::release::Origin;
 use crate::domain::stage::{Stage, stage};
-use crate::reconcile::driver::Run;
+use crate::reconcile::error::chain;
 use crate::reconcile::parallel::ordered;
-use crate::reconcile::phase::apply::Executed;
-use crate::reconcile::phase::prune::{Removal, Removed, remove};
-use crate::reconcile::removal::terminating::{Waiter, await_gone, holder_of};
-use crate::reconcile::source::access::{chain, failure};
-
-impl Removal<'_> {
-    /// Waits for what holds up the rest, as long as that may take, and goes on, stage
-    /// by stage.
-    pub async fn go_on(self, waiter: &Waiter<'_>, removed: &mut Removed) {
-        while !removed.holders.is_empty() && removed.failures.is_empty() {
-            let holders: Vec<ObjectId> = removed.holders.iter().map(|h| h.id.clone()).collect();
-            await_gone(waiter, self.session, self.known, self.leaving, removed, &holders).await;
-            if waiter.signals.is_stopping() {
-                removed.interrupted = true;
-                return;
-            }
-            if removed.terminating.iter().any(|id| holders.contains(id)) {
-                return;
-            }
-            let waiting = std::mem::take(&mut removed.waiting);
-            let rest: Vec<Leaving> =
-                self.leaving.iter().filter(|l| waiting.contains(&l.id)).cloned().collect();
-            let more = remove(Removal { leaving: &rest, ..self }).await;
-            removed.fates.extend(more.fates);
-            removed.deleted += more.deleted;
-            removed.touched.extend(more.touched);
-            removed.terminating.extend(more.terminating);
-            removed.handed.extend(more.handed);
-            removed.failures.extend(more.failures);
-            removed.notes.extend(more.notes);
-            removed.interrupted |= more.interrupted;
-            removed.holders = more.holders;
-            removed.waiting = more.waiting;
-        }
-    }
-}
 
 /// Looks whether something of the stages before is held by a finalizer, and lets the
 /// stage and those after it wait for that. The first `looked_at` of what is terminating
@@ -85,33 +49,4 @@ pub async fn hold_up(
         removed.waiting = rest.map(|l| l.id.clone()).collect();
         removed.fates.extend(removed.waiting.iter().map(|id| (id.clone(), Fate::Remains)));
     }
-}
-
-/// Says what holds up the deletion of the rest; that it has failed once it takes
-/// longer than the release waits for anything.
-pub fn held_up(run: &Run<'_>, removed: &Removed, executed: &mut Executed) {
-    let Some((first, rest)) = removed.holders.split_first() else { return };
-    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
-    let count = removed.waiting.len();
-    let them = if count == 1 {
-        "1 object that left is".to_owned()
-    } else {
-        format!("{count} objects that left are")
-    };
-    let told = format!("{them} deleted after {first}{more}");
-    let now = jiff::Timestamp::now();
-    if !removed.holders.iter().any(|h| h.is_overdue(run.release.timeout, now)) {
-        if run.release.origin == Origin::CommandLine {
-            let message = format!("{told}: the inventory names what is left, run the same again to go on");
-            executed.notes.push(Note { reason: Reason::TerminationPending, message });
-        }
-        executed.held_up = Some(told);
-        return;
-    }
-    let word = run.release.origin.word("spec.timeout", "--timeout");
-    let headline = format!(
-        "{told}, and that takes longer than {word} ({}s): see to what has to clear it, or take it off",
-        run.release.timeout.as_secs()
-    );
-    executed.ended = Some(failure(Reason::PruneFailed, headline).into());
 }

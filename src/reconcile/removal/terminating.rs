@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use serde_json::Value;
-use tokio::time::Instant;
 
+use super::removed::Removed;
 use crate::api::reason::Reason;
 use crate::cluster::discovery::{Known, Resource};
 use crate::cluster::error::ApiError;
@@ -16,15 +16,14 @@ use crate::domain::inventory::Fate;
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::Leaving;
 use crate::domain::prune::Holder;
-use crate::reconcile::driver::Run;
 use crate::reconcile::parallel::{ordered, unordered};
-use crate::reconcile::phase::prune::Removed;
+use crate::reconcile::poll::{Pace, Poll, Tick, Until};
 use crate::reconcile::scope::progress::{Event, Progress};
 use crate::reconcile::scope::signals::Signals;
 
 /// How soon what was deleted is looked at again, at first and at most.
-const FIRST_LOOK: Duration = Duration::from_millis(50);
-const LONGEST_LOOK: Duration = Duration::from_secs(2);
+const LOOKS: Pace =
+    Pace { first: Duration::from_millis(50), longest: Duration::from_secs(2), timeout: Duration::MAX };
 
 /// Who waits, and how long.
 #[derive(Clone, Copy)]
@@ -35,12 +34,6 @@ pub struct Waiter<'a> {
     pub signals: &'a Signals,
     /// Who listens.
     pub progress: &'a dyn Progress,
-}
-
-impl Run<'_> {
-    pub fn waiter(&self) -> Waiter<'_> {
-        Waiter { timeout: self.release.timeout, signals: self.signals, progress: self.progress }
-    }
 }
 
 /// What of an object holds up others, if it does.
@@ -67,14 +60,13 @@ pub async fn await_gone(
     removed: &mut Removed,
     which: &[ObjectId],
 ) {
-    let give_up = Instant::now() + waiter.timeout;
-    let mut pause = FIRST_LOOK;
-    while removed.terminating.iter().any(|id| which.contains(id)) && Instant::now() < give_up {
+    let pace = Pace { timeout: waiter.timeout, ..LOOKS };
+    let mut poll = Poll::new(pace, Until::Stopped, waiter.signals, None);
+    while removed.terminating.iter().any(|id| which.contains(id)) {
         let pending: Vec<_> = removed.terminating.iter().map(|id| (id, "terminating")).collect();
         waiter.progress.tell(Event::Pending(&pending));
-        tokio::select! {
-            () = waiter.signals.stopped() => return,
-            () = tokio::time::sleep(pause) => pause = (pause * 2).min(LONGEST_LOOK),
+        if poll.pause().await != Tick::Look {
+            return;
         }
         let waited: Vec<&Leaving> = leaving.iter().filter(|l| removed.terminating.contains(&l.id)).collect();
         let looks = waited.iter().map(|l| async move { (&l.id, is_gone(session, known, l).await) });

@@ -1,84 +1,18 @@
-//! How a release reaches its registry: the Secrets it names, read with its own
-//! rights, and the reference they are used for.
+//! How a release reaches its registry: the Secrets it names, read with its own rights.
 
 use std::sync::Arc;
 
+use super::allowed::check_registry;
 use crate::api::reason::Reason;
 use crate::cluster::State;
 use crate::cluster::accounts::SecretData;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::{Identity, Session};
-use crate::domain::allowed::{Allowed, NotAllowed};
-use crate::domain::outcome::Outcome;
-use crate::domain::release::{Release, Wanted};
-use crate::domain::version::TagFilter;
-use crate::oci::{Access, AccessParts, Digest, Keyring, Proxy, Repository, Tag};
-use crate::reconcile::env::{Context, Memory};
-
-/// A failure that ends the run.
-pub type Failure = Box<Outcome>;
-
-/// A failure with its reason and message.
-pub fn failure(reason: Reason, message: impl Into<String>) -> Failure {
-    Box::new(Outcome::failed(reason, message))
-}
-
-/// An error and everything that caused it, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text.push_str(": ");
-            text.push_str(&cause_text);
-        }
-        source = cause.source();
-    }
-    text
-}
-
-/// The repository of a release.
-///
-/// # Errors
-/// When the url cannot be used.
-pub fn repository(release: &Release) -> Result<Repository, Failure> {
-    Repository::parse(&release.url).map_err(|e| failure(e.reason(), format!("spec.url: {e}")))
-}
-
-/// Whether the release may ask for what it names. Nothing is sent before that.
-///
-/// # Errors
-/// When its registry is not allowed, or its proxy is not.
-pub fn check_registry(allowed: &Allowed, release: &Release) -> Result<(), Failure> {
-    if !allowed.is_limited() {
-        return Ok(());
-    }
-    let strange =
-        |field: &str, why: NotAllowed| failure(Reason::RegistryNotAllowed, format!("spec.{field}: {why}"));
-    let repository = repository(release)?;
-    allowed.repository(repository.registry(), repository.path()).map_err(|why| strange("url", why))?;
-    match release.proxy_secret {
-        Some(_) => allowed.proxy().map_err(|why| strange("proxySecretRef", why)),
-        None => Ok(()),
-    }
-}
-
-/// What is wanted of it.
-///
-/// # Errors
-/// When the reference cannot be used.
-pub fn wanted(release: &Release) -> Result<crate::oci::Wanted, Failure> {
-    let bad = |e: &dyn std::fmt::Display| failure(Reason::InvalidSpec, format!("spec.ref: {e}"));
-    Ok(match &release.wanted {
-        Wanted::Tag(tag) => crate::oci::Wanted::Tag(Tag::parse(tag).map_err(|e| bad(&e))?),
-        Wanted::Digest(digest) => crate::oci::Wanted::Digest(Digest::parse(digest).map_err(|e| bad(&e))?),
-        Wanted::Semver { range, filter } => crate::oci::Wanted::Semver {
-            range: crate::domain::version::Range::parse(range).map_err(|e| bad(&e))?,
-            filter: filter.as_deref().map(TagFilter::parse).transpose().map_err(|e| bad(&e))?,
-        },
-    })
-}
+use crate::domain::release::Release;
+use crate::oci::{Access, AccessParts, Keyring, Proxy};
+use crate::reconcile::cache::registry::RegistryCache;
+use crate::reconcile::error::{Failure, chain, failure};
+use crate::reconcile::scope::Scope;
 
 /// How the registry is reached. The value of the last run is used again when
 /// nothing has changed.
@@ -86,18 +20,18 @@ pub fn wanted(release: &Release) -> Result<crate::oci::Wanted, Failure> {
 /// # Errors
 /// When a Secret is missing, may not be read, or does not hold what it should.
 pub async fn access(
-    context: &Context,
+    scope: &Scope<'_>,
     session: &Session,
-    release: &Release,
-    memory: &mut Memory,
-) -> Result<Arc<Access>, Failure> {
+    cache: &mut RegistryCache,
+) -> Result<Arc<Access>, Box<Failure>> {
+    let Scope { env, release, .. } = *scope;
     // Whoever sends a request needs what is made here.
-    check_registry(&context.allowed, release)?;
+    check_registry(&env.allowed, release)?;
     let (insecure, provider) = (release.insecure, release.provider);
     let mut parts = AccessParts { insecure, provider, ..AccessParts::default() };
     // Also where the spec names a Secret: that is read as the account, and the
     // API server impersonates one that does not exist.
-    let of_account = account_secrets(context, session, release, memory).await?;
+    let of_account = account_secrets(scope, session, cache).await?;
     let named: Vec<(String, bool)> = match &release.pull_secret {
         Some(name) => vec![(name.clone(), true)],
         None => of_account.into_iter().map(|n| (n, false)).collect(),
@@ -105,46 +39,45 @@ pub async fn access(
     let (cert, proxy) = (release.cert_secret.clone(), release.proxy_secret.clone());
     let others = [cert.as_ref(), proxy.as_ref()];
     let is_named = |name: &String| named.iter().any(|(n, _)| n == name) || others.contains(&Some(name));
-    memory.secrets.retain(|name, _| is_named(name) || release.trusts_with(name));
+    cache.secrets.retain(|name, _| is_named(name) || release.trusts_with(name));
     for (name, required) in &named {
-        match read(context, session, release, memory, name).await? {
+        match read(scope, session, cache, name).await? {
             Some(secret) => add_keys(&mut parts.keyring, name, &secret)?,
             None if *required => return Err(missing(release, name, "secretRef")),
             None => {}
         }
     }
     if let Some(name) = &cert {
-        let secret = read(context, session, release, memory, name).await?;
+        let secret = read(scope, session, cache, name).await?;
         add_tls(&mut parts, name, &secret.ok_or_else(|| missing(release, name, "certSecretRef"))?)?;
     }
     if let Some(name) = &proxy {
-        let secret = read(context, session, release, memory, name).await?;
+        let secret = read(scope, session, cache, name).await?;
         parts.proxy = Some(proxy_of(name, &secret.ok_or_else(|| missing(release, name, "proxySecretRef"))?)?);
     }
     let access = Access::new(parts);
-    if let Some(before) = memory.access.as_ref().filter(|b| b.fingerprint() == access.fingerprint()) {
+    if let Some(before) = cache.access.as_ref().filter(|b| b.fingerprint() == access.fingerprint()) {
         return Ok(Arc::clone(before));
     }
     let access = Arc::new(access);
-    memory.access = Some(Arc::clone(&access));
+    cache.access = Some(Arc::clone(&access));
     Ok(access)
 }
 
 /// The image pull Secrets of the release's ServiceAccount.
 async fn account_secrets(
-    context: &Context,
+    scope: &Scope<'_>,
     session: &Session,
-    release: &Release,
-    memory: &mut Memory,
-) -> Result<Vec<String>, Failure> {
+    cache: &mut RegistryCache,
+) -> Result<Vec<String>, Box<Failure>> {
     let Identity::ServiceAccount { namespace, name } = session.identity() else { return Ok(Vec::new()) };
-    let account = match memory.watch_account(context, &release.id, namespace, name).current().await {
+    let account = match cache.watch_account(scope.env, &scope.release.id, namespace, name).current().await {
         Ok(account) => Ok(account),
-        Err(_) => context.session.account(namespace, name).await,
+        Err(_) => scope.env.session.account(namespace, name).await,
     };
     match account {
         Ok(Some(account)) => Ok(account.pull_secrets),
-        Ok(None) => Err(no_account(release, session.identity())),
+        Ok(None) => Err(no_account(scope.release, session.identity())),
         Err(error) => Err(account_unread(session.identity(), &error)),
     }
 }
@@ -154,21 +87,21 @@ async fn account_secrets(
 ///
 /// # Errors
 /// When it does not exist, or that cannot be known.
-pub async fn check_account(context: &Context, session: &Session, release: &Release) -> Result<(), Failure> {
+pub async fn check_account(scope: &Scope<'_>, session: &Session) -> Result<(), Box<Failure>> {
     let Identity::ServiceAccount { namespace, name } = session.identity() else { return Ok(()) };
-    match context.session.account(namespace, name).await {
+    match scope.env.session.account(namespace, name).await {
         Ok(Some(_)) => Ok(()),
-        Ok(None) => Err(no_account(release, session.identity())),
+        Ok(None) => Err(no_account(scope.release, session.identity())),
         Err(error) => Err(account_unread(session.identity(), &error)),
     }
 }
 
-fn account_unread(identity: &Identity, error: &ApiError) -> Failure {
+fn account_unread(identity: &Identity, error: &ApiError) -> Box<Failure> {
     failure(error.reason(), format!("{identity} cannot be read: {}", chain(error)))
 }
 
 /// The account is not there.
-pub fn no_account(release: &Release, identity: &Identity) -> Failure {
+pub fn no_account(release: &Release, identity: &Identity) -> Box<Failure> {
     failure(
         Reason::ServiceAccountNotFound,
         format!(
@@ -179,7 +112,7 @@ pub fn no_account(release: &Release, identity: &Identity) -> Failure {
 }
 
 /// A Secret that the spec names is not there.
-pub fn missing(release: &Release, name: &str, field: &str) -> Failure {
+pub fn missing(release: &Release, name: &str, field: &str) -> Box<Failure> {
     let namespace = &release.id.namespace;
     failure(
         Reason::SecretNotFound,
@@ -192,17 +125,17 @@ pub fn missing(release: &Release, name: &str, field: &str) -> Failure {
 /// # Errors
 /// When it may not be read, or the API server does not answer.
 pub async fn read(
-    context: &Context,
+    scope: &Scope<'_>,
     session: &Session,
-    release: &Release,
-    memory: &mut Memory,
+    cache: &mut RegistryCache,
     name: &str,
-) -> Result<Option<SecretData>, Failure> {
+) -> Result<Option<SecretData>, Box<Failure>> {
+    let Scope { env, release, .. } = *scope;
     let namespace = &release.id.namespace;
-    let watched = memory
+    let watched = cache
         .secrets
         .entry(name.to_owned())
-        .or_insert_with(|| session.watch_secret(namespace, name, context.told(&release.id)));
+        .or_insert_with(|| session.watch_secret(namespace, name, env.told(&release.id)));
     match watched.current().await {
         Ok(secret) => return Ok(secret),
         Err(State::Syncing | State::Synced | State::NotServed | State::Denied(_)) => {}
@@ -216,7 +149,7 @@ pub async fn read(
     })
 }
 
-fn add_keys(keyring: &mut Keyring, name: &str, secret: &SecretData) -> Result<(), Failure> {
+fn add_keys(keyring: &mut Keyring, name: &str, secret: &SecretData) -> Result<(), Box<Failure>> {
     let unusable = |e| failure(Reason::SecretInvalid, format!("Secret {name}: {e}"));
     // What OpenShift gives to its ServiceAccounts is of the older type.
     if let (None, Some(older)) = (secret.0.get(".dockerconfigjson"), secret.0.get(".dockercfg")) {
@@ -232,7 +165,7 @@ fn add_keys(keyring: &mut Keyring, name: &str, secret: &SecretData) -> Result<()
 }
 
 /// The proxy that a Secret names, with Flux's keys.
-fn proxy_of(name: &str, secret: &SecretData) -> Result<Proxy, Failure> {
+fn proxy_of(name: &str, secret: &SecretData) -> Result<Proxy, Box<Failure>> {
     let bad = |why: String| {
         let message = format!("Secret {name}, named by spec.proxySecretRef, {why}");
         failure(Reason::SecretInvalid, message)
@@ -249,7 +182,7 @@ fn proxy_of(name: &str, secret: &SecretData) -> Result<Proxy, Failure> {
     Proxy::new(address, text("username")?, text("password")?).map_err(|e| bad(format!("cannot be used: {e}")))
 }
 
-fn add_tls(parts: &mut AccessParts, name: &str, secret: &SecretData) -> Result<(), Failure> {
+fn add_tls(parts: &mut AccessParts, name: &str, secret: &SecretData) -> Result<(), Box<Failure>> {
     let key = |key: &str| secret.0.get(key).filter(|v| !v.is_empty()).cloned();
     parts.ca = key("ca.crt");
     parts.client_cert = match (key("tls.crt"), key("tls.key")) {

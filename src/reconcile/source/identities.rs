@@ -1,33 +1,37 @@
 //! What encrypted artifacts are read with: the age identities of the Secret that
 //! the spec names.
 
+use super::access;
 use crate::api::reason::Reason;
 use crate::cluster::accounts::SecretData;
 use crate::cluster::session::Session;
 use crate::oci::Identities;
-use crate::reconcile::driver::Run;
-use crate::reconcile::source::access::{self, Failure, failure};
+use crate::reconcile::cache::registry::RegistryCache;
+use crate::reconcile::error::{Failure, failure};
+use crate::reconcile::scope::Scope;
 
 /// The field of the spec.
 const FIELD: &str = "decryption.secretRef";
 
-impl Run<'_> {
-    /// The identities, if the spec names some. Only a pull needs them: they are not
-    /// kept.
-    ///
-    /// # Errors
-    /// When the Secret is missing, may not be read, or holds anything but
-    /// identities.
-    pub async fn identities(&mut self, session: &Session) -> Result<Option<Identities>, Failure> {
-        let release = self.release;
-        let Some(name) = &release.identity_secret else { return Ok(None) };
-        let secret = access::read(self.context, session, release, self.memory, name).await?;
-        let secret = secret.ok_or_else(|| access::missing(release, name, FIELD))?;
-        parse(&secret).map(Some).map_err(|problem| {
-            let message = format!("Secret {name}, named by spec.{FIELD}, {problem}");
-            failure(Reason::SecretInvalid, message)
-        })
-    }
+/// The identities, if the spec names some. Only a pull needs them: they are not
+/// kept.
+///
+/// # Errors
+/// When the Secret is missing, may not be read, or holds anything but
+/// identities.
+pub async fn identities(
+    scope: &Scope<'_>,
+    session: &Session,
+    cache: &mut RegistryCache,
+) -> Result<Option<Identities>, Box<Failure>> {
+    let release = scope.release;
+    let Some(name) = &release.identity_secret else { return Ok(None) };
+    let secret = access::read(scope, session, cache, name).await?;
+    let secret = secret.ok_or_else(|| access::missing(release, name, FIELD))?;
+    parse(&secret).map(Some).map_err(|problem| {
+        let message = format!("Secret {name}, named by spec.{FIELD}, {problem}");
+        failure(Reason::SecretInvalid, message)
+    })
 }
 
 /// All of them have to be identities: one that is not is a mistake that would

@@ -6,7 +6,7 @@ use supercargo::domain::verify::key::PublicKey;
 use supercargo::domain::verify::policy::{Authority, Identity, Policy, Trust};
 use supercargo::domain::verify::root::TrustRoot;
 use supercargo::oci::{Access, AccessParts, Digest, Registry, RegistryOptions, Repository};
-use supercargo::reconcile::phase::admit::evidence::{self, Target};
+use supercargo::reconcile::trust::evidence::{self, Target};
 
 use supercargo_testbed::processes;
 

@@ -10,8 +10,8 @@ use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::Whose;
 use crate::domain::live::Record;
 use crate::domain::plan::Step;
-use crate::reconcile::phase::preflight::body;
-use crate::reconcile::phase::preflight::{ATTEMPTS, Ready};
+use crate::reconcile::phase::body;
+use crate::reconcile::phase::preflight::dry_run::{ATTEMPTS, Ready};
 
 /// What became of one step.
 pub enum Done {
@@ -26,7 +26,7 @@ pub enum Done {
 }
 
 /// Applies it.
-pub async fn apply(session: &Session, me: &ReleaseId, step: &Step, ready: &Ready) -> Done {
+pub async fn apply_object(session: &Session, me: &ReleaseId, step: &Step, ready: &Ready) -> Done {
     if step.only_if_absent && ready.live.is_some() {
         return left_alone(session, me, step, ready).await;
     }

@@ -8,20 +8,24 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use crate::cluster::discovery::Resource;
 use crate::cluster::session::Session;
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::plan::{Plan, Step};
 use crate::domain::preflight::{changed_schemas, defined_versions};
-use crate::reconcile::phase::preflight::Preflight;
+use crate::reconcile::phase::preflight::dry_run::Preflight;
+use crate::reconcile::poll::{Pace, Poll, Tick, Until};
+use crate::reconcile::scope::Scope;
 
 /// How long the publication may take. It follows the schema by about a second; one
 /// that does not come keeps nobody longer, since what is refused is tried again
 /// anyway.
-const PUBLICATION: Duration = Duration::from_secs(5);
-const LOOK: Duration = Duration::from_millis(100);
+const PUBLICATION: Pace = Pace {
+    first: Duration::from_millis(100),
+    longest: Duration::from_millis(100),
+    timeout: Duration::from_secs(5),
+};
 
 /// The schemas before the definitions are written.
 #[derive(Default)]
@@ -50,19 +54,19 @@ impl Schemas {
 
     /// Waits until the API server publishes those that have changed. `answers` holds
     /// the definitions as they were written.
-    pub async fn in_force(&self, session: &Session, answers: &BTreeMap<ObjectId, Bytes>) {
+    pub async fn in_force(&self, scope: &Scope<'_>, session: &Session, answers: &BTreeMap<ObjectId, Bytes>) {
         let mut changed: Vec<String> = Vec::new();
         for (id, before) in &self.definitions {
             let after = answers.get(id).and_then(|a| serde_json::from_slice::<Value>(a).ok());
             changed.extend(after.map(|after| changed_schemas(before, &after)).unwrap_or_default());
         }
-        let give_up = Instant::now() + PUBLICATION;
-        while !changed.is_empty() && !self.published.is_empty() && Instant::now() < give_up {
+        let mut poll = Poll::new(PUBLICATION, Until::Never, scope.signals, Some(scope.slot));
+        while !changed.is_empty() && !self.published.is_empty() {
             // Who may not see them has to do without.
             let Ok(published) = session.published_schemas().await else { return };
             changed.retain(|version| published.get(version) == self.published.get(version));
-            if !changed.is_empty() {
-                tokio::time::sleep(LOOK).await;
+            if !changed.is_empty() && poll.pause().await != Tick::Look {
+                return;
             }
         }
     }

@@ -5,6 +5,7 @@ use futures::StreamExt;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::Planned;
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
 use crate::cluster::discovery::Known;
@@ -12,56 +13,58 @@ use crate::cluster::session::Session;
 use crate::domain::delegated::leave_to_others;
 use crate::domain::drift::differing_paths;
 use crate::domain::identity::ObjectId;
-use crate::domain::outcome::{Assessment, Outcome};
+use crate::domain::outcome::Assessment;
 use crate::domain::plan::{Action, Plan, Step};
-use crate::reconcile::driver::Run;
+use crate::reconcile::cache::drift::DriftCache;
+use crate::reconcile::error::masked;
 use crate::reconcile::parallel::unordered;
-use crate::reconcile::phase::preflight::body::encode;
+use crate::reconcile::phase::body::encode;
+use crate::reconcile::scope::Scope;
 
 /// How many objects a message names.
 const NAMED: usize = 5;
 
 /// Keeps from being written what others fight over, and, in Report mode, what
-/// has drifted; says so in the outcome.
+/// has drifted; returns what there is to say of it.
 pub async fn hold_back(
-    run: &mut Run<'_>,
+    scope: &Scope<'_>,
     session: &Session,
-    plan: &mut Plan,
-    known: &Known,
-    outcome: &mut Outcome,
-) {
+    cache: &mut DriftCache,
+    planned: &mut Planned<'_>,
+) -> Option<Assessment> {
+    let Planned { plan, known, .. } = planned;
     let drifted = plan.steps.iter().filter(|s| s.drifted);
-    let found = drifted.filter(|s| !run.memory.drifted.contains(&s.id)).count();
-    run.context.metrics.drift_detected(found);
-    match run.release.drift {
-        DriftMode::Off => {}
-        DriftMode::Report => report(session, plan, known, outcome).await,
-        DriftMode::Correct => contest(run, session, plan, known, outcome).await,
-    }
+    let found = drifted.filter(|s| !cache.drifted.contains(&s.id)).count();
+    scope.env.metrics.drift_detected(found);
+    let told = match scope.release.drift {
+        DriftMode::Off => None,
+        DriftMode::Report => report(session, plan, known).await,
+        DriftMode::Correct => contest(session, cache, plan, known).await,
+    };
     // What stays as it is was found already when the next run finds it.
     let left = plan.steps.iter().filter(|s| s.drifted && s.action == Action::Keep);
-    run.memory.drifted = left.map(|s| s.id.clone()).collect();
+    cache.drifted = left.map(|s| s.id.clone()).collect();
+    told
 }
 
 async fn contest(
-    run: &mut Run<'_>,
     session: &Session,
+    cache: &mut DriftCache,
     plan: &mut Plan,
     known: &Known,
-    outcome: &mut Outcome,
-) {
+) -> Option<Assessment> {
     let now = Timestamp::now();
     let mut contested = Vec::new();
     for step in plan.steps.iter_mut().filter(|s| s.drifted && s.action == Action::Write) {
-        let contest = run.memory.contests.entry(step.id.clone()).or_default();
+        let contest = cache.contests.entry(step.id.clone()).or_default();
         if contest.correct(now).is_err() {
             step.action = Action::Keep;
             contested.push((step.id.clone(), step.version.clone()));
         }
     }
-    run.memory.contests.retain(|_, contest| !contest.is_over(now));
+    cache.contests.retain(|_, contest| !contest.is_over(now));
     if contested.is_empty() {
-        return;
+        return None;
     }
     let mut named = Vec::new();
     for (id, version) in contested.iter().take(NAMED) {
@@ -79,11 +82,11 @@ async fn contest(
         named.join(", "),
         more(contested.len(), NAMED),
     );
-    outcome.drift = Some(Assessment { status: Some(true), reason: Reason::Contested, message });
+    Some(Assessment { status: Some(true), reason: Reason::Contested, message })
 }
 
 /// Compares what has drifted with what a dry run would make of it.
-async fn report(session: &Session, plan: &Plan, known: &Known, outcome: &mut Outcome) {
+async fn report(session: &Session, plan: &Plan, known: &Known) -> Option<Assessment> {
     // What is missing and made again is no drift any more.
     let steps = plan.steps.iter().filter(|s| s.drifted && s.action == Action::Keep);
     let mut compared: Vec<(ObjectId, Vec<String>)> = unordered(
@@ -93,7 +96,7 @@ async fn report(session: &Session, plan: &Plan, known: &Known, outcome: &mut Out
     .await;
     compared.retain(|(_, paths)| !paths.is_empty());
     if compared.is_empty() {
-        return;
+        return None;
     }
     compared.sort();
     let named: Vec<String> =
@@ -104,7 +107,7 @@ async fn report(session: &Session, plan: &Plan, known: &Known, outcome: &mut Out
         named.join("; "),
         more(compared.len(), NAMED),
     );
-    outcome.drift = Some(Assessment { status: Some(true), reason: Reason::DriftDetected, message });
+    Some(Assessment { status: Some(true), reason: Reason::DriftDetected, message })
 }
 
 async fn differences(session: &Session, step: &Step, known: &Known) -> Vec<String> {
@@ -127,7 +130,7 @@ async fn differences(session: &Session, step: &Step, known: &Known) -> Vec<Strin
             Ok(wanted) => differing_paths(&live, &wanted),
             Err(error) => unreadable(error.to_string()),
         },
-        Err(error) => unreadable(crate::reconcile::phase::preflight::masked(&step.id, &error.to_string())),
+        Err(error) => unreadable(masked(&step.id, &error.to_string())),
     }
 }
 

@@ -9,16 +9,15 @@ use crate::cluster::session::Session;
 use crate::domain::health::{first_cause, pod_selector, runs_pods};
 use crate::domain::identity::GroupKind;
 use crate::domain::outcome::ObjectFailure;
-use crate::domain::release::Origin;
-use crate::reconcile::driver::Run;
+use crate::reconcile::scope::Scope;
 
 /// The pods of a workload that are looked at.
 const PODS: usize = 20;
 
 /// Adds to the first workload that is not healthy what one of its pods says. Who may
 /// not read them is told what the workload says alone.
-pub async fn explain(run: &Run<'_>, session: &Session, known: &Known, failures: &mut [ObjectFailure]) {
-    if run.release.origin == Origin::CommandLine {
+pub async fn explain(scope: &Scope<'_>, session: &Session, known: &Known, failures: &mut [ObjectFailure]) {
+    if !scope.policy.repeats {
         // A person is told each object on a line of its own, and looks further.
         return;
     }

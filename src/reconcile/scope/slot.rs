@@ -1,46 +1,46 @@
-//! The turns by which few runs work at once while any number waits.
+//! The pool of workers: few runs work at once while any number waits.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::observe::metrics::Metrics;
 
-/// The places of runs that work; clones share them.
+/// The workers of all runs; clones share them.
 #[derive(Clone, Debug)]
-pub struct Places {
+pub struct WorkerPool {
     free: Arc<Semaphore>,
     metrics: Arc<Metrics>,
 }
 
-impl Places {
+impl WorkerPool {
     /// So many.
     pub fn new(count: usize, metrics: &Arc<Metrics>) -> Self {
         Self { free: Arc::new(Semaphore::new(count)), metrics: Arc::clone(metrics) }
     }
 }
 
-/// A place among the few runs that work at once. It is taken for work and given
-/// back for every wait, so that nobody's wait delays another's work.
+/// The slot of one run in the pool. It is taken for work and released for every wait,
+/// so that nobody's wait delays another's work.
 #[derive(Debug)]
-pub struct Turn {
-    places: Places,
-    permit: Option<OwnedSemaphorePermit>,
+pub struct WorkerSlot {
+    pool: WorkerPool,
+    permit: Mutex<Option<OwnedSemaphorePermit>>,
 }
 
-impl Turn {
-    /// Without a place yet.
-    pub fn new(places: &Places) -> Self {
-        Self { places: places.clone(), permit: None }
+impl WorkerSlot {
+    /// Not taken yet.
+    pub fn new(pool: &WorkerPool) -> Self {
+        Self { pool: pool.clone(), permit: Mutex::default() }
     }
 
-    /// Waits for a place.
-    pub async fn take(&mut self) {
-        if self.permit.is_some() {
+    /// Waits for a worker. A slot that is taken stays so.
+    pub async fn take(&self) {
+        if self.permit().is_some() {
             return;
         }
-        let Places { free, metrics } = &self.places;
-        self.permit = match Arc::clone(free).try_acquire_owned() {
+        let WorkerPool { free, metrics } = &self.pool;
+        let permit = match Arc::clone(free).try_acquire_owned() {
             Ok(permit) => Some(permit),
             Err(_) => {
                 let _waiting = metrics.waits_for_a_place();
@@ -48,11 +48,21 @@ impl Turn {
                 Arc::clone(free).acquire_owned().await.ok()
             }
         };
+        *self.permit() = permit;
     }
 
-    /// Gives the place back.
-    pub fn give_back(&mut self) {
-        self.permit = None;
+    /// Whether a worker was taken.
+    pub fn is_taken(&self) -> bool {
+        self.permit().is_some()
+    }
+
+    /// Gives the worker back.
+    pub fn release(&self) {
+        *self.permit() = None;
+    }
+
+    fn permit(&self) -> MutexGuard<'_, Option<OwnedSemaphorePermit>> {
+        self.permit.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -61,23 +71,23 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_waits_for_a_place_is_in_the_queue() {
+    async fn who_waits_for_a_worker_is_in_the_queue() {
         let metrics = Arc::new(Metrics::new("1.2.3").unwrap());
-        let places = Places::new(1, &metrics);
+        let pool = WorkerPool::new(1, &metrics);
         let check = |depth: usize| {
             let text = metrics.expose().unwrap();
             assert!(text.contains(&format!("\nsupercargo_queue_depth {depth}\n")), "{text}");
         };
-        let mut first = Turn::new(&places);
+        let first = WorkerSlot::new(&pool);
         first.take().await;
         first.take().await;
         check(0);
-        let mut second = Turn::new(&places);
+        let second = WorkerSlot::new(&pool);
         {
             let mut waiting = std::pin::pin!(second.take());
             assert!(futures::poll!(waiting.as_mut()).is_pending());
             check(1);
-            first.give_back();
+            first.release();
             waiting.await;
             check(0);
         }

@@ -10,21 +10,23 @@ use futures::future::BoxFuture;
 use futures::stream::iter;
 use serde_json::Value;
 
+use super::evidence::{Target, verify};
 use crate::api::reason::Reason;
 use crate::api::status::VerifiedImage;
+use crate::api::verify::ImageMode;
 use crate::domain::identity::ObjectId;
 use crate::domain::images::{doubtful_places, image_places};
 use crate::domain::object::Object;
-use crate::domain::outcome::Verdict;
 use crate::domain::verify::images::{Demand, ImageName, ImagePolicies};
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Proof;
 use crate::oci::{Access, Digest, Keyring, Registry, Repository, Tag, Wanted};
-use crate::reconcile::phase::admit::evidence::{Target, verify};
-use crate::reconcile::source::access::{Failure, failure};
+use crate::reconcile::error::{Failure, chain, failure};
 
 /// The most different images of one artifact that are verified.
 pub const MAX_IMAGES: usize = 256;
+/// How many images a message names.
+const NAMED: usize = 3;
 /// How many of them are asked about at once.
 const AT_ONCE: usize = 8;
 /// The key of a Secret for pulls.
@@ -35,14 +37,14 @@ const DOUBTFUL: &str = "a field image of a kind that is not built in names it, a
                         exempt it in verify.images.exempt if it needs no signature";
 
 /// How the registries of images are reached.
-pub trait Ways: Send + Sync {
+pub trait ImageAccess: Send + Sync {
     /// The value of `.dockerconfigjson` of a Secret that a pod pulls with; `None`
     /// when there is no such Secret, which a kubelet goes without too.
     fn pull_secret<'a>(
         &'a self,
         namespace: &'a str,
         name: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Failure>>;
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<Failure>>>;
 
     /// How a repository is reached with the credentials of its pods or, without
     /// those, with whatever else there is. A certificate or plain HTTP that was
@@ -51,7 +53,7 @@ pub trait Ways: Send + Sync {
         &'a self,
         repository: &'a Repository,
         of_pods: Option<Keyring>,
-    ) -> BoxFuture<'a, Result<Access, Failure>>;
+    ) -> BoxFuture<'a, Result<Access, Box<Failure>>>;
 }
 
 /// What became of the images of some objects.
@@ -94,6 +96,33 @@ impl Images {
     /// What is to be written in place of what ([`crate::domain::images::pin`]).
     pub fn pins(&self) -> BTreeMap<String, String> {
         self.verified.iter().map(|i| (i.written.clone(), i.pinned.clone())).collect()
+    }
+
+    /// What is wrong with the images, where only a warning is wanted.
+    ///
+    /// # Errors
+    /// What is wrong with them, where each has to be signed.
+    pub fn refusal(&self, mode: ImageMode) -> Result<Option<String>, Box<Failure>> {
+        let [first, rest @ ..] = self.failures.as_slice() else { return Ok(None) };
+        let mut message = match rest.len() {
+            0 => "a container image is not signed as spec.verify.images wants it: ".to_owned(),
+            more => {
+                format!("{} container images are not signed as spec.verify.images wants them: ", more + 1)
+            }
+        };
+        let lines = std::iter::once(first).chain(rest).take(NAMED).map(|f| f.line());
+        message.push_str(&lines.collect::<Vec<_>>().join("; "));
+        if self.failures.len() > NAMED {
+            message.push_str(&format!("; and {} more", self.failures.len() - NAMED));
+        }
+        match mode {
+            ImageMode::Warn => Ok(Some(message)),
+            ImageMode::Enforce => {
+                // A registry that is away is told as such, and tried again like one.
+                let away = self.failures.iter().all(|f| !f.reason.is_distrust());
+                Err(failure(if away { first.reason } else { Reason::ImageNotVerified }, message))
+            }
+        }
     }
 
     /// The verified ones, as the status lists them.
@@ -141,9 +170,9 @@ pub async fn verify_images(
     registry: &Registry,
     objects: &[Object],
     policies: &ImagePolicies,
-    ways: &dyn Ways,
+    ways: &dyn ImageAccess,
     known: &BTreeMap<String, String>,
-) -> Result<Images, Failure> {
+) -> Result<Images, Box<Failure>> {
     let uses = uses(objects);
     if uses.len() > MAX_IMAGES {
         let message = format!(
@@ -226,11 +255,8 @@ impl<'a> Use<'a> {
         }
     }
 
-    fn failed(&self, image: &str, failed: Failure) -> ImageFailure {
-        let (reason, message) = match failed.verdict {
-            Verdict::Failed { reason, message } => (reason, message),
-            _ => (Reason::ImageNotVerified, "the verification came to no end".to_owned()),
-        };
+    fn failed(&self, image: &str, failed: Box<Failure>) -> ImageFailure {
+        let Failure { reason, message, .. } = *failed;
         let objects = self.objects.iter().map(|object| object.id()).collect();
         ImageFailure { image: image.to_owned(), objects, reason, message }
     }
@@ -241,12 +267,17 @@ struct Look<'a> {
     registry: &'a Registry,
     objects: &'a [Object],
     policies: &'a [Policy],
-    ways: &'a dyn Ways,
+    ways: &'a dyn ImageAccess,
     place: &'a Use<'a>,
 }
 
 impl Look<'_> {
-    async fn at(&self, image: &str, name: &ImageName, known: Option<&str>) -> Result<SignedImage, Failure> {
+    async fn at(
+        &self,
+        image: &str,
+        name: &ImageName,
+        known: Option<&str>,
+    ) -> Result<SignedImage, Box<Failure>> {
         let bad = |e: crate::oci::OciError| failure(Reason::ImageNotVerified, e.to_string());
         let repository = Repository::parse(&format!("oci://{}", name.repository())).map_err(bad)?;
         let wanted = match name.digest().or(known) {
@@ -274,18 +305,17 @@ impl Look<'_> {
         repository: &Repository,
         wanted: &Wanted,
         of_pods: Option<Keyring>,
-    ) -> Result<(Digest, Vec<Proof>), Failure> {
+    ) -> Result<(Digest, Vec<Proof>), Box<Failure>> {
         let access = self.ways.access(repository, of_pods).await?;
         let resolved = self.registry.resolve(repository, wanted, &access).await;
-        let resolved =
-            resolved.map_err(|e| failure(e.reason(), crate::reconcile::source::access::chain(&e)))?;
+        let resolved = resolved.map_err(|e| failure(e.reason(), chain(&e)))?;
         let target = Target { repository, digest: &resolved.digest, access: &access };
         let proofs = verify(self.registry, target, self.policies).await?;
         Ok((resolved.digest, proofs))
     }
 
     /// The credentials of the pods that run it, and why some cannot be read.
-    async fn keyring(&self) -> (Keyring, Option<Failure>) {
+    async fn keyring(&self) -> (Keyring, Option<Box<Failure>>) {
         let (mut keyring, mut unread) = (Keyring::default(), None);
         for (namespace, name) in &self.place.secrets {
             let config = match among(self.objects, namespace, name) {
@@ -306,16 +336,15 @@ impl Look<'_> {
 }
 
 fn is_denied(failed: &Failure) -> bool {
-    failed.reason() == Some(Reason::AuthenticationFailed)
+    failed.reason == Reason::AuthenticationFailed
 }
 
 /// What the credentials of the pods came to, where the others are refused too.
-fn both(of_pods: Option<Failure>, failed: Failure) -> Failure {
-    match (of_pods.map(|of_pods| of_pods.verdict), &failed.verdict) {
-        (Some(Verdict::Failed { reason, message: first }), Verdict::Failed { message, .. })
-            if is_denied(&failed) && first != *message =>
-        {
-            failure(reason, format!("{first}; and without the imagePullSecrets: {message}"))
+fn both(of_pods: Option<Box<Failure>>, failed: Box<Failure>) -> Box<Failure> {
+    match of_pods {
+        Some(first) if is_denied(&failed) && first.message != failed.message => {
+            let message = format!("{}; and without the imagePullSecrets: {}", first.message, failed.message);
+            failure(first.reason, message)
         }
         _ => failed,
     }

@@ -1,34 +1,17 @@
-//! The container images of a revision: verified before it is planned, and bound
-//! in its objects to the digests that were verified. A revision keeps its
-//! digests: that a tag of an image moved changes nothing until the artifact
-//! does.
+//! The container images of a revision, as they were verified, and bound in its objects
+//! to the digests that were verified.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-
-use futures::FutureExt;
-use futures::future::BoxFuture;
 
 use crate::api::reason::Reason;
 use crate::api::status::VerifiedImage;
 use crate::api::verify::ImageMode;
-use crate::cluster::session::Session;
-use crate::domain::allowed::Allowed;
 use crate::domain::images::{distinct_images, doubtful_places, pin};
 use crate::domain::object::Object;
 use crate::domain::outcome::Outcome;
 use crate::domain::verify::images::{Demand, ImageName, ImagePolicies};
-use crate::oci::{Access, Keyring, Repository};
-use crate::reconcile::driver::{Ended, Revision, Run};
-use crate::reconcile::phase::admit::images::{Images, Ways, verify_images};
-use crate::reconcile::phase::work;
-use crate::reconcile::scope::registry_wait::Waited;
-use crate::reconcile::source::access::{self, Failure, chain, failure};
-
-/// How many images a message names.
-const NAMED: usize = 3;
-/// The key of a Secret for pulls.
-const DOCKER_CONFIG: &str = ".dockerconfigjson";
+use crate::reconcile::error::{Failure, failure};
+use crate::reconcile::revision::Revision;
 
 /// Which images have to be signed.
 #[derive(Clone, Debug)]
@@ -50,18 +33,20 @@ impl ImageDemand {
 #[derive(Clone, Debug)]
 pub struct Pinned {
     /// Digest and options of the revision.
-    key: String,
+    pub key: String,
     /// [`ImageDemand::name`].
-    demand: String,
+    pub demand: String,
     /// Whether the last verification of the artifact has been followed by theirs.
     pub fresh: bool,
-    shown: Vec<VerifiedImage>,
+    /// The images, as the status lists them.
+    pub shown: Vec<VerifiedImage>,
     /// Those that should be signed and are not, where that is only told.
-    warning: Option<String>,
+    pub warning: Option<String>,
 }
 
 impl Pinned {
-    fn pins(&self) -> BTreeMap<String, String> {
+    /// What is written in place of what.
+    pub fn pins(&self) -> BTreeMap<String, String> {
         self.shown.iter().map(|image| (image.name.clone(), image.pinned.clone())).collect()
     }
 
@@ -80,7 +65,7 @@ impl Pinned {
 
     /// Whether it says of these objects all that is demanded. What was found
     /// under other rules is no answer, nor is one that lacks an image.
-    fn answers(&self, demand: &ImageDemand, objects: &[Object]) -> bool {
+    pub fn answers(&self, demand: &ImageDemand, objects: &[Object]) -> bool {
         let whole = || self.warning.is_none() && lacking(demand, objects, &self.pins()).is_none();
         self.demand == demand.name() && (demand.mode == ImageMode::Warn || whole())
     }
@@ -89,7 +74,7 @@ impl Pinned {
 /// Which digest each image was, by its name in the artifact. Somebody else may
 /// have written the status: what counts is a digest that is written to the very
 /// name, and that is verified like any other.
-fn digests(shown: &[VerifiedImage]) -> BTreeMap<String, String> {
+pub fn digests(shown: &[VerifiedImage]) -> BTreeMap<String, String> {
     let digest = |image: &VerifiedImage| {
         let (name, pinned) = (ImageName::parse(&image.name).ok()?, ImageName::parse(&image.pinned).ok()?);
         let digest = pinned.digest()?;
@@ -111,93 +96,15 @@ fn lacking(demand: &ImageDemand, objects: &[Object], pins: &BTreeMap<String, Str
     distinct_images(objects).into_iter().find(unsigned).or_else(doubtful)
 }
 
-impl Run<'_> {
-    /// Verifies the images of the objects and writes their digests into them.
-    ///
-    /// # Errors
-    /// When one is not signed as it has to be.
-    pub async fn pin(
-        &mut self,
-        session: &Session,
-        revision: &Revision,
-        demand: Option<&ImageDemand>,
-        objects: &mut [Object],
-    ) -> Result<(), Ended> {
-        let Some(demand) = demand else {
-            self.memory.pinned = None;
-            return Ok(());
-        };
-        let same = self.memory.pinned.as_ref().filter(|p| p.key == revision.key);
-        let known = same.filter(|p| p.answers(demand, objects)).cloned();
-        if let Some(pinned) = known.as_ref().filter(|p| p.fresh) {
-            return Ok(bind(demand, objects, &pinned.pins())?);
-        }
-        // Digests that are known already are what is verified.
-        let before = match same {
-            Some(pinned) => digests(&pinned.shown),
-            // What another process has found, for this very artifact.
-            None => {
-                let artifact = self.status.artifact.as_ref();
-                let same = artifact.filter(|a| a.digest == revision.digest.as_str());
-                same.map(|a| digests(&a.images)).unwrap_or_default()
-            }
-        };
-        let images = self.look_at_images(session, demand, objects, &before).await?;
-        let unknown = images.failures.iter().all(|f| !f.reason.is_distrust());
-        if let Some(pinned) = known.filter(|_| !images.failures.is_empty() && unknown) {
-            // Verified before, and nothing says otherwise now.
-            bind(demand, objects, &pinned.pins())?;
-            self.memory.pinned = Some(Pinned { fresh: true, ..pinned });
-            return Ok(());
-        }
-        let warning = refused(demand.mode, &images)?;
-        bind(demand, objects, &images.pins())?;
-        if let Some(warning) = &warning {
-            self.note_once(Reason::ImageNotVerified, warning.clone(), false);
-        }
-        let (key, demand, shown) = (revision.key.clone(), demand.name(), images.status());
-        self.memory.pinned = Some(Pinned { key, demand, fresh: true, shown, warning });
-        Ok(())
-    }
-
-    async fn look_at_images(
-        &mut self,
-        session: &Session,
-        demand: &ImageDemand,
-        objects: &[Object],
-        before: &BTreeMap<String, String>,
-    ) -> Result<Images, Ended> {
-        let access = access::access(self.context, session, self.release, self.memory).await?;
-        let home = access::repository(self.release)?;
-        let ways = Own { session, access, home, allowed: &self.context.allowed };
-        let registry = self.context.registry.clone();
-        // A registry that takes its time takes no worker's.
-        self.turn.give_back();
-        let looking = verify_images(&registry, objects, &demand.policies, &ways, before);
-        let looked = self.wait_for(looking, false).await;
-        self.turn.take().await;
-        match looked {
-            Waited::Done(images) => Ok(images?),
-            Waited::Urgent => Err(work::superseded()),
-            Waited::Late => {
-                let seconds = self.release.timeout.as_secs();
-                let message =
-                    format!("the container images could not be verified within spec.timeout ({seconds}s)");
-                Err(failure(Reason::RegistryUnavailable, message).into())
-            }
-        }
-    }
-}
-
 /// Writes the digests into the objects.
 ///
 /// # Errors
 /// When one is missing that has to be there; nothing is written then.
-fn bind(
+pub fn bind(
     demand: &ImageDemand,
     objects: &mut [Object],
     pins: &BTreeMap<String, String>,
-) -> Result<(), Failure> {
+) -> Result<(), Box<Failure>> {
     if let Some(image) = lacking(demand, objects, pins).filter(|_| demand.mode == ImageMode::Enforce) {
         let message = format!("{image} has to be signed by spec.verify.images, and was not verified");
         return Err(failure(Reason::ImageNotVerified, message));
@@ -206,75 +113,6 @@ fn bind(
         pin(object, pins);
     }
     Ok(())
-}
-
-/// What is wrong with the images: an end, or a warning.
-fn refused(mode: ImageMode, images: &Images) -> Result<Option<String>, Failure> {
-    let [first, rest @ ..] = images.failures.as_slice() else { return Ok(None) };
-    let mut message = match rest.len() {
-        0 => "a container image is not signed as spec.verify.images wants it: ".to_owned(),
-        more => format!("{} container images are not signed as spec.verify.images wants them: ", more + 1),
-    };
-    let lines = std::iter::once(first).chain(rest).take(NAMED).map(|f| f.line());
-    message.push_str(&lines.collect::<Vec<_>>().join("; "));
-    if images.failures.len() > NAMED {
-        message.push_str(&format!("; and {} more", images.failures.len() - NAMED));
-    }
-    match mode {
-        ImageMode::Warn => Ok(Some(message)),
-        ImageMode::Enforce => {
-            // A registry that is away is told as such, and tried again like one.
-            let away = images.failures.iter().all(|f| !f.reason.is_distrust());
-            Err(failure(if away { first.reason } else { Reason::ImageNotVerified }, message))
-        }
-    }
-}
-
-/// As the release's identity.
-struct Own<'a> {
-    session: &'a Session,
-    access: Arc<Access>,
-    home: Repository,
-    allowed: &'a Allowed,
-}
-
-impl Ways for Own<'_> {
-    fn pull_secret<'a>(
-        &'a self,
-        namespace: &'a str,
-        name: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Failure>> {
-        async move {
-            match self.session.secret(namespace, name).await {
-                Ok(secret) => Ok(secret.and_then(|s| s.0.get(DOCKER_CONFIG).cloned())),
-                Err(error) => {
-                    let hint = match error.is_forbidden() {
-                        true => format!("; allow {} to get it", self.session.identity()),
-                        false => String::new(),
-                    };
-                    let message = format!(
-                        "Secret/{namespace}/{name}, in imagePullSecrets, cannot be read: {}{hint}",
-                        chain(&error)
-                    );
-                    Err(failure(error.reason(), message))
-                }
-            }
-        }
-        .boxed()
-    }
-
-    fn access<'a>(
-        &'a self,
-        repository: &'a Repository,
-        of_pods: Option<Keyring>,
-    ) -> BoxFuture<'a, Result<Access, Failure>> {
-        async move {
-            let allowed = self.allowed.repository(repository.registry(), repository.path());
-            allowed.map_err(|why| failure(Reason::ImageNotVerified, why.to_string()))?;
-            Ok(self.access.towards(of_pods, repository, &self.home))
-        }
-        .boxed()
-    }
 }
 
 #[cfg(test)]
@@ -371,7 +209,7 @@ mod tests {
             assert_eq!(bound.is_ok(), expected, "{image}");
             assert_eq!(distinct_images(&objects).contains(&"nginx".to_owned()), !expected, "{image}");
             if let Err(failed) = bound {
-                assert_eq!(failed.reason(), Some(Reason::ImageNotVerified));
+                assert_eq!(failed.reason, Reason::ImageNotVerified);
             }
         };
         check("nginx:latest", ImageMode::Enforce, false);

@@ -7,25 +7,16 @@ use std::sync::Arc;
 use futures::StreamExt;
 use serde_json::Value;
 
+use super::cluster::{AskedPod, ClusterCache};
 use crate::cluster::discovery::Known;
 use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate, Inventory};
-use crate::domain::live::{JobRun, Record};
-use crate::reconcile::driver::{Ended, Run};
-use crate::reconcile::env::{Context, Memory};
+use crate::domain::live::Record;
+use crate::reconcile::env::Env;
 use crate::reconcile::parallel::unordered;
 
-/// How far a pod was when it was asked for.
-#[derive(Clone, Debug)]
-pub struct Asked {
-    uid: String,
-    /// Until which resource version that is known.
-    version: u64,
-    succeeded: bool,
-}
-
-impl Memory {
+impl ClusterCache {
     /// The uid of the object of that name that has run to its end, as far as a
     /// watch or a question has shown.
     pub fn ended(&self, id: &ObjectId) -> Option<String> {
@@ -59,8 +50,8 @@ impl Memory {
         }
     }
 
-    /// What a watch shows of an object.
-    fn record(&self, id: &ObjectId) -> Option<Record> {
+    /// What a watch shows of an object, synced or not.
+    pub fn record(&self, id: &ObjectId) -> Option<Record> {
         self.watches.iter().find(|w| w.covers(id))?.record(id)
     }
 
@@ -75,16 +66,9 @@ impl Memory {
 
     /// Whether a pod has to be asked whether it has run to its end.
     pub fn may_have_succeeded(&self, id: &ObjectId, entry: &Entry, record: &Record) -> bool {
-        let known = |asked: &Asked| asked.uid == record.uid && record.version <= asked.version;
+        let known = |asked: &AskedPod| asked.uid == record.uid && record.version <= asked.version;
         let open = !entry.done && entry.uid.as_deref() == Some(record.uid.as_str());
         open && id.is("", "Pod") && !self.asked.get(id).is_some_and(known)
-    }
-
-    /// Whether one of the objects that were seen to change is a Job whose end a
-    /// refused revision waits for: that revision may be applied now.
-    pub fn is_released(&self, touched: &HashSet<ObjectId>) -> bool {
-        let mut awaited = touched.iter().filter(|id| self.awaited.contains(*id));
-        awaited.any(|id| self.record(id).is_none_or(|record| record.run != JobRun::On))
     }
 
     /// Whether one of the objects that were seen to change has run to its end, which
@@ -96,7 +80,7 @@ impl Memory {
 
     /// Asks for the pods that were seen to change, where that does not say whether they
     /// have run to their end.
-    pub async fn ask_touched(&mut self, context: &Context, touched: &HashSet<ObjectId>) {
+    pub async fn ask_touched(&mut self, env: &Env, touched: &HashSet<ObjectId>) {
         let pods: Vec<(ObjectId, Record)> = touched
             .iter()
             .filter_map(|id| {
@@ -106,7 +90,7 @@ impl Memory {
             .collect();
         let Some(identity) = self.identity.clone().filter(|_| !pods.is_empty()) else { return };
         // Who cannot be asked now is asked when the pod changes, and by the next run.
-        let Ok(session) = context.session.impersonate(identity) else { return };
+        let Ok(session) = env.session.impersonate(identity) else { return };
         let Ok(known) = session.known().await else { return };
         self.ask_pods(&session, &known, &pods).await;
     }
@@ -126,7 +110,7 @@ impl Memory {
             // One that is always restarted never ends.
             let endless = same && pod["spec"]["restartPolicy"] == "Always";
             let version = if endless { u64::MAX } else { record.version };
-            let asked = Asked { uid: record.uid.clone(), version, succeeded };
+            let asked = AskedPod { uid: record.uid.clone(), version, succeeded };
             self.asked.insert(id.clone(), asked);
         }
         drop(answers);
@@ -147,18 +131,5 @@ impl Memory {
             _ => self.inventory.entries.get(id),
         };
         entry.is_some_and(|entry| self.ended_as(id, entry))
-    }
-}
-
-impl Run<'_> {
-    /// Writes into the inventory what has run to its end.
-    pub async fn remember_ended(&mut self) -> Result<(), Ended> {
-        let Some(marked) = self.memory.mark_ended(&self.memory.inventory) else { return Ok(()) };
-        let hold = self.hold();
-        let Some(mut stored) = self.memory.stored.take() else { return Err(Ended::Again) };
-        let session = &self.context.session;
-        session.write_inventory(&self.release.id, &mut stored, marked, hold).await?;
-        self.memory.remember(self.context, &self.release.id, stored);
-        Ok(())
     }
 }

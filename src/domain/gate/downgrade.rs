@@ -1,0 +1,60 @@
+//! A range whose newest tag is older than what is applied.
+
+use super::facts::{Decision, Facts, Hold, WakeOn};
+use crate::api::reason::Reason;
+use crate::domain::ledger::goes_back;
+
+/// The way that the newest tag leads.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// The tag of what was applied last.
+    pub from: &'a str,
+    /// The newest tag.
+    pub to: &'a str,
+}
+
+impl Step<'_> {
+    /// Whether it leads back.
+    pub fn is_back(&self, facts: &Facts<'_>) -> bool {
+        goes_back(facts.release, self.from, self.to)
+    }
+}
+
+/// Holds a release where it is while the newest tag leads back and the spec does not
+/// allow that.
+pub fn decide(facts: &Facts<'_>) -> Decision {
+    let Some(step) = facts.step.filter(|step| step.is_back(facts)) else { return Decision::Pass };
+    if facts.release.allow_downgrade {
+        return Decision::Pass;
+    }
+    let message = format!(
+        "the newest tag went from {} to {}, and the release stays: to go back, set spec.ref.allowDowngrade",
+        step.from, step.to
+    );
+    Decision::Wait(Hold::new(Reason::DowngradeRefused, message), WakeOn::Registry)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::gate::tests::{held, release};
+    use crate::domain::release::Wanted;
+
+    #[test]
+    fn only_a_range_that_may_goes_back() {
+        let range = || Wanted::Semver { range: ">=1.0.0".to_owned(), filter: None };
+        let check = |wanted: Wanted, allow: bool, from: &str, to: &str, expected: bool| {
+            let mut release = release();
+            (release.wanted, release.allow_downgrade) = (wanted, allow);
+            let facts = Facts { step: Some(Step { from, to }), ..Facts::of(&release) };
+            let found = held(decide(&facts)).map(|(reason, _)| reason);
+            assert_eq!(found, expected.then_some(Reason::DowngradeRefused), "{from} {to}");
+        };
+        check(range(), false, "1.2.0", "1.1.0", true);
+        check(range(), true, "1.2.0", "1.1.0", false);
+        check(range(), false, "1.1.0", "1.2.0", false);
+        check(range(), false, "1.1.0", "1.1.0", false);
+        // Who names a tag has said where to go.
+        check(Wanted::Tag("1.1.0".to_owned()), false, "1.2.0", "1.1.0", false);
+    }
+}

@@ -1,0 +1,120 @@
+//! What gates know, and what they say.
+
+use super::downgrade::Step;
+use super::inventory::InventoryFacts;
+use super::ownership::Claimed;
+use super::registry::RegistryFacts;
+use super::trust::Demands;
+use crate::api::reason::Reason;
+use crate::domain::outcome::ObjectFailure;
+use crate::domain::release::Release;
+
+/// How many objects a message names.
+const NAMED: usize = 3;
+
+/// What a run knows so far. It learns more as it goes on: a gate that lacks what it asks
+/// about lets the run pass, and is asked again.
+#[derive(Clone, Copy)]
+pub struct Facts<'a> {
+    /// The release.
+    pub release: &'a Release,
+    /// Whether a person asks for this run.
+    pub is_asked: bool,
+    /// What the release names in a registry, and which registries are allowed.
+    pub registry: Option<RegistryFacts<'a>>,
+    /// The inventory, as it was read.
+    pub inventory: Option<InventoryFacts<'a>>,
+    /// The way that the newest tag leads.
+    pub step: Option<Step<'a>>,
+    /// Who has to have signed.
+    pub demands: Option<Demands>,
+    /// The name and the digest of a revision, and how many objects it holds.
+    pub rendered: Option<(&'a str, &'a str, usize)>,
+    /// How many objects the inventory names.
+    pub entries: usize,
+    /// The objects that others have, and those that may not be written.
+    pub claimed: Option<&'a Claimed>,
+}
+
+impl<'a> Facts<'a> {
+    /// Nothing but the release.
+    pub fn of(release: &'a Release) -> Self {
+        Self {
+            release,
+            is_asked: false,
+            registry: None,
+            inventory: None,
+            step: None,
+            demands: None,
+            rendered: None,
+            entries: 0,
+            claimed: None,
+        }
+    }
+}
+
+/// What a gate says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Nothing stands against it.
+    Pass,
+    /// Not now. That is no failure: it is not counted, and nothing is tried again before
+    /// what the gate waits for comes.
+    Wait(Hold, WakeOn),
+    /// Not like this.
+    Refuse(Hold),
+}
+
+/// Why a release does not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// One of the closed set.
+    pub reason: Reason,
+    /// What stands against it, on what, what to do.
+    pub message: String,
+    /// The message without the objects that follow it there.
+    pub headline: Option<String>,
+    /// The objects that it is about.
+    pub objects: Vec<ObjectFailure>,
+}
+
+/// What ends a wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WakeOn {
+    /// A change of the release: its spec, or an annotation.
+    Release,
+    /// Another tag in the registry.
+    Registry,
+    /// A change of an object of the release.
+    Objects,
+}
+
+impl Hold {
+    /// One that is about no object.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self { reason, message: message.into(), headline: None, objects: Vec::new() }
+    }
+}
+
+impl Hold {
+    /// One that is about objects: a message with the first few, the rest in the list.
+    pub fn about(reason: Reason, what: &str, objects: Vec<ObjectFailure>) -> Self {
+        let s = if objects.len() == 1 { "" } else { "s" };
+        let headline = format!("{what} {} object{s}", objects.len());
+        let mut message = headline.clone();
+        for object in objects.iter().take(NAMED) {
+            message.push_str(&format!("; {}: {}", object.id, object.message));
+        }
+        if objects.len() > NAMED {
+            message.push_str("; see status.failures for more");
+        }
+        Self { reason, message, headline: Some(headline), objects }
+    }
+}
+
+impl Decision {
+    /// Refuses for one reason.
+    pub fn refuse(reason: Reason, message: impl Into<String>) -> Self {
+        Self::Refuse(Hold::new(reason, message))
+    }
+}

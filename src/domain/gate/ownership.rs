@@ -1,0 +1,56 @@
+//! Objects that other releases have.
+
+use super::facts::{Decision, Facts, Hold};
+use crate::api::reason::Reason;
+use crate::domain::identity::ObjectId;
+use crate::domain::outcome::ObjectFailure;
+
+/// What keeps a release from having all the objects of its plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claimed {
+    /// Objects that others have, each with what its owner is called here.
+    pub by_others: Vec<(ObjectId, String)>,
+    /// Objects that the release may not write, whoever has them.
+    pub denied: Vec<ObjectFailure>,
+}
+
+/// Refuses a plan of which others have an object.
+pub fn decide(facts: &Facts<'_>) -> Decision {
+    let Some(claimed) = facts.claimed.filter(|claimed| !claimed.by_others.is_empty()) else {
+        return Decision::Pass;
+    };
+    let objects = claimed.by_others.iter().map(|(id, owner)| {
+        let message = format!("{owner} has it: take it out of one of the two");
+        ObjectFailure { id: id.clone(), reason: Reason::OwnershipConflict, message }
+    });
+    let objects = objects.chain(claimed.denied.iter().cloned()).collect();
+    Decision::Refuse(Hold::about(Reason::OwnershipConflict, "nothing was written, others have", objects))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::gate::tests::{held, release};
+
+    #[test]
+    fn what_others_have_is_refused_and_told_with_what_is_denied() {
+        let id = |name: &str| ObjectId::from_inventory_id(&format!("apps_{name}__ConfigMap")).unwrap();
+        let denied = |name: &str| ObjectFailure {
+            id: id(name),
+            reason: Reason::AccessDenied,
+            message: "no".to_owned(),
+        };
+        let check = |by_others: &[&str], denied: Vec<ObjectFailure>, expected: Option<&str>| {
+            let by_others = by_others.iter().map(|name| (id(name), "the release a/b".to_owned())).collect();
+            let claimed = Claimed { by_others, denied };
+            let release = release();
+            let found = held(decide(&Facts { claimed: Some(&claimed), ..Facts::of(&release) }));
+            assert_eq!(found.as_ref().map(|(_, message)| message.as_str()), expected);
+        };
+        check(&[], Vec::new(), None);
+        check(&[], vec![denied("x")], None);
+        let told = "nothing was written, others have 2 objects; ConfigMap/apps/x: the release a/b has it: take it out of \
+                    one of the two; ConfigMap/apps/y: no";
+        check(&["x"], vec![denied("y")], Some(told));
+    }
+}

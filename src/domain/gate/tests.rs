@@ -1,0 +1,25 @@
+//! What the tables of the gates share.
+
+use serde_json::json;
+
+use super::Decision;
+use crate::api::reason::Reason;
+use crate::domain::release::Release;
+
+/// A release that no gate has anything against.
+pub fn release() -> Release {
+    let resource = json!({
+        "apiVersion": "supercargo.dev/v1alpha1", "kind": "OCIArtifactRelease",
+        "metadata": {"name": "app", "namespace": "team"},
+        "spec": {"url": "oci://r.io/team/app", "prune": true},
+    });
+    Release::parse(&serde_json::from_value(resource).unwrap()).unwrap()
+}
+
+/// What a gate holds a release with.
+pub fn held(decision: Decision) -> Option<(Reason, String)> {
+    match decision {
+        Decision::Pass => None,
+        Decision::Wait(hold, _) | Decision::Refuse(hold) => Some((hold.reason, hold.message)),
+    }
+}

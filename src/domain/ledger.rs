@@ -1,0 +1,219 @@
+//! What is known of a release from before a run, typed: which revision was attempted,
+//! which one the cluster holds, which one was healthy. It is read from the status and
+//! the inventory, so it outlives the process. [`next`] is the one place that decides
+//! what a run does next.
+
+use super::inventory::{Inventory, Provenance};
+use super::release::{Release, Wanted};
+use super::version::{Range, TagFilter};
+use crate::api::reason::Reason;
+use crate::api::release::DriftMode;
+use crate::api::status::{ReleaseStatus, condition};
+
+/// A revision by its names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// `tag@digest`, or the digest.
+    pub name: String,
+    /// An algorithm and hexadecimal digits.
+    pub digest: String,
+}
+
+impl Known {
+    /// None when that is no digest: somebody else may have written it.
+    fn new(name: &str, digest: &str) -> Option<Self> {
+        let hex = |digits: &str, count: usize| {
+            digits.len() == count && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+        };
+        let is_digest = match digest.split_once(':') {
+            Some(("sha256", digits)) => hex(digits, 64),
+            Some(("sha512", digits)) => hex(digits, 128),
+            _ => false,
+        };
+        is_digest.then(|| Self { name: name.to_owned(), digest: digest.to_owned() })
+    }
+
+    /// The tag that it was found under, if it was.
+    pub fn tag(&self) -> Option<&str> {
+        self.name.split_once('@').map(|(tag, _)| tag)
+    }
+}
+
+/// What is known of a release from before a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Ledger {
+    /// The revision of the last attempt.
+    pub attempted: Option<Known>,
+    /// The revision that was healthy last, by its name.
+    pub healthy: Option<String>,
+    /// The revision that was applied last, and the repository that it came from, without
+    /// `oci://`.
+    pub applied: Option<(Known, String)>,
+    /// Digest and inputs of the revision whose complete result the inventory is.
+    pub complete: Option<String>,
+    /// Digest and inputs of the revision of which every object was applied.
+    pub written: Option<String>,
+    /// Why the release was not ready, or that it was.
+    pub ready: Option<Reason>,
+    /// Whether the revision of the last attempt is not trusted.
+    pub is_distrusted: bool,
+}
+
+/// What a run knows beside the ledger when it decides what to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Facts<'a> {
+    /// Whether only objects were seen to change.
+    pub only_objects: bool,
+    /// Whether drift of the applied revision is corrected beside a newer one.
+    pub restores: bool,
+    /// Digest and inputs of a revision whose rollout was cut short and goes on.
+    pub interrupted: Option<&'a str>,
+}
+
+/// What a run does next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Puts the applied revision back, before anybody asks for a newer one. What the last
+    /// run said holds on.
+    Restore(Known),
+    /// Looks after the revision that the inventory is the complete result of. The
+    /// registry is not asked.
+    Keep(Known),
+    /// Goes on with the revision whose rollout was cut short.
+    Continue,
+    /// Asks the registry.
+    Resolve {
+        /// What stays in place when the registry cannot say.
+        fallback: Option<Known>,
+        /// Whether drift is more urgent than the answer.
+        can_wait: bool,
+    },
+}
+
+/// What a run does next.
+pub fn next(ledger: &Ledger, release: &Release, facts: &Facts<'_>) -> Command {
+    let beside = ledger.applied_beside(release, facts);
+    let held = ledger.ready.is_some_and(|reason| ledger.is_held(reason));
+    let settled = ledger.settled(release);
+    let complete = ledger.complete.is_some();
+    match (facts.only_objects, &beside, &settled) {
+        (true, Some(applied), _) if !held => return Command::Restore(applied.clone()),
+        (true, _, Some(settled)) if complete => return Command::Keep(settled.clone()),
+        (true, _, _) if facts.interrupted.is_some() => return Command::Continue,
+        _ => {}
+    }
+    // One that is not complete would be told as if the registry had answered.
+    let can_wait = complete && settled.is_some() || beside.is_some();
+    Command::Resolve { fallback: settled, can_wait }
+}
+
+impl Ledger {
+    /// From the status and the inventory.
+    pub fn of(status: &ReleaseStatus, inventory: &Inventory, provenance: Option<&Provenance>) -> Self {
+        let attempted = status.artifact.as_ref();
+        let attempted = attempted.and_then(|a| Known::new(&a.revision, &a.digest));
+        let applied = provenance.and_then(|from| {
+            let digest = from.revision.rsplit('@').next()?;
+            Some((Known::new(&from.revision, digest)?, from.source.clone()))
+        });
+        Self {
+            attempted,
+            healthy: status.last_healthy_revision.clone(),
+            applied,
+            complete: inventory.applied.clone(),
+            written: inventory.written.clone(),
+            ready: status.condition(condition::READY).and_then(|c| Reason::named(&c.reason)),
+            is_distrusted: status.condition(condition::VERIFIED).is_some_and(|c| c.status == "False"),
+        }
+    }
+
+    /// The revision that the cluster holds every object of, by digest and inputs.
+    pub fn whole(&self) -> Option<&str> {
+        self.complete.as_deref().or(self.written.as_deref())
+    }
+
+    /// The revision that was applied last from the repository of the release.
+    pub fn last_applied(&self, release: &Release) -> Option<&Known> {
+        let (known, source) = self.applied.as_ref()?;
+        (source == release.url.trim_start_matches("oci://")).then_some(known)
+    }
+
+    /// The revision that the inventory is the complete result of, or that is wanted and
+    /// that the cluster holds the whole of, if it is the
+    /// one that the status names and the spec still renders it so.
+    pub fn settled(&self, release: &Release) -> Option<Known> {
+        let known = self.attempted.as_ref()?;
+        let key = release.applied_key(&known.digest);
+        // What is not healthy yet is not waited for once another is wanted.
+        let complete = self.complete.as_deref() == Some(&key);
+        (complete || self.written.as_deref() == Some(&key) && is_wanted(release, known))
+            .then(|| known.clone())
+    }
+
+    /// The revision that the cluster holds the whole of, if the spec still renders it so
+    /// and what drifts is put back.
+    pub fn restorable(&self, release: &Release, facts: &Facts<'_>) -> Option<Known> {
+        let (known, _) = self.applied.as_ref()?;
+        let rendered_so = self.whole() == Some(release.applied_key(&known.digest).as_str());
+        (facts.restores && release.drift == DriftMode::Correct && rendered_so).then(|| known.clone())
+    }
+
+    /// The same, where another revision is to be brought.
+    pub fn applied_beside(&self, release: &Release, facts: &Facts<'_>) -> Option<Known> {
+        let applied = self.restorable(release, facts)?;
+        // What is not wanted any more is not waited for either.
+        let unwanted = self.complete.is_none() && !is_wanted(release, &applied);
+        let other = self.attempted.as_ref().is_none_or(|known| known.digest != applied.digest) || unwanted;
+        // One whose rollout was cut short is gone on with.
+        let goes_on = facts.interrupted == Some(release.applied_key(&applied.digest).as_str());
+        (other && !goes_on).then_some(applied)
+    }
+
+    /// Whether nothing of what is applied may be written for what a run has ended with.
+    /// That the wanted revision is not trusted holds on while nobody can say that another
+    /// is wanted.
+    pub fn is_held(&self, reason: Reason) -> bool {
+        let unanswered = matches!(
+            reason,
+            Reason::Progressing | Reason::RegistryUnavailable | Reason::AuthenticationFailed
+        );
+        !leaves_applied(reason) || unanswered && self.is_distrusted
+    }
+}
+
+/// Whether what ended a run says nothing about the revision that is applied: not that
+/// it is not trusted or not allowed any more, nor that nothing can be written.
+fn leaves_applied(reason: Reason) -> bool {
+    !reason.is_distrust()
+        && !matches!(
+            reason,
+            Reason::RegistryNotAllowed | Reason::ServiceAccountNotFound | Reason::ApiServerUnavailable
+        )
+}
+
+/// Whether the spec can mean a revision.
+pub fn is_wanted(release: &Release, known: &Known) -> bool {
+    match &release.wanted {
+        Wanted::Tag(wanted) => known.tag() == Some(wanted.as_str()),
+        Wanted::Digest(wanted) => *wanted == known.digest,
+        Wanted::Semver { range, filter } => {
+            let Some((range, filter)) = semver(range, filter.as_deref()) else { return false };
+            known.tag().is_some_and(|tag| range.highest([tag], filter.as_ref()).is_some())
+        }
+    }
+}
+
+/// Whether a range goes back by going from one tag to another.
+pub fn goes_back(release: &Release, from: &str, to: &str) -> bool {
+    match &release.wanted {
+        Wanted::Semver { range, filter } => semver(range, filter.as_deref())
+            .is_some_and(|(range, filter)| range.goes_back(filter.as_ref(), from, to)),
+        Wanted::Tag(_) | Wanted::Digest(_) => false,
+    }
+}
+
+fn semver(range: &str, filter: Option<&str>) -> Option<(Range, Option<TagFilter>)> {
+    let range = Range::parse(range).ok()?;
+    let filter = filter.map(TagFilter::parse).transpose().ok()?;
+    Some((range, filter))
+}

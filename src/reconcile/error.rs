@@ -1,0 +1,226 @@
+//! What ends a run before its end.
+
+use crate::api::reason::{Disposition, Reason};
+use crate::api::status::ArtifactStatus;
+use crate::cluster::error::ApiError;
+use crate::cluster::inventory::StoreError;
+use crate::domain::gate::{Decision, Hold, WakeOn};
+use crate::domain::identity::ObjectId;
+use crate::domain::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
+use crate::domain::preflight::shortened;
+
+/// What ends a run before its end.
+#[derive(Clone, Debug)]
+pub enum ReconcileError {
+    /// Something is wrong.
+    Failed(Box<Failure>),
+    /// Something has to come first. That is no failure.
+    Waiting(Hold, WakeOn),
+    /// Something newer is wanted, drift is more urgent, or the process ends: another run
+    /// follows. A person is told by the headline how far it came.
+    Superseded(Option<String>),
+    /// Somebody else has written the inventory: read it and begin anew.
+    InventoryConflict,
+}
+
+/// A failure: why, and what the outcome says of it.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What follows from it.
+    pub reason: Reason,
+    /// What failed, on what, what to do.
+    pub message: String,
+    /// The message without the failures that follow it there.
+    pub headline: Option<String>,
+    /// The objects that failed.
+    pub objects: Vec<ObjectFailure>,
+    /// The artifact that was attempted, where nothing else tells of it.
+    pub artifact: Option<ArtifactStatus>,
+    /// That the revision is not trusted, where that is why.
+    pub verified: Option<Assessment>,
+    /// How many objects the inventory names now, where the failure is about that.
+    pub entries: Option<usize>,
+}
+
+impl Failure {
+    /// One that says no more than why.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+            headline: None,
+            objects: Vec::new(),
+            artifact: None,
+            verified: None,
+            entries: None,
+        }
+    }
+}
+
+/// A failure with its reason and message.
+pub fn failure(reason: Reason, message: impl Into<String>) -> Box<Failure> {
+    Box::new(Failure::new(reason, message))
+}
+
+/// One failure for many objects: a message with the first few, the rest in the list.
+pub fn aggregate(reason: Reason, what: &str, failures: Vec<ObjectFailure>) -> ReconcileError {
+    ReconcileError::Failed(Hold::about(reason, what, failures).into())
+}
+
+/// What is shown of an answer about an object: the API server may quote values of a
+/// refused Secret.
+pub fn masked(id: &ObjectId, message: &str) -> String {
+    match id.is("", "Secret") {
+        true => "the API server refuses it; its message is not shown because it may quote values".into(),
+        false => shortened(message),
+    }
+}
+
+/// An error and everything that caused it, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}
+
+impl ReconcileError {
+    /// Something newer is wanted, or the process ends.
+    pub const SUPERSEDED: Self = Self::Superseded(None);
+
+    /// What a gate says.
+    ///
+    /// # Errors
+    /// Why the run does not go on.
+    pub fn from_gate(decision: Decision) -> Result<(), Self> {
+        match decision {
+            Decision::Pass => Ok(()),
+            Decision::Wait(hold, wake_on) => Err(Self::Waiting(hold, wake_on)),
+            Decision::Refuse(hold) => Err(Self::Failed(hold.into())),
+        }
+    }
+
+    /// The same, of an artifact that was fetched.
+    #[must_use]
+    pub fn about(mut self, artifact: ArtifactStatus) -> Self {
+        if let Self::Failed(failure) = &mut self {
+            failure.artifact.get_or_insert(artifact);
+        }
+        self
+    }
+
+    /// Why it failed or waits, if it does.
+    pub fn reason(&self) -> Option<Reason> {
+        match self {
+            Self::Failed(failure) => Some(failure.reason),
+            Self::Waiting(hold, _) => Some(hold.reason),
+            Self::Superseded(_) | Self::InventoryConflict => None,
+        }
+    }
+
+    /// What follows from it. What has not failed is tried again.
+    pub fn disposition(&self) -> Disposition {
+        self.reason().map_or(Disposition::Retry, Reason::disposition)
+    }
+
+    /// Says it in the outcome of the run, beside what the run has done until then.
+    ///
+    /// # Errors
+    /// An inventory conflict: that is no outcome, since the run begins anew.
+    pub fn fold_into(self, outcome: &mut Outcome) -> Result<(), Self> {
+        match self {
+            Self::InventoryConflict => return Err(Self::InventoryConflict),
+            Self::Waiting(hold, _) if hold.reason == Reason::Suspended => {
+                outcome.verdict = Verdict::Suspended
+            }
+            Self::Waiting(hold, _) => {
+                let Hold { reason, message, headline, objects } = hold;
+                (outcome.verdict, outcome.headline) = (Verdict::Waiting { reason, message }, headline);
+                outcome.failures = objects;
+            }
+            Self::Superseded(headline) => {
+                (outcome.verdict, outcome.headline) = (Verdict::Superseded, headline);
+            }
+            Self::Failed(failure) => {
+                let Failure { reason, message, headline, objects, artifact, verified, entries } = *failure;
+                (outcome.verdict, outcome.headline) = (Verdict::Failed { reason, message }, headline);
+                if outcome.failures.is_empty() {
+                    outcome.failures = objects;
+                }
+                outcome.artifact = outcome.artifact.take().or(artifact);
+                outcome.entries = entries.or(outcome.entries);
+                if verified.is_some() {
+                    (outcome.verified, outcome.signers) = (verified, Some(Vec::new()));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl From<Box<Failure>> for ReconcileError {
+    fn from(failure: Box<Failure>) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<Hold> for Box<Failure> {
+    fn from(hold: Hold) -> Self {
+        let Hold { reason, message, headline, objects } = hold;
+        Self::new(Failure { headline, objects, ..Failure::new(reason, message) })
+    }
+}
+
+impl From<StoreError> for ReconcileError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Changed { .. } => Self::InventoryConflict,
+            other => failure(other.reason(), chain(&other)).into(),
+        }
+    }
+}
+
+impl From<ApiError> for ReconcileError {
+    fn from(error: ApiError) -> Self {
+        failure(error.reason(), chain(&error)).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_is_told_beside_what_was_done() {
+        let artifact =
+            |revision: &str| ArtifactStatus { revision: revision.to_owned(), ..Default::default() };
+        let mut failed = Failure::new(Reason::ApplyFailed, "no");
+        failed.artifact = Some(artifact("b"));
+        let mut outcome = Outcome { artifact: Some(artifact("a")), entries: Some(3), ..Outcome::default() };
+        assert!(ReconcileError::Failed(Box::new(failed.clone())).fold_into(&mut outcome).is_ok());
+        let told = |outcome: &Outcome| outcome.artifact.as_ref().map(|a| a.revision.clone());
+        assert_eq!((outcome.reason(), told(&outcome)), (Some(Reason::ApplyFailed), Some("a".to_owned())));
+        assert_eq!((outcome.entries, &outcome.signers), (Some(3), &None));
+        let mut fresh = Outcome::default();
+        assert!(ReconcileError::Failed(Box::new(failed)).fold_into(&mut fresh).is_ok());
+        assert_eq!(told(&fresh), Some("b".to_owned()));
+        assert!(ReconcileError::InventoryConflict.fold_into(&mut fresh).is_err(), "that is no outcome");
+        assert!(ReconcileError::SUPERSEDED.fold_into(&mut fresh).is_ok());
+        assert_eq!(fresh.verdict, Verdict::Superseded);
+    }
+
+    #[test]
+    fn what_follows_is_the_reasons() {
+        let check = |error: ReconcileError, expected| assert_eq!(error.disposition(), expected);
+        check(failure(Reason::ArtifactEmpty, "").into(), Disposition::Stalled);
+        check(failure(Reason::JobRunning, "").into(), Disposition::Wait);
+        check(ReconcileError::SUPERSEDED, Disposition::Retry);
+    }
+}

@@ -1,0 +1,42 @@
+//! That nothing differs from what was applied, and how well that is known.
+
+use std::collections::BTreeSet;
+
+use super::view::unwatched;
+use crate::api::reason::Reason;
+use crate::api::release::DriftMode;
+use crate::domain::outcome::Assessment;
+use crate::domain::release::Release;
+use crate::reconcile::cache::cluster::ClusterCache;
+
+/// Nothing differs; says so, and how well that is known.
+pub fn in_sync(release: &Release, cluster: &ClusterCache) -> Assessment {
+    let identity = || cluster.identity.as_ref().map(ToString::to_string).unwrap_or_default();
+    // Where drift is corrected, those were just applied.
+    if let (DriftMode::Report, Some(first)) = (release.drift, cluster.unread.first()) {
+        let more = match cluster.unread.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        let message =
+            format!("{} may not get {first}{more}: whether they were changed is not known", identity());
+        return Assessment { status: None, reason: Reason::AccessDenied, message };
+    }
+    let (denied, behind) = unwatched(cluster);
+    let list = |kinds: BTreeSet<&str>| kinds.into_iter().collect::<Vec<_>>().join(", ");
+    let mut why = Vec::new();
+    if !denied.is_empty() {
+        why.push(format!("{} may not list and watch {}", identity(), list(denied)));
+    }
+    if !behind.is_empty() {
+        why.push(format!("the API server does not answer the watch of {}", list(behind)));
+    }
+    let message = match why.is_empty() {
+        true => "every object is as it was applied".to_owned(),
+        false => format!(
+            "every object is as it was applied; looked at only at the interval, because {}",
+            why.join(", and ")
+        ),
+    };
+    Assessment { status: Some(false), reason: Reason::InSync, message }
+}

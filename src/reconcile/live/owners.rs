@@ -1,0 +1,34 @@
+//! What other releases are called where a release is told of them.
+
+use crate::cluster::session::Session;
+use crate::domain::identity::ReleaseId;
+use crate::reconcile::env::Env;
+
+/// What another release, or an inventory of a person, is called where this release is
+/// told of it.
+pub async fn name(env: &Env, session: &Session, me: &ReleaseId, owner: &ReleaseId, by_hand: bool) -> String {
+    let kind = if by_hand { "inventory" } else { "release" };
+    match may_know(env, session, me, owner, by_hand).await {
+        true => format!("the {kind} {owner}"),
+        false => format!("another {kind}"),
+    }
+}
+
+/// Whether this release is told the name of another. Names tell what others run: of
+/// another namespace only those are told that the release's account may read.
+pub async fn may_know(
+    env: &Env,
+    session: &Session,
+    me: &ReleaseId,
+    owner: &ReleaseId,
+    by_hand: bool,
+) -> bool {
+    owner.namespace == me.namespace
+        || *session.identity() == *env.session.identity()
+        || match by_hand {
+            true => session.may_read_inventory(owner).await,
+            false => session.may_read_release(owner).await,
+        }
+        // Who cannot find out is told less.
+        .unwrap_or(false)
+}

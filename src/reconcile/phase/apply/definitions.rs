@@ -1,0 +1,107 @@
+//! The wait for definitions: until they are established, and their kinds are served.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::schemas::brought_kinds;
+use crate::api::reason::Reason;
+use crate::cluster::discovery::Known;
+use crate::cluster::session::Session;
+use crate::domain::health::listed;
+use crate::domain::identity::{GroupKind, ObjectId};
+use crate::domain::plan::{Plan, Step};
+use crate::reconcile::cache::rollout::RolloutCache;
+use crate::reconcile::error::{ReconcileError, failure};
+use crate::reconcile::live::checkup::Checkup;
+use crate::reconcile::poll::{Pace, Poll, Tick, Until};
+use crate::reconcile::scope::Scope;
+
+/// From which pause on the status says that definitions are waited for.
+const LONG: Duration = Duration::from_secs(1);
+
+/// Waits until definitions are established; by asking, since they are few.
+///
+/// # Errors
+/// When they are not in time, or something newer is wanted.
+pub async fn established(
+    scope: &Scope<'_>,
+    session: &Session,
+    rollout: &mut RolloutCache,
+    known: &Known,
+    definitions: &[&Step],
+    answers: &BTreeMap<ObjectId, Bytes>,
+) -> Result<(), ReconcileError> {
+    let mut checkup = Checkup::new(rollout.progress.key());
+    for step in definitions {
+        let Some(resource) = known.resource(&step.id.group_kind(), &step.version) else { continue };
+        let object = answers.get(&step.id).and_then(|a| serde_json::from_slice::<Value>(a).ok());
+        checkup.add(&step.id, resource);
+        checkup.judge(&step.id, object.as_ref());
+    }
+    let (first, longest) = (Duration::from_millis(20), Duration::from_secs(5));
+    let pace = Pace { first, longest, timeout: scope.release.timeout };
+    let mut poll = Poll::new(pace, Until::Changed, scope.signals, Some(scope.slot));
+    while !checkup.board.is_healthy() && checkup.board.failed().next().is_none() {
+        if poll.next_pause() > LONG {
+            let message = "waiting for CustomResourceDefinitions to be established";
+            scope.write_progress(Some(rollout.progress.name()), message).await;
+        }
+        match poll.pause().await {
+            Tick::Look => {}
+            Tick::Ended => return Err(ReconcileError::SUPERSEDED),
+            Tick::TimedOut => {
+                let waiting = checkup.board.waiting().map(|(id, health)| (id, health.message.as_str()));
+                let message = listed("CustomResourceDefinitions are not established in time", waiting);
+                rollout.checkup = Some(checkup);
+                return Err(failure(Reason::HealthTimeout, message).into());
+            }
+        }
+        let due = checkup.board.waiting().map(|(id, _)| id.clone()).collect();
+        checkup.look(session, due).await;
+    }
+    let failed = checkup.board.failed().next().map(|(id, health)| format!("{id}: {}", health.message));
+    let Some(message) = failed else { return Ok(()) };
+    rollout.checkup = Some(checkup);
+    Err(failure(Reason::HealthCheckFailed, message).into())
+}
+
+/// Looks until the kinds that the plan's definitions bring are served, in every
+/// version: they appear in discovery a moment after they are established.
+///
+/// # Errors
+/// When they are not in time, or something newer is wanted.
+pub async fn served(
+    scope: &Scope<'_>,
+    session: &Session,
+    known: &Arc<Known>,
+    plan: &Plan,
+) -> Result<Arc<Known>, ReconcileError> {
+    let brought = brought_kinds(plan);
+    let (first, longest) = (Duration::from_millis(20), Duration::from_secs(1));
+    let pace = Pace { first, longest, timeout: scope.release.timeout };
+    let mut poll = Poll::new(pace, Until::Superseded, scope.signals, Some(scope.slot));
+    let mut known = Arc::clone(known);
+    loop {
+        let is_served = |(kind, version): &(GroupKind, Option<String>)| match version {
+            Some(version) => known.resource(kind, version).is_some(),
+            None => known.preferred(kind).is_some(),
+        };
+        if brought.iter().all(is_served) {
+            return Ok(known);
+        }
+        match poll.pause().await {
+            Tick::Look => {}
+            Tick::Ended => return Err(ReconcileError::SUPERSEDED),
+            Tick::TimedOut => {
+                let message =
+                    "the API server does not serve the kinds of the CustomResourceDefinitions in time";
+                return Err(failure(Reason::HealthTimeout, message).into());
+            }
+        }
+        known = session.rediscover(&known).await?;
+    }
+}

@@ -1,0 +1,57 @@
+//! The begin of a run: what stands against it, what the release has, and what to do next.
+
+use crate::cluster::session::Session;
+use crate::domain::gate::{self, Facts};
+use crate::domain::ledger::{self, Command, Ledger, next};
+use crate::reconcile::cache::Caches;
+use crate::reconcile::error::ReconcileError;
+use crate::reconcile::phase::inventory;
+use crate::reconcile::scope::{Scope, Trigger};
+use crate::reconcile::source::allowed::check_registry;
+
+/// A run that may go on.
+pub struct Begun {
+    /// The API server as the release's identity.
+    pub session: Session,
+    /// What is known of the release.
+    pub ledger: Ledger,
+    /// What to do next.
+    pub command: Command,
+}
+
+/// Asks the gates, reads the inventory where it is not known, and decides.
+///
+/// # Errors
+/// What stands against the run, or that the inventory cannot be read.
+pub async fn begin(scope: &Scope<'_>, caches: &mut Caches) -> Result<Begun, ReconcileError> {
+    if scope.trigger == Trigger::Full {
+        caches.rollout.progress.wait_anew();
+    }
+    let facts = Facts { is_asked: scope.is_asked(), ..Facts::of(scope.release) };
+    ReconcileError::from_gate(gate::decide(&facts))?;
+    // What is applied of a registry that is not allowed any more stays as it is.
+    check_registry(&scope.env.allowed, scope.release)?;
+    let session = caches.session(scope)?;
+    inventory::load(scope, &mut caches.cluster).await?;
+    let ledger = ledger_of(scope, caches);
+    let command = next(&ledger, scope.release, &facts_of(scope, caches));
+    Ok(Begun { session, ledger, command })
+}
+
+/// What is known of the release.
+pub fn ledger_of(scope: &Scope<'_>, caches: &Caches) -> Ledger {
+    let cluster = &caches.cluster;
+    Ledger::of(&scope.status(), &cluster.inventory, cluster.stored.as_ref().map(|s| &s.provenance))
+}
+
+/// What the run knows beside that.
+pub fn facts_of<'c>(scope: &Scope<'_>, caches: &'c Caches) -> ledger::Facts<'c> {
+    let resumed = caches.rollout.progress.resumed(scope.release.generation);
+    // It goes on whether or not the registry is there, if the spec still renders it so.
+    let interrupted = resumed.filter(|r| scope.release.applied_key(r.digest.as_str()) == r.key);
+    ledger::Facts {
+        only_objects: scope.trigger == Trigger::Objects,
+        restores: scope.policy.repeats,
+        interrupted: interrupted.map(|revision| revision.key.as_str()),
+    }
+}

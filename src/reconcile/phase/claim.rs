@@ -1,0 +1,97 @@
+//! The inventory names what is about to be created, before it is.
+
+use crate::api::reason::Reason;
+use crate::api::release::DriftMode;
+use crate::cluster::inventory::{Hold, StoreError};
+use crate::domain::identity::ObjectId;
+use crate::domain::outcome::Note;
+use crate::domain::plan::Action;
+use crate::reconcile::cache::cluster::ClusterCache;
+use crate::reconcile::error::{ReconcileError, chain, failure};
+use crate::reconcile::phase::inventory::finalizer;
+use crate::reconcile::phase::plan::ownership::check_taken;
+use crate::reconcile::phase::preflight::Accepted;
+use crate::reconcile::revision::Update;
+use crate::reconcile::scope::Scope;
+
+/// An accepted plan whose objects the inventory names.
+pub struct Claimed<'a> {
+    /// The plan.
+    pub accepted: Accepted<'a>,
+    /// Whether it only puts back what the inventory is the complete result of.
+    pub puts_back: bool,
+    /// What a person should know.
+    pub notes: Vec<Note>,
+}
+
+/// Writes the inventory ahead of the objects.
+///
+/// # Errors
+/// When it cannot be written, or another release has come first.
+pub async fn claim<'a>(
+    scope: &Scope<'_>,
+    cache: &mut ClusterCache,
+    update: &Update<'_>,
+    accepted: Accepted<'a>,
+) -> Result<Claimed<'a>, ReconcileError> {
+    let Scope { env, release, .. } = *scope;
+    let Update { session, revision, .. } = *update;
+    let (plan, preflight) = (&accepted.planned.plan, &accepted.preflight);
+    let puts_back =
+        release.drift == DriftMode::Correct && plan.only_puts_back(&revision.key, &cache.inventory);
+    // What waits for others of the plan may never be accepted: it is nobody's yet.
+    let taken = env.claims.reserve(&release.id, preflight.ready.keys());
+    // Another release has come first since the plan was made.
+    check_taken(scope, session, &taken).await?;
+    let hold = finalizer(scope, cache);
+    let Some(mut stored) = cache.stored.take() else { return Err(ReconcileError::InventoryConflict) };
+    let mut notes = Vec::new();
+    if stored.exists() && !stored.operators && hold == Hold::Finalizer {
+        notes.push(Note {
+            reason: Reason::InventoryAdopted,
+            message: format!(
+                "took over the inventory of the same name that the command line wrote, with {} objects",
+                stored.inventory.entries.len()
+            ),
+        });
+    }
+    let recreated = |id: &ObjectId| preflight.ready.get(id).is_some_and(|r| r.recreate);
+    let expected = plan.steps.iter().map(|s| {
+        // What is tried again later may turn out to be recreated then.
+        let asked = s.force.unwrap_or(release.force || s.id.is("batch", "Job"));
+        let may_be = asked && preflight.deferred.contains(&s.id);
+        // The dry run may have shown what no watch does.
+        let same = || {
+            let ready = preflight.ready.get(&s.id).filter(|ready| !ready.recreate);
+            let live = ready.and_then(|ready| ready.live.as_ref()).map(|(uid, _)| uid);
+            live.is_some() && live == stored.inventory.entries.get(&s.id).and_then(|e| e.uid.as_ref())
+        };
+        let anew = s.action == Action::Write && (s.anew && !same() || recreated(&s.id) || may_be);
+        (&s.id, s.version.as_str(), anew)
+    });
+    let corrected = release.drift == DriftMode::Correct;
+    let writes = plan.writes().next().is_some();
+    let ahead = stored.inventory.with_expected(expected, puts_back);
+    let ahead = ahead.or_else(|| stored.inventory.unsettled(writes, corrected));
+    if let Some(ahead) = ahead {
+        let written = env.session.write_inventory(&release.id, &mut stored, ahead, hold).await;
+        if let Err(error) = written {
+            // It is about to write nothing any more.
+            env.wake(env.claims.publish(&release.id, &cache.inventory));
+            return Err(unwritten(scope, error));
+        }
+    }
+    cache.remember(env, &release.id, stored);
+    Ok(Claimed { accepted, puts_back, notes })
+}
+
+/// A person whose namespace does not exist is told how to make it.
+fn unwritten(scope: &Scope<'_>, error: StoreError) -> ReconcileError {
+    match scope.policy.words.create_namespace.filter(|_| error.lacks_namespace()) {
+        Some(flag) => {
+            let message = format!("{} ({flag} makes it)", chain(&error));
+            failure(error.reason(), message).into()
+        }
+        None => error.into(),
+    }
+}

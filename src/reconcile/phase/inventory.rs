@@ -1,0 +1,107 @@
+//! The inventory of a release: read before anything is decided, written before and
+//! after anything is changed.
+
+use std::sync::Arc;
+
+use crate::cluster::inventory::{Hold, Stored};
+use crate::domain::gate::inventory::InventoryFacts;
+use crate::domain::gate::{self, Facts};
+use crate::domain::inventory::Inventory;
+use crate::reconcile::cache::cluster::ClusterCache;
+use crate::reconcile::error::ReconcileError;
+use crate::reconcile::scope::Scope;
+
+/// Reads the inventory where it is not known, and refuses one that is not the release's.
+///
+/// # Errors
+/// When it cannot be read, or another tool has written it.
+pub async fn load(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<(), ReconcileError> {
+    if scope.is_asked() || scope.status().observed_generation != Some(scope.release.generation) {
+        // A person may have written or restored it.
+        cache.stored = None;
+    }
+    ensure_read(scope, cache).await?;
+    refuse_foreign(scope, cache)?;
+    record_ended(scope, cache).await
+}
+
+/// Reads it where it is not known.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn ensure_read(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<(), ReconcileError> {
+    if cache.stored.is_none() {
+        read(scope, cache).await?;
+    }
+    Ok(())
+}
+
+/// Reads it, and adds what is remembered of what somebody has removed of it: that
+/// is not forgotten, and the next write makes it anew.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn read(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<(), ReconcileError> {
+    let mut stored = scope.env.session.read_inventory(&scope.release.id).await?;
+    if !stored.is_whole() && !cache.inventory.entries.is_empty() {
+        let mut known = Inventory::clone(&cache.inventory).unattributed();
+        known.entries.extend(stored.inventory.entries.iter().map(|(id, e)| (id.clone(), e.clone())));
+        stored.inventory = Arc::new(known);
+    }
+    cache.remember(scope.env, &scope.release.id, stored);
+    Ok(())
+}
+
+/// Another tool's inventory of the same name is taken over only when a person
+/// says so, as on the command line.
+fn refuse_foreign(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<(), ReconcileError> {
+    let Some(stored) = cache.stored.take_if(|s| s.exists() && !s.is_ours()) else { return Ok(()) };
+    // What it names is not the release's either. It is read again by the next
+    // run: the person may have said so by then.
+    cache.remember(scope.env, &scope.release.id, Stored::default());
+    cache.stored = None;
+    refuse_unusable(scope, &stored, false)
+}
+
+/// Refuses an inventory that is another tool's and, where that matters, one that is on
+/// its way out.
+///
+/// # Errors
+/// Why nothing may be written to it.
+pub fn refuse_unusable(
+    scope: &Scope<'_>,
+    stored: &Stored,
+    is_going_matters: bool,
+) -> Result<(), ReconcileError> {
+    let inventory = InventoryFacts {
+        id: &scope.release.id,
+        adopting: &stored.provenance.adopting,
+        writer: &stored.writer,
+        is_ours: stored.is_ours(),
+        is_going: stored.deleting && is_going_matters,
+    };
+    let facts = Facts { inventory: Some(inventory), ..Facts::of(scope.release) };
+    ReconcileError::from_gate(gate::decide(&facts))
+}
+
+/// Writes into the inventory what has run to its end.
+///
+/// # Errors
+/// When it cannot be written.
+pub async fn record_ended(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<(), ReconcileError> {
+    let Some(marked) = cache.mark_ended(&cache.inventory) else { return Ok(()) };
+    let hold = finalizer(scope, cache);
+    let Some(mut stored) = cache.stored.take() else { return Err(ReconcileError::InventoryConflict) };
+    let session = &scope.env.session;
+    session.write_inventory(&scope.release.id, &mut stored, marked, hold).await?;
+    cache.remember(scope.env, &scope.release.id, stored);
+    Ok(())
+}
+
+/// How it is written: once our finalizer holds it, that stays.
+pub fn finalizer(scope: &Scope<'_>, cache: &ClusterCache) -> Hold {
+    match cache.stored.as_ref().is_some_and(|stored| stored.operators) {
+        true => Hold::Finalizer,
+        false => scope.policy.finalizer,
+    }
+}

@@ -1,0 +1,99 @@
+//! From a revision that may be acted on to its objects.
+
+use std::sync::Arc;
+
+use super::fetch::fetch;
+use super::render::{Rendered, render};
+use crate::api::reason::Reason;
+use crate::api::status::ArtifactStatus;
+use crate::cluster::discovery::Known;
+use crate::domain::ledger::Facts;
+use crate::domain::outcome::Outcome;
+use crate::oci::Size;
+use crate::reconcile::cache::Caches;
+use crate::reconcile::error::ReconcileError;
+use crate::reconcile::phase::begin::facts_of;
+use crate::reconcile::revision::{Revision, Update};
+use crate::reconcile::scope::Scope;
+use crate::reconcile::source::access::check_account;
+use crate::reconcile::trust::admission::{Admission, Admitted};
+
+/// The objects of a revision.
+pub struct Obtained {
+    /// The artifact, where there is one.
+    pub artifact: Option<ArtifactStatus>,
+    /// What may become objects, and its room in memory.
+    pub content: Admitted,
+    /// The objects.
+    pub rendered: Rendered,
+}
+
+impl Obtained {
+    /// Manifests that a person has handed over.
+    pub fn by_hand(content: Admitted, rendered: Rendered) -> Self {
+        Self { artifact: None, content, rendered }
+    }
+
+    /// The rollout begins, or goes on.
+    pub fn begin(&self, caches: &mut Caches, revision: &Revision, outcome: &mut Outcome) {
+        outcome.artifact.clone_from(&self.artifact);
+        outcome.entries = Some(caches.cluster.inventory.entries.len());
+        let settled = caches.cluster.is_settled(&revision.key);
+        outcome.rollout = caches.rollout.progress.begin(&revision.key, &revision.name, settled);
+    }
+}
+
+/// Fetches and renders, with a worker from then on. Few artifacts are larger than most:
+/// those wait for one of few places.
+///
+/// # Errors
+/// Why there are no objects, or that something is more urgent.
+pub async fn obtain(
+    scope: &Scope<'_>,
+    caches: &mut Caches,
+    update: &Update<'_>,
+    admission: &Admission,
+) -> Result<Obtained, ReconcileError> {
+    check_account(scope, update.session).await?;
+    let known = update.session.known().await?;
+    let usual = obtain_within(scope, caches, update, admission, Arc::clone(&known), Size::Usual).await;
+    match usual {
+        Err(error) if error.reason() == Some(Reason::ArtifactTooLarge) => {
+            scope.slot.release();
+            obtain_within(scope, caches, update, admission, known, Size::Large).await
+        }
+        usual => usual,
+    }
+}
+
+/// The same, for an artifact that is taken to be of that size.
+///
+/// # Errors
+/// As for [`obtain`].
+pub async fn obtain_within(
+    scope: &Scope<'_>,
+    caches: &mut Caches,
+    update: &Update<'_>,
+    admission: &Admission,
+    known: Arc<Known>,
+    size: Size,
+) -> Result<Obtained, ReconcileError> {
+    let Update { session, ledger, revision } = *update;
+    // What is applied is put back meanwhile, if it is another revision.
+    let other = ledger.whole() != Some(revision.key.as_str());
+    let facts: Facts<'_> = facts_of(scope, caches);
+    let can_wait = other && ledger.applied_beside(scope.release, &facts).is_some();
+    let (registry, seen) = caches.registry_and_sightings();
+    let seen = Some(seen).filter(|_| can_wait);
+    let artifact = fetch(scope, session, registry, seen, revision, size).await?;
+    scope.slot.take().await;
+    if scope.signals.is_stopping() {
+        return Err(ReconcileError::SUPERSEDED);
+    }
+    let told = revision.fetched(&artifact);
+    let content = admission.admit(artifact)?;
+    match render(scope, session, known, &content).await {
+        Ok(rendered) => Ok(Obtained { artifact: Some(told), content, rendered }),
+        Err(error) => Err(error.about(told)),
+    }
+}

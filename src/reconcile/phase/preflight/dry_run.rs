@@ -1,0 +1,409 @@
+//! The dry run of exactly what a plan will write, before the first write.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::StreamExt;
+
+use crate::api::reason::Reason;
+use crate::cluster::discovery::{Known, Resource};
+use crate::cluster::error::ApiError;
+use crate::cluster::session::{Identity, Session};
+use crate::domain::gate::{Hold, WakeOn};
+use crate::domain::identity::ObjectId;
+use crate::domain::outcome::ObjectFailure;
+use crate::domain::plan::{Action, Plan, Step};
+use crate::domain::preflight::{Cure, Cures, Refusal};
+use crate::domain::recreate::{Question, Recreation, decide, trial};
+use crate::domain::stage::Stage;
+use crate::reconcile::error::{ReconcileError, chain, masked};
+use crate::reconcile::parallel::unordered;
+use crate::reconcile::phase::body::{body, encode};
+use crate::reconcile::poll::{Pace, Poll, Tick, Until};
+use crate::reconcile::scope::Scope;
+
+/// How long a refusal that has just been cured may go on: the API server's own
+/// caches of roles and accounts follow a little later.
+const SETTLING: Pace = Pace {
+    first: Duration::from_millis(50),
+    longest: Duration::from_millis(500),
+    timeout: Duration::from_secs(5),
+};
+/// How often an object that others write meanwhile is looked at again.
+pub const ATTEMPTS: usize = 5;
+
+/// What is to be applied of a step, and what the dry run said.
+#[derive(Clone, Debug)]
+pub struct Ready {
+    /// The kind.
+    pub resource: Arc<Resource>,
+    /// What is sent.
+    pub body: Bytes,
+    /// The live object's uid and resource version; `None` when there is none.
+    pub live: Option<(String, u64)>,
+    /// Whether the live object has to be deleted first.
+    pub recreate: bool,
+    /// What it would be, where that is wanted.
+    pub answer: Option<Bytes>,
+}
+
+/// How far the preflight of a plan has come.
+pub struct Preflight<'a> {
+    scope: Scope<'a>,
+    session: &'a Session,
+    /// What is still to be written.
+    cures: Cures,
+    /// What the plan writes, whether it is written yet or not.
+    brought: Cures,
+    /// Whether the answers of the dry runs are wanted.
+    pub keeps_answers: bool,
+    /// The steps that may be applied.
+    pub ready: BTreeMap<ObjectId, Ready>,
+    /// The steps that wait for others of the plan.
+    pub deferred: BTreeSet<ObjectId>,
+    /// The policies and webhooks that refuse steps as they are, and that the plan
+    /// changes: they are written before the rest.
+    pub advanced: BTreeSet<ObjectId>,
+    /// The steps whose refusal may be one of a moment ago.
+    lingering: BTreeSet<ObjectId>,
+    /// The Jobs that have to end before they are made anew.
+    pub running: BTreeSet<ObjectId>,
+}
+
+/// What came of a step's dry run.
+enum Verdict {
+    Ready(Ready),
+    /// Accepted by a schema that is about to change.
+    Tentative(Ready),
+    /// What it waits for, where that has to be written earlier than its stage says.
+    Deferred(Vec<ObjectId>),
+    /// Refused, and what was written may still change that.
+    Lingers(ObjectFailure),
+    Failed(ObjectFailure),
+}
+
+impl<'a> Preflight<'a> {
+    /// Of a plan.
+    pub fn new(scope: &Scope<'a>, session: &'a Session, plan: &Plan) -> Self {
+        let (ready, deferred, running) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
+        let (advanced, lingering) = (BTreeSet::new(), BTreeSet::new());
+        let cures = Cures::of(plan);
+        let (brought, keeps_answers) = (cures.clone(), false);
+        Self {
+            scope: *scope,
+            session,
+            cures,
+            brought,
+            keeps_answers,
+            ready,
+            deferred,
+            advanced,
+            running,
+            lingering,
+        }
+    }
+
+    /// Whether a step is accepted or refused by a schema that the plan changes.
+    pub fn is_redefined(&self, step: &Step) -> bool {
+        step.action == Action::Write && self.brought.defines(&step.id.group_kind())
+    }
+
+    /// A namespace will be there before the first write, though the plan does
+    /// not bring it.
+    pub fn will_have_namespace(&mut self, name: &str) {
+        self.cures.add_namespace(name);
+    }
+
+    /// Dry-runs all that the plan writes.
+    ///
+    /// # Errors
+    /// Every refusal that the plan itself does not cure.
+    pub async fn first_pass(&mut self, plan: &Plan, known: &Known) -> Result<(), Vec<ObjectFailure>> {
+        let steps: Vec<&Step> = plan.steps.iter().filter(|s| s.action == Action::Write).collect();
+        self.pass(&steps, known, false).await
+    }
+
+    /// Dry-runs steps alone, whatever else the plan brings; returns what is refused.
+    pub async fn trial(mut self, steps: &[&Step], known: &Known) -> Vec<ObjectFailure> {
+        self.cures = Cures::default();
+        self.pass(steps, known, true).await.err().unwrap_or_default()
+    }
+
+    /// Dry-runs what was deferred, now that the plan is applied up to a stage. What
+    /// that should have cured gets a few seconds, without a worker.
+    ///
+    /// # Errors
+    /// Every refusal that is still there.
+    pub async fn next_pass(
+        &mut self,
+        plan: &Plan,
+        known: &Known,
+        after: Stage,
+    ) -> Result<(), Vec<ObjectFailure>> {
+        let due = |s: &&Step| after != Stage::Foundations || s.stage == Stage::Bindings;
+        if !plan.steps.iter().filter(due).any(|s| self.deferred.contains(&s.id)) {
+            return Ok(());
+        }
+        if after != Stage::Definitions {
+            // Nothing that is still to come cures what is tried now.
+            self.cures = Cures::default();
+        }
+        let mut poll = Poll::new(SETTLING, Until::Never, self.scope.signals, Some(self.scope.slot));
+        loop {
+            let waiting = std::mem::take(&mut self.deferred);
+            let (steps, later): (Vec<&Step>, Vec<&Step>) =
+                plan.steps.iter().filter(|s| waiting.contains(&s.id)).partition(due);
+            self.deferred.extend(later.into_iter().map(|s| s.id.clone()));
+            let Err(failures) = self.pass(&steps, known, true).await else { return Ok(()) };
+            let is_final =
+                |f: &ObjectFailure| f.reason == Reason::PreflightFailed && !self.lingering.contains(&f.id);
+            if failures.iter().any(is_final) || poll.pause().await != Tick::Look {
+                return Err(failures);
+            }
+            self.deferred.extend(failures.into_iter().map(|f| f.id));
+        }
+    }
+
+    async fn pass(
+        &mut self,
+        steps: &[&Step],
+        known: &Known,
+        defined: bool,
+    ) -> Result<(), Vec<ObjectFailure>> {
+        let this = &*self;
+        let verdicts: Vec<(ObjectId, Verdict)> = unordered(
+            steps.iter().map(|step| async move { (step.id.clone(), this.judge(step, known, defined).await) }),
+        )
+        .collect()
+        .await;
+        let mut failures = Vec::new();
+        self.lingering.clear();
+        for (id, verdict) in verdicts {
+            match verdict {
+                Verdict::Ready(ready) => {
+                    self.ready.insert(id, ready);
+                }
+                Verdict::Tentative(ready) => {
+                    self.ready.insert(id.clone(), ready);
+                    self.deferred.insert(id);
+                }
+                Verdict::Deferred(earlier) => {
+                    self.advanced.extend(earlier);
+                    self.ready.remove(&id);
+                    self.deferred.insert(id);
+                }
+                Verdict::Lingers(failure) => {
+                    self.lingering.insert(id);
+                    failures.push(failure);
+                }
+                Verdict::Failed(failure) => {
+                    if failure.reason == Reason::JobRunning {
+                        self.running.insert(id);
+                    }
+                    failures.push(failure);
+                }
+            }
+        }
+        failures.sort_by(|a, b| a.id.cmp(&b.id));
+        if failures.is_empty() { Ok(()) } else { Err(failures) }
+    }
+
+    async fn judge(&self, step: &Step, known: &Known, defined: bool) -> Verdict {
+        let Some(resource) = known.resource(&step.id.group_kind(), &step.version) else {
+            let refusal = Refusal::no_such_kind(step.object.api_version(), step.object.kind());
+            return self.refused(step, &refusal, defined);
+        };
+        // The old schema says nothing about what the new one takes: not when it
+        // accepts, and not when it refuses.
+        let tentative = !defined && self.cures.defines(&step.id.group_kind());
+        match self.dry_run(step, &resource).await {
+            Ok(ready) if tentative => Verdict::Tentative(ready),
+            Ok(ready) => Verdict::Ready(ready),
+            Err(error) => match refusal_of(&error) {
+                Some(_) if tentative => Verdict::Deferred(Vec::new()),
+                Some(refusal) if self.is_of_the_update(step, &refusal, defined) => {
+                    self.recreation(step, &resource, &refusal, defined).await
+                }
+                Some(refusal) => self.refused(step, &refusal, defined),
+                None => Verdict::Failed(failed(step, &error)),
+            },
+        }
+    }
+
+    async fn dry_run(&self, step: &Step, resource: &Arc<Resource>) -> Result<Ready, ApiError> {
+        for _ in 0..ATTEMPTS {
+            let body = body(self.session, step, resource).await?;
+            let applied = match self.session.apply(resource, &step.id, body.clone(), true).await {
+                Err(error) if error.is_conflict() && !step.delegated.is_empty() => continue,
+                other => other?,
+            };
+            // A dry run makes a uid up for an object that does not exist.
+            let exists = !applied.created && applied.record.version != 0;
+            let live = exists.then_some((applied.record.uid, applied.record.version));
+            let answer = self.keeps_answers.then_some(applied.body);
+            return Ok(Ready { resource: Arc::clone(resource), body, live, recreate: false, answer });
+        }
+        Err(ApiError::Restless(ATTEMPTS))
+    }
+
+    fn may_recreate(&self, step: &Step) -> bool {
+        step.force.unwrap_or(self.scope.release.force)
+    }
+
+    /// Whether a refusal may be about the update alone: nothing of the plan cures it, nor
+    /// is it one of a moment ago, which the API server has not yet done with.
+    fn is_of_the_update(&self, step: &Step, refusal: &Refusal, defined: bool) -> bool {
+        let lingers = || defined && self.brought.cure(&step.id, refusal, false).is_some();
+        refusal.may_be_of_the_update()
+            && self.cures.cure(&step.id, refusal, defined).is_none()
+            && (refusal.is_immutable() || !lingers())
+    }
+
+    fn refused(&self, step: &Step, refusal: &Refusal, defined: bool) -> Verdict {
+        match self.cures.cure(&step.id, refusal, defined) {
+            Some(Cure::Definitions | Cure::Foundations) => Verdict::Deferred(Vec::new()),
+            Some(Cure::Admission(earlier)) => Verdict::Deferred(earlier),
+            None => {
+                let failure = told(step, refusal, self.session, &self.scope);
+                match defined && self.brought.cure(&step.id, refusal, false).is_some() {
+                    true => Verdict::Lingers(failure),
+                    false => Verdict::Failed(failure),
+                }
+            }
+        }
+    }
+
+    /// What to do about an object that exists and cannot become what is wanted. Before
+    /// anything is deleted it is proven that the object would be accepted if it were
+    /// new: by a dry run under a name that the API server makes up.
+    async fn recreation(
+        &self,
+        step: &Step,
+        resource: &Arc<Resource>,
+        refusal: &Refusal,
+        defined: bool,
+    ) -> Verdict {
+        let (live, record) = match self.session.get_with_record(resource, &step.id).await {
+            Ok(found) => found,
+            Err(error) if error.is_not_found() => return self.refused(step, refusal, defined),
+            // Without force nothing more was wanted of it than its update.
+            Err(error) if error.is_forbidden() && !self.may_recreate(step) => {
+                return self.refused(step, refusal, defined);
+            }
+            Err(error) => return Verdict::Failed(failed(step, &error)),
+        };
+        let question = Question {
+            release: &self.scope.release.id,
+            force: self.scope.release.force,
+            object_force: step.force,
+            known: !step.anew,
+        };
+        let decision = decide(question, &step.object, &live);
+        let with_hint = |reason: Reason| {
+            let hint = decision.hint(&step.id.kind, self.scope.policy.words.force);
+            let message = format!("{} ({hint})", masked(&step.id, &refusal.message));
+            Verdict::Failed(ObjectFailure { id: step.id.clone(), reason, message })
+        };
+        if matches!(decision, Recreation::Never(_)) {
+            // It is not tried anew. That it is not about something else, only words tell.
+            return match refusal.is_immutable() {
+                true => with_hint(Reason::PreflightFailed),
+                false => self.refused(step, refusal, defined),
+            };
+        }
+        let trial = trial(step.object.value(), &live);
+        match self.session.dry_run_create(resource, &step.id, &trial, &record.uid).await {
+            Ok(accepted) if decision == Recreation::Now => Verdict::Ready(Ready {
+                resource: Arc::clone(resource),
+                body: encode(step.object.value()),
+                live: Some((record.uid, record.version)),
+                recreate: true,
+                answer: self.keeps_answers.then(|| encode(&accepted)),
+            }),
+            Ok(_) if decision == Recreation::Later => with_hint(Reason::JobRunning),
+            Ok(_) => with_hint(Reason::PreflightFailed),
+            Err(error) if decision == Recreation::Now || error.is_transient() => {
+                Verdict::Failed(failed(step, &error))
+            }
+            // It is wrong, whether it is new or not.
+            Err(_) => self.refused(step, refusal, defined),
+        }
+    }
+}
+
+fn refusal_of(error: &ApiError) -> Option<Refusal> {
+    if let ApiError::NoSuchKind { api_version, kind } = error {
+        return Some(Refusal::no_such_kind(api_version, kind));
+    }
+    let status = error.status().filter(|_| !error.is_transient())?;
+    Some(Refusal { code: status.code, reason: status.reason.clone(), message: status.message.clone() })
+}
+
+/// A refusal, told to a person.
+fn told(step: &Step, refusal: &Refusal, session: &Session, scope: &Scope<'_>) -> ObjectFailure {
+    let words = &scope.policy.words;
+    let (reason, message) = match refusal.code {
+        // The words of the authorizer; a webhook that denies answers 403 too.
+        401 | 403 if refusal.message.contains("is forbidden: User \"") => {
+            (Reason::AccessDenied, denied(session.identity(), &refusal.message))
+        }
+        0 => (
+            Reason::PreflightFailed,
+            format!(
+                "{}: install its CustomResourceDefinition first, or add it to the {}",
+                refusal.message, words.content
+            ),
+        ),
+        404 if step.stage == Stage::Bindings && !refusal.message.contains("namespaces") => {
+            let role = &step.object.value()["roleRef"];
+            let text = |field: &str| role[field].as_str().unwrap_or_default().to_owned();
+            (
+                Reason::PreflightFailed,
+                format!("its roleRef names the {} {}, which does not exist", text("kind"), text("name")),
+            )
+        }
+        404 if refusal.lacks_namespace(&scope.release.id.namespace)
+            && let Some(flag) = words.create_namespace =>
+        {
+            (Reason::PreflightFailed, format!("{} ({flag} makes it)", refusal.message))
+        }
+        _ => (Reason::PreflightFailed, masked(&step.id, &refusal.message)),
+    };
+    ObjectFailure { id: step.id.clone(), reason, message }
+}
+
+fn denied(identity: &Identity, message: &str) -> String {
+    let hint = match identity {
+        Identity::Controller => "; name an account that may in spec.serviceAccountName",
+        Identity::ServiceAccount { .. } | Identity::User => "",
+    };
+    format!("{identity} may not apply it: {message}{hint}")
+}
+
+fn failed(step: &Step, error: &ApiError) -> ObjectFailure {
+    let message = match error.status() {
+        Some(status) => masked(&step.id, &status.message),
+        None => chain(error),
+    };
+    ObjectFailure { id: step.id.clone(), reason: error.reason(), message }
+}
+
+/// The failures of a dry run: no rights and no API server say so themselves.
+pub fn refused(failures: &[ObjectFailure]) -> ReconcileError {
+    let all = |reason: Reason| failures.iter().all(|f| f.reason == reason);
+    let reason = match () {
+        () if all(Reason::AccessDenied) => Reason::AccessDenied,
+        () if all(Reason::JobRunning) => Reason::JobRunning,
+        () if failures.iter().any(|f| f.reason == Reason::ApiServerUnavailable) => {
+            Reason::ApiServerUnavailable
+        }
+        () => Reason::PreflightFailed,
+    };
+    let hold = Hold::about(reason, "nothing was written, the dry run refused", failures.to_vec());
+    match reason {
+        Reason::JobRunning => ReconcileError::Waiting(hold, WakeOn::Objects),
+        _ => ReconcileError::Failed(hold.into()),
+    }
+}

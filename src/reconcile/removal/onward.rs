@@ -1,0 +1,39 @@
+//! A removal that waits for what is held, and goes on.
+
+use super::remove::{Removal, remove};
+use super::removed::Removed;
+use super::terminating::{Waiter, await_gone};
+use crate::domain::identity::ObjectId;
+use crate::domain::plan::Leaving;
+
+impl Removal<'_> {
+    /// Waits for what holds up the rest, as long as that may take, and goes on, stage
+    /// by stage.
+    pub async fn go_on(self, waiter: &Waiter<'_>, removed: &mut Removed) {
+        while !removed.holders.is_empty() && removed.failures.is_empty() {
+            let holders: Vec<ObjectId> = removed.holders.iter().map(|h| h.id.clone()).collect();
+            await_gone(waiter, self.session, self.known, self.leaving, removed, &holders).await;
+            if waiter.signals.is_stopping() {
+                removed.interrupted = true;
+                return;
+            }
+            if removed.terminating.iter().any(|id| holders.contains(id)) {
+                return;
+            }
+            let waiting = std::mem::take(&mut removed.waiting);
+            let rest: Vec<Leaving> =
+                self.leaving.iter().filter(|l| waiting.contains(&l.id)).cloned().collect();
+            let more = remove(Removal { leaving: &rest, ..self }).await;
+            removed.fates.extend(more.fates);
+            removed.deleted += more.deleted;
+            removed.touched.extend(more.touched);
+            removed.terminating.extend(more.terminating);
+            removed.handed.extend(more.handed);
+            removed.failures.extend(more.failures);
+            removed.notes.extend(more.notes);
+            removed.interrupted |= more.interrupted;
+            removed.holders = more.holders;
+            removed.waiting = more.waiting;
+        }
+    }
+}

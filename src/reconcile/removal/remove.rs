@@ -1,0 +1,229 @@
+//! The removal of objects in reverse order, a stage at a time.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+
+use super::hold::hold_up;
+use super::removed::{Deletion, Removed};
+use crate::api::reason::Reason;
+use crate::cluster::delete::Deleted;
+use crate::cluster::discovery::Known;
+use crate::cluster::error::ApiError;
+use crate::cluster::session::Session;
+use crate::domain::identity::ReleaseId;
+use crate::domain::inventory::Fate;
+use crate::domain::outcome::{Note, ObjectFailure};
+use crate::domain::plan::{Leaving, Live};
+use crate::domain::prune::{Foreign, Kept, Question, Verdict, judge};
+use crate::domain::stage::{Stage, stage};
+use crate::reconcile::env::Env;
+use crate::reconcile::error::chain;
+use crate::reconcile::live::owners;
+use crate::reconcile::live::view::View;
+use crate::reconcile::parallel::ordered;
+use crate::reconcile::scope::progress::{Change, Event, Progress};
+use crate::reconcile::scope::signals::Signals;
+
+/// How often an object that changes between the look and the deletion is looked
+/// at again.
+const ATTEMPTS: usize = 3;
+
+/// Whose objects are removed, and whether they are.
+#[derive(Clone, Copy)]
+pub struct Order<'a> {
+    /// The release.
+    pub release: &'a ReleaseId,
+    /// Whether anything is deleted at all.
+    pub prune: bool,
+    /// Whether what is to be deleted is.
+    pub deletion: Deletion,
+    /// Whether a stage waits for what of the stages before it is held by a finalizer:
+    /// what clears that may go with it.
+    pub in_order: bool,
+    /// Who listens.
+    pub progress: &'a dyn Progress,
+    /// What ends it before its end. The operator's goes on: its next run would
+    /// only begin anew.
+    pub signals: Option<&'a Signals>,
+}
+
+impl Order<'_> {
+    fn is_ended(&self) -> bool {
+        self.signals.is_some_and(Signals::is_stopping)
+    }
+}
+
+/// A removal of objects, and what it is done with.
+#[derive(Clone, Copy)]
+pub struct Removal<'a> {
+    /// What the process shares.
+    pub env: &'a Env,
+    /// With whose rights.
+    pub session: &'a Session,
+    /// Whose objects, and how.
+    pub order: Order<'a>,
+    /// Which, in order.
+    pub leaving: &'a [Leaving],
+    /// What is served.
+    pub known: &'a Arc<Known>,
+    /// What is seen of them.
+    pub view: &'a View<'a>,
+}
+
+/// Removes objects in the order they come in, a stage at a time.
+pub async fn remove(removal: Removal<'_>) -> Removed {
+    let Removal { env, session, order, leaving, known, view } = removal;
+    let mut removed = Removed::default();
+    let mut looked_at = 0;
+    for stage_now in Stage::ALL.into_iter().rev() {
+        let batch = leaving.iter().filter(|l| stage(&l.id.group_kind()) == stage_now);
+        if order.in_order && batch.clone().next().is_some() {
+            hold_up(session, known, leaving, stage_now, looked_at, &mut removed).await;
+            looked_at = removed.terminating.len();
+            if !removed.waiting.is_empty() {
+                break;
+            }
+        }
+        let mut answers = ordered(batch.map(|l| async move {
+            if order.is_ended() {
+                return (l, None);
+            }
+            let answer = remove_one(env, session, order, l, known, view).await;
+            // Who deletes nothing needs to find out nothing.
+            let later = order.deletion == Deletion::Withheld && matches!(answer, Answer::Failed(_));
+            (l, Some(if later { Answer::Later } else { answer }))
+        }));
+        while let Some((leaving, answer)) = answers.next().await {
+            let Some(answer) = answer else {
+                removed.interrupted = true;
+                continue;
+            };
+            if matches!(answer, Answer::Deleted | Answer::Held) {
+                order.progress.tell(Event::Object(&leaving.id, Change::Deleted));
+                removed.touched.push(leaving.id.clone());
+            }
+            let other = match &answer {
+                // What the labels say need not be a release.
+                Answer::Foreign(Foreign::OtherOwner(other)) => {
+                    match owners::may_know(env, session, order.release, other, false).await {
+                        true => other.to_string(),
+                        false => "another release".to_owned(),
+                    }
+                }
+                Answer::Kept(Kept::HandedOver(other)) => {
+                    owners::name(env, session, order.release, other, false).await
+                }
+                _ => String::new(),
+            };
+            settle(leaving, answer, &other, &mut removed);
+        }
+    }
+    removed
+}
+
+/// What came of one object.
+enum Answer {
+    Deleted,
+    /// It was deleted just now, and something holds it.
+    Held,
+    /// It was deleted before, and something still holds it.
+    Terminating,
+    /// It is deleted by a later run.
+    Later,
+    Gone,
+    Kept(Kept),
+    Foreign(Foreign),
+    Failed(ApiError),
+}
+
+async fn remove_one(
+    env: &Env,
+    session: &Session,
+    order: Order<'_>,
+    leaving: &Leaving,
+    known: &Arc<Known>,
+    view: &View<'_>,
+) -> Answer {
+    let id = &leaving.id;
+    let kind = id.group_kind();
+    // A kind that is not served, nor defined, has no objects any more.
+    let Some(resource) = known.served(&kind, &leaving.entry.version) else {
+        return session.is_undefined(&kind).await.map_or_else(Answer::Failed, |()| Answer::Gone);
+    };
+    let heir = env.claims.heir(id).filter(|heir| heir != order.release);
+    let question = Question { release: order.release, prune: order.prune, heir: heir.as_ref() };
+    let mut record = view.record(id);
+    // What no watch shows under anybody's labels may still be there without
+    // them: it is asked for by name before it counts as gone.
+    // Whether its heir has it already has to be true now.
+    let mut ask = record.is_none() || !view.known(id) || heir.is_some();
+    for _ in 0..ATTEMPTS {
+        if ask {
+            record = match session.get_record(&resource, id).await {
+                Ok(record) => record,
+                Err(error) => return Answer::Failed(error),
+            };
+        }
+        match judge(question, &leaving.entry, record.as_ref()) {
+            Verdict::Gone => return Answer::Gone,
+            Verdict::Keep(Kept::Terminating) => return Answer::Terminating,
+            Verdict::Keep(why) => return Answer::Kept(why),
+            Verdict::Drop(why) => return Answer::Foreign(why),
+            Verdict::Delete { .. } if order.deletion == Deletion::Foretold => return Answer::Deleted,
+            Verdict::Delete { .. } if order.deletion == Deletion::Withheld => return Answer::Later,
+            Verdict::Delete { uid, version } => match session.delete(&resource, id, &uid, version).await {
+                Ok(Deleted::Gone) => return Answer::Deleted,
+                Ok(Deleted::Terminating) => return Answer::Held,
+                Ok(Deleted::Changed) => ask = true,
+                Err(error) => return Answer::Failed(error),
+            },
+        }
+    }
+    Answer::Failed(ApiError::Restless(ATTEMPTS))
+}
+
+/// `other` names the other release that the answer is about.
+fn settle(leaving: &Leaving, answer: Answer, other: &str, removed: &mut Removed) {
+    let id = leaving.id.clone();
+    let fate = match answer {
+        Answer::Deleted => {
+            removed.deleted += 1;
+            Fate::Gone
+        }
+        Answer::Gone => Fate::Gone,
+        Answer::Held => {
+            removed.deleted += 1;
+            removed.terminating.push(id.clone());
+            Fate::Remains
+        }
+        Answer::Terminating => {
+            removed.terminating.push(id.clone());
+            Fate::Remains
+        }
+        Answer::Later | Answer::Kept(Kept::Terminating) => Fate::Remains,
+        Answer::Kept(Kept::OptedOut | Kept::PruneOff) => Fate::Left,
+        Answer::Kept(Kept::HandedOver(_)) => {
+            removed.handed.push(id.clone());
+            if !leaving.entry.left {
+                let message = format!("{id} is not deleted: {other} takes it over");
+                removed.notes.push(Note { reason: Reason::OwnershipConflict, message });
+            }
+            Fate::Left
+        }
+        Answer::Foreign(why) => {
+            let message = format!("{id} is not deleted and leaves the inventory: {}", why.told(other));
+            removed.notes.push(Note { reason: Reason::OwnershipConflict, message });
+            Fate::Dropped
+        }
+        Answer::Failed(error) => {
+            let message = match error.is_forbidden() {
+                true => format!("it may not be deleted: {}", chain(&error)),
+                false => chain(&error),
+            };
+            removed.failures.push(ObjectFailure { id: id.clone(), reason: Reason::PruneFailed, message });
+            Fate::Remains
+        }
+    };
+    removed.fates.insert(id, fate);
+}

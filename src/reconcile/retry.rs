@@ -1,0 +1,60 @@
+//! The only retry in a run: somebody else has written the inventory under it.
+
+use super::cache::Caches;
+use super::error::ReconcileError;
+use super::scope::Scope;
+use crate::api::reason::Reason;
+use crate::domain::identity::ReleaseId;
+use crate::domain::outcome::Outcome;
+use crate::domain::status::inventory_name;
+
+/// How often a run is attempted.
+const ATTEMPTS: usize = 3;
+
+/// What came of the attempts.
+pub struct Attempted {
+    /// For the status, or for a person. Every error is folded into it.
+    pub outcome: Outcome,
+    /// Whether an attempt came to its end.
+    pub is_done: bool,
+}
+
+/// How often a run has begun anew.
+#[derive(Debug, Default)]
+pub struct InventoryRetry {
+    attempts: usize,
+}
+
+impl InventoryRetry {
+    /// What came of an attempt; none when the run has to begin anew, with an empty outcome,
+    /// because the inventory was written by somebody else meanwhile.
+    pub fn settle(
+        &mut self,
+        scope: &Scope<'_>,
+        caches: &mut Caches,
+        ended: Result<(), ReconcileError>,
+        mut outcome: Outcome,
+    ) -> Option<Attempted> {
+        let is_done = ended.is_ok();
+        if ended.or_else(|error| error.fold_into(&mut outcome)).is_ok() {
+            return Some(Attempted { outcome, is_done });
+        }
+        // It is read again.
+        caches.cluster.stored = None;
+        self.attempts += 1;
+        if self.attempts < ATTEMPTS {
+            return None;
+        }
+        let mut message = contested(&scope.release.id);
+        if !scope.policy.repeats {
+            message.push_str(": try again");
+        }
+        Some(Attempted { outcome: Outcome::failed(Reason::ApiServerUnavailable, message), is_done })
+    }
+}
+
+/// What is told of an inventory that somebody else writes.
+pub fn contested(id: &ReleaseId) -> String {
+    let name = inventory_name(&id.name);
+    format!("the inventory {}/{name} is written by somebody else at the same time", id.namespace)
+}

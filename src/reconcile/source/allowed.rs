@@ -1,0 +1,24 @@
+//! Whether a release may ask for what it names.
+
+use super::reference::repository;
+use crate::domain::allowed::Allowed;
+use crate::domain::gate::registry::RegistryFacts;
+use crate::domain::gate::{self, Decision, Facts};
+use crate::domain::release::Release;
+use crate::reconcile::error::Failure;
+
+/// Whether the release may ask for what it names. Nothing is sent before that.
+///
+/// # Errors
+/// When its registry is not allowed, or its proxy is not.
+pub fn check_registry(allowed: &Allowed, release: &Release) -> Result<(), Box<Failure>> {
+    if !allowed.is_limited() {
+        return Ok(());
+    }
+    let repository = repository(release)?;
+    let registry = RegistryFacts { allowed, host: repository.registry(), path: repository.path() };
+    match gate::registry::decide(&Facts { registry: Some(registry), ..Facts::of(release) }) {
+        Decision::Pass => Ok(()),
+        Decision::Wait(hold, _) | Decision::Refuse(hold) => Err(hold.into()),
+    }
+}

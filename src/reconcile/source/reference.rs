@@ -1,0 +1,31 @@
+//! What a release names in a registry.
+
+use crate::api::reason::Reason;
+use crate::domain::release::{Release, Wanted};
+use crate::domain::version::TagFilter;
+use crate::oci::{Digest, Repository, Tag};
+use crate::reconcile::error::{Failure, failure};
+
+/// The repository of a release.
+///
+/// # Errors
+/// When the url cannot be used.
+pub fn repository(release: &Release) -> Result<Repository, Box<Failure>> {
+    Repository::parse(&release.url).map_err(|e| failure(e.reason(), format!("spec.url: {e}")))
+}
+
+/// What is wanted of it.
+///
+/// # Errors
+/// When the reference cannot be used.
+pub fn wanted(release: &Release) -> Result<crate::oci::Wanted, Box<Failure>> {
+    let bad = |e: &dyn std::fmt::Display| failure(Reason::InvalidSpec, format!("spec.ref: {e}"));
+    Ok(match &release.wanted {
+        Wanted::Tag(tag) => crate::oci::Wanted::Tag(Tag::parse(tag).map_err(|e| bad(&e))?),
+        Wanted::Digest(digest) => crate::oci::Wanted::Digest(Digest::parse(digest).map_err(|e| bad(&e))?),
+        Wanted::Semver { range, filter } => crate::oci::Wanted::Semver {
+            range: crate::domain::version::Range::parse(range).map_err(|e| bad(&e))?,
+            filter: filter.as_deref().map(TagFilter::parse).transpose().map_err(|e| bad(&e))?,
+        },
+    })
+}
