@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use supercargo::reconcile::phase::admit::images::MAX_IMAGES;
+use supercargo::reconcile::trust::images::MAX_IMAGES;
 use supercargo_testbed::evidence::tag;
 use supercargo_testbed::operator::Options;
 use supercargo_testbed::proxy::Fate;

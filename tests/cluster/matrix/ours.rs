@@ -48,8 +48,8 @@ pub(super) fn verdict(reference: &str, with: &With) -> (bool, String) {
     match runtime.block_on(evidence::verify(&registry, target, &[policy])) {
         Ok(proofs) => (true, format!("{proofs:?}")),
         Err(failure) => {
-            assert!(failure.reason().is_some_and(Reason::is_distrust), "{reference}: {failure:?}");
-            (false, format!("{:?}", failure.verdict))
+            assert!(failure.reason.is_distrust(), "{reference}: {failure:?}");
+            (false, format!("{:?}: {}", failure.reason, failure.message))
         }
     }
 }
