@@ -217,3 +217,150 @@ fn semver(range: &str, filter: Option<&str>) -> Option<(Range, Option<TagFilter>
     let filter = filter.map(TagFilter::parse).transpose().ok()?;
     Some((range, filter))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::status::ArtifactStatus;
+
+    const DIGESTS: [&str; 2] = [
+        "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+        "sha256:fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210",
+    ];
+
+    fn release(reference: serde_json::Value) -> Release {
+        let resource = json!({
+            "apiVersion": "supercargo.dev/v1alpha1", "kind": "OCIArtifactRelease",
+            "metadata": {"name": "app", "namespace": "team", "generation": 1},
+            "spec": {"url": "oci://r.io/app", "ref": reference, "prune": true},
+        });
+        Release::parse(&serde_json::from_value(resource).unwrap()).unwrap()
+    }
+
+    fn known(tag: &str, digest: usize) -> Known {
+        Known { name: format!("{tag}@{}", DIGESTS[digest]), digest: DIGESTS[digest].to_owned() }
+    }
+
+    /// A release whose last attempt and whose last apply are of the given revisions; the
+    /// applied one is complete, written, or neither.
+    fn ledger(release: &Release, attempted: usize, applied: usize, complete: bool, written: bool) -> Ledger {
+        let key = release.applied_key(DIGESTS[applied]);
+        Ledger {
+            attempted: Some(known("1.0.0", attempted)),
+            applied: Some((known("1.0.0", applied), "r.io/app".to_owned())),
+            complete: complete.then(|| key.clone()),
+            written: written.then_some(key),
+            ..Ledger::default()
+        }
+    }
+
+    const OBJECTS: Facts<'static> = Facts { only_objects: true, restores: true, interrupted: None };
+    const FULL: Facts<'static> = Facts { only_objects: false, restores: true, interrupted: None };
+
+    #[test]
+    fn what_a_run_does_next() {
+        let tag = || release(json!({"tag": "1.0.0"}));
+        let check = |ledger: Ledger, release: &Release, facts: Facts<'_>, expected: Command| {
+            assert_eq!(next(&ledger, release, &facts), expected, "{ledger:?}");
+        };
+        let resolve = |fallback: Option<Known>, can_wait| Command::Resolve { fallback, can_wait };
+        let (same, other) = (known("1.0.0", 0), known("1.0.0", 0));
+        let release = tag();
+
+        // One revision, complete: its objects are looked after, and the registry is asked
+        // when it is due.
+        check(ledger(&release, 0, 0, true, false), &release, OBJECTS, Command::Keep(same.clone()));
+        check(ledger(&release, 0, 0, true, false), &release, FULL, resolve(Some(same.clone()), true));
+        // Nothing is known.
+        check(Ledger::default(), &release, OBJECTS, resolve(None, false));
+        // Every object is written, and not all are healthy: it is what is wanted.
+        check(ledger(&release, 0, 0, false, true), &release, OBJECTS, resolve(Some(same.clone()), false));
+        // It is not complete, and nothing goes on by itself.
+        check(ledger(&release, 0, 0, false, false), &release, OBJECTS, resolve(None, false));
+
+        // Another revision was attempted: the applied one is put back first.
+        check(ledger(&release, 1, 0, true, false), &release, OBJECTS, Command::Restore(other.clone()));
+        check(ledger(&release, 1, 0, false, true), &release, OBJECTS, Command::Restore(other));
+        check(ledger(&release, 1, 0, true, false), &release, FULL, resolve(None, true));
+        // But not where nothing may be written for what the last run has ended with.
+        for (ready, is_distrusted) in [
+            (Reason::SignatureMissing, false),
+            (Reason::RegistryNotAllowed, false),
+            (Reason::RegistryUnavailable, true),
+            (Reason::Progressing, true),
+        ] {
+            let held =
+                Ledger { ready: Some(ready), is_distrusted, ..ledger(&release, 1, 0, true, false) };
+            check(held, &release, OBJECTS, resolve(None, true));
+        }
+        let away = Some(Reason::RegistryUnavailable);
+        let away = Ledger { ready: away, ..ledger(&release, 1, 0, true, false) };
+        check(away, &release, OBJECTS, Command::Restore(known("1.0.0", 0)));
+
+        // A rollout that was cut short goes on, and is no reason to put back what it brings.
+        let key = release.applied_key(DIGESTS[0]);
+        let interrupted = Facts { interrupted: Some(&key), ..OBJECTS };
+        check(ledger(&release, 1, 0, false, true), &release, interrupted, Command::Continue);
+        check(ledger(&release, 0, 0, false, false), &release, interrupted, Command::Continue);
+        check(ledger(&release, 0, 0, true, false), &release, interrupted, Command::Keep(same));
+
+        // What the spec does not want any more is not waited for.
+        let newer = self::release(json!({"tag": "2.0.0"}));
+        check(ledger(&newer, 0, 0, false, true), &newer, OBJECTS, Command::Restore(known("1.0.0", 0)));
+        // What drifts is not put back where nobody wants that.
+        let mut reporting = tag();
+        reporting.drift = DriftMode::Report;
+        check(ledger(&reporting, 1, 0, true, false), &reporting, OBJECTS, resolve(None, false));
+    }
+
+    #[test]
+    fn a_revision_is_wanted_by_tag_digest_or_range() {
+        let check = |reference: serde_json::Value, tag: &str, expected: bool| {
+            assert_eq!(is_wanted(&release(reference.clone()), &known(tag, 0)), expected, "{reference}");
+        };
+        check(json!({"tag": "1.0.0"}), "1.0.0", true);
+        check(json!({"tag": "1.0.0"}), "1.0.1", false);
+        check(json!({"digest": DIGESTS[0]}), "1.0.1", true);
+        check(json!({"digest": DIGESTS[1]}), "1.0.1", false);
+        check(json!({"semver": ">=1.0.0"}), "1.0.1", true);
+        check(json!({"semver": ">=2.0.0"}), "1.0.1", false);
+        check(json!({"semver": ">=1.0.0", "semverFilter": "-rc"}), "1.0.1", false);
+    }
+
+    #[test]
+    fn what_is_known_is_read_from_the_status_and_the_inventory() {
+        let artifact = |digest: &str| ArtifactStatus {
+            revision: format!("1.0.0@{digest}"),
+            digest: digest.to_owned(),
+            ..ArtifactStatus::default()
+        };
+        let from = |revision: &str| Provenance {
+            source: "r.io/app".to_owned(),
+            revision: revision.to_owned(),
+            ..Provenance::default()
+        };
+        let check = |digest: &str, revision: &str, attempted: bool, applied: bool| {
+            let status = ReleaseStatus { artifact: Some(artifact(digest)), ..ReleaseStatus::default() };
+            let ledger = Ledger::of(&status, &Inventory::default(), Some(&from(revision)));
+            assert_eq!((ledger.attempted.is_some(), ledger.applied.is_some()), (attempted, applied));
+        };
+        check(DIGESTS[0], &format!("1.0.0@{}", DIGESTS[0]), true, true);
+        check(DIGESTS[0], DIGESTS[1], true, true);
+        // Somebody else may have written them.
+        check("sha256:abc", "", false, false);
+        check("", "1.0.0@sha256:ABC", false, false);
+    }
+
+    #[test]
+    fn another_repository_may_have_the_same_content() {
+        let release = release(json!({"tag": "1.0.0"}));
+        let mut known = ledger(&release, 0, 0, true, false);
+        assert_eq!(known.last_applied(&release), Some(&self::known("1.0.0", 0)));
+        if let Some((_, source)) = &mut known.applied {
+            "r.io/other".clone_into(source);
+        }
+        assert_eq!(known.last_applied(&release), None);
+    }
+}

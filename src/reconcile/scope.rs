@@ -18,6 +18,7 @@ use super::error::chain;
 use super::source::reference::repository;
 use crate::api::status::ReleaseStatus;
 use crate::cluster::inventory::Hold;
+use crate::domain::gate::Facts;
 use crate::domain::release::Release;
 use crate::domain::status;
 use crate::observe::metrics::PhaseTimer;
@@ -121,6 +122,11 @@ impl Scope<'_> {
     /// Whether a person asks for this run.
     pub fn is_asked(&self) -> bool {
         self.release.is_asked(self.status().last_handled_reconcile_at.as_deref())
+    }
+
+    /// What every gate knows of the run.
+    pub fn facts(&self) -> Facts<'_> {
+        Facts { is_asked: self.is_asked(), ..Facts::of(self.release) }
     }
 
     /// Whether the run ends before its next write.

@@ -37,7 +37,7 @@ pub struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    /// Nothing but the release.
+    /// Nothing but the release, for which nobody has asked.
     pub fn of(release: &'a Release) -> Self {
         Self {
             release,

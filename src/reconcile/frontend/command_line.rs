@@ -177,6 +177,10 @@ impl Local {
     /// # Errors
     /// What would keep the release from being applied.
     pub async fn preview_release(&mut self, release: &Release) -> Result<Preview, Box<Outcome>> {
+        // A suspended release is compared, too.
+        let mut release = release.clone();
+        release.suspend = false;
+        let release = &release;
         let scope = &self.party.scope(&self.env, release, &Silence);
         let caches = &mut self.caches;
         let looked = async {

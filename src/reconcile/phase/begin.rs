@@ -1,7 +1,7 @@
 //! The begin of a run: what stands against it, what the release has, and what to do next.
 
 use crate::cluster::session::Session;
-use crate::domain::gate::{self, Facts};
+use crate::domain::gate;
 use crate::domain::ledger::{self, Command, Ledger, next};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::error::ReconcileError;
@@ -27,8 +27,7 @@ pub async fn begin(scope: &Scope<'_>, caches: &mut Caches) -> Result<Begun, Reco
     if scope.trigger == Trigger::Full {
         caches.rollout.progress.wait_anew();
     }
-    let facts = Facts { is_asked: scope.is_asked(), ..Facts::of(scope.release) };
-    ReconcileError::from_gate(gate::decide(&facts))?;
+    ReconcileError::from_gate(gate::decide(&scope.facts()))?;
     // What is applied of a registry that is not allowed any more stays as it is.
     check_registry(&scope.env.allowed, scope.release)?;
     let session = caches.session(scope)?;

@@ -80,7 +80,7 @@ pub fn refuse_unusable(
         is_ours: stored.is_ours(),
         is_going: stored.deleting && is_going_matters,
     };
-    let facts = Facts { inventory: Some(inventory), ..Facts::of(scope.release) };
+    let facts = Facts { inventory: Some(inventory), ..scope.facts() };
     ReconcileError::from_gate(gate::decide(&facts))
 }
 

@@ -74,7 +74,7 @@ pub async fn pin(
     let revision = update.revision;
     let entries = memory.inventory.entries.len();
     let found = (revision.name.as_str(), revision.digest.as_str(), rendered.objects.len());
-    let facts = Facts { rendered: Some(found), entries, ..Facts::of(scope.release) };
+    let facts = Facts { rendered: Some(found), entries, ..scope.facts() };
     ReconcileError::from_gate(gate::decide(&facts))?;
     let Some(demand) = content.images() else {
         memory.trust.pinned = None;

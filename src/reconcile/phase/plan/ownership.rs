@@ -97,6 +97,6 @@ async fn refuse(
         (c.id.clone(), owner.to_owned())
     };
     let claimed = Claimed { by_others: conflicts.iter().map(named).collect(), denied };
-    let facts = Facts { claimed: Some(&claimed), ..Facts::of(scope.release) };
+    let facts = Facts { claimed: Some(&claimed), ..scope.facts() };
     ReconcileError::from_gate(gate::decide(&facts))
 }
