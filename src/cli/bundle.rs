@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::CliError;
-use super::subjects::Subjects;
+use crate::cli::CliError;
+use crate::cli::print::subjects::Subjects;
 use crate::domain::identity::ObjectId;
 use crate::domain::manifest::budget::Budget;
 use crate::domain::manifest::canonical::to_yaml;

@@ -1,7 +1,7 @@
 //! `supercargo completion`.
 
-use super::args::{self, CompletionArgs};
-use super::{CliError, Printer};
+use crate::cli::args::{self, CompletionArgs};
+use crate::cli::{CliError, Printer};
 
 /// Prints the script for a shell.
 ///

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::CliError;
-use super::args::ClusterArgs;
+use crate::cli::CliError;
+use crate::cli::args::ClusterArgs;
 use crate::cluster::connection::Connection;
 use crate::cluster::session::Session;
 use crate::observe::metrics::Metrics;

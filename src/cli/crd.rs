@@ -1,7 +1,7 @@
 //! `crd`: the definition of our own kind.
 
-use super::{CliError, Printer};
 use crate::api::crd::definition_yaml;
+use crate::cli::{CliError, Printer};
 
 /// Prints the CustomResourceDefinition.
 ///

@@ -9,8 +9,8 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::printer::mention;
-use super::{CliError, files};
+use crate::cli::print::printer::mention;
+use crate::cli::{CliError, files};
 use crate::oci::{HelperCall, Keyring, Repository};
 
 /// Longest answer of a helper, in bytes.

@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use super::args::DiffArtifact;
-use super::subjects::Subjects;
-use super::{CliError, Line, Printer, evidence, fetch, login, output, signers};
+use crate::cli::args::DiffArtifact;
+use crate::cli::print::output;
+use crate::cli::print::subjects::Subjects;
+use crate::cli::{CliError, Line, Printer, evidence, fetch, login, signers};
 use crate::domain::diff::{Change, subject_changes};
 
 /// A difference, for programs.

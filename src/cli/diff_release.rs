@@ -1,12 +1,12 @@
 //! `supercargo diff release`: what the operator would do with a release, or with
 //! another revision of it.
 
-use super::args::{ClusterArgs, DiffRelease};
-use super::connect::connect;
-use super::inventory::{show, why_not};
-use super::releases::absent;
-use super::{CliError, Printer};
 use crate::api::release::{OCIArtifactRelease, Reference};
+use crate::cli::args::{ClusterArgs, DiffRelease};
+use crate::cli::connect::connect;
+use crate::cli::inventory::{show, why_not};
+use crate::cli::releases::absent;
+use crate::cli::{CliError, Printer};
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 use crate::domain::release::Release;

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::{CliError, Printer};
 use crate::api::status::VerifiedBy;
+use crate::cli::{CliError, Printer};
 use crate::domain::verify::proof::{Format, Proof, Signature, Signer};
 
 /// A signature that counted, for programs.

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::CliError;
+use crate::cli::CliError;
 
 /// Largest input of one command, in bytes.
 pub(super) const MAX_INPUT_BYTES: u64 = 256 << 20;

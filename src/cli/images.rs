@@ -7,10 +7,10 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Serialize;
 
-use super::args::RegistryArgs;
-use super::error::folded;
-use super::{CliError, Lines, Printer, evidence, login};
 use crate::api::reason::Reason;
+use crate::cli::args::RegistryArgs;
+use crate::cli::print::text::folded;
+use crate::cli::{CliError, Lines, Printer, evidence, fetch, login};
 use crate::domain::object::Object;
 use crate::domain::verify::images::{ImageName, ImagePolicies, ImagePolicy, Pattern};
 use crate::domain::verify::policy::Policy;
@@ -60,7 +60,7 @@ pub(super) async fn verify(
     let rules = vec![ImagePolicy { pattern, policies: vec![policy.clone()] }];
     let policies = ImagePolicies { exempt, rules };
     let known = BTreeMap::new();
-    verify_images(registry, objects, &policies, ways, &known).await.map_err(super::fetch::refused)
+    verify_images(registry, objects, &policies, ways, &known).await.map_err(fetch::refused)
 }
 
 /// Prints what became of the images, sorted as they are written.

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::args::InspectArtifact;
-use super::fetch::{self, Fetched};
-use super::subjects::Subjects;
-use super::{CliError, Printer, evidence, login, output, signers};
+use crate::cli::args::InspectArtifact;
+use crate::cli::fetch::{self, Fetched};
+use crate::cli::print::output;
+use crate::cli::print::subjects::Subjects;
+use crate::cli::{CliError, Printer, evidence, login, signers};
 use crate::domain::identity::ObjectId;
 use crate::domain::images::{container_images, distinct_images};
 use crate::domain::object::Object;

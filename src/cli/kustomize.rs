@@ -5,9 +5,9 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::files::MAX_INPUT_BYTES;
-use super::printer::mention;
-use super::{CliError, Lines};
+use crate::cli::files::MAX_INPUT_BYTES;
+use crate::cli::print::printer::mention;
+use crate::cli::{CliError, Lines};
 
 /// How much of what a build says is told, in bytes.
 const MAX_TALK_BYTES: u64 = 64 << 10;

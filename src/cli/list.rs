@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use super::args::ListArtifacts;
-use super::table::Table;
-use super::{CliError, Printer, login, output};
+use crate::cli::args::ListArtifacts;
+use crate::cli::print::output;
+use crate::cli::print::table::Table;
+use crate::cli::{CliError, Printer, login};
 use crate::domain::tags::newest_first;
 use crate::domain::version::Range;
 use crate::oci::{Repository, Tag};

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::args::{IdentityArgs, RegistryArgs};
-use super::{CliError, Printer, Progress, credentials, files};
+use crate::cli::args::{IdentityArgs, RegistryArgs};
+use crate::cli::{CliError, Printer, Progress, credentials, files};
 use crate::oci::{
     Access, AccessParts, Advance, Identities, Keyring, Reference, Registry, RegistryOptions, Repository,
     speaks_tls,

@@ -1,6 +1,6 @@
 //! The tables of docs/metrics.md: every metric, as the catalog tells it.
 
-use super::{CliError, Printer};
+use crate::cli::{CliError, Printer};
 use crate::observe::metrics::catalog::{CATALOG, Entry, Kind, Values};
 
 /// Prints the tables.

@@ -2,10 +2,8 @@
 //! typed, one file per verb does it, and the printer owns stdout and stderr.
 
 mod adopt;
-mod age;
 pub mod args;
 mod bundle;
-mod color;
 mod completion;
 mod connect;
 mod crd;
@@ -26,9 +24,7 @@ mod kustomize;
 mod list;
 mod login;
 mod metrics;
-mod output;
-mod printer;
-mod progress;
+mod print;
 mod pull;
 mod push;
 mod reconcile;
@@ -37,17 +33,14 @@ mod run;
 mod signers;
 mod sources;
 mod status;
-mod subjects;
-mod table;
 mod tag;
-mod text;
 mod tree;
 mod verify_artifact;
 mod version;
 
-pub use color::{Colour, Tone};
 pub use error::CliError;
-pub use printer::{Look, Printer};
-pub use progress::{Bar, Progress};
+pub use print::color::{Colour, Tone};
+pub use print::printer::{Look, Printer};
+pub use print::progress::{Bar, Progress};
+pub use print::text::{Line, Lines};
 pub use run::{arguments, main};
-pub use text::{Line, Lines};

@@ -1,7 +1,7 @@
 //! `supercargo pull artifact`.
 
-use super::args::PullArtifact;
-use super::{CliError, Printer, evidence, fetch, login, signers};
+use crate::cli::args::PullArtifact;
+use crate::cli::{CliError, Printer, evidence, fetch, login, signers};
 
 /// Prints the manifests of an artifact.
 pub(super) async fn artifact(arguments: &PullArtifact, printer: &mut Printer<'_>) -> Result<(), CliError> {

@@ -6,9 +6,10 @@ use std::env;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::args::PushArtifact;
-use super::bundle::Bundle;
-use super::{CliError, Printer, login, output, sources};
+use crate::cli::args::PushArtifact;
+use crate::cli::bundle::Bundle;
+use crate::cli::print::output;
+use crate::cli::{CliError, Printer, login, sources};
 use crate::domain::size::{MAX_DATA_BYTES, MAX_OBJECT_BYTES, Oversize, oversize};
 use crate::oci::{Digest, Labels, Recipients, Reference, Repository, Tag, is_reserved, pack};
 

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches;
 
-use super::args::{
+use crate::cli::args::{
     self, AdoptCommand, Arguments, Command, DocsPage, GetCommand, InspectCommand, ListCommand, PullCommand,
     PushCommand, ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand, TagCommand, VerifyCommand,
 };
-use super::connect::connect;
-use super::{
+use crate::cli::connect::connect;
+use crate::cli::{
     CliError, Look, Printer, adopt, completion, crd, docs, exit, inspect_artifact, inventory, list, metrics,
     pull, push, reconcile, releases, status, tag, verify_artifact, version,
 };

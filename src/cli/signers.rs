@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::args::{SignerArgs, VerifyArgs};
-use super::{CliError, Printer, login};
 use crate::api::verify::OidcIdentity;
+use crate::cli::args::{SignerArgs, VerifyArgs};
+use crate::cli::{CliError, Printer, login};
 use crate::domain::verify::key::PublicKey;
 use crate::domain::verify::policy::{Authority, Identity, Policy, Trust};
 use crate::domain::verify::root::TrustRoot;

@@ -1,8 +1,8 @@
 //! Everything that `-k`, `-f` and `-p` name, as one set of objects.
 
-use super::args::SourceArgs;
-use super::bundle::{Bundle, bundle};
-use super::{CliError, files, kustomize};
+use crate::cli::args::SourceArgs;
+use crate::cli::bundle::{Bundle, bundle};
+use crate::cli::{CliError, files, kustomize};
 use crate::domain::patch::file::PatchFile;
 
 /// The objects of an overlay and of files, in that order, patched.

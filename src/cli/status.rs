@@ -3,15 +3,16 @@
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::age::age;
-use super::args::StatusRelease;
-use super::color::Tone;
-use super::error::folded;
-use super::releases::{condition_of, find, id, text, tone};
-use super::table::{Cell, Table};
-use super::tree::{self, Node, is_good};
-use super::{CliError, Line, Printer, output};
 use crate::api::status::condition;
+use crate::cli::args::StatusRelease;
+use crate::cli::print::age::age;
+use crate::cli::print::color::Tone;
+use crate::cli::print::output;
+use crate::cli::print::table::{Cell, Table};
+use crate::cli::print::text::folded;
+use crate::cli::releases::{condition_of, find, id, text, tone};
+use crate::cli::tree::{self, Node, is_good};
+use crate::cli::{CliError, Line, Printer};
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 

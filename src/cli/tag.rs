@@ -1,7 +1,7 @@
 //! `supercargo tag artifact`.
 
-use super::args::TagArtifact;
-use super::{CliError, Printer, login};
+use crate::cli::args::TagArtifact;
+use crate::cli::{CliError, Printer, login};
 use crate::oci::{Digest, Reference, Tag};
 
 /// Puts further tags on an artifact.

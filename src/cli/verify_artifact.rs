@@ -2,9 +2,10 @@
 
 use serde::Serialize;
 
-use super::args::VerifyArtifact;
-use super::images::{self, FromHere};
-use super::{CliError, Printer, evidence, fetch, login, output, signers};
+use crate::cli::args::VerifyArtifact;
+use crate::cli::images::{self, FromHere};
+use crate::cli::print::output;
+use crate::cli::{CliError, Printer, evidence, fetch, login, signers};
 use crate::oci::Selection;
 
 /// Who has signed an artifact, for programs.

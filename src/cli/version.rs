@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::args::VersionArgs;
-use super::{CliError, Printer, output};
+use crate::cli::args::VersionArgs;
+use crate::cli::print::output;
+use crate::cli::{CliError, Printer};
 
 /// What this program is.
 #[derive(Serialize)]

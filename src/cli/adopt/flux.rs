@@ -11,7 +11,8 @@ use crate::api::release::{KIND, OCIArtifactRelease};
 use crate::cli::args::{AdoptFlux, AdoptFluxKustomization, ClusterArgs, Format};
 use crate::cli::interrupt::or_interrupted;
 use crate::cli::inventory::{why_not, with_failures};
-use crate::cli::{CliError, Printer, connect, output};
+use crate::cli::print::output;
+use crate::cli::{CliError, Printer, connect};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::adopt::{

@@ -5,7 +5,7 @@ use super::interrupt::listen;
 use super::narrator::{Narrator, conclude, with_failures};
 use super::target::{named, refuse_live_release, target};
 use crate::cli::args::{Apply, ApplyNoun, ApplyOptions, ClusterArgs};
-use crate::cli::subjects::Subjects;
+use crate::cli::print::subjects::Subjects;
 use crate::cli::{CliError, Printer, connect};
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::Provenance;

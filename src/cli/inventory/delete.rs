@@ -5,7 +5,7 @@ use super::narrator::{Narrator, conclude, with_failures};
 use super::target::{named, refuse_live_release, target};
 use crate::api::keys;
 use crate::cli::args::{ClusterArgs, Delete, DeleteNoun};
-use crate::cli::subjects::Subjects;
+use crate::cli::print::subjects::Subjects;
 use crate::cli::{CliError, Printer, connect};
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};

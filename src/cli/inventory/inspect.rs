@@ -4,8 +4,9 @@ use serde::Serialize;
 
 use super::target::target;
 use crate::cli::args::{ClusterArgs, InspectInventory};
-use crate::cli::subjects::Subjects;
-use crate::cli::{CliError, Printer, connect, output};
+use crate::cli::print::output;
+use crate::cli::print::subjects::Subjects;
+use crate::cli::{CliError, Printer, connect};
 use crate::domain::identity::ObjectId;
 use crate::domain::stage::order;
 

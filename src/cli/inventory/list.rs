@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::cli::args::{ClusterArgs, GetInventories, Output};
-use crate::cli::table::Table;
-use crate::cli::{CliError, Printer, connect, output};
+use crate::cli::print::output;
+use crate::cli::print::table::Table;
+use crate::cli::{CliError, Printer, connect};
 use crate::cluster::inventory::Stored;
 use crate::domain::identity::ReleaseId;
 use crate::reconcile::source::access::chain;

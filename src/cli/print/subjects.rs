@@ -7,7 +7,7 @@ use crate::domain::identity::ObjectId;
 
 /// The names of objects that are told of together.
 #[derive(Debug, Default)]
-pub(super) struct Subjects(BTreeSet<String>);
+pub(in crate::cli) struct Subjects(BTreeSet<String>);
 
 impl Subjects {
     /// Of these objects.

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::error::folded;
-use super::text::harmless;
+use crate::cli::print::text::folded;
+use crate::cli::print::text::harmless;
 
 /// The most objects that are shown as waited for; the rest is counted.
 const MAX_WAITING: usize = 8;
@@ -104,7 +104,7 @@ impl Progress {
     }
 
     /// Does something that writes to the terminal, with nothing drawn meanwhile.
-    pub(super) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
+    pub(in crate::cli) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.live {
             Some(live) => live.bars.suspend(write),
             None => write(),

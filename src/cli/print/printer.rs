@@ -2,15 +2,15 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use super::CliError;
-use super::args::ColorChoice;
-use super::color::{Colour, Tone};
-use super::progress::Progress;
-use super::text::{Line, Lines, harmless, harmless_lines};
+use crate::cli::CliError;
+use crate::cli::args::ColorChoice;
+use crate::cli::print::color::{Colour, Tone};
+use crate::cli::print::progress::Progress;
+use crate::cli::print::text::{Line, Lines, harmless, harmless_lines};
 
 /// One line of talk from where no printer is: before the live part of the terminal
 /// has begun.
-pub(super) fn mention(text: &str) {
+pub(in crate::cli) fn mention(text: &str) {
     let _ = writeln!(io::stderr(), "{}", harmless(text));
 }
 
@@ -122,7 +122,7 @@ impl<'a> Printer<'a> {
     }
 
     /// Why the command has ended without doing what was asked.
-    pub(super) fn fail(&mut self, error: &CliError) {
+    pub(in crate::cli) fn fail(&mut self, error: &CliError) {
         let mark = match error {
             CliError::Interrupted(_) => Line::from("interrupted: "),
             _ => Line::toned("error:", Tone::Bad).and(" ", None),

@@ -1,16 +1,16 @@
 //! Tables as kubectl prints them: names in upper case, cells left aligned, three
 //! blanks between columns.
 
-use super::color::Tone;
-use super::text::{Line, harmless};
-use super::{CliError, Printer};
+use crate::cli::print::color::Tone;
+use crate::cli::print::text::{Line, harmless};
+use crate::cli::{CliError, Printer};
 
 /// Blanks between columns.
 const GAP: usize = 3;
 
 /// A cell.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Cell {
+pub(in crate::cli) struct Cell {
     text: String,
     tone: Option<Tone>,
 }
@@ -41,7 +41,7 @@ impl From<String> for Cell {
 
 /// A table that is being filled.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(in crate::cli) struct Table {
     headers: Vec<&'static str>,
     rows: Vec<Vec<Cell>>,
 }

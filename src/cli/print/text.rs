@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::color::{Colour, Tone};
+use crate::cli::print::color::{Colour, Tone};
 
 /// One line. Nothing in it can begin another one, or steer the terminal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl fmt::Display for Lines {
 
 /// The text as a part of one line: a line break is written as `\n`, and whatever
 /// else would steer a terminal, or have it show other text than there is, as `?`.
-pub(super) fn harmless(text: &str) -> Cow<'_, str> {
+pub(in crate::cli) fn harmless(text: &str) -> Cow<'_, str> {
     one_line(text, ' ')
 }
 
@@ -126,7 +126,7 @@ fn one_line(text: &str, tab: char) -> Cow<'_, str> {
 }
 
 /// The same for text of several lines, each of which stays one.
-pub(super) fn harmless_lines(text: &str) -> Cow<'_, str> {
+pub(in crate::cli) fn harmless_lines(text: &str) -> Cow<'_, str> {
     let kept = |c: char| matches!(c, '\n' | '\t');
     match text.chars().any(|c| steers(c) && !kept(c)) {
         true => text.chars().map(|c| if steers(c) && !kept(c) { '?' } else { c }).collect(),
@@ -140,6 +140,14 @@ fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
         || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Prose of several lines, such as that of an admission webhook, in one.
+pub(in crate::cli) fn folded(text: &str) -> String {
+    if !text.contains('\n') {
+        return text.to_owned();
+    }
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

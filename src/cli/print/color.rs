@@ -7,7 +7,7 @@ use std::io::IsTerminal;
 
 use clap::builder::styling::{AnsiColor, Effects, Style};
 
-use super::args::ColorChoice;
+use crate::cli::args::ColorChoice;
 
 /// What a piece of text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,18 +45,18 @@ pub struct Colour(bool);
 
 impl Colour {
     /// As the person, the environment and the stream say.
-    pub(super) fn of(choice: ColorChoice, stream: &impl IsTerminal) -> Self {
+    pub(in crate::cli) fn of(choice: ColorChoice, stream: &impl IsTerminal) -> Self {
         Self(decide(choice, stream.is_terminal(), |name| env::var(name).ok()))
     }
 
     /// The colour of a stream that has it.
     #[cfg(test)]
-    pub(super) fn always() -> Self {
+    pub(in crate::cli) fn always() -> Self {
         Self(true)
     }
 
     /// The text as what it is.
-    pub(super) fn paint<'t>(self, tone: Tone, text: &'t str) -> Cow<'t, str> {
+    pub(in crate::cli) fn paint<'t>(self, tone: Tone, text: &'t str) -> Cow<'t, str> {
         if !self.0 || text.is_empty() {
             return Cow::Borrowed(text);
         }

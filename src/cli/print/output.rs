@@ -3,15 +3,15 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::args::Format;
-use super::{CliError, Printer};
+use crate::cli::args::Format;
+use crate::cli::{CliError, Printer};
 use crate::domain::manifest::canonical::value_to_yaml;
 
 /// Prints one thing, or several as a list of the format's own.
 ///
 /// # Errors
 /// When it cannot be written.
-pub(super) fn data(
+pub(in crate::cli) fn data(
     printer: &mut Printer<'_>,
     format: Format,
     value: &impl Serialize,
@@ -32,7 +32,7 @@ pub(super) fn data(
 ///
 /// # Errors
 /// When they cannot be written.
-pub(super) fn objects(
+pub(in crate::cli) fn objects(
     printer: &mut Printer<'_>,
     format: Format,
     mut items: Vec<Value>,
