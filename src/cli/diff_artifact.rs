@@ -5,7 +5,8 @@ use serde::Serialize;
 use crate::cli::args::DiffArtifact;
 use crate::cli::print::output;
 use crate::cli::print::subjects::Subjects;
-use crate::cli::{CliError, Line, Printer, evidence, fetch, login, signers};
+use crate::cli::reach::login;
+use crate::cli::{CliError, Line, Printer, evidence, fetch, signers};
 use crate::domain::diff::{Change, subject_changes};
 
 /// A difference, for programs.

@@ -3,8 +3,8 @@
 
 use crate::api::release::{OCIArtifactRelease, Reference};
 use crate::cli::args::{ClusterArgs, DiffRelease};
-use crate::cli::connect::connect;
 use crate::cli::inventory::{show, why_not};
+use crate::cli::reach::connect::connect;
 use crate::cli::releases::absent;
 use crate::cli::{CliError, Printer};
 use crate::cluster::session::Session;

@@ -1,9 +1,10 @@
 //! An artifact as a command wants it: by its URL, verified where that is asked
 //! for, in clear, and as objects.
 
+use crate::cli::CliError;
 use crate::cli::args::{IdentityArgs, RegistryArgs};
-use crate::cli::bundle::{Bundle, bundle};
-use crate::cli::{CliError, login};
+use crate::cli::input::bundle::{Bundle, bundle};
+use crate::cli::reach::login;
 use crate::domain::manifest::render::refuse_kustomizations;
 use crate::domain::outcome::Verdict;
 use crate::domain::verify::policy::Policy;

@@ -1,7 +1,8 @@
 //! `supercargo pull artifact`.
 
 use crate::cli::args::PullArtifact;
-use crate::cli::{CliError, Printer, evidence, fetch, login, signers};
+use crate::cli::reach::login;
+use crate::cli::{CliError, Printer, evidence, fetch, signers};
 
 /// Prints the manifests of an artifact.
 pub(super) async fn artifact(arguments: &PullArtifact, printer: &mut Printer<'_>) -> Result<(), CliError> {

@@ -7,9 +7,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::cli::args::PushArtifact;
-use crate::cli::bundle::Bundle;
+use crate::cli::input::bundle::Bundle;
+use crate::cli::input::files::read_small;
+use crate::cli::input::sources;
 use crate::cli::print::output;
-use crate::cli::{CliError, Printer, login, sources};
+use crate::cli::reach::login;
+use crate::cli::{CliError, Printer};
 use crate::domain::size::{MAX_DATA_BYTES, MAX_OBJECT_BYTES, Oversize, oversize};
 use crate::oci::{Digest, Labels, Recipients, Reference, Repository, Tag, is_reserved, pack};
 
@@ -63,7 +66,7 @@ fn target(url: &str) -> Result<(Repository, Tag), CliError> {
 
 fn labels(arguments: &PushArtifact) -> Result<Labels, CliError> {
     let recipients = arguments.age_recipients.as_deref().map(|path| {
-        let parsed = Recipients::parse(&login::read(path)?);
+        let parsed = Recipients::parse(&read_small(path)?);
         parsed.map_err(|e| CliError::Input(format!("{}: {e}", path.display())))
     });
     Ok(Labels {

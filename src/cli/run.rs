@@ -10,7 +10,7 @@ use crate::cli::args::{
     self, AdoptCommand, Arguments, Command, DocsPage, GetCommand, InspectCommand, ListCommand, PullCommand,
     PushCommand, ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand, TagCommand, VerifyCommand,
 };
-use crate::cli::connect::connect;
+use crate::cli::reach::connect::connect;
 use crate::cli::{
     CliError, Look, Printer, adopt, completion, crd, docs, exit, inspect_artifact, inventory, list, metrics,
     pull, push, reconcile, releases, status, tag, verify_artifact, version,

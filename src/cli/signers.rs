@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::api::verify::OidcIdentity;
 use crate::cli::args::{SignerArgs, VerifyArgs};
-use crate::cli::{CliError, Printer, login};
+use crate::cli::input::files::read_small;
+use crate::cli::{CliError, Printer};
 use crate::domain::verify::key::PublicKey;
 use crate::domain::verify::policy::{Authority, Identity, Policy, Trust};
 use crate::domain::verify::root::TrustRoot;
@@ -152,7 +153,7 @@ fn by_identity(
 /// that is.
 fn root(arguments: &SignerArgs, printer: &mut Printer<'_>) -> Result<TrustRoot, CliError> {
     if let Some(path) = &arguments.trusted_root {
-        let parsed = TrustRoot::parse(&login::read(path)?);
+        let parsed = TrustRoot::parse(&read_small(path)?);
         return parsed.map_err(|e| CliError::Input(format!("{} {e}", path.display())));
     }
     let root = TrustRoot::public_good();
@@ -166,6 +167,6 @@ fn root(arguments: &SignerArgs, printer: &mut Printer<'_>) -> Result<TrustRoot, 
 
 fn key(path: &Path) -> Result<PublicKey, CliError> {
     let name = path.display().to_string();
-    let bytes = login::read(path)?;
+    let bytes = read_small(path)?;
     PublicKey::parse(&name, &bytes).map_err(|e| CliError::Input(format!("{name} {e}")))
 }

@@ -1,7 +1,8 @@
 //! `supercargo tag artifact`.
 
 use crate::cli::args::TagArtifact;
-use crate::cli::{CliError, Printer, login};
+use crate::cli::reach::login;
+use crate::cli::{CliError, Printer};
 use crate::oci::{Digest, Reference, Tag};
 
 /// Puts further tags on an artifact.

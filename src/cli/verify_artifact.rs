@@ -5,7 +5,8 @@ use serde::Serialize;
 use crate::cli::args::VerifyArtifact;
 use crate::cli::images::{self, FromHere};
 use crate::cli::print::output;
-use crate::cli::{CliError, Printer, evidence, fetch, login, signers};
+use crate::cli::reach::login;
+use crate::cli::{CliError, Printer, evidence, fetch, signers};
 use crate::oci::Selection;
 
 /// Who has signed an artifact, for programs.

@@ -12,7 +12,8 @@ use crate::cli::args::{AdoptFlux, AdoptFluxKustomization, ClusterArgs, Format};
 use crate::cli::interrupt::or_interrupted;
 use crate::cli::inventory::{why_not, with_failures};
 use crate::cli::print::output;
-use crate::cli::{CliError, Printer, connect};
+use crate::cli::reach::connect::connect;
+use crate::cli::{CliError, Printer};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::adopt::{
@@ -42,7 +43,7 @@ pub(in crate::cli) async fn kustomization(
 ) -> Result<(), CliError> {
     let AdoptFlux::Kustomization(AdoptFluxKustomization { name, dry_run }) = arguments;
     let work = async {
-        let session = connect::connect(cluster).await?;
+        let session = connect(cluster).await?;
         let id = ReleaseId { namespace: session.default_namespace().to_owned(), name };
         let mut taking = Taking::prepare(&session, id).await?;
         match dry_run {

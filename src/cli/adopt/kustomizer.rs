@@ -4,7 +4,8 @@ use super::narrate::{CUT_OFF, count, refused, tell};
 use crate::cli::args::{AdoptInventory, ClusterArgs};
 use crate::cli::interrupt::or_interrupted;
 use crate::cli::inventory::{refuse_live_release, target};
-use crate::cli::{CliError, Printer, connect};
+use crate::cli::reach::connect::connect;
+use crate::cli::{CliError, Printer};
 use crate::cluster::session::Session;
 use crate::domain::adopt::Former;
 use crate::domain::adopt::kustomizer::{KustomizerInventory, config_maps, read};
@@ -27,7 +28,7 @@ async fn take_over(
     cluster: &ClusterArgs,
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
-    let session = connect::connect(cluster).await?;
+    let session = connect(cluster).await?;
     let id = target(&arguments.name, &arguments.namespace, &session)?;
     printer.say("retrieving inventory...");
     refuse_live_release(&session, &id, false).await?;

@@ -6,7 +6,8 @@ use super::narrator::{Narrator, conclude, with_failures};
 use super::target::{named, refuse_live_release, target};
 use crate::cli::args::{Apply, ApplyNoun, ApplyOptions, ClusterArgs};
 use crate::cli::print::subjects::Subjects;
-use crate::cli::{CliError, Printer, connect};
+use crate::cli::reach::connect::connect;
+use crate::cli::{CliError, Printer};
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
@@ -30,7 +31,7 @@ pub(in crate::cli) async fn apply(
         None => (named(arguments.inventory)?, arguments.options),
     };
     check(&options.content)?;
-    let session = connect::connect(cluster).await?;
+    let session = connect(cluster).await?;
     let id = target(&name, &options.namespace, &session)?;
     if options.content.artifacts.is_empty() {
         printer.say("building inventory...");

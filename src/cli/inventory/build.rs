@@ -4,9 +4,10 @@ use serde_json::Value;
 
 use super::content::gather;
 use crate::cli::args::{Build, BuildNoun, Format, PushArtifact};
-use crate::cli::bundle::Bundle;
+use crate::cli::input::bundle::Bundle;
+use crate::cli::input::sources;
 use crate::cli::print::output;
-use crate::cli::{CliError, Printer, push, sources};
+use crate::cli::{CliError, Printer, push};
 
 /// Prints manifests, or pushes them.
 pub(in crate::cli) async fn build(arguments: Build, printer: &mut Printer<'_>) -> Result<(), CliError> {

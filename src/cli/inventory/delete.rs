@@ -6,7 +6,8 @@ use super::target::{named, refuse_live_release, target};
 use crate::api::keys;
 use crate::cli::args::{ClusterArgs, Delete, DeleteNoun};
 use crate::cli::print::subjects::Subjects;
-use crate::cli::{CliError, Printer, connect};
+use crate::cli::reach::connect::connect;
+use crate::cli::{CliError, Printer};
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
 use crate::reconcile::delete::uninstall::Departed;
@@ -22,7 +23,7 @@ pub(in crate::cli) async fn delete(
         Some(DeleteNoun::Inventory { name, options }) => (name, options),
         None => (named(arguments.inventory)?, arguments.options),
     };
-    let session = connect::connect(cluster).await?;
+    let session = connect(cluster).await?;
     let id = target(&name, &options.namespace, &session)?;
     printer.say("retrieving inventory...");
     refuse_live_release(&session, &id, options.force_inventory).await?;

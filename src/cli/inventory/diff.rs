@@ -12,7 +12,8 @@ use crate::cli::args::Format;
 use crate::cli::args::{ClusterArgs, Diff, DiffNoun, DiffOptions};
 use crate::cli::print::output;
 use crate::cli::print::subjects::Subjects;
-use crate::cli::{CliError, Printer, connect, diff_artifact, diff_release};
+use crate::cli::reach::connect::connect;
+use crate::cli::{CliError, Printer, diff_artifact, diff_release};
 use crate::domain::diff::unified;
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
@@ -56,7 +57,7 @@ async fn compare(
     cluster: &ClusterArgs,
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
-    let session = connect::connect(cluster).await?;
+    let session = connect(cluster).await?;
     let id = target(name, &options.namespace, &session)?;
     let content = gather(&options.content, printer).await?;
     let release = Release::by_hand(ByHand {

@@ -6,7 +6,8 @@ use super::target::target;
 use crate::cli::args::{ClusterArgs, InspectInventory};
 use crate::cli::print::output;
 use crate::cli::print::subjects::Subjects;
-use crate::cli::{CliError, Printer, connect};
+use crate::cli::reach::connect::connect;
+use crate::cli::{CliError, Printer};
 use crate::domain::identity::ObjectId;
 use crate::domain::stage::order;
 
@@ -42,7 +43,7 @@ pub(in crate::cli) async fn inspect(
     cluster: &ClusterArgs,
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
-    let session = connect::connect(cluster).await?;
+    let session = connect(cluster).await?;
     let id = target(&arguments.name, &arguments.namespace, &session)?;
     let stored = session.read_inventory(&id).await?;
     if !stored.exists() {

@@ -5,7 +5,8 @@ use serde::Serialize;
 use crate::cli::args::{ClusterArgs, GetInventories, Output};
 use crate::cli::print::output;
 use crate::cli::print::table::Table;
-use crate::cli::{CliError, Printer, connect};
+use crate::cli::reach::connect::connect;
+use crate::cli::{CliError, Printer};
 use crate::cluster::inventory::Stored;
 use crate::domain::identity::ReleaseId;
 use crate::reconcile::source::access::chain;
@@ -30,7 +31,7 @@ pub(in crate::cli) async fn list(
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
     let GetInventories { name, all_namespaces, output: form } = arguments;
-    let session = connect::connect(cluster).await?;
+    let session = connect(cluster).await?;
     let namespace = cluster.namespace.as_deref().filter(|_| !all_namespaces);
     let found = session.list_inventories(namespace).await.map_err(|error| match error.is_forbidden() {
         true if namespace.is_none() => CliError::Failed(format!("{error}; -n NAMESPACE lists one namespace")),

@@ -2,11 +2,11 @@
 
 use std::io::{self, IsTerminal, Write};
 
+use super::color::{Colour, Tone};
+use super::progress::Progress;
+use super::text::{Line, Lines, harmless, harmless_lines};
 use crate::cli::CliError;
 use crate::cli::args::ColorChoice;
-use crate::cli::print::color::{Colour, Tone};
-use crate::cli::print::progress::Progress;
-use crate::cli::print::text::{Line, Lines, harmless, harmless_lines};
 
 /// One line of talk from where no printer is: before the live part of the terminal
 /// has begun.

@@ -7,8 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::cli::print::text::folded;
-use crate::cli::print::text::harmless;
+use super::text::folded;
+use super::text::harmless;
 
 /// The most objects that are shown as waited for; the rest is counted.
 const MAX_WAITING: usize = 8;

@@ -1,8 +1,8 @@
 //! Tables as kubectl prints them: names in upper case, cells left aligned, three
 //! blanks between columns.
 
-use crate::cli::print::color::Tone;
-use crate::cli::print::text::{Line, harmless};
+use super::color::Tone;
+use super::text::{Line, harmless};
 use crate::cli::{CliError, Printer};
 
 /// Blanks between columns.

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::cli::print::color::{Colour, Tone};
+use super::color::{Colour, Tone};
 
 /// One line. Nothing in it can begin another one, or steer the terminal.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

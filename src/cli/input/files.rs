@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::CliError;
 
 /// Largest input of one command, in bytes.
-pub(super) const MAX_INPUT_BYTES: u64 = 256 << 20;
+pub(in crate::cli) const MAX_INPUT_BYTES: u64 = 256 << 20;
 /// Largest file of keys, certificates or credentials, in bytes.
 const MAX_SMALL_BYTES: u64 = 1 << 20;
 /// Deepest directory that is read.
@@ -17,7 +17,7 @@ const MAX_ENTRIES: usize = 100_000;
 
 /// Reads every named file, directory or stdin, in the order given: names and
 /// contents.
-pub(super) fn read(filenames: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, CliError> {
+pub(in crate::cli) fn read(filenames: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, CliError> {
     stdin_once(filenames.iter())?;
     let mut files = Vec::new();
     let mut left = MAX_INPUT_BYTES;
@@ -46,7 +46,7 @@ pub(super) fn read(filenames: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>, CliE
 ///
 /// # Errors
 /// Those of the file system; or it is larger than [`MAX_SMALL_BYTES`].
-pub(super) fn small(path: &Path) -> io::Result<Vec<u8>> {
+pub(in crate::cli) fn small(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     fs::File::open(path)?.take(MAX_SMALL_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_SMALL_BYTES {
@@ -54,6 +54,14 @@ pub(super) fn small(path: &Path) -> io::Result<Vec<u8>> {
         return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
     Ok(bytes)
+}
+
+/// The same for a file that an argument names.
+///
+/// # Errors
+/// Says why it cannot be read.
+pub(in crate::cli) fn read_small(path: &Path) -> Result<Vec<u8>, CliError> {
+    small(path).map_err(|e| CliError::Input(format!("cannot read {}: {e}", path.display())))
 }
 
 fn content(reader: impl Read, name: &str, left: &mut u64) -> Result<Vec<u8>, CliError> {
@@ -70,7 +78,7 @@ fn content(reader: impl Read, name: &str, left: &mut u64) -> Result<Vec<u8>, Cli
 ///
 /// # Errors
 /// Says so.
-pub(super) fn stdin_once<'a>(filenames: impl Iterator<Item = &'a PathBuf>) -> Result<(), CliError> {
+pub(in crate::cli) fn stdin_once<'a>(filenames: impl Iterator<Item = &'a PathBuf>) -> Result<(), CliError> {
     if filenames.filter(|f| f.as_os_str() == "-").count() > 1 {
         return Err(CliError::Usage("stdin can be read once; name - once".into()));
     }

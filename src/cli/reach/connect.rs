@@ -13,7 +13,7 @@ use crate::observe::metrics::Metrics;
 ///
 /// # Errors
 /// When none is configured, or its configuration cannot be used.
-pub(super) async fn connect(arguments: &ClusterArgs) -> Result<Session, CliError> {
+pub(in crate::cli) async fn connect(arguments: &ClusterArgs) -> Result<Session, CliError> {
     let ClusterArgs { namespace, kubeconfig, context, cluster, user, server, token, .. } = arguments;
     let ClusterArgs { act_as, act_as_groups, act_as_uid, .. } = arguments;
     let ClusterArgs { certificate_authority, client_certificate, client_key, .. } = arguments;
@@ -50,7 +50,7 @@ const MAX_NAMESPACE: usize = 63;
 ///
 /// # Errors
 /// Says what a name looks like.
-pub(super) fn check_namespace(name: &str) -> Result<(), CliError> {
+pub(in crate::cli) fn check_namespace(name: &str) -> Result<(), CliError> {
     match is_label(name, MAX_NAMESPACE) {
         true => Ok(()),
         false => Err(CliError::Usage(format!(
@@ -62,7 +62,7 @@ pub(super) fn check_namespace(name: &str) -> Result<(), CliError> {
 
 /// Whether it is a DNS subdomain, labels with dots between them, of that length at
 /// most.
-pub(super) fn is_subdomain(name: &str, longest: usize) -> bool {
+pub(in crate::cli) fn is_subdomain(name: &str, longest: usize) -> bool {
     name.len() <= longest && name.split('.').all(|label| is_label(label, longest))
 }
 

@@ -9,8 +9,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::cli::CliError;
+use crate::cli::input::files;
 use crate::cli::print::printer::mention;
-use crate::cli::{CliError, files};
 use crate::oci::{HelperCall, Keyring, Repository};
 
 /// Longest answer of a helper, in bytes.
@@ -35,7 +36,7 @@ const POLL: Duration = Duration::from_millis(10);
 
 /// The credentials for the repository, from the first file that has some; none
 /// at all is no error.
-pub(super) fn find(repository: &Repository) -> Result<Keyring, CliError> {
+pub(in crate::cli) fn find(repository: &Repository) -> Result<Keyring, CliError> {
     for path in places() {
         let config = match files::small(&path) {
             Ok(config) => config,

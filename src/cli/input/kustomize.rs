@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::cli::files::MAX_INPUT_BYTES;
+use super::files::MAX_INPUT_BYTES;
 use crate::cli::print::printer::mention;
 use crate::cli::{CliError, Lines};
 
@@ -20,7 +20,7 @@ const BUILDERS: [(&str, &[&str]); 2] = [
 ];
 
 /// Builds the overlay in a directory.
-pub(super) fn build(directory: &Path) -> Result<Vec<u8>, CliError> {
+pub(in crate::cli) fn build(directory: &Path) -> Result<Vec<u8>, CliError> {
     let shown = directory.display();
     let files = ["kustomization.yaml", "kustomization.yml", "Kustomization"];
     if !files.iter().any(|f| directory.join(f).is_file()) {

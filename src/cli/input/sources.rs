@@ -1,15 +1,16 @@
 //! Everything that `-k`, `-f` and `-p` name, as one set of objects.
 
+use super::bundle::{Bundle, bundle};
+use super::{files, kustomize};
+use crate::cli::CliError;
 use crate::cli::args::SourceArgs;
-use crate::cli::bundle::{Bundle, bundle};
-use crate::cli::{CliError, files, kustomize};
 use crate::domain::patch::file::PatchFile;
 
 /// The objects of an overlay and of files, in that order, patched.
 ///
 /// # Errors
 /// When nothing is named, something cannot be read, or is no set of objects.
-pub(super) async fn local(sources: &SourceArgs) -> Result<Bundle, CliError> {
+pub(in crate::cli) async fn local(sources: &SourceArgs) -> Result<Bundle, CliError> {
     let SourceArgs { filenames, kustomize: overlay, patches: _ } = sources;
     if filenames.is_empty() && overlay.is_none() {
         return Err(CliError::Usage(
@@ -20,7 +21,10 @@ pub(super) async fn local(sources: &SourceArgs) -> Result<Bundle, CliError> {
 }
 
 /// The same, after further files.
-pub(super) async fn with(sources: &SourceArgs, more: Vec<(String, Vec<u8>)>) -> Result<Bundle, CliError> {
+pub(in crate::cli) async fn with(
+    sources: &SourceArgs,
+    more: Vec<(String, Vec<u8>)>,
+) -> Result<Bundle, CliError> {
     files::stdin_once(sources.filenames.iter().chain(&sources.patches))?;
     // Before anything takes long: a patch that makes no sense is told at once.
     let texts = files::read(&sources.patches)?;

@@ -2,18 +2,19 @@
 //! keys.
 
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::sync::Arc;
 
+use super::credentials;
 use crate::cli::args::{IdentityArgs, RegistryArgs};
-use crate::cli::{CliError, Printer, Progress, credentials, files};
+use crate::cli::input::files::read_small;
+use crate::cli::{CliError, Printer, Progress};
 use crate::oci::{
     Access, AccessParts, Advance, Identities, Keyring, Reference, Registry, RegistryOptions, Repository,
     speaks_tls,
 };
 
 /// A client whose transfers are drawn where somebody watches.
-pub(super) fn registry(arguments: &RegistryArgs, printer: &Printer<'_>) -> Registry {
+pub(in crate::cli) fn registry(arguments: &RegistryArgs, printer: &Printer<'_>) -> Registry {
     let progress = printer.progress();
     let meter = Progress::is_watched().then(|| {
         let meter = move |name: &str, bytes: u64| -> Advance {
@@ -32,7 +33,7 @@ pub(super) fn registry(arguments: &RegistryArgs, printer: &Printer<'_>) -> Regis
 ///
 /// # Errors
 /// Names the registries; or a URL is none.
-pub(super) fn one_registry<'u>(
+pub(in crate::cli) fn one_registry<'u>(
     arguments: &RegistryArgs,
     urls: impl IntoIterator<Item = &'u str>,
 ) -> Result<(), CliError> {
@@ -55,7 +56,10 @@ pub(super) fn one_registry<'u>(
 ///
 /// A registry on this machine may speak plain HTTP without a flag; whether it
 /// does is asked, as docker and crane do. Everywhere else it takes --insecure.
-pub(super) async fn access(arguments: &RegistryArgs, repository: &Repository) -> Result<Access, CliError> {
+pub(in crate::cli) async fn access(
+    arguments: &RegistryArgs,
+    repository: &Repository,
+) -> Result<Access, CliError> {
     let keyring = match &arguments.creds {
         Some(creds) => {
             let usage = || CliError::Usage("--creds takes USER:PASSWORD".into());
@@ -74,12 +78,12 @@ pub(super) async fn access(arguments: &RegistryArgs, repository: &Repository) ->
 }
 
 /// The same with credentials that come from elsewhere.
-pub(super) async fn access_with(
+pub(in crate::cli) async fn access_with(
     arguments: &RegistryArgs,
     repository: &Repository,
     keyring: Keyring,
 ) -> Result<Access, CliError> {
-    let ca = arguments.ca_file.as_deref().map(read).transpose()?;
+    let ca = arguments.ca_file.as_deref().map(read_small).transpose()?;
     let insecure = match (arguments.insecure, &ca) {
         (true, _) => true,
         (false, None) if repository.is_loopback() => {
@@ -99,17 +103,12 @@ pub(super) async fn access_with(
 }
 
 /// The private keys that the arguments name.
-pub(super) fn identities(arguments: &IdentityArgs) -> Result<Option<Identities>, CliError> {
+pub(in crate::cli) fn identities(arguments: &IdentityArgs) -> Result<Option<Identities>, CliError> {
     let Some(path) = &arguments.age_identities else {
         return Ok(None);
     };
-    let parsed = Identities::parse(read(path)?);
+    let parsed = Identities::parse(read_small(path)?);
     Ok(Some(parsed.map_err(|e| CliError::Input(format!("{}: {e}", path.display())))?))
-}
-
-/// A file that an argument names.
-pub(super) fn read(path: &Path) -> Result<Vec<u8>, CliError> {
-    files::small(path).map_err(|e| CliError::Input(format!("cannot read {}: {e}", path.display())))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::domain::stage::order;
 const MAX_FAULTS: usize = 20;
 
 /// Unique objects in the order of the apply.
-pub(super) struct Bundle {
+pub(in crate::cli) struct Bundle {
     /// At least one.
     pub objects: Vec<Object>,
 }
@@ -64,7 +64,7 @@ impl Bundle {
 
 /// The objects of all files. Everything that is wrong with them is told at
 /// once, as far as one screen holds it.
-pub(super) fn bundle(files: &[(String, Vec<u8>)]) -> Result<Bundle, CliError> {
+pub(in crate::cli) fn bundle(files: &[(String, Vec<u8>)]) -> Result<Bundle, CliError> {
     let mut budget = Budget::default();
     let (mut objects, mut faults) = (Vec::new(), Vec::new());
     let mut seen: HashMap<ObjectId, Origin> = HashMap::new();
