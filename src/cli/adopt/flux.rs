@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::narrate::{CUT_OFF, count, refused, tell};
 use crate::api::reason::Reason;
 use crate::api::release::{KIND, OCIArtifactRelease};
-use crate::cli::args::{AdoptFlux, AdoptFluxKustomization, ClusterArgs, Format};
+use crate::cli::args::{AdoptFluxKustomization, ClusterArgs, Format};
 use crate::cli::interrupt::or_interrupted;
 use crate::cli::inventory::{why_not, with_failures};
 use crate::cli::print::output;
@@ -37,11 +37,11 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// Takes over a Kustomization: prints the release that replaces it.
 pub(in crate::cli) async fn kustomization(
-    arguments: AdoptFlux,
+    arguments: AdoptFluxKustomization,
     cluster: &ClusterArgs,
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
-    let AdoptFlux::Kustomization(AdoptFluxKustomization { name, dry_run }) = arguments;
+    let AdoptFluxKustomization { name, dry_run } = arguments;
     let work = async {
         let session = connect(cluster).await?;
         let id = ReleaseId { namespace: session.default_namespace().to_owned(), name };

@@ -2,38 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
 use super::{OutputArgs, PageArgs, RegistryArgs, SourceArgs, VerifyArgs};
-
-/// What can be uploaded.
-#[derive(Debug, Subcommand)]
-pub enum PushCommand {
-    /// Pack Kubernetes manifests and push them to a registry.
-    Artifact(PushArtifact),
-}
-
-/// What can be downloaded.
-#[derive(Debug, Subcommand)]
-pub enum PullCommand {
-    /// Print the Kubernetes manifests of an artifact as YAML.
-    Artifact(PullArtifact),
-}
-
-/// What can be tagged.
-#[derive(Debug, Subcommand)]
-pub enum TagCommand {
-    /// Put further tags on an artifact.
-    Artifact(TagArtifact),
-}
-
-/// What can be listed in a registry.
-#[derive(Debug, Subcommand)]
-pub enum ListCommand {
-    /// List the tags of a repository, the newest version first.
-    #[command(visible_alias = "artifact")]
-    Artifacts(ListArtifacts),
-}
 
 /// What encrypted artifacts are read with.
 #[derive(Debug, Default, Args)]

@@ -7,21 +7,19 @@ mod controller;
 mod global;
 mod inventory;
 mod output;
-mod pages;
+pub(super) mod pages;
 mod program;
 mod registry;
 mod release;
-mod root;
 mod routes;
 mod signers;
 mod source;
-mod value;
+pub(super) mod value;
 mod verify;
 
-pub use adopt::{AdoptCommand, AdoptFlux, AdoptFluxKustomization, AdoptInventory};
+pub use adopt::{AdoptFluxKustomization, AdoptInventory};
 pub use artifact::{
-    DiffArtifact, IdentityArgs, InspectArtifact, ListArtifacts, ListCommand, PullArtifact, PullCommand,
-    PushArtifact, PushCommand, TagArtifact, TagCommand,
+    DiffArtifact, IdentityArgs, InspectArtifact, ListArtifacts, PullArtifact, PushArtifact, TagArtifact,
 };
 pub use cluster::ClusterArgs;
 pub use controller::ControllerArgs;
@@ -33,12 +31,8 @@ pub use inventory::{
 pub use output::{Format, Output, OutputArgs, PageArgs};
 pub use program::{CompletionArgs, DocsArgs, DocsPage, VersionArgs};
 pub use registry::RegistryArgs;
-pub use release::{
-    GetReleases, ReconcileCommand, ReconcileRelease, ReleaseNames, ResumeCommand, StatusCommand,
-    StatusRelease, SuspendCommand,
-};
-pub use root::{Arguments, Command, GetCommand, InspectCommand, command};
+pub use release::{GetReleases, ReconcileRelease, ReleaseNames, StatusRelease};
 pub use routes::RouteArgs;
 pub use signers::{SignerArgs, VerifyArgs};
 pub use source::SourceArgs;
-pub use verify::{VerifyArtifact, VerifyCommand};
+pub use verify::VerifyArtifact;

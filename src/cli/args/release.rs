@@ -2,42 +2,10 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
 use super::value::duration;
 use super::{OutputArgs, PageArgs};
-
-/// What can be looked at closely.
-#[derive(Debug, Subcommand)]
-pub enum StatusCommand {
-    /// Show how a release does, down to the pod that is not ready.
-    #[command(aliases = ["releases", "oar", "ociartifactrelease"])]
-    Release(StatusRelease),
-}
-
-/// What can be asked to work now.
-#[derive(Debug, Subcommand)]
-pub enum ReconcileCommand {
-    /// Let the operator work on releases now, and wait for what comes of it.
-    #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
-    Release(ReconcileRelease),
-}
-
-/// What can be held.
-#[derive(Debug, Subcommand)]
-pub enum SuspendCommand {
-    /// Let the operator leave releases alone until they are resumed.
-    #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
-    Release(ReleaseNames),
-}
-
-/// What can be let go on.
-#[derive(Debug, Subcommand)]
-pub enum ResumeCommand {
-    /// Let the operator work on suspended releases again, and wait for what comes of it.
-    #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
-    Release(ReconcileRelease),
-}
 
 /// `get releases`.
 #[derive(Debug, Args)]

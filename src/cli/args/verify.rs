@@ -1,15 +1,8 @@
 //! The verb that verifies.
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
 use super::{IdentityArgs, PageArgs, RegistryArgs, SignerArgs};
-
-/// What can be verified.
-#[derive(Debug, Subcommand)]
-pub enum VerifyCommand {
-    /// Verify who has signed an artifact, and the container images that it runs.
-    Artifact(VerifyArtifact),
-}
 
 /// `verify artifact`.
 #[derive(Debug, Args)]

@@ -6,4 +6,4 @@ mod page;
 mod program;
 mod release;
 
-pub(super) use page::written;
+pub(in crate::cli) use page::written;

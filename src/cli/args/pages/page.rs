@@ -18,7 +18,7 @@ pub(super) struct Page {
 }
 
 /// The command with its page, if there is one.
-pub(in crate::cli::args) fn written(command: Command, path: &str) -> Command {
+pub(in crate::cli) fn written(command: Command, path: &str) -> Command {
     let pages = [artifact::PAGES, inventory::PAGES, release::PAGES, program::PAGES];
     match pages.into_iter().flatten().find(|page| page.path == path) {
         Some(page) => {

@@ -4,16 +4,21 @@ use std::any::TypeId;
 
 use clap::{Arg, ArgAction, Args, Command as Clap, CommandFactory, Parser, Subcommand};
 
-use super::pages::written;
-use super::value::boolean;
+use super::args::pages::written;
+use super::args::value::boolean;
+use super::args::{
+    AdoptFluxKustomization, AdoptInventory, Apply, Build, ClusterArgs, CompletionArgs, ControllerArgs,
+    Delete, Diff, DocsArgs, DocsPage, GetInventories, GetReleases, GlobalArgs, InspectArtifact,
+    InspectInventory, ListArtifacts, PullArtifact, PushArtifact, ReconcileRelease, ReleaseNames,
+    StatusRelease, TagArtifact, VerifyArtifact, VersionArgs,
+};
+use super::reach::connect::connect;
 use super::{
-    AdoptCommand, Apply, Build, ClusterArgs, CompletionArgs, ControllerArgs, Delete, Diff, DocsArgs,
-    GetInventories, GetReleases, GlobalArgs, InspectArtifact, InspectInventory, ListCommand, PullCommand,
-    PushCommand, ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand, TagCommand, VerifyCommand,
-    VersionArgs,
+    CliError, Printer, adopt, completion, crd, docs, inspect_artifact, inventory, list, metrics, pull, push,
+    reconcile, releases, status, tag, verify_artifact, version,
 };
 
-/// What [`super::super::exit`] fixes, for people.
+/// What [`super::exit`] fixes, for people.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, stderr says why; 2 the arguments make no sense; \
                           130 ended by Ctrl-C.";
 
@@ -110,6 +115,42 @@ pub enum Command {
     Docs(DocsArgs),
 }
 
+/// What can be uploaded.
+#[derive(Debug, Subcommand)]
+pub enum PushCommand {
+    /// Pack Kubernetes manifests and push them to a registry.
+    Artifact(PushArtifact),
+}
+
+/// What can be downloaded.
+#[derive(Debug, Subcommand)]
+pub enum PullCommand {
+    /// Print the Kubernetes manifests of an artifact as YAML.
+    Artifact(PullArtifact),
+}
+
+/// What can be tagged.
+#[derive(Debug, Subcommand)]
+pub enum TagCommand {
+    /// Put further tags on an artifact.
+    Artifact(TagArtifact),
+}
+
+/// What can be listed in a registry.
+#[derive(Debug, Subcommand)]
+pub enum ListCommand {
+    /// List the tags of a repository, the newest version first.
+    #[command(visible_alias = "artifact")]
+    Artifacts(ListArtifacts),
+}
+
+/// What can be verified.
+#[derive(Debug, Subcommand)]
+pub enum VerifyCommand {
+    /// Verify who has signed an artifact, and the container images that it runs.
+    Artifact(VerifyArtifact),
+}
+
 /// What can be listed.
 #[derive(Debug, Subcommand)]
 pub enum GetCommand {
@@ -131,8 +172,135 @@ pub enum InspectCommand {
     Artifact(Box<InspectArtifact>),
 }
 
+/// What can be taken over.
+#[derive(Debug, Subcommand)]
+pub enum AdoptCommand {
+    /// Take over what Kustomizer 1 or 2 has applied and recorded in an inventory.
+    #[command(visible_alias = "inv")]
+    Inventory(AdoptInventory),
+    /// Take over from Flux.
+    #[command(subcommand, arg_required_else_help = true)]
+    Flux(AdoptFlux),
+}
+
+/// `adopt flux`.
+#[derive(Debug, Subcommand)]
+pub enum AdoptFlux {
+    /// Replace a Kustomization and its OCIRepository by an OCIArtifactRelease.
+    #[command(visible_alias = "ks")]
+    Kustomization(AdoptFluxKustomization),
+}
+
+/// What can be looked at closely.
+#[derive(Debug, Subcommand)]
+pub enum StatusCommand {
+    /// Show how a release does, down to the pod that is not ready.
+    #[command(aliases = ["releases", "oar", "ociartifactrelease"])]
+    Release(StatusRelease),
+}
+
+/// What can be asked to work now.
+#[derive(Debug, Subcommand)]
+pub enum ReconcileCommand {
+    /// Let the operator work on releases now, and wait for what comes of it.
+    #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
+    Release(ReconcileRelease),
+}
+
+/// What can be held.
+#[derive(Debug, Subcommand)]
+pub enum SuspendCommand {
+    /// Let the operator leave releases alone until they are resumed.
+    #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
+    Release(ReleaseNames),
+}
+
+/// What can be let go on.
+#[derive(Debug, Subcommand)]
+pub enum ResumeCommand {
+    /// Let the operator work on suspended releases again, and wait for what comes of it.
+    #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
+    Release(ReconcileRelease),
+}
+
+impl Command {
+    /// Does what needs nothing but its arguments: no runtime is started for it.
+    pub(super) fn at_once(&self, printer: &mut Printer<'_>) -> Option<Result<(), CliError>> {
+        match self {
+            Self::Crd => Some(crd::print(printer)),
+            Self::Version(version) => Some(version::print(version, printer)),
+            Self::Completion(completion) => Some(completion::print(completion, command(None), printer)),
+            Self::Docs(docs) => Some(match docs.page {
+                DocsPage::Cli => docs::print(command(None), printer),
+                DocsPage::Metrics => metrics::print(printer),
+            }),
+            // The binary starts it before it comes here.
+            Self::Controller(_) => Some(Err(CliError::Usage("the controller is not a verb".into()))),
+            _ => None,
+        }
+    }
+
+    /// Does everything else.
+    pub(super) async fn run(self, cluster: &ClusterArgs, printer: &mut Printer<'_>) -> Result<(), CliError> {
+        match self {
+            Self::Push(PushCommand::Artifact(push)) => push::artifact(&push, printer).await,
+            Self::Pull(PullCommand::Artifact(pull)) => pull::artifact(&pull, printer).await,
+            Self::Tag(TagCommand::Artifact(tag)) => tag::artifact(&tag, printer).await,
+            Self::List(ListCommand::Artifacts(list)) => list::artifacts(&list, printer).await,
+            Self::Verify(VerifyCommand::Artifact(verify)) => {
+                verify_artifact::artifact(&verify, printer).await
+            }
+            Self::Inspect(InspectCommand::Artifact(inspect)) => {
+                inspect_artifact::artifact(&inspect, printer).await
+            }
+            Self::Build(build) => inventory::build(build, printer).await,
+            Self::Apply(apply) => inventory::apply(apply, cluster, printer).await,
+            Self::Diff(diff) => inventory::diff(diff, cluster, printer).await,
+            Self::Delete(delete) => inventory::delete(delete, cluster, printer).await,
+            Self::Get(GetCommand::Inventories(get)) => inventory::list(get, cluster, printer).await,
+            Self::Inspect(InspectCommand::Inventory(inspect)) => {
+                inventory::inspect(inspect, cluster, printer).await
+            }
+            Self::Adopt(AdoptCommand::Inventory(adopt)) => adopt::inventory(adopt, cluster, printer).await,
+            Self::Adopt(AdoptCommand::Flux(AdoptFlux::Kustomization(adopt))) => {
+                adopt::kustomization(adopt, cluster, printer).await
+            }
+            Self::Get(GetCommand::Releases(get)) => {
+                releases::get(&get, &connect(cluster).await?, printer).await
+            }
+            Self::Status(StatusCommand::Release(status)) => {
+                status::release(&status, &connect(cluster).await?, printer).await
+            }
+            Self::Reconcile(ReconcileCommand::Release(reconcile)) => {
+                reconcile::reconcile(&reconcile, &connect(cluster).await?, printer).await
+            }
+            Self::Suspend(SuspendCommand::Release(suspend)) => {
+                reconcile::suspend(&suspend, &connect(cluster).await?, printer).await
+            }
+            Self::Resume(ResumeCommand::Release(resume)) => {
+                reconcile::resume(&resume, &connect(cluster).await?, printer).await
+            }
+            // These have been done at once.
+            Self::Crd | Self::Controller(_) | Self::Completion(_) | Self::Version(_) | Self::Docs(_) => {
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether it waits for something, and bounds that wait alone: to be cut off in
+    /// the middle of a write helps nobody.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self, Self::Apply(_) | Self::Delete(_) | Self::Reconcile(_) | Self::Resume(_))
+    }
+
+    /// Whether its exit code is that of a comparison.
+    pub(super) fn compares(&self) -> bool {
+        matches!(self, Self::Diff(_))
+    }
+}
+
 /// The command under the name that it was called by, if that is not its own.
-pub fn command(called: Option<&'static str>) -> Clap {
+pub(super) fn command(called: Option<&'static str>) -> Clap {
     let command = shaped(Arguments::command(), "");
     match called {
         Some(name) => command.bin_name(name),
@@ -195,6 +363,30 @@ mod tests {
     #[test]
     fn the_arguments_are_consistent() {
         command(None).debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_does_how_it_ends_and_how_it_is_used() {
+        let mut root = command(None);
+        root.build();
+        let commands = docs::acting(&root);
+        assert!(commands.len() > 5);
+        for command in commands {
+            let name = docs::name(command);
+            let long = command.get_long_about().map(ToString::to_string).unwrap_or_default();
+            let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+            let examples = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();
+            assert!(!about.is_empty(), "{name}");
+            assert!(
+                long.starts_with(about.trim_end_matches('.')),
+                "{name}: the short help begins the long one"
+            );
+            assert!(long.contains("Exit codes: "), "{name} does not say how it ends");
+            assert!(examples.starts_with("Examples:\n"), "{name} has no examples");
+            for argument in command.get_arguments().filter(|a| !a.is_hide_set()) {
+                assert!(argument.get_help().is_some(), "{name}: {} has no help", argument.get_id());
+            }
+        }
     }
 
     #[test]
