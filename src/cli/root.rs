@@ -2,7 +2,7 @@
 
 use std::any::TypeId;
 
-use clap::{Arg, ArgAction, Args, Command as Clap, CommandFactory, Parser, Subcommand};
+use clap::{Arg, ArgAction, Command as Clap, CommandFactory, Parser, Subcommand};
 
 use super::args::pages::written;
 use super::args::value::boolean;
@@ -21,24 +21,6 @@ use super::{
 /// What [`super::exit`] fixes, for people.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, stderr says why; 2 the arguments make no sense; \
                           130 ended by Ctrl-C.";
-
-/// Verbs, or a verb and its noun, that talk to no cluster: their help does not
-/// show how to reach one. The flags are accepted all the same, as kubectl does.
-const WITHOUT_CLUSTER: &[&str] = &[
-    "completion",
-    "build",
-    "controller",
-    "crd",
-    "diff artifact",
-    "docs",
-    "inspect artifact",
-    "list",
-    "pull",
-    "push",
-    "tag",
-    "verify",
-    "version",
-];
 
 /// Configuration artifacts for Kubernetes, in OCI registries.
 #[derive(Debug, Parser)]
@@ -59,19 +41,19 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Upload to a registry.
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(subcommand, arg_required_else_help = true, args = ClusterArgs::hidden())]
     Push(PushCommand),
     /// Download from a registry.
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(subcommand, arg_required_else_help = true, args = ClusterArgs::hidden())]
     Pull(PullCommand),
     /// Put tags on what is in a registry.
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(subcommand, arg_required_else_help = true, args = ClusterArgs::hidden())]
     Tag(TagCommand),
     /// List what is in a registry.
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(subcommand, arg_required_else_help = true, args = ClusterArgs::hidden())]
     List(ListCommand),
     /// Verify signatures of what is in a registry.
-    #[command(subcommand, arg_required_else_help = true)]
+    #[command(subcommand, arg_required_else_help = true, args = ClusterArgs::hidden())]
     Verify(VerifyCommand),
     /// Build manifests and print them, or push them.
     Build(Build),
@@ -103,6 +85,7 @@ pub enum Command {
     #[command(subcommand, arg_required_else_help = true)]
     Resume(ResumeCommand),
     /// Print the CustomResourceDefinition of OCIArtifactRelease as YAML.
+    #[command(args = ClusterArgs::hidden())]
     Crd,
     /// Run the operator in a cluster.
     Controller(ControllerArgs),
@@ -308,23 +291,10 @@ pub(super) fn command(called: Option<&'static str>) -> Clap {
     }
 }
 
-/// Adds what is to be said of each command, and hides the cluster flags where
-/// they mean nothing, and clap's `help` anywhere but at the top.
+/// Adds what is to be said of each command, and hides clap's `help` anywhere but
+/// at the top.
 fn shaped(command: Clap, path: &str) -> Clap {
     let mut command = written(command, path);
-    if WITHOUT_CLUSTER.contains(&path) {
-        let flags = ClusterArgs::augment_args(Clap::new(""));
-        // clap hands a global flag down to where there is none of its name.
-        let hidden: Vec<_> = flags.get_arguments().map(|flag| flag.clone().hide(true)).collect();
-        command = command.args(hidden);
-    }
-    if path == "controller" {
-        // It has no end.
-        let flags = GlobalArgs::augment_args(Clap::new(""));
-        let hidden: Vec<_> =
-            flags.get_arguments().filter(|flag| flag.get_id() == "timeout").cloned().collect();
-        command = command.args(hidden.into_iter().map(|flag| flag.hide(true)));
-    }
     if !path.is_empty() && command.has_subcommands() {
         command = command.disable_help_subcommand(true);
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{OutputArgs, PageArgs, RegistryArgs, SourceArgs, VerifyArgs};
+use super::{ClusterArgs, OutputArgs, PageArgs, RegistryArgs, SourceArgs, VerifyArgs};
 
 /// What encrypted artifacts are read with.
 #[derive(Debug, Default, Args)]
@@ -109,6 +109,7 @@ pub struct ListArtifacts {
 
 /// `inspect artifact`.
 #[derive(Debug, Args)]
+#[command(args = ClusterArgs::hidden())]
 pub struct InspectArtifact {
     /// What to look into: oci://host/repository[:tag][@digest]; the tag is latest unless given.
     pub url: String,
@@ -131,6 +132,7 @@ pub struct InspectArtifact {
 
 /// `diff artifact`.
 #[derive(Debug, Args)]
+#[command(args = ClusterArgs::hidden())]
 pub struct DiffArtifact {
     /// What is compared: oci://host/repository[:tag][@digest]; the tag is latest unless given.
     #[arg(value_name = "URL")]

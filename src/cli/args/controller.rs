@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
-use super::RouteArgs;
+use super::{ClusterArgs, GlobalArgs, RouteArgs};
 use crate::domain::patch::selector::Selector;
 use crate::domain::prefix::Prefix;
 use crate::domain::release::object_name;
@@ -13,6 +13,7 @@ use crate::domain::schedule::parse_duration;
 
 /// `controller`.
 #[derive(Debug, Args)]
+#[command(args = ClusterArgs::hidden(), args = GlobalArgs::hidden_timeout())]
 pub struct ControllerArgs {
     /// How many releases work at once; any number may wait beside them.
     #[arg(long, env = "SUPERCARGO_CONCURRENCY", default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]

@@ -6,7 +6,9 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::value::duration;
-use super::{DiffArtifact, Format, IdentityArgs, OutputArgs, RegistryArgs, SourceArgs, VerifyArgs};
+use super::{
+    ClusterArgs, DiffArtifact, Format, IdentityArgs, OutputArgs, RegistryArgs, SourceArgs, VerifyArgs,
+};
 
 /// Which inventory, by flags.
 #[derive(Debug, Args)]
@@ -180,7 +182,7 @@ pub struct DiffOptions {
 
 /// `build`.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = true)]
+#[command(args_conflicts_with_subcommands = true, args = ClusterArgs::hidden())]
 pub struct Build {
     /// With the noun, artifacts are pulled.
     #[command(subcommand)]

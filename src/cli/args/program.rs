@@ -2,10 +2,11 @@
 
 use clap::{Args, ValueEnum};
 
-use super::PageArgs;
+use super::{ClusterArgs, PageArgs};
 
 /// `version`.
 #[derive(Debug, Args)]
+#[command(args = ClusterArgs::hidden())]
 pub struct VersionArgs {
     /// How it is printed.
     #[command(flatten)]
@@ -14,6 +15,7 @@ pub struct VersionArgs {
 
 /// `completion`.
 #[derive(Debug, Args)]
+#[command(args = ClusterArgs::hidden())]
 pub struct CompletionArgs {
     /// The shell.
     #[arg(value_enum)]
@@ -22,6 +24,7 @@ pub struct CompletionArgs {
 
 /// `docs`.
 #[derive(Debug, Args)]
+#[command(args = ClusterArgs::hidden())]
 pub struct DocsArgs {
     /// What is printed: all of docs/cli.md, or the tables of docs/metrics.md.
     #[arg(value_enum, default_value = "cli", value_name = "PAGE")]
