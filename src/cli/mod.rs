@@ -3,35 +3,25 @@
 
 mod adopt;
 pub mod args;
+mod artifact;
 mod completion;
 mod crd;
-mod diff_artifact;
 mod diff_release;
 mod docs;
 mod error;
-mod evidence;
 pub mod exit;
-mod fetch;
-mod images;
 mod input;
-mod inspect_artifact;
 mod interrupt;
 mod inventory;
-mod list;
 mod metrics;
 mod print;
-mod pull;
-mod push;
 mod reach;
 mod reconcile;
 mod releases;
 mod root;
 mod run;
-mod signers;
 mod status;
-mod tag;
 mod tree;
-mod verify_artifact;
 mod version;
 
 pub use args::ControllerArgs;

@@ -8,14 +8,18 @@ use super::args::pages::written;
 use super::args::value::boolean;
 use super::args::{
     AdoptFluxKustomization, AdoptInventory, Apply, Build, ClusterArgs, CompletionArgs, ControllerArgs,
-    Delete, Diff, DocsArgs, DocsPage, GetInventories, GetReleases, GlobalArgs, InspectArtifact,
-    InspectInventory, ListArtifacts, PullArtifact, PushArtifact, ReconcileRelease, ReleaseNames,
-    StatusRelease, TagArtifact, VerifyArtifact, VersionArgs,
+    Delete, Diff, DocsArgs, DocsPage, GetInventories, GetReleases, GlobalArgs, InspectInventory,
+    ReconcileRelease, ReleaseNames, StatusRelease, VersionArgs,
 };
+use super::artifact::inspect::InspectArtifact;
+use super::artifact::list::ListArtifacts;
+use super::artifact::pull::PullArtifact;
+use super::artifact::push::PushArtifact;
+use super::artifact::tag::TagArtifact;
+use super::artifact::verify::VerifyArtifact;
 use super::reach::connect::connect;
 use super::{
-    CliError, Printer, adopt, completion, crd, docs, inspect_artifact, inventory, list, metrics, pull, push,
-    reconcile, releases, status, tag, verify_artifact, version,
+    CliError, Printer, adopt, completion, crd, docs, inventory, metrics, reconcile, releases, status, version,
 };
 
 /// What [`super::exit`] fixes, for people.
@@ -101,28 +105,24 @@ pub enum Command {
 /// What can be uploaded.
 #[derive(Debug, Subcommand)]
 pub enum PushCommand {
-    /// Pack Kubernetes manifests and push them to a registry.
     Artifact(PushArtifact),
 }
 
 /// What can be downloaded.
 #[derive(Debug, Subcommand)]
 pub enum PullCommand {
-    /// Print the Kubernetes manifests of an artifact as YAML.
     Artifact(PullArtifact),
 }
 
 /// What can be tagged.
 #[derive(Debug, Subcommand)]
 pub enum TagCommand {
-    /// Put further tags on an artifact.
     Artifact(TagArtifact),
 }
 
 /// What can be listed in a registry.
 #[derive(Debug, Subcommand)]
 pub enum ListCommand {
-    /// List the tags of a repository, the newest version first.
     #[command(visible_alias = "artifact")]
     Artifacts(ListArtifacts),
 }
@@ -130,7 +130,6 @@ pub enum ListCommand {
 /// What can be verified.
 #[derive(Debug, Subcommand)]
 pub enum VerifyCommand {
-    /// Verify who has signed an artifact, and the container images that it runs.
     Artifact(VerifyArtifact),
 }
 
@@ -151,7 +150,6 @@ pub enum InspectCommand {
     /// Print what an inventory names.
     #[command(visible_alias = "inv")]
     Inventory(InspectInventory),
-    /// Print what is in an artifact.
     Artifact(Box<InspectArtifact>),
 }
 
@@ -226,16 +224,12 @@ impl Command {
     /// Does everything else.
     pub(super) async fn run(self, cluster: &ClusterArgs, printer: &mut Printer<'_>) -> Result<(), CliError> {
         match self {
-            Self::Push(PushCommand::Artifact(push)) => push::artifact(&push, printer).await,
-            Self::Pull(PullCommand::Artifact(pull)) => pull::artifact(&pull, printer).await,
-            Self::Tag(TagCommand::Artifact(tag)) => tag::artifact(&tag, printer).await,
-            Self::List(ListCommand::Artifacts(list)) => list::artifacts(&list, printer).await,
-            Self::Verify(VerifyCommand::Artifact(verify)) => {
-                verify_artifact::artifact(&verify, printer).await
-            }
-            Self::Inspect(InspectCommand::Artifact(inspect)) => {
-                inspect_artifact::artifact(&inspect, printer).await
-            }
+            Self::Push(PushCommand::Artifact(push)) => push.run(printer).await,
+            Self::Pull(PullCommand::Artifact(pull)) => pull.run(printer).await,
+            Self::Tag(TagCommand::Artifact(tag)) => tag.run(printer).await,
+            Self::List(ListCommand::Artifacts(list)) => list.run(printer).await,
+            Self::Verify(VerifyCommand::Artifact(verify)) => verify.run(printer).await,
+            Self::Inspect(InspectCommand::Artifact(inspect)) => inspect.run(printer).await,
             Self::Build(build) => inventory::build(build, printer).await,
             Self::Apply(apply) => inventory::apply(apply, cluster, printer).await,
             Self::Diff(diff) => inventory::diff(diff, cluster, printer).await,

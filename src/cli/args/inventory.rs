@@ -6,9 +6,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use super::value::duration;
-use super::{
-    ClusterArgs, DiffArtifact, Format, IdentityArgs, OutputArgs, RegistryArgs, SourceArgs, VerifyArgs,
-};
+use super::{ClusterArgs, Format, IdentityArgs, OutputArgs, RegistryArgs, SourceArgs, VerifyArgs};
+use crate::cli::artifact::diff::DiffArtifact;
 
 /// Which inventory, by flags.
 #[derive(Debug, Args)]
@@ -131,7 +130,6 @@ pub struct Diff {
 /// What is compared.
 #[derive(Debug, Subcommand)]
 pub enum DiffNoun {
-    /// Compare two artifacts, object by object.
     Artifact(DiffArtifact),
     /// Compare what a release wants with the cluster.
     #[command(aliases = ["oar", "ociartifactrelease"])]

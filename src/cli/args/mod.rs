@@ -1,10 +1,10 @@
 //! What can be typed. Only shapes: what a value means is for the verbs.
 
 mod adopt;
-mod artifact;
 mod cluster;
 mod controller;
 mod global;
+mod identity;
 mod inventory;
 mod output;
 pub(super) mod pages;
@@ -15,15 +15,12 @@ mod routes;
 mod signers;
 mod source;
 pub(super) mod value;
-mod verify;
 
 pub use adopt::{AdoptFluxKustomization, AdoptInventory};
-pub use artifact::{
-    DiffArtifact, IdentityArgs, InspectArtifact, ListArtifacts, PullArtifact, PushArtifact, TagArtifact,
-};
 pub use cluster::ClusterArgs;
 pub use controller::ControllerArgs;
 pub use global::{ColorChoice, GlobalArgs};
+pub use identity::IdentityArgs;
 pub use inventory::{
     Apply, ApplyNoun, ApplyOptions, Build, BuildNoun, ContentArgs, Delete, DeleteNoun, DeleteOptions, Diff,
     DiffNoun, DiffOptions, DiffRelease, GetInventories, InspectInventory, InventoryFlags, InventoryNamespace,
@@ -35,4 +32,3 @@ pub use release::{GetReleases, ReconcileRelease, ReleaseNames, StatusRelease};
 pub use routes::RouteArgs;
 pub use signers::{SignerArgs, VerifyArgs};
 pub use source::SourceArgs;
-pub use verify::VerifyArtifact;

@@ -3,11 +3,12 @@
 use serde_json::Value;
 
 use super::content::gather;
-use crate::cli::args::{Build, BuildNoun, Format, PushArtifact};
+use crate::cli::args::{Build, BuildNoun, Format};
+use crate::cli::artifact::push::PushArtifact;
 use crate::cli::input::bundle::Bundle;
 use crate::cli::input::sources;
 use crate::cli::print::output;
-use crate::cli::{CliError, Printer, push};
+use crate::cli::{CliError, Printer};
 
 /// Prints manifests, or pushes them.
 pub(in crate::cli) async fn build(arguments: Build, printer: &mut Printer<'_>) -> Result<(), CliError> {
@@ -17,10 +18,7 @@ pub(in crate::cli) async fn build(arguments: Build, printer: &mut Printer<'_>) -
     }
     let Build { sources, artifact, output, registry, .. } = arguments;
     match artifact {
-        Some(url) => {
-            let arguments = PushArtifact::of(url, sources, registry);
-            push::artifact(&arguments, printer).await
-        }
+        Some(url) => PushArtifact::of(url, sources, registry).run(printer).await,
         None => print(&sources::local(&sources).await?, output, printer),
     }
 }

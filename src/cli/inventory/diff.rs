@@ -2,18 +2,17 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
-
 use super::apply::no_namespace;
 use super::content::gather;
 use super::narrator::{conclude, with_failures};
 use super::target::{named, target};
 use crate::cli::args::Format;
 use crate::cli::args::{ClusterArgs, Diff, DiffNoun, DiffOptions};
+use crate::cli::print::difference::Difference;
 use crate::cli::print::output;
 use crate::cli::print::subjects::Subjects;
 use crate::cli::reach::connect::connect;
-use crate::cli::{CliError, Printer, diff_artifact, diff_release};
+use crate::cli::{CliError, Printer, diff_release};
 use crate::domain::diff::unified;
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
@@ -24,18 +23,6 @@ use crate::reconcile::scope::progress::Change;
 /// Nothing is waited for.
 const NO_WAIT: Duration = Duration::from_secs(60);
 
-/// A difference, for programs.
-#[derive(Serialize)]
-struct Difference {
-    object: String,
-    /// API group, where it is not the core's.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    group: String,
-    change: &'static str,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    diff: String,
-}
-
 /// Compares manifests with the cluster: the exit code says whether they differ.
 pub(in crate::cli) async fn diff(
     arguments: Diff,
@@ -43,7 +30,7 @@ pub(in crate::cli) async fn diff(
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
     let (name, options) = match arguments.noun {
-        Some(DiffNoun::Artifact(artifacts)) => return diff_artifact::artifact(&artifacts, printer).await,
+        Some(DiffNoun::Artifact(artifacts)) => return artifacts.run(printer).await,
         Some(DiffNoun::Release(release)) => return diff_release::release(&release, cluster, printer).await,
         Some(DiffNoun::Inventory { name, options }) => (name, options),
         None => (named(arguments.inventory)?, arguments.options),
@@ -91,11 +78,7 @@ pub(in crate::cli) fn show(
         preview.objects.iter().filter_map(|foreseen| difference(foreseen, &subjects)).collect();
     match format {
         Some(format) => output::data(printer, format, &differences)?,
-        None => {
-            for Difference { object, change, diff, .. } in &differences {
-                diff_artifact::print(object, change, diff, printer)?;
-            }
-        }
+        None => differences.iter().try_for_each(|difference| difference.print(printer))?,
     }
     for note in &preview.notes {
         printer.say(format!("warning: {note}"));
@@ -126,5 +109,5 @@ fn difference(foreseen: &Foreseen, subjects: &Subjects) -> Option<Difference> {
         }
     };
     let Foreseen { id, .. } = foreseen;
-    Some(Difference { object: subjects.name(id), group: id.group.clone(), change, diff })
+    Some(Difference { object: subjects.name(id), group: id.group.clone(), change: change.to_owned(), diff })
 }

@@ -3,6 +3,7 @@
 
 pub(super) mod age;
 pub(super) mod color;
+pub(super) mod difference;
 pub(super) mod output;
 pub(super) mod printer;
 pub(super) mod progress;

@@ -1,6 +1,5 @@
 //! What the help of each command says besides its flags.
 
-mod artifact;
 mod inventory;
 mod page;
 mod program;

@@ -15,7 +15,10 @@ use crate::domain::verify::root::TrustRoot;
 ///
 /// # Errors
 /// When the flags contradict each other, or a file cannot be used.
-pub(super) fn asked(arguments: &VerifyArgs, printer: &mut Printer<'_>) -> Result<Option<Policy>, CliError> {
+pub(in crate::cli) fn asked(
+    arguments: &VerifyArgs,
+    printer: &mut Printer<'_>,
+) -> Result<Option<Policy>, CliError> {
     match arguments.verify || names_any(&arguments.signers) {
         true => required(&arguments.signers, "--verify", printer).map(Some),
         false => Ok(None),
@@ -27,7 +30,7 @@ pub(super) fn asked(arguments: &VerifyArgs, printer: &mut Printer<'_>) -> Result
 /// # Errors
 /// When nobody is named, the flags contradict each other, or a file cannot be
 /// used.
-pub(super) fn required(
+pub(in crate::cli) fn required(
     arguments: &SignerArgs,
     who: &str,
     printer: &mut Printer<'_>,

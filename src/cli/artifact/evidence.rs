@@ -9,7 +9,7 @@ use crate::domain::verify::proof::{Format, Proof, Signature, Signer};
 /// A signature that counted, for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Shown {
+pub(in crate::cli) struct Shown {
     #[serde(flatten)]
     by: VerifiedBy,
     /// Of the key, `sha256:…` of its DER form.
@@ -20,7 +20,7 @@ pub(super) struct Shown {
 }
 
 /// For programs.
-pub(super) fn shown(proof: &Proof) -> Vec<Shown> {
+pub(in crate::cli) fn shown(proof: &Proof) -> Vec<Shown> {
     let several = proof.signatures().len() > 1;
     let shown = |signature: &Signature| {
         let mut by = signature.shown(several);
@@ -35,13 +35,13 @@ pub(super) fn shown(proof: &Proof) -> Vec<Shown> {
 }
 
 /// Everybody who has signed, in one line.
-pub(super) fn signers(proof: &Proof) -> String {
+pub(in crate::cli) fn signers(proof: &Proof) -> String {
     let names: Vec<String> = proof.signatures().iter().map(|s| s.signer.to_string()).collect();
     names.join(", ")
 }
 
 /// Says on stderr that an artifact was verified.
-pub(super) fn say(printer: &mut Printer<'_>, name: &str, proof: &Proof) {
+pub(in crate::cli) fn say(printer: &mut Printer<'_>, name: &str, proof: &Proof) {
     printer.say(format!("verified {name}: signed by {}", signers(proof)));
 }
 
@@ -49,7 +49,7 @@ pub(super) fn say(printer: &mut Printer<'_>, name: &str, proof: &Proof) {
 ///
 /// # Errors
 /// When stdout does not take it.
-pub(super) fn print(printer: &mut Printer<'_>, proof: &Proof) -> Result<(), CliError> {
+pub(in crate::cli) fn print(printer: &mut Printer<'_>, proof: &Proof) -> Result<(), CliError> {
     for signature in proof.signatures() {
         printer.line(format!("Verified by: {}", signature.signer))?;
         for (name, fact) in facts(signature) {

@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::env;
+use std::path::PathBuf;
 
+use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::cli::args::PushArtifact;
+use crate::cli::args::{PageArgs, RegistryArgs, SourceArgs};
 use crate::cli::input::bundle::Bundle;
 use crate::cli::input::files::read_small;
 use crate::cli::input::sources;
@@ -15,6 +17,60 @@ use crate::cli::reach::login;
 use crate::cli::{CliError, Printer};
 use crate::domain::size::{MAX_DATA_BYTES, MAX_OBJECT_BYTES, Oversize, oversize};
 use crate::oci::{Digest, Labels, Recipients, Reference, Repository, Tag, is_reserved, pack};
+
+/// Pack Kubernetes manifests and push them to a registry.
+///
+/// Reads files, directories, stdin and overlays; with -k, runs the kustomize or kubectl on PATH.
+/// Writes one OCI image with one layer to the registry. The same input gives the same digest where
+/// SOURCE_DATE_EPOCH or --created is set. The objects are printed to stdout, the digest to stderr.
+///
+/// Exit codes: 0; 1 when the input is not right, or the registry does not take it; 2 when the URL
+/// has no tag or nothing is named.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct PushArtifact {
+    /// Where to push to: oci://host/repository:tag.
+    url: String,
+    /// What is pushed.
+    #[command(flatten)]
+    sources: SourceArgs,
+    /// Where the manifests come from, such as the URL of a Git repository.
+    #[arg(long, value_name = "TEXT")]
+    source: Option<String>,
+    /// Which revision of the source they are, such as main@sha1:….
+    #[arg(long, value_name = "TEXT")]
+    revision: Option<String>,
+    /// A further annotation, KEY=VALUE; may be repeated.
+    #[arg(long = "annotation", value_name = "KEY=VALUE")]
+    annotations: Vec<String>,
+    /// When the artifact was made (RFC 3339); otherwise $SOURCE_DATE_EPOCH, otherwise now.
+    #[arg(long, value_name = "TIME")]
+    created: Option<String>,
+    /// A file of public keys (age1…), one a line: encrypts the manifests for their owners.
+    #[arg(long, value_name = "FILE")]
+    age_recipients: Option<PathBuf>,
+    /// How the result is printed.
+    #[command(flatten)]
+    output: PageArgs,
+    /// How to reach the registry.
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  # A directory
+  supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -f ./deploy
+
+  # The output of another tool
+  helm template app ./chart | supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -f -
+
+  # Encrypted for the owners of some age keys
+  supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -f ./deploy --age-recipients team.txt
+
+  # An overlay, with where it comes from
+  supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -k ./overlays/dist \\
+    --source https://github.com/acme/app --revision main@sha1:2c9f34a";
 
 /// What was published, for programs.
 #[derive(Serialize)]
@@ -25,30 +81,47 @@ struct Published {
     digest: String,
 }
 
-/// Packs the manifests and pushes them.
-pub(super) async fn artifact(arguments: &PushArtifact, printer: &mut Printer<'_>) -> Result<(), CliError> {
-    let PushArtifact { url, sources, output, registry: reach, .. } = arguments;
-    let (repository, tag) = target(url)?;
-    let labels = labels(arguments)?;
-    printer.say("building manifests...");
-    let bundle = sources::local(sources).await?;
-    if output.output.is_none() {
-        bundle.subjects().into_iter().try_for_each(|subject| printer.line(subject))?;
+impl PushArtifact {
+    /// A push without annotations.
+    pub(in crate::cli) fn of(url: String, sources: SourceArgs, registry: RegistryArgs) -> Self {
+        Self {
+            url,
+            sources,
+            source: None,
+            revision: None,
+            annotations: Vec::new(),
+            created: None,
+            age_recipients: None,
+            output: PageArgs::default(),
+            registry,
+        }
     }
-    printer.finish()?;
-    let yaml = bundle.yaml()?;
-    measure(&bundle, yaml.len(), printer)?;
-    let encrypted = if labels.recipients.is_some() { "encrypted " } else { "" };
-    let packed = tokio::task::spawn_blocking(move || pack(&yaml, &labels)).await;
-    let package = packed.map_err(|e| CliError::Input(format!("the packing was cut off: {e}")))??;
-    printer.say(format!("pushing {encrypted}image {repository}:{tag}"));
-    let registry = login::registry(reach, printer);
-    let access = login::access(reach, &repository).await?;
-    let digest = registry.push(&repository, &tag, &package, &access).await?;
-    printer.say(format!("published digest {}", repository.at(&digest)));
-    match output.output {
-        Some(format) => output::data(printer, format, &published(&repository, &tag, &digest)),
-        None => Ok(()),
+
+    /// Packs the manifests and pushes them.
+    pub(in crate::cli) async fn run(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
+        let Self { url, sources, output, registry: reach, .. } = self;
+        let (repository, tag) = target(url)?;
+        let labels = labels(self)?;
+        printer.say("building manifests...");
+        let bundle = sources::local(sources).await?;
+        if output.output.is_none() {
+            bundle.subjects().into_iter().try_for_each(|subject| printer.line(subject))?;
+        }
+        printer.finish()?;
+        let yaml = bundle.yaml()?;
+        measure(&bundle, yaml.len(), printer)?;
+        let encrypted = if labels.recipients.is_some() { "encrypted " } else { "" };
+        let packed = tokio::task::spawn_blocking(move || pack(&yaml, &labels)).await;
+        let package = packed.map_err(|e| CliError::Input(format!("the packing was cut off: {e}")))??;
+        printer.say(format!("pushing {encrypted}image {repository}:{tag}"));
+        let registry = login::registry(reach, printer);
+        let access = login::access(reach, &repository).await?;
+        let digest = registry.push(&repository, &tag, &package, &access).await?;
+        printer.say(format!("published digest {}", repository.at(&digest)));
+        match output.output {
+            Some(format) => output::data(printer, format, &published(&repository, &tag, &digest)),
+            None => Ok(()),
+        }
     }
 }
 

@@ -7,11 +7,12 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use serde::Serialize;
 
+use super::{evidence, fetch};
 use crate::api::reason::Reason;
 use crate::cli::args::RegistryArgs;
 use crate::cli::print::text::folded;
 use crate::cli::reach::login;
-use crate::cli::{CliError, Lines, Printer, evidence, fetch};
+use crate::cli::{CliError, Lines, Printer};
 use crate::domain::object::Object;
 use crate::domain::verify::images::{ImageName, ImagePolicies, ImagePolicy, Pattern};
 use crate::domain::verify::policy::Policy;
@@ -25,7 +26,7 @@ const ALL: &str = "*";
 /// An image of the manifests, for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct Shown {
+pub(in crate::cli) struct Shown {
     image: String,
     /// The image with its digest; absent where nothing was verified.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -42,7 +43,7 @@ pub(super) struct Shown {
 ///
 /// # Errors
 /// When one makes no sense.
-pub(super) fn exempt(patterns: &[String]) -> Result<Vec<Pattern>, CliError> {
+pub(in crate::cli) fn exempt(patterns: &[String]) -> Result<Vec<Pattern>, CliError> {
     let parsed = patterns.iter().map(|pattern| Pattern::parse(pattern));
     parsed.collect::<Result<_, _>>().map_err(|e| CliError::Usage(format!("--image-exempt {e}")))
 }
@@ -51,7 +52,7 @@ pub(super) fn exempt(patterns: &[String]) -> Result<Vec<Pattern>, CliError> {
 ///
 /// # Errors
 /// When there are too many.
-pub(super) async fn verify(
+pub(in crate::cli) async fn verify(
     registry: &Registry,
     objects: &[Object],
     (policy, exempt): (&Policy, Vec<Pattern>),
@@ -68,7 +69,7 @@ pub(super) async fn verify(
 ///
 /// # Errors
 /// When stdout does not take it.
-pub(super) fn print(images: &Images, printer: &mut Printer<'_>) -> Result<(), CliError> {
+pub(in crate::cli) fn print(images: &Images, printer: &mut Printer<'_>) -> Result<(), CliError> {
     if images.verified.is_empty() && images.exempt.is_empty() {
         // None at all, or those that are told as failures.
         return Ok(());
@@ -88,7 +89,7 @@ pub(super) fn print(images: &Images, printer: &mut Printer<'_>) -> Result<(), Cl
 }
 
 /// The same for programs.
-pub(super) fn shown(images: &Images) -> Vec<Shown> {
+pub(in crate::cli) fn shown(images: &Images) -> Vec<Shown> {
     let none = |image: &str| Shown {
         image: image.to_owned(),
         verified: None,
@@ -113,7 +114,7 @@ pub(super) fn shown(images: &Images) -> Vec<Shown> {
 ///
 /// # Errors
 /// Those.
-pub(super) fn conclude(images: &Images) -> Result<(), CliError> {
+pub(in crate::cli) fn conclude(images: &Images) -> Result<(), CliError> {
     if images.failures.is_empty() {
         return Ok(());
     }
@@ -140,7 +141,7 @@ fn line(failure: &ImageFailure) -> String {
 }
 
 /// How registries are reached from this machine.
-pub(super) struct FromHere<'a> {
+pub(in crate::cli) struct FromHere<'a> {
     /// The flags, which are meant for the registry of the artifact.
     pub reach: &'a RegistryArgs,
     /// That registry.

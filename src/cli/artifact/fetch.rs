@@ -15,7 +15,7 @@ use crate::reconcile::source::access::Failure;
 
 /// What a URL stands for, found out once: whatever is done after goes by the
 /// digest.
-pub(super) struct Located {
+pub(in crate::cli) struct Located {
     /// The repository.
     pub repository: Repository,
     /// The digest, and the tag where there was one.
@@ -25,7 +25,7 @@ pub(super) struct Located {
 }
 
 /// An artifact, and what its URL stood for.
-pub(super) struct Fetched {
+pub(in crate::cli) struct Fetched {
     /// Where it is.
     pub located: Located,
     /// Who has signed it, where that was asked for.
@@ -38,7 +38,7 @@ pub(super) struct Fetched {
 ///
 /// # Errors
 /// When the registry has nothing of that name, or does not say.
-pub(super) async fn locate(
+pub(in crate::cli) async fn locate(
     url: &str,
     reach: &RegistryArgs,
     registry: &Registry,
@@ -56,7 +56,7 @@ pub(super) async fn locate(
 /// # Errors
 /// When it cannot be had, is not signed, is no artifact, is encrypted and no key
 /// fits, or was pushed before it was built.
-pub(super) async fn artifact(
+pub(in crate::cli) async fn artifact(
     url: &str,
     reach: &RegistryArgs,
     keys: &IdentityArgs,
@@ -114,7 +114,7 @@ impl Located {
 }
 
 /// Why something was not verified, for a person.
-pub(super) fn refused(failure: Failure) -> CliError {
+pub(in crate::cli) fn refused(failure: Failure) -> CliError {
     match failure.verdict {
         Verdict::Failed { message, .. } => CliError::Failed(message),
         _ => CliError::Failed("the verification came to no end".into()),

@@ -2,18 +2,60 @@
 
 use std::collections::BTreeMap;
 
+use clap::Args;
 use serde::Serialize;
 
-use crate::cli::args::InspectArtifact;
-use crate::cli::fetch::{self, Fetched};
+use super::fetch::{self, Fetched};
+use super::{evidence, signers};
+use crate::cli::args::{ClusterArgs, IdentityArgs, PageArgs, RegistryArgs, VerifyArgs};
 use crate::cli::print::output;
 use crate::cli::print::subjects::Subjects;
 use crate::cli::reach::login;
-use crate::cli::{CliError, Printer, evidence, signers};
+use crate::cli::{CliError, Printer};
 use crate::domain::identity::ObjectId;
 use crate::domain::images::{container_images, distinct_images};
 use crate::domain::object::Object;
 use crate::domain::verify::proof::Proof;
+
+/// Print what is in an artifact.
+///
+/// Reads the artifact from the registry and prints by what and when it was built, its checksum, its
+/// objects and their container images; with --key or --certificate-identity, who has signed it,
+/// too, and nothing of one that is not signed so.
+///
+/// Exit codes: 0; 1 when it is not there, may not be read, is not an artifact, or is not signed as
+/// asked for; 2 for a URL that is none.
+#[derive(Debug, Args)]
+#[command(args = ClusterArgs::hidden(), after_long_help = EXAMPLES)]
+pub struct InspectArtifact {
+    /// What to look into: oci://host/repository[:tag][@digest]; the tag is latest unless given.
+    url: String,
+    /// Prints only the container images that the manifests name, each once, sorted.
+    #[arg(long)]
+    container_images: bool,
+    /// Whose signature it has to have.
+    #[command(flatten)]
+    verify: VerifyArgs,
+    /// What it is decrypted with.
+    #[command(flatten)]
+    keys: IdentityArgs,
+    /// How the report is printed.
+    #[command(flatten)]
+    output: PageArgs,
+    /// How to reach the registry.
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  supercargo inspect artifact oci://ghcr.io/acme/app-config:v1.0.0
+
+  # Who has signed it?
+  supercargo inspect artifact oci://ghcr.io/acme/app-config:v1.0.0 --key cosign.pub
+
+  # Hand every image in it to another program
+  supercargo inspect artifact oci://ghcr.io/acme/app-config:v1.0.0 --container-images | xargs -n1 trivy image";
 
 /// What is in an artifact, for programs.
 #[derive(Serialize)]
@@ -48,28 +90,30 @@ struct Manifest {
     images: Vec<String>,
 }
 
-/// Prints what is in an artifact, or the images that it runs.
-pub(super) async fn artifact(arguments: &InspectArtifact, printer: &mut Printer<'_>) -> Result<(), CliError> {
-    let InspectArtifact { url, container_images, verify, keys, output, registry: reach } = arguments;
-    let policy = signers::asked(verify, printer)?;
-    let fetched =
-        fetch::artifact(url, reach, keys, policy.as_ref(), &login::registry(reach, printer)).await?;
-    let objects = fetched.bundle(url)?.objects;
-    if *container_images {
-        let images = distinct_images(&objects);
-        refuse_no_images(&images)?;
-        if let Some(proof) = &fetched.proof {
-            evidence::say(printer, &fetched.name(), proof);
+impl InspectArtifact {
+    /// Prints what is in an artifact, or the images that it runs.
+    pub(in crate::cli) async fn run(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
+        let Self { url, container_images, verify, keys, output, registry: reach } = self;
+        let policy = signers::asked(verify, printer)?;
+        let fetched =
+            fetch::artifact(url, reach, keys, policy.as_ref(), &login::registry(reach, printer)).await?;
+        let objects = fetched.bundle(url)?.objects;
+        if *container_images {
+            let images = distinct_images(&objects);
+            refuse_no_images(&images)?;
+            if let Some(proof) = &fetched.proof {
+                evidence::say(printer, &fetched.name(), proof);
+            }
+            return match output.output {
+                Some(format) => output::data(printer, format, &images),
+                None => images.iter().try_for_each(|image| printer.line(image)),
+            };
         }
-        return match output.output {
-            Some(format) => output::data(printer, format, &images),
-            None => images.iter().try_for_each(|image| printer.line(image)),
-        };
-    }
-    let report = report(&fetched, &objects);
-    match output.output {
-        Some(format) => output::data(printer, format, &report),
-        None => print(&report, fetched.proof.as_ref(), printer),
+        let report = report(&fetched, &objects);
+        match output.output {
+            Some(format) => output::data(printer, format, &report),
+            None => print(&report, fetched.proof.as_ref(), printer),
+        }
     }
 }
 
