@@ -7,9 +7,8 @@ use clap::{Arg, ArgAction, Command as Clap, CommandFactory, Parser, Subcommand};
 use super::args::pages::written;
 use super::args::value::boolean;
 use super::args::{
-    AdoptFluxKustomization, AdoptInventory, Apply, Build, ClusterArgs, CompletionArgs, ControllerArgs,
-    Delete, Diff, DocsArgs, DocsPage, GetInventories, GetReleases, GlobalArgs, InspectInventory,
-    ReconcileRelease, ReleaseNames, StatusRelease, VersionArgs,
+    AdoptFluxKustomization, AdoptInventory, Apply, Build, ClusterArgs, Delete, Diff, GetInventories,
+    GetReleases, GlobalArgs, InspectInventory, ReconcileRelease, ReleaseNames, StatusRelease,
 };
 use super::artifact::inspect::InspectArtifact;
 use super::artifact::list::ListArtifacts;
@@ -17,10 +16,13 @@ use super::artifact::pull::PullArtifact;
 use super::artifact::push::PushArtifact;
 use super::artifact::tag::TagArtifact;
 use super::artifact::verify::VerifyArtifact;
+use super::program::completion::CompletionArgs;
+use super::program::controller::ControllerArgs;
+use super::program::crd::CrdArgs;
+use super::program::docs::DocsArgs;
+use super::program::version::VersionArgs;
 use super::reach::connect::connect;
-use super::{
-    CliError, Printer, adopt, completion, crd, docs, inventory, metrics, reconcile, releases, status, version,
-};
+use super::{CliError, Printer, adopt, inventory, reconcile, releases, status};
 
 /// What [`super::exit`] fixes, for people.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, stderr says why; 2 the arguments make no sense; \
@@ -43,6 +45,7 @@ pub struct Arguments {
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
+#[expect(missing_docs, reason = "a comment here would take the place of the help beside the options")]
 pub enum Command {
     /// Upload to a registry.
     #[command(subcommand, arg_required_else_help = true, args = ClusterArgs::hidden())]
@@ -88,17 +91,10 @@ pub enum Command {
     /// Let the operator go on with what was suspended.
     #[command(subcommand, arg_required_else_help = true)]
     Resume(ResumeCommand),
-    /// Print the CustomResourceDefinition of OCIArtifactRelease as YAML.
-    #[command(args = ClusterArgs::hidden())]
-    Crd,
-    /// Run the operator in a cluster.
+    Crd(CrdArgs),
     Controller(ControllerArgs),
-    /// Print a script that lets a shell complete verbs and flags.
     Completion(CompletionArgs),
-    /// Print the version of this program.
     Version(VersionArgs),
-    /// Print what is generated of the documentation.
-    #[command(hide = true)]
     Docs(DocsArgs),
 }
 
@@ -208,13 +204,10 @@ impl Command {
     /// Does what needs nothing but its arguments: no runtime is started for it.
     pub(super) fn at_once(&self, printer: &mut Printer<'_>) -> Option<Result<(), CliError>> {
         match self {
-            Self::Crd => Some(crd::print(printer)),
-            Self::Version(version) => Some(version::print(version, printer)),
-            Self::Completion(completion) => Some(completion::print(completion, command(None), printer)),
-            Self::Docs(docs) => Some(match docs.page {
-                DocsPage::Cli => docs::print(command(None), printer),
-                DocsPage::Metrics => metrics::print(printer),
-            }),
+            Self::Crd(crd) => Some(crd.run(printer)),
+            Self::Version(version) => Some(version.run(printer)),
+            Self::Completion(completion) => Some(completion.run(command(None), printer)),
+            Self::Docs(docs) => Some(docs.run(command(None), printer)),
             // The binary starts it before it comes here.
             Self::Controller(_) => Some(Err(CliError::Usage("the controller is not a verb".into()))),
             _ => None,
@@ -258,7 +251,7 @@ impl Command {
                 reconcile::resume(&resume, &connect(cluster).await?, printer).await
             }
             // These have been done at once.
-            Self::Crd | Self::Controller(_) | Self::Completion(_) | Self::Version(_) | Self::Docs(_) => {
+            Self::Crd(_) | Self::Controller(_) | Self::Completion(_) | Self::Version(_) | Self::Docs(_) => {
                 Ok(())
             }
         }
@@ -318,6 +311,7 @@ fn switch(arg: Arg) -> Arg {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::program::reference;
 
     fn help(arguments: &[&str]) -> String {
         let all = ["supercargo"].iter().chain(arguments);
@@ -333,10 +327,10 @@ mod tests {
     fn every_command_says_what_it_does_how_it_ends_and_how_it_is_used() {
         let mut root = command(None);
         root.build();
-        let commands = docs::acting(&root);
+        let commands = reference::acting(&root);
         assert!(commands.len() > 5);
         for command in commands {
-            let name = docs::name(command);
+            let name = reference::name(command);
             let long = command.get_long_about().map(ToString::to_string).unwrap_or_default();
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();
             let examples = command.get_after_long_help().map(ToString::to_string).unwrap_or_default();

@@ -2,13 +2,11 @@
 
 mod adopt;
 mod cluster;
-mod controller;
 mod global;
 mod identity;
 mod inventory;
 mod output;
 pub(super) mod pages;
-mod program;
 mod registry;
 mod release;
 mod routes;
@@ -18,7 +16,6 @@ pub(super) mod value;
 
 pub use adopt::{AdoptFluxKustomization, AdoptInventory};
 pub use cluster::ClusterArgs;
-pub use controller::ControllerArgs;
 pub use global::{ColorChoice, GlobalArgs};
 pub use identity::IdentityArgs;
 pub use inventory::{
@@ -26,7 +23,6 @@ pub use inventory::{
     DiffNoun, DiffOptions, DiffRelease, GetInventories, InspectInventory, InventoryFlags, InventoryNamespace,
 };
 pub use output::{Format, Output, OutputArgs, PageArgs};
-pub use program::{CompletionArgs, DocsArgs, DocsPage, VersionArgs};
 pub use registry::RegistryArgs;
 pub use release::{GetReleases, ReconcileRelease, ReleaseNames, StatusRelease};
 pub use routes::RouteArgs;

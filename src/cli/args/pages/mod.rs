@@ -2,7 +2,6 @@
 
 mod inventory;
 mod page;
-mod program;
 mod release;
 
 pub(in crate::cli) use page::written;

@@ -1,19 +1,26 @@
-//! The flags of the controller.
+//! `supercargo controller`: its flags, which the binary hands on. It does not run here.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
-use super::{ClusterArgs, GlobalArgs, RouteArgs};
+use crate::cli::args::{ClusterArgs, GlobalArgs, RouteArgs};
 use crate::domain::patch::selector::Selector;
 use crate::domain::prefix::Prefix;
 use crate::domain::release::object_name;
 use crate::domain::schedule::parse_duration;
 
-/// `controller`.
+/// Run the operator in a cluster.
+///
+/// Reads the OCIArtifactReleases of the cluster that the pod is in, or that $KUBECONFIG names;
+/// writes what their artifacts say, their status, their inventories, events, and a Lease by which
+/// several replicas agree on one that works. Logs go to stderr; metrics and probes are served on
+/// --metrics-addr.
+///
+/// Exit codes: 0 after SIGTERM or Ctrl-C; 1 when it cannot start or has lost its lease.
 #[derive(Debug, Args)]
-#[command(args = ClusterArgs::hidden(), args = GlobalArgs::hidden_timeout())]
+#[command(args = ClusterArgs::hidden(), args = GlobalArgs::hidden_timeout(), after_long_help = EXAMPLES)]
 pub struct ControllerArgs {
     /// How many releases work at once; any number may wait beside them.
     #[arg(long, env = "SUPERCARGO_CONCURRENCY", default_value_t = 16, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
@@ -82,6 +89,15 @@ pub struct ControllerArgs {
     #[arg(long, hide_short_help = true, env = "SUPERCARGO_OTLP_ENDPOINT", value_name = "URL")]
     pub otlp_endpoint: Option<String>,
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  # In a cluster: the definition first, then everything else
+  kubectl apply --server-side -f config/crd
+  kubectl apply --server-side -k config/default
+
+  # On one's own machine, for two namespaces
+  supercargo controller --watch-namespaces apps,infra --leader-election-namespace default";
 
 fn verification_interval(text: &str) -> Result<Duration, String> {
     let interval = parse_duration(text).map_err(|e| e.to_string())?;

@@ -7,7 +7,7 @@ use crate::observe::metrics::catalog::{CATALOG, Entry, Kind, Values};
 ///
 /// # Errors
 /// When they cannot be written to stdout.
-pub(super) fn print(printer: &mut Printer<'_>) -> Result<(), CliError> {
+pub(in crate::cli) fn print(printer: &mut Printer<'_>) -> Result<(), CliError> {
     let mut page = String::new();
     for group in CATALOG {
         page.push_str(&format!("\n### {}\n\n", group.title));

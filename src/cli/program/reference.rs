@@ -23,7 +23,7 @@ A flag without a value takes `=true` and `=false`, too, as kubectl's do.
 ///
 /// # Errors
 /// When it cannot be written to stdout.
-pub(super) fn print(mut root: Command, printer: &mut Printer<'_>) -> Result<(), CliError> {
+pub(in crate::cli) fn print(mut root: Command, printer: &mut Printer<'_>) -> Result<(), CliError> {
     root.build();
     let mut page = HEAD.to_owned();
     let commands = acting(&root);
@@ -45,7 +45,7 @@ pub(super) fn print(mut root: Command, printer: &mut Printer<'_>) -> Result<(), 
 
 /// The commands that do something, in the order of the help. A noun that only
 /// says in other words what its verb does without it is told with the verb.
-pub(super) fn acting(root: &Command) -> Vec<&Command> {
+pub(in crate::cli) fn acting(root: &Command) -> Vec<&Command> {
     let mut commands = Vec::new();
     leaves(root, &mut commands);
     commands
@@ -77,7 +77,7 @@ fn is_other_word(verb: &Command, noun: &Command) -> bool {
 }
 
 /// The command as it is typed.
-pub(super) fn name(command: &Command) -> String {
+pub(in crate::cli) fn name(command: &Command) -> String {
     command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned()
 }
 
