@@ -2,27 +2,35 @@
 
 use std::any::TypeId;
 
-use clap::{Arg, ArgAction, Command as Clap, CommandFactory, Parser, Subcommand};
+use clap::{Arg, ArgAction, Args, Command as Clap, CommandFactory, Parser, Subcommand};
 
 use super::args::pages::written;
 use super::args::value::boolean;
 use super::args::{
-    AdoptFluxKustomization, AdoptInventory, Apply, Build, ClusterArgs, Delete, Diff, GetInventories,
-    GetReleases, GlobalArgs, InspectInventory, ReconcileRelease, ReleaseNames, StatusRelease,
+    AdoptFluxKustomization, AdoptInventory, GetReleases, ReconcileRelease, ReleaseNames, StatusRelease,
 };
+use super::args::{ClusterArgs, GlobalArgs};
+use super::artifact::diff::DiffArtifact;
 use super::artifact::inspect::InspectArtifact;
 use super::artifact::list::ListArtifacts;
 use super::artifact::pull::PullArtifact;
 use super::artifact::push::PushArtifact;
 use super::artifact::tag::TagArtifact;
 use super::artifact::verify::VerifyArtifact;
+use super::diff_release::DiffRelease;
+use super::inventory::apply::Apply;
+use super::inventory::build::Build;
+use super::inventory::delete::Delete;
+use super::inventory::diff::{DiffInventory, DiffNamedInventory};
+use super::inventory::get::GetInventories;
+use super::inventory::inspect::InspectInventory;
 use super::program::completion::CompletionArgs;
 use super::program::controller::ControllerArgs;
 use super::program::crd::CrdArgs;
 use super::program::docs::DocsArgs;
 use super::program::version::VersionArgs;
 use super::reach::connect::connect;
-use super::{CliError, Printer, adopt, inventory, reconcile, releases, status};
+use super::{CliError, Printer, adopt, reconcile, releases, status};
 
 /// What [`super::exit`] fixes, for people.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, stderr says why; 2 the arguments make no sense; \
@@ -62,13 +70,9 @@ pub enum Command {
     /// Verify signatures of what is in a registry.
     #[command(subcommand, arg_required_else_help = true, args = ClusterArgs::hidden())]
     Verify(VerifyCommand),
-    /// Build manifests and print them, or push them.
     Build(Build),
-    /// Apply manifests to a cluster, recorded in an inventory.
     Apply(Apply),
-    /// Compare manifests with the cluster.
     Diff(Diff),
-    /// Delete everything that an inventory names.
     Delete(Delete),
     /// List what is in a cluster.
     #[command(subcommand, arg_required_else_help = true)]
@@ -129,10 +133,31 @@ pub enum VerifyCommand {
     Artifact(VerifyArtifact),
 }
 
+// Without a comment of its own: its help is that of what it is without a noun.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub struct Diff {
+    /// With a noun.
+    #[command(subcommand)]
+    noun: Option<DiffNoun>,
+    /// Without it.
+    #[command(flatten)]
+    inventory: DiffInventory,
+}
+
+/// What is compared.
+#[derive(Debug, Subcommand)]
+pub enum DiffNoun {
+    Artifact(DiffArtifact),
+    #[command(aliases = ["oar", "ociartifactrelease"])]
+    Release(DiffRelease),
+    #[command(visible_alias = "inv")]
+    Inventory(DiffNamedInventory),
+}
+
 /// What can be listed.
 #[derive(Debug, Subcommand)]
 pub enum GetCommand {
-    /// List inventories.
     #[command(visible_aliases = ["inventory", "inv"])]
     Inventories(GetInventories),
     /// List the releases of a namespace, or of all.
@@ -143,7 +168,6 @@ pub enum GetCommand {
 /// What can be looked into.
 #[derive(Debug, Subcommand)]
 pub enum InspectCommand {
-    /// Print what an inventory names.
     #[command(visible_alias = "inv")]
     Inventory(InspectInventory),
     Artifact(Box<InspectArtifact>),
@@ -223,14 +247,17 @@ impl Command {
             Self::List(ListCommand::Artifacts(list)) => list.run(printer).await,
             Self::Verify(VerifyCommand::Artifact(verify)) => verify.run(printer).await,
             Self::Inspect(InspectCommand::Artifact(inspect)) => inspect.run(printer).await,
-            Self::Build(build) => inventory::build(build, printer).await,
-            Self::Apply(apply) => inventory::apply(apply, cluster, printer).await,
-            Self::Diff(diff) => inventory::diff(diff, cluster, printer).await,
-            Self::Delete(delete) => inventory::delete(delete, cluster, printer).await,
-            Self::Get(GetCommand::Inventories(get)) => inventory::list(get, cluster, printer).await,
-            Self::Inspect(InspectCommand::Inventory(inspect)) => {
-                inventory::inspect(inspect, cluster, printer).await
+            Self::Build(build) => build.run(printer).await,
+            Self::Apply(apply) => apply.run(cluster, printer).await,
+            Self::Diff(Diff { noun: Some(DiffNoun::Artifact(diff)), .. }) => diff.run(printer).await,
+            Self::Diff(Diff { noun: Some(DiffNoun::Release(diff)), .. }) => diff.run(cluster, printer).await,
+            Self::Diff(Diff { noun: Some(DiffNoun::Inventory(diff)), .. }) => {
+                diff.run(cluster, printer).await
             }
+            Self::Diff(Diff { noun: None, inventory }) => inventory.run(cluster, printer).await,
+            Self::Delete(delete) => delete.run(cluster, printer).await,
+            Self::Get(GetCommand::Inventories(get)) => get.run(cluster, printer).await,
+            Self::Inspect(InspectCommand::Inventory(inspect)) => inspect.run(cluster, printer).await,
             Self::Adopt(AdoptCommand::Inventory(adopt)) => adopt::inventory(adopt, cluster, printer).await,
             Self::Adopt(AdoptCommand::Flux(AdoptFlux::Kustomization(adopt))) => {
                 adopt::kustomization(adopt, cluster, printer).await
@@ -310,6 +337,8 @@ fn switch(arg: Arg) -> Arg {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::cli::program::reference;
 
@@ -375,15 +404,17 @@ mod tests {
 
     #[test]
     fn flags_take_kubectls_forms() {
-        let parse = |arguments: &[&str]| {
-            let matches = command(None).try_get_matches_from(["supercargo"].iter().chain(arguments))?;
-            <Arguments as clap::FromArgMatches>::from_arg_matches(&matches)
-        };
+        let parse =
+            |arguments: &[&str]| command(None).try_get_matches_from(["supercargo"].iter().chain(arguments));
         let check = |arguments: &[&str], verify: bool, all: bool, headers: bool| {
             let parsed = parse(arguments).unwrap();
-            let Command::Get(GetCommand::Releases(get)) = parsed.command else { panic!("{arguments:?}") };
-            let found =
-                (!parsed.cluster.insecure_skip_tls_verify, get.all_namespaces, !get.output.no_headers);
+            let get = parsed.subcommand_matches("get").and_then(|get| get.subcommand_matches("releases"));
+            let get = get.unwrap_or_else(|| panic!("{arguments:?}"));
+            let found = (
+                !get.get_flag("insecure_skip_tls_verify"),
+                get.get_flag("all_namespaces"),
+                !get.get_flag("no_headers"),
+            );
             assert_eq!(found, (verify, all, headers), "{arguments:?}");
         };
         check(&["get", "releases"], true, false, true);
@@ -400,11 +431,9 @@ mod tests {
         assert!(parse(&["get", "releases", "-A=maybe"]).is_err());
         let timeout = |arguments: &[&str]| {
             let parsed = parse(arguments).unwrap();
-            let own = match parsed.command {
-                Command::Apply(apply) => Some(apply.options.timeout),
-                _ => None,
-            };
-            (parsed.global.timeout.map(|t| t.as_secs()), own.map(|t| t.as_secs()))
+            let time = |matches: &clap::ArgMatches| matches.get_one::<Duration>("timeout").copied();
+            let own = parsed.subcommand_matches("apply").and_then(time);
+            (time(&parsed).map(|t| t.as_secs()), own.map(|t| t.as_secs()))
         };
         assert_eq!(timeout(&["get", "releases"]), (None, None));
         assert_eq!(timeout(&["--timeout", "1m30s", "get", "releases"]), (Some(90), None));

@@ -10,7 +10,7 @@ use crate::api::reason::Reason;
 use crate::api::release::{KIND, OCIArtifactRelease};
 use crate::cli::args::{AdoptFluxKustomization, ClusterArgs, Format};
 use crate::cli::interrupt::or_interrupted;
-use crate::cli::inventory::{why_not, with_failures};
+use crate::cli::inventory::narrator::{why_not, with_failures};
 use crate::cli::print::output;
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};

@@ -3,7 +3,7 @@
 use super::narrate::{CUT_OFF, count, refused, tell};
 use crate::cli::args::{AdoptInventory, ClusterArgs};
 use crate::cli::interrupt::or_interrupted;
-use crate::cli::inventory::{refuse_live_release, target};
+use crate::cli::inventory::target::{refuse_live_release, target};
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::cluster::session::Session;

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod cluster;
+mod content;
 mod global;
 mod identity;
 mod inventory;
@@ -16,12 +17,10 @@ pub(super) mod value;
 
 pub use adopt::{AdoptFluxKustomization, AdoptInventory};
 pub use cluster::ClusterArgs;
+pub use content::ContentArgs;
 pub use global::{ColorChoice, GlobalArgs};
 pub use identity::IdentityArgs;
-pub use inventory::{
-    Apply, ApplyNoun, ApplyOptions, Build, BuildNoun, ContentArgs, Delete, DeleteNoun, DeleteOptions, Diff,
-    DiffNoun, DiffOptions, DiffRelease, GetInventories, InspectInventory, InventoryFlags, InventoryNamespace,
-};
+pub use inventory::{InventoryFlags, InventoryNamespace};
 pub use output::{Format, Output, OutputArgs, PageArgs};
 pub use registry::RegistryArgs;
 pub use release::{GetReleases, ReconcileRelease, ReleaseNames, StatusRelease};
