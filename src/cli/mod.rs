@@ -4,7 +4,6 @@
 mod adopt;
 pub mod args;
 mod artifact;
-mod diff_release;
 mod error;
 pub mod exit;
 mod input;
@@ -13,12 +12,9 @@ mod inventory;
 mod print;
 mod program;
 mod reach;
-mod reconcile;
-mod releases;
+mod release;
 mod root;
 mod run;
-mod status;
-mod tree;
 
 pub use error::CliError;
 pub use print::color::{Colour, Tone};

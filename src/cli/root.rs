@@ -6,9 +6,7 @@ use clap::{Arg, ArgAction, Args, Command as Clap, CommandFactory, Parser, Subcom
 
 use super::args::pages::written;
 use super::args::value::boolean;
-use super::args::{
-    AdoptFluxKustomization, AdoptInventory, GetReleases, ReconcileRelease, ReleaseNames, StatusRelease,
-};
+use super::args::{AdoptFluxKustomization, AdoptInventory};
 use super::args::{ClusterArgs, GlobalArgs};
 use super::artifact::diff::DiffArtifact;
 use super::artifact::inspect::InspectArtifact;
@@ -17,7 +15,6 @@ use super::artifact::pull::PullArtifact;
 use super::artifact::push::PushArtifact;
 use super::artifact::tag::TagArtifact;
 use super::artifact::verify::VerifyArtifact;
-use super::diff_release::DiffRelease;
 use super::inventory::apply::Apply;
 use super::inventory::build::Build;
 use super::inventory::delete::Delete;
@@ -29,8 +26,13 @@ use super::program::controller::ControllerArgs;
 use super::program::crd::CrdArgs;
 use super::program::docs::DocsArgs;
 use super::program::version::VersionArgs;
-use super::reach::connect::connect;
-use super::{CliError, Printer, adopt, reconcile, releases, status};
+use super::release::diff::DiffRelease;
+use super::release::get::GetReleases;
+use super::release::reconcile::ReconcileRelease;
+use super::release::resume::ResumeRelease;
+use super::release::status::StatusRelease;
+use super::release::suspend::SuspendRelease;
+use super::{CliError, Printer, adopt};
 
 /// What [`super::exit`] fixes, for people.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, stderr says why; 2 the arguments make no sense; \
@@ -160,7 +162,6 @@ pub enum DiffNoun {
 pub enum GetCommand {
     #[command(visible_aliases = ["inventory", "inv"])]
     Inventories(GetInventories),
-    /// List the releases of a namespace, or of all.
     #[command(visible_alias = "release", aliases = ["oar", "ociartifactreleases", "ociartifactrelease"])]
     Releases(GetReleases),
 }
@@ -195,7 +196,6 @@ pub enum AdoptFlux {
 /// What can be looked at closely.
 #[derive(Debug, Subcommand)]
 pub enum StatusCommand {
-    /// Show how a release does, down to the pod that is not ready.
     #[command(aliases = ["releases", "oar", "ociartifactrelease"])]
     Release(StatusRelease),
 }
@@ -203,7 +203,6 @@ pub enum StatusCommand {
 /// What can be asked to work now.
 #[derive(Debug, Subcommand)]
 pub enum ReconcileCommand {
-    /// Let the operator work on releases now, and wait for what comes of it.
     #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
     Release(ReconcileRelease),
 }
@@ -211,17 +210,15 @@ pub enum ReconcileCommand {
 /// What can be held.
 #[derive(Debug, Subcommand)]
 pub enum SuspendCommand {
-    /// Let the operator leave releases alone until they are resumed.
     #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
-    Release(ReleaseNames),
+    Release(SuspendRelease),
 }
 
 /// What can be let go on.
 #[derive(Debug, Subcommand)]
 pub enum ResumeCommand {
-    /// Let the operator work on suspended releases again, and wait for what comes of it.
     #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
-    Release(ReconcileRelease),
+    Release(ResumeRelease),
 }
 
 impl Command {
@@ -262,21 +259,11 @@ impl Command {
             Self::Adopt(AdoptCommand::Flux(AdoptFlux::Kustomization(adopt))) => {
                 adopt::kustomization(adopt, cluster, printer).await
             }
-            Self::Get(GetCommand::Releases(get)) => {
-                releases::get(&get, &connect(cluster).await?, printer).await
-            }
-            Self::Status(StatusCommand::Release(status)) => {
-                status::release(&status, &connect(cluster).await?, printer).await
-            }
-            Self::Reconcile(ReconcileCommand::Release(reconcile)) => {
-                reconcile::reconcile(&reconcile, &connect(cluster).await?, printer).await
-            }
-            Self::Suspend(SuspendCommand::Release(suspend)) => {
-                reconcile::suspend(&suspend, &connect(cluster).await?, printer).await
-            }
-            Self::Resume(ResumeCommand::Release(resume)) => {
-                reconcile::resume(&resume, &connect(cluster).await?, printer).await
-            }
+            Self::Get(GetCommand::Releases(get)) => get.run(cluster, printer).await,
+            Self::Status(StatusCommand::Release(status)) => status.run(cluster, printer).await,
+            Self::Reconcile(ReconcileCommand::Release(reconcile)) => reconcile.run(cluster, printer).await,
+            Self::Suspend(SuspendCommand::Release(suspend)) => suspend.run(cluster, printer).await,
+            Self::Resume(ResumeCommand::Release(resume)) => resume.run(cluster, printer).await,
             // These have been done at once.
             Self::Crd(_) | Self::Controller(_) | Self::Completion(_) | Self::Version(_) | Self::Docs(_) => {
                 Ok(())

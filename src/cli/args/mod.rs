@@ -23,7 +23,7 @@ pub use identity::IdentityArgs;
 pub use inventory::{InventoryFlags, InventoryNamespace};
 pub use output::{Format, Output, OutputArgs, PageArgs};
 pub use registry::RegistryArgs;
-pub use release::{GetReleases, ReconcileRelease, ReleaseNames, StatusRelease};
+pub use release::{ReleaseNames, RequestArgs};
 pub use routes::RouteArgs;
 pub use signers::{SignerArgs, VerifyArgs};
 pub use source::SourceArgs;

@@ -2,6 +2,5 @@
 
 mod inventory;
 mod page;
-mod release;
 
 pub(in crate::cli) use page::written;

@@ -3,7 +3,7 @@
 use clap::Command;
 use clap::builder::Resettable;
 
-use super::{inventory, release};
+use super::inventory;
 
 /// What is said of a command. The texts stand apart from the flags, because they
 /// are as long.
@@ -19,7 +19,7 @@ pub(super) struct Page {
 
 /// The command with its page, if there is one.
 pub(in crate::cli) fn written(command: Command, path: &str) -> Command {
-    let pages = [inventory::PAGES, release::PAGES];
+    let pages = [inventory::PAGES];
     match pages.into_iter().flatten().find(|page| page.path == path) {
         Some(page) => {
             let about = command.get_about().map(ToString::to_string).unwrap_or_default();

@@ -1,57 +1,86 @@
 //! `supercargo status release`: one page that says how a release does.
 
+use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::fields::{condition_of, id, text, tone, why};
+use super::find::find;
+use super::tree::{self, Node, is_good};
 use crate::api::status::condition;
-use crate::cli::args::StatusRelease;
+use crate::cli::args::{ClusterArgs, PageArgs};
 use crate::cli::print::age::age;
 use crate::cli::print::color::Tone;
 use crate::cli::print::output;
 use crate::cli::print::table::{Cell, Table};
 use crate::cli::print::text::folded;
-use crate::cli::releases::{condition_of, find, id, text, tone};
-use crate::cli::tree::{self, Node, is_good};
+use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Line, Printer};
-use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 
-/// Shows a release and its objects.
-pub(super) async fn release(
-    arguments: &StatusRelease,
-    session: &Session,
-    printer: &mut Printer<'_>,
-) -> Result<(), CliError> {
-    let StatusRelease { name, exit_status, page } = arguments;
-    let release = ReleaseId { namespace: session.default_namespace().to_owned(), name: name.clone() };
-    let found = find(session, &release).await?;
-    let stored = session.read_inventory(&release).await?;
-    let objects = tree::read(session, &stored.inventory).await?;
-    match page.output {
-        Some(format) => output::data(printer, format, &report(&found, &objects))?,
-        None => {
-            let page = Page {
-                release: &found,
-                objects: &objects,
-                now: Timestamp::now(),
-                inventory: stored.exists(),
-            };
-            page.print(printer)?;
-        }
-    }
-    printer.finish()?;
-    let ready = condition_of(&found, condition::READY).unwrap_or(&Value::Null);
-    match *exit_status && text(ready, "/status") != "True" {
-        true => Err(CliError::Failed(format!("{release} is not ready: {}", why(ready)))),
-        false => Ok(()),
-    }
+/// Show how a release does, down to the pod that is not ready.
+///
+/// Reads the release, its inventory (the ConfigMap inv-NAME) and every object in it, with your own
+/// rights: an object that you may not read is shown as Unknown. Below a workload that is not ready
+/// stand its ReplicaSets and pods, with why they wait. Writes nothing to the cluster.
+///
+/// Exit codes: 0, whatever the state of the release; 1 when it is not there or cannot be read. With
+/// --exit-status also 1 when it is not Ready.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct StatusRelease {
+    /// The release.
+    name: String,
+    /// Ends with exit code 1 unless the release is Ready.
+    #[arg(long)]
+    exit_status: bool,
+    /// How it is printed.
+    #[command(flatten)]
+    page: PageArgs,
 }
 
-/// The message of a Ready condition.
-pub(super) fn why(ready: &Value) -> &str {
-    match text(ready, "/message") {
-        "" => "the operator has not looked at it yet",
-        message => message,
+const EXAMPLES: &str = "\
+Examples:
+  # Why is it not ready?
+  supercargo status release demo-app
+
+  # In a script: stop unless it is ready
+  supercargo status release demo-app --exit-status
+
+  # The objects that are not as they should be, by jq
+  supercargo status release demo-app -o json | jq -r '.objects[] | select(.health != \"Current\") | .object'";
+
+impl StatusRelease {
+    /// Shows a release and its objects.
+    pub(in crate::cli) async fn run(
+        &self,
+        cluster: &ClusterArgs,
+        printer: &mut Printer<'_>,
+    ) -> Result<(), CliError> {
+        let session = &connect(cluster).await?;
+        let Self { name, exit_status, page } = self;
+        let release = ReleaseId { namespace: session.default_namespace().to_owned(), name: name.clone() };
+        let found = find(session, &release).await?;
+        let stored = session.read_inventory(&release).await?;
+        let objects = tree::read(session, &stored.inventory).await?;
+        match page.output {
+            Some(format) => output::data(printer, format, &report(&found, &objects))?,
+            None => {
+                let page = Page {
+                    release: &found,
+                    objects: &objects,
+                    now: Timestamp::now(),
+                    inventory: stored.exists(),
+                };
+                page.print(printer)?;
+            }
+        }
+        printer.finish()?;
+        let ready = condition_of(&found, condition::READY).unwrap_or(&Value::Null);
+        match *exit_status && text(ready, "/status") != "True" {
+            true => Err(CliError::Failed(format!("{release} is not ready: {}", why(ready)))),
+            false => Ok(()),
+        }
     }
 }
 

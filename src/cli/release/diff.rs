@@ -3,12 +3,12 @@
 
 use clap::Args;
 
+use super::find::absent;
 use crate::api::release::{OCIArtifactRelease, Reference};
 use crate::cli::args::{ClusterArgs, Format};
 use crate::cli::inventory::narrator::why_not;
 use crate::cli::inventory::preview::show;
 use crate::cli::reach::connect::connect;
-use crate::cli::releases::absent;
 use crate::cli::{CliError, Printer};
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;

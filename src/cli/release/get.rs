@@ -1,68 +1,117 @@
-//! `supercargo get releases`, and how the verbs find a release.
+//! `supercargo get releases`.
 
 use std::collections::BTreeMap;
 
+use clap::Args;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+use super::fields::{condition_of, id, text, tone};
+use super::find::absent;
 use crate::api::status::condition;
-use crate::cli::args::{GetReleases, Output};
+use crate::cli::args::{ClusterArgs, Output, OutputArgs};
 use crate::cli::interrupt::or_interrupted;
 use crate::cli::print::age::age;
 use crate::cli::print::color::Tone;
 use crate::cli::print::output;
 use crate::cli::print::table::{Cell, Table};
+use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::cluster::browse::Seen;
-use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 use crate::domain::status::short_revision;
 
-/// How many names are told when one is not there.
-const MAX_NAMES: usize = 5;
+/// List the releases of a namespace, or of all.
+///
+/// Reads OCIArtifactReleases of the cluster and writes nothing to it. READY, REASON and MESSAGE are
+/// those of the release's Ready condition, REVISION is the last one of which every object was
+/// applied, SUSPENDED whether spec.suspend is true. With -o json or yaml the objects themselves are
+/// printed, as kubectl takes them: one that was asked for by name as it is, several as a List.
+///
+/// Exit codes: 0, also when there are none; 1 when one that was named is not there, or the cluster
+/// cannot be asked.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct GetReleases {
+    /// Only these.
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Those of all namespaces.
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// Only those whose labels match, such as team=web or 'team in (web,db)'.
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    selector: Option<String>,
+    /// Prints a line for each change after the list, until Ctrl-C.
+    #[arg(short = 'w', long)]
+    watch: bool,
+    /// How they are printed.
+    #[command(flatten)]
+    output: OutputArgs,
+}
 
-/// Lists releases.
-pub(super) async fn get(
-    arguments: &GetReleases,
-    session: &Session,
-    printer: &mut Printer<'_>,
-) -> Result<(), CliError> {
-    let GetReleases { names, all_namespaces, selector, watch, output } = arguments;
-    if !names.is_empty() && (*all_namespaces || selector.is_some()) {
-        let flag = if *all_namespaces { "-A" } else { "-l" };
-        return Err(CliError::Usage(format!("names and {flag} exclude each other")));
-    }
-    let format = output.output.format();
-    if *watch && format.is_some() {
-        return Err(CliError::Usage("--watch prints tables only".into()));
-    }
-    let namespace = (!all_namespaces).then(|| session.default_namespace().to_owned());
-    if *watch {
-        let following = follow(arguments, namespace, session, printer);
-        return or_interrupted(following, || "no longer watching".into()).await;
-    }
-    let (found, missing) = match (names.as_slice(), &namespace) {
-        ([], _) | (_, None) => {
-            (session.list_releases(namespace.as_deref(), selector.as_deref()).await?, Vec::new())
+const EXAMPLES: &str = "\
+Examples:
+  # The releases of the current namespace
+  supercargo get releases
+
+  # Those of all namespaces, with drift, verification and source
+  supercargo get releases -A -o wide
+
+  # The names of those that are not ready
+  supercargo get releases -A --no-headers | awk '$3 != \"True\" {print $1 \"/\" $2}'
+
+  # A copy for another cluster
+  supercargo get releases demo-app -o yaml > demo-app.yaml
+
+  # See what happens while an upgrade goes on
+  supercargo get releases --watch";
+
+impl GetReleases {
+    /// Lists releases.
+    pub(in crate::cli) async fn run(
+        &self,
+        cluster: &ClusterArgs,
+        printer: &mut Printer<'_>,
+    ) -> Result<(), CliError> {
+        let session = &connect(cluster).await?;
+        let Self { names, all_namespaces, selector, watch, output } = self;
+        if !names.is_empty() && (*all_namespaces || selector.is_some()) {
+            let flag = if *all_namespaces { "-A" } else { "-l" };
+            return Err(CliError::Usage(format!("names and {flag} exclude each other")));
         }
-        (names, Some(namespace)) => named(session, namespace, names).await?,
-    };
-    match format {
-        Some(format) => output::objects(printer, format, found, names.len() == 1)?,
-        None if found.is_empty() && missing.is_empty() => match &namespace {
-            Some(namespace) => printer.say(format!("no releases found in namespace {namespace}")),
-            None => printer.say("no releases found"),
-        },
-        None if !found.is_empty() => {
-            let columns = Columns { namespace: *all_namespaces, wide: output.output == Output::Wide };
-            columns.table(&found, Timestamp::now()).print(printer, !output.no_headers)?;
+        let format = output.output.format();
+        if *watch && format.is_some() {
+            return Err(CliError::Usage("--watch prints tables only".into()));
         }
-        None => {}
+        let namespace = (!all_namespaces).then(|| session.default_namespace().to_owned());
+        if *watch {
+            let following = follow(self, namespace, session, printer);
+            return or_interrupted(following, || "no longer watching".into()).await;
+        }
+        let (found, missing) = match (names.as_slice(), &namespace) {
+            ([], _) | (_, None) => {
+                (session.list_releases(namespace.as_deref(), selector.as_deref()).await?, Vec::new())
+            }
+            (names, Some(namespace)) => named(session, namespace, names).await?,
+        };
+        match format {
+            Some(format) => output::objects(printer, format, found, names.len() == 1)?,
+            None if found.is_empty() && missing.is_empty() => match &namespace {
+                Some(namespace) => printer.say(format!("no releases found in namespace {namespace}")),
+                None => printer.say("no releases found"),
+            },
+            None if !found.is_empty() => {
+                let columns = Columns { namespace: *all_namespaces, wide: output.output == Output::Wide };
+                columns.table(&found, Timestamp::now()).print(printer, !output.no_headers)?;
+            }
+            None => {}
+        }
+        printer.finish()?;
+        if missing.is_empty() { Ok(()) } else { Err(CliError::Several(missing.into_iter().collect())) }
     }
-    printer.finish()?;
-    if missing.is_empty() { Ok(()) } else { Err(CliError::Several(missing.into_iter().collect())) }
 }
 
 /// Those of the names that are there, and what is to be said of the others.
@@ -80,75 +129,6 @@ async fn named(
         }
     }
     Ok((found, missing))
-}
-
-/// A release that has to be there.
-pub(super) async fn find(session: &Session, release: &ReleaseId) -> Result<Value, CliError> {
-    match session.find_release(release).await? {
-        Some(value) => Ok(value),
-        None => Err(CliError::Failed(absent(session, release).await)),
-    }
-}
-
-/// That a release is not there, and which one may have been meant.
-pub(super) async fn absent(session: &Session, release: &ReleaseId) -> String {
-    let text = format!("there is no release {} in namespace {}", release.name, release.namespace);
-    // Who may not look around gets no hint.
-    let others = match session.list_releases(None, None).await {
-        Err(ApiError::Status(_)) => session.list_releases(Some(&release.namespace), None).await,
-        others => others,
-    };
-    let others: Vec<ReleaseId> = others.unwrap_or_default().iter().map(id).collect();
-    format!("{text}{}", hint(release, &others))
-}
-
-fn hint(release: &ReleaseId, others: &[ReleaseId]) -> String {
-    let elsewhere: Vec<&str> =
-        others.iter().filter(|o| o.name == release.name).map(|o| o.namespace.as_str()).collect();
-    if !elsewhere.is_empty() {
-        return format!("; there is one of that name in {}", list(&elsewhere));
-    }
-    let here: Vec<&str> =
-        others.iter().filter(|o| o.namespace == release.namespace).map(|o| o.name.as_str()).collect();
-    match here.is_empty() {
-        true => String::new(),
-        false => format!("; the namespace has {}", list(&here)),
-    }
-}
-
-fn list(names: &[&str]) -> String {
-    let mut text = names.iter().take(MAX_NAMES).copied().collect::<Vec<_>>().join(", ");
-    if names.len() > MAX_NAMES {
-        text.push_str(&format!(" and {} more", names.len() - MAX_NAMES));
-    }
-    text
-}
-
-/// Namespace and name of a release.
-pub(super) fn id(release: &Value) -> ReleaseId {
-    ReleaseId {
-        namespace: text(release, "/metadata/namespace").to_owned(),
-        name: text(release, "/metadata/name").to_owned(),
-    }
-}
-
-/// The text at a JSON pointer; empty when there is none.
-pub(super) fn text<'v>(value: &'v Value, pointer: &str) -> &'v str {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
-}
-
-/// A condition of a release.
-pub(super) fn condition_of<'v>(release: &'v Value, kind: &str) -> Option<&'v Value> {
-    release.pointer("/status/conditions")?.as_array()?.iter().find(|c| text(c, "/type") == kind)
-}
-
-/// The colour of a condition's status.
-pub(super) fn tone(status: &str) -> Tone {
-    match status {
-        "True" => Tone::Good,
-        "False" => Tone::Bad,
-        _ => Tone::Pending,
-    }
 }
 
 /// Which columns the table has: those of the definition.
@@ -271,22 +251,6 @@ async fn follow(
 mod tests {
     use super::*;
     use serde_json::json;
-
-    fn release(namespace: &str, name: &str) -> ReleaseId {
-        ReleaseId { namespace: namespace.into(), name: name.into() }
-    }
-
-    #[test]
-    fn a_name_that_is_not_there_leads_to_one_that_is() {
-        let check = |others: &[(&str, &str)], expected: &str| {
-            let others: Vec<_> = others.iter().map(|(namespace, name)| release(namespace, name)).collect();
-            assert_eq!(hint(&release("apps", "web"), &others), expected);
-        };
-        check(&[], "");
-        check(&[("other", "db")], "");
-        check(&[("apps", "db"), ("apps", "wep")], "; the namespace has db, wep");
-        check(&[("apps", "db"), ("a", "web"), ("b", "web")], "; there is one of that name in a, b");
-    }
 
     #[test]
     fn the_table_has_the_columns_of_the_definition() {

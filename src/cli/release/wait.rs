@@ -1,21 +1,16 @@
-//! `reconcile release`, `suspend release` and `resume release`: what a person
-//! asks of the operator, and the wait for what comes of it.
+//! The wait for what comes of a request, as the status of the releases tells it.
 
 use std::time::Duration;
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
-use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::time::Instant;
 
+use super::fields::{condition_of, id, text, why};
 use crate::api::keys;
 use crate::api::status::condition;
-use crate::cli::args::{ReconcileRelease, ReleaseNames};
-use crate::cli::interrupt::or_interrupted;
 use crate::cli::print::text::folded;
-use crate::cli::releases::{absent, condition_of, id, text};
-use crate::cli::status::why;
 use crate::cli::{CliError, Printer};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
@@ -24,134 +19,8 @@ use crate::domain::identity::ReleaseId;
 /// Between two looks at the releases that are waited for, at first and at most.
 const FIRST_LOOK: Duration = Duration::from_millis(200);
 const LONGEST_LOOK: Duration = Duration::from_secs(2);
-/// Releases that are asked or looked at at once.
+/// Releases that are looked at at once.
 const PARALLEL: usize = 16;
-
-/// Asks for a run of each release, and waits for it.
-pub(super) async fn reconcile(
-    arguments: &ReconcileRelease,
-    session: &Session,
-    printer: &mut Printer<'_>,
-) -> Result<(), CliError> {
-    or_interrupted(run(arguments, session, printer, false), || left(arguments)).await
-}
-
-/// Lets the operator go on with each release, and waits for it.
-pub(super) async fn resume(
-    arguments: &ReconcileRelease,
-    session: &Session,
-    printer: &mut Printer<'_>,
-) -> Result<(), CliError> {
-    or_interrupted(run(arguments, session, printer, true), || left(arguments)).await
-}
-
-/// What goes on after Ctrl-C.
-fn left(arguments: &ReconcileRelease) -> String {
-    let name = arguments.which.names.first().map_or("NAME", String::as_str);
-    format!("the operator goes on with what it was asked; supercargo status release {name} shows it")
-}
-
-/// Lets the operator leave releases alone.
-pub(super) async fn suspend(
-    arguments: &ReleaseNames,
-    session: &Session,
-    printer: &mut Printer<'_>,
-) -> Result<(), CliError> {
-    let releases = chosen(arguments, session, printer).await?;
-    let (suspended, failed) = change(session, &releases, &json!({"spec": {"suspend": true}})).await;
-    for release in suspended {
-        printer.line(format!("{} suspended", id(&release)))?;
-    }
-    ended(failed)
-}
-
-async fn run(
-    arguments: &ReconcileRelease,
-    session: &Session,
-    printer: &mut Printer<'_>,
-    resumes: bool,
-) -> Result<(), CliError> {
-    let releases = chosen(&arguments.which, session, printer).await?;
-    // A value that has not been there: nobody asks twice in a nanosecond.
-    let token = Timestamp::now().to_string();
-    let mut patch = json!({"metadata": {"annotations": {(keys::RECONCILE_AT): token}}});
-    if resumes {
-        patch["spec"] = json!({"suspend": false});
-    }
-    let (asked, mut failed) = change(session, &releases, &patch).await;
-    for release in &asked {
-        match (resumes, arguments.wait) {
-            (true, _) => printer.line(format!("{} resumed", id(release)))?,
-            (false, false) => printer.line(format!("{} asked to reconcile", id(release)))?,
-            (false, true) => printer.say(format!("reconciling {}...", id(release))),
-        }
-    }
-    printer.finish()?;
-    if arguments.wait && !asked.is_empty() {
-        let wait = Wait { session, token: &token, timeout: arguments.timeout };
-        let asked = asked.iter().map(id).collect();
-        failed.extend(wait.run(asked, printer).await?);
-    }
-    ended(failed)
-}
-
-fn ended(failed: Vec<String>) -> Result<(), CliError> {
-    if failed.is_empty() {
-        Ok(())
-    } else {
-        Err(CliError::Several(failed.iter().map(|why| folded(why)).collect()))
-    }
-}
-
-/// The releases that are meant.
-async fn chosen(
-    arguments: &ReleaseNames,
-    session: &Session,
-    printer: &mut Printer<'_>,
-) -> Result<Vec<ReleaseId>, CliError> {
-    let namespace = session.default_namespace();
-    if !arguments.all {
-        let of = |name: &String| ReleaseId { namespace: namespace.to_owned(), name: name.clone() };
-        let mut chosen: Vec<_> = arguments.names.iter().map(of).collect();
-        chosen.sort();
-        chosen.dedup();
-        return Ok(chosen);
-    }
-    let all: Vec<_> = session.list_releases(Some(namespace), None).await?.iter().map(id).collect();
-    if all.is_empty() {
-        printer.say(format!("no releases found in namespace {namespace}"));
-    }
-    Ok(all)
-}
-
-/// Changes each release. Returns those that were, and what is to be said of the
-/// others.
-async fn change(session: &Session, releases: &[ReleaseId], patch: &Value) -> (Vec<Value>, Vec<String>) {
-    let changes: Vec<BoxFuture<'_, Result<Value, String>>> = releases
-        .iter()
-        .map(|release| {
-            let change = async move {
-                match session.change_release(release, patch).await {
-                    Ok(Some(changed)) => Ok(changed),
-                    Ok(None) => Err(absent(session, release).await),
-                    Err(error) => Err(CliError::from(error).chain()),
-                }
-            };
-            Box::pin(change) as BoxFuture<'_, Result<Value, String>>
-        })
-        .collect();
-    let (mut changed, mut failed) = (Vec::new(), Vec::new());
-    let mut answers = futures::stream::iter(changes).buffered(PARALLEL);
-    while let Some(answer) = answers.next().await {
-        match answer {
-            Ok(release) => changed.push(release),
-            // The same for all, such as a cluster that does not answer, is said once.
-            Err(why) if failed.contains(&why) => {}
-            Err(why) => failed.push(why),
-        }
-    }
-    (changed, failed)
-}
 
 /// What is to be said of a release that was waited for.
 #[derive(Debug, PartialEq)]
@@ -199,15 +68,23 @@ fn judge(release: &Value, token: &str) -> Word {
     }
 }
 
-struct Wait<'a> {
-    session: &'a Session,
-    token: &'a str,
-    timeout: Duration,
+/// A wait for releases that were asked to do something.
+pub(super) struct Wait<'a> {
+    /// The cluster.
+    pub session: &'a Session,
+    /// What the request is known by.
+    pub token: &'a str,
+    /// How long.
+    pub timeout: Duration,
 }
 
 impl Wait<'_> {
     /// Waits until the operator has acted on all; returns what went wrong.
-    async fn run(&self, asked: Vec<ReleaseId>, printer: &mut Printer<'_>) -> Result<Vec<String>, CliError> {
+    pub async fn run(
+        &self,
+        asked: Vec<ReleaseId>,
+        printer: &mut Printer<'_>,
+    ) -> Result<Vec<String>, CliError> {
         let progress = printer.progress();
         let give_up = Instant::now() + self.timeout;
         let (mut waiting, mut failed) = (asked, Vec::new());
@@ -274,6 +151,8 @@ impl Wait<'_> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
