@@ -4,9 +4,9 @@ use std::any::TypeId;
 
 use clap::{Arg, ArgAction, Args, Command as Clap, CommandFactory, Parser, Subcommand};
 
-use super::args::pages::written;
+use super::adopt::flux::AdoptFluxKustomization;
+use super::adopt::inventory::AdoptInventory;
 use super::args::value::boolean;
-use super::args::{AdoptFluxKustomization, AdoptInventory};
 use super::args::{ClusterArgs, GlobalArgs};
 use super::artifact::diff::DiffArtifact;
 use super::artifact::inspect::InspectArtifact;
@@ -32,7 +32,7 @@ use super::release::reconcile::ReconcileRelease;
 use super::release::resume::ResumeRelease;
 use super::release::status::StatusRelease;
 use super::release::suspend::SuspendRelease;
-use super::{CliError, Printer, adopt};
+use super::{CliError, Printer};
 
 /// What [`super::exit`] fixes, for people.
 const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, stderr says why; 2 the arguments make no sense; \
@@ -177,7 +177,6 @@ pub enum InspectCommand {
 /// What can be taken over.
 #[derive(Debug, Subcommand)]
 pub enum AdoptCommand {
-    /// Take over what Kustomizer 1 or 2 has applied and recorded in an inventory.
     #[command(visible_alias = "inv")]
     Inventory(AdoptInventory),
     /// Take over from Flux.
@@ -188,7 +187,6 @@ pub enum AdoptCommand {
 /// `adopt flux`.
 #[derive(Debug, Subcommand)]
 pub enum AdoptFlux {
-    /// Replace a Kustomization and its OCIRepository by an OCIArtifactRelease.
     #[command(visible_alias = "ks")]
     Kustomization(AdoptFluxKustomization),
 }
@@ -255,9 +253,9 @@ impl Command {
             Self::Delete(delete) => delete.run(cluster, printer).await,
             Self::Get(GetCommand::Inventories(get)) => get.run(cluster, printer).await,
             Self::Inspect(InspectCommand::Inventory(inspect)) => inspect.run(cluster, printer).await,
-            Self::Adopt(AdoptCommand::Inventory(adopt)) => adopt::inventory(adopt, cluster, printer).await,
+            Self::Adopt(AdoptCommand::Inventory(adopt)) => adopt.run(cluster, printer).await,
             Self::Adopt(AdoptCommand::Flux(AdoptFlux::Kustomization(adopt))) => {
-                adopt::kustomization(adopt, cluster, printer).await
+                adopt.run(cluster, printer).await
             }
             Self::Get(GetCommand::Releases(get)) => get.run(cluster, printer).await,
             Self::Status(StatusCommand::Release(status)) => status.run(cluster, printer).await,
@@ -285,23 +283,18 @@ impl Command {
 
 /// The command under the name that it was called by, if that is not its own.
 pub(super) fn command(called: Option<&'static str>) -> Clap {
-    let command = shaped(Arguments::command(), "");
+    let command = shaped(Arguments::command());
     match called {
         Some(name) => command.bin_name(name),
         None => command,
     }
 }
 
-/// Adds what is to be said of each command, and hides clap's `help` anywhere but
-/// at the top.
-fn shaped(command: Clap, path: &str) -> Clap {
-    let mut command = written(command, path);
-    if !path.is_empty() && command.has_subcommands() {
-        command = command.disable_help_subcommand(true);
-    }
-    command.mut_args(switch).mut_subcommands(|below| {
-        let path = format!("{path} {}", below.get_name());
-        shaped(below, path.trim_start())
+/// Hides clap's `help` anywhere but at the top, and lets switches be switched off.
+fn shaped(command: Clap) -> Clap {
+    command.mut_args(switch).mut_subcommands(|below| match below.has_subcommands() {
+        true => shaped(below.disable_help_subcommand(true)),
+        false => shaped(below),
     })
 }
 

@@ -1,13 +1,11 @@
 //! What can be typed. Only shapes: what a value means is for the verbs.
 
-mod adopt;
 mod cluster;
 mod content;
 mod global;
 mod identity;
 mod inventory;
 mod output;
-pub(super) mod pages;
 mod registry;
 mod release;
 mod routes;
@@ -15,7 +13,6 @@ mod signers;
 mod source;
 pub(super) mod value;
 
-pub use adopt::{AdoptFluxKustomization, AdoptInventory};
 pub use cluster::ClusterArgs;
 pub use content::ContentArgs;
 pub use global::{ColorChoice, GlobalArgs};
