@@ -1,5 +1,9 @@
-//! Arguments to the same calls that the operator makes: `args` is what can be
-//! typed, one file per verb does it, and the printer owns stdout and stderr.
+//! Arguments to the same calls that the operator makes.
+//!
+//! `root` is the tree of verbs, and what runs each. A verb is one file, in the room
+//! of what it is about: its options, its help (the comment above them, and
+//! examples) and what it does. `args` has the options that verbs share, and the
+//! printer owns stdout and stderr.
 
 mod adopt;
 pub mod args;

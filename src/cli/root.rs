@@ -1,4 +1,5 @@
-//! The command as a whole.
+//! The command as a whole: which verbs and nouns there are, and what runs each.
+//! What has no comment here has its help beside its options.
 
 use std::any::TypeId;
 
@@ -135,7 +136,8 @@ pub enum VerifyCommand {
     Artifact(VerifyArtifact),
 }
 
-// Without a comment of its own: its help is that of what it is without a noun.
+// Without a comment for the help: it has that of `DiffInventory`, which it is where
+// there is no noun.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Diff {

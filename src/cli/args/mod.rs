@@ -1,4 +1,5 @@
-//! What can be typed. Only shapes: what a value means is for the verbs.
+//! Options that several verbs share. Only shapes: what a value means is for the
+//! verbs.
 
 mod cluster;
 mod content;
