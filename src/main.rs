@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use supercargo::cli::args::{Command, ControllerArgs};
+use supercargo::cli::{Command, ControllerArgs};
 use supercargo::domain::allowed::Allowed;
 use supercargo::observe::logging::{self, LogFormat};
 use supercargo::observe::traces::Traces;

@@ -3,9 +3,9 @@
 use std::error::Error;
 use std::io;
 
-use super::exit;
-use super::text::Lines;
 use crate::api::release::KIND;
+use crate::cli::exit;
+use crate::cli::print::text::{Lines, folded};
 use crate::cluster::connection::ConnectionError;
 use crate::cluster::error::ApiError;
 use crate::cluster::inventory::StoreError;
@@ -146,12 +146,4 @@ impl CliError {
         }
         text
     }
-}
-
-/// Prose of several lines, such as that of an admission webhook, in one.
-pub(super) fn folded(text: &str) -> String {
-    if !text.contains('\n') {
-        return text.to_owned();
-    }
-    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }

@@ -2,7 +2,7 @@
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::CliError;
+use crate::cli::CliError;
 
 /// Does the work until it is over, or until Ctrl-C or SIGTERM; `left` says what
 /// goes on without us then.

@@ -1,53 +1,30 @@
-//! Arguments to the same calls that the operator makes: `args` is what can be
-//! typed, one file per verb does it, and the printer owns stdout and stderr.
+//! Arguments to the same calls that the operator makes.
+//!
+//! `root` is the tree of verbs, and what runs each. A verb is one file, in the room
+//! of what it is about: its options, its help (the comment above them, and
+//! examples) and what it does. `args` has the options that verbs share, and the
+//! printer owns stdout and stderr.
 
 mod adopt;
-mod age;
 pub mod args;
-mod bundle;
-mod color;
-mod completion;
-mod connect;
-mod crd;
-mod credentials;
-mod diff_artifact;
-mod diff_release;
-mod docs;
+mod artifact;
 mod error;
-mod evidence;
 pub mod exit;
-mod fetch;
-mod files;
-mod images;
-mod inspect_artifact;
+mod input;
 mod interrupt;
 mod inventory;
-mod kustomize;
-mod list;
-mod login;
-mod metrics;
-mod output;
-mod printer;
-mod progress;
-mod pull;
-mod push;
-mod reconcile;
-mod releases;
+mod print;
+mod program;
+mod reach;
+mod release;
+mod root;
 mod run;
-mod signers;
-mod sources;
-mod status;
-mod subjects;
-mod table;
-mod tag;
-mod text;
-mod tree;
-mod verify_artifact;
-mod version;
 
-pub use color::{Colour, Tone};
 pub use error::CliError;
-pub use printer::{Look, Printer};
-pub use progress::{Bar, Progress};
+pub use print::color::{Colour, Tone};
+pub use print::printer::{Look, Printer};
+pub use print::progress::{Bar, Progress};
+pub use print::text::{Line, Lines};
+pub use program::controller::ControllerArgs;
+pub use root::{Arguments, Command};
 pub use run::{arguments, main};
-pub use text::{Line, Lines};

@@ -6,22 +6,15 @@ use std::process::ExitCode;
 
 use clap::FromArgMatches;
 
-use super::args::{
-    self, AdoptCommand, Arguments, Command, DocsPage, GetCommand, InspectCommand, ListCommand, PullCommand,
-    PushCommand, ReconcileCommand, ResumeCommand, StatusCommand, SuspendCommand, TagCommand, VerifyCommand,
-};
-use super::connect::connect;
-use super::{
-    CliError, Look, Printer, adopt, completion, crd, docs, exit, inspect_artifact, inventory, list, metrics,
-    pull, push, reconcile, releases, status, tag, verify_artifact, version,
-};
+use super::root::{Arguments, command};
+use super::{CliError, Look, Printer, exit};
 
 /// What kubectl runs for `kubectl supercargo`.
 const PLUGIN: &str = "kubectl-supercargo";
 
 /// Reads the arguments of the process; ends it when they make no sense.
 pub fn arguments() -> Arguments {
-    let matches = args::command(called()).get_matches();
+    let matches = command(called()).get_matches();
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
@@ -36,8 +29,8 @@ fn called() -> Option<&'static str> {
 pub fn main(arguments: Arguments) -> ExitCode {
     let (mut out, mut err) = (BufWriter::new(io::stdout()), io::stderr());
     let mut printer = Printer::with(&mut out, &mut err, Look::of_process(arguments.global.color));
-    let compares = matches!(arguments.command, Command::Diff(_));
-    let result = match at_once(&arguments, &mut printer) {
+    let compares = arguments.command.compares();
+    let result = match arguments.command.at_once(&mut printer) {
         Some(result) => result,
         None => over_the_network(arguments, &mut printer),
     };
@@ -69,93 +62,29 @@ fn ending(
     }
 }
 
-/// Verbs that need nothing but their arguments: no runtime is started for them.
-fn at_once(arguments: &Arguments, printer: &mut Printer<'_>) -> Option<Result<(), CliError>> {
-    match &arguments.command {
-        Command::Crd => Some(crd::print(printer)),
-        Command::Version(arguments) => Some(version::print(arguments, printer)),
-        Command::Completion(arguments) => Some(completion::print(arguments, printer)),
-        Command::Docs(arguments) => Some(match arguments.page {
-            DocsPage::Cli => docs::print(printer),
-            DocsPage::Metrics => metrics::print(printer),
-        }),
-        // The binary starts it before it comes here.
-        Command::Controller(_) => Some(Err(CliError::Usage("the controller is not a verb".into()))),
-        _ => None,
-    }
-}
-
 fn over_the_network(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| CliError::Input(format!("cannot start the async runtime: {e}")))?;
-    let result = runtime.block_on(run(arguments, printer));
+    let result = runtime.block_on(within_its_time(arguments, printer));
     // A read of stdin or of a file may be stuck for ever; nobody waits for it.
     runtime.shutdown_background();
     result
 }
 
-/// Does it within the time that it may take. Verbs that wait for something bound
-/// the wait alone: to be cut off in the middle of a write helps nobody.
-async fn run(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliError> {
-    let waits = matches!(
-        arguments.command,
-        Command::Apply(_) | Command::Delete(_) | Command::Reconcile(_) | Command::Resume(_)
-    );
-    let compares = matches!(arguments.command, Command::Diff(_));
-    let Some(timeout) = arguments.global.timeout.filter(|_| !waits) else {
-        return verb(arguments, printer).await;
+/// Does it within the time that it may take, unless it waits for something.
+async fn within_its_time(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    let Arguments { command, global, cluster } = arguments;
+    let (waits, compares) = (command.waits(), command.compares());
+    let work = command.run(&cluster, printer);
+    let Some(timeout) = global.timeout.filter(|_| !waits) else {
+        return work.await;
     };
-    match tokio::time::timeout(timeout, verb(arguments, printer)).await {
+    match tokio::time::timeout(timeout, work).await {
         Ok(result) => result,
         Err(_) => {
             let late = CliError::Failed(format!("it was not done within --timeout ({}s)", timeout.as_secs()));
             Err(if compares { late.of_comparison() } else { late })
         }
-    }
-}
-
-async fn verb(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliError> {
-    let cluster = arguments.cluster;
-    match arguments.command {
-        Command::Push(PushCommand::Artifact(push)) => push::artifact(&push, printer).await,
-        Command::Pull(PullCommand::Artifact(pull)) => pull::artifact(&pull, printer).await,
-        Command::Tag(TagCommand::Artifact(tag)) => tag::artifact(&tag, printer).await,
-        Command::List(ListCommand::Artifacts(list)) => list::artifacts(&list, printer).await,
-        Command::Verify(VerifyCommand::Artifact(verify)) => verify_artifact::artifact(&verify, printer).await,
-        Command::Inspect(InspectCommand::Artifact(inspect)) => {
-            inspect_artifact::artifact(&inspect, printer).await
-        }
-        Command::Build(build) => inventory::build(build, printer).await,
-        Command::Apply(apply) => inventory::apply(apply, &cluster, printer).await,
-        Command::Diff(diff) => inventory::diff(diff, &cluster, printer).await,
-        Command::Delete(delete) => inventory::delete(delete, &cluster, printer).await,
-        Command::Get(GetCommand::Inventories(get)) => inventory::list(get, &cluster, printer).await,
-        Command::Inspect(InspectCommand::Inventory(inspect)) => {
-            inventory::inspect(inspect, &cluster, printer).await
-        }
-        Command::Adopt(AdoptCommand::Inventory(what)) => adopt::inventory(what, &cluster, printer).await,
-        Command::Adopt(AdoptCommand::Flux(what)) => adopt::kustomization(what, &cluster, printer).await,
-        Command::Get(GetCommand::Releases(arguments)) => {
-            releases::get(&arguments, &connect(&cluster).await?, printer).await
-        }
-        Command::Status(StatusCommand::Release(arguments)) => {
-            status::release(&arguments, &connect(&cluster).await?, printer).await
-        }
-        Command::Reconcile(ReconcileCommand::Release(arguments)) => {
-            reconcile::reconcile(&arguments, &connect(&cluster).await?, printer).await
-        }
-        Command::Suspend(SuspendCommand::Release(arguments)) => {
-            reconcile::suspend(&arguments, &connect(&cluster).await?, printer).await
-        }
-        Command::Resume(ResumeCommand::Release(arguments)) => {
-            reconcile::resume(&arguments, &connect(&cluster).await?, printer).await
-        }
-        // These have been done without a runtime.
-        Command::Crd
-        | Command::Controller(_)
-        | Command::Completion(_)
-        | Command::Version(_)
-        | Command::Docs(_) => Ok(()),
     }
 }
 

@@ -291,8 +291,7 @@ mod tests {
             (Reason::RegistryUnavailable, true),
             (Reason::Progressing, true),
         ] {
-            let held =
-                Ledger { ready: Some(ready), is_distrusted, ..ledger(&release, 1, 0, true, false) };
+            let held = Ledger { ready: Some(ready), is_distrusted, ..ledger(&release, 1, 0, true, false) };
             check(held, &release, OBJECTS, resolve(None, true));
         }
         let away = Some(Reason::RegistryUnavailable);

@@ -53,7 +53,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("tracing_subscriber", &["observe/"]),
     ("clap", &["cli/", "main.rs"]),
     ("clap_complete", &["cli/"]),
-    ("indicatif", &["cli/progress.rs"]),
+    ("indicatif", &["cli/print/progress.rs"]),
     ("tikv_jemallocator", &["main.rs"]),
     ("rustix", &["main.rs"]),
 ];

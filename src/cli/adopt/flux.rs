@@ -1,17 +1,20 @@
-//! `supercargo adopt flux`.
+//! `supercargo adopt flux kustomization`.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use clap::Args;
 use serde_json::Value;
 
 use super::narrate::{CUT_OFF, count, refused, tell};
 use crate::api::reason::Reason;
 use crate::api::release::{KIND, OCIArtifactRelease};
-use crate::cli::args::{AdoptFlux, AdoptFluxKustomization, ClusterArgs, Format};
+use crate::cli::args::{ClusterArgs, Format};
 use crate::cli::interrupt::or_interrupted;
-use crate::cli::inventory::{why_not, with_failures};
-use crate::cli::{CliError, Printer, connect, output};
+use crate::cli::inventory::narrator::{why_not, with_failures};
+use crate::cli::print::output;
+use crate::cli::reach::connect::connect;
+use crate::cli::{CliError, Printer};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::adopt::{
@@ -33,23 +36,54 @@ const HELM: &str = "helm.toolkit.fluxcd.io";
 const PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Takes over a Kustomization: prints the release that replaces it.
-pub(in crate::cli) async fn kustomization(
-    arguments: AdoptFlux,
-    cluster: &ClusterArgs,
-    printer: &mut Printer<'_>,
-) -> Result<(), CliError> {
-    let AdoptFlux::Kustomization(AdoptFluxKustomization { name, dry_run }) = arguments;
-    let work = async {
-        let session = connect::connect(cluster).await?;
-        let id = ReleaseId { namespace: session.default_namespace().to_owned(), name };
-        let mut taking = Taking::prepare(&session, id).await?;
-        match dry_run {
-            true => taking.show(printer).await,
-            false => taking.run(printer).await,
-        }
-    };
-    or_interrupted(work, || CUT_OFF.to_owned()).await
+/// Replace a Kustomization and its OCIRepository by an OCIArtifactRelease.
+#[derive(Debug, Args)]
+#[command(long_about = LONG, after_long_help = EXAMPLES)]
+pub struct AdoptFluxKustomization {
+    /// The name of the Kustomization, and of the release.
+    name: String,
+    /// Shows the release and what would be taken over, and writes nothing.
+    #[arg(long)]
+    dry_run: bool,
+}
+
+// A text and no comment, because of the line break in its last paragraph.
+const LONG: &str = "\
+Replace a Kustomization and its OCIRepository by an OCIArtifactRelease.
+
+Reads a Kustomization of Flux and its OCIRepository. Writes the OCIArtifactRelease that replaces them and takes their objects over: no \
+object is deleted or restarted. The release goes to stdout. The Kustomization is left suspended, and its deletion leaves the objects.
+
+Exit codes: 0; 1 when something of the Kustomization has no counterpart, or could not be taken over; 130 after Ctrl-C. The same command
+goes on where one ended.";
+
+const EXAMPLES: &str = "\
+Examples:
+  # See the release, and what would be taken over
+  supercargo adopt flux kustomization app -n flux-system --dry-run
+
+  # Do it
+  supercargo adopt flux kustomization app -n flux-system";
+
+impl AdoptFluxKustomization {
+    /// Takes over a Kustomization: prints the release that replaces it.
+    pub(in crate::cli) async fn run(
+        self,
+        cluster: &ClusterArgs,
+        printer: &mut Printer<'_>,
+    ) -> Result<(), CliError> {
+        let Self { name, dry_run } = self;
+        let work = async {
+            let session = connect(cluster).await?;
+            let id = ReleaseId { namespace: session.default_namespace().to_owned(), name };
+            let mut taking = Taking::prepare(&session, id).await?;
+            match dry_run {
+                true => taking.show(printer).await,
+                false => taking.run(printer).await,
+            }
+        };
+        or_interrupted(work, || CUT_OFF.to_owned()).await
+    }
 }
 
 /// A Kustomization that is taken over.

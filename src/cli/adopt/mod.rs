@@ -1,8 +1,6 @@
-//! Taking over what other tools have applied.
+//! The verbs that take over what other tools have applied. Each is one file: its
+//! options, its help and what it does.
 
-mod flux;
-mod kustomizer;
+pub(super) mod flux;
+pub(super) mod inventory;
 mod narrate;
-
-pub(super) use flux::kustomization;
-pub(super) use kustomizer::inventory;

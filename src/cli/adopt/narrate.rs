@@ -1,6 +1,6 @@
 //! What a person reads of an adoption.
 
-use crate::cli::inventory::with_failures;
+use crate::cli::inventory::narrator::with_failures;
 use crate::cli::{CliError, Printer};
 use crate::reconcile::adopt::{AdoptError, Findings, Found};
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Arg, Args, Command};
 
 /// kubectl's flags. Global, so that they may stand before the verb too.
 #[derive(Default, Args)]
@@ -53,6 +53,16 @@ pub struct ClusterArgs {
     /// The name that the API server's certificate is verified for.
     #[arg(long, global = true, hide_short_help = true, value_name = "NAME")]
     pub tls_server_name: Option<String>,
+}
+
+impl ClusterArgs {
+    /// The same flags, hidden: for a verb that talks to no cluster. Its help does not
+    /// show how to reach one, and the flags are accepted all the same, as kubectl does.
+    pub(in crate::cli) fn hidden() -> Vec<Arg> {
+        let flags = Self::augment_args(Command::new(""));
+        // clap hands a global flag down to where there is none of its name.
+        flags.get_arguments().map(|flag| flag.clone().hide(true)).collect()
+    }
 }
 
 impl std::fmt::Debug for ClusterArgs {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Arg, Args, Command, ValueEnum};
 
 use super::value::duration;
 
@@ -23,6 +23,15 @@ pub struct GlobalArgs {
     /// The longest time that the command may take, such as 90s or 5m; where it waits for something, the longest time of the wait.
     #[arg(long, global = true, hide_short_help = true, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
+}
+
+impl GlobalArgs {
+    /// `--timeout`, hidden: for a verb that has no end.
+    pub(in crate::cli) fn hidden_timeout() -> Option<Arg> {
+        let flags = Self::augment_args(Command::new(""));
+        let timeout = flags.get_arguments().find(|flag| flag.get_id() == "timeout");
+        timeout.map(|flag| flag.clone().hide(true))
+    }
 }
 
 /// When output is coloured.

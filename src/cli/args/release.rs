@@ -1,76 +1,10 @@
-//! The verbs on releases.
+//! Which releases are meant, and whether to wait for what comes of a request.
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::Args;
 
 use super::value::duration;
-use super::{OutputArgs, PageArgs};
-
-/// What can be looked at closely.
-#[derive(Debug, Subcommand)]
-pub enum StatusCommand {
-    /// Show how a release does, down to the pod that is not ready.
-    #[command(aliases = ["releases", "oar", "ociartifactrelease"])]
-    Release(StatusRelease),
-}
-
-/// What can be asked to work now.
-#[derive(Debug, Subcommand)]
-pub enum ReconcileCommand {
-    /// Let the operator work on releases now, and wait for what comes of it.
-    #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
-    Release(ReconcileRelease),
-}
-
-/// What can be held.
-#[derive(Debug, Subcommand)]
-pub enum SuspendCommand {
-    /// Let the operator leave releases alone until they are resumed.
-    #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
-    Release(ReleaseNames),
-}
-
-/// What can be let go on.
-#[derive(Debug, Subcommand)]
-pub enum ResumeCommand {
-    /// Let the operator work on suspended releases again, and wait for what comes of it.
-    #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
-    Release(ReconcileRelease),
-}
-
-/// `get releases`.
-#[derive(Debug, Args)]
-pub struct GetReleases {
-    /// Only these.
-    #[arg(value_name = "NAME")]
-    pub names: Vec<String>,
-    /// Those of all namespaces.
-    #[arg(short = 'A', long)]
-    pub all_namespaces: bool,
-    /// Only those whose labels match, such as team=web or 'team in (web,db)'.
-    #[arg(short = 'l', long, value_name = "SELECTOR")]
-    pub selector: Option<String>,
-    /// Prints a line for each change after the list, until Ctrl-C.
-    #[arg(short = 'w', long)]
-    pub watch: bool,
-    /// How they are printed.
-    #[command(flatten)]
-    pub output: OutputArgs,
-}
-
-/// `status release`.
-#[derive(Debug, Args)]
-pub struct StatusRelease {
-    /// The release.
-    pub name: String,
-    /// Ends with exit code 1 unless the release is Ready.
-    #[arg(long)]
-    pub exit_status: bool,
-    /// How it is printed.
-    #[command(flatten)]
-    pub page: PageArgs,
-}
 
 /// Which releases.
 #[derive(Debug, Args)]
@@ -83,9 +17,9 @@ pub struct ReleaseNames {
     pub all: bool,
 }
 
-/// `reconcile release` and `resume release`.
+/// What the operator is asked to do now.
 #[derive(Debug, Args)]
-pub struct ReconcileRelease {
+pub struct RequestArgs {
     /// Which releases.
     #[command(flatten)]
     pub which: ReleaseNames,

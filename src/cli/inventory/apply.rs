@@ -1,16 +1,120 @@
 //! `supercargo apply`.
 
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+
 use super::content::{Content, check, gather};
 use super::interrupt::listen;
 use super::narrator::{Narrator, conclude, with_failures};
+use super::preview::no_namespace;
 use super::target::{named, refuse_live_release, target};
-use crate::cli::args::{Apply, ApplyNoun, ApplyOptions, ClusterArgs};
-use crate::cli::subjects::Subjects;
-use crate::cli::{CliError, Printer, connect};
+use crate::cli::args::value::duration;
+use crate::cli::args::{ClusterArgs, ContentArgs, InventoryFlags, InventoryNamespace};
+use crate::cli::print::subjects::Subjects;
+use crate::cli::reach::connect::connect;
+use crate::cli::{CliError, Printer};
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
 use crate::reconcile::frontend::command_line::Local;
+
+/// Apply manifests to a cluster, recorded in an inventory.
+///
+/// Reads manifests from files, overlays, stdin and artifacts. Everything is sent to the API server
+/// as a dry run first; when anything is refused, nothing is written. Then the objects are applied
+/// in stages, and the inventory, the ConfigMap inv-NAME, records them before they are created. With
+/// --prune, what the inventory names and the manifests do not any more is deleted. An object
+/// without a namespace gets that of -n, otherwise that of the kubeconfig's context. Only the
+/// Namespace that --create-namespace makes is written before the dry run, which needs it. With
+/// --key or --certificate-identity every artifact has to be signed so, and is otherwise not even
+/// read.
+///
+/// Exit codes: 0; 1 when something was refused, has failed or was not ready in time; 2 when the
+/// arguments make no sense or nothing is named; 130 after Ctrl-C: what was applied stays, and the
+/// inventory names it.
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_long_help = EXAMPLES)]
+pub struct Apply {
+    /// With the noun.
+    #[command(subcommand)]
+    noun: Option<ApplyNoun>,
+    /// Without it.
+    #[command(flatten)]
+    inventory: InventoryFlags,
+    /// The rest.
+    #[command(flatten)]
+    options: ApplyOptions,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  # Install an artifact and wait until it is ready
+  supercargo apply -i app -a oci://ghcr.io/acme/app-config:v1.0.0 --wait --prune
+
+  # The same, only if we have signed it
+  supercargo apply -i app -a oci://ghcr.io/acme/app-config:v1.0.0 --wait --prune --verify --key cosign.pub
+
+  # Manifests of another tool
+  cue cmd ymldump ./deploy | supercargo apply -i app -f -
+
+  # An overlay, with a patch, in a namespace that may not exist
+  supercargo apply -i app -n apps --create-namespace -k ./overlays/prod -p safe-to-evict.yaml
+
+  # Only ask the API server
+  supercargo apply -i app -f ./deploy --dry-run";
+
+/// `apply inventory`.
+#[derive(Debug, Subcommand)]
+pub enum ApplyNoun {
+    /// Apply manifests and record them in an inventory.
+    #[command(visible_alias = "inv")]
+    Inventory {
+        /// The name of the inventory.
+        name: String,
+        /// The rest.
+        #[command(flatten)]
+        options: ApplyOptions,
+    },
+}
+
+/// How to apply.
+#[derive(Debug, Args)]
+pub struct ApplyOptions {
+    /// What is applied.
+    #[command(flatten)]
+    content: ContentArgs,
+    /// Where its inventory is.
+    #[command(flatten)]
+    namespace: InventoryNamespace,
+    /// Waits until every object is ready, and what was pruned is gone.
+    #[arg(long, default_missing_value = "true", default_value = "false", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
+    wait: bool,
+    /// Deletes what the inventory names and the manifests do not any more.
+    #[arg(long, default_missing_value = "true", default_value = "false", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
+    prune: bool,
+    /// Recreates an object whose change the API server refuses because a field is immutable. Never a Namespace, CustomResourceDefinition, PersistentVolume or PersistentVolumeClaim.
+    #[arg(long, default_missing_value = "true", default_value = "false", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
+    force: bool,
+    /// Asks the API server what would happen, and writes nothing.
+    #[arg(long)]
+    dry_run: bool,
+    /// The longest time of each wait, such as 90s or 5m.
+    #[arg(long, default_value = "1m", value_name = "DURATION", value_parser = duration)]
+    timeout: Duration,
+    /// Creates the inventory's namespace if it does not exist.
+    #[arg(long)]
+    create_namespace: bool,
+    /// Where the manifests come from, for the inventory; otherwise the artifact's repository.
+    #[arg(long, value_name = "TEXT")]
+    source: Option<String>,
+    /// Which revision they are, for the inventory; otherwise the artifact's tag and digest.
+    #[arg(long, value_name = "TEXT")]
+    revision: Option<String>,
+    /// Writes to the inventory of an OCIArtifactRelease, which has to be suspended.
+    #[arg(long, hide_short_help = true)]
+    force_inventory: bool,
+}
 
 /// What Ctrl-C leaves.
 const INTERRUPTED: &str =
@@ -19,39 +123,41 @@ const INTERRUPTED: &str =
 const UNWAITED: &str = "everything is applied and in the inventory, and not all of it known to be ready; run the same \
                         again to wait on";
 
-/// Applies manifests and records them.
-pub(in crate::cli) async fn apply(
-    arguments: Apply,
-    cluster: &ClusterArgs,
-    printer: &mut Printer<'_>,
-) -> Result<(), CliError> {
-    let (name, options) = match arguments.noun {
-        Some(ApplyNoun::Inventory { name, options }) => (name, options),
-        None => (named(arguments.inventory)?, arguments.options),
-    };
-    check(&options.content)?;
-    let session = connect::connect(cluster).await?;
-    let id = target(&name, &options.namespace, &session)?;
-    if options.content.artifacts.is_empty() {
-        printer.say("building inventory...");
+impl Apply {
+    /// Applies manifests and records them.
+    pub(in crate::cli) async fn run(
+        self,
+        cluster: &ClusterArgs,
+        printer: &mut Printer<'_>,
+    ) -> Result<(), CliError> {
+        let (name, options) = match self.noun {
+            Some(ApplyNoun::Inventory { name, options }) => (name, options),
+            None => (named(self.inventory)?, self.options),
+        };
+        check(&options.content)?;
+        let session = connect(cluster).await?;
+        let id = target(&name, &options.namespace, &session)?;
+        if options.content.artifacts.is_empty() {
+            printer.say("building inventory...");
+        }
+        let Content { bundle, provenance } = gather(&options.content, printer).await?;
+        let of_release = refuse_live_release(&session, &id, options.force_inventory).await?;
+        if options.create_namespace && !options.dry_run {
+            session.ensure_namespace(&id.namespace).await?;
+        }
+        let release = release(id, &session, &options, provenance);
+        let yaml = bundle.yaml()?;
+        let mut local = Local::new(session)?;
+        local.of_release = of_release;
+        if options.dry_run {
+            return dry_run(&mut local, &release, yaml, options.create_namespace, printer).await;
+        }
+        printer.say(format!("applying {} manifest(s)...", bundle.objects.len()));
+        let interrupt = listen(local.signals());
+        let outcome = local.apply(&release, yaml, &Narrator::new(printer, bundle.names())).await;
+        drop(interrupt);
+        conclude(&outcome, printer, if outcome.applied { UNWAITED } else { INTERRUPTED })
     }
-    let Content { bundle, provenance } = gather(&options.content, printer).await?;
-    let of_release = refuse_live_release(&session, &id, options.force_inventory).await?;
-    if options.create_namespace && !options.dry_run {
-        session.ensure_namespace(&id.namespace).await?;
-    }
-    let release = release(id, &session, &options, provenance);
-    let yaml = bundle.yaml()?;
-    let mut local = Local::new(session)?;
-    local.of_release = of_release;
-    if options.dry_run {
-        return dry_run(&mut local, &release, yaml, options.create_namespace, printer).await;
-    }
-    printer.say(format!("applying {} manifest(s)...", bundle.objects.len()));
-    let interrupt = listen(local.signals());
-    let outcome = local.apply(&release, yaml, &Narrator::new(printer, bundle.names())).await;
-    drop(interrupt);
-    conclude(&outcome, printer, if outcome.applied { UNWAITED } else { INTERRUPTED })
 }
 
 fn release(
@@ -73,14 +179,6 @@ fn release(
             ..provenance
         },
     })
-}
-
-/// What a person is told who looks ahead at what only works with a flag.
-pub(super) fn no_namespace(release: &Release) -> String {
-    format!(
-        "warning: the namespace {} does not exist; apply --create-namespace makes it",
-        release.id.namespace
-    )
 }
 
 /// Says what an apply would do.

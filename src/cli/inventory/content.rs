@@ -1,8 +1,11 @@
 //! Manifests of a cluster verb: overlay, files, artifacts, patched.
 
 use crate::cli::args::ContentArgs;
-use crate::cli::bundle::Bundle;
-use crate::cli::{CliError, Printer, evidence, fetch, files, login, signers, sources};
+use crate::cli::artifact::{evidence, fetch, signers};
+use crate::cli::input::bundle::Bundle;
+use crate::cli::input::{files, sources};
+use crate::cli::reach::login;
+use crate::cli::{CliError, Printer};
 use crate::domain::inventory::Provenance;
 use crate::domain::verify::policy::Policy;
 use crate::oci::{Reference, Wanted};

@@ -2,127 +2,142 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use clap::Args;
 
-use super::apply::no_namespace;
 use super::content::gather;
-use super::narrator::{conclude, with_failures};
+use super::narrator::conclude;
+use super::preview::{no_namespace, show};
 use super::target::{named, target};
-use crate::cli::args::Format;
-use crate::cli::args::{ClusterArgs, Diff, DiffNoun, DiffOptions};
-use crate::cli::subjects::Subjects;
-use crate::cli::{CliError, Printer, connect, diff_artifact, diff_release, output};
-use crate::domain::diff::unified;
+use crate::cli::args::{ClusterArgs, ContentArgs, Format, InventoryFlags, InventoryNamespace};
+use crate::cli::reach::connect::connect;
+use crate::cli::{CliError, Printer};
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
 use crate::reconcile::frontend::command_line::Local;
-use crate::reconcile::preview::{PlannedChange, Preview};
-use crate::reconcile::scope::progress::Change;
 
 /// Nothing is waited for.
 const NO_WAIT: Duration = Duration::from_secs(60);
 
-/// A difference, for programs.
-#[derive(Serialize)]
-struct Difference {
-    object: String,
-    /// API group, where it is not the core's.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    group: String,
-    change: &'static str,
-    #[serde(skip_serializing_if = "String::is_empty")]
-    diff: String,
+/// Compare manifests with the cluster.
+///
+/// Reads manifests as apply does, and asks the API server by dry runs what they would change;
+/// writes nothing to the cluster. Values of Secrets are masked. Artifacts are verified first where
+/// --key or --certificate-identity is given. It works where the Namespace or the
+/// CustomResourceDefinition of an object does not exist yet.
+///
+/// Exit codes: those of kubectl diff: 0 when nothing differs, 1 when something does, 2 when it
+/// cannot be told.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct DiffInventory {
+    /// Which inventory.
+    #[command(flatten)]
+    inventory: InventoryFlags,
+    /// The rest.
+    #[command(flatten)]
+    options: DiffOptions,
 }
 
-/// Compares manifests with the cluster: the exit code says whether they differ.
-pub(in crate::cli) async fn diff(
-    arguments: Diff,
-    cluster: &ClusterArgs,
-    printer: &mut Printer<'_>,
-) -> Result<(), CliError> {
-    let (name, options) = match arguments.noun {
-        Some(DiffNoun::Artifact(artifacts)) => return diff_artifact::artifact(&artifacts, printer).await,
-        Some(DiffNoun::Release(release)) => return diff_release::release(&release, cluster, printer).await,
-        Some(DiffNoun::Inventory { name, options }) => (name, options),
-        None => (named(arguments.inventory)?, arguments.options),
-    };
-    compare(&name, &options, cluster, printer).await.map_err(CliError::of_comparison)
+const EXAMPLES: &str = "\
+Examples:
+  # What would an upgrade change?
+  supercargo pull artifact oci://ghcr.io/acme/app-config:v1.1.0 | supercargo diff -i app --prune -f-
+
+  # The same, without the pipe
+  supercargo diff -i app --prune -a oci://ghcr.io/acme/app-config:v1.1.0
+
+  # In a script: has somebody changed something?
+  supercargo diff -i app -a oci://ghcr.io/acme/app-config:v1.0.0 >/dev/null || echo drifted";
+
+/// Compare manifests with the cluster.
+#[derive(Debug, Args)]
+pub struct DiffNamedInventory {
+    /// The name of the inventory.
+    name: String,
+    /// The rest.
+    #[command(flatten)]
+    options: DiffOptions,
 }
 
-async fn compare(
-    name: &str,
-    options: &DiffOptions,
-    cluster: &ClusterArgs,
-    printer: &mut Printer<'_>,
-) -> Result<(), CliError> {
-    let session = connect::connect(cluster).await?;
-    let id = target(name, &options.namespace, &session)?;
-    let content = gather(&options.content, printer).await?;
-    let release = Release::by_hand(ByHand {
-        id,
-        default_namespace: session.default_namespace().to_owned(),
-        prune: options.prune,
-        wait: false,
-        force: options.force,
-        timeout: NO_WAIT,
-        provenance: Provenance::default(),
-    });
-    let mut local = Local::new(session)?;
-    let preview = match local.preview(&release, content.bundle.yaml()?).await {
-        Ok(preview) => preview,
-        Err(failed) => return conclude(&failed, printer, "nothing was written"),
-    };
-    if preview.lacks_namespace {
-        printer.say(no_namespace(&release));
+/// How to compare with the cluster.
+#[derive(Debug, Args)]
+pub struct DiffOptions {
+    /// What is compared with the cluster.
+    #[command(flatten)]
+    content: ContentArgs,
+    /// Where its inventory is.
+    #[command(flatten)]
+    namespace: InventoryNamespace,
+    /// Shows what an apply with --prune would delete.
+    #[arg(long, default_missing_value = "true", default_value = "false", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
+    prune: bool,
+    /// Shows what an apply with --force would recreate, in place of an error.
+    #[arg(long, default_missing_value = "true", default_value = "false", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
+    force: bool,
+    /// The form of the output; without it, text for people.
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
+    output: Option<Format>,
+}
+
+impl DiffInventory {
+    /// Compares manifests with the cluster: the exit code says whether they differ.
+    pub(in crate::cli) async fn run(
+        self,
+        cluster: &ClusterArgs,
+        printer: &mut Printer<'_>,
+    ) -> Result<(), CliError> {
+        let name = named(self.inventory)?;
+        self.options.run(&name, cluster, printer).await
     }
-    show(&preview, options.output, printer)
 }
 
-/// Prints what would change, and ends as a comparison does.
-pub(in crate::cli) fn show(
-    preview: &Preview,
-    format: Option<Format>,
-    printer: &mut Printer<'_>,
-) -> Result<(), CliError> {
-    let subjects = Subjects::of(preview.objects.iter().map(|foreseen| &foreseen.id));
-    let differences: Vec<Difference> =
-        preview.objects.iter().filter_map(|foreseen| difference(foreseen, &subjects)).collect();
-    match format {
-        Some(format) => output::data(printer, format, &differences)?,
-        None => {
-            for Difference { object, change, diff, .. } in &differences {
-                diff_artifact::print(object, change, diff, printer)?;
-            }
+impl DiffNamedInventory {
+    /// The same with the name as an argument.
+    pub(in crate::cli) async fn run(
+        self,
+        cluster: &ClusterArgs,
+        printer: &mut Printer<'_>,
+    ) -> Result<(), CliError> {
+        self.options.run(&self.name, cluster, printer).await
+    }
+}
+
+impl DiffOptions {
+    async fn run(
+        &self,
+        name: &str,
+        cluster: &ClusterArgs,
+        printer: &mut Printer<'_>,
+    ) -> Result<(), CliError> {
+        self.compare(name, cluster, printer).await.map_err(CliError::of_comparison)
+    }
+
+    async fn compare(
+        &self,
+        name: &str,
+        cluster: &ClusterArgs,
+        printer: &mut Printer<'_>,
+    ) -> Result<(), CliError> {
+        let session = connect(cluster).await?;
+        let id = target(name, &self.namespace, &session)?;
+        let content = gather(&self.content, printer).await?;
+        let release = Release::by_hand(ByHand {
+            id,
+            default_namespace: session.default_namespace().to_owned(),
+            prune: self.prune,
+            wait: false,
+            force: self.force,
+            timeout: NO_WAIT,
+            provenance: Provenance::default(),
+        });
+        let mut local = Local::new(session)?;
+        let preview = match local.preview(&release, content.bundle.yaml()?).await {
+            Ok(preview) => preview,
+            Err(failed) => return conclude(&failed, printer, "nothing was written"),
+        };
+        if preview.lacks_namespace {
+            printer.say(no_namespace(&release));
         }
+        show(&preview, self.output, printer)
     }
-    for note in &preview.notes {
-        printer.say(format!("warning: {note}"));
-    }
-    if !preview.failures.is_empty() {
-        let headline = format!(
-            "the API server refuses {} object(s), so an apply would write nothing",
-            preview.failures.len()
-        );
-        return Err(CliError::Several(with_failures(&headline, true, &preview.failures)));
-    }
-    if differences.is_empty() { Ok(()) } else { Err(CliError::Differs) }
-}
-
-fn difference(foreseen: &PlannedChange, subjects: &Subjects) -> Option<Difference> {
-    let (change, diff) = match foreseen.change {
-        Change::Unchanged => return None,
-        Change::Created => ("created", String::new()),
-        Change::Deleted => ("deleted", String::new()),
-        Change::Recreated => ("recreated", unified(foreseen.before.as_ref(), foreseen.after.as_ref())),
-        Change::Configured => {
-            let diff = unified(foreseen.before.as_ref(), foreseen.after.as_ref());
-            // Only what the API server keeps for itself differs.
-            if diff.is_empty() {
-                return None;
-            }
-            ("drifted", diff)
-        }
-    };
-    let PlannedChange { id, .. } = foreseen;
-    Some(Difference { object: subjects.name(id), group: id.group.clone(), change, diff })
 }

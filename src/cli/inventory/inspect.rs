@@ -1,13 +1,42 @@
 //! `supercargo inspect inventory`.
 
+use clap::Args;
 use serde::Serialize;
 
 use super::target::target;
-use crate::cli::args::{ClusterArgs, InspectInventory};
-use crate::cli::subjects::Subjects;
-use crate::cli::{CliError, Printer, connect, output};
+use crate::cli::args::{ClusterArgs, Format, InventoryNamespace};
+use crate::cli::print::output;
+use crate::cli::print::subjects::Subjects;
+use crate::cli::reach::connect::connect;
+use crate::cli::{CliError, Printer};
 use crate::domain::identity::ObjectId;
 use crate::domain::stage::order;
+
+/// Print what an inventory names.
+///
+/// Reads an inventory and prints where its manifests come from, when they were applied, and every
+/// object in it. Writes nothing to the cluster.
+///
+/// Exit codes: 0; 1 when it is not there or cannot be read.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct InspectInventory {
+    /// The name of the inventory.
+    name: String,
+    /// Where it is.
+    #[command(flatten)]
+    namespace: InventoryNamespace,
+    /// The form of the output; without it, text for people.
+    #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
+    output: Option<Format>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  supercargo inspect inventory app -n apps
+
+  # Only the objects
+  supercargo inspect inventory app -o json | jq -r '.resources[].object'";
 
 /// An inventory, for programs.
 #[derive(Serialize)]
@@ -35,43 +64,45 @@ struct Entry {
     left: bool,
 }
 
-/// Prints what an inventory names, in the order of the apply.
-pub(in crate::cli) async fn inspect(
-    arguments: InspectInventory,
-    cluster: &ClusterArgs,
-    printer: &mut Printer<'_>,
-) -> Result<(), CliError> {
-    let session = connect::connect(cluster).await?;
-    let id = target(&arguments.name, &arguments.namespace, &session)?;
-    let stored = session.read_inventory(&id).await?;
-    if !stored.exists() {
-        return Err(CliError::Failed(format!(
-            "there is no inventory {} in the namespace {}; `supercargo get inventories` lists all",
-            id.name, id.namespace
-        )));
-    }
-    let mut objects: Vec<&ObjectId> = stored.inventory.entries.keys().collect();
-    objects.sort_by(|a, b| order(a).cmp(&order(b)));
-    let subjects = Subjects::of(objects.iter().copied());
-    let entry = |object: &ObjectId| {
-        let entry = &stored.inventory.entries[object];
-        let group = if object.group.is_empty() { String::new() } else { format!("{}/", object.group) };
-        let api_version = format!("{group}{}", entry.version);
-        Entry { object: subjects.name(object), api_version, uid: entry.uid.clone(), left: entry.left }
-    };
-    let provenance = &stored.provenance;
-    let page = Page {
-        name: &id.name,
-        namespace: &id.namespace,
-        last_applied: &provenance.applied_at,
-        source: &provenance.source,
-        revision: &provenance.revision,
-        artifacts: &provenance.artifacts,
-        resources: objects.into_iter().map(entry).collect(),
-    };
-    match arguments.output {
-        Some(format) => output::data(printer, format, &page),
-        None => print(&page, printer),
+impl InspectInventory {
+    /// Prints what an inventory names, in the order of the apply.
+    pub(in crate::cli) async fn run(
+        self,
+        cluster: &ClusterArgs,
+        printer: &mut Printer<'_>,
+    ) -> Result<(), CliError> {
+        let session = connect(cluster).await?;
+        let id = target(&self.name, &self.namespace, &session)?;
+        let stored = session.read_inventory(&id).await?;
+        if !stored.exists() {
+            return Err(CliError::Failed(format!(
+                "there is no inventory {} in the namespace {}; `supercargo get inventories` lists all",
+                id.name, id.namespace
+            )));
+        }
+        let mut objects: Vec<&ObjectId> = stored.inventory.entries.keys().collect();
+        objects.sort_by(|a, b| order(a).cmp(&order(b)));
+        let subjects = Subjects::of(objects.iter().copied());
+        let entry = |object: &ObjectId| {
+            let entry = &stored.inventory.entries[object];
+            let group = if object.group.is_empty() { String::new() } else { format!("{}/", object.group) };
+            let api_version = format!("{group}{}", entry.version);
+            Entry { object: subjects.name(object), api_version, uid: entry.uid.clone(), left: entry.left }
+        };
+        let provenance = &stored.provenance;
+        let page = Page {
+            name: &id.name,
+            namespace: &id.namespace,
+            last_applied: &provenance.applied_at,
+            source: &provenance.source,
+            revision: &provenance.revision,
+            artifacts: &provenance.artifacts,
+            resources: objects.into_iter().map(entry).collect(),
+        };
+        match self.output {
+            Some(format) => output::data(printer, format, &page),
+            None => print(&page, printer),
+        }
     }
 }
 

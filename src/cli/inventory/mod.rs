@@ -1,21 +1,15 @@
-//! The verbs on inventories: what is applied together, and recorded so.
+//! The verbs on inventories, `VERB -i NAME`, and `VERB inventory NAME` as
+//! Kustomizer 2 says it: what is applied together, and recorded so. Each is one
+//! file: its options, its help and what it does.
 
-mod apply;
-mod build;
+pub(super) mod apply;
+pub(super) mod build;
 mod content;
-mod delete;
-mod diff;
-mod inspect;
+pub(super) mod delete;
+pub(super) mod diff;
+pub(super) mod get;
+pub(super) mod inspect;
 mod interrupt;
-mod list;
-mod narrator;
-mod target;
-
-pub(super) use apply::apply;
-pub(super) use build::build;
-pub(super) use delete::delete;
-pub(super) use diff::{diff, show};
-pub(super) use inspect::inspect;
-pub(super) use list::list;
-pub(super) use narrator::{why_not, with_failures};
-pub(super) use target::{refuse_live_release, target};
+pub(super) mod narrator;
+pub(super) mod preview;
+pub(super) mod target;

@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::cli::error::folded;
-use crate::cli::subjects::Subjects;
+use crate::cli::print::subjects::Subjects;
+use crate::cli::print::text::folded;
 use crate::cli::{CliError, Lines, Printer};
 use crate::domain::outcome::{ObjectFailure, Outcome, Verdict};
 use crate::reconcile::scope::progress::{Event, Progress};

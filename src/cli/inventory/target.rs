@@ -3,7 +3,7 @@
 use crate::api::release::KIND;
 use crate::cli::CliError;
 use crate::cli::args::{InventoryFlags, InventoryNamespace};
-use crate::cli::connect::{check_namespace, is_subdomain};
+use crate::cli::reach::connect::{check_namespace, is_subdomain};
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 

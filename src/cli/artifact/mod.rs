@@ -1,0 +1,14 @@
+//! The verbs on artifacts in a registry. Each is one file: its options, its help
+//! and what it does.
+
+pub(super) mod diff;
+pub(super) mod evidence;
+pub(super) mod fetch;
+mod images;
+pub(super) mod inspect;
+pub(super) mod list;
+pub(super) mod pull;
+pub(super) mod push;
+pub(super) mod signers;
+pub(super) mod tag;
+pub(super) mod verify;

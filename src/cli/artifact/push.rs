@@ -1,0 +1,215 @@
+//! `supercargo push artifact`.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::path::PathBuf;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::cli::args::{PageArgs, RegistryArgs, SourceArgs};
+use crate::cli::input::bundle::Bundle;
+use crate::cli::input::files::read_small;
+use crate::cli::input::sources;
+use crate::cli::print::output;
+use crate::cli::reach::login;
+use crate::cli::{CliError, Printer};
+use crate::domain::size::{MAX_DATA_BYTES, MAX_OBJECT_BYTES, Oversize, oversize};
+use crate::oci::{Digest, Labels, Recipients, Reference, Repository, Tag, is_reserved, pack};
+
+/// Pack Kubernetes manifests and push them to a registry.
+///
+/// Reads files, directories, stdin and overlays; with -k, runs the kustomize or kubectl on PATH.
+/// Writes one OCI image with one layer to the registry. The same input gives the same digest where
+/// SOURCE_DATE_EPOCH or --created is set. The objects are printed to stdout, the digest to stderr.
+///
+/// Exit codes: 0; 1 when the input is not right, or the registry does not take it; 2 when the URL
+/// has no tag or nothing is named.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct PushArtifact {
+    /// Where to push to: oci://host/repository:tag.
+    url: String,
+    /// What is pushed.
+    #[command(flatten)]
+    sources: SourceArgs,
+    /// Where the manifests come from, such as the URL of a Git repository.
+    #[arg(long, value_name = "TEXT")]
+    source: Option<String>,
+    /// Which revision of the source they are, such as main@sha1:….
+    #[arg(long, value_name = "TEXT")]
+    revision: Option<String>,
+    /// A further annotation, KEY=VALUE; may be repeated.
+    #[arg(long = "annotation", value_name = "KEY=VALUE")]
+    annotations: Vec<String>,
+    /// When the artifact was made (RFC 3339); otherwise $SOURCE_DATE_EPOCH, otherwise now.
+    #[arg(long, value_name = "TIME")]
+    created: Option<String>,
+    /// A file of public keys (age1…), one a line: encrypts the manifests for their owners.
+    #[arg(long, value_name = "FILE")]
+    age_recipients: Option<PathBuf>,
+    /// How the result is printed.
+    #[command(flatten)]
+    output: PageArgs,
+    /// How to reach the registry.
+    #[command(flatten)]
+    registry: RegistryArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  # A directory
+  supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -f ./deploy
+
+  # The output of another tool
+  helm template app ./chart | supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -f -
+
+  # Encrypted for the owners of some age keys
+  supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -f ./deploy --age-recipients team.txt
+
+  # An overlay, with where it comes from
+  supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -k ./overlays/dist \\
+    --source https://github.com/acme/app --revision main@sha1:2c9f34a";
+
+/// What was published, for programs.
+#[derive(Serialize)]
+struct Published {
+    url: String,
+    repository: String,
+    tag: String,
+    digest: String,
+}
+
+impl PushArtifact {
+    /// A push without annotations.
+    pub(in crate::cli) fn of(url: String, sources: SourceArgs, registry: RegistryArgs) -> Self {
+        Self {
+            url,
+            sources,
+            source: None,
+            revision: None,
+            annotations: Vec::new(),
+            created: None,
+            age_recipients: None,
+            output: PageArgs::default(),
+            registry,
+        }
+    }
+
+    /// Packs the manifests and pushes them.
+    pub(in crate::cli) async fn run(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
+        let Self { url, sources, output, registry: reach, .. } = self;
+        let (repository, tag) = target(url)?;
+        let labels = labels(self)?;
+        printer.say("building manifests...");
+        let bundle = sources::local(sources).await?;
+        if output.output.is_none() {
+            bundle.subjects().into_iter().try_for_each(|subject| printer.line(subject))?;
+        }
+        printer.finish()?;
+        let yaml = bundle.yaml()?;
+        measure(&bundle, yaml.len(), printer)?;
+        let encrypted = if labels.recipients.is_some() { "encrypted " } else { "" };
+        let packed = tokio::task::spawn_blocking(move || pack(&yaml, &labels)).await;
+        let package = packed.map_err(|e| CliError::Input(format!("the packing was cut off: {e}")))??;
+        printer.say(format!("pushing {encrypted}image {repository}:{tag}"));
+        let registry = login::registry(reach, printer);
+        let access = login::access(reach, &repository).await?;
+        let digest = registry.push(&repository, &tag, &package, &access).await?;
+        printer.say(format!("published digest {}", repository.at(&digest)));
+        match output.output {
+            Some(format) => output::data(printer, format, &published(&repository, &tag, &digest)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Where to push to: a tag, which no digest goes with.
+fn target(url: &str) -> Result<(Repository, Tag), CliError> {
+    let Reference { repository, tag, digest } = Reference::parse(url)?;
+    match (tag, digest) {
+        (Some(tag), None) => Ok((repository, tag)),
+        (None, None) => Err(CliError::Usage(format!("{url} has no tag to push to; write {url}:TAG"))),
+        (_, Some(_)) => Err(CliError::Usage(format!(
+            "{url} names a digest, which follows from what is pushed; write oci://{repository}:TAG"
+        ))),
+    }
+}
+
+fn labels(arguments: &PushArtifact) -> Result<Labels, CliError> {
+    let recipients = arguments.age_recipients.as_deref().map(|path| {
+        let parsed = Recipients::parse(&read_small(path)?);
+        parsed.map_err(|e| CliError::Input(format!("{}: {e}", path.display())))
+    });
+    Ok(Labels {
+        created: created_at(arguments.created.as_deref())?,
+        source: arguments.source.clone(),
+        revision: arguments.revision.clone(),
+        annotations: pairs(&arguments.annotations)?,
+        recipients: recipients.transpose()?,
+    })
+}
+
+/// Refuses what no API server takes, and warns of what few do.
+fn measure(bundle: &Bundle, total: usize, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    if total <= MAX_DATA_BYTES {
+        return Ok(());
+    }
+    for object in &bundle.objects {
+        match oversize(object) {
+            Some(Oversize::Data(bytes)) => {
+                return Err(CliError::Input(format!(
+                    "{} holds {bytes} bytes of data, and no API server takes more than {MAX_DATA_BYTES}; split it",
+                    object.id()
+                )));
+            }
+            Some(Oversize::Object(bytes)) => printer.say(format!(
+                "warning: {} has {bytes} bytes, and most clusters take no more than {MAX_OBJECT_BYTES}",
+                object.id()
+            )),
+            None => {}
+        }
+    }
+    Ok(())
+}
+
+fn published(repository: &Repository, tag: &Tag, digest: &Digest) -> Published {
+    Published {
+        url: format!("oci://{}", repository.at(digest)),
+        repository: repository.to_string(),
+        tag: tag.to_string(),
+        digest: digest.to_string(),
+    }
+}
+
+/// The time in the annotations: as given, else of the reproducible build, else
+/// now; in UTC and whole seconds.
+fn created_at(given: Option<&str>) -> Result<String, CliError> {
+    let time = match given {
+        Some(text) => text
+            .parse::<Timestamp>()
+            .map_err(|_| CliError::Usage(format!("--created {text:?} is not an RFC 3339 time")))?,
+        None => match env::var("SOURCE_DATE_EPOCH").ok().filter(|epoch| !epoch.is_empty()) {
+            Some(epoch) => epoch
+                .trim()
+                .parse()
+                .ok()
+                .and_then(|seconds| Timestamp::from_second(seconds).ok())
+                .ok_or_else(|| CliError::Usage("SOURCE_DATE_EPOCH is not a number of seconds".into()))?,
+            None => Timestamp::now(),
+        },
+    };
+    Ok(time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+fn pairs(annotations: &[String]) -> Result<BTreeMap<String, String>, CliError> {
+    let pair = |text: &String| match text.split_once('=') {
+        Some((key, _)) if is_reserved(key) => Err(CliError::Usage(format!(
+            "--annotation {key:?} is for supercargo to write; there are --source, --revision and --created"
+        ))),
+        Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
+        _ => Err(CliError::Usage(format!("--annotation {text:?} is not KEY=VALUE"))),
+    };
+    annotations.iter().map(pair).collect()
+}

@@ -1,0 +1,118 @@
+//! What was read, as one set of objects.
+
+use std::collections::{HashMap, HashSet};
+
+use crate::cli::CliError;
+use crate::cli::print::subjects::Subjects;
+use crate::domain::identity::ObjectId;
+use crate::domain::manifest::budget::Budget;
+use crate::domain::manifest::canonical::to_yaml;
+use crate::domain::manifest::decode::{Decoded, DocumentError, Fault, Origin, decode_within};
+use crate::domain::object::Object;
+use crate::domain::patch::file::PatchFile;
+use crate::domain::stage::order;
+
+/// How many faults of the input are told.
+const MAX_FAULTS: usize = 20;
+
+/// Unique objects in the order of the apply.
+pub(in crate::cli) struct Bundle {
+    /// At least one.
+    pub objects: Vec<Object>,
+}
+
+impl Bundle {
+    /// What every object is called, in order.
+    pub fn subjects(&self) -> Vec<String> {
+        let ids: Vec<ObjectId> = self.objects.iter().map(Object::id).collect();
+        let subjects = self.names();
+        ids.iter().map(|id| subjects.name(id)).collect()
+    }
+
+    /// How its objects are told apart.
+    pub fn names(&self) -> Subjects {
+        Subjects::of(&self.objects.iter().map(Object::id).collect::<Vec<_>>())
+    }
+
+    /// The same after patches, in the order of the apply again: a patch may
+    /// change names.
+    pub fn patched(self, patches: &[PatchFile]) -> Result<Self, CliError> {
+        if patches.is_empty() {
+            return Ok(self);
+        }
+        let mut objects = self.objects;
+        for patch in patches {
+            patch.apply(&mut objects).map_err(|e| CliError::Input(e.to_string()))?;
+        }
+        let mut seen = HashSet::new();
+        if let Some(twice) = objects.iter().find(|o| !seen.insert(o.id())) {
+            return Err(CliError::Input(format!("after the patches there are two objects {}", twice.id())));
+        }
+        if objects.is_empty() {
+            return Err(CliError::Input("the patches leave no object".into()));
+        }
+        sort(&mut objects);
+        Ok(Self { objects })
+    }
+
+    /// The documents, each ended by `---`.
+    pub fn yaml(&self) -> Result<Vec<u8>, CliError> {
+        let yaml = to_yaml(&self.objects).map_err(|e| CliError::Input(e.to_string()))?;
+        Ok(yaml.into_bytes())
+    }
+}
+
+/// The objects of all files. Everything that is wrong with them is told at
+/// once, as far as one screen holds it.
+pub(in crate::cli) fn bundle(files: &[(String, Vec<u8>)]) -> Result<Bundle, CliError> {
+    let mut budget = Budget::default();
+    let (mut objects, mut faults) = (Vec::new(), Vec::new());
+    let mut seen: HashMap<ObjectId, Origin> = HashMap::new();
+    for (name, bytes) in files {
+        match decode_within(name, bytes, &mut budget) {
+            Ok(decoded) => {
+                for Decoded { object, origin } in decoded {
+                    match seen.get(&object.id()) {
+                        Some(first) => faults.push(format!("{origin}: {} is also in {first}", object.id())),
+                        None => {
+                            seen.insert(object.id(), origin);
+                            objects.push(object);
+                        }
+                    }
+                }
+            }
+            Err(errors) => faults.extend(errors.iter().map(explain)),
+        }
+    }
+    if !faults.is_empty() {
+        let more = faults.len().saturating_sub(MAX_FAULTS);
+        faults.truncate(MAX_FAULTS);
+        if more > 0 {
+            faults.push(format!("and {more} more"));
+        }
+        return Err(CliError::Several(faults.into_iter().collect()));
+    }
+    if objects.is_empty() {
+        return Err(CliError::Input("the input holds no object".into()));
+    }
+    sort(&mut objects);
+    Ok(Bundle { objects })
+}
+
+/// In the order of the apply, as Kustomizer writes its artifacts.
+fn sort(objects: &mut [Object]) {
+    objects.sort_by_cached_key(|o| {
+        let id = o.id();
+        let (stage, rank, ..) = order(&id);
+        (stage, rank, id.group, id.kind, id.namespace, id.name)
+    });
+}
+
+fn explain(error: &DocumentError) -> String {
+    match error.fault {
+        Fault::Kustomization => {
+            format!("{error}; build it: -k DIR, or kustomize build DIR and -f -")
+        }
+        Fault::Invalid | Fault::TooLarge => error.to_string(),
+    }
+}

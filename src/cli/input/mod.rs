@@ -1,0 +1,7 @@
+//! What a command reads from this machine: files, stdin and overlays, as one set
+//! of objects.
+
+pub(super) mod bundle;
+pub(super) mod files;
+mod kustomize;
+pub(super) mod sources;

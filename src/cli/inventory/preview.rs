@@ -1,0 +1,65 @@
+//! What a person reads of a run that only looked ahead.
+
+use super::narrator::with_failures;
+use crate::cli::args::Format;
+use crate::cli::print::difference::Difference;
+use crate::cli::print::output;
+use crate::cli::print::subjects::Subjects;
+use crate::cli::{CliError, Printer};
+use crate::domain::diff::unified;
+use crate::domain::release::Release;
+use crate::reconcile::preview::{PlannedChange, Preview};
+use crate::reconcile::scope::progress::Change;
+
+/// Prints what would change, and ends as a comparison does.
+pub(in crate::cli) fn show(
+    preview: &Preview,
+    format: Option<Format>,
+    printer: &mut Printer<'_>,
+) -> Result<(), CliError> {
+    let subjects = Subjects::of(preview.objects.iter().map(|foreseen| &foreseen.id));
+    let differences: Vec<Difference> =
+        preview.objects.iter().filter_map(|foreseen| difference(foreseen, &subjects)).collect();
+    match format {
+        Some(format) => output::data(printer, format, &differences)?,
+        None => differences.iter().try_for_each(|difference| difference.print(printer))?,
+    }
+    for note in &preview.notes {
+        printer.say(format!("warning: {note}"));
+    }
+    if !preview.failures.is_empty() {
+        let headline = format!(
+            "the API server refuses {} object(s), so an apply would write nothing",
+            preview.failures.len()
+        );
+        return Err(CliError::Several(with_failures(&headline, true, &preview.failures)));
+    }
+    if differences.is_empty() { Ok(()) } else { Err(CliError::Differs) }
+}
+
+fn difference(foreseen: &PlannedChange, subjects: &Subjects) -> Option<Difference> {
+    let (change, diff) = match foreseen.change {
+        Change::Unchanged => return None,
+        Change::Created => ("created", String::new()),
+        Change::Deleted => ("deleted", String::new()),
+        Change::Recreated => ("recreated", unified(foreseen.before.as_ref(), foreseen.after.as_ref())),
+        Change::Configured => {
+            let diff = unified(foreseen.before.as_ref(), foreseen.after.as_ref());
+            // Only what the API server keeps for itself differs.
+            if diff.is_empty() {
+                return None;
+            }
+            ("drifted", diff)
+        }
+    };
+    let PlannedChange { id, .. } = foreseen;
+    Some(Difference { object: subjects.name(id), group: id.group.clone(), change: change.to_owned(), diff })
+}
+
+/// What a person is told who looks ahead at what only works with a flag.
+pub(super) fn no_namespace(release: &Release) -> String {
+    format!(
+        "warning: the namespace {} does not exist; apply --create-namespace makes it",
+        release.id.namespace
+    )
+}

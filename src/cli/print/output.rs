@@ -1,0 +1,74 @@
+//! Data for programs: JSON and YAML.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::cli::args::Format;
+use crate::cli::{CliError, Printer};
+use crate::domain::manifest::canonical::value_to_yaml;
+
+/// Prints one thing, or several as a list of the format's own.
+///
+/// # Errors
+/// When it cannot be written.
+pub(in crate::cli) fn data(
+    printer: &mut Printer<'_>,
+    format: Format,
+    value: &impl Serialize,
+) -> Result<(), CliError> {
+    let fail = |e: &dyn std::error::Error| CliError::Input(format!("this cannot be written: {e}"));
+    let text = match format {
+        Format::Json => serde_json::to_string_pretty(value).map_err(|e| fail(&e))? + "\n",
+        Format::Yaml => {
+            value_to_yaml(&serde_json::to_value(value).map_err(|e| fail(&e))?).map_err(|e| fail(&e))?
+        }
+    };
+    printer.data(text.as_bytes())
+}
+
+/// Prints Kubernetes objects so that kubectl takes them: one as it is when one
+/// was asked for by name, else a `List`. Without `managedFields`, which an apply
+/// refuses and kubectl does not show either.
+///
+/// # Errors
+/// When they cannot be written.
+pub(in crate::cli) fn objects(
+    printer: &mut Printer<'_>,
+    format: Format,
+    mut items: Vec<Value>,
+    one: bool,
+) -> Result<(), CliError> {
+    for item in &mut items {
+        if let Some(metadata) = item.get_mut("metadata").and_then(Value::as_object_mut) {
+            metadata.remove("managedFields");
+        }
+    }
+    match (one, items.len()) {
+        (true, 1) => data(printer, format, &items.remove(0)),
+        _ => {
+            let list = json!({"apiVersion": "v1", "kind": "List", "metadata": {"resourceVersion": ""}, "items": items});
+            data(printer, format, &list)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_object_is_itself_and_several_are_a_list() {
+        let check = |format: Format, items: Vec<Value>, one: bool, expected: &str| {
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            objects(&mut Printer::new(&mut out, &mut err), format, items, one).unwrap();
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        };
+        check(Format::Json, vec![json!({"kind": "A"})], true, "{\n  \"kind\": \"A\"\n}\n");
+        check(
+            Format::Yaml,
+            vec![json!({"kind": "A", "on": "yes", "n": "1.0"})],
+            false,
+            "apiVersion: v1\nitems:\n- kind: A\n  \"n\": \"1.0\"\n  \"on\": \"yes\"\nkind: List\nmetadata:\n  resourceVersion: \"\"\n",
+        );
+    }
+}

@@ -1,0 +1,34 @@
+//! `supercargo crd`: the definition of our own kind.
+
+use clap::Args;
+
+use crate::api::crd::definition_yaml;
+use crate::cli::args::ClusterArgs;
+use crate::cli::{CliError, Printer};
+
+/// Print the CustomResourceDefinition of OCIArtifactRelease as YAML.
+///
+/// Reads nothing; writes the definition to stdout. It is the one that this version of the operator
+/// wants.
+///
+/// Exit codes: 0; 1 when stdout does not take it.
+#[derive(Debug, Args)]
+#[command(args = ClusterArgs::hidden(), after_long_help = EXAMPLES)]
+pub struct CrdArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  # Install or upgrade it
+  supercargo crd | kubectl apply --server-side -f -";
+
+impl CrdArgs {
+    /// Prints the CustomResourceDefinition.
+    ///
+    /// # Errors
+    /// When it cannot be written to stdout.
+    pub(in crate::cli) fn run(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
+        let yaml = definition_yaml()
+            .map_err(|e| CliError::Input(format!("the definition cannot be written: {e}")))?;
+        printer.data(yaml.as_bytes())
+    }
+}

@@ -1,0 +1,38 @@
+//! `supercargo docs`: what is generated of the documentation.
+
+use clap::{Args, Command, ValueEnum};
+
+use super::{metrics, reference};
+use crate::cli::args::ClusterArgs;
+use crate::cli::{CliError, Printer};
+
+/// Print what is generated of the documentation.
+#[derive(Debug, Args)]
+#[command(hide = true, args = ClusterArgs::hidden())]
+pub struct DocsArgs {
+    /// What is printed: all of docs/cli.md, or the tables of docs/metrics.md.
+    #[arg(value_enum, default_value = "cli", value_name = "PAGE")]
+    page: DocsPage,
+}
+
+/// What is generated of the documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DocsPage {
+    /// docs/cli.md.
+    Cli,
+    /// The tables of docs/metrics.md.
+    Metrics,
+}
+
+impl DocsArgs {
+    /// Prints the page, of a whole command line where it is about that.
+    ///
+    /// # Errors
+    /// When it cannot be written to stdout.
+    pub(in crate::cli) fn run(&self, root: Command, printer: &mut Printer<'_>) -> Result<(), CliError> {
+        match self.page {
+            DocsPage::Cli => reference::print(root, printer),
+            DocsPage::Metrics => metrics::print(printer),
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! The verbs about the program itself: what it is, what it can do, and how it is
+//! run as the operator.
+
+pub(super) mod completion;
+pub(super) mod controller;
+pub(super) mod crd;
+pub(super) mod docs;
+mod metrics;
+pub(super) mod reference;
+pub(super) mod version;

@@ -1,0 +1,59 @@
+//! `supercargo version`.
+
+use clap::Args;
+use serde::Serialize;
+
+use crate::cli::args::{ClusterArgs, PageArgs};
+use crate::cli::print::output;
+use crate::cli::{CliError, Printer};
+
+/// Print the version of this program.
+///
+/// Reads nothing and writes nothing; the cluster is not asked.
+///
+/// Exit codes: 0.
+#[derive(Debug, Args)]
+#[command(args = ClusterArgs::hidden(), after_long_help = EXAMPLES)]
+pub struct VersionArgs {
+    /// How it is printed.
+    #[command(flatten)]
+    page: PageArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  supercargo version
+
+  # The number alone
+  supercargo version -o json | jq -r .version";
+
+/// What this program is.
+#[derive(Serialize)]
+struct Version {
+    version: &'static str,
+    /// Of the sources; none in a build that was not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<&'static str>,
+    platform: String,
+}
+
+impl VersionArgs {
+    /// Prints it.
+    ///
+    /// # Errors
+    /// When it cannot be written to stdout.
+    pub(in crate::cli) fn run(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
+        let version = Version {
+            version: env!("CARGO_PKG_VERSION"),
+            commit: option_env!("SUPERCARGO_COMMIT").filter(|commit| !commit.is_empty()),
+            platform: format!("{}/{}", std::env::consts::OS, std::env::consts::ARCH),
+        };
+        match self.page.output {
+            Some(format) => output::data(printer, format, &version),
+            None => {
+                let commit = version.commit.map(|commit| format!(" (commit {commit})")).unwrap_or_default();
+                printer.line(format!("supercargo {}{commit} {}", version.version, version.platform))
+            }
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! How a command reaches what is not on this machine: from its flags and the
+//! environment to a cluster, or to a registry with its credentials.
+
+pub(super) mod connect;
+mod credentials;
+pub(super) mod login;

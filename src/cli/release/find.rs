@@ -1,0 +1,75 @@
+//! How the verbs find a release, and what they say when it is not there.
+
+use serde_json::Value;
+
+use super::fields::id;
+use crate::cli::CliError;
+use crate::cluster::error::ApiError;
+use crate::cluster::session::Session;
+use crate::domain::identity::ReleaseId;
+
+/// How many names are told when one is not there.
+const MAX_NAMES: usize = 5;
+
+/// A release that has to be there.
+pub(super) async fn find(session: &Session, release: &ReleaseId) -> Result<Value, CliError> {
+    match session.find_release(release).await? {
+        Some(value) => Ok(value),
+        None => Err(CliError::Failed(absent(session, release).await)),
+    }
+}
+
+/// That a release is not there, and which one may have been meant.
+pub(super) async fn absent(session: &Session, release: &ReleaseId) -> String {
+    let text = format!("there is no release {} in namespace {}", release.name, release.namespace);
+    // Who may not look around gets no hint.
+    let others = match session.list_releases(None, None).await {
+        Err(ApiError::Status(_)) => session.list_releases(Some(&release.namespace), None).await,
+        others => others,
+    };
+    let others: Vec<ReleaseId> = others.unwrap_or_default().iter().map(id).collect();
+    format!("{text}{}", hint(release, &others))
+}
+
+fn hint(release: &ReleaseId, others: &[ReleaseId]) -> String {
+    let elsewhere: Vec<&str> =
+        others.iter().filter(|o| o.name == release.name).map(|o| o.namespace.as_str()).collect();
+    if !elsewhere.is_empty() {
+        return format!("; there is one of that name in {}", list(&elsewhere));
+    }
+    let here: Vec<&str> =
+        others.iter().filter(|o| o.namespace == release.namespace).map(|o| o.name.as_str()).collect();
+    match here.is_empty() {
+        true => String::new(),
+        false => format!("; the namespace has {}", list(&here)),
+    }
+}
+
+fn list(names: &[&str]) -> String {
+    let mut text = names.iter().take(MAX_NAMES).copied().collect::<Vec<_>>().join(", ");
+    if names.len() > MAX_NAMES {
+        text.push_str(&format!(" and {} more", names.len() - MAX_NAMES));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn release(namespace: &str, name: &str) -> ReleaseId {
+        ReleaseId { namespace: namespace.into(), name: name.into() }
+    }
+
+    #[test]
+    fn a_name_that_is_not_there_leads_to_one_that_is() {
+        let check = |others: &[(&str, &str)], expected: &str| {
+            let others: Vec<_> = others.iter().map(|(namespace, name)| release(namespace, name)).collect();
+            assert_eq!(hint(&release("apps", "web"), &others), expected);
+        };
+        check(&[], "");
+        check(&[("other", "db")], "");
+        check(&[("apps", "db"), ("apps", "wep")], "; the namespace has db, wep");
+        check(&[("apps", "db"), ("a", "web"), ("b", "web")], "; there is one of that name in a, b");
+    }
+}

@@ -1,0 +1,287 @@
+//! `supercargo get releases`.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::mpsc;
+
+use super::fields::{condition_of, id, text, tone};
+use super::find::absent;
+use crate::api::status::condition;
+use crate::cli::args::{ClusterArgs, Output, OutputArgs};
+use crate::cli::interrupt::or_interrupted;
+use crate::cli::print::age::age;
+use crate::cli::print::color::Tone;
+use crate::cli::print::output;
+use crate::cli::print::table::{Cell, Table};
+use crate::cli::reach::connect::connect;
+use crate::cli::{CliError, Printer};
+use crate::cluster::browse::Seen;
+use crate::cluster::session::Session;
+use crate::domain::identity::ReleaseId;
+use crate::domain::status::short_revision;
+
+/// List the releases of a namespace, or of all.
+///
+/// Reads OCIArtifactReleases of the cluster and writes nothing to it. READY, REASON and MESSAGE are
+/// those of the release's Ready condition, REVISION is the last one of which every object was
+/// applied, SUSPENDED whether spec.suspend is true. With -o json or yaml the objects themselves are
+/// printed, as kubectl takes them: one that was asked for by name as it is, several as a List.
+///
+/// Exit codes: 0, also when there are none; 1 when one that was named is not there, or the cluster
+/// cannot be asked.
+#[derive(Debug, Args)]
+#[command(after_long_help = EXAMPLES)]
+pub struct GetReleases {
+    /// Only these.
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+    /// Those of all namespaces.
+    #[arg(short = 'A', long)]
+    all_namespaces: bool,
+    /// Only those whose labels match, such as team=web or 'team in (web,db)'.
+    #[arg(short = 'l', long, value_name = "SELECTOR")]
+    selector: Option<String>,
+    /// Prints a line for each change after the list, until Ctrl-C.
+    #[arg(short = 'w', long)]
+    watch: bool,
+    /// How they are printed.
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  # The releases of the current namespace
+  supercargo get releases
+
+  # Those of all namespaces, with drift, verification and source
+  supercargo get releases -A -o wide
+
+  # The names of those that are not ready
+  supercargo get releases -A --no-headers | awk '$3 != \"True\" {print $1 \"/\" $2}'
+
+  # A copy for another cluster
+  supercargo get releases demo-app -o yaml > demo-app.yaml
+
+  # See what happens while an upgrade goes on
+  supercargo get releases --watch";
+
+impl GetReleases {
+    /// Lists releases.
+    pub(in crate::cli) async fn run(
+        &self,
+        cluster: &ClusterArgs,
+        printer: &mut Printer<'_>,
+    ) -> Result<(), CliError> {
+        let session = &connect(cluster).await?;
+        let Self { names, all_namespaces, selector, watch, output } = self;
+        if !names.is_empty() && (*all_namespaces || selector.is_some()) {
+            let flag = if *all_namespaces { "-A" } else { "-l" };
+            return Err(CliError::Usage(format!("names and {flag} exclude each other")));
+        }
+        let format = output.output.format();
+        if *watch && format.is_some() {
+            return Err(CliError::Usage("--watch prints tables only".into()));
+        }
+        let namespace = (!all_namespaces).then(|| session.default_namespace().to_owned());
+        if *watch {
+            let following = follow(self, namespace, session, printer);
+            return or_interrupted(following, || "no longer watching".into()).await;
+        }
+        let (found, missing) = match (names.as_slice(), &namespace) {
+            ([], _) | (_, None) => {
+                (session.list_releases(namespace.as_deref(), selector.as_deref()).await?, Vec::new())
+            }
+            (names, Some(namespace)) => named(session, namespace, names).await?,
+        };
+        match format {
+            Some(format) => output::objects(printer, format, found, names.len() == 1)?,
+            None if found.is_empty() && missing.is_empty() => match &namespace {
+                Some(namespace) => printer.say(format!("no releases found in namespace {namespace}")),
+                None => printer.say("no releases found"),
+            },
+            None if !found.is_empty() => {
+                let columns = Columns { namespace: *all_namespaces, wide: output.output == Output::Wide };
+                columns.table(&found, Timestamp::now()).print(printer, !output.no_headers)?;
+            }
+            None => {}
+        }
+        printer.finish()?;
+        if missing.is_empty() { Ok(()) } else { Err(CliError::Several(missing.into_iter().collect())) }
+    }
+}
+
+/// Those of the names that are there, and what is to be said of the others.
+async fn named(
+    session: &Session,
+    namespace: &str,
+    names: &[String],
+) -> Result<(Vec<Value>, Vec<String>), CliError> {
+    let (mut found, mut missing) = (Vec::new(), Vec::new());
+    for name in names {
+        let release = ReleaseId { namespace: namespace.to_owned(), name: name.clone() };
+        match session.find_release(&release).await? {
+            Some(value) => found.push(value),
+            None => missing.push(absent(session, &release).await),
+        }
+    }
+    Ok((found, missing))
+}
+
+/// Which columns the table has: those of the definition.
+#[derive(Clone, Copy)]
+struct Columns {
+    namespace: bool,
+    wide: bool,
+}
+
+impl Columns {
+    fn table(self, releases: &[Value], now: Timestamp) -> Table {
+        let mut headers = vec!["NAME", "READY", "REASON", "REVISION", "SUSPENDED", "AGE"];
+        if self.namespace {
+            headers.insert(0, "NAMESPACE");
+        }
+        if self.wide {
+            headers.extend(["DRIFTED", "VERIFIED", "SOURCE"]);
+        }
+        // The one that may be long is the last.
+        headers.push("MESSAGE");
+        let mut table = Table::new(headers);
+        for release in releases {
+            table.row(self.row(release, now));
+        }
+        table
+    }
+
+    fn row(self, release: &Value, now: Timestamp) -> Vec<Cell> {
+        let cell = |pointer: &str| Cell::from(text(release, pointer));
+        let ready = condition_of(release, condition::READY).unwrap_or(&Value::Null);
+        let status = text(ready, "/status");
+        let suspended = release.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false);
+        // A status that an older operator wrote has the whole revision only.
+        let revision = short_revision(text(release, "/status/lastAppliedRevision"));
+        let mut row = vec![
+            cell("/metadata/name"),
+            Cell::toned(status, tone(status)),
+            text(ready, "/reason").into(),
+            revision.into(),
+            suspended.to_string().into(),
+            age(release.pointer("/metadata/creationTimestamp").and_then(Value::as_str), now).into(),
+        ];
+        if self.namespace {
+            row.insert(0, cell("/metadata/namespace"));
+        }
+        if self.wide {
+            let status_of = |kind: &str| condition_of(release, kind).map_or("", |c| text(c, "/status"));
+            let (drifted, verified) = (status_of(condition::DRIFTED), status_of(condition::VERIFIED));
+            let drift = match drifted {
+                "True" => Tone::Bad,
+                "False" => Tone::Good,
+                _ => Tone::Pending,
+            };
+            row.extend([
+                Cell::toned(drifted, drift),
+                Cell::toned(verified, tone(verified)),
+                cell("/spec/url"),
+            ]);
+        }
+        row.push(text(ready, "/message").into());
+        row
+    }
+}
+
+/// Prints the list, and then a line for every change.
+async fn follow(
+    arguments: &GetReleases,
+    namespace: Option<String>,
+    session: &Session,
+    printer: &mut Printer<'_>,
+) -> Result<(), CliError> {
+    let GetReleases { names, selector, output, .. } = arguments;
+    // A kind that is not served is an error, and not something to wait for.
+    session.list_releases(namespace.as_deref(), selector.as_deref()).await?;
+    let columns = Columns { namespace: namespace.is_none(), wide: output.output == Output::Wide };
+    let (sender, mut seen) = mpsc::unbounded_channel();
+    let watching = session.clone().follow_releases(namespace, selector.clone(), sender);
+    tokio::pin!(watching);
+    let mut shown: BTreeMap<ReleaseId, String> = BTreeMap::new();
+    let (mut first, mut headers, mut widths) = (Some(Vec::new()), !output.no_headers, Vec::new());
+    loop {
+        let event = tokio::select! {
+            () = &mut watching => return Ok(()),
+            event = seen.recv() => event,
+        };
+        let change = match event {
+            None => return Ok(()),
+            Some(Seen::Failed(why)) => return Err(CliError::Failed(why)),
+            Some(Seen::Listed) => first.take().unwrap_or_default(),
+            Some(Seen::Absent(release)) => {
+                shown.remove(&id(&release));
+                Vec::new()
+            }
+            Some(Seen::Present(release)) => {
+                let version = text(&release, "/metadata/resourceVersion").to_owned();
+                let wanted = names.is_empty() || names.iter().any(|n| n == text(&release, "/metadata/name"));
+                let news = shown.insert(id(&release), version.clone()).is_none_or(|old| old != version);
+                match &mut first {
+                    Some(first) if wanted && news => {
+                        first.push(release);
+                        Vec::new()
+                    }
+                    None if wanted && news => vec![release],
+                    _ => Vec::new(),
+                }
+            }
+        };
+        if !change.is_empty() {
+            let table = columns.table(&change, Timestamp::now());
+            table.print_below(printer, std::mem::take(&mut headers), &mut widths)?;
+            printer.finish()?;
+            if printer.is_unread() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_table_has_the_columns_of_the_definition() {
+        let releases = [
+            json!({"metadata": {"namespace": "apps", "name": "web", "creationTimestamp": "1969-12-31T23:59:00Z"},
+            "spec": {"url": "oci://r/web", "suspend": true},
+            "status": {"lastAppliedRevision": "1@sha256:b39c4235dead", "inventory": {"entries": 3},
+                "conditions": [
+                    {"type": "Ready", "status": "True", "reason": "Good", "message": "applied"},
+                    {"type": "Drifted", "status": "False", "message": "every object"},
+                    {"type": "Verified", "status": "Unknown", "message": "nobody asks"},
+                ]}}),
+            json!({"metadata": {"namespace": "b", "name": "new"}, "spec": {"url": "oci://r/new"}}),
+        ];
+        let printed = |namespace: bool, wide: bool| {
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let table = Columns { namespace, wide }.table(&releases, Timestamp::UNIX_EPOCH);
+            table.print(&mut Printer::new(&mut out, &mut err), true).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(
+            printed(false, false),
+            "NAME   READY   REASON   REVISION     SUSPENDED   AGE         MESSAGE\n\
+             web    True    Good     1@b39c4235   true        60s         applied\n\
+             new                                  false       <unknown>\n"
+        );
+        assert_eq!(
+            printed(true, true),
+            "NAMESPACE   NAME   READY   REASON   REVISION     SUSPENDED   AGE         DRIFTED   VERIFIED   SOURCE        MESSAGE\n\
+             apps        web    True    Good     1@b39c4235   true        60s         False     Unknown    oci://r/web   applied\n\
+             b           new                                  false       <unknown>                        oci://r/new\n"
+        );
+    }
+}

@@ -1,0 +1,14 @@
+//! The verbs on releases, which the operator works on. Each is one file: its
+//! options, its help and what it does.
+
+pub(super) mod diff;
+mod fields;
+mod find;
+pub(super) mod get;
+pub(super) mod reconcile;
+mod request;
+pub(super) mod resume;
+pub(super) mod status;
+pub(super) mod suspend;
+mod tree;
+mod wait;

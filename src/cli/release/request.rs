@@ -1,0 +1,121 @@
+//! What a person asks of the operator: which releases, and the annotation by which
+//! it is asked.
+
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::fields::id;
+use super::find::absent;
+use super::wait::Wait;
+use crate::api::keys;
+use crate::cli::args::{ReleaseNames, RequestArgs};
+use crate::cli::print::text::folded;
+use crate::cli::{CliError, Printer};
+use crate::cluster::session::Session;
+use crate::domain::identity::ReleaseId;
+
+/// Releases that are asked at once.
+const PARALLEL: usize = 16;
+
+/// Asks for a run of each release, lets them go on where they are suspended and
+/// `resumes` says so, and waits for it.
+pub(super) async fn request(
+    arguments: &RequestArgs,
+    session: &Session,
+    printer: &mut Printer<'_>,
+    resumes: bool,
+) -> Result<(), CliError> {
+    let releases = chosen(&arguments.which, session, printer).await?;
+    // A value that has not been there: nobody asks twice in a nanosecond.
+    let token = Timestamp::now().to_string();
+    let mut patch = json!({"metadata": {"annotations": {(keys::RECONCILE_AT): token}}});
+    if resumes {
+        patch["spec"] = json!({"suspend": false});
+    }
+    let (asked, mut failed) = change(session, &releases, &patch).await;
+    for release in &asked {
+        match (resumes, arguments.wait) {
+            (true, _) => printer.line(format!("{} resumed", id(release)))?,
+            (false, false) => printer.line(format!("{} asked to reconcile", id(release)))?,
+            (false, true) => printer.say(format!("reconciling {}...", id(release))),
+        }
+    }
+    printer.finish()?;
+    if arguments.wait && !asked.is_empty() {
+        let wait = Wait { session, token: &token, timeout: arguments.timeout };
+        let asked = asked.iter().map(id).collect();
+        failed.extend(wait.run(asked, printer).await?);
+    }
+    ended(failed)
+}
+
+/// Fails with what is to be said of those that were not changed, or came to no good end.
+pub(super) fn ended(failed: Vec<String>) -> Result<(), CliError> {
+    if failed.is_empty() {
+        Ok(())
+    } else {
+        Err(CliError::Several(failed.iter().map(|why| folded(why)).collect()))
+    }
+}
+
+/// The releases that are meant.
+pub(super) async fn chosen(
+    arguments: &ReleaseNames,
+    session: &Session,
+    printer: &mut Printer<'_>,
+) -> Result<Vec<ReleaseId>, CliError> {
+    let namespace = session.default_namespace();
+    if !arguments.all {
+        let of = |name: &String| ReleaseId { namespace: namespace.to_owned(), name: name.clone() };
+        let mut chosen: Vec<_> = arguments.names.iter().map(of).collect();
+        chosen.sort();
+        chosen.dedup();
+        return Ok(chosen);
+    }
+    let all: Vec<_> = session.list_releases(Some(namespace), None).await?.iter().map(id).collect();
+    if all.is_empty() {
+        printer.say(format!("no releases found in namespace {namespace}"));
+    }
+    Ok(all)
+}
+
+/// Changes each release. Returns those that were, and what is to be said of the
+/// others.
+pub(super) async fn change(
+    session: &Session,
+    releases: &[ReleaseId],
+    patch: &Value,
+) -> (Vec<Value>, Vec<String>) {
+    let changes: Vec<BoxFuture<'_, Result<Value, String>>> = releases
+        .iter()
+        .map(|release| {
+            let change = async move {
+                match session.change_release(release, patch).await {
+                    Ok(Some(changed)) => Ok(changed),
+                    Ok(None) => Err(absent(session, release).await),
+                    Err(error) => Err(CliError::from(error).chain()),
+                }
+            };
+            Box::pin(change) as BoxFuture<'_, Result<Value, String>>
+        })
+        .collect();
+    let (mut changed, mut failed) = (Vec::new(), Vec::new());
+    let mut answers = futures::stream::iter(changes).buffered(PARALLEL);
+    while let Some(answer) = answers.next().await {
+        match answer {
+            Ok(release) => changed.push(release),
+            // The same for all, such as a cluster that does not answer, is said once.
+            Err(why) if failed.contains(&why) => {}
+            Err(why) => failed.push(why),
+        }
+    }
+    (changed, failed)
+}
+
+/// What goes on after Ctrl-C.
+pub(super) fn left(arguments: &RequestArgs) -> String {
+    let name = arguments.which.names.first().map_or("NAME", String::as_str);
+    format!("the operator goes on with what it was asked; supercargo status release {name} shows it")
+}

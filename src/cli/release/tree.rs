@@ -1,0 +1,329 @@
+//! The objects of a release as they are now, and below a workload that is not
+//! ready the pods that say why. Reads with the person's own rights.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use futures::{FutureExt, StreamExt};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::fields::text;
+use crate::cli::print::subjects::Subjects;
+use crate::cluster::discovery::{Known, Resource};
+use crate::cluster::error::ApiError;
+use crate::cluster::session::Session;
+use crate::domain::health::{HealthState, assess};
+use crate::domain::identity::{GroupKind, ObjectId};
+use crate::domain::inventory::Inventory;
+use crate::domain::stage::order;
+
+/// Objects that are read at once.
+const PARALLEL: usize = 32;
+/// The most pods that are shown below one owner.
+const MAX_CHILDREN: usize = 5;
+/// The longest text of a kubelet that is shown, in characters.
+const MAX_SAID: usize = 200;
+/// The kinds whose pods are looked for when they are not ready.
+const WORKLOADS: [(&str, &str); 5] = [
+    ("apps", "Deployment"),
+    ("apps", "StatefulSet"),
+    ("apps", "DaemonSet"),
+    ("apps", "ReplicaSet"),
+    ("batch", "Job"),
+];
+/// What stands between a workload and its pods.
+const BETWEEN: (&str, &str) = ("apps", "ReplicaSet");
+
+/// An object and how it does.
+#[derive(Debug, Serialize)]
+pub(super) struct Node {
+    /// `Kind/namespace/name`.
+    pub object: String,
+    /// API group and version.
+    #[serde(rename = "apiVersion")]
+    pub api_version: String,
+    /// A state of kstatus; also `NotFound` and `Unknown`.
+    pub health: &'static str,
+    /// Why, when it is not Current.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// What it owns and is not ready.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub children: Vec<Node>,
+}
+
+/// Reads the objects that an inventory names, in the order of the apply.
+///
+/// # Errors
+/// When the API server does not say which kinds it has.
+pub(super) async fn read(session: &Session, inventory: &Inventory) -> Result<Vec<Node>, ApiError> {
+    let kinds = inventory.entries.keys().map(ObjectId::group_kind);
+    let known = session.known_of(kinds).await?;
+    // Boxed: see rust-lang/rust#102211.
+    let subjects = &Subjects::of(inventory.entries.keys());
+    let mut entries: Vec<_> = inventory.entries.iter().collect();
+    entries.sort_by(|(a, _), (b, _)| order(a).cmp(&order(b)));
+    let reads: Vec<BoxFuture<'_, Node>> = entries
+        .into_iter()
+        .map(|(id, entry)| {
+            let node = node(session, &known, id, &entry.version, entry.left);
+            Box::pin(node.map(|node| Node { object: subjects.name(id), ..node })) as BoxFuture<'_, Node>
+        })
+        .collect();
+    Ok(futures::stream::iter(reads).buffered(PARALLEL).collect().await)
+}
+
+async fn node(session: &Session, known: &Known, id: &ObjectId, version: &str, left: bool) -> Node {
+    let kind = id.group_kind();
+    let resource = known.served(&kind, version);
+    let Some(resource) = resource else {
+        let api_version =
+            if id.group.is_empty() { version.into() } else { format!("{}/{version}", id.group) };
+        return Node::without(id, api_version, "NotFound", "the cluster does not know this kind".into());
+    };
+    let object = match session.get(&resource, id).await.and_then(|answer| answer.json::<Value>()) {
+        Ok(object) => object,
+        Err(error) if error.is_not_found() => {
+            return Node::without(id, resource.api_version(), "NotFound", "does not exist".into());
+        }
+        Err(error) => {
+            return Node::without(id, resource.api_version(), "Unknown", error.to_string());
+        }
+    };
+    let mut node = Node::of(id.to_string(), &object);
+    if left {
+        node.message = join(&node.message, "left the artifact and stays");
+    }
+    if !is_good(node.health) && WORKLOADS.contains(&(id.group.as_str(), id.kind.as_str())) {
+        match below(session, known, &object).await {
+            Ok(children) => node.children = children,
+            Err(error) => node.message = join(&node.message, &format!("its pods cannot be read: {error}")),
+        }
+    }
+    node
+}
+
+fn join(one: &str, other: &str) -> String {
+    match (one, other) {
+        ("", only) | (only, "") => only.to_owned(),
+        (one, other) => format!("{one}; {other}"),
+    }
+}
+
+/// What the kubelet says of the first container of a pod that waits or has
+/// ended: which image, or how the last attempt ended.
+fn kubelet_says(pod: &Value) -> String {
+    let lists = ["/status/initContainerStatuses", "/status/containerStatuses"];
+    let containers = lists.iter().filter_map(|list| pod.pointer(list)?.as_array()).flatten();
+    let said = containers.filter(|container| container.get("ready") != Some(&Value::Bool(true))).find_map(
+        |container| {
+            let states =
+                ["/state/waiting/message", "/state/terminated/message", "/lastState/terminated/message"];
+            states.into_iter().map(|state| text(container, state).trim()).find(|said| !said.is_empty())
+        },
+    );
+    let mut said: String = said.unwrap_or_default().chars().take(MAX_SAID).collect();
+    if said.chars().count() == MAX_SAID {
+        said.push('…');
+    }
+    said
+}
+
+/// Whether nothing needs to be said of it.
+pub(super) fn is_good(health: &str) -> bool {
+    health == HealthState::Current.as_str()
+}
+
+impl Node {
+    fn of(object: String, value: &Value) -> Self {
+        let health = assess(value, Timestamp::now());
+        let message = match health.state == HealthState::Current {
+            true => String::new(),
+            false => join(&health.message, &kubelet_says(value)),
+        };
+        Self {
+            object,
+            api_version: text(value, "/apiVersion").to_owned(),
+            health: health.state.as_str(),
+            message,
+            children: Vec::new(),
+        }
+    }
+
+    fn without(id: &ObjectId, api_version: String, health: &'static str, message: String) -> Self {
+        Self { object: id.to_string(), api_version, health, message, children: Vec::new() }
+    }
+}
+
+/// ReplicaSets and pods of a workload, by its selector and their owners.
+async fn below(session: &Session, known: &Known, workload: &Value) -> Result<Vec<Node>, ApiError> {
+    let namespace = text(workload, "/metadata/namespace");
+    let selector = selector(workload.pointer("/spec/selector").unwrap_or(&Value::Null));
+    if selector.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut objects = Vec::new();
+    for (group, kind) in [BETWEEN, ("", "Pod")] {
+        let resource: Option<Arc<Resource>> = known.preferred(&GroupKind::new(group, kind));
+        let Some(resource) = resource else { continue };
+        if (group, kind) == BETWEEN && text(workload, "/kind") != "Deployment" {
+            continue;
+        }
+        for mut object in session.list_objects(&resource, Some(namespace), Some(&selector)).await? {
+            // The items of a list do not say what they are.
+            object["apiVersion"] = resource.api_version().into();
+            object["kind"] = kind.into();
+            objects.push(object);
+        }
+    }
+    Ok(owned(text(workload, "/metadata/uid"), &objects))
+}
+
+/// A label selector of an object as that of a query.
+fn selector(selector: &Value) -> String {
+    let mut terms: Vec<String> = Vec::new();
+    // A Job's selector and most others have only labels.
+    let empty = Map::new();
+    let labels = selector.get("matchLabels").and_then(Value::as_object).unwrap_or(&empty);
+    terms.extend(labels.iter().filter_map(|(key, value)| Some(format!("{key}={}", value.as_str()?))));
+    for expression in selector.get("matchExpressions").and_then(Value::as_array).into_iter().flatten() {
+        let key = text(expression, "/key");
+        let values = expression.get("values").and_then(Value::as_array).into_iter().flatten();
+        let values: Vec<&str> = values.filter_map(Value::as_str).collect();
+        terms.push(match text(expression, "/operator") {
+            "In" => format!("{key} in ({})", values.join(",")),
+            "NotIn" => format!("{key} notin ({})", values.join(",")),
+            "DoesNotExist" => format!("!{key}"),
+            _ => key.to_owned(),
+        });
+    }
+    terms.join(",")
+}
+
+/// The tree of what `owner` owns, as far as it is not ready. A ReplicaSet that
+/// wants no pods is the past and left out.
+fn owned(owner: &str, objects: &[Value]) -> Vec<Node> {
+    let mut by_owner: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
+    for object in objects {
+        let owners = object.pointer("/metadata/ownerReferences").and_then(Value::as_array);
+        for reference in owners.into_iter().flatten() {
+            by_owner.entry(text(reference, "/uid")).or_default().push(object);
+        }
+    }
+    nodes(owner, &by_owner, 0)
+}
+
+fn nodes(owner: &str, by_owner: &BTreeMap<&str, Vec<&Value>>, depth: usize) -> Vec<Node> {
+    // Deployment, ReplicaSet, Pod: whoever claims to own its owner ends here.
+    if depth > 3 {
+        return Vec::new();
+    }
+    let mut nodes: Vec<Node> = by_owner
+        .get(owner)
+        .into_iter()
+        .flatten()
+        .filter_map(|object| {
+            let children = self::nodes(text(object, "/metadata/uid"), by_owner, depth + 1);
+            let past = text(object, "/kind") == "ReplicaSet"
+                && children.is_empty()
+                && object.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0);
+            let (namespace, name) = (text(object, "/metadata/namespace"), text(object, "/metadata/name"));
+            let subject = format!("{}/{namespace}/{name}", text(object, "/kind"));
+            let node = Node { children, ..Node::of(subject, object) };
+            (!past && (!is_good(node.health) || !node.children.is_empty())).then_some(node)
+        })
+        .collect();
+    // What has failed says more than what is under way.
+    nodes.sort_by_key(|node| (node.health != HealthState::Failed.as_str(), node.object.clone()));
+    if nodes.len() > MAX_CHILDREN {
+        let more = nodes.len() - MAX_CHILDREN;
+        nodes.truncate(MAX_CHILDREN);
+        if let Some(last) = nodes.last_mut() {
+            last.message = join(&last.message, &format!("and {more} more like it are not shown"));
+        }
+    }
+    nodes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn selectors_are_written_as_queries_want_them() {
+        let check = |value: Value, expected: &str| assert_eq!(selector(&value), expected);
+        check(json!({"matchLabels": {"a": "b", "c": "d"}}), "a=b,c=d");
+        check(
+            json!({"matchLabels": {"a": "b"}, "matchExpressions": [
+                {"key": "x", "operator": "In", "values": ["1", "2"]},
+                {"key": "y", "operator": "NotIn", "values": ["3"]},
+                {"key": "z", "operator": "Exists"},
+                {"key": "w", "operator": "DoesNotExist"}]}),
+            "a=b,x in (1,2),y notin (3),z,!w",
+        );
+        check(json!(null), "");
+    }
+
+    fn object(kind: &str, name: &str, owner: &str, more: Value) -> Value {
+        let mut object = json!({
+            "apiVersion": if kind == "Pod" { "v1" } else { "apps/v1" },
+            "kind": kind,
+            "metadata": {"namespace": "a", "name": name, "uid": name, "ownerReferences": [{"uid": owner}]},
+        });
+        for (key, value) in more.as_object().unwrap() {
+            object[key] = value.clone();
+        }
+        object
+    }
+
+    #[test]
+    fn the_pod_that_is_not_ready_is_found_below_its_owners() {
+        let waits = json!({"status": {"phase": "Pending", "containerStatuses": [
+            {"name": "main", "state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}]}});
+        let runs =
+            json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+        let objects = [
+            object("ReplicaSet", "web-2", "web", json!({"spec": {"replicas": 2}})),
+            object("ReplicaSet", "web-1", "web", json!({"spec": {"replicas": 0}})),
+            object("ReplicaSet", "other", "other", json!({"spec": {"replicas": 2}})),
+            object("Pod", "web-2-a", "web-2", waits.clone()),
+            object("Pod", "web-2-b", "web-2", runs),
+            object("Pod", "loop", "loop", waits),
+        ];
+        let tree = owned("web", &objects);
+        assert_eq!(tree.iter().map(|n| n.object.as_str()).collect::<Vec<_>>(), ["ReplicaSet/a/web-2"]);
+        let pods = &tree[0].children;
+        assert_eq!(pods.len(), 1);
+        assert_eq!(pods[0].object, "Pod/a/web-2-a");
+        assert_eq!(pods[0].message, "container main waits: ImagePullBackOff; no such image");
+        assert!(owned("loop", &objects).len() == 1);
+    }
+
+    #[test]
+    fn what_a_kubelet_says_is_bounded() {
+        let check = |containers: Value, expected: &str| {
+            assert_eq!(kubelet_says(&json!({"status": {"containerStatuses": containers}})), expected);
+        };
+        check(json!([]), "");
+        check(json!([{"ready": true, "lastState": {"terminated": {"message": "old"}}}]), "");
+        check(
+            json!([{"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"message": "panic\n"}}}]),
+            "panic",
+        );
+        let long = "x".repeat(MAX_SAID + 1);
+        check(json!([{"state": {"waiting": {"message": long}}}]), &format!("{}…", "x".repeat(MAX_SAID)));
+    }
+
+    #[test]
+    fn many_pods_are_cut() {
+        let failed = json!({"status": {"phase": "Failed"}});
+        let pods: Vec<_> = (0..9).map(|n| object("Pod", &format!("p{n}"), "job", failed.clone())).collect();
+        let tree = owned("job", &pods);
+        assert_eq!(tree.len(), MAX_CHILDREN);
+        assert_eq!(tree[4].message, "has failed; and 4 more like it are not shown");
+    }
+}
