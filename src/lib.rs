@@ -2,7 +2,7 @@
 //! and pruned objects in a Kubernetes cluster.
 //!
 //! The rooms, from the edge inwards: `cli` and `controller` turn arguments and
-//! watches into runs of the `reconcile`; `oci` and `cluster` do one network verb
+//! watches into runs of `reconcile`; `oci` and `cluster` do one network verb
 //! at a time; `domain` decides, purely; `api` is the wire contract. `observe`
 //! holds metrics, logging and the health endpoints. `tests/tidy.rs` checks that
 //! no room reaches past its doors, which docs/architecture.md describes.

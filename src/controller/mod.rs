@@ -1,4 +1,4 @@
-//! Watches and time become runs of the pipeline: triggers, backoff, finalizer,
+//! Watches and time become runs: triggers, backoff, finalizer,
 //! leadership. It decides nothing about objects.
 
 mod actor;

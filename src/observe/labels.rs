@@ -43,7 +43,7 @@ pub(super) trait Label: Copy + 'static {
 }
 
 labels! {
-    /// The steps of the pipeline that take time.
+    /// The phases of a run that take time.
     Phase {
         /// Reference to digest.
         Resolve => "resolve",

@@ -1,6 +1,5 @@
 //! Our verdict on an artifact: what the operator and the commands come to.
 
-use supercargo::api::reason::Reason;
 use supercargo::api::verify::OidcIdentity;
 use supercargo::domain::verify::key::PublicKey;
 use supercargo::domain::verify::policy::{Authority, Identity, Policy, Trust};
