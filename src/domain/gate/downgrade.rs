@@ -1,24 +1,8 @@
 //! A range whose newest tag is older than what is applied.
 
-use super::facts::{Decision, Facts, Hold, WakeOn};
+use super::decision::{Decision, Hold, WakeOn};
+use super::facts::Facts;
 use crate::api::reason::Reason;
-use crate::domain::ledger::goes_back;
-
-/// The way that the newest tag leads.
-#[derive(Clone, Copy, Debug)]
-pub struct Step<'a> {
-    /// The tag of what was applied last.
-    pub from: &'a str,
-    /// The newest tag.
-    pub to: &'a str,
-}
-
-impl Step<'_> {
-    /// Whether it leads back.
-    pub fn is_back(&self, facts: &Facts<'_>) -> bool {
-        goes_back(facts.release, self.from, self.to)
-    }
-}
 
 /// Holds a release where it is while the newest tag leads back and the spec does not
 /// allow that.
@@ -37,6 +21,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::gate::facts::Step;
     use crate::domain::gate::tests::{held, release};
     use crate::domain::release::Wanted;
 

@@ -1,6 +1,7 @@
 //! An artifact that holds no object: it would remove all that is there.
 
-use super::facts::{Decision, Facts};
+use super::decision::Decision;
+use super::facts::Facts;
 use crate::api::keys;
 use crate::api::reason::Reason;
 

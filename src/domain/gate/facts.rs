@@ -1,16 +1,10 @@
-//! What gates know, and what they say.
+//! What gates know.
 
-use super::downgrade::Step;
-use super::inventory::InventoryFacts;
-use super::ownership::Claimed;
-use super::registry::RegistryFacts;
-use super::trust::Demands;
-use crate::api::reason::Reason;
+use crate::domain::allowed::Allowed;
+use crate::domain::identity::{ObjectId, ReleaseId};
+use crate::domain::ledger::goes_back;
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::release::Release;
-
-/// How many objects a message names.
-const NAMED: usize = 3;
 
 /// What a run knows so far. It learns more as it goes on: a gate that lacks what it asks
 /// about lets the run pass, and is asked again.
@@ -53,68 +47,64 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// What a gate says.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decision {
-    /// Nothing stands against it.
-    Pass,
-    /// Not now. That is no failure: it is not counted, and nothing is tried again before
-    /// what the gate waits for comes.
-    Wait(Hold, WakeOn),
-    /// Not like this.
-    Refuse(Hold),
+/// What a release names, and what it may name.
+#[derive(Clone, Copy)]
+pub struct RegistryFacts<'a> {
+    /// What the administrator allows.
+    pub allowed: &'a Allowed,
+    /// The registry with its port.
+    pub host: &'a str,
+    /// The path of the repository in it.
+    pub path: &'a str,
 }
 
-/// Why a release does not go on.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hold {
-    /// One of the closed set.
-    pub reason: Reason,
-    /// What stands against it, on what, what to do.
-    pub message: String,
-    /// The message without the objects that follow it there.
-    pub headline: Option<String>,
-    /// The objects that it is about.
-    pub objects: Vec<ObjectFailure>,
+/// An inventory that exists.
+#[derive(Clone, Copy)]
+pub struct InventoryFacts<'a> {
+    /// Whose name it has.
+    pub id: &'a ReleaseId,
+    /// Whom its objects are being taken over from; empty when nobody does that.
+    pub adopting: &'a str,
+    /// The tool that wrote it.
+    pub writer: &'a str,
+    /// Whether that was not another one than this.
+    pub is_ours: bool,
+    /// Whether somebody has deleted it, and that keeps the run from writing to it.
+    pub is_going: bool,
 }
 
-/// What ends a wait.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WakeOn {
-    /// A change of the release: its spec, or an annotation.
-    Release,
-    /// Another tag in the registry.
-    Registry,
-    /// A change of an object of the release.
-    Objects,
+/// Who has to have signed an artifact.
+#[derive(Clone, Copy, Debug)]
+pub struct Demands {
+    /// How many policies ask for signatures.
+    pub policies: usize,
+    /// Whether the administrator exempts the repository.
+    pub is_exempt: bool,
+    /// Whether every artifact has to be verified.
+    pub required: bool,
 }
 
-impl Hold {
-    /// One that is about no object.
-    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), headline: None, objects: Vec::new() }
+/// The way that the newest tag leads.
+#[derive(Clone, Copy, Debug)]
+pub struct Step<'a> {
+    /// The tag of what was applied last.
+    pub from: &'a str,
+    /// The newest tag.
+    pub to: &'a str,
+}
+
+impl Step<'_> {
+    /// Whether it leads back.
+    pub fn is_back(&self, facts: &Facts<'_>) -> bool {
+        goes_back(facts.release, self.from, self.to)
     }
 }
 
-impl Hold {
-    /// One that is about objects: a message with the first few, the rest in the list.
-    pub fn about(reason: Reason, what: &str, objects: Vec<ObjectFailure>) -> Self {
-        let s = if objects.len() == 1 { "" } else { "s" };
-        let headline = format!("{what} {} object{s}", objects.len());
-        let mut message = headline.clone();
-        for object in objects.iter().take(NAMED) {
-            message.push_str(&format!("; {}: {}", object.id, object.message));
-        }
-        if objects.len() > NAMED {
-            message.push_str("; see status.failures for more");
-        }
-        Self { reason, message, headline: Some(headline), objects }
-    }
-}
-
-impl Decision {
-    /// Refuses for one reason.
-    pub fn refuse(reason: Reason, message: impl Into<String>) -> Self {
-        Self::Refuse(Hold::new(reason, message))
-    }
+/// What keeps a release from having all the objects of its plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Claimed {
+    /// Objects that others have, each with what its owner is called here.
+    pub by_others: Vec<(ObjectId, String)>,
+    /// Objects that the release may not write, whoever has them.
+    pub denied: Vec<ObjectFailure>,
 }

@@ -1,24 +1,10 @@
 //! An inventory that is another tool's, or on its way out.
 
-use super::facts::{Decision, Facts};
+use super::decision::Decision;
+use super::facts::{Facts, InventoryFacts};
 use crate::api::reason::Reason;
 use crate::domain::identity::ReleaseId;
 use crate::domain::status::inventory_name;
-
-/// An inventory that exists.
-#[derive(Clone, Copy)]
-pub struct InventoryFacts<'a> {
-    /// Whose name it has.
-    pub id: &'a ReleaseId,
-    /// Whom its objects are being taken over from; empty when nobody does that.
-    pub adopting: &'a str,
-    /// The tool that wrote it.
-    pub writer: &'a str,
-    /// Whether that was not another one than this.
-    pub is_ours: bool,
-    /// Whether somebody has deleted it, and that keeps the run from writing to it.
-    pub is_going: bool,
-}
 
 /// Refuses an inventory that a run may not write to. What another tool recorded is not
 /// marked as ours: it would be left behind. A person takes it over, not a release.

@@ -1,18 +1,9 @@
 //! Objects that other releases have.
 
-use super::facts::{Decision, Facts, Hold};
+use super::decision::{Decision, Hold};
+use super::facts::Facts;
 use crate::api::reason::Reason;
-use crate::domain::identity::ObjectId;
 use crate::domain::outcome::ObjectFailure;
-
-/// What keeps a release from having all the objects of its plan.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Claimed {
-    /// Objects that others have, each with what its owner is called here.
-    pub by_others: Vec<(ObjectId, String)>,
-    /// Objects that the release may not write, whoever has them.
-    pub denied: Vec<ObjectFailure>,
-}
 
 /// Refuses a plan of which others have an object.
 pub fn decide(facts: &Facts<'_>) -> Decision {
@@ -30,6 +21,8 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::gate::facts::Claimed;
+    use crate::domain::identity::ObjectId;
     use crate::domain::gate::tests::{held, release};
 
     #[test]

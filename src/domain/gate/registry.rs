@@ -1,19 +1,9 @@
 //! A registry, or a proxy, that the administrator does not allow.
 
-use super::facts::{Decision, Facts};
+use super::decision::Decision;
+use super::facts::{Facts, RegistryFacts};
 use crate::api::reason::Reason;
-use crate::domain::allowed::{Allowed, NotAllowed};
-
-/// What a release names, and what it may name.
-#[derive(Clone, Copy)]
-pub struct RegistryFacts<'a> {
-    /// What the administrator allows.
-    pub allowed: &'a Allowed,
-    /// The registry with its port.
-    pub host: &'a str,
-    /// The path of the repository in it.
-    pub path: &'a str,
-}
+use crate::domain::allowed::NotAllowed;
 
 /// Refuses what is not allowed. Nothing is sent before that.
 pub fn decide(facts: &Facts<'_>) -> Decision {
@@ -33,6 +23,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::allowed::Allowed;
     use crate::domain::gate::tests::{held, release};
     use crate::domain::prefix::Prefix;
 

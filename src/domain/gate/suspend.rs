@@ -1,6 +1,7 @@
 //! A release that its owner has suspended.
 
-use super::facts::{Decision, Facts, Hold, WakeOn};
+use super::decision::{Decision, Hold, WakeOn};
+use super::facts::Facts;
 use crate::api::reason::Reason;
 
 /// Holds a suspended release until the spec changes, or a person asks for one run.

@@ -1,8 +1,8 @@
-//! What the tables of the gates share.
+//! What the tables of the gates share, and the table of their order.
 
 use serde_json::json;
 
-use super::Decision;
+use super::{Decision, Facts, decide};
 use crate::api::reason::Reason;
 use crate::domain::release::Release;
 
@@ -22,4 +22,17 @@ pub fn held(decision: Decision) -> Option<(Reason, String)> {
         Decision::Pass => None,
         Decision::Wait(hold, _) | Decision::Refuse(hold) => Some((hold.reason, hold.message)),
     }
+}
+
+#[test]
+fn the_first_gate_that_holds_decides() {
+    let check = |suspend: bool, frozen: &str, expected: Option<Reason>| {
+        let mut release = release();
+        release.suspend = suspend;
+        release.labels.insert("frozen".to_owned(), frozen.to_owned());
+        assert_eq!(held(decide(&Facts::of(&release))).map(|(reason, _)| reason), expected);
+    };
+    check(false, "false", None);
+    check(false, "true", Some(Reason::InvalidSpec));
+    check(true, "true", Some(Reason::Suspended));
 }

@@ -1,18 +1,8 @@
 //! An artifact that nobody says anything about, where every artifact is verified.
 
-use super::facts::{Decision, Facts};
+use super::decision::Decision;
+use super::facts::{Demands, Facts};
 use crate::api::reason::Reason;
-
-/// Who has to have signed an artifact.
-#[derive(Clone, Copy, Debug)]
-pub struct Demands {
-    /// How many policies ask for signatures.
-    pub policies: usize,
-    /// Whether the administrator exempts the repository.
-    pub is_exempt: bool,
-    /// Whether every artifact has to be verified.
-    pub required: bool,
-}
 
 /// Refuses an artifact for which nothing says who has to have signed it. Whether those
 /// have who do is judged by `domain::verify`, with the evidence.

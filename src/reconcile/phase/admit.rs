@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use crate::api::reason::Reason;
 use crate::cluster::session::Session;
-use crate::domain::gate::trust::Demands;
+use crate::domain::gate::Demands;
 use crate::domain::gate::{self, Facts};
 use crate::domain::inventory::Inventory;
 use crate::domain::outcome::Assessment;

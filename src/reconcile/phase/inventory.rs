@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::cluster::inventory::{Hold, Stored};
-use crate::domain::gate::inventory::InventoryFacts;
+use crate::domain::gate::InventoryFacts;
 use crate::domain::gate::{self, Facts};
 use crate::domain::inventory::Inventory;
 use crate::reconcile::cache::cluster::ClusterCache;

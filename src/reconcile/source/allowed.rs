@@ -2,7 +2,7 @@
 
 use super::reference::repository;
 use crate::domain::allowed::Allowed;
-use crate::domain::gate::registry::RegistryFacts;
+use crate::domain::gate::RegistryFacts;
 use crate::domain::gate::{self, Decision, Facts};
 use crate::domain::release::Release;
 use crate::reconcile::error::Failure;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Planned;
 use crate::api::reason::Reason;
 use crate::cluster::session::Session;
-use crate::domain::gate::ownership::Claimed;
+use crate::domain::gate::Claimed;
 use crate::domain::gate::{self, Facts};
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::outcome::ObjectFailure;

@@ -1,0 +1,42 @@
+//! What may keep a release from going on: one veto a file, each a pure function with a
+//! table of tests. They are asked in the order of a list.
+
+mod decision;
+pub mod downgrade;
+mod empty;
+mod facts;
+#[cfg(test)]
+mod frozen;
+mod inventory;
+mod ownership;
+pub mod registry;
+mod suspend;
+#[cfg(test)]
+mod tests;
+pub mod trust;
+
+pub use decision::{Decision, Hold, WakeOn};
+pub use facts::{Claimed, Demands, Facts, InventoryFacts, RegistryFacts, Step};
+
+/// A gate.
+type Gate = fn(&Facts<'_>) -> Decision;
+
+/// All of them. A new one is a file of its own, a module and a line here, and a field of
+/// [`Facts`] where it asks about something new.
+const GATES: &[Gate] = &[
+    suspend::decide,
+    registry::decide,
+    inventory::decide,
+    trust::decide,
+    downgrade::decide,
+    empty::decide,
+    ownership::decide,
+    #[cfg(test)]
+    frozen::decide,
+];
+
+/// What the first gate says that does not let the run pass.
+pub fn decide(facts: &Facts<'_>) -> Decision {
+    let decisions = GATES.iter().map(|gate| gate(facts));
+    decisions.into_iter().find(|decision| *decision != Decision::Pass).unwrap_or(Decision::Pass)
+}
