@@ -4,10 +4,10 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::Repository;
 use super::auth::Keyring;
 use super::provider::Providers;
 use super::proxy::Proxy;
+use super::reference::Repository;
 use crate::api::release::RegistryProvider;
 
 /// What an [`Access`] is made of.

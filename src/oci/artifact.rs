@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{Digest, Identities, Queue, Room, Size, Tag};
+use super::encryption::Identities;
+use super::reference::{Digest, Tag};
+use super::room::{Queue, Room, Size};
 
 /// What a reference stood for when it was resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]

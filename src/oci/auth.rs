@@ -13,7 +13,8 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::{OciError, Repository};
+use super::error::OciError;
+use super::reference::Repository;
 
 /// Longest value of a Secret that is read as a Docker config, in bytes.
 const MAX_CONFIG_BYTES: usize = 1 << 20;

@@ -22,7 +22,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::access::{Access, Fingerprint};
 use super::limits::{MAX_REMEMBERED, MAX_TOLD_BYTES};
-use super::{Digest, Repository};
+use super::reference::{Digest, Repository};
 
 /// The layout below the cache directory; another number, another layout.
 const LAYOUT: &str = "v1";

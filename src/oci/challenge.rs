@@ -5,9 +5,7 @@ use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
 use reqwest::Url;
 
-use super::reference::is_loopback;
-use super::transport::authority;
-use super::zone::Zone;
+use super::reference::{Zone, authority, is_loopback};
 
 /// Most challenges that are looked at in one answer.
 const MAX_CHALLENGES: usize = 8;

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use reqwest::{Certificate, Client, Identity, Url};
 
-use super::OciError;
 use super::access::{Access, Fingerprint};
+use super::error::OciError;
 use super::limits::MAX_CLIENTS;
 use super::proxy::Environment;
+use super::reach::Reach;
+use super::reference::Zone;
 use super::resolver::{self, Hosts, Resolver};
 use super::transport::{Request, root_cause};
-use super::zone::{Reach, Zone};
 
 /// Who connects.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]

@@ -4,13 +4,16 @@
 use bytes::Bytes;
 use http::Method;
 
+use super::access::Access;
 use super::download;
+use super::error::OciError;
 use super::limits::MAX_MANIFEST_BYTES;
 use super::mirror::Fault;
+use super::reference::{Digest, Repository};
+use super::registry::Registry;
 use super::reply::{Body, Reply};
 use super::token::{Asker, Scope};
 use super::transport::{Request, Transport};
-use super::{Access, Digest, OciError, Registry, Repository};
 
 /// What is asked for.
 #[derive(Clone, Copy)]

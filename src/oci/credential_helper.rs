@@ -7,8 +7,9 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::auth::{Credential, split_key};
-use super::{Keyring, OciError, Repository};
+use super::auth::{Credential, Keyring, split_key};
+use super::error::OciError;
+use super::reference::Repository;
 
 /// What begins the name of every helper.
 const PREFIX: &str = "docker-credential-";

@@ -7,11 +7,12 @@ use bytes::BytesMut;
 use http::StatusCode;
 use http::header::CONTENT_RANGE;
 
-use super::OciError;
+use super::error::OciError;
 use super::limits::{MAX_RESUMES, MIN_RESUMED_BYTES};
+use super::reference::authority;
 use super::reply::{Body, Part, Reply};
 use super::token::{Asker, Sessions};
-use super::transport::{Advance, Request, Transport, authority};
+use super::transport::{Advance, Request, Transport};
 
 /// The bytes behind the request, at most `size` of them.
 ///

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::OciError;
+use super::error::OciError;
 use super::limits::{ContentLimits, MAX_AGE_HEADER_BYTES, MAX_KEY_FILE_BYTES};
 use super::unpack::{self, Order};
 

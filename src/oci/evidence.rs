@@ -21,8 +21,9 @@ mod simple_signing;
 use search::Search;
 
 use super::access::Access;
+use super::error::OciError;
+use super::reference::{Digest, Repository};
 use super::registry::Registry;
-use super::{Digest, OciError, Repository};
 use crate::api::reason::Reason;
 use crate::domain::verify::evidence::Evidence;
 

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{Digest, OciError};
+use super::error::OciError;
+use super::reference::Digest;
 
 /// Every manifest type that is asked for. Without them a registry may answer
 /// with docker schema 1, or not at all.

@@ -8,12 +8,12 @@ use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::access::{Access, Fingerprint};
+use super::access::{Access, AccessParts, Fingerprint};
 use super::auth::split_key;
+use super::error::OciError;
 use super::limits::MAX_REMEMBERED;
 use super::provider::Providers;
-use super::reference::is_host;
-use super::{AccessParts, OciError, Repository};
+use super::reference::{Repository, is_host};
 use crate::api::release::RegistryProvider;
 
 /// How long a mirror is not asked that was away, or sent other bytes.

@@ -25,6 +25,7 @@ mod probe;
 mod provider;
 mod proxy;
 mod push;
+mod reach;
 mod reference;
 mod registry;
 mod reply;
@@ -36,7 +37,6 @@ mod token_hosts;
 mod transport;
 mod unpack;
 mod upload;
-mod zone;
 
 pub use access::{Access, AccessParts};
 pub use artifact::{Artifact, Resolved, Selection};

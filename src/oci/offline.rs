@@ -4,9 +4,11 @@
 
 use bytes::Bytes;
 
+use super::error::OciError;
 use super::layout::Document;
+use super::limits::ContentLimits;
+use super::reference::Digest;
 use super::unpack::{self, Order, normal_path};
-use super::{ContentLimits, Digest, OciError};
 
 /// Takes the files below a path out of a layer, as it is stored.
 ///

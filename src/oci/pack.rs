@@ -12,8 +12,10 @@ use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
-use super::encryption::{EXTENSION, SCHEME};
-use super::{ContentLimits, Digest, OciError, Recipients};
+use super::encryption::{EXTENSION, Recipients, SCHEME};
+use super::error::OciError;
+use super::limits::ContentLimits;
+use super::reference::Digest;
 
 pub(super) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";

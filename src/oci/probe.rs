@@ -9,7 +9,9 @@ use std::time::Duration;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use rustls_pki_types::ServerName;
 
-use super::{Access, Registry, Repository};
+use super::access::Access;
+use super::reference::Repository;
+use super::registry::Registry;
 
 /// How long a machine may take to answer itself.
 const PATIENCE: Duration = Duration::from_secs(2);

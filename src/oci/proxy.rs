@@ -5,8 +5,8 @@ use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 
-use super::OciError;
-use super::zone::Zone;
+use super::error::OciError;
+use super::reference::Zone;
 use crate::domain::proxy::is_service;
 
 /// A proxy and who we are to it.

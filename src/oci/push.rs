@@ -10,15 +10,18 @@ use bytes::Bytes;
 use http::header::LOCATION;
 use http::{Method, StatusCode};
 
+use super::access::Access;
 use super::content::manifest_body;
+use super::error::OciError;
 use super::layout;
 use super::limits::{MAX_PUSH_RETRIES, MAX_PUSH_RETRY_AFTER, PUSH_PAUSE};
-use super::pack::MANIFEST_TYPE;
+use super::pack::{MANIFEST_TYPE, Package};
+use super::reach::Reach;
+use super::reference::{Digest, Repository, Tag, Wanted};
+use super::registry::Registry;
 use super::reply::Reply;
 use super::token::{Asker, Scope};
 use super::transport::{Request, Transport};
-use super::zone::Reach;
-use super::{Access, Digest, OciError, Package, Registry, Repository, Tag, Wanted};
 
 /// Why a step of a push has failed.
 enum Setback {

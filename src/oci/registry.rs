@@ -11,24 +11,27 @@ use http::{Method, StatusCode};
 use tokio::sync::Semaphore;
 
 use super::access::Access;
+use super::artifact::{Artifact, Resolved, Selection};
 use super::cache::{Cache, CacheObserver};
 use super::content::{Content, manifest_body};
+use super::encryption::{self, Identities};
+use super::error::OciError;
 use super::layout::{self, Document, Manifest};
 use super::limits::{
     CONNECT_TIMEOUT, ContentLimits, DEFAULT_CACHE_BYTES, IDLE_TIMEOUT, MAX_ANNOTATION_BYTES,
     MAX_LARGE_EVIDENCE, MAX_MANIFEST_BYTES, MAX_UNPACKING,
 };
-use super::mirror::Mirrors;
-use super::provider::Providers;
+use super::mirror::{Mirror, Mirrors};
+use super::provider::{Providers, Variables};
+use super::reference::{Digest, Repository, Tag, Wanted};
 use super::reply::Reply;
+use super::resolver::Hosts;
 use super::room::Rooms;
+use super::tags;
 use super::token::{Asker, Scope, Sessions};
+use super::token_hosts::TokenHost;
 use super::transport::{Meter, Observer, Request, Transport, TransportOptions};
 use super::unpack::{self, Order};
-use super::{
-    Artifact, Digest, Hosts, Identities, Mirror, OciError, Repository, Resolved, Selection, Tag, TokenHost,
-    Variables, Wanted, encryption, tags,
-};
 use crate::domain::capacity::Capacity;
 
 /// How a [`Registry`] behaves.

@@ -8,11 +8,11 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use reqwest::Url;
 
-use super::OciError;
+use super::error::OciError;
 use super::limits::MAX_ERROR_BYTES;
 use super::pace::Place;
-use super::transport::{Advance, authority, silent, unavailable};
-use super::zone::Zone;
+use super::reference::{Zone, authority};
+use super::transport::{Advance, silent, unavailable};
 
 /// The head of an answer; the body is still to be read. Holds its place among
 /// the host's requests until it is dropped.

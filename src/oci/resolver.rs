@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
-use super::zone::{Reach, Zone};
+use super::reach::Reach;
+use super::reference::Zone;
 
 /// Addresses for names, as in a hosts file; a port that is not 0 counts too.
 pub type Hosts = Arc<BTreeMap<String, Vec<SocketAddr>>>;

@@ -15,12 +15,14 @@ use serde::Deserialize;
 use super::access::{Access, Fingerprint};
 use super::auth::Credential;
 use super::challenge::{self, Challenge};
+use super::error::OciError;
 use super::limits::{DEFAULT_TOKEN_LIFE, MAX_REMEMBERED, MAX_TOKEN_BYTES};
 use super::provider::{Given, Providers};
+use super::reach::Reach;
+use super::reference::{Repository, Zone};
 use super::reply::{Body, Reply};
+use super::token_hosts::TokenHost;
 use super::transport::{Request, Transport};
-use super::zone::{Reach, Zone};
-use super::{OciError, Repository, TokenHost};
 
 /// What a request is going to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -16,13 +16,14 @@ use tokio::sync::watch;
 
 use super::access::Access;
 use super::client::Clients;
+use super::error::OciError;
 use super::limits::{MAX_REDIRECTS, MAX_RETRIES, MAX_RETRY_AFTER, RETRY_PAUSE, UPLOAD_CHUNK};
 use super::pace::Paces;
+use super::reach::Reach;
+use super::reference::{Digest, Repository, Zone, authority};
 use super::reply::Reply;
 use super::resolver::{Hosts, Walled};
 use super::upload::{Upload, watched};
-use super::zone::{Reach, Zone};
-use super::{Digest, OciError, Repository};
 
 /// How one request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -333,12 +334,6 @@ fn method_name(method: &Method) -> &'static str {
         Method::PUT => "PUT",
         _ => "GET",
     }
-}
-
-/// Host and port, as people write them.
-pub(super) fn authority(url: &Url) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 fn outcome_of(error: &reqwest::Error) -> Outcome {

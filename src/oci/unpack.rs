@@ -10,7 +10,7 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use tar::{Archive, EntryType};
 
-use super::OciError;
+use super::error::OciError;
 use super::limits::{ContentLimits, ZSTD_WINDOW_LOG};
 
 mod extension;

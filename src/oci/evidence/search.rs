@@ -11,13 +11,16 @@ use super::gather::{Form, Gathered, Lead, Notes, worse};
 use super::listing::{Referrer, is_bundle};
 use super::simple_signing;
 use crate::domain::verify::evidence::{Evidence, Found};
+use crate::oci::access::Access;
 use crate::oci::content::manifest_body;
+use crate::oci::error::OciError;
 use crate::oci::layout::Document;
 use crate::oci::limits::{EVIDENCE_REQUESTS, MAX_BUNDLE_BYTES, MAX_MANIFEST_BYTES, SMALL_EVIDENCE_BYTES};
+use crate::oci::reference::{Digest, Repository, Tag};
+use crate::oci::registry::Registry;
 use crate::oci::reply::Body;
 use crate::oci::token::{Asker, Scope};
 use crate::oci::transport::{Request, Transport};
-use crate::oci::{Access, Digest, OciError, Registry, Repository, Tag};
 
 /// Whose signatures are looked for, where, and by whom.
 #[derive(Clone, Copy)]

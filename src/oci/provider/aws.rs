@@ -10,12 +10,13 @@ use http::Method;
 use http::header::{AUTHORIZATION, HeaderName, HeaderValue};
 use serde::Deserialize;
 
-use super::super::OciError;
-use super::super::access::Access;
-use super::super::auth::Credential;
-use super::super::transport::{Request, authority};
 use super::call::{Caller, element, form};
 use super::sigv4::{self, Keys, Signed};
+use crate::oci::access::Access;
+use crate::oci::auth::Credential;
+use crate::oci::error::OciError;
+use crate::oci::reference::authority;
+use crate::oci::transport::Request;
 
 /// How long a token of ECR is good, by its documentation.
 const TOKEN_LIFE: Duration = Duration::from_secs(12 * 3600);

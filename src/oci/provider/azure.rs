@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::super::OciError;
-use super::super::access::Access;
-use super::super::auth::Credential;
 use super::call::{Caller, form};
+use crate::oci::access::Access;
+use crate::oci::auth::Credential;
+use crate::oci::error::OciError;
 
 /// How long a refresh token of the registry is used; it is good for three.
 const TOKEN_LIFE: Duration = Duration::from_secs(3 * 3600);

@@ -12,12 +12,12 @@ use http::header::{HeaderName, HeaderValue};
 use reqwest::Url;
 use serde::de::DeserializeOwned;
 
-use super::super::OciError;
-use super::super::access::Access;
-use super::super::limits::{MAX_IDENTITY_FILE_BYTES, MAX_TOKEN_BYTES};
-use super::super::reply::Body;
-use super::super::transport::{Request, Transport, authority};
-use super::super::zone::Zone;
+use crate::oci::access::Access;
+use crate::oci::error::OciError;
+use crate::oci::limits::{MAX_IDENTITY_FILE_BYTES, MAX_TOKEN_BYTES};
+use crate::oci::reference::{Zone, authority};
+use crate::oci::reply::Body;
+use crate::oci::transport::{Request, Transport};
 
 /// The environment variables of the process, by name; an empty one is none.
 pub type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;

@@ -8,11 +8,11 @@ use http::Method;
 use http::header::AUTHORIZATION;
 use serde::Deserialize;
 
-use super::super::OciError;
-use super::super::access::Access;
-use super::super::auth::Credential;
-use super::super::transport::Request;
 use super::call::{Caller, form, plain, seconds};
+use crate::oci::access::Access;
+use crate::oci::auth::Credential;
+use crate::oci::error::OciError;
+use crate::oci::transport::Request;
 
 /// How long a token is used when nobody says.
 const TOKEN_LIFE: Duration = Duration::from_secs(10 * 60);

@@ -5,16 +5,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::super::OciError;
-use super::super::auth::Credential;
-use super::super::limits::{MAX_CLOUD_REGISTRIES, MAX_CLOUD_TOKEN_LIFE};
-use super::super::token::Asker;
-use super::super::transport::Transport;
-use super::super::zone::Zone;
-use super::aws::Ecr;
+use super::aws::{self, Ecr};
 use super::call::{Caller, Variables};
-use super::{aws, azure, gcp};
+use super::{azure, gcp};
 use crate::api::release::RegistryProvider;
+use crate::oci::auth::Credential;
+use crate::oci::error::OciError;
+use crate::oci::limits::{MAX_CLOUD_REGISTRIES, MAX_CLOUD_TOKEN_LIFE};
+use crate::oci::reference::Zone;
+use crate::oci::token::Asker;
+use crate::oci::transport::Transport;
 
 /// Of a token's life, what is not used of it.
 const MARGIN: Duration = Duration::from_secs(5 * 60);

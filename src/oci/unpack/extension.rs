@@ -11,7 +11,7 @@ use std::io::Read;
 use tar::EntryType;
 
 use super::broken;
-use crate::oci::OciError;
+use crate::oci::error::OciError;
 
 /// Longest extension that is read, in bytes.
 const MAX_EXTENSION_BYTES: u64 = 64 << 10;

@@ -1,14 +1,12 @@
-//! Names of things in registries: repositories, tags, digests.
-//!
-//! Parsed once; every part that ends in a URL or a file name has been checked
-//! here.
+//! A repository in a registry, and a reference to something in it.
 
 use std::fmt;
 
-use sha2::{Digest as _, Sha256, Sha512};
-
-use super::OciError;
-use crate::domain::version::{Range, TagFilter};
+use super::digest::Digest;
+use super::host::{host_only, is_host, is_loopback};
+use super::tag::Tag;
+use super::wanted::Wanted;
+use crate::oci::error::OciError;
 
 const SCHEME: &str = "oci://";
 /// The distribution specification's advice for the whole of host and path.
@@ -95,39 +93,6 @@ impl fmt::Display for Repository {
     }
 }
 
-/// Whether a host name or address is this machine's own.
-pub(super) fn is_loopback(host: &str) -> bool {
-    let bare = host.trim_start_matches('[').trim_end_matches(']');
-    bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
-}
-
-/// The host without its port.
-pub(super) fn host_only(host: &str) -> &str {
-    if host.starts_with('[') {
-        return host.find(']').map_or(host, |end| &host[..=end]);
-    }
-    host.split_once(':').map_or(host, |(name, _)| name)
-}
-
-/// Whether it is a host name or address with an optional port.
-pub(super) fn is_host(host: &str) -> bool {
-    let name = host_only(host);
-    let port = &host[name.len()..];
-    let port_ok =
-        port.is_empty() || port.strip_prefix(':').is_some_and(|p| p.parse::<u16>().is_ok_and(|p| p > 0));
-    let name_ok = match name.strip_prefix('[').and_then(|n| n.strip_suffix(']')) {
-        Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => name.split('.').all(|label| {
-            !label.is_empty()
-                && label.len() <= 63
-                && !label.starts_with('-')
-                && !label.ends_with('-')
-                && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-        }),
-    };
-    port_ok && name_ok
-}
-
 /// `[a-z0-9]+` joined by `.`, `_`, `__` or any number of `-`, as the
 /// distribution specification has it.
 fn is_path_segment(segment: &str) -> bool {
@@ -138,122 +103,6 @@ fn is_path_segment(segment: &str) -> bool {
     segment
         .split(alphanumeric)
         .all(|gap| matches!(gap, "" | "." | "_" | "__") || gap.bytes().all(|b| b == b'-'))
-}
-
-/// A tag: `[A-Za-z0-9_][A-Za-z0-9._-]{0,127}`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Tag(String);
-
-impl Tag {
-    /// Checks the characters and the length.
-    ///
-    /// # Errors
-    /// When no registry would accept the tag.
-    pub fn parse(text: &str) -> Result<Self, OciError> {
-        let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-        let ok = text.len() <= 128
-            && text.bytes().next().is_some_and(word)
-            && text.bytes().all(|b| word(b) || b == b'.' || b == b'-');
-        if ok { Ok(Self(text.to_owned())) } else { Err(OciError::Spec(format!("{text:?} is not a tag"))) }
-    }
-
-    /// The text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Tag {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// The digest of some bytes: `sha256:` or `sha512:` and lower case hex.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Digest(String);
-
-impl Digest {
-    /// Checks algorithm and length.
-    ///
-    /// # Errors
-    /// When the algorithm is another one or the hex digits are not what it
-    /// gives.
-    pub fn parse(text: &str) -> Result<Self, OciError> {
-        let hex =
-            |s: &str, len: usize| s.len() == len && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let ok = match text.split_once(':') {
-            Some(("sha256", digits)) => hex(digits, 64),
-            Some(("sha512", digits)) => hex(digits, 128),
-            _ => false,
-        };
-        if ok {
-            Ok(Self(text.to_owned()))
-        } else {
-            let shown: String = text.chars().take(80).collect();
-            Err(OciError::Spec(format!("{shown:?} is not a digest of the form sha256:<64 hex digits>")))
-        }
-    }
-
-    /// The sha256 digest of the bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        Self(format!("sha256:{}", hex::encode(Sha256::digest(bytes))))
-    }
-
-    /// Whether this is the digest of the bytes.
-    pub fn is_of(&self, bytes: &[u8]) -> bool {
-        match self.0.split_once(':') {
-            Some(("sha512", digits)) => hex::encode(Sha512::digest(bytes)) == digits,
-            Some((_, digits)) => hex::encode(Sha256::digest(bytes)) == digits,
-            None => false,
-        }
-    }
-
-    /// The text, `algorithm:hex`.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// The hex digits alone: safe as a file name.
-    pub fn hex(&self) -> &str {
-        self.0.split_once(':').map_or("", |(_, digits)| digits)
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// What a release follows in its repository.
-#[derive(Clone, Debug)]
-pub enum Wanted {
-    /// Whatever the tag points at.
-    Tag(Tag),
-    /// The highest tag in a range.
-    Semver {
-        /// The range.
-        range: Range,
-        /// What a tag must match to be considered.
-        filter: Option<TagFilter>,
-    },
-    /// Exactly these bytes.
-    Digest(Digest),
-}
-
-impl Wanted {
-    /// For people: `tag 1.0.0`, `semver ^1`, a digest.
-    pub fn describe(&self) -> String {
-        match self {
-            Self::Tag(tag) => format!("tag {tag}"),
-            Self::Semver { range, filter: None } => format!("semver {:?}", range.as_str()),
-            Self::Semver { range, filter: Some(filter) } => {
-                format!("semver {:?} with semverFilter {:?}", range.as_str(), filter.as_str())
-            }
-            Self::Digest(digest) => digest.to_string(),
-        }
-    }
 }
 
 /// What the command line takes: `oci://host/path[:tag][@digest]`.
@@ -380,13 +229,5 @@ mod tests {
         ] {
             assert_eq!(Repository::parse(url).unwrap().is_loopback(), expected, "{url}");
         }
-    }
-
-    #[test]
-    fn digests_are_of_bytes() {
-        let digest = Digest::of(b"abc");
-        assert!(digest.is_of(b"abc") && !digest.is_of(b"abd"));
-        let sha512 = format!("sha512:{}", hex::encode(Sha512::digest(b"abc")));
-        assert!(Digest::parse(&sha512).unwrap().is_of(b"abc"));
     }
 }
