@@ -20,7 +20,7 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::access::{Access, Fingerprint};
+use super::credentials::{Access, Fingerprint};
 use super::limits::{MAX_REMEMBERED, MAX_TOLD_BYTES};
 use super::reference::{Digest, Repository};
 

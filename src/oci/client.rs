@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use reqwest::{Certificate, Client, Identity, Url};
 
-use super::access::{Access, Fingerprint};
+use super::credentials::{Access, Fingerprint};
+use super::environment::Environment;
 use super::error::OciError;
 use super::limits::MAX_CLIENTS;
-use super::proxy::Environment;
 use super::reach::Reach;
 use super::reference::Zone;
 use super::resolver::{self, Hosts, Resolver};

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use http::Method;
 
-use super::access::Access;
+use super::credentials::Access;
 use super::download;
 use super::error::OciError;
 use super::limits::MAX_MANIFEST_BYTES;

@@ -20,7 +20,7 @@ mod simple_signing;
 
 use search::Search;
 
-use super::access::Access;
+use super::credentials::Access;
 use super::error::OciError;
 use super::reference::{Digest, Repository};
 use super::registry::Registry;

@@ -8,13 +8,10 @@ use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::access::{Access, AccessParts, Fingerprint};
-use super::auth::split_key;
+use super::credentials::{Access, AccessParts, Fingerprint, split_key};
 use super::error::OciError;
 use super::limits::MAX_REMEMBERED;
-use super::provider::Providers;
 use super::reference::{Repository, is_host};
-use crate::api::release::RegistryProvider;
 
 /// How long a mirror is not asked that was away, or sent other bytes.
 const REST: Duration = Duration::from_secs(60);
@@ -146,8 +143,7 @@ impl Mirrors {
 /// certificate is for the registry, and so is plain HTTP.
 fn there_access(access: &Access, mirror: &Mirror, there: &Repository) -> Access {
     let parts = access.parts().clone();
-    let served = Providers::serves(parts.provider, there.registry());
-    let provider = if served { parts.provider } else { RegistryProvider::Generic };
+    let provider = Access::provider_at(parts.provider, there);
     Access::new(AccessParts { client_cert: None, insecure: mirror.plain, provider, ..parts })
 }
 

@@ -2,16 +2,15 @@
 //! registries, the cache, and the packing and unpacking of artifacts. This room
 //! knows nothing of Kubernetes and decides nothing about trust.
 
-mod access;
 mod artifact;
-mod auth;
 mod cache;
 mod challenge;
 mod client;
 mod content;
-mod credential_helper;
+mod credentials;
 mod download;
 mod encryption;
+mod environment;
 mod error;
 mod evidence;
 mod layout;
@@ -23,7 +22,6 @@ mod pace;
 mod pack;
 mod probe;
 mod provider;
-mod proxy;
 mod push;
 mod reach;
 mod reference;
@@ -38,11 +36,9 @@ mod transport;
 mod unpack;
 mod upload;
 
-pub use access::{Access, AccessParts};
 pub use artifact::{Artifact, Resolved, Selection};
-pub use auth::Keyring;
 pub use cache::{CacheEvent, CacheObserver};
-pub use credential_helper::HelperCall;
+pub use credentials::{Access, AccessParts, HelperCall, Keyring, Proxy};
 pub use encryption::{Identities, Recipients};
 pub use error::OciError;
 pub use limits::ContentLimits;
@@ -51,7 +47,6 @@ pub use offline::{content_of, unpack_layer};
 pub use pack::{Labels, Package, is_reserved, pack};
 pub use probe::speaks_tls;
 pub use provider::Variables;
-pub use proxy::Proxy;
 pub use reference::{Digest, Reference, Repository, Tag, Wanted};
 pub use registry::{Registry, RegistryOptions};
 pub use resolver::Hosts;

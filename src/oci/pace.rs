@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::access::Fingerprint;
+use super::credentials::Fingerprint;
 use super::error::OciError;
 use super::limits::{MAX_PACE, MAX_PLACE_WAIT, MAX_REMEMBERED, MAX_RETRY_AFTER, REQUESTS_PER_HOST};
 use crate::fair::{Gate, Share};

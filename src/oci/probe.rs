@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use rustls_pki_types::ServerName;
 
-use super::access::Access;
+use super::credentials::Access;
 use super::reference::Repository;
 use super::registry::Registry;
 

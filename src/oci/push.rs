@@ -10,8 +10,8 @@ use bytes::Bytes;
 use http::header::LOCATION;
 use http::{Method, StatusCode};
 
-use super::access::Access;
 use super::content::manifest_body;
+use super::credentials::Access;
 use super::error::OciError;
 use super::layout;
 use super::limits::{MAX_PUSH_RETRIES, MAX_PUSH_RETRY_AFTER, PUSH_PAUSE};

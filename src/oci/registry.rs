@@ -10,10 +10,10 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use tokio::sync::Semaphore;
 
-use super::access::Access;
 use super::artifact::{Artifact, Resolved, Selection};
 use super::cache::{Cache, CacheObserver};
 use super::content::{Content, manifest_body};
+use super::credentials::Access;
 use super::encryption::{self, Identities};
 use super::error::OciError;
 use super::layout::{self, Document, Manifest};

@@ -12,9 +12,8 @@ use http::{HeaderValue, Method, StatusCode};
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::access::{Access, Fingerprint};
-use super::auth::Credential;
 use super::challenge::{self, Challenge};
+use super::credentials::{Access, Credential, Fingerprint};
 use super::error::OciError;
 use super::limits::{DEFAULT_TOKEN_LIFE, MAX_REMEMBERED, MAX_TOKEN_BYTES};
 use super::provider::{Given, Providers};

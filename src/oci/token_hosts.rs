@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use super::auth::split_key;
+use super::credentials::split_key;
 use super::reference::is_host;
 
 /// A registry, and a host elsewhere that gives out its tokens.

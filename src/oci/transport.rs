@@ -14,8 +14,8 @@ use http::{Method, StatusCode};
 use reqwest::{Client, RequestBuilder, Url};
 use tokio::sync::watch;
 
-use super::access::Access;
 use super::client::Clients;
+use super::credentials::Access;
 use super::error::OciError;
 use super::limits::{MAX_REDIRECTS, MAX_RETRIES, MAX_RETRY_AFTER, RETRY_PAUSE, UPLOAD_CHUNK};
 use super::pace::Paces;

@@ -12,58 +12,13 @@ use serde::Deserialize;
 
 use super::call::{Caller, element, form};
 use super::sigv4::{self, Keys, Signed};
-use crate::oci::access::Access;
-use crate::oci::auth::Credential;
+use crate::oci::credentials::{Access, Credential, Ecr};
 use crate::oci::error::OciError;
 use crate::oci::reference::authority;
 use crate::oci::transport::Request;
 
 /// How long a token of ECR is good, by its documentation.
 const TOKEN_LIFE: Duration = Duration::from_secs(12 * 3600);
-
-/// A registry of ECR: where its API is, and how it is called.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Ecr {
-    region: String,
-    domain: &'static str,
-    service: &'static str,
-    host: String,
-}
-
-impl Ecr {
-    /// Reads `ACCOUNT.dkr.ecr[-fips].REGION.amazonaws.com[.cn]`, or the public
-    /// one; `None` for every other host.
-    pub fn of(registry: &str) -> Option<Self> {
-        if registry == "public.ecr.aws" {
-            let host = "api.ecr-public.us-east-1.amazonaws.com".to_owned();
-            let (region, domain) = ("us-east-1".to_owned(), "amazonaws.com");
-            return Some(Self { region, domain, service: "ecr-public", host });
-        }
-        let (rest, domain) = [".amazonaws.com", ".amazonaws.com.cn"]
-            .into_iter()
-            .find_map(|domain| Some((registry.strip_suffix(domain)?, &domain[1..])))?;
-        let [account, "dkr", kind @ ("ecr" | "ecr-fips"), region] = rest.split('.').collect::<Vec<_>>()[..]
-        else {
-            return None;
-        };
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let account_ok = account.len() == 12 && account.bytes().all(|b| b.is_ascii_digit());
-        if !account_ok || region.is_empty() || !region.chars().all(plain) {
-            return None;
-        }
-        let host = match kind {
-            "ecr" => format!("api.ecr.{region}.{domain}"),
-            _ => format!("{kind}.{region}.{domain}"),
-        };
-        Some(Self { region: region.to_owned(), domain, service: "ecr", host })
-    }
-
-    /// What a token is good for: every registry of the host's API that the role
-    /// may read.
-    pub fn key(&self) -> &str {
-        &self.host
-    }
-}
 
 #[derive(Deserialize)]
 struct Answer {
@@ -227,37 +182,4 @@ async fn container(caller: Caller<'_>, url: &str) -> Result<Keys, OciError> {
     }
     let Lent { id, secret, session } = caller.json(request, &Access::anonymous()).await?;
     Ok(Keys { id, secret, session })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_hosts_of_ecr_are_ecr() {
-        let check = |registry: &str, expected: Option<&str>| {
-            assert_eq!(Ecr::of(registry).map(|ecr| ecr.host).as_deref(), expected, "{registry}");
-        };
-        check("123456789012.dkr.ecr.eu-west-1.amazonaws.com", Some("api.ecr.eu-west-1.amazonaws.com"));
-        check(
-            "123456789012.dkr.ecr.cn-north-1.amazonaws.com.cn",
-            Some("api.ecr.cn-north-1.amazonaws.com.cn"),
-        );
-        check("123456789012.dkr.ecr-fips.us-east-1.amazonaws.com", Some("ecr-fips.us-east-1.amazonaws.com"));
-        check("public.ecr.aws", Some("api.ecr-public.us-east-1.amazonaws.com"));
-        for other in [
-            "123456789012.dkr.ecr.eu-west-1.amazonaws.com:8443",
-            "123456789012.dkr.ecr.eu-west-1.amazonaws.com.evil.com",
-            "123456789012.dkr.ecr.amazonaws.com",
-            "evil.dkr.ecr.eu-west-1.amazonaws.com",
-            "123456789012.dkr.ecr.eu-west-1.evil.amazonaws.com",
-            "123456789012.dkr.ecr.s3.eu-west-1.amazonaws.com",
-            "dkr.ecr.eu-west-1.amazonaws.com",
-            "evil.public.ecr.aws",
-            "bucket.s3.eu-west-1.amazonaws.com",
-            "ghcr.io",
-        ] {
-            check(other, None);
-        }
-    }
 }

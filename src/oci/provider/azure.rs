@@ -6,22 +6,13 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::call::{Caller, form};
-use crate::oci::access::Access;
-use crate::oci::auth::Credential;
+use crate::oci::credentials::{Access, Credential};
 use crate::oci::error::OciError;
 
 /// How long a refresh token of the registry is used; it is good for three.
 const TOKEN_LIFE: Duration = Duration::from_secs(3 * 3600);
 /// What the token of Entra ID is for: any registry, of any of the clouds.
 const SCOPE: &str = "https://containerregistry.azure.net/.default";
-const CLOUDS: [&str; 3] = [".azurecr.io", ".azurecr.cn", ".azurecr.us"];
-
-/// Whether the registry is one of Azure's, and not a name below one.
-pub(super) fn is_host(registry: &str) -> bool {
-    let name = CLOUDS.iter().find_map(|cloud| registry.strip_suffix(cloud));
-    // A regional endpoint is `NAME.REGION.data`, and takes no such credentials.
-    name.is_some_and(|name| !name.is_empty() && !name.contains(['.', ':']))
-}
 
 #[derive(Deserialize)]
 struct AccessToken {
@@ -74,24 +65,4 @@ pub(super) async fn credential(
     );
     let answer: RefreshToken = caller.json(request, access).await?;
     Ok((Credential::Identity(answer.refresh_token), TOKEN_LIFE))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_registries_of_azure_are_azures() {
-        let check = |registry: &str, expected: bool| assert_eq!(is_host(registry), expected, "{registry}");
-        check("mine.azurecr.io", true);
-        check("mine.azurecr.cn", true);
-        check("mine.azurecr.us", true);
-        check("azurecr.io", false);
-        check(".azurecr.io", false);
-        check("mine.azurecr.io:8443", false);
-        check("mine.westeurope.data.azurecr.io", false);
-        check("mine.azurecr.io.evil.com", false);
-        check("evilazurecr.io", false);
-        check("mine.azurecr.de", false);
-    }
 }

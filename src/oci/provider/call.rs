@@ -12,7 +12,7 @@ use http::header::{HeaderName, HeaderValue};
 use reqwest::Url;
 use serde::de::DeserializeOwned;
 
-use crate::oci::access::Access;
+use crate::oci::credentials::Access;
 use crate::oci::error::OciError;
 use crate::oci::limits::{MAX_IDENTITY_FILE_BYTES, MAX_TOKEN_BYTES};
 use crate::oci::reference::{Zone, authority};

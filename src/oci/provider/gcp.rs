@@ -9,8 +9,7 @@ use http::header::AUTHORIZATION;
 use serde::Deserialize;
 
 use super::call::{Caller, form, plain, seconds};
-use crate::oci::access::Access;
-use crate::oci::auth::Credential;
+use crate::oci::credentials::{Access, Credential};
 use crate::oci::error::OciError;
 use crate::oci::transport::Request;
 
@@ -18,12 +17,6 @@ use crate::oci::transport::Request;
 const TOKEN_LIFE: Duration = Duration::from_secs(10 * 60);
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const TOKEN_PATH: &str = "computeMetadata/v1/instance/service-accounts/default/token";
-
-/// Whether the registry is one of Google's.
-pub(super) fn is_host(registry: &str) -> bool {
-    let below = |domain: &str| registry.strip_suffix(domain).is_some_and(|name| !name.is_empty());
-    registry == "gcr.io" || below(".gcr.io") || below(".pkg.dev")
-}
 
 #[derive(Deserialize)]
 struct Token {
@@ -130,23 +123,4 @@ async fn federated(caller: Caller<'_>, path: &str) -> Result<(String, Duration),
     let Impersonated { access_token, expire_time } = caller.json(request, &Access::anonymous()).await?;
     let left = expire_time.and_then(|at| Duration::try_from(at.duration_since(jiff::Timestamp::now())).ok());
     Ok((access_token, left.unwrap_or(TOKEN_LIFE)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_registries_of_google_are_googles() {
-        let check = |registry: &str, expected: bool| assert_eq!(is_host(registry), expected, "{registry}");
-        check("gcr.io", true);
-        check("eu.gcr.io", true);
-        check("europe-docker.pkg.dev", true);
-        check("pkg.dev", false);
-        check(".gcr.io", false);
-        check("gcr.io:443", false);
-        check("evilgcr.io", false);
-        check("gcr.io.evil.com", false);
-        check("evil-pkg.dev", false);
-    }
 }

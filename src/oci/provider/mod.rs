@@ -1,5 +1,6 @@
 //! Credentials by workload identity: what the pod is in its cloud is traded for
-//! what the cloud's registry takes. One file a cloud.
+//! what the cloud's registry takes. One file a cloud; which registries are a
+//! cloud's is said in `credentials/cloud.rs`.
 
 mod aws;
 mod azure;

@@ -5,11 +5,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::aws::{self, Ecr};
 use super::call::{Caller, Variables};
-use super::{azure, gcp};
+use super::{aws, azure, gcp};
 use crate::api::release::RegistryProvider;
-use crate::oci::auth::Credential;
+use crate::oci::credentials::{CloudRegistry, Credential, registries_of};
 use crate::oci::error::OciError;
 use crate::oci::limits::{MAX_CLOUD_REGISTRIES, MAX_CLOUD_TOKEN_LIFE};
 use crate::oci::reference::Zone;
@@ -38,41 +37,9 @@ pub(in super::super) struct Providers {
     held: Mutex<HashMap<Key, Shelf>>,
 }
 
-/// A registry of a cloud.
-enum Target {
-    Aws(Ecr),
-    Azure,
-    Gcp,
-}
-
-impl Target {
-    fn of(provider: RegistryProvider, registry: &str) -> Option<Self> {
-        match provider {
-            RegistryProvider::Generic => None,
-            RegistryProvider::Aws => Ecr::of(registry).map(Self::Aws),
-            RegistryProvider::Azure => azure::is_host(registry).then_some(Self::Azure),
-            RegistryProvider::Gcp => gcp::is_host(registry).then_some(Self::Gcp),
-        }
-    }
-
-    /// What one credential is good for.
-    fn key(&self, registry: &str) -> String {
-        match self {
-            Self::Aws(ecr) => ecr.key().to_owned(),
-            Self::Azure => registry.to_owned(),
-            Self::Gcp => String::new(),
-        }
-    }
-}
-
 impl Providers {
     pub fn new(variables: Variables) -> Self {
         Self { variables, held: Mutex::default() }
-    }
-
-    /// Whether the provider has credentials for the registry.
-    pub fn serves(provider: RegistryProvider, registry: &str) -> bool {
-        Target::of(provider, registry).is_some()
     }
 
     /// The credential that the access' provider has for the registry, which
@@ -94,10 +61,10 @@ impl Providers {
         }
         let (provider, registry) = (parts.provider, asker.repository.registry());
         let caller = Caller { transport, variables: &self.variables, subject: asker.subject };
-        let target = Target::of(provider, registry).ok_or_else(|| {
+        let target = CloudRegistry::of(provider, registry).ok_or_else(|| {
             caller.denied(&format!(
                 "the provider {provider} has no credentials for {registry}: {}",
-                hosts(provider)
+                registries_of(provider)
             ))
         })?;
         // The identity is the process', not the release's: whoever writes the
@@ -114,9 +81,9 @@ impl Providers {
             return Ok(Some(given.clone()));
         }
         let (credential, life) = match &target {
-            Target::Aws(ecr) => aws::credential(caller, ecr).await?,
-            Target::Azure => azure::credential(caller, registry, asker.access).await?,
-            Target::Gcp => gcp::credential(caller).await?,
+            CloudRegistry::Aws(ecr) => aws::credential(caller, ecr).await?,
+            CloudRegistry::Azure => azure::credential(caller, registry, asker.access).await?,
+            CloudRegistry::Gcp => gcp::credential(caller).await?,
         };
         let given = Given { credential, until: Instant::now() + kept(life) };
         *held = Some(given.clone());
@@ -126,7 +93,7 @@ impl Providers {
     /// The registry does not take what the provider gave; the next one is new.
     pub async fn forget(&self, asker: Asker<'_>) {
         let (provider, registry) = (asker.access.parts().provider, asker.repository.registry());
-        if let Some(target) = Target::of(provider, registry) {
+        if let Some(target) = CloudRegistry::of(provider, registry) {
             *self.shelf((provider, target.key(registry))).lock().await = None;
         }
     }
@@ -143,16 +110,6 @@ impl Providers {
 /// How long a credential is used that is good for so long.
 fn kept(life: Duration) -> Duration {
     life.min(MAX_CLOUD_TOKEN_LIFE).saturating_sub(MARGIN).max(LEAST)
-}
-
-/// Which registries are the provider's.
-fn hosts(provider: RegistryProvider) -> &'static str {
-    match provider {
-        RegistryProvider::Generic => "",
-        RegistryProvider::Aws => "those are ACCOUNT.dkr.ecr.REGION.amazonaws.com[.cn] and public.ecr.aws",
-        RegistryProvider::Azure => "those are NAME.azurecr.io, .cn and .us",
-        RegistryProvider::Gcp => "those are gcr.io, HOST.gcr.io and HOST.pkg.dev",
-    }
 }
 
 #[cfg(test)]

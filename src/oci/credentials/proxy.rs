@@ -1,13 +1,9 @@
-//! The proxy between this process and a registry: the one that an access names,
-//! else that of the environment.
+//! The proxy between this process and a registry that an access names.
 
-use http::Uri;
-use hyper_util::client::proxy::matcher::Matcher;
 use reqwest::Url;
 
-use super::error::OciError;
-use super::reference::Zone;
-use crate::domain::proxy::is_service;
+use crate::oci::error::OciError;
+use crate::oci::reference::Zone;
 
 /// A proxy and who we are to it.
 #[derive(Clone)]
@@ -44,11 +40,11 @@ impl Proxy {
     }
 
     /// Everything that makes it another one.
-    pub(super) fn parts(&self) -> [&str; 3] {
+    pub(in crate::oci) fn parts(&self) -> [&str; 3] {
         [self.address.as_str(), &self.username, &self.password]
     }
 
-    pub(super) fn rule(&self) -> Result<reqwest::Proxy, reqwest::Error> {
+    pub(in crate::oci) fn rule(&self) -> Result<reqwest::Proxy, reqwest::Error> {
         let rule = reqwest::Proxy::all(self.address.clone())?;
         let named = !(self.username.is_empty() && self.password.is_empty());
         Ok(if named { rule.basic_auth(&self.username, &self.password) } else { rule })
@@ -83,42 +79,9 @@ fn percent(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// What the environment says about proxies, read once.
-pub(super) struct Environment {
-    matcher: Matcher,
-    /// Whether this is a pod, which reaches the Services of its cluster by itself.
-    in_pod: bool,
-}
-
-impl Environment {
-    pub fn read() -> Self {
-        let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
-        Self { matcher: Matcher::from_system(), in_pod }
-    }
-
-    /// Whether the client will send this through a proxy. It decides by the same
-    /// rules: `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`.
-    pub fn concerns(&self, url: &Url) -> bool {
-        let near = self.in_pod && url.host_str().is_some_and(is_service);
-        !near && url.as_str().parse::<Uri>().is_ok_and(|uri| self.matcher.intercept(&uri).is_some())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_pod_reaches_the_services_of_its_cluster_without_a_proxy() {
-        let check = |in_pod: bool, url: &str, expected: bool| {
-            let matcher = Matcher::builder().all("http://proxy:3128").build();
-            let environment = Environment { matcher, in_pod };
-            assert_eq!(environment.concerns(&Url::parse(url).unwrap()), expected, "{in_pod} {url}");
-        };
-        check(true, "https://registry.apps.svc:5000/v2/", false);
-        check(false, "https://registry.apps.svc:5000/v2/", true);
-        check(true, "https://registry.example.com/v2/", true);
-    }
 
     #[test]
     fn addresses_are_urls_and_their_passwords_are_not_shown() {

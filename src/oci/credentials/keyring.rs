@@ -13,15 +13,15 @@ use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
-use super::error::OciError;
-use super::reference::Repository;
+use crate::oci::error::OciError;
+use crate::oci::reference::Repository;
 
 /// Longest value of a Secret that is read as a Docker config, in bytes.
 const MAX_CONFIG_BYTES: usize = 1 << 20;
 
 /// What one key of a config grants.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) enum Credential {
+pub(in crate::oci) enum Credential {
     /// For Basic authentication, and for a token service that takes it.
     Password {
         /// The user.
@@ -124,7 +124,7 @@ impl Keyring {
     }
 
     /// Adds a credential for one registry, before all others.
-    pub(super) fn insert(&mut self, registry: &str, credential: Credential) {
+    pub(in crate::oci) fn insert(&mut self, registry: &str, credential: Credential) {
         let (host, path) = split_key(registry);
         self.keys.insert(0, Key { host, path, credential });
     }
@@ -141,7 +141,7 @@ impl Keyring {
 
     /// The credential for the repository: that with the longest matching path,
     /// then that whose host is written without wildcards, then the first.
-    pub(super) fn lookup(&self, repository: &Repository) -> Option<&Credential> {
+    pub(in crate::oci) fn lookup(&self, repository: &Repository) -> Option<&Credential> {
         self.keys
             .iter()
             .enumerate()
@@ -151,7 +151,7 @@ impl Keyring {
     }
 
     /// Feeds everything that makes this keyring another one into a hash.
-    pub(super) fn feed(&self, hash: &mut Sha256) {
+    pub(in crate::oci) fn feed(&self, hash: &mut Sha256) {
         for Key { host, path, credential } in &self.keys {
             let parts: [&str; 3] = match credential {
                 Credential::Password { username, password } => ["password", username, password],
@@ -195,7 +195,7 @@ impl Entry {
 
 /// A key is a host, perhaps with a scheme and a path; `/v1` and `/v2` are API
 /// roots that old clients wrote, not paths.
-pub(super) fn split_key(name: &str) -> (String, String) {
+pub(in crate::oci) fn split_key(name: &str) -> (String, String) {
     let bare = name.strip_prefix("https://").or_else(|| name.strip_prefix("http://")).unwrap_or(name);
     let (host, path) = bare.split_once('/').unwrap_or((bare, ""));
     let path = path.trim_end_matches('/');

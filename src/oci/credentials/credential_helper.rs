@@ -7,9 +7,9 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use super::auth::{Credential, Keyring, split_key};
-use super::error::OciError;
-use super::reference::Repository;
+use super::keyring::{Credential, Keyring, split_key};
+use crate::oci::error::OciError;
+use crate::oci::reference::Repository;
 
 /// What begins the name of every helper.
 const PREFIX: &str = "docker-credential-";

@@ -4,11 +4,11 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256};
 
-use super::auth::Keyring;
-use super::provider::Providers;
+use super::cloud::CloudRegistry;
+use super::keyring::Keyring;
 use super::proxy::Proxy;
-use super::reference::Repository;
 use crate::api::release::RegistryProvider;
+use crate::oci::reference::Repository;
 
 /// What an [`Access`] is made of.
 #[derive(Clone, Default)]
@@ -40,7 +40,7 @@ pub struct Access {
     home: Option<String>,
 }
 
-pub(super) type Fingerprint = [u8; 32];
+pub(in crate::oci) type Fingerprint = [u8; 32];
 
 impl Access {
     /// Computes the fingerprints once; an access does not change afterwards.
@@ -91,13 +91,13 @@ impl Access {
 
     /// The provider, where it has credentials for the repository; otherwise none.
     pub fn provider_at(provider: RegistryProvider, repository: &Repository) -> RegistryProvider {
-        let serves = Providers::serves(provider, repository.registry());
+        let serves = CloudRegistry::serves(provider, repository.registry());
         if serves { provider } else { RegistryProvider::Generic }
     }
 
     /// The registry on whose behalf another one is asked, with its port if it has
     /// one; `None` where the release has named what is asked.
-    pub(super) fn home(&self) -> Option<&str> {
+    pub(in crate::oci) fn home(&self) -> Option<&str> {
         self.home.as_deref()
     }
 
@@ -112,20 +112,20 @@ impl Access {
         hex::encode(self.transport)
     }
 
-    pub(super) fn id(&self) -> Fingerprint {
+    pub(in crate::oci) fn id(&self) -> Fingerprint {
         self.fingerprint
     }
 
     /// The hash over the transport settings alone.
-    pub(super) fn transport(&self) -> Fingerprint {
+    pub(in crate::oci) fn transport(&self) -> Fingerprint {
         self.transport
     }
 
-    pub(super) fn parts(&self) -> &AccessParts {
+    pub(in crate::oci) fn parts(&self) -> &AccessParts {
         &self.parts
     }
 
-    pub(super) fn scheme(&self) -> &'static str {
+    pub(in crate::oci) fn scheme(&self) -> &'static str {
         if self.parts.insecure { "http" } else { "https" }
     }
 }
