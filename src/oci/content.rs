@@ -11,9 +11,8 @@ use super::limits::MAX_MANIFEST_BYTES;
 use super::mirror::Fault;
 use super::reference::{Digest, Repository};
 use super::registry::Registry;
-use super::reply::{Body, Reply};
 use super::token::{Asker, Scope};
-use super::transport::{Request, Transport};
+use super::transport::{Body, Reply, Request, Transport};
 
 /// What is asked for.
 #[derive(Clone, Copy)]

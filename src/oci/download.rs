@@ -10,9 +10,8 @@ use http::header::CONTENT_RANGE;
 use super::error::OciError;
 use super::limits::{MAX_RESUMES, MIN_RESUMED_BYTES};
 use super::reference::authority;
-use super::reply::{Body, Part, Reply};
 use super::token::{Asker, Sessions};
-use super::transport::{Advance, Request, Transport};
+use super::transport::{Advance, Body, Part, Reply, Request, Transport};
 
 /// The bytes behind the request, at most `size` of them.
 ///

@@ -16,12 +16,10 @@ use super::error::OciError;
 use super::layout;
 use super::limits::{MAX_PUSH_RETRIES, MAX_PUSH_RETRY_AFTER, PUSH_PAUSE};
 use super::pack::{MANIFEST_TYPE, Package};
-use super::reach::Reach;
 use super::reference::{Digest, Repository, Tag, Wanted};
 use super::registry::Registry;
-use super::reply::Reply;
 use super::token::{Asker, Scope};
-use super::transport::{Request, Transport};
+use super::transport::{Reach, Reply, Request, Transport};
 
 /// Why a step of a push has failed.
 enum Setback {

@@ -24,13 +24,11 @@ use super::limits::{
 use super::mirror::{Mirror, Mirrors};
 use super::provider::{Providers, Variables};
 use super::reference::{Digest, Repository, Tag, Wanted};
-use super::reply::Reply;
-use super::resolver::Hosts;
 use super::room::Rooms;
 use super::tags;
 use super::token::{Asker, Scope, Sessions};
 use super::token_hosts::TokenHost;
-use super::transport::{Meter, Observer, Request, Transport, TransportOptions};
+use super::transport::{Hosts, Meter, Observer, Reply, Request, Transport, TransportOptions};
 use super::unpack::{self, Order};
 use crate::domain::capacity::Capacity;
 
@@ -191,6 +189,11 @@ impl Registry {
         let subject = format!("{repository} (its tags)");
         let asker = Asker { repository, access, scope: Scope::Pull, subject: &subject };
         tags::list(&self.0.transport, &self.0.sessions, asker).await
+    }
+
+    /// Whether the registry answers now, whatever it says: asked once.
+    pub async fn answers(&self, repository: &Repository, access: &Access) -> bool {
+        self.0.transport.answers(repository, access).await
     }
 
     /// Fetches the artifact and takes out the selected files.

@@ -6,11 +6,9 @@ use serde::Deserialize;
 
 use super::error::OciError;
 use super::limits::{MAX_TAG_PAGE_BYTES, MAX_TAG_PAGES, MAX_TAGS, TAG_PAGE_SIZE};
-use super::link;
 use super::reference::Tag;
-use super::reply::Body;
 use super::token::{Asker, Sessions};
-use super::transport::{Request, Transport};
+use super::transport::{Body, Request, Transport, link};
 
 #[derive(Deserialize)]
 struct Page {

@@ -17,11 +17,9 @@ use super::credentials::{Access, Credential, Fingerprint};
 use super::error::OciError;
 use super::limits::{DEFAULT_TOKEN_LIFE, MAX_REMEMBERED, MAX_TOKEN_BYTES};
 use super::provider::{Given, Providers};
-use super::reach::Reach;
 use super::reference::{Repository, Zone};
-use super::reply::{Body, Reply};
 use super::token_hosts::TokenHost;
-use super::transport::{Request, Transport};
+use super::transport::{Body, Reach, Reply, Request, Transport};
 
 /// What a request is going to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

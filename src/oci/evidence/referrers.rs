@@ -10,9 +10,7 @@ use super::search::Search;
 use crate::oci::error::OciError;
 use crate::oci::layout::RawDescriptor;
 use crate::oci::limits::{MAX_MANIFEST_BYTES, MAX_REFERRER_PAGES};
-use crate::oci::link;
-use crate::oci::reply::Body;
-use crate::oci::transport::{Request, Transport};
+use crate::oci::transport::{Body, Request, Transport, link};
 
 const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 /// Of a digest in the fallback's tag, the hex digits that the specification keeps.

@@ -18,9 +18,8 @@ use crate::oci::layout::Document;
 use crate::oci::limits::{EVIDENCE_REQUESTS, MAX_BUNDLE_BYTES, MAX_MANIFEST_BYTES, SMALL_EVIDENCE_BYTES};
 use crate::oci::reference::{Digest, Repository, Tag};
 use crate::oci::registry::Registry;
-use crate::oci::reply::Body;
 use crate::oci::token::{Asker, Scope};
-use crate::oci::transport::{Request, Transport};
+use crate::oci::transport::{Body, Request, Transport};
 
 /// Whose signatures are looked for, where, and by whom.
 #[derive(Clone, Copy)]

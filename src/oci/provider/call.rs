@@ -16,8 +16,7 @@ use crate::oci::credentials::Access;
 use crate::oci::error::OciError;
 use crate::oci::limits::{MAX_IDENTITY_FILE_BYTES, MAX_TOKEN_BYTES};
 use crate::oci::reference::{Zone, authority};
-use crate::oci::reply::Body;
-use crate::oci::transport::{Request, Transport};
+use crate::oci::transport::{Body, Request, Transport};
 
 /// The environment variables of the process, by name; an empty one is none.
 pub type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;

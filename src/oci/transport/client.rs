@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use reqwest::{Certificate, Client, Identity, Url};
 
-use super::credentials::{Access, Fingerprint};
 use super::environment::Environment;
-use super::error::OciError;
-use super::limits::MAX_CLIENTS;
+use super::failure::root_cause;
 use super::reach::Reach;
-use super::reference::Zone;
+use super::request::Request;
 use super::resolver::{self, Hosts, Resolver};
-use super::transport::{Request, root_cause};
+use crate::oci::credentials::{Access, Fingerprint};
+use crate::oci::error::OciError;
+use crate::oci::limits::MAX_CLIENTS;
+use crate::oci::reference::Zone;
 
 /// Who connects.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
@@ -148,8 +149,9 @@ impl Clients {
 mod tests {
     use http::Method;
 
-    use super::super::{AccessParts, Proxy, Repository};
     use super::*;
+    use crate::oci::credentials::{AccessParts, Proxy};
+    use crate::oci::reference::Repository;
 
     fn clients() -> Clients {
         Clients::new("test".into(), Duration::from_secs(1), Hosts::default())

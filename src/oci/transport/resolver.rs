@@ -8,7 +8,7 @@ use std::sync::Arc;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 
 use super::reach::Reach;
-use super::reference::Zone;
+use crate::oci::reference::Zone;
 
 /// Addresses for names, as in a hosts file; a port that is not 0 counts too.
 pub type Hosts = Arc<BTreeMap<String, Vec<SocketAddr>>>;

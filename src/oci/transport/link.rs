@@ -9,7 +9,7 @@ use reqwest::Url;
 ///
 /// # Errors
 /// What the list does instead, as the end of a sentence about it.
-pub(super) fn next(headers: &HeaderMap, page: &Url) -> Result<Option<Url>, &'static str> {
+pub(in crate::oci) fn next(headers: &HeaderMap, page: &Url) -> Result<Option<Url>, &'static str> {
     let values = headers.get_all(LINK).iter().filter_map(|v| v.to_str().ok());
     let Some(target) = values.flat_map(|value| value.split('<').skip(1)).find_map(next_target) else {
         return Ok(None);

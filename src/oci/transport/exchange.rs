@@ -6,65 +6,31 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RANGE,
-};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RANGE};
 use http::{Method, StatusCode};
 use reqwest::{Client, RequestBuilder, Url};
 use tokio::sync::watch;
 
 use super::client::Clients;
-use super::credentials::Access;
-use super::error::OciError;
-use super::limits::{MAX_REDIRECTS, MAX_RETRIES, MAX_RETRY_AFTER, RETRY_PAUSE, UPLOAD_CHUNK};
+use super::failure::{is_walled, outcome_of, silent, unavailable};
+use super::observer::{Advance, Meter, Observer, Outcome, RequestRecord};
 use super::pace::Paces;
-use super::reach::Reach;
-use super::reference::{Digest, Repository, Zone, authority};
 use super::reply::Reply;
-use super::resolver::{Hosts, Walled};
+use super::request::Request;
+use super::resolver::Hosts;
 use super::upload::{Upload, watched};
+use crate::oci::credentials::Access;
+use crate::oci::error::OciError;
+use crate::oci::limits::{MAX_REDIRECTS, MAX_RETRIES, MAX_RETRY_AFTER, RETRY_PAUSE, UPLOAD_CHUNK};
+use crate::oci::reference::{Digest, Repository, Zone, authority};
 
-/// How one request ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// The server answered with this status.
-    Status(u16),
-    /// No connection.
-    ConnectFailed,
-    /// No progress in time.
-    TimedOut,
-    /// The connection broke.
-    Broken,
-}
-
-/// One request as it was sent, for metrics and tests.
-#[derive(Clone, Debug)]
-pub struct RequestRecord {
-    /// The host and port it went to.
-    pub host: String,
-    /// The HTTP method: `HEAD`, `GET`, `POST` or `PUT`.
-    pub method: &'static str,
-    /// How it ended.
-    pub outcome: Outcome,
-    /// Until the head of the answer.
-    pub elapsed: Duration,
-}
-
-/// Is told of every request.
-pub type Observer = Arc<dyn Fn(&RequestRecord) + Send + Sync>;
-
-/// Is told of more bytes of a transfer; dropped at its end.
-pub type Advance = Arc<dyn Fn(u64) + Send + Sync>;
-
-/// Is told of a transfer when it begins, by a name for people and its size in
-/// bytes.
-pub type Meter = Arc<dyn Fn(&str, u64) -> Advance + Send + Sync>;
-
+/// What a line of the log says that it is from. Who filters lines goes by it, so that
+/// it stays when a file moves.
+const LOG: &str = "supercargo::oci::transport";
 /// Hex digits of a digest that people are shown.
 const SHOWN_DIGITS: usize = 12;
 
-pub(super) struct TransportOptions {
+pub(in crate::oci) struct TransportOptions {
     pub user_agent: String,
     pub connect_timeout: Duration,
     pub idle_timeout: Duration,
@@ -74,54 +40,12 @@ pub(super) struct TransportOptions {
 }
 
 /// The HTTP clients and the per-host limits of the process.
-pub(super) struct Transport {
+pub(in crate::oci) struct Transport {
     idle_timeout: Duration,
     observer: Option<Observer>,
     meter: Option<Meter>,
     clients: Clients,
     paces: Paces,
-}
-
-/// A request, whatever its credentials.
-#[derive(Clone)]
-pub(super) struct Request {
-    pub method: Method,
-    pub url: Url,
-    /// Who has named the URL.
-    pub reach: Reach,
-    /// Whether the client certificate is shown.
-    pub identified: bool,
-    pub accept: Option<&'static str>,
-    pub authorization: Option<HeaderValue>,
-    /// Headers of an API that is no registry's.
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The first byte that is asked for; all when absent.
-    pub from: Option<u64>,
-    pub body: Option<(String, Bytes)>,
-    /// Who watches the body leave.
-    pub advance: Option<Advance>,
-}
-
-impl Request {
-    /// A request to a URL that the release or its operator has named.
-    pub fn new(method: Method, url: Url) -> Self {
-        Self {
-            method,
-            url,
-            reach: Reach::Own,
-            identified: true,
-            accept: None,
-            authorization: None,
-            headers: Vec::new(),
-            from: None,
-            body: None,
-            advance: None,
-        }
-    }
-
-    fn is_idempotent(&self) -> bool {
-        matches!(self.method, Method::GET | Method::HEAD)
-    }
 }
 
 impl Transport {
@@ -253,7 +177,7 @@ impl Transport {
     fn observe(&self, host: &str, method: &Method, outcome: Outcome, elapsed: Duration) {
         // Without the path: the one of a redirect may hold what gives access.
         let seconds = elapsed.as_secs_f64();
-        tracing::debug!(host, method = method_name(method), ?outcome, seconds, "asked a registry");
+        tracing::debug!(target: LOG, host, method = method_name(method), ?outcome, seconds, "asked a registry");
         if let Some(observer) = &self.observer {
             observer(&RequestRecord { host: host.to_owned(), method: method_name(method), outcome, elapsed });
         }
@@ -334,51 +258,4 @@ fn method_name(method: &Method) -> &'static str {
         Method::PUT => "PUT",
         _ => "GET",
     }
-}
-
-fn outcome_of(error: &reqwest::Error) -> Outcome {
-    if error.is_timeout() {
-        Outcome::TimedOut
-    } else if error.is_connect() {
-        Outcome::ConnectFailed
-    } else {
-        Outcome::Broken
-    }
-}
-
-/// A host of which nothing was heard in time.
-pub(super) fn silent(host: &str) -> OciError {
-    OciError::Unavailable { host: host.to_owned(), why: "no answer in time".to_owned() }
-}
-
-pub(super) fn unavailable(host: &str, error: &reqwest::Error) -> OciError {
-    let why = match outcome_of(error) {
-        Outcome::TimedOut if error.is_connect() => "no connection in time".to_owned(),
-        Outcome::TimedOut => "no answer in time".to_owned(),
-        Outcome::ConnectFailed if is_walled(error) => root_cause(error),
-        Outcome::ConnectFailed => format!("cannot connect: {}", root_cause(error)),
-        _ => format!("the connection broke: {}", root_cause(error)),
-    };
-    OciError::Unavailable { host: host.to_owned(), why }
-}
-
-/// Whether the name that was to be asked stands for an address that may not be.
-fn is_walled(error: &(dyn std::error::Error + 'static)) -> bool {
-    let mut inner = Some(error);
-    while let Some(error) = inner {
-        if error.is::<Walled>() {
-            return true;
-        }
-        inner = error.source();
-    }
-    false
-}
-
-/// The innermost message: the outer ones repeat the URL.
-pub(super) fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut inner = error;
-    while let Some(source) = inner.source() {
-        inner = source;
-    }
-    inner.to_string()
 }

@@ -4,11 +4,11 @@
 //! place of an upload. It must not use this process to reach what it could not
 //! reach itself. Nothing here resolves names or sends anything.
 
-use super::reference::Zone;
+use crate::oci::reference::Zone;
 
 /// Who has named the URL of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(in crate::oci) enum Reach {
     /// The release itself, or whoever runs this process.
     Own,
     /// A server in this zone.

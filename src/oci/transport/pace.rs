@@ -9,10 +9,10 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::credentials::Fingerprint;
-use super::error::OciError;
-use super::limits::{MAX_PACE, MAX_PLACE_WAIT, MAX_REMEMBERED, MAX_RETRY_AFTER, REQUESTS_PER_HOST};
 use crate::fair::{Gate, Share};
+use crate::oci::credentials::Fingerprint;
+use crate::oci::error::OciError;
+use crate::oci::limits::{MAX_PACE, MAX_PLACE_WAIT, MAX_REMEMBERED, MAX_RETRY_AFTER, REQUESTS_PER_HOST};
 
 /// A place among the requests to a host; given back when dropped.
 pub(super) struct Place {

@@ -1,5 +1,5 @@
-//! Whether a registry answers, and which of the two one on this machine speaks: nobody
-//! says so, and a registry for tests often has no TLS.
+//! Which of the two a registry on this machine speaks: nobody says so, and a registry
+//! for tests often has no TLS.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -9,9 +9,7 @@ use std::time::Duration;
 use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use rustls_pki_types::ServerName;
 
-use super::credentials::Access;
-use super::reference::Repository;
-use super::registry::Registry;
+use crate::oci::reference::Repository;
 
 /// How long a machine may take to answer itself.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -22,13 +20,6 @@ const TLS_RECORDS: [u8; 2] = [21, 22];
 /// looked at: whether it is trusted is for the connection that is used.
 pub fn speaks_tls(repository: &Repository) -> bool {
     first_byte(repository.api_host()).is_some_and(|byte| TLS_RECORDS.contains(&byte))
-}
-
-impl Registry {
-    /// Whether the registry answers now, whatever it says: asked once.
-    pub async fn answers(&self, repository: &Repository, access: &Access) -> bool {
-        self.0.transport.answers(repository, access).await
-    }
 }
 
 fn first_byte(host: &str) -> Option<u8> {

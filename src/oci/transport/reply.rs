@@ -8,15 +8,16 @@ use http::header::RETRY_AFTER;
 use http::{HeaderMap, StatusCode};
 use reqwest::Url;
 
-use super::error::OciError;
-use super::limits::MAX_ERROR_BYTES;
+use super::failure::{silent, unavailable};
+use super::observer::Advance;
 use super::pace::Place;
-use super::reference::{Zone, authority};
-use super::transport::{Advance, silent, unavailable};
+use crate::oci::error::OciError;
+use crate::oci::limits::MAX_ERROR_BYTES;
+use crate::oci::reference::{Zone, authority};
 
 /// The head of an answer; the body is still to be read. Holds its place among
 /// the host's requests until it is dropped.
-pub(super) struct Reply {
+pub(in crate::oci) struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub url: Url,
@@ -29,7 +30,7 @@ pub(super) struct Reply {
 }
 
 /// How far a body was read.
-pub(super) enum Part {
+pub(in crate::oci) enum Part {
     /// To its end.
     Whole,
     /// To the limit, and there is more.
@@ -39,7 +40,13 @@ pub(super) enum Part {
 }
 
 impl Reply {
-    pub fn new(response: reqwest::Response, url: Url, zone: Zone, idle: Duration, place: Place) -> Self {
+    pub(super) fn new(
+        response: reqwest::Response,
+        url: Url,
+        zone: Zone,
+        idle: Duration,
+        place: Place,
+    ) -> Self {
         let (status, headers) = (response.status(), response.headers().clone());
         Self { status, headers, url, zone, idle, response, _place: place }
     }
@@ -139,7 +146,7 @@ fn error_code(body: &[u8]) -> Option<String> {
 }
 
 /// A body that was read, or not.
-pub(super) enum Body {
+pub(in crate::oci) enum Body {
     Whole(Bytes),
     TooLong,
 }

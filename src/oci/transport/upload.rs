@@ -7,8 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::limits::{UPLOAD_BUFFER, UPLOAD_CHUNK, UPLOAD_RATE};
-use super::transport::Advance;
+use super::observer::Advance;
+use crate::oci::limits::{UPLOAD_BUFFER, UPLOAD_CHUNK, UPLOAD_RATE};
 
 /// The body in pieces, each told when it is handed over.
 pub(super) fn watched(body: Bytes, advance: Advance) -> reqwest::Body {
