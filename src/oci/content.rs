@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use http::Method;
 
+use super::auth::{Asker, Scope};
 use super::credentials::Access;
 use super::download;
 use super::error::OciError;
@@ -11,7 +12,6 @@ use super::limits::MAX_MANIFEST_BYTES;
 use super::mirror::Fault;
 use super::reference::{Digest, Repository};
 use super::registry::Registry;
-use super::token::{Asker, Scope};
 use super::transport::{Body, Reply, Request, Transport};
 
 /// What is asked for.

@@ -7,10 +7,10 @@ use bytes::BytesMut;
 use http::StatusCode;
 use http::header::CONTENT_RANGE;
 
+use super::auth::{Asker, Sessions};
 use super::error::OciError;
 use super::limits::{MAX_RESUMES, MIN_RESUMED_BYTES};
 use super::reference::authority;
-use super::token::{Asker, Sessions};
 use super::transport::{Advance, Body, Part, Reply, Request, Transport};
 
 /// The bytes behind the request, at most `size` of them.

@@ -3,8 +3,8 @@
 //! knows nothing of Kubernetes and decides nothing about trust.
 
 mod artifact;
+mod auth;
 mod cache;
-mod challenge;
 mod content;
 mod credentials;
 mod download;
@@ -16,18 +16,16 @@ mod limits;
 mod mirror;
 mod offline;
 mod pack;
-mod provider;
 mod push;
 mod reference;
 mod registry;
 mod room;
 mod tags;
-mod token;
-mod token_hosts;
 mod transport;
 mod unpack;
 
 pub use artifact::{Artifact, Resolved, Selection};
+pub use auth::{TokenHost, Variables};
 pub use cache::{CacheEvent, CacheObserver};
 pub use credentials::{Access, AccessParts, HelperCall, Keyring, Proxy};
 pub use encryption::{Identities, Recipients};
@@ -36,9 +34,7 @@ pub use limits::ContentLimits;
 pub use mirror::Mirror;
 pub use offline::{content_of, unpack_layer};
 pub use pack::{Labels, Package, is_reserved, pack};
-pub use provider::Variables;
 pub use reference::{Digest, Reference, Repository, Tag, Wanted};
 pub use registry::{Registry, RegistryOptions};
 pub use room::{Queue, Room, Size};
-pub use token_hosts::TokenHost;
 pub use transport::{Advance, Hosts, Meter, Observer, Outcome, RequestRecord, speaks_tls};

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use http::header::LOCATION;
 use http::{Method, StatusCode};
 
+use super::auth::{Asker, Scope};
 use super::content::manifest_body;
 use super::credentials::Access;
 use super::error::OciError;
@@ -18,7 +19,6 @@ use super::limits::{MAX_PUSH_RETRIES, MAX_PUSH_RETRY_AFTER, PUSH_PAUSE};
 use super::pack::{MANIFEST_TYPE, Package};
 use super::reference::{Digest, Repository, Tag, Wanted};
 use super::registry::Registry;
-use super::token::{Asker, Scope};
 use super::transport::{Reach, Reply, Request, Transport};
 
 /// Why a step of a push has failed.

@@ -11,6 +11,7 @@ use http::{Method, StatusCode};
 use tokio::sync::Semaphore;
 
 use super::artifact::{Artifact, Resolved, Selection};
+use super::auth::{Asker, Scope, Sessions, TokenHost, Variables};
 use super::cache::{Cache, CacheObserver};
 use super::content::{Content, manifest_body};
 use super::credentials::Access;
@@ -22,12 +23,9 @@ use super::limits::{
     MAX_LARGE_EVIDENCE, MAX_MANIFEST_BYTES, MAX_UNPACKING,
 };
 use super::mirror::{Mirror, Mirrors};
-use super::provider::{Providers, Variables};
 use super::reference::{Digest, Repository, Tag, Wanted};
 use super::room::Rooms;
 use super::tags;
-use super::token::{Asker, Scope, Sessions};
-use super::token_hosts::TokenHost;
 use super::transport::{Hosts, Meter, Observer, Reply, Request, Transport, TransportOptions};
 use super::unpack::{self, Order};
 use crate::domain::capacity::Capacity;
@@ -136,7 +134,7 @@ impl Registry {
             meter,
             hosts,
         });
-        let sessions = Sessions::new(token_hosts, Providers::new(variables));
+        let sessions = Sessions::new(token_hosts, variables);
         let cache = Cache::new(cache_dir.as_deref(), cache_max_size, cache_observer);
         let mirrors = Mirrors::new(mirrors);
         let unpacking = Semaphore::new(MAX_UNPACKING);

@@ -4,10 +4,10 @@ use http::Method;
 use reqwest::Url;
 use serde::Deserialize;
 
+use super::auth::{Asker, Sessions};
 use super::error::OciError;
 use super::limits::{MAX_TAG_PAGE_BYTES, MAX_TAG_PAGES, MAX_TAGS, TAG_PAGE_SIZE};
 use super::reference::Tag;
-use super::token::{Asker, Sessions};
 use super::transport::{Body, Request, Transport, link};
 
 #[derive(Deserialize)]

@@ -11,6 +11,7 @@ use super::gather::{Form, Gathered, Lead, Notes, worse};
 use super::listing::{Referrer, is_bundle};
 use super::simple_signing;
 use crate::domain::verify::evidence::{Evidence, Found};
+use crate::oci::auth::{Asker, Scope};
 use crate::oci::content::manifest_body;
 use crate::oci::credentials::Access;
 use crate::oci::error::OciError;
@@ -18,7 +19,6 @@ use crate::oci::layout::Document;
 use crate::oci::limits::{EVIDENCE_REQUESTS, MAX_BUNDLE_BYTES, MAX_MANIFEST_BYTES, SMALL_EVIDENCE_BYTES};
 use crate::oci::reference::{Digest, Repository, Tag};
 use crate::oci::registry::Registry;
-use crate::oci::token::{Asker, Scope};
 use crate::oci::transport::{Body, Request, Transport};
 
 /// Whose signatures are looked for, where, and by whom.

@@ -5,7 +5,7 @@ use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
 use reqwest::Url;
 
-use super::reference::{Zone, authority, is_loopback};
+use crate::oci::reference::{Zone, authority, is_loopback};
 
 /// Most challenges that are looked at in one answer.
 const MAX_CHALLENGES: usize = 8;

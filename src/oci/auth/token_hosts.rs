@@ -3,8 +3,8 @@
 
 use std::str::FromStr;
 
-use super::credentials::split_key;
-use super::reference::is_host;
+use crate::oci::credentials::split_key;
+use crate::oci::reference::is_host;
 
 /// A registry, and a host elsewhere that gives out its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]

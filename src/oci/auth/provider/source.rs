@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 use super::call::{Caller, Variables};
 use super::{aws, azure, gcp};
 use crate::api::release::RegistryProvider;
+use crate::oci::auth::asker::Asker;
 use crate::oci::credentials::{CloudRegistry, Credential, registries_of};
 use crate::oci::error::OciError;
 use crate::oci::limits::{MAX_CLOUD_REGISTRIES, MAX_CLOUD_TOKEN_LIFE};
 use crate::oci::reference::Zone;
-use crate::oci::token::Asker;
 use crate::oci::transport::Transport;
 
 /// Of a token's life, what is not used of it.
@@ -22,7 +22,7 @@ const LEAST: Duration = Duration::from_secs(30);
 
 /// A credential, and until when it is used.
 #[derive(Clone)]
-pub(in super::super) struct Given {
+pub(in crate::oci::auth) struct Given {
     pub credential: Credential,
     pub until: Instant,
 }
@@ -32,7 +32,7 @@ type Key = (RegistryProvider, String);
 type Shelf = Arc<tokio::sync::Mutex<Option<Given>>>;
 
 /// What the clouds have given to this process.
-pub(in super::super) struct Providers {
+pub(in crate::oci::auth) struct Providers {
     variables: Variables,
     held: Mutex<HashMap<Key, Shelf>>,
 }

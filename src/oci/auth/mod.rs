@@ -1,0 +1,14 @@
+//! How a registry is satisfied about who asks: what it wants, where that is had, and
+//! who of those that it names may see credentials. What worked is remembered.
+
+mod asker;
+mod challenge;
+mod provider;
+mod session;
+mod token;
+mod token_hosts;
+
+pub(super) use asker::{Asker, Scope};
+pub use provider::Variables;
+pub(super) use session::Sessions;
+pub use token_hosts::TokenHost;
