@@ -10,14 +10,15 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 use tokio::sync::Semaphore;
 
-use super::artifact::{Artifact, Resolved, Selection};
+use super::artifact::encryption::{self, Identities};
+use super::artifact::layout::{self, Document, Manifest};
+use super::artifact::unpack::{self, Order};
 use super::auth::{Asker, Scope, Sessions, TokenHost, Variables};
 use super::cache::{Cache, CacheObserver};
 use super::content::{Content, manifest_body};
 use super::credentials::Access;
-use super::encryption::{self, Identities};
 use super::error::OciError;
-use super::layout::{self, Document, Manifest};
+use super::fetched::{Artifact, Resolved, Selection};
 use super::limits::{
     CONNECT_TIMEOUT, ContentLimits, DEFAULT_CACHE_BYTES, IDLE_TIMEOUT, MAX_ANNOTATION_BYTES,
     MAX_LARGE_EVIDENCE, MAX_MANIFEST_BYTES, MAX_UNPACKING,
@@ -27,7 +28,6 @@ use super::reference::{Digest, Repository, Tag, Wanted};
 use super::room::Rooms;
 use super::tags;
 use super::transport::{Hosts, Meter, Observer, Reply, Request, Transport, TransportOptions};
-use super::unpack::{self, Order};
 use crate::domain::capacity::Capacity;
 
 /// How a [`Registry`] behaves.

@@ -2,7 +2,7 @@
 //! are looked at. Pure: bytes in, referrers out.
 
 use super::gather::{Gathered, Notes};
-use crate::oci::layout::{Document, RawDescriptor};
+use crate::oci::artifact::layout::{Document, RawDescriptor};
 use crate::oci::limits::MAX_REFERRERS;
 use crate::oci::reference::Digest;
 

@@ -7,8 +7,8 @@ use reqwest::Url;
 use super::gather::{Gathered, Notes};
 use super::listing::{BUNDLE_TYPE, Referrer, Shortlist, entries};
 use super::search::Search;
+use crate::oci::artifact::layout::RawDescriptor;
 use crate::oci::error::OciError;
-use crate::oci::layout::RawDescriptor;
 use crate::oci::limits::{MAX_MANIFEST_BYTES, MAX_REFERRER_PAGES};
 use crate::oci::transport::{Body, Request, Transport, link};
 

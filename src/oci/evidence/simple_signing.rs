@@ -4,7 +4,7 @@
 
 use super::gather::{Form, Gathered, Lead};
 use crate::domain::verify::evidence::SimpleSigning;
-use crate::oci::layout::{Document, RawDescriptor};
+use crate::oci::artifact::layout::{Document, RawDescriptor};
 use crate::oci::limits::{MAX_PAYLOAD_BYTES, MAX_SIGNATURE_LAYERS};
 use crate::oci::reference::Digest;
 

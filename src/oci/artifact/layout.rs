@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::error::OciError;
-use super::reference::Digest;
+use crate::oci::error::OciError;
+use crate::oci::reference::Digest;
 
 /// Every manifest type that is asked for. Without them a registry may answer
 /// with docker schema 1, or not at all.
-pub(super) const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, \
+pub(in crate::oci) const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, \
      application/vnd.oci.image.index.v1+json, \
      application/vnd.docker.distribution.manifest.v2+json, \
      application/vnd.docker.distribution.manifest.list.v2+json";
@@ -27,7 +27,7 @@ const SHOWN: usize = 5;
 /// A reference from one stored object to another.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct RawDescriptor {
+pub(in crate::oci) struct RawDescriptor {
     #[serde(default)]
     pub media_type: String,
     pub digest: String,
@@ -74,13 +74,13 @@ struct Raw {
 }
 
 /// A manifest or an index, by its content.
-pub(super) enum Document {
+pub(in crate::oci) enum Document {
     Manifest(Manifest),
     Index(Index),
 }
 
 /// What an artifact is made of.
-pub(super) struct Manifest {
+pub(in crate::oci) struct Manifest {
     config_type: String,
     pub layers: Vec<RawDescriptor>,
     /// The digest of what it is about, as it is written.
@@ -89,11 +89,11 @@ pub(super) struct Manifest {
 }
 
 /// A list of manifests.
-pub(super) struct Index(pub Vec<RawDescriptor>);
+pub(in crate::oci) struct Index(pub Vec<RawDescriptor>);
 
 /// The layer that was chosen.
 #[derive(Debug)]
-pub(super) struct Layer {
+pub(in crate::oci) struct Layer {
     pub digest: Digest,
     pub size: u64,
     pub title: Option<String>,
@@ -148,7 +148,7 @@ impl Document {
 }
 
 /// The media type that a stored document has to be written back with.
-pub(super) fn media_type(bytes: &[u8]) -> Result<String, OciError> {
+pub(in crate::oci) fn media_type(bytes: &[u8]) -> Result<String, OciError> {
     let raw: Raw =
         serde_json::from_slice(bytes).map_err(|_| OciError::invalid("its manifest is not valid"))?;
     let implied = match Document::parse(bytes)? {

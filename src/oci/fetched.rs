@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::encryption::Identities;
+use super::artifact::encryption::Identities;
 use super::reference::{Digest, Tag};
 use super::room::{Queue, Room, Size};
 

@@ -14,9 +14,9 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
-use super::error::OciError;
-use super::limits::{ContentLimits, MAX_AGE_HEADER_BYTES, MAX_KEY_FILE_BYTES};
 use super::unpack::{self, Order};
+use crate::oci::error::OciError;
+use crate::oci::limits::{ContentLimits, MAX_AGE_HEADER_BYTES, MAX_KEY_FILE_BYTES};
 
 /// What the annotation `encrypted` says.
 pub(super) const SCHEME: &str = "age-encryption.org/v1";
@@ -146,7 +146,7 @@ impl fmt::Debug for Identities {
 
 /// Unpacks a layer and decrypts what is encrypted in it. The checksum of an
 /// encrypted artifact is that of all of it in clear.
-pub(super) fn unpack(
+pub(in crate::oci) fn unpack(
     layer: &[u8],
     mut order: Order,
     keys: &Identities,

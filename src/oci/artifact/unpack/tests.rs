@@ -2,8 +2,12 @@
 
 use std::io::Write;
 
-use super::*;
+use sha2::{Digest as _, Sha256};
+use tar::{EntryType, Header};
+
+use super::{Order, normal_path, unpack};
 use crate::api::reason::Reason;
+use crate::oci::limits::ContentLimits;
 
 const YAML: &[u8] = b"kind: ConfigMap\n";
 
@@ -14,8 +18,6 @@ fn header(kind: EntryType, size: u64) -> Header {
     header.set_size(size);
     header
 }
-
-use tar::Header;
 
 /// Puts a name into a header without the checks of the tar crate.
 fn raw(name: &[u8], kind: EntryType, content: &[u8]) -> Vec<u8> {

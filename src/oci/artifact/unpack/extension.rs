@@ -10,7 +10,7 @@ use std::io::Read;
 
 use tar::EntryType;
 
-use super::broken;
+use super::stream::broken;
 use crate::oci::error::OciError;
 
 /// Longest extension that is read, in bytes.

@@ -4,11 +4,11 @@
 
 use bytes::Bytes;
 
-use super::error::OciError;
 use super::layout::Document;
-use super::limits::ContentLimits;
-use super::reference::Digest;
 use super::unpack::{self, Order, normal_path};
+use crate::oci::error::OciError;
+use crate::oci::limits::ContentLimits;
+use crate::oci::reference::Digest;
 
 /// Takes the files below a path out of a layer, as it is stored.
 ///

@@ -13,11 +13,11 @@ use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
 use super::encryption::{EXTENSION, Recipients, SCHEME};
-use super::error::OciError;
-use super::limits::ContentLimits;
-use super::reference::Digest;
+use crate::oci::error::OciError;
+use crate::oci::limits::ContentLimits;
+use crate::oci::reference::Digest;
 
-pub(super) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
+pub(in crate::oci) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 /// The one file of an artifact, under the name that Kustomizer gave it.
@@ -52,8 +52,8 @@ pub fn is_reserved(key: &str) -> bool {
 /// An artifact, ready to be pushed.
 #[derive(Clone, Debug)]
 pub struct Package {
-    pub(super) manifest: Bytes,
-    pub(super) blobs: Vec<(Digest, Bytes)>,
+    pub(in crate::oci) manifest: Bytes,
+    pub(in crate::oci) blobs: Vec<(Digest, Bytes)>,
 }
 
 impl Package {
