@@ -12,10 +12,10 @@ use http::{Method, StatusCode};
 
 use super::artifact::{MANIFEST_TYPE, Package, layout};
 use super::auth::{Asker, Scope};
-use super::content::manifest_body;
 use super::credentials::Access;
 use super::error::OciError;
 use super::limits::{MAX_PUSH_RETRIES, MAX_PUSH_RETRY_AFTER, PUSH_PAUSE};
+use super::pull::manifest_body;
 use super::reference::{Digest, Repository, Tag, Wanted};
 use super::registry::Registry;
 use super::transport::{Reach, Reply, Request, Transport};

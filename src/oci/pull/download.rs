@@ -7,11 +7,11 @@ use bytes::BytesMut;
 use http::StatusCode;
 use http::header::CONTENT_RANGE;
 
-use super::auth::{Asker, Sessions};
-use super::error::OciError;
-use super::limits::{MAX_RESUMES, MIN_RESUMED_BYTES};
-use super::reference::authority;
-use super::transport::{Advance, Body, Part, Reply, Request, Transport};
+use crate::oci::auth::{Asker, Sessions};
+use crate::oci::error::OciError;
+use crate::oci::limits::{MAX_RESUMES, MIN_RESUMED_BYTES};
+use crate::oci::reference::authority;
+use crate::oci::transport::{Advance, Body, Part, Reply, Request, Transport};
 
 /// The bytes behind the request, at most `size` of them.
 ///

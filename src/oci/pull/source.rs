@@ -4,15 +4,15 @@
 use bytes::Bytes;
 use http::Method;
 
-use super::auth::{Asker, Scope};
-use super::credentials::Access;
 use super::download;
-use super::error::OciError;
-use super::limits::MAX_MANIFEST_BYTES;
-use super::mirror::Fault;
-use super::reference::{Digest, Repository};
-use super::registry::Registry;
-use super::transport::{Body, Reply, Request, Transport};
+use super::manifest::manifest_body;
+use crate::oci::auth::{Asker, Scope};
+use crate::oci::content::Fault;
+use crate::oci::credentials::Access;
+use crate::oci::error::OciError;
+use crate::oci::reference::{Digest, Repository};
+use crate::oci::registry::Registry;
+use crate::oci::transport::{Body, Request, Transport};
 
 /// What is asked for.
 #[derive(Clone, Copy)]
@@ -24,7 +24,7 @@ pub(super) enum Content {
 }
 
 impl Registry {
-    /// The bytes of a digest.
+    /// The bytes of a digest, checked against it.
     pub(super) async fn bytes_of(
         &self,
         content: Content,
@@ -88,20 +88,6 @@ impl Registry {
             // More than the manifest says: whether it is what the digest names, nobody
             // has seen.
             Body::TooLong => Err(Fault::Failed(OciError::Mismatch { subject })),
-        }
-    }
-}
-
-/// The bytes of a manifest or index, of an answer that has it.
-pub(super) async fn manifest_body(reply: Reply, subject: &str) -> Result<Bytes, OciError> {
-    if !reply.status.is_success() {
-        return Err(reply.error(subject).await);
-    }
-    match reply.body(MAX_MANIFEST_BYTES).await? {
-        Body::Whole(bytes) => Ok(bytes),
-        Body::TooLong => {
-            let why = format!("its manifest has more than {MAX_MANIFEST_BYTES} bytes");
-            Err(OciError::TooLarge { subject: subject.to_owned(), why })
         }
     }
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::artifact::encryption::Identities;
-use super::reference::{Digest, Tag};
-use super::room::{Queue, Room, Size};
+use crate::oci::artifact::encryption::Identities;
+use crate::oci::content::{Queue, Room, Size};
+use crate::oci::reference::{Digest, Tag};
 
 /// What a reference stood for when it was resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,10 +8,10 @@ use std::str::FromStr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::credentials::{Access, AccessParts, Fingerprint, split_key};
-use super::error::OciError;
-use super::limits::MAX_REMEMBERED;
-use super::reference::{Repository, is_host};
+use crate::oci::credentials::{Access, AccessParts, Fingerprint, split_key};
+use crate::oci::error::OciError;
+use crate::oci::limits::MAX_REMEMBERED;
+use crate::oci::reference::{Repository, is_host};
 
 /// How long a mirror is not asked that was away, or sent other bytes.
 const REST: Duration = Duration::from_secs(60);
@@ -65,14 +65,14 @@ impl FromStr for Mirror {
 }
 
 /// Where something may be read from, and how.
-pub(super) struct Source {
+pub(in crate::oci) struct Source {
     pub repository: Repository,
     pub access: Access,
 }
 
 /// Why something was not had from a mirror.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(in crate::oci) enum Fault {
     /// It sent other bytes than the digest names.
     Lied(OciError),
     /// Anything else. It may be the release that is to blame: its credentials, its
@@ -95,7 +95,7 @@ impl Fault {
 }
 
 /// The mirrors, and which of them rest, for whom.
-pub(super) struct Mirrors {
+pub(in crate::oci) struct Mirrors {
     all: Vec<Mirror>,
     resting: Mutex<HashMap<(String, Fingerprint), Instant>>,
 }
@@ -150,6 +150,7 @@ fn there_access(access: &Access, mirror: &Mirror, there: &Repository) -> Access 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::oci::credentials::{Keyring, Proxy};
 
     #[test]
     fn a_mirror_stands_for_a_prefix_of_whole_segments() {
@@ -186,10 +187,10 @@ mod tests {
             sources.iter().map(|s| s.repository.registry().to_owned()).collect()
         };
         let with_proxy = |address: &str| {
-            let proxy = super::super::Proxy::new(address, "", "").ok();
+            let proxy = Proxy::new(address, "", "").ok();
             Access::new(AccessParts { proxy, ..AccessParts::default() })
         };
-        let mut keyring = super::super::Keyring::default();
+        let mut keyring = Keyring::default();
         keyring.add_password("h.io", "me", "secret");
         let (all, known) =
             (Access::anonymous(), Access::new(AccessParts { keyring, ..AccessParts::default() }));

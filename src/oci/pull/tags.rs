@@ -4,11 +4,11 @@ use http::Method;
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::auth::{Asker, Sessions};
-use super::error::OciError;
-use super::limits::{MAX_TAG_PAGE_BYTES, MAX_TAG_PAGES, MAX_TAGS, TAG_PAGE_SIZE};
-use super::reference::Tag;
-use super::transport::{Body, Request, Transport, link};
+use crate::oci::auth::{Asker, Sessions};
+use crate::oci::error::OciError;
+use crate::oci::limits::{MAX_TAG_PAGE_BYTES, MAX_TAG_PAGES, MAX_TAGS, TAG_PAGE_SIZE};
+use crate::oci::reference::Tag;
+use crate::oci::transport::{Body, Request, Transport, link};
 
 #[derive(Deserialize)]
 struct Page {

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use super::limits::LEAST_ROOM;
 use crate::domain::capacity::Capacity;
 use crate::fair::{Gate, Share};
+use crate::oci::limits::LEAST_ROOM;
 
 /// The rooms of the process.
-pub(super) struct Rooms {
+pub(in crate::oci) struct Rooms {
     pulled: Arc<Gate>,
     usual: Arc<Gate>,
     large: Arc<Gate>,
@@ -44,7 +44,7 @@ impl Queue {
     }
 
     /// Waits in it.
-    pub(super) async fn wait<T>(&self, room: impl Future<Output = T>) -> T {
+    pub(in crate::oci) async fn wait<T>(&self, room: impl Future<Output = T>) -> T {
         let set = |left| *self.0.lock().unwrap_or_else(PoisonError::into_inner) = left;
         set(None);
         let room = room.await;

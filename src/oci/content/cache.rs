@@ -20,10 +20,13 @@ use std::time::SystemTime;
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::credentials::{Access, Fingerprint};
-use super::limits::{MAX_REMEMBERED, MAX_TOLD_BYTES};
-use super::reference::{Digest, Repository};
+use crate::oci::credentials::{Access, Fingerprint};
+use crate::oci::limits::{MAX_REMEMBERED, MAX_TOLD_BYTES};
+use crate::oci::reference::{Digest, Repository};
 
+/// What a line of the log says that it is from. Who filters lines goes by it, so that
+/// it stays when a file moves.
+const LOG: &str = "supercargo::oci::cache";
 /// The layout below the cache directory; another number, another layout.
 const LAYOUT: &str = "v1";
 /// What eviction leaves, in hundredths of the maximum.
@@ -49,7 +52,7 @@ pub enum CacheEvent {
 pub type CacheObserver = Arc<dyn Fn(CacheEvent) + Send + Sync>;
 
 /// The cache, and who has proved to be let in where.
-pub(super) struct Cache {
+pub(in crate::oci) struct Cache {
     store: Option<Arc<Store>>,
     proofs: Mutex<Proofs>,
 }
@@ -235,7 +238,7 @@ impl Store {
         let mut bytes = Vec::new();
         let read = (&file).take(limit.saturating_add(1)).read_to_end(&mut bytes);
         if read.is_err() || bytes.len() as u64 > limit || !digest.is_of(&bytes) {
-            tracing::warn!(%digest, "a cached file is damaged; it is fetched again");
+            tracing::warn!(target: LOG, %digest, "a cached file is damaged; it is fetched again");
             self.tell(CacheEvent::Corrupt);
             self.remove(path);
             return None;
@@ -302,7 +305,7 @@ impl Store {
 
     fn warn(&self, what: &str, error: &io::Error) {
         if !self.warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!(dir = %self.root.display(), %error, "cannot {what}; going on without, and saying so once");
+            tracing::warn!(target: LOG, dir = %self.root.display(), %error, "cannot {what}; going on without, and saying so once");
         }
     }
 }
