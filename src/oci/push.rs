@@ -38,10 +38,20 @@ struct Stored<'a> {
 impl Registry {
     /// Uploads what the registry does not have yet, then points the tag at it.
     ///
+    /// # Guarantees
+    ///
+    /// The tag is written last: until then nobody who pulls sees anything of it. To push the same
+    /// package again is safe, and sends no blob that is there.
+    ///
     /// # Errors
     /// When the registry does not answer, does not let us write, or takes the
     /// bytes for others than they are. Says whether the tag was written, where
     /// that is a question.
+    ///
+    /// # Caveats
+    ///
+    /// A tag that is there is moved; of two pushes at once, the last one has it. A push that is
+    /// dropped leaves blobs that no tag names, and, if it was at its end, perhaps the tag.
     pub async fn push(
         &self,
         repository: &Repository,
@@ -60,9 +70,18 @@ impl Registry {
 
     /// Points another tag at what the reference means now.
     ///
+    /// # Guarantees
+    ///
+    /// The manifest is written back as it was read from the registry itself, byte by byte: its
+    /// digest and its signatures stay.
+    ///
     /// # Errors
     /// When the reference does not resolve, or the registry does not let us
-    /// write.
+    /// write. Says whether the tag was written, where that is a question.
+    ///
+    /// # Caveats
+    ///
+    /// A tag that is there is moved.
     pub async fn tag(
         &self,
         repository: &Repository,

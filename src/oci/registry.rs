@@ -1,4 +1,5 @@
-//! The door of this room: references to digests, digests to files.
+//! The door of this room: what all that ask a registry share, and how it is made. What
+//! asks stands above it, each in its room: `pull/`, `push.rs`, `evidence/`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -73,9 +74,30 @@ impl Default for RegistryOptions {
 
 /// The registries, as this process sees them: one of it a process, cheap to
 /// clone.
+///
+/// # Guarantees
+///
+/// Every method that asks a registry keeps to this:
+///
+/// - No read is without a bound, and no answer goes without progress for longer than the options
+///   say. `limits.rs` lists the bounds.
+/// - A question that may be asked twice is asked again after a failure that may pass, a few times.
+/// - Credentials go to the host that they are for, and to its token service if that is its own, of
+///   the same owner, or allowed by the options.
+/// - No registry sends this process to what is nearer to it than that registry is.
+/// - No error quotes a credential, and none changes while its cause is the same.
+///
+/// # Caveats
+///
+/// Tokens, which access has been let in to what, and which host wants to be left alone are kept in
+/// memory, for all clones. A new process asks again.
+///
+/// The future of a method may be dropped. Its request ends with it, and its places among requests
+/// and in memory are free again.
 #[derive(Clone)]
 pub struct Registry(pub(super) Arc<Inner>);
 
+/// What all that ask a registry share.
 pub(super) struct Inner {
     pub transport: Transport,
     pub sessions: Sessions,
@@ -97,6 +119,11 @@ impl fmt::Debug for Registry {
 
 impl Registry {
     /// Prepares clients and limits; sends nothing.
+    ///
+    /// # Caveats
+    ///
+    /// It reads the environment's proxies once, and takes stock of the cache directory, which
+    /// blocks. A directory that cannot be used means no cache, and one warning.
     pub fn new(options: RegistryOptions) -> Self {
         let RegistryOptions {
             user_agent,
@@ -133,6 +160,9 @@ impl Registry {
     }
 
     /// Whether the registry answers now, whatever it says: asked once.
+    ///
+    /// A refusal is an answer, so that no credentials are sent. An error of the server is none, nor
+    /// is its wish to be left alone.
     pub async fn answers(&self, repository: &Repository, access: &Access) -> bool {
         self.0.transport.answers(repository, access).await
     }

@@ -10,11 +10,12 @@ use crate::oci::error::OciError;
 use crate::oci::limits::ContentLimits;
 use crate::oci::reference::Digest;
 
-/// Takes the files below a path out of a layer, as it is stored.
+/// Takes the files below a path out of a layer, as it is stored: in its order, by their names from
+/// its root. Blocks; writes nothing to disk.
 ///
 /// # Errors
-/// When the layer is no archive or document that configuration may be in, or
-/// exceeds a limit.
+/// When the path leads out of the layer, when that is no archive or document that
+/// configuration may be in, or exceeds a limit.
 pub fn unpack_layer(
     layer: &[u8],
     path: &str,

@@ -63,7 +63,12 @@ impl Package {
     }
 }
 
-/// Packs a stream of YAML documents, each ended by `---`.
+/// Packs a stream of YAML documents, each ended by `---`. Sends nothing, and does not look into
+/// the documents.
+///
+/// # Guarantees
+///
+/// The same input gives the same digest, except with [`Labels::recipients`].
 ///
 /// # Errors
 /// When it is more than can be pulled ([`ContentLimits`]). Archive and

@@ -17,9 +17,21 @@ impl Registry {
     /// When the registry is away, what was found the last time, if this access
     /// has found it.
     ///
+    /// # Guarantees
+    ///
+    /// What was there and could not be looked at, for a bound or a failure, is told in
+    /// [`Evidence::skipped`]; where that may pass, in [`Evidence::setback`] too. The small come
+    /// first, so that a few large ones push out none of the usual size.
+    ///
     /// # Errors
     /// When the registry does not answer, or does not let us in: evidence that
-    /// could not be looked for is not evidence that there is none.
+    /// could not be looked for is not evidence that there is none. When there is nothing beside the
+    /// digest, and no such digest either.
+    ///
+    /// # Caveats
+    ///
+    /// Where there is much of it, it is read of a few digests at a time, and the others wait. What
+    /// was found without a setback is kept on disk, for this access alone.
     pub async fn evidence(
         &self,
         repository: &Repository,

@@ -18,9 +18,23 @@ use crate::oci::registry::Registry;
 impl Registry {
     /// Fetches the artifact and takes out the selected files.
     ///
+    /// # Guarantees
+    ///
+    /// All bytes are what their digest names, wherever they come from: the cache, a mirror or the
+    /// registry. The cache serves an access only what the registry has let it in to, in this
+    /// process. The artifact fits into the room that it is given, which is taken until the last
+    /// clone of [`Artifact::room`] is dropped.
+    ///
     /// # Errors
     /// When the bytes cannot be had, are not what the digest names, are not a
-    /// configuration artifact, or exceed a limit.
+    /// configuration artifact, or exceed a limit. When they are encrypted, and no key given opens
+    /// them.
+    ///
+    /// # Caveats
+    ///
+    /// It waits for room in memory for as long as others have it; [`Selection::queue`] says when.
+    /// A layer that is being unpacked is unpacked to its end, also when nobody waits for it any
+    /// more. Who made the artifact is not asked here.
     pub async fn fetch(
         &self,
         repository: &Repository,

@@ -16,9 +16,19 @@ impl Registry {
     /// Finds the digest: for a tag with one HEAD, for a range with the tag
     /// pages and one HEAD, for a digest without a request.
     ///
+    /// # Guarantees
+    ///
+    /// The registry itself is asked every time, never a mirror or the cache. That it has told this
+    /// access the digest is remembered: the cache may serve it now.
+    ///
     /// # Errors
     /// When the registry does not answer, does not let us in, or has nothing
     /// that matches.
+    ///
+    /// # Caveats
+    ///
+    /// A wanted digest is taken as it is: whether there is such content shows when it is fetched.
+    /// A registry that tells no digest to a HEAD is asked for the whole manifest.
     pub async fn resolve(
         &self,
         repository: &Repository,
@@ -47,11 +57,11 @@ impl Registry {
         Ok(Resolved { digest, tag: Some(tag), revision })
     }
 
-    /// Every tag of the repository, in the registry's order.
+    /// Every tag of the repository, in the registry's order. What is no valid tag is left out.
     ///
     /// # Errors
     /// When the registry does not answer, does not let us in, or there are more
-    /// than anybody looks at.
+    /// than anybody looks at: pages and tags have a bound each, and a part of the list is no answer.
     pub async fn tags(&self, repository: &Repository, access: &Access) -> Result<Vec<Tag>, OciError> {
         let subject = format!("{repository} (its tags)");
         let asker = Asker { repository, access, scope: Scope::Pull, subject: &subject };

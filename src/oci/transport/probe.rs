@@ -18,6 +18,8 @@ const TLS_RECORDS: [u8; 2] = [21, 22];
 
 /// Whether the registry answers a TLS greeting with TLS. Its certificate is not
 /// looked at: whether it is trusted is for the connection that is used.
+///
+/// Blocks, for a few seconds at most at each of its addresses. Nobody who answers is no TLS.
 pub fn speaks_tls(repository: &Repository) -> bool {
     first_byte(repository.api_host()).is_some_and(|byte| TLS_RECORDS.contains(&byte))
 }
