@@ -1,6 +1,19 @@
 //! Bytes by digest, within limits: references, credentials, the transport to
 //! registries, the cache, and the packing and unpacking of artifacts. This room
 //! knows nothing of Kubernetes and decides nothing about trust.
+//!
+//! Inside, a line of these names only lines below it, and none of its own:
+//!
+//! ```text
+//! evidence, push
+//! pull
+//! registry
+//! auth
+//! transport, content, artifact
+//! credentials
+//! reference
+//! error, limits
+//! ```
 
 mod artifact;
 mod auth;

@@ -1,5 +1,5 @@
-//! How a registry is satisfied about who asks: what it wants, where that is had, and
-//! who of those that it names may see credentials. What worked is remembered.
+//! Authentication against a registry: what it asks for, where that is had, and which
+//! of the hosts that it names may see credentials. What worked is remembered.
 
 mod asker;
 mod challenge;

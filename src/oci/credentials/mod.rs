@@ -1,6 +1,6 @@
-//! With what a release comes to its registry: credentials, certificates and a
-//! proxy, and what tells them from those of others. Values: nothing here sends
-//! a request, or knows how a cloud gives credentials.
+//! What a release brings to its registry: credentials, certificates and a proxy,
+//! and what tells them from those of others. Values: nothing here sends a request,
+//! or knows how a cloud gives credentials.
 
 mod access;
 mod cloud;

@@ -1,6 +1,6 @@
 //! Requests to registries and their answers: connections, retries, redirects, how
 //! fast a host is asked and where a server may send us. Nothing here knows what a
-//! manifest is, or how a registry is satisfied about who asks.
+//! manifest is, or how one authenticates.
 
 mod client;
 mod environment;
