@@ -1,60 +1,40 @@
 //! Bytes by digest, within limits: references, credentials, the transport to
 //! registries, the cache, and the packing and unpacking of artifacts. This room
 //! knows nothing of Kubernetes and decides nothing about trust.
+//!
+//! Inside, a line of these names only lines below it, and none of its own:
+//!
+//! ```text
+//! evidence, push
+//! pull
+//! registry
+//! auth
+//! transport, content, artifact
+//! credentials
+//! reference
+//! error, limits
+//! ```
 
-mod access;
 mod artifact;
 mod auth;
-mod cache;
-mod challenge;
-mod client;
 mod content;
-mod credential_helper;
-mod download;
-mod encryption;
+mod credentials;
 mod error;
 mod evidence;
-mod layout;
 mod limits;
-mod link;
-mod mirror;
-mod offline;
-mod pace;
-mod pack;
-mod probe;
-mod provider;
-mod proxy;
+mod pull;
 mod push;
 mod reference;
 mod registry;
-mod reply;
-mod resolver;
-mod room;
-mod tags;
-mod token;
-mod token_hosts;
 mod transport;
-mod unpack;
-mod upload;
-mod zone;
 
-pub use access::{Access, AccessParts};
-pub use artifact::{Artifact, Resolved, Selection};
-pub use auth::Keyring;
-pub use cache::{CacheEvent, CacheObserver};
-pub use credential_helper::HelperCall;
-pub use encryption::{Identities, Recipients};
+pub use artifact::{Identities, Labels, Package, Recipients, content_of, is_reserved, pack, unpack_layer};
+pub use auth::{TokenHost, Variables};
+pub use content::{CacheEvent, CacheObserver, Mirror, Queue, Room, Size};
+pub use credentials::{Access, AccessParts, HelperCall, Keyring, Proxy};
 pub use error::OciError;
 pub use limits::ContentLimits;
-pub use mirror::Mirror;
-pub use offline::{content_of, unpack_layer};
-pub use pack::{Labels, Package, is_reserved, pack};
-pub use probe::speaks_tls;
-pub use provider::Variables;
-pub use proxy::Proxy;
+pub use pull::{Artifact, Resolved, Selection};
 pub use reference::{Digest, Reference, Repository, Tag, Wanted};
 pub use registry::{Registry, RegistryOptions};
-pub use resolver::Hosts;
-pub use room::{Queue, Room, Size};
-pub use token_hosts::TokenHost;
-pub use transport::{Advance, Meter, Observer, Outcome, RequestRecord};
+pub use transport::{Advance, Hosts, Meter, Observer, Outcome, RequestRecord, speaks_tls};

@@ -10,15 +10,15 @@ use bytes::Bytes;
 use http::header::LOCATION;
 use http::{Method, StatusCode};
 
-use super::content::manifest_body;
-use super::layout;
+use super::artifact::{MANIFEST_TYPE, Package, layout};
+use super::auth::{Asker, Scope};
+use super::credentials::Access;
+use super::error::OciError;
 use super::limits::{MAX_PUSH_RETRIES, MAX_PUSH_RETRY_AFTER, PUSH_PAUSE};
-use super::pack::MANIFEST_TYPE;
-use super::reply::Reply;
-use super::token::{Asker, Scope};
-use super::transport::{Request, Transport};
-use super::zone::Reach;
-use super::{Access, Digest, OciError, Package, Registry, Repository, Tag, Wanted};
+use super::pull::manifest_body;
+use super::reference::{Digest, Repository, Tag, Wanted};
+use super::registry::Registry;
+use super::transport::{Reach, Reply, Request, Transport};
 
 /// Why a step of a push has failed.
 enum Setback {
@@ -38,10 +38,20 @@ struct Stored<'a> {
 impl Registry {
     /// Uploads what the registry does not have yet, then points the tag at it.
     ///
+    /// # Guarantees
+    ///
+    /// The tag is written last: until then nobody who pulls sees anything of it. To push the same
+    /// package again is safe, and sends no blob that is there.
+    ///
     /// # Errors
     /// When the registry does not answer, does not let us write, or takes the
     /// bytes for others than they are. Says whether the tag was written, where
     /// that is a question.
+    ///
+    /// # Caveats
+    ///
+    /// A tag that is there is moved; of two pushes at once, the last one has it. A push that is
+    /// dropped leaves blobs that no tag names, and, if it was at its end, perhaps the tag.
     pub async fn push(
         &self,
         repository: &Repository,
@@ -60,9 +70,18 @@ impl Registry {
 
     /// Points another tag at what the reference means now.
     ///
+    /// # Guarantees
+    ///
+    /// The manifest is written back as it was read from the registry itself, byte by byte: its
+    /// digest and its signatures stay.
+    ///
     /// # Errors
     /// When the reference does not resolve, or the registry does not let us
-    /// write.
+    /// write. Says whether the tag was written, where that is a question.
+    ///
+    /// # Caveats
+    ///
+    /// A tag that is there is moved.
     pub async fn tag(
         &self,
         repository: &Repository,

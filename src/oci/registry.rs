@@ -1,34 +1,21 @@
-//! The door of this room: references to digests, digests to files.
+//! The door of this room: what all that ask a registry share, and how it is made. What
+//! asks stands above it, each in its room: `pull/`, `push.rs`, `evidence/`.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Method, StatusCode};
 use tokio::sync::Semaphore;
 
-use super::access::Access;
-use super::cache::{Cache, CacheObserver};
-use super::content::{Content, manifest_body};
-use super::layout::{self, Document, Manifest};
+use super::auth::{Sessions, TokenHost, Variables};
+use super::content::{Cache, CacheObserver, Mirror, Mirrors, Rooms};
+use super::credentials::Access;
 use super::limits::{
-    CONNECT_TIMEOUT, ContentLimits, DEFAULT_CACHE_BYTES, IDLE_TIMEOUT, MAX_ANNOTATION_BYTES,
-    MAX_LARGE_EVIDENCE, MAX_MANIFEST_BYTES, MAX_UNPACKING,
+    CONNECT_TIMEOUT, ContentLimits, DEFAULT_CACHE_BYTES, IDLE_TIMEOUT, MAX_LARGE_EVIDENCE, MAX_UNPACKING,
 };
-use super::mirror::Mirrors;
-use super::provider::Providers;
-use super::reply::Reply;
-use super::room::Rooms;
-use super::token::{Asker, Scope, Sessions};
-use super::transport::{Meter, Observer, Request, Transport, TransportOptions};
-use super::unpack::{self, Order};
-use super::{
-    Artifact, Digest, Hosts, Identities, Mirror, OciError, Repository, Resolved, Selection, Tag, TokenHost,
-    Variables, Wanted, encryption, tags,
-};
+use super::reference::Repository;
+use super::transport::{Hosts, Meter, Observer, Transport, TransportOptions};
 use crate::domain::capacity::Capacity;
 
 /// How a [`Registry`] behaves.
@@ -87,19 +74,41 @@ impl Default for RegistryOptions {
 
 /// The registries, as this process sees them: one of it a process, cheap to
 /// clone.
+///
+/// # Guarantees
+///
+/// Every method that asks a registry keeps to this:
+///
+/// - No read is without a bound, and no answer goes without progress for longer than the options
+///   say. `limits.rs` lists the bounds.
+/// - A question that may be asked twice is asked again after a failure that may pass, a few times.
+/// - Credentials go to the host that they are for, and to its token service if that is its own, of
+///   the same owner, or allowed by the options.
+/// - No registry sends this process to what is nearer to it than that registry is.
+/// - No error quotes a credential, and none changes while its cause is the same.
+///
+/// # Caveats
+///
+/// Tokens, which access has been let in to what, and which host wants to be left alone are kept in
+/// memory, for all clones. A new process asks again.
+///
+/// The future of a method may be dropped. Its request ends with it, and its places among requests
+/// and in memory are free again.
 #[derive(Clone)]
 pub struct Registry(pub(super) Arc<Inner>);
 
+/// What all that ask a registry share.
 pub(super) struct Inner {
     pub transport: Transport,
     pub sessions: Sessions,
     pub cache: Cache,
     pub mirrors: Mirrors,
-    unpacking: Semaphore,
+    /// Places for those that unpack a layer.
+    pub unpacking: Semaphore,
     /// Places for those that read much that may be signatures.
     pub large_evidence: Semaphore,
-    limits: ContentLimits,
-    rooms: Rooms,
+    pub limits: ContentLimits,
+    pub rooms: Rooms,
 }
 
 impl fmt::Debug for Registry {
@@ -110,6 +119,11 @@ impl fmt::Debug for Registry {
 
 impl Registry {
     /// Prepares clients and limits; sends nothing.
+    ///
+    /// # Caveats
+    ///
+    /// It reads the environment's proxies once, and takes stock of the cache directory, which
+    /// blocks. A directory that cannot be used means no cache, and one warning.
     pub fn new(options: RegistryOptions) -> Self {
         let RegistryOptions {
             user_agent,
@@ -135,7 +149,7 @@ impl Registry {
             meter,
             hosts,
         });
-        let sessions = Sessions::new(token_hosts, Providers::new(variables));
+        let sessions = Sessions::new(token_hosts, variables);
         let cache = Cache::new(cache_dir.as_deref(), cache_max_size, cache_observer);
         let mirrors = Mirrors::new(mirrors);
         let unpacking = Semaphore::new(MAX_UNPACKING);
@@ -145,251 +159,11 @@ impl Registry {
         Self(Arc::new(inner))
     }
 
-    /// Finds the digest: for a tag with one HEAD, for a range with the tag
-    /// pages and one HEAD, for a digest without a request.
+    /// Whether the registry answers now, whatever it says: asked once.
     ///
-    /// # Errors
-    /// When the registry does not answer, does not let us in, or has nothing
-    /// that matches.
-    pub async fn resolve(
-        &self,
-        repository: &Repository,
-        wanted: &Wanted,
-        access: &Access,
-    ) -> Result<Resolved, OciError> {
-        let tag = match wanted {
-            Wanted::Digest(digest) => {
-                return Ok(Resolved { digest: digest.clone(), tag: None, revision: digest.to_string() });
-            }
-            Wanted::Tag(tag) => tag.clone(),
-            Wanted::Semver { range, filter } => {
-                let tags = self.tags(repository, access).await?;
-                let highest = range.highest(tags.iter().map(Tag::as_str), filter.as_ref());
-                let none = || OciError::NoMatchingTag {
-                    repository: repository.to_string(),
-                    wanted: wanted.describe(),
-                    seen: tags.len(),
-                };
-                Tag::parse(highest.ok_or_else(none)?)?
-            }
-        };
-        let digest = self.tag_digest(repository, &tag, access).await?;
-        self.0.cache.prove(access, repository, &digest);
-        let revision = format!("{tag}@{digest}");
-        Ok(Resolved { digest, tag: Some(tag), revision })
+    /// A refusal is an answer, so that no credentials are sent. An error of the server is none, nor
+    /// is its wish to be left alone.
+    pub async fn answers(&self, repository: &Repository, access: &Access) -> bool {
+        self.0.transport.answers(repository, access).await
     }
-
-    /// Every tag of the repository, in the registry's order.
-    ///
-    /// # Errors
-    /// When the registry does not answer, does not let us in, or there are more
-    /// than anybody looks at.
-    pub async fn tags(&self, repository: &Repository, access: &Access) -> Result<Vec<Tag>, OciError> {
-        let subject = format!("{repository} (its tags)");
-        let asker = Asker { repository, access, scope: Scope::Pull, subject: &subject };
-        tags::list(&self.0.transport, &self.0.sessions, asker).await
-    }
-
-    /// Fetches the artifact and takes out the selected files.
-    ///
-    /// # Errors
-    /// When the bytes cannot be had, are not what the digest names, are not a
-    /// configuration artifact, or exceed a limit.
-    pub async fn fetch(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-        access: &Access,
-        selection: &Selection,
-    ) -> Result<Artifact, OciError> {
-        let path = unpack::normal_path(&selection.path)?;
-        let subject = repository.at(digest);
-        let about = |e: OciError| e.about(&subject);
-        let manifest = self.content_manifest(repository, digest, access).await?;
-        let encrypted = is_encrypted(&manifest);
-        if encrypted && selection.identities.is_none() {
-            return Err(OciError::Encrypted { subject });
-        }
-        let layer = manifest.layer(selection.media_type.as_deref()).map_err(about)?;
-        let most = self.0.rooms.most(selection.size);
-        let mut limits = self.0.limits;
-        limits.layer = limits.layer.min(most / 2);
-        limits.unpacked = limits.unpacked.min(most.saturating_sub(layer.size));
-        if layer.size > limits.layer {
-            let why = format!("its layer has {} bytes, more than {}", layer.size, limits.layer);
-            return Err(OciError::TooLarge { subject, why });
-        }
-        let tenant = &selection.tenant;
-        let (rooms, queue) = (&self.0.rooms, &selection.queue);
-        let pulled = queue.wait(rooms.layer(tenant, layer.size)).await;
-        let blob = self.blob(repository, &layer.digest, layer.size, access).await?;
-        let room = queue.wait(rooms.content(tenant, selection.size)).await;
-        let checksum = manifest.annotations.get("supercargo.dev/checksum");
-        let checksum = checksum.or_else(|| manifest.annotations.get("kustomizer.dev/checksum"));
-        let checksum = checksum.filter(|_| layer.first).cloned();
-        let order = Order { path, title: layer.title, checksum, limits };
-        let keys = selection.identities.clone();
-        let files = self.unpack(blob, order, keys, encrypted).await.map_err(about)?;
-        drop(pulled);
-        let note = |key: &str| annotation(&manifest.annotations, key);
-        Ok(Artifact {
-            digest: digest.clone(),
-            created: note("org.opencontainers.image.created").or_else(|| note("kustomizer.dev/created")),
-            source: note("org.opencontainers.image.source"),
-            revision: note("org.opencontainers.image.revision"),
-            encrypted,
-            annotations: manifest.annotations.keys().filter_map(|k| Some((k.clone(), note(k)?))).collect(),
-            files,
-            room,
-        })
-    }
-
-    /// Unpacks off the async workers, and not everybody at once.
-    async fn unpack(
-        &self,
-        blob: Bytes,
-        order: Order,
-        keys: Option<Identities>,
-        encrypted: bool,
-    ) -> Result<Vec<(String, Bytes)>, OciError> {
-        let _place = self.0.unpacking.acquire().await;
-        let unpacked = tokio::task::spawn_blocking(move || match keys {
-            Some(keys) => encryption::unpack(&blob, order, &keys, encrypted),
-            None => unpack::unpack(&blob, &order),
-        })
-        .await;
-        unpacked.unwrap_or_else(|_| Err(OciError::invalid("its layer cannot be unpacked: the task ended")))
-    }
-
-    /// The manifest that holds the configuration, through an index if there
-    /// is one.
-    async fn content_manifest(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-        access: &Access,
-    ) -> Result<Manifest, OciError> {
-        let about = |e: OciError| e.about(&repository.at(digest));
-        let bytes = self.manifest(repository, digest, access).await?;
-        let child = match Document::parse(&bytes).map_err(about)? {
-            Document::Manifest(manifest) => return Ok(manifest),
-            Document::Index(index) => index.content().map_err(about)?,
-        };
-        // Who may read an index of a repository may read what it lists there.
-        self.0.cache.prove(access, repository, &child);
-        let bytes = self.manifest(repository, &child, access).await?;
-        match Document::parse(&bytes).map_err(about)? {
-            Document::Manifest(manifest) => Ok(manifest),
-            Document::Index(_) => Err(about(OciError::invalid("it is an image index within an image index"))),
-        }
-    }
-
-    /// The digest that a tag points at now.
-    pub(super) async fn tag_digest(
-        &self,
-        repository: &Repository,
-        tag: &Tag,
-        access: &Access,
-    ) -> Result<Digest, OciError> {
-        let subject = format!("{repository}:{tag}");
-        let reply = self.ask_manifest(Method::HEAD, repository, tag.as_str(), access, &subject).await?;
-        let told = reply.headers.get("docker-content-digest").and_then(|v| v.to_str().ok());
-        match told.map(Digest::parse) {
-            Some(Ok(digest)) if reply.status.is_success() => return Ok(digest),
-            _ if reply.status.is_success() || reply.status == StatusCode::METHOD_NOT_ALLOWED => {}
-            _ => return Err(reply.error(&subject).await),
-        }
-        drop(reply);
-        let reply = self.ask_manifest(Method::GET, repository, tag.as_str(), access, &subject).await?;
-        let bytes = manifest_body(reply, &subject).await?;
-        Ok(Digest::of(&bytes))
-    }
-
-    /// The bytes of a manifest or index, cached where this access has been let
-    /// in to them before.
-    async fn manifest(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-        access: &Access,
-    ) -> Result<Bytes, OciError> {
-        let cache = &self.0.cache;
-        if let Some(bytes) = cache.get(access, repository, digest, MAX_MANIFEST_BYTES).await
-            && (cache.is_proved(access, repository, digest) || self.prove(repository, digest, access).await?)
-        {
-            return Ok(bytes);
-        }
-        let bytes = self.bytes_of(Content::Manifest, repository, digest, access).await?;
-        cache.prove(access, repository, digest);
-        cache.put(access, repository, digest, bytes.clone()).await;
-        Ok(bytes)
-    }
-
-    /// Asks the registry whether this access may have the digest. Any answer
-    /// but yes is an error, for the cache serves nobody whom the registry
-    /// refuses; a registry that knows no HEAD leaves the question open.
-    pub(super) async fn prove(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-        access: &Access,
-    ) -> Result<bool, OciError> {
-        let subject = repository.at(digest);
-        let reply = self.ask_manifest(Method::HEAD, repository, digest.as_str(), access, &subject).await?;
-        match reply.status {
-            status if status.is_success() => {
-                self.0.cache.prove(access, repository, digest);
-                Ok(true)
-            }
-            StatusCode::METHOD_NOT_ALLOWED => Ok(false),
-            _ => Err(reply.error(&subject).await),
-        }
-    }
-
-    pub(super) async fn ask_manifest(
-        &self,
-        method: Method,
-        repository: &Repository,
-        name: &str,
-        access: &Access,
-        subject: &str,
-    ) -> Result<Reply, OciError> {
-        let url = Transport::url(repository, access, &format!("manifests/{name}"))?;
-        let mut request = Request::new(method, url);
-        request.accept = Some(layout::ACCEPT);
-        let asker = Asker { repository, access, scope: Scope::Pull, subject };
-        self.0.sessions.send(&self.0.transport, asker, request).await
-    }
-
-    /// The bytes of a blob of known size, which a manifest names that this
-    /// access has been let in to.
-    async fn blob(
-        &self,
-        repository: &Repository,
-        digest: &Digest,
-        size: u64,
-        access: &Access,
-    ) -> Result<Bytes, OciError> {
-        if let Some(bytes) = self.0.cache.get(access, repository, digest, size).await {
-            return Ok(bytes);
-        }
-        let bytes = self.bytes_of(Content::Blob(size), repository, digest, access).await?;
-        self.0.cache.put(access, repository, digest, bytes.clone()).await;
-        Ok(bytes)
-    }
-}
-
-fn is_encrypted(manifest: &Manifest) -> bool {
-    ["supercargo.dev/encrypted", "kustomizer.dev/encrypted"]
-        .iter()
-        .any(|key| manifest.annotations.contains_key(*key))
-}
-
-/// An annotation that is fit to be shown: of bounded length, without control
-/// characters.
-fn annotation(annotations: &BTreeMap<String, String>, key: &str) -> Option<String> {
-    let value = annotations.get(key)?;
-    let fit =
-        !value.is_empty() && value.len() <= MAX_ANNOTATION_BYTES && !value.chars().any(char::is_control);
-    fit.then(|| value.clone())
 }

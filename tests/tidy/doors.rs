@@ -40,7 +40,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("similar", &["domain/diff/"]),
     ("sigstore_verify", &["domain/verify/"]),
     // Signatures, and comparisons that tell nothing by their time.
-    ("aws_lc_rs", &["domain/verify/", "domain/webhook/receiver.rs", "oci/provider/sigv4.rs"]),
+    ("aws_lc_rs", &["domain/verify/", "domain/webhook/receiver.rs", "oci/auth/provider/sigv4.rs"]),
     ("x509_cert", &["domain/verify/"]),
     // `api` derives the custom resource.
     ("kube", &["cluster/", "api/"]),

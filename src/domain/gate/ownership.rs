@@ -22,8 +22,8 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
 mod tests {
     use super::*;
     use crate::domain::gate::facts::Claimed;
-    use crate::domain::identity::ObjectId;
     use crate::domain::gate::tests::{held, release};
+    use crate::domain::identity::ObjectId;
 
     #[test]
     fn what_others_have_is_refused_and_told_with_what_is_denied() {

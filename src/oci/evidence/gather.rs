@@ -2,8 +2,9 @@
 //! could not be looked at.
 
 use crate::domain::verify::evidence::{Content, Evidence, Found, SimpleSigning};
+use crate::oci::error::OciError;
 use crate::oci::limits::MAX_EVIDENCE_BYTES;
-use crate::oci::{Digest, OciError};
+use crate::oci::reference::Digest;
 
 /// Where bytes are that may be a signature.
 pub(super) struct Lead {

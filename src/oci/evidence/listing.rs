@@ -2,9 +2,9 @@
 //! are looked at. Pure: bytes in, referrers out.
 
 use super::gather::{Gathered, Notes};
-use crate::oci::Digest;
-use crate::oci::layout::{Document, RawDescriptor};
+use crate::oci::artifact::layout::{Document, RawDescriptor};
 use crate::oci::limits::MAX_REFERRERS;
+use crate::oci::reference::Digest;
 
 /// What Sigstore bundles are called, in any of their versions.
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";

@@ -7,11 +7,10 @@ use reqwest::Url;
 use super::gather::{Gathered, Notes};
 use super::listing::{BUNDLE_TYPE, Referrer, Shortlist, entries};
 use super::search::Search;
-use crate::oci::layout::RawDescriptor;
+use crate::oci::artifact::layout::RawDescriptor;
+use crate::oci::error::OciError;
 use crate::oci::limits::{MAX_MANIFEST_BYTES, MAX_REFERRER_PAGES};
-use crate::oci::reply::Body;
-use crate::oci::transport::{Request, Transport};
-use crate::oci::{OciError, link};
+use crate::oci::transport::{Body, Request, Transport, link};
 
 const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 /// Of a digest in the fallback's tag, the hex digits that the specification keeps.

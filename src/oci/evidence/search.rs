@@ -1,23 +1,17 @@
-//! The questions that a search for signatures asks of the registry.
-
-use std::collections::HashSet;
+//! A search for signatures, and the single questions that it asks of the registry.
 
 use bytes::Bytes;
-use futures::{StreamExt as _, stream};
 use http::{Method, StatusCode};
-use tokio::sync::SemaphorePermit;
 
-use super::gather::{Form, Gathered, Lead, Notes, worse};
-use super::listing::{Referrer, is_bundle};
-use super::simple_signing;
-use crate::domain::verify::evidence::{Evidence, Found};
-use crate::oci::content::manifest_body;
-use crate::oci::layout::Document;
-use crate::oci::limits::{EVIDENCE_REQUESTS, MAX_BUNDLE_BYTES, MAX_MANIFEST_BYTES, SMALL_EVIDENCE_BYTES};
-use crate::oci::reply::Body;
-use crate::oci::token::{Asker, Scope};
-use crate::oci::transport::{Request, Transport};
-use crate::oci::{Access, Digest, OciError, Registry, Repository, Tag};
+use super::gather::Notes;
+use crate::oci::auth::{Asker, Scope};
+use crate::oci::credentials::Access;
+use crate::oci::error::OciError;
+use crate::oci::limits::{MAX_BUNDLE_BYTES, MAX_MANIFEST_BYTES};
+use crate::oci::pull::manifest_body;
+use crate::oci::reference::{Digest, Repository, Tag};
+use crate::oci::registry::Registry;
+use crate::oci::transport::{Body, Request, Transport};
 
 /// Whose signatures are looked for, where, and by whom.
 #[derive(Clone, Copy)]
@@ -29,39 +23,6 @@ pub(super) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// What is found, and a place to keep while more is made of it.
-    ///
-    /// # Errors
-    /// When the registry does not say what there is. A refusal counts before an
-    /// outage, and else the first place before the others, so that the same
-    /// outage gives the same message.
-    pub async fn run(self) -> Result<(Evidence, Option<SemaphorePermit<'a>>), OciError> {
-        let (tagged, listed, kept) =
-            futures::join!(self.signature_tag(), self.referrers(), self.referrers_tag());
-        let error = |answer: Option<&OciError>| answer.cloned();
-        let first = worse(error(tagged.as_ref().err()), error(listed.as_ref().err()));
-        if let Some(error) = worse(first, error(kept.as_ref().err())) {
-            return Err(error);
-        }
-        let (tagged, listed, kept) = (tagged?, listed?, kept?);
-        let described = self.describe(listed.and(kept)).await;
-        let leads = tagged.and(described).affordable();
-        let place = self.place(leads.weight()).await;
-        Ok((self.read(leads).await.evidence()?, place))
-    }
-
-    /// The layers of cosign's tag.
-    ///
-    /// # Errors
-    /// When the registry does not say whether there is such a tag.
-    pub async fn signature_tag(self) -> Result<Gathered<Lead>, OciError> {
-        let tag = format!("{}.sig", self.digest.as_str().replacen(':', "-", 1));
-        let mut notes = Notes::default();
-        let manifest = self.tagged(&tag, &mut notes).await?;
-        let leads = manifest.map(|bytes| simple_signing::leads(&tag, &bytes)).unwrap_or_default();
-        Ok(Gathered { things: Vec::new(), notes }.and(leads))
-    }
-
     /// What is behind a tag; nothing if there is no such tag, or if it can be no
     /// tag (of a digest of another algorithm).
     pub(super) async fn tagged(self, tag: &str, notes: &mut Notes) -> Result<Option<Bytes>, OciError> {
@@ -83,100 +44,6 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Reads the manifests of referrers: which of them hold a bundle about the
-    /// digest, and where.
-    pub async fn describe(self, referrers: Gathered<Referrer>) -> Gathered<Lead> {
-        let Gathered { mut things, notes } = referrers;
-        let mut gathered = Gathered { things: Vec::new(), notes };
-        // Both lists may name it.
-        let mut seen = HashSet::new();
-        things.retain(|referrer| seen.insert(referrer.digest.clone()));
-        let answers = stream::iter(things.into_iter().map(|referrer| async move {
-            let manifest = self.manifest(&referrer.digest).await;
-            (referrer, manifest)
-        }));
-        let mut answers = answers.buffered(EVIDENCE_REQUESTS);
-        while let Some((referrer, manifest)) = answers.next().await {
-            let place = format!("referrer {}", referrer.digest);
-            match manifest.map(|bytes| self.lead(&referrer, &place, &bytes)) {
-                Ok(Ok(lead)) => gathered.things.extend(lead),
-                Ok(Err(why)) => gathered.notes.note(format!("{place}: {why}")),
-                Err(error) => gathered.notes.missed(&place, error),
-            }
-        }
-        gathered
-    }
-
-    /// Where the bundle is that a referrer's manifest names; nothing if it is
-    /// something else, and nobody has said that it is a bundle.
-    fn lead(self, referrer: &Referrer, place: &str, manifest: &[u8]) -> Result<Option<Lead>, String> {
-        let manifest = match Document::parse(manifest) {
-            Ok(Document::Manifest(manifest)) => manifest,
-            _ if !referrer.is_told() => return Ok(None),
-            Ok(Document::Index(_)) => return Err("it is an index, and no signature".into()),
-            Err(error) => return Err(error.about("its content").to_string()),
-        };
-        let mut bundles = manifest.layers.iter().filter(|layer| is_bundle(&layer.media_type));
-        let (first, others) = (bundles.next(), bundles.count());
-        let Some(layer) = first else {
-            return if referrer.is_told() { Err("it holds no bundle".into()) } else { Ok(None) };
-        };
-        // GitLab takes the tag for the digest itself; others may list anything.
-        match manifest.subject.as_deref() {
-            Some(subject) if subject == self.digest.as_str() => {}
-            Some(subject) => {
-                let shown: String = subject.chars().take(80).collect();
-                return Err(format!("it is about {shown:?}, and not about this digest"));
-            }
-            None => return Err("it does not say which digest it is about".into()),
-        }
-        if others > 0 {
-            return Err(format!("it holds {} bundles, and not one", others + 1));
-        }
-        let digest = Digest::parse(&layer.digest).map_err(|_| "its bundle has a malformed digest")?;
-        if layer.size > MAX_BUNDLE_BYTES {
-            return Err(format!("its bundle has {} bytes, more than {MAX_BUNDLE_BYTES}", layer.size));
-        }
-        Ok(Some(Lead { place: place.to_owned(), digest, size: layer.size, form: Form::Bundle }))
-    }
-
-    /// Reads the payloads and bundles, each once.
-    pub async fn read(self, leads: Gathered<Lead>) -> Gathered<Found> {
-        let Gathered { things, notes } = leads;
-        let mut gathered = Gathered { things: Vec::new(), notes };
-        let mut blobs: Vec<(Digest, u64)> = Vec::new();
-        for lead in &things {
-            // Who states another size of the same bytes must not decide for
-            // those that state the right one.
-            let blob = (lead.digest.clone(), lead.size);
-            if !blobs.contains(&blob) {
-                blobs.push(blob);
-            }
-        }
-        let answers = stream::iter(blobs.into_iter().map(|(digest, size)| async move {
-            let bytes = self.blob(&digest, size).await;
-            (digest, size, bytes)
-        }));
-        let answers: Vec<_> = answers.buffered(EVIDENCE_REQUESTS).collect().await;
-        for Lead { place, digest, size, form } in things {
-            match answers.iter().find(|(read, stated, _)| *read == digest && *stated == size) {
-                Some((.., Ok(bytes))) => gathered.things.push(Found { place, content: form.with(bytes) }),
-                Some((.., Err(error))) => gathered.notes.missed(&place, error.clone()),
-                None => {}
-            }
-        }
-        gathered
-    }
-
-    /// A place among those that read much at a time; none is needed for what is
-    /// as small as usual, so that a slow registry holds up no other release.
-    async fn place(self, weight: u64) -> Option<SemaphorePermit<'a>> {
-        if weight <= SMALL_EVIDENCE_BYTES {
-            return None;
-        }
-        self.registry.0.large_evidence.acquire().await.ok()
-    }
-
     /// Who asks for things of the repository.
     pub(super) fn asker<'b>(&self, subject: &'b str) -> Asker<'b>
     where
@@ -185,7 +52,8 @@ impl<'a> Search<'a> {
         Asker { repository: self.repository, access: self.access, scope: Scope::Pull, subject }
     }
 
-    async fn manifest(self, digest: &Digest) -> Result<Bytes, OciError> {
+    /// A manifest that a list has named to this access.
+    pub(super) async fn manifest(self, digest: &Digest) -> Result<Bytes, OciError> {
         if let Some(bytes) = self.cached(digest, MAX_MANIFEST_BYTES).await {
             return Ok(bytes);
         }
@@ -198,7 +66,8 @@ impl<'a> Search<'a> {
         self.checked(digest, bytes, subject).await
     }
 
-    async fn blob(self, digest: &Digest, size: u64) -> Result<Bytes, OciError> {
+    /// A payload or bundle of that size.
+    pub(super) async fn blob(self, digest: &Digest, size: u64) -> Result<Bytes, OciError> {
         let subject = self.repository.at(digest);
         // Not the stated size: the cache would take what is larger for damaged.
         if let Some(bytes) = self.cached(digest, MAX_BUNDLE_BYTES).await {

@@ -4,9 +4,9 @@
 
 use super::gather::{Form, Gathered, Lead};
 use crate::domain::verify::evidence::SimpleSigning;
-use crate::oci::Digest;
-use crate::oci::layout::{Document, RawDescriptor};
+use crate::oci::artifact::layout::{Document, RawDescriptor};
 use crate::oci::limits::{MAX_PAYLOAD_BYTES, MAX_SIGNATURE_LAYERS};
+use crate::oci::reference::Digest;
 
 const PAYLOAD_TYPE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
 

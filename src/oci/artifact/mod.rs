@@ -1,0 +1,14 @@
+//! What an artifact is made of: manifests and indexes, layers, archives, encryption.
+//! Bytes to files and files to bytes; nothing here knows a registry, or whether bytes
+//! are what a digest names.
+
+pub(super) mod encryption;
+pub(super) mod layout;
+mod offline;
+mod pack;
+pub(super) mod unpack;
+
+pub use encryption::{Identities, Recipients};
+pub use offline::{content_of, unpack_layer};
+pub(super) use pack::MANIFEST_TYPE;
+pub use pack::{Labels, Package, is_reserved, pack};

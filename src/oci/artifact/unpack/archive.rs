@@ -1,0 +1,201 @@
+//! The entries of a tar archive. Only plain files and directories are taken, each by a
+//! name that leads nowhere else.
+
+use std::collections::HashSet;
+use std::io::{BufRead, BufReader, Read};
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+use tar::{Archive, EntryType};
+
+use super::extension;
+use super::order::{Order, SHOWN, check_sum, is_below, is_manifest_name, path_missing, shorten};
+use super::stream::broken;
+use crate::oci::error::OciError;
+use crate::oci::limits::ContentLimits;
+
+/// Walks the archive.
+pub(super) fn read_archive(stream: impl Read, order: &Order) -> Result<Vec<(String, Bytes)>, OciError> {
+    let mut archive = Archive::new(stream);
+    let mut found = Findings::default();
+    let mut announced = None;
+    for entry in archive.entries().map_err(broken)?.raw(true) {
+        let mut entry = entry.map_err(broken)?;
+        found.entries += 1;
+        if found.entries > order.limits.entries {
+            return Err(OciError::too_large(format!(
+                "its archive has more than {} entries",
+                order.limits.entries
+            )));
+        }
+        let kind = entry.header().entry_type();
+        if extension::is_extension(kind) {
+            let name = extension::read(kind, &mut entry)?;
+            if announced.is_some() && name.is_some() {
+                return Err(OciError::invalid("its archive gives two names to one entry"));
+            }
+            announced = name.or(announced);
+            continue;
+        }
+        let raw = announced.take().unwrap_or_else(|| entry.path_bytes().into_owned());
+        let Some(name) = entry_name(&raw, &order.limits)? else {
+            continue;
+        };
+        refuse_special(kind, &name)?;
+        found.remember(&name, &order.path);
+        if kind == EntryType::Directory {
+            continue;
+        }
+        if !found.names.insert(name.clone()) {
+            return Err(OciError::invalid(format!("entry {name:?} occurs twice")));
+        }
+        let keep = is_below(&name, &order.path) && is_manifest_name(&name);
+        found.take(name, keep, &mut entry, order)?;
+    }
+    drain(archive.into_inner())?;
+    found.finish(order)
+}
+
+#[derive(Default)]
+struct Findings {
+    entries: usize,
+    names: HashSet<String>,
+    tops: Vec<String>,
+    below: bool,
+    sum: Sha256,
+    files: Vec<(String, Bytes)>,
+}
+
+impl Findings {
+    fn remember(&mut self, name: &str, path: &str) {
+        self.below = self.below || is_below(name, path);
+        let top = name.split('/').next().unwrap_or_default();
+        if self.tops.len() <= SHOWN && !self.tops.iter().any(|t| t == top) {
+            self.tops.push(top.to_owned());
+        }
+    }
+
+    /// Reads one file: into memory if it is kept, else only past it.
+    fn take(
+        &mut self,
+        name: String,
+        keep: bool,
+        entry: &mut impl File,
+        order: &Order,
+    ) -> Result<(), OciError> {
+        let size = entry.size();
+        if keep && size > order.limits.file {
+            let limit = order.limits.file;
+            return Err(OciError::too_large(format!("entry {name:?} is larger than {limit} bytes")));
+        }
+        if !keep && order.checksum.is_none() {
+            return Ok(());
+        }
+        let mut content = Vec::new();
+        let mut buffer = vec![0u8; 16 << 10];
+        let mut read = 0u64;
+        loop {
+            let n = entry.read(&mut buffer).map_err(broken)?;
+            if n == 0 {
+                break;
+            }
+            read += n as u64;
+            if order.checksum.is_some() {
+                self.sum.update(&buffer[..n]);
+            }
+            if keep {
+                content.extend_from_slice(&buffer[..n]);
+            }
+        }
+        if read != size {
+            return Err(OciError::invalid(format!("its archive ends within entry {name:?}")));
+        }
+        if keep {
+            self.files.push((name, content.into()));
+        }
+        Ok(())
+    }
+
+    fn finish(self, order: &Order) -> Result<Vec<(String, Bytes)>, OciError> {
+        check_sum(order.checksum.as_deref(), self.sum.finalize().as_slice())?;
+        if !order.path.is_empty() && !self.below {
+            return Err(path_missing(order, &self.tops));
+        }
+        if self.files.is_empty() && !self.names.is_empty() && order.path.is_empty() {
+            let shown = shorten(&self.tops);
+            return Err(OciError::invalid(format!(
+                "it holds no YAML or JSON file, so it may be a container image; it holds {shown}"
+            )));
+        }
+        Ok(self.files)
+    }
+}
+
+/// What is needed of an archive entry.
+trait File: Read {
+    fn size(&self) -> u64;
+}
+
+impl<R: Read> File for tar::Entry<'_, R> {
+    fn size(&self) -> u64 {
+        tar::Entry::size(self)
+    }
+}
+
+/// The entry's name from the archive's root; `None` for the root itself.
+fn entry_name(raw: &[u8], limits: &ContentLimits) -> Result<Option<String>, OciError> {
+    let shown: String = String::from_utf8_lossy(raw).chars().take(80).collect();
+    let refuse = |why: &str| Err(OciError::invalid(format!("entry {shown:?} {why}")));
+    if raw.len() > limits.name {
+        return refuse("has too long a name");
+    }
+    let Ok(name) = std::str::from_utf8(raw) else {
+        return refuse("has a name that is not UTF-8");
+    };
+    if name.starts_with('/') {
+        return refuse("has an absolute name");
+    }
+    if name.contains('\\') || name.chars().any(char::is_control) {
+        return refuse("has a backslash or a control character in its name");
+    }
+    let segments: Vec<&str> = name.split('/').filter(|s| !matches!(*s, "" | ".")).collect();
+    if segments.contains(&"..") {
+        return refuse("leaves the archive");
+    }
+    if segments.len() > limits.depth {
+        return refuse("is nested too deep");
+    }
+    Ok((!segments.is_empty()).then(|| segments.join("/")))
+}
+
+fn refuse_special(kind: EntryType, name: &str) -> Result<(), OciError> {
+    let what = match kind {
+        EntryType::Regular | EntryType::Continuous | EntryType::Directory => return Ok(()),
+        EntryType::Symlink => "a symbolic link",
+        EntryType::Link => "a hard link",
+        EntryType::Char | EntryType::Block => "a device",
+        EntryType::Fifo => "a named pipe",
+        EntryType::GNUSparse => "a sparse file",
+        _ => "of a type that configuration does not need",
+    };
+    Err(OciError::invalid(format!(
+        "entry {name:?} is {what}; only plain files are accepted (is it a container image?)"
+    )))
+}
+
+/// After the end of an archive only padding is accepted: what one reader
+/// skips, another might read.
+fn drain(stream: impl Read) -> Result<(), OciError> {
+    let mut rest = BufReader::new(stream);
+    loop {
+        let chunk = rest.fill_buf().map_err(broken)?;
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        if chunk.iter().any(|b| *b != 0) {
+            return Err(OciError::invalid("there is data after the end of its archive"));
+        }
+        let len = chunk.len();
+        rest.consume(len);
+    }
+}

@@ -1,0 +1,104 @@
+//! A layer as it is stored: compressed or not, an archive or one file.
+
+use std::io::{self, BufReader, Read};
+
+use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
+
+use super::archive::read_archive;
+use super::order::{Order, check_sum, is_below, is_manifest_name, path_missing};
+use super::stream::{Limited, broken, read_full};
+use crate::oci::error::OciError;
+use crate::oci::limits::ZSTD_WINDOW_LOG;
+
+const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const TAR_BLOCK: usize = 512;
+
+/// Unpacks the layer. The files are in the archive's order, with their names
+/// from its root.
+pub(in crate::oci) fn unpack(layer: &[u8], order: &Order) -> Result<Vec<(String, Bytes)>, OciError> {
+    if layer.starts_with(&GZIP_MAGIC) {
+        let mut decoder = flate2::bufread::GzDecoder::new(layer);
+        let files = read_content(&mut decoder, order)?;
+        if decoder.into_inner().is_empty() {
+            return Ok(files);
+        }
+        return Err(OciError::invalid("there is data after the end of its gzip stream"));
+    }
+    if layer.starts_with(&ZSTD_MAGIC) {
+        let broken = |_| OciError::invalid("its zstd stream cannot be read");
+        let mut decoder = zstd::stream::read::Decoder::with_buffer(layer).map_err(broken)?;
+        decoder.window_log_max(ZSTD_WINDOW_LOG).map_err(broken)?;
+        return read_content(decoder, order);
+    }
+    read_content(layer, order)
+}
+
+/// Reads what is in the stream, to its very end: only there do the checks of
+/// the compression hold.
+fn read_content(stream: impl Read, order: &Order) -> Result<Vec<(String, Bytes)>, OciError> {
+    let limited = Limited { inner: stream, left: order.limits.unpacked, hit: false };
+    let mut reader = BufReader::with_capacity(32 << 10, limited);
+    let result = read_stream(&mut reader, order);
+    if reader.get_ref().hit {
+        return Err(OciError::too_large(format!(
+            "its layer holds more than {} bytes when unpacked",
+            order.limits.unpacked
+        )));
+    }
+    result
+}
+
+fn read_stream(reader: &mut BufReader<impl Read>, order: &Order) -> Result<Vec<(String, Bytes)>, OciError> {
+    let mut head = [0u8; TAR_BLOCK];
+    let filled = read_full(reader, &mut head).map_err(broken)?;
+    let head = &head[..filled];
+    if filled == 0 {
+        return Err(OciError::invalid("its layer is empty"));
+    }
+    if is_tar(head) {
+        return read_archive(io::Read::chain(head, reader), order);
+    }
+    read_single(head, reader, order)
+}
+
+/// Whether a first block is a tar header: its checksum is right, or it is the
+/// zeros of an empty archive.
+fn is_tar(head: &[u8]) -> bool {
+    let Ok(block) = <&[u8; TAR_BLOCK]>::try_from(head) else {
+        return false;
+    };
+    if block.iter().all(|b| *b == 0) {
+        return true;
+    }
+    let header = tar::Header::from_byte_slice(block);
+    let sum: u32 = block
+        .iter()
+        .enumerate()
+        .map(|(at, b)| u32::from(if (148..156).contains(&at) { b' ' } else { *b }))
+        .sum();
+    header.cksum().is_ok_and(|stored| stored == sum)
+}
+
+/// A layer that is one YAML file, as `oras push` and `flux push` of a single
+/// file make it.
+fn read_single(head: &[u8], reader: &mut impl Read, order: &Order) -> Result<Vec<(String, Bytes)>, OciError> {
+    let mut content = head.to_vec();
+    let limit = order.limits.file;
+    reader.take(limit.saturating_add(1)).read_to_end(&mut content).map_err(broken)?;
+    if content.len() as u64 > limit {
+        return Err(OciError::too_large(format!("its file is larger than {limit} bytes")));
+    }
+    let text = std::str::from_utf8(&content).ok().filter(|t| !t.contains('\0'));
+    if text.is_none() {
+        return Err(OciError::invalid("its layer is neither an archive nor YAML"));
+    }
+    check_sum(order.checksum.as_deref(), Sha256::digest(&content).as_slice())?;
+    let titled = order.title.as_deref().and_then(|t| t.rsplit('/').next()).filter(|t| is_manifest_name(t));
+    let name = titled.unwrap_or("all.yaml").to_owned();
+    if !is_below(&name, &order.path) {
+        return Err(path_missing(order, &[name]));
+    }
+    Ok(vec![(name, content.into())])
+}

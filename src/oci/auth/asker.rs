@@ -1,0 +1,40 @@
+//! Who asks a registry for what.
+
+use crate::oci::credentials::Access;
+use crate::oci::error::OciError;
+use crate::oci::reference::Repository;
+
+/// What a request is going to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(in crate::oci) enum Scope {
+    /// Only read.
+    Pull,
+    /// Read and write.
+    Push,
+}
+
+impl Scope {
+    /// As the token specification names them.
+    pub(super) fn actions(self) -> &'static str {
+        match self {
+            Self::Pull => "pull",
+            Self::Push => "pull,push",
+        }
+    }
+}
+
+/// Who asks for what; the subject is for messages.
+#[derive(Clone, Copy)]
+pub(in crate::oci) struct Asker<'a> {
+    pub repository: &'a Repository,
+    pub access: &'a Access,
+    pub scope: Scope,
+    pub subject: &'a str,
+}
+
+impl Asker<'_> {
+    /// The registry, or who stands between, does not let it in.
+    pub(super) fn denied(self, why: &str) -> OciError {
+        OciError::Denied { subject: self.subject.to_owned(), why: why.to_owned() }
+    }
+}

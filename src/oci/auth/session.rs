@@ -1,0 +1,172 @@
+//! Authentication against a registry: what worked is remembered by access,
+//! repository and scope, and nowhere else.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderValue, StatusCode};
+use reqwest::Url;
+
+use super::asker::{Asker, Scope};
+use super::challenge::{self, Challenge};
+use super::provider::{Given, Providers, Variables};
+use super::token::{self, TOKEN_MARGIN, secret};
+use super::token_hosts::TokenHost;
+use crate::oci::credentials::{Credential, Fingerprint};
+use crate::oci::error::OciError;
+use crate::oci::limits::MAX_REMEMBERED;
+use crate::oci::reference::{Repository, Zone};
+use crate::oci::transport::{Reach, Reply, Request, Transport};
+
+type Key = (Fingerprint, Repository, Scope);
+
+/// How a registry was satisfied the last time.
+#[derive(Clone)]
+struct Session {
+    asked: Asked,
+    header: HeaderValue,
+    expires: Option<Instant>,
+}
+
+/// What the registry asked for, and from where.
+#[derive(Clone)]
+struct Asked {
+    challenge: Challenge,
+    zone: Zone,
+}
+
+/// How each registry was satisfied the last time, for each access.
+pub(in crate::oci) struct Sessions {
+    known: Mutex<HashMap<Key, Session>>,
+    token_hosts: Vec<TokenHost>,
+    providers: Providers,
+}
+
+impl Sessions {
+    pub fn new(token_hosts: Vec<TokenHost>, variables: Variables) -> Self {
+        Self { known: Mutex::default(), token_hosts, providers: Providers::new(variables) }
+    }
+
+    /// Sends a request to the registry with whatever credentials it asks for.
+    /// A session that the registry no longer takes is renewed once.
+    pub async fn send(
+        &self,
+        transport: &Transport,
+        asker: Asker<'_>,
+        mut request: Request,
+    ) -> Result<Reply, OciError> {
+        request.authorization = self.header(transport, asker, &request.url).await?;
+        let reply = transport.send(asker.access, &request).await?;
+        if reply.status != StatusCode::UNAUTHORIZED {
+            return Ok(reply);
+        }
+        let asked = challenge::read(&reply.headers);
+        let elsewhere = reply.url.origin() != request.url.origin();
+        let Some(challenge) = asked.filter(|_| !elsewhere) else {
+            return Ok(reply);
+        };
+        let asked = Asked { challenge, zone: reply.zone };
+        // Its place among the host's requests is needed for the token.
+        drop(reply);
+        let header = self.establish(transport, asker, &request.url, asked).await?;
+        if request.authorization.as_ref() == Some(&header) {
+            self.providers.forget(asker).await;
+            return Err(asker.denied("the registry refuses the credentials"));
+        }
+        request.authorization = Some(header);
+        transport.send(asker.access, &request).await
+    }
+
+    fn key(asker: Asker<'_>) -> Key {
+        (asker.access.id(), asker.repository.clone(), asker.scope)
+    }
+
+    /// The header of the session, renewed if its token has run out.
+    async fn header(
+        &self,
+        transport: &Transport,
+        asker: Asker<'_>,
+        registry: &Url,
+    ) -> Result<Option<HeaderValue>, OciError> {
+        let session =
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&Self::key(asker)).cloned();
+        match session {
+            Some(session) if session.expires.is_some_and(|at| at <= Instant::now()) => {
+                self.establish(transport, asker, registry, session.asked).await.map(Some)
+            }
+            other => Ok(other.map(|session| session.header)),
+        }
+    }
+
+    /// Answers the challenge and remembers how.
+    async fn establish(
+        &self,
+        transport: &Transport,
+        asker: Asker<'_>,
+        registry: &Url,
+        asked: Asked,
+    ) -> Result<HeaderValue, OciError> {
+        let own = asker.access.parts().keyring.lookup(asker.repository);
+        let given = match own {
+            Some(_) => None,
+            None => self.providers.credential(transport, asker, asked.zone).await?,
+        };
+        let credential = own.or(given.as_ref().map(|Given { credential, .. }| credential));
+        let until = given.as_ref().map(|Given { until, .. }| *until);
+        let (header, expires) = match (&asked.challenge, credential) {
+            (_, Some(Credential::Token(token))) => (secret("Bearer", token, asker)?, None),
+            (Challenge::Basic, Some(Credential::Password { username, password })) => {
+                (secret("Basic", &STANDARD.encode(format!("{username}:{password}")), asker)?, until)
+            }
+            (Challenge::Basic, Some(_)) => {
+                return Err(
+                    asker.denied("the registry wants a user and a password, the credentials are a token")
+                );
+            }
+            (Challenge::Basic, None) => {
+                return Err(asker.denied("the registry wants credentials and there are none for it"));
+            }
+            (Challenge::Bearer { realm, service }, credential) => {
+                let request = self.token_request(asker, registry, &asked, (realm, service), credential)?;
+                let (token, life) = token::fetch(transport, asker, request).await?;
+                (secret("Bearer", &token, asker)?, Some(Instant::now() + life.saturating_sub(TOKEN_MARGIN)))
+            }
+        };
+        let mut sessions = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if sessions.len() >= MAX_REMEMBERED {
+            let now = Instant::now();
+            sessions.retain(|_, s| s.expires.is_some_and(|at| at > now));
+        }
+        if sessions.len() >= MAX_REMEMBERED {
+            sessions.clear();
+        }
+        sessions.insert(Self::key(asker), Session { asked, header: header.clone(), expires });
+        Ok(header)
+    }
+
+    /// The request to the token service that the registry names, if that may be
+    /// asked.
+    fn token_request(
+        &self,
+        asker: Asker<'_>,
+        registry: &Url,
+        asked: &Asked,
+        (realm, service): (&str, &Option<String>),
+        credential: Option<&Credential>,
+    ) -> Result<Request, OciError> {
+        let allowed =
+            |host: &str| self.token_hosts.iter().any(|h| h.allows(asker.repository.registry(), host));
+        let realm = challenge::realm(registry, realm, credential.is_some(), allowed)
+            .map_err(|why| asker.denied(&why))?;
+        let reach = Reach::Own.onward(asked.zone, realm.host() == registry.host());
+        // The registry's client certificate is not for others.
+        let at_home = realm.origin() == registry.origin();
+        let mut request = token::request(asker, realm, service.as_deref(), credential)?;
+        request.identified &= at_home;
+        request.reach = reach;
+        Ok(request)
+    }
+}

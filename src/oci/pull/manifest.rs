@@ -1,0 +1,67 @@
+//! Questions about a manifest that go to one registry, by tag or digest. What the bytes
+//! are is not checked here.
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+
+use crate::oci::artifact::layout;
+use crate::oci::auth::{Asker, Scope};
+use crate::oci::credentials::Access;
+use crate::oci::error::OciError;
+use crate::oci::limits::MAX_MANIFEST_BYTES;
+use crate::oci::reference::{Digest, Repository};
+use crate::oci::registry::Registry;
+use crate::oci::transport::{Body, Reply, Request, Transport};
+
+impl Registry {
+    /// Asks the registry whether this access may have the digest. Any answer
+    /// but yes is an error, for the cache serves nobody whom the registry
+    /// refuses; a registry that knows no HEAD leaves the question open.
+    pub(in crate::oci) async fn prove(
+        &self,
+        repository: &Repository,
+        digest: &Digest,
+        access: &Access,
+    ) -> Result<bool, OciError> {
+        let subject = repository.at(digest);
+        let reply = self.ask_manifest(Method::HEAD, repository, digest.as_str(), access, &subject).await?;
+        match reply.status {
+            status if status.is_success() => {
+                self.0.cache.prove(access, repository, digest);
+                Ok(true)
+            }
+            StatusCode::METHOD_NOT_ALLOWED => Ok(false),
+            _ => Err(reply.error(&subject).await),
+        }
+    }
+
+    /// Asks for a manifest, or with HEAD whether there is one.
+    pub(in crate::oci) async fn ask_manifest(
+        &self,
+        method: Method,
+        repository: &Repository,
+        name: &str,
+        access: &Access,
+        subject: &str,
+    ) -> Result<Reply, OciError> {
+        let url = Transport::url(repository, access, &format!("manifests/{name}"))?;
+        let mut request = Request::new(method, url);
+        request.accept = Some(layout::ACCEPT);
+        let asker = Asker { repository, access, scope: Scope::Pull, subject };
+        self.0.sessions.send(&self.0.transport, asker, request).await
+    }
+}
+
+/// The bytes of a manifest or index, of an answer that has it.
+pub(in crate::oci) async fn manifest_body(reply: Reply, subject: &str) -> Result<Bytes, OciError> {
+    if !reply.status.is_success() {
+        return Err(reply.error(subject).await);
+    }
+    match reply.body(MAX_MANIFEST_BYTES).await? {
+        Body::Whole(bytes) => Ok(bytes),
+        Body::TooLong => {
+            let why = format!("its manifest has more than {MAX_MANIFEST_BYTES} bytes");
+            Err(OciError::TooLarge { subject: subject.to_owned(), why })
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Reading from a registry: from what is wanted to a digest, from a digest to files.
+
+mod download;
+mod fetch;
+mod fetched;
+mod manifest;
+mod resolve;
+mod source;
+mod tags;
+
+pub use fetched::{Artifact, Resolved, Selection};
+pub(super) use manifest::manifest_body;

@@ -1,0 +1,91 @@
+//! From what is wanted to a digest. The registry itself is asked, never a mirror or the
+//! cache: a tag may have moved.
+
+use http::{Method, StatusCode};
+
+use super::fetched::Resolved;
+use super::manifest::manifest_body;
+use super::tags;
+use crate::oci::auth::{Asker, Scope};
+use crate::oci::credentials::Access;
+use crate::oci::error::OciError;
+use crate::oci::reference::{Digest, Repository, Tag, Wanted};
+use crate::oci::registry::Registry;
+
+impl Registry {
+    /// Finds the digest: for a tag with one HEAD, for a range with the tag
+    /// pages and one HEAD, for a digest without a request.
+    ///
+    /// # Guarantees
+    ///
+    /// The registry itself is asked every time, never a mirror or the cache. That it has told this
+    /// access the digest is remembered: the cache may serve it now.
+    ///
+    /// # Errors
+    /// When the registry does not answer, does not let us in, or has nothing
+    /// that matches.
+    ///
+    /// # Caveats
+    ///
+    /// A wanted digest is taken as it is: whether there is such content shows when it is fetched.
+    /// A registry that tells no digest to a HEAD is asked for the whole manifest.
+    pub async fn resolve(
+        &self,
+        repository: &Repository,
+        wanted: &Wanted,
+        access: &Access,
+    ) -> Result<Resolved, OciError> {
+        let tag = match wanted {
+            Wanted::Digest(digest) => {
+                return Ok(Resolved { digest: digest.clone(), tag: None, revision: digest.to_string() });
+            }
+            Wanted::Tag(tag) => tag.clone(),
+            Wanted::Semver { range, filter } => {
+                let tags = self.tags(repository, access).await?;
+                let highest = range.highest(tags.iter().map(Tag::as_str), filter.as_ref());
+                let none = || OciError::NoMatchingTag {
+                    repository: repository.to_string(),
+                    wanted: wanted.describe(),
+                    seen: tags.len(),
+                };
+                Tag::parse(highest.ok_or_else(none)?)?
+            }
+        };
+        let digest = self.tag_digest(repository, &tag, access).await?;
+        self.0.cache.prove(access, repository, &digest);
+        let revision = format!("{tag}@{digest}");
+        Ok(Resolved { digest, tag: Some(tag), revision })
+    }
+
+    /// Every tag of the repository, in the registry's order. What is no valid tag is left out.
+    ///
+    /// # Errors
+    /// When the registry does not answer, does not let us in, or there are more
+    /// than anybody looks at: pages and tags have a bound each, and a part of the list is no answer.
+    pub async fn tags(&self, repository: &Repository, access: &Access) -> Result<Vec<Tag>, OciError> {
+        let subject = format!("{repository} (its tags)");
+        let asker = Asker { repository, access, scope: Scope::Pull, subject: &subject };
+        tags::list(&self.0.transport, &self.0.sessions, asker).await
+    }
+
+    /// The digest that a tag points at now.
+    pub(in crate::oci) async fn tag_digest(
+        &self,
+        repository: &Repository,
+        tag: &Tag,
+        access: &Access,
+    ) -> Result<Digest, OciError> {
+        let subject = format!("{repository}:{tag}");
+        let reply = self.ask_manifest(Method::HEAD, repository, tag.as_str(), access, &subject).await?;
+        let told = reply.headers.get("docker-content-digest").and_then(|v| v.to_str().ok());
+        match told.map(Digest::parse) {
+            Some(Ok(digest)) if reply.status.is_success() => return Ok(digest),
+            _ if reply.status.is_success() || reply.status == StatusCode::METHOD_NOT_ALLOWED => {}
+            _ => return Err(reply.error(&subject).await),
+        }
+        drop(reply);
+        let reply = self.ask_manifest(Method::GET, repository, tag.as_str(), access, &subject).await?;
+        let bytes = manifest_body(reply, &subject).await?;
+        Ok(Digest::of(&bytes))
+    }
+}

@@ -1,0 +1,77 @@
+//! The digest that names content, and whether it is that of some bytes.
+
+use std::fmt;
+
+use sha2::{Digest as _, Sha256, Sha512};
+
+use crate::oci::error::OciError;
+
+/// The digest of some bytes: `sha256:` or `sha512:` and lower case hex.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest(String);
+
+impl Digest {
+    /// Checks algorithm and length.
+    ///
+    /// # Errors
+    /// When the algorithm is another one or the hex digits are not what it
+    /// gives.
+    pub fn parse(text: &str) -> Result<Self, OciError> {
+        let hex =
+            |s: &str, len: usize| s.len() == len && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        let ok = match text.split_once(':') {
+            Some(("sha256", digits)) => hex(digits, 64),
+            Some(("sha512", digits)) => hex(digits, 128),
+            _ => false,
+        };
+        if ok {
+            Ok(Self(text.to_owned()))
+        } else {
+            let shown: String = text.chars().take(80).collect();
+            Err(OciError::Spec(format!("{shown:?} is not a digest of the form sha256:<64 hex digits>")))
+        }
+    }
+
+    /// The sha256 digest of the bytes.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(format!("sha256:{}", hex::encode(Sha256::digest(bytes))))
+    }
+
+    /// Whether this is the digest of the bytes.
+    pub fn is_of(&self, bytes: &[u8]) -> bool {
+        match self.0.split_once(':') {
+            Some(("sha512", digits)) => hex::encode(Sha512::digest(bytes)) == digits,
+            Some((_, digits)) => hex::encode(Sha256::digest(bytes)) == digits,
+            None => false,
+        }
+    }
+
+    /// The text, `algorithm:hex`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The hex digits alone: safe as a file name.
+    pub fn hex(&self) -> &str {
+        self.0.split_once(':').map_or("", |(_, digits)| digits)
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_are_of_bytes() {
+        let digest = Digest::of(b"abc");
+        assert!(digest.is_of(b"abc") && !digest.is_of(b"abd"));
+        let sha512 = format!("sha512:{}", hex::encode(Sha512::digest(b"abc")));
+        assert!(Digest::parse(&sha512).unwrap().is_of(b"abc"));
+    }
+}

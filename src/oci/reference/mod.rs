@@ -1,0 +1,18 @@
+//! Names: of hosts, repositories, tags and digests.
+//!
+//! Parsed once; every part that ends in a URL or a file name has been checked
+//! here. Names no other room of `oci`.
+
+mod digest;
+mod host;
+mod repository;
+mod tag;
+mod wanted;
+mod zone;
+
+pub use digest::Digest;
+pub(super) use host::{authority, is_host, is_loopback};
+pub use repository::{Reference, Repository};
+pub use tag::Tag;
+pub use wanted::Wanted;
+pub(super) use zone::Zone;

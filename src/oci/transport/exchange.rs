@@ -1,0 +1,261 @@
+//! One HTTP exchange with a registry: retries, redirects, and the rules about
+//! who gets to see credentials and where a registry may send us.
+//!
+//! Nothing here knows what a manifest is.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LOCATION, RANGE};
+use http::{Method, StatusCode};
+use reqwest::{Client, RequestBuilder, Url};
+use tokio::sync::watch;
+
+use super::client::Clients;
+use super::failure::{is_walled, outcome_of, silent, unavailable};
+use super::observer::{Advance, Meter, Observer, Outcome, RequestRecord};
+use super::pace::Paces;
+use super::reply::Reply;
+use super::request::Request;
+use super::resolver::Hosts;
+use super::upload::{Upload, watched};
+use crate::oci::credentials::Access;
+use crate::oci::error::OciError;
+use crate::oci::limits::{MAX_REDIRECTS, MAX_RETRIES, MAX_RETRY_AFTER, RETRY_PAUSE, UPLOAD_CHUNK};
+use crate::oci::reference::{Digest, Repository, Zone, authority};
+
+/// What a line of the log says that it is from. Who filters lines goes by it, so that
+/// it stays when a file moves.
+const LOG: &str = "supercargo::oci::transport";
+/// Hex digits of a digest that people are shown.
+const SHOWN_DIGITS: usize = 12;
+
+pub(in crate::oci) struct TransportOptions {
+    pub user_agent: String,
+    pub connect_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub observer: Option<Observer>,
+    pub meter: Option<Meter>,
+    pub hosts: Hosts,
+}
+
+/// The HTTP clients and the per-host limits of the process.
+pub(in crate::oci) struct Transport {
+    idle_timeout: Duration,
+    observer: Option<Observer>,
+    meter: Option<Meter>,
+    clients: Clients,
+    paces: Paces,
+}
+
+impl Transport {
+    pub fn new(options: TransportOptions) -> Self {
+        let TransportOptions { user_agent, connect_timeout, idle_timeout, observer, meter, hosts } = options;
+        let clients = Clients::new(user_agent, connect_timeout, hosts);
+        Self { idle_timeout, observer, meter, clients, paces: Paces::default() }
+    }
+
+    /// The URL of a path below the repository's API.
+    pub fn url(repository: &Repository, access: &Access, rest: &str) -> Result<Url, OciError> {
+        let text = format!("{}://{}/v2/{}/{rest}", access.scheme(), repository.api_host(), repository.path());
+        Url::parse(&text).map_err(|e| OciError::Spec(format!("{repository} does not make a URL: {e}")))
+    }
+
+    /// Sends the request, again if it is idempotent and the failure may pass.
+    pub async fn send(&self, access: &Access, request: &Request) -> Result<Reply, OciError> {
+        let mut pause = RETRY_PAUSE;
+        let retries = if request.is_idempotent() { MAX_RETRIES } else { 0 };
+        for _ in 0..retries {
+            let wait = match self.follow(access, request).await {
+                Ok(reply) => match retry_after(&reply, pause) {
+                    Some(wait) => wait,
+                    None => return Ok(reply),
+                },
+                Err(Failure { error, again: false }) => return Err(error),
+                Err(_) => pause,
+            };
+            tokio::time::sleep(wait).await;
+            pause *= 2;
+        }
+        self.follow(access, request).await.map_err(|failure| failure.error)
+    }
+
+    /// Whether the registry answers now, whatever it says: asked once.
+    pub async fn answers(&self, repository: &Repository, access: &Access) -> bool {
+        let text = format!("{}://{}/v2/", access.scheme(), repository.api_host());
+        let Ok(url) = Url::parse(&text) else { return false };
+        let reply = self.once(access, &Request::new(Method::GET, url)).await;
+        let refused = |reply: &Reply| reply.status.is_server_error() || reply.retry_after().is_some();
+        reply.is_ok_and(|reply| !refused(&reply))
+    }
+
+    /// Sends the request and follows redirects of reads. Credentials stay with
+    /// the origin that they were meant for, HTTPS stays HTTPS, and nobody sends
+    /// us nearer to this process than it is itself.
+    async fn follow(&self, access: &Access, request: &Request) -> Result<Reply, Failure> {
+        let mut request = request.clone();
+        request.reach = request.reach.within(self.clients.reach(access).await);
+        let origin = request.url.origin();
+        for _ in 0..=MAX_REDIRECTS {
+            let reply = self.once(access, &request).await?;
+            let reads = matches!(request.method, Method::GET | Method::HEAD);
+            if !reads || !matches!(reply.status.as_u16(), 301 | 302 | 303 | 307 | 308) {
+                return Ok(reply);
+            }
+            let next = redirect_target(&reply).map_err(|why| refused(&request.url, why))?;
+            let same_host = next.host() == request.url.host();
+            request.reach = request.reach.onward(reply.zone, same_host);
+            let host = next.host_str().unwrap_or_default();
+            request
+                .reach
+                .check(host)
+                .map_err(|kind| refused(&request.url, format!("it redirects to {host}, {kind}")))?;
+            if next.origin() != origin {
+                request.authorization = None;
+                request.identified = false;
+                request.headers.clear();
+            }
+            request.url = next;
+        }
+        Err(refused(&request.url, format!("it redirects more than {MAX_REDIRECTS} times")))
+    }
+
+    async fn once(&self, access: &Access, request: &Request) -> Result<Reply, Failure> {
+        let host = authority(&request.url);
+        let fail = |error| Failure { error, again: false };
+        if let Err(kind) = request.reach.check(request.url.host_str().unwrap_or_default()) {
+            return Err(refused(
+                &request.url,
+                format!("it is {kind}, and it was not the release that named it"),
+            ));
+        }
+        let client = self.clients.of(access, request).map_err(fail)?;
+        let place = self.paces.enter(&host, access.id()).await.map_err(fail)?;
+        let (handed, upload) = Upload::of(request.body.as_ref().map_or(0, |(_, body)| body.len()));
+        let (builder, idle) = (prepared(&client, request, handed), self.idle_timeout);
+        let started = Instant::now();
+        let Some(sent) = upload.watch(idle, builder.send()).await else {
+            self.observe(&host, &request.method, Outcome::TimedOut, started.elapsed());
+            return Err(fail(silent(&host)));
+        };
+        let outcome = sent.as_ref().map_or_else(outcome_of, |r| Outcome::Status(r.status().as_u16()));
+        self.observe(&host, &request.method, outcome, started.elapsed());
+        match sent {
+            Ok(response) => {
+                let zone = self.zone(access, &request.url, &response);
+                let reply = Reply::new(response, request.url.clone(), zone, idle, place);
+                if let Some(wait) = reply.retry_after() {
+                    self.paces.slow(&host, access.id(), wait);
+                }
+                Ok(reply)
+            }
+            Err(e) => {
+                let error = unavailable(&host, &e);
+                // A host that is silent once would be so again; the caller's
+                // schedule is the place to wait for it.
+                Err(Failure { again: outcome != Outcome::TimedOut && !is_walled(&e), error })
+            }
+        }
+    }
+
+    /// Where the answer came from. Behind a proxy nobody here knows; what the URL
+    /// does not say is taken for the Internet.
+    fn zone(&self, access: &Access, url: &Url, response: &reqwest::Response) -> Zone {
+        let named = Zone::of_host(url.host_str().unwrap_or_default());
+        if self.clients.is_proxied(access, url) {
+            return named.unwrap_or(Zone::Public);
+        }
+        response.remote_addr().map(|peer| Zone::of(peer.ip())).or(named).unwrap_or(Zone::Public)
+    }
+
+    /// Tells whoever watches that a transfer begins.
+    pub fn meter(&self, digest: &Digest, bytes: usize) -> Option<Advance> {
+        let shown = digest.hex().get(..SHOWN_DIGITS).unwrap_or_default();
+        self.meter.as_ref().map(|meter| meter(shown, bytes as u64))
+    }
+
+    fn observe(&self, host: &str, method: &Method, outcome: Outcome, elapsed: Duration) {
+        // Without the path: the one of a redirect may hold what gives access.
+        let seconds = elapsed.as_secs_f64();
+        tracing::debug!(target: LOG, host, method = method_name(method), ?outcome, seconds, "asked a registry");
+        if let Some(observer) = &self.observer {
+            observer(&RequestRecord { host: host.to_owned(), method: method_name(method), outcome, elapsed });
+        }
+    }
+}
+
+/// The request as it is sent. Whoever waits for the answer is told of every
+/// piece of the body that the connection takes.
+fn prepared(client: &Client, request: &Request, handed: watch::Sender<u64>) -> RequestBuilder {
+    let mut builder = client.request(request.method.clone(), request.url.clone());
+    if let Some(accept) = request.accept {
+        builder = builder.header(ACCEPT, accept);
+    }
+    if let Some(authorization) = &request.authorization {
+        builder = builder.header(AUTHORIZATION, authorization.clone());
+    }
+    for (name, value) in &request.headers {
+        builder = builder.header(name.clone(), value.clone());
+    }
+    if let Some(from) = request.from {
+        builder = builder.header(RANGE, format!("bytes={from}-"));
+    }
+    let Some((content_type, body)) = &request.body else {
+        return builder;
+    };
+    builder = builder.header(CONTENT_TYPE, content_type);
+    if request.advance.is_none() && body.len() <= UPLOAD_CHUNK {
+        return builder.body(body.clone());
+    }
+    let advance = request.advance.clone();
+    let told = move |bytes: u64| {
+        handed.send_modify(|sum| *sum += bytes);
+        if let Some(advance) = &advance {
+            advance(bytes);
+        }
+    };
+    builder.header(CONTENT_LENGTH, body.len()).body(watched(body.clone(), Arc::new(told)))
+}
+
+struct Failure {
+    error: OciError,
+    again: bool,
+}
+
+/// How long to wait before this answer is asked for again; `None` takes it.
+fn retry_after(reply: &Reply, pause: Duration) -> Option<Duration> {
+    let passing = reply.status == StatusCode::TOO_MANY_REQUESTS
+        || matches!(reply.status.as_u16(), 500 | 502 | 503 | 504);
+    if !passing {
+        return None;
+    }
+    let wait = reply.retry_after().unwrap_or(pause);
+    (wait <= MAX_RETRY_AFTER).then_some(wait)
+}
+
+fn redirect_target(reply: &Reply) -> Result<Url, String> {
+    let location = reply.headers.get(LOCATION).and_then(|v| v.to_str().ok());
+    let next = location
+        .and_then(|l| reply.url.join(l).ok())
+        .ok_or_else(|| "it redirects without saying where to".to_owned())?;
+    let host = next.host_str().unwrap_or_default();
+    match (reply.url.scheme(), next.scheme()) {
+        ("https", "https") | ("http", "http" | "https") => {}
+        (_, other) => return Err(format!("it redirects to {host} over {other}")),
+    }
+    Ok(next)
+}
+
+fn refused(url: &Url, why: String) -> Failure {
+    Failure { error: OciError::Unavailable { host: authority(url), why }, again: false }
+}
+
+/// The methods that this room uses, as a closed set.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        _ => "GET",
+    }
+}
