@@ -7,8 +7,8 @@ use super::phase::begin::Begun;
 use super::phase::obtain::{Obtained, obtain};
 use super::phase::plan::{drift, ownership, plan};
 use super::phase::{admit, apply, claim, observe, pin, preflight, prune, resolve, settle, wait};
-use super::revision::Update;
 use super::scope::Scope;
+use super::scope::revision::Update;
 use crate::domain::outcome::Outcome;
 
 type Ended = Result<(), ReconcileError>;

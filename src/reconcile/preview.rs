@@ -8,16 +8,16 @@ use serde_json::Value;
 
 use super::cache::Caches;
 use super::error::ReconcileError;
-use super::parallel::unordered;
+use super::flow::parallel::unordered;
 use super::phase::obtain::Obtained;
 use super::phase::pin::pin;
 use super::phase::plan::{Planned, ownership, plan};
 use super::phase::preflight::dry_run::{Preflight, Ready};
 use super::removal::remove::{Order, Removal, remove};
 use super::removal::removed::Deletion;
-use super::revision::Update;
 use super::scope::Scope;
 use super::scope::progress::{Change, Silence};
+use super::scope::revision::Update;
 use crate::cluster::discovery::Known;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;

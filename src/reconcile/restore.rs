@@ -12,7 +12,7 @@ use super::phase::begin::{Begun, facts_of, ledger_of};
 use super::phase::observe::look;
 use super::phase::obtain::obtain;
 use super::phase::resolve::revision_of;
-use super::revision::Update;
+use super::scope::revision::Update;
 use super::scope::{ReportedStatus, Scope, Trigger};
 use crate::api::reason::Reason;
 use crate::cluster::session::Session;

@@ -3,6 +3,7 @@
 
 pub mod progress;
 pub mod registry_wait;
+pub mod revision;
 pub mod signals;
 pub mod slot;
 

@@ -24,7 +24,7 @@ use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::inventory::Provenance;
 use crate::domain::outcome::{ObjectFailure, Outcome};
 use crate::domain::release::Release;
-use crate::reconcile::adopt::{Adoption, Findings, Found};
+use crate::reconcile::frontend::adopt::{Adoption, Findings, Found};
 use crate::reconcile::frontend::command_line::Local;
 use crate::reconcile::preview::Preview;
 

@@ -14,7 +14,7 @@ use crate::domain::adopt::kustomizer::{KustomizerInventory, LABEL_PREFIX, MANAGE
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::Inventory;
 use crate::domain::status::inventory_name;
-use crate::reconcile::adopt::Adoption;
+use crate::reconcile::frontend::adopt::Adoption;
 
 /// Take over what Kustomizer 1 or 2 has applied and recorded in an inventory.
 ///

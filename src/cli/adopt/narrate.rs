@@ -2,7 +2,7 @@
 
 use crate::cli::inventory::narrator::with_failures;
 use crate::cli::{CliError, Printer};
-use crate::reconcile::adopt::{AdoptError, Findings, Found};
+use crate::reconcile::frontend::adopt::{AdoptError, Findings, Found};
 
 /// What Ctrl-C leaves.
 pub(super) const CUT_OFF: &str = "nothing was deleted; the same command goes on where this one ended";

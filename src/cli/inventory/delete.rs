@@ -15,8 +15,8 @@ use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::domain::inventory::Provenance;
 use crate::domain::release::{ByHand, Release};
-use crate::reconcile::delete::uninstall::UninstallReport;
 use crate::reconcile::frontend::command_line::Local;
+use crate::reconcile::removal::uninstall::UninstallReport;
 
 /// Delete everything that an inventory names.
 ///

@@ -14,7 +14,7 @@ use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate, Inventory};
 use crate::domain::live::Record;
 use crate::reconcile::env::Env;
-use crate::reconcile::parallel::unordered;
+use crate::reconcile::flow::parallel::unordered;
 
 impl ClusterCache {
     /// The uid of the object of that name that has run to its end, as far as a

@@ -9,7 +9,7 @@ use crate::api::status::Changes;
 use crate::domain::identity::ObjectId;
 use crate::domain::live::JobRun;
 use crate::reconcile::live::checkup::Checkup;
-use crate::reconcile::revision::Revision;
+use crate::reconcile::scope::revision::Revision;
 
 /// The revision that is brought, or was last, and what it waits for.
 #[derive(Default)]

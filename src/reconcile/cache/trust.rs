@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use crate::reconcile::error::Failure;
-use crate::reconcile::revision::Revision;
+use crate::reconcile::scope::revision::Revision;
 use crate::reconcile::trust::admission::Admission;
 use crate::reconcile::trust::pinned::{ImageDemand, Pinned};
 

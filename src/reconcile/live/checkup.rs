@@ -15,8 +15,8 @@ use crate::domain::health::{Board, Sight};
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::reconcile::error::chain;
+use crate::reconcile::flow::parallel::unordered;
 use crate::reconcile::live::watched::sight;
-use crate::reconcile::parallel::unordered;
 
 /// Objects of one revision, and what is known of their health.
 #[derive(Default)]

@@ -18,7 +18,7 @@ use crate::domain::live::Record;
 use crate::domain::plan::Live;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::env::Env;
-use crate::reconcile::parallel::unordered;
+use crate::reconcile::flow::parallel::unordered;
 
 /// How long a run waits for the first list of a watch.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(10);

@@ -32,7 +32,7 @@ use crate::observe::labels::Phase;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::cache::rollout::RolloutCache;
 use crate::reconcile::error::{ReconcileError, aggregate, chain, masked};
-use crate::reconcile::parallel::unordered;
+use crate::reconcile::flow::parallel::unordered;
 use crate::reconcile::phase::claim::Claimed;
 use crate::reconcile::phase::plan::Planned;
 use crate::reconcile::phase::preflight::Accepted;

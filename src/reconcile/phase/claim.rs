@@ -11,8 +11,8 @@ use crate::reconcile::error::{ReconcileError, chain, failure};
 use crate::reconcile::phase::inventory::finalizer;
 use crate::reconcile::phase::plan::ownership::check_taken;
 use crate::reconcile::phase::preflight::Accepted;
-use crate::reconcile::revision::Update;
 use crate::reconcile::scope::Scope;
+use crate::reconcile::scope::revision::Update;
 
 /// An accepted plan whose objects the inventory names.
 pub struct Claimed<'a> {

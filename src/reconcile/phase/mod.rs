@@ -3,9 +3,7 @@
 pub mod admit;
 pub mod apply;
 pub mod begin;
-pub mod body;
 pub mod claim;
-pub mod fetch;
 pub mod inventory;
 pub mod observe;
 pub mod obtain;
@@ -13,7 +11,6 @@ pub mod pin;
 pub mod plan;
 pub mod preflight;
 pub mod prune;
-pub mod render;
 pub mod resolve;
 pub mod settle;
 pub mod wait;

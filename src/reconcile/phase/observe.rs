@@ -20,8 +20,8 @@ use crate::reconcile::error::ReconcileError;
 use crate::reconcile::live::checkup::Checkup;
 use crate::reconcile::live::view::View;
 use crate::reconcile::phase::inventory;
-use crate::reconcile::revision::{Revision, Update};
 use crate::reconcile::scope::Scope;
+use crate::reconcile::scope::revision::{Revision, Update};
 use crate::reconcile::trust::admission::Admission;
 
 /// What a look at the inventory's objects found.

@@ -1,9 +1,12 @@
 //! From a revision that may be acted on to its objects.
 
+pub mod fetch;
+pub mod render;
+
 use std::sync::Arc;
 
-use super::fetch::fetch;
-use super::render::{Rendered, render};
+use self::fetch::fetch;
+use self::render::{Rendered, render};
 use crate::api::reason::Reason;
 use crate::api::status::ArtifactStatus;
 use crate::cluster::discovery::Known;
@@ -13,8 +16,8 @@ use crate::oci::Size;
 use crate::reconcile::cache::Caches;
 use crate::reconcile::error::ReconcileError;
 use crate::reconcile::phase::begin::facts_of;
-use crate::reconcile::revision::{Revision, Update};
 use crate::reconcile::scope::Scope;
+use crate::reconcile::scope::revision::{Revision, Update};
 use crate::reconcile::source::access::check_account;
 use crate::reconcile::trust::admission::{Admission, Admitted};
 

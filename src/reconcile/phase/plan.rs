@@ -15,9 +15,9 @@ use crate::observe::labels::Phase;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::error::ReconcileError;
 use crate::reconcile::live::view::View;
-use crate::reconcile::phase::render::Rendered;
-use crate::reconcile::revision::Update;
+use crate::reconcile::phase::obtain::render::Rendered;
 use crate::reconcile::scope::Scope;
+use crate::reconcile::scope::revision::Update;
 
 /// A plan, and what it was made from.
 pub struct Planned<'a> {

@@ -1,11 +1,14 @@
 //! From a plan to one that the API server accepts: a dry run of exactly what will be
 //! written, before the first write.
 
+pub mod body;
 pub mod dry_run;
+pub mod refusal;
 
 use std::time::Instant;
 
-use self::dry_run::{Preflight, refused};
+use self::dry_run::Preflight;
+use self::refusal::refused;
 use crate::cluster::session::Session;
 use crate::observe::labels::Phase;
 use crate::reconcile::cache::rollout::RolloutCache;

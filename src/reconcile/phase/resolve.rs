@@ -18,9 +18,9 @@ use crate::reconcile::cache::notes::Notes;
 use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::rollout::Rollout;
 use crate::reconcile::error::{Failure, ReconcileError, chain, failure};
-use crate::reconcile::revision::Revision;
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::registry_wait::{RegistryWait, registry_wait};
+use crate::reconcile::scope::revision::Revision;
 use crate::reconcile::source::access::access;
 use crate::reconcile::source::reference::{repository, wanted};
 

@@ -25,7 +25,7 @@ use crate::reconcile::phase::apply::{Applied, Executed};
 use crate::reconcile::phase::inventory::finalizer;
 use crate::reconcile::phase::plan::drift::corrected_message;
 use crate::reconcile::phase::prune::Pruned;
-use crate::reconcile::revision::{Revision, Update};
+use crate::reconcile::scope::revision::{Revision, Update};
 use crate::reconcile::scope::{Scope, Trigger};
 
 /// Settles the inventory and says what came of it all.

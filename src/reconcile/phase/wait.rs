@@ -31,9 +31,9 @@ use crate::reconcile::live::checkup::Checkup;
 use crate::reconcile::live::watched::is_watched;
 use crate::reconcile::phase::apply::{Applied, Executed};
 use crate::reconcile::phase::resolve::destination;
-use crate::reconcile::revision::Update;
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::progress::Event;
+use crate::reconcile::scope::revision::Update;
 use crate::reconcile::source::access::access;
 use crate::reconcile::source::reference::{repository, wanted};
 

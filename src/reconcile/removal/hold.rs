@@ -14,7 +14,7 @@ use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::Leaving;
 use crate::domain::stage::{Stage, stage};
 use crate::reconcile::error::chain;
-use crate::reconcile::parallel::ordered;
+use crate::reconcile::flow::parallel::ordered;
 
 /// Looks whether something of the stages before is held by a finalizer, and lets the
 /// stage and those after it wait for that. The first `looked_at` of what is terminating

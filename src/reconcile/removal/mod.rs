@@ -1,7 +1,9 @@
-//! The removal of objects, stage by stage.
+//! The removal of objects, stage by stage: what left a revision, and all that a release has.
 
+pub mod finalize;
 pub mod hold;
 pub mod onward;
 pub mod remove;
 pub mod removed;
 pub mod terminating;
+pub mod uninstall;

@@ -19,9 +19,9 @@ use crate::domain::prune::{Foreign, Kept, Question, Verdict, judge};
 use crate::domain::stage::{Stage, stage};
 use crate::reconcile::env::Env;
 use crate::reconcile::error::chain;
+use crate::reconcile::flow::parallel::ordered;
 use crate::reconcile::live::owners;
 use crate::reconcile::live::view::View;
-use crate::reconcile::parallel::ordered;
 use crate::reconcile::scope::progress::{Change, Event, Progress};
 use crate::reconcile::scope::signals::Signals;
 

@@ -16,8 +16,8 @@ use crate::domain::inventory::Fate;
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::Leaving;
 use crate::domain::prune::Holder;
-use crate::reconcile::parallel::{ordered, unordered};
-use crate::reconcile::poll::{Pace, Poll, Tick, Until};
+use crate::reconcile::flow::parallel::{ordered, unordered};
+use crate::reconcile::flow::poll::{Pace, Poll, Tick, Until};
 use crate::reconcile::scope::progress::{Event, Progress};
 use crate::reconcile::scope::signals::Signals;
 

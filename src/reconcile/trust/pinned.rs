@@ -11,7 +11,7 @@ use crate::domain::object::Object;
 use crate::domain::outcome::Outcome;
 use crate::domain::verify::images::{Demand, ImageName, ImagePolicies};
 use crate::reconcile::error::{Failure, failure};
-use crate::reconcile::revision::Revision;
+use crate::reconcile::scope::revision::Revision;
 
 /// Which images have to be signed.
 #[derive(Clone, Debug)]

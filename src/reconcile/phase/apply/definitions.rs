@@ -16,8 +16,8 @@ use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::plan::{Plan, Step};
 use crate::reconcile::cache::rollout::RolloutCache;
 use crate::reconcile::error::{ReconcileError, failure};
+use crate::reconcile::flow::poll::{Pace, Poll, Tick, Until};
 use crate::reconcile::live::checkup::Checkup;
-use crate::reconcile::poll::{Pace, Poll, Tick, Until};
 use crate::reconcile::scope::Scope;
 
 /// From which pause on the status says that definitions are waited for.

@@ -10,7 +10,7 @@ use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::Whose;
 use crate::domain::live::Record;
 use crate::domain::plan::Step;
-use crate::reconcile::phase::body;
+use crate::reconcile::phase::preflight::body;
 use crate::reconcile::phase::preflight::dry_run::{ATTEMPTS, Ready};
 
 /// What became of one step.

@@ -8,9 +8,9 @@ use crate::cluster::delete::Deleted;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::plan::Step;
-use crate::reconcile::parallel::unordered;
+use crate::reconcile::flow::parallel::unordered;
+use crate::reconcile::flow::poll::{Pace, Poll, Tick, Until};
 use crate::reconcile::phase::preflight::dry_run::{ATTEMPTS, Ready};
-use crate::reconcile::poll::{Pace, Poll, Tick, Until};
 use crate::reconcile::scope::Scope;
 
 /// Deletes what has to be made anew, and waits until it is gone; returns what could not

@@ -14,8 +14,8 @@ use crate::cluster::session::Session;
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::plan::{Plan, Step};
 use crate::domain::preflight::{changed_schemas, defined_versions};
+use crate::reconcile::flow::poll::{Pace, Poll, Tick, Until};
 use crate::reconcile::phase::preflight::dry_run::Preflight;
-use crate::reconcile::poll::{Pace, Poll, Tick, Until};
 use crate::reconcile::scope::Scope;
 
 /// How long the publication may take. It follows the schema by about a second; one

@@ -17,8 +17,8 @@ use crate::domain::outcome::Assessment;
 use crate::domain::plan::{Action, Plan, Step};
 use crate::reconcile::cache::drift::DriftCache;
 use crate::reconcile::error::masked;
-use crate::reconcile::parallel::unordered;
-use crate::reconcile::phase::body::encode;
+use crate::reconcile::flow::parallel::unordered;
+use crate::reconcile::phase::preflight::body::encode;
 use crate::reconcile::scope::Scope;
 
 /// How many objects a message names.

@@ -13,7 +13,8 @@ use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::{Conflict, Live, Step};
 use crate::reconcile::error::ReconcileError;
 use crate::reconcile::live::owners;
-use crate::reconcile::phase::preflight::dry_run::{Preflight, refused};
+use crate::reconcile::phase::preflight::dry_run::Preflight;
+use crate::reconcile::phase::preflight::refusal::refused;
 use crate::reconcile::scope::Scope;
 
 /// Refuses a plan that has conflicts. What the release may write of it, it waits for

@@ -1,12 +1,12 @@
 //! The only retry in a run: somebody else has written the inventory under it.
 
-use super::cache::Caches;
-use super::error::ReconcileError;
-use super::scope::Scope;
 use crate::api::reason::Reason;
 use crate::domain::identity::ReleaseId;
 use crate::domain::outcome::Outcome;
 use crate::domain::status::inventory_name;
+use crate::reconcile::cache::Caches;
+use crate::reconcile::error::ReconcileError;
+use crate::reconcile::scope::Scope;
 
 /// How often a run is attempted.
 const ATTEMPTS: usize = 3;

@@ -18,11 +18,11 @@ use crate::observe::labels::{Action, Phase};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::error::{Failure, ReconcileError, chain, failure};
+use crate::reconcile::flow::retry::{Attempted, InventoryRetry};
 use crate::reconcile::live::view::View;
 use crate::reconcile::phase::inventory::{finalizer, read};
 use crate::reconcile::removal::remove::{Order, Removal, remove};
 use crate::reconcile::removal::removed::{Deletion, Removed};
-use crate::reconcile::retry::{Attempted, InventoryRetry};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::source::access::no_account;
 

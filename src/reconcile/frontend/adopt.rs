@@ -19,7 +19,7 @@ use crate::domain::outcome::ObjectFailure;
 use crate::domain::stage::order;
 use crate::domain::status::inventory_name;
 use crate::reconcile::error::{chain, masked};
-use crate::reconcile::parallel::{ordered, unordered};
+use crate::reconcile::flow::parallel::{ordered, unordered};
 
 /// How often an object that changes between a look and a write is looked at
 /// again: controllers write the status of busy ones all the time.

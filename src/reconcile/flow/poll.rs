@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::scope::signals::Signals;
-use super::scope::slot::WorkerSlot;
+use crate::reconcile::scope::signals::Signals;
+use crate::reconcile::scope::slot::WorkerSlot;
 
 /// How often is looked, and how long.
 #[derive(Clone, Copy, Debug)]

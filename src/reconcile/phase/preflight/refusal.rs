@@ -1,0 +1,89 @@
+//! What a refused dry run is told as.
+
+use crate::api::reason::Reason;
+use crate::cluster::error::ApiError;
+use crate::cluster::session::{Identity, Session};
+use crate::domain::gate::{Hold, WakeOn};
+use crate::domain::outcome::ObjectFailure;
+use crate::domain::plan::Step;
+use crate::domain::preflight::Refusal;
+use crate::domain::stage::Stage;
+use crate::reconcile::error::{ReconcileError, chain, masked};
+use crate::reconcile::scope::Scope;
+
+/// The refusal that an answer is; none where it is no answer.
+pub fn refusal_of(error: &ApiError) -> Option<Refusal> {
+    if let ApiError::NoSuchKind { api_version, kind } = error {
+        return Some(Refusal::no_such_kind(api_version, kind));
+    }
+    let status = error.status().filter(|_| !error.is_transient())?;
+    Some(Refusal { code: status.code, reason: status.reason.clone(), message: status.message.clone() })
+}
+
+/// A refusal, told to a person.
+pub fn told(step: &Step, refusal: &Refusal, session: &Session, scope: &Scope<'_>) -> ObjectFailure {
+    let words = &scope.policy.words;
+    let (reason, message) = match refusal.code {
+        // The words of the authorizer; a webhook that denies answers 403 too.
+        401 | 403 if refusal.message.contains("is forbidden: User \"") => {
+            (Reason::AccessDenied, denied(session.identity(), &refusal.message))
+        }
+        0 => (
+            Reason::PreflightFailed,
+            format!(
+                "{}: install its CustomResourceDefinition first, or add it to the {}",
+                refusal.message, words.content
+            ),
+        ),
+        404 if step.stage == Stage::Bindings && !refusal.message.contains("namespaces") => {
+            let role = &step.object.value()["roleRef"];
+            let text = |field: &str| role[field].as_str().unwrap_or_default().to_owned();
+            (
+                Reason::PreflightFailed,
+                format!("its roleRef names the {} {}, which does not exist", text("kind"), text("name")),
+            )
+        }
+        404 if refusal.lacks_namespace(&scope.release.id.namespace)
+            && let Some(flag) = words.create_namespace =>
+        {
+            (Reason::PreflightFailed, format!("{} ({flag} makes it)", refusal.message))
+        }
+        _ => (Reason::PreflightFailed, masked(&step.id, &refusal.message)),
+    };
+    ObjectFailure { id: step.id.clone(), reason, message }
+}
+
+fn denied(identity: &Identity, message: &str) -> String {
+    let hint = match identity {
+        Identity::Controller => "; name an account that may in spec.serviceAccountName",
+        Identity::ServiceAccount { .. } | Identity::User => "",
+    };
+    format!("{identity} may not apply it: {message}{hint}")
+}
+
+/// A step that could not be tried.
+pub fn failed(step: &Step, error: &ApiError) -> ObjectFailure {
+    let message = match error.status() {
+        Some(status) => masked(&step.id, &status.message),
+        None => chain(error),
+    };
+    ObjectFailure { id: step.id.clone(), reason: error.reason(), message }
+}
+
+/// The failures of a dry run: no rights and no API server say so themselves.
+pub fn refused(failures: &[ObjectFailure]) -> ReconcileError {
+    let all = |reason: Reason| failures.iter().all(|f| f.reason == reason);
+    let reason = match () {
+        () if all(Reason::AccessDenied) => Reason::AccessDenied,
+        () if all(Reason::JobRunning) => Reason::JobRunning,
+        () if failures.iter().any(|f| f.reason == Reason::ApiServerUnavailable) => {
+            Reason::ApiServerUnavailable
+        }
+        () => Reason::PreflightFailed,
+    };
+    let hold = Hold::about(reason, "nothing was written, the dry run refused", failures.to_vec());
+    match reason {
+        Reason::JobRunning => ReconcileError::Waiting(hold, WakeOn::Objects),
+        _ => ReconcileError::Failed(hold.into()),
+    }
+}
