@@ -20,7 +20,10 @@ pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, out
     let admission = admit::admit(scope, &session, caches.into(), &revision).await?;
     let update = Update { session: &session, ledger: &ledger, revision: &revision };
     let ended = match observe::is_settled(scope, caches, &update, &admission).await {
-        Ok(true) => Ok(*outcome = settle::no_op(scope, caches, &revision)),
+        Ok(true) => {
+            *outcome = settle::no_op(scope, caches, &revision);
+            Ok(())
+        }
         Ok(false) => match obtain(scope, caches, &update, &admission).await {
             Ok(obtained) => bring(scope, caches, &update, obtained, outcome).await,
             Err(error) => Err(error),
