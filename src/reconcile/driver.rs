@@ -17,6 +17,7 @@ type Ended = Result<(), ReconcileError>;
 pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, outcome: &mut Outcome) -> Ended {
     let Begun { session, ledger, command } = begun;
     let revision = resolve::resolve(scope, &session, caches.into(), &ledger, command).await?;
+    tracing::Span::current().record("revision", revision.name.as_str());
     let admission = admit::admit(scope, &session, caches.into(), &revision).await?;
     let update = Update { session: &session, ledger: &ledger, revision: &revision };
     let ended = match observe::is_settled(scope, caches, &update, &admission).await {
