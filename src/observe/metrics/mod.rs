@@ -9,9 +9,11 @@ mod queue;
 mod recorder;
 mod requests;
 mod runs;
+mod spent;
 mod trust;
 mod webhook;
 
 pub use queue::Waiting;
 pub use recorder::{Metrics, MetricsError};
-pub use runs::{HealthWait, Spent};
+pub use runs::HealthWait;
+pub use spent::Spent;
