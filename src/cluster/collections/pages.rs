@@ -6,19 +6,19 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use super::discovery::escape;
-use super::error::ApiError;
-use super::session::{Answer, Call, Session};
+use crate::cluster::error::ApiError;
+use crate::cluster::kinds::resource::escape;
+use crate::cluster::session::{Answer, Call, Session};
 use crate::observe::labels::Verb;
 
 /// The longest page that is read. An object has at most 1.5 MiB in etcd, and six times
 /// as much where it consists of characters that JSON escapes.
-pub(super) const MAX_PAGE: usize = 16 << 20;
+pub(in crate::cluster) const MAX_PAGE: usize = 16 << 20;
 const METADATA: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 /// What is listed.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Listing<'a> {
+pub(in crate::cluster) struct Listing<'a> {
     /// Path of the collection.
     pub path: &'a str,
     /// Selectors, as the escaped part of a query.
@@ -32,7 +32,7 @@ pub(super) struct Listing<'a> {
 /// What a page says of the list.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct ListMetadata {
+pub(in crate::cluster) struct ListMetadata {
     #[serde(default)]
     pub resource_version: String,
     #[serde(default, rename = "continue")]
@@ -64,7 +64,7 @@ struct Name {
 ///
 /// # Errors
 /// When the API server does not list them.
-pub(super) async fn each(
+pub(in crate::cluster) async fn each(
     session: &Session,
     listing: Listing<'_>,
     mut observe: impl FnMut(&str) -> Result<(), ApiError>,
@@ -92,7 +92,7 @@ pub(super) async fn each(
 ///
 /// # Errors
 /// When the API server does not list them.
-pub(super) async fn first<T: DeserializeOwned>(
+pub(in crate::cluster) async fn first<T: DeserializeOwned>(
     session: &Session,
     listing: Listing<'_>,
 ) -> Result<Vec<T>, ApiError> {

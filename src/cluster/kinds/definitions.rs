@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
 
-use super::discovery::escape;
-use super::error::ApiError;
-use super::session::{Call, Session};
+use super::resource::escape;
+use crate::cluster::error::ApiError;
+use crate::cluster::session::{Call, Session};
 use crate::domain::identity::GroupKind;
 use crate::observe::labels::Verb;
 
 /// Where the API server keeps definitions of kinds.
-pub(super) const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+pub(in crate::cluster) const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /// The index of the schemas (OpenAPI v3).
 #[derive(Deserialize)]

@@ -7,10 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::discovery::Resource;
-use super::session::{Identity, Session};
 use super::watch::{Event, State, run_kind};
 use crate::api::keys;
+use crate::cluster::error::ApiError;
+use crate::cluster::kinds::resource::Resource;
+use crate::cluster::session::{Identity, Session};
 use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::live::{JobRun, Record, WithMetadata};
 
@@ -169,7 +170,7 @@ impl Store {
     ///
     /// # Errors
     /// When the identity cannot be impersonated.
-    pub fn watch(&self, scope: Scope) -> Result<Arc<Watched>, super::error::ApiError> {
+    pub fn watch(&self, scope: Scope) -> Result<Arc<Watched>, ApiError> {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         let key = scope.key();
         if let Some(watched) = watches.get(&key).and_then(Weak::upgrade) {

@@ -4,11 +4,11 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::discovery::Resource;
-use super::error::ApiError;
-use super::session::{Call, JSON, Session};
 use crate::api::keys::FIELD_MANAGER;
 use crate::api::release::{GROUP, PLURAL, VERSION};
+use crate::cluster::error::ApiError;
+use crate::cluster::kinds::resource::Resource;
+use crate::cluster::session::{Call, JSON, Session};
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::observe::labels::Verb;
 

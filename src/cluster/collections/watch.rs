@@ -12,10 +12,10 @@ use tokio::io::AsyncBufReadExt;
 use tokio::sync::Notify;
 use tokio_util::io::StreamReader;
 
-use super::discovery::Resource;
-use super::error::{ApiError, Status};
 use super::pages::{self, Listing};
-use super::session::{Call, Session};
+use crate::cluster::error::{ApiError, Status};
+use crate::cluster::kinds::resource::Resource;
+use crate::cluster::session::{Call, Session};
 use crate::domain::schedule::{LONGEST_DENIED, denied};
 
 /// Objects asked for in one page.
@@ -31,7 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What is watched.
 #[derive(Clone, Debug)]
-pub(super) struct Selection {
+pub(in crate::cluster) struct Selection {
     /// Path of the collection.
     pub path: String,
     /// Selectors, as the escaped part of a query, such as `labelSelector=a`.
@@ -54,7 +54,7 @@ pub enum State {
 }
 
 /// What a watch tells.
-pub(super) enum Event<'a> {
+pub(in crate::cluster) enum Event<'a> {
     /// A list begins; what is not listed until [`Event::Listed`] is gone.
     Listing,
     /// An object is as given, in a list or by an event.
@@ -89,7 +89,11 @@ struct BookmarkMetadata {
 }
 
 /// Watches for ever; drop the future to stop.
-pub(super) async fn run(session: Session, selection: Selection, mut observe: impl FnMut(Event<'_>) + Send) {
+pub(in crate::cluster) async fn run(
+    session: Session,
+    selection: Selection,
+    mut observe: impl FnMut(Event<'_>) + Send,
+) {
     // What it has shown is still the best that is known.
     let interruption = |event: &Event<'_>| matches!(event, Event::Failed(State::Syncing) | Event::Following);
     let mut observe = |event: Event<'_>| {
@@ -108,7 +112,7 @@ pub(super) async fn run(session: Session, selection: Selection, mut observe: imp
 /// Watches the objects of a kind for ever, in whatever version it is served: where
 /// the one at hand goes, it goes on in another. Interruptions are told, too, and what
 /// has failed is tried again at once when somebody asks for it.
-pub(super) async fn run_kind(
+pub(in crate::cluster) async fn run_kind(
     session: Session,
     mut resource: Arc<Resource>,
     namespace: Option<String>,
@@ -193,7 +197,7 @@ async fn rest(session: &Session, pause: Duration) {
 }
 
 /// Lists all pages and returns the version to watch from.
-pub(super) async fn list(
+pub(in crate::cluster) async fn list(
     session: &Session,
     selection: &Selection,
     observe: &mut (impl FnMut(Event<'_>) + Send),

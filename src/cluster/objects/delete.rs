@@ -4,9 +4,9 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::json;
 
-use super::discovery::Resource;
-use super::error::ApiError;
-use super::session::{Call, JSON, Session};
+use crate::cluster::error::ApiError;
+use crate::cluster::kinds::resource::Resource;
+use crate::cluster::session::{Call, JSON, Session};
 use crate::domain::identity::ObjectId;
 
 /// What a deletion came to.

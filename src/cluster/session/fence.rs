@@ -5,11 +5,11 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::time::Instant;
 
-use super::error::ApiError;
+use crate::cluster::error::ApiError;
 
 /// Open until a time is set, then until that time.
 #[derive(Debug, Default)]
-pub(super) struct Fence {
+pub(in crate::cluster) struct Fence {
     until: Mutex<Option<Instant>>,
 }
 

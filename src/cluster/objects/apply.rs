@@ -4,10 +4,10 @@ use bytes::Bytes;
 use http::Method;
 use serde_json::Value;
 
-use super::discovery::Resource;
-use super::error::ApiError;
-use super::session::{Answer, Call, Session};
 use crate::api::keys::FIELD_MANAGER;
+use crate::cluster::error::ApiError;
+use crate::cluster::kinds::resource::Resource;
+use crate::cluster::session::{Answer, Call, JSON, Session};
 use crate::domain::identity::ObjectId;
 use crate::domain::live::{Record, WithMetadata};
 use crate::domain::prune::Hold;
@@ -63,7 +63,7 @@ impl Session {
     /// Calls about an object, whatever version it is called by: where the one at
     /// hand is not served any more, by one that is. An answer that it is not found
     /// is about this very object.
-    pub(super) async fn about(
+    pub(in crate::cluster) async fn about(
         &self,
         resource: &Resource,
         id: &ObjectId,
@@ -178,8 +178,7 @@ impl Session {
         let path = resource.collection(Some(&id.namespace));
         let uri = format!("{path}?dryRun=All&fieldManager={FIELD_MANAGER}&fieldValidation=Strict");
         let body = object.to_string().into_bytes().into();
-        let call =
-            Call { verb: Verb::DryRun, ..Call::with_body(Method::POST, uri, super::session::JSON, body) };
+        let call = Call { verb: Verb::DryRun, ..Call::with_body(Method::POST, uri, JSON, body) };
         let answer = self.call(call).await.map_err(|error| match error {
             ApiError::Status(mut status) => {
                 status.message = with_own_name(&status.message, &id.name);

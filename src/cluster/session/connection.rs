@@ -6,7 +6,7 @@ use http::header::{HeaderName, HeaderValue};
 use kube::Config;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
-use super::error::ApiError;
+use crate::cluster::error::ApiError;
 use crate::domain::proxy::{Environment, ProxyUrl};
 
 /// What kubectl's flags of the same names say. Absent: what the kubeconfig says.

@@ -24,8 +24,8 @@ use tokio::sync::Notify;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, ServiceBuilder, ServiceExt};
 
-use super::error::ApiError;
 use super::plugin;
+use crate::cluster::error::ApiError;
 use crate::domain::proxy::{ProxyUrl, Scheme};
 
 /// Streams on one connection. The API server takes 100, and what stands before it may
