@@ -9,7 +9,6 @@ use sha2::{Digest, Sha256};
 use crate::api::keys;
 
 use super::identity::ReleaseId;
-use super::prune::Hold;
 
 /// An object as its metadata shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +108,15 @@ struct Managed<'a> {
     time: String,
     #[serde(default, borrow)]
     fields_v1: Option<&'a RawValue>,
+}
+
+/// What holds an object that is being deleted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// Since when it is being deleted.
+    pub since: Timestamp,
+    /// Its finalizers.
+    pub finalizers: Vec<String>,
 }
 
 /// An object of which only the metadata is looked at.

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::identity::{ObjectId, ReleaseId};
 use super::inventory::Entry;
-use super::live::Record;
+use super::live::{Hold, Record};
 
 /// What is done about an object that left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,15 +75,6 @@ const OF_KUBERNETES: &[&str] = &[
     "resource.kubernetes.io/delete-protection",
     "service.kubernetes.io/load-balancer-cleanup",
 ];
-
-/// What holds an object that is being deleted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hold {
-    /// Since when it is being deleted.
-    pub since: Timestamp,
-    /// Its finalizers.
-    pub finalizers: Vec<String>,
-}
 
 /// An object that keeps the stages after it from being deleted: what clears its
 /// finalizer may be in one of them.

@@ -9,8 +9,7 @@ use crate::cluster::error::ApiError;
 use crate::cluster::kinds::resource::Resource;
 use crate::cluster::session::{Answer, Call, JSON, Session};
 use crate::domain::identity::ObjectId;
-use crate::domain::live::{Record, WithMetadata};
-use crate::domain::prune::Hold;
+use crate::domain::live::{Hold, Record, WithMetadata};
 use crate::observe::labels::Verb;
 
 /// JSON is YAML: the API server takes it under this type alone.

@@ -141,7 +141,8 @@ pub fn render_within(
     files.sort_unstable_by_key(|(path, _)| *path);
     refuse_kustomizations(files.iter().map(|(path, _)| *path))?;
     let mut decoded = patched(decode_all(&files, budget)?, options, budget)?;
-    let namespacing = Namespacing::new(&decoded, options);
+    let target = options.target_namespace.as_deref();
+    let namespacing = Namespacing::new(&decoded, target, &options.default_namespace);
     let namespaced: Vec<bool> = {
         let defined = scope_of(&decoded);
         let known = |kind: &GroupKind| scopes.namespaced(kind).or_else(|| defined.get(kind).copied());

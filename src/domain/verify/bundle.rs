@@ -6,7 +6,7 @@ use serde_json::Value;
 use sigstore_verify::types::bundle::VerificationMaterialContent;
 use sigstore_verify::types::{Artifact, Bundle, DsseEnvelope, MediaType, Sha256Hash, SignatureContent};
 
-use super::candidate::{Claim, Flaw};
+use super::claim::{Claim, Flaw};
 use super::json;
 use super::key::PublicKey;
 use super::keyless::{Vouched, vouched};

@@ -5,8 +5,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jiff::Timestamp;
 
+use super::claim::{Claim, Flaw, Subject};
 use super::evidence::{Content, Found};
-use super::judge::Subject;
 use super::key::PublicKey;
 use super::keyless::Vouched;
 use super::policy::{Identity, Policy, Trust};
@@ -17,42 +17,6 @@ use super::{bundle, simple_signing};
 
 /// The longest place that a message names, in bytes.
 const MAX_PLACE: usize = 90;
-
-/// What a signature says that it is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Claim {
-    /// The digest of the manifest.
-    pub digest: String,
-    /// The repository, where it names one.
-    pub reference: Option<String>,
-}
-
-/// Why something is not a signature that counts; a fragment that follows its place.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum Flaw {
-    /// It is something else, and says so.
-    #[error("{0}")]
-    Other(String),
-    /// It is damaged, forged or for something else.
-    #[error("{0}")]
-    Invalid(String),
-    /// It is for another repository than asked for, or does not say for which.
-    #[error("{0}")]
-    Elsewhere(String),
-    /// It may be good, and nobody who is asked for has made it.
-    #[error("{0}")]
-    Untrusted(String),
-}
-
-impl Flaw {
-    pub(super) fn invalid(text: impl Into<String>) -> Self {
-        Self::Invalid(text.into())
-    }
-
-    pub(super) fn untrusted(text: impl Into<String>) -> Self {
-        Self::Untrusted(text.into())
-    }
-}
 
 /// Who made a signature, and when, where that is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]

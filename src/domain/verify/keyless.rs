@@ -15,8 +15,8 @@ use sigstore_verify::types::{
 };
 use sigstore_verify::{CertificateError, Error, TimestampError, VerificationPolicy};
 
-use super::candidate::Flaw;
 use super::certificate::{Names, names};
+use super::claim::Flaw;
 use super::root::{Log, Parts, TrustRoot};
 use super::text::harmless;
 

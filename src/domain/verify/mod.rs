@@ -4,6 +4,7 @@
 pub mod bundle;
 mod candidate;
 pub mod certificate;
+mod claim;
 pub mod declared;
 pub mod evidence;
 pub mod floor;

@@ -1,8 +1,7 @@
 //! What is said when nothing counts, or not enough.
 
-use super::candidate::Flaw;
-use super::evidence::Evidence;
-use super::judge::{MAX_JUDGED, Subject};
+use super::claim::{Flaw, Subject};
+use super::evidence::{Evidence, MAX_JUDGED};
 use super::policy::{Policy, Trust};
 use super::proof::{Refusal, Signature};
 use super::text::{harmless, shortened};

@@ -9,7 +9,7 @@ use sigstore_verify::types::{Artifact, Bundle};
 use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
-use super::candidate::{Claim, Flaw};
+use super::claim::{Claim, Flaw};
 use super::evidence::SimpleSigning;
 use super::key::PublicKey;
 use super::keyless::{Vouched, vouched};

@@ -8,3 +8,4 @@ pub mod formats;
 pub mod limit;
 pub mod push;
 pub mod receiver;
+mod sender;

@@ -4,7 +4,7 @@
 
 use serde::Deserialize;
 
-use super::delivery::{Malformed, Pushed, Reading};
+use super::reading::{Malformed, Pushed, Reading};
 
 #[derive(Deserialize)]
 struct Envelope {

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::delivery::{Malformed, Pushed, Reading};
+use super::reading::{Malformed, Pushed, Reading};
 
 #[derive(Deserialize)]
 struct Hook {

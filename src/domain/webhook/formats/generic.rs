@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::delivery::{self, Malformed, Reading};
+use super::reading::{self, Malformed, Reading};
 
 #[derive(Deserialize)]
 #[serde(untagged)]
@@ -26,7 +26,7 @@ pub fn read(reading: &mut Reading<'_>) -> Result<(), Malformed> {
         Hook::Many(pushes) => pushes,
     };
     pushes.iter().try_for_each(|Pushed { repository, tag, digest }| {
-        let pushed = delivery::Pushed { tag: tag.as_deref(), digest: digest.as_deref() };
+        let pushed = reading::Pushed { tag: tag.as_deref(), digest: digest.as_deref() };
         reading.push_to(repository.strip_prefix("oci://").unwrap_or(repository), pushed)
     })
 }

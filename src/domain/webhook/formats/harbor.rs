@@ -3,7 +3,7 @@
 
 use serde::Deserialize;
 
-use super::delivery::{Malformed, Pushed, Reading, without_tag};
+use super::reading::{Malformed, Pushed, Reading, without_tag};
 
 #[derive(Deserialize)]
 struct Hook {

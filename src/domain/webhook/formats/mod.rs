@@ -8,5 +8,7 @@ mod generic;
 mod github;
 mod harbor;
 mod quay;
+mod reading;
 
-pub use delivery::{Delivery, Malformed, read};
+pub use delivery::read;
+pub use reading::{Delivery, Malformed};

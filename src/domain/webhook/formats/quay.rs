@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::delivery::{Malformed, Pushed, Reading};
+use super::reading::{Malformed, Pushed, Reading};
 
 #[derive(Deserialize)]
 struct Hook {

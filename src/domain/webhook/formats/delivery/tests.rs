@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::super::reading::MAX_PUSHES;
 use super::*;
+use crate::domain::webhook::push::Push;
 
 const DIGEST: &str = "sha256:4f2a6b1f9f8e8b3bb6a2f1f0c1f7d9e8c4a3b2d1e0f9a8b7c6d5e4f3a2b1c0d9";
 
