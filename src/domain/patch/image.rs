@@ -5,9 +5,10 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::allowance::{Allowance, Expression};
-use super::error::InvalidPatch;
-use super::set::spend;
-use super::tree::{scalar_text, size};
+use super::error::{InvalidPatch, PatchError};
+use super::set::Set;
+use super::steps::spend;
+use super::value::{scalar_text, size};
 use crate::api::patch;
 use crate::domain::manifest::budget::Budget;
 
@@ -146,6 +147,22 @@ impl ImageChange {
             name = name + "@" + &digest;
         }
         name
+    }
+}
+
+impl Set {
+    /// Changes images.
+    ///
+    /// # Errors
+    /// There are too many, or they become too long.
+    pub fn change_images(&mut self, changes: &[ImageChange]) -> Result<(), PatchError> {
+        let Self { members, budget, steps, .. } = self;
+        changes
+            .iter()
+            .try_for_each(|change| {
+                members.iter_mut().try_for_each(|m| change.apply(m.object.value_mut(), budget, steps))
+            })
+            .map_err(|why| PatchError::new("images", why))
     }
 }
 

@@ -4,8 +4,8 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::set::{LOOK, spend};
-use super::tree::{is_deeper, size};
+use super::steps::{LOOK, spend};
+use super::value::{is_deeper, size};
 use crate::domain::manifest::budget::{Budget, MAX_DEPTH};
 
 /// The most operations of one patch.

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::fields::{Field, visit};
-use super::locations::{ANNOTATIONS, LABELS, NAMESPACES};
 use super::set::Set;
+use super::tables::fields::{Field, visit};
+use super::tables::locations::{ANNOTATIONS, LABELS, NAMESPACES};
 
 /// Kinds whose objects are not renamed; an empty group means any.
 const FIXED_NAMES: [(&str, &str); 3] =

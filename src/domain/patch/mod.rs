@@ -3,23 +3,20 @@
 //! objects. It reads no file and builds no kustomization.
 
 pub mod allowance;
-mod directive;
 mod error;
-mod fields;
 pub mod file;
 pub mod image;
 pub mod json6902;
-mod kinds;
-mod lists;
-mod locations;
-mod merge;
 mod metadata;
-mod names;
-mod schema;
-pub mod selector;
+mod name;
+mod references;
+mod selection;
 pub mod set;
 pub mod spec;
-pub mod target;
-mod tree;
+mod steps;
+mod strategic;
+mod tables;
+mod value;
 
 pub use error::{InvalidPatch, PatchError};
+pub use selection::{selector, target};

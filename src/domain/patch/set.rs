@@ -6,31 +6,15 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::error::PatchError;
-use super::image::ImageChange;
-use super::names;
-use super::schema::cluster_scoped;
-use super::target::Target;
-use super::tree::size;
+use super::name::Name;
+use super::selection::target::Target;
+use super::steps::{LOOK, MAX_STEPS, spend};
+use super::value::size;
 use crate::domain::manifest::budget::Budget;
 use crate::domain::object::Object;
 
 /// How much patches may add to all objects together: an estimate, in bytes.
 pub const MAX_ADDED_BYTES: u64 = 256 << 20;
-
-/// How much may be looked at while objects are patched: an estimate, in steps of
-/// some nanoseconds each. It ends what would keep a processor for minutes.
-pub const MAX_STEPS: u64 = 8 << 30;
-
-/// What is said when the steps are used up.
-pub(super) const TOO_MUCH_WORK: &str = "the patches and images are too much work for so many objects; \
-     write fewer, name objects rather than choose them, or split the artifact";
-
-/// Steps to see who an object is.
-pub(super) const LOOK: u64 = 64;
-
-/// Where kustomize puts objects that live in no namespace.
-const NO_NAMESPACE: &str = "_non_namespaceable_";
 
 /// Objects in their order.
 #[derive(Debug)]
@@ -51,51 +35,6 @@ pub(super) struct Member {
     pub(super) previous: Vec<Name>,
     pub(super) prefixes: Vec<String>,
     pub(super) suffixes: Vec<String>,
-}
-
-/// What an object is called.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Name {
-    pub(super) group: String,
-    pub(super) version: String,
-    pub(super) kind: String,
-    /// With the word for none, and `default` where it is not set.
-    pub(super) namespace: String,
-    pub(super) name: String,
-}
-
-impl Name {
-    pub(super) fn of(object: &Object) -> Self {
-        Self::new(object.api_version(), object.kind(), object.namespace(), object.name())
-    }
-
-    pub(super) fn new(api_version: &str, kind: &str, namespace: &str, name: &str) -> Self {
-        let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-        let namespace = match namespace {
-            _ if cluster_scoped(api_version, kind) => NO_NAMESPACE,
-            "" => "default",
-            namespace => namespace,
-        };
-        Self {
-            group: group.into(),
-            version: version.into(),
-            kind: kind.into(),
-            namespace: namespace.into(),
-            name: name.into(),
-        }
-    }
-
-    pub(super) fn is_cluster_scoped(&self) -> bool {
-        self.namespace == NO_NAMESPACE
-    }
-}
-
-impl std::fmt::Display for Name {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let namespace = if self.is_cluster_scoped() { "" } else { self.namespace.as_str() };
-        let slash = if namespace.is_empty() { "" } else { "/" };
-        write!(f, "{}/{namespace}{slash}{}", self.kind, self.name)
-    }
 }
 
 impl Member {
@@ -149,11 +88,6 @@ impl Member {
     }
 }
 
-/// Takes steps.
-pub(super) fn spend(steps: &mut Budget, count: u64) -> Result<(), String> {
-    if steps.spend(count) { Ok(()) } else { Err(TOO_MUCH_WORK.into()) }
-}
-
 impl Set {
     /// A set of objects to which patches may add [`MAX_ADDED_BYTES`].
     pub fn new(objects: impl IntoIterator<Item = Object>) -> Self {
@@ -194,20 +128,6 @@ impl Set {
         self.members.iter().map(|member| size(member.object.value())).sum()
     }
 
-    /// Changes images.
-    ///
-    /// # Errors
-    /// There are too many, or they become too long.
-    pub fn change_images(&mut self, changes: &[ImageChange]) -> Result<(), PatchError> {
-        let Self { members, budget, steps, .. } = self;
-        changes
-            .iter()
-            .try_for_each(|change| {
-                members.iter_mut().try_for_each(|m| change.apply(m.object.value_mut(), budget, steps))
-            })
-            .map_err(|why| PatchError::new("images", why))
-    }
-
     /// Keeps the name that an object has got.
     pub(super) fn note(&mut self, place: usize) {
         let Some(member) = self.members.get(place) else { return };
@@ -237,14 +157,6 @@ impl Set {
         let members = std::mem::take(&mut self.members).into_iter().enumerate();
         self.members = members.filter(|(place, _)| !places.contains(place)).map(|(_, m)| m).collect();
         Ok(())
-    }
-
-    /// Lets references follow objects that were renamed.
-    ///
-    /// # Errors
-    /// A reference could mean several objects, or stands where none can.
-    pub fn follow_names(&mut self) -> Result<(), PatchError> {
-        names::follow(self).map_err(|why| PatchError::new("patches", why))
     }
 
     /// The places of the objects that one name means, now or before.

@@ -9,10 +9,12 @@ use serde_json::{Map, Value};
 use super::allowance::Allowance;
 use super::error::{InvalidPatch, PatchError};
 use super::json6902::JsonPatch;
-use super::merge::merge;
-use super::set::{LOOK, Member, Name, Set, spend};
-use super::target::Target;
-use super::tree::{is_deeper, scalar_text, size};
+use super::name::Name;
+use super::selection::target::Target;
+use super::set::{Member, Set};
+use super::steps::{LOOK, spend};
+use super::strategic::merge::merge;
+use super::value::{is_deeper, scalar_text, size};
 use crate::api::patch;
 use crate::domain::manifest::budget::{Budget, MAX_DEPTH};
 use crate::domain::manifest::split::split;
@@ -371,7 +373,7 @@ fn apply_json(set: &mut Set, target: &Target, patch: &JsonPatch, follow: bool) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::patch::set::MAX_STEPS;
+    use crate::domain::patch::steps::MAX_STEPS;
     use serde_json::json;
 
     fn parse(patch: Value) -> Result<Patch, InvalidPatch> {

@@ -3,10 +3,10 @@
 
 use serde_json::{Map, Value};
 
-use super::allowance::{Allowance, Expression};
 use super::selector::Selector;
-use super::set::Name;
 use crate::api::patch;
+use crate::domain::patch::allowance::{Allowance, Expression};
+use crate::domain::patch::name::Name;
 
 /// Chooses objects. What is empty chooses all.
 #[derive(Clone, Debug, Default)]
@@ -69,17 +69,17 @@ impl Target {
     }
 
     /// Whether it says what an object is called.
-    pub(super) fn has_name(&self) -> bool {
+    pub(in crate::domain::patch) fn has_name(&self) -> bool {
         self.name.is_some()
     }
 
     /// Whether the kind of an object fits.
-    pub(super) fn fits_kind(&self, group: &str, version: &str, kind: &str) -> bool {
+    pub(in crate::domain::patch) fn fits_kind(&self, group: &str, version: &str, kind: &str) -> bool {
         fits(&self.group, group) && fits(&self.version, version) && fits(&self.kind, kind)
     }
 
     /// The most steps that it takes to see whether an object fits.
-    pub(super) fn steps(&self, current: &Name, namespaces: &[&str], names: &[&str]) -> u64 {
+    pub(in crate::domain::patch) fn steps(&self, current: &Name, namespaces: &[&str], names: &[&str]) -> u64 {
         let of = |pattern: &Option<Expression>, texts: &[&str]| -> u64 {
             pattern.iter().flat_map(|pattern| texts.iter().map(|text| pattern.steps(text))).sum()
         };
@@ -90,11 +90,17 @@ impl Target {
             + of(&self.name, names)
     }
 
-    pub(super) fn fits_one_name<'a>(&self, mut names: impl Iterator<Item = &'a str>) -> bool {
+    pub(in crate::domain::patch) fn fits_one_name<'a>(
+        &self,
+        mut names: impl Iterator<Item = &'a str>,
+    ) -> bool {
         names.any(|name| fits(&self.name, name))
     }
 
-    pub(super) fn fits_one_namespace<'a>(&self, mut namespaces: impl Iterator<Item = &'a str>) -> bool {
+    pub(in crate::domain::patch) fn fits_one_namespace<'a>(
+        &self,
+        mut namespaces: impl Iterator<Item = &'a str>,
+    ) -> bool {
         namespaces.any(|namespace| fits(&self.namespace, namespace))
     }
 

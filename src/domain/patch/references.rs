@@ -5,9 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
-use super::fields::visit;
-use super::locations::{Named, REFERENCES, ROLE_REF};
-use super::set::{LOOK, Member, Name, Set, spend};
+use super::error::PatchError;
+use super::name::Name;
+use super::set::{Member, Set};
+use super::steps::{LOOK, spend};
+use super::tables::fields::visit;
+use super::tables::locations::{Named, REFERENCES, ROLE_REF};
 use crate::domain::manifest::budget::Budget;
 
 /// What is known of an object that may be named.
@@ -41,8 +44,18 @@ impl Candidate {
     }
 }
 
+impl Set {
+    /// Lets references follow objects that were renamed.
+    ///
+    /// # Errors
+    /// A reference could mean several objects, or stands where none can.
+    pub fn follow_names(&mut self) -> Result<(), PatchError> {
+        follow(self).map_err(|why| PatchError::new("patches", why))
+    }
+}
+
 /// Sets every reference to an object that has had another name.
-pub(super) fn follow(set: &mut Set) -> Result<(), String> {
+fn follow(set: &mut Set) -> Result<(), String> {
     if set.members.iter().all(|member| member.previous.is_empty()) {
         return Ok(());
     }

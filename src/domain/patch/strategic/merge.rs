@@ -9,15 +9,17 @@ use serde_json::Value;
 
 use super::directive::{Action, Directives};
 use super::lists::{NotAMapping, fill_in, keys_in_use};
-use super::schema::Schema;
-use super::tree::{Content, Id, Kind, Tree, scalar_text};
+use super::state::{Merge, Merged};
+use super::tree::{Content, Id, Kind, Tree};
 use crate::domain::manifest::scalar::resolve;
+use crate::domain::patch::tables::schema::Schema;
+use crate::domain::patch::value::scalar_text;
 
 /// Merges a patch into an object; `None` when the patch deletes it.
 ///
 /// # Errors
 /// The patch does not fit the object: the path, and what is wrong there.
-pub(super) fn merge(object: Value, patch: Value) -> Result<Option<Value>, String> {
+pub(in crate::domain::patch) fn merge(object: Value, patch: Value) -> Result<Option<Value>, String> {
     let mut merge = Merge { tree: Tree::default(), path: Vec::new() };
     let object = merge.tree.add(object);
     let patch = merge.tree.add(patch);
@@ -25,19 +27,7 @@ pub(super) fn merge(object: Value, patch: Value) -> Result<Option<Value>, String
     Ok(merged.filter(|id| !merge.tree.is_null(*id)).map(|id| merge.tree.value(id)))
 }
 
-pub(super) struct Merge {
-    pub(super) tree: Tree,
-    path: Vec<String>,
-}
-
-pub(super) type Merged<T> = Result<T, String>;
-
 impl Merge {
-    pub(super) fn fail<T>(&self, problem: impl std::fmt::Display) -> Merged<T> {
-        let path = if self.path.is_empty() { "the top".into() } else { self.path.join(".") };
-        Err(format!("at {path}: {problem}"))
-    }
-
     fn fit<T>(&self, result: Result<T, NotAMapping>) -> Merged<T> {
         result.or_else(|_| self.fail("the list merges by a key, and one of its elements is no mapping"))
     }

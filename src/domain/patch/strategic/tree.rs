@@ -4,6 +4,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::domain::patch::value::scalar_text;
+
 /// A node.
 pub(super) type Id = usize;
 
@@ -144,38 +146,5 @@ impl Tree {
         if let Some(Content::Map(fields)) = self.nodes.get_mut(id) {
             fields.push((name.to_owned(), value));
         }
-    }
-}
-
-/// A scalar as it is written in YAML.
-pub(super) fn scalar_text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Null => "null".into(),
-        other => other.to_string(),
-    }
-}
-
-/// About what a value takes in memory, in bytes.
-pub(super) fn size(value: &Value) -> u64 {
-    const EACH: u64 = 64;
-    match value {
-        Value::String(text) => EACH + text.len() as u64,
-        Value::Array(values) => EACH + values.iter().map(size).sum::<u64>(),
-        Value::Object(fields) => {
-            EACH + fields.iter().map(|(key, value)| EACH + key.len() as u64 + size(value)).sum::<u64>()
-        }
-        _ => EACH,
-    }
-}
-
-/// Whether a value is nested deeper than so many levels. It goes no deeper
-/// itself.
-pub(super) fn is_deeper(value: &Value, levels: usize) -> bool {
-    let within = |value: &Value| is_deeper(value, levels.saturating_sub(1));
-    match value {
-        Value::Array(values) => levels == 0 || values.iter().any(within),
-        Value::Object(fields) => levels == 0 || fields.values().any(within),
-        _ => false,
     }
 }

@@ -8,7 +8,7 @@ const fn field(group: &'static str, kind: &'static str, path: &'static str, crea
 }
 
 /// Labels, in metadata and in selectors.
-pub(super) const LABELS: &[Field] = &[
+pub(in crate::domain::patch) const LABELS: &[Field] = &[
     field("", "Service", "spec/selector", true),
     field("", "ReplicationController", "spec/selector", true),
     field("", "Deployment", "spec/selector/matchLabels", true),
@@ -94,7 +94,7 @@ pub(super) const LABELS: &[Field] = &[
 ];
 
 /// Annotations, of objects and of the pods they make.
-pub(super) const ANNOTATIONS: &[Field] = &[
+pub(in crate::domain::patch) const ANNOTATIONS: &[Field] = &[
     field("", "", "metadata/annotations", true),
     field("", "ReplicationController", "spec/template/metadata/annotations", true),
     field("", "Deployment", "spec/template/metadata/annotations", true),
@@ -107,7 +107,7 @@ pub(super) const ANNOTATIONS: &[Field] = &[
 ];
 
 /// Namespaces besides `metadata.namespace`.
-pub(super) const NAMESPACES: &[Field] = &[
+pub(in crate::domain::patch) const NAMESPACES: &[Field] = &[
     field("", "Namespace", "metadata/name", true),
     field("apiregistration.k8s.io", "APIService", "spec/service/namespace", true),
     field(
@@ -119,15 +119,15 @@ pub(super) const NAMESPACES: &[Field] = &[
 ];
 
 /// What may be named, and by which fields of which kinds.
-pub(super) struct Named {
+pub(in crate::domain::patch) struct Named {
     /// Empty: any.
-    pub(super) group: &'static str,
+    pub(in crate::domain::patch) group: &'static str,
     /// Empty: any.
-    pub(super) version: &'static str,
-    pub(super) kind: &'static str,
+    pub(in crate::domain::patch) version: &'static str,
+    pub(in crate::domain::patch) kind: &'static str,
     /// Fields of the pods that these kinds make.
-    pub(super) in_pods: (&'static [(&'static str, &'static str)], &'static [&'static str]),
-    pub(super) fields: &'static [Field],
+    pub(in crate::domain::patch) in_pods: (&'static [(&'static str, &'static str)], &'static [&'static str]),
+    pub(in crate::domain::patch) fields: &'static [Field],
 }
 
 /// Kinds that make pods, and where they say what pods.
@@ -164,7 +164,7 @@ const RBAC: &str = "rbac.authorization.k8s.io";
 const ADMISSION: &str = "admissionregistration.k8s.io";
 
 /// Names of other objects.
-pub(super) const REFERENCES: &[Named] = &[
+pub(in crate::domain::patch) const REFERENCES: &[Named] = &[
     workload("Deployment"),
     workload("ReplicationController"),
     workload("ReplicaSet"),
@@ -321,4 +321,4 @@ pub(super) const REFERENCES: &[Named] = &[
 ];
 
 /// The one field where the kind of what is named stands beside the name.
-pub(super) const ROLE_REF: &str = "roleRef/name";
+pub(in crate::domain::patch) const ROLE_REF: &str = "roleRef/name";

@@ -4,7 +4,7 @@ use super::kinds::{KINDS, NODES, Node};
 
 /// A place in an object of a known kind.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Schema(&'static Node);
+pub(in crate::domain::patch) struct Schema(&'static Node);
 
 fn node(index: u16) -> Option<Schema> {
     NODES.get(usize::from(index)).map(Schema)
@@ -17,31 +17,31 @@ fn find(api_version: &str, kind: &str) -> Option<(u16, bool)> {
 
 /// Whether objects of the kind are known to live in no namespace. `false` for
 /// a kind that kustomize does not know.
-pub(super) fn cluster_scoped(api_version: &str, kind: &str) -> bool {
+pub(in crate::domain::patch) fn cluster_scoped(api_version: &str, kind: &str) -> bool {
     find(api_version, kind).is_some_and(|(_, cluster)| cluster)
 }
 
 impl Schema {
     /// The root of an object of that kind.
-    pub(super) fn of(api_version: &str, kind: &str) -> Option<Self> {
+    pub(in crate::domain::patch) fn of(api_version: &str, kind: &str) -> Option<Self> {
         find(api_version, kind).and_then(|(root, _)| node(root))
     }
 
     /// A field of the mapping.
-    pub(super) fn field(self, name: &str) -> Option<Self> {
+    pub(in crate::domain::patch) fn field(self, name: &str) -> Option<Self> {
         let fields = self.0.fields;
         let found = fields.binary_search_by(|field| field.0.cmp(name)).ok()?;
         node(fields.get(found)?.1)
     }
 
     /// The elements of the list.
-    pub(super) fn items(self) -> Option<Self> {
+    pub(in crate::domain::patch) fn items(self) -> Option<Self> {
         self.0.items.and_then(node)
     }
 
     /// The keys by which the elements of the list merge: none means by value.
     /// `None`: the list is replaced as a whole.
-    pub(super) fn merge_keys(self) -> Option<&'static [&'static str]> {
+    pub(in crate::domain::patch) fn merge_keys(self) -> Option<&'static [&'static str]> {
         self.0.merge
     }
 }

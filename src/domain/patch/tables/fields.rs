@@ -5,28 +5,28 @@ use serde_json::{Map, Value};
 
 /// A path in objects of some kinds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Field {
+pub(in crate::domain::patch) struct Field {
     /// Empty: any.
-    pub(super) group: &'static str,
+    pub(in crate::domain::patch) group: &'static str,
     /// Empty: any.
-    pub(super) kind: &'static str,
+    pub(in crate::domain::patch) kind: &'static str,
     /// A `/` within a key is written `\/`; `[]` behind a name says that it is a
     /// list.
-    pub(super) path: &'static str,
+    pub(in crate::domain::patch) path: &'static str,
     /// Mappings that are missing on the way are made.
-    pub(super) create: bool,
+    pub(in crate::domain::patch) create: bool,
 }
 
 impl Field {
     /// Whether objects of a kind have it.
-    pub(super) fn is_for(&self, group: &str, kind: &str) -> bool {
+    pub(in crate::domain::patch) fn is_for(&self, group: &str, kind: &str) -> bool {
         (self.group.is_empty() || self.group == group) && (self.kind.is_empty() || self.kind == kind)
     }
 }
 
 /// Calls for every place that a path leads to. `made` is what stands at the end
 /// of a path that is to be created.
-pub(super) fn visit(
+pub(in crate::domain::patch) fn visit(
     object: &mut Value,
     path: &str,
     made: Option<&Value>,

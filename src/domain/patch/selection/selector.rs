@@ -56,7 +56,9 @@ impl Selector {
     /// Whether labels, or annotations, satisfy it.
     pub fn matches(&self, labels: Option<&Map<String, Value>>) -> bool {
         self.0.iter().all(|requirement| {
-            let value = labels.and_then(|labels| labels.get(&requirement.key)).map(super::tree::scalar_text);
+            let value = labels
+                .and_then(|labels| labels.get(&requirement.key))
+                .map(crate::domain::patch::value::scalar_text);
             let number = || value.as_deref().and_then(|value| value.parse::<i64>().ok());
             match &requirement.test {
                 Test::Exists => value.is_some(),

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeSet;
 
-use super::merge::{Merge, Merged};
-use super::schema::Schema;
+use super::state::{Merge, Merged};
 use super::tree::{Content, Id, Kind};
+use crate::domain::patch::tables::schema::Schema;
 
 const PATCH: &str = "$patch";
 const RETAIN: &str = "$retainKeys";
