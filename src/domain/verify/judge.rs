@@ -4,15 +4,15 @@
 //! signature that counts for it, and whoever has signed counts for one of them: a key
 //! that two list is still one owner's, and so is a certificate with two names.
 
-use super::candidate::{Candidate, Witness, place};
-use super::claim::Flaw;
 use super::evidence::Evidence;
-use super::policy::{Policy, Trust};
 use super::proof::{Proof, Refusal, Signature};
 use super::refusal::{Miss, refusal};
+use super::rules::policy::{Policy, Trust};
+use super::signature::candidate::{Candidate, Witness, place};
+use super::signature::claim::Flaw;
 
-pub use super::claim::Subject;
 pub use super::evidence::MAX_JUDGED;
+pub use super::signature::claim::Subject;
 
 /// The most signatures that are tried with a key or a root for one digest: each with
 /// each key takes a tenth of a millisecond, or more on the larger curves.

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::images::{ImagePolicies, ImagePolicy, Pattern};
-use super::key;
 use super::policy::{Authority, Identity, Policy, Trust};
-use super::proof::Refusal;
-use super::root::TrustRoot;
 use crate::api::reason::Reason;
 use crate::api::verify::{ImageMode, OidcIdentity, Verify};
+use crate::domain::verify::key;
+use crate::domain::verify::proof::Refusal;
+use crate::domain::verify::root::TrustRoot;
 
 /// Where a Secret has a trusted root.
 const ROOT_KEY: &str = "trusted_root.json";

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use regex::Regex;
 use sha2::{Digest, Sha256};
 
-use super::key::PublicKey;
-use super::root::TrustRoot;
 use crate::api::verify::OidcIdentity;
+use crate::domain::verify::key::PublicKey;
+use crate::domain::verify::root::TrustRoot;
 
 /// The most memory that one compiled expression takes, in bytes.
 const MAX_REGEX_BYTES: usize = 64 << 10;
@@ -104,12 +104,12 @@ impl Policy {
     pub const COMMAND_LINE: &str = "the command line";
 
     /// What `match_reference` is called where the policy is written.
-    pub(super) fn match_reference_name(&self) -> &'static str {
+    pub(in crate::domain::verify) fn match_reference_name(&self) -> &'static str {
         if self.origin == Self::COMMAND_LINE { "--match-reference" } else { "matchReference" }
     }
 
     /// The keys that it trusts.
-    pub(super) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
+    pub(in crate::domain::verify) fn keys(&self) -> impl Iterator<Item = &PublicKey> {
         self.authorities.iter().flat_map(|authority| match &authority.trust {
             Trust::Keys(keys) => keys.as_slice(),
             Trust::Keyless { .. } => &[],
@@ -117,7 +117,7 @@ impl Policy {
     }
 
     /// Whether it trusts identities.
-    pub(super) fn is_keyless(&self) -> bool {
+    pub(in crate::domain::verify) fn is_keyless(&self) -> bool {
         self.authorities.iter().any(|authority| matches!(authority.trust, Trust::Keyless { .. }))
     }
 

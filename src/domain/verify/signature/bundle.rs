@@ -7,11 +7,11 @@ use sigstore_verify::types::bundle::VerificationMaterialContent;
 use sigstore_verify::types::{Artifact, Bundle, DsseEnvelope, MediaType, Sha256Hash, SignatureContent};
 
 use super::claim::{Claim, Flaw};
-use super::json;
-use super::key::PublicKey;
 use super::keyless::{Vouched, vouched};
-use super::root::TrustRoot;
-use super::text::harmless;
+use crate::domain::verify::json;
+use crate::domain::verify::key::PublicKey;
+use crate::domain::verify::root::TrustRoot;
+use crate::domain::verify::text::harmless;
 
 /// The largest bundle, in bytes. Those of cosign have 1 to 15 thousand.
 const MAX_BUNDLE_BYTES: usize = 1 << 20;

@@ -11,12 +11,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::declared::root;
-use super::key::PublicKey;
 use super::policy::{Authority, Identity, Policy, Trust};
-use super::root::TrustRoot;
 use crate::api::verify::OidcIdentity;
 use crate::domain::configuration::{self, Wrong, wrong};
 use crate::domain::prefix::Prefix;
+use crate::domain::verify::key::PublicKey;
+use crate::domain::verify::root::TrustRoot;
 
 /// The largest trust policy, in bytes.
 pub const MAX_POLICY_BYTES: usize = 1 << 20;

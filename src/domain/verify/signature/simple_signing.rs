@@ -10,12 +10,12 @@ use x509_cert::Certificate;
 use x509_cert::der::Decode;
 
 use super::claim::{Claim, Flaw};
-use super::evidence::SimpleSigning;
-use super::key::PublicKey;
 use super::keyless::{Vouched, vouched};
-use super::root::TrustRoot;
-use super::text::harmless;
-use super::{json, pem};
+use crate::domain::verify::evidence::SimpleSigning;
+use crate::domain::verify::key::PublicKey;
+use crate::domain::verify::root::TrustRoot;
+use crate::domain::verify::text::harmless;
+use crate::domain::verify::{json, pem};
 
 /// The largest payload, in bytes. Cosign's have about 250, and what `-a` adds.
 const MAX_PAYLOAD_BYTES: usize = 64 << 10;

@@ -17,8 +17,8 @@ use sigstore_verify::{CertificateError, Error, TimestampError, VerificationPolic
 
 use super::certificate::{Names, names};
 use super::claim::Flaw;
-use super::root::{Log, Parts, TrustRoot};
-use super::text::harmless;
+use crate::domain::verify::root::{Log, Parts, TrustRoot};
+use crate::domain::verify::text::harmless;
 
 /// The most log entries and the most timestamps of one signature. There is one of each.
 const MAX_PROOFS: usize = 8;

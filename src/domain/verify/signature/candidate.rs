@@ -6,21 +6,21 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use jiff::Timestamp;
 
 use super::claim::{Claim, Flaw, Subject};
-use super::evidence::{Content, Found};
-use super::key::PublicKey;
 use super::keyless::Vouched;
-use super::policy::{Identity, Policy, Trust};
-use super::proof::{Format, Signer};
-use super::root::TrustRoot;
-use super::text::harmless;
 use super::{bundle, simple_signing};
+use crate::domain::verify::evidence::{Content, Found};
+use crate::domain::verify::key::PublicKey;
+use crate::domain::verify::proof::{Format, Signer};
+use crate::domain::verify::root::TrustRoot;
+use crate::domain::verify::rules::policy::{Identity, Policy, Trust};
+use crate::domain::verify::text::harmless;
 
 /// The longest place that a message names, in bytes.
 const MAX_PLACE: usize = 90;
 
 /// Who made a signature, and when, where that is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Witness {
+pub(in crate::domain::verify) struct Witness {
     pub signer: Signer,
     pub signed_at: Option<Timestamp>,
     /// Every name of the certificate.
@@ -44,7 +44,7 @@ impl Witness {
 }
 
 /// A signature that was read, of which nothing has been verified.
-pub(super) struct Candidate<'a> {
+pub(in crate::domain::verify) struct Candidate<'a> {
     pub place: String,
     pub claim: Claim,
     form: Form<'a>,
@@ -59,7 +59,11 @@ enum Form<'a> {
 
 impl<'a> Candidate<'a> {
     /// Reads what was found, and whether it is for the subject.
-    pub(super) fn read(found: &'a Found, subject: Subject<'_>, policy: &Policy) -> Result<Self, Flaw> {
+    pub(in crate::domain::verify) fn read(
+        found: &'a Found,
+        subject: Subject<'_>,
+        policy: &Policy,
+    ) -> Result<Self, Flaw> {
         let (claim, form) = unpanicked(|| match &found.content {
             Content::SimpleSigning(found) => {
                 simple_signing::read(found).map(|(claim, read)| (claim, Form::Simple(read)))
@@ -78,7 +82,7 @@ impl<'a> Candidate<'a> {
     }
 
     /// Who of those whom `trust` names has made it.
-    pub(super) fn witness(&self, trust: &Trust) -> Result<Witness, Flaw> {
+    pub(in crate::domain::verify) fn witness(&self, trust: &Trust) -> Result<Witness, Flaw> {
         match trust {
             Trust::Keys(keys) => unpanicked(|| self.signed_by(keys)).map(|key| Witness {
                 signer: Signer::Key {
@@ -118,7 +122,7 @@ impl<'a> Candidate<'a> {
         vouched
     }
 
-    pub(super) fn format(&self) -> Format {
+    pub(in crate::domain::verify) fn format(&self) -> Format {
         match self.form {
             Form::Simple(_) => Format::SimpleSigning,
             Form::Bundle(_) => Format::Bundle,
@@ -149,7 +153,7 @@ fn fitting<'v>(identities: &[Identity], vouched: &'v Vouched) -> Result<(&'v str
 }
 
 /// Where something was found, for messages.
-pub(super) fn place(found: &Found) -> String {
+pub(in crate::domain::verify) fn place(found: &Found) -> String {
     harmless(&found.place, MAX_PLACE)
 }
 

@@ -36,11 +36,11 @@ pub enum Flaw {
 }
 
 impl Flaw {
-    pub(super) fn invalid(text: impl Into<String>) -> Self {
+    pub(in crate::domain::verify) fn invalid(text: impl Into<String>) -> Self {
         Self::Invalid(text.into())
     }
 
-    pub(super) fn untrusted(text: impl Into<String>) -> Self {
+    pub(in crate::domain::verify) fn untrusted(text: impl Into<String>) -> Self {
         Self::Untrusted(text.into())
     }
 }
