@@ -42,7 +42,7 @@ const LONG_FILES: &[(&str, &str)] = &[];
 const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc"];
 /// Rooms whose circles and folders still wait for their order. The list shrinks to
 /// nothing: who has ordered a room takes it out.
-const PENDING: &[&str] = &["cli", "domain", "oci", "reconcile"];
+const PENDING: &[&str] = &["cli", "oci", "reconcile"];
 /// Files and folders of one folder; more need folders of their own.
 const MAX_SIBLINGS: usize = 16;
 /// What no tracked text may hold, and why. Split, so that this file may be read too.

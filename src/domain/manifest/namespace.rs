@@ -7,8 +7,8 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::decode::Decoded;
-use crate::domain::identity::GroupKind;
-use crate::domain::object::Object;
+use crate::domain::objects::identity::GroupKind;
+use crate::domain::objects::object::Object;
 
 /// The scopes of the kinds that the CRDs of a set define.
 pub fn scope_of(decoded: &[Decoded]) -> HashMap<GroupKind, bool> {

@@ -13,8 +13,8 @@ use serde_json::Value;
 use super::declared::root;
 use super::policy::{Authority, Identity, Policy, Trust};
 use crate::api::verify::OidcIdentity;
-use crate::domain::configuration::{self, Wrong, wrong};
-use crate::domain::prefix::Prefix;
+use crate::domain::artifact::prefix::Prefix;
+use crate::domain::process::configuration::{self, Wrong, wrong};
 use crate::domain::verify::key::PublicKey;
 use crate::domain::verify::root::TrustRoot;
 

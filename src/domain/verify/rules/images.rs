@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::policy::Policy;
-use crate::domain::prefix;
+use crate::domain::artifact::prefix;
 
 /// The registry of images that name none.
 const HUB: &str = "docker.io";
