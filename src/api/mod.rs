@@ -3,6 +3,7 @@
 
 pub mod crd;
 pub mod keys;
+pub mod object_reference;
 pub mod patch;
 pub mod reason;
 pub mod release;

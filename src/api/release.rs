@@ -8,6 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::object_reference::LocalObjectReference;
 use super::patch::{Image, Patch, Target};
 use super::status::ReleaseStatus;
 use super::verify::{Decryption, Verify};
@@ -242,14 +243,6 @@ impl Default for Reference {
     fn default() -> Self {
         Self { tag: latest(), semver: None, semver_filter: None, allow_downgrade: false, digest: None }
     }
-}
-
-/// The name of an object in the release's namespace.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-pub struct LocalObjectReference {
-    /// Its name.
-    #[schemars(length(min = 1, max = 253))]
-    pub name: String,
 }
 
 /// Chooses a layer of the artifact.

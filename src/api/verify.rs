@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::release::LocalObjectReference;
+use super::object_reference::LocalObjectReference;
 
 /// Who has to have signed the artifact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]

@@ -12,9 +12,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use zeroize::Zeroize;
 
+use super::collections::watch::{Event, Selection, State, run};
 use super::error::ApiError;
 use super::session::{Call, Session};
-use super::watch::{Event, Selection, State, run};
 use crate::domain::identity::ReleaseId;
 
 /// How long a run waits for the first list of a watch.

@@ -6,11 +6,11 @@ use http::Method;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-use super::discovery::{Resource, escape};
+use super::collections::pages::{self, Listing};
+use super::collections::watch::{Event, Selection, State, run};
 use super::error::ApiError;
-use super::pages::{self, Listing};
+use super::kinds::resource::{Resource, escape};
 use super::session::{Call, Session};
-use super::watch::{Event, Selection, State, run};
 use crate::api::release::{GROUP, KIND, PLURAL, VERSION};
 use crate::domain::identity::ReleaseId;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::discovery::Resource;
+use super::kinds::resource::Resource;
 use crate::api::reason::Reason;
 use crate::domain::identity::GroupKind;
 

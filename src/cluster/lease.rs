@@ -53,9 +53,6 @@ pub fn micro_time(now: Timestamp) -> String {
     format!("{now:.6}")
 }
 
-/// Where leases are.
-pub(super) const API: &str = "/apis/coordination.k8s.io/";
-
 impl Session {
     /// From now on nothing is written after the given time, until another time
     /// is set: whoever holds a lease may write as long as nobody else can hold

@@ -2,26 +2,21 @@
 //! here; registries are not known here.
 
 pub mod accounts;
-pub mod adopt;
-pub mod apply;
 pub mod browse;
-pub mod connection;
-mod definitions;
-pub mod delete;
-pub mod discovery;
+mod collections;
 pub mod error;
 pub mod events;
-mod fence;
 pub mod inventory;
+mod kinds;
 pub mod lease;
-mod pages;
-mod plugin;
+mod objects;
 pub mod releases;
 mod review;
 pub mod session;
 pub mod sources;
-pub mod store;
-mod transport;
-mod watch;
 
-pub use watch::State;
+pub use collections::store;
+pub use collections::watch::State;
+pub use kinds::discovery;
+pub use objects::{adopt, apply, delete};
+pub use session::connection;

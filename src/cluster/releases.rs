@@ -9,11 +9,11 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::definitions::DEFINITIONS;
-use super::discovery::escape;
+use super::collections::watch::{Event, Selection, State, run};
 use super::error::ApiError;
+use super::kinds::definitions::DEFINITIONS;
+use super::kinds::resource::escape;
 use super::session::{Call, Session};
-use super::watch::{Event, Selection, State, run};
 use crate::api::keys;
 use crate::api::release::{GROUP, PLURAL, VERSION};
 use crate::api::status::ReleaseStatus;

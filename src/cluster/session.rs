@@ -1,5 +1,11 @@
 //! One call of the API server at a time, as one identity.
 
+mod call;
+pub mod connection;
+mod fence;
+mod plugin;
+mod transport;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,16 +15,19 @@ use http::{HeaderName, HeaderValue, Method, Request, Response, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 
-use super::connection::{Connection, ConnectionError};
-use super::discovery::Discovery;
 use super::error::{ApiError, Status};
-use super::fence::Fence;
 use super::inventory::Rooms;
-use super::transport::{Lane, Slot, Transport};
+use super::kinds::known::Discovery;
 use crate::domain::capacity::Capacity;
 use crate::fair::Gate;
 use crate::observe::labels::{self, Verb};
 use crate::observe::metrics::Metrics;
+use connection::{Connection, ConnectionError};
+use fence::Fence;
+use transport::{Lane, Slot, Transport};
+
+pub use call::Answer;
+pub(super) use call::{Call, JSON};
 
 /// Requests under way at once over all identities, watches and the lease aside. An API
 /// server at rest has some 57 seats for all ServiceAccounts (priority level
@@ -30,8 +39,6 @@ const IN_FLIGHT: u64 = 48;
 /// Longer than the 30 s that the API server gives the slowest webhook, and
 /// about what it allows a request (60 s).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(70);
-/// The longest answer that is read.
-const MAX_ANSWER: usize = 64 << 20;
 /// How often a call is tried that the API server was too busy for.
 const ATTEMPTS: u32 = 4;
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
@@ -87,78 +94,6 @@ pub struct Session {
     /// Whose share of the requests under way it takes; absent: that of the namespace
     /// that it asks about.
     tenant: Option<Arc<str>>,
-}
-
-/// A call.
-pub(super) struct Call {
-    pub method: Method,
-    /// Path and query.
-    pub uri: String,
-    pub accept: &'static str,
-    pub content_type: &'static str,
-    pub body: Bytes,
-    /// For the metrics.
-    pub verb: Verb,
-    /// The longest answer that is read, in bytes.
-    pub most: usize,
-}
-
-/// Plain JSON.
-pub(super) const JSON: &str = "application/json";
-
-impl Call {
-    pub fn get(uri: impl Into<String>) -> Self {
-        let (accept, content_type) = (JSON, JSON);
-        let (method, verb, body) = (Method::GET, Verb::Get, Bytes::new());
-        Self { method, uri: uri.into(), accept, content_type, body, verb, most: MAX_ANSWER }
-    }
-
-    pub fn with_body(
-        method: Method,
-        uri: impl Into<String>,
-        content_type: &'static str,
-        body: Bytes,
-    ) -> Self {
-        let verb = match method {
-            Method::POST => Verb::Create,
-            Method::PUT => Verb::Update,
-            Method::PATCH => Verb::Patch,
-            Method::DELETE => Verb::Delete,
-            _ => Verb::Other,
-        };
-        Self { method, uri: uri.into(), accept: JSON, content_type, body, verb, most: MAX_ANSWER }
-    }
-}
-
-impl Call {
-    fn is_of_lease(&self) -> bool {
-        self.uri.starts_with(super::lease::API)
-    }
-
-    /// The namespace that it is about; empty for all.
-    fn namespace(&self) -> &str {
-        let path = self.uri.split('?').next().unwrap_or_default();
-        let below = path.split_once("/namespaces/").map_or("", |(_, below)| below);
-        below.split('/').next().unwrap_or_default()
-    }
-}
-
-/// An answer that was no refusal.
-pub struct Answer {
-    /// HTTP status.
-    pub code: u16,
-    /// The body.
-    pub body: Bytes,
-}
-
-impl Answer {
-    /// Reads the body as JSON.
-    ///
-    /// # Errors
-    /// When it is something else.
-    pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
-        serde_json::from_slice(&self.body).map_err(ApiError::answer)
-    }
 }
 
 impl Session {

@@ -7,11 +7,11 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::discovery::escape;
+use super::collections::watch::{Event, Selection, list};
 use super::error::ApiError;
+use super::kinds::resource::escape;
 use super::releases::{collection, path};
 use super::session::{Call, Session};
-use super::watch::{Event, Selection, list};
 use crate::api::keys;
 use crate::api::release::Reference;
 use crate::domain::identity::ReleaseId;

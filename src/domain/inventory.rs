@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::identity::ObjectId;
+use super::objects::identity::ObjectId;
 
 /// The most bytes of entries that a part is filled with. A ConfigMap holds
 /// 1 MiB; while parts are rewritten one may hold its old and its new entries

@@ -4,7 +4,7 @@
 use crate::api::reason::Reason;
 use crate::api::status::{ArtifactStatus, Changes, VerifiedBy, VerifiedImage};
 
-use super::identity::ObjectId;
+use super::objects::identity::ObjectId;
 
 /// What a run came to.
 #[derive(Clone, Debug, Default)]

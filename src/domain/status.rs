@@ -391,9 +391,9 @@ pub fn bounded(message: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::objects::identity::ObjectId;
     use super::*;
     use crate::api::status::{ArtifactStatus, Changes};
-    use crate::domain::identity::ObjectId;
     use crate::domain::outcome::ObjectFailure;
     use serde_json::json;
 

@@ -14,7 +14,7 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::logging::LogFormat;
+use super::log_format::LogFormat;
 
 const MESSAGE: &str = "message";
 /// It stands last in a line of text: machines look for it.

@@ -1,9 +1,7 @@
 //! Structured logs on stderr. What is logged is decided where it happens; the
 //! levels and the destination are decided here, the form in `lines`.
 
-use std::fmt;
 use std::io::{self, IsTerminal};
-use std::str::FromStr;
 
 use tracing::Subscriber;
 use tracing_subscriber::fmt::MakeWriter;
@@ -14,56 +12,17 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 use super::lines::Lines;
 use super::traces::Traces;
 
+pub use super::log_format::{LogFormat, UnknownFormat};
+
 /// The variable that `tracing` programs read their levels from.
 pub const FILTER_VARIABLE: &str = "RUST_LOG";
 /// Without the variable: our own messages, and of the libraries only what
 /// somebody has to look at. A library that logs at `info` does so per request.
 const DEFAULT_FILTER: &str = "warn,supercargo=info";
 
-/// `--log-format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// Lines for people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
-
-impl LogFormat {
-    /// The word of the flag.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-        }
-    }
-}
-
-impl fmt::Display for LogFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for LogFormat {
-    type Err = LoggingError;
-
-    fn from_str(text: &str) -> Result<Self, LoggingError> {
-        match text {
-            "text" => Ok(Self::Text),
-            "json" => Ok(Self::Json),
-            other => Err(LoggingError::Format(other.to_owned())),
-        }
-    }
-}
-
 /// Why logging cannot begin.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
-    /// There is no such format.
-    #[error("{0:?} is not a log format, use text or json")]
-    Format(String),
     /// `RUST_LOG` does not parse.
     #[error("{FILTER_VARIABLE} is not a list of levels such as info or warn,supercargo=debug")]
     Filter(#[source] tracing_subscriber::filter::ParseError),
@@ -177,12 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_format_or_filter_is_told() {
-        assert_eq!("json".parse::<LogFormat>().unwrap(), LogFormat::Json);
-        assert_eq!(
-            "yaml".parse::<LogFormat>().unwrap_err().to_string(),
-            "\"yaml\" is not a log format, use text or json"
-        );
+    fn what_is_no_filter_is_told() {
         assert_eq!(
             filter(Some("supercargo=loud")).unwrap_err().to_string(),
             "RUST_LOG is not a list of levels such as info or warn,supercargo=debug"

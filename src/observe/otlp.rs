@@ -16,7 +16,8 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::{Layer, Registry};
 
-use super::traces::{SERVICE, TracesError, What, url};
+use super::collector::{SERVICE, TracesError, url};
+use super::span::What;
 use crate::domain::proxy::is_service;
 
 /// How long one batch may take.

@@ -37,10 +37,10 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("zstd", &["oci/"]),
     ("age", &["oci/"]),
     ("zeroize", &["oci/", "cluster/accounts.rs"]),
-    ("similar", &["domain/diff/"]),
+    ("similar", &["domain/manifest/diff/"]),
     ("sigstore_verify", &["domain/verify/"]),
     // Signatures, and comparisons that tell nothing by their time.
-    ("aws_lc_rs", &["domain/verify/", "domain/webhook/receiver.rs", "oci/auth/provider/sigv4.rs"]),
+    ("aws_lc_rs", &["domain/verify/", "domain/artifact/webhook/receiver.rs", "oci/auth/provider/sigv4.rs"]),
     ("x509_cert", &["domain/verify/"]),
     // `api` derives the custom resource.
     ("kube", &["cluster/", "api/"]),
@@ -304,7 +304,7 @@ mod tests {
         check("src/reconcile/a.rs", "fn f(c: ::reqwest::Client, d: tar::Archive) {}", 2);
         check("src/reconcile/a.rs", "use crate::oci::{tar::x, zstd};\nself.tar.len();", 0);
         check("src/domain/manifest/yaml.rs", "use libyaml_safer::Parser;", 0);
-        check("src/domain/plan.rs", "use libyaml_safer::Parser;", 1);
+        check("src/domain/plan/build.rs", "use libyaml_safer::Parser;", 1);
         check("src/controller/a.rs", "kube::Client::try_default()", 1);
     }
 

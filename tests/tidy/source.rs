@@ -23,11 +23,9 @@ impl Source {
         Self { path: path.to_owned(), text: text.to_owned(), code, product }
     }
 
-    /// `src/<room>/…` or `src/<room>.rs`.
+    /// The room that it is in.
     pub fn room(&self) -> &str {
-        let inside = self.path.strip_prefix("src/").unwrap_or(&self.path);
-        let room = inside.split('/').next().unwrap_or(inside);
-        room.strip_suffix(".rs").unwrap_or(room)
+        room_of(&self.path)
     }
 
     /// The module path: `src/domain/health/rules.rs` is `[domain, health, rules]`.
@@ -39,6 +37,13 @@ impl Source {
         }
         modules
     }
+}
+
+/// The room of a file: `src/<room>/…` or `src/<room>.rs`.
+pub fn room_of(path: &str) -> &str {
+    let inside = path.strip_prefix("src/").unwrap_or(path);
+    let room = inside.split('/').next().unwrap_or(inside);
+    room.strip_suffix(".rs").unwrap_or(room)
 }
 
 /// The root of the package.

@@ -1,13 +1,16 @@
 //! Inventories: a ConfigMap, or several parts of one when it is full.
 
+mod config_map;
+mod error;
 mod read;
 mod remove;
 mod room;
 mod stored;
 mod write;
 
+pub use error::StoreError;
 pub use read::Listed;
 pub(in crate::cluster) use room::Rooms;
 pub use room::Taken;
-pub use stored::{StoreError, Stored};
+pub use stored::Stored;
 pub use write::Hold;

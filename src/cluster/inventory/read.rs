@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::config_map::{ConfigMap, is_of_another, named, part_name, parts_of, path};
+use super::error::StoreError;
 use super::room::{MAX_PART, Taken};
-use super::stored::{ConfigMap, StoreError, Stored, is_of_another, named, part_name, parts_of, path};
+use super::stored::Stored;
+use crate::cluster::collections::pages::{self, Listing};
 use crate::cluster::error::ApiError;
-use crate::cluster::pages::{self, Listing};
 use crate::cluster::session::{Call, Session};
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::MAX_PARTS;

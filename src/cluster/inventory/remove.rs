@@ -4,7 +4,9 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::stored::{ConfigMap, Part, StoreError, Stored, part_name, path};
+use super::config_map::{ConfigMap, Part, part_name, path};
+use super::error::StoreError;
+use super::stored::Stored;
 use crate::api::keys;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::{Call, JSON, Session};

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::stored::StoreError;
+use super::error::StoreError;
 use crate::domain::capacity::Capacity;
 use crate::fair::{Gate, Share};
 

@@ -1,82 +1,16 @@
 //! An inventory as ConfigMaps: one, or several parts when it is full.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use serde::{Deserialize, Serialize};
-
+use super::config_map::{
+    APPLIED, CREATED_BY, ConfigMap, ENTRIES, Part, SEQUENCE, WRITER, WRITTEN, is_part_of, parts_of,
+    provenance_of, sequence_of, text_of,
+};
+use super::error::StoreError;
 use super::room::Taken;
 use crate::api::keys;
-use crate::cluster::error::ApiError;
 use crate::domain::identity::ReleaseId;
-use crate::domain::inventory::{Inventory, InventoryError, MAX_PARTS, Provenance};
-use crate::domain::status::inventory_name;
-
-/// The label that names who wrote an inventory, and its value for us.
-const CREATED_BY: &str = "app.kubernetes.io/created-by";
-/// The label that names whose inventory it is.
-const NAME: &str = "app.kubernetes.io/name";
-pub(super) const WRITER: &str = "supercargo";
-pub(super) const RESOURCES: &str = "resources";
-pub(super) const PARTS: &str = "parts";
-pub(super) const SEQUENCE: &str = "sequence";
-pub(super) const ENTRIES: &str = "entries";
-pub(super) const APPLIED: &str = "applied";
-pub(super) const WRITTEN: &str = "written";
-pub(super) const ARTIFACTS: &str = "artifacts";
-
-/// Why an inventory cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The API server.
-    #[error("the inventory {name} cannot be {verb}")]
-    Api {
-        /// `namespace/name` of the ConfigMap.
-        name: String,
-        /// What was tried.
-        verb: &'static str,
-        /// Why not.
-        #[source]
-        source: ApiError,
-    },
-    /// It was changed by somebody else since it was read.
-    #[error("the inventory {name} was changed meanwhile")]
-    Changed {
-        /// `namespace/name` of the ConfigMap.
-        name: String,
-    },
-    /// It comes to more than one inventory may.
-    #[error(
-        "the inventory {name} comes to more than {most} MiB, all that one may have beside the others: delete the \
-         ConfigMaps of it that the operator has not written, or give the operator more memory"
-    )]
-    TooLong {
-        /// `namespace/name` of the ConfigMap.
-        name: String,
-        /// In MiB.
-        most: u64,
-    },
-    /// The inventories of its namespace take all the memory that they may.
-    #[error(
-        "the inventory {name} is not read, because those of its namespace are too large together: delete the \
-         ConfigMaps of them that the operator has not written, or give the operator more memory"
-    )]
-    NoRoom {
-        /// `namespace/name` of the ConfigMap.
-        name: String,
-    },
-    /// Its text is broken.
-    #[error(
-        "the inventory {name} is broken: restore its data.{RESOURCES}, or set it to [] to give up what it named"
-    )]
-    Broken {
-        /// `namespace/name` of the ConfigMap.
-        name: String,
-        /// How.
-        #[source]
-        source: InventoryError,
-    },
-}
+use crate::domain::inventory::{Inventory, Provenance};
 
 /// An inventory as it was last read or written.
 #[derive(Clone, Debug, Default)]
@@ -99,55 +33,6 @@ pub struct Stored {
     pub(super) scattered: Vec<Inventory>,
     /// What it takes of the memory for inventories.
     pub taken: Arc<Taken>,
-}
-
-#[derive(Clone, Debug, Default)]
-pub(super) struct Part {
-    pub(super) version: String,
-    pub(super) uid: String,
-    pub(super) finalizers: Vec<String>,
-}
-
-impl Part {
-    pub(super) fn of(part: &ConfigMap) -> Self {
-        Self {
-            version: part.metadata.resource_version.clone(),
-            uid: part.metadata.uid.clone(),
-            finalizers: part.metadata.finalizers.clone(),
-        }
-    }
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-pub(super) struct ConfigMap {
-    #[serde(default)]
-    pub(super) metadata: Metadata,
-    #[serde(default)]
-    pub(super) data: BTreeMap<String, String>,
-}
-
-#[derive(Debug, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-pub(super) struct Metadata {
-    pub(super) name: String,
-    pub(super) namespace: String,
-    pub(super) resource_version: String,
-    pub(super) uid: String,
-    pub(super) finalizers: Vec<String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    labels: BTreeMap<String, String>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) annotations: BTreeMap<String, String>,
-    deletion_timestamp: Option<String>,
-}
-
-pub(super) fn part_name(release: &str, part: usize) -> String {
-    let first = inventory_name(release);
-    if part == 0 { first } else { format!("{first}.{}", part + 1) }
-}
-
-pub(super) fn path(namespace: &str, name: &str) -> String {
-    format!("/api/v1/namespaces/{namespace}/configmaps/{name}")
 }
 
 impl Stored {
@@ -267,82 +152,10 @@ impl Stored {
     }
 }
 
-fn provenance_of(first: &ConfigMap) -> Provenance {
-    let note = |key: &str| first.metadata.annotations.get(key).cloned().unwrap_or_default();
-    Provenance {
-        source: note(keys::SOURCE),
-        revision: note(keys::REVISION),
-        artifacts: first.data.get(ARTIFACTS).and_then(|a| serde_json::from_str(a).ok()).unwrap_or_default(),
-        applied_at: note(keys::LAST_APPLIED_TIME),
-        adopting: note(keys::ADOPTING),
-    }
-}
-
-fn text_of(part: &ConfigMap) -> &str {
-    part.data.get(RESOURCES).map_or("[]", String::as_str)
-}
-
-fn sequence_of(part: &ConfigMap) -> u64 {
-    part.data.get(SEQUENCE).and_then(|s| s.parse().ok()).unwrap_or_default()
-}
-
-/// Whether a ConfigMap with the name of a part is the inventory of another name:
-/// `inv-web.2` is the second part of `web`, or the first of `web.2`.
-pub(super) fn is_of_another(release: &ReleaseId, part: &ConfigMap) -> bool {
-    part.metadata.labels.get(NAME).is_some_and(|name| *name != release.name)
-}
-
-/// Whose inventory a ConfigMap is a part of, and which number its name ends with, if
-/// one; of the name without `inv-`.
-pub(super) fn named<'m>(name: &'m str, map: &'m ConfigMap) -> (&'m str, &'m str) {
-    if map.metadata.labels.get(NAME).is_some_and(|whole| whole == name) {
-        return (name, "");
-    }
-    let is_number = |text: &str| text.parse::<usize>().is_ok_and(|n| (2..=MAX_PARTS + 1).contains(&n));
-    name.rsplit_once('.').filter(|(_, number)| is_number(number)).unwrap_or((name, ""))
-}
-
-/// Whether a part without its first one is the release's: our writer labels each.
-fn is_part_of(release: &ReleaseId, part: &ConfigMap) -> bool {
-    let label = |key: &str| part.metadata.labels.get(key).map(String::as_str);
-    label(CREATED_BY) == Some(WRITER) && label(NAME) == Some(&release.name)
-}
-
-pub(super) fn parts_of(first: &ConfigMap) -> usize {
-    first.data.get(PARTS).and_then(|p| p.parse().ok()).unwrap_or(1).clamp(1, MAX_PARTS)
-}
-
-impl StoreError {
-    /// Whether it cannot be written because its namespace does not exist.
-    pub fn lacks_namespace(&self) -> bool {
-        matches!(self, Self::Api { source, .. } if source.is_not_found())
-    }
-
-    /// The reason for conditions.
-    pub fn reason(&self) -> crate::api::reason::Reason {
-        use crate::api::reason::Reason;
-        match self {
-            Self::Api { source, .. } => match source.reason() {
-                Reason::PreflightFailed => Reason::InventoryInvalid,
-                other => other,
-            },
-            Self::Changed { .. } => Reason::ApiServerUnavailable,
-            Self::Broken { .. } => Reason::InventoryInvalid,
-            Self::TooLong { .. } | Self::NoRoom { .. } => Reason::ArtifactTooLarge,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::config_map::{NAME, part};
     use super::*;
-
-    fn part(name: &str, version: &str, data: &[(&str, &str)]) -> ConfigMap {
-        let data = data.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let metadata =
-            Metadata { name: name.into(), resource_version: version.into(), ..Metadata::default() };
-        ConfigMap { metadata, data }
-    }
 
     #[test]
     fn parts_that_a_cut_off_writer_left_count_until_they_are_removed() {
@@ -365,28 +178,6 @@ mod tests {
         check("2", Some("2"), (2, &["1", "2"], Some("key")));
         check("1", Some("2"), (2, &["1", "2"], None));
         check("2", None, (1, &["1", ""], None));
-    }
-
-    #[test]
-    fn a_name_with_dots_is_told_from_a_part() {
-        let check = |name: &str, label: Option<&str>, expected: (&str, &str)| {
-            let mut map = part(&format!("inv-{name}"), "1", &[]);
-            map.metadata.labels.extend(label.map(|label| (NAME.to_owned(), label.to_owned())));
-            assert_eq!(named(name, &map), expected, "{name} {label:?}");
-            let release = ReleaseId { namespace: "apps".into(), name: expected.0.into() };
-            assert!(!is_of_another(&release, &map), "{name} {label:?}");
-        };
-        check("web", Some("web"), ("web", ""));
-        check("web.2", Some("web"), ("web", "2"));
-        check("web.2", Some("web.2"), ("web.2", ""));
-        check("web.2", None, ("web", "2"));
-        check("web.1", None, ("web.1", ""));
-        check("app.example.com", Some("app.example.com"), ("app.example.com", ""));
-        check("app.example.com.3", Some("app.example.com"), ("app.example.com", "3"));
-        let release = ReleaseId { namespace: "apps".into(), name: "web".into() };
-        let mut other = part("inv-web.2", "1", &[]);
-        other.metadata.labels.insert(NAME.into(), "web.2".into());
-        assert!(is_of_another(&release, &other));
     }
 
     #[test]

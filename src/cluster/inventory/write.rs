@@ -6,10 +6,12 @@ use std::sync::Arc;
 use http::Method;
 use serde_json::json;
 
-use super::stored::{
-    APPLIED, ARTIFACTS, ConfigMap, ENTRIES, PARTS, Part, RESOURCES, SEQUENCE, StoreError, Stored, WRITER,
-    WRITTEN, part_name, path,
+use super::config_map::{
+    APPLIED, ARTIFACTS, ConfigMap, ENTRIES, PARTS, Part, RESOURCES, SEQUENCE, WRITER, WRITTEN, part_name,
+    path,
 };
+use super::error::StoreError;
+use super::stored::Stored;
 use crate::api::keys;
 use crate::cluster::session::{Call, JSON, Session};
 use crate::domain::identity::ReleaseId;

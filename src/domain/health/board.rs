@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::rules::assess;
 use super::verdict::{Health, HealthState};
 use crate::api::reason::Reason;
-use crate::domain::identity::ObjectId;
+use crate::domain::objects::identity::ObjectId;
 use crate::domain::outcome::{Assessment, ObjectFailure};
 use crate::domain::schedule::denied;
 

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::rules::assess;
 use super::verdict::HealthState;
-use crate::domain::identity::GroupKind;
+use crate::domain::objects::identity::GroupKind;
 
 /// Whether objects of the kind run pods that a selector finds.
 pub fn runs_pods(kind: &GroupKind) -> bool {

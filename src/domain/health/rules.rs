@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::fields::Fields;
 use super::verdict::{Health, HealthState};
 use super::{cluster, generic, jobs, pods, storage, workloads};
-use crate::domain::identity::{GroupKind, is_built_in};
+use crate::domain::objects::identity::{GroupKind, is_built_in};
 
 type Judge = fn(Fields<'_>, Timestamp) -> Health;
 

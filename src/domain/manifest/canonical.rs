@@ -6,7 +6,7 @@ use serde::ser::{SerializeMap, Serializer};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::domain::object::Object;
+use crate::domain::objects::object::Object;
 
 /// Hex digits of a content hash: 128 bits.
 const HASH_DIGITS: usize = 32;

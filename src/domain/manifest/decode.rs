@@ -10,7 +10,7 @@ use super::budget::{Budget, MAX_DEPTH};
 use super::encoding::utf8;
 use super::split::{Chunk, split};
 use super::yaml;
-use crate::domain::object::Object;
+use crate::domain::objects::object::Object;
 
 /// Where an object was read, for messages.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

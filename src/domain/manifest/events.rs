@@ -83,6 +83,9 @@ impl<'a> Events<'a> {
     }
 }
 
+/// The message of a document that goes below [`MAX_DEPTH`](super::budget::MAX_DEPTH).
+pub(super) const TOO_DEEP: &str = "the document is nested too deeply (more than 120 levels)";
+
 /// The message of a key that is there twice.
 pub(super) fn twice(key: &str) -> String {
     let shown: String = key.chars().take(80).collect();

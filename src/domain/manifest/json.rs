@@ -7,10 +7,8 @@ use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visi
 use serde_json::{Map, Value};
 
 use super::budget::{Budget, ELEMENT_BYTES, MAPPING_BYTES, MAX_DEPTH, SCALAR_BYTES, SEQUENCE_BYTES};
-use super::events::Problem;
-use super::events::twice;
+use super::events::{Problem, TOO_DEEP, twice};
 use super::scalar::Scalar;
-use super::yaml::TOO_DEEP;
 
 /// Reads the values of a text that follow each other with nothing but white
 /// space between them, as kubectl's JSON decoder does.

@@ -7,9 +7,8 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::decode::Decoded;
-use super::render::RenderOptions;
-use crate::domain::identity::GroupKind;
-use crate::domain::object::Object;
+use crate::domain::objects::identity::GroupKind;
+use crate::domain::objects::object::Object;
 
 /// The scopes of the kinds that the CRDs of a set define.
 pub fn scope_of(decoded: &[Decoded]) -> HashMap<GroupKind, bool> {
@@ -39,9 +38,9 @@ pub struct Namespacing<'a> {
 const UNNAMED: &str = "default";
 
 impl<'a> Namespacing<'a> {
-    /// For the objects of a set, not yet namespaced.
-    pub fn new(decoded: &[Decoded], options: &'a RenderOptions) -> Self {
-        let target = options.target_namespace.as_deref();
+    /// For the objects of a set, not yet namespaced: `target` for every namespaced object, or
+    /// else `default` for those that name none.
+    pub fn new(decoded: &[Decoded], target: Option<&'a str>, default: &'a str) -> Self {
         let referred = decoded.iter().map(|d| &d.object).filter(|object| {
             target.is_some() && (object.is("", "ServiceAccount") || object.is("", "Service"))
         });
@@ -51,7 +50,7 @@ impl<'a> Namespacing<'a> {
             let places = moved.entry(object.name().to_owned()).or_default();
             places.push((object.kind().to_owned(), namespace.to_owned()));
         }
-        Self { target, default: &options.default_namespace, moved }
+        Self { target, default, moved }
     }
 
     /// Sets the namespace of a namespaced object. One that a cluster-scoped

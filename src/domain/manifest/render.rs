@@ -10,14 +10,14 @@ use std::sync::Arc;
 use super::budget::{Budget, SCALAR_BYTES};
 use super::decode::{Decoded, DocumentError, Fault, decode_within};
 use super::namespace::{Namespacing, scope_of};
+use super::patch::PatchError;
+use super::patch::image::ImageChange;
+use super::patch::set::{MAX_ADDED_BYTES, Set};
+use super::patch::spec::Patch;
 use super::strip;
 use crate::api::reason::Reason;
-use crate::domain::identity::{GroupKind, ObjectId};
-use crate::domain::object::Object;
-use crate::domain::patch::PatchError;
-use crate::domain::patch::image::ImageChange;
-use crate::domain::patch::set::{MAX_ADDED_BYTES, Set};
-use crate::domain::patch::spec::Patch;
+use crate::domain::objects::identity::{GroupKind, ObjectId};
+use crate::domain::objects::object::Object;
 
 /// What a release asks of the objects of its artifact.
 #[derive(Clone, Debug, Default)]
@@ -141,7 +141,8 @@ pub fn render_within(
     files.sort_unstable_by_key(|(path, _)| *path);
     refuse_kustomizations(files.iter().map(|(path, _)| *path))?;
     let mut decoded = patched(decode_all(&files, budget)?, options, budget)?;
-    let namespacing = Namespacing::new(&decoded, options);
+    let target = options.target_namespace.as_deref();
+    let namespacing = Namespacing::new(&decoded, target, &options.default_namespace);
     let namespaced: Vec<bool> = {
         let defined = scope_of(&decoded);
         let known = |kind: &GroupKind| scopes.namespaced(kind).or_else(|| defined.get(kind).copied());
@@ -281,7 +282,7 @@ fn refuse_duplicates(decoded: &[Decoded]) -> Result<(), RenderError> {
 mod tests {
     use super::*;
 
-    use crate::domain::patch::allowance::Allowance;
+    use super::super::patch::allowance::Allowance;
 
     struct Cluster;
 

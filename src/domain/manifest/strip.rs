@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 
-use crate::domain::object::Object;
+use crate::domain::objects::object::Object;
 
 /// Metadata that the server writes. Exported objects carry it; applied, it is
 /// refused (`managedFields`), a false precondition (`uid`, `resourceVersion`)

@@ -11,12 +11,11 @@ use libyaml_safer::{Event, EventData, MappingStyle, ScalarStyle, SequenceStyle};
 use serde_json::{Map, Value};
 
 use super::budget::{Budget, ELEMENT_BYTES, MAPPING_BYTES, MAX_DEPTH, SCALAR_BYTES, SEQUENCE_BYTES};
-use super::events::{Events, Read, line, problem, twice};
+use super::events::{Events, Read, TOO_DEEP, line, problem, twice};
 pub use super::events::{Problem, Reading};
 use super::json;
 use super::scalar::{Scalar, is_old_bool, resolve};
 
-pub(super) const TOO_DEEP: &str = "the document is nested too deeply (more than 120 levels)";
 const TAIL: &str = "something follows the end of the document, which kubectl would ignore; \
                     between two documents stands a line `---`";
 const EXCESSIVE: &str = "the document consists of too many aliases";

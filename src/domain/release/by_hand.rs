@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Release, Wanted};
+use super::spec::{Release, Wanted};
 use crate::api::release::{DeletionPolicy, DriftMode, RegistryProvider};
-use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::Provenance;
+use crate::domain::objects::identity::ReleaseId;
 
 /// What a person asks for at the command line, where there is no resource.
 #[derive(Clone, Debug)]

@@ -3,6 +3,10 @@
 
 use crate::api::reason::Reason;
 
+/// The most signatures that are judged for one digest; further ones are named in a
+/// refusal.
+pub const MAX_JUDGED: usize = 192;
+
 /// Everything that was found for one digest, in the order in which it was found.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Evidence {

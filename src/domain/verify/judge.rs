@@ -4,29 +4,19 @@
 //! signature that counts for it, and whoever has signed counts for one of them: a key
 //! that two list is still one owner's, and so is a certificate with two names.
 
-use super::candidate::Flaw;
-use super::candidate::{Candidate, Witness, place};
 use super::evidence::Evidence;
-use super::policy::{Policy, Trust};
 use super::proof::{Proof, Refusal, Signature};
 use super::refusal::{Miss, refusal};
+use super::rules::policy::{Policy, Trust};
+use super::signature::candidate::{Candidate, Witness, place};
+use super::signature::claim::Flaw;
 
-/// The most signatures that are judged for one digest; further ones are named in a
-/// refusal.
-pub const MAX_JUDGED: usize = 192;
+pub use super::evidence::MAX_JUDGED;
+pub use super::signature::claim::Subject;
 
 /// The most signatures that are tried with a key or a root for one digest: each with
 /// each key takes a tenth of a millisecond, or more on the larger curves.
 pub const MAX_CHECKS: usize = 8192;
-
-/// What was signed, if anything was.
-#[derive(Clone, Copy, Debug)]
-pub struct Subject<'a> {
-    /// `host/path`, without tag and digest.
-    pub repository: &'a str,
-    /// `sha256:…` of the manifest.
-    pub digest: &'a str,
-}
 
 /// The signatures that satisfy the policy, one for each authority that has signed.
 ///

@@ -1,10 +1,9 @@
 //! What is said when nothing counts, or not enough.
 
-use super::candidate::Flaw;
-use super::evidence::Evidence;
-use super::judge::{MAX_JUDGED, Subject};
-use super::policy::{Policy, Trust};
+use super::evidence::{Evidence, MAX_JUDGED};
 use super::proof::{Refusal, Signature};
+use super::rules::policy::{Policy, Trust};
+use super::signature::claim::{Flaw, Subject};
 use super::text::{harmless, shortened};
 use crate::api::reason::Reason;
 

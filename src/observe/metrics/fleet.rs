@@ -16,7 +16,6 @@ use super::catalog::{
     RELEASE_LAST_SUCCESS, RELEASE_READY, RELEASE_SUSPENDED, RELEASES,
 };
 use super::make::{Maker, descriptions, family, sample, whole};
-use super::recorder::Metrics;
 use crate::api::reason::Reason;
 use crate::api::status::{ReleaseStatus, VerifiedBy, condition};
 use crate::domain::identity::ReleaseId;
@@ -86,17 +85,13 @@ impl Fleet {
     pub fn lead(&self, leads: bool) {
         self.with(|board| *board = leads.then(|| board.take().unwrap_or_default()));
     }
-}
 
-impl Metrics {
-    /// Whether there are series of each release; there are unless this says no.
     pub fn each_release(&self, told: bool) {
-        self.fleet.0.each.store(told, Ordering::Relaxed);
+        self.0.each.store(told, Ordering::Relaxed);
     }
 
-    /// A release was seen that was not known, or another of the same name.
     pub fn release_appeared(&self, id: &ReleaseId, suspended: bool, status: &ReleaseStatus) {
-        self.fleet.with(|board| {
+        self.with(|board| {
             if let Some(board) = board {
                 board.releases.insert(id.clone(), Sample::default());
             }
@@ -104,25 +99,22 @@ impl Metrics {
         self.release_told(id, suspended, status);
     }
 
-    /// This is what is told of a release now; nothing is if it is gone.
     pub fn release_told(&self, id: &ReleaseId, suspended: bool, status: &ReleaseStatus) {
-        self.fleet.with_release(id, |sample| {
+        self.with_release(id, |sample| {
             sample.update(suspended, status);
             sample.last_success
         });
     }
 
-    /// A run of a release has ended as the spec wants it.
     pub fn release_succeeded(&self, id: &ReleaseId, now: Timestamp) {
-        self.fleet.with_release(id, |sample| {
+        self.with_release(id, |sample| {
             sample.last_success = sample.last_success.max(Some(now.as_second()));
             sample.last_success
         });
     }
 
-    /// A release is gone, and its series with it.
     pub fn release_gone(&self, id: &ReleaseId) {
-        self.fleet.with(|board| {
+        self.with(|board| {
             if let Some(board) = board {
                 board.releases.remove(id);
             }

@@ -5,6 +5,7 @@
 pub mod catalog;
 mod fleet;
 mod make;
+mod phase_timer;
 mod queue;
 mod recorder;
 mod requests;
@@ -12,6 +13,7 @@ mod runs;
 mod trust;
 mod webhook;
 
+pub use phase_timer::PhaseTimer;
 pub use queue::Waiting;
 pub use recorder::{Metrics, MetricsError};
-pub use runs::{HealthWait, PhaseTimer};
+pub use runs::HealthWait;

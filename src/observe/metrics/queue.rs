@@ -9,7 +9,6 @@ use prometheus::proto::{Gauge, Metric, MetricFamily};
 
 use super::catalog::{QUEUE_AGE, QUEUE_DEPTH};
 use super::make::{Maker, descriptions, family, sample, whole};
-use super::recorder::Metrics;
 
 /// The queue.
 #[derive(Clone)]
@@ -45,6 +44,10 @@ impl Queue {
         });
         Waiting { queue: self.clone(), ticket }
     }
+
+    pub fn waits_for_a_place(&self) -> Waiting {
+        self.enter(Instant::now())
+    }
 }
 
 impl Collector for Queue {
@@ -78,14 +81,6 @@ impl std::fmt::Debug for Waiting {
 impl Drop for Waiting {
     fn drop(&mut self) {
         self.queue.with(|line| line.since.remove(&self.ticket));
-    }
-}
-
-impl Metrics {
-    /// A release is due and begins to wait for a place to work, which ends when
-    /// what is returned is dropped.
-    pub fn waits_for_a_place(&self) -> Waiting {
-        self.queue.enter(Instant::now())
     }
 }
 

@@ -1,15 +1,25 @@
-//! The metrics together, and their text.
+//! The metrics together: everything that can be recorded, and their text.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use prometheus::{IntGauge, Registry, TextEncoder};
 
+use super::super::labels::{
+    Action, Answer, CacheResult, Load, Method, Outcome, Phase, Verb, Verification, WebhookResult,
+};
 use super::catalog::{BUILD_INFO, LEADER};
 use super::fleet::Fleet;
 use super::make::Maker;
-use super::queue::Queue;
+use super::queue::{Queue, Waiting};
 use super::requests::Requests;
-use super::runs::Runs;
+use super::runs::{HealthWait, Runs};
 use super::trust::Trust;
 use super::webhook::Webhooks;
+use crate::api::reason::Reason;
+use crate::api::status::ReleaseStatus;
+use crate::domain::identity::ReleaseId;
+use crate::domain::webhook::receiver::Sender;
 
 /// The metrics could not be set up or written out: a mistake in this module,
 /// not something that happens to a release.
@@ -22,12 +32,12 @@ pub struct MetricsError(#[from] prometheus::Error);
 pub struct Metrics {
     registry: Registry,
     leader: IntGauge,
-    pub(super) runs: Runs,
-    pub(super) fleet: Fleet,
-    pub(super) queue: Queue,
-    pub(super) requests: Requests,
-    pub(super) trust: Trust,
-    pub(super) webhooks: Webhooks,
+    runs: Runs,
+    fleet: Fleet,
+    queue: Queue,
+    requests: Requests,
+    trust: Trust,
+    webhooks: Webhooks,
 }
 
 impl Metrics {
@@ -65,6 +75,119 @@ impl Metrics {
     /// When the metrics contradict each other, which their names rule out.
     pub fn expose(&self) -> Result<String, MetricsError> {
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
+    }
+
+    /// A run of a release has ended.
+    pub fn reconciled(&self, outcome: Outcome, reason: Reason) {
+        self.runs.reconciled(outcome, reason);
+    }
+
+    /// A phase of a run has taken this long.
+    pub fn phase(&self, phase: Phase, took: Duration) {
+        self.runs.phase(phase, took);
+    }
+
+    /// This became of so many objects.
+    pub fn objects(&self, action: Action, count: usize) {
+        self.runs.objects(action, count);
+    }
+
+    /// So many objects were found changed.
+    pub fn drift_detected(&self, count: usize) {
+        self.runs.drift_detected(count);
+    }
+
+    /// So many changed objects were put back.
+    pub fn drift_corrected(&self, count: usize) {
+        self.runs.drift_corrected(count);
+    }
+
+    /// A release begins to wait for health, which ends when what is returned is
+    /// dropped.
+    pub fn waits_for_health(&self) -> HealthWait {
+        self.runs.waits_for_health()
+    }
+
+    /// A release is due and begins to wait for a place to work, which ends when
+    /// what is returned is dropped.
+    pub fn waits_for_a_place(&self) -> Waiting {
+        self.queue.waits_for_a_place()
+    }
+
+    /// A registry has answered after this time, or has not. `host` may have a port.
+    pub fn registry_request(&self, host: &str, method: Method, answer: Answer, took: Duration) {
+        self.requests.registry_request(host, method, answer, took);
+    }
+
+    /// The API server has answered after this time, or has not.
+    pub fn api_request(&self, verb: Verb, answer: Answer, took: Duration) {
+        self.requests.api_request(verb, answer, took);
+    }
+
+    /// The content cache was asked.
+    pub fn cache_request(&self, result: CacheResult) {
+        self.requests.cache_request(result);
+    }
+
+    /// The content cache has this size now.
+    pub fn cache_size(&self, bytes: u64) {
+        self.requests.cache_size(bytes);
+    }
+
+    /// Whether there are series of each release; there are unless this says no.
+    pub fn each_release(&self, told: bool) {
+        self.fleet.each_release(told);
+    }
+
+    /// A release was seen that was not known, or another of the same name.
+    pub fn release_appeared(&self, id: &ReleaseId, suspended: bool, status: &ReleaseStatus) {
+        self.fleet.release_appeared(id, suspended, status);
+    }
+
+    /// This is what is told of a release now; nothing is if it is gone.
+    pub fn release_told(&self, id: &ReleaseId, suspended: bool, status: &ReleaseStatus) {
+        self.fleet.release_told(id, suspended, status);
+    }
+
+    /// A run of a release has ended as the spec wants it.
+    pub fn release_succeeded(&self, id: &ReleaseId, now: Timestamp) {
+        self.fleet.release_succeeded(id, now);
+    }
+
+    /// A release is gone, and its series with it.
+    pub fn release_gone(&self, id: &ReleaseId) {
+        self.fleet.release_gone(id);
+    }
+
+    /// An artifact was verified, or was not.
+    pub fn verified(&self, result: Verification, reason: Reason) {
+        self.trust.verified(result, reason);
+    }
+
+    /// A new version of the trust policy was read.
+    pub fn policy_loaded(&self, result: Load) {
+        self.trust.policy_loaded(result);
+    }
+
+    /// When the newest part of the default root began, in seconds of Unix time.
+    pub fn trusted_root(&self, newest: Option<i64>) {
+        self.trust.trusted_root(newest);
+    }
+
+    /// A notification has come, and this became of it. Without a sender: nobody is
+    /// known to send there.
+    pub fn webhook_request(&self, sender: Option<Sender>, result: WebhookResult) {
+        self.webhooks.webhook_request(sender, result);
+    }
+
+    /// So many releases were asked to run because of notifications.
+    pub fn webhook_triggered(&self, count: usize) {
+        self.webhooks.webhook_triggered(count);
+    }
+
+    /// A new version of the configuration was read.
+    pub fn webhooks_loaded(&self, result: Load) {
+        self.webhooks.webhooks_loaded(result);
     }
 }
 

@@ -8,12 +8,12 @@ use std::time::Duration;
 use prometheus::{Histogram, HistogramVec, IntCounter, IntCounterVec, IntGauge};
 
 use super::super::labels::{Answer, CacheResult, Method, Verb};
-use super::super::traces::{self, What};
+use super::super::span::What;
+use super::super::traces;
 use super::catalog::{
     API_REQUESTS, API_SECONDS, CACHE_BYTES, CACHE_REQUESTS, REGISTRY_REQUESTS, REGISTRY_SECONDS,
 };
 use super::make::{Children, Maker};
-use super::recorder::Metrics;
 
 /// Registry hosts that get a label of their own; the releases choose them, and
 /// those after the first so many share the label `other`. So do those that have
@@ -56,37 +56,31 @@ impl Requests {
         let answered = matches!(answer, Answer::Status(_));
         hosts.contains(host) || (answered && hosts.len() < MAX_HOSTS && hosts.insert(host.to_owned()))
     }
-}
 
-impl Metrics {
-    /// A registry has answered after this time, or has not. `host` may have a port.
     pub fn registry_request(&self, host: &str, method: Method, answer: Answer, took: Duration) {
-        let requests = &self.requests;
         traces::ended(What::Registry { host, method: method.as_str(), status: answer.status() }, took);
-        let host = if requests.has_label(host, answer) { host } else { "other" };
-        requests.registry.with_label_values(&[host, method.as_str(), answer.as_str()]).inc();
-        requests.registry_seconds.with_label_values(&[host]).observe(took.as_secs_f64());
+        let host = if self.has_label(host, answer) { host } else { "other" };
+        self.registry.with_label_values(&[host, method.as_str(), answer.as_str()]).inc();
+        self.registry_seconds.with_label_values(&[host]).observe(took.as_secs_f64());
     }
 
-    /// The API server has answered after this time, or has not.
     pub fn api_request(&self, verb: Verb, answer: Answer, took: Duration) {
-        self.requests.api.with_label_values(&[verb.as_str(), answer.as_str()]).inc();
-        self.requests.api_seconds.with(verb, |h| h.observe(took.as_secs_f64()));
+        self.api.with_label_values(&[verb.as_str(), answer.as_str()]).inc();
+        self.api_seconds.with(verb, |h| h.observe(took.as_secs_f64()));
     }
 
-    /// The content cache was asked.
     pub fn cache_request(&self, result: CacheResult) {
-        self.requests.cache.with(result, IntCounter::inc);
+        self.cache.with(result, IntCounter::inc);
     }
 
-    /// The content cache has this size now.
     pub fn cache_size(&self, bytes: u64) {
-        self.requests.cache_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        self.cache_bytes.set(i64::try_from(bytes).unwrap_or(i64::MAX));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::recorder::Metrics;
     use super::*;
 
     #[test]

@@ -5,7 +5,6 @@ use prometheus::{IntCounter, IntCounterVec, IntGauge};
 use super::super::labels::{Load, Verification};
 use super::catalog::{POLICY_LOADS, TRUSTED_ROOT, VERIFICATIONS};
 use super::make::{Children, Maker};
-use super::recorder::Metrics;
 use crate::api::reason::Reason;
 
 /// The metrics of trust.
@@ -23,21 +22,16 @@ impl Trust {
             trusted_root: make.gauge(&TRUSTED_ROOT)?,
         })
     }
-}
 
-impl Metrics {
-    /// An artifact was verified, or was not.
     pub fn verified(&self, result: Verification, reason: Reason) {
-        self.trust.verifications.with_label_values(&[result.as_str(), reason.as_str()]).inc();
+        self.verifications.with_label_values(&[result.as_str(), reason.as_str()]).inc();
     }
 
-    /// A new version of the trust policy was read.
     pub fn policy_loaded(&self, result: Load) {
-        self.trust.policy_loads.with(result, IntCounter::inc);
+        self.policy_loads.with(result, IntCounter::inc);
     }
 
-    /// When the newest part of the default root began, in seconds of Unix time.
     pub fn trusted_root(&self, newest: Option<i64>) {
-        self.trust.trusted_root.set(newest.unwrap_or_default());
+        self.trusted_root.set(newest.unwrap_or_default());
     }
 }

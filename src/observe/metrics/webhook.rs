@@ -5,7 +5,6 @@ use prometheus::{IntCounter, IntCounterVec};
 use super::super::labels::{Load, WebhookResult, sender as named, senders};
 use super::catalog::{WEBHOOK_LOADS, WEBHOOK_REQUESTS, WEBHOOK_TRIGGERS};
 use super::make::{Children, Maker};
-use super::recorder::Metrics;
 use crate::domain::webhook::receiver::Sender;
 
 /// The metrics of notifications.
@@ -28,22 +27,16 @@ impl Webhooks {
         let triggers = make.counter(&WEBHOOK_TRIGGERS)?;
         Ok(Self { requests, triggers, loads: make.closed_counters(&WEBHOOK_LOADS)? })
     }
-}
 
-impl Metrics {
-    /// A notification has come, and this became of it. Without a sender: nobody is
-    /// known to send there.
     pub fn webhook_request(&self, sender: Option<Sender>, result: WebhookResult) {
-        self.webhooks.requests.with_label_values(&[named(sender), result.as_str()]).inc();
+        self.requests.with_label_values(&[named(sender), result.as_str()]).inc();
     }
 
-    /// So many releases were asked to run because of notifications.
     pub fn webhook_triggered(&self, count: usize) {
-        self.webhooks.triggers.inc_by(count as u64);
+        self.triggers.inc_by(count as u64);
     }
 
-    /// A new version of the configuration was read.
     pub fn webhooks_loaded(&self, result: Load) {
-        self.webhooks.loads.with(result, IntCounter::inc);
+        self.loads.with(result, IntCounter::inc);
     }
 }

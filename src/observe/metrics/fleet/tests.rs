@@ -1,5 +1,6 @@
 //! The series of releases: what they say, and when they go.
 
+use super::super::recorder::Metrics;
 use super::*;
 use crate::api::status::{ArtifactStatus, Changes, HistoryEntry, InventoryStatus};
 

@@ -1,17 +1,9 @@
 //! What is exposed, and by which rules.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
-
-use super::super::super::labels::{
-    Action, Answer, CacheResult, Load, Method, Outcome, Phase, Verb, Verification, WebhookResult,
-};
 use super::super::catalog::CATALOG;
 use super::*;
-use crate::api::reason::{Disposition, Reason};
-use crate::api::status::ReleaseStatus;
-use crate::domain::identity::ReleaseId;
-use crate::domain::webhook::receiver::Sender;
+use crate::api::reason::Disposition;
+use std::collections::{BTreeMap, BTreeSet};
 
 fn recorded() -> Metrics {
     let metrics = Metrics::new("1.2.3").unwrap();

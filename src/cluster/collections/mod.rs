@@ -1,0 +1,5 @@
+//! Collections of objects: page by page, followed by watches, and what was seen of them.
+
+pub(super) mod pages;
+pub mod store;
+pub(super) mod watch;

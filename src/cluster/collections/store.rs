@@ -1,0 +1,352 @@
+//! What is in the cluster under anybody's ownership labels: one metadata watch
+//! a kind, identity and scope, shared by all releases that need it.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+
+use tokio::sync::{Notify, mpsc, watch};
+use tokio::task::JoinHandle;
+
+use super::watch::{Event, State, run_kind};
+use crate::api::keys;
+use crate::cluster::error::ApiError;
+use crate::cluster::kinds::resource::Resource;
+use crate::cluster::session::{Identity, Session};
+use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
+use crate::domain::live::{JobRun, Record, WithMetadata};
+
+/// How many Jobs that completed and are gone a watch remembers.
+const MAX_COMPLETED: usize = 4096;
+
+/// What is watched: a kind as one identity may see it, in one namespace or all.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Scope {
+    /// Who watches.
+    pub identity: Identity,
+    /// The kind, in a version that was served when the watch began.
+    pub resource: Arc<Resource>,
+    /// The namespace; `None` is all.
+    pub namespace: Option<String>,
+}
+
+/// One watch serves all that look at a kind, whatever version each knows it by.
+type Key = (Identity, GroupKind, Option<String>);
+
+impl Scope {
+    fn key(&self) -> Key {
+        (self.identity.clone(), self.resource.group_kind(), self.namespace.clone())
+    }
+}
+
+/// An object of a release has changed, or is gone.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The release that its labels name or named.
+    pub owner: ReleaseId,
+    /// The object.
+    pub id: ObjectId,
+}
+
+/// The watches.
+#[derive(Clone)]
+pub struct Store {
+    session: Session,
+    watches: Arc<Mutex<HashMap<Key, Weak<Watched>>>>,
+    changes: mpsc::UnboundedSender<Change>,
+}
+
+/// One watch and what it has seen. It ends when the last holder drops it.
+pub struct Watched {
+    scope: Scope,
+    seen: Arc<RwLock<Seen>>,
+    state: watch::Receiver<State>,
+    again: Arc<Notify>,
+    task: JoinHandle<()>,
+}
+
+/// Namespace and name.
+type Place = (String, String);
+
+#[derive(Default)]
+struct Seen {
+    records: HashMap<Place, Record>,
+    /// Jobs that had completed when they went, with their uids; the latest last.
+    completed: VecDeque<(Place, String)>,
+}
+
+impl Seen {
+    /// Takes an object out; `last` is what it was in the end, where that is known.
+    /// A Job may be deleted in the moment it completes: nobody sees it gone without
+    /// seeing that.
+    fn remove(&mut self, key: &Place, last: Option<&Record>) -> Option<Record> {
+        let before = self.records.remove(key);
+        if let Some(gone) = last.or(before.as_ref()).filter(|r| r.run == JobRun::Completed) {
+            self.completed.push_back((key.clone(), gone.uid.clone()));
+            if self.completed.len() > MAX_COMPLETED {
+                self.completed.pop_front();
+            }
+        }
+        before
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Watched {
+    /// What is watched.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
+    }
+
+    /// Whether the watch covers an object.
+    pub fn covers(&self, id: &ObjectId) -> bool {
+        let scope = &self.scope;
+        id.kind == scope.resource.kind
+            && id.group == scope.resource.group
+            && scope.namespace.as_ref().is_none_or(|n| *n == id.namespace)
+    }
+
+    /// The record of an object.
+    pub fn record(&self, id: &ObjectId) -> Option<Record> {
+        let key = (id.namespace.clone(), id.name.clone());
+        self.seen.read().unwrap_or_else(PoisonError::into_inner).records.get(&key).cloned()
+    }
+
+    /// The uid of the last Job of that name, if it has completed, and whether or not
+    /// it is there still.
+    pub fn completed(&self, id: &ObjectId) -> Option<String> {
+        let key = (id.namespace.clone(), id.name.clone());
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        match seen.records.get(&key) {
+            Some(record) => (record.run == JobRun::Completed).then(|| record.uid.clone()),
+            None => seen.completed.iter().rev().find(|(k, _)| *k == key).map(|(_, uid)| uid.clone()),
+        }
+    }
+
+    /// How the watch is.
+    pub fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// Has a watch that failed tried again at once.
+    pub fn ask_again(&self) {
+        self.again.notify_one();
+    }
+
+    /// Waits until the watch is synced.
+    pub async fn synced(&self) {
+        let mut state = self.state.clone();
+        if state.wait_for(|s| *s == State::Synced).await.is_err() {
+            // The task is gone: it never will be.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Waits until the watch is synced or has failed.
+    pub async fn settled(&self) -> State {
+        let mut state = self.state.clone();
+        match state.wait_for(|s| *s != State::Syncing).await {
+            Ok(state) => state.clone(),
+            // The task is gone: nothing is known.
+            Err(_) => State::NotServed,
+        }
+    }
+}
+
+impl Store {
+    /// A store without watches. Changes come out of the receiver.
+    pub fn new(session: &Session) -> (Self, mpsc::UnboundedReceiver<Change>) {
+        let (changes, receiver) = mpsc::unbounded_channel();
+        let watches = Arc::default();
+        (Self { session: session.as_process(), watches, changes }, receiver)
+    }
+
+    /// The watch of a scope, started if there is none. It lasts as long as
+    /// somebody holds it.
+    ///
+    /// # Errors
+    /// When the identity cannot be impersonated.
+    pub fn watch(&self, scope: Scope) -> Result<Arc<Watched>, ApiError> {
+        let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = scope.key();
+        if let Some(watched) = watches.get(&key).and_then(Weak::upgrade) {
+            return Ok(watched);
+        }
+        let session = self.session.impersonate(scope.identity.clone())?;
+        let watched = Arc::new(start(session, scope, self.changes.clone()));
+        watches.retain(|_, w| w.strong_count() > 0);
+        watches.insert(key, Arc::downgrade(&watched));
+        Ok(watched)
+    }
+
+    /// How many watches there are.
+    pub fn len(&self) -> usize {
+        let watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
+        watches.values().filter(|w| w.strong_count() > 0).count()
+    }
+
+    /// Whether there is no watch.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+fn start(session: Session, scope: Scope, changes: mpsc::UnboundedSender<Change>) -> Watched {
+    let seen = Arc::<RwLock<Seen>>::default();
+    let (state, receiver) = watch::channel(State::Syncing);
+    // The label's existence, not its value: an object that is given to another
+    // release would look deleted.
+    let query = format!("labelSelector={}", keys::OWNER_NAME.replace('/', "%2F"));
+    let mut observer = Observer {
+        resource: Arc::clone(&scope.resource),
+        seen: Arc::clone(&seen),
+        unseen: BTreeSet::new(),
+        held: None,
+        changes,
+        state,
+    };
+    let (resource, namespace) = (Arc::clone(&scope.resource), scope.namespace.clone());
+    let again = Arc::new(Notify::new());
+    let asked = Arc::clone(&again);
+    let task = tokio::spawn(async move {
+        let observe = move |event: Event<'_>| observer.observe(event);
+        run_kind(session, resource, namespace, query, &asked, observe).await;
+    });
+    Watched { scope, seen, state: receiver, again, task }
+}
+
+struct Observer {
+    resource: Arc<Resource>,
+    seen: Arc<RwLock<Seen>>,
+    unseen: BTreeSet<Place>,
+    /// What a list has shown: who is told looks at once, and believes a watch that is
+    /// synced only.
+    held: Option<Vec<Change>>,
+    changes: mpsc::UnboundedSender<Change>,
+    state: watch::Sender<State>,
+}
+
+impl Observer {
+    fn observe(&mut self, event: Event<'_>) {
+        match event {
+            Event::Listing => {
+                let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+                self.unseen = seen.records.keys().cloned().collect();
+                self.held.get_or_insert_default();
+            }
+            Event::Present(object) => self.present(object),
+            Event::Absent(object) => {
+                if let Some((key, last)) = seen_last(object) {
+                    self.absent(&key, Some(&last));
+                }
+            }
+            Event::Listed => {
+                for key in std::mem::take(&mut self.unseen) {
+                    self.absent(&key, None);
+                }
+                self.state.send_replace(State::Synced);
+                for change in self.held.take().into_iter().flatten() {
+                    self.send(change);
+                }
+            }
+            Event::Following => drop(self.state.send_replace(State::Synced)),
+            Event::Failed(state) => {
+                self.state.send_replace(state);
+            }
+        }
+    }
+
+    fn present(&mut self, object: &str) {
+        let Ok(object) = serde_json::from_str::<WithMetadata>(object) else {
+            // One object that cannot be read must not hide the others.
+            tracing::warn!(kind = self.resource.kind, "an object's metadata cannot be read");
+            return;
+        };
+        let key = (object.metadata.namespace.clone(), object.metadata.name.clone());
+        self.unseen.remove(&key);
+        let record = object.metadata.record();
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        let before = seen.records.insert(key.clone(), record.clone());
+        drop(seen);
+        if before.as_ref() == Some(&record) {
+            return;
+        }
+        let old = before.and_then(|b| b.owner).filter(|o| Some(o) != record.owner.as_ref());
+        self.tell(&key, old.into_iter().chain(record.owner));
+    }
+
+    fn absent(&mut self, key: &Place, last: Option<&Record>) {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        let before = seen.remove(key, last);
+        drop(seen);
+        self.tell(key, before.and_then(|b| b.owner).into_iter());
+    }
+
+    fn tell(&mut self, (namespace, name): &Place, owners: impl Iterator<Item = ReleaseId>) {
+        for owner in owners {
+            let change = Change { owner, id: self.resource.id(namespace, name) };
+            match &mut self.held {
+                Some(held) => held.push(change),
+                None => self.send(change),
+            }
+        }
+    }
+
+    fn send(&self, change: Change) {
+        // Nobody listens any more while the process ends.
+        let _ = self.changes.send(change);
+    }
+}
+
+/// Whose last state it is, and that.
+fn seen_last(object: &str) -> Option<(Place, Record)> {
+    let object: WithMetadata = serde_json::from_str(object).ok()?;
+    let record = object.metadata.record();
+    Some(((object.metadata.namespace, object.metadata.name), record))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_told_of_what_a_list_has_shown_finds_the_watch_synced() {
+        let (changes, mut told) = mpsc::unbounded_channel();
+        let (state, watched) = watch::channel(State::Syncing);
+        let resource = Resource {
+            group: String::new(),
+            version: "v1".into(),
+            kind: "ConfigMap".into(),
+            plural: "configmaps".into(),
+            namespaced: true,
+        };
+        let (seen, unseen) = (Arc::default(), BTreeSet::new());
+        let mut observer =
+            Observer { resource: Arc::new(resource), seen, unseen, held: None, changes, state };
+        let object = r#"{"metadata": {"namespace": "n", "name": "a", "uid": "u", "resourceVersion": "1",
+            "labels": {"supercargo.dev/name": "app", "supercargo.dev/namespace": "n"}}}"#;
+        observer.observe(Event::Listing);
+        observer.observe(Event::Present(object));
+        // A list that breaks off is begun again.
+        observer.observe(Event::Failed(State::Syncing));
+        observer.observe(Event::Listing);
+        observer.observe(Event::Present(object));
+        assert!(told.try_recv().is_err());
+        observer.observe(Event::Listed);
+        assert_eq!(*watched.borrow(), State::Synced);
+        assert_eq!(told.try_recv().expect("it is told").id.name, "a");
+        // Events are told at once, and another list tells of what has gone.
+        observer.observe(Event::Absent(object));
+        assert_eq!(told.try_recv().expect("it is told").id.name, "a");
+        observer.observe(Event::Present(object));
+        assert!(told.try_recv().is_ok());
+        observer.observe(Event::Listing);
+        observer.observe(Event::Listed);
+        assert_eq!(told.try_recv().expect("it is told").id.name, "a");
+        assert!(told.try_recv().is_err());
+    }
+}

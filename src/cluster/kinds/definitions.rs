@@ -1,0 +1,138 @@
+//! The definitions of kinds, and what the API server publishes of their schemas.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Deserialize;
+
+use super::resource::escape;
+use crate::cluster::error::ApiError;
+use crate::cluster::session::{Call, Session};
+use crate::domain::identity::GroupKind;
+use crate::observe::labels::Verb;
+
+/// Where the API server keeps definitions of kinds.
+pub(in crate::cluster) const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+/// The index of the schemas (OpenAPI v3).
+#[derive(Deserialize)]
+struct Published {
+    #[serde(default)]
+    paths: HashMap<String, PublishedSchema>,
+}
+
+#[derive(Deserialize)]
+struct PublishedSchema {
+    /// Names the content by its hash.
+    #[serde(default, rename = "serverRelativeURL")]
+    server_relative_url: String,
+}
+
+/// A page of a list of which only the names are looked at.
+#[derive(Deserialize)]
+struct NamePage {
+    #[serde(default)]
+    metadata: PageMetadata,
+    #[serde(default)]
+    items: Vec<Named>,
+}
+
+#[derive(Default, Deserialize)]
+struct PageMetadata {
+    #[serde(default, rename = "continue")]
+    next: String,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    metadata: Name,
+}
+
+#[derive(Deserialize)]
+struct Name {
+    name: String,
+}
+
+impl Session {
+    /// Says that there can be no object of a kind: it is not served, and nothing
+    /// defines it. A definition that serves no version, or that an API server which
+    /// has just started does not serve yet, still has its objects.
+    ///
+    /// # Errors
+    /// When that is not certain.
+    pub async fn is_undefined(&self, kind: &GroupKind) -> Result<(), ApiError> {
+        let known = self.snapshot();
+        if known.preferred(kind).is_some() {
+            return Err(ApiError::NotServed { kind: kind.clone() });
+        }
+        known.absent(kind)?;
+        match self.definition_of(kind).await? {
+            Some(definition) => Err(ApiError::Unserved { kind: kind.clone(), definition }),
+            None => Ok(()),
+        }
+    }
+
+    /// What the API server publishes of the schemas of each API version, as a text
+    /// that changes with them.
+    ///
+    /// # Errors
+    /// When it does not say.
+    pub async fn published_schemas(&self) -> Result<BTreeMap<String, String>, ApiError> {
+        let answer = self.as_process().call(Call::get("/openapi/v3")).await?;
+        let published: Published = answer.json()?;
+        let of_groups = published.paths.into_iter().filter_map(|(path, schema)| {
+            Some((path.strip_prefix("apis/")?.to_owned(), schema.server_relative_url))
+        });
+        Ok(of_groups.collect())
+    }
+
+    /// The name of the CustomResourceDefinition of a kind, if there is one. Whoever
+    /// may not list definitions takes discovery's word.
+    async fn definition_of(&self, kind: &GroupKind) -> Result<Option<String>, ApiError> {
+        // The API server's own groups have none.
+        if !kind.group.contains('.') {
+            return Ok(None);
+        }
+        let process = self.as_process();
+        let (who, names) = match self.definitions_in(&kind.group).await {
+            Err(error) if error.is_forbidden() => match process.definitions_in(&kind.group).await {
+                Err(error) if error.is_forbidden() => return Ok(None),
+                names => (&process, names?),
+            },
+            names => (self, names?),
+        };
+        for name in names {
+            // By a list of one: who may list them may not always get each.
+            let uri = format!("{DEFINITIONS}?fieldSelector={}", escape(&format!("metadata.name={name}")));
+            let answer = who.call(Call { verb: Verb::List, ..Call::get(uri) }).await?;
+            let list: serde_json::Value = answer.json()?;
+            let defined = list.pointer("/items/0/spec/names/kind").and_then(|kind| kind.as_str());
+            if defined == Some(kind.kind.as_str()) {
+                return Ok(Some(name));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The names of the definitions of a group.
+    async fn definitions_in(&self, group: &str) -> Result<Vec<String>, ApiError> {
+        const NAMES: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+        let suffix = format!(".{group}");
+        let (mut names, mut next) = (Vec::new(), String::new());
+        loop {
+            let uri = format!("{DEFINITIONS}?limit=500&continue={}", escape(&next));
+            let call = Call { accept: NAMES, verb: Verb::List, ..Call::get(uri) };
+            let page: NamePage = self.call(call).await?.json()?;
+            // A definition is named `plural.group`.
+            names.extend(
+                page.items
+                    .into_iter()
+                    .map(|d| d.metadata.name)
+                    .filter(|n| n.strip_suffix(&suffix).is_some_and(|plural| !plural.contains('.'))),
+            );
+            next = page.metadata.next;
+            if next.is_empty() {
+                return Ok(names);
+            }
+        }
+    }
+}

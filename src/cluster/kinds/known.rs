@@ -1,0 +1,164 @@
+//! What the API server serves, as it says itself.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, RwLock};
+
+use serde::Deserialize;
+
+use super::resource::Resource;
+use crate::cluster::error::ApiError;
+use crate::domain::identity::GroupKind;
+
+/// What is served, as of the last look.
+#[derive(Default)]
+pub struct Discovery {
+    pub(super) known: RwLock<Arc<Known>>,
+    pub(super) refresh: tokio::sync::Mutex<()>,
+}
+
+/// A snapshot of what is served.
+#[derive(Default)]
+pub struct Known {
+    resources: HashMap<GroupKind, Vec<Arc<Resource>>>,
+    /// Groups of which some version could not be asked: their server is away.
+    away: HashSet<String>,
+}
+
+impl Known {
+    /// A kind in a version.
+    pub fn resource(&self, kind: &GroupKind, version: &str) -> Option<Arc<Resource>> {
+        self.resources.get(kind)?.iter().find(|r| r.version == version).cloned()
+    }
+
+    /// A kind in the version that the API server prefers.
+    pub fn preferred(&self, kind: &GroupKind) -> Option<Arc<Resource>> {
+        self.resources.get(kind)?.first().cloned()
+    }
+
+    /// A kind in a version, or in the preferred one where that is not served: good
+    /// for all that does not depend on the version.
+    pub fn served(&self, kind: &GroupKind, version: &str) -> Option<Arc<Resource>> {
+        self.resource(kind, version).or_else(|| self.preferred(kind))
+    }
+
+    /// Whether objects of a kind have namespaces.
+    pub fn namespaced(&self, kind: &GroupKind) -> Option<bool> {
+        self.preferred(kind).map(|r| r.namespaced)
+    }
+
+    /// Says that a kind is not served, and not only unknown while the server of
+    /// its group is away.
+    ///
+    /// # Errors
+    /// When that is not certain.
+    pub fn absent(&self, kind: &GroupKind) -> Result<(), ApiError> {
+        match self.away.contains(&kind.group) {
+            true => Err(ApiError::unreachable(format!("the server of the API group {} is away", kind.group))),
+            false => Ok(()),
+        }
+    }
+
+    /// Whether nothing is known yet.
+    pub fn is_empty(&self) -> bool {
+        self.resources.is_empty()
+    }
+}
+
+#[derive(Deserialize)]
+pub(super) struct GroupList {
+    #[serde(default)]
+    items: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+struct Group {
+    #[serde(default)]
+    metadata: GroupMetadata,
+    #[serde(default)]
+    versions: Vec<Version>,
+}
+
+#[derive(Default, Deserialize)]
+struct GroupMetadata {
+    #[serde(default)]
+    name: String,
+}
+
+#[derive(Deserialize)]
+struct Version {
+    version: String,
+    /// `Current`, or `Stale` when the server of the group did not answer.
+    #[serde(default)]
+    freshness: String,
+    #[serde(default)]
+    resources: Vec<ServedResource>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ServedResource {
+    resource: String,
+    #[serde(default)]
+    response_kind: Option<Kind>,
+    scope: String,
+    #[serde(default)]
+    verbs: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Kind {
+    #[serde(default)]
+    group: String,
+    kind: String,
+}
+
+impl Known {
+    pub(super) fn add(&mut self, list: GroupList) {
+        for group in list.items {
+            for version in group.versions {
+                if version.freshness == "Stale" {
+                    self.away.insert(group.metadata.name.clone());
+                }
+                for resource in version.resources {
+                    // A resource without a kind of its own is one whose API
+                    // server is away; one that cannot be patched is no object.
+                    let Some(kind) = resource.response_kind else { continue };
+                    if !resource.verbs.iter().any(|v| v == "patch") {
+                        continue;
+                    }
+                    let served = Resource {
+                        group: group.metadata.name.clone(),
+                        version: version.version.clone(),
+                        kind: kind.kind,
+                        plural: resource.resource,
+                        namespaced: resource.scope == "Namespaced",
+                    };
+                    debug_assert!(kind.group.is_empty() || kind.group == served.group);
+                    self.resources.entry(served.group_kind()).or_default().push(Arc::new(served));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aggregated_discovery_is_read() {
+        let text = r#"{"items":[{"metadata":{"name":"apps"},"versions":[{"version":"v1","resources":[
+            {"resource":"deployments","responseKind":{"group":"apps","kind":"Deployment"},"scope":"Namespaced","verbs":["get","patch"]},
+            {"resource":"ghosts","scope":"Cluster","verbs":["get"]}]}]},
+            {"metadata":{"name":"metrics.k8s.io"},"versions":[{"version":"v1","freshness":"Stale"}]}]}"#;
+        let mut known = Known::default();
+        known.add(serde_json::from_str(text).unwrap());
+        let kind = GroupKind::new("apps", "Deployment");
+        assert_eq!(known.resource(&kind, "v1").unwrap().api_version(), "apps/v1");
+        assert_eq!(known.namespaced(&kind), Some(true));
+        assert!(known.resource(&kind, "v2").is_none());
+        assert!(known.absent(&GroupKind::new("apps", "Ghost")).is_ok());
+        let error = known.absent(&GroupKind::new("metrics.k8s.io", "PodMetrics")).unwrap_err();
+        assert!(error.is_transient());
+    }
+}

@@ -1,0 +1,6 @@
+//! The kinds that the API server serves, and their definitions.
+
+pub(super) mod definitions;
+pub mod discovery;
+pub(super) mod known;
+pub(super) mod resource;

@@ -1,0 +1,94 @@
+//! The two writes by which an object changes its owner, and the creation of a
+//! release.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::api::keys::FIELD_MANAGER;
+use crate::api::release::{GROUP, PLURAL, VERSION};
+use crate::cluster::error::ApiError;
+use crate::cluster::kinds::resource::Resource;
+use crate::cluster::session::{Call, JSON, Session};
+use crate::domain::identity::{ObjectId, ReleaseId};
+use crate::observe::labels::Verb;
+
+const JSON_PATCH: &str = "application/json-patch+json";
+const MERGE_PATCH: &str = "application/merge-patch+json";
+/// Who creates releases for a person: the operator's own manager would take
+/// part in what others apply to them.
+const PERSON: &str = "supercargo-cli";
+
+impl Session {
+    /// Merges a patch into an object and answers with the object.
+    ///
+    /// # Errors
+    /// What the API server refuses; a conflict when the patch names another
+    /// resource version than the object has.
+    pub async fn merge_patch(
+        &self,
+        resource: &Resource,
+        id: &ObjectId,
+        patch: &Value,
+        dry_run: bool,
+    ) -> Result<Value, ApiError> {
+        let dry = if dry_run { "&dryRun=All" } else { "" };
+        let uri = format!("{}?fieldManager={FIELD_MANAGER}{dry}", resource.object(&id.namespace, &id.name));
+        let body = patch.to_string().into_bytes().into();
+        let verb = if dry_run { Verb::DryRun } else { Verb::Patch };
+        let call = Call { verb, ..Call::with_body(Method::PATCH, uri, MERGE_PATCH, body) };
+        self.call(call).await?.json()
+    }
+
+    /// Replaces the managedFields of an object that is still as it was looked at.
+    ///
+    /// # Errors
+    /// What the API server refuses; [`ApiError::is_conflict`] when it has been
+    /// changed.
+    pub async fn replace_managed_fields(
+        &self,
+        resource: &Resource,
+        id: &ObjectId,
+        live: &Value,
+        fields: &[Value],
+    ) -> Result<(), ApiError> {
+        let patch = json!([
+            {"op": "replace", "path": "/metadata/resourceVersion", "value": live["metadata"]["resourceVersion"]},
+            {"op": "replace", "path": "/metadata/managedFields", "value": fields},
+        ]);
+        let uri = format!("{}?fieldManager={FIELD_MANAGER}", resource.object(&id.namespace, &id.name));
+        let body = patch.to_string().into_bytes().into();
+        self.call(Call::with_body(Method::PATCH, uri, JSON_PATCH, body)).await.map(|_| ())
+    }
+
+    /// Gets a ConfigMap; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it may not be read, or the API server does not answer.
+    pub async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<Value>, ApiError> {
+        match self.call(Call::get(format!("/api/v1/namespaces/{namespace}/configmaps/{name}"))).await {
+            Ok(answer) => answer.json().map(Some),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Creates a release.
+    ///
+    /// # Errors
+    /// What the API server refuses: the kind is not served, the spec makes no
+    /// sense, it exists already.
+    pub async fn create_release(
+        &self,
+        id: &ReleaseId,
+        release: &Value,
+        dry_run: bool,
+    ) -> Result<(), ApiError> {
+        let dry = if dry_run { "&dryRun=All" } else { "" };
+        let uri = format!(
+            "/apis/{GROUP}/{VERSION}/namespaces/{}/{PLURAL}?fieldManager={PERSON}&fieldValidation=Strict{dry}",
+            id.namespace
+        );
+        let body = release.to_string().into_bytes().into();
+        self.call(Call::with_body(Method::POST, uri, JSON, body)).await.map(|_| ())
+    }
+}

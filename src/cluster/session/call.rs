@@ -1,0 +1,82 @@
+//! A call of the API server, and its answer.
+
+use bytes::Bytes;
+use http::Method;
+
+use crate::cluster::error::ApiError;
+use crate::observe::labels::Verb;
+
+/// The longest answer that is read.
+const MAX_ANSWER: usize = 64 << 20;
+/// Where leases are.
+const LEASES: &str = "/apis/coordination.k8s.io/";
+
+/// A call.
+pub(in crate::cluster) struct Call {
+    pub method: Method,
+    /// Path and query.
+    pub uri: String,
+    pub accept: &'static str,
+    pub content_type: &'static str,
+    pub body: Bytes,
+    /// For the metrics.
+    pub verb: Verb,
+    /// The longest answer that is read, in bytes.
+    pub most: usize,
+}
+
+/// Plain JSON.
+pub(in crate::cluster) const JSON: &str = "application/json";
+
+impl Call {
+    pub fn get(uri: impl Into<String>) -> Self {
+        let (accept, content_type) = (JSON, JSON);
+        let (method, verb, body) = (Method::GET, Verb::Get, Bytes::new());
+        Self { method, uri: uri.into(), accept, content_type, body, verb, most: MAX_ANSWER }
+    }
+
+    pub fn with_body(
+        method: Method,
+        uri: impl Into<String>,
+        content_type: &'static str,
+        body: Bytes,
+    ) -> Self {
+        let verb = match method {
+            Method::POST => Verb::Create,
+            Method::PUT => Verb::Update,
+            Method::PATCH => Verb::Patch,
+            Method::DELETE => Verb::Delete,
+            _ => Verb::Other,
+        };
+        Self { method, uri: uri.into(), accept: JSON, content_type, body, verb, most: MAX_ANSWER }
+    }
+
+    pub(super) fn is_of_lease(&self) -> bool {
+        self.uri.starts_with(LEASES)
+    }
+
+    /// The namespace that it is about; empty for all.
+    pub(super) fn namespace(&self) -> &str {
+        let path = self.uri.split('?').next().unwrap_or_default();
+        let below = path.split_once("/namespaces/").map_or("", |(_, below)| below);
+        below.split('/').next().unwrap_or_default()
+    }
+}
+
+/// An answer that was no refusal.
+pub struct Answer {
+    /// HTTP status.
+    pub code: u16,
+    /// The body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// Reads the body as JSON.
+    ///
+    /// # Errors
+    /// When it is something else.
+    pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
+        serde_json::from_slice(&self.body).map_err(ApiError::answer)
+    }
+}

@@ -1,0 +1,351 @@
+//! How a person reaches a cluster, with the rules of kubectl.
+
+use std::path::PathBuf;
+
+use http::header::{HeaderName, HeaderValue};
+use kube::Config;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+
+use crate::cluster::error::ApiError;
+use crate::domain::proxy::{Environment, ProxyUrl};
+
+/// What kubectl's flags of the same names say. Absent: what the kubeconfig says.
+#[derive(Clone, Default)]
+pub struct Connection {
+    /// The file; absent: `$KUBECONFIG`, then `~/.kube/config`, then the pod's
+    /// own account.
+    pub kubeconfig: Option<PathBuf>,
+    /// The context; absent: the current one.
+    pub context: Option<String>,
+    /// The cluster in place of the context's.
+    pub cluster: Option<String>,
+    /// The user in place of the context's.
+    pub user: Option<String>,
+    /// The namespace in place of the context's.
+    pub namespace: Option<String>,
+    /// The API server's URL.
+    pub server: Option<String>,
+    /// A bearer token.
+    pub token: Option<String>,
+    /// Whom to act as.
+    pub act_as: Option<String>,
+    /// The groups of whom to act as.
+    pub act_as_groups: Vec<String>,
+    /// The uid of whom to act as.
+    pub act_as_uid: Option<String>,
+    /// What the API server's certificate is verified with.
+    pub certificate_authority: Option<PathBuf>,
+    /// A client certificate.
+    pub client_certificate: Option<PathBuf>,
+    /// Its key.
+    pub client_key: Option<PathBuf>,
+    /// Whether the API server's certificate is not verified.
+    pub insecure_skip_tls_verify: bool,
+    /// The name that the API server's certificate is verified for.
+    pub tls_server_name: Option<String>,
+}
+
+/// Why no cluster can be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// Nothing says where it is.
+    #[error(
+        "no cluster is configured: set KUBECONFIG or --kubeconfig to a kubeconfig file, or write ~/.kube/config"
+    )]
+    None,
+    /// A flag names what the kubeconfig does not have.
+    #[error("the kubeconfig has no {what} {name:?}; it has {}", listed(.known))]
+    Missing {
+        /// context, cluster or user.
+        what: &'static str,
+        /// As asked for.
+        name: String,
+        /// What it has.
+        known: Vec<String>,
+    },
+    /// A flag or variable names what is not there.
+    #[error("the kubeconfig {path} cannot be read")]
+    Unread {
+        /// The file.
+        path: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It is not what it should be.
+    #[error("the kubeconfig cannot be used: {0}")]
+    Kubeconfig(String),
+    /// The kubeconfig names a proxy that is none.
+    #[error("the kubeconfig cannot be used: proxy-url {0}")]
+    Proxy(&'static str),
+    /// A value is malformed.
+    #[error("--{flag} cannot be used")]
+    Flag {
+        /// The flag.
+        flag: &'static str,
+        /// Why not.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The credentials or certificates cannot be used.
+    #[error(transparent)]
+    Api(#[from] ApiError),
+}
+
+impl From<KubeconfigError> for ConnectionError {
+    fn from(error: KubeconfigError) -> Self {
+        match error {
+            KubeconfigError::ReadConfig(source, path) => {
+                Self::Unread { path: path.display().to_string(), source }
+            }
+            KubeconfigError::LoadContext(name) => Self::Kubeconfig(format!(
+                "it has no context {name:?}; `kubectl config get-contexts` lists what it has"
+            )),
+            KubeconfigError::CurrentContextNotSet => {
+                Self::Kubeconfig("it has no current context; name one with --context".to_owned())
+            }
+            KubeconfigError::LoadClusterOfContext(name) => {
+                Self::Kubeconfig(format!("it has no cluster {name:?}"))
+            }
+            other => {
+                let mut text = other.to_string();
+                let mut source = std::error::Error::source(&other);
+                while let Some(cause) = source {
+                    if !text.contains(&cause.to_string()) {
+                        text = format!("{text}: {cause}");
+                    }
+                    source = cause.source();
+                }
+                // A parser draws the place over several lines.
+                Self::Kubeconfig(text.lines().next().unwrap_or_default().to_owned())
+            }
+        }
+    }
+}
+
+fn flag(flag: &'static str) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> ConnectionError {
+    move |source| ConnectionError::Flag { flag, source }
+}
+
+impl Connection {
+    /// The configuration of a client.
+    pub(super) async fn config(&self) -> Result<Config, ConnectionError> {
+        let (mut config, proxy) = self.base().await?;
+        if let Some(server) = &self.server {
+            config.cluster_url =
+                server.parse().map_err(|e: http::uri::InvalidUri| flag("server")(e.into()))?;
+        }
+        if let Some(token) = &self.token {
+            config.auth_info.token = Some(token.clone().into());
+            config.auth_info.token_file = None;
+        }
+        let path = |path: &PathBuf| Some(path.display().to_string());
+        if let Some(certificate) = &self.client_certificate {
+            config.auth_info.client_certificate = path(certificate);
+            config.auth_info.client_certificate_data = None;
+        }
+        if let Some(key) = &self.client_key {
+            config.auth_info.client_key = path(key);
+            config.auth_info.client_key_data = None;
+        }
+        if let Some(authority) = &self.certificate_authority {
+            let pem = std::fs::read(authority).map_err(|e| flag("certificate-authority")(e.into()))?;
+            config.root_cert = Some(certificates(&pem).map_err(|e| flag("certificate-authority")(e))?);
+            config.root_cert_file = None;
+        }
+        config.accept_invalid_certs |= self.insecure_skip_tls_verify;
+        if let Some(name) = &self.tls_server_name {
+            config.tls_server_name = Some(name.clone());
+        }
+        if let Some(namespace) = &self.namespace {
+            config.default_namespace.clone_from(namespace);
+        }
+        // Last: the environment's exemptions are about the server that is meant.
+        let proxy = match proxy {
+            Way::Named(proxy) => Some(proxy),
+            Way::Environment => environment(&config.cluster_url),
+            Way::Direct => None,
+        };
+        let proxy = proxy.map(|proxy| proxy.url().parse()).transpose();
+        config.proxy_url = proxy.map_err(|_| ConnectionError::Proxy("is not a URL"))?;
+        Ok(config)
+    }
+
+    async fn base(&self) -> Result<(Config, Way), ConnectionError> {
+        let file = match &self.kubeconfig {
+            Some(path) => Some(Kubeconfig::read_from(path)?),
+            None => found()?,
+        };
+        if let Some(file) = &file {
+            self.check(file)?;
+        }
+        // An empty file, or one without a context to use, says nothing.
+        let chosen = |file: &Kubeconfig| {
+            self.context.is_some() || file.current_context.as_ref().is_some_and(|name| !name.is_empty())
+        };
+        match (file.filter(chosen), &self.server) {
+            (Some(file), _) => self.read(file).await,
+            (None, Some(server)) => {
+                let url = server.parse().map_err(|e: http::uri::InvalidUri| flag("server")(e.into()))?;
+                Ok((Config::new(url), Way::Environment))
+            }
+            // A pod reaches its API server directly, whatever its proxy is for.
+            (None, None) => match Config::incluster() {
+                Ok(config) => Ok((config, Way::Direct)),
+                Err(_) => Err(ConnectionError::None),
+            },
+        }
+    }
+
+    /// What a kubeconfig says. kube matches `NO_PROXY` against the proxy in place
+    /// of the API server, and knows no proxy without a scheme: it is kept from
+    /// looking at the environment by a proxy that is taken out again.
+    async fn read(&self, mut file: Kubeconfig) -> Result<(Config, Way), ConnectionError> {
+        let options = KubeConfigOptions {
+            context: self.context.clone(),
+            cluster: self.cluster.clone(),
+            user: self.user.clone(),
+        };
+        let context = self.context.as_ref().or(file.current_context.as_ref());
+        let context = file.contexts.iter().find(|named| Some(&named.name) == context);
+        let cluster =
+            self.cluster.as_ref().or(context.and_then(|c| Some(&c.context.as_ref()?.cluster))).cloned();
+        let mut own = None;
+        for named in &mut file.clusters {
+            let Some(of) = named.cluster.as_mut() else { continue };
+            let proxy = of.proxy_url.replace(NO_ENVIRONMENT.to_owned()).filter(|proxy| !proxy.is_empty());
+            if cluster.as_ref() == Some(&named.name) {
+                own = proxy;
+            }
+        }
+        let mut config = Config::from_custom_kubeconfig(file, &options).await?;
+        if let Some(told) = config.auth_info.exec.as_mut().and_then(|exec| exec.cluster.as_mut()) {
+            told.proxy_url.clone_from(&own);
+        }
+        let Some(own) = own else { return Ok((config, Way::Environment)) };
+        let own = ProxyUrl::parse(&own).map_err(ConnectionError::Proxy)?;
+        Ok((config, Way::Named(own)))
+    }
+
+    /// Whether the kubeconfig has what the flags name.
+    fn check(&self, file: &Kubeconfig) -> Result<(), ConnectionError> {
+        let contexts = file.contexts.iter().map(|c| c.name.clone()).collect();
+        let clusters = file.clusters.iter().map(|c| c.name.clone()).collect();
+        let users = file.auth_infos.iter().map(|u| u.name.clone()).collect();
+        let named: [(&str, &Option<String>, Vec<String>); 3] = [
+            ("context", &self.context, contexts),
+            ("cluster", &self.cluster, clusters),
+            ("user", &self.user, users),
+        ];
+        for (what, name, known) in named {
+            if let Some(name) = name.as_ref().filter(|name| !known.contains(name)) {
+                return Err(ConnectionError::Missing { what, name: name.clone(), known });
+            }
+        }
+        Ok(())
+    }
+
+    /// The headers by which a person acts as somebody else.
+    pub(super) fn impersonation(
+        &self,
+        config: &Config,
+    ) -> Result<Vec<(HeaderName, HeaderValue)>, ConnectionError> {
+        let auth = &config.auth_info;
+        let user = self.act_as.as_ref().or(auth.impersonate.as_ref());
+        let groups = match self.act_as_groups.is_empty() {
+            true => auth.impersonate_groups.as_deref().unwrap_or_default(),
+            false => self.act_as_groups.as_slice(),
+        };
+        let uid = self.act_as_uid.as_ref().or(auth.impersonate_uid.as_ref());
+        let named = user.iter().map(|u| ("impersonate-user", u.as_str()));
+        let named = named.chain(groups.iter().map(|g| ("impersonate-group", g.as_str())));
+        let named = named.chain(uid.iter().map(|u| ("impersonate-uid", u.as_str())));
+        named
+            .map(|(name, value)| {
+                let value = HeaderValue::from_str(value).map_err(|e| flag("as")(e.into()))?;
+                Ok((HeaderName::from_static(name), value))
+            })
+            .collect()
+    }
+}
+
+/// Stands in the place of a proxy while kube reads a kubeconfig.
+const NO_ENVIRONMENT: &str = "http://proxy.invalid";
+
+/// How the API server is reached.
+enum Way {
+    /// By the proxy that the kubeconfig names, whatever `NO_PROXY` says.
+    Named(ProxyUrl),
+    /// As the environment says.
+    Environment,
+    /// Without a proxy.
+    Direct,
+}
+
+/// The proxy that the environment names for this API server, with the variables in
+/// the order of kubectl.
+fn environment(server: &http::Uri) -> Option<ProxyUrl> {
+    let variable = |name: &str| {
+        let names = [name.to_owned(), name.to_lowercase()];
+        names
+            .iter()
+            .filter_map(|name| std::env::var(name).ok())
+            .find(|value| !value.is_empty())
+            .unwrap_or_default()
+    };
+    let environment = Environment {
+        https: variable("HTTPS_PROXY"),
+        http: variable("HTTP_PROXY"),
+        exempt: variable("NO_PROXY"),
+    };
+    let scheme = server.scheme_str().unwrap_or("https");
+    let port = server.port_u16().unwrap_or(if scheme == "http" { 80 } else { 443 });
+    environment.proxy(scheme, server.host()?, port)
+}
+
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "none".into() } else { names.join(", ") }
+}
+
+/// The kubeconfig that the environment or the home directory has. Of several
+/// files the first that says something wins, and those that are not there are
+/// left out, as kubectl does; if none is there, that is a mistake.
+fn found() -> Result<Option<Kubeconfig>, ConnectionError> {
+    use kube::config::KubeconfigError;
+    let missing = |error: &KubeconfigError| matches!(error, KubeconfigError::ReadConfig(e, _) if e.kind() == std::io::ErrorKind::NotFound);
+    let Some(named) = std::env::var_os("KUBECONFIG").filter(|named| !named.is_empty()) else {
+        return match Kubeconfig::read() {
+            Ok(file) => Ok(Some(file)),
+            Err(KubeconfigError::FindPath) => Ok(None),
+            Err(error) if missing(&error) => Ok(None),
+            Err(error) => Err(error.into()),
+        };
+    };
+    let (mut merged, mut absent): (Option<Kubeconfig>, _) = (None, None);
+    for path in std::env::split_paths(&named).filter(|path| !path.as_os_str().is_empty()) {
+        let next = match Kubeconfig::read_from(&path) {
+            Ok(next) => next,
+            Err(error) if missing(&error) => {
+                absent = Some(error);
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        merged = Some(match merged {
+            Some(before) => before.merge(next).map_err(ConnectionError::from)?,
+            None => next,
+        });
+    }
+    match (merged, absent) {
+        (None, Some(error)) => Err(error.into()),
+        (merged, _) => Ok(merged),
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error + Send + Sync>> {
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    let found: Vec<Vec<u8>> = found?.into_iter().map(|c| c.to_vec()).collect();
+    if found.is_empty() { Err("there is no certificate in it".into()) } else { Ok(found) }
+}

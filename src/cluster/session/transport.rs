@@ -1,0 +1,338 @@
+//! Connections to the API server: HTTP/2 where TLS negotiates it. The lease, requests
+//! and watches have their own, and none has more streams than the API server takes.
+//!
+//! kube's own client speaks HTTP/1.1, one connection a watch
+//! (kube-rs/kube#1923); its configuration and authentication are used here.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use kube::Config;
+use kube::client::ConfigExt;
+use tokio::sync::Notify;
+use tower::util::BoxCloneSyncService;
+use tower::{BoxError, ServiceBuilder, ServiceExt};
+
+use super::plugin;
+use crate::cluster::error::ApiError;
+use crate::domain::proxy::{ProxyUrl, Scheme};
+
+/// Streams on one connection. The API server takes 100, and what stands before it may
+/// take fewer: a request beyond that would wait until another one ends, which for a
+/// watch is minutes.
+const STREAMS_PER_CONNECTION: usize = 80;
+/// How long a watch waits for the head of its answer on a connection that has others.
+/// Beyond it the connection counts as full, and another one is tried.
+const WATCH_PATIENCE: Duration = Duration::from_secs(5);
+/// How many connections are tried for a watch.
+const WATCH_ATTEMPTS: u32 = 3;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often a connection is asked whether it lives, and how long the answer may
+/// take: together less than the leader's deadline, so that a connection that died
+/// in silence is replaced before the lease is lost.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
+const IDLE: Duration = Duration::from_secs(60);
+
+type Service = BoxCloneSyncService<Request<Full<Bytes>>, Response<Incoming>, BoxError>;
+
+/// What a request is about: each of these has connections of its own, so that no
+/// number of one holds up another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// The lease.
+    Lease,
+    /// Everything that is asked once.
+    Request,
+    /// Watches.
+    Watch,
+}
+
+/// The connections.
+pub struct Transport {
+    config: Config,
+    lease: Pool,
+    requests: Pool,
+    watches: Pool,
+    /// Whether the last request got no answer.
+    away: AtomicBool,
+    back: Notify,
+}
+
+/// Connections, as many as it takes.
+#[derive(Default)]
+struct Pool(Mutex<Vec<Arc<Connection>>>);
+
+/// A connection. One that does not speak HTTP/2 is a set of them.
+struct Connection {
+    service: Service,
+    streams: Mutex<Streams>,
+}
+
+struct Streams {
+    open: usize,
+    /// Of those, the ones that were answered.
+    answered: usize,
+    most: usize,
+}
+
+/// A place on a connection; given back when dropped.
+pub struct Slot {
+    connection: Arc<Connection>,
+    answered: bool,
+}
+
+impl Connection {
+    fn streams(&self) -> MutexGuard<'_, Streams> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Slot {
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, BoxError> {
+        self.connection.service.clone().oneshot(request).await
+    }
+
+    fn answered(&mut self) {
+        self.answered = true;
+        self.connection.streams().answered += 1;
+    }
+
+    /// Nobody answered here for long: whoever comes next goes elsewhere.
+    fn is_full(&self) {
+        let mut streams = self.connection.streams();
+        streams.most = streams.most.min(streams.answered);
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let mut streams = self.connection.streams();
+        streams.open -= 1;
+        streams.answered -= usize::from(self.answered);
+    }
+}
+
+impl Pool {
+    /// A place on the connection with the most that has one, so that the others can
+    /// be let go.
+    fn slot(&self, config: &Config) -> Result<Slot, ApiError> {
+        let mut connections = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut fullest: Option<(usize, usize)> = None;
+        for (at, connection) in connections.iter().enumerate() {
+            let streams = connection.streams();
+            if streams.open < streams.most && fullest.is_none_or(|(_, open)| streams.open > open) {
+                fullest = Some((at, streams.open));
+            }
+        }
+        let connection = match fullest.and_then(|(at, _)| connections.get(at)) {
+            Some(connection) => Arc::clone(connection),
+            None => {
+                // Those that nobody uses any more close by themselves.
+                connections.retain(|connection| connection.streams().open > 0);
+                let streams = Mutex::new(Streams { open: 0, answered: 0, most: STREAMS_PER_CONNECTION });
+                let connection = Arc::new(Connection { service: service(config)?, streams });
+                connections.push(Arc::clone(&connection));
+                connection
+            }
+        };
+        connection.streams().open += 1;
+        Ok(Slot { connection, answered: false })
+    }
+}
+
+impl Transport {
+    /// Prepares connections; none is made before the first request.
+    ///
+    /// # Errors
+    /// When the configuration's credentials or certificates cannot be used.
+    pub fn new(config: Config) -> Result<Self, ApiError> {
+        let requests = Pool::default();
+        drop(requests.slot(&config)?);
+        let (lease, watches) = (Pool::default(), Pool::default());
+        Ok(Self { config, lease, requests, watches, away: AtomicBool::new(false), back: Notify::new() })
+    }
+
+    /// Sends a request. The slot has to be kept as long as the answer's body is read.
+    ///
+    /// # Errors
+    /// When there is no answer.
+    pub async fn send(
+        &self,
+        lane: Lane,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(Slot, Response<Incoming>), ApiError> {
+        let pool = match lane {
+            Lane::Lease => &self.lease,
+            Lane::Request => &self.requests,
+            Lane::Watch => return self.watch(request).await,
+        };
+        let slot = pool.slot(&self.config)?;
+        let response = self.heard(slot.send(request).await)?;
+        Ok((slot, response))
+    }
+
+    /// Whether the API server was away when it was asked last.
+    pub fn is_away(&self) -> bool {
+        self.away.load(Ordering::Relaxed)
+    }
+
+    /// Waits until it answers somebody after it was away: the lease asks all the time.
+    pub async fn is_back(&self) {
+        self.back.notified().await;
+    }
+
+    /// Remembers whether there was an answer, and tells who waits for one.
+    fn heard<T>(&self, answer: Result<T, BoxError>) -> Result<T, ApiError> {
+        match answer {
+            Ok(answer) => {
+                if self.away.swap(false, Ordering::Relaxed) {
+                    self.back.notify_waiters();
+                }
+                Ok(answer)
+            }
+            Err(error) => {
+                self.away.store(true, Ordering::Relaxed);
+                Err(self.no_answer(error.as_ref()))
+            }
+        }
+    }
+
+    /// Sends the request of a watch, again on another connection when one does not
+    /// answer: its streams may be used up, whatever the API server allows.
+    async fn watch(&self, request: Request<Full<Bytes>>) -> Result<(Slot, Response<Incoming>), ApiError> {
+        let mut patience = WATCH_PATIENCE;
+        for _ in 1..WATCH_ATTEMPTS {
+            let mut slot = self.watches.slot(&self.config)?;
+            match tokio::time::timeout(patience, slot.send(request.clone())).await {
+                Ok(response) => {
+                    slot.answered();
+                    return Ok((slot, self.heard(response)?));
+                }
+                Err(_) => slot.is_full(),
+            }
+            patience *= 2;
+        }
+        // The API server is slow, then, and not the connection.
+        let mut slot = self.watches.slot(&self.config)?;
+        let response = slot.send(request).await;
+        slot.answered();
+        Ok((slot, self.heard(response)?))
+    }
+
+    /// Where nobody answers, and the innermost cause: the layers of the client
+    /// around it say nothing to a person.
+    fn no_answer(&self, error: &(dyn std::error::Error + 'static)) -> ApiError {
+        if let Some(why) = plugin::failure(&self.config, error) {
+            return ApiError::unreachable(why);
+        }
+        let mut cause = error;
+        while let Some(inner) = cause.source() {
+            cause = inner;
+        }
+        let url = self.config.cluster_url.to_string();
+        let through = match proxy(&self.config) {
+            Ok(Some(proxy)) => format!(" through the proxy {proxy}"),
+            _ => String::new(),
+        };
+        ApiError::unreachable(format!("{}{through}: {cause}", url.trim_end_matches('/')))
+    }
+}
+
+fn service(config: &Config) -> Result<Service, ApiError> {
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    // Without it each small write waits for the acknowledgement of the last:
+    // 48 ms instead of 8 ms for an apply.
+    connector.set_nodelay(true);
+    let Some(proxy) = proxy(config)? else { return over(config, connector) };
+    let bad = |e: http::uri::InvalidUri| ApiError::configuration(e);
+    let to: http::Uri = proxy.to_string().parse().map_err(bad)?;
+    match proxy.scheme {
+        Scheme::Http => over(config, tunnel(to, connector, &proxy)?),
+        Scheme::Https => {
+            let tls = config.rustls_client_config().map_err(ApiError::configuration)?;
+            let tls = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls).https_only();
+            over(config, tunnel(to, tls.enable_http1().wrap_connector(connector), &proxy)?)
+        }
+        Scheme::Socks5 => {
+            let through = SocksV5::new(to, connector);
+            over(
+                config,
+                match proxy.user {
+                    Some((name, password)) => through.with_auth(name, password),
+                    None => through,
+                },
+            )
+        }
+    }
+}
+
+/// The proxy of a configuration.
+fn proxy(config: &Config) -> Result<Option<ProxyUrl>, ApiError> {
+    let parsed = config.proxy_url.as_ref().map(|url| ProxyUrl::parse(&url.to_string())).transpose();
+    parsed.map_err(|why| ApiError::configuration(format!("the proxy of the API server {why}")))
+}
+
+/// A tunnel by CONNECT, with the credentials that the proxy's URL holds.
+fn tunnel<C>(to: http::Uri, connector: C, proxy: &ProxyUrl) -> Result<Tunnel<C>, ApiError> {
+    let tunnel = Tunnel::new(to, connector);
+    let Some((name, password)) = &proxy.user else { return Ok(tunnel) };
+    let value = format!("Basic {}", STANDARD.encode(format!("{name}:{password}")));
+    Ok(tunnel.with_auth(HeaderValue::try_from(value).map_err(ApiError::configuration)?))
+}
+
+fn over<C>(config: &Config, connector: C) -> Result<Service, ApiError>
+where
+    C: tower::Service<http::Uri> + Clone + Send + Sync + 'static,
+    C::Response: hyper_util::client::legacy::connect::Connection
+        + hyper::rt::Read
+        + hyper::rt::Write
+        + Send
+        + Unpin
+        + 'static,
+    C::Future: Send + 'static,
+    C::Error: Into<BoxError>,
+{
+    let tls = config.rustls_client_config().map_err(ApiError::configuration)?;
+    let builder = hyper_rustls::HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();
+    let builder = match &config.tls_server_name {
+        Some(name) => {
+            let name =
+                rustls_pki_types::ServerName::try_from(name.clone()).map_err(ApiError::configuration)?;
+            builder.with_server_name_resolver(hyper_rustls::FixedServerNameResolver::new(name))
+        }
+        None => builder,
+    };
+    let connector = builder.enable_http1().enable_http2().wrap_connector(connector);
+    let client: Client<_, Full<Bytes>> = Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(IDLE)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .http2_keep_alive_timeout(KEEP_ALIVE_TIMEOUT)
+        .http2_keep_alive_while_idle(true)
+        .build(connector);
+    let auth = config.auth_layer().map_err(|error| match plugin::failure(config, &error) {
+        Some(why) => ApiError::configuration(why),
+        None => ApiError::configuration(error),
+    })?;
+    let service = ServiceBuilder::new()
+        .layer(config.base_uri_layer())
+        .option_layer(auth)
+        .map_err(BoxError::from)
+        .service(client);
+    Ok(BoxCloneSyncService::new(service))
+}

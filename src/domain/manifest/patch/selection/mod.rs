@@ -1,0 +1,4 @@
+//! Which objects a patch is for.
+
+pub mod selector;
+pub mod target;

@@ -1,0 +1,18 @@
+//! A strategic merge under way: the nodes, and the place in them.
+
+use super::tree::Tree;
+
+/// A merge under way.
+pub(super) struct Merge {
+    pub(super) tree: Tree,
+    pub(super) path: Vec<String>,
+}
+
+pub(super) type Merged<T> = Result<T, String>;
+
+impl Merge {
+    pub(super) fn fail<T>(&self, problem: impl std::fmt::Display) -> Merged<T> {
+        let path = if self.path.is_empty() { "the top".into() } else { self.path.join(".") };
+        Err(format!("at {path}: {problem}"))
+    }
+}

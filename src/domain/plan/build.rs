@@ -1,0 +1,617 @@
+//! The plan of a run: what is written, what is left alone, what leaves. A plain
+//! value, decided before anything happens.
+
+use std::collections::BTreeMap;
+
+use crate::api::keys;
+
+use super::delegated::{self, Delegation, Ignore};
+use super::stage::{Stage, order, stage};
+use crate::domain::inventory::{Entry, Inventory};
+use crate::domain::objects::identity::{GroupKind, ObjectId, ReleaseId};
+use crate::domain::objects::live::Record;
+use crate::domain::objects::object::Object;
+
+/// How an object asks to be applied, by the annotation `supercargo.dev/apply`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ApplyMode {
+    /// Applied whenever it differs.
+    Override,
+    /// Applied only while it does not exist.
+    IfNotPresent,
+    /// Left alone altogether.
+    Ignore,
+}
+
+/// The mode that an object asks for. `Merge` is what a server-side apply does
+/// with the fields of others anyway.
+///
+/// # Errors
+/// The value, when it is none that is known.
+pub fn apply_mode(object: &Object) -> Result<ApplyMode, String> {
+    match object.annotation(keys::APPLY) {
+        None | Some("Override" | "Merge") => Ok(ApplyMode::Override),
+        Some("IfNotPresent") => Ok(ApplyMode::IfNotPresent),
+        Some("Ignore") => Ok(ApplyMode::Ignore),
+        Some(other) => Err(other.to_owned()),
+    }
+}
+
+/// What is known of the cluster before a run.
+pub trait Live {
+    /// The record of an object; `None` when it does not exist or is not
+    /// labelled as anybody's.
+    fn record(&self, id: &ObjectId) -> Option<Record>;
+    /// Whether the absence of a record means anything: the kind's watch is
+    /// synced, or the object was asked for by name.
+    fn known(&self, id: &ObjectId) -> bool;
+    /// The uid of the object of that name that has run to its end, where that is
+    /// known and not in the inventory yet. Asked after the record was.
+    fn ended(&self, id: &ObjectId) -> Option<String>;
+    /// Whether the inventory of the given owner names the object.
+    fn claims(&self, owner: &ReleaseId, id: &ObjectId) -> bool;
+    /// The release that has applied the object, or is about to.
+    fn reserved(&self, id: &ObjectId) -> Option<ReleaseId>;
+}
+
+/// What is done about an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Applied.
+    Write,
+    /// It is as the last apply left it.
+    Keep,
+}
+
+/// One object of the plan.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// Identity.
+    pub id: ObjectId,
+    /// API version without group.
+    pub version: String,
+    /// Stage.
+    pub stage: Stage,
+    /// Hash for the inventory.
+    pub hash: String,
+    /// What is done.
+    pub action: Action,
+    /// Whether the object was applied with this very content and is not as the
+    /// apply left it.
+    pub drifted: bool,
+    /// Whether it is applied only while it does not exist.
+    pub only_if_absent: bool,
+    /// Whether what the inventory knows is not there any more, so that the object
+    /// gets a new uid.
+    pub anew: bool,
+    /// The uid of the object that is there, where it is provably the release's.
+    pub live: Option<String>,
+    /// Whether it has run to its end with this very content and is gone, as a Job
+    /// is some time after it has completed.
+    pub done: bool,
+    /// Whether the object itself asks to be recreated when it must be, or asks
+    /// not to be.
+    pub force: Option<bool>,
+    /// The fields that are left to others once these own them, as JSON pointers.
+    pub delegated: Vec<String>,
+    /// What is sent, ownership labels included.
+    pub object: Object,
+}
+
+/// An object that left the revision.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leaving {
+    /// Identity.
+    pub id: ObjectId,
+    /// What the inventory knows of it.
+    pub entry: Entry,
+}
+
+/// An object that another release has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conflict {
+    /// Identity.
+    pub id: ObjectId,
+    /// Whose it is.
+    pub owner: ReleaseId,
+}
+
+/// The plan.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// What is applied or kept, in order.
+    pub steps: Vec<Step>,
+    /// What leaves, in the order of deletion.
+    pub leaving: Vec<Leaving>,
+    /// What another release has; a plan with conflicts is not executed.
+    pub conflicts: Vec<Conflict>,
+}
+
+impl Plan {
+    /// The steps that write.
+    pub fn writes(&self) -> impl Iterator<Item = &Step> + Clone {
+        self.steps.iter().filter(|s| s.action == Action::Write)
+    }
+
+    /// Whether there is nothing to write and nothing that leaves.
+    pub fn is_quiet(&self) -> bool {
+        self.leaving.is_empty() && self.writes().next().is_none()
+    }
+
+    /// Whether it only puts back what was applied already, as the inventory before it
+    /// says, whose complete result is known. Should it stop half way, what is left to do
+    /// shows: an object differs from its entry, or the entry has no uid.
+    pub fn only_puts_back(&self, applied_key: &str, previous: &Inventory) -> bool {
+        let made_anew = |id: &ObjectId| previous.entries.get(id).is_none_or(|e| e.uid.is_none());
+        previous.whole() == Some(applied_key)
+            && (previous.applied.is_none() || self.leaving.iter().all(|leaving| leaving.entry.left))
+            && self.writes().all(|step| step.drifted || made_anew(&step.id))
+    }
+}
+
+/// What is put back of what was applied with this very content. New content is
+/// written in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Correction {
+    /// What was changed, replaced or deleted.
+    All,
+    /// What does not exist.
+    Missing,
+    /// Nothing.
+    Nothing,
+}
+
+/// What a plan is made for.
+#[derive(Clone, Copy, Debug)]
+pub struct Purpose<'a> {
+    /// The release.
+    pub release: &'a ReleaseId,
+    /// Names the artifact and the options that it was rendered with. It stands
+    /// in for the content hash of Secrets: one would let whoever reads the
+    /// inventory check guesses.
+    pub applied_key: &'a str,
+    /// What is done about drift.
+    pub correction: Correction,
+    /// The fields that drift may change.
+    pub ignore: &'a [Ignore],
+}
+
+/// Labels an object as the release's.
+pub fn own(object: &mut Object, release: &ReleaseId) {
+    object.set_label(keys::OWNER_NAME, &release.name);
+    object.set_label(keys::OWNER_NAMESPACE, &release.namespace);
+}
+
+/// Makes the plan. `objects` are rendered and unique, with modes that
+/// [`apply_mode`] accepts.
+pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, live: &dyn Live) -> Plan {
+    let mut plan = Plan::default();
+    let mut wanted = BTreeMap::new();
+    let delegated: Vec<Vec<String>> = {
+        let delegation = Delegation::of(&objects, purpose.ignore);
+        objects.iter().map(|object| delegation.paths(object)).collect()
+    };
+    for (mut object, delegated) in objects.into_iter().zip(delegated) {
+        let mode = apply_mode(&object).unwrap_or(ApplyMode::Override);
+        let id = object.id();
+        let record = live.record(&id);
+        let before = previous.entries.get(&id);
+        if mode == ApplyMode::Ignore {
+            // What was applied before stays in the inventory as long as it is
+            // there and ours; otherwise it leaves like any other.
+            let ours = record.as_ref().is_some_and(|r| r.owner.as_ref() == Some(purpose.release));
+            if before.is_none() || (live.known(&id) && !ours) {
+                continue;
+            }
+        }
+        wanted.insert(id.clone(), ());
+        own(&mut object, purpose.release);
+        if let Some(owner) = foreign_owner(&id, record.as_ref(), purpose.release, live) {
+            plan.conflicts.push(Conflict { id: id.clone(), owner });
+        }
+        let hash = match object.is("", "Secret") {
+            true => format!("r{}", purpose.applied_key),
+            false => delegated::hash(&object, &delegated),
+        };
+        let only_if_absent = mode != ApplyMode::Override;
+        let known = live.known(&id);
+        // One that had left and comes back is applied: its entry says otherwise.
+        let same =
+            before.is_some_and(|b| b.uid.is_some() && !b.left && b.hash.as_deref() == Some(hash.as_str()));
+        let missing = known && record.is_none();
+        let done = missing && same && before.is_some_and(|b| b.done || b.uid == live.ended(&id));
+        let undisturbed =
+            done || known && is_undisturbed(before, record.as_ref(), only_if_absent, purpose.release);
+        let left_as_it_is = match purpose.correction {
+            Correction::All => false,
+            Correction::Missing => !missing,
+            Correction::Nothing => true,
+        };
+        let keep = match undisturbed {
+            _ if mode == ApplyMode::Ignore => true,
+            true => same || only_if_absent,
+            false => same && left_as_it_is,
+        };
+        plan.steps.push(Step {
+            version: object.version().to_owned(),
+            stage: stage(&id.group_kind()),
+            hash,
+            action: if keep { Action::Keep } else { Action::Write },
+            drifted: same && known && !undisturbed,
+            only_if_absent,
+            live: record.as_ref().filter(|r| r.is_of(purpose.release)).map(|r| r.uid.clone()),
+            anew: before.and_then(|b| b.uid.as_ref()) != record.as_ref().map(|r| &r.uid),
+            done,
+            force: match object.annotation(keys::FORCE) {
+                Some(keys::ENABLED) => Some(true),
+                Some(keys::DISABLED) => Some(false),
+                _ => None,
+            },
+            delegated,
+            id,
+            object,
+        });
+    }
+    plan.steps.sort_by(|a, b| order(&a.id).cmp(&order(&b.id)));
+    plan.leaving = leaving(previous, |id| !wanted.contains_key(id));
+    plan
+}
+
+/// What leaves of an inventory, in the order of deletion.
+pub fn leaving(inventory: &Inventory, leaves: impl Fn(&ObjectId) -> bool) -> Vec<Leaving> {
+    let entries = inventory.entries.iter().filter(|(id, _)| leaves(id));
+    let mut leaving: Vec<Leaving> =
+        entries.map(|(id, entry)| Leaving { id: id.clone(), entry: entry.clone() }).collect();
+    leaving.sort_by(|a, b| order(&b.id).cmp(&order(&a.id)));
+    leaving
+}
+
+/// The other release that has the object: its labels name it, and its inventory
+/// the object. Labels alone can be a hand's edit, or what a deleted release
+/// left behind.
+fn foreign_owner(
+    id: &ObjectId,
+    record: Option<&Record>,
+    me: &ReleaseId,
+    live: &dyn Live,
+) -> Option<ReleaseId> {
+    match record {
+        Some(record) => {
+            let owner = record.owner.as_ref()?;
+            (owner != me && live.claims(owner, id)).then(|| owner.clone())
+        }
+        // Two releases that bring the same new object at the same time: the
+        // first to plan it has it.
+        None => live.reserved(id).filter(|owner| owner != me),
+    }
+}
+
+/// Whether the object is as our last apply left it, whatever that wrote.
+fn is_undisturbed(
+    before: Option<&Entry>,
+    record: Option<&Record>,
+    only_if_absent: bool,
+    me: &ReleaseId,
+) -> bool {
+    let (Some(before), Some(record)) = (before, record) else { return false };
+    if only_if_absent && before.uid.is_none() {
+        // Made by a run that was cut off before it could say so: ours already.
+        return record.is_of(me) && !record.deleting;
+    }
+    if before.uid.as_deref() != Some(record.uid.as_str()) {
+        return false;
+    }
+    // One that is being deleted is made again once it is gone.
+    only_if_absent || !record.deleting && before.fields.as_deref() == Some(record.fields.as_str())
+}
+
+/// The kinds of objects by which the plan could cure a refusal of another.
+pub fn defined_kinds(objects: &[Object]) -> Vec<GroupKind> {
+    objects
+        .iter()
+        .filter(|o| o.is("apiextensions.k8s.io", "CustomResourceDefinition"))
+        .filter_map(|o| {
+            let group = o.value().pointer("/spec/group")?.as_str()?;
+            let kind = o.value().pointer("/spec/names/kind")?.as_str()?;
+            Some(GroupKind::new(group, kind))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::objects::live::JobRun;
+    use serde_json::json;
+    use std::collections::BTreeSet;
+
+    #[derive(Default)]
+    struct World {
+        records: BTreeMap<ObjectId, Record>,
+        claims: BTreeSet<(String, ObjectId)>,
+        unknown: bool,
+        ended: Option<String>,
+        reserved: Option<ReleaseId>,
+    }
+
+    impl Live for World {
+        fn record(&self, id: &ObjectId) -> Option<Record> {
+            self.records.get(id).cloned()
+        }
+        fn known(&self, _: &ObjectId) -> bool {
+            !self.unknown
+        }
+        fn ended(&self, _: &ObjectId) -> Option<String> {
+            self.ended.clone()
+        }
+        fn claims(&self, owner: &ReleaseId, id: &ObjectId) -> bool {
+            self.claims.contains(&(owner.to_string(), id.clone()))
+        }
+        fn reserved(&self, _: &ObjectId) -> Option<ReleaseId> {
+            self.reserved.clone()
+        }
+    }
+
+    fn me() -> ReleaseId {
+        ReleaseId { namespace: "apps".into(), name: "web".into() }
+    }
+
+    fn object(kind: &str, name: &str, annotation: Option<(&str, &str)>) -> Object {
+        let mut object = Object::new(json!({
+            "apiVersion": "v1", "kind": kind, "metadata": {"name": name, "namespace": "apps"}, "data": {"a": "b"}
+        }))
+        .unwrap();
+        if let Some((key, value)) = annotation {
+            object.set_annotation(key, value);
+        }
+        object
+    }
+
+    fn record(owner: &str) -> Record {
+        let (namespace, name) = owner.split_once('/').unwrap();
+        Record {
+            uid: "u".into(),
+            version: 7,
+            fields: "f".into(),
+            owner: Some(ReleaseId { namespace: namespace.into(), name: name.into() }),
+            prune_disabled: false,
+            deleting: false,
+            run: JobRun::default(),
+        }
+    }
+
+    fn applied(object: &Object) -> Entry {
+        let mut object = object.clone();
+        own(&mut object, &me());
+        Entry {
+            version: "v1".into(),
+            uid: Some("u".into()),
+            hash: Some(delegated::hash(&object, &[])),
+            fields: Some("f".into()),
+            ..Entry::default()
+        }
+    }
+
+    fn build_for(objects: &[Object], previous: &Inventory, world: &World) -> Plan {
+        let release = me();
+        let correction = Correction::All;
+        let purpose = Purpose { release: &release, applied_key: "key", correction, ignore: &[] };
+        build(purpose, objects.to_vec(), previous, world)
+    }
+
+    #[test]
+    fn only_what_is_provably_as_it_was_applied_is_left_alone() {
+        let cm = object("ConfigMap", "a", None);
+        let check =
+            |what: &str, entry: Option<Entry>, live: Option<Record>, unknown: bool, expected: Action| {
+                let mut world = World { unknown, ..World::default() };
+                let mut previous = Inventory::default();
+                if let Some(live) = live {
+                    world.records.insert(cm.id(), live);
+                }
+                if let Some(entry) = entry {
+                    previous.entries.insert(cm.id(), entry);
+                }
+                let plan = build_for(std::slice::from_ref(&cm), &previous, &world);
+                assert_eq!(plan.steps[0].action, expected, "{what}");
+            };
+        let same = record("apps/web");
+        check("undisturbed", Some(applied(&cm)), Some(same.clone()), false, Action::Keep);
+        check("new", None, None, false, Action::Write);
+        check("deleted", Some(applied(&cm)), None, false, Action::Write);
+        check("watch not synced", Some(applied(&cm)), Some(same.clone()), true, Action::Write);
+        let edited = Record { fields: "g".into(), ..same.clone() };
+        check("edited", Some(applied(&cm)), Some(edited), false, Action::Write);
+        let replaced = Record { uid: "v".into(), ..same.clone() };
+        check("replaced", Some(applied(&cm)), Some(replaced), false, Action::Write);
+        let dying = Record { deleting: true, ..same.clone() };
+        check("being deleted", Some(applied(&cm)), Some(dying), false, Action::Write);
+        let other = Entry { hash: Some("x".into()), ..applied(&cm) };
+        check("other content", Some(other), Some(same.clone()), false, Action::Write);
+        let unfinished = Entry { uid: None, hash: None, fields: None, ..applied(&cm) };
+        check("written ahead only", Some(unfinished), Some(same), false, Action::Write);
+    }
+
+    #[test]
+    fn drift_that_is_not_to_be_put_back_is_marked_and_left() {
+        let cm = object("ConfigMap", "a", None);
+        let edited = Record { fields: "edited".into(), ..record("apps/web") };
+        let previous =
+            Inventory { entries: BTreeMap::from([(cm.id(), applied(&cm))]), ..Inventory::default() };
+        let release = me();
+        let check = |correction, live: Option<&Record>, hash: Option<&str>, expected: (Action, bool)| {
+            let mut world = World::default();
+            world.records.extend(live.map(|live| (cm.id(), live.clone())));
+            let mut previous = previous.clone();
+            if let (Some(hash), Some(entry)) = (hash, previous.entries.get_mut(&cm.id())) {
+                entry.hash = Some(hash.into());
+            }
+            let purpose = Purpose { release: &release, applied_key: "key", correction, ignore: &[] };
+            let plan = build(purpose, vec![cm.clone()], &previous, &world);
+            assert_eq!((plan.steps[0].action, plan.steps[0].drifted), expected);
+        };
+        let edited = Some(&edited);
+        check(Correction::All, edited, None, (Action::Write, true));
+        check(Correction::Nothing, edited, None, (Action::Keep, true));
+        check(Correction::Nothing, edited, Some("other content"), (Action::Write, false));
+        check(Correction::All, None, None, (Action::Write, true));
+        check(Correction::Nothing, None, None, (Action::Keep, true));
+        // A revision is whole only with all of its objects.
+        check(Correction::Missing, edited, None, (Action::Keep, true));
+        check(Correction::Missing, None, None, (Action::Write, true));
+    }
+
+    #[test]
+    fn a_plan_puts_back_only_where_all_that_it_leaves_undone_shows() {
+        let cm = object("ConfigMap", "a", None);
+        let mut world = World::default();
+        world.records.insert(cm.id(), Record { fields: "edited".into(), ..record("apps/web") });
+        let check_as = |complete: bool,
+                        what: &str,
+                        change: fn(&mut Entry),
+                        more: Option<Entry>,
+                        key: Option<&str>,
+                        expected| {
+            let mut entry = applied(&cm);
+            change(&mut entry);
+            let mut previous =
+                Inventory { entries: BTreeMap::from([(cm.id(), entry)]), ..Inventory::default() };
+            match complete {
+                true => previous.applied = key.map(str::to_owned),
+                false => previous.written = key.map(str::to_owned),
+            }
+            previous.entries.extend(more.map(|entry| (object("ConfigMap", "gone", None).id(), entry)));
+            let plan = build_for(std::slice::from_ref(&cm), &previous, &world);
+            assert_eq!(plan.writes().count(), 1, "{what}");
+            assert_eq!(plan.only_puts_back("key", &previous), expected, "{what}");
+        };
+        let check = |what: &str, change: fn(&mut Entry), more: Option<Entry>, key: Option<&str>, expected| {
+            check_as(true, what, change, more, key, expected);
+        };
+        let left = Entry { left: true, ..applied(&cm) };
+        check("edited", |_| {}, None, Some("key"), true);
+        check("made anew, and cut off", |e| e.uid = None, None, Some("key"), true);
+        check("one stays on purpose", |_| {}, Some(left.clone()), Some("key"), true);
+        check("another revision", |_| {}, None, Some("other"), false);
+        check("no complete result", |_| {}, None, None, false);
+        check("other content", |e| e.hash = Some("other".into()), None, Some("key"), false);
+        check("one leaves", |_| {}, Some(Entry { left: false, ..left }), Some("key"), false);
+        let leaves = Entry { left: false, ..applied(&cm) };
+        check_as(false, "one leaves, as is known", |_| {}, Some(leaves), Some("key"), true);
+        // What exists and is somebody else's has no entry; the write-ahead gives it one.
+        let previous = Inventory { applied: Some("key".to_owned()), ..Inventory::default() };
+        let plan = build_for(std::slice::from_ref(&cm), &previous, &world);
+        assert!(plan.writes().count() == 1 && plan.only_puts_back("key", &previous));
+    }
+
+    #[test]
+    fn what_has_run_to_its_end_with_this_content_is_not_made_again() {
+        let check = |mode: Option<&str>, entry: fn(Entry) -> Entry, expected: (Action, bool, bool)| {
+            let job = object("Job", "migrate", mode.map(|mode| (keys::APPLY, mode)));
+            let entry = entry(Entry { done: true, ..applied(&job) });
+            let previous = Inventory { entries: BTreeMap::from([(job.id(), entry)]), ..Inventory::default() };
+            let plan = build_for(&[job], &previous, &World::default());
+            let step = &plan.steps[0];
+            assert_eq!((step.action, step.drifted, step.done), expected, "{mode:?}");
+        };
+        for mode in [None, Some("IfNotPresent")] {
+            check(mode, |e| e, (Action::Keep, false, true));
+            check(mode, |e| Entry { done: false, ..e }, (Action::Write, true, false));
+            check(mode, |e| Entry { hash: Some("other content".into()), ..e }, (Action::Write, false, false));
+        }
+        // The inventory does not say so yet.
+        let job = object("Job", "migrate", None);
+        let previous =
+            Inventory { entries: BTreeMap::from([(job.id(), applied(&job))]), ..Inventory::default() };
+        for (uid, expected) in [("u", Action::Keep), ("another", Action::Write)] {
+            let world = World { ended: Some(uid.into()), ..World::default() };
+            let plan = build_for(std::slice::from_ref(&job), &previous, &world);
+            assert_eq!((plan.steps[0].action, plan.steps[0].done), (expected, expected == Action::Keep));
+        }
+        // It is there: what is known of it counts, as for any other.
+        let job = object("Job", "migrate", None);
+        let mut world = World::default();
+        world.records.insert(job.id(), Record { fields: "edited".into(), ..record("apps/web") });
+        let entry = Entry { done: true, ..applied(&job) };
+        let previous = Inventory { entries: BTreeMap::from([(job.id(), entry)]), ..Inventory::default() };
+        assert_eq!(build_for(std::slice::from_ref(&job), &previous, &world).steps[0].action, Action::Write);
+        world.unknown = true;
+        assert_eq!(build_for(&[job], &previous, &world).steps[0].action, Action::Write);
+    }
+
+    #[test]
+    fn whose_a_field_is_is_part_of_what_was_applied() {
+        let web = Object::new(json!({"apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": "web", "namespace": "apps"}, "spec": {"replicas": 5}}))
+        .unwrap();
+        let scaler = Object::new(json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler",
+            "metadata": {"name": "web", "namespace": "apps"},
+            "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "web"}}}))
+        .unwrap();
+        let mut world = World::default();
+        world.records.insert(web.id(), record("apps/web"));
+        let previous =
+            Inventory { entries: BTreeMap::from([(web.id(), applied(&web))]), ..Inventory::default() };
+        let alone = build_for(std::slice::from_ref(&web), &previous, &world);
+        assert_eq!(alone.steps[0].action, Action::Keep);
+        let scaled = build_for(&[web, scaler], &previous, &world);
+        assert_eq!((scaled.steps[0].action, scaled.steps[0].drifted), (Action::Write, false));
+        assert_eq!(scaled.steps[0].delegated, ["/spec/replicas"]);
+        assert_eq!(scaled.steps[0].object.value()["spec"]["replicas"], 5, "it is decided when it is sent");
+    }
+
+    #[test]
+    fn a_secret_has_no_content_hash_in_the_inventory() {
+        let plan = build_for(&[object("Secret", "s", None)], &Inventory::default(), &World::default());
+        assert_eq!(plan.steps[0].hash, "rkey");
+    }
+
+    #[test]
+    fn an_object_of_another_release_is_a_conflict_only_if_that_release_names_it() {
+        let cm = object("ConfigMap", "a", None);
+        let mut world = World::default();
+        world.records.insert(cm.id(), record("apps/other"));
+        assert!(build_for(std::slice::from_ref(&cm), &Inventory::default(), &world).conflicts.is_empty());
+        world.claims.insert(("apps/other".into(), cm.id()));
+        let plan = build_for(std::slice::from_ref(&cm), &Inventory::default(), &world);
+        assert_eq!(plan.conflicts[0].owner.to_string(), "apps/other");
+        let other = Some(ReleaseId { namespace: "apps".into(), name: "other".into() });
+        let new = World { reserved: other, ..World::default() };
+        assert_eq!(build_for(&[cm], &Inventory::default(), &new).conflicts.len(), 1);
+    }
+
+    #[test]
+    fn what_leaves_is_deleted_in_reverse() {
+        let mut previous = Inventory::default();
+        for id in
+            ["_apps__Namespace", "apps_web_apps_Deployment", "apps_cm__ConfigMap", "apps_kept__ConfigMap"]
+        {
+            previous.entries.insert(ObjectId::from_inventory_id(id).unwrap(), Entry::default());
+        }
+        let plan = build_for(&[object("ConfigMap", "kept", None)], &previous, &World::default());
+        let leaving: Vec<String> = plan.leaving.iter().map(|l| l.id.to_string()).collect();
+        assert_eq!(leaving, ["Deployment/apps/web", "ConfigMap/apps/cm", "Namespace/apps"]);
+    }
+
+    #[test]
+    fn annotations_say_how_an_object_is_applied() {
+        let ignored = object("ConfigMap", "a", Some((keys::APPLY, "Ignore")));
+        let once = object("ConfigMap", "b", Some((keys::APPLY, "IfNotPresent")));
+        let forced = object("ConfigMap", "c", Some((keys::FORCE, "enabled")));
+        let firm = object("ConfigMap", "d", Some((keys::FORCE, "disabled")));
+        let objects = [ignored, once.clone(), forced, firm];
+        let plan = build_for(&objects, &Inventory::default(), &World::default());
+        let steps: Vec<_> =
+            plan.steps.iter().map(|s| (s.id.name.as_str(), s.only_if_absent, s.force)).collect();
+        assert_eq!(steps, [("b", true, None), ("c", false, Some(true)), ("d", false, Some(false))]);
+        assert_eq!(
+            apply_mode(&object("ConfigMap", "a", Some((keys::APPLY, "Sometimes")))),
+            Err("Sometimes".to_owned())
+        );
+        let mut world = World::default();
+        world.records.insert(once.id(), Record { fields: "edited".into(), ..record("apps/web") });
+        let previous =
+            Inventory { entries: BTreeMap::from([(once.id(), applied(&once))]), ..Inventory::default() };
+        assert_eq!(build_for(&[once], &previous, &world).steps[0].action, Action::Keep);
+    }
+}

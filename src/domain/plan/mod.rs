@@ -1,0 +1,14 @@
+//! What a run does, decided before anything happens: what is written and in which order,
+//! what a refusal means, what may be deleted.
+
+mod build;
+pub mod delegated;
+pub mod preflight;
+pub mod prune;
+pub mod recreate;
+pub mod stage;
+
+pub use build::{
+    Action, ApplyMode, Conflict, Correction, Leaving, Live, Plan, Purpose, Step, apply_mode, build,
+    defined_kinds, leaving, own,
+};

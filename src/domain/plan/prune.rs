@@ -1,0 +1,242 @@
+//! Whether an object that left, or whose release goes away, may be deleted.
+//! Only what is provably the release's own is.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::domain::inventory::Entry;
+use crate::domain::objects::identity::{ObjectId, ReleaseId};
+use crate::domain::objects::live::{Hold, Record};
+
+/// What is done about an object that left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Deleted, with these preconditions.
+    Delete {
+        /// The uid it must have.
+        uid: String,
+        /// The resource version it must have.
+        version: u64,
+    },
+    /// It exists no more.
+    Gone,
+    /// It stays, and stays in the inventory.
+    Keep(Kept),
+    /// It is not this release's: it stays and leaves the inventory.
+    Drop(Foreign),
+}
+
+/// Why an object of the release stays.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// `prune` is off.
+    PruneOff,
+    /// The object opts out by annotation.
+    OptedOut,
+    /// It is being deleted already.
+    Terminating,
+    /// Another release may write it and waits for it. Until that one has it, the
+    /// inventory names it: should nothing come of that, it is deleted like any other.
+    HandedOver(ReleaseId),
+}
+
+/// Why an object is not the release's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// Its labels name another release.
+    OtherOwner(ReleaseId),
+    /// It has no ownership labels.
+    Unlabelled,
+    /// An object of that name was made anew by somebody else.
+    Replaced,
+}
+
+impl Foreign {
+    /// Says it, with a name for the other owner.
+    pub fn told(&self, other: &str) -> String {
+        match self {
+            Self::OtherOwner(_) => format!("its labels say that {other} has it"),
+            Self::Unlabelled => "it has no label that says whose it is".to_owned(),
+            Self::Replaced => "it is not the object that was applied, its uid is another".to_owned(),
+        }
+    }
+}
+
+/// Finalizers that Kubernetes itself clears, whatever else is deleted.
+const OF_KUBERNETES: &[&str] = &[
+    "batch.kubernetes.io/job-tracking",
+    "customresourcecleanup.apiextensions.k8s.io",
+    "foregroundDeletion",
+    "kubernetes",
+    "kubernetes.io/pv-protection",
+    "kubernetes.io/pvc-protection",
+    "orphan",
+    "resource.kubernetes.io/delete-protection",
+    "service.kubernetes.io/load-balancer-cleanup",
+];
+
+/// An object that keeps the stages after it from being deleted: what clears its
+/// finalizer may be in one of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Which.
+    pub id: ObjectId,
+    /// Since when.
+    pub since: Timestamp,
+    /// The finalizers that others than Kubernetes clear.
+    pub finalizers: Vec<String>,
+}
+
+impl Hold {
+    /// The object as a holder, if it is one.
+    pub fn holder(self, id: &ObjectId) -> Option<Holder> {
+        let Self { since, mut finalizers } = self;
+        finalizers.retain(|f| !OF_KUBERNETES.contains(&f.as_str()));
+        (!finalizers.is_empty()).then(|| Holder { id: id.clone(), since, finalizers })
+    }
+}
+
+impl Holder {
+    /// Whether it has held the rest for longer than a release waits.
+    pub fn is_overdue(&self, patience: Duration, now: Timestamp) -> bool {
+        now.duration_since(self.since).unsigned_abs() > patience && now > self.since
+    }
+}
+
+impl std::fmt::Display for Holder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.finalizers.as_slice() {
+            [one] => write!(f, "{}, which the finalizer {one} holds", self.id),
+            several => write!(f, "{}, which the finalizers {} hold", self.id, several.join(", ")),
+        }
+    }
+}
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The release.
+    pub release: &'a ReleaseId,
+    /// Whether objects that leave are deleted at all.
+    pub prune: bool,
+    /// The release that may write the object and waits for it to be free.
+    pub heir: Option<&'a ReleaseId>,
+}
+
+/// The verdict. `record` is of the object as it is now, fetched by name or from
+/// a synced watch; `None` means that it does not exist.
+pub fn judge(question: Question<'_>, entry: &Entry, record: Option<&Record>) -> Verdict {
+    let Some(record) = record else { return Verdict::Gone };
+    match &record.owner {
+        None => return Verdict::Drop(Foreign::Unlabelled),
+        Some(owner) if owner != question.release => {
+            return Verdict::Drop(Foreign::OtherOwner(owner.clone()));
+        }
+        Some(_) => {}
+    }
+    // An entry written ahead of a run that was cut off has no uid yet; the
+    // labels and our own field manager on the object are then the proof.
+    let ours = match &entry.uid {
+        Some(uid) => *uid == record.uid,
+        None => !record.fields.is_empty(),
+    };
+    if !ours {
+        return Verdict::Drop(Foreign::Replaced);
+    }
+    if let Some(heir) = question.heir {
+        return Verdict::Keep(Kept::HandedOver(heir.clone()));
+    }
+    if record.prune_disabled {
+        return Verdict::Keep(Kept::OptedOut);
+    }
+    if !question.prune {
+        return Verdict::Keep(Kept::PruneOff);
+    }
+    if record.deleting {
+        return Verdict::Keep(Kept::Terminating);
+    }
+    Verdict::Delete { uid: record.uid.clone(), version: record.version }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::objects::live::JobRun;
+
+    fn release(name: &str) -> ReleaseId {
+        ReleaseId { namespace: "apps".into(), name: name.into() }
+    }
+
+    #[test]
+    fn only_what_is_provably_the_releases_own_is_deleted() {
+        let me = release("me");
+        let other = release("other");
+        let entry = |uid: Option<&str>| Entry { uid: uid.map(Into::into), ..Entry::default() };
+        let live = Record {
+            uid: "u".into(),
+            version: 7,
+            fields: "f".into(),
+            owner: Some(me.clone()),
+            prune_disabled: false,
+            deleting: false,
+            run: JobRun::default(),
+        };
+        let on = Question { release: &me, prune: true, heir: None };
+        let check = |what: &str,
+                     question: Question<'_>,
+                     uid: Option<&str>,
+                     record: Option<Record>,
+                     expected: Verdict| {
+            assert_eq!(judge(question, &entry(uid), record.as_ref()), expected, "{what}");
+        };
+        let delete = Verdict::Delete { uid: "u".into(), version: 7 };
+        check("ours", on, Some("u"), Some(live.clone()), delete.clone());
+        check("ours, cut off before its uid was known", on, None, Some(live.clone()), delete);
+        check("gone", on, Some("u"), None, Verdict::Gone);
+        let of_other = Record { owner: Some(other.clone()), ..live.clone() };
+        check("another's", on, Some("u"), Some(of_other), Verdict::Drop(Foreign::OtherOwner(other.clone())));
+        let unlabelled = Record { owner: None, ..live.clone() };
+        check("nobody's", on, Some("u"), Some(unlabelled), Verdict::Drop(Foreign::Unlabelled));
+        check("made anew", on, Some("v"), Some(live.clone()), Verdict::Drop(Foreign::Replaced));
+        let unmanaged = Record { fields: String::new(), ..live.clone() };
+        check("never applied", on, None, Some(unmanaged), Verdict::Drop(Foreign::Replaced));
+        let kept = Record { prune_disabled: true, ..live.clone() };
+        check("opted out", on, Some("u"), Some(kept), Verdict::Keep(Kept::OptedOut));
+        let off = Question { prune: false, ..on };
+        check("prune off", off, Some("u"), Some(live.clone()), Verdict::Keep(Kept::PruneOff));
+        let dying = Record { deleting: true, ..live.clone() };
+        check("dying", on, Some("u"), Some(dying), Verdict::Keep(Kept::Terminating));
+        let heir = Question { heir: Some(&other), ..on };
+        let waits = Verdict::Keep(Kept::HandedOver(other.clone()));
+        check("wanted", heir, Some("u"), Some(live.clone()), waits);
+        let taken = Record { owner: Some(other.clone()), ..live };
+        check("taken", heir, Some("u"), Some(taken), Verdict::Drop(Foreign::OtherOwner(other.clone())));
+    }
+
+    #[test]
+    fn what_a_controller_has_to_clear_holds_the_rest_and_what_kubernetes_clears_does_not() {
+        let id = ObjectId::from_inventory_id("a_w_example.com_Widget").unwrap();
+        let since = Timestamp::from_second(1_000).unwrap();
+        let check = |finalizers: &[&str], expected: Option<&str>| {
+            let finalizers = finalizers.iter().map(|f| (*f).to_owned()).collect();
+            let holder = Hold { since, finalizers }.holder(&id);
+            assert_eq!(holder.map(|h| h.to_string()).as_deref(), expected);
+        };
+        check(&[], None);
+        check(&["example.com/a"], Some("Widget/a/w, which the finalizer example.com/a holds"));
+        let both = ["example.com/a", "example.com/b"];
+        check(&both, Some("Widget/a/w, which the finalizers example.com/a, example.com/b hold"));
+        check(&["kubernetes.io/pvc-protection", "foregroundDeletion"], None);
+        check(&["foregroundDeletion", "a/b"], Some("Widget/a/w, which the finalizer a/b holds"));
+        // A controller of somebody's, though of a domain of Kubernetes.
+        let gateway = "gateway-exists-finalizer.gateway.networking.k8s.io";
+        check(&[gateway], Some(&format!("Widget/a/w, which the finalizer {gateway} holds")));
+
+        let holder = Holder { id, since, finalizers: Vec::new() };
+        let overdue =
+            |second: i64| holder.is_overdue(Duration::from_secs(60), Timestamp::from_second(second).unwrap());
+        // Also on a clock that is behind.
+        assert_eq!([0, 1_000, 1_060, 1_061].map(overdue), [false, false, false, true]);
+    }
+}

@@ -1,0 +1,254 @@
+//! Whether an object whose update is refused is deleted and made anew, and what
+//! is told where it is not.
+
+use serde_json::{Map, Value};
+
+use crate::api::keys;
+
+use crate::domain::objects::identity::ReleaseId;
+use crate::domain::objects::object::Object;
+
+/// The kinds of which a deletion takes along what they hold.
+const HOLD_DATA: [(&str, &str); 6] = [
+    ("", "Namespace"),
+    ("", "PersistentVolume"),
+    ("", "PersistentVolumeClaim"),
+    ("apiextensions.k8s.io", "CustomResourceDefinition"),
+    ("snapshot.storage.k8s.io", "VolumeSnapshot"),
+    ("snapshot.storage.k8s.io", "VolumeSnapshotContent"),
+];
+
+/// What is asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Question<'a> {
+    /// The release.
+    pub release: &'a ReleaseId,
+    /// Whether the release asks for recreation.
+    pub force: bool,
+    /// Whether the object itself does, or asks not to be recreated.
+    pub object_force: Option<bool>,
+    /// Whether the live object is the one that the inventory knows.
+    pub known: bool,
+}
+
+/// What is done about an object that exists and whose update is refused, provided
+/// that it would be accepted if it were new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recreation {
+    /// It is made anew.
+    Now,
+    /// It is made anew once it has ended: a Job that runs.
+    Later,
+    /// It would be if somebody asked for it.
+    Unasked,
+    /// It asks not to be.
+    OptedOut,
+    /// It never is: what it holds would be lost.
+    Never(&'static str),
+}
+
+/// Decides. `live` is the whole object as it is now.
+pub fn decide(question: Question<'_>, object: &Object, live: &Value) -> Recreation {
+    if HOLD_DATA.iter().any(|(group, kind)| object.is(group, kind)) {
+        return Recreation::Never("what it holds would be lost");
+    }
+    let deletes_claims = live.pointer("/spec/persistentVolumeClaimRetentionPolicy/whenDeleted");
+    if object.is("apps", "StatefulSet") && deletes_claims.is_some_and(|policy| policy == "Delete") {
+        return Recreation::Never("its persistentVolumeClaimRetentionPolicy deletes its volumes with it");
+    }
+    match question.object_force {
+        Some(true) => Recreation::Now,
+        Some(false) => Recreation::OptedOut,
+        None if question.force => Recreation::Now,
+        // A Job is what has run; another one is a new run. Nobody is asked about
+        // one that is over, if it is provably ours.
+        None if object.is("batch", "Job") && is_ours(question, live) => match is_over(live) {
+            true => Recreation::Now,
+            false => Recreation::Later,
+        },
+        None => Recreation::Unasked,
+    }
+}
+
+fn is_ours(question: Question<'_>, live: &Value) -> bool {
+    let of = |field: &str, key: &str| live["metadata"][field][key].as_str().map(str::to_owned);
+    let owner = (of("labels", keys::OWNER_NAMESPACE), of("labels", keys::OWNER_NAME));
+    let me = (Some(question.release.namespace.clone()), Some(question.release.name.clone()));
+    question.known && owner == me && of("annotations", keys::PRUNE).as_deref() != Some(keys::DISABLED)
+}
+
+fn is_over(job: &Value) -> bool {
+    let conditions = job.pointer("/status/conditions").and_then(Value::as_array);
+    conditions
+        .into_iter()
+        .flatten()
+        .any(|c| (c["type"] == "Complete" || c["type"] == "Failed") && c["status"] == "True")
+}
+
+impl Recreation {
+    /// What a person is told beside the refusal. `force` is what they would set.
+    pub fn hint(self, kind: &str, force: &str) -> String {
+        match self {
+            Self::Now | Self::Unasked => {
+                format!("{force}, or supercargo.dev/force: enabled on the object, would recreate it")
+            }
+            Self::Later => format!(
+                "it has not ended yet, and is made anew once it has; {force}, or supercargo.dev/force: enabled on the \
+                 object, would do so at once"
+            ),
+            Self::OptedOut => {
+                "supercargo.dev/force: disabled on the object keeps it from being recreated".to_owned()
+            }
+            Self::Never(why) => format!(
+                "force never recreates a {kind}, because {why}: put the field back, or delete the object yourself"
+            ),
+        }
+    }
+}
+
+/// What is tried as a new object beside the live one: without what only one of
+/// the two can have, where the live one has it.
+pub fn trial(object: &Value, live: &Value) -> Value {
+    let mut trial = object.clone();
+    match object["kind"].as_str() {
+        Some("Service") if object["apiVersion"] == "v1" => {
+            if let Some(spec) = trial.get_mut("spec").and_then(Value::as_object_mut) {
+                share_service(spec, &live["spec"]);
+            }
+        }
+        Some("PriorityClass") if live["globalDefault"] == true => {
+            if let Some(fields) = trial.as_object_mut() {
+                fields.remove("globalDefault");
+            }
+        }
+        _ => {}
+    }
+    trial
+}
+
+/// Takes the addresses and ports of the live Service out of its successor's.
+fn share_service(spec: &mut Map<String, Value>, live: &Value) {
+    let held = |address: &Value| {
+        address != "None" && live["clusterIPs"].as_array().is_some_and(|a| a.contains(address))
+    };
+    if spec.get("clusterIP").is_some_and(held) {
+        spec.remove("clusterIP");
+    }
+    if spec.get("clusterIPs").and_then(Value::as_array).is_some_and(|all| all.iter().any(held)) {
+        spec.remove("clusterIPs");
+    }
+    if spec.get("healthCheckNodePort").is_some_and(|port| *port == live["healthCheckNodePort"]) {
+        spec.remove("healthCheckNodePort");
+    }
+    let held: Vec<&Value> =
+        live["ports"].as_array().into_iter().flatten().filter_map(|port| port.get("nodePort")).collect();
+    for port in spec.get_mut("ports").and_then(Value::as_array_mut).into_iter().flatten() {
+        if let Some(port) = port.as_object_mut()
+            && port.get("nodePort").is_some_and(|n| held.contains(&n))
+        {
+            port.remove("nodePort");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn only_what_may_go_is_made_anew() {
+        let me = ReleaseId { namespace: "apps".into(), name: "web".into() };
+        let labels = json!({"supercargo.dev/namespace": "apps", "supercargo.dev/name": "web"});
+        let bare = |annotations: Value| json!({"metadata": {"labels": labels, "annotations": annotations}});
+        let ended = |kind: &str, status: &str| {
+            let mut live = bare(json!({}));
+            live["status"] = json!({"conditions": [{"type": kind, "status": status}]});
+            live
+        };
+        let check = |kind: &str,
+                     force: bool,
+                     of_object: Option<bool>,
+                     known: bool,
+                     live: &Value,
+                     expected: Recreation| {
+            let version = match kind {
+                "Job" => "batch/v1",
+                "StatefulSet" | "Deployment" => "apps/v1",
+                "CustomResourceDefinition" => "apiextensions.k8s.io/v1",
+                "VolumeSnapshot" => "snapshot.storage.k8s.io/v1",
+                _ => "v1",
+            };
+            let object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "a"}});
+            let question = Question { release: &me, force, object_force: of_object, known };
+            let object = Object::new(object).unwrap();
+            assert_eq!(
+                decide(question, &object, live),
+                expected,
+                "{kind} {force} {of_object:?} {known} {live}"
+            );
+        };
+        use Recreation::{Later, Never, Now, OptedOut, Unasked};
+        let plain = bare(json!({}));
+        check("Service", false, None, true, &plain, Unasked);
+        check("Service", true, None, true, &plain, Now);
+        check("Service", false, Some(true), true, &plain, Now);
+        check("Service", true, Some(false), true, &plain, OptedOut);
+        let data = Never("what it holds would be lost");
+        for kind in [
+            "Namespace",
+            "PersistentVolume",
+            "PersistentVolumeClaim",
+            "CustomResourceDefinition",
+            "VolumeSnapshot",
+        ] {
+            check(kind, true, Some(true), true, &plain, data);
+        }
+        let policy = |deleted: &str| json!({"spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": deleted}}});
+        check("StatefulSet", true, None, true, &policy("Retain"), Now);
+        let volumes = Never("its persistentVolumeClaimRetentionPolicy deletes its volumes with it");
+        check("StatefulSet", true, None, true, &policy("Delete"), volumes);
+
+        for over in [ended("Complete", "True"), ended("Failed", "True")] {
+            check("Job", false, None, true, &over, Now);
+            check("Job", false, Some(false), true, &over, OptedOut);
+            check("Job", false, None, false, &over, Unasked);
+            check("Deployment", false, None, true, &over, Unasked);
+        }
+        for on in
+            [plain, ended("Complete", "False"), ended("Suspended", "True"), ended("FailureTarget", "True")]
+        {
+            check("Job", false, None, true, &on, Later);
+            check("Job", true, None, true, &on, Now);
+        }
+        let mut kept = ended("Complete", "True");
+        kept["metadata"]["annotations"] = json!({"supercargo.dev/prune": "disabled"});
+        check("Job", false, None, true, &kept, Unasked);
+        let mut strange = ended("Complete", "True");
+        strange["metadata"]["labels"] = json!({});
+        check("Job", false, None, true, &strange, Unasked);
+    }
+
+    #[test]
+    fn the_successor_is_tried_without_what_the_live_object_holds() {
+        let check = |kind: &str, mut wanted: Value, mut live: Value, expected: Value| {
+            for value in [&mut wanted, &mut live] {
+                value["apiVersion"] = "v1".into();
+                value["kind"] = kind.into();
+            }
+            let mut trial = trial(&wanted, &live);
+            trial.as_object_mut().unwrap().retain(|field, _| field != "apiVersion" && field != "kind");
+            assert_eq!(trial, expected, "{wanted}");
+        };
+        let service = |ip: &str, port: u16| json!({"spec": {"clusterIP": ip, "clusterIPs": [ip], "ports": [{"port": 80, "nodePort": port}, {"port": 81}]}});
+        let live = service("10.0.0.1", 30080);
+        let free = json!({"spec": {"ports": [{"port": 80}, {"port": 81}]}});
+        check("Service", service("10.0.0.1", 30080), live.clone(), free);
+        check("Service", service("10.0.0.2", 30081), live.clone(), service("10.0.0.2", 30081));
+        check("Service", service("None", 30081), service("None", 30080), service("None", 30081));
+        check("ConfigMap", live.clone(), live.clone(), live);
+        let default = json!({"globalDefault": true, "value": 1});
+        check("PriorityClass", default.clone(), default.clone(), json!({"value": 1}));
+        check("PriorityClass", default.clone(), json!({"value": 1}), default);
+    }
+}

@@ -1,0 +1,144 @@
+//! How much of the process's memory what comes from artifacts and inventories may take: by its limit,
+//! so that what one tenant publishes does not end the process for all.
+
+use crate::domain::manifest::budget::MAX_DECODED_BYTES;
+
+/// A process whose limit nobody knows.
+const UNKNOWN: u64 = 2 << 30;
+/// The least with which anything works.
+const LEAST: u64 = 128 << 20;
+
+/// More than anything in the process comes to.
+const UNSHARED: u64 = 1 << 50;
+/// An object takes some 200 bytes of it.
+const MAX_INVENTORY: u64 = 64 << 20;
+
+/// Shares of the memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// What most artifacts come to at most, unpacked and decoded.
+    pub usual: u64,
+    /// What any artifact may come to.
+    pub most: u64,
+    /// Nearly what all layers that are pulled have together.
+    pub pulled: u64,
+    /// Nearly what all usual artifacts have together.
+    pub all_usual: u64,
+    /// What all others have together: less than two that are not rendered yet need beside
+    /// what has to be left, and enough for one beside those that are.
+    pub all_large: u64,
+    /// What all specs have together that are larger than most.
+    pub specs: u64,
+    /// How long the text of one inventory may be.
+    pub inventory: u64,
+    /// What all inventories that are larger than most have together.
+    pub inventories: u64,
+}
+
+impl Default for Capacity {
+    /// Of a process for a person, who runs one command at a time: it may hold several
+    /// artifacts at once, and nobody else would give back what it waits for.
+    fn default() -> Self {
+        let (all, most, inventory) = (UNSHARED, MAX_DECODED_BYTES, MAX_INVENTORY);
+        Self {
+            usual: most,
+            most,
+            pulled: all,
+            all_usual: all,
+            all_large: all,
+            specs: all,
+            inventory,
+            inventories: all,
+        }
+    }
+}
+
+impl Capacity {
+    /// For a process that may have so many bytes. A good third of them is for artifacts:
+    /// an estimate is not exact, and the rest of the process has to live too.
+    pub fn of(memory: u64) -> Self {
+        let memory = memory.max(LEAST);
+        let most = (memory / 16).min(MAX_DECODED_BYTES);
+        let usual = (memory / 256).min(16 << 20);
+        let inventory = (memory / 64).min(MAX_INVENTORY);
+        let (pulled, all_usual, specs, inventories) = (memory / 8, memory / 16, memory / 8, memory / 4);
+        Self {
+            usual,
+            most,
+            pulled,
+            all_usual,
+            all_large: 3 * most - most / 10,
+            specs,
+            inventory,
+            inventories,
+        }
+    }
+
+    /// For a process of which the system says this: the limit of its control group and
+    /// the memory of the machine, as far as they are known.
+    pub fn found(limit: Option<u64>, machine: Option<u64>) -> Self {
+        // Without a limit of its own it shares the machine with others.
+        let machine = machine.map(|bytes| bytes / 2);
+        Self::of(limit.into_iter().chain(machine).min().unwrap_or(UNKNOWN))
+    }
+}
+
+/// The limit that a file of a control group says, such as `memory.max`; `None` where
+/// there is none.
+pub fn limit_of_group(text: &str) -> Option<u64> {
+    // Without a limit version 2 says `max`, and version 1 the largest number of pages.
+    text.trim().parse().ok().filter(|bytes| *bytes > 0 && *bytes < 1 << 60)
+}
+
+/// The memory of the machine, of `/proc/meminfo`.
+pub fn memory_of_machine(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    #[test]
+    fn shares_follow_the_limit() {
+        let check = |memory: u64, expected: [u64; 8]| {
+            let Capacity { usual, most, pulled, all_usual, all_large, specs, inventory, inventories } =
+                Capacity::of(memory * MIB);
+            let found = [usual, most, pulled, all_usual, all_large, specs, inventory, inventories];
+            let found = found.map(|bytes| bytes / MIB);
+            assert_eq!(found, expected, "{memory}");
+        };
+        check(0, [0, 8, 16, 8, 23, 16, 2, 32]);
+        check(512, [2, 32, 64, 32, 92, 64, 8, 128]);
+        check(4096, [16, 256, 512, 256, 742, 512, 64, 1024]);
+        check(65536, [16, 768, 8192, 4096, 2227, 8192, 64, 16384]);
+    }
+
+    #[test]
+    fn the_limit_of_the_group_counts_before_half_of_the_machine() {
+        let check = |limit: Option<u64>, machine: Option<u64>, expected: u64| {
+            let found = Capacity::found(limit.map(|l| l * MIB), machine.map(|m| m * MIB));
+            assert_eq!(found, Capacity::of(expected * MIB), "{limit:?} {machine:?}");
+        };
+        check(Some(512), Some(8192), 512);
+        check(None, Some(8192), 4096);
+        // A limit above what there is limits nothing.
+        check(Some(16384), Some(8192), 4096);
+        check(Some(512), None, 512);
+        check(None, None, 2048);
+    }
+
+    #[test]
+    fn what_the_system_says_is_read() {
+        assert_eq!(limit_of_group("536870912\n"), Some(512 * MIB));
+        for none in ["max\n", "", "9223372036854771712\n", "0", "-1", "x"] {
+            assert_eq!(limit_of_group(none), None, "{none}");
+        }
+        assert_eq!(memory_of_machine("MemTotal:       16384 kB\nMemFree: 1 kB\n"), Some(16 * MIB));
+        assert_eq!(memory_of_machine("MemFree: 1 kB\n"), None);
+        assert_eq!(memory_of_machine("MemTotal: much\n"), None);
+    }
+}

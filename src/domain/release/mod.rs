@@ -1,0 +1,10 @@
+//! Releases: what a spec asks for, what a person asks for by hand, what can be told of a
+//! spec that makes no sense, and what another tool's release means here.
+
+pub mod adopt;
+mod by_hand;
+pub mod salvage;
+mod spec;
+
+pub use by_hand::ByHand;
+pub use spec::{InvalidSpec, Release, Wanted, has_begun, id_of, object_name};

@@ -1,0 +1,233 @@
+//! Releases that cannot be read, or whose spec makes no sense: what can still be
+//! told of them, which is enough to say so and to let them go. Nothing here may
+//! lead to a write of an object of theirs.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::api::release::{
+    DeletionPolicy, Drift, OCIArtifactRelease, OCIArtifactReleaseSpec, Reference, RegistryProvider,
+};
+
+use super::spec::{InvalidSpec, Release};
+use crate::domain::manifest::patch::allowance::Allowance;
+
+/// A release as the cluster has it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Seen {
+    /// The resource. One that could not be read has a spec made up by
+    /// [`salvage`].
+    pub resource: OCIArtifactRelease,
+    /// Why it could not be read.
+    pub unreadable: Option<InvalidSpec>,
+    /// Whether its spec says what deleting the release does, and as whom.
+    pub deletable: bool,
+}
+
+/// The fields that decide what becomes of the objects of a deleted release.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Last {
+    suspend: bool,
+    service_account_name: Option<String>,
+    prune: bool,
+    deletion_policy: DeletionPolicy,
+}
+
+impl Seen {
+    /// Reads a release. One that does not have the form of the schema, because
+    /// it is older or newer, is salvaged.
+    ///
+    /// # Errors
+    /// When not even its metadata can be read.
+    pub fn read(text: &str) -> Result<Self, serde_json::Error> {
+        let error = match serde_json::from_str(text) {
+            Ok(resource) => return Ok(Self { resource, unreadable: None, deletable: true }),
+            Err(error) => error,
+        };
+        let mut value: Value = serde_json::from_str(text)?;
+        let spec = value["spec"].take();
+        let (last, deletable) = match serde_json::from_value::<Last>(spec.clone()) {
+            Ok(last) => (last, true),
+            Err(_) if spec["deletionPolicy"] == "Orphan" => {
+                (Last { deletion_policy: DeletionPolicy::Orphan, ..Last::default() }, true)
+            }
+            Err(_) => (Last::default(), false),
+        };
+        let resource = OCIArtifactRelease {
+            metadata: serde_json::from_value(value["metadata"].take())?,
+            spec: stand_in(last),
+            status: serde_json::from_value(value["status"].take()).ok(),
+        };
+        let unreadable = Some(fault(&spec, &error));
+        Ok(Self { resource, unreadable, deletable })
+    }
+
+    /// The release.
+    ///
+    /// # Errors
+    /// What has to be changed before anything is done for it.
+    pub fn parse_within(&self, allowance: &mut Allowance) -> Result<Release, InvalidSpec> {
+        match &self.unreadable {
+            Some(error) => Err(error.clone()),
+            None => Release::parse_within(&self.resource, allowance),
+        }
+    }
+
+    /// The release as far as its end needs it: an interval that makes no sense
+    /// keeps nobody from deleting it.
+    ///
+    /// # Errors
+    /// When not even that can be told.
+    pub fn parse_last(&self) -> Result<Release, InvalidSpec> {
+        let error = match self.without_rendering() {
+            Ok(release) => return Ok(release),
+            Err(error) => error,
+        };
+        let spec = &self.resource.spec;
+        let last = Last {
+            suspend: spec.suspend,
+            // Nothing is done as anybody where the objects stay.
+            service_account_name: spec
+                .service_account_name
+                .clone()
+                .filter(|_| spec.deletion_policy != DeletionPolicy::Orphan),
+            prune: spec.prune,
+            deletion_policy: spec.deletion_policy,
+        };
+        let unknown = |InvalidSpec { field, problem }| InvalidSpec {
+            field,
+            problem: format!(
+                "{problem}; so it is not known what deleting the release does: correct the spec, or set \
+                 spec.deletionPolicy to Orphan to leave its objects"
+            ),
+        };
+        if self.deletable { self.with(last).map_err(unknown) } else { Err(unknown(error)) }
+    }
+
+    /// The release without what changes objects: nothing is rendered any more.
+    fn without_rendering(&self) -> Result<Release, InvalidSpec> {
+        if let Some(error) = &self.unreadable {
+            return Err(error.clone());
+        }
+        let mut resource = self.resource.clone();
+        let spec = &mut resource.spec;
+        (spec.patches, spec.images, spec.drift.ignore) = Default::default();
+        Release::parse(&resource)
+    }
+
+    /// The same release with a spec under which nothing is done, to tell what is
+    /// wrong with it.
+    ///
+    /// # Errors
+    /// None that could be.
+    pub fn stand_in(&self) -> Result<Release, InvalidSpec> {
+        self.with(Last { suspend: self.resource.spec.suspend, ..Last::default() })
+    }
+
+    fn with(&self, last: Last) -> Result<Release, InvalidSpec> {
+        let mut resource = self.resource.clone();
+        resource.spec = stand_in(last);
+        Release::parse(&resource)
+    }
+}
+
+/// Names the field at fault, which the error of the whole does not.
+fn fault(spec: &Value, whole: &serde_json::Error) -> InvalidSpec {
+    for (field, value) in spec.as_object().into_iter().flatten() {
+        let mut probe = json!({"url": "", "prune": true});
+        probe[field] = value.clone();
+        if let Err(error) = serde_json::from_value::<OCIArtifactReleaseSpec>(probe) {
+            return InvalidSpec { field: field.clone(), problem: error.to_string() };
+        }
+    }
+    // The place in the text of the API server's answer tells nobody anything.
+    let problem = whole.to_string();
+    let problem = problem.split(" at line ").next().unwrap_or_default().to_owned();
+    InvalidSpec { field: "*".into(), problem }
+}
+
+fn stand_in(last: Last) -> OCIArtifactReleaseSpec {
+    OCIArtifactReleaseSpec {
+        url: "oci://invalid/invalid".into(),
+        reference: Reference::default(),
+        interval: "5m".into(),
+        retry_interval: "30s".into(),
+        timeout: "5m".into(),
+        suspend: last.suspend,
+        secret_ref: None,
+        cert_secret_ref: None,
+        proxy_secret_ref: None,
+        provider: RegistryProvider::Generic,
+        insecure: false,
+        verify: None,
+        decryption: None,
+        layer_selector: None,
+        path: "./".into(),
+        target_namespace: None,
+        common_metadata: None,
+        images: Vec::new(),
+        patches: Vec::new(),
+        service_account_name: last.service_account_name,
+        prune: last.prune,
+        wait: false,
+        force: false,
+        drift: Drift::default(),
+        deletion_policy: last.deletion_policy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seen(spec: Value) -> Seen {
+        let metadata = json!({"name": "app", "namespace": "apps", "uid": "u", "finalizers": ["f"]});
+        Seen::read(&json!({"metadata": metadata, "spec": spec}).to_string()).unwrap()
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_release_names_the_field() {
+        let check = |spec: Value, expected: &str| {
+            assert_eq!(seen(spec).parse_within(&mut Allowance::default()).unwrap_err().to_string(), expected);
+        };
+        let url = "oci://r/app";
+        check(json!({"url": url}), "spec.*: missing field `prune`");
+        check(
+            json!({"url": url, "prune": true, "wait": "yes"}),
+            "spec.wait: invalid type: string \"yes\", expected a boolean",
+        );
+        check(json!({"url": 7, "prune": true}), "spec.url: invalid type: integer `7`, expected a string");
+        let text = "spec.interval: \"1x\" is not a duration, write a number and a unit of ms, s, m or h, such as \
+                    30s, 5m or 1h30m";
+        check(json!({"url": url, "prune": true, "interval": "1x"}), text);
+        assert!(Seen::read(r#"{"metadata": 7, "spec": 7}"#).is_err());
+    }
+
+    #[test]
+    fn an_invalid_release_is_deleted_as_it_says_or_tells_why_not() {
+        let check = |spec: Value, expected: Option<(Option<&str>, DeletionPolicy)>| {
+            let last = seen(spec.clone()).parse_last().ok();
+            let last = last.map(|l| (l.service_account, l.deletion_policy));
+            assert_eq!(last, expected.map(|(a, p)| (a.map(str::to_owned), p)), "{spec}");
+        };
+        let delete = DeletionPolicy::Delete;
+        check(json!({"interval": "1x", "deletionPolicy": "Delete"}), Some((None, delete)));
+        check(
+            json!({"url": 7, "serviceAccountName": "a", "deletionPolicy": "Delete"}),
+            Some((Some("a"), delete)),
+        );
+        check(json!({"serviceAccountName": 7, "deletionPolicy": "Delete"}), None);
+        check(json!({"url": "", "prune": true, "serviceAccountName": "../x"}), None);
+        check(
+            json!({"serviceAccountName": 7, "deletionPolicy": "Orphan"}),
+            Some((None, DeletionPolicy::Orphan)),
+        );
+        check(
+            json!({"url": "", "prune": true, "serviceAccountName": "../x", "deletionPolicy": "Orphan"}),
+            Some((None, DeletionPolicy::Orphan)),
+        );
+        let error = seen(json!({"prune": "yes"})).parse_last().unwrap_err().to_string();
+        assert!(error.contains("set spec.deletionPolicy to Orphan"), "{error}");
+    }
+}

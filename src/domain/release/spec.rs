@@ -1,0 +1,424 @@
+//! A release whose spec has been parsed and found to make sense. Later code
+//! never looks at the raw spec.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use crate::api::keys;
+use crate::api::reason::Reason;
+use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, RegistryProvider};
+
+use crate::domain::inventory::Provenance;
+use crate::domain::manifest::patch::InvalidPatch;
+use crate::domain::manifest::patch::allowance::Allowance;
+use crate::domain::manifest::patch::image::{Image, ImageChange};
+use crate::domain::manifest::patch::spec::Patch;
+use crate::domain::manifest::patch::target::Target;
+use crate::domain::objects::identity::ReleaseId;
+use crate::domain::plan::delegated::Ignore;
+use crate::domain::schedule::parse_duration;
+use crate::domain::verify::declared::Declared;
+
+/// Part of every applied key: raised when the rendering changes in a way that
+/// gives other objects for the same artifact and options.
+const RENDER_VERSION: &str = "1";
+
+/// A release.
+#[derive(Clone, Debug)]
+pub struct Release {
+    /// Namespace and name.
+    pub id: ReleaseId,
+    /// uid of the custom resource.
+    pub uid: String,
+    /// Generation of the spec.
+    pub generation: i64,
+    /// Repository, as written in the spec.
+    pub url: String,
+    /// What is wanted of it.
+    pub wanted: Wanted,
+    /// Time between two looks at the registry.
+    pub interval: Duration,
+    /// Time until the first retry.
+    pub retry_interval: Duration,
+    /// Longest time of pull, apply and health each.
+    pub timeout: Duration,
+    /// Whether nothing is to be done.
+    pub suspend: bool,
+    /// Names of the Secrets with credentials and TLS material.
+    pub pull_secret: Option<String>,
+    /// Name of the Secret with TLS material.
+    pub cert_secret: Option<String>,
+    /// Name of the Secret with the proxy.
+    pub proxy_secret: Option<String>,
+    /// Who has credentials besides the Secrets.
+    pub provider: RegistryProvider,
+    /// Plain HTTP.
+    pub insecure: bool,
+    /// Whose signatures it wants.
+    pub verify: Option<Declared>,
+    /// Name of the Secret with age identities.
+    pub identity_secret: Option<String>,
+    /// Whether a range may go back to an older version.
+    pub allow_downgrade: bool,
+    /// Media type of the layer.
+    pub media_type: Option<String>,
+    /// Directory in the artifact.
+    pub path: String,
+    /// Namespace for namespaced objects.
+    pub target_namespace: Option<String>,
+    /// Labels for every object.
+    pub labels: BTreeMap<String, String>,
+    /// Annotations for every object.
+    pub annotations: BTreeMap<String, String>,
+    /// Patches, in their order.
+    pub patches: Arc<[Patch]>,
+    /// Changes of images, after the patches.
+    pub images: Arc<[ImageChange]>,
+    /// Patches and changes of images as the spec says them; empty without any.
+    pub(super) patched_by: Arc<str>,
+    /// The rules of `ignore` as the spec says them; empty without any.
+    pub(super) ignored_by: Arc<str>,
+    /// The ServiceAccount whose rights are used.
+    pub service_account: Option<String>,
+    /// Whether objects that leave are deleted.
+    pub prune: bool,
+    /// Whether Ready waits for health.
+    pub wait: bool,
+    /// Whether immutable changes recreate.
+    pub force: bool,
+    /// What drift leads to.
+    pub drift: DriftMode,
+    /// Fields that may drift.
+    pub ignore: Arc<[Ignore]>,
+    /// What deletion of the release does.
+    pub deletion_policy: DeletionPolicy,
+    /// The value of the annotation that asks for a run now.
+    pub reconcile_at: Option<String>,
+    /// The digest that is approved to be empty.
+    pub approve: Option<String>,
+    /// The namespace of namespaced objects that name none.
+    pub default_namespace: String,
+    /// Where its objects come from, if a person says so.
+    pub provenance: Option<Provenance>,
+}
+
+/// Which revision is wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// A tag.
+    Tag(String),
+    /// The highest tag of a range.
+    Semver {
+        /// The range.
+        range: String,
+        /// A regular expression over tags.
+        filter: Option<String>,
+    },
+    /// A digest.
+    Digest(String),
+}
+
+/// Why a spec makes no sense.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("spec.{field}: {problem}")]
+pub struct InvalidSpec {
+    /// The field.
+    pub field: String,
+    /// What is wrong with it, and what to write instead.
+    pub problem: String,
+}
+
+impl InvalidSpec {
+    /// The reason for the condition.
+    pub fn reason(&self) -> Reason {
+        Reason::InvalidSpec
+    }
+}
+
+impl From<InvalidPatch> for InvalidSpec {
+    fn from(InvalidPatch { field, problem }: InvalidPatch) -> Self {
+        Self { field, problem }
+    }
+}
+
+fn invalid(field: &str, problem: impl Into<String>) -> InvalidSpec {
+    InvalidSpec { field: field.to_owned(), problem: problem.into() }
+}
+
+/// The namespace and name of the custom resource.
+pub fn id_of(resource: &OCIArtifactRelease) -> ReleaseId {
+    ReleaseId {
+        namespace: resource.metadata.namespace.clone().unwrap_or_default(),
+        name: resource.metadata.name.clone().unwrap_or_default(),
+    }
+}
+
+/// Whether a run of it has begun: our finalizer is set before anything else.
+pub fn has_begun(resource: &OCIArtifactRelease) -> bool {
+    resource.metadata.finalizers.iter().flatten().any(|f| f == keys::FINALIZER)
+}
+
+fn duration(field: &str, text: &str, least: Duration) -> Result<Duration, InvalidSpec> {
+    let most = Duration::from_secs(24 * 3600);
+    let parsed = parse_duration(text).map_err(|e| invalid(field, e.to_string()))?;
+    if parsed < least || parsed > most {
+        return Err(invalid(field, format!("must be between {}s and 24h", least.as_secs())));
+    }
+    Ok(parsed)
+}
+
+/// Checks the name of another object: it becomes part of paths, queries and user
+/// names.
+///
+/// # Errors
+/// When no object could be called that.
+pub fn object_name(name: &str) -> Result<String, String> {
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) {
+        return Err(format!("{name:?} is not a name: write lower case letters, digits, '-' and '.'"));
+    }
+    Ok(name.to_owned())
+}
+
+fn name(field: &str, name: Option<&String>) -> Result<Option<String>, InvalidSpec> {
+    name.map(|name| object_name(name).map_err(|problem| invalid(field, problem))).transpose()
+}
+
+impl Release {
+    /// Parses a custom resource.
+    ///
+    /// # Errors
+    /// The first field that makes no sense. Admission refuses most of these
+    /// before; a resource may be older than the schema.
+    pub fn parse(resource: &OCIArtifactRelease) -> Result<Self, InvalidSpec> {
+        Self::parse_within(resource, &mut Allowance::default())
+    }
+
+    /// The same, within what the patches may take; it is exhausted when they need more.
+    ///
+    /// # Errors
+    /// As [`Release::parse`].
+    pub fn parse_within(
+        resource: &OCIArtifactRelease,
+        allowance: &mut Allowance,
+    ) -> Result<Self, InvalidSpec> {
+        let spec = &resource.spec;
+        let annotation = |key: &str| {
+            resource.metadata.annotations.as_ref().and_then(|a| a.get(key)).filter(|v| !v.is_empty()).cloned()
+        };
+        let common = spec.common_metadata.clone().unwrap_or_default();
+        let patches = Patch::parse_all("patches", &spec.patches, allowance)?;
+        let ignore = spec.drift.ignore.iter().enumerate().map(|(n, rule)| {
+            let target = rule.target.as_ref().map(|target| Target::parse(target, allowance)).transpose();
+            let target = target.map_err(|e| invalid(&format!("drift.ignore[{n}].target"), e))?;
+            Ok(Ignore { target, paths: rule.paths.iter().map(|p| p.0.clone()).collect() })
+        });
+        let ignore = ignore.collect::<Result<Vec<Ignore>, InvalidSpec>>()?;
+        let images: Vec<Image> = spec.images.iter().map(Image::from).collect();
+        let is_patched = !(spec.patches.is_empty() && images.is_empty());
+        // Plain structures always serialize.
+        let patched_by = is_patched.then(|| serde_json::to_string(&(&spec.patches, &spec.images)));
+        let ignored_by = (!spec.drift.ignore.is_empty()).then(|| serde_json::to_string(&spec.drift.ignore));
+        Ok(Self {
+            patches: patches.into(),
+            images: ImageChange::parse_all("images", &images, allowance)?.into(),
+            patched_by: patched_by.and_then(Result::ok).unwrap_or_default().into(),
+            ignored_by: ignored_by.and_then(Result::ok).unwrap_or_default().into(),
+            id: id_of(resource),
+            uid: resource.metadata.uid.clone().unwrap_or_default(),
+            generation: resource.metadata.generation.unwrap_or_default(),
+            url: spec.url.clone(),
+            wanted: wanted(spec)?,
+            interval: duration("interval", &spec.interval, Duration::from_secs(10))?,
+            retry_interval: duration("retryInterval", &spec.retry_interval, Duration::from_secs(1))?,
+            timeout: duration("timeout", &spec.timeout, Duration::from_secs(1))?,
+            suspend: spec.suspend,
+            pull_secret: name("secretRef.name", spec.secret_ref.as_ref().map(|r| &r.name))?,
+            cert_secret: name("certSecretRef.name", spec.cert_secret_ref.as_ref().map(|r| &r.name))?,
+            proxy_secret: name("proxySecretRef.name", spec.proxy_secret_ref.as_ref().map(|r| &r.name))?,
+            provider: spec.provider,
+            insecure: spec.insecure,
+            verify: verify(spec)?,
+            identity_secret: name(
+                "decryption.secretRef.name",
+                spec.decryption.as_ref().map(|d| &d.secret_ref.name),
+            )?,
+            allow_downgrade: spec.reference.allow_downgrade,
+            media_type: spec.layer_selector.as_ref().map(|s| s.media_type.clone()),
+            path: spec.path.clone(),
+            target_namespace: name("targetNamespace", spec.target_namespace.as_ref())?,
+            labels: common.labels.into_iter().map(|(k, v)| (k, v.0)).collect(),
+            annotations: common.annotations.into_iter().map(|(k, v)| (k, v.0)).collect(),
+            service_account: name("serviceAccountName", spec.service_account_name.as_ref())?,
+            prune: spec.prune,
+            wait: spec.wait,
+            force: spec.force,
+            drift: spec.drift.mode,
+            ignore: ignore.into(),
+            deletion_policy: spec.deletion_policy,
+            reconcile_at: annotation(keys::RECONCILE_AT),
+            approve: annotation(keys::APPROVE),
+            default_namespace: id_of(resource).namespace,
+            provenance: None,
+        })
+    }
+
+    /// The same without what changes objects: for the time in which nothing is rendered.
+    #[must_use]
+    pub fn without_rendering(&self) -> Self {
+        Self {
+            patches: Arc::default(),
+            images: Arc::default(),
+            ignore: Arc::default(),
+            patched_by: Arc::default(),
+            ignored_by: Arc::default(),
+            ..self.clone()
+        }
+    }
+
+    /// Names an artifact and everything that decides what is rendered from it and
+    /// which fields of that are applied: two runs with one key have the same
+    /// objects. 32 hexadecimal digits.
+    pub fn applied_key(&self, digest: &str) -> String {
+        let rendered_from = (
+            (RENDER_VERSION, digest, &self.default_namespace, &self.id.name),
+            (&self.media_type, &self.path, &self.target_namespace, &self.service_account),
+            (&self.labels, &self.annotations),
+        );
+        // Strings and maps of strings always serialize.
+        let mut text = serde_json::to_vec(&rendered_from).unwrap_or_default();
+        text.extend_from_slice(self.patched_by.as_bytes());
+        text.extend_from_slice(self.ignored_by.as_bytes());
+        if self.verify.as_ref().is_some_and(|v| v.images.is_some()) {
+            // Their digests are in the objects.
+            text.extend_from_slice(b"images");
+        }
+        hex::encode(&Sha256::digest(text)[..16])
+    }
+
+    /// Whether a person asks for a run that has not been `handled` yet. An annotation
+    /// that is gone asks for nothing: whoever replaces the object removes it.
+    pub fn is_asked(&self, handled: Option<&str>) -> bool {
+        self.reconcile_at.is_some() && self.reconcile_at.as_deref() != handled
+    }
+
+    /// Whether it names the Secret for trust or for decryption.
+    pub fn trusts_with(&self, secret: &str) -> bool {
+        self.identity_secret.as_deref() == Some(secret)
+            || self.verify.as_ref().is_some_and(|v| v.secrets().contains_key(secret))
+    }
+}
+
+fn verify(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<Option<Declared>, InvalidSpec> {
+    let Some(verify) = &spec.verify else { return Ok(None) };
+    let declared = Declared::parse(verify).map_err(|(below, problem)| match below.as_str() {
+        "" => invalid("verify", problem),
+        below => invalid(&format!("verify.{below}"), problem),
+    })?;
+    for (secret, field) in declared.secrets() {
+        name(&format!("{field}.name"), Some(&secret.to_owned()))?;
+    }
+    Ok(Some(declared))
+}
+
+fn wanted(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<Wanted, InvalidSpec> {
+    let reference = &spec.reference;
+    if let Some(digest) = &reference.digest {
+        return Ok(Wanted::Digest(digest.clone()));
+    }
+    if let Some(range) = &reference.semver {
+        if let Some(filter) = &reference.semver_filter {
+            crate::domain::artifact::version::TagFilter::parse(filter)
+                .map_err(|e| invalid("ref.semverFilter", e.to_string()))?;
+        }
+        crate::domain::artifact::version::Range::parse(range)
+            .map_err(|e| invalid("ref.semver", e.to_string()))?;
+        return Ok(Wanted::Semver { range: range.clone(), filter: reference.semver_filter.clone() });
+    }
+    Ok(Wanted::Tag(reference.tag.clone().unwrap_or_else(|| "latest".into())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, json};
+
+    fn parse(spec: Value) -> Result<Release, InvalidSpec> {
+        let mut whole = json!({"url": "oci://registry.example/app", "prune": true});
+        for (key, value) in spec.as_object().unwrap() {
+            whole[key] = value.clone();
+        }
+        let resource = json!({
+            "apiVersion": "supercargo.dev/v1alpha1", "kind": "OCIArtifactRelease",
+            "metadata": {"name": "web", "namespace": "apps", "generation": 3,
+                         "annotations": {"supercargo.dev/reconcile-at": "now"}},
+            "spec": whole,
+        });
+        Release::parse(&serde_json::from_value(resource).unwrap())
+    }
+
+    #[test]
+    fn a_digest_wins_over_a_range_over_a_tag() {
+        let check = |reference: Value, expected: Wanted| {
+            assert_eq!(parse(json!({"ref": reference})).unwrap().wanted, expected);
+        };
+        let range = || Wanted::Semver { range: "1.x".into(), filter: None };
+        check(json!({}), Wanted::Tag("latest".into()));
+        check(json!({"tag": "v1"}), Wanted::Tag("v1".into()));
+        check(json!({"tag": "v1", "semver": "1.x"}), range());
+        check(json!({"tag": "v1", "semver": "1.x", "digest": "sha256:x"}), Wanted::Digest("sha256:x".into()));
+        assert_eq!(parse(json!({})).unwrap().wanted, Wanted::Tag("latest".into()));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_named() {
+        let check = |spec: Value, expected: &str| {
+            let error = parse(spec).unwrap_err().to_string();
+            assert!(error.starts_with(expected), "{error}");
+        };
+        check(json!({"interval": "1s"}), "spec.interval: must be between 10s and 24h");
+        check(json!({"interval": "1x"}), "spec.interval: ");
+        check(json!({"timeout": "999999999h"}), "spec.timeout: ");
+        check(json!({"ref": {"semver": ">=a.b"}}), "spec.ref.semver: ");
+        check(json!({"ref": {"semver": "1", "semverFilter": "("}}), "spec.ref.semverFilter: ");
+        check(
+            json!({"drift": {"ignore": [{"target": {"kind": "("}, "paths": ["/spec"]}]}}),
+            "spec.drift.ignore[0].target: kind: \"(\" is not a regular expression, or too large a one",
+        );
+    }
+
+    #[test]
+    fn ignore_rules_match_whole_names() {
+        let release = parse(json!({"drift": {"ignore": [
+            {"target": {"kind": "Deploy.*", "name": "web"}, "paths": ["/spec/replicas"]},
+            {"paths": ["/metadata/annotations/x"]},
+        ]}}))
+        .unwrap();
+        let paths = |version: &str, kind: &str, name: &str| {
+            let named = json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}});
+            let object = crate::domain::objects::object::Object::new(named).unwrap();
+            crate::domain::plan::delegated::Delegation::of(&[], &release.ignore).paths(&object).len()
+        };
+        assert_eq!(paths("apps/v1", "Deployment", "web"), 2);
+        assert_eq!(paths("apps/v1", "Deployment", "web-2"), 1);
+        assert_eq!(paths("v1", "Service", "web"), 1);
+    }
+
+    #[test]
+    fn the_applied_key_follows_what_is_rendered_and_nothing_else() {
+        let key = |spec: Value, digest: &str| parse(spec).unwrap().applied_key(digest);
+        let base = key(json!({}), "sha256:a");
+        assert_eq!(base, key(json!({"interval": "1h", "wait": true, "prune": false}), "sha256:a"));
+        assert_ne!(base, key(json!({}), "sha256:b"));
+        assert_ne!(base, key(json!({"targetNamespace": "x"}), "sha256:a"));
+        assert_ne!(base, key(json!({"path": "x"}), "sha256:a"));
+        // A rule that comes or goes changes whose a field is.
+        let ignoring = |path: &str| key(json!({"drift": {"ignore": [{"paths": [path]}]}}), "sha256:a");
+        assert_ne!(base, ignoring("/spec/replicas"));
+        assert_ne!(ignoring("/spec/paused"), ignoring("/spec/replicas"));
+        assert_ne!(base, key(json!({"commonMetadata": {"labels": {"a": "b"}}}), "sha256:a"));
+    }
+}
