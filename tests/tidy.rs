@@ -40,10 +40,7 @@ const LONG_LINES: usize = 400;
 const LONG_FILES: &[(&str, &str)] = &[];
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc"];
-/// Rooms whose circles and folders still wait for their order. The list shrinks to
-/// nothing: who has ordered a room takes it out.
-const PENDING: &[&str] = &["cli", "oci", "reconcile"];
-/// Files and folders of one folder; more need folders of their own.
+/// Modules of one folder; more need folders of their own.
 const MAX_SIBLINGS: usize = 16;
 /// What no tracked text may hold, and why. Split, so that this file may be read too.
 const FORBIDDEN_TEXT: &[(&str, &str)] = &[
@@ -93,7 +90,7 @@ fn third_party_types_stop_at_their_door() {
 #[test]
 fn files_do_not_import_each_other_in_circles() {
     none(
-        circles::circles(&sources("src"), PENDING),
+        circles::circles(&sources("src")),
         "files of a room import each other in a circle; move what both need into a file below them, or split \
          the one of which only a part is needed",
     );
@@ -102,7 +99,7 @@ fn files_do_not_import_each_other_in_circles() {
 #[test]
 fn folders_are_small() {
     none(
-        siblings::crowded(&sources("src"), MAX_SIBLINGS, PENDING),
+        siblings::crowded(&sources("src"), MAX_SIBLINGS),
         "folders hold too much at once; give what belongs together a folder of its own",
     );
 }
