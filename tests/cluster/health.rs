@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 use serde_json::Value;
-use supercargo::domain::health::{Health, HealthState, assess};
+use supercargo::domain::health::{Health, HealthState, RuleSet};
 use supercargo_testbed::{Bed, Story};
 
 const OBJECTS: &str = r#"
@@ -104,7 +104,7 @@ const EXPECTED: &[(&str, &str, &str, HealthState, HealthState, &str)] = {
 };
 
 fn judge(object: &Value) -> Health {
-    assess(object, Timestamp::now())
+    RuleSet::default().assess(object, Timestamp::now())
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ use crate::cli::print::subjects::Subjects;
 use crate::cluster::discovery::{Known, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
-use crate::domain::health::{HealthState, assess};
+use crate::domain::health::{HealthState, RuleSet};
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::inventory::Inventory;
 use crate::domain::stage::order;
@@ -139,7 +139,7 @@ pub(super) fn is_good(health: &str) -> bool {
 
 impl Node {
     fn of(object: String, value: &Value) -> Self {
-        let health = assess(value, Timestamp::now());
+        let health = RuleSet::default().assess(value, Timestamp::now());
         let message = match health.state == HealthState::Current {
             true => String::new(),
             false => join(&health.message, &kubelet_says(value)),

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::rules::assess;
+use super::rules::RuleSet;
 use super::verdict::{Health, HealthState};
 use crate::api::reason::Reason;
 use crate::domain::objects::identity::ObjectId;
@@ -48,10 +48,16 @@ struct Judged {
 /// The objects.
 #[derive(Clone, Debug, Default)]
 pub struct Board {
+    rules: RuleSet,
     objects: BTreeMap<ObjectId, Option<Judged>>,
 }
 
 impl Board {
+    /// Judges by these rules.
+    pub fn new(rules: RuleSet) -> Self {
+        Self { rules, objects: BTreeMap::new() }
+    }
+
     /// Adds an object that is to be judged.
     pub fn add(&mut self, id: ObjectId) {
         self.objects.entry(id).or_default();
@@ -65,7 +71,7 @@ impl Board {
     /// Judges an object by what was read now; `None` when it does not exist.
     pub fn judge(&mut self, id: &ObjectId, object: Option<&Value>, now: Timestamp) {
         let health = match object {
-            Some(object) => assess(object, now),
+            Some(object) => self.rules.assess(object, now),
             None => Health::in_progress("it does not exist"),
         };
         let version = object.and_then(|o| o.pointer("/metadata/resourceVersion")?.as_str()?.parse().ok());

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::rules::assess;
+use super::rules::RuleSet;
 use super::verdict::HealthState;
 use crate::domain::objects::identity::GroupKind;
 
@@ -40,7 +40,7 @@ pub fn pod_selector(workload: &Value) -> Option<String> {
 /// What the first of the pods says that has failed, or else of one that is not ready.
 /// Without its name, which is another in each attempt.
 pub fn first_cause(pods: &[Value], now: Timestamp) -> Option<String> {
-    let judged: Vec<_> = pods.iter().map(|pod| assess(&typed(pod), now)).collect();
+    let judged: Vec<_> = pods.iter().map(|pod| RuleSet::default().assess(&typed(pod), now)).collect();
     let first = |state: HealthState| judged.iter().find(|health| health.state == state);
     let health = first(HealthState::Failed).or_else(|| first(HealthState::InProgress))?;
     Some(health.message.clone())

@@ -4,7 +4,22 @@
 use jiff::Timestamp;
 
 use super::fields::Fields;
+use super::rule::Rule;
 use super::verdict::{Health, HealthState};
+
+/// The rules of this family.
+pub fn rule(group: &str, kind: &str) -> Option<Rule> {
+    let rule: Rule = match (group, kind) {
+        ("", "Service") => service,
+        ("", "Namespace") => namespace,
+        ("policy", "PodDisruptionBudget") => disruption_budget,
+        ("autoscaling", "HorizontalPodAutoscaler") => autoscaler,
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => definition,
+        ("apiregistration.k8s.io", "APIService") => api_service,
+        _ => return None,
+    };
+    Some(rule)
+}
 
 /// As kstatus: a Service is current once it has its cluster IP. The address of
 /// a load balancer is not waited for, many clusters never assign one; the
@@ -78,13 +93,13 @@ pub(super) fn api_service(fields: Fields<'_>, _now: Timestamp) -> Health {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HealthState, HealthState::*, assess};
+    use super::super::{HealthState, HealthState::*, RuleSet};
     use serde_json::{Value, json};
 
     fn check(version: &str, kind: &str, spec: Value, status: Value, state: HealthState, message: &str) {
         let object = json!({"apiVersion": version, "kind": kind, "metadata": {"generation": 1},
             "spec": spec, "status": status});
-        let health = assess(&object, jiff::Timestamp::UNIX_EPOCH);
+        let health = RuleSet::default().assess(&object, jiff::Timestamp::UNIX_EPOCH);
         assert_eq!((health.state, health.message.as_str()), (state, message), "{object}");
     }
 

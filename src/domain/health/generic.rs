@@ -4,7 +4,18 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::fields::{Condition, Fields, unobserved};
+use super::rule::Rule;
 use super::verdict::{Health, young_until};
+use crate::domain::objects::identity::is_built_in;
+
+/// A group in which the API server keeps notes of its own.
+const INTERNAL: &str = "internal.apiserver.k8s.io";
+
+/// The rule for every kind that is not built in. A built-in kind without a rule of its own
+/// has no health.
+pub fn rule(group: &str, _: &str) -> Option<Rule> {
+    (!is_built_in(group) && group != INTERNAL).then_some(custom as Rule)
+}
 
 /// How long the controller of a new object may take to write its first status.
 /// kstatus calls an object without a status current at once, so that a wait
@@ -46,13 +57,13 @@ fn outdated(fields: Fields<'_>, ready: Option<Condition<'_>>) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HealthState, HealthState::*, assess};
+    use super::super::{HealthState, HealthState::*, RuleSet};
     use serde_json::{Value, json};
 
     fn check(status: Value, state: HealthState, message: &str) {
         let object = json!({"apiVersion": "example.com/v1", "kind": "Widget",
             "metadata": {"name": "a", "generation": 2}, "status": status});
-        let health = assess(&object, jiff::Timestamp::UNIX_EPOCH);
+        let health = RuleSet::default().assess(&object, jiff::Timestamp::UNIX_EPOCH);
         assert_eq!((health.state, health.message.as_str()), (state, message), "{object}");
     }
 
@@ -110,7 +121,7 @@ mod tests {
         let check = |status: Value, created: &str, state: HealthState, changes_at: Option<&str>| {
             let object = json!({"apiVersion": "example.com/v1", "kind": "Widget",
                 "metadata": {"creationTimestamp": created}, "status": status});
-            let health = assess(&object, "2026-01-01T00:00:02Z".parse().unwrap());
+            let health = RuleSet::default().assess(&object, "2026-01-01T00:00:02Z".parse().unwrap());
             assert_eq!(health.state, state, "{object}");
             assert_eq!(health.changes_at, changes_at.map(|t| t.parse().unwrap()), "{object}");
         };

@@ -4,7 +4,13 @@
 use jiff::Timestamp;
 
 use super::fields::Fields;
+use super::rule::Rule;
 use super::verdict::Health;
+
+/// The rules of this family.
+pub fn rule(group: &str, kind: &str) -> Option<Rule> {
+    matches!((group, kind), ("batch", "Job")).then_some(job as Rule)
+}
 
 /// kstatus calls a Job current once it has started. Here it has to complete:
 /// who waits for a migration means the end of it.
@@ -30,13 +36,13 @@ pub(super) fn job(fields: Fields<'_>, _now: Timestamp) -> Health {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HealthState, HealthState::*, assess};
+    use super::super::{HealthState, HealthState::*, RuleSet};
     use serde_json::{Value, json};
 
     fn check(spec: Value, status: Value, state: HealthState, message: &str) {
         let job = json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a", "generation": 1},
             "spec": spec, "status": status});
-        let health = assess(&job, jiff::Timestamp::UNIX_EPOCH);
+        let health = RuleSet::default().assess(&job, jiff::Timestamp::UNIX_EPOCH);
         assert_eq!((health.state, health.message.as_str()), (state, message), "{job}");
     }
 

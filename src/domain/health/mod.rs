@@ -8,6 +8,7 @@ mod fields;
 mod generic;
 mod jobs;
 mod pods;
+mod rule;
 mod rules;
 mod storage;
 mod verdict;
@@ -15,5 +16,5 @@ mod workloads;
 
 pub use board::{Board, Sight, failures_of, listed};
 pub use cause::{first_cause, pod_selector, runs_pods};
-pub use rules::{assess, has_rule};
+pub use rules::RuleSet;
 pub use verdict::{Health, HealthState};

@@ -4,7 +4,13 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::fields::Fields;
+use super::rule::Rule;
 use super::verdict::Health;
+
+/// The rules of this family.
+pub fn rule(group: &str, kind: &str) -> Option<Rule> {
+    matches!((group, kind), ("", "Pod")).then_some(pod as Rule)
+}
 
 pub(super) fn pod(fields: Fields<'_>, _now: Timestamp) -> Health {
     match fields.text("/status/phase").unwrap_or_default() {
@@ -72,12 +78,12 @@ fn waiting<'a>(fields: Fields<'a>) -> impl Iterator<Item = (&'a str, &'a str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HealthState, HealthState::*, assess};
+    use super::super::{HealthState, HealthState::*, RuleSet};
     use serde_json::{Value, json};
 
     fn check(status: Value, state: HealthState, message: &str) {
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "status": status});
-        let health = assess(&pod, jiff::Timestamp::UNIX_EPOCH);
+        let health = RuleSet::default().assess(&pod, jiff::Timestamp::UNIX_EPOCH);
         assert_eq!((health.state, health.message.as_str()), (state, message), "{pod}");
     }
 

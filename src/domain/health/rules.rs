@@ -9,56 +9,61 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::fields::Fields;
+use super::rule::Rule;
 use super::verdict::{Health, HealthState};
 use super::{cluster, generic, jobs, pods, storage, workloads};
-use crate::domain::objects::identity::{GroupKind, is_built_in};
+use crate::domain::objects::identity::GroupKind;
+use crate::domain::release::Release;
 
-type Judge = fn(Fields<'_>, Timestamp) -> Health;
+/// The rules for a family of kinds, by group and kind; none for a kind that is not of it.
+type Family = fn(&str, &str) -> Option<Rule>;
 
-/// A group in which the API server keeps notes of its own.
-const INTERNAL: &str = "internal.apiserver.k8s.io";
+/// The rules that are built in, one file a family. The first that knows a kind judges it;
+/// the last knows every kind that is not built into Kubernetes.
+const BUILT_IN: &[Family] =
+    &[workloads::rule, pods::rule, jobs::rule, storage::rule, cluster::rule, generic::rule];
 
-/// Judges an object by its status. Never fails: a status of an unexpected shape
-/// reads as one that is not there yet.
-pub fn assess(object: &Value, now: Timestamp) -> Health {
-    let fields = Fields(object);
-    if fields.has("/metadata/deletionTimestamp") {
-        return Health::new(HealthState::Terminating, terminating(fields));
-    }
-    let group = fields.text("/apiVersion").and_then(|v| v.split_once('/')).map_or("", |(group, _)| group);
-    match rule(group, fields.text("/kind").unwrap_or_default()) {
-        Some(judge) => judge(fields, now),
-        None => Health::current("exists"),
+/// The rules by which the objects of a release are judged.
+#[derive(Clone, Copy, Debug)]
+pub struct RuleSet {
+    families: &'static [Family],
+}
+
+impl Default for RuleSet {
+    fn default() -> Self {
+        Self { families: BUILT_IN }
     }
 }
 
-/// Whether objects of this kind can be anything but `Current` while they
-/// exist. An object of any kind can be `Terminating`.
-pub fn has_rule(kind: &GroupKind) -> bool {
-    rule(&kind.group, &kind.kind).is_some()
-}
+impl RuleSet {
+    /// Those of a release. None adds rules of its own yet.
+    pub fn of(_release: &Release) -> Self {
+        Self::default()
+    }
 
-fn rule(group: &str, kind: &str) -> Option<Judge> {
-    let judge: Judge = match (group, kind) {
-        ("apps", "Deployment") => workloads::deployment,
-        ("apps", "StatefulSet") => workloads::stateful_set,
-        ("apps", "DaemonSet") => workloads::daemon_set,
-        ("apps", "ReplicaSet") | ("", "ReplicationController") => workloads::replica_set,
-        ("", "Pod") => pods::pod,
-        ("batch", "Job") => jobs::job,
-        ("", "PersistentVolumeClaim") => storage::claim,
-        ("", "PersistentVolume") => storage::volume,
-        ("", "Service") => cluster::service,
-        ("", "Namespace") => cluster::namespace,
-        ("policy", "PodDisruptionBudget") => cluster::disruption_budget,
-        ("autoscaling", "HorizontalPodAutoscaler") => cluster::autoscaler,
-        ("apiextensions.k8s.io", "CustomResourceDefinition") => cluster::definition,
-        ("apiregistration.k8s.io", "APIService") => cluster::api_service,
-        // Its kinds without a rule above have no health.
-        _ if is_built_in(group) || group == INTERNAL => return None,
-        _ => generic::custom,
-    };
-    Some(judge)
+    /// Judges an object by its status. Never fails: a status of an unexpected shape
+    /// reads as one that is not there yet.
+    pub fn assess(&self, object: &Value, now: Timestamp) -> Health {
+        let fields = Fields(object);
+        if fields.has("/metadata/deletionTimestamp") {
+            return Health::new(HealthState::Terminating, terminating(fields));
+        }
+        let group = fields.text("/apiVersion").and_then(|v| v.split_once('/')).map_or("", |(group, _)| group);
+        match self.rule(group, fields.text("/kind").unwrap_or_default()) {
+            Some(judge) => judge(fields, now),
+            None => Health::current("exists"),
+        }
+    }
+
+    /// Whether objects of this kind can be anything but `Current` while they
+    /// exist. An object of any kind can be `Terminating`.
+    pub fn has_rule(&self, kind: &GroupKind) -> bool {
+        self.rule(&kind.group, &kind.kind).is_some()
+    }
+
+    fn rule(&self, group: &str, kind: &str) -> Option<Rule> {
+        self.families.iter().find_map(|family| family(group, kind))
+    }
 }
 
 fn terminating(fields: Fields<'_>) -> String {
@@ -77,7 +82,7 @@ mod tests {
     #[test]
     fn kinds_with_a_rule() {
         let check = |group: &str, kind: &str, expected: bool| {
-            assert_eq!(has_rule(&GroupKind::new(group, kind)), expected, "{kind}.{group}");
+            assert_eq!(RuleSet::default().has_rule(&GroupKind::new(group, kind)), expected, "{kind}.{group}");
         };
         check("apps", "Deployment", true);
         check("apps", "ControllerRevision", false);
@@ -97,7 +102,7 @@ mod tests {
     #[test]
     fn kinds_without_a_rule_are_current_until_they_go() {
         let check = |object: Value, state: HealthState, message: &str| {
-            let health = assess(&object, Timestamp::UNIX_EPOCH);
+            let health = RuleSet::default().assess(&object, Timestamp::UNIX_EPOCH);
             assert_eq!((health.state, health.message.as_str()), (state, message), "{object}");
         };
         check(json!({"apiVersion": "v1", "kind": "ConfigMap"}), HealthState::Current, "exists");
@@ -156,7 +161,7 @@ mod tests {
                 for spec in [json!(null), json!({"replicas": i64::MAX, "completions": i64::MIN})] {
                     let object = json!({"apiVersion": version, "kind": kind, "metadata": {"generation": i64::MAX},
                         "spec": spec, "status": status});
-                    assess(&object, Timestamp::UNIX_EPOCH);
+                    RuleSet::default().assess(&object, Timestamp::UNIX_EPOCH);
                 }
             }
         }

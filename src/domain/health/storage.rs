@@ -3,7 +3,18 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::fields::Fields;
+use super::rule::Rule;
 use super::verdict::{Health, young_until};
+
+/// The rules of this family.
+pub fn rule(group: &str, kind: &str) -> Option<Rule> {
+    let rule: Rule = match (group, kind) {
+        ("", "PersistentVolumeClaim") => claim,
+        ("", "PersistentVolume") => volume,
+        _ => return None,
+    };
+    Some(rule)
+}
 
 /// How long a claim that nobody provisions for is taken for one that the
 /// volume controller has not reached yet.
@@ -53,13 +64,13 @@ pub(super) fn volume(fields: Fields<'_>, _now: Timestamp) -> Health {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HealthState, HealthState::*, assess};
+    use super::super::{HealthState, HealthState::*, RuleSet};
     use serde_json::{Value, json};
 
     const NOW: &str = "2026-01-01T00:01:00Z";
 
     fn check(object: Value, state: HealthState, message: &str, changes_at: Option<&str>) {
-        let health = assess(&object, NOW.parse().unwrap());
+        let health = RuleSet::default().assess(&object, NOW.parse().unwrap());
         assert_eq!((health.state, health.message.as_str()), (state, message), "{object}");
         assert_eq!(health.changes_at, changes_at.map(|t| t.parse().unwrap()), "{object}");
     }

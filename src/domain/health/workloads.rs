@@ -4,7 +4,20 @@
 use jiff::Timestamp;
 
 use super::fields::Fields;
+use super::rule::Rule;
 use super::verdict::Health;
+
+/// The rules of this family.
+pub fn rule(group: &str, kind: &str) -> Option<Rule> {
+    let rule: Rule = match (group, kind) {
+        ("apps", "Deployment") => deployment,
+        ("apps", "StatefulSet") => stateful_set,
+        ("apps", "DaemonSet") => daemon_set,
+        ("apps", "ReplicaSet") | ("", "ReplicationController") => replica_set,
+        _ => return None,
+    };
+    Some(rule)
+}
 
 /// `3 of 5 replicas available`; `None` when nothing is missing.
 fn lacking(have: i64, want: i64, what: &str) -> Option<Health> {
@@ -139,13 +152,13 @@ pub(super) fn replica_set(fields: Fields<'_>, _now: Timestamp) -> Health {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HealthState, HealthState::*, assess};
+    use super::super::{HealthState, HealthState::*, RuleSet};
     use serde_json::{Value, json};
 
     fn check(kind: &str, spec: Value, status: Value, state: HealthState, message: &str) {
         let object = json!({"apiVersion": "apps/v1", "kind": kind,
             "metadata": {"name": "web", "generation": 2}, "spec": spec, "status": status});
-        let health = assess(&object, jiff::Timestamp::UNIX_EPOCH);
+        let health = RuleSet::default().assess(&object, jiff::Timestamp::UNIX_EPOCH);
         assert_eq!((health.state, health.message.as_str()), (state, message), "{object}");
     }
 

@@ -11,7 +11,7 @@ use serde_json::Value;
 use crate::cluster::discovery::Resource;
 use crate::cluster::session::Session;
 use crate::cluster::store::Watched;
-use crate::domain::health::{Board, Sight};
+use crate::domain::health::{Board, RuleSet, Sight};
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::reconcile::error::chain;
@@ -32,8 +32,8 @@ pub struct Checkup {
 
 impl Checkup {
     /// Of nothing yet.
-    pub fn new(key: &str) -> Self {
-        Self { key: key.to_owned(), ..Self::default() }
+    pub fn new(key: &str, rules: RuleSet) -> Self {
+        Self { key: key.to_owned(), board: Board::new(rules), ..Self::default() }
     }
 
     /// Says in the outcome of a run that found the revision applied how its objects

@@ -21,7 +21,7 @@ use crate::cluster::apply::Applied as Answer;
 use crate::cluster::discovery::Known;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
-use crate::domain::health::has_rule;
+use crate::domain::health::RuleSet;
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate};
 use crate::domain::live::JobRun;
@@ -335,7 +335,7 @@ fn note(
     executed.fates.insert(step.id.clone(), Fate::Applied(entry));
     let kind = step.id.group_kind();
     let is_judged = scope.release.wait || step.stage == Stage::Definitions;
-    if is_judged && has_rule(&kind) {
+    if is_judged && RuleSet::of(scope.release).has_rule(&kind) {
         executed.answers.insert(step.id.clone(), applied.body);
     }
 }

@@ -8,7 +8,7 @@ use crate::api::release::DriftMode;
 use crate::cluster::discovery::Known;
 use crate::cluster::session::Session;
 use crate::domain::drift::{Disturbance, disturbance};
-use crate::domain::health::has_rule;
+use crate::domain::health::RuleSet;
 use crate::domain::identity::ObjectId;
 use crate::domain::live::Record;
 use crate::domain::plan::Live;
@@ -142,11 +142,12 @@ async fn check_health(
     if !scope.release.wait {
         return;
     }
-    let mut checkup = before.unwrap_or_else(|| Checkup::new(&revision.key));
+    let rules = RuleSet::of(scope.release);
+    let mut checkup = before.unwrap_or_else(|| Checkup::new(&revision.key, rules));
     let inventory = &cluster.inventory;
     let judged = |id: &ObjectId| inventory.claims(id) && !cluster.has_run_to_its_end(id);
     checkup.retain(judged);
-    for id in inventory.claimed().filter(|id| has_rule(&id.group_kind()) && judged(id)) {
+    for id in inventory.claimed().filter(|id| rules.has_rule(&id.group_kind()) && judged(id)) {
         let version = inventory.entries.get(id).map_or("", |entry| entry.version.as_str());
         let kind = id.group_kind();
         if let Some(resource) = known.served(&kind, version) {

@@ -15,7 +15,7 @@ use self::cause::explain;
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
 use crate::cluster::session::Session;
-use crate::domain::health::{Board, failures_of, has_rule, listed};
+use crate::domain::health::{Board, RuleSet, failures_of, listed};
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate};
 use crate::domain::outcome::{Assessment, ObjectFailure};
@@ -77,8 +77,9 @@ pub async fn wait<'a>(
     }
     scope.progress.tell(Event::AwaitsHealth);
     let started = Instant::now();
-    let mut checkup = Checkup::new(&revision.key);
-    for step in planned.plan.steps.iter().filter(|s| !s.done && has_rule(&s.id.group_kind())) {
+    let rules = RuleSet::of(scope.release);
+    let mut checkup = Checkup::new(&revision.key, rules);
+    for step in planned.plan.steps.iter().filter(|s| !s.done && rules.has_rule(&s.id.group_kind())) {
         let Some(resource) = planned.known.served(&step.id.group_kind(), &step.version) else { continue };
         checkup.add(&step.id, resource);
         let answer = executed.answers.remove(&step.id);

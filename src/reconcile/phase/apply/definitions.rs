@@ -11,7 +11,7 @@ use super::schemas::brought_kinds;
 use crate::api::reason::Reason;
 use crate::cluster::discovery::Known;
 use crate::cluster::session::Session;
-use crate::domain::health::listed;
+use crate::domain::health::{RuleSet, listed};
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::plan::{Plan, Step};
 use crate::reconcile::cache::rollout::RolloutCache;
@@ -35,7 +35,7 @@ pub async fn established(
     definitions: &[&Step],
     answers: &BTreeMap<ObjectId, Bytes>,
 ) -> Result<(), ReconcileError> {
-    let mut checkup = Checkup::new(rollout.progress.key());
+    let mut checkup = Checkup::new(rollout.progress.key(), RuleSet::of(scope.release));
     for step in definitions {
         let Some(resource) = known.resource(&step.id.group_kind(), &step.version) else { continue };
         let object = answers.get(&step.id).and_then(|a| serde_json::from_slice::<Value>(a).ok());
