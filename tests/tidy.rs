@@ -40,7 +40,7 @@ const LONG_LINES: usize = 400;
 const LONG_FILES: &[(&str, &str)] = &[];
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: &[&str] = &["util", "utils", "helper", "helpers", "common", "misc"];
-/// Rooms whose circles and folders still wait for their order. The list shrinks to
+/// Rooms whose circles, folders and lists still wait for their order. The list shrinks to
 /// nothing: who has ordered a room takes it out.
 const PENDING: &[&str] = &["cli", "oci", "reconcile"];
 /// Files and folders of one folder; more need folders of their own.
@@ -105,6 +105,31 @@ fn folders_are_small() {
         siblings::crowded(&sources("src"), MAX_SIBLINGS, PENDING),
         "folders hold too much at once; give what belongs together a folder of its own",
     );
+}
+
+/// Whether a text tells how many more there are of something, after the first few.
+fn cuts_a_list(text: &str) -> bool {
+    let after = text.split("and {").skip(1).filter_map(|rest| rest.split_once('}'));
+    after.map(|(_, rest)| rest).any(|rest| rest.starts_with(" more"))
+}
+
+#[test]
+fn long_lists_are_told_in_one_way() {
+    let told = |source: &source::Source| {
+        let lists = source::strings(&source.text).into_iter().filter(|text| cuts_a_list(text));
+        lists.map(|text| format!("{}: {text:?}", source.path)).collect::<Vec<_>>()
+    };
+    let mut sources = sources("src");
+    sources.retain(|source| !PENDING.contains(&source.room()) && source.path != "src/domain/message.rs");
+    none(
+        sources.iter().flat_map(told).collect(),
+        "domain/message.rs joins lists and tells what is left out of them",
+    );
+    for (text, expected) in
+        [("; and {} more", true), ("{a} and {more} more", true), ("and {b} or more", false)]
+    {
+        assert_eq!(cuts_a_list(text), expected, "{text}");
+    }
 }
 
 #[test]

@@ -6,6 +6,7 @@ pub mod drift;
 pub mod health;
 pub mod inventory;
 pub mod manifest;
+pub mod message;
 mod objects;
 pub mod outcome;
 pub mod plan;
