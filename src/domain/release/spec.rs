@@ -26,8 +26,10 @@ use crate::domain::verify::declared::Declared;
 /// gives other objects for the same artifact and options.
 const RENDER_VERSION: &str = "1";
 
-/// A release.
-#[derive(Clone, Debug)]
+/// A release. A field of the spec is here, in the API type, and in [`Release::parse_within`],
+/// which names every one of them; whatever else makes releases begins with the default, that
+/// asks for nothing.
+#[derive(Clone, Debug, Default)]
 pub struct Release {
     /// Namespace and name.
     pub id: ReleaseId,
@@ -108,9 +110,10 @@ pub struct Release {
 }
 
 /// Who wants a release.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Origin {
     /// A custom resource: messages name its fields.
+    #[default]
     Resource,
     /// A person at the command line: messages name its flags.
     CommandLine,
@@ -141,6 +144,13 @@ pub enum Wanted {
     },
     /// A digest.
     Digest(String),
+}
+
+impl Default for Wanted {
+    /// None that there is.
+    fn default() -> Self {
+        Self::Tag(String::new())
+    }
 }
 
 /// Why a spec makes no sense.
