@@ -5,16 +5,15 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::release::{DeletionPolicy, OCIArtifactRelease, OCIArtifactReleaseSpec};
-
 use super::spec::{InvalidSpec, Release};
+use crate::api::release::{DeletionPolicy, OCIArtifactRelease, OCIArtifactReleaseSpec};
 use crate::domain::manifest::patch::allowance::Allowance;
 
 /// A release as the cluster has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
     /// The resource. One that could not be read has a spec made up by
-    /// [`salvage`].
+    /// [`stand_in`].
     pub resource: OCIArtifactRelease,
     /// Why it could not be read.
     pub unreadable: Option<InvalidSpec>,

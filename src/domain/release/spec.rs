@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 use crate::api::keys;
 use crate::api::reason::Reason;
 use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, RegistryProvider};
-
 use crate::domain::inventory::Provenance;
 use crate::domain::manifest::patch::InvalidPatch;
 use crate::domain::manifest::patch::allowance::Allowance;
