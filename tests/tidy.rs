@@ -104,6 +104,31 @@ fn folders_are_small() {
     );
 }
 
+/// Whether a text tells how many more there are of something, after the first few.
+fn cuts_a_list(text: &str) -> bool {
+    let after = text.split("and {").skip(1).filter_map(|rest| rest.split_once('}'));
+    after.map(|(_, rest)| rest).any(|rest| rest.starts_with(" more"))
+}
+
+#[test]
+fn long_lists_are_told_in_one_way() {
+    let told = |source: &source::Source| {
+        let lists = source::strings(&source.text).into_iter().filter(|text| cuts_a_list(text));
+        lists.map(|text| format!("{}: {text:?}", source.path)).collect::<Vec<_>>()
+    };
+    let mut sources = sources("src");
+    sources.retain(|source| source.path != "src/domain/message.rs");
+    none(
+        sources.iter().flat_map(told).collect(),
+        "domain/message.rs joins lists and tells what is left out of them",
+    );
+    for (text, expected) in
+        [("; and {} more", true), ("{a} and {more} more", true), ("and {b} or more", false)]
+    {
+        assert_eq!(cuts_a_list(text), expected, "{text}");
+    }
+}
+
 #[test]
 fn files_are_short() {
     let mut found = Vec::new();

@@ -58,6 +58,8 @@ pub struct Actor {
     caches: Caches,
     status: Arc<ReleaseStatus>,
     failures: u32,
+    /// Runs in a row that waited for something else.
+    waits: u32,
     /// Runs in a row that found objects still terminating.
     lingered: u32,
     drift: DriftMode,
@@ -100,9 +102,23 @@ impl Actor {
             (id_of(resource), Arc::new(resource.status.clone().unwrap_or_default()))
         };
         let (drift, began) = (DriftMode::Correct, Instant::now());
-        let (failures, lingered, vigil) = (0, 0, Vigil::default());
+        let (failures, waits, lingered, vigil) = (0, 0, 0, Vigil::default());
         let spec = Spec::default();
-        Self { stage, id, latest, signals, caches, status, failures, lingered, drift, spec, vigil, began }
+        Self {
+            stage,
+            id,
+            latest,
+            signals,
+            caches,
+            status,
+            failures,
+            waits,
+            lingered,
+            drift,
+            spec,
+            vigil,
+            began,
+        }
     }
 
     /// Lives until the release is gone or the process ends.
@@ -197,6 +213,9 @@ impl Actor {
 
     /// When to run again without being asked.
     fn pace(&mut self, release: &Release, outcome: &Outcome, asleep: bool) -> Option<Duration> {
+        if !matches!(outcome.verdict, Verdict::Waiting { .. } | Verdict::AsBefore) {
+            self.waits = 0;
+        }
         let pace = Pace { interval: release.interval, retry_interval: release.retry_interval };
         let ended = match &outcome.verdict {
             // Asked for once; nothing follows.
@@ -204,9 +223,10 @@ impl Actor {
             Verdict::AsBefore => return None,
             // It is seen when they are healthy again.
             Verdict::Failed { reason: Reason::Unhealthy, .. } => Ended::Well,
-            // What it waits for wakes it.
+            // What it waits for wakes it. This is in case that nobody tells.
             Verdict::Waiting { reason, .. } => {
-                Ended::Failed { disposition: reason.disposition(), failures: self.failures }
+                self.waits = self.waits.saturating_add(1);
+                Ended::Failed { disposition: reason.disposition(), failures: self.waits }
             }
             Verdict::Failed { reason, .. } => {
                 self.failures = self.failures.saturating_add(1);

@@ -2,12 +2,12 @@
 //! clock, no randomness. Time is an argument.
 
 pub mod artifact;
-pub mod drift;
 pub mod gate;
 pub mod health;
 pub mod inventory;
 pub mod ledger;
 pub mod manifest;
+pub mod message;
 mod objects;
 pub mod outcome;
 pub mod plan;
@@ -19,7 +19,7 @@ pub mod verify;
 
 pub use artifact::{allowed, prefix, tags, version, webhook};
 pub use manifest::{diff, patch};
-pub use objects::{identity, images, live, object, size};
+pub use objects::{drift, identity, images, live, object, size};
 pub use plan::{delegated, preflight, prune, recreate, stage};
 pub use process::{capacity, configuration, fair, proxy};
 pub use release::{adopt, salvage};

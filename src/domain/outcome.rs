@@ -1,10 +1,9 @@
 //! What a run came to. The status, the events and the schedule follow from it
 //! alone, so that each has one writer.
 
+use super::objects::identity::ObjectId;
 use crate::api::reason::Reason;
 use crate::api::status::{ArtifactStatus, Changes, VerifiedBy, VerifiedImage};
-
-use super::objects::identity::ObjectId;
 
 /// What a run came to.
 #[derive(Clone, Debug, Default)]

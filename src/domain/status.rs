@@ -3,15 +3,14 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
+use super::release::Release;
 use crate::api::reason::{Disposition, Reason};
 use crate::api::release::DriftMode;
 use crate::api::status::{
     ArtifactStatus, Failure, HistoryEntry, InventoryStatus, MAX_FAILURES, MAX_HISTORY, MAX_MESSAGE,
     ReleaseStatus, condition,
 };
-
-use super::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
-use super::release::Release;
 
 /// In the history: a revision that is not whole, or not healthy.
 const FAILED: &str = "Failed";

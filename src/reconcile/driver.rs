@@ -45,7 +45,7 @@ pub async fn bring(
     outcome: &mut Outcome,
 ) -> Ended {
     let session = update.session;
-    obtained.begin(caches, update.revision, outcome);
+    obtained.report(&caches.cluster, outcome);
     let pinned = pin::pin(scope, caches.into(), update, obtained).await?;
     let mut planned = plan(scope, &mut caches.cluster, update, pinned.rendered).await?;
     ownership::check(scope, session, &planned).await?;

@@ -107,11 +107,12 @@ impl ReconcileError {
         }
     }
 
-    /// The same, of an artifact that was fetched.
+    /// The same, of an artifact that was fetched, and an inventory with so many entries.
     #[must_use]
-    pub fn about(mut self, artifact: ArtifactStatus) -> Self {
+    pub fn about(mut self, artifact: ArtifactStatus, entries: usize) -> Self {
         if let Self::Failed(failure) = &mut self {
             failure.artifact.get_or_insert(artifact);
+            failure.entries.get_or_insert(entries);
         }
         self
     }

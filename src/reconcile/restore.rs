@@ -57,8 +57,9 @@ pub async fn restore_first(
         }
         Ok(Restored::Nothing) => outcome.drift = calm(scope, caches),
         Ok(Restored::ImagesUnknown) => outcome.drift = Some(images_unknown()),
-        Err(error @ (ReconcileError::Failed(_) | ReconcileError::Waiting(..))) => {
-            tracing::warn!(?error, "what is applied could not be put back");
+        Err(ReconcileError::Failed(failure)) => {
+            let (reason, message) = (failure.reason, failure.message);
+            tracing::warn!(%reason, message, "what is applied could not be put back");
             return Err(ReconcileError::SUPERSEDED);
         }
         Err(error) => return Err(error),
@@ -85,7 +86,12 @@ pub async fn restore_after(scope: &Scope<'_>, caches: &mut Caches, outcome: &mut
         }
         Ok(Restored::Nothing) => outcome.drift = calm(scope, caches),
         Ok(Restored::ImagesUnknown) => outcome.drift = Some(images_unknown()),
-        Err(error) => tracing::debug!(?error, "what is applied could not be put back"),
+        Err(ReconcileError::Failed(failure)) => {
+            let (reason, message) = (failure.reason, failure.message);
+            tracing::debug!(%reason, message, "what is applied could not be put back");
+        }
+        // The run that follows tries it again.
+        Err(_) => {}
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Scope<'a> {
     pub release: &'a Release,
     /// What the run is for.
     pub trigger: Trigger,
+    /// Whether a person asks for it.
+    pub is_asked: bool,
     /// How its frontend wants it.
     pub policy: &'a RunPolicy,
     /// What reaches the release meanwhile.
@@ -120,14 +122,9 @@ impl Scope<'_> {
         self.reported.get()
     }
 
-    /// Whether a person asks for this run.
-    pub fn is_asked(&self) -> bool {
-        self.release.is_asked(self.status().last_handled_reconcile_at.as_deref())
-    }
-
     /// What every gate knows of the run.
     pub fn facts(&self) -> Facts<'_> {
-        Facts { is_asked: self.is_asked(), ..Facts::of(self.release) }
+        Facts { is_asked: self.is_asked, ..Facts::of(self.release) }
     }
 
     /// Whether the run ends before its next write.

@@ -8,6 +8,7 @@ use crate::domain::identity::ObjectId;
 use crate::domain::manifest::budget::Budget;
 use crate::domain::manifest::canonical::to_yaml;
 use crate::domain::manifest::decode::{Decoded, DocumentError, Fault, Origin, decode_within};
+use crate::domain::message::and_more;
 use crate::domain::object::Object;
 use crate::domain::patch::file::PatchFile;
 use crate::domain::stage::order;
@@ -87,9 +88,7 @@ pub(in crate::cli) fn bundle(files: &[(String, Vec<u8>)]) -> Result<Bundle, CliE
     if !faults.is_empty() {
         let more = faults.len().saturating_sub(MAX_FAULTS);
         faults.truncate(MAX_FAULTS);
-        if more > 0 {
-            faults.push(format!("and {more} more"));
-        }
+        faults.extend(and_more(more));
         return Err(CliError::Several(faults.into_iter().collect()));
     }
     if objects.is_empty() {

@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::cli::print::subjects::Subjects;
 use crate::cli::print::text::folded;
 use crate::cli::{CliError, Lines, Printer};
+use crate::domain::message::and_more;
 use crate::domain::outcome::{ObjectFailure, Outcome, Verdict};
 use crate::reconcile::scope::progress::{Event, Progress};
 
@@ -88,8 +89,8 @@ pub(in crate::cli) fn with_failures(headline: &str, list: bool, failures: &[Obje
     for failure in failures.iter().take(MAX_TOLD) {
         lines.push(format!("  {}: {}", failure.id, folded(&failure.message)));
     }
-    if failures.len() > MAX_TOLD {
-        lines.push(format!("  and {} more", failures.len() - MAX_TOLD));
+    if let Some(more) = and_more(failures.len().saturating_sub(MAX_TOLD)) {
+        lines.push(format!("  {more}"));
     }
     lines
 }

@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::text::folded;
 use super::text::harmless;
+use crate::domain::message::and_more;
 
 /// The most objects that are shown as waited for; the rest is counted.
 const MAX_WAITING: usize = 8;
@@ -70,9 +71,8 @@ impl Progress {
             .take(MAX_WAITING)
             .map(|(subject, why)| format!("  {subject}: {}", folded(why)))
             .collect();
-        if things.len() > MAX_WAITING {
-            lines.push(format!("  and {} more", things.len() - MAX_WAITING));
-        }
+        let more = and_more(things.len().saturating_sub(MAX_WAITING));
+        lines.extend(more.map(|more| format!("  {more}")));
         let mut bars = live.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         while bars.len() > lines.len() {
             if let Some(bar) = bars.pop() {

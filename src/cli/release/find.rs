@@ -7,6 +7,7 @@ use crate::cli::CliError;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
+use crate::domain::message::List;
 
 /// How many names are told when one is not there.
 const MAX_NAMES: usize = 5;
@@ -46,11 +47,7 @@ fn hint(release: &ReleaseId, others: &[ReleaseId]) -> String {
 }
 
 fn list(names: &[&str]) -> String {
-    let mut text = names.iter().take(MAX_NAMES).copied().collect::<Vec<_>>().join(", ");
-    if names.len() > MAX_NAMES {
-        text.push_str(&format!(" and {} more", names.len() - MAX_NAMES));
-    }
-    text
+    List::Names.few(names, MAX_NAMES)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use crate::cli::print::text::folded;
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Line, Printer};
 use crate::domain::identity::ReleaseId;
+use crate::domain::message::and_more;
 
 /// Show how a release does, down to the pod that is not ready.
 ///
@@ -251,10 +252,9 @@ impl Page<'_> {
             let message = folded(text(failure, "/message"));
             printer.line(object.and(format!(": {}: {message}", text(failure, "/reason")), None))?;
         }
-        match self.release.pointer("/status/moreFailures").and_then(Value::as_i64) {
-            Some(more) if more > 0 => printer.line(format!("and {more} more")),
-            _ => Ok(()),
-        }
+        let more = self.release.pointer("/status/moreFailures").and_then(Value::as_u64);
+        let more = usize::try_from(more.unwrap_or_default()).unwrap_or(usize::MAX);
+        and_more(more).map_or(Ok(()), |more| printer.line(more))
     }
 
     fn tree(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {

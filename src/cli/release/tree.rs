@@ -18,6 +18,7 @@ use crate::cluster::session::Session;
 use crate::domain::health::{HealthState, RuleSet};
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::inventory::Inventory;
+use crate::domain::message::and_more;
 use crate::domain::stage::order;
 
 /// Objects that are read at once.
@@ -239,10 +240,10 @@ fn nodes(owner: &str, by_owner: &BTreeMap<&str, Vec<&Value>>, depth: usize) -> V
     // What has failed says more than what is under way.
     nodes.sort_by_key(|node| (node.health != HealthState::Failed.as_str(), node.object.clone()));
     if nodes.len() > MAX_CHILDREN {
-        let more = nodes.len() - MAX_CHILDREN;
+        let more = and_more(nodes.len() - MAX_CHILDREN).unwrap_or_default();
         nodes.truncate(MAX_CHILDREN);
         if let Some(last) = nodes.last_mut() {
-            last.message = join(&last.message, &format!("and {more} more like it are not shown"));
+            last.message = join(&last.message, &format!("{more} like it are not shown"));
         }
     }
     nodes

@@ -2,6 +2,7 @@
 //! controller is started, and nothing in a release can widen it.
 
 use super::prefix::Prefix;
+use crate::domain::message::List;
 
 /// The most prefixes that a message names.
 const NAMED: usize = 8;
@@ -53,11 +54,7 @@ impl Allowed {
         if !self.is_limited() || self.0.iter().any(|prefix| prefix.holds(registry, path)) {
             return Ok(());
         }
-        let named = self.0.iter().take(NAMED).map(ToString::to_string);
-        let mut allowed = named.collect::<Vec<_>>().join(", ");
-        if self.0.len() > NAMED {
-            allowed.push_str(&format!(" and {} more", self.0.len() - NAMED));
-        }
+        let allowed = List::Names.few(&self.0, NAMED);
         Err(NotAllowed::Repository { repository: format!("{registry}/{path}"), allowed })
     }
 

@@ -11,8 +11,8 @@ const NAMED: usize = 3;
 pub enum Decision {
     /// Nothing stands against it.
     Pass,
-    /// Not now. That is no failure: it is not counted, and nothing is tried again before
-    /// what the gate waits for comes.
+    /// Not now. That is no failure, and is not counted as one: what the gate waits for wakes
+    /// the release.
     Wait(Hold, WakeOn),
     /// Not like this.
     Refuse(Hold),

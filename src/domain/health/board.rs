@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::rules::RuleSet;
 use super::verdict::{Health, HealthState};
 use crate::api::reason::Reason;
+use crate::domain::message::List;
 use crate::domain::objects::identity::ObjectId;
 use crate::domain::outcome::{Assessment, ObjectFailure};
 use crate::domain::schedule::denied;
@@ -207,18 +208,8 @@ pub fn failures_of<'a>(
 
 /// A headline and the first of the objects that it is about.
 pub fn listed<'a>(headline: &str, objects: impl Iterator<Item = (&'a ObjectId, &'a str)>) -> String {
-    let mut message = headline.to_owned();
-    let mut more = 0;
-    for (n, (id, why)) in objects.enumerate() {
-        match n < NAMED {
-            true => message.push_str(&format!("; {id}: {why}")),
-            false => more += 1,
-        }
-    }
-    if more > 0 {
-        message.push_str(&format!("; and {more} more"));
-    }
-    message
+    let objects = List::Clauses.few_as(objects, NAMED, |(id, why)| format!("{id}: {why}"));
+    if objects.is_empty() { headline.to_owned() } else { format!("{headline}; {objects}") }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ use super::patch::set::{MAX_ADDED_BYTES, Set};
 use super::patch::spec::Patch;
 use super::strip;
 use crate::api::reason::Reason;
+use crate::domain::message::List;
 use crate::domain::objects::identity::{GroupKind, ObjectId};
 use crate::domain::objects::object::Object;
 
@@ -66,11 +67,7 @@ impl From<Vec<String>> for Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.first.join("; "))?;
-        if self.more > 0 {
-            write!(f, "; and {} more", self.more)?;
-        }
-        Ok(())
+        f.write_str(&List::Clauses.with_more(&self.first, self.more))
     }
 }
 

@@ -174,7 +174,7 @@ impl fmt::Display for ObjectId {
 }
 
 /// Namespace and name of a release.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ReleaseId {
     /// Namespace.
     pub namespace: String,

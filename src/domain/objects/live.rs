@@ -6,9 +6,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use crate::api::keys;
-
 use super::identity::ReleaseId;
+use crate::api::keys;
 
 /// An object as its metadata shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::api::keys;
-
 use super::delegated::{self, Delegation, Ignore};
 use super::stage::{Stage, order, stage};
+use crate::api::keys;
 use crate::domain::inventory::{Entry, Inventory};
 use crate::domain::objects::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::objects::live::Record;

@@ -9,7 +9,6 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::api::keys;
-
 use crate::domain::manifest::canonical::content_hash;
 use crate::domain::manifest::patch::target::{Called, Target};
 use crate::domain::objects::object::Object;

@@ -4,7 +4,6 @@
 use serde_json::{Map, Value};
 
 use crate::api::keys;
-
 use crate::domain::objects::identity::ReleaseId;
 use crate::domain::objects::object::Object;
 

@@ -1,11 +1,9 @@
 //! A release that no resource asks for, but a person at the command line.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::spec::{Release, Wanted};
-use crate::api::release::{DeletionPolicy, DriftMode, RegistryProvider};
+use super::spec::Release;
+use crate::api::release::DeletionPolicy;
 use crate::domain::inventory::Provenance;
 use crate::domain::objects::identity::ReleaseId;
 
@@ -35,42 +33,17 @@ impl Release {
         let day = Duration::from_secs(24 * 3600);
         Self {
             id,
-            uid: String::new(),
-            generation: 0,
-            url: String::new(),
-            wanted: Wanted::Tag(String::new()),
-            interval: day,
-            retry_interval: day,
-            timeout,
-            suspend: false,
-            pull_secret: None,
-            cert_secret: None,
-            proxy_secret: None,
-            provider: RegistryProvider::Generic,
-            insecure: false,
-            verify: None,
-            identity_secret: None,
-            allow_downgrade: true,
-            media_type: None,
-            path: String::new(),
-            target_namespace: None,
-            labels: BTreeMap::new(),
-            annotations: BTreeMap::new(),
-            service_account: None,
+            default_namespace,
             prune,
             wait,
             force,
-            drift: DriftMode::Correct,
-            ignore: Arc::default(),
-            deletion_policy: DeletionPolicy::Delete,
-            reconcile_at: None,
-            approve: None,
-            default_namespace,
-            patches: Arc::default(),
-            images: Arc::default(),
-            patched_by: Arc::default(),
-            ignored_by: Arc::default(),
+            timeout,
             provenance: Some(provenance),
+            interval: day,
+            retry_interval: day,
+            allow_downgrade: true,
+            deletion_policy: DeletionPolicy::Delete,
+            ..Self::default()
         }
     }
 }

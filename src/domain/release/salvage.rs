@@ -5,18 +5,15 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::api::release::{
-    DeletionPolicy, Drift, OCIArtifactRelease, OCIArtifactReleaseSpec, Reference, RegistryProvider,
-};
-
 use super::spec::{InvalidSpec, Release};
+use crate::api::release::{DeletionPolicy, OCIArtifactRelease, OCIArtifactReleaseSpec};
 use crate::domain::manifest::patch::allowance::Allowance;
 
 /// A release as the cluster has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Seen {
     /// The resource. One that could not be read has a spec made up by
-    /// [`salvage`].
+    /// [`stand_in`].
     pub resource: OCIArtifactRelease,
     /// Why it could not be read.
     pub unreadable: Option<InvalidSpec>,
@@ -56,7 +53,7 @@ impl Seen {
         };
         let resource = OCIArtifactRelease {
             metadata: serde_json::from_value(value["metadata"].take())?,
-            spec: stand_in(last),
+            spec: stand_in(&last)?,
             status: serde_json::from_value(value["status"].take()).ok(),
         };
         let unreadable = Some(fault(&spec, &error));
@@ -127,7 +124,8 @@ impl Seen {
 
     fn with(&self, last: Last) -> Result<Release, InvalidSpec> {
         let mut resource = self.resource.clone();
-        resource.spec = stand_in(last);
+        resource.spec = stand_in(&last)
+            .map_err(|error| InvalidSpec { field: "*".to_owned(), problem: error.to_string() })?;
         Release::parse(&resource)
     }
 }
@@ -147,34 +145,15 @@ fn fault(spec: &Value, whole: &serde_json::Error) -> InvalidSpec {
     InvalidSpec { field: "*".into(), problem }
 }
 
-fn stand_in(last: Last) -> OCIArtifactReleaseSpec {
-    OCIArtifactReleaseSpec {
-        url: "oci://invalid/invalid".into(),
-        reference: Reference::default(),
-        interval: "5m".into(),
-        retry_interval: "30s".into(),
-        timeout: "5m".into(),
-        suspend: last.suspend,
-        secret_ref: None,
-        cert_secret_ref: None,
-        proxy_secret_ref: None,
-        provider: RegistryProvider::Generic,
-        insecure: false,
-        verify: None,
-        decryption: None,
-        layer_selector: None,
-        path: "./".into(),
-        target_namespace: None,
-        common_metadata: None,
-        images: Vec::new(),
-        patches: Vec::new(),
-        service_account_name: last.service_account_name,
-        prune: last.prune,
-        wait: false,
-        force: false,
-        drift: Drift::default(),
-        deletion_policy: last.deletion_policy,
-    }
+/// A spec that says this and leaves out all else.
+fn stand_in(last: &Last) -> Result<OCIArtifactReleaseSpec, serde_json::Error> {
+    serde_json::from_value(json!({
+        "url": "oci://invalid/invalid",
+        "suspend": last.suspend,
+        "serviceAccountName": last.service_account_name,
+        "prune": last.prune,
+        "deletionPolicy": last.deletion_policy,
+    }))
 }
 
 #[cfg(test)]

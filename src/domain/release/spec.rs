@@ -10,7 +10,6 @@ use sha2::{Digest, Sha256};
 use crate::api::keys;
 use crate::api::reason::Reason;
 use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, RegistryProvider};
-
 use crate::domain::inventory::Provenance;
 use crate::domain::manifest::patch::InvalidPatch;
 use crate::domain::manifest::patch::allowance::Allowance;
@@ -26,8 +25,10 @@ use crate::domain::verify::declared::Declared;
 /// gives other objects for the same artifact and options.
 const RENDER_VERSION: &str = "1";
 
-/// A release.
-#[derive(Clone, Debug)]
+/// A release. A field of the spec is here, in the API type, and in [`Release::parse_within`],
+/// which names every one of them; whatever else makes releases begins with the default, that
+/// asks for nothing.
+#[derive(Clone, Debug, Default)]
 pub struct Release {
     /// Namespace and name.
     pub id: ReleaseId,
@@ -119,6 +120,13 @@ pub enum Wanted {
     },
     /// A digest.
     Digest(String),
+}
+
+impl Default for Wanted {
+    /// None that there is.
+    fn default() -> Self {
+        Self::Tag(String::new())
+    }
 }
 
 /// Why a spec makes no sense.

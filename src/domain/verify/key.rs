@@ -19,6 +19,7 @@ use x509_cert::spki::SubjectPublicKeyInfoRef;
 
 use super::pem;
 use super::text::harmless;
+use crate::domain::message::List;
 
 /// The largest file of a key, in bytes. The PEM of an RSA key of 8192 bits has 1,424.
 const MAX_KEY_BYTES: usize = 64 << 10;
@@ -199,8 +200,10 @@ pub fn keys<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<
     if trusted.is_empty() {
         let held = match others.as_slice() {
             [] => "it is empty".to_owned(),
-            [(first, _)] => format!("it holds {:?}", harmless(first, 60)),
-            [(first, _), rest @ ..] => format!("it holds {:?} and {} more", harmless(first, 60), rest.len()),
+            held => {
+                let named = List::Names.few_as(held, 1, |(name, _)| format!("{:?}", harmless(name, 60)));
+                format!("it holds {named}")
+            }
         };
         return Err(format!("has no public key: no name in it ends in {SUFFIX}; {held}"));
     }

@@ -6,6 +6,7 @@ use super::rules::policy::{Policy, Trust};
 use super::signature::claim::{Flaw, Subject};
 use super::text::{harmless, shortened};
 use crate::api::reason::Reason;
+use crate::domain::message::List;
 
 /// The longest message, in bytes.
 const MAX_MESSAGE: usize = 1000;
@@ -101,24 +102,16 @@ fn tell(message: &mut String, evidence: &Evidence, misses: &[Miss], counted: &[S
         Flaw::Invalid(_) => 2,
         Flaw::Other(_) => 3,
     });
-    for (n, miss) in told.iter().take(MAX_TOLD).enumerate() {
-        let start = if n == 0 { ": " } else { "; " };
-        message.push_str(&format!(
-            "{start}{} {}",
-            shortened(&miss.place),
-            harmless(&miss.flaw.to_string(), MAX_FLAW)
-        ));
+    if !told.is_empty() {
+        let told = List::Clauses.few_as(told, MAX_TOLD, |miss| {
+            format!("{} {}", shortened(&miss.place), harmless(&miss.flaw.to_string(), MAX_FLAW))
+        });
+        message.push_str(&format!(": {told}"));
     }
-    if told.len() > MAX_TOLD {
-        message.push_str(&format!("; and {} more", told.len() - MAX_TOLD));
-    }
-    if let Some(first) = evidence.skipped.first() {
-        let more = match evidence.skipped.len() {
-            1 => String::new(),
-            n => format!(" and {} more", n - 1),
-        };
-        message
-            .push_str(&format!(". Could not be looked at: {}{more}", harmless(&shortened(first), MAX_FLAW)));
+    if !evidence.skipped.is_empty() {
+        let one = |place: &String| harmless(&shortened(place), MAX_FLAW);
+        let skipped = List::Names.few_as(&evidence.skipped, 1, one);
+        message.push_str(&format!(". Could not be looked at: {skipped}"));
     }
 }
 
@@ -171,8 +164,5 @@ fn trusted(policy: &Policy) -> String {
             })),
         }
     }
-    let more = names.len().saturating_sub(MAX_TRUSTED);
-    names.truncate(MAX_TRUSTED);
-    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
-    format!("{}{more}", names.join(", "))
+    List::Names.few(names, MAX_TRUSTED)
 }

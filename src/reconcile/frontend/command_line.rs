@@ -84,7 +84,8 @@ impl Party {
     fn scope<'s>(&'s self, env: &'s Env, release: &'s Release, progress: &'s dyn Progress) -> Scope<'s> {
         let Self { signals, slot, reported, timer } = self;
         let (trigger, policy) = (Trigger::Full, &POLICY);
-        Scope { env, release, trigger, policy, signals, slot, reported, progress, timer }
+        let is_asked = release.is_asked(None);
+        Scope { env, release, trigger, is_asked, policy, signals, slot, reported, progress, timer }
     }
 }
 
@@ -164,7 +165,7 @@ impl Local {
             load(scope, &mut caches.cluster).await?;
             let (session, ledger) = (scope.env.session.clone(), Ledger::default());
             let update = Update { session: &session, ledger: &ledger, revision: &revision };
-            let obtained = rendered(scope, &session, content).await?;
+            let obtained = rendered(scope, caches, &update, content).await?;
             preview(scope, caches, &update, obtained).await
         };
         Box::pin(looked).await.map_err(|error| told(error, &release.id))
@@ -253,7 +254,7 @@ async fn attempt(
     }
     let (session, ledger) = (scope.env.session.clone(), Ledger::default());
     let update = Update { session: &session, ledger: &ledger, revision };
-    let obtained = rendered(scope, &session, content.clone()).await?;
+    let obtained = rendered(scope, caches, &update, content.clone()).await?;
     driver::bring(scope, caches, &update, obtained, outcome).await
 }
 
@@ -269,11 +270,13 @@ async fn load(scope: &Scope<'_>, cluster: &mut ClusterCache) -> Result<(), Recon
 /// The objects of manifests.
 async fn rendered(
     scope: &Scope<'_>,
-    session: &Session,
+    caches: &mut Caches,
+    update: &Update<'_>,
     content: Admitted,
 ) -> Result<Obtained, ReconcileError> {
+    let session = update.session;
     let rendered = render(scope, session, session.known().await?, &content).await?;
-    Ok(Obtained::by_hand(content, rendered))
+    Ok(Obtained::by_hand(caches, update.revision, content, rendered))
 }
 
 /// The manifests as the one file of an artifact, and what names them.

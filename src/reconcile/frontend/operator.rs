@@ -82,7 +82,8 @@ impl Request<'_> {
     ) -> Scope<'s> {
         let Self { env, release, trigger, signals, .. } = *self;
         let (policy, progress) = (&POLICY, &Silence);
-        Scope { env, release, trigger, policy, signals, slot, reported, progress, timer }
+        let is_asked = release.is_asked(self.status.last_handled_reconcile_at.as_deref());
+        Scope { env, release, trigger, is_asked, policy, signals, slot, reported, progress, timer }
     }
 }
 

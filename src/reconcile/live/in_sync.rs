@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::view::unwatched;
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
+use crate::domain::message::List;
 use crate::domain::outcome::Assessment;
 use crate::domain::release::Release;
 use crate::reconcile::cache::cluster::ClusterCache;
@@ -13,13 +14,9 @@ use crate::reconcile::cache::cluster::ClusterCache;
 pub fn in_sync(release: &Release, cluster: &ClusterCache) -> Assessment {
     let identity = || cluster.identity.as_ref().map(ToString::to_string).unwrap_or_default();
     // Where drift is corrected, those were just applied.
-    if let (DriftMode::Report, Some(first)) = (release.drift, cluster.unread.first()) {
-        let more = match cluster.unread.len() - 1 {
-            0 => String::new(),
-            more => format!(" and {more} more"),
-        };
-        let message =
-            format!("{} may not get {first}{more}: whether they were changed is not known", identity());
+    if release.drift == DriftMode::Report && !cluster.unread.is_empty() {
+        let unread = List::Names.few(&cluster.unread, 1);
+        let message = format!("{} may not get {unread}: whether they were changed is not known", identity());
         return Assessment { status: None, reason: Reason::AccessDenied, message };
     }
     let (denied, behind) = unwatched(cluster);

@@ -16,7 +16,7 @@ use crate::reconcile::scope::Scope;
 /// # Errors
 /// When it cannot be read, or another tool has written it.
 pub async fn load(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<(), ReconcileError> {
-    if scope.is_asked() || scope.status().observed_generation != Some(scope.release.generation) {
+    if scope.is_asked || scope.status().observed_generation != Some(scope.release.generation) {
         // A person may have written or restored it.
         cache.stored = None;
     }

@@ -67,7 +67,7 @@ pub async fn is_settled(
         !scope.release.wait || scope.status().last_healthy_revision.as_ref() == Some(&revision.name);
     let images = admission.images();
     let imaged = images.is_none() || caches.trust.is_pinned(revision, images);
-    let whole = observed.drifted.is_empty() && !(observed.missing && scope.is_asked());
+    let whole = observed.drifted.is_empty() && !(observed.missing && scope.is_asked);
     // The same digest under another tag: which one it was decides what a step back is.
     let named = ledger.last_applied(scope.release).is_none_or(|known| known.name == revision.name);
     let quiet = !observed.leftovers && !observed.unmade && !observed.unseen;

@@ -14,6 +14,7 @@ use crate::domain::ledger::Facts;
 use crate::domain::outcome::Outcome;
 use crate::oci::Size;
 use crate::reconcile::cache::Caches;
+use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::error::ReconcileError;
 use crate::reconcile::phase::begin::facts_of;
 use crate::reconcile::scope::Scope;
@@ -29,21 +30,28 @@ pub struct Obtained {
     pub content: Admitted,
     /// The objects.
     pub rendered: Rendered,
+    /// Whether the revision is brought, and not only put back.
+    pub rollout: bool,
 }
 
 impl Obtained {
     /// Manifests that a person has handed over.
-    pub fn by_hand(content: Admitted, rendered: Rendered) -> Self {
-        Self { artifact: None, content, rendered }
+    pub fn by_hand(caches: &mut Caches, revision: &Revision, content: Admitted, rendered: Rendered) -> Self {
+        Self { artifact: None, content, rendered, rollout: begin(caches, revision) }
     }
 
-    /// The rollout begins, or goes on.
-    pub fn begin(&self, caches: &mut Caches, revision: &Revision, outcome: &mut Outcome) {
+    /// Says in the outcome what there is until now.
+    pub fn report(&self, cluster: &ClusterCache, outcome: &mut Outcome) {
         outcome.artifact.clone_from(&self.artifact);
-        outcome.entries = Some(caches.cluster.inventory.entries.len());
-        let settled = caches.cluster.is_settled(&revision.key);
-        outcome.rollout = caches.rollout.progress.begin(&revision.key, &revision.name, settled);
+        outcome.entries = Some(cluster.inventory.entries.len());
+        outcome.rollout = self.rollout;
     }
+}
+
+/// The rollout of a revision begins, or goes on; says whether it is still being brought.
+fn begin(caches: &mut Caches, revision: &Revision) -> bool {
+    let settled = caches.cluster.is_settled(&revision.key);
+    caches.rollout.progress.begin(&revision.key, &revision.name, settled)
 }
 
 /// Fetches and renders, with a worker from then on. Few artifacts are larger than most:
@@ -95,8 +103,9 @@ pub async fn obtain_within(
     }
     let told = revision.fetched(&artifact);
     let content = admission.admit(artifact)?;
+    let rollout = begin(caches, revision);
     match render(scope, session, known, &content).await {
-        Ok(rendered) => Ok(Obtained { artifact: Some(told), content, rendered }),
-        Err(error) => Err(error.about(told)),
+        Ok(rendered) => Ok(Obtained { artifact: Some(told), content, rendered, rollout }),
+        Err(error) => Err(error.about(told, caches.cluster.inventory.entries.len())),
     }
 }

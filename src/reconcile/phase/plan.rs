@@ -64,7 +64,7 @@ async fn decide<'a>(
     view.load_foreign_inventories(&release.id, &ids).await?;
     let correction = match release.drift {
         DriftMode::Correct => Correction::All,
-        DriftMode::Report | DriftMode::Off if cache.is_settled(&revision.key) && !scope.is_asked() => {
+        DriftMode::Report | DriftMode::Off if cache.is_settled(&revision.key) && !scope.is_asked => {
             Correction::Nothing
         }
         DriftMode::Report | DriftMode::Off => Correction::Missing,

@@ -9,6 +9,7 @@ use crate::api::reason::Reason;
 use crate::cluster::discovery::Known;
 use crate::cluster::session::Session;
 use crate::domain::inventory::Fate;
+use crate::domain::message::List;
 use crate::domain::outcome::Note;
 use crate::domain::plan::Plan;
 use crate::observe::labels::Phase;
@@ -115,15 +116,16 @@ fn conclude(scope: &Scope<'_>, removed: Removed, executed: &mut Executed) -> (bo
 /// Says what holds up the deletion of the rest; that it has failed once it takes
 /// longer than the release waits for anything.
 fn held_up(scope: &Scope<'_>, removed: &Removed, executed: &mut Executed) -> Option<String> {
-    let (first, rest) = removed.holders.split_first()?;
-    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+    if removed.holders.is_empty() {
+        return None;
+    }
     let count = removed.waiting.len();
     let them = if count == 1 {
         "1 object that left is".to_owned()
     } else {
         format!("{count} objects that left are")
     };
-    let told = format!("{them} deleted after {first}{more}");
+    let told = format!("{them} deleted after {}", List::Names.few(&removed.holders, 1));
     let (release, now) = (scope.release, Timestamp::now());
     if !removed.holders.iter().any(|h| h.is_overdue(release.timeout, now)) {
         if scope.policy.awaits_termination {

@@ -13,6 +13,7 @@ use crate::cluster::inventory::{Hold, StoreError};
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Extent, Fate, Provenance, settle as settled_by};
 use crate::domain::ledger::{Known, is_wanted};
+use crate::domain::message::List;
 use crate::domain::outcome::{Note, Outcome, Verdict};
 use crate::domain::plan::Plan;
 use crate::domain::release::Release;
@@ -56,14 +57,13 @@ pub async fn settle(
         outcome.notes.push(Note { reason: Reason::DriftCorrected, message });
     }
     let written = write(scope, &mut caches.cluster, &fates, extent, applied.then_some(revision)).await?;
+    outcome.entries = caches.cluster.stored.as_ref().map(|stored| stored.inventory.entries.len());
     if scope.policy.repeats {
         // The kinds that are new in the inventory are watched from now on.
         let known = session.known().await?;
         let inventory = Arc::clone(&caches.cluster.inventory);
         View::of(scope.env, session, &mut caches.cluster, &known, inventory.entries.keys()).await?;
     }
-    outcome.entries =
-        caches.cluster.stored.as_ref().map_or(outcome.entries, |s| Some(s.inventory.entries.len()));
     let contested = caches.drift.next_correction(Timestamp::now()).is_some();
     if outcome.drift.is_none() && scope.release.drift != DriftMode::Off && complete && !contested {
         outcome.drift = Some(in_sync(scope.release, &caches.cluster));
@@ -184,8 +184,8 @@ fn applied_verdict(
         (Some(held_up), _) => format!("; {held_up}"),
         (None, []) => String::new(),
         (None, [one]) => format!("; {one} left it and is still being deleted"),
-        (None, [one, more @ ..]) => {
-            format!("; {one} and {} more left it and are still being deleted", more.len())
+        (None, several) => {
+            format!("; {} left it and are still being deleted", List::Names.few(several, 1))
         }
     };
     verdict(scope.release, revision, applied.len(), &rest)

@@ -16,6 +16,7 @@ use crate::api::status::VerifiedImage;
 use crate::api::verify::ImageMode;
 use crate::domain::identity::ObjectId;
 use crate::domain::images::{doubtful_places, image_places};
+use crate::domain::message::List;
 use crate::domain::object::Object;
 use crate::domain::verify::images::{Demand, ImageName, ImagePolicies};
 use crate::domain::verify::policy::Policy;
@@ -110,11 +111,7 @@ impl Images {
                 format!("{} container images are not signed as spec.verify.images wants them: ", more + 1)
             }
         };
-        let lines = std::iter::once(first).chain(rest).take(NAMED).map(|f| f.line());
-        message.push_str(&lines.collect::<Vec<_>>().join("; "));
-        if self.failures.len() > NAMED {
-            message.push_str(&format!("; and {} more", self.failures.len() - NAMED));
-        }
+        message.push_str(&List::Clauses.few_as(&self.failures, NAMED, ImageFailure::line));
         match mode {
             ImageMode::Warn => Ok(Some(message)),
             ImageMode::Enforce => {

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::fmt;
 
+use super::unified;
 use crate::domain::objects::identity::ObjectId;
 use crate::domain::objects::object::Object;
 use crate::domain::plan::stage::order;
-
-use super::unified;
 
 /// What became of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -72,7 +72,11 @@ async fn remove(scope: &Scope<'_>, session: &Session, step: &Step, ready: &Ready
         match poll.pause().await {
             Tick::Look => {}
             Tick::TimedOut => return Err(ApiError::Held(timeout)),
-            Tick::Ended => return Ok(false),
+            // It may be gone since.
+            Tick::Ended => {
+                let left = session.get_record(&ready.resource, &step.id).await?;
+                return Ok(left.is_none_or(|record| record.uid != *uid));
+            }
         }
     }
 }

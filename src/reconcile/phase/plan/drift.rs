@@ -13,6 +13,7 @@ use crate::cluster::session::Session;
 use crate::domain::delegated::leave_to_others;
 use crate::domain::drift::differing_paths;
 use crate::domain::identity::ObjectId;
+use crate::domain::message::List;
 use crate::domain::outcome::Assessment;
 use crate::domain::plan::{Action, Plan, Step};
 use crate::reconcile::cache::drift::DriftCache;
@@ -77,10 +78,9 @@ async fn contest(
         named.push(format!("{id} by {by}"));
     }
     let message = format!(
-        "changed again each time they were put back: {}{}; they are put back less often now. Stop the other \
+        "changed again each time they were put back: {}; they are put back less often now. Stop the other \
          writer, or leave the fields to it with spec.drift.ignore",
-        named.join(", "),
-        more(contested.len(), NAMED),
+        List::Names.with_more(&named, contested.len() - named.len()),
     );
     Some(Assessment { status: Some(true), reason: Reason::Contested, message })
 }
@@ -99,13 +99,11 @@ async fn report(session: &Session, plan: &Plan, known: &Known) -> Option<Assessm
         return None;
     }
     compared.sort();
-    let named: Vec<String> =
-        compared.iter().take(NAMED).map(|(id, paths)| format!("{id} ({})", paths.join(", "))).collect();
+    let named = List::Phrases.few_as(&compared, NAMED, |(id, paths)| format!("{id} ({})", paths.join(", ")));
     let message = format!(
-        "{} as applied: {}{}",
+        "{} as applied: {}",
         if compared.len() == 1 { "an object is not" } else { "objects are not" },
-        named.join("; "),
-        more(compared.len(), NAMED),
+        named,
     );
     Some(Assessment { status: Some(true), reason: Reason::DriftDetected, message })
 }
@@ -136,13 +134,5 @@ async fn differences(session: &Session, step: &Step, known: &Known) -> Vec<Strin
 
 /// For the event: what was put back.
 pub fn corrected_message(corrected: &[ObjectId]) -> String {
-    let named: Vec<String> = corrected.iter().take(NAMED).map(ToString::to_string).collect();
-    format!("put back as applied: {}{}", named.join(", "), more(corrected.len(), NAMED))
-}
-
-fn more(count: usize, named: usize) -> String {
-    match count.saturating_sub(named) {
-        0 => String::new(),
-        rest => format!(" and {rest} more"),
-    }
+    format!("put back as applied: {}", List::Names.few(corrected, NAMED))
 }

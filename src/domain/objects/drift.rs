@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::inventory::Entry;
-use super::objects::live::Record;
+use crate::domain::inventory::Entry;
+use crate::domain::objects::live::Record;
 
 /// The most differing fields that are named for one object.
 pub const MAX_PATHS: usize = 10;
@@ -151,7 +151,7 @@ impl Contest {
 
 #[cfg(test)]
 mod tests {
-    use super::super::objects::live::JobRun;
+    use super::super::live::JobRun;
     use super::*;
     use serde_json::json;
 
