@@ -92,6 +92,29 @@ subjects: [{{kind: ServiceAccount, name: {name}, namespace: {namespace}}}]
     }
 }
 
+/// Under which profiles the stories of a file run. Each file of tests/cluster with a
+/// [`story`](macro@crate::story) says it, as `const PROFILES`.
+#[derive(Debug, Clone, Copy)]
+pub enum Profiles {
+    /// Under both: a story that goes another way with other rights would show it.
+    Both,
+    /// Under the first only, and why: no right matters to it, or it names its own.
+    First(&'static str),
+}
+
+impl Profiles {
+    /// Whether they run under the profile of this run.
+    pub fn have_that_of_the_run(self) -> bool {
+        match (self, Profile::of_run()) {
+            (Profiles::First(reason), Profile::ClusterAdmin) => {
+                eprintln!("not run as cluster-admin: {reason}");
+                false
+            }
+            _ => true,
+        }
+    }
+}
+
 /// `helm template` of the chart for the placeholder.
 fn render(arguments: &[&str]) -> String {
     let directory = processes::directory("chart");

@@ -52,7 +52,7 @@ pub mod webhook;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-pub use account::{Account, Profile};
+pub use account::{Account, Profile, Profiles};
 pub use bed::Bed;
 pub use collector::Collector;
 pub use image::Image;
@@ -64,6 +64,7 @@ pub use registry::Registry;
 pub use signer::Signer;
 pub use sigstore::Sigstore;
 pub use story::Story;
+pub use supercargo_testbed_attribute::story;
 
 /// The root of the repository.
 pub fn repository() -> PathBuf {
