@@ -16,10 +16,12 @@ demo: ## Show a release from its push to its end, on a real cluster (KEEP=1: lea
 # The stories of the operator run twice: with the least rights, where each release has
 # an account of its own, and as cluster-admin. Each file says whether its stories do.
 .PHONY: test
+test: export SUPERCARGO_TEST_RUN := $(shell date +%s)
 test: ## Run all tests; builds the test bed's programs the first time
 	$(CARGO) test --workspace --test cluster -- --exact prepare::what_the_tests_run_is_built
 	$(CARGO) test --workspace
 	SUPERCARGO_TEST_PROFILE=cluster-admin $(CARGO) test --test cluster
+	-@$(CARGO) test --quiet --test times
 
 .PHONY: soak
 soak: ## Run random histories against the model (MINUTES=n, SEED=s for the first one, FAILURES=f until it ends; otherwise 10, any and 1)

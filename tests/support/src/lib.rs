@@ -46,6 +46,7 @@ pub mod rekor_v1;
 pub mod signer;
 pub mod sigstore;
 pub mod story;
+pub mod times;
 pub mod tools;
 pub mod webhook;
 

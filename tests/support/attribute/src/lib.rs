@@ -6,7 +6,7 @@ use proc_macro::{Delimiter, Group, TokenStream, TokenTree};
 /// arguments it takes).
 ///
 /// It runs under the profiles that `const PROFILES` of its file names, and under another
-/// it ends before it has started anything.
+/// it ends before it has started anything. Its time is recorded.
 ///
 /// ```ignore
 /// const PROFILES: Profiles = Profiles::Both;
@@ -17,10 +17,16 @@ use proc_macro::{Delimiter, Group, TokenStream, TokenTree};
 #[proc_macro_attribute]
 pub fn story(arguments: TokenStream, function: TokenStream) -> TokenStream {
     let mut tokens: Vec<TokenTree> = function.into_iter().collect();
-    let (Some(TokenTree::Group(body)), Some(_)) = (tokens.pop(), place_of(&tokens, "fn")) else {
+    let (Some(TokenTree::Group(body)), Some(name)) = (tokens.pop(), name_of(&tokens)) else {
         return code("compile_error!(\"a story is a function\");");
     };
-    let mut around = code("if !PROFILES.have_that_of_the_run() { return; }");
+    let mut around = code(&format!(
+        "if !PROFILES.have_that_of_the_run() {{ return; }}
+         let _clock = ::supercargo_testbed::times::Clock::start(
+             ::core::env!(\"CARGO_TARGET_TMPDIR\"),
+             ::core::concat!(::core::module_path!(), \"::{name}\"),
+         );"
+    ));
     around.extend(body.stream());
     let mut whole = Group::new(Delimiter::Brace, around);
     whole.set_span(body.span());
@@ -32,6 +38,11 @@ pub fn story(arguments: TokenStream, function: TokenStream) -> TokenStream {
     test.extend(tokens);
     test.extend([TokenTree::Group(whole)]);
     test
+}
+
+/// The name of the function that begins so.
+fn name_of(tokens: &[TokenTree]) -> Option<String> {
+    tokens.get(place_of(tokens, "fn")? + 1).map(ToString::to_string)
 }
 
 /// Where that word stands.
