@@ -146,19 +146,20 @@ impl Account {
     /// The account `supercargo` in `namespace`, which exists, with the rights that the
     /// chart gives it there.
     pub fn create(bed: &Bed, namespace: &str, profile: Profile) -> Account {
-        let manifests = profile.rendered().replace(PLACEHOLDER, namespace);
-        bed.admin().apply(&manifests);
-        let lease = format!("supercargo-{namespace}-controller");
-        Account { lease, profile, ..Account::existing(bed, namespace) }
+        Account::apply(bed, namespace, profile, profile.rendered())
     }
 
-    /// The same with other values of the chart (`--set=…`), whose other objects are
-    /// made by the test.
+    /// The same under [`Profile::Least`] with other values of the chart (`--set=…`), whose
+    /// other objects are made by the test.
     pub fn with_values(bed: &Bed, namespace: &str, values: &[String]) -> Account {
         let values: Vec<&str> = RIGHTS.iter().copied().chain(values.iter().map(String::as_str)).collect();
-        bed.admin().apply(&render(&values).replace(PLACEHOLDER, namespace));
+        Account::apply(bed, namespace, Profile::Least, &render(&values))
+    }
+
+    fn apply(bed: &Bed, namespace: &str, profile: Profile, manifests: &str) -> Account {
+        bed.admin().apply(&manifests.replace(PLACEHOLDER, namespace));
         let lease = format!("supercargo-{namespace}-controller");
-        Account { lease, profile: Profile::Least, ..Account::existing(bed, namespace) }
+        Account { lease, profile, ..Account::existing(bed, namespace) }
     }
 
     /// The account `supercargo` of a namespace, with the rights that it has, and the
