@@ -4,9 +4,11 @@
 use kube::Error;
 use serde_json::{Value, json};
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Story, repository};
+use supercargo_testbed::{Profiles, Story, repository, story};
 
 use super::setting::Scene;
+
+const PROFILES: Profiles = Profiles::First("what the API server refuses, whoever runs");
 
 const RELEASES: &str = "ociartifactreleases";
 
@@ -39,7 +41,7 @@ async fn admit(story: &Story<'_>, name: &str, patch: &Value) -> Result<Value, St
     }
 }
 
-#[tokio::test]
+#[story]
 async fn every_refusal_says_what_is_wrong_and_what_to_write() {
     let story = Story::begin("admission").await;
     let check = async |patch: Value, says: &str| {
@@ -212,7 +214,7 @@ async fn every_refusal_says_what_is_wrong_and_what_to_write() {
         .await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_name_is_a_label() {
     let story = Story::begin("admission-name").await;
     let label = "metadata.name must be a DNS label: at most 63 lower case letters, digits or '-'";
@@ -225,7 +227,7 @@ async fn a_name_is_a_label() {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn what_is_unusual_and_right_is_admitted() {
     let story = Story::begin("admission-good").await;
     for good in [
@@ -257,7 +259,7 @@ async fn what_is_unusual_and_right_is_admitted() {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn defaults_are_filled_in() {
     let story = Story::begin("admission-defaults").await;
     let admitted = admit(&story, "x", &json!({})).await.expect("admitted");
@@ -280,7 +282,7 @@ async fn defaults_are_filled_in() {
     assert_eq!(admitted["spec"], expected);
 }
 
-#[tokio::test]
+#[story]
 async fn the_definition_installs_without_a_warning_and_its_columns_are_shown() {
     let story = Story::begin("admission-crd").await;
     let crds = repository().join("config/crd");
@@ -332,7 +334,7 @@ async fn the_definition_installs_without_a_warning_and_its_columns_are_shown() {
     story.wait_for("the fields are explained", explained).await;
 }
 
-#[tokio::test]
+#[story]
 async fn what_admission_cannot_see_stalls_with_what_to_change() {
     let scene = Scene::begin("admission-stalled").await;
     let check = async |name: &str, spec: Value, says: &str| {

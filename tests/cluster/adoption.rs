@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use supercargo_testbed::proxy::Moment;
-use supercargo_testbed::{Proxy, Story, processes};
+use supercargo_testbed::{Profiles, Proxy, Story, processes, story};
 
 use super::person::Person;
+
+const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
 
 /// What Kustomizer applies, with what it marks and records, as its manager.
 fn kustomizer_applied(story: &Story<'_>, record: &str, key: &str) {
@@ -182,17 +184,17 @@ fn config_map(name: &str, value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\ndata: {{a: {value}}}\n")
 }
 
-#[tokio::test]
+#[story]
 async fn an_inventory_of_kustomizer_2_is_taken_over() {
     taken_over("adopt-kustomizer-2", "inv-shop", "resources").await;
 }
 
-#[tokio::test]
+#[story]
 async fn an_inventory_of_kustomizer_1_is_taken_over() {
     taken_over("adopt-kustomizer-1", "shop", "inventory").await;
 }
 
-#[tokio::test]
+#[story]
 async fn an_adoption_that_may_not_change_an_object_changes_none() {
     let story = Story::begin("adopt-forbidden").await;
     kustomizer_applied(&story, "inv-shop", "resources");
@@ -229,7 +231,7 @@ subjects: [{kind: ServiceAccount, name: half}]
     assert_eq!(story.object("v1", "configmaps", "settings").await.expect("it"), before);
 }
 
-#[tokio::test]
+#[story]
 async fn an_adoption_that_is_cut_off_is_finished_by_the_same_command() {
     let story = Story::begin("adopt-cut-off").await;
     kustomizer_applied(&story, "inv-shop", "resources");
@@ -296,7 +298,7 @@ async fn an_adoption_that_is_cut_off_is_finished_by_the_same_command() {
     story.wait_gone("v1", "configmaps", "leaves").await;
 }
 
-#[tokio::test]
+#[story]
 async fn what_is_no_inventory_of_kustomizer_is_not_taken_for_one() {
     let story = Story::begin("adopt-nothing").await;
     let person = Person::of(&story);
@@ -319,7 +321,7 @@ async fn what_is_no_inventory_of_kustomizer_is_not_taken_for_one() {
     assert!(ours.stderr.contains("is supercargo's already"), "{}", ours.stderr);
 }
 
-#[tokio::test]
+#[story]
 async fn an_inventory_with_dots_in_its_name_is_taken_over_and_deleted() {
     let story = Story::begin("adopt-dots").await;
     let person = Person::of(&story);

@@ -6,10 +6,12 @@ use serde_json::{Value, json};
 use supercargo_testbed::processes::{self, Server};
 use supercargo_testbed::story::condition;
 use supercargo_testbed::tools::Tools;
-use supercargo_testbed::{Registry, Story, ports};
+use supercargo_testbed::{Profiles, Registry, Story, ports, story};
 
 use super::person::Person;
 use super::setting::Scene;
+
+const PROFILES: Profiles = Profiles::Both;
 
 /// Flux, in one namespace.
 struct Flux {
@@ -114,7 +116,7 @@ async fn pods(story: &Story<'_>) -> Vec<String> {
     uids
 }
 
-#[tokio::test]
+#[story]
 async fn a_kustomization_of_flux_becomes_a_release_and_nothing_restarts() {
     let scene = Scene::begin("adopt-flux").await;
     let story = &scene.story;
@@ -197,7 +199,7 @@ spec:
     assert_eq!(scene.value("settings", "version").await.as_deref(), Some("2"));
 }
 
-#[tokio::test]
+#[story]
 async fn what_a_release_cannot_say_stops_the_adoption_before_it_begins() {
     let scene = Scene::begin("adopt-flux-lost").await;
     let story = &scene.story;
@@ -287,7 +289,7 @@ fn flux_applied(story: &Story<'_>, names: &[&str]) {
     );
 }
 
-#[tokio::test]
+#[story]
 async fn what_would_break_by_an_adoption_stops_it_before_it_begins() {
     let scene = Scene::begin("adopt-flux-broken").await;
     let story = &scene.story;

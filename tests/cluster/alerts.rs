@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::process::Output;
 
 use supercargo_testbed::prometheus::promtool;
-use supercargo_testbed::repository;
+use supercargo_testbed::{Profiles, repository, story};
+
+const PROFILES: Profiles = Profiles::First("rules, and no cluster");
 
 /// The alert rules, as everybody installs them.
 pub const RULES: &str = "charts/supercargo/rules/supercargo.yaml";
@@ -15,12 +17,12 @@ fn succeeds(output: &Output) {
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
 }
 
-#[test]
+#[story]
 fn promtool_finds_nothing_wrong_with_the_rules() {
     succeeds(&promtool(&["check", "rules", "--lint=all", "--lint-fatal"], &[repository().join(RULES)]));
 }
 
-#[test]
+#[story]
 fn alerts_fire_and_are_quiet_when_they_should() {
     let tests = std::fs::read_dir(repository().join("tests/alerts")).expect("tests/alerts exists");
     let mut tests: Vec<PathBuf> = tests.map(|entry| entry.expect("an entry").path()).collect();

@@ -4,9 +4,11 @@ use serde_json::{Value, json};
 use supercargo_testbed::proxy::Fate;
 use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Proxy, Registry, Signer};
+use supercargo_testbed::{Profiles, Proxy, Registry, Signer, story};
 
 use super::setting::{Scene, config_map, release};
+
+const PROFILES: Profiles = Profiles::Both;
 
 /// An operator that allows these repositories of a registry of its own only.
 async fn confined(name: &str, paths: &[&str]) -> Scene {
@@ -26,7 +28,7 @@ fn is_stalled(release: &Value) -> bool {
     condition(release, "Stalled").is_some_and(|stalled| stalled.status == "True")
 }
 
-#[tokio::test]
+#[story]
 async fn no_spelling_of_a_url_leads_out_of_what_is_allowed() {
     let scene = confined("allowed-names", &["acme"]).await;
     let host = scene.registry.host();
@@ -80,7 +82,7 @@ async fn no_spelling_of_a_url_leads_out_of_what_is_allowed() {
     assert_eq!(scene.value("a", "v").await, None);
 }
 
-#[tokio::test]
+#[story]
 async fn a_release_that_leaves_what_is_allowed_stays_as_it_was_until_it_is_back() {
     let scene = confined("allowed-change", &["acme", "shop/web"]).await;
     scene.registry.push_yaml("acme/app", "1", &config_map("a", "v", "one"));
@@ -122,7 +124,7 @@ async fn a_release_that_leaves_what_is_allowed_stays_as_it_was_until_it_is_back(
     scene.story.wait_gone("v1", "configmaps", "a").await;
 }
 
-#[tokio::test]
+#[story]
 async fn images_that_are_verified_are_of_what_is_allowed_too() {
     let scene = confined("allowed-images", &["acme"]).await;
     let host = scene.registry.host();
@@ -160,7 +162,7 @@ async fn images_that_are_verified_are_of_what_is_allowed_too() {
     assert!(scene.registry.of_repository(mark, "evil/web").is_empty());
 }
 
-#[tokio::test]
+#[story]
 async fn an_allowed_registry_may_keep_its_content_elsewhere() {
     // As with a CDN: the registry says where the bytes are, and its digest what
     // they have to be. Whoever is redirected to is asked without credentials.

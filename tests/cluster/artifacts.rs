@@ -13,7 +13,9 @@ use supercargo::oci::{
 };
 use supercargo_testbed::certificates::Authority;
 use supercargo_testbed::registry::{Options, Registry, USERS};
-use supercargo_testbed::{processes, within};
+use supercargo_testbed::{Profiles, processes, story, within};
+
+const PROFILES: Profiles = Profiles::First("commands that reach no cluster");
 
 /// As the command line writes it: sorted keys, every document ended.
 const YAML: &str = "apiVersion: v1
@@ -75,7 +77,7 @@ async fn pull(
     Ok(artifact.files.iter().map(|(_, content)| String::from_utf8_lossy(content)).collect())
 }
 
-#[test]
+#[story]
 fn what_is_pushed_is_pulled() {
     let registry = Registry::plain();
     let directory = processes::directory("manifests");
@@ -104,7 +106,7 @@ fn what_is_pushed_is_pulled() {
     registry.crane(&["validate", "--remote", url.trim_start_matches("oci://")]);
 }
 
-#[test]
+#[story]
 fn the_same_input_has_the_same_digest() {
     let registry = Registry::plain();
     let push = |tag: &str, epoch: &str| {
@@ -121,7 +123,7 @@ fn the_same_input_has_the_same_digest() {
     assert!(manifest.contains(r#""kustomizer.dev/created":"2023-11-14T22:13:20Z""#), "{manifest}");
 }
 
-#[test]
+#[story]
 fn failures_say_what_to_do_and_end_with_their_code() {
     let registry = Registry::plain();
     let host = registry.host();
@@ -144,7 +146,7 @@ fn failures_say_what_to_do_and_end_with_their_code() {
     check(&["--version"], 0, "supercargo");
 }
 
-#[test]
+#[story]
 fn what_is_no_manifest_is_not_pushed() {
     let registry = Registry::plain();
     let (mark, url) = (registry.mark(), format!("oci://{}/app:1", registry.host()));
@@ -164,7 +166,7 @@ fn what_is_no_manifest_is_not_pushed() {
     assert!(registry.of_repository(mark, "app").is_empty());
 }
 
-#[tokio::test]
+#[story]
 async fn a_tag_costs_one_head_and_a_digest_nothing() {
     let registry = Registry::plain();
     let digest = registry.push_yaml("app", "1.0.0", YAML);
@@ -184,7 +186,7 @@ async fn a_tag_costs_one_head_and_a_digest_nothing() {
     assert_eq!(asked, [head, "GET /v2/app/tags/list?n=1000", head]);
 }
 
-#[tokio::test]
+#[story]
 async fn what_crane_pushes_is_read() {
     let registry = Registry::plain();
     let directory = processes::directory("crane");
@@ -218,7 +220,7 @@ async fn what_crane_pushes_is_read() {
     assert_eq!(error.reason(), Reason::ArtifactInvalid, "{error}");
 }
 
-#[tokio::test]
+#[story]
 async fn a_tag_is_put_on_what_another_means() {
     let registry = Registry::plain();
     let digest = registry.push_yaml("app", "1.0.0", YAML);
@@ -229,7 +231,7 @@ async fn a_tag_is_put_on_what_another_means() {
     assert_eq!(registry.crane(&["digest", &format!("{}/app:latest", registry.host())]).trim(), digest);
 }
 
-#[tokio::test]
+#[story]
 async fn credentials_decide() {
     let registry = Registry::start(&Options { credentials: true, ..Options::default() });
     let url = format!("oci://{}/private/app:1", registry.host());
@@ -267,7 +269,7 @@ async fn credentials_decide() {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn certificates_decide() {
     let (authority, other) = (Authority::new("registry"), Authority::new("other"));
     let registry =
@@ -294,7 +296,7 @@ async fn certificates_decide() {
     assert_eq!(reason(access(Some(&authority), garbage)).await, Reason::SecretInvalid);
 }
 
-#[tokio::test]
+#[story]
 async fn a_registry_that_is_away_is_unavailable_and_comes_back() {
     let registry = Registry::plain();
     registry.push_yaml("app", "1", YAML);

@@ -9,11 +9,13 @@ use supercargo_testbed::fetch::{self, Trust};
 use supercargo_testbed::proxy::{Fate, Moment};
 use supercargo_testbed::registry::{Options, Registry, USERS};
 use supercargo_testbed::tools::{BED, Environment, Tools};
-use supercargo_testbed::{Account, Bed, Profile, Proxy, Story, bed, processes, within};
+use supercargo_testbed::{Account, Bed, Profile, Profiles, Proxy, Story, bed, processes, story, within};
+
+const PROFILES: Profiles = Profiles::First("the test bed itself");
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-#[tokio::test]
+#[story]
 async fn a_deployment_becomes_available_and_one_whose_pods_fail_does_not() {
     let story = Story::on(Bed::shared(), "bed-deployment").await;
     story.kubectl(&["create", "deployment", "good", "--image=web:1", "--replicas=2"], "");
@@ -39,7 +41,7 @@ spec:
     spec: {containers: [{name: bad, image: bad:1}]}
 ";
 
-#[tokio::test]
+#[story]
 async fn the_audit_log_tells_requests_by_user_and_by_impersonated_user() {
     let story = Story::on(Bed::shared(), "bed-audit").await;
     let bed = story.bed();
@@ -70,7 +72,7 @@ async fn the_audit_log_tells_requests_by_user_and_by_impersonated_user() {
     assert_eq!(bed.audit().since(bed.audit().mark(), &account.user()), []);
 }
 
-#[tokio::test]
+#[story]
 async fn a_watch_is_in_the_audit_log_when_it_begins() {
     let story = Story::on(Bed::shared(), "bed-watch").await;
     let bed = story.bed();
@@ -86,7 +88,7 @@ async fn a_watch_is_in_the_audit_log_when_it_begins() {
     account.remove(bed);
 }
 
-#[test]
+#[story]
 fn an_api_server_that_was_stopped_comes_back_with_its_objects() {
     let bed = Bed::start();
     bed.kubectl(&["create", "configmap", "kept"], "");
@@ -96,7 +98,7 @@ fn an_api_server_that_was_stopped_comes_back_with_its_objects() {
     bed.kubectl(&["get", "configmap", "kept"], "");
 }
 
-#[test]
+#[story]
 fn a_registry_keeps_what_crane_pushed_over_a_restart_and_logs_who_asked() {
     let registry = Registry::plain();
     let digest = registry.push_yaml("app", "1.0.0", "a: b\n");
@@ -109,7 +111,7 @@ fn a_registry_keeps_what_crane_pushed_over_a_restart_and_logs_who_asked() {
     assert!(within(LIMIT, asked), "{}", registry.read_log());
 }
 
-#[test]
+#[story]
 fn a_registry_with_credentials_and_tls_refuses_who_has_none() {
     let authority = Authority::new("registry");
     let registry =
@@ -123,7 +125,7 @@ fn a_registry_with_credentials_and_tls_refuses_who_has_none() {
     assert!(registry.docker_config(USERS[1].0, USERS[1].1).contains("auths"));
 }
 
-#[test]
+#[story]
 fn a_registry_with_client_certificates_talks_to_nobody_without_one() {
     let authority = Authority::new("registry");
     let options = Options { tls: Some(&authority), client_certificates: true, ..Options::default() };
@@ -133,7 +135,7 @@ fn a_registry_with_client_certificates_talks_to_nobody_without_one() {
     assert!(fetch::try_send("GET", &format!("{}/v2/", registry.url()), &[], &[], trust).is_err());
 }
 
-#[test]
+#[story]
 fn cosign_signs_what_is_in_the_registry() {
     let registry = Registry::plain();
     let digest = registry.push_yaml("signed", "1.0.0", "a: b\n");
@@ -151,7 +153,7 @@ fn cosign_signs_what_is_in_the_registry() {
     registry.cosign(&verify);
 }
 
-#[tokio::test]
+#[story]
 async fn a_held_request_has_landed_or_not_as_the_test_asked() {
     let story = Story::on(Bed::shared(), "bed-proxy").await;
     let proxy = Proxy::before_api_server(story.bed());
@@ -179,7 +181,7 @@ async fn a_held_request_has_landed_or_not_as_the_test_asked() {
     assert_eq!(proxy.count(|seen| seen.writes()), 2);
 }
 
-#[test]
+#[story]
 fn a_proxy_before_a_registry_lies_and_falls_silent() {
     let registry = Registry::plain();
     registry.push_yaml("app", "1.0.0", "a: b\n");
@@ -203,7 +205,7 @@ fn a_proxy_before_a_registry_lies_and_falls_silent() {
     });
 }
 
-#[tokio::test]
+#[story]
 async fn a_proxy_that_is_cut_ends_every_watch_and_goes_on() {
     use futures::AsyncReadExt;
     let story = Story::on(Bed::shared(), "bed-cut").await;
@@ -224,7 +226,7 @@ async fn a_proxy_that_is_cut_ends_every_watch_and_goes_on() {
 
 // Run by the next test as a process of its own; without the variable it is no
 // test at all.
-#[test]
+#[story]
 fn victim_of_the_next_test() {
     let Some(file) = std::env::var_os("SUPERCARGO_TEST_VICTIM") else { return };
     let bed = Bed::start();
@@ -239,7 +241,7 @@ fn victim_of_the_next_test() {
     }
 }
 
-#[test]
+#[story]
 fn a_test_run_that_is_killed_leaves_no_process_and_no_file() {
     let file = processes::directory("victim").join("started");
     let mut victim = processes::command(std::env::current_exe().expect("a path"))
@@ -270,7 +272,7 @@ fn alive(id: u32) -> bool {
     stat.rsplit(") ").next().is_some_and(|rest| !rest.is_empty() && !rest.starts_with('Z'))
 }
 
-#[test]
+#[story]
 fn without_go_and_without_assets_the_error_names_both_ways_out() {
     let cache = processes::directory("empty");
     let environment = Environment { cache, ..Environment::default() };
@@ -280,7 +282,7 @@ fn without_go_and_without_assets_the_error_names_both_ways_out() {
     }
 }
 
-#[test]
+#[story]
 fn assets_come_first_and_the_path_last() {
     let tools = Tools::get();
     let (assets, path) = (processes::directory("assets"), processes::directory("path"));

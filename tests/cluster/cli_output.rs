@@ -6,10 +6,12 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use supercargo_testbed::{Story, poll_until};
+use supercargo_testbed::{Profiles, Story, poll_until, story};
 
 use crate::scene::{Scene, config_map};
 use crate::shell::Shell;
+
+const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
 
 /// Exit code and stderr of a command whose stdout nobody reads, from its first
 /// byte on.
@@ -22,7 +24,7 @@ fn unread(person: &Shell, arguments: &[&str]) -> (i32, String) {
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
-#[tokio::test]
+#[story]
 async fn with_a_closed_stdout_the_work_is_done_and_the_verdict_stays() {
     let scene = Scene::begin("cli-closed").await;
     scene.install("app", &config_map("a"), json!({})).await;
@@ -91,7 +93,7 @@ fn honest(arguments: &[&str], text: &str) {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn nothing_in_a_cluster_makes_a_line_of_its_own_or_steers_the_terminal() {
     let scene = Scene::begin("cli-hostile").await;
     let story = &scene.story;
@@ -144,7 +146,7 @@ async fn nothing_in_a_cluster_makes_a_line_of_its_own_or_steers_the_terminal() {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn programs_that_are_missing_are_named_with_their_hint() {
     let story = Story::begin("cli-plugin").await;
     let kubeconfig = story.bed().admin_kubeconfig();

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use supercargo_testbed::tools::Tools;
-use supercargo_testbed::{Bed, Story, poll_until};
+use supercargo_testbed::{Bed, Profiles, Story, poll_until, story};
 
 use crate::scene::{Scene, config_map, deployment};
 use crate::setting::{BINARY, release};
 use crate::shell::{Shell, in_namespace};
+
+const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
 
 /// A release that no operator looks at.
 fn idle(story: &Story<'_>, name: &str, labels: Value) {
@@ -34,7 +36,7 @@ fn cells(table: &str) -> Vec<Vec<String>> {
     rows
 }
 
-#[tokio::test]
+#[story]
 async fn the_table_of_releases_is_that_of_kubectl() {
     let scene = Scene::begin("cli-get").await;
     scene.install("web", &config_map("a"), json!({})).await;
@@ -54,7 +56,7 @@ async fn the_table_of_releases_is_that_of_kubectl() {
     assert!(person.run(&["get", "releases", "--color=always"]).done().contains("\u{1b}[32mTrue\u{1b}[0m"));
 }
 
-#[tokio::test]
+#[story]
 async fn releases_are_printed_as_kubectl_takes_them() {
     let story = Story::begin("cli-data").await;
     idle(&story, "a", json!({"team": "web"}));
@@ -82,7 +84,7 @@ async fn releases_are_printed_as_kubectl_takes_them() {
     assert!(none.err.is_empty() && names(&none.done()).is_empty());
 }
 
-#[tokio::test]
+#[story]
 async fn what_cannot_be_listed_says_why() {
     let story = Story::begin("cli-list-errors").await;
     let namespace = story.namespace().to_owned();
@@ -127,7 +129,7 @@ async fn what_cannot_be_listed_says_why() {
     );
 }
 
-#[tokio::test]
+#[story]
 async fn clusters_that_cannot_be_asked_say_why() {
     let story = Story::begin("cli-cluster-errors").await;
     let namespace = story.namespace();
@@ -183,7 +185,7 @@ async fn clusters_that_cannot_be_asked_say_why() {
     );
 }
 
-#[tokio::test]
+#[story]
 async fn a_cluster_without_supercargo_says_how_to_install_it() {
     let bed = Bed::start();
     let person = Shell::with(&bed.admin_kubeconfig(), "default");
@@ -203,7 +205,7 @@ async fn a_cluster_without_supercargo_says_how_to_install_it() {
     bed.kubectl(&["apply", "-f", "-"], &person.run(&["crd"]).done());
 }
 
-#[tokio::test]
+#[story]
 async fn the_status_leads_to_the_pod_that_is_not_ready() {
     let scene = Scene::begin("cli-status").await;
     let slow = deployment("slow", "1", true)
@@ -250,7 +252,7 @@ async fn the_status_leads_to_the_pod_that_is_not_ready() {
     assert!(page.contains("\nObjects (3)\n") && !page.contains("ReplicaSet"), "{page}");
 }
 
-#[tokio::test]
+#[story]
 async fn a_status_shows_what_one_may_see() {
     let scene = Scene::begin("cli-status-rights").await;
     scene.install("app", &config_map("a"), json!({})).await;
@@ -284,7 +286,7 @@ async fn a_status_shows_what_one_may_see() {
     scene.operator.thaw();
 }
 
-#[tokio::test]
+#[story]
 async fn a_reconcile_waits_for_what_comes_of_it() {
     let scene = Scene::begin("cli-reconcile").await;
     let namespace = scene.namespace();
@@ -316,7 +318,7 @@ async fn a_reconcile_waits_for_what_comes_of_it() {
     assert_eq!(said, format!("{namespace}/app asked to reconcile\n"));
 }
 
-#[tokio::test]
+#[story]
 async fn a_diff_of_a_release_shows_what_its_spec_makes_of_any_revision() {
     let scene = Scene::begin("cli-diff-release").await;
     let namespace = scene.namespace();
@@ -370,7 +372,7 @@ async fn a_diff_of_a_release_shows_what_its_spec_makes_of_any_revision() {
     told(reader.run(&["diff", "release", "app"]), "cannot patch resource \"configmaps\"");
 }
 
-#[tokio::test]
+#[story]
 async fn suspended_releases_stay_as_they_are_until_they_are_resumed() {
     let scene = Scene::begin("cli-suspend").await;
     let namespace = scene.namespace();
@@ -398,7 +400,7 @@ async fn suspended_releases_stay_as_they_are_until_they_are_resumed() {
     assert_eq!(usage.code, 2);
 }
 
-#[tokio::test]
+#[story]
 async fn a_wait_without_an_operator_ends() {
     let story = Story::begin("cli-wait").await;
     idle(&story, "app", json!({}));
@@ -445,7 +447,7 @@ async fn a_wait_without_an_operator_ends() {
     assert!(err.ends_with(last), "{err}");
 }
 
-#[tokio::test]
+#[story]
 async fn a_watch_prints_what_changes() {
     use std::io::{BufRead, BufReader};
     let story = Story::begin("cli-watch").await;
@@ -471,7 +473,7 @@ async fn a_watch_prints_what_changes() {
     reader.join().expect("the reader ends");
 }
 
-#[tokio::test]
+#[story]
 async fn the_program_is_a_plugin_of_kubectl() {
     let story = Story::begin("cli-plugin").await;
     idle(&story, "web", json!({}));
@@ -495,7 +497,7 @@ async fn the_program_is_a_plugin_of_kubectl() {
     assert!(wrong.err.contains("Usage: kubectl supercargo get "), "{wrong:?}");
 }
 
-#[tokio::test]
+#[story]
 async fn clusters_are_named_as_kubectl_names_them() {
     let story = Story::begin("cli-flags").await;
     let bed = story.bed();
@@ -558,7 +560,7 @@ async fn clusters_are_named_as_kubectl_names_them() {
     );
 }
 
-#[tokio::test]
+#[story]
 async fn on_a_terminal_the_wait_is_seen_and_leaves_no_trace() {
     let story = Story::begin("cli-terminal").await;
     idle(&story, "app", json!({}));

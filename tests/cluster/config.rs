@@ -2,9 +2,11 @@
 //! what it needs, and no more.
 
 use serde_json::{Value, json};
-use supercargo_testbed::{Account, Bed, Profile, Story, bed, repository};
+use supercargo_testbed::{Account, Bed, Profile, Profiles, Story, bed, repository, story};
 
-#[tokio::test]
+const PROFILES: Profiles = Profiles::First("it is about the rights that config/ gives");
+
+#[story]
 async fn the_default_configuration_is_accepted_and_its_pods_are_admitted() {
     let bed = Bed::shared();
     let path = repository().join("config/default");
@@ -14,7 +16,7 @@ async fn the_default_configuration_is_accepted_and_its_pods_are_admitted() {
     bed.kubectl(&[&["--namespace=supercargo-system"], &wait[..]].concat(), "");
 }
 
-#[tokio::test]
+#[story]
 async fn the_samples_of_trust_are_accepted() {
     let bed = Bed::shared();
     let at = |path: &str| repository().join(path).display().to_string();
@@ -34,7 +36,7 @@ async fn the_samples_of_trust_are_accepted() {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn the_sample_of_webhooks_is_accepted() {
     let bed = Bed::shared();
     let at = |path: &str| repository().join(path).display().to_string();
@@ -53,7 +55,7 @@ async fn the_sample_of_webhooks_is_accepted() {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn the_sample_app_is_accepted_in_both_versions_and_becomes_available() {
     let bed = Bed::shared();
     for version in ["1.0.0", "1.0.1"] {
@@ -67,7 +69,7 @@ async fn the_sample_app_is_accepted_in_both_versions_and_becomes_available() {
     bed.kubectl(&[&["--namespace=demo-app"], &wait[..]].concat(), "");
 }
 
-#[tokio::test]
+#[story]
 async fn the_controller_has_the_rights_of_its_own_calls_and_no_other() {
     let story = Story::on(Bed::shared(), "config-rights").await;
     let account = Account::create(story.bed(), story.namespace(), Profile::Least);

@@ -5,9 +5,11 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use supercargo_testbed::audit::{Mark, Request};
-use supercargo_testbed::{Profile, Story};
+use supercargo_testbed::{Profile, Profiles, Story, story};
 
 use crate::ground::{ALL_RIGHTS, CONFIG_MAPS, Scene, account, config_map, deployment, role};
+
+const PROFILES: Profiles = Profiles::Both;
 
 /// What is granted and not used in the life that the tests lead an operator through,
 /// as `verb group/resource`, with the reason.
@@ -113,7 +115,7 @@ fn local_deployer(story: &Story<'_>) {
     story.apply(&role("deployer", story.namespace(), ALL_RIGHTS));
 }
 
-#[tokio::test]
+#[story]
 async fn the_operator_has_the_rights_that_it_uses_and_no_other() {
     let story = Story::begin("confined-rights").await;
     local_deployer(&story);
@@ -142,7 +144,7 @@ fn acting_as(account: &str) -> [String; 2] {
     [format!("--set=rbac.impersonate={{{account}}}"), format!("--set=defaultServiceAccount={account}")]
 }
 
-#[tokio::test]
+#[story]
 async fn rights_by_roles_in_the_tenants_namespaces_are_enough() {
     let story = Story::begin("confined-roles").await;
     local_deployer(&story);
@@ -199,7 +201,7 @@ roleRef: {apiGroup: rbac.authorization.k8s.io, kind: ClusterRole, name: constrai
 subjects: [{kind: ServiceAccount, name: supercargo, namespace: NAMESPACE}]
 ";
 
-#[tokio::test]
+#[story]
 async fn what_is_done_as_an_account_can_be_narrowed_too() {
     let story = Story::begin("confined-verbs").await;
     local_deployer(&story);
@@ -220,7 +222,7 @@ async fn what_is_done_as_an_account_can_be_narrowed_too() {
     scene.story.kubectl(&["delete", "clusterrole,clusterrolebinding", &name], "");
 }
 
-#[tokio::test]
+#[story]
 async fn without_the_right_to_the_definition_a_deletion_says_so_and_orphans_go() {
     let story = Story::begin("confined-definition").await;
     local_deployer(&story);
@@ -243,7 +245,7 @@ async fn without_the_right_to_the_definition_a_deletion_says_so_and_orphans_go()
     scene.wait_data("a", "one").await;
 }
 
-#[tokio::test]
+#[story]
 async fn nothing_is_done_for_releases_of_other_namespaces() {
     let story = Story::begin("confined-watched").await;
     let other = story.another_namespace("confined-other");
@@ -296,7 +298,7 @@ fn assert_none_is_the_operators(scene: &Scene<'_>, mark: Mark) {
     assert_eq!(mine.map(Request::summary).collect::<Vec<_>>(), Vec::<String>::new());
 }
 
-#[tokio::test]
+#[story]
 async fn no_release_gets_past_the_default_account() {
     let story = Story::begin("confined-default").await;
     if Profile::of_run() == Profile::Least {

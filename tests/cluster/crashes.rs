@@ -9,9 +9,11 @@ use serde_json::{Value, json};
 use supercargo_testbed::operator::{Operator, Options};
 use supercargo_testbed::proxy::{Moment, Seen};
 use supercargo_testbed::story::{DEADLINE, condition};
-use supercargo_testbed::{Account, Bed, Proxy, Registry, Story, bed};
+use supercargo_testbed::{Account, Bed, Profiles, Proxy, Registry, Story, bed, story};
 
 use crate::ground::role;
+
+const PROFILES: Profiles = Profiles::Both;
 
 /// Cases at once: more would only wait for the two cores of the smallest machine.
 const WORKERS: usize = 4;
@@ -328,17 +330,17 @@ async fn prove(name: &'static str, work: Work) {
     });
 }
 
-#[tokio::test]
+#[story]
 async fn promise_2_killed_at_each_write_of_an_install_nothing_leaks_and_the_next_run_converges() {
     prove("crash-install", Work::Install).await;
 }
 
-#[tokio::test]
+#[story]
 async fn promise_2_killed_at_each_write_of_an_upgrade_nothing_leaks_and_the_next_run_converges() {
     prove("crash-upgrade", Work::Upgrade).await;
 }
 
-#[tokio::test]
+#[story]
 async fn promise_2_killed_at_each_write_of_a_deletion_nothing_leaks_and_nothing_foreign_goes() {
     prove("crash-delete", Work::Delete).await;
 }

@@ -11,10 +11,15 @@ use supercargo_testbed::fetch::{self, Trust};
 use supercargo_testbed::operator::Options;
 use supercargo_testbed::prometheus::Target;
 use supercargo_testbed::signer::{Algorithm, Format};
-use supercargo_testbed::{Operator, Prometheus, Registry, Signer, ports, processes, repository, within};
+use supercargo_testbed::{
+    Operator, Profiles, Prometheus, Registry, Signer, ports, processes, repository, story, within,
+};
 
 use super::alerts::RULES;
 use super::setting::{BINARY, Scene, config_map};
+
+const PROFILES: Profiles =
+    Profiles::First("panels and alerts do not depend on rights, and it takes a minute");
 
 /// For everything that Prometheus has to see first.
 const LIMIT: Duration = Duration::from_secs(120);
@@ -245,7 +250,7 @@ impl Pushes {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn every_panel_has_data_and_alerts_fire_for_what_is_wrong() {
     let registry = Registry::plain();
     let signer = Signer::new(Algorithm::P256);

@@ -3,8 +3,11 @@
 use age::secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use supercargo_testbed::story::condition;
+use supercargo_testbed::{Profiles, story};
 
 use super::setting::{Scene, config_map};
+
+const PROFILES: Profiles = Profiles::First("what an artifact holds is read before any right is used");
 
 struct Key(age::x25519::Identity);
 
@@ -47,7 +50,7 @@ impl Key {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn encrypted_artifacts_are_opened_with_the_identities_of_the_secret() {
     let scene = Scene::begin("decryption").await;
     let (old, new) = (Key::new(), Key::new());

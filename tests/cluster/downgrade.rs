@@ -2,10 +2,13 @@
 
 use serde_json::json;
 use supercargo_testbed::story::condition;
+use supercargo_testbed::{Profiles, story};
 
 use super::scene::{Scene, config_map};
 
-#[tokio::test]
+const PROFILES: Profiles = Profiles::First("which tag is followed does not depend on rights");
+
+#[story]
 async fn a_range_goes_back_only_where_it_may_and_a_tag_that_moves_is_told() {
     let scene = Scene::begin("downgrade").await;
     let push = |tag: &str, name: &str| scene.push("app", tag, &config_map(name));

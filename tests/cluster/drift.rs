@@ -10,9 +10,11 @@ use serde_json::json;
 use supercargo_testbed::proxy::{Fate, Moment, Seen};
 use supercargo_testbed::story::condition;
 use supercargo_testbed::tools::Tools;
-use supercargo_testbed::{Profile, Proxy, Story, processes, within};
+use supercargo_testbed::{Profile, Profiles, Proxy, Story, processes, story, within};
 
 use crate::ground::{Scene, account, config_map, deployment, is_own, role};
+
+const PROFILES: Profiles = Profiles::Both;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -29,7 +31,7 @@ fn edit(scene: &Scene<'_>, what: &str, script: &str) {
     assert!(status.success());
 }
 
-#[tokio::test]
+#[story]
 async fn what_is_edited_patched_or_scaled_is_put_back_and_nothing_else_is_written() {
     let scene = Scene::begin("drift-edit").await;
     let yaml = config_map("a", "one") + &config_map("b", "one") + &deployment("web", "web:1", 1);
@@ -55,7 +57,7 @@ async fn what_is_edited_patched_or_scaled_is_put_back_and_nothing_else_is_writte
     assert!(within(LIMIT, told));
 }
 
-#[tokio::test]
+#[story]
 async fn what_is_deleted_is_made_again_and_what_is_relabelled_is_taken_back() {
     let scene = Scene::begin("drift-labels").await;
     scene.install(&(config_map("a", "one") + &config_map("b", "one")), &json!({})).await;
@@ -75,7 +77,7 @@ async fn what_is_deleted_is_made_again_and_what_is_relabelled_is_taken_back() {
     assert!(writes.len() <= 4, "{writes:?}");
 }
 
-#[tokio::test]
+#[story]
 async fn another_manager_of_the_same_name_is_corrected() {
     let scene = Scene::begin("drift-manager").await;
     scene.install(&(config_map("a", "one") + &config_map("b", "one")), &json!({})).await;
@@ -90,7 +92,7 @@ async fn another_manager_of_the_same_name_is_corrected() {
     assert_eq!(scene.object_writes(mark), ["patch configmaps/a"]);
 }
 
-#[tokio::test]
+#[story]
 async fn status_updates_of_controllers_are_no_drift() {
     let scene = Scene::begin("drift-status").await;
     let yaml = deployment("web", "web:1", 3) + &deployment("fence", "web:1", 0);
@@ -113,7 +115,7 @@ async fn status_updates_of_controllers_are_no_drift() {
     assert_eq!(scene.object_writes(mark), ["patch deployments/fence"]);
 }
 
-#[tokio::test]
+#[story]
 async fn a_restart_corrects_what_drifted_meanwhile_and_without_drift_writes_nothing() {
     let mut scene = Scene::begin("drift-restart").await;
     let yaml: String = ["a", "b", "c", "d"].iter().map(|name| config_map(name, "one")).collect();
@@ -149,7 +151,7 @@ async fn a_restart_corrects_what_drifted_meanwhile_and_without_drift_writes_noth
     assert_eq!(writes, Vec::<String>::new());
 }
 
-#[tokio::test]
+#[story]
 async fn report_mode_changes_nothing_and_names_the_objects_and_fields_without_values() {
     let scene = Scene::begin("drift-report").await;
     let yaml = config_map("a", "one") + &config_map("b", "one");
@@ -179,7 +181,7 @@ async fn report_mode_changes_nothing_and_names_the_objects_and_fields_without_va
     scene.message("Drifted", "False", "InSync").await;
 }
 
-#[tokio::test]
+#[story]
 async fn where_drift_is_left_the_next_revision_and_a_request_make_what_is_missing() {
     let scene = Scene::begin("drift-missing").await;
     let yaml = |value: &str| config_map("a", value) + &config_map("b", "one");
@@ -207,7 +209,7 @@ async fn where_drift_is_left_the_next_revision_and_a_request_make_what_is_missin
     assert!(message.contains("/a (/data/key)") && !message.contains("/b"), "{message}");
 }
 
-#[tokio::test]
+#[story]
 async fn with_drift_off_nothing_is_looked_at_and_switched_on_it_is_put_back() {
     let scene = Scene::begin("drift-off").await;
     scene.install(&config_map("a", "one"), &json!({"drift": {"mode": "Off"}})).await;
@@ -220,7 +222,7 @@ async fn with_drift_off_nothing_is_looked_at_and_switched_on_it_is_put_back() {
     scene.wait_data("a", "one").await;
 }
 
-#[tokio::test]
+#[story]
 async fn ignored_fields_are_left_to_others_and_all_other_fields_are_corrected() {
     let scene = Scene::begin("drift-ignored").await;
     let ignore = json!([{"target": {"kind": "Deployment"}, "paths": ["/spec/replicas"]}]);
@@ -258,7 +260,7 @@ async fn ignored_fields_are_left_to_others_and_all_other_fields_are_corrected() 
     wait(replicas, json!(4)).await;
 }
 
-#[tokio::test]
+#[story]
 async fn an_adversary_is_contested_by_name_with_few_requests_until_it_stops() {
     const WINDOW: Duration = Duration::from_secs(10);
     let scene = Scene::begin("drift-adversary").await;
@@ -304,7 +306,7 @@ async fn an_adversary_is_contested_by_name_with_few_requests_until_it_stops() {
     scene.message("Drifted", "False", "InSync").await;
 }
 
-#[tokio::test]
+#[story]
 async fn an_account_without_list_and_watch_is_corrected_at_the_interval_and_the_status_says_so() {
     let scene = Scene::of(Story::begin("drift-blind").await, Profile::Least, &[], |options| options);
     let rules = "[{apiGroups: [''], resources: [configmaps], verbs: [get, create, patch, delete]}]";
@@ -337,7 +339,7 @@ fn a_second_later() {
     assert!(within(LIMIT, || second() > begin));
 }
 
-#[tokio::test]
+#[story]
 async fn what_was_put_back_once_is_put_back_again_while_a_newer_revision_is_refused() {
     let scene = Scene::begin("drift-again").await;
     scene.push("1", &config_map("a", "one"));
@@ -360,7 +362,7 @@ async fn what_was_put_back_once_is_put_back_again_while_a_newer_revision_is_refu
     }
 }
 
-#[tokio::test]
+#[story]
 async fn a_correction_that_stopped_half_way_goes_on_while_a_newer_revision_is_refused() {
     let story = Story::begin("drift-cut").await;
     let proxy = Proxy::before_api_server(story.bed());

@@ -2,9 +2,12 @@
 //! releases have objects of them.
 
 use serde_json::{Value, json};
+use supercargo_testbed::{Profiles, story};
 
 use crate::ground::{ALL_RIGHTS, account, role};
 use crate::scene::{Scene, config_map, message, text};
+
+const PROFILES: Profiles = Profiles::Both;
 
 const DEFINITIONS: &str = "customresourcedefinitions";
 
@@ -75,7 +78,7 @@ fn undefine(scene: &Scene) {
     scene.story.kubectl(&["delete", "crd", &format!("widgets.{}", scene.group()), "--wait=false"], "");
 }
 
-#[tokio::test]
+#[story]
 async fn a_version_of_a_known_kind_that_is_new_is_applied_whoever_brings_it() {
     let scene = Scene::begin("new-version").await;
     define(&scene, &["v1"], &[]).await;
@@ -92,7 +95,7 @@ async fn a_version_of_a_known_kind_that_is_new_is_applied_whoever_brings_it() {
     scene.upgraded("app", "4", &config_map("last")).await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_definition_and_its_objects_change_together() {
     let scene = Scene::begin("redefined").await;
     let schema = |fields: &str| format!("{{type: object, {fields}}}");
@@ -117,7 +120,7 @@ async fn a_definition_and_its_objects_change_together() {
     scene.upgraded("app", "5", &config_map("last")).await;
 }
 
-#[tokio::test]
+#[story]
 async fn what_the_old_schema_takes_and_the_new_one_refuses_ends_the_run_before_the_rest_is_written() {
     let scene = Scene::begin("narrowed").await;
     let revision = |allowed: &str, spec: &str| {
@@ -143,7 +146,7 @@ async fn what_the_old_schema_takes_and_the_new_one_refuses_ends_the_run_before_t
     scene.upgraded("app", "3", &config_map("last")).await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_policy_and_what_it_refused_change_together() {
     let scene = Scene::begin("policy").await;
     let name = scene.namespace().to_owned();
@@ -206,7 +209,7 @@ data: {{size: {size}}}
     scene.upgraded("app", "4", &config_map("last")).await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_quota_and_what_it_refused_change_together() {
     let scene = Scene::begin("quota").await;
     let quota = |most: u32| {
@@ -235,7 +238,7 @@ async fn a_quota_and_what_it_refused_change_together() {
     assert!(scene.story.object("v1", "services", "b").await.is_some());
 }
 
-#[tokio::test]
+#[story]
 async fn promise_2_an_object_whose_version_is_no_longer_served_is_deleted_all_the_same() {
     let scene = Scene::begin("unserved-version").await;
     define(&scene, &["v1", "v2"], &[]).await;
@@ -252,7 +255,7 @@ async fn promise_2_an_object_whose_version_is_no_longer_served_is_deleted_all_th
     undefine(&scene);
 }
 
-#[tokio::test]
+#[story]
 async fn promise_2_an_object_of_which_no_version_is_served_is_not_forgotten() {
     let scene = Scene::begin("unserved-kind").await;
     define(&scene, &["v1"], &[]).await;
@@ -296,7 +299,7 @@ async fn promise_2_an_object_of_which_no_version_is_served_is_not_forgotten() {
     assert!(scene.config_map("inv-again").await.is_none());
 }
 
-#[tokio::test]
+#[story]
 async fn a_watch_on_a_version_that_is_no_longer_served_goes_on_in_another() {
     let scene = Scene::begin("moved-watch").await;
     define(&scene, &["v1", "v2"], &[]).await;

@@ -3,9 +3,11 @@
 
 use serde_json::{Value, json};
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Bed, Profile, Story, repository};
+use supercargo_testbed::{Bed, Profile, Profiles, Story, repository, story};
 
 use crate::ground::{ALL_RIGHTS, CONFIG_MAPS, Scene, account, config_map, deployment, role};
+
+const PROFILES: Profiles = Profiles::Both;
 
 /// Deletes a release and waits until it is gone.
 fn delete(scene: &Scene<'_>, name: &str) {
@@ -21,7 +23,7 @@ async fn exists(scene: &Scene<'_>, config_map: &str) -> bool {
     scene.story.object("v1", "configmaps", config_map).await.is_some()
 }
 
-#[tokio::test]
+#[story]
 async fn a_deleted_release_takes_its_objects_or_leaves_them_as_its_policy_says() {
     let scene = Scene::begin("away-policy").await;
     let check = async |name: &str, policy: &str, prune: bool, stays: bool| {
@@ -39,7 +41,7 @@ async fn a_deleted_release_takes_its_objects_or_leaves_them_as_its_policy_says()
     check("orphan", "Orphan", true, true).await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_deleted_release_waits_for_what_a_finalizer_holds_only_where_it_should() {
     let scene = Scene::begin("away-wait").await;
     let held =
@@ -71,7 +73,7 @@ async fn a_deleted_release_waits_for_what_a_finalizer_holds_only_where_it_should
     assert!(!exists(&scene, "inv-app").await);
 }
 
-#[tokio::test]
+#[story]
 async fn a_suspended_release_is_deleted_like_any_other() {
     let scene = Scene::begin("away-suspended").await;
     scene.install(&config_map("a", "one"), &json!({})).await;
@@ -80,7 +82,7 @@ async fn a_suspended_release_is_deleted_like_any_other() {
     assert!(!exists(&scene, "a").await);
 }
 
-#[tokio::test]
+#[story]
 async fn a_release_deleted_while_the_operator_was_down_goes_when_it_is_back() {
     let mut scene = Scene::begin("away-down").await;
     scene.install(&config_map("a", "one"), &json!({})).await;
@@ -92,7 +94,7 @@ async fn a_release_deleted_while_the_operator_was_down_goes_when_it_is_back() {
     assert!(!exists(&scene, "inv-app").await);
 }
 
-#[tokio::test]
+#[story]
 async fn a_release_whose_account_is_gone_stalls_with_both_ways_out() {
     let scene = Scene::begin("away-account").await;
     scene.story.apply(&(account("gone") + &role("gone", scene.namespace(), CONFIG_MAPS)));
@@ -124,7 +126,7 @@ async fn a_release_whose_account_is_gone_stalls_with_both_ways_out() {
     assert!(!exists(&scene, "restored").await);
 }
 
-#[tokio::test]
+#[story]
 async fn a_release_that_may_not_delete_its_objects_says_so_and_goes_when_it_may() {
     let scene = Scene::begin("away-denied").await;
     let rules = CONFIG_MAPS.replace(", delete", "");
@@ -146,7 +148,7 @@ async fn a_release_that_may_not_delete_its_objects_says_so_and_goes_when_it_may(
     assert!(!exists(&scene, "a").await);
 }
 
-#[tokio::test]
+#[story]
 async fn a_release_never_waits_for_its_own_namespace() {
     let story = Story::begin("away-namespace").await;
     let places: Vec<String> = ["plain", "tenant"].iter().map(|name| story.another_namespace(name)).collect();
@@ -210,7 +212,7 @@ async fn a_release_never_waits_for_its_own_namespace() {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn objects_are_deleted_in_the_reverse_of_the_order_they_were_made_in() {
     let scene = Scene::begin("away-order").await;
     let service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 80}]}\n";
@@ -256,7 +258,7 @@ fn install_crd(bed: &Bed, loose: bool) {
     bed.kubectl(&established, "");
 }
 
-#[tokio::test]
+#[story]
 async fn promise_10_malformed_releases_say_what_is_wrong_stop_nobody_and_can_be_deleted() {
     let bed = Bed::start();
     install_crd(&bed, true);
@@ -334,7 +336,7 @@ async fn promise_10_malformed_releases_say_what_is_wrong_stop_nobody_and_can_be_
     assert!(!exists(&scene, "wild").await);
 }
 
-#[tokio::test]
+#[story]
 async fn when_the_crd_is_deleted_the_objects_stay_and_the_crd_goes() {
     let bed = Bed::start();
     bed.install_crds();

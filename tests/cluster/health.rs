@@ -4,7 +4,9 @@
 use jiff::Timestamp;
 use serde_json::Value;
 use supercargo::domain::health::{Health, HealthState, RuleSet};
-use supercargo_testbed::{Bed, Story};
+use supercargo_testbed::{Bed, Profiles, Story, story};
+
+const PROFILES: Profiles = Profiles::First("no operator runs: what controllers write is judged");
 
 const OBJECTS: &str = r#"
 apiVersion: apps/v1
@@ -107,7 +109,7 @@ fn judge(object: &Value) -> Health {
     RuleSet::default().assess(object, Timestamp::now())
 }
 
-#[tokio::test]
+#[story]
 async fn health_follows_the_statuses_of_real_controllers() {
     let story = Story::on(Bed::shared(), "health").await;
     let answers = story.kubectl(&["apply", "--server-side", "-f", "-", "-o", "json"], OBJECTS);
@@ -133,7 +135,7 @@ async fn health_follows_the_statuses_of_real_controllers() {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn namespaces_and_definitions_are_current_once_they_serve() {
     let story = Story::on(Bed::shared(), "health-definition").await;
     let group = format!("{}.example.com", story.namespace());

@@ -10,9 +10,12 @@ use flate2::write::GzEncoder;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Profile, Story, ports, processes};
+use supercargo_testbed::{Profile, Profiles, Story, ports, processes, story};
 
 use crate::ground::{Scene, config_map, registry};
+
+const PROFILES: Profiles =
+    Profiles::First("what artifacts and registries may take does not depend on rights");
 
 /// What the operator may take, with the limits that the chart gives it: 512 MiB.
 const CHART_LIMIT: &str = "--memory-limit=512Mi";
@@ -25,7 +28,7 @@ async fn create(story: &Story<'_>, path: &str, object: &Value) {
     story.client().request::<Value>(request).await.expect("the object is accepted");
 }
 
-#[tokio::test]
+#[story]
 async fn what_one_namespace_holds_keeps_no_controller_from_starting() {
     let story = Story::begin("hostile-start").await;
     let tenant = story.another_namespace("hostile-tenant");
@@ -73,7 +76,7 @@ async fn what_one_namespace_holds_keeps_no_controller_from_starting() {
     assert!(err.contains(&format!("the inventory {tenant}/inv-0 is broken")), "{out}{err}");
 }
 
-#[tokio::test]
+#[story]
 async fn twenty_artifacts_that_are_small_until_decoded_take_no_memory_from_a_hundred_good_releases() {
     let story = Story::begin("hostile-memory").await;
     let tenants = [story.another_namespace("hostile-one"), story.another_namespace("hostile-two")];
@@ -145,7 +148,7 @@ async fn twenty_artifacts_that_are_small_until_decoded_take_no_memory_from_a_hun
     assert!(peak < MAX_RESIDENT, "{} MiB", peak >> 10);
 }
 
-#[tokio::test]
+#[story]
 async fn inventories_that_a_tenant_fills_take_no_memory_from_the_others() {
     let story = Story::begin("hostile-inventory").await;
     let tenant = story.another_namespace("hostile-filler");
@@ -199,7 +202,7 @@ async fn inventories_that_a_tenant_fills_take_no_memory_from_the_others() {
     scene.story.kubectl(&["--namespace", &tenant, "delete", "oar", "full", "--timeout=60s"], "");
 }
 
-#[tokio::test]
+#[story]
 async fn probes_metrics_and_webhooks_answer_beside_a_thousand_idle_connections() {
     let (health, webhooks) = (ports::free(), ports::free());
     let config = processes::directory("hostile-webhooks").join("webhooks.yaml");

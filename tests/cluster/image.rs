@@ -8,13 +8,15 @@ use supercargo_testbed::collector::{Collector, Span};
 use supercargo_testbed::operator::Options;
 use supercargo_testbed::registry::{self, Registry};
 use supercargo_testbed::story::{DEADLINE, condition};
-use supercargo_testbed::{Image, Names, Story, repository};
+use supercargo_testbed::{Image, Names, Profiles, Story, repository, story};
 
 use super::setting::{config_map, release};
 
+const PROFILES: Profiles = Profiles::First("the image, under the rights that it is given");
+
 const ROOTS: &str = "etc/ssl/certs/ca-certificates.crt";
 
-#[tokio::test]
+#[story]
 async fn it_is_an_image_of_the_binary_and_the_roots_and_nothing_else() {
     let (image, again) = (Image::shared(), Image::assemble());
     assert_eq!(image.digest(), again.digest(), "two builds of the same are the same");
@@ -63,7 +65,7 @@ fn interpreter(elf: &[u8]) -> Option<String> {
     Some(String::from_utf8_lossy(&elf[from..from + length]).into_owned())
 }
 
-#[test]
+#[story]
 fn what_is_not_static_is_told_from_what_is() {
     let elf = std::fs::read(super::setting::BINARY).expect("read");
     assert!(interpreter(&elf).is_some_and(|name| name.contains("ld-linux")));
@@ -71,7 +73,7 @@ fn what_is_not_static_is_told_from_what_is() {
 
 // What a pod gives it, and no more: its files, a volume, names by DNS, and no
 // variable but those that are set. It is nobody and cannot write to its root.
-#[tokio::test]
+#[story]
 async fn a_release_becomes_ready_by_the_operator_inside_of_it() {
     let (known, unknown) = (Authority::new("known"), Authority::new("unknown"));
     let start = |authority| {
@@ -130,7 +132,7 @@ async fn a_release_becomes_ready_by_the_operator_inside_of_it() {
 }
 
 // The image has traces; the binary of the other tests has none.
-#[tokio::test]
+#[story]
 async fn its_traces_reach_a_collector_and_have_the_ids_of_the_log() {
     let registry = Registry::plain();
     registry.push_yaml("app", "1", &config_map("app", "v", "hunter2"));
@@ -190,7 +192,7 @@ async fn its_traces_reach_a_collector_and_have_the_ids_of_the_log() {
 }
 
 // A collector that is away disturbs nothing, and is told of once.
-#[tokio::test]
+#[story]
 async fn without_its_collector_it_goes_on() {
     let registry = Registry::plain();
     registry.push_yaml("app", "1", &config_map("app", "v", "one"));
@@ -221,7 +223,7 @@ async fn without_its_collector_it_goes_on() {
 }
 
 // The two ways to the image, held side by side.
-#[tokio::test]
+#[story]
 async fn the_dockerfile_says_the_same() {
     let config = Image::shared().config();
     let text = std::fs::read_to_string(repository().join("Dockerfile")).expect("read");

@@ -6,12 +6,14 @@ use serde_json::{Value, json};
 use supercargo_testbed::audit::Request;
 use supercargo_testbed::operator::Options;
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Story, fetch, registry};
+use supercargo_testbed::{Profiles, Story, fetch, registry, story};
 
 use super::scene::widgets;
 use super::setting::{BINARY, Scene, config_map};
 
-#[tokio::test]
+const PROFILES: Profiles = Profiles::Both;
+
+#[story]
 async fn into_an_existing_namespace_and_with_its_own() {
     let scene = Scene::begin("install-namespace").await;
     let story = &scene.story;
@@ -48,7 +50,7 @@ async fn into_an_existing_namespace_and_with_its_own() {
     assert_eq!(scene.value("local", "a").await.as_deref(), Some("b"), "without a namespace: the release's");
 }
 
-#[tokio::test]
+#[story]
 async fn a_definition_and_its_resource_in_one_artifact() {
     let scene = Scene::begin("install-definition").await;
     let group = format!("{}.example.com", scene.story.namespace());
@@ -86,7 +88,7 @@ async fn a_definition_and_its_resource_in_one_artifact() {
         .await;
 }
 
-#[tokio::test]
+#[story]
 async fn promise_9_a_namespace_admin_installs_role_binding_and_account_in_one_artifact() {
     let scene = Scene::begin("install-admin").await;
     let story = &scene.story;
@@ -154,7 +156,7 @@ metadata: {{name: app}}
     assert_eq!(release["status"]["inventory"]["entries"], 4);
 }
 
-#[tokio::test]
+#[story]
 async fn replicas_that_an_autoscaler_sets_are_left_alone() {
     let scene = Scene::begin("install-replicas").await;
     let story = &scene.story;
@@ -195,7 +197,7 @@ spec:
 }
 
 // What a person does first: publishes, installs, waits, looks.
-#[tokio::test]
+#[story]
 async fn kubectl_waits_for_it_and_status_and_events_tell_it_all() {
     let scene = Scene::begin("install-status").await;
     let story = &scene.story;
@@ -308,7 +310,7 @@ fn kinds(release: &Value) -> Vec<(&str, &str)> {
         .collect()
 }
 
-#[tokio::test]
+#[story]
 async fn logs_and_endpoints_tell_what_it_does_and_its_end_gives_the_lease_back() {
     let registry = registry::Registry::plain();
     let mut scene = Scene::with("install-process", registry, |o| o.argument("--log-format=json")).await;

@@ -7,10 +7,12 @@ use serde_json::{Value, json};
 use supercargo_testbed::proxy::Moment;
 use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Profile, Proxy, Signer, Story, within};
+use supercargo_testbed::{Profile, Profiles, Proxy, Signer, Story, story, within};
 
 use crate::ground::{Scene, config_map, registry};
 use crate::truth::{let_go, pod};
+
+const PROFILES: Profiles = Profiles::Both;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -34,7 +36,7 @@ fn wait_asked(proxy: &Proxy) {
     proxy.forget();
 }
 
-#[tokio::test]
+#[story]
 async fn a_newer_spec_is_not_told_as_applied_while_the_registry_has_not_answered() {
     let scene = Scene::begin("interrupted-answer").await;
     let proxy = Proxy::before(&registry().url(), None);
@@ -64,7 +66,7 @@ async fn a_newer_spec_is_not_told_as_applied_while_the_registry_has_not_answered
     scene.wait_data("a", "two").await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_release_that_is_suspended_while_the_registry_hangs_comes_to_rest() {
     let scene = Scene::begin("interrupted-rest").await;
     let proxy = Proxy::before(&registry().url(), None);
@@ -90,7 +92,7 @@ async fn a_release_that_is_suspended_while_the_registry_hangs_comes_to_rest() {
     assert!(within(LIMIT, rests));
 }
 
-#[tokio::test]
+#[story]
 async fn a_rollout_that_was_cut_short_is_not_gone_on_with_once_another_revision_is_wanted() {
     let scene = Scene::begin("interrupted-rollout").await;
     scene.install(&config_map("a", "one"), &json!({"wait": true, "retryInterval": "1h"})).await;
@@ -115,7 +117,7 @@ async fn a_rollout_that_was_cut_short_is_not_gone_on_with_once_another_revision_
     scene.story.wait_gone("v1", "pods", "web").await;
 }
 
-#[tokio::test]
+#[story]
 async fn what_is_only_made_once_stays_in_the_inventory_while_it_is_deleted_and_is_made_again() {
     let scene = Scene::begin("interrupted-once").await;
     let once = config_map("once", "one")
@@ -138,7 +140,7 @@ async fn what_is_only_made_once_stays_in_the_inventory_while_it_is_deleted_and_i
     scene.story.wait_gone("v1", "configmaps", "once").await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_release_whose_spec_makes_no_sense_any_more_waits_for_nobody_s_objects() {
     let scene = Scene::begin("interrupted-heir").await;
     scene.install(&(config_map("a", "one") + &config_map("x", "one")), &json!({})).await;
@@ -154,7 +156,7 @@ async fn a_release_whose_spec_makes_no_sense_any_more_waits_for_nobody_s_objects
     scene.story.wait_gone("v1", "configmaps", "x").await;
 }
 
-#[tokio::test]
+#[story]
 async fn an_edit_beside_a_revision_that_is_not_trusted_stays_while_the_registry_is_away() {
     let scene = Scene::begin("interrupted-trust").await;
     let mut proxy = Proxy::before(&registry().url(), None);
@@ -183,7 +185,7 @@ async fn an_edit_beside_a_revision_that_is_not_trusted_stays_while_the_registry_
     scene.story.wait_ready("app", "1@").await;
 }
 
-#[tokio::test]
+#[story]
 async fn an_object_that_left_and_changes_all_the_time_makes_no_runs() {
     let scene = Scene::begin("interrupted-left").await;
     let both = config_map("a", "one") + &config_map("b", "one");
@@ -226,7 +228,7 @@ async fn wait_held(scene: &Scene<'_>, name: &str) {
     scene.story.wait_for("it says what is held", held).await;
 }
 
-#[tokio::test]
+#[story]
 async fn an_edit_is_put_back_without_the_registry_while_a_finalizer_holds_what_left() {
     let mut scene = Scene::begin("interrupted-held").await;
     let mut proxy = Proxy::before(&registry().url(), None);
@@ -255,7 +257,7 @@ async fn an_edit_is_put_back_without_the_registry_while_a_finalizer_holds_what_l
     scene.message("Ready", "False", "ManifestInvalid").await;
 }
 
-#[tokio::test]
+#[story]
 async fn what_left_stays_until_the_revision_is_healthy_whatever_is_put_back_meanwhile() {
     let scene = Scene::begin("interrupted-early").await;
     let mut proxy = Proxy::before(&registry().url(), None);
@@ -288,7 +290,7 @@ async fn what_left_stays_until_the_revision_is_healthy_whatever_is_put_back_mean
     scene.wait_data("a", "one").await;
 }
 
-#[tokio::test]
+#[story]
 async fn an_edit_is_put_back_without_the_registry_while_the_revision_is_not_healthy() {
     let scene = Scene::begin("interrupted-unhealthy").await;
     let mut proxy = Proxy::before(&registry().url(), None);
@@ -312,7 +314,7 @@ async fn an_edit_is_put_back_without_the_registry_while_the_revision_is_not_heal
     assert_eq!(ready["status"]["history"][0]["outcome"], "Healthy", "{ready:#}");
 }
 
-#[tokio::test]
+#[story]
 async fn an_object_that_is_let_go_while_another_release_is_about_to_wait_for_it_is_not_waited_for() {
     let story = Story::begin("interrupted-want").await;
     let proxy = Proxy::before_api_server(story.bed());

@@ -2,10 +2,12 @@
 //! them afterwards.
 
 use serde_json::json;
-use supercargo_testbed::Story;
 use supercargo_testbed::audit::Mark;
+use supercargo_testbed::{Profiles, Story, story};
 
 use crate::scene::{Scene, config_map, message, text};
+
+const PROFILES: Profiles = Profiles::Both;
 
 /// A Job of one pod. `more` goes into its spec, in YAML's block style.
 fn job(name: &str, image: &str, annotations: &str, more: &str) -> String {
@@ -48,7 +50,7 @@ async fn fence(scene: &Scene) {
     scene.story.wait_for("drift is put back", back).await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_job_that_is_done_and_gone_runs_once_for_each_content() {
     let mut scene = Scene::begin("jobs-done").await;
     let once = "supercargo.dev/apply: IfNotPresent";
@@ -91,7 +93,7 @@ async fn a_job_that_is_done_and_gone_runs_once_for_each_content() {
     assert_eq!(scene.named("app").await, ["fence"]);
 }
 
-#[tokio::test]
+#[story]
 async fn a_job_that_ends_long_after_ready_is_remembered_without_asking_for_it() {
     let scene = Scene::begin("jobs-late").await;
     let yaml = stuck("late", "one", "") + &config_map("fence");
@@ -118,7 +120,7 @@ async fn a_job_that_ends_long_after_ready_is_remembered_without_asking_for_it() 
     assert_eq!(uid_of(&scene.story, "late").await, None);
 }
 
-#[tokio::test]
+#[story]
 async fn a_job_that_is_done_and_loses_its_labels_is_not_taken_for_gone() {
     let scene = Scene::begin("jobs-unlabelled").await;
     scene.install("app", &(job("done", "one", "", "") + &config_map("fence")), json!({})).await;
@@ -144,7 +146,7 @@ async fn a_job_that_is_done_and_loses_its_labels_is_not_taken_for_gone() {
     assert_eq!(uid_of(&scene.story, "done").await, None);
 }
 
-#[tokio::test]
+#[story]
 async fn a_pod_that_has_succeeded_and_is_gone_is_not_made_again() {
     let scene = Scene::begin("jobs-pod").await;
     let pod = |name: &str, policy: &str| {
@@ -190,7 +192,7 @@ async fn a_pod_that_has_succeeded_and_is_gone_is_not_made_again() {
     assert_eq!(scene.story.object("v1", "pods", "once").await, None);
 }
 
-#[tokio::test]
+#[story]
 async fn a_finished_job_is_made_anew_for_another_template_and_nobody_has_to_ask() {
     let scene = Scene::begin("jobs-template").await;
     let of = |image: &str, annotations: &str| job("hook", image, annotations, "") + &config_map("fence");
@@ -225,7 +227,7 @@ async fn a_finished_job_is_made_anew_for_another_template_and_nobody_has_to_ask(
     assert_eq!(uid_of(&scene.story, "hook").await, Some(second));
 }
 
-#[tokio::test]
+#[story]
 async fn a_running_job_is_waited_for_by_its_watch_and_holds_no_worker() {
     let scene = Scene::with("jobs-running", &["--concurrency=1"]).await;
     let of = |image: &str| stuck("hook", image, "") + &config_map("fence");

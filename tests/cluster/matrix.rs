@@ -6,6 +6,10 @@
 //! signatures, whole or edited, beside the same artifact in repositories of their
 //! own, on a registry with the referrers API and on one without.
 
+use supercargo_testbed::{Profiles, story};
+
+const PROFILES: Profiles = Profiles::First("what is trusted is decided before any right is used");
+
 mod keyless;
 mod keys;
 mod material;
@@ -188,7 +192,7 @@ fn text(path: &std::path::Path) -> &str {
     path.to_str().expect("a path of the test bed is text")
 }
 
-#[test]
+#[story]
 fn we_accept_nothing_that_cosign_refuses() {
     let registries = [Registry::plain(), Registry::with_referrers()];
     let material = Material::make(&registries[0]);

@@ -10,9 +10,11 @@ use supercargo_testbed::operator::{Operator, Options};
 use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::story::DEADLINE;
 use supercargo_testbed::tools::Tools;
-use supercargo_testbed::{Registry, Signer, bed, poll_until, processes, repository};
+use supercargo_testbed::{Profiles, Registry, Signer, bed, poll_until, processes, repository, story};
 
 use super::setting::{BINARY, Scene, config_map};
+
+const PROFILES: Profiles = Profiles::First("figures do not depend on rights");
 
 /// One scrape: series, as they are written, and their values.
 struct Scrape {
@@ -187,7 +189,7 @@ impl Scene {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn every_documented_metric_has_its_value_and_the_series_of_a_release_go_with_it() {
     let scene = Scene::begin("metrics").await;
     let push = |name: &str, tag: &str, yaml: &str| scene.registry.push_yaml(name, tag, yaml);
@@ -285,7 +287,7 @@ fn releases_change_and_go(scene: &Scene, scrape: &Scrape, signed: &str) {
     assert!(scrape.sum("supercargo_reconciles_total", &["success", "Deleting"]) >= 2.0, "{}", scrape.text);
 }
 
-#[tokio::test]
+#[story]
 async fn a_replica_that_does_not_lead_and_one_that_is_told_not_to_have_no_series_of_releases() {
     let change = |options: Options| options.argument("--release-metrics=false");
     let scene = Scene::with("metrics-none", Registry::plain(), change).await;

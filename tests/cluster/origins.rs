@@ -9,11 +9,13 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde_json::{Value, json};
 use supercargo_testbed::archive::tar;
-use supercargo_testbed::processes;
 use supercargo_testbed::registry::{Registry, digest};
 use supercargo_testbed::story::condition;
+use supercargo_testbed::{Profiles, processes, story};
 
 use super::setting::{Scene, config_map};
+
+const PROFILES: Profiles = Profiles::First("who may say where an artifact is does not depend on rights");
 
 const OCI: &str = "application/vnd.oci.image.manifest.v1+json";
 const DOCKER: &str = "application/vnd.docker.distribution.manifest.v2+json";
@@ -156,7 +158,7 @@ fn push_all(registry: &Registry) -> Vec<&'static str> {
     ]
 }
 
-#[tokio::test]
+#[story]
 async fn what_every_tool_pushes_is_applied() {
     let scene = Scene::begin("origins").await;
     let all = push_all(&scene.registry);
@@ -177,7 +179,7 @@ async fn what_every_tool_pushes_is_applied() {
     assert_eq!(artifact["createdAt"], "2026-01-02T03:04:05Z");
 }
 
-#[tokio::test]
+#[story]
 async fn what_cannot_be_read_is_refused_with_what_to_do() {
     let scene = Scene::begin("origins-refused").await;
     let registry = &scene.registry;
@@ -288,7 +290,7 @@ async fn what_cannot_be_read_is_refused_with_what_to_do() {
     assert_eq!(scene.value("never", "v").await, None, "nothing is ever applied half");
 }
 
-#[tokio::test]
+#[story]
 async fn path_layer_namespace_and_metadata_are_those_of_the_spec() {
     let scene = Scene::begin("origins-spec").await;
     let target = scene.story.another_namespace("origins-target");
@@ -362,7 +364,7 @@ async fn path_layer_namespace_and_metadata_are_those_of_the_spec() {
 /// The inventory of these takes more than one ConfigMap.
 const LARGE: usize = 4_000;
 
-#[tokio::test]
+#[story]
 async fn a_release_of_thousands_of_objects() {
     let count = std::env::var("LARGE_RELEASE").ok().and_then(|n| n.parse().ok()).unwrap_or(LARGE);
     let scene = Scene::begin("origins-large").await;

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 use supercargo_testbed::operator::{Operator, Options};
 use supercargo_testbed::proxy::{Fate, Moment, Seen};
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Bed, Proxy, Registry, Story, within};
+use supercargo_testbed::{Bed, Profiles, Proxy, Registry, Story, story, within};
+
+const PROFILES: Profiles = Profiles::Both;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_supercargo");
 const LIMIT: Duration = Duration::from_secs(60);
@@ -40,7 +42,7 @@ fn start(story: &Story<'_>, proxy: Option<&Proxy>, arguments: &[&str]) -> Operat
     arguments.iter().fold(options, |options, argument| options.argument(argument)).start()
 }
 
-#[tokio::test]
+#[story]
 async fn an_api_server_that_goes_away_amid_an_apply_is_told_in_the_log_and_the_apply_goes_on() {
     let story = Story::begin("outage-short").await;
     let registry = Registry::plain();
@@ -67,7 +69,7 @@ async fn an_api_server_that_goes_away_amid_an_apply_is_told_in_the_log_and_the_a
     assert_eq!(left.lines().count(), 40);
 }
 
-#[tokio::test]
+#[story]
 async fn an_api_server_that_is_away_for_longer_than_the_lease_ends_the_process_and_a_restart_converges() {
     let story = Story::begin("outage-long").await;
     let registry = Registry::plain();
@@ -84,7 +86,7 @@ async fn an_api_server_that_is_away_for_longer_than_the_lease_ends_the_process_a
     story.wait_ready("app", "1@").await;
 }
 
-#[tokio::test]
+#[story]
 async fn the_api_server_itself_is_killed_and_started_amid_an_apply() {
     let bed = Bed::start();
     bed.install_crds();
@@ -120,7 +122,7 @@ async fn the_api_server_itself_is_killed_and_started_amid_an_apply() {
     drop(operator);
 }
 
-#[tokio::test]
+#[story]
 async fn an_api_server_that_has_just_started_refuses_for_a_moment_what_it_will_allow() {
     let story = Story::begin("outage-roles").await;
     let registry = Registry::plain();
@@ -145,7 +147,7 @@ async fn an_api_server_that_has_just_started_refuses_for_a_moment_what_it_will_a
     story.wait_ready("app", "1@").await;
 }
 
-#[tokio::test]
+#[story]
 async fn watches_that_are_denied_for_a_moment_are_back_in_seconds() {
     let story = Story::begin("outage-denied").await;
     let registry = Registry::plain();
@@ -185,7 +187,7 @@ async fn watches_that_are_denied_for_a_moment_are_back_in_seconds() {
     seen.await.expect("both are seen long before a minute is over");
 }
 
-#[tokio::test]
+#[story]
 async fn drift_while_a_watch_is_cut_or_too_old_is_seen_when_it_is_back() {
     let story = Story::begin("outage-watch").await;
     let registry = Registry::plain();
@@ -222,7 +224,7 @@ async fn drift_while_a_watch_is_cut_or_too_old_is_seen_when_it_is_back() {
     assert!(proxy.count(lists) >= 1, "it lists again: {:?}", proxy.seen());
 }
 
-#[tokio::test]
+#[story]
 async fn an_api_server_that_is_too_busy_is_asked_again_when_it_says() {
     let story = Story::begin("outage-busy").await;
     let registry = Registry::plain();
@@ -251,7 +253,7 @@ async fn an_api_server_that_is_too_busy_is_asked_again_when_it_says() {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn sixty_releases_at_once_with_four_at_work_all_become_ready() {
     let story = Story::begin("many").await;
     let registry = Registry::plain();
@@ -272,7 +274,7 @@ async fn sixty_releases_at_once_with_four_at_work_all_become_ready() {
     assert_eq!(ready.lines().count(), 60);
 }
 
-#[tokio::test]
+#[story]
 async fn promise_6_thirty_releases_on_a_silent_registry_do_not_delay_the_next() {
     let story = Story::begin("silent").await;
     let registry = Registry::plain();

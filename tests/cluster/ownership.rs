@@ -2,14 +2,16 @@
 //! inventories that others have written.
 
 use serde_json::{Value, json};
-use supercargo_testbed::Story;
+use supercargo_testbed::{Profiles, Story, story};
 
 use crate::scene::{Scene, annotated, config_map, message, text};
+
+const PROFILES: Profiles = Profiles::Both;
 
 const LABELS: &str = "app.kubernetes.io/name: app, app.kubernetes.io/component: inventory, \
                       app.kubernetes.io/created-by: supercargo";
 
-#[tokio::test]
+#[story]
 async fn two_releases_that_name_the_same_object_do_not_fight_and_the_second_takes_over() {
     let scene = Scene::begin("two-releases").await;
     let shared = config_map("shared");
@@ -47,7 +49,7 @@ async fn two_releases_that_name_the_same_object_do_not_fight_and_the_second_take
     scene.wait_event("first", "OwnershipConflict", &["ConfigMap/", "/shared", "takes it over"]).await;
 }
 
-#[tokio::test]
+#[story]
 async fn an_object_of_a_deleted_release_goes_to_the_release_that_waits_for_it() {
     let scene = Scene::begin("heir").await;
     for (first, second, policy) in [("gone", "heir", "MirrorPrune"), ("orphaner", "finder", "Orphan")] {
@@ -63,7 +65,7 @@ async fn an_object_of_a_deleted_release_goes_to_the_release_that_waits_for_it() 
     }
 }
 
-#[tokio::test]
+#[story]
 async fn an_object_that_its_release_has_left_may_be_taken_by_another() {
     let scene = Scene::begin("left").await;
     let kept = annotated("kept", "{supercargo.dev/prune: disabled}");
@@ -78,7 +80,7 @@ async fn an_object_that_its_release_has_left_may_be_taken_by_another() {
     assert_eq!(scene.named("second").await, ["kept"]);
 }
 
-#[tokio::test]
+#[story]
 async fn promise_3_what_a_hand_adds_to_an_inventory_is_not_touched_and_reported() {
     let mut scene = Scene::begin("edited").await;
     let role = format!("nobodys-{}", scene.namespace());
@@ -129,7 +131,7 @@ async fn promise_3_what_a_hand_adds_to_an_inventory_is_not_touched_and_reported(
     assert_eq!(versions(&scene).await, before);
 }
 
-#[tokio::test]
+#[story]
 async fn the_inventory_of_the_command_line_is_taken_over() {
     let scene = Scene::begin("take-over").await;
     let namespace = scene.namespace().to_owned();
@@ -159,7 +161,7 @@ async fn the_inventory_of_the_command_line_is_taken_over() {
     scene.wait_event("app", "InventoryAdopted", &["command line", "2 objects"]).await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_broken_inventory_loses_nothing_and_says_what_to_do() {
     let mut scene = Scene::begin("broken").await;
     let first = format!("{}{}", config_map("stays"), config_map("leaves"));
@@ -195,7 +197,7 @@ async fn a_broken_inventory_loses_nothing_and_says_what_to_do() {
 }
 
 /// Long names fill a part of 450 KiB with a thousand objects.
-#[tokio::test]
+#[story]
 async fn an_inventory_of_many_parts_is_written_read_and_shrunk() {
     const OBJECTS: usize = 1300;
     let mut scene = Scene::begin("parts").await;
@@ -226,7 +228,7 @@ async fn an_inventory_of_many_parts_is_written_read_and_shrunk() {
 }
 
 /// Promise 2: what only that part names is not leaked.
-#[tokio::test]
+#[story]
 async fn a_part_that_a_killed_writer_left_is_read_and_removed() {
     let mut scene = Scene::begin("part-left").await;
     scene.install("app", &config_map("stays"), json!({})).await;

@@ -4,9 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use serde_json::{Value, json};
-use supercargo_testbed::{Bed, processes};
+use supercargo_testbed::{Bed, Profiles, processes, story};
 
 use crate::scene::{Scene, config_map, message, text};
+
+const PROFILES: Profiles = Profiles::Both;
 
 /// A Deployment of two containers that nobody waits for.
 const WEB: &str = "---
@@ -48,7 +50,7 @@ spec:
     ])
 }
 
-#[tokio::test]
+#[story]
 async fn objects_are_applied_as_patched() {
     let scene = Scene::begin("patches").await;
     let image = json!([{"name": "registry.example:5000/acme/web", "newTag": "2.0.0"}]);
@@ -70,7 +72,7 @@ async fn objects_are_applied_as_patched() {
     scene.story.wait_for("the Deployment is as the artifact has it", as_pushed).await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_patch_that_does_not_apply_writes_nothing() {
     let scene = Scene::begin("patch-fails").await;
     scene.push("app", "1", &format!("{}{WEB}", config_map("settings")));
@@ -92,7 +94,7 @@ async fn a_patch_that_does_not_apply_writes_nothing() {
     assert!(scene.config_map("settings").await.is_some());
 }
 
-#[tokio::test]
+#[story]
 async fn an_object_that_a_patch_renames_is_another_object() {
     let scene = Scene::begin("patch-renames").await;
     scene.install("app", &config_map("settings"), json!({})).await;
@@ -116,7 +118,7 @@ async fn an_object_that_a_patch_renames_is_another_object() {
 }
 
 /// The committed answers are those of the kubectl of this bed.
-#[tokio::test]
+#[story]
 async fn kubectl_kustomize_still_says_what_the_patch_corpus_expects() {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/patches");
     let expected = fs::read(fixtures.join("expected.json")).expect("the expected answers");

@@ -2,9 +2,12 @@
 
 use supercargo_testbed::image::Image;
 use supercargo_testbed::tools::{BED, Environment, FLUX, MONITORING, PROMETHEUS, SIGSTORE, Tools};
+use supercargo_testbed::{Profiles, story};
+
+const PROFILES: Profiles = Profiles::First("what is built once is there");
 
 /// `make test` runs it by itself before all others.
-#[test]
+#[story]
 fn what_the_tests_run_is_built() {
     for kit in [BED, FLUX, SIGSTORE, PROMETHEUS, MONITORING] {
         if let Err(error) = Tools::find(&kit, &Environment::current()) {

@@ -1,12 +1,14 @@
 //! Objects that leave a revision: deleted, kept, or waited for.
 
 use serde_json::json;
-use supercargo_testbed::Story;
+use supercargo_testbed::{Profiles, Story, story};
 
 use crate::scene::{Scene, annotated, config_map, deployment, message, text};
 
+const PROFILES: Profiles = Profiles::Both;
+
 /// Promise 4 too: a revision that turns unhealthy has lost nothing.
-#[tokio::test]
+#[story]
 async fn what_leaves_is_pruned_and_with_wait_only_after_health() {
     let scene = Scene::begin("prune-health").await;
     let (stays, leaves) = (config_map("stays"), config_map("leaves"));
@@ -26,7 +28,7 @@ async fn what_leaves_is_pruned_and_with_wait_only_after_health() {
     assert_eq!(ready["status"]["inventory"]["entries"], 2);
 }
 
-#[tokio::test]
+#[story]
 async fn promise_3_an_object_that_opts_out_is_kept_and_stays_in_the_inventory() {
     let scene = Scene::begin("prune-opt-out").await;
     let first = format!("{}{}", config_map("stays"), annotated("kept", "{supercargo.dev/prune: disabled}"));
@@ -50,7 +52,7 @@ async fn promise_3_an_object_that_opts_out_is_kept_and_stays_in_the_inventory() 
     wait_named(&scene, &["stays"]).await;
 }
 
-#[tokio::test]
+#[story]
 async fn prune_false_keeps_what_leaves_until_prune_is_true() {
     let scene = Scene::begin("prune-false").await;
     let first = format!("{}{}", config_map("stays"), config_map("leaves"));
@@ -66,7 +68,7 @@ async fn prune_false_keeps_what_leaves_until_prune_is_true() {
     scene.story.wait_ready("app", "2@").await;
 }
 
-#[tokio::test]
+#[story]
 async fn an_object_under_another_api_version_is_the_same_object() {
     let scene = Scene::begin("prune-version").await;
     let scaler = |version: &str, target: &str| {
@@ -97,7 +99,7 @@ spec:
     assert_eq!(scaler.expect("it is in the inventory")["ver"], "v2");
 }
 
-#[tokio::test]
+#[story]
 async fn promise_2_what_terminates_stays_in_the_inventory_until_it_is_gone() {
     let scene = Scene::begin("prune-terminating").await;
     let held =
@@ -118,7 +120,7 @@ async fn promise_2_what_terminates_stays_in_the_inventory_until_it_is_gone() {
     wait_named(&scene, &["stays"]).await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_namespace_leaves_with_its_objects() {
     let scene = Scene::begin("prune-namespace").await;
     let other = scene.story.reserve_namespace("prune-namespace-left");

@@ -15,11 +15,13 @@ use supercargo::oci::{
     Access, AccessParts, Labels, Registry as Client, RegistryOptions, Repository, RequestRecord, Tag, pack,
 };
 use supercargo_testbed::certificates::Authority;
-use supercargo_testbed::processes;
 use supercargo_testbed::registry::{Options, Registry, USERS, digest};
 use supercargo_testbed::tools::Tools;
+use supercargo_testbed::{Profiles, processes, story};
 
 use crate::ground::registry;
+
+const PROFILES: Profiles = Profiles::First("commands that reach no cluster");
 
 /// An app of which one field and one secret differ between two versions.
 fn app(version: &str, password: &str) -> String {
@@ -117,7 +119,7 @@ fn url(registry: &Registry, rest: &str) -> String {
     format!("oci://{}/{rest}", registry.host())
 }
 
-#[test]
+#[story]
 fn an_artifact_is_pushed_tagged_listed_inspected_and_compared() {
     let (desk, host) = (Desk::new(), registry().host());
     let of = |rest: &str| url(registry(), &format!("publish/story{rest}"));
@@ -197,7 +199,7 @@ fn an_artifact_is_pushed_tagged_listed_inspected_and_compared() {
 }
 
 /// What Kustomizer, Flux and Argo ask of a manifest.
-#[test]
+#[story]
 fn others_can_read_what_is_pushed() {
     let (desk, repository) = (Desk::new(), format!("{}/publish/interop", registry().host()));
     desk.push(&format!("oci://{repository}:1"), &app("6", "x"));
@@ -231,7 +233,7 @@ fn others_can_read_what_is_pushed() {
 
 /// Skopeo is not built here: where it is installed it copies what we push, byte
 /// by byte, to a directory and back, and we read the copy.
-#[test]
+#[story]
 fn skopeo_copies_what_is_pushed() {
     let (desk, repository) = (Desk::new(), format!("{}/publish/skopeo", registry().host()));
     desk.push(&format!("oci://{repository}:1"), &app("6", "x"));
@@ -265,7 +267,7 @@ fn key() -> (String, String) {
     (identity.to_public().to_string(), identity.to_string().expose_secret().to_owned())
 }
 
-#[test]
+#[story]
 fn an_encrypted_artifact_is_for_its_recipients() {
     let (desk, target) = (Desk::new(), url(registry(), "publish/encrypted:1"));
     let ((public, private), (_, other)) = (key(), key());
@@ -323,7 +325,7 @@ fn an_encrypted_artifact_is_for_its_recipients() {
     );
 }
 
-#[test]
+#[story]
 fn what_cannot_be_pushed_says_what_is_wrong() {
     let (desk, host) = (Desk::new(), registry().host());
     let target = url(registry(), "publish/refused:1");
@@ -414,7 +416,7 @@ fn what_cannot_be_pushed_says_what_is_wrong() {
     assert_eq!(building.prints(&["push", "artifact", &target, "-k", overlay], ""), "ConfigMap/x-m1\n");
 }
 
-#[test]
+#[story]
 fn what_cannot_be_pulled_says_what_it_is() {
     let (desk, host) = (Desk::new(), registry().host());
     let pull =
@@ -476,7 +478,7 @@ fn what_cannot_be_pulled_says_what_it_is() {
     desk.fails(&["tag", "artifact", &none, "x"], "", 2, &says);
 }
 
-#[test]
+#[story]
 fn a_reader_that_has_seen_enough_is_no_failure() {
     let (desk, target) = (Desk::new(), url(registry(), "publish/pipe:1"));
     desk.push(
@@ -492,7 +494,7 @@ fn a_reader_that_has_seen_enough_is_no_failure() {
     assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), b"".as_slice()));
 }
 
-#[test]
+#[story]
 fn credentials_are_found_where_docker_and_podman_keep_them() {
     let private = Registry::start(&Options { credentials: true, ..Options::default() });
     let (host, target) = (private.host(), url(&private, "team/app:1"));
@@ -570,7 +572,7 @@ fn credentials_are_found_where_docker_and_podman_keep_them() {
     check(&[(".docker/config.json", &all)], &path, Err(missing));
 }
 
-#[test]
+#[story]
 fn a_registry_on_this_machine_is_asked_whether_it_speaks_tls() {
     let authority = Authority::new("registry");
     let private = Registry::start(&Options { tls: Some(&authority), ..Options::default() });
@@ -602,7 +604,7 @@ fn a_registry_on_this_machine_is_asked_whether_it_speaks_tls() {
     );
 }
 
-#[test]
+#[story]
 fn a_registry_that_is_away_publishes_nothing() {
     let own = Registry::plain();
     let (desk, host, target) = (Desk::new(), own.host(), url(&own, "app:1"));
@@ -633,7 +635,7 @@ fn faint(registry: &Arc<Registry>, and_come_back: bool) -> Client {
     Client::new(RegistryOptions { observer: Some(Arc::new(observer)), ..RegistryOptions::default() })
 }
 
-#[tokio::test(flavor = "multi_thread")]
+#[story(flavor = "multi_thread")]
 async fn a_registry_that_goes_away_during_a_push_is_waited_for() {
     let own = Arc::new(Registry::plain());
     let repository = Repository::parse(&url(&own, "app")).expect("a repository");
@@ -673,7 +675,7 @@ fn foreign(repository: &str, types: [&str; 3], files: &[(&str, &[u8])], annotati
     registry().push_manifest(repository, "1", &manifest);
 }
 
-#[test]
+#[story]
 fn what_kustomizer_and_flux_push_is_read() {
     let desk = Desk::new();
     let (public, private) = key();

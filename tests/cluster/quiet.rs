@@ -3,11 +3,13 @@
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use supercargo_testbed::Signer;
 use supercargo_testbed::registry::{Access, Mark};
 use supercargo_testbed::signer::{Algorithm, Format};
+use supercargo_testbed::{Profiles, Signer, story};
 
 use super::setting::{Scene, config_map};
+
+const PROFILES: Profiles = Profiles::Both;
 
 fn shown(requests: &[Access]) -> Vec<String> {
     requests.iter().map(|access| format!("{} {}", access.method, access.path)).collect()
@@ -26,7 +28,7 @@ fn api_requests(scene: &Scene, mark: supercargo_testbed::audit::Mark) -> Vec<Str
     all.iter().filter(|r| r.resource != "leases" && r.verb != "watch").map(|r| r.summary()).collect()
 }
 
-#[tokio::test]
+#[story]
 async fn promise_5_a_quiet_interval_costs_one_head_and_no_api_request() {
     let scene = Scene::begin("quiet").await;
     let push = |repository: &str, tag: &str, value: &str| {
@@ -107,7 +109,7 @@ async fn promise_5_a_quiet_interval_costs_one_head_and_no_api_request() {
     );
 }
 
-#[tokio::test]
+#[story]
 async fn a_bumped_tag_a_new_range_and_a_request_take_effect_at_once() {
     let scene = Scene::begin("quiet-ends").await;
     let push = |tag: &str, value: &str| scene.registry.push_yaml("app", tag, &config_map("app", "v", value));
@@ -141,7 +143,7 @@ async fn a_bumped_tag_a_new_range_and_a_request_take_effect_at_once() {
         .await;
 }
 
-#[tokio::test]
+#[story]
 async fn suspended_it_does_nothing_but_once_on_request() {
     let scene = Scene::begin("quiet-suspended").await;
     let push = |value: &str| scene.registry.push_yaml("app", "1", &config_map("app", "v", value));

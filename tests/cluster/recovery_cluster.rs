@@ -2,17 +2,19 @@
 //! what it was. Each on a cluster of its own.
 
 use serde_json::json;
-use supercargo_testbed::{Bed, Profile, Story};
+use supercargo_testbed::{Bed, Profile, Profiles, Story, story};
 
 use crate::ground::{Scene, config_map};
 use crate::recovery::{Drill, app, commands};
+
+const PROFILES: Profiles = Profiles::Both;
 
 async fn drill<'a>(bed: &'a Bed, name: &str) -> Drill<'a> {
     bed.install_crds();
     Drill::of(Scene::of(Story::on(bed, name).await, Profile::of_run(), &[], |options| options)).await
 }
 
-#[tokio::test]
+#[story]
 async fn a_definition_that_was_deleted_by_mistake_comes_back_with_its_releases_and_nothing_is_written() {
     let bed = Bed::start();
     let mut drill = drill(&bed, "recovery-crd").await;
@@ -38,7 +40,7 @@ async fn a_definition_that_was_deleted_by_mistake_comes_back_with_its_releases_a
     assert_eq!(drill.objects().await, before);
 }
 
-#[tokio::test]
+#[story]
 async fn a_cluster_that_goes_back_to_a_snapshot_is_as_it_was_and_goes_on() {
     let bed = Bed::start();
     let mut drill = drill(&bed, "recovery-etcd").await;

@@ -1,9 +1,12 @@
 //! An inventory that is lost, damaged or older than the cluster.
 
 use serde_json::{Value, json};
+use supercargo_testbed::{Profiles, story};
 
 use crate::ground::config_map;
 use crate::recovery::{Drill, app, commands};
+
+const PROFILES: Profiles = Profiles::Both;
 
 const BACKUP: &str = "With a backup";
 const NONE: &str = "Without a backup";
@@ -38,7 +41,7 @@ fn backup(drill: &mut Drill<'_>) {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn an_inventory_that_is_deleted_is_not_lost_and_one_that_is_lost_is_remembered_or_restored() {
     let mut drill = Drill::begin("recovery-lost").await;
     let before = drill.objects().await;
@@ -76,7 +79,7 @@ async fn an_inventory_that_is_deleted_is_not_lost_and_one_that_is_lost_is_rememb
     assert_eq!(deleted, ["delete configmaps/third"]);
 }
 
-#[tokio::test]
+#[story]
 async fn a_damaged_inventory_is_given_up_and_made_anew_and_what_only_it_knew_is_found() {
     let mut drill = Drill::begin("recovery-damaged").await;
     let before = drill.objects().await;
@@ -128,7 +131,7 @@ async fn split(drill: &Drill<'_>) {
     drill.scene.story.apply(&part("inv-app.2", second, json!({})));
 }
 
-#[tokio::test]
+#[story]
 async fn a_lost_part_is_made_anew_from_the_artifact() {
     let mut drill = Drill::begin("recovery-part").await;
     let before = drill.objects().await;
@@ -147,7 +150,7 @@ async fn a_lost_part_is_made_anew_from_the_artifact() {
     assert_eq!(drill.objects().await, before);
 }
 
-#[tokio::test]
+#[story]
 async fn a_lost_first_part_is_made_anew_and_what_the_others_name_is_known() {
     let mut drill = Drill::begin("recovery-first-part").await;
     let before = drill.objects().await;
@@ -176,7 +179,7 @@ async fn a_lost_first_part_is_made_anew_and_what_the_others_name_is_known() {
     assert!(drill.scene.story.object("v1", "configmaps", "settings").await.is_none(), "it was known");
 }
 
-#[tokio::test]
+#[story]
 async fn a_release_that_is_deleted_after_its_inventory_takes_what_is_remembered() {
     let drill = Drill::begin("recovery-forgotten").await;
     lose(&drill, "inv-app");
@@ -190,7 +193,7 @@ async fn a_release_that_is_deleted_after_its_inventory_takes_what_is_remembered(
     }
 }
 
-#[tokio::test]
+#[story]
 async fn an_inventory_older_than_the_cluster_loses_nothing() {
     let mut drill = Drill::begin("recovery-older").await;
     backup(&mut drill);

@@ -2,13 +2,15 @@
 
 use serde_json::json;
 use supercargo_testbed::operator::{Operator, Options};
-use supercargo_testbed::{Profile, Story};
+use supercargo_testbed::{Profile, Profiles, Story, story};
 
 use crate::ground::{Scene, config_map};
 use crate::recovery::{Drill, app, commands};
 use crate::setting::BINARY;
 
-#[tokio::test]
+const PROFILES: Profiles = Profiles::Both;
+
+#[story]
 async fn without_an_operator_the_command_line_goes_on_with_its_inventory() {
     let mut drill = Drill::begin("recovery-gone").await;
     let before = drill.objects().await;
@@ -30,7 +32,7 @@ async fn without_an_operator_the_command_line_goes_on_with_its_inventory() {
     assert!(drill.scene.story.object("v1", "configmaps", "kept").await.is_some(), "it opts out");
 }
 
-#[tokio::test]
+#[story]
 async fn what_was_restored_with_other_uids_is_taken_up_as_it_is() {
     let mut drill = Drill::begin("recovery-restored").await;
     for command in commands("Backup") {
@@ -75,7 +77,7 @@ async fn what_was_restored_with_other_uids_is_taken_up_as_it_is() {
     drill.scene.story.wait_for("an event names what is not ours", told).await;
 }
 
-#[tokio::test]
+#[story]
 async fn two_operators_with_leases_of_their_own_lose_nothing() {
     let mut drill = Drill::begin("recovery-twice").await;
     let mut second = second(&drill.scene, "recovery-twice-lease");
@@ -107,7 +109,7 @@ async fn two_operators_with_leases_of_their_own_lose_nothing() {
     assert!(second.running());
 }
 
-#[tokio::test]
+#[story]
 async fn of_two_operators_the_less_demanding_one_decides() {
     let story = Story::begin("recovery-floor").await;
     let scene =

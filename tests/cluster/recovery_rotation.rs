@@ -3,14 +3,16 @@
 use std::fs;
 
 use serde_json::json;
-use supercargo_testbed::Signer;
 use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::story::condition;
+use supercargo_testbed::{Profiles, Signer, story};
 
 use crate::ground::{Scene, registry};
 use crate::recovery::{Drill, app, commands};
 
-#[tokio::test]
+const PROFILES: Profiles = Profiles::Both;
+
+#[story]
 async fn a_new_signing_key_replaces_the_old_one_without_a_gap() {
     let mut drill = Drill::before(Scene::begin("recovery-keys").await);
     let (old, new) = (Signer::new(Algorithm::P256), Signer::new(Algorithm::P256));
@@ -54,7 +56,7 @@ async fn signed_by(drill: &Drill<'_>, key: &str) {
         .await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_registry_that_moves_changes_nothing_and_is_only_read() {
     let mut drill = Drill::begin("recovery-moved").await;
     let before = drill.objects().await;

@@ -4,8 +4,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use supercargo_testbed::{Profiles, story};
 
 use crate::scene::{Scene, config_map, message, text};
+
+const PROFILES: Profiles = Profiles::Both;
 
 /// Objects that cannot become what the second revision wants, each with its plural
 /// name and API version. `A` and `B` stand for the two values, `NS` for the name of
@@ -176,7 +179,7 @@ async fn uids(scene: &Scene) -> BTreeMap<String, String> {
     uids
 }
 
-#[tokio::test]
+#[story]
 async fn whatever_cannot_be_changed_is_told_with_the_way_out_and_recreated_with_force() {
     let scene = Scene::begin("recreation").await;
     scene.install("app", &revision(scene.namespace(), false), json!({})).await;
@@ -207,7 +210,7 @@ async fn whatever_cannot_be_changed_is_told_with_the_way_out_and_recreated_with_
     scene.upgraded("app", "3", &config_map("last")).await;
 }
 
-#[tokio::test]
+#[story]
 async fn what_is_wrong_anew_as_well_is_no_reason_to_recreate_and_volumes_are_kept() {
     let scene = Scene::begin("recreation-never").await;
     let set = |service: &str, deleted: &str, port: u32| {

@@ -3,10 +3,13 @@
 
 use serde_json::{Value, json};
 use supercargo_testbed::webhook::{Behaviour, Webhook};
+use supercargo_testbed::{Profiles, story};
 
 use crate::scene::{Scene, annotated, config_map, message, text};
 
-#[tokio::test]
+const PROFILES: Profiles = Profiles::Both;
+
+#[story]
 async fn promise_3_an_empty_artifact_empties_nothing_without_approval() {
     let scene = Scene::begin("empty").await;
     scene.install("app", &format!("{}{}", config_map("a"), config_map("b")), json!({})).await;
@@ -30,7 +33,7 @@ async fn promise_3_an_empty_artifact_empties_nothing_without_approval() {
     assert!(scene.config_map("a").await.is_none() && scene.config_map("b").await.is_none());
 }
 
-#[tokio::test]
+#[story]
 async fn promise_4_bad_objects_among_100_are_all_listed_and_nothing_is_written() {
     let scene = Scene::begin("bad").await;
     scene.install("app", &config_map("stays"), json!({})).await;
@@ -61,7 +64,7 @@ async fn promise_4_bad_objects_among_100_are_all_listed_and_nothing_is_written()
     assert_eq!(scene.named("app").await, ["stays"]);
 }
 
-#[tokio::test]
+#[story]
 async fn promise_4_a_bad_first_revision_leaves_at_most_its_namespace() {
     let scene = Scene::begin("bad-first").await;
     let fresh = scene.story.reserve_namespace("bad-first-fresh");
@@ -90,7 +93,7 @@ async fn promise_4_a_bad_first_revision_leaves_at_most_its_namespace() {
     assert_eq!(ready["status"]["inventory"]["entries"], 100);
 }
 
-#[tokio::test]
+#[story]
 async fn promise_8_a_refused_secret_is_named_and_its_values_are_not() {
     let scene = Scene::begin("bad-secret").await;
     let _webhook = Webhook::register(&scene.story, Behaviour::Deny("aHVudGVyMg== hunter2 cannot be".into()));
@@ -156,7 +159,7 @@ async fn uids(scene: &Scene) -> Vec<String> {
     uids
 }
 
-#[tokio::test]
+#[story]
 async fn an_immutable_field_is_refused_and_with_force_the_object_is_recreated() {
     let scene = Scene::begin("immutable").await;
     scene.install("app", &immutable("one", "main:1", "10.0.200.1"), json!({})).await;
@@ -182,7 +185,7 @@ async fn an_immutable_field_is_refused_and_with_force_the_object_is_recreated() 
     assert_eq!(service["spec"]["clusterIP"], "10.0.200.2");
 }
 
-#[tokio::test]
+#[story]
 async fn an_object_may_ask_for_force_itself_and_an_invalid_one_is_never_deleted() {
     let scene = Scene::begin("force-object").await;
     let labelled = |app: &str, annotation: &str, port: &str| {
@@ -217,7 +220,7 @@ spec:
     assert_ne!(uids(&scene).await, before);
 }
 
-#[tokio::test]
+#[story]
 async fn promise_6_a_recreation_that_is_held_up_holds_no_worker() {
     let scene = Scene::with("force-held", &["--concurrency=1"]).await;
     let sealed = |value: &str| {
@@ -241,7 +244,7 @@ async fn promise_6_a_recreation_that_is_held_up_holds_no_worker() {
     scene.patch("v1", "configmaps", "sealed", json!({"metadata": {"finalizers": null}})).await;
 }
 
-#[tokio::test]
+#[story]
 async fn force_never_recreates_what_holds_data() {
     let scene = Scene::begin("force-never").await;
     let group = format!("{}.example.com", scene.namespace());
@@ -279,7 +282,7 @@ spec:
     scene.upgraded("app", "3", &config_map("last")).await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_webhook_that_denies_is_quoted_and_nothing_is_written() {
     let scene = Scene::begin("denied").await;
     let _webhook = Webhook::register(&scene.story, Behaviour::Deny("it cannot be on a Friday".into()));
@@ -293,7 +296,7 @@ async fn a_webhook_that_denies_is_quoted_and_nothing_is_written() {
     assert!(scene.writes(mark).is_empty());
 }
 
-#[tokio::test]
+#[story]
 async fn a_webhook_that_hangs_is_reported_and_other_releases_go_on() {
     let scene = Scene::begin("hanging").await;
     let webhook = Webhook::register(&scene.story, Behaviour::Hang);
@@ -314,7 +317,7 @@ async fn a_webhook_that_hangs_is_reported_and_other_releases_go_on() {
     scene.story.wait_ready("stuck", "1@").await;
 }
 
-#[tokio::test]
+#[story]
 async fn an_object_decides_whether_it_is_applied_again_or_at_all() {
     let scene = Scene::begin("apply-mode").await;
     let modes = |value: &str| {
@@ -381,7 +384,7 @@ async fn wait_attempted(scene: &Scene, revision: &str) -> Value {
     scene.story.wait_for(&format!("{revision} is attempted"), attempted).await
 }
 
-#[tokio::test]
+#[story]
 async fn what_the_server_cannot_read_is_a_refusal_too() {
     let scene = Scene::begin("unreadable").await;
     let bad = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: encoded}\nbinaryData: {a: \"no base64!\"}\n---\n\

@@ -7,9 +7,11 @@ use supercargo_testbed::operator::Options as Operator;
 use supercargo_testbed::proxy::Fate;
 use supercargo_testbed::registry::{Options, Registry, USERS};
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Proxy, Story};
+use supercargo_testbed::{Profiles, Proxy, Story, story};
 
 use super::setting::{BINARY, Scene, config_map, release};
+
+const PROFILES: Profiles = Profiles::First("what registries answer does not depend on rights");
 
 fn private() -> Registry {
     Registry::start(&Options { credentials: true, ..Options::default() })
@@ -27,7 +29,7 @@ fn pull_secret(registry: &Registry, name: &str, user: &str, password: &str) -> S
     .to_string()
 }
 
-#[tokio::test]
+#[story]
 async fn away_at_an_interval_it_stays_ready_and_drift_is_still_corrected() {
     let scene = Scene::begin("registry-away").await;
     scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
@@ -61,7 +63,7 @@ async fn away_at_an_interval_it_stays_ready_and_drift_is_still_corrected() {
     assert!(!message.contains("not known"), "{message}");
 }
 
-#[tokio::test]
+#[story]
 async fn a_registry_that_is_back_is_found_without_waiting_for_a_retry() {
     let scene = Scene::begin("registry-back").await;
     for name in ["one", "two", "new"] {
@@ -96,7 +98,7 @@ async fn a_registry_that_is_back_is_found_without_waiting_for_a_retry() {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn wrong_credentials_are_told_and_a_rotated_secret_takes_effect_at_once() {
     let scene = Scene::with("registry-credentials", private(), |o| o).await;
     scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
@@ -134,7 +136,7 @@ async fn wrong_credentials_are_told_and_a_rotated_secret_takes_effect_at_once() 
     assert!(!log.contains("guess") && !log.contains(USERS[0].1), "{log}");
 }
 
-#[tokio::test]
+#[story]
 async fn the_accounts_image_pull_secrets_are_used() {
     let scene = Scene::with("registry-account", private(), |o| o).await;
     let story = &scene.story;
@@ -153,7 +155,7 @@ async fn the_accounts_image_pull_secrets_are_used() {
     story.wait_ready("app", "1@").await;
 }
 
-#[tokio::test]
+#[story]
 async fn certificates_come_from_the_cert_secret() {
     let authority = Authority::new("registry");
     let registry =
@@ -191,7 +193,7 @@ async fn certificates_come_from_the_cert_secret() {
     assert_eq!(scene.value("app", "v").await.as_deref(), Some("one"));
 }
 
-#[tokio::test]
+#[story]
 async fn the_proxy_of_the_release_is_gone_through() {
     let scene = Scene::begin("registry-proxy").await;
     scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
@@ -224,7 +226,7 @@ async fn the_proxy_of_the_release_is_gone_through() {
     assert!(!scene.operator.log().contains("s3cret"));
 }
 
-#[tokio::test]
+#[story]
 async fn what_is_missing_or_no_artifact_is_told_and_changes_nothing() {
     let scene = Scene::begin("registry-missing").await;
     let registry = &scene.registry;
@@ -287,7 +289,7 @@ async fn what_is_missing_or_no_artifact_is_told_and_changes_nothing() {
     scene.story.wait_ready("app", "1@").await;
 }
 
-#[tokio::test]
+#[story]
 async fn bytes_of_another_digest_are_never_applied() {
     let scene = Scene::begin("registry-liar").await;
     scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
@@ -320,7 +322,7 @@ async fn bytes_of_another_digest_are_never_applied() {
     scene.wait_value("app", "v", "one").await;
 }
 
-#[tokio::test]
+#[story]
 async fn another_tenants_cached_private_digest_is_refused() {
     let story = Story::begin("registry-tenants").await;
     let other = story.another_namespace("registry-tenants-other");
@@ -357,7 +359,7 @@ async fn another_tenants_cached_private_digest_is_refused() {
     assert_eq!(story.object_in(Some(&other), "v1", "configmaps", "app").await, None);
 }
 
-#[tokio::test]
+#[story]
 async fn promise_6_releases_on_a_silent_registry_do_not_delay_the_next_one() {
     let registry = Registry::plain();
     let scene = Scene::with("registry-silent", registry, |o| o.argument("--concurrency=1")).await;

@@ -2,8 +2,11 @@
 
 use serde_json::{Value, json};
 use supercargo_testbed::story::condition;
+use supercargo_testbed::{Profiles, story};
 
 use crate::scene::{Scene, config_map, deployment, message};
+
+const PROFILES: Profiles = Profiles::Both;
 
 const RELEASES: (&str, &str) = ("supercargo.dev/v1alpha1", "ociartifactreleases");
 
@@ -60,7 +63,7 @@ async fn wait_held_up(scene: &Scene, status: &str, reason: &str) -> Value {
         .await
 }
 
-#[tokio::test]
+#[story]
 async fn what_leaves_goes_before_the_operator_that_clears_its_finalizer() {
     let mut scene = Scene::begin("removal-prune").await;
     scene.install("app", &(operated(&scene) + &config_map("stays")), json!({})).await;
@@ -88,7 +91,7 @@ async fn what_leaves_goes_before_the_operator_that_clears_its_finalizer() {
     assert_eq!(deleted, ["deployments", "serviceaccounts", "customresourcedefinitions"]);
 }
 
-#[tokio::test]
+#[story]
 async fn a_deleted_release_keeps_the_operator_until_its_objects_are_gone_and_holds_no_worker() {
     let mut scene = Scene::with("removal-end", &["--concurrency=1"]).await;
     scene.install("app", &operated(&scene), json!({"retryInterval": "1h"})).await;
@@ -111,7 +114,7 @@ async fn a_deleted_release_keeps_the_operator_until_its_objects_are_gone_and_hol
     assert!(scene.config_map("inv-app").await.is_none());
 }
 
-#[tokio::test]
+#[story]
 async fn a_removal_that_is_held_up_for_too_long_has_failed_and_goes_on_when_it_can() {
     let scene = Scene::begin("removal-late").await;
     let spec = json!({"timeout": "1s"});

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use supercargo_testbed::operator::{Operator, Options};
 use supercargo_testbed::proxy::{Moment, Seen};
-use supercargo_testbed::{Proxy, Registry, Story, within};
+use supercargo_testbed::{Profiles, Proxy, Registry, Story, story, within};
+
+const PROFILES: Profiles = Profiles::Both;
 
 /// Lease duration, what a standby may have waited since its last look, and a
 /// machine that is busy with other tests.
@@ -84,7 +86,7 @@ spec: {{url: 'oci://{}/{name}', ref: {{tag: '1'}}, insecure: true, prune: true, 
     }
 }
 
-#[tokio::test]
+#[story]
 async fn of_two_replicas_one_acts_and_the_other_leads_at_once_when_it_is_asked_to_end() {
     let mut pair = Pair::start("replicas-stop").await;
     pair.create("one", &config("one"));
@@ -104,7 +106,7 @@ async fn of_two_replicas_one_acts_and_the_other_leads_at_once_when_it_is_asked_t
     pair.story.wait_ready("two", "1@").await;
 }
 
-#[tokio::test]
+#[story]
 async fn the_other_replica_leads_within_the_lease_when_the_leader_is_killed() {
     let mut pair = Pair::start("replicas-kill").await;
     let leader = pair.holder().await;
@@ -115,7 +117,7 @@ async fn the_other_replica_leads_within_the_lease_when_the_leader_is_killed() {
     pair.story.wait_ready("one", "1@").await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_frozen_leader_writes_nothing_after_another_took_over() {
     let mut pair = Pair::start("replicas-freeze").await;
     // It is in the middle of an apply: the first object lands, the rest would follow.

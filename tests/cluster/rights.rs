@@ -6,9 +6,11 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 use supercargo_testbed::audit::Request;
 use supercargo_testbed::operator::Options;
-use supercargo_testbed::{Profile, Story};
+use supercargo_testbed::{Profile, Profiles, Story, story};
 
 use crate::ground::{ALL_RIGHTS, CONFIG_MAPS, Scene, account, config_map, deployment, registry, role};
+
+const PROFILES: Profiles = Profiles::Both;
 
 /// An operator that could do everything itself: what it does not do, it does not
 /// do because it must not.
@@ -47,7 +49,7 @@ fn assert_follows_table(scene: &Scene<'_>, requests: &[Request], account: &str) 
     assert!(wrong.is_empty(), "not as the table of identities says: {wrong:#?}");
 }
 
-#[tokio::test]
+#[story]
 async fn promise_9_an_account_without_rights_is_named_and_nobody_elses_rights_are_used() {
     let scene = mighty("rights-none").await;
     scene.push("1", &(config_map("a", "one") + &config_map("b", "one")));
@@ -76,7 +78,7 @@ async fn promise_9_an_account_without_rights_is_named_and_nobody_elses_rights_ar
     assert_follows_table(&scene, &scene.requests(mark), "weak");
 }
 
-#[tokio::test]
+#[story]
 async fn objects_that_an_account_may_not_get_any_more_are_not_called_ready_or_in_sync() {
     let mut scene = mighty("rights-blind").await;
     scene.push("1", &(config_map("a", "one") + &config_map("b", "one")));
@@ -113,7 +115,7 @@ async fn objects_that_an_account_may_not_get_any_more_are_not_called_ready_or_in
     scene.message("Drifted", "False", "InSync").await;
 }
 
-#[tokio::test]
+#[story]
 async fn promise_9_an_account_that_does_not_exist_leads_to_nothing_until_it_is_made() {
     let scene = mighty("rights-missing").await;
     let rights = role("late", scene.namespace(), CONFIG_MAPS);
@@ -136,7 +138,7 @@ async fn promise_9_an_account_that_does_not_exist_leads_to_nothing_until_it_is_m
     scene.story.wait_ready("app", "1@").await;
 }
 
-#[tokio::test]
+#[story]
 async fn promise_9_an_account_deleted_while_its_binding_is_left_leads_to_nothing() {
     let scene = mighty("rights-deleted").await;
     let rules = "[{apiGroups: [''], resources: [configmaps, secrets], verbs: ['*']}]";
@@ -178,7 +180,7 @@ async fn promise_9_an_account_deleted_while_its_binding_is_left_leads_to_nothing
     scene.wait_data("secret", "two").await;
 }
 
-#[tokio::test]
+#[story]
 async fn releases_without_an_account_take_the_default_one() {
     let story = Story::begin("rights-default").await;
     let scene = Scene::of(story, Profile::ClusterAdmin, &[], |options| {
@@ -192,7 +194,7 @@ async fn releases_without_an_account_take_the_default_one() {
     assert_eq!(scene.object_writes(mark), ["patch configmaps/a"]);
 }
 
-#[tokio::test]
+#[story]
 async fn a_release_without_an_account_under_a_controller_without_rights_names_it() {
     let scene = modest("rights-modest").await;
     scene.push("1", &deployment("web", "web:1", 1));
@@ -215,7 +217,7 @@ fn pull_secret(scene: &Scene<'_>) {
     ));
 }
 
-#[tokio::test]
+#[story]
 async fn secrets_named_by_the_spec_are_read_as_the_account() {
     let scene = mighty("rights-secret").await;
     scene.story.apply(&(account("reader") + &role("reader", scene.namespace(), CONFIG_MAPS)));
@@ -239,7 +241,7 @@ async fn secrets_named_by_the_spec_are_read_as_the_account() {
     assert_follows_table(&scene, &requests, "reader");
 }
 
-#[tokio::test]
+#[story]
 async fn a_missing_pull_secret_is_named_and_taken_up_when_it_is_made() {
     let scene = modest("rights-pull").await;
     scene.story.apply(&(account("puller") + &role("puller", scene.namespace(), ALL_RIGHTS)));
@@ -256,7 +258,7 @@ async fn a_missing_pull_secret_is_named_and_taken_up_when_it_is_made() {
     scene.story.wait_ready("app", "1@").await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_tenant_cannot_reach_another_namespace() {
     let scene = mighty("rights-tenant").await;
     let other = scene.story.another_namespace("rights-other");
@@ -288,7 +290,7 @@ async fn a_tenant_cannot_reach_another_namespace() {
     assert_follows_table(&scene, &scene.requests(mark), "tenant");
 }
 
-#[tokio::test]
+#[story]
 async fn promise_9_every_request_of_a_releases_life_follows_the_table_of_identities() {
     let story = Story::begin("rights-life").await;
     let namespace = story.namespace().to_owned();

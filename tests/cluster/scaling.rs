@@ -2,8 +2,11 @@
 //! those of `drift.ignore`. Whose such a field is changes without a jump.
 
 use serde_json::json;
+use supercargo_testbed::{Profiles, story};
 
 use crate::ground::{Scene, deployment, is_own};
+
+const PROFILES: Profiles = Profiles::Both;
 
 /// An autoscaler that never has metrics: it keeps to its bounds and does no more.
 fn autoscaler(kind: &str, name: &str, min: u32) -> String {
@@ -34,7 +37,7 @@ async fn upgrade(scene: &Scene<'_>, tag: &str, yaml: &str) {
     scene.story.wait_ready("app", &format!("{tag}@")).await;
 }
 
-#[tokio::test]
+#[story]
 async fn an_autoscaler_joins_and_leaves_without_a_jump() {
     let scene = Scene::begin("scaling-joins").await;
     scene.install(&(deployment("web", "web:1", 5) + &stateful(4, "db:1")), &json!({})).await;
@@ -76,7 +79,7 @@ async fn an_autoscaler_joins_and_leaves_without_a_jump() {
     scene.wait_field("apps/v1", "deployments", "web", "/spec/replicas", &json!(5)).await;
 }
 
-#[tokio::test]
+#[story]
 async fn what_is_new_beside_its_autoscaler_begins_as_the_manifest_says() {
     let scene = Scene::begin("scaling-new").await;
     scene.install(&(deployment("web", "web:1", 5) + &autoscaler("Deployment", "web", 2)), &json!({})).await;
@@ -93,7 +96,7 @@ async fn what_is_new_beside_its_autoscaler_begins_as_the_manifest_says() {
     assert_eq!(replicas(&scene, "deployments", "web").await, 8);
 }
 
-#[tokio::test]
+#[story]
 async fn a_rule_of_drift_ignore_that_comes_or_goes_takes_effect_at_once() {
     let scene = Scene::begin("scaling-rule").await;
     scene.install(&(deployment("web", "web:1", 2) + &deployment("db", "db:1", 1)), &json!({})).await;

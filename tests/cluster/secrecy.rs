@@ -11,10 +11,12 @@ use supercargo_testbed::certificates::Authority;
 use supercargo_testbed::proxy::Fate;
 use supercargo_testbed::registry::{Options, Registry, USERS};
 use supercargo_testbed::signer::{Algorithm, Format};
-use supercargo_testbed::{Proxy, Signer};
+use supercargo_testbed::{Profiles, Proxy, Signer, story};
 
 use super::setting::{Scene, config_map};
 use super::shell::Shell;
+
+const PROFILES: Profiles = Profiles::Both;
 
 fn pull_secret(config: &str) -> String {
     json!({
@@ -35,7 +37,7 @@ fn all_that_was_said(scene: &Scene) -> String {
     [scene.operator.log(), scene.operator.metrics(), objects].join("\n")
 }
 
-#[tokio::test]
+#[story]
 async fn promise_8_a_registry_password_and_a_secrets_values_are_told_nowhere() {
     let registry = Registry::start(&Options { credentials: true, ..Options::default() });
     let scene = Scene::with("secrecy", registry, |o| o.env("RUST_LOG", "trace")).await;
@@ -125,7 +127,7 @@ fn secret(value: &str, rest: &str) -> String {
 
 /// All that a secret goes through: it is pushed, decrypted, compared, applied,
 /// changed by hand, put back, refused, and deleted, by operator and command line.
-#[tokio::test]
+#[story]
 async fn promise_8_what_is_secret_is_told_nowhere_on_its_whole_way() {
     let registry = Registry::start(&Options { credentials: true, ..Options::default() });
     let scene = Scene::with("secret-way", registry, |o| o.env("RUST_LOG", "trace")).await;
@@ -246,7 +248,7 @@ fn hidden_pieces(pem: &str) -> Vec<&str> {
 
 /// All that opens a registry: a token and the password for it, the password of a
 /// proxy, the key of a client certificate. And what a crash is near to.
-#[tokio::test]
+#[story]
 async fn promise_8_what_opens_a_registry_and_what_a_crash_is_near_to_are_told_nowhere() {
     let scene = Scene::with("secret-ways", Registry::plain(), |o| o.env("RUST_LOG", "trace")).await;
     let secret = |name: &str, data: &Value| {
@@ -350,7 +352,7 @@ fn around<'a>(all: &'a str, form: &str) -> &'a str {
     &all[begin..end]
 }
 
-#[tokio::test]
+#[story]
 async fn promise_11_every_reason_that_is_told_is_of_the_closed_set() {
     let scene = Scene::begin("reasons").await;
     scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));

@@ -2,9 +2,11 @@
 
 use serde_json::{Value, json};
 use supercargo_testbed::operator::{Operator, Options};
-use supercargo_testbed::{Account, Profile, Story};
+use supercargo_testbed::{Account, Profile, Profiles, Story, story};
 
 use crate::ground::{Scene, config_map, role};
+
+const PROFILES: Profiles = Profiles::Both;
 
 const LEASES: &str = "coordination.k8s.io/v1";
 
@@ -43,7 +45,7 @@ async fn wait_log(scene: &Scene<'_>, operator: &Operator, text: &str) {
     scene.story.wait_for(&what, async || operator.log().contains(text).then_some(())).await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_release_that_loses_its_label_is_let_go_as_it_is_and_taken_up_with_it() {
     let scene = first("shards-label", "a").await;
     scene.push("1", &config_map("a", "one"));
@@ -80,7 +82,7 @@ async fn a_release_that_loses_its_label_is_let_go_as_it_is_and_taken_up_with_it(
     scene.story.wait_gone("v1", "configmaps", "a").await;
 }
 
-#[tokio::test]
+#[story]
 async fn two_shards_in_one_namespace_do_not_disturb_each_other() {
     let scene = first("shards-two", "a").await;
     let (other, _) = second(&scene, "b");
@@ -124,7 +126,7 @@ async fn two_shards_in_one_namespace_do_not_disturb_each_other() {
     scene.story.wait_gone("v1", "configmaps", "two").await;
 }
 
-#[test]
+#[story]
 fn a_selector_that_is_none_ends_the_start() {
     let check = |flag: &str, expected: &str| {
         let output = std::process::Command::new(env!("CARGO_BIN_EXE_supercargo"))

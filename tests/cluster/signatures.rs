@@ -4,7 +4,9 @@
 use serde_json::json;
 use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::sigstore::{MAIL, Signing, WORKFLOW};
-use supercargo_testbed::{Registry, Signer, Sigstore, evidence, processes};
+use supercargo_testbed::{Profiles, Registry, Signer, Sigstore, evidence, processes, story};
+
+const PROFILES: Profiles = Profiles::First("no operator runs: the ground under the tests of verification");
 
 const YAML: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\n";
 
@@ -15,7 +17,7 @@ fn cosign(registry: &Registry, arguments: &[&str]) -> Result<String, String> {
     if output.status.success() { Ok(said) } else { Err(said) }
 }
 
-#[test]
+#[story]
 fn every_kind_of_key_signs_in_both_formats_on_both_registries() {
     for registry in [Registry::plain(), Registry::with_referrers()] {
         for algorithm in Algorithm::ALL {
@@ -41,7 +43,7 @@ fn every_kind_of_key_signs_in_both_formats_on_both_registries() {
     }
 }
 
-#[test]
+#[story]
 fn an_attestation_is_something_else_than_a_signature() {
     let (registry, signer) = (Registry::with_referrers(), Signer::new(Algorithm::P256));
     let digest = registry.push_yaml("app", "1", YAML);
@@ -54,7 +56,7 @@ fn an_attestation_is_something_else_than_a_signature() {
     assert_eq!(bundles[0]["mediaType"], evidence::BUNDLE);
 }
 
-#[test]
+#[story]
 fn a_person_and_a_workflow_sign_without_a_key() {
     let sigstore = Sigstore::shared();
     let registry = Registry::with_referrers();

@@ -5,9 +5,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 use supercargo_testbed::archive::tar;
+use supercargo_testbed::{Profiles, story};
 
 use crate::ground::{ALL_RIGHTS, CONFIG_MAPS, account, role};
 use crate::scene::{Scene, config_map, deployment, message, text};
+
+const PROFILES: Profiles = Profiles::Both;
 
 /// ConfigMaps with a value each, as YAML.
 fn maps(values: &[(&str, &str)]) -> String {
@@ -63,7 +66,7 @@ async fn exactly(scene: &Scene, release: &str, namespaces: &[&str], expected: &[
     scene.story.wait_for(&what, as_wanted).await;
 }
 
-#[tokio::test]
+#[story]
 async fn with_another_target_namespace_the_objects_are_there_and_nowhere_else() {
     let scene = Scene::begin("specs-target").await;
     let home = scene.namespace().to_owned();
@@ -81,7 +84,7 @@ async fn with_another_target_namespace_the_objects_are_there_and_nowhere_else() 
     exactly(&scene, "app", &all, &[&format!("{first}/b=2"), &format!("{first}/c=2")]).await;
 }
 
-#[tokio::test]
+#[story]
 async fn with_another_path_the_objects_of_that_path_are_there_and_no_others() {
     let scene = Scene::begin("specs-path").await;
     let home = scene.namespace().to_owned();
@@ -114,7 +117,7 @@ async fn with_another_path_the_objects_of_that_path_are_there_and_no_others() {
     exactly(&scene, "app", &[&home], &[&b]).await;
 }
 
-#[tokio::test]
+#[story]
 async fn what_was_left_without_prune_goes_once_prune_is_on() {
     let scene = Scene::begin("specs-prune").await;
     let home = scene.namespace().to_owned();
@@ -134,7 +137,7 @@ async fn what_was_left_without_prune_goes_once_prune_is_on() {
     exactly(&scene, "app", &[&home], &[&a2, &c2]).await;
 }
 
-#[tokio::test]
+#[story]
 async fn with_another_account_of_fewer_rights_what_that_may_not_do_is_named_and_done_once_it_may() {
     let scene = Scene::begin("specs-account").await;
     let home = scene.namespace().to_owned();
@@ -182,7 +185,7 @@ async fn with_another_account_of_fewer_rights_what_that_may_not_do_is_named_and_
     exactly(&scene, "app", &[&home], &[&a3]).await;
 }
 
-#[tokio::test]
+#[story]
 async fn with_another_url_the_content_of_that_repository_is_there_and_the_same_content_is_not_written() {
     let scene = Scene::begin("specs-url").await;
     let home = scene.namespace().to_owned();
@@ -207,7 +210,7 @@ async fn with_another_url_the_content_of_that_repository_is_there_and_the_same_c
     exactly(&scene, "app", &[&home], &[&a1, &b1]).await;
 }
 
-#[tokio::test]
+#[story]
 async fn ready_depends_on_health_exactly_as_long_as_the_spec_says_wait() {
     let scene = Scene::begin("specs-wait").await;
     let home = scene.namespace().to_owned();
@@ -232,7 +235,7 @@ async fn ready_depends_on_health_exactly_as_long_as_the_spec_says_wait() {
     assert_eq!(healthy().await.as_deref(), Some("True"));
 }
 
-#[tokio::test]
+#[story]
 async fn a_range_a_tag_and_a_digest_may_follow_each_other() {
     let scene = Scene::begin("specs-ref").await;
     let home = scene.namespace().to_owned();
@@ -267,7 +270,7 @@ async fn a_range_a_tag_and_a_digest_may_follow_each_other() {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn any_field_may_change_while_a_run_waits_and_the_last_spec_counts() {
     let scene = Scene::begin("specs-waiting").await;
     let home = scene.namespace().to_owned();

@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 use supercargo_testbed::operator::{Operator, Options};
 use supercargo_testbed::proxy::{Moment, Seen};
 use supercargo_testbed::story::{Condition, condition};
-use supercargo_testbed::{Account, Profile, Proxy, Story};
+use supercargo_testbed::{Account, Profile, Profiles, Proxy, Story, story};
 
 use crate::ground::{ALL_RIGHTS, CONFIG_MAPS, Scene, account, config_map, registry, role};
+
+const PROFILES: Profiles = Profiles::First("each story says under which profile its operator runs");
 
 const BINARY: &str = env!("CARGO_BIN_EXE_supercargo");
 const VERSION: &str = "supercargo.dev/v1alpha1";
@@ -81,7 +83,7 @@ fn in_namespace(namespace: &str, name: &str) -> String {
     config_map(name, "one").replace("{name: ", &format!("{{namespace: {namespace}, name: "))
 }
 
-#[tokio::test]
+#[story]
 async fn who_may_not_write_an_object_neither_blocks_nor_inherits_it() {
     let tenants = Tenants::begin("squatting", None).await;
     let scene = &tenants.scene;
@@ -112,7 +114,7 @@ async fn who_may_not_write_an_object_neither_blocks_nor_inherits_it() {
     tenants.wait_gone("new").await;
 }
 
-#[tokio::test]
+#[story]
 async fn who_may_not_read_the_other_release_is_not_told_its_name() {
     let tenants = Tenants::begin("nameless", Some(CONFIG_MAPS)).await;
     let scene = &tenants.scene;
@@ -149,7 +151,7 @@ async fn who_may_not_read_the_other_release_is_not_told_its_name() {
     scene.wait_field("v1", "configmaps", "shared", "/metadata/uid", &uid).await;
 }
 
-#[tokio::test]
+#[story]
 async fn what_an_heir_does_not_take_stays_in_its_inventory_and_is_deleted() {
     let tenants = Tenants::begin("no-heir", None).await;
     let scene = &tenants.scene;
@@ -191,7 +193,7 @@ fn operator(account: &Account, kubeconfig: Option<&str>, namespace: &str, lease:
     operator
 }
 
-#[tokio::test]
+#[story]
 async fn of_two_processes_that_make_the_same_object_at_once_one_has_it() {
     let story = Story::begin("race").await;
     let other = story.another_namespace("race-other");

@@ -8,15 +8,17 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use supercargo_testbed::proxy::Moment;
 use supercargo_testbed::webhook::{Behaviour, Webhook};
-use supercargo_testbed::{Profile, Proxy, Story, within};
+use supercargo_testbed::{Profile, Profiles, Proxy, Story, story, within};
 
 use crate::ground::{CONFIG_MAPS, Scene, account, config_map, registry, role};
+
+const PROFILES: Profiles = Profiles::First("connections do not depend on rights");
 
 /// An API server takes 100 streams a connection: with a watch over releases, one over
 /// the account and one over ConfigMaps each, these have more.
 const TENANTS: usize = 60;
 
-#[tokio::test]
+#[story]
 async fn sixty_namespaces_with_an_account_each_see_their_drift_at_once() {
     let story = Story::begin("streams-watches").await;
     let tenants: Vec<String> =
@@ -79,7 +81,7 @@ async fn edit(story: &Story<'_>, namespace: &str) {
     story.client().request::<Value>(request).await.expect("the ConfigMap is edited");
 }
 
-#[tokio::test]
+#[story]
 async fn two_hundred_requests_that_hang_in_a_webhook_hold_up_no_other_release_and_no_lease() {
     let story = Story::begin("streams-hang").await;
     let good = story.another_namespace("streams-good");
@@ -129,7 +131,7 @@ async fn two_hundred_requests_that_hang_in_a_webhook_hold_up_no_other_release_an
     assert!(within(Duration::from_secs(10), || renewals() > renewed), "the lease is not renewed");
 }
 
-#[tokio::test]
+#[story]
 async fn releases_that_wait_for_room_in_memory_write_nothing_of_it() {
     const RELEASES: usize = 40;
     /// Longer than a registry may take before the status says that it is waited for.

@@ -8,7 +8,9 @@ use supercargo::domain::verify::key::PublicKey;
 use supercargo::domain::verify::policy::{Authority, Policy, Trust};
 use supercargo::domain::verify::proof::Proof;
 use supercargo_testbed::signer::{Algorithm, Format};
-use supercargo_testbed::{Registry, Signer};
+use supercargo_testbed::{Profiles, Registry, Signer, story};
+
+const PROFILES: Profiles = Profiles::First("what is trusted is decided before any right is used");
 
 const YAML: &str = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, namespace: default}\n";
 const REPOSITORY: &str = "registry.example.com/app";
@@ -71,7 +73,7 @@ fn text<'v>(bundle: &'v Value, pointer: &str) -> &'v str {
     bundle.pointer(pointer).and_then(Value::as_str).unwrap_or_else(|| panic!("no {pointer}"))
 }
 
-#[test]
+#[story]
 fn no_bit_of_a_signature_by_a_key_can_be_turned() {
     let registry = Registry::with_referrers();
     for algorithm in [Algorithm::P256, Algorithm::P384, Algorithm::P521, Algorithm::Rsa2048] {

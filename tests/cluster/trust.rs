@@ -11,9 +11,11 @@ use supercargo_testbed::proxy::Fate;
 use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::sigstore::{MAIL, Signing};
 use supercargo_testbed::story::{DEADLINE, condition};
-use supercargo_testbed::{Proxy, Registry, Signer, Sigstore, processes, within};
+use supercargo_testbed::{Profiles, Proxy, Registry, Signer, Sigstore, processes, story, within};
 
 use super::setting::{BINARY, Scene, config_map};
+
+const PROFILES: Profiles = Profiles::First("what is trusted is decided before any right is used");
 
 /// What the stories of trust have besides the others.
 struct Trust {
@@ -127,7 +129,7 @@ fn verify(secret: &str) -> Value {
     json!({"provider": "cosign", "secretRef": {"name": secret}})
 }
 
-#[tokio::test]
+#[story]
 async fn promise_1_only_what_is_signed_is_pulled_shown_as_applied_or_applied() {
     let story = Trust::begin("trust", &[]).await;
     let registry = &story.scene.registry;
@@ -187,7 +189,7 @@ async fn promise_1_only_what_is_signed_is_pulled_shown_as_applied_or_applied() {
     assert_eq!(count(r#"reason="Verified",result="verified""#), Some(3.0));
 }
 
-#[tokio::test]
+#[story]
 async fn a_key_that_is_not_trusted_any_more_ends_all_writes_until_it_is_again() {
     let story = Trust::begin("trust-rotation", &[]).await;
     let (old, new) = (Signer::new(Algorithm::P256), Signer::new(Algorithm::Rsa2048));
@@ -258,7 +260,7 @@ impl Policy {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn no_release_gets_below_the_floor() {
     let (admin, tenant, next) =
         (Signer::new(Algorithm::P256), Signer::new(Algorithm::P256), Signer::new(Algorithm::P256));
@@ -338,7 +340,7 @@ async fn no_release_gets_below_the_floor() {
     assert!(log.contains("cannot use the trust policy") && log.contains("registries[0]"), "{log}");
 }
 
-#[tokio::test]
+#[story]
 async fn an_exemption_lets_in_nothing_from_another_port() {
     let admin = Signer::new(Algorithm::P256);
     let policy = Policy::new(&[("admin.pub", admin.public_pem())]);
@@ -373,7 +375,7 @@ fn sends_to(target: &Registry) -> Proxy {
     proxy
 }
 
-#[tokio::test]
+#[story]
 async fn the_floor_is_that_of_the_releases_own_url_wherever_it_is_sent() {
     let admin = Signer::new(Algorithm::P256);
     let policy = Policy::new(&[("admin.pub", admin.public_pem())]);
@@ -417,7 +419,7 @@ async fn the_floor_is_that_of_the_releases_own_url_wherever_it_is_sent() {
     assert!(told.status == "Unknown" && told.reason == "NotVerified", "{told:?}");
 }
 
-#[tokio::test]
+#[story]
 async fn after_a_restart_the_evidence_on_disk_counts_while_the_registry_is_away() {
     let mut story = Trust::begin("trust-restart", &[]).await;
     let signer = Signer::new(Algorithm::P256);
@@ -465,7 +467,7 @@ async fn after_a_restart_the_evidence_on_disk_counts_while_the_registry_is_away(
     story.trusted("app", &digest, &["a.pub"]).await;
 }
 
-#[tokio::test]
+#[story]
 async fn it_is_verified_again_from_time_to_time_and_stays_so_while_the_registry_is_away() {
     let story = Trust::begin("trust-again", &["--verification-interval=1s"]).await;
     let signer = Signer::new(Algorithm::P256);
@@ -516,7 +518,7 @@ fn sig_digest(story: &Trust, digest: &str) -> String {
     answer.header("docker-content-digest").expect("a digest").to_owned()
 }
 
-#[tokio::test]
+#[story]
 async fn several_have_to_sign_and_one_cannot_do_it_for_another() {
     let story = Trust::begin("trust-several", &[]).await;
     let signers = [Algorithm::P256, Algorithm::P521, Algorithm::Rsa2048].map(Signer::new);
@@ -544,7 +546,7 @@ async fn several_have_to_sign_and_one_cannot_do_it_for_another() {
     story.trusted("app", "1@", &["build.pub", "security.pub", "quality.pub"]).await;
 }
 
-#[tokio::test]
+#[story]
 async fn somebody_signs_without_a_key_by_the_word_of_a_root_that_is_watched() {
     let sigstore = Sigstore::shared();
     let file = format!("--trusted-root={}", sigstore.trusted_root().display());
@@ -619,7 +621,7 @@ async fn wait_image(story: &Trust, expected: &str) {
     story.scene.story.wait_for(&format!("the image is {expected}"), is).await;
 }
 
-#[tokio::test]
+#[story]
 async fn images_are_verified_and_stay_the_ones_that_were() {
     let mut story = Trust::begin("trust-images", &[]).await;
     let host = story.scene.registry.host();
@@ -707,7 +709,7 @@ spec:
     )
 }
 
-#[tokio::test]
+#[story]
 async fn no_form_of_an_image_slips_past_enforce() {
     let story = Trust::begin("trust-forms", &[]).await;
     let host = story.scene.registry.host();
@@ -755,7 +757,7 @@ spec:
     )
 }
 
-#[tokio::test]
+#[story]
 async fn promise_7_images_of_one_artifact_have_a_bound() {
     let story = Trust::begin("trust-many-images", &[]).await;
     let signer = Signer::new(Algorithm::P256);

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use supercargo_testbed::audit::Mark;
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Profile, Proxy, Story};
+use supercargo_testbed::{Profile, Profiles, Proxy, Story, story};
 
 use crate::ground::{CONFIG_MAPS, Scene, account, config_map, deployment, registry, role};
 use crate::person::Person;
+
+const PROFILES: Profiles = Profiles::Both;
 
 const READY: &str = "supercargo_reconciles_total{outcome=\"success\",reason=\"ReconciliationSucceeded\"}";
 
@@ -61,7 +63,7 @@ async fn wait_told(scene: &Scene<'_>, status: &str) -> Duration {
     start.elapsed()
 }
 
-#[tokio::test]
+#[story]
 async fn a_wait_for_health_waits_again_for_what_turns_unhealthy_meanwhile() {
     let scene = Scene::begin("truth-together").await;
     scene.push("1", &(pod("first", false) + &pod("second", true)));
@@ -80,7 +82,7 @@ async fn a_wait_for_health_waits_again_for_what_turns_unhealthy_meanwhile() {
     assert_eq!(release["status"]["history"][0]["changes"]["created"], 2);
 }
 
-#[tokio::test]
+#[story]
 async fn what_turns_unhealthy_after_ready_shows_in_two_seconds_and_turns_back_by_itself() {
     let mut scene = Scene::begin("truth-now").await;
     scene
@@ -116,7 +118,7 @@ async fn what_turns_unhealthy_after_ready_shows_in_two_seconds_and_turns_back_by
     wait_told(&scene, "True").await;
 }
 
-#[tokio::test]
+#[story]
 async fn an_unhealthy_object_that_changes_all_the_time_makes_neither_runs_nor_writes() {
     let scene = Scene::begin("truth-busy").await;
     scene.push("1", &pod("web", true));
@@ -150,7 +152,7 @@ async fn an_unhealthy_object_that_changes_all_the_time_makes_neither_runs_nor_wr
     scene.story.wait_ready("app", "1@").await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_rollout_that_fails_stays_failed_while_the_same_revision_is_tried_again() {
     let scene = Scene::begin("truth-failing").await;
     scene.push("1", &pod("web", true));
@@ -172,7 +174,7 @@ async fn a_rollout_that_fails_stays_failed_while_the_same_revision_is_tried_agai
     assert_eq!(scene.story.release("app").await.expect("it is there")["status"]["history"], history);
 }
 
-#[tokio::test]
+#[story]
 async fn an_edit_is_put_back_while_a_release_waits_for_health() {
     let scene = Scene::begin("truth-waits").await;
     scene.push("1", &(pod("web", true) + &config_map("a", "one")));
@@ -192,7 +194,7 @@ async fn an_edit_is_put_back_while_a_release_waits_for_health() {
     assert!(created >= Some(2), "{release}");
 }
 
-#[tokio::test]
+#[story]
 async fn an_edit_is_put_back_while_a_newer_revision_cannot_be_had_or_is_refused() {
     let scene = Scene::begin("truth-newer").await;
     scene.install(&config_map("a", "one"), &json!({"retryInterval": "1h"})).await;
@@ -221,7 +223,7 @@ async fn an_edit_is_put_back_while_a_newer_revision_cannot_be_had_or_is_refused(
     scene.wait_data("a", "three").await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_condition_that_is_kept_says_for_which_generation() {
     let scene = Scene::begin("truth-kept").await;
     let ready = scene.install(&pod("web", false), &json!({"wait": true})).await;
@@ -244,7 +246,7 @@ async fn a_condition_that_is_kept_says_for_which_generation() {
     scene.story.kubectl(&wait, "");
 }
 
-#[tokio::test]
+#[story]
 async fn suspend_holds_when_the_request_is_removed_and_drift_is_not_known() {
     let scene = Scene::begin("truth-suspended").await;
     scene.install(&config_map("a", "one"), &json!({"interval": "10s"})).await;
@@ -275,7 +277,7 @@ async fn suspend_holds_when_the_request_is_removed_and_drift_is_not_known() {
     scene.message("Drifted", "False", "InSync").await;
 }
 
-#[tokio::test]
+#[story]
 async fn what_a_finalizer_holds_is_told_once_and_looked_at_less_and_less_often() {
     let scene = Scene::begin("truth-held").await;
     scene.install(&(config_map("a", "one") + &config_map("b", "one")), &json!({})).await;
@@ -311,7 +313,7 @@ async fn what_a_finalizer_holds_is_told_once_and_looked_at_less_and_less_often()
         .await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_failed_wait_names_what_a_pod_of_the_workload_says() {
     let story = Story::begin("truth-cause").await;
     let scene = Scene::of(story, Profile::ClusterAdmin, &[], |options| options);
@@ -326,7 +328,7 @@ async fn a_failed_wait_names_what_a_pod_of_the_workload_says() {
     assert!(message.ends_with(failure), "{failure}");
 }
 
-#[tokio::test]
+#[story]
 async fn a_drift_correction_leaves_the_history_of_the_rollout_alone() {
     let scene = Scene::begin("truth-history").await;
     let yaml = config_map("a", "one") + &config_map("b", "one");
@@ -345,7 +347,7 @@ async fn a_drift_correction_leaves_the_history_of_the_rollout_alone() {
     assert_eq!(after["status"]["history"], before["status"]["history"]);
 }
 
-#[tokio::test]
+#[story]
 async fn a_registry_that_is_away_has_a_condition_and_a_warning_and_fails_a_reconcile() {
     let scene = Scene::begin("truth-away").await;
     let mut proxy = Proxy::before(&registry().url(), None);
@@ -375,7 +377,7 @@ async fn a_registry_that_is_away_has_a_condition_and_a_warning_and_fails_a_recon
     assert_eq!(scene.condition("FetchFailed").await, None);
 }
 
-#[tokio::test]
+#[story]
 async fn rights_that_are_granted_later_lead_to_a_look_at_what_changed_meanwhile() {
     let story = Story::begin("truth-rights").await;
     let scene = Scene::of(story, Profile::ClusterAdmin, &[], |options| options);
@@ -399,7 +401,7 @@ async fn rights_that_are_granted_later_lead_to_a_look_at_what_changed_meanwhile(
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
 
-#[tokio::test]
+#[story]
 async fn the_table_has_room_for_what_a_person_looks_for() {
     let scene = Scene::begin("truth-columns").await;
     let release = scene.install(&config_map("a", "one"), &json!({})).await;

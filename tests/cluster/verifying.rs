@@ -13,10 +13,12 @@ use supercargo_testbed::evidence::tag;
 use supercargo_testbed::registry::{Options, USERS, digest};
 use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::sigstore::Signing;
-use supercargo_testbed::{Registry, Signer, Sigstore, processes};
+use supercargo_testbed::{Profiles, Registry, Signer, Sigstore, processes, story};
 
 use super::ground::registry;
 use super::setting::BINARY;
+
+const PROFILES: Profiles = Profiles::First("commands that reach no cluster");
 
 /// A person at a terminal, with a key.
 struct Desk {
@@ -98,7 +100,7 @@ fn config_map(value: &str) -> String {
     format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a, namespace: demo}}\ndata: {{v: {value}}}\n")
 }
 
-#[test]
+#[story]
 fn who_has_signed_is_told_in_both_formats() {
     let desk = Desk::new();
     let print = desk.fingerprint("cosign.pub");
@@ -140,7 +142,7 @@ fn who_has_signed_is_told_in_both_formats() {
     }
 }
 
-#[test]
+#[story]
 fn what_is_not_signed_so_is_refused_by_every_verb() {
     let desk = Desk::new();
     let stranger = Signer::new(Algorithm::P256);
@@ -215,7 +217,7 @@ fn what_is_not_signed_so_is_refused_by_every_verb() {
     );
 }
 
-#[test]
+#[story]
 fn several_keys_and_how_many_of_them() {
     let desk = Desk::new();
     let second = Signer::new(Algorithm::Ed25519);
@@ -231,7 +233,7 @@ fn several_keys_and_how_many_of_them() {
     assert!(two.err.contains(missing), "{two:?}");
 }
 
-#[test]
+#[story]
 fn a_tag_that_moves_changes_nothing_of_what_is_printed() {
     let desk = Desk::new();
     let (url, good) = desk.push("verifying-moved", &config_map("good"));
@@ -255,7 +257,7 @@ fn a_tag_that_moves_changes_nothing_of_what_is_printed() {
     assert_eq!(desk.run(&["pull", "artifact", &pinned, "--key", "cosign.pub"]).out, config_map("good"));
 }
 
-#[test]
+#[story]
 fn a_mirror_keeps_signatures_unless_the_reference_has_to_match() {
     let desk = Desk::new();
     let (_, digest) = desk.push("verifying-home", &config_map("x"));
@@ -275,7 +277,7 @@ fn a_mirror_keeps_signatures_unless_the_reference_has_to_match() {
     check("verifying-away", &["--match-reference"], 1);
 }
 
-#[test]
+#[story]
 fn the_images_that_an_artifact_runs() {
     let desk = Desk::new();
     let host = desk.registry.host();
@@ -335,7 +337,7 @@ fn the_images_that_an_artifact_runs() {
     assert!(desk.registry.of_repository(mark, "verifying-images/app").is_empty());
 }
 
-#[test]
+#[story]
 fn images_are_pulled_with_the_secrets_of_their_pods() {
     let desk = Desk::new();
     let closed = Registry::start(&Options { credentials: true, ..Options::default() });
@@ -364,7 +366,7 @@ fn images_are_pulled_with_the_secrets_of_their_pods() {
     check("verifying-pull/with", &with, 0, &format!("/app:1@{image_digest}"));
 }
 
-#[test]
+#[story]
 fn an_identity_has_to_be_who_it_is() {
     let desk = Desk::new();
     let sigstore = Sigstore::shared();

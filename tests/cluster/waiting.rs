@@ -1,10 +1,13 @@
 //! The wait for health: what ends it, and what it says.
 
 use serde_json::json;
+use supercargo_testbed::{Profiles, story};
 
 use crate::scene::{Scene, config_map, deployment, message};
 
-#[tokio::test]
+const PROFILES: Profiles = Profiles::Both;
+
+#[story]
 async fn a_health_timeout_names_the_objects_and_health_that_comes_later_counts() {
     let scene = Scene::begin("health-late").await;
     let slow = deployment("slow", "1", true)
@@ -26,7 +29,7 @@ async fn a_health_timeout_names_the_objects_and_health_that_comes_later_counts()
     assert_eq!(ready["status"]["history"][0]["outcome"], "Healthy", "{}", ready["status"]);
 }
 
-#[tokio::test]
+#[story]
 async fn a_newer_spec_or_revision_ends_the_wait_at_once() {
     let scene = Scene::begin("superseded").await;
     let waits = deployment("web", "1", true)
@@ -48,7 +51,7 @@ async fn a_newer_spec_or_revision_ends_the_wait_at_once() {
     assert_eq!(ready["status"]["lastHealthyRevision"], ready["status"]["lastAppliedRevision"]);
 }
 
-#[tokio::test]
+#[story]
 async fn a_failed_object_ends_the_wait_with_its_reason() {
     let scene = Scene::begin("failed").await;
     let job = "apiVersion: batch/v1
@@ -73,7 +76,7 @@ spec:
     }
 }
 
-#[tokio::test]
+#[story]
 async fn promise_6_a_definition_that_is_never_established_holds_no_worker() {
     let scene = Scene::with("crd-conflict", &["--concurrency=1"]).await;
     let group = format!("{}.example.com", scene.namespace());

@@ -10,9 +10,11 @@ use supercargo_testbed::fetch::{self, Trust};
 use supercargo_testbed::operator::Options;
 use supercargo_testbed::proxy::Moment;
 use supercargo_testbed::registry::{self, Notify};
-use supercargo_testbed::{Profile, Proxy, Registry, Story, ports, processes};
+use supercargo_testbed::{Profile, Profiles, Proxy, Registry, Story, ports, processes, story};
 
 use super::ground::{Scene, config_map};
+
+const PROFILES: Profiles = Profiles::First("what registries send does not depend on rights");
 
 /// The secret of every receiver here.
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -54,7 +56,7 @@ fn slow(registry: &Registry, repository: &str) -> Value {
     json!({"url": format!("oci://{}/{repository}", registry.host()), "interval": "24h"})
 }
 
-#[tokio::test]
+#[story]
 async fn a_push_to_the_registry_is_applied_without_waiting_for_the_interval() {
     let address = format!("127.0.0.1:{}", ports::free());
     let config = config(&[json!({"name": "registry", "type": "distribution"})]);
@@ -104,7 +106,7 @@ async fn asked(scene: &Scene<'_>, name: &str) -> Option<String> {
     release["metadata"]["annotations"]["supercargo.dev/reconcile-at"].as_str().map(str::to_owned)
 }
 
-#[tokio::test]
+#[story]
 async fn a_webhook_reaches_what_follows_the_push_and_nothing_else() {
     let address = format!("127.0.0.1:{}", ports::free());
     let story = Story::begin("webhook-reach").await;
@@ -174,7 +176,7 @@ async fn a_webhook_reaches_what_follows_the_push_and_nothing_else() {
     assert_eq!(elsewhere.expect("the release").pointer("/metadata/annotations"), None);
 }
 
-#[tokio::test]
+#[story]
 async fn the_replica_that_does_not_lead_takes_webhooks_as_well() {
     let story = Story::begin("webhook-standby").await;
     let account = story.operator_account();
@@ -217,7 +219,7 @@ spec: {{url: 'oci://{}/{repository}', ref: {{tag: '1'}}, insecure: true, prune: 
     assert!(!leader.log().contains("receiver=ci"), "{}", leader.log());
 }
 
-#[tokio::test]
+#[story]
 async fn of_a_burst_of_pushes_few_runs_come_and_the_last_is_applied() {
     let address = format!("127.0.0.1:{}", ports::free());
     let config = config(&[json!({"name": "registry", "type": "distribution"})]);
@@ -304,7 +306,7 @@ impl Held<'static> {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn a_slow_pull_is_not_begun_again_and_again_for_one_push() {
     let (held, _) = Held::begin("webhook-slow").await;
     let mark = held.scene.mark();
@@ -316,7 +318,7 @@ async fn a_slow_pull_is_not_begun_again_and_again_for_one_push() {
     assert!(blobs <= 2, "the blob was fetched {blobs} times");
 }
 
-#[tokio::test]
+#[story]
 async fn a_tag_that_is_moved_back_during_a_run_is_followed() {
     let (held, [one, _]) = Held::begin("webhook-back").await;
     let mark = held.scene.mark();
@@ -336,7 +338,7 @@ async fn a_tag_that_is_moved_back_during_a_run_is_followed() {
     held.scene.wait_data("c", "one").await;
 }
 
-#[tokio::test]
+#[story]
 async fn every_sender_is_taken_in_its_own_form_with_its_own_proof() {
     let address = format!("127.0.0.1:{}", ports::free());
     let registry = super::ground::registry();

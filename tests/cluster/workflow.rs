@@ -11,9 +11,11 @@ use regex::Regex;
 use supercargo_testbed::certificates::Authority;
 use supercargo_testbed::registry::{Options, Registry, USERS};
 use supercargo_testbed::tools::Tools;
-use supercargo_testbed::{Bed, processes, repository};
+use supercargo_testbed::{Bed, Profiles, processes, repository, story};
 
 use super::setting::BINARY;
+
+const PROFILES: Profiles = Profiles::First("the commands of docs/workflow.md, under the user's own rights");
 
 const PAGE: &str = "docs/workflow.md";
 /// The registry of the page.
@@ -158,7 +160,7 @@ fn rewritten(page: &str, printed: &[String]) -> String {
     result
 }
 
-#[tokio::test]
+#[story]
 async fn the_page_of_the_workflow_shows_what_its_commands_print() {
     // A cluster of its own: the page lists all inventories.
     let bed = Bed::start();

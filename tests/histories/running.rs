@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use supercargo_testbed::times::Clock;
+
 use crate::action::Action;
 use crate::drive::Tally;
 use crate::history::{Failure, History};
@@ -136,6 +138,7 @@ fn number(variable: &str) -> Option<u64> {
 
 #[test]
 fn histories_that_have_failed_once_and_of_fixed_and_fresh_seeds_hold() {
+    let _clock = Clock::start(env!("CARGO_TARGET_TMPDIR"), concat!(module_path!(), "::histories"));
     let begin = Instant::now();
     let fixed = FIXED.map(|seed| History::of_seed(seed, JUDGEMENTS));
     let mut known = regressions().into_iter().chain(fixed);

@@ -7,10 +7,12 @@ use std::process::Command;
 
 use serde_json::Value;
 use supercargo_testbed::operator::Operator;
-use supercargo_testbed::{Bed, Registry, Story, processes, repository};
+use supercargo_testbed::{Bed, Profiles, Registry, Story, processes, repository, story};
 
 use super::{helm, pods};
 use crate::setting::{config_map, release};
+
+const PROFILES: Profiles = Profiles::First("its operators have the rights that the chart gives them there");
 
 const HOME: &str = "supercargo-system";
 const CRD: &str = "customresourcedefinition/ociartifactreleases.supercargo.dev";
@@ -45,7 +47,7 @@ fn identity(object: &Value) -> (Value, Value) {
     (object["metadata"]["uid"].clone(), object["metadata"]["resourceVersion"].clone())
 }
 
-#[tokio::test]
+#[story]
 async fn helm_installs_it_under_least_rights_and_what_it_applied_outlives_it() {
     // A cluster of its own: the definition belongs to the chart here.
     let bed = Bed::start();
@@ -118,7 +120,7 @@ async fn helm_installs_it_under_least_rights_and_what_it_applied_outlives_it() {
     story.wait_gone("v1", "configmaps", "app").await;
 }
 
-#[test]
+#[story]
 fn helm_takes_over_what_kubectl_has_installed_when_it_is_told_to() {
     let bed = Bed::start();
     let installation = Installation { admin: bed.admin_kubeconfig_path(), bed: &bed };
@@ -132,7 +134,7 @@ fn helm_takes_over_what_kubectl_has_installed_when_it_is_told_to() {
     bed.kubectl(&["get", CRD], "");
 }
 
-#[tokio::test]
+#[story]
 async fn an_upgrade_by_helm_brings_the_definition_and_keeps_the_releases() {
     let bed = Bed::start();
     let installation = Installation { admin: bed.admin_kubeconfig_path(), bed: &bed };

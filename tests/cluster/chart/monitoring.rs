@@ -3,8 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use supercargo_testbed::{Profiles, story};
 
 use super::helm;
+
+const PROFILES: Profiles = Profiles::First("its operators have the rights that the chart gives them there");
 
 fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
     let listed =
@@ -12,7 +15,7 @@ fn files(directory: &Path, extension: &str) -> Vec<PathBuf> {
     listed.filter(|path| path.extension().is_some_and(|e| e == extension)).collect()
 }
 
-#[test]
+#[story]
 fn the_rules_are_those_of_the_file() {
     let Ok(plain) = std::fs::read_to_string(helm::chart().join("rules/supercargo.yaml")) else { return };
     let plain: Value = serde_saphyr::from_str(&plain).expect("YAML");
@@ -23,7 +26,7 @@ fn the_rules_are_those_of_the_file() {
     assert_eq!(rule["metadata"]["labels"]["release"], "prometheus");
 }
 
-#[test]
+#[story]
 fn each_dashboard_is_a_config_map_that_grafana_finds() {
     let dashboards = files(&helm::chart().join("dashboards"), "json");
     let values = "dashboards: {enabled: true, namespace: grafana, folder: Delivery}";

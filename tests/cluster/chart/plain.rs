@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use supercargo_testbed::tools::Tools;
-use supercargo_testbed::{bed, processes, repository};
+use supercargo_testbed::{Profiles, bed, processes, repository, story};
 
 use super::helm;
+
+const PROFILES: Profiles = Profiles::First("its operators have the rights that the chart gives them there");
 
 /// Labels that say who installs.
 const INSTALLERS: &[&str] = &["helm.sh/chart", "app.kubernetes.io/managed-by", "app.kubernetes.io/version"];
@@ -48,13 +50,13 @@ fn check(overlay: &str, values: &str) {
     }
 }
 
-#[test]
+#[story]
 fn the_chart_and_config_install_the_same() {
     check("default", "");
     check("cluster-admin", "clusterAdmin: true");
 }
 
-#[test]
+#[story]
 fn the_chart_installs_the_definition_as_it_is_and_helm_keeps_it() {
     let crd = repository().join("config/crd/supercargo.dev_ociartifactreleases.yaml");
     let plain = helm::objects(&std::fs::read_to_string(crd).expect("config/crd has the definition"));

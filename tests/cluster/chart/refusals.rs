@@ -1,6 +1,10 @@
 //! Values that make no sense are refused, and the message names them.
 
+use supercargo_testbed::{Profiles, story};
+
 use super::helm;
+
+const PROFILES: Profiles = Profiles::Both;
 
 #[track_caller]
 fn check(values: &str, says: &str) {
@@ -10,7 +14,7 @@ fn check(values: &str, says: &str) {
     assert!(complaint.contains(says), "{values}: {says:?} is not in: {complaint}");
 }
 
-#[test]
+#[story]
 fn the_schema_names_the_value_that_it_refuses() {
     check("replica: 3", "at '': additional properties 'replica' not allowed");
     check("webhook: {addr: x}", "at '/webhook': additional properties 'addr' not allowed");
@@ -51,7 +55,7 @@ fn the_schema_names_the_value_that_it_refuses() {
     check("fullnameOverride: A", "at '/fullnameOverride': 'A' does not match pattern");
 }
 
-#[test]
+#[story]
 fn values_that_contradict_each_other_are_refused() {
     let larger = "cache.maxSize (2Gi) may be at most four fifths of cache.sizeLimit (2Gi)";
     check("cache: {maxSize: 2Gi}", larger);
@@ -86,7 +90,7 @@ fn values_that_contradict_each_other_are_refused() {
     );
 }
 
-#[test]
+#[story]
 fn monitors_need_the_prometheus_operator_and_say_so() {
     for kind in ["podMonitor", "serviceMonitor", "prometheusRule"] {
         let says = format!("{kind}.enabled needs the Prometheus operator, and the cluster does not serve");

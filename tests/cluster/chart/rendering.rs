@@ -6,10 +6,12 @@ use std::sync::OnceLock;
 
 use serde_json::{Value, json};
 use supercargo_testbed::tools::Tools;
-use supercargo_testbed::{Bed, Story, bed};
+use supercargo_testbed::{Bed, Profiles, Story, bed, story};
 
 use super::helm;
 use crate::setting::BINARY;
+
+const PROFILES: Profiles = Profiles::First("its operators have the rights that the chart gives them there");
 
 /// Values, and what they become: `Kind/name`, where in it, and what is there.
 type Case = (&'static str, &'static [(&'static str, &'static str, &'static str)]);
@@ -251,7 +253,7 @@ fn place(path: &str) -> String {
     }
 }
 
-#[test]
+#[story]
 fn each_value_becomes_what_it_says() {
     for (values, expected) in CASES {
         let objects = helm::rendered("supercargo-system", values);
@@ -302,7 +304,7 @@ fn no_text(value: &Value, place: &str, found: &mut Vec<String>) {
     }
 }
 
-#[test]
+#[story]
 fn names_stay_text_whatever_yaml_makes_of_them() {
     // Only one of the two monitors may be on.
     let other = TREACHEROUS.replace("podMonitor", "serviceMonitor");
@@ -324,7 +326,7 @@ fn names_stay_text_whatever_yaml_makes_of_them() {
 }
 
 /// The definitions of the Prometheus operator, once in the shared cluster.
-#[test]
+#[story]
 fn every_name_of_a_release_gives_names_that_a_service_can_have() {
     let webhook = "--set=webhook.enabled=true,webhook.secret=receivers";
     let chart = helm::chart().display().to_string();
@@ -364,7 +366,7 @@ fn install_monitoring(bed: &Bed) {
     });
 }
 
-#[tokio::test]
+#[story]
 async fn a_real_api_server_accepts_what_is_rendered() {
     let story = Story::begin("chart-rendering").await;
     install_monitoring(story.bed());
@@ -411,7 +413,7 @@ fn notes(story: &Story<'_>, values: &str) -> String {
     ))
 }
 
-#[tokio::test]
+#[story]
 async fn the_notes_tell_what_is_left_to_set() {
     let story = Story::begin("chart-notes").await;
     install_monitoring(story.bed());
@@ -462,7 +464,7 @@ fn arguments(values: &str) -> Vec<String> {
     super::pods::arguments(&json!({"spec": deployment["spec"]["template"]["spec"]}))
 }
 
-#[test]
+#[story]
 fn flags_are_those_of_the_values_and_no_others() {
     let plain = arguments("");
     assert_eq!(plain.len(), 10, "{plain:?}");
@@ -503,7 +505,7 @@ fn flags_of_the_program() -> BTreeSet<String> {
     help.lines().filter_map(name).filter(|flag| flag != "--help").collect()
 }
 
-#[test]
+#[story]
 fn each_flag_of_the_program_has_a_value_or_a_reason() {
     let of_values = FLAGS.iter().map(|(_, flag)| flag.split('=').next().expect("a name"));
     let covered: BTreeSet<String> =

@@ -5,10 +5,12 @@ use serde_json::json;
 use supercargo_testbed::certificates::Authority;
 use supercargo_testbed::registry::Options;
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Registry, Story};
+use supercargo_testbed::{Profiles, Registry, Story, story};
 
 use super::{helm, pods};
 use crate::setting::{config_map, release};
+
+const PROFILES: Profiles = Profiles::First("its operators have the rights that the chart gives them there");
 
 /// Any key; nothing is signed with it.
 const KEY: &str = "-----BEGIN PUBLIC KEY-----
@@ -44,7 +46,7 @@ fn values(home: &str, tenant: &str, registry: &str) -> String {
     .to_string()
 }
 
-#[tokio::test]
+#[story]
 async fn an_installation_for_one_namespace_has_rights_there_only_and_releases_become_ready() {
     let story = Story::begin("chart-tenant").await;
     let (bed, home) = (story.bed(), story.another_namespace("chart-home"));

@@ -3,8 +3,11 @@
 use std::fmt::Write;
 
 use serde_json::json;
+use supercargo_testbed::{Profiles, story};
 
 use super::hand::{Hand, config_map, held};
+
+const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
 
 const APP: &str = "apiVersion: v1
 kind: ConfigMap
@@ -26,7 +29,7 @@ fn lines(count: usize, objects: &str) -> String {
     format!("building inventory...\napplying {count} manifest(s)...\n{objects}")
 }
 
-#[tokio::test]
+#[story]
 async fn a_first_apply_creates_all_and_the_next_finds_it_unchanged() {
     let hand = Hand::begin("hand-first").await;
     let objects = "ConfigMap/NS/config created\nSecret/NS/key created\nService/NS/web created\n";
@@ -51,7 +54,7 @@ async fn a_first_apply_creates_all_and_the_next_finds_it_unchanged() {
     hand.says(&apply, &changed, 0, "", &lines(3, objects));
 }
 
-#[tokio::test]
+#[story]
 async fn an_unchanged_apply_looks_once_a_kind_and_writes_its_secrets_and_that_it_was_applied() {
     let hand = Hand::begin("hand-quiet").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], APP);
@@ -77,7 +80,7 @@ async fn an_unchanged_apply_looks_once_a_kind_and_writes_its_secrets_and_that_it
     assert_eq!(rest, 5, "{told:#?}");
 }
 
-#[tokio::test]
+#[story]
 async fn b3_what_left_without_prune_is_remembered_until_a_prune() {
     let hand = Hand::begin("hand-b3").await;
     let both = config_map("stays", "1") + &config_map("leaves", "1");
@@ -91,7 +94,7 @@ async fn b3_what_left_without_prune_is_remembered_until_a_prune() {
     assert!(hand.config_map("leaves").await.is_none());
 }
 
-#[tokio::test]
+#[story]
 async fn b1_an_empty_input_deletes_nothing() {
     let hand = Hand::begin("hand-b1").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &config_map("a", "1"));
@@ -109,7 +112,7 @@ async fn b1_an_empty_input_deletes_nothing() {
     assert!(hand.config_map("a").await.is_some());
 }
 
-#[tokio::test]
+#[story]
 async fn b2_only_what_is_provably_ours_is_pruned() {
     let hand = Hand::begin("hand-b2").await;
     let names = ["anew", "moved", "unlabelled", "kept"];
@@ -140,7 +143,7 @@ async fn b2_only_what_is_provably_ours_is_pruned() {
     assert_eq!(hand.named("app").await, ["NS_kept__ConfigMap", "NS_stays__ConfigMap"]);
 }
 
-#[tokio::test]
+#[story]
 async fn what_is_pruned_and_held_fails_a_waiting_apply_and_stays_in_the_inventory() {
     let hand = Hand::begin("hand-held").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + &config_map("stays", "1")));
@@ -159,7 +162,7 @@ async fn what_is_pruned_and_held_fails_a_waiting_apply_and_stays_in_the_inventor
     assert_eq!(hand.named("app").await, ["NS_stays__ConfigMap"]);
 }
 
-#[tokio::test]
+#[story]
 async fn a_dry_run_says_what_would_happen_and_writes_nothing() {
     let hand = Hand::begin("hand-dry").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &(config_map("a", "1") + &config_map("leaves", "1")));
@@ -178,7 +181,7 @@ async fn a_dry_run_says_what_would_happen_and_writes_nothing() {
     assert_eq!(writes, Vec::<String>::new());
 }
 
-#[tokio::test]
+#[story]
 async fn b11_duplicates_are_refused_wherever_they_come_from() {
     let hand = Hand::begin("hand-b11").await;
     hand.file("a.yaml", &config_map("a", "1"));
@@ -200,7 +203,7 @@ async fn b11_duplicates_are_refused_wherever_they_come_from() {
     assert!(hand.config_map("a").await.is_none());
 }
 
-#[tokio::test]
+#[story]
 async fn b12_nothing_is_dropped_in_silence() {
     let hand = Hand::begin("hand-b12").await;
     hand.file(
@@ -230,7 +233,7 @@ async fn b12_nothing_is_dropped_in_silence() {
     assert!(hand.config_map("b").await.is_some());
 }
 
-#[tokio::test]
+#[story]
 async fn b14_a_list_is_its_items_and_what_build_prints_can_be_applied() {
     let hand = Hand::begin("hand-b14").await;
     let built =
@@ -243,7 +246,7 @@ async fn b14_a_list_is_its_items_and_what_build_prints_can_be_applied() {
     assert_eq!(told, lines(2, "ConfigMap/NS/a created\nConfigMap/NS/b created\n"));
 }
 
-#[tokio::test]
+#[story]
 async fn b19_two_at_once_end_with_an_inventory_that_names_what_both_wrote() {
     let hand = Hand::begin("hand-b19").await;
     for name in ["a", "b"] {
@@ -269,7 +272,7 @@ async fn b19_two_at_once_end_with_an_inventory_that_names_what_both_wrote() {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn an_inventory_of_several_parts_is_applied_diffed_and_deleted() {
     let hand = Hand::begin("hand-parts").await;
     let long = "x".repeat(230);
@@ -291,7 +294,7 @@ async fn an_inventory_of_several_parts_is_applied_diffed_and_deleted() {
     assert!(hand.config_map("inv-app").await.is_none());
 }
 
-#[tokio::test]
+#[story]
 async fn nothing_in_an_inventory_follows_from_a_secrets_values() {
     let hand = Hand::begin("hand-oracle").await;
     let hashes = async || {

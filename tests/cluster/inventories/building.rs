@@ -1,7 +1,11 @@
 //! `build`: the dialect of the workflow pushes, that of Kustomizer 2 pulls.
 
+use supercargo_testbed::{Profiles, story};
+
 use super::hand::{Hand, config_map};
 use crate::ground::registry;
+
+const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
 
 const OVERLAY: &str = "apiVersion: kustomize.config.k8s.io/v1beta1
 kind: Kustomization
@@ -10,7 +14,7 @@ namePrefix: my-
 resources: [app.yaml]
 ";
 
-#[tokio::test]
+#[story]
 async fn an_overlay_is_printed_pushed_pulled_and_applied() {
     let hand = Hand::begin("hand-build").await;
     hand.file("overlay/kustomization.yaml", OVERLAY);
@@ -40,7 +44,7 @@ async fn an_overlay_is_printed_pushed_pulled_and_applied() {
     assert!(shown.contains(&format!("Artifacts:\n- oci://{host}/NS@sha256:")), "{shown}");
 }
 
-#[tokio::test]
+#[story]
 async fn stdin_overlay_and_artifact_are_one_set() {
     let hand = Hand::begin("hand-combined").await;
     hand.file("overlay/kustomization.yaml", OVERLAY);

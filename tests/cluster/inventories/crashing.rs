@@ -5,10 +5,12 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::Value;
-use supercargo_testbed::Proxy;
 use supercargo_testbed::proxy::{Moment, Seen};
+use supercargo_testbed::{Profiles, Proxy, story};
 
 use super::hand::{Hand, config_map};
+
+const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
 
 /// How long a write may take to come.
 const HELD: Duration = Duration::from_secs(20);
@@ -76,7 +78,7 @@ impl Case<'_> {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn b4_killed_at_each_write_nothing_leaks_and_the_next_run_finishes() {
     let hand = Hand::begin("hand-b4").await;
     let proxy = Proxy::before_api_server(hand.bed());

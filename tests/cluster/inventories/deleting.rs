@@ -2,16 +2,18 @@
 
 use std::time::Duration;
 
-use supercargo_testbed::Proxy;
 use supercargo_testbed::proxy::{Moment, Seen};
+use supercargo_testbed::{Profiles, Proxy, story};
 
 use super::hand::{Hand, config_map, deployment, held};
+
+const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
 
 const BEGUN: &str = "retrieving inventory...\n";
 const WAIT: &str = "waiting for resources to be terminated...\n";
 const DONE: &str = "all resources have been deleted\n";
 
-#[tokio::test]
+#[story]
 async fn b18_everything_goes_in_reverse_and_the_inventory_by_its_real_name() {
     let hand = Hand::begin("hand-delete").await;
     let set = config_map("a", "1") + &config_map("b", "1") + &deployment("web", "", "");
@@ -41,7 +43,7 @@ async fn b18_everything_goes_in_reverse_and_the_inventory_by_its_real_name() {
     );
 }
 
-#[tokio::test]
+#[story]
 async fn what_is_held_stays_in_the_inventory_until_the_delete_that_finds_it_gone() {
     let hand = Hand::begin("hand-finalizer").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + &config_map("a", "1")));
@@ -73,7 +75,7 @@ async fn what_is_held_stays_in_the_inventory_until_the_delete_that_finds_it_gone
     assert!(hand.config_map("inv-app").await.is_none());
 }
 
-#[tokio::test]
+#[story]
 async fn what_is_held_goes_before_what_may_have_to_let_it_go() {
     let hand = Hand::begin("hand-held-up").await;
     let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: operator}\n---\n";
@@ -112,7 +114,7 @@ async fn what_is_held_goes_before_what_may_have_to_let_it_go() {
     hand.does(&["delete", "-i", "app"], "");
 }
 
-#[tokio::test]
+#[story]
 async fn nobody_waits_with_wait_false_and_the_inventory_says_what_is_left() {
     let hand = Hand::begin("hand-nowait").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + &config_map("a", "1")));
@@ -141,7 +143,7 @@ async fn nobody_waits_with_wait_false_and_the_inventory_says_what_is_left() {
     assert!(hand.config_map("inv-app").await.is_none());
 }
 
-#[tokio::test]
+#[story]
 async fn what_is_gone_already_and_what_opts_out_are_no_error() {
     let hand = Hand::begin("hand-optout").await;
     let kept = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kept, annotations: {supercargo.dev/prune: \
@@ -165,7 +167,7 @@ async fn what_is_gone_already_and_what_opts_out_are_no_error() {
     hand.does(&["apply", "-i", "next", "-f", "-"], kept);
 }
 
-#[tokio::test]
+#[story]
 async fn an_entry_whose_kind_is_gone_is_gone() {
     let hand = Hand::begin("hand-nocrd").await;
     let group = format!("{}.example.com", hand.namespace());
@@ -205,7 +207,7 @@ spec:
     );
 }
 
-#[tokio::test]
+#[story]
 async fn an_inventory_that_an_apply_has_written_meanwhile_stays() {
     let hand = Hand::begin("hand-meanwhile").await;
     let proxy = Proxy::before_api_server(hand.bed());
@@ -235,7 +237,7 @@ async fn an_inventory_that_an_apply_has_written_meanwhile_stays() {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn a_label_that_changes_meanwhile_is_no_reason_to_stop() {
     let hand = Hand::begin("hand-label").await;
     let proxy = Proxy::before_api_server(hand.bed());

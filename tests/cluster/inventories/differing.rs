@@ -3,7 +3,11 @@
 
 use std::io::Read;
 
+use supercargo_testbed::{Profiles, story};
+
 use super::hand::{Hand, config_map, deployment};
+
+const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
 
 fn diff(hand: &Hand, stdin: &str, code: i32, out: &str) {
     hand.says(&["diff", "-i", "app", "-f", "-"], stdin, code, out, "");
@@ -24,7 +28,7 @@ fn number(name: &str, value: u32) -> String {
     config_map(name, &value.to_string())
 }
 
-#[tokio::test]
+#[story]
 async fn b7_exit_codes_are_those_of_kubectl_diff_and_prune_shows_what_would_go() {
     let hand = Hand::begin("hand-b7").await;
     let app = number("a", 1) + &number("leaves", 1);
@@ -63,7 +67,7 @@ async fn b7_exit_codes_are_those_of_kubectl_diff_and_prune_shows_what_would_go()
     );
 }
 
-#[tokio::test]
+#[story]
 async fn drift_by_a_hand_is_shown_and_put_back_by_the_next_apply() {
     let hand = Hand::begin("hand-drift").await;
     let app = number("a", 2);
@@ -78,7 +82,7 @@ async fn drift_by_a_hand_is_shown_and_put_back_by_the_next_apply() {
     diff(&hand, &app, 1, "► ConfigMap/NS/a created\n");
 }
 
-#[tokio::test]
+#[story]
 async fn b8_a_namespace_and_a_kind_that_come_with_the_set_are_no_error() {
     let hand = Hand::begin("hand-b8").await;
     let fresh = hand.story.reserve_namespace("hand-b8-fresh");
@@ -124,7 +128,7 @@ metadata: {{name: c, namespace: {fresh}}}
     hand.does(&["delete", "-i", "app"], "");
 }
 
-#[tokio::test]
+#[story]
 async fn b10_what_only_the_server_writes_is_no_difference() {
     let hand = Hand::begin("hand-b10").await;
     hand.does(&["apply", "-i", "app", "--wait", "-f", "-"], &deployment("web", "", ""));
@@ -150,7 +154,7 @@ async fn b10_what_only_the_server_writes_is_no_difference() {
     diff(&hand, &deployment("web", "", ""), 0, "");
 }
 
-#[tokio::test]
+#[story]
 async fn replicas_that_an_autoscaler_of_the_set_writes_are_no_drift() {
     let hand = Hand::begin("hand-hpa").await;
     let web = deployment("web", "", "").replace("spec:\n  progress", "spec:\n  replicas: 1\n  progress");
@@ -176,7 +180,7 @@ spec:
     assert_eq!(web["spec"]["replicas"], 3);
 }
 
-#[tokio::test]
+#[story]
 async fn no_value_of_a_secret_is_shown() {
     let hand = Hand::begin("hand-secret").await;
     let secret = |more: &str| {
@@ -206,7 +210,7 @@ async fn no_value_of_a_secret_is_shown() {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn whoever_stops_reading_is_no_error() {
     let hand = Hand::begin("hand-pipe").await;
     let all: String = (0..400).map(|n| number(&format!("{}-{n}", "x".repeat(200)), 1)).collect();
@@ -221,7 +225,7 @@ async fn whoever_stops_reading_is_no_error() {
     assert_eq!((ended.code, ended.err.as_str()), (Some(1), ""));
 }
 
-#[tokio::test]
+#[story]
 async fn a_namespace_that_only_a_flag_makes_is_told_of() {
     let hand = Hand::begin("hand-no-ns").await;
     let fresh = hand.story.reserve_namespace("hand-no-ns-fresh");

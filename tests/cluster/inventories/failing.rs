@@ -3,11 +3,13 @@
 use std::process::Command;
 
 use serde_json::json;
-use supercargo_testbed::bed;
+use supercargo_testbed::{Profiles, bed, story};
 
 use super::hand::{Ended, Hand, config_map};
 
-#[tokio::test]
+const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
+
+#[story]
 async fn a_cluster_that_cannot_be_reached_is_named() {
     let hand = Hand::begin("hand-away").await;
     let input = config_map("a", "1");
@@ -24,7 +26,7 @@ async fn a_cluster_that_cannot_be_reached_is_named() {
     check(&["inspect", "inventory", "app"], 1, &format!("{unread}{why}"));
 }
 
-#[tokio::test]
+#[story]
 async fn a_kubeconfig_that_cannot_be_used_says_how() {
     let hand = Hand::begin("hand-config").await;
     hand.file("broken", "foo: [");
@@ -76,7 +78,7 @@ async fn a_kubeconfig_that_cannot_be_used_says_how() {
     );
 }
 
-#[tokio::test]
+#[story]
 async fn arguments_that_make_no_sense_are_refused_before_anything_else() {
     let hand = Hand::begin("hand-usage").await;
     let says = "is not the name of a namespace: at most 63 lower case letters, digits or '-', without '-' at the ends\n";
@@ -95,7 +97,7 @@ async fn arguments_that_make_no_sense_are_refused_before_anything_else() {
     }
 }
 
-#[tokio::test]
+#[story]
 async fn every_object_that_is_refused_is_named_and_nothing_is_written() {
     let hand = Hand::begin("hand-refused").await;
     let input = config_map("fine", "1")
@@ -130,7 +132,7 @@ async fn every_object_that_is_refused_is_named_and_nothing_is_written() {
     assert!(hand.config_map("fine").await.is_none());
 }
 
-#[tokio::test]
+#[story]
 async fn inputs_that_cannot_be_read_are_named() {
     let hand = Hand::begin("hand-inputs").await;
     let check = |arguments: &[&str], code: i32, err: &str| {
@@ -170,7 +172,7 @@ fn person(hand: &Hand, name: &str, rules: &str) {
     hand.story.apply(&role);
 }
 
-#[tokio::test]
+#[story]
 async fn missing_rights_are_named_by_verb_and_resource() {
     let hand = Hand::begin("hand-rights").await;
     let maps = |verbs: &str| format!("{{apiGroups: [''], resources: [configmaps], verbs: [{verbs}]}}");

@@ -4,10 +4,12 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command};
 use std::time::Duration;
 
-use supercargo_testbed::Proxy;
 use supercargo_testbed::proxy::Moment;
+use supercargo_testbed::{Profiles, Proxy, story};
 
 use super::hand::{Ended, Hand, config_map, held, homeless};
+
+const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
 
 fn signal(child: &Child, name: &str) {
     let kill = Command::new("/bin/sh").args(["-c", &format!("kill -s {name} {}", child.id())]).status();
@@ -28,7 +30,7 @@ fn interrupt(hand: &Hand, mut child: Child, when: &str, name: &str) -> Ended {
     Ended { err: rest.replace(hand.namespace(), "NS"), ..hand.end(child) }
 }
 
-#[tokio::test]
+#[story]
 async fn an_interrupted_wait_leaves_everything_applied_and_says_so() {
     let hand = Hand::begin("hand-int-wait").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &config_map("leaves", "1"));
@@ -47,7 +49,7 @@ async fn an_interrupted_wait_leaves_everything_applied_and_says_so() {
     assert_eq!(hand.named("app").await, ["NS_web_apps_Deployment"]);
 }
 
-#[tokio::test]
+#[story]
 async fn an_interrupted_delete_says_what_is_left_and_is_finished_by_the_next() {
     let hand = Hand::begin("hand-int-delete").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + &config_map("a", "1")));
@@ -62,7 +64,7 @@ async fn an_interrupted_delete_says_what_is_left_and_is_finished_by_the_next() {
     assert!(hand.config_map("inv-app").await.is_none());
 }
 
-#[tokio::test]
+#[story]
 async fn an_interrupted_prune_keeps_what_is_left_in_the_inventory() {
     let hand = Hand::begin("hand-int-prune").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &held("held"));
@@ -78,7 +80,7 @@ async fn an_interrupted_prune_keeps_what_is_left_in_the_inventory() {
     assert_eq!(hand.named("app").await, ["NS_a__ConfigMap"]);
 }
 
-#[tokio::test]
+#[story]
 async fn the_first_interrupt_lets_a_write_come_to_its_end_and_the_second_does_not() {
     let hand = Hand::begin("hand-int-twice").await;
     let proxy = Proxy::before_api_server(hand.bed());
@@ -141,7 +143,7 @@ fn interrupted_at_a_deletion(hand: &Hand, proxy: &Proxy, arguments: &[&str]) -> 
     hand.end(child)
 }
 
-#[tokio::test]
+#[story]
 async fn an_interrupted_deletion_stops_deleting() {
     let hand = Hand::begin("hand-int-many").await;
     let proxy = Proxy::before_api_server(hand.bed());
@@ -176,7 +178,7 @@ async fn an_interrupted_deletion_stops_deleting() {
     assert_eq!(hand.named("app").await, ["NS_a__ConfigMap"]);
 }
 
-#[tokio::test]
+#[story]
 async fn an_interrupted_recreation_makes_nothing_more() {
     let hand = Hand::begin("hand-int-force").await;
     let job = |image: &str| {

@@ -1,8 +1,12 @@
 //! Where objects without a namespace go, and where the inventory is.
 
+use supercargo_testbed::{Profiles, story};
+
 use super::hand::{Hand, config_map};
 
-#[tokio::test]
+const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
+
+#[story]
 async fn objects_without_a_namespace_go_to_that_of_the_flag_or_of_the_context() {
     let hand = Hand::begin("hand-where").await;
     let other = hand.story.another_namespace("hand-where-other");
@@ -39,7 +43,7 @@ async fn objects_without_a_namespace_go_to_that_of_the_flag_or_of_the_context() 
     assert!(in_other("c").await && in_other("inv-context").await);
 }
 
-#[tokio::test]
+#[story]
 async fn the_inventorys_own_namespace_may_be_in_the_set() {
     let hand = Hand::begin("hand-home").await;
     let home = hand.story.reserve_namespace("hand-home-own");
@@ -84,7 +88,7 @@ async fn the_inventorys_own_namespace_may_be_in_the_set() {
     hand.story.wait_for("the namespace goes without anybody's help", gone).await;
 }
 
-#[tokio::test]
+#[story]
 async fn the_inventorys_own_namespace_goes_whoever_has_begun_and_whatever_left_it() {
     let hand = Hand::begin("hand-home-left").await;
     let home = hand.story.reserve_namespace("hand-home-left-own");

@@ -1,8 +1,11 @@
 //! `get inventories` and `inspect inventory`.
 
 use serde_json::{Value, json};
+use supercargo_testbed::{Profiles, story};
 
 use super::hand::{Hand, config_map};
+
+const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
 
 fn inventory(name: &str, by: &str, data: &Value) -> String {
     let labels = json!({"app.kubernetes.io/name": name, "app.kubernetes.io/component": "inventory",
@@ -22,7 +25,7 @@ fn untimed(text: &str) -> String {
         .join("\n")
 }
 
-#[tokio::test]
+#[story]
 async fn inventories_are_listed_and_shown() {
     let hand = Hand::begin("hand-list").await;
     let other = hand.story.another_namespace("hand-list-other");
@@ -80,7 +83,7 @@ async fn inventories_are_listed_and_shown() {
     );
 }
 
-#[tokio::test]
+#[story]
 async fn b15_a_broken_or_foreign_inventory_does_not_break_the_list() {
     let hand = Hand::begin("hand-b15").await;
     hand.does(&["apply", "-i", "fine", "-f", "-"], &config_map("a", "1"));

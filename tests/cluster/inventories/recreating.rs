@@ -1,6 +1,10 @@
 //! `apply --force`: recreation where a field is immutable, and nowhere else.
 
+use supercargo_testbed::{Profiles, story};
+
 use super::hand::Hand;
+
+const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
 
 fn job(image: &str, more: &str) -> String {
     format!(
@@ -14,7 +18,7 @@ async fn uid(hand: &Hand) -> String {
     job["metadata"]["uid"].as_str().expect("a uid").to_owned()
 }
 
-#[tokio::test]
+#[story]
 async fn an_immutable_field_is_refused_with_a_hint_and_recreated_with_force() {
     let hand = Hand::begin("hand-force").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &job("main:1", ""));
@@ -74,7 +78,7 @@ async fn an_immutable_field_is_refused_with_a_hint_and_recreated_with_force() {
     assert_ne!(uid(&hand).await, first);
 }
 
-#[tokio::test]
+#[story]
 async fn b5_force_deletes_nothing_that_could_not_be_made_anew() {
     let hand = Hand::begin("hand-b5").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &job("main:1", ""));
@@ -92,7 +96,7 @@ async fn b5_force_deletes_nothing_that_could_not_be_made_anew() {
     assert_eq!(uid(&hand).await, first);
 }
 
-#[tokio::test]
+#[story]
 async fn force_says_what_holds_the_object_that_has_to_go() {
     let hand = Hand::begin("hand-force-held").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &job("main:1", ""));

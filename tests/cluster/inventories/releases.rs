@@ -3,10 +3,13 @@
 use serde_json::json;
 use supercargo_testbed::operator::{Operator, Options};
 use supercargo_testbed::story::condition;
+use supercargo_testbed::{Profiles, story};
 
 use super::hand::{Hand, config_map};
 use crate::ground::registry;
 use crate::setting::BINARY;
+
+const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
 
 /// An operator for the namespace of a person.
 fn operator(hand: &Hand) -> Operator {
@@ -33,7 +36,7 @@ async fn uid(hand: &Hand, name: &str) -> String {
     map["metadata"]["uid"].as_str().expect("a uid").to_owned()
 }
 
-#[tokio::test]
+#[story]
 async fn the_inventory_of_a_live_release_is_its_own() {
     let hand = Hand::begin("hand-live").await;
     let _operator = operator(&hand);
@@ -76,7 +79,7 @@ async fn the_inventory_of_a_live_release_is_its_own() {
     hand.story.wait_for("the release puts its content back", back).await;
 }
 
-#[tokio::test]
+#[story]
 async fn a_release_takes_an_inventory_over_and_a_person_takes_it_back() {
     let hand = Hand::begin("hand-over").await;
     let set = config_map("a", "1") + &config_map("b", "1");
@@ -114,7 +117,7 @@ async fn a_release_takes_an_inventory_over_and_a_person_takes_it_back() {
     assert!(hand.config_map("a").await.is_none());
 }
 
-#[tokio::test]
+#[story]
 async fn what_another_has_is_refused_with_its_owner() {
     let hand = Hand::begin("hand-conflict").await;
     hand.does(&["apply", "-i", "mine", "-f", "-"], &config_map("a", "1"));
@@ -158,7 +161,7 @@ async fn what_another_has_is_refused_with_its_owner() {
     assert_eq!(uid(&hand, "a").await, before);
 }
 
-#[tokio::test]
+#[story]
 async fn a_finalizer_that_a_release_has_left_goes_with_the_next_apply() {
     let hand = Hand::begin("hand-left").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &config_map("a", "1"));
@@ -169,7 +172,7 @@ async fn a_finalizer_that_a_release_has_left_goes_with_the_next_apply() {
     assert_eq!(inventory["metadata"]["finalizers"], json!(null));
 }
 
-#[tokio::test]
+#[story]
 async fn another_tools_inventory_is_left_to_it_until_a_person_adopts_it() {
     let hand = Hand::begin("hand-strange").await;
     let strange = json!({"apiVersion": "v1", "kind": "ConfigMap",

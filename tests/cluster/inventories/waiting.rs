@@ -1,10 +1,14 @@
 //! `apply --wait`: until everything is ready, or says what is not and why.
 
+use supercargo_testbed::{Profiles, story};
+
 use super::hand::{Hand, config_map, deployment, failing, homeless};
+
+const PROFILES: Profiles = Profiles::Both;
 
 const WAIT: &str = "waiting for resources to become ready...\n";
 
-#[tokio::test]
+#[story]
 async fn a_timeout_names_what_is_not_ready_and_why() {
     let hand = Hand::begin("hand-timeout").await;
     let apply = ["apply", "-i", "app", "--wait", "--timeout", "1s", "-f", "-"];
@@ -20,7 +24,7 @@ async fn a_timeout_names_what_is_not_ready_and_why() {
     assert_eq!(hand.named("app").await.len(), 4);
 }
 
-#[tokio::test]
+#[story]
 async fn b16_a_failed_object_ends_the_wait_at_once() {
     let hand = Hand::begin("hand-fails").await;
     let app = failing("bad") + &config_map("a", "1");
@@ -44,7 +48,7 @@ fn job(spec: &str) -> String {
     )
 }
 
-#[tokio::test]
+#[story]
 async fn b16_a_job_is_waited_for_until_it_is_complete() {
     let hand = Hand::begin("hand-job").await;
     let ended = hand.run(
@@ -63,7 +67,7 @@ async fn b16_a_job_is_waited_for_until_it_is_complete() {
     assert_eq!(done["status"]["succeeded"], 1);
 }
 
-#[tokio::test]
+#[story]
 async fn an_unchanged_apply_waits_for_what_is_not_ready_yet() {
     let hand = Hand::begin("hand-waits-again").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &homeless("web").replace("Seconds: 1\n", "Seconds: 600\n"));

@@ -92,6 +92,29 @@ subjects: [{{kind: ServiceAccount, name: {name}, namespace: {namespace}}}]
     }
 }
 
+/// Under which profiles the stories of a file run. Each file of tests/cluster with a
+/// [`story`](macro@crate::story) says it, as `const PROFILES`.
+#[derive(Debug, Clone, Copy)]
+pub enum Profiles {
+    /// Under both: a story that goes another way with other rights would show it.
+    Both,
+    /// Under the first only, and why: no right matters to it, or it names its own.
+    First(&'static str),
+}
+
+impl Profiles {
+    /// Whether they run under the profile of this run.
+    pub fn have_that_of_the_run(self) -> bool {
+        match (self, Profile::of_run()) {
+            (Profiles::First(reason), Profile::ClusterAdmin) => {
+                eprintln!("not run as cluster-admin: {reason}");
+                false
+            }
+            _ => true,
+        }
+    }
+}
+
 /// `helm template` of the chart for the placeholder.
 fn render(arguments: &[&str]) -> String {
     let directory = processes::directory("chart");
@@ -123,19 +146,20 @@ impl Account {
     /// The account `supercargo` in `namespace`, which exists, with the rights that the
     /// chart gives it there.
     pub fn create(bed: &Bed, namespace: &str, profile: Profile) -> Account {
-        let manifests = profile.rendered().replace(PLACEHOLDER, namespace);
-        bed.admin().apply(&manifests);
-        let lease = format!("supercargo-{namespace}-controller");
-        Account { lease, profile, ..Account::existing(bed, namespace) }
+        Account::apply(bed, namespace, profile, profile.rendered())
     }
 
-    /// The same with other values of the chart (`--set=…`), whose other objects are
-    /// made by the test.
+    /// The same under [`Profile::Least`] with other values of the chart (`--set=…`), whose
+    /// other objects are made by the test.
     pub fn with_values(bed: &Bed, namespace: &str, values: &[String]) -> Account {
         let values: Vec<&str> = RIGHTS.iter().copied().chain(values.iter().map(String::as_str)).collect();
-        bed.admin().apply(&render(&values).replace(PLACEHOLDER, namespace));
+        Account::apply(bed, namespace, Profile::Least, &render(&values))
+    }
+
+    fn apply(bed: &Bed, namespace: &str, profile: Profile, manifests: &str) -> Account {
+        bed.admin().apply(&manifests.replace(PLACEHOLDER, namespace));
         let lease = format!("supercargo-{namespace}-controller");
-        Account { lease, profile: Profile::Least, ..Account::existing(bed, namespace) }
+        Account { lease, profile, ..Account::existing(bed, namespace) }
     }
 
     /// The account `supercargo` of a namespace, with the rights that it has, and the

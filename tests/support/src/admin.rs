@@ -16,6 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// restarted since the last one.
 const ATTEMPTS: usize = 3;
 
+type Request = http::Request<Vec<u8>>;
+
 /// The admin of a cluster.
 pub(crate) struct Admin {
     kubeconfig: String,
@@ -27,31 +29,51 @@ impl Admin {
         Admin { kubeconfig, client: OnceLock::new() }
     }
 
-    /// Sends a request and waits for the answer. Blocks; usable inside and outside of a
-    /// runtime, because it has one of its own.
+    /// Sends a request and waits for the answer.
     pub(crate) fn send(&self, method: &Method, path: &str, kind: &str, body: &str) -> kube::Result<Value> {
-        let known = self.client.get().cloned();
-        let (kubeconfig, body) = (self.kubeconfig.clone(), body.as_bytes().to_vec());
         let request = http::Request::builder().method(method).uri(path).header("content-type", kind);
-        let request = request.body(body).expect("a request");
+        let request = request.body(body.as_bytes().to_vec()).expect("a request");
+        self.ask(request, |client, request| async move { client.request(request).await })
+    }
+
+    /// The body of a GET, which need not be JSON, when the answer is 200.
+    pub(crate) fn get(&self, path: &str) -> Option<String> {
+        let request = http::Request::get(path).body(Vec::new()).expect("a request");
+        self.ask(request, |client, request| async move { client.request_text(request).await }).ok()
+    }
+
+    /// Blocks; usable inside and outside of a runtime, because it has one of its own, to
+    /// which the client belongs.
+    fn ask<T, F>(
+        &self,
+        request: Request,
+        send: impl Fn(kube::Client, Request) -> F + Send + 'static,
+    ) -> kube::Result<T>
+    where
+        T: Send + 'static,
+        F: Future<Output = kube::Result<T>> + Send,
+    {
+        let what = format!("{} {}", request.method(), request.uri());
+        let known = self.client.get().cloned();
+        let kubeconfig = self.kubeconfig.clone();
         let (sender, receiver) = mpsc::channel();
         runtime().spawn(async move {
             let client = match known {
                 Some(client) => client,
                 None => client(&kubeconfig).await,
             };
-            let mut answer = client.request::<Value>(request.clone()).await;
+            let mut answer = send(client.clone(), request.clone()).await;
             for _ in 1..ATTEMPTS {
                 if matches!(answer, Ok(_) | Err(kube::Error::Api(_))) {
                     break;
                 }
                 tokio::time::sleep(Duration::from_millis(100)).await;
-                answer = client.request::<Value>(request.clone()).await;
+                answer = send(client.clone(), request.clone()).await;
             }
             drop(sender.send((client, answer)));
         });
         let answer = receiver.recv_timeout(PATIENCE);
-        let (client, answer) = answer.unwrap_or_else(|_| panic!("{method} {path}: no answer"));
+        let (client, answer) = answer.unwrap_or_else(|_| panic!("{what}: no answer"));
         self.client.get_or_init(|| client);
         answer
     }

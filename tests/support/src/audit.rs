@@ -3,20 +3,21 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
 
-use crate::{bed, within};
+use crate::admin::Admin;
+use crate::within;
 
 /// The log of one API server. Shared by tests that run at the same time, so
 /// every question names a user: give each operator an account of its own.
-#[derive(Debug)]
 pub struct AuditLog {
     path: PathBuf,
     // Of the admin, for the request that shows how far the log is.
-    kubeconfig: String,
+    admin: Arc<Admin>,
 }
 
 /// A place in the log: what was answered later comes after it.
@@ -70,8 +71,8 @@ impl Request {
 }
 
 impl AuditLog {
-    pub(crate) fn new(path: PathBuf, kubeconfig: String) -> Self {
-        AuditLog { path, kubeconfig }
+    pub(crate) fn new(path: PathBuf, admin: Arc<Admin>) -> Self {
+        AuditLog { path, admin }
     }
 
     /// Now: what has been answered is before it.
@@ -90,7 +91,7 @@ impl AuditLog {
     fn catch_up(&self, from: u64) {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let path = format!("/version?mark={}-{}.", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        if bed::get(&self.kubeconfig, &path).is_some() {
+        if self.admin.get(&path).is_some() {
             let logged = || self.lines(from).any(|line| line.contains(&path));
             assert!(within(Duration::from_secs(10), logged), "the audit log does not go on");
         }

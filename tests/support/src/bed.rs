@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use serde_json::json;
@@ -30,7 +30,7 @@ pub struct Bed {
     others: Mutex<Vec<Server>>,
     audit: AuditLog,
     crds: OnceLock<()>,
-    admin: Admin,
+    admin: Arc<Admin>,
 }
 
 impl Bed {
@@ -57,10 +57,11 @@ impl Bed {
         let api_server = start_api_server(&directory, &etcd_url, port);
         let url = format!("https://127.0.0.1:{port}");
         let admin = kubeconfig::render(&url, authority.certificate(), &Credential::Token(ADMIN));
+        let admin = Arc::new(Admin::new(admin));
         let bed = Bed {
             url,
-            audit: AuditLog::new(directory.join("audit.log"), admin.clone()),
-            admin: Admin::new(admin),
+            audit: AuditLog::new(directory.join("audit.log"), Arc::clone(&admin)),
+            admin,
             directory,
             authority,
             api_server: Mutex::new(api_server),
@@ -223,10 +224,9 @@ impl Bed {
     }
 
     fn wait_for_api_server(&self) {
-        let kubeconfig = self.admin_kubeconfig();
         let ready = || {
             assert!(self.lock_api_server().running(), "{}", self.lock_api_server().tail());
-            get(&kubeconfig, "/readyz").is_some()
+            self.admin.get("/readyz").is_some()
         };
         poll_until("the API server is ready", READY, ready, || self.lock_api_server().tail());
     }
@@ -285,13 +285,12 @@ impl Bed {
     fn add_node(&self) {
         let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "kwok-0"}});
         self.kubectl(&["create", "-f", "-"], &node.to_string());
-        let kubeconfig = self.admin_kubeconfig();
         let ready = || {
             // The account of a namespace without which no pod is admitted shows
             // that the controllers run.
-            let account = get(&kubeconfig, "/api/v1/namespaces/default/serviceaccounts/default");
+            let account = self.admin.get("/api/v1/namespaces/default/serviceaccounts/default");
             let node =
-                get(&kubeconfig, "/api/v1/nodes/kwok-0").and_then(|text| serde_json::from_str(&text).ok());
+                self.admin.get("/api/v1/nodes/kwok-0").and_then(|text| serde_json::from_str(&text).ok());
             account.is_some() && node.is_some_and(|node: serde_json::Value| is_ready(&node))
         };
         poll_until("the Node is ready", READY, ready, || {
@@ -342,20 +341,6 @@ pub fn run(command: &mut Command, stdin: &str) -> Output {
     let output = child.wait_with_output().expect("wait for a command");
     writer.join().expect("write to a command");
     output
-}
-
-// The body of a GET, when the answer is 200. Blocks; usable inside and outside
-// of a runtime, because it has a thread and a runtime of its own.
-pub(crate) fn get(kubeconfig: &str, path: &str) -> Option<String> {
-    let (kubeconfig, path) = (kubeconfig.to_owned(), path.to_owned());
-    let work = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let request = http::Request::get(path).body(Vec::new()).expect("a request");
-            client(&kubeconfig).await.request_text(request).await.ok()
-        })
-    };
-    std::thread::spawn(work).join().expect("a request")
 }
 
 pub(crate) fn flag(name: &str, value: &Path) -> std::ffi::OsString {

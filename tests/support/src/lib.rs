@@ -46,13 +46,14 @@ pub mod rekor_v1;
 pub mod signer;
 pub mod sigstore;
 pub mod story;
+pub mod times;
 pub mod tools;
 pub mod webhook;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-pub use account::{Account, Profile};
+pub use account::{Account, Profile, Profiles};
 pub use bed::Bed;
 pub use collector::Collector;
 pub use image::Image;
@@ -64,6 +65,7 @@ pub use registry::Registry;
 pub use signer::Signer;
 pub use sigstore::Sigstore;
 pub use story::Story;
+pub use supercargo_testbed_attribute::story;
 
 /// The root of the repository.
 pub fn repository() -> PathBuf {

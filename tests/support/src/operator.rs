@@ -173,8 +173,7 @@ impl Operator {
         let path = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}");
         let held = || {
             assert!(self.server.running(), "the operator ended\n{}", self.server.tail());
-            let lease =
-                bed::get(&bed.admin_kubeconfig(), &path).and_then(|text| serde_json::from_str(&text).ok());
+            let lease = bed.admin().get(&path).and_then(|text| serde_json::from_str(&text).ok());
             lease.is_some_and(|lease: Value| has_holder(&lease))
         };
         poll_until("the operator holds its lease", READY, held, String::new);
