@@ -18,8 +18,8 @@ use crate::api::keys;
 use crate::api::release::{GROUP, PLURAL, VERSION};
 use crate::api::status::ReleaseStatus;
 use crate::domain::identity::ReleaseId;
+use crate::domain::observed::ObservedRelease;
 use crate::domain::patch::selector::Selector;
-use crate::domain::salvage::Seen;
 
 const JSON_PATCH: &str = "application/json-patch+json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -29,7 +29,7 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 pub enum ReleaseEvent {
     /// A release is as given. One that is older or newer than the schema, or
     /// broken, says so; the others go on.
-    Present(Arc<Seen>),
+    Present(Arc<ObservedRelease>),
     /// A release is gone.
     Absent(ReleaseId),
     /// A list of a namespace, or of all, begins: what is not seen until
@@ -242,7 +242,7 @@ fn translate(event: Event<'_>, namespace: Option<&String>) -> Option<ReleaseEven
         Event::Listed => ReleaseEvent::Listed(namespace.cloned()),
         // Without metadata it is nothing that could be told of.
         Event::Present(text) => {
-            let mut seen = Seen::read(text).ok()?;
+            let mut seen = ObservedRelease::read(text).ok()?;
             // Kept in memory for as long as the release lives, this would be
             // most of it, and nobody looks at it.
             seen.resource.metadata.managed_fields = None;

@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 
 use super::error::{ApiError, Status};
 use super::inventory::Rooms;
-use super::kinds::known::Discovery;
+use super::kinds::served::DiscoveryCache;
 use crate::domain::capacity::Capacity;
 use crate::fair::Gate;
 use crate::observe::labels::{self, Verb};
@@ -74,7 +74,7 @@ impl fmt::Display for Identity {
 /// What all identities share.
 pub(super) struct Shared {
     pub(super) transport: Transport,
-    pub(super) discovery: Discovery,
+    pub(super) discovery: DiscoveryCache,
     in_flight: Arc<Gate>,
     pub(super) inventories: Rooms,
     pub(super) fence: Fence,
@@ -129,7 +129,7 @@ impl Session {
             acting,
             namespace: config.default_namespace.clone(),
             transport: Transport::new(config)?,
-            discovery: Discovery::default(),
+            discovery: DiscoveryCache::default(),
             in_flight: Gate::new(IN_FLIGHT),
             inventories: Rooms::new(capacity),
             fence: Fence::default(),

@@ -42,7 +42,7 @@ pub fn run(outcome: &Outcome, differs: bool, took: Duration) {
 }
 
 /// The line of a release that went away.
-pub fn farewell(outcome: &Outcome, took: Duration) {
+pub fn finalized(outcome: &Outcome, took: Duration) {
     let level = if outcome.notes.iter().any(is_warning) { Level::WARN } else { Level::INFO };
     write(level, outcome, "the release is deleted", took);
 }

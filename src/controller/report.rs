@@ -26,7 +26,7 @@ pub fn count(metrics: &Metrics, release: &Release, outcome: &Outcome, status: &R
 }
 
 /// Counts the last run of a release that went away.
-pub fn count_farewell(metrics: &Metrics) {
+pub fn count_finalized(metrics: &Metrics) {
     metrics.reconciled(labels::Outcome::Success, Reason::Deleting);
 }
 

@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::engine::Engine;
 use super::error::ControllerError;
 use super::file::File;
-use super::floor::{Policy, default_root};
 use super::leader::{Candidate, Loss};
 use super::options::Options;
 use super::receiver::{Hooks, Receiver, Scope, Webhooks};
 use super::specs::Specs;
+use super::trust_policy::{TrustPolicyFile, default_root};
 use crate::cluster::events::instance;
 use crate::cluster::session::Session;
 use crate::domain::capacity::{Capacity, limit_of_group, memory_of_machine};
@@ -123,17 +123,17 @@ async fn trust(options: &Options, metrics: &Arc<Metrics>) -> Result<Trust, Contr
     let root = default_root(options.trusted_root.as_deref()).await.map_err(ControllerError::TrustedRoot)?;
     metrics.trusted_root(root.newest_part().map(|at| at.as_second()));
     // Nobody sends while there is no file: what is demanded stays nothing.
-    let (_, floor) = watch::channel(Arc::default());
+    let (_, policy) = watch::channel(Arc::default());
     let mut trust = Trust {
-        floor,
+        policy,
         root,
         required: options.require_verification,
         interval: options.verification_interval,
     };
     if let Some(path) = &options.trust_policy {
-        let kind = Policy { root: Arc::clone(&trust.root) };
+        let kind = TrustPolicyFile { root: Arc::clone(&trust.root) };
         let file = File::open(path.clone(), kind).await.map_err(ControllerError::TrustPolicy)?;
-        trust.floor = file.content();
+        trust.policy = file.content();
         let metrics = Arc::clone(metrics);
         tokio::spawn(file.follow(move |result| metrics.policy_loaded(result)));
     }

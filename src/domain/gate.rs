@@ -15,7 +15,7 @@ mod suspend;
 mod tests;
 pub mod trust;
 
-pub use decision::{Decision, Hold, WakeOn};
+pub use decision::{Blocker, Decision, WakeOn};
 pub use facts::{Claimed, Demands, Facts, InventoryFacts, RegistryFacts, Step};
 
 /// A gate.

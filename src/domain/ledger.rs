@@ -12,14 +12,14 @@ use crate::api::status::{ReleaseStatus, condition};
 
 /// A revision by its names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownRevision {
     /// `tag@digest`, or the digest.
     pub name: String,
     /// An algorithm and hexadecimal digits.
     pub digest: String,
 }
 
-impl Known {
+impl KnownRevision {
     /// None when that is no digest: somebody else may have written it.
     fn new(name: &str, digest: &str) -> Option<Self> {
         let hex = |digits: &str, count: usize| {
@@ -43,12 +43,12 @@ impl Known {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// The revision of the last attempt.
-    pub attempted: Option<Known>,
+    pub attempted: Option<KnownRevision>,
     /// The revision that was healthy last, by its name.
     pub healthy: Option<String>,
     /// The revision that was applied last, and the repository that it came from, without
     /// `oci://`.
-    pub applied: Option<(Known, String)>,
+    pub applied: Option<(KnownRevision, String)>,
     /// Digest and inputs of the revision whose complete result the inventory is.
     pub complete: Option<String>,
     /// Digest and inputs of the revision of which every object was applied.
@@ -75,16 +75,16 @@ pub struct Facts<'a> {
 pub enum Command {
     /// Puts the applied revision back, before anybody asks for a newer one. What the last
     /// run said holds on.
-    Restore(Known),
+    Restore(KnownRevision),
     /// Looks after the revision that the inventory is the complete result of. The
     /// registry is not asked.
-    Keep(Known),
+    Keep(KnownRevision),
     /// Goes on with the revision whose rollout was cut short.
     Continue,
     /// Asks the registry.
     Resolve {
         /// What stays in place when the registry cannot say.
-        fallback: Option<Known>,
+        fallback: Option<KnownRevision>,
         /// Whether drift is more urgent than the answer.
         can_wait: bool,
     },
@@ -111,10 +111,10 @@ impl Ledger {
     /// From the status and the inventory.
     pub fn of(status: &ReleaseStatus, inventory: &Inventory, provenance: Option<&Provenance>) -> Self {
         let attempted = status.artifact.as_ref();
-        let attempted = attempted.and_then(|a| Known::new(&a.revision, &a.digest));
+        let attempted = attempted.and_then(|a| KnownRevision::new(&a.revision, &a.digest));
         let applied = provenance.and_then(|from| {
             let digest = from.revision.rsplit('@').next()?;
-            Some((Known::new(&from.revision, digest)?, from.source.clone()))
+            Some((KnownRevision::new(&from.revision, digest)?, from.source.clone()))
         });
         Self {
             attempted,
@@ -133,7 +133,7 @@ impl Ledger {
     }
 
     /// The revision that was applied last from the repository of the release.
-    pub fn last_applied(&self, release: &Release) -> Option<&Known> {
+    pub fn last_applied(&self, release: &Release) -> Option<&KnownRevision> {
         let (known, source) = self.applied.as_ref()?;
         (source == release.url.trim_start_matches("oci://")).then_some(known)
     }
@@ -141,7 +141,7 @@ impl Ledger {
     /// The revision that the inventory is the complete result of, or that is wanted and
     /// that the cluster holds the whole of, if it is the
     /// one that the status names and the spec still renders it so.
-    pub fn settled(&self, release: &Release) -> Option<Known> {
+    pub fn settled(&self, release: &Release) -> Option<KnownRevision> {
         let known = self.attempted.as_ref()?;
         let key = release.applied_key(&known.digest);
         // What is not healthy yet is not waited for once another is wanted.
@@ -152,14 +152,14 @@ impl Ledger {
 
     /// The revision that the cluster holds the whole of, if the spec still renders it so
     /// and what drifts is put back.
-    pub fn restorable(&self, release: &Release, facts: &Facts<'_>) -> Option<Known> {
+    pub fn restorable(&self, release: &Release, facts: &Facts<'_>) -> Option<KnownRevision> {
         let (known, _) = self.applied.as_ref()?;
         let rendered_so = self.whole() == Some(release.applied_key(&known.digest).as_str());
         (facts.restores && release.drift == DriftMode::Correct && rendered_so).then(|| known.clone())
     }
 
     /// The same, where another revision is to be brought.
-    pub fn applied_beside(&self, release: &Release, facts: &Facts<'_>) -> Option<Known> {
+    pub fn applied_beside(&self, release: &Release, facts: &Facts<'_>) -> Option<KnownRevision> {
         let applied = self.restorable(release, facts)?;
         // What is not wanted any more is not waited for either.
         let unwanted = self.complete.is_none() && !is_wanted(release, &applied);
@@ -192,7 +192,7 @@ fn leaves_applied(reason: Reason) -> bool {
 }
 
 /// Whether the spec can mean a revision.
-pub fn is_wanted(release: &Release, known: &Known) -> bool {
+pub fn is_wanted(release: &Release, known: &KnownRevision) -> bool {
     match &release.wanted {
         Wanted::Tag(wanted) => known.tag() == Some(wanted.as_str()),
         Wanted::Digest(wanted) => *wanted == known.digest,
@@ -239,8 +239,8 @@ mod tests {
         Release::parse(&serde_json::from_value(resource).unwrap()).unwrap()
     }
 
-    fn known(tag: &str, digest: usize) -> Known {
-        Known { name: format!("{tag}@{}", DIGESTS[digest]), digest: DIGESTS[digest].to_owned() }
+    fn known(tag: &str, digest: usize) -> KnownRevision {
+        KnownRevision { name: format!("{tag}@{}", DIGESTS[digest]), digest: DIGESTS[digest].to_owned() }
     }
 
     /// A release whose last attempt and whose last apply are of the given revisions; the
@@ -265,7 +265,7 @@ mod tests {
         let check = |ledger: Ledger, release: &Release, facts: Facts<'_>, expected: Command| {
             assert_eq!(next(&ledger, release, &facts), expected, "{ledger:?}");
         };
-        let resolve = |fallback: Option<Known>, can_wait| Command::Resolve { fallback, can_wait };
+        let resolve = |fallback: Option<KnownRevision>, can_wait| Command::Resolve { fallback, can_wait };
         let (same, other) = (known("1.0.0", 0), known("1.0.0", 0));
         let release = tag();
 

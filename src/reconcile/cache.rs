@@ -71,7 +71,7 @@ impl Caches {
 
     /// Whether one of the objects that were seen to change is not as our last apply left
     /// it, as far as its watch knows.
-    pub fn is_disturbed(&self, touched: &HashSet<ObjectId>, now: Timestamp) -> bool {
-        self.sightings().is_disturbed(touched.iter(), now)
+    pub fn is_drifted(&self, touched: &HashSet<ObjectId>, now: Timestamp) -> bool {
+        self.sightings().is_drifted(touched.iter(), now)
     }
 }

@@ -4,7 +4,7 @@ use crate::api::reason::{Disposition, Reason};
 use crate::api::status::ArtifactStatus;
 use crate::cluster::error::ApiError;
 use crate::cluster::inventory::StoreError;
-use crate::domain::gate::{Decision, Hold, WakeOn};
+use crate::domain::gate::{Blocker, Decision, WakeOn};
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
 use crate::domain::preflight::shortened;
@@ -15,7 +15,7 @@ pub enum ReconcileError {
     /// Something is wrong.
     Failed(Box<Failure>),
     /// Something has to come first. That is no failure.
-    Waiting(Hold, WakeOn),
+    Waiting(Blocker, WakeOn),
     /// Something newer is wanted, drift is more urgent, or the process ends: another run
     /// follows. A person is told by the headline how far it came.
     Superseded(Option<String>),
@@ -64,7 +64,7 @@ pub fn failure(reason: Reason, message: impl Into<String>) -> Box<Failure> {
 
 /// One failure for many objects: a message with the first few, the rest in the list.
 pub fn aggregate(reason: Reason, what: &str, failures: Vec<ObjectFailure>) -> ReconcileError {
-    ReconcileError::Failed(Hold::about(reason, what, failures).into())
+    ReconcileError::Failed(Blocker::about(reason, what, failures).into())
 }
 
 /// What is shown of an answer about an object: the API server may quote values of a
@@ -102,8 +102,8 @@ impl ReconcileError {
     pub fn from_gate(decision: Decision) -> Result<(), Self> {
         match decision {
             Decision::Pass => Ok(()),
-            Decision::Wait(hold, wake_on) => Err(Self::Waiting(hold, wake_on)),
-            Decision::Refuse(hold) => Err(Self::Failed(hold.into())),
+            Decision::Wait(blocker, wake_on) => Err(Self::Waiting(blocker, wake_on)),
+            Decision::Refuse(blocker) => Err(Self::Failed(blocker.into())),
         }
     }
 
@@ -120,7 +120,7 @@ impl ReconcileError {
     pub fn reason(&self) -> Option<Reason> {
         match self {
             Self::Failed(failure) => Some(failure.reason),
-            Self::Waiting(hold, _) => Some(hold.reason),
+            Self::Waiting(blocker, _) => Some(blocker.reason),
             Self::Superseded(_) | Self::InventoryConflict => None,
         }
     }
@@ -137,11 +137,11 @@ impl ReconcileError {
     pub fn fold_into(self, outcome: &mut Outcome) -> Result<(), Self> {
         match self {
             Self::InventoryConflict => return Err(Self::InventoryConflict),
-            Self::Waiting(hold, _) if hold.reason == Reason::Suspended => {
+            Self::Waiting(blocker, _) if blocker.reason == Reason::Suspended => {
                 outcome.verdict = Verdict::Suspended
             }
-            Self::Waiting(hold, _) => {
-                let Hold { reason, message, headline, objects } = hold;
+            Self::Waiting(blocker, _) => {
+                let Blocker { reason, message, headline, objects } = blocker;
                 (outcome.verdict, outcome.headline) = (Verdict::Waiting { reason, message }, headline);
                 outcome.failures = objects;
             }
@@ -171,9 +171,9 @@ impl From<Box<Failure>> for ReconcileError {
     }
 }
 
-impl From<Hold> for Box<Failure> {
-    fn from(hold: Hold) -> Self {
-        let Hold { reason, message, headline, objects } = hold;
+impl From<Blocker> for Box<Failure> {
+    fn from(blocker: Blocker) -> Self {
+        let Blocker { reason, message, headline, objects } = blocker;
         Self::new(Failure { headline, objects, ..Failure::new(reason, message) })
     }
 }

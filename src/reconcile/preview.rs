@@ -16,9 +16,9 @@ use super::phase::preflight::dry_run::{Preflight, Ready};
 use super::removal::remove::{Order, Removal, remove};
 use super::removal::removed::Deletion;
 use super::scope::Scope;
-use super::scope::progress::{Change, Silence};
+use super::scope::progress::{Change, NoProgress};
 use super::scope::revision::Update;
-use crate::cluster::discovery::Known;
+use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::drift::differing_paths;
@@ -81,7 +81,7 @@ async fn dry_run(
     session: &Session,
     planned: &Planned<'_>,
 ) -> Result<Preview, ReconcileError> {
-    let Planned { plan, known, .. } = planned;
+    let Planned { plan, discovery, .. } = planned;
     let mut preflight = Preflight::new(scope, session, plan);
     preflight.keeps_answers = true;
     let home = &scope.release.id.namespace;
@@ -90,9 +90,9 @@ async fn dry_run(
     if lacks_namespace {
         preflight.will_have_namespace(home);
     }
-    let failures = preflight.first_pass(plan, known).await.err().unwrap_or_default();
+    let failures = preflight.first_pass(plan, discovery).await.err().unwrap_or_default();
     let mut preview = Preview { failures, lacks_namespace, ..Preview::default() };
-    look(session, known, plan, &preflight, &mut preview).await?;
+    look(session, discovery, plan, &preflight, &mut preview).await?;
     Ok(preview)
 }
 
@@ -109,12 +109,12 @@ async fn removals(
         prune: scope.release.prune,
         deletion: Deletion::Foretold,
         in_order: false,
-        progress: &Silence,
+        progress: &NoProgress,
         signals: None,
     };
-    let known = session.known_of(plan.leaving.iter().map(|l| l.id.group_kind())).await?;
+    let discovery = session.discovery_of(plan.leaving.iter().map(|l| l.id.group_kind())).await?;
     let (env, leaving) = (scope.env, plan.leaving.as_slice());
-    let removed = remove(Removal { env, session, order, leaving, known: &known, view }).await;
+    let removed = remove(Removal { env, session, order, leaving, discovery: &discovery, view }).await;
     preview.failures.extend(removed.failures);
     preview.notes.extend(removed.notes.into_iter().map(|n| n.message));
     let going = removed.touched.into_iter();
@@ -129,7 +129,7 @@ async fn removals(
 
 async fn look(
     session: &Session,
-    known: &Known,
+    discovery: &ApiDiscovery,
     plan: &Plan,
     preflight: &Preflight<'_>,
     preview: &mut Preview,
@@ -142,7 +142,7 @@ async fn look(
             // Refused, and told so.
             continue;
         }
-        looks.push(async move { (at, planned_change(session, known, step, ready).await) });
+        looks.push(async move { (at, planned_change(session, discovery, step, ready).await) });
     }
     let mut seen: Vec<(usize, Result<PlannedChange, ApiError>)> =
         unordered(looks.into_iter()).collect().await;
@@ -155,7 +155,7 @@ async fn look(
 
 async fn planned_change(
     session: &Session,
-    known: &Known,
+    discovery: &ApiDiscovery,
     step: &Step,
     ready: Option<&Ready>,
 ) -> Result<PlannedChange, ApiError> {
@@ -167,7 +167,7 @@ async fn planned_change(
             // What it needs is part of the plan and not written yet.
             Action::Write => {
                 let sent = step.object.value();
-                match before_its_cure(session, known, step).await? {
+                match before_its_cure(session, discovery, step).await? {
                     Some(before) => {
                         let after = Some(laid_over(&before, sent));
                         PlannedChange { id, change: Change::Configured, before: Some(before), after }
@@ -206,8 +206,12 @@ async fn planned_change(
 }
 
 /// The live object of a step that is refused as long as the plan is not carried out.
-async fn before_its_cure(session: &Session, known: &Known, step: &Step) -> Result<Option<Value>, ApiError> {
-    let Some(resource) = known.served(&step.id.group_kind(), &step.version) else { return Ok(None) };
+async fn before_its_cure(
+    session: &Session,
+    discovery: &ApiDiscovery,
+    step: &Step,
+) -> Result<Option<Value>, ApiError> {
+    let Some(resource) = discovery.served(&step.id.group_kind(), &step.version) else { return Ok(None) };
     match session.get(&resource, &step.id).await {
         Ok(answer) => answer.json().map(Some),
         Err(ApiError::NotServed { .. }) => Ok(None),

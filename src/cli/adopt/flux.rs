@@ -238,8 +238,8 @@ impl<'a> Taking<'a> {
     /// until what Flux had begun is over: only then its inventory is all of it.
     async fn rest(&mut self) -> Result<(), CliError> {
         let kind = GroupKind::new(KUSTOMIZE, "Kustomization");
-        let known = self.session.known().await?;
-        let resource = known.preferred(&kind);
+        let discovery = self.session.discovery().await?;
+        let resource = discovery.preferred(&kind);
         let resource =
             resource.ok_or_else(|| CliError::Failed("the cluster has no Kustomization any more".into()))?;
         let id = object(KUSTOMIZE, "Kustomization", &self.id);
@@ -308,9 +308,10 @@ async fn others(
 ) -> Result<(Bystanders, bool), CliError> {
     let (mut objects, mut all) = (Vec::new(), true);
     let kinds = [(KUSTOMIZE, "Kustomization"), (HELM, "HelmRelease")];
-    let known = session.known_of(kinds.iter().map(|(group, kind)| GroupKind::new(group, kind))).await?;
+    let discovery =
+        session.discovery_of(kinds.iter().map(|(group, kind)| GroupKind::new(group, kind))).await?;
     for (group, kind) in kinds {
-        let Some(resource) = known.preferred(&GroupKind::new(group, kind)) else { continue };
+        let Some(resource) = discovery.preferred(&GroupKind::new(group, kind)) else { continue };
         let listed = match session.list_objects(&resource, None, None).await {
             Err(error) if error.is_forbidden() => {
                 all = false;
@@ -366,8 +367,8 @@ fn not_created(id: &ReleaseId, error: &ApiError) -> CliError {
 }
 
 async fn get(session: &Session, group: &str, kind: &str, id: &ReleaseId) -> Result<Value, CliError> {
-    let known = session.known_of(std::iter::once(GroupKind::new(group, kind))).await?;
-    let resource = known.preferred(&GroupKind::new(group, kind)).ok_or_else(|| {
+    let discovery = session.discovery_of(std::iter::once(GroupKind::new(group, kind))).await?;
+    let resource = discovery.preferred(&GroupKind::new(group, kind)).ok_or_else(|| {
         CliError::Failed(format!("the cluster has no {kind} of {group}: Flux is not installed in it"))
     })?;
     match session.get(&resource, &object(group, kind, id)).await {

@@ -16,7 +16,7 @@ use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::Provenance;
-use crate::domain::release::{ByHand, Release};
+use crate::domain::release::{ManualRelease, Release};
 use crate::reconcile::frontend::command_line::Local;
 
 /// Apply manifests to a cluster, recorded in an inventory.
@@ -166,7 +166,7 @@ fn release(
     options: &ApplyOptions,
     provenance: Provenance,
 ) -> Release {
-    Release::by_hand(ByHand {
+    Release::manual(ManualRelease {
         id,
         default_namespace: session.default_namespace().to_owned(),
         prune: options.prune,

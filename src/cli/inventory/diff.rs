@@ -12,7 +12,7 @@ use crate::cli::args::{ClusterArgs, ContentArgs, Format, InventoryFlags, Invento
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::domain::inventory::Provenance;
-use crate::domain::release::{ByHand, Release};
+use crate::domain::release::{ManualRelease, Release};
 use crate::reconcile::frontend::command_line::Local;
 
 /// Nothing is waited for.
@@ -121,7 +121,7 @@ impl DiffOptions {
         let session = connect(cluster).await?;
         let id = target(name, &self.namespace, &session)?;
         let content = gather(&self.content, printer).await?;
-        let release = Release::by_hand(ByHand {
+        let release = Release::manual(ManualRelease {
             id,
             default_namespace: session.default_namespace().to_owned(),
             prune: self.prune,

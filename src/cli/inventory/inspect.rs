@@ -87,7 +87,7 @@ impl InspectInventory {
             let entry = &stored.inventory.entries[object];
             let group = if object.group.is_empty() { String::new() } else { format!("{}/", object.group) };
             let api_version = format!("{group}{}", entry.version);
-            Entry { object: subjects.name(object), api_version, uid: entry.uid.clone(), left: entry.left }
+            Entry { object: subjects.name(object), api_version, uid: entry.uid.clone(), left: entry.retained }
         };
         let provenance = &stored.provenance;
         let page = Page {

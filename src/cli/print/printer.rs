@@ -4,14 +4,14 @@ use std::io::{self, IsTerminal, Write};
 
 use super::color::{Colour, Tone};
 use super::progress::Progress;
-use super::text::{Line, Lines, harmless, harmless_lines};
+use super::text::{Line, Lines, sanitize_for_terminal, sanitize_lines};
 use crate::cli::CliError;
 use crate::cli::args::ColorChoice;
 
 /// One line of talk from where no printer is: before the live part of the terminal
 /// has begun.
-pub(in crate::cli) fn mention(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", harmless(text));
+pub(in crate::cli) fn eprint_early(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", sanitize_for_terminal(text));
 }
 
 /// Where a command writes to.
@@ -92,7 +92,7 @@ impl<'a> Printer<'a> {
         if self.look.terminal {
             let text = String::from_utf8_lossy(bytes);
             return self
-                .write(|out| out.write_all(harmless_lines(&text).as_bytes()).and_then(|()| out.flush()));
+                .write(|out| out.write_all(sanitize_lines(&text).as_bytes()).and_then(|()| out.flush()));
         }
         self.write(|out| out.write_all(bytes).and_then(|()| out.flush()))
     }

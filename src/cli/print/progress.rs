@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::text::folded;
-use super::text::harmless;
+use super::text::sanitize_for_terminal;
 
 /// The most objects that are shown as waited for; the rest is counted.
 const MAX_WAITING: usize = 8;
@@ -57,7 +57,7 @@ impl Progress {
         };
         let bar = live.bars.add(ProgressBar::new(total));
         bar.set_style(style(template).progress_chars("=> "));
-        bar.set_prefix(harmless(label).into_owned());
+        bar.set_prefix(sanitize_for_terminal(label).into_owned());
         Bar(Some(bar))
     }
 
@@ -86,7 +86,7 @@ impl Progress {
                 bar.set_style(style("{wide_msg}"));
                 bars.push(bar);
             }
-            let line = harmless(&line).into_owned();
+            let line = sanitize_for_terminal(&line).into_owned();
             // Drawing what is there already makes it flicker.
             if bars[n].message() != line {
                 bars[n].set_message(line);

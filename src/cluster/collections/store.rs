@@ -58,7 +58,7 @@ pub struct Store {
 /// One watch and what it has seen. It ends when the last holder drops it.
 pub struct Watched {
     scope: Scope,
-    seen: Arc<RwLock<Seen>>,
+    seen: Arc<RwLock<RecordTable>>,
     state: watch::Receiver<State>,
     again: Arc<Notify>,
     task: JoinHandle<()>,
@@ -68,13 +68,13 @@ pub struct Watched {
 type Place = (String, String);
 
 #[derive(Default)]
-struct Seen {
+struct RecordTable {
     records: HashMap<Place, Record>,
     /// Jobs that had completed when they went, with their uids; the latest last.
     completed: VecDeque<(Place, String)>,
 }
 
-impl Seen {
+impl RecordTable {
     /// Takes an object out; `last` is what it was in the end, where that is known.
     /// A Job may be deleted in the moment it completes: nobody sees it gone without
     /// seeing that.
@@ -196,7 +196,7 @@ impl Store {
 }
 
 fn start(session: Session, scope: Scope, changes: mpsc::UnboundedSender<Change>) -> Watched {
-    let seen = Arc::<RwLock<Seen>>::default();
+    let seen = Arc::<RwLock<RecordTable>>::default();
     let (state, receiver) = watch::channel(State::Syncing);
     // The label's existence, not its value: an object that is given to another
     // release would look deleted.
@@ -221,7 +221,7 @@ fn start(session: Session, scope: Scope, changes: mpsc::UnboundedSender<Change>)
 
 struct Observer {
     resource: Arc<Resource>,
-    seen: Arc<RwLock<Seen>>,
+    seen: Arc<RwLock<RecordTable>>,
     unseen: BTreeSet<Place>,
     /// What a list has shown: who is told looks at once, and believes a watch that is
     /// synced only.

@@ -123,10 +123,10 @@ pub(in crate::cluster) async fn run_kind(
     loop {
         let path = resource.collection(namespace.as_deref());
         let selection = Selection { path, query: query.clone(), metadata_only: true };
-        let known = session.snapshot();
+        let discovery = session.snapshot();
         while_served(&session, &selection, again, &mut observe).await;
         // One that cannot be asked what is served is asked again like a watch.
-        let newer = session.rediscover(&known).await.unwrap_or(known);
+        let newer = session.rediscover(&discovery).await.unwrap_or(discovery);
         match newer.preferred(&resource.group_kind()).filter(|other| **other != *resource) {
             Some(other) => resource = other,
             None => {

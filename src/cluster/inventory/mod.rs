@@ -13,4 +13,4 @@ pub use read::Listed;
 pub(in crate::cluster) use room::Rooms;
 pub use room::Taken;
 pub use stored::Stored;
-pub use write::Hold;
+pub use write::FinalizerPolicy;

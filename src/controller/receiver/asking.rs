@@ -261,7 +261,7 @@ impl Asking {
                 asked => return asked.map(|()| Step::Ask),
             }
         }
-        Err(ApiError::Restless(LOOKS))
+        Err(ApiError::ConflictRetriesExhausted(LOOKS))
     }
 }
 

@@ -1,6 +1,6 @@
 //! A range whose newest tag is older than what is applied.
 
-use super::decision::{Decision, Hold, WakeOn};
+use super::decision::{Blocker, Decision, WakeOn};
 use super::facts::Facts;
 use crate::api::reason::Reason;
 
@@ -15,7 +15,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
         "the newest tag went from {} to {}, and the release stays: to go back, set spec.ref.allowDowngrade",
         step.from, step.to
     );
-    Decision::Wait(Hold::new(Reason::DowngradeRefused, message), WakeOn::Registry)
+    Decision::Wait(Blocker::new(Reason::DowngradeRefused, message), WakeOn::Registry)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Objects that other releases have.
 
-use super::decision::{Decision, Hold};
+use super::decision::{Blocker, Decision};
 use super::facts::Facts;
 use crate::api::reason::Reason;
 use crate::domain::outcome::ObjectFailure;
@@ -15,7 +15,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
         ObjectFailure { id: id.clone(), reason: Reason::OwnershipConflict, message }
     });
     let objects = objects.chain(claimed.denied.iter().cloned()).collect();
-    Decision::Refuse(Hold::about(Reason::OwnershipConflict, "nothing was written, others have", objects))
+    Decision::Refuse(Blocker::about(Reason::OwnershipConflict, "nothing was written, others have", objects))
 }
 
 #[cfg(test)]

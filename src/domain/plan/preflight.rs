@@ -386,8 +386,12 @@ mod tests {
         check("Internal error occurred: failed calling webhook \"old.example.com\": no", &["old"]);
         check("ConfigMap \"x\" is invalid: 'sizes'", &[]);
         let policy = id("_sizes_admissionregistration.k8s.io_ValidatingAdmissionPolicy");
-        let own = "ValidatingAdmissionPolicy 'sizes' with binding 'b' denied request: no";
-        assert_eq!(cures.cure(&policy, &refusal(422, own), false), None, "it does not wait for itself");
+        let set_owner_labels = "ValidatingAdmissionPolicy 'sizes' with binding 'b' denied request: no";
+        assert_eq!(
+            cures.cure(&policy, &refusal(422, set_owner_labels), false),
+            None,
+            "it does not wait for itself"
+        );
     }
 
     #[test]

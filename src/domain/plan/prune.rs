@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::domain::inventory::Entry;
 use crate::domain::objects::identity::{ObjectId, ReleaseId};
-use crate::domain::objects::live::{Hold, Record};
+use crate::domain::objects::live::{DeletionHold, Record};
 
 /// What is done about an object that left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -88,7 +88,7 @@ pub struct Holder {
     pub finalizers: Vec<String>,
 }
 
-impl Hold {
+impl DeletionHold {
     /// The object as a holder, if it is one.
     pub fn holder(self, id: &ObjectId) -> Option<Holder> {
         let Self { since, mut finalizers } = self;
@@ -121,7 +121,7 @@ pub struct Question<'a> {
     /// Whether objects that leave are deleted at all.
     pub prune: bool,
     /// The release that may write the object and waits for it to be free.
-    pub heir: Option<&'a ReleaseId>,
+    pub pending_owner: Option<&'a ReleaseId>,
 }
 
 /// The verdict. `record` is of the object as it is now, fetched by name or from
@@ -144,8 +144,8 @@ pub fn judge(question: Question<'_>, entry: &Entry, record: Option<&Record>) -> 
     if !ours {
         return Verdict::Drop(Foreign::Replaced);
     }
-    if let Some(heir) = question.heir {
-        return Verdict::Keep(Kept::HandedOver(heir.clone()));
+    if let Some(pending_owner) = question.pending_owner {
+        return Verdict::Keep(Kept::HandedOver(pending_owner.clone()));
     }
     if record.prune_disabled {
         return Verdict::Keep(Kept::OptedOut);
@@ -182,7 +182,7 @@ mod tests {
             deleting: false,
             run: JobRun::default(),
         };
-        let on = Question { release: &me, prune: true, heir: None };
+        let on = Question { release: &me, prune: true, pending_owner: None };
         let check = |what: &str,
                      question: Question<'_>,
                      uid: Option<&str>,
@@ -207,11 +207,17 @@ mod tests {
         check("prune off", off, Some("u"), Some(live.clone()), Verdict::Keep(Kept::PruneOff));
         let dying = Record { deleting: true, ..live.clone() };
         check("dying", on, Some("u"), Some(dying), Verdict::Keep(Kept::Terminating));
-        let heir = Question { heir: Some(&other), ..on };
+        let pending_owner = Question { pending_owner: Some(&other), ..on };
         let waits = Verdict::Keep(Kept::HandedOver(other.clone()));
-        check("wanted", heir, Some("u"), Some(live.clone()), waits);
+        check("wanted", pending_owner, Some("u"), Some(live.clone()), waits);
         let taken = Record { owner: Some(other.clone()), ..live };
-        check("taken", heir, Some("u"), Some(taken), Verdict::Drop(Foreign::OtherOwner(other.clone())));
+        check(
+            "taken",
+            pending_owner,
+            Some("u"),
+            Some(taken),
+            Verdict::Drop(Foreign::OtherOwner(other.clone())),
+        );
     }
 
     #[test]
@@ -220,7 +226,7 @@ mod tests {
         let since = Timestamp::from_second(1_000).unwrap();
         let check = |finalizers: &[&str], expected: Option<&str>| {
             let finalizers = finalizers.iter().map(|f| (*f).to_owned()).collect();
-            let holder = Hold { since, finalizers }.holder(&id);
+            let holder = DeletionHold { since, finalizers }.holder(&id);
             assert_eq!(holder.map(|h| h.to_string()).as_deref(), expected);
         };
         check(&[], None);

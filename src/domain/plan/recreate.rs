@@ -28,7 +28,7 @@ pub struct Question<'a> {
     /// Whether the object itself does, or asks not to be recreated.
     pub object_force: Option<bool>,
     /// Whether the live object is the one that the inventory knows.
-    pub known: bool,
+    pub is_observed: bool,
 }
 
 /// What is done about an object that exists and whose update is refused, provided
@@ -74,7 +74,7 @@ fn is_ours(question: Question<'_>, live: &Value) -> bool {
     let of = |field: &str, key: &str| live["metadata"][field][key].as_str().map(str::to_owned);
     let owner = (of("labels", keys::OWNER_NAMESPACE), of("labels", keys::OWNER_NAME));
     let me = (Some(question.release.namespace.clone()), Some(question.release.name.clone()));
-    question.known && owner == me && of("annotations", keys::PRUNE).as_deref() != Some(keys::DISABLED)
+    question.is_observed && owner == me && of("annotations", keys::PRUNE).as_deref() != Some(keys::DISABLED)
 }
 
 fn is_over(job: &Value) -> bool {
@@ -169,7 +169,7 @@ mod tests {
         let check = |kind: &str,
                      force: bool,
                      of_object: Option<bool>,
-                     known: bool,
+                     is_observed: bool,
                      live: &Value,
                      expected: Recreation| {
             let version = match kind {
@@ -180,12 +180,12 @@ mod tests {
                 _ => "v1",
             };
             let object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "a"}});
-            let question = Question { release: &me, force, object_force: of_object, known };
+            let question = Question { release: &me, force, object_force: of_object, is_observed };
             let object = Object::new(object).unwrap();
             assert_eq!(
                 decide(question, &object, live),
                 expected,
-                "{kind} {force} {of_object:?} {known} {live}"
+                "{kind} {force} {of_object:?} {is_observed} {live}"
             );
         };
         use Recreation::{Later, Never, Now, OptedOut, Unasked};

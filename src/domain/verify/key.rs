@@ -18,7 +18,7 @@ use x509_cert::der::{Decode, Reader, SliceReader};
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 
 use super::pem;
-use super::text::harmless;
+use super::text::printable;
 
 /// The largest file of a key, in bytes. The PEM of an RSA key of 8192 bits has 1,424.
 const MAX_KEY_BYTES: usize = 64 << 10;
@@ -85,7 +85,7 @@ impl PublicKey {
             "RSA PUBLIC KEY" => Err("is an RSA key in PKCS #1 form \
                 (openssl rsa -RSAPublicKey_in -in FILE -pubout)"
                 .to_owned()),
-            label => Err(format!("is {:?}, not a public key", harmless(label, 40))),
+            label => Err(format!("is {:?}, not a public key", printable(label, 40))),
         }
     }
 
@@ -199,8 +199,8 @@ pub fn keys<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<
     if trusted.is_empty() {
         let held = match others.as_slice() {
             [] => "it is empty".to_owned(),
-            [(first, _)] => format!("it holds {:?}", harmless(first, 60)),
-            [(first, _), rest @ ..] => format!("it holds {:?} and {} more", harmless(first, 60), rest.len()),
+            [(first, _)] => format!("it holds {:?}", printable(first, 60)),
+            [(first, _), rest @ ..] => format!("it holds {:?} and {} more", printable(first, 60), rest.len()),
         };
         return Err(format!("has no public key: no name in it ends in {SUFFIX}; {held}"));
     }
@@ -208,7 +208,7 @@ pub fn keys<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<
         return Err(format!("has {} public keys; {MAX_KEYS} are the most", trusted.len()));
     }
     let parse = |(name, pem): &(&str, &[u8])| {
-        PublicKey::parse(name, pem).map_err(|e| format!("{:?} {e}", harmless(name, 60)))
+        PublicKey::parse(name, pem).map_err(|e| format!("{:?} {e}", printable(name, 60)))
     };
     trusted.iter().map(parse).collect()
 }

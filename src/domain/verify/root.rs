@@ -16,7 +16,7 @@ use sigstore_verify::trust_root::{SIGSTORE_PRODUCTION_TRUSTED_ROOT, TrustedRoot}
 use sigstore_verify::types::{DerPublicKey, TimeRange, TsaAuthority};
 
 use super::json;
-use super::text::harmless;
+use super::text::printable;
 
 /// The largest file, in bytes. The one of the public good instance has 7 thousand.
 const MAX_ROOT_BYTES: usize = 1 << 20;
@@ -70,7 +70,7 @@ impl TrustRoot {
         if bytes.len() > MAX_ROOT_BYTES {
             return Err(format!("is larger than {MAX_ROOT_BYTES} bytes"));
         }
-        let broken = |e: &str| format!("is not a Sigstore trusted root: {}", harmless(e, 160));
+        let broken = |e: &str| format!("is not a Sigstore trusted root: {}", printable(e, 160));
         let document = json::read(bytes).map_err(|e| broken(&e))?;
         let root: TrustedRoot = serde_json::from_value(document).map_err(|e| broken(&e.to_string()))?;
         if !MEDIA_TYPES.contains(&root.media_type.as_str()) {

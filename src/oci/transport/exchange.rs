@@ -104,7 +104,7 @@ impl Transport {
             }
             let next = redirect_target(&reply).map_err(|why| refused(&request.url, why))?;
             let same_host = next.host() == request.url.host();
-            request.reach = request.reach.onward(reply.zone, same_host);
+            request.reach = request.reach.redirected(reply.zone, same_host);
             let host = next.host_str().unwrap_or_default();
             request
                 .reach

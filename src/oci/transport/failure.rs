@@ -2,7 +2,7 @@
 //! from one try to the next.
 
 use super::observer::Outcome;
-use super::resolver::Walled;
+use super::resolver::BlockedAddress;
 use crate::oci::error::OciError;
 
 pub(super) fn outcome_of(error: &reqwest::Error) -> Outcome {
@@ -35,7 +35,7 @@ pub(super) fn unavailable(host: &str, error: &reqwest::Error) -> OciError {
 pub(super) fn is_walled(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut inner = Some(error);
     while let Some(error) = inner {
-        if error.is::<Walled>() {
+        if error.is::<BlockedAddress>() {
             return true;
         }
         inner = error.source();

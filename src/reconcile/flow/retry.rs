@@ -45,7 +45,7 @@ impl InventoryRetry {
         if self.attempts < ATTEMPTS {
             return None;
         }
-        let mut message = contested(&scope.release.id);
+        let mut message = written_by_other(&scope.release.id);
         if !scope.policy.repeats {
             message.push_str(": try again");
         }
@@ -54,7 +54,7 @@ impl InventoryRetry {
 }
 
 /// What is told of an inventory that somebody else writes.
-pub fn contested(id: &ReleaseId) -> String {
+pub fn written_by_other(id: &ReleaseId) -> String {
     let name = inventory_name(&id.name);
     format!("the inventory {}/{name} is written by somebody else at the same time", id.namespace)
 }

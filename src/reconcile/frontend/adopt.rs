@@ -8,9 +8,9 @@ use std::sync::Arc;
 use futures::StreamExt;
 use serde_json::Value;
 
-use crate::cluster::discovery::{Known, Resource};
+use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
-use crate::cluster::inventory::{Hold, StoreError, Stored};
+use crate::cluster::inventory::{FinalizerPolicy, StoreError, Stored};
 use crate::cluster::session::Session;
 use crate::domain::adopt::{Claim, Former, claim, lost_marks, relabel, take_over};
 use crate::domain::identity::{ObjectId, ReleaseId};
@@ -84,7 +84,7 @@ struct Target {
 
 /// An object, and whether it may be changed.
 type Look = (ObjectId, Found, Option<Target>);
-type Seen = Vec<Look>;
+type Looks = Vec<Look>;
 
 impl Adoption<'_> {
     /// Finds out what would be taken over; writes nothing.
@@ -144,8 +144,8 @@ impl Adoption<'_> {
             };
         }
         let mine = &self.inventory.entries;
-        let known = |id: &&ObjectId| id.readings().iter().any(|reading| mine.contains_key(reading));
-        match stored.inventory.entries.keys().find(|id| !known(id)) {
+        let is_mine = |id: &&ObjectId| id.readings().iter().any(|reading| mine.contains_key(reading));
+        match stored.inventory.entries.keys().find(|id| !is_mine(id)) {
             None => Ok(()),
             Some(other) => {
                 refused(format!("is there already, and names {other}, which would not be among the rest"))
@@ -159,19 +159,19 @@ impl Adoption<'_> {
         let mut inventory = Inventory::clone(&stored.inventory);
         inventory.entries.retain(|id, _| !late.contains_key(id));
         stored.provenance.adopting.clear();
-        let hold = if stored.operators { Hold::Finalizer } else { Hold::Loose };
-        Ok(self.session.write_inventory(self.me, stored, inventory, hold).await?)
+        let finalizer = if stored.operators { FinalizerPolicy::Set } else { FinalizerPolicy::Omit };
+        Ok(self.session.write_inventory(self.me, stored, inventory, finalizer).await?)
     }
 
-    async fn see(&self) -> Result<Seen, AdoptError> {
+    async fn see(&self) -> Result<Looks, AdoptError> {
         let entries = &self.inventory.entries;
-        let known = self.session.known_of(entries.keys().map(ObjectId::group_kind)).await?;
+        let discovery = self.session.discovery_of(entries.keys().map(ObjectId::group_kind)).await?;
         let mut ids: Vec<(&ObjectId, &Entry)> = entries.iter().collect();
         ids.sort_by(|a, b| order(a.0).cmp(&order(b.0)));
-        let known = &known;
+        let discovery = &discovery;
         let mut looks = ordered(
             ids.into_iter()
-                .map(|(id, entry)| async move { (id.clone(), self.see_any(known, id, entry).await) }),
+                .map(|(id, entry)| async move { (id.clone(), self.see_any(discovery, id, entry).await) }),
         );
         let (mut seen, mut failures) = (Vec::new(), Vec::new());
         while let Some((id, look)) = looks.next().await {
@@ -185,9 +185,14 @@ impl Adoption<'_> {
     }
 
     /// What the entry of another tool stands for: the first that exists.
-    async fn see_any(&self, known: &Known, id: &ObjectId, entry: &Entry) -> Result<Look, ApiError> {
+    async fn see_any(
+        &self,
+        discovery: &ApiDiscovery,
+        id: &ObjectId,
+        entry: &Entry,
+    ) -> Result<Look, ApiError> {
         for reading in id.readings() {
-            match self.see_one(known, &reading, entry).await? {
+            match self.see_one(discovery, &reading, entry).await? {
                 (Found::Missing, _) => {}
                 (found, target) => return Ok((reading, found, target)),
             }
@@ -197,12 +202,12 @@ impl Adoption<'_> {
 
     async fn see_one(
         &self,
-        known: &Known,
+        discovery: &ApiDiscovery,
         id: &ObjectId,
         entry: &Entry,
     ) -> Result<(Found, Option<Target>), ApiError> {
         let kind = id.group_kind();
-        let Some(resource) = known.served(&kind, &entry.version) else {
+        let Some(resource) = discovery.served(&kind, &entry.version) else {
             self.session.is_undefined(&kind).await?;
             return Ok((Found::Missing, None));
         };
@@ -226,7 +231,7 @@ impl Adoption<'_> {
         Ok((found, Some(Target { resource, live, version })))
     }
 
-    async fn write_inventory(&self, stored: &mut Stored, seen: &Seen) -> Result<(), AdoptError> {
+    async fn write_inventory(&self, stored: &mut Stored, seen: &Looks) -> Result<(), AdoptError> {
         let before: BTreeMap<ObjectId, Entry> = match stored.is_ours() {
             true => stored.inventory.entries.clone(),
             false => BTreeMap::new(),
@@ -244,9 +249,9 @@ impl Adoption<'_> {
         // Who finds the mark knows that it has to go on, and with what.
         let adopting = serde_json::to_string(self.former).unwrap_or_default();
         stored.provenance = Provenance { adopting, ..self.provenance.clone() };
-        let hold = if stored.operators { Hold::Finalizer } else { Hold::Loose };
+        let finalizer = if stored.operators { FinalizerPolicy::Set } else { FinalizerPolicy::Omit };
         let inventory = Inventory { entries, ..Inventory::default() };
-        Ok(self.session.write_inventory(self.me, stored, inventory, hold).await?)
+        Ok(self.session.write_inventory(self.me, stored, inventory, finalizer).await?)
     }
 
     /// Labels first, then field ownership: an object between the two is ours, and
@@ -267,7 +272,7 @@ impl Adoption<'_> {
                 Err(error) => return Err(error),
             };
         }
-        Err(ApiError::Restless(ATTEMPTS))
+        Err(ApiError::ConflictRetriesExhausted(ATTEMPTS))
     }
 
     async fn take_once(

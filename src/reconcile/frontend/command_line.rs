@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::api::reason::Reason;
-use crate::cluster::inventory::{Hold, Stored};
+use crate::cluster::inventory::{FinalizerPolicy, Stored};
 use crate::cluster::session::Session;
 use crate::cluster::store::Store;
 use crate::domain::allowed::Allowed;
@@ -22,10 +22,10 @@ use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::driver;
 use crate::reconcile::env::claims::Claims;
-use crate::reconcile::env::returning::Returning;
+use crate::reconcile::env::recovery::RegistryRecovery;
 use crate::reconcile::env::{Env, Trust};
 use crate::reconcile::error::{ReconcileError, chain};
-use crate::reconcile::flow::retry::{InventoryRetry, contested};
+use crate::reconcile::flow::retry::{InventoryRetry, written_by_other};
 use crate::reconcile::phase::admit::admit;
 use crate::reconcile::phase::begin::{facts_of, ledger_of};
 use crate::reconcile::phase::inventory::{ensure_read, refuse_unusable};
@@ -34,7 +34,7 @@ use crate::reconcile::phase::obtain::{Obtained, obtain_within};
 use crate::reconcile::phase::resolve::resolve;
 use crate::reconcile::preview::{Preview, preview};
 use crate::reconcile::removal::uninstall::{UninstallReport, uninstall};
-use crate::reconcile::scope::progress::{Progress, Silence};
+use crate::reconcile::scope::progress::{NoProgress, Progress};
 use crate::reconcile::scope::revision::{Revision, Update};
 use crate::reconcile::scope::signals::Signals;
 use crate::reconcile::scope::slot::{WorkerPool, WorkerSlot};
@@ -45,7 +45,7 @@ use crate::reconcile::trust::admission::Admitted;
 
 /// How a person wants runs.
 const POLICY: RunPolicy = RunPolicy {
-    finalizer: Hold::Loose,
+    finalizer: FinalizerPolicy::Omit,
     repeats: false,
     interruptible: true,
     awaits_termination: true,
@@ -114,7 +114,7 @@ impl Local {
             trust: Trust::default(),
             allowed: Allowed::default(),
             wake,
-            returning: Returning::default(),
+            recovery: RegistryRecovery::default(),
         };
         let signals = Arc::<Signals>::default();
         let mailbox = Arc::clone(&signals);
@@ -158,7 +158,7 @@ impl Local {
     /// Why it would do nothing.
     pub async fn preview(&mut self, release: &Release, yaml: Vec<u8>) -> Result<Preview, Box<Outcome>> {
         let (content, revision) = content(release, yaml);
-        let scope = &self.party.scope(&self.env, release, &Silence);
+        let scope = &self.party.scope(&self.env, release, &NoProgress);
         let caches = &mut self.caches;
         let looked = async {
             load(scope, &mut caches.cluster).await?;
@@ -181,7 +181,7 @@ impl Local {
         let mut release = release.clone();
         release.suspend = false;
         let release = &release;
-        let scope = &self.party.scope(&self.env, release, &Silence);
+        let scope = &self.party.scope(&self.env, release, &NoProgress);
         let caches = &mut self.caches;
         let looked = async {
             check_registry(&scope.env.allowed, release)?;
@@ -193,8 +193,8 @@ impl Local {
             let revision = &resolve(scope, session, caches.into(), ledger, command).await?;
             let admission = admit(scope, session, caches.into(), revision).await?;
             let update = Update { session, ledger, revision };
-            let known = session.known().await?;
-            let obtained = obtain_within(scope, caches, &update, &admission, known, Size::Large).await?;
+            let discovery = session.discovery().await?;
+            let obtained = obtain_within(scope, caches, &update, &admission, discovery, Size::Large).await?;
             preview(scope, caches, &update, obtained).await
         };
         Box::pin(looked).await.map_err(|error| told(error, &release.id))
@@ -272,8 +272,8 @@ async fn rendered(
     session: &Session,
     content: Admitted,
 ) -> Result<Obtained, ReconcileError> {
-    let rendered = render(scope, session, session.known().await?, &content).await?;
-    Ok(Obtained::by_hand(content, rendered))
+    let rendered = render(scope, session, session.discovery().await?, &content).await?;
+    Ok(Obtained::from_command_line(content, rendered))
 }
 
 /// The manifests as the one file of an artifact, and what names them.
@@ -291,14 +291,14 @@ fn content(release: &Release, yaml: Vec<u8>) -> (Admitted, Revision) {
         stale: None,
         held: None,
     };
-    (Admitted::by_hand(vec![("all.yaml".to_owned(), yaml.into())]), revision)
+    (Admitted::from_command_line(vec![("all.yaml".to_owned(), yaml.into())]), revision)
 }
 
 /// What a person is told of an error. Nobody begins anew.
 fn told(error: ReconcileError, id: &ReleaseId) -> Box<Outcome> {
     let mut outcome = Outcome::default();
     if error.fold_into(&mut outcome).is_err() {
-        let message = format!("{}: try again", contested(id));
+        let message = format!("{}: try again", written_by_other(id));
         outcome = Outcome::failed(Reason::ApiServerUnavailable, message);
     }
     Box::new(outcome)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::StreamExt;
 
 use crate::cluster::State;
-use crate::cluster::discovery::{Known, Resource};
+use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::inventory::StoreError;
 use crate::cluster::session::{Identity, Session};
@@ -42,13 +42,13 @@ impl<'a> View<'a> {
         env: &'a Env,
         session: &Session,
         cluster: &mut ClusterCache,
-        known: &Known,
+        discovery: &ApiDiscovery,
         ids: impl Iterator<Item = &ObjectId>,
     ) -> Result<Self, ApiError> {
         let mut unserved = Vec::new();
         let mut covered = Vec::new();
         for id in ids {
-            let Some(resource) = known.preferred(&id.group_kind()) else {
+            let Some(resource) = discovery.preferred(&id.group_kind()) else {
                 unserved.push(id.clone());
                 continue;
             };
@@ -122,7 +122,7 @@ impl<'a> View<'a> {
             let named = match self.env.session.read_inventory(&owner).await {
                 Ok(stored) => {
                     let entries = stored.inventory.entries.iter();
-                    entries.filter(|(_, e)| !e.left).map(|(id, _)| id.clone()).collect()
+                    entries.filter(|(_, e)| !e.retained).map(|(id, _)| id.clone()).collect()
                 }
                 Err(StoreError::Api { source, .. }) if source.is_forbidden() => {
                     let labelled =
@@ -146,7 +146,7 @@ impl Live for View<'_> {
         }
     }
 
-    fn known(&self, id: &ObjectId) -> bool {
+    fn is_observed(&self, id: &ObjectId) -> bool {
         self.fetched.contains_key(id) || self.watches.iter().any(|w| w.covers(id))
     }
 

@@ -14,9 +14,9 @@ use crate::domain::inventory::Inventory;
 use crate::domain::outcome::Assessment;
 use crate::domain::schedule::jitter;
 use crate::domain::verify::declared::Secrets;
-use crate::domain::verify::floor::Demand;
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Refusal;
+use crate::domain::verify::trust_policy::Demand;
 use crate::observe::labels::{Phase, Verification};
 use crate::oci::Repository;
 use crate::reconcile::cache::Caches;
@@ -123,9 +123,9 @@ async fn demanded(
 ) -> Result<Demanded, Box<Failure>> {
     let Scope { env, release, .. } = *scope;
     let trust = &env.trust;
-    let floor = trust.floor.borrow().demand(repository.registry(), repository.path());
+    let trust_policy = trust.policy.borrow().demand(repository.registry(), repository.path());
     let (mut policies, mut images) = (Vec::new(), None);
-    if let Demand::Signed(policy) = &floor {
+    if let Demand::Signed(policy) = &trust_policy {
         policies.push(Policy::clone(policy));
     }
     if let Some(declared) = &release.verify {
@@ -143,11 +143,11 @@ async fn demanded(
         }
         policies.push(policy);
     }
-    let is_exempt = matches!(floor, Demand::Exempt);
+    let is_exempt = matches!(trust_policy, Demand::Exempt);
     let demands = Demands { policies: policies.len(), is_exempt, required: trust.required };
     let decision = gate::trust::decide(&Facts { demands: Some(demands), ..Facts::of(release) });
     match (decision, policies.is_empty(), is_exempt) {
-        (gate::Decision::Wait(hold, _) | gate::Decision::Refuse(hold), ..) => Err(hold.into()),
+        (gate::Decision::Wait(blocker, _) | gate::Decision::Refuse(blocker), ..) => Err(blocker.into()),
         (gate::Decision::Pass, false, _) => Ok(Demanded::Policies(policies, images)),
         (gate::Decision::Pass, true, true) => {
             Ok(Demanded::Nothing("the trust policy exempts the repository, and spec.verify is not set"))

@@ -18,7 +18,7 @@ use self::schemas::Schemas;
 use crate::api::reason::Reason;
 use crate::api::status::Changes;
 use crate::cluster::apply::Applied as Answer;
-use crate::cluster::discovery::Known;
+use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::health::has_rule;
@@ -86,8 +86,8 @@ pub async fn apply<'a>(
     let Claimed { accepted: Accepted { mut planned, preflight }, puts_back, notes } = claimed;
     let mut executed = Executed { notes, ..Executed::default() };
     begin(&planned.plan, cache, &mut executed);
-    let Planned { plan, known, .. } = &mut planned;
-    let mut stages = Stages { scope, session, cache, plan, known, preflight, executed };
+    let Planned { plan, discovery, .. } = &mut planned;
+    let mut stages = Stages { scope, session, cache, plan, discovery, preflight, executed };
     let ended = stages.run(rollout).await;
     executed = stages.executed;
     executed.applied = ended.is_none();
@@ -117,7 +117,7 @@ struct Stages<'w, 'a> {
     session: &'w Session,
     cache: &'w mut ClusterCache,
     plan: &'w Plan,
-    known: &'w mut Arc<Known>,
+    discovery: &'w mut Arc<ApiDiscovery>,
     preflight: Preflight<'a>,
     executed: Executed,
 }
@@ -186,8 +186,9 @@ impl Stages<'_, '_> {
             let started = Instant::now();
             let answers = &self.executed.answers;
             let ready = async {
-                definitions::established(scope, session, rollout, self.known, &definitions, answers).await?;
-                let served = definitions::served(scope, session, self.known, plan).await?;
+                definitions::established(scope, session, rollout, self.discovery, &definitions, answers)
+                    .await?;
+                let served = definitions::served(scope, session, self.discovery, plan).await?;
                 schemas.in_force(scope, session, answers).await;
                 Ok::<_, ReconcileError>(served)
             };
@@ -195,10 +196,10 @@ impl Stages<'_, '_> {
             scope.timer.add(Phase::Health, started.elapsed());
             drop(waits);
             scope.slot.take().await;
-            *self.known = ready?;
+            *self.discovery = ready?;
         }
         let started = Instant::now();
-        let passed = self.preflight.next_pass(plan, self.known, Stage::Definitions).await;
+        let passed = self.preflight.next_pass(plan, self.discovery, Stage::Definitions).await;
         scope.timer.add(Phase::Preflight, started.elapsed());
         passed.map_err(|failures| {
             self.executed.changes.failed = i32::try_from(failures.len()).unwrap_or(i32::MAX);
@@ -218,7 +219,7 @@ impl Stages<'_, '_> {
     async fn retry_deferred(&mut self, before: Stage) -> Result<(), ReconcileError> {
         let after = if before == Stage::Bindings { Stage::Foundations } else { Stage::Bindings };
         let started = Instant::now();
-        let passed = self.preflight.next_pass(self.plan, self.known, after).await;
+        let passed = self.preflight.next_pass(self.plan, self.discovery, after).await;
         self.scope.timer.add(Phase::Preflight, started.elapsed());
         passed.map_err(|failures| {
             let denied = failures.iter().all(|f| f.reason == Reason::AccessDenied);
@@ -329,7 +330,7 @@ fn note(
         uid: Some(applied.record.uid),
         hash: Some(step.hash.clone()),
         fields: Some(applied.record.fields).filter(|_| !step.only_if_absent),
-        left: false,
+        retained: false,
         done: applied.record.run == JobRun::Completed,
     };
     executed.fates.insert(step.id.clone(), Fate::Applied(entry));

@@ -9,7 +9,7 @@ use self::fetch::fetch;
 use self::render::{Rendered, render};
 use crate::api::reason::Reason;
 use crate::api::status::ArtifactStatus;
-use crate::cluster::discovery::Known;
+use crate::cluster::discovery::ApiDiscovery;
 use crate::domain::ledger::Facts;
 use crate::domain::outcome::Outcome;
 use crate::oci::Size;
@@ -33,7 +33,7 @@ pub struct Obtained {
 
 impl Obtained {
     /// Manifests that a person has handed over.
-    pub fn by_hand(content: Admitted, rendered: Rendered) -> Self {
+    pub fn from_command_line(content: Admitted, rendered: Rendered) -> Self {
         Self { artifact: None, content, rendered }
     }
 
@@ -58,12 +58,12 @@ pub async fn obtain(
     admission: &Admission,
 ) -> Result<Obtained, ReconcileError> {
     check_account(scope, update.session).await?;
-    let known = update.session.known().await?;
-    let usual = obtain_within(scope, caches, update, admission, Arc::clone(&known), Size::Usual).await;
+    let discovery = update.session.discovery().await?;
+    let usual = obtain_within(scope, caches, update, admission, Arc::clone(&discovery), Size::Usual).await;
     match usual {
         Err(error) if error.reason() == Some(Reason::ArtifactTooLarge) => {
             scope.slot.release();
-            obtain_within(scope, caches, update, admission, known, Size::Large).await
+            obtain_within(scope, caches, update, admission, discovery, Size::Large).await
         }
         usual => usual,
     }
@@ -78,7 +78,7 @@ pub async fn obtain_within(
     caches: &mut Caches,
     update: &Update<'_>,
     admission: &Admission,
-    known: Arc<Known>,
+    discovery: Arc<ApiDiscovery>,
     size: Size,
 ) -> Result<Obtained, ReconcileError> {
     let Update { session, ledger, revision } = *update;
@@ -95,7 +95,7 @@ pub async fn obtain_within(
     }
     let told = revision.fetched(&artifact);
     let content = admission.admit(artifact)?;
-    match render(scope, session, known, &content).await {
+    match render(scope, session, discovery, &content).await {
         Ok(rendered) => Ok(Obtained { artifact: Some(told), content, rendered }),
         Err(error) => Err(error.about(told)),
     }

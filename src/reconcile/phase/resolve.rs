@@ -8,7 +8,7 @@ use crate::cluster::session::Session;
 use crate::domain::gate::Step;
 use crate::domain::gate::downgrade;
 use crate::domain::gate::{Decision, Facts};
-use crate::domain::ledger::{Command, Known, Ledger};
+use crate::domain::ledger::{Command, KnownRevision, Ledger};
 use crate::domain::release::Release;
 use crate::observe::labels::Phase;
 use crate::oci::{Digest, Resolved};
@@ -86,7 +86,7 @@ fn answered(
     scope: &Scope<'_>,
     memory: Memory<'_>,
     ledger: &Ledger,
-    fallback: Option<Known>,
+    fallback: Option<KnownRevision>,
     answer: Result<Option<Resolved>, Box<Failure>>,
 ) -> Result<Revision, ReconcileError> {
     let Memory { registry, rollout, notes, .. } = memory;
@@ -197,7 +197,7 @@ pub fn destination(release: &Release, ledger: &Ledger, resolved: Resolved) -> Re
     let (Some(tag), Some(from)) = (tag, last.tag()) else { return revision };
     let step = Some(Step { from, to: tag.as_str() });
     match (downgrade::decide(&Facts { step, ..Facts::of(release) }), revision_of(release, last)) {
-        (Decision::Wait(hold, _), Ok(last)) => Revision { held: Some(hold.message), ..last },
+        (Decision::Wait(blocker, _), Ok(last)) => Revision { held: Some(blocker.message), ..last },
         _ => revision,
     }
 }
@@ -206,7 +206,7 @@ pub fn destination(release: &Release, ledger: &Ledger, resolved: Resolved) -> Re
 ///
 /// # Errors
 /// When it has no digest; the ledger knows none such.
-pub fn revision_of(release: &Release, known: &Known) -> Result<Revision, Box<Failure>> {
+pub fn revision_of(release: &Release, known: &KnownRevision) -> Result<Revision, Box<Failure>> {
     let digest = Digest::parse(&known.digest).map_err(|e| failure(e.reason(), e.to_string()))?;
     let (name, key) = (known.name.clone(), release.applied_key(&known.digest));
     Ok(Revision { name, digest, key, stale: None, held: None })

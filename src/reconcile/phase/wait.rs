@@ -79,7 +79,7 @@ pub async fn wait<'a>(
     let started = Instant::now();
     let mut checkup = Checkup::new(&revision.key);
     for step in planned.plan.steps.iter().filter(|s| !s.done && has_rule(&s.id.group_kind())) {
-        let Some(resource) = planned.known.served(&step.id.group_kind(), &step.version) else { continue };
+        let Some(resource) = planned.discovery.served(&step.id.group_kind(), &step.version) else { continue };
         checkup.add(&step.id, resource);
         let answer = executed.answers.remove(&step.id);
         if let Some(object) = answer.and_then(|a| serde_json::from_slice::<Value>(&a).ok()) {
@@ -112,7 +112,7 @@ pub async fn wait<'a>(
         None => {
             let reason = Reason::HealthCheckFailed;
             let mut failures = failures_of(reason, checkup.board.failed());
-            explain(scope, session, &planned.known, &mut failures).await;
+            explain(scope, session, &planned.discovery, &mut failures).await;
             unhealthy(executed, reason, "unhealthy".to_owned(), failures);
         }
         Some(Over::Superseded) => executed.ended = Some(ReconcileError::SUPERSEDED),
@@ -121,7 +121,7 @@ pub async fn wait<'a>(
             let headline = format!("not healthy within {word} ({}s)", scope.release.timeout.as_secs());
             let reason = Reason::HealthTimeout;
             let mut failures = failures_of(reason, checkup.board.waiting());
-            explain(scope, session, &planned.known, &mut failures).await;
+            explain(scope, session, &planned.discovery, &mut failures).await;
             unhealthy(executed, reason, headline, failures);
         }
     }
@@ -191,7 +191,7 @@ impl Following<'_> {
                 () = scope.signals.changed() => {}
                 () = tokio::time::sleep_until(wake) => {}
             }
-            if scope.signals.is_superseded() || self.is_disturbed() {
+            if scope.signals.is_superseded() || self.is_drifted() {
                 return Some(Over::Superseded);
             }
             let now = Instant::now();
@@ -228,7 +228,7 @@ impl Following<'_> {
 
     /// Whether one of the objects that were seen to change is not as it was applied. It
     /// is put back by another run, which goes on with the wait.
-    fn is_disturbed(&self) -> bool {
+    fn is_drifted(&self) -> bool {
         let Self { scope, seen, entries, .. } = self;
         let touched = scope.signals.take_touched_of(|id| entries.contains_key(id));
         if !scope.policy.repeats || scope.release.drift != DriftMode::Correct {
@@ -236,10 +236,10 @@ impl Following<'_> {
         }
         let differs = |id: &ObjectId| entries.get(id).is_some_and(|entry| seen.cluster.differs(id, entry));
         let now = Timestamp::now();
-        let disturbed = seen.drift.uncontested(touched.iter(), now).find(|id| differs(id));
-        let Some(disturbed) = disturbed else { return false };
+        let drifted = seen.drift.correctable(touched.iter(), now).find(|id| differs(id));
+        let Some(drifted) = drifted else { return false };
         // For who decides what follows.
-        scope.signals.touch(disturbed.clone());
+        scope.signals.touch(drifted.clone());
         true
     }
 

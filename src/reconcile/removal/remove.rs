@@ -8,7 +8,7 @@ use super::hold::hold_up;
 use super::removed::{Deletion, Removed};
 use crate::api::reason::Reason;
 use crate::cluster::delete::Deleted;
-use crate::cluster::discovery::Known;
+use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
@@ -66,20 +66,20 @@ pub struct Removal<'a> {
     /// Which, in order.
     pub leaving: &'a [Leaving],
     /// What is served.
-    pub known: &'a Arc<Known>,
+    pub discovery: &'a Arc<ApiDiscovery>,
     /// What is seen of them.
     pub view: &'a View<'a>,
 }
 
 /// Removes objects in the order they come in, a stage at a time.
 pub async fn remove(removal: Removal<'_>) -> Removed {
-    let Removal { env, session, order, leaving, known, view } = removal;
+    let Removal { env, session, order, leaving, discovery, view } = removal;
     let mut removed = Removed::default();
     let mut looked_at = 0;
     for stage_now in Stage::ALL.into_iter().rev() {
         let batch = leaving.iter().filter(|l| stage(&l.id.group_kind()) == stage_now);
         if order.in_order && batch.clone().next().is_some() {
-            hold_up(session, known, leaving, stage_now, looked_at, &mut removed).await;
+            hold_up(session, discovery, leaving, stage_now, looked_at, &mut removed).await;
             looked_at = removed.terminating.len();
             if !removed.waiting.is_empty() {
                 break;
@@ -89,7 +89,7 @@ pub async fn remove(removal: Removal<'_>) -> Removed {
             if order.is_ended() {
                 return (l, None);
             }
-            let answer = remove_one(env, session, order, l, known, view).await;
+            let answer = remove_one(env, session, order, l, discovery, view).await;
             // Who deletes nothing needs to find out nothing.
             let later = order.deletion == Deletion::Withheld && matches!(answer, Answer::Failed(_));
             (l, Some(if later { Answer::Later } else { answer }))
@@ -142,22 +142,23 @@ async fn remove_one(
     session: &Session,
     order: Order<'_>,
     leaving: &Leaving,
-    known: &Arc<Known>,
+    discovery: &Arc<ApiDiscovery>,
     view: &View<'_>,
 ) -> Answer {
     let id = &leaving.id;
     let kind = id.group_kind();
     // A kind that is not served, nor defined, has no objects any more.
-    let Some(resource) = known.served(&kind, &leaving.entry.version) else {
+    let Some(resource) = discovery.served(&kind, &leaving.entry.version) else {
         return session.is_undefined(&kind).await.map_or_else(Answer::Failed, |()| Answer::Gone);
     };
-    let heir = env.claims.heir(id).filter(|heir| heir != order.release);
-    let question = Question { release: order.release, prune: order.prune, heir: heir.as_ref() };
+    let pending_owner = env.claims.pending_owner(id).filter(|pending_owner| pending_owner != order.release);
+    let question =
+        Question { release: order.release, prune: order.prune, pending_owner: pending_owner.as_ref() };
     let mut record = view.record(id);
     // What no watch shows under anybody's labels may still be there without
     // them: it is asked for by name before it counts as gone.
     // Whether its heir has it already has to be true now.
-    let mut ask = record.is_none() || !view.known(id) || heir.is_some();
+    let mut ask = record.is_none() || !view.is_observed(id) || pending_owner.is_some();
     for _ in 0..ATTEMPTS {
         if ask {
             record = match session.get_record(&resource, id).await {
@@ -180,7 +181,7 @@ async fn remove_one(
             },
         }
     }
-    Answer::Failed(ApiError::Restless(ATTEMPTS))
+    Answer::Failed(ApiError::ConflictRetriesExhausted(ATTEMPTS))
 }
 
 /// `other` names the other release that the answer is about.
@@ -202,14 +203,14 @@ fn settle(leaving: &Leaving, answer: Answer, other: &str, removed: &mut Removed)
             Fate::Remains
         }
         Answer::Later | Answer::Kept(Kept::Terminating) => Fate::Remains,
-        Answer::Kept(Kept::OptedOut | Kept::PruneOff) => Fate::Left,
+        Answer::Kept(Kept::OptedOut | Kept::PruneOff) => Fate::Retained,
         Answer::Kept(Kept::HandedOver(_)) => {
             removed.handed.push(id.clone());
-            if !leaving.entry.left {
+            if !leaving.entry.retained {
                 let message = format!("{id} is not deleted: {other} takes it over");
                 removed.notes.push(Note { reason: Reason::OwnershipConflict, message });
             }
-            Fate::Left
+            Fate::Retained
         }
         Answer::Foreign(why) => {
             let message = format!("{id} is not deleted and leaves the inventory: {}", why.told(other));

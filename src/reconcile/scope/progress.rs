@@ -59,9 +59,9 @@ pub trait Progress: Send + Sync {
 
 /// Nobody listens.
 #[derive(Clone, Copy, Debug)]
-pub struct Silence;
+pub struct NoProgress;
 
-impl Progress for Silence {
+impl Progress for NoProgress {
     fn tell(&self, _: Event<'_>) {}
 
     fn is_watching(&self) -> bool {

@@ -19,6 +19,6 @@ pub fn check_registry(allowed: &Allowed, release: &Release) -> Result<(), Box<Fa
     let registry = RegistryFacts { allowed, host: repository.registry(), path: repository.path() };
     match gate::registry::decide(&Facts { registry: Some(registry), ..Facts::of(release) }) {
         Decision::Pass => Ok(()),
-        Decision::Wait(hold, _) | Decision::Refuse(hold) => Err(hold.into()),
+        Decision::Wait(blocker, _) | Decision::Refuse(blocker) => Err(blocker.into()),
     }
 }

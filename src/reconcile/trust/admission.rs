@@ -112,7 +112,7 @@ impl Admission {
 impl Admitted {
     /// What a person has handed over at the command line, with that person's own
     /// rights: trust in it is theirs.
-    pub(in crate::reconcile) fn by_hand(files: Vec<(String, Bytes)>) -> Self {
+    pub(in crate::reconcile) fn from_command_line(files: Vec<(String, Bytes)>) -> Self {
         Self { files, room: Room::default(), images: None }
     }
 

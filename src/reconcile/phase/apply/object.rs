@@ -72,7 +72,7 @@ async fn again(session: &Session, step: &Step, ready: &Ready) -> Done {
             Err(error) => return Done::Failed(error),
         };
     }
-    Done::Failed(ApiError::Restless(ATTEMPTS))
+    Done::Failed(ApiError::ConflictRetriesExhausted(ATTEMPTS))
 }
 
 /// What makes an object that did not exist, and fails if it does by now: no object

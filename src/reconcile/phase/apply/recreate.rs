@@ -59,7 +59,7 @@ async fn remove(scope: &Scope<'_>, session: &Session, step: &Step, ready: &Ready
     while session.delete(&ready.resource, &step.id, uid, version).await? == Deleted::Changed {
         match session.get_record(&ready.resource, &step.id).await? {
             Some(record) if record.uid == *uid && attempt < ATTEMPTS => version = record.version,
-            Some(_) => return Err(ApiError::Restless(attempt)),
+            Some(_) => return Err(ApiError::ConflictRetriesExhausted(attempt)),
             None => return Ok(true),
         }
         attempt += 1;

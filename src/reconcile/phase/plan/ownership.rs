@@ -27,13 +27,13 @@ pub async fn check(
     session: &Session,
     planned: &Planned<'_>,
 ) -> Result<(), ReconcileError> {
-    let Planned { known, plan, view, .. } = planned;
+    let Planned { discovery, plan, view, .. } = planned;
     if plan.conflicts.is_empty() {
         return Ok(());
     }
-    let contested: BTreeSet<&ObjectId> = plan.conflicts.iter().map(|c| &c.id).collect();
-    let steps: Vec<&Step> = plan.steps.iter().filter(|s| contested.contains(&s.id)).collect();
-    let failures = Preflight::new(scope, session, plan).trial(&steps, known).await;
+    let disputed: BTreeSet<&ObjectId> = plan.conflicts.iter().map(|c| &c.id).collect();
+    let steps: Vec<&Step> = plan.steps.iter().filter(|s| disputed.contains(&s.id)).collect();
+    let failures = Preflight::new(scope, session, plan).trial(&steps, discovery).await;
     if failures.iter().any(|f| f.reason == Reason::ApiServerUnavailable) {
         return Err(refused(&failures));
     }
@@ -90,8 +90,8 @@ async fn refuse(
         // Of an inventory that cannot be read it is not known; releases are what
         // there is more of.
         let stored = scope.env.session.read_inventory(owner).await;
-        let by_hand = stored.is_ok_and(|s| s.exists() && !s.operators);
-        names.insert(owner, owners::name(scope.env, session, &scope.release.id, owner, by_hand).await);
+        let manual = stored.is_ok_and(|s| s.exists() && !s.operators);
+        names.insert(owner, owners::name(scope.env, session, &scope.release.id, owner, manual).await);
     }
     let named = |c: &&Conflict| {
         let owner = names.get(&c.owner).map_or("another release", String::as_str);

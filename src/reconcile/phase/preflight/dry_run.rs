@@ -10,7 +10,7 @@ use futures::StreamExt;
 use super::body::{body, encode};
 use super::refusal::{failed, refusal_of, told};
 use crate::api::reason::Reason;
-use crate::cluster::discovery::{Known, Resource};
+use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
@@ -120,15 +120,19 @@ impl<'a> Preflight<'a> {
     ///
     /// # Errors
     /// Every refusal that the plan itself does not cure.
-    pub async fn first_pass(&mut self, plan: &Plan, known: &Known) -> Result<(), Vec<ObjectFailure>> {
+    pub async fn first_pass(
+        &mut self,
+        plan: &Plan,
+        discovery: &ApiDiscovery,
+    ) -> Result<(), Vec<ObjectFailure>> {
         let steps: Vec<&Step> = plan.steps.iter().filter(|s| s.action == Action::Write).collect();
-        self.pass(&steps, known, false).await
+        self.pass(&steps, discovery, false).await
     }
 
     /// Dry-runs steps alone, whatever else the plan brings; returns what is refused.
-    pub async fn trial(mut self, steps: &[&Step], known: &Known) -> Vec<ObjectFailure> {
+    pub async fn trial(mut self, steps: &[&Step], discovery: &ApiDiscovery) -> Vec<ObjectFailure> {
         self.cures = Cures::default();
-        self.pass(steps, known, true).await.err().unwrap_or_default()
+        self.pass(steps, discovery, true).await.err().unwrap_or_default()
     }
 
     /// Dry-runs what was deferred, now that the plan is applied up to a stage. What
@@ -139,7 +143,7 @@ impl<'a> Preflight<'a> {
     pub async fn next_pass(
         &mut self,
         plan: &Plan,
-        known: &Known,
+        discovery: &ApiDiscovery,
         after: Stage,
     ) -> Result<(), Vec<ObjectFailure>> {
         let due = |s: &&Step| after != Stage::Foundations || s.stage == Stage::Bindings;
@@ -156,7 +160,7 @@ impl<'a> Preflight<'a> {
             let (steps, later): (Vec<&Step>, Vec<&Step>) =
                 plan.steps.iter().filter(|s| waiting.contains(&s.id)).partition(due);
             self.deferred.extend(later.into_iter().map(|s| s.id.clone()));
-            let Err(failures) = self.pass(&steps, known, true).await else { return Ok(()) };
+            let Err(failures) = self.pass(&steps, discovery, true).await else { return Ok(()) };
             let is_final =
                 |f: &ObjectFailure| f.reason == Reason::PreflightFailed && !self.lingering.contains(&f.id);
             if failures.iter().any(is_final) || poll.pause().await != Tick::Look {
@@ -169,12 +173,14 @@ impl<'a> Preflight<'a> {
     async fn pass(
         &mut self,
         steps: &[&Step],
-        known: &Known,
+        discovery: &ApiDiscovery,
         defined: bool,
     ) -> Result<(), Vec<ObjectFailure>> {
         let this = &*self;
         let verdicts: Vec<(ObjectId, Verdict)> = unordered(
-            steps.iter().map(|step| async move { (step.id.clone(), this.judge(step, known, defined).await) }),
+            steps
+                .iter()
+                .map(|step| async move { (step.id.clone(), this.judge(step, discovery, defined).await) }),
         )
         .collect()
         .await;
@@ -210,8 +216,8 @@ impl<'a> Preflight<'a> {
         if failures.is_empty() { Ok(()) } else { Err(failures) }
     }
 
-    async fn judge(&self, step: &Step, known: &Known, defined: bool) -> Verdict {
-        let Some(resource) = known.resource(&step.id.group_kind(), &step.version) else {
+    async fn judge(&self, step: &Step, discovery: &ApiDiscovery, defined: bool) -> Verdict {
+        let Some(resource) = discovery.resource(&step.id.group_kind(), &step.version) else {
             let refusal = Refusal::no_such_kind(step.object.api_version(), step.object.kind());
             return self.refused(step, &refusal, defined);
         };
@@ -245,7 +251,7 @@ impl<'a> Preflight<'a> {
             let answer = self.keeps_answers.then_some(applied.body);
             return Ok(Ready { resource: Arc::clone(resource), body, live, recreate: false, answer });
         }
-        Err(ApiError::Restless(ATTEMPTS))
+        Err(ApiError::ConflictRetriesExhausted(ATTEMPTS))
     }
 
     fn may_recreate(&self, step: &Step) -> bool {
@@ -298,7 +304,7 @@ impl<'a> Preflight<'a> {
             release: &self.scope.release.id,
             force: self.scope.release.force,
             object_force: step.force,
-            known: !step.anew,
+            is_observed: !step.anew,
         };
         let decision = decide(question, &step.object, &live);
         let with_hint = |reason: Reason| {

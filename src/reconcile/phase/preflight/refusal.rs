@@ -3,7 +3,7 @@
 use crate::api::reason::Reason;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::{Identity, Session};
-use crate::domain::gate::{Hold, WakeOn};
+use crate::domain::gate::{Blocker, WakeOn};
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::Step;
 use crate::domain::preflight::Refusal;
@@ -81,9 +81,9 @@ pub fn refused(failures: &[ObjectFailure]) -> ReconcileError {
         }
         () => Reason::PreflightFailed,
     };
-    let hold = Hold::about(reason, "nothing was written, the dry run refused", failures.to_vec());
+    let blocker = Blocker::about(reason, "nothing was written, the dry run refused", failures.to_vec());
     match reason {
-        Reason::JobRunning => ReconcileError::Waiting(hold, WakeOn::Objects),
-        _ => ReconcileError::Failed(hold.into()),
+        Reason::JobRunning => ReconcileError::Waiting(blocker, WakeOn::Objects),
+        _ => ReconcileError::Failed(blocker.into()),
     }
 }

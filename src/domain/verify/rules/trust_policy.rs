@@ -1,8 +1,8 @@
 //! The floor: what the administrator demands of artifacts, by their repository.
 //! A release may ask for more and never for less.
 //!
-//! Reading is in two steps, because files are not read here: a [`Draft`] says
-//! which files it names, and becomes a [`Floor`] with their content.
+//! Reading is in two steps, because files are not read here: a [`TrustPolicyDraft`] says
+//! which files it names, and becomes a [`TrustPolicy`] with their content.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -27,11 +27,11 @@ const MAX_PREFIXES: usize = 1024;
 
 /// A trust policy whose files have not been read yet.
 #[derive(Clone, Debug)]
-pub struct Draft(File);
+pub struct TrustPolicyDraft(File);
 
 /// What the administrator demands. The default demands nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Floor {
+pub struct TrustPolicy {
     entries: Vec<(Prefix, Option<Arc<Policy>>)>,
 }
 
@@ -99,7 +99,7 @@ struct Key {
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-impl Draft {
+impl TrustPolicyDraft {
     /// Reads the YAML.
     ///
     /// # Errors
@@ -125,12 +125,12 @@ impl Draft {
             .collect()
     }
 
-    /// Puts in the content of the files, by the names of [`Draft::files`], and the
+    /// Puts in the content of the files, by the names of [`TrustPolicyDraft::files`], and the
     /// root that is trusted by default.
     ///
     /// # Errors
     /// The first field that makes no sense.
-    pub fn complete(&self, files: &Files, default: &Arc<TrustRoot>) -> Result<Floor, Wrong> {
+    pub fn complete(&self, files: &Files, default: &Arc<TrustRoot>) -> Result<TrustPolicy, Wrong> {
         let mut entries: Vec<(Prefix, Option<Arc<Policy>>)> = Vec::new();
         let mut add = |field: String, prefix: &str, policy: Option<Arc<Policy>>| {
             let prefix = Prefix::parse(prefix).map_err(|problem| wrong(&field, problem))?;
@@ -147,11 +147,11 @@ impl Draft {
         for (n, prefix) in self.0.exempt.iter().enumerate() {
             add(format!("exempt[{n}]"), prefix, None)?;
         }
-        Ok(Floor { entries })
+        Ok(TrustPolicy { entries })
     }
 }
 
-impl Floor {
+impl TrustPolicy {
     /// What is demanded of a repository: by the longest prefix that fits. A demand
     /// reaches every port that its prefix does not tell apart, an exemption only the
     /// one that is meant: what listens on another may be anybody's.

@@ -14,7 +14,7 @@ use crate::domain::manifest::patch::allowance::Allowance;
 
 /// A release as the cluster has it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
+pub struct ObservedRelease {
     /// The resource. One that could not be read has a spec made up by
     /// [`salvage`].
     pub resource: OCIArtifactRelease,
@@ -34,7 +34,7 @@ struct Last {
     deletion_policy: DeletionPolicy,
 }
 
-impl Seen {
+impl ObservedRelease {
     /// Reads a release. One that does not have the form of the schema, because
     /// it is older or newer, is salvaged.
     ///
@@ -56,7 +56,7 @@ impl Seen {
         };
         let resource = OCIArtifactRelease {
             metadata: serde_json::from_value(value["metadata"].take())?,
-            spec: stand_in(last),
+            spec: placeholder_spec(last),
             status: serde_json::from_value(value["status"].take()).ok(),
         };
         let unreadable = Some(fault(&spec, &error));
@@ -79,7 +79,7 @@ impl Seen {
     ///
     /// # Errors
     /// When not even that can be told.
-    pub fn parse_last(&self) -> Result<Release, InvalidSpec> {
+    pub fn parse_leniently(&self) -> Result<Release, InvalidSpec> {
         let error = match self.without_rendering() {
             Ok(release) => return Ok(release),
             Err(error) => error,
@@ -121,13 +121,13 @@ impl Seen {
     ///
     /// # Errors
     /// None that could be.
-    pub fn stand_in(&self) -> Result<Release, InvalidSpec> {
+    pub fn placeholder(&self) -> Result<Release, InvalidSpec> {
         self.with(Last { suspend: self.resource.spec.suspend, ..Last::default() })
     }
 
     fn with(&self, last: Last) -> Result<Release, InvalidSpec> {
         let mut resource = self.resource.clone();
-        resource.spec = stand_in(last);
+        resource.spec = placeholder_spec(last);
         Release::parse(&resource)
     }
 }
@@ -147,7 +147,7 @@ fn fault(spec: &Value, whole: &serde_json::Error) -> InvalidSpec {
     InvalidSpec { field: "*".into(), problem }
 }
 
-fn stand_in(last: Last) -> OCIArtifactReleaseSpec {
+fn placeholder_spec(last: Last) -> OCIArtifactReleaseSpec {
     OCIArtifactReleaseSpec {
         url: "oci://invalid/invalid".into(),
         reference: Reference::default(),
@@ -181,9 +181,9 @@ fn stand_in(last: Last) -> OCIArtifactReleaseSpec {
 mod tests {
     use super::*;
 
-    fn seen(spec: Value) -> Seen {
+    fn seen(spec: Value) -> ObservedRelease {
         let metadata = json!({"name": "app", "namespace": "apps", "uid": "u", "finalizers": ["f"]});
-        Seen::read(&json!({"metadata": metadata, "spec": spec}).to_string()).unwrap()
+        ObservedRelease::read(&json!({"metadata": metadata, "spec": spec}).to_string()).unwrap()
     }
 
     #[test]
@@ -201,13 +201,13 @@ mod tests {
         let text = "spec.interval: \"1x\" is not a duration, write a number and a unit of ms, s, m or h, such as \
                     30s, 5m or 1h30m";
         check(json!({"url": url, "prune": true, "interval": "1x"}), text);
-        assert!(Seen::read(r#"{"metadata": 7, "spec": 7}"#).is_err());
+        assert!(ObservedRelease::read(r#"{"metadata": 7, "spec": 7}"#).is_err());
     }
 
     #[test]
     fn an_invalid_release_is_deleted_as_it_says_or_tells_why_not() {
         let check = |spec: Value, expected: Option<(Option<&str>, DeletionPolicy)>| {
-            let last = seen(spec.clone()).parse_last().ok();
+            let last = seen(spec.clone()).parse_leniently().ok();
             let last = last.map(|l| (l.service_account, l.deletion_policy));
             assert_eq!(last, expected.map(|(a, p)| (a.map(str::to_owned), p)), "{spec}");
         };
@@ -227,7 +227,7 @@ mod tests {
             json!({"url": "", "prune": true, "serviceAccountName": "../x", "deletionPolicy": "Orphan"}),
             Some((None, DeletionPolicy::Orphan)),
         );
-        let error = seen(json!({"prune": "yes"})).parse_last().unwrap_err().to_string();
+        let error = seen(json!({"prune": "yes"})).parse_leniently().unwrap_err().to_string();
         assert!(error.contains("set spec.deletionPolicy to Orphan"), "{error}");
     }
 }

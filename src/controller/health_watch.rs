@@ -24,7 +24,7 @@ const RETELL: SignedDuration = SignedDuration::from_secs(30);
 
 /// What one release watches over.
 #[derive(Default)]
-pub(super) struct Vigil {
+pub(super) struct HealthWatch {
     /// As its last run saw it.
     release: Option<Arc<Release>>,
     last_look: Option<Instant>,
@@ -45,7 +45,7 @@ pub(super) enum Found {
     Healed,
 }
 
-impl Vigil {
+impl HealthWatch {
     /// A run is over; from now on this is the release.
     pub(super) fn resume(&mut self, release: Arc<Release>) {
         self.release = Some(release);
