@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::collections::pages::{self, Listing};
-use super::collections::watch::{Event, Selection, State, run};
+use super::collections::watch::{Event, ListSelection, State, run};
 use super::error::ApiError;
 use super::kinds::resource::{Resource, escape};
 use super::session::{Call, Session};
@@ -149,7 +149,7 @@ impl Session {
         selector: Option<String>,
         seen: mpsc::UnboundedSender<WatchEvent>,
     ) {
-        let selection = Selection {
+        let selection = ListSelection {
             path: releases().collection(namespace.as_deref()),
             query: selecting(selector.as_deref()),
             metadata_only: false,

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::collections::watch::{Event, Selection, State, run};
+use super::collections::watch::{Event, ListSelection, State, run};
 use super::error::ApiError;
 use super::kinds::definitions::DEFINITIONS;
 use super::kinds::resource::escape;
@@ -80,7 +80,7 @@ impl Session {
         events: mpsc::UnboundedSender<ReleaseEvent>,
     ) {
         let query = selector.map(|selector| format!("labelSelector={}", escape(&selector.to_string())));
-        let selection = Selection {
+        let selection = ListSelection {
             path: collection(namespace.as_deref()),
             query: query.unwrap_or_default(),
             metadata_only: false,

@@ -22,14 +22,14 @@ use crate::domain::identity::ReleaseId;
 use crate::domain::observed::ObservedRelease;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::release::{InvalidSpec, Release, has_begun, id_of};
-use crate::domain::schedule::{Ended, Pace, backoff, next};
+use crate::domain::schedule::{Ended, RunIntervals, backoff, next};
 use crate::domain::status;
 use crate::observe::labels::Phase;
 use crate::observe::traces;
 use crate::reconcile::cache::Caches;
 use crate::reconcile::env::Env;
 use crate::reconcile::error::chain;
-use crate::reconcile::frontend::operator::Request;
+use crate::reconcile::frontend::operator::OperatorRequest;
 use crate::reconcile::scope::Trigger;
 use crate::reconcile::scope::signals::Signals;
 use crate::reconcile::scope::slot::WorkerPool;
@@ -74,9 +74,9 @@ fn request<'r>(
     trigger: Trigger,
     signals: &'r Signals,
     status: &Arc<ReleaseStatus>,
-) -> Request<'r> {
+) -> OperatorRequest<'r> {
     let (env, pool, status) = (&shared.env, &shared.pool, Arc::clone(status));
-    Request { env, pool, release, trigger, signals, status }
+    OperatorRequest { env, pool, release, trigger, signals, status }
 }
 
 /// What follows a run.
@@ -210,7 +210,7 @@ impl Actor {
 
     /// When to run again without being asked.
     fn pace(&mut self, release: &Release, outcome: &Outcome, asleep: bool) -> Option<Duration> {
-        let pace = Pace { interval: release.interval, retry_interval: release.retry_interval };
+        let pace = RunIntervals { interval: release.interval, retry_interval: release.retry_interval };
         let ended = match &outcome.verdict {
             // Asked for once; nothing follows.
             _ if asleep => Ended::Suspended,

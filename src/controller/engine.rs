@@ -15,7 +15,7 @@ use crate::api::status::ReleaseStatus;
 use crate::cluster::inventory::Stored;
 use crate::cluster::releases::ReleaseEvent;
 use crate::cluster::session::Session;
-use crate::cluster::store::{Change, Store};
+use crate::cluster::store::{Store, WatchChange};
 use crate::domain::identity::ReleaseId;
 use crate::domain::observed::ObservedRelease;
 use crate::domain::release::{has_begun, id_of};
@@ -25,7 +25,7 @@ use crate::oci::{Registry, Repository};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::env::claims::Claims;
 use crate::reconcile::env::recovery::RegistryRecovery;
-use crate::reconcile::env::{Env, Trust};
+use crate::reconcile::env::{Env, TrustSettings};
 use crate::reconcile::scope::signals::Signals;
 use crate::reconcile::scope::slot::WorkerPool;
 
@@ -46,7 +46,7 @@ pub struct Engine {
     actors: JoinSet<()>,
     unseen: BTreeSet<ReleaseId>,
     releases: mpsc::UnboundedReceiver<ReleaseEvent>,
-    changes: mpsc::UnboundedReceiver<Change>,
+    changes: mpsc::UnboundedReceiver<WatchChange>,
     wakes: mpsc::UnboundedReceiver<ReleaseId>,
     /// Dropped to end the watches over releases.
     watches: JoinSet<()>,
@@ -59,7 +59,7 @@ impl Engine {
     pub fn start(
         session: Session,
         registry: Registry,
-        trust: Trust,
+        trust: TrustSettings,
         specs: Specs,
         metrics: Arc<Metrics>,
         options: &Options,

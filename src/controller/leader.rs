@@ -27,7 +27,7 @@ pub enum Loss {
 }
 
 /// Who wants to lead.
-pub struct Candidate {
+pub struct LeaseCandidate {
     session: Session,
     namespace: String,
     name: String,
@@ -36,7 +36,7 @@ pub struct Candidate {
     observed: Instant,
 }
 
-impl Candidate {
+impl LeaseCandidate {
     /// A candidate for a lease of a namespace. `me` is unique among the
     /// replicas, and the same after a restart of the container: it goes on then
     /// without waiting.

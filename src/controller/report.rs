@@ -27,7 +27,7 @@ pub fn count(metrics: &Metrics, release: &Release, outcome: &Outcome, status: &R
 
 /// Counts the last run of a release that went away.
 pub fn count_finalized(metrics: &Metrics) {
-    metrics.reconciled(labels::Outcome::Success, Reason::Deleting);
+    metrics.reconciled(labels::RunResult::Success, Reason::Deleting);
 }
 
 /// The events about a run whose status differs from the one before.

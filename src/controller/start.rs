@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use super::engine::Engine;
 use super::error::ControllerError;
 use super::file::File;
-use super::leader::{Candidate, Loss};
+use super::leader::{LeaseCandidate, Loss};
 use super::options::Options;
-use super::receiver::{Hooks, Receiver, Scope, Webhooks};
+use super::receiver::{HookListener, Hooks, ListedReleases, WebhookFile};
 use super::specs::Specs;
 use super::trust_policy::{TrustPolicyFile, default_root};
 use crate::cluster::events::instance;
@@ -22,7 +22,7 @@ use crate::observe::labels::{Answer, CacheResult, Method};
 use crate::observe::metrics::Metrics;
 use crate::observe::server::{Endpoints, Liveness, Port, Readiness, Server};
 use crate::oci::{CacheEvent, Registry, RegistryOptions};
-use crate::reconcile::env::Trust;
+use crate::reconcile::env::TrustSettings;
 
 /// Runs the controller until it is asked to end.
 ///
@@ -85,10 +85,11 @@ async fn receive(
     hurry: CancellationToken,
 ) -> Result<Option<JoinHandle<()>>, ControllerError> {
     let Some(webhooks) = &options.webhooks else { return Ok(None) };
-    let file = File::open(webhooks.config.clone(), Webhooks).await.map_err(ControllerError::WebhookConfig)?;
-    let receiver = Receiver::bind(&webhooks.address).await?;
+    let file =
+        File::open(webhooks.config.clone(), WebhookFile).await.map_err(ControllerError::WebhookConfig)?;
+    let receiver = HookListener::bind(&webhooks.address).await?;
     tracing::info!(address = %receiver.address(), "webhooks are received");
-    let scope = Scope {
+    let scope = ListedReleases {
         namespaces: options.watch_namespaces.clone(),
         selector: options.watch_label_selector.clone(),
     };
@@ -119,12 +120,12 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 
 /// What the administrator demands. A policy that makes no sense ends the process:
 /// without it, less would be demanded than is meant.
-async fn trust(options: &Options, metrics: &Arc<Metrics>) -> Result<Trust, ControllerError> {
+async fn trust(options: &Options, metrics: &Arc<Metrics>) -> Result<TrustSettings, ControllerError> {
     let root = default_root(options.trusted_root.as_deref()).await.map_err(ControllerError::TrustedRoot)?;
     metrics.trusted_root(root.newest_part().map(|at| at.as_second()));
     // Nobody sends while there is no file: what is demanded stays nothing.
     let (_, policy) = watch::channel(Arc::default());
-    let mut trust = Trust {
+    let mut trust = TrustSettings {
         policy,
         root,
         required: options.require_verification,
@@ -143,7 +144,7 @@ async fn trust(options: &Options, metrics: &Arc<Metrics>) -> Result<Trust, Contr
 async fn lead(
     options: &Options,
     capacity: Capacity,
-    trust: Trust,
+    trust: TrustSettings,
     session: Session,
     metrics: &Arc<Metrics>,
     readiness: &Readiness,
@@ -152,7 +153,7 @@ async fn lead(
     let namespace = options.leader_election_namespace.clone();
     let namespace = namespace.unwrap_or_else(|| session.default_namespace().to_owned());
     let lease = (namespace, options.leader_election_name.clone());
-    let mut candidate = Candidate::new(session.clone(), lease, identity());
+    let mut candidate = LeaseCandidate::new(session.clone(), lease, identity());
     metrics.leader(false);
     tokio::select! {
         // A standby is ready: it serves its endpoints.
@@ -231,7 +232,7 @@ fn registry(options: &Options, capacity: Capacity, metrics: &Arc<Metrics>) -> Re
         token_hosts: options.token_hosts.clone(),
         observer: Some(Arc::new(move |record: &crate::oci::RequestRecord| {
             let answer = match record.outcome {
-                crate::oci::Outcome::Status(code) => Answer::Status(code),
+                crate::oci::RequestOutcome::Status(code) => Answer::Status(code),
                 _ => Answer::Nothing,
             };
             let method = Method::named(record.method);

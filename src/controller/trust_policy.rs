@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::FileError;
-use super::file::{Kind, Named, bounded};
+use super::file::{FileKind, NamedFiles, bounded};
 use crate::domain::configuration::Wrong;
 use crate::domain::verify::root::TrustRoot;
 use crate::domain::verify::trust_policy::{MAX_NAMED_BYTES, MAX_POLICY_BYTES, TrustPolicy, TrustPolicyDraft};
@@ -17,7 +17,7 @@ pub struct TrustPolicyFile {
     pub root: Arc<TrustRoot>,
 }
 
-impl Kind for TrustPolicyFile {
+impl FileKind for TrustPolicyFile {
     type Content = TrustPolicy;
     const NAME: &'static str = "trust policy";
     const MOST: usize = MAX_POLICY_BYTES;
@@ -27,7 +27,7 @@ impl Kind for TrustPolicyFile {
         Ok(TrustPolicyDraft::parse(text)?.files().into_iter().map(str::to_owned).collect())
     }
 
-    fn read(&self, text: &str, files: &Named) -> Result<TrustPolicy, Wrong> {
+    fn read(&self, text: &str, files: &NamedFiles) -> Result<TrustPolicy, Wrong> {
         TrustPolicyDraft::parse(text)?.complete(files, &self.root)
     }
 

@@ -16,7 +16,7 @@ mod tests;
 pub mod trust;
 
 pub use decision::{Blocker, Decision, WakeOn};
-pub use facts::{Claimed, Demands, Facts, InventoryFacts, RegistryFacts, Step};
+pub use facts::{ClaimConflicts, Demands, Facts, InventoryFacts, RegistryFacts, TagStep};
 
 /// A gate.
 type Gate = fn(&Facts<'_>) -> Decision;

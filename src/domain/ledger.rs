@@ -4,7 +4,7 @@
 //! what a run does next.
 
 use super::inventory::{Inventory, Provenance};
-use super::release::{Release, Wanted};
+use super::release::{Release, WantedVersion};
 use super::version::{Range, TagFilter};
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
@@ -61,7 +61,7 @@ pub struct Ledger {
 
 /// What a run knows beside the ledger when it decides what to do.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Facts<'a> {
+pub struct LedgerFacts<'a> {
     /// Whether only objects were seen to change.
     pub only_objects: bool,
     /// Whether drift of the applied revision is corrected beside a newer one.
@@ -91,7 +91,7 @@ pub enum Command {
 }
 
 /// What a run does next.
-pub fn next(ledger: &Ledger, release: &Release, facts: &Facts<'_>) -> Command {
+pub fn next(ledger: &Ledger, release: &Release, facts: &LedgerFacts<'_>) -> Command {
     let beside = ledger.applied_beside(release, facts);
     let held = ledger.ready.is_some_and(|reason| ledger.is_held(reason));
     let settled = ledger.settled(release);
@@ -152,14 +152,14 @@ impl Ledger {
 
     /// The revision that the cluster holds the whole of, if the spec still renders it so
     /// and what drifts is put back.
-    pub fn restorable(&self, release: &Release, facts: &Facts<'_>) -> Option<KnownRevision> {
+    pub fn restorable(&self, release: &Release, facts: &LedgerFacts<'_>) -> Option<KnownRevision> {
         let (known, _) = self.applied.as_ref()?;
         let rendered_so = self.whole() == Some(release.applied_key(&known.digest).as_str());
         (facts.restores && release.drift == DriftMode::Correct && rendered_so).then(|| known.clone())
     }
 
     /// The same, where another revision is to be brought.
-    pub fn applied_beside(&self, release: &Release, facts: &Facts<'_>) -> Option<KnownRevision> {
+    pub fn applied_beside(&self, release: &Release, facts: &LedgerFacts<'_>) -> Option<KnownRevision> {
         let applied = self.restorable(release, facts)?;
         // What is not wanted any more is not waited for either.
         let unwanted = self.complete.is_none() && !is_wanted(release, &applied);
@@ -194,9 +194,9 @@ fn leaves_applied(reason: Reason) -> bool {
 /// Whether the spec can mean a revision.
 pub fn is_wanted(release: &Release, known: &KnownRevision) -> bool {
     match &release.wanted {
-        Wanted::Tag(wanted) => known.tag() == Some(wanted.as_str()),
-        Wanted::Digest(wanted) => *wanted == known.digest,
-        Wanted::Semver { range, filter } => {
+        WantedVersion::Tag(wanted) => known.tag() == Some(wanted.as_str()),
+        WantedVersion::Digest(wanted) => *wanted == known.digest,
+        WantedVersion::Semver { range, filter } => {
             let Some((range, filter)) = semver(range, filter.as_deref()) else { return false };
             known.tag().is_some_and(|tag| range.highest([tag], filter.as_ref()).is_some())
         }
@@ -206,9 +206,9 @@ pub fn is_wanted(release: &Release, known: &KnownRevision) -> bool {
 /// Whether a range goes back by going from one tag to another.
 pub fn goes_back(release: &Release, from: &str, to: &str) -> bool {
     match &release.wanted {
-        Wanted::Semver { range, filter } => semver(range, filter.as_deref())
+        WantedVersion::Semver { range, filter } => semver(range, filter.as_deref())
             .is_some_and(|(range, filter)| range.goes_back(filter.as_ref(), from, to)),
-        Wanted::Tag(_) | Wanted::Digest(_) => false,
+        WantedVersion::Tag(_) | WantedVersion::Digest(_) => false,
     }
 }
 
@@ -256,13 +256,14 @@ mod tests {
         }
     }
 
-    const OBJECTS: Facts<'static> = Facts { only_objects: true, restores: true, interrupted: None };
-    const FULL: Facts<'static> = Facts { only_objects: false, restores: true, interrupted: None };
+    const OBJECTS: LedgerFacts<'static> =
+        LedgerFacts { only_objects: true, restores: true, interrupted: None };
+    const FULL: LedgerFacts<'static> = LedgerFacts { only_objects: false, restores: true, interrupted: None };
 
     #[test]
     fn what_a_run_does_next() {
         let tag = || release(json!({"tag": "1.0.0"}));
-        let check = |ledger: Ledger, release: &Release, facts: Facts<'_>, expected: Command| {
+        let check = |ledger: Ledger, release: &Release, facts: LedgerFacts<'_>, expected: Command| {
             assert_eq!(next(&ledger, release, &facts), expected, "{ledger:?}");
         };
         let resolve = |fallback: Option<KnownRevision>, can_wait| Command::Resolve { fallback, can_wait };
@@ -300,7 +301,7 @@ mod tests {
 
         // A rollout that was cut short goes on, and is no reason to put back what it brings.
         let key = release.applied_key(DIGESTS[0]);
-        let interrupted = Facts { interrupted: Some(&key), ..OBJECTS };
+        let interrupted = LedgerFacts { interrupted: Some(&key), ..OBJECTS };
         check(ledger(&release, 1, 0, false, true), &release, interrupted, Command::Continue);
         check(ledger(&release, 0, 0, false, false), &release, interrupted, Command::Continue);
         check(ledger(&release, 0, 0, true, false), &release, interrupted, Command::Keep(same));

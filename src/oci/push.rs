@@ -11,7 +11,7 @@ use http::header::LOCATION;
 use http::{Method, StatusCode};
 
 use super::artifact::{MANIFEST_TYPE, Package, layout};
-use super::auth::{RequestContext, Scope};
+use super::auth::{RequestContext, TokenScope};
 use super::credentials::Access;
 use super::error::OciError;
 use super::limits::{MAX_PUSH_RETRIES, MAX_PUSH_RETRY_AFTER, PUSH_PAUSE};
@@ -60,7 +60,7 @@ impl Registry {
         access: &Access,
     ) -> Result<Digest, OciError> {
         let subject = format!("{repository}:{tag}");
-        let context = RequestContext { repository, access, scope: Scope::Push, subject: &subject };
+        let context = RequestContext { repository, access, scope: TokenScope::Push, subject: &subject };
         for (digest, bytes) in &package.blobs {
             let uploaded = self.upload(context, digest, bytes).await;
             uploaded.map_err(|e| not_published(&subject, e))?;
@@ -98,7 +98,7 @@ impl Registry {
         }
         let media_type = layout::media_type(&bytes).map_err(|e| e.about(&subject))?;
         let subject = format!("{repository}:{tag}");
-        let context = RequestContext { repository, access, scope: Scope::Push, subject: &subject };
+        let context = RequestContext { repository, access, scope: TokenScope::Push, subject: &subject };
         self.store(context, Stored { tag, media_type: &media_type, bytes }).await?;
         Ok(digest)
     }

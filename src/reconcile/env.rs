@@ -36,7 +36,7 @@ pub struct Env {
     /// The ServiceAccount of releases that name none.
     pub default_service_account: Option<String>,
     /// What the administrator demands of artifacts.
-    pub trust: Trust,
+    pub trust: TrustSettings,
     /// Which registries releases may name.
     pub allowed: Allowed,
     /// Where a release is told that something it names or waits for changed.
@@ -46,7 +46,7 @@ pub struct Env {
 }
 
 /// What the administrator demands of artifacts.
-pub struct Trust {
+pub struct TrustSettings {
     /// By their repository; the file that it comes from may change.
     pub policy: watch::Receiver<Arc<TrustPolicy>>,
     /// By whose word keyless signatures are believed where nothing else is said.
@@ -57,7 +57,7 @@ pub struct Trust {
     pub interval: Duration,
 }
 
-impl Default for Trust {
+impl Default for TrustSettings {
     fn default() -> Self {
         let (_, policy) = watch::channel(Arc::default());
         Self {

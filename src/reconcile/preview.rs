@@ -13,10 +13,10 @@ use super::phase::obtain::Obtained;
 use super::phase::pin::pin;
 use super::phase::plan::{Planned, ownership, plan};
 use super::phase::preflight::dry_run::{Preflight, Ready};
-use super::removal::remove::{Order, Removal, remove};
+use super::removal::remove::{Removal, RemovalOrder, remove};
 use super::removal::removed::Deletion;
 use super::scope::Scope;
-use super::scope::progress::{Change, NoProgress};
+use super::scope::progress::{NoProgress, ObjectChange};
 use super::scope::revision::Update;
 use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::error::ApiError;
@@ -33,7 +33,7 @@ pub struct PlannedChange {
     /// Which.
     pub id: ObjectId,
     /// What would become of it.
-    pub change: Change,
+    pub change: ObjectChange,
     /// The live object, where it would be changed or deleted.
     pub before: Option<Value>,
     /// What it would be; of one whose Namespace or kind does not exist yet, or whose
@@ -104,7 +104,7 @@ async fn removals(
     preview: &mut Preview,
 ) -> Result<(), ReconcileError> {
     let Planned { plan, view, .. } = planned;
-    let order = Order {
+    let order = RemovalOrder {
         release: &scope.release.id,
         prune: scope.release.prune,
         deletion: Deletion::Foretold,
@@ -120,7 +120,7 @@ async fn removals(
     let going = removed.touched.into_iter();
     preview.objects.extend(going.map(|id| PlannedChange {
         id,
-        change: Change::Deleted,
+        change: ObjectChange::Deleted,
         before: None,
         after: None,
     }));
@@ -160,7 +160,7 @@ async fn planned_change(
     ready: Option<&Ready>,
 ) -> Result<PlannedChange, ApiError> {
     let id = step.id.clone();
-    let unchanged = |id| PlannedChange { id, change: Change::Unchanged, before: None, after: None };
+    let unchanged = |id| PlannedChange { id, change: ObjectChange::Unchanged, before: None, after: None };
     let (Action::Write, Some(ready)) = (step.action, ready) else {
         return Ok(match step.action {
             Action::Keep => unchanged(id),
@@ -170,11 +170,11 @@ async fn planned_change(
                 match before_its_cure(session, discovery, step).await? {
                     Some(before) => {
                         let after = Some(laid_over(&before, sent));
-                        PlannedChange { id, change: Change::Configured, before: Some(before), after }
+                        PlannedChange { id, change: ObjectChange::Configured, before: Some(before), after }
                     }
                     None => {
                         let after = Some(sent.clone());
-                        PlannedChange { id, change: Change::Created, before: None, after }
+                        PlannedChange { id, change: ObjectChange::Created, before: None, after }
                     }
                 }
             }
@@ -185,7 +185,7 @@ async fn planned_change(
         None => step.object.value().clone(),
     };
     if ready.live.is_none() {
-        return Ok(PlannedChange { id, change: Change::Created, before: None, after: Some(after) });
+        return Ok(PlannedChange { id, change: ObjectChange::Created, before: None, after: Some(after) });
     }
     if step.only_if_absent {
         return Ok(unchanged(id));
@@ -194,14 +194,14 @@ async fn planned_change(
     let before: Value = match session.get(&resource, &step.id).await {
         Ok(answer) => answer.json()?,
         Err(error) if error.is_not_found() => {
-            return Ok(PlannedChange { id, change: Change::Created, before: None, after: Some(after) });
+            return Ok(PlannedChange { id, change: ObjectChange::Created, before: None, after: Some(after) });
         }
         Err(error) => return Err(error),
     };
     if !ready.recreate && differing_paths(&before, &after).is_empty() {
         return Ok(unchanged(id));
     }
-    let change = if ready.recreate { Change::Recreated } else { Change::Configured };
+    let change = if ready.recreate { ObjectChange::Recreated } else { ObjectChange::Configured };
     Ok(PlannedChange { id, change, before: Some(before), after: Some(after) })
 }
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::narrate::{CUT_OFF, count, refused, tell};
 use crate::api::reason::Reason;
 use crate::api::release::{KIND, OCIArtifactRelease};
-use crate::cli::args::{ClusterArgs, Format};
+use crate::cli::args::{ClusterArgs, OutputFormat};
 use crate::cli::interrupt::or_interrupted;
 use crate::cli::inventory::narrator::{why_not, with_failures};
 use crate::cli::print::output;
@@ -24,7 +24,7 @@ use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::inventory::Provenance;
 use crate::domain::outcome::{ObjectFailure, Outcome};
 use crate::domain::release::Release;
-use crate::reconcile::frontend::adopt::{Adoption, Findings, Found};
+use crate::reconcile::frontend::adopt::{Adoption, AdoptionFinding, Findings};
 use crate::reconcile::frontend::command_line::Local;
 use crate::reconcile::preview::Preview;
 
@@ -185,7 +185,7 @@ impl<'a> Taking<'a> {
             id.name,
             count(&findings)
         ));
-        output::data(printer, Format::Yaml, &self.release)
+        output::data(printer, OutputFormat::Yaml, &self.release)
     }
 
     async fn run(&mut self, printer: &mut Printer<'_>) -> Result<(), CliError> {
@@ -214,7 +214,7 @@ impl<'a> Taking<'a> {
             id.namespace, id.name
         ));
         printer.say(self.source_hint());
-        output::data(printer, Format::Yaml, &self.release)
+        output::data(printer, OutputFormat::Yaml, &self.release)
     }
 
     /// What may become of the source.
@@ -342,9 +342,9 @@ async fn others(
 /// it would apply.
 fn lost(preview: &Preview, findings: &Findings) -> Vec<ObjectFailure> {
     let held: BTreeSet<&ObjectId> = preview.objects.iter().map(|foreseen| &foreseen.id).collect();
-    let lost = findings
-        .iter()
-        .filter(|(id, found)| matches!(found, Found::Theirs(_) | Found::Ours) && !held.contains(id));
+    let lost = findings.iter().filter(|(id, found)| {
+        matches!(found, AdoptionFinding::Theirs(_) | AdoptionFinding::Ours) && !held.contains(id)
+    });
     let lost = lost.map(|(id, _)| ObjectFailure {
         id: id.clone(),
         reason: Reason::PruneFailed,

@@ -8,7 +8,7 @@ use super::content::gather;
 use super::narrator::conclude;
 use super::preview::{no_namespace, show};
 use super::target::{named, target};
-use crate::cli::args::{ClusterArgs, ContentArgs, Format, InventoryFlags, InventoryNamespace};
+use crate::cli::args::{ClusterArgs, ContentArgs, InventoryFlags, InventoryNamespace, OutputFormat};
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::domain::inventory::Provenance;
@@ -76,7 +76,7 @@ pub struct DiffOptions {
     force: bool,
     /// The form of the output; without it, text for people.
     #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
-    output: Option<Format>,
+    output: Option<OutputFormat>,
 }
 
 impl DiffInventory {

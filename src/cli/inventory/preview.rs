@@ -1,7 +1,7 @@
 //! What a person reads of a run that only looked ahead.
 
 use super::narrator::with_failures;
-use crate::cli::args::Format;
+use crate::cli::args::OutputFormat;
 use crate::cli::print::difference::Difference;
 use crate::cli::print::output;
 use crate::cli::print::subjects::Subjects;
@@ -9,12 +9,12 @@ use crate::cli::{CliError, Printer};
 use crate::domain::diff::unified;
 use crate::domain::release::Release;
 use crate::reconcile::preview::{PlannedChange, Preview};
-use crate::reconcile::scope::progress::Change;
+use crate::reconcile::scope::progress::ObjectChange;
 
 /// Prints what would change, and ends as a comparison does.
 pub(in crate::cli) fn show(
     preview: &Preview,
-    format: Option<Format>,
+    format: Option<OutputFormat>,
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
     let subjects = Subjects::of(preview.objects.iter().map(|foreseen| &foreseen.id));
@@ -39,11 +39,11 @@ pub(in crate::cli) fn show(
 
 fn difference(foreseen: &PlannedChange, subjects: &Subjects) -> Option<Difference> {
     let (change, diff) = match foreseen.change {
-        Change::Unchanged => return None,
-        Change::Created => ("created", String::new()),
-        Change::Deleted => ("deleted", String::new()),
-        Change::Recreated => ("recreated", unified(foreseen.before.as_ref(), foreseen.after.as_ref())),
-        Change::Configured => {
+        ObjectChange::Unchanged => return None,
+        ObjectChange::Created => ("created", String::new()),
+        ObjectChange::Deleted => ("deleted", String::new()),
+        ObjectChange::Recreated => ("recreated", unified(foreseen.before.as_ref(), foreseen.after.as_ref())),
+        ObjectChange::Configured => {
             let diff = unified(foreseen.before.as_ref(), foreseen.after.as_ref());
             // Only what the API server keeps for itself differs.
             if diff.is_empty() {

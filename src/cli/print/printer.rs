@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use super::color::{Colour, Tone};
-use super::progress::Progress;
+use super::progress::ProgressBars;
 use super::text::{Line, Lines, sanitize_for_terminal, sanitize_lines};
 use crate::cli::CliError;
 use crate::cli::args::ColorChoice;
@@ -34,7 +34,7 @@ pub struct Look {
     terminal: bool,
     out: Colour,
     err: Colour,
-    progress: Progress,
+    progress: ProgressBars,
 }
 
 impl Look {
@@ -44,7 +44,7 @@ impl Look {
             terminal: io::stdout().is_terminal(),
             out: Colour::of(color, &io::stdout()),
             err: Colour::of(color, &io::stderr()),
-            progress: Progress::new(Progress::is_watched()),
+            progress: ProgressBars::new(ProgressBars::is_watched()),
         }
     }
 }
@@ -61,7 +61,7 @@ impl<'a> Printer<'a> {
     }
 
     /// The live part of the terminal, for whatever takes time.
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> ProgressBars {
         self.look.progress.clone()
     }
 

@@ -15,7 +15,7 @@ const MAX_WAITING: usize = 8;
 
 /// The live part of the terminal. Cheap to clone; all clones draw the same.
 #[derive(Clone, Debug, Default)]
-pub struct Progress {
+pub struct ProgressBars {
     live: Option<Arc<Live>>,
 }
 
@@ -30,7 +30,7 @@ struct Live {
 #[derive(Debug)]
 pub struct Bar(Option<ProgressBar>);
 
-impl Progress {
+impl ProgressBars {
     /// Drawn on stderr when `enabled`, else nothing ever.
     pub fn new(enabled: bool) -> Self {
         let live = || {
@@ -148,7 +148,7 @@ mod tests {
         fn shared<T: Send + Sync>(_: &T) {}
         for enabled in [false, true] {
             // The tests' stderr is no terminal: nothing is drawn.
-            let progress = Progress::new(enabled);
+            let progress = ProgressBars::new(enabled);
             let bars = [progress.bar("layer", 0), progress.bar("layer", 10)];
             shared(&bars);
             bars[1].advance(5);

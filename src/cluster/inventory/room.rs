@@ -21,7 +21,7 @@ const FREE: u64 = 256 << 10;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The room for all.
-pub(in crate::cluster) struct Rooms {
+pub(in crate::cluster) struct InventoryRooms {
     gate: Arc<Gate>,
     most: u64,
     patience: Duration,
@@ -34,7 +34,7 @@ pub struct Taken {
     text: u64,
 }
 
-impl Rooms {
+impl InventoryRooms {
     pub fn new(capacity: &Capacity) -> Self {
         Self { gate: Gate::new(capacity.inventories), most: capacity.inventory, patience: PATIENCE }
     }
@@ -69,8 +69,8 @@ impl Rooms {
 mod tests {
     use super::*;
 
-    fn rooms() -> Rooms {
-        Rooms { gate: Gate::new(64 << 20), most: 8 << 20, patience: Duration::ZERO }
+    fn rooms() -> InventoryRooms {
+        InventoryRooms { gate: Gate::new(64 << 20), most: 8 << 20, patience: Duration::ZERO }
     }
 
     #[tokio::test]

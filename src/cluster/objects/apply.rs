@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::api::keys::FIELD_MANAGER;
 use crate::cluster::error::ApiError;
 use crate::cluster::kinds::resource::Resource;
-use crate::cluster::session::{Answer, Call, JSON, Session};
+use crate::cluster::session::{ApiResponse, Call, JSON, Session};
 use crate::domain::identity::ObjectId;
 use crate::domain::live::{DeletionHold, Record, WithMetadata};
 use crate::observe::labels::Verb;
@@ -16,7 +16,7 @@ use crate::observe::labels::Verb;
 const APPLY_PATCH: &str = "application/apply-patch+yaml";
 
 /// What an apply came to.
-pub struct Applied {
+pub struct AppliedObject {
     /// Whether the object did not exist before.
     pub created: bool,
     /// The object's metadata after it. A dry run of a new object has resource
@@ -39,7 +39,7 @@ impl Session {
         id: &ObjectId,
         body: Bytes,
         dry_run: bool,
-    ) -> Result<Applied, ApiError> {
+    ) -> Result<AppliedObject, ApiError> {
         let dry = if dry_run { "&dryRun=All" } else { "" };
         let path = resource.object(&id.namespace, &id.name);
         let uri = format!("{path}?fieldManager={FIELD_MANAGER}&force=true&fieldValidation=Strict{dry}");
@@ -56,7 +56,7 @@ impl Session {
             answer => answer?,
         };
         let record = record_of(&answer)?;
-        Ok(Applied { created: answer.code == 201, record, body: answer.body })
+        Ok(AppliedObject { created: answer.code == 201, record, body: answer.body })
     }
 
     /// Calls about an object, whatever version it is called by: where the one at
@@ -67,7 +67,7 @@ impl Session {
         resource: &Resource,
         id: &ObjectId,
         call: impl Fn(String) -> Call,
-    ) -> Result<Answer, ApiError> {
+    ) -> Result<ApiResponse, ApiError> {
         let discovery = self.snapshot();
         let path = |resource: &Resource| resource.object(&id.namespace, &id.name);
         let is_elsewhere = |error: &ApiError, resource: &Resource| {
@@ -91,7 +91,7 @@ impl Session {
     ///
     /// # Errors
     /// When it is not there or may not be read.
-    pub async fn get(&self, resource: &Resource, id: &ObjectId) -> Result<Answer, ApiError> {
+    pub async fn get(&self, resource: &Resource, id: &ObjectId) -> Result<ApiResponse, ApiError> {
         self.about(resource, id, Call::get).await
     }
 
@@ -154,7 +154,7 @@ impl Session {
     }
 }
 
-fn record_of(answer: &Answer) -> Result<Record, ApiError> {
+fn record_of(answer: &ApiResponse) -> Result<Record, ApiError> {
     Ok(answer.json::<WithMetadata>()?.metadata.record())
 }
 

@@ -60,7 +60,7 @@ pub enum Lane {
 }
 
 /// The connections.
-pub struct Transport {
+pub struct ApiTransport {
     config: Config,
     lease: Pool,
     requests: Pool,
@@ -152,7 +152,7 @@ impl Pool {
     }
 }
 
-impl Transport {
+impl ApiTransport {
     /// Prepares connections; none is made before the first request.
     ///
     /// # Errors

@@ -10,7 +10,7 @@ use super::{Actor, STATUS_RETRY};
 use crate::api::release::DriftMode;
 use crate::cluster::State;
 use crate::cluster::store::Watched;
-use crate::controller::health_watch::Found;
+use crate::controller::health_watch::Finding;
 use crate::controller::report;
 use crate::reconcile::env::Env;
 use crate::reconcile::error::chain;
@@ -88,12 +88,12 @@ impl Actor {
             let found = tokio::select! {
                 biased;
                 found = self.health_watch.look(&self.shared.env, &mut self.caches, &self.status) => found,
-                () = signals.superseded() => Found::Nothing,
+                () = signals.superseded() => Finding::Nothing,
             };
             let status = match found {
-                Found::Nothing => return false,
-                Found::Healed => return true,
-                Found::Status(status) => *status,
+                Finding::Nothing => return false,
+                Finding::Healed => return true,
+                Finding::Status(status) => *status,
             };
             let Some(release) = self.health_watch.release() else { return false };
             let Env { session, metrics, .. } = &self.shared.env;

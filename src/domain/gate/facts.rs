@@ -19,7 +19,7 @@ pub struct Facts<'a> {
     /// The inventory, as it was read.
     pub inventory: Option<InventoryFacts<'a>>,
     /// The way that the newest tag leads.
-    pub step: Option<Step<'a>>,
+    pub step: Option<TagStep<'a>>,
     /// Who has to have signed.
     pub demands: Option<Demands>,
     /// The name and the digest of a revision, and how many objects it holds.
@@ -27,7 +27,7 @@ pub struct Facts<'a> {
     /// How many objects the inventory names.
     pub entries: usize,
     /// The objects that others have, and those that may not be written.
-    pub claimed: Option<&'a Claimed>,
+    pub claimed: Option<&'a ClaimConflicts>,
 }
 
 impl<'a> Facts<'a> {
@@ -86,14 +86,14 @@ pub struct Demands {
 
 /// The way that the newest tag leads.
 #[derive(Clone, Copy, Debug)]
-pub struct Step<'a> {
+pub struct TagStep<'a> {
     /// The tag of what was applied last.
     pub from: &'a str,
     /// The newest tag.
     pub to: &'a str,
 }
 
-impl Step<'_> {
+impl TagStep<'_> {
     /// Whether it leads back.
     pub fn is_back(&self, facts: &Facts<'_>) -> bool {
         goes_back(facts.release, self.from, self.to)
@@ -102,7 +102,7 @@ impl Step<'_> {
 
 /// What keeps a release from having all the objects of its plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Claimed {
+pub struct ClaimConflicts {
     /// Objects that others have, each with what its owner is called here.
     pub by_others: Vec<(ObjectId, String)>,
     /// Objects that the release may not write, whoever has them.

@@ -21,7 +21,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::gate::facts::Claimed;
+    use crate::domain::gate::facts::ClaimConflicts;
     use crate::domain::gate::tests::{held, release};
     use crate::domain::identity::ObjectId;
 
@@ -35,7 +35,7 @@ mod tests {
         };
         let check = |by_others: &[&str], denied: Vec<ObjectFailure>, expected: Option<&str>| {
             let by_others = by_others.iter().map(|name| (id(name), "the release a/b".to_owned())).collect();
-            let claimed = Claimed { by_others, denied };
+            let claimed = ClaimConflicts { by_others, denied };
             let release = release();
             let found = held(decide(&Facts { claimed: Some(&claimed), ..Facts::of(&release) }));
             assert_eq!(found.as_ref().map(|(_, message)| message.as_str()), expected);

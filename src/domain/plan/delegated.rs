@@ -11,14 +11,14 @@ use sha2::{Digest, Sha256};
 use crate::api::keys;
 
 use crate::domain::manifest::canonical::content_hash;
-use crate::domain::manifest::patch::target::{Called, Target};
+use crate::domain::manifest::patch::target::{Called, PatchTarget};
 use crate::domain::objects::object::Object;
 
 /// Fields of chosen objects that drift may change, a rule of `spec.drift.ignore`.
 #[derive(Clone, Debug)]
 pub struct Ignore {
     /// The objects; `None` is all.
-    pub target: Option<Target>,
+    pub target: Option<PatchTarget>,
     /// JSON pointers.
     pub paths: Vec<String>,
 }
@@ -32,7 +32,7 @@ impl Ignore {
             name: object.name(),
             namespace: object.namespace(),
         };
-        let fits = |target: &Target| target.fits_name(called) && target.fits_metadata(object.value());
+        let fits = |target: &PatchTarget| target.fits_name(called) && target.fits_metadata(object.value());
         self.target.as_ref().is_none_or(fits)
     }
 }

@@ -11,7 +11,7 @@ use crate::domain::objects::live::{DeletionHold, Record};
 
 /// What is done about an object that left.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PruneVerdict {
     /// Deleted, with these preconditions.
     Delete {
         /// The uid it must have.
@@ -115,7 +115,7 @@ impl std::fmt::Display for Holder {
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
+pub struct PruneQuestion<'a> {
     /// The release.
     pub release: &'a ReleaseId,
     /// Whether objects that leave are deleted at all.
@@ -126,12 +126,12 @@ pub struct Question<'a> {
 
 /// The verdict. `record` is of the object as it is now, fetched by name or from
 /// a synced watch; `None` means that it does not exist.
-pub fn judge(question: Question<'_>, entry: &Entry, record: Option<&Record>) -> Verdict {
-    let Some(record) = record else { return Verdict::Gone };
+pub fn judge(question: PruneQuestion<'_>, entry: &Entry, record: Option<&Record>) -> PruneVerdict {
+    let Some(record) = record else { return PruneVerdict::Gone };
     match &record.owner {
-        None => return Verdict::Drop(Foreign::Unlabelled),
+        None => return PruneVerdict::Drop(Foreign::Unlabelled),
         Some(owner) if owner != question.release => {
-            return Verdict::Drop(Foreign::OtherOwner(owner.clone()));
+            return PruneVerdict::Drop(Foreign::OtherOwner(owner.clone()));
         }
         Some(_) => {}
     }
@@ -142,21 +142,21 @@ pub fn judge(question: Question<'_>, entry: &Entry, record: Option<&Record>) -> 
         None => !record.fields.is_empty(),
     };
     if !ours {
-        return Verdict::Drop(Foreign::Replaced);
+        return PruneVerdict::Drop(Foreign::Replaced);
     }
     if let Some(pending_owner) = question.pending_owner {
-        return Verdict::Keep(Kept::HandedOver(pending_owner.clone()));
+        return PruneVerdict::Keep(Kept::HandedOver(pending_owner.clone()));
     }
     if record.prune_disabled {
-        return Verdict::Keep(Kept::OptedOut);
+        return PruneVerdict::Keep(Kept::OptedOut);
     }
     if !question.prune {
-        return Verdict::Keep(Kept::PruneOff);
+        return PruneVerdict::Keep(Kept::PruneOff);
     }
     if record.deleting {
-        return Verdict::Keep(Kept::Terminating);
+        return PruneVerdict::Keep(Kept::Terminating);
     }
-    Verdict::Delete { uid: record.uid.clone(), version: record.version }
+    PruneVerdict::Delete { uid: record.uid.clone(), version: record.version }
 }
 
 #[cfg(test)]
@@ -182,33 +182,39 @@ mod tests {
             deleting: false,
             run: JobRun::default(),
         };
-        let on = Question { release: &me, prune: true, pending_owner: None };
+        let on = PruneQuestion { release: &me, prune: true, pending_owner: None };
         let check = |what: &str,
-                     question: Question<'_>,
+                     question: PruneQuestion<'_>,
                      uid: Option<&str>,
                      record: Option<Record>,
-                     expected: Verdict| {
+                     expected: PruneVerdict| {
             assert_eq!(judge(question, &entry(uid), record.as_ref()), expected, "{what}");
         };
-        let delete = Verdict::Delete { uid: "u".into(), version: 7 };
+        let delete = PruneVerdict::Delete { uid: "u".into(), version: 7 };
         check("ours", on, Some("u"), Some(live.clone()), delete.clone());
         check("ours, cut off before its uid was known", on, None, Some(live.clone()), delete);
-        check("gone", on, Some("u"), None, Verdict::Gone);
+        check("gone", on, Some("u"), None, PruneVerdict::Gone);
         let of_other = Record { owner: Some(other.clone()), ..live.clone() };
-        check("another's", on, Some("u"), Some(of_other), Verdict::Drop(Foreign::OtherOwner(other.clone())));
+        check(
+            "another's",
+            on,
+            Some("u"),
+            Some(of_other),
+            PruneVerdict::Drop(Foreign::OtherOwner(other.clone())),
+        );
         let unlabelled = Record { owner: None, ..live.clone() };
-        check("nobody's", on, Some("u"), Some(unlabelled), Verdict::Drop(Foreign::Unlabelled));
-        check("made anew", on, Some("v"), Some(live.clone()), Verdict::Drop(Foreign::Replaced));
+        check("nobody's", on, Some("u"), Some(unlabelled), PruneVerdict::Drop(Foreign::Unlabelled));
+        check("made anew", on, Some("v"), Some(live.clone()), PruneVerdict::Drop(Foreign::Replaced));
         let unmanaged = Record { fields: String::new(), ..live.clone() };
-        check("never applied", on, None, Some(unmanaged), Verdict::Drop(Foreign::Replaced));
+        check("never applied", on, None, Some(unmanaged), PruneVerdict::Drop(Foreign::Replaced));
         let kept = Record { prune_disabled: true, ..live.clone() };
-        check("opted out", on, Some("u"), Some(kept), Verdict::Keep(Kept::OptedOut));
-        let off = Question { prune: false, ..on };
-        check("prune off", off, Some("u"), Some(live.clone()), Verdict::Keep(Kept::PruneOff));
+        check("opted out", on, Some("u"), Some(kept), PruneVerdict::Keep(Kept::OptedOut));
+        let off = PruneQuestion { prune: false, ..on };
+        check("prune off", off, Some("u"), Some(live.clone()), PruneVerdict::Keep(Kept::PruneOff));
         let dying = Record { deleting: true, ..live.clone() };
-        check("dying", on, Some("u"), Some(dying), Verdict::Keep(Kept::Terminating));
-        let pending_owner = Question { pending_owner: Some(&other), ..on };
-        let waits = Verdict::Keep(Kept::HandedOver(other.clone()));
+        check("dying", on, Some("u"), Some(dying), PruneVerdict::Keep(Kept::Terminating));
+        let pending_owner = PruneQuestion { pending_owner: Some(&other), ..on };
+        let waits = PruneVerdict::Keep(Kept::HandedOver(other.clone()));
         check("wanted", pending_owner, Some("u"), Some(live.clone()), waits);
         let taken = Record { owner: Some(other.clone()), ..live };
         check(
@@ -216,7 +222,7 @@ mod tests {
             pending_owner,
             Some("u"),
             Some(taken),
-            Verdict::Drop(Foreign::OtherOwner(other.clone())),
+            PruneVerdict::Drop(Foreign::OtherOwner(other.clone())),
         );
     }
 

@@ -20,7 +20,7 @@ const HOLD_DATA: [(&str, &str); 6] = [
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
+pub struct RecreateQuestion<'a> {
     /// The release.
     pub release: &'a ReleaseId,
     /// Whether the release asks for recreation.
@@ -48,7 +48,7 @@ pub enum Recreation {
 }
 
 /// Decides. `live` is the whole object as it is now.
-pub fn decide(question: Question<'_>, object: &Object, live: &Value) -> Recreation {
+pub fn decide(question: RecreateQuestion<'_>, object: &Object, live: &Value) -> Recreation {
     if HOLD_DATA.iter().any(|(group, kind)| object.is(group, kind)) {
         return Recreation::Never("what it holds would be lost");
     }
@@ -70,7 +70,7 @@ pub fn decide(question: Question<'_>, object: &Object, live: &Value) -> Recreati
     }
 }
 
-fn is_ours(question: Question<'_>, live: &Value) -> bool {
+fn is_ours(question: RecreateQuestion<'_>, live: &Value) -> bool {
     let of = |field: &str, key: &str| live["metadata"][field][key].as_str().map(str::to_owned);
     let owner = (of("labels", keys::OWNER_NAMESPACE), of("labels", keys::OWNER_NAME));
     let me = (Some(question.release.namespace.clone()), Some(question.release.name.clone()));
@@ -180,7 +180,7 @@ mod tests {
                 _ => "v1",
             };
             let object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "a"}});
-            let question = Question { release: &me, force, object_force: of_object, is_observed };
+            let question = RecreateQuestion { release: &me, force, object_force: of_object, is_observed };
             let object = Object::new(object).unwrap();
             assert_eq!(
                 decide(question, &object, live),

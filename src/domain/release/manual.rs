@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::spec::{Release, Wanted};
+use super::spec::{Release, WantedVersion};
 use crate::api::release::{DeletionPolicy, DriftMode, RegistryProvider};
 use crate::domain::inventory::Provenance;
 use crate::domain::objects::identity::ReleaseId;
@@ -38,7 +38,7 @@ impl Release {
             uid: String::new(),
             generation: 0,
             url: String::new(),
-            wanted: Wanted::Tag(String::new()),
+            wanted: WantedVersion::Tag(String::new()),
             interval: day,
             retry_interval: day,
             timeout,

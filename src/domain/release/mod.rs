@@ -7,4 +7,4 @@ pub mod observed;
 mod spec;
 
 pub use manual::ManualRelease;
-pub use spec::{InvalidSpec, Release, Wanted, has_begun, id_of, object_name};
+pub use spec::{InvalidSpec, Release, WantedVersion, has_begun, id_of, object_name};

@@ -8,7 +8,7 @@ mod session;
 mod token;
 mod token_hosts;
 
-pub(super) use context::{RequestContext, Scope};
+pub(super) use context::{RequestContext, TokenScope};
 pub use provider::Variables;
 pub(super) use session::Sessions;
 pub use token_hosts::TokenHost;

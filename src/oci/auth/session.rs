@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode};
 use reqwest::Url;
 
 use super::challenge::{self, Challenge};
-use super::context::{RequestContext, Scope};
+use super::context::{RequestContext, TokenScope};
 use super::provider::{Given, Providers, Variables};
 use super::token::{self, TOKEN_MARGIN, secret};
 use super::token_hosts::TokenHost;
@@ -21,7 +21,7 @@ use crate::oci::limits::MAX_REMEMBERED;
 use crate::oci::reference::{Repository, Zone};
 use crate::oci::transport::{Reach, Reply, Request, Transport};
 
-type Key = (Fingerprint, Repository, Scope);
+type Key = (Fingerprint, Repository, TokenScope);
 
 /// How a registry was satisfied the last time.
 #[derive(Clone)]

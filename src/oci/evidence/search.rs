@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 use super::gather::Notes;
-use crate::oci::auth::{RequestContext, Scope};
+use crate::oci::auth::{RequestContext, TokenScope};
 use crate::oci::credentials::Access;
 use crate::oci::error::OciError;
 use crate::oci::limits::{MAX_BUNDLE_BYTES, MAX_MANIFEST_BYTES};
@@ -49,7 +49,7 @@ impl<'a> Search<'a> {
     where
         'a: 'b,
     {
-        RequestContext { repository: self.repository, access: self.access, scope: Scope::Pull, subject }
+        RequestContext { repository: self.repository, access: self.access, scope: TokenScope::Pull, subject }
     }
 
     /// A manifest that a list has named to this access.

@@ -12,7 +12,7 @@ use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::inventory::{FinalizerPolicy, StoreError, Stored};
 use crate::cluster::session::Session;
-use crate::domain::adopt::{Claim, Former, claim, lost_marks, relabel, take_over};
+use crate::domain::adopt::{Former, FormerClaim, claim, lost_marks, relabel, take_over};
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::inventory::{Entry, Inventory, Provenance};
 use crate::domain::outcome::ObjectFailure;
@@ -41,7 +41,7 @@ pub struct Adoption<'a> {
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum AdoptionFinding {
     /// The other tool's: it is, or would be, taken over. What its marks for that
     /// tool lose by it is told.
     Theirs(Vec<String>),
@@ -54,7 +54,7 @@ pub enum Found {
 }
 
 /// What becomes of each object, in the order of an apply.
-pub type Findings = Vec<(ObjectId, Found)>;
+pub type Findings = Vec<(ObjectId, AdoptionFinding)>;
 
 /// Why nothing, or not all, was taken over.
 #[derive(Debug, thiserror::Error)]
@@ -83,7 +83,7 @@ struct Target {
 }
 
 /// An object, and whether it may be changed.
-type Look = (ObjectId, Found, Option<Target>);
+type Look = (ObjectId, AdoptionFinding, Option<Target>);
 type Looks = Vec<Look>;
 
 impl Adoption<'_> {
@@ -121,7 +121,7 @@ impl Adoption<'_> {
             return Err(AdoptError::Incomplete(failures));
         }
         self.finish(&mut stored, &late).await?;
-        let now = |id: ObjectId, before: Found| (late.get(&id).cloned().unwrap_or(before), id);
+        let now = |id: ObjectId, before: AdoptionFinding| (late.get(&id).cloned().unwrap_or(before), id);
         Ok(seen.into_iter().map(|(id, before, _)| now(id, before)).map(|(found, id)| (id, found)).collect())
     }
 
@@ -155,7 +155,11 @@ impl Adoption<'_> {
 
     /// The inventory without the mark, and without what turned out not to be
     /// ours.
-    async fn finish(&self, stored: &mut Stored, late: &BTreeMap<ObjectId, Found>) -> Result<(), AdoptError> {
+    async fn finish(
+        &self,
+        stored: &mut Stored,
+        late: &BTreeMap<ObjectId, AdoptionFinding>,
+    ) -> Result<(), AdoptError> {
         let mut inventory = Inventory::clone(&stored.inventory);
         inventory.entries.retain(|id, _| !late.contains_key(id));
         stored.provenance.adopting.clear();
@@ -193,11 +197,11 @@ impl Adoption<'_> {
     ) -> Result<Look, ApiError> {
         for reading in id.readings() {
             match self.see_one(discovery, &reading, entry).await? {
-                (Found::Missing, _) => {}
+                (AdoptionFinding::Missing, _) => {}
                 (found, target) => return Ok((reading, found, target)),
             }
         }
-        Ok((id.clone(), Found::Missing, None))
+        Ok((id.clone(), AdoptionFinding::Missing, None))
     }
 
     async fn see_one(
@@ -205,21 +209,21 @@ impl Adoption<'_> {
         discovery: &ApiDiscovery,
         id: &ObjectId,
         entry: &Entry,
-    ) -> Result<(Found, Option<Target>), ApiError> {
+    ) -> Result<(AdoptionFinding, Option<Target>), ApiError> {
         let kind = id.group_kind();
         let Some(resource) = discovery.served(&kind, &entry.version) else {
             self.session.is_undefined(&kind).await?;
-            return Ok((Found::Missing, None));
+            return Ok((AdoptionFinding::Missing, None));
         };
         let live: Value = match self.session.get(&resource, id).await {
             Ok(answer) => answer.json()?,
-            Err(error) if error.is_not_found() => return Ok((Found::Missing, None)),
+            Err(error) if error.is_not_found() => return Ok((AdoptionFinding::Missing, None)),
             Err(error) => return Err(error),
         };
         let found = match claim(&live, self.former, self.me) {
-            Claim::Theirs => Found::Theirs(lost_marks(&live, self.former)),
-            Claim::Ours => Found::Ours,
-            Claim::Foreign(why) => return Ok((Found::Foreign(why), None)),
+            FormerClaim::Theirs => AdoptionFinding::Theirs(lost_marks(&live, self.former)),
+            FormerClaim::Ours => AdoptionFinding::Ours,
+            FormerClaim::Foreign(why) => return Ok((AdoptionFinding::Foreign(why), None)),
         };
         // Whether it may be changed is known before anything is.
         let mut patch = relabel(&live, self.former, self.me);
@@ -257,7 +261,7 @@ impl Adoption<'_> {
     /// Labels first, then field ownership: an object between the two is ours, and
     /// taken up again by the next run.
     /// Says what it found instead, if it is not to be taken over any more.
-    async fn take(&self, id: &ObjectId, target: &Target) -> Result<Option<Found>, ApiError> {
+    async fn take(&self, id: &ObjectId, target: &Target) -> Result<Option<AdoptionFinding>, ApiError> {
         let resource = &target.resource;
         let mut live = target.live.clone();
         for _ in 0..ATTEMPTS {
@@ -268,7 +272,7 @@ impl Adoption<'_> {
             live = match self.session.get(resource, id).await {
                 Ok(answer) => answer.json()?,
                 // Gone meanwhile: there is nothing to take over.
-                Err(error) if error.is_not_found() => return Ok(Some(Found::Missing)),
+                Err(error) if error.is_not_found() => return Ok(Some(AdoptionFinding::Missing)),
                 Err(error) => return Err(error),
             };
         }
@@ -280,11 +284,11 @@ impl Adoption<'_> {
         id: &ObjectId,
         resource: &Resource,
         live: &Value,
-    ) -> Result<Option<Found>, ApiError> {
+    ) -> Result<Option<AdoptionFinding>, ApiError> {
         let live = match claim(live, self.former, self.me) {
-            Claim::Foreign(why) => return Ok(Some(Found::Foreign(why))),
-            Claim::Ours => live.clone(),
-            Claim::Theirs => {
+            FormerClaim::Foreign(why) => return Ok(Some(AdoptionFinding::Foreign(why))),
+            FormerClaim::Ours => live.clone(),
+            FormerClaim::Theirs => {
                 let patch = relabel(live, self.former, self.me);
                 self.session.merge_patch(resource, id, &patch, false).await?
             }

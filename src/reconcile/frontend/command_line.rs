@@ -23,7 +23,7 @@ use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::driver;
 use crate::reconcile::env::claims::Claims;
 use crate::reconcile::env::recovery::RegistryRecovery;
-use crate::reconcile::env::{Env, Trust};
+use crate::reconcile::env::{Env, TrustSettings};
 use crate::reconcile::error::{ReconcileError, chain};
 use crate::reconcile::flow::retry::{InventoryRetry, written_by_other};
 use crate::reconcile::phase::admit::admit;
@@ -111,7 +111,7 @@ impl Local {
             metrics: Arc::clone(&metrics),
             claims: Claims::default(),
             default_service_account: None,
-            trust: Trust::default(),
+            trust: TrustSettings::default(),
             allowed: Allowed::default(),
             wake,
             recovery: RegistryRecovery::default(),

@@ -40,7 +40,7 @@ const POLICY: RunPolicy = RunPolicy {
 };
 
 /// A wish for a run.
-pub struct Request<'a> {
+pub struct OperatorRequest<'a> {
     /// What the process shares.
     pub env: &'a Env,
     /// Where its worker comes from.
@@ -55,7 +55,7 @@ pub struct Request<'a> {
     pub status: Arc<ReleaseStatus>,
 }
 
-impl Request<'_> {
+impl OperatorRequest<'_> {
     /// Runs, and says what came of it; and what the status in the cluster is by now.
     pub async fn reconcile(self, caches: &mut Caches) -> (Outcome, Arc<ReleaseStatus>) {
         let (slot, timer) = (WorkerSlot::new(self.pool), PhaseTimer::new(&self.env.metrics));

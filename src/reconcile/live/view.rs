@@ -12,7 +12,7 @@ use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::inventory::StoreError;
 use crate::cluster::session::{Identity, Session};
-use crate::cluster::store::{Scope, Watched};
+use crate::cluster::store::{WatchScope, Watched};
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::live::Record;
 use crate::domain::plan::Live;
@@ -172,7 +172,7 @@ impl Live for View<'_> {
 /// The watch that an object is looked at through. The controller's own covers
 /// all namespaces; a ServiceAccount or a person is often allowed a namespace
 /// only.
-fn scope(session: &Session, resource: &Arc<Resource>, id: &ObjectId) -> Scope {
+fn scope(session: &Session, resource: &Arc<Resource>, id: &ObjectId) -> WatchScope {
     let identity = session.identity().clone();
     let namespace = match identity {
         Identity::Controller => None,
@@ -180,7 +180,7 @@ fn scope(session: &Session, resource: &Arc<Resource>, id: &ObjectId) -> Scope {
             Some(id.namespace.clone()).filter(|n| !n.is_empty())
         }
     };
-    Scope { identity, resource: Arc::clone(resource), namespace }
+    WatchScope { identity, resource: Arc::clone(resource), namespace }
 }
 
 /// The kinds that can only be looked at by asking for each object: those that the

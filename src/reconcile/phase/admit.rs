@@ -16,7 +16,7 @@ use crate::domain::schedule::jitter;
 use crate::domain::verify::declared::Secrets;
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Refusal;
-use crate::domain::verify::trust_policy::Demand;
+use crate::domain::verify::trust_policy::PolicyDemand;
 use crate::observe::labels::{Phase, Verification};
 use crate::oci::Repository;
 use crate::reconcile::cache::Caches;
@@ -30,7 +30,7 @@ use crate::reconcile::scope::{Scope, Trigger};
 use crate::reconcile::source::access::{self, access};
 use crate::reconcile::source::reference::repository;
 use crate::reconcile::trust::admission::Admission;
-use crate::reconcile::trust::evidence::Target;
+use crate::reconcile::trust::evidence::VerifyTarget;
 use crate::reconcile::trust::pinned::ImageDemand;
 
 /// How soon evidence that could not be had is asked for again, where the
@@ -125,7 +125,7 @@ async fn demanded(
     let trust = &env.trust;
     let trust_policy = trust.policy.borrow().demand(repository.registry(), repository.path());
     let (mut policies, mut images) = (Vec::new(), None);
-    if let Demand::Signed(policy) = &trust_policy {
+    if let PolicyDemand::Signed(policy) = &trust_policy {
         policies.push(Policy::clone(policy));
     }
     if let Some(declared) = &release.verify {
@@ -143,7 +143,7 @@ async fn demanded(
         }
         policies.push(policy);
     }
-    let is_exempt = matches!(trust_policy, Demand::Exempt);
+    let is_exempt = matches!(trust_policy, PolicyDemand::Exempt);
     let demands = Demands { policies: policies.len(), is_exempt, required: trust.required };
     let decision = gate::trust::decide(&Facts { demands: Some(demands), ..Facts::of(release) });
     match (decision, policies.is_empty(), is_exempt) {
@@ -221,7 +221,7 @@ async fn ask_for_evidence(
 ) -> Result<Option<Admission>, Box<Failure>> {
     let access = access(scope, case.session, cache).await?;
     let registry = scope.env.registry.clone();
-    let target = Target { repository: case.repository, digest: &case.revision.digest, access: &access };
+    let target = VerifyTarget { repository: case.repository, digest: &case.revision.digest, access: &access };
     let verifying = Admission::verified(&registry, target, &case.policies, case.images.clone());
     match registry_wait(scope, seen, verifying).await {
         RegistryWait::Done(verified) => verified.map(Some),

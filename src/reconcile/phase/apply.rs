@@ -17,7 +17,7 @@ use self::object::{Done, apply_object};
 use self::schemas::Schemas;
 use crate::api::reason::Reason;
 use crate::api::status::Changes;
-use crate::cluster::apply::Applied as Answer;
+use crate::cluster::apply::AppliedObject;
 use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
@@ -38,7 +38,7 @@ use crate::reconcile::phase::plan::Planned;
 use crate::reconcile::phase::preflight::Accepted;
 use crate::reconcile::phase::preflight::dry_run::{Preflight, Ready};
 use crate::reconcile::scope::Scope;
-use crate::reconcile::scope::progress::{Change, Event};
+use crate::reconcile::scope::progress::{ObjectChange, ProgressEvent};
 
 /// What was done.
 #[derive(Default)]
@@ -52,7 +52,7 @@ pub struct Executed {
     /// What a person should know.
     pub notes: Vec<Note>,
     /// What became of each object that was written.
-    pub done: BTreeMap<ObjectId, Change>,
+    pub done: BTreeMap<ObjectId, ObjectChange>,
     /// Objects that had drifted and were put back.
     pub corrected: Vec<ObjectId>,
     /// Health, where it was waited for.
@@ -161,11 +161,11 @@ impl Stages<'_, '_> {
     fn tell(&self, stage: Stage) {
         for step in self.plan.steps.iter().filter(|s| s.stage == stage) {
             let change = match step.action {
-                Action::Keep => Some(Change::Unchanged),
+                Action::Keep => Some(ObjectChange::Unchanged),
                 Action::Write => self.executed.done.get(&step.id).copied(),
             };
             if let Some(change) = change {
-                self.scope.progress.tell(Event::Object(&step.id, change));
+                self.scope.progress.tell(ProgressEvent::Object(&step.id, change));
             }
         }
     }
@@ -260,7 +260,7 @@ impl Stages<'_, '_> {
                 }
                 Done::LeftAlone(whose) => {
                     executed.changes.unchanged += 1;
-                    executed.done.insert(step.id.clone(), Change::Unchanged);
+                    executed.done.insert(step.id.clone(), ObjectChange::Unchanged);
                     let before = cache.inventory.entries.get(&step.id);
                     let live = ready.live.as_ref().map(|(uid, _)| uid.as_str());
                     let fate = whose.fate(before, live, &step.version, &step.hash);
@@ -306,20 +306,21 @@ fn note(
     cache: &mut ClusterCache,
     step: &Step,
     ready: &Ready,
-    applied: Answer,
+    applied: AppliedObject,
     recreated: bool,
     executed: &mut Executed,
 ) {
     let same = ready.live.as_ref().is_some_and(|(_, version)| *version == applied.record.version);
     let change = match () {
-        () if recreated => Change::Recreated,
-        () if !applied.created && !same => Change::Configured,
-        () if applied.created => Change::Created,
-        () => Change::Unchanged,
+        () if recreated => ObjectChange::Recreated,
+        () if !applied.created && !same => ObjectChange::Configured,
+        () if applied.created => ObjectChange::Created,
+        () => ObjectChange::Unchanged,
     };
-    executed.changes.created += i32::from(change == Change::Created);
-    executed.changes.configured += i32::from(matches!(change, Change::Configured | Change::Recreated));
-    executed.changes.unchanged += i32::from(change == Change::Unchanged);
+    executed.changes.created += i32::from(change == ObjectChange::Created);
+    executed.changes.configured +=
+        i32::from(matches!(change, ObjectChange::Configured | ObjectChange::Recreated));
+    executed.changes.unchanged += i32::from(change == ObjectChange::Unchanged);
     executed.done.insert(step.id.clone(), change);
     if step.drifted && !same {
         executed.corrected.push(step.id.clone());

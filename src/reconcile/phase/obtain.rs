@@ -10,7 +10,7 @@ use self::render::{Rendered, render};
 use crate::api::reason::Reason;
 use crate::api::status::ArtifactStatus;
 use crate::cluster::discovery::ApiDiscovery;
-use crate::domain::ledger::Facts;
+use crate::domain::ledger::LedgerFacts;
 use crate::domain::outcome::Outcome;
 use crate::oci::Size;
 use crate::reconcile::cache::Caches;
@@ -84,7 +84,7 @@ pub async fn obtain_within(
     let Update { session, ledger, revision } = *update;
     // What is applied is put back meanwhile, if it is another revision.
     let other = ledger.whole() != Some(revision.key.as_str());
-    let facts: Facts<'_> = facts_of(scope, caches);
+    let facts: LedgerFacts<'_> = facts_of(scope, caches);
     let can_wait = other && ledger.applied_beside(scope.release, &facts).is_some();
     let (registry, seen) = caches.registry_and_sightings();
     let seen = Some(seen).filter(|_| can_wait);

@@ -14,7 +14,7 @@ use crate::domain::plan::Plan;
 use crate::observe::labels::Phase;
 use crate::reconcile::error::{Failure, ReconcileError, failure};
 use crate::reconcile::phase::apply::{Applied, Executed};
-use crate::reconcile::removal::remove::{Order, Removal, remove};
+use crate::reconcile::removal::remove::{Removal, RemovalOrder, remove};
 use crate::reconcile::removal::removed::{Deletion, Removed};
 use crate::reconcile::removal::terminating::{Waiter, await_gone, held};
 use crate::reconcile::scope::{Scope, Trigger};
@@ -55,7 +55,7 @@ async fn remove_leaving(
         _ => Deletion::Real,
     };
     let release = scope.release;
-    let order = Order {
+    let order = RemovalOrder {
         release: &release.id,
         prune: release.prune,
         deletion,

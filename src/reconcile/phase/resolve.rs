@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::api::reason::Reason;
 use crate::api::status::condition;
 use crate::cluster::session::Session;
-use crate::domain::gate::Step;
+use crate::domain::gate::TagStep;
 use crate::domain::gate::downgrade;
 use crate::domain::gate::{Decision, Facts};
 use crate::domain::ledger::{Command, KnownRevision, Ledger};
@@ -174,7 +174,7 @@ fn follow(scope: &Scope<'_>, ledger: &Ledger, notes: &mut Notes, resolved: Resol
         let message = format!("tag {tag} moved from {} to {newest}", last.digest);
         notes.once(Reason::TagMoved, message, told);
     }
-    let step = Step { from: last_tag, to: &tag };
+    let step = TagStep { from: last_tag, to: &tag };
     if let Some(held) = &revision.held {
         let told = status.condition(condition::READY).is_some_and(|c| c.message.contains(held));
         notes.once(Reason::DowngradeRefused, held.clone(), told);
@@ -195,7 +195,7 @@ pub fn destination(release: &Release, ledger: &Ledger, resolved: Resolved) -> Re
     let revision = Revision { name, digest, key, stale: None, held: None };
     let Some(last) = ledger.last_applied(release) else { return revision };
     let (Some(tag), Some(from)) = (tag, last.tag()) else { return revision };
-    let step = Some(Step { from, to: tag.as_str() });
+    let step = Some(TagStep { from, to: tag.as_str() });
     match (downgrade::decide(&Facts { step, ..Facts::of(release) }), revision_of(release, last)) {
         (Decision::Wait(blocker, _), Ok(last)) => Revision { held: Some(blocker.message), ..last },
         _ => revision,

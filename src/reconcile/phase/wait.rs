@@ -32,7 +32,7 @@ use crate::reconcile::live::watched::is_watched;
 use crate::reconcile::phase::apply::{Applied, Executed};
 use crate::reconcile::phase::resolve::destination;
 use crate::reconcile::scope::Scope;
-use crate::reconcile::scope::progress::Event;
+use crate::reconcile::scope::progress::ProgressEvent;
 use crate::reconcile::scope::revision::Update;
 use crate::reconcile::source::access::access;
 use crate::reconcile::source::reference::{repository, wanted};
@@ -75,7 +75,7 @@ pub async fn wait<'a>(
     if !scope.release.wait || executed.ended.is_some() {
         return applied;
     }
-    scope.progress.tell(Event::AwaitsHealth);
+    scope.progress.tell(ProgressEvent::AwaitsHealth);
     let started = Instant::now();
     let mut checkup = Checkup::new(&revision.key);
     for step in planned.plan.steps.iter().filter(|s| !s.done && has_rule(&s.id.group_kind())) {
@@ -107,7 +107,7 @@ pub async fn wait<'a>(
         None if checkup.board.failed().next().is_none() => {
             let message = "every object is healthy".to_owned();
             executed.health = Some(Assessment { status: Some(true), reason: Reason::Healthy, message });
-            scope.progress.tell(Event::Healthy);
+            scope.progress.tell(ProgressEvent::Healthy);
         }
         None => {
             let reason = Reason::HealthCheckFailed;
@@ -274,7 +274,7 @@ fn show(scope: &Scope<'_>, board: &Board) {
     if scope.progress.is_watching() {
         let pending: Vec<(&ObjectId, &str)> =
             board.waiting().map(|(id, health)| (id, health.message.as_str())).collect();
-        scope.progress.tell(Event::Pending(&pending));
+        scope.progress.tell(ProgressEvent::Pending(&pending));
     }
 }
 

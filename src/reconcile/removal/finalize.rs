@@ -21,7 +21,7 @@ use crate::reconcile::error::{Failure, ReconcileError, chain, failure};
 use crate::reconcile::flow::retry::{Attempted, InventoryRetry};
 use crate::reconcile::live::view::View;
 use crate::reconcile::phase::inventory::{finalizer_policy, read};
-use crate::reconcile::removal::remove::{Order, Removal, remove};
+use crate::reconcile::removal::remove::{Removal, RemovalOrder, remove};
 use crate::reconcile::removal::removed::{Deletion, Removed};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::source::access::no_account;
@@ -144,7 +144,7 @@ async fn delete_all(
     let discovery = session.discovery_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;
     let view = View::of(env, &session, &mut caches.cluster, &discovery, inventory.entries.keys()).await?;
     let leaving = leaving(&inventory, |_| true);
-    let everything = Order {
+    let everything = RemovalOrder {
         release: &release.id,
         prune: true,
         deletion: Deletion::Real,

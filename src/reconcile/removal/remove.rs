@@ -15,14 +15,14 @@ use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::Fate;
 use crate::domain::outcome::{Note, ObjectFailure};
 use crate::domain::plan::{Leaving, Live};
-use crate::domain::prune::{Foreign, Kept, Question, Verdict, judge};
+use crate::domain::prune::{Foreign, Kept, PruneQuestion, PruneVerdict, judge};
 use crate::domain::stage::{Stage, stage};
 use crate::reconcile::env::Env;
 use crate::reconcile::error::chain;
 use crate::reconcile::flow::parallel::ordered;
 use crate::reconcile::live::owners;
 use crate::reconcile::live::view::View;
-use crate::reconcile::scope::progress::{Change, Event, Progress};
+use crate::reconcile::scope::progress::{ObjectChange, Progress, ProgressEvent};
 use crate::reconcile::scope::signals::Signals;
 
 /// How often an object that changes between the look and the deletion is looked
@@ -31,7 +31,7 @@ const ATTEMPTS: usize = 3;
 
 /// Whose objects are removed, and whether they are.
 #[derive(Clone, Copy)]
-pub struct Order<'a> {
+pub struct RemovalOrder<'a> {
     /// The release.
     pub release: &'a ReleaseId,
     /// Whether anything is deleted at all.
@@ -48,7 +48,7 @@ pub struct Order<'a> {
     pub signals: Option<&'a Signals>,
 }
 
-impl Order<'_> {
+impl RemovalOrder<'_> {
     fn is_ended(&self) -> bool {
         self.signals.is_some_and(Signals::is_stopping)
     }
@@ -62,7 +62,7 @@ pub struct Removal<'a> {
     /// With whose rights.
     pub session: &'a Session,
     /// Whose objects, and how.
-    pub order: Order<'a>,
+    pub order: RemovalOrder<'a>,
     /// Which, in order.
     pub leaving: &'a [Leaving],
     /// What is served.
@@ -100,7 +100,7 @@ pub async fn remove(removal: Removal<'_>) -> Removed {
                 continue;
             };
             if matches!(answer, Answer::Deleted | Answer::Held) {
-                order.progress.tell(Event::Object(&leaving.id, Change::Deleted));
+                order.progress.tell(ProgressEvent::Object(&leaving.id, ObjectChange::Deleted));
                 removed.touched.push(leaving.id.clone());
             }
             let other = match &answer {
@@ -140,7 +140,7 @@ enum Answer {
 async fn remove_one(
     env: &Env,
     session: &Session,
-    order: Order<'_>,
+    order: RemovalOrder<'_>,
     leaving: &Leaving,
     discovery: &Arc<ApiDiscovery>,
     view: &View<'_>,
@@ -153,7 +153,7 @@ async fn remove_one(
     };
     let pending_owner = env.claims.pending_owner(id).filter(|pending_owner| pending_owner != order.release);
     let question =
-        Question { release: order.release, prune: order.prune, pending_owner: pending_owner.as_ref() };
+        PruneQuestion { release: order.release, prune: order.prune, pending_owner: pending_owner.as_ref() };
     let mut record = view.record(id);
     // What no watch shows under anybody's labels may still be there without
     // them: it is asked for by name before it counts as gone.
@@ -167,13 +167,14 @@ async fn remove_one(
             };
         }
         match judge(question, &leaving.entry, record.as_ref()) {
-            Verdict::Gone => return Answer::Gone,
-            Verdict::Keep(Kept::Terminating) => return Answer::Terminating,
-            Verdict::Keep(why) => return Answer::Kept(why),
-            Verdict::Drop(why) => return Answer::Foreign(why),
-            Verdict::Delete { .. } if order.deletion == Deletion::Foretold => return Answer::Deleted,
-            Verdict::Delete { .. } if order.deletion == Deletion::Withheld => return Answer::Later,
-            Verdict::Delete { uid, version } => match session.delete(&resource, id, &uid, version).await {
+            PruneVerdict::Gone => return Answer::Gone,
+            PruneVerdict::Keep(Kept::Terminating) => return Answer::Terminating,
+            PruneVerdict::Keep(why) => return Answer::Kept(why),
+            PruneVerdict::Drop(why) => return Answer::Foreign(why),
+            PruneVerdict::Delete { .. } if order.deletion == Deletion::Foretold => return Answer::Deleted,
+            PruneVerdict::Delete { .. } if order.deletion == Deletion::Withheld => return Answer::Later,
+            PruneVerdict::Delete { uid, version } => match session.delete(&resource, id, &uid, version).await
+            {
                 Ok(Deleted::Gone) => return Answer::Deleted,
                 Ok(Deleted::Terminating) => return Answer::Held,
                 Ok(Deleted::Changed) => ask = true,

@@ -17,13 +17,13 @@ use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::Leaving;
 use crate::domain::prune::Holder;
 use crate::reconcile::flow::parallel::{ordered, unordered};
-use crate::reconcile::flow::poll::{Pace, Poll, Tick, Until};
-use crate::reconcile::scope::progress::{Event, Progress};
+use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
+use crate::reconcile::scope::progress::{Progress, ProgressEvent};
 use crate::reconcile::scope::signals::Signals;
 
 /// How soon what was deleted is looked at again, at first and at most.
-const LOOKS: Pace =
-    Pace { first: Duration::from_millis(50), longest: Duration::from_secs(2), timeout: Duration::MAX };
+const LOOKS: PollPace =
+    PollPace { first: Duration::from_millis(50), longest: Duration::from_secs(2), timeout: Duration::MAX };
 
 /// Who waits, and how long.
 #[derive(Clone, Copy)]
@@ -60,11 +60,11 @@ pub async fn await_gone(
     removed: &mut Removed,
     which: &[ObjectId],
 ) {
-    let pace = Pace { timeout: waiter.timeout, ..LOOKS };
+    let pace = PollPace { timeout: waiter.timeout, ..LOOKS };
     let mut poll = Poll::new(pace, Until::Stopped, waiter.signals, None);
     while removed.terminating.iter().any(|id| which.contains(id)) {
         let pending: Vec<_> = removed.terminating.iter().map(|id| (id, "terminating")).collect();
-        waiter.progress.tell(Event::Pending(&pending));
+        waiter.progress.tell(ProgressEvent::Pending(&pending));
         if poll.pause().await != Tick::Look {
             return;
         }

@@ -14,11 +14,11 @@ use crate::domain::status::inventory_name;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::error::{ReconcileError, aggregate};
 use crate::reconcile::live::view::View;
-use crate::reconcile::removal::remove::{Order, Removal, remove};
+use crate::reconcile::removal::remove::{Removal, RemovalOrder, remove};
 use crate::reconcile::removal::removed::{Deletion, Removed};
 use crate::reconcile::removal::terminating::{Waiter, await_gone, held};
 use crate::reconcile::scope::Scope;
-use crate::reconcile::scope::progress::{Change, Event};
+use crate::reconcile::scope::progress::{ObjectChange, ProgressEvent};
 
 /// What became of a deletion.
 #[derive(Debug, Default)]
@@ -60,7 +60,7 @@ pub async fn uninstall(
         let named = (*inventory).clone();
         session.write_inventory(&release.id, &mut stored, named, FinalizerPolicy::Set).await?;
     }
-    let everything = Order {
+    let everything = RemovalOrder {
         release: &release.id,
         prune: true,
         deletion: Deletion::Real,
@@ -101,10 +101,10 @@ pub async fn uninstall(
         session.mark_inventory_for_deletion(&release.id, &mut stored).await?;
     }
     if is_last || release.wait {
-        progress.tell(Event::Object(&inventory_object(&release.id), Change::Deleted));
+        progress.tell(ProgressEvent::Object(&inventory_object(&release.id), ObjectChange::Deleted));
     }
     if release.wait {
-        progress.tell(Event::AwaitsTermination);
+        progress.tell(ProgressEvent::AwaitsTermination);
     }
     if release.wait && removed.waiting.is_empty() {
         follow(&waiter, &session, &release.id, &discovery, &leaving, &mut removed, &mut stored).await?;

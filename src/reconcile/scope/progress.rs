@@ -5,7 +5,7 @@ use crate::domain::identity::ObjectId;
 
 /// What became of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum ObjectChange {
     /// It is new.
     Created,
     /// It was changed.
@@ -18,7 +18,7 @@ pub enum Change {
     Deleted,
 }
 
-impl Change {
+impl ObjectChange {
     /// As kubectl says it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -33,9 +33,9 @@ impl Change {
 
 /// Something that happened in a run.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub enum ProgressEvent<'a> {
     /// An object is done.
-    Object(&'a ObjectId, Change),
+    Object(&'a ObjectId, ObjectChange),
     /// The wait for health begins.
     AwaitsHealth,
     /// What is waited for now, each with why.
@@ -49,7 +49,7 @@ pub enum Event<'a> {
 /// Who listens. It must not block.
 pub trait Progress: Send + Sync {
     /// Is told of an event.
-    fn tell(&self, event: Event<'_>);
+    fn tell(&self, event: ProgressEvent<'_>);
 
     /// Whether anybody looks at what is waited for.
     fn is_watching(&self) -> bool {
@@ -62,7 +62,7 @@ pub trait Progress: Send + Sync {
 pub struct NoProgress;
 
 impl Progress for NoProgress {
-    fn tell(&self, _: Event<'_>) {}
+    fn tell(&self, _: ProgressEvent<'_>) {}
 
     fn is_watching(&self) -> bool {
         false

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::evidence::{Target, verify};
+use super::evidence::{VerifyTarget, verify};
 use super::pinned::{ImageDemand, Pinned};
 use crate::api::reason::Reason;
 use crate::api::status::VerifiedBy;
@@ -50,7 +50,7 @@ impl Admission {
     /// As [`verify`].
     pub(in crate::reconcile) async fn verified(
         registry: &Registry,
-        target: Target<'_>,
+        target: VerifyTarget<'_>,
         policies: &[Policy],
         images: Option<Arc<ImageDemand>>,
     ) -> Result<Self, Box<Failure>> {

@@ -18,7 +18,7 @@ static JUDGING: Semaphore = Semaphore::const_new(MAX_JUDGING);
 
 /// What is to be verified.
 #[derive(Clone, Copy)]
-pub struct Target<'a> {
+pub struct VerifyTarget<'a> {
     /// Where it is.
     pub repository: &'a Repository,
     /// What it is.
@@ -33,10 +33,10 @@ pub struct Target<'a> {
 /// When the registry cannot be asked, or the first policy that is not satisfied.
 pub async fn verify(
     registry: &Registry,
-    target: Target<'_>,
+    target: VerifyTarget<'_>,
     policies: &[Policy],
 ) -> Result<Vec<Proof>, Box<Failure>> {
-    let Target { repository, digest, access } = target;
+    let VerifyTarget { repository, digest, access } = target;
     let evidence = registry.evidence(repository, digest, access).await;
     let evidence = evidence.map_err(|e| failure(e.reason(), chain(&e)))?;
     let setback = evidence.setback.clone();

@@ -10,14 +10,14 @@ use futures::future::BoxFuture;
 use futures::stream::iter;
 use serde_json::Value;
 
-use super::evidence::{Target, verify};
+use super::evidence::{VerifyTarget, verify};
 use crate::api::reason::Reason;
 use crate::api::status::VerifiedImage;
 use crate::api::verify::ImageMode;
 use crate::domain::identity::ObjectId;
 use crate::domain::images::{doubtful_places, image_places};
 use crate::domain::object::Object;
-use crate::domain::verify::images::{Demand, ImageName, ImagePolicies};
+use crate::domain::verify::images::{ImageName, ImageNeed, ImagePolicies};
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Proof;
 use crate::oci::{Access, Digest, Keyring, Registry, Repository, Tag, Wanted};
@@ -185,16 +185,16 @@ pub async fn verify_images(
     let mut asked: Vec<BoxFuture<'_, Result<SignedImage, ImageFailure>>> = Vec::new();
     for (image, place) in &uses {
         match policies.demand(image) {
-            Demand::Exempt => images.exempt.push(image.clone()),
-            Demand::Unmatched => {
+            ImageNeed::Exempt => images.exempt.push(image.clone()),
+            ImageNeed::Unmatched => {
                 let why = "no policy of verify.images matches it: add one that does, or exempt it";
                 images.failures.push(place.failed(image, failure(Reason::ImageNotVerified, why)));
             }
-            Demand::Unknown(why) => {
+            ImageNeed::Unknown(why) => {
                 let why = format!("{why}, so that nobody can tell who has signed it");
                 images.failures.push(place.failed(image, failure(Reason::ImageNotVerified, why)));
             }
-            Demand::Signed(name, policies) => {
+            ImageNeed::Signed(name, policies) => {
                 let looked = Look { registry, objects, policies, ways, place };
                 let digest = known.get(image).map(String::as_str);
                 asked.push(Box::pin(async move {
@@ -309,7 +309,7 @@ impl Look<'_> {
         let access = self.ways.access(repository, of_pods).await?;
         let resolved = self.registry.resolve(repository, wanted, &access).await;
         let resolved = resolved.map_err(|e| failure(e.reason(), chain(&e)))?;
-        let target = Target { repository, digest: &resolved.digest, access: &access };
+        let target = VerifyTarget { repository, digest: &resolved.digest, access: &access };
         let proofs = verify(self.registry, target, self.policies).await?;
         Ok((resolved.digest, proofs))
     }

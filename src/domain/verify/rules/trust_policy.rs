@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::declared::root;
-use super::policy::{Authority, Identity, Policy, Trust};
+use super::policy::{Policy, SignerIdentity, Trust, TrustedAuthority};
 use crate::api::verify::OidcIdentity;
 use crate::domain::artifact::prefix::Prefix;
 use crate::domain::process::configuration::{self, Wrong, wrong};
@@ -37,7 +37,7 @@ pub struct TrustPolicy {
 
 /// What the floor says of a repository.
 #[derive(Clone, Debug)]
-pub enum Demand {
+pub enum PolicyDemand {
     /// No prefix fits.
     Nothing,
     /// Its artifacts need no signature, whatever else is demanded.
@@ -155,7 +155,7 @@ impl TrustPolicy {
     /// What is demanded of a repository: by the longest prefix that fits. A demand
     /// reaches every port that its prefix does not tell apart, an exemption only the
     /// one that is meant: what listens on another may be anybody's.
-    pub fn demand(&self, registry: &str, path: &str) -> Demand {
+    pub fn demand(&self, registry: &str, path: &str) -> PolicyDemand {
         let fitting = self.entries.iter().filter_map(|(prefix, policy)| {
             let closeness = match policy {
                 Some(_) => prefix.fits(registry, path),
@@ -164,9 +164,9 @@ impl TrustPolicy {
             closeness.map(|closeness| (closeness, policy))
         });
         match fitting.max_by_key(|(closeness, _)| *closeness) {
-            None => Demand::Nothing,
-            Some((_, None)) => Demand::Exempt,
-            Some((_, Some(policy))) => Demand::Signed(Arc::clone(policy)),
+            None => PolicyDemand::Nothing,
+            Some((_, None)) => PolicyDemand::Exempt,
+            Some((_, Some(policy))) => PolicyDemand::Signed(Arc::clone(policy)),
         }
     }
 
@@ -181,7 +181,7 @@ impl TrustPolicy {
     }
 }
 
-impl Demand {
+impl PolicyDemand {
     /// Names it: another demand, another name.
     pub fn fingerprint(&self) -> String {
         match self {
@@ -211,7 +211,7 @@ impl Registry {
         if self.signer.trusted_root.is_some() {
             return Err(wrong(format!("{field}.trustedRoot"), "with authorities it stands in each of them"));
         }
-        let mut authorities: Vec<Authority> = Vec::new();
+        let mut authorities: Vec<TrustedAuthority> = Vec::new();
         for (n, named) in self.authorities.iter().enumerate() {
             let field = format!("{field}.authorities[{n}]");
             let mut of_it = named.signer.authorities(&named.name, &field, files, default)?;
@@ -240,7 +240,7 @@ impl Signer {
         field: &str,
         files: &Files,
         default: &Arc<TrustRoot>,
-    ) -> Result<Vec<Authority>, Wrong> {
+    ) -> Result<Vec<TrustedAuthority>, Wrong> {
         let mut found = Vec::new();
         let content = |field: &str, file: &str| {
             files.get(file).ok_or_else(|| wrong(field, format!("there is no file {file:?}")))
@@ -256,7 +256,7 @@ impl Signer {
                 };
                 keys.push(PublicKey::parse(&written.name, pem).map_err(|problem| wrong(field, problem))?);
             }
-            found.push(Authority { name: name.to_owned(), trust: Trust::Keys(keys) });
+            found.push(TrustedAuthority { name: name.to_owned(), trust: Trust::Keys(keys) });
         }
         if self.identities.is_empty() {
             return match &self.trusted_root {
@@ -266,13 +266,13 @@ impl Signer {
         }
         let mut identities = Vec::new();
         for (n, written) in self.identities.iter().enumerate() {
-            let parsed = Identity::parse(written);
+            let parsed = SignerIdentity::parse(written);
             identities.push(parsed.map_err(|problem| wrong(format!("{field}.identities[{n}]"), problem))?);
         }
         let place = format!("{field}.trustedRoot");
         let file = self.trusted_root.as_deref().map(|file| content(&place, file)).transpose()?;
         let root = root(file.map(Vec::as_slice), default).map_err(|problem| wrong(place, problem))?;
-        found.push(Authority { name: name.to_owned(), trust: Trust::Keyless { identities, root } });
+        found.push(TrustedAuthority { name: name.to_owned(), trust: Trust::Keyless { identities, root } });
         Ok(found)
     }
 }

@@ -12,7 +12,7 @@ use crate::domain::verify::evidence::{Content, Found};
 use crate::domain::verify::key::PublicKey;
 use crate::domain::verify::proof::{Format, Signer};
 use crate::domain::verify::root::TrustRoot;
-use crate::domain::verify::rules::policy::{Identity, Policy, Trust};
+use crate::domain::verify::rules::policy::{Policy, SignerIdentity, Trust};
 use crate::domain::verify::text::printable;
 
 /// The longest place that a message names, in bytes.
@@ -138,7 +138,7 @@ fn unpanicked<T>(work: impl FnOnce() -> Result<T, Flaw>) -> Result<T, Flaw> {
 }
 
 /// The name that one of the identities fits.
-fn fitting<'v>(identities: &[Identity], vouched: &'v Vouched) -> Result<(&'v str, &'v str), Flaw> {
+fn fitting<'v>(identities: &[SignerIdentity], vouched: &'v Vouched) -> Result<(&'v str, &'v str), Flaw> {
     let names = &vouched.names;
     let fits = |subject: &&String| identities.iter().any(|one| one.fits(&names.issuer, subject));
     if let Some(subject) = names.subjects.iter().find(fits) {

@@ -16,7 +16,7 @@ use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::plan::{Plan, Step};
 use crate::reconcile::cache::rollout::RolloutCache;
 use crate::reconcile::error::{ReconcileError, failure};
-use crate::reconcile::flow::poll::{Pace, Poll, Tick, Until};
+use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
 use crate::reconcile::live::checkup::Checkup;
 use crate::reconcile::scope::Scope;
 
@@ -43,7 +43,7 @@ pub async fn established(
         checkup.judge(&step.id, object.as_ref());
     }
     let (first, longest) = (Duration::from_millis(20), Duration::from_secs(5));
-    let pace = Pace { first, longest, timeout: scope.release.timeout };
+    let pace = PollPace { first, longest, timeout: scope.release.timeout };
     let mut poll = Poll::new(pace, Until::Changed, scope.signals, Some(scope.slot));
     while !checkup.board.is_healthy() && checkup.board.failed().next().is_none() {
         if poll.next_pause() > LONG {
@@ -82,7 +82,7 @@ pub async fn served(
 ) -> Result<Arc<ApiDiscovery>, ReconcileError> {
     let brought = brought_kinds(plan);
     let (first, longest) = (Duration::from_millis(20), Duration::from_secs(1));
-    let pace = Pace { first, longest, timeout: scope.release.timeout };
+    let pace = PollPace { first, longest, timeout: scope.release.timeout };
     let mut poll = Poll::new(pace, Until::Superseded, scope.signals, Some(scope.slot));
     let mut discovery = Arc::clone(discovery);
     loop {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::cluster::apply::Applied;
+use crate::cluster::apply::AppliedObject;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
@@ -16,7 +16,7 @@ use crate::reconcile::phase::preflight::dry_run::{ATTEMPTS, Ready};
 /// What became of one step.
 pub enum Done {
     /// It is applied; whether its object was deleted for that.
-    Applied(Applied, bool),
+    Applied(AppliedObject, bool),
     /// It exists, and the object asks not to be applied then.
     LeftAlone(Whose),
     /// Another release has made it since the dry run.

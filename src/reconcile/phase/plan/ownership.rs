@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Planned;
 use crate::api::reason::Reason;
 use crate::cluster::session::Session;
-use crate::domain::gate::Claimed;
+use crate::domain::gate::ClaimConflicts;
 use crate::domain::gate::{self, Facts};
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::outcome::ObjectFailure;
@@ -97,7 +97,7 @@ async fn refuse(
         let owner = names.get(&c.owner).map_or("another release", String::as_str);
         (c.id.clone(), owner.to_owned())
     };
-    let claimed = Claimed { by_others: conflicts.iter().map(named).collect(), denied };
+    let claimed = ClaimConflicts { by_others: conflicts.iter().map(named).collect(), denied };
     let facts = Facts { claimed: Some(&claimed), ..scope.facts() };
     ReconcileError::from_gate(gate::decide(&facts))
 }

@@ -16,17 +16,17 @@ use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::{Action, Plan, Step};
-use crate::domain::preflight::{Cure, Cures, Refusal};
-use crate::domain::recreate::{Question, Recreation, decide, trial};
+use crate::domain::preflight::{Cure, Cures, DryRunRefusal};
+use crate::domain::recreate::{RecreateQuestion, Recreation, decide, trial};
 use crate::domain::stage::Stage;
 use crate::reconcile::error::masked;
 use crate::reconcile::flow::parallel::unordered;
-use crate::reconcile::flow::poll::{Pace, Poll, Tick, Until};
+use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
 use crate::reconcile::scope::Scope;
 
 /// How long a refusal that has just been cured may go on: the API server's own
 /// caches of roles and accounts follow a little later.
-const SETTLING: Pace = Pace {
+const SETTLING: PollPace = PollPace {
     first: Duration::from_millis(50),
     longest: Duration::from_millis(500),
     timeout: Duration::from_secs(5),
@@ -218,7 +218,7 @@ impl<'a> Preflight<'a> {
 
     async fn judge(&self, step: &Step, discovery: &ApiDiscovery, defined: bool) -> Verdict {
         let Some(resource) = discovery.resource(&step.id.group_kind(), &step.version) else {
-            let refusal = Refusal::no_such_kind(step.object.api_version(), step.object.kind());
+            let refusal = DryRunRefusal::no_such_kind(step.object.api_version(), step.object.kind());
             return self.refused(step, &refusal, defined);
         };
         // The old schema says nothing about what the new one takes: not when it
@@ -260,14 +260,14 @@ impl<'a> Preflight<'a> {
 
     /// Whether a refusal may be about the update alone: nothing of the plan cures it, nor
     /// is it one of a moment ago, which the API server has not yet done with.
-    fn is_of_the_update(&self, step: &Step, refusal: &Refusal, defined: bool) -> bool {
+    fn is_of_the_update(&self, step: &Step, refusal: &DryRunRefusal, defined: bool) -> bool {
         let lingers = || defined && self.brought.cure(&step.id, refusal, false).is_some();
         refusal.may_be_of_the_update()
             && self.cures.cure(&step.id, refusal, defined).is_none()
             && (refusal.is_immutable() || !lingers())
     }
 
-    fn refused(&self, step: &Step, refusal: &Refusal, defined: bool) -> Verdict {
+    fn refused(&self, step: &Step, refusal: &DryRunRefusal, defined: bool) -> Verdict {
         match self.cures.cure(&step.id, refusal, defined) {
             Some(Cure::Definitions | Cure::Foundations) => Verdict::Deferred(Vec::new()),
             Some(Cure::Admission(earlier)) => Verdict::Deferred(earlier),
@@ -288,7 +288,7 @@ impl<'a> Preflight<'a> {
         &self,
         step: &Step,
         resource: &Arc<Resource>,
-        refusal: &Refusal,
+        refusal: &DryRunRefusal,
         defined: bool,
     ) -> Verdict {
         let (live, record) = match self.session.get_with_record(resource, &step.id).await {
@@ -300,7 +300,7 @@ impl<'a> Preflight<'a> {
             }
             Err(error) => return Verdict::Failed(failed(step, &error)),
         };
-        let question = Question {
+        let question = RecreateQuestion {
             release: &self.scope.release.id,
             force: self.scope.release.force,
             object_force: step.force,

@@ -20,9 +20,9 @@ fn trust_policy(body: &str) -> Result<TrustPolicy, String> {
 fn demanded(trust_policy: &TrustPolicy, repository: &str) -> String {
     let (registry, path) = repository.split_once('/').unwrap();
     match trust_policy.demand(registry, path) {
-        Demand::Nothing => "nothing".into(),
-        Demand::Exempt => "exempt".into(),
-        Demand::Signed(policy) => {
+        PolicyDemand::Nothing => "nothing".into(),
+        PolicyDemand::Exempt => "exempt".into(),
+        PolicyDemand::Signed(policy) => {
             let names: Vec<&str> = policy.authorities.iter().map(|a| a.name.as_str()).collect();
             format!("{} {}/{}", policy.origin, policy.threshold, names.join("+"))
         }
