@@ -162,7 +162,7 @@ impl Session {
     }
 }
 
-/// Who is told of a change.
+/// Who is notified of a change.
 #[derive(Clone, Debug)]
 pub struct Told {
     /// As which release.

@@ -136,7 +136,7 @@ impl Session {
         }
     }
 
-    /// Whether there is a namespace of that name. To whoever may not ask there is
+    /// Whether there is a namespace of that name. To anyone who may not ask there is
     /// one: the first write will say otherwise.
     ///
     /// # Errors
@@ -240,7 +240,7 @@ fn translate(event: Event<'_>, namespace: Option<&String>) -> Option<ReleaseEven
     Some(match event {
         Event::Listing => ReleaseEvent::Listing(namespace.cloned()),
         Event::Listed => ReleaseEvent::Listed(namespace.cloned()),
-        // Without metadata it is nothing that could be told of.
+        // Without metadata there is nothing to report.
         Event::Present(text) => {
             let mut seen = ObservedRelease::read(text).ok()?;
             // Kept in memory for as long as the release lives, this would be

@@ -132,7 +132,7 @@ impl Session {
         Ok(sources)
     }
 
-    /// Asks for a run of a release, if it is still as it was seen. `token` is a
+    /// Asks for a run of a release, if it is still as seen. `token` is a
     /// value that was not there before.
     ///
     /// # Errors

@@ -289,7 +289,7 @@ impl Actor {
         }
     }
 
-    /// A spec that makes no sense: nothing runs until it changes.
+    /// A spec that is invalid: nothing runs until it changes.
     async fn refuse(&mut self, seen: &ObservedRelease, error: &InvalidSpec) -> Next {
         let Ok(release) = seen.placeholder() else { return Next::Wait(None) };
         let outcome = Outcome::failed(error.reason(), error.to_string());

@@ -194,7 +194,7 @@ impl Engine {
         }
     }
 
-    /// The floor has changed: whoever it demands something else of looks again.
+    /// The trust policy has changed: releases of which it demands something else are requeued.
     fn demand(&self, before: &TrustPolicy, after: &TrustPolicy) {
         for handle in self.handles.values() {
             let url = handle.latest.borrow().resource.spec.url.clone();

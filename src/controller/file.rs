@@ -1,5 +1,5 @@
 //! A file that the administrator writes: read at the start, and again when it
-//! or a file that it names changes. A version that makes no sense is told of, and
+//! or a file that it names changes. A version that is invalid is reported, and
 //! the one before stays in force.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -56,7 +56,7 @@ impl<K: FileKind> File<K> {
     /// Reads it.
     ///
     /// # Errors
-    /// When it cannot be read, or makes no sense.
+    /// When it cannot be read, or is invalid.
     pub async fn open(path: PathBuf, kind: K) -> Result<Self, FileError> {
         let version = read(&path, &kind).await?;
         let content = parse(&path, &kind, &version)?;

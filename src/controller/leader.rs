@@ -130,7 +130,7 @@ impl LeaseCandidate {
         let spec = LeaseSpec { renew_time: Some(micro_time(Timestamp::now())), ..self.lease.spec.clone() };
         match self.write(spec).await {
             Ok(()) => Ok(true),
-            // Somebody wrote it: read who holds it.
+            // Someone wrote it: read who holds it.
             Err(error) if error.is_conflict() || error.is_not_found() => self.try_acquire().await,
             Err(error) => Err(error),
         }

@@ -1,6 +1,6 @@
 //! The specs of releases as the operator works with them: parsed once for each change,
 //! and within what all of them may take of the process's memory. A patch of a kilobyte
-//! comes to megabytes by aliases, and whoever may write releases may write many.
+//! comes to megabytes by aliases, and anyone who may write releases may write many.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ pub struct Specs {
     gate: Arc<Gate>,
 }
 
-/// The spec of one release, as it was parsed last.
+/// The spec of one release, as parsed last.
 #[derive(Default)]
 pub struct Spec {
     last: Option<(Version, Result<Arc<Release>, InvalidSpec>)>,
@@ -65,7 +65,7 @@ impl Specs {
     }
 
     /// Parses the spec of a release, if that was not done yet. A large one waits until there
-    /// is room beside those that others work with, and is parsed where nobody waits for the
+    /// is room next to those that others work with, and is parsed where nobody waits for the
     /// thread. May be dropped at any time.
     ///
     /// # Errors
@@ -84,7 +84,7 @@ impl Specs {
         }
         let share = self.gate.enter(&id_of(&seen.resource).namespace, Allowance::MOST).await;
         let large = Arc::clone(seen);
-        // Its room is taken as long as the thread works, whoever waits for it.
+        // Its room is taken as long as the thread works, even when nobody waits for it.
         let parsing = tokio::task::spawn_blocking(move || {
             let mut allowance = Allowance::default();
             let parsed = large.parse_within(&mut allowance).map(Arc::new);

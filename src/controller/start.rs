@@ -75,7 +75,7 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     ended
 }
 
-/// Receives webhooks, on every replica. A configuration that makes no sense ends
+/// Receives webhooks, on every replica. A configuration that is invalid ends
 /// the process: nobody would notice that pushes wait for their interval.
 async fn receive(
     options: &Options,
@@ -118,7 +118,7 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|s| *s).await;
 }
 
-/// What the administrator demands. A policy that makes no sense ends the process:
+/// What the administrator demands. A policy that is invalid ends the process:
 /// without it, less would be demanded than is meant.
 async fn trust(options: &Options, metrics: &Arc<Metrics>) -> Result<TrustSettings, ControllerError> {
     let root = default_root(options.trusted_root.as_deref()).await.map_err(ControllerError::TrustedRoot)?;

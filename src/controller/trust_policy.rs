@@ -37,7 +37,7 @@ impl FileKind for TrustPolicyFile {
 }
 
 /// Reads the root that is trusted by default: that of a file, else the one of the
-/// public good instance as it was when this program was built. Says how old it is.
+/// public good instance as of the build of this program. Says how old it is.
 ///
 /// # Errors
 /// When the file cannot be read, or is no trusted root.

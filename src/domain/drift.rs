@@ -23,7 +23,7 @@ pub enum DriftKind {
     Changed,
 }
 
-/// Whether an object was disturbed since the apply that the entry recorded.
+/// Whether an object has drifted since the apply that the entry recorded.
 /// `applied_version` is the resource version that the apply answered with, as
 /// far as it is known: an older record says nothing yet.
 pub fn drift_kind(entry: &Entry, record: Option<&Record>, applied_version: u64) -> Option<DriftKind> {

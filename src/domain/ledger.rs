@@ -56,7 +56,7 @@ pub struct Ledger {
     /// Why the release was not ready, or that it was.
     pub ready: Option<Reason>,
     /// Whether the revision of the last attempt is not trusted.
-    pub is_distrusted: bool,
+    pub is_rejected: bool,
 }
 
 /// What a run knows beside the ledger when it decides what to do.
@@ -123,7 +123,7 @@ impl Ledger {
             complete: inventory.applied.clone(),
             written: inventory.written.clone(),
             ready: status.condition(condition::READY).and_then(|c| Reason::named(&c.reason)),
-            is_distrusted: status.condition(condition::VERIFIED).is_some_and(|c| c.status == "False"),
+            is_rejected: status.condition(condition::VERIFIED).is_some_and(|c| c.status == "False"),
         }
     }
 
@@ -177,7 +177,7 @@ impl Ledger {
             reason,
             Reason::Progressing | Reason::RegistryUnavailable | Reason::AuthenticationFailed
         );
-        !leaves_applied(reason) || unanswered && self.is_distrusted
+        !leaves_applied(reason) || unanswered && self.is_rejected
     }
 }
 
@@ -286,13 +286,13 @@ mod tests {
         check(ledger(&release, 1, 0, false, true), &release, OBJECTS, Command::Restore(other));
         check(ledger(&release, 1, 0, true, false), &release, FULL, resolve(None, true));
         // But not where nothing may be written for what the last run has ended with.
-        for (ready, is_distrusted) in [
+        for (ready, is_rejected) in [
             (Reason::SignatureMissing, false),
             (Reason::RegistryNotAllowed, false),
             (Reason::RegistryUnavailable, true),
             (Reason::Progressing, true),
         ] {
-            let held = Ledger { ready: Some(ready), is_distrusted, ..ledger(&release, 1, 0, true, false) };
+            let held = Ledger { ready: Some(ready), is_rejected, ..ledger(&release, 1, 0, true, false) };
             check(held, &release, OBJECTS, resolve(None, true));
         }
         let away = Some(Reason::RegistryUnavailable);

@@ -59,7 +59,7 @@ impl Caches {
         Ok(session.on_behalf_of(&scope.release.id.namespace))
     }
 
-    /// How the registry is reached, beside what is seen of drift.
+    /// How the registry is reached, and what is seen of drift.
     pub fn registry_and_sightings(&mut self) -> (&mut RegistryCache, Sightings<'_>) {
         (&mut self.registry, Sightings { cluster: &self.cluster, drift: &self.drift })
     }

@@ -56,7 +56,7 @@ pub enum Trigger {
     /// Only objects were seen to change: if a revision is applied, the registry
     /// is not asked.
     Objects,
-    /// The applied revision is put back beside a newer one: the status says nothing of
+    /// The applied revision is put back while a newer one is attempted: the status says nothing of
     /// it meanwhile.
     Restore,
 }

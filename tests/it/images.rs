@@ -10,7 +10,7 @@ use supercargo::api::reason::Reason;
 use supercargo::domain::object::Object;
 use supercargo::domain::verify::images::{ImagePolicies, ImageSigners, Pattern};
 use supercargo::oci::{Access, Keyring, Registry, Repository};
-use supercargo::reconcile::error::{Failure, failure};
+use supercargo::reconcile::error::{RunFailure, failure};
 use supercargo::reconcile::trust::images::{ImageAccess, Images, verify_images};
 
 use crate::liar::{Liar, access, options, reply, soon};
@@ -27,7 +27,7 @@ impl ImageAccess for Keys {
         &'a self,
         _: &'a str,
         _: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<Failure>>> {
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<RunFailure>>> {
         async move { self.secret.clone().map(Some).map_err(|reason| failure(reason, "Secret/a/pods, unread")) }
             .boxed()
     }
@@ -36,7 +36,7 @@ impl ImageAccess for Keys {
         &'a self,
         repository: &'a Repository,
         of_pods: Option<Keyring>,
-    ) -> BoxFuture<'a, Result<Access, Box<Failure>>> {
+    ) -> BoxFuture<'a, Result<Access, Box<RunFailure>>> {
         async move { Ok(self.own.towards(of_pods, repository, repository)) }.boxed()
     }
 }

@@ -341,7 +341,7 @@ async fn others(
 /// The objects that the release would delete: they are applied, and not in what
 /// it would apply.
 fn lost(preview: &Preview, findings: &Findings) -> Vec<ObjectFailure> {
-    let held: BTreeSet<&ObjectId> = preview.objects.iter().map(|foreseen| &foreseen.id).collect();
+    let held: BTreeSet<&ObjectId> = preview.objects.iter().map(|planned| &planned.id).collect();
     let lost = findings.iter().filter(|(id, found)| {
         matches!(found, AdoptionFinding::Theirs(_) | AdoptionFinding::Ours) && !held.contains(id)
     });

@@ -9,7 +9,7 @@ use crate::domain::manifest::render::refuse_kustomizations;
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Proof;
 use crate::oci::{Access, Artifact, ArtifactReference, OciError, Registry, Repository, Resolved, Selection};
-use crate::reconcile::error::Failure;
+use crate::reconcile::error::RunFailure;
 use crate::reconcile::trust::evidence::{VerifyTarget, verify};
 
 /// What a URL stands for, found out once: whatever is done after goes by the
@@ -113,7 +113,7 @@ impl Located {
 }
 
 /// Why something was not verified, for a person.
-pub(in crate::cli) fn refused(failure: Box<Failure>) -> CliError {
+pub(in crate::cli) fn refused(failure: Box<RunFailure>) -> CliError {
     CliError::Failed(failure.message)
 }
 

@@ -17,7 +17,7 @@ use crate::domain::object::Object;
 use crate::domain::verify::images::{ImageName, ImagePolicies, ImageSigners, Pattern};
 use crate::domain::verify::policy::Policy;
 use crate::oci::{Access, Keyring, Registry, Repository};
-use crate::reconcile::error::{Failure, failure};
+use crate::reconcile::error::{RunFailure, failure};
 use crate::reconcile::trust::images::{ImageAccess, ImageFailure, Images, verify_images};
 
 /// Every image.
@@ -154,7 +154,7 @@ impl ImageAccess for FromHere<'_> {
         &'a self,
         _: &'a str,
         _: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<Failure>>> {
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<RunFailure>>> {
         async { Ok(None) }.boxed()
     }
 
@@ -162,7 +162,7 @@ impl ImageAccess for FromHere<'_> {
         &'a self,
         repository: &'a Repository,
         of_pods: Option<Keyring>,
-    ) -> BoxFuture<'a, Result<Access, Box<Failure>>> {
+    ) -> BoxFuture<'a, Result<Access, Box<RunFailure>>> {
         let same = repository.registry() == self.registry;
         async move {
             // Neither the password nor plain HTTP is for another registry.

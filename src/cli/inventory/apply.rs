@@ -194,10 +194,10 @@ async fn dry_run(
         Ok(preview) => preview,
         Err(failed) => return conclude(&failed, printer, INTERRUPTED),
     };
-    let subjects = Subjects::of(preview.objects.iter().map(|foreseen| &foreseen.id));
-    for foreseen in &preview.objects {
-        let subject = subjects.name(&foreseen.id);
-        printer.say(format!("{subject} {} (server dry run)", foreseen.change.as_str()));
+    let subjects = Subjects::of(preview.objects.iter().map(|planned| &planned.id));
+    for planned in &preview.objects {
+        let subject = subjects.name(&planned.id);
+        printer.say(format!("{subject} {} (server dry run)", planned.change.as_str()));
     }
     for note in &preview.notes {
         printer.say(format!("warning: {note}"));

@@ -17,9 +17,9 @@ pub(in crate::cli) fn show(
     format: Option<OutputFormat>,
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
-    let subjects = Subjects::of(preview.objects.iter().map(|foreseen| &foreseen.id));
+    let subjects = Subjects::of(preview.objects.iter().map(|planned| &planned.id));
     let differences: Vec<Difference> =
-        preview.objects.iter().filter_map(|foreseen| difference(foreseen, &subjects)).collect();
+        preview.objects.iter().filter_map(|planned| difference(planned, &subjects)).collect();
     match format {
         Some(format) => output::data(printer, format, &differences)?,
         None => differences.iter().try_for_each(|difference| difference.print(printer))?,
@@ -37,14 +37,14 @@ pub(in crate::cli) fn show(
     if differences.is_empty() { Ok(()) } else { Err(CliError::Differs) }
 }
 
-fn difference(foreseen: &PlannedChange, subjects: &Subjects) -> Option<Difference> {
-    let (change, diff) = match foreseen.change {
+fn difference(planned: &PlannedChange, subjects: &Subjects) -> Option<Difference> {
+    let (change, diff) = match planned.change {
         ObjectChange::Unchanged => return None,
         ObjectChange::Created => ("created", String::new()),
         ObjectChange::Deleted => ("deleted", String::new()),
-        ObjectChange::Recreated => ("recreated", unified(foreseen.before.as_ref(), foreseen.after.as_ref())),
+        ObjectChange::Recreated => ("recreated", unified(planned.before.as_ref(), planned.after.as_ref())),
         ObjectChange::Configured => {
-            let diff = unified(foreseen.before.as_ref(), foreseen.after.as_ref());
+            let diff = unified(planned.before.as_ref(), planned.after.as_ref());
             // Only what the API server keeps for itself differs.
             if diff.is_empty() {
                 return None;
@@ -52,7 +52,7 @@ fn difference(foreseen: &PlannedChange, subjects: &Subjects) -> Option<Differenc
             ("drifted", diff)
         }
     };
-    let PlannedChange { id, .. } = foreseen;
+    let PlannedChange { id, .. } = planned;
     Some(Difference { object: subjects.name(id), group: id.group.clone(), change: change.to_owned(), diff })
 }
 

@@ -138,7 +138,7 @@ async fn page(
     session.call(Call { accept, verb: Verb::List, most: MAX_PAGE, ..call }).await
 }
 
-/// The next object is too large: its page without it, and who it is, for whoever has
+/// The next object is too large: its page without it, and who it is, for anyone who has
 /// to do something about it.
 async fn pass_over(session: &Session, listing: &Listing<'_>, next: &str) -> Result<ApiResponse, ApiError> {
     let alone = Listing { metadata_only: true, ..*listing };

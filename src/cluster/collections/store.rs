@@ -166,7 +166,7 @@ impl Store {
     }
 
     /// The watch of a scope, started if there is none. It lasts as long as
-    /// somebody holds it.
+    /// someone holds it.
     ///
     /// # Errors
     /// When the identity cannot be impersonated.

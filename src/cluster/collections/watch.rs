@@ -111,7 +111,7 @@ pub(in crate::cluster) async fn run(
 
 /// Watches the objects of a kind for ever, in whatever version it is served: where
 /// the one at hand goes, it goes on in another. Interruptions are told, too, and what
-/// has failed is tried again at once when somebody asks for it.
+/// has failed is tried again at once when someone asks for it.
 pub(in crate::cluster) async fn run_kind(
     session: Session,
     mut resource: Arc<Resource>,

@@ -17,7 +17,7 @@ impl Session {
     /// there to be read until [`Session::remove_inventory`].
     ///
     /// # Errors
-    /// [`StoreError::Changed`] when somebody has written it since it was read;
+    /// [`StoreError::Changed`] when someone has written it since it was read;
     /// when the API server refuses.
     pub async fn mark_inventory_for_deletion(
         &self,
@@ -36,7 +36,7 @@ impl Session {
     /// Removes the inventory of a release: finalizer and ConfigMaps.
     ///
     /// # Errors
-    /// [`StoreError::Changed`] when somebody has written it since it was read;
+    /// [`StoreError::Changed`] when someone has written it since it was read;
     /// when the API server refuses.
     pub async fn remove_inventory(&self, release: &ReleaseId, stored: &Stored) -> Result<(), StoreError> {
         match self.remove_parts(release, stored).await {

@@ -15,9 +15,9 @@ pub(super) const MAX_PART: usize = 4 << 20;
 const READING: u64 = 2 * MAX_PART as u64;
 /// How many bytes of memory a byte of text comes to, once it is read.
 const DECODED: u64 = 3;
-/// The text that every inventory may have beside all others.
+/// The text that every inventory may have along with all others.
 const FREE: u64 = 256 << 10;
-/// How long somebody waits for the others.
+/// How long someone waits for the others.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The room for all.

@@ -42,7 +42,7 @@ impl Session {
     /// and shrunk after it, so that at no time an entry is in none of them.
     ///
     /// # Errors
-    /// [`StoreError::Changed`] when somebody has written it since it was read:
+    /// [`StoreError::Changed`] when someone has written it since it was read:
     /// read it again and decide anew.
     pub async fn write_inventory(
         &self,
@@ -63,7 +63,7 @@ impl Session {
             }
         }
         self.write_part(writing, stored, 0, &texts[0]).await?;
-        // Not before: whoever goes on after an error must not take it for done.
+        // Not before: anyone who goes on after an error must not take it for done.
         stored.sequence = sequence;
         stored.operators = finalizer == FinalizerPolicy::Set;
         if several {

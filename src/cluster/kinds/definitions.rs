@@ -85,7 +85,7 @@ impl Session {
         Ok(of_groups.collect())
     }
 
-    /// The name of the CustomResourceDefinition of a kind, if there is one. Whoever
+    /// The name of the CustomResourceDefinition of a kind, if there is one. Anyone who
     /// may not list definitions takes discovery's word.
     async fn definition_of(&self, kind: &GroupKind) -> Result<Option<String>, ApiError> {
         // The API server's own groups have none.

@@ -109,7 +109,7 @@ impl Slot {
         self.connection.streams().answered += 1;
     }
 
-    /// Nobody answered here for long: whoever comes next goes elsewhere.
+    /// Nobody answered here for long: anyone who comes next goes elsewhere.
     fn is_full(&self) {
         let mut streams = self.connection.streams();
         streams.most = streams.most.min(streams.answered);
@@ -188,7 +188,7 @@ impl ApiTransport {
         self.away.load(Ordering::Relaxed)
     }
 
-    /// Waits until it answers somebody after it was away: the lease asks all the time.
+    /// Waits until it answers someone after it was away: the lease asks all the time.
     pub async fn is_back(&self) {
         self.back.notified().await;
     }

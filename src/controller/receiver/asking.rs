@@ -136,7 +136,7 @@ impl Asking {
         })
     }
 
-    /// Asks a release, as it was seen. Nothing comes back when it was asked a
+    /// Asks a release, as seen. Nothing comes back when it was asked a
     /// short while ago: it will be again, soon.
     pub fn ask(self: &Arc<Self>, seen: ArtifactSource, due: Due) -> Option<oneshot::Receiver<Asked>> {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);

@@ -46,9 +46,9 @@ impl Lists {
                 }
                 let begun = Instant::now();
                 let listed = list(&session, &scope).await;
-                for asker in waiting {
+                for waiter in waiting {
                     // Who has gone away needs no answer.
-                    let _ = asker.send(listed.clone());
+                    let _ = waiter.send(listed.clone());
                 }
                 // However many there are, the API server has half of the time off.
                 tokio::time::sleep(begun.elapsed().min(LONGEST_REST)).await;

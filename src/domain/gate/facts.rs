@@ -16,7 +16,7 @@ pub struct Facts<'a> {
     pub is_asked: bool,
     /// What the release names in a registry, and which registries are allowed.
     pub registry: Option<RegistryFacts<'a>>,
-    /// The inventory, as it was read.
+    /// The inventory, as read.
     pub inventory: Option<InventoryFacts<'a>>,
     /// The way that the newest tag leads.
     pub step: Option<TagStep<'a>>,
@@ -69,7 +69,7 @@ pub struct InventoryFacts<'a> {
     pub writer: &'a str,
     /// Whether that was not another one than this.
     pub is_ours: bool,
-    /// Whether somebody has deleted it, and that keeps the run from writing to it.
+    /// Whether someone has deleted it, and that keeps the run from writing to it.
     pub is_going: bool,
 }
 
@@ -105,6 +105,6 @@ impl TagStep<'_> {
 pub struct ClaimConflicts {
     /// Objects that others have, each with what its owner is called here.
     pub by_others: Vec<(ObjectId, String)>,
-    /// Objects that the release may not write, whoever has them.
+    /// Objects that the release may not write, whichever release has them.
     pub denied: Vec<ObjectFailure>,
 }

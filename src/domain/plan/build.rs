@@ -167,7 +167,7 @@ pub struct Purpose<'a> {
     /// The release.
     pub release: &'a ReleaseId,
     /// Names the artifact and the options that it was rendered with. It stands
-    /// in for the content hash of Secrets: one would let whoever reads the
+    /// in for the content hash of Secrets: one would let anyone who reads the
     /// inventory check guesses.
     pub applied_key: &'a str,
     /// What is done about drift.
@@ -498,7 +498,7 @@ mod tests {
         check("one leaves", |_| {}, Some(Entry { retained: false, ..left }), Some("key"), false);
         let leaves = Entry { retained: false, ..applied(&cm) };
         check_as(false, "one leaves, as is known", |_| {}, Some(leaves), Some("key"), true);
-        // What exists and is somebody else's has no entry; the write-ahead gives it one.
+        // What exists and is another owner's has no entry; the write-ahead gives it one.
         let previous = Inventory { applied: Some("key".to_owned()), ..Inventory::default() };
         let plan = build_for(std::slice::from_ref(&cm), &previous, &world);
         assert!(plan.writes().count() == 1 && plan.only_puts_back("key", &previous));

@@ -113,7 +113,7 @@ fn scale_target(object: &Object) -> Option<((String, String), Scaled)> {
 /// that nobody else owns keeps the value of the manifest, and where the manifest
 /// has none, the one that we gave it before.
 ///
-/// Says whether such a field is sent: whoever takes it over before the apply
+/// Says whether such a field is sent: anyone who takes it over before the apply
 /// would lose it again, so the apply has to meet this very object.
 pub fn leave_to_others(object: &mut Value, live: &Value, paths: &[String]) -> bool {
     let managed = live.pointer("/metadata/managedFields").and_then(Value::as_array);
@@ -205,7 +205,7 @@ impl<'a> Owners<'a> {
         })
     }
 
-    /// Whether somebody else owns the field. Where we own it by itself, a map
+    /// Whether another client owns the field. Where we own it by itself, a map
     /// around it that another owns as a whole was an empty one.
     fn others(&self) -> bool {
         let part = |node: &Node<'_>| matches!(node, Node::Part(_));
@@ -351,7 +351,7 @@ mod tests {
         Object::new(value).unwrap()
     }
 
-    /// Whether a Deployment `apps/web` is scaled by another beside it.
+    /// Whether a Deployment `apps/web` is scaled by another object.
     fn scaled(api_version: &str, kind: &str, namespace: &str, target: Value) -> bool {
         let objects = [
             object(json!({

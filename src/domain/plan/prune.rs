@@ -48,7 +48,7 @@ pub enum Foreign {
     OtherOwner(ReleaseId),
     /// It has no ownership labels.
     Unlabelled,
-    /// An object of that name was made anew by somebody else.
+    /// An object of that name was made anew by another client.
     Replaced,
 }
 
@@ -241,7 +241,7 @@ mod tests {
         check(&both, Some("Widget/a/w, which the finalizers example.com/a, example.com/b hold"));
         check(&["kubernetes.io/pvc-protection", "foregroundDeletion"], None);
         check(&["foregroundDeletion", "a/b"], Some("Widget/a/w, which the finalizer a/b holds"));
-        // A controller of somebody's, though of a domain of Kubernetes.
+        // A controller of another vendor, though of a domain of Kubernetes.
         let gateway = "gateway-exists-finalizer.gateway.networking.k8s.io";
         check(&[gateway], Some(&format!("Widget/a/w, which the finalizer {gateway} holds")));
 

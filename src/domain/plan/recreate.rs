@@ -39,7 +39,7 @@ pub enum Recreation {
     Now,
     /// It is made anew once it has ended: a Job that runs.
     Later,
-    /// It would be if somebody asked for it.
+    /// It would be if someone asked for it.
     Unasked,
     /// It asks not to be.
     OptedOut,
@@ -86,7 +86,7 @@ fn is_over(job: &Value) -> bool {
 }
 
 impl Recreation {
-    /// What a person is told beside the refusal. `force` is what they would set.
+    /// What a person reads after the refusal. `force` is what they would set.
     pub fn hint(self, kind: &str, force: &str) -> String {
         match self {
             Self::Now | Self::Unasked => {
@@ -106,7 +106,7 @@ impl Recreation {
     }
 }
 
-/// What is tried as a new object beside the live one: without what only one of
+/// What is tried as a new object next to the live one: without what only one of
 /// the two can have, where the live one has it.
 pub fn trial(object: &Value, live: &Value) -> Value {
     let mut trial = object.clone();

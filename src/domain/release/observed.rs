@@ -1,5 +1,5 @@
-//! Releases that cannot be read, or whose spec makes no sense: what can still be
-//! told of them, which is enough to say so and to let them go. Nothing here may
+//! Releases that cannot be read, or whose spec is invalid: what can still be
+//! read of them, which is enough to report them and to finalize them. Nothing here may
 //! lead to a write of an object of theirs.
 
 use serde::Deserialize;
@@ -16,7 +16,7 @@ use crate::domain::manifest::patch::allowance::Allowance;
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObservedRelease {
     /// The resource. One that could not be read has a spec made up by
-    /// [`salvage`].
+    /// [`ObservedRelease::read`].
     pub resource: OCIArtifactRelease,
     /// Why it could not be read.
     pub unreadable: Option<InvalidSpec>,
@@ -36,7 +36,7 @@ struct Last {
 
 impl ObservedRelease {
     /// Reads a release. One that does not have the form of the schema, because
-    /// it is older or newer, is salvaged.
+    /// it is older or newer, is parsed leniently.
     ///
     /// # Errors
     /// When not even its metadata can be read.

@@ -98,7 +98,7 @@ impl TrustRoot {
         Ok(Self { fingerprint, parts: Arc::new(Parts::of(&root, verifier)) })
     }
 
-    /// The root of the public good instance, as it was when this program was built.
+    /// The root of the public good instance, as of the build of this program.
     pub fn public_good() -> Self {
         Self::parse(SIGSTORE_PRODUCTION_TRUSTED_ROOT.as_bytes()).unwrap_or_else(|_| Self::nobody())
     }

@@ -62,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn texts_become_harmless() {
+    fn texts_become_printable() {
         let check = |text: &str, max, expected: &str| assert_eq!(printable(text, max), expected);
         check("plain", 10, "plain");
         check("a\nb\u{1b}[2Jc\u{202e}d", 20, "a?b?[2Jc?d");

@@ -12,7 +12,7 @@ use reqwest::{Client, RequestBuilder, Url};
 use tokio::sync::watch;
 
 use super::client::Clients;
-use super::failure::{is_walled, outcome_of, silent, unavailable};
+use super::failure::{is_blocked, outcome_of, silent, unavailable};
 use super::observer::{Advance, Meter, Observer, RequestOutcome, RequestRecord};
 use super::pace::Paces;
 use super::reply::Reply;
@@ -153,7 +153,7 @@ impl Transport {
                 let error = unavailable(&host, &e);
                 // A host that is silent once would be so again; the caller's
                 // schedule is the place to wait for it.
-                Err(Failure { again: outcome != RequestOutcome::TimedOut && !is_walled(&e), error })
+                Err(Failure { again: outcome != RequestOutcome::TimedOut && !is_blocked(&e), error })
             }
         }
     }

@@ -24,7 +24,7 @@ pub(super) fn unavailable(host: &str, error: &reqwest::Error) -> OciError {
     let why = match outcome_of(error) {
         RequestOutcome::TimedOut if error.is_connect() => "no connection in time".to_owned(),
         RequestOutcome::TimedOut => "no answer in time".to_owned(),
-        RequestOutcome::ConnectFailed if is_walled(error) => root_cause(error),
+        RequestOutcome::ConnectFailed if is_blocked(error) => root_cause(error),
         RequestOutcome::ConnectFailed => format!("cannot connect: {}", root_cause(error)),
         _ => format!("the connection broke: {}", root_cause(error)),
     };
@@ -32,7 +32,7 @@ pub(super) fn unavailable(host: &str, error: &reqwest::Error) -> OciError {
 }
 
 /// Whether the name that was to be asked stands for an address that may not be.
-pub(super) fn is_walled(error: &(dyn std::error::Error + 'static)) -> bool {
+pub(super) fn is_blocked(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut inner = Some(error);
     while let Some(error) = inner {
         if error.is::<BlockedAddress>() {

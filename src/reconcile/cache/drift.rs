@@ -57,7 +57,7 @@ impl Sightings<'_> {
         })
     }
 
-    /// Whether one that is still part of the release is disturbed: what must not wait.
+    /// Whether one that is still part of the release has drifted: what must not wait.
     pub fn is_urgent(&self, id: &ObjectId, now: Timestamp) -> bool {
         let left = self.cluster.inventory.entries.get(id).is_some_and(|entry| entry.retained);
         // Nothing can be put back before it is gone.

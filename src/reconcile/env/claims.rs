@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn who_keeps_an_object_for_an_heir_is_told_what_became_of_it() {
+    fn who_keeps_an_object_for_a_pending_owner_is_told_what_became_of_it() {
         let (first, second) = (release("first"), release("second"));
         let both = inventory(&[("x", false), ("y", false)]);
         let [x, y] =

@@ -49,7 +49,7 @@ pub enum AdoptionFinding {
     Ours,
     /// It does not exist.
     Missing,
-    /// Somebody else's, and why: it stays as it is.
+    /// Another client's, and why: it stays as it is.
     Foreign(String),
 }
 

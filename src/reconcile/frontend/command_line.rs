@@ -283,7 +283,7 @@ fn content(release: &Release, yaml: Vec<u8>) -> (Admitted, Revision) {
     let revision = Revision {
         name: told.unwrap_or_else(|| digest.as_str().to_owned()),
         // It goes into the inventory. One that follows from the content would let
-        // whoever reads that check guesses of a Secret's values, where no registry
+        // anyone who reads that check guesses of a Secret's values, where no registry
         // knows the digest. So it names this apply and nothing else, and Secrets
         // are applied each time.
         key: format!("by-hand-{}", Timestamp::now().as_nanosecond()),
@@ -294,7 +294,7 @@ fn content(release: &Release, yaml: Vec<u8>) -> (Admitted, Revision) {
     (Admitted::from_command_line(vec![("all.yaml".to_owned(), yaml.into())]), revision)
 }
 
-/// What a person is told of an error. Nobody begins anew.
+/// What a person reads of an error. Nobody begins anew.
 fn told(error: ReconcileError, id: &ReleaseId) -> Box<Outcome> {
     let mut outcome = Outcome::default();
     if error.fold_into(&mut outcome).is_err() {

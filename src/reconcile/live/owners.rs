@@ -1,11 +1,11 @@
-//! What other releases are called where a release is told of them.
+//! What other releases are called in the messages of a release.
 
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 use crate::reconcile::env::Env;
 
-/// What another release, or an inventory of a person, is called where this release is
-/// told of it.
+/// What another release, or an inventory of a person, is called in the messages of this
+/// release.
 pub async fn name(env: &Env, session: &Session, me: &ReleaseId, owner: &ReleaseId, manual: bool) -> String {
     let kind = if manual { "inventory" } else { "release" };
     match may_know(env, session, me, owner, manual).await {

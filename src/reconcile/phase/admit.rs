@@ -23,7 +23,7 @@ use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::drift::Sightings;
 use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::trust::{CachedRejection, TrustCache, Trusted};
-use crate::reconcile::error::{Failure, ReconcileError, failure};
+use crate::reconcile::error::{ReconcileError, RunFailure, failure};
 use crate::reconcile::scope::registry_wait::{RegistryWait, registry_wait};
 use crate::reconcile::scope::revision::Revision;
 use crate::reconcile::scope::{Scope, Trigger};
@@ -91,7 +91,7 @@ pub async fn admit(
         }
         Err(failed) => {
             count(scope, &failed);
-            return Err(distrusted(&memory.seen.cluster.inventory, revision, failed).into());
+            return Err(rejected(&memory.seen.cluster.inventory, revision, failed).into());
         }
     };
     let mut key = repository.at(&revision.digest);
@@ -120,7 +120,7 @@ async fn demanded(
     session: &Session,
     cache: &mut RegistryCache,
     repository: &Repository,
-) -> Result<Demanded, Box<Failure>> {
+) -> Result<Demanded, Box<RunFailure>> {
     let Scope { env, release, .. } = *scope;
     let trust = &env.trust;
     let trust_policy = trust.policy.borrow().demand(repository.registry(), repository.path());
@@ -193,7 +193,7 @@ async fn verify(
             count(scope, &failed);
             let reason = failed.reason;
             let Some(admission) = known.filter(|_| !reason.is_distrust()) else {
-                let failed = distrusted(&seen.cluster.inventory, case.revision, failed);
+                let failed = rejected(&seen.cluster.inventory, case.revision, failed);
                 trust.trusted = None;
                 trust.refused = Some(CachedRejection { key: case.key, failed: failed.clone() });
                 return Err(failed.into());
@@ -208,7 +208,7 @@ async fn verify(
 }
 
 /// Counts a verification that came to nothing.
-fn count(scope: &Scope<'_>, failed: &Failure) {
+fn count(scope: &Scope<'_>, failed: &RunFailure) {
     let result = if failed.reason.is_distrust() { Verification::Refused } else { Verification::Unknown };
     scope.env.metrics.verified(result, failed.reason);
 }
@@ -218,7 +218,7 @@ async fn ask_for_evidence(
     cache: &mut RegistryCache,
     case: &Case<'_>,
     seen: Option<Sightings<'_>>,
-) -> Result<Option<Admission>, Box<Failure>> {
+) -> Result<Option<Admission>, Box<RunFailure>> {
     let access = access(scope, case.session, cache).await?;
     let registry = scope.env.registry.clone();
     let target = VerifyTarget { repository: case.repository, digest: &case.revision.digest, access: &access };
@@ -238,8 +238,8 @@ async fn ask_for_evidence(
 }
 
 /// Says in a failure that the revision is not trusted, and what that means.
-pub fn distrusted(inventory: &Inventory, revision: &Revision, mut failed: Box<Failure>) -> Box<Failure> {
-    let Failure { reason, message, verified, artifact, .. } = &mut *failed;
+pub fn rejected(inventory: &Inventory, revision: &Revision, mut failed: Box<RunFailure>) -> Box<RunFailure> {
+    let RunFailure { reason, message, verified, artifact, .. } = &mut *failed;
     let known = reason.is_distrust() || matches!(reason, Reason::SecretNotFound | Reason::SecretInvalid);
     *verified =
         Some(Assessment { status: known.then_some(false), reason: *reason, message: message.clone() });

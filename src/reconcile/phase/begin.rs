@@ -43,7 +43,7 @@ pub fn ledger_of(scope: &Scope<'_>, caches: &Caches) -> Ledger {
     Ledger::of(&scope.status(), &cluster.inventory, cluster.stored.as_ref().map(|s| &s.provenance))
 }
 
-/// What the run knows beside that.
+/// What else the run knows.
 pub fn facts_of<'c>(scope: &Scope<'_>, caches: &'c Caches) -> ledger::LedgerFacts<'c> {
     let resumed = caches.rollout.progress.resumed(scope.release.generation);
     // It goes on whether or not the registry is there, if the spec still renders it so.

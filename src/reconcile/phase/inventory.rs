@@ -36,7 +36,7 @@ pub async fn ensure_read(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<
     Ok(())
 }
 
-/// Reads it, and adds what is remembered of what somebody has removed of it: that
+/// Reads it, and adds what is remembered of what someone has removed of it: that
 /// is not forgotten, and the next write makes it anew.
 ///
 /// # Errors

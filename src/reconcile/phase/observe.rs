@@ -109,7 +109,7 @@ pub async fn look(
             continue;
         }
         found.unseen |= release.drift == DriftMode::Correct && !view.is_observed(id);
-        // One that was to be made anew, by a run that was cut off; or somebody else
+        // One that was to be made anew, by a run that was cut off; or another client
         // wrote this inventory.
         found.unmade |= entry.uid.is_none();
         found.missing |= record.is_none() && view.is_observed(id) && !entry.done;

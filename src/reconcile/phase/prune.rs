@@ -12,7 +12,7 @@ use crate::domain::inventory::Fate;
 use crate::domain::outcome::Note;
 use crate::domain::plan::Plan;
 use crate::observe::labels::Phase;
-use crate::reconcile::error::{Failure, ReconcileError, failure};
+use crate::reconcile::error::{ReconcileError, RunFailure, failure};
 use crate::reconcile::phase::apply::{Applied, Executed};
 use crate::reconcile::removal::remove::{Removal, RemovalOrder, remove};
 use crate::reconcile::removal::removed::{Deletion, Removed};
@@ -105,7 +105,7 @@ fn conclude(scope: &Scope<'_>, removed: Removed, executed: &mut Executed) -> (bo
         let s = if count == 1 { "" } else { "s" };
         let headline = format!("{count} object{s} that left could not be deleted");
         let message = format!("{headline}; {}: {}", first.id, first.message);
-        let failed = Failure { headline: Some(headline), ..Failure::new(Reason::PruneFailed, message) };
+        let failed = RunFailure { headline: Some(headline), ..RunFailure::new(Reason::PruneFailed, message) };
         executed.ended = Some(ReconcileError::Failed(Box::new(failed)));
     }
     executed.failures.extend(failures);
@@ -167,7 +167,10 @@ async fn not_gone(
     }
     let headline = format!("not gone within --timeout ({}s)", scope.release.timeout.as_secs());
     let objects = held(session, discovery, &plan.leaving, removed).await;
-    let failed =
-        Failure { headline: Some(headline.clone()), objects, ..Failure::new(Reason::PruneFailed, headline) };
+    let failed = RunFailure {
+        headline: Some(headline.clone()),
+        objects,
+        ..RunFailure::new(Reason::PruneFailed, headline)
+    };
     Some(ReconcileError::Failed(Box::new(failed)))
 }

@@ -17,7 +17,7 @@ use crate::reconcile::cache::drift::Sightings;
 use crate::reconcile::cache::notes::Notes;
 use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::rollout::Rollout;
-use crate::reconcile::error::{Failure, ReconcileError, chain, failure};
+use crate::reconcile::error::{ReconcileError, RunFailure, chain, failure};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::registry_wait::{RegistryWait, registry_wait};
 use crate::reconcile::scope::revision::Revision;
@@ -87,7 +87,7 @@ fn answered(
     memory: Memory<'_>,
     ledger: &Ledger,
     fallback: Option<KnownRevision>,
-    answer: Result<Option<Resolved>, Box<Failure>>,
+    answer: Result<Option<Resolved>, Box<RunFailure>>,
 ) -> Result<Revision, ReconcileError> {
     let Memory { registry, rollout, notes, .. } = memory;
     let release = scope.release;
@@ -142,7 +142,7 @@ async fn ask(
     session: &Session,
     memory: &mut Memory<'_>,
     can_wait: bool,
-) -> Result<Option<Resolved>, Box<Failure>> {
+) -> Result<Option<Resolved>, Box<RunFailure>> {
     let repository = repository(scope.release)?;
     let wanted = wanted(scope.release)?;
     let access = access(scope, session, memory.registry).await?;
@@ -206,7 +206,7 @@ pub fn destination(release: &Release, ledger: &Ledger, resolved: Resolved) -> Re
 ///
 /// # Errors
 /// When it has no digest; the ledger knows none such.
-pub fn revision_of(release: &Release, known: &KnownRevision) -> Result<Revision, Box<Failure>> {
+pub fn revision_of(release: &Release, known: &KnownRevision) -> Result<Revision, Box<RunFailure>> {
     let digest = Digest::parse(&known.digest).map_err(|e| failure(e.reason(), e.to_string()))?;
     let (name, key) = (known.name.clone(), release.applied_key(&known.digest));
     Ok(Revision { name, digest, key, stale: None, held: None })

@@ -26,7 +26,7 @@ use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::cache::drift::Sightings;
 use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::rollout::RolloutCache;
-use crate::reconcile::error::{Failure, ReconcileError};
+use crate::reconcile::error::{ReconcileError, RunFailure};
 use crate::reconcile::live::checkup::Checkup;
 use crate::reconcile::live::watched::is_watched;
 use crate::reconcile::phase::apply::{Applied, Executed};
@@ -142,7 +142,7 @@ fn unhealthy(executed: &mut Executed, reason: Reason, headline: String, failures
     let message = listed(&headline, failures.iter().map(|f| (&f.id, f.message.as_str())));
     executed.failures = failures;
     executed.health = Some(Assessment { status: Some(false), reason, message: message.clone() });
-    let failed = Failure { headline: Some(headline), ..Failure::new(reason, message) };
+    let failed = RunFailure { headline: Some(headline), ..RunFailure::new(reason, message) };
     executed.ended = Some(ReconcileError::Failed(Box::new(failed)));
 }
 
@@ -226,7 +226,7 @@ impl Following<'_> {
         None
     }
 
-    /// Whether one of the objects that were seen to change is not as it was applied. It
+    /// Whether one of the objects that were seen to change is not as applied. It
     /// is put back by another run, which goes on with the wait.
     fn is_drifted(&self) -> bool {
         let Self { scope, seen, entries, .. } = self;

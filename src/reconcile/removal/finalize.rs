@@ -17,7 +17,7 @@ use crate::domain::release::Release;
 use crate::observe::labels::{Action, Phase};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::cluster::ClusterCache;
-use crate::reconcile::error::{Failure, ReconcileError, chain, failure};
+use crate::reconcile::error::{ReconcileError, RunFailure, chain, failure};
 use crate::reconcile::flow::retry::{Attempted, InventoryRetry};
 use crate::reconcile::live::view::View;
 use crate::reconcile::phase::inventory::{finalizer_policy, read};
@@ -190,7 +190,7 @@ async fn settle_removed(
     let waits = scope.release.deletion_policy == DeletionPolicy::WaitForTermination;
     let goes_too = |id: &&ObjectId| dying && id.namespace == scope.release.id.namespace;
     let held: Vec<_> = terminating.iter().filter(|id| waits && !goes_too(id)).collect();
-    // Until its heir has it, nobody else would know of it.
+    // Until its pending owner has it, nobody else would know of it.
     let handed: Vec<_> = handed.iter().filter(|id| !goes_too(id)).collect();
     if failures.is_empty() && held.is_empty() && handed.is_empty() && waiting.is_empty() {
         return Ok(());
@@ -270,7 +270,7 @@ fn note(message: String) -> Note {
     Note { reason: Reason::Deleting, message }
 }
 
-fn account_gone(release: &Release, identity: &Identity) -> Box<Failure> {
+fn account_gone(release: &Release, identity: &Identity) -> Box<RunFailure> {
     let mut gone = no_account(release, identity);
     gone.message = format!(
         "{identity} does not exist, so the release's objects cannot be deleted with its rights: restore it, \

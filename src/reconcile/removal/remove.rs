@@ -157,7 +157,7 @@ async fn remove_one(
     let mut record = view.record(id);
     // What no watch shows under anybody's labels may still be there without
     // them: it is asked for by name before it counts as gone.
-    // Whether its heir has it already has to be true now.
+    // Whether its pending owner has it already has to be true now.
     let mut ask = record.is_none() || !view.is_observed(id) || pending_owner.is_some();
     for _ in 0..ATTEMPTS {
         if ask {

@@ -12,7 +12,7 @@ pub enum ObjectChange {
     Configured,
     /// It was deleted and made anew, because it could not be changed.
     Recreated,
-    /// It is as it was.
+    /// It has not changed.
     Unchanged,
     /// It was deleted; it may still be terminating.
     Deleted,
@@ -48,7 +48,7 @@ pub enum ProgressEvent<'a> {
 
 /// Who listens. It must not block.
 pub trait Progress: Send + Sync {
-    /// Is told of an event.
+    /// Takes an event.
     fn tell(&self, event: ProgressEvent<'_>);
 
     /// Whether anybody looks at what is waited for.

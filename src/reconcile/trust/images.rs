@@ -21,7 +21,7 @@ use crate::domain::verify::images::{ImageName, ImageNeed, ImagePolicies};
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Proof;
 use crate::oci::{Access, Digest, Keyring, Registry, Repository, Tag, Wanted};
-use crate::reconcile::error::{Failure, chain, failure};
+use crate::reconcile::error::{RunFailure, chain, failure};
 
 /// The most different images of one artifact that are verified.
 pub const MAX_IMAGES: usize = 256;
@@ -44,7 +44,7 @@ pub trait ImageAccess: Send + Sync {
         &'a self,
         namespace: &'a str,
         name: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<Failure>>>;
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<RunFailure>>>;
 
     /// How a repository is reached with the credentials of its pods or, without
     /// those, with whatever else there is. A certificate or plain HTTP that was
@@ -53,7 +53,7 @@ pub trait ImageAccess: Send + Sync {
         &'a self,
         repository: &'a Repository,
         of_pods: Option<Keyring>,
-    ) -> BoxFuture<'a, Result<Access, Box<Failure>>>;
+    ) -> BoxFuture<'a, Result<Access, Box<RunFailure>>>;
 }
 
 /// What became of the images of some objects.
@@ -102,7 +102,7 @@ impl Images {
     ///
     /// # Errors
     /// What is wrong with them, where each has to be signed.
-    pub fn refusal(&self, mode: ImageMode) -> Result<Option<String>, Box<Failure>> {
+    pub fn refusal(&self, mode: ImageMode) -> Result<Option<String>, Box<RunFailure>> {
         let [first, rest @ ..] = self.failures.as_slice() else { return Ok(None) };
         let mut message = match rest.len() {
             0 => "a container image is not signed as spec.verify.images wants it: ".to_owned(),
@@ -172,7 +172,7 @@ pub async fn verify_images(
     policies: &ImagePolicies,
     ways: &dyn ImageAccess,
     known: &BTreeMap<String, String>,
-) -> Result<Images, Box<Failure>> {
+) -> Result<Images, Box<RunFailure>> {
     let uses = uses(objects);
     if uses.len() > MAX_IMAGES {
         let message = format!(
@@ -255,8 +255,8 @@ impl<'a> Use<'a> {
         }
     }
 
-    fn failed(&self, image: &str, failed: Box<Failure>) -> ImageFailure {
-        let Failure { reason, message, .. } = *failed;
+    fn failed(&self, image: &str, failed: Box<RunFailure>) -> ImageFailure {
+        let RunFailure { reason, message, .. } = *failed;
         let objects = self.objects.iter().map(|object| object.id()).collect();
         ImageFailure { image: image.to_owned(), objects, reason, message }
     }
@@ -277,7 +277,7 @@ impl Look<'_> {
         image: &str,
         name: &ImageName,
         known: Option<&str>,
-    ) -> Result<SignedImage, Box<Failure>> {
+    ) -> Result<SignedImage, Box<RunFailure>> {
         let bad = |e: crate::oci::OciError| failure(Reason::ImageNotVerified, e.to_string());
         let repository = Repository::parse(&format!("oci://{}", name.repository())).map_err(bad)?;
         let wanted = match name.digest().or(known) {
@@ -305,7 +305,7 @@ impl Look<'_> {
         repository: &Repository,
         wanted: &Wanted,
         of_pods: Option<Keyring>,
-    ) -> Result<(Digest, Vec<Proof>), Box<Failure>> {
+    ) -> Result<(Digest, Vec<Proof>), Box<RunFailure>> {
         let access = self.ways.access(repository, of_pods).await?;
         let resolved = self.registry.resolve(repository, wanted, &access).await;
         let resolved = resolved.map_err(|e| failure(e.reason(), chain(&e)))?;
@@ -315,7 +315,7 @@ impl Look<'_> {
     }
 
     /// The credentials of the pods that run it, and why some cannot be read.
-    async fn keyring(&self) -> (Keyring, Option<Box<Failure>>) {
+    async fn keyring(&self) -> (Keyring, Option<Box<RunFailure>>) {
         let (mut keyring, mut unread) = (Keyring::default(), None);
         for (namespace, name) in &self.place.secrets {
             let config = match among(self.objects, namespace, name) {
@@ -335,12 +335,12 @@ impl Look<'_> {
     }
 }
 
-fn is_denied(failed: &Failure) -> bool {
+fn is_denied(failed: &RunFailure) -> bool {
     failed.reason == Reason::AuthenticationFailed
 }
 
 /// What the credentials of the pods came to, where the others are refused too.
-fn both(of_pods: Option<Box<Failure>>, failed: Box<Failure>) -> Box<Failure> {
+fn both(of_pods: Option<Box<RunFailure>>, failed: Box<RunFailure>) -> Box<RunFailure> {
     match of_pods {
         Some(first) if is_denied(&failed) && first.message != failed.message => {
             let message = format!("{}; and without the imagePullSecrets: {}", first.message, failed.message);

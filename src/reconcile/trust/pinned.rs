@@ -10,7 +10,7 @@ use crate::domain::images::{distinct_images, doubtful_places, pin};
 use crate::domain::object::Object;
 use crate::domain::outcome::Outcome;
 use crate::domain::verify::images::{ImageName, ImageNeed, ImagePolicies};
-use crate::reconcile::error::{Failure, failure};
+use crate::reconcile::error::{RunFailure, failure};
 use crate::reconcile::scope::revision::Revision;
 
 /// Which images have to be signed.
@@ -71,7 +71,7 @@ impl Pinned {
     }
 }
 
-/// Which digest each image was, by its name in the artifact. Somebody else may
+/// Which digest each image was, by its name in the artifact. Another client may
 /// have written the status: what counts is a digest that is written to the very
 /// name, and that is verified like any other.
 pub fn digests(shown: &[VerifiedImage]) -> BTreeMap<String, String> {
@@ -104,7 +104,7 @@ pub fn bind(
     demand: &ImageDemand,
     objects: &mut [Object],
     pins: &BTreeMap<String, String>,
-) -> Result<(), Box<Failure>> {
+) -> Result<(), Box<RunFailure>> {
     if let Some(image) = lacking(demand, objects, pins).filter(|_| demand.mode == ImageMode::Enforce) {
         let message = format!("{image} has to be signed by spec.verify.images, and was not verified");
         return Err(failure(Reason::ImageNotVerified, message));

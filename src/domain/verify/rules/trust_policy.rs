@@ -1,4 +1,4 @@
-//! The floor: what the administrator demands of artifacts, by their repository.
+//! The trust policy: what the administrator demands of artifacts, by their repository.
 //! A release may ask for more and never for less.
 //!
 //! Reading is in two steps, because files are not read here: a [`TrustPolicyDraft`] says
@@ -35,7 +35,7 @@ pub struct TrustPolicy {
     entries: Vec<(Prefix, Option<Arc<Policy>>)>,
 }
 
-/// What the floor says of a repository.
+/// What the trust policy says of a repository.
 #[derive(Clone, Debug)]
 pub enum PolicyDemand {
     /// No prefix fits.

@@ -63,7 +63,7 @@ async fn again(session: &Session, step: &Step, ready: &Ready) -> Done {
     for _ in 0..ATTEMPTS {
         match session.apply(&ready.resource, &step.id, body, false).await {
             Ok(applied) => return Done::Applied(applied, ready.recreate),
-            // Somebody has written it since the dry run, and may have taken over a field.
+            // Someone has written it since the dry run, and may have taken over a field.
             Err(error) if error.is_conflict() && !step.delegated.is_empty() && !ready.recreate => {}
             Err(error) => return Done::Failed(error),
         }

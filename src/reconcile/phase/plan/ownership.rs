@@ -1,5 +1,5 @@
 //! Objects that other releases have: which of them a release may wait for, and
-//! what it is told of the others.
+//! what its message says of the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -1,4 +1,4 @@
-//! The floor: which prefix counts, and what is refused.
+//! The trust policy: which prefix counts, and what is refused.
 
 use super::*;
 
