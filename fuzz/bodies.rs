@@ -12,9 +12,9 @@ use supercargo::domain::manifest::decode::{Decoded, decode_within};
 use supercargo::domain::verify::evidence::{Content, Evidence, Found, SimpleSigning};
 use supercargo::domain::verify::judge::{Subject, judge};
 use supercargo::domain::verify::key::PublicKey;
-use supercargo::domain::verify::policy::{Authority, Identity, Policy, Trust};
+use supercargo::domain::verify::policy::{Policy, SignerIdentity, Trust, TrustedAuthority};
 use supercargo::domain::verify::root::TrustRoot;
-use supercargo::oci::{ContentLimits, Digest, Reference, Repository, Tag, content_of, unpack_layer};
+use supercargo::oci::{ArtifactReference, ContentLimits, Digest, Repository, Tag, content_of, unpack_layer};
 
 /// Small, so that inputs of a fuzzer reach the bounds.
 const LIMITS: ContentLimits =
@@ -69,9 +69,9 @@ pub fn manifest(data: &[u8]) {
 pub fn reference(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     for text in [text.to_owned(), format!("oci://{text}")] {
-        if let Ok(reference) = Reference::parse(&text) {
+        if let Ok(reference) = ArtifactReference::parse(&text) {
             let written = format!("oci://{reference}");
-            assert_eq!(Reference::parse(&written).as_ref(), Ok(&reference), "{written}");
+            assert_eq!(ArtifactReference::parse(&written).as_ref(), Ok(&reference), "{written}");
             let path = reference.repository.path();
             assert!(path.split('/').all(|part| !matches!(part, "" | "." | "..")), "{path:?}");
             assert!(!path.contains(['?', '#', '%', '\\', '@', ':']), "{path:?}");
@@ -117,11 +117,12 @@ fn policy() -> &'static Policy {
     static POLICY: OnceLock<Policy> = OnceLock::new();
     POLICY.get_or_init(|| {
         let keys = KEYS.map(|(name, pem)| PublicKey::parse(name, pem).expect("a key"));
-        let mut authorities = vec![Authority { name: "keys".into(), trust: Trust::Keys(keys.into()) }];
+        let mut authorities = vec![TrustedAuthority { name: "keys".into(), trust: Trust::Keys(keys.into()) }];
         let anybody = OidcIdentity { issuer: ".*".into(), subject: ".*".into() };
-        let identities = vec![Identity::parse(&anybody).expect("an expression")];
+        let identities = vec![SignerIdentity::parse(&anybody).expect("an expression")];
         let root = Arc::new(TrustRoot::public_good());
-        authorities.push(Authority { name: "anybody".into(), trust: Trust::Keyless { identities, root } });
+        authorities
+            .push(TrustedAuthority { name: "anybody".into(), trust: Trust::Keyless { identities, root } });
         Policy { origin: "fuzz".into(), authorities, threshold: 1, match_reference: false }
     })
 }

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use supercargo::cli::{Command, ControllerArgs};
+use supercargo::cli::{CliCommand, ControllerArgs};
 use supercargo::domain::allowed::Allowed;
 use supercargo::observe::logging::{self, LogFormat};
 use supercargo::observe::traces::Traces;
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     no_core_dumps();
     let arguments = cli::arguments();
     match arguments.command {
-        Command::Controller(arguments) => match operate(arguments) {
+        CliCommand::Controller(arguments) => match operate(arguments) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
                 tracing::error!("{}", supercargo::reconcile::error::chain(error.as_ref()));

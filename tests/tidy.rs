@@ -25,6 +25,8 @@ mod source;
 mod stories;
 #[path = "tidy/values.rs"]
 mod values;
+#[path = "tidy/words.rs"]
+mod words;
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -180,6 +182,22 @@ fn names_say_what_is_inside() {
         }
     }
     none(found, "these names could hold anything; name the file for what it does");
+}
+
+#[test]
+fn the_words_are_those_of_the_field() {
+    none(
+        sources("src").iter().flat_map(words::retired).collect(),
+        "other operators do not say it so; take the usual word",
+    );
+}
+
+#[test]
+fn public_types_have_names_of_their_own() {
+    none(
+        words::homonyms(&sources("src")),
+        "a name means two things; call the less central one by what it is, or give a reason in HOMONYMS",
+    );
 }
 
 #[test]

@@ -45,7 +45,7 @@ const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, stderr says why; 2 the a
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]
-    pub command: Command,
+    pub command: CliCommand,
     /// How everything is shown. Before the cluster: a heading holds for all after it.
     #[command(flatten)]
     pub global: GlobalArgs,
@@ -57,7 +57,7 @@ pub struct Arguments {
 /// The verbs.
 #[derive(Debug, Subcommand)]
 #[expect(missing_docs, reason = "a comment here would take the place of the help beside the options")]
-pub enum Command {
+pub enum CliCommand {
     /// Upload to a registry.
     #[command(subcommand, arg_required_else_help = true, args = ClusterArgs::hidden())]
     Push(PushCommand),
@@ -221,7 +221,7 @@ pub enum ResumeCommand {
     Release(ResumeRelease),
 }
 
-impl Command {
+impl CliCommand {
     /// Does what needs nothing but its arguments: no runtime is started for it.
     pub(super) fn at_once(&self, printer: &mut Printer<'_>) -> Option<Result<(), CliError>> {
         match self {

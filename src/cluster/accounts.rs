@@ -12,7 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use zeroize::Zeroize;
 
-use super::collections::watch::{Event, Selection, State, run};
+use super::collections::watch::{Event, ListSelection, State, run};
 use super::error::ApiError;
 use super::session::{Call, Session};
 use crate::domain::identity::ReleaseId;
@@ -125,12 +125,12 @@ impl Session {
     }
 
     /// Watches a Secret by name, as this identity.
-    pub fn watch_secret(&self, namespace: &str, name: &str, told: Told) -> Watched<SecretData> {
+    pub fn watch_secret(&self, namespace: &str, name: &str, told: Told) -> WatchedObject<SecretData> {
         self.watch_named(&format!("/api/v1/namespaces/{namespace}/secrets"), name, told, parse_secret)
     }
 
     /// Watches a ServiceAccount by name, as this identity.
-    pub fn watch_account(&self, namespace: &str, name: &str, told: Told) -> Watched<Account> {
+    pub fn watch_account(&self, namespace: &str, name: &str, told: Told) -> WatchedObject<Account> {
         self.watch_named(
             &format!("/api/v1/namespaces/{namespace}/serviceaccounts"),
             name,
@@ -145,11 +145,11 @@ impl Session {
         name: &str,
         told: Told,
         parse: fn(&str) -> Option<T>,
-    ) -> Watched<T>
+    ) -> WatchedObject<T>
     where
         T: Clone + PartialEq + Send + Sync + 'static,
     {
-        let selection = Selection {
+        let selection = ListSelection {
             path: collection.to_owned(),
             query: format!("fieldSelector=metadata.name%3D{name}"),
             metadata_only: false,
@@ -158,11 +158,11 @@ impl Session {
         let (state, receiver) = watch::channel(State::Syncing);
         let mut observer = NamedObserver { value: Arc::clone(&value), parse, seen: false, state, told };
         let task = tokio::spawn(run(self.clone(), selection, move |event| observer.observe(event)));
-        Watched { value, state: receiver, task }
+        WatchedObject { value, state: receiver, task }
     }
 }
 
-/// Who is told of a change.
+/// Who is notified of a change.
 #[derive(Clone, Debug)]
 pub struct Told {
     /// As which release.
@@ -172,19 +172,19 @@ pub struct Told {
 }
 
 /// One object that is watched by its name. The watch ends when this is dropped.
-pub struct Watched<T> {
+pub struct WatchedObject<T> {
     value: Arc<RwLock<Option<T>>>,
     state: watch::Receiver<State>,
     task: JoinHandle<()>,
 }
 
-impl<T> Drop for Watched<T> {
+impl<T> Drop for WatchedObject<T> {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl<T: Clone> Watched<T> {
+impl<T: Clone> WatchedObject<T> {
     /// The object as it is now: `Ok(None)` when it does not exist.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::collections::pages::{self, Listing};
-use super::collections::watch::{Event, Selection, State, run};
+use super::collections::watch::{Event, ListSelection, State, run};
 use super::error::ApiError;
 use super::kinds::resource::{Resource, escape};
 use super::session::{Call, Session};
@@ -24,7 +24,7 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// What a watch of a person tells.
 #[derive(Debug)]
-pub enum Seen {
+pub enum WatchEvent {
     /// A release as it is.
     Present(Value),
     /// The release is gone.
@@ -147,9 +147,9 @@ impl Session {
         self,
         namespace: Option<String>,
         selector: Option<String>,
-        seen: mpsc::UnboundedSender<Seen>,
+        seen: mpsc::UnboundedSender<WatchEvent>,
     ) {
-        let selection = Selection {
+        let selection = ListSelection {
             path: releases().collection(namespace.as_deref()),
             query: selecting(selector.as_deref()),
             metadata_only: false,
@@ -157,11 +157,11 @@ impl Session {
         run(self, selection, move |event| {
             let told = match event {
                 Event::Listing | Event::Following => None,
-                Event::Present(text) => serde_json::from_str(text).ok().map(Seen::Present),
-                Event::Absent(text) => serde_json::from_str(text).ok().map(Seen::Absent),
-                Event::Listed => Some(Seen::Listed),
-                Event::Failed(State::Denied(why)) => Some(Seen::Failed(why)),
-                Event::Failed(_) => Some(Seen::Failed("releases are no longer served".into())),
+                Event::Present(text) => serde_json::from_str(text).ok().map(WatchEvent::Present),
+                Event::Absent(text) => serde_json::from_str(text).ok().map(WatchEvent::Absent),
+                Event::Listed => Some(WatchEvent::Listed),
+                Event::Failed(State::Denied(why)) => Some(WatchEvent::Failed(why)),
+                Event::Failed(_) => Some(WatchEvent::Failed("releases are no longer served".into())),
             };
             if let Some(told) = told {
                 // Nobody listens any more while the process ends.

@@ -34,7 +34,7 @@ pub enum ApiError {
     LeaseOver,
     /// It was changed each time between a look at it and the call.
     #[error("it was changed {0} times in a row between a look at it and the call")]
-    Restless(usize),
+    ConflictRetriesExhausted(usize),
     /// It was deleted to be made anew, and is not gone in time.
     #[error("it is being recreated, and was not gone within {}s: something holds it, often a finalizer", .0.as_secs())]
     Held(Duration),
@@ -175,7 +175,7 @@ impl ApiError {
             | Self::LeaseOver
             | Self::NotServed { .. }
             | Self::Unserved { .. }
-            | Self::Restless(_) => true,
+            | Self::ConflictRetriesExhausted(_) => true,
             Self::Status(s) => {
                 s.code == 429 || matches!(s.code, 502..=504) || (s.code == 500 && !s.is_about_the_object())
             }

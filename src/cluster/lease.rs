@@ -26,7 +26,7 @@ pub struct LeaseSpec {
     pub lease_transitions: Option<i64>,
 }
 
-/// A lease as it was read.
+/// A lease as read.
 #[derive(Clone, Debug, Default)]
 pub struct Lease {
     /// What it says.
@@ -55,7 +55,7 @@ pub fn micro_time(now: Timestamp) -> String {
 
 impl Session {
     /// From now on nothing is written after the given time, until another time
-    /// is set: whoever holds a lease may write as long as nobody else can hold
+    /// is set: anyone who holds a lease may write as long as nobody else can hold
     /// it. Leases themselves are exempt.
     pub fn write_until(&self, time: Instant) {
         self.shared.fence.set(time);
@@ -80,7 +80,7 @@ impl Session {
     /// Writes a lease over the one that was read.
     ///
     /// # Errors
-    /// A conflict when somebody else wrote it first.
+    /// A conflict when another client wrote it first.
     pub async fn write_lease(
         &self,
         namespace: &str,

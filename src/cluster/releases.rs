@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use super::collections::watch::{Event, Selection, State, run};
+use super::collections::watch::{Event, ListSelection, State, run};
 use super::error::ApiError;
 use super::kinds::definitions::DEFINITIONS;
 use super::kinds::resource::escape;
@@ -18,8 +18,8 @@ use crate::api::keys;
 use crate::api::release::{GROUP, PLURAL, VERSION};
 use crate::api::status::ReleaseStatus;
 use crate::domain::identity::ReleaseId;
+use crate::domain::observed::ObservedRelease;
 use crate::domain::patch::selector::Selector;
-use crate::domain::salvage::Seen;
 
 const JSON_PATCH: &str = "application/json-patch+json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
@@ -29,7 +29,7 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 pub enum ReleaseEvent {
     /// A release is as given. One that is older or newer than the schema, or
     /// broken, says so; the others go on.
-    Present(Arc<Seen>),
+    Present(Arc<ObservedRelease>),
     /// A release is gone.
     Absent(ReleaseId),
     /// A list of a namespace, or of all, begins: what is not seen until
@@ -80,7 +80,7 @@ impl Session {
         events: mpsc::UnboundedSender<ReleaseEvent>,
     ) {
         let query = selector.map(|selector| format!("labelSelector={}", escape(&selector.to_string())));
-        let selection = Selection {
+        let selection = ListSelection {
             path: collection(namespace.as_deref()),
             query: query.unwrap_or_default(),
             metadata_only: false,
@@ -136,7 +136,7 @@ impl Session {
         }
     }
 
-    /// Whether there is a namespace of that name. To whoever may not ask there is
+    /// Whether there is a namespace of that name. To anyone who may not ask there is
     /// one: the first write will say otherwise.
     ///
     /// # Errors
@@ -240,9 +240,9 @@ fn translate(event: Event<'_>, namespace: Option<&String>) -> Option<ReleaseEven
     Some(match event {
         Event::Listing => ReleaseEvent::Listing(namespace.cloned()),
         Event::Listed => ReleaseEvent::Listed(namespace.cloned()),
-        // Without metadata it is nothing that could be told of.
+        // Without metadata there is nothing to report.
         Event::Present(text) => {
-            let mut seen = Seen::read(text).ok()?;
+            let mut seen = ObservedRelease::read(text).ok()?;
             // Kept in memory for as long as the release lives, this would be
             // most of it, and nobody looks at it.
             seen.resource.metadata.managed_fields = None;

@@ -16,17 +16,17 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 
 use super::error::{ApiError, Status};
-use super::inventory::Rooms;
-use super::kinds::known::Discovery;
+use super::inventory::InventoryRooms;
+use super::kinds::served::DiscoveryCache;
 use crate::domain::capacity::Capacity;
 use crate::fair::Gate;
 use crate::observe::labels::{self, Verb};
 use crate::observe::metrics::Metrics;
 use connection::{Connection, ConnectionError};
 use fence::Fence;
-use transport::{Lane, Slot, Transport};
+use transport::{ApiTransport, Lane, Slot};
 
-pub use call::Answer;
+pub use call::ApiResponse;
 pub(super) use call::{Call, JSON};
 
 /// Requests under way at once over all identities, watches and the lease aside. An API
@@ -73,10 +73,10 @@ impl fmt::Display for Identity {
 
 /// What all identities share.
 pub(super) struct Shared {
-    pub(super) transport: Transport,
-    pub(super) discovery: Discovery,
+    pub(super) transport: ApiTransport,
+    pub(super) discovery: DiscoveryCache,
     in_flight: Arc<Gate>,
-    pub(super) inventories: Rooms,
+    pub(super) inventories: InventoryRooms,
     pub(super) fence: Fence,
     metrics: Arc<Metrics>,
     namespace: String,
@@ -128,10 +128,10 @@ impl Session {
             own: Arc::clone(&own),
             acting,
             namespace: config.default_namespace.clone(),
-            transport: Transport::new(config)?,
-            discovery: Discovery::default(),
+            transport: ApiTransport::new(config)?,
+            discovery: DiscoveryCache::default(),
             in_flight: Gate::new(IN_FLIGHT),
-            inventories: Rooms::new(capacity),
+            inventories: InventoryRooms::new(capacity),
             fence: Fence::default(),
             metrics,
         };
@@ -216,7 +216,7 @@ impl Session {
 
     /// Calls; tries again what the API server had no time for, and what died
     /// with an idle connection. Every call made through here may be repeated.
-    pub(super) async fn call(&self, call: Call) -> Result<Answer, ApiError> {
+    pub(super) async fn call(&self, call: Call) -> Result<ApiResponse, ApiError> {
         let mut attempt = 1;
         loop {
             let error = match self.call_once(&call).await {
@@ -238,7 +238,7 @@ impl Session {
         }
     }
 
-    async fn call_once(&self, call: &Call) -> Result<Answer, ApiError> {
+    async fn call_once(&self, call: &Call) -> Result<ApiResponse, ApiError> {
         let request = self.request(call)?;
         let (lane, _share) = match call.is_of_lease() {
             // Neither waits for the requests that it protects, nor for itself.
@@ -294,7 +294,7 @@ impl Session {
     }
 }
 
-async fn read(response: Response<Incoming>, most: usize) -> Result<Answer, ApiError> {
+async fn read(response: Response<Incoming>, most: usize) -> Result<ApiResponse, ApiError> {
     let code = response.status().as_u16();
     let retry_after = response
         .headers()
@@ -309,7 +309,7 @@ async fn read(response: Response<Incoming>, most: usize) -> Result<Answer, ApiEr
     })?;
     let body = body.to_bytes();
     if (200..300).contains(&code) {
-        return Ok(Answer { code, body });
+        return Ok(ApiResponse { code, body });
     }
     let mut status: Status = serde_json::from_slice(&body).unwrap_or_default();
     status.code = code;

@@ -7,7 +7,7 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::collections::watch::{Event, Selection, list};
+use super::collections::watch::{Event, ListSelection, list};
 use super::error::ApiError;
 use super::kinds::resource::escape;
 use super::releases::{collection, path};
@@ -21,7 +21,7 @@ const MERGE_PATCH: &str = "application/merge-patch+json";
 
 /// A release, as far as it says what it follows.
 #[derive(Clone, Debug)]
-pub struct Source {
+pub struct ArtifactSource {
     /// Which.
     pub id: ReleaseId,
     /// The version that says so.
@@ -75,7 +75,7 @@ struct Spec {
     suspend: bool,
 }
 
-impl From<Release> for Source {
+impl From<Release> for ArtifactSource {
     fn from(Release { mut metadata, spec, status }: Release) -> Self {
         Self {
             asked: metadata.annotations.remove(keys::RECONCILE_AT),
@@ -100,7 +100,7 @@ impl Session {
         &self,
         namespace: Option<&str>,
         selector: Option<&Selector>,
-    ) -> Result<Vec<Source>, ApiError> {
+    ) -> Result<Vec<ArtifactSource>, ApiError> {
         self.sources(namespace, selecting(selector)).await
     }
 
@@ -112,14 +112,14 @@ impl Session {
         &self,
         release: &ReleaseId,
         selector: Option<&Selector>,
-    ) -> Result<Option<Source>, ApiError> {
+    ) -> Result<Option<ArtifactSource>, ApiError> {
         let query =
             format!("fieldSelector=metadata.name%3D{}&{}", escape(&release.name), selecting(selector));
         Ok(self.sources(Some(&release.namespace), query).await?.pop())
     }
 
-    async fn sources(&self, namespace: Option<&str>, query: String) -> Result<Vec<Source>, ApiError> {
-        let selection = Selection { path: collection(namespace), query, metadata_only: false };
+    async fn sources(&self, namespace: Option<&str>, query: String) -> Result<Vec<ArtifactSource>, ApiError> {
+        let selection = ListSelection { path: collection(namespace), query, metadata_only: false };
         let mut sources = Vec::new();
         let mut observe = |event: Event<'_>| {
             if let Event::Present(text) = event
@@ -132,12 +132,12 @@ impl Session {
         Ok(sources)
     }
 
-    /// Asks for a run of a release, if it is still as it was seen. `token` is a
+    /// Asks for a run of a release, if it is still as seen. `token` is a
     /// value that was not there before.
     ///
     /// # Errors
     /// When it was changed meanwhile, or the API server refuses.
-    pub async fn ask_for_run(&self, seen: &Source, token: &str) -> Result<(), ApiError> {
+    pub async fn ask_for_run(&self, seen: &ArtifactSource, token: &str) -> Result<(), ApiError> {
         let patch = json!({"metadata": {
             "resourceVersion": seen.resource_version,
             "annotations": {(keys::RECONCILE_AT): token},

@@ -10,8 +10,8 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 use tracing::Instrument;
 
+use super::health_watch::HealthWatch;
 use super::specs::{Spec, Specs};
-use super::vigil::Vigil;
 use super::{log, report};
 use crate::api::keys;
 use crate::api::reason::{Disposition, Reason};
@@ -19,17 +19,17 @@ use crate::api::release::{DriftMode, OCIArtifactRelease};
 use crate::api::status::ReleaseStatus;
 use crate::cluster::error::ApiError;
 use crate::domain::identity::ReleaseId;
+use crate::domain::observed::ObservedRelease;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::release::{InvalidSpec, Release, has_begun, id_of};
-use crate::domain::salvage::Seen;
-use crate::domain::schedule::{Ended, Pace, backoff, next};
+use crate::domain::schedule::{Ended, RunIntervals, backoff, next};
 use crate::domain::status;
 use crate::observe::labels::Phase;
 use crate::observe::traces;
 use crate::reconcile::cache::Caches;
 use crate::reconcile::env::Env;
 use crate::reconcile::error::chain;
-use crate::reconcile::frontend::operator::Request;
+use crate::reconcile::frontend::operator::OperatorRequest;
 use crate::reconcile::scope::Trigger;
 use crate::reconcile::scope::signals::Signals;
 use crate::reconcile::scope::slot::WorkerPool;
@@ -40,7 +40,7 @@ const STATUS_RETRY: Duration = Duration::from_secs(5);
 const FINALIZER_RETRY: Duration = Duration::from_millis(250);
 
 /// What all actors share.
-pub struct Stage {
+pub struct SharedState {
     /// For the runs.
     pub env: Env,
     /// The workers of all runs.
@@ -51,9 +51,9 @@ pub struct Stage {
 
 /// One release over time.
 pub struct Actor {
-    stage: Arc<Stage>,
+    shared: Arc<SharedState>,
     id: ReleaseId,
-    latest: watch::Receiver<Arc<Seen>>,
+    latest: watch::Receiver<Arc<ObservedRelease>>,
     signals: Arc<Signals>,
     caches: Caches,
     status: Arc<ReleaseStatus>,
@@ -64,21 +64,21 @@ pub struct Actor {
     lingered: u32,
     drift: DriftMode,
     spec: Spec,
-    vigil: Vigil,
+    health_watch: HealthWatch,
     /// When the run at hand began.
     began: Instant,
 }
 
 /// A wish for a run.
 fn request<'r>(
-    stage: &'r Stage,
+    shared: &'r SharedState,
     release: &'r Release,
     trigger: Trigger,
     signals: &'r Signals,
     status: &Arc<ReleaseStatus>,
-) -> Request<'r> {
-    let (env, pool, status) = (&stage.env, &stage.pool, Arc::clone(status));
-    Request { env, pool, release, trigger, signals, status }
+) -> OperatorRequest<'r> {
+    let (env, pool, status) = (&shared.env, &shared.pool, Arc::clone(status));
+    OperatorRequest { env, pool, release, trigger, signals, status }
 }
 
 /// What follows a run.
@@ -92,8 +92,8 @@ enum Next {
 impl Actor {
     /// A release that was just seen. `caches` may hold its inventory already.
     pub fn new(
-        stage: Arc<Stage>,
-        latest: watch::Receiver<Arc<Seen>>,
+        shared: Arc<SharedState>,
+        latest: watch::Receiver<Arc<ObservedRelease>>,
         signals: Arc<Signals>,
         caches: Caches,
     ) -> Self {
@@ -102,10 +102,10 @@ impl Actor {
             (id_of(resource), Arc::new(resource.status.clone().unwrap_or_default()))
         };
         let (drift, began) = (DriftMode::Correct, Instant::now());
-        let (failures, waits, lingered, vigil) = (0, 0, 0, Vigil::default());
+        let (failures, waits, lingered, health_watch) = (0, 0, 0, HealthWatch::default());
         let spec = Spec::default();
         Self {
-            stage,
+            shared,
             id,
             latest,
             signals,
@@ -116,7 +116,7 @@ impl Actor {
             lingered,
             drift,
             spec,
-            vigil,
+            health_watch,
             began,
         }
     }
@@ -170,18 +170,18 @@ impl Actor {
                 Some(_) => self.end(&seen).await,
                 None => self.reconcile(&seen, trigger).await,
             };
-            self.stage.env.metrics.phase(Phase::Total, self.began.elapsed());
+            self.shared.env.metrics.phase(Phase::Total, self.began.elapsed());
             next
         }
         .instrument(span)
         .await
     }
 
-    async fn reconcile(&mut self, seen: &Arc<Seen>, trigger: Trigger) -> Next {
-        let (stage, signals) = (Arc::clone(&self.stage), Arc::clone(&self.signals));
+    async fn reconcile(&mut self, seen: &Arc<ObservedRelease>, trigger: Trigger) -> Next {
+        let (shared, signals) = (Arc::clone(&self.shared), Arc::clone(&self.signals));
         let read = tokio::select! {
             biased;
-            read = stage.specs.read(&mut self.spec, seen) => read,
+            read = shared.specs.read(&mut self.spec, seen) => read,
             () = signals.superseded() => return Next::Wait(Some(Duration::ZERO)),
         };
         let parsed = match read {
@@ -199,7 +199,7 @@ impl Actor {
             let changed = error.is_conflict();
             return Next::Wait(Some(if changed { FINALIZER_RETRY } else { STATUS_RETRY }));
         }
-        let request = request(&stage, &release, trigger, &self.signals, &self.status);
+        let request = request(&shared, &release, trigger, &self.signals, &self.status);
         let (outcome, status) = request.reconcile(&mut self.caches).await;
         self.status = status;
         let written = self.tell(&release, &outcome).await;
@@ -207,7 +207,7 @@ impl Actor {
             return Next::Wait(Some(Duration::ZERO));
         }
         let delay = self.pace(&release, &outcome, release.suspend);
-        self.vigil.resume(parsed.at_rest());
+        self.health_watch.resume(parsed.at_rest());
         if written { Next::Wait(delay) } else { Next::Wait(Some(STATUS_RETRY)) }
     }
 
@@ -216,7 +216,7 @@ impl Actor {
         if !matches!(outcome.verdict, Verdict::Waiting { .. } | Verdict::AsBefore) {
             self.waits = 0;
         }
-        let pace = Pace { interval: release.interval, retry_interval: release.retry_interval };
+        let pace = RunIntervals { interval: release.interval, retry_interval: release.retry_interval };
         let ended = match &outcome.verdict {
             // Asked for once; nothing follows.
             _ if asleep => Ended::Suspended,
@@ -263,20 +263,20 @@ impl Actor {
         let mut finalizers = resource.metadata.finalizers.clone().unwrap_or_default();
         finalizers.push(keys::FINALIZER.to_owned());
         let version = resource.metadata.resource_version.as_deref().unwrap_or_default();
-        self.stage.env.session.write_finalizers(&self.id, version, &finalizers).await
+        self.shared.env.session.write_finalizers(&self.id, version, &finalizers).await
     }
 
     /// Writes the status if it differs, tells what happened; says whether the
     /// cluster knows it now.
     async fn tell(&mut self, release: &Release, outcome: &Outcome) -> bool {
         let computed = status::compute(&self.status, release, outcome, Timestamp::now());
-        report::count(&self.stage.env.metrics, release, outcome, &computed);
+        report::count(&self.shared.env.metrics, release, outcome, &computed);
         let differs = computed != *self.status;
         log::run(outcome, differs, self.began.elapsed());
         if let Verdict::Failed { .. } | Verdict::Waiting { .. } = outcome.verdict {
             tracing::Span::current().record("otel.status_code", "ERROR");
         }
-        let session = &self.stage.env.session;
+        let session = &self.shared.env.session;
         if !differs {
             // Two corrections in a second have one status.
             report::publish_notes(session, release, outcome);
@@ -296,29 +296,29 @@ impl Actor {
         }
     }
 
-    /// A spec that makes no sense: nothing runs until it changes.
-    async fn refuse(&mut self, seen: &Seen, error: &InvalidSpec) -> Next {
-        let Ok(release) = seen.stand_in() else { return Next::Wait(None) };
+    /// A spec that is invalid: nothing runs until it changes.
+    async fn refuse(&mut self, seen: &ObservedRelease, error: &InvalidSpec) -> Next {
+        let Ok(release) = seen.placeholder() else { return Next::Wait(None) };
         let outcome = Outcome::failed(error.reason(), error.to_string());
         // Who keeps an object for it would wait in vain.
-        self.stage.env.wake(self.stage.env.claims.want_nothing(&self.id));
+        self.shared.env.wake(self.shared.env.claims.want_nothing(&self.id));
         if self.tell(&release, &outcome).await { Next::Wait(None) } else { Next::Wait(Some(STATUS_RETRY)) }
     }
 
     /// The release is being deleted.
-    async fn end(&mut self, seen: &Seen) -> Next {
+    async fn end(&mut self, seen: &ObservedRelease) -> Next {
         if !has_begun(&seen.resource) {
             return Next::Wait(None);
         }
         // What goes is waited for, whatever its changes meant before.
         self.drift = DriftMode::Correct;
-        self.vigil.end();
-        let release = match seen.parse_last() {
+        self.health_watch.end();
+        let release = match seen.parse_leniently() {
             Ok(release) => release,
             Err(error) => return self.refuse(seen, &error).await,
         };
-        let stage = Arc::clone(&self.stage);
-        let request = request(&stage, &release, Trigger::Full, &self.signals, &self.status);
+        let shared = Arc::clone(&self.shared);
+        let request = request(&shared, &release, Trigger::Full, &self.signals, &self.status);
         let (result, status) = request.finalize(&mut self.caches).await;
         self.status = status;
         if !result.done {
@@ -329,9 +329,9 @@ impl Actor {
             let delay = delay.map(|d| d.min(again));
             return Next::Wait(if written { delay } else { Some(STATUS_RETRY) });
         }
-        report::count_farewell(&stage.env.metrics);
-        log::farewell(&result.outcome, self.began.elapsed());
-        report::publish_notes(&stage.env.session, &release, &result.outcome);
+        report::count_finalized(&shared.env.metrics);
+        log::finalized(&result.outcome, self.began.elapsed());
+        report::publish_notes(&shared.env.session, &release, &result.outcome);
         match self.remove_finalizer().await {
             Ok(()) => Next::Over,
             Err(error) => {
@@ -342,7 +342,7 @@ impl Actor {
     }
 
     async fn remove_finalizer(&mut self) -> Result<(), ApiError> {
-        let session = &self.stage.env.session;
+        let session = &self.shared.env.session;
         // Read anew: our view of it may be older than its last change.
         let Some(metadata) = session.release_metadata(&self.id).await? else { return Ok(()) };
         // One of the same name that was made since has its own actor.

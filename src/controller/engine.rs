@@ -8,24 +8,24 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::actor::{Actor, Stage};
+use super::actor::{Actor, SharedState};
 use super::options::Options;
 use super::specs::Specs;
 use crate::api::status::ReleaseStatus;
 use crate::cluster::inventory::Stored;
 use crate::cluster::releases::ReleaseEvent;
 use crate::cluster::session::Session;
-use crate::cluster::store::{Change, Store};
+use crate::cluster::store::{Store, WatchChange};
 use crate::domain::identity::ReleaseId;
+use crate::domain::observed::ObservedRelease;
 use crate::domain::release::{has_begun, id_of};
-use crate::domain::salvage::Seen;
-use crate::domain::verify::floor::Floor;
+use crate::domain::verify::trust_policy::TrustPolicy;
 use crate::observe::metrics::Metrics;
 use crate::oci::{Registry, Repository};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::env::claims::Claims;
-use crate::reconcile::env::returning::Returning;
-use crate::reconcile::env::{Env, Trust};
+use crate::reconcile::env::recovery::RegistryRecovery;
+use crate::reconcile::env::{Env, TrustSettings};
 use crate::reconcile::scope::signals::Signals;
 use crate::reconcile::scope::slot::WorkerPool;
 
@@ -36,17 +36,17 @@ const AFTER_CRASH: Duration = Duration::from_secs(30);
 
 struct Handle {
     signals: Arc<Signals>,
-    latest: watch::Sender<Arc<Seen>>,
+    latest: watch::Sender<Arc<ObservedRelease>>,
 }
 
 /// The engine.
 pub struct Engine {
-    stage: Arc<Stage>,
+    shared: Arc<SharedState>,
     handles: HashMap<ReleaseId, Handle>,
     actors: JoinSet<()>,
     unseen: BTreeSet<ReleaseId>,
     releases: mpsc::UnboundedReceiver<ReleaseEvent>,
-    changes: mpsc::UnboundedReceiver<Change>,
+    changes: mpsc::UnboundedReceiver<WatchChange>,
     wakes: mpsc::UnboundedReceiver<ReleaseId>,
     /// Dropped to end the watches over releases.
     watches: JoinSet<()>,
@@ -59,7 +59,7 @@ impl Engine {
     pub fn start(
         session: Session,
         registry: Registry,
-        trust: Trust,
+        trust: TrustSettings,
         specs: Specs,
         metrics: Arc<Metrics>,
         options: &Options,
@@ -86,20 +86,20 @@ impl Engine {
             trust,
             allowed: options.allowed_registries.clone(),
             wake,
-            returning: Returning::default(),
+            recovery: RegistryRecovery::default(),
         };
         let pool = WorkerPool::new(options.concurrency.max(1), &metrics);
-        let stage = Arc::new(Stage { env, pool, specs });
+        let shared = Arc::new(SharedState { env, pool, specs });
         let (handles, actors, unseen) = (HashMap::new(), JoinSet::new(), BTreeSet::new());
-        Self { stage, handles, actors, unseen, releases, changes, wakes, watches }
+        Self { shared, handles, actors, unseen, releases, changes, wakes, watches }
     }
 
     /// Runs until the future is done, then lets runs come to an end. `listed`
     /// is called when the first releases are known.
     pub async fn run(mut self, stop: impl Future<Output = ()>, mut listed: impl FnMut()) {
         let mut stop = std::pin::pin!(stop);
-        let mut floor = self.stage.env.trust.floor.clone();
-        let mut in_force = Arc::clone(&floor.borrow_and_update());
+        let mut trust_policy = self.shared.env.trust.policy.clone();
+        let mut in_force = Arc::clone(&trust_policy.borrow_and_update());
         loop {
             tokio::select! {
                 biased;
@@ -116,8 +116,8 @@ impl Engine {
                     }
                 }
                 // It never changes where there is no file.
-                Ok(()) = floor.changed() => {
-                    let before = std::mem::replace(&mut in_force, Arc::clone(&floor.borrow_and_update()));
+                Ok(()) = trust_policy.changed() => {
+                    let before = std::mem::replace(&mut in_force, Arc::clone(&trust_policy.borrow_and_update()));
                     self.demand(&before, &in_force);
                 }
                 Some(_) = self.actors.join_next() => {}
@@ -154,7 +154,7 @@ impl Engine {
         }
     }
 
-    fn present(&mut self, seen: Arc<Seen>) {
+    fn present(&mut self, seen: Arc<ObservedRelease>) {
         let id = id_of(&seen.resource);
         self.unseen.remove(&id);
         if let Some(handle) = self.handles.get(&id) {
@@ -170,12 +170,12 @@ impl Engine {
             self.absent(&id);
         }
         let (suspended, status) = (seen.resource.spec.suspend, seen.resource.status.as_ref());
-        let metrics = &self.stage.env.metrics;
+        let metrics = &self.shared.env.metrics;
         metrics.release_appeared(&id, suspended, status.unwrap_or(&ReleaseStatus::default()));
         let (latest, receiver) = watch::channel(seen);
         let signals = Arc::new(Signals::default());
-        let stage = Arc::clone(&self.stage);
-        self.actors.spawn(supervise(stage, id.clone(), receiver, Arc::clone(&signals)));
+        let shared = Arc::clone(&self.shared);
+        self.actors.spawn(supervise(shared, id.clone(), receiver, Arc::clone(&signals)));
         self.handles.insert(id, Handle { signals, latest });
     }
 
@@ -188,18 +188,20 @@ impl Engine {
                     "let go: it is gone, or has other labels than this controller watches; its objects stay"
                 );
             }
-            let env = &self.stage.env;
+            let env = &self.shared.env;
             env.wake(env.claims.forget(id));
             env.metrics.release_gone(id);
         }
     }
 
-    /// The floor has changed: whoever it demands something else of looks again.
-    fn demand(&self, before: &Floor, after: &Floor) {
+    /// The trust policy has changed: releases of which it demands something else are requeued.
+    fn demand(&self, before: &TrustPolicy, after: &TrustPolicy) {
         for handle in self.handles.values() {
             let url = handle.latest.borrow().resource.spec.url.clone();
             let Ok(repository) = Repository::parse(&url) else { continue };
-            let of = |floor: &Floor| floor.demand(repository.registry(), repository.path()).fingerprint();
+            let of = |trust_policy: &TrustPolicy| {
+                trust_policy.demand(repository.registry(), repository.path()).fingerprint()
+            };
             if of(before) != of(after) {
                 handle.signals.supersede();
             }
@@ -209,7 +211,7 @@ impl Engine {
 
 /// Whether a change of the resource asks for a run. Changes of the status are
 /// our own.
-fn is_wanted(before: &Seen, after: &Seen) -> bool {
+fn is_wanted(before: &ObservedRelease, after: &ObservedRelease) -> bool {
     let (b, a) = (&before.resource.metadata, &after.resource.metadata);
     b.generation != a.generation
         || b.deletion_timestamp != a.deletion_timestamp
@@ -219,9 +221,9 @@ fn is_wanted(before: &Seen, after: &Seen) -> bool {
 /// Runs an actor, and again after a while should it ever crash: one release
 /// must not stop the others.
 async fn supervise(
-    stage: Arc<Stage>,
+    shared: Arc<SharedState>,
     id: ReleaseId,
-    latest: watch::Receiver<Arc<Seen>>,
+    latest: watch::Receiver<Arc<ObservedRelease>>,
     signals: Arc<Signals>,
 ) {
     loop {
@@ -229,9 +231,9 @@ async fn supervise(
         // A new one has no inventory, as far as is known; the first write finds out. One
         // that has run before reads it before anything else.
         if !has_begun(&latest.borrow().resource) {
-            caches.cluster.remember(&stage.env, &id, Stored::default());
+            caches.cluster.remember(&shared.env, &id, Stored::default());
         }
-        let actor = Actor::new(Arc::clone(&stage), latest.clone(), Arc::clone(&signals), caches);
+        let actor = Actor::new(Arc::clone(&shared), latest.clone(), Arc::clone(&signals), caches);
         let Err(crash) = tokio::spawn(actor.live()).await else { return };
         if !crash.is_panic() || signals.is_stopping() {
             return;

@@ -79,7 +79,7 @@ pub enum FileError {
     /// It is not text.
     #[error("{0} is not UTF-8 text")]
     Text(PathBuf),
-    /// It makes no sense.
+    /// It is invalid.
     #[error("{path}")]
     Invalid {
         /// Which.

@@ -1,5 +1,5 @@
 //! A file that the administrator writes: read at the start, and again when it
-//! or a file that it names changes. A version that makes no sense is told of, and
+//! or a file that it names changes. A version that is invalid is reported, and
 //! the one before stays in force.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,10 +20,10 @@ use crate::reconcile::error::chain;
 const LOOK: Duration = Duration::from_secs(2);
 
 /// The files that another names, by these names.
-pub type Named = BTreeMap<String, Vec<u8>>;
+pub type NamedFiles = BTreeMap<String, Vec<u8>>;
 
 /// What is in such a file.
-pub trait Kind {
+pub trait FileKind {
     /// What it says.
     type Content;
     /// What people call it.
@@ -37,26 +37,26 @@ pub trait Kind {
     fn names(&self, text: &str) -> Result<BTreeSet<String>, Wrong>;
 
     /// What it says, with these files.
-    fn read(&self, text: &str, files: &Named) -> Result<Self::Content, Wrong>;
+    fn read(&self, text: &str, files: &NamedFiles) -> Result<Self::Content, Wrong>;
 
     /// How many parts it has, for the log.
     fn count(content: &Self::Content) -> usize;
 }
 
 /// Such a file.
-pub struct File<K: Kind> {
+pub struct File<K: FileKind> {
     path: PathBuf,
     kind: K,
     /// What was read last, or why it was not.
-    seen: Result<(String, Named), String>,
+    seen: Result<(String, NamedFiles), String>,
     sender: watch::Sender<Arc<K::Content>>,
 }
 
-impl<K: Kind> File<K> {
+impl<K: FileKind> File<K> {
     /// Reads it.
     ///
     /// # Errors
-    /// When it cannot be read, or makes no sense.
+    /// When it cannot be read, or is invalid.
     pub async fn open(path: PathBuf, kind: K) -> Result<Self, FileError> {
         let version = read(&path, &kind).await?;
         let content = parse(&path, &kind, &version)?;
@@ -95,7 +95,7 @@ impl<K: Kind> File<K> {
     }
 }
 
-async fn read<K: Kind>(path: &Path, kind: &K) -> Result<(String, Named), FileError> {
+async fn read<K: FileKind>(path: &Path, kind: &K) -> Result<(String, NamedFiles), FileError> {
     let text = bounded(path, K::MOST).await?;
     let invalid = |source| FileError::Invalid { path: path.to_owned(), source };
     let text = String::from_utf8(text).map_err(|_| FileError::Text(path.to_owned()))?;
@@ -108,7 +108,11 @@ async fn read<K: Kind>(path: &Path, kind: &K) -> Result<(String, Named), FileErr
     Ok((text, files))
 }
 
-fn parse<K: Kind>(path: &Path, kind: &K, (text, files): &(String, Named)) -> Result<K::Content, FileError> {
+fn parse<K: FileKind>(
+    path: &Path,
+    kind: &K,
+    (text, files): &(String, NamedFiles),
+) -> Result<K::Content, FileError> {
     kind.read(text, files).map_err(|source| FileError::Invalid { path: path.to_owned(), source })
 }
 

@@ -27,7 +27,7 @@ pub enum Loss {
 }
 
 /// Who wants to lead.
-pub struct Candidate {
+pub struct LeaseCandidate {
     session: Session,
     namespace: String,
     name: String,
@@ -36,7 +36,7 @@ pub struct Candidate {
     observed: Instant,
 }
 
-impl Candidate {
+impl LeaseCandidate {
     /// A candidate for a lease of a namespace. `me` is unique among the
     /// replicas, and the same after a restart of the container: it goes on then
     /// without waiting.
@@ -130,7 +130,7 @@ impl Candidate {
         let spec = LeaseSpec { renew_time: Some(micro_time(Timestamp::now())), ..self.lease.spec.clone() };
         match self.write(spec).await {
             Ok(()) => Ok(true),
-            // Somebody wrote it: read who holds it.
+            // Someone wrote it: read who holds it.
             Err(error) if error.is_conflict() || error.is_not_found() => self.try_acquire().await,
             Err(error) => Err(error),
         }

@@ -11,15 +11,15 @@ use crate::domain::outcome::{Note, Outcome, Verdict};
 use crate::observe::labels;
 
 /// How a run ended, in the words of the metrics.
-pub fn counted(verdict: &Verdict) -> (labels::Outcome, Reason) {
+pub fn counted(verdict: &Verdict) -> (labels::RunResult, Reason) {
     match verdict {
-        Verdict::Ready { .. } => (labels::Outcome::Success, Reason::ReconciliationSucceeded),
+        Verdict::Ready { .. } => (labels::RunResult::Success, Reason::ReconciliationSucceeded),
         Verdict::Failed { reason, .. } | Verdict::Waiting { reason, .. } => {
-            (labels::Outcome::Failure(reason.disposition()), *reason)
+            (labels::RunResult::Failure(reason.disposition()), *reason)
         }
-        Verdict::Suspended => (labels::Outcome::Success, Reason::Suspended),
-        Verdict::AsBefore => (labels::Outcome::Success, Reason::DriftCorrected),
-        Verdict::Superseded => (labels::Outcome::Success, Reason::HealthSuperseded),
+        Verdict::Suspended => (labels::RunResult::Success, Reason::Suspended),
+        Verdict::AsBefore => (labels::RunResult::Success, Reason::DriftCorrected),
+        Verdict::Superseded => (labels::RunResult::Success, Reason::HealthSuperseded),
     }
 }
 
@@ -42,7 +42,7 @@ pub fn run(outcome: &Outcome, differs: bool, took: Duration) {
 }
 
 /// The line of a release that went away.
-pub fn farewell(outcome: &Outcome, took: Duration) {
+pub fn finalized(outcome: &Outcome, took: Duration) {
     let level = if outcome.notes.iter().any(is_warning) { Level::WARN } else { Level::INFO };
     write(level, outcome, "the release is deleted", took);
 }

@@ -5,7 +5,7 @@ mod actor;
 mod engine;
 mod error;
 mod file;
-mod floor;
+mod health_watch;
 mod leader;
 mod log;
 mod options;
@@ -13,7 +13,7 @@ mod receiver;
 mod report;
 mod specs;
 mod start;
-mod vigil;
+mod trust_policy;
 
 pub use error::{ControllerError, FileError};
 pub use options::{Options, WebhookOptions};

@@ -14,7 +14,7 @@ pub struct Options {
     pub concurrency: usize,
     /// Where metrics and probes are served, `host:port`.
     pub metrics_addr: String,
-    /// Where probes are served beside that, `host:port`; nowhere else when absent.
+    /// Where probes are served as well, `host:port`; nowhere else when absent.
     pub health_addr: Option<String>,
     /// Where content of artifacts is kept between runs.
     pub cache_dir: PathBuf,

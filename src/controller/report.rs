@@ -1,4 +1,4 @@
-//! What is told of a run besides its status and its line in the log: events, counts.
+//! What is reported of a run besides its status and its line in the log: events, counts.
 
 use jiff::Timestamp;
 use tracing::Instrument;
@@ -26,8 +26,8 @@ pub fn count(metrics: &Metrics, release: &Release, outcome: &Outcome, status: &R
 }
 
 /// Counts the last run of a release that went away.
-pub fn count_farewell(metrics: &Metrics) {
-    metrics.reconciled(labels::Outcome::Success, Reason::Deleting);
+pub fn count_finalized(metrics: &Metrics) {
+    metrics.reconciled(labels::RunResult::Success, Reason::Deleting);
 }
 
 /// The events about a run whose status differs from the one before.
@@ -125,7 +125,7 @@ fn summary(changes: &Changes) -> String {
     if words.is_empty() { String::new() } else { format!(": {}", words.join(", ")) }
 }
 
-/// Sends an event beside the run: one that is lost is no reason to wait.
+/// Sends an event while the run goes on: one that is lost is no reason to wait.
 fn send(
     session: &Session,
     release: &Release,

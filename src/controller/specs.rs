@@ -1,13 +1,13 @@
 //! The specs of releases as the operator works with them: parsed once for each change,
 //! and within what all of them may take of the process's memory. A patch of a kilobyte
-//! comes to megabytes by aliases, and whoever may write releases may write many.
+//! comes to megabytes by aliases, and anyone who may write releases may write many.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::domain::observed::ObservedRelease;
 use crate::domain::patch::allowance::Allowance;
 use crate::domain::release::{InvalidSpec, Release, id_of};
-use crate::domain::salvage::Seen;
 use crate::fair::{Gate, Share};
 
 /// What all specs together may take that are larger than most.
@@ -15,7 +15,7 @@ pub struct Specs {
     gate: Arc<Gate>,
 }
 
-/// The spec of one release, as it was parsed last.
+/// The spec of one release, as parsed last.
 #[derive(Default)]
 pub struct Spec {
     last: Option<(Version, Result<Arc<Release>, InvalidSpec>)>,
@@ -30,7 +30,7 @@ struct Version {
 }
 
 impl Version {
-    fn of(seen: &Seen) -> Self {
+    fn of(seen: &ObservedRelease) -> Self {
         let metadata = &seen.resource.metadata;
         Self {
             uid: metadata.uid.clone(),
@@ -65,12 +65,12 @@ impl Specs {
     }
 
     /// Parses the spec of a release, if that was not done yet. A large one waits until there
-    /// is room beside those that others work with, and is parsed where nobody waits for the
+    /// is room next to those that others work with, and is parsed where nobody waits for the
     /// thread. May be dropped at any time.
     ///
     /// # Errors
     /// What has to be changed before anything is done for the release.
-    pub async fn read(&self, spec: &mut Spec, seen: &Arc<Seen>) -> Result<Parsed, InvalidSpec> {
+    pub async fn read(&self, spec: &mut Spec, seen: &Arc<ObservedRelease>) -> Result<Parsed, InvalidSpec> {
         let version = Version::of(seen);
         if let Some((_, known)) = spec.last.as_ref().filter(|(of, _)| *of == version) {
             return known.clone().map(|release| Parsed { release, share: None });
@@ -84,7 +84,7 @@ impl Specs {
         }
         let share = self.gate.enter(&id_of(&seen.resource).namespace, Allowance::MOST).await;
         let large = Arc::clone(seen);
-        // Its room is taken as long as the thread works, whoever waits for it.
+        // Its room is taken as long as the thread works, even when nobody waits for it.
         let parsing = tokio::task::spawn_blocking(move || {
             let mut allowance = Allowance::default();
             let parsed = large.parse_within(&mut allowance).map(Arc::new);
@@ -113,14 +113,14 @@ mod tests {
     use super::*;
     use crate::domain::fair::admits;
 
-    fn seen(namespace: &str, generation: i64, patches: &[String]) -> Arc<Seen> {
+    fn seen(namespace: &str, generation: i64, patches: &[String]) -> Arc<ObservedRelease> {
         let patches: Vec<_> = patches.iter().map(|patch| json!({"patch": patch})).collect();
         let resource = json!({
             "metadata": {"name": "app", "namespace": namespace, "uid": "u", "generation": generation},
             "spec": {"url": "oci://r.example/app", "ref": {"tag": "1"}, "prune": true, "interval": "5m",
                 "patches": patches},
         });
-        Arc::new(Seen::read(&resource.to_string()).expect("a release"))
+        Arc::new(ObservedRelease::read(&resource.to_string()).expect("a release"))
     }
 
     /// A patch of so many mappings, which take ten times their text.
@@ -139,8 +139,9 @@ mod tests {
         let specs = Specs::new(64 << 20);
         let mut spec = Spec::default();
         let patch = &[patch(3)];
-        let mut read =
-            async |seen: &Arc<Seen>| specs.read(&mut spec, seen).await.expect("it is valid").release;
+        let mut read = async |seen: &Arc<ObservedRelease>| {
+            specs.read(&mut spec, seen).await.expect("it is valid").release
+        };
         let first = read(&seen("apps", 1, patch)).await;
         assert!(Arc::ptr_eq(&first, &read(&seen("apps", 1, patch)).await));
         assert!(!Arc::ptr_eq(&first, &read(&seen("apps", 2, patch)).await));

@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 use super::engine::Engine;
 use super::error::ControllerError;
 use super::file::File;
-use super::floor::{Policy, default_root};
-use super::leader::{Candidate, Loss};
+use super::leader::{LeaseCandidate, Loss};
 use super::options::Options;
-use super::receiver::{Hooks, Receiver, Scope, Webhooks};
+use super::receiver::{HookListener, Hooks, ListedReleases, WebhookFile};
 use super::specs::Specs;
+use super::trust_policy::{TrustPolicyFile, default_root};
 use crate::cluster::events::instance;
 use crate::cluster::session::Session;
 use crate::domain::capacity::{Capacity, limit_of_group, memory_of_machine};
@@ -22,7 +22,7 @@ use crate::observe::labels::{Answer, CacheResult, Method};
 use crate::observe::metrics::Metrics;
 use crate::observe::server::{Endpoints, Liveness, Port, Readiness, Server};
 use crate::oci::{CacheEvent, Registry, RegistryOptions};
-use crate::reconcile::env::Trust;
+use crate::reconcile::env::TrustSettings;
 
 /// Runs the controller until it is asked to end.
 ///
@@ -75,7 +75,7 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     ended
 }
 
-/// Receives webhooks, on every replica. A configuration that makes no sense ends
+/// Receives webhooks, on every replica. A configuration that is invalid ends
 /// the process: nobody would notice that pushes wait for their interval.
 async fn receive(
     options: &Options,
@@ -85,10 +85,11 @@ async fn receive(
     hurry: CancellationToken,
 ) -> Result<Option<JoinHandle<()>>, ControllerError> {
     let Some(webhooks) = &options.webhooks else { return Ok(None) };
-    let file = File::open(webhooks.config.clone(), Webhooks).await.map_err(ControllerError::WebhookConfig)?;
-    let receiver = Receiver::bind(&webhooks.address).await?;
+    let file =
+        File::open(webhooks.config.clone(), WebhookFile).await.map_err(ControllerError::WebhookConfig)?;
+    let receiver = HookListener::bind(&webhooks.address).await?;
     tracing::info!(address = %receiver.address(), "webhooks are received");
-    let scope = Scope {
+    let scope = ListedReleases {
         namespaces: options.watch_namespaces.clone(),
         selector: options.watch_label_selector.clone(),
     };
@@ -117,23 +118,23 @@ async fn until(mut stopped: watch::Receiver<bool>) {
     let _ = stopped.wait_for(|s| *s).await;
 }
 
-/// What the administrator demands. A policy that makes no sense ends the process:
+/// What the administrator demands. A policy that is invalid ends the process:
 /// without it, less would be demanded than is meant.
-async fn trust(options: &Options, metrics: &Arc<Metrics>) -> Result<Trust, ControllerError> {
+async fn trust(options: &Options, metrics: &Arc<Metrics>) -> Result<TrustSettings, ControllerError> {
     let root = default_root(options.trusted_root.as_deref()).await.map_err(ControllerError::TrustedRoot)?;
     metrics.trusted_root(root.newest_part().map(|at| at.as_second()));
     // Nobody sends while there is no file: what is demanded stays nothing.
-    let (_, floor) = watch::channel(Arc::default());
-    let mut trust = Trust {
-        floor,
+    let (_, policy) = watch::channel(Arc::default());
+    let mut trust = TrustSettings {
+        policy,
         root,
         required: options.require_verification,
         interval: options.verification_interval,
     };
     if let Some(path) = &options.trust_policy {
-        let kind = Policy { root: Arc::clone(&trust.root) };
+        let kind = TrustPolicyFile { root: Arc::clone(&trust.root) };
         let file = File::open(path.clone(), kind).await.map_err(ControllerError::TrustPolicy)?;
-        trust.floor = file.content();
+        trust.policy = file.content();
         let metrics = Arc::clone(metrics);
         tokio::spawn(file.follow(move |result| metrics.policy_loaded(result)));
     }
@@ -143,7 +144,7 @@ async fn trust(options: &Options, metrics: &Arc<Metrics>) -> Result<Trust, Contr
 async fn lead(
     options: &Options,
     capacity: Capacity,
-    trust: Trust,
+    trust: TrustSettings,
     session: Session,
     metrics: &Arc<Metrics>,
     readiness: &Readiness,
@@ -152,7 +153,7 @@ async fn lead(
     let namespace = options.leader_election_namespace.clone();
     let namespace = namespace.unwrap_or_else(|| session.default_namespace().to_owned());
     let lease = (namespace, options.leader_election_name.clone());
-    let mut candidate = Candidate::new(session.clone(), lease, identity());
+    let mut candidate = LeaseCandidate::new(session.clone(), lease, identity());
     metrics.leader(false);
     tokio::select! {
         // A standby is ready: it serves its endpoints.
@@ -231,7 +232,7 @@ fn registry(options: &Options, capacity: Capacity, metrics: &Arc<Metrics>) -> Re
         token_hosts: options.token_hosts.clone(),
         observer: Some(Arc::new(move |record: &crate::oci::RequestRecord| {
             let answer = match record.outcome {
-                crate::oci::Outcome::Status(code) => Answer::Status(code),
+                crate::oci::RequestOutcome::Status(code) => Answer::Status(code),
                 _ => Answer::Nothing,
             };
             let method = Method::named(record.method);

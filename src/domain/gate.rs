@@ -15,8 +15,8 @@ mod suspend;
 mod tests;
 pub mod trust;
 
-pub use decision::{Decision, Hold, WakeOn};
-pub use facts::{Claimed, Demands, Facts, InventoryFacts, RegistryFacts, Step};
+pub use decision::{Blocker, Decision, WakeOn};
+pub use facts::{ClaimConflicts, Demands, Facts, InventoryFacts, RegistryFacts, TagStep};
 
 /// A gate.
 type Gate = fn(&Facts<'_>) -> Decision;

@@ -29,7 +29,7 @@ pub struct Entry {
     pub fields: Option<String>,
     /// Whether it left the revision and was found to stay: it opts out, or
     /// pruning is off.
-    pub left: bool,
+    pub retained: bool,
     /// Whether it has run to its end as it was applied, as Jobs and pods do: that
     /// it is gone later is no drift.
     pub done: bool,
@@ -114,7 +114,7 @@ impl Inventory {
                 uid: entry.uid.map(Into::into),
                 hash: entry.hash.map(Into::into),
                 fields: entry.fields.map(Into::into),
-                left: entry.left,
+                retained: entry.left,
                 done: entry.done,
             };
             read.push((id, entry));
@@ -134,12 +134,12 @@ impl Inventory {
     /// Whether the release has the object: one that left the revision and stays
     /// on purpose is in the inventory, but whoever wants it may have it.
     pub fn claims(&self, id: &ObjectId) -> bool {
-        self.entries.get(id).is_some_and(|entry| !entry.left)
+        self.entries.get(id).is_some_and(|entry| !entry.retained)
     }
 
     /// The objects that the release has, see [`Inventory::claims`].
     pub fn claimed(&self) -> impl Iterator<Item = &ObjectId> {
-        self.entries.iter().filter(|(_, entry)| !entry.left).map(|(id, _)| id)
+        self.entries.iter().filter(|(_, entry)| !entry.retained).map(|(id, _)| id)
     }
 
     /// The texts of the parts, each at most about `part_bytes` long; always one
@@ -157,7 +157,7 @@ impl Inventory {
                 uid: entry.uid.as_deref().map(Into::into),
                 hash: entry.hash.as_deref().map(Into::into),
                 fields: entry.fields.as_deref().map(Into::into),
-                left: entry.left,
+                left: entry.retained,
                 done: entry.done,
             };
             // A struct of strings has no reason to fail.
@@ -243,7 +243,7 @@ pub enum Fate {
     Remains,
     /// It left the revision and stays on purpose: it opts out, or pruning is
     /// off.
-    Left,
+    Retained,
     /// It is provably not this release's, or its owner has let it go.
     Dropped,
 }
@@ -288,7 +288,7 @@ impl Entry {
             uid: uid.or_else(|| self.uid.clone()),
             hash: self.hash.clone().or_else(|| Some(hash.to_owned())),
             fields: None,
-            left: false,
+            retained: false,
             done: self.done && same,
         }
     }
@@ -316,9 +316,9 @@ pub fn settle(before: &Inventory, fates: &BTreeMap<ObjectId, Fate>, extent: Exte
                 entries.insert(id.clone(), entry.clone());
             }
             Fate::Failed | Fate::NotAttempted | Fate::Remains => {}
-            Fate::Left => {
+            Fate::Retained => {
                 if let Some(entry) = entries.get_mut(id) {
-                    entry.left = true;
+                    entry.retained = true;
                 }
             }
             Fate::Gone | Fate::Dropped => {
@@ -520,7 +520,7 @@ mod tests {
         check(Fate::Failed, Some(entry("1")));
         check(Fate::NotAttempted, Some(entry("1")));
         check(Fate::Remains, Some(entry("1")));
-        check(Fate::Left, Some(Entry { left: true, ..entry("1") }));
+        check(Fate::Retained, Some(Entry { retained: true, ..entry("1") }));
         check(Fate::Gone, None);
         check(Fate::Dropped, None);
     }

@@ -4,7 +4,7 @@
 //! what a run does next.
 
 use super::inventory::{Inventory, Provenance};
-use super::release::{Release, Wanted};
+use super::release::{Release, WantedVersion};
 use super::version::{Range, TagFilter};
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
@@ -12,14 +12,14 @@ use crate::api::status::{ReleaseStatus, condition};
 
 /// A revision by its names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownRevision {
     /// `tag@digest`, or the digest.
     pub name: String,
     /// An algorithm and hexadecimal digits.
     pub digest: String,
 }
 
-impl Known {
+impl KnownRevision {
     /// None when that is no digest: somebody else may have written it.
     fn new(name: &str, digest: &str) -> Option<Self> {
         let hex = |digits: &str, count: usize| {
@@ -43,12 +43,12 @@ impl Known {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ledger {
     /// The revision of the last attempt.
-    pub attempted: Option<Known>,
+    pub attempted: Option<KnownRevision>,
     /// The revision that was healthy last, by its name.
     pub healthy: Option<String>,
     /// The revision that was applied last, and the repository that it came from, without
     /// `oci://`.
-    pub applied: Option<(Known, String)>,
+    pub applied: Option<(KnownRevision, String)>,
     /// Digest and inputs of the revision whose complete result the inventory is.
     pub complete: Option<String>,
     /// Digest and inputs of the revision of which every object was applied.
@@ -56,12 +56,12 @@ pub struct Ledger {
     /// Why the release was not ready, or that it was.
     pub ready: Option<Reason>,
     /// Whether the revision of the last attempt is not trusted.
-    pub is_distrusted: bool,
+    pub is_rejected: bool,
 }
 
 /// What a run knows beside the ledger when it decides what to do.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Facts<'a> {
+pub struct LedgerFacts<'a> {
     /// Whether only objects were seen to change.
     pub only_objects: bool,
     /// Whether drift of the applied revision is corrected beside a newer one.
@@ -75,23 +75,23 @@ pub struct Facts<'a> {
 pub enum Command {
     /// Puts the applied revision back, before anybody asks for a newer one. What the last
     /// run said holds on.
-    Restore(Known),
+    Restore(KnownRevision),
     /// Looks after the revision that the inventory is the complete result of. The
     /// registry is not asked.
-    Keep(Known),
+    Keep(KnownRevision),
     /// Goes on with the revision whose rollout was cut short.
     Continue,
     /// Asks the registry.
     Resolve {
         /// What stays in place when the registry cannot say.
-        fallback: Option<Known>,
+        fallback: Option<KnownRevision>,
         /// Whether drift is more urgent than the answer.
         can_wait: bool,
     },
 }
 
 /// What a run does next.
-pub fn next(ledger: &Ledger, release: &Release, facts: &Facts<'_>) -> Command {
+pub fn next(ledger: &Ledger, release: &Release, facts: &LedgerFacts<'_>) -> Command {
     let beside = ledger.applied_beside(release, facts);
     let held = ledger.ready.is_some_and(|reason| ledger.is_held(reason));
     let settled = ledger.settled(release);
@@ -111,10 +111,10 @@ impl Ledger {
     /// From the status and the inventory.
     pub fn of(status: &ReleaseStatus, inventory: &Inventory, provenance: Option<&Provenance>) -> Self {
         let attempted = status.artifact.as_ref();
-        let attempted = attempted.and_then(|a| Known::new(&a.revision, &a.digest));
+        let attempted = attempted.and_then(|a| KnownRevision::new(&a.revision, &a.digest));
         let applied = provenance.and_then(|from| {
             let digest = from.revision.rsplit('@').next()?;
-            Some((Known::new(&from.revision, digest)?, from.source.clone()))
+            Some((KnownRevision::new(&from.revision, digest)?, from.source.clone()))
         });
         Self {
             attempted,
@@ -123,7 +123,7 @@ impl Ledger {
             complete: inventory.applied.clone(),
             written: inventory.written.clone(),
             ready: status.condition(condition::READY).and_then(|c| Reason::named(&c.reason)),
-            is_distrusted: status.condition(condition::VERIFIED).is_some_and(|c| c.status == "False"),
+            is_rejected: status.condition(condition::VERIFIED).is_some_and(|c| c.status == "False"),
         }
     }
 
@@ -133,7 +133,7 @@ impl Ledger {
     }
 
     /// The revision that was applied last from the repository of the release.
-    pub fn last_applied(&self, release: &Release) -> Option<&Known> {
+    pub fn last_applied(&self, release: &Release) -> Option<&KnownRevision> {
         let (known, source) = self.applied.as_ref()?;
         (source == release.url.trim_start_matches("oci://")).then_some(known)
     }
@@ -141,7 +141,7 @@ impl Ledger {
     /// The revision that the inventory is the complete result of, or that is wanted and
     /// that the cluster holds the whole of, if it is the
     /// one that the status names and the spec still renders it so.
-    pub fn settled(&self, release: &Release) -> Option<Known> {
+    pub fn settled(&self, release: &Release) -> Option<KnownRevision> {
         let known = self.attempted.as_ref()?;
         let key = release.applied_key(&known.digest);
         // What is not healthy yet is not waited for once another is wanted.
@@ -152,14 +152,14 @@ impl Ledger {
 
     /// The revision that the cluster holds the whole of, if the spec still renders it so
     /// and what drifts is put back.
-    pub fn restorable(&self, release: &Release, facts: &Facts<'_>) -> Option<Known> {
+    pub fn restorable(&self, release: &Release, facts: &LedgerFacts<'_>) -> Option<KnownRevision> {
         let (known, _) = self.applied.as_ref()?;
         let rendered_so = self.whole() == Some(release.applied_key(&known.digest).as_str());
         (facts.restores && release.drift == DriftMode::Correct && rendered_so).then(|| known.clone())
     }
 
     /// The same, where another revision is to be brought.
-    pub fn applied_beside(&self, release: &Release, facts: &Facts<'_>) -> Option<Known> {
+    pub fn applied_beside(&self, release: &Release, facts: &LedgerFacts<'_>) -> Option<KnownRevision> {
         let applied = self.restorable(release, facts)?;
         // What is not wanted any more is not waited for either.
         let unwanted = self.complete.is_none() && !is_wanted(release, &applied);
@@ -177,7 +177,7 @@ impl Ledger {
             reason,
             Reason::Progressing | Reason::RegistryUnavailable | Reason::AuthenticationFailed
         );
-        !leaves_applied(reason) || unanswered && self.is_distrusted
+        !leaves_applied(reason) || unanswered && self.is_rejected
     }
 }
 
@@ -192,11 +192,11 @@ fn leaves_applied(reason: Reason) -> bool {
 }
 
 /// Whether the spec can mean a revision.
-pub fn is_wanted(release: &Release, known: &Known) -> bool {
+pub fn is_wanted(release: &Release, known: &KnownRevision) -> bool {
     match &release.wanted {
-        Wanted::Tag(wanted) => known.tag() == Some(wanted.as_str()),
-        Wanted::Digest(wanted) => *wanted == known.digest,
-        Wanted::Semver { range, filter } => {
+        WantedVersion::Tag(wanted) => known.tag() == Some(wanted.as_str()),
+        WantedVersion::Digest(wanted) => *wanted == known.digest,
+        WantedVersion::Semver { range, filter } => {
             let Some((range, filter)) = semver(range, filter.as_deref()) else { return false };
             known.tag().is_some_and(|tag| range.highest([tag], filter.as_ref()).is_some())
         }
@@ -206,9 +206,9 @@ pub fn is_wanted(release: &Release, known: &Known) -> bool {
 /// Whether a range goes back by going from one tag to another.
 pub fn goes_back(release: &Release, from: &str, to: &str) -> bool {
     match &release.wanted {
-        Wanted::Semver { range, filter } => semver(range, filter.as_deref())
+        WantedVersion::Semver { range, filter } => semver(range, filter.as_deref())
             .is_some_and(|(range, filter)| range.goes_back(filter.as_ref(), from, to)),
-        Wanted::Tag(_) | Wanted::Digest(_) => false,
+        WantedVersion::Tag(_) | WantedVersion::Digest(_) => false,
     }
 }
 
@@ -239,8 +239,8 @@ mod tests {
         Release::parse(&serde_json::from_value(resource).unwrap()).unwrap()
     }
 
-    fn known(tag: &str, digest: usize) -> Known {
-        Known { name: format!("{tag}@{}", DIGESTS[digest]), digest: DIGESTS[digest].to_owned() }
+    fn known(tag: &str, digest: usize) -> KnownRevision {
+        KnownRevision { name: format!("{tag}@{}", DIGESTS[digest]), digest: DIGESTS[digest].to_owned() }
     }
 
     /// A release whose last attempt and whose last apply are of the given revisions; the
@@ -256,16 +256,17 @@ mod tests {
         }
     }
 
-    const OBJECTS: Facts<'static> = Facts { only_objects: true, restores: true, interrupted: None };
-    const FULL: Facts<'static> = Facts { only_objects: false, restores: true, interrupted: None };
+    const OBJECTS: LedgerFacts<'static> =
+        LedgerFacts { only_objects: true, restores: true, interrupted: None };
+    const FULL: LedgerFacts<'static> = LedgerFacts { only_objects: false, restores: true, interrupted: None };
 
     #[test]
     fn what_a_run_does_next() {
         let tag = || release(json!({"tag": "1.0.0"}));
-        let check = |ledger: Ledger, release: &Release, facts: Facts<'_>, expected: Command| {
+        let check = |ledger: Ledger, release: &Release, facts: LedgerFacts<'_>, expected: Command| {
             assert_eq!(next(&ledger, release, &facts), expected, "{ledger:?}");
         };
-        let resolve = |fallback: Option<Known>, can_wait| Command::Resolve { fallback, can_wait };
+        let resolve = |fallback: Option<KnownRevision>, can_wait| Command::Resolve { fallback, can_wait };
         let (same, other) = (known("1.0.0", 0), known("1.0.0", 0));
         let release = tag();
 
@@ -285,13 +286,13 @@ mod tests {
         check(ledger(&release, 1, 0, false, true), &release, OBJECTS, Command::Restore(other));
         check(ledger(&release, 1, 0, true, false), &release, FULL, resolve(None, true));
         // But not where nothing may be written for what the last run has ended with.
-        for (ready, is_distrusted) in [
+        for (ready, is_rejected) in [
             (Reason::SignatureMissing, false),
             (Reason::RegistryNotAllowed, false),
             (Reason::RegistryUnavailable, true),
             (Reason::Progressing, true),
         ] {
-            let held = Ledger { ready: Some(ready), is_distrusted, ..ledger(&release, 1, 0, true, false) };
+            let held = Ledger { ready: Some(ready), is_rejected, ..ledger(&release, 1, 0, true, false) };
             check(held, &release, OBJECTS, resolve(None, true));
         }
         let away = Some(Reason::RegistryUnavailable);
@@ -300,7 +301,7 @@ mod tests {
 
         // A rollout that was cut short goes on, and is no reason to put back what it brings.
         let key = release.applied_key(DIGESTS[0]);
-        let interrupted = Facts { interrupted: Some(&key), ..OBJECTS };
+        let interrupted = LedgerFacts { interrupted: Some(&key), ..OBJECTS };
         check(ledger(&release, 1, 0, false, true), &release, interrupted, Command::Continue);
         check(ledger(&release, 0, 0, false, false), &release, interrupted, Command::Continue);
         check(ledger(&release, 0, 0, true, false), &release, interrupted, Command::Keep(same));

@@ -22,4 +22,4 @@ pub use manifest::{diff, patch};
 pub use objects::{drift, identity, images, live, object, size};
 pub use plan::{delegated, preflight, prune, recreate, stage};
 pub use process::{capacity, configuration, fair, proxy};
-pub use release::{adopt, salvage};
+pub use release::{adopt, observed};

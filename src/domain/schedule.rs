@@ -142,7 +142,7 @@ pub enum Ended {
 
 /// The two durations of a release's spec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct RunIntervals {
     /// `spec.interval`.
     pub interval: Duration,
     /// `spec.retryInterval`.
@@ -151,7 +151,7 @@ pub struct Pace {
 
 /// When to look again without being asked; `None` for never. What is waited
 /// for is also watched, so `Wait` retries only in case an event was lost.
-pub fn next(ended: Ended, pace: Pace, fraction: f64) -> Option<Duration> {
+pub fn next(ended: Ended, pace: RunIntervals, fraction: f64) -> Option<Duration> {
     let delay = match ended {
         Ended::Suspended => return None,
         Ended::Well | Ended::Failed { disposition: Disposition::Stalled, .. } => pace.interval,
@@ -320,7 +320,7 @@ mod tests {
     #[test]
     fn what_comes_next() {
         let check = |ended: Ended, expected: Option<u64>| {
-            let pace = Pace { interval: secs(600), retry_interval: secs(30) };
+            let pace = RunIntervals { interval: secs(600), retry_interval: secs(30) };
             assert_eq!(next(ended, pace, 0.5), expected.map(secs), "{ended:?}");
         };
         let failed = |disposition, failures| Ended::Failed { disposition, failures };

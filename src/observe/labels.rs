@@ -197,14 +197,14 @@ impl Method {
 
 /// How a run of a release ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum RunResult {
     /// As it should.
     Success,
     /// With a failure, by what follows from it.
     Failure(Disposition),
 }
 
-impl Outcome {
+impl RunResult {
     /// Every value of the label.
     pub fn words() -> Vec<&'static str> {
         let failures = [Disposition::Retry, Disposition::Wait, Disposition::Stalled].map(Self::Failure);

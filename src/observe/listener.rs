@@ -39,7 +39,7 @@ const OLD: Duration = MAX_AGE.saturating_sub(Duration::from_secs(20));
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts up to a number of connections, each for a time.
-pub struct Limited {
+pub struct BoundedListener {
     listener: TcpListener,
     open: Arc<Open>,
     max_age: Duration,
@@ -89,7 +89,7 @@ pub async fn bind(address: &str) -> io::Result<TcpListener> {
     }
 }
 
-impl Limited {
+impl BoundedListener {
     /// So many connections at a time, each for at most so long.
     pub fn new(listener: TcpListener, connections: usize, max_age: Duration) -> Self {
         let open = Arc::new(Open { most: connections.max(1), connections: Mutex::default() });

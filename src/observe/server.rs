@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
-use super::listener::{Limited, MAX_AGE, MAX_CONNECTIONS, bind, converse};
+use super::listener::{BoundedListener, MAX_AGE, MAX_CONNECTIONS, bind, converse};
 use super::metrics::Metrics;
 
 /// How long requests under way may take to end after the shutdown began.
@@ -163,7 +163,7 @@ async fn answer(
     routes: Router,
     shutdown: impl Future<Output = ()>,
 ) {
-    let mut listener = Limited::new(listener, connections, max_age);
+    let mut listener = BoundedListener::new(listener, connections, max_age);
     let stop = CancellationToken::new();
     let open = TaskTracker::new();
     let mut shutdown = std::pin::pin!(shutdown);

@@ -35,6 +35,6 @@ pub use credentials::{Access, AccessParts, HelperCall, Keyring, Proxy};
 pub use error::OciError;
 pub use limits::ContentLimits;
 pub use pull::{Artifact, Resolved, Selection};
-pub use reference::{Digest, Reference, Repository, Tag, Wanted};
+pub use reference::{ArtifactReference, Digest, Repository, Tag, Wanted};
 pub use registry::{Registry, RegistryOptions};
-pub use transport::{Advance, Hosts, Meter, Observer, Outcome, RequestRecord, speaks_tls};
+pub use transport::{Advance, Hosts, Meter, Observer, RequestOutcome, RequestRecord, speaks_tls};

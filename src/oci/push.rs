@@ -11,7 +11,7 @@ use http::header::LOCATION;
 use http::{Method, StatusCode};
 
 use super::artifact::{MANIFEST_TYPE, Package, layout};
-use super::auth::{Asker, Scope};
+use super::auth::{RequestContext, TokenScope};
 use super::credentials::Access;
 use super::error::OciError;
 use super::limits::{MAX_PUSH_RETRIES, MAX_PUSH_RETRY_AFTER, PUSH_PAUSE};
@@ -60,12 +60,12 @@ impl Registry {
         access: &Access,
     ) -> Result<Digest, OciError> {
         let subject = format!("{repository}:{tag}");
-        let asker = Asker { repository, access, scope: Scope::Push, subject: &subject };
+        let context = RequestContext { repository, access, scope: TokenScope::Push, subject: &subject };
         for (digest, bytes) in &package.blobs {
-            let uploaded = self.upload(asker, digest, bytes).await;
+            let uploaded = self.upload(context, digest, bytes).await;
             uploaded.map_err(|e| not_published(&subject, e))?;
         }
-        self.store(asker, Stored { tag, media_type: MANIFEST_TYPE, bytes: package.manifest.clone() }).await
+        self.store(context, Stored { tag, media_type: MANIFEST_TYPE, bytes: package.manifest.clone() }).await
     }
 
     /// Points another tag at what the reference means now.
@@ -98,59 +98,69 @@ impl Registry {
         }
         let media_type = layout::media_type(&bytes).map_err(|e| e.about(&subject))?;
         let subject = format!("{repository}:{tag}");
-        let asker = Asker { repository, access, scope: Scope::Push, subject: &subject };
-        self.store(asker, Stored { tag, media_type: &media_type, bytes }).await?;
+        let context = RequestContext { repository, access, scope: TokenScope::Push, subject: &subject };
+        self.store(context, Stored { tag, media_type: &media_type, bytes }).await?;
         Ok(digest)
     }
 
-    async fn send(&self, asker: Asker<'_>, request: Request) -> Result<Reply, Setback> {
-        self.0.sessions.send(&self.0.transport, asker, request).await.map_err(Setback::of)
+    async fn send(&self, context: RequestContext<'_>, request: Request) -> Result<Reply, Setback> {
+        self.0.sessions.send(&self.0.transport, context, request).await.map_err(Setback::of)
     }
 
-    async fn upload(&self, asker: Asker<'_>, digest: &Digest, bytes: &Bytes) -> Result<(), OciError> {
+    async fn upload(
+        &self,
+        context: RequestContext<'_>,
+        digest: &Digest,
+        bytes: &Bytes,
+    ) -> Result<(), OciError> {
         // A registry that does not answer the first question is away; reads are
         // tried again where they are sent.
-        if self.has(asker, digest).await.map_err(Setback::into_error)? {
+        if self.has(context, digest).await.map_err(Setback::into_error)? {
             return Ok(());
         }
         let mut begun = false;
         patiently(async || {
-            if std::mem::replace(&mut begun, true) && self.has(asker, digest).await? {
+            if std::mem::replace(&mut begun, true) && self.has(context, digest).await? {
                 return Ok(());
             }
-            self.upload_once(asker, digest, bytes.clone()).await
+            self.upload_once(context, digest, bytes.clone()).await
         })
         .await
     }
 
-    async fn has(&self, asker: Asker<'_>, digest: &Digest) -> Result<bool, Setback> {
-        let url = url(asker, &format!("blobs/{digest}"))?;
-        let reply = self.send(asker, Request::new(Method::HEAD, url)).await?;
+    async fn has(&self, context: RequestContext<'_>, digest: &Digest) -> Result<bool, Setback> {
+        let url = url(context, &format!("blobs/{digest}"))?;
+        let reply = self.send(context, Request::new(Method::HEAD, url)).await?;
         match reply.status {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
-            _ => Err(Setback::answered(reply, asker).await),
+            _ => Err(Setback::answered(reply, context).await),
         }
     }
 
     /// Uploads a blob in one piece.
-    async fn upload_once(&self, asker: Asker<'_>, digest: &Digest, bytes: Bytes) -> Result<(), Setback> {
-        let url = url(asker, "blobs/uploads/")?;
+    async fn upload_once(
+        &self,
+        context: RequestContext<'_>,
+        digest: &Digest,
+        bytes: Bytes,
+    ) -> Result<(), Setback> {
+        let url = url(context, "blobs/uploads/")?;
         let mut request = Request::new(Method::POST, url.clone());
         request.body = Some(("application/octet-stream".to_owned(), Bytes::new()));
-        let reply = self.send(asker, request).await?;
+        let reply = self.send(context, request).await?;
         if reply.status != StatusCode::ACCEPTED {
-            return Err(Setback::answered(reply, asker).await);
+            return Err(Setback::answered(reply, context).await);
         }
         let location = reply.headers.get(LOCATION).and_then(|v| v.to_str().ok()).filter(|l| !l.is_empty());
         let unusable = || {
             Setback::Final(OciError::Unavailable {
-                host: asker.repository.registry().to_owned(),
+                host: context.repository.registry().to_owned(),
                 why: "it does not say where to upload to".to_owned(),
             })
         };
         let mut target = location.and_then(|l| reply.url.join(l).ok()).ok_or_else(unusable)?;
-        let reach = Reach::Own.onward(reply.zone, target.host() == url.host());
+        let reach = Reach::Own.redirected(reply.zone, target.host() == url.host());
         drop(reply);
         target.query_pairs_mut().append_pair("digest", digest.as_str());
         let same_origin = target.origin() == url.origin();
@@ -163,29 +173,29 @@ impl Registry {
         // Elsewhere the location itself is what entitles us; our credentials
         // stay with the registry.
         let reply = if same_origin {
-            self.send(asker, request).await?
+            self.send(context, request).await?
         } else {
             (request.reach, request.identified) = (reach, false);
-            self.0.transport.send(asker.access, &request).await.map_err(Setback::of)?
+            self.0.transport.send(context.access, &request).await.map_err(Setback::of)?
         };
         match reply.status {
             status if status.is_success() => Ok(()),
             // A registry that was restarted knows nothing of the upload.
-            StatusCode::NOT_FOUND => Err(Setback::Passing(reply.error(asker.subject).await, None)),
-            _ => Err(Setback::answered(reply, asker).await),
+            StatusCode::NOT_FOUND => Err(Setback::Passing(reply.error(context.subject).await, None)),
+            _ => Err(Setback::answered(reply, context).await),
         }
     }
 
     /// Writes a manifest under a tag. When that has not worked, the registry is
     /// asked what the tag means now.
-    async fn store(&self, asker: Asker<'_>, stored: Stored<'_>) -> Result<Digest, OciError> {
+    async fn store(&self, context: RequestContext<'_>, stored: Stored<'_>) -> Result<Digest, OciError> {
         let digest = Digest::of(&stored.bytes);
-        let error = match patiently(async || self.store_once(asker, &stored, &digest).await).await {
+        let error = match patiently(async || self.store_once(context, &stored, &digest).await).await {
             Ok(()) => return Ok(digest),
             Err(error @ OciError::Unavailable { .. }) => error,
             Err(error) => return Err(error),
         };
-        let Asker { repository, access, subject, .. } = asker;
+        let RequestContext { repository, access, subject, .. } = context;
         let (subject, source) = (subject.to_owned(), Box::new(error));
         match self.tag_digest(repository, stored.tag, access).await {
             Ok(found) if found == digest => Ok(digest),
@@ -196,29 +206,29 @@ impl Registry {
 
     async fn store_once(
         &self,
-        asker: Asker<'_>,
+        context: RequestContext<'_>,
         stored: &Stored<'_>,
         digest: &Digest,
     ) -> Result<(), Setback> {
-        let url = url(asker, &format!("manifests/{}", stored.tag))?;
+        let url = url(context, &format!("manifests/{}", stored.tag))?;
         let mut request = Request::new(Method::PUT, url);
         request.body = Some((stored.media_type.to_owned(), stored.bytes.clone()));
-        let reply = self.send(asker, request).await?;
+        let reply = self.send(context, request).await?;
         if !reply.status.is_success() {
-            return Err(Setback::answered(reply, asker).await);
+            return Err(Setback::answered(reply, context).await);
         }
         let told = reply.headers.get("docker-content-digest").and_then(|v| v.to_str().ok());
         match told {
             Some(told) if told != digest.as_str() => {
-                Err(Setback::Final(OciError::Mismatch { subject: asker.subject.to_owned() }))
+                Err(Setback::Final(OciError::Mismatch { subject: context.subject.to_owned() }))
             }
             _ => Ok(()),
         }
     }
 }
 
-fn url(asker: Asker<'_>, rest: &str) -> Result<reqwest::Url, Setback> {
-    Transport::url(asker.repository, asker.access, rest).map_err(Setback::Final)
+fn url(context: RequestContext<'_>, rest: &str) -> Result<reqwest::Url, Setback> {
+    Transport::url(context.repository, context.access, rest).map_err(Setback::Final)
 }
 
 /// Does the work until it has worked, will not work, or has been tried often
@@ -244,10 +254,10 @@ impl Setback {
         }
     }
 
-    async fn answered(reply: Reply, asker: Asker<'_>) -> Self {
+    async fn answered(reply: Reply, context: RequestContext<'_>) -> Self {
         let passing = matches!(reply.status.as_u16(), 408 | 429 | 500 | 502 | 503 | 504);
         let wait = reply.retry_after();
-        let error = reply.error(asker.subject).await;
+        let error = reply.error(context.subject).await;
         match passing && wait.is_none_or(|wait| wait <= MAX_PUSH_RETRY_AFTER) {
             true => Self::Passing(error, wait),
             false => Self::Final(error),

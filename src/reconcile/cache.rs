@@ -59,7 +59,7 @@ impl Caches {
         Ok(session.on_behalf_of(&scope.release.id.namespace))
     }
 
-    /// How the registry is reached, beside what is seen of drift.
+    /// How the registry is reached, and what is seen of drift.
     pub fn registry_and_sightings(&mut self) -> (&mut RegistryCache, Sightings<'_>) {
         (&mut self.registry, Sightings { cluster: &self.cluster, drift: &self.drift })
     }
@@ -71,7 +71,7 @@ impl Caches {
 
     /// Whether one of the objects that were seen to change is not as our last apply left
     /// it, as far as its watch knows.
-    pub fn is_disturbed(&self, touched: &HashSet<ObjectId>, now: Timestamp) -> bool {
-        self.sightings().is_disturbed(touched.iter(), now)
+    pub fn is_drifted(&self, touched: &HashSet<ObjectId>, now: Timestamp) -> bool {
+        self.sightings().is_drifted(touched.iter(), now)
     }
 }

@@ -1,7 +1,7 @@
 //! What all runs of the process share.
 
 pub mod claims;
-pub mod returning;
+pub mod recovery;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,15 +9,15 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use self::claims::Claims;
-use self::returning::Returning;
+use self::recovery::RegistryRecovery;
 use crate::cluster::accounts::Told;
 use crate::cluster::session::{Identity, Session};
 use crate::cluster::store::Store;
 use crate::domain::allowed::Allowed;
 use crate::domain::identity::ReleaseId;
 use crate::domain::release::Release;
-use crate::domain::verify::floor::Floor;
 use crate::domain::verify::root::TrustRoot;
+use crate::domain::verify::trust_policy::TrustPolicy;
 use crate::observe::metrics::Metrics;
 use crate::oci::Registry;
 
@@ -36,19 +36,19 @@ pub struct Env {
     /// The ServiceAccount of releases that name none.
     pub default_service_account: Option<String>,
     /// What the administrator demands of artifacts.
-    pub trust: Trust,
+    pub trust: TrustSettings,
     /// Which registries releases may name.
     pub allowed: Allowed,
     /// Where a release is told that something it names or waits for changed.
     pub wake: mpsc::UnboundedSender<ReleaseId>,
     /// The registries that are away.
-    pub returning: Returning,
+    pub recovery: RegistryRecovery,
 }
 
 /// What the administrator demands of artifacts.
-pub struct Trust {
+pub struct TrustSettings {
     /// By their repository; the file that it comes from may change.
-    pub floor: watch::Receiver<Arc<Floor>>,
+    pub policy: watch::Receiver<Arc<TrustPolicy>>,
     /// By whose word keyless signatures are believed where nothing else is said.
     pub root: Arc<TrustRoot>,
     /// Whether every artifact has to be verified.
@@ -57,11 +57,11 @@ pub struct Trust {
     pub interval: Duration,
 }
 
-impl Default for Trust {
+impl Default for TrustSettings {
     fn default() -> Self {
-        let (_, floor) = watch::channel(Arc::default());
+        let (_, policy) = watch::channel(Arc::default());
         Self {
-            floor,
+            policy,
             root: Arc::new(TrustRoot::public_good()),
             required: false,
             interval: Duration::from_secs(3600),

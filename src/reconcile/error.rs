@@ -4,7 +4,7 @@ use crate::api::reason::{Disposition, Reason};
 use crate::api::status::ArtifactStatus;
 use crate::cluster::error::ApiError;
 use crate::cluster::inventory::StoreError;
-use crate::domain::gate::{Decision, Hold, WakeOn};
+use crate::domain::gate::{Blocker, Decision, WakeOn};
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
 use crate::domain::preflight::shortened;
@@ -13,19 +13,19 @@ use crate::domain::preflight::shortened;
 #[derive(Clone, Debug)]
 pub enum ReconcileError {
     /// Something is wrong.
-    Failed(Box<Failure>),
+    Failed(Box<RunFailure>),
     /// Something has to come first. That is no failure.
-    Waiting(Hold, WakeOn),
+    Waiting(Blocker, WakeOn),
     /// Something newer is wanted, drift is more urgent, or the process ends: another run
     /// follows. A person is told by the headline how far it came.
     Superseded(Option<String>),
-    /// Somebody else has written the inventory: read it and begin anew.
+    /// Another client has written the inventory: read it and begin anew.
     InventoryConflict,
 }
 
 /// A failure: why, and what the outcome says of it.
 #[derive(Clone, Debug)]
-pub struct Failure {
+pub struct RunFailure {
     /// What follows from it.
     pub reason: Reason,
     /// What failed, on what, what to do.
@@ -42,7 +42,7 @@ pub struct Failure {
     pub entries: Option<usize>,
 }
 
-impl Failure {
+impl RunFailure {
     /// One that says no more than why.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self {
@@ -58,13 +58,13 @@ impl Failure {
 }
 
 /// A failure with its reason and message.
-pub fn failure(reason: Reason, message: impl Into<String>) -> Box<Failure> {
-    Box::new(Failure::new(reason, message))
+pub fn failure(reason: Reason, message: impl Into<String>) -> Box<RunFailure> {
+    Box::new(RunFailure::new(reason, message))
 }
 
 /// One failure for many objects: a message with the first few, the rest in the list.
 pub fn aggregate(reason: Reason, what: &str, failures: Vec<ObjectFailure>) -> ReconcileError {
-    ReconcileError::Failed(Hold::about(reason, what, failures).into())
+    ReconcileError::Failed(Blocker::about(reason, what, failures).into())
 }
 
 /// What is shown of an answer about an object: the API server may quote values of a
@@ -102,8 +102,8 @@ impl ReconcileError {
     pub fn from_gate(decision: Decision) -> Result<(), Self> {
         match decision {
             Decision::Pass => Ok(()),
-            Decision::Wait(hold, wake_on) => Err(Self::Waiting(hold, wake_on)),
-            Decision::Refuse(hold) => Err(Self::Failed(hold.into())),
+            Decision::Wait(blocker, wake_on) => Err(Self::Waiting(blocker, wake_on)),
+            Decision::Refuse(blocker) => Err(Self::Failed(blocker.into())),
         }
     }
 
@@ -121,7 +121,7 @@ impl ReconcileError {
     pub fn reason(&self) -> Option<Reason> {
         match self {
             Self::Failed(failure) => Some(failure.reason),
-            Self::Waiting(hold, _) => Some(hold.reason),
+            Self::Waiting(blocker, _) => Some(blocker.reason),
             Self::Superseded(_) | Self::InventoryConflict => None,
         }
     }
@@ -131,18 +131,18 @@ impl ReconcileError {
         self.reason().map_or(Disposition::Retry, Reason::disposition)
     }
 
-    /// Says it in the outcome of the run, beside what the run has done until then.
+    /// Says it in the outcome of the run, along with what the run has done until then.
     ///
     /// # Errors
     /// An inventory conflict: that is no outcome, since the run begins anew.
     pub fn fold_into(self, outcome: &mut Outcome) -> Result<(), Self> {
         match self {
             Self::InventoryConflict => return Err(Self::InventoryConflict),
-            Self::Waiting(hold, _) if hold.reason == Reason::Suspended => {
+            Self::Waiting(blocker, _) if blocker.reason == Reason::Suspended => {
                 outcome.verdict = Verdict::Suspended
             }
-            Self::Waiting(hold, _) => {
-                let Hold { reason, message, headline, objects } = hold;
+            Self::Waiting(blocker, _) => {
+                let Blocker { reason, message, headline, objects } = blocker;
                 (outcome.verdict, outcome.headline) = (Verdict::Waiting { reason, message }, headline);
                 outcome.failures = objects;
             }
@@ -150,7 +150,7 @@ impl ReconcileError {
                 (outcome.verdict, outcome.headline) = (Verdict::Superseded, headline);
             }
             Self::Failed(failure) => {
-                let Failure { reason, message, headline, objects, artifact, verified, entries } = *failure;
+                let RunFailure { reason, message, headline, objects, artifact, verified, entries } = *failure;
                 (outcome.verdict, outcome.headline) = (Verdict::Failed { reason, message }, headline);
                 if outcome.failures.is_empty() {
                     outcome.failures = objects;
@@ -166,16 +166,16 @@ impl ReconcileError {
     }
 }
 
-impl From<Box<Failure>> for ReconcileError {
-    fn from(failure: Box<Failure>) -> Self {
+impl From<Box<RunFailure>> for ReconcileError {
+    fn from(failure: Box<RunFailure>) -> Self {
         Self::Failed(failure)
     }
 }
 
-impl From<Hold> for Box<Failure> {
-    fn from(hold: Hold) -> Self {
-        let Hold { reason, message, headline, objects } = hold;
-        Self::new(Failure { headline, objects, ..Failure::new(reason, message) })
+impl From<Blocker> for Box<RunFailure> {
+    fn from(blocker: Blocker) -> Self {
+        let Blocker { reason, message, headline, objects } = blocker;
+        Self::new(RunFailure { headline, objects, ..RunFailure::new(reason, message) })
     }
 }
 
@@ -202,7 +202,7 @@ mod tests {
     fn a_failure_is_told_beside_what_was_done() {
         let artifact =
             |revision: &str| ArtifactStatus { revision: revision.to_owned(), ..Default::default() };
-        let mut failed = Failure::new(Reason::ApplyFailed, "no");
+        let mut failed = RunFailure::new(Reason::ApplyFailed, "no");
         failed.artifact = Some(artifact("b"));
         let mut outcome = Outcome { artifact: Some(artifact("a")), entries: Some(3), ..Outcome::default() };
         assert!(ReconcileError::Failed(Box::new(failed.clone())).fold_into(&mut outcome).is_ok());

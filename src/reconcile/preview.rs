@@ -13,12 +13,12 @@ use super::phase::obtain::Obtained;
 use super::phase::pin::pin;
 use super::phase::plan::{Planned, ownership, plan};
 use super::phase::preflight::dry_run::{Preflight, Ready};
-use super::removal::remove::{Order, Removal, remove};
+use super::removal::remove::{Removal, RemovalOrder, remove};
 use super::removal::removed::Deletion;
 use super::scope::Scope;
-use super::scope::progress::{Change, Silence};
+use super::scope::progress::{NoProgress, ObjectChange};
 use super::scope::revision::Update;
-use crate::cluster::discovery::Known;
+use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::drift::differing_paths;
@@ -33,7 +33,7 @@ pub struct PlannedChange {
     /// Which.
     pub id: ObjectId,
     /// What would become of it.
-    pub change: Change,
+    pub change: ObjectChange,
     /// The live object, where it would be changed or deleted.
     pub before: Option<Value>,
     /// What it would be; of one whose Namespace or kind does not exist yet, or whose
@@ -81,7 +81,7 @@ async fn dry_run(
     session: &Session,
     planned: &Planned<'_>,
 ) -> Result<Preview, ReconcileError> {
-    let Planned { plan, known, .. } = planned;
+    let Planned { plan, discovery, .. } = planned;
     let mut preflight = Preflight::new(scope, session, plan);
     preflight.keeps_answers = true;
     let home = &scope.release.id.namespace;
@@ -90,9 +90,9 @@ async fn dry_run(
     if lacks_namespace {
         preflight.will_have_namespace(home);
     }
-    let failures = preflight.first_pass(plan, known).await.err().unwrap_or_default();
+    let failures = preflight.first_pass(plan, discovery).await.err().unwrap_or_default();
     let mut preview = Preview { failures, lacks_namespace, ..Preview::default() };
-    look(session, known, plan, &preflight, &mut preview).await?;
+    look(session, discovery, plan, &preflight, &mut preview).await?;
     Ok(preview)
 }
 
@@ -104,23 +104,23 @@ async fn removals(
     preview: &mut Preview,
 ) -> Result<(), ReconcileError> {
     let Planned { plan, view, .. } = planned;
-    let order = Order {
+    let order = RemovalOrder {
         release: &scope.release.id,
         prune: scope.release.prune,
         deletion: Deletion::Foretold,
         in_order: false,
-        progress: &Silence,
+        progress: &NoProgress,
         signals: None,
     };
-    let known = session.known_of(plan.leaving.iter().map(|l| l.id.group_kind())).await?;
+    let discovery = session.discovery_of(plan.leaving.iter().map(|l| l.id.group_kind())).await?;
     let (env, leaving) = (scope.env, plan.leaving.as_slice());
-    let removed = remove(Removal { env, session, order, leaving, known: &known, view }).await;
+    let removed = remove(Removal { env, session, order, leaving, discovery: &discovery, view }).await;
     preview.failures.extend(removed.failures);
     preview.notes.extend(removed.notes.into_iter().map(|n| n.message));
     let going = removed.touched.into_iter();
     preview.objects.extend(going.map(|id| PlannedChange {
         id,
-        change: Change::Deleted,
+        change: ObjectChange::Deleted,
         before: None,
         after: None,
     }));
@@ -129,7 +129,7 @@ async fn removals(
 
 async fn look(
     session: &Session,
-    known: &Known,
+    discovery: &ApiDiscovery,
     plan: &Plan,
     preflight: &Preflight<'_>,
     preview: &mut Preview,
@@ -142,7 +142,7 @@ async fn look(
             // Refused, and told so.
             continue;
         }
-        looks.push(async move { (at, planned_change(session, known, step, ready).await) });
+        looks.push(async move { (at, planned_change(session, discovery, step, ready).await) });
     }
     let mut seen: Vec<(usize, Result<PlannedChange, ApiError>)> =
         unordered(looks.into_iter()).collect().await;
@@ -155,26 +155,26 @@ async fn look(
 
 async fn planned_change(
     session: &Session,
-    known: &Known,
+    discovery: &ApiDiscovery,
     step: &Step,
     ready: Option<&Ready>,
 ) -> Result<PlannedChange, ApiError> {
     let id = step.id.clone();
-    let unchanged = |id| PlannedChange { id, change: Change::Unchanged, before: None, after: None };
+    let unchanged = |id| PlannedChange { id, change: ObjectChange::Unchanged, before: None, after: None };
     let (Action::Write, Some(ready)) = (step.action, ready) else {
         return Ok(match step.action {
             Action::Keep => unchanged(id),
             // What it needs is part of the plan and not written yet.
             Action::Write => {
                 let sent = step.object.value();
-                match before_its_cure(session, known, step).await? {
+                match before_its_cure(session, discovery, step).await? {
                     Some(before) => {
                         let after = Some(laid_over(&before, sent));
-                        PlannedChange { id, change: Change::Configured, before: Some(before), after }
+                        PlannedChange { id, change: ObjectChange::Configured, before: Some(before), after }
                     }
                     None => {
                         let after = Some(sent.clone());
-                        PlannedChange { id, change: Change::Created, before: None, after }
+                        PlannedChange { id, change: ObjectChange::Created, before: None, after }
                     }
                 }
             }
@@ -185,7 +185,7 @@ async fn planned_change(
         None => step.object.value().clone(),
     };
     if ready.live.is_none() {
-        return Ok(PlannedChange { id, change: Change::Created, before: None, after: Some(after) });
+        return Ok(PlannedChange { id, change: ObjectChange::Created, before: None, after: Some(after) });
     }
     if step.only_if_absent {
         return Ok(unchanged(id));
@@ -194,20 +194,24 @@ async fn planned_change(
     let before: Value = match session.get(&resource, &step.id).await {
         Ok(answer) => answer.json()?,
         Err(error) if error.is_not_found() => {
-            return Ok(PlannedChange { id, change: Change::Created, before: None, after: Some(after) });
+            return Ok(PlannedChange { id, change: ObjectChange::Created, before: None, after: Some(after) });
         }
         Err(error) => return Err(error),
     };
     if !ready.recreate && differing_paths(&before, &after).is_empty() {
         return Ok(unchanged(id));
     }
-    let change = if ready.recreate { Change::Recreated } else { Change::Configured };
+    let change = if ready.recreate { ObjectChange::Recreated } else { ObjectChange::Configured };
     Ok(PlannedChange { id, change, before: Some(before), after: Some(after) })
 }
 
 /// The live object of a step that is refused as long as the plan is not carried out.
-async fn before_its_cure(session: &Session, known: &Known, step: &Step) -> Result<Option<Value>, ApiError> {
-    let Some(resource) = known.served(&step.id.group_kind(), &step.version) else { return Ok(None) };
+async fn before_its_cure(
+    session: &Session,
+    discovery: &ApiDiscovery,
+    step: &Step,
+) -> Result<Option<Value>, ApiError> {
+    let Some(resource) = discovery.served(&step.id.group_kind(), &step.version) else { return Ok(None) };
     match session.get(&resource, &step.id).await {
         Ok(answer) => answer.json().map(Some),
         Err(ApiError::NotServed { .. }) => Ok(None),

@@ -16,7 +16,7 @@ use super::scope::revision::Update;
 use super::scope::{ReportedStatus, Scope, Trigger};
 use crate::api::reason::Reason;
 use crate::cluster::session::Session;
-use crate::domain::ledger::{Known, Ledger};
+use crate::domain::ledger::{KnownRevision, Ledger};
 use crate::domain::outcome::{Assessment, Outcome, Verdict};
 use crate::domain::release::Release;
 use crate::observe::metrics::PhaseTimer;
@@ -40,7 +40,7 @@ pub async fn restore_first(
     scope: &Scope<'_>,
     caches: &mut Caches,
     begun: &Begun,
-    applied: &Known,
+    applied: &KnownRevision,
     outcome: &mut Outcome,
 ) -> Result<(), ReconcileError> {
     outcome.verdict = Verdict::AsBefore;
@@ -108,11 +108,11 @@ async fn restore(
     caches: &mut Caches,
     session: &Session,
     ledger: &Ledger,
-    applied: &Known,
+    applied: &KnownRevision,
 ) -> Result<Restored, ReconcileError> {
     let revision = &revision_of(scope.release, applied)?;
-    let known = session.known().await?;
-    let observed = look(scope, session, &known, &mut caches.cluster, &caches.drift).await?;
+    let discovery = session.discovery().await?;
+    let observed = look(scope, session, &discovery, &mut caches.cluster, &caches.drift).await?;
     if observed.drifted.is_empty() && !observed.unmade {
         return Ok(Restored::Nothing);
     }

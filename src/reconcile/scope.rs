@@ -18,7 +18,7 @@ use super::env::Env;
 use super::error::chain;
 use super::source::reference::repository;
 use crate::api::status::ReleaseStatus;
-use crate::cluster::inventory::Hold;
+use crate::cluster::inventory::FinalizerPolicy;
 use crate::domain::gate::Facts;
 use crate::domain::release::Release;
 use crate::domain::status;
@@ -58,7 +58,7 @@ pub enum Trigger {
     /// Only objects were seen to change: if a revision is applied, the registry
     /// is not asked.
     Objects,
-    /// The applied revision is put back beside a newer one: the status says nothing of
+    /// The applied revision is put back while a newer one is attempted: the status says nothing of
     /// it meanwhile.
     Restore,
 }
@@ -67,7 +67,7 @@ pub enum Trigger {
 #[derive(Clone, Debug)]
 pub struct RunPolicy {
     /// Whether an inventory gets our finalizer that does not have it yet.
-    pub finalizer: Hold,
+    pub finalizer: FinalizerPolicy,
     /// Whether a resource stands behind the run: its status says what the run waits
     /// for, and another run follows by itself.
     pub repeats: bool,
@@ -134,10 +134,10 @@ impl Scope<'_> {
 
     /// Has the release told when a registry is back that was just found to be away.
     pub fn wake_when_registry_is_back(&self, access: Option<&Arc<Access>>) {
-        let Env { registry, wake, returning, .. } = self.env;
+        let Env { registry, wake, recovery, .. } = self.env;
         let (Ok(repository), Some(access)) = (repository(self.release), access) else { return };
         if self.policy.repeats {
-            returning.wait((registry, repository, access), &self.release.id, wake);
+            recovery.wait((registry, repository, access), &self.release.id, wake);
         }
     }
 

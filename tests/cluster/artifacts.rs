@@ -8,7 +8,7 @@ use std::time::Duration;
 use supercargo::api::reason::Reason;
 use supercargo::domain::version::Range;
 use supercargo::oci::{
-    Access, AccessParts, Digest, Keyring, OciError, Reference, Registry as Client, RegistryOptions,
+    Access, AccessParts, ArtifactReference, Digest, Keyring, OciError, Registry as Client, RegistryOptions,
     Repository, Resolved, Selection, Tag, Wanted,
 };
 use supercargo_testbed::certificates::Authority;
@@ -317,5 +317,5 @@ async fn a_registry_that_is_away_is_unavailable_and_comes_back() {
     assert!(error.to_string().contains("cannot connect"), "{error}");
     registry.resume();
     assert_eq!(pull(&client, &app, &tag("1"), &plain()).await.expect("pulls"), YAML);
-    assert!(Reference::parse(&format!("oci://{}/app:1", registry.host())).is_ok());
+    assert!(ArtifactReference::parse(&format!("oci://{}/app:1", registry.host())).is_ok());
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use supercargo::domain::verify::evidence::{Content, Evidence, Found, SimpleSigning};
 use supercargo::domain::verify::judge::{Subject, judge};
 use supercargo::domain::verify::key::PublicKey;
-use supercargo::domain::verify::policy::{Authority, Policy, Trust};
+use supercargo::domain::verify::policy::{Policy, Trust, TrustedAuthority};
 use supercargo::domain::verify::proof::Proof;
 use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::{Profiles, Registry, Signer, story};
@@ -23,7 +23,7 @@ struct Signed {
 
 impl Signed {
     fn new(digest: &str, trust: Trust) -> Self {
-        let authorities = vec![Authority { name: "signer".to_owned(), trust }];
+        let authorities = vec![TrustedAuthority { name: "signer".to_owned(), trust }];
         let origin = "spec.verify".to_owned();
         let policy = Policy { origin, authorities, threshold: 1, match_reference: false };
         Signed { digest: digest.to_owned(), policy }

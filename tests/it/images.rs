@@ -8,9 +8,9 @@ use futures::future::BoxFuture;
 use serde_json::json;
 use supercargo::api::reason::Reason;
 use supercargo::domain::object::Object;
-use supercargo::domain::verify::images::{ImagePolicies, ImagePolicy, Pattern};
+use supercargo::domain::verify::images::{ImagePolicies, ImageSigners, Pattern};
 use supercargo::oci::{Access, Keyring, Registry, Repository};
-use supercargo::reconcile::error::{Failure, failure};
+use supercargo::reconcile::error::{RunFailure, failure};
 use supercargo::reconcile::trust::images::{ImageAccess, Images, verify_images};
 
 use crate::liar::{Liar, access, options, reply, soon};
@@ -27,7 +27,7 @@ impl ImageAccess for Keys {
         &'a self,
         _: &'a str,
         _: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<Failure>>> {
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<RunFailure>>> {
         async move { self.secret.clone().map(Some).map_err(|reason| failure(reason, "Secret/a/pods, unread")) }
             .boxed()
     }
@@ -36,7 +36,7 @@ impl ImageAccess for Keys {
         &'a self,
         repository: &'a Repository,
         of_pods: Option<Keyring>,
-    ) -> BoxFuture<'a, Result<Access, Box<Failure>>> {
+    ) -> BoxFuture<'a, Result<Access, Box<RunFailure>>> {
         async move { Ok(self.own.towards(of_pods, repository, repository)) }.boxed()
     }
 }
@@ -51,7 +51,7 @@ fn pod(images: &[&str]) -> Object {
 /// Nobody's signature is enough: what is told of an image is how far one came.
 async fn verified(images: &[&str], keys: &Keys, known: &BTreeMap<String, String>) -> Images {
     let rules =
-        vec![ImagePolicy { pattern: Pattern::parse("*").unwrap(), policies: vec![policy(vec![], 1)] }];
+        vec![ImageSigners { pattern: Pattern::parse("*").unwrap(), policies: vec![policy(vec![], 1)] }];
     let policies = ImagePolicies { exempt: Vec::new(), rules };
     let registry = Registry::new(options());
     soon(verify_images(&registry, &[pod(images)], &policies, keys, known)).await.unwrap()
@@ -111,7 +111,7 @@ async fn every_form_of_a_container_is_asked_about_and_what_is_doubtful_needs_an_
     let objects = [Object::new(flow).unwrap()];
     let check = async |exempt: &[&str], expected: &[&str]| {
         let rules =
-            vec![ImagePolicy { pattern: Pattern::parse("*").unwrap(), policies: vec![policy(vec![], 1)] }];
+            vec![ImageSigners { pattern: Pattern::parse("*").unwrap(), policies: vec![policy(vec![], 1)] }];
         let exempt = exempt.iter().map(|name| Pattern::parse(&format!("{}/{name}", liar.host)).unwrap());
         let policies = ImagePolicies { exempt: exempt.collect(), rules };
         let keys = Keys { secret: Ok(b"{}".to_vec()), own: access(None) };
@@ -149,7 +149,7 @@ async fn a_known_digest_is_verified_for_every_spelling_whatever_the_tag_is() {
 #[tokio::test]
 async fn an_image_that_no_policy_is_about_is_refused() {
     let rules =
-        vec![ImagePolicy { pattern: Pattern::parse("ghcr.io/acme/*").unwrap(), policies: Vec::new() }];
+        vec![ImageSigners { pattern: Pattern::parse("ghcr.io/acme/*").unwrap(), policies: Vec::new() }];
     let policies = ImagePolicies { exempt: vec![Pattern::parse("free.invalid/*").unwrap()], rules };
     let keys = Keys { secret: Ok(Vec::new()), own: access(None) };
     let objects = [pod(&["free.invalid/a:1", "other.invalid/a:1"])];

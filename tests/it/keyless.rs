@@ -9,7 +9,7 @@ use supercargo::domain::verify::certificate::names;
 use supercargo::domain::verify::evidence::Content;
 use supercargo::domain::verify::judge::{Subject, judge};
 use supercargo::domain::verify::key::PublicKey;
-use supercargo::domain::verify::policy::{Identity, Policy, Trust};
+use supercargo::domain::verify::policy::{Policy, SignerIdentity, Trust};
 use supercargo::domain::verify::proof::{Format, Proof, Refusal, Signer};
 use supercargo::domain::verify::root::TrustRoot;
 
@@ -38,7 +38,7 @@ fn drop_part(name: &'static str) -> impl FnOnce(&mut Value) {
 /// Trust in an issuer and a subject, both expressions.
 pub fn trust(root: TrustRoot, issuer: &str, subject: &str) -> Trust {
     let written = OidcIdentity { issuer: issuer.to_owned(), subject: subject.to_owned() };
-    Trust::Keyless { identities: vec![Identity::parse(&written).unwrap()], root: Arc::new(root) }
+    Trust::Keyless { identities: vec![SignerIdentity::parse(&written).unwrap()], root: Arc::new(root) }
 }
 
 pub fn alice(root: TrustRoot) -> Policy {

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Version};
 use axum::response::Response;
 use serde_json::{Value, json};
 use supercargo::oci::{
-    Access, AccessParts, Artifact, Digest, Keyring, OciError, Reference, Registry, RegistryOptions,
+    Access, AccessParts, Artifact, ArtifactReference, Digest, Keyring, OciError, Registry, RegistryOptions,
     Repository, Selection, Wanted,
 };
 use supercargo_testbed::certificates::Identity;
@@ -244,7 +244,7 @@ pub async fn resolve(
 }
 
 pub fn wanted(tag: &str) -> Wanted {
-    Reference::parse(&format!("oci://h.io/x:{tag}")).unwrap().wanted().unwrap()
+    ArtifactReference::parse(&format!("oci://h.io/x:{tag}")).unwrap().wanted().unwrap()
 }
 
 /// Fails a test that would otherwise wait for ever.

@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use supercargo::api::reason::Reason;
-use supercargo::oci::{Labels, Outcome, Registry, RegistryOptions, Repository, RequestRecord, Tag, pack};
+use supercargo::oci::{
+    Labels, Registry, RegistryOptions, Repository, RequestOutcome, RequestRecord, Tag, pack,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -207,7 +209,10 @@ async fn sip(mut stream: TcpStream, most: usize) -> Option<()> {
 /// Pushes some MiB that cannot be compressed to a registry that reads so many
 /// bytes of each upload slowly; how it ended, the outcomes of the uploads, and
 /// the longest that one took.
-async fn push_slowly(idle_timeout: Duration, most: usize) -> (Result<(), String>, Vec<Outcome>, Duration) {
+async fn push_slowly(
+    idle_timeout: Duration,
+    most: usize,
+) -> (Result<(), String>, Vec<RequestOutcome>, Duration) {
     let socket = TcpSocket::new_v4().unwrap();
     // The kernel is not to take the upload for the registry.
     socket.set_recv_buffer_size(16 << 10).unwrap();
@@ -226,7 +231,7 @@ async fn push_slowly(idle_timeout: Duration, most: usize) -> (Result<(), String>
         (state >> 56) as u8
     });
     let package = pack(&noise.take(8 << 20).collect::<Vec<_>>(), &Labels::default()).unwrap();
-    let puts: Arc<std::sync::Mutex<Vec<(Outcome, Duration)>>> = Arc::default();
+    let puts: Arc<std::sync::Mutex<Vec<(RequestOutcome, Duration)>>> = Arc::default();
     let sink = Arc::clone(&puts);
     let observer = move |record: &RequestRecord| {
         if record.method == "PUT" {
@@ -249,7 +254,7 @@ async fn a_slow_upload_may_take_longer_than_silence() {
     let idle = Duration::from_secs(1);
     let (pushed, outcomes, longest) = push_slowly(idle, usize::MAX).await;
     assert_eq!(pushed, Ok(()), "{outcomes:?}");
-    assert_eq!(outcomes, [Outcome::Status(201); 3]);
+    assert_eq!(outcomes, [RequestOutcome::Status(201); 3]);
     assert!(longest > idle, "the test is too fast to tell anything: {longest:?}");
 }
 
@@ -259,6 +264,6 @@ async fn an_upload_that_stands_still_ends() {
     let (pushed, outcomes, _) = push_slowly(Duration::from_millis(300), SIP).await;
     let error = pushed.unwrap_err();
     assert!(error.contains("was not published") && error.contains("no answer in time"), "{error}");
-    assert_eq!(outcomes, [Outcome::TimedOut; 4]);
+    assert_eq!(outcomes, [RequestOutcome::TimedOut; 4]);
     assert!(started.elapsed() < Duration::from_secs(30));
 }

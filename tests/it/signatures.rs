@@ -10,7 +10,7 @@ use supercargo::api::reason::Reason;
 use supercargo::domain::verify::evidence::{Content, Evidence, Found, SimpleSigning};
 use supercargo::domain::verify::judge::{MAX_JUDGED, Subject, judge};
 use supercargo::domain::verify::key::PublicKey;
-use supercargo::domain::verify::policy::{Authority, Policy, Trust};
+use supercargo::domain::verify::policy::{Policy, Trust, TrustedAuthority};
 use supercargo::domain::verify::proof::{Format, Proof, Refusal, Signer};
 
 /// What all fixtures are for.
@@ -60,8 +60,10 @@ pub fn evidence(found: impl IntoIterator<Item = Content>) -> Evidence {
 }
 
 pub fn policy(authorities: Vec<(&str, Trust)>, threshold: usize) -> Policy {
-    let authorities =
-        authorities.into_iter().map(|(name, trust)| Authority { name: name.to_owned(), trust }).collect();
+    let authorities = authorities
+        .into_iter()
+        .map(|(name, trust)| TrustedAuthority { name: name.to_owned(), trust })
+        .collect();
     Policy { origin: "spec.verify".to_owned(), authorities, threshold, match_reference: false }
 }
 

@@ -113,6 +113,15 @@ fn blank(text: &str) -> String {
     String::from_utf8(out).unwrap()
 }
 
+/// The comments of a text, line by line as they were, with all else blanked.
+pub fn comments(text: &str) -> String {
+    let mut out: Vec<u8> = text.bytes().map(|byte| if byte == b'\n' { b'\n' } else { b' ' }).collect();
+    for (start, end) in not_code(text).into_iter().filter(|(start, _)| text[*start..].starts_with('/')) {
+        out[start..end].copy_from_slice(&text.as_bytes()[start..end]);
+    }
+    String::from_utf8(out).unwrap()
+}
+
 /// What stands in the strings of a text, as the program has it.
 pub fn strings(text: &str) -> Vec<String> {
     let token = |(start, end): (usize, usize)| &text[start..end];

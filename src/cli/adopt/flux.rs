@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::narrate::{CUT_OFF, count, refused, tell};
 use crate::api::reason::Reason;
 use crate::api::release::{KIND, OCIArtifactRelease};
-use crate::cli::args::{ClusterArgs, Format};
+use crate::cli::args::{ClusterArgs, OutputFormat};
 use crate::cli::interrupt::or_interrupted;
 use crate::cli::inventory::narrator::{why_not, with_failures};
 use crate::cli::print::output;
@@ -24,7 +24,7 @@ use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::inventory::Provenance;
 use crate::domain::outcome::{ObjectFailure, Outcome};
 use crate::domain::release::Release;
-use crate::reconcile::frontend::adopt::{Adoption, Findings, Found};
+use crate::reconcile::frontend::adopt::{Adoption, AdoptionFinding, Findings};
 use crate::reconcile::frontend::command_line::Local;
 use crate::reconcile::preview::Preview;
 
@@ -185,7 +185,7 @@ impl<'a> Taking<'a> {
             id.name,
             count(&findings)
         ));
-        output::data(printer, Format::Yaml, &self.release)
+        output::data(printer, OutputFormat::Yaml, &self.release)
     }
 
     async fn run(&mut self, printer: &mut Printer<'_>) -> Result<(), CliError> {
@@ -214,7 +214,7 @@ impl<'a> Taking<'a> {
             id.namespace, id.name
         ));
         printer.say(self.source_hint());
-        output::data(printer, Format::Yaml, &self.release)
+        output::data(printer, OutputFormat::Yaml, &self.release)
     }
 
     /// What may become of the source.
@@ -238,8 +238,8 @@ impl<'a> Taking<'a> {
     /// until what Flux had begun is over: only then its inventory is all of it.
     async fn rest(&mut self) -> Result<(), CliError> {
         let kind = GroupKind::new(KUSTOMIZE, "Kustomization");
-        let known = self.session.known().await?;
-        let resource = known.preferred(&kind);
+        let discovery = self.session.discovery().await?;
+        let resource = discovery.preferred(&kind);
         let resource =
             resource.ok_or_else(|| CliError::Failed("the cluster has no Kustomization any more".into()))?;
         let id = object(KUSTOMIZE, "Kustomization", &self.id);
@@ -308,9 +308,10 @@ async fn others(
 ) -> Result<(Bystanders, bool), CliError> {
     let (mut objects, mut all) = (Vec::new(), true);
     let kinds = [(KUSTOMIZE, "Kustomization"), (HELM, "HelmRelease")];
-    let known = session.known_of(kinds.iter().map(|(group, kind)| GroupKind::new(group, kind))).await?;
+    let discovery =
+        session.discovery_of(kinds.iter().map(|(group, kind)| GroupKind::new(group, kind))).await?;
     for (group, kind) in kinds {
-        let Some(resource) = known.preferred(&GroupKind::new(group, kind)) else { continue };
+        let Some(resource) = discovery.preferred(&GroupKind::new(group, kind)) else { continue };
         let listed = match session.list_objects(&resource, None, None).await {
             Err(error) if error.is_forbidden() => {
                 all = false;
@@ -340,10 +341,10 @@ async fn others(
 /// The objects that the release would delete: they are applied, and not in what
 /// it would apply.
 fn lost(preview: &Preview, findings: &Findings) -> Vec<ObjectFailure> {
-    let held: BTreeSet<&ObjectId> = preview.objects.iter().map(|foreseen| &foreseen.id).collect();
-    let lost = findings
-        .iter()
-        .filter(|(id, found)| matches!(found, Found::Theirs(_) | Found::Ours) && !held.contains(id));
+    let held: BTreeSet<&ObjectId> = preview.objects.iter().map(|planned| &planned.id).collect();
+    let lost = findings.iter().filter(|(id, found)| {
+        matches!(found, AdoptionFinding::Theirs(_) | AdoptionFinding::Ours) && !held.contains(id)
+    });
     let lost = lost.map(|(id, _)| ObjectFailure {
         id: id.clone(),
         reason: Reason::PruneFailed,
@@ -366,8 +367,8 @@ fn not_created(id: &ReleaseId, error: &ApiError) -> CliError {
 }
 
 async fn get(session: &Session, group: &str, kind: &str, id: &ReleaseId) -> Result<Value, CliError> {
-    let known = session.known_of(std::iter::once(GroupKind::new(group, kind))).await?;
-    let resource = known.preferred(&GroupKind::new(group, kind)).ok_or_else(|| {
+    let discovery = session.discovery_of(std::iter::once(GroupKind::new(group, kind))).await?;
+    let resource = discovery.preferred(&GroupKind::new(group, kind)).ok_or_else(|| {
         CliError::Failed(format!("the cluster has no {kind} of {group}: Flux is not installed in it"))
     })?;
     match session.get(&resource, &object(group, kind, id)).await {

@@ -2,7 +2,7 @@
 
 use crate::cli::inventory::narrator::with_failures;
 use crate::cli::{CliError, Printer};
-use crate::reconcile::frontend::adopt::{AdoptError, Findings, Found};
+use crate::reconcile::frontend::adopt::{AdoptError, AdoptionFinding, Findings};
 
 /// What Ctrl-C leaves.
 pub(super) const CUT_OFF: &str = "nothing was deleted; the same command goes on where this one ended";
@@ -12,22 +12,25 @@ pub(super) fn tell(findings: &Findings, dry_run: bool, printer: &mut Printer<'_>
     let note = if dry_run { " (server dry run)" } else { "" };
     for (id, found) in findings {
         match found {
-            Found::Theirs(lost) => {
+            AdoptionFinding::Theirs(lost) => {
                 printer.say(format!("{id} adopted{note}"));
                 for mark in lost {
                     printer.say(format!("warning: {id}: {mark}"));
                 }
             }
-            Found::Ours => printer.say(format!("{id} unchanged{note}")),
-            Found::Missing => printer.say(format!("{id} does not exist, left out")),
-            Found::Foreign(why) => printer.say(format!("warning: {id} is left as it is: {why}")),
+            AdoptionFinding::Ours => printer.say(format!("{id} unchanged{note}")),
+            AdoptionFinding::Missing => printer.say(format!("{id} does not exist, left out")),
+            AdoptionFinding::Foreign(why) => printer.say(format!("warning: {id} is left as it is: {why}")),
         }
     }
 }
 
 /// How many objects the inventory names afterwards.
 pub(super) fn count(findings: &Findings) -> usize {
-    findings.iter().filter(|(_, found)| matches!(found, Found::Theirs(_) | Found::Ours)).count()
+    findings
+        .iter()
+        .filter(|(_, found)| matches!(found, AdoptionFinding::Theirs(_) | AdoptionFinding::Ours))
+        .count()
 }
 
 /// Why not all was taken over, with every object on a line of its own.

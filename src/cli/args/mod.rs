@@ -19,7 +19,7 @@ pub use content::ContentArgs;
 pub use global::{ColorChoice, GlobalArgs};
 pub use identity::IdentityArgs;
 pub use inventory::{InventoryFlags, InventoryNamespace};
-pub use output::{Format, Output, OutputArgs, PageArgs};
+pub use output::{Output, OutputArgs, OutputFormat, PageArgs};
 pub use registry::RegistryArgs;
 pub use release::{ReleaseNames, RequestArgs};
 pub use routes::RouteArgs;

@@ -39,12 +39,12 @@ pub enum Output {
 pub struct PageArgs {
     /// The form of the output; without it, text for people.
     #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
-    pub output: Option<Format>,
+    pub output: Option<OutputFormat>,
 }
 
 /// A form of output for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
+pub enum OutputFormat {
     /// JSON.
     Json,
     /// YAML.
@@ -53,11 +53,11 @@ pub enum Format {
 
 impl Output {
     /// The form for programs, if it is one.
-    pub fn format(self) -> Option<Format> {
+    pub fn format(self) -> Option<OutputFormat> {
         match self {
             Self::Table | Self::Wide => None,
-            Self::Json => Some(Format::Json),
-            Self::Yaml => Some(Format::Yaml),
+            Self::Json => Some(OutputFormat::Json),
+            Self::Yaml => Some(OutputFormat::Yaml),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::cli::print::output;
 use crate::cli::print::subjects::Subjects;
 use crate::cli::reach::login;
 use crate::cli::{CliError, Printer};
-use crate::domain::diff::{Change, subject_changes};
+use crate::domain::diff::{SubjectChange, subject_changes};
 
 /// Compare two artifacts, object by object.
 ///
@@ -77,7 +77,7 @@ impl DiffArtifact {
     }
 }
 
-fn difference(change: Change, subjects: &Subjects) -> Difference {
-    let Change { id, kind, diff, .. } = change;
+fn difference(change: SubjectChange, subjects: &Subjects) -> Difference {
+    let SubjectChange { id, kind, diff, .. } = change;
     Difference { object: subjects.name(&id), group: id.group, change: kind.to_string(), diff }
 }

@@ -9,7 +9,7 @@ use crate::domain::verify::proof::{Format, Proof, Signature, Signer};
 /// A signature that counted, for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::cli) struct Shown {
+pub(in crate::cli) struct ShownSignature {
     #[serde(flatten)]
     by: VerifiedBy,
     /// Of the key, `sha256:…` of its DER form.
@@ -20,7 +20,7 @@ pub(in crate::cli) struct Shown {
 }
 
 /// For programs.
-pub(in crate::cli) fn shown(proof: &Proof) -> Vec<Shown> {
+pub(in crate::cli) fn shown(proof: &Proof) -> Vec<ShownSignature> {
     let several = proof.signatures().len() > 1;
     let shown = |signature: &Signature| {
         let mut by = signature.shown(several);
@@ -29,7 +29,7 @@ pub(in crate::cli) fn shown(proof: &Proof) -> Vec<Shown> {
             by.key = Some(name.clone());
             print = Some(fingerprint.clone());
         }
-        Shown { by, fingerprint: print, found_at: signature.place.clone() }
+        ShownSignature { by, fingerprint: print, found_at: signature.place.clone() }
     };
     proof.signatures().iter().map(shown).collect()
 }

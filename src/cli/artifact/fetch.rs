@@ -8,9 +8,9 @@ use crate::cli::reach::login;
 use crate::domain::manifest::render::refuse_kustomizations;
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Proof;
-use crate::oci::{Access, Artifact, OciError, Reference, Registry, Repository, Resolved, Selection};
-use crate::reconcile::error::Failure;
-use crate::reconcile::trust::evidence::{Target, verify};
+use crate::oci::{Access, Artifact, ArtifactReference, OciError, Registry, Repository, Resolved, Selection};
+use crate::reconcile::error::RunFailure;
+use crate::reconcile::trust::evidence::{VerifyTarget, verify};
 
 /// What a URL stands for, found out once: whatever is done after goes by the
 /// digest.
@@ -42,7 +42,7 @@ pub(in crate::cli) async fn locate(
     reach: &RegistryArgs,
     registry: &Registry,
 ) -> Result<Located, CliError> {
-    let reference = Reference::parse(url)?;
+    let reference = ArtifactReference::parse(url)?;
     let wanted = reference.wanted()?;
     let repository = reference.repository;
     let access = login::access(reach, &repository).await?;
@@ -84,7 +84,7 @@ impl Located {
     /// When not those have who are asked for, or the registry does not say.
     pub async fn verify(&self, registry: &Registry, policy: &Policy) -> Result<Proof, CliError> {
         let Self { repository, resolved, access } = self;
-        let target = Target { repository, digest: &resolved.digest, access };
+        let target = VerifyTarget { repository, digest: &resolved.digest, access };
         let proofs = verify(registry, target, std::slice::from_ref(policy)).await.map_err(refused)?;
         let none = || CliError::Failed(format!("{} is not verified", self.name()));
         proofs.into_iter().next().ok_or_else(none)
@@ -113,7 +113,7 @@ impl Located {
 }
 
 /// Why something was not verified, for a person.
-pub(in crate::cli) fn refused(failure: Box<Failure>) -> CliError {
+pub(in crate::cli) fn refused(failure: Box<RunFailure>) -> CliError {
     CliError::Failed(failure.message)
 }
 

@@ -14,10 +14,10 @@ use crate::cli::print::text::folded;
 use crate::cli::reach::login;
 use crate::cli::{CliError, Lines, Printer};
 use crate::domain::object::Object;
-use crate::domain::verify::images::{ImageName, ImagePolicies, ImagePolicy, Pattern};
+use crate::domain::verify::images::{ImageName, ImagePolicies, ImageSigners, Pattern};
 use crate::domain::verify::policy::Policy;
 use crate::oci::{Access, Keyring, Registry, Repository};
-use crate::reconcile::error::{Failure, failure};
+use crate::reconcile::error::{RunFailure, failure};
 use crate::reconcile::trust::images::{ImageAccess, ImageFailure, Images, verify_images};
 
 /// Every image.
@@ -26,13 +26,13 @@ const ALL: &str = "*";
 /// An image of the manifests, for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(in crate::cli) struct Shown {
+pub(in crate::cli) struct ShownImage {
     image: String,
     /// The image with its digest; absent where nothing was verified.
     #[serde(skip_serializing_if = "Option::is_none")]
     verified: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    verified_by: Vec<evidence::Shown>,
+    verified_by: Vec<evidence::ShownSignature>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     exempt: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,7 +59,7 @@ pub(in crate::cli) async fn verify(
     ways: &FromHere<'_>,
 ) -> Result<Images, CliError> {
     let pattern = Pattern::parse(ALL).map_err(CliError::Usage)?;
-    let rules = vec![ImagePolicy { pattern, policies: vec![policy.clone()] }];
+    let rules = vec![ImageSigners { pattern, policies: vec![policy.clone()] }];
     let policies = ImagePolicies { exempt, rules };
     let known = BTreeMap::new();
     verify_images(registry, objects, &policies, ways, &known).await.map_err(fetch::refused)
@@ -89,23 +89,23 @@ pub(in crate::cli) fn print(images: &Images, printer: &mut Printer<'_>) -> Resul
 }
 
 /// The same for programs.
-pub(in crate::cli) fn shown(images: &Images) -> Vec<Shown> {
-    let none = |image: &str| Shown {
+pub(in crate::cli) fn shown(images: &Images) -> Vec<ShownImage> {
+    let none = |image: &str| ShownImage {
         image: image.to_owned(),
         verified: None,
         verified_by: Vec::new(),
         exempt: false,
         refused: None,
     };
-    let verified = images.verified.iter().map(|i| Shown {
+    let verified = images.verified.iter().map(|i| ShownImage {
         verified: Some(i.pinned.clone()),
         verified_by: i.proofs.iter().flat_map(evidence::shown).collect(),
         ..none(&i.written)
     });
-    let exempt = images.exempt.iter().map(|image| Shown { exempt: true, ..none(image) });
+    let exempt = images.exempt.iter().map(|image| ShownImage { exempt: true, ..none(image) });
     let refused =
-        images.failures.iter().map(|f| Shown { refused: Some(f.message.clone()), ..none(&f.image) });
-    let mut all: Vec<Shown> = verified.chain(exempt).chain(refused).collect();
+        images.failures.iter().map(|f| ShownImage { refused: Some(f.message.clone()), ..none(&f.image) });
+    let mut all: Vec<ShownImage> = verified.chain(exempt).chain(refused).collect();
     all.sort_by(|a, b| a.image.cmp(&b.image));
     all
 }
@@ -154,7 +154,7 @@ impl ImageAccess for FromHere<'_> {
         &'a self,
         _: &'a str,
         _: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<Failure>>> {
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<RunFailure>>> {
         async { Ok(None) }.boxed()
     }
 
@@ -162,7 +162,7 @@ impl ImageAccess for FromHere<'_> {
         &'a self,
         repository: &'a Repository,
         of_pods: Option<Keyring>,
-    ) -> BoxFuture<'a, Result<Access, Box<Failure>>> {
+    ) -> BoxFuture<'a, Result<Access, Box<RunFailure>>> {
         let same = repository.registry() == self.registry;
         async move {
             // Neither the password nor plain HTTP is for another registry.

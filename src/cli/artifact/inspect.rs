@@ -75,7 +75,7 @@ struct Report {
     checksum: Option<String>,
     encrypted: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    verified_by: Vec<evidence::Shown>,
+    verified_by: Vec<evidence::ShownSignature>,
     annotations: BTreeMap<String, String>,
     manifests: Vec<Manifest>,
 }

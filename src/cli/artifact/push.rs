@@ -16,7 +16,7 @@ use crate::cli::print::output;
 use crate::cli::reach::login;
 use crate::cli::{CliError, Printer};
 use crate::domain::size::{MAX_DATA_BYTES, MAX_OBJECT_BYTES, Oversize, oversize};
-use crate::oci::{Digest, Labels, Recipients, Reference, Repository, Tag, is_reserved, pack};
+use crate::oci::{ArtifactReference, Digest, Labels, Recipients, Repository, Tag, is_reserved, pack};
 
 /// Pack Kubernetes manifests and push them to a registry.
 ///
@@ -127,7 +127,7 @@ impl PushArtifact {
 
 /// Where to push to: a tag, which no digest goes with.
 fn target(url: &str) -> Result<(Repository, Tag), CliError> {
-    let Reference { repository, tag, digest } = Reference::parse(url)?;
+    let ArtifactReference { repository, tag, digest } = ArtifactReference::parse(url)?;
     match (tag, digest) {
         (Some(tag), None) => Ok((repository, tag)),
         (None, None) => Err(CliError::Usage(format!("{url} has no tag to push to; write {url}:TAG"))),

@@ -8,7 +8,7 @@ use crate::cli::args::{SignerArgs, VerifyArgs};
 use crate::cli::input::files::read_small;
 use crate::cli::{CliError, Printer};
 use crate::domain::verify::key::PublicKey;
-use crate::domain::verify::policy::{Authority, Identity, Policy, Trust};
+use crate::domain::verify::policy::{Policy, SignerIdentity, Trust, TrustedAuthority};
 use crate::domain::verify::root::TrustRoot;
 
 /// The signers that a verb is told which also works without.
@@ -77,7 +77,7 @@ fn names_any(arguments: &SignerArgs) -> bool {
 }
 
 /// The identity, if one is given: who, and by whose word, both.
-fn identity(arguments: &SignerArgs) -> Result<Option<Identity>, CliError> {
+fn identity(arguments: &SignerArgs) -> Result<Option<SignerIdentity>, CliError> {
     let one = |name: &str, exact: &Option<String>, regexp: &Option<String>| match (exact, regexp) {
         (Some(_), Some(_)) => Err(CliError::Usage(format!("give one of --{name} and --{name}-regexp"))),
         (Some(exact), None) => Ok(Some(regex::escape(exact))),
@@ -106,19 +106,19 @@ fn identity(arguments: &SignerArgs) -> Result<Option<Identity>, CliError> {
     };
     // What is not an expression as it is typed has been escaped and is one.
     let named =
-        Identity::named(&written, "--certificate-oidc-issuer-regexp", "--certificate-identity-regexp");
+        SignerIdentity::named(&written, "--certificate-oidc-issuer-regexp", "--certificate-identity-regexp");
     named.map(Some).map_err(CliError::Usage)
 }
 
 /// Any of the keys; with a threshold, that many of them.
-fn by_keys(arguments: &SignerArgs) -> Result<(Vec<Authority>, usize), CliError> {
+fn by_keys(arguments: &SignerArgs) -> Result<(Vec<TrustedAuthority>, usize), CliError> {
     let SignerArgs { keys, trusted_root, threshold, .. } = arguments;
     if trusted_root.is_some() {
         return Err(CliError::Usage("--trusted-root belongs to --certificate-identity, not to --key".into()));
     }
     let read = keys.iter().map(|path| key(path)).collect::<Result<Vec<PublicKey>, _>>()?;
     let Some(threshold) = *threshold else {
-        return Ok((vec![Authority { name: String::new(), trust: Trust::Keys(read) }], 1));
+        return Ok((vec![TrustedAuthority { name: String::new(), trust: Trust::Keys(read) }], 1));
     };
     if !(1..=read.len()).contains(&threshold) {
         return Err(CliError::Usage(format!(
@@ -135,21 +135,22 @@ fn by_keys(arguments: &SignerArgs) -> Result<(Vec<Authority>, usize), CliError> 
             )));
         }
     }
-    let authority = |key: PublicKey| Authority { name: key.name().to_owned(), trust: Trust::Keys(vec![key]) };
+    let authority =
+        |key: PublicKey| TrustedAuthority { name: key.name().to_owned(), trust: Trust::Keys(vec![key]) };
     Ok((read.into_iter().map(authority).collect(), threshold))
 }
 
 fn by_identity(
     arguments: &SignerArgs,
-    identity: Identity,
+    identity: SignerIdentity,
     printer: &mut Printer<'_>,
-) -> Result<Authority, CliError> {
+) -> Result<TrustedAuthority, CliError> {
     if arguments.threshold.is_some() {
         return Err(CliError::Usage("--threshold counts keys, and there is one identity".into()));
     }
     let root = root(arguments, printer)?;
     let trust = Trust::Keyless { identities: vec![identity], root: Arc::new(root) };
-    Ok(Authority { name: String::new(), trust })
+    Ok(TrustedAuthority { name: String::new(), trust })
 }
 
 /// The trusted root of a file, or the public good one: a person is told how old

@@ -5,7 +5,7 @@ use clap::Args;
 use crate::cli::args::RegistryArgs;
 use crate::cli::reach::login;
 use crate::cli::{CliError, Printer};
-use crate::oci::{Digest, Reference, Tag};
+use crate::oci::{ArtifactReference, Digest, Tag};
 
 /// Put further tags on an artifact.
 ///
@@ -35,7 +35,7 @@ impl TagArtifact {
     /// Puts further tags on an artifact.
     pub(in crate::cli) async fn run(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let Self { url, tags, registry: reach } = self;
-        let reference = Reference::parse(url)?;
+        let reference = ArtifactReference::parse(url)?;
         if reference.tag.is_none() && reference.digest.is_none() {
             return Err(CliError::Usage(format!(
                 "{url} does not say which artifact to tag; write {url}:TAG"

@@ -77,9 +77,9 @@ struct Report {
     digest: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     tag: Option<String>,
-    verified_by: Vec<evidence::Shown>,
+    verified_by: Vec<evidence::ShownSignature>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    images: Option<Vec<images::Shown>>,
+    images: Option<Vec<images::ShownImage>>,
 }
 
 impl VerifyArtifact {

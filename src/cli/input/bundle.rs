@@ -7,7 +7,7 @@ use crate::cli::print::subjects::Subjects;
 use crate::domain::identity::ObjectId;
 use crate::domain::manifest::budget::Budget;
 use crate::domain::manifest::canonical::to_yaml;
-use crate::domain::manifest::decode::{Decoded, DocumentError, Fault, Origin, decode_within};
+use crate::domain::manifest::decode::{Decoded, DocumentError, ManifestFault, Origin, decode_within};
 use crate::domain::message::and_more;
 use crate::domain::object::Object;
 use crate::domain::patch::file::PatchFile;
@@ -109,9 +109,9 @@ fn sort(objects: &mut [Object]) {
 
 fn explain(error: &DocumentError) -> String {
     match error.fault {
-        Fault::Kustomization => {
+        ManifestFault::Kustomization => {
             format!("{error}; build it: -k DIR, or kustomize build DIR and -f -")
         }
-        Fault::Invalid | Fault::TooLarge => error.to_string(),
+        ManifestFault::Invalid | ManifestFault::TooLarge => error.to_string(),
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::files::MAX_INPUT_BYTES;
-use crate::cli::print::printer::mention;
+use crate::cli::print::printer::eprint_early;
 use crate::cli::{CliError, Lines};
 
 /// How much of what a build says is told, in bytes.
@@ -82,7 +82,7 @@ fn output(mut child: std::process::Child, program: &str, shown: &str) -> Result<
         return Err(CliError::Several(told));
     }
     // Warnings, such as of fields that go away.
-    talk.lines().filter(|line| !line.trim().is_empty()).for_each(mention);
+    talk.lines().filter(|line| !line.trim().is_empty()).for_each(eprint_early);
     Ok(built)
 }
 

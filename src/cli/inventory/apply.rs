@@ -16,7 +16,7 @@ use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::Provenance;
-use crate::domain::release::{ByHand, Release};
+use crate::domain::release::{ManualRelease, Release};
 use crate::reconcile::frontend::command_line::Local;
 
 /// Apply manifests to a cluster, recorded in an inventory.
@@ -166,7 +166,7 @@ fn release(
     options: &ApplyOptions,
     provenance: Provenance,
 ) -> Release {
-    Release::by_hand(ByHand {
+    Release::manual(ManualRelease {
         id,
         default_namespace: session.default_namespace().to_owned(),
         prune: options.prune,
@@ -194,10 +194,10 @@ async fn dry_run(
         Ok(preview) => preview,
         Err(failed) => return conclude(&failed, printer, INTERRUPTED),
     };
-    let subjects = Subjects::of(preview.objects.iter().map(|foreseen| &foreseen.id));
-    for foreseen in &preview.objects {
-        let subject = subjects.name(&foreseen.id);
-        printer.say(format!("{subject} {} (server dry run)", foreseen.change.as_str()));
+    let subjects = Subjects::of(preview.objects.iter().map(|planned| &planned.id));
+    for planned in &preview.objects {
+        let subject = subjects.name(&planned.id);
+        printer.say(format!("{subject} {} (server dry run)", planned.change.as_str()));
     }
     for note in &preview.notes {
         printer.say(format!("warning: {note}"));

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::Value;
 
 use super::content::gather;
-use crate::cli::args::{ClusterArgs, ContentArgs, Format, RegistryArgs, SourceArgs};
+use crate::cli::args::{ClusterArgs, ContentArgs, OutputFormat, RegistryArgs, SourceArgs};
 use crate::cli::artifact::push::PushArtifact;
 use crate::cli::input::bundle::Bundle;
 use crate::cli::input::sources;
@@ -33,7 +33,7 @@ pub struct Build {
     artifact: Option<String>,
     /// The form of the output; json is a List.
     #[arg(short = 'o', long, value_enum, default_value = "yaml", value_name = "FORMAT")]
-    output: Format,
+    output: OutputFormat,
     /// How to reach the registry.
     #[command(flatten)]
     registry: RegistryArgs,
@@ -63,7 +63,7 @@ pub enum BuildNoun {
         content: ContentArgs,
         /// The form of the output; json is a List.
         #[arg(short = 'o', long, value_enum, default_value = "yaml", value_name = "FORMAT")]
-        output: Format,
+        output: OutputFormat,
     },
 }
 
@@ -82,10 +82,10 @@ impl Build {
     }
 }
 
-fn print(bundle: &Bundle, format: Format, printer: &mut Printer<'_>) -> Result<(), CliError> {
+fn print(bundle: &Bundle, format: OutputFormat, printer: &mut Printer<'_>) -> Result<(), CliError> {
     match format {
-        Format::Yaml => printer.data(&bundle.yaml()?),
-        Format::Json => {
+        OutputFormat::Yaml => printer.data(&bundle.yaml()?),
+        OutputFormat::Json => {
             let items: Vec<Value> = bundle.objects.iter().map(|o| o.value().clone()).collect();
             output::objects(printer, format, items, false)
         }

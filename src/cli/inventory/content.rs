@@ -8,7 +8,7 @@ use crate::cli::reach::login;
 use crate::cli::{CliError, Printer};
 use crate::domain::inventory::Provenance;
 use crate::domain::verify::policy::Policy;
-use crate::oci::{Reference, Wanted};
+use crate::oci::{ArtifactReference, Wanted};
 
 /// What is to be applied.
 pub(super) struct Content {
@@ -73,7 +73,7 @@ async fn pull(
     policy: Option<&Policy>,
     printer: &mut Printer<'_>,
 ) -> Result<Pulled, CliError> {
-    let reference = Reference::parse(url)?;
+    let reference = ArtifactReference::parse(url)?;
     let wanted = reference.wanted()?;
     let repository = &reference.repository;
     match &wanted {

@@ -14,7 +14,7 @@ use crate::cli::print::subjects::Subjects;
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::domain::inventory::Provenance;
-use crate::domain::release::{ByHand, Release};
+use crate::domain::release::{ManualRelease, Release};
 use crate::reconcile::frontend::command_line::Local;
 use crate::reconcile::removal::uninstall::UninstallReport;
 
@@ -103,7 +103,7 @@ impl Delete {
             Err(failed) => return conclude(&failed, printer, ""),
         };
         printer.say(format!("deleting {entries} manifest(s)..."));
-        let release = Release::by_hand(ByHand {
+        let release = Release::manual(ManualRelease {
             id,
             default_namespace,
             prune: true,

@@ -8,11 +8,11 @@ use super::content::gather;
 use super::narrator::conclude;
 use super::preview::{no_namespace, show};
 use super::target::{named, target};
-use crate::cli::args::{ClusterArgs, ContentArgs, Format, InventoryFlags, InventoryNamespace};
+use crate::cli::args::{ClusterArgs, ContentArgs, InventoryFlags, InventoryNamespace, OutputFormat};
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::domain::inventory::Provenance;
-use crate::domain::release::{ByHand, Release};
+use crate::domain::release::{ManualRelease, Release};
 use crate::reconcile::frontend::command_line::Local;
 
 /// Nothing is waited for.
@@ -76,7 +76,7 @@ pub struct DiffOptions {
     force: bool,
     /// The form of the output; without it, text for people.
     #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
-    output: Option<Format>,
+    output: Option<OutputFormat>,
 }
 
 impl DiffInventory {
@@ -121,7 +121,7 @@ impl DiffOptions {
         let session = connect(cluster).await?;
         let id = target(name, &self.namespace, &session)?;
         let content = gather(&self.content, printer).await?;
-        let release = Release::by_hand(ByHand {
+        let release = Release::manual(ManualRelease {
             id,
             default_namespace: session.default_namespace().to_owned(),
             prune: self.prune,

@@ -4,7 +4,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::target::target;
-use crate::cli::args::{ClusterArgs, Format, InventoryNamespace};
+use crate::cli::args::{ClusterArgs, InventoryNamespace, OutputFormat};
 use crate::cli::print::output;
 use crate::cli::print::subjects::Subjects;
 use crate::cli::reach::connect::connect;
@@ -28,7 +28,7 @@ pub struct InspectInventory {
     namespace: InventoryNamespace,
     /// The form of the output; without it, text for people.
     #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
-    output: Option<Format>,
+    output: Option<OutputFormat>,
 }
 
 const EXAMPLES: &str = "\
@@ -87,7 +87,7 @@ impl InspectInventory {
             let entry = &stored.inventory.entries[object];
             let group = if object.group.is_empty() { String::new() } else { format!("{}/", object.group) };
             let api_version = format!("{group}{}", entry.version);
-            Entry { object: subjects.name(object), api_version, uid: entry.uid.clone(), left: entry.left }
+            Entry { object: subjects.name(object), api_version, uid: entry.uid.clone(), left: entry.retained }
         };
         let provenance = &stored.provenance;
         let page = Page {

@@ -7,7 +7,7 @@ use crate::cli::print::text::folded;
 use crate::cli::{CliError, Lines, Printer};
 use crate::domain::message::and_more;
 use crate::domain::outcome::{ObjectFailure, Outcome, Verdict};
-use crate::reconcile::scope::progress::{Event, Progress};
+use crate::reconcile::scope::progress::{Progress, ProgressEvent};
 
 /// Tells a run's events to a person.
 pub(super) struct Narrator<'a, 'b> {
@@ -27,13 +27,15 @@ impl<'a, 'b> Narrator<'a, 'b> {
 }
 
 impl Progress for Narrator<'_, '_> {
-    fn tell(&self, event: Event<'_>) {
+    fn tell(&self, event: ProgressEvent<'_>) {
         match event {
-            Event::Object(id, change) => self.say(&format!("{} {}", self.subjects.name(id), change.as_str())),
-            Event::AwaitsHealth => self.say("waiting for resources to become ready..."),
-            Event::Healthy => self.say("all resources are ready"),
-            Event::AwaitsTermination => self.say("waiting for resources to be terminated..."),
-            Event::Pending(pending) => {
+            ProgressEvent::Object(id, change) => {
+                self.say(&format!("{} {}", self.subjects.name(id), change.as_str()))
+            }
+            ProgressEvent::AwaitsHealth => self.say("waiting for resources to become ready..."),
+            ProgressEvent::Healthy => self.say("all resources are ready"),
+            ProgressEvent::AwaitsTermination => self.say("waiting for resources to be terminated..."),
+            ProgressEvent::Pending(pending) => {
                 let pending: Vec<(String, String)> =
                     pending.iter().map(|(id, why)| (self.subjects.name(id), (*why).to_owned())).collect();
                 let printer = self.printer.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,7 +1,7 @@
 //! What a person reads of a run that only looked ahead.
 
 use super::narrator::with_failures;
-use crate::cli::args::Format;
+use crate::cli::args::OutputFormat;
 use crate::cli::print::difference::Difference;
 use crate::cli::print::output;
 use crate::cli::print::subjects::Subjects;
@@ -9,17 +9,17 @@ use crate::cli::{CliError, Printer};
 use crate::domain::diff::unified;
 use crate::domain::release::Release;
 use crate::reconcile::preview::{PlannedChange, Preview};
-use crate::reconcile::scope::progress::Change;
+use crate::reconcile::scope::progress::ObjectChange;
 
 /// Prints what would change, and ends as a comparison does.
 pub(in crate::cli) fn show(
     preview: &Preview,
-    format: Option<Format>,
+    format: Option<OutputFormat>,
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
-    let subjects = Subjects::of(preview.objects.iter().map(|foreseen| &foreseen.id));
+    let subjects = Subjects::of(preview.objects.iter().map(|planned| &planned.id));
     let differences: Vec<Difference> =
-        preview.objects.iter().filter_map(|foreseen| difference(foreseen, &subjects)).collect();
+        preview.objects.iter().filter_map(|planned| difference(planned, &subjects)).collect();
     match format {
         Some(format) => output::data(printer, format, &differences)?,
         None => differences.iter().try_for_each(|difference| difference.print(printer))?,
@@ -37,14 +37,14 @@ pub(in crate::cli) fn show(
     if differences.is_empty() { Ok(()) } else { Err(CliError::Differs) }
 }
 
-fn difference(foreseen: &PlannedChange, subjects: &Subjects) -> Option<Difference> {
-    let (change, diff) = match foreseen.change {
-        Change::Unchanged => return None,
-        Change::Created => ("created", String::new()),
-        Change::Deleted => ("deleted", String::new()),
-        Change::Recreated => ("recreated", unified(foreseen.before.as_ref(), foreseen.after.as_ref())),
-        Change::Configured => {
-            let diff = unified(foreseen.before.as_ref(), foreseen.after.as_ref());
+fn difference(planned: &PlannedChange, subjects: &Subjects) -> Option<Difference> {
+    let (change, diff) = match planned.change {
+        ObjectChange::Unchanged => return None,
+        ObjectChange::Created => ("created", String::new()),
+        ObjectChange::Deleted => ("deleted", String::new()),
+        ObjectChange::Recreated => ("recreated", unified(planned.before.as_ref(), planned.after.as_ref())),
+        ObjectChange::Configured => {
+            let diff = unified(planned.before.as_ref(), planned.after.as_ref());
             // Only what the API server keeps for itself differs.
             if diff.is_empty() {
                 return None;
@@ -52,7 +52,7 @@ fn difference(foreseen: &PlannedChange, subjects: &Subjects) -> Option<Differenc
             ("drifted", diff)
         }
     };
-    let PlannedChange { id, .. } = foreseen;
+    let PlannedChange { id, .. } = planned;
     Some(Difference { object: subjects.name(id), group: id.group.clone(), change: change.to_owned(), diff })
 }
 

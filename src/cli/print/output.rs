@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::cli::args::Format;
+use crate::cli::args::OutputFormat;
 use crate::cli::{CliError, Printer};
 use crate::domain::manifest::canonical::value_to_yaml;
 
@@ -13,13 +13,13 @@ use crate::domain::manifest::canonical::value_to_yaml;
 /// When it cannot be written.
 pub(in crate::cli) fn data(
     printer: &mut Printer<'_>,
-    format: Format,
+    format: OutputFormat,
     value: &impl Serialize,
 ) -> Result<(), CliError> {
     let fail = |e: &dyn std::error::Error| CliError::Input(format!("this cannot be written: {e}"));
     let text = match format {
-        Format::Json => serde_json::to_string_pretty(value).map_err(|e| fail(&e))? + "\n",
-        Format::Yaml => {
+        OutputFormat::Json => serde_json::to_string_pretty(value).map_err(|e| fail(&e))? + "\n",
+        OutputFormat::Yaml => {
             value_to_yaml(&serde_json::to_value(value).map_err(|e| fail(&e))?).map_err(|e| fail(&e))?
         }
     };
@@ -34,7 +34,7 @@ pub(in crate::cli) fn data(
 /// When they cannot be written.
 pub(in crate::cli) fn objects(
     printer: &mut Printer<'_>,
-    format: Format,
+    format: OutputFormat,
     mut items: Vec<Value>,
     one: bool,
 ) -> Result<(), CliError> {
@@ -58,14 +58,14 @@ mod tests {
 
     #[test]
     fn one_object_is_itself_and_several_are_a_list() {
-        let check = |format: Format, items: Vec<Value>, one: bool, expected: &str| {
+        let check = |format: OutputFormat, items: Vec<Value>, one: bool, expected: &str| {
             let (mut out, mut err) = (Vec::new(), Vec::new());
             objects(&mut Printer::new(&mut out, &mut err), format, items, one).unwrap();
             assert_eq!(String::from_utf8(out).unwrap(), expected);
         };
-        check(Format::Json, vec![json!({"kind": "A"})], true, "{\n  \"kind\": \"A\"\n}\n");
+        check(OutputFormat::Json, vec![json!({"kind": "A"})], true, "{\n  \"kind\": \"A\"\n}\n");
         check(
-            Format::Yaml,
+            OutputFormat::Yaml,
             vec![json!({"kind": "A", "on": "yes", "n": "1.0"})],
             false,
             "apiVersion: v1\nitems:\n- kind: A\n  \"n\": \"1.0\"\n  \"on\": \"yes\"\nkind: List\nmetadata:\n  resourceVersion: \"\"\n",

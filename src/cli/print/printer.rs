@@ -3,15 +3,15 @@
 use std::io::{self, IsTerminal, Write};
 
 use super::color::{Colour, Tone};
-use super::progress::Progress;
-use super::text::{Line, Lines, harmless, harmless_lines};
+use super::progress::ProgressBars;
+use super::text::{Line, Lines, sanitize_for_terminal, sanitize_lines};
 use crate::cli::CliError;
 use crate::cli::args::ColorChoice;
 
 /// One line of talk from where no printer is: before the live part of the terminal
 /// has begun.
-pub(in crate::cli) fn mention(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", harmless(text));
+pub(in crate::cli) fn eprint_early(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", sanitize_for_terminal(text));
 }
 
 /// Where a command writes to.
@@ -34,7 +34,7 @@ pub struct Look {
     terminal: bool,
     out: Colour,
     err: Colour,
-    progress: Progress,
+    progress: ProgressBars,
 }
 
 impl Look {
@@ -44,7 +44,7 @@ impl Look {
             terminal: io::stdout().is_terminal(),
             out: Colour::of(color, &io::stdout()),
             err: Colour::of(color, &io::stderr()),
-            progress: Progress::new(Progress::is_watched()),
+            progress: ProgressBars::new(ProgressBars::is_watched()),
         }
     }
 }
@@ -61,7 +61,7 @@ impl<'a> Printer<'a> {
     }
 
     /// The live part of the terminal, for whatever takes time.
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> ProgressBars {
         self.look.progress.clone()
     }
 
@@ -92,7 +92,7 @@ impl<'a> Printer<'a> {
         if self.look.terminal {
             let text = String::from_utf8_lossy(bytes);
             return self
-                .write(|out| out.write_all(harmless_lines(&text).as_bytes()).and_then(|()| out.flush()));
+                .write(|out| out.write_all(sanitize_lines(&text).as_bytes()).and_then(|()| out.flush()));
         }
         self.write(|out| out.write_all(bytes).and_then(|()| out.flush()))
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::text::folded;
-use super::text::harmless;
+use super::text::sanitize_for_terminal;
 use crate::domain::message::and_more;
 
 /// The most objects that are shown as waited for; the rest is counted.
@@ -16,7 +16,7 @@ const MAX_WAITING: usize = 8;
 
 /// The live part of the terminal. Cheap to clone; all clones draw the same.
 #[derive(Clone, Debug, Default)]
-pub struct Progress {
+pub struct ProgressBars {
     live: Option<Arc<Live>>,
 }
 
@@ -31,7 +31,7 @@ struct Live {
 #[derive(Debug)]
 pub struct Bar(Option<ProgressBar>);
 
-impl Progress {
+impl ProgressBars {
     /// Drawn on stderr when `enabled`, else nothing ever.
     pub fn new(enabled: bool) -> Self {
         let live = || {
@@ -58,7 +58,7 @@ impl Progress {
         };
         let bar = live.bars.add(ProgressBar::new(total));
         bar.set_style(style(template).progress_chars("=> "));
-        bar.set_prefix(harmless(label).into_owned());
+        bar.set_prefix(sanitize_for_terminal(label).into_owned());
         Bar(Some(bar))
     }
 
@@ -86,7 +86,7 @@ impl Progress {
                 bar.set_style(style("{wide_msg}"));
                 bars.push(bar);
             }
-            let line = harmless(&line).into_owned();
+            let line = sanitize_for_terminal(&line).into_owned();
             // Drawing what is there already makes it flicker.
             if bars[n].message() != line {
                 bars[n].set_message(line);
@@ -148,7 +148,7 @@ mod tests {
         fn shared<T: Send + Sync>(_: &T) {}
         for enabled in [false, true] {
             // The tests' stderr is no terminal: nothing is drawn.
-            let progress = Progress::new(enabled);
+            let progress = ProgressBars::new(enabled);
             let bars = [progress.bar("layer", 0), progress.bar("layer", 10)];
             shared(&bars);
             bars[1].advance(5);

@@ -2,7 +2,7 @@
 //! blanks between columns.
 
 use super::color::Tone;
-use super::text::{Line, harmless};
+use super::text::{Line, sanitize_for_terminal};
 use crate::cli::{CliError, Printer};
 
 /// Blanks between columns.
@@ -29,7 +29,7 @@ impl From<&str> for Cell {
             Some((first, _)) => format!("{first}..."),
             None => text.to_owned(),
         };
-        Self { text: harmless(&text).into_owned(), tone: None }
+        Self { text: sanitize_for_terminal(&text).into_owned(), tone: None }
     }
 }
 

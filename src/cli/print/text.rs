@@ -20,7 +20,7 @@ impl Line {
 
     /// The line with more at its end.
     pub fn and(mut self, text: impl AsRef<str>, tone: Option<Tone>) -> Self {
-        self.0.push((harmless(text.as_ref()).into_owned(), tone));
+        self.0.push((sanitize_for_terminal(text.as_ref()).into_owned(), tone));
         self
     }
 
@@ -105,7 +105,7 @@ impl fmt::Display for Lines {
 
 /// The text as a part of one line: a line break is written as `\n`, and whatever
 /// else would steer a terminal, or have it show other text than there is, as `?`.
-pub(in crate::cli) fn harmless(text: &str) -> Cow<'_, str> {
+pub(in crate::cli) fn sanitize_for_terminal(text: &str) -> Cow<'_, str> {
     one_line(text, ' ')
 }
 
@@ -126,7 +126,7 @@ fn one_line(text: &str, tab: char) -> Cow<'_, str> {
 }
 
 /// The same for text of several lines, each of which stays one.
-pub(in crate::cli) fn harmless_lines(text: &str) -> Cow<'_, str> {
+pub(in crate::cli) fn sanitize_lines(text: &str) -> Cow<'_, str> {
     let kept = |c: char| matches!(c, '\n' | '\t');
     match text.chars().any(|c| steers(c) && !kept(c)) {
         true => text.chars().map(|c| if steers(c) && !kept(c) { '?' } else { c }).collect(),
@@ -158,7 +158,7 @@ mod tests {
     fn a_piece_of_text_is_one_line_and_steers_nothing() {
         let check = |text: &str, expected: &str| {
             assert_eq!(Line::from(text).to_string(), expected);
-            assert_eq!(harmless(expected), expected, "what was made harmless stays as it is");
+            assert_eq!(sanitize_for_terminal(expected), expected, "what was made harmless stays as it is");
         };
         check("oci://host/äpp:1", "oci://host/äpp:1");
         check("x\nVerified by: key", "x\\nVerified by: key");
@@ -173,7 +173,7 @@ mod tests {
         let mut lines = Lines::from("head\nhead:");
         lines.push("  Widget/a\nb: no");
         assert_eq!(lines.to_string(), "head\\nhead:\n  Widget/a\\nb: no");
-        assert_eq!(harmless_lines("a: b\n\tc\u{1b}\r\n"), "a: b\n\tc??\n");
+        assert_eq!(sanitize_lines("a: b\n\tc\u{1b}\r\n"), "a: b\n\tc??\n");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The tables of docs/metrics.md: every metric, as the catalog tells it.
 
 use crate::cli::{CliError, Printer};
-use crate::observe::metrics::catalog::{CATALOG, Entry, Kind, Values};
+use crate::observe::metrics::catalog::{CATALOG, MetricEntry, MetricKind, Values};
 
 /// Prints the tables.
 ///
@@ -20,11 +20,11 @@ pub(in crate::cli) fn print(printer: &mut Printer<'_>) -> Result<(), CliError> {
     printer.data(page.as_bytes())
 }
 
-fn row(entry: &Entry) -> String {
+fn row(entry: &MetricEntry) -> String {
     let labels: Vec<String> =
         entry.labels.iter().map(|(name, values)| format!("`{name}`: {}", told(*values))).collect();
     let mut meaning = entry.help.to_owned();
-    if let Kind::Histogram(bounds) = entry.kind {
+    if let MetricKind::Histogram(bounds) = entry.kind {
         let bounds: Vec<String> = bounds.iter().map(|bound| bound.seconds().to_string()).collect();
         meaning.push_str(&format!(" Buckets: {} s.", bounds.join(", ")));
     }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::cli::CliError;
 use crate::cli::input::files;
-use crate::cli::print::printer::mention;
+use crate::cli::print::printer::eprint_early;
 use crate::oci::{HelperCall, Keyring, Repository};
 
 /// Longest answer of a helper, in bytes.
@@ -149,7 +149,7 @@ fn answer(
         let _ = sender.send(read.map(|_| answer));
     });
     let read = receiver.recv_timeout(patience.quiet).or_else(|_| {
-        mention(&format!("waiting for {} with the credentials for {}...", call.program, call.server));
+        eprint_early(&format!("waiting for {} with the credentials for {}...", call.program, call.server));
         receiver.recv_timeout(patience.most.saturating_sub(begun.elapsed()))
     });
     let answer = match read.ok()? {

@@ -7,16 +7,16 @@ use std::sync::Arc;
 use super::credentials;
 use crate::cli::args::{IdentityArgs, RegistryArgs};
 use crate::cli::input::files::read_small;
-use crate::cli::{CliError, Printer, Progress};
+use crate::cli::{CliError, Printer, ProgressBars};
 use crate::oci::{
-    Access, AccessParts, Advance, Identities, Keyring, Reference, Registry, RegistryOptions, Repository,
-    speaks_tls,
+    Access, AccessParts, Advance, ArtifactReference, Identities, Keyring, Registry, RegistryOptions,
+    Repository, speaks_tls,
 };
 
 /// A client whose transfers are drawn where somebody watches.
 pub(in crate::cli) fn registry(arguments: &RegistryArgs, printer: &Printer<'_>) -> Registry {
     let progress = printer.progress();
-    let meter = Progress::is_watched().then(|| {
+    let meter = ProgressBars::is_watched().then(|| {
         let meter = move |name: &str, bytes: u64| -> Advance {
             let bar = progress.bar(name, bytes);
             Arc::new(move |more| bar.advance(more))
@@ -40,7 +40,8 @@ pub(in crate::cli) fn one_registry<'u>(
     if arguments.creds.is_none() {
         return Ok(());
     }
-    let hosts = urls.into_iter().map(|url| Ok(Reference::parse(url)?.repository.registry().to_owned()));
+    let hosts =
+        urls.into_iter().map(|url| Ok(ArtifactReference::parse(url)?.repository.registry().to_owned()));
     let hosts = hosts.collect::<Result<BTreeSet<String>, CliError>>()?;
     if hosts.len() < 2 {
         return Ok(());

@@ -5,7 +5,7 @@ use clap::Args;
 
 use super::find::absent;
 use crate::api::release::{OCIArtifactRelease, Reference};
-use crate::cli::args::{ClusterArgs, Format};
+use crate::cli::args::{ClusterArgs, OutputFormat};
 use crate::cli::inventory::narrator::why_not;
 use crate::cli::inventory::preview::show;
 use crate::cli::reach::connect::connect;
@@ -36,7 +36,7 @@ pub struct DiffRelease {
     to: Option<String>,
     /// The form of the output; without it, text for people.
     #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
-    output: Option<Format>,
+    output: Option<OutputFormat>,
 }
 
 const EXAMPLES: &str = "\

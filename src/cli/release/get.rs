@@ -18,7 +18,7 @@ use crate::cli::print::output;
 use crate::cli::print::table::{Cell, Table};
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
-use crate::cluster::browse::Seen;
+use crate::cluster::browse::WatchEvent;
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 use crate::domain::status::short_revision;
@@ -216,13 +216,13 @@ async fn follow(
         };
         let change = match event {
             None => return Ok(()),
-            Some(Seen::Failed(why)) => return Err(CliError::Failed(why)),
-            Some(Seen::Listed) => first.take().unwrap_or_default(),
-            Some(Seen::Absent(release)) => {
+            Some(WatchEvent::Failed(why)) => return Err(CliError::Failed(why)),
+            Some(WatchEvent::Listed) => first.take().unwrap_or_default(),
+            Some(WatchEvent::Absent(release)) => {
                 shown.remove(&id(&release));
                 Vec::new()
             }
-            Some(Seen::Present(release)) => {
+            Some(WatchEvent::Present(release)) => {
                 let version = text(&release, "/metadata/resourceVersion").to_owned();
                 let wanted = names.is_empty() || names.iter().any(|n| n == text(&release, "/metadata/name"));
                 let news = shown.insert(id(&release), version.clone()).is_none_or(|old| old != version);

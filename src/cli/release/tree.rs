@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::fields::text;
 use crate::cli::print::subjects::Subjects;
-use crate::cluster::discovery::{Known, Resource};
+use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::health::{HealthState, RuleSet};
@@ -62,7 +62,7 @@ pub(super) struct Node {
 /// When the API server does not say which kinds it has.
 pub(super) async fn read(session: &Session, inventory: &Inventory) -> Result<Vec<Node>, ApiError> {
     let kinds = inventory.entries.keys().map(ObjectId::group_kind);
-    let known = session.known_of(kinds).await?;
+    let discovery = session.discovery_of(kinds).await?;
     // Boxed: see rust-lang/rust#102211.
     let subjects = &Subjects::of(inventory.entries.keys());
     let mut entries: Vec<_> = inventory.entries.iter().collect();
@@ -70,16 +70,16 @@ pub(super) async fn read(session: &Session, inventory: &Inventory) -> Result<Vec
     let reads: Vec<BoxFuture<'_, Node>> = entries
         .into_iter()
         .map(|(id, entry)| {
-            let node = node(session, &known, id, &entry.version, entry.left);
+            let node = node(session, &discovery, id, &entry.version, entry.retained);
             Box::pin(node.map(|node| Node { object: subjects.name(id), ..node })) as BoxFuture<'_, Node>
         })
         .collect();
     Ok(futures::stream::iter(reads).buffered(PARALLEL).collect().await)
 }
 
-async fn node(session: &Session, known: &Known, id: &ObjectId, version: &str, left: bool) -> Node {
+async fn node(session: &Session, discovery: &ApiDiscovery, id: &ObjectId, version: &str, left: bool) -> Node {
     let kind = id.group_kind();
-    let resource = known.served(&kind, version);
+    let resource = discovery.served(&kind, version);
     let Some(resource) = resource else {
         let api_version =
             if id.group.is_empty() { version.into() } else { format!("{}/{version}", id.group) };
@@ -99,7 +99,7 @@ async fn node(session: &Session, known: &Known, id: &ObjectId, version: &str, le
         node.message = join(&node.message, "left the artifact and stays");
     }
     if !is_good(node.health) && WORKLOADS.contains(&(id.group.as_str(), id.kind.as_str())) {
-        match below(session, known, &object).await {
+        match below(session, discovery, &object).await {
             Ok(children) => node.children = children,
             Err(error) => node.message = join(&node.message, &format!("its pods cannot be read: {error}")),
         }
@@ -160,7 +160,7 @@ impl Node {
 }
 
 /// ReplicaSets and pods of a workload, by its selector and their owners.
-async fn below(session: &Session, known: &Known, workload: &Value) -> Result<Vec<Node>, ApiError> {
+async fn below(session: &Session, discovery: &ApiDiscovery, workload: &Value) -> Result<Vec<Node>, ApiError> {
     let namespace = text(workload, "/metadata/namespace");
     let selector = selector(workload.pointer("/spec/selector").unwrap_or(&Value::Null));
     if selector.is_empty() {
@@ -168,7 +168,7 @@ async fn below(session: &Session, known: &Known, workload: &Value) -> Result<Vec
     }
     let mut objects = Vec::new();
     for (group, kind) in [BETWEEN, ("", "Pod")] {
-        let resource: Option<Arc<Resource>> = known.preferred(&GroupKind::new(group, kind));
+        let resource: Option<Arc<Resource>> = discovery.preferred(&GroupKind::new(group, kind));
         let Some(resource) = resource else { continue };
         if (group, kind) == BETWEEN && text(workload, "/kind") != "Deployment" {
             continue;

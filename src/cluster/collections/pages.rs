@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use crate::cluster::error::ApiError;
 use crate::cluster::kinds::resource::escape;
-use crate::cluster::session::{Answer, Call, Session};
+use crate::cluster::session::{ApiResponse, Call, Session};
 use crate::observe::labels::Verb;
 
 /// The longest page that is read. An object has at most 1.5 MiB in etcd, and six times
@@ -114,7 +114,7 @@ async fn fitting(
     listing: &Listing<'_>,
     limit: &mut usize,
     next: &str,
-) -> Result<Answer, ApiError> {
+) -> Result<ApiResponse, ApiError> {
     loop {
         match page(session, listing, *limit, next).await {
             Err(ApiError::TooLong(_)) if *limit > 1 => *limit /= 2,
@@ -128,7 +128,7 @@ async fn page(
     listing: &Listing<'_>,
     limit: usize,
     next: &str,
-) -> Result<Answer, ApiError> {
+) -> Result<ApiResponse, ApiError> {
     let Listing { path, query, metadata_only, .. } = listing;
     // Without a resource version, because with one of 0 the limit would be ignored,
     // and a page bounds the memory.
@@ -138,9 +138,9 @@ async fn page(
     session.call(Call { accept, verb: Verb::List, most: MAX_PAGE, ..call }).await
 }
 
-/// The next object is too large: its page without it, and who it is, for whoever has
+/// The next object is too large: its page without it, and who it is, for anyone who has
 /// to do something about it.
-async fn pass_over(session: &Session, listing: &Listing<'_>, next: &str) -> Result<Answer, ApiError> {
+async fn pass_over(session: &Session, listing: &Listing<'_>, next: &str) -> Result<ApiResponse, ApiError> {
     let alone = Listing { metadata_only: true, ..*listing };
     let answer = page(session, &alone, 1, next).await?;
     let list: List = answer.json()?;
@@ -155,7 +155,7 @@ async fn pass_over(session: &Session, listing: &Listing<'_>, next: &str) -> Resu
     }
     let ListMetadata { resource_version, next } = list.metadata;
     let rest = serde_json::json!({"metadata": {"resourceVersion": resource_version, "continue": next}});
-    Ok(Answer { body: rest.to_string().into_bytes().into(), ..answer })
+    Ok(ApiResponse { body: rest.to_string().into_bytes().into(), ..answer })
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ const MAX_COMPLETED: usize = 4096;
 
 /// What is watched: a kind as one identity may see it, in one namespace or all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Scope {
+pub struct WatchScope {
     /// Who watches.
     pub identity: Identity,
     /// The kind, in a version that was served when the watch began.
@@ -32,7 +32,7 @@ pub struct Scope {
 /// One watch serves all that look at a kind, whatever version each knows it by.
 type Key = (Identity, GroupKind, Option<String>);
 
-impl Scope {
+impl WatchScope {
     fn key(&self) -> Key {
         (self.identity.clone(), self.resource.group_kind(), self.namespace.clone())
     }
@@ -40,7 +40,7 @@ impl Scope {
 
 /// An object of a release has changed, or is gone.
 #[derive(Clone, Debug)]
-pub struct Change {
+pub struct WatchChange {
     /// The release that its labels name or named.
     pub owner: ReleaseId,
     /// The object.
@@ -52,13 +52,13 @@ pub struct Change {
 pub struct Store {
     session: Session,
     watches: Arc<Mutex<HashMap<Key, Weak<Watched>>>>,
-    changes: mpsc::UnboundedSender<Change>,
+    changes: mpsc::UnboundedSender<WatchChange>,
 }
 
 /// One watch and what it has seen. It ends when the last holder drops it.
 pub struct Watched {
-    scope: Scope,
-    seen: Arc<RwLock<Seen>>,
+    scope: WatchScope,
+    seen: Arc<RwLock<RecordTable>>,
     state: watch::Receiver<State>,
     again: Arc<Notify>,
     task: JoinHandle<()>,
@@ -68,13 +68,13 @@ pub struct Watched {
 type Place = (String, String);
 
 #[derive(Default)]
-struct Seen {
+struct RecordTable {
     records: HashMap<Place, Record>,
     /// Jobs that had completed when they went, with their uids; the latest last.
     completed: VecDeque<(Place, String)>,
 }
 
-impl Seen {
+impl RecordTable {
     /// Takes an object out; `last` is what it was in the end, where that is known.
     /// A Job may be deleted in the moment it completes: nobody sees it gone without
     /// seeing that.
@@ -98,7 +98,7 @@ impl Drop for Watched {
 
 impl Watched {
     /// What is watched.
-    pub fn scope(&self) -> &Scope {
+    pub fn scope(&self) -> &WatchScope {
         &self.scope
     }
 
@@ -159,18 +159,18 @@ impl Watched {
 
 impl Store {
     /// A store without watches. Changes come out of the receiver.
-    pub fn new(session: &Session) -> (Self, mpsc::UnboundedReceiver<Change>) {
+    pub fn new(session: &Session) -> (Self, mpsc::UnboundedReceiver<WatchChange>) {
         let (changes, receiver) = mpsc::unbounded_channel();
         let watches = Arc::default();
         (Self { session: session.as_process(), watches, changes }, receiver)
     }
 
     /// The watch of a scope, started if there is none. It lasts as long as
-    /// somebody holds it.
+    /// someone holds it.
     ///
     /// # Errors
     /// When the identity cannot be impersonated.
-    pub fn watch(&self, scope: Scope) -> Result<Arc<Watched>, ApiError> {
+    pub fn watch(&self, scope: WatchScope) -> Result<Arc<Watched>, ApiError> {
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         let key = scope.key();
         if let Some(watched) = watches.get(&key).and_then(Weak::upgrade) {
@@ -195,8 +195,8 @@ impl Store {
     }
 }
 
-fn start(session: Session, scope: Scope, changes: mpsc::UnboundedSender<Change>) -> Watched {
-    let seen = Arc::<RwLock<Seen>>::default();
+fn start(session: Session, scope: WatchScope, changes: mpsc::UnboundedSender<WatchChange>) -> Watched {
+    let seen = Arc::<RwLock<RecordTable>>::default();
     let (state, receiver) = watch::channel(State::Syncing);
     // The label's existence, not its value: an object that is given to another
     // release would look deleted.
@@ -221,12 +221,12 @@ fn start(session: Session, scope: Scope, changes: mpsc::UnboundedSender<Change>)
 
 struct Observer {
     resource: Arc<Resource>,
-    seen: Arc<RwLock<Seen>>,
+    seen: Arc<RwLock<RecordTable>>,
     unseen: BTreeSet<Place>,
     /// What a list has shown: who is told looks at once, and believes a watch that is
     /// synced only.
-    held: Option<Vec<Change>>,
-    changes: mpsc::UnboundedSender<Change>,
+    held: Option<Vec<WatchChange>>,
+    changes: mpsc::UnboundedSender<WatchChange>,
     state: watch::Sender<State>,
 }
 
@@ -288,7 +288,7 @@ impl Observer {
 
     fn tell(&mut self, (namespace, name): &Place, owners: impl Iterator<Item = ReleaseId>) {
         for owner in owners {
-            let change = Change { owner, id: self.resource.id(namespace, name) };
+            let change = WatchChange { owner, id: self.resource.id(namespace, name) };
             match &mut self.held {
                 Some(held) => held.push(change),
                 None => self.send(change),
@@ -296,7 +296,7 @@ impl Observer {
         }
     }
 
-    fn send(&self, change: Change) {
+    fn send(&self, change: WatchChange) {
         // Nobody listens any more while the process ends.
         let _ = self.changes.send(change);
     }

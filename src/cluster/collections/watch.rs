@@ -31,7 +31,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What is watched.
 #[derive(Clone, Debug)]
-pub(in crate::cluster) struct Selection {
+pub(in crate::cluster) struct ListSelection {
     /// Path of the collection.
     pub path: String,
     /// Selectors, as the escaped part of a query, such as `labelSelector=a`.
@@ -91,7 +91,7 @@ struct BookmarkMetadata {
 /// Watches for ever; drop the future to stop.
 pub(in crate::cluster) async fn run(
     session: Session,
-    selection: Selection,
+    selection: ListSelection,
     mut observe: impl FnMut(Event<'_>) + Send,
 ) {
     // What it has shown is still the best that is known.
@@ -111,7 +111,7 @@ pub(in crate::cluster) async fn run(
 
 /// Watches the objects of a kind for ever, in whatever version it is served: where
 /// the one at hand goes, it goes on in another. Interruptions are told, too, and what
-/// has failed is tried again at once when somebody asks for it.
+/// has failed is tried again at once when someone asks for it.
 pub(in crate::cluster) async fn run_kind(
     session: Session,
     mut resource: Arc<Resource>,
@@ -122,11 +122,11 @@ pub(in crate::cluster) async fn run_kind(
 ) {
     loop {
         let path = resource.collection(namespace.as_deref());
-        let selection = Selection { path, query: query.clone(), metadata_only: true };
-        let known = session.snapshot();
+        let selection = ListSelection { path, query: query.clone(), metadata_only: true };
+        let discovery = session.snapshot();
         while_served(&session, &selection, again, &mut observe).await;
         // One that cannot be asked what is served is asked again like a watch.
-        let newer = session.rediscover(&known).await.unwrap_or(known);
+        let newer = session.rediscover(&discovery).await.unwrap_or(discovery);
         match newer.preferred(&resource.group_kind()).filter(|other| **other != *resource) {
             Some(other) => resource = other,
             None => {
@@ -140,7 +140,7 @@ pub(in crate::cluster) async fn run_kind(
 /// Watches until there is no such path.
 async fn while_served(
     session: &Session,
-    selection: &Selection,
+    selection: &ListSelection,
     again: &Notify,
     observe: &mut (impl FnMut(Event<'_>) + Send),
 ) {
@@ -199,11 +199,11 @@ async fn rest(session: &Session, pause: Duration) {
 /// Lists all pages and returns the version to watch from.
 pub(in crate::cluster) async fn list(
     session: &Session,
-    selection: &Selection,
+    selection: &ListSelection,
     observe: &mut (impl FnMut(Event<'_>) + Send),
 ) -> Result<String, ApiError> {
     observe(Event::Listing);
-    let Selection { path, query, metadata_only } = selection;
+    let ListSelection { path, query, metadata_only } = selection;
     let listing = Listing { path, query, metadata_only: *metadata_only, page: PAGE };
     pages::each(session, listing, |object| {
         observe(Event::Present(object));
@@ -216,7 +216,7 @@ pub(in crate::cluster) async fn list(
 /// ended it, or none when it has to list again.
 async fn follow(
     session: &Session,
-    selection: &Selection,
+    selection: &ListSelection,
     mut version: String,
     observe: &mut (impl FnMut(Event<'_>) + Send),
 ) -> Option<ApiError> {
@@ -244,12 +244,12 @@ async fn follow(
 /// One watch, until it ends; says whether there was any event.
 async fn follow_once(
     session: &Session,
-    selection: &Selection,
+    selection: &ListSelection,
     version: &mut String,
     interrupted: &mut bool,
     observe: &mut (impl FnMut(Event<'_>) + Send),
 ) -> Result<bool, ApiError> {
-    let Selection { path, query, .. } = selection;
+    let ListSelection { path, query, .. } = selection;
     let accept = match selection.metadata_only {
         true => "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1",
         false => "application/json",

@@ -19,7 +19,7 @@ pub enum StoreError {
         #[source]
         source: ApiError,
     },
-    /// It was changed by somebody else since it was read.
+    /// It was changed by another client since it was read.
     #[error("the inventory {name} was changed meanwhile")]
     Changed {
         /// `namespace/name` of the ConfigMap.

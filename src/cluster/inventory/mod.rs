@@ -10,7 +10,7 @@ mod write;
 
 pub use error::StoreError;
 pub use read::Listed;
-pub(in crate::cluster) use room::Rooms;
+pub(in crate::cluster) use room::InventoryRooms;
 pub use room::Taken;
 pub use stored::Stored;
-pub use write::Hold;
+pub use write::FinalizerPolicy;

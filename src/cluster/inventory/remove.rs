@@ -17,26 +17,26 @@ impl Session {
     /// there to be read until [`Session::remove_inventory`].
     ///
     /// # Errors
-    /// [`StoreError::Changed`] when somebody has written it since it was read;
+    /// [`StoreError::Changed`] when someone has written it since it was read;
     /// when the API server refuses.
-    pub async fn condemn_inventory(
+    pub async fn mark_inventory_for_deletion(
         &self,
         release: &ReleaseId,
         stored: &mut Stored,
     ) -> Result<(), StoreError> {
-        match self.condemn_parts(release, stored).await {
+        match self.mark_parts_for_deletion(release, stored).await {
             Err(StoreError::Changed { name }) => {
                 *stored = self.unwritten(release, stored, name).await?;
-                self.condemn_parts(release, stored).await
+                self.mark_parts_for_deletion(release, stored).await
             }
-            condemned => condemned,
+            marked => marked,
         }
     }
 
     /// Removes the inventory of a release: finalizer and ConfigMaps.
     ///
     /// # Errors
-    /// [`StoreError::Changed`] when somebody has written it since it was read;
+    /// [`StoreError::Changed`] when someone has written it since it was read;
     /// when the API server refuses.
     pub async fn remove_inventory(&self, release: &ReleaseId, stored: &Stored) -> Result<(), StoreError> {
         match self.remove_parts(release, stored).await {
@@ -67,7 +67,11 @@ impl Session {
         }
     }
 
-    async fn condemn_parts(&self, release: &ReleaseId, stored: &mut Stored) -> Result<(), StoreError> {
+    async fn mark_parts_for_deletion(
+        &self,
+        release: &ReleaseId,
+        stored: &mut Stored,
+    ) -> Result<(), StoreError> {
         for n in (0..stored.parts.len()).rev() {
             // Its version has changed by it.
             if let Some(part) = self.delete_part(release, n, &stored.parts[n]).await? {

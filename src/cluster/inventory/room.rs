@@ -15,13 +15,13 @@ pub(super) const MAX_PART: usize = 4 << 20;
 const READING: u64 = 2 * MAX_PART as u64;
 /// How many bytes of memory a byte of text comes to, once it is read.
 const DECODED: u64 = 3;
-/// The text that every inventory may have beside all others.
+/// The text that every inventory may have along with all others.
 const FREE: u64 = 256 << 10;
-/// How long somebody waits for the others.
+/// How long someone waits for the others.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The room for all.
-pub(in crate::cluster) struct Rooms {
+pub(in crate::cluster) struct InventoryRooms {
     gate: Arc<Gate>,
     most: u64,
     patience: Duration,
@@ -34,7 +34,7 @@ pub struct Taken {
     text: u64,
 }
 
-impl Rooms {
+impl InventoryRooms {
     pub fn new(capacity: &Capacity) -> Self {
         Self { gate: Gate::new(capacity.inventories), most: capacity.inventory, patience: PATIENCE }
     }
@@ -69,8 +69,8 @@ impl Rooms {
 mod tests {
     use super::*;
 
-    fn rooms() -> Rooms {
-        Rooms { gate: Gate::new(64 << 20), most: 8 << 20, patience: Duration::ZERO }
+    fn rooms() -> InventoryRooms {
+        InventoryRooms { gate: Gate::new(64 << 20), most: 8 << 20, patience: Duration::ZERO }
     }
 
     #[tokio::test]

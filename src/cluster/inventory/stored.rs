@@ -25,7 +25,7 @@ pub struct Stored {
     pub provenance: Provenance,
     /// The tool that wrote it, as its labels say; empty when there is none.
     pub writer: String,
-    /// Whether somebody deleted it while the finalizer held it.
+    /// Whether someone deleted it while the finalizer held it.
     pub deleting: bool,
     pub(super) parts: Vec<Part>,
     pub(super) sequence: u64,
@@ -48,7 +48,7 @@ impl Stored {
     }
 
     /// Whether it is there and was not written by another tool, whose inventories
-    /// have the same names. One whose labels somebody took off is still ours.
+    /// have the same names. One whose labels someone took off is still ours.
     pub fn is_ours(&self) -> bool {
         self.exists() && (self.writer.is_empty() || self.writer == WRITER)
     }
@@ -68,7 +68,7 @@ impl Stored {
         Ok(())
     }
 
-    /// From the parts after a first one that somebody has removed. They are nobody's
+    /// From the parts after a first one that someone has removed. They are nobody's
     /// complete result, and the next write makes the first anew.
     pub(super) fn assemble_headless(
         release: &ReleaseId,
@@ -103,7 +103,7 @@ impl Stored {
                 // It has just been read.
                 let _ = named.read_part(text_of(part));
             }
-            // Somebody has removed it; the next write makes it anew.
+            // Someone has removed it; the next write makes it anew.
             None => self.parts.push(Part::default()),
         }
         self.scattered.push(named);
@@ -140,7 +140,7 @@ impl Stored {
         if whole {
             stored.scattered = Vec::new();
         }
-        // Somebody has taken entries out, or has set it to [] as the message about a
+        // Someone has taken entries out, or has set it to [] as the message about a
         // broken one says: nobody's complete result either.
         let entries = stored.inventory.entries.len();
         whole &= first.data.get(ENTRIES).is_none_or(|n| n.parse() == Ok(entries));

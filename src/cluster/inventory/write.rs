@@ -17,13 +17,13 @@ use crate::cluster::session::{Call, JSON, Session};
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::{Inventory, PART_BYTES};
 
-/// Who writes an inventory.
+/// Whether an inventory is written with our finalizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hold {
+pub enum FinalizerPolicy {
     /// With our finalizer, so that nothing that it names is forgotten.
-    Finalizer,
+    Set,
     /// Without it: a person's namespace must not wait for a person.
-    Loose,
+    Omit,
 }
 
 /// What all parts of a write share.
@@ -31,7 +31,7 @@ pub enum Hold {
 struct Writing<'a> {
     release: &'a ReleaseId,
     inventory: &'a Inventory,
-    hold: Hold,
+    finalizer: FinalizerPolicy,
     parts: usize,
     sequence: u64,
 }
@@ -42,18 +42,18 @@ impl Session {
     /// and shrunk after it, so that at no time an entry is in none of them.
     ///
     /// # Errors
-    /// [`StoreError::Changed`] when somebody has written it since it was read:
+    /// [`StoreError::Changed`] when someone has written it since it was read:
     /// read it again and decide anew.
     pub async fn write_inventory(
         &self,
         release: &ReleaseId,
         stored: &mut Stored,
         inventory: Inventory,
-        hold: Hold,
+        finalizer: FinalizerPolicy,
     ) -> Result<(), StoreError> {
         let texts = inventory.write_parts(PART_BYTES);
         let sequence = stored.sequence + 1;
-        let writing = Writing { release, inventory: &inventory, hold, parts: texts.len(), sequence };
+        let writing = Writing { release, inventory: &inventory, finalizer, parts: texts.len(), sequence };
         let old_parts = stored.parts.len();
         let several = texts.len() > 1 || old_parts > 1;
         if several {
@@ -63,9 +63,9 @@ impl Session {
             }
         }
         self.write_part(writing, stored, 0, &texts[0]).await?;
-        // Not before: whoever goes on after an error must not take it for done.
+        // Not before: anyone who goes on after an error must not take it for done.
         stored.sequence = sequence;
-        stored.operators = hold == Hold::Finalizer;
+        stored.operators = finalizer == FinalizerPolicy::Set;
         if several {
             for (n, text) in texts.iter().enumerate().skip(1) {
                 self.write_part(writing, stored, n, text).await?;
@@ -88,7 +88,7 @@ impl Session {
         part: usize,
         text: &str,
     ) -> Result<(), StoreError> {
-        let Writing { release, inventory, hold, parts, sequence } = writing;
+        let Writing { release, inventory, finalizer, parts, sequence } = writing;
         let name = part_name(&release.name, part);
         let known = stored.parts.get(part).cloned().unwrap_or_default();
         let mut data = BTreeMap::from([
@@ -115,7 +115,7 @@ impl Session {
         ];
         let annotations: BTreeMap<&str, &String> =
             notes.into_iter().filter(|(_, value)| part == 0 && !value.is_empty()).collect();
-        let finalizers: &[&str] = if hold == Hold::Finalizer { &[keys::FINALIZER] } else { &[] };
+        let finalizers: &[&str] = if finalizer == FinalizerPolicy::Set { &[keys::FINALIZER] } else { &[] };
         let mut metadata = json!({
             "name": name,
             "namespace": release.namespace,

@@ -60,11 +60,11 @@ impl Session {
     /// # Errors
     /// When that is not certain.
     pub async fn is_undefined(&self, kind: &GroupKind) -> Result<(), ApiError> {
-        let known = self.snapshot();
-        if known.preferred(kind).is_some() {
+        let discovery = self.snapshot();
+        if discovery.preferred(kind).is_some() {
             return Err(ApiError::NotServed { kind: kind.clone() });
         }
-        known.absent(kind)?;
+        discovery.absent(kind)?;
         match self.definition_of(kind).await? {
             Some(definition) => Err(ApiError::Unserved { kind: kind.clone(), definition }),
             None => Ok(()),
@@ -85,7 +85,7 @@ impl Session {
         Ok(of_groups.collect())
     }
 
-    /// The name of the CustomResourceDefinition of a kind, if there is one. Whoever
+    /// The name of the CustomResourceDefinition of a kind, if there is one. Anyone who
     /// may not list definitions takes discovery's word.
     async fn definition_of(&self, kind: &GroupKind) -> Result<Option<String>, ApiError> {
         // The API server's own groups have none.

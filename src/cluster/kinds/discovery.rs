@@ -6,8 +6,8 @@ use crate::cluster::error::ApiError;
 use crate::cluster::session::{Call, Session};
 use crate::domain::identity::GroupKind;
 
-pub use super::known::Known;
 pub use super::resource::Resource;
+pub use super::served::ApiDiscovery;
 
 /// The aggregated form (KEP-3352, stable since Kubernetes 1.30): two requests
 /// for all groups.
@@ -18,13 +18,13 @@ impl Session {
     ///
     /// # Errors
     /// When the API server does not say.
-    pub async fn known(&self) -> Result<Arc<Known>, ApiError> {
-        let known = self.snapshot();
-        if known.is_empty() { self.rediscover(&known).await } else { Ok(known) }
+    pub async fn discovery(&self) -> Result<Arc<ApiDiscovery>, ApiError> {
+        let discovery = self.snapshot();
+        if discovery.is_empty() { self.rediscover(&discovery).await } else { Ok(discovery) }
     }
 
-    pub(in crate::cluster) fn snapshot(&self) -> Arc<Known> {
-        Arc::clone(&self.shared.discovery.known.read().unwrap_or_else(PoisonError::into_inner))
+    pub(in crate::cluster) fn snapshot(&self) -> Arc<ApiDiscovery> {
+        Arc::clone(&self.shared.discovery.latest.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// What is served, with a new look when the last one did not show one of the
@@ -32,8 +32,11 @@ impl Session {
     ///
     /// # Errors
     /// When the API server does not say.
-    pub async fn known_of(&self, kinds: impl Iterator<Item = GroupKind>) -> Result<Arc<Known>, ApiError> {
-        self.known_where(kinds, |known, kind| known.preferred(kind).is_some()).await
+    pub async fn discovery_of(
+        &self,
+        kinds: impl Iterator<Item = GroupKind>,
+    ) -> Result<Arc<ApiDiscovery>, ApiError> {
+        self.discovery_where(kinds, |discovery, kind| discovery.preferred(kind).is_some()).await
     }
 
     /// The same for kinds in certain versions: a known kind may have got a new one
@@ -44,19 +47,20 @@ impl Session {
     pub async fn known_in(
         &self,
         kinds: impl Iterator<Item = (GroupKind, String)>,
-    ) -> Result<Arc<Known>, ApiError> {
-        self.known_where(kinds, |known, (kind, version)| known.resource(kind, version).is_some()).await
+    ) -> Result<Arc<ApiDiscovery>, ApiError> {
+        self.discovery_where(kinds, |discovery, (kind, version)| discovery.resource(kind, version).is_some())
+            .await
     }
 
-    async fn known_where<T>(
+    async fn discovery_where<T>(
         &self,
         mut wanted: impl Iterator<Item = T>,
-        is_known: impl Fn(&Known, &T) -> bool,
-    ) -> Result<Arc<Known>, ApiError> {
-        let known = self.known().await?;
-        match wanted.all(|one| is_known(&known, &one)) {
-            true => Ok(known),
-            false => self.rediscover(&known).await,
+        serves: impl Fn(&ApiDiscovery, &T) -> bool,
+    ) -> Result<Arc<ApiDiscovery>, ApiError> {
+        let discovery = self.discovery().await?;
+        match wanted.all(|one| serves(&discovery, &one)) {
+            true => Ok(discovery),
+            false => self.rediscover(&discovery).await,
         }
     }
 
@@ -65,20 +69,21 @@ impl Session {
     ///
     /// # Errors
     /// When the API server does not say.
-    pub async fn rediscover(&self, stale: &Arc<Known>) -> Result<Arc<Known>, ApiError> {
+    pub async fn rediscover(&self, stale: &Arc<ApiDiscovery>) -> Result<Arc<ApiDiscovery>, ApiError> {
         let _one = self.shared.discovery.refresh.lock().await;
         let current = self.snapshot();
         if !Arc::ptr_eq(&current, stale) {
             return Ok(current);
         }
         let session = self.as_process();
-        let mut known = Known::default();
+        let mut discovery = ApiDiscovery::default();
         for root in ["/api", "/apis"] {
             let answer = session.call(Call { accept: ACCEPT, ..Call::get(root) }).await?;
-            known.add(answer.json()?);
+            discovery.add(answer.json()?);
         }
-        let known = Arc::new(known);
-        *self.shared.discovery.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&known);
-        Ok(known)
+        let discovery = Arc::new(discovery);
+        *self.shared.discovery.latest.write().unwrap_or_else(PoisonError::into_inner) =
+            Arc::clone(&discovery);
+        Ok(discovery)
     }
 }

@@ -2,5 +2,5 @@
 
 pub(super) mod definitions;
 pub mod discovery;
-pub(super) mod known;
 pub(super) mod resource;
+pub(super) mod served;

@@ -39,7 +39,7 @@ impl Session {
         self.call(call).await?.json()
     }
 
-    /// Replaces the managedFields of an object that is still as it was looked at.
+    /// Replaces the managedFields of an object that has not changed since it was read.
     ///
     /// # Errors
     /// What the API server refuses; [`ApiError::is_conflict`] when it has been

@@ -7,16 +7,16 @@ use serde_json::Value;
 use crate::api::keys::FIELD_MANAGER;
 use crate::cluster::error::ApiError;
 use crate::cluster::kinds::resource::Resource;
-use crate::cluster::session::{Answer, Call, JSON, Session};
+use crate::cluster::session::{ApiResponse, Call, JSON, Session};
 use crate::domain::identity::ObjectId;
-use crate::domain::live::{Hold, Record, WithMetadata};
+use crate::domain::live::{DeletionHold, Record, WithMetadata};
 use crate::observe::labels::Verb;
 
 /// JSON is YAML: the API server takes it under this type alone.
 const APPLY_PATCH: &str = "application/apply-patch+yaml";
 
 /// What an apply came to.
-pub struct Applied {
+pub struct AppliedObject {
     /// Whether the object did not exist before.
     pub created: bool,
     /// The object's metadata after it. A dry run of a new object has resource
@@ -39,24 +39,24 @@ impl Session {
         id: &ObjectId,
         body: Bytes,
         dry_run: bool,
-    ) -> Result<Applied, ApiError> {
+    ) -> Result<AppliedObject, ApiError> {
         let dry = if dry_run { "&dryRun=All" } else { "" };
         let path = resource.object(&id.namespace, &id.name);
         let uri = format!("{path}?fieldManager={FIELD_MANAGER}&force=true&fieldValidation=Strict{dry}");
         let verb = if dry_run { Verb::DryRun } else { Verb::Apply };
         let call = Call { verb, ..Call::with_body(Method::PATCH, uri, APPLY_PATCH, body) };
-        let known = self.snapshot();
+        let discovery = self.snapshot();
         let answer = match self.call(call).await {
             // What is sent is of this version: no other one will do.
             Err(error) if error.is_no_path() => {
-                self.rediscover(&known).await?;
+                self.rediscover(&discovery).await?;
                 let (api_version, kind) = (resource.api_version(), resource.kind.clone());
                 return Err(ApiError::NoSuchKind { api_version, kind });
             }
             answer => answer?,
         };
         let record = record_of(&answer)?;
-        Ok(Applied { created: answer.code == 201, record, body: answer.body })
+        Ok(AppliedObject { created: answer.code == 201, record, body: answer.body })
     }
 
     /// Calls about an object, whatever version it is called by: where the one at
@@ -67,8 +67,8 @@ impl Session {
         resource: &Resource,
         id: &ObjectId,
         call: impl Fn(String) -> Call,
-    ) -> Result<Answer, ApiError> {
-        let known = self.snapshot();
+    ) -> Result<ApiResponse, ApiError> {
+        let discovery = self.snapshot();
         let path = |resource: &Resource| resource.object(&id.namespace, &id.name);
         let is_elsewhere = |error: &ApiError, resource: &Resource| {
             error.code() == 404 && !error.is_absence_of(resource, &id.name)
@@ -78,7 +78,7 @@ impl Session {
             answer => return answer,
         }
         let not_served = || ApiError::NotServed { kind: resource.group_kind() };
-        let newer = self.rediscover(&known).await?;
+        let newer = self.rediscover(&discovery).await?;
         let other = newer.preferred(&resource.group_kind()).filter(|other| **other != *resource);
         let other = other.ok_or_else(not_served)?;
         match self.call(call(path(&other))).await {
@@ -91,7 +91,7 @@ impl Session {
     ///
     /// # Errors
     /// When it is not there or may not be read.
-    pub async fn get(&self, resource: &Resource, id: &ObjectId) -> Result<Answer, ApiError> {
+    pub async fn get(&self, resource: &Resource, id: &ObjectId) -> Result<ApiResponse, ApiError> {
         self.about(resource, id, Call::get).await
     }
 
@@ -121,8 +121,12 @@ impl Session {
     ///
     /// # Errors
     /// As for [`Session::get_record`].
-    pub async fn hold(&self, resource: &Resource, id: &ObjectId) -> Result<Option<Hold>, ApiError> {
-        Ok(self.get_metadata(resource, id, |m| m.metadata.hold()).await?.flatten())
+    pub async fn deletion_hold(
+        &self,
+        resource: &Resource,
+        id: &ObjectId,
+    ) -> Result<Option<DeletionHold>, ApiError> {
+        Ok(self.get_metadata(resource, id, |m| m.metadata.deletion_hold()).await?.flatten())
     }
 
     /// Gets the managers of an object other than us, the latest first.
@@ -150,7 +154,7 @@ impl Session {
     }
 }
 
-fn record_of(answer: &Answer) -> Result<Record, ApiError> {
+fn record_of(answer: &ApiResponse) -> Result<Record, ApiError> {
     Ok(answer.json::<WithMetadata>()?.metadata.record())
 }
 

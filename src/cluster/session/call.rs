@@ -64,14 +64,14 @@ impl Call {
 }
 
 /// An answer that was no refusal.
-pub struct Answer {
+pub struct ApiResponse {
     /// HTTP status.
     pub code: u16,
     /// The body.
     pub body: Bytes,
 }
 
-impl Answer {
+impl ApiResponse {
     /// Reads the body as JSON.
     ///
     /// # Errors

@@ -245,7 +245,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The headers by which a person acts as somebody else.
+    /// The headers by which a person acts as another client.
     pub(super) fn impersonation(
         &self,
         config: &Config,

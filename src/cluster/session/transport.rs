@@ -60,7 +60,7 @@ pub enum Lane {
 }
 
 /// The connections.
-pub struct Transport {
+pub struct ApiTransport {
     config: Config,
     lease: Pool,
     requests: Pool,
@@ -109,7 +109,7 @@ impl Slot {
         self.connection.streams().answered += 1;
     }
 
-    /// Nobody answered here for long: whoever comes next goes elsewhere.
+    /// Nobody answered here for long: anyone who comes next goes elsewhere.
     fn is_full(&self) {
         let mut streams = self.connection.streams();
         streams.most = streams.most.min(streams.answered);
@@ -152,7 +152,7 @@ impl Pool {
     }
 }
 
-impl Transport {
+impl ApiTransport {
     /// Prepares connections; none is made before the first request.
     ///
     /// # Errors
@@ -188,7 +188,7 @@ impl Transport {
         self.away.load(Ordering::Relaxed)
     }
 
-    /// Waits until it answers somebody after it was away: the lease asks all the time.
+    /// Waits until it answers someone after it was away: the lease asks all the time.
     pub async fn is_back(&self) {
         self.back.notified().await;
     }

@@ -10,8 +10,8 @@ use super::{Actor, STATUS_RETRY};
 use crate::api::release::DriftMode;
 use crate::cluster::State;
 use crate::cluster::store::Watched;
+use crate::controller::health_watch::Finding;
 use crate::controller::report;
-use crate::controller::vigil::Found;
 use crate::reconcile::env::Env;
 use crate::reconcile::error::chain;
 use crate::reconcile::scope::Trigger;
@@ -42,13 +42,13 @@ impl Actor {
             }
             tokio::select! {
                 biased;
-                () = self.caches.cluster.ask_touched(&self.stage.env, &touched) => {}
+                () = self.caches.cluster.ask_touched(&self.shared.env, &touched) => {}
                 () = self.signals.superseded() => {}
             }
             if self.caches.cluster.has_ended(&touched) {
                 return Some(Trigger::Objects);
             }
-            if self.caches.is_disturbed(&touched, now) {
+            if self.caches.is_drifted(&touched, now) {
                 match self.drift {
                     DriftMode::Correct => return Some(Trigger::Objects),
                     // A report may come a little later than each change.
@@ -71,7 +71,7 @@ impl Actor {
                     self.caches.cluster.blind.retain(|watch| watch.state() != State::Synced);
                     return Some(Trigger::Objects);
                 }
-                () = sleep_until(self.vigil.due()) => {}
+                () = sleep_until(self.health_watch.due()) => {}
                 () = sleep_until(wake) => {
                     let only_correction = due.is_none_or(|due| due > Instant::now());
                     return Some(if only_correction { Trigger::Objects } else { Trigger::Full });
@@ -87,16 +87,16 @@ impl Actor {
             let signals = Arc::clone(&self.signals);
             let found = tokio::select! {
                 biased;
-                found = self.vigil.look(&self.stage.env, &mut self.caches, &self.status) => found,
-                () = signals.superseded() => Found::Nothing,
+                found = self.health_watch.look(&self.shared.env, &mut self.caches, &self.status) => found,
+                () = signals.superseded() => Finding::Nothing,
             };
             let status = match found {
-                Found::Nothing => return false,
-                Found::Healed => return true,
-                Found::Status(status) => *status,
+                Finding::Nothing => return false,
+                Finding::Healed => return true,
+                Finding::Status(status) => *status,
             };
-            let Some(release) = self.vigil.release() else { return false };
-            let Env { session, metrics, .. } = &self.stage.env;
+            let Some(release) = self.health_watch.release() else { return false };
+            let Env { session, metrics, .. } = &self.shared.env;
             match session.write_status(&self.id, &release.uid, &status).await {
                 Ok(()) => {
                     metrics.release_told(&self.id, release.suspend, &status);
@@ -106,7 +106,7 @@ impl Actor {
                 Err(error) if error.is_not_found() => return false,
                 Err(error) => {
                     tracing::warn!(error = chain(&error), "the status could not be written");
-                    self.vigil.again(STATUS_RETRY);
+                    self.health_watch.again(STATUS_RETRY);
                     return false;
                 }
             }

@@ -15,7 +15,7 @@ const MAX_NAMED: usize = 100;
 
 /// What became of a request.
 #[derive(Debug)]
-pub enum Answer {
+pub enum HookAnswer {
     /// It was taken.
     Taken {
         /// The releases that are asked to run.
@@ -45,7 +45,7 @@ pub enum Answer {
     Unavailable,
 }
 
-impl Answer {
+impl HookAnswer {
     /// What it is called in the log.
     pub fn name(&self) -> &'static str {
         match self {
@@ -152,24 +152,24 @@ mod tests {
 
     #[test]
     fn answers_are_counted_as_what_they_say() {
-        let taken = |triggered: &[&str], again| Answer::Taken {
+        let taken = |triggered: &[&str], again| HookAnswer::Taken {
             triggered: triggered.iter().map(|&name| name.to_owned()).collect(),
             ignored: Vec::new(),
             again,
         };
-        let check = |answer: &Answer, expected: Option<WebhookResult>| {
+        let check = |answer: &HookAnswer, expected: Option<WebhookResult>| {
             assert_eq!(answer.result(), expected, "{}", answer.name());
         };
         check(&taken(&["shop/web"], false), Some(WebhookResult::Accepted));
         check(&taken(&[], false), Some(WebhookResult::Ignored));
         check(&taken(&[], true), Some(WebhookResult::Replayed));
-        check(&Answer::NotFound, None);
-        check(&Answer::NotPost, None);
-        check(&Answer::Stranger, Some(WebhookResult::Unauthorized));
-        check(&Answer::TooLarge, Some(WebhookResult::TooLarge));
-        check(&Answer::TooSlow, Some(WebhookResult::Malformed));
-        check(&Answer::TooOften(Duration::ZERO), Some(WebhookResult::Throttled));
-        check(&Answer::Busy, Some(WebhookResult::Throttled));
-        check(&Answer::Unavailable, Some(WebhookResult::Failed));
+        check(&HookAnswer::NotFound, None);
+        check(&HookAnswer::NotPost, None);
+        check(&HookAnswer::Stranger, Some(WebhookResult::Unauthorized));
+        check(&HookAnswer::TooLarge, Some(WebhookResult::TooLarge));
+        check(&HookAnswer::TooSlow, Some(WebhookResult::Malformed));
+        check(&HookAnswer::TooOften(Duration::ZERO), Some(WebhookResult::Throttled));
+        check(&HookAnswer::Busy, Some(WebhookResult::Throttled));
+        check(&HookAnswer::Unavailable, Some(WebhookResult::Failed));
     }
 }

@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
-use crate::cluster::sources::Source;
+use crate::cluster::sources::ArtifactSource;
 use crate::domain::identity::ReleaseId;
 use crate::domain::patch::selector::Selector;
 use crate::domain::webhook::push::Push;
@@ -108,7 +108,7 @@ enum Step {
 impl Step {
     /// For a release as it is. What its last run was about is believed of a run
     /// that has seen the last wish; `patient` is who can wait for such a run.
-    fn of(seen: &Source, until: Option<&str>, patient: bool) -> Self {
+    fn of(seen: &ArtifactSource, until: Option<&str>, patient: bool) -> Self {
         let ended = seen.asked.is_some() && seen.asked == seen.handled;
         if seen.rests || ended && until.is_some_and(|digest| seen.attempted.ends_with(digest)) {
             Self::Nothing
@@ -136,9 +136,9 @@ impl Asking {
         })
     }
 
-    /// Asks a release, as it was seen. Nothing comes back when it was asked a
+    /// Asks a release, as seen. Nothing comes back when it was asked a
     /// short while ago: it will be again, soon.
-    pub fn ask(self: &Arc<Self>, seen: Source, due: Due) -> Option<oneshot::Receiver<Asked>> {
+    pub fn ask(self: &Arc<Self>, seen: ArtifactSource, due: Due) -> Option<oneshot::Receiver<Asked>> {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = resting.get_mut(&seen.id) {
             *before = before.and(&due);
@@ -159,7 +159,7 @@ impl Asking {
         }
     }
 
-    async fn look_after(self: Arc<Self>, seen: Source, first: oneshot::Sender<Asked>) {
+    async fn look_after(self: Arc<Self>, seen: ArtifactSource, first: oneshot::Sender<Asked>) {
         let id = seen.id.clone();
         let mut rest = FIRST_REST;
         let (mut failures, mut looks) = (0, 0);
@@ -231,7 +231,7 @@ impl Asking {
     }
 
     /// Asks one that was just seen; says what was done.
-    async fn ask_as_seen(&self, seen: &Source) -> Result<Step, ApiError> {
+    async fn ask_as_seen(&self, seen: &ArtifactSource) -> Result<Step, ApiError> {
         match self.session.ask_for_run(seen, &token()).await {
             Err(error) if error.is_conflict() => self.ask_as_it_is(&seen.id, None, false).await,
             Err(error) if error.is_not_found() => Ok(Step::Nothing),
@@ -261,7 +261,7 @@ impl Asking {
                 asked => return asked.map(|()| Step::Ask),
             }
         }
-        Err(ApiError::Restless(LOOKS))
+        Err(ApiError::ConflictRetriesExhausted(LOOKS))
     }
 }
 
@@ -287,13 +287,13 @@ fn token() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::webhook::push::Place;
+    use crate::domain::webhook::push::PushedRepository;
 
     #[test]
     fn what_may_be_told_too_early_is_asked_for_again() {
         let digest = format!("sha256:{}", "a".repeat(64));
         let push = |tag: Option<&str>, digest: Option<&str>| {
-            Push::new(Place::parse("ghcr.io/app").unwrap(), tag).of(digest)
+            Push::new(PushedRepository::parse("ghcr.io/app").unwrap(), tag).of(digest)
         };
         let check = |pushes: &[Push], times: u32, until: Option<&str>| {
             let due = Due::after(&pushes.iter().collect::<Vec<_>>());
@@ -329,7 +329,7 @@ mod tests {
     #[test]
     fn a_release_is_asked_again_when_the_run_has_ended_that_it_was_asked_for() {
         let check = |asked: Option<&str>, handled: Option<&str>, until: Option<&str>, expected: [Step; 2]| {
-            let seen = Source {
+            let seen = ArtifactSource {
                 id: ReleaseId { namespace: "a".into(), name: "b".into() },
                 resource_version: String::new(),
                 url: String::new(),
@@ -341,7 +341,7 @@ mod tests {
             };
             let steps = [true, false].map(|patient| Step::of(&seen, until, patient));
             assert_eq!(steps, expected, "{asked:?} {handled:?} {until:?}");
-            let suspended = Source { rests: true, ..seen };
+            let suspended = ArtifactSource { rests: true, ..seen };
             assert_eq!(Step::of(&suspended, until, true), Step::Nothing);
         };
         let (one, two) = (Some("one"), Some("two"));

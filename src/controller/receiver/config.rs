@@ -2,15 +2,15 @@
 
 use std::collections::BTreeSet;
 
-use crate::controller::file::{Kind, Named};
+use crate::controller::file::{FileKind, NamedFiles};
 use crate::domain::configuration::Wrong;
 use crate::domain::webhook::config::{Draft, MAX_CONFIG_BYTES, MAX_SECRET_BYTES};
 use crate::domain::webhook::receiver::Receiver;
 
 /// The file of kind `WebhookConfig`.
-pub struct Webhooks;
+pub struct WebhookFile;
 
-impl Kind for Webhooks {
+impl FileKind for WebhookFile {
     type Content = Vec<Receiver>;
     const NAME: &'static str = "configuration of webhooks";
     const MOST: usize = MAX_CONFIG_BYTES;
@@ -20,7 +20,7 @@ impl Kind for Webhooks {
         Ok(Draft::parse(text)?.files().into_iter().map(str::to_owned).collect())
     }
 
-    fn read(&self, text: &str, files: &Named) -> Result<Vec<Receiver>, Wrong> {
+    fn read(&self, text: &str, files: &NamedFiles) -> Result<Vec<Receiver>, Wrong> {
         Draft::parse(text)?.complete(files)
     }
 

@@ -16,16 +16,16 @@ use tokio::sync::{Semaphore, watch};
 use tokio::task::spawn_blocking;
 use tokio::time::{Instant, timeout};
 
-use super::answer::Answer;
+use super::answer::HookAnswer;
 use super::asking::{Asking, Due};
-use super::listing::{Lists, Scope};
+use super::listing::{ListedReleases, Lists};
 use super::refusals::Refusals;
 use crate::cluster::session::Session;
-use crate::cluster::sources::Source;
+use crate::cluster::sources::ArtifactSource;
 use crate::domain::webhook::follower::Follower;
 use crate::domain::webhook::formats::Delivery;
 use crate::domain::webhook::limit::{Bucket, Deliveries, Name};
-use crate::domain::webhook::push::{Place, Push};
+use crate::domain::webhook::push::{Push, PushedRepository};
 use crate::domain::webhook::receiver::{Headers, PREFIX, Receiver, find};
 use crate::observe::metrics::Metrics;
 
@@ -73,7 +73,7 @@ impl Hooks {
     pub fn new(
         receivers: watch::Receiver<Arc<Vec<Receiver>>>,
         session: Session,
-        scope: Scope,
+        scope: ListedReleases,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
@@ -96,12 +96,12 @@ impl Hooks {
     }
 
     /// Answers a request.
-    pub async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Answer {
+    pub async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> HookAnswer {
         if !request.uri().path().starts_with(PREFIX) {
-            return Answer::NotFound;
+            return HookAnswer::NotFound;
         }
         if request.method() != Method::POST {
-            return Answer::NotPost;
+            return HookAnswer::NotPost;
         }
         let receivers = Arc::clone(&self.receivers.borrow());
         let receiver = find(&receivers, request.uri().path());
@@ -109,10 +109,10 @@ impl Hooks {
         let known = receiver.filter(|receiver| receiver.is_offered_proof(&proofs(request.headers())));
         let answer = match receiver {
             Some(receiver) => self.receive(receiver, request).await,
-            None => Answer::Stranger,
+            None => HookAnswer::Stranger,
         };
         self.count(known, &answer);
-        if !matches!(answer, Answer::Taken { .. })
+        if !matches!(answer, HookAnswer::Taken { .. })
             && let Some(times) = self.refusals.count(Instant::now())
         {
             let receiver = receiver.map_or("", |receiver| receiver.name.as_str());
@@ -121,34 +121,34 @@ impl Hooks {
         answer
     }
 
-    fn count(&self, receiver: Option<&Receiver>, answer: &Answer) {
+    fn count(&self, receiver: Option<&Receiver>, answer: &HookAnswer) {
         if let Some(result) = answer.result() {
             self.metrics.webhook_request(receiver.map(|receiver| receiver.sender), result);
         }
-        if let Answer::Taken { triggered, .. } = answer {
+        if let HookAnswer::Taken { triggered, .. } = answer {
             self.metrics.webhook_triggered(triggered.len());
         }
     }
 
-    async fn receive(self: &Arc<Self>, receiver: &Receiver, request: Request<Incoming>) -> Answer {
+    async fn receive(self: &Arc<Self>, receiver: &Receiver, request: Request<Incoming>) -> HookAnswer {
         let (parts, body) = request.into_parts();
         let headers = proofs(&parts.headers);
         let now = Timestamp::now().as_second();
         // Whatever can be refused by a look at the headers costs no more.
         if !receiver.may_admit(&headers, now) {
-            return Answer::Stranger;
+            return HookAnswer::Stranger;
         }
         let places = if receiver.is_proven_by_headers() { &self.places } else { &self.unproven };
-        let Ok(Ok(place)) = timeout(TURN_TIMEOUT, places.acquire()).await else { return Answer::Busy };
+        let Ok(Ok(place)) = timeout(TURN_TIMEOUT, places.acquire()).await else { return HookAnswer::Busy };
         let body = match whole(body).await {
             Ok(body) => body,
             Err(answer) => return answer,
         };
         if !receiver.admits(&headers, &body, now) {
-            return Answer::Stranger;
+            return HookAnswer::Stranger;
         }
         if let Err(wait) = self.take_turn(receiver) {
-            return Answer::TooOften(wait);
+            return HookAnswer::TooOften(wait);
         }
         let name = receiver.sender.is_distinct().then(|| name(receiver, &headers, &body));
         if name.is_some_and(|name| self.deliveries().has(&name, self.born.elapsed())) {
@@ -157,43 +157,43 @@ impl Hooks {
         }
         let delivery = match receiver.read(&body) {
             Ok(delivery) => delivery,
-            Err(why) => return Answer::Malformed(why),
+            Err(why) => return HookAnswer::Malformed(why),
         };
         drop((body, place));
         // Goes on when the sender does not wait for the answer.
         let (hooks, receiver) = (Arc::clone(self), receiver.clone());
         let triggering = tokio::spawn(async move {
             let answer = hooks.trigger(&receiver, delivery).await;
-            if let (Some(name), Answer::Taken { .. }) = (name, &answer) {
+            if let (Some(name), HookAnswer::Taken { .. }) = (name, &answer) {
                 hooks.deliveries().add(name, hooks.born.elapsed());
             }
             answer
         });
         match timeout(DEADLINE, triggering).await {
             Ok(Ok(answer)) => answer,
-            _ => Answer::Unavailable,
+            _ => HookAnswer::Unavailable,
         }
     }
 
     /// Asks every release to run that the pushes concern.
-    async fn trigger(&self, receiver: &Receiver, delivery: Delivery) -> Answer {
+    async fn trigger(&self, receiver: &Receiver, delivery: Delivery) -> HookAnswer {
         let Delivery { pushes, ignored } = delivery;
         let mut ignored: Vec<String> = ignored.into_iter().map(str::to_owned).collect();
         if pushes.is_empty() {
             return taken(receiver, Vec::new(), ignored, false);
         }
-        let Ok(sources) = self.lists.get().await else { return Answer::Unavailable };
+        let Ok(sources) = self.lists.get().await else { return HookAnswer::Unavailable };
         // Ranges and expressions of thousands of releases take their time.
         let reaching = receiver.clone();
         let matching = spawn_blocking(move || concerned(&reaching, &sources, &pushes));
-        let Ok((concerned, idle)) = matching.await else { return Answer::Unavailable };
+        let Ok((concerned, idle)) = matching.await else { return HookAnswer::Unavailable };
         ignored.extend(idle.into_iter().map(|push| format!("no release follows {push}")));
         let names: Vec<String> = concerned.iter().map(|(source, _)| source.id.to_string()).collect();
         let asked = concerned.into_iter().filter_map(|(source, due)| self.asking.ask(source, due));
         let asked = join_all(asked).await;
         // One that has ended without a word is asked by nobody.
         if asked.into_iter().any(|asked| asked != Ok(Ok(()))) {
-            return Answer::Unavailable;
+            return HookAnswer::Unavailable;
         }
         taken(receiver, names, ignored, false)
     }
@@ -217,13 +217,13 @@ impl Hooks {
 /// The releases that pushes concern, and the pushes that concern none.
 fn concerned(
     receiver: &Receiver,
-    sources: &[Source],
+    sources: &[ArtifactSource],
     pushes: &BTreeSet<Push>,
-) -> (Vec<(Source, Due)>, Vec<Push>) {
+) -> (Vec<(ArtifactSource, Due)>, Vec<Push>) {
     let mut idle = pushes.clone();
     let mut found = Vec::new();
     for source in sources.iter().filter(|source| receiver.reaches(&source.id.namespace)) {
-        let Some(place) = Place::parse(&source.url) else { continue };
+        let Some(place) = PushedRepository::parse(&source.url) else { continue };
         if !pushes.iter().any(|push| push.place == place) {
             continue;
         }
@@ -237,7 +237,7 @@ fn concerned(
     (found, idle.into_iter().collect())
 }
 
-fn taken(receiver: &Receiver, triggered: Vec<String>, ignored: Vec<String>, again: bool) -> Answer {
+fn taken(receiver: &Receiver, triggered: Vec<String>, ignored: Vec<String>, again: bool) -> HookAnswer {
     tracing::info!(
         receiver = receiver.name,
         sender = receiver.sender.as_str(),
@@ -245,7 +245,7 @@ fn taken(receiver: &Receiver, triggered: Vec<String>, ignored: Vec<String>, agai
         ignored = ignored.join("; "),
         "webhook"
     );
-    Answer::Taken { triggered, ignored, again }
+    HookAnswer::Taken { triggered, ignored, again }
 }
 
 fn proofs(headers: &HeaderMap) -> Headers<'_> {
@@ -258,29 +258,29 @@ fn proofs(headers: &HeaderMap) -> Headers<'_> {
     }
 }
 
-async fn whole(body: Incoming) -> Result<Bytes, Answer> {
-    timeout(BODY_TIMEOUT, read(body)).await.unwrap_or(Err(Answer::TooSlow))
+async fn whole(body: Incoming) -> Result<Bytes, HookAnswer> {
+    timeout(BODY_TIMEOUT, read(body)).await.unwrap_or(Err(HookAnswer::TooSlow))
 }
 
 /// Reads a body. A little more than is allowed is read and thrown away: who is
 /// cut off while sending does not hear why.
-async fn read(mut body: Incoming) -> Result<Bytes, Answer> {
+async fn read(mut body: Incoming) -> Result<Bytes, HookAnswer> {
     if body.size_hint().lower() > MAX_READ as u64 {
-        return Err(Answer::TooLarge);
+        return Err(HookAnswer::TooLarge);
     }
     let (mut whole, mut length) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
         // The connection is broken: nobody hears the answer.
-        let Ok(data) = frame.map_err(|_| Answer::TooSlow)?.into_data() else { continue };
+        let Ok(data) = frame.map_err(|_| HookAnswer::TooSlow)?.into_data() else { continue };
         length += data.len();
         if length > MAX_READ {
-            return Err(Answer::TooLarge);
+            return Err(HookAnswer::TooLarge);
         }
         if length <= MAX_BODY {
             whole.extend_from_slice(&data);
         }
     }
-    if length > MAX_BODY { Err(Answer::TooLarge) } else { Ok(whole.into()) }
+    if length > MAX_BODY { Err(HookAnswer::TooLarge) } else { Ok(whole.into()) }
 }
 
 /// Names a delivery: the signed time is a part of it, because our own form has

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::cluster::session::Session;
-use crate::cluster::sources::Source;
+use crate::cluster::sources::ArtifactSource;
 use crate::domain::patch::selector::Selector;
 use crate::reconcile::error::chain;
 
@@ -19,7 +19,7 @@ const WAITING: usize = 256;
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// A list, or why there is none.
-type Listed = Result<Arc<[Source]>, ()>;
+type Listed = Result<Arc<[ArtifactSource]>, ()>;
 
 /// Asks for lists.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub struct Lists(mpsc::Sender<oneshot::Sender<Listed>>);
 
 /// Which releases are listed: those that this controller reconciles.
 #[derive(Clone, Debug)]
-pub struct Scope {
+pub struct ListedReleases {
     /// The namespaces; all when empty.
     pub namespaces: Vec<String>,
     /// Their labels.
@@ -36,7 +36,7 @@ pub struct Scope {
 
 impl Lists {
     /// Makes them until nobody asks any more.
-    pub fn start(session: Session, scope: Scope) -> Self {
+    pub fn start(session: Session, scope: ListedReleases) -> Self {
         let (sender, mut requests) = mpsc::channel::<oneshot::Sender<Listed>>(WAITING);
         tokio::spawn(async move {
             while let Some(first) = requests.recv().await {
@@ -46,9 +46,9 @@ impl Lists {
                 }
                 let begun = Instant::now();
                 let listed = list(&session, &scope).await;
-                for asker in waiting {
+                for waiter in waiting {
                     // Who has gone away needs no answer.
-                    let _ = asker.send(listed.clone());
+                    let _ = waiter.send(listed.clone());
                 }
                 // However many there are, the API server has half of the time off.
                 tokio::time::sleep(begun.elapsed().min(LONGEST_REST)).await;
@@ -68,7 +68,7 @@ impl Lists {
     }
 }
 
-async fn list(session: &Session, scope: &Scope) -> Listed {
+async fn list(session: &Session, scope: &ListedReleases) -> Listed {
     let all = [None];
     let some: Vec<Option<&str>> = scope.namespaces.iter().map(|n| Some(n.as_str())).collect();
     let mut sources = Vec::new();

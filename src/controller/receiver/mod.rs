@@ -10,7 +10,7 @@ mod listing;
 mod refusals;
 mod server;
 
-pub use config::Webhooks;
+pub use config::WebhookFile;
 pub use hooks::Hooks;
-pub use listing::Scope;
-pub use server::Receiver;
+pub use listing::ListedReleases;
+pub use server::HookListener;

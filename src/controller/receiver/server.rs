@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::hooks::Hooks;
 use crate::controller::error::ControllerError;
-use crate::observe::listener::{Limited, MAX_AGE, MAX_CONNECTIONS, bind, converse};
+use crate::observe::listener::{BoundedListener, MAX_AGE, MAX_CONNECTIONS, bind, converse};
 
 /// How long new requests are taken after the shutdown began: a Service sends to
 /// this pod until all nodes have heard that it ends.
@@ -19,12 +19,12 @@ const LINGER: Duration = Duration::from_secs(5);
 const DRAIN: Duration = Duration::from_secs(5);
 
 /// A bound address that nobody serves yet.
-pub struct Receiver {
-    limited: Limited,
+pub struct HookListener {
+    limited: BoundedListener,
     address: SocketAddr,
 }
 
-impl Receiver {
+impl HookListener {
     /// Binds an address such as `:9292`.
     ///
     /// # Errors
@@ -33,7 +33,7 @@ impl Receiver {
         let wrong = |source| ControllerError::Webhooks { address: address.to_owned(), source };
         let listener = bind(address).await.map_err(wrong)?;
         let bound = listener.local_addr().map_err(wrong)?;
-        Ok(Self { limited: Limited::new(listener, MAX_CONNECTIONS, MAX_AGE), address: bound })
+        Ok(Self { limited: BoundedListener::new(listener, MAX_CONNECTIONS, MAX_AGE), address: bound })
     }
 
     /// The address, with the port that port 0 became.

@@ -13,14 +13,14 @@ pub enum Decision {
     Pass,
     /// Not now. That is no failure, and is not counted as one: what the gate waits for wakes
     /// the release.
-    Wait(Hold, WakeOn),
+    Wait(Blocker, WakeOn),
     /// Not like this.
-    Refuse(Hold),
+    Refuse(Blocker),
 }
 
 /// Why a release does not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hold {
+pub struct Blocker {
     /// One of the closed set.
     pub reason: Reason,
     /// What stands against it, on what, what to do.
@@ -42,14 +42,14 @@ pub enum WakeOn {
     Objects,
 }
 
-impl Hold {
+impl Blocker {
     /// One that is about no object.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), headline: None, objects: Vec::new() }
     }
 }
 
-impl Hold {
+impl Blocker {
     /// One that is about objects: a message with the first few, the rest in the list.
     pub fn about(reason: Reason, what: &str, objects: Vec<ObjectFailure>) -> Self {
         let s = if objects.len() == 1 { "" } else { "s" };
@@ -68,6 +68,6 @@ impl Hold {
 impl Decision {
     /// Refuses for one reason.
     pub fn refuse(reason: Reason, message: impl Into<String>) -> Self {
-        Self::Refuse(Hold::new(reason, message))
+        Self::Refuse(Blocker::new(reason, message))
     }
 }

@@ -1,6 +1,6 @@
 //! A range whose newest tag is older than what is applied.
 
-use super::decision::{Decision, Hold, WakeOn};
+use super::decision::{Blocker, Decision, WakeOn};
 use super::facts::Facts;
 use crate::api::reason::Reason;
 
@@ -15,23 +15,23 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
         "the newest tag went from {} to {}, and the release stays: to go back, set spec.ref.allowDowngrade",
         step.from, step.to
     );
-    Decision::Wait(Hold::new(Reason::DowngradeRefused, message), WakeOn::Registry)
+    Decision::Wait(Blocker::new(Reason::DowngradeRefused, message), WakeOn::Registry)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::gate::facts::Step;
+    use crate::domain::gate::facts::TagStep;
     use crate::domain::gate::tests::{held, release};
-    use crate::domain::release::Wanted;
+    use crate::domain::release::WantedVersion;
 
     #[test]
     fn only_a_range_that_may_goes_back() {
-        let range = || Wanted::Semver { range: ">=1.0.0".to_owned(), filter: None };
-        let check = |wanted: Wanted, allow: bool, from: &str, to: &str, expected: bool| {
+        let range = || WantedVersion::Semver { range: ">=1.0.0".to_owned(), filter: None };
+        let check = |wanted: WantedVersion, allow: bool, from: &str, to: &str, expected: bool| {
             let mut release = release();
             (release.wanted, release.allow_downgrade) = (wanted, allow);
-            let facts = Facts { step: Some(Step { from, to }), ..Facts::of(&release) };
+            let facts = Facts { step: Some(TagStep { from, to }), ..Facts::of(&release) };
             let found = held(decide(&facts)).map(|(reason, _)| reason);
             assert_eq!(found, expected.then_some(Reason::DowngradeRefused), "{from} {to}");
         };
@@ -40,6 +40,6 @@ mod tests {
         check(range(), false, "1.1.0", "1.2.0", false);
         check(range(), false, "1.1.0", "1.1.0", false);
         // Who names a tag has said where to go.
-        check(Wanted::Tag("1.1.0".to_owned()), false, "1.2.0", "1.1.0", false);
+        check(WantedVersion::Tag("1.1.0".to_owned()), false, "1.2.0", "1.1.0", false);
     }
 }

@@ -16,10 +16,10 @@ pub struct Facts<'a> {
     pub is_asked: bool,
     /// What the release names in a registry, and which registries are allowed.
     pub registry: Option<RegistryFacts<'a>>,
-    /// The inventory, as it was read.
+    /// The inventory, as read.
     pub inventory: Option<InventoryFacts<'a>>,
     /// The way that the newest tag leads.
-    pub step: Option<Step<'a>>,
+    pub step: Option<TagStep<'a>>,
     /// Who has to have signed.
     pub demands: Option<Demands>,
     /// The name and the digest of a revision, and how many objects it holds.
@@ -27,7 +27,7 @@ pub struct Facts<'a> {
     /// How many objects the inventory names.
     pub entries: usize,
     /// The objects that others have, and those that may not be written.
-    pub claimed: Option<&'a Claimed>,
+    pub claimed: Option<&'a ClaimConflicts>,
 }
 
 impl<'a> Facts<'a> {
@@ -69,7 +69,7 @@ pub struct InventoryFacts<'a> {
     pub writer: &'a str,
     /// Whether that was not another one than this.
     pub is_ours: bool,
-    /// Whether somebody has deleted it, and that keeps the run from writing to it.
+    /// Whether someone has deleted it, and that keeps the run from writing to it.
     pub is_going: bool,
 }
 
@@ -86,14 +86,14 @@ pub struct Demands {
 
 /// The way that the newest tag leads.
 #[derive(Clone, Copy, Debug)]
-pub struct Step<'a> {
+pub struct TagStep<'a> {
     /// The tag of what was applied last.
     pub from: &'a str,
     /// The newest tag.
     pub to: &'a str,
 }
 
-impl Step<'_> {
+impl TagStep<'_> {
     /// Whether it leads back.
     pub fn is_back(&self, facts: &Facts<'_>) -> bool {
         goes_back(facts.release, self.from, self.to)
@@ -102,9 +102,9 @@ impl Step<'_> {
 
 /// What keeps a release from having all the objects of its plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Claimed {
+pub struct ClaimConflicts {
     /// Objects that others have, each with what its owner is called here.
     pub by_others: Vec<(ObjectId, String)>,
-    /// Objects that the release may not write, whoever has them.
+    /// Objects that the release may not write, whichever release has them.
     pub denied: Vec<ObjectFailure>,
 }

@@ -1,6 +1,6 @@
 //! Objects that other releases have.
 
-use super::decision::{Decision, Hold};
+use super::decision::{Blocker, Decision};
 use super::facts::Facts;
 use crate::api::reason::Reason;
 use crate::domain::outcome::ObjectFailure;
@@ -15,13 +15,13 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
         ObjectFailure { id: id.clone(), reason: Reason::OwnershipConflict, message }
     });
     let objects = objects.chain(claimed.denied.iter().cloned()).collect();
-    Decision::Refuse(Hold::about(Reason::OwnershipConflict, "nothing was written, others have", objects))
+    Decision::Refuse(Blocker::about(Reason::OwnershipConflict, "nothing was written, others have", objects))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::gate::facts::Claimed;
+    use crate::domain::gate::facts::ClaimConflicts;
     use crate::domain::gate::tests::{held, release};
     use crate::domain::identity::ObjectId;
 
@@ -35,7 +35,7 @@ mod tests {
         };
         let check = |by_others: &[&str], denied: Vec<ObjectFailure>, expected: Option<&str>| {
             let by_others = by_others.iter().map(|name| (id(name), "the release a/b".to_owned())).collect();
-            let claimed = Claimed { by_others, denied };
+            let claimed = ClaimConflicts { by_others, denied };
             let release = release();
             let found = held(decide(&Facts { claimed: Some(&claimed), ..Facts::of(&release) }));
             assert_eq!(found.as_ref().map(|(_, message)| message.as_str()), expected);

@@ -1,6 +1,6 @@
 //! A release that its owner has suspended.
 
-use super::decision::{Decision, Hold, WakeOn};
+use super::decision::{Blocker, Decision, WakeOn};
 use super::facts::Facts;
 use crate::api::reason::Reason;
 
@@ -9,7 +9,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     match facts.release.suspend && !facts.is_asked {
         true => {
             let message = "the release is suspended (spec.suspend)";
-            Decision::Wait(Hold::new(Reason::Suspended, message), WakeOn::Release)
+            Decision::Wait(Blocker::new(Reason::Suspended, message), WakeOn::Release)
         }
         false => Decision::Pass,
     }

@@ -20,7 +20,7 @@ pub fn release() -> Release {
 pub fn held(decision: Decision) -> Option<(Reason, String)> {
     match decision {
         Decision::Pass => None,
-        Decision::Wait(hold, _) | Decision::Refuse(hold) => Some((hold.reason, hold.message)),
+        Decision::Wait(blocker, _) | Decision::Refuse(blocker) => Some((blocker.reason, blocker.message)),
     }
 }
 

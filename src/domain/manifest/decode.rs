@@ -40,7 +40,7 @@ pub struct Decoded {
 
 /// What sort of problem a document has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum ManifestFault {
     /// It is not a Kubernetes manifest.
     Invalid,
     /// A limit was hit.
@@ -58,7 +58,7 @@ pub struct DocumentError {
     /// What is wrong. Holds no value of the document.
     pub message: String,
     /// The sort of problem.
-    pub fault: Fault,
+    pub fault: ManifestFault,
 }
 
 /// API group of kustomizations.
@@ -104,26 +104,27 @@ impl Found {
         let Some(text) = chunk.text() else {
             let valid = chunk.bytes.utf8_chunks().next().map_or("", |part| part.valid());
             let line = chunk.first_line + valid.matches('\n').count();
-            return self.fail(origin(line), "the document is not UTF-8 text", Fault::Invalid);
+            return self.fail(origin(line), "the document is not UTF-8 text", ManifestFault::Invalid);
         };
         let parsed = yaml::parse(&text, budget);
         if let Some(line) = chunk.bad_separator {
             let message = "something stands behind the separator `---`; it needs a line of its own";
-            self.fail(origin_at(&start, line), message, Fault::Invalid);
+            self.fail(origin_at(&start, line), message, ManifestFault::Invalid);
         }
         match parsed {
             Ok(values) => values.into_iter().for_each(|value| self.document(value, &start)),
             Err(problems) => {
                 for problem in problems {
                     let line = chunk.first_line + problem.line - 1;
-                    let fault = if problem.too_large { Fault::TooLarge } else { Fault::Invalid };
+                    let fault =
+                        if problem.too_large { ManifestFault::TooLarge } else { ManifestFault::Invalid };
                     self.fail(origin_at(&start, line), &problem.message, fault);
                 }
             }
         }
     }
 
-    fn fail(&mut self, origin: Origin, message: &str, fault: Fault) {
+    fn fail(&mut self, origin: Origin, message: &str, fault: ManifestFault) {
         self.errors.push(DocumentError { origin, message: message.to_owned(), fault });
     }
 
@@ -137,17 +138,17 @@ impl Found {
         let text = |field| value.get(field).and_then(Value::as_str).unwrap_or_default();
         if text("apiVersion").starts_with(KUSTOMIZE_GROUP) {
             let message = format!("{place}the document is a {} of kustomize", text("kind"));
-            return self.fail(origin.clone(), &message, Fault::Kustomization);
+            return self.fail(origin.clone(), &message, ManifestFault::Kustomization);
         }
         let Some(items) = list_items(&mut value) else {
             match Object::new(value) {
                 Ok(object) => self.objects.push(Decoded { object, origin: origin.clone() }),
-                Err(error) => self.fail(origin.clone(), &format!("{place}{error}"), Fault::Invalid),
+                Err(error) => self.fail(origin.clone(), &format!("{place}{error}"), ManifestFault::Invalid),
             }
             return;
         };
         if depth == MAX_DEPTH {
-            return self.fail(origin.clone(), "lists are nested too deeply", Fault::Invalid);
+            return self.fail(origin.clone(), "lists are nested too deeply", ManifestFault::Invalid);
         }
         let (version, kind) = (value["apiVersion"].take(), value["kind"].take());
         let kind = kind.as_str().and_then(|kind| kind.strip_suffix("List")).unwrap_or_default();
@@ -273,7 +274,7 @@ mod tests {
     fn kustomizations_are_told_apart() {
         let errors = decode("a.yaml", b"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n")
             .unwrap_err();
-        assert_eq!(errors[0].fault, Fault::Kustomization);
+        assert_eq!(errors[0].fault, ManifestFault::Kustomization);
         check(
             "{apiVersion: kustomize.toolkit.fluxcd.io/v1, kind: Kustomization, metadata: {name: a}}",
             &["Kustomization/a a.yaml: document 1, line 1"],

@@ -8,12 +8,12 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::budget::{Budget, SCALAR_BYTES};
-use super::decode::{Decoded, DocumentError, Fault, decode_within};
+use super::decode::{Decoded, DocumentError, ManifestFault, decode_within};
 use super::namespace::{Namespacing, scope_of};
 use super::patch::PatchError;
 use super::patch::image::ImageChange;
 use super::patch::set::{MAX_ADDED_BYTES, Set};
-use super::patch::spec::Patch;
+use super::patch::spec::ParsedPatch;
 use super::strip;
 use crate::api::reason::Reason;
 use crate::domain::message::List;
@@ -24,7 +24,7 @@ use crate::domain::objects::object::Object;
 #[derive(Clone, Debug, Default)]
 pub struct RenderOptions {
     /// `spec.patches`, in their order.
-    pub patches: Arc<[Patch]>,
+    pub patches: Arc<[ParsedPatch]>,
     /// `spec.images`.
     pub images: Arc<[ImageChange]>,
     /// `spec.targetNamespace`: set on every namespaced object.
@@ -208,12 +208,12 @@ fn decode_all(files: &[(&str, &[u8])], budget: &mut Budget) -> Result<Vec<Decode
     if problems.is_empty() {
         return Ok(decoded);
     }
-    if let Some(first) = errors.iter().find(|error| error.fault == Fault::Kustomization) {
-        let all = errors.iter().filter(|error| error.fault == Fault::Kustomization);
+    if let Some(first) = errors.iter().find(|error| error.fault == ManifestFault::Kustomization) {
+        let all = errors.iter().filter(|error| error.fault == ManifestFault::Kustomization);
         return Err(kustomization(&first.origin.file, all.map(ToString::to_string).collect()));
     }
-    if errors.iter().any(|error| error.fault == Fault::TooLarge) {
-        let all = errors.iter().filter(|error| error.fault == Fault::TooLarge);
+    if errors.iter().any(|error| error.fault == ManifestFault::TooLarge) {
+        let all = errors.iter().filter(|error| error.fault == ManifestFault::TooLarge);
         return Err(RenderError::TooLarge(all.map(ToString::to_string).collect::<Vec<_>>().into()));
     }
     Err(RenderError::Invalid(problems.into()))
@@ -339,7 +339,7 @@ mod tests {
             .collect();
         let files = [("a.yaml".to_owned(), documents)];
         let large = "x".repeat(1000);
-        let patch = Patch::parse_all(
+        let patch = ParsedPatch::parse_all(
             "patches",
             &[crate::api::patch::Patch {
                 patch: format!(r#"[{{"op": "add", "path": "/data", "value": {{"k": "{large}"}}}}]"#),

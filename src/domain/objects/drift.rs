@@ -14,7 +14,7 @@ pub const MAX_PATHS: usize = 10;
 
 /// How an object differs from what was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Disturbance {
+pub enum DriftKind {
     /// It exists no more, or not under our labels.
     Missing,
     /// Another object of that name exists.
@@ -23,21 +23,21 @@ pub enum Disturbance {
     Changed,
 }
 
-/// Whether an object was disturbed since the apply that the entry recorded.
+/// Whether an object has drifted since the apply that the entry recorded.
 /// `applied_version` is the resource version that the apply answered with, as
 /// far as it is known: an older record says nothing yet.
-pub fn disturbance(entry: &Entry, record: Option<&Record>, applied_version: u64) -> Option<Disturbance> {
-    let Some(record) = record else { return (!entry.done).then_some(Disturbance::Missing) };
+pub fn drift_kind(entry: &Entry, record: Option<&Record>, applied_version: u64) -> Option<DriftKind> {
+    let Some(record) = record else { return (!entry.done).then_some(DriftKind::Missing) };
     if record.version != 0 && record.version < applied_version {
         return None;
     }
     // Written ahead only: a run is needed, but it is not drift.
     let uid = entry.uid.as_deref()?;
     if uid != record.uid {
-        return Some(Disturbance::Replaced);
+        return Some(DriftKind::Replaced);
     }
     // Without fields: it is applied only while it does not exist.
-    entry.fields.as_ref().is_some_and(|f| *f != record.fields).then_some(Disturbance::Changed)
+    entry.fields.as_ref().is_some_and(|f| *f != record.fields).then_some(DriftKind::Changed)
 }
 
 /// The fields in which a live object differs from what a dry run would make of
@@ -80,13 +80,13 @@ fn compare(live: &Value, wanted: &Value, path: &mut String, paths: &mut Vec<Stri
 
 /// The corrections of one object, to see when they have become a fight.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Contest {
+pub struct CorrectionBackoff {
     recent: VecDeque<Timestamp>,
     level: u32,
     until: Option<Timestamp>,
 }
 
-impl Contest {
+impl CorrectionBackoff {
     /// How many corrections in a minute are taken for a fight.
     pub const LIMIT: usize = 3;
     const WINDOW: SignedDuration = SignedDuration::from_secs(60);
@@ -100,7 +100,7 @@ impl Contest {
     ///
     /// # Errors
     /// The time until which it has to wait, because what was put back was
-    /// changed again [`Contest::LIMIT`] times in a minute. Each further fight
+    /// changed again [`CorrectionBackoff::LIMIT`] times in a minute. Each further fight
     /// doubles the pause, from 30 seconds to 10 minutes.
     pub fn correct(&mut self, now: Timestamp) -> Result<(), Timestamp> {
         if let Some(until) = self.until.filter(|u| *u > now) {
@@ -144,7 +144,7 @@ impl Contest {
     }
 
     /// Whether a fight was seen and has not been over for long.
-    pub fn is_contested(&self) -> bool {
+    pub fn is_backing_off(&self) -> bool {
         self.until.is_some()
     }
 }
@@ -173,22 +173,22 @@ mod tests {
             deleting: false,
             run: JobRun::default(),
         };
-        let check = |record: Option<Record>, applied: u64, expected: Option<Disturbance>| {
-            assert_eq!(disturbance(&entry, record.as_ref(), applied), expected);
+        let check = |record: Option<Record>, applied: u64, expected: Option<DriftKind>| {
+            assert_eq!(drift_kind(&entry, record.as_ref(), applied), expected);
         };
         check(Some(record.clone()), 0, None);
-        check(None, 0, Some(Disturbance::Missing));
+        check(None, 0, Some(DriftKind::Missing));
         let done = Entry { done: true, ..entry.clone() };
-        assert_eq!(disturbance(&done, None, 0), None, "it has run to its end");
+        assert_eq!(drift_kind(&done, None, 0), None, "it has run to its end");
         let replaced = Record { uid: "v".into(), ..record.clone() };
-        assert_eq!(disturbance(&done, Some(&replaced), 0), Some(Disturbance::Replaced));
-        check(Some(Record { uid: "v".into(), ..record.clone() }), 0, Some(Disturbance::Replaced));
+        assert_eq!(drift_kind(&done, Some(&replaced), 0), Some(DriftKind::Replaced));
+        check(Some(Record { uid: "v".into(), ..record.clone() }), 0, Some(DriftKind::Replaced));
         let changed = Record { fields: "g".into(), ..record };
-        check(Some(changed.clone()), 10, Some(Disturbance::Changed));
+        check(Some(changed.clone()), 10, Some(DriftKind::Changed));
         check(Some(changed.clone()), 11, None);
         let once = Entry { fields: None, ..entry.clone() };
-        assert_eq!(disturbance(&once, Some(&changed), 0), None);
-        assert_eq!(disturbance(&once, None, 0), Some(Disturbance::Missing));
+        assert_eq!(drift_kind(&once, Some(&changed), 0), None);
+        assert_eq!(drift_kind(&once, None, 0), Some(DriftKind::Missing));
     }
 
     #[test]
@@ -207,24 +207,24 @@ mod tests {
     #[test]
     fn the_fourth_correction_in_a_minute_waits_and_each_fight_waits_longer() {
         let at = |s: i64| Timestamp::from_second(1_000_000 + s).unwrap();
-        let mut contest = Contest::default();
+        let mut backoff = CorrectionBackoff::default();
         for s in 0..3 {
-            assert_eq!(contest.correct(at(s)), Ok(()));
+            assert_eq!(backoff.correct(at(s)), Ok(()));
         }
-        assert!(!contest.is_contested());
-        assert_eq!(contest.correct(at(3)), Err(at(33)));
-        assert_eq!(contest.correct(at(20)), Err(at(33)));
+        assert!(!backoff.is_backing_off());
+        assert_eq!(backoff.correct(at(3)), Err(at(33)));
+        assert_eq!(backoff.correct(at(20)), Err(at(33)));
         // The fight is over when what was put back has stayed for a while.
         let looks = [(20, Some(33)), (33, Some(43)), (42, Some(43)), (43, None)];
-        assert_eq!(looks.map(|(s, _)| contest.next_look(at(s))), looks.map(|(_, next)| next.map(at)));
-        assert!(contest.is_contested());
+        assert_eq!(looks.map(|(s, _)| backoff.next_look(at(s))), looks.map(|(_, next)| next.map(at)));
+        assert!(backoff.is_backing_off());
         for s in 33..36 {
-            assert_eq!(contest.correct(at(s)), Ok(()));
+            assert_eq!(backoff.correct(at(s)), Ok(()));
         }
-        assert_eq!(contest.correct(at(36)), Err(at(96)));
-        assert_eq!(contest.correct(at(2000)), Ok(()));
-        assert!(!contest.is_contested());
-        assert!(!contest.is_over(at(2001)));
-        assert!(contest.is_over(at(3000)));
+        assert_eq!(backoff.correct(at(36)), Err(at(96)));
+        assert_eq!(backoff.correct(at(2000)), Ok(()));
+        assert!(!backoff.is_backing_off());
+        assert!(!backoff.is_over(at(2001)));
+        assert!(backoff.is_over(at(3000)));
     }
 }

@@ -21,7 +21,7 @@ const CONTAINER: [&str; 3] = ["container", "script", "stepTemplate"];
 const OTHER_IMAGES: [&str; 1] = ["rbd"];
 /// A place in an object that names an image to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct ImagePlace {
     /// Where: a JSON pointer (RFC 6901).
     pub pointer: String,
     /// The image, as it is written.
@@ -33,14 +33,14 @@ pub struct Place {
 
 /// Every place of an object that names an image: containers (init and ephemeral
 /// ones too) in a list, in a map or alone, Tekton's steps, and image volumes.
-pub fn image_places(object: &Object) -> Vec<Place> {
+pub fn image_places(object: &Object) -> Vec<ImagePlace> {
     let places = places(object).into_iter().filter(|(form, _)| *form == Form::Known);
     places.map(|(_, place)| place).collect()
 }
 
 /// The places of an object that look as if they named an image, in a kind of which
 /// that is not known: fields `image` with a text, in kinds that are not built in.
-pub fn doubtful_places(object: &Object) -> Vec<Place> {
+pub fn doubtful_places(object: &Object) -> Vec<ImagePlace> {
     if is_built_in(object.group()) {
         return Vec::new();
     }
@@ -82,7 +82,7 @@ enum Form {
     Doubtful,
 }
 
-fn places(object: &Object) -> Vec<(Form, Place)> {
+fn places(object: &Object) -> Vec<(Form, ImagePlace)> {
     let mut search = Search::default();
     search.walk(object.value(), "", &[]);
     search.found
@@ -90,7 +90,7 @@ fn places(object: &Object) -> Vec<(Form, Place)> {
 
 #[derive(Default)]
 struct Search {
-    found: Vec<(Form, Place)>,
+    found: Vec<(Form, ImagePlace)>,
 }
 
 impl Search {
@@ -124,7 +124,7 @@ impl Search {
     fn image(&mut self, fields: &Map<String, Value>, at: &str, form: Form, secrets: &[String]) {
         let mut add = |form: Form, image: &str, pointer: String| {
             if !image.is_empty() {
-                let place = Place { pointer, image: image.to_owned(), pull_secrets: secrets.to_vec() };
+                let place = ImagePlace { pointer, image: image.to_owned(), pull_secrets: secrets.to_vec() };
                 self.found.push((form, place));
             }
         };

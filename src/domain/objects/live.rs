@@ -111,7 +111,7 @@ struct Managed<'a> {
 
 /// What holds an object that is being deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hold {
+pub struct DeletionHold {
     /// Since when it is being deleted.
     pub since: Timestamp,
     /// Its finalizers.
@@ -180,11 +180,11 @@ impl Metadata<'_> {
 
     /// Since when it is being deleted, and by which finalizers it is held; none when
     /// it is not.
-    pub fn hold(&self) -> Option<Hold> {
+    pub fn deletion_hold(&self) -> Option<DeletionHold> {
         let deleted = self.deletion_timestamp.as_ref()?;
         let finalizers = self.finalizers.clone().unwrap_or_default();
         // A time that cannot be read is long ago: nobody waits for ever for it.
-        Some(Hold { since: deleted.parse().unwrap_or(Timestamp::UNIX_EPOCH), finalizers })
+        Some(DeletionHold { since: deleted.parse().unwrap_or(Timestamp::UNIX_EPOCH), finalizers })
     }
 
     /// The managers other than us that own fields, the latest first.
@@ -269,8 +269,8 @@ mod tests {
     fn what_holds_an_object_is_known_once_it_is_deleted() {
         let check = |metadata: &str, expected: Option<(i64, &[&str])>| {
             let text = format!(r#"{{"metadata":{metadata}}}"#);
-            let hold = serde_json::from_str::<WithMetadata>(&text).unwrap().metadata.hold();
-            let found = hold.map(|h| (h.since.as_second(), h.finalizers));
+            let deletion_hold = serde_json::from_str::<WithMetadata>(&text).unwrap().metadata.deletion_hold();
+            let found = deletion_hold.map(|h| (h.since.as_second(), h.finalizers));
             let expected = expected.map(|(s, f)| (s, f.iter().map(|f| (*f).to_owned()).collect()));
             assert_eq!(found, expected, "{metadata}");
         };

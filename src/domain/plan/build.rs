@@ -43,7 +43,7 @@ pub trait Live {
     fn record(&self, id: &ObjectId) -> Option<Record>;
     /// Whether the absence of a record means anything: the kind's watch is
     /// synced, or the object was asked for by name.
-    fn known(&self, id: &ObjectId) -> bool;
+    fn is_observed(&self, id: &ObjectId) -> bool;
     /// The uid of the object of that name that has run to its end, where that is
     /// known and not in the inventory yet. Asked after the record was.
     fn ended(&self, id: &ObjectId) -> Option<String>;
@@ -143,7 +143,7 @@ impl Plan {
     pub fn only_puts_back(&self, applied_key: &str, previous: &Inventory) -> bool {
         let made_anew = |id: &ObjectId| previous.entries.get(id).is_none_or(|e| e.uid.is_none());
         previous.whole() == Some(applied_key)
-            && (previous.applied.is_none() || self.leaving.iter().all(|leaving| leaving.entry.left))
+            && (previous.applied.is_none() || self.leaving.iter().all(|leaving| leaving.entry.retained))
             && self.writes().all(|step| step.drifted || made_anew(&step.id))
     }
 }
@@ -166,7 +166,7 @@ pub struct Purpose<'a> {
     /// The release.
     pub release: &'a ReleaseId,
     /// Names the artifact and the options that it was rendered with. It stands
-    /// in for the content hash of Secrets: one would let whoever reads the
+    /// in for the content hash of Secrets: one would let anyone who reads the
     /// inventory check guesses.
     pub applied_key: &'a str,
     /// What is done about drift.
@@ -176,7 +176,7 @@ pub struct Purpose<'a> {
 }
 
 /// Labels an object as the release's.
-pub fn own(object: &mut Object, release: &ReleaseId) {
+pub fn set_owner_labels(object: &mut Object, release: &ReleaseId) {
     object.set_label(keys::OWNER_NAME, &release.name);
     object.set_label(keys::OWNER_NAMESPACE, &release.namespace);
 }
@@ -199,12 +199,12 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
             // What was applied before stays in the inventory as long as it is
             // there and ours; otherwise it leaves like any other.
             let ours = record.as_ref().is_some_and(|r| r.owner.as_ref() == Some(purpose.release));
-            if before.is_none() || (live.known(&id) && !ours) {
+            if before.is_none() || (live.is_observed(&id) && !ours) {
                 continue;
             }
         }
         wanted.insert(id.clone(), ());
-        own(&mut object, purpose.release);
+        set_owner_labels(&mut object, purpose.release);
         if let Some(owner) = foreign_owner(&id, record.as_ref(), purpose.release, live) {
             plan.conflicts.push(Conflict { id: id.clone(), owner });
         }
@@ -213,20 +213,20 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
             false => delegated::hash(&object, &delegated),
         };
         let only_if_absent = mode != ApplyMode::Override;
-        let known = live.known(&id);
+        let known = live.is_observed(&id);
         // One that had left and comes back is applied: its entry says otherwise.
-        let same =
-            before.is_some_and(|b| b.uid.is_some() && !b.left && b.hash.as_deref() == Some(hash.as_str()));
+        let same = before
+            .is_some_and(|b| b.uid.is_some() && !b.retained && b.hash.as_deref() == Some(hash.as_str()));
         let missing = known && record.is_none();
         let done = missing && same && before.is_some_and(|b| b.done || b.uid == live.ended(&id));
-        let undisturbed =
-            done || known && is_undisturbed(before, record.as_ref(), only_if_absent, purpose.release);
+        let as_applied =
+            done || known && is_as_applied(before, record.as_ref(), only_if_absent, purpose.release);
         let left_as_it_is = match purpose.correction {
             Correction::All => false,
             Correction::Missing => !missing,
             Correction::Nothing => true,
         };
-        let keep = match undisturbed {
+        let keep = match as_applied {
             _ if mode == ApplyMode::Ignore => true,
             true => same || only_if_absent,
             false => same && left_as_it_is,
@@ -236,7 +236,7 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
             stage: stage(&id.group_kind()),
             hash,
             action: if keep { Action::Keep } else { Action::Write },
-            drifted: same && known && !undisturbed,
+            drifted: same && known && !as_applied,
             only_if_absent,
             live: record.as_ref().filter(|r| r.is_of(purpose.release)).map(|r| r.uid.clone()),
             anew: before.and_then(|b| b.uid.as_ref()) != record.as_ref().map(|r| &r.uid),
@@ -286,7 +286,7 @@ fn foreign_owner(
 }
 
 /// Whether the object is as our last apply left it, whatever that wrote.
-fn is_undisturbed(
+fn is_as_applied(
     before: Option<&Entry>,
     record: Option<&Record>,
     only_if_absent: bool,
@@ -337,7 +337,7 @@ mod tests {
         fn record(&self, id: &ObjectId) -> Option<Record> {
             self.records.get(id).cloned()
         }
-        fn known(&self, _: &ObjectId) -> bool {
+        fn is_observed(&self, _: &ObjectId) -> bool {
             !self.unknown
         }
         fn ended(&self, _: &ObjectId) -> Option<String> {
@@ -381,7 +381,7 @@ mod tests {
 
     fn applied(object: &Object) -> Entry {
         let mut object = object.clone();
-        own(&mut object, &me());
+        set_owner_labels(&mut object, &me());
         Entry {
             version: "v1".into(),
             uid: Some("u".into()),
@@ -487,17 +487,17 @@ mod tests {
         let check = |what: &str, change: fn(&mut Entry), more: Option<Entry>, key: Option<&str>, expected| {
             check_as(true, what, change, more, key, expected);
         };
-        let left = Entry { left: true, ..applied(&cm) };
+        let left = Entry { retained: true, ..applied(&cm) };
         check("edited", |_| {}, None, Some("key"), true);
         check("made anew, and cut off", |e| e.uid = None, None, Some("key"), true);
         check("one stays on purpose", |_| {}, Some(left.clone()), Some("key"), true);
         check("another revision", |_| {}, None, Some("other"), false);
         check("no complete result", |_| {}, None, None, false);
         check("other content", |e| e.hash = Some("other".into()), None, Some("key"), false);
-        check("one leaves", |_| {}, Some(Entry { left: false, ..left }), Some("key"), false);
-        let leaves = Entry { left: false, ..applied(&cm) };
+        check("one leaves", |_| {}, Some(Entry { retained: false, ..left }), Some("key"), false);
+        let leaves = Entry { retained: false, ..applied(&cm) };
         check_as(false, "one leaves, as is known", |_| {}, Some(leaves), Some("key"), true);
-        // What exists and is somebody else's has no entry; the write-ahead gives it one.
+        // What exists and is another owner's has no entry; the write-ahead gives it one.
         let previous = Inventory { applied: Some("key".to_owned()), ..Inventory::default() };
         let plan = build_for(std::slice::from_ref(&cm), &previous, &world);
         assert!(plan.writes().count() == 1 && plan.only_puts_back("key", &previous));

@@ -10,14 +10,14 @@ use sha2::{Digest, Sha256};
 
 use crate::api::keys;
 use crate::domain::manifest::canonical::content_hash;
-use crate::domain::manifest::patch::target::{Called, Target};
+use crate::domain::manifest::patch::target::{Called, PatchTarget};
 use crate::domain::objects::object::Object;
 
 /// Fields of chosen objects that drift may change, a rule of `spec.drift.ignore`.
 #[derive(Clone, Debug)]
 pub struct Ignore {
     /// The objects; `None` is all.
-    pub target: Option<Target>,
+    pub target: Option<PatchTarget>,
     /// JSON pointers.
     pub paths: Vec<String>,
 }
@@ -31,7 +31,7 @@ impl Ignore {
             name: object.name(),
             namespace: object.namespace(),
         };
-        let fits = |target: &Target| target.fits_name(called) && target.fits_metadata(object.value());
+        let fits = |target: &PatchTarget| target.fits_name(called) && target.fits_metadata(object.value());
         self.target.as_ref().is_none_or(fits)
     }
 }
@@ -112,7 +112,7 @@ fn scale_target(object: &Object) -> Option<((String, String), Scaled)> {
 /// that nobody else owns keeps the value of the manifest, and where the manifest
 /// has none, the one that we gave it before.
 ///
-/// Says whether such a field is sent: whoever takes it over before the apply
+/// Says whether such a field is sent: anyone who takes it over before the apply
 /// would lose it again, so the apply has to meet this very object.
 pub fn leave_to_others(object: &mut Value, live: &Value, paths: &[String]) -> bool {
     let managed = live.pointer("/metadata/managedFields").and_then(Value::as_array);
@@ -204,7 +204,7 @@ impl<'a> Owners<'a> {
         })
     }
 
-    /// Whether somebody else owns the field. Where we own it by itself, a map
+    /// Whether another client owns the field. Where we own it by itself, a map
     /// around it that another owns as a whole was an empty one.
     fn others(&self) -> bool {
         let part = |node: &Node<'_>| matches!(node, Node::Part(_));
@@ -350,7 +350,7 @@ mod tests {
         Object::new(value).unwrap()
     }
 
-    /// Whether a Deployment `apps/web` is scaled by another beside it.
+    /// Whether a Deployment `apps/web` is scaled by another object.
     fn scaled(api_version: &str, kind: &str, namespace: &str, target: Value) -> bool {
         let objects = [
             object(json!({

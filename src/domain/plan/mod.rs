@@ -10,5 +10,5 @@ pub mod stage;
 
 pub use build::{
     Action, ApplyMode, Conflict, Correction, Leaving, Live, Plan, Purpose, Step, apply_mode, build,
-    defined_kinds, leaving, own,
+    defined_kinds, leaving, set_owner_labels,
 };

@@ -12,7 +12,7 @@ use crate::domain::objects::object::Object;
 
 /// A refusal by the API server, or by discovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct DryRunRefusal {
     /// HTTP status; 0 when the kind is not served at all, so that there was no
     /// request.
     pub code: u16,
@@ -22,7 +22,7 @@ pub struct Refusal {
     pub message: String,
 }
 
-impl Refusal {
+impl DryRunRefusal {
     /// The kind is not served.
     pub fn no_such_kind(api_version: &str, kind: &str) -> Self {
         Self {
@@ -245,7 +245,7 @@ impl Cures {
     /// What would cure the refusal of an object, if anything. Once the
     /// definitions are there (`defined`), they cure nothing more, nor do policies
     /// and webhooks, which are written with them then.
-    pub fn cure(&self, id: &ObjectId, refusal: &Refusal, defined: bool) -> Option<Cure> {
+    pub fn cure(&self, id: &ObjectId, refusal: &DryRunRefusal, defined: bool) -> Option<Cure> {
         let kind = id.group_kind();
         if stage(&kind) == Stage::Definitions {
             return None;
@@ -285,8 +285,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn refusal(code: u16, message: &str) -> Refusal {
-        Refusal { code, reason: String::new(), message: message.into() }
+    fn refusal(code: u16, message: &str) -> DryRunRefusal {
+        DryRunRefusal { code, reason: String::new(), message: message.into() }
     }
 
     fn id(text: &str) -> ObjectId {
@@ -386,8 +386,12 @@ mod tests {
         check("Internal error occurred: failed calling webhook \"old.example.com\": no", &["old"]);
         check("ConfigMap \"x\" is invalid: 'sizes'", &[]);
         let policy = id("_sizes_admissionregistration.k8s.io_ValidatingAdmissionPolicy");
-        let own = "ValidatingAdmissionPolicy 'sizes' with binding 'b' denied request: no";
-        assert_eq!(cures.cure(&policy, &refusal(422, own), false), None, "it does not wait for itself");
+        let set_owner_labels = "ValidatingAdmissionPolicy 'sizes' with binding 'b' denied request: no";
+        assert_eq!(
+            cures.cure(&policy, &refusal(422, set_owner_labels), false),
+            None,
+            "it does not wait for itself"
+        );
     }
 
     #[test]

@@ -7,11 +7,11 @@ use jiff::Timestamp;
 
 use crate::domain::inventory::Entry;
 use crate::domain::objects::identity::{ObjectId, ReleaseId};
-use crate::domain::objects::live::{Hold, Record};
+use crate::domain::objects::live::{DeletionHold, Record};
 
 /// What is done about an object that left.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum PruneVerdict {
     /// Deleted, with these preconditions.
     Delete {
         /// The uid it must have.
@@ -48,7 +48,7 @@ pub enum Foreign {
     OtherOwner(ReleaseId),
     /// It has no ownership labels.
     Unlabelled,
-    /// An object of that name was made anew by somebody else.
+    /// An object of that name was made anew by another client.
     Replaced,
 }
 
@@ -88,7 +88,7 @@ pub struct Holder {
     pub finalizers: Vec<String>,
 }
 
-impl Hold {
+impl DeletionHold {
     /// The object as a holder, if it is one.
     pub fn holder(self, id: &ObjectId) -> Option<Holder> {
         let Self { since, mut finalizers } = self;
@@ -115,23 +115,23 @@ impl std::fmt::Display for Holder {
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
+pub struct PruneQuestion<'a> {
     /// The release.
     pub release: &'a ReleaseId,
     /// Whether objects that leave are deleted at all.
     pub prune: bool,
     /// The release that may write the object and waits for it to be free.
-    pub heir: Option<&'a ReleaseId>,
+    pub pending_owner: Option<&'a ReleaseId>,
 }
 
 /// The verdict. `record` is of the object as it is now, fetched by name or from
 /// a synced watch; `None` means that it does not exist.
-pub fn judge(question: Question<'_>, entry: &Entry, record: Option<&Record>) -> Verdict {
-    let Some(record) = record else { return Verdict::Gone };
+pub fn judge(question: PruneQuestion<'_>, entry: &Entry, record: Option<&Record>) -> PruneVerdict {
+    let Some(record) = record else { return PruneVerdict::Gone };
     match &record.owner {
-        None => return Verdict::Drop(Foreign::Unlabelled),
+        None => return PruneVerdict::Drop(Foreign::Unlabelled),
         Some(owner) if owner != question.release => {
-            return Verdict::Drop(Foreign::OtherOwner(owner.clone()));
+            return PruneVerdict::Drop(Foreign::OtherOwner(owner.clone()));
         }
         Some(_) => {}
     }
@@ -142,21 +142,21 @@ pub fn judge(question: Question<'_>, entry: &Entry, record: Option<&Record>) -> 
         None => !record.fields.is_empty(),
     };
     if !ours {
-        return Verdict::Drop(Foreign::Replaced);
+        return PruneVerdict::Drop(Foreign::Replaced);
     }
-    if let Some(heir) = question.heir {
-        return Verdict::Keep(Kept::HandedOver(heir.clone()));
+    if let Some(pending_owner) = question.pending_owner {
+        return PruneVerdict::Keep(Kept::HandedOver(pending_owner.clone()));
     }
     if record.prune_disabled {
-        return Verdict::Keep(Kept::OptedOut);
+        return PruneVerdict::Keep(Kept::OptedOut);
     }
     if !question.prune {
-        return Verdict::Keep(Kept::PruneOff);
+        return PruneVerdict::Keep(Kept::PruneOff);
     }
     if record.deleting {
-        return Verdict::Keep(Kept::Terminating);
+        return PruneVerdict::Keep(Kept::Terminating);
     }
-    Verdict::Delete { uid: record.uid.clone(), version: record.version }
+    PruneVerdict::Delete { uid: record.uid.clone(), version: record.version }
 }
 
 #[cfg(test)]
@@ -182,36 +182,48 @@ mod tests {
             deleting: false,
             run: JobRun::default(),
         };
-        let on = Question { release: &me, prune: true, heir: None };
+        let on = PruneQuestion { release: &me, prune: true, pending_owner: None };
         let check = |what: &str,
-                     question: Question<'_>,
+                     question: PruneQuestion<'_>,
                      uid: Option<&str>,
                      record: Option<Record>,
-                     expected: Verdict| {
+                     expected: PruneVerdict| {
             assert_eq!(judge(question, &entry(uid), record.as_ref()), expected, "{what}");
         };
-        let delete = Verdict::Delete { uid: "u".into(), version: 7 };
+        let delete = PruneVerdict::Delete { uid: "u".into(), version: 7 };
         check("ours", on, Some("u"), Some(live.clone()), delete.clone());
         check("ours, cut off before its uid was known", on, None, Some(live.clone()), delete);
-        check("gone", on, Some("u"), None, Verdict::Gone);
+        check("gone", on, Some("u"), None, PruneVerdict::Gone);
         let of_other = Record { owner: Some(other.clone()), ..live.clone() };
-        check("another's", on, Some("u"), Some(of_other), Verdict::Drop(Foreign::OtherOwner(other.clone())));
+        check(
+            "another's",
+            on,
+            Some("u"),
+            Some(of_other),
+            PruneVerdict::Drop(Foreign::OtherOwner(other.clone())),
+        );
         let unlabelled = Record { owner: None, ..live.clone() };
-        check("nobody's", on, Some("u"), Some(unlabelled), Verdict::Drop(Foreign::Unlabelled));
-        check("made anew", on, Some("v"), Some(live.clone()), Verdict::Drop(Foreign::Replaced));
+        check("nobody's", on, Some("u"), Some(unlabelled), PruneVerdict::Drop(Foreign::Unlabelled));
+        check("made anew", on, Some("v"), Some(live.clone()), PruneVerdict::Drop(Foreign::Replaced));
         let unmanaged = Record { fields: String::new(), ..live.clone() };
-        check("never applied", on, None, Some(unmanaged), Verdict::Drop(Foreign::Replaced));
+        check("never applied", on, None, Some(unmanaged), PruneVerdict::Drop(Foreign::Replaced));
         let kept = Record { prune_disabled: true, ..live.clone() };
-        check("opted out", on, Some("u"), Some(kept), Verdict::Keep(Kept::OptedOut));
-        let off = Question { prune: false, ..on };
-        check("prune off", off, Some("u"), Some(live.clone()), Verdict::Keep(Kept::PruneOff));
+        check("opted out", on, Some("u"), Some(kept), PruneVerdict::Keep(Kept::OptedOut));
+        let off = PruneQuestion { prune: false, ..on };
+        check("prune off", off, Some("u"), Some(live.clone()), PruneVerdict::Keep(Kept::PruneOff));
         let dying = Record { deleting: true, ..live.clone() };
-        check("dying", on, Some("u"), Some(dying), Verdict::Keep(Kept::Terminating));
-        let heir = Question { heir: Some(&other), ..on };
-        let waits = Verdict::Keep(Kept::HandedOver(other.clone()));
-        check("wanted", heir, Some("u"), Some(live.clone()), waits);
+        check("dying", on, Some("u"), Some(dying), PruneVerdict::Keep(Kept::Terminating));
+        let pending_owner = PruneQuestion { pending_owner: Some(&other), ..on };
+        let waits = PruneVerdict::Keep(Kept::HandedOver(other.clone()));
+        check("wanted", pending_owner, Some("u"), Some(live.clone()), waits);
         let taken = Record { owner: Some(other.clone()), ..live };
-        check("taken", heir, Some("u"), Some(taken), Verdict::Drop(Foreign::OtherOwner(other.clone())));
+        check(
+            "taken",
+            pending_owner,
+            Some("u"),
+            Some(taken),
+            PruneVerdict::Drop(Foreign::OtherOwner(other.clone())),
+        );
     }
 
     #[test]
@@ -220,7 +232,7 @@ mod tests {
         let since = Timestamp::from_second(1_000).unwrap();
         let check = |finalizers: &[&str], expected: Option<&str>| {
             let finalizers = finalizers.iter().map(|f| (*f).to_owned()).collect();
-            let holder = Hold { since, finalizers }.holder(&id);
+            let holder = DeletionHold { since, finalizers }.holder(&id);
             assert_eq!(holder.map(|h| h.to_string()).as_deref(), expected);
         };
         check(&[], None);
@@ -229,7 +241,7 @@ mod tests {
         check(&both, Some("Widget/a/w, which the finalizers example.com/a, example.com/b hold"));
         check(&["kubernetes.io/pvc-protection", "foregroundDeletion"], None);
         check(&["foregroundDeletion", "a/b"], Some("Widget/a/w, which the finalizer a/b holds"));
-        // A controller of somebody's, though of a domain of Kubernetes.
+        // A controller of another vendor, though of a domain of Kubernetes.
         let gateway = "gateway-exists-finalizer.gateway.networking.k8s.io";
         check(&[gateway], Some(&format!("Widget/a/w, which the finalizer {gateway} holds")));
 

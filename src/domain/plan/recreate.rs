@@ -19,7 +19,7 @@ const HOLD_DATA: [(&str, &str); 6] = [
 
 /// What is asked.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
+pub struct RecreateQuestion<'a> {
     /// The release.
     pub release: &'a ReleaseId,
     /// Whether the release asks for recreation.
@@ -27,7 +27,7 @@ pub struct Question<'a> {
     /// Whether the object itself does, or asks not to be recreated.
     pub object_force: Option<bool>,
     /// Whether the live object is the one that the inventory knows.
-    pub known: bool,
+    pub is_observed: bool,
 }
 
 /// What is done about an object that exists and whose update is refused, provided
@@ -38,7 +38,7 @@ pub enum Recreation {
     Now,
     /// It is made anew once it has ended: a Job that runs.
     Later,
-    /// It would be if somebody asked for it.
+    /// It would be if someone asked for it.
     Unasked,
     /// It asks not to be.
     OptedOut,
@@ -47,7 +47,7 @@ pub enum Recreation {
 }
 
 /// Decides. `live` is the whole object as it is now.
-pub fn decide(question: Question<'_>, object: &Object, live: &Value) -> Recreation {
+pub fn decide(question: RecreateQuestion<'_>, object: &Object, live: &Value) -> Recreation {
     if HOLD_DATA.iter().any(|(group, kind)| object.is(group, kind)) {
         return Recreation::Never("what it holds would be lost");
     }
@@ -69,11 +69,11 @@ pub fn decide(question: Question<'_>, object: &Object, live: &Value) -> Recreati
     }
 }
 
-fn is_ours(question: Question<'_>, live: &Value) -> bool {
+fn is_ours(question: RecreateQuestion<'_>, live: &Value) -> bool {
     let of = |field: &str, key: &str| live["metadata"][field][key].as_str().map(str::to_owned);
     let owner = (of("labels", keys::OWNER_NAMESPACE), of("labels", keys::OWNER_NAME));
     let me = (Some(question.release.namespace.clone()), Some(question.release.name.clone()));
-    question.known && owner == me && of("annotations", keys::PRUNE).as_deref() != Some(keys::DISABLED)
+    question.is_observed && owner == me && of("annotations", keys::PRUNE).as_deref() != Some(keys::DISABLED)
 }
 
 fn is_over(job: &Value) -> bool {
@@ -85,7 +85,7 @@ fn is_over(job: &Value) -> bool {
 }
 
 impl Recreation {
-    /// What a person is told beside the refusal. `force` is what they would set.
+    /// What a person reads after the refusal. `force` is what they would set.
     pub fn hint(self, kind: &str, force: &str) -> String {
         match self {
             Self::Now | Self::Unasked => {
@@ -105,7 +105,7 @@ impl Recreation {
     }
 }
 
-/// What is tried as a new object beside the live one: without what only one of
+/// What is tried as a new object next to the live one: without what only one of
 /// the two can have, where the live one has it.
 pub fn trial(object: &Value, live: &Value) -> Value {
     let mut trial = object.clone();
@@ -168,7 +168,7 @@ mod tests {
         let check = |kind: &str,
                      force: bool,
                      of_object: Option<bool>,
-                     known: bool,
+                     is_observed: bool,
                      live: &Value,
                      expected: Recreation| {
             let version = match kind {
@@ -179,12 +179,12 @@ mod tests {
                 _ => "v1",
             };
             let object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "a"}});
-            let question = Question { release: &me, force, object_force: of_object, known };
+            let question = RecreateQuestion { release: &me, force, object_force: of_object, is_observed };
             let object = Object::new(object).unwrap();
             assert_eq!(
                 decide(question, &object, live),
                 expected,
-                "{kind} {force} {of_object:?} {known} {live}"
+                "{kind} {force} {of_object:?} {is_observed} {live}"
             );
         };
         use Recreation::{Later, Never, Now, OptedOut, Unasked};

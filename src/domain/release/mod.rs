@@ -2,9 +2,9 @@
 //! spec that makes no sense, and what another tool's release means here.
 
 pub mod adopt;
-mod by_hand;
-pub mod salvage;
+mod manual;
+pub mod observed;
 mod spec;
 
-pub use by_hand::ByHand;
-pub use spec::{InvalidSpec, Release, Wanted, has_begun, id_of, object_name};
+pub use manual::ManualRelease;
+pub use spec::{InvalidSpec, Release, WantedVersion, has_begun, id_of, object_name};

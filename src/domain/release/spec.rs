@@ -14,8 +14,8 @@ use crate::domain::inventory::Provenance;
 use crate::domain::manifest::patch::InvalidPatch;
 use crate::domain::manifest::patch::allowance::Allowance;
 use crate::domain::manifest::patch::image::{Image, ImageChange};
-use crate::domain::manifest::patch::spec::Patch;
-use crate::domain::manifest::patch::target::Target;
+use crate::domain::manifest::patch::spec::ParsedPatch;
+use crate::domain::manifest::patch::target::PatchTarget;
 use crate::domain::objects::identity::ReleaseId;
 use crate::domain::plan::delegated::Ignore;
 use crate::domain::schedule::parse_duration;
@@ -39,7 +39,7 @@ pub struct Release {
     /// Repository, as written in the spec.
     pub url: String,
     /// What is wanted of it.
-    pub wanted: Wanted,
+    pub wanted: WantedVersion,
     /// Time between two looks at the registry.
     pub interval: Duration,
     /// Time until the first retry.
@@ -75,7 +75,7 @@ pub struct Release {
     /// Annotations for every object.
     pub annotations: BTreeMap<String, String>,
     /// Patches, in their order.
-    pub patches: Arc<[Patch]>,
+    pub patches: Arc<[ParsedPatch]>,
     /// Changes of images, after the patches.
     pub images: Arc<[ImageChange]>,
     /// Patches and changes of images as the spec says them; empty without any.
@@ -108,7 +108,7 @@ pub struct Release {
 
 /// Which revision is wanted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum WantedVersion {
     /// A tag.
     Tag(String),
     /// The highest tag of a range.
@@ -122,7 +122,7 @@ pub enum Wanted {
     Digest(String),
 }
 
-impl Default for Wanted {
+impl Default for WantedVersion {
     /// None that there is.
     fn default() -> Self {
         Self::Tag(String::new())
@@ -218,9 +218,9 @@ impl Release {
             resource.metadata.annotations.as_ref().and_then(|a| a.get(key)).filter(|v| !v.is_empty()).cloned()
         };
         let common = spec.common_metadata.clone().unwrap_or_default();
-        let patches = Patch::parse_all("patches", &spec.patches, allowance)?;
+        let patches = ParsedPatch::parse_all("patches", &spec.patches, allowance)?;
         let ignore = spec.drift.ignore.iter().enumerate().map(|(n, rule)| {
-            let target = rule.target.as_ref().map(|target| Target::parse(target, allowance)).transpose();
+            let target = rule.target.as_ref().map(|target| PatchTarget::parse(target, allowance)).transpose();
             let target = target.map_err(|e| invalid(&format!("drift.ignore[{n}].target"), e))?;
             Ok(Ignore { target, paths: rule.paths.iter().map(|p| p.0.clone()).collect() })
         });
@@ -332,10 +332,10 @@ fn verify(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<Option<D
     Ok(Some(declared))
 }
 
-fn wanted(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<Wanted, InvalidSpec> {
+fn wanted(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<WantedVersion, InvalidSpec> {
     let reference = &spec.reference;
     if let Some(digest) = &reference.digest {
-        return Ok(Wanted::Digest(digest.clone()));
+        return Ok(WantedVersion::Digest(digest.clone()));
     }
     if let Some(range) = &reference.semver {
         if let Some(filter) = &reference.semver_filter {
@@ -344,9 +344,9 @@ fn wanted(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<Wanted, 
         }
         crate::domain::artifact::version::Range::parse(range)
             .map_err(|e| invalid("ref.semver", e.to_string()))?;
-        return Ok(Wanted::Semver { range: range.clone(), filter: reference.semver_filter.clone() });
+        return Ok(WantedVersion::Semver { range: range.clone(), filter: reference.semver_filter.clone() });
     }
-    Ok(Wanted::Tag(reference.tag.clone().unwrap_or_else(|| "latest".into())))
+    Ok(WantedVersion::Tag(reference.tag.clone().unwrap_or_else(|| "latest".into())))
 }
 
 #[cfg(test)]
@@ -370,15 +370,18 @@ mod tests {
 
     #[test]
     fn a_digest_wins_over_a_range_over_a_tag() {
-        let check = |reference: Value, expected: Wanted| {
+        let check = |reference: Value, expected: WantedVersion| {
             assert_eq!(parse(json!({"ref": reference})).unwrap().wanted, expected);
         };
-        let range = || Wanted::Semver { range: "1.x".into(), filter: None };
-        check(json!({}), Wanted::Tag("latest".into()));
-        check(json!({"tag": "v1"}), Wanted::Tag("v1".into()));
+        let range = || WantedVersion::Semver { range: "1.x".into(), filter: None };
+        check(json!({}), WantedVersion::Tag("latest".into()));
+        check(json!({"tag": "v1"}), WantedVersion::Tag("v1".into()));
         check(json!({"tag": "v1", "semver": "1.x"}), range());
-        check(json!({"tag": "v1", "semver": "1.x", "digest": "sha256:x"}), Wanted::Digest("sha256:x".into()));
-        assert_eq!(parse(json!({})).unwrap().wanted, Wanted::Tag("latest".into()));
+        check(
+            json!({"tag": "v1", "semver": "1.x", "digest": "sha256:x"}),
+            WantedVersion::Digest("sha256:x".into()),
+        );
+        assert_eq!(parse(json!({})).unwrap().wanted, WantedVersion::Tag("latest".into()));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a registry keeps beside a digest that may say who has signed it: bytes,
+//! What a registry keeps for a digest that may say who has signed it: bytes,
 //! of which nothing has been believed yet.
 
 use crate::api::reason::Reason;

@@ -63,7 +63,7 @@ impl Heard<'_, '_> {
             signer: self.witness.signer.clone(),
             format: self.candidate.format(),
             signed_at: self.witness.signed_at,
-            reference: self.candidate.claim.reference.as_deref().map(|r| super::text::harmless(r, 256)),
+            reference: self.candidate.claim.reference.as_deref().map(|r| super::text::printable(r, 256)),
             place: self.candidate.place.clone(),
         }
     }

@@ -18,7 +18,7 @@ use x509_cert::der::{Decode, Reader, SliceReader};
 use x509_cert::spki::SubjectPublicKeyInfoRef;
 
 use super::pem;
-use super::text::harmless;
+use super::text::printable;
 use crate::domain::message::List;
 
 /// The largest file of a key, in bytes. The PEM of an RSA key of 8192 bits has 1,424.
@@ -86,7 +86,7 @@ impl PublicKey {
             "RSA PUBLIC KEY" => Err("is an RSA key in PKCS #1 form \
                 (openssl rsa -RSAPublicKey_in -in FILE -pubout)"
                 .to_owned()),
-            label => Err(format!("is {:?}, not a public key", harmless(label, 40))),
+            label => Err(format!("is {:?}, not a public key", printable(label, 40))),
         }
     }
 
@@ -201,7 +201,7 @@ pub fn keys<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<
         let held = match others.as_slice() {
             [] => "it is empty".to_owned(),
             held => {
-                let named = List::Names.few_as(held, 1, |(name, _)| format!("{:?}", harmless(name, 60)));
+                let named = List::Names.few_as(held, 1, |(name, _)| format!("{:?}", printable(name, 60)));
                 format!("it holds {named}")
             }
         };
@@ -211,7 +211,7 @@ pub fn keys<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<
         return Err(format!("has {} public keys; {MAX_KEYS} are the most", trusted.len()));
     }
     let parse = |(name, pem): &(&str, &[u8])| {
-        PublicKey::parse(name, pem).map_err(|e| format!("{:?} {e}", harmless(name, 60)))
+        PublicKey::parse(name, pem).map_err(|e| format!("{:?} {e}", printable(name, 60)))
     };
     trusted.iter().map(parse).collect()
 }

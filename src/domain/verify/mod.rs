@@ -13,5 +13,5 @@ mod rules;
 mod signature;
 mod text;
 
-pub use rules::{declared, floor, images, policy};
+pub use rules::{declared, images, policy, trust_policy};
 pub use signature::{bundle, certificate, simple_signing};

@@ -4,7 +4,7 @@ use super::evidence::{Evidence, MAX_JUDGED};
 use super::proof::{Refusal, Signature};
 use super::rules::policy::{Policy, Trust};
 use super::signature::claim::{Flaw, Subject};
-use super::text::{harmless, shortened};
+use super::text::{printable, shortened};
 use crate::api::reason::Reason;
 use crate::domain::message::List;
 
@@ -48,9 +48,9 @@ pub(super) fn refusal(
     }
     tell(&mut message, evidence, misses, counted);
     let advice = advice(reason, policy, misses, &artifact);
-    message = harmless(&message, MAX_MESSAGE.saturating_sub(advice.len() + "….".len()));
+    message = printable(&message, MAX_MESSAGE.saturating_sub(advice.len() + "….".len()));
     message.push_str(&advice);
-    Refusal { reason, message: harmless(&message, MAX_MESSAGE) }
+    Refusal { reason, message: printable(&message, MAX_MESSAGE) }
 }
 
 /// The best that was found decides: a good signature of a stranger is told from a
@@ -74,7 +74,7 @@ fn missing(policy: &Policy, counted: &[Signature]) -> String {
         counted.len(),
         policy.authorities.len(),
         policy.threshold,
-        harmless(&names.join(", "), 200)
+        printable(&names.join(", "), 200)
     )
 }
 
@@ -104,12 +104,12 @@ fn tell(message: &mut String, evidence: &Evidence, misses: &[Miss], counted: &[S
     });
     if !told.is_empty() {
         let told = List::Clauses.few_as(told, MAX_TOLD, |miss| {
-            format!("{} {}", shortened(&miss.place), harmless(&miss.flaw.to_string(), MAX_FLAW))
+            format!("{} {}", shortened(&miss.place), printable(&miss.flaw.to_string(), MAX_FLAW))
         });
         message.push_str(&format!(": {told}"));
     }
     if !evidence.skipped.is_empty() {
-        let one = |place: &String| harmless(&shortened(place), MAX_FLAW);
+        let one = |place: &String| printable(&shortened(place), MAX_FLAW);
         let skipped = List::Names.few_as(&evidence.skipped, 1, one);
         message.push_str(&format!(". Could not be looked at: {skipped}"));
     }
@@ -141,7 +141,7 @@ fn advice(reason: Reason, policy: &Policy, misses: &[Miss], artifact: &str) -> S
         advice.push_str(&format!(
             ". If it was signed with {}: cosign 3 signs images with an Ed25519 key in a form (prehashed) that its \
              own verify refuses too; use an ECDSA key",
-            harmless(key.name(), 60)
+            printable(key.name(), 60)
         ));
     }
     advice
@@ -155,12 +155,12 @@ fn trusted(policy: &Policy) -> String {
                 // Twelve digits tell keys apart; the Secret has the rest.
                 names.extend(keys.iter().map(|key| {
                     let short: String = key.fingerprint().chars().take("sha256:".len() + 12).collect();
-                    format!("key {} ({short}…)", harmless(key.name(), 60))
+                    format!("key {} ({short}…)", printable(key.name(), 60))
                 }));
             }
             Trust::Keyless { identities, .. } => names.extend(identities.iter().map(|identity| {
                 let written = identity.written();
-                format!("{} of {}", harmless(&written.subject, 80), harmless(&written.issuer, 80))
+                format!("{} of {}", printable(&written.subject, 80), printable(&written.issuer, 80))
             })),
         }
     }

@@ -16,7 +16,7 @@ use sigstore_verify::trust_root::{SIGSTORE_PRODUCTION_TRUSTED_ROOT, TrustedRoot}
 use sigstore_verify::types::{DerPublicKey, TimeRange, TsaAuthority};
 
 use super::json;
-use super::text::harmless;
+use super::text::printable;
 
 /// The largest file, in bytes. The one of the public good instance has 7 thousand.
 const MAX_ROOT_BYTES: usize = 1 << 20;
@@ -70,7 +70,7 @@ impl TrustRoot {
         if bytes.len() > MAX_ROOT_BYTES {
             return Err(format!("is larger than {MAX_ROOT_BYTES} bytes"));
         }
-        let broken = |e: &str| format!("is not a Sigstore trusted root: {}", harmless(e, 160));
+        let broken = |e: &str| format!("is not a Sigstore trusted root: {}", printable(e, 160));
         let document = json::read(bytes).map_err(|e| broken(&e))?;
         let root: TrustedRoot = serde_json::from_value(document).map_err(|e| broken(&e.to_string()))?;
         if !MEDIA_TYPES.contains(&root.media_type.as_str()) {
@@ -98,7 +98,7 @@ impl TrustRoot {
         Ok(Self { fingerprint, parts: Arc::new(Parts::of(&root, verifier)) })
     }
 
-    /// The root of the public good instance, as it was when this program was built.
+    /// The root of the public good instance, as of the build of this program.
     pub fn public_good() -> Self {
         Self::parse(SIGSTORE_PRODUCTION_TRUSTED_ROOT.as_bytes()).unwrap_or_else(|_| Self::nobody())
     }

@@ -2,7 +2,7 @@
 
 /// At most `max` bytes of `text`, on one line: what steers a terminal or turns the
 /// direction of writing becomes a question mark.
-pub(super) fn harmless(text: &str, max: usize) -> String {
+pub(super) fn printable(text: &str, max: usize) -> String {
     let mut shown = String::new();
     for character in text.chars() {
         let character = if steers(character) { '?' } else { character };
@@ -62,8 +62,8 @@ mod tests {
     }
 
     #[test]
-    fn texts_become_harmless() {
-        let check = |text: &str, max, expected: &str| assert_eq!(harmless(text, max), expected);
+    fn texts_become_printable() {
+        let check = |text: &str, max, expected: &str| assert_eq!(printable(text, max), expected);
         check("plain", 10, "plain");
         check("a\nb\u{1b}[2Jc\u{202e}d", 20, "a?b?[2Jc?d");
         check("abcdef", 3, "abc…");

@@ -2,17 +2,17 @@
 //! what it means. Metrics are made from it, and the table of docs/metrics.md.
 
 use super::super::labels::{
-    Action, Answer, CacheResult, Label, Load, Method, Outcome, Phase, ReadyState, Verb, Verification,
+    Action, Answer, CacheResult, Label, Load, Method, Phase, ReadyState, RunResult, Verb, Verification,
     WebhookResult, senders,
 };
 
 /// A metric.
 #[derive(Clone, Copy, Debug)]
-pub struct Entry {
+pub struct MetricEntry {
     /// With its prefix.
     pub name: &'static str,
     /// What its values are.
-    pub kind: Kind,
+    pub kind: MetricKind,
     /// Its labels, in the order in which they are given to it.
     pub labels: &'static [(&'static str, Values)],
     /// What it means, one sentence or more.
@@ -21,7 +21,7 @@ pub struct Entry {
 
 /// What the values of a metric are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum MetricKind {
     /// A number that grows until the process ends.
     Counter,
     /// A number as it is now.
@@ -41,7 +41,7 @@ impl Bound {
     }
 }
 
-impl Kind {
+impl MetricKind {
     /// The word of the text format.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -67,12 +67,20 @@ fn words<L: Label>() -> Vec<&'static str> {
     L::ALL.iter().map(|label| label.as_str()).collect()
 }
 
-const fn counter(name: &'static str, labels: &'static [(&'static str, Values)], help: &'static str) -> Entry {
-    Entry { name, kind: Kind::Counter, labels, help }
+const fn counter(
+    name: &'static str,
+    labels: &'static [(&'static str, Values)],
+    help: &'static str,
+) -> MetricEntry {
+    MetricEntry { name, kind: MetricKind::Counter, labels, help }
 }
 
-const fn gauge(name: &'static str, labels: &'static [(&'static str, Values)], help: &'static str) -> Entry {
-    Entry { name, kind: Kind::Gauge, labels, help }
+const fn gauge(
+    name: &'static str,
+    labels: &'static [(&'static str, Values)],
+    help: &'static str,
+) -> MetricEntry {
+    MetricEntry { name, kind: MetricKind::Gauge, labels, help }
 }
 
 const fn millis<const N: usize>(bounds: [u32; N]) -> [Bound; N] {
@@ -93,66 +101,66 @@ const REGISTRY_BOUNDS: &[Bound] = &millis([10, 50, 250, 1000, 5000, 30_000]);
 /// An API server answers in milliseconds; one that is busy takes seconds.
 const API_BOUNDS: &[Bound] = &millis([5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000]);
 
-pub(super) const BUILD_INFO: Entry = gauge(
+pub(super) const BUILD_INFO: MetricEntry = gauge(
     "supercargo_build_info",
     &[("version", Values::Bounded("the version of the running program"))],
     "Always 1; the version is a label.",
 );
-pub(super) const LEADER: Entry =
+pub(super) const LEADER: MetricEntry =
     gauge("supercargo_leader", &[], "1 while this replica holds the lease, else 0.");
 
-pub(super) const RECONCILES: Entry = counter(
+pub(super) const RECONCILES: MetricEntry = counter(
     "supercargo_reconciles_total",
-    &[("outcome", Values::Closed(Outcome::words)), ("reason", Values::Reason)],
+    &[("outcome", Values::Closed(RunResult::words)), ("reason", Values::Reason)],
     "Runs of releases, by outcome (success, or what follows from the failure) and reason.",
 );
-pub(super) const RECONCILE_SECONDS: Entry = Entry {
+pub(super) const RECONCILE_SECONDS: MetricEntry = MetricEntry {
     name: "supercargo_reconcile_duration_seconds",
-    kind: Kind::Histogram(PHASE_BOUNDS),
+    kind: MetricKind::Histogram(PHASE_BOUNDS),
     labels: &[("phase", Values::Closed(words::<Phase>))],
     help: "Time that runs of releases took, by phase, once per run that had the phase, failed ones included; \
            total is the whole run, the waits for a place to work included.",
 };
-pub(super) const OBJECTS: Entry = counter(
+pub(super) const OBJECTS: MetricEntry = counter(
     "supercargo_objects_total",
     &[("action", Values::Closed(words::<Action>))],
     "Objects, by what became of them in the runs that wrote.",
 );
-pub(super) const DRIFT_DETECTED: Entry = counter(
+pub(super) const DRIFT_DETECTED: MetricEntry = counter(
     "supercargo_drift_detected_total",
     &[],
     "Objects found changed or deleted by someone else, once until they are put back.",
 );
-pub(super) const DRIFT_CORRECTED: Entry = counter(
+pub(super) const DRIFT_CORRECTED: MetricEntry = counter(
     "supercargo_drift_corrected_total",
     &[],
     "Objects that someone else had changed or deleted and that were put back.",
 );
-pub(super) const HEALTH_WAITS: Entry =
+pub(super) const HEALTH_WAITS: MetricEntry =
     gauge("supercargo_health_waits", &[], "Releases that wait for the health of their objects now.");
-pub(super) const QUEUE_DEPTH: Entry = gauge(
+pub(super) const QUEUE_DEPTH: MetricEntry = gauge(
     "supercargo_queue_depth",
     &[],
     "Releases that are due and wait for one of the places to work (--concurrency) now.",
 );
-pub(super) const QUEUE_AGE: Entry = gauge(
+pub(super) const QUEUE_AGE: MetricEntry = gauge(
     "supercargo_queue_oldest_age_seconds",
     &[],
     "How long the release that waits longest for a place to work has waited; 0 when none waits.",
 );
 
-pub(super) const RELEASES: Entry = gauge(
+pub(super) const RELEASES: MetricEntry = gauge(
     "supercargo_releases",
     &[("ready", Values::Closed(words::<ReadyState>))],
     "Releases that this replica reconciles, by the status of Ready; Suspended, whatever Ready says, when \
      spec.suspend is true.",
 );
-pub(super) const INVENTORY_ENTRIES: Entry = gauge(
+pub(super) const INVENTORY_ENTRIES: MetricEntry = gauge(
     "supercargo_inventory_entries",
     &[],
     "Objects in the inventories of the releases that this replica reconciles.",
 );
-pub(super) const LAST_SUCCESS: Entry = gauge(
+pub(super) const LAST_SUCCESS: MetricEntry = gauge(
     "supercargo_last_success_timestamp_seconds",
     &[],
     "When the last run of any release ended well, in Unix time; absent until one has. After a restart it is \
@@ -162,7 +170,7 @@ pub(super) const LAST_SUCCESS: Entry = gauge(
 const NAMESPACE: (&str, Values) = ("release_namespace", Values::Bounded("its namespace"));
 const NAME: (&str, Values) = ("release", Values::Bounded("its name"));
 
-pub(super) const RELEASE_INFO: Entry = gauge(
+pub(super) const RELEASE_INFO: MetricEntry = gauge(
     "supercargo_release_info",
     &[
         NAME,
@@ -177,28 +185,28 @@ pub(super) const RELEASE_INFO: Entry = gauge(
     ],
     "Always 1; what is applied and who signed the artifact are labels.",
 );
-pub(super) const RELEASE_READY: Entry = gauge(
+pub(super) const RELEASE_READY: MetricEntry = gauge(
     "supercargo_release_ready",
     &[("reason", Values::Reason), NAME, NAMESPACE],
     "1 if Ready is True, else 0; the reason of Ready is a label.",
 );
-pub(super) const RELEASE_SUSPENDED: Entry =
+pub(super) const RELEASE_SUSPENDED: MetricEntry =
     gauge("supercargo_release_suspended", &[NAME, NAMESPACE], "1 if spec.suspend is true, else 0.");
-pub(super) const RELEASE_DRIFTED: Entry = gauge(
+pub(super) const RELEASE_DRIFTED: MetricEntry = gauge(
     "supercargo_release_drifted",
     &[NAME, NAMESPACE],
     "1 if Drifted is True: objects differ from what was applied and are not put back, or not any more; else 0.",
 );
-pub(super) const RELEASE_LAST_SUCCESS: Entry = gauge(
+pub(super) const RELEASE_LAST_SUCCESS: MetricEntry = gauge(
     "supercargo_release_last_success_timestamp_seconds",
     &[NAME, NAMESPACE],
     "When its last run ended well, in Unix time; absent until one has. After a restart of the controller, until \
      its first run: since when Ready is True, or when a revision was last applied well as status.history says.",
 );
-pub(super) const RELEASE_ENTRIES: Entry =
+pub(super) const RELEASE_ENTRIES: MetricEntry =
     gauge("supercargo_release_inventory_entries", &[NAME, NAMESPACE], "Objects in its inventory.");
 
-pub(super) const REGISTRY_REQUESTS: Entry = counter(
+pub(super) const REGISTRY_REQUESTS: MetricEntry = counter(
     "supercargo_registry_requests_total",
     &[("host", HOST), ("method", Values::Closed(words::<Method>)), ("code", Values::Closed(Answer::words))],
     "Requests to registries and their token services, by host, method and answer (none: no answer came).",
@@ -207,65 +215,65 @@ const HOST: Values = Values::Bounded(
     "host and port; the first 50 that have answered since the start; all others, also one that is away \
      since then, are `other`",
 );
-pub(super) const REGISTRY_SECONDS: Entry = Entry {
+pub(super) const REGISTRY_SECONDS: MetricEntry = MetricEntry {
     name: "supercargo_registry_request_duration_seconds",
-    kind: Kind::Histogram(REGISTRY_BOUNDS),
+    kind: MetricKind::Histogram(REGISTRY_BOUNDS),
     labels: &[("host", HOST)],
     help: "Time until registries answered, the body not included.",
 };
-pub(super) const CACHE_REQUESTS: Entry = counter(
+pub(super) const CACHE_REQUESTS: MetricEntry = counter(
     "supercargo_cache_requests_total",
     &[("result", Values::Closed(words::<CacheResult>))],
     "Look-ups in the content cache, by result.",
 );
-pub(super) const CACHE_BYTES: Entry =
+pub(super) const CACHE_BYTES: MetricEntry =
     gauge("supercargo_cache_size_bytes", &[], "Size of the content cache on disk.");
-pub(super) const API_REQUESTS: Entry = counter(
+pub(super) const API_REQUESTS: MetricEntry = counter(
     "supercargo_api_requests_total",
     &[("verb", Values::Closed(words::<Verb>)), ("code", Values::Closed(Answer::words))],
     "Requests to the API server, by verb and answer (none: no answer came).",
 );
-pub(super) const API_SECONDS: Entry = Entry {
+pub(super) const API_SECONDS: MetricEntry = MetricEntry {
     name: "supercargo_api_request_duration_seconds",
-    kind: Kind::Histogram(API_BOUNDS),
+    kind: MetricKind::Histogram(API_BOUNDS),
     labels: &[("verb", Values::Closed(words::<Verb>))],
     help: "Time until the API server had answered whole; for a watch, until it was opened.",
 };
 
-pub(super) const VERIFICATIONS: Entry = counter(
+pub(super) const VERIFICATIONS: MetricEntry = counter(
     "supercargo_verifications_total",
     &[("result", Values::Closed(words::<Verification>)), ("reason", Values::Reason)],
     "Verifications of artifacts, by result (unknown: the evidence could not be had) and reason.",
 );
-pub(super) const POLICY_LOADS: Entry = counter(
+pub(super) const POLICY_LOADS: MetricEntry = counter(
     "supercargo_trust_policy_loads_total",
     &[("result", Values::Closed(words::<Load>))],
     "New versions of the trust policy; one that failed left the one before in force.",
 );
-pub(super) const TRUSTED_ROOT: Entry = gauge(
+pub(super) const TRUSTED_ROOT: MetricEntry = gauge(
     "supercargo_trusted_root_newest_timestamp_seconds",
     &[],
     "When the newest part of the root began that keyless signatures are judged by, in Unix time.",
 );
 
-pub(super) const WEBHOOK_REQUESTS: Entry = counter(
+pub(super) const WEBHOOK_REQUESTS: MetricEntry = counter(
     "supercargo_webhook_requests_total",
     &[("sender", Values::Closed(senders)), ("result", Values::Closed(words::<WebhookResult>))],
     "Notifications of pushes, by sender and result.",
 );
-pub(super) const WEBHOOK_LOADS: Entry = counter(
+pub(super) const WEBHOOK_LOADS: MetricEntry = counter(
     "supercargo_webhook_config_loads_total",
     &[("result", Values::Closed(words::<Load>))],
     "New versions of the configuration of webhooks; one that failed left the one before in force.",
 );
-pub(super) const WEBHOOK_TRIGGERS: Entry = counter(
+pub(super) const WEBHOOK_TRIGGERS: MetricEntry = counter(
     "supercargo_webhook_triggers_total",
     &[],
     "Runs of releases that notifications of pushes have asked for.",
 );
 
 /// What Prometheus' own libraries tell of a process.
-const PROCESS: [Entry; 7] = [
+const PROCESS: [MetricEntry; 7] = [
     counter("process_cpu_seconds_total", &[], "User and system time of the process."),
     gauge("process_max_fds", &[], "File descriptors that it may have open."),
     gauge("process_open_fds", &[], "File descriptors that it has open."),
@@ -281,7 +289,7 @@ pub struct Group {
     /// What they are about.
     pub title: &'static str,
     /// The metrics.
-    pub entries: &'static [Entry],
+    pub entries: &'static [MetricEntry],
 }
 
 /// Every metric.
@@ -313,5 +321,5 @@ pub const CATALOG: &[Group] = &[
 ];
 
 /// The metrics of which there is a series for each release.
-pub(super) const RELEASE: &[Entry] =
+pub(super) const RELEASE: &[MetricEntry] =
     &[RELEASE_INFO, RELEASE_READY, RELEASE_SUSPENDED, RELEASE_DRIFTED, RELEASE_LAST_SUCCESS, RELEASE_ENTRIES];

@@ -12,7 +12,7 @@ use prometheus::proto::{self, MetricFamily};
 
 use super::super::labels::ReadyState;
 use super::catalog::{
-    Entry, INVENTORY_ENTRIES, LAST_SUCCESS, RELEASE, RELEASE_DRIFTED, RELEASE_ENTRIES, RELEASE_INFO,
+    INVENTORY_ENTRIES, LAST_SUCCESS, MetricEntry, RELEASE, RELEASE_DRIFTED, RELEASE_ENTRIES, RELEASE_INFO,
     RELEASE_LAST_SUCCESS, RELEASE_READY, RELEASE_SUSPENDED, RELEASES,
 };
 use super::make::{Maker, descriptions, family, sample, whole};
@@ -59,7 +59,7 @@ struct Sample {
 
 impl Fleet {
     pub fn new(make: &Maker) -> Result<Self, prometheus::Error> {
-        let entries: Vec<Entry> =
+        let entries: Vec<MetricEntry> =
             [RELEASES, INVENTORY_ENTRIES, LAST_SUCCESS].iter().chain(RELEASE).copied().collect();
         let descriptions = descriptions(&entries)?;
         let fleet =
@@ -200,10 +200,10 @@ impl Board {
 
     /// Those of each.
     fn each(&self) -> Vec<MetricFamily> {
-        let all = |entry: &Entry, tell: &dyn Fn(&ReleaseId, &Sample) -> Option<proto::Metric>| {
+        let all = |entry: &MetricEntry, tell: &dyn Fn(&ReleaseId, &Sample) -> Option<proto::Metric>| {
             family(entry, self.releases.iter().filter_map(|(id, sample)| tell(id, sample)).collect())
         };
-        let named = |entry: Entry, value: fn(&Sample) -> Option<i64>| {
+        let named = |entry: MetricEntry, value: fn(&Sample) -> Option<i64>| {
             all(&entry, &|id, s| Some(sample(&entry, &[&id.name, &id.namespace], value(s)?)))
         };
         vec![

@@ -12,7 +12,7 @@ use prometheus::{
 };
 
 use super::super::labels::Label;
-use super::catalog::{Entry, Kind};
+use super::catalog::{MetricEntry, MetricKind};
 
 /// Makes metrics and registers them.
 pub(super) struct Maker {
@@ -26,18 +26,18 @@ impl Maker {
     }
 
     /// Counters whose series appear when they are first used.
-    pub fn counters(&self, entry: &Entry) -> Result<IntCounterVec, Error> {
+    pub fn counters(&self, entry: &MetricEntry) -> Result<IntCounterVec, Error> {
         self.register(IntCounterVec::new(Opts::new(entry.name, entry.help), &names(entry))?)
     }
 
     /// Counters of a closed set, at zero from the start.
-    pub fn closed_counters<L: Label>(&self, entry: &Entry) -> Result<Children<L, IntCounter>, Error> {
+    pub fn closed_counters<L: Label>(&self, entry: &MetricEntry) -> Result<Children<L, IntCounter>, Error> {
         Ok(Children::new(&self.counters(entry)?))
     }
 
     /// Histograms whose series appear when they are first used.
-    pub fn histograms(&self, entry: &Entry) -> Result<HistogramVec, Error> {
-        let Kind::Histogram(bounds) = entry.kind else {
+    pub fn histograms(&self, entry: &MetricEntry) -> Result<HistogramVec, Error> {
+        let MetricKind::Histogram(bounds) = entry.kind else {
             return Err(Error::Msg(format!("{} is no histogram", entry.name)));
         };
         let buckets = bounds.iter().map(|bound| bound.seconds()).collect();
@@ -46,26 +46,26 @@ impl Maker {
     }
 
     /// Histograms of a closed set, there from the start.
-    pub fn closed_histograms<L: Label>(&self, entry: &Entry) -> Result<Children<L, Histogram>, Error> {
+    pub fn closed_histograms<L: Label>(&self, entry: &MetricEntry) -> Result<Children<L, Histogram>, Error> {
         Ok(Children::new(&self.histograms(entry)?))
     }
 
-    pub fn counter(&self, entry: &Entry) -> Result<IntCounter, Error> {
+    pub fn counter(&self, entry: &MetricEntry) -> Result<IntCounter, Error> {
         self.register(IntCounter::with_opts(Opts::new(entry.name, entry.help))?)
     }
 
     /// A gauge of which there is one series.
-    pub fn labelled_gauge(&self, entry: &Entry, values: &[&str]) -> Result<IntGauge, Error> {
+    pub fn labelled_gauge(&self, entry: &MetricEntry, values: &[&str]) -> Result<IntGauge, Error> {
         let gauges = self.register(IntGaugeVec::new(Opts::new(entry.name, entry.help), &names(entry))?)?;
         gauges.get_metric_with_label_values(values)
     }
 
-    pub fn gauge(&self, entry: &Entry) -> Result<IntGauge, Error> {
+    pub fn gauge(&self, entry: &MetricEntry) -> Result<IntGauge, Error> {
         self.register(IntGauge::with_opts(Opts::new(entry.name, entry.help))?)
     }
 }
 
-fn names(entry: &Entry) -> Vec<&'static str> {
+fn names(entry: &MetricEntry) -> Vec<&'static str> {
     entry.labels.iter().map(|(name, _)| *name).collect()
 }
 
@@ -91,8 +91,8 @@ impl<L: Label, M: Metric + Clone> Children<L, M> {
 
 /// What the registry of metrics wants to know of those that are made at the
 /// scrape.
-pub(super) fn descriptions(entries: &[Entry]) -> Result<Vec<Desc>, Error> {
-    let describe = |entry: &Entry| {
+pub(super) fn descriptions(entries: &[MetricEntry]) -> Result<Vec<Desc>, Error> {
+    let describe = |entry: &MetricEntry| {
         let labels = names(entry).into_iter().map(str::to_owned).collect();
         Desc::new(entry.name.to_owned(), entry.help.to_owned(), labels, HashMap::new())
     };
@@ -100,7 +100,7 @@ pub(super) fn descriptions(entries: &[Entry]) -> Result<Vec<Desc>, Error> {
 }
 
 /// A gauge that is made at the scrape; one without samples is left out.
-pub(super) fn family(entry: &Entry, samples: Vec<proto::Metric>) -> MetricFamily {
+pub(super) fn family(entry: &MetricEntry, samples: Vec<proto::Metric>) -> MetricFamily {
     let mut family = MetricFamily::default();
     family.set_name(entry.name.to_owned());
     family.set_help(entry.help.to_owned());
@@ -111,7 +111,7 @@ pub(super) fn family(entry: &Entry, samples: Vec<proto::Metric>) -> MetricFamily
 
 /// A sample with the values of its labels, in the order of the entry.
 #[expect(clippy::cast_precision_loss, reason = "counts and seconds are below 2^53")]
-pub(super) fn sample(entry: &Entry, values: &[&str], value: i64) -> proto::Metric {
+pub(super) fn sample(entry: &MetricEntry, values: &[&str], value: i64) -> proto::Metric {
     let mut metric = proto::Metric::from_label(pairs(entry, values));
     let mut gauge = Gauge::default();
     gauge.set_value(value as f64);
@@ -119,7 +119,7 @@ pub(super) fn sample(entry: &Entry, values: &[&str], value: i64) -> proto::Metri
     metric
 }
 
-fn pairs(entry: &Entry, values: &[&str]) -> Vec<LabelPair> {
+fn pairs(entry: &MetricEntry, values: &[&str]) -> Vec<LabelPair> {
     let named = entry.labels.iter().zip(values);
     named
         .map(|((name, _), value)| {

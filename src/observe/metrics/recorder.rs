@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use prometheus::{IntGauge, Registry, TextEncoder};
 
 use super::super::labels::{
-    Action, Answer, CacheResult, Load, Method, Outcome, Phase, Verb, Verification, WebhookResult,
+    Action, Answer, CacheResult, Load, Method, Phase, RunResult, Verb, Verification, WebhookResult,
 };
 use super::catalog::{BUILD_INFO, LEADER};
 use super::fleet::Fleet;
@@ -78,7 +78,7 @@ impl Metrics {
     }
 
     /// A run of a release has ended.
-    pub fn reconciled(&self, outcome: Outcome, reason: Reason) {
+    pub fn reconciled(&self, outcome: RunResult, reason: Reason) {
         self.runs.reconciled(outcome, reason);
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
-use super::super::labels::{Action, Outcome, Phase};
+use super::super::labels::{Action, Phase, RunResult};
 use super::catalog::{DRIFT_CORRECTED, DRIFT_DETECTED, HEALTH_WAITS, OBJECTS, RECONCILE_SECONDS, RECONCILES};
 use super::make::{Children, Maker};
 use crate::api::reason::Reason;
@@ -31,7 +31,7 @@ impl Runs {
         })
     }
 
-    pub fn reconciled(&self, outcome: Outcome, reason: Reason) {
+    pub fn reconciled(&self, outcome: RunResult, reason: Reason) {
         self.reconciles.with_label_values(&[outcome.as_str(), reason.as_str()]).inc();
     }
 

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderValue, StatusCode};
 use reqwest::Url;
 
-use super::asker::{Asker, Scope};
 use super::challenge::{self, Challenge};
+use super::context::{RequestContext, TokenScope};
 use super::provider::{Given, Providers, Variables};
 use super::token::{self, TOKEN_MARGIN, secret};
 use super::token_hosts::TokenHost;
@@ -21,7 +21,7 @@ use crate::oci::limits::MAX_REMEMBERED;
 use crate::oci::reference::{Repository, Zone};
 use crate::oci::transport::{Reach, Reply, Request, Transport};
 
-type Key = (Fingerprint, Repository, Scope);
+type Key = (Fingerprint, Repository, TokenScope);
 
 /// How a registry was satisfied the last time.
 #[derive(Clone)]
@@ -55,11 +55,11 @@ impl Sessions {
     pub async fn send(
         &self,
         transport: &Transport,
-        asker: Asker<'_>,
+        context: RequestContext<'_>,
         mut request: Request,
     ) -> Result<Reply, OciError> {
-        request.authorization = self.header(transport, asker, &request.url).await?;
-        let reply = transport.send(asker.access, &request).await?;
+        request.authorization = self.header(transport, context, &request.url).await?;
+        let reply = transport.send(context.access, &request).await?;
         if reply.status != StatusCode::UNAUTHORIZED {
             return Ok(reply);
         }
@@ -71,31 +71,31 @@ impl Sessions {
         let asked = Asked { challenge, zone: reply.zone };
         // Its place among the host's requests is needed for the token.
         drop(reply);
-        let header = self.establish(transport, asker, &request.url, asked).await?;
+        let header = self.establish(transport, context, &request.url, asked).await?;
         if request.authorization.as_ref() == Some(&header) {
-            self.providers.forget(asker).await;
-            return Err(asker.denied("the registry refuses the credentials"));
+            self.providers.forget(context).await;
+            return Err(context.denied("the registry refuses the credentials"));
         }
         request.authorization = Some(header);
-        transport.send(asker.access, &request).await
+        transport.send(context.access, &request).await
     }
 
-    fn key(asker: Asker<'_>) -> Key {
-        (asker.access.id(), asker.repository.clone(), asker.scope)
+    fn key(context: RequestContext<'_>) -> Key {
+        (context.access.id(), context.repository.clone(), context.scope)
     }
 
     /// The header of the session, renewed if its token has run out.
     async fn header(
         &self,
         transport: &Transport,
-        asker: Asker<'_>,
+        context: RequestContext<'_>,
         registry: &Url,
     ) -> Result<Option<HeaderValue>, OciError> {
         let session =
-            self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&Self::key(asker)).cloned();
+            self.known.lock().unwrap_or_else(PoisonError::into_inner).get(&Self::key(context)).cloned();
         match session {
             Some(session) if session.expires.is_some_and(|at| at <= Instant::now()) => {
-                self.establish(transport, asker, registry, session.asked).await.map(Some)
+                self.establish(transport, context, registry, session.asked).await.map(Some)
             }
             other => Ok(other.map(|session| session.header)),
         }
@@ -105,34 +105,34 @@ impl Sessions {
     async fn establish(
         &self,
         transport: &Transport,
-        asker: Asker<'_>,
+        context: RequestContext<'_>,
         registry: &Url,
         asked: Asked,
     ) -> Result<HeaderValue, OciError> {
-        let own = asker.access.parts().keyring.lookup(asker.repository);
+        let own = context.access.parts().keyring.lookup(context.repository);
         let given = match own {
             Some(_) => None,
-            None => self.providers.credential(transport, asker, asked.zone).await?,
+            None => self.providers.credential(transport, context, asked.zone).await?,
         };
         let credential = own.or(given.as_ref().map(|Given { credential, .. }| credential));
         let until = given.as_ref().map(|Given { until, .. }| *until);
         let (header, expires) = match (&asked.challenge, credential) {
-            (_, Some(Credential::Token(token))) => (secret("Bearer", token, asker)?, None),
+            (_, Some(Credential::Token(token))) => (secret("Bearer", token, context)?, None),
             (Challenge::Basic, Some(Credential::Password { username, password })) => {
-                (secret("Basic", &STANDARD.encode(format!("{username}:{password}")), asker)?, until)
+                (secret("Basic", &STANDARD.encode(format!("{username}:{password}")), context)?, until)
             }
             (Challenge::Basic, Some(_)) => {
                 return Err(
-                    asker.denied("the registry wants a user and a password, the credentials are a token")
+                    context.denied("the registry wants a user and a password, the credentials are a token")
                 );
             }
             (Challenge::Basic, None) => {
-                return Err(asker.denied("the registry wants credentials and there are none for it"));
+                return Err(context.denied("the registry wants credentials and there are none for it"));
             }
             (Challenge::Bearer { realm, service }, credential) => {
-                let request = self.token_request(asker, registry, &asked, (realm, service), credential)?;
-                let (token, life) = token::fetch(transport, asker, request).await?;
-                (secret("Bearer", &token, asker)?, Some(Instant::now() + life.saturating_sub(TOKEN_MARGIN)))
+                let request = self.token_request(context, registry, &asked, (realm, service), credential)?;
+                let (token, life) = token::fetch(transport, context, request).await?;
+                (secret("Bearer", &token, context)?, Some(Instant::now() + life.saturating_sub(TOKEN_MARGIN)))
             }
         };
         let mut sessions = self.known.lock().unwrap_or_else(PoisonError::into_inner);
@@ -143,7 +143,7 @@ impl Sessions {
         if sessions.len() >= MAX_REMEMBERED {
             sessions.clear();
         }
-        sessions.insert(Self::key(asker), Session { asked, header: header.clone(), expires });
+        sessions.insert(Self::key(context), Session { asked, header: header.clone(), expires });
         Ok(header)
     }
 
@@ -151,20 +151,20 @@ impl Sessions {
     /// asked.
     fn token_request(
         &self,
-        asker: Asker<'_>,
+        context: RequestContext<'_>,
         registry: &Url,
         asked: &Asked,
         (realm, service): (&str, &Option<String>),
         credential: Option<&Credential>,
     ) -> Result<Request, OciError> {
         let allowed =
-            |host: &str| self.token_hosts.iter().any(|h| h.allows(asker.repository.registry(), host));
+            |host: &str| self.token_hosts.iter().any(|h| h.allows(context.repository.registry(), host));
         let realm = challenge::realm(registry, realm, credential.is_some(), allowed)
-            .map_err(|why| asker.denied(&why))?;
-        let reach = Reach::Own.onward(asked.zone, realm.host() == registry.host());
+            .map_err(|why| context.denied(&why))?;
+        let reach = Reach::Own.redirected(asked.zone, realm.host() == registry.host());
         // The registry's client certificate is not for others.
         let at_home = realm.origin() == registry.origin();
-        let mut request = token::request(asker, realm, service.as_deref(), credential)?;
+        let mut request = token::request(context, realm, service.as_deref(), credential)?;
         request.identified &= at_home;
         request.reach = reach;
         Ok(request)

@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, StatusCode};
 use reqwest::Url;
 use serde::Deserialize;
 
-use super::asker::Asker;
+use super::context::RequestContext;
 use crate::oci::credentials::Credential;
 use crate::oci::error::OciError;
 use crate::oci::limits::{DEFAULT_TOKEN_LIFE, MAX_TOKEN_BYTES};
@@ -34,25 +34,25 @@ const MAX_TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// Asks the token service, and reads what it answers.
 pub(super) async fn fetch(
     transport: &Transport,
-    asker: Asker<'_>,
+    context: RequestContext<'_>,
     request: Request,
 ) -> Result<(String, Duration), OciError> {
     let host = request.url.host_str().unwrap_or_default().to_owned();
-    let reply = transport.send(asker.access, &request).await?;
+    let reply = transport.send(context.access, &request).await?;
     if reply.url.origin() != request.url.origin() {
-        return Err(asker.denied(&format!("the token service {host} redirects elsewhere")));
+        return Err(context.denied(&format!("the token service {host} redirects elsewhere")));
     }
     if matches!(reply.status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) {
         let status = reply.status.as_u16();
-        return Err(asker.denied(&format!("the token service {host} answered {status}")));
+        return Err(context.denied(&format!("the token service {host} answered {status}")));
     }
     if !reply.status.is_success() {
-        return Err(reply.error(asker.subject).await);
+        return Err(reply.error(context.subject).await);
     }
     let Body::Whole(body) = reply.body(MAX_TOKEN_BYTES).await? else {
-        return Err(asker.denied(&format!("the token service {host} answers with more than a token")));
+        return Err(context.denied(&format!("the token service {host} answers with more than a token")));
     };
-    let unusable = || asker.denied(&format!("the token service {host} did not answer with a token"));
+    let unusable = || context.denied(&format!("the token service {host} did not answer with a token"));
     let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| unusable())?;
     let token = if answer.token.is_empty() { answer.access_token } else { answer.token };
     if token.is_empty() {
@@ -67,15 +67,16 @@ pub(super) async fn fetch(
 /// The request of distribution's token specification; for an identity token,
 /// the refresh token grant of its OAuth2 variant.
 pub(super) fn request(
-    asker: Asker<'_>,
+    context: RequestContext<'_>,
     mut realm: Url,
     service: Option<&str>,
     credential: Option<&Credential>,
 ) -> Result<Request, OciError> {
-    let scope = format!("repository:{}:{}", asker.repository.path(), asker.scope.actions());
+    let scope = format!("repository:{}:{}", context.repository.path(), context.scope.actions());
     if let Some(Credential::Identity(token)) = credential {
         // A URL's query is the encoding that a form has.
-        let mut form = Url::parse("form:x").map_err(|_| asker.denied("the token request cannot be made"))?;
+        let mut form =
+            Url::parse("form:x").map_err(|_| context.denied("the token request cannot be made"))?;
         form.query_pairs_mut()
             .append_pair("grant_type", "refresh_token")
             .append_pair("service", service.unwrap_or_default())
@@ -94,15 +95,19 @@ pub(super) fn request(
     let mut request = Request::new(Method::GET, realm);
     if let Some(Credential::Password { username, password }) = credential {
         let encoded = STANDARD.encode(format!("{username}:{password}"));
-        request.authorization = Some(secret("Basic", &encoded, asker)?);
+        request.authorization = Some(secret("Basic", &encoded, context)?);
     }
     Ok(request)
 }
 
 /// A header that is not shown in a log.
-pub(super) fn secret(scheme: &str, value: &str, asker: Asker<'_>) -> Result<HeaderValue, OciError> {
+pub(super) fn secret(
+    scheme: &str,
+    value: &str,
+    context: RequestContext<'_>,
+) -> Result<HeaderValue, OciError> {
     let mut header = HeaderValue::from_str(&format!("{scheme} {value}"))
-        .map_err(|_| asker.denied("the credentials hold characters that HTTP cannot carry"))?;
+        .map_err(|_| context.denied("the credentials hold characters that HTTP cannot carry"))?;
     header.set_sensitive(true);
     Ok(header)
 }

@@ -65,7 +65,7 @@ impl FromStr for Mirror {
 }
 
 /// Where something may be read from, and how.
-pub(in crate::oci) struct Source {
+pub(in crate::oci) struct MirrorSource {
     pub repository: Repository,
     pub access: Access,
 }
@@ -108,16 +108,19 @@ impl Mirrors {
     }
 
     /// The mirrors of the repository that are awake.
-    pub fn of(&self, repository: &Repository, access: &Access) -> Vec<Source> {
+    pub fn of(&self, repository: &Repository, access: &Access) -> Vec<MirrorSource> {
         let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let rests = |source: &Source, whose: Fingerprint| {
+        let rests = |source: &MirrorSource, whose: Fingerprint| {
             let key = (source.repository.registry().to_owned(), whose);
             resting.get(&key).is_some_and(|until| *until > now)
         };
         let found = self.all.iter().filter_map(|m| Some((m, m.repository(repository)?)));
         found
-            .map(|(mirror, there)| Source { access: there_access(access, mirror, &there), repository: there })
+            .map(|(mirror, there)| MirrorSource {
+                access: there_access(access, mirror, &there),
+                repository: there,
+            })
             .filter(|source| !rests(source, source.access.transport()) && !rests(source, source.access.id()))
             .collect()
     }
@@ -125,7 +128,7 @@ impl Mirrors {
     /// The mirror has failed. One that is away is left alone for a while by this access.
     /// One that lies is by all who reach it in the same way: nothing of a release can
     /// make it, but a proxy and the certificates that are trusted can.
-    pub fn failed(&self, source: &Source, fault: &Fault) {
+    pub fn failed(&self, source: &MirrorSource, fault: &Fault) {
         let whose = match fault {
             Fault::Lied(_) => source.access.transport(),
             Fault::Failed(OciError::Unavailable { .. }) => source.access.id(),

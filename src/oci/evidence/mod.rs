@@ -1,4 +1,4 @@
-//! What a registry keeps beside a digest that may say who has signed it. Bytes
+//! What a registry keeps for a digest that may say who has signed it. Bytes
 //! within limits; whether they are believed is not decided here.
 //!
 //! Three places are asked, always all of them and at once, so that what one of

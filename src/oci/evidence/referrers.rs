@@ -107,7 +107,7 @@ impl Search<'_> {
         let mut request = Request::new(Method::GET, url.clone());
         request.accept = Some(INDEX_TYPE);
         let inner = &self.registry.0;
-        let reply = inner.sessions.send(&inner.transport, self.asker(&subject), request).await?;
+        let reply = inner.sessions.send(&inner.transport, self.context(&subject), request).await?;
         if ABSENT.contains(&reply.status) {
             return Ok(Page::None);
         }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 use super::gather::Notes;
-use crate::oci::auth::{Asker, Scope};
+use crate::oci::auth::{RequestContext, TokenScope};
 use crate::oci::credentials::Access;
 use crate::oci::error::OciError;
 use crate::oci::limits::{MAX_BUNDLE_BYTES, MAX_MANIFEST_BYTES};
@@ -45,11 +45,11 @@ impl<'a> Search<'a> {
     }
 
     /// Who asks for things of the repository.
-    pub(super) fn asker<'b>(&self, subject: &'b str) -> Asker<'b>
+    pub(super) fn context<'b>(&self, subject: &'b str) -> RequestContext<'b>
     where
         'a: 'b,
     {
-        Asker { repository: self.repository, access: self.access, scope: Scope::Pull, subject }
+        RequestContext { repository: self.repository, access: self.access, scope: TokenScope::Pull, subject }
     }
 
     /// A manifest that a list has named to this access.
@@ -75,8 +75,8 @@ impl<'a> Search<'a> {
         }
         let url = Transport::url(self.repository, self.access, &format!("blobs/{digest}"))?;
         let inner = &self.registry.0;
-        let asker = self.asker(&subject);
-        let reply = inner.sessions.send(&inner.transport, asker, Request::new(Method::GET, url)).await?;
+        let context = self.context(&subject);
+        let reply = inner.sessions.send(&inner.transport, context, Request::new(Method::GET, url)).await?;
         if !reply.status.is_success() {
             return Err(reply.error(&subject).await);
         }

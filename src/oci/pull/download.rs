@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use http::StatusCode;
 use http::header::CONTENT_RANGE;
 
-use crate::oci::auth::{Asker, Sessions};
+use crate::oci::auth::{RequestContext, Sessions};
 use crate::oci::error::OciError;
 use crate::oci::limits::{MAX_RESUMES, MIN_RESUMED_BYTES};
 use crate::oci::reference::authority;
@@ -21,7 +21,7 @@ use crate::oci::transport::{Advance, Body, Part, Reply, Request, Transport};
 pub(super) async fn blob(
     transport: &Transport,
     sessions: &Sessions,
-    asker: Asker<'_>,
+    context: RequestContext<'_>,
     mut request: Request,
     size: u64,
     advance: Option<Advance>,
@@ -31,7 +31,7 @@ pub(super) async fn blob(
     loop {
         let begun = body.len() as u64;
         request.from = (begun > 0).then_some(begun);
-        let mut reply = sessions.send(transport, asker, request.clone()).await?;
+        let mut reply = sessions.send(transport, context, request.clone()).await?;
         match request.from {
             Some(from) if reply.status == StatusCode::PARTIAL_CONTENT => check(&reply, from, size)?,
             // It knows nothing of ranges, or not of this one: all over again.
@@ -39,7 +39,7 @@ pub(super) async fn blob(
                 body.clear();
             }
             None if reply.status == StatusCode::OK => {}
-            _ => return Err(reply.error(asker.subject).await),
+            _ => return Err(reply.error(context.subject).await),
         }
         if reply.status != StatusCode::RANGE_NOT_SATISFIABLE {
             let watcher = advance.as_ref().filter(|_| body.len() as u64 == begun);
@@ -51,7 +51,7 @@ pub(super) async fn blob(
             }
         }
         if left == 0 {
-            return Err(reply.error(asker.subject).await);
+            return Err(reply.error(context.subject).await);
         }
         left -= 1;
         if size < MIN_RESUMED_BYTES {

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use http::{Method, StatusCode};
 
 use crate::oci::artifact::layout;
-use crate::oci::auth::{Asker, Scope};
+use crate::oci::auth::{RequestContext, TokenScope};
 use crate::oci::credentials::Access;
 use crate::oci::error::OciError;
 use crate::oci::limits::MAX_MANIFEST_BYTES;
@@ -47,8 +47,8 @@ impl Registry {
         let url = Transport::url(repository, access, &format!("manifests/{name}"))?;
         let mut request = Request::new(method, url);
         request.accept = Some(layout::ACCEPT);
-        let asker = Asker { repository, access, scope: Scope::Pull, subject };
-        self.0.sessions.send(&self.0.transport, asker, request).await
+        let context = RequestContext { repository, access, scope: TokenScope::Pull, subject };
+        self.0.sessions.send(&self.0.transport, context, request).await
     }
 }
 

@@ -6,7 +6,7 @@ use http::{Method, StatusCode};
 use super::fetched::Resolved;
 use super::manifest::manifest_body;
 use super::tags;
-use crate::oci::auth::{Asker, Scope};
+use crate::oci::auth::{RequestContext, TokenScope};
 use crate::oci::credentials::Access;
 use crate::oci::error::OciError;
 use crate::oci::reference::{Digest, Repository, Tag, Wanted};
@@ -64,8 +64,8 @@ impl Registry {
     /// than anybody looks at: pages and tags have a bound each, and a part of the list is no answer.
     pub async fn tags(&self, repository: &Repository, access: &Access) -> Result<Vec<Tag>, OciError> {
         let subject = format!("{repository} (its tags)");
-        let asker = Asker { repository, access, scope: Scope::Pull, subject: &subject };
-        tags::list(&self.0.transport, &self.0.sessions, asker).await
+        let context = RequestContext { repository, access, scope: TokenScope::Pull, subject: &subject };
+        tags::list(&self.0.transport, &self.0.sessions, context).await
     }
 
     /// The digest that a tag points at now.

@@ -6,7 +6,7 @@ use http::Method;
 
 use super::download;
 use super::manifest::manifest_body;
-use crate::oci::auth::{Asker, Scope};
+use crate::oci::auth::{RequestContext, TokenScope};
 use crate::oci::content::Fault;
 use crate::oci::credentials::Access;
 use crate::oci::error::OciError;
@@ -75,10 +75,11 @@ impl Registry {
     ) -> Result<Bytes, Fault> {
         let subject = repository.at(digest);
         let url = Transport::url(repository, access, &format!("blobs/{digest}"))?;
-        let asker = Asker { repository, access, scope: Scope::Pull, subject: &subject };
+        let context = RequestContext { repository, access, scope: TokenScope::Pull, subject: &subject };
         let advance = usize::try_from(size).ok().and_then(|size| self.0.transport.meter(digest, size));
         let request = Request::new(Method::GET, url);
-        let body = download::blob(&self.0.transport, &self.0.sessions, asker, request, size, advance).await?;
+        let body =
+            download::blob(&self.0.transport, &self.0.sessions, context, request, size, advance).await?;
         match body {
             Body::Whole(bytes) if digest.is_of(&bytes) => match bytes.len() as u64 == size {
                 true => Ok(bytes),

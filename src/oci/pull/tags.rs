@@ -4,7 +4,7 @@ use http::Method;
 use reqwest::Url;
 use serde::Deserialize;
 
-use crate::oci::auth::{Asker, Sessions};
+use crate::oci::auth::{RequestContext, Sessions};
 use crate::oci::error::OciError;
 use crate::oci::limits::{MAX_TAG_PAGE_BYTES, MAX_TAG_PAGES, MAX_TAGS, TAG_PAGE_SIZE};
 use crate::oci::reference::Tag;
@@ -20,17 +20,17 @@ struct Page {
 pub(super) async fn list(
     transport: &Transport,
     sessions: &Sessions,
-    asker: Asker<'_>,
+    context: RequestContext<'_>,
 ) -> Result<Vec<Tag>, OciError> {
-    let first = Transport::url(asker.repository, asker.access, &format!("tags/list?n={TAG_PAGE_SIZE}"))?;
+    let first = Transport::url(context.repository, context.access, &format!("tags/list?n={TAG_PAGE_SIZE}"))?;
     let mut url = first.clone();
     let mut found: Vec<Tag> = Vec::new();
     for _ in 0..MAX_TAG_PAGES {
-        let (tags, linked) = page(transport, sessions, asker, &url).await?;
+        let (tags, linked) = page(transport, sessions, context, &url).await?;
         // What is no tag could not be asked for anyway.
         found.extend(tags.iter().filter_map(|tag| Tag::parse(tag).ok()));
         if found.len() > MAX_TAGS {
-            return Err(too_many(asker, format!("it has more than {MAX_TAGS} tags")));
+            return Err(too_many(context, format!("it has more than {MAX_TAGS} tags")));
         }
         let next = match (linked, tags.last()) {
             (Some(linked), _) => linked,
@@ -43,42 +43,42 @@ pub(super) async fn list(
             _ => return Ok(found),
         };
         if next == url {
-            return Err(unusable(asker, "its tag list leads back to itself"));
+            return Err(unusable(context, "its tag list leads back to itself"));
         }
         url = next;
     }
-    Err(too_many(asker, format!("it has more than {MAX_TAG_PAGES} pages of tags")))
+    Err(too_many(context, format!("it has more than {MAX_TAG_PAGES} pages of tags")))
 }
 
 /// One page, and where it says that the next one is.
 async fn page(
     transport: &Transport,
     sessions: &Sessions,
-    asker: Asker<'_>,
+    context: RequestContext<'_>,
     url: &Url,
 ) -> Result<(Vec<String>, Option<Url>), OciError> {
-    let reply = sessions.send(transport, asker, Request::new(Method::GET, url.clone())).await?;
+    let reply = sessions.send(transport, context, Request::new(Method::GET, url.clone())).await?;
     if !reply.status.is_success() {
-        return Err(reply.error(asker.subject).await);
+        return Err(reply.error(context.subject).await);
     }
     let linked =
-        link::next(&reply.headers, url).map_err(|why| unusable(asker, &format!("its tag list {why}")))?;
+        link::next(&reply.headers, url).map_err(|why| unusable(context, &format!("its tag list {why}")))?;
     let Body::Whole(body) = reply.body(MAX_TAG_PAGE_BYTES).await? else {
         return Err(too_many(
-            asker,
+            context,
             format!("one page of its tags is longer than {MAX_TAG_PAGE_BYTES} bytes"),
         ));
     };
     let page: Page =
-        serde_json::from_slice(&body).map_err(|_| unusable(asker, "its tag list is not JSON"))?;
+        serde_json::from_slice(&body).map_err(|_| unusable(context, "its tag list is not JSON"))?;
     Ok((page.tags.unwrap_or_default(), linked))
 }
 
-fn too_many(asker: Asker<'_>, why: String) -> OciError {
+fn too_many(context: RequestContext<'_>, why: String) -> OciError {
     let why = format!("{why}; use ref.tag or ref.digest");
-    OciError::TooLarge { subject: asker.repository.to_string(), why }
+    OciError::TooLarge { subject: context.repository.to_string(), why }
 }
 
-fn unusable(asker: Asker<'_>, why: &str) -> OciError {
-    OciError::Unavailable { host: asker.repository.registry().to_owned(), why: why.to_owned() }
+fn unusable(context: RequestContext<'_>, why: &str) -> OciError {
+    OciError::Unavailable { host: context.repository.registry().to_owned(), why: why.to_owned() }
 }

@@ -12,7 +12,7 @@ mod zone;
 
 pub use digest::Digest;
 pub(super) use host::{authority, is_host, is_loopback};
-pub use repository::{Reference, Repository};
+pub use repository::{ArtifactReference, Repository};
 pub use tag::Tag;
 pub use wanted::Wanted;
 pub(super) use zone::Zone;

@@ -26,7 +26,7 @@ impl Repository {
     /// When the scheme is missing, when there is a tag or digest, or when host
     /// or path hold characters that no registry accepts.
     pub fn parse(url: &str) -> Result<Self, OciError> {
-        let reference = Reference::parse(url)?;
+        let reference = ArtifactReference::parse(url)?;
         if reference.tag.is_some() || reference.digest.is_some() {
             return Err(spec(url, "a tag or digest does not belong into the URL, use spec.ref"));
         }
@@ -107,7 +107,7 @@ fn is_path_segment(segment: &str) -> bool {
 
 /// What the command line takes: `oci://host/path[:tag][@digest]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reference {
+pub struct ArtifactReference {
     /// The repository.
     pub repository: Repository,
     /// The tag, if one is given.
@@ -116,7 +116,7 @@ pub struct Reference {
     pub digest: Option<Digest>,
 }
 
-impl Reference {
+impl ArtifactReference {
     /// Reads the whole form.
     ///
     /// # Errors
@@ -150,7 +150,7 @@ impl Reference {
     }
 }
 
-impl fmt::Display for Reference {
+impl fmt::Display for ArtifactReference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.repository.fmt(f)?;
         if let Some(tag) = &self.tag {
@@ -175,7 +175,7 @@ mod tests {
     #[test]
     fn references_are_read_whole() {
         let check = |text: &str, expected: &str| {
-            let shown = match Reference::parse(text) {
+            let shown = match ArtifactReference::parse(text) {
                 Ok(reference) => reference.to_string(),
                 Err(e) => e.to_string(),
             };
@@ -207,7 +207,9 @@ mod tests {
         check("oci://h.io/a@sha256:../../x", "is not a digest");
         check("oci://h.io/a@sha256:AAAA", "is not a digest");
         check("oci://user:secret@h.io/a", "is not a digest");
-        assert!(!Reference::parse("oci://user:secret@h.io/a").unwrap_err().to_string().contains("secret"));
+        assert!(
+            !ArtifactReference::parse("oci://user:secret@h.io/a").unwrap_err().to_string().contains("secret")
+        );
         assert!(Repository::parse("oci://h.io/a:1").unwrap_err().to_string().contains("spec.ref"));
     }
 

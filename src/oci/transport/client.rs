@@ -74,7 +74,7 @@ impl Clients {
             (None, None) => resolver::farthest(&self.hosts, host).await,
             (named, _) => named,
         };
-        Reach::Own.onward(zone.unwrap_or(Zone::Public), false)
+        Reach::Own.redirected(zone.unwrap_or(Zone::Public), false)
     }
 
     /// The client for this request.

@@ -12,8 +12,8 @@ use reqwest::{Client, RequestBuilder, Url};
 use tokio::sync::watch;
 
 use super::client::Clients;
-use super::failure::{is_walled, outcome_of, silent, unavailable};
-use super::observer::{Advance, Meter, Observer, Outcome, RequestRecord};
+use super::failure::{is_blocked, outcome_of, silent, unavailable};
+use super::observer::{Advance, Meter, Observer, RequestOutcome, RequestRecord};
 use super::pace::Paces;
 use super::reply::Reply;
 use super::request::Request;
@@ -104,7 +104,7 @@ impl Transport {
             }
             let next = redirect_target(&reply).map_err(|why| refused(&request.url, why))?;
             let same_host = next.host() == request.url.host();
-            request.reach = request.reach.onward(reply.zone, same_host);
+            request.reach = request.reach.redirected(reply.zone, same_host);
             let host = next.host_str().unwrap_or_default();
             request
                 .reach
@@ -135,10 +135,10 @@ impl Transport {
         let (builder, idle) = (prepared(&client, request, handed), self.idle_timeout);
         let started = Instant::now();
         let Some(sent) = upload.watch(idle, builder.send()).await else {
-            self.observe(&host, &request.method, Outcome::TimedOut, started.elapsed());
+            self.observe(&host, &request.method, RequestOutcome::TimedOut, started.elapsed());
             return Err(fail(silent(&host)));
         };
-        let outcome = sent.as_ref().map_or_else(outcome_of, |r| Outcome::Status(r.status().as_u16()));
+        let outcome = sent.as_ref().map_or_else(outcome_of, |r| RequestOutcome::Status(r.status().as_u16()));
         self.observe(&host, &request.method, outcome, started.elapsed());
         match sent {
             Ok(response) => {
@@ -153,7 +153,7 @@ impl Transport {
                 let error = unavailable(&host, &e);
                 // A host that is silent once would be so again; the caller's
                 // schedule is the place to wait for it.
-                Err(Failure { again: outcome != Outcome::TimedOut && !is_walled(&e), error })
+                Err(Failure { again: outcome != RequestOutcome::TimedOut && !is_blocked(&e), error })
             }
         }
     }
@@ -174,7 +174,7 @@ impl Transport {
         self.meter.as_ref().map(|meter| meter(shown, bytes as u64))
     }
 
-    fn observe(&self, host: &str, method: &Method, outcome: Outcome, elapsed: Duration) {
+    fn observe(&self, host: &str, method: &Method, outcome: RequestOutcome, elapsed: Duration) {
         // Without the path: the one of a redirect may hold what gives access.
         let seconds = elapsed.as_secs_f64();
         tracing::debug!(target: LOG, host, method = method_name(method), ?outcome, seconds, "asked a registry");

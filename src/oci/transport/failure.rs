@@ -1,17 +1,17 @@
 //! Why there is no answer, in the words that people read: nothing in them changes
 //! from one try to the next.
 
-use super::observer::Outcome;
-use super::resolver::Walled;
+use super::observer::RequestOutcome;
+use super::resolver::BlockedAddress;
 use crate::oci::error::OciError;
 
-pub(super) fn outcome_of(error: &reqwest::Error) -> Outcome {
+pub(super) fn outcome_of(error: &reqwest::Error) -> RequestOutcome {
     if error.is_timeout() {
-        Outcome::TimedOut
+        RequestOutcome::TimedOut
     } else if error.is_connect() {
-        Outcome::ConnectFailed
+        RequestOutcome::ConnectFailed
     } else {
-        Outcome::Broken
+        RequestOutcome::Broken
     }
 }
 
@@ -22,20 +22,20 @@ pub(super) fn silent(host: &str) -> OciError {
 
 pub(super) fn unavailable(host: &str, error: &reqwest::Error) -> OciError {
     let why = match outcome_of(error) {
-        Outcome::TimedOut if error.is_connect() => "no connection in time".to_owned(),
-        Outcome::TimedOut => "no answer in time".to_owned(),
-        Outcome::ConnectFailed if is_walled(error) => root_cause(error),
-        Outcome::ConnectFailed => format!("cannot connect: {}", root_cause(error)),
+        RequestOutcome::TimedOut if error.is_connect() => "no connection in time".to_owned(),
+        RequestOutcome::TimedOut => "no answer in time".to_owned(),
+        RequestOutcome::ConnectFailed if is_blocked(error) => root_cause(error),
+        RequestOutcome::ConnectFailed => format!("cannot connect: {}", root_cause(error)),
         _ => format!("the connection broke: {}", root_cause(error)),
     };
     OciError::Unavailable { host: host.to_owned(), why }
 }
 
 /// Whether the name that was to be asked stands for an address that may not be.
-pub(super) fn is_walled(error: &(dyn std::error::Error + 'static)) -> bool {
+pub(super) fn is_blocked(error: &(dyn std::error::Error + 'static)) -> bool {
     let mut inner = Some(error);
     while let Some(error) = inner {
-        if error.is::<Walled>() {
+        if error.is::<BlockedAddress>() {
             return true;
         }
         inner = error.source();

@@ -17,7 +17,7 @@ mod resolver;
 mod upload;
 
 pub(super) use exchange::{Transport, TransportOptions};
-pub use observer::{Advance, Meter, Observer, Outcome, RequestRecord};
+pub use observer::{Advance, Meter, Observer, RequestOutcome, RequestRecord};
 pub use probe::speaks_tls;
 pub(super) use reach::Reach;
 pub(super) use reply::{Body, Part, Reply};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// How one request ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum RequestOutcome {
     /// The server answered with this status.
     Status(u16),
     /// No connection.
@@ -24,7 +24,7 @@ pub struct RequestRecord {
     /// The HTTP method: `HEAD`, `GET`, `POST` or `PUT`.
     pub method: &'static str,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: RequestOutcome,
     /// Until the head of the answer.
     pub elapsed: Duration,
 }

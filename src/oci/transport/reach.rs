@@ -18,7 +18,7 @@ pub(in crate::oci) enum Reach {
 impl Reach {
     /// The reach of a URL that an answer names: what `self` reached has sent us,
     /// from its zone.
-    pub fn onward(self, zone: Zone, same_host: bool) -> Self {
+    pub fn redirected(self, zone: Zone, same_host: bool) -> Self {
         let from = if same_host { zone } else { zone.for_others() };
         match self {
             Self::Own => Self::Named(from),
@@ -56,7 +56,7 @@ mod tests {
         let (public, private, loopback, forbidden) =
             (Zone::Public, Zone::Private, Zone::Loopback, Zone::Forbidden);
         let check = |from: Zone, same_host: bool, to: &[Zone]| {
-            let reach = Reach::Own.onward(from, same_host);
+            let reach = Reach::Own.redirected(from, same_host);
             let Reach::Named(zone) = reach else { panic!("{reach:?}") };
             for target in [public, private, loopback, forbidden] {
                 assert_eq!(zone.admits(target), to.contains(&target), "{from:?} {same_host} {target:?}");
@@ -70,8 +70,8 @@ mod tests {
         // A name that was public must not become private on the way.
         check(public, true, &[public]);
         // Over the Internet there is no way back in.
-        let there = Reach::Own.onward(private, false).onward(public, false);
-        assert_eq!(there.onward(private, false).check("10.0.0.1"), Err("a private address"));
+        let there = Reach::Own.redirected(private, false).redirected(public, false);
+        assert_eq!(there.redirected(private, false).check("10.0.0.1"), Err("a private address"));
         assert_eq!(Reach::Own.check("169.254.169.254"), Ok(()));
     }
 }

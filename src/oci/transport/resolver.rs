@@ -16,7 +16,7 @@ pub type Hosts = Arc<BTreeMap<String, Vec<SocketAddr>>>;
 /// A name led to no address that may be asked.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the name stands for {0}, which is not asked here")]
-pub(super) struct Walled(pub &'static str);
+pub(super) struct BlockedAddress(pub &'static str);
 
 /// The system's resolver, and what of its answers may be used.
 pub(super) struct Resolver {
@@ -26,11 +26,11 @@ pub(super) struct Resolver {
 
 impl Resolver {
     /// The addresses that may be asked, of those that there are.
-    fn admitted(reach: Reach, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, Walled> {
+    fn admitted(reach: Reach, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, BlockedAddress> {
         let Reach::Named(zone) = reach else { return Ok(found) };
         let (good, bad): (Vec<_>, Vec<_>) = found.into_iter().partition(|a| zone.admits(Zone::of(a.ip())));
         match bad.first() {
-            Some(bad) if good.is_empty() => Err(Walled(Zone::of(bad.ip()).describe())),
+            Some(bad) if good.is_empty() => Err(BlockedAddress(Zone::of(bad.ip()).describe())),
             _ => Ok(good),
         }
     }
@@ -68,7 +68,8 @@ mod tests {
         let check = |zone: Option<Zone>, found: &[&str], expected: Result<&[&str], &'static str>| {
             let reach = zone.map_or(Reach::Own, Reach::Named);
             let parse = |texts: &[&str]| texts.iter().map(|t| format!("{t}:0").parse().unwrap()).collect();
-            let expected: Result<Vec<SocketAddr>, Walled> = expected.map(parse).map_err(Walled);
+            let expected: Result<Vec<SocketAddr>, BlockedAddress> =
+                expected.map(parse).map_err(BlockedAddress);
             assert_eq!(Resolver::admitted(reach, parse(found)), expected, "{zone:?} {found:?}");
         };
         check(None, &["127.0.0.1", "169.254.169.254"], Ok(&["127.0.0.1", "169.254.169.254"]));
@@ -87,6 +88,6 @@ mod tests {
         let name = || "localhost".parse().unwrap();
         assert!(resolver(Zone::Loopback).resolve(name()).await.is_ok());
         let error = resolver(Zone::Private).resolve(name()).await.err().unwrap();
-        assert!(error.downcast_ref::<Walled>().is_some(), "{error}");
+        assert!(error.downcast_ref::<BlockedAddress>().is_some(), "{error}");
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::cluster::inventory::{Stored, Taken};
 use crate::cluster::session::Identity;
 use crate::cluster::store::Watched;
-use crate::domain::drift::disturbance;
+use crate::domain::drift::drift_kind;
 use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::inventory::{Entry, Inventory};
 use crate::domain::live::Record;
@@ -36,7 +36,7 @@ pub struct ClusterCache {
     /// the API server has said: a watch does not tell a deletion from a lost label.
     pub gone: HashMap<ObjectId, String>,
     /// Objects that left and stay, as the last look found them.
-    pub left: HashMap<ObjectId, Mark>,
+    pub retained: HashMap<ObjectId, Mark>,
     /// Watches that were not synced when the last run looked.
     pub blind: Vec<Arc<Watched>>,
     /// Objects that no watch showed when the last run looked, and that may not be read.
@@ -102,7 +102,7 @@ impl ClusterCache {
         let Some(watch) = synced(&self.watches, id) else { return false };
         let (record, applied) = (watch.record(id), self.versions.get(id).copied().unwrap_or_default());
         let unsure = record.is_none() && self.may_be_unlabelled(id, entry);
-        unsure || disturbance(entry, record.as_ref(), applied).is_some()
+        unsure || drift_kind(entry, record.as_ref(), applied).is_some()
     }
 
     /// Lets go of watches over kinds that the inventory does not name any more.

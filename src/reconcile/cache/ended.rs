@@ -8,7 +8,7 @@ use futures::StreamExt;
 use serde_json::Value;
 
 use super::cluster::{AskedPod, ClusterCache};
-use crate::cluster::discovery::Known;
+use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate, Inventory};
@@ -36,7 +36,7 @@ impl ClusterCache {
     /// there without our labels.
     pub fn may_be_unlabelled(&self, id: &ObjectId, entry: &Entry) -> bool {
         let ended = entry.done || self.ended_as(id, entry);
-        ended && !entry.left && self.gone.get(id) != entry.uid.as_ref()
+        ended && !entry.retained && self.gone.get(id) != entry.uid.as_ref()
     }
 
     /// Remembers what the API server has said of such an object.
@@ -66,9 +66,9 @@ impl ClusterCache {
 
     /// Whether a pod has to be asked whether it has run to its end.
     pub fn may_have_succeeded(&self, id: &ObjectId, entry: &Entry, record: &Record) -> bool {
-        let known = |asked: &AskedPod| asked.uid == record.uid && record.version <= asked.version;
+        let asked_again = |asked: &AskedPod| asked.uid == record.uid && record.version <= asked.version;
         let open = !entry.done && entry.uid.as_deref() == Some(record.uid.as_str());
-        open && id.is("", "Pod") && !self.asked.get(id).is_some_and(known)
+        open && id.is("", "Pod") && !self.asked.get(id).is_some_and(asked_again)
     }
 
     /// Whether one of the objects that were seen to change has run to its end, which
@@ -91,15 +91,20 @@ impl ClusterCache {
         let Some(identity) = self.identity.clone().filter(|_| !pods.is_empty()) else { return };
         // Who cannot be asked now is asked when the pod changes, and by the next run.
         let Ok(session) = env.session.impersonate(identity) else { return };
-        let Ok(known) = session.known().await else { return };
-        self.ask_pods(&session, &known, &pods).await;
+        let Ok(discovery) = session.discovery().await else { return };
+        self.ask_pods(&session, &discovery, &pods).await;
     }
 
     /// Asks for pods whose records do not say whether they have run to their end.
     /// One that cannot be read is asked for again when it changes.
-    pub async fn ask_pods(&mut self, session: &Session, known: &Arc<Known>, pods: &[(ObjectId, Record)]) {
+    pub async fn ask_pods(
+        &mut self,
+        session: &Session,
+        discovery: &Arc<ApiDiscovery>,
+        pods: &[(ObjectId, Record)],
+    ) {
         let asked = pods.iter().filter_map(|(id, record)| {
-            let resource = known.preferred(&id.group_kind())?;
+            let resource = discovery.preferred(&id.group_kind())?;
             Some(async move { (id, record, session.get(&resource, id).await) })
         });
         let mut answers = unordered(asked);

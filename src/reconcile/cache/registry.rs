@@ -13,9 +13,9 @@ use crate::reconcile::env::Env;
 #[derive(Default)]
 pub struct RegistryCache {
     /// Watches over the Secrets that the spec names.
-    pub secrets: BTreeMap<String, accounts::Watched<SecretData>>,
+    pub secrets: BTreeMap<String, accounts::WatchedObject<SecretData>>,
     /// The watch over the ServiceAccount.
-    pub account: Option<accounts::Watched<Account>>,
+    pub account: Option<accounts::WatchedObject<Account>>,
     /// How the registry is reached, as of the last run.
     pub access: Option<Arc<Access>>,
     /// What kept the registry from being asked the last time.
@@ -43,7 +43,7 @@ impl RegistryCache {
         release: &ReleaseId,
         namespace: &str,
         name: &str,
-    ) -> &mut accounts::Watched<Account> {
+    ) -> &mut accounts::WatchedObject<Account> {
         let watch = || env.session.watch_account(namespace, name, env.told(release));
         self.account.get_or_insert_with(watch)
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::reconcile::error::Failure;
+use crate::reconcile::error::RunFailure;
 use crate::reconcile::scope::revision::Revision;
 use crate::reconcile::trust::admission::Admission;
 use crate::reconcile::trust::pinned::{ImageDemand, Pinned};
@@ -48,5 +48,5 @@ pub struct CachedRejection {
     /// Repository, digest and policies.
     pub key: String,
     /// Why.
-    pub failed: Box<Failure>,
+    pub failed: Box<RunFailure>,
 }

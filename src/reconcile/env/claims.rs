@@ -43,9 +43,9 @@ impl Claims {
             i.reserved.retain(|id, owner| owner != release || inventory.claims(id));
             let before = i.named.insert(release.clone(), Arc::clone(inventory));
             i.offered.retain(|_, owner| owner != release);
-            let left = inventory.entries.iter().filter(|(_, entry)| entry.left);
+            let left = inventory.entries.iter().filter(|(_, entry)| entry.retained);
             i.offered.extend(left.map(|(id, _)| (id.clone(), release.clone())));
-            let mut told = i.heirs(before.as_deref(), |id| inventory.claims(id));
+            let mut told = i.pending_owners(before.as_deref(), |id| inventory.claims(id));
             told.extend(i.givers(|id| {
                 let had = before.as_deref().is_some_and(|before| has(before, id));
                 has(inventory, id) && !had
@@ -63,7 +63,7 @@ impl Claims {
             i.offered.retain(|_, owner| owner != release);
             let mut told = i.want(release, &BTreeSet::new());
             let before = i.named.remove(release);
-            told.extend(i.heirs(before.as_deref(), |_| false));
+            told.extend(i.pending_owners(before.as_deref(), |_| false));
             told
         })
     }
@@ -117,14 +117,14 @@ impl Claims {
     }
 
     /// Who waits for an object, or is about to write it.
-    pub fn heir(&self, id: &ObjectId) -> Option<ReleaseId> {
+    pub fn pending_owner(&self, id: &ObjectId) -> Option<ReleaseId> {
         self.read(|i| i.wanted.get(id).or_else(|| i.reserved.get(id)).cloned())
     }
 }
 
 /// Whether an object was applied for the release of this inventory.
 fn has(inventory: &Inventory, id: &ObjectId) -> bool {
-    inventory.entries.get(id).is_some_and(|entry| !entry.left && entry.uid.is_some())
+    inventory.entries.get(id).is_some_and(|entry| !entry.retained && entry.uid.is_some())
 }
 
 impl Inner {
@@ -132,7 +132,7 @@ impl Inner {
     fn want(&mut self, release: &ReleaseId, ids: &BTreeSet<ObjectId>) -> BTreeSet<ReleaseId> {
         let dropped: BTreeSet<ObjectId> = self
             .wanted
-            .extract_if(|id, heir| *heir == *release && !ids.contains(id))
+            .extract_if(|id, pending_owner| *pending_owner == *release && !ids.contains(id))
             .map(|(id, _)| id)
             .collect();
         for id in ids {
@@ -151,10 +151,14 @@ impl Inner {
 
     /// Who waits for an object that an inventory claimed and that is claimed no
     /// more.
-    fn heirs(&self, before: Option<&Inventory>, still: impl Fn(&ObjectId) -> bool) -> BTreeSet<ReleaseId> {
+    fn pending_owners(
+        &self,
+        before: Option<&Inventory>,
+        still: impl Fn(&ObjectId) -> bool,
+    ) -> BTreeSet<ReleaseId> {
         let Some(before) = before else { return BTreeSet::new() };
         let freed = self.wanted.iter().filter(|(id, _)| before.claims(id) && !still(id));
-        freed.map(|(_, heir)| heir.clone()).collect()
+        freed.map(|(_, pending_owner)| pending_owner.clone()).collect()
     }
 }
 
@@ -170,7 +174,7 @@ mod tests {
     fn inventory(entries: &[(&str, bool)]) -> Arc<Inventory> {
         let entries = entries.iter().map(|(id, left)| {
             let id = ObjectId::from_inventory_id(&format!("apps_{id}__ConfigMap")).unwrap();
-            (id, Entry { left: *left, uid: Some("u".into()), ..Entry::default() })
+            (id, Entry { retained: *left, uid: Some("u".into()), ..Entry::default() })
         });
         Arc::new(Inventory { entries: entries.collect(), ..Inventory::default() })
     }
@@ -179,7 +183,7 @@ mod tests {
     fn who_waits_is_told_once_the_object_is_free() {
         let (first, second) = (release("first"), release("second"));
         let claims = Claims::default();
-        let told = |heirs: BTreeSet<ReleaseId>| !heirs.is_empty();
+        let told = |pending_owners: BTreeSet<ReleaseId>| !pending_owners.is_empty();
         let both = inventory(&[("x", false), ("y", false)]);
         claims.publish(&first, &both);
         claims.want(&second, both.entries.keys());
@@ -195,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn who_keeps_an_object_for_an_heir_is_told_what_became_of_it() {
+    fn who_keeps_an_object_for_a_pending_owner_is_told_what_became_of_it() {
         let (first, second) = (release("first"), release("second"));
         let both = inventory(&[("x", false), ("y", false)]);
         let [x, y] =
@@ -218,7 +222,7 @@ mod tests {
         });
         assert_eq!(claims.publish(&second, &ahead), nobody);
         assert_eq!(claims.want(&second, std::iter::empty()), BTreeSet::from([first.clone()]));
-        assert_eq!(claims.heir(&x).as_ref(), Some(&second), "it is about to write it");
+        assert_eq!(claims.pending_owner(&x).as_ref(), Some(&second), "it is about to write it");
         let has = inventory(&[("x", false)]);
         assert_eq!(claims.publish(&second, &has), BTreeSet::from([first.clone()]));
         assert_eq!(claims.publish(&second, &has), nobody);

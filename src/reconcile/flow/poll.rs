@@ -10,7 +10,7 @@ use crate::reconcile::scope::slot::WorkerSlot;
 
 /// How often is looked, and how long.
 #[derive(Clone, Copy, Debug)]
-pub struct Pace {
+pub struct PollPace {
     /// The first pause. Each further one is twice as long.
     pub first: Duration,
     /// The longest pause.
@@ -56,8 +56,8 @@ pub struct Poll<'a> {
 
 impl<'a> Poll<'a> {
     /// Begins now.
-    pub fn new(pace: Pace, until: Until, signals: &'a Signals, slot: Option<&'a WorkerSlot>) -> Self {
-        let Pace { first, longest, timeout } = pace;
+    pub fn new(pace: PollPace, until: Until, signals: &'a Signals, slot: Option<&'a WorkerSlot>) -> Self {
+        let PollPace { first, longest, timeout } = pace;
         Self { signals, slot, until, pause: first, longest, give_up: Instant::now() + timeout }
     }
 
@@ -112,17 +112,17 @@ mod tests {
     use crate::observe::metrics::Metrics;
     use crate::reconcile::scope::slot::WorkerPool;
 
-    const PACE: Pace =
-        Pace { first: Duration::ZERO, longest: Duration::ZERO, timeout: Duration::from_secs(3600) };
+    const PACE: PollPace =
+        PollPace { first: Duration::ZERO, longest: Duration::ZERO, timeout: Duration::from_secs(3600) };
 
     #[tokio::test]
     async fn a_wait_ends_by_its_time_or_what_it_is_for() {
-        let check = async |pace: Pace, until: Until, signal: fn(&Signals), expected: Tick| {
+        let check = async |pace: PollPace, until: Until, signal: fn(&Signals), expected: Tick| {
             let signals = Signals::default();
             signal(&signals);
             assert_eq!(Poll::new(pace, until, &signals, None).pause().await, expected, "{until:?}");
         };
-        let over = Pace { timeout: Duration::ZERO, ..PACE };
+        let over = PollPace { timeout: Duration::ZERO, ..PACE };
         for until in [Until::Never, Until::Stopped, Until::Superseded, Until::Changed] {
             check(PACE, until, |_| {}, Tick::Look).await;
             check(over, until, |_| {}, Tick::TimedOut).await;

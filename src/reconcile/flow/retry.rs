@@ -1,4 +1,4 @@
-//! The only retry in a run: somebody else has written the inventory under it.
+//! The only retry in a run: another client has written the inventory under it.
 
 use crate::api::reason::Reason;
 use crate::domain::identity::ReleaseId;
@@ -27,7 +27,7 @@ pub struct InventoryRetry {
 
 impl InventoryRetry {
     /// What came of an attempt; none when the run has to begin anew, with an empty outcome,
-    /// because the inventory was written by somebody else meanwhile.
+    /// because the inventory was written by another client meanwhile.
     pub fn settle(
         &mut self,
         scope: &Scope<'_>,
@@ -45,7 +45,7 @@ impl InventoryRetry {
         if self.attempts < ATTEMPTS {
             return None;
         }
-        let mut message = contested(&scope.release.id);
+        let mut message = written_by_other(&scope.release.id);
         if !scope.policy.repeats {
             message.push_str(": try again");
         }
@@ -53,8 +53,8 @@ impl InventoryRetry {
     }
 }
 
-/// What is told of an inventory that somebody else writes.
-pub fn contested(id: &ReleaseId) -> String {
+/// The message about an inventory that another client writes.
+pub fn written_by_other(id: &ReleaseId) -> String {
     let name = inventory_name(&id.name);
     format!("the inventory {}/{name} is written by somebody else at the same time", id.namespace)
 }

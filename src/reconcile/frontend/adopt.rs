@@ -8,11 +8,11 @@ use std::sync::Arc;
 use futures::StreamExt;
 use serde_json::Value;
 
-use crate::cluster::discovery::{Known, Resource};
+use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
-use crate::cluster::inventory::{Hold, StoreError, Stored};
+use crate::cluster::inventory::{FinalizerPolicy, StoreError, Stored};
 use crate::cluster::session::Session;
-use crate::domain::adopt::{Claim, Former, claim, lost_marks, relabel, take_over};
+use crate::domain::adopt::{Former, FormerClaim, claim, lost_marks, relabel, take_over};
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::inventory::{Entry, Inventory, Provenance};
 use crate::domain::outcome::ObjectFailure;
@@ -41,7 +41,7 @@ pub struct Adoption<'a> {
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum AdoptionFinding {
     /// The other tool's: it is, or would be, taken over. What its marks for that
     /// tool lose by it is told.
     Theirs(Vec<String>),
@@ -49,12 +49,12 @@ pub enum Found {
     Ours,
     /// It does not exist.
     Missing,
-    /// Somebody else's, and why: it stays as it is.
+    /// Another client's, and why: it stays as it is.
     Foreign(String),
 }
 
 /// What becomes of each object, in the order of an apply.
-pub type Findings = Vec<(ObjectId, Found)>;
+pub type Findings = Vec<(ObjectId, AdoptionFinding)>;
 
 /// Why nothing, or not all, was taken over.
 #[derive(Debug, thiserror::Error)]
@@ -83,8 +83,8 @@ struct Target {
 }
 
 /// An object, and whether it may be changed.
-type Look = (ObjectId, Found, Option<Target>);
-type Seen = Vec<Look>;
+type Look = (ObjectId, AdoptionFinding, Option<Target>);
+type Looks = Vec<Look>;
 
 impl Adoption<'_> {
     /// Finds out what would be taken over; writes nothing.
@@ -121,7 +121,7 @@ impl Adoption<'_> {
             return Err(AdoptError::Incomplete(failures));
         }
         self.finish(&mut stored, &late).await?;
-        let now = |id: ObjectId, before: Found| (late.get(&id).cloned().unwrap_or(before), id);
+        let now = |id: ObjectId, before: AdoptionFinding| (late.get(&id).cloned().unwrap_or(before), id);
         Ok(seen.into_iter().map(|(id, before, _)| now(id, before)).map(|(found, id)| (id, found)).collect())
     }
 
@@ -144,8 +144,8 @@ impl Adoption<'_> {
             };
         }
         let mine = &self.inventory.entries;
-        let known = |id: &&ObjectId| id.readings().iter().any(|reading| mine.contains_key(reading));
-        match stored.inventory.entries.keys().find(|id| !known(id)) {
+        let is_mine = |id: &&ObjectId| id.readings().iter().any(|reading| mine.contains_key(reading));
+        match stored.inventory.entries.keys().find(|id| !is_mine(id)) {
             None => Ok(()),
             Some(other) => {
                 refused(format!("is there already, and names {other}, which would not be among the rest"))
@@ -155,23 +155,27 @@ impl Adoption<'_> {
 
     /// The inventory without the mark, and without what turned out not to be
     /// ours.
-    async fn finish(&self, stored: &mut Stored, late: &BTreeMap<ObjectId, Found>) -> Result<(), AdoptError> {
+    async fn finish(
+        &self,
+        stored: &mut Stored,
+        late: &BTreeMap<ObjectId, AdoptionFinding>,
+    ) -> Result<(), AdoptError> {
         let mut inventory = Inventory::clone(&stored.inventory);
         inventory.entries.retain(|id, _| !late.contains_key(id));
         stored.provenance.adopting.clear();
-        let hold = if stored.operators { Hold::Finalizer } else { Hold::Loose };
-        Ok(self.session.write_inventory(self.me, stored, inventory, hold).await?)
+        let finalizer = if stored.operators { FinalizerPolicy::Set } else { FinalizerPolicy::Omit };
+        Ok(self.session.write_inventory(self.me, stored, inventory, finalizer).await?)
     }
 
-    async fn see(&self) -> Result<Seen, AdoptError> {
+    async fn see(&self) -> Result<Looks, AdoptError> {
         let entries = &self.inventory.entries;
-        let known = self.session.known_of(entries.keys().map(ObjectId::group_kind)).await?;
+        let discovery = self.session.discovery_of(entries.keys().map(ObjectId::group_kind)).await?;
         let mut ids: Vec<(&ObjectId, &Entry)> = entries.iter().collect();
         ids.sort_by(|a, b| order(a.0).cmp(&order(b.0)));
-        let known = &known;
+        let discovery = &discovery;
         let mut looks = ordered(
             ids.into_iter()
-                .map(|(id, entry)| async move { (id.clone(), self.see_any(known, id, entry).await) }),
+                .map(|(id, entry)| async move { (id.clone(), self.see_any(discovery, id, entry).await) }),
         );
         let (mut seen, mut failures) = (Vec::new(), Vec::new());
         while let Some((id, look)) = looks.next().await {
@@ -185,36 +189,41 @@ impl Adoption<'_> {
     }
 
     /// What the entry of another tool stands for: the first that exists.
-    async fn see_any(&self, known: &Known, id: &ObjectId, entry: &Entry) -> Result<Look, ApiError> {
+    async fn see_any(
+        &self,
+        discovery: &ApiDiscovery,
+        id: &ObjectId,
+        entry: &Entry,
+    ) -> Result<Look, ApiError> {
         for reading in id.readings() {
-            match self.see_one(known, &reading, entry).await? {
-                (Found::Missing, _) => {}
+            match self.see_one(discovery, &reading, entry).await? {
+                (AdoptionFinding::Missing, _) => {}
                 (found, target) => return Ok((reading, found, target)),
             }
         }
-        Ok((id.clone(), Found::Missing, None))
+        Ok((id.clone(), AdoptionFinding::Missing, None))
     }
 
     async fn see_one(
         &self,
-        known: &Known,
+        discovery: &ApiDiscovery,
         id: &ObjectId,
         entry: &Entry,
-    ) -> Result<(Found, Option<Target>), ApiError> {
+    ) -> Result<(AdoptionFinding, Option<Target>), ApiError> {
         let kind = id.group_kind();
-        let Some(resource) = known.served(&kind, &entry.version) else {
+        let Some(resource) = discovery.served(&kind, &entry.version) else {
             self.session.is_undefined(&kind).await?;
-            return Ok((Found::Missing, None));
+            return Ok((AdoptionFinding::Missing, None));
         };
         let live: Value = match self.session.get(&resource, id).await {
             Ok(answer) => answer.json()?,
-            Err(error) if error.is_not_found() => return Ok((Found::Missing, None)),
+            Err(error) if error.is_not_found() => return Ok((AdoptionFinding::Missing, None)),
             Err(error) => return Err(error),
         };
         let found = match claim(&live, self.former, self.me) {
-            Claim::Theirs => Found::Theirs(lost_marks(&live, self.former)),
-            Claim::Ours => Found::Ours,
-            Claim::Foreign(why) => return Ok((Found::Foreign(why), None)),
+            FormerClaim::Theirs => AdoptionFinding::Theirs(lost_marks(&live, self.former)),
+            FormerClaim::Ours => AdoptionFinding::Ours,
+            FormerClaim::Foreign(why) => return Ok((AdoptionFinding::Foreign(why), None)),
         };
         // Whether it may be changed is known before anything is.
         let mut patch = relabel(&live, self.former, self.me);
@@ -226,7 +235,7 @@ impl Adoption<'_> {
         Ok((found, Some(Target { resource, live, version })))
     }
 
-    async fn write_inventory(&self, stored: &mut Stored, seen: &Seen) -> Result<(), AdoptError> {
+    async fn write_inventory(&self, stored: &mut Stored, seen: &Looks) -> Result<(), AdoptError> {
         let before: BTreeMap<ObjectId, Entry> = match stored.is_ours() {
             true => stored.inventory.entries.clone(),
             false => BTreeMap::new(),
@@ -244,15 +253,15 @@ impl Adoption<'_> {
         // Who finds the mark knows that it has to go on, and with what.
         let adopting = serde_json::to_string(self.former).unwrap_or_default();
         stored.provenance = Provenance { adopting, ..self.provenance.clone() };
-        let hold = if stored.operators { Hold::Finalizer } else { Hold::Loose };
+        let finalizer = if stored.operators { FinalizerPolicy::Set } else { FinalizerPolicy::Omit };
         let inventory = Inventory { entries, ..Inventory::default() };
-        Ok(self.session.write_inventory(self.me, stored, inventory, hold).await?)
+        Ok(self.session.write_inventory(self.me, stored, inventory, finalizer).await?)
     }
 
     /// Labels first, then field ownership: an object between the two is ours, and
     /// taken up again by the next run.
     /// Says what it found instead, if it is not to be taken over any more.
-    async fn take(&self, id: &ObjectId, target: &Target) -> Result<Option<Found>, ApiError> {
+    async fn take(&self, id: &ObjectId, target: &Target) -> Result<Option<AdoptionFinding>, ApiError> {
         let resource = &target.resource;
         let mut live = target.live.clone();
         for _ in 0..ATTEMPTS {
@@ -263,11 +272,11 @@ impl Adoption<'_> {
             live = match self.session.get(resource, id).await {
                 Ok(answer) => answer.json()?,
                 // Gone meanwhile: there is nothing to take over.
-                Err(error) if error.is_not_found() => return Ok(Some(Found::Missing)),
+                Err(error) if error.is_not_found() => return Ok(Some(AdoptionFinding::Missing)),
                 Err(error) => return Err(error),
             };
         }
-        Err(ApiError::Restless(ATTEMPTS))
+        Err(ApiError::ConflictRetriesExhausted(ATTEMPTS))
     }
 
     async fn take_once(
@@ -275,11 +284,11 @@ impl Adoption<'_> {
         id: &ObjectId,
         resource: &Resource,
         live: &Value,
-    ) -> Result<Option<Found>, ApiError> {
+    ) -> Result<Option<AdoptionFinding>, ApiError> {
         let live = match claim(live, self.former, self.me) {
-            Claim::Foreign(why) => return Ok(Some(Found::Foreign(why))),
-            Claim::Ours => live.clone(),
-            Claim::Theirs => {
+            FormerClaim::Foreign(why) => return Ok(Some(AdoptionFinding::Foreign(why))),
+            FormerClaim::Ours => live.clone(),
+            FormerClaim::Theirs => {
                 let patch = relabel(live, self.former, self.me);
                 self.session.merge_patch(resource, id, &patch, false).await?
             }

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::api::reason::Reason;
-use crate::cluster::inventory::{Hold, Stored};
+use crate::cluster::inventory::{FinalizerPolicy, Stored};
 use crate::cluster::session::Session;
 use crate::cluster::store::Store;
 use crate::domain::allowed::Allowed;
@@ -22,10 +22,10 @@ use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::driver;
 use crate::reconcile::env::claims::Claims;
-use crate::reconcile::env::returning::Returning;
-use crate::reconcile::env::{Env, Trust};
+use crate::reconcile::env::recovery::RegistryRecovery;
+use crate::reconcile::env::{Env, TrustSettings};
 use crate::reconcile::error::{ReconcileError, chain};
-use crate::reconcile::flow::retry::{InventoryRetry, contested};
+use crate::reconcile::flow::retry::{InventoryRetry, written_by_other};
 use crate::reconcile::phase::admit::admit;
 use crate::reconcile::phase::begin::{facts_of, ledger_of};
 use crate::reconcile::phase::inventory::{ensure_read, refuse_unusable};
@@ -34,7 +34,7 @@ use crate::reconcile::phase::obtain::{Obtained, obtain_within};
 use crate::reconcile::phase::resolve::resolve;
 use crate::reconcile::preview::{Preview, preview};
 use crate::reconcile::removal::uninstall::{UninstallReport, uninstall};
-use crate::reconcile::scope::progress::{Progress, Silence};
+use crate::reconcile::scope::progress::{NoProgress, Progress};
 use crate::reconcile::scope::revision::{Revision, Update};
 use crate::reconcile::scope::signals::Signals;
 use crate::reconcile::scope::slot::{WorkerPool, WorkerSlot};
@@ -45,7 +45,7 @@ use crate::reconcile::trust::admission::Admitted;
 
 /// How a person wants runs.
 const POLICY: RunPolicy = RunPolicy {
-    finalizer: Hold::Loose,
+    finalizer: FinalizerPolicy::Omit,
     repeats: false,
     interruptible: true,
     awaits_termination: true,
@@ -112,10 +112,10 @@ impl Local {
             metrics: Arc::clone(&metrics),
             claims: Claims::default(),
             default_service_account: None,
-            trust: Trust::default(),
+            trust: TrustSettings::default(),
             allowed: Allowed::default(),
             wake,
-            returning: Returning::default(),
+            recovery: RegistryRecovery::default(),
         };
         let signals = Arc::<Signals>::default();
         let mailbox = Arc::clone(&signals);
@@ -159,7 +159,7 @@ impl Local {
     /// Why it would do nothing.
     pub async fn preview(&mut self, release: &Release, yaml: Vec<u8>) -> Result<Preview, Box<Outcome>> {
         let (content, revision) = content(release, yaml);
-        let scope = &self.party.scope(&self.env, release, &Silence);
+        let scope = &self.party.scope(&self.env, release, &NoProgress);
         let caches = &mut self.caches;
         let looked = async {
             load(scope, &mut caches.cluster).await?;
@@ -182,7 +182,7 @@ impl Local {
         let mut release = release.clone();
         release.suspend = false;
         let release = &release;
-        let scope = &self.party.scope(&self.env, release, &Silence);
+        let scope = &self.party.scope(&self.env, release, &NoProgress);
         let caches = &mut self.caches;
         let looked = async {
             check_registry(&scope.env.allowed, release)?;
@@ -194,8 +194,8 @@ impl Local {
             let revision = &resolve(scope, session, caches.into(), ledger, command).await?;
             let admission = admit(scope, session, caches.into(), revision).await?;
             let update = Update { session, ledger, revision };
-            let known = session.known().await?;
-            let obtained = obtain_within(scope, caches, &update, &admission, known, Size::Large).await?;
+            let discovery = session.discovery().await?;
+            let obtained = obtain_within(scope, caches, &update, &admission, discovery, Size::Large).await?;
             preview(scope, caches, &update, obtained).await
         };
         Box::pin(looked).await.map_err(|error| told(error, &release.id))
@@ -275,8 +275,8 @@ async fn rendered(
     content: Admitted,
 ) -> Result<Obtained, ReconcileError> {
     let session = update.session;
-    let rendered = render(scope, session, session.known().await?, &content).await?;
-    Ok(Obtained::by_hand(caches, update.revision, content, rendered))
+    let rendered = render(scope, session, session.discovery().await?, &content).await?;
+    Ok(Obtained::from_command_line(caches, update.revision, content, rendered))
 }
 
 /// The manifests as the one file of an artifact, and what names them.
@@ -286,7 +286,7 @@ fn content(release: &Release, yaml: Vec<u8>) -> (Admitted, Revision) {
     let revision = Revision {
         name: told.unwrap_or_else(|| digest.as_str().to_owned()),
         // It goes into the inventory. One that follows from the content would let
-        // whoever reads that check guesses of a Secret's values, where no registry
+        // anyone who reads that check guesses of a Secret's values, where no registry
         // knows the digest. So it names this apply and nothing else, and Secrets
         // are applied each time.
         key: format!("by-hand-{}", Timestamp::now().as_nanosecond()),
@@ -294,14 +294,14 @@ fn content(release: &Release, yaml: Vec<u8>) -> (Admitted, Revision) {
         stale: None,
         held: None,
     };
-    (Admitted::by_hand(vec![("all.yaml".to_owned(), yaml.into())]), revision)
+    (Admitted::from_command_line(vec![("all.yaml".to_owned(), yaml.into())]), revision)
 }
 
-/// What a person is told of an error. Nobody begins anew.
+/// What a person reads of an error. Nobody begins anew.
 fn told(error: ReconcileError, id: &ReleaseId) -> Box<Outcome> {
     let mut outcome = Outcome::default();
     if error.fold_into(&mut outcome).is_err() {
-        let message = format!("{}: try again", contested(id));
+        let message = format!("{}: try again", written_by_other(id));
         outcome = Outcome::failed(Reason::ApiServerUnavailable, message);
     }
     Box::new(outcome)

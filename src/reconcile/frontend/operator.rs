@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::api::reason::Reason;
 use crate::api::status::ReleaseStatus;
-use crate::cluster::inventory::Hold;
+use crate::cluster::inventory::FinalizerPolicy;
 use crate::domain::ledger::Command;
 use crate::domain::outcome::{Assessment, Outcome, Verdict};
 use crate::domain::release::Release;
@@ -12,21 +12,21 @@ use crate::observe::metrics::PhaseTimer;
 use crate::reconcile::cache::Caches;
 use crate::reconcile::driver;
 use crate::reconcile::env::Env;
-use crate::reconcile::env::returning::Returning;
+use crate::reconcile::env::recovery::RegistryRecovery;
 use crate::reconcile::error::ReconcileError;
 use crate::reconcile::flow::retry::InventoryRetry;
 use crate::reconcile::phase::begin::begin;
 use crate::reconcile::phase::resolve::is_answered;
 use crate::reconcile::removal::finalize::{FinalizeResult, finalize};
 use crate::reconcile::restore::{restore_after, restore_first};
-use crate::reconcile::scope::progress::Silence;
+use crate::reconcile::scope::progress::NoProgress;
 use crate::reconcile::scope::signals::Signals;
 use crate::reconcile::scope::slot::{WorkerPool, WorkerSlot};
 use crate::reconcile::scope::{ReportedStatus, RunPolicy, Scope, Trigger, Words};
 
 /// How the operator wants its runs.
 const POLICY: RunPolicy = RunPolicy {
-    finalizer: Hold::Finalizer,
+    finalizer: FinalizerPolicy::Set,
     repeats: true,
     interruptible: false,
     awaits_termination: false,
@@ -40,7 +40,7 @@ const POLICY: RunPolicy = RunPolicy {
 };
 
 /// A wish for a run.
-pub struct Request<'a> {
+pub struct OperatorRequest<'a> {
     /// What the process shares.
     pub env: &'a Env,
     /// Where its worker comes from.
@@ -55,7 +55,7 @@ pub struct Request<'a> {
     pub status: Arc<ReleaseStatus>,
 }
 
-impl Request<'_> {
+impl OperatorRequest<'_> {
     /// Runs, and says what came of it; and what the status in the cluster is by now.
     pub async fn reconcile(self, caches: &mut Caches) -> (Outcome, Arc<ReleaseStatus>) {
         let (slot, timer) = (WorkerSlot::new(self.pool), PhaseTimer::new(&self.env.metrics));
@@ -81,7 +81,7 @@ impl Request<'_> {
         timer: &'s PhaseTimer,
     ) -> Scope<'s> {
         let Self { env, release, trigger, signals, .. } = *self;
-        let (policy, progress) = (&POLICY, &Silence);
+        let (policy, progress) = (&POLICY, &NoProgress);
         let is_asked = release.is_asked(self.status.last_handled_reconcile_at.as_deref());
         Scope { env, release, trigger, is_asked, policy, signals, slot, reported, progress, timer }
     }
@@ -112,7 +112,7 @@ async fn reconcile(scope: &Scope<'_>, caches: &mut Caches) -> Outcome {
     // Who was away for this run tells when it is back.
     match outcome.reason() {
         Some(Reason::ApiServerUnavailable) => {
-            Returning::wait_for_api(&scope.env.session, &scope.release.id, &scope.env.wake);
+            RegistryRecovery::wait_for_api(&scope.env.session, &scope.release.id, &scope.env.wake);
         }
         Some(Reason::RegistryUnavailable) => {
             scope.wake_when_registry_is_back(caches.registry.access.as_ref());

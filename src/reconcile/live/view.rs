@@ -8,11 +8,11 @@ use std::time::Duration;
 use futures::StreamExt;
 
 use crate::cluster::State;
-use crate::cluster::discovery::{Known, Resource};
+use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::inventory::StoreError;
 use crate::cluster::session::{Identity, Session};
-use crate::cluster::store::{Scope, Watched};
+use crate::cluster::store::{WatchScope, Watched};
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::live::Record;
 use crate::domain::plan::Live;
@@ -42,13 +42,13 @@ impl<'a> View<'a> {
         env: &'a Env,
         session: &Session,
         cluster: &mut ClusterCache,
-        known: &Known,
+        discovery: &ApiDiscovery,
         ids: impl Iterator<Item = &ObjectId>,
     ) -> Result<Self, ApiError> {
         let mut unserved = Vec::new();
         let mut covered = Vec::new();
         for id in ids {
-            let Some(resource) = known.preferred(&id.group_kind()) else {
+            let Some(resource) = discovery.preferred(&id.group_kind()) else {
                 unserved.push(id.clone());
                 continue;
             };
@@ -122,7 +122,7 @@ impl<'a> View<'a> {
             let named = match self.env.session.read_inventory(&owner).await {
                 Ok(stored) => {
                     let entries = stored.inventory.entries.iter();
-                    entries.filter(|(_, e)| !e.left).map(|(id, _)| id.clone()).collect()
+                    entries.filter(|(_, e)| !e.retained).map(|(id, _)| id.clone()).collect()
                 }
                 Err(StoreError::Api { source, .. }) if source.is_forbidden() => {
                     let labelled =
@@ -146,7 +146,7 @@ impl Live for View<'_> {
         }
     }
 
-    fn known(&self, id: &ObjectId) -> bool {
+    fn is_observed(&self, id: &ObjectId) -> bool {
         self.fetched.contains_key(id) || self.watches.iter().any(|w| w.covers(id))
     }
 
@@ -172,7 +172,7 @@ impl Live for View<'_> {
 /// The watch that an object is looked at through. The controller's own covers
 /// all namespaces; a ServiceAccount or a person is often allowed a namespace
 /// only.
-fn scope(session: &Session, resource: &Arc<Resource>, id: &ObjectId) -> Scope {
+fn scope(session: &Session, resource: &Arc<Resource>, id: &ObjectId) -> WatchScope {
     let identity = session.identity().clone();
     let namespace = match identity {
         Identity::Controller => None,
@@ -180,7 +180,7 @@ fn scope(session: &Session, resource: &Arc<Resource>, id: &ObjectId) -> Scope {
             Some(id.namespace.clone()).filter(|n| !n.is_empty())
         }
     };
-    Scope { identity, resource: Arc::clone(resource), namespace }
+    WatchScope { identity, resource: Arc::clone(resource), namespace }
 }
 
 /// The kinds that can only be looked at by asking for each object: those that the

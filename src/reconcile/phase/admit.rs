@@ -14,23 +14,23 @@ use crate::domain::inventory::Inventory;
 use crate::domain::outcome::Assessment;
 use crate::domain::schedule::jitter;
 use crate::domain::verify::declared::Secrets;
-use crate::domain::verify::floor::Demand;
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Refusal;
+use crate::domain::verify::trust_policy::PolicyDemand;
 use crate::observe::labels::{Phase, Verification};
 use crate::oci::Repository;
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::drift::Sightings;
 use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::trust::{CachedRejection, TrustCache, Trusted};
-use crate::reconcile::error::{Failure, ReconcileError, failure};
+use crate::reconcile::error::{ReconcileError, RunFailure, failure};
 use crate::reconcile::scope::registry_wait::{RegistryWait, registry_wait};
 use crate::reconcile::scope::revision::Revision;
 use crate::reconcile::scope::{Scope, Trigger};
 use crate::reconcile::source::access::{self, access};
 use crate::reconcile::source::reference::repository;
 use crate::reconcile::trust::admission::Admission;
-use crate::reconcile::trust::evidence::Target;
+use crate::reconcile::trust::evidence::VerifyTarget;
 use crate::reconcile::trust::pinned::ImageDemand;
 
 /// How soon evidence that could not be had is asked for again, where the
@@ -91,7 +91,7 @@ pub async fn admit(
         }
         Err(failed) => {
             count(scope, &failed);
-            return Err(distrusted(&memory.seen.cluster.inventory, revision, failed).into());
+            return Err(rejected(&memory.seen.cluster.inventory, revision, failed).into());
         }
     };
     let mut key = repository.at(&revision.digest);
@@ -120,12 +120,12 @@ async fn demanded(
     session: &Session,
     cache: &mut RegistryCache,
     repository: &Repository,
-) -> Result<Demanded, Box<Failure>> {
+) -> Result<Demanded, Box<RunFailure>> {
     let Scope { env, release, .. } = *scope;
     let trust = &env.trust;
-    let floor = trust.floor.borrow().demand(repository.registry(), repository.path());
+    let trust_policy = trust.policy.borrow().demand(repository.registry(), repository.path());
     let (mut policies, mut images) = (Vec::new(), None);
-    if let Demand::Signed(policy) = &floor {
+    if let PolicyDemand::Signed(policy) = &trust_policy {
         policies.push(Policy::clone(policy));
     }
     if let Some(declared) = &release.verify {
@@ -143,11 +143,11 @@ async fn demanded(
         }
         policies.push(policy);
     }
-    let is_exempt = matches!(floor, Demand::Exempt);
+    let is_exempt = matches!(trust_policy, PolicyDemand::Exempt);
     let demands = Demands { policies: policies.len(), is_exempt, required: trust.required };
     let decision = gate::trust::decide(&Facts { demands: Some(demands), ..Facts::of(release) });
     match (decision, policies.is_empty(), is_exempt) {
-        (gate::Decision::Wait(hold, _) | gate::Decision::Refuse(hold), ..) => Err(hold.into()),
+        (gate::Decision::Wait(blocker, _) | gate::Decision::Refuse(blocker), ..) => Err(blocker.into()),
         (gate::Decision::Pass, false, _) => Ok(Demanded::Policies(policies, images)),
         (gate::Decision::Pass, true, true) => {
             Ok(Demanded::Nothing("the trust policy exempts the repository, and spec.verify is not set"))
@@ -193,7 +193,7 @@ async fn verify(
             count(scope, &failed);
             let reason = failed.reason;
             let Some(admission) = known.filter(|_| !reason.is_distrust()) else {
-                let failed = distrusted(&seen.cluster.inventory, case.revision, failed);
+                let failed = rejected(&seen.cluster.inventory, case.revision, failed);
                 trust.trusted = None;
                 trust.refused = Some(CachedRejection { key: case.key, failed: failed.clone() });
                 return Err(failed.into());
@@ -208,7 +208,7 @@ async fn verify(
 }
 
 /// Counts a verification that came to nothing.
-fn count(scope: &Scope<'_>, failed: &Failure) {
+fn count(scope: &Scope<'_>, failed: &RunFailure) {
     let result = if failed.reason.is_distrust() { Verification::Refused } else { Verification::Unknown };
     scope.env.metrics.verified(result, failed.reason);
 }
@@ -218,10 +218,10 @@ async fn ask_for_evidence(
     cache: &mut RegistryCache,
     case: &Case<'_>,
     seen: Option<Sightings<'_>>,
-) -> Result<Option<Admission>, Box<Failure>> {
+) -> Result<Option<Admission>, Box<RunFailure>> {
     let access = access(scope, case.session, cache).await?;
     let registry = scope.env.registry.clone();
-    let target = Target { repository: case.repository, digest: &case.revision.digest, access: &access };
+    let target = VerifyTarget { repository: case.repository, digest: &case.revision.digest, access: &access };
     let verifying = Admission::verified(&registry, target, &case.policies, case.images.clone());
     match registry_wait(scope, seen, verifying).await {
         RegistryWait::Done(verified) => verified.map(Some),
@@ -238,8 +238,8 @@ async fn ask_for_evidence(
 }
 
 /// Says in a failure that the revision is not trusted, and what that means.
-pub fn distrusted(inventory: &Inventory, revision: &Revision, mut failed: Box<Failure>) -> Box<Failure> {
-    let Failure { reason, message, verified, artifact, .. } = &mut *failed;
+pub fn rejected(inventory: &Inventory, revision: &Revision, mut failed: Box<RunFailure>) -> Box<RunFailure> {
+    let RunFailure { reason, message, verified, artifact, .. } = &mut *failed;
     let known = reason.is_distrust() || matches!(reason, Reason::SecretNotFound | Reason::SecretInvalid);
     *verified =
         Some(Assessment { status: known.then_some(false), reason: *reason, message: message.clone() });

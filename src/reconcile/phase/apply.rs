@@ -17,8 +17,8 @@ use self::object::{Done, apply_object};
 use self::schemas::Schemas;
 use crate::api::reason::Reason;
 use crate::api::status::Changes;
-use crate::cluster::apply::Applied as Answer;
-use crate::cluster::discovery::Known;
+use crate::cluster::apply::AppliedObject;
+use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::health::RuleSet;
@@ -38,7 +38,7 @@ use crate::reconcile::phase::plan::Planned;
 use crate::reconcile::phase::preflight::Accepted;
 use crate::reconcile::phase::preflight::dry_run::{Preflight, Ready};
 use crate::reconcile::scope::Scope;
-use crate::reconcile::scope::progress::{Change, Event};
+use crate::reconcile::scope::progress::{ObjectChange, ProgressEvent};
 
 /// What was done.
 #[derive(Default)]
@@ -52,7 +52,7 @@ pub struct Executed {
     /// What a person should know.
     pub notes: Vec<Note>,
     /// What became of each object that was written.
-    pub done: BTreeMap<ObjectId, Change>,
+    pub done: BTreeMap<ObjectId, ObjectChange>,
     /// Objects that had drifted and were put back.
     pub corrected: Vec<ObjectId>,
     /// Health, where it was waited for.
@@ -86,8 +86,8 @@ pub async fn apply<'a>(
     let Claimed { accepted: Accepted { mut planned, preflight }, puts_back, notes } = claimed;
     let mut executed = Executed { notes, ..Executed::default() };
     begin(&planned.plan, cache, &mut executed);
-    let Planned { plan, known, .. } = &mut planned;
-    let mut stages = Stages { scope, session, cache, plan, known, preflight, executed };
+    let Planned { plan, discovery, .. } = &mut planned;
+    let mut stages = Stages { scope, session, cache, plan, discovery, preflight, executed };
     let ended = stages.run(rollout).await;
     executed = stages.executed;
     executed.applied = ended.is_none();
@@ -117,7 +117,7 @@ struct Stages<'w, 'a> {
     session: &'w Session,
     cache: &'w mut ClusterCache,
     plan: &'w Plan,
-    known: &'w mut Arc<Known>,
+    discovery: &'w mut Arc<ApiDiscovery>,
     preflight: Preflight<'a>,
     executed: Executed,
 }
@@ -161,11 +161,11 @@ impl Stages<'_, '_> {
     fn tell(&self, stage: Stage) {
         for step in self.plan.steps.iter().filter(|s| s.stage == stage) {
             let change = match step.action {
-                Action::Keep => Some(Change::Unchanged),
+                Action::Keep => Some(ObjectChange::Unchanged),
                 Action::Write => self.executed.done.get(&step.id).copied(),
             };
             if let Some(change) = change {
-                self.scope.progress.tell(Event::Object(&step.id, change));
+                self.scope.progress.tell(ProgressEvent::Object(&step.id, change));
             }
         }
     }
@@ -186,8 +186,9 @@ impl Stages<'_, '_> {
             let started = Instant::now();
             let answers = &self.executed.answers;
             let ready = async {
-                definitions::established(scope, session, rollout, self.known, &definitions, answers).await?;
-                let served = definitions::served(scope, session, self.known, plan).await?;
+                definitions::established(scope, session, rollout, self.discovery, &definitions, answers)
+                    .await?;
+                let served = definitions::served(scope, session, self.discovery, plan).await?;
                 schemas.in_force(scope, session, answers).await;
                 Ok::<_, ReconcileError>(served)
             };
@@ -195,10 +196,10 @@ impl Stages<'_, '_> {
             scope.timer.add(Phase::Health, started.elapsed());
             drop(waits);
             scope.slot.take().await;
-            *self.known = ready?;
+            *self.discovery = ready?;
         }
         let started = Instant::now();
-        let passed = self.preflight.next_pass(plan, self.known, Stage::Definitions).await;
+        let passed = self.preflight.next_pass(plan, self.discovery, Stage::Definitions).await;
         scope.timer.add(Phase::Preflight, started.elapsed());
         passed.map_err(|failures| {
             self.executed.changes.failed = i32::try_from(failures.len()).unwrap_or(i32::MAX);
@@ -218,7 +219,7 @@ impl Stages<'_, '_> {
     async fn retry_deferred(&mut self, before: Stage) -> Result<(), ReconcileError> {
         let after = if before == Stage::Bindings { Stage::Foundations } else { Stage::Bindings };
         let started = Instant::now();
-        let passed = self.preflight.next_pass(self.plan, self.known, after).await;
+        let passed = self.preflight.next_pass(self.plan, self.discovery, after).await;
         self.scope.timer.add(Phase::Preflight, started.elapsed());
         passed.map_err(|failures| {
             let denied = failures.iter().all(|f| f.reason == Reason::AccessDenied);
@@ -259,7 +260,7 @@ impl Stages<'_, '_> {
                 }
                 Done::LeftAlone(whose) => {
                     executed.changes.unchanged += 1;
-                    executed.done.insert(step.id.clone(), Change::Unchanged);
+                    executed.done.insert(step.id.clone(), ObjectChange::Unchanged);
                     let before = cache.inventory.entries.get(&step.id);
                     let live = ready.live.as_ref().map(|(uid, _)| uid.as_str());
                     let fate = whose.fate(before, live, &step.version, &step.hash);
@@ -305,20 +306,21 @@ fn note(
     cache: &mut ClusterCache,
     step: &Step,
     ready: &Ready,
-    applied: Answer,
+    applied: AppliedObject,
     recreated: bool,
     executed: &mut Executed,
 ) {
     let same = ready.live.as_ref().is_some_and(|(_, version)| *version == applied.record.version);
     let change = match () {
-        () if recreated => Change::Recreated,
-        () if !applied.created && !same => Change::Configured,
-        () if applied.created => Change::Created,
-        () => Change::Unchanged,
+        () if recreated => ObjectChange::Recreated,
+        () if !applied.created && !same => ObjectChange::Configured,
+        () if applied.created => ObjectChange::Created,
+        () => ObjectChange::Unchanged,
     };
-    executed.changes.created += i32::from(change == Change::Created);
-    executed.changes.configured += i32::from(matches!(change, Change::Configured | Change::Recreated));
-    executed.changes.unchanged += i32::from(change == Change::Unchanged);
+    executed.changes.created += i32::from(change == ObjectChange::Created);
+    executed.changes.configured +=
+        i32::from(matches!(change, ObjectChange::Configured | ObjectChange::Recreated));
+    executed.changes.unchanged += i32::from(change == ObjectChange::Unchanged);
     executed.done.insert(step.id.clone(), change);
     if step.drifted && !same {
         executed.corrected.push(step.id.clone());
@@ -329,7 +331,7 @@ fn note(
         uid: Some(applied.record.uid),
         hash: Some(step.hash.clone()),
         fields: Some(applied.record.fields).filter(|_| !step.only_if_absent),
-        left: false,
+        retained: false,
         done: applied.record.run == JobRun::Completed,
     };
     executed.fates.insert(step.id.clone(), Fate::Applied(entry));

@@ -43,12 +43,12 @@ pub fn ledger_of(scope: &Scope<'_>, caches: &Caches) -> Ledger {
     Ledger::of(&scope.status(), &cluster.inventory, cluster.stored.as_ref().map(|s| &s.provenance))
 }
 
-/// What the run knows beside that.
-pub fn facts_of<'c>(scope: &Scope<'_>, caches: &'c Caches) -> ledger::Facts<'c> {
+/// What else the run knows.
+pub fn facts_of<'c>(scope: &Scope<'_>, caches: &'c Caches) -> ledger::LedgerFacts<'c> {
     let resumed = caches.rollout.progress.resumed(scope.release.generation);
     // It goes on whether or not the registry is there, if the spec still renders it so.
     let interrupted = resumed.filter(|r| scope.release.applied_key(r.digest.as_str()) == r.key);
-    ledger::Facts {
+    ledger::LedgerFacts {
         only_objects: scope.trigger == Trigger::Objects,
         restores: scope.policy.repeats,
         interrupted: interrupted.map(|revision| revision.key.as_str()),

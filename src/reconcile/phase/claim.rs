@@ -2,13 +2,13 @@
 
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
-use crate::cluster::inventory::{Hold, StoreError};
+use crate::cluster::inventory::{FinalizerPolicy, StoreError};
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::Note;
 use crate::domain::plan::Action;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::error::{ReconcileError, chain, failure};
-use crate::reconcile::phase::inventory::finalizer;
+use crate::reconcile::phase::inventory::finalizer_policy;
 use crate::reconcile::phase::plan::ownership::check_taken;
 use crate::reconcile::phase::preflight::Accepted;
 use crate::reconcile::scope::Scope;
@@ -43,10 +43,10 @@ pub async fn claim<'a>(
     let taken = env.claims.reserve(&release.id, preflight.ready.keys());
     // Another release has come first since the plan was made.
     check_taken(scope, session, &taken).await?;
-    let hold = finalizer(scope, cache);
+    let finalizer = finalizer_policy(scope, cache);
     let Some(mut stored) = cache.stored.take() else { return Err(ReconcileError::InventoryConflict) };
     let mut notes = Vec::new();
-    if stored.exists() && !stored.operators && hold == Hold::Finalizer {
+    if stored.exists() && !stored.operators && finalizer == FinalizerPolicy::Set {
         notes.push(Note {
             reason: Reason::InventoryAdopted,
             message: format!(
@@ -74,7 +74,7 @@ pub async fn claim<'a>(
     let ahead = stored.inventory.with_expected(expected, puts_back);
     let ahead = ahead.or_else(|| stored.inventory.unsettled(writes, corrected));
     if let Some(ahead) = ahead {
-        let written = env.session.write_inventory(&release.id, &mut stored, ahead, hold).await;
+        let written = env.session.write_inventory(&release.id, &mut stored, ahead, finalizer).await;
         if let Err(error) = written {
             // It is about to write nothing any more.
             env.wake(env.claims.publish(&release.id, &cache.inventory));

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::cluster::inventory::{Hold, Stored};
+use crate::cluster::inventory::{FinalizerPolicy, Stored};
 use crate::domain::gate::InventoryFacts;
 use crate::domain::gate::{self, Facts};
 use crate::domain::inventory::Inventory;
@@ -36,7 +36,7 @@ pub async fn ensure_read(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<
     Ok(())
 }
 
-/// Reads it, and adds what is remembered of what somebody has removed of it: that
+/// Reads it, and adds what is remembered of what someone has removed of it: that
 /// is not forgotten, and the next write makes it anew.
 ///
 /// # Errors
@@ -90,18 +90,18 @@ pub fn refuse_unusable(
 /// When it cannot be written.
 pub async fn record_ended(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<(), ReconcileError> {
     let Some(marked) = cache.mark_ended(&cache.inventory) else { return Ok(()) };
-    let hold = finalizer(scope, cache);
+    let finalizer = finalizer_policy(scope, cache);
     let Some(mut stored) = cache.stored.take() else { return Err(ReconcileError::InventoryConflict) };
     let session = &scope.env.session;
-    session.write_inventory(&scope.release.id, &mut stored, marked, hold).await?;
+    session.write_inventory(&scope.release.id, &mut stored, marked, finalizer).await?;
     cache.remember(scope.env, &scope.release.id, stored);
     Ok(())
 }
 
 /// How it is written: once our finalizer holds it, that stays.
-pub fn finalizer(scope: &Scope<'_>, cache: &ClusterCache) -> Hold {
+pub fn finalizer_policy(scope: &Scope<'_>, cache: &ClusterCache) -> FinalizerPolicy {
     match cache.stored.as_ref().is_some_and(|stored| stored.operators) {
-        true => Hold::Finalizer,
+        true => FinalizerPolicy::Set,
         false => scope.policy.finalizer,
     }
 }

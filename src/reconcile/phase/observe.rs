@@ -5,9 +5,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::api::release::DriftMode;
-use crate::cluster::discovery::Known;
+use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::session::Session;
-use crate::domain::drift::{Disturbance, disturbance};
+use crate::domain::drift::{DriftKind, drift_kind};
 use crate::domain::health::RuleSet;
 use crate::domain::identity::ObjectId;
 use crate::domain::live::Record;
@@ -28,7 +28,7 @@ use crate::reconcile::trust::admission::Admission;
 #[derive(Default)]
 pub struct Observed {
     /// What was applied and is not as the apply left it.
-    pub drifted: Vec<(ObjectId, Disturbance)>,
+    pub drifted: Vec<(ObjectId, DriftKind)>,
     /// Whether an object that was left may be deleted now, or is gone.
     pub leftovers: bool,
     /// Whether there is one of which no apply has told yet.
@@ -54,13 +54,13 @@ pub async fn is_settled(
     admission: &Admission,
 ) -> Result<bool, ReconcileError> {
     let Update { session, ledger, revision } = *update;
-    let known = session.known().await?;
-    let observed = look(scope, session, &known, &mut caches.cluster, &caches.drift).await?;
-    caches.cluster.ask_pods(session, &known, &observed.pods).await;
+    let discovery = session.discovery().await?;
+    let observed = look(scope, session, &discovery, &mut caches.cluster, &caches.drift).await?;
+    caches.cluster.ask_pods(session, &discovery, &observed.pods).await;
     inventory::record_ended(scope, &mut caches.cluster).await?;
     let drift = &mut caches.drift;
     drift.drifted.retain(|id| {
-        observed.drifted.iter().any(|(drifted, _)| drifted == id) || drift.contests.contains_key(id)
+        observed.drifted.iter().any(|(drifted, _)| drifted == id) || drift.backoffs.contains_key(id)
     });
     let settled = caches.cluster.is_settled(&revision.key);
     let healthy =
@@ -69,11 +69,11 @@ pub async fn is_settled(
     let imaged = images.is_none() || caches.trust.is_pinned(revision, images);
     let whole = observed.drifted.is_empty() && !(observed.missing && scope.is_asked);
     // The same digest under another tag: which one it was decides what a step back is.
-    let named = ledger.last_applied(scope.release).is_none_or(|known| known.name == revision.name);
+    let named = ledger.last_applied(scope.release).is_none_or(|last| last.name == revision.name);
     let quiet = !observed.leftovers && !observed.unmade && !observed.unseen;
     let is_settled = settled && healthy && imaged && whole && named && quiet;
     if is_settled {
-        check_health(scope, session, &known, &caches.cluster, &mut caches.rollout, revision).await;
+        check_health(scope, session, &discovery, &caches.cluster, &mut caches.rollout, revision).await;
     }
     Ok(is_settled)
 }
@@ -85,20 +85,20 @@ pub async fn is_settled(
 pub async fn look(
     scope: &Scope<'_>,
     session: &Session,
-    known: &Arc<Known>,
+    discovery: &Arc<ApiDiscovery>,
     cache: &mut ClusterCache,
     drift: &DriftCache,
 ) -> Result<Observed, ReconcileError> {
     let release = scope.release;
     let inventory = Arc::clone(&cache.inventory);
-    let view = View::of(scope.env, session, cache, known, inventory.entries.keys()).await?;
+    let view = View::of(scope.env, session, cache, discovery, inventory.entries.keys()).await?;
     let mut found = Observed::default();
-    cache.left.clear();
+    cache.retained.clear();
     let now = Timestamp::now();
     for (id, entry) in &inventory.entries {
         let record = view.record(id);
-        if entry.left {
-            cache.left.insert(id.clone(), Mark::of(record.as_ref()));
+        if entry.retained {
+            cache.retained.insert(id.clone(), Mark::of(record.as_ref()));
             let opted_out = record.as_ref().is_some_and(|r| r.prune_disabled);
             let taken = record.as_ref().is_some_and(|r| r.owner.as_ref() != Some(&release.id));
             found.leftovers |= record.is_none() || taken || (release.prune && !opted_out);
@@ -108,20 +108,20 @@ pub async fn look(
             // It is gone since it ended, and the inventory does not say so yet.
             continue;
         }
-        found.unseen |= release.drift == DriftMode::Correct && !view.known(id);
-        // One that was to be made anew, by a run that was cut off; or somebody else
+        found.unseen |= release.drift == DriftMode::Correct && !view.is_observed(id);
+        // One that was to be made anew, by a run that was cut off; or another client
         // wrote this inventory.
         found.unmade |= entry.uid.is_none();
-        found.missing |= record.is_none() && view.known(id) && !entry.done;
+        found.missing |= record.is_none() && view.is_observed(id) && !entry.done;
         let asks = |record: &&Record| cache.may_have_succeeded(id, entry, record);
         found.pods.extend(record.as_ref().filter(asks).map(|record| (id.clone(), record.clone())));
         let applied = cache.versions.get(id).copied().unwrap_or_default();
         if record.as_ref().is_some_and(|r| r.version >= applied) {
             cache.versions.remove(id);
         }
-        let held_back = drift.contests.get(id).is_some_and(|c| c.paused_until(now).is_some());
-        let drifts = release.drift != DriftMode::Off && view.known(id) && !held_back;
-        if let Some(how) = disturbance(entry, record.as_ref(), applied).filter(|_| drifts) {
+        let held_back = drift.backoffs.get(id).is_some_and(|c| c.paused_until(now).is_some());
+        let drifts = release.drift != DriftMode::Off && view.is_observed(id) && !held_back;
+        if let Some(how) = drift_kind(entry, record.as_ref(), applied).filter(|_| drifts) {
             found.drifted.push((id.clone(), how));
         }
     }
@@ -133,7 +133,7 @@ pub async fn look(
 async fn check_health(
     scope: &Scope<'_>,
     session: &Session,
-    known: &Known,
+    discovery: &ApiDiscovery,
     cluster: &ClusterCache,
     rollout: &mut RolloutCache,
     revision: &Revision,
@@ -150,7 +150,7 @@ async fn check_health(
     for id in inventory.claimed().filter(|id| rules.has_rule(&id.group_kind()) && judged(id)) {
         let version = inventory.entries.get(id).map_or("", |entry| entry.version.as_str());
         let kind = id.group_kind();
-        if let Some(resource) = known.served(&kind, version) {
+        if let Some(resource) = discovery.served(&kind, version) {
             checkup.add(id, resource);
         }
     }

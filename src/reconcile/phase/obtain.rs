@@ -9,8 +9,8 @@ use self::fetch::fetch;
 use self::render::{Rendered, render};
 use crate::api::reason::Reason;
 use crate::api::status::ArtifactStatus;
-use crate::cluster::discovery::Known;
-use crate::domain::ledger::Facts;
+use crate::cluster::discovery::ApiDiscovery;
+use crate::domain::ledger::LedgerFacts;
 use crate::domain::outcome::Outcome;
 use crate::oci::Size;
 use crate::reconcile::cache::Caches;
@@ -36,7 +36,12 @@ pub struct Obtained {
 
 impl Obtained {
     /// Manifests that a person has handed over.
-    pub fn by_hand(caches: &mut Caches, revision: &Revision, content: Admitted, rendered: Rendered) -> Self {
+    pub fn from_command_line(
+        caches: &mut Caches,
+        revision: &Revision,
+        content: Admitted,
+        rendered: Rendered,
+    ) -> Self {
         Self { artifact: None, content, rendered, rollout: begin(caches, revision) }
     }
 
@@ -66,12 +71,12 @@ pub async fn obtain(
     admission: &Admission,
 ) -> Result<Obtained, ReconcileError> {
     check_account(scope, update.session).await?;
-    let known = update.session.known().await?;
-    let usual = obtain_within(scope, caches, update, admission, Arc::clone(&known), Size::Usual).await;
+    let discovery = update.session.discovery().await?;
+    let usual = obtain_within(scope, caches, update, admission, Arc::clone(&discovery), Size::Usual).await;
     match usual {
         Err(error) if error.reason() == Some(Reason::ArtifactTooLarge) => {
             scope.slot.release();
-            obtain_within(scope, caches, update, admission, known, Size::Large).await
+            obtain_within(scope, caches, update, admission, discovery, Size::Large).await
         }
         usual => usual,
     }
@@ -86,13 +91,13 @@ pub async fn obtain_within(
     caches: &mut Caches,
     update: &Update<'_>,
     admission: &Admission,
-    known: Arc<Known>,
+    discovery: Arc<ApiDiscovery>,
     size: Size,
 ) -> Result<Obtained, ReconcileError> {
     let Update { session, ledger, revision } = *update;
     // What is applied is put back meanwhile, if it is another revision.
     let other = ledger.whole() != Some(revision.key.as_str());
-    let facts: Facts<'_> = facts_of(scope, caches);
+    let facts: LedgerFacts<'_> = facts_of(scope, caches);
     let can_wait = other && ledger.applied_beside(scope.release, &facts).is_some();
     let (registry, seen) = caches.registry_and_sightings();
     let seen = Some(seen).filter(|_| can_wait);
@@ -104,7 +109,7 @@ pub async fn obtain_within(
     let told = revision.fetched(&artifact);
     let content = admission.admit(artifact)?;
     let rollout = begin(caches, revision);
-    match render(scope, session, known, &content).await {
+    match render(scope, session, discovery, &content).await {
         Ok(rendered) => Ok(Obtained { artifact: Some(told), content, rendered, rollout }),
         Err(error) => Err(error.about(told, caches.cluster.inventory.entries.len())),
     }

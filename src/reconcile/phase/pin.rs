@@ -10,7 +10,7 @@ use std::time::Instant;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::admit::distrusted;
+use super::admit::rejected;
 use super::obtain::Obtained;
 use crate::api::reason::Reason;
 use crate::cluster::session::Session;
@@ -24,7 +24,7 @@ use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::notes::Notes;
 use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::trust::TrustCache;
-use crate::reconcile::error::{Failure, ReconcileError, chain, failure};
+use crate::reconcile::error::{ReconcileError, RunFailure, chain, failure};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::registry_wait::{RegistryWait, registry_wait};
 use crate::reconcile::scope::revision::Update;
@@ -85,7 +85,7 @@ pub async fn pin(
     scope.timer.add(Phase::Verify, started.elapsed());
     match pinned {
         Ok(()) => Ok(obtained),
-        Err(ReconcileError::Failed(failed)) => Err(distrusted(inventory, revision, failed).into()),
+        Err(ReconcileError::Failed(failed)) => Err(rejected(inventory, revision, failed).into()),
         Err(error) => Err(error),
     }
 }
@@ -174,7 +174,7 @@ impl ImageAccess for ReleaseImageAccess<'_> {
         &'a self,
         namespace: &'a str,
         name: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<Failure>>> {
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<RunFailure>>> {
         async move {
             match self.session.secret(namespace, name).await {
                 Ok(secret) => Ok(secret.and_then(|s| s.0.get(DOCKER_CONFIG).cloned())),
@@ -198,7 +198,7 @@ impl ImageAccess for ReleaseImageAccess<'_> {
         &'a self,
         repository: &'a Repository,
         of_pods: Option<Keyring>,
-    ) -> BoxFuture<'a, Result<Access, Box<Failure>>> {
+    ) -> BoxFuture<'a, Result<Access, Box<RunFailure>>> {
         async move {
             let allowed = self.allowed.repository(repository.registry(), repository.path());
             allowed.map_err(|why| failure(Reason::ImageNotVerified, why.to_string()))?;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::api::release::DriftMode;
-use crate::cluster::discovery::Known;
+use crate::cluster::discovery::ApiDiscovery;
 use crate::domain::identity::ObjectId;
 use crate::domain::object::Object;
 use crate::domain::plan::{self, Correction, Plan, Purpose};
@@ -22,7 +22,7 @@ use crate::reconcile::scope::revision::Update;
 /// A plan, and what it was made from.
 pub struct Planned<'a> {
     /// The kinds that the cluster serves.
-    pub known: Arc<Known>,
+    pub discovery: Arc<ApiDiscovery>,
     /// The plan.
     pub plan: Plan,
     /// What was seen of the objects.
@@ -42,25 +42,25 @@ pub async fn plan<'a>(
     rendered: Rendered,
 ) -> Result<Planned<'a>, ReconcileError> {
     let started = Instant::now();
-    let Rendered { known, objects } = rendered;
-    let planned = decide(scope, cache, update, &known, objects).await;
+    let Rendered { discovery, objects } = rendered;
+    let planned = decide(scope, cache, update, &discovery, objects).await;
     scope.timer.add(Phase::Plan, started.elapsed());
     let (plan, view) = planned?;
-    Ok(Planned { known, plan, view, was_complete: cache.is_settled(&update.revision.key) })
+    Ok(Planned { discovery, plan, view, was_complete: cache.is_settled(&update.revision.key) })
 }
 
 async fn decide<'a>(
     scope: &Scope<'a>,
     cache: &mut ClusterCache,
     update: &Update<'_>,
-    known: &Known,
+    discovery: &ApiDiscovery,
     objects: Vec<Object>,
 ) -> Result<(Plan, View<'a>), ReconcileError> {
     let (release, Update { session, revision, .. }) = (scope.release, *update);
     let ids: Vec<ObjectId> = objects.iter().map(Object::id).collect();
     let inventory = Arc::clone(&cache.inventory);
     let all = ids.iter().chain(inventory.entries.keys());
-    let mut view = View::of(scope.env, session, cache, known, all).await?;
+    let mut view = View::of(scope.env, session, cache, discovery, all).await?;
     view.load_foreign_inventories(&release.id, &ids).await?;
     let correction = match release.drift {
         DriftMode::Correct => Correction::All,

@@ -36,7 +36,7 @@ pub async fn preflight<'a>(
 ) -> Result<Accepted<'a>, ReconcileError> {
     let started = Instant::now();
     let mut preflight = Preflight::new(scope, session, &planned.plan);
-    let passed = preflight.first_pass(&planned.plan, &planned.known).await;
+    let passed = preflight.first_pass(&planned.plan, &planned.discovery).await;
     scope.timer.add(Phase::Preflight, started.elapsed());
     cache.awaited = std::mem::take(&mut preflight.running);
     passed.map_err(|failures| refused(&failures))?;

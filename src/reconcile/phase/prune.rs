@@ -6,16 +6,16 @@ use std::time::Instant;
 use jiff::Timestamp;
 
 use crate::api::reason::Reason;
-use crate::cluster::discovery::Known;
+use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::session::Session;
 use crate::domain::inventory::Fate;
 use crate::domain::message::List;
 use crate::domain::outcome::Note;
 use crate::domain::plan::Plan;
 use crate::observe::labels::Phase;
-use crate::reconcile::error::{Failure, ReconcileError, failure};
+use crate::reconcile::error::{ReconcileError, RunFailure, failure};
 use crate::reconcile::phase::apply::{Applied, Executed};
-use crate::reconcile::removal::remove::{Order, Removal, remove};
+use crate::reconcile::removal::remove::{Removal, RemovalOrder, remove};
 use crate::reconcile::removal::removed::{Deletion, Removed};
 use crate::reconcile::removal::terminating::{Waiter, await_gone, held};
 use crate::reconcile::scope::{Scope, Trigger};
@@ -56,7 +56,7 @@ async fn remove_leaving(
         _ => Deletion::Real,
     };
     let release = scope.release;
-    let order = Order {
+    let order = RemovalOrder {
         release: &release.id,
         prune: release.prune,
         deletion,
@@ -65,23 +65,23 @@ async fn remove_leaving(
         signals: scope.policy.interruptible.then_some(scope.signals),
     };
     let (plan, view) = (&planned.plan, &planned.view);
-    let known = session.known_of(plan.leaving.iter().map(|l| l.id.group_kind())).await?;
+    let discovery = session.discovery_of(plan.leaving.iter().map(|l| l.id.group_kind())).await?;
     let leaving = plan.leaving.as_slice();
-    let removal = Removal { env: scope.env, session, order, leaving, known: &known, view };
+    let removal = Removal { env: scope.env, session, order, leaving, discovery: &discovery, view };
     let mut removed = remove(removal).await;
     let awaits = scope.policy.awaits_termination && release.wait;
     let waiter = Waiter { timeout: release.timeout, signals: scope.signals, progress: scope.progress };
     if awaits {
-        removal.go_on(&waiter, &mut removed).await;
+        removal.resume(&waiter, &mut removed).await;
     }
     if removed.interrupted {
         executed.ended = Some(interrupted(&removed));
     } else if awaits {
         if removed.waiting.is_empty() {
             let all = removed.terminating.clone();
-            await_gone(&waiter, session, &known, leaving, &mut removed, &all).await;
+            await_gone(&waiter, session, &discovery, leaving, &mut removed, &all).await;
         }
-        executed.ended = not_gone(scope, session, &known, plan, &removed).await;
+        executed.ended = not_gone(scope, session, &discovery, plan, &removed).await;
     }
     scope.timer.add(Phase::Prune, started.elapsed());
     Ok(removed)
@@ -106,7 +106,7 @@ fn conclude(scope: &Scope<'_>, removed: Removed, executed: &mut Executed) -> (bo
         let s = if count == 1 { "" } else { "s" };
         let headline = format!("{count} object{s} that left could not be deleted");
         let message = format!("{headline}; {}: {}", first.id, first.message);
-        let failed = Failure { headline: Some(headline), ..Failure::new(Reason::PruneFailed, message) };
+        let failed = RunFailure { headline: Some(headline), ..RunFailure::new(Reason::PruneFailed, message) };
         executed.ended = Some(ReconcileError::Failed(Box::new(failed)));
     }
     executed.failures.extend(failures);
@@ -157,7 +157,7 @@ fn interrupted(removed: &Removed) -> ReconcileError {
 async fn not_gone(
     scope: &Scope<'_>,
     session: &Session,
-    known: &Arc<Known>,
+    discovery: &Arc<ApiDiscovery>,
     plan: &Plan,
     removed: &Removed,
 ) -> Option<ReconcileError> {
@@ -168,8 +168,11 @@ async fn not_gone(
         return Some(ReconcileError::SUPERSEDED);
     }
     let headline = format!("not gone within --timeout ({}s)", scope.release.timeout.as_secs());
-    let objects = held(session, known, &plan.leaving, removed).await;
-    let failed =
-        Failure { headline: Some(headline.clone()), objects, ..Failure::new(Reason::PruneFailed, headline) };
+    let objects = held(session, discovery, &plan.leaving, removed).await;
+    let failed = RunFailure {
+        headline: Some(headline.clone()),
+        objects,
+        ..RunFailure::new(Reason::PruneFailed, headline)
+    };
     Some(ReconcileError::Failed(Box::new(failed)))
 }

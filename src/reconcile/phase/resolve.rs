@@ -5,10 +5,10 @@ use std::time::Instant;
 use crate::api::reason::Reason;
 use crate::api::status::condition;
 use crate::cluster::session::Session;
-use crate::domain::gate::Step;
+use crate::domain::gate::TagStep;
 use crate::domain::gate::downgrade;
 use crate::domain::gate::{Decision, Facts};
-use crate::domain::ledger::{Command, Known, Ledger};
+use crate::domain::ledger::{Command, KnownRevision, Ledger};
 use crate::domain::release::Release;
 use crate::observe::labels::Phase;
 use crate::oci::{Digest, Resolved};
@@ -17,7 +17,7 @@ use crate::reconcile::cache::drift::Sightings;
 use crate::reconcile::cache::notes::Notes;
 use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::rollout::Rollout;
-use crate::reconcile::error::{Failure, ReconcileError, chain, failure};
+use crate::reconcile::error::{ReconcileError, RunFailure, chain, failure};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::registry_wait::{RegistryWait, registry_wait};
 use crate::reconcile::scope::revision::Revision;
@@ -86,8 +86,8 @@ fn answered(
     scope: &Scope<'_>,
     memory: Memory<'_>,
     ledger: &Ledger,
-    fallback: Option<Known>,
-    answer: Result<Option<Resolved>, Box<Failure>>,
+    fallback: Option<KnownRevision>,
+    answer: Result<Option<Resolved>, Box<RunFailure>>,
 ) -> Result<Revision, ReconcileError> {
     let Memory { registry, rollout, notes, .. } = memory;
     let release = scope.release;
@@ -142,7 +142,7 @@ async fn ask(
     session: &Session,
     memory: &mut Memory<'_>,
     can_wait: bool,
-) -> Result<Option<Resolved>, Box<Failure>> {
+) -> Result<Option<Resolved>, Box<RunFailure>> {
     let repository = repository(scope.release)?;
     let wanted = wanted(scope.release)?;
     let access = access(scope, session, memory.registry).await?;
@@ -174,7 +174,7 @@ fn follow(scope: &Scope<'_>, ledger: &Ledger, notes: &mut Notes, resolved: Resol
         let message = format!("tag {tag} moved from {} to {newest}", last.digest);
         notes.once(Reason::TagMoved, message, told);
     }
-    let step = Step { from: last_tag, to: &tag };
+    let step = TagStep { from: last_tag, to: &tag };
     if let Some(held) = &revision.held {
         let told = status.condition(condition::READY).is_some_and(|c| c.message.contains(held));
         notes.once(Reason::DowngradeRefused, held.clone(), told);
@@ -195,9 +195,9 @@ pub fn destination(release: &Release, ledger: &Ledger, resolved: Resolved) -> Re
     let revision = Revision { name, digest, key, stale: None, held: None };
     let Some(last) = ledger.last_applied(release) else { return revision };
     let (Some(tag), Some(from)) = (tag, last.tag()) else { return revision };
-    let step = Some(Step { from, to: tag.as_str() });
+    let step = Some(TagStep { from, to: tag.as_str() });
     match (downgrade::decide(&Facts { step, ..Facts::of(release) }), revision_of(release, last)) {
-        (Decision::Wait(hold, _), Ok(last)) => Revision { held: Some(hold.message), ..last },
+        (Decision::Wait(blocker, _), Ok(last)) => Revision { held: Some(blocker.message), ..last },
         _ => revision,
     }
 }
@@ -206,7 +206,7 @@ pub fn destination(release: &Release, ledger: &Ledger, resolved: Resolved) -> Re
 ///
 /// # Errors
 /// When it has no digest; the ledger knows none such.
-pub fn revision_of(release: &Release, known: &Known) -> Result<Revision, Box<Failure>> {
+pub fn revision_of(release: &Release, known: &KnownRevision) -> Result<Revision, Box<RunFailure>> {
     let digest = Digest::parse(&known.digest).map_err(|e| failure(e.reason(), e.to_string()))?;
     let (name, key) = (known.name.clone(), release.applied_key(&known.digest));
     Ok(Revision { name, digest, key, stale: None, held: None })

@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
 use crate::api::status::Changes;
-use crate::cluster::inventory::{Hold, StoreError};
+use crate::cluster::inventory::{FinalizerPolicy, StoreError};
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Extent, Fate, Provenance, settle as settled_by};
-use crate::domain::ledger::{Known, is_wanted};
+use crate::domain::ledger::{KnownRevision, is_wanted};
 use crate::domain::message::List;
 use crate::domain::outcome::{Note, Outcome, Verdict};
 use crate::domain::plan::Plan;
@@ -23,7 +23,7 @@ use crate::reconcile::error::ReconcileError;
 use crate::reconcile::live::in_sync::in_sync;
 use crate::reconcile::live::view::View;
 use crate::reconcile::phase::apply::{Applied, Executed};
-use crate::reconcile::phase::inventory::finalizer;
+use crate::reconcile::phase::inventory::finalizer_policy;
 use crate::reconcile::phase::plan::drift::corrected_message;
 use crate::reconcile::phase::prune::Pruned;
 use crate::reconcile::scope::revision::{Revision, Update};
@@ -60,12 +60,12 @@ pub async fn settle(
     outcome.entries = caches.cluster.stored.as_ref().map(|stored| stored.inventory.entries.len());
     if scope.policy.repeats {
         // The kinds that are new in the inventory are watched from now on.
-        let known = session.known().await?;
+        let discovery = session.discovery().await?;
         let inventory = Arc::clone(&caches.cluster.inventory);
-        View::of(scope.env, session, &mut caches.cluster, &known, inventory.entries.keys()).await?;
+        View::of(scope.env, session, &mut caches.cluster, &discovery, inventory.entries.keys()).await?;
     }
-    let contested = caches.drift.next_correction(Timestamp::now()).is_some();
-    if outcome.drift.is_none() && scope.release.drift != DriftMode::Off && complete && !contested {
+    let backing_off = caches.drift.next_correction(Timestamp::now()).is_some();
+    if outcome.drift.is_none() && scope.release.drift != DriftMode::Off && complete && !backing_off {
         outcome.drift = Some(in_sync(scope.release, &caches.cluster));
     }
     outcome.failures = failures;
@@ -124,11 +124,11 @@ async fn write(
     extent: Extent,
     applied: Option<&Revision>,
 ) -> Result<Result<(), StoreError>, ReconcileError> {
-    let hold = finalizer(scope, cache);
+    let finalizer = finalizer_policy(scope, cache);
     let Some(mut stored) = cache.stored.take() else { return Err(ReconcileError::InventoryConflict) };
     let settled = settled_by(&stored.inventory, fates, extent);
     let settled = cache.mark_ended(&settled).unwrap_or(settled);
-    let adopted = stored.exists() && hold == Hold::Finalizer && !stored.operators;
+    let adopted = stored.exists() && finalizer == FinalizerPolicy::Set && !stored.operators;
     let mut written = Ok(());
     // What is only put back came from where it came from.
     let applied = applied.filter(|_| scope.trigger != Trigger::Restore);
@@ -141,7 +141,7 @@ async fn write(
         if let Some(from) = from {
             stored.provenance = from;
         }
-        written = scope.env.session.write_inventory(&scope.release.id, &mut stored, settled, hold).await;
+        written = scope.env.session.write_inventory(&scope.release.id, &mut stored, settled, finalizer).await;
     }
     cache.remember(scope.env, &scope.release.id, stored);
     if written.is_err() {
@@ -195,9 +195,9 @@ fn applied_verdict(
 pub fn no_op(scope: &Scope<'_>, caches: &mut Caches, revision: &Revision) -> Outcome {
     let cluster = &caches.cluster;
     // While a fight is on, the condition that says so stays.
-    let contested = caches.drift.next_correction(Timestamp::now()).is_some();
+    let backing_off = caches.drift.next_correction(Timestamp::now()).is_some();
     let drift =
-        (scope.release.drift != DriftMode::Off && !contested).then(|| in_sync(scope.release, cluster));
+        (scope.release.drift != DriftMode::Off && !backing_off).then(|| in_sync(scope.release, cluster));
     let mut outcome = Outcome {
         verdict: verdict(scope.release, revision, cluster.inventory.claimed().count(), ""),
         artifact: Some(revision.artifact()),
@@ -219,10 +219,11 @@ fn verdict(release: &Release, revision: &Revision, entries: usize, rest: &str) -
     if let Some(held) = &revision.held {
         message.push_str(&format!("; {held}"));
     }
-    let known = || Known { name: revision.name.clone(), digest: revision.digest.as_str().to_owned() };
+    let attempted =
+        || KnownRevision { name: revision.name.clone(), digest: revision.digest.as_str().to_owned() };
     match &revision.stale {
         None => Verdict::Ready { message },
-        Some((Reason::RegistryUnavailable, why)) if is_wanted(release, &known()) => {
+        Some((Reason::RegistryUnavailable, why)) if is_wanted(release, &attempted()) => {
             Verdict::Ready { message: format!("{message}; whether there is a newer one is not known: {why}") }
         }
         Some((reason, why)) => Verdict::Failed {

@@ -26,13 +26,13 @@ use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::cache::drift::Sightings;
 use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::rollout::RolloutCache;
-use crate::reconcile::error::{Failure, ReconcileError};
+use crate::reconcile::error::{ReconcileError, RunFailure};
 use crate::reconcile::live::checkup::Checkup;
 use crate::reconcile::live::watched::is_watched;
 use crate::reconcile::phase::apply::{Applied, Executed};
 use crate::reconcile::phase::resolve::destination;
 use crate::reconcile::scope::Scope;
-use crate::reconcile::scope::progress::Event;
+use crate::reconcile::scope::progress::ProgressEvent;
 use crate::reconcile::scope::revision::Update;
 use crate::reconcile::source::access::access;
 use crate::reconcile::source::reference::{repository, wanted};
@@ -75,12 +75,12 @@ pub async fn wait<'a>(
     if !scope.release.wait || executed.ended.is_some() {
         return applied;
     }
-    scope.progress.tell(Event::AwaitsHealth);
+    scope.progress.tell(ProgressEvent::AwaitsHealth);
     let started = Instant::now();
     let rules = RuleSet::of(scope.release);
     let mut checkup = Checkup::new(&revision.key, rules);
     for step in planned.plan.steps.iter().filter(|s| !s.done && rules.has_rule(&s.id.group_kind())) {
-        let Some(resource) = planned.known.served(&step.id.group_kind(), &step.version) else { continue };
+        let Some(resource) = planned.discovery.served(&step.id.group_kind(), &step.version) else { continue };
         checkup.add(&step.id, resource);
         let answer = executed.answers.remove(&step.id);
         if let Some(object) = answer.and_then(|a| serde_json::from_slice::<Value>(&a).ok()) {
@@ -108,12 +108,12 @@ pub async fn wait<'a>(
         None if checkup.board.failed().next().is_none() => {
             let message = "every object is healthy".to_owned();
             executed.health = Some(Assessment { status: Some(true), reason: Reason::Healthy, message });
-            scope.progress.tell(Event::Healthy);
+            scope.progress.tell(ProgressEvent::Healthy);
         }
         None => {
             let reason = Reason::HealthCheckFailed;
             let mut failures = failures_of(reason, checkup.board.failed());
-            explain(scope, session, &planned.known, &mut failures).await;
+            explain(scope, session, &planned.discovery, &mut failures).await;
             unhealthy(executed, reason, "unhealthy".to_owned(), failures);
         }
         Some(Over::Superseded) => executed.ended = Some(ReconcileError::SUPERSEDED),
@@ -122,7 +122,7 @@ pub async fn wait<'a>(
             let headline = format!("not healthy within {word} ({}s)", scope.release.timeout.as_secs());
             let reason = Reason::HealthTimeout;
             let mut failures = failures_of(reason, checkup.board.waiting());
-            explain(scope, session, &planned.known, &mut failures).await;
+            explain(scope, session, &planned.discovery, &mut failures).await;
             unhealthy(executed, reason, headline, failures);
         }
     }
@@ -143,7 +143,7 @@ fn unhealthy(executed: &mut Executed, reason: Reason, headline: String, failures
     let message = listed(&headline, failures.iter().map(|f| (&f.id, f.message.as_str())));
     executed.failures = failures;
     executed.health = Some(Assessment { status: Some(false), reason, message: message.clone() });
-    let failed = Failure { headline: Some(headline), ..Failure::new(reason, message) };
+    let failed = RunFailure { headline: Some(headline), ..RunFailure::new(reason, message) };
     executed.ended = Some(ReconcileError::Failed(Box::new(failed)));
 }
 
@@ -192,7 +192,7 @@ impl Following<'_> {
                 () = scope.signals.changed() => {}
                 () = tokio::time::sleep_until(wake) => {}
             }
-            if scope.signals.is_superseded() || self.is_disturbed() {
+            if scope.signals.is_superseded() || self.is_drifted() {
                 return Some(Over::Superseded);
             }
             let now = Instant::now();
@@ -227,9 +227,9 @@ impl Following<'_> {
         None
     }
 
-    /// Whether one of the objects that were seen to change is not as it was applied. It
+    /// Whether one of the objects that were seen to change is not as applied. It
     /// is put back by another run, which goes on with the wait.
-    fn is_disturbed(&self) -> bool {
+    fn is_drifted(&self) -> bool {
         let Self { scope, seen, entries, .. } = self;
         let touched = scope.signals.take_touched_of(|id| entries.contains_key(id));
         if !scope.policy.repeats || scope.release.drift != DriftMode::Correct {
@@ -237,10 +237,10 @@ impl Following<'_> {
         }
         let differs = |id: &ObjectId| entries.get(id).is_some_and(|entry| seen.cluster.differs(id, entry));
         let now = Timestamp::now();
-        let disturbed = seen.drift.uncontested(touched.iter(), now).find(|id| differs(id));
-        let Some(disturbed) = disturbed else { return false };
+        let drifted = seen.drift.correctable(touched.iter(), now).find(|id| differs(id));
+        let Some(drifted) = drifted else { return false };
         // For who decides what follows.
-        scope.signals.touch(disturbed.clone());
+        scope.signals.touch(drifted.clone());
         true
     }
 
@@ -275,7 +275,7 @@ fn show(scope: &Scope<'_>, board: &Board) {
     if scope.progress.is_watching() {
         let pending: Vec<(&ObjectId, &str)> =
             board.waiting().map(|(id, health)| (id, health.message.as_str())).collect();
-        scope.progress.tell(Event::Pending(&pending));
+        scope.progress.tell(ProgressEvent::Pending(&pending));
     }
 }
 

@@ -17,11 +17,11 @@ use crate::domain::release::Release;
 use crate::observe::labels::{Action, Phase};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::cluster::ClusterCache;
-use crate::reconcile::error::{Failure, ReconcileError, chain, failure};
+use crate::reconcile::error::{ReconcileError, RunFailure, chain, failure};
 use crate::reconcile::flow::retry::{Attempted, InventoryRetry};
 use crate::reconcile::live::view::View;
-use crate::reconcile::phase::inventory::{finalizer, read};
-use crate::reconcile::removal::remove::{Order, Removal, remove};
+use crate::reconcile::phase::inventory::{finalizer_policy, read};
+use crate::reconcile::removal::remove::{Removal, RemovalOrder, remove};
 use crate::reconcile::removal::removed::{Deletion, Removed};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::source::access::no_account;
@@ -141,10 +141,10 @@ async fn delete_all(
     }
     scope.slot.take().await;
     let inventory = Arc::clone(&caches.cluster.inventory);
-    let known = session.known_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;
-    let view = View::of(env, &session, &mut caches.cluster, &known, inventory.entries.keys()).await?;
+    let discovery = session.discovery_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;
+    let view = View::of(env, &session, &mut caches.cluster, &discovery, inventory.entries.keys()).await?;
     let leaving = leaving(&inventory, |_| true);
-    let everything = Order {
+    let everything = RemovalOrder {
         release: &release.id,
         prune: true,
         deletion: Deletion::Real,
@@ -155,7 +155,7 @@ async fn delete_all(
     };
     let started = Instant::now();
     let (order, leaving) = (everything, leaving.as_slice());
-    let removal = Removal { env, session: &session, order, leaving, known: &known, view: &view };
+    let removal = Removal { env, session: &session, order, leaving, discovery: &discovery, view: &view };
     let removed = remove(removal).await;
     scope.timer.add(Phase::Prune, started.elapsed());
     scope.slot.release();
@@ -190,27 +190,27 @@ async fn settle_removed(
     let waits = scope.release.deletion_policy == DeletionPolicy::WaitForTermination;
     let goes_too = |id: &&ObjectId| dying && id.namespace == scope.release.id.namespace;
     let held: Vec<_> = terminating.iter().filter(|id| waits && !goes_too(id)).collect();
-    // Until its heir has it, nobody else would know of it.
+    // Until its pending owner has it, nobody else would know of it.
     let handed: Vec<_> = handed.iter().filter(|id| !goes_too(id)).collect();
     if failures.is_empty() && held.is_empty() && handed.is_empty() && waiting.is_empty() {
         return Ok(());
     }
     // In a dying namespace nothing can be written to the inventory but
     // removals, and those are safe to lose.
-    let hold = finalizer(scope, cluster);
+    let finalizer = finalizer_policy(scope, cluster);
     if let Some(mut stored) = cluster.stored.take() {
-        let mut is_known = true;
+        let mut serves = true;
         let settled = settle(&stored.inventory, &fates, Extent::Partial);
         if settled != *stored.inventory {
             let written =
-                scope.env.session.write_inventory(&scope.release.id, &mut stored, settled, hold).await;
+                scope.env.session.write_inventory(&scope.release.id, &mut stored, settled, finalizer).await;
             if let Err(error) = written {
                 tracing::debug!(error = chain(&error), "the inventory could not be settled");
-                is_known = false;
+                serves = false;
             }
         }
         cluster.remember(scope.env, &scope.release.id, stored);
-        if !is_known {
+        if !serves {
             cluster.stored = None;
         }
     }
@@ -270,7 +270,7 @@ fn note(message: String) -> Note {
     Note { reason: Reason::Deleting, message }
 }
 
-fn account_gone(release: &Release, identity: &Identity) -> Box<Failure> {
+fn account_gone(release: &Release, identity: &Identity) -> Box<RunFailure> {
     let mut gone = no_account(release, identity);
     gone.message = format!(
         "{identity} does not exist, so the release's objects cannot be deleted with its rights: restore it, \

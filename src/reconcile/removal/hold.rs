@@ -7,7 +7,7 @@ use futures::StreamExt;
 use super::removed::Removed;
 use super::terminating::holder_of;
 use crate::api::reason::Reason;
-use crate::cluster::discovery::Known;
+use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::session::Session;
 use crate::domain::inventory::Fate;
 use crate::domain::outcome::ObjectFailure;
@@ -21,7 +21,7 @@ use crate::reconcile::flow::parallel::ordered;
 /// were looked at before: what is being deleted gets no new finalizer.
 pub async fn hold_up(
     session: &Session,
-    known: &Arc<Known>,
+    discovery: &Arc<ApiDiscovery>,
     leaving: &[Leaving],
     stage_now: Stage,
     looked_at: usize,
@@ -29,7 +29,7 @@ pub async fn hold_up(
 ) {
     let new = removed.terminating.get(looked_at..).unwrap_or_default();
     let looks = leaving.iter().filter(|l| new.contains(&l.id));
-    let looks = looks.map(|l| async move { (l.id.clone(), holder_of(session, known, l).await) });
+    let looks = looks.map(|l| async move { (l.id.clone(), holder_of(session, discovery, l).await) });
     let looks: Vec<_> = ordered(looks).collect().await;
     let mut is_unknown = false;
     for (id, look) in looks {

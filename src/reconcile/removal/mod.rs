@@ -2,8 +2,8 @@
 
 pub mod finalize;
 pub mod hold;
-pub mod onward;
 pub mod remove;
 pub mod removed;
+pub mod resume;
 pub mod terminating;
 pub mod uninstall;

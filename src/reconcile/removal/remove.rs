@@ -8,21 +8,21 @@ use super::hold::hold_up;
 use super::removed::{Deletion, Removed};
 use crate::api::reason::Reason;
 use crate::cluster::delete::Deleted;
-use crate::cluster::discovery::Known;
+use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::Fate;
 use crate::domain::outcome::{Note, ObjectFailure};
 use crate::domain::plan::{Leaving, Live};
-use crate::domain::prune::{Foreign, Kept, Question, Verdict, judge};
+use crate::domain::prune::{Foreign, Kept, PruneQuestion, PruneVerdict, judge};
 use crate::domain::stage::{Stage, stage};
 use crate::reconcile::env::Env;
 use crate::reconcile::error::chain;
 use crate::reconcile::flow::parallel::ordered;
 use crate::reconcile::live::owners;
 use crate::reconcile::live::view::View;
-use crate::reconcile::scope::progress::{Change, Event, Progress};
+use crate::reconcile::scope::progress::{ObjectChange, Progress, ProgressEvent};
 use crate::reconcile::scope::signals::Signals;
 
 /// How often an object that changes between the look and the deletion is looked
@@ -31,7 +31,7 @@ const ATTEMPTS: usize = 3;
 
 /// Whose objects are removed, and whether they are.
 #[derive(Clone, Copy)]
-pub struct Order<'a> {
+pub struct RemovalOrder<'a> {
     /// The release.
     pub release: &'a ReleaseId,
     /// Whether anything is deleted at all.
@@ -48,7 +48,7 @@ pub struct Order<'a> {
     pub signals: Option<&'a Signals>,
 }
 
-impl Order<'_> {
+impl RemovalOrder<'_> {
     fn is_ended(&self) -> bool {
         self.signals.is_some_and(Signals::is_stopping)
     }
@@ -62,24 +62,24 @@ pub struct Removal<'a> {
     /// With whose rights.
     pub session: &'a Session,
     /// Whose objects, and how.
-    pub order: Order<'a>,
+    pub order: RemovalOrder<'a>,
     /// Which, in order.
     pub leaving: &'a [Leaving],
     /// What is served.
-    pub known: &'a Arc<Known>,
+    pub discovery: &'a Arc<ApiDiscovery>,
     /// What is seen of them.
     pub view: &'a View<'a>,
 }
 
 /// Removes objects in the order they come in, a stage at a time.
 pub async fn remove(removal: Removal<'_>) -> Removed {
-    let Removal { env, session, order, leaving, known, view } = removal;
+    let Removal { env, session, order, leaving, discovery, view } = removal;
     let mut removed = Removed::default();
     let mut looked_at = 0;
     for stage_now in Stage::ALL.into_iter().rev() {
         let batch = leaving.iter().filter(|l| stage(&l.id.group_kind()) == stage_now);
         if order.in_order && batch.clone().next().is_some() {
-            hold_up(session, known, leaving, stage_now, looked_at, &mut removed).await;
+            hold_up(session, discovery, leaving, stage_now, looked_at, &mut removed).await;
             looked_at = removed.terminating.len();
             if !removed.waiting.is_empty() {
                 break;
@@ -89,7 +89,7 @@ pub async fn remove(removal: Removal<'_>) -> Removed {
             if order.is_ended() {
                 return (l, None);
             }
-            let answer = remove_one(env, session, order, l, known, view).await;
+            let answer = remove_one(env, session, order, l, discovery, view).await;
             // Who deletes nothing needs to find out nothing.
             let later = order.deletion == Deletion::Withheld && matches!(answer, Answer::Failed(_));
             (l, Some(if later { Answer::Later } else { answer }))
@@ -100,7 +100,7 @@ pub async fn remove(removal: Removal<'_>) -> Removed {
                 continue;
             };
             if matches!(answer, Answer::Deleted | Answer::Held) {
-                order.progress.tell(Event::Object(&leaving.id, Change::Deleted));
+                order.progress.tell(ProgressEvent::Object(&leaving.id, ObjectChange::Deleted));
                 removed.touched.push(leaving.id.clone());
             }
             let other = match &answer {
@@ -140,24 +140,25 @@ enum Answer {
 async fn remove_one(
     env: &Env,
     session: &Session,
-    order: Order<'_>,
+    order: RemovalOrder<'_>,
     leaving: &Leaving,
-    known: &Arc<Known>,
+    discovery: &Arc<ApiDiscovery>,
     view: &View<'_>,
 ) -> Answer {
     let id = &leaving.id;
     let kind = id.group_kind();
     // A kind that is not served, nor defined, has no objects any more.
-    let Some(resource) = known.served(&kind, &leaving.entry.version) else {
+    let Some(resource) = discovery.served(&kind, &leaving.entry.version) else {
         return session.is_undefined(&kind).await.map_or_else(Answer::Failed, |()| Answer::Gone);
     };
-    let heir = env.claims.heir(id).filter(|heir| heir != order.release);
-    let question = Question { release: order.release, prune: order.prune, heir: heir.as_ref() };
+    let pending_owner = env.claims.pending_owner(id).filter(|pending_owner| pending_owner != order.release);
+    let question =
+        PruneQuestion { release: order.release, prune: order.prune, pending_owner: pending_owner.as_ref() };
     let mut record = view.record(id);
     // What no watch shows under anybody's labels may still be there without
     // them: it is asked for by name before it counts as gone.
-    // Whether its heir has it already has to be true now.
-    let mut ask = record.is_none() || !view.known(id) || heir.is_some();
+    // Whether its pending owner has it already has to be true now.
+    let mut ask = record.is_none() || !view.is_observed(id) || pending_owner.is_some();
     for _ in 0..ATTEMPTS {
         if ask {
             record = match session.get_record(&resource, id).await {
@@ -166,13 +167,14 @@ async fn remove_one(
             };
         }
         match judge(question, &leaving.entry, record.as_ref()) {
-            Verdict::Gone => return Answer::Gone,
-            Verdict::Keep(Kept::Terminating) => return Answer::Terminating,
-            Verdict::Keep(why) => return Answer::Kept(why),
-            Verdict::Drop(why) => return Answer::Foreign(why),
-            Verdict::Delete { .. } if order.deletion == Deletion::Foretold => return Answer::Deleted,
-            Verdict::Delete { .. } if order.deletion == Deletion::Withheld => return Answer::Later,
-            Verdict::Delete { uid, version } => match session.delete(&resource, id, &uid, version).await {
+            PruneVerdict::Gone => return Answer::Gone,
+            PruneVerdict::Keep(Kept::Terminating) => return Answer::Terminating,
+            PruneVerdict::Keep(why) => return Answer::Kept(why),
+            PruneVerdict::Drop(why) => return Answer::Foreign(why),
+            PruneVerdict::Delete { .. } if order.deletion == Deletion::Foretold => return Answer::Deleted,
+            PruneVerdict::Delete { .. } if order.deletion == Deletion::Withheld => return Answer::Later,
+            PruneVerdict::Delete { uid, version } => match session.delete(&resource, id, &uid, version).await
+            {
                 Ok(Deleted::Gone) => return Answer::Deleted,
                 Ok(Deleted::Terminating) => return Answer::Held,
                 Ok(Deleted::Changed) => ask = true,
@@ -180,7 +182,7 @@ async fn remove_one(
             },
         }
     }
-    Answer::Failed(ApiError::Restless(ATTEMPTS))
+    Answer::Failed(ApiError::ConflictRetriesExhausted(ATTEMPTS))
 }
 
 /// `other` names the other release that the answer is about.
@@ -202,14 +204,14 @@ fn settle(leaving: &Leaving, answer: Answer, other: &str, removed: &mut Removed)
             Fate::Remains
         }
         Answer::Later | Answer::Kept(Kept::Terminating) => Fate::Remains,
-        Answer::Kept(Kept::OptedOut | Kept::PruneOff) => Fate::Left,
+        Answer::Kept(Kept::OptedOut | Kept::PruneOff) => Fate::Retained,
         Answer::Kept(Kept::HandedOver(_)) => {
             removed.handed.push(id.clone());
-            if !leaving.entry.left {
+            if !leaving.entry.retained {
                 let message = format!("{id} is not deleted: {other} takes it over");
                 removed.notes.push(Note { reason: Reason::OwnershipConflict, message });
             }
-            Fate::Left
+            Fate::Retained
         }
         Answer::Foreign(why) => {
             let message = format!("{id} is not deleted and leaves the inventory: {}", why.told(other));

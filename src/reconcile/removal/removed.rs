@@ -28,7 +28,7 @@ pub struct Removed {
     pub failures: Vec<ObjectFailure>,
     /// What was not ours, or was let go.
     pub notes: Vec<Note>,
-    /// Whether somebody has ended it before its end. What it did not come to has
+    /// Whether someone has ended it before its end. What it did not come to has
     /// no fate.
     pub interrupted: bool,
 }

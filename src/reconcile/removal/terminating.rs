@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::removed::Removed;
 use crate::api::reason::Reason;
-use crate::cluster::discovery::{Known, Resource};
+use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
@@ -17,13 +17,13 @@ use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::Leaving;
 use crate::domain::prune::Holder;
 use crate::reconcile::flow::parallel::{ordered, unordered};
-use crate::reconcile::flow::poll::{Pace, Poll, Tick, Until};
-use crate::reconcile::scope::progress::{Event, Progress};
+use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
+use crate::reconcile::scope::progress::{Progress, ProgressEvent};
 use crate::reconcile::scope::signals::Signals;
 
 /// How soon what was deleted is looked at again, at first and at most.
-const LOOKS: Pace =
-    Pace { first: Duration::from_millis(50), longest: Duration::from_secs(2), timeout: Duration::MAX };
+const LOOKS: PollPace =
+    PollPace { first: Duration::from_millis(50), longest: Duration::from_secs(2), timeout: Duration::MAX };
 
 /// Who waits, and how long.
 #[derive(Clone, Copy)]
@@ -42,12 +42,12 @@ pub struct Waiter<'a> {
 /// When it cannot be looked at.
 pub async fn holder_of(
     session: &Session,
-    known: &Arc<Known>,
+    discovery: &Arc<ApiDiscovery>,
     leaving: &Leaving,
 ) -> Result<Option<Holder>, ApiError> {
-    let Some(resource) = resource_of(known, leaving) else { return Ok(None) };
-    let hold = session.hold(&resource, &leaving.id).await?;
-    Ok(hold.and_then(|hold| hold.holder(&leaving.id)))
+    let Some(resource) = resource_of(discovery, leaving) else { return Ok(None) };
+    let deletion_hold = session.deletion_hold(&resource, &leaving.id).await?;
+    Ok(deletion_hold.and_then(|deletion_hold| deletion_hold.holder(&leaving.id)))
 }
 
 /// Waits until all of `which` that was deleted is gone, as long as that may take.
@@ -55,21 +55,21 @@ pub async fn holder_of(
 pub async fn await_gone(
     waiter: &Waiter<'_>,
     session: &Session,
-    known: &Arc<Known>,
+    discovery: &Arc<ApiDiscovery>,
     leaving: &[Leaving],
     removed: &mut Removed,
     which: &[ObjectId],
 ) {
-    let pace = Pace { timeout: waiter.timeout, ..LOOKS };
+    let pace = PollPace { timeout: waiter.timeout, ..LOOKS };
     let mut poll = Poll::new(pace, Until::Stopped, waiter.signals, None);
     while removed.terminating.iter().any(|id| which.contains(id)) {
         let pending: Vec<_> = removed.terminating.iter().map(|id| (id, "terminating")).collect();
-        waiter.progress.tell(Event::Pending(&pending));
+        waiter.progress.tell(ProgressEvent::Pending(&pending));
         if poll.pause().await != Tick::Look {
             return;
         }
         let waited: Vec<&Leaving> = leaving.iter().filter(|l| removed.terminating.contains(&l.id)).collect();
-        let looks = waited.iter().map(|l| async move { (&l.id, is_gone(session, known, l).await) });
+        let looks = waited.iter().map(|l| async move { (&l.id, is_gone(session, discovery, l).await) });
         let mut looks = unordered(looks);
         while let Some((id, gone)) = looks.next().await {
             if gone {
@@ -80,14 +80,14 @@ pub async fn await_gone(
     }
 }
 
-fn resource_of(known: &Known, leaving: &Leaving) -> Option<Arc<Resource>> {
+fn resource_of(discovery: &ApiDiscovery, leaving: &Leaving) -> Option<Arc<Resource>> {
     let kind = leaving.id.group_kind();
-    known.served(&kind, &leaving.entry.version)
+    discovery.served(&kind, &leaving.entry.version)
 }
 
 /// Whether the object is not there any more; what cannot be asked is.
-async fn is_gone(session: &Session, known: &Arc<Known>, leaving: &Leaving) -> bool {
-    let Some(resource) = resource_of(known, leaving) else {
+async fn is_gone(session: &Session, discovery: &Arc<ApiDiscovery>, leaving: &Leaving) -> bool {
+    let Some(resource) = resource_of(discovery, leaving) else {
         return session.is_undefined(&leaving.id.group_kind()).await.is_ok();
     };
     match session.get_record(&resource, &leaving.id).await {
@@ -100,13 +100,13 @@ async fn is_gone(session: &Session, known: &Arc<Known>, leaving: &Leaving) -> bo
 /// says so itself, and which are not deleted before that is gone.
 pub async fn held(
     session: &Session,
-    known: &Arc<Known>,
+    discovery: &Arc<ApiDiscovery>,
     leaving: &[Leaving],
     removed: &Removed,
 ) -> Vec<ObjectFailure> {
     let waited = leaving.iter().filter(|l| removed.terminating.contains(&l.id));
     let looks = ordered(waited.map(|l| async move {
-        let object: Option<Value> = match resource_of(known, l) {
+        let object: Option<Value> = match resource_of(discovery, l) {
             Some(resource) => session.get(&resource, &l.id).await.ok().and_then(|answer| answer.json().ok()),
             None => None,
         };

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::api::reason::Reason;
-use crate::cluster::discovery::Known;
-use crate::cluster::inventory::{Hold, StoreError, Stored};
+use crate::cluster::discovery::ApiDiscovery;
+use crate::cluster::inventory::{FinalizerPolicy, StoreError, Stored};
 use crate::cluster::session::Session;
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::inventory::{Extent, Fate, settle};
@@ -14,11 +14,11 @@ use crate::domain::status::inventory_name;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::error::{ReconcileError, aggregate};
 use crate::reconcile::live::view::View;
-use crate::reconcile::removal::remove::{Order, Removal, remove};
+use crate::reconcile::removal::remove::{Removal, RemovalOrder, remove};
 use crate::reconcile::removal::removed::{Deletion, Removed};
 use crate::reconcile::removal::terminating::{Waiter, await_gone, held};
 use crate::reconcile::scope::Scope;
-use crate::reconcile::scope::progress::{Change, Event};
+use crate::reconcile::scope::progress::{ObjectChange, ProgressEvent};
 
 /// What became of a deletion.
 #[derive(Debug, Default)]
@@ -50,17 +50,17 @@ pub async fn uninstall(
     let session = env.session.clone();
     let Some(mut stored) = cluster.stored.take() else { return Err(ReconcileError::InventoryConflict) };
     let inventory = Arc::clone(&stored.inventory);
-    let known = session.known_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;
-    let view = View::of(env, &session, cluster, &known, inventory.entries.keys()).await?;
+    let discovery = session.discovery_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;
+    let view = View::of(env, &session, cluster, &discovery, inventory.entries.keys()).await?;
     let leaving = leaving(&inventory, |_| true);
     let was_held = stored.operators;
     let takes_home = inventory.entries.keys().any(|id| is_home(id, &release.id));
     if takes_home && release.wait && !was_held {
         // Its namespace would take the inventory with it before the rest is gone.
         let named = (*inventory).clone();
-        session.write_inventory(&release.id, &mut stored, named, Hold::Finalizer).await?;
+        session.write_inventory(&release.id, &mut stored, named, FinalizerPolicy::Set).await?;
     }
-    let everything = Order {
+    let everything = RemovalOrder {
         release: &release.id,
         prune: true,
         deletion: Deletion::Real,
@@ -68,12 +68,18 @@ pub async fn uninstall(
         progress,
         signals: Some(signals),
     };
-    let removal =
-        Removal { env, session: &session, order: everything, leaving: &leaving, known: &known, view: &view };
+    let removal = Removal {
+        env,
+        session: &session,
+        order: everything,
+        leaving: &leaving,
+        discovery: &discovery,
+        view: &view,
+    };
     let mut removed = remove(removal).await;
     let waiter = Waiter { timeout: release.timeout, signals, progress };
     if release.wait {
-        removal.go_on(&waiter, &mut removed).await;
+        removal.resume(&waiter, &mut removed).await;
     }
     settle_removed(scope, &mut stored, &removed, was_held).await?;
     refuse_remaining(&removed)?;
@@ -92,21 +98,21 @@ pub async fn uninstall(
     } else if release.wait {
         // It is deleted like the rest and goes last: until then it says what
         // is still there.
-        session.condemn_inventory(&release.id, &mut stored).await?;
+        session.mark_inventory_for_deletion(&release.id, &mut stored).await?;
     }
     if is_last || release.wait {
-        progress.tell(Event::Object(&inventory_object(&release.id), Change::Deleted));
+        progress.tell(ProgressEvent::Object(&inventory_object(&release.id), ObjectChange::Deleted));
     }
     if release.wait {
-        progress.tell(Event::AwaitsTermination);
+        progress.tell(ProgressEvent::AwaitsTermination);
     }
     if release.wait && removed.waiting.is_empty() {
-        follow(&waiter, &session, &release.id, &known, &leaving, &mut removed, &mut stored).await?;
+        follow(&waiter, &session, &release.id, &discovery, &leaving, &mut removed, &mut stored).await?;
     }
-    let opted_out = removed.fates.iter().filter(|(_, fate)| **fate == Fate::Left);
+    let opted_out = removed.fates.iter().filter(|(_, fate)| **fate == Fate::Retained);
     Ok(UninstallReport {
         deleted: removed.deleted,
-        terminating: held(&session, &known, &leaving, &removed).await,
+        terminating: held(&session, &discovery, &leaving, &removed).await,
         is_named: stored.exists() && !removed.terminating.is_empty(),
         kept: opted_out.map(|(id, _)| id.clone()).collect(),
         notes: removed.notes.into_iter().map(|n| n.message).collect(),
@@ -133,12 +139,12 @@ async fn settle_removed(
     let waits = release.wait && !removed.terminating.is_empty();
     let home_goes = removed.terminating.iter().any(|id| is_home(id, &release.id));
     let is_all = removed.failures.is_empty() && !removed.interrupted;
-    let hold = match was_held || (waits && (home_goes || is_all)) {
-        true => Hold::Finalizer,
-        false => Hold::Loose,
+    let finalizer = match was_held || (waits && (home_goes || is_all)) {
+        true => FinalizerPolicy::Set,
+        false => FinalizerPolicy::Omit,
     };
     let session = &scope.env.session;
-    match session.write_inventory(&release.id, stored, settled, hold).await {
+    match session.write_inventory(&release.id, stored, settled, finalizer).await {
         // Deleted with its namespace, which is what was asked for.
         Err(StoreError::Changed { name }) if home_goes => {
             *stored = session.unwritten(&release.id, stored, name).await?;
@@ -154,7 +160,7 @@ async fn follow(
     waiter: &Waiter<'_>,
     session: &Session,
     id: &ReleaseId,
-    known: &Arc<Known>,
+    discovery: &Arc<ApiDiscovery>,
     leaving: &[Leaving],
     removed: &mut Removed,
     stored: &mut Stored,
@@ -166,14 +172,14 @@ async fn follow(
         std::mem::take(&mut removed.terminating).into_iter().partition(|object| is_home(object, id));
     removed.terminating = others;
     let all = removed.terminating.clone();
-    await_gone(waiter, session, known, leaving, removed, &all).await;
+    await_gone(waiter, session, discovery, leaving, removed, &all).await;
     if !removed.terminating.is_empty() {
         removed.terminating.extend(home);
         return Ok(());
     }
     session.remove_inventory(id, stored).await?;
     removed.terminating.clone_from(&home);
-    await_gone(waiter, session, known, leaving, removed, &home).await;
+    await_gone(waiter, session, discovery, leaving, removed, &home).await;
     *stored = Stored::default();
     Ok(())
 }

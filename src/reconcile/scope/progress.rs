@@ -5,20 +5,20 @@ use crate::domain::identity::ObjectId;
 
 /// What became of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Change {
+pub enum ObjectChange {
     /// It is new.
     Created,
     /// It was changed.
     Configured,
     /// It was deleted and made anew, because it could not be changed.
     Recreated,
-    /// It is as it was.
+    /// It has not changed.
     Unchanged,
     /// It was deleted; it may still be terminating.
     Deleted,
 }
 
-impl Change {
+impl ObjectChange {
     /// As kubectl says it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -33,9 +33,9 @@ impl Change {
 
 /// Something that happened in a run.
 #[derive(Debug)]
-pub enum Event<'a> {
+pub enum ProgressEvent<'a> {
     /// An object is done.
-    Object(&'a ObjectId, Change),
+    Object(&'a ObjectId, ObjectChange),
     /// The wait for health begins.
     AwaitsHealth,
     /// What is waited for now, each with why.
@@ -48,8 +48,8 @@ pub enum Event<'a> {
 
 /// Who listens. It must not block.
 pub trait Progress: Send + Sync {
-    /// Is told of an event.
-    fn tell(&self, event: Event<'_>);
+    /// Takes an event.
+    fn tell(&self, event: ProgressEvent<'_>);
 
     /// Whether anybody looks at what is waited for.
     fn is_watching(&self) -> bool {
@@ -59,10 +59,10 @@ pub trait Progress: Send + Sync {
 
 /// Nobody listens.
 #[derive(Clone, Copy, Debug)]
-pub struct Silence;
+pub struct NoProgress;
 
-impl Progress for Silence {
-    fn tell(&self, _: Event<'_>) {}
+impl Progress for NoProgress {
+    fn tell(&self, _: ProgressEvent<'_>) {}
 
     fn is_watching(&self) -> bool {
         false

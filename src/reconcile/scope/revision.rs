@@ -42,7 +42,7 @@ impl Revision {
         }
     }
 
-    /// The artifact, as it was fetched.
+    /// The artifact, as fetched.
     pub fn fetched(&self, artifact: &Artifact) -> ArtifactStatus {
         ArtifactStatus {
             created_at: artifact.created.clone(),

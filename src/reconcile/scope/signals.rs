@@ -55,7 +55,7 @@ impl Signals {
         self.with(|p| std::mem::take(&mut p.touched))
     }
 
-    /// Takes those of the objects that were seen to change that somebody waits
+    /// Takes those of the objects that were seen to change that someone waits
     /// for; the others stay for who comes next.
     pub fn take_touched_of(&self, which: impl Fn(&ObjectId) -> bool) -> HashSet<ObjectId> {
         self.with(|p| p.touched.extract_if(|id| which(id)).collect())

@@ -11,7 +11,7 @@ use crate::cluster::session::{Identity, Session};
 use crate::domain::release::Release;
 use crate::oci::{Access, AccessParts, Keyring, Proxy};
 use crate::reconcile::cache::registry::RegistryCache;
-use crate::reconcile::error::{Failure, chain, failure};
+use crate::reconcile::error::{RunFailure, chain, failure};
 use crate::reconcile::scope::Scope;
 
 /// How the registry is reached. The value of the last run is used again when
@@ -23,9 +23,9 @@ pub async fn access(
     scope: &Scope<'_>,
     session: &Session,
     cache: &mut RegistryCache,
-) -> Result<Arc<Access>, Box<Failure>> {
+) -> Result<Arc<Access>, Box<RunFailure>> {
     let Scope { env, release, .. } = *scope;
-    // Whoever sends a request needs what is made here.
+    // Anyone who sends a request needs what is made here.
     check_registry(&env.allowed, release)?;
     let (insecure, provider) = (release.insecure, release.provider);
     let mut parts = AccessParts { insecure, provider, ..AccessParts::default() };
@@ -69,7 +69,7 @@ async fn account_secrets(
     scope: &Scope<'_>,
     session: &Session,
     cache: &mut RegistryCache,
-) -> Result<Vec<String>, Box<Failure>> {
+) -> Result<Vec<String>, Box<RunFailure>> {
     let Identity::ServiceAccount { namespace, name } = session.identity() else { return Ok(Vec::new()) };
     let account = match cache.watch_account(scope.env, &scope.release.id, namespace, name).current().await {
         Ok(account) => Ok(account),
@@ -87,7 +87,7 @@ async fn account_secrets(
 ///
 /// # Errors
 /// When it does not exist, or that cannot be known.
-pub async fn check_account(scope: &Scope<'_>, session: &Session) -> Result<(), Box<Failure>> {
+pub async fn check_account(scope: &Scope<'_>, session: &Session) -> Result<(), Box<RunFailure>> {
     let Identity::ServiceAccount { namespace, name } = session.identity() else { return Ok(()) };
     match scope.env.session.account(namespace, name).await {
         Ok(Some(_)) => Ok(()),
@@ -96,12 +96,12 @@ pub async fn check_account(scope: &Scope<'_>, session: &Session) -> Result<(), B
     }
 }
 
-fn account_unread(identity: &Identity, error: &ApiError) -> Box<Failure> {
+fn account_unread(identity: &Identity, error: &ApiError) -> Box<RunFailure> {
     failure(error.reason(), format!("{identity} cannot be read: {}", chain(error)))
 }
 
 /// The account is not there.
-pub fn no_account(release: &Release, identity: &Identity) -> Box<Failure> {
+pub fn no_account(release: &Release, identity: &Identity) -> Box<RunFailure> {
     failure(
         Reason::ServiceAccountNotFound,
         format!(
@@ -112,7 +112,7 @@ pub fn no_account(release: &Release, identity: &Identity) -> Box<Failure> {
 }
 
 /// A Secret that the spec names is not there.
-pub fn missing(release: &Release, name: &str, field: &str) -> Box<Failure> {
+pub fn missing(release: &Release, name: &str, field: &str) -> Box<RunFailure> {
     let namespace = &release.id.namespace;
     failure(
         Reason::SecretNotFound,
@@ -129,7 +129,7 @@ pub async fn read(
     session: &Session,
     cache: &mut RegistryCache,
     name: &str,
-) -> Result<Option<SecretData>, Box<Failure>> {
+) -> Result<Option<SecretData>, Box<RunFailure>> {
     let Scope { env, release, .. } = *scope;
     let namespace = &release.id.namespace;
     let watched = cache
@@ -149,7 +149,7 @@ pub async fn read(
     })
 }
 
-fn add_keys(keyring: &mut Keyring, name: &str, secret: &SecretData) -> Result<(), Box<Failure>> {
+fn add_keys(keyring: &mut Keyring, name: &str, secret: &SecretData) -> Result<(), Box<RunFailure>> {
     let unusable = |e| failure(Reason::SecretInvalid, format!("Secret {name}: {e}"));
     // What OpenShift gives to its ServiceAccounts is of the older type.
     if let (None, Some(older)) = (secret.0.get(".dockerconfigjson"), secret.0.get(".dockercfg")) {
@@ -165,7 +165,7 @@ fn add_keys(keyring: &mut Keyring, name: &str, secret: &SecretData) -> Result<()
 }
 
 /// The proxy that a Secret names, with Flux's keys.
-fn proxy_of(name: &str, secret: &SecretData) -> Result<Proxy, Box<Failure>> {
+fn proxy_of(name: &str, secret: &SecretData) -> Result<Proxy, Box<RunFailure>> {
     let bad = |why: String| {
         let message = format!("Secret {name}, named by spec.proxySecretRef, {why}");
         failure(Reason::SecretInvalid, message)
@@ -182,7 +182,7 @@ fn proxy_of(name: &str, secret: &SecretData) -> Result<Proxy, Box<Failure>> {
     Proxy::new(address, text("username")?, text("password")?).map_err(|e| bad(format!("cannot be used: {e}")))
 }
 
-fn add_tls(parts: &mut AccessParts, name: &str, secret: &SecretData) -> Result<(), Box<Failure>> {
+fn add_tls(parts: &mut AccessParts, name: &str, secret: &SecretData) -> Result<(), Box<RunFailure>> {
     let key = |key: &str| secret.0.get(key).filter(|v| !v.is_empty()).cloned();
     parts.ca = key("ca.crt");
     parts.client_cert = match (key("tls.crt"), key("tls.key")) {

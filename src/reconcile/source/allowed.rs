@@ -5,13 +5,13 @@ use crate::domain::allowed::Allowed;
 use crate::domain::gate::RegistryFacts;
 use crate::domain::gate::{self, Decision, Facts};
 use crate::domain::release::Release;
-use crate::reconcile::error::Failure;
+use crate::reconcile::error::RunFailure;
 
 /// Whether the release may ask for what it names. Nothing is sent before that.
 ///
 /// # Errors
 /// When its registry is not allowed, or its proxy is not.
-pub fn check_registry(allowed: &Allowed, release: &Release) -> Result<(), Box<Failure>> {
+pub fn check_registry(allowed: &Allowed, release: &Release) -> Result<(), Box<RunFailure>> {
     if !allowed.is_limited() {
         return Ok(());
     }
@@ -19,6 +19,6 @@ pub fn check_registry(allowed: &Allowed, release: &Release) -> Result<(), Box<Fa
     let registry = RegistryFacts { allowed, host: repository.registry(), path: repository.path() };
     match gate::registry::decide(&Facts { registry: Some(registry), ..Facts::of(release) }) {
         Decision::Pass => Ok(()),
-        Decision::Wait(hold, _) | Decision::Refuse(hold) => Err(hold.into()),
+        Decision::Wait(blocker, _) | Decision::Refuse(blocker) => Err(blocker.into()),
     }
 }

@@ -7,7 +7,7 @@ use crate::cluster::accounts::SecretData;
 use crate::cluster::session::Session;
 use crate::oci::Identities;
 use crate::reconcile::cache::registry::RegistryCache;
-use crate::reconcile::error::{Failure, failure};
+use crate::reconcile::error::{RunFailure, failure};
 use crate::reconcile::scope::Scope;
 
 /// The field of the spec.
@@ -23,7 +23,7 @@ pub async fn identities(
     scope: &Scope<'_>,
     session: &Session,
     cache: &mut RegistryCache,
-) -> Result<Option<Identities>, Box<Failure>> {
+) -> Result<Option<Identities>, Box<RunFailure>> {
     let release = scope.release;
     let Some(name) = &release.identity_secret else { return Ok(None) };
     let secret = access::read(scope, session, cache, name).await?;

@@ -1,16 +1,16 @@
 //! What a release names in a registry.
 
 use crate::api::reason::Reason;
-use crate::domain::release::{Release, Wanted};
+use crate::domain::release::{Release, WantedVersion};
 use crate::domain::version::TagFilter;
 use crate::oci::{Digest, Repository, Tag};
-use crate::reconcile::error::{Failure, failure};
+use crate::reconcile::error::{RunFailure, failure};
 
 /// The repository of a release.
 ///
 /// # Errors
 /// When the url cannot be used.
-pub fn repository(release: &Release) -> Result<Repository, Box<Failure>> {
+pub fn repository(release: &Release) -> Result<Repository, Box<RunFailure>> {
     Repository::parse(&release.url).map_err(|e| failure(e.reason(), format!("spec.url: {e}")))
 }
 
@@ -18,12 +18,14 @@ pub fn repository(release: &Release) -> Result<Repository, Box<Failure>> {
 ///
 /// # Errors
 /// When the reference cannot be used.
-pub fn wanted(release: &Release) -> Result<crate::oci::Wanted, Box<Failure>> {
+pub fn wanted(release: &Release) -> Result<crate::oci::Wanted, Box<RunFailure>> {
     let bad = |e: &dyn std::fmt::Display| failure(Reason::InvalidSpec, format!("spec.ref: {e}"));
     Ok(match &release.wanted {
-        Wanted::Tag(tag) => crate::oci::Wanted::Tag(Tag::parse(tag).map_err(|e| bad(&e))?),
-        Wanted::Digest(digest) => crate::oci::Wanted::Digest(Digest::parse(digest).map_err(|e| bad(&e))?),
-        Wanted::Semver { range, filter } => crate::oci::Wanted::Semver {
+        WantedVersion::Tag(tag) => crate::oci::Wanted::Tag(Tag::parse(tag).map_err(|e| bad(&e))?),
+        WantedVersion::Digest(digest) => {
+            crate::oci::Wanted::Digest(Digest::parse(digest).map_err(|e| bad(&e))?)
+        }
+        WantedVersion::Semver { range, filter } => crate::oci::Wanted::Semver {
             range: crate::domain::version::Range::parse(range).map_err(|e| bad(&e))?,
             filter: filter.as_deref().map(TagFilter::parse).transpose().map_err(|e| bad(&e))?,
         },

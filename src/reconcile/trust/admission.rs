@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::evidence::{Target, verify};
+use super::evidence::{VerifyTarget, verify};
 use super::pinned::{ImageDemand, Pinned};
 use crate::api::reason::Reason;
 use crate::api::status::VerifiedBy;
@@ -14,7 +14,7 @@ use crate::domain::outcome::{Assessment, Outcome};
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Proof;
 use crate::oci::{Artifact, Digest, Registry, Room};
-use crate::reconcile::error::{Failure, failure};
+use crate::reconcile::error::{RunFailure, failure};
 
 /// The most signers that the status names.
 const MAX_SIGNERS: usize = 16;
@@ -50,10 +50,10 @@ impl Admission {
     /// As [`verify`].
     pub(in crate::reconcile) async fn verified(
         registry: &Registry,
-        target: Target<'_>,
+        target: VerifyTarget<'_>,
         policies: &[Policy],
         images: Option<Arc<ImageDemand>>,
-    ) -> Result<Self, Box<Failure>> {
+    ) -> Result<Self, Box<RunFailure>> {
         let proofs = verify(registry, target, policies).await?;
         Ok(Self { images, ..Self::proven(target.digest, policies, &proofs) })
     }
@@ -81,7 +81,7 @@ impl Admission {
     ///
     /// # Errors
     /// When it is the content of another digest.
-    pub(in crate::reconcile) fn admit(&self, artifact: Artifact) -> Result<Admitted, Box<Failure>> {
+    pub(in crate::reconcile) fn admit(&self, artifact: Artifact) -> Result<Admitted, Box<RunFailure>> {
         if artifact.digest != self.digest {
             let message = format!("{} was verified, and {} was pulled", self.digest, artifact.digest);
             return Err(failure(Reason::DigestMismatch, message));
@@ -112,7 +112,7 @@ impl Admission {
 impl Admitted {
     /// What a person has handed over at the command line, with that person's own
     /// rights: trust in it is theirs.
-    pub(in crate::reconcile) fn by_hand(files: Vec<(String, Bytes)>) -> Self {
+    pub(in crate::reconcile) fn from_command_line(files: Vec<(String, Bytes)>) -> Self {
         Self { files, room: Room::default(), images: None }
     }
 

@@ -9,7 +9,7 @@ use crate::domain::verify::judge::{Subject, judge};
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::{Proof, Refusal};
 use crate::oci::{Access, Digest, Registry, Repository};
-use crate::reconcile::error::{Failure, chain, failure};
+use crate::reconcile::error::{RunFailure, chain, failure};
 
 /// The most digests whose signatures are judged at a time; each may take a core.
 pub const MAX_JUDGING: usize = 2;
@@ -18,7 +18,7 @@ static JUDGING: Semaphore = Semaphore::const_new(MAX_JUDGING);
 
 /// What is to be verified.
 #[derive(Clone, Copy)]
-pub struct Target<'a> {
+pub struct VerifyTarget<'a> {
     /// Where it is.
     pub repository: &'a Repository,
     /// What it is.
@@ -33,10 +33,10 @@ pub struct Target<'a> {
 /// When the registry cannot be asked, or the first policy that is not satisfied.
 pub async fn verify(
     registry: &Registry,
-    target: Target<'_>,
+    target: VerifyTarget<'_>,
     policies: &[Policy],
-) -> Result<Vec<Proof>, Box<Failure>> {
-    let Target { repository, digest, access } = target;
+) -> Result<Vec<Proof>, Box<RunFailure>> {
+    let VerifyTarget { repository, digest, access } = target;
     let evidence = registry.evidence(repository, digest, access).await;
     let evidence = evidence.map_err(|e| failure(e.reason(), chain(&e)))?;
     let setback = evidence.setback.clone();
@@ -52,13 +52,13 @@ pub async fn verify(
 }
 
 /// Judges off the async workers, and not for everybody at once: what a registry
-/// keeps beside a digest may be many signatures, each checked with many keys.
+/// keeps for a digest may be many signatures, each checked with many keys.
 async fn judged(
     repository: &Repository,
     digest: &Digest,
     policies: Vec<Policy>,
     evidence: Evidence,
-) -> Result<Vec<Proof>, Box<Failure>> {
+) -> Result<Vec<Proof>, Box<RunFailure>> {
     let (name, digest) = (repository.to_string(), digest.clone());
     let place = JUDGING.acquire().await;
     let judged = tokio::task::spawn_blocking(move || {

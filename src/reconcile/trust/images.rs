@@ -10,7 +10,7 @@ use futures::future::BoxFuture;
 use futures::stream::iter;
 use serde_json::Value;
 
-use super::evidence::{Target, verify};
+use super::evidence::{VerifyTarget, verify};
 use crate::api::reason::Reason;
 use crate::api::status::VerifiedImage;
 use crate::api::verify::ImageMode;
@@ -18,11 +18,11 @@ use crate::domain::identity::ObjectId;
 use crate::domain::images::{doubtful_places, image_places};
 use crate::domain::message::List;
 use crate::domain::object::Object;
-use crate::domain::verify::images::{Demand, ImageName, ImagePolicies};
+use crate::domain::verify::images::{ImageName, ImageNeed, ImagePolicies};
 use crate::domain::verify::policy::Policy;
 use crate::domain::verify::proof::Proof;
 use crate::oci::{Access, Digest, Keyring, Registry, Repository, Tag, Wanted};
-use crate::reconcile::error::{Failure, chain, failure};
+use crate::reconcile::error::{RunFailure, chain, failure};
 
 /// The most different images of one artifact that are verified.
 pub const MAX_IMAGES: usize = 256;
@@ -45,7 +45,7 @@ pub trait ImageAccess: Send + Sync {
         &'a self,
         namespace: &'a str,
         name: &'a str,
-    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<Failure>>>;
+    ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<RunFailure>>>;
 
     /// How a repository is reached with the credentials of its pods or, without
     /// those, with whatever else there is. A certificate or plain HTTP that was
@@ -54,7 +54,7 @@ pub trait ImageAccess: Send + Sync {
         &'a self,
         repository: &'a Repository,
         of_pods: Option<Keyring>,
-    ) -> BoxFuture<'a, Result<Access, Box<Failure>>>;
+    ) -> BoxFuture<'a, Result<Access, Box<RunFailure>>>;
 }
 
 /// What became of the images of some objects.
@@ -103,7 +103,7 @@ impl Images {
     ///
     /// # Errors
     /// What is wrong with them, where each has to be signed.
-    pub fn refusal(&self, mode: ImageMode) -> Result<Option<String>, Box<Failure>> {
+    pub fn refusal(&self, mode: ImageMode) -> Result<Option<String>, Box<RunFailure>> {
         let [first, rest @ ..] = self.failures.as_slice() else { return Ok(None) };
         let mut message = match rest.len() {
             0 => "a container image is not signed as spec.verify.images wants it: ".to_owned(),
@@ -169,7 +169,7 @@ pub async fn verify_images(
     policies: &ImagePolicies,
     ways: &dyn ImageAccess,
     known: &BTreeMap<String, String>,
-) -> Result<Images, Box<Failure>> {
+) -> Result<Images, Box<RunFailure>> {
     let uses = uses(objects);
     if uses.len() > MAX_IMAGES {
         let message = format!(
@@ -182,16 +182,16 @@ pub async fn verify_images(
     let mut asked: Vec<BoxFuture<'_, Result<SignedImage, ImageFailure>>> = Vec::new();
     for (image, place) in &uses {
         match policies.demand(image) {
-            Demand::Exempt => images.exempt.push(image.clone()),
-            Demand::Unmatched => {
+            ImageNeed::Exempt => images.exempt.push(image.clone()),
+            ImageNeed::Unmatched => {
                 let why = "no policy of verify.images matches it: add one that does, or exempt it";
                 images.failures.push(place.failed(image, failure(Reason::ImageNotVerified, why)));
             }
-            Demand::Unknown(why) => {
+            ImageNeed::Unknown(why) => {
                 let why = format!("{why}, so that nobody can tell who has signed it");
                 images.failures.push(place.failed(image, failure(Reason::ImageNotVerified, why)));
             }
-            Demand::Signed(name, policies) => {
+            ImageNeed::Signed(name, policies) => {
                 let looked = Look { registry, objects, policies, ways, place };
                 let digest = known.get(image).map(String::as_str);
                 asked.push(Box::pin(async move {
@@ -252,8 +252,8 @@ impl<'a> Use<'a> {
         }
     }
 
-    fn failed(&self, image: &str, failed: Box<Failure>) -> ImageFailure {
-        let Failure { reason, message, .. } = *failed;
+    fn failed(&self, image: &str, failed: Box<RunFailure>) -> ImageFailure {
+        let RunFailure { reason, message, .. } = *failed;
         let objects = self.objects.iter().map(|object| object.id()).collect();
         ImageFailure { image: image.to_owned(), objects, reason, message }
     }
@@ -274,7 +274,7 @@ impl Look<'_> {
         image: &str,
         name: &ImageName,
         known: Option<&str>,
-    ) -> Result<SignedImage, Box<Failure>> {
+    ) -> Result<SignedImage, Box<RunFailure>> {
         let bad = |e: crate::oci::OciError| failure(Reason::ImageNotVerified, e.to_string());
         let repository = Repository::parse(&format!("oci://{}", name.repository())).map_err(bad)?;
         let wanted = match name.digest().or(known) {
@@ -302,17 +302,17 @@ impl Look<'_> {
         repository: &Repository,
         wanted: &Wanted,
         of_pods: Option<Keyring>,
-    ) -> Result<(Digest, Vec<Proof>), Box<Failure>> {
+    ) -> Result<(Digest, Vec<Proof>), Box<RunFailure>> {
         let access = self.ways.access(repository, of_pods).await?;
         let resolved = self.registry.resolve(repository, wanted, &access).await;
         let resolved = resolved.map_err(|e| failure(e.reason(), chain(&e)))?;
-        let target = Target { repository, digest: &resolved.digest, access: &access };
+        let target = VerifyTarget { repository, digest: &resolved.digest, access: &access };
         let proofs = verify(self.registry, target, self.policies).await?;
         Ok((resolved.digest, proofs))
     }
 
     /// The credentials of the pods that run it, and why some cannot be read.
-    async fn keyring(&self) -> (Keyring, Option<Box<Failure>>) {
+    async fn keyring(&self) -> (Keyring, Option<Box<RunFailure>>) {
         let (mut keyring, mut unread) = (Keyring::default(), None);
         for (namespace, name) in &self.place.secrets {
             let config = match among(self.objects, namespace, name) {
@@ -332,12 +332,12 @@ impl Look<'_> {
     }
 }
 
-fn is_denied(failed: &Failure) -> bool {
+fn is_denied(failed: &RunFailure) -> bool {
     failed.reason == Reason::AuthenticationFailed
 }
 
 /// What the credentials of the pods came to, where the others are refused too.
-fn both(of_pods: Option<Box<Failure>>, failed: Box<Failure>) -> Box<Failure> {
+fn both(of_pods: Option<Box<RunFailure>>, failed: Box<RunFailure>) -> Box<RunFailure> {
     match of_pods {
         Some(first) if is_denied(&failed) && first.message != failed.message => {
             let message = format!("{}; and without the imagePullSecrets: {}", first.message, failed.message);

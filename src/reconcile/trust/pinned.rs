@@ -9,8 +9,8 @@ use crate::api::verify::ImageMode;
 use crate::domain::images::{distinct_images, doubtful_places, pin};
 use crate::domain::object::Object;
 use crate::domain::outcome::Outcome;
-use crate::domain::verify::images::{Demand, ImageName, ImagePolicies};
-use crate::reconcile::error::{Failure, failure};
+use crate::domain::verify::images::{ImageName, ImageNeed, ImagePolicies};
+use crate::reconcile::error::{RunFailure, failure};
 use crate::reconcile::scope::revision::Revision;
 
 /// Which images have to be signed.
@@ -71,7 +71,7 @@ impl Pinned {
     }
 }
 
-/// Which digest each image was, by its name in the artifact. Somebody else may
+/// Which digest each image was, by its name in the artifact. Another client may
 /// have written the status: what counts is a digest that is written to the very
 /// name, and that is verified like any other.
 pub fn digests(shown: &[VerifiedImage]) -> BTreeMap<String, String> {
@@ -86,8 +86,8 @@ pub fn digests(shown: &[VerifiedImage]) -> BTreeMap<String, String> {
 /// An image that has to be signed and was not verified.
 fn lacking(demand: &ImageDemand, objects: &[Object], pins: &BTreeMap<String, String>) -> Option<String> {
     let unsigned = |image: &String| match demand.policies.demand(image) {
-        Demand::Exempt => false,
-        Demand::Signed(..) | Demand::Unmatched | Demand::Unknown(_) => !pins.contains_key(image),
+        ImageNeed::Exempt => false,
+        ImageNeed::Signed(..) | ImageNeed::Unmatched | ImageNeed::Unknown(_) => !pins.contains_key(image),
     };
     let doubtful = || {
         let images = objects.iter().flat_map(doubtful_places).map(|place| place.image);
@@ -104,7 +104,7 @@ pub fn bind(
     demand: &ImageDemand,
     objects: &mut [Object],
     pins: &BTreeMap<String, String>,
-) -> Result<(), Box<Failure>> {
+) -> Result<(), Box<RunFailure>> {
     if let Some(image) = lacking(demand, objects, pins).filter(|_| demand.mode == ImageMode::Enforce) {
         let message = format!("{image} has to be signed by spec.verify.images, and was not verified");
         return Err(failure(Reason::ImageNotVerified, message));
@@ -120,13 +120,13 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::domain::verify::images::{ImagePolicy, Pattern};
+    use crate::domain::verify::images::{ImageSigners, Pattern};
 
     const DIGEST: &str = "sha256:da22257afd34a87caf724df11afd8c5dd39df668d561463d26aee337970fc701";
 
     fn demand(mode: ImageMode) -> ImageDemand {
         let pattern = |text: &str| Pattern::parse(text).unwrap();
-        let rules = vec![ImagePolicy { pattern: pattern("*/library/nginx"), policies: Vec::new() }];
+        let rules = vec![ImageSigners { pattern: pattern("*/library/nginx"), policies: Vec::new() }];
         ImageDemand { mode, policies: ImagePolicies { exempt: vec![pattern("free.io/*")], rules } }
     }
 

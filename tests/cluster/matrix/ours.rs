@@ -2,7 +2,7 @@
 
 use supercargo::api::verify::OidcIdentity;
 use supercargo::domain::verify::key::PublicKey;
-use supercargo::domain::verify::policy::{Authority, Identity, Policy, Trust};
+use supercargo::domain::verify::policy::{Policy, SignerIdentity, Trust, TrustedAuthority};
 use supercargo::domain::verify::root::TrustRoot;
 use supercargo::oci::{Access, AccessParts, Digest, Registry, RegistryOptions, Repository};
 use supercargo::reconcile::trust::evidence::{self, Target};
@@ -63,11 +63,11 @@ fn policy(with: &With) -> Result<Policy, String> {
         With::Identity { identity, issuer, root, .. } => {
             // Both are meant as they stand.
             let [issuer, subject] = [issuer, identity].map(|text| regex::escape(text));
-            let identity = Identity::parse(&OidcIdentity { issuer, subject }).expect("an identity");
+            let identity = SignerIdentity::parse(&OidcIdentity { issuer, subject }).expect("an identity");
             let root = TrustRoot::parse(&std::fs::read(root).expect("read a file"))?;
             Trust::Keyless { identities: vec![identity], root: root.into() }
         }
     };
-    let authorities = vec![Authority { name: "signer".to_owned(), trust }];
+    let authorities = vec![TrustedAuthority { name: "signer".to_owned(), trust }];
     Ok(Policy { origin: "spec.verify".to_owned(), authorities, threshold: 1, match_reference: false })
 }

@@ -1,6 +1,6 @@
 //! Which releases a push is about.
 
-use super::push::{Place, Push};
+use super::push::{Push, PushedRepository};
 use crate::api::release::Reference;
 use crate::domain::artifact::tags::is_attached;
 use crate::domain::artifact::version::{Range, TagFilter};
@@ -9,7 +9,7 @@ use crate::domain::artifact::version::{Range, TagFilter};
 #[derive(Clone, Debug)]
 pub struct Follower {
     /// Its repository.
-    place: Place,
+    place: PushedRepository,
     /// What it follows there.
     what: What,
 }
@@ -29,7 +29,7 @@ impl Follower {
     /// One that follows this in a repository. One that is suspended would run
     /// once, being asked for a run: it follows nothing. What is followed by
     /// digest never changes.
-    pub fn new(place: Place, reference: &Reference, suspended: bool) -> Self {
+    pub fn new(place: PushedRepository, reference: &Reference, suspended: bool) -> Self {
         let what = match &reference.semver {
             _ if suspended || reference.digest.is_some() => What::Nothing,
             None => What::Tag(reference.tag.clone().unwrap_or_else(|| "latest".to_owned())),
@@ -69,11 +69,11 @@ mod tests {
     fn a_release_is_concerned_by_what_can_move_it() {
         let check = |url: &str, reference: Value, push: &str, expected: bool| {
             let follows: Reference = serde_json::from_value(reference.clone()).unwrap();
-            let follower = Follower::new(Place::parse(url).unwrap(), &follows, false);
+            let follower = Follower::new(PushedRepository::parse(url).unwrap(), &follows, false);
             let (place, tag) = push.rsplit_once('@').map_or((push, None), |(p, t)| (p, Some(t)));
-            let push = Push::new(Place::parse(place).unwrap(), tag);
+            let push = Push::new(PushedRepository::parse(place).unwrap(), tag);
             assert_eq!(follower.is_concerned(&push), expected, "{url} {reference} by {push}");
-            let suspended = Follower::new(Place::parse(url).unwrap(), &follows, true);
+            let suspended = Follower::new(PushedRepository::parse(url).unwrap(), &follows, true);
             assert!(!suspended.is_concerned(&push), "suspended: {url} {reference} by {push}");
         };
         let url = "oci://ghcr.io/acme/app";

@@ -14,7 +14,7 @@ const DEFAULT_PORT: u16 = 443;
 
 /// A repository, in one spelling however its registry was written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
+pub struct PushedRepository {
     host: String,
     port: u16,
     path: String,
@@ -31,7 +31,7 @@ pub struct Host {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Push {
     /// Where.
-    pub place: Place,
+    pub place: PushedRepository,
     /// The tag that moved, if the sender names one.
     pub tag: Option<String>,
     /// What was pushed, if the sender says so.
@@ -48,7 +48,7 @@ impl Host {
     }
 }
 
-impl Place {
+impl PushedRepository {
     /// The repository of a path on a registry; none when no registry has such a one.
     pub fn new(host: &Host, path: &str) -> Option<Self> {
         let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
@@ -69,7 +69,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for PushedRepository {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.port {
             DEFAULT_PORT => write!(f, "{}/{}", self.host, self.path),
@@ -80,7 +80,7 @@ impl fmt::Display for Place {
 
 impl Push {
     /// A push; without a tag if what the sender names as one is none.
-    pub fn new(place: Place, tag: Option<&str>) -> Self {
+    pub fn new(place: PushedRepository, tag: Option<&str>) -> Self {
         let word = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
         let sound = |tag: &&str| !tag.is_empty() && tag.len() <= MAX_TAG_BYTES && tag.bytes().all(word);
         Self { place, tag: tag.filter(sound).map(str::to_owned), digest: None }
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn one_repository_has_one_spelling() {
         let check = |text: &str, expected: Option<&str>| {
-            assert_eq!(Place::parse(text).map(|p| p.to_string()).as_deref(), expected, "{text}");
+            assert_eq!(PushedRepository::parse(text).map(|p| p.to_string()).as_deref(), expected, "{text}");
         };
         check("oci://ghcr.io/acme/app", Some("ghcr.io/acme/app"));
         check("GHCR.io:443/acme/app", Some("ghcr.io/acme/app"));
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn what_is_no_tag_is_not_taken_for_one() {
         let check = |tag: &str, expected: Option<&str>| {
-            let push = Push::new(Place::parse("ghcr.io/app").unwrap(), Some(tag));
+            let push = Push::new(PushedRepository::parse("ghcr.io/app").unwrap(), Some(tag));
             assert_eq!(push.tag.as_deref(), expected, "{tag}");
         };
         check("v1.0_x-y", Some("v1.0_x-y"));
@@ -156,7 +156,7 @@ mod tests {
     fn what_is_attached_is_not_what_a_release_comes_to() {
         let digest = format!("sha256:{}", "a".repeat(64));
         let check = |tag: Option<&str>, named: &str, expected: Option<&str>| {
-            let push = Push::new(Place::parse("ghcr.io/app").unwrap(), tag).of(Some(named));
+            let push = Push::new(PushedRepository::parse("ghcr.io/app").unwrap(), tag).of(Some(named));
             assert_eq!(push.outcome(), expected, "{push}");
         };
         check(Some("v1"), &digest, Some(&digest));

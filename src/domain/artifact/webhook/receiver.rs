@@ -9,7 +9,7 @@ use aws_lc_rs::{constant_time, digest, hmac};
 use super::formats::{self, Delivery, Malformed};
 use super::push::Host;
 
-pub use super::sender::{Proof, Sender};
+pub use super::sender::{Sender, SenderProof};
 
 /// How far the clock of a generic sender may be from ours, in seconds.
 pub const FRESH_SECONDS: i64 = 300;
@@ -79,7 +79,7 @@ impl Receiver {
     /// it is their secret.
     pub fn path(&self) -> String {
         match self.sender.proof() {
-            Proof::Path => {
+            SenderProof::Path => {
                 format!("{PREFIX}{}", hex::encode(hmac::sign(&self.secret.key(), self.name.as_bytes())))
             }
             _ => format!("{PREFIX}{}", self.name),
@@ -88,7 +88,7 @@ impl Receiver {
 
     fn is_at(&self, last: &str) -> bool {
         match self.sender.proof() {
-            Proof::Path => {
+            SenderProof::Path => {
                 let given = hex::decode(last).unwrap_or_default();
                 hmac::verify(&self.secret.key(), self.name.as_bytes(), &given).is_ok()
             }
@@ -100,27 +100,27 @@ impl Receiver {
     /// anybody.
     pub fn is_offered_proof(&self, headers: &Headers<'_>) -> bool {
         match self.sender.proof() {
-            Proof::Path => true,
-            Proof::Bearer => headers.authorization.is_some(),
-            Proof::HubSignature => headers.hub_signature.is_some(),
-            Proof::TimedSignature => headers.signature.is_some(),
+            SenderProof::Path => true,
+            SenderProof::Bearer => headers.authorization.is_some(),
+            SenderProof::HubSignature => headers.hub_signature.is_some(),
+            SenderProof::TimedSignature => headers.signature.is_some(),
         }
     }
 
     /// Whether the headers alone prove who sends: the body is that of somebody
     /// who knows the secret.
     pub fn is_proven_by_headers(&self) -> bool {
-        matches!(self.sender.proof(), Proof::Path | Proof::Bearer)
+        matches!(self.sender.proof(), SenderProof::Path | SenderProof::Bearer)
     }
 
     /// Whether the headers alone are as they have to be. For a signature this
     /// says only that there is one: [`Receiver::admits`] has the last word.
     pub fn may_admit(&self, headers: &Headers<'_>, now: i64) -> bool {
         match self.sender.proof() {
-            Proof::Path => true,
-            Proof::Bearer => self.is_bearer(headers.authorization),
-            Proof::HubSignature => headers.hub_signature.and_then(signature).is_some(),
-            Proof::TimedSignature => {
+            SenderProof::Path => true,
+            SenderProof::Bearer => self.is_bearer(headers.authorization),
+            SenderProof::HubSignature => headers.hub_signature.and_then(signature).is_some(),
+            SenderProof::TimedSignature => {
                 headers.signature.and_then(signature).is_some()
                     && headers.timestamp.and_then(seconds).is_some_and(|at| (now - at).abs() <= FRESH_SECONDS)
             }
@@ -134,9 +134,9 @@ impl Receiver {
         }
         let mut signed = hmac::Context::with_key(&self.secret.key());
         let given = match self.sender.proof() {
-            Proof::Path | Proof::Bearer => return true,
-            Proof::HubSignature => headers.hub_signature,
-            Proof::TimedSignature => {
+            SenderProof::Path | SenderProof::Bearer => return true,
+            SenderProof::HubSignature => headers.hub_signature,
+            SenderProof::TimedSignature => {
                 signed.update(headers.timestamp.unwrap_or_default());
                 signed.update(b".");
                 headers.signature

@@ -21,7 +21,7 @@ pub enum Sender {
 
 /// How a sender proves who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Proof {
+pub enum SenderProof {
     /// `Authorization: Bearer SECRET`.
     Bearer,
     /// By knowing a path that nobody can guess.
@@ -55,12 +55,12 @@ impl Sender {
     }
 
     /// How it proves who it is.
-    pub fn proof(self) -> Proof {
+    pub fn proof(self) -> SenderProof {
         match self {
-            Self::Distribution | Self::Harbor | Self::Acr => Proof::Bearer,
-            Self::DockerHub | Self::Quay => Proof::Path,
-            Self::GitHub => Proof::HubSignature,
-            Self::Generic => Proof::TimedSignature,
+            Self::Distribution | Self::Harbor | Self::Acr => SenderProof::Bearer,
+            Self::DockerHub | Self::Quay => SenderProof::Path,
+            Self::GitHub => SenderProof::HubSignature,
+            Self::Generic => SenderProof::TimedSignature,
         }
     }
 

@@ -31,7 +31,7 @@ impl fmt::Display for ChangeKind {
 
 /// One object that is not the same in both sets.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct SubjectChange {
     /// The object.
     pub id: ObjectId,
     /// What became of it.
@@ -43,7 +43,7 @@ pub struct Change {
 
 /// The objects that differ: those of the second set in the order of the apply,
 /// then what is gone, in the reverse.
-pub fn subject_changes(before: &[Object], after: &[Object]) -> Vec<Change> {
+pub fn subject_changes(before: &[Object], after: &[Object]) -> Vec<SubjectChange> {
     let mut old: HashMap<ObjectId, &Object> = before.iter().map(|o| (o.id(), o)).collect();
     let mut found = Vec::new();
     for object in after {
@@ -58,17 +58,17 @@ pub fn subject_changes(before: &[Object], after: &[Object]) -> Vec<Change> {
                 (ChangeKind::Changed, diff)
             }
         };
-        found.push(Change { id, kind, diff });
+        found.push(SubjectChange { id, kind, diff });
     }
     sort(&mut found);
-    let gone = old.into_keys().map(|id| Change { id, kind: ChangeKind::Deleted, diff: String::new() });
-    let mut gone: Vec<Change> = gone.collect();
+    let gone = old.into_keys().map(|id| SubjectChange { id, kind: ChangeKind::Deleted, diff: String::new() });
+    let mut gone: Vec<SubjectChange> = gone.collect();
     sort(&mut gone);
     found.extend(gone.into_iter().rev());
     found
 }
 
-fn sort(changes: &mut [Change]) {
+fn sort(changes: &mut [SubjectChange]) {
     changes.sort_by(|a, b| order(&a.id).cmp(&order(&b.id)));
 }
 

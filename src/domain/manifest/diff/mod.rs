@@ -6,5 +6,5 @@ mod hunks;
 mod secrets;
 mod unified;
 
-pub use changes::{Change, ChangeKind, subject_changes};
+pub use changes::{ChangeKind, SubjectChange, subject_changes};
 pub use unified::unified;

@@ -10,7 +10,7 @@ use super::allowance::Allowance;
 use super::error::{InvalidPatch, PatchError};
 use super::image::{Image, ImageChange};
 use super::set::Set;
-use super::spec::Patch;
+use super::spec::ParsedPatch;
 use crate::api::patch::{self, PatchOptions, Target};
 use crate::domain::manifest::budget::Budget;
 use crate::domain::manifest::encoding::utf8;
@@ -27,9 +27,9 @@ const MAX_DECODED: u64 = 64 << 20;
 #[derive(Clone, Debug)]
 pub struct PatchFile {
     name: String,
-    strategic: Vec<Patch>,
-    patches: Vec<Patch>,
-    json: Vec<Patch>,
+    strategic: Vec<ParsedPatch>,
+    patches: Vec<ParsedPatch>,
+    json: Vec<ParsedPatch>,
     images: Vec<ImageChange>,
     namespace: String,
     prefix: String,
@@ -159,7 +159,7 @@ impl PatchFile {
                 return Err(InvalidPatch::new(field(&format!("{list}[{index}].path")), why));
             }
             let patches: Vec<patch::Patch> = patches.into_iter().map(patch::Patch::from).collect();
-            Patch::parse_all(&field(list), &patches, &mut allowance)
+            ParsedPatch::parse_all(&field(list), &patches, &mut allowance)
         };
         let json = patches_of("patchesJson6902", patches_json6902)?;
         for (index, patch) in json.iter().enumerate() {
@@ -168,13 +168,13 @@ impl PatchFile {
         let patches = patches_of("patches", patches)?;
         let images = ImageChange::parse_all(&field("images"), &images, &mut allowance)?;
         let strategic = patches_strategic_merge.iter().enumerate().map(|(index, text)| {
-            Patch::strategic(field(&format!("patchesStrategicMerge[{index}]")), text, &mut allowance)
+            ParsedPatch::strategic(field(&format!("patchesStrategicMerge[{index}]")), text, &mut allowance)
         });
         let file = Self {
             name: name.to_owned(),
             strategic: strategic.collect::<Result<_, _>>()?,
             patches,
-            json: json.into_iter().map(Patch::without_following).collect(),
+            json: json.into_iter().map(ParsedPatch::without_following).collect(),
             images,
             namespace,
             prefix: name_prefix,

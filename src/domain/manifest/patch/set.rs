@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use serde_json::Value;
 
 use super::name::Name;
-use super::selection::target::Target;
+use super::selection::target::PatchTarget;
 use super::steps::{LOOK, MAX_STEPS, spend};
 use super::value::size;
 use crate::domain::manifest::budget::Budget;
@@ -64,7 +64,7 @@ impl Member {
     ///
     /// # Errors
     /// The steps are used up.
-    pub(super) fn selected_by(&self, target: &Target, steps: &mut Budget) -> Result<bool, String> {
+    pub(super) fn selected_by(&self, target: &PatchTarget, steps: &mut Budget) -> Result<bool, String> {
         let (original, current) = (self.original(), self.current());
         let once = usize::from(original == current);
         let namespaces = &[original.namespace.as_str(), &current.namespace][once..];
@@ -138,7 +138,7 @@ impl Set {
     ///
     /// # Errors
     /// The steps are used up.
-    pub(super) fn selected(&mut self, target: &Target) -> Result<Vec<usize>, String> {
+    pub(super) fn selected(&mut self, target: &PatchTarget) -> Result<Vec<usize>, String> {
         let mut places = Vec::new();
         for (place, member) in self.members.iter().enumerate() {
             if member.selected_by(target, &mut self.steps)? {

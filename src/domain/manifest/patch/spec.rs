@@ -10,7 +10,7 @@ use super::allowance::Allowance;
 use super::error::{InvalidPatch, PatchError};
 use super::json6902::JsonPatch;
 use super::name::Name;
-use super::selection::target::Target;
+use super::selection::target::PatchTarget;
 use super::set::{Member, Set};
 use super::steps::{LOOK, spend};
 use super::strategic::merge::merge;
@@ -31,12 +31,12 @@ const MERGE: u64 = 4;
 
 /// A patch and the objects it is for.
 #[derive(Clone, Debug)]
-pub struct Patch {
+pub struct ParsedPatch {
     /// Where it stands, for messages.
     field: String,
     /// Shared, because every render has its own copy of the patches.
     content: Arc<Content>,
-    target: Option<Target>,
+    target: Option<PatchTarget>,
     change: Change,
     /// References follow names that the patch changes.
     follow: bool,
@@ -58,7 +58,7 @@ struct Change {
     kind: bool,
 }
 
-impl Patch {
+impl ParsedPatch {
     /// Reads the patches of a list. `field` names it for messages. What they take
     /// is taken from the allowance.
     ///
@@ -77,7 +77,7 @@ impl Patch {
     }
 
     fn parse(field: String, patch: &patch::Patch, allowance: &mut Allowance) -> Result<Self, InvalidPatch> {
-        let target = patch.target.as_ref().map(|target| Target::parse(target, allowance)).transpose();
+        let target = patch.target.as_ref().map(|target| PatchTarget::parse(target, allowance)).transpose();
         let target = target.map_err(|why| InvalidPatch::new(format!("{field}.target"), why))?;
         let invalid = |why: String| InvalidPatch::new(format!("{field}.patch"), why);
         let content = read(patch.patch.trim(), &mut allowance.decoded).map_err(invalid)?;
@@ -341,7 +341,7 @@ fn merge_into(member: &mut Member, patch: Value, change: Change) -> Result<bool,
     Ok(true)
 }
 
-fn apply_json(set: &mut Set, target: &Target, patch: &JsonPatch, follow: bool) -> Result<(), String> {
+fn apply_json(set: &mut Set, target: &PatchTarget, patch: &JsonPatch, follow: bool) -> Result<(), String> {
     for place in set.selected(target)? {
         let Set { members, budget, steps, .. } = &mut *set;
         let Some(member) = members.get_mut(place) else { continue };
@@ -376,9 +376,10 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn parse(patch: Value) -> Result<Patch, InvalidPatch> {
+    fn parse(patch: Value) -> Result<ParsedPatch, InvalidPatch> {
         let patch: patch::Patch = serde_json::from_value(patch).unwrap();
-        Patch::parse_all("patches", &[patch], &mut Allowance::default()).map(|mut patches| patches.remove(0))
+        ParsedPatch::parse_all("patches", &[patch], &mut Allowance::default())
+            .map(|mut patches| patches.remove(0))
     }
 
     fn set() -> Set {
@@ -428,7 +429,8 @@ mod tests {
             "patches[0].patch: the patch is longer than 65536 bytes",
         );
         let many = vec![patch::Patch::default(); MAX_PATCHES + 1];
-        let error = Patch::parse_all("patches", &many, &mut Allowance::default()).unwrap_err().to_string();
+        let error =
+            ParsedPatch::parse_all("patches", &many, &mut Allowance::default()).unwrap_err().to_string();
         assert_eq!(error, "patches: at most 128 patches can be given");
     }
 
@@ -524,7 +526,8 @@ mod tests {
         let aliases = vec!["*x"; 400].join(", ");
         let text = format!("{{kind: A, metadata: {{name: &x a{}}}, z: [{aliases}]}}", "a".repeat(2_000));
         let patch = patch::Patch { patch: text, ..patch::Patch::default() };
-        let error = Patch::parse_all("patches", &vec![patch; 128], &mut Allowance::default()).unwrap_err();
+        let error =
+            ParsedPatch::parse_all("patches", &vec![patch; 128], &mut Allowance::default()).unwrap_err();
         assert!(error.problem.contains("the patches are too large once decoded"), "{error}");
         assert_ne!(error.field, "patches[0].patch");
     }

@@ -29,7 +29,7 @@ impl Former {
 
 /// Whose an object is.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Claim {
+pub enum FormerClaim {
     /// The other tool's: it can be taken over.
     Theirs,
     /// Ours already: a run that was cut off got this far, or it needs no more.
@@ -40,13 +40,13 @@ pub enum Claim {
 
 /// Whose an object is, by its labels. One of nobody is not the other tool's
 /// either: it marks all that it applies.
-pub fn claim(live: &Value, former: &Former, me: &ReleaseId) -> Claim {
+pub fn claim(live: &Value, former: &Former, me: &ReleaseId) -> FormerClaim {
     let label = |key: &str| live.get("metadata")?.get("labels")?.get(key)?.as_str();
     let pair = |name: &str, namespace: &str| Some((label(name)?.to_owned(), label(namespace)?.to_owned()));
     match pair(keys::OWNER_NAME, keys::OWNER_NAMESPACE) {
-        Some((name, namespace)) if name == me.name && namespace == me.namespace => return Claim::Ours,
+        Some((name, namespace)) if name == me.name && namespace == me.namespace => return FormerClaim::Ours,
         Some((name, namespace)) => {
-            return Claim::Foreign(format!(
+            return FormerClaim::Foreign(format!(
                 "it belongs to the supercargo inventory or release {namespace}/{name}"
             ));
         }
@@ -54,11 +54,14 @@ pub fn claim(live: &Value, former: &Former, me: &ReleaseId) -> Claim {
     }
     let [name, namespace] = former.labels();
     match pair(&name, &namespace) {
-        Some((name, namespace)) if name == former.name && namespace == former.namespace => Claim::Theirs,
-        Some((name, namespace)) => {
-            Claim::Foreign(format!("its labels say that it belongs to {} {namespace}/{name}", former.tool))
+        Some((name, namespace)) if name == former.name && namespace == former.namespace => {
+            FormerClaim::Theirs
         }
-        None => Claim::Foreign(format!("it has no labels of {}", former.tool)),
+        Some((name, namespace)) => FormerClaim::Foreign(format!(
+            "its labels say that it belongs to {} {namespace}/{name}",
+            former.tool
+        )),
+        None => FormerClaim::Foreign(format!("it has no labels of {}", former.tool)),
     }
 }
 
@@ -128,14 +131,14 @@ mod tests {
 
     #[test]
     fn only_what_the_tool_has_marked_as_its_own_is_taken() {
-        let check = |labels: Value, expected: &Claim| {
+        let check = |labels: Value, expected: &FormerClaim| {
             let found = claim(&json!({"metadata": {"labels": labels}}), &former(), &me());
             assert_eq!(found, *expected, "{labels}");
         };
         let theirs = |name: &str, namespace: &str| json!({"inventory.kustomizer.dev/name": name, "inventory.kustomizer.dev/namespace": namespace});
-        check(theirs("web", "apps"), &Claim::Theirs);
-        check(json!({"supercargo.dev/name": "web", "supercargo.dev/namespace": "apps"}), &Claim::Ours);
-        let foreign = |why: &str| Claim::Foreign(why.to_owned());
+        check(theirs("web", "apps"), &FormerClaim::Theirs);
+        check(json!({"supercargo.dev/name": "web", "supercargo.dev/namespace": "apps"}), &FormerClaim::Ours);
+        let foreign = |why: &str| FormerClaim::Foreign(why.to_owned());
         check(theirs("web", "other"), &foreign("its labels say that it belongs to Kustomizer other/web"));
         check(json!({}), &foreign("it has no labels of Kustomizer"));
         check(json!({"inventory.kustomizer.dev/name": "web"}), &foreign("it has no labels of Kustomizer"));

@@ -9,4 +9,4 @@ pub mod kustomizer;
 
 pub use fields::take_over;
 pub use flux::{Bystanders, FluxKustomization, Translation, bystanders, is_translation, rest, translate};
-pub use former::{Claim, Former, claim, lost_marks, relabel};
+pub use former::{Former, FormerClaim, claim, lost_marks, relabel};

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::images::{ImagePolicies, ImagePolicy, Pattern};
-use super::policy::{Authority, Identity, Policy, Trust};
+use super::images::{ImagePolicies, ImageSigners, Pattern};
+use super::policy::{Policy, SignerIdentity, Trust, TrustedAuthority};
 use crate::api::reason::Reason;
 use crate::api::verify::{ImageMode, OidcIdentity, Verify};
 use crate::domain::verify::key;
@@ -50,7 +50,7 @@ pub enum DeclaredTrust {
     /// That of one of these identities.
     Keyless {
         /// Who.
-        identities: Vec<Identity>,
+        identities: Vec<SignerIdentity>,
         /// The Secret with the trusted root; without one the public good instance.
         root: Option<String>,
     },
@@ -144,7 +144,7 @@ impl Declared {
     pub fn policy(&self, secrets: &Secrets, default: &Arc<TrustRoot>) -> Result<Policy, Refusal> {
         let authorities = self.authorities.iter().map(|declared| {
             let trust = declared.trust.with(&declared.field, secrets, default)?;
-            Ok(Authority { name: declared.name.clone(), trust })
+            Ok(TrustedAuthority { name: declared.name.clone(), trust })
         });
         Ok(Policy {
             origin: "spec.verify".to_owned(),
@@ -178,7 +178,7 @@ impl ImageRules {
                 None => artifacts.clone(),
                 Some(trust) => Policy {
                     origin: format!("spec.{}", rule.field),
-                    authorities: vec![Authority {
+                    authorities: vec![TrustedAuthority {
                         name: String::new(),
                         trust: trust.with(&rule.field, secrets, default)?,
                     }],
@@ -187,7 +187,7 @@ impl ImageRules {
                 },
             };
             let pattern = pattern(&rule.pattern, &format!("{}.match", rule.field))?;
-            Ok(ImagePolicy { pattern, policies: vec![policy] })
+            Ok(ImageSigners { pattern, policies: vec![policy] })
         });
         Ok(ImagePolicies {
             exempt: exempt.collect::<Result<_, _>>()?,
@@ -272,7 +272,7 @@ fn trust(
         (None, []) => Ok(None),
         (None, written) => {
             let parsed = written.iter().enumerate().map(|(n, one)| {
-                Identity::parse(one).map_err(|e| (format!("{below}matchOIDCIdentity[{n}]"), e))
+                SignerIdentity::parse(one).map_err(|e| (format!("{below}matchOIDCIdentity[{n}]"), e))
             });
             let identities = parsed.collect::<Result<_, _>>()?;
             Ok(Some(DeclaredTrust::Keyless { identities, root: root.cloned() }))

@@ -238,12 +238,12 @@ pub struct ImagePolicies {
     /// Images that need no signature; looked at before the rules.
     pub exempt: Vec<Pattern>,
     /// The first that matches counts.
-    pub rules: Vec<ImagePolicy>,
+    pub rules: Vec<ImageSigners>,
 }
 
 /// Who has to have signed the images of some repositories.
 #[derive(Clone, Debug)]
-pub struct ImagePolicy {
+pub struct ImageSigners {
     /// Which.
     pub pattern: Pattern,
     /// All of these have to be satisfied: the rule's own, or those of the artifact.
@@ -252,7 +252,7 @@ pub struct ImagePolicy {
 
 /// What has to be done about an image.
 #[derive(Clone, Debug)]
-pub enum Demand<'a> {
+pub enum ImageNeed<'a> {
     /// Nothing: a pattern says so.
     Exempt,
     /// Nobody can satisfy it: no rule is about it, and no pattern exempts it.
@@ -277,23 +277,23 @@ impl ImagePolicies {
 
     /// Whether an image, as it is written in an object, needs no signature.
     pub fn exempts(&self, written: &str) -> bool {
-        matches!(self.demand(written), Demand::Exempt)
+        matches!(self.demand(written), ImageNeed::Exempt)
     }
 
     /// What has to be done about an image, as it is written in an object.
-    pub fn demand(&self, written: &str) -> Demand<'_> {
+    pub fn demand(&self, written: &str) -> ImageNeed<'_> {
         let name = match ImageName::parse(written) {
             Ok(name) => name,
             // A variable of Tekton, perhaps: that can be exempted as it is written.
-            Err(_) if self.exempt.iter().any(|pattern| pattern.matches(written)) => return Demand::Exempt,
-            Err(why) => return Demand::Unknown(why),
+            Err(_) if self.exempt.iter().any(|pattern| pattern.matches(written)) => return ImageNeed::Exempt,
+            Err(why) => return ImageNeed::Unknown(why),
         };
         if self.exempt.iter().any(|pattern| pattern.matches(name.repository())) {
-            return Demand::Exempt;
+            return ImageNeed::Exempt;
         }
         match self.rules.iter().find(|rule| rule.pattern.matches(name.repository())) {
-            Some(rule) => Demand::Signed(name, &rule.policies),
-            None => Demand::Unmatched,
+            Some(rule) => ImageNeed::Signed(name, &rule.policies),
+            None => ImageNeed::Unmatched,
         }
     }
 }
@@ -419,7 +419,7 @@ mod tests {
             threshold: 1,
             match_reference: false,
         };
-        let rule = |pattern: &str, name: &str| ImagePolicy {
+        let rule = |pattern: &str, name: &str| ImageSigners {
             pattern: Pattern::parse(pattern).unwrap(),
             policies: vec![policy(name)],
         };
@@ -429,10 +429,10 @@ mod tests {
         };
         let check = |image: &str, expected: &str| {
             let demand = match all.demand(image) {
-                Demand::Exempt => "exempt".to_owned(),
-                Demand::Unmatched => "unmatched".to_owned(),
-                Demand::Signed(_, policies) => policies[0].origin.clone(),
-                Demand::Unknown(why) => why,
+                ImageNeed::Exempt => "exempt".to_owned(),
+                ImageNeed::Unmatched => "unmatched".to_owned(),
+                ImageNeed::Signed(_, policies) => policies[0].origin.clone(),
+                ImageNeed::Unknown(why) => why,
             };
             assert_eq!(demand, expected, "{image}");
         };

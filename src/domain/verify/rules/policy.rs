@@ -18,7 +18,7 @@ pub struct Policy {
     /// Who asks, for messages: `spec.verify`, or the prefix of the trust policy.
     pub origin: String,
     /// Who may sign.
-    pub authorities: Vec<Authority>,
+    pub authorities: Vec<TrustedAuthority>,
     /// How many of them have to have signed; at least one.
     pub threshold: usize,
     /// Whether a signature for another repository is refused.
@@ -27,7 +27,7 @@ pub struct Policy {
 
 /// One who may sign.
 #[derive(Clone, Debug)]
-pub struct Authority {
+pub struct TrustedAuthority {
     /// What it is called.
     pub name: String,
     /// Whose signature is its.
@@ -42,7 +42,7 @@ pub enum Trust {
     /// That of one of these identities; there is at least one.
     Keyless {
         /// Who.
-        identities: Vec<Identity>,
+        identities: Vec<SignerIdentity>,
         /// By whose word.
         root: Arc<TrustRoot>,
     },
@@ -50,13 +50,13 @@ pub enum Trust {
 
 /// Who a keyless signature is by: two expressions that match whole.
 #[derive(Clone, Debug)]
-pub struct Identity {
+pub struct SignerIdentity {
     issuer: Regex,
     subject: Regex,
     written: OidcIdentity,
 }
 
-impl Identity {
+impl SignerIdentity {
     /// Compiles both expressions; each has to match the whole of its text.
     ///
     /// # Errors
@@ -158,7 +158,7 @@ mod tests {
         let check = |pattern: &str, text: &str, expected: bool| {
             let written = OidcIdentity { issuer: "https://a".into(), subject: pattern.into() };
             assert_eq!(
-                Identity::parse(&written).unwrap().fits("https://a", text),
+                SignerIdentity::parse(&written).unwrap().fits("https://a", text),
                 expected,
                 "{pattern} {text}"
             );
@@ -176,7 +176,7 @@ mod tests {
     fn what_is_no_expression_is_refused() {
         for wrong in ["(", ")|(", "", "(a{1000}){1000}"] {
             let written = OidcIdentity { issuer: wrong.into(), subject: "x".into() };
-            assert!(Identity::parse(&written).unwrap_err().starts_with("issuer: "), "{wrong}");
+            assert!(SignerIdentity::parse(&written).unwrap_err().starts_with("issuer: "), "{wrong}");
         }
     }
 }

@@ -11,7 +11,7 @@ use super::keyless::{Vouched, vouched};
 use crate::domain::verify::json;
 use crate::domain::verify::key::PublicKey;
 use crate::domain::verify::root::TrustRoot;
-use crate::domain::verify::text::harmless;
+use crate::domain::verify::text::printable;
 
 /// The largest bundle, in bytes. Those of cosign have 1 to 15 thousand.
 const MAX_BUNDLE_BYTES: usize = 1 << 20;
@@ -83,7 +83,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Claim, Read), Flaw> {
     if bytes.len() > MAX_BUNDLE_BYTES {
         return Err(Flaw::invalid(format!("is larger than {MAX_BUNDLE_BYTES} bytes")));
     }
-    let broken = |e: String| Flaw::invalid(format!("is not a valid bundle: {}", harmless(&e, 120)));
+    let broken = |e: String| Flaw::invalid(format!("is not a valid bundle: {}", printable(&e, 120)));
     let document = json::read(bytes).map_err(broken)?;
     shape(&document).map_err(broken)?;
     let bundle: Bundle = serde_json::from_value(document).map_err(|e| broken(e.to_string()))?;
@@ -92,7 +92,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Claim, Read), Flaw> {
         _ => return Err(Flaw::Other("is a signature of a file (sign-blob), not of an image".to_owned())),
     };
     if envelope.payload_type != PAYLOAD_TYPE {
-        let found = harmless(&envelope.payload_type, 60);
+        let found = printable(&envelope.payload_type, 60);
         return Err(Flaw::Other(format!("holds {found:?}, not an in-toto statement")));
     }
     let claim = statement(envelope.payload.as_bytes())?;
@@ -137,13 +137,13 @@ fn known(value: &Value, name: &str) -> Result<(), String> {
 }
 
 fn statement(payload: &[u8]) -> Result<Claim, Flaw> {
-    let broken = |e: &str| Flaw::invalid(format!("has a statement that {}", harmless(e, 120)));
+    let broken = |e: &str| Flaw::invalid(format!("has a statement that {}", printable(e, 120)));
     let statement = json::read(payload).map_err(|e| broken(&format!("is not valid JSON: {e}")))?;
     let text = |name: &str| statement.get(name).and_then(Value::as_str);
     match text("predicateType") {
         Some(PREDICATE_TYPE) => {}
         other => {
-            let found = harmless(other.unwrap_or_default(), 80);
+            let found = printable(other.unwrap_or_default(), 80);
             return Err(Flaw::Other(format!("is an attestation of type {found:?}, not a signature")));
         }
     }

@@ -12,8 +12,8 @@ use crate::domain::verify::evidence::{Content, Found};
 use crate::domain::verify::key::PublicKey;
 use crate::domain::verify::proof::{Format, Signer};
 use crate::domain::verify::root::TrustRoot;
-use crate::domain::verify::rules::policy::{Identity, Policy, Trust};
-use crate::domain::verify::text::harmless;
+use crate::domain::verify::rules::policy::{Policy, SignerIdentity, Trust};
+use crate::domain::verify::text::printable;
 
 /// The longest place that a message names, in bytes.
 const MAX_PLACE: usize = 90;
@@ -73,7 +73,7 @@ impl<'a> Candidate<'a> {
             }
         })?;
         if claim.digest != subject.digest {
-            return Err(Flaw::invalid(format!("is for another digest, {}", harmless(&claim.digest, 80))));
+            return Err(Flaw::invalid(format!("is for another digest, {}", printable(&claim.digest, 80))));
         }
         if policy.match_reference {
             same_repository(claim.reference.as_deref(), subject.repository).map_err(Flaw::Elsewhere)?;
@@ -138,7 +138,7 @@ fn unpanicked<T>(work: impl FnOnce() -> Result<T, Flaw>) -> Result<T, Flaw> {
 }
 
 /// The name that one of the identities fits.
-fn fitting<'v>(identities: &[Identity], vouched: &'v Vouched) -> Result<(&'v str, &'v str), Flaw> {
+fn fitting<'v>(identities: &[SignerIdentity], vouched: &'v Vouched) -> Result<(&'v str, &'v str), Flaw> {
     let names = &vouched.names;
     let fits = |subject: &&String| identities.iter().any(|one| one.fits(&names.issuer, subject));
     if let Some(subject) = names.subjects.iter().find(fits) {
@@ -147,14 +147,14 @@ fn fitting<'v>(identities: &[Identity], vouched: &'v Vouched) -> Result<(&'v str
     let subjects = names.subjects.join(", ");
     Err(Flaw::untrusted(format!(
         "is by {} of {}, who is not trusted",
-        harmless(&subjects, 80),
-        harmless(&names.issuer, 80)
+        printable(&subjects, 80),
+        printable(&names.issuer, 80)
     )))
 }
 
 /// Where something was found, for messages.
 pub(in crate::domain::verify) fn place(found: &Found) -> String {
-    harmless(&found.place, MAX_PLACE)
+    printable(&found.place, MAX_PLACE)
 }
 
 /// That a reference names the repository, whatever its tag and digest.
@@ -168,7 +168,7 @@ fn same_repository(reference: Option<&str>, repository: &str) -> Result<(), Stri
     if docker_hub(named) == docker_hub(repository) {
         return Ok(());
     }
-    Err(format!("is for the repository {}", harmless(named, 120)))
+    Err(format!("is for the repository {}", printable(named, 120)))
 }
 
 /// Docker Hub has three names.

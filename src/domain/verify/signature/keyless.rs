@@ -18,7 +18,7 @@ use sigstore_verify::{CertificateError, Error, TimestampError, VerificationPolic
 use super::certificate::{Names, names};
 use super::claim::Flaw;
 use crate::domain::verify::root::{Log, Parts, TrustRoot};
-use crate::domain::verify::text::harmless;
+use crate::domain::verify::text::printable;
 
 /// The most log entries and the most timestamps of one signature. There is one of each.
 const MAX_PROOFS: usize = 8;
@@ -152,7 +152,7 @@ fn flaw(error: &Error) -> Flaw {
              of an authority of the trusted root"
                 .to_owned()
         }
-        other => format!("is not valid: {}", harmless(&other.to_string(), 140)),
+        other => format!("is not valid: {}", printable(&other.to_string(), 140)),
     };
     Flaw::invalid(text)
 }

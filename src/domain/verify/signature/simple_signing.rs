@@ -14,7 +14,7 @@ use super::keyless::{Vouched, vouched};
 use crate::domain::verify::evidence::SimpleSigning;
 use crate::domain::verify::key::PublicKey;
 use crate::domain::verify::root::TrustRoot;
-use crate::domain::verify::text::harmless;
+use crate::domain::verify::text::printable;
 use crate::domain::verify::{json, pem};
 
 /// The largest payload, in bytes. Cosign's have about 250, and what `-a` adds.
@@ -37,12 +37,12 @@ pub fn claim(payload: &[u8]) -> Result<Claim, Flaw> {
         return Err(Flaw::invalid(format!("has a payload larger than {MAX_PAYLOAD_BYTES} bytes")));
     }
     let document = json::read(payload)
-        .map_err(|e| Flaw::invalid(format!("has a payload that is not valid JSON: {}", harmless(&e, 80))))?;
+        .map_err(|e| Flaw::invalid(format!("has a payload that is not valid JSON: {}", printable(&e, 80))))?;
     let text = |path: &str| document.pointer(path).and_then(Value::as_str);
     match text("/critical/type") {
         Some(kind) if KINDS.contains(&kind) => {}
         Some(kind) => {
-            return Err(Flaw::Other(format!("is of type {:?}, not a signature", harmless(kind, 60))));
+            return Err(Flaw::Other(format!("is of type {:?}, not a signature", printable(kind, 60))));
         }
         None => return Err(Flaw::invalid("has a payload without critical.type")),
     }
@@ -171,7 +171,7 @@ impl Read<'_> {
         serde_json::from_value(document).map_err(|e| {
             Flaw::invalid(format!(
                 "has a log entry or timestamp that is damaged: {}",
-                harmless(&e.to_string(), 80)
+                printable(&e.to_string(), 80)
             ))
         })
     }

@@ -242,8 +242,8 @@ fn five_hundred_releases_are_less_than_a_megabyte() {
         }
     }
     for reason in Reason::ALL {
-        use super::super::super::labels::Outcome;
-        metrics.reconciled(Outcome::Failure(reason.disposition()), *reason);
+        use super::super::super::labels::RunResult;
+        metrics.reconciled(RunResult::Failure(reason.disposition()), *reason);
     }
     let text = metrics.expose().unwrap();
     assert_eq!(series(&metrics).len(), 6 * 500);

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 fn recorded() -> Metrics {
     let metrics = Metrics::new("1.2.3").unwrap();
     metrics.leader(true);
-    metrics.reconciled(Outcome::Success, Reason::ReconciliationSucceeded);
-    metrics.reconciled(Outcome::Failure(Disposition::Stalled), Reason::InvalidSpec);
+    metrics.reconciled(RunResult::Success, Reason::ReconciliationSucceeded);
+    metrics.reconciled(RunResult::Failure(Disposition::Stalled), Reason::InvalidSpec);
     metrics.phase(Phase::Render, Duration::from_millis(3));
     let id = ReleaseId { namespace: "shop".into(), name: "web".into() };
     metrics.release_appeared(&id, false, &ReleaseStatus::default());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::call::{Caller, Variables};
 use super::{aws, azure, gcp};
 use crate::api::release::RegistryProvider;
-use crate::oci::auth::asker::Asker;
+use crate::oci::auth::context::RequestContext;
 use crate::oci::credentials::{CloudRegistry, Credential, registries_of};
 use crate::oci::error::OciError;
 use crate::oci::limits::{MAX_CLOUD_REGISTRIES, MAX_CLOUD_TOKEN_LIFE};
@@ -52,15 +52,15 @@ impl Providers {
     pub async fn credential(
         &self,
         transport: &Transport,
-        asker: Asker<'_>,
+        context: RequestContext<'_>,
         zone: Zone,
     ) -> Result<Option<Given>, OciError> {
-        let parts = asker.access.parts();
+        let parts = context.access.parts();
         if parts.provider == RegistryProvider::Generic {
             return Ok(None);
         }
-        let (provider, registry) = (parts.provider, asker.repository.registry());
-        let caller = Caller { transport, variables: &self.variables, subject: asker.subject };
+        let (provider, registry) = (parts.provider, context.repository.registry());
+        let caller = Caller { transport, variables: &self.variables, subject: context.subject };
         let target = CloudRegistry::of(provider, registry).ok_or_else(|| {
             caller.denied(&format!(
                 "the provider {provider} has no credentials for {registry}: {}",
@@ -82,7 +82,7 @@ impl Providers {
         }
         let (credential, life) = match &target {
             CloudRegistry::Aws(ecr) => aws::credential(caller, ecr).await?,
-            CloudRegistry::Azure => azure::credential(caller, registry, asker.access).await?,
+            CloudRegistry::Azure => azure::credential(caller, registry, context.access).await?,
             CloudRegistry::Gcp => gcp::credential(caller).await?,
         };
         let given = Given { credential, until: Instant::now() + kept(life) };
@@ -91,8 +91,8 @@ impl Providers {
     }
 
     /// The registry does not take what the provider gave; the next one is new.
-    pub async fn forget(&self, asker: Asker<'_>) {
-        let (provider, registry) = (asker.access.parts().provider, asker.repository.registry());
+    pub async fn forget(&self, context: RequestContext<'_>) {
+        let (provider, registry) = (context.access.parts().provider, context.repository.registry());
         if let Some(target) = CloudRegistry::of(provider, registry) {
             *self.shelf((provider, target.key(registry))).lock().await = None;
         }

@@ -9,14 +9,14 @@ use serde_json::Value;
 
 use super::schemas::brought_kinds;
 use crate::api::reason::Reason;
-use crate::cluster::discovery::Known;
+use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::session::Session;
 use crate::domain::health::{RuleSet, listed};
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::plan::{Plan, Step};
 use crate::reconcile::cache::rollout::RolloutCache;
 use crate::reconcile::error::{ReconcileError, failure};
-use crate::reconcile::flow::poll::{Pace, Poll, Tick, Until};
+use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
 use crate::reconcile::live::checkup::Checkup;
 use crate::reconcile::scope::Scope;
 
@@ -31,19 +31,19 @@ pub async fn established(
     scope: &Scope<'_>,
     session: &Session,
     rollout: &mut RolloutCache,
-    known: &Known,
+    discovery: &ApiDiscovery,
     definitions: &[&Step],
     answers: &BTreeMap<ObjectId, Bytes>,
 ) -> Result<(), ReconcileError> {
     let mut checkup = Checkup::new(rollout.progress.key(), RuleSet::of(scope.release));
     for step in definitions {
-        let Some(resource) = known.resource(&step.id.group_kind(), &step.version) else { continue };
+        let Some(resource) = discovery.resource(&step.id.group_kind(), &step.version) else { continue };
         let object = answers.get(&step.id).and_then(|a| serde_json::from_slice::<Value>(a).ok());
         checkup.add(&step.id, resource);
         checkup.judge(&step.id, object.as_ref());
     }
     let (first, longest) = (Duration::from_millis(20), Duration::from_secs(5));
-    let pace = Pace { first, longest, timeout: scope.release.timeout };
+    let pace = PollPace { first, longest, timeout: scope.release.timeout };
     let mut poll = Poll::new(pace, Until::Changed, scope.signals, Some(scope.slot));
     while !checkup.board.is_healthy() && checkup.board.failed().next().is_none() {
         if poll.next_pause() > LONG {
@@ -77,21 +77,21 @@ pub async fn established(
 pub async fn served(
     scope: &Scope<'_>,
     session: &Session,
-    known: &Arc<Known>,
+    discovery: &Arc<ApiDiscovery>,
     plan: &Plan,
-) -> Result<Arc<Known>, ReconcileError> {
+) -> Result<Arc<ApiDiscovery>, ReconcileError> {
     let brought = brought_kinds(plan);
     let (first, longest) = (Duration::from_millis(20), Duration::from_secs(1));
-    let pace = Pace { first, longest, timeout: scope.release.timeout };
+    let pace = PollPace { first, longest, timeout: scope.release.timeout };
     let mut poll = Poll::new(pace, Until::Superseded, scope.signals, Some(scope.slot));
-    let mut known = Arc::clone(known);
+    let mut discovery = Arc::clone(discovery);
     loop {
         let is_served = |(kind, version): &(GroupKind, Option<String>)| match version {
-            Some(version) => known.resource(kind, version).is_some(),
-            None => known.preferred(kind).is_some(),
+            Some(version) => discovery.resource(kind, version).is_some(),
+            None => discovery.preferred(kind).is_some(),
         };
         if brought.iter().all(is_served) {
-            return Ok(known);
+            return Ok(discovery);
         }
         match poll.pause().await {
             Tick::Look => {}
@@ -102,6 +102,6 @@ pub async fn served(
                 return Err(failure(Reason::HealthTimeout, message).into());
             }
         }
-        known = session.rediscover(&known).await?;
+        discovery = session.rediscover(&discovery).await?;
     }
 }

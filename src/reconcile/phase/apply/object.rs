@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use crate::cluster::apply::Applied;
+use crate::cluster::apply::AppliedObject;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
@@ -16,7 +16,7 @@ use crate::reconcile::phase::preflight::dry_run::{ATTEMPTS, Ready};
 /// What became of one step.
 pub enum Done {
     /// It is applied; whether its object was deleted for that.
-    Applied(Applied, bool),
+    Applied(AppliedObject, bool),
     /// It exists, and the object asks not to be applied then.
     LeftAlone(Whose),
     /// Another release has made it since the dry run.
@@ -63,7 +63,7 @@ async fn again(session: &Session, step: &Step, ready: &Ready) -> Done {
     for _ in 0..ATTEMPTS {
         match session.apply(&ready.resource, &step.id, body, false).await {
             Ok(applied) => return Done::Applied(applied, ready.recreate),
-            // Somebody has written it since the dry run, and may have taken over a field.
+            // Someone has written it since the dry run, and may have taken over a field.
             Err(error) if error.is_conflict() && !step.delegated.is_empty() && !ready.recreate => {}
             Err(error) => return Done::Failed(error),
         }
@@ -72,7 +72,7 @@ async fn again(session: &Session, step: &Step, ready: &Ready) -> Done {
             Err(error) => return Done::Failed(error),
         };
     }
-    Done::Failed(ApiError::Restless(ATTEMPTS))
+    Done::Failed(ApiError::ConflictRetriesExhausted(ATTEMPTS))
 }
 
 /// What makes an object that did not exist, and fails if it does by now: no object

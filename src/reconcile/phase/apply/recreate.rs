@@ -9,7 +9,7 @@ use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::plan::Step;
 use crate::reconcile::flow::parallel::unordered;
-use crate::reconcile::flow::poll::{Pace, Poll, Tick, Until};
+use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
 use crate::reconcile::phase::preflight::dry_run::{ATTEMPTS, Ready};
 use crate::reconcile::scope::Scope;
 
@@ -50,7 +50,7 @@ async fn remove(scope: &Scope<'_>, session: &Session, step: &Step, ready: &Ready
         return Ok(false);
     }
     let timeout = scope.release.timeout;
-    let pace = Pace { first: Duration::from_millis(20), longest: Duration::from_secs(2), timeout };
+    let pace = PollPace { first: Duration::from_millis(20), longest: Duration::from_secs(2), timeout };
     let until = if scope.policy.interruptible { Until::Stopped } else { Until::Never };
     let mut poll = Poll::new(pace, until, scope.signals, None);
     // Its controller may write its status at any time: that it is the same object
@@ -59,7 +59,7 @@ async fn remove(scope: &Scope<'_>, session: &Session, step: &Step, ready: &Ready
     while session.delete(&ready.resource, &step.id, uid, version).await? == Deleted::Changed {
         match session.get_record(&ready.resource, &step.id).await? {
             Some(record) if record.uid == *uid && attempt < ATTEMPTS => version = record.version,
-            Some(_) => return Err(ApiError::Restless(attempt)),
+            Some(_) => return Err(ApiError::ConflictRetriesExhausted(attempt)),
             None => return Ok(true),
         }
         attempt += 1;

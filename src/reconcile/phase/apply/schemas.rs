@@ -14,14 +14,14 @@ use crate::cluster::session::Session;
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::plan::{Plan, Step};
 use crate::domain::preflight::{changed_schemas, defined_versions};
-use crate::reconcile::flow::poll::{Pace, Poll, Tick, Until};
+use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
 use crate::reconcile::phase::preflight::dry_run::Preflight;
 use crate::reconcile::scope::Scope;
 
 /// How long the publication may take. It follows the schema by about a second; one
 /// that does not come keeps nobody longer, since what is refused is tried again
 /// anyway.
-const PUBLICATION: Pace = Pace {
+const PUBLICATION: PollPace = PollPace {
     first: Duration::from_millis(100),
     longest: Duration::from_millis(100),
     timeout: Duration::from_secs(5),

@@ -8,7 +8,7 @@ use crate::observe::labels::Phase;
 use crate::oci::{Artifact, OciError, Queue, Selection, Size};
 use crate::reconcile::cache::drift::Sightings;
 use crate::reconcile::cache::registry::RegistryCache;
-use crate::reconcile::error::{Failure, ReconcileError, chain};
+use crate::reconcile::error::{ReconcileError, RunFailure, chain};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::registry_wait::{RegistryWait, registry_wait_beside};
 use crate::reconcile::scope::revision::Revision;
@@ -58,6 +58,6 @@ pub async fn fetch(
             (Reason::RegistryUnavailable, message)
         }
     };
-    let failed = Failure { artifact: Some(revision.artifact()), ..Failure::new(reason, message) };
+    let failed = RunFailure { artifact: Some(revision.artifact()), ..RunFailure::new(reason, message) };
     Err(ReconcileError::Failed(Box::new(failed)))
 }

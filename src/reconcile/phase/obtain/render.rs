@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::api::reason::Reason;
-use crate::cluster::discovery::Known;
+use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::session::Session;
 use crate::domain::identity::GroupKind;
 use crate::domain::manifest::budget::Budget;
@@ -17,33 +17,33 @@ use crate::reconcile::error::{ReconcileError, failure};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::trust::admission::Admitted;
 
-impl Scopes for Known {
+impl Scopes for ApiDiscovery {
     fn namespaced(&self, kind: &GroupKind) -> Option<bool> {
-        Known::namespaced(self, kind)
+        ApiDiscovery::namespaced(self, kind)
     }
 }
 
 /// The objects of a revision.
 pub struct Rendered {
     /// A look at the cluster's kinds that is no older than the kinds of the objects.
-    pub known: Arc<Known>,
+    pub discovery: Arc<ApiDiscovery>,
     /// The objects, as the spec wants them.
     pub objects: Vec<Object>,
 }
 
 /// Renders the files. Looks at the kinds that the cluster serves once more where the
-/// objects are of one that `known` does not have.
+/// objects are of one that `discovery` does not have.
 ///
 /// # Errors
 /// When the files are no manifests, or come to more than they may.
 pub async fn render(
     scope: &Scope<'_>,
     session: &Session,
-    known: Arc<Known>,
+    discovery: Arc<ApiDiscovery>,
     content: &Admitted,
 ) -> Result<Rendered, ReconcileError> {
     let started = Instant::now();
-    let rendered = with_kinds(scope.release, session, known, content).await;
+    let rendered = with_kinds(scope.release, session, discovery, content).await;
     scope.timer.add(Phase::Render, started.elapsed());
     rendered
 }
@@ -51,26 +51,26 @@ pub async fn render(
 async fn with_kinds(
     release: &Release,
     session: &Session,
-    known: Arc<Known>,
+    discovery: Arc<ApiDiscovery>,
     content: &Admitted,
 ) -> Result<Rendered, ReconcileError> {
-    let objects = rendered(release, &known, content).await?;
+    let objects = rendered(release, &discovery, content).await?;
     let versions = objects.iter().map(|o| (o.group_kind(), o.version().to_owned()));
     let newer = session.known_in(versions).await?;
-    if Arc::ptr_eq(&known, &newer) {
-        return Ok(Rendered { known, objects });
+    if Arc::ptr_eq(&discovery, &newer) {
+        return Ok(Rendered { discovery, objects });
     }
     // Not both at a time.
     drop(objects);
     let objects = rendered(release, &newer, content).await?;
-    Ok(Rendered { known: newer, objects })
+    Ok(Rendered { discovery: newer, objects })
 }
 
 /// Renders on a thread that may be busy: large artifacts and many patches take
 /// seconds, and the workers have leases to renew meanwhile.
 async fn rendered(
     release: &Release,
-    known: &Arc<Known>,
+    discovery: &Arc<ApiDiscovery>,
     content: &Admitted,
 ) -> Result<Vec<Object>, ReconcileError> {
     let options = RenderOptions {
@@ -81,11 +81,11 @@ async fn rendered(
         labels: release.labels.clone(),
         annotations: release.annotations.clone(),
     };
-    let (known, files) = (Arc::clone(known), content.files().to_vec());
+    let (discovery, files) = (Arc::clone(discovery), content.files().to_vec());
     let held: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
     let mut budget = Budget::beside(content.room().most, held as u64);
     let rendering = tokio::task::spawn_blocking(move || {
-        let rendered = render_within(&files, &options, &*known, &mut budget);
+        let rendered = render_within(&files, &options, &*discovery, &mut budget);
         rendered.map(|objects| (objects, budget.spent()))
     });
     let objects = match rendering.await {

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Planned;
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
-use crate::cluster::discovery::Known;
+use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::session::Session;
 use crate::domain::delegated::leave_to_others;
 use crate::domain::drift::differing_paths;
@@ -33,14 +33,14 @@ pub async fn hold_back(
     cache: &mut DriftCache,
     planned: &mut Planned<'_>,
 ) -> Option<Assessment> {
-    let Planned { plan, known, .. } = planned;
+    let Planned { plan, discovery, .. } = planned;
     let drifted = plan.steps.iter().filter(|s| s.drifted);
     let found = drifted.filter(|s| !cache.drifted.contains(&s.id)).count();
     scope.env.metrics.drift_detected(found);
     let told = match scope.release.drift {
         DriftMode::Off => None,
-        DriftMode::Report => report(session, plan, known).await,
-        DriftMode::Correct => contest(session, cache, plan, known).await,
+        DriftMode::Report => report(session, plan, discovery).await,
+        DriftMode::Correct => hold_back_correction(session, cache, plan, discovery).await,
     };
     // What stays as it is was found already when the next run finds it.
     let left = plan.steps.iter().filter(|s| s.drifted && s.action == Action::Keep);
@@ -48,28 +48,28 @@ pub async fn hold_back(
     told
 }
 
-async fn contest(
+async fn hold_back_correction(
     session: &Session,
     cache: &mut DriftCache,
     plan: &mut Plan,
-    known: &Known,
+    discovery: &ApiDiscovery,
 ) -> Option<Assessment> {
     let now = Timestamp::now();
-    let mut contested = Vec::new();
+    let mut held_back = Vec::new();
     for step in plan.steps.iter_mut().filter(|s| s.drifted && s.action == Action::Write) {
-        let contest = cache.contests.entry(step.id.clone()).or_default();
-        if contest.correct(now).is_err() {
+        let backoff = cache.backoffs.entry(step.id.clone()).or_default();
+        if backoff.correct(now).is_err() {
             step.action = Action::Keep;
-            contested.push((step.id.clone(), step.version.clone()));
+            held_back.push((step.id.clone(), step.version.clone()));
         }
     }
-    cache.contests.retain(|_, contest| !contest.is_over(now));
-    if contested.is_empty() {
+    cache.backoffs.retain(|_, backoff| !backoff.is_over(now));
+    if held_back.is_empty() {
         return None;
     }
     let mut named = Vec::new();
-    for (id, version) in contested.iter().take(NAMED) {
-        let resource = known.served(&id.group_kind(), version);
+    for (id, version) in held_back.iter().take(NAMED) {
+        let resource = discovery.served(&id.group_kind(), version);
         let managers = match resource {
             Some(resource) => session.other_managers(&resource, id).await.unwrap_or_default(),
             None => Vec::new(),
@@ -80,17 +80,17 @@ async fn contest(
     let message = format!(
         "changed again each time they were put back: {}; they are put back less often now. Stop the other \
          writer, or leave the fields to it with spec.drift.ignore",
-        List::Names.with_more(&named, contested.len() - named.len()),
+        List::Names.with_more(&named, held_back.len() - named.len()),
     );
     Some(Assessment { status: Some(true), reason: Reason::Contested, message })
 }
 
 /// Compares what has drifted with what a dry run would make of it.
-async fn report(session: &Session, plan: &Plan, known: &Known) -> Option<Assessment> {
+async fn report(session: &Session, plan: &Plan, discovery: &ApiDiscovery) -> Option<Assessment> {
     // What is missing and made again is no drift any more.
     let steps = plan.steps.iter().filter(|s| s.drifted && s.action == Action::Keep);
     let mut compared: Vec<(ObjectId, Vec<String>)> = unordered(
-        steps.map(|step| async move { (step.id.clone(), differences(session, step, known).await) }),
+        steps.map(|step| async move { (step.id.clone(), differences(session, step, discovery).await) }),
     )
     .collect()
     .await;
@@ -108,9 +108,9 @@ async fn report(session: &Session, plan: &Plan, known: &Known) -> Option<Assessm
     Some(Assessment { status: Some(true), reason: Reason::DriftDetected, message })
 }
 
-async fn differences(session: &Session, step: &Step, known: &Known) -> Vec<String> {
+async fn differences(session: &Session, step: &Step, discovery: &ApiDiscovery) -> Vec<String> {
     let unreadable = |why: String| vec![format!("cannot be compared: {why}")];
-    let Some(resource) = known.resource(&step.id.group_kind(), &step.version) else {
+    let Some(resource) = discovery.resource(&step.id.group_kind(), &step.version) else {
         return unreadable("its kind is not served".into());
     };
     let live: Value = match session.get(&resource, &step.id).await {

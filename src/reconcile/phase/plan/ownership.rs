@@ -1,12 +1,12 @@
 //! Objects that other releases have: which of them a release may wait for, and
-//! what it is told of the others.
+//! what its message says of the others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Planned;
 use crate::api::reason::Reason;
 use crate::cluster::session::Session;
-use crate::domain::gate::Claimed;
+use crate::domain::gate::ClaimConflicts;
 use crate::domain::gate::{self, Facts};
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::outcome::ObjectFailure;
@@ -27,13 +27,13 @@ pub async fn check(
     session: &Session,
     planned: &Planned<'_>,
 ) -> Result<(), ReconcileError> {
-    let Planned { known, plan, view, .. } = planned;
+    let Planned { discovery, plan, view, .. } = planned;
     if plan.conflicts.is_empty() {
         return Ok(());
     }
-    let contested: BTreeSet<&ObjectId> = plan.conflicts.iter().map(|c| &c.id).collect();
-    let steps: Vec<&Step> = plan.steps.iter().filter(|s| contested.contains(&s.id)).collect();
-    let failures = Preflight::new(scope, session, plan).trial(&steps, known).await;
+    let disputed: BTreeSet<&ObjectId> = plan.conflicts.iter().map(|c| &c.id).collect();
+    let steps: Vec<&Step> = plan.steps.iter().filter(|s| disputed.contains(&s.id)).collect();
+    let failures = Preflight::new(scope, session, plan).trial(&steps, discovery).await;
     if failures.iter().any(|f| f.reason == Reason::ApiServerUnavailable) {
         return Err(refused(&failures));
     }
@@ -90,14 +90,14 @@ async fn refuse(
         // Of an inventory that cannot be read it is not known; releases are what
         // there is more of.
         let stored = scope.env.session.read_inventory(owner).await;
-        let by_hand = stored.is_ok_and(|s| s.exists() && !s.operators);
-        names.insert(owner, owners::name(scope.env, session, &scope.release.id, owner, by_hand).await);
+        let manual = stored.is_ok_and(|s| s.exists() && !s.operators);
+        names.insert(owner, owners::name(scope.env, session, &scope.release.id, owner, manual).await);
     }
     let named = |c: &&Conflict| {
         let owner = names.get(&c.owner).map_or("another release", String::as_str);
         (c.id.clone(), owner.to_owned())
     };
-    let claimed = Claimed { by_others: conflicts.iter().map(named).collect(), denied };
+    let claimed = ClaimConflicts { by_others: conflicts.iter().map(named).collect(), denied };
     let facts = Facts { claimed: Some(&claimed), ..scope.facts() };
     ReconcileError::from_gate(gate::decide(&facts))
 }

@@ -11,7 +11,7 @@ use crate::domain::plan::Step;
 
 /// What is sent: the object, without the fields that are left to others and that
 /// these own by now. As long as one of them is sent, what is sent is for the live
-/// object as it was seen, so that nobody's change meanwhile is undone.
+/// object as seen, so that nobody's change meanwhile is undone.
 ///
 /// # Errors
 /// When the live object cannot be read.

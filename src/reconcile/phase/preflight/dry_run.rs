@@ -10,23 +10,23 @@ use futures::StreamExt;
 use super::body::{body, encode};
 use super::refusal::{failed, refusal_of, told};
 use crate::api::reason::Reason;
-use crate::cluster::discovery::{Known, Resource};
+use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::{Action, Plan, Step};
-use crate::domain::preflight::{Cure, Cures, Refusal};
-use crate::domain::recreate::{Question, Recreation, decide, trial};
+use crate::domain::preflight::{Cure, Cures, DryRunRefusal};
+use crate::domain::recreate::{RecreateQuestion, Recreation, decide, trial};
 use crate::domain::stage::Stage;
 use crate::reconcile::error::masked;
 use crate::reconcile::flow::parallel::unordered;
-use crate::reconcile::flow::poll::{Pace, Poll, Tick, Until};
+use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
 use crate::reconcile::scope::Scope;
 
 /// How long a refusal that has just been cured may go on: the API server's own
 /// caches of roles and accounts follow a little later.
-const SETTLING: Pace = Pace {
+const SETTLING: PollPace = PollPace {
     first: Duration::from_millis(50),
     longest: Duration::from_millis(500),
     timeout: Duration::from_secs(5),
@@ -120,15 +120,19 @@ impl<'a> Preflight<'a> {
     ///
     /// # Errors
     /// Every refusal that the plan itself does not cure.
-    pub async fn first_pass(&mut self, plan: &Plan, known: &Known) -> Result<(), Vec<ObjectFailure>> {
+    pub async fn first_pass(
+        &mut self,
+        plan: &Plan,
+        discovery: &ApiDiscovery,
+    ) -> Result<(), Vec<ObjectFailure>> {
         let steps: Vec<&Step> = plan.steps.iter().filter(|s| s.action == Action::Write).collect();
-        self.pass(&steps, known, false).await
+        self.pass(&steps, discovery, false).await
     }
 
     /// Dry-runs steps alone, whatever else the plan brings; returns what is refused.
-    pub async fn trial(mut self, steps: &[&Step], known: &Known) -> Vec<ObjectFailure> {
+    pub async fn trial(mut self, steps: &[&Step], discovery: &ApiDiscovery) -> Vec<ObjectFailure> {
         self.cures = Cures::default();
-        self.pass(steps, known, true).await.err().unwrap_or_default()
+        self.pass(steps, discovery, true).await.err().unwrap_or_default()
     }
 
     /// Dry-runs what was deferred, now that the plan is applied up to a stage. What
@@ -139,7 +143,7 @@ impl<'a> Preflight<'a> {
     pub async fn next_pass(
         &mut self,
         plan: &Plan,
-        known: &Known,
+        discovery: &ApiDiscovery,
         after: Stage,
     ) -> Result<(), Vec<ObjectFailure>> {
         let due = |s: &&Step| after != Stage::Foundations || s.stage == Stage::Bindings;
@@ -156,7 +160,7 @@ impl<'a> Preflight<'a> {
             let (steps, later): (Vec<&Step>, Vec<&Step>) =
                 plan.steps.iter().filter(|s| waiting.contains(&s.id)).partition(due);
             self.deferred.extend(later.into_iter().map(|s| s.id.clone()));
-            let Err(failures) = self.pass(&steps, known, true).await else { return Ok(()) };
+            let Err(failures) = self.pass(&steps, discovery, true).await else { return Ok(()) };
             let is_final =
                 |f: &ObjectFailure| f.reason == Reason::PreflightFailed && !self.lingering.contains(&f.id);
             if failures.iter().any(is_final) || poll.pause().await != Tick::Look {
@@ -169,12 +173,14 @@ impl<'a> Preflight<'a> {
     async fn pass(
         &mut self,
         steps: &[&Step],
-        known: &Known,
+        discovery: &ApiDiscovery,
         defined: bool,
     ) -> Result<(), Vec<ObjectFailure>> {
         let this = &*self;
         let verdicts: Vec<(ObjectId, Verdict)> = unordered(
-            steps.iter().map(|step| async move { (step.id.clone(), this.judge(step, known, defined).await) }),
+            steps
+                .iter()
+                .map(|step| async move { (step.id.clone(), this.judge(step, discovery, defined).await) }),
         )
         .collect()
         .await;
@@ -210,9 +216,9 @@ impl<'a> Preflight<'a> {
         if failures.is_empty() { Ok(()) } else { Err(failures) }
     }
 
-    async fn judge(&self, step: &Step, known: &Known, defined: bool) -> Verdict {
-        let Some(resource) = known.resource(&step.id.group_kind(), &step.version) else {
-            let refusal = Refusal::no_such_kind(step.object.api_version(), step.object.kind());
+    async fn judge(&self, step: &Step, discovery: &ApiDiscovery, defined: bool) -> Verdict {
+        let Some(resource) = discovery.resource(&step.id.group_kind(), &step.version) else {
+            let refusal = DryRunRefusal::no_such_kind(step.object.api_version(), step.object.kind());
             return self.refused(step, &refusal, defined);
         };
         // The old schema says nothing about what the new one takes: not when it
@@ -245,7 +251,7 @@ impl<'a> Preflight<'a> {
             let answer = self.keeps_answers.then_some(applied.body);
             return Ok(Ready { resource: Arc::clone(resource), body, live, recreate: false, answer });
         }
-        Err(ApiError::Restless(ATTEMPTS))
+        Err(ApiError::ConflictRetriesExhausted(ATTEMPTS))
     }
 
     fn may_recreate(&self, step: &Step) -> bool {
@@ -254,14 +260,14 @@ impl<'a> Preflight<'a> {
 
     /// Whether a refusal may be about the update alone: nothing of the plan cures it, nor
     /// is it one of a moment ago, which the API server has not yet done with.
-    fn is_of_the_update(&self, step: &Step, refusal: &Refusal, defined: bool) -> bool {
+    fn is_of_the_update(&self, step: &Step, refusal: &DryRunRefusal, defined: bool) -> bool {
         let lingers = || defined && self.brought.cure(&step.id, refusal, false).is_some();
         refusal.may_be_of_the_update()
             && self.cures.cure(&step.id, refusal, defined).is_none()
             && (refusal.is_immutable() || !lingers())
     }
 
-    fn refused(&self, step: &Step, refusal: &Refusal, defined: bool) -> Verdict {
+    fn refused(&self, step: &Step, refusal: &DryRunRefusal, defined: bool) -> Verdict {
         match self.cures.cure(&step.id, refusal, defined) {
             Some(Cure::Definitions | Cure::Foundations) => Verdict::Deferred(Vec::new()),
             Some(Cure::Admission(earlier)) => Verdict::Deferred(earlier),
@@ -282,7 +288,7 @@ impl<'a> Preflight<'a> {
         &self,
         step: &Step,
         resource: &Arc<Resource>,
-        refusal: &Refusal,
+        refusal: &DryRunRefusal,
         defined: bool,
     ) -> Verdict {
         let (live, record) = match self.session.get_with_record(resource, &step.id).await {
@@ -294,11 +300,11 @@ impl<'a> Preflight<'a> {
             }
             Err(error) => return Verdict::Failed(failed(step, &error)),
         };
-        let question = Question {
+        let question = RecreateQuestion {
             release: &self.scope.release.id,
             force: self.scope.release.force,
             object_force: step.force,
-            known: !step.anew,
+            is_observed: !step.anew,
         };
         let decision = decide(question, &step.object, &live);
         let with_hint = |reason: Reason| {

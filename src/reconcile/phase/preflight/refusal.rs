@@ -3,25 +3,25 @@
 use crate::api::reason::Reason;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::{Identity, Session};
-use crate::domain::gate::{Hold, WakeOn};
+use crate::domain::gate::{Blocker, WakeOn};
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::Step;
-use crate::domain::preflight::Refusal;
+use crate::domain::preflight::DryRunRefusal;
 use crate::domain::stage::Stage;
 use crate::reconcile::error::{ReconcileError, chain, masked};
 use crate::reconcile::scope::Scope;
 
 /// The refusal that an answer is; none where it is no answer.
-pub fn refusal_of(error: &ApiError) -> Option<Refusal> {
+pub fn refusal_of(error: &ApiError) -> Option<DryRunRefusal> {
     if let ApiError::NoSuchKind { api_version, kind } = error {
-        return Some(Refusal::no_such_kind(api_version, kind));
+        return Some(DryRunRefusal::no_such_kind(api_version, kind));
     }
     let status = error.status().filter(|_| !error.is_transient())?;
-    Some(Refusal { code: status.code, reason: status.reason.clone(), message: status.message.clone() })
+    Some(DryRunRefusal { code: status.code, reason: status.reason.clone(), message: status.message.clone() })
 }
 
 /// A refusal, told to a person.
-pub fn told(step: &Step, refusal: &Refusal, session: &Session, scope: &Scope<'_>) -> ObjectFailure {
+pub fn told(step: &Step, refusal: &DryRunRefusal, session: &Session, scope: &Scope<'_>) -> ObjectFailure {
     let words = &scope.policy.words;
     let (reason, message) = match refusal.code {
         // The words of the authorizer; a webhook that denies answers 403 too.
@@ -81,9 +81,9 @@ pub fn refused(failures: &[ObjectFailure]) -> ReconcileError {
         }
         () => Reason::PreflightFailed,
     };
-    let hold = Hold::about(reason, "nothing was written, the dry run refused", failures.to_vec());
+    let blocker = Blocker::about(reason, "nothing was written, the dry run refused", failures.to_vec());
     match reason {
-        Reason::JobRunning => ReconcileError::Waiting(hold, WakeOn::Objects),
-        _ => ReconcileError::Failed(hold.into()),
+        Reason::JobRunning => ReconcileError::Waiting(blocker, WakeOn::Objects),
+        _ => ReconcileError::Failed(blocker.into()),
     }
 }

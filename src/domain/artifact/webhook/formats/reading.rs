@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use serde::de::DeserializeOwned;
 
-use crate::domain::artifact::webhook::push::{Host, Place, Push};
+use crate::domain::artifact::webhook::push::{Host, Push, PushedRepository};
 use crate::domain::artifact::webhook::sender::Sender;
 
 /// The most pushes in one delivery. A sender with more of them in one moment
@@ -85,7 +85,7 @@ impl<'a> Reading<'a> {
     /// sender names.
     pub fn push(&mut self, host: &str, path: &str, pushed: Pushed<'_>) -> Result<(), Malformed> {
         let named = self.registry.cloned().or_else(|| Host::parse(host));
-        match named.and_then(|host| Place::new(&host, path)) {
+        match named.and_then(|host| PushedRepository::new(&host, path)) {
             None => self.ignore("a repository is named as no registry has one"),
             Some(place) => {
                 self.delivery.pushes.insert(Push::new(place, pushed.tag).of(pushed.digest));

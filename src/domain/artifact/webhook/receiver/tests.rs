@@ -88,7 +88,7 @@ fn paths_that_are_secrets_cannot_be_guessed_from_the_name() {
     for receiver in &all {
         let found = find(&all, &receiver.path()).map(|r| r.name.as_str());
         assert_eq!(found, Some(receiver.name.as_str()));
-        let secret = receiver.sender.proof() == Proof::Path;
+        let secret = receiver.sender.proof() == SenderProof::Path;
         assert_eq!(find(&all, &format!("/hook/{}", receiver.name)).is_none(), secret, "{}", receiver.name);
     }
     // printf %s quay | openssl dgst -sha256 -hmac 0123456789abcdef

@@ -10,7 +10,7 @@ use crate::domain::manifest::patch::name::Name;
 
 /// Chooses objects. What is empty chooses all.
 #[derive(Clone, Debug, Default)]
-pub struct Target {
+pub struct PatchTarget {
     group: Option<Expression>,
     version: Option<Expression>,
     kind: Option<Expression>,
@@ -35,7 +35,7 @@ pub struct Called<'a> {
     pub namespace: &'a str,
 }
 
-impl Target {
+impl PatchTarget {
     /// Reads a target. Its expressions are taken from the allowance.
     ///
     /// # Errors
@@ -131,8 +131,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn target(value: Value) -> Result<Target, String> {
-        Target::parse(&serde_json::from_value(value).unwrap(), &mut Allowance::default())
+    fn target(value: Value) -> Result<PatchTarget, String> {
+        PatchTarget::parse(&serde_json::from_value(value).unwrap(), &mut Allowance::default())
     }
 
     #[test]

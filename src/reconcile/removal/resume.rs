@@ -9,10 +9,10 @@ use crate::domain::plan::Leaving;
 impl Removal<'_> {
     /// Waits for what holds up the rest, as long as that may take, and goes on, stage
     /// by stage.
-    pub async fn go_on(self, waiter: &Waiter<'_>, removed: &mut Removed) {
+    pub async fn resume(self, waiter: &Waiter<'_>, removed: &mut Removed) {
         while !removed.holders.is_empty() && removed.failures.is_empty() {
             let holders: Vec<ObjectId> = removed.holders.iter().map(|h| h.id.clone()).collect();
-            await_gone(waiter, self.session, self.known, self.leaving, removed, &holders).await;
+            await_gone(waiter, self.session, self.discovery, self.leaving, removed, &holders).await;
             if waiter.signals.is_stopping() {
                 removed.interrupted = true;
                 return;

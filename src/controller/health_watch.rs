@@ -24,7 +24,7 @@ const RETELL: SignedDuration = SignedDuration::from_secs(30);
 
 /// What one release watches over.
 #[derive(Default)]
-pub(super) struct Vigil {
+pub(super) struct HealthWatch {
     /// As its last run saw it.
     release: Option<Arc<Release>>,
     last_look: Option<Instant>,
@@ -36,7 +36,7 @@ pub(super) struct Vigil {
 }
 
 /// What came of a look.
-pub(super) enum Found {
+pub(super) enum Finding {
     /// Nothing that is to be told now.
     Nothing,
     /// What the status should say.
@@ -45,7 +45,7 @@ pub(super) enum Found {
     Healed,
 }
 
-impl Vigil {
+impl HealthWatch {
     /// A run is over; from now on this is the release.
     pub(super) fn resume(&mut self, release: Arc<Release>) {
         self.release = Some(release);
@@ -71,14 +71,14 @@ impl Vigil {
     }
 
     /// Looks at the objects that have changed, if any has. May be dropped at any time.
-    pub(super) async fn look(&mut self, env: &Env, caches: &mut Caches, told: &ReleaseStatus) -> Found {
+    pub(super) async fn look(&mut self, env: &Env, caches: &mut Caches, told: &ReleaseStatus) -> Finding {
         self.due = None;
         let Some(release) = self.release.as_deref().filter(|release| !release.suspend) else {
-            return Found::Nothing;
+            return Finding::Nothing;
         };
         let Caches { rollout, cluster, .. } = caches;
         let (Some(mut checkup), Some(identity)) = (rollout.checkup.take(), cluster.identity.clone()) else {
-            return Found::Nothing;
+            return Finding::Nothing;
         };
         checkup.retain(|id| !cluster.has_run_to_its_end(id));
         let checkup = rollout.checkup.insert(checkup);
@@ -87,41 +87,41 @@ impl Vigil {
             let next = self.last_look.map(|last| last + PACE).filter(|next| *next > Instant::now());
             if let Some(next) = next {
                 self.due = Some(next);
-                return Found::Nothing;
+                return Finding::Nothing;
             }
-            let Ok(session) = env.session.impersonate(identity) else { return Found::Nothing };
+            let Ok(session) = env.session.impersonate(identity) else { return Finding::Nothing };
             checkup.look(&session, outdated).await;
             self.last_look = Some(Instant::now());
         }
         let now = Timestamp::now();
         let clock = checkup.board.changes_at().filter(|at| *at > now);
         let found = match is_failed(told) {
-            true if checkup.board.is_healthy() => Found::Healed,
-            true => Found::Nothing,
-            false if !release.wait || told.condition(condition::HEALTHY).is_none() => Found::Nothing,
+            true if checkup.board.is_healthy() => Finding::Healed,
+            true => Finding::Nothing,
+            false if !release.wait || told.condition(condition::HEALTHY).is_none() => Finding::Nothing,
             false => {
                 let health = checkup.board.assessment();
                 let unhealthy = checkup.board.unhealthy();
                 let status = status::observe(told, release, &health, &unhealthy, &checkup.ready, now);
-                if status == *told { Found::Nothing } else { Found::Status(Box::new(status)) }
+                if status == *told { Finding::Nothing } else { Finding::Status(Box::new(status)) }
             }
         };
         let wait = match &found {
-            Found::Nothing => None,
-            Found::Status(status) if states(status) == states(told) => {
+            Finding::Nothing => None,
+            Finding::Status(status) if states(status) == states(told) => {
                 since(told).max(self.retold).and_then(|last| last.checked_add(RETELL).ok())
             }
-            Found::Healed | Found::Status(_) => self.damper.next(),
+            Finding::Healed | Finding::Status(_) => self.damper.next(),
         };
         let wait = wait.filter(|at| *at > now);
         self.due = clock.into_iter().chain(wait).min().map(instant_of);
         if wait.is_some() {
-            return Found::Nothing;
+            return Finding::Nothing;
         }
         match &found {
-            Found::Nothing => {}
-            Found::Status(status) if states(status) == states(told) => self.retold = Some(now),
-            Found::Healed | Found::Status(_) => self.damper.told(now),
+            Finding::Nothing => {}
+            Finding::Status(status) if states(status) == states(told) => self.retold = Some(now),
+            Finding::Healed | Finding::Status(_) => self.damper.told(now),
         }
         found
     }

@@ -11,20 +11,20 @@ use crate::domain::identity::GroupKind;
 
 /// What is served, as of the last look.
 #[derive(Default)]
-pub struct Discovery {
-    pub(super) known: RwLock<Arc<Known>>,
+pub struct DiscoveryCache {
+    pub(super) latest: RwLock<Arc<ApiDiscovery>>,
     pub(super) refresh: tokio::sync::Mutex<()>,
 }
 
 /// A snapshot of what is served.
 #[derive(Default)]
-pub struct Known {
+pub struct ApiDiscovery {
     resources: HashMap<GroupKind, Vec<Arc<Resource>>>,
     /// Groups of which some version could not be asked: their server is away.
     away: HashSet<String>,
 }
 
-impl Known {
+impl ApiDiscovery {
     /// A kind in a version.
     pub fn resource(&self, kind: &GroupKind, version: &str) -> Option<Arc<Resource>> {
         self.resources.get(kind)?.iter().find(|r| r.version == version).cloned()
@@ -112,7 +112,7 @@ struct Kind {
     kind: String,
 }
 
-impl Known {
+impl ApiDiscovery {
     pub(super) fn add(&mut self, list: GroupList) {
         for group in list.items {
             for version in group.versions {
@@ -151,14 +151,14 @@ mod tests {
             {"resource":"deployments","responseKind":{"group":"apps","kind":"Deployment"},"scope":"Namespaced","verbs":["get","patch"]},
             {"resource":"ghosts","scope":"Cluster","verbs":["get"]}]}]},
             {"metadata":{"name":"metrics.k8s.io"},"versions":[{"version":"v1","freshness":"Stale"}]}]}"#;
-        let mut known = Known::default();
-        known.add(serde_json::from_str(text).unwrap());
+        let mut discovery = ApiDiscovery::default();
+        discovery.add(serde_json::from_str(text).unwrap());
         let kind = GroupKind::new("apps", "Deployment");
-        assert_eq!(known.resource(&kind, "v1").unwrap().api_version(), "apps/v1");
-        assert_eq!(known.namespaced(&kind), Some(true));
-        assert!(known.resource(&kind, "v2").is_none());
-        assert!(known.absent(&GroupKind::new("apps", "Ghost")).is_ok());
-        let error = known.absent(&GroupKind::new("metrics.k8s.io", "PodMetrics")).unwrap_err();
+        assert_eq!(discovery.resource(&kind, "v1").unwrap().api_version(), "apps/v1");
+        assert_eq!(discovery.namespaced(&kind), Some(true));
+        assert!(discovery.resource(&kind, "v2").is_none());
+        assert!(discovery.absent(&GroupKind::new("apps", "Ghost")).is_ok());
+        let error = discovery.absent(&GroupKind::new("metrics.k8s.io", "PodMetrics")).unwrap_err();
         assert!(error.is_transient());
     }
 }

@@ -9,7 +9,7 @@ use crate::domain::objects::identity::ReleaseId;
 
 /// What a person asks for at the command line, where there is no resource.
 #[derive(Clone, Debug)]
-pub struct ByHand {
+pub struct ManualRelease {
     /// The inventory's namespace and name.
     pub id: ReleaseId,
     /// The namespace of namespaced objects that name none.
@@ -28,8 +28,8 @@ pub struct ByHand {
 
 impl Release {
     /// What a person asks for.
-    pub fn by_hand(wish: ByHand) -> Self {
-        let ByHand { id, default_namespace, prune, wait, force, timeout, provenance } = wish;
+    pub fn manual(wish: ManualRelease) -> Self {
+        let ManualRelease { id, default_namespace, prune, wait, force, timeout, provenance } = wish;
         let day = Duration::from_secs(24 * 3600);
         Self {
             id,

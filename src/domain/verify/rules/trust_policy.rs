@@ -1,8 +1,8 @@
-//! The floor: what the administrator demands of artifacts, by their repository.
+//! The trust policy: what the administrator demands of artifacts, by their repository.
 //! A release may ask for more and never for less.
 //!
-//! Reading is in two steps, because files are not read here: a [`Draft`] says
-//! which files it names, and becomes a [`Floor`] with their content.
+//! Reading is in two steps, because files are not read here: a [`TrustPolicyDraft`] says
+//! which files it names, and becomes a [`TrustPolicy`] with their content.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::declared::root;
-use super::policy::{Authority, Identity, Policy, Trust};
+use super::policy::{Policy, SignerIdentity, Trust, TrustedAuthority};
 use crate::api::verify::OidcIdentity;
 use crate::domain::artifact::prefix::Prefix;
 use crate::domain::process::configuration::{self, Wrong, wrong};
@@ -27,17 +27,17 @@ const MAX_PREFIXES: usize = 1024;
 
 /// A trust policy whose files have not been read yet.
 #[derive(Clone, Debug)]
-pub struct Draft(File);
+pub struct TrustPolicyDraft(File);
 
 /// What the administrator demands. The default demands nothing.
 #[derive(Clone, Debug, Default)]
-pub struct Floor {
+pub struct TrustPolicy {
     entries: Vec<(Prefix, Option<Arc<Policy>>)>,
 }
 
-/// What the floor says of a repository.
+/// What the trust policy says of a repository.
 #[derive(Clone, Debug)]
-pub enum Demand {
+pub enum PolicyDemand {
     /// No prefix fits.
     Nothing,
     /// Its artifacts need no signature, whatever else is demanded.
@@ -99,7 +99,7 @@ struct Key {
 
 type Files = BTreeMap<String, Vec<u8>>;
 
-impl Draft {
+impl TrustPolicyDraft {
     /// Reads the YAML.
     ///
     /// # Errors
@@ -125,12 +125,12 @@ impl Draft {
             .collect()
     }
 
-    /// Puts in the content of the files, by the names of [`Draft::files`], and the
+    /// Puts in the content of the files, by the names of [`TrustPolicyDraft::files`], and the
     /// root that is trusted by default.
     ///
     /// # Errors
     /// The first field that makes no sense.
-    pub fn complete(&self, files: &Files, default: &Arc<TrustRoot>) -> Result<Floor, Wrong> {
+    pub fn complete(&self, files: &Files, default: &Arc<TrustRoot>) -> Result<TrustPolicy, Wrong> {
         let mut entries: Vec<(Prefix, Option<Arc<Policy>>)> = Vec::new();
         let mut add = |field: String, prefix: &str, policy: Option<Arc<Policy>>| {
             let prefix = Prefix::parse(prefix).map_err(|problem| wrong(&field, problem))?;
@@ -147,15 +147,15 @@ impl Draft {
         for (n, prefix) in self.0.exempt.iter().enumerate() {
             add(format!("exempt[{n}]"), prefix, None)?;
         }
-        Ok(Floor { entries })
+        Ok(TrustPolicy { entries })
     }
 }
 
-impl Floor {
+impl TrustPolicy {
     /// What is demanded of a repository: by the longest prefix that fits. A demand
     /// reaches every port that its prefix does not tell apart, an exemption only the
     /// one that is meant: what listens on another may be anybody's.
-    pub fn demand(&self, registry: &str, path: &str) -> Demand {
+    pub fn demand(&self, registry: &str, path: &str) -> PolicyDemand {
         let fitting = self.entries.iter().filter_map(|(prefix, policy)| {
             let closeness = match policy {
                 Some(_) => prefix.fits(registry, path),
@@ -164,9 +164,9 @@ impl Floor {
             closeness.map(|closeness| (closeness, policy))
         });
         match fitting.max_by_key(|(closeness, _)| *closeness) {
-            None => Demand::Nothing,
-            Some((_, None)) => Demand::Exempt,
-            Some((_, Some(policy))) => Demand::Signed(Arc::clone(policy)),
+            None => PolicyDemand::Nothing,
+            Some((_, None)) => PolicyDemand::Exempt,
+            Some((_, Some(policy))) => PolicyDemand::Signed(Arc::clone(policy)),
         }
     }
 
@@ -181,7 +181,7 @@ impl Floor {
     }
 }
 
-impl Demand {
+impl PolicyDemand {
     /// Names it: another demand, another name.
     pub fn fingerprint(&self) -> String {
         match self {
@@ -211,7 +211,7 @@ impl Registry {
         if self.signer.trusted_root.is_some() {
             return Err(wrong(format!("{field}.trustedRoot"), "with authorities it stands in each of them"));
         }
-        let mut authorities: Vec<Authority> = Vec::new();
+        let mut authorities: Vec<TrustedAuthority> = Vec::new();
         for (n, named) in self.authorities.iter().enumerate() {
             let field = format!("{field}.authorities[{n}]");
             let mut of_it = named.signer.authorities(&named.name, &field, files, default)?;
@@ -240,7 +240,7 @@ impl Signer {
         field: &str,
         files: &Files,
         default: &Arc<TrustRoot>,
-    ) -> Result<Vec<Authority>, Wrong> {
+    ) -> Result<Vec<TrustedAuthority>, Wrong> {
         let mut found = Vec::new();
         let content = |field: &str, file: &str| {
             files.get(file).ok_or_else(|| wrong(field, format!("there is no file {file:?}")))
@@ -256,7 +256,7 @@ impl Signer {
                 };
                 keys.push(PublicKey::parse(&written.name, pem).map_err(|problem| wrong(field, problem))?);
             }
-            found.push(Authority { name: name.to_owned(), trust: Trust::Keys(keys) });
+            found.push(TrustedAuthority { name: name.to_owned(), trust: Trust::Keys(keys) });
         }
         if self.identities.is_empty() {
             return match &self.trusted_root {
@@ -266,13 +266,13 @@ impl Signer {
         }
         let mut identities = Vec::new();
         for (n, written) in self.identities.iter().enumerate() {
-            let parsed = Identity::parse(written);
+            let parsed = SignerIdentity::parse(written);
             identities.push(parsed.map_err(|problem| wrong(format!("{field}.identities[{n}]"), problem))?);
         }
         let place = format!("{field}.trustedRoot");
         let file = self.trusted_root.as_deref().map(|file| content(&place, file)).transpose()?;
         let root = root(file.map(Vec::as_slice), default).map_err(|problem| wrong(place, problem))?;
-        found.push(Authority { name: name.to_owned(), trust: Trust::Keyless { identities, root } });
+        found.push(TrustedAuthority { name: name.to_owned(), trust: Trust::Keyless { identities, root } });
         Ok(found)
     }
 }

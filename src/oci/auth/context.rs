@@ -6,14 +6,14 @@ use crate::oci::reference::Repository;
 
 /// What a request is going to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(in crate::oci) enum Scope {
+pub(in crate::oci) enum TokenScope {
     /// Only read.
     Pull,
     /// Read and write.
     Push,
 }
 
-impl Scope {
+impl TokenScope {
     /// As the token specification names them.
     pub(super) fn actions(self) -> &'static str {
         match self {
@@ -25,14 +25,14 @@ impl Scope {
 
 /// Who asks for what; the subject is for messages.
 #[derive(Clone, Copy)]
-pub(in crate::oci) struct Asker<'a> {
+pub(in crate::oci) struct RequestContext<'a> {
     pub repository: &'a Repository,
     pub access: &'a Access,
-    pub scope: Scope,
+    pub scope: TokenScope,
     pub subject: &'a str,
 }
 
-impl Asker<'_> {
+impl RequestContext<'_> {
     /// The registry, or who stands between, does not let it in.
     pub(super) fn denied(self, why: &str) -> OciError {
         OciError::Denied { subject: self.subject.to_owned(), why: why.to_owned() }

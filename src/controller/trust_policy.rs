@@ -6,38 +6,38 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::FileError;
-use super::file::{Kind, Named, bounded};
+use super::file::{FileKind, NamedFiles, bounded};
 use crate::domain::configuration::Wrong;
-use crate::domain::verify::floor::{Draft, Floor, MAX_NAMED_BYTES, MAX_POLICY_BYTES};
 use crate::domain::verify::root::TrustRoot;
+use crate::domain::verify::trust_policy::{MAX_NAMED_BYTES, MAX_POLICY_BYTES, TrustPolicy, TrustPolicyDraft};
 
 /// The file of a trust policy.
-pub struct Policy {
+pub struct TrustPolicyFile {
     /// What is trusted by default.
     pub root: Arc<TrustRoot>,
 }
 
-impl Kind for Policy {
-    type Content = Floor;
+impl FileKind for TrustPolicyFile {
+    type Content = TrustPolicy;
     const NAME: &'static str = "trust policy";
     const MOST: usize = MAX_POLICY_BYTES;
     const MOST_NAMED: usize = MAX_NAMED_BYTES;
 
     fn names(&self, text: &str) -> Result<BTreeSet<String>, Wrong> {
-        Ok(Draft::parse(text)?.files().into_iter().map(str::to_owned).collect())
+        Ok(TrustPolicyDraft::parse(text)?.files().into_iter().map(str::to_owned).collect())
     }
 
-    fn read(&self, text: &str, files: &Named) -> Result<Floor, Wrong> {
-        Draft::parse(text)?.complete(files, &self.root)
+    fn read(&self, text: &str, files: &NamedFiles) -> Result<TrustPolicy, Wrong> {
+        TrustPolicyDraft::parse(text)?.complete(files, &self.root)
     }
 
-    fn count(floor: &Floor) -> usize {
-        floor.len()
+    fn count(trust_policy: &TrustPolicy) -> usize {
+        trust_policy.len()
     }
 }
 
 /// Reads the root that is trusted by default: that of a file, else the one of the
-/// public good instance as it was when this program was built. Says how old it is.
+/// public good instance as of the build of this program. Says how old it is.
 ///
 /// # Errors
 /// When the file cannot be read, or is no trusted root.

@@ -1,5 +1,5 @@
-//! Releases that cannot be read, or whose spec makes no sense: what can still be
-//! told of them, which is enough to say so and to let them go. Nothing here may
+//! Releases that cannot be read, or whose spec is invalid: what can still be
+//! read of them, which is enough to report them and to finalize them. Nothing here may
 //! lead to a write of an object of theirs.
 
 use serde::Deserialize;
@@ -11,7 +11,7 @@ use crate::domain::manifest::patch::allowance::Allowance;
 
 /// A release as the cluster has it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
+pub struct ObservedRelease {
     /// The resource. One that could not be read has a spec made up by
     /// [`stand_in`].
     pub resource: OCIArtifactRelease,
@@ -31,9 +31,9 @@ struct Last {
     deletion_policy: DeletionPolicy,
 }
 
-impl Seen {
+impl ObservedRelease {
     /// Reads a release. One that does not have the form of the schema, because
-    /// it is older or newer, is salvaged.
+    /// it is older or newer, is parsed leniently.
     ///
     /// # Errors
     /// When not even its metadata can be read.
@@ -76,7 +76,7 @@ impl Seen {
     ///
     /// # Errors
     /// When not even that can be told.
-    pub fn parse_last(&self) -> Result<Release, InvalidSpec> {
+    pub fn parse_leniently(&self) -> Result<Release, InvalidSpec> {
         let error = match self.without_rendering() {
             Ok(release) => return Ok(release),
             Err(error) => error,
@@ -118,7 +118,7 @@ impl Seen {
     ///
     /// # Errors
     /// None that could be.
-    pub fn stand_in(&self) -> Result<Release, InvalidSpec> {
+    pub fn placeholder(&self) -> Result<Release, InvalidSpec> {
         self.with(Last { suspend: self.resource.spec.suspend, ..Last::default() })
     }
 
@@ -160,9 +160,9 @@ fn stand_in(last: &Last) -> Result<OCIArtifactReleaseSpec, serde_json::Error> {
 mod tests {
     use super::*;
 
-    fn seen(spec: Value) -> Seen {
+    fn seen(spec: Value) -> ObservedRelease {
         let metadata = json!({"name": "app", "namespace": "apps", "uid": "u", "finalizers": ["f"]});
-        Seen::read(&json!({"metadata": metadata, "spec": spec}).to_string()).unwrap()
+        ObservedRelease::read(&json!({"metadata": metadata, "spec": spec}).to_string()).unwrap()
     }
 
     #[test]
@@ -180,13 +180,13 @@ mod tests {
         let text = "spec.interval: \"1x\" is not a duration, write a number and a unit of ms, s, m or h, such as \
                     30s, 5m or 1h30m";
         check(json!({"url": url, "prune": true, "interval": "1x"}), text);
-        assert!(Seen::read(r#"{"metadata": 7, "spec": 7}"#).is_err());
+        assert!(ObservedRelease::read(r#"{"metadata": 7, "spec": 7}"#).is_err());
     }
 
     #[test]
     fn an_invalid_release_is_deleted_as_it_says_or_tells_why_not() {
         let check = |spec: Value, expected: Option<(Option<&str>, DeletionPolicy)>| {
-            let last = seen(spec.clone()).parse_last().ok();
+            let last = seen(spec.clone()).parse_leniently().ok();
             let last = last.map(|l| (l.service_account, l.deletion_policy));
             assert_eq!(last, expected.map(|(a, p)| (a.map(str::to_owned), p)), "{spec}");
         };
@@ -206,7 +206,7 @@ mod tests {
             json!({"url": "", "prune": true, "serviceAccountName": "../x", "deletionPolicy": "Orphan"}),
             Some((None, DeletionPolicy::Orphan)),
         );
-        let error = seen(json!({"prune": "yes"})).parse_last().unwrap_err().to_string();
+        let error = seen(json!({"prune": "yes"})).parse_leniently().unwrap_err().to_string();
         assert!(error.contains("set spec.deletionPolicy to Orphan"), "{error}");
     }
 }

@@ -26,7 +26,7 @@ const LONGEST_SPREAD: Duration = Duration::from_secs(10);
 
 /// Who waits for which registry. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Returning(Arc<Mutex<BTreeMap<Key, Waiting>>>);
+pub struct RegistryRecovery(Arc<Mutex<BTreeMap<Key, Waiting>>>);
 
 /// A registry, and by which way it is reached.
 type Key = (String, String);
@@ -37,7 +37,7 @@ struct Waiting {
     until: Instant,
 }
 
-impl Returning {
+impl RegistryRecovery {
     /// The registry was away for a release, which is told by `wake` when it is back.
     pub fn wait(
         &self,
@@ -133,13 +133,13 @@ mod tests {
     #[tokio::test]
     async fn one_that_was_away_is_found_by_the_next_probe_and_one_that_was_not_is_let_be() {
         let check = async |away: u32, patience: Duration, expected: bool, asked: u32| {
-            let returning = Returning::default();
+            let recovery = RegistryRecovery::default();
             let key = (String::new(), String::new());
             let waiting = Waiting { releases: BTreeSet::new(), until: Instant::now() + patience };
-            returning.all().insert(key.clone(), waiting);
+            recovery.all().insert(key.clone(), waiting);
             let count = AtomicU32::new(0);
             let answers = || async { count.fetch_add(1, Ordering::Relaxed) >= away };
-            assert_eq!(returning.probe(&key, Duration::ZERO, answers).await, expected, "{away}");
+            assert_eq!(recovery.probe(&key, Duration::ZERO, answers).await, expected, "{away}");
             assert_eq!(count.load(Ordering::Relaxed), asked, "{away}");
         };
         check(0, PATIENCE, false, 1).await;

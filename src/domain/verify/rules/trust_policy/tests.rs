@@ -1,4 +1,4 @@
-//! The floor: which prefix counts, and what is refused.
+//! The trust policy: which prefix counts, and what is refused.
 
 use super::*;
 
@@ -10,19 +10,19 @@ lAMuwSxhIol7wjAv2JwPdGZMWVQG+ovXeN3v6YGsskkxpRrsTg2YZ7kJeg==
 -----END PUBLIC KEY-----
 ";
 
-fn floor(body: &str) -> Result<Floor, String> {
-    let draft = Draft::parse(&format!("{HEAD}{body}")).map_err(|e| e.to_string())?;
+fn trust_policy(body: &str) -> Result<TrustPolicy, String> {
+    let draft = TrustPolicyDraft::parse(&format!("{HEAD}{body}")).map_err(|e| e.to_string())?;
     let files =
         BTreeMap::from([("a.pub".to_owned(), PEM.as_bytes().to_vec()), ("b.pub".into(), b"junk".to_vec())]);
     draft.complete(&files, &Arc::new(TrustRoot::public_good())).map_err(|e| e.to_string())
 }
 
-fn demanded(floor: &Floor, repository: &str) -> String {
+fn demanded(trust_policy: &TrustPolicy, repository: &str) -> String {
     let (registry, path) = repository.split_once('/').unwrap();
-    match floor.demand(registry, path) {
-        Demand::Nothing => "nothing".into(),
-        Demand::Exempt => "exempt".into(),
-        Demand::Signed(policy) => {
+    match trust_policy.demand(registry, path) {
+        PolicyDemand::Nothing => "nothing".into(),
+        PolicyDemand::Exempt => "exempt".into(),
+        PolicyDemand::Signed(policy) => {
             let names: Vec<&str> = policy.authorities.iter().map(|a| a.name.as_str()).collect();
             format!("{} {}/{}", policy.origin, policy.threshold, names.join("+"))
         }
@@ -31,7 +31,7 @@ fn demanded(floor: &Floor, repository: &str) -> String {
 
 #[test]
 fn the_longest_prefix_counts() {
-    let floor = floor(
+    let trust_policy = trust_policy(
         "registries:
 - {prefix: '*', keys: [{name: any, file: a.pub}]}
 - {prefix: ghcr.io/acme, keys: [{name: acme, file: a.pub}]}
@@ -43,19 +43,19 @@ exempt: [ghcr.io/acme/critical/playground, quay.io]
 ",
     )
     .unwrap();
-    let check = |repository: &str, expected: &str| assert_eq!(demanded(&floor, repository), expected);
+    let check = |repository: &str, expected: &str| assert_eq!(demanded(&trust_policy, repository), expected);
     check("ghcr.io/acme/app", "the trust policy for ghcr.io/acme 1/");
     check("ghcr.io/acme-evil/app", "the trust policy for * 1/");
     check("ghcr.io/acme/critical/app", "the trust policy for ghcr.io/acme/critical 2/build+security");
     check("ghcr.io/acme/critical/playground/app", "exempt");
     check("quay.io/any/thing", "exempt");
     check("quay.io.evil.com/any/thing", "the trust policy for * 1/");
-    assert_eq!(demanded(&Floor::default(), "ghcr.io/acme/app"), "nothing");
+    assert_eq!(demanded(&TrustPolicy::default(), "ghcr.io/acme/app"), "nothing");
 }
 
 #[test]
 fn an_exemption_holds_for_the_named_port_only() {
-    let floor = floor(
+    let trust_policy = trust_policy(
         "registries:
 - {prefix: '*', keys: [{name: any, file: a.pub}]}
 - {prefix: r.io/acme, keys: [{name: acme, file: a.pub}]}
@@ -63,7 +63,7 @@ exempt: [127.0.0.1/playground, 'r.io:5000/acme/free', r.io/acme/open, docker.io/
 ",
     )
     .unwrap();
-    let check = |repository: &str, expected: &str| assert_eq!(demanded(&floor, repository), expected);
+    let check = |repository: &str, expected: &str| assert_eq!(demanded(&trust_policy, repository), expected);
     let (any, acme) = ("the trust policy for * 1/", "the trust policy for r.io/acme 1/");
     for exempt in ["127.0.0.1", "127.0.0.1:443", "127.0.0.1:80", "127.1", "[::ffff:127.0.0.1]"] {
         check(&format!("{exempt}/playground/app"), "exempt");
@@ -85,7 +85,7 @@ exempt: [127.0.0.1/playground, 'r.io:5000/acme/free', r.io/acme/open, docker.io/
 #[test]
 fn what_makes_no_sense_is_refused_with_its_place() {
     let check = |body: &str, expected: &str| {
-        let error = floor(body).map(drop).unwrap_err();
+        let error = trust_policy(body).map(drop).unwrap_err();
         assert!(error.starts_with(expected), "{body}: {error}");
     };
     let one = |fields: &str| format!("registries: [{{prefix: ghcr.io/acme, {fields}}}]\n");
@@ -126,11 +126,13 @@ fn what_makes_no_sense_is_refused_with_its_place() {
     );
     check("exempt: [ghcr.io/acme, GHCR.io/acme/]\n", "exempt[1]: ghcr.io/acme is there twice");
     for text in ["", "kind: ConfigMap\napiVersion: v1\n", "a: b\n---\nc: d\n"] {
-        assert!(Draft::parse(text).is_err(), "{text}");
+        assert!(TrustPolicyDraft::parse(text).is_err(), "{text}");
     }
     let bomb = format!("{HEAD}a: &a [x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a]\n");
-    assert!(Draft::parse(&bomb).is_err());
-    assert!(Draft::parse(&" ".repeat(MAX_POLICY_BYTES + 1)).unwrap_err().to_string().contains("bytes"));
+    assert!(TrustPolicyDraft::parse(&bomb).is_err());
+    assert!(
+        TrustPolicyDraft::parse(&" ".repeat(MAX_POLICY_BYTES + 1)).unwrap_err().to_string().contains("bytes")
+    );
 }
 
 #[test]
@@ -141,6 +143,6 @@ fn it_names_the_files_that_it_needs() {
 - {{prefix: b.io, authorities: [{{name: c, identities: [], trustedRoot: root.json}}]}}
 "
     );
-    let draft = Draft::parse(&text).unwrap();
+    let draft = TrustPolicyDraft::parse(&text).unwrap();
     assert_eq!(draft.files().into_iter().collect::<Vec<_>>(), ["a.pub", "root.json"]);
 }
