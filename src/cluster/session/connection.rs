@@ -245,7 +245,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The headers by which a person acts as another client.
+    /// The headers by which a person acts as another user.
     pub(super) fn impersonation(
         &self,
         config: &Config,

@@ -5,7 +5,7 @@ use supercargo::domain::verify::key::PublicKey;
 use supercargo::domain::verify::policy::{Policy, SignerIdentity, Trust, TrustedAuthority};
 use supercargo::domain::verify::root::TrustRoot;
 use supercargo::oci::{Access, AccessParts, Digest, Registry, RegistryOptions, Repository};
-use supercargo::reconcile::trust::evidence::{self, Target};
+use supercargo::reconcile::trust::evidence::{self, VerifyTarget};
 
 use supercargo_testbed::processes;
 
@@ -42,7 +42,7 @@ pub(super) fn verdict(reference: &str, with: &With) -> (bool, String) {
     let digest = Digest::parse(digest).expect("a digest");
     let access = Access::new(AccessParts { insecure: true, ..AccessParts::default() });
     let registry = Registry::new(RegistryOptions::default());
-    let target = Target { repository: &repository, digest: &digest, access: &access };
+    let target = VerifyTarget { repository: &repository, digest: &digest, access: &access };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     match runtime.block_on(evidence::verify(&registry, target, &[policy])) {
         Ok(proofs) => (true, format!("{proofs:?}")),
