@@ -1,13 +1,13 @@
 //! What the stories of objects and their owners play on: a namespace, an operator
 //! that watches it alone, and a repository of its own in a registry that all share.
 
-use std::sync::OnceLock;
-
 use serde_json::{Map, Value, json};
 use supercargo_testbed::audit::{Mark, Request};
 use supercargo_testbed::operator::{Operator, Options};
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Account, Bed, Registry, Story};
+
+use crate::ground::registry;
 
 const RELEASES: &str = "ociartifactreleases";
 const VERSION: &str = "supercargo.dev/v1alpha1";
@@ -17,12 +17,6 @@ pub struct Scene {
     pub operator: Operator,
     pub story: Story<'static>,
     account: Account,
-}
-
-/// The registry of all scenes; the repositories have the names of namespaces.
-fn registry() -> &'static Registry {
-    static REGISTRY: OnceLock<Registry> = OnceLock::new();
-    REGISTRY.get_or_init(Registry::plain)
 }
 
 impl Scene {
