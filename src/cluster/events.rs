@@ -1,4 +1,11 @@
 //! Kubernetes Events, with closed reasons.
+//!
+//! The recorder of `kube::runtime` is not used. It counts an event as one of a series when
+//! type, reason and object are the same, and drops the note of each later one: two
+//! corrections of drift within six minutes would show the objects of the first alone. It
+//! cannot set annotations, which name the revision for tools that read events, and needs the
+//! right to patch events. A series is not needed here: an event is sent when the status says
+//! something new.
 
 use http::Method;
 use jiff::Timestamp;

@@ -1,6 +1,12 @@
 //! One event, one line: as text for people, or as one flat JSON object. What is
 //! said is decided where it happens. Nothing here can be made to write a second line,
 //! whatever a message holds.
+//!
+//! The formatters of tracing-subscriber are not used. As JSON they nest the fields of spans
+//! (`span`, `spans`), so that `release` is not at the top where a filter looks for it, and a
+//! field of a span that is recorded twice is there twice. As text they write a line break in
+//! a message or a value as it is, and have no order in which the trace id is last. Neither
+//! leaves out the fields that are for the tracer only.
 
 use std::fmt;
 use std::io::Write;
