@@ -3,9 +3,9 @@
 //! whatever a message holds.
 //!
 //! The formatters of tracing-subscriber are not used. As JSON they nest the fields of spans
-//! (`span`, `spans`), so that `release` is not at the top where a filter looks for it, and a
-//! field of a span that is recorded twice is there twice. As text they write a line break in
-//! a message or a value as it is, and have no order in which the trace id is last. Neither
+//! (`span`, `spans`), so that `release` is not at the top where a filter looks for it. As
+//! text they write a line break in a message or a value as it is, show a field of a span
+//! twice that was recorded twice, and have no order in which the trace id is last. Neither
 //! leaves out the fields that are for the tracer only.
 
 use std::fmt;
