@@ -13,7 +13,7 @@ use crate::domain::manifest::patch::allowance::Allowance;
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObservedRelease {
     /// The resource. One that could not be read has a spec made up by
-    /// [`stand_in`].
+    /// [`placeholder_spec`].
     pub resource: OCIArtifactRelease,
     /// Why it could not be read.
     pub unreadable: Option<InvalidSpec>,
@@ -53,7 +53,7 @@ impl ObservedRelease {
         };
         let resource = OCIArtifactRelease {
             metadata: serde_json::from_value(value["metadata"].take())?,
-            spec: stand_in(&last)?,
+            spec: placeholder_spec(&last)?,
             status: serde_json::from_value(value["status"].take()).ok(),
         };
         let unreadable = Some(fault(&spec, &error));
@@ -124,7 +124,7 @@ impl ObservedRelease {
 
     fn with(&self, last: Last) -> Result<Release, InvalidSpec> {
         let mut resource = self.resource.clone();
-        resource.spec = stand_in(&last)
+        resource.spec = placeholder_spec(&last)
             .map_err(|error| InvalidSpec { field: "*".to_owned(), problem: error.to_string() })?;
         Release::parse(&resource)
     }
@@ -146,7 +146,7 @@ fn fault(spec: &Value, whole: &serde_json::Error) -> InvalidSpec {
 }
 
 /// A spec that says this and leaves out all else.
-fn stand_in(last: &Last) -> Result<OCIArtifactReleaseSpec, serde_json::Error> {
+fn placeholder_spec(last: &Last) -> Result<OCIArtifactReleaseSpec, serde_json::Error> {
     serde_json::from_value(json!({
         "url": "oci://invalid/invalid",
         "suspend": last.suspend,
