@@ -47,9 +47,7 @@ impl Blocker {
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), headline: None, objects: Vec::new() }
     }
-}
 
-impl Blocker {
     /// One that is about objects: a message with the first few, the rest in the list.
     pub fn about(reason: Reason, what: &str, objects: Vec<ObjectFailure>) -> Self {
         let s = if objects.len() == 1 { "" } else { "s" };
