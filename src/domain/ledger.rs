@@ -3,6 +3,7 @@
 //! the inventory, so it outlives the process. [`next`] is the one place that decides
 //! what a run does next.
 
+use super::artifact::digest::is_digest;
 use super::inventory::{Inventory, Provenance};
 use super::release::{Release, WantedVersion};
 use super::version::{Range, TagFilter};
@@ -22,15 +23,7 @@ pub struct KnownRevision {
 impl KnownRevision {
     /// None when that is no digest: somebody else may have written it.
     fn new(name: &str, digest: &str) -> Option<Self> {
-        let hex = |digits: &str, count: usize| {
-            digits.len() == count && digits.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
-        };
-        let is_digest = match digest.split_once(':') {
-            Some(("sha256", digits)) => hex(digits, 64),
-            Some(("sha512", digits)) => hex(digits, 128),
-            _ => false,
-        };
-        is_digest.then(|| Self { name: name.to_owned(), digest: digest.to_owned() })
+        is_digest(digest).then(|| Self { name: name.to_owned(), digest: digest.to_owned() })
     }
 
     /// The tag that it was found under, if it was.

@@ -17,7 +17,7 @@ pub mod schedule;
 pub mod status;
 pub mod verify;
 
-pub use artifact::{allowed, prefix, tags, version, webhook};
+pub use artifact::{allowed, digest, prefix, tags, version, webhook};
 pub use manifest::{diff, patch};
 pub use objects::{drift, identity, images, live, object, size};
 pub use plan::{delegated, preflight, prune, recreate, stage};

@@ -2,6 +2,7 @@
 //! a rule is about, what a push says.
 
 pub mod allowed;
+pub mod digest;
 pub mod prefix;
 pub mod tags;
 pub mod version;

@@ -4,6 +4,7 @@ use std::fmt;
 
 use sha2::{Digest as _, Sha256, Sha512};
 
+use crate::domain::digest::is_digest;
 use crate::oci::error::OciError;
 
 /// The digest of some bytes: `sha256:` or `sha512:` and lower case hex.
@@ -17,14 +18,7 @@ impl Digest {
     /// When the algorithm is another one or the hex digits are not what it
     /// gives.
     pub fn parse(text: &str) -> Result<Self, OciError> {
-        let hex =
-            |s: &str, len: usize| s.len() == len && s.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        let ok = match text.split_once(':') {
-            Some(("sha256", digits)) => hex(digits, 64),
-            Some(("sha512", digits)) => hex(digits, 128),
-            _ => false,
-        };
-        if ok {
+        if is_digest(text) {
             Ok(Self(text.to_owned()))
         } else {
             let shown: String = text.chars().take(80).collect();

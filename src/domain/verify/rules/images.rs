@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::policy::Policy;
+use crate::domain::artifact::digest::is_digest;
 use crate::domain::artifact::prefix;
 
 /// The registry of images that name none.
@@ -113,17 +114,6 @@ fn normal(host: &str, path: &str) -> String {
 fn is_tag(tag: &str) -> bool {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     tag.len() <= 128 && tag.starts_with(word) && tag.chars().all(|c| word(c) || c == '.' || c == '-')
-}
-
-fn is_digest(digest: &str) -> bool {
-    let hex = |text: &str, len| {
-        text.len() == len && text.bytes().all(|b| b.is_ascii_digit() || matches!(b, b'a'..=b'f'))
-    };
-    match digest.split_once(':') {
-        Some(("sha256", digits)) => hex(digits, 64),
-        Some(("sha512", digits)) => hex(digits, 128),
-        _ => false,
-    }
 }
 
 fn short(text: &str) -> String {
