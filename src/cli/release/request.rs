@@ -10,8 +10,10 @@ use super::fields::id;
 use super::find::absent;
 use super::wait::Wait;
 use crate::api::keys;
-use crate::cli::args::{ReleaseNames, RequestArgs};
+use crate::cli::args::{ClusterArgs, ReleaseNames, RequestArgs};
+use crate::cli::interrupt::or_interrupted;
 use crate::cli::print::text::folded;
+use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
@@ -19,9 +21,20 @@ use crate::domain::identity::ReleaseId;
 /// Releases that are asked at once.
 const PARALLEL: usize = 16;
 
+/// Asks for a run of each release as the person says, and tells what Ctrl-C leaves.
+pub(super) async fn run(
+    arguments: &RequestArgs,
+    cluster: &ClusterArgs,
+    printer: &mut Printer<'_>,
+    resumes: bool,
+) -> Result<(), CliError> {
+    let session = connect(cluster).await?;
+    or_interrupted(request(arguments, &session, printer, resumes), || left(arguments)).await
+}
+
 /// Asks for a run of each release, lets them go on where they are suspended and
 /// `resumes` says so, and waits for it.
-pub(super) async fn request(
+async fn request(
     arguments: &RequestArgs,
     session: &Session,
     printer: &mut Printer<'_>,
@@ -115,7 +128,7 @@ pub(super) async fn change(
 }
 
 /// What goes on after Ctrl-C.
-pub(super) fn left(arguments: &RequestArgs) -> String {
+fn left(arguments: &RequestArgs) -> String {
     let name = arguments.which.names.first().map_or("NAME", String::as_str);
     format!("the operator goes on with what it was asked; supercargo status release {name} shows it")
 }

@@ -2,10 +2,8 @@
 
 use clap::Args;
 
-use super::request::{left, request};
+use super::request;
 use crate::cli::args::{ClusterArgs, RequestArgs};
-use crate::cli::interrupt::or_interrupted;
-use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 
 /// Let the operator work on suspended releases again, and wait for what comes of it.
@@ -36,8 +34,6 @@ impl ResumeRelease {
         cluster: &ClusterArgs,
         printer: &mut Printer<'_>,
     ) -> Result<(), CliError> {
-        let session = connect(cluster).await?;
-        let work = request(&self.request, &session, printer, true);
-        or_interrupted(work, || left(&self.request)).await
+        request::run(&self.request, cluster, printer, true).await
     }
 }
