@@ -20,18 +20,15 @@ pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, out
     tracing::Span::current().record("revision", revision.name.as_str());
     let admission = admit::admit(scope, &session, caches.into(), &revision).await?;
     let update = Update { session: &session, ledger: &ledger, revision: &revision };
-    let ended = match observe::is_settled(scope, caches, &update, &admission).await {
-        Ok(true) => {
+    let updated = async {
+        if observe::is_settled(scope, caches, &update, &admission).await? {
             *outcome = settle::no_op(scope, caches, &revision);
-            Ok(())
+            return Ok(());
         }
-        Ok(false) => match obtain(scope, caches, &update, &admission).await {
-            Ok(obtained) => bring(scope, caches, &update, obtained, outcome).await,
-            Err(error) => Err(error),
-        },
-        Err(error) => Err(error),
+        let obtained = obtain(scope, caches, &update, &admission).await?;
+        bring(scope, caches, &update, obtained, outcome).await
     };
-    let ended = ended.or_else(|error| error.fold_into(outcome));
+    let ended = updated.await.or_else(|error: ReconcileError| error.fold_into(outcome));
     admission.tell(caches.trust.pinned_of(&revision, admission.images()), outcome);
     ended
 }

@@ -63,8 +63,7 @@ pub async fn is_settled(
         observed.drifted.iter().any(|(drifted, _)| drifted == id) || drift.backoffs.contains_key(id)
     });
     let settled = caches.cluster.is_settled(&revision.key);
-    let healthy =
-        !scope.release.wait || scope.status().last_healthy_revision.as_ref() == Some(&revision.name);
+    let healthy = !scope.release.wait || ledger.healthy.as_ref() == Some(&revision.name);
     let images = admission.images();
     let imaged = images.is_none() || caches.trust.is_pinned(revision, images);
     let whole = observed.drifted.is_empty() && !(observed.missing && scope.is_asked);
