@@ -221,7 +221,7 @@ async fn a_finished_job_is_made_anew_for_another_template_and_nobody_has_to_ask(
     scene.specify("app", json!({"suspend": false})).await;
     let said = async || {
         let release = scene.story.release("app").await?;
-        message(&release, "Ready").contains("would recreate it").then_some(())
+        message(&release, "Ready").contains("to recreate it").then_some(())
     };
     scene.story.wait_for("the refusal is told", said).await;
     assert_eq!(uid_of(&scene.story, "hook").await, Some(second));
@@ -237,7 +237,7 @@ async fn a_running_job_is_waited_for_by_its_watch_and_holds_no_worker() {
     scene.upgrade("app", "2", &of("two").replace("testbed.supercargo.dev/pod: pending, ", "")).await;
     let waits = scene.story.wait_condition("app", "Ready", "False", "JobRunning").await;
     let said = message(&waits, "Ready");
-    for part in [&format!("Job/{}/hook: ", scene.namespace()), "it has not ended yet", "spec.force"] {
+    for part in [&format!("Job/{}/hook: ", scene.namespace()), "it has not finished yet", "spec.force"] {
         assert!(said.contains(part), "{said}");
     }
     assert!(

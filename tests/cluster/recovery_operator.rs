@@ -72,7 +72,7 @@ async fn what_was_restored_with_other_uids_is_taken_up_as_it_is() {
     assert!(drill.scene.object_writes(mark).iter().all(|write| write.starts_with("patch ")));
     let told = async || {
         let events = drill.scene.story.kubectl(&["get", "events", "-o", "yaml"], "");
-        (events.contains("OwnershipConflict") && events.contains("its uid is another")).then_some(())
+        (events.contains("OwnershipConflict") && events.contains("the uid differs")).then_some(())
     };
     drill.scene.story.wait_for("an event names what is not ours", told).await;
 }

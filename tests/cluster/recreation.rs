@@ -191,10 +191,7 @@ async fn whatever_cannot_be_changed_is_told_with_the_way_out_and_recreated_with_
     assert_eq!(failures.len(), TABLE.len(), "{failures:#?}");
     for failure in failures {
         let said = text(failure, "/message");
-        assert!(
-            said.contains("supercargo.dev/force: enabled on the object, would recreate it)"),
-            "{failure:#}"
-        );
+        assert!(said.contains("or set supercargo.dev/force: enabled on the object)"), "{failure:#}");
     }
     assert!(scene.writes(mark).is_empty());
     scene.is_refused_alike("app", &refused).await;
@@ -239,7 +236,7 @@ spec:
     scene.upgrade("app", "2", &set("one", "Delete", 800_000)).await;
     let refused = scene.story.wait_condition("app", "Ready", "False", "PreflightFailed").await;
     let said = message(&refused, "Ready");
-    assert!(said.contains("containerPort") && !said.contains("would recreate it"), "{said}");
+    assert!(said.contains("containerPort") && !said.contains("to recreate it"), "{said}");
     // A deletion would take the volumes along.
     scene.specify("app", json!({"force": true})).await;
     scene.upgrade("app", "3", &set("two", "Delete", 80)).await;

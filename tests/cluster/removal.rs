@@ -51,7 +51,7 @@ fn let_go(scene: &Scene) {
 /// Waits until Ready says that what remains comes after the held object.
 async fn wait_held_up(scene: &Scene, status: &str, reason: &str) -> Value {
     let holder =
-        format!("deleted after Widget/{}/w, which the finalizer example.com/hold holds", scene.namespace());
+        format!("deleted after Widget/{}/w (waiting for finalizer example.com/hold)", scene.namespace());
     scene
         .story
         .wait_for(&format!("Ready={status} ({reason}) says {holder}"), async || {

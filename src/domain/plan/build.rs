@@ -1,5 +1,5 @@
-//! The plan of a run: what is written, what is left alone, what leaves. A plain
-//! value, decided before anything happens.
+//! The plan of a run: what is written, what is not changed, what is removed. A plain
+//! value, decided before anything is written.
 
 use std::collections::BTreeMap;
 
@@ -18,15 +18,15 @@ pub enum ApplyMode {
     Override,
     /// Applied only while it does not exist.
     IfNotPresent,
-    /// Left alone altogether.
+    /// Never applied.
     Ignore,
 }
 
-/// The mode that an object asks for. `Merge` is what a server-side apply does
-/// with the fields of others anyway.
+/// The mode that an object asks for. `Merge` is what a server-side apply always
+/// does with the fields of other managers.
 ///
 /// # Errors
-/// The value, when it is none that is known.
+/// The value, when it is unknown.
 pub fn apply_mode(object: &Object) -> Result<ApplyMode, String> {
     match object.annotation(keys::APPLY) {
         None | Some("Override" | "Merge") => Ok(ApplyMode::Override),
@@ -36,29 +36,29 @@ pub fn apply_mode(object: &Object) -> Result<ApplyMode, String> {
     }
 }
 
-/// What is known of the cluster before a run.
+/// What is known about the cluster before a run.
 pub trait Live {
-    /// The record of an object; `None` when it does not exist or is not
-    /// labelled as anybody's.
+    /// The record of an object; `None` when it does not exist or has no owner
+    /// labels.
     fn record(&self, id: &ObjectId) -> Option<Record>;
-    /// Whether the absence of a record means anything: the kind's watch is
-    /// synced, or the object was asked for by name.
+    /// Whether a missing record means that the object does not exist: the kind's
+    /// watch is synced, or the object was fetched by name.
     fn is_observed(&self, id: &ObjectId) -> bool;
-    /// The uid of the object of that name that has run to its end, where that is
-    /// known and not in the inventory yet. Asked after the record was.
+    /// The uid of the object of that name that has finished, where that is known
+    /// and not in the inventory yet. Called after `record`.
     fn ended(&self, id: &ObjectId) -> Option<String>;
-    /// Whether the inventory of the given owner names the object.
+    /// Whether the inventory of the given owner contains the object.
     fn claims(&self, owner: &ReleaseId, id: &ObjectId) -> bool;
     /// The release that has applied the object, or is about to.
     fn reserved(&self, id: &ObjectId) -> Option<ReleaseId>;
 }
 
-/// What is done about an object.
+/// What is done with an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Applied.
     Write,
-    /// It is as the last apply left it.
+    /// It is unchanged since the last apply.
     Keep,
 }
 
@@ -75,23 +75,23 @@ pub struct Step {
     pub hash: String,
     /// What is done.
     pub action: Action,
-    /// Whether the object was applied with this very content and is not as the
-    /// apply left it.
+    /// Whether the object was applied with this exact content and has changed
+    /// since.
     pub drifted: bool,
     /// Whether it is applied only while it does not exist.
     pub only_if_absent: bool,
-    /// Whether what the inventory knows is not there any more, so that the object
-    /// gets a new uid.
+    /// Whether the object of the inventory does not exist any more, so that the
+    /// object gets a new uid.
     pub anew: bool,
-    /// The uid of the object that is there, where it is provably the release's.
+    /// The uid of the live object, where it provably belongs to the release.
     pub live: Option<String>,
-    /// Whether it has run to its end with this very content and is gone, as a Job
-    /// is some time after it has completed.
+    /// Whether it has finished with this exact content and is gone, as a Job is
+    /// some time after it has completed.
     pub done: bool,
-    /// Whether the object itself asks to be recreated when it must be, or asks
-    /// not to be.
+    /// Whether the object's annotation allows its recreation or forbids it.
     pub force: Option<bool>,
-    /// The fields that are left to others once these own them, as JSON pointers.
+    /// The fields that are left to other managers once these own them, as JSON
+    /// pointers.
     pub delegated: Vec<String>,
     /// What is sent, ownership labels included.
     pub object: Object,
@@ -102,16 +102,16 @@ pub struct Step {
 pub struct Leaving {
     /// Identity.
     pub id: ObjectId,
-    /// What the inventory knows of it.
+    /// Its entry in the inventory.
     pub entry: Entry,
 }
 
-/// An object that another release has.
+/// An object that belongs to another release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Conflict {
     /// Identity.
     pub id: ObjectId,
-    /// Whose it is.
+    /// The release that it belongs to.
     pub owner: ReleaseId,
 }
 
@@ -120,9 +120,9 @@ pub struct Conflict {
 pub struct Plan {
     /// What is applied or kept, in order.
     pub steps: Vec<Step>,
-    /// What leaves, in the order of deletion.
+    /// What left the revision, in the order of deletion.
     pub leaving: Vec<Leaving>,
-    /// What another release has; a plan with conflicts is not executed.
+    /// What belongs to another release; a plan with conflicts is not executed.
     pub conflicts: Vec<Conflict>,
 }
 
@@ -132,14 +132,14 @@ impl Plan {
         self.steps.iter().filter(|s| s.action == Action::Write)
     }
 
-    /// Whether there is nothing to write and nothing that leaves.
+    /// Whether there is nothing to write and nothing to delete.
     pub fn is_quiet(&self) -> bool {
         self.leaving.is_empty() && self.writes().next().is_none()
     }
 
-    /// Whether it only puts back what was applied already, as the inventory before it
-    /// says, whose complete result is known. Should it stop half way, what is left to do
-    /// shows: an object differs from its entry, or the entry has no uid.
+    /// Whether it only corrects drift of a revision whose complete result the previous
+    /// inventory records. If it stops half way, the next run finds what is left to do:
+    /// an object differs from its entry, or the entry has no uid.
     pub fn only_puts_back(&self, applied_key: &str, previous: &Inventory) -> bool {
         let made_anew = |id: &ObjectId| previous.entries.get(id).is_none_or(|e| e.uid.is_none());
         previous.whole() == Some(applied_key)
@@ -148,8 +148,8 @@ impl Plan {
     }
 }
 
-/// What is put back of what was applied with this very content. New content is
-/// written in any case.
+/// Which drift is corrected, of what was applied with this exact content. New
+/// content is written in any case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Correction {
     /// What was changed, replaced or deleted.
@@ -165,17 +165,17 @@ pub enum Correction {
 pub struct Purpose<'a> {
     /// The release.
     pub release: &'a ReleaseId,
-    /// Names the artifact and the options that it was rendered with. It stands
-    /// in for the content hash of Secrets: one would let anyone who reads the
-    /// inventory check guesses.
+    /// Identifies the artifact and the options that it was rendered with. It is
+    /// used instead of a content hash for Secrets: with a hash, anyone who reads
+    /// the inventory could check guesses.
     pub applied_key: &'a str,
-    /// What is done about drift.
+    /// How drift is corrected.
     pub correction: Correction,
     /// The fields that drift may change.
     pub ignore: &'a [Ignore],
 }
 
-/// Labels an object as the release's.
+/// Sets the labels that name the release as the owner.
 pub fn set_owner_labels(object: &mut Object, release: &ReleaseId) {
     object.set_label(keys::OWNER_NAME, &release.name);
     object.set_label(keys::OWNER_NAMESPACE, &release.namespace);
@@ -196,8 +196,8 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
         let record = live.record(&id);
         let before = previous.entries.get(&id);
         if mode == ApplyMode::Ignore {
-            // What was applied before stays in the inventory as long as it is
-            // there and ours; otherwise it leaves like any other.
+            // What was applied before is kept in the inventory as long as it
+            // exists and is ours; otherwise it leaves like any other object.
             let ours = record.as_ref().is_some_and(|r| r.owner.as_ref() == Some(purpose.release));
             if before.is_none() || (live.is_observed(&id) && !ours) {
                 continue;
@@ -214,7 +214,7 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
         };
         let only_if_absent = mode != ApplyMode::Override;
         let known = live.is_observed(&id);
-        // One that had left and comes back is applied: its entry says otherwise.
+        // One that had left the revision and comes back is applied, whatever its entry says.
         let same = before
             .is_some_and(|b| b.uid.is_some() && !b.retained && b.hash.as_deref() == Some(hash.as_str()));
         let missing = known && record.is_none();
@@ -256,7 +256,7 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
     plan
 }
 
-/// What leaves of an inventory, in the order of deletion.
+/// The entries of an inventory that leave it, in the order of deletion.
 pub fn leaving(inventory: &Inventory, leaves: impl Fn(&ObjectId) -> bool) -> Vec<Leaving> {
     let entries = inventory.entries.iter().filter(|(id, _)| leaves(id));
     let mut leaving: Vec<Leaving> =
@@ -265,9 +265,9 @@ pub fn leaving(inventory: &Inventory, leaves: impl Fn(&ObjectId) -> bool) -> Vec
     leaving
 }
 
-/// The other release that has the object: its labels name it, and its inventory
-/// the object. Labels alone can be a hand's edit, or what a deleted release
-/// left behind.
+/// The other release that owns the object: the labels of the object name the
+/// release, and the inventory of the release contains the object. Labels alone can
+/// be a manual edit, or be left over from a deleted release.
 fn foreign_owner(
     id: &ObjectId,
     record: Option<&Record>,
@@ -279,13 +279,13 @@ fn foreign_owner(
             let owner = record.owner.as_ref()?;
             (owner != me && live.claims(owner, id)).then(|| owner.clone())
         }
-        // Two releases that bring the same new object at the same time: the
-        // first to plan it has it.
+        // Two releases that create the same new object at the same time: it
+        // belongs to the first that plans it.
         None => live.reserved(id).filter(|owner| owner != me),
     }
 }
 
-/// Whether the object is as our last apply left it, whatever that wrote.
+/// Whether the object is unchanged since our last apply, whatever that wrote.
 fn is_as_applied(
     before: Option<&Entry>,
     record: Option<&Record>,
@@ -294,17 +294,17 @@ fn is_as_applied(
 ) -> bool {
     let (Some(before), Some(record)) = (before, record) else { return false };
     if only_if_absent && before.uid.is_none() {
-        // Made by a run that was cut off before it could say so: ours already.
+        // Created by a run that was interrupted before it could record the uid: already ours.
         return record.is_of(me) && !record.deleting;
     }
     if before.uid.as_deref() != Some(record.uid.as_str()) {
         return false;
     }
-    // One that is being deleted is made again once it is gone.
+    // One that is being deleted is created again once it is gone.
     only_if_absent || !record.deleting && before.fields.as_deref() == Some(record.fields.as_str())
 }
 
-/// The kinds of objects by which the plan could cure a refusal of another.
+/// The kinds that the CustomResourceDefinitions among the objects define.
 pub fn defined_kinds(objects: &[Object]) -> Vec<GroupKind> {
     objects
         .iter()
@@ -399,7 +399,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_provably_as_it_was_applied_is_left_alone() {
+    fn only_what_is_provably_unchanged_since_the_apply_is_kept() {
         let cm = object("ConfigMap", "a", None);
         let check =
             |what: &str, entry: Option<Entry>, live: Option<Record>, unknown: bool, expected: Action| {
@@ -432,7 +432,7 @@ mod tests {
     }
 
     #[test]
-    fn drift_that_is_not_to_be_put_back_is_marked_and_left() {
+    fn drift_that_is_not_corrected_is_marked_and_kept() {
         let cm = object("ConfigMap", "a", None);
         let edited = Record { fields: "edited".into(), ..record("apps/web") };
         let previous =
@@ -489,7 +489,7 @@ mod tests {
         };
         let left = Entry { retained: true, ..applied(&cm) };
         check("edited", |_| {}, None, Some("key"), true);
-        check("made anew, and cut off", |e| e.uid = None, None, Some("key"), true);
+        check("recreated, and interrupted", |e| e.uid = None, None, Some("key"), true);
         check("one stays on purpose", |_| {}, Some(left.clone()), Some("key"), true);
         check("another revision", |_| {}, None, Some("other"), false);
         check("no complete result", |_| {}, None, None, false);
@@ -497,14 +497,14 @@ mod tests {
         check("one leaves", |_| {}, Some(Entry { retained: false, ..left }), Some("key"), false);
         let leaves = Entry { retained: false, ..applied(&cm) };
         check_as(false, "one leaves, as is known", |_| {}, Some(leaves), Some("key"), true);
-        // What exists and is another owner's has no entry; the write-ahead gives it one.
+        // What exists and belongs to another owner has no entry; the write-ahead gives it one.
         let previous = Inventory { applied: Some("key".to_owned()), ..Inventory::default() };
         let plan = build_for(std::slice::from_ref(&cm), &previous, &world);
         assert!(plan.writes().count() == 1 && plan.only_puts_back("key", &previous));
     }
 
     #[test]
-    fn what_has_run_to_its_end_with_this_content_is_not_made_again() {
+    fn what_has_finished_with_this_content_is_not_recreated() {
         let check = |mode: Option<&str>, entry: fn(Entry) -> Entry, expected: (Action, bool, bool)| {
             let job = object("Job", "migrate", mode.map(|mode| (keys::APPLY, mode)));
             let entry = entry(Entry { done: true, ..applied(&job) });
@@ -527,7 +527,7 @@ mod tests {
             let plan = build_for(std::slice::from_ref(&job), &previous, &world);
             assert_eq!((plan.steps[0].action, plan.steps[0].done), (expected, expected == Action::Keep));
         }
-        // It is there: what is known of it counts, as for any other.
+        // It exists: what is known of it counts, as for any other object.
         let job = object("Job", "migrate", None);
         let mut world = World::default();
         world.records.insert(job.id(), Record { fields: "edited".into(), ..record("apps/web") });

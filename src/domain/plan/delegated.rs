@@ -1,7 +1,7 @@
 //! Fields that are left to other managers: those of `spec.drift.ignore`, and the
 //! replicas of what an autoscaler of the same set scales. Until another manager
-//! owns such a field, it has the value of the manifest: what is ours and not sent
-//! any more, the API server would remove.
+//! owns such a field, it has the value of the manifest: the API server would remove
+//! a field that is ours and is not sent any more.
 
 use std::collections::HashMap;
 
@@ -36,7 +36,7 @@ impl Ignore {
     }
 }
 
-/// Which fields of the objects of a set are left to others.
+/// Which fields of the objects of a set are left to other managers.
 pub struct Delegation<'a> {
     rules: &'a [Ignore],
     /// By namespace and name.
@@ -45,7 +45,7 @@ pub struct Delegation<'a> {
 
 /// What an autoscaler scales.
 struct Scaled {
-    /// `None`: the reference does not say, and any will do.
+    /// `None`: the reference has no group, and every group matches.
     group: Option<String>,
     kind: String,
 }
@@ -69,7 +69,7 @@ impl<'a> Delegation<'a> {
             let group = target.group.as_deref();
             object.kind() == target.kind && group.is_none_or(|group| group == object.group())
         };
-        // The key of a map of pairs has to be one; few sets have an autoscaler.
+        // The key of the map is a pair of strings; few sets have an autoscaler.
         let place = || (object.namespace().to_owned(), object.name().to_owned());
         if !self.scaled.is_empty() && self.scaled.get(&place()).is_some_and(|t| t.iter().any(is_scaled)) {
             paths.push("/spec/replicas".to_owned());
@@ -80,8 +80,8 @@ impl<'a> Delegation<'a> {
     }
 }
 
-/// Hash of an object and of which of its fields are left to others: where that
-/// changes, it is applied again.
+/// Hash of an object and of the list of its fields that are left to other managers:
+/// when the list changes, the object is applied again.
 pub fn hash(object: &Object, paths: &[String]) -> String {
     let content = content_hash(object);
     if paths.is_empty() {
@@ -108,12 +108,12 @@ fn scale_target(object: &Object) -> Option<((String, String), Scaled)> {
     Some(((object.namespace().to_owned(), text("name")?.to_owned()), scaled))
 }
 
-/// Leaves fields of what is sent to who owns them on the live object. A field
-/// that nobody else owns keeps the value of the manifest, and where the manifest
-/// has none, the one that we gave it before.
+/// Leaves fields of what is sent to the managers that own them on the live object. A
+/// field that no other manager owns keeps the value of the manifest, and where the
+/// manifest has none, the one that we set before.
 ///
-/// Says whether such a field is sent: anyone who takes it over before the apply
-/// would lose it again, so the apply has to meet this very object.
+/// Returns whether such a field is sent: a manager that takes it over before the apply
+/// would lose it again, so the apply must find exactly this object.
 pub fn leave_to_others(object: &mut Value, live: &Value, paths: &[String]) -> bool {
     let managed = live.pointer("/metadata/managedFields").and_then(Value::as_array);
     let is_ours = |m: &&Value| {
@@ -146,26 +146,26 @@ pub fn leave_to_others(object: &mut Value, live: &Value, paths: &[String]) -> bo
 }
 
 fn roots(managers: Vec<&Value>) -> Vec<Node<'_>> {
-    // One without any field owns nothing, and not everything.
+    // A manager without fields owns nothing, not everything.
     let fields = managers.into_iter().map(|manager| &manager["fieldsV1"]);
     fields.filter(|fields| !is_leaf(fields)).map(Node::Part).collect()
 }
 
-/// What is done about a field of what is sent.
+/// What is done with a field of what is sent.
 enum Verdict {
     /// It is sent as it is.
     Keep,
     /// It is not sent.
     Leave,
-    /// It is sent as the live object has it: it stands in a list or map that is
-    /// owned as a whole.
+    /// It is sent with the live value: it is in a list or map that is owned as a
+    /// whole.
     Same,
 }
 
-/// How far a set of owned fields (fieldsV1) holds a field.
+/// How a set of owned fields (fieldsV1) contains a field.
 #[derive(Clone, Copy)]
 enum Node<'a> {
-    /// It, or something below it.
+    /// The field, or something below it.
     Part(&'a Value),
     /// A list or map around it, as a whole.
     Whole,
@@ -204,8 +204,8 @@ impl<'a> Owners<'a> {
         })
     }
 
-    /// Whether another client owns the field. Where we own it by itself, a map
-    /// around it that another owns as a whole was an empty one.
+    /// Whether another client owns the field. Where we own the field itself, a map
+    /// around it that another client owns as a whole was empty when that client set it.
     fn others(&self) -> bool {
         let part = |node: &Node<'_>| matches!(node, Node::Part(_));
         self.others.iter().any(part) || (!self.others.is_empty() && !self.ours.iter().any(part))
@@ -224,8 +224,8 @@ fn is_leaf(fields: &Value) -> bool {
     fields.as_object().is_none_or(Map::is_empty)
 }
 
-/// Who owns a field, and its live value; none when it does not exist. An index of
-/// a list is that of what is sent: the item is found by its keys elsewhere.
+/// The owners of a field, and its live value; `None` when it does not exist. An index
+/// refers to the list that is sent: in the live list, the item is found by its keys.
 fn descend<'a>(
     object: &Value,
     live: &'a Value,
@@ -410,7 +410,7 @@ mod tests {
         assert!(hashes[0] != hashes[1] && hashes[1] != hashes[2] && hashes[0].len() == hashes[1].len());
     }
 
-    /// A live object whose fields we and another own.
+    /// A live object whose fields we and another manager own.
     fn live(spec: Value, ours: Value, others: Value) -> Value {
         let fields = |of_spec: Value| match is_leaf(&of_spec) {
             true => json!({}),
@@ -436,13 +436,13 @@ mod tests {
         let (two, five) = (json!({"replicas": 2}), json!({"replicas": 5}));
         check(path, &live(five.clone(), owned.clone(), none.clone()), two.clone(), two.clone(), true);
         check(path, &live(five.clone(), none.clone(), owned.clone()), two.clone(), none.clone(), false);
-        // Who owns it with us may change it next.
+        // A manager that owns it with us may change it next.
         check(path, &live(five.clone(), owned.clone(), owned.clone()), two.clone(), none.clone(), false);
-        // Nobody's: a default of the API server.
+        // Without an owner: a default of the API server.
         check(path, &live(five.clone(), none.clone(), none.clone()), two.clone(), none.clone(), false);
-        // It is not there: the manifest's value is applied.
+        // It does not exist: the manifest's value is applied.
         check(path, &live(none.clone(), none.clone(), none.clone()), two.clone(), two, true);
-        // The manifest has left it out as well: what we gave it stays.
+        // The manifest does not have it any more: the value that we set is kept.
         check(path, &live(five.clone(), owned.clone(), none.clone()), none.clone(), five.clone(), true);
         check(path, &live(five, none.clone(), owned), none.clone(), none, false);
     }
@@ -470,13 +470,13 @@ mod tests {
             left,
             false,
         );
-        // Another item stands at its index: it is new.
+        // Another item is at its index: it is new.
         let new = json!({"list": [item("b", "x")]});
         check(path, &live(injected, key("a", "f:image"), json!({})), new.clone(), new, true);
     }
 
     #[test]
-    fn what_stands_in_a_list_that_is_owned_as_a_whole_is_sent_as_it_is() {
+    fn what_is_in_a_list_that_is_owned_as_a_whole_is_sent_unchanged() {
         let path = "/spec/args/1";
         let spec = json!({"args": ["a", "b"]});
         let edited = json!({"args": ["a", "theirs"]});
@@ -494,7 +494,7 @@ mod tests {
         check(path, &mixed, spec, json!({"map": {"a": "1", "new": "1"}}), true);
         let theirs = live(json!({"map": {"b": "2"}}), json!({}), owner("f:b"));
         check(path, &theirs, json!({"map": {"b": "1"}}), json!({}), false);
-        // An empty map of another's is not the field that we have put into it.
+        // An empty map of another manager is not the field that we have set in it.
         let empty = live(json!({"map": {"a": "1"}}), owner("f:a"), json!({"f:map": {}}));
         check("/spec/map/a", &empty, json!({"map": {"a": "2"}}), json!({"map": {"a": "2"}}), true);
     }

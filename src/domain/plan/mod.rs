@@ -1,5 +1,5 @@
-//! What a run does, decided before anything happens: what is written and in which order,
-//! what a refusal means, what may be deleted.
+//! What a run does, decided before anything is written: what is applied and in which
+//! order, what a refusal means, what may be deleted.
 
 mod build;
 pub mod delegated;

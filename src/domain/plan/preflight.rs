@@ -1,5 +1,5 @@
-//! What a refused dry run means: whether an object of the same plan would cure
-//! it, and how it is told to a person.
+//! What a refused dry run means: whether another object of the same plan would
+//! fix it, and how the refusal is shown to users.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +13,8 @@ use crate::domain::objects::object::Object;
 /// A refusal by the API server, or by discovery.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DryRunRefusal {
-    /// HTTP status; 0 when the kind is not served at all, so that there was no
-    /// request.
+    /// HTTP status; 0 when the kind is not served at all, so that no request was
+    /// sent.
     pub code: u16,
     /// The reason of the API server's Status, such as `Invalid`.
     pub reason: String,
@@ -37,16 +37,16 @@ impl DryRunRefusal {
         self.code == 404 && self.message == format!("namespaces {name:?} not found")
     }
 
-    /// Whether the object may be acceptable, and only its update is not: a new
-    /// one is tried then. The API server says `Invalid` for an update of what
-    /// cannot change, in other words for each kind, and for other faults as well;
-    /// whether it would take the object anew tells them apart.
+    /// Whether perhaps only the update is refused, and the object would be accepted
+    /// as a new one, which is tried then. The API server answers `Invalid` for an
+    /// update of an immutable field, with a different text for each kind, and for
+    /// other faults as well; the attempt to create the object tells them apart.
     pub fn may_be_of_the_update(&self) -> bool {
         self.code == 422 || self.is_immutable()
     }
 
-    /// Whether it says that a field may not change. Webhooks deny with any code,
-    /// so their words decide. Any other refusal must not lead to a deletion
+    /// Whether it says that a field is immutable. Webhooks deny with any code, so
+    /// the text of the message decides. Any other refusal must not lead to a deletion
     /// (fluxcd/kustomize-controller#734).
     pub fn is_immutable(&self) -> bool {
         let message = self.message.to_ascii_lowercase();
@@ -65,8 +65,8 @@ impl DryRunRefusal {
     }
 }
 
-/// What an object would be like, as far as that can be told without the API server:
-/// what is sent over what is there. Lists are those that are sent.
+/// What an object would look like, as far as that is known without the API server:
+/// what is sent, merged over the live object. Lists are replaced by those that are sent.
 pub fn laid_over(live: &Value, sent: &Value) -> Value {
     let (Value::Object(live), Value::Object(sent)) = (live, sent) else { return sent.clone() };
     let mut result = live.clone();
@@ -81,7 +81,7 @@ pub fn laid_over(live: &Value, sent: &Value) -> Value {
 const MAX_QUOTED: usize = 200;
 
 /// A message without the whole structs that the API server quotes as invalid
-/// values: a pod template in Go's words is pages long, and what is wrong comes
+/// values: a pod template in Go's notation is pages long, and the error comes
 /// after it.
 pub fn shortened(message: &str) -> String {
     const QUOTES: &str = "Invalid value: {";
@@ -124,7 +124,7 @@ fn quoted(text: &str) -> Option<usize> {
     None
 }
 
-/// What would cure a refusal.
+/// What would fix a refusal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cure {
     /// The plan's Namespaces and CustomResourceDefinitions.
@@ -141,7 +141,7 @@ struct Admission {
     id: ObjectId,
     /// The webhooks of a configuration.
     webhooks: Vec<String>,
-    /// Whether it is in the cluster already, so that it may be what refuses.
+    /// Whether it already exists in the cluster, so that the refusal can come from it.
     exists: bool,
 }
 
@@ -155,9 +155,9 @@ impl Admission {
         Some(Self { id: step.id.clone(), webhooks, exists: !step.anew })
     }
 
-    /// Whether a refusal is its word, as far as the message tells: there is no
-    /// other sign. A webhook is named, its configuration is not: one that the plan
-    /// takes out of a configuration is not in the plan.
+    /// Whether a refusal comes from it, as far as the message says: nothing else
+    /// shows it. The message names the webhook, not its configuration: a webhook that
+    /// the plan removes from a configuration is not in the plan.
     fn refuses(&self, message: &str) -> bool {
         match webhook_of(message) {
             Some(_) if !self.id.kind.ends_with("WebhookConfiguration") => false,
@@ -167,15 +167,15 @@ impl Admission {
     }
 }
 
-/// The webhook that a refusal names: it denied, or could not be asked.
+/// The webhook that a refusal names: it denied the request, or could not be called.
 fn webhook_of(message: &str) -> Option<&str> {
     ["admission webhook \"", "failed calling webhook \""]
         .iter()
         .find_map(|words| message.split_once(words)?.1.split('"').next())
 }
 
-/// The kind that a definition brings, in each version that is served; in whatever
-/// version where none is.
+/// The kind that a definition defines, in each served version; without a version
+/// where none is served.
 pub fn defined_versions(object: &Object) -> Vec<(GroupKind, Option<String>)> {
     let Some(kind) = defined_kinds(std::slice::from_ref(object)).pop() else { return Vec::new() };
     let versions = object.value()["spec"]["versions"].as_array().into_iter().flatten();
@@ -200,14 +200,14 @@ pub fn changed_schemas(before: &Value, after: &Value) -> Vec<String> {
     changed.filter(|(_, (served, _))| **served == true).map(|(name, _)| format!("{group}/{name}")).collect()
 }
 
-/// What the plan brings that could cure a refusal. Only objects that are
-/// written count: what exists already has not cured it.
+/// What the plan contains that could fix a refusal. Only objects that are
+/// written count: what already exists has not fixed it.
 #[derive(Clone, Debug, Default)]
 pub struct Cures {
     namespaces: Vec<String>,
     kinds: Vec<GroupKind>,
     admission: Vec<Admission>,
-    /// The namespaces of these; of objects of the whole cluster the empty one.
+    /// The namespaces of the written objects of these stages; empty for cluster-scoped ones.
     foundations: BTreeSet<String>,
     bindings: BTreeSet<String>,
 }
@@ -236,22 +236,21 @@ impl Cures {
         self.kinds.contains(kind)
     }
 
-    /// A namespace that does not exist yet will be made before the plan is
-    /// carried out.
+    /// A namespace that does not exist yet is created before the plan is executed.
     pub fn add_namespace(&mut self, name: &str) {
         self.namespaces.push(name.to_owned());
     }
 
-    /// What would cure the refusal of an object, if anything. Once the
-    /// definitions are there (`defined`), they cure nothing more, nor do policies
-    /// and webhooks, which are written with them then.
+    /// What would fix the refusal of an object, if anything. Once the definitions
+    /// exist (`defined`), they do not fix anything more. Policies and webhooks are
+    /// written with them, and do not either.
     pub fn cure(&self, id: &ObjectId, refusal: &DryRunRefusal, defined: bool) -> Option<Cure> {
         let kind = id.group_kind();
         if stage(&kind) == Stage::Definitions {
             return None;
         }
         if !defined {
-            // Whatever the old definition says of it, the new one may say otherwise.
+            // The new definition may accept what the old one refuses.
             if self.defines(&kind) {
                 return Some(Cure::Definitions);
             }
@@ -267,10 +266,10 @@ impl Cures {
         if !defined && refusal.code != 0 && self.namespaces.contains(&id.namespace) {
             return Some(Cure::Definitions);
         }
-        // Rights in one namespace are no rights in another.
+        // Rights in one namespace do not apply in another.
         let near = |there: &BTreeSet<String>| there.contains(&id.namespace) || there.contains("");
-        // An object of these stages is tried only once more, after what is before
-        // it; a binding to a role that is missing is answered with 404.
+        // An object of these stages is retried only once, after the stages before
+        // it; the answer to a binding to a missing role is 404.
         let cured = match stage(&kind) {
             Stage::Definitions | Stage::Foundations => false,
             Stage::Bindings => refusal.code != 0 && near(&self.foundations),
@@ -294,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_plan_itself_brings_defers_a_refusal() {
+    fn what_the_plan_itself_contains_defers_a_refusal() {
         let cures = Cures {
             namespaces: vec!["new".into()],
             kinds: vec![GroupKind::new("example.com", "Widget")],
@@ -316,7 +315,7 @@ mod tests {
         check(&cures, "new_a__ConfigMap", 404, true, None);
         check(&cures, "old_a__ConfigMap", 404, false, None);
         check(&cures, "old_a_example.com_Widget", 0, false, definitions());
-        // Whatever the old definition has against it, and nothing after that.
+        // Any refusal by the old definition, and no later one.
         for code in [400, 403, 404, 409, 422, 500] {
             check(&cures, "old_a_example.com_Widget", code, false, definitions());
             check(&cures, "old_a_example.com_Widget", code, true, None);
@@ -333,7 +332,7 @@ mod tests {
         check(&rbac, "old_a_rbac.authorization.k8s.io_RoleBinding", 422, true, None);
         let bindings = Cures { bindings: of("old"), ..Cures::default() };
         check(&bindings, "old_a_apps_Deployment", 403, true, Some(Cure::Foundations));
-        // What is in one namespace cures nothing in another, nor in the whole cluster.
+        // An object of one namespace fixes nothing in another, nor for the whole cluster.
         for cures in [&rbac, &bindings] {
             check(cures, "other_a_apps_Deployment", 403, true, None);
             check(cures, "_a_storage.example_Pool", 403, true, None);
@@ -381,7 +380,7 @@ mod tests {
         check(&format!("{policy}'other' with binding 'sizes-all' denied request: no"), &["sizes-all"]);
         check(&format!("{policy}'other' with binding 'other' denied request: no"), &[]);
         check("admission webhook \"new.example.com\" denied the request: no", &["new", "old"]);
-        // One that the plan takes out of a configuration that is there.
+        // One that the plan removes from an existing configuration.
         check("admission webhook \"taken.example.com\" denied the request: no", &["old"]);
         check("Internal error occurred: failed calling webhook \"old.example.com\": no", &["old"]);
         check("ConfigMap \"x\" is invalid: 'sizes'", &[]);
@@ -395,7 +394,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_sent_is_laid_over_what_is_there() {
+    fn what_is_sent_is_merged_over_the_live_object() {
         let live =
             json!({"metadata": {"uid": "u", "labels": {"a": "1"}}, "spec": {"size": "s", "list": [1, 2]}});
         let sent = json!({"metadata": {"labels": {"b": "2"}}, "spec": {"size": "l", "list": [3]}});

@@ -1,5 +1,5 @@
-//! Whether an object that left, or whose release goes away, may be deleted.
-//! Only what is provably the release's own is.
+//! Whether an object that left the revision, or whose release is deleted, may be
+//! deleted. Only what provably belongs to the release is.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::domain::inventory::Entry;
 use crate::domain::objects::identity::{ObjectId, ReleaseId};
 use crate::domain::objects::live::{DeletionHold, Record};
 
-/// What is done about an object that left.
+/// What is done with an object that left the revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PruneVerdict {
     /// Deleted, with these preconditions.
@@ -19,15 +19,15 @@ pub enum PruneVerdict {
         /// The resource version it must have.
         version: u64,
     },
-    /// It exists no more.
+    /// It does not exist any more.
     Gone,
-    /// It stays, and stays in the inventory.
+    /// It is kept, in the cluster and in the inventory.
     Keep(Kept),
-    /// It is not this release's: it stays and leaves the inventory.
+    /// It does not belong to this release: it is kept, and removed from the inventory.
     Drop(Foreign),
 }
 
-/// Why an object of the release stays.
+/// Why an object of the release is kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kept {
     /// `prune` is off.
@@ -36,34 +36,34 @@ pub enum Kept {
     OptedOut,
     /// It is being deleted already.
     Terminating,
-    /// Another release may write it and waits for it. Until that one has it, the
-    /// inventory names it: should nothing come of that, it is deleted like any other.
+    /// Another release may write it and waits for it. Until that release owns it, it
+    /// stays in the inventory: if the handover fails, it is deleted like any other object.
     HandedOver(ReleaseId),
 }
 
-/// Why an object is not the release's.
+/// Why an object does not belong to the release.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Foreign {
     /// Its labels name another release.
     OtherOwner(ReleaseId),
     /// It has no ownership labels.
     Unlabelled,
-    /// An object of that name was made anew by another client.
+    /// Another client has recreated the object.
     Replaced,
 }
 
 impl Foreign {
-    /// Says it, with a name for the other owner.
-    pub fn told(&self, other: &str) -> String {
+    /// The reason as text, with a name for the other owner.
+    pub fn describe(&self, other: &str) -> String {
         match self {
-            Self::OtherOwner(_) => format!("its labels say that {other} has it"),
-            Self::Unlabelled => "it has no label that says whose it is".to_owned(),
-            Self::Replaced => "it is not the object that was applied, its uid is another".to_owned(),
+            Self::OtherOwner(_) => format!("its labels say that it belongs to {other}"),
+            Self::Unlabelled => "it has no owner labels".to_owned(),
+            Self::Replaced => "it is not the object that was applied (the uid differs)".to_owned(),
         }
     }
 }
 
-/// Finalizers that Kubernetes itself clears, whatever else is deleted.
+/// Finalizers that Kubernetes itself removes, independent of other deletions.
 const OF_KUBERNETES: &[&str] = &[
     "batch.kubernetes.io/job-tracking",
     "customresourcecleanup.apiextensions.k8s.io",
@@ -76,15 +76,15 @@ const OF_KUBERNETES: &[&str] = &[
     "service.kubernetes.io/load-balancer-cleanup",
 ];
 
-/// An object that keeps the stages after it from being deleted: what clears its
-/// finalizer may be in one of them.
+/// An object that delays the deletion of the stages after it: the controller that
+/// removes its finalizer may be in one of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Holder {
-    /// Which.
+    /// The object.
     pub id: ObjectId,
-    /// Since when.
+    /// When its deletion began.
     pub since: Timestamp,
-    /// The finalizers that others than Kubernetes clear.
+    /// The finalizers that Kubernetes does not remove itself.
     pub finalizers: Vec<String>,
 }
 
@@ -98,7 +98,7 @@ impl DeletionHold {
 }
 
 impl Holder {
-    /// Whether it has held the rest for longer than a release waits.
+    /// Whether it has delayed the rest for longer than a release waits.
     pub fn is_overdue(&self, patience: Duration, now: Timestamp) -> bool {
         now.duration_since(self.since).unsigned_abs() > patience && now > self.since
     }
@@ -107,24 +107,24 @@ impl Holder {
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.finalizers.as_slice() {
-            [one] => write!(f, "{}, which the finalizer {one} holds", self.id),
-            several => write!(f, "{}, which the finalizers {} hold", self.id, several.join(", ")),
+            [one] => write!(f, "{} (waiting for finalizer {one})", self.id),
+            several => write!(f, "{} (waiting for finalizers {})", self.id, several.join(", ")),
         }
     }
 }
 
-/// What is asked.
+/// The input of the decision.
 #[derive(Clone, Copy, Debug)]
 pub struct PruneQuestion<'a> {
     /// The release.
     pub release: &'a ReleaseId,
-    /// Whether objects that leave are deleted at all.
+    /// Whether objects that leave the revision are deleted at all.
     pub prune: bool,
     /// The release that may write the object and waits for it to be free.
     pub pending_owner: Option<&'a ReleaseId>,
 }
 
-/// The verdict. `record` is of the object as it is now, fetched by name or from
+/// The verdict. `record` describes the object as it is now, fetched by name or from
 /// a synced watch; `None` means that it does not exist.
 pub fn judge(question: PruneQuestion<'_>, entry: &Entry, record: Option<&Record>) -> PruneVerdict {
     let Some(record) = record else { return PruneVerdict::Gone };
@@ -135,8 +135,8 @@ pub fn judge(question: PruneQuestion<'_>, entry: &Entry, record: Option<&Record>
         }
         Some(_) => {}
     }
-    // An entry written ahead of a run that was cut off has no uid yet; the
-    // labels and our own field manager on the object are then the proof.
+    // An entry written ahead by an interrupted run has no uid yet; then the labels
+    // and our field manager on the object are the proof.
     let ours = match &entry.uid {
         Some(uid) => *uid == record.uid,
         None => !record.fields.is_empty(),
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_provably_the_releases_own_is_deleted() {
+    fn only_what_provably_belongs_to_the_release_is_deleted() {
         let me = release("me");
         let other = release("other");
         let entry = |uid: Option<&str>| Entry { uid: uid.map(Into::into), ..Entry::default() };
@@ -204,7 +204,7 @@ mod tests {
         );
         let unlabelled = Record { owner: None, ..live.clone() };
         check("nobody's", on, Some("u"), Some(unlabelled), PruneVerdict::Drop(Foreign::Unlabelled));
-        check("made anew", on, Some("v"), Some(live.clone()), PruneVerdict::Drop(Foreign::Replaced));
+        check("recreated", on, Some("v"), Some(live.clone()), PruneVerdict::Drop(Foreign::Replaced));
         let unmanaged = Record { fields: String::new(), ..live.clone() };
         check("never applied", on, None, Some(unmanaged), PruneVerdict::Drop(Foreign::Replaced));
         let kept = Record { prune_disabled: true, ..live.clone() };
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_controller_has_to_clear_holds_the_rest_and_what_kubernetes_clears_does_not() {
+    fn finalizers_of_controllers_delay_the_rest_and_those_of_kubernetes_do_not() {
         let id = ObjectId::from_inventory_id("a_w_example.com_Widget").unwrap();
         let since = Timestamp::from_second(1_000).unwrap();
         let check = |finalizers: &[&str], expected: Option<&str>| {
@@ -236,19 +236,19 @@ mod tests {
             assert_eq!(holder.map(|h| h.to_string()).as_deref(), expected);
         };
         check(&[], None);
-        check(&["example.com/a"], Some("Widget/a/w, which the finalizer example.com/a holds"));
+        check(&["example.com/a"], Some("Widget/a/w (waiting for finalizer example.com/a)"));
         let both = ["example.com/a", "example.com/b"];
-        check(&both, Some("Widget/a/w, which the finalizers example.com/a, example.com/b hold"));
+        check(&both, Some("Widget/a/w (waiting for finalizers example.com/a, example.com/b)"));
         check(&["kubernetes.io/pvc-protection", "foregroundDeletion"], None);
-        check(&["foregroundDeletion", "a/b"], Some("Widget/a/w, which the finalizer a/b holds"));
+        check(&["foregroundDeletion", "a/b"], Some("Widget/a/w (waiting for finalizer a/b)"));
         // A controller of another vendor, though of a domain of Kubernetes.
         let gateway = "gateway-exists-finalizer.gateway.networking.k8s.io";
-        check(&[gateway], Some(&format!("Widget/a/w, which the finalizer {gateway} holds")));
+        check(&[gateway], Some(&format!("Widget/a/w (waiting for finalizer {gateway})")));
 
         let holder = Holder { id, since, finalizers: Vec::new() };
         let overdue =
             |second: i64| holder.is_overdue(Duration::from_secs(60), Timestamp::from_second(second).unwrap());
-        // Also on a clock that is behind.
+        // Also with a clock that is behind.
         assert_eq!([0, 1_000, 1_060, 1_061].map(overdue), [false, false, false, true]);
     }
 }

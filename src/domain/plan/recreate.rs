@@ -1,5 +1,5 @@
-//! Whether an object whose update is refused is deleted and made anew, and what
-//! is told where it is not.
+//! Whether an object whose update is refused is deleted and recreated, and the
+//! hint for users where it is not.
 
 use serde_json::{Map, Value};
 
@@ -7,7 +7,7 @@ use crate::api::keys;
 use crate::domain::objects::identity::ReleaseId;
 use crate::domain::objects::object::Object;
 
-/// The kinds of which a deletion takes along what they hold.
+/// The kinds whose deletion also deletes the data in them.
 const HOLD_DATA: [(&str, &str); 6] = [
     ("", "Namespace"),
     ("", "PersistentVolume"),
@@ -17,50 +17,50 @@ const HOLD_DATA: [(&str, &str); 6] = [
     ("snapshot.storage.k8s.io", "VolumeSnapshotContent"),
 ];
 
-/// What is asked.
+/// The input of the decision.
 #[derive(Clone, Copy, Debug)]
 pub struct RecreateQuestion<'a> {
     /// The release.
     pub release: &'a ReleaseId,
     /// Whether the release asks for recreation.
     pub force: bool,
-    /// Whether the object itself does, or asks not to be recreated.
+    /// Whether the object's annotation allows its recreation or forbids it.
     pub object_force: Option<bool>,
-    /// Whether the live object is the one that the inventory knows.
+    /// Whether the live object is the one in the inventory.
     pub is_observed: bool,
 }
 
-/// What is done about an object that exists and whose update is refused, provided
-/// that it would be accepted if it were new.
+/// What is done with an existing object whose update is refused, provided that it
+/// would be accepted as a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recreation {
-    /// It is made anew.
+    /// It is recreated.
     Now,
-    /// It is made anew once it has ended: a Job that runs.
+    /// It is recreated once it has finished: a running Job.
     Later,
-    /// It would be if someone asked for it.
+    /// It is recreated only with force.
     Unasked,
-    /// It asks not to be.
+    /// Its annotation forbids it.
     OptedOut,
-    /// It never is: what it holds would be lost.
+    /// It is never recreated: its data would be lost.
     Never(&'static str),
 }
 
-/// Decides. `live` is the whole object as it is now.
+/// The decision. `live` is the whole object as it is now.
 pub fn decide(question: RecreateQuestion<'_>, object: &Object, live: &Value) -> Recreation {
     if HOLD_DATA.iter().any(|(group, kind)| object.is(group, kind)) {
-        return Recreation::Never("what it holds would be lost");
+        return Recreation::Never("its data would be lost");
     }
     let deletes_claims = live.pointer("/spec/persistentVolumeClaimRetentionPolicy/whenDeleted");
     if object.is("apps", "StatefulSet") && deletes_claims.is_some_and(|policy| policy == "Delete") {
-        return Recreation::Never("its persistentVolumeClaimRetentionPolicy deletes its volumes with it");
+        return Recreation::Never("its persistentVolumeClaimRetentionPolicy would delete its volumes");
     }
     match question.object_force {
         Some(true) => Recreation::Now,
         Some(false) => Recreation::OptedOut,
         None if question.force => Recreation::Now,
-        // A Job is what has run; another one is a new run. Nobody is asked about
-        // one that is over, if it is provably ours.
+        // A changed Job is a new run. One that has finished is recreated without
+        // force, if it is provably ours.
         None if object.is("batch", "Job") && is_ours(question, live) => match is_over(live) {
             true => Recreation::Now,
             false => Recreation::Later,
@@ -85,28 +85,26 @@ fn is_over(job: &Value) -> bool {
 }
 
 impl Recreation {
-    /// What a person reads after the refusal. `force` is what they would set.
+    /// The hint after the refusal. `force` is the field or flag that allows it.
     pub fn hint(self, kind: &str, force: &str) -> String {
         match self {
             Self::Now | Self::Unasked => {
-                format!("{force}, or supercargo.dev/force: enabled on the object, would recreate it")
+                format!("to recreate it, use {force} or set supercargo.dev/force: enabled on the object")
             }
             Self::Later => format!(
-                "it has not ended yet, and is made anew once it has; {force}, or supercargo.dev/force: enabled on the \
-                 object, would do so at once"
+                "it has not finished yet and will be recreated when it finishes; to recreate it now, use \
+                 {force} or set supercargo.dev/force: enabled on the object"
             ),
-            Self::OptedOut => {
-                "supercargo.dev/force: disabled on the object keeps it from being recreated".to_owned()
-            }
+            Self::OptedOut => "supercargo.dev/force: disabled on the object prevents recreation".to_owned(),
             Self::Never(why) => format!(
-                "force never recreates a {kind}, because {why}: put the field back, or delete the object yourself"
+                "force never recreates a {kind}, because {why}: revert the field, or delete the object yourself"
             ),
         }
     }
 }
 
-/// What is tried as a new object next to the live one: without what only one of
-/// the two can have, where the live one has it.
+/// The object that is tried as a new one next to the live one: without the values
+/// that only one of the two can have, where the live one has them.
 pub fn trial(object: &Value, live: &Value) -> Value {
     let mut trial = object.clone();
     match object["kind"].as_str() {
@@ -125,7 +123,7 @@ pub fn trial(object: &Value, live: &Value) -> Value {
     trial
 }
 
-/// Takes the addresses and ports of the live Service out of its successor's.
+/// Removes the addresses and ports of the live Service from its successor.
 fn share_service(spec: &mut Map<String, Value>, live: &Value) {
     let held = |address: &Value| {
         address != "None" && live["clusterIPs"].as_array().is_some_and(|a| a.contains(address))
@@ -156,7 +154,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn only_what_may_go_is_made_anew() {
+    fn only_what_may_be_deleted_is_recreated() {
         let me = ReleaseId { namespace: "apps".into(), name: "web".into() };
         let labels = json!({"supercargo.dev/namespace": "apps", "supercargo.dev/name": "web"});
         let bare = |annotations: Value| json!({"metadata": {"labels": labels, "annotations": annotations}});
@@ -193,7 +191,7 @@ mod tests {
         check("Service", true, None, true, &plain, Now);
         check("Service", false, Some(true), true, &plain, Now);
         check("Service", true, Some(false), true, &plain, OptedOut);
-        let data = Never("what it holds would be lost");
+        let data = Never("its data would be lost");
         for kind in [
             "Namespace",
             "PersistentVolume",
@@ -205,7 +203,7 @@ mod tests {
         }
         let policy = |deleted: &str| json!({"spec": {"persistentVolumeClaimRetentionPolicy": {"whenDeleted": deleted}}});
         check("StatefulSet", true, None, true, &policy("Retain"), Now);
-        let volumes = Never("its persistentVolumeClaimRetentionPolicy deletes its volumes with it");
+        let volumes = Never("its persistentVolumeClaimRetentionPolicy would delete its volumes");
         check("StatefulSet", true, None, true, &policy("Delete"), volumes);
 
         for over in [ended("Complete", "True"), ended("Failed", "True")] {

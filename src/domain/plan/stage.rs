@@ -10,8 +10,8 @@ pub enum Stage {
     Definitions,
     /// Classes, roles, quotas and ServiceAccounts.
     Foundations,
-    /// RoleBindings, which the API server refuses as long as the role is missing
-    /// to whom may not bind any role.
+    /// RoleBindings. While the role is missing, the API server refuses them for
+    /// accounts that may not bind every role.
     Bindings,
     /// ConfigMaps and Secrets.
     Configuration,
@@ -21,7 +21,7 @@ pub enum Stage {
     Workloads,
     /// Everything else.
     Others,
-    /// Webhook configurations, which could refuse the rest.
+    /// Webhook configurations, which could deny the rest.
     Webhooks,
 }
 

@@ -214,7 +214,7 @@ fn settle(leaving: &Leaving, answer: Answer, other: &str, removed: &mut Removed)
             Fate::Retained
         }
         Answer::Foreign(why) => {
-            let message = format!("{id} is not deleted and leaves the inventory: {}", why.told(other));
+            let message = format!("{id} is not deleted and leaves the inventory: {}", why.describe(other));
             removed.notes.push(Note { reason: Reason::OwnershipConflict, message });
             Fate::Dropped
         }

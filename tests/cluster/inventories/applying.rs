@@ -130,12 +130,11 @@ async fn b2_only_what_is_provably_ours_is_pruned() {
     assert_eq!(
         told,
         lines(1, "ConfigMap/NS/stays unchanged\n")
-            + "warning: ConfigMap/NS/unlabelled is not deleted and leaves the inventory: it has no label that \
-               says whose it is\n"
-            + "warning: ConfigMap/NS/moved is not deleted and leaves the inventory: its labels say that NS/other has \
-               it\n"
-            + "warning: ConfigMap/NS/anew is not deleted and leaves the inventory: it is not the object that was \
-               applied, its uid is another\n"
+            + "warning: ConfigMap/NS/unlabelled is not deleted and leaves the inventory: it has no owner labels\n"
+            + "warning: ConfigMap/NS/moved is not deleted and leaves the inventory: its labels say that it \
+               belongs to NS/other\n"
+            + "warning: ConfigMap/NS/anew is not deleted and leaves the inventory: it is not the object that \
+               was applied (the uid differs)\n"
     );
     for name in names {
         assert!(hand.config_map(name).await.is_some(), "{name}");

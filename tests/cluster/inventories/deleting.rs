@@ -104,8 +104,8 @@ async fn what_is_held_goes_before_what_may_have_to_let_it_go() {
     // So does the next of those that do not wait.
     hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + account));
     let told = hand.does(&["apply", "-i", "app", "--prune", "-f", "-"], &config_map("a", "1"));
-    let says = "warning: 1 object that left is deleted after ConfigMap/NS/held, which the finalizer example.com/hold \
-                holds: the inventory names what is left, run the same again to go on\n";
+    let says = "warning: 1 object that left is deleted after ConfigMap/NS/held (waiting for finalizer \
+                example.com/hold): the inventory names what is left, run the same again to go on\n";
     assert!(told.ends_with(says), "{told}");
     hand.let_go("configmap/held");
     hand.does(&["apply", "-i", "app", "--prune", "-f", "-"], &config_map("a", "1"));

@@ -23,9 +23,9 @@ async fn an_immutable_field_is_refused_with_a_hint_and_recreated_with_force() {
     let hand = Hand::begin("hand-force").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &job("main:1", ""));
     let first = uid(&hand).await;
-    let refused = "Job.batch \"once\" is invalid: spec.template: Invalid value: {…}: field is immutable (it has not \
-                   ended yet, and is made anew once it has; --force, or supercargo.dev/force: enabled on the object, would \
-                   do so at once)\n";
+    let refused = "Job.batch \"once\" is invalid: spec.template: Invalid value: {…}: field is immutable (it \
+                   has not finished yet and will be recreated when it finishes; to recreate it now, use \
+                   --force or set supercargo.dev/force: enabled on the object)\n";
     hand.says(
         &["apply", "-i", "app", "-f", "-"],
         &job("main:2", ""),

@@ -156,7 +156,7 @@ async fn what_another_has_is_refused_with_its_owner() {
         "",
         "retrieving inventory...\ndeleting 2 manifest(s)...\nConfigMap/NS/b deleted\nConfigMap/NS/inv-mine \
          deleted\nwaiting for resources to be terminated...\nwarning: ConfigMap/NS/a is not deleted and leaves the \
-         inventory: its labels say that NS/app has it\nall other resources have been deleted\n",
+         inventory: its labels say that it belongs to NS/app\nall other resources have been deleted\n",
     );
     assert_eq!(uid(&hand, "a").await, before);
 }
