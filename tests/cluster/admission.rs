@@ -350,7 +350,7 @@ async fn what_admission_cannot_see_stalls_with_what_to_change() {
     check(
         "target",
         ignore,
-        "spec.drift.ignore[0].target: kind: \"(\" is not a regular expression, or too large a one",
+        "spec.drift.ignore[0].target: kind: \"(\" is not a valid regular expression, or is too large",
     )
     .await;
     // A better spec ends it, without waiting for anything.

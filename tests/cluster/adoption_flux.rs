@@ -333,7 +333,8 @@ async fn what_would_break_by_an_adoption_stops_it_before_it_begins() {
                     "annotations": {"org.opencontainers.image.title": "kustomization.yaml"}}],
     });
     scene.registry.push_manifest("shop", "1", &manifest);
-    check(&["the release could not be applied: ", "kustomization.yaml must be built before the push"]).await;
+    let must_be_built = "kustomize files must be built before the push: ";
+    check(&["the release could not be applied: ", must_be_built, "kustomization.yaml"]).await;
 
     // Its account is not there, and then may not do it.
     push("1", &map("settings"));

@@ -226,7 +226,7 @@ async fn what_cannot_be_read_is_refused_with_what_to_do() {
             json!({}),
             "KustomizationNotBuilt",
             &[
-                "web/kustomization.yaml must be built before the push",
+                "kustomize files must be built before the push: web/kustomization.yaml",
                 "kustomize build web | supercargo push artifact oci://",
             ],
         ),

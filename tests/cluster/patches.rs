@@ -79,8 +79,8 @@ async fn a_patch_that_does_not_apply_writes_nothing() {
     let patch = "- {op: remove, path: /spec/paused}";
     scene.create("app", json!({"patches": [{"target": {"kind": "Deployment"}, "patch": patch}]})).await;
     let failed = scene.story.wait_condition("app", "Ready", "False", "PatchFailed").await;
-    let said =
-        "spec.patches[0]: Deployment/default/web: operation 0 (remove /spec/paused): there is no such field";
+    let said = "spec.patches[0]: Deployment/default/web: operation 0 (remove /spec/paused): the field does not \
+                exist";
     assert!(message(&failed, "Ready").contains(said), "{failed:#}");
     assert!(message(&failed, "Stalled").contains(said), "{failed:#}");
     assert!(scene.config_map("settings").await.is_none());

@@ -140,7 +140,8 @@ async fn what_must_be_built_is_not_read() {
         manifest["layers"][0]["annotations"] = json!({"org.opencontainers.image.title": name});
         let digest: Digest = liar.manifest("1.0", &manifest);
         let expected = format!(
-            "error: {}/team/app@{digest}: {name} must be built before the push: `kustomize build . | supercargo push \
+            "error: {}/team/app@{digest}: kustomize files must be built before the push: {name}; run \
+             `kustomize build . | supercargo push \
              artifact oci://… -f -`",
             liar.host
         );

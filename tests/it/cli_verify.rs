@@ -74,7 +74,7 @@ fn signers_have_to_make_sense() {
     refused(
         &["--certificate-identity-regexp", "(", whom, "b"],
         2,
-        "--certificate-identity-regexp: \"(\" is not a regular expression, or too large a one",
+        "--certificate-identity-regexp: \"(\" is not a valid regular expression, or is too large",
     );
     refused(
         &["--key", &one, "--trusted-root", "root.json"],

@@ -47,7 +47,7 @@ impl Bundle {
         }
         let mut seen = HashSet::new();
         if let Some(twice) = objects.iter().find(|o| !seen.insert(o.id())) {
-            return Err(CliError::Input(format!("after the patches there are two objects {}", twice.id())));
+            return Err(CliError::Input(format!("the result of the patches has two objects {}", twice.id())));
         }
         if objects.is_empty() {
             return Err(CliError::Input("the patches leave no object".into()));

@@ -1,9 +1,9 @@
-//! What the documents of one artifact may come to in memory. The bytes of the
-//! files are bounded where they are unpacked; this bounds what they expand to.
+//! How much memory the documents of one artifact may use. The bytes of the files are
+//! limited where they are unpacked; this limits what they expand to.
 
-/// How much all documents of an artifact may hold once decoded: an estimate, in
-/// bytes. Thousands of ordinary objects stay far below; a megabyte of `{a: },`
-/// would be two hundred.
+/// How much memory all decoded documents of an artifact may use: an estimate, in
+/// bytes. Thousands of ordinary objects need far less; a megabyte of `{a: },`
+/// would need two hundred.
 pub const MAX_DECODED_BYTES: u64 = 768 << 20;
 
 /// The deepest nesting of mappings and sequences. Deep enough for the schemas
@@ -11,12 +11,12 @@ pub const MAX_DECODED_BYTES: u64 = 768 << 20;
 /// back from the API server.
 pub const MAX_DEPTH: usize = 120;
 
-/// Mappings and sequences keep room for more than they hold.
+/// Mappings and sequences allocate more than they contain.
 pub(super) const MAPPING_BYTES: u64 = 600;
 pub(super) const SEQUENCE_BYTES: u64 = 160;
 pub(super) const SCALAR_BYTES: u64 = 32;
 
-/// A place in a sequence, which has room for up to twice as many and is moved as it
+/// An element of a sequence, which allocates up to twice as many and is moved when it
 /// grows.
 pub(super) const ELEMENT_BYTES: u64 = 64;
 
@@ -39,26 +39,26 @@ impl Budget {
         Self { limit: bytes, left: bytes }
     }
 
-    /// What is left of so many bytes for the documents of files of so many.
-    pub fn beside(bytes: u64, files: u64) -> Self {
+    /// What is left of `bytes` for the documents, when the files themselves take `files` bytes.
+    pub fn after_files(bytes: u64, files: u64) -> Self {
         Self { limit: bytes, left: bytes.saturating_sub(files) }
     }
 
-    /// What was spent, with what was left aside.
+    /// What was spent, including what the files take.
     pub fn spent(&self) -> u64 {
         self.limit - self.left
     }
 
-    /// What is wrong with documents that do not fit.
+    /// The message about documents that do not fit.
     pub(super) fn exceeded(&self) -> String {
         let limit = self.limit >> 20;
         format!(
-            "the documents of the artifact are too large once decoded, with all that the spec adds to them (over \
-             {limit} MiB)"
+            "the decoded documents of the artifact, including what the spec adds to them, are larger than \
+             {limit} MiB"
         )
     }
 
-    /// Takes from the budget. `false` when it is used up; it stays so.
+    /// Takes from the budget. `false` when it is used up, and from then on.
     #[must_use]
     pub fn spend(&mut self, bytes: u64) -> bool {
         match self.left.checked_sub(bytes) {

@@ -1,4 +1,4 @@
-//! One form for one content: the hash that tells whether an object changed, and
+//! One form for one content: the hash that shows whether an object changed, and
 //! the YAML that is pushed.
 
 use serde::Serialize;
@@ -11,7 +11,7 @@ use crate::domain::objects::object::Object;
 /// Hex digits of a content hash: 128 bits.
 const HASH_DIGITS: usize = 32;
 
-/// What cannot be written as YAML.
+/// An object that cannot be written as YAML.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot write {object} as YAML")]
 pub struct NotWritten {
@@ -20,8 +20,8 @@ pub struct NotWritten {
     source: serde_saphyr::ser::Error,
 }
 
-/// A value whose keys come out sorted, whatever order the map keeps: a
-/// dependency could switch on `serde_json`'s `preserve_order` for all of us.
+/// A value that is written with sorted keys, whatever the order of the map: a
+/// dependency could enable `preserve_order` of `serde_json` for the whole program.
 struct Sorted<'a>(&'a Value);
 
 impl Serialize for Sorted<'_> {
@@ -43,10 +43,9 @@ impl Serialize for Sorted<'_> {
 }
 
 /// SHA-256 of the object as JSON with sorted keys and no white space, the first
-/// 32 hex digits. Not for Secrets where others can read it: it would confirm a
-/// guess.
+/// 32 hex digits. Not for Secrets where others can read it: they could check guesses.
 pub fn content_hash(object: &Object) -> String {
-    // A JSON value has string keys and no cycle: nothing here can fail.
+    // A JSON value has string keys and no cycle: this cannot fail.
     let canonical = serde_json::to_vec(&Sorted(object.value())).unwrap_or_default();
     let mut hash = hex::encode(Sha256::digest(&canonical));
     hash.truncate(HASH_DIGITS);
@@ -90,9 +89,9 @@ fn write(yaml: &mut String, value: &Value, name: &dyn Fn() -> String) -> Result<
     Ok(())
 }
 
-/// Whether a text in the value has lines and a tab before all else. As a block
-/// scalar (serde-saphyr 2.1 writes it so) nobody reads it: go-yaml takes the
-/// tab for indentation.
+/// Whether a text in the value has several lines and begins with a tab. serde-saphyr
+/// 2.1 writes it as a block scalar, which other parsers cannot read: go-yaml takes
+/// the tab for indentation.
 fn begins_with_tab(value: &Value) -> bool {
     match value {
         Value::String(text) => text.contains('\n') && text.trim_start_matches(['\n', ' ']).starts_with('\t'),

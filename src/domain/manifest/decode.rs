@@ -1,5 +1,5 @@
-//! Files to objects: every document of a file, lists taken apart, and all that
-//! is wrong with the file rather than the first thing.
+//! Files to objects: every document of a file, the items of lists, and all problems
+//! of the file, not only the first one.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use super::split::{Chunk, split};
 use super::yaml;
 use crate::domain::objects::object::Object;
 
-/// Where an object was read, for messages.
+/// Where an object was read from, for messages.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Origin {
     /// The file, as the caller named it.
     pub file: Arc<str>,
-    /// The how-manieth document of the file, from 1; empty ones count.
+    /// The number of the document in the file, from 1; empty ones count.
     pub document: usize,
-    /// The line of the file that the document begins on, or that is wrong.
+    /// The line of the file where the document begins, or where the problem is.
     pub line: usize,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// An object, and where it was read.
+/// An object, and where it was read from.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Decoded {
     /// The object.
@@ -45,7 +45,7 @@ pub enum ManifestFault {
     Invalid,
     /// A limit was hit.
     TooLarge,
-    /// It is a kustomization, which is to be built before the push.
+    /// It is a kustomization, which must be built before the push.
     Kustomization,
 }
 
@@ -55,7 +55,7 @@ pub enum ManifestFault {
 pub struct DocumentError {
     /// The document, and the line in it.
     pub origin: Origin,
-    /// What is wrong. Holds no value of the document.
+    /// What is wrong. Contains no value of the document.
     pub message: String,
     /// The sort of problem.
     pub fault: ManifestFault,
@@ -64,7 +64,7 @@ pub struct DocumentError {
 /// API group of kustomizations.
 const KUSTOMIZE_GROUP: &str = "kustomize.config.k8s.io/";
 
-/// Reads a file. Documents that hold nothing are skipped.
+/// Reads a file. Empty documents are skipped.
 ///
 /// # Errors
 /// Everything that is wrong with the file.
@@ -72,7 +72,7 @@ pub fn decode(file: &str, bytes: &[u8]) -> Result<Vec<Decoded>, Vec<DocumentErro
     decode_within(file, bytes, &mut Budget::default())
 }
 
-/// As [`decode`], with what the files of one artifact share.
+/// Like [`decode`], with the budget that the files of one artifact share.
 ///
 /// # Errors
 /// Everything that is wrong with the file.
@@ -108,7 +108,7 @@ impl Found {
         };
         let parsed = yaml::parse(&text, budget);
         if let Some(line) = chunk.bad_separator {
-            let message = "something stands behind the separator `---`; it needs a line of its own";
+            let message = "text after the separator `---`; put the separator on its own line";
             self.fail(origin_at(&start, line), message, ManifestFault::Invalid);
         }
         match parsed {
@@ -137,7 +137,7 @@ impl Found {
     fn value(&mut self, mut value: Value, origin: &Origin, depth: usize, place: &str) {
         let text = |field| value.get(field).and_then(Value::as_str).unwrap_or_default();
         if text("apiVersion").starts_with(KUSTOMIZE_GROUP) {
-            let message = format!("{place}the document is a {} of kustomize", text("kind"));
+            let message = format!("{place}the document is a kustomize {}", text("kind"));
             return self.fail(origin.clone(), &message, ManifestFault::Kustomization);
         }
         let Some(items) = list_items(&mut value) else {
@@ -163,7 +163,7 @@ fn origin_at(origin: &Origin, line: usize) -> Origin {
     Origin { line, ..origin.clone() }
 }
 
-/// The items of a `List`, or of a list of a kind, which are taken out of it.
+/// Takes the items out of a `List`, or out of a list of a kind.
 fn list_items(value: &mut Value) -> Option<Vec<Value>> {
     value.get("apiVersion")?.as_str()?;
     let kind = value.get("kind")?.as_str()?;
@@ -177,7 +177,7 @@ fn list_items(value: &mut Value) -> Option<Vec<Value>> {
     }
 }
 
-/// The API server leaves kind and version out of the items of a list of a kind.
+/// Sets kind and version of an item: the API server omits them in a list of a kind.
 fn complete(item: &mut Value, version: &Value, kind: &str) {
     if let Value::Object(item) = item
         && !kind.is_empty()
@@ -246,7 +246,7 @@ mod tests {
         check(
             "--- a: 1\nb: 2\n",
             &[
-                "a.yaml: document 1, line 1: something stands behind the separator `---`; it needs a line of its own",
+                "a.yaml: document 1, line 1: text after the separator `---`; put the separator on its own line",
                 "a.yaml: document 2, line 2: apiVersion is missing or is not a string",
             ],
         );
@@ -271,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn kustomizations_are_told_apart() {
+    fn kustomizations_are_recognized() {
         let errors = decode("a.yaml", b"apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n")
             .unwrap_err();
         assert_eq!(errors[0].fault, ManifestFault::Kustomization);

@@ -1,12 +1,12 @@
-//! Text as editors and shells of Windows write it.
+//! Text as Windows editors and shells write it.
 
 use std::borrow::Cow;
 
 /// The bytes as UTF-8, where a byte order mark says that they are UTF-16, as YAML
-/// allows and PowerShell's `>` writes. What is no such text stays as it is.
+/// allows and PowerShell's `>` writes. All other bytes are returned unchanged.
 pub fn utf8(bytes: &[u8]) -> Cow<'_, [u8]> {
     let unit: fn([u8; 2]) -> u16 = match bytes {
-        // UTF-32 begins in the same way; nobody writes it.
+        // UTF-32 begins in the same way, but is not used.
         [0xff, 0xfe, 0, 0, ..] => return Cow::Borrowed(bytes),
         [0xff, 0xfe, ..] => u16::from_le_bytes,
         [0xfe, 0xff, ..] => u16::from_be_bytes,

@@ -1,5 +1,5 @@
-//! The events of libyaml, of a parser that can fail but does not panic, and the
-//! places where it takes what go-yaml does not.
+//! The events of libyaml, from a parser that can fail but does not panic, and the
+//! places where it accepts what go-yaml refuses.
 
 use std::io::BufReader;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,9 +11,9 @@ use libyaml_safer::{Encoding, Event, EventData, Parser, ScalarStyle};
 pub struct Problem {
     /// The line of the text, from 1.
     pub line: usize,
-    /// What is wrong. Holds no value of the document.
+    /// What is wrong. Contains no value of the document.
     pub message: String,
-    /// A limit was hit, rather than a rule broken.
+    /// Whether a limit was exceeded, not a rule broken.
     pub too_large: bool,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Events<'a> {
 }
 
 impl<'a> Events<'a> {
-    /// Of a text, whose byte order mark is skipped.
+    /// The events of a text, whose byte order mark is skipped.
     pub fn new(text: &'a str) -> Self {
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut parser = Parser::new();
@@ -43,14 +43,14 @@ impl<'a> Events<'a> {
     /// The next event.
     ///
     /// # Errors
-    /// The document is not YAML; nothing is to be asked after that.
+    /// The document is not YAML; do not call this again after that.
     pub fn next(&mut self) -> Read<Event> {
         // libyaml-safer 0.3 panics on some broken documents (`[!a,b]`, `!%ff`).
-        // They come from anybody who may push, so that is one more way to be
-        // broken. The parser is not used again after an error.
+        // Anyone with push rights can send such a document, so a panic counts as an
+        // error. The parser is not used again after an error.
         let parser = &mut self.parser;
         let Ok(parsed) = catch_unwind(AssertUnwindSafe(|| parser.parse())) else {
-            let message = "not valid YAML: the parser cannot make sense of a tag or an escape from here on";
+            let message = "not valid YAML: cannot parse a tag or an escape sequence in or after this line";
             return Err(Problem { line: self.line, message: message.into(), too_large: false });
         };
         let event = parsed.map_err(|error| {
@@ -64,8 +64,8 @@ impl<'a> Events<'a> {
         Ok(event)
     }
 
-    /// What go-yaml has against a scalar that libyaml of today takes. `in_flow`:
-    /// it stands inside braces or brackets.
+    /// Why go-yaml refuses a scalar that current libyaml accepts. `in_flow`: it is
+    /// inside braces or brackets.
     pub fn only_libyaml_takes(&self, event: &Event, in_flow: bool) -> Option<&'static str> {
         let EventData::Scalar { value, style, .. } = &event.data else { return None };
         match style {
@@ -74,29 +74,29 @@ impl<'a> Events<'a> {
                 let found = self.slashes.get(first).is_some_and(|at| *at < event.end_mark.index);
                 found.then_some("not valid YAML: found unknown escape character `\\/`")
             }
-            // go-yaml takes it for the key indicator.
+            // go-yaml reads it as the key indicator.
             ScalarStyle::Plain if in_flow && value.contains('?') => {
-                Some("not valid YAML: a text with `?` inside braces or brackets needs quotes")
+                Some("not valid YAML: a string with `?` inside braces or brackets must be quoted")
             }
             _ => None,
         }
     }
 }
 
-/// The message of a document that goes below [`MAX_DEPTH`](super::budget::MAX_DEPTH).
+/// The message about a document that is deeper than [`MAX_DEPTH`](super::budget::MAX_DEPTH).
 pub(super) const TOO_DEEP: &str = "the document is nested too deeply (more than 120 levels)";
 
-/// The message of a key that is there twice.
+/// The message about a duplicate key.
 pub(super) fn twice(key: &str) -> String {
     let shown: String = key.chars().take(80).collect();
-    format!("the key {shown:?} is set twice")
+    format!("duplicate key {shown:?}")
 }
 
-/// How a document is read that is not one of a file.
+/// How a document is read that does not come from a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// `yes`, `no`, `on` and `off` are texts, as to kustomize, which reads with
-    /// go-yaml v3. To kubectl they are truth values.
+    /// `yes`, `no`, `on` and `off` are texts, as in kustomize, which uses go-yaml
+    /// v3. In kubectl they are booleans.
     pub words_are_texts: bool,
     /// The line break that ends the text is not part of it; the parser needs
     /// one.
@@ -113,7 +113,7 @@ pub(super) fn problem(at: &Event, message: &str) -> Problem {
     Problem { line: line(at), message: message.to_owned(), too_large: false }
 }
 
-/// Where `\/` stands, counted in characters: libyaml of today takes this escape
+/// The position of `\/`, counted in characters: current libyaml accepts this escape
 /// in a double-quoted scalar, go-yaml does not.
 fn escaped_slashes(text: &str) -> Vec<u64> {
     if !text.contains("\\/") {
@@ -130,7 +130,7 @@ fn escaped_slashes(text: &str) -> Vec<u64> {
     found
 }
 
-/// The parser does not say where a character is that YAML does not allow.
+/// Finds a character that YAML does not allow: the parser does not report its position.
 fn line_of_unprintable(text: &str) -> usize {
     let allowed = |char: char| {
         matches!(char, '\t' | '\n' | '\r' | ' '..='~' | '\u{85}' | '\u{a0}'..='\u{fefe}' | '\u{ff00}'..='\u{fffd}')

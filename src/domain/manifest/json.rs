@@ -1,5 +1,5 @@
-//! JSON documents, read as strictly as YAML: a key that is set twice is an
-//! error, and numbers come out as kubectl sends them.
+//! JSON documents, read as strictly as YAML: a duplicate key is an error, and
+//! numbers are those that kubectl sends.
 
 use std::fmt;
 
@@ -23,7 +23,7 @@ pub fn parse(text: &str, budget: &mut Budget) -> Result<Vec<Value>, NotJson> {
         let read = Strict { depth: 0, budget: &mut *budget }.deserialize(&mut reader);
         match read {
             Ok(value) => {
-                // Only as an iterator does the reader say how far it got.
+                // Only the iterator reports how far it has read.
                 let end = reader.into_iter::<serde::de::IgnoredAny>().byte_offset();
                 values.push(value);
                 rest = &rest[end..];
@@ -45,12 +45,12 @@ pub fn parse(text: &str, budget: &mut Budget) -> Result<Vec<Value>, NotJson> {
     Ok(values)
 }
 
-/// Why a text is not JSON.
+/// Why a text cannot be read as JSON.
 #[derive(Debug)]
 pub struct NotJson {
     /// What is wrong.
     pub problem: Problem,
-    /// The text is not JSON by its form, and may be YAML: kubectl tries that
+    /// The text does not have the form of JSON, and may be YAML: kubectl tries YAML
     /// until it has read two values.
     pub may_be_yaml: bool,
 }

@@ -1,5 +1,5 @@
-//! Kubernetes manifests: bytes of YAML or JSON to objects and back, what patches make of
-//! them, and what differs between two.
+//! Kubernetes manifests: bytes of YAML or JSON to objects and back, patches, and the
+//! differences between two objects.
 
 pub mod budget;
 pub mod canonical;

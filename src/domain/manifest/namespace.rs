@@ -1,6 +1,6 @@
-//! Which namespace an object ends in, and the references that follow an object
-//! into another one. The rules are kustomize's, which Flux runs for its
-//! `targetNamespace`, but for one: a Namespace is never renamed.
+//! Which namespace an object gets, and the references that follow an object into
+//! another one. The rules are those of kustomize, which Flux uses for its
+//! `targetNamespace`, with one exception: a Namespace is never renamed.
 
 use std::collections::HashMap;
 
@@ -29,12 +29,12 @@ pub fn scope_of(decoded: &[Decoded]) -> HashMap<GroupKind, bool> {
 pub struct Namespacing<'a> {
     target: Option<&'a str>,
     default: &'a str,
-    /// What is referred to by name and namespace: by name, the kind and the
-    /// namespace as written.
+    /// The objects that references name: by name, the kind and the namespace as
+    /// written.
     moved: HashMap<String, Vec<(String, String)>>,
 }
 
-/// The namespace that kustomize takes none for.
+/// The namespace that kustomize assumes where none is written.
 const UNNAMED: &str = "default";
 
 impl<'a> Namespacing<'a> {
@@ -53,9 +53,8 @@ impl<'a> Namespacing<'a> {
         Self { target, default, moved }
     }
 
-    /// Sets the namespace of a namespaced object. One that a cluster-scoped
-    /// object carries is taken away, as the API server does when kubectl sends
-    /// it.
+    /// Sets the namespace of a namespaced object. It is removed from a cluster-scoped
+    /// object, as the API server does when kubectl sends it.
     pub fn apply(&self, object: &mut Object, namespaced: bool) {
         if !namespaced {
             object.set_namespace("");
@@ -103,7 +102,7 @@ impl<'a> Namespacing<'a> {
         }
     }
 
-    /// Whether a reference by name, and namespace if it has one, means an
+    /// Whether a reference by name, and by namespace if it has one, refers to an
     /// object of the set.
     fn follows(&self, kind: &str, reference: &Value) -> bool {
         let text = |field| reference.get(field).and_then(Value::as_str).unwrap_or_default();

@@ -1,6 +1,6 @@
-//! The files of an artifact to the objects that will be applied: which files
-//! count, whose namespace an object gets, what is left out of it. Whether the
-//! cluster takes the objects is not decided here.
+//! Turns the files of an artifact into the objects that will be applied: which files
+//! are read, which namespace an object gets, which fields are removed. Whether the
+//! cluster accepts the objects is not decided here.
 
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
@@ -20,7 +20,7 @@ use crate::domain::message::List;
 use crate::domain::objects::identity::{GroupKind, ObjectId};
 use crate::domain::objects::object::Object;
 
-/// What a release asks of the objects of its artifact.
+/// How a release changes the objects of its artifact.
 #[derive(Clone, Debug, Default)]
 pub struct RenderOptions {
     /// `spec.patches`, in their order.
@@ -29,7 +29,7 @@ pub struct RenderOptions {
     pub images: Arc<[ImageChange]>,
     /// `spec.targetNamespace`: set on every namespaced object.
     pub target_namespace: Option<String>,
-    /// Set on namespaced objects that name no namespace: the release's own.
+    /// Set on namespaced objects without a namespace: the namespace of the release.
     pub default_namespace: String,
     /// `spec.commonMetadata.labels`: set on every object, not on what it
     /// contains.
@@ -38,14 +38,14 @@ pub struct RenderOptions {
     pub annotations: BTreeMap<String, String>,
 }
 
-/// What is known of the kinds of a cluster.
+/// What is known about the kinds of a cluster.
 pub trait Scopes {
     /// Whether objects of the kind live in a namespace; `None` when the kind is
     /// not known.
     fn namespaced(&self, kind: &GroupKind) -> Option<bool>;
 }
 
-/// Problems that are told one by one; of the rest only how many.
+/// How many problems are reported one by one; the rest are only counted.
 pub const MAX_REPORTED: usize = 20;
 
 /// What is wrong with the files, in their order.
@@ -71,20 +71,20 @@ impl fmt::Display for Problems {
     }
 }
 
-/// Why the files are no set of objects.
+/// Why the files cannot be read as objects.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
-    /// Documents that are no manifests, objects that are there twice, files
-    /// that cannot be read yet.
+    /// Documents that are not manifests, duplicate objects, files that are not
+    /// supported yet.
     #[error("{0}")]
     Invalid(Problems),
-    /// The documents come to more than the limit.
+    /// The documents are larger than the limit.
     #[error("{0}")]
     TooLarge(Problems),
-    /// A kustomization where only its result is of use.
+    /// A kustomization instead of the result of its build.
     #[error(
-        "{places} must be built before the push: \
-         `kustomize build {directory} | supercargo push artifact oci://… -f -`"
+        "kustomize files must be built before the push: {places}; run `kustomize build {directory} | \
+         supercargo push artifact oci://… -f -`"
     )]
     Kustomization {
         /// The files or documents.
@@ -110,12 +110,12 @@ impl RenderError {
 }
 
 /// Renders the files below the path of a release, given as relative path and
-/// content in any order. Only `.yaml`, `.yml` and `.json` files count, in the
-/// order of their paths. No file, or none with a document, gives no object:
-/// what that means is for the caller to decide.
+/// content in any order. Only `.yaml`, `.yml` and `.json` files are read, in the
+/// order of their paths. Without files or documents the result is empty: the caller
+/// decides what that means.
 ///
 /// # Errors
-/// All that is wrong with the files in one pass, as far as it is of one sort.
+/// All problems of one sort that one pass over the files finds.
 pub fn render(
     files: &[(String, impl AsRef<[u8]>)],
     options: &RenderOptions,
@@ -124,7 +124,7 @@ pub fn render(
     render_within(files, options, scopes, &mut Budget::default())
 }
 
-/// As [`render`], with what the objects may come to in memory.
+/// Like [`render`], with a limit for the memory of the objects.
 ///
 /// # Errors
 /// As [`render`].
@@ -143,8 +143,8 @@ pub fn render_within(
     let namespaced: Vec<bool> = {
         let defined = scope_of(&decoded);
         let known = |kind: &GroupKind| scopes.namespaced(kind).or_else(|| defined.get(kind).copied());
-        // An unknown kind counts as namespaced, as it does to kustomize. It
-        // does not matter: the dry run finds no such kind either.
+        // An unknown kind counts as namespaced, as in kustomize. It does not
+        // matter: the dry run does not find the kind either.
         decoded.iter().map(|d| known(&d.object.group_kind()).unwrap_or(true)).collect()
     };
     let pairs = options.labels.iter().chain(&options.annotations);
@@ -163,11 +163,11 @@ pub fn render_within(
     Ok(decoded.into_iter().map(|d| d.object).collect())
 }
 
-/// Refuses the files of an artifact when one is the input of a build: what it
-/// refers to is not what it makes of it.
+/// Refuses the files of an artifact when one is the input of a kustomize build: the
+/// files next to it are not what the build would produce.
 ///
 /// # Errors
-/// Names the files, and what to do.
+/// The files, and what to do.
 pub fn refuse_kustomizations<'p>(paths: impl IntoIterator<Item = &'p str>) -> Result<(), RenderError> {
     let named = |path: &&str| {
         let name = path.rsplit('/').next().unwrap_or(path);
@@ -219,8 +219,8 @@ fn decode_all(files: &[(&str, &[u8])], budget: &mut Budget) -> Result<Vec<Decode
     Err(RenderError::Invalid(problems.into()))
 }
 
-/// Patches and images come before all else that the release asks for, as they
-/// do in a kustomization: a patch names objects as the artifact does.
+/// Patches and image changes are applied before all other changes of the release, as
+/// in a kustomization: a patch names objects as the artifact does.
 fn patched(
     decoded: Vec<Decoded>,
     options: &RenderOptions,
@@ -233,8 +233,8 @@ fn patched(
     let (objects, origins): (Vec<_>, Vec<_>) = decoded.into_iter().map(|d| (d.object, d.origin)).unzip();
     let may_add = budget.left().min(MAX_ADDED_BYTES);
     let mut set = Set::within(objects, may_add);
-    // Most of what patches write takes the place of something: so the objects are measured
-    // before it counts as too much.
+    // Most of what patches write replaces something. So the objects are measured before
+    // the limit counts as exceeded.
     let (before, mut grown) = (set.bytes(), 0);
     let mut patches = options.patches.iter();
     let applied = patches
@@ -268,7 +268,7 @@ fn refuse_duplicates(decoded: &[Decoded]) -> Result<(), RenderError> {
             }
             Entry::Occupied(first) => {
                 let (place, other) = (&current.origin, &first.get().origin);
-                problems.push(format!("{place}: {} is there twice, also in {other}", first.key()));
+                problems.push(format!("{place}: duplicate object {}, also in {other}", first.key()));
             }
         }
     }
@@ -373,29 +373,29 @@ mod tests {
     }
 
     #[test]
-    fn kustomizations_are_refused_with_the_way_out() {
+    fn kustomizations_are_refused_with_the_command_to_build_them() {
         refused(
             &[("a.yaml", "{{"), ("apps/web/kustomization.yaml", "")],
             Reason::KustomizationNotBuilt,
-            "apps/web/kustomization.yaml must be built before the push: \
-             `kustomize build apps/web | supercargo push artifact oci://… -f -`",
+            "kustomize files must be built before the push: apps/web/kustomization.yaml; run `kustomize build \
+             apps/web | supercargo push artifact oci://… -f -`",
         );
         refused(
             &[("Kustomization", "")],
             Reason::KustomizationNotBuilt,
-            "Kustomization must be built before the \
-             push: `kustomize build . | supercargo push artifact oci://… -f -`",
+            "kustomize files must be built before the push: Kustomization; run `kustomize build . | supercargo \
+             push artifact oci://… -f -`",
         );
         refused(
             &[("d/a.yaml", "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n")],
             Reason::KustomizationNotBuilt,
-            "d/a.yaml: document 1, line 1: the document is a Kustomization of kustomize must be built before the \
-             push: `kustomize build d | supercargo push artifact oci://… -f -`",
+            "kustomize files must be built before the push: d/a.yaml: document 1, line 1: the document is a \
+             kustomize Kustomization; run `kustomize build d | supercargo push artifact oci://… -f -`",
         );
     }
 
     #[test]
-    fn all_that_is_wrong_is_told_up_to_a_bound() {
+    fn all_problems_are_reported_up_to_a_limit() {
         refused(
             &[("a.yaml", "kind: A\n---\na: %b\n"), ("b.yaml.age", "age-encryption.org/v1"), ("c.yaml", A)],
             Reason::ManifestInvalid,
@@ -416,7 +416,7 @@ mod tests {
         refused(
             &[("a.yaml", "---\n{apiVersion: v1, kind: ConfigMap, metadata: {name: b}}\n"), ("b.json", twice)],
             Reason::ManifestInvalid,
-            "b.json: document 1, line 1: ConfigMap/release/b is there twice, also in a.yaml: document 1, line 2",
+            "b.json: document 1, line 1: duplicate object ConfigMap/release/b, also in a.yaml: document 1, line 2",
         );
     }
 

@@ -1,8 +1,8 @@
 //! What a YAML scalar means to kubectl: the rules of go-yaml v2, which are
-//! those of YAML 1.1 less base 60 and timestamps, and the JSON that
+//! those of YAML 1.1 without base 60 and timestamps, and the JSON that
 //! sigs.k8s.io/yaml makes of the result.
 //!
-//! No message from here repeats the scalar: it may be a secret.
+//! No message of this file quotes the scalar: it may be a secret.
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -28,10 +28,10 @@ pub enum Scalar {
 
 const PREFIX: &str = "tag:yaml.org,2002:";
 
-/// Resolves a scalar by its tag, or by its form where it is plain and has none.
+/// Resolves a scalar by its tag, or by its form if it is plain and has no tag.
 ///
 /// # Errors
-/// The tag asks for something that the text is not.
+/// The text is not of the type that the tag names.
 pub fn resolve(tag: Option<&str>, plain: bool, text: String) -> Result<Scalar, String> {
     let Some(tag) = tag else {
         return Ok(if plain { by_form(text) } else { Scalar::Text(text) });
@@ -66,8 +66,9 @@ fn decode_binary(text: &str) -> Result<String, String> {
     let bytes = GeneralPurpose::new(&STANDARD, CONFIG)
         .decode(text)
         .map_err(|_| "the !!binary value is not base64".to_owned())?;
-    // kubectl would put U+FFFD for what is no text, and send that.
-    String::from_utf8(bytes).map_err(|_| "the !!binary value is not text, which JSON cannot hold".to_owned())
+    // kubectl would replace what is not UTF-8 with U+FFFD, and send that.
+    String::from_utf8(bytes)
+        .map_err(|_| "the !!binary value is not UTF-8 text, which JSON cannot represent".to_owned())
 }
 
 fn by_form(text: String) -> Scalar {
@@ -94,7 +95,7 @@ fn word(text: &str) -> Option<Scalar> {
     })
 }
 
-/// Whether a plain scalar is a truth value of YAML 1.1 only.
+/// Whether a plain scalar is a boolean in YAML 1.1 only.
 pub(super) fn is_old_bool(text: &str) -> bool {
     matches!(word(text), Some(Scalar::Bool(_)))
         && !matches!(text.as_bytes().first(), Some(b't' | b'T' | b'f' | b'F'))
@@ -121,7 +122,7 @@ fn dotted_float(text: &str) -> Option<Scalar> {
     float(&text.replace('_', ""))
 }
 
-/// An integer in any base, or a float. Underscores count for nothing.
+/// An integer in any base, or a float. Underscores are ignored.
 fn number(text: &str) -> Option<Scalar> {
     let cleaned;
     let plain = if text.contains('_') {
@@ -147,7 +148,7 @@ fn integer(text: &str) -> Option<Scalar> {
         [b'0', _, ..] => (8, &digits[1..]),
         _ => (10, digits),
     };
-    // Rust's parser would take a second sign.
+    // Rust's parser would accept a second sign.
     if !digits.as_bytes().first()?.is_ascii_alphanumeric() {
         return None;
     }
@@ -161,7 +162,7 @@ fn integer(text: &str) -> Option<Scalar> {
     }
 }
 
-/// go-yaml reads what follows `0b` a second time, with a sign of its own.
+/// go-yaml reads what follows `0b` a second time, with its own sign.
 fn signed_binary(text: &str) -> Option<Scalar> {
     let digits = text.strip_prefix("0b")?;
     i64::from_str_radix(digits, 2).ok().map(Scalar::Int)
@@ -233,12 +234,12 @@ fn is_timestamp(text: &str) -> bool {
     dated && timed
 }
 
-/// A float as the JSON that reaches the API server: kubectl prints it and reads
-/// it back, and what prints without point or exponent is an integer then.
+/// A float as the JSON that reaches the API server: kubectl prints it and reads it
+/// back, and what is printed without point or exponent becomes an integer.
 /// `None` for NaN and the infinities.
 pub fn float_to_json(float: f64) -> Option<Number> {
     if float.abs() < 1e21 && float.fract() == 0.0 {
-        // By its shortest digits: the exact value of the float is another.
+        // By its shortest digits: the exact value of the float differs.
         let (mantissa, exponent) = shortest(&format!("{float:e}"), |digits| format!("{float:.digits$e}"));
         let digits = mantissa.replace('.', "");
         let zeros = usize::try_from(exponent).unwrap_or_default() + 1 + usize::from(float < 0.0);
@@ -268,7 +269,7 @@ impl Scalar {
     pub fn into_value(self) -> Result<Value, String> {
         let float = |float| {
             let number = float_to_json(float).map(Value::Number);
-            number.ok_or_else(|| "the value is not a finite number, which JSON cannot hold".to_owned())
+            number.ok_or_else(|| "the value is not a finite number, which JSON cannot represent".to_owned())
         };
         match self {
             Self::Null => Ok(Value::Null),
@@ -284,13 +285,13 @@ impl Scalar {
     /// The key that sigs.k8s.io/yaml makes of it.
     ///
     /// # Errors
-    /// Null and integers beyond `int64` are no keys.
+    /// Null, and integers that do not fit `int64`, cannot be keys.
     pub fn into_key(self) -> Result<String, String> {
         match self {
-            Self::Null => Err("a key is null".into()),
+            Self::Null => Err("a key must not be null".into()),
             Self::Bool(bool) => Ok(bool.to_string()),
             Self::Int(int) => Ok(int.to_string()),
-            Self::Uint(_) => Err("a key is an integer beyond 64 bits".into()),
+            Self::Uint(_) => Err("a key is an integer that does not fit in 64 bits".into()),
             Self::Float(float) => Ok(float_key(float)),
             Self::Text(text) => Ok(text),
         }

@@ -1,30 +1,29 @@
-//! Cuts a file into its documents, where kubectl cuts it. It reads lines, not
-//! YAML: a line that begins with `---` ends a document wherever it stands, also
-//! inside a block scalar.
+//! Splits a file into its documents, where kubectl splits it. It reads lines, not
+//! YAML: a line that begins with `---` ends a document anywhere, also inside a block
+//! scalar.
 
 use std::borrow::Cow;
 
 /// One document of a file, not parsed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk<'a> {
-    /// The how-manieth document of the file this is, from 1. Empty documents
-    /// count.
+    /// The number of the document in the file, from 1. Empty documents count.
     pub ordinal: usize,
-    /// The line of the file that the bytes begin on, from 1.
+    /// The line of the file where the bytes begin, from 1.
     pub first_line: usize,
     /// The bytes, with the separator that opened the document if it is the
     /// first line of the file.
     pub bytes: &'a [u8],
-    /// The line of a separator that ends this document and has something
-    /// behind it, which kubectl refuses.
+    /// The line of a separator that ends this document and is followed by other
+    /// text, which kubectl refuses.
     pub bad_separator: Option<usize>,
 }
 
 const SEPARATOR: &[u8] = b"---";
 
 /// Splits a file, by the rules of `YAMLReader` in apimachinery's `util/yaml`:
-/// behind a separator only spaces and a comment may stand, and a separator
-/// where no document is open yet belongs to the next document.
+/// only spaces and a comment may follow a separator, and a separator where no
+/// document is open yet belongs to the next document.
 pub fn split(file: &[u8]) -> Vec<Chunk<'_>> {
     let mut chunks = Vec::new();
     let (mut start, mut first_line) = (0, 1);
@@ -55,8 +54,8 @@ fn only_comment(behind: &[u8]) -> bool {
 }
 
 impl<'a> Chunk<'a> {
-    /// The text as kubectl's line reader hands it on: CRLF is LF, and the last
-    /// line ends in one. `None` when the bytes are not UTF-8.
+    /// The text as kubectl's line reader returns it: CRLF becomes LF, and the last
+    /// line ends with LF. `None` when the bytes are not UTF-8.
     pub fn text(&self) -> Option<Cow<'a, str>> {
         let text = str::from_utf8(self.bytes).ok()?;
         let mut text =
@@ -67,8 +66,8 @@ impl<'a> Chunk<'a> {
         Some(text)
     }
 
-    /// The line of the file on which the content begins, behind blank lines,
-    /// comments and the separator, from 1.
+    /// The line of the file where the content begins, after blank lines, comments
+    /// and the separator, from 1.
     pub fn content_line(&self) -> usize {
         let blank = |line: &[u8]| {
             let line = line.trim_ascii();
@@ -83,7 +82,7 @@ impl<'a> Chunk<'a> {
 mod tests {
     use super::*;
 
-    /// Each document as `ordinal@line:text`, and `!line` behind a bad one.
+    /// Each document as `ordinal@line:text`, and `!line` after a bad one.
     fn check(file: &str, expected: &[&str]) {
         let found: Vec<String> = split(file.as_bytes())
             .iter()
@@ -110,14 +109,14 @@ mod tests {
     }
 
     #[test]
-    fn something_behind_a_separator_is_found() {
+    fn text_after_a_separator_is_found() {
         check("a: 1\n--- b: 2\nc: 3\n", &["1@1:a: 1\n!2", "2@3:c: 3\n"]);
         check("----\nc: 3\n", &["1@1:\n!1", "2@2:c: 3\n"]);
         check("---a\n", &["1@1:\n!1"]);
     }
 
     #[test]
-    fn the_line_of_the_content_is_behind_comments() {
+    fn the_line_of_the_content_is_after_comments() {
         let check = |file: &str, expected: usize| {
             assert_eq!(split(file.as_bytes())[0].content_line(), expected, "{file:?}");
         };

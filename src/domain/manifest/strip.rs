@@ -1,5 +1,5 @@
-//! What is left out of a manifest before it is applied: what only the server
-//! writes, and the write-only half of a Secret.
+//! What is removed from a manifest before it is applied: the fields that only the
+//! server writes, and the write-only half of a Secret.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::domain::objects::object::Object;
 
-/// Metadata that the server writes. Exported objects carry it; applied, it is
-/// refused (`managedFields`), a false precondition (`uid`, `resourceVersion`)
-/// or drift for ever.
+/// Metadata that the server writes. Exported objects contain it; if it is applied, it
+/// is refused (`managedFields`), is a false precondition (`uid`, `resourceVersion`)
+/// or is permanent drift.
 const SERVER_METADATA: [&str; 6] =
     ["managedFields", "resourceVersion", "uid", "generation", "creationTimestamp", "selfLink"];
 
@@ -25,9 +25,9 @@ pub fn server_fields(object: &mut Object) {
 }
 
 /// Moves `stringData` of a Secret into its `data`, as the server does when it
-/// stores it. Applied as it is, nobody would own what it becomes: an edit of the
-/// value would be no drift, and a key that leaves would stay. What is not a mapping of strings is left for the
-/// server to refuse.
+/// stores it. Applied unchanged, the resulting keys would have no owner: an edit of a
+/// value would not be drift, and a removed key would remain. What is not a mapping of
+/// strings is sent unchanged, so that the server refuses it.
 pub fn secret_strings(object: &mut Object) {
     if !object.is("", "Secret") {
         return;

@@ -1,9 +1,9 @@
-//! YAML to JSON, as sigs.k8s.io/yaml over go-yaml v2 does it: the parser is
-//! libyaml's, and what its events mean is decided here and in `scalar`.
+//! YAML to JSON, as sigs.k8s.io/yaml with go-yaml v2 does it: the parser is
+//! libyaml's, and the meaning of its events is decided here and in `scalar`.
 //!
-//! What kubectl refuses is refused. So is what it resolves silently: a key that
-//! is set twice, in one spelling or in two, and a second document behind `...`.
-//! That a mapping overrides a key of the mapping it merges (`<<`) is no mistake.
+//! What kubectl refuses is refused. So is what it accepts silently: a duplicate key,
+//! in one spelling or in two, and a second document after `...`. A mapping may
+//! override a key of the mapping that it merges (`<<`).
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -16,29 +16,28 @@ pub use super::events::{Problem, Reading};
 use super::json;
 use super::scalar::{Scalar, is_old_bool, resolve};
 
-const TAIL: &str = "something follows the end of the document, which kubectl would ignore; \
-                    between two documents stands a line `---`";
-const EXCESSIVE: &str = "the document consists of too many aliases";
-const MERGE_MISMATCH: &str = "a merge key (<<) takes a mapping or a sequence of mappings";
+const TAIL: &str = "text after the end of the document, which kubectl would ignore; separate documents with a \
+                    line `---`";
+const EXCESSIVE: &str = "the document contains too many aliases";
+const MERGE_MISMATCH: &str = "the value of a merge key (<<) must be a mapping or a sequence of mappings";
 
 /// Problems that are reported of one document.
 const MAX_PROBLEMS: usize = 20;
 const MERGE_TAG: &str = "tag:yaml.org,2002:merge";
 
-/// Reads the text of one document: as JSON if it looks so, which may then be
-/// several values, and as YAML otherwise. A YAML document that holds nothing is
-/// `null`.
+/// Reads the text of one document: as JSON if it looks like JSON, which may contain
+/// several values, and as YAML otherwise. An empty YAML document is `null`.
 ///
 /// # Errors
-/// Everything that is wrong, as far as the parser gets.
+/// All problems, up to where the parser stops.
 pub fn parse(text: &str, budget: &mut Budget) -> Result<Vec<Value>, Vec<Problem>> {
     parse_as(text, Reading::default(), budget)
 }
 
-/// As [`parse`], with a say in what is read.
+/// Like [`parse`], with options.
 ///
 /// # Errors
-/// Everything that is wrong, as far as the parser gets.
+/// All problems, up to where the parser stops.
 pub fn parse_as(text: &str, reading: Reading, budget: &mut Budget) -> Result<Vec<Value>, Vec<Problem>> {
     if !text.trim_start().starts_with('{') {
         return Reader::new(text, reading, budget).document().map(|value| vec![value]);
@@ -53,7 +52,7 @@ pub fn parse_as(text: &str, reading: Reading, budget: &mut Budget) -> Result<Vec
     }
 }
 
-/// Whether a text that begins with a brace is meant as JSON, for the message.
+/// Whether a text that begins with a brace is probably JSON, for the message.
 fn begins_as_json(text: &str) -> bool {
     text.trim_start().trim_start_matches('{').trim_start().starts_with('"')
 }
@@ -84,7 +83,7 @@ struct Reader<'a> {
     events: Events<'a>,
     budget: &'a mut Budget,
     reading: Reading,
-    /// The line behind the last line break, from 0.
+    /// The line after the last line break, from 0.
     last_line: u64,
     anchors: HashMap<String, Anchor>,
     spent: Cost,
@@ -225,7 +224,7 @@ impl<'a> Reader<'a> {
         match self.anchors.get(anchor) {
             Some(Anchor::Open) => Err(problem(event, "an anchor contains itself")),
             Some(anchor) => Ok(anchor),
-            None => Err(problem(event, "an alias names an anchor that does not exist")),
+            None => Err(problem(event, "an alias refers to an undefined anchor")),
         }
     }
 
@@ -250,9 +249,9 @@ impl<'a> Reader<'a> {
         if let Some(anchor) = anchor {
             let cost =
                 Cost { nodes: self.spent.nodes - before.nodes, bytes: self.spent.bytes - before.bytes };
-            // An anchor of the same name inside came later, and stays.
+            // An anchor of the same name inside came later, and is kept.
             if matches!(self.anchors.get(anchor), Some(Anchor::Open)) {
-                // The anchor keeps a copy of its own.
+                // The anchor keeps its own copy.
                 self.spend(event, Cost { nodes: 0, bytes: cost.bytes })?;
                 self.anchors.insert(anchor.clone(), Anchor::Collection(built.clone(), cost));
             }
@@ -320,18 +319,18 @@ impl<'a> Reader<'a> {
             EventData::Alias { .. } => {
                 self.spend(&event, Cost { nodes: 1, bytes: 0 })?;
                 let Anchor::Scalar(scalar) = self.anchor(&event)? else {
-                    return Err(fail("a key is a mapping or a sequence".into()));
+                    return Err(fail("a key must not be a mapping or a sequence".into()));
                 };
                 let scalar = scalar.clone();
                 self.spend_alias(&event, scalar_cost(&scalar))?;
                 scalar
             }
-            _ => return Err(fail("a key is a mapping or a sequence".into())),
+            _ => return Err(fail("a key must not be a mapping or a sequence".into())),
         };
         scalar.into_key().map_err(fail)
     }
 
-    /// The mappings behind `<<`, the one that gives way first.
+    /// The mappings of a `<<`, the one with the lowest priority first.
     fn merged(&mut self, depth: usize) -> Read<Vec<Built>> {
         let event = self.events.next()?;
         if !matches!(event.data, EventData::SequenceStart { .. }) {
@@ -353,8 +352,8 @@ impl<'a> Reader<'a> {
 
     fn merged_mapping(&mut self, event: Event, depth: usize) -> Read<Built> {
         let line = line(&event);
-        // Its keys land one level higher than they stand, but the recursion is
-        // what needs the bound.
+        // Its keys end up one level higher than they are written, but the limit is
+        // for the recursion.
         let built = self.node(event, depth)?;
         if !built.value.is_object() {
             return Err(Problem { line, message: MERGE_MISMATCH.into(), too_large: false });
@@ -363,8 +362,8 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// go-yaml's order: a merge takes effect where it stands, so that it overrides
-/// what stands before it.
+/// go-yaml's order: a merge takes effect at its position, so that it overrides
+/// the keys before it.
 fn merge(values: &mut Map<String, Value>, merged: &mut BTreeSet<String>, from: Value) {
     let Value::Object(from) = from else { return };
     for (key, value) in from {
@@ -419,19 +418,19 @@ mod tests {
         check("b: &b {x: 1}\na: {<<: *b, x: 2}", r#"{"a":{"x":2},"b":{"x":1}}"#);
         check("b: &b {x: 1}\na: {x: 2, <<: *b}", r#"{"a":{"x":1},"b":{"x":1}}"#);
         check("<<: [{x: 1}, {x: 2, z: 3}]", r#"{"x":1,"z":3}"#);
-        check("<<: {x: 1}\nx: 2\nx: 3", r#"3: the key "x" is set twice"#);
-        check("<<: 1", "1: a merge key (<<) takes a mapping or a sequence of mappings");
+        check("<<: {x: 1}\nx: 2\nx: 3", r#"3: duplicate key "x""#);
+        check("<<: 1", "1: the value of a merge key (<<) must be a mapping or a sequence of mappings");
         check("\"<<\": 1", r#"{"<<":1}"#);
     }
 
     #[test]
     fn keys_that_collide_are_refused() {
-        check("a: 1\nb: 2\na: 3\nb: 4", r#"3: the key "a" is set twice; 4: the key "b" is set twice"#);
-        check("1: a\n\"1\": b", r#"2: the key "1" is set twice"#);
-        check("yes: a\ntrue: b", r#"2: the key "true" is set twice"#);
-        check("{\"a\": 1, \"a\": 2}", r#"1: the key "a" is set twice"#);
-        check("[a]: 1", "1: a key is a mapping or a sequence");
-        check("~: 1", "1: a key is null");
+        check("a: 1\nb: 2\na: 3\nb: 4", r#"3: duplicate key "a"; 4: duplicate key "b""#);
+        check("1: a\n\"1\": b", r#"2: duplicate key "1""#);
+        check("yes: a\ntrue: b", r#"2: duplicate key "true""#);
+        check("{\"a\": 1, \"a\": 2}", r#"1: duplicate key "a""#);
+        check("[a]: 1", "1: a key must not be a mapping or a sequence");
+        check("~: 1", "1: a key must not be null");
     }
 
     #[test]
@@ -450,8 +449,8 @@ mod tests {
         check("a: 1\n...\n", r#"{"a":1}"#);
         check(
             "a: 1\n...\nb: 2\n",
-            "3: something follows the end of the document, which kubectl would ignore; \
-             between two documents stands a line `---`",
+            "3: text after the end of the document, which kubectl would ignore; separate documents with a line \
+             `---`",
         );
         check("", "null");
         check("# only a comment\n", "null");
@@ -466,7 +465,7 @@ mod tests {
         assert!(read(&format!("a0: &a0 [x,x,x]\n{laughs}")).contains("too many aliases"));
         check("a: &a [*a]", "1: an anchor contains itself");
         check("a: &a {b: *a}", "1: an anchor contains itself");
-        check("a: *b", "1: an alias names an anchor that does not exist");
+        check("a: *b", "1: an alias refers to an undefined anchor");
         assert!(read(&"[".repeat(10_000)).contains(TOO_DEEP));
         assert!(read(&"- ".repeat(10_000)).contains(TOO_DEEP));
         assert!(read(&"{a: ".repeat(10_000)).contains(TOO_DEEP));
@@ -476,7 +475,7 @@ mod tests {
         assert!(read(&format!("a0: &a0 [x]\n{chain}")).contains(TOO_DEEP));
         let long = "9".repeat(100_000);
         check(&format!("a: {long}"), &format!(r#"{{"a":"{long}"}}"#));
-        assert!(read("a: 1\nb: [!a,b]").starts_with("2: not valid YAML: the parser cannot"));
+        assert!(read("a: 1\nb: [!a,b]").starts_with("2: not valid YAML: cannot parse"));
         assert!(read("a: !%ff x").starts_with("1: not valid YAML"));
         assert!(read("a: \"\\").starts_with("1: not valid YAML"));
         assert!(read("a: x\0y").starts_with("1: not valid YAML"));
@@ -489,7 +488,7 @@ mod tests {
         let text = format!("a: &a {large}\nb: [{}]", vec!["*a"; 900].join(","));
         let problems = parse(&text, &mut Budget::new(64 << 20)).unwrap_err();
         assert!(problems[0].too_large, "{problems:?}");
-        assert!(problems[0].message.ends_with("(over 64 MiB)"), "{problems:?}");
+        assert!(problems[0].message.ends_with("larger than 64 MiB"), "{problems:?}");
         assert_eq!(MAX_DECODED_BYTES, 768 << 20);
     }
 }

@@ -1,5 +1,5 @@
-//! Drift: whether an object is still as the last apply left it, which fields
-//! differ, which of them may, and when putting them back has become a fight.
+//! Drift: whether an object has changed since the last apply, which fields differ,
+//! and when to back off from corrections that another client undoes.
 
 use std::collections::VecDeque;
 
@@ -9,23 +9,23 @@ use serde_json::Value;
 use crate::domain::inventory::Entry;
 use crate::domain::objects::live::Record;
 
-/// The most differing fields that are named for one object.
+/// The most differing fields that are reported for one object.
 pub const MAX_PATHS: usize = 10;
 
 /// How an object differs from what was applied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DriftKind {
-    /// It exists no more, or not under our labels.
+    /// It does not exist any more, or does not have our labels.
     Missing,
     /// Another object of that name exists.
     Replaced,
-    /// Fields that we set were changed or taken over.
+    /// Fields that we set were changed or taken over by another manager.
     Changed,
 }
 
 /// Whether an object has drifted since the apply that the entry recorded.
-/// `applied_version` is the resource version that the apply answered with, as
-/// far as it is known: an older record says nothing yet.
+/// `applied_version` is the resource version in the answer to the apply, as far as it
+/// is known: an older record is ignored.
 pub fn drift_kind(entry: &Entry, record: Option<&Record>, applied_version: u64) -> Option<DriftKind> {
     let Some(record) = record else { return (!entry.done).then_some(DriftKind::Missing) };
     if record.version != 0 && record.version < applied_version {
@@ -36,12 +36,12 @@ pub fn drift_kind(entry: &Entry, record: Option<&Record>, applied_version: u64) 
     if uid != record.uid {
         return Some(DriftKind::Replaced);
     }
-    // Without fields: it is applied only while it does not exist.
+    // Without fields, it is applied only while it does not exist.
     entry.fields.as_ref().is_some_and(|f| *f != record.fields).then_some(DriftKind::Changed)
 }
 
-/// The fields in which a live object differs from what a dry run would make of
-/// it, as JSON pointers without values, at most [`MAX_PATHS`].
+/// The fields in which a live object differs from the result of a dry run, as JSON
+/// pointers without values, at most [`MAX_PATHS`].
 pub fn differing_paths(live: &Value, wanted: &Value) -> Vec<String> {
     let mut paths = Vec::new();
     compare(live, wanted, &mut String::new(), &mut paths);
@@ -78,7 +78,7 @@ fn compare(live: &Value, wanted: &Value, path: &mut String, paths: &mut Vec<Stri
     }
 }
 
-/// The corrections of one object, to see when they have become a fight.
+/// The corrections of one object, to detect a conflict with another client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CorrectionBackoff {
     recent: VecDeque<Timestamp>,
@@ -87,21 +87,20 @@ pub struct CorrectionBackoff {
 }
 
 impl CorrectionBackoff {
-    /// How many corrections in a minute are taken for a fight.
+    /// How many corrections in a minute count as a conflict.
     pub const LIMIT: usize = 3;
     const WINDOW: SignedDuration = SignedDuration::from_secs(60);
     const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
     const LONGEST_PAUSE: SignedDuration = SignedDuration::from_secs(600);
-    /// How long what was put back after a pause has to stay for the fight to be
-    /// over.
+    /// How long a correction after a pause must last for the conflict to be over.
     const SETTLING: SignedDuration = SignedDuration::from_secs(10);
 
-    /// Asks to correct the object now.
+    /// Records that the object is corrected now.
     ///
     /// # Errors
-    /// The time until which it has to wait, because what was put back was
-    /// changed again [`CorrectionBackoff::LIMIT`] times in a minute. Each further fight
-    /// doubles the pause, from 30 seconds to 10 minutes.
+    /// The time until which it has to wait, because the correction was undone
+    /// [`CorrectionBackoff::LIMIT`] times in a minute. Each further conflict doubles
+    /// the pause, from 30 seconds to 10 minutes.
     pub fn correct(&mut self, now: Timestamp) -> Result<(), Timestamp> {
         if let Some(until) = self.until.filter(|u| *u > now) {
             return Err(until);
@@ -124,26 +123,26 @@ impl CorrectionBackoff {
         Ok(())
     }
 
-    /// Until when it has to wait.
+    /// The end of the pause, if there is one.
     pub fn paused_until(&self, now: Timestamp) -> Option<Timestamp> {
         self.until.filter(|u| *u > now)
     }
 
-    /// When to look again while the fight is on: at the end of the pause, to put
-    /// the object back, and a little later, to see that it has stayed so.
+    /// When to check again during a conflict: at the end of the pause, to correct the
+    /// object, and a little later, to see that the correction lasts.
     pub fn next_look(&self, now: Timestamp) -> Option<Timestamp> {
         let until = self.until?;
         let settled = until.saturating_add(Self::SETTLING).unwrap_or(Timestamp::MAX);
         [until, settled].into_iter().find(|at| *at > now)
     }
 
-    /// Whether nothing of it matters any more.
+    /// Whether it can be forgotten.
     pub fn is_over(&self, now: Timestamp) -> bool {
         let old = |t: &Timestamp| now.duration_since(*t) > Self::LONGEST_PAUSE;
         self.recent.back().is_none_or(old) && self.until.as_ref().is_none_or(old)
     }
 
-    /// Whether a fight was seen and has not been over for long.
+    /// Whether a conflict was detected and is not over for long.
     pub fn is_backing_off(&self) -> bool {
         self.until.is_some()
     }
@@ -156,7 +155,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_the_last_apply_left_is_no_drift() {
+    fn what_the_last_apply_wrote_is_not_drift() {
         let entry = Entry {
             version: "v1".into(),
             uid: Some("u".into()),
@@ -179,7 +178,7 @@ mod tests {
         check(Some(record.clone()), 0, None);
         check(None, 0, Some(DriftKind::Missing));
         let done = Entry { done: true, ..entry.clone() };
-        assert_eq!(drift_kind(&done, None, 0), None, "it has run to its end");
+        assert_eq!(drift_kind(&done, None, 0), None, "it has finished");
         let replaced = Record { uid: "v".into(), ..record.clone() };
         assert_eq!(drift_kind(&done, Some(&replaced), 0), Some(DriftKind::Replaced));
         check(Some(Record { uid: "v".into(), ..record.clone() }), 0, Some(DriftKind::Replaced));
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_fourth_correction_in_a_minute_waits_and_each_fight_waits_longer() {
+    fn the_fourth_correction_in_a_minute_waits_and_each_conflict_waits_longer() {
         let at = |s: i64| Timestamp::from_second(1_000_000 + s).unwrap();
         let mut backoff = CorrectionBackoff::default();
         for s in 0..3 {
@@ -214,7 +213,7 @@ mod tests {
         assert!(!backoff.is_backing_off());
         assert_eq!(backoff.correct(at(3)), Err(at(33)));
         assert_eq!(backoff.correct(at(20)), Err(at(33)));
-        // The fight is over when what was put back has stayed for a while.
+        // The conflict is over when the correction has lasted for ten seconds.
         let looks = [(20, Some(33)), (33, Some(43)), (42, Some(43)), (43, None)];
         assert_eq!(looks.map(|(s, _)| backoff.next_look(at(s))), looks.map(|(_, next)| next.map(at)));
         assert!(backoff.is_backing_off());

@@ -31,7 +31,7 @@ impl fmt::Display for GroupKind {
     }
 }
 
-/// The groups of the kinds that every API server has, for objects that people write.
+/// The groups of the kinds that every API server has, for objects that users write.
 const BUILT_IN: [&str; 22] = [
     "",
     "admissionregistration.k8s.io",
@@ -89,7 +89,7 @@ impl ObjectId {
     }
 
     /// The inventory form `<namespace>_<name>_<group>_<Kind>`, as cli-utils,
-    /// Kustomizer and Flux write it. A `:` in a name of RBAC is written `__`.
+    /// Kustomizer and Flux write it. A `:` in an RBAC name is written `__`.
     pub fn to_inventory_id(&self) -> String {
         let name = match self.is_rbac() {
             true => Cow::Owned(self.name.replace(':', "__")),
@@ -98,9 +98,9 @@ impl ObjectId {
         format!("{}_{name}_{}_{}", self.namespace, self.group, self.kind)
     }
 
-    /// Reads the inventory form. It is parsed from both ends, because the name
-    /// in the middle may hold underscores; `None` when it is not one. In a name of
-    /// RBAC `__` is read as `:`, see [`ObjectId::readings`].
+    /// Reads the inventory form. It is parsed from both ends, because the name in the
+    /// middle may contain underscores; `None` when it is invalid. In an RBAC name `__`
+    /// is read as `:`, see [`ObjectId::readings`].
     pub fn from_inventory_id(id: &str) -> Option<Self> {
         let mut object = Self::literally(id)?;
         if object.is_rbac() {
@@ -124,9 +124,9 @@ impl ObjectId {
         })
     }
 
-    /// Every object that the inventory form of this one can stand for, this one
-    /// first: a name of RBAC may hold `__` as well as `:`, and other tools write
-    /// both in the same way. None but this one where nothing is ambiguous.
+    /// Every object that the inventory form of this one can mean, this one first: an
+    /// RBAC name may contain `__` as well as `:`, and other tools write both in the
+    /// same way. Only this one where nothing is ambiguous.
     pub fn readings(&self) -> Vec<Self> {
         let mut found = vec![self.clone()];
         let written = self.to_inventory_id();
@@ -158,7 +158,7 @@ impl ObjectId {
     }
 }
 
-/// The most `__` in a name that is read in all ways.
+/// The most `__` in a name for which all readings are tried.
 const MAX_AMBIGUOUS: usize = 4;
 
 /// `Kind/namespace/name`, or `Kind/name` for cluster-scoped objects: the form

@@ -1,8 +1,8 @@
 //! Which container images a set of manifests runs, and by which digest.
 //!
 //! Pods are found by their form, at any depth: in a Deployment, a CronJob, a
-//! Tekton Pipeline, an Argo Workflow, or a custom resource of which nothing else is
-//! known. What only may be an image is told apart. Whether an image may run is not
+//! Tekton Pipeline, an Argo Workflow, or an unknown custom resource. Fields that are
+//! only possibly images are listed separately. Whether an image may run is not
 //! decided here.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,17 +12,17 @@ use serde_json::{Map, Value};
 use super::identity::is_built_in;
 use super::object::Object;
 
-/// The fields with the containers of a pod, in the order in which they are told:
+/// The fields with the containers of a pod, in the order in which they are reported:
 /// lists, or maps by name. A Tekton task has `steps` and `sidecars`.
 const CONTAINERS: [&str; 5] = ["containers", "initContainers", "ephemeralContainers", "steps", "sidecars"];
 /// The fields with a single container: templates of Argo Workflows, tasks of Tekton.
 const CONTAINER: [&str; 3] = ["container", "script", "stepTemplate"];
-/// Fields whose `image` is no container image: a volume of Ceph.
+/// Fields whose `image` is not a container image: a Ceph volume.
 const OTHER_IMAGES: [&str; 1] = ["rbd"];
 /// A place in an object that names an image to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImagePlace {
-    /// Where: a JSON pointer (RFC 6901).
+    /// The place: a JSON pointer (RFC 6901).
     pub pointer: String,
     /// The image, as it is written.
     pub image: String,
@@ -32,14 +32,14 @@ pub struct ImagePlace {
 }
 
 /// Every place of an object that names an image: containers (init and ephemeral
-/// ones too) in a list, in a map or alone, Tekton's steps, and image volumes.
+/// ones too) in a list, in a map or single, Tekton's steps, and image volumes.
 pub fn image_places(object: &Object) -> Vec<ImagePlace> {
     let places = places(object).into_iter().filter(|(form, _)| *form == Form::Known);
     places.map(|(_, place)| place).collect()
 }
 
-/// The places of an object that look as if they named an image, in a kind of which
-/// that is not known: fields `image` with a text, in kinds that are not built in.
+/// The places of an object that possibly name an image, in a kind whose fields are not
+/// known: fields `image` with a text, in kinds that are not built in.
 pub fn doubtful_places(object: &Object) -> Vec<ImagePlace> {
     if is_built_in(object.group()) {
         return Vec::new();
@@ -61,7 +61,7 @@ pub fn distinct_images(objects: &[Object]) -> Vec<String> {
     all.into_iter().collect()
 }
 
-/// Writes images by their digests: in place of each that is a key of `pins` its
+/// Pins images to their digests: replaces each image that is a key of `pins` with its
 /// value. Returns how many places were changed.
 pub fn pin(object: &mut Object, pins: &BTreeMap<String, String>) -> usize {
     let mut changed = 0;
@@ -94,8 +94,8 @@ struct Search {
 }
 
 impl Search {
-    /// Looks through a value. `secrets` are those of what is around it.
-    // Manifests are nested no deeper than what is read (`manifest::budget`).
+    /// Searches a value. `secrets` are those of the enclosing pod.
+    // The nesting of manifests is limited when they are read (`manifest::budget`).
     fn walk(&mut self, value: &Value, at: &str, secrets: &[String]) {
         match value {
             Value::Object(fields) => {
@@ -109,7 +109,7 @@ impl Search {
         }
     }
 
-    /// A container, and whatever is in it.
+    /// A container, and everything in it.
     fn container(&mut self, value: &Value, at: &str, secrets: &[String]) {
         match value {
             Value::Object(fields) => {
@@ -140,7 +140,7 @@ impl Search {
         }
     }
 
-    /// What is in the fields of an object: its containers first.
+    /// The fields of an object: its containers first.
     fn rest(&mut self, fields: &Map<String, Value>, at: &str, around: &[String]) {
         let own = pull_secrets(fields);
         let secrets = own.as_deref().unwrap_or(around);
@@ -151,7 +151,7 @@ impl Search {
                     let items = items.iter().enumerate();
                     items.for_each(|(n, item)| self.container(item, &format!("{at}/{n}"), secrets));
                 }
-                // By name; or one where a list is expected.
+                // By name, or a single one where a list is expected.
                 Value::Object(items) => {
                     self.image(items, &at, Form::Known, secrets);
                     items.iter().for_each(|(name, item)| self.container(item, &below(&at, name), secrets));
@@ -162,13 +162,13 @@ impl Search {
         for (field, one) in CONTAINER.iter().filter_map(|field| Some((field, fields.get(*field)?))) {
             self.container(one, &format!("{at}/{field}"), secrets);
         }
-        // What the server says of an object names no image to run.
-        let told = |field: &str| at.is_empty() && ["metadata", "status"].contains(&field);
+        // The fields that the server writes name no image to run.
+        let of_server = |field: &str| at.is_empty() && ["metadata", "status"].contains(&field);
         let known = |field: &str| {
             CONTAINERS.contains(&field)
                 || CONTAINER.contains(&field)
                 || OTHER_IMAGES.contains(&field)
-                || told(field)
+                || of_server(field)
         };
         for (field, value) in fields.iter().filter(|(field, _)| !known(field)) {
             self.walk(value, &below(at, field), secrets);
@@ -176,7 +176,7 @@ impl Search {
     }
 }
 
-/// The Secrets that a pod names for its pulls, where it does.
+/// The Secrets that a pod names for its image pulls, if any.
 fn pull_secrets(pod: &Map<String, Value>) -> Option<Vec<String>> {
     let secrets = pod.get("imagePullSecrets").and_then(Value::as_array)?;
     let names = secrets.iter().filter_map(|secret| secret.get("name")?.as_str());
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_image_is_not_told() {
+    fn what_is_not_an_image_is_not_reported() {
         let check = |kind: &str, rest: Value| {
             assert!(container_images(&object(kind, rest)).is_empty(), "{kind}");
         };
@@ -281,13 +281,13 @@ mod tests {
             json!({"spec": {"steps": [{"name": "a"}], "stepTemplate": {"image": "a"}}}),
             &[("/spec/stepTemplate/image", "a")],
         );
-        // Maps by name, and one where a list is expected.
+        // Maps by name, and a single one where a list is expected.
         check(
             json!({"spec": {"containers": {"main": {"image": "a"}, "x/y": {"image": "b"}, "z": "c"}}}),
             &[("/spec/containers/main/image", "a"), ("/spec/containers/x~1y/image", "b")],
         );
         check(json!({"spec": {"initContainers": {"image": "a"}}}), &[("/spec/initContainers/image", "a")]);
-        // What adds to an object that is there already has only some of its fields.
+        // A partial manifest, which adds to an existing object, has only some of its fields.
         check(
             json!({"spec": {"template": {"spec": {"volumes": [{"image": {"reference": "a"}}]}}}}),
             &[("/spec/template/spec/volumes/0/image/reference", "a")],
@@ -304,7 +304,7 @@ mod tests {
             json!({"spec": {"ephemeralContainers": [{"image": "a"}]}}),
             &[("/spec/ephemeralContainers/0/image", "a")],
         );
-        // One pod in another.
+        // A pod within another one.
         check(
             json!({"containers": [{"image": "a", "lifecycle": {"containers": [{"image": "b"}]}}]}),
             &[("/containers/0/image", "a"), ("/containers/0/lifecycle/containers/0/image", "b")],

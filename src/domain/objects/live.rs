@@ -1,5 +1,5 @@
-//! What is known of an object in the cluster without its content: the record
-//! that metadata watches and the answers of applies leave.
+//! What is known about an object in the cluster without its content: the record
+//! from metadata watches and from the answers to applies.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -14,7 +14,7 @@ use crate::api::keys;
 pub struct Record {
     /// uid.
     pub uid: String,
-    /// Resource version as a number, 0 when it is none. Comparable since
+    /// Resource version as a number, 0 when it is not a number. Comparable since
     /// Kubernetes 1.35 (KEP-5504), and in practice before.
     pub version: u64,
     /// Hash of our Apply entry in managedFields, empty when there is none.
@@ -30,27 +30,27 @@ pub struct Record {
 }
 
 impl Record {
-    /// Whether the object is labelled as the release's and was applied by us. Labels alone
-    /// may be those of a copy that somebody has made.
+    /// Whether the object has the owner labels of the release and was applied by us. Labels
+    /// alone can come from a copy of the object.
     pub fn is_of(&self, release: &ReleaseId) -> bool {
         self.owner.as_ref() == Some(release) && !self.fields.is_empty()
     }
 }
 
-/// How far a Job is, as its metadata tells: which fields of the status somebody
-/// has set, but not to what.
+/// The progress of a Job, as far as its metadata shows it: which fields of the status
+/// are set, but not to which values.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum JobRun {
-    /// It runs, or it is no Job.
+    /// It is running, or it is not a Job.
     #[default]
     On,
-    /// It has conditions: it may have failed, or be about to end.
+    /// It has conditions: it may have failed, or be about to finish.
     Ending,
     /// It has completed. `status.completionTime` is set then and only then.
     Completed,
 }
 
-/// `metadata` as far as it is looked at.
+/// The fields of `metadata` that are used.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", bound(deserialize = "'de: 'a"))]
 pub struct Metadata<'a> {
@@ -109,16 +109,16 @@ struct Managed<'a> {
     fields_v1: Option<&'a RawValue>,
 }
 
-/// What holds an object that is being deleted.
+/// What delays the deletion of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeletionHold {
-    /// Since when it is being deleted.
+    /// When its deletion began.
     pub since: Timestamp,
     /// Its finalizers.
     pub finalizers: Vec<String>,
 }
 
-/// An object of which only the metadata is looked at.
+/// An object of which only the metadata is read.
 #[derive(Debug, Deserialize)]
 #[serde(bound(deserialize = "'de: 'a"))]
 pub struct WithMetadata<'a> {
@@ -160,9 +160,9 @@ impl Metadata<'_> {
         run
     }
 
-    /// Hash of our own Apply entry: its fields and the time it was last
-    /// changed. Whoever changes a field that we set takes it out of this entry,
-    /// or, under our own name, moves its time.
+    /// Hash of our own Apply entry: its fields and the time it was last changed. A
+    /// client that changes a field that we set takes the field out of this entry, or,
+    /// under our own manager name, changes its time.
     fn fields_hash(&self) -> String {
         let ours =
             self.managed_fields.iter().flatten().find(|m| {
@@ -178,12 +178,12 @@ impl Metadata<'_> {
         hex::encode(&hash.finalize()[..8])
     }
 
-    /// Since when it is being deleted, and by which finalizers it is held; none when
-    /// it is not.
+    /// When its deletion began, and the finalizers that delay it; `None` when it is not
+    /// being deleted.
     pub fn deletion_hold(&self) -> Option<DeletionHold> {
         let deleted = self.deletion_timestamp.as_ref()?;
         let finalizers = self.finalizers.clone().unwrap_or_default();
-        // A time that cannot be read is long ago: nobody waits for ever for it.
+        // A time that cannot be parsed counts as long ago, so that the wait for it ends.
         Some(DeletionHold { since: deleted.parse().unwrap_or(Timestamp::UNIX_EPOCH), finalizers })
     }
 
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn that_a_job_has_completed_is_seen_by_its_metadata() {
+    fn metadata_shows_that_a_job_has_completed() {
         let check = |version: &str, subresource: &str, fields: &str, expected: JobRun| {
             let text = format!(
                 r#"{{"metadata":{{"name":"a","managedFields":[{{"manager":"x","operation":"Update",
@@ -260,13 +260,13 @@ mod tests {
     }
 
     #[test]
-    fn an_object_of_nobody_has_no_owner_and_no_fields() {
+    fn an_object_without_labels_has_no_owner_and_no_fields() {
         let bare = record(r#"{"metadata":{"name":"a","uid":"u","resourceVersion":"x"}}"#);
         assert_eq!((bare.owner, bare.fields.as_str(), bare.version), (None, "", 0));
     }
 
     #[test]
-    fn what_holds_an_object_is_known_once_it_is_deleted() {
+    fn finalizers_are_known_once_an_object_is_being_deleted() {
         let check = |metadata: &str, expected: Option<(i64, &[&str])>| {
             let text = format!(r#"{{"metadata":{metadata}}}"#);
             let deletion_hold = serde_json::from_str::<WithMetadata>(&text).unwrap().metadata.deletion_hold();

@@ -1,5 +1,5 @@
-//! Objects of a cluster: what they are called, what their manifests say, and what is known
-//! of those that are there.
+//! Objects of a cluster: their identity, their manifests, and what is known about those
+//! that exist.
 
 pub mod drift;
 pub mod identity;

@@ -5,12 +5,12 @@ use serde_json::{Map, Value};
 use super::identity::{GroupKind, ObjectId};
 
 /// A manifest: a JSON object that has `apiVersion`, `kind` and
-/// `metadata.name`. Only [`Object::new`] makes one, so that later code may rely
-/// on the three.
+/// `metadata.name`. Only [`Object::new`] creates one, so that later code can rely
+/// on these three fields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object(Value);
 
-/// Why a JSON value is no manifest.
+/// Why a JSON value is not a manifest.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NotAnObject(pub String);
@@ -19,7 +19,7 @@ impl Object {
     /// Checks that the value has the shape of a manifest.
     ///
     /// # Errors
-    /// Says which of the required fields is missing or of another type.
+    /// The required field that is missing or has another type.
     pub fn new(value: Value) -> Result<Self, NotAnObject> {
         if !value.is_object() {
             return Err(NotAnObject("the document is not a mapping".into()));
@@ -36,7 +36,7 @@ impl Object {
         if value.pointer("/metadata/name").and_then(Value::as_str).is_none_or(str::is_empty) {
             let generated = value.pointer("/metadata/generateName").is_some();
             let why = if generated {
-                "metadata.generateName is not supported, an object needs a fixed metadata.name"
+                "metadata.generateName is not supported; set metadata.name"
             } else {
                 "metadata.name is missing or is not a string"
             };
@@ -200,7 +200,7 @@ mod tests {
         );
         check(
             json!({"apiVersion": "v1", "kind": "A", "metadata": {"generateName": "a-"}}),
-            "metadata.generateName is not supported, an object needs a fixed metadata.name",
+            "metadata.generateName is not supported; set metadata.name",
         );
         check(
             json!({"apiVersion": "v1", "kind": "A", "metadata": {"name": "a", "labels": {"x": 1}}}),

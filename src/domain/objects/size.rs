@@ -1,22 +1,21 @@
-//! What no API server stores, found before anything is published.
+//! Finds objects that are too large for any API server, before they are published.
 
 use serde_json::Value;
 
 use super::object::Object;
 
-/// Most bytes of all values of a ConfigMap or a Secret together; the API
-/// server's own constant (`MaxSecretSize`), which no flag changes.
+/// Most bytes of all values of a ConfigMap or a Secret together; a constant of the API
+/// server (`MaxSecretSize`), which no flag changes.
 pub const MAX_DATA_BYTES: usize = 1 << 20;
-/// Largest object that etcd takes as it is set up by default, in bytes
-/// (`--max-request-bytes`).
+/// Largest object that etcd accepts by default, in bytes (`--max-request-bytes`).
 pub const MAX_OBJECT_BYTES: usize = 3 << 19;
 
 /// An object that is too large.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Oversize {
-    /// Its data has so many bytes: every API server refuses it.
+    /// The size of its data in bytes: every API server refuses it.
     Data(usize),
-    /// It has so many bytes as JSON: an API server may be set up to take it.
+    /// Its size as JSON in bytes: an API server can be configured to accept it.
     Object(usize),
 }
 
@@ -32,7 +31,7 @@ pub fn oversize(object: &Object) -> Option<Oversize> {
     (bytes > MAX_OBJECT_BYTES).then_some(Oversize::Object(bytes))
 }
 
-/// The bytes of all values: of base64, of what it stands for.
+/// The bytes of all values; for base64, the decoded bytes.
 fn data_bytes(object: &Object) -> usize {
     let secret = object.is("", "Secret");
     let fields = [("data", secret), ("binaryData", true), ("stringData", false)];

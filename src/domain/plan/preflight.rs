@@ -40,7 +40,7 @@ impl DryRunRefusal {
     /// Whether perhaps only the update is refused, and the object would be accepted
     /// as a new one, which is tried then. The API server answers `Invalid` for an
     /// update of an immutable field, with a different text for each kind, and for
-    /// other faults as well; the attempt to create the object tells them apart.
+    /// other faults as well; the attempt to create the object shows the difference.
     pub fn may_be_of_the_update(&self) -> bool {
         self.code == 422 || self.is_immutable()
     }

@@ -203,7 +203,7 @@ mod tests {
             PruneVerdict::Drop(Foreign::OtherOwner(other.clone())),
         );
         let unlabelled = Record { owner: None, ..live.clone() };
-        check("nobody's", on, Some("u"), Some(unlabelled), PruneVerdict::Drop(Foreign::Unlabelled));
+        check("unlabelled", on, Some("u"), Some(unlabelled), PruneVerdict::Drop(Foreign::Unlabelled));
         check("recreated", on, Some("v"), Some(live.clone()), PruneVerdict::Drop(Foreign::Replaced));
         let unmanaged = Record { fields: String::new(), ..live.clone() };
         check("never applied", on, None, Some(unmanaged), PruneVerdict::Drop(Foreign::Replaced));

@@ -397,7 +397,7 @@ mod tests {
         check(json!({"ref": {"semver": "1", "semverFilter": "("}}), "spec.ref.semverFilter: ");
         check(
             json!({"drift": {"ignore": [{"target": {"kind": "("}, "paths": ["/spec"]}]}}),
-            "spec.drift.ignore[0].target: kind: \"(\" is not a regular expression, or too large a one",
+            "spec.drift.ignore[0].target: kind: \"(\" is not a valid regular expression, or is too large",
         );
     }
 

@@ -8,7 +8,7 @@ use crate::domain::objects::identity::ObjectId;
 use crate::domain::objects::object::Object;
 use crate::domain::plan::stage::order;
 
-/// What became of an object.
+/// How an object differs between the sets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChangeKind {
     /// It is only in the second set.
@@ -34,15 +34,15 @@ impl fmt::Display for ChangeKind {
 pub struct SubjectChange {
     /// The object.
     pub id: ObjectId,
-    /// What became of it.
+    /// How it differs.
     pub kind: ChangeKind,
     /// The hunks of a change, as [`unified`] writes them; empty where the whole
-    /// object came or went.
+    /// object was added or removed.
     pub diff: String,
 }
 
-/// The objects that differ: those of the second set in the order of the apply,
-/// then what is gone, in the reverse.
+/// The objects that differ: those of the second set in the order of the apply, then
+/// the removed ones, in reverse order.
 pub fn subject_changes(before: &[Object], after: &[Object]) -> Vec<SubjectChange> {
     let mut old: HashMap<ObjectId, &Object> = before.iter().map(|o| (o.id(), o)).collect();
     let mut found = Vec::new();
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn objects_are_compared_by_identity_and_told_in_order() {
+    fn objects_are_compared_by_identity_and_listed_in_order() {
         let before = [
             object("ConfigMap", "same", 1),
             object("ConfigMap", "gone", 1),
@@ -97,10 +97,10 @@ mod tests {
             object("ConfigMap", "same", 1),
             object("Namespace", "new", 1),
         ];
-        let told: Vec<String> =
+        let reported: Vec<String> =
             subject_changes(&before, &after).iter().map(|c| format!("{} {}", c.id, c.kind)).collect();
         assert_eq!(
-            told,
+            reported,
             [
                 "Namespace/new created",
                 "ConfigMap/apps/other changed",

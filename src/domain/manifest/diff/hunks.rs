@@ -1,5 +1,5 @@
-//! Lines to hunks, as `diff -u` writes them, within limits: neither the time
-//! nor the output grows with what somebody put into a ConfigMap.
+//! Lines to hunks, as `diff -u` writes them, within limits: neither the time nor
+//! the output grows with the size of a ConfigMap.
 
 use std::fmt::Write;
 use std::ops::Range;
@@ -9,14 +9,14 @@ use similar::{Algorithm, DiffOp, capture_diff_slices, group_diff_ops};
 
 /// Lines around a difference.
 const CONTEXT: usize = 3;
-/// Most lines, between what both texts begin and end with, that are compared
-/// one by one; beyond it the whole middle counts as replaced.
+/// Most lines, between the common beginning and end of both texts, that are compared
+/// one by one; with more lines, the whole middle counts as replaced.
 const MAX_COMPARED: usize = 20_000;
 /// Most lines of one object's hunks that are shown.
 const MAX_SHOWN: usize = 10_000;
 /// Most bytes of a line that are shown.
 const MAX_LINE_BYTES: usize = 1_000;
-/// Hex digits that tell the rest of one long line from that of another.
+/// Hex digits that distinguish the rest of one long line from that of another.
 const REST_DIGITS: usize = 12;
 
 /// The hunks between two texts; empty when they are equal.
@@ -79,15 +79,15 @@ impl Hunks {
 
     fn finish(mut self) -> String {
         if let Some(more) = self.lines.checked_sub(MAX_SHOWN).filter(|more| *more > 0) {
-            // As diff marks what is no line of either side.
+            // As diff marks a line that belongs to neither side.
             self.text.push_str(&format!("\\ {more} more lines\n"));
         }
         self.text
     }
 }
 
-/// `first line,lines`, from 1, as POSIX has it: one line needs no count, and an
-/// empty range is named by the line before it.
+/// `first line,lines`, from 1, as in POSIX: one line needs no count, and an empty
+/// range has the number of the line before it.
 fn place(range: &Range<usize>) -> String {
     match range.len() {
         0 => format!("{},0", range.start),
@@ -96,7 +96,7 @@ fn place(range: &Range<usize>) -> String {
     }
 }
 
-/// The line, or its beginning and what tells its rest from others.
+/// The line, or its beginning and a hash of its rest.
 fn push_line(text: &mut String, line: &str) {
     let mut cut = line.len().min(MAX_LINE_BYTES);
     while !line.is_char_boundary(cut) {
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_long_is_cut_and_still_told_apart() {
+    fn what_is_too_long_is_cut_and_still_distinguished() {
         let (one, two) = ("x".repeat(5 << 20), format!("{}y", "x".repeat((5 << 20) - 1)));
         let shown = between(&one, &two);
         let lines: Vec<&str> = shown.lines().collect();

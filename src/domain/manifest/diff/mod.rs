@@ -1,5 +1,5 @@
-//! What differs between two versions of an object, for people to read: clean of
-//! what only the server writes, and without any value of a Secret.
+//! What differs between two versions of an object, for people to read: without what
+//! only the server writes, and without any value of a Secret.
 
 mod changes;
 mod hunks;

@@ -1,6 +1,7 @@
-//! Secrets, so that one sees that a key changed and never to what.
+//! Masks Secrets, so that a diff shows that a key changed, but not its value.
 //!
-//! This is for eyes; it does not keep a value from whoever can read the input.
+//! This is for the display only: it does not hide a value from users who can read
+//! the input.
 
 use std::collections::BTreeSet;
 
@@ -12,12 +13,12 @@ use serde_json::Value;
 const MASK: &str = "*****";
 const BEFORE: &str = "***** (before)";
 const AFTER: &str = "***** (after)";
-/// Shorter values are in many a text by chance, in bytes.
+/// Shorter values are in many texts by chance, in bytes.
 const TELLING_BYTES: usize = 4;
-/// Fields of a Secret that hold nothing secret.
+/// Fields of a Secret that contain nothing secret.
 const OPEN: [&str; 5] = ["apiVersion", "kind", "metadata", "type", "immutable"];
 
-/// Masks both sides, if either is a Secret of whatever group.
+/// Masks both sides, if either is a Secret of any group.
 pub(super) fn mask(before: Option<&mut Value>, after: Option<&mut Value>) {
     let mut sides = [before, after];
     if !sides.iter().flatten().any(|value| value["kind"] == "Secret") {
@@ -38,10 +39,10 @@ pub(super) fn mask(before: Option<&mut Value>, after: Option<&mut Value>) {
         pair(before, after, |_, _| true);
     }
     let [before, after] = sides.each_mut().map(|side| side.as_mut()?.pointer_mut("/metadata/annotations"));
-    pair(before, after, |key, value| tells(key, value, &known));
+    pair(before, after, |key, value| may_reveal(key, value, &known));
 }
 
-/// The values below a field, as they stand there and decoded.
+/// The values below a field, as written and decoded.
 fn collect(value: &Value, known: &mut BTreeSet<String>) {
     let mut add = |text: &str| {
         if text.len() >= TELLING_BYTES {
@@ -62,17 +63,17 @@ fn collect(value: &Value, known: &mut BTreeSet<String>) {
     }
 }
 
-/// Whether an annotation of a Secret may hold what the Secret holds: tools keep
-/// a copy of what they applied in one.
-fn tells(key: &str, value: &Value, known: &BTreeSet<String>) -> bool {
+/// Whether an annotation of a Secret may contain the values of the Secret: some tools
+/// keep a copy of what they applied in one.
+fn may_reveal(key: &str, value: &Value, known: &BTreeSet<String>) -> bool {
     let Some(text) = value.as_str() else { return true };
     key.contains("applied")
         || text.trim_start().starts_with(['{', '['])
         || known.iter().any(|secret| text.contains(secret))
 }
 
-/// Masks the entries of two mappings that are meant, key by key. What is no
-/// mapping is one value.
+/// Masks the matching entries of two mappings, key by key. What is not a mapping is
+/// one value.
 fn pair(before: Option<&mut Value>, after: Option<&mut Value>, meant: impl Fn(&str, &Value) -> bool) {
     let mut sides = [before, after];
     if sides.iter().flatten().any(|value| !value.is_object()) {

@@ -10,25 +10,25 @@ use crate::domain::objects::object::Object;
 /// kubectl's copy of what it applied: a second object in an annotation.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// The hunks, three lines of context each, every line ended; `None` is an
-/// object that is not there. Empty when nothing differs that a person could
+/// The hunks, with three lines of context each, every line with a line break; `None`
+/// is an object that does not exist. Empty when nothing differs that a user could
 /// have changed.
 ///
-/// `status` and the metadata that only the server writes do not count. Of a
-/// Secret one sees which keys are new, gone or changed, never a value.
+/// `status` and the metadata that only the server writes are ignored. For a Secret,
+/// the diff shows which keys are new, removed or changed, never a value.
 pub fn unified(before: Option<&Value>, after: Option<&Value>) -> String {
     let (mut before, mut after) = (before.map(clean), after.map(clean));
     if before == after {
         return String::new();
     }
     secrets::mask(before.as_mut(), after.as_mut());
-    // What the emitter refuses, people can read as JSON.
+    // What the emitter refuses is shown as JSON.
     let write = |value: &Value| value_to_yaml(value).unwrap_or_else(|_| format!("{value:#}\n"));
     let text = |value: Option<&Value>| value.map(write).unwrap_or_default();
     hunks::between(&text(before.as_ref()), &text(after.as_ref()))
 }
 
-/// The object as a person would have written it.
+/// The object as a user would have written it.
 fn clean(value: &Value) -> Value {
     let Ok(mut object) = Object::new(value.clone()) else {
         return value.clone();
@@ -40,7 +40,7 @@ fn clean(value: &Value) -> Value {
         annotations.remove(LAST_APPLIED);
     }
     for field in ["annotations", "labels"] {
-        // Nothing is the same as none.
+        // An empty mapping is the same as a missing one.
         if metadata.get(field).is_some_and(|v| v.is_null() || v.as_object().is_some_and(|m| m.is_empty())) {
             metadata.remove(field);
         }

@@ -1,4 +1,4 @@
-//! What the patches of one release or file may take while they are read: memory
+//! How much the patches of one release or file may use while they are read: memory
 //! for their texts and for their expressions. The limits are for all of them
 //! together, because a release can have hundreds of each.
 
@@ -15,18 +15,18 @@ pub const MAX_REGEXES_BYTES: u64 = 8 << 20;
 /// The longest text of an expression, in bytes.
 pub const MAX_REGEX_TEXT: usize = 253;
 
-/// What the texts of all patches may come to, in bytes: an estimate. Aliases make
-/// much of little text.
+/// How much memory the texts of all patches may use, in bytes: an estimate. With
+/// aliases, a short text can expand to a lot of data.
 const MAX_DECODED: u64 = 4 << 20;
 
-/// What the texts and the expressions of most specs stay far below, in bytes.
+/// More than the texts and the expressions of most specs need, in bytes.
 const SMALL_DECODED: u64 = 128 << 10;
 const SMALL_REGEXES: u64 = 512 << 10;
 
-/// What expressions may take that have groups: they get a table for them.
+/// What an expression with groups may use in addition: it gets a table for them.
 const GROUPS_BYTES: u64 = 32 << 10;
 
-/// What is left.
+/// What is left of the limits.
 #[derive(Debug)]
 pub struct Allowance {
     pub(super) decoded: Budget,
@@ -48,7 +48,7 @@ impl Allowance {
         Self { decoded: Budget::new(SMALL_DECODED), expressions: Budget::new(SMALL_REGEXES) }
     }
 
-    /// Whether it was not enough.
+    /// Whether it was used up.
     pub fn exhausted(&self) -> bool {
         self.decoded.exhausted() || self.expressions.exhausted()
     }
@@ -59,22 +59,22 @@ impl Allowance {
     }
 }
 
-/// Why a text is no expression.
+/// Why a text is not a usable expression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refused {
-    /// It does not parse, or takes more than one may.
+    /// It does not parse, or needs too much memory.
     Invalid,
-    /// All together take too much.
+    /// All together need too much memory.
     Together,
 }
 
 impl Refused {
-    /// The problem, told of a text; `wanted` is what it should be.
-    pub(super) fn told(self, text: &str, wanted: &str) -> String {
+    /// The message about a text; `wanted` says what it is not.
+    pub(super) fn describe(self, text: &str, wanted: &str) -> String {
         match self {
             Self::Invalid => format!("{text:?} {wanted}"),
             Self::Together => format!(
-                "all regular expressions together take more than {} MiB; write simpler ones or fewer",
+                "all regular expressions together need more than {} MiB; use simpler or fewer ones",
                 MAX_REGEXES_BYTES >> 20
             ),
         }
@@ -85,7 +85,7 @@ impl Refused {
 #[derive(Clone, Debug)]
 pub(super) struct Expression {
     regex: Regex,
-    /// About how much it takes, in bytes.
+    /// About how much memory it uses, in bytes.
     bytes: usize,
 }
 
@@ -94,8 +94,8 @@ impl Expression {
         self.regex.is_match(text)
     }
 
-    /// The most steps that it takes to match a text: each byte may be held
-    /// against every state.
+    /// The most steps that it takes to match a text: each byte may be compared with
+    /// every state.
     pub(super) fn steps(&self, text: &str) -> u64 {
         const STATE_BYTES: usize = 32;
         (self.bytes / STATE_BYTES) as u64 * (text.len() as u64 + 1)
@@ -109,7 +109,7 @@ impl Allowance {
             return Err(format!("the expression is longer than {MAX_REGEX_TEXT} bytes"));
         }
         let compiled = self.compiled(&format!("^(?:{text})$"));
-        compiled.map_err(|why| why.told(text, "is not a regular expression, or too large a one"))
+        compiled.map_err(|why| why.describe(text, "is not a valid regular expression, or is too large"))
     }
 
     pub(super) fn compiled(&mut self, pattern: &str) -> Result<Expression, Refused> {
@@ -122,8 +122,8 @@ impl Allowance {
     }
 }
 
-/// The expression, and about what it takes: a compiled expression does not say,
-/// but a limit can be put to it.
+/// The expression, and about how much memory it uses: a compiled expression does not
+/// report it, but a limit can be set.
 fn smallest(pattern: &str) -> Option<(Regex, usize)> {
     let within = |bytes: usize| {
         let built = RegexBuilder::new(pattern).size_limit(bytes).dfa_size_limit(MAX_REGEX_BYTES).build();
@@ -153,15 +153,12 @@ mod tests {
     fn one_expression_and_all_together_have_a_limit() {
         let mut allowance = Allowance::default();
         let error = allowance.anchored("(a{100}){100}").unwrap_err();
-        assert_eq!(error, "\"(a{100}){100}\" is not a regular expression, or too large a one");
+        assert_eq!(error, "\"(a{100}){100}\" is not a valid regular expression, or is too large");
         let large = "a{1000}";
         let count = (0..10_000).take_while(|_| allowance.anchored(large).is_ok()).count();
         assert!((100..1000).contains(&count), "{count}");
         let error = allowance.anchored(large).unwrap_err();
-        assert_eq!(
-            error,
-            "all regular expressions together take more than 8 MiB; write simpler ones or fewer"
-        );
+        assert_eq!(error, "all regular expressions together need more than 8 MiB; use simpler or fewer ones");
     }
 
     #[test]

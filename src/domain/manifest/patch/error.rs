@@ -2,7 +2,7 @@
 
 use crate::api::reason::Reason;
 
-/// Why a patch, an image change or a patch file makes no sense by itself.
+/// Why a patch, an image change or a patch file is invalid, whatever the objects are.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct InvalidPatch {
@@ -24,8 +24,8 @@ impl InvalidPatch {
 pub struct PatchError {
     /// The field that holds the patch, such as `patches[0]`.
     pub patch: String,
-    /// Which object and which place in it, and what is wrong there. Holds no
-    /// value of the object.
+    /// Which object and which place in it, and what is wrong there. Contains no value
+    /// of the object.
     pub problem: String,
 }
 

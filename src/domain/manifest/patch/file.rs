@@ -1,5 +1,5 @@
 //! A file of kind Kustomization whose patches and changes apply to objects that
-//! come from elsewhere. It names no other file: patches are inline.
+//! come from another source. It refers to no other file: patches are inline.
 
 use std::collections::BTreeMap;
 
@@ -38,7 +38,7 @@ pub struct PatchFile {
     annotations: BTreeMap<String, String>,
 }
 
-/// The fields that are honoured.
+/// The supported fields.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Fields {
@@ -62,7 +62,7 @@ struct Fields {
     common_annotations: BTreeMap<String, String>,
 }
 
-const HONOURED: [&str; 9] = [
+const SUPPORTED: [&str; 9] = [
     "patches",
     "patchesJson6902",
     "patchesStrategicMerge",
@@ -102,7 +102,7 @@ struct FileOptions {
     allow_kind_change: bool,
 }
 
-/// In a kustomization, `null` is as good as nothing.
+/// In a kustomization, `null` is the same as an omitted field.
 fn or_null<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: serde::Deserializer<'de>,
@@ -131,15 +131,15 @@ impl From<FilePatch> for patch::Patch {
 }
 
 impl PatchFile {
-    /// Reads a patch file; `name` stands in messages.
+    /// Reads a patch file; `name` is used in messages.
     ///
     /// # Errors
-    /// It is no Kustomization, changes nothing, or has a field that is not
-    /// honoured here.
+    /// It is not a Kustomization, changes nothing, or has a field that is not
+    /// supported here.
     pub fn parse(name: &str, bytes: &[u8]) -> Result<Self, InvalidPatch> {
         let field = |field: &str| format!("{name}: {field}");
         let value = document(name, &utf8(bytes))?;
-        honoured(name, &value)?;
+        only_supported(name, &value)?;
         let Fields {
             patches,
             patches_json6902,
@@ -154,8 +154,8 @@ impl PatchFile {
         let mut allowance = Allowance::default();
         let mut patches_of = |list: &str, patches: Vec<FilePatch>| {
             if let Some(index) = patches.iter().position(|patch| patch.path.is_some()) {
-                let why =
-                    "patches in other files are not read here; write the patch inline in the field patch";
+                let why = "patches in other files are not supported here; write the patch inline in the field \
+                           patch";
                 return Err(InvalidPatch::new(field(&format!("{list}[{index}].path")), why));
             }
             let patches: Vec<patch::Patch> = patches.into_iter().map(patch::Patch::from).collect();
@@ -203,7 +203,7 @@ impl PatchFile {
     ///
     /// # Errors
     /// The patch or field that does not apply, and the object. The objects are
-    /// then as they were.
+    /// unchanged then.
     pub fn apply(&self, objects: &mut Vec<Object>) -> Result<(), PatchError> {
         let mut set = Set::new(objects.iter().cloned());
         let of =
@@ -250,8 +250,8 @@ fn document(name: &str, bytes: &[u8]) -> Result<Value, InvalidPatch> {
     }
 }
 
-/// Nothing that the file asks for is left undone silently.
-fn honoured(name: &str, value: &Value) -> Result<(), InvalidPatch> {
+/// Checks that all fields are supported, so that none is ignored silently.
+fn only_supported(name: &str, value: &Value) -> Result<(), InvalidPatch> {
     let Some(fields) = value.as_object() else {
         return Err(InvalidPatch::new(name, "the document is not a mapping"));
     };
@@ -262,14 +262,14 @@ fn honoured(name: &str, value: &Value) -> Result<(), InvalidPatch> {
             "" | "kustomize.config.k8s.io/v1beta1" | "kustomize.config.k8s.io/v1"
         );
     if !is_kustomization {
-        let why = "the document is not of kind Kustomization of kustomize.config.k8s.io/v1beta1";
+        let why = "the document is not a Kustomization of kustomize.config.k8s.io/v1beta1";
         return Err(InvalidPatch::new(name, why));
     }
     for (field, value) in fields {
         let inert = matches!(field.as_str(), "apiVersion" | "kind" | "metadata");
         let nothing = value.is_null() || value.as_array().is_some_and(Vec::is_empty);
-        if !inert && !nothing && !HONOURED.contains(&field.as_str()) {
-            let why = format!("the field is not honoured here; what can be used is {}", HONOURED.join(", "));
+        if !inert && !nothing && !SUPPORTED.contains(&field.as_str()) {
+            let why = format!("the field is not supported here; supported fields: {}", SUPPORTED.join(", "));
             return Err(InvalidPatch::new(format!("{name}: {field}"), why));
         }
     }
@@ -282,7 +282,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_is_not_honoured_is_named() {
+    fn what_is_not_supported_is_named() {
         let check = |text: &str, expected: &str| {
             assert_eq!(PatchFile::parse("p.yaml", text.as_bytes()).unwrap_err().to_string(), expected);
         };
@@ -290,7 +290,7 @@ mod tests {
         check("kind: Kustomization\npatches: []\n", "p.yaml: no patches found in p.yaml");
         check(
             "kind: Deployment\n",
-            "p.yaml: the document is not of kind Kustomization of kustomize.config.k8s.io/v1beta1",
+            "p.yaml: the document is not a Kustomization of kustomize.config.k8s.io/v1beta1",
         );
         check("[]", "p.yaml: the document is not a mapping");
         check("a: b\n---\nc: d\n", "p.yaml: the file holds more than one document");
@@ -300,12 +300,13 @@ mod tests {
         );
         check(
             "replicas: [{name: a, count: 1}]",
-            "p.yaml: replicas: the field is not honoured here; what can be used is patches, patchesJson6902, \
+            "p.yaml: replicas: the field is not supported here; supported fields: patches, patchesJson6902, \
              patchesStrategicMerge, images, namespace, namePrefix, nameSuffix, commonLabels, commonAnnotations",
         );
         check(
             "patches: [{path: a.yaml}]",
-            "p.yaml: patches[0].path: patches in other files are not read here; write the patch inline in the field patch",
+            "p.yaml: patches[0].path: patches in other files are not supported here; write the patch inline in \
+             the field patch",
         );
         check(
             "patches: [{patch: x, taget: {}}]",
@@ -330,7 +331,7 @@ mod tests {
         let error = file.apply(&mut objects).unwrap_err().to_string();
         assert_eq!(
             error,
-            "p.yaml: patches[0]: ConfigMap/default/a: operation 0 (remove /data): there is no such field"
+            "p.yaml: patches[0]: ConfigMap/default/a: operation 0 (remove /data): the field does not exist"
         );
         assert_eq!(objects, before);
     }

@@ -15,19 +15,19 @@ use crate::domain::manifest::budget::Budget;
 /// The most image changes of one release or file.
 pub const MAX_IMAGES: usize = 128;
 
-/// What becomes of the images of one name.
+/// How the images of one name are changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Image {
-    /// The name that an image has now; as to kustomize, a regular expression.
+    /// The current name of the image; as in kustomize, a regular expression.
     pub name: String,
-    /// The name that it gets.
+    /// The new name.
     pub new_name: Option<String>,
-    /// The tag that it gets.
+    /// The new tag.
     pub new_tag: Option<String>,
-    /// What is put behind its tag.
+    /// What is appended to the tag.
     pub tag_suffix: Option<String>,
-    /// The digest that it gets.
+    /// The new digest.
     pub digest: Option<String>,
 }
 
@@ -50,8 +50,8 @@ pub struct ImageChange {
     image: Image,
 }
 
-/// Where kustomize looks for images once it is through with every list named
-/// `containers` or `initContainers`: a suffix is put there twice.
+/// Where kustomize looks for images after every list named `containers` or
+/// `initContainers`: a suffix is appended there twice.
 const PODS: [&[&str]; 2] = [&["spec"], &["spec", "template", "spec"]];
 const IN_PODS: [(&str, &[&str]); 3] =
     [("containers", &["image"]), ("initContainers", &["image"]), ("volumes", &["image", "reference"])];
@@ -61,14 +61,14 @@ impl ImageChange {
     /// expressions are taken from the allowance.
     ///
     /// # Errors
-    /// The change that makes no sense.
+    /// The invalid change.
     pub fn parse_all(
         field: &str,
         images: &[Image],
         allowance: &mut Allowance,
     ) -> Result<Vec<Self>, InvalidPatch> {
         if images.len() > MAX_IMAGES {
-            return Err(InvalidPatch::new(field, format!("at most {MAX_IMAGES} images can be changed")));
+            return Err(InvalidPatch::new(field, format!("at most {MAX_IMAGES} images are allowed")));
         }
         let mut parse = |(index, image): (usize, &Image)| {
             Self::parse(image, allowance).map_err(|why| InvalidPatch::new(format!("{field}[{index}]"), why))
@@ -82,13 +82,13 @@ impl ImageChange {
         }
         let pattern = format!("^{}(?::[a-zA-Z0-9_.{{}}-]*)?(?:@sha256:[a-zA-Z0-9_.{{}}-]*)?$", image.name);
         let pattern = allowance.compiled(&pattern).map_err(|why| {
-            let wanted = "is neither a name nor a regular expression, or too large a one";
-            format!("name: {}", why.told(&image.name, wanted))
+            let wanted = "is not a valid image name or regular expression, or is too large";
+            format!("name: {}", why.describe(&image.name, wanted))
         })?;
         Ok(Self { pattern, image: image.clone() })
     }
 
-    /// Changes the images of an object. A definition of a kind has none.
+    /// Changes the images of an object. A CustomResourceDefinition has none.
     pub(super) fn apply(
         &self,
         object: &mut Value,
@@ -121,7 +121,7 @@ impl ImageChange {
         if self.pattern.is_match(&text) {
             let changed = self.changed(&text);
             if !budget.spend((changed.len() as u64).saturating_sub(text.len() as u64)) {
-                return Err("the images become too long".into());
+                return Err("the changed images are too long".into());
             }
             *image = changed.into();
         }
@@ -166,7 +166,7 @@ impl Set {
     }
 }
 
-/// Calls for the image of every container, wherever it stands.
+/// Calls `change` for the image of every container, at any depth.
 fn containers(
     value: &mut Value,
     change: &mut dyn FnMut(&mut Value) -> Result<(), String>,
@@ -183,7 +183,7 @@ fn containers(
     }
 }
 
-/// Name, tag and digest. What stands before the first slash may have a port.
+/// Name, tag and digest. The part before the first slash may have a port.
 fn split(image: &str) -> (String, String, String) {
     let path = image.find('/').unwrap_or_default();
     let (rest, digest) = match image[path..].split_once('@') {
@@ -261,8 +261,8 @@ mod tests {
             let error = rule.apply(&mut pod.clone(), &mut budget, &mut steps).unwrap_err();
             assert!(error.contains(expected), "{error}");
         };
-        check(1000, 1 << 30, "the images become too long");
-        check(1 << 30, 100, "too much work");
-        check(1 << 30, 3000, "too much work");
+        check(1000, 1 << 30, "the changed images are too long");
+        check(1 << 30, 100, "too expensive");
+        check(1 << 30, 3000, "too expensive");
     }
 }

@@ -1,6 +1,6 @@
 //! JSON patches (RFC 6902), applied as kustomize applies them. Two of its
-//! leniencies are kept because manifests rely on them: `replace` sets a field
-//! that is not there yet, and a negative index counts from the end.
+//! deviations are kept because manifests rely on them: `replace` sets a field
+//! that does not exist yet, and a negative index counts from the end.
 
 use serde_json::{Map, Number, Value};
 
@@ -44,9 +44,9 @@ impl Pointer {
         if !text.is_empty() && !text.starts_with('/') {
             return Err(format!("{text:?} must begin with /"));
         }
-        // An object has no deeper place, and a text of slashes would be many keys.
+        // No object is deeper, and a text of slashes would be many keys.
         if text.split('/').count() > MAX_DEPTH + 1 {
-            return Err(format!("it leads deeper than {MAX_DEPTH} levels"));
+            return Err(format!("it is deeper than {MAX_DEPTH} levels"));
         }
         let decoded = |key: &str| key.replace("~1", "/").replace("~0", "~");
         let keys = text.split('/').skip(1).map(decoded).collect();
@@ -63,18 +63,20 @@ impl JsonPatch {
     /// Reads a list of operations.
     ///
     /// # Errors
-    /// The operation that makes no sense.
+    /// The invalid operation.
     pub fn parse(patch: &Value) -> Result<Self, String> {
-        let Some(list) = patch.as_array() else { return Err("a JSON patch is a list of operations".into()) };
+        let Some(list) = patch.as_array() else {
+            return Err("a JSON patch must be a list of operations".into());
+        };
         if list.len() > MAX_OPERATIONS {
-            return Err(format!("a JSON patch has at most {MAX_OPERATIONS} operations"));
+            return Err(format!("a JSON patch can have at most {MAX_OPERATIONS} operations"));
         }
         let read =
             |(index, value)| Operation::parse(value).map_err(|why| format!("operation {index}: {why}"));
         list.iter().enumerate().map(read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Applies the operations. What they add is taken from the budget, what they
+    /// Applies the operations. What they add is subtracted from the budget, what they
     /// look at from the steps.
     ///
     /// # Errors
@@ -109,14 +111,16 @@ impl Operation {
             "copy" => ("copy", Action::Copy(pointer("from")?)),
             "test" => ("test", Action::Test(new()?)),
             other => {
-                return Err(format!("op {other:?} is none of add, remove, replace, move, copy and test"));
+                return Err(format!("op {other:?} is not one of add, remove, replace, move, copy and test"));
             }
         };
         let path = pointer("path")?;
         let whole =
             matches!(action, Action::Test(_)) || matches!(&action, Action::Replace(v) if v.is_object());
         if path.keys.is_empty() && !whole {
-            return Err("path is empty: only test, and replace by a mapping, take the whole object".into());
+            return Err(
+                "path is empty: only test, and replace with a mapping, can use the whole object".into()
+            );
         }
         Ok(Self { name, path, action })
     }
@@ -138,15 +142,15 @@ impl Operation {
             }
             Action::Test(wanted) => match get(object, &self.path) {
                 Ok(found) if equal(found, wanted) => Ok(()),
-                Ok(_) => Err("the value is another".into()),
+                Ok(_) => Err("the value differs".into()),
                 Err(Missing::Field) if wanted.is_null() => Ok(()),
                 Err(missing) => Err(missing.to_string()),
             },
         }
     }
 
-    /// About how many steps it takes: the way there, what is copied or compared,
-    /// and the elements of a list that make room.
+    /// About how many steps it takes: the keys of the path, what is copied or
+    /// compared, and the elements of a list that are moved.
     fn steps(&self, object: &mut Value) -> u64 {
         let mut steps = LOOK * (1 + self.path.keys.len() as u64);
         let mut list = |path: &Pointer| match parent(object, path) {
@@ -167,14 +171,15 @@ impl Operation {
             }
     }
 
-    /// What is put into the object is within the limits of depth and memory.
+    /// Checks a value that is added to the object against the limits of depth and
+    /// memory.
     fn paid<'v>(&self, value: &'v Value, budget: &mut Budget) -> Result<&'v Value, String> {
         self.fits(value)?;
-        if budget.spend(size(value)) { Ok(value) } else { Err("the patches add too much".into()) }
+        if budget.spend(size(value)) { Ok(value) } else { Err("the patches add too much data".into()) }
     }
 
-    /// Looked at before each operation: a few that each double the depth make
-    /// an object that no recursion comes to the end of.
+    /// Checked before each operation: a few operations that each double the depth
+    /// make an object that is too deep for any recursion.
     fn fits(&self, value: &Value) -> Result<(), String> {
         match MAX_DEPTH.checked_sub(self.path.keys.len()) {
             Some(levels) if !is_deeper(value, levels) => Ok(()),
@@ -183,16 +188,16 @@ impl Operation {
     }
 }
 
-/// What is not there.
+/// What does not exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 enum Missing {
-    #[error("there is nothing at the path that leads there")]
+    #[error("the parent of the path does not exist")]
     Parent,
-    #[error("there is no such field")]
+    #[error("the field does not exist")]
     Field,
-    #[error("the list has no such element")]
+    #[error("the list has no element at that index")]
     Element,
-    #[error("a list takes a number, or - for its end")]
+    #[error("the index of a list must be a number, or - for its end")]
     NoIndex,
 }
 
@@ -285,7 +290,7 @@ fn replace(object: &mut Value, path: &Pointer, new: Value) -> Result<(), String>
     Ok(())
 }
 
-/// Equal as JSON: 1 and 1.0 are one number.
+/// Equal as JSON: 1 and 1.0 are the same number.
 fn equal(one: &Value, other: &Value) -> bool {
     let fields_equal = |a: &Map<String, Value>, b: &Map<String, Value>| {
         a.len() == b.len() && a.iter().all(|(key, value)| b.get(key).is_some_and(|other| equal(value, other)))
@@ -310,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn operations_do_as_kustomize_does() {
+    fn operations_have_the_results_of_kustomize() {
         let check = |object: Value, patch: Value, expected: Value| {
             assert_eq!(patched(object, patch.clone()), Ok(expected), "{patch}");
         };
@@ -337,34 +342,34 @@ mod tests {
             assert_eq!(patched(json!({"a": [1], "b": "c", "n": null}), patch).unwrap_err(), expected);
         };
         let op = |op: &str, path: &str| json!([{"op": op, "path": path, "value": 1}]);
-        check(op("remove", "/x"), "operation 0 (remove /x): there is no such field");
-        check(op("remove", "/a/1"), "operation 0 (remove /a/1): the list has no such element");
-        check(op("add", "/a/3"), "operation 0 (add /a/3): the list has no such element");
-        check(op("add", "/a/-3"), "operation 0 (add /a/-3): the list has no such element");
-        check(op("add", "/a/x"), "operation 0 (add /a/x): a list takes a number, or - for its end");
-        check(op("add", "/x/y"), "operation 0 (add /x/y): there is nothing at the path that leads there");
-        check(op("add", "/b/y"), "operation 0 (add /b/y): there is nothing at the path that leads there");
+        check(op("remove", "/x"), "operation 0 (remove /x): the field does not exist");
+        check(op("remove", "/a/1"), "operation 0 (remove /a/1): the list has no element at that index");
+        check(op("add", "/a/3"), "operation 0 (add /a/3): the list has no element at that index");
+        check(op("add", "/a/-3"), "operation 0 (add /a/-3): the list has no element at that index");
         check(
-            op("replace", "/n/y"),
-            "operation 0 (replace /n/y): there is nothing at the path that leads there",
+            op("add", "/a/x"),
+            "operation 0 (add /a/x): the index of a list must be a number, or - for its end",
         );
-        check(op("test", "/b"), "operation 0 (test /b): the value is another");
+        check(op("add", "/x/y"), "operation 0 (add /x/y): the parent of the path does not exist");
+        check(op("add", "/b/y"), "operation 0 (add /b/y): the parent of the path does not exist");
+        check(op("replace", "/n/y"), "operation 0 (replace /n/y): the parent of the path does not exist");
+        check(op("test", "/b"), "operation 0 (test /b): the value differs");
         check(op("add", "b"), "operation 0: path: \"b\" must begin with /");
         check(
             op("swap", "/b"),
-            "operation 0: op \"swap\" is none of add, remove, replace, move, copy and test",
+            "operation 0: op \"swap\" is not one of add, remove, replace, move, copy and test",
         );
         check(json!([{"op": "add", "path": "/b"}]), "operation 0: value is missing");
         check(json!([{"op": "move", "path": "/b"}]), "operation 0: from is missing or is not a string");
-        check(json!({"op": "add"}), "a JSON patch is a list of operations");
+        check(json!({"op": "add"}), "a JSON patch must be a list of operations");
         check(json!(["add"]), "operation 0: it is not a mapping");
         check(
             op("remove", ""),
-            "operation 0: path is empty: only test, and replace by a mapping, take the whole object",
+            "operation 0: path is empty: only test, and replace with a mapping, can use the whole object",
         );
         check(
             json!([{"op": "copy", "from": "/x", "path": "/y"}]),
-            "operation 0 (copy /y): from /x: there is no such field",
+            "operation 0 (copy /y): from /x: the field does not exist",
         );
     }
 
@@ -375,7 +380,7 @@ mod tests {
         let error = patch
             .apply(&mut json!({"a": [1]}), &mut Budget::new(1 << 20), &mut Budget::default())
             .unwrap_err();
-        assert!(error.ends_with("(copy /a/-): the patches add too much"), "{error}");
+        assert!(error.ends_with("(copy /a/-): the patches add too much data"), "{error}");
     }
 
     #[test]
@@ -386,7 +391,7 @@ mod tests {
             let error = patch
                 .apply(&mut json!({"a": 1}), &mut Budget::new(4000), &mut Budget::default())
                 .unwrap_err();
-            assert_eq!(error, format!("operation 3 ({op} /a): the patches add too much"));
+            assert_eq!(error, format!("operation 3 ({op} /a): the patches add too much data"));
         }
     }
 
@@ -409,10 +414,10 @@ mod tests {
     }
 
     #[test]
-    fn pointers_that_lead_nowhere_deep_are_refused() {
+    fn pointers_that_are_too_deep_are_refused() {
         let check = |operation: Value, field: &str| {
             let error = JsonPatch::parse(&json!([operation])).unwrap_err();
-            assert_eq!(error, format!("operation 0: {field}: it leads deeper than 120 levels"));
+            assert_eq!(error, format!("operation 0: {field}: it is deeper than 120 levels"));
         };
         check(json!({"op": "remove", "path": "/a".repeat(121)}), "path");
         check(json!({"op": "copy", "from": "/".repeat(65000), "path": "/a"}), "from");

@@ -1,5 +1,5 @@
-//! The fields of a kustomization that change what objects are called and how
-//! they are marked: namespace, prefix, suffix, common labels and annotations.
+//! The fields of a kustomization that change names and metadata of objects:
+//! namespace, prefix, suffix, common labels and annotations.
 
 use std::collections::BTreeMap;
 
@@ -14,8 +14,8 @@ const FIXED_NAMES: [(&str, &str); 3] =
     [("", "CustomResourceDefinition"), ("apiregistration.k8s.io", "APIService"), ("", "Namespace")];
 
 impl Set {
-    /// Sets the namespace of all objects that are not known to live in none. As
-    /// in kustomize this renames Namespace objects.
+    /// Sets the namespace of all objects that are not known to be cluster-scoped. As
+    /// in kustomize, this renames Namespace objects.
     pub(super) fn set_namespace(&mut self, namespace: &str) -> Result<(), String> {
         for member in &mut self.members {
             member.remember();
@@ -47,12 +47,12 @@ impl Set {
         }
         (0..self.members.len()).for_each(|place| self.note(place));
         match self.twice() {
-            Some(name) => Err(format!("there are two objects {name} now")),
+            Some(name) => Err(format!("the result has two objects {name}")),
             None => Ok(()),
         }
     }
 
-    /// Puts something before and behind the names.
+    /// Adds a prefix and a suffix to the names.
     pub(super) fn rename(&mut self, prefix: &str, suffix: &str) {
         for (text, is_prefix) in [(prefix, true), (suffix, false)] {
             if text.is_empty() {
@@ -76,12 +76,12 @@ impl Set {
         (0..self.members.len()).for_each(|place| self.note(place));
     }
 
-    /// Sets labels, also in selectors and in what workloads make.
+    /// Sets labels, also in selectors and in the templates of workloads.
     pub(super) fn set_labels(&mut self, labels: &BTreeMap<String, String>) -> Result<(), String> {
         self.set_entries(LABELS, labels)
     }
 
-    /// Sets annotations, also in what workloads make.
+    /// Sets annotations, also in the templates of workloads.
     pub(super) fn set_annotations(&mut self, annotations: &BTreeMap<String, String>) -> Result<(), String> {
         self.set_entries(ANNOTATIONS, annotations)
     }

@@ -1,18 +1,18 @@
-//! What an object is called while it is patched.
+//! The identity of an object while it is patched.
 
 use super::tables::schema::cluster_scoped;
 use crate::domain::objects::object::Object;
 
-/// Where kustomize puts objects that live in no namespace.
+/// The namespace that kustomize uses for cluster-scoped objects.
 const NO_NAMESPACE: &str = "_non_namespaceable_";
 
-/// What an object is called.
+/// The identity of an object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Name {
     pub(super) group: String,
     pub(super) version: String,
     pub(super) kind: String,
-    /// With the word for none, and `default` where it is not set.
+    /// With the word for cluster-scoped, and `default` where it is not set.
     pub(super) namespace: String,
     pub(super) name: String,
 }

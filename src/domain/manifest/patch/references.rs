@@ -13,12 +13,12 @@ use super::tables::fields::visit;
 use super::tables::locations::{Named, REFERENCES, ROLE_REF};
 use crate::domain::manifest::budget::Budget;
 
-/// What is known of an object that may be named.
+/// What is known about an object that references may name.
 struct Candidate {
     current: Name,
     original: Name,
     previous: Vec<Name>,
-    /// As the manifest says it, empty where it does not.
+    /// As in the manifest, empty where it is not set.
     namespace: String,
     prefixes: Vec<String>,
     suffixes: Vec<String>,
@@ -48,7 +48,7 @@ impl Set {
     /// Lets references follow objects that were renamed.
     ///
     /// # Errors
-    /// A reference could mean several objects, or stands where none can.
+    /// A reference matches several objects, or is where no reference can be.
     pub fn follow_names(&mut self) -> Result<(), PatchError> {
         follow(self).map_err(|why| PatchError::new("patches", why))
     }
@@ -99,12 +99,12 @@ fn account_namespaces(value: &Value, referrer: &Candidate) -> HashSet<String> {
     subjects.filter_map(|subject| Some(subject.get("namespace")?.as_str()?.to_owned())).collect()
 }
 
-/// The objects by what they were called, so that a reference does not look at
-/// all of them.
+/// The objects by their former names, so that a reference does not search all of
+/// them.
 struct Index<'c> {
     /// By every former name, in their order.
     called: HashMap<&'c str, Vec<&'c Candidate>>,
-    /// One object of each namespace that objects of a first namespace are in now.
+    /// By the original namespace: one object for each namespace that its objects are in now.
     moved: HashMap<&'c str, HashMap<(&'c str, &'c str), &'c Candidate>>,
 }
 
@@ -137,11 +137,11 @@ impl<'a> Search<'a> {
         match value {
             Value::Null => Ok(()),
             Value::Array(values) => values.iter_mut().try_for_each(|value| match value {
-                Value::Array(_) => Err("a name is looked for in a list of lists".into()),
+                Value::Array(_) => Err("expected a name, found a list of lists".into()),
                 value => self.set(value, with_role, steps),
             }),
             Value::Object(fields) => {
-                let Some(name) = fields.get("name") else { return Err("there is no field name".into()) };
+                let Some(name) = fields.get("name") else { return Err("the field name is missing".into()) };
                 let name = name.as_str().unwrap_or_default().to_owned();
                 let namespace = fields.get("namespace").map(|n| n.as_str().unwrap_or_default().to_owned());
                 let Some(found) = self.select(&name, (namespace.as_deref(), true), with_role, steps)? else {
@@ -165,7 +165,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// The object that a name means, if it was once called so.
+    /// The object that a name refers to, if it ever had that name.
     fn select(
         &self,
         name: &str,
@@ -203,11 +203,12 @@ impl<'a> Search<'a> {
             return Ok(Some(first));
         }
         let names: Vec<String> = found.iter().map(|candidate| candidate.current.to_string()).collect();
-        Err(format!("{name:?} can mean several objects: {}", names.join(", ")))
+        Err(format!("{name:?} matches several objects: {}", names.join(", ")))
     }
 
-    /// Whether an object stands in the namespace that a reference says: if any
-    /// that it reaches was there at first, it means those, else those of now.
+    /// Whether an object is in the namespace of a reference. If any object that the
+    /// reference can reach was there originally, the original namespaces count,
+    /// otherwise the current ones.
     fn in_namespace<'n>(
         &self,
         namespace: Option<&'n str>,
@@ -222,8 +223,8 @@ impl<'a> Search<'a> {
         })
     }
 
-    /// Whether the object could name it: what is in its namespace or in none, and
-    /// what is in the namespaces of the accounts that a RoleBinding names.
+    /// Whether the referrer can name it: it is in the same namespace or
+    /// cluster-scoped, or in a namespace of the accounts that a RoleBinding names.
     fn reaches(&self, candidate: &Candidate) -> bool {
         self.may_be_in(candidate) || self.accounts.contains(candidate.namespace.as_str())
     }
@@ -270,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn references_do_not_look_at_every_object() {
+    fn references_do_not_search_every_object() {
         let mut set = Set { steps: Budget::new(500 * 1000), ..set(500) };
         assert_eq!(follow(&mut set), Ok(()));
         let name = set.members[999].object.value().pointer("/spec/volumes/0/configMap/name");
@@ -280,6 +281,6 @@ mod tests {
     #[test]
     fn references_have_a_limit() {
         let mut set = Set { steps: Budget::new(10_000), ..set(500) };
-        assert!(follow(&mut set).unwrap_err().contains("too much work"));
+        assert!(follow(&mut set).unwrap_err().contains("too expensive"));
     }
 }

@@ -1,6 +1,6 @@
-//! The objects of one artifact while they are patched: what each is called and
-//! was called before, because patches find objects, and references follow them,
-//! by every name they have had.
+//! The objects of one artifact while they are patched, with the current and all
+//! former names of each: patches find objects, and references follow them, by every
+//! name that they have had.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -31,7 +31,7 @@ pub(super) struct Member {
     pub(super) object: Object,
     /// Its place among the objects that the set was made of.
     pub(super) index: usize,
-    /// What it was called, the oldest first.
+    /// Its former names, the oldest first.
     pub(super) previous: Vec<Name>,
     pub(super) prefixes: Vec<String>,
     pub(super) suffixes: Vec<String>,
@@ -42,12 +42,12 @@ impl Member {
         Name::of(&self.object)
     }
 
-    /// What it was called at first.
+    /// Its original name.
     pub(super) fn original(&self) -> Name {
         self.previous_names().next().unwrap_or_else(|| self.current())
     }
 
-    /// Former names have the group and version of now, as to kustomize.
+    /// Former names have the current group and version, as in kustomize.
     pub(super) fn previous_names(&self) -> impl Iterator<Item = Name> + '_ {
         self.previous.iter().map(|name| Name {
             group: self.object.group().to_owned(),
@@ -79,11 +79,11 @@ impl Member {
             && target.fits_metadata(self.object.value()))
     }
 
-    /// Takes a new content, if it is an object.
+    /// Sets a new content, if it is an object.
     pub(super) fn become_value(&mut self, value: Value) -> Result<(), String> {
         let named = self.current();
-        self.object =
-            Object::new(value).map_err(|why| format!("{named}: the result is no manifest: {why}"))?;
+        self.object = Object::new(value)
+            .map_err(|why| format!("{named}: the result is not a valid manifest: {why}"))?;
         Ok(())
     }
 }
@@ -94,7 +94,7 @@ impl Set {
         Self::within(objects, MAX_ADDED_BYTES)
     }
 
-    /// A set of objects to which patches may add so much, in bytes.
+    /// A set of objects to which patches may add so many bytes.
     pub fn within(objects: impl IntoIterator<Item = Object>, bytes: u64) -> Self {
         let member = |(index, object)| Member {
             object,
@@ -112,29 +112,29 @@ impl Set {
         Self { members, budget, steps, called }
     }
 
-    /// How much patches have added at most, in bytes; all that they may once it was too
-    /// much.
+    /// How much patches have added at most, in bytes; the whole limit once it was
+    /// exceeded.
     pub fn added(&self) -> u64 {
         self.budget.spent()
     }
 
-    /// Lets patches add so much from now on, in bytes.
+    /// Lets patches add so many bytes from now on.
     pub fn allow(&mut self, bytes: u64) {
         self.budget = Budget::new(bytes);
     }
 
-    /// What the objects come to: an estimate, in bytes.
+    /// The size of the objects: an estimate, in bytes.
     pub fn bytes(&self) -> u64 {
         self.members.iter().map(|member| size(member.object.value())).sum()
     }
 
-    /// Keeps the name that an object has got.
+    /// Records the new name of an object.
     pub(super) fn note(&mut self, place: usize) {
         let Some(member) = self.members.get(place) else { return };
         self.called.entry(member.object.name().to_owned()).or_default().insert(member.index);
     }
 
-    /// The places of the objects that are chosen.
+    /// The places of the objects that the target selects.
     ///
     /// # Errors
     /// The steps are used up.
@@ -148,7 +148,7 @@ impl Set {
         Ok(places)
     }
 
-    /// Takes out objects that were deleted.
+    /// Removes objects that were deleted.
     pub(super) fn remove(&mut self, places: &HashSet<usize>) -> Result<(), String> {
         if places.is_empty() {
             return Ok(());
@@ -159,7 +159,7 @@ impl Set {
         Ok(())
     }
 
-    /// The places of the objects that one name means, now or before.
+    /// The places of the objects that have, or had, a name.
     ///
     /// # Errors
     /// The steps are used up.
@@ -180,7 +180,7 @@ impl Set {
         Ok(found)
     }
 
-    /// Says which name two objects have by now.
+    /// A name that two objects have now.
     pub(super) fn twice(&self) -> Option<Name> {
         let mut seen = HashSet::with_capacity(self.members.len());
         self.members.iter().map(Member::current).find(|name| !seen.insert(name.clone()))

@@ -1,5 +1,5 @@
-//! One patch: its text read and found to make sense, and applied to the objects
-//! it means.
+//! One patch: its text is parsed and validated, and applied to the objects that it
+//! selects.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -26,13 +26,13 @@ pub const MAX_PATCHES: usize = 128;
 /// The longest text of one patch, in bytes.
 pub const MAX_PATCH_BYTES: usize = 64 << 10;
 
-/// How much slower a merge goes through an object than a copy.
+/// How much slower a merge of an object is than a copy.
 const MERGE: u64 = 4;
 
 /// A patch and the objects it is for.
 #[derive(Clone, Debug)]
 pub struct ParsedPatch {
-    /// Where it stands, for messages.
+    /// The field that contains it, for messages.
     field: String,
     /// Shared, because every render has its own copy of the patches.
     content: Arc<Content>,
@@ -40,8 +40,8 @@ pub struct ParsedPatch {
     change: Change,
     /// References follow names that the patch changes.
     follow: bool,
-    /// A strategic merge without target is fitted to its object as one with
-    /// a target: `patchesStrategicMerge`.
+    /// A strategic merge without target is adapted to its object like one with a
+    /// target: `patchesStrategicMerge`.
     fitted: bool,
 }
 
@@ -51,7 +51,7 @@ enum Content {
     Json(JsonPatch),
 }
 
-/// What a strategic merge may change besides.
+/// What a strategic merge may change in addition.
 #[derive(Clone, Copy, Debug, Default)]
 struct Change {
     name: bool,
@@ -59,18 +59,18 @@ struct Change {
 }
 
 impl ParsedPatch {
-    /// Reads the patches of a list. `field` names it for messages. What they take
-    /// is taken from the allowance.
+    /// Reads the patches of a list. `field` names it for messages. What they use is
+    /// subtracted from the allowance.
     ///
     /// # Errors
-    /// The patch that makes no sense.
+    /// The invalid patch.
     pub fn parse_all(
         field: &str,
         patches: &[patch::Patch],
         allowance: &mut Allowance,
     ) -> Result<Vec<Self>, InvalidPatch> {
         if patches.len() > MAX_PATCHES {
-            return Err(InvalidPatch::new(field, format!("at most {MAX_PATCHES} patches can be given")));
+            return Err(InvalidPatch::new(field, format!("at most {MAX_PATCHES} patches are allowed")));
         }
         let parse = |(index, patch)| Self::parse(format!("{field}[{index}]"), patch, allowance);
         patches.iter().enumerate().map(parse).collect()
@@ -86,7 +86,7 @@ impl ParsedPatch {
                 return Err(InvalidPatch::new(field, "a JSON patch needs a target: add the field target"));
             }
             (Content::Strategic(documents), Some(_)) if documents.len() > 1 => {
-                let why = "with a target, the text can hold one document only; make each a patch of its own";
+                let why = "a patch with a target can have only one document; use one patch for each document";
                 return Err(invalid(why.into()));
             }
             _ => {}
@@ -114,16 +114,18 @@ impl ParsedPatch {
         }
     }
 
-    /// What stands in `patchesJson6902` is no strategic merge, and its target
-    /// has a name.
+    /// Checks a patch of `patchesJson6902`: it is not a strategic merge, and its
+    /// target has a name.
     pub(super) fn demand_json(&self, field: String) -> Result<(), InvalidPatch> {
         match (&*self.content, &self.target) {
-            (Content::Strategic(_), _) => {
-                Err(InvalidPatch::new(field, "it is not a JSON patch; strategic merges stand in patches"))
-            }
-            (Content::Json(_), Some(target)) if !target.has_name() => {
-                Err(InvalidPatch::new(field, "the target needs a name; in patches it does not"))
-            }
+            (Content::Strategic(_), _) => Err(InvalidPatch::new(
+                field,
+                "it is not a JSON patch; move strategic merge patches to the field patches",
+            )),
+            (Content::Json(_), Some(target)) if !target.has_name() => Err(InvalidPatch::new(
+                field,
+                "the target needs a name here; it is optional in the field patches",
+            )),
             (Content::Json(_), _) => Ok(()),
         }
     }
@@ -138,7 +140,7 @@ impl ParsedPatch {
     /// Applies the patch.
     ///
     /// # Errors
-    /// The object and the place that it does not fit.
+    /// The object and the place where it does not fit.
     pub fn apply(&self, set: &mut Set) -> Result<(), PatchError> {
         self.try_apply(set).map_err(|problem| PatchError::new(&self.field, problem))
     }
@@ -165,7 +167,7 @@ impl ParsedPatch {
 fn no_two(set: &mut Set) -> Result<(), String> {
     spend(&mut set.steps, LOOK * set.members.len() as u64)?;
     match set.twice() {
-        Some(name) => Err(format!("there are two objects {name} now")),
+        Some(name) => Err(format!("the result has two objects {name}")),
         None => Ok(()),
     }
 }
@@ -193,14 +195,14 @@ fn documents(text: &str, words_are_texts: bool, budget: &mut Budget) -> Result<V
     let mut documents = Vec::new();
     for chunk in split(text.as_bytes()) {
         if let Some(line) = chunk.bad_separator {
-            return Err(format!("line {line}: something stands behind the separator `---`"));
+            return Err(format!("line {line}: text after the separator `---`"));
         }
         let Some(chunk_text) = chunk.text() else { continue };
         let open_end = text.as_bytes().ends_with(chunk.bytes) && !text.ends_with('\n');
         let reading = Reading { words_are_texts, open_end };
         let parsed = parse_as(&chunk_text, reading, budget).map_err(|problems| {
             problems.first().map_or_else(String::new, |problem| match problem.too_large {
-                true => "the patches are too large once decoded, with what their aliases stand for".into(),
+                true => "the decoded patches, including their aliases, are too large".into(),
                 false => format!("line {}: {}", chunk.first_line + problem.line - 1, problem.message),
             })
         })?;
@@ -234,7 +236,7 @@ fn add_document(document: Value, patches: &mut Vec<Value>) -> Result<(), String>
         };
     }
     if text("/metadata/name").is_empty() {
-        let why = "metadata.name is missing or is not a string; with a target, any name will do";
+        let why = "metadata.name is missing or is not a string; if the patch has a target, any name works";
         return Err(why.into());
     }
     patches.push(document);
@@ -251,8 +253,8 @@ fn apply_by_name(set: &mut Set, patch: &Value, change: Change, fitted: bool) -> 
         let version = [name.group.as_str(), &name.version].join("/");
         let version = version.trim_start_matches('/');
         return Err(format!(
-            "{count} is called {name} of version {version:?}, as the patch says; \
-             write its apiVersion, kind, name and namespace, or add a target"
+            "{count} matches {name} of version {version:?}; correct apiVersion, kind, name and namespace in \
+             the patch, or add a target"
         ));
     };
     apply_strategic(set, patch, change, fitted, &[place])
@@ -270,7 +272,7 @@ fn apply_strategic(
     for &place in places {
         let Some(member) = set.members.get_mut(place) else { continue };
         if !set.budget.spend(cost) {
-            return Err(format!("{}: the patches add too much", member.current()));
+            return Err(format!("{}: the patches add too much data", member.current()));
         }
         spend(&mut set.steps, MERGE * (cost + size(member.object.value())))?;
         if change.name || change.kind {
@@ -286,7 +288,7 @@ fn apply_strategic(
     set.remove(&deleted)
 }
 
-/// A patch with a target is for objects of other versions and names, too. As in
+/// A patch with a target can be for objects of other versions and names. As in
 /// kustomize, its labels and annotations become texts, also `null`.
 fn fitted(patch: &Value, member: &Member) -> Value {
     let mut patch = patch.clone();
@@ -356,7 +358,7 @@ fn apply_json(set: &mut Set, target: &PatchTarget, patch: &JsonPatch, follow: bo
             return Err(format!("{named}: the result is nested deeper than {MAX_DEPTH} levels"));
         }
         if !budget.spend(64) {
-            return Err(format!("{named}: the patches add too much"));
+            return Err(format!("{named}: the patches add too much data"));
         }
         let empty = |value: &Value| is_nothing(value);
         if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut)
@@ -404,7 +406,8 @@ mod tests {
         );
         check(
             json!({"patch": "kind: A"}),
-            "patches[0].patch: metadata.name is missing or is not a string; with a target, any name will do",
+            "patches[0].patch: metadata.name is missing or is not a string; if the patch has a target, any \
+             name works",
         );
         check(
             json!({"patch": "metadata: {name: a}"}),
@@ -417,12 +420,12 @@ mod tests {
         check(json!({"patch": "[]"}), "patches[0]: a JSON patch needs a target: add the field target");
         check(
             json!({"patch": "[]", "target": {"kind": "["}}),
-            "patches[0].target: kind: \"[\" is not a regular expression, or too large a one",
+            "patches[0].target: kind: \"[\" is not a valid regular expression, or is too large",
         );
         let document = "kind: A\nmetadata: {name: a}\n";
         check(
             json!({"patch": format!("{document}---\n{document}"), "target": {}}),
-            "patches[0].patch: with a target, the text can hold one document only; make each a patch of its own",
+            "patches[0].patch: a patch with a target can have only one document; use one patch for each document",
         );
         check(
             json!({"patch": " ".repeat(10) + &"#".repeat(65537)}),
@@ -431,7 +434,7 @@ mod tests {
         let many = vec![patch::Patch::default(); MAX_PATCHES + 1];
         let error =
             ParsedPatch::parse_all("patches", &many, &mut Allowance::default()).unwrap_err().to_string();
-        assert_eq!(error, "patches: at most 128 patches can be given");
+        assert_eq!(error, "patches: at most 128 patches are allowed");
     }
 
     #[test]
@@ -442,24 +445,25 @@ mod tests {
         };
         check(
             json!({"patch": "[{op: remove, path: /data/x}]", "target": {"name": "two"}}),
-            "patches[0]: ConfigMap/n/two: operation 0 (remove /data/x): there is no such field",
+            "patches[0]: ConfigMap/n/two: operation 0 (remove /data/x): the field does not exist",
         );
         check(
             json!({"patch": "[{op: remove, path: /metadata/name}]", "target": {"name": "two"}}),
-            "patches[0]: ConfigMap/n/two: the result is no manifest: metadata.name is missing or is not a string",
+            "patches[0]: ConfigMap/n/two: the result is not a valid manifest: metadata.name is missing or is \
+             not a string",
         );
         check(
             json!({"patch": "{kind: X, metadata: {name: x}, data: []}", "target": {"labelSelector": "app=one"}}),
-            "patches[0]: ConfigMap/n/one: at data: a mapping in the object and a list in the patch",
+            "patches[0]: ConfigMap/n/one: at data: it is a mapping in the object, but a list in the patch",
         );
         check(
             json!({"patch": "{apiVersion: v1, kind: ConfigMap, metadata: {name: one}}"}),
-            "patches[0]: no object is called ConfigMap/default/one of version \"v1\", as the patch says; \
-             write its apiVersion, kind, name and namespace, or add a target",
+            "patches[0]: no object matches ConfigMap/default/one of version \"v1\"; correct apiVersion, kind, \
+             name and namespace in the patch, or add a target",
         );
         check(
             json!({"patch": "{kind: X, metadata: {name: x}}", "target": {}, "options": {"allowNameChange": true}}),
-            "patches[0]: there are two objects ConfigMap/n/x now",
+            "patches[0]: the result has two objects ConfigMap/n/x",
         );
     }
 
@@ -469,7 +473,7 @@ mod tests {
             parse(json!({"patch": "{kind: X, metadata: {name: x}, data: {b: c}}", "target": {}})).unwrap();
         let mut set = Set { budget: Budget::new(1000), ..set() };
         let error = patch.apply(&mut set).unwrap_err().to_string();
-        assert_eq!(error, "patches[0]: ConfigMap/n/two: the patches add too much");
+        assert_eq!(error, "patches[0]: ConfigMap/n/two: the patches add too much data");
     }
 
     #[test]
@@ -478,8 +482,8 @@ mod tests {
             let patch = parse(patch).unwrap();
             assert_eq!(patch.apply(&mut set()), Ok(()));
             let error = patch.apply(&mut Set { steps: Budget::new(steps), ..set() }).unwrap_err();
-            let expected = "the patches and images are too much work for so many objects; write fewer, \
-                            name objects rather than choose them, or split the artifact";
+            let expected = "the patches and images are too expensive for so many objects; use fewer, select \
+                            objects by name, or split the artifact";
             assert!(error.to_string().ends_with(expected), "{error}");
         };
         let none = json!({"name": "[a-z]{200}"});
@@ -528,7 +532,10 @@ mod tests {
         let patch = patch::Patch { patch: text, ..patch::Patch::default() };
         let error =
             ParsedPatch::parse_all("patches", &vec![patch; 128], &mut Allowance::default()).unwrap_err();
-        assert!(error.problem.contains("the patches are too large once decoded"), "{error}");
+        assert!(
+            error.problem.contains("the decoded patches, including their aliases, are too large"),
+            "{error}"
+        );
         assert_ne!(error.field, "patches[0].patch");
     }
 }

@@ -1,4 +1,4 @@
-//! What is asked of JSON values while they are patched.
+//! Helpers for JSON values while they are patched.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ pub(super) fn scalar_text(value: &Value) -> String {
     }
 }
 
-/// About what a value takes in memory, in bytes.
+/// About how much memory a value uses, in bytes.
 pub(super) fn size(value: &Value) -> u64 {
     const EACH: u64 = 64;
     match value {
@@ -24,7 +24,7 @@ pub(super) fn size(value: &Value) -> u64 {
     }
 }
 
-/// Whether a value is nested deeper than so many levels. It goes no deeper
+/// Whether a value is nested deeper than so many levels. It does not recurse deeper
 /// itself.
 pub(super) fn is_deeper(value: &Value, levels: usize) -> bool {
     let within = |value: &Value| is_deeper(value, levels.saturating_sub(1));

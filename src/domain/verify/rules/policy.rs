@@ -78,7 +78,7 @@ impl SignerIdentity {
             let alone = regex::RegexBuilder::new(text).size_limit(MAX_REGEX_BYTES).build();
             match (alone, built, text.is_empty()) {
                 (Ok(_), Ok(regex), false) => Ok(regex),
-                _ => Err(format!("{name}: {text:?} is not a regular expression, or too large a one")),
+                _ => Err(format!("{name}: {text:?} is not a valid regular expression, or is too large")),
             }
         };
         Ok(Self {

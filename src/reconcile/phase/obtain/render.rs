@@ -83,7 +83,7 @@ async fn rendered(
     };
     let (discovery, files) = (Arc::clone(discovery), content.files().to_vec());
     let held: usize = files.iter().map(|(_, bytes)| bytes.len()).sum();
-    let mut budget = Budget::beside(content.room().most, held as u64);
+    let mut budget = Budget::after_files(content.room().most, held as u64);
     let rendering = tokio::task::spawn_blocking(move || {
         let rendered = render_within(&files, &options, &*discovery, &mut budget);
         rendered.map(|objects| (objects, budget.spent()))

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// The longest text of a selector, in bytes.
 pub const MAX_SELECTOR_BYTES: usize = 1024;
 
-/// Every requirement holds.
+/// All requirements must hold.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selector(Vec<Requirement>);
 
@@ -48,7 +48,7 @@ impl Selector {
             match parser.take() {
                 None => return Ok(Self(requirements)),
                 Some(",") => {}
-                Some(token) => return Err(format!("{token:?} stands where a comma is expected")),
+                Some(token) => return Err(format!("expected a comma, found {token:?}")),
             }
         }
     }
@@ -73,7 +73,7 @@ impl Selector {
 }
 
 impl fmt::Display for Selector {
-    /// One spelling of it, which the API server reads as it was meant.
+    /// One spelling of it, which has the same meaning for the API server.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (n, Requirement { key, test }) in self.0.iter().enumerate() {
             f.write_str(if n == 0 { "" } else { "," })?;
@@ -135,7 +135,7 @@ impl<'a> Parser<'a> {
         }
         let key = self.take().unwrap_or_default();
         if !is_key(key) {
-            return Err(format!("{key:?} is not the key of a label"));
+            return Err(format!("{key:?} is not a valid label key"));
         }
         let test = if missing { Test::Missing } else { self.test()? };
         Ok(Requirement { key: key.to_owned(), test })
@@ -151,7 +151,7 @@ impl<'a> Parser<'a> {
             "notin" => self.values().map(Test::NotIn),
             ">" => self.number().map(Test::Above),
             "<" => self.number().map(Test::Below),
-            _ => Err(format!("{operator:?} stands where one of =, ==, !=, in, notin, > and < is expected")),
+            _ => Err(format!("expected one of =, ==, !=, in, notin, > and <, found {operator:?}")),
         }
     }
 
@@ -163,19 +163,19 @@ impl<'a> Parser<'a> {
         if is_value(value) {
             Ok(value.to_owned())
         } else {
-            Err(format!("{value:?} is not the value of a label"))
+            Err(format!("{value:?} is not a valid label value"))
         }
     }
 
     fn number(&mut self) -> Result<i64, String> {
         let value = self.value()?;
-        value.parse().map_err(|_| format!("{value:?} is not a whole number"))
+        value.parse().map_err(|_| format!("{value:?} is not an integer"))
     }
 
     fn values(&mut self) -> Result<BTreeSet<String>, String> {
         let mut values = BTreeSet::new();
         if self.take() != Some("(") {
-            return Err("behind in and notin stand values in parentheses".into());
+            return Err("in and notin must be followed by values in parentheses".into());
         }
         loop {
             let value = match self.peek() {
@@ -183,13 +183,13 @@ impl<'a> Parser<'a> {
                 _ => self.take().unwrap_or_default(),
             };
             if !is_value(value) {
-                return Err(format!("{value:?} is not the value of a label"));
+                return Err(format!("{value:?} is not a valid label value"));
             }
             values.insert(value.to_owned());
             match self.take() {
                 Some(")") => return Ok(values),
                 Some(",") => {}
-                _ => return Err("the parenthesis behind in or notin is not closed".into()),
+                _ => return Err("the parenthesis after in or notin is not closed".into()),
             }
         }
     }
@@ -271,21 +271,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_selector_is_refused() {
+    fn what_is_not_a_selector_is_refused() {
         let check = |text: &str, expected: &str| {
             let error = Selector::parse(text).unwrap_err();
             assert!(error.contains(expected), "{text}: {error}");
         };
-        check("=web", "\"=\" is not the key");
-        check("app=web,", "\"\" is not the key");
-        check("app=web tier", "where a comma is expected");
-        check("app=a/b", "\"a/b\" is not the value");
+        check("=web", "\"=\" is not a valid label key");
+        check("app=web,", "\"\" is not a valid label key");
+        check("app=web tier", "expected a comma, found \"tier\"");
+        check("app=a/b", "\"a/b\" is not a valid label value");
         check("app in web", "in parentheses");
         check("app in (web", "not closed");
         check("app in (a b)", "not closed");
-        check("app ~ web", "\"~\" stands where one of");
-        check("size>x", "\"x\" is not a whole number");
-        check("UPPER.example/app", "is not the key");
+        check("app ~ web", "expected one of =, ==, !=, in, notin, > and <, found \"~\"");
+        check("size>x", "\"x\" is not an integer");
+        check("UPPER.example/app", "is not a valid label key");
         check(&"a,".repeat(600), "longer than 1024 bytes");
     }
 }

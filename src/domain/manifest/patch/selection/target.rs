@@ -1,5 +1,5 @@
-//! Which objects are meant: regular expressions over what they are called, and
-//! selectors over their labels and annotations, as in a Kustomize patch.
+//! Which objects a patch selects: regular expressions for their identity, and
+//! selectors for their labels and annotations, as in a Kustomize patch.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use crate::api::patch;
 use crate::domain::manifest::patch::allowance::{Allowance, Expression};
 use crate::domain::manifest::patch::name::Name;
 
-/// Chooses objects. What is empty chooses all.
+/// Selects objects. An empty field selects all.
 #[derive(Clone, Debug, Default)]
 pub struct PatchTarget {
     group: Option<Expression>,
@@ -20,7 +20,7 @@ pub struct PatchTarget {
     annotations: Selector,
 }
 
-/// What an object is called.
+/// The identity of an object.
 #[derive(Clone, Copy, Debug)]
 pub struct Called<'a> {
     /// API group, empty for core.
@@ -36,10 +36,10 @@ pub struct Called<'a> {
 }
 
 impl PatchTarget {
-    /// Reads a target. Its expressions are taken from the allowance.
+    /// Reads a target. Its expressions are subtracted from the allowance.
     ///
     /// # Errors
-    /// The field that is no expression or selector, and why.
+    /// The field that is not an expression or a selector, and why.
     pub fn parse(target: &patch::Target, allowance: &mut Allowance) -> Result<Self, String> {
         let mut whole = |field: &str, text: &Option<String>| {
             let Some(text) = text.as_ref().filter(|t| !t.is_empty()) else { return Ok(None) };
@@ -59,7 +59,7 @@ impl PatchTarget {
         })
     }
 
-    /// Whether what an object is called fits.
+    /// Whether the identity of an object matches.
     pub fn fits_name(&self, called: Called<'_>) -> bool {
         fits(&self.group, called.group)
             && fits(&self.version, called.version)
@@ -68,12 +68,12 @@ impl PatchTarget {
             && fits(&self.namespace, called.namespace)
     }
 
-    /// Whether it says what an object is called.
+    /// Whether it has a name.
     pub(in crate::domain::manifest::patch) fn has_name(&self) -> bool {
         self.name.is_some()
     }
 
-    /// Whether the kind of an object fits.
+    /// Whether the kind of an object matches.
     pub(in crate::domain::manifest::patch) fn fits_kind(
         &self,
         group: &str,
@@ -83,7 +83,7 @@ impl PatchTarget {
         fits(&self.group, group) && fits(&self.version, version) && fits(&self.kind, kind)
     }
 
-    /// The most steps that it takes to see whether an object fits.
+    /// The most steps that it takes to see whether an object matches.
     pub(in crate::domain::manifest::patch) fn steps(
         &self,
         current: &Name,
@@ -114,7 +114,7 @@ impl PatchTarget {
         namespaces.any(|namespace| fits(&self.namespace, namespace))
     }
 
-    /// Whether the labels and annotations of an object fit.
+    /// Whether the labels and annotations of an object match.
     pub fn fits_metadata(&self, object: &Value) -> bool {
         let map =
             |field: &str| -> Option<&Map<String, Value>> { object.get("metadata")?.get(field)?.as_object() };
@@ -157,12 +157,12 @@ mod tests {
     #[test]
     fn what_is_no_target_is_refused() {
         let check = |value: Value, expected: &str| assert_eq!(target(value).unwrap_err(), expected);
-        check(json!({"kind": "("}), "kind: \"(\" is not a regular expression, or too large a one");
+        check(json!({"kind": "("}), "kind: \"(\" is not a valid regular expression, or is too large");
         check(
             json!({"name": "(a{1000}){1000}"}),
-            "name: \"(a{1000}){1000}\" is not a regular expression, or too large a one",
+            "name: \"(a{1000}){1000}\" is not a valid regular expression, or is too large",
         );
         check(json!({"name": "a".repeat(254)}), "name: the expression is longer than 253 bytes");
-        check(json!({"labelSelector": "="}), "labelSelector: \"=\" is not the key of a label");
+        check(json!({"labelSelector": "="}), "labelSelector: \"=\" is not a valid label key");
     }
 }

@@ -1,7 +1,7 @@
-//! The directives of a strategic merge: `$patch`, which kustomize knows, and
-//! `$retainKeys`, `$deleteFromPrimitiveList` and `$setElementOrder`, which it
-//! leaves in the object as if they were fields. No API server takes those, so
-//! they do here what they do for `kubectl patch`.
+//! The directives of a strategic merge: `$patch`, which kustomize supports, and
+//! `$retainKeys`, `$deleteFromPrimitiveList` and `$setElementOrder`, which it leaves
+//! in the object as if they were fields. No API server accepts such fields, so here
+//! the directives work as in `kubectl patch`.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ const RETAIN: &str = "$retainKeys";
 const DELETE_FROM: &str = "$deleteFromPrimitiveList/";
 const ORDER: &str = "$setElementOrder/";
 
-/// What `$patch` says.
+/// The value of `$patch`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Merge,
@@ -28,7 +28,7 @@ impl Merge {
             "merge" => Ok(Action::Merge),
             "replace" => Ok(Action::Replace),
             "delete" => Ok(Action::Delete),
-            _ => self.fail("$patch can be merge, replace or delete"),
+            _ => self.fail("$patch must be merge, replace or delete"),
         }
     }
 
@@ -40,7 +40,7 @@ impl Merge {
         Ok(action)
     }
 
-    /// Takes the element that holds nothing but `$patch` out of a list.
+    /// Takes the element that contains only `$patch` out of a list.
     pub(super) fn list_action(&mut self, patch: Id) -> Merged<Action> {
         let elements = self.tree.elements(patch);
         let Some(element) = elements.into_iter().find(|id| self.tree.field(*id, PATCH).is_some()) else {
@@ -53,7 +53,7 @@ impl Merge {
         let action = self.action(directive)?;
         let text = self.tree.text(directive);
         if self.tree.set_element(patch, None, &[PATCH], &[text]).is_err() {
-            return self.fail("$patch stands in a list of other things than mappings");
+            return self.fail("$patch is in a list whose elements are not mappings");
         }
         Ok(action)
     }
@@ -76,7 +76,7 @@ struct Order {
 }
 
 impl Directives {
-    /// Takes them out of the patch. `$retainKeys` is done at once.
+    /// Takes them out of the patch. `$retainKeys` is applied immediately.
     pub(super) fn take(
         merge: &mut Merge,
         object: Id,
@@ -92,7 +92,7 @@ impl Directives {
                 continue;
             }
             if merge.tree.kind(value) != Some(Kind::List) {
-                return merge.fail(format!("{name} takes a list"));
+                return merge.fail(format!("{name} must be a list"));
             }
             let elements = merge.tree.elements(value);
             merge.tree.clear(patch, &name);
@@ -104,7 +104,7 @@ impl Directives {
                 Some(field) => {
                     let key = schema.and_then(|s| s.field(field)).and_then(Schema::merge_keys);
                     let Some(key) = key.map(|keys| keys.first().copied()) else {
-                        return merge.fail(format!("{name}: the list {field} does not merge"));
+                        return merge.fail(format!("{name}: the list {field} cannot be merged"));
                     };
                     let before = merge.tree.field(object, field).map(|list| names(merge, list, key));
                     let wanted = elements.iter().map(|id| name_of(merge, *id, key)).collect();
@@ -116,7 +116,7 @@ impl Directives {
         Ok(found)
     }
 
-    /// Does what is left to do once the mapping is merged.
+    /// Applies the remaining directives once the mapping is merged.
     pub(super) fn apply(self, merge: &mut Merge, object: Id) -> Merged<()> {
         for (field, removed) in self.deletions {
             let Some(list) = merge.tree.field(object, &field) else { continue };
@@ -132,13 +132,13 @@ impl Directives {
     }
 }
 
-/// Removes the fields that are not to stay.
+/// Removes the fields that are not retained.
 fn retain(merge: &mut Merge, object: Id, patch: Id, kept: &[Id]) -> Merged<()> {
     let kept: BTreeSet<String> = kept.iter().map(|id| merge.tree.text(*id)).collect();
     for name in merge.tree.field_names(patch) {
         let is_set = merge.tree.field(patch, &name).is_some_and(|id| !merge.tree.is_null(id));
         if is_set && !kept.contains(&name) && !name.starts_with('$') {
-            return merge.fail(format!("{RETAIN} does not name {name}, which the patch sets"));
+            return merge.fail(format!("{RETAIN} does not include {name}, which the patch sets"));
         }
     }
     for name in merge.tree.field_names(object) {
@@ -159,8 +159,8 @@ fn names(merge: &Merge, list: Id, key: Option<&str>) -> Vec<String> {
 }
 
 impl Order {
-    /// The elements that the directive names are in its order. The others are
-    /// in theirs, each before the first of the named that stood behind it.
+    /// The elements that the directive names get its order. The others keep theirs,
+    /// each before the first named element that followed it.
     fn apply(&self, merge: &mut Merge, object: Id) {
         let Some(list) = merge.tree.field(object, &self.field) else { return };
         let place = |all: &[String], name: &str| all.iter().position(|other| other == name);

@@ -1,15 +1,14 @@
-//! Lists whose elements are found by the values of their keys: what
-//! `ElementSetter` and `ElementMatcher` of kyaml do, including what they do to
-//! elements that have no key.
+//! Lists whose elements are found by the values of their keys: this works like
+//! `ElementSetter` and `ElementMatcher` of kyaml, also for elements that have no key.
 
 use super::tree::{Content, Id, Kind, Tree};
 
-/// Where an element that should be a mapping is something else.
+/// An element that should be a mapping is something else.
 pub(super) struct NotAMapping;
 
 impl Tree {
-    /// The value of a field, where it is a mapping and, with a wanted text,
-    /// where the field is written so.
+    /// The value of a field, if the node is a mapping and, with a wanted text, if the
+    /// field is written like that.
     fn matching(&self, element: Id, key: &str, wanted: Option<&str>) -> Result<Option<Id>, NotAMapping> {
         let fits = |id: Id| wanted.is_none_or(|wanted| self.text(id) == wanted);
         match (self.kind(element), key) {
@@ -22,7 +21,7 @@ impl Tree {
         }
     }
 
-    /// The first element of which all keys have the values.
+    /// The first element whose keys all have the values.
     pub(super) fn element(&self, list: Id, keys: &[&str], values: &[String]) -> Option<Id> {
         let elements = self.elements(list);
         if keys.first().is_none_or(|key| key.is_empty()) {
@@ -41,8 +40,8 @@ impl Tree {
         })
     }
 
-    /// Replaces the elements of which all keys have the values, or removes them
-    /// where there is nothing to set; what replaces none is appended.
+    /// Replaces the elements whose keys all have the values, or removes them where
+    /// there is nothing to set; an element that replaces none is appended.
     pub(super) fn set_element(
         &mut self,
         list: Id,
@@ -77,7 +76,7 @@ impl Tree {
         Ok(())
     }
 
-    /// An empty value fits whatever the field holds, and a key without a value
+    /// An empty value matches any value of the field, and a key without a value
     /// counts as the one before it.
     fn has_values(&self, element: Id, keys: &[&str], values: &[String]) -> Result<bool, NotAMapping> {
         let mut found = None;
@@ -93,7 +92,7 @@ impl Tree {
         Ok(true)
     }
 
-    /// Of each element the values of the keys; empty where it has none.
+    /// The values of the keys of each element; empty where it has none.
     pub(super) fn key_values(&self, list: Id, keys: &[&str]) -> Vec<Vec<String>> {
         let text = |element: Id, key: &str| match self.field(element, key) {
             Some(id) if self.is_null(id) => String::new(),
@@ -105,8 +104,8 @@ impl Tree {
     }
 }
 
-/// The keys that any element has a value for, and of one element their values.
-/// Where none has any, all keys.
+/// The keys for which any element has a value, and their values in one element. If no
+/// element has any, all keys.
 pub(super) fn keys_in_use<'k>(
     all: &[Vec<String>],
     values: &[String],
@@ -126,8 +125,8 @@ pub(super) fn keys_in_use<'k>(
     (in_use, values)
 }
 
-/// Fills the values that an element lacks from another that agrees with it in
-/// the rest.
+/// Fills the missing values of an element from another one with the same remaining
+/// values.
 pub(super) fn fill_in(all: &mut [Vec<String>]) {
     for first in 0..all.len() {
         let one = all[first].clone();

@@ -32,7 +32,7 @@ pub(in crate::domain::manifest::patch) fn merge(
 
 impl Merge {
     fn fit<T>(&self, result: Result<T, NotAMapping>) -> Merged<T> {
-        result.or_else(|_| self.fail("the list merges by a key, and one of its elements is no mapping"))
+        result.or_else(|_| self.fail("the list is merged by a key, but one of its elements is not a mapping"))
     }
 
     fn walk(&mut self, object: Option<Id>, patch: Option<Id>, schema: Option<Schema>) -> Merged<Option<Id>> {
@@ -42,7 +42,11 @@ impl Merge {
         if let Some(kind) = kind
             && let Some(other) = sources().filter_map(|id| self.tree.kind(id)).find(|other| *other != kind)
         {
-            return self.fail(format!("{} in the object and {} in the patch", kind.name(), other.name()));
+            return self.fail(format!(
+                "it is {} in the object, but {} in the patch",
+                kind.name(),
+                other.name()
+            ));
         }
         match (kind, schema.and_then(Schema::merge_keys)) {
             (Some(Kind::Scalar), _) | (Some(Kind::List), None) => Ok(patch.or(object)),
@@ -53,13 +57,13 @@ impl Merge {
         }
     }
 
-    /// Also within a custom resource, what names its kind is of that kind.
+    /// Also within a custom resource, a mapping with `kind` is of that kind.
     fn embedded(&self, id: Id) -> Option<Schema> {
         let text = |name| self.tree.field(id, name).map(|id| self.tree.text(id));
         Schema::of(&text("apiVersion")?, &text("kind")?)
     }
 
-    /// What a mapping is before its fields are merged.
+    /// The mapping before its fields are merged.
     fn start_map(&mut self, object: Option<Id>, patch: Option<Id>) -> Merged<Option<Id>> {
         if self.tree.is_missing(object) {
             let action = patch.map(|id| self.map_action(id)).transpose()?;
@@ -76,7 +80,8 @@ impl Merge {
         Ok(match self.map_action(patch)? {
             Action::Delete => None,
             Action::Replace if self.path.is_empty() => {
-                return self.fail("$patch: replace replaces parts of an object; kustomize ignores it here");
+                return self
+                    .fail("$patch: replace cannot replace the whole object; kustomize ignores it here");
             }
             Action::Replace => Some(patch),
             Action::Merge => object,
@@ -147,7 +152,7 @@ impl Merge {
         if start == object {
             self.demand_keys(result, patch, keys)?;
         }
-        // What the patch names comes first.
+        // The elements of the patch come first.
         let lists = [patch, Some(result)];
         let mut all: Vec<Vec<String>> = Vec::new();
         let mut seen = BTreeSet::new();
@@ -166,7 +171,7 @@ impl Merge {
         self.merge_elements([Some(result), patch], keys, &all, items)
     }
 
-    /// An element of the patch that has none of the keys would empty the list.
+    /// An element of the patch without any of the keys would empty the list.
     fn demand_keys(&self, object: Id, patch: Option<Id>, keys: &[&str]) -> Merged<()> {
         let has_key = |id: &Id| {
             let text = |key: &&str| self.tree.field(*id, key).filter(|id| !self.tree.is_null(*id));
@@ -179,7 +184,7 @@ impl Merge {
             return Ok(());
         }
         let (all, first) = (keys.join(" and "), keys.first().copied().unwrap_or_default());
-        self.fail(format!("the list merges by {all}, and an element of the patch has no {first}"))
+        self.fail(format!("the list is merged by {all}, but an element of the patch has no {first}"))
     }
 
     fn merge_elements(
@@ -219,7 +224,7 @@ impl Merge {
         Ok(Some(added))
     }
 
-    /// Sets the keys that an element was found by and does not hold.
+    /// Sets the keys by which an element was found and that it does not contain.
     fn complete(&mut self, element: Id, keys: &[&str], values: &[String]) {
         for (key, value) in keys.iter().zip(values) {
             if !key.is_empty() && !value.is_empty() && self.tree.field(element, key).is_none() {
@@ -233,8 +238,8 @@ impl Merge {
         }
     }
 
-    /// Puts the elements of the object behind those that were merged, each in
-    /// the place of the one with its keys if there is one.
+    /// Appends the elements of the object to the merged ones; each replaces the one
+    /// with its keys, if there is one.
     fn append(&mut self, merged: Id, object: Id, keys: &[&str]) -> Merged<()> {
         for element in self.tree.elements(object) {
             if keys.first().is_none_or(|key| key.is_empty()) {
@@ -266,10 +271,10 @@ impl Merge {
     }
 }
 
-/// A value put where a text stands is written in that text's quotes, and so is
-/// a text, too: kustomize keeps the style of what it overrides. Which texts had
-/// quotes cannot be seen any more; those have that would be something else
-/// without.
+/// A value that replaces a text is written with the quotes of that text, and so
+/// becomes a text: kustomize keeps the style of the value that it overrides. Which
+/// texts had quotes is not known any more; those are taken to have quotes that would
+/// not be texts without them.
 fn quoted_as(old: &Content, new: Content) -> Content {
     let (Content::Scalar(Value::String(old)), Content::Scalar(value)) = (old, &new) else { return new };
     let needs_quotes = old.contains('\n')
@@ -321,27 +326,27 @@ mod tests {
         check(
             one(),
             json!({"containers": {}}),
-            "at spec.containers: a list in the object and a mapping in the patch",
+            "at spec.containers: it is a list in the object, but a mapping in the patch",
         );
         check(
             one(),
             json!({"containers": [{"name": "a", "env": "x"}]}),
-            "at spec.containers.[a].env: a list in the object and a single value in the patch",
+            "at spec.containers.[a].env: it is a list in the object, but a single value in the patch",
         );
         check(
             one(),
             json!({"containers": [{"name": "a", "$patch": "remove"}]}),
-            "at spec.containers.[a]: $patch can be merge, replace or delete",
+            "at spec.containers.[a]: $patch must be merge, replace or delete",
         );
         check(
             one(),
             json!({"containers": [{"image": "a"}]}),
-            "at spec.containers: the list merges by name, and an element of the patch has no name",
+            "at spec.containers: the list is merged by name, but an element of the patch has no name",
         );
         check(
             one(),
             json!({"$setElementOrder/nodeSelector": []}),
-            "at spec: $setElementOrder/nodeSelector: the list nodeSelector does not merge",
+            "at spec: $setElementOrder/nodeSelector: the list nodeSelector cannot be merged",
         );
     }
 

@@ -1,6 +1,5 @@
-//! Objects and patches as nodes of one arena, because a strategic merge as
-//! kustomize does it goes on changing nodes of the patch that have become part
-//! of the object.
+//! Objects and patches as nodes of one arena: the strategic merge of kustomize still
+//! changes nodes of the patch after they have become part of the object.
 
 use serde_json::{Map, Value};
 
@@ -15,13 +14,13 @@ pub(super) enum Content {
     Null {
         keep: bool,
     },
-    /// A text, a number or a truth value.
+    /// A text, a number or a boolean.
     Scalar(Value),
     Map(Vec<(String, Id)>),
     List(Vec<Id>),
 }
 
-/// What sort of node it is.
+/// The type of a node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Scalar,
@@ -107,7 +106,7 @@ impl Tree {
         matches!(self.get(id), Content::Map(fields) if fields.is_empty())
     }
 
-    /// What the node is written as; empty for mappings and lists.
+    /// The text of the node; empty for mappings and lists.
     pub(super) fn text(&self, id: Id) -> String {
         match self.get(id) {
             Content::Null { .. } => "null".into(),
@@ -116,7 +115,7 @@ impl Tree {
         }
     }
 
-    /// A field, where the node is a mapping that has it.
+    /// A field, if the node is a mapping that has it.
     pub(super) fn field(&self, id: Id, name: &str) -> Option<Id> {
         let Content::Map(fields) = self.get(id) else { return None };
         fields.iter().find(|(key, _)| key == name).map(|(_, value)| *value)

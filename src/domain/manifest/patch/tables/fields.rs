@@ -1,5 +1,5 @@
 //! Paths into objects as kustomize writes them: `spec/template/metadata/labels`
-//! leads through every element of the lists on its way.
+//! includes every element of the lists on its way.
 
 use serde_json::{Map, Value};
 
@@ -10,10 +10,9 @@ pub(in crate::domain::manifest::patch) struct Field {
     pub(in crate::domain::manifest::patch) group: &'static str,
     /// Empty: any.
     pub(in crate::domain::manifest::patch) kind: &'static str,
-    /// A `/` within a key is written `\/`; `[]` behind a name says that it is a
-    /// list.
+    /// A `/` within a key is written `\/`; `[]` after a name means that it is a list.
     pub(in crate::domain::manifest::patch) path: &'static str,
-    /// Mappings that are missing on the way are made.
+    /// Missing mappings on the way are created.
     pub(in crate::domain::manifest::patch) create: bool,
 }
 
@@ -24,8 +23,8 @@ impl Field {
     }
 }
 
-/// Calls for every place that a path leads to. `made` is what stands at the end
-/// of a path that is to be created.
+/// Calls `call` for every place of a path. `made` is the value at the end of a path
+/// that is created.
 pub(in crate::domain::manifest::patch) fn visit(
     object: &mut Value,
     path: &str,
@@ -86,7 +85,7 @@ fn step(
             };
             step(next, rest, made, call)
         }
-        _ => Err(format!("{key} is looked for in what is neither a mapping nor a list")),
+        _ => Err(format!("cannot look up {key}: its parent is not a mapping or a list")),
     }
 }
 
@@ -116,6 +115,6 @@ mod tests {
         check(json!({}), "a[]/b", true, json!({}));
         check(json!({"a/b": 1}), "a\\/b", false, json!({"a/b": "x"}));
         let error = visit(&mut json!({"a": 1}), "a/b", None, &mut |_| Ok(())).unwrap_err();
-        assert_eq!(error, "a/b: b is looked for in what is neither a mapping nor a list");
+        assert_eq!(error, "a/b: cannot look up b: its parent is not a mapping or a list");
     }
 }

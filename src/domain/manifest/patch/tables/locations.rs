@@ -93,7 +93,7 @@ pub(in crate::domain::manifest::patch) const LABELS: &[Field] = &[
     field("batch", "CronJob", "spec/jobTemplate/spec/template/metadata/labels", true),
 ];
 
-/// Annotations, of objects and of the pods they make.
+/// Annotations, of objects and of their pod templates.
 pub(in crate::domain::manifest::patch) const ANNOTATIONS: &[Field] = &[
     field("", "", "metadata/annotations", true),
     field("", "ReplicationController", "spec/template/metadata/annotations", true),
@@ -106,7 +106,7 @@ pub(in crate::domain::manifest::patch) const ANNOTATIONS: &[Field] = &[
     field("batch", "CronJob", "spec/jobTemplate/spec/template/metadata/annotations", true),
 ];
 
-/// Namespaces besides `metadata.namespace`.
+/// Namespaces in other places than `metadata.namespace`.
 pub(in crate::domain::manifest::patch) const NAMESPACES: &[Field] = &[
     field("", "Namespace", "metadata/name", true),
     field("apiregistration.k8s.io", "APIService", "spec/service/namespace", true),
@@ -118,20 +118,20 @@ pub(in crate::domain::manifest::patch) const NAMESPACES: &[Field] = &[
     ),
 ];
 
-/// What may be named, and by which fields of which kinds.
+/// What references may name, and which fields of which kinds are references.
 pub(in crate::domain::manifest::patch) struct Named {
     /// Empty: any.
     pub(in crate::domain::manifest::patch) group: &'static str,
     /// Empty: any.
     pub(in crate::domain::manifest::patch) version: &'static str,
     pub(in crate::domain::manifest::patch) kind: &'static str,
-    /// Fields of the pods that these kinds make.
+    /// Fields of the pod templates of these kinds.
     pub(in crate::domain::manifest::patch) in_pods:
         (&'static [(&'static str, &'static str)], &'static [&'static str]),
     pub(in crate::domain::manifest::patch) fields: &'static [Field],
 }
 
-/// Kinds that make pods, and where they say what pods.
+/// Kinds that create pods, and where their pod template is.
 const PODS: &[(&str, &str)] = &[
     ("Pod", "spec"),
     ("PodTemplate", "template/spec"),
@@ -143,7 +143,7 @@ const PODS: &[(&str, &str)] = &[
     ("CronJob", "spec/jobTemplate/spec/template/spec"),
 ];
 
-/// The same, for what kustomize follows in other kinds of the sort.
+/// The same, for the references that kustomize follows in other such kinds.
 const PODS_WITH_CONTROLLERS: &[(&str, &str)] = &[
     ("Pod", "spec"),
     ("StatefulSet", "spec/template/spec"),
@@ -321,5 +321,5 @@ pub(in crate::domain::manifest::patch) const REFERENCES: &[Named] = &[
     },
 ];
 
-/// The one field where the kind of what is named stands beside the name.
+/// The only field that has the kind of the referenced object next to its name.
 pub(in crate::domain::manifest::patch) const ROLE_REF: &str = "roleRef/name";

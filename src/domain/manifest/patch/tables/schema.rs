@@ -1,4 +1,4 @@
-//! Looks up what `kinds` knows of a place in an object.
+//! Looks up what `kinds` knows about a place in an object.
 
 use super::kinds::{KINDS, NODES, Node};
 
@@ -15,8 +15,8 @@ fn find(api_version: &str, kind: &str) -> Option<(u16, bool)> {
     KINDS.get(found).map(|entry| (entry.2, entry.3))
 }
 
-/// Whether objects of the kind are known to live in no namespace. `false` for
-/// a kind that kustomize does not know.
+/// Whether objects of the kind are known to be cluster-scoped. `false` for a kind
+/// that kustomize does not know.
 pub(in crate::domain::manifest::patch) fn cluster_scoped(api_version: &str, kind: &str) -> bool {
     find(api_version, kind).is_some_and(|(_, cluster)| cluster)
 }
