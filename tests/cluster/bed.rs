@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use supercargo_testbed::certificates::Authority;
 use supercargo_testbed::fetch::{self, Trust};
+use supercargo_testbed::kits::BED;
 use supercargo_testbed::proxy::{Fate, Moment};
 use supercargo_testbed::registry::{Options, Registry, USERS};
-use supercargo_testbed::tools::{BED, Environment, Tools};
+use supercargo_testbed::tools::{Environment, Tools};
 use supercargo_testbed::{Account, Bed, Profile, Profiles, Proxy, Story, bed, processes, story, within};
 
 const PROFILES: Profiles = Profiles::First("the test bed itself");
@@ -292,8 +293,8 @@ fn assets_come_first_and_the_path_last() {
     for name in ["etcd", "kube-apiserver", "kubectl"] {
         link(&assets, name);
     }
-    for name in BED.names {
-        link(&path, name);
+    for program in BED.programs {
+        link(&path, program.name);
     }
     let cache = processes::directory("empty");
     let environment = Environment { assets: Some(assets.clone()), path: path.clone().into(), cache };

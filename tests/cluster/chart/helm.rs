@@ -19,7 +19,7 @@ pub fn chart() -> PathBuf {
 /// Runs helm, as the user of a kubeconfig when there is one.
 pub fn helm(kubeconfig: Option<&Path>, arguments: &[&str]) -> Output {
     let directory = processes::directory("helm");
-    let mut command: Command = processes::command(Tools::get().path("helm"));
+    let mut command: Command = processes::command(Tools::helm().path("helm"));
     command.args(arguments).env("HOME", &directory).env_remove("HELM_NAMESPACE");
     for place in ["CACHE", "CONFIG", "DATA"] {
         command.env(format!("HELM_{place}_HOME"), directory.join(place));

@@ -118,7 +118,7 @@ impl Profiles {
 /// `helm template` of the chart for the placeholder.
 fn render(arguments: &[&str]) -> String {
     let directory = processes::directory("chart");
-    let mut command = processes::command(Tools::get().path("helm"));
+    let mut command = processes::command(Tools::helm().path("helm"));
     command
         .arg("template")
         .arg(format!("supercargo-{PLACEHOLDER}"))

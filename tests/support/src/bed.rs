@@ -11,9 +11,10 @@ use serde_json::json;
 use crate::admin::Admin;
 use crate::audit::AuditLog;
 use crate::certificates::{Authority, Identity};
+use crate::kits::FLUX;
 use crate::kubeconfig::{self, Credential};
 use crate::processes::{self, Server};
-use crate::tools::{Environment, FLUX, Tools};
+use crate::tools::{Environment, Tools};
 use crate::{poll_until, ports, repository};
 
 // Generous: a loaded machine of two cores still starts all in half of it.

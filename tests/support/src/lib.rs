@@ -34,6 +34,7 @@ pub mod evidence;
 pub mod fetch;
 pub mod image;
 pub mod issuer;
+pub mod kits;
 pub mod kubeconfig;
 pub mod names;
 pub mod operator;
