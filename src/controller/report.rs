@@ -8,6 +8,7 @@ use crate::api::reason::Reason;
 use crate::api::status::{Changes, ReleaseStatus, condition};
 use crate::cluster::events::ReleaseEventNote;
 use crate::cluster::session::Session;
+use crate::domain::artifact::digest::shortened;
 use crate::domain::identity::ReleaseId;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::release::Release;
@@ -155,7 +156,7 @@ fn send_about(
             uid: &uid,
             warning,
             reason,
-            message: &message,
+            message: &shortened(&message),
             revision: revision.as_deref(),
         };
         match session.publish(note, Timestamp::now()).await {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
+use super::artifact::digest::shortened;
 use super::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
 use super::release::Release;
 use crate::api::reason::{Disposition, Reason};
@@ -18,17 +19,6 @@ const FAILED: &str = "Failed";
 /// The name of a release's inventory.
 pub fn inventory_name(release: &str) -> String {
     format!("inv-{release}")
-}
-
-/// A revision with the first digits of its digest: what a table has room for.
-pub fn short_revision(revision: &str) -> String {
-    const DIGITS: usize = 8;
-    let (before, digits) = revision.rsplit_once("sha256:").unwrap_or((revision, ""));
-    match (before, digits.get(..DIGITS)) {
-        ("", Some(digits)) => format!("sha256:{digits}"),
-        (tag, Some(digits)) => format!("{tag}{digits}"),
-        (_, None) => revision.to_owned(),
-    }
 }
 
 /// The status while a run waits: what it waits for, with everything else as it
@@ -148,7 +138,7 @@ pub fn compute(
         }
         status.artifact = Some(told(status.artifact.take(), artifact, outcome));
     }
-    status.short_revision = status.last_applied_revision.as_deref().map(short_revision);
+    status.short_revision = status.last_applied_revision.as_deref().map(shortened);
     if let Some(entries) = outcome.entries {
         let entries = i32::try_from(entries).unwrap_or(i32::MAX);
         status.inventory = Some(InventoryStatus { name: inventory_name(&release.id.name), entries });
@@ -376,10 +366,12 @@ fn whole_seconds(time: Timestamp) -> Timestamp {
     Timestamp::from_second(time.as_second()).unwrap_or(time)
 }
 
-/// Cuts a message at [`MAX_MESSAGE`] bytes, on a character's boundary.
+/// A message as the status keeps it: digests are shortened, and it is cut at
+/// [`MAX_MESSAGE`] bytes, on a character's boundary.
 pub fn bounded(message: &str) -> String {
+    let message = shortened(message);
     if message.len() <= MAX_MESSAGE {
-        return message.to_owned();
+        return message;
     }
     let mut end = MAX_MESSAGE - 4;
     while !message.is_char_boundary(end) {
@@ -596,16 +588,6 @@ mod tests {
         assert_eq!((third.history.len(), third.history[0].outcome.as_str()), (2, "Healthy"));
         assert_eq!(third.history[0].changes.created, 3);
         assert_eq!(third.history[0].applied_at, second.history[0].applied_at);
-    }
-
-    #[test]
-    fn a_revision_is_short_enough_for_a_table() {
-        let check = |revision: &str, expected: &str| assert_eq!(short_revision(revision), expected);
-        check("1.0.1@sha256:b39c4235deadbeef", "1.0.1@b39c4235");
-        check("sha256:b39c4235deadbeef", "sha256:b39c4235");
-        check("1.0.1@sha256:b3", "1.0.1@sha256:b3");
-        check("latest", "latest");
-        check("", "");
     }
 
     #[test]

@@ -20,8 +20,8 @@ use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::cluster::browse::WatchEvent;
 use crate::cluster::session::Session;
+use crate::domain::artifact::digest::shortened;
 use crate::domain::identity::ReleaseId;
-use crate::domain::status::short_revision;
 
 /// List the releases of a namespace, or of all.
 ///
@@ -162,7 +162,7 @@ impl Columns {
         let status = text(ready, "/status");
         let suspended = release.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false);
         // A status that an older operator wrote has the whole revision only.
-        let revision = short_revision(text(release, "/status/lastAppliedRevision"));
+        let revision = shortened(text(release, "/status/lastAppliedRevision"));
         let mut row = vec![
             cell("/metadata/name"),
             Cell::toned(status, tone(status)),

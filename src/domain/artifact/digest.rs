@@ -1,4 +1,4 @@
-//! What a digest is.
+//! What a digest is, and how a message shows it.
 
 /// Whether the text is a digest: `sha256:` or `sha512:`, and as many hexadecimal digits as
 /// the algorithm gives, in lower case (OCI image specification, descriptor.md).
@@ -10,5 +10,49 @@ pub fn is_digest(text: &str) -> bool {
         Some(("sha256", digits)) => hex(digits, 64),
         Some(("sha512", digits)) => hex(digits, 128),
         _ => false,
+    }
+}
+
+/// How many digits of a digest tell it from others for a reader.
+const DIGITS: usize = 12;
+
+/// The text with every SHA-256 digest, also as tags have it (`sha256-…`), cut to its first
+/// twelve digits: `1.0.1@sha256:540d93205d33`. For messages and tables; fields, JSON and
+/// commands to copy keep the whole digest.
+pub fn shortened(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("sha256") {
+        let start = at + "sha256".len() + 1;
+        let is_digest = rest[at + "sha256".len()..].starts_with([':', '-'])
+            && rest
+                .get(start..start + 64)
+                .is_some_and(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        let (kept, left) = match is_digest {
+            true => (start + DIGITS, start + 64),
+            false => (at + "sha256".len(), at + "sha256".len()),
+        };
+        shown.push_str(&rest[..kept]);
+        rest = &rest[left..];
+    }
+    shown + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_become_short() {
+        let digest = format!("0b3b4c7a3358{}", "0".repeat(52));
+        let check = |text: &str, expected: &str| {
+            assert_eq!(shortened(&text.replace("DIGEST", &digest)), expected);
+        };
+        check("1.0.1@sha256:DIGEST", "1.0.1@sha256:0b3b4c7a3358");
+        check("tag sha256-DIGEST.sig", "tag sha256-0b3b4c7a3358.sig");
+        check("a@sha256:DIGEST, b@sha256:DIGEST", "a@sha256:0b3b4c7a3358, b@sha256:0b3b4c7a3358");
+        check("sha256:00 sha256é sha256", "sha256:00 sha256é sha256");
+        check("latest", "latest");
+        check("", "");
     }
 }

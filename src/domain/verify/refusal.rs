@@ -4,8 +4,9 @@ use super::evidence::{Evidence, MAX_JUDGED};
 use super::proof::{Refusal, Signature};
 use super::rules::policy::{Policy, Trust};
 use super::signature::claim::{Flaw, Subject};
-use super::text::{printable, shortened};
+use super::text::printable;
 use crate::api::reason::Reason;
+use crate::domain::artifact::digest::shortened;
 use crate::domain::message::List;
 
 /// The longest message, in bytes.
