@@ -156,7 +156,7 @@ impl Scope<'_> {
         let written = self.env.session.write_status(&self.release.id, &self.release.uid, &waiting).await;
         match written {
             Ok(()) => {
-                self.env.metrics.release_told(&self.release.id, self.release.suspend, &waiting);
+                self.env.metrics.release_reported(&self.release.id, self.release.suspend, &waiting);
                 self.reported.set(waiting);
             }
             Err(error) => tracing::debug!(error = chain(&error), "the status could not be written"),

@@ -80,7 +80,7 @@ async fn an_api_server_that_is_away_for_longer_than_the_lease_ends_the_process_a
     proxy.refuse();
     assert!(within(LIMIT, || !operator.running()), "{}", operator.log());
     let log = operator.log();
-    assert!(log.contains("could not renew the lease"), "{log}");
+    assert!(log.contains("cannot renew the lease"), "{log}");
     story.apply(&release("app", &format!("oci://{}/app", registry.host())));
     let _operator = start(&story, None, &[]);
     story.wait_ready("app", "1@").await;

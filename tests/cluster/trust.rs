@@ -323,7 +323,7 @@ async fn no_release_gets_below_the_floor() {
     let counted = || story.scene.operator.metric(failed) == Some(1.0);
     assert!(within(DEADLINE, counted), "{}", story.scene.operator.log());
     let log = story.scene.operator.log();
-    assert!(log.contains("the trust policy cannot be used; the one before stays"), "{log}");
+    assert!(log.contains("cannot use the new trust policy; keeping the previous one"), "{log}");
     story.scene.patch("own", &json!({"suspend": true}));
     story.run("own", "while suspended").await;
     story.refused("own", "SignerUntrusted", "").await;
