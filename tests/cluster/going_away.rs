@@ -136,7 +136,7 @@ async fn a_release_that_may_not_delete_its_objects_says_so_and_goes_when_it_may(
     let message = scene.message("Ready", "False", "PruneFailed").await;
     let namespace = scene.namespace();
     for part in [
-        "1 object could not be deleted",
+        "cannot delete 1 object",
         &format!("ConfigMap/{namespace}/a"),
         &format!("\"system:serviceaccount:{namespace}:weak\" cannot delete resource \"configmaps\""),
         "set spec.deletionPolicy to Orphan",
