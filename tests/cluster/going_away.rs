@@ -113,7 +113,7 @@ async fn a_release_whose_account_is_gone_stalls_with_both_ways_out() {
                 let release = scene.story.release(name).await?;
                 let stalled = condition(&release, "Stalled")?;
                 let says = |part: &str| stalled.message.contains(part);
-                (says("restore it") && says("spec.deletionPolicy to Orphan")).then_some(())
+                (says("restore the account") && says("spec.deletionPolicy to Orphan")).then_some(())
             })
             .await;
     }

@@ -301,7 +301,7 @@ fn strangers_with_slow_bodies_leave_room_for_who_has_proven_who_it_is() {
 fn who_is_sent_to_while_the_process_ends_is_still_answered() {
     let mut receiving = Receiving::start();
     receiving.server.signal("TERM");
-    let asked = || receiving.server.log().contains("asked to end");
+    let asked = || receiving.server.log().contains("shutting down");
     assert!(within(PATIENCE, asked), "{}", receiving.server.log());
     receiving.bearer("distribution", SECRET, r#"{"events": []}"#).expect(200, "triggered");
     assert_eq!(receiving.server.stop(PATIENCE), Some(0), "{}", receiving.server.log());
