@@ -34,22 +34,22 @@ use crate::reconcile::scope::Trigger;
 use crate::reconcile::scope::signals::Signals;
 use crate::reconcile::scope::slot::WorkerPool;
 
-/// How soon a status that could not be written is written again.
+/// When to retry a failed write of the status.
 const STATUS_RETRY: Duration = Duration::from_secs(5);
-/// How soon a release is tried again that changed while its finalizer was set.
+/// When to retry a release that changed while its finalizer was set.
 const FINALIZER_RETRY: Duration = Duration::from_millis(250);
 
-/// What all actors share.
+/// The state that all actors share.
 pub struct SharedState {
-    /// For the runs.
+    /// The environment of the runs.
     pub env: Env,
     /// The workers of all runs.
     pub pool: WorkerPool,
-    /// What the specs of releases may take.
+    /// The memory for the specs of releases.
     pub specs: Specs,
 }
 
-/// One release over time.
+/// The actor of one release.
 pub struct Actor {
     shared: Arc<SharedState>,
     id: ReleaseId,
@@ -65,11 +65,11 @@ pub struct Actor {
     drift: DriftMode,
     spec: Spec,
     health_watch: HealthWatch,
-    /// When the run at hand began.
+    /// When the current run began.
     began: Instant,
 }
 
-/// A wish for a run.
+/// A requested run.
 fn request<'r>(
     shared: &'r SharedState,
     release: &'r Release,
@@ -81,7 +81,7 @@ fn request<'r>(
     OperatorRequest { env, pool, release, trigger, signals, status }
 }
 
-/// What follows a run.
+/// What happens after a run.
 enum Next {
     /// Wait for a signal, or this long.
     Wait(Option<Duration>),
@@ -90,7 +90,7 @@ enum Next {
 }
 
 impl Actor {
-    /// A release that was just seen. `caches` may hold its inventory already.
+    /// A new release. `caches` may have its inventory already.
     pub fn new(
         shared: Arc<SharedState>,
         latest: watch::Receiver<Arc<ObservedRelease>>,
@@ -121,13 +121,13 @@ impl Actor {
         }
     }
 
-    /// Lives until the release is gone or the process ends.
+    /// Runs until the release is gone or the process ends.
     pub async fn live(mut self) {
         let mut trigger = Trigger::Full;
         let mut due = None;
         loop {
-            // Whatever was signalled until now is what this run is about: also a wish
-            // that came after the decision to look at objects only.
+            // This run handles all signals until now: also a requested run that came after the
+            // decision to check only objects.
             if self.signals.take_superseded() {
                 trigger = Trigger::Full;
             }
@@ -140,8 +140,7 @@ impl Actor {
                     let next = delay.map(|d| Instant::now() + d);
                     due = match trigger {
                         Trigger::Full => next,
-                        // However often objects are put right, the registry is
-                        // asked when it was due.
+                        // Drift corrections do not delay the next request to the registry.
                         Trigger::Objects | Trigger::Restore => due.into_iter().chain(next).min(),
                     };
                     match self.wait(due).await {
@@ -155,7 +154,8 @@ impl Actor {
 
     async fn run(&mut self, trigger: Trigger) -> Next {
         let seen = Arc::clone(&self.latest.borrow_and_update());
-        // An error's level, so that no RUST_LOG takes the release's name off its lines.
+        // The span has the level of errors, so that no RUST_LOG removes the release's name from its
+        // lines.
         let span = tracing::error_span!(
             "reconcile",
             release = %self.id,
@@ -194,15 +194,15 @@ impl Actor {
             if error.is_not_found() {
                 return Next::Wait(None);
             }
-            // The newer version arrives by the watch; should it not, look again.
-            tracing::debug!(error = chain(&error), "the finalizer could not be set");
+            // The newer version arrives by the watch; otherwise retry.
+            tracing::debug!(error = chain(&error), "cannot set the finalizer");
             let changed = error.is_conflict();
             return Next::Wait(Some(if changed { FINALIZER_RETRY } else { STATUS_RETRY }));
         }
         let request = request(&shared, &release, trigger, &self.signals, &self.status);
         let (outcome, status) = request.reconcile(&mut self.caches).await;
         self.status = status;
-        let written = self.tell(&release, &outcome).await;
+        let written = self.report(&release, &outcome).await;
         if outcome.verdict == Verdict::Superseded {
             return Next::Wait(Some(Duration::ZERO));
         }
@@ -211,19 +211,19 @@ impl Actor {
         if written { Next::Wait(delay) } else { Next::Wait(Some(STATUS_RETRY)) }
     }
 
-    /// When to run again without being asked.
+    /// When to run again without a signal.
     fn pace(&mut self, release: &Release, outcome: &Outcome, asleep: bool) -> Option<Duration> {
         if !matches!(outcome.verdict, Verdict::Waiting { .. } | Verdict::AsBefore) {
             self.waits = 0;
         }
         let pace = RunIntervals { interval: release.interval, retry_interval: release.retry_interval };
         let ended = match &outcome.verdict {
-            // Asked for once; nothing follows.
+            // A single requested run; nothing follows.
             _ if asleep => Ended::Suspended,
             Verdict::AsBefore => return None,
-            // It is seen when they are healthy again.
+            // The health watch notices when they are healthy again.
             Verdict::Failed { reason: Reason::Unhealthy, .. } => Ended::Well,
-            // What it waits for wakes it. This is in case that nobody tells.
+            // What it waits for notifies it. This is a fallback.
             Verdict::Waiting { reason, .. } => {
                 self.waits = self.waits.saturating_add(1);
                 Ended::Failed { disposition: reason.disposition(), failures: self.waits }
@@ -232,7 +232,7 @@ impl Actor {
                 self.failures = self.failures.saturating_add(1);
                 Ended::Failed { disposition: reason.disposition(), failures: self.failures }
             }
-            // What is applied stays, but the registry is asked sooner again.
+            // The applied revision is kept, but the registry is asked again sooner.
             Verdict::Ready { .. } if self.caches.registry.stale.is_some() => {
                 self.failures = self.failures.saturating_add(1);
                 Ended::Failed { disposition: Disposition::Retry, failures: self.failures }
@@ -243,12 +243,11 @@ impl Actor {
             }
         };
         let delay = next(ended, pace, fastrand::f64());
-        // One that is over already waits for what has kept this run from it.
+        // If it is in the past, wait for the same error again.
         let verified = self.caches.trust.trusted.as_ref().map(|t| t.due.duration_since(Instant::now()));
         let verified = verified.filter(|left| !left.is_zero());
         let delay = delay.map(|d| verified.map_or(d, |v| d.min(v)));
-        // What is still terminating is told by its watch; this is in case that
-        // it is not.
+        // The watch shows when terminating objects are gone; this is a fallback.
         let lingers = matches!(outcome.verdict, Verdict::Ready { .. })
             && self.caches.cluster.inventory.applied.is_none();
         self.lingered = if lingers { self.lingered.saturating_add(1) } else { 0 };
@@ -266,9 +265,9 @@ impl Actor {
         self.shared.env.session.write_finalizers(&self.id, version, &finalizers).await
     }
 
-    /// Writes the status if it differs, tells what happened; says whether the
-    /// cluster knows it now.
-    async fn tell(&mut self, release: &Release, outcome: &Outcome) -> bool {
+    /// Writes the status if it differs, and publishes events; returns whether the status is
+    /// written.
+    async fn report(&mut self, release: &Release, outcome: &Outcome) -> bool {
         let computed = status::compute(&self.status, release, outcome, Timestamp::now());
         report::count(&self.shared.env.metrics, release, outcome, &computed);
         let differs = computed != *self.status;
@@ -290,7 +289,7 @@ impl Actor {
             }
             Err(error) if error.is_not_found() => true,
             Err(error) => {
-                tracing::warn!(error = chain(&error), "the status could not be written");
+                tracing::warn!(error = chain(&error), "cannot write the status");
                 false
             }
         }
@@ -300,9 +299,9 @@ impl Actor {
     async fn refuse(&mut self, seen: &ObservedRelease, error: &InvalidSpec) -> Next {
         let Ok(release) = seen.placeholder() else { return Next::Wait(None) };
         let outcome = Outcome::failed(error.reason(), error.to_string());
-        // Who keeps an object for it would wait in vain.
+        // A release that keeps an object for it would wait in vain.
         self.shared.env.wake(self.shared.env.claims.want_nothing(&self.id));
-        if self.tell(&release, &outcome).await { Next::Wait(None) } else { Next::Wait(Some(STATUS_RETRY)) }
+        if self.report(&release, &outcome).await { Next::Wait(None) } else { Next::Wait(Some(STATUS_RETRY)) }
     }
 
     /// The release is being deleted.
@@ -310,7 +309,7 @@ impl Actor {
         if !has_begun(&seen.resource) {
             return Next::Wait(None);
         }
-        // What goes is waited for, whatever its changes meant before.
+        // Changes of terminating objects are waited for, whatever they meant before.
         self.drift = DriftMode::Correct;
         self.health_watch.end();
         let release = match seen.parse_leniently() {
@@ -322,8 +321,8 @@ impl Actor {
         let (result, status) = request.finalize(&mut self.caches).await;
         self.status = status;
         if !result.done {
-            let written = self.tell(&release, &result.outcome).await;
-            // Whatever keeps it: a person waits for the release to be gone.
+            let written = self.report(&release, &result.outcome).await;
+            // In any case: a person waits for the release to be gone.
             let delay = self.pace(&release, &result.outcome, false);
             let again = backoff(release.retry_interval, release.interval, self.failures);
             let delay = delay.map(|d| d.min(again));
@@ -335,7 +334,7 @@ impl Actor {
         match self.remove_finalizer().await {
             Ok(()) => Next::Over,
             Err(error) => {
-                tracing::warn!(error = chain(&error), "the finalizer could not be removed");
+                tracing::warn!(error = chain(&error), "cannot remove the finalizer");
                 Next::Wait(Some(STATUS_RETRY))
             }
         }
@@ -343,9 +342,9 @@ impl Actor {
 
     async fn remove_finalizer(&mut self) -> Result<(), ApiError> {
         let session = &self.shared.env.session;
-        // Read anew: our view of it may be older than its last change.
+        // Read it again: our view may be older than its last change.
         let Some(metadata) = session.release_metadata(&self.id).await? else { return Ok(()) };
-        // One of the same name that was made since has its own actor.
+        // A new release of the same name has its own actor.
         if metadata.deletion_timestamp.is_none() {
             return Ok(());
         }

@@ -1,5 +1,4 @@
-//! From watches to releases: each release is an actor, and each event reaches
-//! the actor that it is for.
+//! From watches to releases: each release is an actor, and each event is sent to its actor.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -29,9 +28,9 @@ use crate::reconcile::env::{Env, TrustSettings};
 use crate::reconcile::scope::signals::Signals;
 use crate::reconcile::scope::slot::WorkerPool;
 
-/// How long runs get to come to an end when the process is asked to.
+/// How long runs may take to finish when the process is stopped.
 const DRAIN: Duration = Duration::from_secs(20);
-/// How long a release rests after a run of it has crashed.
+/// The pause of a release after one of its runs has crashed.
 const AFTER_CRASH: Duration = Duration::from_secs(30);
 
 struct Handle {
@@ -53,9 +52,9 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Begins to watch. Nothing else is read here: what is in one namespace, be it too
-    /// large or broken, must not keep the releases of another from being seen. Each
-    /// release reads its own inventory, and asks for that of another when it meets one.
+    /// Starts the watches. Nothing else is read here: an object in one namespace that is too large
+    /// or broken must not block the releases of another. Each release reads its own inventory, and
+    /// that of another release when it finds its objects.
     pub fn start(
         session: Session,
         registry: Registry,
@@ -94,8 +93,8 @@ impl Engine {
         Self { shared, handles, actors, unseen, releases, changes, wakes, watches }
     }
 
-    /// Runs until the future is done, then lets runs come to an end. `listed`
-    /// is called when the first releases are known.
+    /// Runs until the future is done, then waits for the runs to finish. `listed` is called when
+    /// the first releases are known.
     pub async fn run(mut self, stop: impl Future<Output = ()>, mut listed: impl FnMut()) {
         let mut stop = std::pin::pin!(stop);
         let mut trust_policy = self.shared.env.trust.policy.clone();
@@ -129,7 +128,7 @@ impl Engine {
         }
         let drained = async { while self.actors.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
-            tracing::warn!("some runs did not come to an end; the next start takes them up");
+            tracing::warn!("some runs did not finish; they continue at the next start");
         }
     }
 
@@ -142,7 +141,7 @@ impl Engine {
             ReleaseEvent::Present(resource) => self.present(resource),
             ReleaseEvent::Absent(id) => self.absent(&id),
             ReleaseEvent::Listed(namespace) => {
-                // Another namespace's list may be under way.
+                // The list of another namespace may be in progress.
                 let of_it = |id: &ReleaseId| namespace.as_ref().is_none_or(|n| *n == id.namespace);
                 let gone: Vec<ReleaseId> = self.unseen.iter().filter(|id| of_it(id)).cloned().collect();
                 for id in gone {
@@ -150,7 +149,7 @@ impl Engine {
                 }
                 listed();
             }
-            ReleaseEvent::Failed(error) => tracing::error!(error, "releases cannot be watched; trying again"),
+            ReleaseEvent::Failed(error) => tracing::error!(error, "cannot watch releases; retrying"),
         }
     }
 
@@ -185,7 +184,7 @@ impl Engine {
             if handle.latest.borrow().resource.metadata.deletion_timestamp.is_none() {
                 tracing::info!(
                     release = %id,
-                    "let go: it is gone, or has other labels than this controller watches; its objects stay"
+                    "no longer reconciled: it is gone, or its labels do not match the selector; its objects are kept"
                 );
             }
             let env = &self.shared.env;
@@ -194,7 +193,7 @@ impl Engine {
         }
     }
 
-    /// The trust policy has changed: releases of which it demands something else are requeued.
+    /// The trust policy has changed: releases with changed requirements are requeued.
     fn demand(&self, before: &TrustPolicy, after: &TrustPolicy) {
         for handle in self.handles.values() {
             let url = handle.latest.borrow().resource.spec.url.clone();
@@ -209,8 +208,7 @@ impl Engine {
     }
 }
 
-/// Whether a change of the resource asks for a run. Changes of the status are
-/// our own.
+/// Whether a change of the resource needs a run. Changes of the status are our own.
 fn is_wanted(before: &ObservedRelease, after: &ObservedRelease) -> bool {
     let (b, a) = (&before.resource.metadata, &after.resource.metadata);
     b.generation != a.generation
@@ -218,8 +216,8 @@ fn is_wanted(before: &ObservedRelease, after: &ObservedRelease) -> bool {
         || b.annotations != a.annotations
 }
 
-/// Runs an actor, and again after a while should it ever crash: one release
-/// must not stop the others.
+/// Runs an actor, and restarts it after a pause if it crashes: one release must not stop the
+/// others.
 async fn supervise(
     shared: Arc<SharedState>,
     id: ReleaseId,
@@ -228,8 +226,8 @@ async fn supervise(
 ) {
     loop {
         let mut caches = Caches::default();
-        // A new one has no inventory, as far as is known; the first write finds out. One
-        // that has run before reads it before anything else.
+        // A new release is assumed to have no inventory; the first write finds out. One that has
+        // run before reads it first.
         if !has_begun(&latest.borrow().resource) {
             caches.cluster.remember(&shared.env, &id, Stored::default());
         }
@@ -238,7 +236,7 @@ async fn supervise(
         if !crash.is_panic() || signals.is_stopping() {
             return;
         }
-        tracing::error!(release = %id, %crash, "a run crashed; the release rests for a while");
+        tracing::error!(release = %id, %crash, "a run crashed; restarts after {}s", AFTER_CRASH.as_secs());
         tokio::select! {
             () = tokio::time::sleep(AFTER_CRASH) => {}
             () = signals.stopped() => return,

@@ -7,11 +7,11 @@ use crate::domain::configuration::Wrong;
 use crate::observe::metrics::MetricsError;
 use crate::observe::server::ServerError;
 
-/// Why the controller ends other than by being asked to.
+/// Why the controller ends without being stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ControllerError {
-    /// There is no cluster to talk to.
-    #[error("no cluster: run it in a pod, or set KUBECONFIG")]
+    /// There is no cluster to connect to.
+    #[error("no cluster configured: run it in a pod, or set KUBECONFIG")]
     Cluster(#[source] ApiError),
     /// The endpoints cannot be served.
     #[error("cannot serve metrics and probes")]
@@ -23,10 +23,12 @@ pub enum ControllerError {
     #[error("cannot listen for signals")]
     Signals(#[source] std::io::Error),
     /// Another replica took over.
-    #[error("lost the lease {0}: another replica leads now")]
+    #[error("lost the lease {0}: another replica is the leader now")]
     LostLease(String),
     /// The lease could not be renewed.
-    #[error("could not renew the lease {0} in time, another replica may lead now: is the API server away?")]
+    #[error(
+        "cannot renew the lease {0} in time, another replica may be the leader now: check the API server"
+    )]
     LeaseNotRenewed(String),
     /// The trust policy cannot be used.
     #[error("cannot use the trust policy")]
@@ -38,7 +40,7 @@ pub enum ControllerError {
     #[error("cannot use the configuration of webhooks")]
     WebhookConfig(#[source] FileError),
     /// Webhooks cannot be received.
-    #[error("cannot listen on {address} for webhooks, choose another --webhook-addr")]
+    #[error("cannot listen on {address} for webhooks: choose another --webhook-addr")]
     Webhooks {
         /// The address as configured.
         address: String,
@@ -61,14 +63,14 @@ pub enum FileError {
         source: std::io::Error,
     },
     /// It, or a file that it names, is too large.
-    #[error("{path} has more than {most} bytes")]
+    #[error("{path} is larger than {most} bytes")]
     TooLarge {
         /// Which.
         path: PathBuf,
         /// The limit.
         most: usize,
     },
-    /// It is no trusted root.
+    /// It is not a trusted root.
     #[error("{path} {problem}")]
     Root {
         /// Which.

@@ -1,6 +1,5 @@
-//! A file that the administrator writes: read at the start, and again when it
-//! or a file that it names changes. A version that is invalid is reported, and
-//! the one before stays in force.
+//! A configuration file of the administrator: read at the start, and again when it or a file that
+//! it names changes. An invalid version is reported, and the previous one stays in use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -15,18 +14,18 @@ use crate::domain::configuration::Wrong;
 use crate::observe::labels::Load;
 use crate::reconcile::error::chain;
 
-/// How often the file is looked at. A mounted ConfigMap or Secret takes up to a
-/// minute to change anyway.
+/// How often the file is checked. A mounted ConfigMap or Secret takes up to a minute to change
+/// anyway.
 const LOOK: Duration = Duration::from_secs(2);
 
 /// The files that another names, by these names.
 pub type NamedFiles = BTreeMap<String, Vec<u8>>;
 
-/// What is in such a file.
+/// The kind of a file.
 pub trait FileKind {
-    /// What it says.
+    /// Its parsed content.
     type Content;
-    /// What people call it.
+    /// Its name in messages.
     const NAME: &'static str;
     /// Its largest size, in bytes.
     const MOST: usize;
@@ -36,18 +35,18 @@ pub trait FileKind {
     /// The files that it names, relative to the directory that it is in.
     fn names(&self, text: &str) -> Result<BTreeSet<String>, Wrong>;
 
-    /// What it says, with these files.
+    /// Parses it, with these files.
     fn read(&self, text: &str, files: &NamedFiles) -> Result<Self::Content, Wrong>;
 
     /// How many parts it has, for the log.
     fn count(content: &Self::Content) -> usize;
 }
 
-/// Such a file.
+/// A configuration file.
 pub struct File<K: FileKind> {
     path: PathBuf,
     kind: K,
-    /// What was read last, or why it was not.
+    /// The last version, or the error.
     seen: Result<(String, NamedFiles), String>,
     sender: watch::Sender<Arc<K::Content>>,
 }
@@ -60,16 +59,16 @@ impl<K: FileKind> File<K> {
     pub async fn open(path: PathBuf, kind: K) -> Result<Self, FileError> {
         let version = read(&path, &kind).await?;
         let content = parse(&path, &kind, &version)?;
-        tracing::info!(file = %path.display(), entries = K::count(&content), "the {} is in force", K::NAME);
+        tracing::info!(file = %path.display(), entries = K::count(&content), "loaded the {}", K::NAME);
         Ok(Self { path, kind, seen: Ok(version), sender: watch::Sender::new(Arc::new(content)) })
     }
 
-    /// What is in force.
+    /// The content in use.
     pub fn content(&self) -> watch::Receiver<Arc<K::Content>> {
         self.sender.subscribe()
     }
 
-    /// Looks after it until the process ends.
+    /// Follows its changes until the process ends.
     pub async fn follow(mut self, loaded: impl Fn(Load)) {
         loop {
             tokio::time::sleep(LOOK).await;
@@ -81,13 +80,13 @@ impl<K: FileKind> File<K> {
             self.seen = seen;
             match version.and_then(|version| parse(&self.path, &self.kind, &version)) {
                 Ok(content) => {
-                    tracing::info!(entries = K::count(&content), "the {} has changed", K::NAME);
+                    tracing::info!(entries = K::count(&content), "reloaded the {}", K::NAME);
                     loaded(Load::Loaded);
                     self.sender.send_replace(Arc::new(content));
                 }
                 Err(error) => {
                     let error = chain(&error);
-                    tracing::error!(error, "the {} cannot be used; the one before stays", K::NAME);
+                    tracing::error!(error, "cannot use the new {}; keeping the previous one", K::NAME);
                     loaded(Load::Failed);
                 }
             }

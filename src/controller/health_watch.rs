@@ -1,6 +1,5 @@
-//! The health of what is applied, between two runs: an object that its watch shows
-//! changed is read once, and the status says what that has shown. Nothing is asked
-//! while nothing changes.
+//! The health of the applied objects between two runs: an object that has changed by its watch is
+//! read once, and the status is updated. There are no requests while nothing changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,42 +15,42 @@ use crate::domain::status;
 use crate::reconcile::cache::Caches;
 use crate::reconcile::env::Env;
 
-/// The time between two looks: what changes all the time is read once in it.
+/// The minimum time between two checks: an object that changes all the time is read once in it.
 const PACE: Duration = Duration::from_secs(1);
-/// How often a message may change whose verdict stays: it may hold how many replicas
-/// are there by now.
-const RETELL: SignedDuration = SignedDuration::from_secs(30);
+/// The minimum time between two updates of the message alone: it may have the number of ready
+/// replicas.
+const REPORT_INTERVAL: SignedDuration = SignedDuration::from_secs(30);
 
-/// What one release watches over.
+/// The health watch of one release.
 #[derive(Default)]
 pub(super) struct HealthWatch {
-    /// As its last run saw it.
+    /// The release of its last run.
     release: Option<Arc<Release>>,
     last_look: Option<Instant>,
-    /// When something has to be done without being woken.
+    /// The time of the next check without a signal.
     due: Option<Instant>,
     damper: Damper,
-    /// When only a message was told anew.
-    retold: Option<Timestamp>,
+    /// When only the message was updated.
+    last_report: Option<Timestamp>,
 }
 
-/// What came of a look.
+/// The result of a check.
 pub(super) enum Finding {
-    /// Nothing that is to be told now.
+    /// Nothing to report now.
     Nothing,
-    /// What the status should say.
+    /// The new status.
     Status(Box<ReleaseStatus>),
-    /// What a failed rollout has waited for is healthy: a run brings it to its end.
+    /// The objects of a failed rollout are healthy: a run completes it.
     Healed,
 }
 
 impl HealthWatch {
-    /// A run is over; from now on this is the release.
+    /// A run has ended; this is the release now.
     pub(super) fn resume(&mut self, release: Arc<Release>) {
         self.release = Some(release);
     }
 
-    /// The release goes away: how its objects are does not matter any more.
+    /// The release is being deleted: the health of its objects does not matter any more.
     pub(super) fn end(&mut self) {
         *self = Self::default();
     }
@@ -60,18 +59,18 @@ impl HealthWatch {
         self.release.as_deref()
     }
 
-    /// What was found could not be written; it is tried again then.
+    /// The status could not be written; it is tried again at that time.
     pub(super) fn again(&mut self, after: Duration) {
         self.due = Some(Instant::now() + after);
     }
 
-    /// When to look again without being woken.
+    /// When to check again without a signal.
     pub(super) fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Looks at the objects that have changed, if any has. May be dropped at any time.
-    pub(super) async fn look(&mut self, env: &Env, caches: &mut Caches, told: &ReleaseStatus) -> Finding {
+    /// Checks the changed objects, if there are any. May be dropped at any time.
+    pub(super) async fn look(&mut self, env: &Env, caches: &mut Caches, reported: &ReleaseStatus) -> Finding {
         self.due = None;
         let Some(release) = self.release.as_deref().filter(|release| !release.suspend) else {
             return Finding::Nothing;
@@ -95,21 +94,21 @@ impl HealthWatch {
         }
         let now = Timestamp::now();
         let clock = checkup.board.changes_at().filter(|at| *at > now);
-        let found = match is_failed(told) {
+        let found = match is_failed(reported) {
             true if checkup.board.is_healthy() => Finding::Healed,
             true => Finding::Nothing,
-            false if !release.wait || told.condition(condition::HEALTHY).is_none() => Finding::Nothing,
+            false if !release.wait || reported.condition(condition::HEALTHY).is_none() => Finding::Nothing,
             false => {
                 let health = checkup.board.assessment();
                 let unhealthy = checkup.board.unhealthy();
-                let status = status::observe(told, release, &health, &unhealthy, &checkup.ready, now);
-                if status == *told { Finding::Nothing } else { Finding::Status(Box::new(status)) }
+                let status = status::observe(reported, release, &health, &unhealthy, &checkup.ready, now);
+                if status == *reported { Finding::Nothing } else { Finding::Status(Box::new(status)) }
             }
         };
         let wait = match &found {
             Finding::Nothing => None,
-            Finding::Status(status) if states(status) == states(told) => {
-                since(told).max(self.retold).and_then(|last| last.checked_add(RETELL).ok())
+            Finding::Status(status) if states(status) == states(reported) => {
+                since(reported).max(self.last_report).and_then(|last| last.checked_add(REPORT_INTERVAL).ok())
             }
             Finding::Healed | Finding::Status(_) => self.damper.next(),
         };
@@ -120,7 +119,7 @@ impl HealthWatch {
         }
         match &found {
             Finding::Nothing => {}
-            Finding::Status(status) if states(status) == states(told) => self.retold = Some(now),
+            Finding::Status(status) if states(status) == states(reported) => self.last_report = Some(now),
             Finding::Healed | Finding::Status(_) => self.damper.told(now),
         }
         found
@@ -136,16 +135,16 @@ fn is_failed(status: &ReleaseStatus) -> bool {
 }
 
 fn states(status: &ReleaseStatus) -> Vec<(&str, &str, &str)> {
-    let told = status.conditions.iter();
-    told.map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str())).collect()
+    let reported = status.conditions.iter();
+    reported.map(|c| (c.type_.as_str(), c.status.as_str(), c.reason.as_str())).collect()
 }
 
-/// Since when the health is as it is told.
+/// Since when the reported health is unchanged.
 fn since(status: &ReleaseStatus) -> Option<Timestamp> {
     status.condition(condition::HEALTHY).map(|c| c.last_transition_time.0)
 }
 
-/// The same time on the clock that sleeps, and a little later.
+/// The same time on tokio's clock, and a little later.
 fn instant_of(time: Timestamp) -> Instant {
     let wait = Duration::try_from(time.duration_since(Timestamp::now())).unwrap_or_default();
     Instant::now() + wait + Duration::from_millis(5)

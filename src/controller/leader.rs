@@ -20,13 +20,13 @@ const RETRY: Duration = Duration::from_secs(2);
 /// How a lease was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loss {
-    /// Another replica has it.
+    /// Another replica holds it.
     Taken,
-    /// It could not be renewed in time, so that another may have it.
+    /// It could not be renewed in time, so that another replica may hold it.
     NotRenewed,
 }
 
-/// Who wants to lead.
+/// A candidate for leadership.
 pub struct LeaseCandidate {
     session: Session,
     namespace: String,
@@ -37,9 +37,8 @@ pub struct LeaseCandidate {
 }
 
 impl LeaseCandidate {
-    /// A candidate for a lease of a namespace. `me` is unique among the
-    /// replicas, and the same after a restart of the container: it goes on then
-    /// without waiting.
+    /// A candidate for a lease of a namespace. `me` is unique among the replicas, and the same
+    /// after a restart of the container: then it continues without waiting.
     pub fn new(session: Session, (namespace, name): (String, String), me: String) -> Self {
         Self { session, namespace, name, me, lease: Lease::default(), observed: Instant::now() }
     }
@@ -58,7 +57,7 @@ impl LeaseCandidate {
                 Err(error) if error.is_conflict() || error.already_exists() => {}
                 Err(error) => {
                     let error = crate::reconcile::error::chain(&error);
-                    tracing::warn!(lease = self.name(), error, "the lease cannot be acquired; trying again");
+                    tracing::warn!(lease = self.name(), error, "cannot acquire the lease; retrying");
                 }
             }
             tokio::time::sleep(RETRY.mul_f64(0.8 + 0.4 * fastrand::f64())).await;
@@ -91,7 +90,7 @@ impl LeaseCandidate {
     }
 
     async fn write(&mut self, spec: LeaseSpec) -> Result<(), ApiError> {
-        // Others count from when they see the write, which is later.
+        // Other replicas count from when they see the write, which is later.
         let asked = Instant::now();
         let Self { namespace, name, .. } = &*self;
         self.lease = self.session.write_lease(namespace, name, &self.lease.version, &spec).await?;
@@ -100,8 +99,8 @@ impl LeaseCandidate {
         Ok(())
     }
 
-    /// Renews until it fails for too long, or another has taken over: then we
-    /// must have stopped. Says which.
+    /// Renews until it fails for too long, or another replica has taken over: then this one must
+    /// stop. Returns which.
     pub async fn hold(&mut self) -> Loss {
         let mut renewed = Instant::now();
         loop {
@@ -119,24 +118,24 @@ impl LeaseCandidate {
                 Err(_) => return Loss::NotRenewed,
                 Ok(Err(error)) => {
                     let error = crate::reconcile::error::chain(&error);
-                    tracing::warn!(lease = self.name(), error, "the lease cannot be renewed; trying again");
+                    tracing::warn!(lease = self.name(), error, "cannot renew the lease; retrying");
                 }
             }
         }
     }
 
-    /// Renews once; false when it is another's now.
+    /// Renews once; false when another replica holds it now.
     async fn renew(&mut self) -> Result<bool, ApiError> {
         let spec = LeaseSpec { renew_time: Some(micro_time(Timestamp::now())), ..self.lease.spec.clone() };
         match self.write(spec).await {
             Ok(()) => Ok(true),
-            // Someone wrote it: read who holds it.
+            // It was changed: read who holds it.
             Err(error) if error.is_conflict() || error.is_not_found() => self.try_acquire().await,
             Err(error) => Err(error),
         }
     }
 
-    /// Gives the lease back, so that another replica need not wait.
+    /// Releases the lease, so that another replica does not have to wait.
     pub async fn release(mut self) {
         let spec = LeaseSpec {
             holder_identity: Some(String::new()),
@@ -145,7 +144,7 @@ impl LeaseCandidate {
             ..self.lease.spec.clone()
         };
         let written = match self.write(spec.clone()).await {
-            // A renewal may have landed of which the answer was not waited for.
+            // A renewal may have succeeded whose answer was not awaited.
             Err(error) if error.is_conflict() => match self.try_acquire().await {
                 Ok(true) => {
                     self.write(LeaseSpec { acquire_time: self.lease.spec.acquire_time.clone(), ..spec }).await
@@ -156,14 +155,10 @@ impl LeaseCandidate {
             written => written,
         };
         match written {
-            Ok(()) => tracing::info!(lease = self.name(), "gave the lease back"),
+            Ok(()) => tracing::info!(lease = self.name(), "released the lease"),
             Err(error) => {
                 let error = crate::reconcile::error::chain(&error);
-                tracing::warn!(
-                    lease = self.name(),
-                    error,
-                    "the lease could not be given back; it runs out by itself"
-                );
+                tracing::warn!(lease = self.name(), error, "cannot release the lease; it will expire");
             }
         }
     }

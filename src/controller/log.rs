@@ -1,5 +1,4 @@
-//! The line of a run: one, however much it did or found. A run that did nothing and
-//! found nothing new has one too, at debug.
+//! The log line of a run: exactly one. A run without changes has one too, at debug.
 
 use std::time::Duration;
 
@@ -23,28 +22,28 @@ pub fn counted(verdict: &Verdict) -> (labels::RunResult, Reason) {
     }
 }
 
-/// Whether a person has to look at it.
+/// Whether a person has to act on it.
 pub fn is_warning(note: &Note) -> bool {
     matches!(note.reason, Reason::OwnershipConflict | Reason::DowngradeRefused | Reason::ImageNotVerified)
 }
 
-/// The line of a run. `differs` says whether the status says something new.
+/// The line of a run. `differs` says whether the status has changed.
 pub fn run(outcome: &Outcome, differs: bool, took: Duration) {
     let message = match &outcome.verdict {
         Verdict::Ready { message } | Verdict::Failed { message, .. } | Verdict::Waiting { message, .. } => {
             message
         }
         Verdict::Suspended => "suspended",
-        Verdict::AsBefore => "looked at the objects of the applied revision",
-        Verdict::Superseded => "something newer is wanted",
+        Verdict::AsBefore => "checked the objects of the applied revision",
+        Verdict::Superseded => "superseded; another run follows",
     };
     write(level(outcome, differs), outcome, message, took);
 }
 
-/// The line of a release that went away.
+/// The line of a deleted release.
 pub fn finalized(outcome: &Outcome, took: Duration) {
     let level = if outcome.notes.iter().any(is_warning) { Level::WARN } else { Level::INFO };
-    write(level, outcome, "the release is deleted", took);
+    write(level, outcome, "release deleted", took);
 }
 
 fn level(outcome: &Outcome, differs: bool) -> Level {
@@ -53,7 +52,7 @@ fn level(outcome: &Outcome, differs: bool) -> Level {
     if outcome.notes.iter().any(is_warning) || differs && (failed || drifted) {
         return Level::WARN;
     }
-    // What failed as before may have written something on its way.
+    // A run with the same failure as before may still have written something.
     let acted = outcome.changes.as_ref().is_some_and(Changes::wrote);
     let newly = differs && !outcome.verdict.is_silent();
     if acted || newly || !outcome.notes.is_empty() { Level::INFO } else { Level::DEBUG }
@@ -69,9 +68,9 @@ fn write(level: Level, outcome: &Outcome, message: &str, took: Duration) {
     let drift = outcome.drift.as_ref().filter(|d| d.status == Some(true));
     let drift = drift.map(|d| format!("{}: {}", d.reason.as_str(), d.message));
     let notes = (!outcome.notes.is_empty()).then(|| {
-        let told: Vec<String> =
+        let notes: Vec<String> =
             outcome.notes.iter().map(|n| format!("{}: {}", n.reason.as_str(), n.message)).collect();
-        told.join("; ")
+        notes.join("; ")
     });
     // Milliseconds are enough to see what is slow.
     let seconds = (took.as_secs_f64() * 1000.0).round() / 1000.0;
@@ -160,7 +159,7 @@ mod tests {
         let says = format!("{says} created=0 configured=0 unchanged=0 pruned=0 failed=1");
         check(&tried, false, "DEBUG", &says);
         let superseded = Outcome::default();
-        let says = "something newer is wanted outcome=success reason=HealthSuperseded";
+        let says = "superseded; another run follows outcome=success reason=HealthSuperseded";
         check(&superseded, true, "DEBUG", says);
         let suspended = Outcome { verdict: Verdict::Suspended, ..Outcome::default() };
         check(&suspended, true, "INFO", "suspended outcome=success reason=Suspended");

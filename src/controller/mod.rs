@@ -1,5 +1,5 @@
-//! Watches and time become runs: triggers, backoff, finalizer,
-//! leadership. It decides nothing about objects.
+//! Turns watches and time into runs: triggers, backoff, finalizer, leadership. It decides nothing
+//! about objects.
 
 mod actor;
 mod engine;

@@ -1,4 +1,4 @@
-//! How the controller is run.
+//! The options of the controller.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::domain::allowed::Allowed;
 use crate::domain::patch::selector::Selector;
 use crate::oci::{Mirror, TokenHost};
 
-/// What the flags of `supercargo controller` say.
+/// The flags of `supercargo controller`.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// How many releases work at once; any number may wait.
@@ -33,21 +33,21 @@ pub struct Options {
     pub watch_namespaces: Vec<String>,
     /// Which releases are reconciled, by their labels; all when absent.
     pub watch_label_selector: Option<Selector>,
-    /// Which registries releases may name.
+    /// The registries that releases may use.
     pub allowed_registries: Allowed,
     /// The file of the trust policy.
     pub trust_policy: Option<PathBuf>,
     /// Whether every artifact has to be verified.
     pub require_verification: bool,
-    /// How often what was verified is verified again.
+    /// The interval after which artifacts are verified again.
     pub verification_interval: Duration,
-    /// Where content is read first, by prefix.
+    /// The mirrors, by prefix.
     pub mirrors: Vec<Mirror>,
-    /// The file of the root that is trusted by default, in place of the public good one.
+    /// The file of the default trusted root, in place of the public good one.
     pub trusted_root: Option<PathBuf>,
-    /// Token services on hosts that have nothing to do with their registry's.
+    /// Token services on other domains than their registries.
     pub token_hosts: Vec<TokenHost>,
-    /// Whether there are metrics of each release.
+    /// Whether there are metrics for each release.
     pub release_metrics: bool,
     /// Where webhooks are received.
     pub webhooks: Option<WebhookOptions>,

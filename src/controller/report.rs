@@ -1,4 +1,4 @@
-//! What is reported of a run besides its status and its line in the log: events, counts.
+//! Reports of a run in addition to its status and its log line: events, metrics.
 
 use jiff::Timestamp;
 use tracing::Instrument;
@@ -16,9 +16,9 @@ use crate::observe::labels;
 use crate::observe::metrics::Metrics;
 use crate::reconcile::error::chain;
 
-/// Counts a run, and how the release is after it.
+/// Updates the metrics after a run.
 pub fn count(metrics: &Metrics, release: &Release, outcome: &Outcome, status: &ReleaseStatus) {
-    metrics.release_told(&release.id, release.suspend, status);
+    metrics.release_reported(&release.id, release.suspend, status);
     if let Verdict::Ready { .. } = outcome.verdict {
         metrics.release_succeeded(&release.id, Timestamp::now());
     }
@@ -26,7 +26,7 @@ pub fn count(metrics: &Metrics, release: &Release, outcome: &Outcome, status: &R
     metrics.reconciled(outcome, reason);
 }
 
-/// Counts the last run of a release that went away.
+/// Counts the last run of a deleted release.
 pub fn count_finalized(metrics: &Metrics) {
     metrics.reconciled(labels::RunResult::Success, Reason::Deleting);
 }
@@ -59,10 +59,10 @@ pub fn publish(
         }
         _ => {}
     }
-    if let Some(told) = newly_verified(before, after) {
-        send(session, release, false, Reason::Verified, told, outcome);
+    if let Some(message) = newly_verified(before, after) {
+        send(session, release, false, Reason::Verified, message, outcome);
     }
-    // Where the release fails because of it, that has an event.
+    // If the release fails because of it, the failure has an event.
     if let (Some(failed), None) = (&outcome.fetch_failed, outcome.reason())
         && before.condition(condition::FETCH_FAILED).is_none_or(|c| c.reason != failed.reason.as_str())
     {
@@ -95,8 +95,8 @@ pub fn publish_health(session: &Session, release: &Release, before: &ReleaseStat
     send_about(session, release, reason != Reason::Healthy, reason, message, revision);
 }
 
-/// What is to be told when the artifact is verified and was not, or is signed by
-/// others. That it is not verified is the event of the run's failure.
+/// The event message when the artifact is newly verified, or has other signers. A failed
+/// verification is the event of the run's failure.
 fn newly_verified(before: &ReleaseStatus, after: &ReleaseStatus) -> Option<String> {
     let verified = |status: &ReleaseStatus| {
         let found = status.condition(condition::VERIFIED).filter(|c| c.status == "True");
@@ -104,10 +104,10 @@ fn newly_verified(before: &ReleaseStatus, after: &ReleaseStatus) -> Option<Strin
     };
     let message = verified(after)?;
     let artifact = after.artifact.as_ref()?;
-    (verified(before).as_ref() != Some(&message)).then(|| format!("{} is {message}", artifact.revision))
+    (verified(before).as_ref() != Some(&message)).then(|| format!("{}: {message}", artifact.revision))
 }
 
-/// The events about what is no failure.
+/// The events about notes.
 pub fn publish_notes(session: &Session, release: &Release, outcome: &Outcome) {
     for note in &outcome.notes {
         send(session, release, log::is_warning(note), note.reason, note.message.clone(), outcome);
@@ -126,7 +126,7 @@ fn summary(changes: &Changes) -> String {
     if words.is_empty() { String::new() } else { format!(": {}", words.join(", ")) }
 }
 
-/// Sends an event while the run goes on: one that is lost is no reason to wait.
+/// Sends an event in the background: the run does not wait for it.
 fn send(
     session: &Session,
     release: &Release,
@@ -161,13 +161,13 @@ fn send_about(
         };
         match session.publish(note, Timestamp::now()).await {
             Ok(()) => {}
-            // A namespace that is going away takes no new events.
+            // A terminating namespace accepts no new events.
             Err(error) if error.is_forbidden() || error.is_not_found() => {
-                tracing::debug!(error = chain(&error), "an event could not be published");
+                tracing::debug!(error = chain(&error), "cannot publish an event");
             }
-            Err(error) => tracing::warn!(error = chain(&error), "an event could not be published"),
+            Err(error) => tracing::warn!(error = chain(&error), "cannot publish an event"),
         }
     };
-    // What goes wrong is said of its run.
+    // Errors are logged in the span of the run.
     tokio::spawn(publishing.in_current_span());
 }

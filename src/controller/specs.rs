@@ -1,6 +1,6 @@
-//! The specs of releases as the operator works with them: parsed once for each change,
-//! and within what all of them may take of the process's memory. A patch of a kilobyte
-//! comes to megabytes by aliases, and anyone who may write releases may write many.
+//! The parsed specs of releases: parsed once for each change, and within a memory limit for all of
+//! them. With aliases a patch of a kilobyte can take megabytes, and a user who can write releases
+//! can write many.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::domain::patch::allowance::Allowance;
 use crate::domain::release::{InvalidSpec, Release, id_of};
 use crate::fair::{Gate, Share};
 
-/// What all specs together may take that are larger than most.
+/// The memory for all large specs together.
 pub struct Specs {
     gate: Arc<Gate>,
 }
@@ -40,8 +40,7 @@ impl Version {
     }
 }
 
-/// A release to work with. One that takes much of the memory gives it back when this is
-/// dropped.
+/// A parsed release. A large one frees its memory when this is dropped.
 pub struct Parsed {
     /// The release.
     pub release: Arc<Release>,
@@ -49,7 +48,7 @@ pub struct Parsed {
 }
 
 impl Parsed {
-    /// The release for the time between its runs: as it is, or without what takes much.
+    /// The release for the time between its runs: complete, or without its large parts.
     pub fn at_rest(&self) -> Arc<Release> {
         match self.share {
             None => Arc::clone(&self.release),
@@ -59,17 +58,16 @@ impl Parsed {
 }
 
 impl Specs {
-    /// With so many bytes for all that are larger than most.
+    /// With this limit for all large specs.
     pub fn new(bytes: u64) -> Self {
         Self { gate: Gate::new(bytes) }
     }
 
-    /// Parses the spec of a release, if that was not done yet. A large one waits until there
-    /// is room next to those that others work with, and is parsed where nobody waits for the
-    /// thread. May be dropped at any time.
+    /// Parses the spec of a release, if that was not done yet. A large one waits until there is
+    /// memory for it, and is parsed on a blocking thread. May be dropped at any time.
     ///
     /// # Errors
-    /// What has to be changed before anything is done for the release.
+    /// What has to be corrected in the spec.
     pub async fn read(&self, spec: &mut Spec, seen: &Arc<ObservedRelease>) -> Result<Parsed, InvalidSpec> {
         let version = Version::of(seen);
         if let Some((_, known)) = spec.last.as_ref().filter(|(of, _)| *of == version) {
@@ -84,7 +82,7 @@ impl Specs {
         }
         let share = self.gate.enter(&id_of(&seen.resource).namespace, Allowance::MOST).await;
         let large = Arc::clone(seen);
-        // Its room is taken as long as the thread works, even when nobody waits for it.
+        // Its memory is reserved as long as the thread works, even when the caller is gone.
         let parsing = tokio::task::spawn_blocking(move || {
             let mut allowance = Allowance::default();
             let parsed = large.parse_within(&mut allowance).map(Arc::new);

@@ -1,4 +1,4 @@
-//! The life of the process: endpoints, leadership, the engine, and the end.
+//! The life of the process: endpoints, leadership, the engine, and the shutdown.
 
 use std::sync::Arc;
 
@@ -24,10 +24,10 @@ use crate::observe::server::{Endpoints, Liveness, Port, Readiness, Server};
 use crate::oci::{CacheEvent, Registry, RegistryOptions};
 use crate::reconcile::env::TrustSettings;
 
-/// Runs the controller until it is asked to end.
+/// Runs the controller until it is stopped.
 ///
 /// # Errors
-/// Why it cannot start, or cannot go on.
+/// Why it cannot start or continue.
 pub async fn run(options: Options) -> Result<(), ControllerError> {
     let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION")).map_err(ControllerError::Metrics)?);
     metrics.each_release(options.release_metrics);
@@ -44,7 +44,7 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
         version = env!("CARGO_PKG_VERSION"),
         address = %server.address(),
         concurrency = options.concurrency,
-        "supercargo controller starts"
+        "starting the supercargo controller"
     );
     let (stopping, stopped) = watch::channel(false);
     let endpoints = Endpoints {
@@ -64,10 +64,10 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     readiness.set(false);
     stopping.send_replace(true);
     if ended.is_err() {
-        // The sooner it starts again the better.
+        // The process should restart at once.
         hurry.cancel();
     }
-    // The endpoints end by themselves; how is of no interest any more.
+    // The endpoints stop too; their result does not matter any more.
     let _ = serving.await;
     if let Some(receiving) = receiving {
         let _ = receiving.await;
@@ -75,8 +75,8 @@ pub async fn run(options: Options) -> Result<(), ControllerError> {
     ended
 }
 
-/// Receives webhooks, on every replica. A configuration that is invalid ends
-/// the process: nobody would notice that pushes wait for their interval.
+/// Receives webhooks, on every replica. An invalid configuration ends the process: otherwise nobody
+/// would notice that pushes wait for the interval.
 async fn receive(
     options: &Options,
     session: &Session,
@@ -88,7 +88,7 @@ async fn receive(
     let file =
         File::open(webhooks.config.clone(), WebhookFile).await.map_err(ControllerError::WebhookConfig)?;
     let receiver = HookListener::bind(&webhooks.address).await?;
-    tracing::info!(address = %receiver.address(), "webhooks are received");
+    tracing::info!(address = %receiver.address(), "receiving webhooks");
     let scope = ListedReleases {
         namespaces: options.watch_namespaces.clone(),
         selector: options.watch_label_selector.clone(),
@@ -99,7 +99,7 @@ async fn receive(
     Ok(Some(tokio::spawn(receiver.serve(hooks, shutdown, hurry))))
 }
 
-/// Sets the flag when the process is asked to end.
+/// Sets the flag when the process is stopped.
 fn listen(stopping: watch::Sender<bool>) -> Result<impl Future<Output = ()>, ControllerError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(ControllerError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(ControllerError::Signals)?;
@@ -108,22 +108,22 @@ fn listen(stopping: watch::Sender<bool>) -> Result<impl Future<Output = ()>, Con
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        tracing::info!("asked to end; letting runs come to an end");
+        tracing::info!("shutting down; waiting for runs to finish");
         stopping.send_replace(true);
     })
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {
-    // A sender that is gone ends it too.
+    // It also ends when the sender is gone.
     let _ = stopped.wait_for(|s| *s).await;
 }
 
-/// What the administrator demands. A policy that is invalid ends the process:
-/// without it, less would be demanded than is meant.
+/// The administrator's requirements. An invalid policy ends the process: without it, less would be
+/// required than intended.
 async fn trust(options: &Options, metrics: &Arc<Metrics>) -> Result<TrustSettings, ControllerError> {
     let root = default_root(options.trusted_root.as_deref()).await.map_err(ControllerError::TrustedRoot)?;
     metrics.trusted_root(root.newest_part().map(|at| at.as_second()));
-    // Nobody sends while there is no file: what is demanded stays nothing.
+    // Without a file there are no updates: nothing is required.
     let (_, policy) = watch::channel(Arc::default());
     let mut trust = TrustSettings {
         policy,
@@ -181,7 +181,7 @@ async fn lead(
     loop {
         tokio::select! {
             () = &mut running => break,
-            // The lease is held on to until the last run has ended.
+            // The lease is kept until the last run has ended.
             how = candidate.hold(), if loss.is_none() => {
                 loss = Some(how);
                 lost.send_replace(true);
@@ -199,8 +199,8 @@ async fn lead(
     }
 }
 
-/// Who we are among the replicas: the pod's name outlives a restart of its
-/// container; a host's could be shared.
+/// Our identity among the replicas: the pod's name survives a restart of its container; a host name
+/// could be shared.
 fn identity() -> String {
     match std::env::var("POD_NAME") {
         Ok(pod) if !pod.is_empty() => pod,
@@ -221,7 +221,7 @@ fn capacity(limit: Option<u64>) -> Capacity {
 }
 
 fn registry(options: &Options, capacity: Capacity, metrics: &Arc<Metrics>) -> Registry {
-    tracing::info!(bytes = capacity.most, "the most that one artifact may come to in memory");
+    tracing::info!(bytes = capacity.most, "memory limit per artifact");
     let counts = Arc::clone(metrics);
     let kept = Arc::clone(metrics);
     Registry::new(RegistryOptions {

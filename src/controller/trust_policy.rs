@@ -13,7 +13,7 @@ use crate::domain::verify::trust_policy::{MAX_NAMED_BYTES, MAX_POLICY_BYTES, Tru
 
 /// The file of a trust policy.
 pub struct TrustPolicyFile {
-    /// What is trusted by default.
+    /// The default trusted root.
     pub root: Arc<TrustRoot>,
 }
 
@@ -36,11 +36,11 @@ impl FileKind for TrustPolicyFile {
     }
 }
 
-/// Reads the root that is trusted by default: that of a file, else the one of the
-/// public good instance as of the build of this program. Says how old it is.
+/// Reads the default trusted root: that of a file, or the public good one that is built in. Returns
+/// its age.
 ///
 /// # Errors
-/// When the file cannot be read, or is no trusted root.
+/// When the file cannot be read, or is not a trusted root.
 pub async fn default_root(file: Option<&Path>) -> Result<Arc<TrustRoot>, FileError> {
     let root = match file {
         Some(path) => TrustRoot::parse(&bounded(path, MAX_NAMED_BYTES).await?)
@@ -50,10 +50,10 @@ pub async fn default_root(file: Option<&Path>) -> Result<Arc<TrustRoot>, FileErr
     let newest = root.newest_part().map(|at| at.strftime("%Y-%m-%d").to_string()).unwrap_or_default();
     match file {
         Some(path) => {
-            tracing::info!(file = %path.display(), newest, "keyless signatures are judged by this root")
+            tracing::info!(file = %path.display(), newest, "using this root for keyless signatures")
         }
         None => {
-            tracing::info!(newest, "keyless signatures are judged by the public good root that is built in")
+            tracing::info!(newest, "using the built-in public good root for keyless signatures")
         }
     }
     Ok(Arc::new(root))

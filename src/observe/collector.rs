@@ -1,30 +1,30 @@
-//! Where traces are sent to, and as whose.
+//! The collector of traces, and our name there.
 
-/// The name by which this process is known to whoever looks at traces.
+/// The service name of this process in traces.
 #[cfg(feature = "otlp")]
 pub(super) const SERVICE: &str = "supercargo";
 
 /// Why traces cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum TracesError {
-    /// They are not in this binary.
+    /// This binary has no tracing support.
     #[error(
-        "this binary sends no traces: leave --otlp-endpoint out, or build it with `cargo build --features otlp`"
+        "this binary has no tracing support: remove --otlp-endpoint, or build with `cargo build --features otlp`"
     )]
     Absent,
     /// The flag does not name a collector.
-    #[error("--otlp-endpoint is not the http:// or https:// URL of a collector, without a password")]
+    #[error("--otlp-endpoint must be the http:// or https:// URL of a collector, without a password")]
     Endpoint,
-    /// The exporter cannot be made.
-    #[error("traces cannot be sent")]
+    /// The exporter cannot be created.
+    #[error("cannot send traces")]
     Exporter(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// The URL for traces of a collector's base URL, as OTEL_EXPORTER_OTLP_ENDPOINT has it.
+/// The URL for traces of a collector's base URL, which has the form of OTEL_EXPORTER_OTLP_ENDPOINT.
 ///
 /// # Errors
-/// [`TracesError::Endpoint`] when it is none. A password belongs into
-/// OTEL_EXPORTER_OTLP_HEADERS: this URL is told in messages.
+/// [`TracesError::Endpoint`] when it is invalid. A password must be in OTEL_EXPORTER_OTLP_HEADERS:
+/// this URL is shown in messages.
 #[cfg(any(feature = "otlp", test))]
 pub(super) fn url(endpoint: &str) -> Result<String, TracesError> {
     let uri: http::Uri = endpoint.parse().map_err(|_| TracesError::Endpoint)?;

@@ -1,6 +1,6 @@
-//! The values that metric labels may have. Every label is one of these enums,
-//! a `Reason`, or bounded by a count: a label that a tenant can invent would
-//! let him fill the memory of the process and of whoever scrapes it.
+//! The values that metric labels may have. Every label is one of these enums, a `Reason`, or
+//! bounded by a count: with a label that a tenant can choose, the tenant could fill the memory of
+//! the process and of Prometheus.
 
 use crate::api::reason::Disposition;
 use crate::domain::webhook::receiver::Sender;
@@ -53,7 +53,7 @@ labels! {
         Verify => "verify",
         /// Documents to objects.
         Render => "render",
-        /// What to do.
+        /// The plan.
         Plan => "plan",
         /// The dry run of all of it.
         Preflight => "preflight",
@@ -61,12 +61,12 @@ labels! {
         Apply => "apply",
         /// The wait for health, that of definitions between the writes included.
         Health => "health",
-        /// The deletion of what left.
+        /// The deletion of objects that left the revision.
         Prune => "prune",
         /// The whole run.
         Total => "total",
     }
-    /// The `Ready` condition of a release, and suspension beside it.
+    /// The `Ready` condition of a release, or its suspension.
     ReadyState {
         /// `Ready=True`.
         Ready => "True",
@@ -74,12 +74,12 @@ labels! {
         NotReady => "False",
         /// `Ready=Unknown`, or no condition yet.
         Unknown => "Unknown",
-        /// `spec.suspend` is true, whatever `Ready` says.
+        /// `spec.suspend` is true, with any `Ready`.
         Suspended => "Suspended",
     }
-    /// What became of an object, in the words that people see.
+    /// The result for an object, in the words of the output.
     Action {
-        /// It was not there.
+        /// It did not exist.
         Created => "created",
         /// It differed.
         Configured => "configured",
@@ -102,7 +102,7 @@ labels! {
         Create => "create",
         /// PUT.
         Update => "update",
-        /// PATCH of another kind than apply.
+        /// PATCH other than apply.
         Patch => "patch",
         /// Server-side apply.
         Apply => "apply",
@@ -130,23 +130,23 @@ labels! {
         /// Another one.
         Other => "other",
     }
-    /// What a verification came to.
+    /// The result of a verification.
     Verification {
         /// Every policy is satisfied.
         Verified => "verified",
-        /// One is not.
+        /// A policy is not satisfied.
         Refused => "refused",
-        /// The evidence could not be had.
+        /// The signatures could not be read.
         Unknown => "unknown",
     }
-    /// What a new version of a file came to.
+    /// The result of loading a new version of a file.
     Load {
-        /// It is in force.
+        /// It was loaded.
         Loaded => "loaded",
-        /// It cannot be used; the one before stays in force.
+        /// It is invalid; the previous one stays in use.
         Failed => "failed",
     }
-    /// What the content cache had.
+    /// The result of a lookup in the content cache.
     CacheResult {
         /// The content.
         Hit => "hit",
@@ -155,29 +155,28 @@ labels! {
         /// The content, but other bytes than its digest says; it was dropped.
         Corrupt => "corrupt",
     }
-    /// What became of a notification of a push.
+    /// The result of a webhook request.
     WebhookResult {
-        /// It is authentic, and releases were asked to run.
+        /// It is authentic, and releases were triggered.
         Accepted => "accepted",
-        /// It is authentic, and about nothing that a release follows.
+        /// It is authentic, and no release follows its repository or tag.
         Ignored => "ignored",
         /// Its signature, token or path is wrong or missing.
         Unauthorized => "unauthorized",
-        /// It does not have the form of its sender, or did not come whole in time.
+        /// It does not have the format of its sender, or was not received in time.
         Malformed => "malformed",
-        /// It is larger than any notification.
+        /// It is too large.
         TooLarge => "too_large",
-        /// It was here before.
+        /// It is a duplicate delivery.
         Replayed => "replayed",
         /// There were too many, of its sender or of all.
         Throttled => "throttled",
-        /// It is authentic, and the API server could not be told in time.
+        /// It is authentic, and the API server did not answer in time.
         Failed => "failed",
     }
 }
 
-/// The label for whose form a notification of a push has; none where nobody is
-/// known to send.
+/// The label for the sender of a webhook; `unknown` for an unknown sender.
 pub fn sender(sender: Option<Sender>) -> &'static str {
     sender.map_or("unknown", Sender::as_str)
 }
@@ -200,7 +199,7 @@ impl Method {
 pub enum RunResult {
     /// As it should.
     Success,
-    /// With a failure, by what follows from it.
+    /// With a failure, by how it is handled.
     Failure(Disposition),
 }
 
@@ -225,7 +224,7 @@ impl RunResult {
 pub enum Answer {
     /// An HTTP status.
     Status(u16),
-    /// None came: no connection, a timeout, a broken body.
+    /// No answer: no connection, a timeout, a broken body.
     Nothing,
 }
 
@@ -239,7 +238,7 @@ impl Answer {
         words
     }
 
-    /// The number, if one came.
+    /// The status code, if there was an answer.
     pub fn status(self) -> Option<u16> {
         match self {
             Self::Status(status) => Some(status),
@@ -247,8 +246,8 @@ impl Answer {
         }
     }
 
-    /// The label's value: the status where people look for that one, else its
-    /// class. The other end chooses the number, so not every one is a label.
+    /// The label's value: the status if it is a common one, else its class. The server chooses the
+    /// number, so not every one is a label.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Nothing => "none",

@@ -1,6 +1,5 @@
-//! One event, one line: as text for people, or as one flat JSON object. What is
-//! said is decided where it happens. Nothing here can be made to write a second line,
-//! whatever a message holds.
+//! One event, one line: as text for people, or as one flat JSON object. No message can produce a
+//! second line, whatever it contains.
 //!
 //! The formatters of tracing-subscriber are not used. As JSON they nest the fields of spans
 //! (`span`, `spans`), so that `release` is not at the top where a filter looks for it. As
@@ -23,11 +22,11 @@ use tracing_subscriber::registry::LookupSpan;
 use super::log_format::LogFormat;
 
 const MESSAGE: &str = "message";
-/// It stands last in a line of text: machines look for it.
+/// It is last in a line of text: only machines need it.
 const TRACE: &str = "trace_id";
-/// Fields that tell the tracer something, and nobody else.
+/// Fields that only the tracer needs.
 const FOR_THE_TRACER: &str = "otel.";
-/// What every module path of ours begins with.
+/// The prefix of all our module paths.
 const OURS: &str = "supercargo::";
 
 /// Writes each event.
@@ -37,7 +36,7 @@ pub(super) struct Lines<W> {
     pub writer: W,
 }
 
-/// The fields of an event, or of a span, in the order in which they came.
+/// The fields of an event, or of a span, in their order.
 #[derive(Default)]
 struct Fields(Vec<(&'static str, Value)>);
 
@@ -100,7 +99,7 @@ impl Value {
         }
     }
 
-    /// Without quotes where nobody needs them.
+    /// Without quotes if they are not needed.
     fn text(&self) -> String {
         match self {
             Self::Text(text)
@@ -119,7 +118,7 @@ fn quoted(text: &str) -> String {
     escaped(&json)
 }
 
-/// What a terminal or a reader of lines would take for more than a character.
+/// Characters with a special meaning for a terminal or a line reader.
 fn is_odd(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
@@ -133,7 +132,7 @@ fn escaped(text: &str) -> String {
         match c {
             '\n' => plain.push_str("\\n"),
             '\t' => plain.push(' '),
-            // As JSON has it, which text can bear.
+            // Escaped as in JSON.
             c if is_odd(c) => plain.push_str(&format!("\\u{:04x}", u32::from(c))),
             c => plain.push(c),
         }
@@ -169,8 +168,7 @@ where
             Some(Value::Text(text) | Value::Bare(text)) => text,
             None => String::new(),
         };
-        // What stands in the spans around it, the outermost first; what is nearer
-        // to the event is what holds.
+        // The fields of the spans around it, the outermost first; fields nearer to the event win.
         let mut around: Vec<(&'static str, String, String)> = Vec::new();
         for span in context.event_scope(event).into_iter().flat_map(|scope| scope.from_root()) {
             let extensions = span.extensions();
@@ -188,12 +186,12 @@ where
             LogFormat::Json => line.json(),
             LogFormat::Text => line.text(self.colour),
         };
-        // Whoever reads the log has gone: there is nobody to tell.
+        // The reader of the log is gone: the error cannot be reported.
         drop(self.writer.make_writer_for(event.metadata()).write_all(line.as_bytes()));
     }
 }
 
-/// A line before it has a form: each field with its value in JSON and in text.
+/// A line before formatting: each field with its value in JSON and in text.
 struct Line<'a> {
     level: Level,
     target: &'a str,
@@ -223,7 +221,7 @@ impl Line<'_> {
         let mut line = format!("{} {on}{:5}{off} {target}: {}", now(), self.level, escaped(&self.message));
         let (last, first): (Vec<_>, Vec<_>) = self.all.iter().partition(|(name, ..)| *name == TRACE);
         for (name, _, text) in first.into_iter().chain(last) {
-            // A digest twice in one line makes it no clearer.
+            // A digest is not repeated in one line.
             if !(*name == "revision" && self.message.contains(text.as_str())) {
                 line.push_str(&format!(" {name}={text}"));
             }
@@ -255,7 +253,7 @@ mod tests {
         written(format, Some("trace"), log).lines().map(str::to_owned).collect()
     }
 
-    /// Without the time, which is another one each time.
+    /// Without the time, which is different each time.
     fn timeless(line: &str) -> &str {
         line.split_once(' ').map_or("", |(_, rest)| rest)
     }

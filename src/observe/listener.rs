@@ -1,6 +1,6 @@
-//! Connections within limits. The endpoints are open to the cluster's network, and
-//! nobody there may keep others from being answered: who comes is always let in, and
-//! when there are too many, those that use most of them give one up.
+//! Connections within limits. The endpoints are open to the cluster's network, and no client must
+//! block the others: a new connection is always accepted, and when there are too many, the client
+//! with the most connections loses one.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -23,19 +23,18 @@ use tokio_util::sync::CancellationToken;
 
 /// Connections at a time.
 pub const MAX_CONNECTIONS: usize = 256;
-/// How long a connection may live. A scrape or a probe takes milliseconds, and
-/// who keeps its connection for the next one makes a new one instead.
+/// How long a connection may live. A scrape or a probe takes milliseconds, and a client that keeps
+/// its connection opens a new one.
 pub const MAX_AGE: Duration = Duration::from_secs(60);
 /// How long the line and the headers of a request may take.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
-/// How large they may be, in bytes.
+/// The maximum size of them, in bytes.
 const MAX_HEAD: usize = 32 << 10;
-/// How many headers there may be.
+/// The maximum number of headers.
 const MAX_HEADERS: usize = 64;
-/// When a connection is asked to end, before it is ended.
+/// The grace period before a connection is closed.
 const OLD: Duration = MAX_AGE.saturating_sub(Duration::from_secs(20));
-/// How long to wait before the next connection is accepted when none can be: the
-/// process may have no file descriptor left.
+/// The pause after a failed accept: the process may have no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Accepts up to a number of connections, each for a time.
@@ -60,12 +59,12 @@ struct Connections {
 
 struct Connection {
     peer: IpAddr,
-    /// When something was read from it last.
+    /// The time of its last read.
     heard: Instant,
     end: CancellationToken,
 }
 
-/// A connection that holds its place until it is dropped.
+/// A connection that counts until it is dropped.
 pub struct Guarded {
     stream: TcpStream,
     end: Pin<Box<dyn Future<Output = ()> + Send>>,
@@ -77,7 +76,7 @@ pub struct Guarded {
 /// a host listens on every interface, as Go's does.
 ///
 /// # Errors
-/// When the address is none, or is taken.
+/// When the address is invalid or in use.
 pub async fn bind(address: &str) -> io::Result<TcpListener> {
     match address.strip_prefix(':') {
         // Both families where the host has both.
@@ -90,13 +89,13 @@ pub async fn bind(address: &str) -> io::Result<TcpListener> {
 }
 
 impl BoundedListener {
-    /// So many connections at a time, each for at most so long.
+    /// Limits the number of connections and their lifetime.
     pub fn new(listener: TcpListener, connections: usize, max_age: Duration) -> Self {
         let open = Arc::new(Open { most: connections.max(1), connections: Mutex::default() });
         Self { listener, open, max_age }
     }
 
-    /// The next connection. Another one ends for it when there are too many.
+    /// The next connection. When there are too many, another one is closed for it.
     pub async fn next(&mut self) -> (Guarded, SocketAddr) {
         loop {
             match self.listener.accept().await {
@@ -111,10 +110,10 @@ impl BoundedListener {
                     });
                     return (Guarded { stream, end, open: Arc::clone(&self.open), number }, peer);
                 }
-                // A peer that went away before it was accepted is no reason to wait.
+                // There is no pause for a peer that closed before it was accepted.
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => {
-                    tracing::warn!(%error, "a connection cannot be accepted");
+                    tracing::warn!(%error, "cannot accept a connection");
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -147,7 +146,7 @@ impl Open {
 }
 
 impl Connections {
-    /// Of the peer with the most connections, the one that was silent for longest.
+    /// The connection that was idle for longest, of the peer with the most connections.
     fn give_one_up(&mut self) {
         let mut peers: HashMap<IpAddr, usize> = HashMap::new();
         for connection in self.all.values() {
@@ -168,8 +167,8 @@ impl Drop for Guarded {
     }
 }
 
-/// Answers what a peer asks on a connection, within limits, until the peer ends it, it
-/// is old, or `stop` is cancelled.
+/// Answers the requests on a connection, within limits, until the peer closes it, it is too old, or
+/// `stop` is cancelled.
 pub async fn converse<A, B>(
     stream: Guarded,
     stop: CancellationToken,
@@ -192,10 +191,10 @@ pub async fn converse<A, B>(
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     tokio::select! {
-        // However a stranger's connection ends is of no interest.
+        // The result of a connection does not matter.
         _ = &mut connection => return,
         () = stop.cancelled() => {}
-        // The peer hears of it by the next answer, and loses no request.
+        // The next answer announces the close, so that no request is lost.
         () = sleep(OLD) => {}
     }
     connection.as_mut().graceful_shutdown();
@@ -253,7 +252,7 @@ mod tests {
         let ended: Vec<bool> = greedy.iter().map(CancellationToken::is_cancelled).collect();
         assert_eq!(ended, [false, true, false]);
         assert!(!prober.is_cancelled() && !late.is_cancelled());
-        // However many come from there, it is their own that end.
+        // A client with many connections loses only its own.
         for _ in 0..100 {
             open.enter(address(2));
             assert_eq!(open.connections().all.len(), 4);

@@ -1,4 +1,4 @@
-//! The forms that a line of the log may have.
+//! The formats of a log line.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,7 +9,7 @@ pub enum LogFormat {
     /// Lines for people.
     #[default]
     Text,
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
 }
 
@@ -41,9 +41,9 @@ impl FromStr for LogFormat {
     }
 }
 
-/// There is no such format.
+/// The format does not exist.
 #[derive(Debug, thiserror::Error)]
-#[error("{0:?} is not a log format, use text or json")]
+#[error("{0:?} is not a log format: use text or json")]
 pub struct UnknownFormat(String);
 
 #[cfg(test)]
@@ -51,11 +51,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_format_is_told() {
+    fn what_is_not_a_format_is_refused() {
         assert_eq!("json".parse::<LogFormat>().unwrap(), LogFormat::Json);
         assert_eq!(
             "yaml".parse::<LogFormat>().unwrap_err().to_string(),
-            "\"yaml\" is not a log format, use text or json"
+            "\"yaml\" is not a log format: use text or json"
         );
     }
 }

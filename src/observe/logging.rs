@@ -1,5 +1,5 @@
-//! Structured logs on stderr. What is logged is decided where it happens; the
-//! levels and the destination are decided here, the form in `lines`.
+//! Structured logs on stderr. The messages are written where the events happen; levels and
+//! destination are set here, the format in `lines`.
 
 use std::io::{self, IsTerminal};
 
@@ -16,31 +16,31 @@ pub use super::log_format::{LogFormat, UnknownFormat};
 
 /// The variable that `tracing` programs read their levels from.
 pub const FILTER_VARIABLE: &str = "RUST_LOG";
-/// Without the variable: our own messages, and of the libraries only what
-/// somebody has to look at. A library that logs at `info` does so per request.
+/// Without the variable: our own messages, and warnings of the libraries. A library that logs at
+/// `info` does so per request.
 const DEFAULT_FILTER: &str = "warn,supercargo=info";
 
-/// Why logging cannot begin.
+/// Why logging cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
     /// `RUST_LOG` does not parse.
     #[error("{FILTER_VARIABLE} is not a list of levels such as info or warn,supercargo=debug")]
     Filter(#[source] tracing_subscriber::filter::ParseError),
-    /// It has begun before.
+    /// It was set up before.
     #[error("logging is set up twice")]
     Twice,
 }
 
-/// Sends the events of the whole process to stderr, and its spans to where traces go.
-/// To be called once, before anything is worth a message.
+/// Sends the events of the whole process to stderr, and its spans to where traces go. Must be
+/// called once, before the first message.
 ///
 /// # Errors
-/// [`LoggingError::Filter`] for a `RUST_LOG` that means nothing: who sets it
-/// wants to see something, and should not wonder why he does not.
+/// [`LoggingError::Filter`] for an invalid `RUST_LOG`: otherwise the user would not see why
+/// messages are missing.
 pub fn init(format: LogFormat, traces: Option<&Traces>) -> Result<(), LoggingError> {
     let variable = std::env::var(FILTER_VARIABLE).ok();
     let lines = Lines { format, colour: io::stderr().is_terminal(), writer: io::stderr };
-    // What is wrong with the variable has to be said, too.
+    // An error in the variable is reported as well.
     let (filter, wrong) = match filter(variable.as_deref()) {
         Ok(filter) => (filter, None),
         Err(wrong) => (EnvFilter::new(DEFAULT_FILTER), Some(wrong)),
@@ -54,7 +54,7 @@ fn filter(variable: Option<&str>) -> Result<EnvFilter, LoggingError> {
     EnvFilter::builder().parse(directives).map_err(LoggingError::Filter)
 }
 
-/// The levels are those of the log alone: a trace is whole whatever is logged.
+/// The levels apply only to the log: traces are always complete.
 fn subscriber<W>(
     lines: Lines<W>,
     filter: EnvFilter,
@@ -66,7 +66,7 @@ where
     Registry::default().with(traces).with(lines.with_filter(filter))
 }
 
-/// What is written in this form by what happens in `log`.
+/// The lines that `log` writes in this format.
 #[cfg(test)]
 pub(crate) fn written(format: LogFormat, variable: Option<&str>, log: impl FnOnce()) -> String {
     use std::sync::{Arc, Mutex};
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_filter_is_told() {
+    fn what_is_not_a_filter_is_refused() {
         assert_eq!(
             filter(Some("supercargo=loud")).unwrap_err().to_string(),
             "RUST_LOG is not a list of levels such as info or warn,supercargo=debug"

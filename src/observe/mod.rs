@@ -1,6 +1,6 @@
-//! What an operator of Supercargo looks at: metrics, logs, traces and
-//! the health endpoints. A leaf: it knows the words of `api` and `domain`, and no room
-//! that does the work. Nothing recorded here may hold a Secret's value.
+//! Observability for people who run Supercargo: metrics, logs, traces and the health endpoints. A
+//! leaf: it uses types of `api` and `domain`, and none of the rooms that do the work. Nothing
+//! recorded here may have a Secret's value.
 
 mod collector;
 pub mod labels;

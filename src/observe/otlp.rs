@@ -1,6 +1,6 @@
-//! The OTLP exporter: batches of spans by HTTP, from a thread of its own. Whatever
-//! happens to them there, a run notices nothing of it: what does not fit into the
-//! queue is dropped, and a collector that is away is told of rarely.
+//! The OTLP exporter: batches of spans over HTTP, from its own thread. It never delays a run: spans
+//! that do not fit into the queue are dropped, and an unavailable collector is logged only from
+//! time to time.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -22,26 +22,26 @@ use crate::domain::proxy::is_service;
 
 /// How long one batch may take.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the end of the process waits for what was not sent yet.
+/// How long the shutdown waits for unsent spans.
 const FLUSH: Duration = Duration::from_secs(5);
-/// How often it is said that the collector is away.
+/// The minimum time between two messages about an unavailable collector.
 const SILENCE: Duration = Duration::from_secs(600);
-/// How much of what the exporter says is repeated.
+/// The maximum length of a logged message of the exporter.
 const MOST: usize = 300;
 
-/// For the spans inside of a run, which begin when they are over.
+/// For the spans inside of a run, which are created when they have ended.
 static TRACER: OnceLock<SdkTracer> = OnceLock::new();
 
-/// The way to the collector.
+/// The exporter to the collector.
 pub struct Traces(SdkTracerProvider);
 
 impl Traces {
-    /// Prepares it; nothing is sent before the first span has ended. Headers,
-    /// sampling, the queue and the resource's attributes are those of OpenTelemetry's
-    /// variables of the environment. To be called outside of a runtime.
+    /// Sets it up; nothing is sent before the first span has ended. Headers, sampling, the queue
+    /// and the resource attributes come from OpenTelemetry's environment variables. Must be called
+    /// outside of a runtime.
     ///
     /// # Errors
-    /// When the endpoint is none, or a variable makes no sense.
+    /// When the endpoint or a variable is invalid.
     pub fn start(endpoint: &str) -> Result<Self, TracesError> {
         let url = url(endpoint)?;
         // Another part of the process may have installed it already.
@@ -49,7 +49,7 @@ impl Traces {
         // No redirects: the headers may hold a key, which is for the collector only.
         let client =
             reqwest::blocking::Client::builder().timeout(TIMEOUT).redirect(reqwest::redirect::Policy::none());
-        // A pod reaches the Services of its cluster by itself.
+        // A pod reaches the Services of its cluster without a proxy.
         let in_pod = std::env::var_os("KUBERNETES_SERVICE_HOST").is_some();
         let host = url.parse::<reqwest::Url>().ok().and_then(|url| url.host_str().map(str::to_owned));
         let near = in_pod && host.as_deref().is_some_and(is_service);
@@ -67,13 +67,13 @@ impl Traces {
         let resource = if named { resource } else { resource.with_service_name(SERVICE) };
         let provider = SdkTracerProvider::builder()
             .with_resource(resource.build())
-            .with_batch_exporter(Watched { exporter, told: Mutex::default() })
+            .with_batch_exporter(Watched { exporter, reported: Mutex::default() })
             .build();
         let _ = TRACER.set(provider.tracer(SERVICE));
         Ok(Self(provider))
     }
 
-    /// Makes spans of ours, and what is logged inside of them, parts of traces.
+    /// The layer that adds our spans, and the log events inside of them, to traces.
     pub(super) fn layer(&self) -> Box<dyn Layer<Registry> + Send + Sync> {
         let layer = tracing_opentelemetry::layer()
             .with_tracer(self.0.tracer(SERVICE))
@@ -84,10 +84,10 @@ impl Traces {
         Box::new(layer.with_filter(Targets::new().with_target(SERVICE, Level::INFO)))
     }
 
-    /// Sends what is left, for a few seconds at most.
+    /// Sends the remaining spans, for a few seconds at most.
     pub fn end(self) {
         if let Err(error) = self.0.shutdown_with_timeout(FLUSH) {
-            tracing::debug!(%error, "the last traces were not sent");
+            tracing::debug!(%error, "cannot send the last traces");
         }
     }
 }
@@ -99,7 +99,7 @@ pub(super) fn trace_id(span: &tracing::Span) -> Option<String> {
     found.is_valid().then(|| found.trace_id().to_string())
 }
 
-/// A span inside of the run at hand, if there is one.
+/// A span inside of the current run, if there is one.
 pub(super) fn ended(what: What<'_>, took: Duration) {
     let Some(tracer) = TRACER.get() else { return };
     let parent: Context = tracing::Span::current().context();
@@ -133,27 +133,24 @@ fn described(what: What<'_>) -> (String, SpanKind, Vec<KeyValue>) {
     }
 }
 
-/// Says when spans are lost, and when they are not any more.
+/// Logs when spans are lost, and when sending works again.
 #[derive(Debug)]
 struct Watched<E> {
     exporter: E,
-    told: Mutex<Option<Instant>>,
+    reported: Mutex<Option<Instant>>,
 }
 
 impl<E> Watched<E> {
     fn watch(&self, sent: &OTelSdkResult) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         match sent {
-            Ok(()) if told.take().is_some() => tracing::info!("traces are sent again"),
+            Ok(()) if reported.take().is_some() => tracing::info!("sending traces again"),
             Ok(()) => {}
-            Err(_) if told.is_some_and(|at| at.elapsed() < SILENCE) => {}
+            Err(_) if reported.is_some_and(|at| at.elapsed() < SILENCE) => {}
             Err(error) => {
                 let error: String = error.to_string().chars().take(MOST).collect();
-                tracing::warn!(
-                    error,
-                    "traces are lost: the collector cannot be reached, or does not take them"
-                );
-                *told = Some(Instant::now());
+                tracing::warn!(error, "losing traces: the collector is unreachable or rejects them");
+                *reported = Some(Instant::now());
             }
         }
     }

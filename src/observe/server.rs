@@ -1,5 +1,5 @@
-//! The HTTP endpoints for Prometheus and the kubelet: `/metrics`, `/healthz`
-//! and `/readyz`. They change nothing and reveal nothing of a release's content.
+//! The HTTP endpoints for Prometheus and the kubelet: `/metrics`, `/healthz` and `/readyz`. They
+//! change nothing and show nothing of a release's content.
 
 use std::fmt;
 use std::io;
@@ -22,17 +22,17 @@ use tower::ServiceExt;
 use super::listener::{BoundedListener, MAX_AGE, MAX_CONNECTIONS, bind, converse};
 use super::metrics::Metrics;
 
-/// How long requests under way may take to end after the shutdown began.
+/// How long current requests may take after the shutdown began.
 const DRAIN: Duration = Duration::from_secs(5);
 /// What Prometheus expects of its text format.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What can go wrong with the endpoints. The process should not start without
-/// them, a kubelet would restart it anyway.
+/// The errors of the endpoints. The process must not start without them, a kubelet would restart it
+/// anyway.
 #[derive(Debug, thiserror::Error)]
 pub enum ServerError {
-    /// The address cannot be listened on.
-    #[error("cannot listen on {address} for {}, choose another {}", .port.purpose(), .port.flag())]
+    /// Cannot listen on the address.
+    #[error("cannot listen on {address} for {}: choose another {}", .port.purpose(), .port.flag())]
     Bind {
         /// What it is for.
         port: Port,
@@ -44,13 +44,12 @@ pub enum ServerError {
     },
 }
 
-/// Says whether the process can do its work; clones share one answer. It
-/// begins with no.
+/// Whether the process is ready; clones share one value. It is false at the start.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness(Arc<AtomicBool>);
 
 impl Readiness {
-    /// From now on `/readyz` answers so.
+    /// Sets the answer of `/readyz`.
     pub fn set(&self, ready: bool) {
         self.0.store(ready, Ordering::Relaxed);
     }
@@ -61,19 +60,19 @@ impl Readiness {
     }
 }
 
-/// Says whether the process is stuck, so that only a restart helps. The check
-/// runs in the request; it must be quick and must not wait for what may hang.
+/// Whether the process is stuck, so that only a restart helps. The check runs in the request; it
+/// must be quick and must not wait for anything that may hang.
 #[derive(Clone)]
 pub struct Liveness(Arc<dyn Fn() -> Result<(), String> + Send + Sync>);
 
 impl Liveness {
-    /// Asks `check`, whose error says what is stuck.
+    /// Uses `check`, whose error says what is stuck.
     pub fn new(check: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
         Self(Arc::new(check))
     }
 }
 
-/// Alive as long as it answers.
+/// Always alive.
 impl Default for Liveness {
     fn default() -> Self {
         Self::new(|| Ok(()))
@@ -86,7 +85,7 @@ impl fmt::Debug for Liveness {
     }
 }
 
-/// What the endpoints answer from.
+/// The state behind the endpoints.
 #[derive(Clone, Debug)]
 pub struct Endpoints {
     /// For `/metrics`.
@@ -97,7 +96,7 @@ pub struct Endpoints {
     pub liveness: Liveness,
 }
 
-/// What a port is for.
+/// The purpose of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Port {
     /// Metrics and probes.
@@ -122,7 +121,7 @@ impl Port {
     }
 }
 
-/// A bound address that nobody serves yet.
+/// A bound address that is not served yet.
 #[derive(Debug)]
 pub struct Server {
     port: Port,
@@ -142,13 +141,12 @@ impl Server {
         Ok(Self { port, listener, address })
     }
 
-    /// The address, with the port that port 0 became.
+    /// The address, with the port chosen for port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers until `shutdown` ends, then lets requests under way end for at
-    /// most five seconds.
+    /// Answers until `shutdown` ends, then waits at most five seconds for current requests.
     pub async fn serve(self, endpoints: Endpoints, shutdown: impl Future<Output = ()> + Send) {
         let routes = routes(self.port).with_state(endpoints);
         answer(self.listener, MAX_CONNECTIONS, MAX_AGE, routes, shutdown).await;
@@ -179,11 +177,11 @@ async fn answer(
             }
         }
     }
-    // Nobody new comes in.
+    // No new connections are accepted.
     drop(listener);
     stop.cancel();
     open.close();
-    // Those left end by themselves, see `MAX_AGE`.
+    // The remaining ones end at `MAX_AGE`.
     let _ = tokio::time::timeout(DRAIN, open.wait()).await;
 }
 
@@ -289,10 +287,10 @@ mod tests {
         let address = taken.address().to_string();
         let error = Server::bind(Port::Metrics, &address).await.unwrap_err().to_string();
         let expected =
-            format!("cannot listen on {address} for metrics and probes, choose another --metrics-addr");
+            format!("cannot listen on {address} for metrics and probes: choose another --metrics-addr");
         assert_eq!(error, expected);
         let error = Server::bind(Port::Health, &address).await.unwrap_err().to_string();
-        assert_eq!(error, format!("cannot listen on {address} for probes, choose another --health-addr"));
+        assert_eq!(error, format!("cannot listen on {address} for probes: choose another --health-addr"));
         assert!(Server::bind(Port::Metrics, "nonsense").await.is_err());
         assert!(Server::bind(Port::Health, ":nonsense").await.is_err());
         assert_ne!(Server::bind(Port::Health, ":0").await.unwrap().address().port(), 0);
@@ -318,7 +316,7 @@ mod tests {
     async fn probes_are_answered_beside_idle_connections_and_half_requests() {
         let running = start(Liveness::default()).await;
         let mut idle = Vec::new();
-        // More than there are places for.
+        // More than the limit.
         for n in 0..MAX_CONNECTIONS + 50 {
             let mut stream = TcpStream::connect(running.address).await.unwrap();
             if n % 2 == 0 {

@@ -1,6 +1,6 @@
-//! What the spans inside of a run tell.
+//! The spans inside of a run.
 
-/// What a span inside of a run is about.
+/// The kind of a span inside of a run.
 #[derive(Clone, Copy)]
 #[cfg_attr(not(feature = "otlp"), expect(dead_code, reason = "only the tracer reads it"))]
 pub(super) enum What<'a> {

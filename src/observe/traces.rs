@@ -1,9 +1,8 @@
-//! Traces: what a run did when, sent to a collector over OTLP. Behind the cargo feature
-//! `otlp`; without it nothing of this is in the binary but the words that say so.
+//! Traces of runs, sent to a collector over OTLP. Behind the cargo feature `otlp`; without it the
+//! binary has only an error message.
 //!
-//! The span of a run is the one that its log lines stand in. What is inside of it
-//! is told by what is counted anyway: see the calls from `metrics`. So a span
-//! holds names, methods and codes, and never content.
+//! The span of a run is the one of its log lines. The spans inside of it come from the calls of
+//! `metrics`. So a span has names, methods and codes, and never content.
 
 use std::time::Duration;
 
@@ -12,8 +11,8 @@ pub use super::collector::TracesError;
 pub use super::otlp::Traces;
 use super::span::What;
 
-/// The id of the trace that this span begins, to be logged with it: 32 digits. One
-/// that nobody else knows where no trace is sent.
+/// The id of the trace that this span begins, to be logged with it: 32 digits. A random id if
+/// traces are not sent.
 pub fn trace_id(span: &tracing::Span) -> String {
     #[cfg(feature = "otlp")]
     if let Some(id) = super::otlp::trace_id(span) {
@@ -23,7 +22,7 @@ pub fn trace_id(span: &tracing::Span) -> String {
     format!("{:032x}", fastrand::u128(..))
 }
 
-/// Something inside of the run at hand has just ended, after this time.
+/// A part of the current run has just ended, after this time.
 #[cfg_attr(not(feature = "otlp"), inline(always))]
 pub(super) fn ended(what: What, took: Duration) {
     #[cfg(feature = "otlp")]
@@ -31,13 +30,13 @@ pub(super) fn ended(what: What, took: Duration) {
     let _ = (what, took);
 }
 
-/// Where there are no traces.
+/// Without tracing support.
 #[cfg(not(feature = "otlp"))]
 pub struct Traces(std::convert::Infallible);
 
 #[cfg(not(feature = "otlp"))]
 impl Traces {
-    /// They are not in this binary.
+    /// Always an error.
     ///
     /// # Errors
     /// [`TracesError::Absent`].
@@ -51,7 +50,7 @@ impl Traces {
         match self.0 {}
     }
 
-    /// Sends what is left.
+    /// Sends the remaining spans.
     pub fn end(self) {
         match self.0 {}
     }

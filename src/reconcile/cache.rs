@@ -1,5 +1,5 @@
-//! What one release remembers between its runs, each part for the phases that need it.
-//! Nothing of it is needed for correctness: all of it can be read again.
+//! The caches of one release between its runs, one for each group of phases. They are not needed
+//! for correctness: all of it can be read again.
 
 pub mod cluster;
 pub mod drift;
@@ -24,26 +24,25 @@ use super::scope::Scope;
 use crate::cluster::session::Session;
 use crate::domain::identity::ObjectId;
 
-/// All of it.
+/// All caches of a release.
 #[derive(Default)]
 pub struct Caches {
-    /// How the registry is reached, and what it said last.
+    /// Access to the registry, and its last answer.
     pub registry: RegistryCache,
-    /// What was verified, and what was refused.
+    /// The last verified and the last rejected revision.
     pub trust: TrustCache,
-    /// The inventory, and what is seen of its objects.
+    /// The inventory, and what is known of its objects.
     pub cluster: ClusterCache,
-    /// What others keep changing.
+    /// The objects that other writers keep changing.
     pub drift: DriftCache,
-    /// The revision that is brought, or was last.
+    /// The current or last rollout.
     pub rollout: RolloutCache,
-    /// What is to be told.
+    /// The notes to report.
     pub notes: Notes,
 }
 
 impl Caches {
-    /// The API server as the release's identity. What was remembered of another identity
-    /// is forgotten.
+    /// A session with the release's identity. Entries of another identity are dropped.
     ///
     /// # Errors
     /// When no connection can be made for it.
@@ -59,18 +58,17 @@ impl Caches {
         Ok(session.on_behalf_of(&scope.release.id.namespace))
     }
 
-    /// How the registry is reached, and what is seen of drift.
+    /// The registry cache, and what is known of drift.
     pub fn registry_and_sightings(&mut self) -> (&mut RegistryCache, Sightings<'_>) {
         (&mut self.registry, Sightings { cluster: &self.cluster, drift: &self.drift })
     }
 
-    /// What is seen of drift.
+    /// What is known of drift.
     pub fn sightings(&self) -> Sightings<'_> {
         Sightings { cluster: &self.cluster, drift: &self.drift }
     }
 
-    /// Whether one of the objects that were seen to change is not as our last apply left
-    /// it, as far as its watch knows.
+    /// Whether one of the changed objects differs from our last apply, as far as its watch shows.
     pub fn is_drifted(&self, touched: &HashSet<ObjectId>, now: Timestamp) -> bool {
         self.sightings().is_drifted(touched.iter(), now)
     }

@@ -1,5 +1,5 @@
-//! The sequence of a run, as docs/architecture.md has it: each phase takes what the one
-//! before gives.
+//! The sequence of a run, as described in docs/architecture.md: each phase takes the result of the
+//! phase before.
 
 use super::cache::Caches;
 use super::error::ReconcileError;
@@ -13,7 +13,7 @@ use crate::domain::outcome::Outcome;
 
 type Ended = Result<(), ReconcileError>;
 
-/// From a release to its outcome, which also says what was done until an error.
+/// Runs all phases for a release. The outcome also says what was done before an error.
 pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, outcome: &mut Outcome) -> Ended {
     let Begun { session, ledger, command } = begun;
     let revision = resolve::resolve(scope, &session, caches.into(), &ledger, command).await?;
@@ -29,11 +29,11 @@ pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, out
         bring(scope, caches, &update, obtained, outcome).await
     };
     let ended = updated.await.or_else(|error: ReconcileError| error.fold_into(outcome));
-    admission.tell(caches.trust.pinned_of(&revision, admission.images()), outcome);
+    admission.report(caches.trust.pinned_of(&revision, admission.images()), outcome);
     ended
 }
 
-/// From the objects of a revision to a cluster that has them.
+/// Applies the objects of a revision to the cluster.
 pub async fn bring(
     scope: &Scope<'_>,
     caches: &mut Caches,

@@ -1,4 +1,4 @@
-//! What all runs of the process share.
+//! The environment that all runs of the process share.
 
 pub mod claims;
 pub mod recovery;
@@ -21,9 +21,9 @@ use crate::domain::verify::trust_policy::TrustPolicy;
 use crate::observe::metrics::Metrics;
 use crate::oci::Registry;
 
-/// What all releases share.
+/// The environment that all releases share.
 pub struct Env {
-    /// The API server, as the controller.
+    /// The session with the controller's identity.
     pub session: Session,
     /// The metadata watches.
     pub store: Store,
@@ -31,29 +31,29 @@ pub struct Env {
     pub registry: Registry,
     /// The metrics.
     pub metrics: Arc<Metrics>,
-    /// Which release has which object.
+    /// Which release owns which object.
     pub claims: Claims,
     /// The ServiceAccount of releases that name none.
     pub default_service_account: Option<String>,
-    /// What the administrator demands of artifacts.
+    /// The administrator's requirements for artifacts.
     pub trust: TrustSettings,
-    /// Which registries releases may name.
+    /// The registries that releases may use.
     pub allowed: Allowed,
-    /// Where a release is told that something it names or waits for changed.
+    /// Notifies a release that something it refers to or waits for has changed.
     pub wake: mpsc::UnboundedSender<ReleaseId>,
-    /// The registries that are away.
+    /// The unavailable registries.
     pub recovery: RegistryRecovery,
 }
 
-/// What the administrator demands of artifacts.
+/// The administrator's requirements for artifacts.
 pub struct TrustSettings {
-    /// By their repository; the file that it comes from may change.
+    /// The policy by repository; it is updated when its file changes.
     pub policy: watch::Receiver<Arc<TrustPolicy>>,
-    /// By whose word keyless signatures are believed where nothing else is said.
+    /// The default trusted root for keyless signatures.
     pub root: Arc<TrustRoot>,
     /// Whether every artifact has to be verified.
     pub required: bool,
-    /// How often what was verified is verified again.
+    /// The interval after which artifacts are verified again.
     pub interval: Duration,
 }
 
@@ -70,20 +70,20 @@ impl Default for TrustSettings {
 }
 
 impl Env {
-    /// Who is told when something that a release names changes.
-    pub fn told(&self, release: &ReleaseId) -> Told {
+    /// Notifies a release when something that it refers to changes.
+    pub fn notifier(&self, release: &ReleaseId) -> Told {
         Told { release: release.clone(), sender: self.wake.clone() }
     }
 
-    /// Tells releases to look again.
+    /// Requeues releases.
     pub fn wake(&self, releases: impl IntoIterator<Item = ReleaseId>) {
         for release in releases {
-            // Nobody listens any more while the process ends.
+            // The receiver is gone while the process ends.
             let _ = self.wake.send(release);
         }
     }
 
-    /// With whose rights a release's objects and Secrets are handled.
+    /// The identity that handles a release's objects and Secrets.
     pub fn identity(&self, release: &Release) -> Identity {
         match release.service_account.as_ref().or(self.default_service_account.as_ref()) {
             Some(name) => {

@@ -1,4 +1,4 @@
-//! What ends a run before its end.
+//! What ends a run early.
 
 use crate::api::reason::{Disposition, Reason};
 use crate::api::status::ArtifactStatus;
@@ -9,41 +9,41 @@ use crate::domain::identity::ObjectId;
 use crate::domain::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
 use crate::domain::preflight::shortened;
 
-/// What ends a run before its end.
+/// What ends a run early.
 #[derive(Clone, Debug)]
 pub enum ReconcileError {
-    /// Something is wrong.
+    /// The run failed.
     Failed(Box<RunFailure>),
-    /// Something has to come first. That is no failure.
+    /// Something else has to happen first. This is not a failure.
     Waiting(Blocker, WakeOn),
-    /// Something newer is wanted, drift is more urgent, or the process ends: another run
-    /// follows. A person is told by the headline how far it came.
+    /// Something newer is wanted, drift is more urgent, or the process ends: another run follows.
+    /// The headline says how far the run came, for a person.
     Superseded(Option<String>),
-    /// Another client has written the inventory: read it and begin anew.
+    /// Another client has changed the inventory: the run restarts after reading it again.
     InventoryConflict,
 }
 
-/// A failure: why, and what the outcome says of it.
+/// A failure: the reason, and what the outcome reports.
 #[derive(Clone, Debug)]
 pub struct RunFailure {
-    /// What follows from it.
+    /// How it is handled.
     pub reason: Reason,
-    /// What failed, on what, what to do.
+    /// What failed, on which object, and what to do.
     pub message: String,
-    /// The message without the failures that follow it there.
+    /// The message without the list of failures.
     pub headline: Option<String>,
     /// The objects that failed.
     pub objects: Vec<ObjectFailure>,
-    /// The artifact that was attempted, where nothing else tells of it.
+    /// The attempted artifact, if the outcome does not have it yet.
     pub artifact: Option<ArtifactStatus>,
-    /// That the revision is not trusted, where that is why.
+    /// The Verified condition, if trust is the reason.
     pub verified: Option<Assessment>,
-    /// How many objects the inventory names now, where the failure is about that.
+    /// The number of objects in the inventory, if the failure is about them.
     pub entries: Option<usize>,
 }
 
 impl RunFailure {
-    /// One that says no more than why.
+    /// A failure with only reason and message.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self {
             reason,
@@ -67,11 +67,11 @@ pub fn aggregate(reason: Reason, what: &str, failures: Vec<ObjectFailure>) -> Re
     ReconcileError::Failed(Blocker::about(reason, what, failures).into())
 }
 
-/// What is shown of an answer about an object: the API server may quote values of a
-/// refused Secret.
+/// The shown part of an answer about an object: the API server may quote values of a rejected
+/// Secret.
 pub fn masked(id: &ObjectId, message: &str) -> String {
     match id.is("", "Secret") {
-        true => "the API server refuses it; its message is not shown because it may quote values".into(),
+        true => "the API server rejects it (message hidden: it may contain Secret values)".into(),
         false => shortened(message),
     }
 }
@@ -95,10 +95,10 @@ impl ReconcileError {
     /// Something newer is wanted, or the process ends.
     pub const SUPERSEDED: Self = Self::Superseded(None);
 
-    /// What a gate says.
+    /// The result of a gate.
     ///
     /// # Errors
-    /// Why the run does not go on.
+    /// Why the run does not continue.
     pub fn from_gate(decision: Decision) -> Result<(), Self> {
         match decision {
             Decision::Pass => Ok(()),
@@ -107,7 +107,7 @@ impl ReconcileError {
         }
     }
 
-    /// The same, of an artifact that was fetched, and an inventory with so many entries.
+    /// Adds the fetched artifact and the number of entries in the inventory.
     #[must_use]
     pub fn about(mut self, artifact: ArtifactStatus, entries: usize) -> Self {
         if let Self::Failed(failure) = &mut self {
@@ -126,15 +126,15 @@ impl ReconcileError {
         }
     }
 
-    /// What follows from it. What has not failed is tried again.
+    /// How it is handled. What has not failed is tried again.
     pub fn disposition(&self) -> Disposition {
         self.reason().map_or(Disposition::Retry, Reason::disposition)
     }
 
-    /// Says it in the outcome of the run, along with what the run has done until then.
+    /// Adds it to the outcome of the run, along with what the run has done before.
     ///
     /// # Errors
-    /// An inventory conflict: that is no outcome, since the run begins anew.
+    /// An inventory conflict: that is not an outcome, since the run restarts.
     pub fn fold_into(self, outcome: &mut Outcome) -> Result<(), Self> {
         match self {
             Self::InventoryConflict => return Err(Self::InventoryConflict),
@@ -199,19 +199,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failure_is_told_beside_what_was_done() {
+    fn a_failure_is_reported_along_with_what_was_done() {
         let artifact =
             |revision: &str| ArtifactStatus { revision: revision.to_owned(), ..Default::default() };
         let mut failed = RunFailure::new(Reason::ApplyFailed, "no");
         failed.artifact = Some(artifact("b"));
         let mut outcome = Outcome { artifact: Some(artifact("a")), entries: Some(3), ..Outcome::default() };
         assert!(ReconcileError::Failed(Box::new(failed.clone())).fold_into(&mut outcome).is_ok());
-        let told = |outcome: &Outcome| outcome.artifact.as_ref().map(|a| a.revision.clone());
-        assert_eq!((outcome.reason(), told(&outcome)), (Some(Reason::ApplyFailed), Some("a".to_owned())));
+        let revision = |outcome: &Outcome| outcome.artifact.as_ref().map(|a| a.revision.clone());
+        assert_eq!((outcome.reason(), revision(&outcome)), (Some(Reason::ApplyFailed), Some("a".to_owned())));
         assert_eq!((outcome.entries, &outcome.signers), (Some(3), &None));
         let mut fresh = Outcome::default();
         assert!(ReconcileError::Failed(Box::new(failed)).fold_into(&mut fresh).is_ok());
-        assert_eq!(told(&fresh), Some("b".to_owned()));
+        assert_eq!(revision(&fresh), Some("b".to_owned()));
         assert!(ReconcileError::InventoryConflict.fold_into(&mut fresh).is_err(), "that is no outcome");
         assert!(ReconcileError::SUPERSEDED.fold_into(&mut fresh).is_ok());
         assert_eq!(fresh.verdict, Verdict::Superseded);

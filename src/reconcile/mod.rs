@@ -1,5 +1,5 @@
-//! From a release to an outcome, by phases that take values and give values: what the
-//! operator and the command line share.
+//! From a release to an outcome, in phases that take and return values. Shared by the operator and
+//! the command line.
 
 pub mod cache;
 mod driver;

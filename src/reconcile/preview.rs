@@ -27,17 +27,17 @@ use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::preflight::laid_over;
 
-/// What would become of an object.
+/// The planned change of an object.
 #[derive(Clone, Debug)]
 pub struct PlannedChange {
     /// Which.
     pub id: ObjectId,
-    /// What would become of it.
+    /// The planned change.
     pub change: ObjectChange,
     /// The live object, where it would be changed or deleted.
     pub before: Option<Value>,
-    /// What it would be; of one whose Namespace or kind does not exist yet, or whose
-    /// definition changes, what would be sent, without the defaults.
+    /// The object after the change; if its Namespace or kind does not exist yet, or its definition
+    /// changes, what would be sent, without defaults.
     pub after: Option<Value>,
 }
 
@@ -55,11 +55,11 @@ pub struct Preview {
     pub lacks_namespace: bool,
 }
 
-/// Looks ahead. What would keep a run from its first write keeps the preview from saying
-/// anything, but for what the dry run refuses: that is told object by object.
+/// Previews a run. What would stop a run before its first write also stops the preview, except
+/// refusals of the dry run: these are listed for each object.
 ///
 /// # Errors
-/// Why nothing can be said.
+/// Why there is no preview.
 pub async fn preview(
     scope: &Scope<'_>,
     caches: &mut Caches,
@@ -75,7 +75,7 @@ pub async fn preview(
     Ok(preview)
 }
 
-/// What would become of the objects of the plan.
+/// The planned changes of the objects of the plan.
 async fn dry_run(
     scope: &Scope<'_>,
     session: &Session,
@@ -107,7 +107,7 @@ async fn removals(
     let order = RemovalOrder {
         release: &scope.release.id,
         prune: scope.release.prune,
-        deletion: Deletion::Foretold,
+        deletion: Deletion::Planned,
         in_order: false,
         progress: &NoProgress,
         signals: None,
@@ -139,7 +139,7 @@ async fn look(
         let ready = preflight.ready.get(&step.id);
         let deferred = preflight.deferred.contains(&step.id);
         if step.action == Action::Write && ready.is_none() && !deferred {
-            // Refused, and told so.
+            // Refused, and already listed.
             continue;
         }
         looks.push(async move { (at, planned_change(session, discovery, step, ready).await) });
@@ -164,7 +164,7 @@ async fn planned_change(
     let (Action::Write, Some(ready)) = (step.action, ready) else {
         return Ok(match step.action {
             Action::Keep => unchanged(id),
-            // What it needs is part of the plan and not written yet.
+            // It depends on a part of the plan that is not written yet.
             Action::Write => {
                 let sent = step.object.value();
                 match before_its_cure(session, discovery, step).await? {
@@ -205,7 +205,7 @@ async fn planned_change(
     Ok(PlannedChange { id, change, before: Some(before), after: Some(after) })
 }
 
-/// The live object of a step that is refused as long as the plan is not carried out.
+/// The live object of a step that is refused until the plan is applied.
 async fn before_its_cure(
     session: &Session,
     discovery: &ApiDiscovery,

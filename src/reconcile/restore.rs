@@ -1,5 +1,4 @@
-//! Drift of what is applied while a newer revision cannot be had, or is refused: the
-//! objects of the one that is there are put back all the same.
+//! Drift correction of the applied revision while a newer one is unavailable or refused.
 
 use jiff::Timestamp;
 
@@ -21,21 +20,21 @@ use crate::domain::outcome::{Assessment, Outcome, Verdict};
 use crate::domain::release::Release;
 use crate::observe::metrics::PhaseTimer;
 
-/// What came of putting back.
+/// The result of a drift correction.
 enum Restored {
-    /// Nothing had to be.
+    /// There was no drift.
     Nothing,
-    /// The digests that the images were applied with are not known any more.
+    /// The digests that the images were applied with are unknown.
     ImagesUnknown,
-    /// This.
+    /// Drift was corrected, with this outcome.
     Done(Box<Outcome>),
 }
 
-/// Puts the applied revision back before anybody asks for a newer one, where only
-/// objects have changed. What the last run said holds on.
+/// Corrects drift of the applied revision before a newer one is looked for, when only objects have
+/// changed. The status of the last run stays valid.
 ///
 /// # Errors
-/// What kept it from that: another run for the newer revision follows at once.
+/// Why the drift was not corrected: another run for the newer revision follows at once.
 pub async fn restore_first(
     scope: &Scope<'_>,
     caches: &mut Caches,
@@ -50,7 +49,7 @@ pub async fn restore_first(
             if let Verdict::Failed { reason, message } | Verdict::Waiting { reason, message } =
                 &restored.verdict
             {
-                tracing::warn!(%reason, message, "what is applied could not be put back");
+                tracing::warn!(%reason, message, "cannot correct the drift of the applied revision");
                 return Err(ReconcileError::SUPERSEDED);
             }
             (outcome.notes, outcome.drift) = (restored.notes, restored.drift);
@@ -59,7 +58,7 @@ pub async fn restore_first(
         Ok(Restored::ImagesUnknown) => outcome.drift = Some(images_unknown()),
         Err(ReconcileError::Failed(failure)) => {
             let (reason, message) = (failure.reason, failure.message);
-            tracing::warn!(%reason, message, "what is applied could not be put back");
+            tracing::warn!(%reason, message, "cannot correct the drift of the applied revision");
             return Err(ReconcileError::SUPERSEDED);
         }
         Err(error) => return Err(error),
@@ -67,7 +66,7 @@ pub async fn restore_first(
     Ok(())
 }
 
-/// Puts the applied revision back after a run for a newer one has failed.
+/// Corrects drift of the applied revision after a run for a newer one has failed.
 pub async fn restore_after(scope: &Scope<'_>, caches: &mut Caches, outcome: &mut Outcome) {
     let ledger = ledger_of(scope, caches);
     if outcome.reason().is_none_or(|reason| ledger.is_held(reason)) {
@@ -88,21 +87,21 @@ pub async fn restore_after(scope: &Scope<'_>, caches: &mut Caches, outcome: &mut
         Ok(Restored::ImagesUnknown) => outcome.drift = Some(images_unknown()),
         Err(ReconcileError::Failed(failure)) => {
             let (reason, message) = (failure.reason, failure.message);
-            tracing::debug!(%reason, message, "what is applied could not be put back");
+            tracing::debug!(%reason, message, "cannot correct the drift of the applied revision");
         }
-        // The run that follows tries it again.
+        // The next run tries it again.
         Err(_) => {}
     }
 }
 
-/// What is known of drift when nothing is to be put back; nothing new while a fight is
-/// on, or objects may not be read.
+/// The drift condition when there is nothing to correct; unchanged while a correction is delayed,
+/// or objects cannot be read.
 fn calm(scope: &Scope<'_>, caches: &Caches) -> Option<Assessment> {
     let fight = caches.drift.next_correction(Timestamp::now()).is_some();
     (!fight && caches.cluster.unread.is_empty()).then(|| in_sync(scope.release, &caches.cluster))
 }
 
-/// Writes the objects of the applied revision that are not as they were applied.
+/// Writes the objects of the applied revision that have drifted.
 async fn restore(
     scope: &Scope<'_>,
     caches: &mut Caches,
@@ -125,7 +124,7 @@ async fn restore(
     let (reported, timer) = (ReportedStatus::shared(scope.status()), PhaseTimer::new(&scope.env.metrics));
     let inner =
         Scope { release: &release, trigger: Trigger::Restore, reported: &reported, timer: &timer, ..*scope };
-    // What brings the newer revision goes on later as if this had not been.
+    // The rollout of the newer revision continues later, unaffected by this.
     let progress = std::mem::take(&mut caches.rollout.progress);
     let awaited = std::mem::take(&mut caches.rollout.awaited);
     let mut outcome = Outcome::default();
@@ -144,7 +143,7 @@ async fn restore(
 }
 
 fn images_unknown() -> Assessment {
-    let message = "objects are not as they were applied, and are not put back: the digests that their images were \
-                   applied with are not known any more; the next revision that is applied writes them";
+    let message = "Drift found but not corrected: the image digests of the applied revision are unknown; the next \
+                   revision corrects it";
     Assessment { status: Some(true), reason: Reason::DriftDetected, message: message.to_owned() }
 }

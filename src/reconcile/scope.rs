@@ -1,5 +1,5 @@
-//! One run of a release: what it is about, and who takes part in it. Nothing of it
-//! changes while the run goes on, but what is behind its handles.
+//! One run of a release: its inputs and handles. It does not change during the run, except behind
+//! its handles.
 
 pub mod progress;
 pub mod registry_wait;
@@ -32,70 +32,68 @@ pub struct Scope<'a> {
     pub env: &'a Env,
     /// The release.
     pub release: &'a Release,
-    /// What the run is for.
+    /// The trigger of the run.
     pub trigger: Trigger,
-    /// Whether a person asks for it.
+    /// Whether a person requested it.
     pub is_asked: bool,
-    /// How its frontend wants it.
+    /// The policy of its frontend.
     pub policy: &'a RunPolicy,
-    /// What reaches the release meanwhile.
+    /// The signals to the release.
     pub signals: &'a Signals,
-    /// Its place among the runs that work.
+    /// Its slot in the worker pool.
     pub slot: &'a WorkerSlot,
     /// The status in the cluster.
     pub reported: &'a ReportedStatus,
-    /// Who listens.
+    /// The receiver of progress events.
     pub progress: &'a dyn Progress,
-    /// What it spends on its phases.
+    /// The timer of its phases.
     pub timer: &'a PhaseTimer,
 }
 
-/// What a run is for.
+/// The trigger of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// Everything: the reference is resolved anew.
+    /// Everything: the reference is resolved again.
     Full,
-    /// Only objects were seen to change: if a revision is applied, the registry
-    /// is not asked.
+    /// Only objects have changed: if a revision is applied, the registry is not asked.
     Objects,
-    /// The applied revision is put back while a newer one is attempted: the status says nothing of
-    /// it meanwhile.
+    /// Drift of the applied revision is corrected while a newer one is attempted: the status does
+    /// not report it.
     Restore,
 }
 
-/// What a frontend wants of its runs.
+/// The policy of a frontend for its runs.
 #[derive(Clone, Debug)]
 pub struct RunPolicy {
-    /// Whether an inventory gets our finalizer that does not have it yet.
+    /// Whether our finalizer is added to an inventory without it.
     pub finalizer: FinalizerPolicy,
-    /// Whether a resource stands behind the run: its status says what the run waits
-    /// for, and another run follows by itself.
+    /// Whether the run belongs to a resource: its status reports what the run waits for, and other
+    /// runs follow.
     pub repeats: bool,
-    /// Whether the run ends between two writes when it is told to stop. One that
-    /// repeats would only begin anew.
+    /// Whether a stop ends the run between two writes. A run that repeats would only restart.
     pub interruptible: bool,
     /// Whether the run waits until what it deleted is gone.
     pub awaits_termination: bool,
-    /// Whether the inventory records each apply, also one that changes nothing.
+    /// Whether the inventory records each apply, even without a change.
     pub records_each_apply: bool,
-    /// How messages name what a person can change.
+    /// The names that messages use for settings.
     pub words: Words,
 }
 
-/// How messages name what a person can change.
+/// The names that messages use for settings.
 #[derive(Clone, Debug)]
 pub struct Words {
-    /// The longest time of a wait.
+    /// The timeout of a wait.
     pub timeout: &'static str,
-    /// The permission to recreate objects.
+    /// The setting that allows recreating objects.
     pub force: &'static str,
-    /// Where the manifests come from.
+    /// The source of the manifests.
     pub content: &'static str,
-    /// What makes the namespace of an inventory, where something does.
+    /// The flag that creates the namespace of an inventory, if there is one.
     pub create_namespace: Option<&'static str>,
 }
 
-/// The status of a release as the cluster has it, as far as its runs know.
+/// The status of a release in the cluster, as far as its runs know.
 #[derive(Debug, Default)]
 pub struct ReportedStatus(Mutex<Arc<ReleaseStatus>>);
 
@@ -110,7 +108,7 @@ impl ReportedStatus {
         Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Another was written.
+    /// Sets the status that was written.
     pub fn set(&self, status: ReleaseStatus) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(status);
     }
@@ -122,7 +120,7 @@ impl Scope<'_> {
         self.reported.get()
     }
 
-    /// What every gate knows of the run.
+    /// The facts for every gate.
     pub fn facts(&self) -> Facts<'_> {
         Facts { is_asked: self.is_asked, ..Facts::of(self.release) }
     }
@@ -132,7 +130,7 @@ impl Scope<'_> {
         self.policy.interruptible && self.signals.is_stopping()
     }
 
-    /// Has the release told when a registry is back that was just found to be away.
+    /// Notifies the release when a registry that was just found unavailable is available again.
     pub fn wake_when_registry_is_back(&self, access: Option<&Arc<Access>>) {
         let Env { registry, wake, recovery, .. } = self.env;
         let (Ok(repository), Some(access)) = (repository(self.release), access) else { return };
@@ -141,9 +139,8 @@ impl Scope<'_> {
         }
     }
 
-    /// Writes into the status what the run waits for, if it does not say so yet.
-    /// `revision` is the one that it brings, once it is known. A status that cannot be
-    /// written holds nothing up.
+    /// Writes into the status what the run waits for, unless it is there already. `revision` is the
+    /// one that is rolled out, once it is known. A failed write does not delay the run.
     pub async fn write_progress(&self, revision: Option<&str>, message: &str) {
         if !self.policy.repeats || self.trigger == Trigger::Restore {
             return;
@@ -156,10 +153,10 @@ impl Scope<'_> {
         let written = self.env.session.write_status(&self.release.id, &self.release.uid, &waiting).await;
         match written {
             Ok(()) => {
-                self.env.metrics.release_told(&self.release.id, self.release.suspend, &waiting);
+                self.env.metrics.release_reported(&self.release.id, self.release.suspend, &waiting);
                 self.reported.set(waiting);
             }
-            Err(error) => tracing::debug!(error = chain(&error), "the status could not be written"),
+            Err(error) => tracing::debug!(error = chain(&error), "cannot write the status"),
         }
     }
 }

@@ -222,7 +222,7 @@ subjects: [{kind: ServiceAccount, name: half}]
     let namespace = story.namespace();
     assert!(
         refused.stderr.contains(&format!(
-            "error: nothing was written, 1 object(s) cannot be taken over:\n  Deployment/{namespace}/web: deployments.apps \
+            "error: nothing written, cannot adopt 1 object(s):\n  Deployment/{namespace}/web: deployments.apps \
              \"web\" is forbidden: User \"{account}\" cannot patch resource \"deployments\""
         )),
         "{}",

@@ -246,8 +246,8 @@ async fn what_a_release_cannot_say_stops_the_adoption_before_it_begins() {
     let taken = person.run(&["adopt", "flux", "kustomization", "shop"], "");
     assert_eq!(taken.code, 1);
     let expected = format!(
-        "error: nothing was written: the inventory {namespace}/inv-shop is there already, and names \
-         ConfigMap/{namespace}/mine, which would not be among the rest\n"
+        "error: nothing written: the inventory {namespace}/inv-shop already exists and has \
+         ConfigMap/{namespace}/mine, which is not part of this adoption\n"
     );
     assert_eq!(taken.stderr, expected);
     unchanged().await;

@@ -233,7 +233,7 @@ async fn without_the_right_to_the_definition_a_deletion_says_so_and_orphans_go()
     scene.story.kubectl(&["delete", "oar", "app", "--wait=false"], "");
     let message = scene.message("Ready", "False", "AccessDenied").await;
     for part in [
-        "whether the definition of releases goes too, and its objects are to stay, is not known: ",
+        "cannot check whether the CustomResourceDefinition of releases is being deleted too: ",
         "cannot get resource \"customresourcedefinitions\"",
         "allow the controller's own account to get it, or set spec.deletionPolicy to Orphan",
     ] {
@@ -316,7 +316,7 @@ async fn no_release_gets_past_the_default_account() {
     assert!(message.contains(&format!("ServiceAccount/{own}/tenant does not exist")), "{message}");
     scene.story.apply(&account("tenant"));
     let message = scene.message("Ready", "False", "AccessDenied").await;
-    assert!(message.contains(&format!("ServiceAccount/{own}/tenant may not apply it")), "{message}");
+    assert!(message.contains(&format!("ServiceAccount/{own}/tenant cannot apply it")), "{message}");
     // Tricks with the name: refused, or nobody's.
     let client = scene.story.client();
     for name in

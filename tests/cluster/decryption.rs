@@ -69,11 +69,15 @@ async fn encrypted_artifacts_are_opened_with_the_identities_of_the_secret() {
     // Nothing here waits for a retry.
     scene.install("app", json!({"retryInterval": "1h", "interval": "1h"}));
     refused("ArtifactInvalid", "encrypted with age, and there is no private key to decrypt it with").await;
-    refused("ArtifactInvalid", "name a Secret with one by spec.decryption.secretRef").await;
+    refused("ArtifactInvalid", "set spec.decryption.secretRef to a Secret with the key").await;
     scene.patch("app", &json!({"decryption": {"provider": "age", "secretRef": {"name": "keys"}}}));
     refused("SecretNotFound", "named by spec.decryption.secretRef, does not exist").await;
     keys(json!({"a.agekey": old.private(), "b.agekey": "hunter2"}));
-    refused("SecretInvalid", "Secret keys, named by spec.decryption.secretRef, has a key \"b.agekey\"").await;
+    refused(
+        "SecretInvalid",
+        "Secret keys, named by spec.decryption.secretRef, has an invalid key \"b.agekey\"",
+    )
+    .await;
     keys(json!({"new.agekey": new.private()}));
     refused("SecretInvalid", "file \"all.yaml.age\" is encrypted for other keys than those").await;
     assert_eq!(scene.value("app", "v").await, None);

@@ -52,7 +52,7 @@ async fn what_is_edited_patched_or_scaled_is_put_back_and_nothing_else_is_writte
     let told = || {
         let events =
             scene.story.kubectl(&["get", "events", "-o", "jsonpath={..reason}{..note}{..message}"], "");
-        events.contains("DriftCorrected") && events.contains("put back as applied: Deployment/")
+        events.contains("DriftCorrected") && events.contains("Corrected drift: Deployment/")
     };
     assert!(within(LIMIT, told));
 }
@@ -161,12 +161,12 @@ async fn report_mode_changes_nothing_and_names_the_objects_and_fields_without_va
     scene.patch("configmap", "a", &json!({"data": {"key": "hunter2", "more": "hunter3"}}));
     let message = scene.message("Drifted", "True", "DriftDetected").await;
     let namespace = scene.namespace();
-    assert_eq!(message, format!("an object is not as applied: ConfigMap/{namespace}/a (/data/key)"));
+    assert_eq!(message, format!("1 object drifted: ConfigMap/{namespace}/a (/data/key)"));
     scene.patch("configmap", "a", &json!({"data": {"key": "one"}}));
     scene.message("Drifted", "False", "InSync").await;
     scene.story.kubectl(&["delete", "configmap", "b"], "");
     let message = scene.message("Drifted", "True", "DriftDetected").await;
-    assert_eq!(message, format!("an object is not as applied: ConfigMap/{namespace}/b (missing)"));
+    assert_eq!(message, format!("1 object drifted: ConfigMap/{namespace}/b (missing)"));
     assert_eq!(scene.object_writes(mark), Vec::<String>::new());
     let ready = scene.condition("Ready").await.expect("Ready");
     assert_eq!(ready.status, "True", "{}", ready.message);
@@ -318,8 +318,8 @@ async fn an_account_without_list_and_watch_is_corrected_at_the_interval_and_the_
     assert_eq!(
         message,
         format!(
-            "every object is as it was applied; looked at only at the interval, because {blind} may not list \
-             and watch configmaps"
+            "No drift; checked only every spec.interval, because {blind} cannot list and watch \
+             configmaps"
         )
     );
     let mark = scene.mark();

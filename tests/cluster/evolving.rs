@@ -136,10 +136,7 @@ async fn what_the_old_schema_takes_and_the_new_one_refuses_ends_the_run_before_t
     scene.upgrade("app", "2", &second).await;
     let refused = scene.story.wait_condition("app", "Ready", "False", "PreflightFailed").await;
     let said = message(&refused, "Ready");
-    assert!(
-        said.starts_with("nothing but its Namespaces and CustomResourceDefinitions was written"),
-        "{said}"
-    );
+    assert!(said.starts_with("applied only Namespaces and CustomResourceDefinitions"), "{said}");
     assert!(said.contains("Widget/") && said.contains("Unsupported value: \"large\""), "{said}");
     assert!(scene.config_map("rest").await.is_none());
     assert_eq!(live(&scene, "v1", "w").await.expect("it exists")["spec"].get("note"), None);
@@ -203,7 +200,7 @@ data: {{size: {size}}}
     scene.upgrade("app", "3", &(revision("'tiny'", "huge") + &config_map("rest"))).await;
     let refused = scene.story.wait_condition("app", "Ready", "False", "PreflightFailed").await;
     let said = message(&refused, "Ready");
-    let written = "nothing but its Namespaces, CustomResourceDefinitions and admission policies was written";
+    let written = "applied only Namespaces, CustomResourceDefinitions and admission policies";
     assert!(said.starts_with(written) && said.contains("it is too large"), "{said}");
     assert!(scene.config_map("rest").await.is_none());
     scene.upgraded("app", "4", &config_map("last")).await;

@@ -113,7 +113,7 @@ async fn a_release_whose_account_is_gone_stalls_with_both_ways_out() {
                 let release = scene.story.release(name).await?;
                 let stalled = condition(&release, "Stalled")?;
                 let says = |part: &str| stalled.message.contains(part);
-                (says("restore it") && says("spec.deletionPolicy to Orphan")).then_some(())
+                (says("restore the account") && says("spec.deletionPolicy to Orphan")).then_some(())
             })
             .await;
     }
@@ -136,7 +136,7 @@ async fn a_release_that_may_not_delete_its_objects_says_so_and_goes_when_it_may(
     let message = scene.message("Ready", "False", "PruneFailed").await;
     let namespace = scene.namespace();
     for part in [
-        "1 object could not be deleted",
+        "cannot delete 1 object",
         &format!("ConfigMap/{namespace}/a"),
         &format!("\"system:serviceaccount:{namespace}:weak\" cannot delete resource \"configmaps\""),
         "set spec.deletionPolicy to Orphan",

@@ -208,7 +208,7 @@ async fn without_its_collector_it_goes_on() {
     operator.wait_ready();
     story.apply(&release(story.namespace(), "app", &format!("oci://{}/app", registry.host()), json!({})));
     story.wait_ready("app", "1@sha256:").await;
-    let lost = || operator.log().matches("traces are lost").count();
+    let lost = || operator.log().matches("losing traces").count();
     assert!(supercargo_testbed::within(DEADLINE, || lost() > 0), "{}", operator.log());
     registry.push_yaml("app", "1", &config_map("app", "v", "two"));
     story.kubectl(&["annotate", "oar", "app", "supercargo.dev/reconcile-at=now"], "");
@@ -219,7 +219,7 @@ async fn without_its_collector_it_goes_on() {
         })
         .await;
     assert_eq!(operator.stop(), Some(0), "{}", operator.log());
-    assert_eq!(operator.log().matches("traces are lost").count(), 1, "{}", operator.log());
+    assert_eq!(operator.log().matches("losing traces").count(), 1, "{}", operator.log());
 }
 
 // The two ways to the image, held side by side.

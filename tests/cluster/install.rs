@@ -152,7 +152,7 @@ metadata: {{name: app}}
     scene.patch("app", &json!({"ref": {"tag": "2"}}));
     let release = story.wait_condition("app", "Ready", "False", "PreflightFailed").await;
     let message = condition(&release, "Ready").expect("ready").message;
-    assert!(message.contains("its roleRef names the Role none, which does not exist"), "{message}");
+    assert!(message.contains("the Role none of its roleRef does not exist"), "{message}");
     assert_eq!(release["status"]["inventory"]["entries"], 4);
 }
 
@@ -248,7 +248,7 @@ async fn kubectl_waits_for_it_and_status_and_events_tell_it_all() {
     );
     let ready = condition(&release, "Ready").expect("ready");
     assert_eq!(ready.reason, "ReconciliationSucceeded");
-    assert_eq!(ready.message, format!("applied 2 objects of revision {revision}"));
+    assert_eq!(ready.message, format!("Applied 2 objects of revision {revision}"));
 
     let patch =
         r#"{"metadata":{"annotations":{"supercargo.dev/reconcile-at":"now"}},"spec":{"ref":{"tag":"2"}}}"#;
@@ -271,11 +271,11 @@ async fn kubectl_waits_for_it_and_status_and_events_tell_it_all() {
     scene.patch("app", &json!({"ref": {"tag": "none"}}));
     story.wait_condition("app", "Ready", "False", "ArtifactNotFound").await;
     let expected = [
-        ("Normal", "ReconciliationSucceeded", format!("applied 2 objects of revision {revision}: 2 created")),
+        ("Normal", "ReconciliationSucceeded", format!("Applied 2 objects of revision {revision}: 2 created")),
         (
             "Normal",
             "ReconciliationSucceeded",
-            format!("applied 2 objects of revision 2@{second}: 1 created, 1 configured, 1 pruned"),
+            format!("Applied 2 objects of revision 2@{second}: 1 created, 1 configured, 1 pruned"),
         ),
         ("Warning", "ArtifactNotFound", format!("{}/app:none was not found", scene.registry.host())),
     ];
@@ -295,7 +295,7 @@ async fn kubectl_waits_for_it_and_status_and_events_tell_it_all() {
         .as_array()
         .expect("items")
         .iter()
-        .find(|e| e["message"] == json!(format!("applied 2 objects of revision {revision}: 2 created")));
+        .find(|e| e["message"] == json!(format!("Applied 2 objects of revision {revision}: 2 created")));
     let event = first_event.expect("the event");
     assert_eq!(event["involvedObject"]["uid"], release["metadata"]["uid"]);
     assert_eq!(event["metadata"]["annotations"]["supercargo.dev/revision"], revision.as_str());
@@ -328,7 +328,7 @@ async fn logs_and_endpoints_tell_what_it_does_and_its_end_gives_the_lease_back()
     assert_eq!(line["trace_id"].as_str().map(str::len), Some(32), "{line}");
     assert_eq!((&line["outcome"], &line["reason"]), (&json!("success"), &json!("ReconciliationSucceeded")));
     assert!(line["seconds"].as_f64().is_some_and(|seconds| seconds > 0.0), "{line}");
-    assert_eq!(line["message"], format!("applied 1 object of revision 1@{digest}"));
+    assert_eq!(line["message"], format!("Applied 1 object of revision 1@{digest}"));
     let of_the_release: Vec<&Value> = lines.iter().filter(|line| line["release"].is_string()).collect();
     assert_eq!(of_the_release.len(), 1, "one line for one run: {log}");
 

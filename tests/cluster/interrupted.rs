@@ -220,7 +220,7 @@ async fn wait_unnamed(scene: &Scene<'_>, name: &str) {
 
 /// Waits until the release says that what left is there yet.
 async fn wait_held(scene: &Scene<'_>, name: &str) {
-    let says = format!("ConfigMap/{}/{name} left it and is still being deleted", scene.namespace());
+    let says = format!("still deleting ConfigMap/{}/{name}", scene.namespace());
     let held = async || {
         let ready = scene.condition("Ready").await?;
         (ready.status == "True" && ready.message.contains(&says)).then_some(())

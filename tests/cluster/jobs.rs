@@ -72,7 +72,7 @@ async fn a_job_that_is_done_and_gone_runs_once_for_each_content() {
     }
     fence(&scene).await;
     let again = scene.reconciled("app", "again").await;
-    assert!(message(&again, "Drifted").starts_with("every object is as it was applied"), "{again:#}");
+    assert!(message(&again, "Drifted").starts_with("No drift"), "{again:#}");
     scene.restart(async |_| {}).await;
     fence(&scene).await;
     for name in names {

@@ -80,7 +80,7 @@ async fn an_api_server_that_is_away_for_longer_than_the_lease_ends_the_process_a
     proxy.refuse();
     assert!(within(LIMIT, || !operator.running()), "{}", operator.log());
     let log = operator.log();
-    assert!(log.contains("could not renew the lease"), "{log}");
+    assert!(log.contains("cannot renew the lease"), "{log}");
     story.apply(&release("app", &format!("oci://{}/app", registry.host())));
     let _operator = start(&story, None, &[]);
     story.wait_ready("app", "1@").await;
@@ -290,7 +290,7 @@ async fn promise_6_thirty_releases_on_a_silent_registry_do_not_delay_the_next() 
         let told = story.wait_for("it says what it waits for", async || {
             condition(&story.release(&name).await?, "Ready").filter(|ready| ready.status == "Unknown")
         });
-        assert_eq!(told.await.message, format!("waiting for {url}"));
+        assert_eq!(told.await.message, format!("Waiting for {url}"));
     }
     story.apply(&release("good", &format!("oci://{}/app", registry.host())));
     story.wait_ready("good", "1@").await;
@@ -298,7 +298,7 @@ async fn promise_6_thirty_releases_on_a_silent_registry_do_not_delay_the_next() 
     for n in 0..30 {
         let stuck = story.release(&format!("stuck-{n}")).await.expect("the release");
         let ready = condition(&stuck, "Ready").expect("a condition");
-        assert_eq!((ready.status.as_str(), ready.message), ("Unknown", format!("waiting for {url}")), "{n}");
+        assert_eq!((ready.status.as_str(), ready.message), ("Unknown", format!("Waiting for {url}")), "{n}");
     }
 
     // A spec that names another registry ends the wait for the silent one.

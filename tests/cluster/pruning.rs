@@ -109,8 +109,8 @@ async fn promise_2_what_terminates_stays_in_the_inventory_until_it_is_gone() {
     assert_eq!(ready["status"]["history"][0]["outcome"], "Applied", "{ready:#}");
     let again = scene.reconciled("app", "again").await;
     let said = message(&again, "Ready");
-    let going = format!("ConfigMap/{}/held left it and is still being deleted", scene.namespace());
-    assert!(said.starts_with("applied 1 object of revision 2@") && said.ends_with(&going), "{said}");
+    let going = format!("still deleting ConfigMap/{}/held", scene.namespace());
+    assert!(said.starts_with("Applied 1 object of revision 2@") && said.ends_with(&going), "{said}");
     let held = scene.config_map("held").await.expect("its finalizer holds it");
     assert_ne!(text(&held, "/metadata/deletionTimestamp"), "");
     assert_eq!(scene.named("app").await, ["held", "stays"]);

@@ -48,7 +48,7 @@ async fn promise_4_bad_objects_among_100_are_all_listed_and_nothing_is_written()
     assert_eq!(failed["status"]["failures"].as_array().map(Vec::len), Some(20));
     assert_eq!(failed["status"]["moreFailures"], 5);
     let said = message(&failed, "Ready");
-    assert!(said.starts_with("nothing was written, the dry run refused 25 objects; Service/"), "{said}");
+    assert!(said.starts_with("nothing applied, dry run failed for 25 objects; Service/"), "{said}");
 
     scene.upgrade("app", "3", &revision(3)).await;
     let failed = wait_attempted(&scene, "3@").await;

@@ -37,8 +37,7 @@ async fn away_at_an_interval_it_stays_ready_and_drift_is_still_corrected() {
     scene.story.wait_ready("app", "1@").await;
     scene.registry.stop();
     scene.ask("app", "first");
-    let release =
-        scene.wait_message("app", "True", "whether there is a newer one is not known: registry").await;
+    let release = scene.wait_message("app", "True", "cannot check for updates: registry").await;
     let message = condition(&release, "Ready").expect("ready").message;
     assert!(
         message.contains(&format!("registry {} is unavailable: cannot connect", scene.registry.host())),
@@ -52,7 +51,7 @@ async fn away_at_an_interval_it_stays_ready_and_drift_is_still_corrected() {
     scene.wait_value("app", "v", "one").await;
     let release = scene.story.release("app").await.expect("the release");
     let ready = condition(&release, "Ready").expect("ready");
-    assert!(ready.status == "True" && ready.message.contains("is not known"), "{ready:?}");
+    assert!(ready.status == "True" && ready.message.contains("cannot check for updates"), "{ready:?}");
 
     // It comes back by itself, long before the interval of 5 minutes.
     scene.registry.resume();
@@ -60,7 +59,7 @@ async fn away_at_an_interval_it_stays_ready_and_drift_is_still_corrected() {
     scene.wait_value("app", "v", "two").await;
     let release = scene.story.wait_ready("app", &digest).await;
     let message = condition(&release, "Ready").expect("ready").message;
-    assert!(!message.contains("not known"), "{message}");
+    assert!(!message.contains("cannot check for updates"), "{message}");
 }
 
 #[story]
@@ -78,7 +77,7 @@ async fn a_registry_that_is_back_is_found_without_waiting_for_a_retry() {
     scene.registry.stop();
     for name in ["one", "two"] {
         scene.ask(name, "away");
-        scene.wait_message(name, "True", "whether there is a newer one is not known: registry").await;
+        scene.wait_message(name, "True", "cannot check for updates: registry").await;
     }
     scene.install("new", patient);
     scene.wait_message("new", "False", "is unavailable: cannot connect").await;
@@ -92,7 +91,7 @@ async fn a_registry_that_is_back_is_found_without_waiting_for_a_retry() {
             .story
             .wait_for("it knows that there is nothing newer, or what", async || {
                 let ready = condition(&scene.story.release(name).await?, "Ready")?;
-                (ready.status == "True" && !ready.message.contains("not known")).then_some(())
+                (ready.status == "True" && !ready.message.contains("cannot check for updates")).then_some(())
             })
             .await;
     }
@@ -116,7 +115,7 @@ async fn wrong_credentials_are_told_and_a_rotated_secret_takes_effect_at_once() 
     scene.story.kubectl(&["create", "secret", "generic", "pull", "--from-literal=a=b"], "");
     refused(
         "SecretInvalid",
-        "Secret pull has no .dockerconfigjson: make it with `kubectl create secret docker-registry`",
+        "Secret pull has no .dockerconfigjson: create it with `kubectl create secret docker-registry`",
     )
     .await;
     scene.story.kubectl(&["delete", "secret", "pull"], "");
@@ -128,7 +127,7 @@ async fn wrong_credentials_are_told_and_a_rotated_secret_takes_effect_at_once() 
     scene.story.wait_ready("app", "1@").await;
     // What is applied stays when the credentials go bad, and Ready says so.
     scene.story.apply(&pull_secret(&scene.registry, "pull", USERS[0].0, "guess-again"));
-    refused("AuthenticationFailed", "stays applied").await;
+    refused("AuthenticationFailed", "keeps running").await;
     assert_eq!(scene.value("app", "v").await.as_deref(), Some("one"));
     scene.story.apply(&pull_secret(&scene.registry, "pull", USERS[1].0, USERS[1].1));
     scene.story.wait_ready("app", "1@").await;
@@ -369,7 +368,7 @@ async fn promise_6_releases_on_a_silent_registry_do_not_delay_the_next_one() {
         scene.install(name, json!({"url": format!("oci://{}/{name}", proxy.host())}));
     }
     for name in ["stuck-a", "stuck-b", "stuck-c"] {
-        let release = scene.wait_message(name, "Unknown", "waiting for oci://").await;
+        let release = scene.wait_message(name, "Unknown", "Waiting for oci://").await;
         assert_eq!(condition(&release, "Reconciling").map(|c| c.reason).as_deref(), Some("Progressing"));
         scene.registry.push_yaml(name, "1", &config_map(name, "v", "one"));
     }

@@ -99,7 +99,7 @@ async fn of_two_replicas_one_acts_and_the_other_leads_at_once_when_it_is_asked_t
 
     let leader = pair.holder().await;
     assert_eq!(pair.replicas[0].stop(), Some(0));
-    assert!(pair.replicas[0].log().contains("gave the lease back"));
+    assert!(pair.replicas[0].log().contains("released the lease"));
     let took = pair.taken_over(&leader).await;
     assert!(took < Duration::from_secs(3), "{took:?}");
     pair.create("two", &config("two"));

@@ -59,8 +59,8 @@ async fn promise_9_an_account_without_rights_is_named_and_nobody_elses_rights_ar
     let message = scene.message("Ready", "False", "AccessDenied").await;
     let namespace = scene.namespace();
     for part in [
-        format!("nothing was written, the dry run refused 2 objects; ConfigMap/{namespace}/a: "),
-        format!("ServiceAccount/{namespace}/weak may not apply it"),
+        format!("nothing applied, dry run failed for 2 objects; ConfigMap/{namespace}/a: "),
+        format!("ServiceAccount/{namespace}/weak cannot apply it"),
         "cannot patch resource \"configmaps\"".to_owned(),
     ] {
         assert!(message.contains(&part), "{message}");
@@ -103,8 +103,7 @@ async fn objects_that_an_account_may_not_get_any_more_are_not_called_ready_or_in
     assert_eq!(
         message,
         format!(
-            "ServiceAccount/{namespace}/blind may not get ConfigMap/{namespace}/a and 1 more: whether they were \
-             changed is not known"
+            "Cannot check for drift: ServiceAccount/{namespace}/blind cannot get ConfigMap/{namespace}/a and 1 more"
         )
     );
 
@@ -129,8 +128,8 @@ async fn promise_9_an_account_that_does_not_exist_leads_to_nothing_until_it_is_m
     assert_eq!(
         message,
         format!(
-            "ServiceAccount/{namespace}/late does not exist, so nothing is done for {namespace}/app: create it, or \
-             change spec.serviceAccountName"
+            "ServiceAccount/{namespace}/late does not exist, {namespace}/app is not reconciled: create the \
+             account, or change spec.serviceAccountName"
         )
     );
     assert_eq!(scene.object_writes(mark), Vec::<String>::new());
@@ -201,7 +200,7 @@ async fn a_release_without_an_account_under_a_controller_without_rights_names_it
     scene.create("app", &json!({}));
     let message = scene.message("Ready", "False", "AccessDenied").await;
     for part in [
-        "the controller's own account may not apply it",
+        "the controller's own account cannot apply it",
         &format!("\"{}\" cannot patch resource \"deployments\"", scene.account.user()),
         "spec.serviceAccountName",
     ] {

@@ -54,7 +54,7 @@ async fn a_release_that_loses_its_label_is_let_go_as_it_is_and_taken_up_with_it(
     let before = scene.story.release("app").await.expect("the release");
 
     relabel(&scene, "app", &Value::Null);
-    wait_log(&scene, &scene.operator, "other labels than this controller watches").await;
+    wait_log(&scene, &scene.operator, "its labels do not match the selector").await;
     let mark = scene.mark();
     // Nothing is done for it any more, whatever happens to it.
     scene.patch("configmap", "a", &json!({"data": {"key": "other"}}));
@@ -116,7 +116,7 @@ async fn two_shards_in_one_namespace_do_not_disturb_each_other() {
     let uid = |object: Value| object["metadata"]["uid"].clone();
     let before = uid(scene.story.object("v1", "configmaps", "one").await.expect("the ConfigMap"));
     relabel(&scene, "one", &json!("b"));
-    wait_log(&scene, &scene.operator, "other labels than this controller watches").await;
+    wait_log(&scene, &scene.operator, "its labels do not match the selector").await;
     scene.push("next", &config_map("one", "next"));
     scene.patch("oar", "one", &json!({"spec": {"ref": {"tag": "next"}}}));
     scene.story.wait_ready("one", "next@").await;

@@ -158,7 +158,7 @@ async fn promise_1_only_what_is_signed_is_pulled_shown_as_applied_or_applied() {
     story.scene.ask("app", "second");
     story.trusted("app", &second, &["ours.pub"]).await;
     assert_eq!(story.scene.value("app", "v").await.as_deref(), Some("two"));
-    story.told("app", &format!("TagMoved tag 1 moved from {first} to {second}"), 1).await;
+    story.told("app", &format!("TagMoved Tag 1 moved from {first} to {second}"), 1).await;
 
     // A new revision that is not signed leaves the old one alone, in every sense.
     let third = story.push("app", "1", "three");
@@ -323,7 +323,7 @@ async fn no_release_gets_below_the_floor() {
     let counted = || story.scene.operator.metric(failed) == Some(1.0);
     assert!(within(DEADLINE, counted), "{}", story.scene.operator.log());
     let log = story.scene.operator.log();
-    assert!(log.contains("the trust policy cannot be used; the one before stays"), "{log}");
+    assert!(log.contains("cannot use the new trust policy; keeping the previous one"), "{log}");
     story.scene.patch("own", &json!({"suspend": true}));
     story.run("own", "while suspended").await;
     story.refused("own", "SignerUntrusted", "").await;
@@ -507,7 +507,10 @@ async fn it_is_verified_again_from_time_to_time_and_stays_so_while_the_registry_
     );
     let release = story.refused("app", "SignatureMissing", &digest).await;
     let message = condition(&release, "Ready").expect("ready").message;
-    assert!(message.contains("what is applied stays, and nothing is written, drift included"), "{message}");
+    assert!(
+        message.contains("the applied revision keeps running, updates and drift correction are paused"),
+        "{message}"
+    );
     assert_eq!(story.scene.value("app", "v").await.as_deref(), Some("one"));
 }
 
@@ -724,12 +727,14 @@ async fn no_form_of_an_image_slips_past_enforce() {
     story.scene.install("app", json!({"retryInterval": "1s", "interval": "1h", "verify": verify}));
     let release = story.refused("app", "ImageNotVerified", &other).await;
     let message = condition(&release, "Ready").expect("Ready").message;
-    for part in [run.as_str(), "2 container images", "nobody can tell whether it runs", "Workflow/"] {
+    for part in
+        [run.as_str(), "2 container images", "it may run: add it to verify.images.exempt", "Workflow/"]
+    {
         assert!(message.contains(part), "{part}: {message}");
     }
     // Signed, the first may run. What the other is only a person can tell.
     story.sign(&signer, "evil/run", &run_digest, Format::Sig);
-    let only = format!("a container image is not signed as spec.verify.images wants it: {other}");
+    let only = format!("1 container image is not signed as spec.verify.images requires: {other}");
     story.refused("app", "ImageNotVerified", &only).await;
     verify["images"]["exempt"] = json!([format!("{host}/other/*")]);
     story.scene.patch("app", &json!({"verify": verify}));
@@ -770,7 +775,7 @@ async fn promise_7_images_of_one_artifact_have_a_bound() {
     let mut verify = verify("keys");
     verify["images"] = json!({"policies": [{"match": "*"}], "exempt": ["many.invalid/*"]});
     story.scene.install("app", json!({"retryInterval": "1h", "interval": "1h", "verify": verify}));
-    let says = "the manifests name 257 different container images, more than the 256 that are verified";
+    let says = "the manifests use 257 different container images, at most 256 can be verified";
     story.refused("app", "ImageNotVerified", says).await;
     assert_eq!(image(&story).await, None);
     story.scene.patch("app", &json!({"ref": {"tag": "2"}}));

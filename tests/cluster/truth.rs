@@ -284,7 +284,7 @@ async fn what_a_finalizer_holds_is_told_once_and_looked_at_less_and_less_often()
     scene.patch("configmap", "b", &json!({"metadata": {"finalizers": ["example.com/held"]}}));
     scene.push("2", &config_map("a", "one"));
     scene.change(&json!({"ref": {"tag": "2"}}));
-    let says = format!("ConfigMap/{}/b left it and is still being deleted", scene.namespace());
+    let says = format!("still deleting ConfigMap/{}/b", scene.namespace());
     scene
         .story
         .wait_for("it says what is held", async || {
@@ -308,7 +308,7 @@ async fn what_a_finalizer_holds_is_told_once_and_looked_at_less_and_less_often()
     scene
         .story
         .wait_for("it is gone", async || {
-            (!scene.condition("Ready").await?.message.contains("still being deleted")).then_some(())
+            (!scene.condition("Ready").await?.message.contains("still deleting")).then_some(())
         })
         .await;
 }
@@ -322,7 +322,7 @@ async fn a_failed_wait_names_what_a_pod_of_the_workload_says() {
     scene.push("1", &yaml);
     scene.create("app", &json!({"wait": true, "timeout": "3s", "retryInterval": "1h"}));
     let message = scene.message("Ready", "False", "HealthTimeout").await;
-    assert!(message.ends_with("; a pod of it: container web waits: ImagePullBackOff"), "{message}");
+    assert!(message.ends_with("; one of its pods: container web waits: ImagePullBackOff"), "{message}");
     let release = scene.story.release("app").await.expect("it is there");
     let failure = release["status"]["failures"][0]["message"].as_str().expect("a message");
     assert!(message.ends_with(failure), "{failure}");

@@ -42,7 +42,8 @@ async fn a_newer_spec_or_revision_ends_the_wait_at_once() {
     scene.upgrade("app", "2", &waits).await;
     let waits_for_second = async || {
         let release = scene.story.release("app").await?;
-        message(&release, "Ready").contains("the health of revision 2@").then_some(())
+        let says = message(&release, "Ready");
+        (says.starts_with("Waiting for 1 of 1 object: ") && says.contains(" (revision 2@")).then_some(())
     };
     scene.story.wait_for("the second revision is waited for", waits_for_second).await;
     // Another digest under the same tag, seen by the interval.

@@ -53,6 +53,7 @@ const PLAIN_ROOMS: &[&str] = &[
     "src/domain/gate",
     "src/cluster/",
     "src/controller/",
+    "src/observe/",
 ];
 
 /// Public types that share a name, and why.

@@ -27,7 +27,7 @@ impl<'a, 'b> Narrator<'a, 'b> {
 }
 
 impl Progress for Narrator<'_, '_> {
-    fn tell(&self, event: ProgressEvent<'_>) {
+    fn report(&self, event: ProgressEvent<'_>) {
         match event {
             ProgressEvent::Object(id, change) => {
                 self.say(&format!("{} {}", self.subjects.name(id), change.as_str()))

@@ -1,4 +1,4 @@
-//! The wait between two runs: what ends it, and what is told meanwhile.
+//! The wait between two runs: what ends it, and what is reported meanwhile.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,12 +16,11 @@ use crate::reconcile::env::Env;
 use crate::reconcile::error::chain;
 use crate::reconcile::scope::Trigger;
 
-/// How soon after a run objects that change are looked at again where there is
-/// no hurry: to report drift.
+/// The pause after a run before changed objects are checked, if it is not urgent: to report drift.
 const SECOND_LOOK: Duration = Duration::from_secs(2);
 
 impl Actor {
-    /// Waits for the next reason to run; none when the process ends.
+    /// Waits for the next reason to run; `None` when the process ends.
     pub(super) async fn wait(&mut self, due: Option<Instant>) -> Option<Trigger> {
         let earliest = Instant::now() + SECOND_LOOK;
         let mut drifted = false;
@@ -29,12 +28,11 @@ impl Actor {
             if self.signals.is_stopping() {
                 return None;
             }
-            // Whatever comes of that run: it says itself if the registry is due again.
+            // The run itself decides whether the registry is due again.
             if std::mem::take(&mut self.caches.registry.resolve_due) | self.signals.take_superseded() {
                 return Some(Trigger::Full);
             }
-            // Looked at before every sleep: a run may have swallowed the word
-            // that there is something.
+            // Checked before every sleep: a run may have consumed the signal.
             let now = Timestamp::now();
             let touched = self.signals.take_touched();
             if self.caches.rollout.is_released(&self.caches.cluster, &touched) {
@@ -51,7 +49,7 @@ impl Actor {
             if self.caches.is_drifted(&touched, now) {
                 match self.drift {
                     DriftMode::Correct => return Some(Trigger::Objects),
-                    // A report may come a little later than each change.
+                    // Reports may be a little later than the changes.
                     DriftMode::Report => drifted = true,
                     DriftMode::Off => {}
                 }
@@ -66,7 +64,7 @@ impl Actor {
             let wake = [due, correction, drifted.then_some(earliest)].into_iter().flatten().min();
             tokio::select! {
                 () = self.signals.changed() => {}
-                // What it shows now may be what nobody has seen yet.
+                // It may show changes that were missed.
                 () = any_synced(&self.caches.cluster.blind) => {
                     self.caches.cluster.blind.retain(|watch| watch.state() != State::Synced);
                     return Some(Trigger::Objects);
@@ -80,8 +78,8 @@ impl Actor {
         }
     }
 
-    /// Reads what has changed of the objects whose health matters, and writes what
-    /// that says. Says whether a run is needed.
+    /// Reads the changed objects whose health matters, and writes the status. Returns whether a run
+    /// is needed.
     async fn watch_health(&mut self) -> bool {
         loop {
             let signals = Arc::clone(&self.signals);
@@ -99,13 +97,13 @@ impl Actor {
             let Env { session, metrics, .. } = &self.shared.env;
             match session.write_status(&self.id, &release.uid, &status).await {
                 Ok(()) => {
-                    metrics.release_told(&self.id, release.suspend, &status);
+                    metrics.release_reported(&self.id, release.suspend, &status);
                     report::publish_health(session, release, &self.status, &status);
                     self.status = Arc::new(status);
                 }
                 Err(error) if error.is_not_found() => return false,
                 Err(error) => {
-                    tracing::warn!(error = chain(&error), "the status could not be written");
+                    tracing::warn!(error = chain(&error), "cannot write the status");
                     self.health_watch.again(STATUS_RETRY);
                     return false;
                 }

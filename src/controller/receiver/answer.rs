@@ -1,4 +1,4 @@
-//! What a sender is told. A stranger is told nothing but that it is one.
+//! The answers to senders. An unauthenticated sender gets no details.
 
 use std::time::Duration;
 
@@ -10,43 +10,43 @@ use serde_json::{Value, json};
 use crate::domain::webhook::formats::Malformed;
 use crate::observe::labels::WebhookResult;
 
-/// The most releases that are named in an answer; the rest is counted.
+/// The maximum number of releases in an answer; the others are counted.
 const MAX_NAMED: usize = 100;
 
-/// What became of a request.
+/// The result of a request.
 #[derive(Debug)]
 pub enum HookAnswer {
-    /// It was taken.
+    /// It was accepted.
     Taken {
-        /// The releases that are asked to run.
+        /// The triggered releases.
         triggered: Vec<String>,
-        /// What was passed over, and why.
+        /// What was ignored, and why.
         ignored: Vec<String>,
-        /// Whether the same delivery was here before.
+        /// Whether it is a duplicate delivery.
         again: bool,
     },
-    /// It is nowhere below `/hook/`.
+    /// Its path is not below `/hook/`.
     NotFound,
-    /// It is no POST.
+    /// It is not a POST.
     NotPost,
-    /// Nobody that is known, or nobody that proves it.
+    /// Unknown receiver, or invalid credentials.
     Stranger,
-    /// The body is longer than it may be.
+    /// The body is too long.
     TooLarge,
     /// The body did not come in time.
     TooSlow,
-    /// The body is not the sender's form.
+    /// The body does not have the sender's format.
     Malformed(Malformed),
-    /// Too many of this sender's.
+    /// Too many requests of this sender.
     TooOften(Duration),
-    /// Too many at once of all.
+    /// Too many concurrent requests.
     Busy,
-    /// The API server does not do what it takes.
+    /// The API server does not answer in time.
     Unavailable,
 }
 
 impl HookAnswer {
-    /// What it is called in the log.
+    /// Its name in the log.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Taken { .. } => "taken",
@@ -62,7 +62,7 @@ impl HookAnswer {
         }
     }
 
-    /// What it is counted as; a request that is no webhook is not.
+    /// Its metric label; a request that is not a webhook is not counted.
     pub fn result(&self) -> Option<WebhookResult> {
         Some(match self {
             Self::Taken { again: true, .. } => WebhookResult::Replayed,
@@ -103,15 +103,15 @@ impl HookAnswer {
                 }
                 return body;
             }
-            Self::NotFound => "webhooks are received below /hook/".to_owned(),
-            Self::NotPost => "webhooks are sent by POST".to_owned(),
-            Self::Stranger => "there is no such receiver, or the sender does not prove to be its".to_owned(),
+            Self::NotFound => "not found: webhook paths begin with /hook/".to_owned(),
+            Self::NotPost => "method not allowed: use POST".to_owned(),
+            Self::Stranger => "unknown receiver or invalid credentials".to_owned(),
             Self::TooLarge => "the body is too large".to_owned(),
-            Self::TooSlow => "the body did not come in time".to_owned(),
+            Self::TooSlow => "timed out reading the body".to_owned(),
             Self::Malformed(why) => why.to_string(),
-            Self::TooOften(_) => "too many of this sender's, come back later".to_owned(),
-            Self::Busy => "too many at once, come back later".to_owned(),
-            Self::Unavailable => "the API server does not answer in time, come back later".to_owned(),
+            Self::TooOften(_) => "too many requests to this receiver: retry later".to_owned(),
+            Self::Busy => "too many concurrent requests: retry later".to_owned(),
+            Self::Unavailable => "the API server does not answer in time: retry later".to_owned(),
         };
         json!({"error": problem})
     }
@@ -139,7 +139,7 @@ impl HookAnswer {
             _ => {}
         }
         if matches!(self, Self::TooLarge | Self::TooSlow | Self::Stranger) {
-            // What is left of the body is not worth reading.
+            // The rest of the body is not read.
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response

@@ -1,9 +1,8 @@
-//! Releases are asked to run: the first time at once, then with growing rests
-//! in between, however often they are pushed. The last push is never left out:
-//! what comes during a rest is asked for at its end. A registry may tell of a push
-//! before it has moved the tag, so that the first run comes too early: it is asked
-//! again until a run was about what was pushed. Being asked ends a run that is under
-//! way, so that nobody asks again before the run that was asked for has ended.
+//! Triggers releases: the first time at once, then with growing pauses, for any number of pushes.
+//! The last push is never lost: pushes during a pause are handled at its end. A registry may send
+//! the notification before it has moved the tag, so that the first run is too early: the release is
+//! triggered again until a run has the pushed digest. A trigger ends the current run, so a release
+//! is not triggered again before the triggered run has ended.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,48 +21,47 @@ use crate::domain::patch::selector::Selector;
 use crate::domain::webhook::push::Push;
 use crate::reconcile::error::chain;
 
-/// The rest after the first time. It doubles while pushes go on, up to what a person
-/// who has just pushed still waits for: a run is not ended by the next wish, see
-/// [`Step::Look`], so that a longer one would spare nothing.
+/// The pause after the first trigger. It doubles while pushes continue, up to a time that a person
+/// still waits for after a push: the next trigger does not end a run, see [`Step::Look`], so that a
+/// longer pause would save nothing.
 const FIRST_REST: Duration = Duration::from_millis(250);
 const LONGEST_REST: Duration = Duration::from_secs(1);
-/// How often it is asked again for a push that no run has seen: with the rests,
-/// for 5 s and as long as the runs take.
+/// How often a release is triggered again for a push that no run has seen: with the pauses, for 5 s
+/// and as long as the runs take.
 const ECHOES: u32 = 6;
-/// The same where nothing tells whether one has: for 0.75 s.
+/// The same if it is unknown whether one has: for 0.75 s.
 const BLIND_ECHOES: u32 = 2;
-/// How often it is looked whether the run has ended that was asked for: with the
-/// rests, for half a minute. It may be one that pulls, or waits for the health of what was
-/// there before; after that it is asked once more, whatever it does.
+/// How often to check whether the triggered run has ended: with the pauses, for half a minute. It
+/// may pull, or wait for health; after that the release is triggered once more in any case.
 const LOOKS_AT_A_RUN: u32 = 30;
-/// How often it is tried while the API server is away: for half a minute, too.
+/// Retries while the API server is unavailable: for half a minute, too.
 const ATTEMPTS: u32 = 30;
-/// How often a release that changes all the time is looked at again.
+/// Retries for a release that changes all the time.
 const LOOKS: usize = 5;
-/// Releases asked at once: the runs need the API server too.
+/// Releases triggered at once: the runs need the API server too.
 const PARALLEL: usize = 16;
-/// How long what is still to be asked may take when the process ends.
+/// How long pending triggers may take when the process ends.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// Asks.
+/// Triggers releases.
 pub struct Asking {
     session: Session,
     selector: Option<Selector>,
     places: Semaphore,
-    /// The releases that were asked a short while ago, and what is still to come.
+    /// The releases that were triggered recently, and their pending triggers.
     resting: Mutex<HashMap<ReleaseId, Due>>,
     stopping: CancellationToken,
     tasks: TaskTracker,
 }
 
-/// What a release is still to be asked for.
+/// The pending triggers of a release.
 #[derive(Clone, Debug, Default)]
 pub struct Due {
-    /// How often at most.
+    /// The maximum number.
     times: u32,
-    /// The digest that makes it needless once a run was about it.
+    /// The pushed digest; a run with it makes the trigger unnecessary.
     until: Option<String>,
-    /// How many pushes came while it rested.
+    /// The number of pushes during the pause.
     later: u64,
 }
 
@@ -74,8 +72,8 @@ impl Due {
             [push] if push.outcome().is_some() => {
                 Self { times: ECHOES, until: push.outcome().map(str::to_owned), later: 0 }
             }
-            // Nothing tells whether a run has seen them. Who names no digest tells
-            // of what has happened.
+            // It is unknown whether a run has seen them. A notification without a digest comes
+            // after the push.
             _ if pushes.iter().any(|push| push.digest.is_some()) => {
                 Self { times: BLIND_ECHOES, ..Self::default() }
             }
@@ -83,8 +81,8 @@ impl Due {
         }
     }
 
-    /// With what is pushed during a rest. A run that was about one of two digests
-    /// tells nothing of the other: the tag may have been there before.
+    /// Adds a push during a pause. A run with one of two digests says nothing about the other: the
+    /// tag may have been there before.
     fn and(&self, later: &Self) -> Self {
         let same = self.until.is_some() && self.until == later.until;
         let until = later.until.clone().filter(|_| same);
@@ -94,20 +92,20 @@ impl Due {
     }
 }
 
-/// What to do for a release that is still to be asked.
+/// The next step for a release with pending triggers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
-    /// Ask it now.
+    /// Trigger it now.
     Ask,
-    /// Look again later: the run has not ended that was asked for last.
+    /// Check again later: the last triggered run has not ended.
     Look,
-    /// Nothing: there is nothing to run for.
+    /// Nothing: no run is needed.
     Nothing,
 }
 
 impl Step {
-    /// For a release as it is. What its last run was about is believed of a run
-    /// that has seen the last wish; `patient` is who can wait for such a run.
+    /// For the current state of a release. The digest of its last run counts only if that run has
+    /// seen the last trigger; `patient` says whether to wait for such a run.
     fn of(seen: &ArtifactSource, until: Option<&str>, patient: bool) -> Self {
         let ended = seen.asked.is_some() && seen.asked == seen.handled;
         if seen.rests || ended && until.is_some_and(|digest| seen.attempted.ends_with(digest)) {
@@ -120,11 +118,11 @@ impl Step {
     }
 }
 
-/// Whether a release was asked.
+/// Whether a release was triggered.
 pub type Asked = Result<(), ()>;
 
 impl Asking {
-    /// Of releases that this session may write, with these labels.
+    /// For releases that this session may write, with these labels.
     pub fn new(session: Session, selector: Option<Selector>) -> Arc<Self> {
         Arc::new(Self {
             session,
@@ -136,8 +134,8 @@ impl Asking {
         })
     }
 
-    /// Asks a release, as seen. Nothing comes back when it was asked a
-    /// short while ago: it will be again, soon.
+    /// Triggers a release, as listed. `None` when it was triggered recently: it will be triggered
+    /// again soon.
     pub fn ask(self: &Arc<Self>, seen: ArtifactSource, due: Due) -> Option<oneshot::Receiver<Asked>> {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = resting.get_mut(&seen.id) {
@@ -150,12 +148,12 @@ impl Asking {
         Some(receiver)
     }
 
-    /// Asks at once what is still to be asked.
+    /// Sends all pending triggers at once.
     pub async fn finish(&self) {
         self.stopping.cancel();
         self.tasks.close();
         if tokio::time::timeout(DRAIN, self.tasks.wait()).await.is_err() {
-            tracing::warn!("some releases could not be asked to run; they will at their next interval");
+            tracing::warn!("cannot trigger some releases; they run at their next interval");
         }
     }
 
@@ -164,7 +162,7 @@ impl Asking {
         let mut rest = FIRST_REST;
         let (mut failures, mut looks) = (0, 0);
         let mut result = self.with_a_place(self.ask_as_seen(&seen)).await;
-        // Who has gone away needs no answer.
+        // The sender may be gone already.
         let _ = first.send(result.as_ref().map(|_| ()).map_err(|_| ()));
         loop {
             let failed = again(&id, &result, failures);
@@ -178,14 +176,14 @@ impl Asking {
             let patient = looks < LOOKS_AT_A_RUN && !stopping;
             result = self.with_a_place(self.ask_as_it_is(&id, due.until.as_deref(), patient)).await;
             if stopping {
-                // Nobody is there to look any more.
+                // The process ends; there are no further checks.
                 again(&id, &result, ATTEMPTS);
                 return;
             }
             match result {
                 Ok(Step::Look) => self.put_back(&id),
                 Ok(Step::Nothing) => self.settle(&id, &due),
-                // A run that takes so long is ended once, not again and again.
+                // A run that takes so long is ended only once.
                 Ok(Step::Ask) if !patient => self.settle(&id, &due),
                 _ => {}
             }
@@ -193,7 +191,7 @@ impl Asking {
         }
     }
 
-    /// What is to be done next, if anything; ends the rest if not.
+    /// The next step, if there is one; otherwise ends the pause.
     fn next(&self, id: &ReleaseId, failed: bool) -> Option<Due> {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         let due = resting.get_mut(id)?;
@@ -205,7 +203,7 @@ impl Asking {
         Some(due.clone())
     }
 
-    /// It was not asked: it is still due.
+    /// It was not triggered: it is still due.
     fn put_back(&self, id: &ReleaseId) {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(due) = resting.get_mut(id) {
@@ -213,7 +211,7 @@ impl Asking {
         }
     }
 
-    /// Nothing is left to ask for, unless there was another push meanwhile.
+    /// No trigger is left, unless there was another push meanwhile.
     fn settle(&self, id: &ReleaseId, seen: &Due) {
         let mut resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(due) = resting.get_mut(id).filter(|due| due.later == seen.later) {
@@ -230,7 +228,7 @@ impl Asking {
         ask.await
     }
 
-    /// Asks one that was just seen; says what was done.
+    /// Triggers a release that was just listed; returns what was done.
     async fn ask_as_seen(&self, seen: &ArtifactSource) -> Result<Step, ApiError> {
         match self.session.ask_for_run(seen, &token()).await {
             Err(error) if error.is_conflict() => self.ask_as_it_is(&seen.id, None, false).await,
@@ -239,8 +237,7 @@ impl Asking {
         }
     }
 
-    /// Looks at it first: it may be suspended by now, and one that is suspended
-    /// would run once.
+    /// Reads it first: it may be suspended now, and a suspended release would run once.
     async fn ask_as_it_is(
         &self,
         id: &ReleaseId,
@@ -265,21 +262,20 @@ impl Asking {
     }
 }
 
-/// Whether to try again what has failed so often before; says so in the log if
-/// not.
+/// Whether to retry after this many failures; logs it if not.
 fn again(id: &ReleaseId, result: &Result<Step, ApiError>, failures: u32) -> bool {
     match result {
         Ok(_) => false,
         Err(error) if error.is_transient() && failures < ATTEMPTS => true,
         Err(error) => {
             let error = chain(error);
-            tracing::warn!(release = %id, error, "a release could not be asked to run");
+            tracing::warn!(release = %id, error, "cannot trigger a release");
             false
         }
     }
 }
 
-/// A value that was not there before, on whichever replica it is made.
+/// A unique value, on every replica.
 fn token() -> String {
     format!("{}-webhook-{:08x}", Timestamp::now(), fastrand::u32(..))
 }
@@ -290,7 +286,7 @@ mod tests {
     use crate::domain::webhook::push::PushedRepository;
 
     #[test]
-    fn what_may_be_told_too_early_is_asked_for_again() {
+    fn what_may_be_announced_too_early_is_asked_for_again() {
         let digest = format!("sha256:{}", "a".repeat(64));
         let push = |tag: Option<&str>, digest: Option<&str>| {
             Push::new(PushedRepository::parse("ghcr.io/app").unwrap(), tag).of(digest)

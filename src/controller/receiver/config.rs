@@ -1,4 +1,4 @@
-//! The file that says who may send.
+//! The file with the receivers.
 
 use std::collections::BTreeSet;
 

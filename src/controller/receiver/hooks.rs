@@ -1,5 +1,5 @@
-//! A webhook from its first byte to its answer: who sends it, is it too much, was
-//! it there before, what does it say, whom does it concern.
+//! A webhook from its first byte to its answer: authentication, rate limit, replay check, parsing,
+//! and the releases concerned.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,17 +32,18 @@ use crate::observe::metrics::Metrics;
 /// The longest body. The largest that is documented, GitHub's, has some ten KiB
 /// for a package.
 const MAX_BODY: usize = 1 << 20;
-/// How much of a longer one is read before it is cut off.
+/// How much of a longer body is read before the connection is closed.
 const MAX_READ: usize = 4 << 20;
 /// How long a body may take.
 const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-/// Bodies that are read at once of senders that have proven who they are.
+/// Bodies of authenticated senders that are read at once.
 const BODIES: usize = 32;
-/// The same of those whose body has to prove it: anybody could hold these places.
+/// The same for senders that are authenticated by the body: unauthenticated clients could hold
+/// these slots.
 const UNPROVEN_BODIES: usize = 16;
-/// How long a webhook waits for its turn to be read.
+/// How long a webhook waits for a slot.
 const TURN_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a sender waits at most for the API server.
+/// The maximum time a sender waits for the API server.
 const DEADLINE: Duration = Duration::from_secs(10);
 /// Deliveries of one receiver: so many at once, and then so many in a second.
 const BURST: u32 = 200;
@@ -53,7 +54,7 @@ const WINDOW: Duration = Duration::from_secs(15 * 60);
 /// Deliveries that are remembered, of all receivers.
 const MAX_DELIVERIES: usize = 32_768;
 
-/// Takes webhooks.
+/// Receives webhooks.
 pub struct Hooks {
     receivers: watch::Receiver<Arc<Vec<Receiver>>>,
     lists: Lists,
@@ -90,7 +91,7 @@ impl Hooks {
         }
     }
 
-    /// What is still to be asked of releases is asked now.
+    /// Sends the pending triggers now.
     pub async fn finish(&self) {
         self.asking.finish().await;
     }
@@ -105,7 +106,7 @@ impl Hooks {
         }
         let receivers = Arc::clone(&self.receivers.borrow());
         let receiver = find(&receivers, request.uri().path());
-        // Who offers no proof at all is nobody's sender.
+        // A request without any credentials is not counted for a sender.
         let known = receiver.filter(|receiver| receiver.is_offered_proof(&proofs(request.headers())));
         let answer = match receiver {
             Some(receiver) => self.receive(receiver, request).await,
@@ -116,7 +117,7 @@ impl Hooks {
             && let Some(times) = self.refusals.count(Instant::now())
         {
             let receiver = receiver.map_or("", |receiver| receiver.name.as_str());
-            tracing::warn!(receiver, times, answer = answer.name(), "webhooks are not taken");
+            tracing::warn!(receiver, times, answer = answer.name(), "rejected webhooks");
         }
         answer
     }
@@ -134,7 +135,7 @@ impl Hooks {
         let (parts, body) = request.into_parts();
         let headers = proofs(&parts.headers);
         let now = Timestamp::now().as_second();
-        // Whatever can be refused by a look at the headers costs no more.
+        // Requests are rejected by their headers first, which is cheap.
         if !receiver.may_admit(&headers, now) {
             return HookAnswer::Stranger;
         }
@@ -152,7 +153,7 @@ impl Hooks {
         }
         let name = receiver.sender.is_distinct().then(|| name(receiver, &headers, &body));
         if name.is_some_and(|name| self.deliveries().has(&name, self.born.elapsed())) {
-            let why = vec!["this delivery was here before".to_owned()];
+            let why = vec!["duplicate delivery".to_owned()];
             return taken(receiver, Vec::new(), why, true);
         }
         let delivery = match receiver.read(&body) {
@@ -160,7 +161,7 @@ impl Hooks {
             Err(why) => return HookAnswer::Malformed(why),
         };
         drop((body, place));
-        // Goes on when the sender does not wait for the answer.
+        // Continues when the sender does not wait for the answer.
         let (hooks, receiver) = (Arc::clone(self), receiver.clone());
         let triggering = tokio::spawn(async move {
             let answer = hooks.trigger(&receiver, delivery).await;
@@ -175,7 +176,7 @@ impl Hooks {
         }
     }
 
-    /// Asks every release to run that the pushes concern.
+    /// Triggers every release that the pushes concern.
     async fn trigger(&self, receiver: &Receiver, delivery: Delivery) -> HookAnswer {
         let Delivery { pushes, ignored } = delivery;
         let mut ignored: Vec<String> = ignored.into_iter().map(str::to_owned).collect();
@@ -191,7 +192,7 @@ impl Hooks {
         let names: Vec<String> = concerned.iter().map(|(source, _)| source.id.to_string()).collect();
         let asked = concerned.into_iter().filter_map(|(source, due)| self.asking.ask(source, due));
         let asked = join_all(asked).await;
-        // One that has ended without a word is asked by nobody.
+        // A task that has ended without an answer has not triggered its release.
         if asked.into_iter().any(|asked| asked != Ok(Ok(()))) {
             return HookAnswer::Unavailable;
         }
@@ -201,7 +202,7 @@ impl Hooks {
     fn take_turn(&self, receiver: &Receiver) -> Result<(), Duration> {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         if !buckets.contains_key(&receiver.name) {
-            // Those that are configured no more are forgotten.
+            // Receivers that are not configured any more are dropped.
             let receivers = Arc::clone(&self.receivers.borrow());
             buckets.retain(|name, _| receivers.iter().any(|receiver| receiver.name == *name));
         }
@@ -262,15 +263,15 @@ async fn whole(body: Incoming) -> Result<Bytes, HookAnswer> {
     timeout(BODY_TIMEOUT, read(body)).await.unwrap_or(Err(HookAnswer::TooSlow))
 }
 
-/// Reads a body. A little more than is allowed is read and thrown away: who is
-/// cut off while sending does not hear why.
+/// Reads a body. A little more than the limit is read and dropped: a sender that is cut off while
+/// sending does not get the answer.
 async fn read(mut body: Incoming) -> Result<Bytes, HookAnswer> {
     if body.size_hint().lower() > MAX_READ as u64 {
         return Err(HookAnswer::TooLarge);
     }
     let (mut whole, mut length) = (Vec::new(), 0);
     while let Some(frame) = body.frame().await {
-        // The connection is broken: nobody hears the answer.
+        // The connection is broken: the answer is not received.
         let Ok(data) = frame.map_err(|_| HookAnswer::TooSlow)?.into_data() else { continue };
         length += data.len();
         if length > MAX_READ {
@@ -283,8 +284,8 @@ async fn read(mut body: Incoming) -> Result<Bytes, HookAnswer> {
     if length > MAX_BODY { Err(HookAnswer::TooLarge) } else { Ok(whole.into()) }
 }
 
-/// Names a delivery: the signed time is a part of it, because our own form has
-/// nothing else that tells two pushes of one tag apart.
+/// Identifies a delivery: the signed time is a part of it, because our own format has nothing else
+/// to distinguish two pushes of one tag.
 fn name(receiver: &Receiver, headers: &Headers<'_>, body: &[u8]) -> Name {
     let timestamp = headers.timestamp.filter(|_| headers.signature.is_some()).unwrap_or_default();
     let mut hash = Sha256::new();

@@ -1,6 +1,6 @@
-//! The list of what releases follow, made for webhooks and only then. All that
-//! come while one list is made share the next: each gets a list that was begun
-//! after it came, so that it knows every release that could have missed the push.
+//! The list of releases and their sources, made only for webhooks. All webhooks that arrive during
+//! a list share the next one: each gets a list that was started after it arrived, so that it has
+//! every release that could have missed the push.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use crate::cluster::sources::ArtifactSource;
 use crate::domain::patch::selector::Selector;
 use crate::reconcile::error::chain;
 
-/// Webhooks that wait for a list; the next is told to come back.
+/// Webhooks that can wait for a list; further ones are rejected.
 const WAITING: usize = 256;
-/// The longest rest between two lists.
+/// The longest pause between two lists.
 const LONGEST_REST: Duration = Duration::from_secs(1);
 
 /// A list, or why there is none.
 type Listed = Result<Arc<[ArtifactSource]>, ()>;
 
-/// Asks for lists.
+/// Requests lists.
 #[derive(Clone, Debug)]
 pub struct Lists(mpsc::Sender<oneshot::Sender<Listed>>);
 
@@ -35,7 +35,7 @@ pub struct ListedReleases {
 }
 
 impl Lists {
-    /// Makes them until nobody asks any more.
+    /// Makes lists until all senders are dropped.
     pub fn start(session: Session, scope: ListedReleases) -> Self {
         let (sender, mut requests) = mpsc::channel::<oneshot::Sender<Listed>>(WAITING);
         tokio::spawn(async move {
@@ -47,20 +47,20 @@ impl Lists {
                 let begun = Instant::now();
                 let listed = list(&session, &scope).await;
                 for waiter in waiting {
-                    // Who has gone away needs no answer.
+                    // The sender may be gone already.
                     let _ = waiter.send(listed.clone());
                 }
-                // However many there are, the API server has half of the time off.
+                // Lists take at most half of the time, to limit the load on the API server.
                 tokio::time::sleep(begun.elapsed().min(LONGEST_REST)).await;
             }
         });
         Self(sender)
     }
 
-    /// A list that is begun after now.
+    /// A list that is started after this call.
     ///
     /// # Errors
-    /// When it cannot be made, or too many wait for one.
+    /// When it cannot be made, or too many webhooks wait for one.
     pub async fn get(&self) -> Listed {
         let (sender, receiver) = oneshot::channel();
         self.0.try_send(sender).map_err(|_| ())?;
@@ -77,7 +77,7 @@ async fn list(session: &Session, scope: &ListedReleases) -> Listed {
             Ok(found) => sources.extend(found),
             Err(error) => {
                 let error = chain(&error);
-                tracing::warn!(error, "releases cannot be listed, so that a webhook cannot be taken");
+                tracing::warn!(error, "cannot list releases; the webhook is not processed");
                 return Err(());
             }
         }

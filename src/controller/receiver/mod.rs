@@ -1,6 +1,6 @@
-//! Webhooks: who pushed something asks the releases that follow it to run now.
-//! Nothing that a webhook says is believed: a run resolves and verifies as any
-//! other does. Every replica takes them; the leader sees the annotation.
+//! Webhooks: a push triggers the releases that follow it. The content of a webhook is not trusted:
+//! a run resolves and verifies as usual. Every replica receives them; the leader sees the
+//! annotation.
 
 mod answer;
 mod asking;

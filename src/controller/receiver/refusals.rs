@@ -1,5 +1,4 @@
-//! What is logged of strangers: a line from time to time, so that they do not
-//! write the log.
+//! Log lines about rejected requests: one from time to time, so that they do not fill the log.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -9,26 +8,25 @@ use tokio::time::Instant;
 /// How often there is a line at most.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// Counts what was refused.
+/// Counts rejected requests.
 #[derive(Debug, Default)]
 pub struct Refusals(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    told: Option<Instant>,
+    reported: Option<Instant>,
     silent: u64,
 }
 
 impl Refusals {
-    /// One more was refused: says how many there were since the last line, when
-    /// it is time for one.
+    /// Counts a rejected request. Returns the number since the last line when the next line is due.
     pub fn count(&self, now: Instant) -> Option<u64> {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.silent += 1;
-        if state.told.is_some_and(|told| now.saturating_duration_since(told) < EVERY) {
+        if state.reported.is_some_and(|reported| now.saturating_duration_since(reported) < EVERY) {
             return None;
         }
-        state.told = Some(now);
+        state.reported = Some(now);
         Some(std::mem::take(&mut state.silent))
     }
 }

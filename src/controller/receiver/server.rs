@@ -1,5 +1,5 @@
-//! The port of webhooks: HTTP/1.1 without TLS, within limits. Unlike the
-//! endpoints for probes, this one is there for strangers.
+//! The port of webhooks: HTTP/1.1 without TLS, within limits. Unlike the endpoints for probes, this
+//! one is open to unknown senders.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::observe::listener::{BoundedListener, MAX_AGE, MAX_CONNECTIONS, bind, 
 /// How long new requests are taken after the shutdown began: a Service sends to
 /// this pod until all nodes have heard that it ends.
 const LINGER: Duration = Duration::from_secs(5);
-/// How long requests under way may take to end after that.
+/// How long current requests may take after that.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// A bound address that nobody serves yet.
+/// A bound address that is not served yet.
 pub struct HookListener {
     limited: BoundedListener,
     address: SocketAddr,
@@ -28,7 +28,7 @@ impl HookListener {
     /// Binds an address such as `:9292`.
     ///
     /// # Errors
-    /// When the address is none, or is taken.
+    /// When the address is invalid or in use.
     pub async fn bind(address: &str) -> Result<Self, ControllerError> {
         let wrong = |source| ControllerError::Webhooks { address: address.to_owned(), source };
         let listener = bind(address).await.map_err(wrong)?;
@@ -36,14 +36,13 @@ impl HookListener {
         Ok(Self { limited: BoundedListener::new(listener, MAX_CONNECTIONS, MAX_AGE), address: bound })
     }
 
-    /// The address, with the port that port 0 became.
+    /// The address, with the port chosen for port 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers until `shutdown` ends, and for five seconds more unless `hurry`
-    /// ends; then lets requests under way end, and asks releases for what is still
-    /// to be asked.
+    /// Answers until `shutdown` ends, and for five seconds more unless `hurry` ends; then waits for
+    /// current requests, and sends the pending triggers.
     pub async fn serve(
         mut self,
         hooks: Arc<Hooks>,
@@ -68,11 +67,11 @@ impl HookListener {
                 }
             }
         }
-        // Nobody new comes in.
+        // No new connections are accepted.
         drop(self);
         stop.cancel();
         connections.close();
-        // Those left end by themselves, see `MAX_AGE`.
+        // The remaining ones end at `MAX_AGE`.
         let _ = tokio::time::timeout(DRAIN, connections.wait()).await;
         hooks.finish().await;
     }

@@ -1,5 +1,5 @@
-//! Every metric: its name, its labels with the values that they may have, and
-//! what it means. Metrics are made from it, and the table of docs/metrics.md.
+//! Every metric: its name, its labels with their possible values, and its meaning. The metrics and
+//! the tables of docs/metrics.md are made from it.
 
 use super::super::labels::{
     Action, Answer, CacheResult, Label, Load, Method, Phase, ReadyState, RunResult, Verb, Verification,
@@ -11,20 +11,20 @@ use super::super::labels::{
 pub struct MetricEntry {
     /// With its prefix.
     pub name: &'static str,
-    /// What its values are.
+    /// The kind of its values.
     pub kind: MetricKind,
-    /// Its labels, in the order in which they are given to it.
+    /// Its labels, in the order of their values.
     pub labels: &'static [(&'static str, Values)],
     /// What it means, one sentence or more.
     pub help: &'static str,
 }
 
-/// What the values of a metric are.
+/// The kind of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricKind {
     /// A number that grows until the process ends.
     Counter,
-    /// A number as it is now.
+    /// A current value.
     Gauge,
     /// Durations, counted in buckets up to these seconds.
     Histogram(&'static [Bound]),
@@ -59,7 +59,7 @@ pub enum Values {
     Closed(fn() -> Vec<&'static str>),
     /// A `Reason`.
     Reason,
-    /// What is told here, bounded.
+    /// As described here, with a bound.
     Bounded(&'static str),
 }
 
@@ -96,7 +96,7 @@ const fn millis<const N: usize>(bounds: [u32; N]) -> [Bound; N] {
 /// A run takes from a millisecond (nothing changed) to minutes (a wait).
 const PHASE_BOUNDS: &[Bound] =
     &millis([1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 120_000, 300_000]);
-/// Few: there is a series of each for every host.
+/// Only a few: each host has a series for each.
 const REGISTRY_BOUNDS: &[Bound] = &millis([10, 50, 250, 1000, 5000, 30_000]);
 /// An API server answers in milliseconds; one that is busy takes seconds.
 const API_BOUNDS: &[Bound] = &millis([5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000]);
@@ -112,48 +112,48 @@ pub(super) const LEADER: MetricEntry =
 pub(super) const RECONCILES: MetricEntry = counter(
     "supercargo_reconciles_total",
     &[("outcome", Values::Closed(RunResult::words)), ("reason", Values::Reason)],
-    "Runs of releases, by outcome (success, or what follows from the failure) and reason.",
+    "Reconcile runs, by outcome (success, or how the failure is handled) and reason.",
 );
 pub(super) const RECONCILE_SECONDS: MetricEntry = MetricEntry {
     name: "supercargo_reconcile_duration_seconds",
     kind: MetricKind::Histogram(PHASE_BOUNDS),
     labels: &[("phase", Values::Closed(words::<Phase>))],
-    help: "Time that runs of releases took, by phase, once per run that had the phase, failed ones included; \
-           total is the whole run, the waits for a place to work included.",
+    help: "Duration of reconcile runs, by phase, once per run that had the phase, failed runs included; \
+           total is the whole run, including waits for a free worker.",
 };
 pub(super) const OBJECTS: MetricEntry = counter(
     "supercargo_objects_total",
     &[("action", Values::Closed(words::<Action>))],
-    "Objects, by what became of them in the runs that wrote.",
+    "Objects in runs that changed something, by result.",
 );
 pub(super) const DRIFT_DETECTED: MetricEntry = counter(
     "supercargo_drift_detected_total",
     &[],
-    "Objects found changed or deleted by someone else, once until they are put back.",
+    "Objects found changed or deleted by another client, counted once until they are corrected.",
 );
 pub(super) const DRIFT_CORRECTED: MetricEntry = counter(
     "supercargo_drift_corrected_total",
     &[],
-    "Objects that someone else had changed or deleted and that were put back.",
+    "Objects changed or deleted by another client, and corrected.",
 );
 pub(super) const HEALTH_WAITS: MetricEntry =
-    gauge("supercargo_health_waits", &[], "Releases that wait for the health of their objects now.");
+    gauge("supercargo_health_waits", &[], "Releases that are waiting for their objects to become healthy.");
 pub(super) const QUEUE_DEPTH: MetricEntry = gauge(
     "supercargo_queue_depth",
     &[],
-    "Releases that are due and wait for one of the places to work (--concurrency) now.",
+    "Releases that are due and waiting for a free worker (--concurrency).",
 );
 pub(super) const QUEUE_AGE: MetricEntry = gauge(
     "supercargo_queue_oldest_age_seconds",
     &[],
-    "How long the release that waits longest for a place to work has waited; 0 when none waits.",
+    "How long the first release in the queue has waited for a free worker; 0 when the queue is empty.",
 );
 
 pub(super) const RELEASES: MetricEntry = gauge(
     "supercargo_releases",
     &[("ready", Values::Closed(words::<ReadyState>))],
-    "Releases that this replica reconciles, by the status of Ready; Suspended, whatever Ready says, when \
-     spec.suspend is true.",
+    "Releases that this replica reconciles, by the status of Ready; Suspended when spec.suspend is true, \
+     with any status of Ready.",
 );
 pub(super) const INVENTORY_ENTRIES: MetricEntry = gauge(
     "supercargo_inventory_entries",
@@ -163,7 +163,7 @@ pub(super) const INVENTORY_ENTRIES: MetricEntry = gauge(
 pub(super) const LAST_SUCCESS: MetricEntry = gauge(
     "supercargo_last_success_timestamp_seconds",
     &[],
-    "When the last run of any release ended well, in Unix time; absent until one has. After a restart it is \
+    "When the last run of any release succeeded, in Unix time; absent until one has. After a restart it is \
      read from the statuses, see supercargo_release_last_success_timestamp_seconds.",
 );
 
@@ -179,11 +179,11 @@ pub(super) const RELEASE_INFO: MetricEntry = gauge(
         (
             "signer",
             Values::Bounded(
-                "who signed the artifact of the last attempt, the first of `status.artifact.verifiedBy`, at most 128 bytes of it; empty when nobody is asked for",
+                "who signed the artifact of the last attempt, the first of `status.artifact.verifiedBy`, at most 128 bytes; empty when no signature is required",
             ),
         ),
     ],
-    "Always 1; what is applied and who signed the artifact are labels.",
+    "Always 1; the applied revision and the signer of the artifact are labels.",
 );
 pub(super) const RELEASE_READY: MetricEntry = gauge(
     "supercargo_release_ready",
@@ -195,13 +195,13 @@ pub(super) const RELEASE_SUSPENDED: MetricEntry =
 pub(super) const RELEASE_DRIFTED: MetricEntry = gauge(
     "supercargo_release_drifted",
     &[NAME, NAMESPACE],
-    "1 if Drifted is True: objects differ from what was applied and are not put back, or not any more; else 0.",
+    "1 if Drifted is True: objects differ from what was applied and are not corrected, or not any more; else 0.",
 );
 pub(super) const RELEASE_LAST_SUCCESS: MetricEntry = gauge(
     "supercargo_release_last_success_timestamp_seconds",
     &[NAME, NAMESPACE],
-    "When its last run ended well, in Unix time; absent until one has. After a restart of the controller, until \
-     its first run: since when Ready is True, or when a revision was last applied well as status.history says.",
+    "When its last run succeeded, in Unix time; absent until one has. After a restart of the controller, until \
+     its first run: since when Ready is True, or the last successful apply in status.history.",
 );
 pub(super) const RELEASE_ENTRIES: MetricEntry =
     gauge("supercargo_release_inventory_entries", &[NAME, NAMESPACE], "Objects in its inventory.");
@@ -209,78 +209,75 @@ pub(super) const RELEASE_ENTRIES: MetricEntry =
 pub(super) const REGISTRY_REQUESTS: MetricEntry = counter(
     "supercargo_registry_requests_total",
     &[("host", HOST), ("method", Values::Closed(words::<Method>)), ("code", Values::Closed(Answer::words))],
-    "Requests to registries and their token services, by host, method and answer (none: no answer came).",
+    "Requests to registries and their token services, by host, method and answer (none: no answer).",
 );
 const HOST: Values = Values::Bounded(
-    "host and port; the first 50 that have answered since the start; all others, also one that is away \
-     since then, are `other`",
+    "host and port; the first 50 that have answered since the start; all others, also those that have not \
+     answered since, are `other`",
 );
 pub(super) const REGISTRY_SECONDS: MetricEntry = MetricEntry {
     name: "supercargo_registry_request_duration_seconds",
     kind: MetricKind::Histogram(REGISTRY_BOUNDS),
     labels: &[("host", HOST)],
-    help: "Time until registries answered, the body not included.",
+    help: "Time until registries answered, without the body.",
 };
 pub(super) const CACHE_REQUESTS: MetricEntry = counter(
     "supercargo_cache_requests_total",
     &[("result", Values::Closed(words::<CacheResult>))],
-    "Look-ups in the content cache, by result.",
+    "Lookups in the content cache, by result.",
 );
 pub(super) const CACHE_BYTES: MetricEntry =
     gauge("supercargo_cache_size_bytes", &[], "Size of the content cache on disk.");
 pub(super) const API_REQUESTS: MetricEntry = counter(
     "supercargo_api_requests_total",
     &[("verb", Values::Closed(words::<Verb>)), ("code", Values::Closed(Answer::words))],
-    "Requests to the API server, by verb and answer (none: no answer came).",
+    "Requests to the API server, by verb and answer (none: no answer).",
 );
 pub(super) const API_SECONDS: MetricEntry = MetricEntry {
     name: "supercargo_api_request_duration_seconds",
     kind: MetricKind::Histogram(API_BOUNDS),
     labels: &[("verb", Values::Closed(words::<Verb>))],
-    help: "Time until the API server had answered whole; for a watch, until it was opened.",
+    help: "Time until the API server had sent the whole answer; for a watch, until it was opened.",
 };
 
 pub(super) const VERIFICATIONS: MetricEntry = counter(
     "supercargo_verifications_total",
     &[("result", Values::Closed(words::<Verification>)), ("reason", Values::Reason)],
-    "Verifications of artifacts, by result (unknown: the evidence could not be had) and reason.",
+    "Verifications of artifacts, by result (unknown: cannot read the signatures) and reason.",
 );
 pub(super) const POLICY_LOADS: MetricEntry = counter(
     "supercargo_trust_policy_loads_total",
     &[("result", Values::Closed(words::<Load>))],
-    "New versions of the trust policy; one that failed left the one before in force.",
+    "Loads of new versions of the trust policy; after a failed load the previous version stays in use.",
 );
 pub(super) const TRUSTED_ROOT: MetricEntry = gauge(
     "supercargo_trusted_root_newest_timestamp_seconds",
     &[],
-    "When the newest part of the root began that keyless signatures are judged by, in Unix time.",
+    "Start of validity of the newest part of the trusted root for keyless signatures, in Unix time.",
 );
 
 pub(super) const WEBHOOK_REQUESTS: MetricEntry = counter(
     "supercargo_webhook_requests_total",
     &[("sender", Values::Closed(senders)), ("result", Values::Closed(words::<WebhookResult>))],
-    "Notifications of pushes, by sender and result.",
+    "Webhook requests, by sender and result.",
 );
 pub(super) const WEBHOOK_LOADS: MetricEntry = counter(
     "supercargo_webhook_config_loads_total",
     &[("result", Values::Closed(words::<Load>))],
-    "New versions of the configuration of webhooks; one that failed left the one before in force.",
+    "Loads of new versions of the webhook configuration; after a failed load the previous version stays in use.",
 );
-pub(super) const WEBHOOK_TRIGGERS: MetricEntry = counter(
-    "supercargo_webhook_triggers_total",
-    &[],
-    "Runs of releases that notifications of pushes have asked for.",
-);
+pub(super) const WEBHOOK_TRIGGERS: MetricEntry =
+    counter("supercargo_webhook_triggers_total", &[], "Reconcile runs requested by webhooks.");
 
-/// What Prometheus' own libraries tell of a process.
+/// The standard metrics of Prometheus' libraries for a process.
 const PROCESS: [MetricEntry; 7] = [
     counter("process_cpu_seconds_total", &[], "User and system time of the process."),
-    gauge("process_max_fds", &[], "File descriptors that it may have open."),
-    gauge("process_open_fds", &[], "File descriptors that it has open."),
-    gauge("process_resident_memory_bytes", &[], "Memory that it has resident."),
-    gauge("process_start_time_seconds", &[], "When it was started, in Unix time."),
-    gauge("process_threads", &[], "Its threads."),
-    gauge("process_virtual_memory_bytes", &[], "Its address space."),
+    gauge("process_max_fds", &[], "Maximum number of open file descriptors."),
+    gauge("process_open_fds", &[], "Open file descriptors."),
+    gauge("process_resident_memory_bytes", &[], "Resident memory."),
+    gauge("process_start_time_seconds", &[], "Start time of the process, in Unix time."),
+    gauge("process_threads", &[], "Threads of the process."),
+    gauge("process_virtual_memory_bytes", &[], "Virtual memory."),
 ];
 
 /// Metrics that are about something in common.
@@ -307,7 +304,7 @@ pub const CATALOG: &[Group] = &[
             QUEUE_AGE,
         ],
     },
-    Group { title: "Releases together", entries: &[RELEASES, INVENTORY_ENTRIES, LAST_SUCCESS] },
+    Group { title: "All releases", entries: &[RELEASES, INVENTORY_ENTRIES, LAST_SUCCESS] },
     Group { title: "Each release", entries: RELEASE },
     Group {
         title: "Registries",
@@ -320,6 +317,6 @@ pub const CATALOG: &[Group] = &[
     Group { title: "The process, as Linux sees it", entries: &PROCESS },
 ];
 
-/// The metrics of which there is a series for each release.
+/// The metrics with a series for each release.
 pub(super) const RELEASE: &[MetricEntry] =
     &[RELEASE_INFO, RELEASE_READY, RELEASE_SUSPENDED, RELEASE_DRIFTED, RELEASE_LAST_SUCCESS, RELEASE_ENTRIES];

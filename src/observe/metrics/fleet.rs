@@ -1,6 +1,5 @@
-//! How the releases are that this replica reconciles: all together, and each
-//! by its name. Kept as the statuses say it and written out at the scrape, so
-//! that the series of a release go with it.
+//! The state of the releases that this replica reconciles: all together, and each by its name. Kept
+//! from the statuses and written at the scrape, so that the series of a release end with it.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,10 +19,10 @@ use crate::api::reason::Reason;
 use crate::api::status::{ReleaseStatus, VerifiedBy, condition};
 use crate::domain::identity::ReleaseId;
 
-/// Bytes of a signer's label: a certificate may say what it wants.
+/// Bytes of a signer's label: a certificate may have any text.
 const MAX_SIGNER: usize = 128;
-/// Bytes of a revision's label: a tag has at most 128, and a digest follows. The
-/// status could be written by somebody else.
+/// Bytes of a revision's label: a tag has at most 128, and a digest follows. The status could be
+/// written by another client.
 const MAX_REVISION: usize = 256;
 
 /// The releases.
@@ -43,7 +42,7 @@ struct Board {
     last_success: Option<i64>,
 }
 
-/// What is told of one.
+/// The sample of one release.
 #[derive(Default)]
 struct Sample {
     ready: bool,
@@ -81,13 +80,13 @@ impl Fleet {
         });
     }
 
-    /// This replica leads now, or does not any more.
+    /// This replica leads now, or does not lead any more.
     pub fn lead(&self, leads: bool) {
         self.with(|board| *board = leads.then(|| board.take().unwrap_or_default()));
     }
 
-    pub fn each_release(&self, told: bool) {
-        self.0.each.store(told, Ordering::Relaxed);
+    pub fn each_release(&self, shown: bool) {
+        self.0.each.store(shown, Ordering::Relaxed);
     }
 
     pub fn release_appeared(&self, id: &ReleaseId, suspended: bool, status: &ReleaseStatus) {
@@ -96,10 +95,10 @@ impl Fleet {
                 board.releases.insert(id.clone(), Sample::default());
             }
         });
-        self.release_told(id, suspended, status);
+        self.release_reported(id, suspended, status);
     }
 
-    pub fn release_told(&self, id: &ReleaseId, suspended: bool, status: &ReleaseStatus) {
+    pub fn release_reported(&self, id: &ReleaseId, suspended: bool, status: &ReleaseStatus) {
         self.with_release(id, |sample| {
             sample.update(suspended, status);
             sample.last_success
@@ -142,7 +141,7 @@ impl Sample {
             status.artifact.as_ref().filter(|a| Some(&a.revision) == status.last_applied_revision.as_ref());
         match attempted {
             Some(artifact) => self.signer = artifact.verified_by.first().map(signer).unwrap_or_default(),
-            // The one that is applied is the same, whatever was tried since.
+            // The applied one is the same, also after failed attempts.
             None if applied == self.revision => {}
             None => self.signer = String::new(),
         }
@@ -151,8 +150,8 @@ impl Sample {
     }
 }
 
-/// The latest time at which a status says that all was well: since when Ready
-/// is True, or when a revision was applied.
+/// The time of the last success in a status: since when Ready is True, or when a revision was
+/// applied.
 fn known_success(status: &ReleaseStatus) -> Option<i64> {
     let ready = status.condition(condition::READY).filter(|c| c.status == "True");
     let ready = ready.map(|c| c.last_transition_time.0.as_second());
@@ -161,17 +160,17 @@ fn known_success(status: &ReleaseStatus) -> Option<i64> {
     applied.chain(ready).max()
 }
 
-/// A reason as a label: of the closed set, whoever wrote the status.
-fn reason(told: Option<&str>) -> &'static str {
-    let Some(told) = told else { return Reason::Progressing.as_str() };
-    Reason::ALL.iter().map(|reason| reason.as_str()).find(|reason| *reason == told).unwrap_or("other")
+/// A reason as a label: of the closed set, even if another client wrote the status.
+fn reason(given: Option<&str>) -> &'static str {
+    let Some(given) = given else { return Reason::Progressing.as_str() };
+    Reason::ALL.iter().map(|reason| reason.as_str()).find(|reason| *reason == given).unwrap_or("other")
 }
 
 fn signer(by: &VerifiedBy) -> String {
     cut(by.subject.as_deref().or(by.key.as_deref()).unwrap_or_default(), MAX_SIGNER)
 }
 
-/// At most so many bytes, on a character's boundary.
+/// At most this many bytes, cut at a character boundary.
 fn cut(text: &str, max: usize) -> String {
     if text.len() <= max {
         return text.to_owned();
@@ -198,10 +197,10 @@ impl Board {
         ]
     }
 
-    /// Those of each.
+    /// The metrics for each release.
     fn each(&self) -> Vec<MetricFamily> {
-        let all = |entry: &MetricEntry, tell: &dyn Fn(&ReleaseId, &Sample) -> Option<proto::Metric>| {
-            family(entry, self.releases.iter().filter_map(|(id, sample)| tell(id, sample)).collect())
+        let all = |entry: &MetricEntry, sample_of: &dyn Fn(&ReleaseId, &Sample) -> Option<proto::Metric>| {
+            family(entry, self.releases.iter().filter_map(|(id, sample)| sample_of(id, sample)).collect())
         };
         let named = |entry: MetricEntry, value: fn(&Sample) -> Option<i64>| {
             all(&entry, &|id, s| Some(sample(&entry, &[&id.name, &id.namespace], value(s)?)))

@@ -1,5 +1,4 @@
-//! Metrics from their entries in the catalog. Nothing here knows what is
-//! counted.
+//! Makes metrics from their entries in the catalog.
 
 use std::collections::HashMap;
 use std::marker::PhantomData;
@@ -38,7 +37,7 @@ impl Maker {
     /// Histograms whose series appear when they are first used.
     pub fn histograms(&self, entry: &MetricEntry) -> Result<HistogramVec, Error> {
         let MetricKind::Histogram(bounds) = entry.kind else {
-            return Err(Error::Msg(format!("{} is no histogram", entry.name)));
+            return Err(Error::Msg(format!("{} is not a histogram", entry.name)));
         };
         let buckets = bounds.iter().map(|bound| bound.seconds()).collect();
         let opts = HistogramOpts::new(entry.name, entry.help).buckets(buckets);
@@ -54,7 +53,7 @@ impl Maker {
         self.register(IntCounter::with_opts(Opts::new(entry.name, entry.help))?)
     }
 
-    /// A gauge of which there is one series.
+    /// A gauge with one series.
     pub fn labelled_gauge(&self, entry: &MetricEntry, values: &[&str]) -> Result<IntGauge, Error> {
         let gauges = self.register(IntGaugeVec::new(Opts::new(entry.name, entry.help), &names(entry))?)?;
         gauges.get_metric_with_label_values(values)
@@ -89,8 +88,7 @@ impl<L: Label, M: Metric + Clone> Children<L, M> {
     }
 }
 
-/// What the registry of metrics wants to know of those that are made at the
-/// scrape.
+/// The description of metrics that are made at the scrape.
 pub(super) fn descriptions(entries: &[MetricEntry]) -> Result<Vec<Desc>, Error> {
     let describe = |entry: &MetricEntry| {
         let labels = names(entry).into_iter().map(str::to_owned).collect();

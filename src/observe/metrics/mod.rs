@@ -1,6 +1,5 @@
-//! The metrics of the process. Who records names a value of
-//! [`super::labels`], never a text; the names of the metrics are known only
-//! here.
+//! The metrics of the process. Callers pass values of [`super::labels`], never text; the names of
+//! the metrics are known only here.
 
 pub mod catalog;
 mod fleet;

@@ -1,4 +1,4 @@
-//! What the phases of a run took, counted when it ends.
+//! The time of the phases of a run, counted when it ends.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,8 +8,8 @@ use super::super::span::What;
 use super::super::traces;
 use super::recorder::Metrics;
 
-/// What one run spends on its phases. It is counted when this is dropped: once for a
-/// run, however many pieces a phase had.
+/// The time that one run spends in its phases. It is counted when this is dropped: once for a run,
+/// for any number of parts of a phase.
 #[derive(Debug)]
 pub struct PhaseTimer {
     metrics: Arc<Metrics>,
@@ -17,12 +17,12 @@ pub struct PhaseTimer {
 }
 
 impl PhaseTimer {
-    /// Nothing yet.
+    /// An empty timer.
     pub fn new(metrics: &Arc<Metrics>) -> Self {
         Self { metrics: Arc::clone(metrics), phases: Mutex::new([None; Phase::ALL.len()]) }
     }
 
-    /// A piece of a phase has taken this long.
+    /// Adds the time of a part of a phase.
     pub fn add(&self, phase: Phase, took: Duration) {
         // The whole run has a span already.
         if phase != Phase::Total {

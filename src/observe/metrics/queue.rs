@@ -1,4 +1,4 @@
-//! Who waits for a place to work, and since when.
+//! The releases that wait for a worker, and since when.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +19,7 @@ pub(super) struct Queue {
 
 #[derive(Default)]
 struct Line {
-    /// By the order in which they came: the first is the oldest.
+    /// In order of arrival: the first is the oldest.
     since: BTreeMap<u64, Instant>,
     next: u64,
 }
@@ -66,7 +66,7 @@ impl Collector for Queue {
     }
 }
 
-/// One that waits, until it is dropped.
+/// A waiting release, until it is dropped.
 pub struct Waiting {
     queue: Queue,
     ticket: u64,

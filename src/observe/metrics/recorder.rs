@@ -21,10 +21,9 @@ use crate::api::status::ReleaseStatus;
 use crate::domain::identity::ReleaseId;
 use crate::domain::webhook::receiver::Sender;
 
-/// The metrics could not be set up or written out: a mistake in this module,
-/// not something that happens to a release.
+/// The metrics could not be set up or written: a bug in this module, not a problem of a release.
 #[derive(Debug, thiserror::Error)]
-#[error("metrics cannot be gathered")]
+#[error("cannot gather metrics")]
 pub struct MetricsError(#[from] prometheus::Error);
 
 /// One per process, shared by reference. Every method takes a few atomic
@@ -62,17 +61,16 @@ impl Metrics {
         })
     }
 
-    /// Whether this replica holds the lease now. One that does not tells of no
-    /// release.
+    /// Whether this replica holds the lease now. Without the lease there are no series of releases.
     pub fn leader(&self, leads: bool) {
         self.leader.set(i64::from(leads));
         self.fleet.lead(leads);
     }
 
-    /// Everything, in the text format of Prometheus.
+    /// All metrics, in the text format of Prometheus.
     ///
     /// # Errors
-    /// When the metrics contradict each other, which their names rule out.
+    /// When the metrics contradict each other, which their names prevent.
     pub fn expose(&self) -> Result<String, MetricsError> {
         Ok(TextEncoder::new().encode_to_string(&self.registry.gather())?)
     }
@@ -87,29 +85,28 @@ impl Metrics {
         self.runs.phase(phase, took);
     }
 
-    /// This became of so many objects.
+    /// Counts objects by result.
     pub fn objects(&self, action: Action, count: usize) {
         self.runs.objects(action, count);
     }
 
-    /// So many objects were found changed.
+    /// Counts objects with drift.
     pub fn drift_detected(&self, count: usize) {
         self.runs.drift_detected(count);
     }
 
-    /// So many changed objects were put back.
+    /// Counts objects whose drift was corrected.
     pub fn drift_corrected(&self, count: usize) {
         self.runs.drift_corrected(count);
     }
 
-    /// A release begins to wait for health, which ends when what is returned is
-    /// dropped.
+    /// A release begins to wait for health, which ends when the returned value is dropped.
     pub fn waits_for_health(&self) -> HealthWait {
         self.runs.waits_for_health()
     }
 
-    /// A release is due and begins to wait for a place to work, which ends when
-    /// what is returned is dropped.
+    /// A release is due and begins to wait for a worker, which ends when the returned value is
+    /// dropped.
     pub fn waits_for_a_place(&self) -> Waiting {
         self.queue.waits_for_a_place()
     }
@@ -124,7 +121,7 @@ impl Metrics {
         self.requests.api_request(verb, answer, took);
     }
 
-    /// The content cache was asked.
+    /// The content cache was used.
     pub fn cache_request(&self, result: CacheResult) {
         self.requests.cache_request(result);
     }
@@ -135,21 +132,21 @@ impl Metrics {
     }
 
     /// Whether there are series of each release; there are unless this says no.
-    pub fn each_release(&self, told: bool) {
-        self.fleet.each_release(told);
+    pub fn each_release(&self, shown: bool) {
+        self.fleet.each_release(shown);
     }
 
-    /// A release was seen that was not known, or another of the same name.
+    /// A new release was seen, or a new one with the same name.
     pub fn release_appeared(&self, id: &ReleaseId, suspended: bool, status: &ReleaseStatus) {
         self.fleet.release_appeared(id, suspended, status);
     }
 
-    /// This is what is told of a release now; nothing is if it is gone.
-    pub fn release_told(&self, id: &ReleaseId, suspended: bool, status: &ReleaseStatus) {
-        self.fleet.release_told(id, suspended, status);
+    /// Updates the series of a release; ignored if it is gone.
+    pub fn release_reported(&self, id: &ReleaseId, suspended: bool, status: &ReleaseStatus) {
+        self.fleet.release_reported(id, suspended, status);
     }
 
-    /// A run of a release has ended as the spec wants it.
+    /// A run of a release has succeeded.
     pub fn release_succeeded(&self, id: &ReleaseId, now: Timestamp) {
         self.fleet.release_succeeded(id, now);
     }
@@ -174,13 +171,12 @@ impl Metrics {
         self.trust.trusted_root(newest);
     }
 
-    /// A notification has come, and this became of it. Without a sender: nobody is
-    /// known to send there.
+    /// A webhook request was handled. `None` for an unknown sender.
     pub fn webhook_request(&self, sender: Option<Sender>, result: WebhookResult) {
         self.webhooks.webhook_request(sender, result);
     }
 
-    /// So many releases were asked to run because of notifications.
+    /// Counts releases that were triggered by webhooks.
     pub fn webhook_triggered(&self, count: usize) {
         self.webhooks.webhook_triggered(count);
     }

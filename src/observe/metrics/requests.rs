@@ -1,5 +1,4 @@
-//! Requests to registries and to the API server, and those that the cache
-//! saved.
+//! Requests to registries and to the API server, and lookups in the cache.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -15,10 +14,9 @@ use super::catalog::{
 };
 use super::make::{Children, Maker};
 
-/// Registry hosts that get a label of their own; the releases choose them, and
-/// those after the first so many share the label `other`. So do those that have
-/// never answered: names that somebody makes up must not take the places of
-/// registries.
+/// The number of registry hosts with their own label; releases choose the hosts, and further hosts
+/// share the label `other`. So do hosts that have never answered: invented names must not use up
+/// the labels.
 const MAX_HOSTS: usize = 50;
 /// Bytes of a host label: a DNS name and a port.
 const MAX_HOST_LENGTH: usize = 260;
@@ -51,7 +49,7 @@ impl Requests {
         if host.len() > MAX_HOST_LENGTH {
             return false;
         }
-        // A panic cannot leave the set half changed.
+        // A panic cannot leave the set in an invalid state.
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         let answered = matches!(answer, Answer::Status(_));
         hosts.contains(host) || (answered && hosts.len() < MAX_HOSTS && hosts.insert(host.to_owned()))

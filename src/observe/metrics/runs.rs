@@ -1,4 +1,4 @@
-//! What runs do, and how long it takes them.
+//! Metrics of runs.
 
 use std::time::Duration;
 

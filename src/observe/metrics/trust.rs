@@ -1,4 +1,4 @@
-//! What was verified, and by which rules.
+//! Metrics of verifications and their rules.
 
 use prometheus::{IntCounter, IntCounterVec, IntGauge};
 

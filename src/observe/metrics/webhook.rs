@@ -1,4 +1,4 @@
-//! Notifications of pushes.
+//! Metrics of webhooks.
 
 use prometheus::{IntCounter, IntCounterVec};
 
@@ -7,7 +7,7 @@ use super::catalog::{WEBHOOK_LOADS, WEBHOOK_REQUESTS, WEBHOOK_TRIGGERS};
 use super::make::{Children, Maker};
 use crate::domain::webhook::receiver::Sender;
 
-/// The metrics of notifications.
+/// The metrics of webhooks.
 pub(super) struct Webhooks {
     requests: IntCounterVec,
     triggers: IntCounter,
@@ -15,8 +15,7 @@ pub(super) struct Webhooks {
 }
 
 impl Webhooks {
-    /// Every series is there from the start: the first wrong signature is an
-    /// increase too.
+    /// Every series exists from the start: the first wrong signature is an increase too.
     pub fn new(make: &Maker) -> Result<Self, prometheus::Error> {
         let requests = make.counters(&WEBHOOK_REQUESTS)?;
         for sender in senders() {

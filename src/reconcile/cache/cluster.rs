@@ -1,4 +1,4 @@
-//! The inventory of a release, and what is seen of its objects.
+//! The inventory of a release, and what is known of its objects.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -13,49 +13,48 @@ use crate::domain::live::Record;
 use crate::reconcile::env::Env;
 use crate::reconcile::live::watched::synced;
 
-/// The inventory, and what is seen of its objects.
+/// The inventory, and what is known of its objects.
 #[derive(Default)]
 pub struct ClusterCache {
     /// The inventory as last read or written; `None` until it is read.
     pub stored: Option<Stored>,
-    /// The same, as the directory of claims has it.
+    /// The same, as in the directory of claims.
     pub inventory: Arc<Inventory>,
-    /// What that takes of the memory for inventories.
+    /// Its share of the memory for inventories.
     pub taken: Arc<Taken>,
     /// Watches over the kinds of the inventory, by kind and namespace.
     pub watches: Vec<Arc<Watched>>,
-    /// Whose rights they were made with.
+    /// The identity of these watches.
     pub identity: Option<Identity>,
     /// Resource versions that our last applies answered with, for objects whose
     /// watch may lag behind.
     pub versions: HashMap<ObjectId, u64>,
-    /// Pods that were asked for, because their metadata does not say whether they
-    /// have run to their end.
+    /// Pods that were fetched, because their metadata does not say whether they have finished.
     pub asked: HashMap<ObjectId, AskedPod>,
-    /// Objects that have run to their end and do not exist any more, with their uids, as
-    /// the API server has said: a watch does not tell a deletion from a lost label.
+    /// Objects that have finished and do not exist any more, with their uids, as the API server has
+    /// confirmed: a watch does not distinguish a deletion from a removed label.
     pub gone: HashMap<ObjectId, String>,
-    /// Objects that left and stay, as the last look found them.
+    /// Objects that left the revision and still exist, as the last check found them.
     pub retained: HashMap<ObjectId, Mark>,
-    /// Watches that were not synced when the last run looked.
+    /// Watches that were not synced in the last run.
     pub blind: Vec<Arc<Watched>>,
-    /// Objects that no watch showed when the last run looked, and that may not be read.
+    /// Objects that no watch showed in the last run, and that cannot be read.
     pub unread: BTreeSet<ObjectId>,
 }
 
-/// How far a pod was when it was asked for.
+/// The state of a pod when it was fetched.
 #[derive(Clone, Debug)]
 pub struct AskedPod {
-    /// Which pod of that name.
+    /// Its uid.
     pub uid: String,
-    /// Until which resource version that is known.
+    /// The resource version that was read.
     pub version: u64,
-    /// Whether it has run to its end.
+    /// Whether it has finished.
     pub succeeded: bool,
 }
 
-/// What decides whether an object that left stays: its uid, none when it is gone, whose
-/// it is, whether it opts out, and whether it is being deleted.
+/// What decides whether an object that left is kept: its uid (`None` when it is gone), its owner,
+/// whether it opts out, and whether it is being deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mark {
     uid: Option<String>,
@@ -66,7 +65,7 @@ pub struct Mark {
 }
 
 impl Mark {
-    /// Of what is known of an object now.
+    /// From the current record of an object.
     pub fn of(record: Option<&Record>) -> Self {
         record.map_or_else(Self::default, |record| Self {
             uid: Some(record.uid.clone()),
@@ -78,7 +77,7 @@ impl Mark {
 }
 
 impl ClusterCache {
-    /// Takes over an inventory that was read or written.
+    /// Stores an inventory that was read or written.
     pub fn remember(&mut self, env: &Env, release: &ReleaseId, stored: Stored) {
         self.inventory = Arc::clone(&stored.inventory);
         self.taken = Arc::clone(&stored.taken);
@@ -91,13 +90,12 @@ impl ClusterCache {
         self.inventory.applied.as_deref() == Some(key)
     }
 
-    /// What decides whether an object that left stays, as far as its watch knows.
+    /// What decides whether an object that left is kept, as far as its watch shows.
     pub fn mark(&self, id: &ObjectId) -> Option<Mark> {
         synced(&self.watches, id).map(|watch| Mark::of(watch.record(id).as_ref()))
     }
 
-    /// Whether an object is not as the apply left it that the entry records, as far as
-    /// its watch knows.
+    /// Whether an object differs from the apply that the entry records, as far as its watch shows.
     pub fn differs(&self, id: &ObjectId, entry: &Entry) -> bool {
         let Some(watch) = synced(&self.watches, id) else { return false };
         let (record, applied) = (watch.record(id), self.versions.get(id).copied().unwrap_or_default());
@@ -105,7 +103,7 @@ impl ClusterCache {
         unsure || drift_kind(entry, record.as_ref(), applied).is_some()
     }
 
-    /// Lets go of watches over kinds that the inventory does not name any more.
+    /// Drops watches over kinds that are not in the inventory any more.
     pub fn drop_unused_watches(&mut self) {
         let kinds: BTreeSet<(GroupKind, &str)> =
             self.inventory.entries.keys().map(|id| (id.group_kind(), id.namespace.as_str())).collect();

@@ -1,5 +1,5 @@
-//! Jobs and pods that have run to their end: that is remembered before they are
-//! gone, so that they are not taken for deleted.
+//! Jobs and pods that have finished: that is recorded before they are gone, so that they do not
+//! count as deleted.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -17,8 +17,7 @@ use crate::reconcile::env::Env;
 use crate::reconcile::flow::parallel::unordered;
 
 impl ClusterCache {
-    /// The uid of the object of that name that has run to its end, as far as a
-    /// watch or a question has shown.
+    /// The uid of the object of that name that has finished, as far as a watch or a read has shown.
     pub fn ended(&self, id: &ObjectId) -> Option<String> {
         match (id.group.as_str(), id.kind.as_str()) {
             ("batch", "Job") => self.watches.iter().find(|w| w.covers(id))?.completed(id),
@@ -27,20 +26,19 @@ impl ClusterCache {
         }
     }
 
-    /// Whether the object of an entry, and no other of that name, has run to its end.
+    /// Whether the object of an entry, and no other of that name, has finished.
     pub fn ended_as(&self, id: &ObjectId, entry: &Entry) -> bool {
         entry.uid.is_some() && self.ended(id) == entry.uid
     }
 
-    /// Whether an object that has run to its end, and that no watch shows, may still be
-    /// there without our labels.
+    /// Whether a finished object that no watch shows may still exist without our labels.
     pub fn may_be_unlabelled(&self, id: &ObjectId, entry: &Entry) -> bool {
         let ended = entry.done || self.ended_as(id, entry);
         ended && !entry.retained && self.gone.get(id) != entry.uid.as_ref()
     }
 
-    /// Remembers what the API server has said of such an object.
-    pub fn has_told(&mut self, id: &ObjectId, record: Option<&Record>) {
+    /// Records what the API server has returned for such an object.
+    pub fn note_end(&mut self, id: &ObjectId, record: Option<&Record>) {
         let entries = &self.inventory.entries;
         let Some(entry) = entries.get(id).filter(|entry| self.may_be_unlabelled(id, entry)) else { return };
         let uid = entry.uid.clone().unwrap_or_default();
@@ -55,8 +53,7 @@ impl ClusterCache {
         self.watches.iter().find(|w| w.covers(id))?.record(id)
     }
 
-    /// An inventory with the objects marked that have run to their end; `None` when
-    /// it says so of all of them.
+    /// The inventory with finished objects marked; `None` when all are marked already.
     pub fn mark_ended(&self, inventory: &Inventory) -> Option<Inventory> {
         let open = inventory.entries.iter().filter(|(_, entry)| !entry.done && entry.uid.is_some());
         let ended: Vec<(&ObjectId, String)> =
@@ -64,22 +61,20 @@ impl ClusterCache {
         inventory.with_done(ended.iter().map(|(id, uid)| (*id, uid.as_str())))
     }
 
-    /// Whether a pod has to be asked whether it has run to its end.
+    /// Whether a pod has to be fetched to know whether it has finished.
     pub fn may_have_succeeded(&self, id: &ObjectId, entry: &Entry, record: &Record) -> bool {
         let asked_again = |asked: &AskedPod| asked.uid == record.uid && record.version <= asked.version;
         let open = !entry.done && entry.uid.as_deref() == Some(record.uid.as_str());
         open && id.is("", "Pod") && !self.asked.get(id).is_some_and(asked_again)
     }
 
-    /// Whether one of the objects that were seen to change has run to its end, which
-    /// the inventory does not say yet.
+    /// Whether one of the changed objects has finished, and is not marked in the inventory yet.
     pub fn has_ended(&self, touched: &HashSet<ObjectId>) -> bool {
         let entries = &self.inventory.entries;
         touched.iter().any(|id| entries.get(id).is_some_and(|e| !e.done && self.ended_as(id, e)))
     }
 
-    /// Asks for the pods that were seen to change, where that does not say whether they
-    /// have run to their end.
+    /// Fetches the changed pods whose records do not say whether they have finished.
     pub async fn ask_touched(&mut self, env: &Env, touched: &HashSet<ObjectId>) {
         let pods: Vec<(ObjectId, Record)> = touched
             .iter()
@@ -89,14 +84,14 @@ impl ClusterCache {
             })
             .collect();
         let Some(identity) = self.identity.clone().filter(|_| !pods.is_empty()) else { return };
-        // Who cannot be asked now is asked when the pod changes, and by the next run.
+        // A pod that cannot be fetched now is fetched when it changes, and by the next run.
         let Ok(session) = env.session.impersonate(identity) else { return };
         let Ok(discovery) = session.discovery().await else { return };
         self.ask_pods(&session, &discovery, &pods).await;
     }
 
-    /// Asks for pods whose records do not say whether they have run to their end.
-    /// One that cannot be read is asked for again when it changes.
+    /// Fetches pods whose records do not say whether they have finished. One that cannot be read is
+    /// fetched again when it changes.
     pub async fn ask_pods(
         &mut self,
         session: &Session,
@@ -112,7 +107,7 @@ impl ClusterCache {
             let pod: Value = answer.ok().and_then(|answer| answer.json().ok()).unwrap_or_default();
             let same = pod["metadata"]["uid"] == record.uid.as_str();
             let succeeded = same && pod["status"]["phase"] == "Succeeded";
-            // One that is always restarted never ends.
+            // A pod that is always restarted never finishes.
             let endless = same && pod["spec"]["restartPolicy"] == "Always";
             let version = if endless { u64::MAX } else { record.version };
             let asked = AskedPod { uid: record.uid.clone(), version, succeeded };
@@ -123,13 +118,12 @@ impl ClusterCache {
         self.asked.retain(|id, _| entries.contains_key(id));
     }
 
-    /// Whether an applied object has run to its end, so that it may be gone and is
-    /// healthy all the same.
+    /// Whether an applied object has finished, so that it may be gone and still counts as healthy.
     pub fn has_run_to_its_end(&self, id: &ObjectId) -> bool {
         self.inventory.entries.get(id).is_some_and(|entry| entry.done || self.ended_as(id, entry))
     }
 
-    /// Whether an object that was applied or kept by a run has ended since.
+    /// Whether an object that was applied or kept by a run has finished since.
     pub fn has_run(&self, id: &ObjectId, fates: &BTreeMap<ObjectId, Fate>) -> bool {
         let entry = match fates.get(id) {
             Some(Fate::Applied(entry)) => Some(entry),

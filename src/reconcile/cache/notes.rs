@@ -1,30 +1,30 @@
-//! What a person is to be told, each thing once.
+//! Notes for people, each reported once.
 
 use crate::api::reason::Reason;
 use crate::domain::outcome::Note;
 
-/// What is to be told, and what was.
+/// Notes to report, and those that were.
 #[derive(Default)]
 pub struct Notes {
-    /// What the next outcome that says anything tells.
+    /// The notes of the next outcome that reports any.
     waiting: Vec<Note>,
-    /// The last of each reason that was told.
-    told: Vec<Note>,
+    /// The last reported note of each reason.
+    reported: Vec<Note>,
 }
 
 impl Notes {
-    /// Tells something once, however often the run is repeated. What was `told` by a
-    /// process before this one is not told again.
-    pub fn once(&mut self, reason: Reason, message: String, told: bool) {
+    /// Reports a note once, however often the run is repeated. What was already `reported` by a
+    /// previous process is not reported again.
+    pub fn once(&mut self, reason: Reason, message: String, reported: bool) {
         let note = Note { reason, message };
-        if !told && !self.told.contains(&note) {
-            self.told.retain(|told| told.reason != reason);
-            self.told.push(note.clone());
+        if !reported && !self.reported.contains(&note) {
+            self.reported.retain(|reported| reported.reason != reason);
+            self.reported.push(note.clone());
             self.waiting.push(note);
         }
     }
 
-    /// Takes what is to be told now.
+    /// Takes the notes to report now.
     pub fn take(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.waiting)
     }
@@ -35,10 +35,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_thing_is_told_once() {
+    fn each_note_is_reported_once() {
         let mut notes = Notes::default();
-        let check = |notes: &mut Notes, message: &str, told: bool, expected: &[&str]| {
-            notes.once(Reason::TagMoved, message.to_owned(), told);
+        let check = |notes: &mut Notes, message: &str, reported: bool, expected: &[&str]| {
+            notes.once(Reason::TagMoved, message.to_owned(), reported);
             let found: Vec<String> = notes.take().into_iter().map(|note| note.message).collect();
             assert_eq!(found, expected, "{message}");
         };

@@ -1,4 +1,4 @@
-//! A revision that is brought to the cluster, over as many runs as it takes.
+//! The rollout of a revision, which may take several runs.
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -11,47 +11,47 @@ use crate::domain::live::JobRun;
 use crate::reconcile::live::checkup::Checkup;
 use crate::reconcile::scope::revision::Revision;
 
-/// The revision that is brought, or was last, and what it waits for.
+/// The current or last rollout, and what it waits for.
 #[derive(Default)]
 pub struct RolloutCache {
-    /// How far it has come.
+    /// Its progress.
     pub progress: Rollout,
-    /// What is known of the health of its objects, where that matters.
+    /// The known health of its objects, where that matters.
     pub checkup: Option<Checkup>,
-    /// Jobs that have to end before the release can go on.
+    /// Jobs that have to finish before the release can continue.
     pub awaited: BTreeSet<ObjectId>,
 }
 
 impl RolloutCache {
-    /// Whether one of the objects that were seen to change is a Job whose end a
-    /// refused revision waits for: that revision may be applied now.
+    /// Whether one of the changed objects is a Job that a refused revision waits for: that revision
+    /// may be applied now.
     pub fn is_released(&self, cluster: &ClusterCache, touched: &HashSet<ObjectId>) -> bool {
         let mut awaited = touched.iter().filter(|id| self.awaited.contains(*id));
         awaited.any(|id| cluster.record(id).is_none_or(|record| record.run != JobRun::On))
     }
 }
 
-/// What is remembered of it from one run to the next.
+/// The progress of a rollout from one run to the next.
 #[derive(Debug, Default)]
 pub struct Rollout {
     /// The revision and its options.
     key: String,
     /// The name of the revision.
     name: String,
-    /// Whether it has come to its end: what is written later only puts back.
+    /// Whether it is complete: later writes only correct drift.
     over: bool,
-    /// Since when its health is waited for. A run that goes on with the wait has no
-    /// more time than the one before left it.
+    /// When the wait for health began. A run that continues the wait gets only the time that is
+    /// left.
     waits_since: Option<Instant>,
-    /// What runs of it have written that were cut short.
+    /// What its interrupted runs have written.
     written: Changes,
-    /// Set while its last run was cut short, with the generation that it was for.
+    /// Set after an interrupted run, with the generation of that run.
     resume: Option<(i64, Revision)>,
 }
 
 impl Rollout {
-    /// A run of a revision begins; `settled` says whether the inventory is its whole
-    /// result. Says whether it is still being brought.
+    /// A run of a revision begins; `settled` says whether the inventory is its complete result.
+    /// Returns whether the rollout is still in progress.
     pub fn begin(&mut self, key: &str, name: &str, settled: bool) -> bool {
         if self.key != key {
             *self = Self { key: key.to_owned(), ..Self::default() };
@@ -76,31 +76,30 @@ impl Rollout {
         *self.waits_since.get_or_insert(now)
     }
 
-    /// A run begins for another reason than to go on: it has its own time.
+    /// A run begins that does not continue the wait: it gets its full time.
     pub fn wait_anew(&mut self) {
         self.waits_since = None;
     }
 
-    /// Its run was cut short and wrote this; the next one goes on, as long as the spec
-    /// has this generation.
+    /// Its run was interrupted and wrote this; the next one continues, as long as the spec has this
+    /// generation.
     pub fn cut_short(&mut self, changes: &Changes, revision: &Revision, generation: i64) {
         self.written = changes.after(&self.written);
         self.resume = Some((generation, revision.clone()));
     }
 
-    /// The revision whose run was cut short, if it was for this generation.
+    /// The revision of the interrupted run, if that was for this generation.
     pub fn resumed(&self, generation: i64) -> Option<&Revision> {
         self.resume.as_ref().filter(|(of, _)| *of == generation).map(|(_, revision)| revision)
     }
 
-    /// The registry has said what is wanted: this, or something that cannot be had.
-    /// Nothing else is gone on with.
+    /// The registry has answered: this revision is wanted, or none is available. No other rollout
+    /// continues.
     pub fn wanted(&mut self, key: Option<&str>) {
         self.resume.take_if(|(_, revision)| Some(revision.key.as_str()) != key);
     }
 
-    /// Its run has come to an end. Returns what it changed with all that was cut short
-    /// before.
+    /// Its run has ended. Returns its changes, together with those of the interrupted runs before.
     pub fn end(&mut self, changes: Option<Changes>, well: bool) -> Option<Changes> {
         (self.waits_since, self.resume) = (None, None);
         self.over |= well;

@@ -1,4 +1,4 @@
-//! What was verified, and what was refused.
+//! The last verified and the last rejected revision.
 
 use std::sync::Arc;
 
@@ -9,41 +9,41 @@ use crate::reconcile::scope::revision::Revision;
 use crate::reconcile::trust::admission::Admission;
 use crate::reconcile::trust::pinned::{ImageDemand, Pinned};
 
-/// What was verified, and what was refused.
+/// The last verified and the last rejected revision.
 #[derive(Default)]
 pub struct TrustCache {
     /// The revision that was verified last.
     pub trusted: Option<Trusted>,
-    /// The revision that was refused last.
+    /// The revision that was rejected last.
     pub refused: Option<CachedRejection>,
     /// The container images of the revision that was verified last.
     pub pinned: Option<Pinned>,
 }
 
 impl TrustCache {
-    /// The container images of a revision, if they were verified as is demanded now, and
-    /// since the artifact was verified last.
+    /// The container images of a revision, if they were verified with the current demands, and
+    /// after the last verification of the artifact.
     pub fn pinned_of(&self, revision: &Revision, demand: Option<&ImageDemand>) -> Option<&Pinned> {
         self.pinned.as_ref().filter(|pinned| pinned.is_of(revision, demand))
     }
 
-    /// Whether there are such.
+    /// Whether such images are known.
     pub fn is_pinned(&self, revision: &Revision, demand: Option<&ImageDemand>) -> bool {
         self.pinned_of(revision, demand).is_some()
     }
 }
 
-/// A revision that was verified, and until when that is taken for granted.
+/// A verified revision, and how long that is valid.
 pub struct Trusted {
     /// Repository, digest and policies.
     pub key: String,
-    /// That it may be acted on.
+    /// Its admission.
     pub admission: Arc<Admission>,
     /// When it is verified again.
     pub due: Instant,
 }
 
-/// A revision that was refused: for the runs that do not ask the registry.
+/// A rejected revision, for the runs that do not ask the registry.
 pub struct CachedRejection {
     /// Repository, digest and policies.
     pub key: String,

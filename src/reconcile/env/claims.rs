@@ -1,8 +1,7 @@
-//! Which release has which object, over all releases of the process.
+//! Which release owns which object, for all releases of the process.
 //!
-//! It only spares what would end in a conflict. Who has an object is decided by what
-//! is in the cluster: labels, inventories, and creations that fail if the object
-//! exists.
+//! It only avoids conflicts early. The owner of an object is decided by the cluster: labels,
+//! inventories, and creations that fail if the object exists.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -11,7 +10,7 @@ use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::inventory::Inventory;
 use crate::domain::plan::Conflict;
 
-/// The directory. Shared by all releases.
+/// The directory, shared by all releases.
 #[derive(Debug, Default)]
 pub struct Claims {
     inner: RwLock<Inner>,
@@ -22,7 +21,7 @@ struct Inner {
     named: HashMap<ReleaseId, Arc<Inventory>>,
     reserved: HashMap<ObjectId, ReleaseId>,
     wanted: HashMap<ObjectId, ReleaseId>,
-    /// What a release lets another have, until that one has it.
+    /// What a release leaves to another, until that one has applied it.
     offered: HashMap<ObjectId, ReleaseId>,
 }
 
@@ -35,9 +34,8 @@ impl Claims {
         change(&mut self.inner.write().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What the inventory of a release names from now on. Returns who waits for
-    /// what it has let go by that, since only now may they have it, and who has let go
-    /// what it has taken by that.
+    /// The new inventory of a release. Returns the releases that wait for the objects it has given
+    /// up, since these are free only now, and the releases that gave up the objects it has taken.
     pub fn publish(&self, release: &ReleaseId, inventory: &Arc<Inventory>) -> BTreeSet<ReleaseId> {
         self.write(|i| {
             i.reserved.retain(|id, owner| owner != release || inventory.claims(id));
@@ -45,37 +43,37 @@ impl Claims {
             i.offered.retain(|_, owner| owner != release);
             let left = inventory.entries.iter().filter(|(_, entry)| entry.retained);
             i.offered.extend(left.map(|(id, _)| (id.clone(), release.clone())));
-            let mut told = i.pending_owners(before.as_deref(), |id| inventory.claims(id));
-            told.extend(i.givers(|id| {
+            let mut notified = i.pending_owners(before.as_deref(), |id| inventory.claims(id));
+            notified.extend(i.givers(|id| {
                 let had = before.as_deref().is_some_and(|before| has(before, id));
                 has(inventory, id) && !had
             }));
-            told.remove(release);
-            told
+            notified.remove(release);
+            notified
         })
     }
 
-    /// The release is gone. Returns who waits for what it had, and who kept something
-    /// for it.
+    /// The release is gone. Returns the releases that wait for its objects, and those that kept
+    /// objects for it.
     pub fn forget(&self, release: &ReleaseId) -> BTreeSet<ReleaseId> {
         self.write(|i| {
             i.reserved.retain(|_, owner| owner != release);
             i.offered.retain(|_, owner| owner != release);
-            let mut told = i.want(release, &BTreeSet::new());
+            let mut notified = i.want(release, &BTreeSet::new());
             let before = i.named.remove(release);
-            told.extend(i.pending_owners(before.as_deref(), |_| false));
-            told
+            notified.extend(i.pending_owners(before.as_deref(), |_| false));
+            notified
         })
     }
 
-    /// Whether a release has an object, by its inventory; `None` when the
-    /// release is not one of this process.
+    /// Whether the inventory of a release has an object; `None` when the release does not belong to
+    /// this process.
     pub fn names(&self, release: &ReleaseId, id: &ObjectId) -> Option<bool> {
         self.read(|i| i.named.get(release).map(|n| n.claims(id)))
     }
 
-    /// Reserves objects that are about to be applied, all or, when others have
-    /// reserved some, none: those are returned.
+    /// Reserves objects before they are applied: all of them, or none if others have reserved some;
+    /// these are returned.
     pub fn reserve<'a>(
         &self,
         release: &ReleaseId,
@@ -94,14 +92,13 @@ impl Claims {
         })
     }
 
-    /// Who has reserved an object.
+    /// The release that has reserved an object.
     pub fn reserved(&self, id: &ObjectId) -> Option<ReleaseId> {
         self.read(|i| i.reserved.get(id).cloned())
     }
 
-    /// A release waits for objects that others have, and that it may write. Replaces
-    /// what it waited for before. Returns who keeps something for it that it does not
-    /// wait for any more.
+    /// A release waits for objects of other releases that it may write. Replaces its previous list.
+    /// Returns the releases that keep objects for it that it does not wait for any more.
     pub fn want<'a>(
         &self,
         release: &ReleaseId,
@@ -111,12 +108,12 @@ impl Claims {
         self.write(|i| i.want(release, &ids))
     }
 
-    /// A release waits for nothing any more. Returns who keeps something for it.
+    /// A release does not wait any more. Returns the releases that keep objects for it.
     pub fn want_nothing(&self, release: &ReleaseId) -> BTreeSet<ReleaseId> {
         self.write(|i| i.want(release, &BTreeSet::new()))
     }
 
-    /// Who waits for an object, or is about to write it.
+    /// The release that waits for an object, or is about to write it.
     pub fn pending_owner(&self, id: &ObjectId) -> Option<ReleaseId> {
         self.read(|i| i.wanted.get(id).or_else(|| i.reserved.get(id)).cloned())
     }
@@ -138,18 +135,18 @@ impl Inner {
         for id in ids {
             self.wanted.entry(id.clone()).or_insert_with(|| release.clone());
         }
-        let mut told = self.givers(|id| dropped.contains(id));
-        told.remove(release);
-        told
+        let mut notified = self.givers(|id| dropped.contains(id));
+        notified.remove(release);
+        notified
     }
 
-    /// Who has let go of objects, and keeps an eye on them.
+    /// The releases that gave up objects, and still have them in their inventories.
     fn givers(&self, which: impl Fn(&ObjectId) -> bool) -> BTreeSet<ReleaseId> {
         let offered = self.offered.iter().filter(|(id, _)| which(id));
         offered.map(|(_, giver)| giver.clone()).collect()
     }
 
-    /// Who waits for an object that an inventory claimed and that is claimed no
+    /// The releases that wait for objects that an inventory claimed before and does not claim any
     /// more.
     fn pending_owners(
         &self,
@@ -180,26 +177,26 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_is_told_once_the_object_is_free() {
+    fn who_waits_is_notified_once_the_object_is_free() {
         let (first, second) = (release("first"), release("second"));
         let claims = Claims::default();
-        let told = |pending_owners: BTreeSet<ReleaseId>| !pending_owners.is_empty();
+        let notifies = |pending_owners: BTreeSet<ReleaseId>| !pending_owners.is_empty();
         let both = inventory(&[("x", false), ("y", false)]);
         claims.publish(&first, &both);
         claims.want(&second, both.entries.keys());
-        assert!(!told(claims.publish(&first, &both)));
-        assert!(told(claims.publish(&first, &inventory(&[("x", false)]))), "y is gone");
-        assert!(told(claims.publish(&first, &inventory(&[("x", true)]))), "x was left");
-        assert!(!told(claims.publish(&first, &inventory(&[]))), "x was free before");
+        assert!(!notifies(claims.publish(&first, &both)));
+        assert!(notifies(claims.publish(&first, &inventory(&[("x", false)]))), "y is gone");
+        assert!(notifies(claims.publish(&first, &inventory(&[("x", true)]))), "x was left");
+        assert!(!notifies(claims.publish(&first, &inventory(&[]))), "x was free before");
         claims.publish(&first, &both);
         assert_eq!(claims.forget(&first), BTreeSet::from([second.clone()]));
         claims.want(&second, std::iter::empty());
         claims.publish(&first, &both);
-        assert!(!told(claims.forget(&first)), "nobody waits");
+        assert!(!notifies(claims.forget(&first)), "nobody waits");
     }
 
     #[test]
-    fn who_keeps_an_object_for_a_pending_owner_is_told_what_became_of_it() {
+    fn who_keeps_an_object_for_a_pending_owner_is_notified_of_its_new_owner() {
         let (first, second) = (release("first"), release("second"));
         let both = inventory(&[("x", false), ("y", false)]);
         let [x, y] =
@@ -213,7 +210,7 @@ mod tests {
             assert_eq!(claims.publish(&first, &left), BTreeSet::from([second.clone()]));
             claims
         };
-        // It has it, and not before it has applied it.
+        // It owns the object only after it has applied it.
         let claims = kept();
         assert!(claims.reserve(&second, [&x].into_iter()).is_empty());
         let ahead = Arc::new(Inventory {
@@ -226,7 +223,7 @@ mod tests {
         let has = inventory(&[("x", false)]);
         assert_eq!(claims.publish(&second, &has), BTreeSet::from([first.clone()]));
         assert_eq!(claims.publish(&second, &has), nobody);
-        // It wants it no more, or is gone.
+        // It does not want it any more, or is gone.
         assert_eq!(kept().want(&second, [&y].into_iter()), BTreeSet::from([first.clone()]));
         assert_eq!(kept().want(&second, [&x].into_iter()), nobody);
         assert_eq!(kept().forget(&second), BTreeSet::from([first.clone()]));

@@ -1,6 +1,6 @@
-//! Registries and API servers that are away, and the releases that wait for them. One probe a registry
-//! finds out that it is back, and tells all of them; a retry of one's own would come
-//! only after a delay that has doubled meanwhile.
+//! Unavailable registries and API servers, and the releases that wait for them. One probe for each
+//! registry finds out when it is available again, and notifies all releases; their own retries
+//! would come only after a delay that has doubled meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,22 +13,22 @@ use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 use crate::oci::{Access, Registry, Repository};
 
-/// How often a registry that is away is asked.
+/// The interval of the probes of an unavailable registry.
 const PROBE: Duration = Duration::from_secs(5);
-/// How long it is asked while no release fails anew: each does at its own retries.
+/// How long it is probed while no release fails again: each release fails again at its own retries.
 const PATIENCE: Duration = Duration::from_secs(15 * 60);
-/// The most registries that are asked at a time.
+/// The maximum number of probed registries.
 const MAX_PROBES: usize = 256;
-/// How far apart on average the releases are told, and the most for all together: the
-/// registry has just come back.
+/// The average time between two notifications, and the maximum for all of them: the registry has
+/// just recovered.
 const APART: Duration = Duration::from_millis(20);
 const LONGEST_SPREAD: Duration = Duration::from_secs(10);
 
-/// Who waits for which registry. Clones share it.
+/// The releases that wait for each registry. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct RegistryRecovery(Arc<Mutex<BTreeMap<Key, Waiting>>>);
 
-/// A registry, and by which way it is reached.
+/// A registry, and how it is reached.
 type Key = (String, String);
 
 #[derive(Debug)]
@@ -38,7 +38,8 @@ struct Waiting {
 }
 
 impl RegistryRecovery {
-    /// The registry was away for a release, which is told by `wake` when it is back.
+    /// The registry was unavailable for a release, which is notified by `wake` when it is available
+    /// again.
     pub fn wait(
         &self,
         (registry, repository, access): (&Registry, Repository, &Arc<Access>),
@@ -69,12 +70,12 @@ impl RegistryRecovery {
             let back = this.probe(&key, PROBE, answers).await;
             let waiting = this.all().remove(&key).map(|waiting| waiting.releases);
             if let Some(releases) = waiting.filter(|_| back) {
-                tell(releases, &wake).await;
+                notify(releases, &wake).await;
             }
         });
     }
 
-    /// The API server was away for a release, which is told when it is back.
+    /// The API server was unavailable for a release, which is notified when it is available again.
     pub fn wait_for_api(session: &Session, release: &ReleaseId, wake: &mpsc::UnboundedSender<ReleaseId>) {
         if !session.is_away() {
             return;
@@ -82,14 +83,13 @@ impl RegistryRecovery {
         let (session, release, wake) = (session.clone(), release.clone(), wake.clone());
         tokio::spawn(async move {
             session.is_back().await;
-            // Nobody listens any more while the process ends.
+            // The receiver is gone while the process ends.
             let _ = wake.send(release);
         });
     }
 
-    /// Asks until it answers that did not before; false when nobody waits any more. One
-    /// that answers from the first, and fails its releases all the same, is left to
-    /// their own retries.
+    /// Probes until the registry answers after a failed probe; false when no release waits any
+    /// more. If the first probe is answered although the releases fail, they use their own retries.
     async fn probe<A>(&self, key: &Key, every: Duration, answers: impl Fn() -> A) -> bool
     where
         A: Future<Output = bool>,
@@ -112,13 +112,13 @@ impl RegistryRecovery {
     }
 }
 
-/// Tells them one after another.
-async fn tell(releases: BTreeSet<ReleaseId>, wake: &mpsc::UnboundedSender<ReleaseId>) {
+/// Notifies them one after another.
+async fn notify(releases: BTreeSet<ReleaseId>, wake: &mpsc::UnboundedSender<ReleaseId>) {
     let count = u32::try_from(releases.len()).unwrap_or(u32::MAX).max(1);
     let apart = APART.min(LONGEST_SPREAD / count);
-    tracing::info!(releases = count, "a registry is back that was away");
+    tracing::info!(releases = count, "a registry is available again");
     for release in releases {
-        // Nobody listens any more while the process ends.
+        // The receiver is gone while the process ends.
         let _ = wake.send(release);
         tokio::time::sleep(apart.mul_f64(2.0 * fastrand::f64())).await;
     }
@@ -145,20 +145,20 @@ mod tests {
         check(0, PATIENCE, false, 1).await;
         check(1, PATIENCE, true, 2).await;
         check(100, PATIENCE, true, 101).await;
-        // Whom nobody waits for any more.
+        // A registry that no release waits for any more.
         check(u32::MAX, Duration::ZERO, false, 1).await;
     }
 
     #[tokio::test]
-    async fn all_that_wait_are_told() {
+    async fn all_that_wait_are_notified() {
         let (wake, mut woken) = mpsc::unbounded_channel();
         let name = |n: u32| ReleaseId { namespace: "apps".into(), name: format!("r{n}") };
-        tell((0..10).map(name).collect(), &wake).await;
+        notify((0..10).map(name).collect(), &wake).await;
         drop(wake);
-        let mut told = Vec::new();
+        let mut notified = Vec::new();
         while let Some(release) = woken.recv().await {
-            told.push(release);
+            notified.push(release);
         }
-        assert_eq!(told, (0..10).map(name).collect::<Vec<_>>());
+        assert_eq!(notified, (0..10).map(name).collect::<Vec<_>>());
     }
 }

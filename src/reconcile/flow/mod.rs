@@ -1,4 +1,4 @@
-//! How work is repeated: for many objects at once, after a pause, or from the begin.
+//! How work is repeated: for many objects in parallel, after a pause, or from the start.
 
 pub mod parallel;
 pub mod poll;

@@ -1,5 +1,5 @@
-//! The wait that looks again and again. It is the only one in a run, and holds no
-//! worker: the slot of the run is released while it sleeps.
+//! The polling wait. It is the only one in a run, and holds no worker: the slot of the run is
+//! released while it sleeps.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use crate::reconcile::scope::signals::Signals;
 use crate::reconcile::scope::slot::WorkerSlot;
 
-/// How often is looked, and how long.
+/// How often to poll, and for how long.
 #[derive(Clone, Copy, Debug)]
 pub struct PollPace {
-    /// The first pause. Each further one is twice as long.
+    /// The first pause. Each next one is twice as long.
     pub first: Duration,
     /// The longest pause.
     pub longest: Duration,
@@ -22,24 +22,24 @@ pub struct PollPace {
 /// What ends a wait before its time, or a pause of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Until {
-    /// Nothing.
+    /// Nothing ends it early.
     Never,
-    /// The end of the process, or a person.
+    /// The end of the process, or Ctrl-C.
     Stopped,
-    /// That, or a newer spec.
+    /// The same, or a newer spec.
     Superseded,
-    /// As before; and an object that was seen to change ends the pause.
+    /// The same; and a change of an object ends the pause.
     Changed,
 }
 
 /// What follows a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tick {
-    /// Look.
+    /// Poll now.
     Look,
     /// The time is over.
     TimedOut,
-    /// Something has ended the wait.
+    /// The wait was ended early.
     Ended,
 }
 
@@ -61,7 +61,7 @@ impl<'a> Poll<'a> {
         Self { signals, slot, until, pause: first, longest, give_up: Instant::now() + timeout }
     }
 
-    /// How long the next pause is: the longer, the less is going on.
+    /// The length of the next pause.
     pub fn next_pause(&self) -> Duration {
         self.pause
     }

@@ -1,4 +1,4 @@
-//! The only retry in a run: another client has written the inventory under it.
+//! The only retry in a run: another client has changed the inventory meanwhile.
 
 use crate::api::reason::Reason;
 use crate::domain::identity::ReleaseId;
@@ -11,23 +11,23 @@ use crate::reconcile::scope::Scope;
 /// How often a run is attempted.
 const ATTEMPTS: usize = 3;
 
-/// What came of the attempts.
+/// The result of the attempts.
 pub struct Attempted {
     /// For the status, or for a person. Every error is folded into it.
     pub outcome: Outcome,
-    /// Whether an attempt came to its end.
+    /// Whether an attempt was completed.
     pub is_done: bool,
 }
 
-/// How often a run has begun anew.
+/// How often a run has restarted.
 #[derive(Debug, Default)]
 pub struct InventoryRetry {
     attempts: usize,
 }
 
 impl InventoryRetry {
-    /// What came of an attempt; none when the run has to begin anew, with an empty outcome,
-    /// because the inventory was written by another client meanwhile.
+    /// The result of an attempt; `None` when the run has to restart with an empty outcome, because
+    /// another client has changed the inventory meanwhile.
     pub fn settle(
         &mut self,
         scope: &Scope<'_>,
@@ -39,7 +39,7 @@ impl InventoryRetry {
         if ended.or_else(|error| error.fold_into(&mut outcome)).is_ok() {
             return Some(Attempted { outcome, is_done });
         }
-        // It is read again.
+        // The inventory is read again.
         caches.cluster.stored = None;
         self.attempts += 1;
         if self.attempts < ATTEMPTS {
@@ -47,14 +47,14 @@ impl InventoryRetry {
         }
         let mut message = written_by_other(&scope.release.id);
         if !scope.policy.repeats {
-            message.push_str(": try again");
+            message.push_str("; try again");
         }
         Some(Attempted { outcome: Outcome::failed(Reason::ApiServerUnavailable, message), is_done })
     }
 }
 
-/// The message about an inventory that another client writes.
+/// The message about an inventory that another client changes.
 pub fn written_by_other(id: &ReleaseId) -> String {
     let name = inventory_name(&id.name);
-    format!("the inventory {}/{name} is written by somebody else at the same time", id.namespace)
+    format!("another client changes the inventory {}/{name} at the same time", id.namespace)
 }

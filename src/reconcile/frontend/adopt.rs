@@ -1,6 +1,5 @@
-//! Taking objects over from another tool: all that can be known is known before
-//! the first write, the inventory names them before they are ours, and nothing
-//! is deleted or restarted.
+//! Adopts objects of another tool: everything is checked before the first write, the inventory has
+//! the objects before they are ours, and nothing is deleted or restarted.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -21,17 +20,17 @@ use crate::domain::status::inventory_name;
 use crate::reconcile::error::{chain, masked};
 use crate::reconcile::flow::parallel::{ordered, unordered};
 
-/// How often an object that changes between a look and a write is looked at
-/// again: controllers write the status of busy ones all the time.
+/// Retries for an object that changes between read and write: controllers write the status of busy
+/// objects all the time.
 const ATTEMPTS: usize = 8;
 
-/// What is taken over, and for whom.
+/// What is adopted, and for whom.
 pub struct Adoption<'a> {
-    /// As whom.
+    /// The session with the person's rights.
     pub session: &'a Session,
-    /// Whose the objects are.
+    /// The tool that owns the objects now.
     pub former: &'a Former,
-    /// The inventory that they are to be in.
+    /// The new inventory.
     pub me: &'a ReleaseId,
     /// The objects, with their versions.
     pub inventory: &'a Inventory,
@@ -39,39 +38,39 @@ pub struct Adoption<'a> {
     pub provenance: &'a Provenance,
 }
 
-/// What was found.
+/// The state of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AdoptionFinding {
-    /// The other tool's: it is, or would be, taken over. What its marks for that
-    /// tool lose by it is told.
+    /// Owned by the other tool: it is, or would be, adopted. Lists the annotations of that tool
+    /// that have no effect any more.
     Theirs(Vec<String>),
     /// Ours already.
     Ours,
     /// It does not exist.
     Missing,
-    /// Another client's, and why: it stays as it is.
+    /// Owned by another client, and why: it is not changed.
     Foreign(String),
 }
 
-/// What becomes of each object, in the order of an apply.
+/// The finding for each object, in the order of an apply.
 pub type Findings = Vec<(ObjectId, AdoptionFinding)>;
 
-/// Why nothing, or not all, was taken over.
+/// Why nothing, or not everything, was adopted.
 #[derive(Debug, thiserror::Error)]
 pub enum AdoptError {
     /// Before anything was written.
-    #[error("nothing was written, {} object(s) cannot be taken over", .0.len())]
+    #[error("nothing written, cannot adopt {} object(s)", .0.len())]
     Refused(Vec<ObjectFailure>),
-    /// The inventory names all, and these are not ours yet.
-    #[error("the inventory names all, but {} object(s) are not taken over yet; the same command goes on", .0.len())]
+    /// The inventory has all objects, and these are not ours yet.
+    #[error("adopted only part, {} object(s) are left (the inventory has all): run the same command again to continue", .0.len())]
     Incomplete(Vec<ObjectFailure>),
-    /// An inventory of the name is there that is about something else.
-    #[error("nothing was written: {0}")]
+    /// An inventory of that name exists, for other objects.
+    #[error("nothing written: {0}")]
     Taken(String),
-    /// The cluster.
+    /// The API server failed.
     #[error(transparent)]
     Api(#[from] ApiError),
-    /// The inventory.
+    /// The inventory failed.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -87,19 +86,19 @@ type Look = (ObjectId, AdoptionFinding, Option<Target>);
 type Looks = Vec<Look>;
 
 impl Adoption<'_> {
-    /// Finds out what would be taken over; writes nothing.
+    /// Finds out what would be adopted; writes nothing.
     ///
     /// # Errors
-    /// When an object cannot be looked at, or may not be changed.
+    /// When an object cannot be read or changed.
     pub async fn look(&self) -> Result<Findings, AdoptError> {
         self.refuse_another(&self.session.read_inventory(self.me).await?)?;
         Ok(self.see().await?.into_iter().map(|(id, found, _)| (id, found)).collect())
     }
 
-    /// Takes the objects over.
+    /// Adopts the objects.
     ///
     /// # Errors
-    /// What could not be taken over. All that was is in the inventory.
+    /// What could not be adopted. All adopted objects are in the inventory.
     pub async fn run(&self) -> Result<Findings, AdoptError> {
         let mut stored = self.session.read_inventory(self.me).await?;
         self.refuse_another(&stored)?;
@@ -125,8 +124,8 @@ impl Adoption<'_> {
         Ok(seen.into_iter().map(|(id, before, _)| now(id, before)).map(|(found, id)| (id, found)).collect())
     }
 
-    /// An inventory of the same name may only be what an adoption of the same
-    /// objects has left: the next prune would delete the rest.
+    /// An existing inventory of the same name must come from an adoption of the same objects: the
+    /// next prune would delete the others.
     fn refuse_another(&self, stored: &Stored) -> Result<(), AdoptError> {
         if !stored.exists() {
             return Ok(());
@@ -137,7 +136,7 @@ impl Adoption<'_> {
             return refused("is being deleted".into());
         }
         if !stored.is_ours() {
-            // Its own record is what is taken over; another tool's is not.
+            // The inventory of that tool is adopted; that of any other tool is not.
             return match self.former.managers.contains(&stored.writer) {
                 true => Ok(()),
                 false => refused(format!("was written by {}", stored.writer)),
@@ -148,13 +147,12 @@ impl Adoption<'_> {
         match stored.inventory.entries.keys().find(|id| !is_mine(id)) {
             None => Ok(()),
             Some(other) => {
-                refused(format!("is there already, and names {other}, which would not be among the rest"))
+                refused(format!("already exists and has {other}, which is not part of this adoption"))
             }
         }
     }
 
-    /// The inventory without the mark, and without what turned out not to be
-    /// ours.
+    /// The inventory without the mark, and without objects that turned out not to be ours.
     async fn finish(
         &self,
         stored: &mut Stored,
@@ -188,7 +186,7 @@ impl Adoption<'_> {
         if failures.is_empty() { Ok(seen) } else { Err(AdoptError::Refused(failures)) }
     }
 
-    /// What the entry of another tool stands for: the first that exists.
+    /// The object of another tool's entry: the first reading that exists.
     async fn see_any(
         &self,
         discovery: &ApiDiscovery,
@@ -225,7 +223,7 @@ impl Adoption<'_> {
             FormerClaim::Ours => AdoptionFinding::Ours,
             FormerClaim::Foreign(why) => return Ok((AdoptionFinding::Foreign(why), None)),
         };
-        // Whether it may be changed is known before anything is.
+        // The permission to change it is checked before anything is changed.
         let mut patch = relabel(&live, self.former, self.me);
         if let Some(metadata) = patch["metadata"].as_object_mut() {
             metadata.remove("resourceVersion");
@@ -250,7 +248,7 @@ impl Adoption<'_> {
                 ..Entry::default()
             });
         }
-        // Who finds the mark knows that it has to go on, and with what.
+        // The mark shows that the adoption must be continued, and with which objects.
         let adopting = serde_json::to_string(self.former).unwrap_or_default();
         stored.provenance = Provenance { adopting, ..self.provenance.clone() };
         let finalizer = if stored.operators { FinalizerPolicy::Set } else { FinalizerPolicy::Omit };
@@ -258,9 +256,8 @@ impl Adoption<'_> {
         Ok(self.session.write_inventory(self.me, stored, inventory, finalizer).await?)
     }
 
-    /// Labels first, then field ownership: an object between the two is ours, and
-    /// taken up again by the next run.
-    /// Says what it found instead, if it is not to be taken over any more.
+    /// Labels first, then field ownership: an object between the two is ours, and the next run
+    /// continues with it. Returns the new finding if it cannot be adopted any more.
     async fn take(&self, id: &ObjectId, target: &Target) -> Result<Option<AdoptionFinding>, ApiError> {
         let resource = &target.resource;
         let mut live = target.live.clone();
@@ -271,7 +268,7 @@ impl Adoption<'_> {
             }
             live = match self.session.get(resource, id).await {
                 Ok(answer) => answer.json()?,
-                // Gone meanwhile: there is nothing to take over.
+                // Deleted meanwhile: there is nothing to adopt.
                 Err(error) if error.is_not_found() => return Ok(Some(AdoptionFinding::Missing)),
                 Err(error) => return Err(error),
             };

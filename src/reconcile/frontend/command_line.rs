@@ -1,5 +1,5 @@
-//! The runs that a person asks for at the command line: the same plan, dry run, writes,
-//! prune and inventory as the operator's, with the person's own rights.
+//! The runs of the command line: the same plan, dry run, writes, prune and inventory as the
+//! operator's, with the person's own rights.
 
 use std::sync::Arc;
 
@@ -43,7 +43,7 @@ use crate::reconcile::source::access::check_account;
 use crate::reconcile::source::allowed::check_registry;
 use crate::reconcile::trust::admission::Admitted;
 
-/// How a person wants runs.
+/// The policy for runs of the command line.
 const POLICY: RunPolicy = RunPolicy {
     finalizer: FinalizerPolicy::Omit,
     repeats: false,
@@ -60,22 +60,21 @@ const POLICY: RunPolicy = RunPolicy {
 
 /// What a command works with.
 pub struct Local {
-    /// Whether the inventory may be a release's. If not, a finalizer that one has
-    /// left on it goes: nobody would ever take it off, and its namespace could not
-    /// be deleted.
+    /// Whether the inventory may belong to a release. If not, a leftover finalizer on it is
+    /// removed: otherwise it would never be removed, and its namespace could not be deleted.
     pub of_release: bool,
     env: Env,
     caches: Caches,
     party: Party,
-    /// Carries what watches see to who waits for it.
+    /// Forwards events of watches to the waiting run.
     carrier: JoinHandle<()>,
 }
 
-/// Who takes part in a run of a command.
+/// The parts of a run of a command.
 struct Party {
     signals: Arc<Signals>,
     slot: WorkerSlot,
-    /// There is no status that a run could begin from.
+    /// There is no status to start from.
     reported: ReportedStatus,
     timer: PhaseTimer,
 }
@@ -103,7 +102,7 @@ impl Local {
     pub fn new(session: Session) -> Result<Self, MetricsError> {
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?);
         let (store, mut changes) = Store::new(&session);
-        // Nobody else runs in this process.
+        // This process has no other runs.
         let (wake, _) = mpsc::unbounded_channel();
         let env = Env {
             session,
@@ -130,14 +129,14 @@ impl Local {
         Ok(Self { of_release: true, env, caches: Caches::default(), party, carrier })
     }
 
-    /// Where the command is told to come to an end.
+    /// The signals that stop the command.
     pub fn signals(&self) -> Arc<Signals> {
         Arc::clone(&self.party.signals)
     }
 
     /// Applies manifests.
     ///
-    /// The outcome says how it ended; the inventory names all that it wrote.
+    /// The outcome has the result; the inventory has everything that it wrote.
     pub async fn apply(&mut self, release: &Release, yaml: Vec<u8>, progress: &dyn Progress) -> Outcome {
         let (content, revision) = content(release, yaml);
         let scope = &self.party.scope(&self.env, release, progress);
@@ -168,17 +167,16 @@ impl Local {
             let obtained = rendered(scope, caches, &update, content).await?;
             preview(scope, caches, &update, obtained).await
         };
-        Box::pin(looked).await.map_err(|error| told(error, &release.id))
+        Box::pin(looked).await.map_err(|error| failed_outcome(error, &release.id))
     }
 
-    /// Resolves, verifies, fetches, renders and plans a release that may not exist yet, with
-    /// the rights that it would have, and asks the API server for a dry run of all of it.
-    /// Writes nothing.
+    /// Resolves, verifies, fetches, renders and plans a release that may not exist yet, with the
+    /// rights that it would have, and dry-runs all of it on the API server. Writes nothing.
     ///
     /// # Errors
     /// What would keep the release from being applied.
     pub async fn preview_release(&mut self, release: &Release) -> Result<Preview, Box<Outcome>> {
-        // A suspended release is compared, too.
+        // A suspended release is compared as well.
         let mut release = release.clone();
         release.suspend = false;
         let release = &release;
@@ -198,14 +196,14 @@ impl Local {
             let obtained = obtain_within(scope, caches, &update, &admission, discovery, Size::Large).await?;
             preview(scope, caches, &update, obtained).await
         };
-        Box::pin(looked).await.map_err(|error| told(error, &release.id))
+        Box::pin(looked).await.map_err(|error| failed_outcome(error, &release.id))
     }
 
-    /// Deletes everything that an inventory names, then the inventory. `release`
-    /// says how long each wait may take, and whether to wait at all.
+    /// Deletes all objects of an inventory, then the inventory. `release` has the timeout of each
+    /// wait, and whether to wait at all.
     ///
     /// # Errors
-    /// What could not be deleted; the inventory still names it.
+    /// What could not be deleted; it is still in the inventory.
     pub async fn delete(
         &mut self,
         release: &Release,
@@ -220,19 +218,19 @@ impl Local {
             }
             uninstall(scope, cluster).await
         };
-        Box::pin(deleted).await.map_err(|error| told(error, &release.id))
+        Box::pin(deleted).await.map_err(|error| failed_outcome(error, &release.id))
     }
 
     /// Reads the inventory.
     ///
     /// # Errors
-    /// When it cannot be read, or there is none.
+    /// When it cannot be read, or does not exist.
     pub async fn inventory(&mut self, id: &ReleaseId) -> Result<&Stored, Box<Outcome>> {
         let stored = self.env.session.read_inventory(id).await;
         let stored = stored.map_err(|e| Outcome::failed(e.reason(), chain(&e)))?;
         if !stored.exists() {
             let message = format!(
-                "there is no inventory {} in the namespace {}: `supercargo get inventories` lists all",
+                "inventory {} not found in namespace {}: list all with `supercargo get inventories`",
                 id.name, id.namespace
             );
             return Err(Outcome::failed(Reason::InventoryInvalid, message).into());
@@ -258,7 +256,7 @@ async fn attempt(
     driver::bring(scope, caches, &update, obtained, outcome).await
 }
 
-/// Reads the inventory, and refuses one that is on its way out, or another tool's.
+/// Reads the inventory, and refuses one that is being deleted or belongs to another tool.
 async fn load(scope: &Scope<'_>, cluster: &mut ClusterCache) -> Result<(), ReconcileError> {
     ensure_read(scope, cluster).await?;
     match cluster.stored.as_ref().filter(|stored| stored.exists()) {
@@ -279,16 +277,15 @@ async fn rendered(
     Ok(Obtained::from_command_line(caches, update.revision, content, rendered))
 }
 
-/// The manifests as the one file of an artifact, and what names them.
+/// The manifests as the only file of an artifact, and their revision.
 fn content(release: &Release, yaml: Vec<u8>) -> (Admitted, Revision) {
     let digest = Digest::of(&yaml);
-    let told = release.provenance.as_ref().map(|p| p.revision.clone()).filter(|r| !r.is_empty());
+    let named = release.provenance.as_ref().map(|p| p.revision.clone()).filter(|r| !r.is_empty());
     let revision = Revision {
-        name: told.unwrap_or_else(|| digest.as_str().to_owned()),
-        // It goes into the inventory. One that follows from the content would let
-        // anyone who reads that check guesses of a Secret's values, where no registry
-        // knows the digest. So it names this apply and nothing else, and Secrets
-        // are applied each time.
+        name: named.unwrap_or_else(|| digest.as_str().to_owned()),
+        // The key is stored in the inventory. With a key derived from the content, anyone who reads
+        // the inventory could check guesses of a Secret's values. So the key identifies only this
+        // apply, and Secrets are applied each time.
         key: format!("by-hand-{}", Timestamp::now().as_nanosecond()),
         digest,
         stale: None,
@@ -297,11 +294,11 @@ fn content(release: &Release, yaml: Vec<u8>) -> (Admitted, Revision) {
     (Admitted::from_command_line(vec![("all.yaml".to_owned(), yaml.into())]), revision)
 }
 
-/// What a person reads of an error. Nobody begins anew.
-fn told(error: ReconcileError, id: &ReleaseId) -> Box<Outcome> {
+/// The outcome of an error, for a person. There is no retry.
+fn failed_outcome(error: ReconcileError, id: &ReleaseId) -> Box<Outcome> {
     let mut outcome = Outcome::default();
     if error.fold_into(&mut outcome).is_err() {
-        let message = format!("{}: try again", written_by_other(id));
+        let message = format!("{}; try again", written_by_other(id));
         outcome = Outcome::failed(Reason::ApiServerUnavailable, message);
     }
     Box::new(outcome)

@@ -1,4 +1,4 @@
-//! Who asks for runs, and how they want them.
+//! Who requests runs, and with which policy.
 
 pub mod adopt;
 pub mod command_line;

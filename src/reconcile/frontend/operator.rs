@@ -1,4 +1,4 @@
-//! The runs of a release that a resource asks for: they report to its status, and repeat.
+//! The runs of a release resource: they report to its status, and repeat.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::reconcile::scope::signals::Signals;
 use crate::reconcile::scope::slot::{WorkerPool, WorkerSlot};
 use crate::reconcile::scope::{ReportedStatus, RunPolicy, Scope, Trigger, Words};
 
-/// How the operator wants its runs.
+/// The policy for runs of the operator.
 const POLICY: RunPolicy = RunPolicy {
     finalizer: FinalizerPolicy::Set,
     repeats: true,
@@ -39,24 +39,24 @@ const POLICY: RunPolicy = RunPolicy {
     },
 };
 
-/// A wish for a run.
+/// A requested run.
 pub struct OperatorRequest<'a> {
     /// What the process shares.
     pub env: &'a Env,
-    /// Where its worker comes from.
+    /// The worker pool.
     pub pool: &'a WorkerPool,
     /// The release.
     pub release: &'a Release,
-    /// What the run is for.
+    /// The trigger of the run.
     pub trigger: Trigger,
-    /// What reaches the release meanwhile.
+    /// The signals to the release.
     pub signals: &'a Signals,
     /// The status in the cluster.
     pub status: Arc<ReleaseStatus>,
 }
 
 impl OperatorRequest<'_> {
-    /// Runs, and says what came of it; and what the status in the cluster is by now.
+    /// Runs; returns the outcome, and the current status in the cluster.
     pub async fn reconcile(self, caches: &mut Caches) -> (Outcome, Arc<ReleaseStatus>) {
         let (slot, timer) = (WorkerSlot::new(self.pool), PhaseTimer::new(&self.env.metrics));
         let reported = ReportedStatus::shared(Arc::clone(&self.status));
@@ -65,7 +65,7 @@ impl OperatorRequest<'_> {
         (outcome, reported.get())
     }
 
-    /// Deletes the objects of a release that goes, or lets them be.
+    /// Deletes or keeps the objects of a deleted release.
     pub async fn finalize(self, caches: &mut Caches) -> (FinalizeResult, Arc<ReleaseStatus>) {
         let (slot, timer) = (WorkerSlot::new(self.pool), PhaseTimer::new(&self.env.metrics));
         let reported = ReportedStatus::shared(Arc::clone(&self.status));
@@ -87,7 +87,7 @@ impl OperatorRequest<'_> {
     }
 }
 
-/// Runs, and says what came of it. Every error is folded into the outcome.
+/// Runs and returns the outcome. Every error is folded into it.
 async fn reconcile(scope: &Scope<'_>, caches: &mut Caches) -> Outcome {
     let mut retry = InventoryRetry::default();
     let mut outcome = loop {
@@ -102,14 +102,15 @@ async fn reconcile(scope: &Scope<'_>, caches: &mut Caches) -> Outcome {
     leave_open(scope, caches, &mut outcome);
     caches.cluster.drop_unused_watches();
     if !outcome.verdict.is_silent() && outcome.reason() != Some(Reason::OwnershipConflict) {
-        // It waits no longer for objects of others: who keeps one for it would wait in vain.
+        // It does not wait for objects of others any more: a release that keeps one for it would
+        // wait in vain.
         scope.env.wake(scope.env.claims.want_nothing(&scope.release.id));
     }
     outcome.fetch_failed = fetch_failure(caches, &outcome);
     if !outcome.verdict.is_silent() {
         outcome.notes.append(&mut caches.notes.take());
     }
-    // Who was away for this run tells when it is back.
+    // The release is notified when the API server is available again.
     match outcome.reason() {
         Some(Reason::ApiServerUnavailable) => {
             RegistryRecovery::wait_for_api(&scope.env.session, &scope.release.id, &scope.env.wake);
@@ -136,8 +137,8 @@ async fn attempt(
     }
 }
 
-/// A run that has put objects back, and not asked the registry, says nothing of a
-/// spec or a wish that nobody has answered yet: the next run does, which is at once.
+/// A run that corrected drift without asking the registry does not report on a newer spec or a
+/// requested run: the next run, which follows at once, does.
 fn leave_open(scope: &Scope<'_>, caches: &Caches, outcome: &mut Outcome) {
     let well = matches!(outcome.verdict, Verdict::Ready { .. }) && !outcome.rollout;
     if well && !is_answered(scope.release, &caches.registry) {
@@ -146,8 +147,7 @@ fn leave_open(scope: &Scope<'_>, caches: &Caches, outcome: &mut Outcome) {
     }
 }
 
-/// What keeps the registry from giving what the spec asks for, as far as this run
-/// and those before it have asked.
+/// Why the registry does not provide what the spec wants, as far as this run and earlier runs know.
 fn fetch_failure(caches: &Caches, outcome: &Outcome) -> Option<Assessment> {
     let failed = match &outcome.verdict {
         Verdict::Failed { reason, message } => Some((*reason, message)),

@@ -1,5 +1,5 @@
-//! Looks at the health of objects: one GET for each whose judgement is missing or
-//! out of date, and none for the others.
+//! Checks the health of objects: one GET for each whose judgement is missing or out of date, and
+//! none for the others.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,10 +13,14 @@ use crate::cluster::session::Session;
 use crate::cluster::store::Watched;
 use crate::domain::health::{Board, RuleSet, Sight};
 use crate::domain::identity::ObjectId;
+use crate::domain::message::List;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::reconcile::error::chain;
 use crate::reconcile::flow::parallel::unordered;
 use crate::reconcile::live::watched::sight;
+
+/// How many objects the status names.
+const NAMED: usize = 3;
 
 /// Objects of one revision, and what is known of their health.
 #[derive(Default)]
@@ -24,21 +28,20 @@ pub struct Checkup {
     /// The revision and its options.
     pub key: String,
     resources: BTreeMap<ObjectId, Arc<Resource>>,
-    /// What is known.
+    /// The judgements.
     pub board: Board,
     /// What Ready says while they are healthy.
     pub ready: String,
 }
 
 impl Checkup {
-    /// Of nothing yet.
+    /// An empty checkup.
     pub fn new(key: &str, rules: RuleSet) -> Self {
         Self { key: key.to_owned(), board: Board::new(rules), ..Self::default() }
     }
 
-    /// Says in the outcome of a run that found the revision applied how its objects
-    /// are now.
-    pub fn tell(&mut self, outcome: &mut Outcome) {
+    /// Adds the health of the objects to the outcome of a run that found the revision applied.
+    pub fn report(&mut self, outcome: &mut Outcome) {
         let health = self.board.assessment();
         if let Verdict::Ready { message } = &outcome.verdict {
             self.ready.clone_from(message);
@@ -62,18 +65,26 @@ impl Checkup {
         self.board.retain(wanted);
     }
 
-    /// Judges an object by an answer that is at hand.
+    /// The objects of a revision that are not healthy yet, for the status.
+    pub fn waiting_message(&self, revision: &str) -> String {
+        let waiting: Vec<&ObjectId> = self.board.waiting().map(|(id, _)| id).collect();
+        let (count, total) = (waiting.len(), self.resources.len());
+        let objects = if total == 1 { "object" } else { "objects" };
+        let waiting = List::Names.few(waiting, NAMED);
+        format!("Waiting for {count} of {total} {objects}: {waiting} (revision {revision})")
+    }
+
+    /// Judges an object by an answer.
     pub fn judge(&mut self, id: &ObjectId, answer: Option<&Value>) {
         self.board.judge(id, answer, Timestamp::now());
     }
 
-    /// The objects that have to be asked for, by what the watches show now.
+    /// The objects that have to be read, by what the watches show now.
     pub fn outdated(&self, watches: &[Arc<Watched>]) -> Vec<ObjectId> {
         self.board.outdated(|id| sight(watches, id), Timestamp::now())
     }
 
-    /// Those of them whose watch shows that they have changed, and those whose
-    /// judgement time alone may change.
+    /// Those of them whose watch shows a change, and those whose judgement may change with time.
     pub fn changed(&self, watches: &[Arc<Watched>]) -> Vec<ObjectId> {
         let now = Timestamp::now();
         let mut changed = self.outdated(watches);

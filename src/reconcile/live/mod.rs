@@ -1,4 +1,4 @@
-//! What is seen of the objects in the cluster.
+//! The live objects in the cluster.
 
 pub mod checkup;
 pub mod in_sync;

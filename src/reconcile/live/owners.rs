@@ -1,10 +1,10 @@
-//! What other releases are called in the messages of a release.
+//! The names of other releases in the messages of a release.
 
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 use crate::reconcile::env::Env;
 
-/// What another release, or an inventory of a person, is called in the messages of this
+/// The name of another release, or of an inventory of the command line, in the messages of this
 /// release.
 pub async fn name(env: &Env, session: &Session, me: &ReleaseId, owner: &ReleaseId, manual: bool) -> String {
     let kind = if manual { "inventory" } else { "release" };
@@ -14,8 +14,8 @@ pub async fn name(env: &Env, session: &Session, me: &ReleaseId, owner: &ReleaseI
     }
 }
 
-/// Whether this release is told the name of another. Names tell what others run: of
-/// another namespace only those are told that the release's account may read.
+/// Whether the messages of this release may contain the name of another. Names show what others
+/// run: from another namespace only those that the release's account may read are named.
 pub async fn may_know(env: &Env, session: &Session, me: &ReleaseId, owner: &ReleaseId, manual: bool) -> bool {
     owner.namespace == me.namespace
         || *session.identity() == *env.session.identity()
@@ -23,6 +23,6 @@ pub async fn may_know(env: &Env, session: &Session, me: &ReleaseId, owner: &Rele
             true => session.may_read_inventory(owner).await,
             false => session.may_read_release(owner).await,
         }
-        // Who cannot find out is told less.
+        // On an error the name is not shown.
         .unwrap_or(false)
 }

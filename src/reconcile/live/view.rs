@@ -1,5 +1,5 @@
-//! What a run sees of the cluster: records from the watches, and for what no
-//! watch covers, records asked for by name.
+//! A run's view of the cluster: records from the watches, and fetched records of objects that no
+//! watch covers.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -33,8 +33,8 @@ pub struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    /// Looks at objects: makes sure that their kinds are watched, waits for the
-    /// watches, and asks for what they do not cover.
+    /// Reads objects: makes sure that their kinds are watched, waits for the watches, and fetches
+    /// what they do not cover.
     ///
     /// # Errors
     /// When an object can neither be watched nor read.
@@ -57,8 +57,8 @@ impl<'a> View<'a> {
             }
             covered.push((id, resource));
         }
-        // A watch whose first list does not come through must not hold up the
-        // run: its objects are asked for by name, and that says what is wrong.
+        // A watch whose first list fails must not block the run: its objects are fetched by name,
+        // and that shows the error.
         let settled = futures::future::join_all(cluster.watches.iter().map(|w| w.settled()));
         let _ = tokio::time::timeout(SYNC_TIMEOUT, settled).await;
         let (synced, blind): (Vec<_>, Vec<_>) =
@@ -83,13 +83,13 @@ impl<'a> View<'a> {
         while let Some((id, record)) = answers.next().await {
             match record {
                 Ok(record) => {
-                    // It may have been granted meanwhile what it was denied before.
+                    // The missing right may have been granted meanwhile.
                     let denied = cluster.blind.iter().filter(|w| w.covers(id));
                     denied.for_each(|w| w.ask_again());
-                    cluster.has_told(id, record.as_ref());
+                    cluster.note_end(id, record.as_ref());
                     fetched.insert(id.clone(), record);
                 }
-                // The apply will be told the same, and will say it.
+                // The apply gets the same error, and reports it.
                 Err(error) if error.is_forbidden() && synced.iter().any(|w| w.covers(id)) => {}
                 Err(error) if error.is_forbidden() => drop(unread.insert(id.clone())),
                 Err(error) => return Err(error),
@@ -100,8 +100,8 @@ impl<'a> View<'a> {
         Ok(Self { env, watches: synced, fetched, foreign: HashMap::new() })
     }
 
-    /// Reads the inventories of owners that are not releases of this process.
-    /// Who may not read one takes the labels' word for it.
+    /// Reads the inventories of owners that are not releases of this process. Without the right to
+    /// read one, the labels count.
     ///
     /// # Errors
     /// When the API server does not give them. One that is broken claims
@@ -169,9 +169,8 @@ impl Live for View<'_> {
     }
 }
 
-/// The watch that an object is looked at through. The controller's own covers
-/// all namespaces; a ServiceAccount or a person is often allowed a namespace
-/// only.
+/// The watch for an object. The controller's own covers all namespaces; a ServiceAccount or a
+/// person often has rights in one namespace only.
 fn scope(session: &Session, resource: &Arc<Resource>, id: &ObjectId) -> WatchScope {
     let identity = session.identity().clone();
     let namespace = match identity {
@@ -183,8 +182,8 @@ fn scope(session: &Session, resource: &Arc<Resource>, id: &ObjectId) -> WatchSco
     WatchScope { identity, resource: Arc::clone(resource), namespace }
 }
 
-/// The kinds that can only be looked at by asking for each object: those that the
-/// identity may not watch, and those whose watch is not synced for now.
+/// The kinds whose objects must be fetched one by one: those that the identity cannot watch, and
+/// those whose watch is not synced now.
 pub fn unwatched(cluster: &ClusterCache) -> (BTreeSet<&str>, BTreeSet<&str>) {
     let (mut denied, mut behind) = (BTreeSet::new(), BTreeSet::new());
     for watch in &cluster.watches {

@@ -7,7 +7,7 @@ use crate::cluster::store::Watched;
 use crate::domain::health::Sight;
 use crate::domain::identity::ObjectId;
 
-/// The watch that shows an object as it is now.
+/// The watch that shows the current state of an object.
 pub fn synced<'w>(watches: &'w [Arc<Watched>], id: &ObjectId) -> Option<&'w Arc<Watched>> {
     watches.iter().find(|w| w.covers(id) && w.state() == State::Synced)
 }

@@ -1,5 +1,5 @@
-//! The phase that decides whether a revision may be acted on: who has to have
-//! signed it, whether they have, and for how long that is known.
+//! The phase that decides whether a revision may be applied: the required signers, their
+//! signatures, and how long a verification is valid.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,17 +33,16 @@ use crate::reconcile::trust::admission::Admission;
 use crate::reconcile::trust::evidence::VerifyTarget;
 use crate::reconcile::trust::pinned::ImageDemand;
 
-/// How soon evidence that could not be had is asked for again, where the
-/// revision was verified before.
+/// When to read signatures again after a failure, if the revision was verified before.
 const AGAIN: Duration = Duration::from_secs(5 * 60);
 
 /// What is remembered for it.
 pub struct Memory<'a> {
-    /// What was verified before.
+    /// The last verifications.
     pub trust: &'a mut TrustCache,
-    /// How the registry is reached.
+    /// Access to the registry.
     pub registry: &'a mut RegistryCache,
-    /// What is seen of drift.
+    /// What is known of drift.
     pub seen: Sightings<'a>,
 }
 
@@ -54,15 +53,15 @@ impl<'a> From<&'a mut Caches> for Memory<'a> {
     }
 }
 
-/// Who has to have signed.
+/// The required signatures.
 enum Demanded {
-    /// Nobody, and why.
+    /// None, and why.
     Nothing(&'static str),
-    /// All of these; and some the container images.
+    /// All of these policies, and possibly signed container images.
     Policies(Vec<Policy>, Option<Arc<ImageDemand>>),
 }
 
-/// A revision with what is demanded of it.
+/// A revision with its required signatures.
 struct Case<'a> {
     session: &'a Session,
     revision: &'a Revision,
@@ -72,10 +71,10 @@ struct Case<'a> {
     key: String,
 }
 
-/// Whether the revision may be acted on.
+/// Decides whether the revision may be applied.
 ///
 /// # Errors
-/// Why not; the outcome says so in the condition `Verified` too.
+/// Why not; it is also in the condition `Verified`.
 pub async fn admit(
     scope: &Scope<'_>,
     session: &Session,
@@ -105,7 +104,7 @@ pub async fn admit(
         (Some((admission, due)), trigger, _) if trigger != Trigger::Full || *due > Instant::now() => {
             return Ok(Arc::clone(admission));
         }
-        // However often objects change, the registry is asked when it is due.
+        // Changes of objects do not cause requests to the registry before the next one is due.
         (None, Trigger::Objects, Some(refused)) if refused.key == key => {
             return Err(refused.failed.clone().into());
         }
@@ -150,17 +149,16 @@ async fn demanded(
         (gate::Decision::Wait(blocker, _) | gate::Decision::Refuse(blocker), ..) => Err(blocker.into()),
         (gate::Decision::Pass, false, _) => Ok(Demanded::Policies(policies, images)),
         (gate::Decision::Pass, true, true) => {
-            Ok(Demanded::Nothing("the trust policy exempts the repository, and spec.verify is not set"))
+            Ok(Demanded::Nothing("Verification is off (exempt in the trust policy, spec.verify is not set)"))
         }
         (gate::Decision::Pass, true, false) => {
-            Ok(Demanded::Nothing("nobody asks for a signature: spec.verify is not set"))
+            Ok(Demanded::Nothing("Verification is off (spec.verify is not set)"))
         }
     }
 }
 
-/// Verifies. What was verified before under the same policies stays so while
-/// the evidence cannot be had; that it is not enough any more is another
-/// matter.
+/// Verifies. An earlier verification under the same policies stays valid while the signatures
+/// cannot be read, but not when they are not sufficient any more.
 async fn verify(
     scope: &Scope<'_>,
     memory: Memory<'_>,
@@ -185,7 +183,7 @@ async fn verify(
     let (admission, due) = match verified {
         Ok(admission) => {
             scope.env.metrics.verified(Verification::Verified, Reason::Verified);
-            // The images are looked at again, too.
+            // The images are verified again, too.
             trust.pinned.iter_mut().for_each(|pinned| pinned.fresh = false);
             (Arc::new(admission), Instant::now() + interval)
         }
@@ -198,7 +196,10 @@ async fn verify(
                 trust.refused = Some(CachedRejection { key: case.key, failed: failed.clone() });
                 return Err(failed.into());
             };
-            tracing::debug!(reason = reason.as_str(), "verified before, and the evidence cannot be had now");
+            tracing::debug!(
+                reason = reason.as_str(),
+                "cannot read the signatures now; the revision was verified before"
+            );
             (admission, Instant::now() + AGAIN.min(interval))
         }
     };
@@ -207,7 +208,7 @@ async fn verify(
     Ok(admission)
 }
 
-/// Counts a verification that came to nothing.
+/// Counts a failed verification.
 fn count(scope: &Scope<'_>, failed: &RunFailure) {
     let result = if failed.reason.is_distrust() { Verification::Refused } else { Verification::Unknown };
     scope.env.metrics.verified(result, failed.reason);
@@ -229,7 +230,7 @@ async fn ask_for_evidence(
         RegistryWait::TimedOut => {
             let seconds = scope.release.timeout.as_secs();
             let message = format!(
-                "the signatures of {} could not be read within spec.timeout ({seconds}s)",
+                "timed out reading the signatures of {} after spec.timeout ({seconds}s)",
                 scope.release.url
             );
             Err(failure(Reason::RegistryUnavailable, message))
@@ -237,14 +238,14 @@ async fn ask_for_evidence(
     }
 }
 
-/// Says in a failure that the revision is not trusted, and what that means.
+/// Adds to a failure that the revision is not trusted, and the consequence.
 pub fn rejected(inventory: &Inventory, revision: &Revision, mut failed: Box<RunFailure>) -> Box<RunFailure> {
     let RunFailure { reason, message, verified, artifact, .. } = &mut *failed;
     let known = reason.is_distrust() || matches!(reason, Reason::SecretNotFound | Reason::SecretInvalid);
     *verified =
         Some(Assessment { status: known.then_some(false), reason: *reason, message: message.clone() });
     if inventory.claimed().next().is_some() {
-        message.push_str("; what is applied stays, and nothing is written, drift included");
+        message.push_str("; the applied revision keeps running, updates and drift correction are paused");
     }
     artifact.get_or_insert_with(|| revision.artifact());
     failed

@@ -1,5 +1,4 @@
-//! The writes of a plan, stage by stage. It never returns early: every object
-//! has a fate.
+//! The writes of a plan, stage by stage. It never returns early: every object gets a fate.
 
 pub mod definitions;
 pub mod object;
@@ -43,7 +42,7 @@ use crate::reconcile::scope::progress::{ObjectChange, ProgressEvent};
 /// What was done.
 #[derive(Default)]
 pub struct Executed {
-    /// What became of each object.
+    /// The fate of each object.
     pub fates: BTreeMap<ObjectId, Fate>,
     /// How many were changed, and how.
     pub changes: Changes,
@@ -51,25 +50,25 @@ pub struct Executed {
     pub failures: Vec<ObjectFailure>,
     /// What a person should know.
     pub notes: Vec<Note>,
-    /// What became of each object that was written.
+    /// The change of each object that was written.
     pub done: BTreeMap<ObjectId, ObjectChange>,
-    /// Objects that had drifted and were put back.
+    /// Objects whose drift was corrected.
     pub corrected: Vec<ObjectId>,
-    /// Health, where it was waited for.
+    /// The health, after a wait.
     pub health: Option<Assessment>,
-    /// What ended the run before its end.
+    /// What ended the run early.
     pub ended: Option<ReconcileError>,
-    /// Whether the cluster holds the whole revision.
+    /// Whether the cluster has the whole revision.
     pub applied: bool,
-    /// What the API server answered, for the kinds whose health is judged.
+    /// The answers of the API server, for kinds with a health rule.
     pub answers: BTreeMap<ObjectId, Bytes>,
 }
 
-/// A plan that was carried out as far as possible.
+/// A plan that was applied as far as possible.
 pub struct Applied<'a> {
-    /// The plan, with the kinds that the cluster serves by now.
+    /// The plan, with the kinds that the cluster serves now.
     pub planned: Planned<'a>,
-    /// Whether it only puts back what the inventory is the complete result of.
+    /// Whether it only corrects drift of a revision that the inventory has completely.
     pub puts_back: bool,
     /// What was done.
     pub executed: Executed,
@@ -95,7 +94,7 @@ pub async fn apply<'a>(
     Applied { planned, puts_back, executed }
 }
 
-/// What is certain before anything is written.
+/// The fates that are known before the first write.
 fn begin(plan: &Plan, cache: &ClusterCache, executed: &mut Executed) {
     for step in &plan.steps {
         let fate = match step.action {
@@ -111,7 +110,7 @@ fn begin(plan: &Plan, cache: &ClusterCache, executed: &mut Executed) {
     }
 }
 
-/// The writes under way.
+/// The writes in progress.
 struct Stages<'w, 'a> {
     scope: &'w Scope<'w>,
     session: &'w Session,
@@ -144,7 +143,7 @@ impl Stages<'_, '_> {
                 false => Ok(()),
             };
             self.scope.timer.add(Phase::Apply, started.elapsed());
-            self.tell(stage);
+            self.report(stage);
             if let Err(ended) = applied {
                 return Some(ended);
             }
@@ -157,15 +156,15 @@ impl Stages<'_, '_> {
         None
     }
 
-    /// Tells what became of the objects of a stage, in the order of the plan.
-    fn tell(&self, stage: Stage) {
+    /// Reports the changes of a stage, in the order of the plan.
+    fn report(&self, stage: Stage) {
         for step in self.plan.steps.iter().filter(|s| s.stage == stage) {
             let change = match step.action {
                 Action::Keep => Some(ObjectChange::Unchanged),
                 Action::Write => self.executed.done.get(&step.id).copied(),
             };
             if let Some(change) = change {
-                self.scope.progress.tell(ProgressEvent::Object(&step.id, change));
+                self.scope.progress.report(ProgressEvent::Object(&step.id, change));
             }
         }
     }
@@ -204,18 +203,16 @@ impl Stages<'_, '_> {
         passed.map_err(|failures| {
             self.executed.changes.failed = i32::try_from(failures.len()).unwrap_or(i32::MAX);
             let what = match self.preflight.advanced.is_empty() {
-                true => "nothing but its Namespaces and CustomResourceDefinitions was written, the dry run refused",
+                true => "applied only Namespaces and CustomResourceDefinitions, dry run failed for",
                 false => {
-                    "nothing but its Namespaces, CustomResourceDefinitions and admission policies was written, the dry \
-                     run refused"
+                    "applied only Namespaces, CustomResourceDefinitions and admission policies, dry run failed for"
                 }
             };
             aggregate(Reason::PreflightFailed, what, failures)
         })
     }
 
-    /// Before the bindings, and after them: what waited for a role, an account or a
-    /// binding is dry-run.
+    /// Before and after the bindings: dry-runs what waited for a role, an account or a binding.
     async fn retry_deferred(&mut self, before: Stage) -> Result<(), ReconcileError> {
         let after = if before == Stage::Bindings { Stage::Foundations } else { Stage::Bindings };
         let started = Instant::now();
@@ -224,7 +221,7 @@ impl Stages<'_, '_> {
         passed.map_err(|failures| {
             let denied = failures.iter().all(|f| f.reason == Reason::AccessDenied);
             let reason = if denied { Reason::AccessDenied } else { Reason::PreflightFailed };
-            let what = "only Roles, accounts and classes were written, the dry run refused";
+            let what = "applied only Roles, accounts and classes, dry run failed for";
             aggregate(reason, what, failures)
         })
     }
@@ -268,7 +265,7 @@ impl Stages<'_, '_> {
                 }
                 Done::Taken => {
                     executed.fates.insert(step.id.clone(), Fate::Failed);
-                    let message = "another release has made it at the same time".to_owned();
+                    let message = "another release created it at the same time".to_owned();
                     let (id, reason) = (step.id.clone(), Reason::OwnershipConflict);
                     executed.failures.push(ObjectFailure { id, reason, message });
                 }
@@ -285,7 +282,7 @@ impl Stages<'_, '_> {
 fn stage_failed(failures: Vec<ObjectFailure>) -> ReconcileError {
     let away = failures.iter().any(|f| f.reason == Reason::ApiServerUnavailable);
     let reason = if away { Reason::ApiServerUnavailable } else { Reason::ApplyFailed };
-    aggregate(reason, "the apply stopped after it failed for", failures)
+    aggregate(reason, "apply stopped, failed for", failures)
 }
 
 fn apply_failed(step: &Step, error: &ApiError) -> ObjectFailure {
@@ -300,7 +297,7 @@ fn apply_failed(step: &Step, error: &ApiError) -> ObjectFailure {
     ObjectFailure { id: step.id.clone(), reason, message }
 }
 
-/// Counts an applied object and remembers what it is like now.
+/// Counts an applied object and records its state.
 fn note(
     scope: &Scope<'_>,
     cache: &mut ClusterCache,

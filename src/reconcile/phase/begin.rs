@@ -1,4 +1,4 @@
-//! The begin of a run: what stands against it, what the release has, and what to do next.
+//! The begin of a run: the gates, the ledger of the release, and the next command.
 
 use crate::cluster::session::Session;
 use crate::domain::gate;
@@ -9,9 +9,9 @@ use crate::reconcile::phase::inventory;
 use crate::reconcile::scope::{Scope, Trigger};
 use crate::reconcile::source::allowed::check_registry;
 
-/// A run that may go on.
+/// A run that passed the gates.
 pub struct Begun {
-    /// The API server as the release's identity.
+    /// The session with the release's identity.
     pub session: Session,
     /// What is known of the release.
     pub ledger: Ledger,
@@ -19,16 +19,16 @@ pub struct Begun {
     pub command: Command,
 }
 
-/// Asks the gates, reads the inventory where it is not known, and decides.
+/// Checks the gates, reads the inventory if it is not cached, and decides.
 ///
 /// # Errors
-/// What stands against the run, or that the inventory cannot be read.
+/// The gate that blocks the run, or that the inventory cannot be read.
 pub async fn begin(scope: &Scope<'_>, caches: &mut Caches) -> Result<Begun, ReconcileError> {
     if scope.trigger == Trigger::Full {
         caches.rollout.progress.wait_anew();
     }
     ReconcileError::from_gate(gate::decide(&scope.facts()))?;
-    // What is applied of a registry that is not allowed any more stays as it is.
+    // Objects from a registry that is not allowed any more are not changed.
     check_registry(&scope.env.allowed, scope.release)?;
     let session = caches.session(scope)?;
     inventory::load(scope, &mut caches.cluster).await?;
@@ -43,10 +43,11 @@ pub fn ledger_of(scope: &Scope<'_>, caches: &Caches) -> Ledger {
     Ledger::of(&scope.status(), &cluster.inventory, cluster.stored.as_ref().map(|s| &s.provenance))
 }
 
-/// What else the run knows.
+/// The facts of the run.
 pub fn facts_of<'c>(scope: &Scope<'_>, caches: &'c Caches) -> ledger::LedgerFacts<'c> {
     let resumed = caches.rollout.progress.resumed(scope.release.generation);
-    // It goes on whether or not the registry is there, if the spec still renders it so.
+    // The rollout continues also without the registry, if the spec still has the same rendering
+    // options.
     let interrupted = resumed.filter(|r| scope.release.applied_key(r.digest.as_str()) == r.key);
     ledger::LedgerFacts {
         only_objects: scope.trigger == Trigger::Objects,

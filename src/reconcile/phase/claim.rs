@@ -1,4 +1,4 @@
-//! The inventory names what is about to be created, before it is.
+//! Writes new objects into the inventory before they are created.
 
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
@@ -14,7 +14,7 @@ use crate::reconcile::phase::preflight::Accepted;
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::revision::Update;
 
-/// An accepted plan whose objects the inventory names.
+/// An accepted plan whose objects are in the inventory.
 pub struct Claimed<'a> {
     /// The plan.
     pub accepted: Accepted<'a>,
@@ -27,7 +27,7 @@ pub struct Claimed<'a> {
 /// Writes the inventory ahead of the objects.
 ///
 /// # Errors
-/// When it cannot be written, or another release has come first.
+/// When it cannot be written, or another release was first.
 pub async fn claim<'a>(
     scope: &Scope<'_>,
     cache: &mut ClusterCache,
@@ -39,9 +39,9 @@ pub async fn claim<'a>(
     let (plan, preflight) = (&accepted.planned.plan, &accepted.preflight);
     let puts_back =
         release.drift == DriftMode::Correct && plan.only_puts_back(&revision.key, &cache.inventory);
-    // What waits for others of the plan may never be accepted: it is nobody's yet.
+    // Deferred steps may never be accepted: their objects are not reserved yet.
     let taken = env.claims.reserve(&release.id, preflight.ready.keys());
-    // Another release has come first since the plan was made.
+    // Another release may have been first since the plan was made.
     check_taken(scope, session, &taken).await?;
     let finalizer = finalizer_policy(scope, cache);
     let Some(mut stored) = cache.stored.take() else { return Err(ReconcileError::InventoryConflict) };
@@ -50,17 +50,17 @@ pub async fn claim<'a>(
         notes.push(Note {
             reason: Reason::InventoryAdopted,
             message: format!(
-                "took over the inventory of the same name that the command line wrote, with {} objects",
+                "Took over the inventory of the same name that the command line wrote, with {} objects",
                 stored.inventory.entries.len()
             ),
         });
     }
     let recreated = |id: &ObjectId| preflight.ready.get(id).is_some_and(|r| r.recreate);
     let expected = plan.steps.iter().map(|s| {
-        // What is tried again later may turn out to be recreated then.
+        // A deferred step may turn out to need recreation later.
         let asked = s.force.unwrap_or(release.force || s.id.is("batch", "Job"));
         let may_be = asked && preflight.deferred.contains(&s.id);
-        // The dry run may have shown what no watch does.
+        // The dry run may have shown more than the watches.
         let same = || {
             let ready = preflight.ready.get(&s.id).filter(|ready| !ready.recreate);
             let live = ready.and_then(|ready| ready.live.as_ref()).map(|(uid, _)| uid);
@@ -76,7 +76,7 @@ pub async fn claim<'a>(
     if let Some(ahead) = ahead {
         let written = env.session.write_inventory(&release.id, &mut stored, ahead, finalizer).await;
         if let Err(error) = written {
-            // It is about to write nothing any more.
+            // It does not write any more.
             env.wake(env.claims.publish(&release.id, &cache.inventory));
             return Err(unwritten(scope, error));
         }
@@ -85,11 +85,11 @@ pub async fn claim<'a>(
     Ok(Claimed { accepted, puts_back, notes })
 }
 
-/// A person whose namespace does not exist is told how to make it.
+/// Adds how to create the namespace, if that is missing.
 fn unwritten(scope: &Scope<'_>, error: StoreError) -> ReconcileError {
     match scope.policy.words.create_namespace.filter(|_| error.lacks_namespace()) {
         Some(flag) => {
-            let message = format!("{} ({flag} makes it)", chain(&error));
+            let message = format!("{} ({flag} creates it)", chain(&error));
             failure(error.reason(), message).into()
         }
         None => error.into(),

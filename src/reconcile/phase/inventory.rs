@@ -11,13 +11,13 @@ use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::error::ReconcileError;
 use crate::reconcile::scope::Scope;
 
-/// Reads the inventory where it is not known, and refuses one that is not the release's.
+/// Reads the inventory if it is not cached, and refuses one that does not belong to the release.
 ///
 /// # Errors
 /// When it cannot be read, or another tool has written it.
 pub async fn load(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<(), ReconcileError> {
     if scope.is_asked || scope.status().observed_generation != Some(scope.release.generation) {
-        // A person may have written or restored it.
+        // A person may have changed or restored it.
         cache.stored = None;
     }
     ensure_read(scope, cache).await?;
@@ -25,7 +25,7 @@ pub async fn load(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<(), Rec
     record_ended(scope, cache).await
 }
 
-/// Reads it where it is not known.
+/// Reads it if it is not cached.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -36,8 +36,8 @@ pub async fn ensure_read(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<
     Ok(())
 }
 
-/// Reads it, and adds what is remembered of what someone has removed of it: that
-/// is not forgotten, and the next write makes it anew.
+/// Reads it, and adds the cached part of what another client has removed from it: the next write
+/// restores that.
 ///
 /// # Errors
 /// When it cannot be read.
@@ -52,22 +52,20 @@ pub async fn read(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<(), Rec
     Ok(())
 }
 
-/// Another tool's inventory of the same name is taken over only when a person
-/// says so, as on the command line.
+/// Another tool's inventory of the same name is adopted only on request, as on the command line.
 fn refuse_foreign(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result<(), ReconcileError> {
     let Some(stored) = cache.stored.take_if(|s| s.exists() && !s.is_ours()) else { return Ok(()) };
-    // What it names is not the release's either. It is read again by the next
-    // run: the person may have said so by then.
+    // Its objects do not belong to the release either. The next run reads it again: it may be
+    // adopted by then.
     cache.remember(scope.env, &scope.release.id, Stored::default());
     cache.stored = None;
     refuse_unusable(scope, &stored, false)
 }
 
-/// Refuses an inventory that is another tool's and, where that matters, one that is on
-/// its way out.
+/// Refuses an inventory of another tool and, where that matters, one that is being deleted.
 ///
 /// # Errors
-/// Why nothing may be written to it.
+/// Why it cannot be written.
 pub fn refuse_unusable(
     scope: &Scope<'_>,
     stored: &Stored,
@@ -84,7 +82,7 @@ pub fn refuse_unusable(
     ReconcileError::from_gate(gate::decide(&facts))
 }
 
-/// Writes into the inventory what has run to its end.
+/// Marks finished objects in the inventory.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -98,7 +96,7 @@ pub async fn record_ended(scope: &Scope<'_>, cache: &mut ClusterCache) -> Result
     Ok(())
 }
 
-/// How it is written: once our finalizer holds it, that stays.
+/// The finalizer policy for its writes: our finalizer is never removed here.
 pub fn finalizer_policy(scope: &Scope<'_>, cache: &ClusterCache) -> FinalizerPolicy {
     match cache.stored.as_ref().is_some_and(|stored| stored.operators) {
         true => FinalizerPolicy::Set,

@@ -1,4 +1,4 @@
-//! What the applied objects are like now, before anything is fetched.
+//! The current state of the applied objects, before anything is fetched.
 
 use std::sync::Arc;
 
@@ -24,26 +24,25 @@ use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::revision::{Revision, Update};
 use crate::reconcile::trust::admission::Admission;
 
-/// What a look at the inventory's objects found.
+/// The state of the inventory's objects.
 #[derive(Default)]
 pub struct Observed {
-    /// What was applied and is not as the apply left it.
+    /// Applied objects that have drifted.
     pub drifted: Vec<(ObjectId, DriftKind)>,
-    /// Whether an object that was left may be deleted now, or is gone.
+    /// Whether a kept object can be deleted now, or is gone.
     pub leftovers: bool,
-    /// Whether there is one of which no apply has told yet.
+    /// Whether there is an object whose apply was not confirmed yet.
     pub unmade: bool,
-    /// Whether an object does not exist, whatever drift leads to.
+    /// Whether an object does not exist, in any drift mode.
     pub missing: bool,
-    /// Whether an object may not be looked at whose drift is corrected: nothing but an
-    /// apply says more of it.
+    /// Whether an object whose drift is corrected cannot be read: only an apply shows its state.
     pub unseen: bool,
-    /// Pods that may have run to their end, which their metadata does not say.
+    /// Pods that may have finished, which their metadata does not show.
     pub pods: Vec<(ObjectId, Record)>,
 }
 
-/// Whether nothing is left to do for a revision. What has run to its end is recorded, and
-/// where nothing is left to do the health of the objects is looked at.
+/// Whether nothing is left to do for a revision. Finished objects are recorded, and if nothing is
+/// left to do the health of the objects is checked.
 ///
 /// # Errors
 /// When an object can neither be watched nor read.
@@ -67,7 +66,7 @@ pub async fn is_settled(
     let images = admission.images();
     let imaged = images.is_none() || caches.trust.is_pinned(revision, images);
     let whole = observed.drifted.is_empty() && !(observed.missing && scope.is_asked);
-    // The same digest under another tag: which one it was decides what a step back is.
+    // The same digest under another tag: the tag is recorded to detect downgrades.
     let named = ledger.last_applied(scope.release).is_none_or(|last| last.name == revision.name);
     let quiet = !observed.leftovers && !observed.unmade && !observed.unseen;
     let is_settled = settled && healthy && imaged && whole && named && quiet;
@@ -77,7 +76,7 @@ pub async fn is_settled(
     Ok(is_settled)
 }
 
-/// What is not as the last apply left it.
+/// Finds drift since the last apply.
 ///
 /// # Errors
 /// When an object can neither be watched nor read.
@@ -104,12 +103,11 @@ pub async fn look(
             continue;
         }
         if record.is_none() && cache.ended_as(id, entry) {
-            // It is gone since it ended, and the inventory does not say so yet.
+            // It was deleted after it finished, and is not marked in the inventory yet.
             continue;
         }
         found.unseen |= release.drift == DriftMode::Correct && !view.is_observed(id);
-        // One that was to be made anew, by a run that was cut off; or another client
-        // wrote this inventory.
+        // An object to be recreated by an interrupted run; or another client wrote this inventory.
         found.unmade |= entry.uid.is_none();
         found.missing |= record.is_none() && view.is_observed(id) && !entry.done;
         let asks = |record: &&Record| cache.may_have_succeeded(id, entry, record);
@@ -127,8 +125,7 @@ pub async fn look(
     Ok(found)
 }
 
-/// Brings up to date what is known of the health of the applied objects, where
-/// the release wants to be healthy.
+/// Updates the known health of the applied objects, if the release has `spec.wait`.
 async fn check_health(
     scope: &Scope<'_>,
     session: &Session,

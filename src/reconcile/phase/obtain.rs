@@ -1,4 +1,4 @@
-//! From a revision that may be acted on to its objects.
+//! From an admitted revision to its objects.
 
 pub mod fetch;
 pub mod render;
@@ -24,18 +24,18 @@ use crate::reconcile::trust::admission::{Admission, Admitted};
 
 /// The objects of a revision.
 pub struct Obtained {
-    /// The artifact, where there is one.
+    /// The artifact, if there is one.
     pub artifact: Option<ArtifactStatus>,
-    /// What may become objects, and its room in memory.
+    /// The admitted content, and its memory reservation.
     pub content: Admitted,
     /// The objects.
     pub rendered: Rendered,
-    /// Whether the revision is brought, and not only put back.
+    /// Whether this is a rollout, not only a drift correction.
     pub rollout: bool,
 }
 
 impl Obtained {
-    /// Manifests that a person has handed over.
+    /// Manifests from the command line.
     pub fn from_command_line(
         caches: &mut Caches,
         revision: &Revision,
@@ -45,7 +45,7 @@ impl Obtained {
         Self { artifact: None, content, rendered, rollout: begin(caches, revision) }
     }
 
-    /// Says in the outcome what there is until now.
+    /// Adds to the outcome what is known so far.
     pub fn report(&self, cluster: &ClusterCache, outcome: &mut Outcome) {
         outcome.artifact.clone_from(&self.artifact);
         outcome.entries = Some(cluster.inventory.entries.len());
@@ -53,17 +53,16 @@ impl Obtained {
     }
 }
 
-/// The rollout of a revision begins, or goes on; says whether it is still being brought.
+/// Begins or continues the rollout of a revision; returns whether it is still in progress.
 fn begin(caches: &mut Caches, revision: &Revision) -> bool {
     let settled = caches.cluster.is_settled(&revision.key);
     caches.rollout.progress.begin(&revision.key, &revision.name, settled)
 }
 
-/// Fetches and renders, with a worker from then on. Few artifacts are larger than most:
-/// those wait for one of few places.
+/// Takes a worker, fetches and renders. Large artifacts wait for one of a few slots.
 ///
 /// # Errors
-/// Why there are no objects, or that something is more urgent.
+/// Why it fails, or that something is more urgent.
 pub async fn obtain(
     scope: &Scope<'_>,
     caches: &mut Caches,
@@ -82,7 +81,7 @@ pub async fn obtain(
     }
 }
 
-/// The same, for an artifact that is taken to be of that size.
+/// The same, for an artifact of the assumed size.
 ///
 /// # Errors
 /// As for [`obtain`].
@@ -95,7 +94,7 @@ pub async fn obtain_within(
     size: Size,
 ) -> Result<Obtained, ReconcileError> {
     let Update { session, ledger, revision } = *update;
-    // What is applied is put back meanwhile, if it is another revision.
+    // Drift of the applied revision is corrected meanwhile, if it is another one.
     let other = ledger.whole() != Some(revision.key.as_str());
     let facts: LedgerFacts<'_> = facts_of(scope, caches);
     let can_wait = other && ledger.applied_beside(scope.release, &facts).is_some();
@@ -106,11 +105,11 @@ pub async fn obtain_within(
     if scope.signals.is_stopping() {
         return Err(ReconcileError::SUPERSEDED);
     }
-    let told = revision.fetched(&artifact);
+    let status = revision.fetched(&artifact);
     let content = admission.admit(artifact)?;
     let rollout = begin(caches, revision);
     match render(scope, session, discovery, &content).await {
-        Ok(rendered) => Ok(Obtained { artifact: Some(told), content, rendered, rollout }),
-        Err(error) => Err(error.about(told, caches.cluster.inventory.entries.len())),
+        Ok(rendered) => Ok(Obtained { artifact: Some(status), content, rendered, rollout }),
+        Err(error) => Err(error.about(status, caches.cluster.inventory.entries.len())),
     }
 }

@@ -36,15 +36,15 @@ use crate::reconcile::trust::pinned::{ImageDemand, Pinned, bind, digests};
 /// The key of a Secret for pulls.
 const DOCKER_CONFIG: &str = ".dockerconfigjson";
 
-/// What is remembered for it.
+/// The caches for this phase.
 pub struct Memory<'a> {
-    /// How the registry is reached.
+    /// Access to the registry.
     pub registry: &'a mut RegistryCache,
-    /// What was verified before.
+    /// The last verifications.
     pub trust: &'a mut TrustCache,
-    /// What is told.
+    /// The notes.
     pub notes: &'a mut Notes,
-    /// What the release has, for the message of a refusal.
+    /// The inventory, for the message of a refusal.
     pub inventory: &'a Inventory,
 }
 
@@ -62,8 +62,8 @@ impl<'a> From<&'a mut Caches> for Memory<'a> {
 /// Verifies the images of the objects and writes their digests into them.
 ///
 /// # Errors
-/// When there are no objects and no person has approved that, and when an image is not
-/// signed as it has to be; the condition `Verified` says so.
+/// When there are no objects and that is not approved, and when an image is not signed as required;
+/// the condition `Verified` has the reason.
 pub async fn pin(
     scope: &Scope<'_>,
     memory: Memory<'_>,
@@ -104,10 +104,10 @@ async fn verify_and_bind(
     if let Some(pinned) = known.as_ref().filter(|p| p.fresh) {
         return Ok(bind(demand, objects, &pinned.pins())?);
     }
-    // Digests that are known already are what is verified.
+    // Known digests are verified again.
     let before = match same {
         Some(pinned) => digests(&pinned.shown),
-        // What another process has found, for this very artifact.
+        // The result of another process, for the same artifact.
         None => {
             let status = scope.status();
             let same = status.artifact.as_ref().filter(|a| a.digest == revision.digest.as_str());
@@ -117,7 +117,7 @@ async fn verify_and_bind(
     let images = look_at_images(scope, session, memory.registry, demand, objects, &before).await?;
     let unknown = images.failures.iter().all(|f| !f.reason.is_distrust());
     if let Some(pinned) = known.filter(|_| !images.failures.is_empty() && unknown) {
-        // Verified before, and nothing says otherwise now.
+        // Verified before, and there is no newer result.
         bind(demand, objects, &pinned.pins())?;
         trust.pinned = Some(Pinned { fresh: true, ..pinned });
         return Ok(());
@@ -144,7 +144,7 @@ async fn look_at_images(
     let home = repository(scope.release)?;
     let ways = ReleaseImageAccess { session, access, home, allowed: &scope.env.allowed };
     let registry = scope.env.registry.clone();
-    // A registry that takes its time takes no worker's.
+    // A slow registry does not block a worker.
     scope.slot.release();
     let looking = verify_images(&registry, objects, &demand.policies, &ways, before);
     let looked = registry_wait(scope, None, looking).await;
@@ -154,8 +154,7 @@ async fn look_at_images(
         RegistryWait::Preempted => Err(ReconcileError::SUPERSEDED),
         RegistryWait::TimedOut => {
             let seconds = scope.release.timeout.as_secs();
-            let message =
-                format!("the container images could not be verified within spec.timeout ({seconds}s)");
+            let message = format!("timed out verifying the container images after spec.timeout ({seconds}s)");
             Err(failure(Reason::RegistryUnavailable, message).into())
         }
     }

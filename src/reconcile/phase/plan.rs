@@ -1,4 +1,4 @@
-//! From the objects of a revision to what is done about each.
+//! From the objects of a revision to an action for each.
 
 pub mod drift;
 pub mod ownership;
@@ -19,19 +19,19 @@ use crate::reconcile::phase::obtain::render::Rendered;
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::revision::Update;
 
-/// A plan, and what it was made from.
+/// A plan, and its inputs.
 pub struct Planned<'a> {
     /// The kinds that the cluster serves.
     pub discovery: Arc<ApiDiscovery>,
     /// The plan.
     pub plan: Plan,
-    /// What was seen of the objects.
+    /// The live objects.
     pub view: View<'a>,
     /// Whether the inventory was the complete result of the revision before.
     pub was_complete: bool,
 }
 
-/// Plans. Looks at the objects of the revision and at those of the inventory.
+/// Plans. Reads the objects of the revision and those of the inventory.
 ///
 /// # Errors
 /// When an object can neither be watched nor read.

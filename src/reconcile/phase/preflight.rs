@@ -1,5 +1,5 @@
-//! From a plan to one that the API server accepts: a dry run of exactly what will be
-//! written, before the first write.
+//! From a plan to an accepted plan: a dry run of exactly what will be written, before the first
+//! write.
 
 pub mod body;
 pub mod dry_run;
@@ -16,18 +16,18 @@ use crate::reconcile::error::ReconcileError;
 use crate::reconcile::phase::plan::Planned;
 use crate::reconcile::scope::Scope;
 
-/// A plan of which everything that can be tried was accepted.
+/// A plan after a successful dry run of everything that can be tried.
 pub struct Accepted<'a> {
     /// The plan.
     pub planned: Planned<'a>,
-    /// What the dry run said, and what it could not say yet.
+    /// The results of the dry run, and what was deferred.
     pub preflight: Preflight<'a>,
 }
 
 /// Dry-runs all that the plan writes.
 ///
 /// # Errors
-/// Every refusal that the plan itself does not cure.
+/// Every refusal that the plan itself does not resolve.
 pub async fn preflight<'a>(
     scope: &Scope<'a>,
     session: &'a Session,

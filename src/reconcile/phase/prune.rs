@@ -20,17 +20,17 @@ use crate::reconcile::removal::removed::{Deletion, Removed};
 use crate::reconcile::removal::terminating::{Waiter, await_gone, held};
 use crate::reconcile::scope::{Scope, Trigger};
 
-/// A plan that was carried out, and what left it deleted.
+/// An applied plan, with the objects that left it deleted.
 pub struct Pruned<'a> {
     /// The plan, and what was done.
     pub applied: Applied<'a>,
-    /// Whether the cluster holds the whole revision and nothing that left it.
+    /// Whether the cluster has the whole revision and no object that left it.
     pub complete: bool,
-    /// What of what left holds up the deletion of the rest.
+    /// Which of these objects block the deletion of the rest.
     pub held_up: Option<String>,
 }
 
-/// Deletes what left the revision. A run that was ended before deletes nothing.
+/// Deletes what left the revision. A run that has already ended deletes nothing.
 pub async fn prune<'a>(scope: &Scope<'_>, session: &Session, mut applied: Applied<'a>) -> Pruned<'a> {
     let (mut complete, mut held_up) = (false, None);
     if applied.executed.ended.is_none() {
@@ -49,8 +49,8 @@ async fn remove_leaving(
 ) -> Result<Removed, ReconcileError> {
     let started = Instant::now();
     let Applied { planned, executed, .. } = applied;
-    // A revision that is not complete may be one that is not healthy, or that the spec
-    // has left: who only puts it back deletes nothing for it.
+    // An incomplete revision may be unhealthy, or not wanted any more: a drift correction deletes
+    // nothing for it.
     let deletion = match scope.trigger {
         Trigger::Restore if !planned.was_complete => Deletion::Withheld,
         _ => Deletion::Real,
@@ -87,12 +87,12 @@ async fn remove_leaving(
     Ok(removed)
 }
 
-/// Adds what came of the removal to what was done; says whether the revision is complete,
-/// and what holds up the rest.
+/// Adds the result of the removal to the result of the run; returns whether the revision is
+/// complete, and what blocks the rest.
 fn conclude(scope: &Scope<'_>, removed: Removed, executed: &mut Executed) -> (bool, Option<String>) {
-    let mut told = None;
+    let mut state = None;
     if executed.ended.is_none() {
-        told = held_up(scope, &removed, executed);
+        state = held_up(scope, &removed, executed);
     }
     let Removed { fates, deleted, terminating, failures, notes, interrupted, .. } = removed;
     let skipped = executed.fates.values().any(|f| *f == Fate::NotAttempted);
@@ -104,38 +104,35 @@ fn conclude(scope: &Scope<'_>, removed: Removed, executed: &mut Executed) -> (bo
     if let Some(first) = failures.first() {
         let count = failures.len();
         let s = if count == 1 { "" } else { "s" };
-        let headline = format!("{count} object{s} that left could not be deleted");
+        let headline = format!("cannot delete {count} object{s} no longer in the manifests");
         let message = format!("{headline}; {}: {}", first.id, first.message);
         let failed = RunFailure { headline: Some(headline), ..RunFailure::new(Reason::PruneFailed, message) };
         executed.ended = Some(ReconcileError::Failed(Box::new(failed)));
     }
     executed.failures.extend(failures);
-    (complete, told)
+    (complete, state)
 }
 
-/// Says what holds up the deletion of the rest; that it has failed once it takes
-/// longer than the release waits for anything.
+/// Returns what blocks the deletion of the rest; the run fails when it takes longer than the
+/// timeout.
 fn held_up(scope: &Scope<'_>, removed: &Removed, executed: &mut Executed) -> Option<String> {
     if removed.holders.is_empty() {
         return None;
     }
     let count = removed.waiting.len();
-    let them = if count == 1 {
-        "1 object that left is".to_owned()
-    } else {
-        format!("{count} objects that left are")
-    };
-    let told = format!("{them} deleted after {}", List::Names.few(&removed.holders, 1));
+    let s = if count == 1 { "" } else { "s" };
+    let state = format!("deletion of {count} object{s} waits for {}", List::Names.few(&removed.holders, 1));
     let (release, now) = (scope.release, Timestamp::now());
     if !removed.holders.iter().any(|h| h.is_overdue(release.timeout, now)) {
         if scope.policy.awaits_termination {
-            let message = format!("{told}: the inventory names what is left, run the same again to go on");
+            let message =
+                format!("{state}; the inventory has the rest: run the same command again to continue");
             executed.notes.push(Note { reason: Reason::TerminationPending, message });
         }
-        return Some(told);
+        return Some(state);
     }
     let headline = format!(
-        "{told}, and that takes longer than {} ({}s): see to what has to clear it, or take it off",
+        "{state}, longer than {} ({}s): fix the controller that clears the finalizer, or remove it",
         scope.policy.words.timeout,
         release.timeout.as_secs()
     );
@@ -143,17 +140,17 @@ fn held_up(scope: &Scope<'_>, removed: &Removed, executed: &mut Executed) -> Opt
     None
 }
 
-/// What a person is told who ended it before everything that left was deleted.
+/// The message after Ctrl-C before everything that left was deleted.
 fn interrupted(removed: &Removed) -> ReconcileError {
     let headline = format!(
-        "everything is applied, {} object(s) that left it were deleted until now, and the inventory names the rest; \
-         run the same again to go on",
+        "applied, but deleted only {} object(s) no longer in the manifests; the inventory has the rest: run the same \
+         command again to continue",
         removed.deleted
     );
     ReconcileError::Superseded(Some(headline))
 }
 
-/// What a person is told whose wait for what was deleted came to no end.
+/// The message when the wait for deleted objects timed out.
 async fn not_gone(
     scope: &Scope<'_>,
     session: &Session,

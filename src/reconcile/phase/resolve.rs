@@ -1,4 +1,4 @@
-//! From what a release wants to a revision, and whether it goes there.
+//! Resolves the wanted version of a release to a revision.
 
 use std::time::Instant;
 
@@ -24,15 +24,15 @@ use crate::reconcile::scope::revision::Revision;
 use crate::reconcile::source::access::access;
 use crate::reconcile::source::reference::{repository, wanted};
 
-/// What is remembered for it.
+/// The caches for this phase.
 pub struct Memory<'a> {
-    /// What the registry said last.
+    /// The last answer of the registry.
     pub registry: &'a mut RegistryCache,
-    /// The revision that is brought, or was last.
+    /// The current or last rollout.
     pub rollout: &'a mut Rollout,
-    /// What is told.
+    /// The notes.
     pub notes: &'a mut Notes,
-    /// What is seen of drift.
+    /// What is known of drift.
     pub seen: Sightings<'a>,
 }
 
@@ -48,12 +48,11 @@ impl<'a> From<&'a mut Caches> for Memory<'a> {
     }
 }
 
-/// The revision that a command is about, by one request at most. A registry that cannot
-/// say is no reason to let go of what was applied last, and one that takes its time no
-/// reason to leave drift.
+/// The revision for a command, with at most one request. If the registry fails, the last applied
+/// revision is kept; if it is slow, drift is corrected meanwhile.
 ///
 /// # Errors
-/// Why the registry gives none, or that something is more urgent.
+/// Why the registry has none, or that something is more urgent.
 pub async fn resolve(
     scope: &Scope<'_>,
     session: &Session,
@@ -81,7 +80,7 @@ pub async fn resolve(
     }
 }
 
-/// What follows from the answer; `None` is one that was not waited for.
+/// Handles the answer; `None` means that the wait was interrupted.
 fn answered(
     scope: &Scope<'_>,
     memory: Memory<'_>,
@@ -121,7 +120,7 @@ fn answered(
     };
     registry.stale = Some((failed.reason, failed.message.clone()));
     if failed.reason == Reason::RegistryUnavailable {
-        // What is gone on with may take long.
+        // The rest of the run may take long.
         scope.wake_when_registry_is_back(registry.access.as_ref());
     }
     let gone =
@@ -135,8 +134,8 @@ fn answered(
     }
 }
 
-/// Asks the registry; none when something more urgent came up: a newer spec, the end of
-/// the process, or, where a revision is applied and so the registry `can_wait`, drift.
+/// Asks the registry; `None` when something is more urgent: a newer spec, the end of the process,
+/// or drift, if a revision is applied and so the registry `can_wait`.
 async fn ask(
     scope: &Scope<'_>,
     session: &Session,
@@ -160,35 +159,35 @@ async fn ask(
     }
 }
 
-/// Goes along with what the registry says, and tells where that is no step ahead.
+/// Follows the answer of the registry, and notes moved tags and downgrades.
 fn follow(scope: &Scope<'_>, ledger: &Ledger, notes: &mut Notes, resolved: Resolved) -> Revision {
     let release = scope.release;
     let status = scope.status();
     let tag = resolved.tag.as_ref().map(|tag| tag.as_str().to_owned());
-    let told = status.last_attempted_revision.as_ref() == Some(&resolved.revision);
+    let reported = status.last_attempted_revision.as_ref() == Some(&resolved.revision);
     let newest = resolved.digest.clone();
     let revision = destination(release, ledger, resolved);
     let Some(last) = ledger.last_applied(release) else { return revision };
     let (Some(tag), Some(last_tag)) = (tag, last.tag()) else { return revision };
     if tag == last_tag && newest.as_str() != last.digest {
-        let message = format!("tag {tag} moved from {} to {newest}", last.digest);
-        notes.once(Reason::TagMoved, message, told);
+        let message = format!("Tag {tag} moved from {} to {newest}", last.digest);
+        notes.once(Reason::TagMoved, message, reported);
     }
     let step = TagStep { from: last_tag, to: &tag };
     if let Some(held) = &revision.held {
-        let told = status.condition(condition::READY).is_some_and(|c| c.message.contains(held));
-        notes.once(Reason::DowngradeRefused, held.clone(), told);
+        let reported = status.condition(condition::READY).is_some_and(|c| c.message.contains(held));
+        notes.once(Reason::DowngradeRefused, held.clone(), reported);
     } else if step.is_back(&Facts::of(release)) {
         let message = format!(
-            "the newest tag went from {last_tag} to {tag}, and the release with it, as spec.ref.allowDowngrade says"
+            "Downgraded from {last_tag} to {tag}: the newest tag is older, and spec.ref.allowDowngrade is set"
         );
-        notes.once(Reason::Downgraded, message, told);
+        notes.once(Reason::Downgraded, message, reported);
     }
     revision
 }
 
-/// Where the release goes by what the registry says: it stays where that would be a
-/// step back that the spec does not allow.
+/// The target revision for an answer of the registry: the current one, if the answer would be a
+/// downgrade that the spec does not allow.
 pub fn destination(release: &Release, ledger: &Ledger, resolved: Resolved) -> Revision {
     let Resolved { digest, tag, revision: name } = resolved;
     let key = release.applied_key(digest.as_str());
@@ -205,15 +204,14 @@ pub fn destination(release: &Release, ledger: &Ledger, resolved: Resolved) -> Re
 /// A revision by its names.
 ///
 /// # Errors
-/// When it has no digest; the ledger knows none such.
+/// When it has no digest; the ledger has only revisions with digests.
 pub fn revision_of(release: &Release, known: &KnownRevision) -> Result<Revision, Box<RunFailure>> {
     let digest = Digest::parse(&known.digest).map_err(|e| failure(e.reason(), e.to_string()))?;
     let (name, key) = (known.name.clone(), release.applied_key(&known.digest));
     Ok(Revision { name, digest, key, stale: None, held: None })
 }
 
-/// Whether the registry was asked for what the spec wants now, and since a run was
-/// asked for last.
+/// Whether the registry has answered for the current spec and for the last requested run.
 pub fn is_answered(release: &Release, registry: &RegistryCache) -> bool {
     let answered = registry.answered.as_ref();
     answered.is_some_and(|(of, asked)| *of == release.generation && *asked == release.reconcile_at)

@@ -1,5 +1,4 @@
-//! The end of a run: the inventory is settled, and the outcome says what became of
-//! everything.
+//! The end of a run: writes the inventory, and fills the outcome.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -29,10 +28,10 @@ use crate::reconcile::phase::prune::Pruned;
 use crate::reconcile::scope::revision::{Revision, Update};
 use crate::reconcile::scope::{Scope, Trigger};
 
-/// Settles the inventory and says what came of it all.
+/// Writes the settled inventory and fills the outcome.
 ///
 /// # Errors
-/// When the inventory cannot be written: what was done is in the outcome all the same.
+/// When the inventory cannot be written: the outcome still has what was done.
 pub async fn settle(
     scope: &Scope<'_>,
     caches: &mut Caches,
@@ -86,7 +85,7 @@ pub async fn settle(
         }
     }
     if let Some(checkup) = &mut caches.rollout.checkup {
-        // What is not ours was waited for, and is not watched.
+        // Objects that are not ours are not watched after the wait.
         let inventory = &caches.cluster.inventory;
         checkup.retain(|id| inventory.claims(id));
         if let Verdict::Ready { message } = &outcome.verdict {
@@ -96,18 +95,18 @@ pub async fn settle(
     Ok(written?)
 }
 
-/// How much of the revision the inventory is the result of.
+/// How much of the revision the inventory has.
 fn extent(scope: &Scope<'_>, revision: &Revision, pruned: &Pruned<'_>) -> Extent {
     let Pruned { applied: Applied { planned, puts_back, executed }, complete, .. } = pruned;
     let was_complete = planned.was_complete;
     let superseded = matches!(executed.ended, Some(ReconcileError::Superseded(_)));
-    // What is left to put back shows, and stays to be put back should the release want a
-    // revision meanwhile that cannot be had.
+    // The remaining drift is still visible, and is corrected later even if the release then wants a
+    // revision that is unavailable.
     let stays = *puts_back && (superseded || !executed.applied);
     let whole = executed.applied && executed.fates.values().all(|fate| *fate != Fate::NotAttempted);
     let key = || revision.key.clone();
     match () {
-        // Who only puts back waits for nobody's health, and ends no rollout.
+        // A drift correction does not wait for health, and does not end a rollout.
         () if *complete && (scope.trigger != Trigger::Restore || was_complete) => Extent::Complete(key()),
         () if stays && was_complete => Extent::Complete(key()),
         () if whole || stays => Extent::Written(key()),
@@ -115,8 +114,8 @@ fn extent(scope: &Scope<'_>, revision: &Revision, pruned: &Pruned<'_>) -> Extent
     }
 }
 
-/// Writes the settled inventory, where it says something new. What a person
-/// applies says at least when.
+/// Writes the settled inventory if it has changed. An apply of the command line changes at least
+/// its time.
 async fn write(
     scope: &Scope<'_>,
     cache: &mut ClusterCache,
@@ -130,7 +129,7 @@ async fn write(
     let settled = cache.mark_ended(&settled).unwrap_or(settled);
     let adopted = stored.exists() && finalizer == FinalizerPolicy::Set && !stored.operators;
     let mut written = Ok(());
-    // What is only put back came from where it came from.
+    // A drift correction does not change the provenance.
     let applied = applied.filter(|_| scope.trigger != Trigger::Restore);
     let from = applied.map(|revision| provenance(scope.release, revision));
     let renamed = from.as_ref().is_some_and(|from| {
@@ -145,17 +144,17 @@ async fn write(
     }
     cache.remember(scope.env, &scope.release.id, stored);
     if written.is_err() {
-        // What the cluster has is not known: it is read again.
+        // The state in the cluster is unknown: it is read again.
         cache.stored = None;
     }
     Ok(written)
 }
 
-/// Where the objects of a revision come from, as its inventory says it.
+/// The provenance of a revision, for its inventory.
 fn provenance(release: &Release, revision: &Revision) -> Provenance {
     let applied_at = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     match &release.provenance {
-        Some(told) => Provenance { applied_at, ..told.clone() },
+        Some(given) => Provenance { applied_at, ..given.clone() },
         None => {
             let source = release.url.trim_start_matches("oci://").to_owned();
             let artifacts = vec![format!("{source}@{}", revision.digest)];
@@ -170,7 +169,7 @@ fn provenance(release: &Release, revision: &Revision) -> Provenance {
     }
 }
 
-/// Says what is applied, and what left and is not gone yet.
+/// The Ready message: what is applied, and what is still being deleted.
 fn applied_verdict(
     scope: &Scope<'_>,
     cache: &ClusterCache,
@@ -183,18 +182,15 @@ fn applied_verdict(
     let rest = match (held_up, going.as_slice()) {
         (Some(held_up), _) => format!("; {held_up}"),
         (None, []) => String::new(),
-        (None, [one]) => format!("; {one} left it and is still being deleted"),
-        (None, several) => {
-            format!("; {} left it and are still being deleted", List::Names.few(several, 1))
-        }
+        (None, going) => format!("; still deleting {}", List::Names.few(going, 1)),
     };
     verdict(scope.release, revision, applied.len(), &rest)
 }
 
-/// The outcome of a run that found everything as it should be.
+/// The outcome of a run without changes.
 pub fn no_op(scope: &Scope<'_>, caches: &mut Caches, revision: &Revision) -> Outcome {
     let cluster = &caches.cluster;
-    // While a fight is on, the condition that says so stays.
+    // While a correction is delayed, the condition stays.
     let backing_off = caches.drift.next_correction(Timestamp::now()).is_some();
     let drift =
         (scope.release.drift != DriftMode::Off && !backing_off).then(|| in_sync(scope.release, cluster));
@@ -207,15 +203,15 @@ pub fn no_op(scope: &Scope<'_>, caches: &mut Caches, revision: &Revision) -> Out
         ..Outcome::default()
     };
     if let Some(checkup) = &mut caches.rollout.checkup {
-        checkup.tell(&mut outcome);
+        checkup.report(&mut outcome);
     }
     outcome
 }
 
-/// Ready, unless the registry refused us rather than being away.
+/// Ready, also if the registry is unavailable, but not if it has refused the request.
 fn verdict(release: &Release, revision: &Revision, entries: usize, rest: &str) -> Verdict {
     let objects = if entries == 1 { "1 object".to_owned() } else { format!("{entries} objects") };
-    let mut message = format!("applied {objects} of revision {}{rest}", revision.name);
+    let mut message = format!("Applied {objects} of revision {}{rest}", revision.name);
     if let Some(held) = &revision.held {
         message.push_str(&format!("; {held}"));
     }
@@ -224,11 +220,11 @@ fn verdict(release: &Release, revision: &Revision, entries: usize, rest: &str) -
     match &revision.stale {
         None => Verdict::Ready { message },
         Some((Reason::RegistryUnavailable, why)) if is_wanted(release, &attempted()) => {
-            Verdict::Ready { message: format!("{message}; whether there is a newer one is not known: {why}") }
+            Verdict::Ready { message: format!("{message}; cannot check for updates: {why}") }
         }
         Some((reason, why)) => Verdict::Failed {
             reason: *reason,
-            message: format!("{why}; revision {} stays applied", revision.name),
+            message: format!("{why}; revision {} keeps running", revision.name),
         },
     }
 }

@@ -1,6 +1,5 @@
-//! The wait for health: judged first from what the applies answered, then from
-//! one GET for each object that is seen to change. All have to be healthy together:
-//! one that was, and is not any more, is waited for again.
+//! The wait for health: judged first from the answers of the applies, then from one GET for each
+//! changed object. All objects have to be healthy at the same time.
 
 pub mod cause;
 
@@ -37,20 +36,20 @@ use crate::reconcile::scope::revision::Update;
 use crate::reconcile::source::access::access;
 use crate::reconcile::source::reference::{repository, wanted};
 
-/// How often objects without a watch are asked for, at first and at most.
+/// The first and the longest interval to poll objects without a watch.
 const FIRST_POLL: Duration = Duration::from_millis(500);
 const LONGEST_POLL: Duration = Duration::from_secs(10);
-/// How often all that is waited for is asked for, in case an event was lost or
-/// a rule depends on time.
+/// The interval to read all pending objects again, in case an event was lost or a rule depends on
+/// time.
 const RECHECK: Duration = Duration::from_secs(30);
 
 /// What is remembered for it.
 pub struct Memory<'a> {
-    /// How the registry is reached: a newer revision ends the wait.
+    /// Access to the registry: a newer revision ends the wait.
     pub registry: &'a mut RegistryCache,
-    /// The revision that is brought.
+    /// The current rollout.
     pub rollout: &'a mut RolloutCache,
-    /// What is seen of the objects.
+    /// What is known of the objects.
     pub seen: Sightings<'a>,
 }
 
@@ -61,9 +60,9 @@ impl<'a> From<&'a mut Caches> for Memory<'a> {
     }
 }
 
-/// Waits until every object of the plan that can be unhealthy is healthy, one
-/// has failed, the time is over, or something newer is wanted. A run that was ended
-/// before waits for nothing, nor does a release that does not want it.
+/// Waits until every object of the plan with a health rule is healthy, one has failed, the timeout
+/// is reached, or something newer is wanted. A run that has already ended does not wait, nor does a
+/// release without `spec.wait`.
 pub async fn wait<'a>(
     scope: &Scope<'_>,
     memory: Memory<'_>,
@@ -75,7 +74,7 @@ pub async fn wait<'a>(
     if !scope.release.wait || executed.ended.is_some() {
         return applied;
     }
-    scope.progress.tell(ProgressEvent::AwaitsHealth);
+    scope.progress.report(ProgressEvent::AwaitsHealth);
     let started = Instant::now();
     let rules = RuleSet::of(scope.release);
     let mut checkup = Checkup::new(&revision.key, rules);
@@ -94,8 +93,7 @@ pub async fn wait<'a>(
     if !is_decided(seen.cluster, session, executed, &mut checkup).await {
         scope.slot.release();
         let waits = scope.env.metrics.waits_for_health();
-        let message = format!("waiting for the health of revision {}", revision.name);
-        scope.write_progress(Some(&revision.name), &message).await;
+        scope.write_progress(Some(&revision.name), &checkup.waiting_message(&revision.name)).await;
         let give_up = rollout.progress.waits_since(Instant::now()) + scope.release.timeout;
         let entries = applied_entries(seen.cluster, &planned.plan, executed);
         let wait = Following { scope, update, executed, seen, entries, give_up };
@@ -108,7 +106,7 @@ pub async fn wait<'a>(
         None if checkup.board.failed().next().is_none() => {
             let message = "every object is healthy".to_owned();
             executed.health = Some(Assessment { status: Some(true), reason: Reason::Healthy, message });
-            scope.progress.tell(ProgressEvent::Healthy);
+            scope.progress.report(ProgressEvent::Healthy);
         }
         None => {
             let reason = Reason::HealthCheckFailed;
@@ -130,10 +128,9 @@ pub async fn wait<'a>(
     applied
 }
 
-/// What ended a wait before its end.
+/// What ended a wait early.
 enum Over {
-    /// Something else is more urgent: a newer spec or revision, or drift. The next
-    /// run goes on from here.
+    /// Something else is more urgent: a newer spec or revision, or drift. The next run continues.
     Superseded,
     TimedOut,
 }
@@ -147,8 +144,7 @@ fn unhealthy(executed: &mut Executed, reason: Reason, headline: String, failures
     executed.ended = Some(ReconcileError::Failed(Box::new(failed)));
 }
 
-/// Whether the wait is over. Before all count as healthy, those are judged again
-/// that have changed since they were.
+/// Whether the wait is over. Before all count as healthy, changed objects are judged again.
 async fn is_decided(
     cluster: &ClusterCache,
     session: &Session,
@@ -164,7 +160,7 @@ async fn is_decided(
     checkup.board.is_healthy() || checkup.board.failed().next().is_some()
 }
 
-/// A wait under way.
+/// A wait in progress.
 struct Following<'w> {
     scope: &'w Scope<'w>,
     update: &'w Update<'w>,
@@ -206,8 +202,7 @@ impl Following<'_> {
                 }
                 next_resolve = Instant::now() + scope.release.interval;
             }
-            // Those that have changed, by their watches or by time; an event of our own apply
-            // is none.
+            // Objects that have changed, by their watches or by time; not by our own apply.
             let watches = &seen.cluster.watches;
             let mut due = checkup.changed(watches);
             let (recheck, blind) = (now >= next_recheck, now >= next_poll);
@@ -227,8 +222,8 @@ impl Following<'_> {
         None
     }
 
-    /// Whether one of the objects that were seen to change is not as applied. It
-    /// is put back by another run, which goes on with the wait.
+    /// Whether one of the changed objects has drifted. Another run corrects it, and continues the
+    /// wait.
     fn is_drifted(&self) -> bool {
         let Self { scope, seen, entries, .. } = self;
         let touched = scope.signals.take_touched_of(|id| entries.contains_key(id));
@@ -239,12 +234,12 @@ impl Following<'_> {
         let now = Timestamp::now();
         let drifted = seen.drift.correctable(touched.iter(), now).find(|id| differs(id));
         let Some(drifted) = drifted else { return false };
-        // For who decides what follows.
+        // The next run reads the signal again.
         scope.signals.touch(drifted.clone());
         true
     }
 
-    /// Whether the reference stands for another digest by now.
+    /// Whether the reference resolves to another digest now.
     async fn is_newer(&self, registry: &mut RegistryCache) -> bool {
         let (scope, Update { session, ledger, revision }) = (self.scope, *self.update);
         let (Ok(repository), Ok(wanted)) = (repository(scope.release), wanted(scope.release)) else {
@@ -254,7 +249,7 @@ impl Following<'_> {
         let resolving = scope.env.registry.resolve(&repository, &wanted, &access);
         match tokio::time::timeout(Duration::from_secs(10), resolving).await {
             Ok(Ok(resolved)) => destination(scope.release, ledger, resolved).digest != revision.digest,
-            // The registry is away: wait on for what is there.
+            // The registry is unavailable: continue the wait for the applied revision.
             Ok(Err(_)) | Err(_) => false,
         }
     }
@@ -270,16 +265,16 @@ fn applied_entries(cluster: &ClusterCache, plan: &Plan, executed: &Executed) -> 
     plan.steps.iter().filter_map(|step| Some((step.id.clone(), entry(step)?))).collect()
 }
 
-/// Tells who looks on what is waited for.
+/// Reports the pending objects as progress.
 fn show(scope: &Scope<'_>, board: &Board) {
     if scope.progress.is_watching() {
         let pending: Vec<(&ObjectId, &str)> =
             board.waiting().map(|(id, health)| (id, health.message.as_str())).collect();
-        scope.progress.tell(ProgressEvent::Pending(&pending));
+        scope.progress.report(ProgressEvent::Pending(&pending));
     }
 }
 
-/// The same time on the clock that sleeps.
+/// The same time on tokio's clock.
 fn instant_of(time: Timestamp) -> Instant {
     let wait = Duration::try_from(time.duration_since(Timestamp::now())).unwrap_or_default();
     Instant::now() + wait

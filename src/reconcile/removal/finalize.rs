@@ -1,4 +1,4 @@
-//! Going away: what becomes of the objects of a release that is deleted.
+//! The finalizer: deletes or keeps the objects of a deleted release.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,15 +26,15 @@ use crate::reconcile::removal::removed::{Deletion, Removed};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::source::access::no_account;
 
-/// What came of it.
+/// The result.
 pub struct FinalizeResult {
-    /// Whether the finalizer can go.
+    /// Whether the finalizer can be removed.
     pub done: bool,
     /// For the status, when it cannot.
     pub outcome: Outcome,
 }
 
-/// Deletes the objects, or lets them be, as the deletion policy says.
+/// Deletes or keeps the objects, as the deletion policy says.
 pub async fn finalize(scope: &Scope<'_>, caches: &mut Caches) -> FinalizeResult {
     scope.env.wake(scope.env.claims.want_nothing(&scope.release.id));
     let mut retry = InventoryRetry::default();
@@ -55,14 +55,14 @@ async fn attempt(
 ) -> Result<(), ReconcileError> {
     let (env, release) = (scope.env, scope.release);
     let cluster = &mut caches.cluster;
-    // One that is only taken not to be there may be broken, or an older
-    // release's of the same name: what it names must not be forgotten.
+    // An inventory that is only assumed to be missing may be broken, or belong to an older release
+    // of the same name: its objects must not be forgotten.
     if cluster.stored.as_ref().is_none_or(|s| !s.exists()) {
         read(scope, cluster).await?;
     }
     let mut notes = Vec::new();
     if cluster.stored.as_ref().is_some_and(|s| s.exists() && !s.is_ours()) {
-        // Another tool's, which the release has refused to take over.
+        // It belongs to another tool, and the release has refused to adopt it.
         cluster.stored = None;
         env.wake(env.claims.forget(&release.id));
         return Ok(());
@@ -73,17 +73,17 @@ async fn attempt(
         DeletionPolicy::MirrorPrune => !release.prune,
         DeletionPolicy::Delete | DeletionPolicy::WaitForTermination => false,
     };
-    // Removing the definition of releases must not remove every workload. Where
-    // nothing would be removed anyway, nobody has to be allowed to ask.
+    // Removing the definition of releases must not remove every workload. If nothing would be
+    // deleted anyway, the right to read it is not needed.
     let definition_goes = !keeps && entries > 0 && definition_goes(scope).await?;
     if keeps || definition_goes || entries == 0 {
         if entries > 0 {
             let why = if definition_goes {
-                "the definition of releases is being deleted"
+                "the CustomResourceDefinition of releases is being deleted"
             } else {
-                "the deletion policy says so"
+                "as spec.deletionPolicy says"
             };
-            notes.push(note(format!("the release goes and leaves {}, because {why}", counted(entries))));
+            notes.push(note(format!("Release deleted, kept {} ({why})", counted(entries))));
         }
     } else {
         delete_all(scope, caches, &mut notes).await?;
@@ -91,7 +91,7 @@ async fn attempt(
     let cluster = &mut caches.cluster;
     let Some(stored) = cluster.stored.take() else { return Err(ReconcileError::InventoryConflict) };
     env.session.remove_inventory(&release.id, &stored).await?;
-    // Nothing is left to do if the release itself cannot go yet.
+    // Nothing is left to do if the finalizer cannot be removed yet.
     cluster.inventory = Arc::default();
     env.wake(env.claims.forget(&release.id));
     outcome.notes = notes;
@@ -100,19 +100,19 @@ async fn attempt(
 
 async fn definition_goes(scope: &Scope<'_>) -> Result<bool, ReconcileError> {
     scope.env.session.definition_is_terminating().await.map_err(|error| {
-            let hint = match error.is_forbidden() {
-                true => {
-                    "; allow the controller's own account to get it, or set spec.deletionPolicy to Orphan to \
-                         leave the objects"
-                }
-                false => "",
-            };
-            let message = format!(
-                "whether the definition of releases goes too, and its objects are to stay, is not known: {}{hint}",
-                chain(&error)
-            );
-            failure(error.reason(), message).into()
-        })
+        let hint = match error.is_forbidden() {
+            true => {
+                "; allow the controller's own account to get it, or set spec.deletionPolicy to Orphan to \
+                         keep the objects"
+            }
+            false => "",
+        };
+        let message = format!(
+            "cannot check whether the CustomResourceDefinition of releases is being deleted too: {}{hint}",
+            chain(&error)
+        );
+        failure(error.reason(), message).into()
+    })
 }
 
 async fn delete_all(
@@ -129,12 +129,12 @@ async fn delete_all(
         if dying {
             // A release never waits for its own namespace.
             notes.push(note(format!(
-                "{identity} went before the release with their namespace: objects in other namespaces stay"
+                "{identity} was deleted before the release, with their namespace: kept objects in other namespaces"
             )));
             return Ok(());
         }
         if let Identity::ServiceAccount { namespace, name } = &identity {
-            // Told when it is back.
+            // Notified when the account exists again.
             caches.registry.watch_account(env, &release.id, namespace, name);
         }
         return Err(account_gone(release, &identity).into());
@@ -148,7 +148,7 @@ async fn delete_all(
         release: &release.id,
         prune: true,
         deletion: Deletion::Real,
-        // A release in a namespace that goes too holds nothing up.
+        // A release must not block the deletion of its own namespace.
         in_order: !dying,
         progress: scope.progress,
         signals: None,
@@ -171,7 +171,7 @@ async fn account_is_there(scope: &Scope<'_>, identity: &Identity) -> Result<bool
     }
 }
 
-/// Writes what is left into the inventory, and says whether that may be.
+/// Writes the rest into the inventory, and fails if anything has to be waited for.
 async fn settle_removed(
     scope: &Scope<'_>,
     cluster: &mut ClusterCache,
@@ -179,24 +179,24 @@ async fn settle_removed(
     dying: bool,
     notes: &mut Vec<Note>,
 ) -> Result<(), ReconcileError> {
-    let Removed { fates, deleted, terminating, handed, holders, waiting, failures, notes: told, .. } =
+    let Removed { fates, deleted, terminating, handed, holders, waiting, failures, notes: found, .. } =
         removed;
     scope.env.metrics.objects(Action::Pruned, deleted);
-    notes.extend(told);
+    notes.extend(found);
     notes.push(note(match deleted {
-        0 => "what was left of the release is gone".to_owned(),
-        count => format!("deleted {}", counted(count)),
+        0 => "No objects left to delete".to_owned(),
+        count => format!("Deleted {}", counted(count)),
     }));
     let waits = scope.release.deletion_policy == DeletionPolicy::WaitForTermination;
     let goes_too = |id: &&ObjectId| dying && id.namespace == scope.release.id.namespace;
     let held: Vec<_> = terminating.iter().filter(|id| waits && !goes_too(id)).collect();
-    // Until its pending owner has it, nobody else would know of it.
+    // Until its pending owner has applied it, only this inventory has it.
     let handed: Vec<_> = handed.iter().filter(|id| !goes_too(id)).collect();
     if failures.is_empty() && held.is_empty() && handed.is_empty() && waiting.is_empty() {
         return Ok(());
     }
-    // In a dying namespace nothing can be written to the inventory but
-    // removals, and those are safe to lose.
+    // In a terminating namespace only removals can be written to the inventory, and those are safe
+    // to lose.
     let finalizer = finalizer_policy(scope, cluster);
     if let Some(mut stored) = cluster.stored.take() {
         let mut serves = true;
@@ -205,7 +205,7 @@ async fn settle_removed(
             let written =
                 scope.env.session.write_inventory(&scope.release.id, &mut stored, settled, finalizer).await;
             if let Err(error) = written {
-                tracing::debug!(error = chain(&error), "the inventory could not be settled");
+                tracing::debug!(error = chain(&error), "cannot write the inventory");
                 serves = false;
             }
         }
@@ -219,7 +219,7 @@ async fn settle_removed(
         Some(first) => (
             Reason::PruneFailed,
             format!(
-                "{} could not be deleted; {}: {}. Cure it, or set spec.deletionPolicy to Orphan to leave what is left",
+                "cannot delete {}; {}: {}. Fix it, or set spec.deletionPolicy to Orphan to keep the rest",
                 counted(failures.len()),
                 first.id,
                 first.message
@@ -227,7 +227,7 @@ async fn settle_removed(
         ),
         None => {
             let (what, which) = match held.as_slice() {
-                [] => ("not yet with the release that takes over", &handed),
+                [] => ("not taken over by the other release yet", &handed),
                 _ => ("still terminating", &held),
             };
             let names: Vec<String> = which.iter().take(3).map(ToString::to_string).collect();
@@ -240,7 +240,7 @@ async fn settle_removed(
     failed.entries = Some(cluster.inventory.entries.len());
     Err(failed.into())
 }
-/// What keeps the rest of the objects, and what to do about it.
+/// What blocks the rest of the objects, and what to do about it.
 fn held_up(scope: &Scope<'_>, holders: &[Holder], waiting: usize) -> (Reason, String) {
     let timeout = scope.release.timeout;
     let now = Timestamp::now();
@@ -249,17 +249,13 @@ fn held_up(scope: &Scope<'_>, holders: &[Holder], waiting: usize) -> (Reason, St
     let names: Vec<String> = holders.iter().take(3).map(ToString::to_string).collect();
     let late = match overdue {
         true => format!(
-            ", and that takes longer than spec.timeout ({}s): see to what has to clear it, take it off, or set \
-                 spec.deletionPolicy to Orphan to leave what is left",
+            ", longer than spec.timeout ({}s): fix the controller that clears the finalizer, remove it, or set \
+                 spec.deletionPolicy to Orphan to keep the rest",
             timeout.as_secs()
         ),
         false => String::new(),
     };
-    (reason, format!("{} deleted after {}{late}", are(waiting), names.join("; ")))
-}
-
-fn are(objects: usize) -> String {
-    if objects == 1 { "1 object is".to_owned() } else { format!("{objects} objects are") }
+    (reason, format!("deletion of {} waits for {}{late}", counted(waiting), names.join("; ")))
 }
 
 fn counted(objects: usize) -> String {
@@ -273,8 +269,8 @@ fn note(message: String) -> Note {
 fn account_gone(release: &Release, identity: &Identity) -> Box<RunFailure> {
     let mut gone = no_account(release, identity);
     gone.message = format!(
-        "{identity} does not exist, so the release's objects cannot be deleted with its rights: restore it, \
-         or set spec.deletionPolicy to Orphan to leave the objects"
+        "{identity} does not exist, cannot delete the release's objects with its rights: restore the account, \
+         or set spec.deletionPolicy to Orphan to keep the objects"
     );
     gone
 }

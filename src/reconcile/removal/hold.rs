@@ -1,4 +1,4 @@
-//! What a finalizer holds of a removal, so that the rest waits for it.
+//! Finalizers that block the rest of a removal.
 
 use std::sync::Arc;
 
@@ -16,9 +16,9 @@ use crate::domain::stage::{Stage, stage};
 use crate::reconcile::error::chain;
 use crate::reconcile::flow::parallel::ordered;
 
-/// Looks whether something of the stages before is held by a finalizer, and lets the
-/// stage and those after it wait for that. The first `looked_at` of what is terminating
-/// were looked at before: what is being deleted gets no new finalizer.
+/// Checks whether objects of the stages before have finalizers, and lets the stage and those after
+/// it wait for them. The first `looked_at` terminating objects were checked before: an object that
+/// is being deleted gets no new finalizer.
 pub async fn hold_up(
     session: &Session,
     discovery: &Arc<ApiDiscovery>,
@@ -35,11 +35,11 @@ pub async fn hold_up(
     for (id, look) in looks {
         match look {
             Ok(holder) => removed.holders.extend(holder),
-            // Who may delete it and not look at it cannot wait for it.
+            // Without the right to read it, the removal cannot wait for it.
             Err(error) if error.is_forbidden() => {}
             Err(error) => {
                 is_unknown = true;
-                let message = format!("what holds it is not known: {}", chain(&error));
+                let message = format!("cannot check its finalizers: {}", chain(&error));
                 removed.failures.push(ObjectFailure { id, reason: Reason::PruneFailed, message });
             }
         }

@@ -1,4 +1,4 @@
-//! The removal of objects, stage by stage: what left a revision, and all that a release has.
+//! The removal of objects, stage by stage: those that left a revision, or all of a release.
 
 pub mod finalize;
 pub mod hold;

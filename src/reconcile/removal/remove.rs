@@ -25,26 +25,24 @@ use crate::reconcile::live::view::View;
 use crate::reconcile::scope::progress::{ObjectChange, Progress, ProgressEvent};
 use crate::reconcile::scope::signals::Signals;
 
-/// How often an object that changes between the look and the deletion is looked
-/// at again.
+/// Retries for an object that changes between read and deletion.
 const ATTEMPTS: usize = 3;
 
-/// Whose objects are removed, and whether they are.
+/// The parameters of a removal.
 #[derive(Clone, Copy)]
 pub struct RemovalOrder<'a> {
     /// The release.
     pub release: &'a ReleaseId,
     /// Whether anything is deleted at all.
     pub prune: bool,
-    /// Whether what is to be deleted is.
+    /// Whether deletions are real.
     pub deletion: Deletion,
-    /// Whether a stage waits for what of the stages before it is held by a finalizer:
-    /// what clears that may go with it.
+    /// Whether a stage waits for finalizers of the stages before it: the controller that removes
+    /// them may be part of the stage.
     pub in_order: bool,
-    /// Who listens.
+    /// The receiver of progress events.
     pub progress: &'a dyn Progress,
-    /// What ends it before its end. The operator's goes on: its next run would
-    /// only begin anew.
+    /// What ends it early. A removal of the operator continues: its next run would only restart.
     pub signals: Option<&'a Signals>,
 }
 
@@ -54,24 +52,24 @@ impl RemovalOrder<'_> {
     }
 }
 
-/// A removal of objects, and what it is done with.
+/// A removal of objects, with its inputs.
 #[derive(Clone, Copy)]
 pub struct Removal<'a> {
-    /// What the process shares.
+    /// The environment of the process.
     pub env: &'a Env,
-    /// With whose rights.
+    /// The session with the rights for it.
     pub session: &'a Session,
-    /// Whose objects, and how.
+    /// The parameters.
     pub order: RemovalOrder<'a>,
-    /// Which, in order.
+    /// The objects, in order.
     pub leaving: &'a [Leaving],
-    /// What is served.
+    /// The API discovery.
     pub discovery: &'a Arc<ApiDiscovery>,
-    /// What is seen of them.
+    /// The live objects.
     pub view: &'a View<'a>,
 }
 
-/// Removes objects in the order they come in, a stage at a time.
+/// Removes objects in the given order, a stage at a time.
 pub async fn remove(removal: Removal<'_>) -> Removed {
     let Removal { env, session, order, leaving, discovery, view } = removal;
     let mut removed = Removed::default();
@@ -90,7 +88,7 @@ pub async fn remove(removal: Removal<'_>) -> Removed {
                 return (l, None);
             }
             let answer = remove_one(env, session, order, l, discovery, view).await;
-            // Who deletes nothing needs to find out nothing.
+            // Without deletions there is nothing to check.
             let later = order.deletion == Deletion::Withheld && matches!(answer, Answer::Failed(_));
             (l, Some(if later { Answer::Later } else { answer }))
         }));
@@ -100,11 +98,11 @@ pub async fn remove(removal: Removal<'_>) -> Removed {
                 continue;
             };
             if matches!(answer, Answer::Deleted | Answer::Held) {
-                order.progress.tell(ProgressEvent::Object(&leaving.id, ObjectChange::Deleted));
+                order.progress.report(ProgressEvent::Object(&leaving.id, ObjectChange::Deleted));
                 removed.touched.push(leaving.id.clone());
             }
             let other = match &answer {
-                // What the labels say need not be a release.
+                // The owner in the labels may not be a release.
                 Answer::Foreign(Foreign::OtherOwner(other)) => {
                     match owners::may_know(env, session, order.release, other, false).await {
                         true => other.to_string(),
@@ -122,12 +120,12 @@ pub async fn remove(removal: Removal<'_>) -> Removed {
     removed
 }
 
-/// What came of one object.
+/// The result for one object.
 enum Answer {
     Deleted,
-    /// It was deleted just now, and something holds it.
+    /// It was deleted now, and has finalizers.
     Held,
-    /// It was deleted before, and something still holds it.
+    /// It was deleted before, and still has finalizers.
     Terminating,
     /// It is deleted by a later run.
     Later,
@@ -147,7 +145,7 @@ async fn remove_one(
 ) -> Answer {
     let id = &leaving.id;
     let kind = id.group_kind();
-    // A kind that is not served, nor defined, has no objects any more.
+    // A kind that is neither served nor defined has no objects any more.
     let Some(resource) = discovery.served(&kind, &leaving.entry.version) else {
         return session.is_undefined(&kind).await.map_or_else(Answer::Failed, |()| Answer::Gone);
     };
@@ -155,9 +153,9 @@ async fn remove_one(
     let question =
         PruneQuestion { release: order.release, prune: order.prune, pending_owner: pending_owner.as_ref() };
     let mut record = view.record(id);
-    // What no watch shows under anybody's labels may still be there without
-    // them: it is asked for by name before it counts as gone.
-    // Whether its pending owner has it already has to be true now.
+    // An object that no watch shows with owner labels may still exist without them: it is fetched
+    // by name before it counts as gone. It is also fetched if it has a pending owner, to see the
+    // current labels.
     let mut ask = record.is_none() || !view.is_observed(id) || pending_owner.is_some();
     for _ in 0..ATTEMPTS {
         if ask {
@@ -171,7 +169,7 @@ async fn remove_one(
             PruneVerdict::Keep(Kept::Terminating) => return Answer::Terminating,
             PruneVerdict::Keep(why) => return Answer::Kept(why),
             PruneVerdict::Drop(why) => return Answer::Foreign(why),
-            PruneVerdict::Delete { .. } if order.deletion == Deletion::Foretold => return Answer::Deleted,
+            PruneVerdict::Delete { .. } if order.deletion == Deletion::Planned => return Answer::Deleted,
             PruneVerdict::Delete { .. } if order.deletion == Deletion::Withheld => return Answer::Later,
             PruneVerdict::Delete { uid, version } => match session.delete(&resource, id, &uid, version).await
             {
@@ -185,7 +183,7 @@ async fn remove_one(
     Answer::Failed(ApiError::ConflictRetriesExhausted(ATTEMPTS))
 }
 
-/// `other` names the other release that the answer is about.
+/// `other` is the name of the other release in the answer.
 fn settle(leaving: &Leaving, answer: Answer, other: &str, removed: &mut Removed) {
     let id = leaving.id.clone();
     let fate = match answer {
@@ -220,7 +218,7 @@ fn settle(leaving: &Leaving, answer: Answer, other: &str, removed: &mut Removed)
         }
         Answer::Failed(error) => {
             let message = match error.is_forbidden() {
-                true => format!("it may not be deleted: {}", chain(&error)),
+                true => format!("cannot delete it: {}", chain(&error)),
                 false => chain(&error),
             };
             removed.failures.push(ObjectFailure { id: id.clone(), reason: Reason::PruneFailed, message });

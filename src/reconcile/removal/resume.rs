@@ -1,4 +1,4 @@
-//! A removal that waits for what is held, and goes on.
+//! A removal that waits for finalizers, and continues.
 
 use super::remove::{Removal, remove};
 use super::removed::Removed;
@@ -7,8 +7,7 @@ use crate::domain::identity::ObjectId;
 use crate::domain::plan::Leaving;
 
 impl Removal<'_> {
-    /// Waits for what holds up the rest, as long as that may take, and goes on, stage
-    /// by stage.
+    /// Waits for the blocking objects, up to the timeout, and continues stage by stage.
     pub async fn resume(self, waiter: &Waiter<'_>, removed: &mut Removed) {
         while !removed.holders.is_empty() && removed.failures.is_empty() {
             let holders: Vec<ObjectId> = removed.holders.iter().map(|h| h.id.clone()).collect();

@@ -1,4 +1,4 @@
-//! What was deleted and is not gone yet: the wait for it, and what holds it.
+//! Deleted objects that are not gone yet: the wait for them, and their finalizers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,25 +21,25 @@ use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
 use crate::reconcile::scope::progress::{Progress, ProgressEvent};
 use crate::reconcile::scope::signals::Signals;
 
-/// How soon what was deleted is looked at again, at first and at most.
+/// The first and the longest interval to check deleted objects.
 const LOOKS: PollPace =
     PollPace { first: Duration::from_millis(50), longest: Duration::from_secs(2), timeout: Duration::MAX };
 
-/// Who waits, and how long.
+/// The parameters of a wait.
 #[derive(Clone, Copy)]
 pub struct Waiter<'a> {
-    /// How long each wait may take.
+    /// The timeout of each wait.
     pub timeout: Duration,
-    /// What ends it before its end.
+    /// What ends it early.
     pub signals: &'a Signals,
-    /// Who listens.
+    /// The receiver of progress events.
     pub progress: &'a dyn Progress,
 }
 
-/// What of an object holds up others, if it does.
+/// The holder, if the object blocks others.
 ///
 /// # Errors
-/// When it cannot be looked at.
+/// When it cannot be read.
 pub async fn holder_of(
     session: &Session,
     discovery: &Arc<ApiDiscovery>,
@@ -50,8 +50,8 @@ pub async fn holder_of(
     Ok(deletion_hold.and_then(|deletion_hold| deletion_hold.holder(&leaving.id)))
 }
 
-/// Waits until all of `which` that was deleted is gone, as long as that may take.
-/// What is not stays among the terminating.
+/// Waits until all deleted objects of `which` are gone, up to the timeout. The others stay in the
+/// list of terminating objects.
 pub async fn await_gone(
     waiter: &Waiter<'_>,
     session: &Session,
@@ -64,7 +64,7 @@ pub async fn await_gone(
     let mut poll = Poll::new(pace, Until::Stopped, waiter.signals, None);
     while removed.terminating.iter().any(|id| which.contains(id)) {
         let pending: Vec<_> = removed.terminating.iter().map(|id| (id, "terminating")).collect();
-        waiter.progress.tell(ProgressEvent::Pending(&pending));
+        waiter.progress.report(ProgressEvent::Pending(&pending));
         if poll.pause().await != Tick::Look {
             return;
         }
@@ -85,7 +85,7 @@ fn resource_of(discovery: &ApiDiscovery, leaving: &Leaving) -> Option<Arc<Resour
     discovery.served(&kind, &leaving.entry.version)
 }
 
-/// Whether the object is not there any more; what cannot be asked is.
+/// Whether the object is gone; one that cannot be read is not.
 async fn is_gone(session: &Session, discovery: &Arc<ApiDiscovery>, leaving: &Leaving) -> bool {
     let Some(resource) = resource_of(discovery, leaving) else {
         return session.is_undefined(&leaving.id.group_kind()).await.is_ok();
@@ -96,8 +96,8 @@ async fn is_gone(session: &Session, discovery: &Arc<ApiDiscovery>, leaving: &Lea
     }
 }
 
-/// Says of every object that is still terminating what holds it, as far as it
-/// says so itself, and which are not deleted before that is gone.
+/// Lists the terminating objects, each with what blocks it if that is known, and the objects that
+/// are deleted after them.
 pub async fn held(
     session: &Session,
     discovery: &Arc<ApiDiscovery>,
@@ -117,12 +117,12 @@ pub async fn held(
     held.extend(removed.waiting.iter().map(|id| ObjectFailure {
         id: id.clone(),
         reason: Reason::PruneFailed,
-        message: "not deleted before what is terminating is gone".to_owned(),
+        message: "not deleted yet, waits for the terminating objects".to_owned(),
     }));
     held
 }
 
-/// A Namespace says in its conditions what it waits for.
+/// A Namespace has the reason in its conditions.
 fn holder(object: &Value) -> String {
     let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
     let waits = conditions.into_iter().flatten().filter(|_| object["kind"] == "Namespace");

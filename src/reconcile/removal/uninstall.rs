@@ -1,4 +1,4 @@
-//! The deletion of all that an inventory names, for a person.
+//! The deletion of all objects of an inventory, for the command line.
 
 use std::sync::Arc;
 
@@ -20,28 +20,28 @@ use crate::reconcile::removal::terminating::{Waiter, await_gone, held};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::progress::{ObjectChange, ProgressEvent};
 
-/// What became of a deletion.
+/// The result of a deletion.
 #[derive(Debug, Default)]
 pub struct UninstallReport {
-    /// How many objects were deleted by it.
+    /// How many objects it deleted.
     pub deleted: usize,
-    /// What is still terminating, and what holds it.
+    /// What is still terminating, and why.
     pub terminating: Vec<ObjectFailure>,
-    /// Whether the inventory is still there and names that.
+    /// Whether the inventory still exists and has these.
     pub is_named: bool,
-    /// What stays because it opts out.
+    /// Objects that are kept because they opt out.
     pub kept: Vec<ObjectId>,
     /// What a person should know.
     pub notes: Vec<String>,
-    /// Whether it was ended before everything was deleted.
+    /// Whether it was interrupted before everything was deleted.
     pub interrupted: bool,
 }
 
-/// Deletes everything that an inventory names, then the inventory. The release
-/// says how long each wait may take, and whether to wait at all.
+/// Deletes all objects of an inventory, then the inventory. The release has the timeout of each
+/// wait, and whether to wait at all.
 ///
 /// # Errors
-/// What could not be deleted; the inventory still names it.
+/// What could not be deleted; it is still in the inventory.
 pub async fn uninstall(
     scope: &Scope<'_>,
     cluster: &mut ClusterCache,
@@ -56,7 +56,7 @@ pub async fn uninstall(
     let was_held = stored.operators;
     let takes_home = inventory.entries.keys().any(|id| is_home(id, &release.id));
     if takes_home && release.wait && !was_held {
-        // Its namespace would take the inventory with it before the rest is gone.
+        // The deletion of its namespace would delete the inventory before the rest is gone.
         let named = (*inventory).clone();
         session.write_inventory(&release.id, &mut stored, named, FinalizerPolicy::Set).await?;
     }
@@ -92,19 +92,19 @@ pub async fn uninstall(
     }
     let is_last = removed.terminating.iter().all(|id| is_home(id, &release.id));
     if is_last {
-        // Its own namespace may wait for nothing but the inventory.
+        // Its own namespace may wait only for the inventory.
         session.remove_inventory(&release.id, &stored).await?;
         stored = Stored::default();
     } else if release.wait {
-        // It is deleted like the rest and goes last: until then it says what
-        // is still there.
+        // It is marked for deletion like the rest and removed last: until then it lists what still
+        // exists.
         session.mark_inventory_for_deletion(&release.id, &mut stored).await?;
     }
     if is_last || release.wait {
-        progress.tell(ProgressEvent::Object(&inventory_object(&release.id), ObjectChange::Deleted));
+        progress.report(ProgressEvent::Object(&inventory_object(&release.id), ObjectChange::Deleted));
     }
     if release.wait {
-        progress.tell(ProgressEvent::AwaitsTermination);
+        progress.report(ProgressEvent::AwaitsTermination);
     }
     if release.wait && removed.waiting.is_empty() {
         follow(&waiter, &session, &release.id, &discovery, &leaving, &mut removed, &mut stored).await?;
@@ -120,8 +120,7 @@ pub async fn uninstall(
     })
 }
 
-/// Writes what is left into the inventory, with our finalizer while it is
-/// waited for.
+/// Writes the rest into the inventory, with our finalizer during the wait.
 async fn settle_removed(
     scope: &Scope<'_>,
     stored: &mut Stored,
@@ -131,8 +130,7 @@ async fn settle_removed(
     let release = scope.release;
     let settled = settle(&stored.inventory, &removed.fates, Extent::Partial);
     let is_over = settled.entries.is_empty() && removed.failures.is_empty();
-    // One that is being deleted has the finalizer already, and no other
-    // change is worth it.
+    // An inventory that is being deleted has the finalizer already, and needs no other change.
     if is_over || stored.deleting {
         return Ok(());
     }
@@ -145,7 +143,7 @@ async fn settle_removed(
     };
     let session = &scope.env.session;
     match session.write_inventory(&release.id, stored, settled, finalizer).await {
-        // Deleted with its namespace, which is what was asked for.
+        // Deleted with its namespace, as requested.
         Err(StoreError::Changed { name }) if home_goes => {
             *stored = session.unwritten(&release.id, stored, name).await?;
             Ok(())
@@ -154,8 +152,8 @@ async fn settle_removed(
     }
 }
 
-/// Waits for what is terminating. The inventory goes when all but its own
-/// namespace is gone: that waits for it.
+/// Waits for the terminating objects. The inventory is removed when all but its own namespace are
+/// gone: the namespace waits for it.
 async fn follow(
     waiter: &Waiter<'_>,
     session: &Session,
@@ -195,12 +193,12 @@ fn refuse_remaining(removed: &Removed) -> Result<(), ReconcileError> {
     }
     Err(aggregate(
         Reason::PruneFailed,
-        "not everything was deleted, and the inventory still names the rest; the API server refuses it for",
+        "deleted only part, the inventory has the rest; deletion failed for",
         removed.failures.clone(),
     ))
 }
 
-/// The ConfigMap of an inventory, as an object among others.
+/// The ConfigMap of an inventory, as an object.
 pub fn inventory_object(id: &ReleaseId) -> ObjectId {
     ObjectId {
         namespace: id.namespace.clone(),

@@ -1,16 +1,15 @@
-//! What a run tells while it goes on. The operator listens to the end only; a
-//! person wants to see it.
+//! The progress events of a run. The operator uses only the outcome; the command line prints them.
 
 use crate::domain::identity::ObjectId;
 
-/// What became of an object.
+/// The change of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObjectChange {
-    /// It is new.
+    /// It was created.
     Created,
     /// It was changed.
     Configured,
-    /// It was deleted and made anew, because it could not be changed.
+    /// It was deleted and created again, because it could not be updated.
     Recreated,
     /// It has not changed.
     Unchanged,
@@ -19,7 +18,7 @@ pub enum ObjectChange {
 }
 
 impl ObjectChange {
-    /// As kubectl says it.
+    /// In kubectl's words.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -31,14 +30,14 @@ impl ObjectChange {
     }
 }
 
-/// Something that happened in a run.
+/// An event of a run.
 #[derive(Debug)]
 pub enum ProgressEvent<'a> {
     /// An object is done.
     Object(&'a ObjectId, ObjectChange),
     /// The wait for health begins.
     AwaitsHealth,
-    /// What is waited for now, each with why.
+    /// The objects that the run waits for, each with the reason.
     Pending(&'a [(&'a ObjectId, &'a str)]),
     /// Everything is healthy.
     Healthy,
@@ -46,23 +45,23 @@ pub enum ProgressEvent<'a> {
     AwaitsTermination,
 }
 
-/// Who listens. It must not block.
+/// The receiver of events. It must not block.
 pub trait Progress: Send + Sync {
     /// Takes an event.
-    fn tell(&self, event: ProgressEvent<'_>);
+    fn report(&self, event: ProgressEvent<'_>);
 
-    /// Whether anybody looks at what is waited for.
+    /// Whether pending objects are shown.
     fn is_watching(&self) -> bool {
         true
     }
 }
 
-/// Nobody listens.
+/// Ignores all events.
 #[derive(Clone, Copy, Debug)]
 pub struct NoProgress;
 
 impl Progress for NoProgress {
-    fn tell(&self, _: ProgressEvent<'_>) {}
+    fn report(&self, _: ProgressEvent<'_>) {}
 
     fn is_watching(&self) -> bool {
         false

@@ -1,4 +1,4 @@
-//! How long a run waits for a registry, and for what it stops waiting.
+//! How long a run waits for a registry, and what ends the wait.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::domain::identity::ObjectId;
 use crate::oci::Queue;
 use crate::reconcile::cache::drift::Sightings;
 
-/// How long the registry may take before the status says that it is waited for.
+/// How long the registry may take before the status reports the wait.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What a wait came to.
+/// The result of a wait.
 pub enum RegistryWait<T> {
-    /// What was waited for.
+    /// The result of the registry.
     Done(T),
     /// `spec.timeout` is over.
     TimedOut,
@@ -25,8 +25,8 @@ pub enum RegistryWait<T> {
     Preempted,
 }
 
-/// Waits for the registry, and says so in the status where that takes long. Drift is
-/// more urgent where the run could do without the registry: then it says what is `seen`.
+/// Waits for the registry, and reports that in the status if it takes long. If the run can do
+/// without the registry, drift is more urgent: then `seen` is given.
 pub async fn registry_wait<T>(
     scope: &Scope<'_>,
     seen: Option<Sightings<'_>>,
@@ -35,8 +35,7 @@ pub async fn registry_wait<T>(
     registry_wait_beside(scope, seen, &Queue::default(), work).await
 }
 
-/// The same, for work that may also wait in a queue: a status for each release that
-/// does would be of no use to anybody.
+/// The same, for work that may also wait in a queue: that wait is not reported in the status.
 pub async fn registry_wait_beside<T>(
     scope: &Scope<'_>,
     seen: Option<Sightings<'_>>,
@@ -61,7 +60,7 @@ pub async fn registry_wait_beside<T>(
                     continue;
                 }
                 silent = true;
-                scope.write_progress(None, &format!("waiting for {}", release.url)).await;
+                scope.write_progress(None, &format!("Waiting for {}", release.url)).await;
             }
         }
         let now = Timestamp::now();

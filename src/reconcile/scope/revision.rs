@@ -13,27 +13,27 @@ pub struct Revision {
     pub name: String,
     /// The digest.
     pub digest: Digest,
-    /// Names digest and rendering options.
+    /// Identifies digest and rendering options.
     pub key: String,
-    /// Why the registry was not asked, when it could not be.
+    /// Why the registry could not be asked, if it failed.
     pub stale: Option<(Reason, String)>,
-    /// Why it stays although the range has another newest tag.
+    /// Why the release does not follow the newest tag of the range.
     pub held: Option<String>,
 }
 
-/// A revision that is brought to the cluster.
+/// A revision that is applied to the cluster.
 #[derive(Clone, Copy)]
 pub struct Update<'a> {
-    /// The API server as the release's identity.
+    /// The session with the release's identity.
     pub session: &'a Session,
-    /// What was known of the release before.
+    /// The ledger of the release.
     pub ledger: &'a Ledger,
     /// The revision.
     pub revision: &'a Revision,
 }
 
 impl Revision {
-    /// The artifact, as far as its revision tells.
+    /// The artifact, as far as its revision is known.
     pub fn artifact(&self) -> ArtifactStatus {
         ArtifactStatus {
             revision: self.name.clone(),

@@ -1,4 +1,4 @@
-//! What reaches a release from outside while it runs or waits.
+//! Signals to a release while it runs or waits.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -12,8 +12,7 @@ use crate::domain::identity::ObjectId;
 pub struct Signals {
     pending: Mutex<Pending>,
     notify: Notify,
-    /// For those that wait for the end only: they may not swallow the word that an
-    /// object has changed.
+    /// For waits for the end only: they must not consume the signal that an object has changed.
     urgent: Notify,
 }
 
@@ -29,14 +28,13 @@ impl Signals {
         change(&mut self.pending.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// An object of the release was seen to change.
+    /// An object of the release has changed.
     pub fn touch(&self, id: ObjectId) {
         self.with(|p| p.touched.insert(id));
         self.notify.notify_one();
     }
 
-    /// The release itself changed, or something that it depends on: what is
-    /// under way is out of date.
+    /// The release or something that it depends on has changed: the current run is out of date.
     pub fn supersede(&self) {
         self.with(|p| p.superseded = true);
         self.notify.notify_one();
@@ -50,53 +48,51 @@ impl Signals {
         self.urgent.notify_one();
     }
 
-    /// Takes the objects that were seen to change.
+    /// Takes the changed objects.
     pub fn take_touched(&self) -> HashSet<ObjectId> {
         self.with(|p| std::mem::take(&mut p.touched))
     }
 
-    /// Takes those of the objects that were seen to change that someone waits
-    /// for; the others stay for who comes next.
+    /// Takes those changed objects that match; the others are left for the next caller.
     pub fn take_touched_of(&self, which: impl Fn(&ObjectId) -> bool) -> HashSet<ObjectId> {
         self.with(|p| p.touched.extract_if(|id| which(id)).collect())
     }
 
-    /// Whether an object of some kind was seen to change.
+    /// Whether a matching object has changed.
     pub fn is_touched(&self, which: impl Fn(&ObjectId) -> bool) -> bool {
         self.with(|p| p.touched.iter().any(which))
     }
 
-    /// Takes the word that a run is wanted.
+    /// Takes the signal that a run is wanted.
     pub fn take_superseded(&self) -> bool {
         self.with(|p| std::mem::take(&mut p.superseded))
     }
 
-    /// Whether what is under way should end.
+    /// Whether the current run should end.
     pub fn is_superseded(&self) -> bool {
         self.with(|p| p.superseded || p.stopping)
     }
 
-    /// Whether nothing more should begin.
+    /// Whether no new work should begin.
     pub fn is_stopping(&self) -> bool {
         self.with(|p| p.stopping)
     }
 
-    /// Waits until what is under way should end. Other signals are left for who
-    /// looks at them next.
+    /// Waits until the current run should end. Other signals are left for the next caller.
     pub async fn superseded(&self) {
         while !self.is_superseded() {
             self.urgent.notified().await;
         }
     }
 
-    /// Waits until nothing more should begin.
+    /// Waits until no new work should begin.
     pub async fn stopped(&self) {
         while !self.is_stopping() {
             self.urgent.notified().await;
         }
     }
 
-    /// Waits for the next signal; one that came before counts.
+    /// Waits for the next signal; an earlier one that was not taken counts.
     pub async fn changed(&self) {
         self.notify.notified().await;
     }

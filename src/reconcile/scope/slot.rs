@@ -1,4 +1,4 @@
-//! The pool of workers: few runs work at once while any number waits.
+//! The pool of workers: a limited number of runs work at once, any number can wait.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -14,14 +14,14 @@ pub struct WorkerPool {
 }
 
 impl WorkerPool {
-    /// So many.
+    /// A pool of this size.
     pub fn new(count: usize, metrics: &Arc<Metrics>) -> Self {
         Self { free: Arc::new(Semaphore::new(count)), metrics: Arc::clone(metrics) }
     }
 }
 
-/// The slot of one run in the pool. It is taken for work and released for every wait,
-/// so that nobody's wait delays another's work.
+/// The slot of one run in the pool. It is taken for work and released for every wait, so that a
+/// waiting run does not block others.
 #[derive(Debug)]
 pub struct WorkerSlot {
     pool: WorkerPool,
@@ -34,7 +34,7 @@ impl WorkerSlot {
         Self { pool: pool.clone(), permit: Mutex::default() }
     }
 
-    /// Waits for a worker. A slot that is taken stays so.
+    /// Waits for a worker, unless one is taken already.
     pub async fn take(&self) {
         if self.permit().is_some() {
             return;
@@ -56,7 +56,7 @@ impl WorkerSlot {
         self.permit().is_some()
     }
 
-    /// Gives the worker back.
+    /// Releases the worker.
     pub fn release(&self) {
         *self.permit() = None;
     }
@@ -91,7 +91,7 @@ mod tests {
             waiting.await;
             check(0);
         }
-        // One that gives up leaves the queue too.
+        // A run that gives up leaves the queue too.
         {
             let mut waiting = std::pin::pin!(first.take());
             assert!(futures::poll!(waiting.as_mut()).is_pending());

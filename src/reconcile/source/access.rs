@@ -1,4 +1,4 @@
-//! How a release reaches its registry: the Secrets it names, read with its own rights.
+//! Access of a release to its registry: the Secrets it names, read with its own rights.
 
 use std::sync::Arc;
 
@@ -14,23 +14,22 @@ use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::error::{RunFailure, chain, failure};
 use crate::reconcile::scope::Scope;
 
-/// How the registry is reached. The value of the last run is used again when
-/// nothing has changed.
+/// Access to the registry. The value of the last run is reused when nothing has changed.
 ///
 /// # Errors
-/// When a Secret is missing, may not be read, or does not hold what it should.
+/// When a Secret is missing, cannot be read, or is invalid.
 pub async fn access(
     scope: &Scope<'_>,
     session: &Session,
     cache: &mut RegistryCache,
 ) -> Result<Arc<Access>, Box<RunFailure>> {
     let Scope { env, release, .. } = *scope;
-    // Anyone who sends a request needs what is made here.
+    // Every request to the registry needs this value, so it is checked here.
     check_registry(&env.allowed, release)?;
     let (insecure, provider) = (release.insecure, release.provider);
     let mut parts = AccessParts { insecure, provider, ..AccessParts::default() };
-    // Also where the spec names a Secret: that is read as the account, and the
-    // API server impersonates one that does not exist.
+    // Also when the spec names a Secret: it is read as the account, and the API server impersonates
+    // an account that does not exist.
     let of_account = account_secrets(scope, session, cache).await?;
     let named: Vec<(String, bool)> = match &release.pull_secret {
         Some(name) => vec![(name.clone(), true)],
@@ -82,11 +81,11 @@ async fn account_secrets(
     }
 }
 
-/// Asks for the account by name: the API server impersonates one that does not
-/// exist, so this comes before every run that writes.
+/// Fetches the account by name: the API server impersonates an account that does not exist, so this
+/// is checked before every run that writes.
 ///
 /// # Errors
-/// When it does not exist, or that cannot be known.
+/// When it does not exist, or cannot be read.
 pub async fn check_account(scope: &Scope<'_>, session: &Session) -> Result<(), Box<RunFailure>> {
     let Identity::ServiceAccount { namespace, name } = session.identity() else { return Ok(()) };
     match scope.env.session.account(namespace, name).await {
@@ -100,18 +99,18 @@ fn account_unread(identity: &Identity, error: &ApiError) -> Box<RunFailure> {
     failure(error.reason(), format!("{identity} cannot be read: {}", chain(error)))
 }
 
-/// The account is not there.
+/// The error for a missing account.
 pub fn no_account(release: &Release, identity: &Identity) -> Box<RunFailure> {
     failure(
         Reason::ServiceAccountNotFound,
         format!(
-            "{identity} does not exist, so nothing is done for {}: create it, or change spec.serviceAccountName",
+            "{identity} does not exist, {} is not reconciled: create the account, or change spec.serviceAccountName",
             release.id
         ),
     )
 }
 
-/// A Secret that the spec names is not there.
+/// The error for a missing Secret of the spec.
 pub fn missing(release: &Release, name: &str, field: &str) -> Box<RunFailure> {
     let namespace = &release.id.namespace;
     failure(
@@ -120,10 +119,10 @@ pub fn missing(release: &Release, name: &str, field: &str) -> Box<RunFailure> {
     )
 }
 
-/// A Secret that the spec names, watched from now on where that is allowed.
+/// A Secret of the spec; watched from now on if that is allowed.
 ///
 /// # Errors
-/// When it may not be read, or the API server does not answer.
+/// When it cannot be read, or the API server does not answer.
 pub async fn read(
     scope: &Scope<'_>,
     session: &Session,
@@ -135,7 +134,7 @@ pub async fn read(
     let watched = cache
         .secrets
         .entry(name.to_owned())
-        .or_insert_with(|| session.watch_secret(namespace, name, env.told(&release.id)));
+        .or_insert_with(|| session.watch_secret(namespace, name, env.notifier(&release.id)));
     match watched.current().await {
         Ok(secret) => return Ok(secret),
         Err(State::Syncing | State::Synced | State::NotServed | State::Denied(_)) => {}
@@ -151,20 +150,20 @@ pub async fn read(
 
 fn add_keys(keyring: &mut Keyring, name: &str, secret: &SecretData) -> Result<(), Box<RunFailure>> {
     let unusable = |e| failure(Reason::SecretInvalid, format!("Secret {name}: {e}"));
-    // What OpenShift gives to its ServiceAccounts is of the older type.
+    // OpenShift creates Secrets of the older type for its ServiceAccounts.
     if let (None, Some(older)) = (secret.0.get(".dockerconfigjson"), secret.0.get(".dockercfg")) {
         return keyring.add_dockercfg(older).map_err(unusable);
     }
     let Some(config) = secret.0.get(".dockerconfigjson") else {
         let message = format!(
-            "Secret {name} has no .dockerconfigjson: make it with `kubectl create secret docker-registry`"
+            "Secret {name} has no .dockerconfigjson: create it with `kubectl create secret docker-registry`"
         );
         return Err(failure(Reason::SecretInvalid, message));
     };
     keyring.add(config).map_err(unusable)
 }
 
-/// The proxy that a Secret names, with Flux's keys.
+/// The proxy in a Secret, with the same keys as in Flux.
 fn proxy_of(name: &str, secret: &SecretData) -> Result<Proxy, Box<RunFailure>> {
     let bad = |why: String| {
         let message = format!("Secret {name}, named by spec.proxySecretRef, {why}");
@@ -173,11 +172,11 @@ fn proxy_of(name: &str, secret: &SecretData) -> Result<Proxy, Box<RunFailure>> {
     let text = |key: &str| match secret.0.get(key).map(|value| std::str::from_utf8(value)) {
         None => Ok(""),
         Some(Ok(text)) => Ok(text),
-        Some(Err(_)) => Err(bad(format!("has a {key} that is no text"))),
+        Some(Err(_)) => Err(bad(format!("has a {key} that is not UTF-8 text"))),
     };
     let address = text("address")?;
     if address.is_empty() {
-        return Err(bad("has no address, such as http://proxy.example:3128".into()));
+        return Err(bad("has no address: set one such as http://proxy.example:3128".into()));
     }
     Proxy::new(address, text("username")?, text("password")?).map_err(|e| bad(format!("cannot be used: {e}")))
 }

@@ -1,4 +1,4 @@
-//! Whether a release may ask for what it names.
+//! Whether a release may use its registry.
 
 use super::reference::repository;
 use crate::domain::allowed::Allowed;
@@ -7,10 +7,10 @@ use crate::domain::gate::{self, Decision, Facts};
 use crate::domain::release::Release;
 use crate::reconcile::error::RunFailure;
 
-/// Whether the release may ask for what it names. Nothing is sent before that.
+/// Whether the release may use its registry. Nothing is sent before this check.
 ///
 /// # Errors
-/// When its registry is not allowed, or its proxy is not.
+/// When its registry or its proxy is not allowed.
 pub fn check_registry(allowed: &Allowed, release: &Release) -> Result<(), Box<RunFailure>> {
     if !allowed.is_limited() {
         return Ok(());

@@ -1,5 +1,4 @@
-//! What encrypted artifacts are read with: the age identities of the Secret that
-//! the spec names.
+//! The age identities of the Secret in the spec, to decrypt artifacts.
 
 use super::access;
 use crate::api::reason::Reason;
@@ -13,12 +12,10 @@ use crate::reconcile::scope::Scope;
 /// The field of the spec.
 const FIELD: &str = "decryption.secretRef";
 
-/// The identities, if the spec names some. Only a pull needs them: they are not
-/// kept.
+/// The identities, if the spec names a Secret. Only a pull needs them: they are not kept.
 ///
 /// # Errors
-/// When the Secret is missing, may not be read, or holds anything but
-/// identities.
+/// When the Secret is missing, cannot be read, or has a value that is not an identity.
 pub async fn identities(
     scope: &Scope<'_>,
     session: &Session,
@@ -34,20 +31,19 @@ pub async fn identities(
     })
 }
 
-/// All of them have to be identities: one that is not is a mistake that would
-/// be noticed only when it is needed.
+/// All values must be identities: an invalid one would be noticed only when it is needed.
 fn parse(secret: &SecretData) -> Result<Identities, String> {
     let mut all: Option<Identities> = None;
     for (key, value) in &secret.0 {
-        // The copy is wiped once it is read.
-        let found = Identities::parse(value.clone())
-            .map_err(|e| format!("has a key {key:?} that is unusable: {e}"))?;
+        // The copy is wiped after parsing.
+        let found =
+            Identities::parse(value.clone()).map_err(|e| format!("has an invalid key {key:?}: {e}"))?;
         all = Some(match all {
             Some(all) => all.and(&found),
             None => found,
         });
     }
-    all.ok_or_else(|| "is empty: put age identities (AGE-SECRET-KEY-1…) into it".to_owned())
+    all.ok_or_else(|| "is empty: add age identities (AGE-SECRET-KEY-1…)".to_owned())
 }
 
 #[cfg(test)]
@@ -64,8 +60,8 @@ mod tests {
         };
         check(&[("a.agekey", key)], "");
         check(&[("a.agekey", key), ("b.agekey", &format!("# old\n{key}{key}"))], "");
-        check(&[], "is empty: put age identities (AGE-SECRET-KEY-1…) into it");
+        check(&[], "is empty: add age identities (AGE-SECRET-KEY-1…)");
         let not = "line 1 is not a private key of age (AGE-SECRET-KEY-1…)";
-        check(&[("a", key), ("b", "hunter2")], &format!("has a key \"b\" that is unusable: {not}"));
+        check(&[("a", key), ("b", "hunter2")], &format!("has an invalid key \"b\": {not}"));
     }
 }

@@ -1,4 +1,4 @@
-//! How a release reaches its registry.
+//! Access of a release to its registry.
 
 pub mod access;
 pub mod allowed;

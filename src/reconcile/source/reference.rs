@@ -1,4 +1,4 @@
-//! What a release names in a registry.
+//! The reference of a release into a registry.
 
 use crate::api::reason::Reason;
 use crate::domain::release::{Release, WantedVersion};
@@ -14,7 +14,7 @@ pub fn repository(release: &Release) -> Result<Repository, Box<RunFailure>> {
     Repository::parse(&release.url).map_err(|e| failure(e.reason(), format!("spec.url: {e}")))
 }
 
-/// What is wanted of it.
+/// The wanted version.
 ///
 /// # Errors
 /// When the reference cannot be used.

@@ -1,5 +1,4 @@
-//! What may be made of proof: content reaches the cluster only as [`Admitted`], which
-//! comes from here alone.
+//! Content reaches the cluster only as [`Admitted`], which is made only here.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -16,15 +15,15 @@ use crate::domain::verify::proof::Proof;
 use crate::oci::{Artifact, Digest, Registry, Room};
 use crate::reconcile::error::{RunFailure, failure};
 
-/// The most signers that the status names.
+/// The maximum number of signers in the status.
 const MAX_SIGNERS: usize = 16;
 
-/// A digest that may be acted on: every policy that was demanded is satisfied.
-/// The fields are nobody else's, so that this room is the only one that makes it.
+/// An admitted digest: every required policy is satisfied. The fields are private, so that only
+/// this module can make it.
 #[derive(Clone, Debug)]
 pub struct Admission {
     digest: Digest,
-    told: Assessment,
+    assessment: Assessment,
     signers: Vec<VerifiedBy>,
     images: Option<Arc<ImageDemand>>,
 }
@@ -38,13 +37,13 @@ pub struct Admitted {
 }
 
 impl Admission {
-    /// One that nobody wants verified. `why` says so, for the status.
+    /// An admission without verification. `why` is for the status.
     pub(in crate::reconcile) fn unasked(digest: &Digest, why: &str) -> Self {
-        let told = Assessment { status: None, reason: Reason::NotVerified, message: why.to_owned() };
-        Self { digest: digest.clone(), told, signers: Vec::new(), images: None }
+        let assessment = Assessment { status: None, reason: Reason::NotVerified, message: why.to_owned() };
+        Self { digest: digest.clone(), assessment, signers: Vec::new(), images: None }
     }
 
-    /// Asks for the evidence and judges it.
+    /// Reads the evidence and judges it.
     ///
     /// # Errors
     /// As [`verify`].
@@ -72,51 +71,50 @@ impl Admission {
         }
         let names: Vec<String> = names.into_iter().collect();
         let origins: Vec<&str> = policies.iter().map(|p| p.origin.as_str()).collect();
-        let message = format!("signed by {}, as {} wants it", names.join(" and "), origins.join(" and "));
-        let told = Assessment { status: Some(true), reason: Reason::Verified, message };
-        Self { digest: digest.clone(), told, signers, images: None }
+        let message = format!("Signed by {} (required by {})", names.join(" and "), origins.join(" and "));
+        let assessment = Assessment { status: Some(true), reason: Reason::Verified, message };
+        Self { digest: digest.clone(), assessment, signers, images: None }
     }
 
-    /// Lets its content in, and no other.
+    /// Admits its content, and no other.
     ///
     /// # Errors
     /// When it is the content of another digest.
     pub(in crate::reconcile) fn admit(&self, artifact: Artifact) -> Result<Admitted, Box<RunFailure>> {
         if artifact.digest != self.digest {
-            let message = format!("{} was verified, and {} was pulled", self.digest, artifact.digest);
+            let message = format!("verified digest {}, but pulled {}", self.digest, artifact.digest);
             return Err(failure(Reason::DigestMismatch, message));
         }
         Ok(Admitted { files: artifact.files, room: artifact.room, images: self.images.clone() })
     }
 
-    /// Puts into the outcome who has signed, the container images too as far as
-    /// that is known.
-    pub(in crate::reconcile) fn tell(&self, pinned: Option<&Pinned>, outcome: &mut Outcome) {
+    /// Adds the signers to the outcome, those of the container images too as far as they are known.
+    pub(in crate::reconcile) fn report(&self, pinned: Option<&Pinned>, outcome: &mut Outcome) {
         outcome.signers = Some(self.signers.clone());
         if outcome.verified.is_none() {
-            outcome.verified = Some(self.told.clone());
+            outcome.verified = Some(self.assessment.clone());
             match (&self.images, pinned) {
                 (None, _) => outcome.images = Some(Vec::new()),
-                (Some(_), Some(pinned)) => pinned.tell(outcome),
+                (Some(_), Some(pinned)) => pinned.report(outcome),
                 (Some(_), None) => {}
             }
         }
     }
 
-    /// Which container images have to be signed, too.
+    /// The required signatures of container images.
     pub fn images(&self) -> Option<&ImageDemand> {
         self.images.as_deref()
     }
 }
 
 impl Admitted {
-    /// What a person has handed over at the command line, with that person's own
-    /// rights: trust in it is theirs.
+    /// Manifests from the command line, applied with the person's own rights: no signature is
+    /// required.
     pub(in crate::reconcile) fn from_command_line(files: Vec<(String, Bytes)>) -> Self {
         Self { files, room: Room::default(), images: None }
     }
 
-    /// Which of its container images have to be signed.
+    /// The required signatures of its container images.
     pub fn images(&self) -> Option<&ImageDemand> {
         self.images.as_deref()
     }
@@ -126,7 +124,7 @@ impl Admitted {
         &self.files
     }
 
-    /// What it may come to in memory.
+    /// Its memory reservation.
     pub fn room(&self) -> &Room {
         &self.room
     }

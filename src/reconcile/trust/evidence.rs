@@ -1,5 +1,4 @@
-//! From a digest to proof of who has signed it: evidence from the registry, judged by
-//! policies.
+//! From a digest to proof of its signers: evidence from the registry, judged by policies.
 
 use tokio::sync::Semaphore;
 
@@ -11,19 +10,19 @@ use crate::domain::verify::proof::{Proof, Refusal};
 use crate::oci::{Access, Digest, Registry, Repository};
 use crate::reconcile::error::{RunFailure, chain, failure};
 
-/// The most digests whose signatures are judged at a time; each may take a core.
+/// The maximum number of digests whose signatures are checked at once; each may take a core.
 pub const MAX_JUDGING: usize = 2;
-/// Their places, in the whole process.
+/// The slots for that, in the whole process.
 static JUDGING: Semaphore = Semaphore::const_new(MAX_JUDGING);
 
-/// What is to be verified.
+/// The target of a verification.
 #[derive(Clone, Copy)]
 pub struct VerifyTarget<'a> {
-    /// Where it is.
+    /// Its repository.
     pub repository: &'a Repository,
-    /// What it is.
+    /// Its digest.
     pub digest: &'a Digest,
-    /// How the registry is reached.
+    /// Access to the registry.
     pub access: &'a Access,
 }
 
@@ -42,17 +41,16 @@ pub async fn verify(
     let setback = evidence.setback.clone();
     let judged = judged(repository, digest, policies.to_vec(), evidence).await;
     judged.map_err(|failed| match setback {
-        // The signature that is missed may be the one that could not be read.
-        Some((reason, why)) => failure(
-            reason,
-            format!("not every signature could be read: {why}. Of the others: {}", failed.message),
-        ),
+        // The missing signature may be the one that could not be read.
+        Some((reason, why)) => {
+            failure(reason, format!("cannot read all signatures: {why}. From the others: {}", failed.message))
+        }
         None => failed,
     })
 }
 
-/// Judges off the async workers, and not for everybody at once: what a registry
-/// keeps for a digest may be many signatures, each checked with many keys.
+/// Judges on blocking threads, a limited number at once: a registry may have many signatures for a
+/// digest, each checked with many keys.
 async fn judged(
     repository: &Repository,
     digest: &Digest,
@@ -62,7 +60,7 @@ async fn judged(
     let (name, digest) = (repository.to_string(), digest.clone());
     let place = JUDGING.acquire().await;
     let judged = tokio::task::spawn_blocking(move || {
-        // Given back at the end of the work, also if nobody waits for it any more.
+        // Released at the end of the work, also if the caller is gone.
         let _place = place;
         let subject = Subject { repository: &name, digest: digest.as_str() };
         policies.iter().map(|policy| judge(policy, subject, &evidence)).collect::<Result<_, _>>()
@@ -70,7 +68,7 @@ async fn judged(
     match judged.await {
         Ok(judged) => judged.map_err(|refusal: Refusal| failure(refusal.reason, refusal.message)),
         Err(_) => {
-            let message = format!("the signatures of {repository} were not judged: the task ended");
+            let message = format!("cannot check the signatures of {repository}: the task ended");
             Err(failure(Reason::SignatureInvalid, message))
         }
     }

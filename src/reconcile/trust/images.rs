@@ -1,5 +1,5 @@
-//! The container images of objects: which digest each is, and who has signed
-//! that. Nothing is written here; the caller writes the pins into the objects.
+//! The container images of objects: their digests, and the signers of these. Nothing is written
+//! here; the caller writes the pins into the objects.
 
 use std::collections::BTreeMap;
 
@@ -24,32 +24,31 @@ use crate::domain::verify::proof::Proof;
 use crate::oci::{Access, Digest, Keyring, Registry, Repository, Tag, Wanted};
 use crate::reconcile::error::{RunFailure, chain, failure};
 
-/// The most different images of one artifact that are verified.
+/// The maximum number of different images of one artifact.
 pub const MAX_IMAGES: usize = 256;
 /// How many images a message names.
 const NAMED: usize = 3;
-/// How many of them are asked about at once.
+/// How many of them are verified at once.
 const AT_ONCE: usize = 8;
 /// The key of a Secret for pulls.
 const DOCKER_CONFIG: &str = ".dockerconfigjson";
 
-/// Why what may be an image is refused.
-const DOUBTFUL: &str = "a field image of a kind that is not built in names it, and nobody can tell whether it runs: \
-                        exempt it in verify.images.exempt if it needs no signature";
+/// Why a possible image is refused.
+const DOUBTFUL: &str = "found in an image field of a kind that is not built in, it may run: add it to \
+                        verify.images.exempt if it needs no signature";
 
-/// How the registries of images are reached.
+/// Access to the registries of images.
 pub trait ImageAccess: Send + Sync {
-    /// The value of `.dockerconfigjson` of a Secret that a pod pulls with; `None`
-    /// when there is no such Secret, which a kubelet goes without too.
+    /// The value of `.dockerconfigjson` of a Secret that a pod pulls with; `None` when there is no
+    /// such Secret, which a kubelet ignores too.
     fn pull_secret<'a>(
         &'a self,
         namespace: &'a str,
         name: &'a str,
     ) -> BoxFuture<'a, Result<Option<Vec<u8>>, Box<RunFailure>>>;
 
-    /// How a repository is reached with the credentials of its pods or, without
-    /// those, with whatever else there is. A certificate or plain HTTP that was
-    /// meant for another registry is not for this one.
+    /// Access to a repository with the credentials of its pods or, without those, with the other
+    /// credentials. A certificate or plain HTTP that was set for another registry is not used.
     fn access<'a>(
         &'a self,
         repository: &'a Repository,
@@ -57,33 +56,32 @@ pub trait ImageAccess: Send + Sync {
     ) -> BoxFuture<'a, Result<Access, Box<RunFailure>>>;
 }
 
-/// What became of the images of some objects.
+/// The results for the images of some objects.
 #[derive(Clone, Debug, Default)]
 pub struct Images {
-    /// Those that are signed as they have to be.
+    /// Images with the required signatures.
     pub verified: Vec<SignedImage>,
-    /// Those that need no signature, by a pattern.
+    /// Images that need no signature, by a pattern.
     pub exempt: Vec<String>,
-    /// Those that are not signed as they have to be, or of which that cannot be
-    /// known: all of them.
+    /// All images without the required signatures, or whose signatures cannot be read.
     pub failures: Vec<ImageFailure>,
 }
 
-/// An image that is signed as it has to be.
+/// An image with the required signatures.
 #[derive(Clone, Debug)]
 pub struct SignedImage {
-    /// As the objects have it.
+    /// Its name in the objects.
     pub written: String,
-    /// With the digest that was verified.
+    /// Its name with the verified digest.
     pub pinned: String,
-    /// Who has signed it, for each policy.
+    /// Its signers, for each policy.
     pub proofs: Vec<Proof>,
 }
 
-/// An image that is not signed as it has to be, or of which that cannot be known.
+/// An image without the required signatures, or whose signatures cannot be read.
 #[derive(Clone, Debug)]
 pub struct ImageFailure {
-    /// As the objects have it, with its digest if that was known before.
+    /// Its name in the objects, with its digest if that was known before.
     pub image: String,
     /// The objects that run it.
     pub objects: Vec<ObjectId>,
@@ -94,28 +92,28 @@ pub struct ImageFailure {
 }
 
 impl Images {
-    /// What is to be written in place of what ([`crate::domain::images::pin`]).
+    /// The replacement for each image name ([`crate::domain::images::pin`]).
     pub fn pins(&self) -> BTreeMap<String, String> {
         self.verified.iter().map(|i| (i.written.clone(), i.pinned.clone())).collect()
     }
 
-    /// What is wrong with the images, where only a warning is wanted.
+    /// The problem with the images, in Warn mode.
     ///
     /// # Errors
-    /// What is wrong with them, where each has to be signed.
+    /// The problem with them, in Enforce mode.
     pub fn refusal(&self, mode: ImageMode) -> Result<Option<String>, Box<RunFailure>> {
         let [first, rest @ ..] = self.failures.as_slice() else { return Ok(None) };
         let mut message = match rest.len() {
-            0 => "a container image is not signed as spec.verify.images wants it: ".to_owned(),
+            0 => "1 container image is not signed as spec.verify.images requires: ".to_owned(),
             more => {
-                format!("{} container images are not signed as spec.verify.images wants them: ", more + 1)
+                format!("{} container images are not signed as spec.verify.images requires: ", more + 1)
             }
         };
         message.push_str(&List::Clauses.few_as(&self.failures, NAMED, ImageFailure::line));
         match mode {
             ImageMode::Warn => Ok(Some(message)),
             ImageMode::Enforce => {
-                // A registry that is away is told as such, and tried again like one.
+                // An unavailable registry has its own reason, and is tried again.
                 let away = self.failures.iter().all(|f| !f.reason.is_distrust());
                 Err(failure(if away { first.reason } else { Reason::ImageNotVerified }, message))
             }
@@ -140,14 +138,14 @@ impl SignedImage {
 }
 
 impl ImageFailure {
-    /// One line: the image, what is wrong, and where it stands.
+    /// One line: the image, the problem, and the objects.
     pub fn line(&self) -> String {
         let objects: Vec<String> = self.objects.iter().map(ObjectId::to_string).collect();
         format!("{}: {} (in {})", self.image, self.message, objects.join(", "))
     }
 }
 
-/// An image, and where it stands.
+/// The uses of an image.
 #[derive(Default)]
 struct Use<'a> {
     objects: Vec<&'a Object>,
@@ -173,7 +171,7 @@ pub async fn verify_images(
     let uses = uses(objects);
     if uses.len() > MAX_IMAGES {
         let message = format!(
-            "the manifests name {} different container images, more than the {MAX_IMAGES} that are verified",
+            "the manifests use {} different container images, at most {MAX_IMAGES} can be verified",
             uses.len()
         );
         return Err(failure(Reason::ImageNotVerified, message));
@@ -184,20 +182,20 @@ pub async fn verify_images(
         match policies.demand(image) {
             ImageNeed::Exempt => images.exempt.push(image.clone()),
             ImageNeed::Unmatched => {
-                let why = "no policy of verify.images matches it: add one that does, or exempt it";
+                let why = "no policy of verify.images matches it: add a policy, or exempt the image";
                 images.failures.push(place.failed(image, failure(Reason::ImageNotVerified, why)));
             }
             ImageNeed::Unknown(why) => {
-                let why = format!("{why}, so that nobody can tell who has signed it");
+                let why = format!("{why}, so its signature cannot be checked");
                 images.failures.push(place.failed(image, failure(Reason::ImageNotVerified, why)));
             }
             ImageNeed::Signed(name, policies) => {
                 let looked = Look { registry, objects, policies, ways, place };
                 let digest = known.get(image).map(String::as_str);
                 asked.push(Box::pin(async move {
-                    let told = digest.map_or_else(|| image.clone(), |digest| name.pinned(digest));
+                    let shown = digest.map_or_else(|| image.clone(), |digest| name.pinned(digest));
                     let signed = looked.at(image, &name, digest).await;
-                    signed.map_err(|failed| place.failed(&told, failed))
+                    signed.map_err(|failed| place.failed(&shown, failed))
                 }));
             }
         }
@@ -215,7 +213,7 @@ pub async fn verify_images(
     Ok(images)
 }
 
-/// What may be images, in kinds of which that is not known, and is not exempt.
+/// Possible images in unknown kinds that are not exempt.
 fn doubtful<'a>(objects: &'a [Object], policies: &ImagePolicies) -> BTreeMap<String, Use<'a>> {
     let mut found: BTreeMap<String, Use<'a>> = BTreeMap::new();
     for object in objects {
@@ -259,7 +257,7 @@ impl<'a> Use<'a> {
     }
 }
 
-/// What one image is looked at with.
+/// The inputs to verify one image.
 struct Look<'a> {
     registry: &'a Registry,
     objects: &'a [Object],
@@ -296,7 +294,7 @@ impl Look<'_> {
         Ok(SignedImage { written: image.to_owned(), pinned: name.pinned(digest.as_str()), proofs })
     }
 
-    /// Which digest it is and who has signed that, asked with these credentials.
+    /// Its digest and the signers of that, read with these credentials.
     async fn with(
         &self,
         repository: &Repository,
@@ -336,11 +334,11 @@ fn is_denied(failed: &RunFailure) -> bool {
     failed.reason == Reason::AuthenticationFailed
 }
 
-/// What the credentials of the pods came to, where the others are refused too.
+/// The error with the credentials of the pods, if the other credentials are refused too.
 fn both(of_pods: Option<Box<RunFailure>>, failed: Box<RunFailure>) -> Box<RunFailure> {
     match of_pods {
         Some(first) if is_denied(&failed) && first.message != failed.message => {
-            let message = format!("{}; and without the imagePullSecrets: {}", first.message, failed.message);
+            let message = format!("{}; without the imagePullSecrets: {}", first.message, failed.message);
             failure(first.reason, message)
         }
         _ => failed,

@@ -1,4 +1,4 @@
-//! Who has signed what, and what may be made of that.
+//! Signatures, and what they permit.
 
 pub mod admission;
 pub mod evidence;

@@ -13,17 +13,17 @@ use crate::domain::verify::images::{ImageName, ImageNeed, ImagePolicies};
 use crate::reconcile::error::{RunFailure, failure};
 use crate::reconcile::scope::revision::Revision;
 
-/// Which images have to be signed.
+/// The required signatures of images.
 #[derive(Clone, Debug)]
 pub struct ImageDemand {
-    /// What one without a signature leads to.
+    /// What happens without a signature.
     pub mode: ImageMode,
-    /// By whom.
+    /// The required signers.
     pub policies: ImagePolicies,
 }
 
 impl ImageDemand {
-    /// Names it with all keys and roots: another, another name.
+    /// Identifies it with all keys and roots.
     pub fn name(&self) -> String {
         format!("{:?}{}", self.mode, self.policies.fingerprint())
     }
@@ -36,44 +36,43 @@ pub struct Pinned {
     pub key: String,
     /// [`ImageDemand::name`].
     pub demand: String,
-    /// Whether the last verification of the artifact has been followed by theirs.
+    /// Whether they were verified after the last verification of the artifact.
     pub fresh: bool,
     /// The images, as the status lists them.
     pub shown: Vec<VerifiedImage>,
-    /// Those that should be signed and are not, where that is only told.
+    /// The warning about unsigned images, in Warn mode.
     pub warning: Option<String>,
 }
 
 impl Pinned {
-    /// What is written in place of what.
+    /// The replacement for each image name.
     pub fn pins(&self) -> BTreeMap<String, String> {
         self.shown.iter().map(|image| (image.name.clone(), image.pinned.clone())).collect()
     }
 
-    /// Puts it into the outcome.
-    pub fn tell(&self, outcome: &mut Outcome) {
+    /// Adds it to the outcome.
+    pub fn report(&self, outcome: &mut Outcome) {
         outcome.images = Some(self.shown.clone());
         if let (Some(warning), Some(verified)) = (&self.warning, &mut outcome.verified) {
             verified.message.push_str(&format!("; {warning}"));
         }
     }
 
-    /// Whether it is about that revision and what is demanded now, and up to date.
+    /// Whether it is for that revision and the current demand, and up to date.
     pub fn is_of(&self, revision: &Revision, demand: Option<&ImageDemand>) -> bool {
         self.key == revision.key && demand.is_some_and(|d| d.name() == self.demand) && self.fresh
     }
 
-    /// Whether it says of these objects all that is demanded. What was found
-    /// under other rules is no answer, nor is one that lacks an image.
+    /// Whether it has everything that is demanded for these objects. A result under other rules
+    /// does not count, nor one without an image.
     pub fn answers(&self, demand: &ImageDemand, objects: &[Object]) -> bool {
         let whole = || self.warning.is_none() && lacking(demand, objects, &self.pins()).is_none();
         self.demand == demand.name() && (demand.mode == ImageMode::Warn || whole())
     }
 }
 
-/// Which digest each image was, by its name in the artifact. Another client may
-/// have written the status: what counts is a digest that is written to the very
-/// name, and that is verified like any other.
+/// The digest of each image, by its name in the artifact. Another client may have written the
+/// status: only a digest for exactly the same name counts, and it is verified like any other.
 pub fn digests(shown: &[VerifiedImage]) -> BTreeMap<String, String> {
     let digest = |image: &VerifiedImage| {
         let (name, pinned) = (ImageName::parse(&image.name).ok()?, ImageName::parse(&image.pinned).ok()?);
@@ -99,14 +98,14 @@ fn lacking(demand: &ImageDemand, objects: &[Object], pins: &BTreeMap<String, Str
 /// Writes the digests into the objects.
 ///
 /// # Errors
-/// When one is missing that has to be there; nothing is written then.
+/// When a required one is missing; nothing is written then.
 pub fn bind(
     demand: &ImageDemand,
     objects: &mut [Object],
     pins: &BTreeMap<String, String>,
 ) -> Result<(), Box<RunFailure>> {
     if let Some(image) = lacking(demand, objects, pins).filter(|_| demand.mode == ImageMode::Enforce) {
-        let message = format!("{image} has to be signed by spec.verify.images, and was not verified");
+        let message = format!("{image} is not verified (required by spec.verify.images)");
         return Err(failure(Reason::ImageNotVerified, message));
     }
     for object in objects {

@@ -258,7 +258,7 @@ async fn b19_two_at_once_end_with_an_inventory_that_names_what_both_wrote() {
     let started = ["a.yaml", "b.yaml"].map(|file| hand.start(&["apply", "-i", "app", "-f", file]));
     for child in started {
         let ended = hand.end(child);
-        let contested = ended.err.contains("is written by somebody else at the same time: try again");
+        let contested = ended.err.contains("at the same time; try again");
         assert!(ended.code == Some(0) || (ended.code == Some(1) && contested), "{ended:?}");
     }
     let named = hand.named("app").await;

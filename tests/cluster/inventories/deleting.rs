@@ -38,7 +38,7 @@ async fn b18_everything_goes_in_reverse_and_the_inventory_by_its_real_name() {
         1,
         "",
         &format!(
-            "{BEGUN}error: there is no inventory app in the namespace NS: `supercargo get inventories` lists all\n"
+            "{BEGUN}error: inventory app not found in namespace NS: list all with `supercargo get inventories`\n"
         ),
     );
 }
@@ -82,7 +82,7 @@ async fn what_is_held_goes_before_what_may_have_to_let_it_go() {
     let exists = async || hand.story.object("v1", "serviceaccounts", "operator").await.is_some();
     hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + account));
     let error = "error: not gone within --timeout (1s):\n  ConfigMap/NS/held: still terminating, held by the finalizer \
-                 example.com/hold\n  ServiceAccount/NS/operator: not deleted before what is terminating is gone\n\
+                 example.com/hold\n  ServiceAccount/NS/operator: not deleted yet, waits for the terminating objects\n\
                  finish with: supercargo delete -i app --inventory-namespace NS\n";
     let delete = ["delete", "-i", "app", "--timeout", "1s"];
     let gone = "ConfigMap/NS/inv-app deleted\n";
@@ -104,8 +104,8 @@ async fn what_is_held_goes_before_what_may_have_to_let_it_go() {
     // So does the next of those that do not wait.
     hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + account));
     let told = hand.does(&["apply", "-i", "app", "--prune", "-f", "-"], &config_map("a", "1"));
-    let says = "warning: 1 object that left is deleted after ConfigMap/NS/held (waiting for finalizer \
-                example.com/hold): the inventory names what is left, run the same again to go on\n";
+    let says = "warning: deletion of 1 object waits for ConfigMap/NS/held (waiting for finalizer example.com/hold); \
+                the inventory has the rest: run the same command again to continue\n";
     assert!(told.ends_with(says), "{told}");
     hand.let_go("configmap/held");
     hand.does(&["apply", "-i", "app", "--prune", "-f", "-"], &config_map("a", "1"));
@@ -228,8 +228,7 @@ async fn an_inventory_that_an_apply_has_written_meanwhile_stays() {
         proxy.release();
         let ended = hand.end(child);
         assert_eq!(ended.code, Some(1), "{}", ended.err);
-        let told =
-            "error: the inventory NS/inv-app is written by somebody else at the same time: try again\n";
+        let told = "error: another client changes the inventory NS/inv-app at the same time; try again\n";
         assert!(ended.err.ends_with(told), "{}", ended.err);
         assert!(hand.named("app").await.contains(&"NS_b__ConfigMap".to_owned()));
         hand.does(&["delete", "-i", "app"], "");

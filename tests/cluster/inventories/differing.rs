@@ -75,7 +75,7 @@ async fn drift_by_a_hand_is_shown_and_put_back_by_the_next_apply() {
     hand.story.kubectl(&["patch", "configmap", "a", "--type=merge", "-p", r#"{"data":{"v":"1"}}"#], "");
     diff(&hand, &app, 1, DRIFT);
     let told = hand.does(&["apply", "-i", "app", "-f", "-"], &app);
-    let put_back = "ConfigMap/NS/a configured\nwarning: put back as applied: ConfigMap/NS/a\n";
+    let put_back = "ConfigMap/NS/a configured\nwarning: Corrected drift: ConfigMap/NS/a\n";
     assert!(told.ends_with(put_back), "{told}");
     diff(&hand, &app, 0, "");
     hand.story.kubectl(&["delete", "configmap", "a"], "");
@@ -202,10 +202,7 @@ async fn no_value_of_a_secret_is_shown() {
     let invalid = "apiVersion: v1\nkind: Secret\nmetadata: {name: t}\ndata: {password: 'hunter2!'}\n";
     for verb in ["diff", "apply"] {
         let ended = hand.run(&[verb, "-i", "app", "-f", "-"], invalid);
-        assert!(
-            ended.err.contains("Secret/NS/t: the API server refuses it; its message is not shown"),
-            "{ended:?}"
-        );
+        assert!(ended.err.contains("Secret/NS/t: the API server rejects it (message hidden"), "{ended:?}");
         assert!(!ended.err.contains("hunter") && !ended.out.contains("hunter"), "{ended:?}");
     }
 }
@@ -252,8 +249,8 @@ async fn a_namespace_that_only_a_flag_makes_is_told_of() {
         1,
         "",
         &format!(
-            "{applying}error: nothing was written, the dry run refused 1 object:\n  ConfigMap/{fresh}/a: namespaces \
-             \"{fresh}\" not found (--create-namespace makes it)\n"
+            "{applying}error: nothing applied, dry run failed for 1 object:\n  ConfigMap/{fresh}/a: namespaces \
+             \"{fresh}\" not found (--create-namespace creates it)\n"
         ),
     );
     says(&["apply", "--create-namespace"], 0, "", &format!("{applying}ConfigMap/{fresh}/a created\n"));

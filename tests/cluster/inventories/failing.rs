@@ -106,7 +106,7 @@ async fn every_object_that_is_refused_is_named_and_nothing_is_written() {
         + "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: Wrong}\n---\n";
     let ended = hand.run(&["apply", "-i", "app", "-f", "-"], &input);
     assert_eq!(ended.code, Some(1));
-    let told = "error: nothing was written, the dry run refused 3 objects:\n  ConfigMap/NS/Wrong: ";
+    let told = "error: nothing applied, dry run failed for 3 objects:\n  ConfigMap/NS/Wrong: ";
     assert!(ended.err.contains(told), "{}", ended.err);
     for line in [
         "\n  ConfigMap/NS/wrong: failed to create typed patch object (NS/wrong; /v1, Kind=ConfigMap): .data.a: expected \
@@ -239,7 +239,7 @@ async fn missing_rights_are_named_by_verb_and_resource() {
     assert_eq!(ended.code, Some(1));
     let denied = forbidden("configmaps \"a\" is forbidden: ", "patch", "reader");
     assert!(
-        ended.err.ends_with(&format!("  ConfigMap/NS/a: your account may not apply it: {denied}\n")),
+        ended.err.ends_with(&format!("  ConfigMap/NS/a: your account cannot apply it: {denied}\n")),
         "{}",
         ended.err
     );
@@ -249,9 +249,8 @@ async fn missing_rights_are_named_by_verb_and_resource() {
     assert_eq!(
         ended.err,
         format!(
-            "retrieving inventory...\ndeleting 1 manifest(s)...\nerror: not everything was deleted, and the inventory \
-             still names the rest; the API server refuses it for 1 object:\n  ConfigMap/NS/a: it may not be deleted: \
-             {denied}\n"
+            "retrieving inventory...\ndeleting 1 manifest(s)...\nerror: deleted only part, the inventory has the \
+             rest; deletion failed for 1 object:\n  ConfigMap/NS/a: cannot delete it: {denied}\n"
         )
     );
     assert_eq!(hand.named("app").await, ["NS_a__ConfigMap"]);

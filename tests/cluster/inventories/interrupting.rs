@@ -171,8 +171,8 @@ async fn an_interrupted_deletion_stops_deleting() {
     let apply = ["apply", "-i", "app", "--prune", "-f", "app.yaml"];
     let through = [&apply[..], &["--kubeconfig", "proxy"]].concat();
     let ended = interrupted_at_a_deletion(&hand, &proxy, &through);
-    let rest = "interrupted: everything is applied, {} object(s) that left it were deleted until now, and the \
-                inventory names the rest; run the same again to go on\n";
+    let rest = "interrupted: applied, but deleted only {} object(s) no longer in the manifests; the inventory has the \
+                rest: run the same command again to continue\n";
     left(ended, rest).await;
     hand.does(&apply, "");
     assert_eq!(hand.named("app").await, ["NS_a__ConfigMap"]);

@@ -59,7 +59,7 @@ async fn the_inventorys_own_namespace_may_be_in_the_set() {
         refused.err,
         format!(
             "building inventory...\napplying 2 manifest(s)...\nerror: the inventory {home}/inv-app cannot be written: \
-             namespaces \"{home}\" not found (--create-namespace makes it)\n"
+             namespaces \"{home}\" not found (--create-namespace creates it)\n"
         )
     );
     for _ in 0..3 {

@@ -32,7 +32,7 @@ async fn an_immutable_field_is_refused_with_a_hint_and_recreated_with_force() {
         1,
         "",
         &format!(
-            "building inventory...\napplying 1 manifest(s)...\nerror: nothing was written, the dry run refused 1 \
+            "building inventory...\napplying 1 manifest(s)...\nerror: nothing applied, dry run failed for 1 \
              object:\n  Job/NS/once: {refused}"
         ),
     );
@@ -88,7 +88,7 @@ async fn b5_force_deletes_nothing_that_could_not_be_made_anew() {
         .run(&["apply", "-i", "app", "--force", "-f", "-"], &job("main:2", ", imagePullPolicy: Nonsense"));
     assert_eq!(ended.code, Some(1), "{}", ended.err);
     assert!(
-        ended.err.contains("nothing was written, the dry run refused 1 object:\n  Job/NS/once: "),
+        ended.err.contains("nothing applied, dry run failed for 1 object:\n  Job/NS/once: "),
         "{}",
         ended.err
     );
@@ -108,7 +108,7 @@ async fn force_says_what_holds_the_object_that_has_to_go() {
         &job("main:2", ""),
         1,
         "",
-        "building inventory...\napplying 1 manifest(s)...\nerror: the apply stopped after it failed for 1 object:\n  \
+        "building inventory...\napplying 1 manifest(s)...\nerror: apply stopped, failed for 1 object:\n  \
          Job/NS/once: it is being recreated, and was not gone within 1s: something holds it, often a finalizer\n",
     );
     assert_eq!(hand.named("app").await, ["NS_once_batch_Job"]);

@@ -94,7 +94,7 @@ async fn a_release_takes_an_inventory_over_and_a_person_takes_it_back() {
         let events =
             hand.story.kubectl(&["get", "events.events.k8s.io", "-o", "jsonpath={.items[*].note}"], "");
         events
-            .contains("took over the inventory of the same name that the command line wrote, with 2 objects")
+            .contains("Took over the inventory of the same name that the command line wrote, with 2 objects")
             .then_some(())
     };
     hand.story.wait_for("an event tells it", told).await;

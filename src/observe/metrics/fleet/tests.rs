@@ -1,4 +1,4 @@
-//! The series of releases: what they say, and when they go.
+//! The series of releases: their values, and when they end.
 
 use super::super::recorder::Metrics;
 use super::*;
@@ -64,7 +64,7 @@ fn a_release_has_its_series_from_its_status_until_it_goes() {
     ]);
     let well =
         status(&[("Ready", "True", "ReconciliationSucceeded", 100), ("Drifted", "False", "InSync", 100)]);
-    metrics.release_told(&id("web"), false, &applied(well, "1.0.0@sha256:aa", "ci@example.org"));
+    metrics.release_reported(&id("web"), false, &applied(well, "1.0.0@sha256:aa", "ci@example.org"));
     metrics.release_succeeded(&id("web"), at(500));
     check(&[
         format!("drifted{{{OF_WEB}}} 0"),
@@ -75,7 +75,7 @@ fn a_release_has_its_series_from_its_status_until_it_goes() {
         format!("suspended{{{OF_WEB}}} 0"),
     ]);
     let ill = status(&[("Ready", "False", "HealthTimeout", 600), ("Drifted", "True", "Contested", 600)]);
-    metrics.release_told(&id("web"), true, &applied(ill, "1.0.0@sha256:aa", "ci@example.org"));
+    metrics.release_reported(&id("web"), true, &applied(ill, "1.0.0@sha256:aa", "ci@example.org"));
     check(&[
         format!("drifted{{{OF_WEB}}} 1"),
         format!("info{{{OF_WEB},revision=\"1.0.0@sha256:aa\",signer=\"ci@example.org\"}} 1"),
@@ -86,14 +86,14 @@ fn a_release_has_its_series_from_its_status_until_it_goes() {
     ]);
     metrics.release_gone(&id("web"));
     check(&[]);
-    // A run that ends after its release does not bring it back.
-    metrics.release_told(&id("web"), false, &ReleaseStatus::default());
+    // A run that ends after its release does not restore the series.
+    metrics.release_reported(&id("web"), false, &ReleaseStatus::default());
     metrics.release_succeeded(&id("web"), at(900));
     check(&[]);
 }
 
 #[test]
-fn only_the_leader_tells_of_releases() {
+fn only_the_leader_has_series_of_releases() {
     let metrics = Metrics::new("1.2.3").unwrap();
     let appear = || {
         metrics.release_appeared(
@@ -172,7 +172,7 @@ fn the_last_success_is_read_from_the_status_after_a_restart() {
     check(&[ready], &[], Some(100));
     check(&[ready], &[entry(300, "Healthy"), entry(200, "Applied")], Some(300));
     check(&[failed], &[entry(300, "Failed"), entry(200, "Applied")], Some(200));
-    // A person may have written anything into the status.
+    // Another client may have written anything into the status.
     check(&[ready], &[HistoryEntry { applied_at: "yesterday".into(), ..entry(0, "Applied") }], Some(100));
 }
 
@@ -208,14 +208,14 @@ fn labels_are_bounded_and_their_reasons_of_the_closed_set() {
     assert_eq!(reason(Some("../../etc\"} 1\n")), "other");
     let metrics = leading();
     let hostile = "\u{e9}\"\n".repeat(5000);
-    let told = applied(status(&[("Ready", &hostile, &hostile, 1)]), &hostile, &hostile);
-    metrics.release_appeared(&id("web"), false, &told);
+    let status = applied(status(&[("Ready", &hostile, &hostile, 1)]), &hostile, &hostile);
+    metrics.release_appeared(&id("web"), false, &status);
     let text = metrics.expose().unwrap();
     assert!(text.lines().all(|l| l.len() < 1200), "{text}");
     assert_eq!(series(&metrics).len(), 5, "{text}");
 }
 
-/// Names as long as people make them, a digest, and a signer that is a workflow.
+/// Long names, a digest, and a signer that is a workflow.
 #[test]
 fn five_hundred_releases_are_less_than_a_megabyte() {
     let metrics = leading();
@@ -226,9 +226,9 @@ fn five_hundred_releases_are_less_than_a_megabyte() {
         };
         let revision = format!("2026.11.23-rc.{n}-build.48151623@sha256:{}", "0123456789abcdef".repeat(4));
         let by = "https://github.example/payments/reconciliation-worker/.github/workflows/release.yaml@refs/tags/v2026.11.23-rc.1";
-        let told =
+        let status =
             status(&[("Ready", "False", "ServiceAccountNotFound", 1), ("Drifted", "True", "Contested", 1)]);
-        metrics.release_appeared(&id, false, &applied(told, &revision, by));
+        metrics.release_appeared(&id, false, &applied(status, &revision, by));
         metrics.release_succeeded(&id, at(1_795_000_000));
     }
     // Nothing else is left out.

@@ -1,4 +1,4 @@
-//! What is exposed, and by which rules.
+//! The exposed metrics, and their rules.
 
 use super::super::catalog::CATALOG;
 use super::*;
@@ -74,7 +74,7 @@ fn labels(series: &str) -> BTreeSet<&str> {
 }
 
 #[test]
-fn the_catalog_tells_of_every_metric_and_of_no_other() {
+fn the_catalog_lists_every_metric_and_no_other() {
     let text = recorded().expose().unwrap();
     let kinds: BTreeMap<&str, &str> =
         text.lines().filter_map(|l| l.strip_prefix("# TYPE ")?.split_once(' ')).collect();
@@ -92,12 +92,12 @@ fn the_catalog_tells_of_every_metric_and_of_no_other() {
             _ => "{",
         };
         let series = text.lines().find(|l| l.strip_prefix(entry.name).is_some_and(|l| l.starts_with(end)));
-        let told: BTreeSet<&str> = entry.labels.iter().map(|(name, _)| *name).collect();
-        assert_eq!(labels(series.unwrap_or_else(|| panic!("{} has no series", entry.name))), told);
+        let listed: BTreeSet<&str> = entry.labels.iter().map(|(name, _)| *name).collect();
+        assert_eq!(labels(series.unwrap_or_else(|| panic!("{} has no series", entry.name))), listed);
     }
-    let told: BTreeSet<&str> = entries.iter().map(|entry| entry.name).collect();
-    assert_eq!(told.len(), entries.len(), "a metric is told twice");
-    assert_eq!(kinds.into_keys().collect::<BTreeSet<_>>(), told);
+    let listed: BTreeSet<&str> = entries.iter().map(|entry| entry.name).collect();
+    assert_eq!(listed.len(), entries.len(), "a metric is told twice");
+    assert_eq!(kinds.into_keys().collect::<BTreeSet<_>>(), listed);
 }
 
 #[test]

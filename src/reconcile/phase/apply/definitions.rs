@@ -20,10 +20,10 @@ use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
 use crate::reconcile::live::checkup::Checkup;
 use crate::reconcile::scope::Scope;
 
-/// From which pause on the status says that definitions are waited for.
+/// The pause from which on the status reports the wait for definitions.
 const LONG: Duration = Duration::from_secs(1);
 
-/// Waits until definitions are established; by asking, since they are few.
+/// Waits until definitions are established; by polling, since they are few.
 ///
 /// # Errors
 /// When they are not in time, or something newer is wanted.
@@ -47,7 +47,7 @@ pub async fn established(
     let mut poll = Poll::new(pace, Until::Changed, scope.signals, Some(scope.slot));
     while !checkup.board.is_healthy() && checkup.board.failed().next().is_none() {
         if poll.next_pause() > LONG {
-            let message = "waiting for CustomResourceDefinitions to be established";
+            let message = "Waiting for CustomResourceDefinitions to be established";
             scope.write_progress(Some(rollout.progress.name()), message).await;
         }
         match poll.pause().await {
@@ -69,8 +69,8 @@ pub async fn established(
     Err(failure(Reason::HealthCheckFailed, message).into())
 }
 
-/// Looks until the kinds that the plan's definitions bring are served, in every
-/// version: they appear in discovery a moment after they are established.
+/// Polls until the kinds of the plan's definitions are served, in every version: they appear in
+/// discovery a moment after they are established.
 ///
 /// # Errors
 /// When they are not in time, or something newer is wanted.

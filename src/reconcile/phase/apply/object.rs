@@ -1,4 +1,4 @@
-//! The write of one object: what is new is made only if nobody else was first.
+//! The write of one object: a new object is created only if no other client was first.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -13,15 +13,15 @@ use crate::domain::plan::Step;
 use crate::reconcile::phase::preflight::body;
 use crate::reconcile::phase::preflight::dry_run::{ATTEMPTS, Ready};
 
-/// What became of one step.
+/// The result of one step.
 pub enum Done {
-    /// It is applied; whether its object was deleted for that.
+    /// Applied; and whether its object was deleted first.
     Applied(AppliedObject, bool),
-    /// It exists, and the object asks not to be applied then.
+    /// It exists, and its annotation says not to apply it then.
     LeftAlone(Whose),
-    /// Another release has made it since the dry run.
+    /// Another release has created it since the dry run.
     Taken,
-    /// The API server refuses it.
+    /// The API server rejects it.
     Failed(ApiError),
 }
 
@@ -34,12 +34,12 @@ pub async fn apply_object(session: &Session, me: &ReleaseId, step: &Step, ready:
     match session.apply(&ready.resource, &step.id, body, false).await {
         Ok(applied) => return Done::Applied(applied, ready.recreate),
         Err(error) if !error.is_conflict() => return Done::Failed(error),
-        // The answer to an apply of our own may have been lost.
+        // The answer to our own apply may have been lost.
         Err(_) if step.only_if_absent => return left_alone(session, me, step, ready).await,
         Err(_) => {}
     }
-    // Another process may have made it since: of two releases that bring the same
-    // new object one has it, wherever they run.
+    // Another process may have created it since: of two releases that create the same new object
+    // one owns it, wherever they run.
     match session.get_record(&ready.resource, &step.id).await {
         Ok(Some(Record { owner: Some(owner), .. })) if owner != *me => Done::Taken,
         Ok(_) => again(session, step, ready).await,
@@ -57,13 +57,13 @@ async fn left_alone(session: &Session, me: &ReleaseId, step: &Step, ready: &Read
     }
 }
 
-/// Applies what exists, with the fields that are left to others as they are now.
+/// Applies an existing object, with the fields that are left to other managers as they are now.
 async fn again(session: &Session, step: &Step, ready: &Ready) -> Done {
     let mut body = ready.body.clone();
     for _ in 0..ATTEMPTS {
         match session.apply(&ready.resource, &step.id, body, false).await {
             Ok(applied) => return Done::Applied(applied, ready.recreate),
-            // Someone has written it since the dry run, and may have taken over a field.
+            // Another client has changed it since the dry run, and may own a field now.
             Err(error) if error.is_conflict() && !step.delegated.is_empty() && !ready.recreate => {}
             Err(error) => return Done::Failed(error),
         }
@@ -75,8 +75,8 @@ async fn again(session: &Session, step: &Step, ready: &Ready) -> Done {
     Done::Failed(ApiError::ConflictRetriesExhausted(ATTEMPTS))
 }
 
-/// What makes an object that did not exist, and fails if it does by now: no object
-/// has the version that it asks for.
+/// The body that creates an object that did not exist, and fails if it exists now: no object has
+/// this resource version.
 fn only_if_new(ready: &Ready) -> Option<Bytes> {
     const NO_OBJECTS: &str = "1";
     if ready.live.is_some() {

@@ -1,4 +1,4 @@
-//! The deletion of objects that have to be made anew.
+//! The deletion of objects that have to be recreated.
 
 use std::time::Duration;
 
@@ -13,9 +13,8 @@ use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
 use crate::reconcile::phase::preflight::dry_run::{ATTEMPTS, Ready};
 use crate::reconcile::scope::Scope;
 
-/// Deletes what has to be made anew, and waits until it is gone; returns what could not
-/// be deleted, and whether a person has ended it. No worker is held for it: a finalizer may
-/// hold an object for long.
+/// Deletes objects that have to be recreated, and waits until they are gone; returns what could not
+/// be deleted, and whether Ctrl-C ended it. It holds no worker: a finalizer may take long.
 pub async fn delete_for_recreate<'p>(
     scope: &Scope<'_>,
     session: &Session,
@@ -42,8 +41,8 @@ pub async fn delete_for_recreate<'p>(
     (failed, is_ended)
 }
 
-/// Deletes an object that has to be made anew, and waits until it is gone; `false`
-/// when a person has ended that.
+/// Deletes an object that has to be recreated, and waits until it is gone; `false` when Ctrl-C
+/// ended the wait.
 async fn remove(scope: &Scope<'_>, session: &Session, step: &Step, ready: &Ready) -> Result<bool, ApiError> {
     let Some((uid, version)) = &ready.live else { return Ok(true) };
     if scope.is_interrupted() {
@@ -53,8 +52,7 @@ async fn remove(scope: &Scope<'_>, session: &Session, step: &Step, ready: &Ready
     let pace = PollPace { first: Duration::from_millis(20), longest: Duration::from_secs(2), timeout };
     let until = if scope.policy.interruptible { Until::Stopped } else { Until::Never };
     let mut poll = Poll::new(pace, until, scope.signals, None);
-    // Its controller may write its status at any time: that it is the same object
-    // is what counts.
+    // Its controller may write its status at any time: only its uid has to be the same.
     let (mut version, mut attempt) = (*version, 1);
     while session.delete(&ready.resource, &step.id, uid, version).await? == Deleted::Changed {
         match session.get_record(&ready.resource, &step.id).await? {
@@ -72,7 +70,7 @@ async fn remove(scope: &Scope<'_>, session: &Session, step: &Step, ready: &Ready
         match poll.pause().await {
             Tick::Look => {}
             Tick::TimedOut => return Err(ApiError::Held(timeout)),
-            // It may be gone since.
+            // It may be gone already.
             Tick::Ended => {
                 let left = session.get_record(&ready.resource, &step.id).await?;
                 return Ok(left.is_none_or(|record| record.uid != *uid));

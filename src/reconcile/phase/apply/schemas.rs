@@ -1,6 +1,6 @@
-//! When the API server goes by the new schema of a definition that a plan changes.
-//! A definition stays established while its schema is replaced, and there is no
-//! other mark on it: what the API server publishes of its schemas tells.
+//! When the API server uses the new schema of a definition that a plan changes. A definition stays
+//! established while its schema is replaced, and has no other mark of that: only the published
+//! schemas of the API server show it.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,9 +18,8 @@ use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
 use crate::reconcile::phase::preflight::dry_run::Preflight;
 use crate::reconcile::scope::Scope;
 
-/// How long the publication may take. It follows the schema by about a second; one
-/// that does not come keeps nobody longer, since what is refused is tried again
-/// anyway.
+/// How long the publication may take. It follows the schema by about a second; after this time the
+/// run continues without it, since refused objects are tried again anyway.
 const PUBLICATION: PollPace = PollPace {
     first: Duration::from_millis(100),
     longest: Duration::from_millis(100),
@@ -35,8 +34,8 @@ pub struct Schemas {
 }
 
 impl Schemas {
-    /// Those that the plan changes although it writes objects of them. Where there
-    /// are none, nobody is asked.
+    /// The definitions that the plan changes together with their objects. If there are none, no
+    /// request is made.
     pub async fn before(session: &Session, plan: &Plan, preflight: &Preflight<'_>) -> Self {
         let mut definitions = BTreeMap::new();
         for (id, resource) in redefined(plan, preflight) {
@@ -52,8 +51,8 @@ impl Schemas {
         Self { definitions, published }
     }
 
-    /// Waits until the API server publishes those that have changed. `answers` holds
-    /// the definitions as they were written.
+    /// Waits until the API server publishes the changed schemas. `answers` has the definitions as
+    /// written.
     pub async fn in_force(&self, scope: &Scope<'_>, session: &Session, answers: &BTreeMap<ObjectId, Bytes>) {
         let mut changed: Vec<String> = Vec::new();
         for (id, before) in &self.definitions {
@@ -62,7 +61,7 @@ impl Schemas {
         }
         let mut poll = Poll::new(PUBLICATION, Until::Never, scope.signals, Some(scope.slot));
         while !changed.is_empty() && !self.published.is_empty() {
-            // Who may not see them has to do without.
+            // Without the right to read them, there is no wait.
             let Ok(published) = session.published_schemas().await else { return };
             changed.retain(|version| published.get(version) == self.published.get(version));
             if !changed.is_empty() && poll.pause().await != Tick::Look {
@@ -88,8 +87,7 @@ fn redefined(plan: &Plan, preflight: &Preflight<'_>) -> Vec<(ObjectId, Arc<Resou
     redefined
 }
 
-/// The kinds that the definitions of a plan bring, each in every version that it
-/// is served in.
+/// The kinds that the definitions of a plan define, each in every served version.
 pub fn brought_kinds(plan: &Plan) -> Vec<(GroupKind, Option<String>)> {
     plan.writes().flat_map(|s| defined_versions(&s.object)).collect()
 }

@@ -16,12 +16,11 @@ use crate::reconcile::source::access::access;
 use crate::reconcile::source::identities::identities;
 use crate::reconcile::source::reference::repository;
 
-/// Fetches the artifact by its digest, within what one of that size may take. Where the
-/// applied revision can be put back meanwhile, `seen` says what is seen of it: drift is
-/// more urgent then.
+/// Fetches the artifact by its digest, within the limits of its size. `seen` is given if drift of
+/// the applied revision can be corrected meanwhile: drift is more urgent then.
 ///
 /// # Errors
-/// Why there is none, or that something is more urgent.
+/// Why it cannot be fetched, or that something is more urgent.
 pub async fn fetch(
     scope: &Scope<'_>,
     session: &Session,
@@ -49,12 +48,12 @@ pub async fn fetch(
         RegistryWait::Preempted => return Err(ReconcileError::SUPERSEDED),
         RegistryWait::Done(Ok(artifact)) => return Ok(artifact),
         RegistryWait::Done(Err(error @ OciError::Encrypted { .. })) => {
-            (error.reason(), format!("{error}: name a Secret with one by spec.decryption.secretRef"))
+            (error.reason(), format!("{error}: set spec.decryption.secretRef to a Secret with the key"))
         }
         RegistryWait::Done(Err(error)) => (error.reason(), chain(&error)),
         RegistryWait::TimedOut => {
             let seconds = release.timeout.as_secs();
-            let message = format!("{} was not pulled within spec.timeout ({seconds}s)", release.url);
+            let message = format!("timed out pulling {} after spec.timeout ({seconds}s)", release.url);
             (Reason::RegistryUnavailable, message)
         }
     };

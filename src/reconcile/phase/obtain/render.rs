@@ -1,4 +1,4 @@
-//! The files of an artifact to objects, within what it may come to in memory.
+//! Renders the files of an artifact to objects, within its memory limit.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,17 +25,17 @@ impl Scopes for ApiDiscovery {
 
 /// The objects of a revision.
 pub struct Rendered {
-    /// A look at the cluster's kinds that is no older than the kinds of the objects.
+    /// The API discovery, up to date for the kinds of the objects.
     pub discovery: Arc<ApiDiscovery>,
-    /// The objects, as the spec wants them.
+    /// The rendered objects.
     pub objects: Vec<Object>,
 }
 
-/// Renders the files. Looks at the kinds that the cluster serves once more where the
-/// objects are of one that `discovery` does not have.
+/// Renders the files. Repeats the API discovery if the objects have a kind that `discovery` does
+/// not have.
 ///
 /// # Errors
-/// When the files are no manifests, or come to more than they may.
+/// When the files are not manifests, or exceed the memory limit.
 pub async fn render(
     scope: &Scope<'_>,
     session: &Session,
@@ -60,14 +60,14 @@ async fn with_kinds(
     if Arc::ptr_eq(&discovery, &newer) {
         return Ok(Rendered { discovery, objects });
     }
-    // Not both at a time.
+    // Frees the first result before the second.
     drop(objects);
     let objects = rendered(release, &newer, content).await?;
     Ok(Rendered { discovery: newer, objects })
 }
 
-/// Renders on a thread that may be busy: large artifacts and many patches take
-/// seconds, and the workers have leases to renew meanwhile.
+/// Renders on a blocking thread: large artifacts and many patches take seconds, and the async
+/// workers have to renew leases meanwhile.
 async fn rendered(
     release: &Release,
     discovery: &Arc<ApiDiscovery>,
@@ -101,7 +101,7 @@ async fn rendered(
     for object in &objects {
         if let Err(mode) = apply_mode(object) {
             let message = format!(
-                "{}: the annotation {} is {mode:?}; it can be Override, Merge, IfNotPresent or Ignore",
+                "{}: invalid annotation {}: {mode:?}; use Override, Merge, IfNotPresent or Ignore",
                 object.id(),
                 crate::api::keys::APPLY
             );

@@ -1,4 +1,4 @@
-//! Drift in a run: what is put back, what has become a fight, what is only
+//! Drift in a run: what is corrected, what is delayed because of another writer, what is only
 //! reported.
 
 use futures::StreamExt;
@@ -25,8 +25,8 @@ use crate::reconcile::scope::Scope;
 /// How many objects a message names.
 const NAMED: usize = 5;
 
-/// Keeps from being written what others fight over, and, in Report mode, what
-/// has drifted; returns what there is to say of it.
+/// Removes contested objects and, in Report mode, all drift from the writes; returns the drift
+/// condition.
 pub async fn hold_back(
     scope: &Scope<'_>,
     session: &Session,
@@ -37,15 +37,15 @@ pub async fn hold_back(
     let drifted = plan.steps.iter().filter(|s| s.drifted);
     let found = drifted.filter(|s| !cache.drifted.contains(&s.id)).count();
     scope.env.metrics.drift_detected(found);
-    let told = match scope.release.drift {
+    let assessment = match scope.release.drift {
         DriftMode::Off => None,
         DriftMode::Report => report(session, plan, discovery).await,
         DriftMode::Correct => hold_back_correction(session, cache, plan, discovery).await,
     };
-    // What stays as it is was found already when the next run finds it.
+    // Drift that is not corrected is not counted again by the next run.
     let left = plan.steps.iter().filter(|s| s.drifted && s.action == Action::Keep);
     cache.drifted = left.map(|s| s.id.clone()).collect();
-    told
+    assessment
 }
 
 async fn hold_back_correction(
@@ -78,16 +78,16 @@ async fn hold_back_correction(
         named.push(format!("{id} by {by}"));
     }
     let message = format!(
-        "changed again each time they were put back: {}; they are put back less often now. Stop the other \
-         writer, or leave the fields to it with spec.drift.ignore",
+        "Drift returns after each correction: {}; corrected less often now. Stop the other writer, or exclude \
+         the fields with spec.drift.ignore",
         List::Names.with_more(&named, held_back.len() - named.len()),
     );
     Some(Assessment { status: Some(true), reason: Reason::Contested, message })
 }
 
-/// Compares what has drifted with what a dry run would make of it.
+/// Compares drifted objects with the result of a dry run.
 async fn report(session: &Session, plan: &Plan, discovery: &ApiDiscovery) -> Option<Assessment> {
-    // What is missing and made again is no drift any more.
+    // A missing object that is created again is not reported.
     let steps = plan.steps.iter().filter(|s| s.drifted && s.action == Action::Keep);
     let mut compared: Vec<(ObjectId, Vec<String>)> = unordered(
         steps.map(|step| async move { (step.id.clone(), differences(session, step, discovery).await) }),
@@ -100,18 +100,15 @@ async fn report(session: &Session, plan: &Plan, discovery: &ApiDiscovery) -> Opt
     }
     compared.sort();
     let named = List::Phrases.few_as(&compared, NAMED, |(id, paths)| format!("{id} ({})", paths.join(", ")));
-    let message = format!(
-        "{} as applied: {}",
-        if compared.len() == 1 { "an object is not" } else { "objects are not" },
-        named,
-    );
+    let objects = if compared.len() == 1 { "object" } else { "objects" };
+    let message = format!("{} {objects} drifted: {named}", compared.len());
     Some(Assessment { status: Some(true), reason: Reason::DriftDetected, message })
 }
 
 async fn differences(session: &Session, step: &Step, discovery: &ApiDiscovery) -> Vec<String> {
     let unreadable = |why: String| vec![format!("cannot be compared: {why}")];
     let Some(resource) = discovery.resource(&step.id.group_kind(), &step.version) else {
-        return unreadable("its kind is not served".into());
+        return unreadable("the API server does not serve its kind".into());
     };
     let live: Value = match session.get(&resource, &step.id).await {
         Ok(answer) => match answer.json() {
@@ -132,7 +129,7 @@ async fn differences(session: &Session, step: &Step, discovery: &ApiDiscovery) -
     }
 }
 
-/// For the event: what was put back.
+/// The event message for corrected objects.
 pub fn corrected_message(corrected: &[ObjectId]) -> String {
-    format!("put back as applied: {}", List::Names.few(corrected, NAMED))
+    format!("Corrected drift: {}", List::Names.few(corrected, NAMED))
 }

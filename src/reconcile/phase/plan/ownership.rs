@@ -1,5 +1,5 @@
-//! Objects that other releases have: which of them a release may wait for, and
-//! what its message says of the others.
+//! Objects of other releases: for which of them a release may wait, and the message about the
+//! others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,11 +17,11 @@ use crate::reconcile::phase::preflight::dry_run::Preflight;
 use crate::reconcile::phase::preflight::refusal::refused;
 use crate::reconcile::scope::Scope;
 
-/// Refuses a plan that has conflicts. What the release may write of it, it waits for
-/// from now on; what it may not write is none of its business.
+/// Refuses a plan that has conflicts. The release waits for those objects that it may write; about
+/// others it gets only the denial.
 ///
 /// # Errors
-/// The conflicts, or that it may write nothing of them.
+/// The conflicts, or the denials if it may write none of them.
 pub async fn check(
     scope: &Scope<'_>,
     session: &Session,
@@ -50,7 +50,7 @@ pub async fn check(
     refuse(scope, session, &may, denied).await
 }
 
-/// Refuses what another release has come first with. A dry run has accepted all of it.
+/// Refuses objects that another release was first to create. A dry run has accepted all of them.
 ///
 /// # Errors
 /// The conflicts.
@@ -69,8 +69,8 @@ pub async fn check_taken(
     refuse(scope, session, &all, Vec::new()).await
 }
 
-/// Nobody tells of what its owner let go before this release waited for it: then the
-/// release looks again at once.
+/// There is no notification for objects that their owner gave up before this release waited for
+/// them: then the release is requeued at once.
 fn wake_if_free(scope: &Scope<'_>, conflicts: &[&Conflict], is_claimed: impl Fn(&Conflict) -> bool) {
     let is_reserved = |c: &Conflict| scope.env.claims.reserved(&c.id).as_ref() == Some(&c.owner);
     if conflicts.iter().any(|conflict| !is_claimed(conflict) && !is_reserved(conflict)) {
@@ -87,8 +87,7 @@ async fn refuse(
     let owners: BTreeSet<&ReleaseId> = conflicts.iter().map(|c| &c.owner).collect();
     let mut names = BTreeMap::new();
     for owner in owners {
-        // Of an inventory that cannot be read it is not known; releases are what
-        // there is more of.
+        // If the inventory cannot be read, the owner is taken for a release, which is more common.
         let stored = scope.env.session.read_inventory(owner).await;
         let manual = stored.is_ok_and(|s| s.exists() && !s.operators);
         names.insert(owner, owners::name(scope.env, session, &scope.release.id, owner, manual).await);

@@ -1,4 +1,4 @@
-//! What is sent of an object.
+//! The request body for an object.
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -9,9 +9,9 @@ use crate::cluster::session::Session;
 use crate::domain::delegated::leave_to_others;
 use crate::domain::plan::Step;
 
-/// What is sent: the object, without the fields that are left to others and that
-/// these own by now. As long as one of them is sent, what is sent is for the live
-/// object as seen, so that nobody's change meanwhile is undone.
+/// The request body: the object, without the fields that are left to other managers and that these
+/// own now. While one of these fields is sent, the body has the resource version of the live
+/// object, so that no concurrent change is undone.
 ///
 /// # Errors
 /// When the live object cannot be read.

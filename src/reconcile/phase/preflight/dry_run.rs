@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::StreamExt;
 
 use super::body::{body, encode};
-use super::refusal::{failed, refusal_of, told};
+use super::refusal::{failed, failure_of, refusal_of};
 use crate::api::reason::Reason;
 use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
@@ -24,40 +24,40 @@ use crate::reconcile::flow::parallel::unordered;
 use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
 use crate::reconcile::scope::Scope;
 
-/// How long a refusal that has just been cured may go on: the API server's own
-/// caches of roles and accounts follow a little later.
+/// How long a resolved refusal may persist: the API server's caches of roles and accounts are
+/// updated a little later.
 const SETTLING: PollPace = PollPace {
     first: Duration::from_millis(50),
     longest: Duration::from_millis(500),
     timeout: Duration::from_secs(5),
 };
-/// How often an object that others write meanwhile is looked at again.
+/// Retries for an object that other clients change meanwhile.
 pub const ATTEMPTS: usize = 5;
 
-/// What is to be applied of a step, and what the dry run said.
+/// What is applied for a step, and the result of the dry run.
 #[derive(Clone, Debug)]
 pub struct Ready {
     /// The kind.
     pub resource: Arc<Resource>,
-    /// What is sent.
+    /// The request body.
     pub body: Bytes,
     /// The live object's uid and resource version; `None` when there is none.
     pub live: Option<(String, u64)>,
     /// Whether the live object has to be deleted first.
     pub recreate: bool,
-    /// What it would be, where that is wanted.
+    /// The object after the apply, if requested.
     pub answer: Option<Bytes>,
 }
 
-/// How far the preflight of a plan has come.
+/// The progress of the preflight of a plan.
 pub struct Preflight<'a> {
     scope: Scope<'a>,
     session: &'a Session,
     /// What is still to be written.
     cures: Cures,
-    /// What the plan writes, whether it is written yet or not.
+    /// All writes of the plan, done or not.
     brought: Cures,
-    /// Whether the answers of the dry runs are wanted.
+    /// Whether to keep the answers of the dry runs.
     pub keeps_answers: bool,
     /// The steps that may be applied.
     pub ready: BTreeMap<ObjectId, Ready>,
@@ -66,26 +66,26 @@ pub struct Preflight<'a> {
     /// The policies and webhooks that refuse steps as they are, and that the plan
     /// changes: they are written before the rest.
     pub advanced: BTreeSet<ObjectId>,
-    /// The steps whose refusal may be one of a moment ago.
+    /// The steps whose refusal may be outdated already.
     lingering: BTreeSet<ObjectId>,
-    /// The Jobs that have to end before they are made anew.
+    /// The Jobs that have to finish before they are recreated.
     pub running: BTreeSet<ObjectId>,
 }
 
-/// What came of a step's dry run.
+/// The result of a step's dry run.
 enum Verdict {
     Ready(Ready),
     /// Accepted by a schema that is about to change.
     Tentative(Ready),
-    /// What it waits for, where that has to be written earlier than its stage says.
+    /// What it waits for, if that has to be written before its stage.
     Deferred(Vec<ObjectId>),
-    /// Refused, and what was written may still change that.
+    /// Refused, but a recent write may still change that.
     Lingers(ObjectFailure),
     Failed(ObjectFailure),
 }
 
 impl<'a> Preflight<'a> {
-    /// Of a plan.
+    /// For a plan.
     pub fn new(scope: &Scope<'a>, session: &'a Session, plan: &Plan) -> Self {
         let (ready, deferred, running) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
         let (advanced, lingering) = (BTreeSet::new(), BTreeSet::new());
@@ -110,8 +110,7 @@ impl<'a> Preflight<'a> {
         step.action == Action::Write && self.brought.defines(&step.id.group_kind())
     }
 
-    /// A namespace will be there before the first write, though the plan does
-    /// not bring it.
+    /// A namespace will exist before the first write, though the plan does not create it.
     pub fn will_have_namespace(&mut self, name: &str) {
         self.cures.add_namespace(name);
     }
@@ -119,7 +118,7 @@ impl<'a> Preflight<'a> {
     /// Dry-runs all that the plan writes.
     ///
     /// # Errors
-    /// Every refusal that the plan itself does not cure.
+    /// Every refusal that the plan itself does not resolve.
     pub async fn first_pass(
         &mut self,
         plan: &Plan,
@@ -129,17 +128,17 @@ impl<'a> Preflight<'a> {
         self.pass(&steps, discovery, false).await
     }
 
-    /// Dry-runs steps alone, whatever else the plan brings; returns what is refused.
+    /// Dry-runs steps alone, without regard to the rest of the plan; returns the refusals.
     pub async fn trial(mut self, steps: &[&Step], discovery: &ApiDiscovery) -> Vec<ObjectFailure> {
         self.cures = Cures::default();
         self.pass(steps, discovery, true).await.err().unwrap_or_default()
     }
 
-    /// Dry-runs what was deferred, now that the plan is applied up to a stage. What
-    /// that should have cured gets a few seconds, without a worker.
+    /// Dry-runs deferred steps after a stage was applied. Refusals that this should have resolved
+    /// get a few seconds, without a worker.
     ///
     /// # Errors
-    /// Every refusal that is still there.
+    /// Every remaining refusal.
     pub async fn next_pass(
         &mut self,
         plan: &Plan,
@@ -151,7 +150,7 @@ impl<'a> Preflight<'a> {
             return Ok(());
         }
         if after != Stage::Definitions {
-            // Nothing that is still to come cures what is tried now.
+            // No later write can resolve a refusal now.
             self.cures = Cures::default();
         }
         let mut poll = Poll::new(SETTLING, Until::Never, self.scope.signals, Some(self.scope.slot));
@@ -221,8 +220,8 @@ impl<'a> Preflight<'a> {
             let refusal = DryRunRefusal::no_such_kind(step.object.api_version(), step.object.kind());
             return self.refused(step, &refusal, defined);
         };
-        // The old schema says nothing about what the new one takes: not when it
-        // accepts, and not when it refuses.
+        // The answer under the old schema is not valid for the new one, neither an acceptance nor a
+        // refusal.
         let tentative = !defined && self.cures.defines(&step.id.group_kind());
         match self.dry_run(step, &resource).await {
             Ok(ready) if tentative => Verdict::Tentative(ready),
@@ -245,7 +244,7 @@ impl<'a> Preflight<'a> {
                 Err(error) if error.is_conflict() && !step.delegated.is_empty() => continue,
                 other => other?,
             };
-            // A dry run makes a uid up for an object that does not exist.
+            // A dry run returns an invented uid for an object that does not exist.
             let exists = !applied.created && applied.record.version != 0;
             let live = exists.then_some((applied.record.uid, applied.record.version));
             let answer = self.keeps_answers.then_some(applied.body);
@@ -258,8 +257,8 @@ impl<'a> Preflight<'a> {
         step.force.unwrap_or(self.scope.release.force)
     }
 
-    /// Whether a refusal may be about the update alone: nothing of the plan cures it, nor
-    /// is it one of a moment ago, which the API server has not yet done with.
+    /// Whether a refusal may be about the update alone: nothing in the plan resolves it, and it is
+    /// not outdated.
     fn is_of_the_update(&self, step: &Step, refusal: &DryRunRefusal, defined: bool) -> bool {
         let lingers = || defined && self.brought.cure(&step.id, refusal, false).is_some();
         refusal.may_be_of_the_update()
@@ -272,7 +271,7 @@ impl<'a> Preflight<'a> {
             Some(Cure::Definitions | Cure::Foundations) => Verdict::Deferred(Vec::new()),
             Some(Cure::Admission(earlier)) => Verdict::Deferred(earlier),
             None => {
-                let failure = told(step, refusal, self.session, &self.scope);
+                let failure = failure_of(step, refusal, self.session, &self.scope);
                 match defined && self.brought.cure(&step.id, refusal, false).is_some() {
                     true => Verdict::Lingers(failure),
                     false => Verdict::Failed(failure),
@@ -281,9 +280,9 @@ impl<'a> Preflight<'a> {
         }
     }
 
-    /// What to do about an object that exists and cannot become what is wanted. Before
-    /// anything is deleted it is proven that the object would be accepted if it were
-    /// new: by a dry run under a name that the API server makes up.
+    /// Handles an object that exists and cannot be updated as wanted. Before a deletion it is
+    /// checked that the object would be accepted as a new one: by a dry run under a name that the
+    /// API server generates.
     async fn recreation(
         &self,
         step: &Step,
@@ -294,7 +293,7 @@ impl<'a> Preflight<'a> {
         let (live, record) = match self.session.get_with_record(resource, &step.id).await {
             Ok(found) => found,
             Err(error) if error.is_not_found() => return self.refused(step, refusal, defined),
-            // Without force nothing more was wanted of it than its update.
+            // Without force only an update was wanted.
             Err(error) if error.is_forbidden() && !self.may_recreate(step) => {
                 return self.refused(step, refusal, defined);
             }
@@ -313,7 +312,8 @@ impl<'a> Preflight<'a> {
             Verdict::Failed(ObjectFailure { id: step.id.clone(), reason, message })
         };
         if matches!(decision, Recreation::Never(_)) {
-            // It is not tried anew. That it is not about something else, only words tell.
+            // The object is not tried as a new one. Only the message shows that the refusal is
+            // about the update.
             return match refusal.is_immutable() {
                 true => with_hint(Reason::PreflightFailed),
                 false => self.refused(step, refusal, defined),
@@ -333,7 +333,7 @@ impl<'a> Preflight<'a> {
             Err(error) if decision == Recreation::Now || error.is_transient() => {
                 Verdict::Failed(failed(step, &error))
             }
-            // It is wrong, whether it is new or not.
+            // It is invalid as a new object too.
             Err(_) => self.refused(step, refusal, defined),
         }
     }

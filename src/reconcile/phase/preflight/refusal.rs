@@ -1,4 +1,4 @@
-//! What a refused dry run is told as.
+//! The messages for refusals of a dry run.
 
 use crate::api::reason::Reason;
 use crate::cluster::error::ApiError;
@@ -11,7 +11,7 @@ use crate::domain::stage::Stage;
 use crate::reconcile::error::{ReconcileError, chain, masked};
 use crate::reconcile::scope::Scope;
 
-/// The refusal that an answer is; none where it is no answer.
+/// The refusal in an answer; `None` if there was no answer.
 pub fn refusal_of(error: &ApiError) -> Option<DryRunRefusal> {
     if let ApiError::NoSuchKind { api_version, kind } = error {
         return Some(DryRunRefusal::no_such_kind(api_version, kind));
@@ -20,11 +20,16 @@ pub fn refusal_of(error: &ApiError) -> Option<DryRunRefusal> {
     Some(DryRunRefusal { code: status.code, reason: status.reason.clone(), message: status.message.clone() })
 }
 
-/// A refusal, told to a person.
-pub fn told(step: &Step, refusal: &DryRunRefusal, session: &Session, scope: &Scope<'_>) -> ObjectFailure {
+/// The failure for a refusal.
+pub fn failure_of(
+    step: &Step,
+    refusal: &DryRunRefusal,
+    session: &Session,
+    scope: &Scope<'_>,
+) -> ObjectFailure {
     let words = &scope.policy.words;
     let (reason, message) = match refusal.code {
-        // The words of the authorizer; a webhook that denies answers 403 too.
+        // This is the text of the authorizer; a webhook that denies answers 403 too.
         401 | 403 if refusal.message.contains("is forbidden: User \"") => {
             (Reason::AccessDenied, denied(session.identity(), &refusal.message))
         }
@@ -40,13 +45,13 @@ pub fn told(step: &Step, refusal: &DryRunRefusal, session: &Session, scope: &Sco
             let text = |field: &str| role[field].as_str().unwrap_or_default().to_owned();
             (
                 Reason::PreflightFailed,
-                format!("its roleRef names the {} {}, which does not exist", text("kind"), text("name")),
+                format!("the {} {} of its roleRef does not exist", text("kind"), text("name")),
             )
         }
         404 if refusal.lacks_namespace(&scope.release.id.namespace)
             && let Some(flag) = words.create_namespace =>
         {
-            (Reason::PreflightFailed, format!("{} ({flag} makes it)", refusal.message))
+            (Reason::PreflightFailed, format!("{} ({flag} creates it)", refusal.message))
         }
         _ => (Reason::PreflightFailed, masked(&step.id, &refusal.message)),
     };
@@ -55,10 +60,10 @@ pub fn told(step: &Step, refusal: &DryRunRefusal, session: &Session, scope: &Sco
 
 fn denied(identity: &Identity, message: &str) -> String {
     let hint = match identity {
-        Identity::Controller => "; name an account that may in spec.serviceAccountName",
+        Identity::Controller => ": set spec.serviceAccountName to an account with the rights",
         Identity::ServiceAccount { .. } | Identity::User => "",
     };
-    format!("{identity} may not apply it: {message}{hint}")
+    format!("{identity} cannot apply it: {message}{hint}")
 }
 
 /// A step that could not be tried.
@@ -70,7 +75,7 @@ pub fn failed(step: &Step, error: &ApiError) -> ObjectFailure {
     ObjectFailure { id: step.id.clone(), reason: error.reason(), message }
 }
 
-/// The failures of a dry run: no rights and no API server say so themselves.
+/// The failures of a dry run: missing rights and an unavailable API server have their own reasons.
 pub fn refused(failures: &[ObjectFailure]) -> ReconcileError {
     let all = |reason: Reason| failures.iter().all(|f| f.reason == reason);
     let reason = match () {
@@ -81,7 +86,7 @@ pub fn refused(failures: &[ObjectFailure]) -> ReconcileError {
         }
         () => Reason::PreflightFailed,
     };
-    let blocker = Blocker::about(reason, "nothing was written, the dry run refused", failures.to_vec());
+    let blocker = Blocker::about(reason, "nothing applied, dry run failed for", failures.to_vec());
     match reason {
         Reason::JobRunning => ReconcileError::Waiting(blocker, WakeOn::Objects),
         _ => ReconcileError::Failed(blocker.into()),

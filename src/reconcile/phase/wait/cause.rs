@@ -1,5 +1,4 @@
-//! The first cause of a failed wait for health, looked for once at its end and with
-//! the release's own rights.
+//! The first cause of a failed wait for health, read once at its end with the release's own rights.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -11,11 +10,11 @@ use crate::domain::identity::GroupKind;
 use crate::domain::outcome::ObjectFailure;
 use crate::reconcile::scope::Scope;
 
-/// The pods of a workload that are looked at.
+/// The maximum number of pods to read for a workload.
 const PODS: usize = 20;
 
-/// Adds to the first workload that is not healthy what one of its pods says. Who may
-/// not read them is told what the workload says alone.
+/// Adds the problem of one of its pods to the first unhealthy workload. Without the right to read
+/// pods, the message is that of the workload alone.
 pub async fn explain(
     scope: &Scope<'_>,
     session: &Session,
@@ -23,13 +22,13 @@ pub async fn explain(
     failures: &mut [ObjectFailure],
 ) {
     if !scope.policy.repeats {
-        // A person is told each object on a line of its own, and looks further.
+        // The command line prints each object on its own line.
         return;
     }
     let workload = failures.iter_mut().find(|failure| runs_pods(&failure.id.group_kind()));
     let Some(failure) = workload else { return };
     if let Some(cause) = of_pods(session, discovery, failure).await {
-        failure.message = format!("{}; a pod of it: {cause}", failure.message);
+        failure.message = format!("{}; one of its pods: {cause}", failure.message);
     }
 }
 
