@@ -45,8 +45,16 @@ const VAGUE: &[(&str, &str)] = &[
 ];
 
 /// Rooms whose comments are written plainly; more are to come.
-const PLAIN_ROOMS: &[&str] =
-    &["src/reconcile", "src/domain/plan/", "src/domain/gate", "src/cluster/", "src/controller/"];
+const PLAIN_ROOMS: &[&str] = &[
+    "src/reconcile",
+    "src/domain/plan/",
+    "src/domain/gate",
+    "src/cluster/",
+    "src/controller/",
+    "src/cli/",
+    "src/api/",
+    "src/main.rs",
+];
 
 /// Public types that share a name, and why.
 const HOMONYMS: &[(&str, &str)] = &[
