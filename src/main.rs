@@ -8,7 +8,7 @@ use supercargo::observe::logging::{self, LogFormat};
 use supercargo::observe::traces::Traces;
 use supercargo::{cli, controller};
 
-// glibc's keeps what a burst of releases needed; this one gives it back.
+// glibc's allocator keeps the memory of a burst of releases; this one returns it.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
@@ -27,22 +27,21 @@ fn main() -> ExitCode {
     }
 }
 
-/// Memory holds keys and passwords, and a core dump would hold its memory.
+/// Memory contains keys and passwords, and a core dump contains the memory.
 fn no_core_dumps() {
     let none = rustix::process::Rlimit { current: Some(0), maximum: Some(0) };
-    // To lower a limit is always allowed; where it is not, nothing is lost.
+    // Lowering a limit is always allowed; a failure does no harm.
     let _ = rustix::process::setrlimit(rustix::process::Resource::Core, none);
 }
 
 fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> {
     let format: LogFormat = arguments.log_format.parse()?;
-    // Before there is a runtime, which the exporter would not stand.
+    // Before the runtime starts: the exporter cannot start inside one.
     let traces = arguments.otlp_endpoint.as_deref().map(Traces::start).transpose();
     logging::init(format, traces.as_ref().ok().and_then(Option::as_ref))?;
     let traces = traces?;
-    // Whoever crashes is caught; what is said of it belongs into the log, in the
-    // log's form.
-    std::panic::set_hook(Box::new(|crash| tracing::error!("caught a crash: {crash}")));
+    // Panics are caught; their message goes to the log, in the log's format.
+    std::panic::set_hook(Box::new(|crash| tracing::error!("caught a panic: {crash}")));
     let options = controller::Options {
         concurrency: arguments.concurrency.into(),
         metrics_addr: arguments.metrics_addr,

@@ -9,9 +9,9 @@ pub const FINALIZER: &str = "supercargo.dev/finalizer";
 pub const OWNER_NAME: &str = "supercargo.dev/name";
 /// Ownership label: the namespace of the release.
 pub const OWNER_NAMESPACE: &str = "supercargo.dev/namespace";
-/// On a release: any new value reconciles now, also once while suspended.
+/// On a release: any new value reconciles now, once even while suspended.
 pub const RECONCILE_AT: &str = "supercargo.dev/reconcile-at";
-/// On a release: the digest whose empty content may remove everything.
+/// On a release: the digest whose empty content is allowed to remove everything.
 pub const APPROVE: &str = "supercargo.dev/approve";
 /// On an object: `disabled` keeps it from ever being deleted by supercargo.
 pub const PRUNE: &str = "supercargo.dev/prune";
@@ -23,14 +23,14 @@ pub const APPLY: &str = "supercargo.dev/apply";
 pub const FORCE: &str = "supercargo.dev/force";
 /// The value of [`FORCE`].
 pub const ENABLED: &str = "enabled";
-/// On an inventory: where its objects come from.
+/// On an inventory: the source of its objects.
 pub const SOURCE: &str = "supercargo.dev/source";
-/// On an inventory: which revision of the source they are.
+/// On an inventory: the revision of the source.
 pub const REVISION: &str = "supercargo.dev/revision";
-/// On an inventory: when it was applied last, RFC 3339.
+/// On an inventory: the time of the last apply, RFC 3339.
 pub const LAST_APPLIED_TIME: &str = "supercargo.dev/last-applied-time";
-/// On an inventory: the tool that its objects are being taken over from; gone when
-/// all are.
+/// On an inventory: the tool that its objects are being adopted from; removed when
+/// all are adopted.
 pub const ADOPTING: &str = "supercargo.dev/adopting";
-/// On a Kustomization of Flux: what its spec said before it was taken over.
+/// On a Flux Kustomization: its spec before it was adopted.
 pub const ADOPTED_FROM: &str = "supercargo.dev/adopted-from";

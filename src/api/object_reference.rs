@@ -1,12 +1,12 @@
-//! How the spec names an object beside the release, such as a Secret.
+//! References in the spec to objects in the release's namespace, such as a Secret.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The name of an object in the release's namespace.
+/// Reference to an object in the release's namespace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LocalObjectReference {
-    /// Its name.
+    /// Name of the object.
     #[schemars(length(min = 1, max = 253))]
     pub name: String,
 }

@@ -5,12 +5,12 @@ use std::fmt;
 /// What the controller does next about a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Disposition {
-    /// Try again by itself, after `retryInterval` and then with backoff.
+    /// Retried automatically, after `retryInterval` and then with backoff.
     Retry,
-    /// Something outside has to appear or change and is watched; also retried.
+    /// Something outside must appear or change, and is watched; also retried.
     Wait,
-    /// A person has to change something: the condition `Stalled` is true. The
-    /// release is looked at again at its interval, or when its spec changes.
+    /// A person must change something: the condition `Stalled` is true. The
+    /// release is reconciled again at its interval, or when its spec changes.
     Stalled,
 }
 
@@ -27,8 +27,8 @@ impl Disposition {
 
 macro_rules! reasons {
     ($($(#[$doc:meta])* $name:ident => $disposition:ident,)*) => {
-        /// Why a condition is what it is. The names are part of the API: they
-        /// stand in conditions, in events and in metric labels.
+        /// Why a condition has its status. The names are part of the API: they
+        /// appear in conditions, in events and in metric labels.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum Reason { $($(#[$doc])* $name,)* }
 
@@ -41,8 +41,8 @@ macro_rules! reasons {
                 match self { $(Self::$name => stringify!($name),)* }
             }
 
-            /// What follows from a failure for this reason. Reasons that are
-            /// not failures say `Wait`.
+            /// The next step after a failure with this reason. Reasons that are
+            /// not failures have `Wait`.
             pub fn disposition(self) -> Disposition {
                 match self { $(Self::$name => Disposition::$disposition,)* }
             }
@@ -51,10 +51,10 @@ macro_rules! reasons {
 }
 
 reasons! {
-    // Good news and progress.
-    /// The revision is applied, and healthy where `wait` asks for it.
+    // Success and progress.
+    /// The revision is applied, and healthy if `wait` is set.
     ReconciliationSucceeded => Wait,
-    /// A run is under way and waits for something.
+    /// A run is in progress and waits for something.
     Progressing => Wait,
     /// `spec.suspend` is true.
     Suspended => Wait,
@@ -62,68 +62,68 @@ reasons! {
     Healthy => Wait,
     /// No object differs from what was applied.
     InSync => Wait,
-    /// Objects differed from what was applied and were put back.
+    /// Objects differed from what was applied, and drift was corrected.
     DriftCorrected => Wait,
-    /// The artifact is signed by whom the spec and the administrator want.
+    /// The artifact has the signatures required by the spec and the administrator.
     Verified => Wait,
-    /// Nobody asks for a signature.
+    /// Verification is off.
     NotVerified => Wait,
-    /// A tag names another digest than before.
+    /// A tag names a different digest than before.
     TagMoved => Wait,
-    /// The range's newest tag is older than before, and the release went back to it.
+    /// The range's newest tag is older than before, and the release was downgraded to it.
     Downgraded => Wait,
-    /// An inventory that the command line wrote was taken over.
+    /// An inventory of the command line was adopted.
     InventoryAdopted => Wait,
-    /// The release is going away, and so are its objects.
+    /// The release and its objects are being deleted.
     Deleting => Wait,
 
     // The spec and what it names.
-    /// The spec contradicts itself in a way the schema cannot say.
+    /// The spec is contradictory in a way that the schema cannot check.
     InvalidSpec => Stalled,
     /// A Secret that the spec names does not exist.
     SecretNotFound => Wait,
-    /// A Secret that the spec names does not hold what it should.
+    /// A Secret that the spec names has invalid content.
     SecretInvalid => Stalled,
     /// The release names a registry that the administrator does not allow.
     RegistryNotAllowed => Stalled,
     /// The ServiceAccount of the release does not exist.
     ServiceAccountNotFound => Stalled,
-    /// The identity of the release may not do what the revision needs. Rights are
-    /// granted elsewhere and nobody tells of it, and an API server that has just
-    /// started refuses for a moment what it will allow: so it is tried again.
+    /// The identity of the release lacks rights that the revision needs. Rights are
+    /// granted elsewhere without a notification, and an API server that has just
+    /// started refuses for a moment what it will allow: so it is retried.
     AccessDenied => Retry,
 
     // The registry and the artifact.
-    /// The registry does not answer, or answers that it cannot now.
+    /// The registry does not answer, or answers with a temporary error.
     RegistryUnavailable => Retry,
-    /// The registry refuses the credentials, or wants some.
+    /// The registry rejects the credentials, or requires some.
     AuthenticationFailed => Retry,
-    /// There is no such repository, tag or digest.
+    /// The repository, tag or digest does not exist.
     ArtifactNotFound => Retry,
     /// No tag satisfies `ref.semver` and `ref.semverFilter`.
     NoMatchingTag => Retry,
-    /// The registry sent bytes of another digest than it was asked for.
+    /// The registry sent content with a different digest than requested.
     DigestMismatch => Retry,
     /// The reference names something that is not a configuration artifact.
     ArtifactInvalid => Stalled,
     /// The artifact is larger than a limit.
     ArtifactTooLarge => Stalled,
-    /// The artifact holds no object; approval is needed before all are removed.
+    /// The artifact contains no objects; removing all objects needs approval.
     ArtifactEmpty => Stalled,
 
-    /// The range's newest tag is older than what is applied; that stays.
+    /// The range's newest tag is older than the applied revision, which is kept.
     DowngradeRefused => Wait,
 
     // Trust.
     /// The artifact has no signature.
     SignatureMissing => Retry,
-    /// It has signatures, and none of them is valid for it.
+    /// The artifact has signatures, but none of them is valid for it.
     SignatureInvalid => Retry,
-    /// It has valid signatures, and none by whom the spec or the administrator wants.
+    /// The artifact has valid signatures, but none of a trusted signer.
     SignerUntrusted => Retry,
-    /// The administrator wants every artifact verified, and nothing says by whose signature.
+    /// The administrator requires verification, and no signers are configured.
     VerificationRequired => Stalled,
-    /// Container images of the artifact are not signed as the spec wants.
+    /// Container images of the artifact lack the signatures required by the spec.
     ImageNotVerified => Retry,
 
     // The documents.
@@ -139,34 +139,34 @@ reasons! {
     ApiServerUnavailable => Retry,
     /// The dry run was refused; nothing was written.
     PreflightFailed => Retry,
-    /// A Job that has to be made anew has not ended yet.
+    /// A Job that must be recreated has not ended yet.
     JobRunning => Wait,
     /// Another release owns an object of this one.
     OwnershipConflict => Stalled,
-    /// Objects could not be applied after the dry run had passed.
+    /// Objects could not be applied after a successful dry run.
     ApplyFailed => Retry,
     /// The inventory cannot be read or written.
     InventoryInvalid => Stalled,
-    /// Objects that left the revision could not be deleted.
+    /// Objects that are no longer in the revision could not be deleted.
     PruneFailed => Retry,
-    /// An object has failed, by the rules of its kind.
+    /// An object has failed, according to the rules of its kind.
     HealthCheckFailed => Retry,
     /// Objects were not healthy in time.
     HealthTimeout => Retry,
-    /// Objects of an applied revision were healthy and are not any more.
+    /// Objects of an applied revision are no longer healthy.
     Unhealthy => Wait,
     /// A newer revision or spec ended the wait for health.
     HealthSuperseded => Wait,
     /// Objects differ from what was applied, and `drift.mode` is `Report`.
     DriftDetected => Wait,
-    /// Another writer keeps changing what is put back.
+    /// Another writer repeatedly reverts drift corrections.
     Contested => Wait,
     /// Deleted objects are still terminating.
     TerminationPending => Retry,
 }
 
 impl Reason {
-    /// Whether it says that the registry does not give what the spec asks for.
+    /// Whether it says that the artifact cannot be fetched from the registry.
     pub fn is_about_source(self) -> bool {
         matches!(
             self,
@@ -188,8 +188,8 @@ impl Reason {
         Self::ALL.iter().copied().find(|reason| reason.as_str() == name)
     }
 
-    /// Whether it says that signatures were looked for, and are not as they are
-    /// wanted.
+    /// Whether it says that signatures were checked, and required ones are
+    /// missing.
     pub fn is_distrust(self) -> bool {
         matches!(
             self,

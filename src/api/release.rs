@@ -22,7 +22,7 @@ pub const KIND: &str = "OCIArtifactRelease";
 /// Plural resource name.
 pub const PLURAL: &str = "ociartifactreleases";
 
-/// What a duration looks like, in CEL.
+/// The form of a duration, in CEL.
 const DURATION: &str = "^([0-9]+([.][0-9]+)?(ms|s|m|h))+$";
 
 /// A configuration artifact in an OCI registry and how to apply it.
@@ -48,136 +48,136 @@ const DURATION: &str = "^([0-9]+([.][0-9]+)?(ms|s|m|h))+$";
     printcolumn = r#"{"name":"Source","type":"string","jsonPath":".spec.url","priority":1}"#,
     printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message"}"#,
     validation = Rule::new("self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must be a DNS label: at most 63 lower case letters, digits or '-'"),
-    doc = "OCIArtifactRelease names a configuration artifact in an OCI registry and says how it is applied to the cluster."
+    doc = "OCIArtifactRelease applies a configuration artifact from an OCI registry to the cluster."
 )]
 #[serde(rename_all = "camelCase")]
 pub struct OCIArtifactReleaseSpec {
-    /// Repository of the artifact, `oci://host[:port]/path`, without tag or digest: those belong in `ref`.
+    /// Repository of the artifact, `oci://host[:port]/path`, without tag or digest: set those in `ref`.
     #[schemars(length(max = 512))]
     #[x_kube(validation = Rule::new("self.startsWith('oci://')").message("url must start with oci://"))]
-    #[x_kube(validation = Rule::new("!self.contains('@')").message("url must not hold a digest or credentials, use ref.digest and secretRef"))]
-    #[x_kube(validation = Rule::new("self.contains('@') || !self.matches('^oci://[^/]+/.*:[^/]*$')").message("url must not hold a tag, use ref.tag"))]
+    #[x_kube(validation = Rule::new("!self.contains('@')").message("url must not contain a digest or credentials, use ref.digest and secretRef"))]
+    #[x_kube(validation = Rule::new("self.contains('@') || !self.matches('^oci://[^/]+/.*:[^/]*$')").message("url must not contain a tag, use ref.tag"))]
     #[x_kube(validation = Rule::new("!self.startsWith('oci://') || self.contains('@') || self.matches('^oci://[^/]+/.*:[^/]*$') || self.matches('^oci://[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$') || self.matches('^oci://[[][0-9A-Fa-f:]+[]](:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)+$')").message("url must be oci://host[:port]/path, the path in lower case letters, digits and separators"))]
     pub url: String,
 
-    /// Which revision of the artifact. `digest` wins over `semver`, `semver` over `tag`; the default is the tag `latest`.
+    /// Revision of the artifact. `digest` takes precedence over `semver`, `semver` over `tag`; the default is the tag `latest`.
     #[serde(default, rename = "ref")]
     pub reference: Reference,
 
-    /// How often the registry is asked for a newer revision, 10s to 24h; jittered by 5 percent.
+    /// Interval at which the registry is checked for a new revision, 10s to 24h; jittered by 5 percent.
     #[serde(default = "five_minutes")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = is_duration("interval"), validation = is_between("interval", "10s"))]
     pub interval: String,
 
-    /// How soon a failure is tried again the first time; then exponentially later, up to the interval and at least 5 minutes.
+    /// Delay before the first retry of a failure; then with exponential backoff, up to the interval and at least 5 minutes.
     #[serde(default = "thirty_seconds")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = is_duration("retryInterval"), validation = is_between("retryInterval", "1s"))]
     pub retry_interval: String,
 
-    /// The longest time for each of: the pull, the apply, and the wait for health.
+    /// Time limit for each of: the pull, the apply, and the wait for health.
     #[serde(default = "five_minutes")]
     #[schemars(length(max = 32))]
     #[x_kube(validation = is_duration("timeout"), validation = is_between("timeout", "1s"))]
     pub timeout: String,
 
-    /// Stops reconciling: no pull, no apply, no drift correction. What runs stays. Deletion still works.
+    /// Suspends reconciliation: no pull, no apply, no drift correction. Applied objects are kept. Deletion still works.
     #[serde(default)]
     pub suspend: bool,
 
-    /// A Secret of type kubernetes.io/dockerconfigjson with credentials of the registry, in the release's namespace. Without it the image pull secrets of the ServiceAccount are used.
+    /// Secret of type kubernetes.io/dockerconfigjson with credentials for the registry, in the release's namespace. Default: the image pull secrets of the ServiceAccount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub secret_ref: Option<LocalObjectReference>,
 
-    /// A Secret with TLS material for the registry: `ca.crt` and, as a pair, `tls.crt` and `tls.key`.
+    /// Secret with TLS data for the registry: `ca.crt` and, as a pair, `tls.crt` and `tls.key`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cert_secret_ref: Option<LocalObjectReference>,
 
-    /// A Secret that names the proxy to the registry: `address`, and where it wants them `username` and `password`. Without it the controller's HTTPS_PROXY, HTTP_PROXY and NO_PROXY are used.
+    /// Secret with the proxy for the registry: `address` and optionally `username` and `password`. Default: the controller's HTTPS_PROXY, HTTP_PROXY and NO_PROXY.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_secret_ref: Option<LocalObjectReference>,
 
-    /// Where credentials come from if no Secret has any for the registry. aws, azure and gcp: from the cloud, by the workload identity of the controller's pod, for that cloud's registries.
+    /// Source of credentials if no Secret has any for the registry. aws, azure and gcp: the workload identity of the controller's pod, for the registries of that cloud.
     #[serde(default)]
     pub provider: RegistryProvider,
 
-    /// Speaks plain HTTP to the registry.
+    /// Uses plain HTTP for the registry.
     #[serde(default)]
     pub insecure: bool,
 
-    /// Who has to have signed the artifact. Without it nothing is verified, and the condition Verified says so.
+    /// Required signers of the artifact. If not set, the artifact is not verified, and the condition Verified says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verify: Option<Verify>,
 
-    /// What an encrypted artifact is read with.
+    /// Keys to decrypt the artifact.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub decryption: Option<Decryption>,
 
-    /// Which layer of the artifact holds the manifests. The default is the first that is tar, tar+gzip, tar+zstd or YAML.
+    /// Layer of the artifact with the manifests. The default is the first layer that is tar, tar+gzip, tar+zstd or YAML.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layer_selector: Option<LayerSelector>,
 
-    /// The directory inside the artifact.
+    /// Directory in the artifact.
     #[serde(default = "whole_artifact")]
     #[schemars(length(max = 1024))]
-    #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.split('/').exists(p, p == '..')").message("path must be relative to the artifact and must not hold '..'"))]
+    #[x_kube(validation = Rule::new("!self.startsWith('/') && !self.split('/').exists(p, p == '..')").message("path must be relative to the artifact and must not contain '..'"))]
     pub path: String,
 
     /// Sets the namespace of every namespaced object. Namespace objects are never renamed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("targetNamespace must be the name of a namespace, or be left out"))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("targetNamespace must be the name of a namespace, or not set"))]
     pub target_namespace: Option<String>,
 
     /// Labels and annotations added to every object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub common_metadata: Option<CommonMetadata>,
 
-    /// Other names, tags or digests for container images.
+    /// New names, tags or digests for container images.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     pub images: Vec<Image>,
 
-    /// Patches of Kustomize: strategic merge, or JSON patch (RFC 6902). Applied in their order, before targetNamespace and commonMetadata.
+    /// Kustomize patches: strategic merge, or JSON patch (RFC 6902). Applied in order, before targetNamespace and commonMetadata.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 128))]
     pub patches: Vec<Patch>,
 
-    /// The ServiceAccount, in the release's namespace, with whose rights objects are applied and deleted, and named Secrets read. Without it the controller's own rights are used, or those of its --default-service-account.
+    /// ServiceAccount, in the release's namespace, whose rights are used to apply and delete objects and to read Secrets named in the spec. Default: the controller's --default-service-account, otherwise the controller's own rights.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')").message("serviceAccountName must be the name of a ServiceAccount, or be left out"))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$')").message("serviceAccountName must be the name of a ServiceAccount, or not set"))]
     pub service_account_name: Option<String>,
 
-    /// Whether objects that leave the artifact are deleted.
+    /// Deletes objects that are no longer in the artifact.
     pub prune: bool,
 
-    /// Whether Ready waits for every object to be healthy.
+    /// Sets Ready only when every object is healthy.
     #[serde(default)]
     pub wait: bool,
 
-    /// Recreates an object that the API server refuses to update and would take anew, as when a field that cannot be changed has changed. Never one that holds data, such as a Namespace, CustomResourceDefinition, PersistentVolume or PersistentVolumeClaim.
+    /// Recreates objects that cannot be updated, for example after a change of an immutable field. Never recreates objects that hold data, such as a Namespace, CustomResourceDefinition, PersistentVolume or PersistentVolumeClaim.
     #[serde(default)]
     pub force: bool,
 
-    /// What happens when objects differ from what was applied.
+    /// Handling of drift: objects that differ from what was applied.
     #[serde(default)]
     pub drift: Drift,
 
-    /// What happens to the objects when the release is deleted. MirrorPrune: as `prune` says. Delete: deleted. WaitForTermination: deleted, and the release stays until they are gone. Orphan: they stay.
+    /// Handling of the objects when the release is deleted. MirrorPrune: deleted if `prune` is true, otherwise kept. Delete: deleted. WaitForTermination: deleted, and the release is kept until they are gone. Orphan: kept.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
 
-/// The form of a duration, by a rule and not by a pattern: the API server would
-/// tell a person the pattern.
+/// The form of a duration, as a rule and not as a pattern: the API server would
+/// print the pattern.
 fn is_duration(field: &str) -> Rule {
     Rule::new(format!("self.matches('{DURATION}')"))
         .message(format!("{field} must be a duration such as 30s, 5m or 1h30m").as_str())
 }
 
-/// The bounds of a duration that has the form. CEL's own durations end at 292
+/// The bounds of a valid duration. CEL's own durations end at 292
 /// years, which five digits of hours cannot reach.
 fn is_between(field: &str, least: &str) -> Rule {
     let bounds = format!("duration(self) >= duration('{least}') && duration(self) <= duration('24h')");
@@ -190,7 +190,7 @@ fn is_between(field: &str, least: &str) -> Rule {
 fn has_keys(field: &str) -> Rule {
     let key = "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
     Rule::new(format!("self.all(k, k.size() <= 317 && k.matches('{key}'))")).message(
-        format!("keys of {field} are NAME or DOMAIN/NAME, the name of at most 63 letters, digits, '-', '_' and '.'")
+        format!("keys of {field} must be NAME or DOMAIN/NAME, the name at most 63 letters, digits, '-', '_' and '.'")
             .as_str(),
     )
 }
@@ -211,28 +211,28 @@ fn latest() -> Option<String> {
     Some("latest".into())
 }
 
-/// Which revision of the artifact.
+/// Revision of the artifact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = Rule::new("!has(self.semverFilter) || has(self.semver)").message("ref.semverFilter needs ref.semver"))]
 pub struct Reference {
-    /// A tag.
+    /// Tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     #[x_kube(validation = Rule::new("self.matches('^[A-Za-z0-9_][A-Za-z0-9._-]*$')").message("ref.tag must be letters, digits, '_', '.' and '-', and must not begin with '.' or '-'"))]
     pub tag: Option<String>,
-    /// A range of versions as Masterminds/semver reads it, such as ">=1.0.0 <2.0.0"; the highest tag in it is used.
+    /// Range of versions in the syntax of Masterminds/semver, such as ">=1.0.0 <2.0.0"; the highest tag in the range is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub semver: Option<String>,
-    /// A regular expression; tags that do not match are left out before the range is looked at.
+    /// Regular expression; tags that do not match are ignored before the range is evaluated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub semver_filter: Option<String>,
-    /// Lets `semver` go back to an older version when the newest tag has gone. Without it the release stays at what it has, and says so.
+    /// Allows `semver` to select an older version when the newest tag was removed. If false, the release keeps the applied version and reports the refused downgrade.
     #[serde(default)]
     pub allow_downgrade: bool,
-    /// A digest, `sha256:` and 64 hexadecimal digits.
+    /// Digest, `sha256:` and 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 128))]
     #[x_kube(validation = Rule::new("self.matches('^sha256:[a-f0-9]{64}$')").message("ref.digest must be sha256: and 64 hexadecimal digits in lower case"))]
@@ -245,11 +245,11 @@ impl Default for Reference {
     }
 }
 
-/// Chooses a layer of the artifact.
+/// Selects a layer of the artifact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LayerSelector {
-    /// The layer's media type; the first layer of that type is used.
+    /// Media type of the layer; the first layer of that type is used.
     #[schemars(length(min = 1, max = 255))]
     pub media_type: String,
 }
@@ -260,9 +260,9 @@ pub struct CommonMetadata {
     /// Labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64))]
-    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('supercargo.dev/'))").message("labels of supercargo.dev/ are set by supercargo itself"))]
+    #[x_kube(validation = Rule::new("self.all(k, !k.startsWith('supercargo.dev/'))").message("labels of supercargo.dev/ are set by supercargo"))]
     #[x_kube(validation = has_keys("labels"))]
-    #[x_kube(validation = Rule::new("self.all(k, self[k].matches('^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$'))").message("values of labels are letters, digits, '-', '_' and '.', and begin and end with a letter or digit"))]
+    #[x_kube(validation = Rule::new("self.all(k, self[k].matches('^(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?$'))").message("values of labels must be letters, digits, '-', '_' and '.', and must begin and end with a letter or digit"))]
     pub labels: BTreeMap<String, LabelValue>,
     /// Annotations.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -271,21 +271,21 @@ pub struct CommonMetadata {
     pub annotations: BTreeMap<String, AnnotationValue>,
 }
 
-/// The value of a label.
+/// Value of a label.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct LabelValue(#[schemars(length(max = 63))] pub String);
 
-/// The value of an annotation.
+/// Value of an annotation.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct AnnotationValue(#[schemars(length(max = 4096))] pub String);
 
-/// Who has credentials for the registry.
+/// Source of credentials for the registry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RegistryProvider {
-    /// Nobody but the Secrets.
+    /// Only the Secrets.
     #[default]
     Generic,
     /// Amazon ECR.
@@ -318,48 +318,48 @@ impl std::str::FromStr for RegistryProvider {
     fn from_str(text: &str) -> Result<Self, String> {
         let all = [Self::Generic, Self::Aws, Self::Azure, Self::Gcp];
         let found = all.into_iter().find(|provider| provider.to_string() == text);
-        found.ok_or_else(|| format!("is one of {}", Self::NAMES.join(", ")))
+        found.ok_or_else(|| format!("must be one of {}", Self::NAMES.join(", ")))
     }
 }
 
-/// What happens when objects differ from what was applied.
+/// Handling of drift: objects that differ from what was applied.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Drift {
-    /// Correct: they are put back at once. Report: the condition Drifted says what differs. Off: nothing is looked at.
+    /// Correct: drift is corrected at once. Report: the condition Drifted reports it. Off: objects are not checked.
     #[serde(default)]
     pub mode: DriftMode,
-    /// Fields that others may own after the object was created.
+    /// Fields that other writers can own after the object was created.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub ignore: Vec<IgnoreRule>,
 }
 
-/// What to do about drift.
+/// Handling of drift.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DriftMode {
-    /// Put it back.
+    /// Correct it.
     #[default]
     Correct,
-    /// Say so.
+    /// Report it.
     Report,
-    /// Nothing.
+    /// Do not check.
     Off,
 }
 
-/// Fields that drift may change.
+/// Fields ignored by drift detection.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct IgnoreRule {
-    /// Which objects; all when absent. The values are regular expressions that match whole.
+    /// Selects objects (default: all). The values are regular expressions that must match the whole value.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
     /// JSON pointers (RFC 6901), such as /spec/replicas.
     #[schemars(length(min = 1, max = 64))]
-    #[x_kube(validation = Rule::new("self.all(p, p.startsWith('/') && p != '/')").message("paths are JSON pointers such as /spec/replicas"))]
+    #[x_kube(validation = Rule::new("self.all(p, p.startsWith('/') && p != '/')").message("paths must be JSON pointers such as /spec/replicas"))]
     #[x_kube(validation = Rule::new("self.all(p, !(p in ['/apiVersion', '/kind', '/metadata', '/metadata/name', '/metadata/namespace', '/metadata/labels']))").message("apiVersion, kind, name and namespace cannot be ignored, nor metadata and metadata.labels as a whole"))]
-    #[x_kube(validation = Rule::new("self.all(p, !p.startsWith('/metadata/labels/supercargo.dev~1'))").message("labels of supercargo.dev/ cannot be ignored, they say whose an object is"))]
-    #[x_kube(validation = Rule::new("self.all(p, !p.matches('~([^01]|$)'))").message("paths are JSON pointers: within a key, ~ is written ~0 and / is written ~1"))]
+    #[x_kube(validation = Rule::new("self.all(p, !p.startsWith('/metadata/labels/supercargo.dev~1'))").message("labels of supercargo.dev/ cannot be ignored, they define the owner of an object"))]
+    #[x_kube(validation = Rule::new("self.all(p, !p.matches('~([^01]|$)'))").message("paths must be JSON pointers: within a key, write ~ as ~0 and / as ~1"))]
     pub paths: Vec<PointerPath>,
 }
 
@@ -368,16 +368,16 @@ pub struct IgnoreRule {
 #[serde(transparent)]
 pub struct PointerPath(#[schemars(length(max = 512))] pub String);
 
-/// What happens to the objects of a deleted release.
+/// Handling of the objects of a deleted release.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
-    /// Deleted if `prune` is true, else they stay.
+    /// Deleted if `prune` is true, otherwise kept.
     #[default]
     MirrorPrune,
     /// Deleted.
     Delete,
-    /// Deleted; the release stays until they are gone.
+    /// Deleted; the release is kept until they are gone.
     WaitForTermination,
-    /// They stay.
+    /// Kept.
     Orphan,
 }

@@ -14,142 +14,142 @@ pub const MAX_MESSAGE: usize = 4096;
 
 /// Condition types.
 pub mod condition {
-    /// Whether the wanted revision is applied (and healthy, where asked for).
+    /// Whether the wanted revision is applied (and healthy, if `wait` is set).
     pub const READY: &str = "Ready";
-    /// Whether the artifact is signed by whom the spec and the administrator want.
+    /// Whether the artifact has the signatures required by the spec and the administrator.
     pub const VERIFIED: &str = "Verified";
-    /// Whether every object is healthy; only where `wait` asks for it.
+    /// Whether every object is healthy; only if `wait` is set.
     pub const HEALTHY: &str = "Healthy";
     /// Whether objects differ from what was applied.
     pub const DRIFTED: &str = "Drifted";
-    /// Present and true while the registry does not give what the spec asks for.
+    /// Present and true while the artifact cannot be fetched from the registry.
     pub const FETCH_FAILED: &str = "FetchFailed";
-    /// Present and true while a run is under way and waits (kstatus).
+    /// Present and true while a run is in progress and waits (kstatus).
     pub const RECONCILING: &str = "Reconciling";
-    /// Present and true while a person has to change something (kstatus).
+    /// Present and true while a person must change something (kstatus).
     pub const STALLED: &str = "Stalled";
 }
 
-/// What became of a release.
+/// Status of a release.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReleaseStatus {
-    /// The generation of the spec that this status is about.
+    /// Generation of the spec that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// Ready; Verified, Healthy and Drifted where they apply; FetchFailed, Reconciling and Stalled only while true.
+    /// Conditions: Ready; Verified, Healthy and Drifted where they apply; FetchFailed, Reconciling and Stalled only while true.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub conditions: Vec<Condition>,
-    /// The artifact of the last attempt.
+    /// Artifact of the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artifact: Option<ArtifactStatus>,
-    /// The revision of the last attempt.
+    /// Revision of the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_attempted_revision: Option<String>,
-    /// The last revision of which every object was applied.
+    /// Last revision that was applied completely.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_applied_revision: Option<String>,
-    /// That revision with the first digits of its digest, for tables.
+    /// Last applied revision with the first digits of its digest, for tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub short_revision: Option<String>,
-    /// The last revision that was seen healthy.
+    /// Last revision that was healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_healthy_revision: Option<String>,
-    /// The last value of the annotation supercargo.dev/reconcile-at that was acted on.
+    /// Last value of the annotation supercargo.dev/reconcile-at that was handled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
-    /// Where the inventory is, and how many objects it names.
+    /// Name of the inventory and number of its objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<InventoryStatus>,
-    /// What the last run that changed something did.
+    /// Changes of the last run that changed objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Changes>,
-    /// The first failed objects.
+    /// First failed objects.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub failures: Vec<Failure>,
-    /// How many failed objects are not listed.
+    /// Number of failed objects that are not listed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub more_failures: Option<i32>,
-    /// The last revisions, newest first.
+    /// Last revisions, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]
     pub history: Vec<HistoryEntry>,
 }
 
-/// The artifact of an attempt.
+/// Artifact of an attempt.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ArtifactStatus {
     /// `tag@digest`, or the digest.
     pub revision: String,
-    /// The digest of the manifest.
+    /// Digest of the manifest.
     pub digest: String,
-    /// When it was made, as it says itself.
+    /// Creation time, from the artifact's annotations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub created_at: Option<String>,
-    /// Where its content is kept, as it says itself.
+    /// Source of the content, from the artifact's annotations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// The revision of that source, as it says itself.
+    /// Revision of the source, from the artifact's annotations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_revision: Option<String>,
-    /// Whose signatures it has, as far as they were asked for.
+    /// Verified signatures.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub verified_by: Vec<VerifiedBy>,
-    /// The container images that were verified, with the digests that were applied.
+    /// Verified container images, with the applied digests.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 256))]
     pub images: Vec<VerifiedImage>,
 }
 
-/// A signature that counted.
+/// A verified signature.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifiedBy {
-    /// The authority that it counted for, where there are several.
+    /// Authority of the signature, if there are several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authority: Option<String>,
-    /// The key: its name in the Secret, and the SHA-256 of its DER form.
+    /// Key: its name in the Secret, and the SHA-256 of its DER form.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The issuer of the identity of a keyless signature.
+    /// Issuer of the identity of a keyless signature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub issuer: Option<String>,
-    /// The subject of a keyless signature.
+    /// Subject of a keyless signature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subject: Option<String>,
-    /// How it is written: `simplesigning` or `bundle`.
+    /// Format of the signature: `simplesigning` or `bundle`.
     pub format: String,
-    /// When it was made, where a log or a timestamp proves it.
+    /// Signing time, if a log or a timestamp proves it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_at: Option<String>,
-    /// The repository that it says it is for; not proof of anything.
+    /// Repository named in the signature; not a proof.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reference: Option<String>,
 }
 
-/// A container image that was verified.
+/// A verified container image.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VerifiedImage {
-    /// As the artifact names it.
+    /// Name in the artifact.
     pub name: String,
-    /// As it was applied, `repository:tag@sha256:…`.
+    /// Applied name, `repository:tag@sha256:…`.
     pub pinned: String,
-    /// Who signed it: a key or an identity.
+    /// Signer: a key or an identity.
     pub signer: String,
 }
 
-/// Where the inventory is.
+/// The inventory of a release.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct InventoryStatus {
     /// Name of the ConfigMap, in the release's namespace.
     pub name: String,
-    /// How many objects it names.
+    /// Number of objects in the inventory.
     pub entries: i32,
 }
 
@@ -160,17 +160,17 @@ impl ReleaseStatus {
     }
 }
 
-/// How many objects a run changed, and how.
+/// Numbers of objects that a run changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Changes {
-    /// Objects that did not exist.
+    /// Created objects.
     pub created: i32,
-    /// Objects that were changed.
+    /// Changed objects.
     pub configured: i32,
-    /// Objects that were as they should be.
+    /// Unchanged objects.
     pub unchanged: i32,
-    /// Objects that were deleted because they left the artifact.
+    /// Objects deleted because they are no longer in the artifact.
     pub pruned: i32,
     /// Objects that could not be applied or deleted.
     pub failed: i32,
@@ -200,9 +200,9 @@ impl Changes {
 pub struct Failure {
     /// `Kind/namespace/name` or `Kind/name`.
     pub object: String,
-    /// A reason of the closed set.
+    /// One of the documented reasons.
     pub reason: String,
-    /// What happened, and what to do.
+    /// Cause and cure.
     pub message: String,
 }
 
@@ -210,14 +210,14 @@ pub struct Failure {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryEntry {
-    /// The revision.
+    /// Revision.
     pub revision: String,
-    /// Its digest.
+    /// Digest of the revision.
     pub digest: String,
-    /// When it was applied, RFC 3339.
+    /// Time of the apply, RFC 3339.
     pub applied_at: String,
-    /// How it ended: Applied, Healthy, Failed.
+    /// Result: Applied, Healthy or Failed.
     pub outcome: String,
-    /// What the run changed.
+    /// Changes of the run.
     pub changes: Changes,
 }

@@ -1,4 +1,4 @@
-//! Why a command ended without doing what was asked.
+//! Why a command failed.
 
 use std::error::Error;
 use std::io;
@@ -18,13 +18,13 @@ pub enum CliError {
     /// An argument cannot be used.
     #[error("{0}")]
     Usage(String),
-    /// A file cannot be read, or is not what it should be.
+    /// A file cannot be read, or is invalid.
     #[error("{0}")]
     Input(String),
     /// The registry or the artifact.
     #[error(transparent)]
     Oci(#[from] OciError),
-    /// There is no cluster to talk to.
+    /// No cluster can be reached.
     #[error(transparent)]
     Connection(#[from] ConnectionError),
     /// The cluster.
@@ -33,22 +33,22 @@ pub enum CliError {
     /// An inventory.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// Nothing could be counted.
-    #[error("requests cannot be counted")]
+    /// Metrics cannot be set up.
+    #[error("cannot set up request metrics")]
     Metrics(#[from] MetricsError),
-    /// What was asked for was done, and came to no good end; or is not there.
+    /// The operation failed, or its object does not exist.
     #[error("{0}")]
     Failed(String),
-    /// The same for several things, each on a line of its own.
+    /// The same for several things, one per line.
     #[error("{0}")]
     Several(Lines),
-    /// What was compared differs; that has been printed.
+    /// The comparison found differences, which have been printed.
     #[error("they differ")]
     Differs,
-    /// A comparison came to no end, which has an exit code of its own.
+    /// A comparison failed, which has its own exit code.
     #[error("{0}")]
     NotCompared(Lines),
-    /// A person has ended it. Says what is left under way.
+    /// Interrupted by a person. Says what continues or is left.
     #[error("interrupted: {0}")]
     Interrupted(Lines),
     /// Output could not be written.
@@ -60,11 +60,11 @@ impl From<ApiError> for CliError {
     fn from(error: ApiError) -> Self {
         match &error {
             ApiError::NoSuchKind { kind, .. } if kind == KIND => Self::Failed(format!(
-                "the cluster has no {KIND}: install supercargo there first (supercargo crd | kubectl apply -f -)"
+                "the cluster does not serve {KIND}: install its definition first (supercargo crd | kubectl apply -f -)"
             )),
             _ if error.code() == 401 => Self::Failed(
-                "the API server does not accept your credentials (401 Unauthorized): look at the user of the \
-                 kubeconfig's context, or log in again"
+                "the API server rejected your credentials (401 Unauthorized): check the user of the \
+                 kubeconfig context, or log in again"
                     .into(),
             ),
             _ => Self::Api(error),
@@ -73,7 +73,7 @@ impl From<ApiError> for CliError {
 }
 
 impl CliError {
-    /// What the process ends with.
+    /// The exit code of the process.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::Oci(OciError::Spec(_)) => exit::USAGE,
@@ -84,21 +84,21 @@ impl CliError {
         }
     }
 
-    /// The same as the end of a comparison: its exit codes are those of diff and
+    /// The error as that of a comparison: its exit codes are those of diff and
     /// of `kubectl diff`.
     pub(super) fn of_comparison(self) -> Self {
         match self {
             Self::Interrupted(_) | Self::Differs | Self::Usage(_) => self,
-            other => Self::NotCompared(other.told()),
+            other => Self::NotCompared(other.lines()),
         }
     }
 
-    /// Whether stderr says why it ended.
-    pub(super) fn is_told(&self) -> bool {
+    /// Whether stderr says why the command failed.
+    pub(super) fn is_reported(&self) -> bool {
         !matches!(self, Self::Differs)
     }
 
-    /// What a person can do about it, where it is known.
+    /// The cure, where it is known.
     fn hint(&self) -> Option<&'static str> {
         let mut error = match self {
             Self::Oci(error) => error,
@@ -108,29 +108,29 @@ impl CliError {
             error = source;
         }
         match error {
-            OciError::Encrypted { .. } => Some("name the file of your key with --age-identities"),
+            OciError::Encrypted { .. } => Some("pass your key file with --age-identities"),
             OciError::Denied { why, .. } if why.contains("there are none for it") => {
-                Some("log in with docker or podman, or give --creds USER:PASSWORD")
+                Some("log in with docker or podman, or pass --creds USER:PASSWORD")
             }
             OciError::Unavailable { why, .. } if why.contains("UnknownIssuer") => {
-                Some("if you trust the registry's CA, name its certificate with --ca-file")
+                Some("if you trust the registry's CA, pass its certificate with --ca-file")
             }
             OciError::Unavailable { why, .. } if why.contains("InvalidContentType") => {
-                Some("if the registry is to be reached without TLS, add --insecure")
+                Some("if the registry speaks plain HTTP, add --insecure")
             }
             _ => None,
         }
     }
 
-    /// What a person reads: a line, unless it is about several things.
-    pub(super) fn told(&self) -> Lines {
+    /// The message for people: one line, unless it is about several things.
+    pub(super) fn lines(&self) -> Lines {
         match self {
             Self::Several(lines) | Self::NotCompared(lines) | Self::Interrupted(lines) => lines.clone(),
             _ => folded(&self.chain()).into(),
         }
     }
 
-    /// The message with its causes and what to do, for people.
+    /// The message with its causes and the cure, for people.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = self.source();

@@ -1,14 +1,14 @@
 //! The exit codes, which scripts may rely on.
 
-/// Everything asked for was done.
+/// Success.
 pub const SUCCESS: u8 = 0;
-/// It was not; stderr says why.
+/// Failure; stderr says why.
 pub const FAILURE: u8 = 1;
-/// The arguments make no sense.
+/// Invalid usage.
 pub const USAGE: u8 = 2;
-/// A person ended it with Ctrl-C; stderr says what was done until then.
+/// Interrupted by Ctrl-C; stderr says what was done until then.
 pub const INTERRUPTED: u8 = 130;
-/// What was compared differs.
+/// The comparison found differences.
 pub const DIFFERS: u8 = 1;
-/// It could not be compared.
+/// The comparison failed.
 pub const NOT_COMPARED: u8 = 2;

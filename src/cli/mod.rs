@@ -1,8 +1,8 @@
-//! Arguments to the same calls that the operator makes.
+//! The command line: arguments for the same calls that the operator makes.
 //!
-//! `root` is the tree of verbs, and what runs each. A verb is one file, in the room
-//! of what it is about: its options, its help (the comment above them, and
-//! examples) and what it does. `args` has the options that verbs share, and the
+//! `root` is the tree of verbs, and runs each. A verb is one file, in the room
+//! of its subject: its options, its help (the comment above them, and
+//! examples) and its code. `args` has the options that verbs share, and the
 //! printer owns stdout and stderr.
 
 mod adopt;

@@ -1,5 +1,5 @@
 //! The command as a whole: which verbs and nouns there are, and what runs each.
-//! What has no comment here has its help beside its options.
+//! A verb without a comment here has its help next to its options.
 
 use std::any::TypeId;
 
@@ -36,10 +36,10 @@ use super::release::suspend::SuspendRelease;
 use super::{CliError, Printer};
 
 /// What [`super::exit`] fixes, for people.
-const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed, stderr says why; 2 the arguments make no sense; \
-                          130 ended by Ctrl-C.";
+const EXIT_CODES: &str = "Exit codes: 0 success; 1 failure, see stderr; 2 invalid usage; \
+                          130 interrupted by Ctrl-C.";
 
-/// Configuration artifacts for Kubernetes, in OCI registries.
+/// Manage Kubernetes configuration artifacts in OCI registries.
 #[derive(Debug, Parser)]
 #[command(name = "supercargo", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct Arguments {
@@ -58,44 +58,44 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 #[expect(missing_docs, reason = "a comment here would take the place of the help beside the options")]
 pub enum CliCommand {
-    /// Upload to a registry.
+    /// Push artifacts to a registry.
     #[command(subcommand, arg_required_else_help = true, args = ClusterArgs::hidden())]
     Push(PushCommand),
-    /// Download from a registry.
+    /// Pull artifacts from a registry.
     #[command(subcommand, arg_required_else_help = true, args = ClusterArgs::hidden())]
     Pull(PullCommand),
-    /// Put tags on what is in a registry.
+    /// Tag artifacts in a registry.
     #[command(subcommand, arg_required_else_help = true, args = ClusterArgs::hidden())]
     Tag(TagCommand),
-    /// List what is in a registry.
+    /// List artifacts in a registry.
     #[command(subcommand, arg_required_else_help = true, args = ClusterArgs::hidden())]
     List(ListCommand),
-    /// Verify signatures of what is in a registry.
+    /// Verify signatures of artifacts in a registry.
     #[command(subcommand, arg_required_else_help = true, args = ClusterArgs::hidden())]
     Verify(VerifyCommand),
     Build(Build),
     Apply(Apply),
     Diff(Diff),
     Delete(Delete),
-    /// List what is in a cluster.
+    /// List releases or inventories in a cluster.
     #[command(subcommand, arg_required_else_help = true)]
     Get(GetCommand),
-    /// Look into something.
+    /// Show the content of an inventory or an artifact.
     #[command(subcommand, arg_required_else_help = true)]
     Inspect(InspectCommand),
-    /// Take over what other tools have applied, without a change to what runs.
+    /// Adopt objects that other tools applied, without restarting workloads.
     #[command(subcommand, arg_required_else_help = true)]
     Adopt(AdoptCommand),
-    /// Show how something in the cluster does.
+    /// Show the status of a release.
     #[command(subcommand, arg_required_else_help = true)]
     Status(StatusCommand),
-    /// Let the operator work now.
+    /// Reconcile releases now.
     #[command(subcommand, arg_required_else_help = true)]
     Reconcile(ReconcileCommand),
-    /// Let the operator leave something alone.
+    /// Suspend reconciliation.
     #[command(subcommand, arg_required_else_help = true)]
     Suspend(SuspendCommand),
-    /// Let the operator go on with what was suspended.
+    /// Resume reconciliation.
     #[command(subcommand, arg_required_else_help = true)]
     Resume(ResumeCommand),
     Crd(CrdArgs),
@@ -136,8 +136,8 @@ pub enum VerifyCommand {
     Artifact(VerifyArtifact),
 }
 
-// Without a comment for the help: it has that of `DiffInventory`, which it is where
-// there is no noun.
+// Without a comment for the help: it has that of `DiffInventory`, which it runs when
+// no noun is given.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct Diff {
@@ -168,7 +168,7 @@ pub enum GetCommand {
     Releases(GetReleases),
 }
 
-/// What can be looked into.
+/// What can be inspected.
 #[derive(Debug, Subcommand)]
 pub enum InspectCommand {
     #[command(visible_alias = "inv")]
@@ -176,12 +176,12 @@ pub enum InspectCommand {
     Artifact(Box<InspectArtifact>),
 }
 
-/// What can be taken over.
+/// What can be adopted.
 #[derive(Debug, Subcommand)]
 pub enum AdoptCommand {
     #[command(visible_alias = "inv")]
     Inventory(AdoptInventory),
-    /// Take over from Flux.
+    /// Adopt objects that Flux applied.
     #[command(subcommand, arg_required_else_help = true)]
     Flux(AdoptFlux),
 }
@@ -193,28 +193,28 @@ pub enum AdoptFlux {
     Kustomization(AdoptFluxKustomization),
 }
 
-/// What can be looked at closely.
+/// What has a status.
 #[derive(Debug, Subcommand)]
 pub enum StatusCommand {
     #[command(aliases = ["releases", "oar", "ociartifactrelease"])]
     Release(StatusRelease),
 }
 
-/// What can be asked to work now.
+/// What can be reconciled now.
 #[derive(Debug, Subcommand)]
 pub enum ReconcileCommand {
     #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
     Release(ReconcileRelease),
 }
 
-/// What can be held.
+/// What can be suspended.
 #[derive(Debug, Subcommand)]
 pub enum SuspendCommand {
     #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
     Release(SuspendRelease),
 }
 
-/// What can be let go on.
+/// What can be resumed.
 #[derive(Debug, Subcommand)]
 pub enum ResumeCommand {
     #[command(visible_alias = "releases", aliases = ["oar", "ociartifactrelease"])]
@@ -222,20 +222,20 @@ pub enum ResumeCommand {
 }
 
 impl CliCommand {
-    /// Does what needs nothing but its arguments: no runtime is started for it.
+    /// Runs a verb that needs only its arguments: no runtime is started for it.
     pub(super) fn at_once(&self, printer: &mut Printer<'_>) -> Option<Result<(), CliError>> {
         match self {
             Self::Crd(crd) => Some(crd.run(printer)),
             Self::Version(version) => Some(version.run(printer)),
             Self::Completion(completion) => Some(completion.run(command(None), printer)),
             Self::Docs(docs) => Some(docs.run(command(None), printer)),
-            // The binary starts it before it comes here.
-            Self::Controller(_) => Some(Err(CliError::Usage("the controller is not a verb".into()))),
+            // The binary starts it before this is called.
+            Self::Controller(_) => Some(Err(CliError::Usage("the binary starts the controller".into()))),
             _ => None,
         }
     }
 
-    /// Does everything else.
+    /// Runs every other verb.
     pub(super) async fn run(self, cluster: &ClusterArgs, printer: &mut Printer<'_>) -> Result<(), CliError> {
         match self {
             Self::Push(PushCommand::Artifact(push)) => push.run(printer).await,
@@ -264,26 +264,26 @@ impl CliCommand {
             Self::Reconcile(ReconcileCommand::Release(reconcile)) => reconcile.run(cluster, printer).await,
             Self::Suspend(SuspendCommand::Release(suspend)) => suspend.run(cluster, printer).await,
             Self::Resume(ResumeCommand::Release(resume)) => resume.run(cluster, printer).await,
-            // These have been done at once.
+            // `at_once` has run these.
             Self::Crd(_) | Self::Controller(_) | Self::Completion(_) | Self::Version(_) | Self::Docs(_) => {
                 Ok(())
             }
         }
     }
 
-    /// Whether it waits for something, and bounds that wait alone: to be cut off in
-    /// the middle of a write helps nobody.
+    /// Whether it waits for something, and limits only that wait: it must not be
+    /// aborted in the middle of a write.
     pub(super) fn waits(&self) -> bool {
         matches!(self, Self::Apply(_) | Self::Delete(_) | Self::Reconcile(_) | Self::Resume(_))
     }
 
-    /// Whether its exit code is that of a comparison.
+    /// Whether its exit codes are those of a comparison.
     pub(super) fn compares(&self) -> bool {
         matches!(self, Self::Diff(_))
     }
 }
 
-/// The command under the name that it was called by, if that is not its own.
+/// The command under the name that it was called by, if that is a different one.
 pub(super) fn command(called: Option<&'static str>) -> Clap {
     let command = shaped(Arguments::command());
     match called {
@@ -292,7 +292,7 @@ pub(super) fn command(called: Option<&'static str>) -> Clap {
     }
 }
 
-/// Hides clap's `help` anywhere but at the top, and lets switches be switched off.
+/// Hides clap's `help` below the top level, and lets boolean flags be set to false.
 fn shaped(command: Clap) -> Clap {
     command.mut_args(switch).mut_subcommands(|below| match below.has_subcommands() {
         true => shaped(below.disable_help_subcommand(true)),
@@ -300,7 +300,7 @@ fn shaped(command: Clap) -> Clap {
     })
 }
 
-/// A flag that is on or off may say so, in all the words of kubectl's:
+/// A boolean flag takes a value, in all the words of kubectl:
 /// `--prune=false`, `--insecure-skip-tls-verify=true`.
 fn switch(arg: Arg) -> Arg {
     let is_switch = matches!(arg.get_action(), ArgAction::SetTrue)

@@ -12,20 +12,20 @@ use super::{CliError, Look, Printer, exit};
 /// What kubectl runs for `kubectl supercargo`.
 const PLUGIN: &str = "kubectl-supercargo";
 
-/// Reads the arguments of the process; ends it when they make no sense.
+/// Reads the arguments of the process; exits when they are invalid.
 pub fn arguments() -> Arguments {
     let matches = command(called()).get_matches();
     Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
-/// How a person typed the name of the program, if it is not `supercargo`.
+/// The program's name as it was typed, if it is not `supercargo`.
 fn called() -> Option<&'static str> {
     let name = std::env::args_os().next()?;
     let name = Path::new(&name).file_stem()?.to_str()?;
     (name == PLUGIN).then_some("kubectl supercargo")
 }
 
-/// Runs a verb. The controller is not one: the binary starts it by itself.
+/// Runs a verb. The controller is not one: the binary starts it directly.
 pub fn main(arguments: Arguments) -> ExitCode {
     let (mut out, mut err) = (BufWriter::new(io::stdout()), io::stderr());
     let mut printer = Printer::with(&mut out, &mut err, Look::of_process(arguments.global.color));
@@ -35,12 +35,12 @@ pub fn main(arguments: Arguments) -> ExitCode {
         None => over_the_network(arguments, &mut printer),
     };
     printer.progress().clear();
-    // Data before what is said about it, also when the verb has failed.
+    // Data before messages, also when the verb has failed.
     let flushed = printer.finish();
     match ending(result, flushed, compares) {
         Ok(()) => ExitCode::from(exit::SUCCESS),
         Err(e) => {
-            if e.is_told() {
+            if e.is_reported() {
                 printer.fail(&e);
             }
             ExitCode::from(e.exit_code())
@@ -48,7 +48,7 @@ pub fn main(arguments: Arguments) -> ExitCode {
     }
 }
 
-/// How a command ends: as its verb has, unless its output is lost.
+/// The result of a command: that of its verb, unless its output is lost.
 fn ending(
     result: Result<(), CliError>,
     flushed: Result<(), CliError>,
@@ -66,12 +66,12 @@ fn over_the_network(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| CliError::Input(format!("cannot start the async runtime: {e}")))?;
     let result = runtime.block_on(within_its_time(arguments, printer));
-    // A read of stdin or of a file may be stuck for ever; nobody waits for it.
+    // A read of stdin or of a file may block for ever; it is not waited for.
     runtime.shutdown_background();
     result
 }
 
-/// Does it within the time that it may take, unless it waits for something.
+/// Runs the verb within `--timeout`, unless the verb limits its own wait.
 async fn within_its_time(arguments: Arguments, printer: &mut Printer<'_>) -> Result<(), CliError> {
     let Arguments { command, global, cluster } = arguments;
     let (waits, compares) = (command.waits(), command.compares());
@@ -82,7 +82,7 @@ async fn within_its_time(arguments: Arguments, printer: &mut Printer<'_>) -> Res
     match tokio::time::timeout(timeout, work).await {
         Ok(result) => result,
         Err(_) => {
-            let late = CliError::Failed(format!("it was not done within --timeout ({}s)", timeout.as_secs()));
+            let late = CliError::Failed(format!("timed out after {}s (--timeout)", timeout.as_secs()));
             Err(if compares { late.of_comparison() } else { late })
         }
     }

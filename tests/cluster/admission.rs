@@ -60,10 +60,10 @@ async fn every_refusal_says_what_is_wrong_and_what_to_write() {
     .await;
     url("ghcr.io/acme/app", "url must start with oci://").await;
     url("", "url must start with oci://").await;
-    url("oci://r.example/app:1.0", "url must not hold a tag, use ref.tag").await;
-    url("oci://r.example:5000/app:1.0", "url must not hold a tag, use ref.tag").await;
+    url("oci://r.example/app:1.0", "url must not contain a tag, use ref.tag").await;
+    url("oci://r.example:5000/app:1.0", "url must not contain a tag, use ref.tag").await;
     let digest = format!("oci://r.example/app@sha256:{}", "a".repeat(64));
-    url(&digest, "url must not hold a digest or credentials, use ref.digest and secretRef").await;
+    url(&digest, "url must not contain a digest or credentials, use ref.digest and secretRef").await;
     url("oci://user:password@r.example/app", "use ref.digest and secretRef").await;
     for bad in [
         "oci://r.example",
@@ -116,14 +116,14 @@ async fn every_refusal_says_what_is_wrong_and_what_to_write() {
     check(json!({"ref": {"digest": format!("sha256:{}", "A".repeat(64))}}), digest).await;
 
     for bad in ["..", "../x", "a/../b", "a/..", "/abs", "/"] {
-        check(json!({"path": bad}), "path must be relative to the artifact and must not hold '..'").await;
+        check(json!({"path": bad}), "path must be relative to the artifact and must not contain '..'").await;
     }
     check(json!({"layerSelector": {}}), "spec.layerSelector.mediaType: Required value").await;
 
-    let account = "serviceAccountName must be the name of a ServiceAccount, or be left out";
+    let account = "serviceAccountName must be the name of a ServiceAccount, or not set";
     check(json!({"serviceAccountName": ""}), account).await;
     check(json!({"serviceAccountName": "system:admin"}), account).await;
-    let namespace = "targetNamespace must be the name of a namespace, or be left out";
+    let namespace = "targetNamespace must be the name of a namespace, or not set";
     check(json!({"targetNamespace": ""}), namespace).await;
     check(json!({"targetNamespace": "Apps"}), namespace).await;
     for field in ["secretRef", "certSecretRef"] {
@@ -139,9 +139,9 @@ async fn every_refusal_says_what_is_wrong_and_what_to_write() {
         check(json!({"drift": {"ignore": [{"paths": paths}]}}), says).await;
     };
     ignore(json!([]), "spec.drift.ignore[0].paths in body should have at least 1 items").await;
-    ignore(json!(["spec/replicas"]), "paths are JSON pointers such as /spec/replicas").await;
-    ignore(json!(["/"]), "paths are JSON pointers such as /spec/replicas").await;
-    ignore(json!(["/a~b"]), "within a key, ~ is written ~0 and / is written ~1").await;
+    ignore(json!(["spec/replicas"]), "paths must be JSON pointers such as /spec/replicas").await;
+    ignore(json!(["/"]), "paths must be JSON pointers such as /spec/replicas").await;
+    ignore(json!(["/a~b"]), "within a key, write ~ as ~0 and / as ~1").await;
     for whole in ["/metadata", "/metadata/labels", "/metadata/name", "/kind", "/apiVersion"] {
         ignore(json!([whole]), "apiVersion, kind, name and namespace cannot be ignored, nor metadata and metadata.labels as a whole").await;
     }
@@ -162,13 +162,9 @@ async fn every_refusal_says_what_is_wrong_and_what_to_write() {
     let common = async |kind: &str, values: Value, says: &str| {
         check(json!({"commonMetadata": {kind: values}}), says).await;
     };
-    common(
-        "labels",
-        json!({"supercargo.dev/name": "x"}),
-        "labels of supercargo.dev/ are set by supercargo itself",
-    )
-    .await;
-    common("labels", json!({"a": "b c"}), "values of labels are letters, digits, '-', '_' and '.'").await;
+    common("labels", json!({"supercargo.dev/name": "x"}), "labels of supercargo.dev/ are set by supercargo")
+        .await;
+    common("labels", json!({"a": "b c"}), "values of labels must be letters, digits, '-', '_' and '.'").await;
     common(
         "labels",
         json!({"a": "b".repeat(64)}),
@@ -183,7 +179,7 @@ async fn every_refusal_says_what_is_wrong_and_what_to_write() {
     .await;
     for kind in ["labels", "annotations"] {
         for key in ["a b", "", "/a", "a/", "A.example/x", &"a".repeat(64)] {
-            common(kind, json!({key: "x"}), &format!("keys of {kind} are NAME or DOMAIN/NAME")).await;
+            common(kind, json!({key: "x"}), &format!("keys of {kind} must be NAME or DOMAIN/NAME")).await;
         }
         let many: Value =
             (0..65).map(|n| (format!("k{n}"), json!("v"))).collect::<serde_json::Map<_, _>>().into();
@@ -203,14 +199,18 @@ async fn every_refusal_says_what_is_wrong_and_what_to_write() {
     check(json!({"verify": {"matchOIDCIdentity": []}}), one_of).await;
     check(json!({"verify": {"matchOIDCIdentity": [{"issuer": "a"}]}}), "subject: Required value").await;
     let root = json!({"secretRef": {"name": "a"}, "trustedRootSecretRef": {"name": "a"}});
-    check(json!({"verify": root}), "verify.trustedRootSecretRef belongs to matchOIDCIdentity").await;
+    check(json!({"verify": root}), "verify.trustedRootSecretRef needs matchOIDCIdentity").await;
     let threshold = json!({"authorities": [{"name": "a", "secretRef": {"name": "a"}}], "threshold": 2});
-    check(json!({"verify": threshold}), "verify.threshold counts authorities").await;
+    check(
+        json!({"verify": threshold}),
+        "verify.threshold must not be greater than the number of authorities",
+    )
+    .await;
     let empty = json!({"authorities": [{"name": "a"}]});
     check(json!({"verify": empty}), "an authority needs exactly one of secretRef and matchOIDCIdentity")
         .await;
     let twice = json!({"name": "a", "secretRef": {"name": "a"}});
-    check(json!({"verify": {"authorities": [twice, twice]}}), "verify.authorities have names of their own")
+    check(json!({"verify": {"authorities": [twice, twice]}}), "verify.authorities must have different names")
         .await;
 }
 

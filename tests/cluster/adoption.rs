@@ -129,12 +129,12 @@ async fn taken_over(name: &str, record: &str, key: &str) {
     let subject = |kind: &str, name: &str| format!("{kind}/{namespace}/{name}");
     for line in [
         format!("{} adopted (server dry run)\n", subject("ConfigMap", "settings")),
-        format!("{} does not exist, left out\n", subject("ConfigMap", "gone")),
+        format!("{} does not exist, skipped\n", subject("ConfigMap", "gone")),
         format!(
-            "warning: {} is left as it is: its labels say that it belongs to Kustomizer {namespace}/other\n",
+            "warning: {} skipped: its labels say that it belongs to Kustomizer {namespace}/other\n",
             subject("ConfigMap", "moved")
         ),
-        format!("{} would name 3 object(s)\n", subject("ConfigMap", "inv-shop")),
+        format!("{} would record 3 object(s)\n", subject("ConfigMap", "inv-shop")),
     ] {
         assert!(dry.stderr.contains(&line), "{line:?} in {}", dry.stderr);
     }
@@ -269,7 +269,10 @@ async fn an_adoption_that_is_cut_off_is_finished_by_the_same_command() {
         proxy.pass_all();
         if !held {
             let said = String::from_utf8_lossy(&ended.stderr);
-            assert!(ended.status.success() || said.contains("is supercargo's already"), "{said}");
+            assert!(
+                ended.status.success() || said.contains("is already an inventory of supercargo"),
+                "{said}"
+            );
             break;
         }
         cut += 1;
@@ -309,8 +312,7 @@ async fn what_is_no_inventory_of_kustomizer_is_not_taken_for_one() {
         (
             1,
             format!(
-                "retrieving inventory...\nerror: there is no inventory of Kustomizer in the namespace {namespace}: neither \
-                 ConfigMap inv-shop nor shop is one that the field manager kustomizer wrote\n"
+                "retrieving inventory...\nerror: no inventory of Kustomizer found in namespace {namespace}: neither ConfigMap inv-shop nor shop was written by the field manager kustomizer\n"
             )
             .as_str()
         )
@@ -318,7 +320,7 @@ async fn what_is_no_inventory_of_kustomizer_is_not_taken_for_one() {
     assert_eq!(person.run(&["apply", "-i", "shop", "-f", "-"], &config_map("settings", "x")).code, 0);
     let ours = person.run(&["adopt", "inventory", "shop"], "");
     assert_eq!(ours.code, 1);
-    assert!(ours.stderr.contains("is supercargo's already"), "{}", ours.stderr);
+    assert!(ours.stderr.contains("is already an inventory of supercargo"), "{}", ours.stderr);
 }
 
 #[story]

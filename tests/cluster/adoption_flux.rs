@@ -212,7 +212,7 @@ async fn what_a_release_cannot_say_stops_the_adoption_before_it_begins() {
         assert_eq!(refused.stderr, expected);
     };
     let namespace = story.namespace();
-    check("shop", &format!("error: there is no Kustomization shop in the namespace {namespace}\n"));
+    check("shop", &format!("error: Kustomization shop not found in namespace {namespace}\n"));
     flux_objects(
         story,
         &scene.registry,
@@ -221,8 +221,7 @@ async fn what_a_release_cannot_say_stops_the_adoption_before_it_begins() {
     );
     check(
         "shop",
-        "error: nothing was written, an OCIArtifactRelease cannot say what these do: Kustomization spec.postBuild, \
-         OCIRepository spec.verify; take them out first, or put what they do into the artifact\n",
+        "error: nothing was written: an OCIArtifactRelease has no counterpart for: Kustomization spec.postBuild, OCIRepository spec.verify; remove them first, or move their effect into the artifact\n",
     );
     let unchanged = async || {
         let object = story.object(KUSTOMIZE, "kustomizations", "shop").await.expect("it");
@@ -255,8 +254,7 @@ async fn what_a_release_cannot_say_stops_the_adoption_before_it_begins() {
     check(
         "shop",
         &format!(
-            "error: nothing was written: OCIArtifactRelease/{namespace}/shop is there already and says something else than the \
-             Kustomization\n"
+            "error: nothing was written: OCIArtifactRelease/{namespace}/shop already exists and differs from the Kustomization\n"
         ),
     );
     unchanged().await;
@@ -319,7 +317,7 @@ async fn what_would_break_by_an_adoption_stops_it_before_it_begins() {
 
     // There is nothing to apply.
     flux_objects(story, &scene.registry, &json!({}), &json!({}));
-    check(&["error: nothing was written, the release could not be applied: ", "/shop:1"]).await;
+    check(&["error: nothing was written: the release cannot be applied: ", "/shop:1"]).await;
 
     // Flux builds it, and a release does not.
     let file = "resources: [a.yaml]\n";
@@ -334,22 +332,21 @@ async fn what_would_break_by_an_adoption_stops_it_before_it_begins() {
     });
     scene.registry.push_manifest("shop", "1", &manifest);
     let must_be_built = "kustomize files must be built before the push: ";
-    check(&["the release could not be applied: ", must_be_built, "kustomization.yaml"]).await;
+    check(&["the release cannot be applied: ", must_be_built, "kustomization.yaml"]).await;
 
     // Its account is not there, and then may not do it.
     push("1", &map("settings"));
     flux_objects(story, &scene.registry, &json!({"serviceAccountName": "weak"}), &json!({}));
-    check(&["the release could not be applied: ", &format!("ServiceAccount/{namespace}/weak")]).await;
+    check(&["the release cannot be applied: ", &format!("ServiceAccount/{namespace}/weak")]).await;
     story.kubectl(&["create", "serviceaccount", "weak"], "");
-    check(&["the release could not apply 1 object(s):", &format!("\n  ConfigMap/{namespace}/settings: ")])
-        .await;
+    check(&["the release cannot apply 1 object(s):", &format!("\n  ConfigMap/{namespace}/settings: ")]).await;
 
     // What Flux has applied is not in the artifact.
     flux_objects(story, &scene.registry, &json!({}), &json!({}));
     flux_applied(story, &["settings", "gone"]);
     check(&[
-        "the artifact does not hold 1 object(s) of the Kustomization, which the release would delete",
-        &format!("\n  ConfigMap/{namespace}/gone: is not in it\n"),
+        "1 object(s) of the Kustomization are not in the artifact, the release would delete them",
+        &format!("\n  ConfigMap/{namespace}/gone: not in the artifact\n"),
     ])
     .await;
     push("1", &format!("{}---\n{}", map("settings"), map("gone")));
@@ -369,8 +366,7 @@ async fn what_would_break_by_an_adoption_stops_it_before_it_begins() {
     };
     other("cart", json!({"dependsOn": [{"name": "shop"}]}));
     check(&[&format!(
-        "error: nothing was written, Flux would stop to reconcile what depends on Kustomization/{namespace}/shop: \
-         Kustomization/{namespace}/cart; take it out of their spec.dependsOn first\n"
+        "error: nothing was written: Flux would stop reconciling the dependents of Kustomization/{namespace}/shop: Kustomization/{namespace}/cart; remove it from their spec.dependsOn first\n"
     )])
     .await;
 
@@ -379,7 +375,7 @@ async fn what_would_break_by_an_adoption_stops_it_before_it_begins() {
     let adopted = person.run(&adopt, "");
     assert_eq!(adopted.code, 0, "{}", adopted.stderr);
     let stays =
-        format!("OCIRepository/{namespace}/shop has to stay, it is read by Kustomization/{namespace}/cart\n");
+        format!("keep OCIRepository/{namespace}/shop: it is used by Kustomization/{namespace}/cart\n");
     assert!(adopted.stderr.contains(&stays), "{}", adopted.stderr);
     assert!(!adopted.stderr.contains("delete ocirepositories"), "{}", adopted.stderr);
     story.wait_ready("shop", "1@").await;

@@ -134,11 +134,11 @@ fn failures_say_what_to_do_and_end_with_their_code() {
         assert!(text.contains(says), "{text}");
     };
     let (tagless, missing) = (format!("oci://{host}/app"), format!("oci://{host}/none:1"));
-    check(&["push", "artifact", &tagless, "-f", "-"], 2, "has no tag to push to");
+    check(&["push", "artifact", &tagless, "-f", "-"], 2, "has no tag");
     check(&["push", "artifact", "ghcr.io/app:1", "-f", "-"], 2, "has to start with oci://");
     check(&["push", "artifact", &missing, "-f", "/nonexistent"], 1, "cannot read /nonexistent");
     check(&["push", "artifact", &missing, "-f", "-", "--created", "today"], 2, "RFC 3339");
-    check(&["push", "artifact", &missing], 2, "name what to read: -f FILE");
+    check(&["push", "artifact", &missing], 2, "no input; set -f FILE");
     check(&["pull", "artifact", &missing], 1, "/none:1 was not found");
     check(&["pull", "artifact", &tagless], 1, "/app:latest was not found");
     check(&["pull", "artifact", &missing, "--ca-file", "/nonexistent"], 1, "cannot read /nonexistent");
@@ -160,7 +160,7 @@ fn what_is_no_manifest_is_not_pushed() {
     check("a: b\n", "stdin: document 1, line 1: ");
     check(
         &format!("{YAML}---\n{YAML}"),
-        "document 3, line 14: Namespace/demo is also in stdin: document 1, line 1",
+        "document 3, line 14: Namespace/demo is already in stdin: document 1, line 1",
     );
     check("apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n", "kustomize build");
     assert!(registry.of_repository(mark, "app").is_empty());

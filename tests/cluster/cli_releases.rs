@@ -97,24 +97,24 @@ async fn what_cannot_be_listed_says_why() {
     check(
         &["get", "releases", "odd-web"],
         1,
-        &format!("error: there is no release odd-web in namespace {namespace}"),
+        &format!("error: release odd-web not found in namespace {namespace}"),
     );
     idle(&story, "odd-web", json!({}));
     check(
         &["get", "releases", "odd-wep"],
         1,
-        &format!("error: there is no release odd-wep in namespace {namespace}; the namespace has odd-web"),
+        &format!("error: release odd-wep not found in namespace {namespace}; releases there: odd-web"),
     );
     let other = story.another_namespace("cli-other");
     check(
         &["status", "release", "odd-web", "-n", &other],
         1,
         &format!(
-            "error: there is no release odd-web in namespace {other}; there is one of that name in {namespace}"
+            "error: release odd-web not found in namespace {other}; a release of that name exists in {namespace}"
         ),
     );
-    check(&["get", "releases", "odd-web", "-A"], 2, "error: names and -A exclude each other");
-    check(&["get", "releases", "odd-web", "-l", "a=b"], 2, "error: names and -l exclude each other");
+    check(&["get", "releases", "odd-web", "-A"], 2, "error: names cannot be combined with -A");
+    check(&["get", "releases", "odd-web", "-l", "a=b"], 2, "error: names cannot be combined with -l");
     check(
         &["get", "releases", "-l", "a=,b in"],
         1,
@@ -125,7 +125,7 @@ async fn what_cannot_be_listed_says_why() {
     assert!(
         said.code == 1
             && said.out.starts_with("odd-web ")
-            && said.err.starts_with("error: there is no release x ")
+            && said.err.starts_with("error: release x not found ")
     );
 }
 
@@ -151,8 +151,7 @@ async fn clusters_that_cannot_be_asked_say_why() {
     check(
         &admin,
         &["get", "releases", "--token", "wrong"],
-        "error: the API server does not accept your credentials (401 Unauthorized): look at the user of the kubeconfig's \
-         context, or log in again",
+        "error: the API server rejected your credentials (401 Unauthorized): check the user of the kubeconfig context, or log in again",
     );
     let nobody = Shell::with(&story.bed().kubeconfig_for_user("nobody", None), namespace);
     let refused = |verb: &str, resource: &str, name: &str| {
@@ -189,7 +188,7 @@ async fn clusters_that_cannot_be_asked_say_why() {
 async fn a_cluster_without_supercargo_says_how_to_install_it() {
     let bed = Bed::start();
     let person = Shell::with(&bed.admin_kubeconfig(), "default");
-    let expected = "error: the cluster has no OCIArtifactRelease: install supercargo there first (supercargo crd | kubectl apply -f -)\n";
+    let expected = "error: the cluster does not serve OCIArtifactRelease: install its definition first (supercargo crd | kubectl apply -f -)\n";
     for arguments in [
         ["get", "releases"].as_slice(),
         &["get", "releases", "--watch"],
@@ -311,11 +310,11 @@ async fn a_reconcile_waits_for_what_comes_of_it() {
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.out.contains(&format!("{namespace}/app reconciled: ")), "{said:?}");
     assert!(said.err.contains(&format!(
-        "error: there is no release nothing in namespace {namespace}; the namespace has app"
+        "error: release nothing not found in namespace {namespace}; releases there: app"
     )));
     // All, without waiting.
     let said = person.run(&["reconcile", "release", "--all", "--wait=false"]).done();
-    assert_eq!(said, format!("{namespace}/app asked to reconcile\n"));
+    assert_eq!(said, format!("{namespace}/app reconciliation requested\n"));
 }
 
 #[story]
@@ -360,7 +359,7 @@ async fn a_diff_of_a_release_shows_what_its_spec_makes_of_any_revision() {
     told(diff(&["--to", "sha256:1"]), "sha256:1");
     told(
         person.run(&["diff", "release", "nothing"]),
-        &format!("there is no release nothing in namespace {namespace}"),
+        &format!("release nothing not found in namespace {namespace}"),
     );
     scene.specify("app", json!({"verify": {"provider": "cosign", "secretRef": {"name": "keys"}}})).await;
     told(diff(&[]), "keys");
@@ -412,8 +411,7 @@ async fn a_wait_without_an_operator_ends() {
         (
             1,
             format!(
-                "reconciling {namespace}/app...\nerror: {namespace}/app was not reconciled within 1s: the operator has not begun; is \
-                 the operator running?\n"
+                "reconciling {namespace}/app...\nerror: {namespace}/app timed out after 1s: waiting for the operator to start; check that the operator is running\n"
             )
         )
     );
@@ -442,8 +440,7 @@ async fn a_wait_without_an_operator_ends() {
     let output = waiting.wait_with_output().expect("wait");
     let err = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(130), "{err}");
-    let last =
-        "interrupted: the operator goes on with what it was asked; supercargo status release app shows it\n";
+    let last = "interrupted: reconciliation continues in the cluster; see supercargo status release app\n";
     assert!(err.ends_with(last), "{err}");
 }
 
@@ -579,11 +576,9 @@ async fn on_a_terminal_the_wait_is_seen_and_leaves_no_trace() {
     let line = format!("{BINARY} reconcile release app --timeout 1s");
     let said = on_a_terminal(&line, ("LANG", "C"));
     assert_eq!(said.code, 1, "{said:?}");
-    let waited = format!("  {namespace}/app: the operator has not begun");
+    let waited = format!("  {namespace}/app: waiting for the operator to start");
     assert!(said.out.contains(&waited), "{said:?}");
-    assert!(
-        said.out.contains(&format!("\u{1b}[31merror:\u{1b}[0m {namespace}/app was not reconciled within 1s"))
-    );
+    assert!(said.out.contains(&format!("\u{1b}[31merror:\u{1b}[0m {namespace}/app timed out after 1s")));
     // After the error nothing is drawn any more.
     assert!(said.out.rfind(&waited) < said.out.rfind("error:"), "{said:?}");
     let said = on_a_terminal(&line, ("CI", "true"));

@@ -110,7 +110,7 @@ async fn the_api_server_itself_is_killed_and_started_amid_an_apply() {
     // has just started knows no roles yet; a pod is started again then.
     let ready = async || {
         if !operator.running() {
-            assert!(!operator.log().contains("caught a crash"), "{}", operator.log());
+            assert!(!operator.log().contains("caught a panic"), "{}", operator.log());
             operator = options();
         }
         let release = story.release("app").await?;

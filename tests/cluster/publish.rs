@@ -289,8 +289,7 @@ fn an_encrypted_artifact_is_for_its_recipients() {
         "",
         1,
         &format!(
-            "{host}/publish/encrypted@{} is encrypted with age, and there is no private key to decrypt it with; name \
-             the file of your key with --age-identities",
+            "{host}/publish/encrypted@{} is encrypted with age, and there is no private key to decrypt it with; pass your key file with --age-identities",
             found.trim()
         ),
     );
@@ -334,15 +333,14 @@ fn what_cannot_be_pushed_says_what_is_wrong() {
         desk.fails(&[&["push", "artifact"], arguments].concat(), input, code, says);
     };
     let (tagless, pinned) = (url(registry(), "a"), format!("{target}@{}", digest(b"")));
-    fails(&[&tagless, "-f", "-"], "", 2, &format!("{tagless} has no tag to push to; write {tagless}:TAG"));
-    let says = format!(
-        "{pinned} names a digest, which follows from what is pushed; write oci://{host}/publish/refused:TAG"
-    );
+    fails(&[&tagless, "-f", "-"], "", 2, &format!("{tagless} has no tag; use {tagless}:TAG"));
+    let says =
+        format!("{pinned} has a digest, which a push cannot set; use oci://{host}/publish/refused:TAG");
     fails(&[&pinned, "-f", "-"], "", 2, &says);
     fails(&["ghcr.io/a:1", "-f", "-"], "", 2, "\"ghcr.io/a:1\" cannot be used: it has to start with oci://");
-    fails(&[&target], "", 2, "name what to read: -f FILE, DIR or -, or -k DIR with a kustomization");
-    fails(&[&target, "-f", "-", "-f", "-"], "", 2, "stdin can be read once; name - once");
-    fails(&[&target, "-f", "-"], "", 1, "the input holds no object");
+    fails(&[&target], "", 2, "no input; set -f FILE, DIR or -, or -k DIR with a kustomization");
+    fails(&[&target, "-f", "-", "-f", "-"], "", 2, "stdin can be read only once; pass - only once");
+    fails(&[&target, "-f", "-"], "", 1, "the input contains no objects");
 
     let map = |n: usize| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: m{n}}}\n");
     let mut documents: Vec<String> = (0..50).map(map).collect();
@@ -356,19 +354,19 @@ fn what_cannot_be_pushed_says_what_is_wrong() {
         desk.write("one.yaml", map(1)),
         desk.write("two.json", r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"m1"}}"#),
     );
-    let says = format!("{two}: document 1, line 1: ConfigMap/m1 is also in {one}: document 1, line 1");
+    let says = format!("{two}: document 1, line 1: ConfigMap/m1 is already in {one}: document 1, line 1");
     fails(&[&target, "-f", &one, "-f", &two], "", 1, &says);
     let says = "stdin: document 1, line 1: metadata.name is missing or is not a string";
     fails(&[&target, "-f", "-"], "{apiVersion: v1, kind: ConfigMap}", 1, says);
     let empty = desk.directory.join("empty");
     fs::create_dir(&empty).expect("create a directory");
     let empty = empty.to_str().expect("text");
-    fails(&[&target, "-f", empty], "", 1, &format!("{empty} holds no .yaml, .yml or .json file"));
+    fails(&[&target, "-f", empty], "", 1, &format!("{empty} contains no .yaml, .yml or .json file"));
     fails(
         &[&target, "-k", empty],
         "",
         1,
-        &format!("{empty} has no kustomization.yaml; -f reads plain manifests"),
+        &format!("{empty} has no kustomization.yaml; use -f for plain manifests"),
     );
     let gone = desk.directory.join("gone.yaml");
     let gone = gone.to_str().expect("text");
@@ -379,8 +377,7 @@ fn what_cannot_be_pushed_says_what_is_wrong() {
         &format!("cannot read {gone}: No such file or directory (os error 2)"),
     );
     let big = format!("{}data: {{k: {}}}\n", map(1), "x".repeat(5_000_000));
-    let says =
-        "ConfigMap/m1 holds 5000000 bytes of data, and no API server takes more than 1048576; split it";
+    let says = "ConfigMap/m1 has 5000000 bytes of data, API servers accept at most 1048576; split it";
     fails(&[&target, "-f", "-"], &big, 1, says);
     desk.write("k/kustomization.yaml", "resources: []\n");
     let overlay = desk.directory.join("k");
@@ -391,7 +388,7 @@ fn what_cannot_be_pushed_says_what_is_wrong() {
         "",
         1,
         &format!(
-            "{overlay} needs kustomize or kubectl on PATH to be built, and neither is there; build it elsewhere and \
+            "cannot build {overlay}: neither kustomize nor kubectl is on PATH; build it elsewhere and \
              pass the result with -f -"
         ),
     );
@@ -472,9 +469,9 @@ fn what_cannot_be_pulled_says_what_it_is() {
     let none = url(registry(), "publish/none");
     let says = format!("{host}/publish/none:latest was not found");
     desk.fails(&["diff", "artifact", &none, &none], "", 2, &says);
-    let says = "sha256:00 is a digest, which names its content already; a tag is a word such as 1.0.0";
+    let says = "sha256:00 is a digest and not a tag; use a tag such as 1.0.0";
     desk.fails(&["tag", "artifact", &format!("{none}:1"), "sha256:00"], "", 2, says);
-    let says = format!("{none} does not say which artifact to tag; write {none}:TAG");
+    let says = format!("{none} has no tag or digest; use {none}:TAG");
     desk.fails(&["tag", "artifact", &none, "x"], "", 2, &says);
 }
 
@@ -522,7 +519,7 @@ fn credentials_are_found_where_docker_and_podman_keep_them() {
         }
     };
     let none = "HOST/team/app:1: access denied: the registry wants credentials and there are none for it; log in with \
-                docker or podman, or give --creds USER:PASSWORD";
+                docker or podman, or pass --creds USER:PASSWORD";
     let refused = "HOST/team/app:1: access denied: HOST answered 401; check the credentials and that the \
                    repository exists";
     check(&[], &[], Err(none));
@@ -562,13 +559,11 @@ fn credentials_are_found_where_docker_and_podman_keep_them() {
     with(&own, &answer, Ok(()));
     with(&all, &answer, Ok(()));
     with(&all, &helper("echo 'credentials not found in native keychain'; exit 1"), Err(none));
-    let failed =
-        "DESK/.docker/config.json: docker-credential-own has failed for HOST: the keychain is locked";
+    let failed = "DESK/.docker/config.json: docker-credential-own failed for HOST: the keychain is locked";
     with(&all, &helper("echo 'the keychain is locked'; exit 1"), Err(failed));
     let talk = "DESK/.docker/config.json: docker-credential-own did not answer with credentials";
     with(&all, &helper("echo hunter2"), Err(talk));
-    let missing = "DESK/.docker/config.json: the credentials for HOST are with docker-credential-own, which is not on \
-                   PATH; install it, or give --creds";
+    let missing = "DESK/.docker/config.json: credential helper docker-credential-own for HOST is not on PATH; install it, or pass --creds";
     check(&[(".docker/config.json", &all)], &path, Err(missing));
 }
 
@@ -588,7 +583,7 @@ fn a_registry_on_this_machine_is_asked_whether_it_speaks_tls() {
         1,
         &format!(
             "registry {host} is unavailable: cannot connect: invalid peer certificate: UnknownIssuer; if you trust the \
-             registry's CA, name its certificate with --ca-file"
+             registry's CA, pass its certificate with --ca-file"
         ),
     );
     let plain = url(registry(), "publish/none:1");
@@ -597,8 +592,7 @@ fn a_registry_on_this_machine_is_asked_whether_it_speaks_tls() {
         "",
         1,
         &format!(
-            "registry {} is unavailable: cannot connect: received corrupt message of type InvalidContentType; if the \
-             registry is to be reached without TLS, add --insecure",
+            "registry {} is unavailable: cannot connect: received corrupt message of type InvalidContentType; if the registry speaks plain HTTP, add --insecure",
             registry().host()
         ),
     );

@@ -318,7 +318,7 @@ async fn promise_8_what_opens_a_registry_and_what_a_crash_is_near_to_are_told_no
     let beside = format!(
         "apiVersion: v1\nkind: Secret\nmetadata: {{name: near}}\nstringData: {{key: {near}, x: [!a,{near}]}}\n"
     );
-    let crashes = || scene.operator.log().matches("caught a crash").count();
+    let crashes = || scene.operator.log().matches("caught a panic").count();
     for (name, yaml) in [("before", before), ("beside", beside)] {
         let so_far = crashes();
         scene.registry.push_yaml(name, "1", &yaml);

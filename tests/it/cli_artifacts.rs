@@ -120,13 +120,12 @@ fn one_broken_document_of_fifty() {
 #[test]
 fn arguments_that_would_do_harm() {
     let (a, b) = ("oci://127.0.0.1:1/a:1", "oci://127.0.0.1:2/b:1");
-    let several = "error: --creds (SUPERCARGO_CREDS) is for one registry, and the URLs name 127.0.0.1:1 and 127.0.0.1:2; log in \
+    let several = "error: --creds (SUPERCARGO_CREDS) is for one registry, but the URLs name 127.0.0.1:1 and 127.0.0.1:2; log in \
                    to them with docker or podman instead";
     fails(&["diff", "artifact", a, b, "--creds", "u:p"], 2, several);
     for key in ["supercargo.dev/checksum", "kustomizer.dev/encrypted", "org.opencontainers.image.revision"] {
-        let reserved = format!(
-            "error: --annotation {key:?} is for supercargo to write; there are --source, --revision and --created"
-        );
+        let reserved =
+            format!("error: --annotation {key:?} is reserved; use --source, --revision or --created");
         fails(&["push", "artifact", a, "-f", "-", "--annotation", &format!("{key}=x")], 2, &reserved);
     }
 }
@@ -158,7 +157,7 @@ async fn images_are_fit_for_a_script() {
     for image in ["--key=x", "a b", "a\\u001b[2J"] {
         liar.artifact("1.0", &POD.replace("IMAGE", &format!("\"{image}\"")));
         let shown = image.replace("\\u001b", "\\u{1b}");
-        let expected = format!("error: a manifest names \"{shown}\" as an image, which is none");
+        let expected = format!("error: invalid image name \"{shown}\" in a manifest");
         fails(&["inspect", "artifact", &url, "--container-images"], 1, &expected);
         let (code, out, _) = run(&["inspect", "artifact", &url]);
         assert!(code == 0 && !out.contains('\u{1b}'), "{out:?}");

@@ -241,7 +241,7 @@ async fn every_command_ends_within_its_timeout() {
     // It takes connections, and never answers.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("oci://{}/team/app:1", silent.local_addr().unwrap());
-    let late = "error: it was not done within --timeout (1s)\n";
+    let late = "error: timed out after 1s (--timeout)\n";
     for (verb, expected) in [
         (&["pull", "artifact", &url, "--timeout=1s"][..], 1),
         (&["--timeout", "1s", "inspect", "artifact", &url], 1),

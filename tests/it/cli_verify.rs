@@ -38,7 +38,7 @@ fn signers_have_to_make_sense() {
     let directory = tempfile::tempdir().unwrap();
     let key = |name: &str| file(directory.path(), name, KEYS[0]);
     let (one, same) = (key("one.pub"), key("same.pub"));
-    let nobody = "verify artifact needs to know whose signature counts: give --key FILE, or \
+    let nobody = "verify artifact needs a signer: set --key FILE, or \
                   --certificate-identity with --certificate-oidc-issuer";
     refused(&["--match-reference"], 2, nobody);
     refused(&["--trusted-root", "root.json"], 2, nobody);
@@ -50,26 +50,26 @@ fn signers_have_to_make_sense() {
     refused(
         &["--key", &one, who, "a", whom, "b"],
         2,
-        "a signature is by --key or by --certificate-identity: give one of them",
+        "--key and --certificate-identity cannot be combined; set one of them",
     );
-    let no_issuer = "--certificate-identity says who, and not by whose word: add --certificate-oidc-issuer, such as \
+    let no_issuer = "--certificate-identity needs an issuer; set --certificate-oidc-issuer, such as \
                      https://token.actions.githubusercontent.com";
     refused(&[who, "a@example.com"], 2, no_issuer);
     refused(&["--certificate-identity-regexp", ".*@example.com"], 2, no_issuer);
     refused(
         &[whom, "https://a.io"],
         2,
-        "--certificate-oidc-issuer says by whose word, and not who: add --certificate-identity",
+        "--certificate-oidc-issuer needs an identity; set --certificate-identity",
     );
     refused(
         &[who, "a", "--certificate-identity-regexp", "a", whom, "b"],
         2,
-        "give one of --certificate-identity and --certificate-identity-regexp",
+        "--certificate-identity and --certificate-identity-regexp cannot be combined; set one of them",
     );
     refused(
         &[who, "a", whom, "b", "--certificate-oidc-issuer-regexp", "b"],
         2,
-        "give one of --certificate-oidc-issuer and --certificate-oidc-issuer-regexp",
+        "--certificate-oidc-issuer and --certificate-oidc-issuer-regexp cannot be combined; set one of them",
     );
     refused(
         &["--certificate-identity-regexp", "(", whom, "b"],
@@ -79,27 +79,19 @@ fn signers_have_to_make_sense() {
     refused(
         &["--key", &one, "--trusted-root", "root.json"],
         2,
-        "--trusted-root belongs to --certificate-identity, not to --key",
+        "--trusted-root cannot be combined with --key; it is for --certificate-identity",
     );
     refused(
         &[who, "a", whom, "b", "--threshold", "1"],
         2,
-        "--threshold counts keys, and there is one identity",
+        "--threshold cannot be combined with --certificate-identity; it counts keys",
     );
-    refused(
-        &["--key", &one, "--threshold", "2"],
-        2,
-        "--threshold cannot be 2 where --key is given 1 time(s)",
-    );
-    refused(
-        &["--key", &one, "--threshold", "0"],
-        2,
-        "--threshold cannot be 0 where --key is given 1 time(s)",
-    );
+    refused(&["--key", &one, "--threshold", "2"], 2, "--threshold cannot be 2: --key is set 1 time(s)");
+    refused(&["--key", &one, "--threshold", "0"], 2, "--threshold cannot be 0: --key is set 1 time(s)");
     refused(
         &["--key", &one, "--key", &same, "--threshold", "2"],
         2,
-        &format!("--threshold counts keys, and {one} and {same} hold the same one"),
+        &format!("--threshold counts different keys: {one} and {same} contain the same key"),
     );
 }
 
@@ -153,7 +145,7 @@ fn flags_that_mean_nothing_together_are_refused() {
     check(&[&verify[..], &["--images", "--image-exempt", "ghcr.io/a/b:1"]].concat(), 2, pattern);
     check(&["verify", "artifact", URL, "--certificate-identity", ""], 2, "a value is required");
     let map = file(directory.path(), "map.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n");
-    let unsigned = "error: only artifacts have signatures to verify, and none is named with -a\n";
+    let unsigned = "error: no artifact to verify; only artifacts have signatures, add one with -a\n";
     check(&["build", "inventory", "x", "-f", &map, "--key", &key], 2, unsigned);
 }
 

@@ -54,6 +54,9 @@ const PLAIN_ROOMS: &[&str] = &[
     "src/cluster/",
     "src/controller/",
     "src/observe/",
+    "src/cli/",
+    "src/api/",
+    "src/main.rs",
 ];
 
 /// Public types that share a name, and why.

@@ -1,9 +1,9 @@
-{{/* What the schema cannot say, because it is about more than one value. */}}
+{{/* Checks of more than one value, which the schema cannot do. */}}
 {{- define "supercargo.check" -}}
 {{- $max := include "supercargo.bytes" .Values.cache.maxSize | int64 -}}
 {{- $limit := include "supercargo.bytes" .Values.cache.sizeLimit | int64 -}}
 {{- if gt (mul $max 5) (mul $limit 4) -}}
-{{- fail (printf "cache.maxSize (%s) may be at most four fifths of cache.sizeLimit (%s): what is being written comes on top, and a pod that exceeds the limit is evicted; raise cache.sizeLimit or lower cache.maxSize" .Values.cache.maxSize .Values.cache.sizeLimit) -}}
+{{- fail (printf "cache.maxSize (%s) must be at most four fifths of cache.sizeLimit (%s): downloads need additional space, and a pod that exceeds the limit is evicted; raise cache.sizeLimit or lower cache.maxSize" .Values.cache.maxSize .Values.cache.sizeLimit) -}}
 {{- end -}}
 {{- include "supercargo.checkSources" . -}}
 {{- include "supercargo.checkMonitoring" . -}}
@@ -11,50 +11,50 @@
 
 {{- define "supercargo.checkSources" -}}
 {{- if and .Values.trustPolicy.configMap .Values.trustPolicy.files -}}
-{{- fail "set trustPolicy.configMap or trustPolicy.files, not both" -}}
+{{- fail "trustPolicy.configMap and trustPolicy.files are both set: set only one" -}}
 {{- end -}}
 {{- if and .Values.trustPolicy.files (not (hasKey .Values.trustPolicy.files "policy.yaml")) -}}
-{{- fail "trustPolicy.files has no policy.yaml: that is the policy, the other files are its keys" -}}
+{{- fail "trustPolicy.files has no policy.yaml: add the policy under this name, next to its keys" -}}
 {{- end -}}
 {{- if and .Values.extraCA.configMap .Values.extraCA.secret -}}
-{{- fail "set extraCA.configMap or extraCA.secret, not both" -}}
+{{- fail "extraCA.configMap and extraCA.secret are both set: set only one" -}}
 {{- end -}}
 {{- if and .Values.clusterAdmin (not .Values.rbac.create) -}}
-{{- fail "clusterAdmin needs rbac.create: the binding to cluster-admin is made by this chart, or by you" -}}
+{{- fail "clusterAdmin needs rbac.create: set rbac.create to true, or create the binding to cluster-admin yourself" -}}
 {{- end -}}
 {{- if and .Values.clusterAdmin .Values.rbac.impersonate -}}
-{{- fail "rbac.impersonate narrows nothing with clusterAdmin: leave one out" -}}
+{{- fail "rbac.impersonate has no effect with clusterAdmin: remove one of them" -}}
 {{- end -}}
 {{- $default := include "supercargo.defaultServiceAccount" . -}}
 {{- if and $default .Values.rbac.impersonate (not (has $default .Values.rbac.impersonate)) -}}
-{{- fail (printf "rbac.impersonate does not name %s, the account of releases that name none: add it, or set defaultServiceAccount to one that is named" $default) -}}
+{{- fail (printf "rbac.impersonate does not include %s, the account of releases without serviceAccountName: add it, or set defaultServiceAccount to an included one" $default) -}}
 {{- end -}}
 {{- with .Values.webhook -}}
 {{- if and .enabled (not .secret) (not .receivers) -}}
-{{- fail "webhook.enabled needs webhook.secret, a Secret with the receivers, or webhook.receivers" -}}
+{{- fail "webhook.enabled needs receivers: set webhook.secret or webhook.receivers" -}}
 {{- end -}}
 {{- if and (not .enabled) (or .secret .receivers) -}}
-{{- fail (printf "%s is set and webhook.enabled is not: nothing would be received; set webhook.enabled to true, or leave the receivers out" (ternary "webhook.secret" "webhook.receivers" (not (empty .secret)))) -}}
+{{- fail (printf "%s is set, but webhook.enabled is false: set webhook.enabled to true, or remove the receivers" (ternary "webhook.secret" "webhook.receivers" (not (empty .secret)))) -}}
 {{- end -}}
 {{- if and .secret .receivers -}}
-{{- fail "set webhook.secret or webhook.receivers, not both" -}}
+{{- fail "webhook.secret and webhook.receivers are both set: set only one" -}}
 {{- end -}}
 {{- if and .enabled (eq (int .port) 8080) -}}
-{{- fail "webhook.port is 8080, the port of the metrics: choose another" -}}
+{{- fail "webhook.port is 8080, the port of the metrics: use another port" -}}
 {{- end -}}
 {{- if and .enabled (eq (int .port) 8081) -}}
-{{- fail "webhook.port is 8081, the port of the probes: choose another" -}}
+{{- fail "webhook.port is 8081, the port of the probes: use another port" -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
 {{- define "supercargo.checkMonitoring" -}}
 {{- if and .Values.podMonitor.enabled .Values.serviceMonitor.enabled -}}
-{{- fail "podMonitor.enabled and serviceMonitor.enabled: each pod would be scraped twice; set one of them to false" -}}
+{{- fail "podMonitor.enabled and serviceMonitor.enabled are both true, each pod would be scraped twice: set one of them to false" -}}
 {{- end -}}
 {{- range list "podMonitor" "serviceMonitor" "prometheusRule" -}}
 {{- if and (get $.Values .).enabled (not ($.Capabilities.APIVersions.Has "monitoring.coreos.com/v1")) -}}
-{{- fail (printf "%s.enabled needs the Prometheus operator, and the cluster does not serve monitoring.coreos.com/v1: install it first, or with helm template add --api-versions=monitoring.coreos.com/v1" .) -}}
+{{- fail (printf "%s.enabled needs the Prometheus operator, but the cluster does not serve monitoring.coreos.com/v1: install it first, or with helm template add --api-versions=monitoring.coreos.com/v1" .) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}

@@ -1,6 +1,6 @@
 {{/* The environment of the container. */}}
 {{- define "supercargo.environment" -}}
-# Who it is among the replicas, also after a restart of the container.
+# Identity among the replicas, also after a restart of the container.
 - name: POD_NAME
   valueFrom:
     fieldRef:
@@ -12,8 +12,8 @@
 - name: RUST_LOG
   value: {{ .Values.logLevel | quote }}
 {{- if or .Values.extraCA.configMap .Values.extraCA.secret }}
-# One of these variables replaces what is looked at by default, so both places are
-# named.
+# One of these variables replaces the default locations, so both locations are
+# set.
 - name: SSL_CERT_DIR
   value: /etc/ssl/certs:/etc/supercargo/ca
 {{- end }}
@@ -41,7 +41,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* What needs no proxy. The kubelet knows the API server's address. */}}
+{{/* Hosts without proxy. The kubelet knows the API server's address. */}}
 {{- define "supercargo.noProxy" -}}
 {{- $direct := list "localhost,127.0.0.1,.svc,.cluster.local,$(KUBERNETES_SERVICE_HOST)" .Values.proxy.noProxy -}}
 {{- with .Values.otlpEndpoint -}}

@@ -1,4 +1,4 @@
-{{/* What everything is called. */}}
+{{/* Names of all objects. */}}
 {{- define "supercargo.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride -}}
@@ -25,18 +25,18 @@
 {{- .Values.serviceAccount.name | default $own -}}
 {{- end -}}
 
-{{/* By these the pods are found; they can never change. */}}
+{{/* The selector labels of the pods; they can never change. */}}
 {{- define "supercargo.selectorLabels" -}}
 app.kubernetes.io/name: supercargo
 app.kubernetes.io/instance: {{ .Release.Name | quote }}
 {{- end -}}
 
-{{/* Each once: what the chart says of an object wins over the user's labels. */}}
+{{/* Each label once: the chart's take precedence over the user's. */}}
 {{- define "supercargo.labels" -}}
 {{- include "supercargo.labelsWith" (list . dict) -}}
 {{- end -}}
 
-{{/* The labels of an object that has some of its own: context, labels. */}}
+{{/* The labels of an object with additional ones: context, labels. */}}
 {{- define "supercargo.labelsWith" -}}
 {{- $context := index . 0 -}}
 {{- $own := include "supercargo.ownLabels" $context | fromYaml -}}
@@ -61,7 +61,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* Whose rights a release has that names no account; empty: the operator's own. */}}
+{{/* The account of releases without serviceAccountName; empty: the operator's own. */}}
 {{- define "supercargo.defaultServiceAccount" -}}
 {{- .Values.defaultServiceAccount | default (ternary "" "default" .Values.clusterAdmin) -}}
 {{- end -}}

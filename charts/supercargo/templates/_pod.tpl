@@ -1,4 +1,4 @@
-{{/* Those by which it is found win over the user's. */}}
+{{/* Selector labels take precedence over the user's. */}}
 {{- define "supercargo.podLabels" -}}
 {{- $own := include "supercargo.selectorLabels" . | fromYaml -}}
 {{- merge $own .Values.podLabels .Values.commonLabels | toYaml -}}
@@ -14,7 +14,7 @@ serviceAccountName: {{ include "supercargo.serviceAccountName" . | quote }}
 imagePullSecrets:
   {{- toYaml . | nindent 2 }}
 {{- end }}
-# Time to finish the runs at hand and to give the lease back.
+# Time to finish current runs and to release the lease.
 terminationGracePeriodSeconds: {{ .Values.terminationGracePeriodSeconds }}
 securityContext:
   {{- toYaml .Values.podSecurityContext | nindent 2 }}
@@ -37,7 +37,7 @@ containers:
       - name: webhook
         containerPort: {{ .Values.webhook.port }}
       {{- end }}
-      # Nobody but the kubelet asks here.
+      # Used only by the kubelet.
       - name: probes
         containerPort: 8081
     livenessProbe:

@@ -15,8 +15,8 @@ same. */}}
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, create, update, patch, delete]
-# That an account exists is checked before anything is done as it: the API server
-# does not check it.
+# An account must exist before it is impersonated: the API server
+# does not check that it exists.
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [get, list, watch]
@@ -30,7 +30,7 @@ same. */}}
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
-# A release whose namespace is being deleted does not wait for it.
+# A release in a terminating namespace does not wait for its objects.
 - apiGroups: [""]
   resources: [namespaces]
   verbs: [get]

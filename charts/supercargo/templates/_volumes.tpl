@@ -1,4 +1,4 @@
-{{/* Directories, no subPath: that would never see a change. */}}
+{{/* Directories and no subPath, which would never be updated. */}}
 {{- define "supercargo.mounts" -}}
 - name: cache
   mountPath: /var/cache/supercargo
@@ -28,8 +28,8 @@
 {{- end -}}
 
 {{- define "supercargo.volumes" -}}
-# Survives a restart of the container, not of the pod; nothing in it is needed to be
-# correct.
+# Survives a restart of the container, not of the pod; its content can be
+# fetched again.
 - name: cache
   emptyDir:
     sizeLimit: {{ .Values.cache.sizeLimit }}

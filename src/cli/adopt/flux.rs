@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::Value;
 
-use super::narrate::{CUT_OFF, count, refused, tell};
+use super::narrate::{CUT_OFF, count, refused, report};
 use crate::api::reason::Reason;
 use crate::api::release::{KIND, OCIArtifactRelease};
 use crate::cli::args::{ClusterArgs, OutputFormat};
@@ -31,42 +31,42 @@ use crate::reconcile::preview::Preview;
 const KUSTOMIZE: &str = "kustomize.toolkit.fluxcd.io";
 const SOURCE: &str = "source.toolkit.fluxcd.io";
 const HELM: &str = "helm.toolkit.fluxcd.io";
-/// How long Flux may take to end what it has begun, and how often that is looked
-/// at.
-const PATIENCE: Duration = Duration::from_secs(60);
-const LOOK: Duration = Duration::from_millis(500);
+/// How long Flux can take to end its reconciliation, and how often that is
+/// checked.
+const FLUX_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_millis(500);
 
-/// Replace a Kustomization and its OCIRepository by an OCIArtifactRelease.
+/// Replace a Flux Kustomization and its OCIRepository with an OCIArtifactRelease.
 #[derive(Debug, Args)]
 #[command(long_about = LONG, after_long_help = EXAMPLES)]
 pub struct AdoptFluxKustomization {
-    /// The name of the Kustomization, and of the release.
+    /// Name of the Kustomization and of the release.
     name: String,
-    /// Shows the release and what would be taken over, and writes nothing.
+    /// Show the release and the objects to adopt; write nothing.
     #[arg(long)]
     dry_run: bool,
 }
 
-// A text and no comment, because of the line break in its last paragraph.
+// A string instead of a comment, because of the line break in its last paragraph.
 const LONG: &str = "\
-Replace a Kustomization and its OCIRepository by an OCIArtifactRelease.
+Replace a Flux Kustomization and its OCIRepository with an OCIArtifactRelease.
 
-Reads a Kustomization of Flux and its OCIRepository. Writes the OCIArtifactRelease that replaces them and takes their objects over: no \
-object is deleted or restarted. The release goes to stdout. The Kustomization is left suspended, and its deletion leaves the objects.
+Creates the OCIArtifactRelease that replaces a Flux Kustomization and its OCIRepository, and adopts their objects: no object is \
+deleted or restarted. Prints the release to stdout. Suspends the Kustomization; deleting it then keeps the objects.
 
-Exit codes: 0; 1 when something of the Kustomization has no counterpart, or could not be taken over; 130 after Ctrl-C. The same command
-goes on where one ended.";
+Exit codes: 0 success; 1 when a part of the Kustomization has no counterpart, or an object cannot be adopted; 130 interrupted by Ctrl-C.
+Rerun the command to continue.";
 
 const EXAMPLES: &str = "\
 Examples:
-  # See the release, and what would be taken over
+  # Show the release and the objects to adopt
   supercargo adopt flux kustomization app -n flux-system --dry-run
 
-  # Do it
+  # Adopt
   supercargo adopt flux kustomization app -n flux-system";
 
 impl AdoptFluxKustomization {
-    /// Takes over a Kustomization: prints the release that replaces it.
+    /// Adopts a Kustomization: prints the release that replaces it.
     pub(in crate::cli) async fn run(
         self,
         cluster: &ClusterArgs,
@@ -86,16 +86,16 @@ impl AdoptFluxKustomization {
     }
 }
 
-/// A Kustomization that is taken over.
+/// A Kustomization that is being adopted.
 struct Taking<'a> {
     session: &'a Session,
     id: ReleaseId,
     object: Value,
     theirs: FluxKustomization,
     release: Value,
-    /// Whether the release is there, of a run that was cut off after it.
+    /// Whether the release exists, from an interrupted run.
     exists: bool,
-    /// Who else reads the source; `None` when that could not be looked at.
+    /// Other users of the source; `None` when they cannot be listed.
     readers: Option<Vec<String>>,
 }
 
@@ -115,7 +115,7 @@ impl<'a> Taking<'a> {
             Some(there) if is_translation(&there, &release) => true,
             Some(_) => {
                 return Err(CliError::Failed(format!(
-                    "nothing was written: {KIND}/{}/{} is there already and says something else than the Kustomization",
+                    "nothing was written: {KIND}/{}/{} already exists and differs from the Kustomization",
                     id.namespace, id.name
                 )));
             }
@@ -128,34 +128,32 @@ impl<'a> Taking<'a> {
         Ok(Self { session, id, object, theirs, release, exists, readers })
     }
 
-    /// Does everything that the operator would do with the release, up to the
-    /// first write, as the account that it would do it as.
+    /// Does what the operator would do with the release, up to the
+    /// first write, with the same account.
     async fn rehearse(&self, findings: &Findings, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let bad = |why: String| {
-            CliError::Failed(format!("nothing was written, the release would not be valid: {why}"))
+            CliError::Failed(format!("nothing was written: the release would be invalid: {why}"))
         };
         let mut resource: OCIArtifactRelease =
             serde_json::from_value(self.release.clone()).map_err(|e| bad(e.to_string()))?;
         resource.metadata.namespace = Some(self.id.namespace.clone());
         let release = Release::parse(&resource).map_err(|e| bad(e.to_string()))?;
-        printer.say(format!("rehearsing the release, with the artifact of {}...", release.url));
+        printer.say(format!("checking the release with the artifact of {}...", release.url));
         let preview = Local::new(self.session.clone())?.preview_release(&release).await;
         let preview = preview.map_err(|failed| not_applied(&failed))?;
         for note in &preview.notes {
             printer.say(format!("warning: {note}"));
         }
         if !preview.failures.is_empty() {
-            let headline = format!(
-                "nothing was written, the release could not apply {} object(s)",
-                preview.failures.len()
-            );
+            let headline =
+                format!("nothing was written: the release cannot apply {} object(s)", preview.failures.len());
             return Err(CliError::Several(with_failures(&headline, true, &preview.failures)));
         }
         let lost = lost(&preview, findings);
         if release.prune && !lost.is_empty() {
             let headline = format!(
-                "nothing was written, the artifact does not hold {} object(s) of the Kustomization, which the release \
-                 would delete; let Flux reconcile first",
+                "nothing was written: {} object(s) of the Kustomization are not in the artifact, the release would \
+                 delete them; let Flux reconcile first",
                 lost.len()
             );
             return Err(CliError::Several(with_failures(&headline, true, &lost)));
@@ -178,7 +176,7 @@ impl<'a> Taking<'a> {
         printer.say(format!("adopting {} manifest(s)...", self.theirs.inventory.entries.len()));
         let findings = self.adoption(&Provenance::default()).look().await.map_err(refused)?;
         self.rehearse(&findings, printer).await?;
-        tell(&findings, true, printer);
+        report(&findings, true, printer);
         printer.say(format!(
             "Kustomization/{}/{} would be suspended; {KIND}/{0}/{1} would be created, with {2} object(s):",
             id.namespace,
@@ -190,19 +188,19 @@ impl<'a> Taking<'a> {
 
     async fn run(&mut self, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let provenance = Provenance::default();
-        // What is refused is refused while Flux still works.
+        // Refuse while Flux still reconciles.
         let findings = self.adoption(&provenance).look().await.map_err(refused)?;
         self.rehearse(&findings, printer).await?;
         // Before the first object changes hands: two owners would fight over it.
         self.rest().await?;
         let id = &self.id;
         printer.say(format!(
-            "Kustomization/{}/{} suspended, its deletion will leave its objects",
+            "Kustomization/{}/{} suspended; deleting it keeps its objects",
             id.namespace, id.name
         ));
         printer.say(format!("adopting {} manifest(s)...", self.theirs.inventory.entries.len()));
         let findings = self.adoption(&provenance).run().await.map_err(refused)?;
-        tell(&findings, false, printer);
+        report(&findings, false, printer);
         if !self.exists {
             let created = self.session.create_release(id, &self.release, false).await;
             created.map_err(|error| not_created(id, &error))?;
@@ -210,66 +208,69 @@ impl<'a> Taking<'a> {
         let how = if self.exists { "unchanged" } else { "created" };
         printer.say(format!("{KIND}/{}/{} {how}", id.namespace, id.name));
         printer.say(format!(
-            "when it is Ready, remove what it replaces: kubectl -n {} delete kustomizations.{KUSTOMIZE} {}",
+            "when it is Ready, delete what it replaces: kubectl -n {} delete kustomizations.{KUSTOMIZE} {}",
             id.namespace, id.name
         ));
         printer.say(self.source_hint());
         output::data(printer, OutputFormat::Yaml, &self.release)
     }
 
-    /// What may become of the source.
+    /// Whether the source can be deleted.
     fn source_hint(&self) -> String {
         let ReleaseId { namespace, name } = &self.theirs.source;
         match self.readers.as_deref() {
             Some([]) => {
-                format!("and its source: kubectl -n {namespace} delete ocirepositories.{SOURCE} {name}")
+                format!(
+                    "then delete its source: kubectl -n {namespace} delete ocirepositories.{SOURCE} {name}"
+                )
             }
             Some(readers) => {
-                format!("OCIRepository/{namespace}/{name} has to stay, it is read by {}", readers.join(", "))
+                format!("keep OCIRepository/{namespace}/{name}: it is used by {}", readers.join(", "))
             }
             None => format!(
-                "OCIRepository/{namespace}/{name} may be read by Kustomizations of other namespaces, which you may not \
-                 list: look for them before you delete it"
+                "OCIRepository/{namespace}/{name} may be used by Kustomizations in other namespaces, which you cannot \
+                 list; look for them before you delete it"
             ),
         }
     }
 
-    /// Suspends the Kustomization, has its deletion leave its objects, and waits
-    /// until what Flux had begun is over: only then its inventory is all of it.
+    /// Suspends the Kustomization, makes its deletion keep its objects, and waits
+    /// until Flux has ended its reconciliation: only then its inventory is complete.
     async fn rest(&mut self) -> Result<(), CliError> {
         let kind = GroupKind::new(KUSTOMIZE, "Kustomization");
         let discovery = self.session.discovery().await?;
         let resource = discovery.preferred(&kind);
-        let resource =
-            resource.ok_or_else(|| CliError::Failed("the cluster has no Kustomization any more".into()))?;
+        let resource = resource
+            .ok_or_else(|| CliError::Failed("the cluster no longer serves the kind Kustomization".into()))?;
         let id = object(KUSTOMIZE, "Kustomization", &self.id);
         self.session.merge_patch(&resource, &id, &rest(&self.object), false).await?;
-        let give_up = tokio::time::Instant::now() + PATIENCE;
+        let give_up = tokio::time::Instant::now() + FLUX_TIMEOUT;
         loop {
             self.object = get(self.session, KUSTOMIZE, "Kustomization", &self.id).await?;
             self.theirs = read(&self.id, &self.object)?;
-            if !is_at_work(&self.object) {
+            if !is_reconciling(&self.object) {
                 return Ok(());
             }
             if tokio::time::Instant::now() > give_up {
                 return Err(CliError::Failed(format!(
-                    "Kustomization/{}/{} is suspended and Flux is still at work on it; the same command goes on when it \
-                     is not",
+                    "Kustomization/{}/{} is suspended, but Flux is still reconciling it; rerun the command to \
+                     continue",
                     self.id.namespace, self.id.name
                 )));
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL).await;
         }
     }
 }
 
 fn read(id: &ReleaseId, object: &Value) -> Result<FluxKustomization, CliError> {
-    FluxKustomization::read(id, object)
-        .map_err(|why| CliError::Failed(format!("Kustomization/{}/{} stays: {why}", id.namespace, id.name)))
+    FluxKustomization::read(id, object).map_err(|why| {
+        CliError::Failed(format!("Kustomization/{}/{} cannot be adopted: {why}", id.namespace, id.name))
+    })
 }
 
-/// Whether a reconciliation is under way (kstatus: Reconciling is True meanwhile).
-fn is_at_work(object: &Value) -> bool {
+/// Whether a reconciliation is in progress (kstatus: Reconciling is True).
+fn is_reconciling(object: &Value) -> bool {
     let conditions = object.pointer("/status/conditions").and_then(Value::as_array);
     conditions.into_iter().flatten().any(|c| c["type"] == "Reconciling" && c["status"] == "True")
 }
@@ -278,19 +279,19 @@ fn refuse_loss(translation: &Translation) -> Result<(), CliError> {
     match translation.without_counterpart.as_slice() {
         [] => Ok(()),
         lost => Err(CliError::Failed(format!(
-            "nothing was written, an {KIND} cannot say what these do: {}; take them out first, or put what they do into \
+            "nothing was written: an {KIND} has no counterpart for: {}; remove them first, or move their effect into \
              the artifact",
             lost.join(", ")
         ))),
     }
 }
 
-/// Suspended, a Kustomization is not ready for those that wait for it.
+/// A suspended Kustomization is not ready for its dependents.
 fn refuse_dependents(id: &ReleaseId, dependents: &[String]) -> Result<(), CliError> {
     match dependents {
         [] => Ok(()),
         names => Err(CliError::Failed(format!(
-            "nothing was written, Flux would stop to reconcile what depends on Kustomization/{}/{}: {}; take it out of \
+            "nothing was written: Flux would stop reconciling the dependents of Kustomization/{}/{}: {}; remove it from \
              their spec.dependsOn first",
             id.namespace,
             id.name,
@@ -299,7 +300,7 @@ fn refuse_dependents(id: &ReleaseId, dependents: &[String]) -> Result<(), CliErr
     }
 }
 
-/// Who else needs the Kustomization or its source, and whether that is known of
+/// Other users of the Kustomization or its source, and whether they are known in
 /// all namespaces.
 async fn others(
     session: &Session,
@@ -329,7 +330,7 @@ async fn others(
             }
             listed => listed?,
         };
-        // The items of a list do not say what they are.
+        // The items of a list have no kind.
         objects.extend(listed.into_iter().map(|mut object| {
             object["kind"] = kind.into();
             object
@@ -338,8 +339,8 @@ async fn others(
     Ok((bystanders(id, source, objects.iter()), all))
 }
 
-/// The objects that the release would delete: they are applied, and not in what
-/// it would apply.
+/// The objects that the release would delete: they are applied, and not in the
+/// artifact.
 fn lost(preview: &Preview, findings: &Findings) -> Vec<ObjectFailure> {
     let held: BTreeSet<&ObjectId> = preview.objects.iter().map(|planned| &planned.id).collect();
     let lost = findings.iter().filter(|(id, found)| {
@@ -348,14 +349,14 @@ fn lost(preview: &Preview, findings: &Findings) -> Vec<ObjectFailure> {
     let lost = lost.map(|(id, _)| ObjectFailure {
         id: id.clone(),
         reason: Reason::PruneFailed,
-        message: "is not in it".to_owned(),
+        message: "not in the artifact".to_owned(),
     });
     lost.collect()
 }
 
-/// What would keep the release from being applied.
+/// Why the release could not be applied.
 fn not_applied(failed: &Outcome) -> CliError {
-    CliError::Several(why_not(failed, "nothing was written, the release could not be applied: "))
+    CliError::Several(why_not(failed, "nothing was written: the release cannot be applied: "))
 }
 
 fn not_created(id: &ReleaseId, error: &ApiError) -> CliError {
@@ -363,18 +364,18 @@ fn not_created(id: &ReleaseId, error: &ApiError) -> CliError {
         true => " (is its CustomResourceDefinition installed? supercargo crd | kubectl apply -f -)",
         false => "",
     };
-    CliError::Failed(format!("{KIND}/{}/{} cannot be created: {error}{hint}", id.namespace, id.name))
+    CliError::Failed(format!("cannot create {KIND}/{}/{}: {error}{hint}", id.namespace, id.name))
 }
 
 async fn get(session: &Session, group: &str, kind: &str, id: &ReleaseId) -> Result<Value, CliError> {
     let discovery = session.discovery_of(std::iter::once(GroupKind::new(group, kind))).await?;
     let resource = discovery.preferred(&GroupKind::new(group, kind)).ok_or_else(|| {
-        CliError::Failed(format!("the cluster has no {kind} of {group}: Flux is not installed in it"))
+        CliError::Failed(format!("the cluster does not serve {kind} of {group}: Flux is not installed"))
     })?;
     match session.get(&resource, &object(group, kind, id)).await {
         Ok(answer) => Ok(answer.json()?),
         Err(error) if error.is_not_found() => {
-            Err(CliError::Failed(format!("there is no {kind} {} in the namespace {}", id.name, id.namespace)))
+            Err(CliError::Failed(format!("{kind} {} not found in namespace {}", id.name, id.namespace)))
         }
         Err(error) => Err(error.into()),
     }

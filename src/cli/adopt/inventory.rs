@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::narrate::{CUT_OFF, count, refused, tell};
+use super::narrate::{CUT_OFF, count, refused, report};
 use crate::cli::args::{ClusterArgs, InventoryNamespace};
 use crate::cli::interrupt::or_interrupted;
 use crate::cli::inventory::target::{refuse_live_release, target};
@@ -16,51 +16,51 @@ use crate::domain::inventory::Inventory;
 use crate::domain::status::inventory_name;
 use crate::reconcile::frontend::adopt::Adoption;
 
-/// Take over what Kustomizer 1 or 2 has applied and recorded in an inventory.
+/// Adopt the objects in an inventory of Kustomizer 1 or 2.
 ///
-/// Reads the inventory that Kustomizer 1 or 2 has written and every object in it. Writes our
-/// labels, our field manager and our inventory, and nothing else: no object is deleted, restarted
-/// or changed in what it does.
+/// Reads the inventory that Kustomizer 1 or 2 wrote and every object in it. Writes only the labels,
+/// the field manager and the inventory of Supercargo: no object is deleted, restarted or otherwise
+/// changed.
 ///
-/// Exit codes: 0; 1 when there is no such inventory, or something could not be taken over.
+/// Exit codes: 0 success; 1 when the inventory does not exist, or an object cannot be adopted.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct AdoptInventory {
-    /// The name of the inventory.
+    /// Name of the inventory.
     name: String,
-    /// Where it is.
+    /// The namespace of the inventory.
     #[command(flatten)]
     namespace: InventoryNamespace,
-    /// Shows what would be taken over, and writes nothing.
+    /// Show the objects to adopt; write nothing.
     #[arg(long)]
     dry_run: bool,
-    /// The fieldManager.name of Kustomizer's configuration.
+    /// fieldManager.name in Kustomizer's configuration.
     #[arg(long, default_value = MANAGER, value_name = "NAME")]
     field_manager: String,
-    /// The fieldManager.group of Kustomizer's configuration.
+    /// fieldManager.group in Kustomizer's configuration.
     #[arg(long, default_value = LABEL_PREFIX, value_name = "GROUP")]
     owner_group: String,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  # See what would happen
+  # Show the objects to adopt
   supercargo adopt inventory app --inventory-namespace default --dry-run
 
-  # Take over; from now on apply and diff with -i app
+  # Adopt; then use apply and diff with -i app
   supercargo adopt inventory app --inventory-namespace default";
 
 impl AdoptInventory {
-    /// Takes over an inventory of Kustomizer and what it names.
+    /// Adopts an inventory of Kustomizer and its objects.
     pub(in crate::cli) async fn run(
         &self,
         cluster: &ClusterArgs,
         printer: &mut Printer<'_>,
     ) -> Result<(), CliError> {
-        or_interrupted(self.take_over(cluster, printer), || CUT_OFF.to_owned()).await
+        or_interrupted(self.adopt(cluster, printer), || CUT_OFF.to_owned()).await
     }
 
-    async fn take_over(&self, cluster: &ClusterArgs, printer: &mut Printer<'_>) -> Result<(), CliError> {
+    async fn adopt(&self, cluster: &ClusterArgs, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let session = connect(cluster).await?;
         let id = target(&self.name, &self.namespace, &session)?;
         printer.say("retrieving inventory...");
@@ -79,20 +79,20 @@ impl AdoptInventory {
             false => adoption.run().await,
         };
         let findings = findings.map_err(refused)?;
-        tell(&findings, self.dry_run, printer);
+        report(&findings, self.dry_run, printer);
         let mine = inventory_name(&id.name);
         if self.dry_run {
             printer.say(format!(
-                "ConfigMap/{}/{mine} would name {} object(s)",
+                "ConfigMap/{}/{mine} would record {} object(s)",
                 id.namespace,
                 count(&findings)
             ));
             return Ok(());
         }
-        printer.say(format!("ConfigMap/{}/{mine} names {} object(s)", id.namespace, count(&findings)));
+        printer.say(format!("ConfigMap/{}/{mine} records {} object(s)", id.namespace, count(&findings)));
         if map != mine {
             printer.say(format!(
-                "ConfigMap/{0}/{map} is Kustomizer's record, which nothing needs any more: kubectl -n {0} delete configmap {map}",
+                "ConfigMap/{0}/{map} of Kustomizer is no longer needed; delete it: kubectl -n {0} delete configmap {map}",
                 id.namespace
             ));
         }
@@ -109,7 +109,7 @@ impl AdoptInventory {
         for name in config_maps(&id.name) {
             let Some(map) = session.config_map(&id.namespace, &name).await? else { continue };
             let found = read(&map, id, field_manager, owner_group).map_err(|why| {
-                CliError::Failed(format!("ConfigMap/{}/{name} cannot be read: {why}", id.namespace))
+                CliError::Failed(format!("cannot read ConfigMap/{}/{name}: {why}", id.namespace))
             })?;
             if let Some(found) = found {
                 return Ok((name, found));
@@ -117,20 +117,20 @@ impl AdoptInventory {
         }
         let ours = session.read_inventory(id).await?;
         if let Ok(former) = serde_json::from_str::<Former>(&ours.provenance.adopting) {
-            // A run was cut off after its first write.
+            // A run was interrupted after its first write.
             let (inventory, provenance) = (Inventory::clone(&ours.inventory), ours.provenance.clone());
             return Ok((inventory_name(&id.name), KustomizerInventory { former, inventory, provenance }));
         }
         if ours.is_ours() {
             return Err(CliError::Failed(format!(
-                "the inventory {} in the namespace {} is supercargo's already",
+                "the inventory {} in namespace {} is already an inventory of supercargo",
                 id.name, id.namespace
             )));
         }
         let [second, first] = config_maps(&id.name);
         Err(CliError::Failed(format!(
-            "there is no inventory of Kustomizer in the namespace {}: neither ConfigMap {second} nor {first} is one that \
-             the field manager {field_manager} wrote",
+            "no inventory of Kustomizer found in namespace {}: neither ConfigMap {second} nor {first} was written by \
+             the field manager {field_manager}",
             id.namespace
         )))
     }

@@ -1,5 +1,5 @@
-//! The verbs that take over what other tools have applied. Each is one file: its
-//! options, its help and what it does.
+//! The verbs that adopt objects that other tools applied. Each is one file: its
+//! options, its help and its code.
 
 pub(super) mod flux;
 pub(super) mod inventory;

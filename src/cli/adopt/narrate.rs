@@ -1,14 +1,14 @@
-//! What a person reads of an adoption.
+//! Messages about an adoption.
 
 use crate::cli::inventory::narrator::with_failures;
 use crate::cli::{CliError, Printer};
 use crate::reconcile::frontend::adopt::{AdoptError, AdoptionFinding, Findings};
 
-/// What Ctrl-C leaves.
-pub(super) const CUT_OFF: &str = "nothing was deleted; the same command goes on where this one ended";
+/// The state after Ctrl-C.
+pub(super) const CUT_OFF: &str = "nothing was deleted; rerun the command to continue";
 
 /// A line for each object.
-pub(super) fn tell(findings: &Findings, dry_run: bool, printer: &mut Printer<'_>) {
+pub(super) fn report(findings: &Findings, dry_run: bool, printer: &mut Printer<'_>) {
     let note = if dry_run { " (server dry run)" } else { "" };
     for (id, found) in findings {
         match found {
@@ -19,13 +19,13 @@ pub(super) fn tell(findings: &Findings, dry_run: bool, printer: &mut Printer<'_>
                 }
             }
             AdoptionFinding::Ours => printer.say(format!("{id} unchanged{note}")),
-            AdoptionFinding::Missing => printer.say(format!("{id} does not exist, left out")),
-            AdoptionFinding::Foreign(why) => printer.say(format!("warning: {id} is left as it is: {why}")),
+            AdoptionFinding::Missing => printer.say(format!("{id} does not exist, skipped")),
+            AdoptionFinding::Foreign(why) => printer.say(format!("warning: {id} skipped: {why}")),
         }
     }
 }
 
-/// How many objects the inventory names afterwards.
+/// How many objects the inventory then records.
 pub(super) fn count(findings: &Findings) -> usize {
     findings
         .iter()
@@ -33,7 +33,7 @@ pub(super) fn count(findings: &Findings) -> usize {
         .count()
 }
 
-/// Why not all was taken over, with every object on a line of its own.
+/// Why not all objects were adopted, with one line per object.
 pub(super) fn refused(error: AdoptError) -> CliError {
     match &error {
         AdoptError::Refused(failures) | AdoptError::Incomplete(failures) => {

@@ -7,16 +7,16 @@ use super::{IdentityArgs, RegistryArgs, SourceArgs, VerifyArgs};
 /// Manifests, artifacts among them.
 #[derive(Debug, Args)]
 pub struct ContentArgs {
-    /// What is read.
+    /// The input.
     #[command(flatten)]
     pub sources: SourceArgs,
-    /// An artifact, oci://host/repository[:tag][@digest]; latest unless given; may be repeated.
+    /// Artifact, oci://host/repository[:tag][@digest] (default tag: latest); may be repeated.
     #[arg(short = 'a', long = "artifact", value_name = "URL", value_delimiter = ',')]
     pub artifacts: Vec<String>,
-    /// Whose signature the artifacts have to have.
+    /// Required signatures of the artifacts.
     #[command(flatten)]
     pub verify: VerifyArgs,
-    /// What artifacts are decrypted with.
+    /// Keys to decrypt artifacts.
     #[command(flatten)]
     pub keys: IdentityArgs,
     /// How to reach the registries.

@@ -6,10 +6,10 @@ use clap::{Arg, Args, Command, ValueEnum};
 
 use super::value::duration;
 
-/// How everything is shown.
+/// Options of the output.
 #[derive(Debug, Default, Args)]
 pub struct GlobalArgs {
-    /// Whether output is coloured; auto: on a terminal, unless $NO_COLOR is set or $CLICOLOR_FORCE asks for it elsewhere too.
+    /// When to colour output; auto: on a terminal unless $NO_COLOR is set, and elsewhere if $CLICOLOR_FORCE is set.
     #[arg(
         long,
         global = true,
@@ -20,13 +20,13 @@ pub struct GlobalArgs {
         value_name = "auto|always|never"
     )]
     pub color: ColorChoice,
-    /// The longest time that the command may take, such as 90s or 5m; where it waits for something, the longest time of the wait.
+    /// Time limit of the command, such as 90s or 5m; for a command that waits, time limit of the wait.
     #[arg(long, global = true, hide_short_help = true, value_name = "DURATION", value_parser = duration)]
     pub timeout: Option<Duration>,
 }
 
 impl GlobalArgs {
-    /// `--timeout`, hidden: for a verb that has no end.
+    /// `--timeout`, hidden: for a verb that runs for ever.
     pub(in crate::cli) fn hidden_timeout() -> Option<Arg> {
         let flags = Self::augment_args(Command::new(""));
         let timeout = flags.get_arguments().find(|flag| flag.get_id() == "timeout");
@@ -37,11 +37,11 @@ impl GlobalArgs {
 /// When output is coloured.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorChoice {
-    /// As the terminal and the environment say.
+    /// Depends on the terminal and the environment.
     #[default]
     Auto,
-    /// Even in a pipe.
+    /// Also in a pipe.
     Always,
-    /// Not at all.
+    /// Never.
     Never,
 }

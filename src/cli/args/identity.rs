@@ -1,13 +1,13 @@
-//! What encrypted artifacts are read with.
+//! Keys of encrypted artifacts.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-/// What encrypted artifacts are read with.
+/// Keys of encrypted artifacts.
 #[derive(Debug, Default, Args)]
 pub struct IdentityArgs {
-    /// A file of private keys (AGE-SECRET-KEY-1…), one a line, for artifacts that are encrypted.
+    /// File with private keys (AGE-SECRET-KEY-1…), one per line, to decrypt artifacts.
     #[arg(long, value_name = "FILE")]
     pub age_identities: Option<PathBuf>,
 }

@@ -1,19 +1,19 @@
-//! Which inventory is meant.
+//! The inventory of a command.
 
 use clap::Args;
 
-/// Which inventory, by flags.
+/// The inventory, by flags.
 #[derive(Debug, Args)]
 pub struct InventoryFlags {
-    /// The name of the inventory, which records what is applied together.
+    /// Name of the inventory, which records the applied objects.
     #[arg(short = 'i', long = "inventory-name", required = true, value_name = "NAME")]
     pub name: Option<String>,
 }
 
-/// Which inventory's namespace.
+/// The namespace of the inventory.
 #[derive(Debug, Args)]
 pub struct InventoryNamespace {
-    /// The namespace of the inventory; otherwise that of -n, or of the kubeconfig's context.
+    /// Namespace of the inventory (default: that of -n or of the kubeconfig context).
     #[arg(long, value_name = "NAMESPACE")]
     pub inventory_namespace: Option<String>,
 }

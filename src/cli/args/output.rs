@@ -5,7 +5,7 @@ use clap::{Args, ValueEnum};
 /// kubectl's `-o`, for commands that print a table or a page.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct OutputArgs {
-    /// The form of the output; wide is the table with more columns.
+    /// Output format; wide adds columns to the table.
     #[arg(
         short = 'o',
         long,
@@ -15,12 +15,12 @@ pub struct OutputArgs {
         value_name = "table|wide|json|yaml"
     )]
     pub output: Output,
-    /// Prints no line with the names of the columns.
+    /// Omit the header row of the table.
     #[arg(long)]
     pub no_headers: bool,
 }
 
-/// A form of output.
+/// An output format.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Output {
     /// For people.
@@ -37,12 +37,12 @@ pub enum Output {
 /// The same for a command that prints one thing, not a table.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct PageArgs {
-    /// The form of the output; without it, text for people.
+    /// Output format (default: text).
     #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
     pub output: Option<OutputFormat>,
 }
 
-/// A form of output for programs.
+/// An output format for programs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum OutputFormat {
     /// JSON.
@@ -52,7 +52,7 @@ pub enum OutputFormat {
 }
 
 impl Output {
-    /// The form for programs, if it is one.
+    /// The format for programs, if it is one.
     pub fn format(self) -> Option<OutputFormat> {
         match self {
             Self::Table | Self::Wide => None,

@@ -11,16 +11,16 @@ use crate::api::release::RegistryProvider;
 /// How to reach a registry.
 #[derive(Args, Default)]
 pub struct RegistryArgs {
-    /// Speak plain HTTP; registries on this machine are spoken to so unless --ca-file is given.
+    /// Use plain HTTP; a registry on this machine does not need it, unless --ca-file is set.
     #[arg(long)]
     pub insecure: bool,
-    /// A PEM file of certificates to trust besides the system's.
+    /// PEM file with CA certificates to trust in addition to those of the system.
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// Credentials for the registry, of which there may be one only; otherwise those of Docker's config file.
+    /// Registry credentials; all URLs must be of one registry (default: those in Docker's config file).
     #[arg(long, value_name = "USER:PASSWORD", env = "SUPERCARGO_CREDS", hide_env_values = true)]
     pub creds: Option<String>,
-    /// Use the workload identity of this machine in a cloud for the registries of that cloud.
+    /// Use the cloud workload identity of this machine for the registries of that cloud.
     #[arg(long, hide_short_help = true, value_name = "PROVIDER", default_value = "generic", value_parser = provider())]
     pub provider: RegistryProvider,
     #[command(flatten)]

@@ -1,17 +1,17 @@
-//! What is true of registries whoever asks: for the controller, and for each
+//! Settings of registries that hold for every request: for the controller, and for each
 //! command that reaches one.
 
 use clap::Args;
 
 use crate::oci::{Mirror, TokenHost};
 
-/// What is true of registries whoever asks.
+/// Settings of registries that hold for every request.
 #[derive(Args, Clone, Debug, Default)]
 pub struct RouteArgs {
-    /// A mirror of the repositories with a prefix, asked first for whatever is named by digest; may be repeated.
+    /// Mirror of the repositories with a prefix, tried first for content named by digest; may be repeated.
     #[arg(long, hide_short_help = true, value_name = "PREFIX=oci://HOST/PATH")]
     pub registry_mirror: Vec<Mirror>,
-    /// A token service on another domain than its registry, which may get the registry's credentials over HTTPS.
+    /// Token service on another domain than its registry, allowed to receive the registry's credentials over HTTPS.
     #[arg(
         long,
         hide_short_help = true,

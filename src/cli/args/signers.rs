@@ -1,4 +1,4 @@
-//! Whose signatures are asked for: cosign's names for the same things.
+//! Required signers: cosign's names for the same things.
 
 use std::path::PathBuf;
 
@@ -7,42 +7,42 @@ use clap::builder::NonEmptyStringValueParser;
 
 const HEADING: &str = "Signatures";
 
-/// Whose signatures count: those of keys, or of an identity.
+/// Trusted signers: keys, or an identity.
 #[derive(Debug, Default, Args)]
 pub struct SignerArgs {
-    /// A public key (PEM) whose signature counts; may be repeated: one is enough.
+    /// Public key file (PEM); may be repeated: a signature by one of the keys is enough.
     #[arg(long = "key", alias = "cosign-key", value_name = "FILE", help_heading = HEADING)]
     pub keys: Vec<PathBuf>,
-    /// Who has signed without a key: the mail address or the URL of the workflow in the certificate.
+    /// Identity in the certificate of a keyless signature: an email address or the URL of a workflow.
     #[arg(long, value_name = "TEXT", value_parser = NonEmptyStringValueParser::new(), hide_short_help = true, help_heading = HEADING)]
     pub certificate_identity: Option<String>,
-    /// The same as a regular expression, which has to match the whole of it.
+    /// Identity as a regular expression, which must match the whole identity.
     #[arg(long, value_name = "REGEXP", value_parser = NonEmptyStringValueParser::new(), hide_short_help = true, help_heading = HEADING)]
     pub certificate_identity_regexp: Option<String>,
-    /// Who vouches for the identity, such as https://token.actions.githubusercontent.com.
+    /// OIDC issuer of the identity, such as https://token.actions.githubusercontent.com.
     #[arg(long, value_name = "URL", value_parser = NonEmptyStringValueParser::new(), hide_short_help = true, help_heading = HEADING)]
     pub certificate_oidc_issuer: Option<String>,
-    /// The same as a regular expression, which has to match the whole of it.
+    /// Issuer as a regular expression, which must match the whole issuer.
     #[arg(long, value_name = "REGEXP", value_parser = NonEmptyStringValueParser::new(), hide_short_help = true, help_heading = HEADING)]
     pub certificate_oidc_issuer_regexp: Option<String>,
-    /// The trusted_root.json of the Sigstore that identities are believed by; otherwise the public good one, as it was when this program was built.
+    /// Sigstore trusted_root.json for keyless signatures (default: the public good root built into this program).
     #[arg(long, value_name = "FILE", hide_short_help = true, help_heading = HEADING)]
     pub trusted_root: Option<PathBuf>,
-    /// How many of the keys have to have signed; one unless given.
+    /// Number of keys that must have signed (default: 1).
     #[arg(long, value_name = "N", hide_short_help = true, help_heading = HEADING)]
     pub threshold: Option<usize>,
-    /// Refuses signatures that were made for another repository, as those of a copy elsewhere are, and bundles, which name none.
+    /// Reject signatures made for another repository, such as those of a copied artifact, and bundles, which name no repository.
     #[arg(long, hide_short_help = true, help_heading = HEADING)]
     pub match_reference: bool,
 }
 
-/// The same for verbs that verify only where somebody asks for it.
+/// The same for verbs that verify only on request.
 #[derive(Debug, Default, Args)]
 pub struct VerifyArgs {
-    /// Refuses artifacts not signed as the other flags say, which imply it.
+    /// Refuse artifacts without a matching signature; implied by the other signature flags.
     #[arg(long, help_heading = HEADING)]
     pub verify: bool,
-    /// Whose signatures count.
+    /// Trusted signers.
     #[command(flatten)]
     pub signers: SignerArgs,
 }

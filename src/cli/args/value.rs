@@ -9,7 +9,7 @@ pub(in crate::cli) fn boolean(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "TRUE" | "true" | "True" => Ok(true),
         "0" | "f" | "F" | "FALSE" | "false" | "False" => Ok(false),
-        _ => Err("it is true or false".to_owned()),
+        _ => Err("must be true or false".to_owned()),
     }
 }
 

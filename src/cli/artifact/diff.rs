@@ -11,31 +11,30 @@ use crate::cli::reach::login;
 use crate::cli::{CliError, Printer};
 use crate::domain::diff::{SubjectChange, subject_changes};
 
-/// Compare two artifacts, object by object.
+/// Compare the objects of two artifacts.
 ///
-/// Reads both artifacts from their registries and compares them object by object: order and
-/// formatting make no difference. Values of Secrets are masked. --creds is for one registry: two
-/// are logged in to with docker or podman. With --key or --certificate-identity both have to be
-/// signed so, before anything of either is printed.
+/// Reads both artifacts from their registries and compares their objects; order and formatting are
+/// ignored. Values of Secrets are masked. --creds is for one registry: for two registries, log in
+/// with docker or podman. With --key or --certificate-identity, both artifacts must have a matching
+/// signature before anything is printed.
 ///
-/// Exit codes: those of kubectl diff: 0 when nothing differs, 1 when something does, 2 when it
-/// cannot be told.
+/// Exit codes: as for kubectl diff: 0 no differences; 1 differences found; 2 comparison failed.
 #[derive(Debug, Args)]
 #[command(args = ClusterArgs::hidden(), after_long_help = EXAMPLES)]
 pub struct DiffArtifact {
-    /// What is compared: oci://host/repository[:tag][@digest]; the tag is latest unless given.
+    /// First artifact: oci://host/repository[:tag][@digest] (default tag: latest).
     #[arg(value_name = "URL")]
     before: String,
-    /// What it is compared with.
+    /// Second artifact, in the same form.
     #[arg(value_name = "OTHER-URL")]
     after: String,
-    /// Whose signature both have to have.
+    /// Required signatures of both.
     #[command(flatten)]
     verify: VerifyArgs,
-    /// What they are decrypted with.
+    /// Keys to decrypt them.
     #[command(flatten)]
     keys: IdentityArgs,
-    /// How the differences are printed.
+    /// Options of the output.
     #[command(flatten)]
     output: PageArgs,
     /// How to reach the registries.
@@ -57,7 +56,7 @@ impl DiffArtifact {
     async fn compare(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let Self { before, after, verify, keys, output, registry: reach } = self;
         login::one_registry(reach, [before.as_str(), after.as_str()])?;
-        let policy = signers::asked(verify, printer)?;
+        let policy = signers::optional(verify, printer)?;
         let registry = login::registry(reach, printer);
         let old = fetch::artifact(before, reach, keys, policy.as_ref(), &registry).await?;
         let new = fetch::artifact(after, reach, keys, policy.as_ref(), &registry).await?;

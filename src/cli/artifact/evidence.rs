@@ -1,4 +1,4 @@
-//! Who has signed something, as a person and as a program reads it.
+//! The signers of an artifact, for people and for programs.
 
 use serde::Serialize;
 
@@ -6,7 +6,7 @@ use crate::api::status::VerifiedBy;
 use crate::cli::{CliError, Printer};
 use crate::domain::verify::proof::{Format, Proof, Signature, Signer};
 
-/// A signature that counted, for programs.
+/// An accepted signature, for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(in crate::cli) struct ShownSignature {
@@ -34,21 +34,21 @@ pub(in crate::cli) fn shown(proof: &Proof) -> Vec<ShownSignature> {
     proof.signatures().iter().map(shown).collect()
 }
 
-/// Everybody who has signed, in one line.
+/// All signers, in one line.
 pub(in crate::cli) fn signers(proof: &Proof) -> String {
     let names: Vec<String> = proof.signatures().iter().map(|s| s.signer.to_string()).collect();
     names.join(", ")
 }
 
-/// Says on stderr that an artifact was verified.
+/// Prints to stderr that an artifact was verified.
 pub(in crate::cli) fn say(printer: &mut Printer<'_>, name: &str, proof: &Proof) {
     printer.say(format!("verified {name}: signed by {}", signers(proof)));
 }
 
-/// Prints what is known of every signature that counted.
+/// Prints the details of every accepted signature.
 ///
 /// # Errors
-/// When stdout does not take it.
+/// When stdout cannot be written.
 pub(in crate::cli) fn print(printer: &mut Printer<'_>, proof: &Proof) -> Result<(), CliError> {
     for signature in proof.signatures() {
         printer.line(format!("Verified by: {}", signature.signer))?;

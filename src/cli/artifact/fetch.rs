@@ -1,5 +1,5 @@
-//! An artifact as a command wants it: by its URL, verified where that is asked
-//! for, in clear, and as objects.
+//! An artifact for a command: by its URL, verified where that is required,
+//! decrypted, and as objects.
 
 use crate::cli::CliError;
 use crate::cli::args::{IdentityArgs, RegistryArgs};
@@ -12,31 +12,31 @@ use crate::oci::{Access, Artifact, ArtifactReference, OciError, Registry, Reposi
 use crate::reconcile::error::RunFailure;
 use crate::reconcile::trust::evidence::{VerifyTarget, verify};
 
-/// What a URL stands for, found out once: whatever is done after goes by the
+/// The artifact of a URL, resolved once: all later steps use the
 /// digest.
 pub(in crate::cli) struct Located {
     /// The repository.
     pub repository: Repository,
     /// The digest, and the tag where there was one.
     pub resolved: Resolved,
-    /// How the registry is reached.
+    /// Access to the registry.
     access: Access,
 }
 
-/// An artifact, and what its URL stood for.
+/// An artifact, and its location.
 pub(in crate::cli) struct Fetched {
-    /// Where it is.
+    /// Its location.
     pub located: Located,
-    /// Who has signed it, where that was asked for.
+    /// Its signers, where verification was required.
     pub proof: Option<Proof>,
-    /// The content, decrypted, and what the digest names.
+    /// The decrypted content and the manifest.
     pub artifact: Artifact,
 }
 
-/// Finds what the URL names; the tag is `latest` unless given.
+/// Resolves a URL; the default tag is `latest`.
 ///
 /// # Errors
-/// When the registry has nothing of that name, or does not say.
+/// When the artifact does not exist, or the registry cannot be read.
 pub(in crate::cli) async fn locate(
     url: &str,
     reach: &RegistryArgs,
@@ -50,10 +50,10 @@ pub(in crate::cli) async fn locate(
     Ok(Located { repository, resolved, access })
 }
 
-/// Fetches what the URL names, once the signers have signed it if there are any.
+/// Fetches the artifact of a URL; first verifies its signature if signers are given.
 ///
 /// # Errors
-/// When it cannot be had, is not signed, is no artifact, is encrypted and no key
+/// When it cannot be fetched, is not signed, is not an artifact, is encrypted and no key
 /// fits, or was pushed before it was built.
 pub(in crate::cli) async fn artifact(
     url: &str,
@@ -81,7 +81,7 @@ impl Located {
     /// Who has signed it.
     ///
     /// # Errors
-    /// When not those have who are asked for, or the registry does not say.
+    /// When a required signature is missing, or the registry cannot be read.
     pub async fn verify(&self, registry: &Registry, policy: &Policy) -> Result<Proof, CliError> {
         let Self { repository, resolved, access } = self;
         let target = VerifyTarget { repository, digest: &resolved.digest, access };
@@ -93,7 +93,7 @@ impl Located {
     /// Its content.
     ///
     /// # Errors
-    /// When it cannot be had, is no artifact, is encrypted and no key fits, or was
+    /// When it cannot be fetched, is not an artifact, is encrypted and no key fits, or was
     /// pushed before it was built.
     pub async fn fetch(
         self,
@@ -135,7 +135,7 @@ impl Fetched {
     /// Its objects, in the order of the apply.
     ///
     /// # Errors
-    /// Everything that is wrong with its manifests.
+    /// All faults of its manifests.
     pub fn bundle(&self, url: &str) -> Result<Bundle, CliError> {
         bundle(&self.files(url))
     }

@@ -1,5 +1,5 @@
-//! The container images of an artifact, verified by a person who has no cluster:
-//! with the credentials that the machine has.
+//! The container images of an artifact, verified without a cluster:
+//! with the credentials of this machine.
 
 use std::collections::BTreeMap;
 
@@ -42,13 +42,13 @@ pub(in crate::cli) struct ShownImage {
 /// The patterns of `--image-exempt`.
 ///
 /// # Errors
-/// When one makes no sense.
+/// When one is invalid.
 pub(in crate::cli) fn exempt(patterns: &[String]) -> Result<Vec<Pattern>, CliError> {
     let parsed = patterns.iter().map(|pattern| Pattern::parse(pattern));
     parsed.collect::<Result<_, _>>().map_err(|e| CliError::Usage(format!("--image-exempt {e}")))
 }
 
-/// Verifies every image of the objects, but those that are exempt.
+/// Verifies every image of the objects, except those that are exempt.
 ///
 /// # Errors
 /// When there are too many.
@@ -56,22 +56,22 @@ pub(in crate::cli) async fn verify(
     registry: &Registry,
     objects: &[Object],
     (policy, exempt): (&Policy, Vec<Pattern>),
-    ways: &FromHere<'_>,
+    access: &FromHere<'_>,
 ) -> Result<Images, CliError> {
     let pattern = Pattern::parse(ALL).map_err(CliError::Usage)?;
     let rules = vec![ImageSigners { pattern, policies: vec![policy.clone()] }];
     let policies = ImagePolicies { exempt, rules };
     let known = BTreeMap::new();
-    verify_images(registry, objects, &policies, ways, &known).await.map_err(fetch::refused)
+    verify_images(registry, objects, &policies, access, &known).await.map_err(fetch::refused)
 }
 
-/// Prints what became of the images, sorted as they are written.
+/// Prints the results for the images, sorted by name.
 ///
 /// # Errors
-/// When stdout does not take it.
+/// When stdout cannot be written.
 pub(in crate::cli) fn print(images: &Images, printer: &mut Printer<'_>) -> Result<(), CliError> {
     if images.verified.is_empty() && images.exempt.is_empty() {
-        // None at all, or those that are told as failures.
+        // No images, or only failures, which are reported elsewhere.
         return Ok(());
     }
     printer.line("Images:")?;
@@ -110,7 +110,7 @@ pub(in crate::cli) fn shown(images: &Images) -> Vec<ShownImage> {
     all
 }
 
-/// Fails unless all are as they have to be; names every one that is not.
+/// Fails unless all images are verified or exempt; names every other one.
 ///
 /// # Errors
 /// Those.
@@ -118,23 +118,23 @@ pub(in crate::cli) fn conclude(images: &Images) -> Result<(), CliError> {
     if images.failures.is_empty() {
         return Ok(());
     }
-    let mut told = Lines::from(format!("{} container image(s) are not verified:", images.failures.len()));
-    images.failures.iter().for_each(|failure| told.push(format!("  {}", folded(&line(failure)))));
-    Err(CliError::Several(told))
+    let mut lines = Lines::from(format!("{} container image(s) are not verified:", images.failures.len()));
+    images.failures.iter().for_each(|failure| lines.push(format!("  {}", folded(&line(failure)))));
+    Err(CliError::Several(lines))
 }
 
-/// What is wrong with an image, which is named once, and where it stands.
+/// The failure of an image, which is named once, and its objects.
 fn line(failure: &ImageFailure) -> String {
-    // A refusal begins with the repository and the digest.
+    // Such a message begins with the repository and the digest.
     let named = ImageName::parse(&failure.image).ok().and_then(|name| {
-        let told = failure.message.strip_prefix(name.repository())?.strip_prefix('@')?;
-        let (digest, told) = told.split_once(' ')?;
-        Some(format!("{} {told}", name.pinned(digest)))
+        let pinned = failure.message.strip_prefix(name.repository())?.strip_prefix('@')?;
+        let (digest, why) = pinned.split_once(' ')?;
+        Some(format!("{} {why}", name.pinned(digest)))
     });
     match named {
-        Some(told) => {
+        Some(message) => {
             let objects: Vec<String> = failure.objects.iter().map(ToString::to_string).collect();
-            format!("{told} (in {})", objects.join(", "))
+            format!("{message} (in {})", objects.join(", "))
         }
         None => failure.line(),
     }
@@ -142,14 +142,14 @@ fn line(failure: &ImageFailure) -> String {
 
 /// How registries are reached from this machine.
 pub(in crate::cli) struct FromHere<'a> {
-    /// The flags, which are meant for the registry of the artifact.
+    /// The flags, which are for the registry of the artifact.
     pub reach: &'a RegistryArgs,
     /// That registry.
     pub registry: &'a str,
 }
 
 impl ImageAccess for FromHere<'_> {
-    /// There is no cluster to ask.
+    /// There is no cluster to read Secrets from.
     fn pull_secret<'a>(
         &'a self,
         _: &'a str,
@@ -165,7 +165,7 @@ impl ImageAccess for FromHere<'_> {
     ) -> BoxFuture<'a, Result<Access, Box<RunFailure>>> {
         let same = repository.registry() == self.registry;
         async move {
-            // Neither the password nor plain HTTP is for another registry.
+            // Password and plain HTTP are only for the registry of the artifact.
             let ca_file = self.reach.ca_file.clone();
             let provider = Access::provider_at(self.reach.provider, repository);
             let elsewhere = RegistryArgs { ca_file, provider, ..RegistryArgs::default() };

@@ -17,29 +17,29 @@ use crate::domain::images::{container_images, distinct_images};
 use crate::domain::object::Object;
 use crate::domain::verify::proof::Proof;
 
-/// Print what is in an artifact.
+/// Show the content of an artifact.
 ///
-/// Reads the artifact from the registry and prints by what and when it was built, its checksum, its
-/// objects and their container images; with --key or --certificate-identity, who has signed it,
-/// too, and nothing of one that is not signed so.
+/// Shows how and when the artifact was built, its checksum, objects and container images. With
+/// --key or --certificate-identity, also shows who signed it, and shows nothing without a matching
+/// signature.
 ///
-/// Exit codes: 0; 1 when it is not there, may not be read, is not an artifact, or is not signed as
-/// asked for; 2 for a URL that is none.
+/// Exit codes: 0 success; 1 when the artifact does not exist, cannot be read, is not an artifact,
+/// or has no matching signature; 2 invalid URL.
 #[derive(Debug, Args)]
 #[command(args = ClusterArgs::hidden(), after_long_help = EXAMPLES)]
 pub struct InspectArtifact {
-    /// What to look into: oci://host/repository[:tag][@digest]; the tag is latest unless given.
+    /// Artifact to inspect: oci://host/repository[:tag][@digest] (default tag: latest).
     url: String,
-    /// Prints only the container images that the manifests name, each once, sorted.
+    /// Print only the container images of the manifests, each once, sorted.
     #[arg(long)]
     container_images: bool,
-    /// Whose signature it has to have.
+    /// Required signatures.
     #[command(flatten)]
     verify: VerifyArgs,
-    /// What it is decrypted with.
+    /// Keys to decrypt it.
     #[command(flatten)]
     keys: IdentityArgs,
-    /// How the report is printed.
+    /// Options of the output.
     #[command(flatten)]
     output: PageArgs,
     /// How to reach the registry.
@@ -51,10 +51,10 @@ const EXAMPLES: &str = "\
 Examples:
   supercargo inspect artifact oci://ghcr.io/acme/app-config:v1.0.0
 
-  # Who has signed it?
+  # Show who signed it
   supercargo inspect artifact oci://ghcr.io/acme/app-config:v1.0.0 --key cosign.pub
 
-  # Hand every image in it to another program
+  # Pass every image to another program
   supercargo inspect artifact oci://ghcr.io/acme/app-config:v1.0.0 --container-images | xargs -n1 trivy image";
 
 /// What is in an artifact, for programs.
@@ -94,13 +94,13 @@ impl InspectArtifact {
     /// Prints what is in an artifact, or the images that it runs.
     pub(in crate::cli) async fn run(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let Self { url, container_images, verify, keys, output, registry: reach } = self;
-        let policy = signers::asked(verify, printer)?;
+        let policy = signers::optional(verify, printer)?;
         let fetched =
             fetch::artifact(url, reach, keys, policy.as_ref(), &login::registry(reach, printer)).await?;
         let objects = fetched.bundle(url)?.objects;
         if *container_images {
             let images = distinct_images(&objects);
-            refuse_no_images(&images)?;
+            refuse_unsafe_names(&images)?;
             if let Some(proof) = &fetched.proof {
                 evidence::say(printer, &fetched.name(), proof);
             }
@@ -117,14 +117,14 @@ impl InspectArtifact {
     }
 }
 
-/// What programs read as a flag, or as more than one word, is no image; scripts
-/// hand the list on.
-fn refuse_no_images(images: &[String]) -> Result<(), CliError> {
-    let is_none = |image: &&String| {
+/// Refuses image names that programs read as a flag or as several words: scripts
+/// pass the list on.
+fn refuse_unsafe_names(images: &[String]) -> Result<(), CliError> {
+    let is_unsafe = |image: &&String| {
         image.starts_with('-') || image.chars().any(|c| c.is_whitespace() || c.is_control())
     };
-    match images.iter().find(is_none) {
-        Some(image) => Err(CliError::Input(format!("a manifest names {image:?} as an image, which is none"))),
+    match images.iter().find(is_unsafe) {
+        Some(image) => Err(CliError::Input(format!("invalid image name {image:?} in a manifest"))),
         None => Ok(()),
     }
 }

@@ -12,20 +12,20 @@ use crate::domain::tags::newest_first;
 use crate::domain::version::Range;
 use crate::oci::{Repository, Tag};
 
-/// List the tags of a repository, the newest version first.
+/// List the tags of a repository, newest version first.
 ///
-/// Reads the tags of a repository; writes nothing. Tags of signatures are left out.
+/// Reads the tags of a repository; writes nothing. Tags of signatures are omitted.
 ///
-/// Exit codes: 0; 1 when the registry cannot be asked; 2 for a URL or range that is none.
+/// Exit codes: 0 success; 1 when the registry cannot be read; 2 invalid URL or range.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct ListArtifacts {
-    /// The repository: oci://host/repository.
+    /// Repository: oci://host/repository.
     url: String,
-    /// Only tags that are versions in this range, such as 1.x or '>=1.0.0 <2.0.0'.
+    /// List only versions in this range, such as 1.x or '>=1.0.0 <2.0.0'.
     #[arg(long, value_name = "RANGE")]
     semver: Option<String>,
-    /// How the list is printed.
+    /// Options of the output.
     #[command(flatten)]
     output: OutputArgs,
     /// How to reach the registry.
@@ -37,7 +37,7 @@ const EXAMPLES: &str = "\
 Examples:
   supercargo list artifacts oci://ghcr.io/acme/app-config
 
-  # The newest of a range first
+  # Only the versions in a range
   supercargo list artifacts oci://ghcr.io/acme/app-config --semver '>=1.0.0 <2.0.0'";
 
 /// A tag, for programs.
@@ -48,7 +48,7 @@ struct Listed {
 }
 
 impl ListArtifacts {
-    /// Prints the tags of a repository, the newest version first.
+    /// Prints the tags of a repository, newest version first.
     pub(in crate::cli) async fn run(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let Self { url, semver, output, registry: reach } = self;
         let range = semver.as_deref().map(Range::parse).transpose();
@@ -57,7 +57,7 @@ impl ListArtifacts {
             _ if url.starts_with("oci://")
                 && url.rsplit('/').next().is_some_and(|n| n.contains([':', '@'])) =>
             {
-                CliError::Usage(format!("{url} names one artifact; name a repository to list its tags"))
+                CliError::Usage(format!("{url} names one artifact; pass a repository to list its tags"))
             }
             other => other.into(),
         })?;

@@ -1,5 +1,5 @@
 //! The verbs on artifacts in a registry. Each is one file: its options, its help
-//! and what it does.
+//! and its code.
 
 pub(super) mod diff;
 pub(super) mod evidence;

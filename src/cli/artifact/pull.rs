@@ -7,24 +7,23 @@ use crate::cli::args::{IdentityArgs, RegistryArgs, VerifyArgs};
 use crate::cli::reach::login;
 use crate::cli::{CliError, Printer};
 
-/// Print the Kubernetes manifests of an artifact as YAML.
+/// Print the manifests of an artifact as YAML.
 ///
-/// Reads the artifact from the registry, checks every digest, and writes its manifests to stdout as
-/// YAML. Without a tag it is latest. Artifacts of Kustomizer, Flux and Supercargo can be read. With
-/// --key or --certificate-identity nothing is read of it, let alone printed, before its signature
-/// is verified; what is pulled is the digest that was.
+/// Pulls the artifact from the registry, checks every digest, and writes its manifests to stdout as
+/// YAML. Reads artifacts of Kustomizer, Flux and Supercargo. With --key or --certificate-identity,
+/// the signature is verified before the content is read, and the verified digest is pulled.
 ///
-/// Exit codes: 0; 1 when it is not there, may not be read, is not an artifact, or is not signed as
-/// asked for; 2 for a URL that is none.
+/// Exit codes: 0 success; 1 when the artifact does not exist, cannot be read, is not an artifact,
+/// or has no matching signature; 2 invalid URL.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct PullArtifact {
-    /// What to pull: oci://host/repository[:tag][@digest]; the tag is latest unless given.
+    /// Artifact to pull: oci://host/repository[:tag][@digest] (default tag: latest).
     url: String,
-    /// Whose signature it has to have.
+    /// Required signatures.
     #[command(flatten)]
     verify: VerifyArgs,
-    /// What it is decrypted with.
+    /// Keys to decrypt it.
     #[command(flatten)]
     keys: IdentityArgs,
     /// How to reach the registry.
@@ -34,13 +33,13 @@ pub struct PullArtifact {
 
 const EXAMPLES: &str = "\
 Examples:
-  # Look at it
+  # Print the manifests
   supercargo pull artifact oci://ghcr.io/acme/app-config:v1.0.0
 
-  # Only if we have signed it
+  # Print them only if they are signed with your key
   supercargo pull artifact oci://ghcr.io/acme/app-config:v1.0.0 --verify --key cosign.pub
 
-  # One that is encrypted
+  # Decrypt an encrypted artifact
   supercargo pull artifact oci://ghcr.io/acme/app-config:v1.0.0 --age-identities my-key.txt
 
   # Compare with the cluster
@@ -50,7 +49,7 @@ impl PullArtifact {
     /// Prints the manifests of an artifact.
     pub(in crate::cli) async fn run(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let Self { url, verify, keys, registry: reach } = self;
-        let policy = signers::asked(verify, printer)?;
+        let policy = signers::optional(verify, printer)?;
         let fetched =
             fetch::artifact(url, reach, keys, policy.as_ref(), &login::registry(reach, printer)).await?;
         if let Some(proof) = &fetched.proof {

@@ -18,38 +18,38 @@ use crate::cli::{CliError, Printer};
 use crate::domain::size::{MAX_DATA_BYTES, MAX_OBJECT_BYTES, Oversize, oversize};
 use crate::oci::{ArtifactReference, Digest, Labels, Recipients, Repository, Tag, is_reserved, pack};
 
-/// Pack Kubernetes manifests and push them to a registry.
+/// Pack manifests and push them to a registry.
 ///
-/// Reads files, directories, stdin and overlays; with -k, runs the kustomize or kubectl on PATH.
-/// Writes one OCI image with one layer to the registry. The same input gives the same digest where
-/// SOURCE_DATE_EPOCH or --created is set. The objects are printed to stdout, the digest to stderr.
+/// Reads files, directories, stdin and overlays; -k runs the kustomize or kubectl on PATH. Pushes
+/// one OCI image with one layer to the registry. If SOURCE_DATE_EPOCH or --created is set, the same
+/// input gives the same digest. Prints the objects to stdout, the digest to stderr.
 ///
-/// Exit codes: 0; 1 when the input is not right, or the registry does not take it; 2 when the URL
-/// has no tag or nothing is named.
+/// Exit codes: 0 success; 1 when the input is invalid, or the registry refuses it; 2 when the URL
+/// has no tag, or no input is set.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct PushArtifact {
-    /// Where to push to: oci://host/repository:tag.
+    /// Destination: oci://host/repository:tag.
     url: String,
-    /// What is pushed.
+    /// The input.
     #[command(flatten)]
     sources: SourceArgs,
-    /// Where the manifests come from, such as the URL of a Git repository.
+    /// Source of the manifests, such as the URL of a Git repository.
     #[arg(long, value_name = "TEXT")]
     source: Option<String>,
-    /// Which revision of the source they are, such as main@sha1:….
+    /// Revision of the source, such as main@sha1:….
     #[arg(long, value_name = "TEXT")]
     revision: Option<String>,
-    /// A further annotation, KEY=VALUE; may be repeated.
+    /// Additional annotation, KEY=VALUE; may be repeated.
     #[arg(long = "annotation", value_name = "KEY=VALUE")]
     annotations: Vec<String>,
-    /// When the artifact was made (RFC 3339); otherwise $SOURCE_DATE_EPOCH, otherwise now.
+    /// Creation time of the artifact, RFC 3339 (default: $SOURCE_DATE_EPOCH, then now).
     #[arg(long, value_name = "TIME")]
     created: Option<String>,
-    /// A file of public keys (age1…), one a line: encrypts the manifests for their owners.
+    /// File with public keys (age1…), one per line: encrypt the manifests for their owners.
     #[arg(long, value_name = "FILE")]
     age_recipients: Option<PathBuf>,
-    /// How the result is printed.
+    /// Options of the output.
     #[command(flatten)]
     output: PageArgs,
     /// How to reach the registry.
@@ -59,16 +59,16 @@ pub struct PushArtifact {
 
 const EXAMPLES: &str = "\
 Examples:
-  # A directory
+  # Push a directory
   supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -f ./deploy
 
-  # The output of another tool
+  # Push the output of another tool
   helm template app ./chart | supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -f -
 
-  # Encrypted for the owners of some age keys
+  # Encrypt for the owners of age keys
   supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -f ./deploy --age-recipients team.txt
 
-  # An overlay, with where it comes from
+  # Push an overlay with its source and revision
   supercargo push artifact oci://ghcr.io/acme/app-config:v1.0.0 -k ./overlays/dist \\
     --source https://github.com/acme/app --revision main@sha1:2c9f34a";
 
@@ -112,7 +112,7 @@ impl PushArtifact {
         measure(&bundle, yaml.len(), printer)?;
         let encrypted = if labels.recipients.is_some() { "encrypted " } else { "" };
         let packed = tokio::task::spawn_blocking(move || pack(&yaml, &labels)).await;
-        let package = packed.map_err(|e| CliError::Input(format!("the packing was cut off: {e}")))??;
+        let package = packed.map_err(|e| CliError::Input(format!("packing was aborted: {e}")))??;
         printer.say(format!("pushing {encrypted}image {repository}:{tag}"));
         let registry = login::registry(reach, printer);
         let access = login::access(reach, &repository).await?;
@@ -125,14 +125,14 @@ impl PushArtifact {
     }
 }
 
-/// Where to push to: a tag, which no digest goes with.
+/// The destination: a tag, without a digest.
 fn target(url: &str) -> Result<(Repository, Tag), CliError> {
     let ArtifactReference { repository, tag, digest } = ArtifactReference::parse(url)?;
     match (tag, digest) {
         (Some(tag), None) => Ok((repository, tag)),
-        (None, None) => Err(CliError::Usage(format!("{url} has no tag to push to; write {url}:TAG"))),
+        (None, None) => Err(CliError::Usage(format!("{url} has no tag; use {url}:TAG"))),
         (_, Some(_)) => Err(CliError::Usage(format!(
-            "{url} names a digest, which follows from what is pushed; write oci://{repository}:TAG"
+            "{url} has a digest, which a push cannot set; use oci://{repository}:TAG"
         ))),
     }
 }
@@ -151,7 +151,7 @@ fn labels(arguments: &PushArtifact) -> Result<Labels, CliError> {
     })
 }
 
-/// Refuses what no API server takes, and warns of what few do.
+/// Refuses objects that no API server accepts, and warns about those that few accept.
 fn measure(bundle: &Bundle, total: usize, printer: &mut Printer<'_>) -> Result<(), CliError> {
     if total <= MAX_DATA_BYTES {
         return Ok(());
@@ -160,12 +160,12 @@ fn measure(bundle: &Bundle, total: usize, printer: &mut Printer<'_>) -> Result<(
         match oversize(object) {
             Some(Oversize::Data(bytes)) => {
                 return Err(CliError::Input(format!(
-                    "{} holds {bytes} bytes of data, and no API server takes more than {MAX_DATA_BYTES}; split it",
+                    "{} has {bytes} bytes of data, API servers accept at most {MAX_DATA_BYTES}; split it",
                     object.id()
                 )));
             }
             Some(Oversize::Object(bytes)) => printer.say(format!(
-                "warning: {} has {bytes} bytes, and most clusters take no more than {MAX_OBJECT_BYTES}",
+                "warning: {} has {bytes} bytes, most clusters accept at most {MAX_OBJECT_BYTES}",
                 object.id()
             )),
             None => {}
@@ -183,7 +183,7 @@ fn published(repository: &Repository, tag: &Tag, digest: &Digest) -> Published {
     }
 }
 
-/// The time in the annotations: as given, else of the reproducible build, else
+/// The time in the annotations: as given, else SOURCE_DATE_EPOCH, else
 /// now; in UTC and whole seconds.
 fn created_at(given: Option<&str>) -> Result<String, CliError> {
     let time = match given {
@@ -206,7 +206,7 @@ fn created_at(given: Option<&str>) -> Result<String, CliError> {
 fn pairs(annotations: &[String]) -> Result<BTreeMap<String, String>, CliError> {
     let pair = |text: &String| match text.split_once('=') {
         Some((key, _)) if is_reserved(key) => Err(CliError::Usage(format!(
-            "--annotation {key:?} is for supercargo to write; there are --source, --revision and --created"
+            "--annotation {key:?} is reserved; use --source, --revision or --created"
         ))),
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err(CliError::Usage(format!("--annotation {text:?} is not KEY=VALUE"))),

@@ -1,4 +1,4 @@
-//! Whose signatures the flags ask for.
+//! The signers required by the flags.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use crate::domain::verify::key::PublicKey;
 use crate::domain::verify::policy::{Policy, SignerIdentity, Trust, TrustedAuthority};
 use crate::domain::verify::root::TrustRoot;
 
-/// The signers that a verb is told which also works without.
+/// The signers of a verb that also works without.
 ///
 /// # Errors
 /// When the flags contradict each other, or a file cannot be used.
-pub(in crate::cli) fn asked(
+pub(in crate::cli) fn optional(
     arguments: &VerifyArgs,
     printer: &mut Printer<'_>,
 ) -> Result<Option<Policy>, CliError> {
@@ -25,10 +25,10 @@ pub(in crate::cli) fn asked(
     }
 }
 
-/// The signers that `who` cannot do without.
+/// The signers that `who` requires.
 ///
 /// # Errors
-/// When nobody is named, the flags contradict each other, or a file cannot be
+/// When no signer is given, the flags contradict each other, or a file cannot be
 /// used.
 pub(in crate::cli) fn required(
     arguments: &SignerArgs,
@@ -39,13 +39,13 @@ pub(in crate::cli) fn required(
     let (authorities, threshold) = match (arguments.keys.is_empty(), identity) {
         (true, None) => {
             return Err(CliError::Usage(format!(
-                "{who} needs to know whose signature counts: give --key FILE, or --certificate-identity with \
+                "{who} needs a signer: set --key FILE, or --certificate-identity with \
                  --certificate-oidc-issuer"
             )));
         }
         (false, Some(_)) => {
             return Err(CliError::Usage(
-                "a signature is by --key or by --certificate-identity: give one of them".into(),
+                "--key and --certificate-identity cannot be combined; set one of them".into(),
             ));
         }
         (false, None) => by_keys(arguments)?,
@@ -55,7 +55,7 @@ pub(in crate::cli) fn required(
     Ok(Policy { origin, authorities, threshold, match_reference })
 }
 
-/// Whether a flag is given that means nothing without signatures.
+/// Whether a flag about signatures is given.
 fn names_any(arguments: &SignerArgs) -> bool {
     let SignerArgs {
         keys,
@@ -76,10 +76,12 @@ fn names_any(arguments: &SignerArgs) -> bool {
         || *match_reference
 }
 
-/// The identity, if one is given: who, and by whose word, both.
+/// The identity, if one is given: subject and issuer, both.
 fn identity(arguments: &SignerArgs) -> Result<Option<SignerIdentity>, CliError> {
     let one = |name: &str, exact: &Option<String>, regexp: &Option<String>| match (exact, regexp) {
-        (Some(_), Some(_)) => Err(CliError::Usage(format!("give one of --{name} and --{name}-regexp"))),
+        (Some(_), Some(_)) => {
+            Err(CliError::Usage(format!("--{name} and --{name}-regexp cannot be combined; set one of them")))
+        }
         (Some(exact), None) => Ok(Some(regex::escape(exact))),
         (None, regexp) => Ok(regexp.clone()),
     };
@@ -92,19 +94,18 @@ fn identity(arguments: &SignerArgs) -> Result<Option<SignerIdentity>, CliError> 
         (Some(subject), Some(issuer)) => OidcIdentity { issuer, subject },
         (Some(_), None) => {
             return Err(CliError::Usage(
-                "--certificate-identity says who, and not by whose word: add --certificate-oidc-issuer, such as \
+                "--certificate-identity needs an issuer; set --certificate-oidc-issuer, such as \
                  https://token.actions.githubusercontent.com"
                     .into(),
             ));
         }
         (None, Some(_)) => {
             return Err(CliError::Usage(
-                "--certificate-oidc-issuer says by whose word, and not who: add --certificate-identity"
-                    .into(),
+                "--certificate-oidc-issuer needs an identity; set --certificate-identity".into(),
             ));
         }
     };
-    // What is not an expression as it is typed has been escaped and is one.
+    // Exact values were escaped: all are regular expressions now.
     let named =
         SignerIdentity::named(&written, "--certificate-oidc-issuer-regexp", "--certificate-identity-regexp");
     named.map(Some).map_err(CliError::Usage)
@@ -114,7 +115,9 @@ fn identity(arguments: &SignerArgs) -> Result<Option<SignerIdentity>, CliError> 
 fn by_keys(arguments: &SignerArgs) -> Result<(Vec<TrustedAuthority>, usize), CliError> {
     let SignerArgs { keys, trusted_root, threshold, .. } = arguments;
     if trusted_root.is_some() {
-        return Err(CliError::Usage("--trusted-root belongs to --certificate-identity, not to --key".into()));
+        return Err(CliError::Usage(
+            "--trusted-root cannot be combined with --key; it is for --certificate-identity".into(),
+        ));
     }
     let read = keys.iter().map(|path| key(path)).collect::<Result<Vec<PublicKey>, _>>()?;
     let Some(threshold) = *threshold else {
@@ -122,16 +125,16 @@ fn by_keys(arguments: &SignerArgs) -> Result<(Vec<TrustedAuthority>, usize), Cli
     };
     if !(1..=read.len()).contains(&threshold) {
         return Err(CliError::Usage(format!(
-            "--threshold cannot be {threshold} where --key is given {} time(s)",
+            "--threshold cannot be {threshold}: --key is set {} time(s)",
             read.len()
         )));
     }
-    // One signature would count twice.
+    // Otherwise one signature would count twice.
     for (n, key) in read.iter().enumerate() {
         if let Some(same) = read[..n].iter().find(|other| other.fingerprint() == key.fingerprint()) {
             let (a, b) = (same.name(), key.name());
             return Err(CliError::Usage(format!(
-                "--threshold counts keys, and {a} and {b} hold the same one"
+                "--threshold counts different keys: {a} and {b} contain the same key"
             )));
         }
     }
@@ -146,14 +149,16 @@ fn by_identity(
     printer: &mut Printer<'_>,
 ) -> Result<TrustedAuthority, CliError> {
     if arguments.threshold.is_some() {
-        return Err(CliError::Usage("--threshold counts keys, and there is one identity".into()));
+        return Err(CliError::Usage(
+            "--threshold cannot be combined with --certificate-identity; it counts keys".into(),
+        ));
     }
     let root = root(arguments, printer)?;
     let trust = Trust::Keyless { identities: vec![identity], root: Arc::new(root) };
     Ok(TrustedAuthority { name: String::new(), trust })
 }
 
-/// The trusted root of a file, or the public good one: a person is told how old
+/// The trusted root of a file, or the public good one: a message says how old
 /// that is.
 fn root(arguments: &SignerArgs, printer: &mut Printer<'_>) -> Result<TrustRoot, CliError> {
     if let Some(path) = &arguments.trusted_root {
@@ -161,9 +166,9 @@ fn root(arguments: &SignerArgs, printer: &mut Printer<'_>) -> Result<TrustRoot, 
         return parsed.map_err(|e| CliError::Input(format!("{} {e}", path.display())));
     }
     let root = TrustRoot::public_good();
-    let age = root.newest_part().map(|at| format!(", whose newest part is of {}", at.strftime("%Y-%m-%d")));
+    let age = root.newest_part().map(|at| format!(", last updated {}", at.strftime("%Y-%m-%d")));
     printer.say(format!(
-        "trusting the public good Sigstore by the root that is built in{}; --trusted-root FILE replaces it",
+        "using the built-in trusted root of the public good Sigstore{}; replace it with --trusted-root FILE",
         age.unwrap_or_default()
     ));
     Ok(root)

@@ -7,19 +7,19 @@ use crate::cli::reach::login;
 use crate::cli::{CliError, Printer};
 use crate::oci::{ArtifactReference, Digest, Tag};
 
-/// Put further tags on an artifact.
+/// Add tags to an artifact.
 ///
-/// Reads the manifest of the artifact and writes it under other tags of the same repository.
-/// Nothing is pulled or pushed but that, and signatures, which go by digest, stay valid.
+/// Reads the manifest of the artifact and writes it under other tags of the same repository; the
+/// content is not copied. Signatures refer to the digest and remain valid.
 ///
-/// Exit codes: 0; 1 when it is not there, or the registry does not take it; 2 for a URL or tag that
-/// is none.
+/// Exit codes: 0 success; 1 when the artifact does not exist, or the registry refuses the tag; 2
+/// invalid URL or tag.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct TagArtifact {
-    /// What to tag: oci://host/repository:tag or oci://host/repository@digest.
+    /// Artifact to tag: oci://host/repository:tag or oci://host/repository@digest.
     url: String,
-    /// The new tags; one that exists is moved.
+    /// New tags; an existing tag is moved.
     #[arg(required = true, value_name = "TAG")]
     tags: Vec<String>,
     /// How to reach the registry.
@@ -32,14 +32,12 @@ Examples:
   supercargo tag artifact oci://ghcr.io/acme/app-config:v1.0.0 latest v1";
 
 impl TagArtifact {
-    /// Puts further tags on an artifact.
+    /// Adds tags to an artifact.
     pub(in crate::cli) async fn run(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let Self { url, tags, registry: reach } = self;
         let reference = ArtifactReference::parse(url)?;
         if reference.tag.is_none() && reference.digest.is_none() {
-            return Err(CliError::Usage(format!(
-                "{url} does not say which artifact to tag; write {url}:TAG"
-            )));
+            return Err(CliError::Usage(format!("{url} has no tag or digest; use {url}:TAG")));
         }
         let tags = tags.iter().map(|tag| new_tag(tag)).collect::<Result<Vec<_>, _>>()?;
         let registry = login::registry(reach, printer);
@@ -56,9 +54,7 @@ impl TagArtifact {
 fn new_tag(text: &str) -> Result<Tag, CliError> {
     let bare = text.trim_start_matches('@');
     if Digest::parse(bare).is_ok() || bare.starts_with("sha256:") {
-        return Err(CliError::Usage(format!(
-            "{text} is a digest, which names its content already; a tag is a word such as 1.0.0"
-        )));
+        return Err(CliError::Usage(format!("{text} is a digest and not a tag; use a tag such as 1.0.0")));
     }
     Ok(Tag::parse(text)?)
 }

@@ -11,40 +11,39 @@ use crate::cli::reach::login;
 use crate::cli::{CliError, Printer};
 use crate::oci::Selection;
 
-/// Verify who has signed an artifact, and the container images that it runs.
+/// Verify the signatures of an artifact and of its container images.
 ///
-/// Asks the registry once which digest the tag names, reads the signatures that cosign has put
-/// beside that digest (the tag sha256-….sig, and Sigstore bundles among its referrers), and
-/// verifies them without cosign. Prints who has signed it, how, and when, where a log or a
-/// timestamp proves that. With --images it then does the same for every container image that the
-/// manifests name, and prints each with the digest that was verified. --creds and --insecure are
-/// for the registry of the artifact; other registries are reached with the credentials of this
-/// machine, or of pull Secrets in the artifact.
+/// Resolves the tag to a digest once, reads the cosign signatures of that digest (the tag
+/// sha256-….sig, and Sigstore bundles among its referrers), and verifies them without cosign.
+/// Prints who signed it, how, and when, if a log or a timestamp proves the time. With --images,
+/// also verifies every container image in the manifests, and prints each with its verified digest.
+/// --creds and --insecure are for the registry of the artifact; other registries are accessed with
+/// the credentials of this machine, or of pull Secrets in the artifact.
 ///
-/// Keys: --key, as `cosign sign --key` made the signature. Otherwise an identity:
-/// --certificate-identity and --certificate-oidc-issuer, both, or their -regexp forms, which have
-/// to match the whole text.
+/// For signatures of `cosign sign --key`, set --key. For keyless signatures, set
+/// --certificate-identity and --certificate-oidc-issuer, or their -regexp forms, which must match
+/// the whole text.
 ///
-/// Exit codes: 0 when everything is signed as asked for; 1 when something is not, stderr says what
-/// and why; 2 when nobody is named who has to have signed, or the flags contradict each other.
+/// Exit codes: 0 when all required signatures exist; 1 when a signature is missing, see stderr; 2
+/// when no signer is set, or the flags contradict each other.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct VerifyArtifact {
-    /// What to verify: oci://host/repository[:tag][@digest]; the tag is latest unless given.
+    /// Artifact to verify: oci://host/repository[:tag][@digest] (default tag: latest).
     url: String,
-    /// Whose signatures count.
+    /// Trusted signers.
     #[command(flatten)]
     signers: SignerArgs,
-    /// Verifies the container images of its manifests too, by the same keys or identity: all of them.
+    /// Also verify all container images of the manifests, with the same keys or identity.
     #[arg(long)]
     images: bool,
-    /// Repositories of images that need no signature, such as 'docker.io/library/*' (a star stands for any characters); may be repeated.
+    /// Image repositories that need no signature, such as 'docker.io/library/*' (* matches any characters); may be repeated.
     #[arg(long, value_name = "PATTERN", requires = "images")]
     image_exempt: Vec<String>,
-    /// What it is decrypted with, to see its images.
+    /// Keys to decrypt it, to read its images.
     #[command(flatten)]
     keys: IdentityArgs,
-    /// How the evidence is printed.
+    /// Options of the output.
     #[command(flatten)]
     output: PageArgs,
     /// How to reach the registry.
@@ -54,22 +53,22 @@ pub struct VerifyArtifact {
 
 const EXAMPLES: &str = "\
 Examples:
-  # By a key
+  # Verify with a key
   supercargo verify artifact oci://ghcr.io/acme/app-config:v1.0.0 --key cosign.pub
 
-  # The artifact, and all images that it runs but those of others
+  # Verify the artifact and its images, except those of docker.io/library
   supercargo verify artifact oci://ghcr.io/acme/app-config:v1.0.0 --key cosign.pub \\
     --images --image-exempt 'docker.io/library/*'
 
-  # By a workflow, without a key
+  # Verify a keyless signature of a workflow
   supercargo verify artifact oci://ghcr.io/acme/app-config:v1.0.0 \\
     --certificate-identity https://github.com/acme/app/.github/workflows/release.yml@refs/tags/v1.0.0 \\
     --certificate-oidc-issuer https://token.actions.githubusercontent.com
 
-  # By two of three people
+  # Require two of three keys
   supercargo verify artifact oci://ghcr.io/acme/app-config:v1.0.0 --key ann.pub --key ben.pub --key eve.pub --threshold 2";
 
-/// Who has signed an artifact, for programs.
+/// The signers of an artifact, for programs.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report {
@@ -83,7 +82,7 @@ struct Report {
 }
 
 impl VerifyArtifact {
-    /// Prints who has signed an artifact, and its images where that is asked for;
+    /// Prints who signed an artifact, and its images with `--images`;
     /// fails unless all are signed.
     pub(in crate::cli) async fn run(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let Self { url, signers, output, registry: reach, keys, .. } = self;
@@ -105,8 +104,8 @@ impl VerifyArtifact {
             let host = located.repository.registry().to_owned();
             let selection = Selection { identities, ..Selection::default() };
             let objects = located.fetch(None, selection, &registry).await?.bundle(url)?.objects;
-            let ways = FromHere { reach, registry: &host };
-            images = Some(images::verify(&registry, &objects, (&policy, exempt), &ways).await?);
+            let access = FromHere { reach, registry: &host };
+            images = Some(images::verify(&registry, &objects, (&policy, exempt), &access).await?);
         }
         match output.output {
             Some(format) => {

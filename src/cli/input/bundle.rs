@@ -1,4 +1,4 @@
-//! What was read, as one set of objects.
+//! The input as one set of objects.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,7 +13,7 @@ use crate::domain::object::Object;
 use crate::domain::patch::file::PatchFile;
 use crate::domain::stage::order;
 
-/// How many faults of the input are told.
+/// How many faults of the input are shown.
 const MAX_FAULTS: usize = 20;
 
 /// Unique objects in the order of the apply.
@@ -23,19 +23,19 @@ pub(in crate::cli) struct Bundle {
 }
 
 impl Bundle {
-    /// What every object is called, in order.
+    /// The name of every object, in order.
     pub fn subjects(&self) -> Vec<String> {
         let ids: Vec<ObjectId> = self.objects.iter().map(Object::id).collect();
         let subjects = self.names();
         ids.iter().map(|id| subjects.name(id)).collect()
     }
 
-    /// How its objects are told apart.
+    /// Distinct names for its objects.
     pub fn names(&self) -> Subjects {
         Subjects::of(&self.objects.iter().map(Object::id).collect::<Vec<_>>())
     }
 
-    /// The same after patches, in the order of the apply again: a patch may
+    /// The same after patches, sorted in the order of the apply: a patch can
     /// change names.
     pub fn patched(self, patches: &[PatchFile]) -> Result<Self, CliError> {
         if patches.is_empty() {
@@ -47,10 +47,10 @@ impl Bundle {
         }
         let mut seen = HashSet::new();
         if let Some(twice) = objects.iter().find(|o| !seen.insert(o.id())) {
-            return Err(CliError::Input(format!("the result of the patches has two objects {}", twice.id())));
+            return Err(CliError::Input(format!("duplicate object {} after the patches", twice.id())));
         }
         if objects.is_empty() {
-            return Err(CliError::Input("the patches leave no object".into()));
+            return Err(CliError::Input("no objects left after the patches".into()));
         }
         sort(&mut objects);
         Ok(Self { objects })
@@ -63,8 +63,8 @@ impl Bundle {
     }
 }
 
-/// The objects of all files. Everything that is wrong with them is told at
-/// once, as far as one screen holds it.
+/// The objects of all files. All faults are reported at
+/// once, up to one screen.
 pub(in crate::cli) fn bundle(files: &[(String, Vec<u8>)]) -> Result<Bundle, CliError> {
     let mut budget = Budget::default();
     let (mut objects, mut faults) = (Vec::new(), Vec::new());
@@ -74,7 +74,9 @@ pub(in crate::cli) fn bundle(files: &[(String, Vec<u8>)]) -> Result<Bundle, CliE
             Ok(decoded) => {
                 for Decoded { object, origin } in decoded {
                     match seen.get(&object.id()) {
-                        Some(first) => faults.push(format!("{origin}: {} is also in {first}", object.id())),
+                        Some(first) => {
+                            faults.push(format!("{origin}: {} is already in {first}", object.id()))
+                        }
                         None => {
                             seen.insert(object.id(), origin);
                             objects.push(object);
@@ -92,7 +94,7 @@ pub(in crate::cli) fn bundle(files: &[(String, Vec<u8>)]) -> Result<Bundle, CliE
         return Err(CliError::Several(faults.into_iter().collect()));
     }
     if objects.is_empty() {
-        return Err(CliError::Input("the input holds no object".into()));
+        return Err(CliError::Input("the input contains no objects".into()));
     }
     sort(&mut objects);
     Ok(Bundle { objects })
@@ -110,7 +112,7 @@ fn sort(objects: &mut [Object]) {
 fn explain(error: &DocumentError) -> String {
     match error.fault {
         ManifestFault::Kustomization => {
-            format!("{error}; build it: -k DIR, or kustomize build DIR and -f -")
+            format!("{error}; build it with -k DIR, or pipe kustomize build DIR to -f -")
         }
         ManifestFault::Invalid | ManifestFault::TooLarge => error.to_string(),
     }

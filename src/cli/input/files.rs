@@ -12,7 +12,7 @@ pub(in crate::cli) const MAX_INPUT_BYTES: u64 = 256 << 20;
 const MAX_SMALL_BYTES: u64 = 1 << 20;
 /// Deepest directory that is read.
 const MAX_DEPTH: usize = 32;
-/// The most files and directories that are looked at in one directory and below.
+/// The most files and directories that are visited in one directory and below.
 const MAX_ENTRIES: usize = 100_000;
 
 /// Reads every named file, directory or stdin, in the order given: names and
@@ -29,7 +29,7 @@ pub(in crate::cli) fn read(filenames: &[PathBuf]) -> Result<Vec<(String, Vec<u8>
         let paths = Found::below(filename, MAX_ENTRIES)?;
         if paths.is_empty() {
             let shown = filename.display();
-            return Err(CliError::Input(format!("{shown} holds no .yaml, .yml or .json file")));
+            return Err(CliError::Input(format!("{shown} contains no .yaml, .yml or .json file")));
         }
         for path in paths {
             let name = path.display().to_string();
@@ -50,13 +50,13 @@ pub(in crate::cli) fn small(path: &Path) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     fs::File::open(path)?.take(MAX_SMALL_BYTES + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_SMALL_BYTES {
-        let why = format!("it is larger than {MAX_SMALL_BYTES} bytes");
+        let why = format!("larger than {MAX_SMALL_BYTES} bytes");
         return Err(io::Error::new(io::ErrorKind::InvalidData, why));
     }
     Ok(bytes)
 }
 
-/// The same for a file that an argument names.
+/// The same for a file named by an argument.
 ///
 /// # Errors
 /// Says why it cannot be read.
@@ -74,13 +74,13 @@ fn content(reader: impl Read, name: &str, left: &mut u64) -> Result<Vec<u8>, Cli
     Ok(bytes)
 }
 
-/// Refuses to read stdin for two things.
+/// Refuses to read stdin twice.
 ///
 /// # Errors
 /// Says so.
 pub(in crate::cli) fn stdin_once<'a>(filenames: impl Iterator<Item = &'a PathBuf>) -> Result<(), CliError> {
     if filenames.filter(|f| f.as_os_str() == "-").count() > 1 {
-        return Err(CliError::Usage("stdin can be read once; name - once".into()));
+        return Err(CliError::Usage("stdin can be read only once; pass - only once".into()));
     }
     Ok(())
 }
@@ -88,13 +88,13 @@ pub(in crate::cli) fn stdin_once<'a>(filenames: impl Iterator<Item = &'a PathBuf
 /// The files below a path.
 struct Found {
     paths: Vec<PathBuf>,
-    /// How many entries may still be looked at.
+    /// How many more entries can be visited.
     left: usize,
 }
 
 impl Found {
-    /// In lexical order; what is named is read whatever its extension, what is
-    /// found must look like a manifest.
+    /// In lexical order; a named file is read with any extension, a file that is
+    /// found must have the extension of a manifest.
     fn below(path: &Path, most: usize) -> Result<Vec<PathBuf>, CliError> {
         let mut found = Self { paths: Vec::new(), left: most };
         match fs::metadata(path).map_err(|e| unreadable(path, &e))?.is_dir() {
@@ -104,17 +104,17 @@ impl Found {
         Ok(found.paths)
     }
 
-    /// A link to a directory is not followed: it may lead anywhere, and back. One
-    /// to a file is.
+    /// A link to a directory is not followed: it can lead anywhere, and back. A link
+    /// to a file is followed.
     fn collect(&mut self, directory: &Path, depth: usize) -> Result<(), CliError> {
         let shown = directory.display();
         if depth > MAX_DEPTH {
-            return Err(CliError::Input(format!("{shown} is nested too deep")));
+            return Err(CliError::Input(format!("{shown}: more than {MAX_DEPTH} nested directories")));
         }
         let mut entries = Vec::new();
         for entry in fs::read_dir(directory).map_err(|e| unreadable(directory, &e))? {
             self.left = self.left.checked_sub(1).ok_or_else(|| {
-                CliError::Input(format!("{shown}: there are more than {MAX_ENTRIES} files; name fewer"))
+                CliError::Input(format!("{shown}: more than {MAX_ENTRIES} files; select fewer"))
             })?;
             entries.push(entry.map_err(|e| unreadable(directory, &e))?);
         }
@@ -123,7 +123,7 @@ impl Found {
             let path = entry.path();
             let kind = entry.file_type().map_err(|e| unreadable(&path, &e))?;
             if kind.is_dir() {
-                // Such as .git or .terraform: what a tool keeps, and nobody wrote.
+                // Such as .git or .terraform: files of a tool, not of a person.
                 if !entry.file_name().as_encoded_bytes().starts_with(b".") {
                     self.collect(&path, depth + 1)?;
                 }
@@ -150,7 +150,7 @@ mod tests {
     #[test]
     fn a_file_without_an_end_is_not_read_to_it() {
         let error = small(Path::new("/dev/zero")).unwrap_err();
-        assert_eq!(error.to_string(), "it is larger than 1048576 bytes");
+        assert_eq!(error.to_string(), "larger than 1048576 bytes");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! What a command reads from this machine: files, stdin and overlays, as one set
+//! The local input of a command: files, stdin and overlays, as one set
 //! of objects.
 
 pub(super) mod bundle;

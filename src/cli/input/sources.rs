@@ -1,4 +1,4 @@
-//! Everything that `-k`, `-f` and `-p` name, as one set of objects.
+//! The input of `-k`, `-f` and `-p`, as one set of objects.
 
 use super::bundle::{Bundle, bundle};
 use super::{files, kustomize};
@@ -9,12 +9,12 @@ use crate::domain::patch::file::PatchFile;
 /// The objects of an overlay and of files, in that order, patched.
 ///
 /// # Errors
-/// When nothing is named, something cannot be read, or is no set of objects.
+/// When no input is set, it cannot be read, or it is not a set of objects.
 pub(in crate::cli) async fn local(sources: &SourceArgs) -> Result<Bundle, CliError> {
     let SourceArgs { filenames, kustomize: overlay, patches: _ } = sources;
     if filenames.is_empty() && overlay.is_none() {
         return Err(CliError::Usage(
-            "name what to read: -f FILE, DIR or -, or -k DIR with a kustomization".into(),
+            "no input; set -f FILE, DIR or -, or -k DIR with a kustomization".into(),
         ));
     }
     with(sources, Vec::new()).await
@@ -26,7 +26,7 @@ pub(in crate::cli) async fn with(
     more: Vec<(String, Vec<u8>)>,
 ) -> Result<Bundle, CliError> {
     files::stdin_once(sources.filenames.iter().chain(&sources.patches))?;
-    // Before anything takes long: a patch that makes no sense is told at once.
+    // First, because it is fast: an invalid patch is reported at once.
     let texts = files::read(&sources.patches)?;
     let patches = texts.iter().map(|(name, bytes)| PatchFile::parse(name, bytes));
     let patches = patches.collect::<Result<Vec<_>, _>>().map_err(|e| CliError::Input(e.to_string()))?;
@@ -34,7 +34,7 @@ pub(in crate::cli) async fn with(
     if let Some(overlay) = &sources.kustomize {
         let directory = overlay.clone();
         let built = tokio::task::spawn_blocking(move || kustomize::build(&directory)).await;
-        let built = built.map_err(|e| CliError::Input(format!("the build was cut off: {e}")))??;
+        let built = built.map_err(|e| CliError::Input(format!("the build was aborted: {e}")))??;
         read.push((overlay.display().to_string(), built));
     }
     read.extend(files::read(&sources.filenames)?);

@@ -19,30 +19,28 @@ use crate::domain::inventory::Provenance;
 use crate::domain::release::{ManualRelease, Release};
 use crate::reconcile::frontend::command_line::Local;
 
-/// Apply manifests to a cluster, recorded in an inventory.
+/// Apply manifests and record them in an inventory.
 ///
-/// Reads manifests from files, overlays, stdin and artifacts. Everything is sent to the API server
-/// as a dry run first; when anything is refused, nothing is written. Then the objects are applied
-/// in stages, and the inventory, the ConfigMap inv-NAME, records them before they are created. With
-/// --prune, what the inventory names and the manifests do not any more is deleted. An object
-/// without a namespace gets that of -n, otherwise that of the kubeconfig's context. Only the
-/// Namespace that --create-namespace makes is written before the dry run, which needs it. With
-/// --key or --certificate-identity every artifact has to be signed so, and is otherwise not even
-/// read.
+/// Reads manifests from files, overlays, stdin and artifacts. First sends all objects to the API
+/// server as a dry run; if one is refused, nothing is applied. Then applies the objects in stages;
+/// the inventory (the ConfigMap inv-NAME) records each object before it is created. --prune deletes
+/// inventory objects that are no longer in the manifests. An object without a namespace gets that
+/// of -n (default: that of the kubeconfig context). --create-namespace creates the Namespace before
+/// the dry run, which needs it. With --key or --certificate-identity, every artifact must have a
+/// matching signature; otherwise it is not even read.
 ///
-/// Exit codes: 0; 1 when something was refused, has failed or was not ready in time; 2 when the
-/// arguments make no sense or nothing is named; 130 after Ctrl-C: what was applied stays, and the
-/// inventory names it.
+/// Exit codes: 0 success; 1 when an object was refused, failed or was not ready in time; 2 invalid
+/// usage; 130 interrupted by Ctrl-C: applied objects are kept and recorded in the inventory.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_long_help = EXAMPLES)]
 pub struct Apply {
-    /// With the noun.
+    /// With a noun.
     #[command(subcommand)]
     noun: Option<ApplyNoun>,
-    /// Without it.
+    /// Without a noun.
     #[command(flatten)]
     inventory: InventoryFlags,
-    /// The rest.
+    /// The other options.
     #[command(flatten)]
     options: ApplyOptions,
 }
@@ -52,16 +50,16 @@ Examples:
   # Install an artifact and wait until it is ready
   supercargo apply -i app -a oci://ghcr.io/acme/app-config:v1.0.0 --wait --prune
 
-  # The same, only if we have signed it
+  # Install it only if it is signed with your key
   supercargo apply -i app -a oci://ghcr.io/acme/app-config:v1.0.0 --wait --prune --verify --key cosign.pub
 
-  # Manifests of another tool
+  # Manifests from another tool
   cue cmd ymldump ./deploy | supercargo apply -i app -f -
 
   # An overlay, with a patch, in a namespace that may not exist
   supercargo apply -i app -n apps --create-namespace -k ./overlays/prod -p safe-to-evict.yaml
 
-  # Only ask the API server
+  # Only a server dry run
   supercargo apply -i app -f ./deploy --dry-run";
 
 /// `apply inventory`.
@@ -70,9 +68,9 @@ pub enum ApplyNoun {
     /// Apply manifests and record them in an inventory.
     #[command(visible_alias = "inv")]
     Inventory {
-        /// The name of the inventory.
+        /// Name of the inventory.
         name: String,
-        /// The rest.
+        /// The other options.
         #[command(flatten)]
         options: ApplyOptions,
     },
@@ -81,47 +79,45 @@ pub enum ApplyNoun {
 /// How to apply.
 #[derive(Debug, Args)]
 pub struct ApplyOptions {
-    /// What is applied.
+    /// The input.
     #[command(flatten)]
     content: ContentArgs,
     /// Where its inventory is.
     #[command(flatten)]
     namespace: InventoryNamespace,
-    /// Waits until every object is ready, and what was pruned is gone.
+    /// Wait until all objects are ready, and pruned objects are gone.
     #[arg(long, default_missing_value = "true", default_value = "false", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
     wait: bool,
-    /// Deletes what the inventory names and the manifests do not any more.
+    /// Delete inventory objects that are no longer in the manifests.
     #[arg(long, default_missing_value = "true", default_value = "false", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
     prune: bool,
-    /// Recreates an object whose change the API server refuses because a field is immutable. Never a Namespace, CustomResourceDefinition, PersistentVolume or PersistentVolumeClaim.
+    /// Recreate objects when the change of an immutable field is refused; never a Namespace, CustomResourceDefinition, PersistentVolume or PersistentVolumeClaim.
     #[arg(long, default_missing_value = "true", default_value = "false", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
     force: bool,
-    /// Asks the API server what would happen, and writes nothing.
+    /// Show what would change, by a server dry run; write nothing.
     #[arg(long)]
     dry_run: bool,
-    /// The longest time of each wait, such as 90s or 5m.
+    /// Time limit of each wait, such as 90s or 5m.
     #[arg(long, default_value = "1m", value_name = "DURATION", value_parser = duration)]
     timeout: Duration,
-    /// Creates the inventory's namespace if it does not exist.
+    /// Create the inventory's namespace if it does not exist.
     #[arg(long)]
     create_namespace: bool,
-    /// Where the manifests come from, for the inventory; otherwise the artifact's repository.
+    /// Source of the manifests, recorded in the inventory (default: the artifact's repository).
     #[arg(long, value_name = "TEXT")]
     source: Option<String>,
-    /// Which revision they are, for the inventory; otherwise the artifact's tag and digest.
+    /// Revision of the manifests, recorded in the inventory (default: the artifact's tag and digest).
     #[arg(long, value_name = "TEXT")]
     revision: Option<String>,
-    /// Writes to the inventory of an OCIArtifactRelease, which has to be suspended.
+    /// Write to the inventory of an OCIArtifactRelease, which must be suspended.
     #[arg(long, hide_short_help = true)]
     force_inventory: bool,
 }
 
-/// What Ctrl-C leaves.
-const INTERRUPTED: &str =
-    "what was applied until now stays, and the inventory names it; run the same again to go on";
-/// What it leaves when only something was waited for.
-const UNWAITED: &str = "everything is applied and in the inventory, and not all of it known to be ready; run the same \
-                        again to wait on";
+/// The state after Ctrl-C.
+const INTERRUPTED: &str = "applied objects are kept and recorded in the inventory; rerun to continue";
+/// The state after Ctrl-C during the wait for readiness.
+const UNWAITED: &str = "applied; readiness unconfirmed; rerun to keep waiting";
 
 impl Apply {
     /// Applies manifests and records them.
@@ -181,7 +177,7 @@ fn release(
     })
 }
 
-/// Says what an apply would do.
+/// Shows what an apply would change.
 async fn dry_run(
     local: &mut Local,
     release: &Release,
@@ -208,7 +204,7 @@ async fn dry_run(
     match preview.failures.len() {
         0 => Ok(()),
         count => {
-            let headline = format!("an apply would write nothing, the dry run refused {count} object(s)");
+            let headline = format!("dry run failed for {count} object(s), an apply would write nothing");
             Err(CliError::Several(with_failures(&headline, true, &preview.failures)))
         }
     }

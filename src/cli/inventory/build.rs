@@ -11,27 +11,27 @@ use crate::cli::input::sources;
 use crate::cli::print::output;
 use crate::cli::{CliError, Printer};
 
-/// Build manifests and print them, or push them.
+/// Build manifests and print or push them.
 ///
-/// Reads files, directories, stdin and overlays; with -k, runs the kustomize or kubectl on PATH.
-/// Writes the objects as YAML or, with -o json, as a List to stdout. With -a, pushes them as push
-/// artifact does; build inventory -a pulls artifacts instead and prints what apply would send. The
-/// cluster is not asked.
+/// Reads files, directories, stdin and overlays; -k runs the kustomize or kubectl on PATH. Writes
+/// the objects to stdout as YAML, or with -o json as a List. With -a, pushes them like push
+/// artifact; build inventory -a pulls artifacts instead and prints what apply would send. Does not
+/// contact the cluster.
 ///
-/// Exit codes: 0; 1 when something cannot be read or pushed; 2 when nothing is named.
+/// Exit codes: 0 success; 1 when the input cannot be read or pushed; 2 when no input is set.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, args = ClusterArgs::hidden(), after_long_help = EXAMPLES)]
 pub struct Build {
-    /// With the noun, artifacts are pulled.
+    /// With a noun, artifacts are pulled.
     #[command(subcommand)]
     noun: Option<BuildNoun>,
-    /// What is built.
+    /// The input.
     #[command(flatten)]
     sources: SourceArgs,
-    /// Pushes the result to oci://host/repository:tag in place of printing it.
+    /// Push the result to oci://host/repository:tag instead of printing it.
     #[arg(short = 'a', long = "artifact", value_name = "URL")]
     artifact: Option<String>,
-    /// The form of the output; json is a List.
+    /// Output format; json prints a List.
     #[arg(short = 'o', long, value_enum, default_value = "yaml", value_name = "FORMAT")]
     output: OutputFormat,
     /// How to reach the registry.
@@ -41,27 +41,27 @@ pub struct Build {
 
 const EXAMPLES: &str = "\
 Examples:
-  # See what an overlay makes
+  # Show the result of an overlay
   supercargo build -k ./overlays/dist
 
   # Build and publish
   supercargo build -k ./overlays/dist -a oci://ghcr.io/acme/app-config:v1.0.0
 
-  # What an apply of an artifact with a patch would send
+  # Show what an apply of an artifact with a patch would send
   supercargo build inventory app -a oci://ghcr.io/acme/app-config:v1.0.0 -p safe-to-evict.yaml";
 
 /// `build inventory`.
 #[derive(Debug, Subcommand)]
 pub enum BuildNoun {
-    /// Print the manifests that an apply of the same flags would apply.
+    /// Print the manifests that apply would send with the same flags.
     #[command(visible_alias = "inv")]
     Inventory {
-        /// The name of the inventory; nothing is read from it.
+        /// Name of the inventory, which is not read.
         name: String,
-        /// What is built.
+        /// The input.
         #[command(flatten)]
         content: ContentArgs,
-        /// The form of the output; json is a List.
+        /// Output format; json prints a List.
         #[arg(short = 'o', long, value_enum, default_value = "yaml", value_name = "FORMAT")]
         output: OutputFormat,
     },

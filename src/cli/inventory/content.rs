@@ -10,26 +10,26 @@ use crate::domain::inventory::Provenance;
 use crate::domain::verify::policy::Policy;
 use crate::oci::{ArtifactReference, Wanted};
 
-/// What is to be applied.
+/// The input of an apply.
 pub(super) struct Content {
     /// The objects.
     pub bundle: Bundle,
-    /// Where they come from, as far as artifacts tell.
+    /// Their source and revision, as far as artifacts say.
     pub provenance: Provenance,
 }
 
-/// Reads everything that the arguments name.
+/// Reads the input of the arguments.
 ///
 /// # Errors
-/// When nothing is named, something cannot be had, or is no set of objects.
+/// When no input is set, it cannot be read, or it is not a set of objects.
 pub(super) async fn gather(arguments: &ContentArgs, printer: &mut Printer<'_>) -> Result<Content, CliError> {
     check(arguments)?;
     let ContentArgs { sources, artifacts, .. } = arguments;
     login::one_registry(&arguments.registry, artifacts.iter().map(String::as_str))?;
-    let policy = signers::asked(&arguments.verify, printer)?;
+    let policy = signers::optional(&arguments.verify, printer)?;
     if policy.is_some() && artifacts.is_empty() {
         return Err(CliError::Usage(
-            "only artifacts have signatures to verify, and none is named with -a".into(),
+            "no artifact to verify; only artifacts have signatures, add one with -a".into(),
         ));
     }
     let mut files = Vec::new();
@@ -46,15 +46,16 @@ pub(super) async fn gather(arguments: &ContentArgs, printer: &mut Printer<'_>) -
     Ok(Content { bundle: sources::with(sources, files).await?, provenance })
 }
 
-/// Refuses arguments that name nothing to read, or stdin twice.
+/// Refuses arguments without input, or with stdin twice.
 ///
 /// # Errors
-/// Says what can be named.
+/// Lists the possible input.
 pub(super) fn check(arguments: &ContentArgs) -> Result<(), CliError> {
     let ContentArgs { sources, artifacts, .. } = arguments;
     if sources.filenames.is_empty() && sources.kustomize.is_none() && artifacts.is_empty() {
         return Err(CliError::Usage(
-            "name what to read: -f FILE, DIR or -, -k DIR with a kustomization, or -a oci://… with an artifact".into(),
+            "no input; set -f FILE, DIR or -, -k DIR with a kustomization, or -a oci://… with an artifact"
+                .into(),
         ));
     }
     files::stdin_once(sources.filenames.iter().chain(&sources.patches))

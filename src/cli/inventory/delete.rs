@@ -18,47 +18,46 @@ use crate::domain::release::{ManualRelease, Release};
 use crate::reconcile::frontend::command_line::Local;
 use crate::reconcile::removal::uninstall::UninstallReport;
 
-/// Delete everything that an inventory names.
+/// Delete an inventory and its objects.
 ///
-/// Reads the inventory and deletes the objects in it, in the reverse order of an apply, then the
-/// inventory. An object that carries the labels of another owner, or the annotation
-/// supercargo.dev/prune: disabled, stays and is told. The inventory of an OCIArtifactRelease is
-/// refused, so delete the release; while that is suspended, --force-inventory deletes what the
-/// inventory names all the same.
+/// Deletes the objects of the inventory in the reverse order of an apply, then the inventory. An
+/// object with the labels of another owner, or with the annotation supercargo.dev/prune: disabled,
+/// is kept and reported. The inventory of an OCIArtifactRelease is refused: delete the release
+/// instead, or suspend it and use --force-inventory.
 ///
-/// Exit codes: 0; 1 when something could not be deleted or was not gone in time; 2 when the
-/// arguments make no sense; 130 after Ctrl-C: what is left is in the inventory.
+/// Exit codes: 0 success; 1 when an object could not be deleted or was not gone in time; 2 invalid
+/// usage; 130 interrupted by Ctrl-C: the remaining objects are in the inventory.
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_long_help = EXAMPLES)]
 pub struct Delete {
-    /// With the noun.
+    /// With a noun.
     #[command(subcommand)]
     noun: Option<DeleteNoun>,
-    /// Without it.
+    /// Without a noun.
     #[command(flatten)]
     inventory: InventoryFlags,
-    /// The rest.
+    /// The other options.
     #[command(flatten)]
     options: DeleteOptions,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  # Uninstall, and wait until everything is gone
+  # Uninstall and wait until all objects are gone
   supercargo delete -i app
 
-  # Do not wait
+  # Uninstall without waiting
   supercargo delete -i app --wait=false";
 
 /// `delete inventory`.
 #[derive(Debug, Subcommand)]
 pub enum DeleteNoun {
-    /// Delete what an inventory names, and the inventory.
+    /// Delete an inventory and its objects.
     #[command(visible_alias = "inv")]
     Inventory {
-        /// The name of the inventory.
+        /// Name of the inventory.
         name: String,
-        /// The rest.
+        /// The other options.
         #[command(flatten)]
         options: DeleteOptions,
     },
@@ -67,22 +66,22 @@ pub enum DeleteNoun {
 /// How to delete.
 #[derive(Debug, Args)]
 pub struct DeleteOptions {
-    /// Where the inventory is.
+    /// The namespace of the inventory.
     #[command(flatten)]
     namespace: InventoryNamespace,
-    /// Waits until everything is gone.
+    /// Wait until all objects are gone.
     #[arg(long, default_missing_value = "true", default_value = "true", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
     wait: bool,
-    /// The longest time of the wait, such as 90s or 5m.
+    /// Time limit of the wait, such as 90s or 5m.
     #[arg(long, default_value = "1m", value_name = "DURATION", value_parser = duration)]
     timeout: Duration,
-    /// Deletes what the inventory of an OCIArtifactRelease names; the release has to be suspended.
+    /// Delete the inventory and objects of an OCIArtifactRelease, which must be suspended.
     #[arg(long)]
     force_inventory: bool,
 }
 
 impl Delete {
-    /// Deletes what an inventory names, and the inventory.
+    /// Deletes an inventory and its objects.
     pub(in crate::cli) async fn run(
         self,
         cluster: &ClusterArgs,
@@ -114,38 +113,38 @@ impl Delete {
         });
         let signals = local.signals();
         let interrupt = listen(local.signals());
-        let departed = local.delete(&release, &Narrator::new(printer, subjects)).await;
+        let report = local.delete(&release, &Narrator::new(printer, subjects)).await;
         drop(interrupt);
-        match departed {
-            Ok(departed) => finish(&departed, &release, signals.is_stopping(), printer),
+        match report {
+            Ok(report) => finish(&report, &release, signals.is_stopping(), printer),
             Err(failed) => {
-                conclude(&failed, printer, "the inventory names what is left; run the same again to go on")
+                conclude(&failed, printer, "the remaining objects are in the inventory; rerun to continue")
             }
         }
     }
 }
 
 fn finish(
-    departed: &UninstallReport,
+    report: &UninstallReport,
     release: &Release,
     interrupted: bool,
     printer: &mut Printer<'_>,
 ) -> Result<(), CliError> {
     printer.progress().clear();
-    for note in &departed.notes {
+    for note in &report.notes {
         printer.say(format!("warning: {note}"));
     }
-    if departed.interrupted {
-        let told = format!(
-            "{} object(s) were deleted until now, and the inventory names what is left; run the same again to go on",
-            departed.deleted
+    if report.interrupted {
+        let message = format!(
+            "{} object(s) deleted, the remaining objects are in the inventory; rerun to continue",
+            report.deleted
         );
-        return Err(CliError::Interrupted(told.into()));
+        return Err(CliError::Interrupted(message.into()));
     }
-    for id in &departed.kept {
-        printer.say(format!("{id} stays, as its annotation {}: {} asks", keys::PRUNE, keys::DISABLED));
+    for id in &report.kept {
+        printer.say(format!("{id} kept (annotation {}: {})", keys::PRUNE, keys::DISABLED));
     }
-    let UninstallReport { terminating, is_named, kept, notes, .. } = departed;
+    let UninstallReport { terminating, is_named, kept, notes, .. } = report;
     if terminating.is_empty() {
         let other = if kept.is_empty() && notes.is_empty() { "" } else { "other " };
         printer.say(format!("all {other}resources have been deleted"));
@@ -153,22 +152,22 @@ fn finish(
     }
     let id = &release.id;
     let again = format!("supercargo delete -i {} --inventory-namespace {}", id.name, id.namespace);
-    let told = |headline: &str| {
+    let message = |headline: &str| {
         let mut lines = with_failures(headline, true, terminating);
         if *is_named {
-            lines.push(format!("finish with: {again}"));
+            lines.push(format!("to finish, run: {again}"));
         }
         lines
     };
     match (release.wait, interrupted) {
         (false, _) => {
-            printer.say(told("not gone yet"));
+            printer.say(message("not gone yet"));
             Ok(())
         }
-        (true, true) => Err(CliError::Interrupted(told("not gone yet"))),
+        (true, true) => Err(CliError::Interrupted(message("not gone yet"))),
         (true, false) => {
             let headline = format!("not gone within --timeout ({}s)", release.timeout.as_secs());
-            Err(CliError::Several(told(&headline)))
+            Err(CliError::Several(message(&headline)))
         }
     }
 }

@@ -20,41 +20,40 @@ const NO_WAIT: Duration = Duration::from_secs(60);
 
 /// Compare manifests with the cluster.
 ///
-/// Reads manifests as apply does, and asks the API server by dry runs what they would change;
-/// writes nothing to the cluster. Values of Secrets are masked. Artifacts are verified first where
-/// --key or --certificate-identity is given. It works where the Namespace or the
-/// CustomResourceDefinition of an object does not exist yet.
+/// Reads manifests like apply and shows, by server-side dry runs, what they would change; writes
+/// nothing to the cluster. Values of Secrets are masked. With --key or --certificate-identity,
+/// artifacts are verified first. Also works if the Namespace or the CustomResourceDefinition of an
+/// object does not exist yet.
 ///
-/// Exit codes: those of kubectl diff: 0 when nothing differs, 1 when something does, 2 when it
-/// cannot be told.
+/// Exit codes: as for kubectl diff: 0 no differences; 1 differences found; 2 comparison failed.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct DiffInventory {
-    /// Which inventory.
+    /// The inventory.
     #[command(flatten)]
     inventory: InventoryFlags,
-    /// The rest.
+    /// The other options.
     #[command(flatten)]
     options: DiffOptions,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  # What would an upgrade change?
+  # Show what an upgrade would change
   supercargo pull artifact oci://ghcr.io/acme/app-config:v1.1.0 | supercargo diff -i app --prune -f-
 
-  # The same, without the pipe
+  # The same without the pipe
   supercargo diff -i app --prune -a oci://ghcr.io/acme/app-config:v1.1.0
 
-  # In a script: has somebody changed something?
+  # Detect drift in a script
   supercargo diff -i app -a oci://ghcr.io/acme/app-config:v1.0.0 >/dev/null || echo drifted";
 
 /// Compare manifests with the cluster.
 #[derive(Debug, Args)]
 pub struct DiffNamedInventory {
-    /// The name of the inventory.
+    /// Name of the inventory.
     name: String,
-    /// The rest.
+    /// The other options.
     #[command(flatten)]
     options: DiffOptions,
 }
@@ -62,19 +61,19 @@ pub struct DiffNamedInventory {
 /// How to compare with the cluster.
 #[derive(Debug, Args)]
 pub struct DiffOptions {
-    /// What is compared with the cluster.
+    /// The input.
     #[command(flatten)]
     content: ContentArgs,
-    /// Where its inventory is.
+    /// The namespace of its inventory.
     #[command(flatten)]
     namespace: InventoryNamespace,
-    /// Shows what an apply with --prune would delete.
+    /// Show what apply --prune would delete.
     #[arg(long, default_missing_value = "true", default_value = "false", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
     prune: bool,
-    /// Shows what an apply with --force would recreate, in place of an error.
+    /// Show what apply --force would recreate, instead of an error.
     #[arg(long, default_missing_value = "true", default_value = "false", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
     force: bool,
-    /// The form of the output; without it, text for people.
+    /// Output format (default: text).
     #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
     output: Option<OutputFormat>,
 }

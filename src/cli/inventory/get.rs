@@ -14,29 +14,29 @@ use crate::reconcile::error::chain;
 
 /// List inventories.
 ///
-/// Reads the inventories, ConfigMaps named inv-NAME, of all namespaces, or of one with -n. Writes
+/// Reads the inventories (ConfigMaps named inv-NAME) of all namespaces, or with -n of one. Writes
 /// nothing to the cluster.
 ///
-/// With -o wide, it shows the artifacts too.
+/// With -o wide, also shows the artifacts.
 ///
-/// Exit codes: 0, also when there are none; 1 when the cluster cannot be asked, or there is none of
-/// the NAME that is given.
+/// Exit codes: 0 success, also if there are no inventories; 1 when the cluster cannot be read, or
+/// the named inventory does not exist.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct GetInventories {
-    /// The name of one inventory.
+    /// Name of one inventory (default: all).
     name: Option<String>,
-    /// Those of all namespaces, which is so unless -n is given.
+    /// List the inventories of all namespaces (default unless -n is set).
     #[arg(short = 'A', long)]
     all_namespaces: bool,
-    /// The form of the output.
+    /// Options of the output.
     #[command(flatten)]
     output: OutputArgs,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  # What was installed here, from where and when?
+  # Show what is installed, from where and since when
   supercargo get inventories
 
   # In one namespace
@@ -68,7 +68,7 @@ impl GetInventories {
         let found =
             session.list_inventories(namespace).await.map_err(|error| match error.is_forbidden() {
                 true if namespace.is_none() => {
-                    CliError::Failed(format!("{error}; -n NAMESPACE lists one namespace"))
+                    CliError::Failed(format!("{error}; use -n NAMESPACE to list one namespace"))
                 }
                 _ => error.into(),
             })?;
@@ -79,13 +79,13 @@ impl GetInventories {
         let wanted = |id: &ReleaseId| name.as_ref().is_none_or(|n| *n == id.name);
         let rows: Vec<Row<'_>> = found.iter().filter(|(id, _)| wanted(id)).map(row).collect();
         if let (Some(name), []) = (&name, rows.as_slice()) {
-            let place = namespace.map_or("any namespace".to_owned(), |n| format!("the namespace {n}"));
-            return Err(CliError::Failed(format!("there is no inventory {name} in {place}")));
+            let place = namespace.map_or("any namespace".to_owned(), |n| format!("namespace {n}"));
+            return Err(CliError::Failed(format!("inventory {name} not found in {place}")));
         }
         if let Some(format) = form.output.format() {
             return output::data(printer, format, &rows);
         }
-        // Names alone say which is which only as long as there is one namespace.
+        // Names are unique only within one namespace.
         let several = all_namespaces || rows.windows(2).any(|pair| pair[0].namespace != pair[1].namespace);
         let mut headers = vec!["NAME", "ENTRIES", "SOURCE", "REVISION", "LAST APPLIED"];
         if several {

@@ -12,21 +12,21 @@ use crate::cli::{CliError, Printer};
 use crate::domain::identity::ObjectId;
 use crate::domain::stage::order;
 
-/// Print what an inventory names.
+/// Show the content of an inventory.
 ///
-/// Reads an inventory and prints where its manifests come from, when they were applied, and every
-/// object in it. Writes nothing to the cluster.
+/// Shows the source and revision of an inventory, when it was applied, and every object in it.
+/// Writes nothing to the cluster.
 ///
-/// Exit codes: 0; 1 when it is not there or cannot be read.
+/// Exit codes: 0 success; 1 when the inventory does not exist or cannot be read.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct InspectInventory {
-    /// The name of the inventory.
+    /// Name of the inventory.
     name: String,
-    /// Where it is.
+    /// The namespace of the inventory.
     #[command(flatten)]
     namespace: InventoryNamespace,
-    /// The form of the output; without it, text for people.
+    /// Output format (default: text).
     #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
     output: Option<OutputFormat>,
 }
@@ -35,7 +35,7 @@ const EXAMPLES: &str = "\
 Examples:
   supercargo inspect inventory app -n apps
 
-  # Only the objects
+  # Only the objects, with jq
   supercargo inspect inventory app -o json | jq -r '.resources[].object'";
 
 /// An inventory, for programs.
@@ -59,13 +59,13 @@ struct Entry {
     api_version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     uid: Option<String>,
-    /// It has left the manifests, and stays on purpose.
+    /// It is no longer in the manifests, and is kept on purpose.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     left: bool,
 }
 
 impl InspectInventory {
-    /// Prints what an inventory names, in the order of the apply.
+    /// Prints the content of an inventory, in the order of the apply.
     pub(in crate::cli) async fn run(
         self,
         cluster: &ClusterArgs,
@@ -76,7 +76,7 @@ impl InspectInventory {
         let stored = session.read_inventory(&id).await?;
         if !stored.exists() {
             return Err(CliError::Failed(format!(
-                "there is no inventory {} in the namespace {}; `supercargo get inventories` lists all",
+                "inventory {} not found in namespace {}; list all with `supercargo get inventories`",
                 id.name, id.namespace
             )));
         }
@@ -120,7 +120,7 @@ fn print(page: &Page<'_>, printer: &mut Printer<'_>) -> Result<(), CliError> {
     }
     printer.line("Resources:")?;
     for entry in &page.resources {
-        let left = if entry.left { " (left the manifests, stays)" } else { "" };
+        let left = if entry.left { " (no longer in the manifests, kept)" } else { "" };
         printer.line(format!("- {}{left}", entry.object))?;
     }
     Ok(())

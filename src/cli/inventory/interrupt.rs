@@ -1,4 +1,4 @@
-//! Ctrl-C: the first lets what is under way come to an end, the second does not.
+//! Ctrl-C: the first one lets writes in progress finish, the second one does not.
 
 use std::sync::Arc;
 
@@ -16,25 +16,25 @@ impl Drop for Interrupt {
     }
 }
 
-/// Stops the run at the first Ctrl-C, and the process at the second: what was
-/// written is in the inventory before it is written.
+/// Stops the run at the first Ctrl-C, and the process at the second: every object
+/// is in the inventory before it is written.
 pub(super) fn listen(signals: Arc<Signals>) -> Interrupt {
     Interrupt(tokio::spawn(async move {
-        if asked_to_end().await {
+        if asked_to_stop().await {
             signals.stop();
-            if asked_to_end().await {
+            if asked_to_stop().await {
                 std::process::exit(exit::INTERRUPTED.into());
             }
         }
     }))
 }
 
-/// Waits for Ctrl-C or SIGTERM; `false` when neither can be heard.
-async fn asked_to_end() -> bool {
+/// Waits for Ctrl-C or SIGTERM; `false` when neither can be received.
+async fn asked_to_stop() -> bool {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(mut terminate) = signal(SignalKind::terminate()) else { return false };
     tokio::select! {
         pressed = tokio::signal::ctrl_c() => pressed.is_ok(),
-        told = terminate.recv() => told.is_some(),
+        terminated = terminate.recv() => terminated.is_some(),
     }
 }

@@ -1,6 +1,6 @@
-//! The verbs on inventories, `VERB -i NAME`, and `VERB inventory NAME` as
-//! Kustomizer 2 says it: what is applied together, and recorded so. Each is one
-//! file: its options, its help and what it does.
+//! The verbs on inventories, `VERB -i NAME`, or `VERB inventory NAME` as in
+//! Kustomizer 2. An inventory records objects that are applied together. Each is one
+//! file: its options, its help and its code.
 
 pub(super) mod apply;
 pub(super) mod build;

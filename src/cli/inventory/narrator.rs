@@ -1,4 +1,4 @@
-//! What a person reads while the cluster changes, and why it ended.
+//! Messages for a person while the cluster changes, and about the result.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,14 +9,14 @@ use crate::domain::message::and_more;
 use crate::domain::outcome::{ObjectFailure, Outcome, Verdict};
 use crate::reconcile::scope::progress::{Progress, ProgressEvent};
 
-/// Tells a run's events to a person.
+/// Prints a run's events for a person.
 pub(super) struct Narrator<'a, 'b> {
     printer: Mutex<&'a mut Printer<'b>>,
     subjects: Subjects,
 }
 
 impl<'a, 'b> Narrator<'a, 'b> {
-    /// Over a printer, until the run of these objects is over.
+    /// Over a printer, until the run of these objects ends.
     pub fn new(printer: &'a mut Printer<'b>, subjects: Subjects) -> Self {
         Self { printer: Mutex::new(printer), subjects }
     }
@@ -45,8 +45,8 @@ impl Progress for Narrator<'_, '_> {
     }
 }
 
-/// How a run ended, for a person; `interrupted` says what Ctrl-C leaves, unless
-/// the run says it better.
+/// The result of a run, for a person; `interrupted` is the state after Ctrl-C, unless
+/// the run has a better message.
 pub(super) fn conclude(
     outcome: &Outcome,
     printer: &mut Printer<'_>,
@@ -68,30 +68,30 @@ pub(super) fn conclude(
     }
 }
 
-/// Why a rehearsal has come to nothing, behind what that means for the person.
+/// Why a preview failed, after `before`, the consequence for the person.
 pub(in crate::cli) fn why_not(failed: &Outcome, before: &str) -> Lines {
     let message = match &failed.verdict {
         Verdict::Failed { message, .. } | Verdict::Waiting { message, .. } => message.as_str(),
-        _ => "it did not come to an end",
+        _ => "it did not finish",
     };
     let headline = format!("{before}{}", failed.headline.as_deref().unwrap_or(message));
     with_failures(&headline, failed.headline.is_some(), &failed.failures)
 }
 
-/// How many failures are told; one cause often has hundreds.
-const MAX_TOLD: usize = 20;
+/// How many failures are shown; one cause often has hundreds.
+const MAX_SHOWN: usize = 20;
 
-/// A headline, and failures on lines of their own.
+/// A headline, and one line per failure.
 pub(in crate::cli) fn with_failures(headline: &str, list: bool, failures: &[ObjectFailure]) -> Lines {
     let headline = folded(headline);
     if !list || failures.is_empty() {
         return headline.into();
     }
     let mut lines = Lines::from(format!("{headline}:"));
-    for failure in failures.iter().take(MAX_TOLD) {
+    for failure in failures.iter().take(MAX_SHOWN) {
         lines.push(format!("  {}: {}", failure.id, folded(&failure.message)));
     }
-    if let Some(more) = and_more(failures.len().saturating_sub(MAX_TOLD)) {
+    if let Some(more) = and_more(failures.len().saturating_sub(MAX_SHOWN)) {
         lines.push(format!("  {more}"));
     }
     lines
@@ -104,21 +104,21 @@ mod tests {
     use crate::domain::identity::ObjectId;
 
     #[test]
-    fn one_screen_of_failures_is_told() {
+    fn one_screen_of_failures_is_shown() {
         let failure = |n: usize| ObjectFailure {
             id: ObjectId::from_inventory_id(&format!("a_x{n}__ConfigMap")).unwrap(),
             reason: Reason::ApplyFailed,
             message: "no".to_owned(),
         };
-        let failures: Vec<ObjectFailure> = (0..MAX_TOLD + 5).map(failure).collect();
+        let failures: Vec<ObjectFailure> = (0..MAX_SHOWN + 5).map(failure).collect();
         let check = |list: bool, count: usize, expected: &str| {
-            let told = with_failures("head", list, &failures[..count]).to_string();
-            assert!(told.ends_with(expected), "{told}");
+            let text = with_failures("head", list, &failures[..count]).to_string();
+            assert!(text.ends_with(expected), "{text}");
         };
         check(false, 2, "head");
         check(true, 0, "head");
         check(true, 2, "head:\n  ConfigMap/a/x0: no\n  ConfigMap/a/x1: no");
-        check(true, MAX_TOLD, "\n  ConfigMap/a/x19: no");
-        check(true, MAX_TOLD + 5, "\n  ConfigMap/a/x19: no\n  and 5 more");
+        check(true, MAX_SHOWN, "\n  ConfigMap/a/x19: no");
+        check(true, MAX_SHOWN + 5, "\n  ConfigMap/a/x19: no\n  and 5 more");
     }
 }

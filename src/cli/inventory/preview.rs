@@ -1,4 +1,4 @@
-//! What a person reads of a run that only looked ahead.
+//! The output of a preview.
 
 use super::narrator::with_failures;
 use crate::cli::args::OutputFormat;
@@ -11,7 +11,7 @@ use crate::domain::release::Release;
 use crate::reconcile::preview::{PlannedChange, Preview};
 use crate::reconcile::scope::progress::ObjectChange;
 
-/// Prints what would change, and ends as a comparison does.
+/// Prints what would change; the result is that of a comparison.
 pub(in crate::cli) fn show(
     preview: &Preview,
     format: Option<OutputFormat>,
@@ -28,10 +28,8 @@ pub(in crate::cli) fn show(
         printer.say(format!("warning: {note}"));
     }
     if !preview.failures.is_empty() {
-        let headline = format!(
-            "the API server refuses {} object(s), so an apply would write nothing",
-            preview.failures.len()
-        );
+        let headline =
+            format!("dry run failed for {} object(s), an apply would write nothing", preview.failures.len());
         return Err(CliError::Several(with_failures(&headline, true, &preview.failures)));
     }
     if differences.is_empty() { Ok(()) } else { Err(CliError::Differs) }
@@ -45,7 +43,7 @@ fn difference(planned: &PlannedChange, subjects: &Subjects) -> Option<Difference
         ObjectChange::Recreated => ("recreated", unified(planned.before.as_ref(), planned.after.as_ref())),
         ObjectChange::Configured => {
             let diff = unified(planned.before.as_ref(), planned.after.as_ref());
-            // Only what the API server keeps for itself differs.
+            // Only fields that the API server manages differ.
             if diff.is_empty() {
                 return None;
             }
@@ -56,10 +54,10 @@ fn difference(planned: &PlannedChange, subjects: &Subjects) -> Option<Difference
     Some(Difference { object: subjects.name(id), group: id.group.clone(), change: change.to_owned(), diff })
 }
 
-/// What a person is told who looks ahead at what only works with a flag.
+/// The warning about a preview of an apply that needs a flag.
 pub(super) fn no_namespace(release: &Release) -> String {
     format!(
-        "warning: the namespace {} does not exist; apply --create-namespace makes it",
+        "warning: namespace {} does not exist; create it with apply --create-namespace",
         release.id.namespace
     )
 }

@@ -1,4 +1,4 @@
-//! Which inventory is meant, and whether a person may write to it.
+//! The inventory of a command, and whether a person can write to it.
 
 use crate::api::release::KIND;
 use crate::cli::CliError;
@@ -7,7 +7,7 @@ use crate::cli::reach::connect::{check_namespace, is_subdomain};
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 
-/// The longest name: that of a release, whose inventory it could become.
+/// The longest name: that of a release, whose inventory it can become.
 const MAX_NAME: usize = 63;
 
 /// The inventory that the arguments name.
@@ -18,8 +18,8 @@ pub(in crate::cli) fn target(
 ) -> Result<ReleaseId, CliError> {
     if !is_subdomain(name, MAX_NAME) {
         return Err(CliError::Usage(format!(
-            "{name:?} is not a name of an inventory: at most {MAX_NAME} lower case letters, digits, '-' or '.', without \
-             '-' or '.' at the ends or beside a '.'"
+            "invalid inventory name {name:?}: it must be at most {MAX_NAME} lower case letters, digits, '-' or '.', and \
+             must not have '-' or '.' at the ends or next to a '.'"
         )));
     }
     let namespace = namespace.inventory_namespace.clone();
@@ -28,13 +28,13 @@ pub(in crate::cli) fn target(
     Ok(ReleaseId { namespace, name: name.to_owned() })
 }
 
-/// The name of `-i`. The parser sees to it that there is one.
+/// The name of `-i`. The parser requires one.
 pub(super) fn named(flags: InventoryFlags) -> Result<String, CliError> {
-    flags.name.ok_or_else(|| CliError::Usage("name the inventory: -i NAME".into()))
+    flags.name.ok_or_else(|| CliError::Usage("no inventory; set -i NAME".into()))
 }
 
 /// Refuses the inventory of a release that the operator reconciles: the two
-/// would undo each other's work. Returns whether it may be a release's at all.
+/// would undo each other's work. Returns whether it may belong to a release.
 pub(in crate::cli) async fn refuse_live_release(
     session: &Session,
     id: &ReleaseId,
@@ -53,27 +53,27 @@ pub(in crate::cli) async fn refuse_live_release(
     match (suspended, force) {
         (true, true) => Ok(true),
         (true, false) => Err(CliError::Failed(format!(
-            "{whose}, which is suspended: add --force-inventory to write to it all the same"
+            "{whose}, which is suspended; add --force-inventory to write to it"
         ))),
         (false, _) => Err(CliError::Failed(format!(
-            "{whose}, which the operator reconciles: change the release instead, or suspend it \
+            "{whose}, which the operator reconciles; change the release instead, or suspend it \
              (`supercargo suspend release {} -n {}`) and add --force-inventory",
             id.name, id.namespace
         ))),
     }
 }
 
-/// The same for who may not read releases: the operator's finalizer on the
-/// inventory says that there is one.
+/// The same for a person who cannot read releases: the operator's finalizer on the
+/// inventory shows that there is one.
 async fn refuse_held(session: &Session, id: &ReleaseId, force: bool) -> Result<(), CliError> {
     let stored = session.read_inventory(id).await?;
-    // Also a deletion of ours sets it, together with its mark.
+    // A deletion by the command line sets it too, together with its mark.
     if force || !stored.operators || stored.deleting {
         return Ok(());
     }
     Err(CliError::Failed(format!(
-        "the inventory {} carries the operator's finalizer, so that it belongs to a release, which you may not \
-         read; if it is suspended, add --force-inventory",
+        "the inventory {} has the operator's finalizer, so it belongs to a release, which you cannot read; if the \
+         release is suspended, add --force-inventory",
         id.name
     )))
 }

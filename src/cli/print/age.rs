@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-/// The time since an RFC 3339 time; `<unknown>` when that is none.
+/// The time since an RFC 3339 time; `<unknown>` when it is not one.
 pub(in crate::cli) fn age(since: Option<&str>, now: Timestamp) -> String {
     match since.and_then(|text| text.parse::<Timestamp>().ok()) {
         Some(since) => short(now.duration_since(since).as_secs()),
@@ -22,7 +22,7 @@ fn short(seconds: i64) -> String {
         rest => format!("{whole}{unit}{rest}{small}"),
     };
     match seconds {
-        // Clocks that differ a little make no one wonder.
+        // Small differences between clocks are normal.
         ..-1 => "<invalid>".into(),
         -1..0 => "0s".into(),
         s if s < 2 * MINUTE => format!("{s}s"),

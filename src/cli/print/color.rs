@@ -1,5 +1,5 @@
-//! Colour: when, and which. Nothing else writes an escape code, and only the
-//! printer asks for one.
+//! Colours. Nothing else writes an escape code, and only the
+//! printer uses them.
 
 use std::borrow::Cow;
 use std::env;
@@ -9,20 +9,20 @@ use clap::builder::styling::{AnsiColor, Effects, Style};
 
 use crate::cli::args::ColorChoice;
 
-/// What a piece of text is.
+/// The meaning of a piece of text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     /// Good news, or an added line.
     Good,
     /// Bad news, or a removed line.
     Bad,
-    /// What is not over yet.
+    /// Something in progress.
     Pending,
-    /// Where a hunk of a diff is.
+    /// The position of a hunk in a diff.
     Place,
-    /// What begins something.
+    /// A heading.
     Heading,
-    /// What can be overlooked.
+    /// Something unimportant.
     Faint,
 }
 
@@ -44,18 +44,18 @@ impl Tone {
 pub struct Colour(bool);
 
 impl Colour {
-    /// As the person, the environment and the stream say.
+    /// Depends on the person, the environment and the stream.
     pub(in crate::cli) fn of(choice: ColorChoice, stream: &impl IsTerminal) -> Self {
         Self(decide(choice, stream.is_terminal(), |name| env::var(name).ok()))
     }
 
-    /// The colour of a stream that has it.
+    /// A stream with colours.
     #[cfg(test)]
     pub(in crate::cli) fn always() -> Self {
         Self(true)
     }
 
-    /// The text as what it is.
+    /// The text in the colour of its meaning.
     pub(in crate::cli) fn paint<'t>(self, tone: Tone, text: &'t str) -> Cow<'t, str> {
         if !self.0 || text.is_empty() {
             return Cow::Borrowed(text);
@@ -65,7 +65,7 @@ impl Colour {
     }
 }
 
-/// <https://no-color.org> and <https://bixense.com/clicolors>; what is typed wins.
+/// <https://no-color.org> and <https://bixense.com/clicolors>; the flag wins.
 fn decide(choice: ColorChoice, is_terminal: bool, variable: impl Fn(&str) -> Option<String>) -> bool {
     let set = |name: &str| variable(name).is_some_and(|value| !value.is_empty());
     match choice {

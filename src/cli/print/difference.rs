@@ -9,12 +9,12 @@ use crate::cli::CliError;
 /// A difference, for programs.
 #[derive(Serialize)]
 pub(in crate::cli) struct Difference {
-    /// What the object is called.
+    /// Name of the object.
     pub object: String,
     /// API group, where it is not the core's.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub group: String,
-    /// How it differs, in a word.
+    /// The kind of difference, in a word.
     pub change: String,
     /// A unified diff, where there are two states.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -25,7 +25,7 @@ impl Difference {
     /// Prints it for people.
     ///
     /// # Errors
-    /// When stdout does not take it.
+    /// When stdout cannot be written.
     pub fn print(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let Self { object, change, diff, .. } = self;
         printer.line(Line::of_diff(&format!("► {object} {change}")))?;

@@ -1,5 +1,5 @@
-//! What a person or a program reads: data on stdout, talk on stderr, and how
-//! either of them looks.
+//! The output: data on stdout, messages on stderr, and how
+//! they look.
 
 pub(super) mod age;
 pub(super) mod color;

@@ -7,7 +7,7 @@ use crate::cli::args::OutputFormat;
 use crate::cli::{CliError, Printer};
 use crate::domain::manifest::canonical::value_to_yaml;
 
-/// Prints one thing, or several as a list of the format's own.
+/// Prints one thing, or several as a list in the format.
 ///
 /// # Errors
 /// When it cannot be written.
@@ -16,7 +16,7 @@ pub(in crate::cli) fn data(
     format: OutputFormat,
     value: &impl Serialize,
 ) -> Result<(), CliError> {
-    let fail = |e: &dyn std::error::Error| CliError::Input(format!("this cannot be written: {e}"));
+    let fail = |e: &dyn std::error::Error| CliError::Input(format!("cannot write the output: {e}"));
     let text = match format {
         OutputFormat::Json => serde_json::to_string_pretty(value).map_err(|e| fail(&e))? + "\n",
         OutputFormat::Yaml => {
@@ -26,8 +26,8 @@ pub(in crate::cli) fn data(
     printer.data(text.as_bytes())
 }
 
-/// Prints Kubernetes objects so that kubectl takes them: one as it is when one
-/// was asked for by name, else a `List`. Without `managedFields`, which an apply
+/// Prints Kubernetes objects in kubectl's format: a single object when one
+/// was requested by name, else a `List`. Without `managedFields`, which an apply
 /// refuses and kubectl does not show either.
 ///
 /// # Errors

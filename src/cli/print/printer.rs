@@ -1,4 +1,4 @@
-//! The only writer to stdout (data) and stderr (everything said about it).
+//! The only writer to stdout (data) and stderr (messages).
 
 use std::io::{self, IsTerminal, Write};
 
@@ -8,7 +8,7 @@ use super::text::{Line, Lines, sanitize_for_terminal, sanitize_lines};
 use crate::cli::CliError;
 use crate::cli::args::ColorChoice;
 
-/// One line of talk from where no printer is: before the live part of the terminal
+/// One message from code without a printer: before the live part of the terminal
 /// has begun.
 pub(in crate::cli) fn eprint_early(text: &str) {
     let _ = writeln!(io::stderr(), "{}", sanitize_for_terminal(text));
@@ -16,9 +16,9 @@ pub(in crate::cli) fn eprint_early(text: &str) {
 
 /// Where a command writes to.
 ///
-/// When whoever reads stdout has seen enough (`… | head`), nothing more is written
-/// there, and the command goes on: how it ends says what it did and found, and not
-/// what somebody read of it.
+/// When the reader of stdout has ended (`… | head`), nothing more is written
+/// there, and the command continues: its exit code is about its work, and not
+/// about the reader.
 pub struct Printer<'a> {
     out: &'a mut (dyn Write + Send),
     err: &'a mut (dyn Write + Send),
@@ -29,7 +29,7 @@ pub struct Printer<'a> {
 /// How a terminal is written to. The default is that of a pipe.
 #[derive(Clone, Debug, Default)]
 pub struct Look {
-    /// Whether stdout is a terminal: a line is seen when it is written, and not
+    /// Whether stdout is a terminal: a line is shown when it is written, and not
     /// later, and data is read by a person.
     terminal: bool,
     out: Colour,
@@ -38,7 +38,7 @@ pub struct Look {
 }
 
 impl Look {
-    /// What stdout and stderr of the process are good for.
+    /// The abilities of stdout and stderr of the process.
     pub fn of_process(color: ColorChoice) -> Self {
         Self {
             terminal: io::stdout().is_terminal(),
@@ -50,7 +50,7 @@ impl Look {
 }
 
 impl<'a> Printer<'a> {
-    /// A printer over two streams that are no terminals.
+    /// A printer over two streams that are not terminals.
     pub fn new(out: &'a mut (dyn Write + Send), err: &'a mut (dyn Write + Send)) -> Self {
         Self::with(out, err, Look::default())
     }
@@ -65,8 +65,8 @@ impl<'a> Printer<'a> {
         self.look.progress.clone()
     }
 
-    /// Whether nobody reads stdout any more: a verb that only prints, and would go
-    /// on for ever, ends then.
+    /// Whether stdout has no reader any more: a verb that only prints, and would run
+    /// for ever, then ends.
     pub fn is_unread(&self) -> bool {
         self.unread
     }
@@ -74,7 +74,7 @@ impl<'a> Printer<'a> {
     /// One line of data.
     ///
     /// # Errors
-    /// When stdout cannot take it, though somebody reads there.
+    /// When stdout cannot be written although it has a reader.
     pub fn line(&mut self, line: impl Into<Line>) -> Result<(), CliError> {
         let text = line.into().painted(self.look.out);
         let at_once = self.look.terminal;
@@ -84,10 +84,10 @@ impl<'a> Printer<'a> {
         })
     }
 
-    /// Bytes of data for programs, as they are; a terminal is not steered by them.
+    /// Bytes of data for programs, unchanged; on a terminal, sanitized.
     ///
     /// # Errors
-    /// When stdout cannot take them, though somebody reads there.
+    /// When stdout cannot be written although it has a reader.
     pub fn data(&mut self, bytes: &[u8]) -> Result<(), CliError> {
         if self.look.terminal {
             let text = String::from_utf8_lossy(bytes);
@@ -110,34 +110,34 @@ impl<'a> Printer<'a> {
         }
     }
 
-    /// What is going on. That nobody listens is no failure.
+    /// Messages. A stderr without a reader is not a failure.
     pub fn say(&mut self, lines: impl Into<Lines>) {
         for line in lines.into().iter() {
-            self.tell(&line.painted(self.look.err));
+            self.message(&line.painted(self.look.err));
         }
     }
 
-    fn tell(&mut self, text: &str) {
+    fn message(&mut self, text: &str) {
         let _ = self.look.progress.aside(|| writeln!(self.err, "{text}"));
     }
 
-    /// Why the command has ended without doing what was asked.
+    /// Why the command failed.
     pub(in crate::cli) fn fail(&mut self, error: &CliError) {
         let mark = match error {
             CliError::Interrupted(_) => Line::from("interrupted: "),
             _ => Line::toned("error:", Tone::Bad).and(" ", None),
         };
         let mut mark = mark.painted(self.look.err);
-        for line in error.told().iter() {
-            self.tell(&format!("{mark}{}", line.painted(self.look.err)));
+        for line in error.lines().iter() {
+            self.message(&format!("{mark}{}", line.painted(self.look.err)));
             mark.clear();
         }
     }
 
-    /// Hands buffered data on.
+    /// Writes buffered data.
     ///
     /// # Errors
-    /// When stdout cannot take it, though somebody reads there.
+    /// When stdout cannot be written although it has a reader.
     pub fn finish(&mut self) -> Result<(), CliError> {
         self.write(|out| out.flush())
     }
@@ -148,14 +148,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_that_is_said_steers_the_terminal() {
+    fn no_message_steers_the_terminal() {
         let (mut out, mut err) = (Vec::new(), Vec::new());
         Printer::new(&mut out, &mut err).say("Widget/a\u{1b}]0;b\u{7} created");
         assert_eq!(String::from_utf8(err).unwrap(), "Widget/a?]0;b? created\n");
     }
 
     #[test]
-    fn data_is_as_it_is_but_on_a_terminal() {
+    fn data_is_unchanged_but_on_a_terminal() {
         let printed = |terminal: bool| {
             let (mut out, mut err) = (Vec::new(), Vec::new());
             let look = Look { terminal, ..Look::default() };

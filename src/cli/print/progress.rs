@@ -1,5 +1,5 @@
-//! What is drawn on a terminal while something takes time: bars for bytes, and a
-//! list of what is waited for. Elsewhere nothing is drawn.
+//! The progress of long operations on a terminal: bars for bytes, and a
+//! list of objects that are waited for. Elsewhere nothing is drawn.
 
 use std::env;
 use std::io::IsTerminal;
@@ -26,13 +26,13 @@ struct Live {
     waiting: Mutex<Vec<ProgressBar>>,
 }
 
-/// A bar for the bytes of one thing; gone when it is dropped. May be advanced
+/// A bar for the bytes of one thing; removed when it is dropped. Can be advanced
 /// from anywhere.
 #[derive(Debug)]
 pub struct Bar(Option<ProgressBar>);
 
 impl ProgressBars {
-    /// Drawn on stderr when `enabled`, else nothing ever.
+    /// Drawn on stderr when `enabled`, else never.
     pub fn new(enabled: bool) -> Self {
         let live = || {
             let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
@@ -41,15 +41,15 @@ impl ProgressBars {
         Self { live: enabled.then(live) }
     }
 
-    /// Whether somebody watches: stderr is a terminal that can go back in its
-    /// lines, and not the log of a build.
+    /// Whether progress is drawn: stderr is a terminal that can move up in its
+    /// lines, and not the log of a CI job.
     pub fn is_watched() -> bool {
         let set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
         let able = env::var_os("TERM").is_some_and(|term| term != "dumb");
         std::io::stderr().is_terminal() && able && !set("CI")
     }
 
-    /// A bar for `total` bytes; 0 when nobody knows how many.
+    /// A bar for `total` bytes; 0 when the number is unknown.
     pub fn bar(&self, label: &str, total: u64) -> Bar {
         let Some(live) = &self.live else { return Bar(None) };
         let template = match total {
@@ -62,8 +62,8 @@ impl ProgressBars {
         Bar(Some(bar))
     }
 
-    /// Shows what is waited for: each with why it is not over. Replaces what was
-    /// shown before; nothing to wait for shows nothing.
+    /// Shows the objects that are waited for, each with the cause. Replaces the list
+    /// shown before; an empty list shows nothing.
     pub fn waiting(&self, things: &[(String, String)]) {
         let Some(live) = &self.live else { return };
         let mut lines: Vec<String> = things
@@ -87,23 +87,23 @@ impl ProgressBars {
                 bars.push(bar);
             }
             let line = sanitize_for_terminal(&line).into_owned();
-            // Drawing what is there already makes it flicker.
+            // Drawing the same text again makes it flicker.
             if bars[n].message() != line {
                 bars[n].set_message(line);
             }
         }
     }
 
-    /// Takes everything off the screen.
+    /// Removes everything from the screen.
     pub fn clear(&self) {
         self.waiting(&[]);
         if let Some(live) = &self.live {
-            // A terminal that is gone needs no clearing.
+            // A closed terminal needs no clearing.
             let _ = live.bars.clear();
         }
     }
 
-    /// Does something that writes to the terminal, with nothing drawn meanwhile.
+    /// Runs code that writes to the terminal, with nothing drawn meanwhile.
     pub(in crate::cli) fn aside<T>(&self, write: impl FnOnce() -> T) -> T {
         match &self.live {
             Some(live) => live.bars.suspend(write),
@@ -113,14 +113,14 @@ impl ProgressBars {
 }
 
 impl Bar {
-    /// So many bytes more.
+    /// Adds bytes.
     pub fn advance(&self, bytes: u64) {
         if let Some(bar) = &self.0 {
             bar.inc(bytes);
         }
     }
 
-    /// It is over: takes the bar off the screen.
+    /// Removes the bar from the screen.
     pub fn finish(&self) {
         if let Some(bar) = &self.0 {
             bar.finish_and_clear();
@@ -135,7 +135,7 @@ impl Drop for Bar {
 }
 
 fn style(template: &str) -> ProgressStyle {
-    // The templates above are well formed; the bar of the crate would do too.
+    // The templates above are well formed; the default is never used.
     ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
 }
 
@@ -147,7 +147,7 @@ mod tests {
     fn every_template_is_well_formed_and_everything_can_be_done_anywhere() {
         fn shared<T: Send + Sync>(_: &T) {}
         for enabled in [false, true] {
-            // The tests' stderr is no terminal: nothing is drawn.
+            // The tests' stderr is not a terminal: nothing is drawn.
             let progress = ProgressBars::new(enabled);
             let bars = [progress.bar("layer", 0), progress.bar("layer", 10)];
             shared(&bars);

@@ -1,11 +1,11 @@
-//! What objects are called where several are told of: `Kind/namespace/name`, and
-//! with the API group where that would be said of two.
+//! The names of objects in a list: `Kind/namespace/name`, and
+//! with the API group where two objects would have the same name.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::identity::ObjectId;
 
-/// The names of objects that are told of together.
+/// The names of objects in one list.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Subjects(BTreeSet<String>);
 
@@ -20,7 +20,7 @@ impl Subjects {
         Self(shared.map(|(name, _)| name).collect())
     }
 
-    /// What one of them is called.
+    /// The name of one of them.
     pub fn name(&self, id: &ObjectId) -> String {
         let name = id.to_string();
         match self.0.contains(&name) {

@@ -24,7 +24,7 @@ impl Cell {
 
 impl From<&str> for Cell {
     fn from(text: &str) -> Self {
-        // A second line would tear the table; kubectl cuts there too.
+        // A second line would break the table; kubectl cuts there too.
         let text = match text.split_once(['\n', '\r']) {
             Some((first, _)) => format!("{first}..."),
             None => text.to_owned(),
@@ -60,7 +60,7 @@ impl Table {
     /// Prints it.
     ///
     /// # Errors
-    /// When stdout does not take it.
+    /// When stdout cannot be written.
     pub fn print(self, printer: &mut Printer<'_>, with_headers: bool) -> Result<(), CliError> {
         self.print_below(printer, with_headers, &mut Vec::new())
     }
@@ -69,7 +69,7 @@ impl Table {
     /// `widths` wide; widens them for the next part.
     ///
     /// # Errors
-    /// When stdout does not take it.
+    /// When stdout cannot be written.
     pub fn print_below(
         self,
         printer: &mut Printer<'_>,

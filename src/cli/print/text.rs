@@ -1,7 +1,7 @@
-//! Text for people. Most of it was written by somebody else: names, images and
-//! annotations by whoever pushed an artifact, messages by a registry or an API
-//! server. So a piece of text is one line whatever it holds, and several lines
-//! are made here and nowhere else.
+//! Text for people. Most of it comes from outside: names, images and
+//! annotations from the author of an artifact, messages from a registry or an API
+//! server. So a piece of text is one line whatever it contains, and several lines
+//! are made only here.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -33,12 +33,12 @@ impl Line {
             Some('►') => Some(Tone::Heading),
             _ => None,
         };
-        // What is compared may have tabs in it.
+        // Compared text can contain tabs.
         let tab = if tone == Some(Tone::Heading) { ' ' } else { '\t' };
         Self(vec![(one_line(line, tab).into_owned(), tone)])
     }
 
-    /// How many columns it takes.
+    /// Its width in columns.
     pub fn width(&self) -> usize {
         self.0.iter().map(|(text, _)| text.chars().count()).sum()
     }
@@ -65,7 +65,7 @@ impl fmt::Display for Line {
     }
 }
 
-/// One line or more, such as a failure and the objects that it is about.
+/// One line or more, such as a failure and its objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lines(Vec<Line>);
 
@@ -103,8 +103,8 @@ impl fmt::Display for Lines {
     }
 }
 
-/// The text as a part of one line: a line break is written as `\n`, and whatever
-/// else would steer a terminal, or have it show other text than there is, as `?`.
+/// The text as a part of one line: a line break is written as `\n`, and anything
+/// else that would control a terminal, or make it show other text, as `?`.
 pub(in crate::cli) fn sanitize_for_terminal(text: &str) -> Cow<'_, str> {
     one_line(text, ' ')
 }
@@ -134,8 +134,8 @@ pub(in crate::cli) fn sanitize_lines(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Control characters, the line breaks of Unicode, and what turns the direction
-/// of text around (<https://trojansource.codes>).
+/// Control characters, the line breaks of Unicode, and characters that change the
+/// direction of text (<https://trojansource.codes>).
 fn steers(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{2028}' | '\u{2029}' | '\u{200e}' | '\u{200f}' | '\u{61c}')
@@ -158,7 +158,7 @@ mod tests {
     fn a_piece_of_text_is_one_line_and_steers_nothing() {
         let check = |text: &str, expected: &str| {
             assert_eq!(Line::from(text).to_string(), expected);
-            assert_eq!(sanitize_for_terminal(expected), expected, "what was made harmless stays as it is");
+            assert_eq!(sanitize_for_terminal(expected), expected, "sanitized text is unchanged");
         };
         check("oci://host/äpp:1", "oci://host/äpp:1");
         check("x\nVerified by: key", "x\\nVerified by: key");

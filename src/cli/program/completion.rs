@@ -5,22 +5,22 @@ use clap::{Args, Command};
 use crate::cli::args::ClusterArgs;
 use crate::cli::{CliError, Printer};
 
-/// Print a script that lets a shell complete verbs and flags.
+/// Print the completion script of a shell.
 ///
-/// Reads nothing; writes the script to stdout.
+/// Writes the script to stdout; reads nothing.
 ///
-/// Exit codes: 0; 2 for a shell that is not known.
+/// Exit codes: 0 success; 2 unknown shell.
 #[derive(Debug, Args)]
 #[command(args = ClusterArgs::hidden(), after_long_help = EXAMPLES)]
 pub struct CompletionArgs {
-    /// The shell.
+    /// Type of the shell.
     #[arg(value_enum)]
     shell: clap_complete::Shell,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  # bash, in this shell and in those to come
+  # bash, in this shell and in future ones
   source <(supercargo completion bash)
   echo 'source <(supercargo completion bash)' >> ~/.bashrc
 

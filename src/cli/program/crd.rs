@@ -8,17 +8,16 @@ use crate::cli::{CliError, Printer};
 
 /// Print the CustomResourceDefinition of OCIArtifactRelease as YAML.
 ///
-/// Reads nothing; writes the definition to stdout. It is the one that this version of the operator
-/// wants.
+/// Writes the definition that this version of the operator needs to stdout; reads nothing.
 ///
-/// Exit codes: 0; 1 when stdout does not take it.
+/// Exit codes: 0 success; 1 when stdout cannot be written.
 #[derive(Debug, Args)]
 #[command(args = ClusterArgs::hidden(), after_long_help = EXAMPLES)]
 pub struct CrdArgs;
 
 const EXAMPLES: &str = "\
 Examples:
-  # Install or upgrade it
+  # Install or upgrade the definition
   supercargo crd | kubectl apply --server-side -f -";
 
 impl CrdArgs {
@@ -27,8 +26,8 @@ impl CrdArgs {
     /// # Errors
     /// When it cannot be written to stdout.
     pub(in crate::cli) fn run(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
-        let yaml = definition_yaml()
-            .map_err(|e| CliError::Input(format!("the definition cannot be written: {e}")))?;
+        let yaml =
+            definition_yaml().map_err(|e| CliError::Input(format!("cannot write the definition: {e}")))?;
         printer.data(yaml.as_bytes())
     }
 }

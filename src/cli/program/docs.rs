@@ -1,4 +1,4 @@
-//! `supercargo docs`: what is generated of the documentation.
+//! `supercargo docs`: the generated parts of the documentation.
 
 use clap::{Args, Command, ValueEnum};
 
@@ -6,16 +6,16 @@ use super::{metrics, reference};
 use crate::cli::args::ClusterArgs;
 use crate::cli::{CliError, Printer};
 
-/// Print what is generated of the documentation.
+/// Print the generated parts of the documentation.
 #[derive(Debug, Args)]
 #[command(hide = true, args = ClusterArgs::hidden())]
 pub struct DocsArgs {
-    /// What is printed: all of docs/cli.md, or the tables of docs/metrics.md.
+    /// Page to print: docs/cli.md, or the tables of docs/metrics.md.
     #[arg(value_enum, default_value = "cli", value_name = "PAGE")]
     page: DocsPage,
 }
 
-/// What is generated of the documentation.
+/// A generated page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum DocsPage {
     /// docs/cli.md.
@@ -25,7 +25,7 @@ pub enum DocsPage {
 }
 
 impl DocsArgs {
-    /// Prints the page, of a whole command line where it is about that.
+    /// Prints the page.
     ///
     /// # Errors
     /// When it cannot be written to stdout.

@@ -1,4 +1,4 @@
-//! The tables of docs/metrics.md: every metric, as the catalog tells it.
+//! The tables of docs/metrics.md: every metric of the catalog.
 
 use crate::cli::{CliError, Printer};
 use crate::observe::metrics::catalog::{CATALOG, MetricEntry, MetricKind, Values};
@@ -22,7 +22,7 @@ pub(in crate::cli) fn print(printer: &mut Printer<'_>) -> Result<(), CliError> {
 
 fn row(entry: &MetricEntry) -> String {
     let labels: Vec<String> =
-        entry.labels.iter().map(|(name, values)| format!("`{name}`: {}", told(*values))).collect();
+        entry.labels.iter().map(|(name, values)| format!("`{name}`: {}", described(*values))).collect();
     let mut meaning = entry.help.to_owned();
     if let MetricKind::Histogram(bounds) = entry.kind {
         let bounds: Vec<String> = bounds.iter().map(|bound| bound.seconds().to_string()).collect();
@@ -31,7 +31,7 @@ fn row(entry: &MetricEntry) -> String {
     format!("| `{}` | {} | {} | {meaning} |\n", entry.name, entry.kind.as_str(), labels.join("; "))
 }
 
-fn told(values: Values) -> String {
+fn described(values: Values) -> String {
     match values {
         Values::Closed(words) => words().iter().map(|w| format!("`{w}`")).collect::<Vec<_>>().join(", "),
         Values::Reason => "one of the [reasons](releases.md#reasons)".to_owned(),

@@ -1,4 +1,4 @@
-//! The verbs about the program itself: what it is, what it can do, and how it is
+//! The verbs about the program itself: its version, its documentation, and how it is
 //! run as the operator.
 
 pub(super) mod completion;

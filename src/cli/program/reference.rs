@@ -1,4 +1,4 @@
-//! docs/cli.md: every command, as its own help tells it.
+//! docs/cli.md: every command, from its own help.
 
 use clap::{Arg, Command};
 
@@ -9,14 +9,14 @@ const HEAD: &str = "\
 
 # Commands
 
-Data goes to stdout, everything said about it to stderr. Exit codes: 0 done; 1 failed, stderr says why; 2 the arguments make no
-sense; 130 ended by Ctrl-C. That nobody reads stdout to its end (`… | head`) changes neither what is done nor the exit code. Installed as `kubectl-supercargo` somewhere on `PATH`, the same program is `kubectl supercargo`.
+Data goes to stdout, messages go to stderr. Exit codes: 0 success; 1 failure, see stderr; 2 invalid usage; 130 interrupted by
+Ctrl-C. If the reader of stdout ends early (`… | head`), the command still does all of its work, with the same exit code. Installed as `kubectl-supercargo` on `PATH`, the same program is `kubectl supercargo`.
 
-On a terminal there is colour (see `--color`) and, while something takes time, what is under way. Where stderr is no terminal,
-`TERM` is `dumb` or `CI` is set, nothing is drawn. What artifacts, registries and clusters say is shown so that it cannot begin a line of
-its own or steer the terminal: a line break in a name is `\\n`, a control character `?`. With `-o json` or `-o yaml` everything is as it is.
+On a terminal, output has colours (see `--color`) and long operations show their progress. Progress is not shown if stderr is not a
+terminal, `TERM` is `dumb` or `CI` is set. Text from artifacts, registries and clusters is escaped, so that it cannot start a new line or
+control the terminal: a line break in a name is shown as `\\n`, a control character as `?`. With `-o json` or `-o yaml` the text is unchanged.
 
-A flag without a value takes `=true` and `=false`, too, as kubectl's do.
+A boolean flag also takes `=true` and `=false`, as in kubectl.
 ";
 
 /// Prints the page about a whole command line.
@@ -36,15 +36,15 @@ pub(in crate::cli) fn print(mut root: Command, printer: &mut Printer<'_>) -> Res
     for command in commands {
         describe(command, &mut page);
     }
-    page.push_str("\n## Options of every command that talks to a cluster\n\nThey may stand anywhere.\n\n");
+    page.push_str("\n## Options of every command that talks to a cluster\n\nThey can be placed anywhere on the command line.\n\n");
     options(&root, &mut page, |arg| arg.is_global_set() && arg.get_help_heading().is_some());
     page.push_str("\n## Options of every command\n\n");
     options(&root, &mut page, |arg| arg.is_global_set() && arg.get_help_heading().is_none());
     printer.data(page.as_bytes())
 }
 
-/// The commands that do something, in the order of the help. A noun that only
-/// says in other words what its verb does without it is told with the verb.
+/// The commands that run something, in the order of the help. A noun that only
+/// is another spelling of its verb is described with the verb.
 pub(in crate::cli) fn acting(root: &Command) -> Vec<&Command> {
     let mut commands = Vec::new();
     leaves(root, &mut commands);
@@ -54,7 +54,7 @@ pub(in crate::cli) fn acting(root: &Command) -> Vec<&Command> {
 fn leaves<'c>(command: &'c Command, found: &mut Vec<&'c Command>) {
     for below in shown(command) {
         let acts = !below.has_subcommands() || own(below).next().is_some();
-        if acts && !is_other_word(command, below) {
+        if acts && !is_other_spelling(command, below) {
             found.push(below);
         }
         leaves(below, found);
@@ -72,7 +72,7 @@ fn own(command: &Command) -> impl Iterator<Item = &Arg> {
         .filter(|a| !a.is_global_set() && !["help", "version"].contains(&a.get_id().as_str()))
 }
 
-fn is_other_word(verb: &Command, noun: &Command) -> bool {
+fn is_other_spelling(verb: &Command, noun: &Command) -> bool {
     noun.get_name() == "inventory" && own(verb).next().is_some()
 }
 
@@ -92,7 +92,7 @@ fn describe(command: &Command, page: &mut String) {
     page.push_str(&about.map(ToString::to_string).unwrap_or_default());
     let usage = command.clone().render_usage().to_string();
     let mut usages: Vec<String> = vec![usage.lines().next().unwrap_or_default().replace("Usage: ", "")];
-    for noun in shown(command).filter(|noun| is_other_word(command, noun)) {
+    for noun in shown(command).filter(|noun| is_other_spelling(command, noun)) {
         usages.push(noun.clone().render_usage().to_string().replace("Usage: ", ""));
     }
     page.push_str(&format!("\n\n```text\n{}\n```\n\n", usages.join("\n")));

@@ -7,11 +7,11 @@ use crate::cli::args::{ClusterArgs, PageArgs};
 use crate::cli::print::output;
 use crate::cli::{CliError, Printer};
 
-/// Print the version of this program.
+/// Print the version.
 ///
-/// Reads nothing and writes nothing; the cluster is not asked.
+/// Reads and writes nothing; does not contact the cluster.
 ///
-/// Exit codes: 0.
+/// Exit codes: 0 success.
 #[derive(Debug, Args)]
 #[command(args = ClusterArgs::hidden(), after_long_help = EXAMPLES)]
 pub struct VersionArgs {
@@ -24,14 +24,14 @@ const EXAMPLES: &str = "\
 Examples:
   supercargo version
 
-  # The number alone
+  # Only the number
   supercargo version -o json | jq -r .version";
 
 /// What this program is.
 #[derive(Serialize)]
 struct Version {
     version: &'static str,
-    /// Of the sources; none in a build that was not told.
+    /// Of the sources; absent in a build without SUPERCARGO_COMMIT.
     #[serde(skip_serializing_if = "Option::is_none")]
     commit: Option<&'static str>,
     platform: String,

@@ -1,4 +1,4 @@
-//! From kubectl's flags to the cluster that they mean.
+//! From kubectl's flags to a connection.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::cluster::connection::Connection;
 use crate::cluster::session::Session;
 use crate::observe::metrics::Metrics;
 
-/// The cluster that the flags, the environment and the kubeconfig mean. Nothing
+/// The cluster of the flags, the environment and the kubeconfig. Nothing
 /// is sent yet. Its `default_namespace` is `-n`, else the context's.
 ///
 /// # Errors
@@ -38,24 +38,24 @@ pub(in crate::cli) async fn connect(arguments: &ClusterArgs) -> Result<Session, 
         tls_server_name: arguments.tls_server_name.clone(),
     };
     let metrics = Metrics::new(env!("CARGO_PKG_VERSION"));
-    let metrics = metrics.map_err(|e| CliError::Input(format!("cannot count requests: {e}")))?;
+    let metrics = metrics.map_err(|e| CliError::Input(format!("cannot set up request metrics: {e}")))?;
     Ok(Session::connect(&connection, Arc::new(metrics)).await?)
 }
 
 /// The longest name of a namespace, a DNS label.
 const MAX_NAMESPACE: usize = 63;
 
-/// Refuses what cannot be the name of a namespace, before it becomes part of a
+/// Refuses an invalid name of a namespace, before it becomes part of a
 /// path.
 ///
 /// # Errors
-/// Says what a name looks like.
+/// Describes a valid name.
 pub(in crate::cli) fn check_namespace(name: &str) -> Result<(), CliError> {
     match is_label(name, MAX_NAMESPACE) {
         true => Ok(()),
         false => Err(CliError::Usage(format!(
-            "{name:?} is not the name of a namespace: at most {MAX_NAMESPACE} lower case letters, digits or '-', without \
-             '-' at the ends"
+            "invalid namespace name {name:?}: it must be at most {MAX_NAMESPACE} lower case letters, digits or '-', and must \
+             not begin or end with '-'"
         ))),
     }
 }

@@ -16,26 +16,26 @@ use crate::oci::{HelperCall, Keyring, Repository};
 
 /// Longest answer of a helper, in bytes.
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
-/// How much of a helper's complaint is told.
-const MAX_COMPLAINT: usize = 200;
-/// What a helper says when it has nothing; all of docker's say it so.
+/// How much of a helper's error message is shown.
+const MAX_ERROR: usize = 200;
+/// The message of a helper without credentials, the same for all of docker's.
 const NONE: &str = "credentials not found";
 
-/// How long a helper may take, which may have to ask a person.
+/// How long a helper can take, which may have to ask a person.
 #[derive(Clone, Copy)]
-struct Patience {
-    /// Until it is said who is waited for.
+struct Timeouts {
+    /// Until a message names the helper.
     quiet: Duration,
-    /// Until it is ended.
+    /// Until it is killed.
     most: Duration,
 }
 
-const PATIENCE: Patience = Patience { quiet: Duration::from_secs(5), most: Duration::from_secs(120) };
-/// How often it is looked whether a helper has ended that has said all.
+const TIMEOUTS: Timeouts = Timeouts { quiet: Duration::from_secs(5), most: Duration::from_secs(120) };
+/// How often it is checked whether a helper has exited after its output.
 const POLL: Duration = Duration::from_millis(10);
 
-/// The credentials for the repository, from the first file that has some; none
-/// at all is no error.
+/// The credentials for the repository, from the first file that has some; having
+/// none is not an error.
 pub(in crate::cli) fn find(repository: &Repository) -> Result<Keyring, CliError> {
     for path in places() {
         let config = match files::small(&path) {
@@ -51,8 +51,8 @@ pub(in crate::cli) fn find(repository: &Repository) -> Result<Keyring, CliError>
     Ok(Keyring::default())
 }
 
-/// The files, in the order in which they are asked: podman's where it is named
-/// outright, docker's, then podman's own places.
+/// The files, in the order in which they are read: podman's where it is named
+/// explicitly, docker's, then podman's default places.
 fn places() -> Vec<PathBuf> {
     let named = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let home = env::home_dir();
@@ -67,8 +67,8 @@ fn places() -> Vec<PathBuf> {
     files.into_iter().flatten().collect()
 }
 
-/// What one file has for the repository. A helper goes before what stands in
-/// the file itself.
+/// The credentials for the repository in one file. A helper takes precedence over
+/// entries in the file.
 fn read(config: &[u8], repository: &Repository, path: &Path) -> Result<Keyring, CliError> {
     let about = |e: &dyn std::fmt::Display| CliError::Input(format!("{}: {e}", path.display()));
     let mut keyring = Keyring::default();
@@ -76,7 +76,7 @@ fn read(config: &[u8], repository: &Repository, path: &Path) -> Result<Keyring, 
     let Some(call) = HelperCall::of(config, repository).map_err(|e| about(&e))? else {
         return Ok(keyring);
     };
-    match run(&call, PATIENCE).map_err(|why| about(&why))? {
+    match run(&call, TIMEOUTS).map_err(|why| about(&why))? {
         Some(answer) => {
             let found = call.read(&answer, repository).map_err(|e| about(&e))?;
             Ok(if found.is_empty() { keyring } else { found })
@@ -86,12 +86,12 @@ fn read(config: &[u8], repository: &Repository, path: &Path) -> Result<Keyring, 
 }
 
 /// Runs a helper; `None` when it has nothing for the registry.
-fn run(call: &HelperCall, patience: Patience) -> Result<Option<Vec<u8>>, String> {
+fn run(call: &HelperCall, timeouts: Timeouts) -> Result<Option<Vec<u8>>, String> {
     let HelperCall { program, server } = call;
     let fail = |e: io::Error| match e.kind() {
-        ErrorKind::NotFound => format!(
-            "the credentials for {server} are with {program}, which is not on PATH; install it, or give --creds"
-        ),
+        ErrorKind::NotFound => {
+            format!("credential helper {program} for {server} is not on PATH; install it, or pass --creds")
+        }
         _ => format!("cannot run {program}: {e}"),
     };
     let mut child = Command::new(program)
@@ -103,18 +103,18 @@ fn run(call: &HelperCall, patience: Patience) -> Result<Option<Vec<u8>>, String>
         .spawn()
         .map_err(fail)?;
     if let Some(mut stdin) = child.stdin.take() {
-        // One that does not read it has its reasons.
+        // A helper need not read it.
         let _ = stdin.write_all(server.as_bytes());
     }
-    let (answer, status) = match answer(&mut child, call, patience) {
+    let (answer, status) = match answer(&mut child, call, timeouts) {
         Some(ended) => ended.map_err(fail)?,
         None => {
             // It may be gone already.
             let _ = child.kill();
             let _ = child.wait();
             return Err(format!(
-                "{program} has not answered for {server} within {} s, and was ended; unlock or mend it, or give --creds",
-                patience.most.as_secs()
+                "{program} did not answer for {server} within {} s and was stopped; unlock or repair it, or pass --creds",
+                timeouts.most.as_secs()
             ));
         }
     };
@@ -122,22 +122,22 @@ fn run(call: &HelperCall, patience: Patience) -> Result<Option<Vec<u8>>, String>
         return Ok(Some(answer));
     }
     // A helper that fails prints why, where it would print the credentials.
-    let complaint = String::from_utf8_lossy(&answer);
-    if complaint.contains(NONE) {
+    let output = String::from_utf8_lossy(&answer);
+    if output.contains(NONE) {
         return Ok(None);
     }
-    let line = complaint.lines().next().unwrap_or_default().trim();
-    let line: String = line.chars().take(MAX_COMPLAINT).collect();
-    // JSON is what it prints credentials as.
+    let line = output.lines().next().unwrap_or_default().trim();
+    let line: String = line.chars().take(MAX_ERROR).collect();
+    // Credentials are printed as JSON: never show it.
     let why = if line.is_empty() || line.starts_with('{') { status.to_string() } else { line };
-    Err(format!("{program} has failed for {server}: {why}"))
+    Err(format!("{program} failed for {server}: {why}"))
 }
 
 /// What the helper printed and how it ended; `None` when it takes too long.
 fn answer(
     child: &mut Child,
     call: &HelperCall,
-    patience: Patience,
+    timeouts: Timeouts,
 ) -> Option<io::Result<(Vec<u8>, ExitStatus)>> {
     let (begun, stdout) = (Instant::now(), child.stdout.take());
     let (sender, receiver) = mpsc::channel();
@@ -148,9 +148,12 @@ fn answer(
         // Nobody may be waiting any more.
         let _ = sender.send(read.map(|_| answer));
     });
-    let read = receiver.recv_timeout(patience.quiet).or_else(|_| {
-        eprint_early(&format!("waiting for {} with the credentials for {}...", call.program, call.server));
-        receiver.recv_timeout(patience.most.saturating_sub(begun.elapsed()))
+    let read = receiver.recv_timeout(timeouts.quiet).or_else(|_| {
+        eprint_early(&format!(
+            "waiting for {} to return the credentials for {}...",
+            call.program, call.server
+        ));
+        receiver.recv_timeout(timeouts.most.saturating_sub(begun.elapsed()))
     });
     let answer = match read.ok()? {
         Ok(answer) => answer,
@@ -159,7 +162,7 @@ fn answer(
     loop {
         match child.try_wait() {
             Ok(Some(status)) => return Some(Ok((answer, status))),
-            Ok(None) if begun.elapsed() >= patience.most => return None,
+            Ok(None) if begun.elapsed() >= timeouts.most => return None,
             Ok(None) => thread::sleep(POLL),
             Err(e) => return Some(Err(e)),
         }
@@ -173,17 +176,17 @@ mod tests {
     #[test]
     fn a_helper_is_not_waited_for_for_ever() {
         let begun = Instant::now();
-        let patience = Patience { quiet: Duration::from_millis(1), most: Duration::from_millis(100) };
+        let timeouts = Timeouts { quiet: Duration::from_millis(1), most: Duration::from_millis(100) };
         let directory = tempfile::tempdir().unwrap();
         let check = |name: &str, script: &str, expected: &str| {
             let path = directory.path().join(name);
             write_program(&path, script);
             let call = HelperCall { program: path.display().to_string(), server: "r.io".into() };
-            let told = run(&call, patience).unwrap_err();
-            let told = told.strip_prefix(directory.path().to_str().unwrap()).unwrap().to_owned();
-            assert_eq!(told, expected);
+            let error = run(&call, timeouts).unwrap_err();
+            let error = error.strip_prefix(directory.path().to_str().unwrap()).unwrap().to_owned();
+            assert_eq!(error, expected);
         };
-        let late = "has not answered for r.io within 0 s, and was ended; unlock or mend it, or give --creds";
+        let late = "did not answer for r.io within 0 s and was stopped; unlock or repair it, or pass --creds";
         check("silent", "exec sleep 60", &format!("/silent {late}"));
         check("lasting", "exec sleep 60 >&-", &format!("/lasting {late}"));
         assert!(begun.elapsed() < Duration::from_secs(30));
@@ -195,8 +198,8 @@ mod tests {
         let path = directory.path().join("torn");
         write_program(&path, "echo '{\"Username\":\"a\",\"Secret\":\"hunter2\"}'; exit 3");
         let call = HelperCall { program: path.display().to_string(), server: "r.io".into() };
-        let told = run(&call, PATIENCE).unwrap_err();
-        assert!(told.ends_with("has failed for r.io: exit status: 3"), "{told}");
+        let error = run(&call, TIMEOUTS).unwrap_err();
+        assert!(error.ends_with("failed for r.io: exit status: 3"), "{error}");
     }
 
     /// A shell writes it: while another test starts a program, a file that this

@@ -13,7 +13,7 @@ use crate::oci::{
     Repository, speaks_tls,
 };
 
-/// A client whose transfers are drawn where somebody watches.
+/// A client that draws its transfers on a terminal.
 pub(in crate::cli) fn registry(arguments: &RegistryArgs, printer: &Printer<'_>) -> Registry {
     let progress = printer.progress();
     let meter = ProgressBars::is_watched().then(|| {
@@ -32,7 +32,7 @@ pub(in crate::cli) fn registry(arguments: &RegistryArgs, printer: &Printer<'_>) 
 /// password is for one, and the others would get it, too.
 ///
 /// # Errors
-/// Names the registries; or a URL is none.
+/// Names the registries; or a URL is invalid.
 pub(in crate::cli) fn one_registry<'u>(
     arguments: &RegistryArgs,
     urls: impl IntoIterator<Item = &'u str>,
@@ -48,22 +48,22 @@ pub(in crate::cli) fn one_registry<'u>(
     }
     let hosts = hosts.into_iter().collect::<Vec<_>>().join(" and ");
     Err(CliError::Usage(format!(
-        "--creds (SUPERCARGO_CREDS) is for one registry, and the URLs name {hosts}; log in to them with docker or \
+        "--creds (SUPERCARGO_CREDS) is for one registry, but the URLs name {hosts}; log in to them with docker or \
          podman instead"
     )))
 }
 
-/// How the arguments say that the registry is to be reached.
+/// How to reach the registry, from the arguments.
 ///
-/// A registry on this machine may speak plain HTTP without a flag; whether it
-/// does is asked, as docker and crane do. Everywhere else it takes --insecure.
+/// A registry on this machine can use plain HTTP without a flag; whether it
+/// speaks TLS is probed, as docker and crane do. All others need --insecure.
 pub(in crate::cli) async fn access(
     arguments: &RegistryArgs,
     repository: &Repository,
 ) -> Result<Access, CliError> {
     let keyring = match &arguments.creds {
         Some(creds) => {
-            let usage = || CliError::Usage("--creds takes USER:PASSWORD".into());
+            let usage = || CliError::Usage("--creds must be USER:PASSWORD".into());
             let (user, password) = creds.split_once(':').ok_or_else(usage)?;
             let mut keyring = Keyring::default();
             keyring.add_password(repository.registry(), user, password);
@@ -72,13 +72,13 @@ pub(in crate::cli) async fn access(
         None => {
             let repository = repository.clone();
             let found = tokio::task::spawn_blocking(move || credentials::find(&repository)).await;
-            found.map_err(|e| CliError::Input(format!("the search for credentials was cut off: {e}")))??
+            found.map_err(|e| CliError::Input(format!("the search for credentials was aborted: {e}")))??
         }
     };
     access_with(arguments, repository, keyring).await
 }
 
-/// The same with credentials that come from elsewhere.
+/// The same with other credentials.
 pub(in crate::cli) async fn access_with(
     arguments: &RegistryArgs,
     repository: &Repository,
@@ -103,7 +103,7 @@ pub(in crate::cli) async fn access_with(
     }))
 }
 
-/// The private keys that the arguments name.
+/// The private keys named by the arguments.
 pub(in crate::cli) fn identities(arguments: &IdentityArgs) -> Result<Option<Identities>, CliError> {
     let Some(path) = &arguments.age_identities else {
         return Ok(None);
@@ -120,16 +120,16 @@ mod tests {
     fn a_password_is_for_one_registry() {
         let check = |creds: Option<&str>, urls: &[&str], expected: Option<&str>| {
             let arguments = RegistryArgs { creds: creds.map(str::to_owned), ..RegistryArgs::default() };
-            let told =
+            let refused =
                 one_registry(&arguments, urls.iter().copied()).map_err(|e| (e.exit_code(), e.to_string()));
-            assert_eq!(told.err(), expected.map(|text| (2, text.to_owned())), "{urls:?}");
+            assert_eq!(refused.err(), expected.map(|text| (2, text.to_owned())), "{urls:?}");
         };
         let (a, b, c) = ("oci://a.io/x:1", "oci://a.io/y@sha256:", "oci://b.io:5000/x");
         let full = format!("{b}{}", "a".repeat(64));
         check(None, &[a, c], None);
         check(Some("u:p"), &[], None);
         check(Some("u:p"), &[a, &full], None);
-        let several = "--creds (SUPERCARGO_CREDS) is for one registry, and the URLs name a.io and b.io:5000; \
+        let several = "--creds (SUPERCARGO_CREDS) is for one registry, but the URLs name a.io and b.io:5000; \
                        log in to them with docker or podman instead";
         check(Some("u:p"), &[c, a, &full], Some(several));
     }

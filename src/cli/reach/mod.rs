@@ -1,4 +1,4 @@
-//! How a command reaches what is not on this machine: from its flags and the
+//! How a command reaches other machines: from its flags and the
 //! environment to a cluster, or to a registry with its credentials.
 
 pub(super) mod connect;

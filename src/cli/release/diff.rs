@@ -15,40 +15,38 @@ use crate::domain::identity::ReleaseId;
 use crate::domain::release::Release;
 use crate::reconcile::frontend::command_line::Local;
 
-/// Compare what a release wants with the cluster.
+/// Compare a release with the cluster.
 ///
-/// Resolves, verifies, pulls and renders the artifact as the spec of the release says (path,
-/// patches, images, namespaces, labels), and asks the API server by dry runs what an apply would
-/// change and what it would prune. It does so with your own rights and not with those of the
-/// release's account, and reads the Secrets that the spec names; the administrator's rules, such as
-/// a trust policy, do not count here. Writes nothing to the cluster, and works while the release is
-/// suspended. Values of Secrets are masked.
+/// Resolves, verifies, pulls and renders the artifact according to the release's spec (path,
+/// patches, images, namespaces, labels). Server-side dry runs show what an apply would change and
+/// prune. Uses your own rights, not those of the release's ServiceAccount, and reads the Secrets
+/// named in the spec. Does not check the administrator's rules, such as a trust policy. Writes
+/// nothing to the cluster; also works while the release is suspended. Values of Secrets are masked.
 ///
-/// Exit codes: those of kubectl diff: 0 when nothing differs, 1 when something does, 2 when it
-/// cannot be told.
+/// Exit codes: as for kubectl diff: 0 no differences; 1 differences found; 2 comparison failed.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct DiffRelease {
-    /// The release.
+    /// Name of the release.
     name: String,
-    /// Another revision than spec.ref asks for: a tag, or sha256: and a digest.
+    /// Revision to compare instead of spec.ref: a tag, or a digest sha256:….
     #[arg(long, value_name = "TAG")]
     to: Option<String>,
-    /// The form of the output; without it, text for people.
+    /// Output format (default: text).
     #[arg(short = 'o', long, value_enum, value_name = "FORMAT")]
     output: Option<OutputFormat>,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  # Would a run change something now?
+  # What would a reconciliation change now?
   supercargo diff release demo-app -n apps
 
-  # What would an upgrade change, and delete?
+  # What would an upgrade change and delete?
   supercargo diff release demo-app -n apps --to 1.1.0";
 
 impl DiffRelease {
-    /// Compares what a release wants with the cluster: the exit code says whether they
+    /// Compares a release with the cluster: the exit code says whether they
     /// differ.
     pub(in crate::cli) async fn run(
         &self,
@@ -68,15 +66,14 @@ impl DiffRelease {
     }
 }
 
-/// The release as the cluster has it, at another revision where one is asked for. What
-/// it may do is what the person may do.
+/// The release in the cluster, with another revision if `to` names one. Its rights
+/// are those of the person.
 async fn wanted(session: &Session, id: &ReleaseId, to: Option<&str>) -> Result<Release, CliError> {
     let Some(found) = session.find_release(id).await? else {
         return Err(CliError::Failed(absent(session, id).await));
     };
-    let broken = |why: String| {
-        CliError::Failed(format!("the release {}/{} cannot be rendered: {why}", id.namespace, id.name))
-    };
+    let broken =
+        |why: String| CliError::Failed(format!("cannot render release {}/{}: {why}", id.namespace, id.name));
     let mut resource: OCIArtifactRelease =
         serde_json::from_value(found).map_err(|error| broken(error.to_string()))?;
     resource.spec.service_account_name = None;

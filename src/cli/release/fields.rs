@@ -1,4 +1,4 @@
-//! What a release says of itself, read from the object as the API server has it.
+//! Fields of a release, read from the object in the API server.
 
 use serde_json::Value;
 
@@ -35,7 +35,7 @@ pub(super) fn tone(status: &str) -> Tone {
 /// The message of a Ready condition.
 pub(super) fn why(ready: &Value) -> &str {
     match text(ready, "/message") {
-        "" => "the operator has not looked at it yet",
+        "" => "not reconciled by the operator yet",
         message => message,
     }
 }

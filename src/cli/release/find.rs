@@ -1,4 +1,4 @@
-//! How the verbs find a release, and what they say when it is not there.
+//! How the verbs find a release, and their message when it does not exist.
 
 use serde_json::Value;
 
@@ -9,10 +9,10 @@ use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 use crate::domain::message::List;
 
-/// How many names are told when one is not there.
+/// How many names a message lists.
 const MAX_NAMES: usize = 5;
 
-/// A release that has to be there.
+/// A release that must exist.
 pub(super) async fn find(session: &Session, release: &ReleaseId) -> Result<Value, CliError> {
     match session.find_release(release).await? {
         Some(value) => Ok(value),
@@ -20,10 +20,10 @@ pub(super) async fn find(session: &Session, release: &ReleaseId) -> Result<Value
     }
 }
 
-/// That a release is not there, and which one may have been meant.
+/// The message that a release does not exist, with similar ones.
 pub(super) async fn absent(session: &Session, release: &ReleaseId) -> String {
-    let text = format!("there is no release {} in namespace {}", release.name, release.namespace);
-    // Who may not look around gets no hint.
+    let text = format!("release {} not found in namespace {}", release.name, release.namespace);
+    // Without the right to list releases there is no hint.
     let others = match session.list_releases(None, None).await {
         Err(ApiError::Status(_)) => session.list_releases(Some(&release.namespace), None).await,
         others => others,
@@ -36,13 +36,13 @@ fn hint(release: &ReleaseId, others: &[ReleaseId]) -> String {
     let elsewhere: Vec<&str> =
         others.iter().filter(|o| o.name == release.name).map(|o| o.namespace.as_str()).collect();
     if !elsewhere.is_empty() {
-        return format!("; there is one of that name in {}", list(&elsewhere));
+        return format!("; a release of that name exists in {}", list(&elsewhere));
     }
     let here: Vec<&str> =
         others.iter().filter(|o| o.namespace == release.namespace).map(|o| o.name.as_str()).collect();
     match here.is_empty() {
         true => String::new(),
-        false => format!("; the namespace has {}", list(&here)),
+        false => format!("; releases there: {}", list(&here)),
     }
 }
 
@@ -66,7 +66,7 @@ mod tests {
         };
         check(&[], "");
         check(&[("other", "db")], "");
-        check(&[("apps", "db"), ("apps", "wep")], "; the namespace has db, wep");
-        check(&[("apps", "db"), ("a", "web"), ("b", "web")], "; there is one of that name in a, b");
+        check(&[("apps", "db"), ("apps", "wep")], "; releases there: db, wep");
+        check(&[("apps", "db"), ("a", "web"), ("b", "web")], "; a release of that name exists in a, b");
     }
 }

@@ -23,50 +23,50 @@ use crate::cluster::session::Session;
 use crate::domain::artifact::digest::shortened;
 use crate::domain::identity::ReleaseId;
 
-/// List the releases of a namespace, or of all.
+/// List the releases of one namespace, or of all.
 ///
-/// Reads OCIArtifactReleases of the cluster and writes nothing to it. READY, REASON and MESSAGE are
-/// those of the release's Ready condition, REVISION is the last one of which every object was
-/// applied, SUSPENDED whether spec.suspend is true. With -o json or yaml the objects themselves are
-/// printed, as kubectl takes them: one that was asked for by name as it is, several as a List.
+/// Reads OCIArtifactReleases and writes nothing to the cluster. READY, REASON and MESSAGE are those
+/// of the Ready condition, REVISION is the last revision that was applied completely, SUSPENDED is
+/// spec.suspend. With -o json or yaml the objects are printed in kubectl's format: a single named
+/// release as an object, otherwise a List.
 ///
-/// Exit codes: 0, also when there are none; 1 when one that was named is not there, or the cluster
-/// cannot be asked.
+/// Exit codes: 0 success, also if there are no releases; 1 when a named release does not exist, or
+/// the cluster cannot be read.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct GetReleases {
-    /// Only these.
+    /// Names of the releases (default: all).
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Those of all namespaces.
+    /// List the releases of all namespaces.
     #[arg(short = 'A', long)]
     all_namespaces: bool,
-    /// Only those whose labels match, such as team=web or 'team in (web,db)'.
+    /// List only releases whose labels match, such as team=web or 'team in (web,db)'.
     #[arg(short = 'l', long, value_name = "SELECTOR")]
     selector: Option<String>,
-    /// Prints a line for each change after the list, until Ctrl-C.
+    /// Watch for changes after the list, until Ctrl-C.
     #[arg(short = 'w', long)]
     watch: bool,
-    /// How they are printed.
+    /// Options of the output.
     #[command(flatten)]
     output: OutputArgs,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  # The releases of the current namespace
+  # Releases of the current namespace
   supercargo get releases
 
-  # Those of all namespaces, with drift, verification and source
+  # Releases of all namespaces, with drift, verification and source
   supercargo get releases -A -o wide
 
-  # The names of those that are not ready
+  # Names of the releases that are not ready
   supercargo get releases -A --no-headers | awk '$3 != \"True\" {print $1 \"/\" $2}'
 
-  # A copy for another cluster
+  # Save a release for another cluster
   supercargo get releases demo-app -o yaml > demo-app.yaml
 
-  # See what happens while an upgrade goes on
+  # Watch an upgrade
   supercargo get releases --watch";
 
 impl GetReleases {
@@ -80,16 +80,16 @@ impl GetReleases {
         let Self { names, all_namespaces, selector, watch, output } = self;
         if !names.is_empty() && (*all_namespaces || selector.is_some()) {
             let flag = if *all_namespaces { "-A" } else { "-l" };
-            return Err(CliError::Usage(format!("names and {flag} exclude each other")));
+            return Err(CliError::Usage(format!("names cannot be combined with {flag}")));
         }
         let format = output.output.format();
         if *watch && format.is_some() {
-            return Err(CliError::Usage("--watch prints tables only".into()));
+            return Err(CliError::Usage("--watch supports only table output".into()));
         }
         let namespace = (!all_namespaces).then(|| session.default_namespace().to_owned());
         if *watch {
             let following = follow(self, namespace, session, printer);
-            return or_interrupted(following, || "no longer watching".into()).await;
+            return or_interrupted(following, || "watch stopped".into()).await;
         }
         let (found, missing) = match (names.as_slice(), &namespace) {
             ([], _) | (_, None) => {
@@ -114,7 +114,7 @@ impl GetReleases {
     }
 }
 
-/// Those of the names that are there, and what is to be said of the others.
+/// The releases that exist, and a message for each that does not.
 async fn named(
     session: &Session,
     namespace: &str,
@@ -147,7 +147,7 @@ impl Columns {
         if self.wide {
             headers.extend(["DRIFTED", "VERIFIED", "SOURCE"]);
         }
-        // The one that may be long is the last.
+        // The longest column is the last.
         headers.push("MESSAGE");
         let mut table = Table::new(headers);
         for release in releases {
@@ -161,7 +161,7 @@ impl Columns {
         let ready = condition_of(release, condition::READY).unwrap_or(&Value::Null);
         let status = text(ready, "/status");
         let suspended = release.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false);
-        // A status that an older operator wrote has the whole revision only.
+        // The status of an older operator has only the full revision.
         let revision = shortened(text(release, "/status/lastAppliedRevision"));
         let mut row = vec![
             cell("/metadata/name"),

@@ -1,5 +1,5 @@
-//! The verbs on releases, which the operator works on. Each is one file: its
-//! options, its help and what it does.
+//! The verbs on releases, which the operator reconciles. Each is one file: its
+//! options, its help and its code.
 
 pub(super) mod diff;
 mod fields;

@@ -6,36 +6,36 @@ use super::request;
 use crate::cli::args::{ClusterArgs, RequestArgs};
 use crate::cli::{CliError, Printer};
 
-/// Let the operator work on releases now, and wait for what comes of it.
+/// Reconcile releases now and wait for the result.
 ///
-/// Sets the annotation supercargo.dev/reconcile-at of each release to the present time and waits
-/// until its status says that the operator has acted on it. A suspended release is worked on once
-/// and stays suspended.
+/// Sets the annotation supercargo.dev/reconcile-at of each release to the current time and waits
+/// until its status shows that the operator has handled it. A suspended release is reconciled once
+/// and remains suspended.
 ///
-/// Exit codes: 0 when every release is Ready, or was only asked (--wait=false); 1 when one is not
-/// Ready, is not there, or the time was over; 130 when Ctrl-C ended the wait, which does not end
-/// the work of the operator.
+/// Exit codes: 0 when every release is Ready, or was requested with --wait=false; 1 when a release
+/// is not Ready or does not exist, or the wait timed out; 130 when interrupted by Ctrl-C:
+/// reconciliation then continues in the cluster.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct ReconcileRelease {
-    /// Which, and whether to wait.
+    /// The releases, and whether to wait.
     #[command(flatten)]
     request: RequestArgs,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  # Fetch what the tag stands for by now
+  # Pull what the tag names now
   supercargo reconcile release demo-app
 
-  # Everything in a namespace, in the background
+  # All releases of a namespace, without waiting
   supercargo reconcile release --all -n apps --wait=false
 
-  # One that takes long
+  # A longer time limit
   supercargo reconcile release demo-app --timeout 20m";
 
 impl ReconcileRelease {
-    /// Asks for a run of each release, and waits for it.
+    /// Requests a run of each release, and waits for it.
     pub(in crate::cli) async fn run(
         &self,
         cluster: &ClusterArgs,

@@ -1,5 +1,5 @@
-//! What a person asks of the operator: which releases, and the annotation by which
-//! it is asked.
+//! A person's request to the operator: which releases, and the annotation that
+//! requests a run.
 
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -18,10 +18,10 @@ use crate::cli::{CliError, Printer};
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 
-/// Releases that are asked at once.
+/// Releases that are changed at once.
 const PARALLEL: usize = 16;
 
-/// Asks for a run of each release as the person says, and tells what Ctrl-C leaves.
+/// Requests a run of each release; after Ctrl-C, says what continues.
 pub(super) async fn run(
     arguments: &RequestArgs,
     cluster: &ClusterArgs,
@@ -32,8 +32,8 @@ pub(super) async fn run(
     or_interrupted(request(arguments, &session, printer, resumes), || left(arguments)).await
 }
 
-/// Asks for a run of each release, lets them go on where they are suspended and
-/// `resumes` says so, and waits for it.
+/// Requests a run of each release, resumes the suspended ones if `resumes` is set,
+/// and waits for the result.
 async fn request(
     arguments: &RequestArgs,
     session: &Session,
@@ -41,7 +41,7 @@ async fn request(
     resumes: bool,
 ) -> Result<(), CliError> {
     let releases = chosen(&arguments.which, session, printer).await?;
-    // A value that has not been there: nobody asks twice in a nanosecond.
+    // A new value each time: no two requests fall into one nanosecond.
     let token = Timestamp::now().to_string();
     let mut patch = json!({"metadata": {"annotations": {(keys::RECONCILE_AT): token}}});
     if resumes {
@@ -51,7 +51,7 @@ async fn request(
     for release in &asked {
         match (resumes, arguments.wait) {
             (true, _) => printer.line(format!("{} resumed", id(release)))?,
-            (false, false) => printer.line(format!("{} asked to reconcile", id(release)))?,
+            (false, false) => printer.line(format!("{} reconciliation requested", id(release)))?,
             (false, true) => printer.say(format!("reconciling {}...", id(release))),
         }
     }
@@ -64,7 +64,7 @@ async fn request(
     ended(failed)
 }
 
-/// Fails with what is to be said of those that were not changed, or came to no good end.
+/// Fails with the messages about releases that were not changed or are not ready.
 pub(super) fn ended(failed: Vec<String>) -> Result<(), CliError> {
     if failed.is_empty() {
         Ok(())
@@ -73,7 +73,7 @@ pub(super) fn ended(failed: Vec<String>) -> Result<(), CliError> {
     }
 }
 
-/// The releases that are meant.
+/// The releases that the arguments name.
 pub(super) async fn chosen(
     arguments: &ReleaseNames,
     session: &Session,
@@ -94,7 +94,7 @@ pub(super) async fn chosen(
     Ok(all)
 }
 
-/// Changes each release. Returns those that were, and what is to be said of the
+/// Changes each release. Returns the changed ones, and a message for each of the
 /// others.
 pub(super) async fn change(
     session: &Session,
@@ -119,7 +119,7 @@ pub(super) async fn change(
     while let Some(answer) = answers.next().await {
         match answer {
             Ok(release) => changed.push(release),
-            // The same for all, such as a cluster that does not answer, is said once.
+            // A message about all, such as a cluster that does not answer, is printed once.
             Err(why) if failed.contains(&why) => {}
             Err(why) => failed.push(why),
         }
@@ -127,8 +127,8 @@ pub(super) async fn change(
     (changed, failed)
 }
 
-/// What goes on after Ctrl-C.
+/// What continues after Ctrl-C.
 fn left(arguments: &RequestArgs) -> String {
     let name = arguments.which.names.first().map_or("NAME", String::as_str);
-    format!("the operator goes on with what it was asked; supercargo status release {name} shows it")
+    format!("reconciliation continues in the cluster; see supercargo status release {name}")
 }

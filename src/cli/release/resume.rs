@@ -6,29 +6,29 @@ use super::request;
 use crate::cli::args::{ClusterArgs, RequestArgs};
 use crate::cli::{CliError, Printer};
 
-/// Let the operator work on suspended releases again, and wait for what comes of it.
+/// Resume reconciliation of suspended releases and wait for the result.
 ///
-/// Sets spec.suspend to false and asks for a run, as reconcile does.
+/// Sets spec.suspend to false and requests a reconciliation, as reconcile does.
 ///
-/// Exit codes: those of reconcile.
+/// Exit codes: as for reconcile.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct ResumeRelease {
-    /// Which, and whether to wait.
+    /// The releases, and whether to wait.
     #[command(flatten)]
     request: RequestArgs,
 }
 
 const EXAMPLES: &str = "\
 Examples:
-  # Go on, and see that all is well
+  # Resume and wait until the release is ready
   supercargo resume release demo-app
 
-  # Go on without waiting
+  # Resume without waiting
   supercargo resume release demo-app --wait=false";
 
 impl ResumeRelease {
-    /// Lets the operator go on with each release, and waits for it.
+    /// Resumes each release, and waits for it.
     pub(in crate::cli) async fn run(
         &self,
         cluster: &ClusterArgs,

@@ -1,4 +1,4 @@
-//! `supercargo status release`: one page that says how a release does.
+//! `supercargo status release`: the state of a release on one page.
 
 use clap::Args;
 use jiff::Timestamp;
@@ -19,23 +19,23 @@ use crate::cli::{CliError, Line, Printer};
 use crate::domain::identity::ReleaseId;
 use crate::domain::message::and_more;
 
-/// Show how a release does, down to the pod that is not ready.
+/// Show release status, including failing pods.
 ///
-/// Reads the release, its inventory (the ConfigMap inv-NAME) and every object in it, with your own
-/// rights: an object that you may not read is shown as Unknown. Below a workload that is not ready
-/// stand its ReplicaSets and pods, with why they wait. Writes nothing to the cluster.
+/// Reads the release, its inventory (the ConfigMap inv-NAME) and every object in it with your own
+/// rights; an object that you cannot read is shown as Unknown. For a workload that is not ready,
+/// its ReplicaSets and pods are listed with the cause. Writes nothing to the cluster.
 ///
-/// Exit codes: 0, whatever the state of the release; 1 when it is not there or cannot be read. With
+/// Exit codes: 0 for any state of the release; 1 when it does not exist or cannot be read. With
 /// --exit-status also 1 when it is not Ready.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct StatusRelease {
-    /// The release.
+    /// Name of the release.
     name: String,
-    /// Ends with exit code 1 unless the release is Ready.
+    /// Exit with code 1 unless the release is Ready.
     #[arg(long)]
     exit_status: bool,
-    /// How it is printed.
+    /// Options of the output.
     #[command(flatten)]
     page: PageArgs,
 }
@@ -48,7 +48,7 @@ Examples:
   # In a script: stop unless it is ready
   supercargo status release demo-app --exit-status
 
-  # The objects that are not as they should be, by jq
+  # Objects that are not healthy, with jq
   supercargo status release demo-app -o json | jq -r '.objects[] | select(.health != \"Current\") | .object'";
 
 impl StatusRelease {
@@ -97,7 +97,7 @@ fn report(release: &Value, objects: &[Node]) -> Value {
     })
 }
 
-/// The artifact that the release wants, as one would pull it.
+/// The artifact of the release, as it would be pulled.
 fn source(release: &Value) -> String {
     let url = text(release, "/spec/url");
     let wanted = |field: &str| text(release, &format!("/spec/ref/{field}"));
@@ -138,12 +138,12 @@ impl Page<'_> {
             ("Attempted:", text(release, "/status/lastAttemptedRevision").into()),
             ("Applied:", text(release, "/status/lastAppliedRevision").into()),
             ("Healthy:", text(release, "/status/lastHealthyRevision").into()),
-            ("Made of:", self.made_of()),
+            ("Built from:", self.built_from()),
         ];
         let generations =
             (release.pointer("/metadata/generation"), release.pointer("/status/observedGeneration"));
         if generations.0 != generations.1 {
-            lines.push(("Note:", "the operator has not acted on the present spec yet".into()));
+            lines.push(("Note:", "Latest spec not reconciled yet".into()));
         }
         for (label, value) in lines.into_iter().filter(|(_, value)| !value.is_empty()) {
             printer.line(format!("{label:<11} {value}"))?;
@@ -151,8 +151,8 @@ impl Page<'_> {
         Ok(())
     }
 
-    /// Source and revision that the artifact names itself.
-    fn made_of(&self) -> String {
+    /// Source and revision from the artifact's own annotations.
+    fn built_from(&self) -> String {
         let part = |field: &str| text(self.release, &format!("/status/artifact/{field}"));
         let parts = [part("source"), part("sourceRevision")];
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
@@ -171,13 +171,13 @@ impl Page<'_> {
         self.title(printer, "Conditions")?;
         let conditions = self.list("/status/conditions");
         if conditions.is_empty() {
-            return printer.line("none yet: is the operator running?");
+            return printer.line("None yet; check that the operator is running");
         }
         let ready = condition_of(self.release, condition::READY).map_or("", |ready| text(ready, "/message"));
         let mut table = Table::new(["TYPE", "STATUS", "AGE", "REASON", "MESSAGE"]);
         for condition in conditions {
             let (kind, status) = (text(condition, "/type"), text(condition, "/status"));
-            // Of these, true is no good news.
+            // For these, True is bad.
             let unwanted =
                 [condition::DRIFTED, condition::FETCH_FAILED, condition::RECONCILING, condition::STALLED];
             let unwanted = unwanted.contains(&kind);
@@ -188,9 +188,9 @@ impl Page<'_> {
                 (false, _) => tone(status),
             };
             let since = condition.get("lastTransitionTime").and_then(Value::as_str);
-            // Whole: here is where the message is read.
+            // The whole message: this is the place to read it.
             let message = match text(condition, "/message") {
-                same if kind != condition::READY && same == ready => "as Ready".to_owned(),
+                same if kind != condition::READY && same == ready => "Same as Ready".to_owned(),
                 message => folded(message),
             };
             table.row([
@@ -265,7 +265,7 @@ impl Page<'_> {
         };
         self.title(printer, &title)?;
         if self.objects.is_empty() {
-            let none = if self.inventory { "none" } else { "none: there is no inventory yet" };
+            let none = if self.inventory { "None" } else { "None; no inventory yet" };
             return printer.line(none);
         }
         let mut rows = Vec::new();
@@ -364,12 +364,12 @@ Release:    apps/web
 Source:     oci://r/web:latest
 Suspended:  yes
 Applied:    1@sha256:a
-Note:       the operator has not acted on the present spec yet
+Note:       Latest spec not reconciled yet
 
 Conditions
 TYPE          STATUS   AGE   REASON          MESSAGE
 Ready         False    60s   HealthTimeout   not healthy in time
-Reconciling   True     60s   HealthTimeout   as Ready
+Reconciling   True     60s   HealthTimeout   Same as Ready
 
 History
 REVISION     OUTCOME   AGE   CREATED   CONFIGURED   UNCHANGED   PRUNED   FAILED

@@ -9,14 +9,14 @@ use crate::cli::args::{ClusterArgs, ReleaseNames};
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 
-/// Let the operator leave releases alone until they are resumed.
+/// Suspend reconciliation of releases until they are resumed.
 ///
-/// Sets spec.suspend. What is applied stays as it is, also where somebody changes it: drift is not
-/// corrected. A run that is under way ends first. If the release itself comes out of Git or another
-/// release, set spec.suspend there, or it may be set back.
+/// Sets spec.suspend to true. Applied objects keep running; new revisions are not applied and drift
+/// is not corrected. A run in progress ends first. If the release itself is managed from Git or by
+/// another release, set spec.suspend there; otherwise it can be reset.
 ///
-/// Exit codes: 0 when all are suspended, also those that were; 1 when one is not there or may not
-/// be changed.
+/// Exit codes: 0 when all releases are suspended, including those that already were; 1 when a
+/// release does not exist or cannot be changed.
 #[derive(Debug, Args)]
 #[command(after_long_help = EXAMPLES)]
 pub struct SuspendRelease {
@@ -27,14 +27,14 @@ pub struct SuspendRelease {
 
 const EXAMPLES: &str = "\
 Examples:
-  # Change something by hand for a while
+  # Stop drift correction during a manual change
   supercargo suspend release demo-app
 
-  # The whole namespace
+  # All releases of a namespace
   supercargo suspend release --all -n apps";
 
 impl SuspendRelease {
-    /// Lets the operator leave releases alone.
+    /// Suspends releases.
     pub(in crate::cli) async fn run(
         &self,
         cluster: &ClusterArgs,

@@ -1,5 +1,5 @@
-//! The objects of a release as they are now, and below a workload that is not
-//! ready the pods that say why. Reads with the person's own rights.
+//! The present objects of a release, and below a workload that is not
+//! ready the pods that show the cause. Reads with the person's own rights.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,8 +25,8 @@ use crate::domain::stage::order;
 const PARALLEL: usize = 32;
 /// The most pods that are shown below one owner.
 const MAX_CHILDREN: usize = 5;
-/// The longest text of a kubelet that is shown, in characters.
-const MAX_SAID: usize = 200;
+/// The longest message of a kubelet that is shown, in characters.
+const MAX_KUBELET_MESSAGE: usize = 200;
 /// The kinds whose pods are looked for when they are not ready.
 const WORKLOADS: [(&str, &str); 5] = [
     ("apps", "Deployment"),
@@ -35,10 +35,10 @@ const WORKLOADS: [(&str, &str); 5] = [
     ("apps", "ReplicaSet"),
     ("batch", "Job"),
 ];
-/// What stands between a workload and its pods.
+/// The kind between a workload and its pods.
 const BETWEEN: (&str, &str) = ("apps", "ReplicaSet");
 
-/// An object and how it does.
+/// An object and its health.
 #[derive(Debug, Serialize)]
 pub(super) struct Node {
     /// `Kind/namespace/name`.
@@ -51,7 +51,7 @@ pub(super) struct Node {
     /// Why, when it is not Current.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// What it owns and is not ready.
+    /// Objects that it owns and that are not ready.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub children: Vec<Node>,
 }
@@ -59,7 +59,7 @@ pub(super) struct Node {
 /// Reads the objects that an inventory names, in the order of the apply.
 ///
 /// # Errors
-/// When the API server does not say which kinds it has.
+/// When the API server does not list its kinds.
 pub(super) async fn read(session: &Session, inventory: &Inventory) -> Result<Vec<Node>, ApiError> {
     let kinds = inventory.entries.keys().map(ObjectId::group_kind);
     let discovery = session.discovery_of(kinds).await?;
@@ -83,7 +83,7 @@ async fn node(session: &Session, discovery: &ApiDiscovery, id: &ObjectId, versio
     let Some(resource) = resource else {
         let api_version =
             if id.group.is_empty() { version.into() } else { format!("{}/{version}", id.group) };
-        return Node::without(id, api_version, "NotFound", "the cluster does not know this kind".into());
+        return Node::without(id, api_version, "NotFound", "the cluster does not serve this kind".into());
     };
     let object = match session.get(&resource, id).await.and_then(|answer| answer.json::<Value>()) {
         Ok(object) => object,
@@ -96,12 +96,12 @@ async fn node(session: &Session, discovery: &ApiDiscovery, id: &ObjectId, versio
     };
     let mut node = Node::of(id.to_string(), &object);
     if left {
-        node.message = join(&node.message, "left the artifact and stays");
+        node.message = join(&node.message, "no longer in the artifact, kept");
     }
     if !is_good(node.health) && WORKLOADS.contains(&(id.group.as_str(), id.kind.as_str())) {
         match below(session, discovery, &object).await {
             Ok(children) => node.children = children,
-            Err(error) => node.message = join(&node.message, &format!("its pods cannot be read: {error}")),
+            Err(error) => node.message = join(&node.message, &format!("cannot read its pods: {error}")),
         }
     }
     node
@@ -114,9 +114,9 @@ fn join(one: &str, other: &str) -> String {
     }
 }
 
-/// What the kubelet says of the first container of a pod that waits or has
+/// The kubelet's message about the first container of a pod that waits or has
 /// ended: which image, or how the last attempt ended.
-fn kubelet_says(pod: &Value) -> String {
+fn kubelet_message(pod: &Value) -> String {
     let lists = ["/status/initContainerStatuses", "/status/containerStatuses"];
     let containers = lists.iter().filter_map(|list| pod.pointer(list)?.as_array()).flatten();
     let said = containers.filter(|container| container.get("ready") != Some(&Value::Bool(true))).find_map(
@@ -126,14 +126,14 @@ fn kubelet_says(pod: &Value) -> String {
             states.into_iter().map(|state| text(container, state).trim()).find(|said| !said.is_empty())
         },
     );
-    let mut said: String = said.unwrap_or_default().chars().take(MAX_SAID).collect();
-    if said.chars().count() == MAX_SAID {
+    let mut said: String = said.unwrap_or_default().chars().take(MAX_KUBELET_MESSAGE).collect();
+    if said.chars().count() == MAX_KUBELET_MESSAGE {
         said.push('…');
     }
     said
 }
 
-/// Whether nothing needs to be said of it.
+/// Whether an object with this health needs no message.
 pub(super) fn is_good(health: &str) -> bool {
     health == HealthState::Current.as_str()
 }
@@ -143,7 +143,7 @@ impl Node {
         let health = RuleSet::default().assess(value, Timestamp::now());
         let message = match health.state == HealthState::Current {
             true => String::new(),
-            false => join(&health.message, &kubelet_says(value)),
+            false => join(&health.message, &kubelet_message(value)),
         };
         Self {
             object,
@@ -174,7 +174,7 @@ async fn below(session: &Session, discovery: &ApiDiscovery, workload: &Value) ->
             continue;
         }
         for mut object in session.list_objects(&resource, Some(namespace), Some(&selector)).await? {
-            // The items of a list do not say what they are.
+            // The items of a list have no apiVersion and kind.
             object["apiVersion"] = resource.api_version().into();
             object["kind"] = kind.into();
             objects.push(object);
@@ -204,8 +204,8 @@ fn selector(selector: &Value) -> String {
     terms.join(",")
 }
 
-/// The tree of what `owner` owns, as far as it is not ready. A ReplicaSet that
-/// wants no pods is the past and left out.
+/// The tree of the objects of `owner` that are not ready. A ReplicaSet that
+/// wants no pods is an old one and left out.
 fn owned(owner: &str, objects: &[Value]) -> Vec<Node> {
     let mut by_owner: BTreeMap<&str, Vec<&Value>> = BTreeMap::new();
     for object in objects {
@@ -218,7 +218,7 @@ fn owned(owner: &str, objects: &[Value]) -> Vec<Node> {
 }
 
 fn nodes(owner: &str, by_owner: &BTreeMap<&str, Vec<&Value>>, depth: usize) -> Vec<Node> {
-    // Deployment, ReplicaSet, Pod: whoever claims to own its owner ends here.
+    // Deployment, ReplicaSet, Pod: a cycle of owners ends here.
     if depth > 3 {
         return Vec::new();
     }
@@ -228,22 +228,22 @@ fn nodes(owner: &str, by_owner: &BTreeMap<&str, Vec<&Value>>, depth: usize) -> V
         .flatten()
         .filter_map(|object| {
             let children = self::nodes(text(object, "/metadata/uid"), by_owner, depth + 1);
-            let past = text(object, "/kind") == "ReplicaSet"
+            let old = text(object, "/kind") == "ReplicaSet"
                 && children.is_empty()
                 && object.pointer("/spec/replicas").and_then(Value::as_i64) == Some(0);
             let (namespace, name) = (text(object, "/metadata/namespace"), text(object, "/metadata/name"));
             let subject = format!("{}/{namespace}/{name}", text(object, "/kind"));
             let node = Node { children, ..Node::of(subject, object) };
-            (!past && (!is_good(node.health) || !node.children.is_empty())).then_some(node)
+            (!old && (!is_good(node.health) || !node.children.is_empty())).then_some(node)
         })
         .collect();
-    // What has failed says more than what is under way.
+    // Failed objects come before those in progress.
     nodes.sort_by_key(|node| (node.health != HealthState::Failed.as_str(), node.object.clone()));
     if nodes.len() > MAX_CHILDREN {
         let more = and_more(nodes.len() - MAX_CHILDREN).unwrap_or_default();
         nodes.truncate(MAX_CHILDREN);
         if let Some(last) = nodes.last_mut() {
-            last.message = join(&last.message, &format!("{more} like it are not shown"));
+            last.message = join(&last.message, &format!("{more} not shown"));
         }
     }
     nodes
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn what_a_kubelet_says_is_bounded() {
         let check = |containers: Value, expected: &str| {
-            assert_eq!(kubelet_says(&json!({"status": {"containerStatuses": containers}})), expected);
+            assert_eq!(kubelet_message(&json!({"status": {"containerStatuses": containers}})), expected);
         };
         check(json!([]), "");
         check(json!([{"ready": true, "lastState": {"terminated": {"message": "old"}}}]), "");
@@ -315,8 +315,11 @@ mod tests {
             json!([{"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": {"terminated": {"message": "panic\n"}}}]),
             "panic",
         );
-        let long = "x".repeat(MAX_SAID + 1);
-        check(json!([{"state": {"waiting": {"message": long}}}]), &format!("{}…", "x".repeat(MAX_SAID)));
+        let long = "x".repeat(MAX_KUBELET_MESSAGE + 1);
+        check(
+            json!([{"state": {"waiting": {"message": long}}}]),
+            &format!("{}…", "x".repeat(MAX_KUBELET_MESSAGE)),
+        );
     }
 
     #[test]
@@ -325,6 +328,6 @@ mod tests {
         let pods: Vec<_> = (0..9).map(|n| object("Pod", &format!("p{n}"), "job", failed.clone())).collect();
         let tree = owned("job", &pods);
         assert_eq!(tree.len(), MAX_CHILDREN);
-        assert_eq!(tree[4].message, "has failed; and 4 more like it are not shown");
+        assert_eq!(tree[4].message, "has failed; and 4 more not shown");
     }
 }

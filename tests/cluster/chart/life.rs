@@ -57,9 +57,9 @@ async fn helm_installs_it_under_least_rights_and_what_it_applied_outlives_it() {
     bed.kubectl(&["apply", "--server-side", "-f", namespace.to_str().expect("text")], "");
     let said = helm::printed(&installation.helm("install", "", &[]));
     for part in [
-        "act as any ServiceAccount of the cluster",
-        "names none acts as ServiceAccount default",
-        "stay as they are",
+        "impersonate any ServiceAccount of the cluster",
+        "without one it uses ServiceAccount default",
+        "are kept,",
     ] {
         assert!(said.contains(part), "{part:?} is not in: {said}");
     }

@@ -57,43 +57,43 @@ fn the_schema_names_the_value_that_it_refuses() {
 
 #[story]
 fn values_that_contradict_each_other_are_refused() {
-    let larger = "cache.maxSize (2Gi) may be at most four fifths of cache.sizeLimit (2Gi)";
+    let larger = "cache.maxSize (2Gi) must be at most four fifths of cache.sizeLimit (2Gi)";
     check("cache: {maxSize: 2Gi}", larger);
     check(
         "cache: {sizeLimit: 1000Mi}",
-        "cache.maxSize (1Gi) may be at most four fifths of cache.sizeLimit (1000Mi)",
+        "cache.maxSize (1Gi) must be at most four fifths of cache.sizeLimit (1000Mi)",
     );
-    check("webhook: {enabled: true}", "webhook.enabled needs webhook.secret");
+    check("webhook: {enabled: true}", "webhook.enabled needs receivers");
     check(
         "webhook: {enabled: true, secret: a, receivers: [{b: c}]}",
-        "set webhook.secret or webhook.receivers, not both",
+        "webhook.secret and webhook.receivers are both set",
     );
     check("webhook: {enabled: true, secret: a, port: 8080}", "webhook.port is 8080, the port of the metrics");
     check("webhook: {enabled: true, secret: a, port: 8081}", "webhook.port is 8081, the port of the probes");
     check(
         "trustPolicy: {configMap: a, files: {policy.yaml: b}}",
-        "set trustPolicy.configMap or trustPolicy.files",
+        "trustPolicy.configMap and trustPolicy.files are both set",
     );
     check("trustPolicy: {files: {a.pub: b}}", "trustPolicy.files has no policy.yaml");
-    check("extraCA: {configMap: a, secret: b}", "set extraCA.configMap or extraCA.secret, not both");
-    check("rbac: {impersonate: [a]}", "rbac.impersonate does not name default, the account of releases");
+    check("extraCA: {configMap: a, secret: b}", "extraCA.configMap and extraCA.secret are both set");
+    check("rbac: {impersonate: [a]}", "rbac.impersonate does not include default, the account of releases");
     check("{clusterAdmin: true, rbac: {create: false}}", "clusterAdmin needs rbac.create");
     check(
         "{clusterAdmin: true, rbac: {impersonate: [a]}}",
-        "rbac.impersonate narrows nothing with clusterAdmin: leave one out",
+        "rbac.impersonate has no effect with clusterAdmin: remove one of them",
     );
-    check("webhook: {secret: a}", "webhook.secret is set and webhook.enabled is not");
-    check("webhook: {receivers: [{b: c}]}", "webhook.receivers is set and webhook.enabled is not");
+    check("webhook: {secret: a}", "webhook.secret is set, but webhook.enabled is false");
+    check("webhook: {receivers: [{b: c}]}", "webhook.receivers is set, but webhook.enabled is false");
     check(
         "{podMonitor: {enabled: true}, serviceMonitor: {enabled: true}}",
-        "podMonitor.enabled and serviceMonitor.enabled: each pod would be scraped twice",
+        "podMonitor.enabled and serviceMonitor.enabled are both true, each pod would be scraped twice",
     );
 }
 
 #[story]
 fn monitors_need_the_prometheus_operator_and_say_so() {
     for kind in ["podMonitor", "serviceMonitor", "prometheusRule"] {
-        let says = format!("{kind}.enabled needs the Prometheus operator, and the cluster does not serve");
+        let says = format!("{kind}.enabled needs the Prometheus operator, but the cluster does not serve");
         check(&format!("{kind}: {{enabled: true}}"), &says);
     }
 }

@@ -99,8 +99,8 @@ async fn b1_an_empty_input_deletes_nothing() {
     let hand = Hand::begin("hand-b1").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &config_map("a", "1"));
     hand.file("empty/readme.md", "nothing");
-    let empty = "empty holds no .yaml, .yml or .json file";
-    for (source, why) in [("-", "the input holds no object"), ("empty", empty)] {
+    let empty = "empty contains no .yaml, .yml or .json file";
+    for (source, why) in [("-", "the input contains no objects"), ("empty", empty)] {
         hand.says(
             &["apply", "-i", "app", "--prune", "-f", source],
             "---\n# nothing\n",
@@ -190,7 +190,7 @@ async fn b11_duplicates_are_refused_wherever_they_come_from() {
         "",
         1,
         "",
-        "building inventory...\nerror: b.yaml: document 1, line 2: ConfigMap/a is also in a.yaml: document 1, \
+        "building inventory...\nerror: b.yaml: document 1, line 2: ConfigMap/a is already in a.yaml: document 1, \
          line 1\n",
     );
     // One with its namespace, one without: they are told apart only once the

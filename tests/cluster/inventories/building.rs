@@ -61,5 +61,5 @@ async fn stdin_overlay_and_artifact_are_one_set() {
     assert_eq!((diff.code, diff.out.as_str()), (Some(0), ""), "{}", diff.err);
     let twice = hand.run(&[&["apply"], &all[..]].concat(), &config_map("pulled", "x"));
     assert_eq!(twice.code, Some(1));
-    assert!(twice.err.contains("ConfigMap/pulled is also in stdin"), "{}", twice.err);
+    assert!(twice.err.contains("ConfigMap/pulled is already in stdin"), "{}", twice.err);
 }

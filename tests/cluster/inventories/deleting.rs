@@ -48,7 +48,7 @@ async fn what_is_held_stays_in_the_inventory_until_the_delete_that_finds_it_gone
     let hand = Hand::begin("hand-finalizer").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + &config_map("a", "1")));
     let error = "error: not gone within --timeout (1s):\n  ConfigMap/NS/held: still terminating, held by the finalizer \
-                 example.com/hold\nfinish with: supercargo delete -i app --inventory-namespace NS\n";
+                 example.com/hold\nto finish, run: supercargo delete -i app --inventory-namespace NS\n";
     let delete = ["delete", "-i", "app", "--timeout", "1s"];
     let gone = "ConfigMap/NS/inv-app deleted\n";
     hand.says(
@@ -83,7 +83,7 @@ async fn what_is_held_goes_before_what_may_have_to_let_it_go() {
     hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + account));
     let error = "error: not gone within --timeout (1s):\n  ConfigMap/NS/held: still terminating, held by the finalizer \
                  example.com/hold\n  ServiceAccount/NS/operator: not deleted yet, waits for the terminating objects\n\
-                 finish with: supercargo delete -i app --inventory-namespace NS\n";
+                 to finish, run: supercargo delete -i app --inventory-namespace NS\n";
     let delete = ["delete", "-i", "app", "--timeout", "1s"];
     let gone = "ConfigMap/NS/inv-app deleted\n";
     hand.says(
@@ -119,8 +119,7 @@ async fn nobody_waits_with_wait_false_and_the_inventory_says_what_is_left() {
     let hand = Hand::begin("hand-nowait").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + &config_map("a", "1")));
     let delete = ["delete", "-i", "app", "--wait=false"];
-    let left = "not gone yet:\n  ConfigMap/NS/held: still terminating, held by the finalizer example.com/hold\nfinish \
-                with: supercargo delete -i app --inventory-namespace NS\n";
+    let left = "not gone yet:\n  ConfigMap/NS/held: still terminating, held by the finalizer example.com/hold\nto finish, run: supercargo delete -i app --inventory-namespace NS\n";
     hand.says(
         &delete,
         "",
@@ -158,7 +157,7 @@ async fn what_is_gone_already_and_what_opts_out_are_no_error() {
         "",
         &format!(
             "{BEGUN}deleting 3 manifest(s)...\nConfigMap/NS/a deleted\nConfigMap/NS/inv-app \
-             deleted\n{WAIT}ConfigMap/NS/kept stays, as its annotation supercargo.dev/prune: disabled asks\nall other \
+             deleted\n{WAIT}ConfigMap/NS/kept kept (annotation supercargo.dev/prune: disabled)\nall other \
              resources have been deleted\n"
         ),
     );

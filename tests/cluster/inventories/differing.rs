@@ -53,7 +53,7 @@ async fn b7_exit_codes_are_those_of_kubectl_diff_and_prune_shows_what_would_go()
         &(number("a", 2) + broken),
         2,
         DRIFT,
-        "error: the API server refuses 1 object(s), so an apply would write nothing:\n  ConfigMap/NS/b: failed to create \
+        "error: dry run failed for 1 object(s), an apply would write nothing:\n  ConfigMap/NS/b: failed to create \
          typed patch object (NS/b; /v1, Kind=ConfigMap): .dota: field not declared in schema\n",
     );
     for wrong in [&["diff", "-i", "app", "-f", "nope.yaml"] as &[&str], &["diff", "-i", "app"]] {
@@ -228,7 +228,7 @@ async fn a_namespace_that_only_a_flag_makes_is_told_of() {
     let fresh = hand.story.reserve_namespace("hand-no-ns-fresh");
     let namespace = ["-n", fresh.as_str()];
     let warning =
-        format!("warning: the namespace {fresh} does not exist; apply --create-namespace makes it\n");
+        format!("warning: namespace {fresh} does not exist; create it with apply --create-namespace\n");
     let created = format!("► ConfigMap/{fresh}/a created\n");
     let with = |arguments: &[&'static str]| [arguments, &["-i", "app", "-f", "-"]].concat();
     let all = |arguments: &[&'static str]| -> Vec<String> {

@@ -73,22 +73,24 @@ async fn a_kubeconfig_that_cannot_be_used_says_how() {
         "",
         1,
         "",
-        "error: the API server does not accept your credentials (401 Unauthorized): look at the user of the kubeconfig's \
-         context, or log in again\n",
+        "error: the API server rejected your credentials (401 Unauthorized): check the user of the kubeconfig context, or log in again\n",
     );
 }
 
 #[story]
 async fn arguments_that_make_no_sense_are_refused_before_anything_else() {
     let hand = Hand::begin("hand-usage").await;
-    let says = "is not the name of a namespace: at most 63 lower case letters, digits or '-', without '-' at the ends\n";
+    let says =
+        "it must be at most 63 lower case letters, digits or '-', and must not begin or end with '-'\n";
     let check = |arguments: &[&str], err: &str| hand.says(arguments, "", 2, "", &format!("error: {err}"));
-    check(&["get", "inventories", "-n", "../x"], &format!("\"../x\" {says}"));
-    check(&["delete", "-i", "app", "--inventory-namespace", "A"], &format!("\"A\" {says}"));
+    check(&["get", "inventories", "-n", "../x"], &format!("invalid namespace name \"../x\": {says}"));
+    check(
+        &["delete", "-i", "app", "--inventory-namespace", "A"],
+        &format!("invalid namespace name \"A\": {says}"),
+    );
     check(
         &["delete", "-i", "X_Y"],
-        "\"X_Y\" is not a name of an inventory: at most 63 lower case letters, digits, '-' or '.', without '-' or '.' at the \
-         ends or beside a '.'\n",
+        "invalid inventory name \"X_Y\": it must be at most 63 lower case letters, digits, '-' or '.', and must not have '-' or '.' at the ends or next to a '.'\n",
     );
     for missing in [&["apply", "-f", "-"][..], &["delete"], &["diff", "-f", "-"]] {
         let ended = hand.run(missing, "");
@@ -140,21 +142,21 @@ async fn inputs_that_cannot_be_read_are_named() {
         hand.says(&all, "", code, "", &format!("building inventory...\nerror: {err}\n"));
     };
     check(&["-f", "nope.yaml"], 1, "cannot read nope.yaml: No such file or directory (os error 2)");
-    check(&["-k", "nope"], 1, "nope is not a directory; -f reads plain manifests");
-    check(&["-f", "-"], 1, "the input holds no object");
+    check(&["-k", "nope"], 1, "nope is not a directory; use -f for plain manifests");
+    check(&["-f", "-"], 1, "the input contains no objects");
     hand.says(
         &["apply", "-i", "app"],
         "",
         2,
         "",
-        "error: name what to read: -f FILE, DIR or -, -k DIR with a kustomization, or -a oci://… with an artifact\n",
+        "error: no input; set -f FILE, DIR or -, -k DIR with a kustomization, or -a oci://… with an artifact\n",
     );
     // A stdin that is closed is an empty one.
     let script = format!("exec {} apply -i app -f - -n {} <&-", crate::setting::BINARY, hand.namespace());
     let mut shell = supercargo_testbed::processes::command("/bin/sh");
     shell.args(["-c", &script]).env("KUBECONFIG", hand.directory().join("kubeconfig"));
     let ended = Ended::of(&shell.output().expect("run a shell"), hand.namespace());
-    assert_eq!(ended.err, "building inventory...\nerror: the input holds no object\n");
+    assert_eq!(ended.err, "building inventory...\nerror: the input contains no objects\n");
 }
 
 /// A person with some rights in the namespace, by a kubeconfig `name`.
@@ -203,7 +205,7 @@ async fn missing_rights_are_named_by_verb_and_resource() {
     assert_eq!(
         everywhere.err,
         "error: configmaps is forbidden: User \"NS-nobody\" cannot list resource \"configmaps\" in API group \"\" at the \
-         cluster scope; -n NAMESPACE lists one namespace\n"
+         cluster scope; use -n NAMESPACE to list one namespace\n"
     );
 
     let ghost = hand.run(&["get", "inventories", "--as", "ghost"], "");

@@ -39,8 +39,7 @@ async fn an_interrupted_wait_leaves_everything_applied_and_says_so() {
         let child =
             hand.start(&["apply", "-i", "app", "--wait", "--prune", "--timeout", "5m", "-f", "app.yaml"]);
         let ended = interrupt(&hand, child, "waiting for resources to become ready...", name);
-        let err = "interrupted: everything is applied and in the inventory, and not all of it known to be ready; run \
-                   the same again to wait on\n";
+        let err = "interrupted: applied; readiness unconfirmed; rerun to keep waiting\n";
         assert_eq!(ended, Ended { code: Some(130), out: String::new(), err: err.to_owned() });
         // What left is not deleted before the new is healthy.
         assert_eq!(hand.named("app").await, ["NS_leaves__ConfigMap", "NS_web_apps_Deployment"]);
@@ -56,7 +55,7 @@ async fn an_interrupted_delete_says_what_is_left_and_is_finished_by_the_next() {
     let child = hand.start(&["delete", "-i", "app", "--timeout", "5m"]);
     let ended = interrupt(&hand, child, "waiting for resources to be terminated...", "INT");
     let err = "interrupted: not gone yet:\n  ConfigMap/NS/held: still terminating, held by the finalizer \
-               example.com/hold\nfinish with: supercargo delete -i app --inventory-namespace NS\n";
+               example.com/hold\nto finish, run: supercargo delete -i app --inventory-namespace NS\n";
     assert_eq!(ended, Ended { code: Some(130), out: String::new(), err: err.to_owned() });
     assert_eq!(hand.named("app").await, ["NS_held__ConfigMap"]);
     hand.let_go("configmap/held");
@@ -97,8 +96,7 @@ async fn the_first_interrupt_lets_a_write_come_to_its_end_and_the_second_does_no
     proxy.pass_all();
     proxy.release();
     let ended = hand.end(child);
-    let err = "building inventory...\napplying 2 manifest(s)...\nConfigMap/NS/a created\ninterrupted: what was applied \
-               until now stays, and the inventory names it; run the same again to go on\n";
+    let err = "building inventory...\napplying 2 manifest(s)...\nConfigMap/NS/a created\ninterrupted: applied objects are kept and recorded in the inventory; rerun to continue\n";
     assert_eq!(ended, Ended { code: Some(130), out: String::new(), err: err.to_owned() });
     assert!(hand.config_map("a").await.is_some());
     assert!(hand.named("app").await.contains(&"NS_a__ConfigMap".to_owned()));
@@ -160,8 +158,8 @@ async fn an_interrupted_deletion_stops_deleting() {
 
     hand.does(&["apply", "-i", "app", "-f", "-"], &many());
     let ended = interrupted_at_a_deletion(&hand, &proxy, &["delete", "-i", "app", "--kubeconfig", "proxy"]);
-    let rest = "interrupted: {} object(s) were deleted until now, and the inventory names what is left; run the same \
-                again to go on\n";
+    let rest =
+        "interrupted: {} object(s) deleted, the remaining objects are in the inventory; rerun to continue\n";
     left(ended, rest).await;
     hand.does(&["delete", "-i", "app"], "");
     assert!(hand.config_map("inv-app").await.is_none() && hand.config_map("m000").await.is_none());
@@ -198,8 +196,7 @@ async fn an_interrupted_recreation_makes_nothing_more() {
     hand.story.wait_for("the Job is deleted and held", condemned).await;
     signal(&child, "INT");
     let ended = hand.end(child);
-    let err = "building inventory...\napplying 1 manifest(s)...\ninterrupted: what was applied until now stays, and the \
-               inventory names it; run the same again to go on\n";
+    let err = "building inventory...\napplying 1 manifest(s)...\ninterrupted: applied objects are kept and recorded in the inventory; rerun to continue\n";
     assert_eq!(ended, Ended { code: Some(130), out: String::new(), err: err.to_owned() });
     assert_eq!(hand.named("app").await, ["NS_once_batch_Job"]);
     hand.let_go("job/once");

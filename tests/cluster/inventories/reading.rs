@@ -72,14 +72,14 @@ async fn inventories_are_listed_and_shown() {
         "",
         1,
         "",
-        "error: there is no inventory nope in the namespace NS; `supercargo get inventories` lists all\n",
+        "error: inventory nope not found in namespace NS; list all with `supercargo get inventories`\n",
     );
     hand.says(
         &["get", "inventories", "nope"],
         "",
         1,
         "",
-        "error: there is no inventory nope in the namespace NS\n",
+        "error: inventory nope not found in namespace NS\n",
     );
 }
 

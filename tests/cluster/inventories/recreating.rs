@@ -41,7 +41,9 @@ async fn an_immutable_field_is_refused_with_a_hint_and_recreated_with_force() {
         &job("main:2", ""),
         2,
         "",
-        &format!("error: the API server refuses 1 object(s), so an apply would write nothing:\n  Job/NS/once: {refused}"),
+        &format!(
+            "error: dry run failed for 1 object(s), an apply would write nothing:\n  Job/NS/once: {refused}"
+        ),
     );
     hand.says(
         &["diff", "-i", "app", "--force", "-f", "-"],

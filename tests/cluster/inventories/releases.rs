@@ -43,7 +43,7 @@ async fn the_inventory_of_a_live_release_is_its_own() {
     push(&hand, "1", &config_map("a", "1"));
     install(&hand, "app", "1", &json!({}));
     hand.story.wait_ready("app", "1@").await;
-    let live = "error: the inventory app belongs to OCIArtifactRelease/NS/app, which the operator reconciles: change the \
+    let live = "error: the inventory app belongs to OCIArtifactRelease/NS/app, which the operator reconciles; change the \
                 release instead, or suspend it (`supercargo suspend release app -n NS`) and add --force-inventory\n";
     let next = config_map("a", "2");
     let applies = ["apply", "-i", "app", "-f", "-"];
@@ -62,8 +62,7 @@ async fn the_inventory_of_a_live_release_is_its_own() {
         hand.story.kubectl(&["patch", "oar", "app", "--type=merge", "--patch", &patch], "");
     };
     suspend(true);
-    let suspended = "error: the inventory app belongs to OCIArtifactRelease/NS/app, which is suspended: add \
-                     --force-inventory to write to it all the same\n";
+    let suspended = "error: the inventory app belongs to OCIArtifactRelease/NS/app, which is suspended; add --force-inventory to write to it\n";
     hand.says(&applies, &next, 1, "", &format!("building inventory...\n{suspended}"));
     let told = hand.does(&forced, &next);
     assert!(told.ends_with("ConfigMap/NS/a configured\n"), "{told}");
