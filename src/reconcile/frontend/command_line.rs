@@ -230,7 +230,7 @@ impl Local {
         let stored = stored.map_err(|e| Outcome::failed(e.reason(), chain(&e)))?;
         if !stored.exists() {
             let message = format!(
-                "inventory {} not found in namespace {}: list all with `supercargo get inventories`",
+                "inventory {} not found in namespace {}; list all with `supercargo get inventories`",
                 id.name, id.namespace
             );
             return Err(Outcome::failed(Reason::InventoryInvalid, message).into());

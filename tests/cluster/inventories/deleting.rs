@@ -38,7 +38,7 @@ async fn b18_everything_goes_in_reverse_and_the_inventory_by_its_real_name() {
         1,
         "",
         &format!(
-            "{BEGUN}error: inventory app not found in namespace NS: list all with `supercargo get inventories`\n"
+            "{BEGUN}error: inventory app not found in namespace NS; list all with `supercargo get inventories`\n"
         ),
     );
 }
