@@ -93,13 +93,19 @@ pub struct StatusDetails {
 }
 
 impl Status {
-    /// Whether a status 500 is not about the server: a webhook failed, or what
-    /// was applied does not fit its schema. The API server has no code of its
-    /// own for the latter (k8s.io/apimachinery, managedfields/internal/structuredmerge.go).
+    /// Whether a status 500 is not about the server: a webhook failed, or what was
+    /// applied does not fit its schema.
     fn is_about_the_object(&self) -> bool {
-        self.reason == "InternalError"
-            || self.message.starts_with("failed to create typed patch object")
-            || self.message.starts_with("failed to convert new object")
+        self.reason == "InternalError" || self.is_of_the_schema()
+    }
+
+    /// Whether what was applied does not fit its schema. Only the message says so: the
+    /// API server returns a bare Go error then, which becomes a Status without a reason
+    /// and details (k8s.io/apimachinery, managedfields/internal/structuredmerge.go).
+    fn is_of_the_schema(&self) -> bool {
+        ["failed to create typed patch object", "failed to convert new object"]
+            .iter()
+            .any(|start| self.message.starts_with(start))
     }
 }
 
@@ -196,6 +202,27 @@ impl ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_500_about_the_object_is_final() {
+        let check = |reason: &str, message: &str, is_transient: bool| {
+            let (reason, message) = (reason.to_owned(), message.to_owned());
+            let error =
+                ApiError::Status(Box::new(Status { code: 500, reason, message, ..Status::default() }));
+            assert_eq!(error.is_transient(), is_transient, "{error}");
+        };
+        let typed = "failed to create typed patch object (apps/web; apps/v1, Kind=Deployment): \
+                     .spec.replica: field not declared in schema";
+        check("", typed, false);
+        let converted = "failed to convert new object (apps/web; apps/v1, Kind=Deployment) to smd typed: \
+                         .spec.template.spec.containers: element 0: associative list with keys has an element that \
+                         omits key field \"name\"";
+        check("", converted, false);
+        let webhook = "Internal error occurred: failed calling webhook \"policy.example.com\": timeout";
+        check("InternalError", webhook, false);
+        check("", "etcdserver: leader changed", true);
+        check("", "the server has failed to create typed patch object", true);
+    }
 
     #[test]
     fn gone_is_only_what_the_api_server_names_as_gone() {

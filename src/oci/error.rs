@@ -16,12 +16,12 @@ pub enum OciError {
     #[error("{0}")]
     Secret(String),
     /// No answer, or one that says "not now".
-    #[error("registry {host} is unavailable: {why}")]
+    #[error("{}", .why.of(.host))]
     Unavailable {
         /// The host that was asked.
         host: String,
         /// What happened.
-        why: String,
+        why: Outage,
     },
     /// The registry or its token service wants other credentials.
     #[error("{subject}: access denied: {why}")]
@@ -29,7 +29,7 @@ pub enum OciError {
         /// What was asked for.
         subject: String,
         /// What happened, and what to check.
-        why: String,
+        why: Denial,
     },
     /// The registry does not know the repository, tag or digest.
     #[error("{subject} was not found")]
@@ -95,6 +95,67 @@ pub enum OciError {
     },
 }
 
+/// Why a registry is unavailable. The causes that a setting cures have a variant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outage {
+    /// The registry that the user named answers HTTPS with plain HTTP.
+    PlainHttp,
+    /// Its certificate is not signed by a trusted authority.
+    UnknownAuthority,
+    /// Another cause, as text.
+    Other(String),
+}
+
+/// Why a registry denies access. The causes that a setting cures have a variant.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Denial {
+    /// It asks for credentials, and none are configured for it.
+    #[error("the registry requires credentials, and none are configured for it")]
+    NoCredentials,
+    /// Another cause, as text.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl Outage {
+    /// The message about a host.
+    fn of(&self, host: &str) -> String {
+        match self {
+            Self::PlainHttp => "The registry speaks plain HTTP".to_owned(),
+            Self::UnknownAuthority => {
+                format!(
+                    "registry {host} is unavailable: cannot connect: certificate signed by unknown authority"
+                )
+            }
+            Self::Other(why) => format!("registry {host} is unavailable: {why}"),
+        }
+    }
+}
+
+impl From<String> for Outage {
+    fn from(why: String) -> Self {
+        Self::Other(why)
+    }
+}
+
+impl From<&str> for Outage {
+    fn from(why: &str) -> Self {
+        Self::Other(why.to_owned())
+    }
+}
+
+impl From<String> for Denial {
+    fn from(why: String) -> Self {
+        Self::Other(why)
+    }
+}
+
+impl From<&str> for Denial {
+    fn from(why: &str) -> Self {
+        Self::Other(why.to_owned())
+    }
+}
+
 impl OciError {
     /// The reason for the condition, the event and the metric.
     pub fn reason(&self) -> Reason {
@@ -109,6 +170,14 @@ impl OciError {
             Self::Invalid { .. } | Self::Encrypted { .. } => Reason::ArtifactInvalid,
             Self::NotPublished { source, .. } | Self::PerhapsPublished { source, .. } => source.reason(),
             Self::TooLarge { .. } => Reason::ArtifactTooLarge,
+        }
+    }
+
+    /// The error itself, or the cause of a push that failed.
+    pub fn root(&self) -> &Self {
+        match self {
+            Self::NotPublished { source, .. } | Self::PerhapsPublished { source, .. } => source.root(),
+            _ => self,
         }
     }
 

@@ -32,7 +32,7 @@ pub use artifact::{Identities, Labels, Package, Recipients, content_of, is_reser
 pub use auth::{TokenHost, Variables};
 pub use content::{CacheEvent, CacheObserver, Mirror, Queue, Room, Size};
 pub use credentials::{Access, AccessParts, HelperCall, Keyring, Proxy};
-pub use error::OciError;
+pub use error::{Denial, OciError, Outage};
 pub use limits::ContentLimits;
 pub use pull::{Artifact, Resolved, Selection};
 pub use reference::{ArtifactReference, Digest, Repository, Tag, Wanted};

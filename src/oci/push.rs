@@ -156,7 +156,7 @@ impl Registry {
         let unusable = || {
             Setback::Final(OciError::Unavailable {
                 host: context.repository.registry().to_owned(),
-                why: "it does not say where to upload to".to_owned(),
+                why: "it does not say where to upload to".into(),
             })
         };
         let mut target = location.and_then(|l| reply.url.join(l).ok()).ok_or_else(unusable)?;

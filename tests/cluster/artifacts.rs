@@ -238,7 +238,7 @@ async fn credentials_decide() {
     let creds = format!("{}:{}", USERS[0].0, USERS[0].1);
     let push = ["push", "artifact", url.as_str(), "-f", "-"];
     let anonymous = supercargo(&push, YAML, &[]);
-    assert!(shown(&anonymous).contains("wants credentials and there are none"), "{}", shown(&anonymous));
+    assert!(shown(&anonymous).contains("requires credentials, and none are configured"), "{}", shown(&anonymous));
     let pushed = supercargo(&[&push[..], &["--creds", &creds]].concat(), YAML, &[]);
     assert!(pushed.status.success(), "{}", shown(&pushed));
 

@@ -148,7 +148,7 @@ async fn the_accounts_image_pull_secrets_are_used() {
     scene.install("app", json!({"retryInterval": "1h", "serviceAccountName": "puller"}));
     let release = story.wait_condition("app", "Ready", "False", "AuthenticationFailed").await;
     let message = condition(&release, "Ready").expect("ready").message;
-    assert!(message.contains("wants credentials and there are none"), "{message}");
+    assert!(message.contains("requires credentials, and none are configured"), "{message}");
     // The account is watched: its new Secret is used at once.
     let patch = r#"{"imagePullSecrets":[{"name":"missing"},{"name":"pull"}]}"#;
     story.kubectl(&["patch", "serviceaccount", "puller", "-p", patch], "");

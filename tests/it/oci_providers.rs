@@ -145,7 +145,7 @@ async fn aws_irsa_a_role_by_web_identity_opens_ecr_for_hours() {
     // Without the provider there is nothing.
     let (reason, message) = pod.told(&registry, ECR, &access(RegistryProvider::Generic)).await.unwrap_err();
     assert_eq!(reason, Reason::AuthenticationFailed);
-    assert!(message.contains("there are none for it"), "{message}");
+    assert!(message.contains("none are configured for it"), "{message}");
 }
 
 #[tokio::test]

@@ -18,8 +18,6 @@ use crate::oci::{HelperCall, Keyring, Repository};
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
 /// How much of a helper's complaint is told.
 const MAX_COMPLAINT: usize = 200;
-/// What a helper says when it has nothing; all of docker's say it so.
-const NONE: &str = "credentials not found";
 
 /// How long a helper may take, which may have to ask a person.
 #[derive(Clone, Copy)]
@@ -123,7 +121,7 @@ fn run(call: &HelperCall, patience: Patience) -> Result<Option<Vec<u8>>, String>
     }
     // A helper that fails prints why, where it would print the credentials.
     let complaint = String::from_utf8_lossy(&answer);
-    if complaint.contains(NONE) {
+    if has_none(&complaint) {
         return Ok(None);
     }
     let line = complaint.lines().next().unwrap_or_default().trim();
@@ -131,6 +129,13 @@ fn run(call: &HelperCall, patience: Patience) -> Result<Option<Vec<u8>>, String>
     // JSON is what it prints credentials as.
     let why = if line.is_empty() || line.starts_with('{') { status.to_string() } else { line };
     Err(format!("{program} has failed for {server}: {why}"))
+}
+
+/// Whether a helper has no credentials for the server. The protocol has no exit code for
+/// it: docker's own client looks for this text, which every helper prints on stdout
+/// (docker/docker-credential-helpers, credentials/error.go).
+fn has_none(complaint: &str) -> bool {
+    complaint.contains("credentials not found")
 }
 
 /// What the helper printed and how it ended; `None` when it takes too long.
@@ -169,6 +174,13 @@ fn answer(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_helper_without_credentials_says_so() {
+        assert!(has_none("credentials not found in native keychain\n"));
+        assert!(!has_none("the keychain is locked"));
+        assert!(!has_none("no credentials server URL"));
+    }
 
     #[test]
     fn a_helper_is_not_waited_for_for_ever() {

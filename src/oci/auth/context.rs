@@ -1,7 +1,7 @@
 //! Who asks a registry for what.
 
 use crate::oci::credentials::Access;
-use crate::oci::error::OciError;
+use crate::oci::error::{Denial, OciError};
 use crate::oci::reference::Repository;
 
 /// What a request is going to do.
@@ -34,7 +34,7 @@ pub(in crate::oci) struct RequestContext<'a> {
 
 impl RequestContext<'_> {
     /// The registry, or who stands between, does not let it in.
-    pub(super) fn denied(self, why: &str) -> OciError {
-        OciError::Denied { subject: self.subject.to_owned(), why: why.to_owned() }
+    pub(super) fn denied(self, why: impl Into<Denial>) -> OciError {
+        OciError::Denied { subject: self.subject.to_owned(), why: why.into() }
     }
 }

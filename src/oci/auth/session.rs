@@ -16,7 +16,7 @@ use super::provider::{Given, Providers, Variables};
 use super::token::{self, TOKEN_MARGIN, secret};
 use super::token_hosts::TokenHost;
 use crate::oci::credentials::{Credential, Fingerprint};
-use crate::oci::error::OciError;
+use crate::oci::error::{Denial, OciError};
 use crate::oci::limits::MAX_REMEMBERED;
 use crate::oci::reference::{Repository, Zone};
 use crate::oci::transport::{Reach, Reply, Request, Transport};
@@ -127,7 +127,7 @@ impl Sessions {
                 );
             }
             (Challenge::Basic, None) => {
-                return Err(context.denied("the registry wants credentials and there are none for it"));
+                return Err(context.denied(Denial::NoCredentials));
             }
             (Challenge::Bearer { realm, service }, credential) => {
                 let request = self.token_request(context, registry, &asked, (realm, service), credential)?;
@@ -160,7 +160,7 @@ impl Sessions {
         let allowed =
             |host: &str| self.token_hosts.iter().any(|h| h.allows(context.repository.registry(), host));
         let realm = challenge::realm(registry, realm, credential.is_some(), allowed)
-            .map_err(|why| context.denied(&why))?;
+            .map_err(|why| context.denied(why))?;
         let reach = Reach::Own.redirected(asked.zone, realm.host() == registry.host());
         // The registry's client certificate is not for others.
         let at_home = realm.origin() == registry.origin();

@@ -40,19 +40,19 @@ pub(super) async fn fetch(
     let host = request.url.host_str().unwrap_or_default().to_owned();
     let reply = transport.send(context.access, &request).await?;
     if reply.url.origin() != request.url.origin() {
-        return Err(context.denied(&format!("the token service {host} redirects elsewhere")));
+        return Err(context.denied(format!("the token service {host} redirects elsewhere")));
     }
     if matches!(reply.status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) {
         let status = reply.status.as_u16();
-        return Err(context.denied(&format!("the token service {host} answered {status}")));
+        return Err(context.denied(format!("the token service {host} answered {status}")));
     }
     if !reply.status.is_success() {
         return Err(reply.error(context.subject).await);
     }
     let Body::Whole(body) = reply.body(MAX_TOKEN_BYTES).await? else {
-        return Err(context.denied(&format!("the token service {host} answers with more than a token")));
+        return Err(context.denied(format!("the token service {host} answers with more than a token")));
     };
-    let unusable = || context.denied(&format!("the token service {host} did not answer with a token"));
+    let unusable = || context.denied(format!("the token service {host} did not answer with a token"));
     let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| unusable())?;
     let token = if answer.token.is_empty() { answer.access_token } else { answer.token };
     if token.is_empty() {

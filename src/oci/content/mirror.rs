@@ -199,7 +199,7 @@ mod tests {
             (Access::anonymous(), Access::new(AccessParts { keyring, ..AccessParts::default() }));
         let strange = with_proxy("http://proxy.example:3128");
         assert_eq!(hosts(&all), ["two.io", "one.io", "three.io"]);
-        let unavailable = || OciError::Unavailable { host: String::new(), why: String::new() };
+        let unavailable = || OciError::Unavailable { host: String::new(), why: "".into() };
         let mismatch = || OciError::Mismatch { subject: String::new() };
         let fail = |access: &Access, at: usize, fault: Fault| {
             mirrors.failed(&mirrors.of(&repository, access)[at], &fault);

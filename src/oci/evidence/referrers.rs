@@ -125,6 +125,6 @@ impl Search<'_> {
 
     fn unusable(self, why: &str) -> OciError {
         let host = self.repository.registry().to_owned();
-        OciError::Unavailable { host, why: format!("its list of referrers {why}") }
+        OciError::Unavailable { host, why: format!("its list of referrers {why}").into() }
     }
 }

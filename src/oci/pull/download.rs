@@ -67,7 +67,7 @@ fn check(reply: &Reply, from: u64, size: u64) -> Result<(), OciError> {
         return Ok(());
     }
     let why = "it goes on with a broken transfer at another place than it was asked to".to_owned();
-    Err(OciError::Unavailable { host: authority(&reply.url), why })
+    Err(OciError::Unavailable { host: authority(&reply.url), why: why.into() })
 }
 
 fn is_rest(told: &str, from: u64, size: u64) -> bool {

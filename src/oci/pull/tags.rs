@@ -80,5 +80,5 @@ fn too_many(context: RequestContext<'_>, why: String) -> OciError {
 }
 
 fn unusable(context: RequestContext<'_>, why: &str) -> OciError {
-    OciError::Unavailable { host: context.repository.registry().to_owned(), why: why.to_owned() }
+    OciError::Unavailable { host: context.repository.registry().to_owned(), why: why.into() }
 }

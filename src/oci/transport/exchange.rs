@@ -12,7 +12,7 @@ use reqwest::{Client, RequestBuilder, Url};
 use tokio::sync::watch;
 
 use super::client::Clients;
-use super::failure::{is_blocked, outcome_of, silent, unavailable};
+use super::failure::{is_blocked, outcome_of, silent, speaks_plain_http, unavailable};
 use super::observer::{Advance, Meter, Observer, RequestOutcome, RequestRecord};
 use super::pace::Paces;
 use super::reply::Reply;
@@ -20,7 +20,7 @@ use super::request::Request;
 use super::resolver::Hosts;
 use super::upload::{Upload, watched};
 use crate::oci::credentials::Access;
-use crate::oci::error::OciError;
+use crate::oci::error::{OciError, Outage};
 use crate::oci::limits::{MAX_REDIRECTS, MAX_RETRIES, MAX_RETRY_AFTER, RETRY_PAUSE, UPLOAD_CHUNK};
 use crate::oci::reference::{Digest, Repository, Zone, authority};
 
@@ -150,7 +150,13 @@ impl Transport {
                 Ok(reply)
             }
             Err(e) => {
-                let error = unavailable(&host, &e);
+                // A setting cures it only at the registry that the user named.
+                let is_named =
+                    access.home().is_none() && request.identified && request.url.path().starts_with("/v2/");
+                let error = match speaks_plain_http(&e) && is_named {
+                    true => OciError::Unavailable { host: host.clone(), why: Outage::PlainHttp },
+                    false => unavailable(&host, &e),
+                };
                 // A host that is silent once would be so again; the caller's
                 // schedule is the place to wait for it.
                 Err(Failure { again: outcome != RequestOutcome::TimedOut && !is_blocked(&e), error })
@@ -247,7 +253,7 @@ fn redirect_target(reply: &Reply) -> Result<Url, String> {
 }
 
 fn refused(url: &Url, why: String) -> Failure {
-    Failure { error: OciError::Unavailable { host: authority(url), why }, again: false }
+    Failure { error: OciError::Unavailable { host: authority(url), why: why.into() }, again: false }
 }
 
 /// The methods that this room uses, as a closed set.

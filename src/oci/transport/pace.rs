@@ -40,7 +40,7 @@ impl Paces {
 
     async fn enter_within(&self, host: &str, who: Fingerprint, most: Duration) -> Result<Place, OciError> {
         let pace = self.of(host);
-        let unavailable = |why: &str| OciError::Unavailable { host: host.to_owned(), why: why.to_owned() };
+        let unavailable = |why: &str| OciError::Unavailable { host: host.to_owned(), why: why.into() };
         let wait = pace.wait(who);
         if wait > MAX_RETRY_AFTER {
             return Err(unavailable("it has asked to be left alone for a while (Retry-After)"));

@@ -113,26 +113,19 @@ impl Reply {
             _ => None,
         };
         let answer = match code {
-            Some(code) => format!("{host} answered {} ({code})", status.as_u16()),
-            None => format!("{host} answered {}", status.as_u16()),
+            Some(code) => format!("answered {} ({code})", status.as_u16()),
+            None => format!("answered {}", status.as_u16()),
         };
         let subject = subject.to_owned();
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                let why = format!("{answer}; check the credentials and that the repository exists");
-                OciError::Denied { subject, why }
+                let why = format!("{host} {answer}; check the credentials and that the repository exists");
+                OciError::Denied { subject, why: why.into() }
             }
             StatusCode::NOT_FOUND => OciError::NotFound { subject },
-            _ => OciError::Unavailable {
-                host,
-                why: format!("it answered {} for {subject}", answer_tail(&answer)),
-            },
+            _ => OciError::Unavailable { host, why: format!("it {answer} for {subject}").into() },
         }
     }
-}
-
-fn answer_tail(answer: &str) -> &str {
-    answer.split_once(" answered ").map_or(answer, |(_, tail)| tail)
 }
 
 /// The code of the first error in a registry's answer. The messages beside it

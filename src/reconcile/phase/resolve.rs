@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::api::reason::Reason;
-use crate::api::status::condition;
+use crate::api::status::{ReleaseStatus, condition};
 use crate::cluster::session::Session;
 use crate::domain::gate::TagStep;
 use crate::domain::gate::downgrade;
@@ -176,8 +176,7 @@ fn follow(scope: &Scope<'_>, ledger: &Ledger, notes: &mut Notes, resolved: Resol
     }
     let step = TagStep { from: last_tag, to: &tag };
     if let Some(held) = &revision.held {
-        let told = status.condition(condition::READY).is_some_and(|c| c.message.contains(held));
-        notes.once(Reason::DowngradeRefused, held.clone(), told);
+        notes.once(Reason::DowngradeRefused, held.clone(), says_held(&status, held));
     } else if step.is_back(&Facts::of(release)) {
         let message = format!(
             "the newest tag went from {last_tag} to {tag}, and the release with it, as spec.ref.allowDowngrade says"
@@ -185,6 +184,12 @@ fn follow(scope: &Scope<'_>, ledger: &Ledger, notes: &mut Notes, resolved: Resol
         notes.once(Reason::Downgraded, message, told);
     }
     revision
+}
+
+/// Whether a process before this one has said why the release is held. Ready is true then,
+/// so the status has no field for it but the message of that condition.
+fn says_held(status: &ReleaseStatus, held: &str) -> bool {
+    status.condition(condition::READY).is_some_and(|c| c.message.contains(held))
 }
 
 /// Where the release goes by what the registry says: it stays where that would be a

@@ -47,7 +47,7 @@ impl Caller<'_> {
     }
 
     pub fn denied(&self, why: &str) -> OciError {
-        OciError::Denied { subject: self.subject.to_owned(), why: why.to_owned() }
+        OciError::Denied { subject: self.subject.to_owned(), why: why.into() }
     }
 
     /// What a file of the pod holds, without the white space around it.
@@ -103,13 +103,10 @@ impl Caller<'_> {
             return Ok(body);
         }
         let code = code(&body).map(|code| format!(" ({code})")).unwrap_or_default();
-        let why = format!("{host} answered {}{code}", status.as_u16());
+        let answer = format!("answered {}{code}", status.as_u16());
         match status.as_u16() {
-            429 | 500..=599 => Err(OciError::Unavailable {
-                host,
-                why: format!("it {}", &why[why.find("answered").unwrap_or(0)..]),
-            }),
-            _ => Err(self.denied(&format!("the pod's identity was refused: {why}"))),
+            429 | 500..=599 => Err(OciError::Unavailable { host, why: format!("it {answer}").into() }),
+            _ => Err(self.denied(&format!("the pod's identity was refused: {host} {answer}"))),
         }
     }
 

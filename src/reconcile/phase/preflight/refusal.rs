@@ -17,17 +17,19 @@ pub fn refusal_of(error: &ApiError) -> Option<DryRunRefusal> {
         return Some(DryRunRefusal::no_such_kind(api_version, kind));
     }
     let status = error.status().filter(|_| !error.is_transient())?;
-    Some(DryRunRefusal { code: status.code, reason: status.reason.clone(), message: status.message.clone() })
+    Some(DryRunRefusal {
+        code: status.code,
+        reason: status.reason.clone(),
+        message: status.message.clone(),
+        subject: (status.details.kind.clone(), status.details.name.clone()),
+    })
 }
 
 /// A refusal, told to a person.
 pub fn told(step: &Step, refusal: &DryRunRefusal, session: &Session, scope: &Scope<'_>) -> ObjectFailure {
     let words = &scope.policy.words;
     let (reason, message) = match refusal.code {
-        // The words of the authorizer; a webhook that denies answers 403 too.
-        401 | 403 if refusal.message.contains("is forbidden: User \"") => {
-            (Reason::AccessDenied, denied(session.identity(), &refusal.message))
-        }
+        _ if refusal.lacks_rights() => (Reason::AccessDenied, denied(session.identity(), &refusal.message)),
         0 => (
             Reason::PreflightFailed,
             format!(
@@ -35,7 +37,7 @@ pub fn told(step: &Step, refusal: &DryRunRefusal, session: &Session, scope: &Sco
                 refusal.message, words.content
             ),
         ),
-        404 if step.stage == Stage::Bindings && !refusal.message.contains("namespaces") => {
+        404 if step.stage == Stage::Bindings && !refusal.is_about_a_namespace() => {
             let role = &step.object.value()["roleRef"];
             let text = |field: &str| role[field].as_str().unwrap_or_default().to_owned();
             (
