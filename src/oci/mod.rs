@@ -1,8 +1,8 @@
-//! Bytes by digest, within limits: references, credentials, the transport to
-//! registries, the cache, and the packing and unpacking of artifacts. This room
-//! knows nothing of Kubernetes and decides nothing about trust.
+//! Bytes by digest, within limits: references, credentials, the transport to registries,
+//! the cache, and the packing and unpacking of artifacts. This room knows nothing about
+//! Kubernetes and does not decide about trust.
 //!
-//! Inside, a line of these names only lines below it, and none of its own:
+//! Inside, each line imports only from the lines below it, not from its own:
 //!
 //! ```text
 //! evidence, push

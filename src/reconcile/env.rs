@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::claims::Claims;
 use self::recovery::RegistryRecovery;
-use crate::cluster::accounts::Told;
+use crate::cluster::accounts::Subscriber;
 use crate::cluster::session::{Identity, Session};
 use crate::cluster::store::Store;
 use crate::domain::allowed::Allowed;
@@ -71,8 +71,8 @@ impl Default for TrustSettings {
 
 impl Env {
     /// Who is told when something that a release names changes.
-    pub fn told(&self, release: &ReleaseId) -> Told {
-        Told { release: release.clone(), sender: self.wake.clone() }
+    pub fn told(&self, release: &ReleaseId) -> Subscriber {
+        Subscriber { release: release.clone(), sender: self.wake.clone() }
     }
 
     /// Tells releases to look again.

@@ -68,14 +68,14 @@ async fn encrypted_artifacts_are_opened_with_the_identities_of_the_secret() {
     old.push(&scene, "1", "one");
     // Nothing here waits for a retry.
     scene.install("app", json!({"retryInterval": "1h", "interval": "1h"}));
-    refused("ArtifactInvalid", "encrypted with age, and there is no private key to decrypt it with").await;
+    refused("ArtifactInvalid", "encrypted with age, and no private key is configured").await;
     refused("ArtifactInvalid", "name a Secret with one by spec.decryption.secretRef").await;
     scene.patch("app", &json!({"decryption": {"provider": "age", "secretRef": {"name": "keys"}}}));
     refused("SecretNotFound", "named by spec.decryption.secretRef, does not exist").await;
     keys(json!({"a.agekey": old.private(), "b.agekey": "hunter2"}));
     refused("SecretInvalid", "Secret keys, named by spec.decryption.secretRef, has a key \"b.agekey\"").await;
     keys(json!({"new.agekey": new.private()}));
-    refused("SecretInvalid", "file \"all.yaml.age\" is encrypted for other keys than those").await;
+    refused("SecretInvalid", "none of the given keys decrypts file \"all.yaml.age\"").await;
     assert_eq!(scene.value("app", "v").await, None);
     // Old and new together, in a Secret that is watched.
     keys(json!({"new.agekey": new.private(), "old.agekey": format!("# old\n{}\n", old.private())}));

@@ -289,7 +289,7 @@ fn an_encrypted_artifact_is_for_its_recipients() {
         "",
         1,
         &format!(
-            "{host}/publish/encrypted@{} is encrypted with age, and there is no private key to decrypt it with; name \
+            "{host}/publish/encrypted@{} is encrypted with age, and no private key is configured; name \
              the file of your key with --age-identities",
             found.trim()
         ),
@@ -312,7 +312,7 @@ fn an_encrypted_artifact_is_for_its_recipients() {
         "",
         1,
         &format!(
-            "{}: line 1 is not a private key of age (AGE-SECRET-KEY-1…)",
+            "{}: line 1 is not an age private key (AGE-SECRET-KEY-1…)",
             desk.directory.join("bad").display()
         ),
     );
@@ -321,7 +321,7 @@ fn an_encrypted_artifact_is_for_its_recipients() {
         &["pull", "artifact", &target, "--age-identities", &other],
         "",
         1,
-        "file \"all.yaml.age\" is encrypted for other keys than those given",
+        "none of the given keys decrypts file \"all.yaml.age\"",
     );
 }
 
@@ -339,7 +339,7 @@ fn what_cannot_be_pushed_says_what_is_wrong() {
         "{pinned} names a digest, which follows from what is pushed; write oci://{host}/publish/refused:TAG"
     );
     fails(&[&pinned, "-f", "-"], "", 2, &says);
-    fails(&["ghcr.io/a:1", "-f", "-"], "", 2, "\"ghcr.io/a:1\" cannot be used: it has to start with oci://");
+    fails(&["ghcr.io/a:1", "-f", "-"], "", 2, "\"ghcr.io/a:1\" is invalid: it must start with oci://");
     fails(&[&target], "", 2, "name what to read: -f FILE, DIR or -, or -k DIR with a kustomization");
     fails(&[&target, "-f", "-", "-f", "-"], "", 2, "stdin can be read once; name - once");
     fails(&[&target, "-f", "-"], "", 1, "the input holds no object");
@@ -431,8 +431,8 @@ fn what_cannot_be_pulled_says_what_it_is() {
     pull(
         "publish/image:1",
         &format!(
-            "{host}/publish/image@{} is not a usable configuration artifact: it holds no YAML or JSON file, so it may \
-             be a container image; it holds bin",
+            "{host}/publish/image@{} is not a usable configuration artifact: it contains no YAML or JSON file \
+             (is it a container image?); it contains bin",
             found.trim()
         ),
     );
@@ -465,8 +465,8 @@ fn what_cannot_be_pulled_says_what_it_is() {
     pull(
         "publish/sum:1",
         &format!(
-            "{host}/publish/sum@{wrong} is not a usable configuration artifact: checksum mismatch: its content is not \
-             what the checksum annotation was made for"
+            "{host}/publish/sum@{wrong} is not a usable configuration artifact: checksum mismatch: its content does \
+             not match its checksum annotation"
         ),
     );
     let none = url(registry(), "publish/none");
@@ -544,8 +544,7 @@ fn credentials_are_found_where_docker_and_podman_keep_them() {
     check(&[(".docker/config.json", &scoped)], &[], Ok(()));
     check(&[(".docker/config.json", &good.replace(&host, &format!("{host}/te")))], &[], Err(none));
     check(&[], &[("SUPERCARGO_CREDS", &alice)], Ok(()));
-    let broken =
-        "DESK/.docker/config.json: the docker config is not valid JSON of that form (line 1, column 2)";
+    let broken = "DESK/.docker/config.json: the docker config is not valid (line 1, column 2)";
     check(&[(".docker/config.json", "{ ")], &[], Err(broken));
 
     // Helpers: of the registry, for all, with nothing, failing, missing.
@@ -565,7 +564,7 @@ fn credentials_are_found_where_docker_and_podman_keep_them() {
     let failed =
         "DESK/.docker/config.json: docker-credential-own has failed for HOST: the keychain is locked";
     with(&all, &helper("echo 'the keychain is locked'; exit 1"), Err(failed));
-    let talk = "DESK/.docker/config.json: docker-credential-own did not answer with credentials";
+    let talk = "DESK/.docker/config.json: docker-credential-own returned no valid credentials";
     with(&all, &helper("echo hunter2"), Err(talk));
     let missing = "DESK/.docker/config.json: the credentials for HOST are with docker-credential-own, which is not on \
                    PATH; install it, or give --creds";
@@ -610,7 +609,7 @@ fn a_registry_that_is_away_publishes_nothing() {
         &app("6", "x"),
         1,
         &format!(
-            "{host}/app:1 was not published, the tag is as it was: registry {host} is unavailable: cannot connect: \
+            "{host}/app:1 was not published; the tag is unchanged: registry {host} is unavailable: cannot connect: \
              Connection refused (os error 111)"
         ),
     );
@@ -645,7 +644,7 @@ async fn a_registry_that_goes_away_during_a_push_is_waited_for() {
     assert_eq!(digest, first.digest());
     let error = faint(&own, false).push(&repository, &tag, &second, &access).await.expect_err("it is away");
     let (host, says) = (own.host(), error.to_string());
-    assert_eq!(says, format!("{host}/app:1 was not published, the tag is as it was"));
+    assert_eq!(says, format!("{host}/app:1 was not published; the tag is unchanged"));
     own.resume();
     assert_eq!(own.crane(&["digest", &format!("{host}/app:1")]).trim(), first.digest().as_str());
     let digest = faint(&own, true).push(&repository, &tag, &second, &access).await.expect("pushes");

@@ -302,7 +302,7 @@ async fn bytes_of_another_digest_are_never_applied() {
     scene.install("app", json!({"url": format!("oci://{}/app", proxy.host()), "retryInterval": "1s"}));
     let release = scene.story.wait_condition("app", "Ready", "False", "DigestMismatch").await;
     let ready = condition(&release, "Ready").expect("ready");
-    assert!(ready.message.contains("the registry sent other bytes than the digest names"), "{ready:?}");
+    assert!(ready.message.contains("the registry sent content that does not match the digest"), "{ready:?}");
     assert_eq!(scene.value("app", "v").await, None);
     assert_eq!(scene.story.object("v1", "configmaps", "inv-app").await, None);
     // A manifest is checked in the same way, unless it is known already.

@@ -46,7 +46,7 @@ const VAGUE: &[(&str, &str)] = &[
 
 /// Rooms whose comments are written plainly; more are to come.
 const PLAIN_ROOMS: &[&str] =
-    &["src/reconcile", "src/domain/plan/", "src/domain/gate", "src/cluster/", "src/controller/"];
+    &["src/reconcile", "src/domain/plan/", "src/domain/gate", "src/cluster/", "src/controller/", "src/oci/"];
 
 /// Public types that share a name, and why.
 const HOMONYMS: &[(&str, &str)] = &[

@@ -1,5 +1,4 @@
-//! Why there is no answer, in the words that people read: nothing in them changes
-//! from one try to the next.
+//! Why there is no answer, as messages that do not change from one retry to the next.
 
 use std::error::Error;
 
@@ -17,7 +16,7 @@ pub(super) fn outcome_of(error: &reqwest::Error) -> RequestOutcome {
     }
 }
 
-/// A host of which nothing was heard in time.
+/// A host without an answer in time.
 pub(super) fn silent(host: &str) -> OciError {
     OciError::Unavailable { host: host.to_owned(), why: "no answer in time".into() }
 }
@@ -37,7 +36,7 @@ pub(super) fn unavailable(host: &str, error: &reqwest::Error) -> OciError {
     OciError::Unavailable { host: host.to_owned(), why }
 }
 
-/// Whether the name that was to be asked stands for an address that may not be.
+/// Whether the name resolves to a blocked address.
 pub(super) fn is_blocked(error: &(dyn Error + 'static)) -> bool {
     has_cause(error, |_: &BlockedAddress| true)
 }

@@ -65,7 +65,7 @@ mod tests {
         check(&[("a.agekey", key)], "");
         check(&[("a.agekey", key), ("b.agekey", &format!("# old\n{key}{key}"))], "");
         check(&[], "is empty: put age identities (AGE-SECRET-KEY-1…) into it");
-        let not = "line 1 is not a private key of age (AGE-SECRET-KEY-1…)";
+        let not = "line 1 is not an age private key (AGE-SECRET-KEY-1…)";
         check(&[("a", key), ("b", "hunter2")], &format!("has a key \"b\" that is unusable: {not}"));
     }
 }
