@@ -10,7 +10,7 @@ use crate::cluster::connection::ConnectionError;
 use crate::cluster::error::ApiError;
 use crate::cluster::inventory::StoreError;
 use crate::observe::metrics::MetricsError;
-use crate::oci::OciError;
+use crate::oci::{Denial, OciError, Outage};
 
 /// The failure of a command.
 #[derive(Debug, thiserror::Error)]
@@ -100,24 +100,16 @@ impl CliError {
 
     /// The cure, where it is known.
     fn hint(&self) -> Option<&'static str> {
-        let mut error = match self {
-            Self::Oci(error) => error,
-            _ => return None,
-        };
-        while let OciError::NotPublished { source, .. } | OciError::PerhapsPublished { source, .. } = error {
-            error = source;
-        }
-        match error {
+        let Self::Oci(error) = self else { return None };
+        match error.root() {
             OciError::Encrypted { .. } => Some("pass your key file with --age-identities"),
-            OciError::Denied { why, .. } if why.contains("there are none for it") => {
+            OciError::Denied { why: Denial::NoCredentials, .. } => {
                 Some("log in with docker or podman, or pass --creds USER:PASSWORD")
             }
-            OciError::Unavailable { why, .. } if why.contains("UnknownIssuer") => {
+            OciError::Unavailable { why: Outage::UnknownAuthority, .. } => {
                 Some("if you trust the registry's CA, pass its certificate with --ca-file")
             }
-            OciError::Unavailable { why, .. } if why.contains("InvalidContentType") => {
-                Some("if the registry speaks plain HTTP, add --insecure")
-            }
+            OciError::Unavailable { why: Outage::PlainHttp, .. } => Some("add --insecure"),
             _ => None,
         }
     }

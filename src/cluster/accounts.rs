@@ -1,5 +1,5 @@
-//! ServiceAccounts, and the Secrets that a spec names: watched by name where the
-//! identity may, so that a rotation takes effect at once; asked for otherwise.
+//! ServiceAccounts, and the Secrets that a spec names: watched by name where the identity
+//! is allowed to, so that a rotation takes effect at once; read on demand otherwise.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -90,12 +90,12 @@ fn parse_account(text: &str) -> Option<Account> {
 }
 
 impl Session {
-    /// A ServiceAccount; `None` when it does not exist or is being deleted.
-    /// The API server impersonates accounts that do not exist, so that this is
-    /// asked before every run that writes.
+    /// A ServiceAccount; `None` when it does not exist or is being deleted. The API
+    /// server impersonates accounts that do not exist, so this is checked before every
+    /// run that writes.
     ///
     /// # Errors
-    /// When the API server does not say.
+    /// When the API server gives no answer.
     pub async fn account(&self, namespace: &str, name: &str) -> Result<Option<Account>, ApiError> {
         let uri = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{name}");
         match self.call(Call::get(uri)).await {
@@ -125,16 +125,26 @@ impl Session {
     }
 
     /// Watches a Secret by name, as this identity.
-    pub fn watch_secret(&self, namespace: &str, name: &str, told: Told) -> WatchedObject<SecretData> {
-        self.watch_named(&format!("/api/v1/namespaces/{namespace}/secrets"), name, told, parse_secret)
+    pub fn watch_secret(
+        &self,
+        namespace: &str,
+        name: &str,
+        subscriber: Subscriber,
+    ) -> WatchedObject<SecretData> {
+        self.watch_named(&format!("/api/v1/namespaces/{namespace}/secrets"), name, subscriber, parse_secret)
     }
 
     /// Watches a ServiceAccount by name, as this identity.
-    pub fn watch_account(&self, namespace: &str, name: &str, told: Told) -> WatchedObject<Account> {
+    pub fn watch_account(
+        &self,
+        namespace: &str,
+        name: &str,
+        subscriber: Subscriber,
+    ) -> WatchedObject<Account> {
         self.watch_named(
             &format!("/api/v1/namespaces/{namespace}/serviceaccounts"),
             name,
-            told,
+            subscriber,
             parse_account,
         )
     }
@@ -143,7 +153,7 @@ impl Session {
         &self,
         collection: &str,
         name: &str,
-        told: Told,
+        subscriber: Subscriber,
         parse: fn(&str) -> Option<T>,
     ) -> WatchedObject<T>
     where
@@ -156,18 +166,18 @@ impl Session {
         };
         let value = Arc::new(RwLock::new(None));
         let (state, receiver) = watch::channel(State::Syncing);
-        let mut observer = NamedObserver { value: Arc::clone(&value), parse, seen: false, state, told };
+        let mut observer = NamedObserver { value: Arc::clone(&value), parse, seen: false, state, subscriber };
         let task = tokio::spawn(run(self.clone(), selection, move |event| observer.observe(event)));
         WatchedObject { value, state: receiver, task }
     }
 }
 
-/// Who is notified of a change.
+/// The receiver that is notified of a change.
 #[derive(Clone, Debug)]
-pub struct Told {
-    /// As which release.
+pub struct Subscriber {
+    /// The release to report.
     pub release: ReleaseId,
-    /// Where.
+    /// The channel.
     pub sender: mpsc::UnboundedSender<ReleaseId>,
 }
 
@@ -188,7 +198,7 @@ impl<T: Clone> WatchedObject<T> {
     /// The object as it is now: `Ok(None)` when it does not exist.
     ///
     /// # Errors
-    /// How the watch is, when it is not synced: the object has to be asked for.
+    /// How the watch is, when it is not synced: the object has to be read on demand.
     pub async fn current(&self) -> Result<Option<T>, State> {
         let mut state = self.state.clone();
         let settled = tokio::time::timeout(SYNC_TIMEOUT, state.wait_for(|s| *s != State::Syncing)).await;
@@ -209,7 +219,7 @@ struct NamedObserver<T> {
     parse: fn(&str) -> Option<T>,
     seen: bool,
     state: watch::Sender<State>,
-    told: Told,
+    subscriber: Subscriber,
 }
 
 impl<T: Clone + PartialEq> NamedObserver<T> {
@@ -225,9 +235,9 @@ impl<T: Clone + PartialEq> NamedObserver<T> {
                 if !self.seen {
                     self.replace(None);
                 }
-                // Who could not watch it has read it by name, at some time before.
+                // A run that could not watch it has read it by name, some time before.
                 match self.state.send_replace(State::Synced) {
-                    State::Denied(_) | State::NotServed => self.tell(),
+                    State::Denied(_) | State::NotServed => self.notify(),
                     State::Syncing | State::Synced => {}
                 }
             }
@@ -247,12 +257,12 @@ impl<T: Clone + PartialEq> NamedObserver<T> {
         drop(current);
         // The first list is no change: the run that asked for it waits.
         if *self.state.borrow() == State::Synced {
-            self.tell();
+            self.notify();
         }
     }
 
-    fn tell(&self) {
-        // Nobody listens any more while the process ends.
-        let _ = self.told.sender.send(self.told.release.clone());
+    fn notify(&self) {
+        // The receiver is gone while the process ends.
+        let _ = self.subscriber.sender.send(self.subscriber.release.clone());
     }
 }

@@ -1,5 +1,5 @@
-//! What a person asks about releases and their objects: whole, as they are in
-//! the cluster, whatever their form.
+//! What the command line reads of releases and their objects: whole, as they are in the
+//! cluster, in any form.
 
 use bytes::Bytes;
 use http::Method;
@@ -14,24 +14,24 @@ use super::session::{Call, Session};
 use crate::api::release::{GROUP, KIND, PLURAL, VERSION};
 use crate::domain::identity::ReleaseId;
 
-/// Objects asked for in one page, at first.
+/// Objects requested in the first page.
 const PAGE: usize = 250;
-/// The most objects that are read for one question.
+/// The most objects that one call reads.
 const MAX_OBJECTS: usize = 20_000;
-/// The field manager of what a person changes in a release.
+/// The field manager of changes that a person makes to a release.
 const FIELD_MANAGER: &str = "supercargo-cli";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
-/// What a watch of a person tells.
+/// What a watch of the command line reports.
 #[derive(Debug)]
 pub enum WatchEvent {
     /// A release as it is.
     Present(Value),
     /// The release is gone.
     Absent(Value),
-    /// All that was there has been told.
+    /// Everything that existed has been reported.
     Listed,
-    /// Nothing can be watched.
+    /// The watch failed.
     Failed(String),
 }
 
@@ -45,8 +45,7 @@ fn releases() -> Resource {
     }
 }
 
-/// The API server says of a path that it does not know what it says of no
-/// object: nothing but 404.
+/// The API server answers 404 for an unknown path and for a missing object alike.
 fn not_served(error: ApiError) -> ApiError {
     match error.status() {
         Some(status) if status.code == 404 && status.reason.is_empty() => {
@@ -74,7 +73,7 @@ impl Session {
         self.list_objects(&releases(), namespace, selector).await.map_err(not_served)
     }
 
-    /// A release; `None` when there is none of that name.
+    /// A release; `None` when none has that name.
     ///
     /// # Errors
     /// As [`Session::list_releases`].
@@ -83,8 +82,8 @@ impl Session {
         found(self.call(Call::get(uri)).await.and_then(|answer| answer.json()))
     }
 
-    /// Changes a release by a merge patch and returns what it is then; `None` when
-    /// there is none of that name.
+    /// Changes a release by a merge patch and returns the result; `None` when none has
+    /// that name.
     ///
     /// # Errors
     /// As [`Session::list_releases`], and when the API server refuses the change.
@@ -131,7 +130,7 @@ impl Session {
         let mut objects = Vec::new();
         pages::each(self, listing, |object| {
             if objects.len() == MAX_OBJECTS {
-                let why = format!("there are more than {MAX_OBJECTS} {}", resource.plural);
+                let why = format!("found more than {MAX_OBJECTS} {}", resource.plural);
                 return Err(ApiError::answer(why));
             }
             objects.push(serde_json::from_str(object).map_err(ApiError::answer)?);
@@ -141,8 +140,8 @@ impl Session {
         Ok(objects)
     }
 
-    /// Watches the releases of a namespace or of all that match a label selector,
-    /// for ever; drop the future to stop.
+    /// Watches the releases of a namespace or of all that match a label selector, until
+    /// the future is dropped.
     pub async fn follow_releases(
         self,
         namespace: Option<String>,
@@ -155,7 +154,7 @@ impl Session {
             metadata_only: false,
         };
         run(self, selection, move |event| {
-            let told = match event {
+            let found = match event {
                 Event::Listing | Event::Following => None,
                 Event::Present(text) => serde_json::from_str(text).ok().map(WatchEvent::Present),
                 Event::Absent(text) => serde_json::from_str(text).ok().map(WatchEvent::Absent),
@@ -163,9 +162,9 @@ impl Session {
                 Event::Failed(State::Denied(why)) => Some(WatchEvent::Failed(why)),
                 Event::Failed(_) => Some(WatchEvent::Failed("releases are no longer served".into())),
             };
-            if let Some(told) = told {
-                // Nobody listens any more while the process ends.
-                let _ = seen.send(told);
+            if let Some(found) = found {
+                // The receiver is gone while the process ends.
+                let _ = seen.send(found);
             }
         })
         .await;
@@ -186,7 +185,7 @@ mod tests {
     use crate::cluster::error::Status;
 
     #[test]
-    fn a_kind_that_is_not_served_is_told_from_an_object_that_is_not_there() {
+    fn a_kind_that_is_not_served_differs_from_a_missing_object() {
         let check = |code: u16, reason: &str, expected: bool| {
             let status = Status { code, reason: reason.into(), ..Status::default() };
             let error = not_served(ApiError::Status(Box::new(status)));

@@ -1,4 +1,4 @@
-//! What can go wrong between us and the API server.
+//! Errors of calls to the API server.
 
 use std::time::Duration;
 
@@ -8,55 +8,54 @@ use super::kinds::resource::Resource;
 use crate::api::reason::Reason;
 use crate::domain::identity::GroupKind;
 
-/// A call that failed.
+/// A failed call.
 #[derive(Debug, thiserror::Error)]
 pub enum ApiError {
-    /// There was no answer.
+    /// No answer.
     #[error("the API server does not answer")]
     Unreachable(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// There was no answer in time.
+    /// No answer in time.
     #[error("the API server did not answer within {}s", .0.as_secs())]
     Timeout(Duration),
-    /// It refused.
+    /// The API server refused.
     #[error("{}", .0.message)]
     Status(Box<Status>),
-    /// The answer is not what it should be.
-    #[error("the API server's answer cannot be read")]
+    /// The answer is malformed.
+    #[error("cannot read the API server's answer")]
     Answer(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The answer is longer than is allowed.
+    /// The answer exceeds the limit.
     #[error("the API server's answer is longer than {0} bytes")]
     TooLong(usize),
-    /// The configuration cannot be used.
-    #[error("the cluster configuration cannot be used")]
+    /// The configuration is invalid.
+    #[error("invalid cluster configuration")]
     Configuration(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The lease has run out, so nothing was sent.
-    #[error("the lease has run out, another replica may lead now")]
+    /// The lease expired, so nothing was sent.
+    #[error("the lease expired; another replica may be the leader")]
     LeaseOver,
-    /// It was changed each time between a look at it and the call.
-    #[error("it was changed {0} times in a row between a look at it and the call")]
+    /// It was changed each time between read and write.
+    #[error("it changed {0} times in a row between read and write")]
     ConflictRetriesExhausted(usize),
-    /// It was deleted to be made anew, and is not gone in time.
-    #[error("it is being recreated, and was not gone within {}s: something holds it, often a finalizer", .0.as_secs())]
+    /// It was deleted for its recreation, and still exists after the timeout.
+    #[error("not deleted within {}s for its recreation: a finalizer probably holds it", .0.as_secs())]
     Held(Duration),
     /// The kind is not served.
     #[error("no matches for kind {kind:?} in version {api_version:?}")]
     NoSuchKind {
-        /// As asked for.
+        /// As requested.
         api_version: String,
-        /// As asked for.
+        /// As requested.
         kind: String,
     },
-    /// Whether there is such an object cannot be asked: no version of its kind
-    /// answers.
-    #[error("the API server does not serve {kind} now, so whether the object exists is not known")]
+    /// The existence of the object cannot be checked: no version of its kind answers.
+    #[error("cannot check whether the object exists: the API server does not serve {kind} now")]
     NotServed {
         /// Its kind.
         kind: GroupKind,
     },
     /// The same, though there is a definition of the kind.
     #[error(
-        "the CustomResourceDefinition {definition} is there and no version of {kind} is served, so whether the object \
-         exists is not known: let the definition serve a version, or delete it"
+        "cannot check whether the object exists: the CustomResourceDefinition {definition} serves no version of \
+         {kind}; serve one, or delete the definition"
     )]
     Unserved {
         /// The kind.
@@ -66,7 +65,7 @@ pub enum ApiError {
     },
 }
 
-/// A refusal, as the API server puts it (meta/v1 Status).
+/// A refusal of the API server (meta/v1 Status).
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct Status {
@@ -88,18 +87,24 @@ pub struct StatusDetails {
     pub name: String,
     /// Its resource, as in paths; some servers say its kind.
     pub kind: String,
-    /// When to come back, in seconds.
+    /// When to retry, in seconds.
     pub retry_after_seconds: u64,
 }
 
 impl Status {
-    /// Whether a status 500 is not about the server: a webhook failed, or what
-    /// was applied does not fit its schema. The API server has no code of its
-    /// own for the latter (k8s.io/apimachinery, managedfields/internal/structuredmerge.go).
+    /// Whether a status 500 is not about the server: a webhook failed, or what was
+    /// applied does not fit its schema.
     fn is_about_the_object(&self) -> bool {
-        self.reason == "InternalError"
-            || self.message.starts_with("failed to create typed patch object")
-            || self.message.starts_with("failed to convert new object")
+        self.reason == "InternalError" || self.is_of_the_schema()
+    }
+
+    /// Whether what was applied does not fit its schema. Only the message says so: the
+    /// API server returns a bare Go error then, which becomes a Status without a reason
+    /// and details (k8s.io/apimachinery, managedfields/internal/structuredmerge.go).
+    fn is_of_the_schema(&self) -> bool {
+        ["failed to create typed patch object", "failed to convert new object"]
+            .iter()
+            .any(|start| self.message.starts_with(start))
     }
 }
 
@@ -129,14 +134,14 @@ impl ApiError {
         self.status().map_or(0, |s| s.code)
     }
 
-    /// Whether the API server says that something does not exist, and names it. A
-    /// 404 that names nothing is about the path: a version that is not served any
-    /// more, or a proxy that does not know where to go.
+    /// Whether the API server says that something does not exist, and names it. A 404
+    /// that names nothing is about the path: a version that is not served any more, or a
+    /// proxy without a route.
     pub fn is_not_found(&self) -> bool {
         self.status().is_some_and(|s| s.code == 404 && s.reason == "NotFound" && !s.details.name.is_empty())
     }
 
-    /// Whether the path itself is not there.
+    /// Whether the path itself does not exist.
     pub fn is_no_path(&self) -> bool {
         self.code() == 404 && !self.is_not_found()
     }
@@ -150,7 +155,7 @@ impl ApiError {
         self.is_not_found() && self.status().is_some_and(names)
     }
 
-    /// Whether it was changed meanwhile.
+    /// Whether another client changed it meanwhile.
     pub fn is_conflict(&self) -> bool {
         self.code() == 409 && self.status().is_none_or(|s| s.reason != "AlreadyExists")
     }
@@ -160,12 +165,12 @@ impl ApiError {
         self.code() == 409 && self.status().is_some_and(|s| s.reason == "AlreadyExists")
     }
 
-    /// Whether the identity may not do it.
+    /// Whether the identity lacks the right.
     pub fn is_forbidden(&self) -> bool {
         self.code() == 403
     }
 
-    /// Whether the API server could not say, so that trying again makes sense.
+    /// Whether the API server could not answer, so that a retry is useful.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable(_)
@@ -196,6 +201,27 @@ impl ApiError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_500_about_the_object_is_final() {
+        let check = |reason: &str, message: &str, is_transient: bool| {
+            let (reason, message) = (reason.to_owned(), message.to_owned());
+            let error =
+                ApiError::Status(Box::new(Status { code: 500, reason, message, ..Status::default() }));
+            assert_eq!(error.is_transient(), is_transient, "{error}");
+        };
+        let typed = "failed to create typed patch object (apps/web; apps/v1, Kind=Deployment): \
+                     .spec.replica: field not declared in schema";
+        check("", typed, false);
+        let converted = "failed to convert new object (apps/web; apps/v1, Kind=Deployment) to smd typed: \
+                         .spec.template.spec.containers: element 0: associative list with keys has an element that \
+                         omits key field \"name\"";
+        check("", converted, false);
+        let webhook = "Internal error occurred: failed calling webhook \"policy.example.com\": timeout";
+        check("InternalError", webhook, false);
+        check("", "etcdserver: leader changed", true);
+        check("", "the server has failed to create typed patch object", true);
+    }
 
     #[test]
     fn gone_is_only_what_the_api_server_names_as_gone() {

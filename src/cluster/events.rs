@@ -2,10 +2,10 @@
 //!
 //! The recorder of `kube::runtime` is not used. It counts an event as one of a series when
 //! type, reason and object are the same, and drops the note of each later one: two
-//! corrections of drift within six minutes would show the objects of the first alone. It
+//! corrections of drift within six minutes would show only the objects of the first. It
 //! cannot set annotations, which name the revision for tools that read events, and needs the
-//! right to patch events. A series is not needed here: an event is sent when the status says
-//! something new.
+//! right to patch events. A series is not needed here: an event is sent only when the status
+//! changes.
 
 use http::Method;
 use jiff::Timestamp;
@@ -41,14 +41,14 @@ impl Session {
     /// Publishes an event.
     ///
     /// # Errors
-    /// When the API server refuses; an event that is lost is no reason to fail.
+    /// When the API server refuses; a lost event is not a failure.
     pub async fn publish(&self, note: ReleaseEventNote<'_>, now: Timestamp) -> Result<(), ApiError> {
         let mut end = note.message.len().min(MAX_NOTE);
         while !note.message.is_char_boundary(end) {
             end -= 1;
         }
         let namespace = &note.release.namespace;
-        // The prefix has to be a valid name by itself but for a dash at its end.
+        // The prefix must be a valid name, except for a dash at its end.
         let prefix = format!("{}-", note.release.name);
         let mut event = json!({
             "apiVersion": "events.k8s.io/v1",

@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use super::error::ApiError;
 use super::session::{Call, JSON, Session};
 
-/// Who holds a lease, and how often that was said.
+/// The holder of a lease, and its renewals.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub struct LeaseSpec {
-    /// The holder; empty when it was given back.
+    /// The holder; empty when it was released.
     pub holder_identity: Option<String>,
     /// How long it is valid after a renewal.
     pub lease_duration_seconds: Option<i64>,
@@ -29,9 +29,9 @@ pub struct LeaseSpec {
 /// A lease as read.
 #[derive(Clone, Debug, Default)]
 pub struct Lease {
-    /// What it says.
+    /// Its content.
     pub spec: LeaseSpec,
-    /// For the next write; empty when there is none yet.
+    /// For the next write; empty when it does not exist yet.
     pub version: String,
 }
 
@@ -54,17 +54,17 @@ pub fn micro_time(now: Timestamp) -> String {
 }
 
 impl Session {
-    /// From now on nothing is written after the given time, until another time
-    /// is set: anyone who holds a lease may write as long as nobody else can hold
-    /// it. Leases themselves are exempt.
+    /// From now on nothing is written after the given time, until another time is set:
+    /// the holder of a lease can write as long as no other process can hold it. Leases
+    /// themselves are exempt.
     pub fn write_until(&self, time: Instant) {
         self.shared.fence.set(time);
     }
 
-    /// Reads a lease; an empty one when there is none.
+    /// Reads a lease; an empty one when it does not exist.
     ///
     /// # Errors
-    /// When the API server does not give it.
+    /// When the API server does not return it.
     pub async fn read_lease(&self, namespace: &str, name: &str) -> Result<Lease, ApiError> {
         let uri = format!("/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases/{name}");
         match self.call(Call::get(uri)).await {

@@ -1,5 +1,5 @@
-//! The API server, one verb at a time, as one identity. Nothing is decided
-//! here; registries are not known here.
+//! The API server, one verb at a time, as one identity. This room decides nothing and
+//! knows no registries.
 
 pub mod accounts;
 pub mod browse;

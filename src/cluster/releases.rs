@@ -1,5 +1,5 @@
-//! Releases: the watch over them, their status, finalizer, and what the
-//! controller asks about their surroundings.
+//! Releases: the watch over them, their status and finalizer, and what the controller
+//! reads around them.
 
 use std::sync::Arc;
 
@@ -24,20 +24,20 @@ use crate::domain::patch::selector::Selector;
 const JSON_PATCH: &str = "application/json-patch+json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
-/// What the watch over releases tells.
+/// What the watch over releases reports.
 #[derive(Debug)]
 pub enum ReleaseEvent {
-    /// A release is as given. One that is older or newer than the schema, or
-    /// broken, says so; the others go on.
+    /// The state of a release. One that does not fit the schema says so, and the others
+    /// continue.
     Present(Arc<ObservedRelease>),
-    /// A release is gone.
+    /// A release was deleted.
     Absent(ReleaseId),
-    /// A list of a namespace, or of all, begins: what is not seen until
-    /// `Listed` is gone.
+    /// A list of a namespace, or of all, begins: a release that is not seen before
+    /// `Listed` does not exist any more.
     Listing(Option<String>),
     /// Every release of the list has been seen.
     Listed(Option<String>),
-    /// Releases cannot be watched now.
+    /// The watch of releases failed.
     Failed(String),
 }
 
@@ -70,9 +70,9 @@ pub(super) fn path(release: &ReleaseId) -> String {
 }
 
 impl Session {
-    /// Watches releases, of one namespace or all, for ever; drop the future to
-    /// stop. With a selector the others are as if they were not there, also one
-    /// that loses its label.
+    /// Watches releases, of one namespace or all, until the future is dropped. With a
+    /// selector the other releases are treated as not existing, also one that loses its
+    /// label.
     pub async fn watch_releases(
         self,
         namespace: Option<String>,
@@ -86,7 +86,7 @@ impl Session {
             metadata_only: false,
         };
         run(self, selection, move |event| {
-            // Nobody listens any more while the process ends.
+            // The receiver is gone while the process ends.
             if let Some(event) = translate(event, namespace.as_ref()) {
                 let _ = events.send(event);
             }
@@ -94,10 +94,10 @@ impl Session {
         .await;
     }
 
-    /// Whether a release is suspended; `None` when there is none.
+    /// Whether a release is suspended; `None` when it does not exist.
     ///
     /// # Errors
-    /// When the API server does not say.
+    /// When the API server gives no answer.
     pub async fn release_is_suspended(&self, release: &ReleaseId) -> Result<Option<bool>, ApiError> {
         match self.call(Call::get(path(release))).await {
             Ok(answer) => {
@@ -105,7 +105,7 @@ impl Session {
                 Ok(Some(resource.pointer("/spec/suspend") == Some(&serde_json::Value::Bool(true))))
             }
             Err(error) if error.is_not_found() => Ok(None),
-            // Of a cluster without the definition of releases, no path says so.
+            // In a cluster without the definition of releases the path itself is not found.
             Err(error) if error.is_no_path() => match self.definition_is_terminating().await {
                 Ok(false) => Err(error),
                 Err(other) if !other.is_forbidden() => Err(other),
@@ -115,7 +115,7 @@ impl Session {
         }
     }
 
-    /// Makes a namespace if there is none of that name.
+    /// Creates a namespace if it does not exist.
     ///
     /// # Errors
     /// When the API server refuses.
@@ -128,7 +128,7 @@ impl Session {
         match self.call(Call::with_body(Method::POST, uri, "application/json", body)).await {
             Ok(_) => Ok(()),
             Err(error) if error.already_exists() => Ok(()),
-            // Who may not make one may still use one.
+            // An identity that cannot create one can still use one.
             Err(error) if error.is_forbidden() && matches!(self.get_namespace(name).await, Ok(true)) => {
                 Ok(())
             }
@@ -136,11 +136,11 @@ impl Session {
         }
     }
 
-    /// Whether there is a namespace of that name. To anyone who may not ask there is
-    /// one: the first write will say otherwise.
+    /// Whether a namespace exists. True for an identity that cannot read it: the first
+    /// write fails otherwise.
     ///
     /// # Errors
-    /// When the API server does not say.
+    /// When the API server gives no answer.
     pub async fn namespace_exists(&self, name: &str) -> Result<bool, ApiError> {
         match self.get_namespace(name).await {
             Err(error) if error.is_forbidden() => Ok(true),
@@ -156,7 +156,7 @@ impl Session {
         }
     }
 
-    /// Replaces the status of a release, if it is still the one of that uid.
+    /// Replaces the status of a release, if it still has that uid.
     ///
     /// # Errors
     /// When the API server refuses.
@@ -191,11 +191,11 @@ impl Session {
         self.call(Call::with_body(Method::PATCH, uri, MERGE_PATCH, body)).await.map(|_| ())
     }
 
-    /// Reads the metadata of a release, which even one that does not have the
-    /// form of the schema has; `None` when it is gone.
+    /// Reads the metadata of a release, which also exists where the rest does not fit the
+    /// schema; `None` when it is deleted.
     ///
     /// # Errors
-    /// When the API server does not give it.
+    /// When the API server does not return it.
     pub async fn release_metadata(&self, release: &ReleaseId) -> Result<Option<ObjectMeta>, ApiError> {
         match self.call(Call::get(path(release))).await {
             Ok(answer) => answer.json::<OnlyMetadata>().map(|read| Some(read.metadata)),
@@ -204,18 +204,18 @@ impl Session {
         }
     }
 
-    /// Whether the definition of releases itself is being deleted. Gone counts.
+    /// Whether the definition of releases itself is being deleted. Deleted counts too.
     ///
     /// # Errors
-    /// When the API server does not say.
+    /// When the API server gives no answer.
     pub async fn definition_is_terminating(&self) -> Result<bool, ApiError> {
         self.is_terminating(format!("{DEFINITIONS}/{PLURAL}.{GROUP}")).await
     }
 
-    /// Whether a namespace is being deleted, or is gone.
+    /// Whether a namespace is being deleted, or is deleted.
     ///
     /// # Errors
-    /// When the API server does not say.
+    /// When the API server gives no answer.
     pub async fn namespace_is_terminating(&self, namespace: &str) -> Result<bool, ApiError> {
         self.is_terminating(format!("/api/v1/namespaces/{namespace}")).await
     }
@@ -243,8 +243,7 @@ fn translate(event: Event<'_>, namespace: Option<&String>) -> Option<ReleaseEven
         // Without metadata there is nothing to report.
         Event::Present(text) => {
             let mut seen = ObservedRelease::read(text).ok()?;
-            // Kept in memory for as long as the release lives, this would be
-            // most of it, and nobody looks at it.
+            // It would be most of the memory of a release, and nothing reads it.
             seen.resource.metadata.managed_fields = None;
             ReleaseEvent::Present(Arc::new(seen))
         }

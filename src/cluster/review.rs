@@ -1,4 +1,4 @@
-//! What an identity may do, by the API server's own word.
+//! What an identity is allowed to do, by a review of the API server.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ impl Session {
     /// Whether this identity may read a release.
     ///
     /// # Errors
-    /// When the API server does not say.
+    /// When the API server gives no answer.
     pub async fn may_read_release(&self, release: &ReleaseId) -> Result<bool, ApiError> {
         self.may_get(GROUP, PLURAL, &release.namespace, &release.name).await
     }
@@ -23,7 +23,7 @@ impl Session {
     /// Whether this identity may read an inventory.
     ///
     /// # Errors
-    /// When the API server does not say.
+    /// When the API server gives no answer.
     pub async fn may_read_inventory(&self, inventory: &ReleaseId) -> Result<bool, ApiError> {
         self.may_get("", "configmaps", &inventory.namespace, &inventory_name(&inventory.name)).await
     }

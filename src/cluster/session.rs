@@ -29,20 +29,19 @@ use transport::{ApiTransport, Lane, Slot};
 pub use call::ApiResponse;
 pub(super) use call::{Call, JSON};
 
-/// Requests under way at once over all identities, watches and the lease aside. An API
-/// server at rest has some 57 seats for all ServiceAccounts (priority level
-/// workload-low, of which most is lent to others), and more only ten seconds after they
-/// were asked for: were all of them taken by requests that hang in a webhook, the lease
-/// would wait for a seat until it is lost. One tenant gets half of it at most, see
-/// [`Gate`].
+/// Concurrent requests of all identities, without watches and the lease. An idle API
+/// server has some 57 seats for all ServiceAccounts (priority level workload-low, which
+/// lends most of them to others), and more only ten seconds after the demand: if requests
+/// that hang in a webhook took all of them, the lease would wait for a seat until it
+/// expires. One tenant gets at most half, see [`Gate`].
 const IN_FLIGHT: u64 = 48;
 /// Longer than the 30 s that the API server gives the slowest webhook, and
 /// about what it allows a request (60 s).
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(70);
-/// How often a call is tried that the API server was too busy for.
+/// How often a call is retried while the API server is too busy.
 const ATTEMPTS: u32 = 4;
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Within what time all that have waited for the API server ask it again.
+/// The time over which all callers that waited for the API server retry.
 const LONGEST_STAGGER: Duration = Duration::from_secs(1);
 
 /// Who calls.
@@ -81,7 +80,7 @@ pub(super) struct Shared {
     metrics: Arc<Metrics>,
     namespace: String,
     own: Arc<Identity>,
-    /// Whom the process acts as by itself.
+    /// The process's own identity.
     acting: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -91,8 +90,8 @@ pub struct Session {
     pub(super) shared: Arc<Shared>,
     identity: Arc<Identity>,
     user: Option<HeaderValue>,
-    /// Whose share of the requests under way it takes; absent: that of the namespace
-    /// that it asks about.
+    /// Whose share of the concurrent requests it uses; absent: that of the namespace in
+    /// the request.
     tenant: Option<Arc<str>>,
 }
 
@@ -100,16 +99,16 @@ impl Session {
     /// The process's own identity, as the kubeconfig or the pod gives it.
     ///
     /// # Errors
-    /// When there is neither, or it cannot be used.
+    /// When neither exists, or it is invalid.
     pub async fn infer(metrics: Arc<Metrics>, capacity: &Capacity) -> Result<Self, ApiError> {
         let config = Connection::default().config().await.map_err(ApiError::configuration)?;
         Self::new(config, metrics, Identity::Controller, Vec::new(), capacity)
     }
 
-    /// The cluster that a person means.
+    /// The cluster that the flags select.
     ///
     /// # Errors
-    /// When none is configured, or its configuration cannot be used.
+    /// When none is configured, or its configuration is invalid.
     pub async fn connect(connection: &Connection, metrics: Arc<Metrics>) -> Result<Self, ConnectionError> {
         let config = connection.config().await?;
         let acting = connection.impersonation(&config)?;
@@ -141,8 +140,7 @@ impl Session {
     /// The same API server as another identity.
     ///
     /// # Errors
-    /// When the name cannot stand in a header; the API server would refuse such
-    /// a name too.
+    /// When the name is not valid in a header; the API server refuses such a name too.
     pub fn impersonate(&self, identity: Identity) -> Result<Self, ApiError> {
         let user = match &identity {
             Identity::Controller | Identity::User => None,
@@ -158,7 +156,7 @@ impl Session {
         Ok(Self { shared: Arc::clone(&self.shared), identity: Arc::new(identity), user, tenant })
     }
 
-    /// The same, for a release of a namespace: whatever hangs hangs at the cost of
+    /// The same, for a release of a namespace: a request that hangs uses the share of
     /// that namespace.
     #[must_use]
     pub fn on_behalf_of(self, namespace: &str) -> Self {
@@ -171,12 +169,12 @@ impl Session {
         Self { shared: Arc::clone(&self.shared), identity, user: None, tenant: None }
     }
 
-    /// Whether the API server was away when it was asked last.
+    /// Whether the last request got no answer.
     pub fn is_away(&self) -> bool {
         self.shared.transport.is_away()
     }
 
-    /// Waits until the API server answers after it was away, and a moment more: others
+    /// Waits until the API server answers again, and a random moment more: other callers
     /// have waited too.
     pub async fn is_back(&self) {
         self.shared.transport.is_back().await;
@@ -214,8 +212,8 @@ impl Session {
         request.body(Full::new(call.body.clone())).map_err(ApiError::configuration)
     }
 
-    /// Calls; tries again what the API server had no time for, and what died
-    /// with an idle connection. Every call made through here may be repeated.
+    /// Calls, and retries when the API server was too busy or an idle connection was
+    /// closed. Every call through here may be repeated.
     pub(super) async fn call(&self, call: Call) -> Result<ApiResponse, ApiError> {
         let mut attempt = 1;
         loop {
@@ -241,7 +239,7 @@ impl Session {
     async fn call_once(&self, call: &Call) -> Result<ApiResponse, ApiError> {
         let request = self.request(call)?;
         let (lane, _share) = match call.is_of_lease() {
-            // Neither waits for the requests that it protects, nor for itself.
+            // The lease does not wait for other requests.
             true => (Lane::Lease, None),
             false => {
                 let tenant = self.tenant.as_deref().unwrap_or_else(|| call.namespace());
@@ -261,7 +259,7 @@ impl Session {
             Ok(answer) => answer.code,
             Err(error) => error.code(),
         };
-        tracing::trace!(verb = call.verb.as_str(), uri = call.uri, code, "asked the API server");
+        tracing::trace!(verb = call.verb.as_str(), uri = call.uri, code, "API server request");
         self.count(call.verb, code, asked);
         answer
     }
@@ -271,7 +269,7 @@ impl Session {
         self.shared.metrics.api_request(verb, answer, asked.elapsed());
     }
 
-    /// Opens a watch and hands out its body.
+    /// Opens a watch and returns its body.
     pub(super) async fn open(&self, call: Call) -> Result<(Slot, Incoming), ApiError> {
         let request = self.request(&call)?;
         let asked = Instant::now();
@@ -288,7 +286,7 @@ impl Session {
             return Ok((slot, response.into_body()));
         }
         match read(response, call.most).await {
-            Ok(_) => Err(ApiError::Answer("a watch was answered without a stream".into())),
+            Ok(_) => Err(ApiError::Answer("the answer to a watch has no stream".into())),
             Err(error) => Err(error),
         }
     }
@@ -315,10 +313,9 @@ async fn read(response: Response<Incoming>, most: usize) -> Result<ApiResponse, 
     status.code = code;
     status.details.retry_after_seconds = status.details.retry_after_seconds.max(retry_after);
     if code == 401 {
-        // All it ever says is "Unauthorized".
+        // Its message is always "Unauthorized".
         status.message =
-            "the API server does not accept the credentials (401 Unauthorized): they are missing, wrong \
-                          or have run out"
+            "the API server rejected the credentials (401 Unauthorized): they are missing, wrong or expired"
                 .to_owned();
     }
     if status.message.is_empty() {

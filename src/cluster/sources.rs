@@ -1,5 +1,5 @@
-//! What releases follow, and the wish that one of them runs now. Any replica may
-//! ask this, also one that does not lead: nothing but an annotation is written.
+//! The repositories that releases follow, and requests to run one now. Any replica can do
+//! this, also one that is not the leader: only an annotation is written.
 
 use std::collections::BTreeMap;
 
@@ -19,12 +19,12 @@ use crate::domain::patch::selector::Selector;
 
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
-/// A release, as far as it says what it follows.
+/// The part of a release that says what it follows.
 #[derive(Clone, Debug)]
 pub struct ArtifactSource {
-    /// Which.
+    /// Its name.
     pub id: ReleaseId,
-    /// The version that says so.
+    /// Its resource version.
     pub resource_version: String,
     /// `spec.url`.
     pub url: String,
@@ -32,11 +32,11 @@ pub struct ArtifactSource {
     pub reference: Reference,
     /// Whether it is suspended, or being deleted.
     pub rests: bool,
-    /// The revision that its last run was about.
+    /// The revision of its last run.
     pub attempted: String,
-    /// What it was asked for a run with last, if ever.
+    /// The token of the last requested run, if any.
     pub asked: Option<String>,
-    /// The same of the last run that has ended.
+    /// The token of the last finished run.
     pub handled: Option<String>,
 }
 
@@ -91,11 +91,11 @@ impl From<Release> for ArtifactSource {
 }
 
 impl Session {
-    /// What the releases of a namespace, or all, follow; page by page. One that
-    /// does not have the form of the schema follows nothing.
+    /// What the releases of a namespace, or all, follow; page by page. One that does not
+    /// fit the schema follows nothing.
     ///
     /// # Errors
-    /// When the API server does not say.
+    /// When the API server gives no answer.
     pub async fn list_sources(
         &self,
         namespace: Option<&str>,
@@ -104,10 +104,10 @@ impl Session {
         self.sources(namespace, selecting(selector)).await
     }
 
-    /// What a release follows; `None` when it is gone, or not among those.
+    /// What a release follows; `None` when it is deleted, or not among those.
     ///
     /// # Errors
-    /// When the API server does not say.
+    /// When the API server gives no answer.
     pub async fn source(
         &self,
         release: &ReleaseId,
@@ -132,11 +132,10 @@ impl Session {
         Ok(sources)
     }
 
-    /// Asks for a run of a release, if it is still as seen. `token` is a
-    /// value that was not there before.
+    /// Requests a run of a release, if it is still as seen. `token` is a new value.
     ///
     /// # Errors
-    /// When it was changed meanwhile, or the API server refuses.
+    /// When another client changed it meanwhile, or the API server refuses.
     pub async fn ask_for_run(&self, seen: &ArtifactSource, token: &str) -> Result<(), ApiError> {
         let patch = json!({"metadata": {
             "resourceVersion": seen.resource_version,

@@ -1,4 +1,4 @@
-//! Every bound on what a registry may make this process read or wait for.
+//! Every limit on what a registry can make this process read or wait for.
 
 use std::time::Duration;
 
@@ -13,33 +13,32 @@ pub const MAX_ERROR_BYTES: u64 = 16 << 10;
 pub const MAX_TAG_PAGE_BYTES: u64 = 4 << 20;
 /// Most pages of a tag list.
 pub const MAX_TAG_PAGES: usize = 100;
-/// Most tags that are looked at.
+/// Most tags that are read.
 pub const MAX_TAGS: usize = 50_000;
-/// Tags asked for in one page.
+/// Tags requested in one page.
 pub const TAG_PAGE_SIZE: usize = 1000;
 /// Most pages of a list of referrers.
 pub const MAX_REFERRER_PAGES: usize = 20;
-/// Most referrers of one list that are looked at; what says that it is a
-/// signature comes first.
+/// Most referrers of one list that are read; those marked as signatures come first.
 pub const MAX_REFERRERS: usize = 64;
-/// Most layers of one `.sig` tag that are looked at: the first.
+/// Most layers of one `.sig` tag that are read: the first.
 pub const MAX_SIGNATURE_LAYERS: usize = 64;
 /// Largest signed payload of cosign's older form, in bytes; a usual one has 250.
 pub const MAX_PAYLOAD_BYTES: u64 = 64 << 10;
 /// Largest Sigstore bundle, in bytes; a usual one has 10 KiB.
 pub const MAX_BUNDLE_BYTES: u64 = 1 << 20;
-/// All that is kept of the signatures of one digest together, in bytes: payloads,
-/// what stands beside them in annotations, and bundles. The small ones come first.
+/// Limit of all signatures of one digest together, in bytes: payloads, their annotations,
+/// and bundles. Small ones come first.
 pub const MAX_EVIDENCE_BYTES: u64 = 8 << 20;
-/// Signatures of one digest that nobody waits for to read, in bytes; a usual one
-/// has 10 KiB.
+/// Signatures of one digest that are read without waiting for a slot, in bytes; a usual
+/// one has 10 KiB.
 pub const SMALL_EVIDENCE_BYTES: u64 = 256 << 10;
-/// Most digests at a time of which more than that is read.
+/// Most digests at a time with more than that.
 pub const MAX_LARGE_EVIDENCE: usize = 2;
-/// What is kept of the answers about one digest, in bytes: payloads and bundles in
+/// Limit of the remembered answers about one digest, in bytes: payloads and bundles in
 /// base64, and the annotations of a manifest.
-pub const MAX_TOLD_BYTES: u64 = 24 << 20;
-/// Most requests under way while signatures of one digest are read.
+pub const MAX_ANSWER_BYTES: u64 = 24 << 20;
+/// Most concurrent requests while signatures of one digest are read.
 pub const EVIDENCE_REQUESTS: usize = 8;
 /// Most redirects that one request follows.
 pub const MAX_REDIRECTS: usize = 5;
@@ -47,32 +46,31 @@ pub const MAX_REDIRECTS: usize = 5;
 pub const MAX_RETRIES: u32 = 2;
 /// Pause before the first retry; it doubles.
 pub const RETRY_PAUSE: Duration = Duration::from_millis(200);
-/// Longest `Retry-After` that is waited for; a longer one is an error, so that
-/// the caller's own schedule decides.
+/// Longest `Retry-After` that a request waits for; a longer one is an error, so that the
+/// caller's schedule decides.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3);
-/// Longest time that a host is asked less often because it wants so, whatever
-/// its `Retry-After` says.
+/// Longest time that a host is paused on its request, whatever its `Retry-After`.
 pub const MAX_PACE: Duration = Duration::from_secs(60);
-/// Smallest blob that is asked for from where its transfer broke, in bytes; a
-/// smaller one is asked for as a whole again.
+/// Smallest blob whose broken transfer is resumed, in bytes; a smaller one is requested
+/// as a whole again.
 pub const MIN_RESUMED_BYTES: u64 = 1 << 20;
-/// How often the transfer of one blob is gone on with after it broke.
+/// How often the broken transfer of one blob is resumed.
 pub const MAX_RESUMES: u32 = 5;
 /// How long a connection may take to open.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long an answer may go without progress.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
-/// Most requests under way to one host with one access; all together have twice as
-/// many.
+/// Most concurrent requests to one host with one access; all accesses together have twice
+/// as many.
 pub const REQUESTS_PER_HOST: u64 = 16;
-/// Longest wait for one of these places.
+/// Longest wait for one of these slots.
 pub const MAX_PLACE_WAIT: Duration = Duration::from_secs(30);
-/// How long a token is used when its service does not say; the token
-/// specification's default.
+/// How long a token is used when its service gives no lifetime; the token specification's
+/// default.
 pub const DEFAULT_TOKEN_LIFE: Duration = Duration::from_secs(60);
-/// Largest file that holds the pod's identity, in bytes.
+/// Largest file with the pod's identity, in bytes.
 pub const MAX_IDENTITY_FILE_BYTES: u64 = 64 << 10;
-/// Longest use of one credential of a cloud, whatever the cloud says.
+/// Longest use of one credential of a cloud, whatever its lifetime.
 pub const MAX_CLOUD_TOKEN_LIFE: Duration = Duration::from_secs(12 * 3600);
 /// Most registries of clouds whose credentials are kept.
 pub const MAX_CLOUD_REGISTRIES: usize = 256;
@@ -80,31 +78,31 @@ pub const MAX_CLOUD_REGISTRIES: usize = 256;
 pub const MAX_KEY_FILE_BYTES: usize = 1 << 20;
 /// Longest header of an age file, in bytes: a few thousand recipients.
 pub const MAX_AGE_HEADER_BYTES: usize = 512 << 10;
-/// How often an upload is begun again after a failure that may pass.
+/// How often an upload is retried after a temporary failure.
 pub const MAX_PUSH_RETRIES: u32 = 3;
-/// Pause before an upload is begun again; it doubles.
+/// Pause before an upload is retried; it doubles.
 pub const PUSH_PAUSE: Duration = Duration::from_millis(500);
 /// Longest `Retry-After` that an upload waits for.
 pub const MAX_PUSH_RETRY_AFTER: Duration = Duration::from_secs(60);
-/// Bytes of an upload that are handed over at a time while somebody watches.
+/// Bytes of an upload that are passed on at a time while its progress is shown.
 pub const UPLOAD_CHUNK: usize = 64 << 10;
-/// What the kernel may still have to send of an upload that it has taken, in
-/// bytes: Linux's default for the largest send buffer.
+/// What the kernel may still have to send of an upload in its buffer, in bytes: Linux's
+/// default for the largest send buffer.
 pub const UPLOAD_BUFFER: u64 = 4 << 20;
-/// Bytes a second that it is expected to send at least.
+/// The least bytes per second that it is expected to send.
 pub const UPLOAD_RATE: u64 = 64 << 10;
-/// Longest annotation value that is passed on, in bytes.
+/// Longest annotation value that is returned, in bytes.
 pub const MAX_ANNOTATION_BYTES: usize = 1024;
 /// Most HTTP clients that are kept.
 pub const MAX_CLIENTS: usize = 256;
 /// Most remembered tokens, hosts and proofs, each.
 pub const MAX_REMEMBERED: usize = 4096;
 
-/// What an artifact takes of the memory at least, in bytes, however small it is.
+/// The least memory that is reserved for an artifact, in bytes, however small it is.
 pub const LEAST_ROOM: u64 = 16 << 10;
-/// Most layers that are unpacked at a time; each is held in memory.
+/// Most layers that are unpacked at a time; each is in memory.
 pub const MAX_UNPACKING: usize = 2;
-/// How much the cache keeps unless told otherwise, in bytes.
+/// Default size of the cache, in bytes.
 pub const DEFAULT_CACHE_BYTES: u64 = 512 << 20;
 
 /// Bounds on the content of one artifact.

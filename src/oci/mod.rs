@@ -1,8 +1,8 @@
-//! Bytes by digest, within limits: references, credentials, the transport to
-//! registries, the cache, and the packing and unpacking of artifacts. This room
-//! knows nothing of Kubernetes and decides nothing about trust.
+//! Bytes by digest, within limits: references, credentials, the transport to registries,
+//! the cache, and the packing and unpacking of artifacts. This room knows nothing about
+//! Kubernetes and does not decide about trust.
 //!
-//! Inside, a line of these names only lines below it, and none of its own:
+//! Inside, each line imports only from the lines below it, not from its own:
 //!
 //! ```text
 //! evidence, push
@@ -32,7 +32,7 @@ pub use artifact::{Identities, Labels, Package, Recipients, content_of, is_reser
 pub use auth::{TokenHost, Variables};
 pub use content::{CacheEvent, CacheObserver, Mirror, Queue, Room, Size};
 pub use credentials::{Access, AccessParts, HelperCall, Keyring, Proxy};
-pub use error::OciError;
+pub use error::{Denial, OciError, Outage};
 pub use limits::ContentLimits;
 pub use pull::{Artifact, Resolved, Selection};
 pub use reference::{ArtifactReference, Digest, Repository, Tag, Wanted};

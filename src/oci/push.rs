@@ -1,8 +1,7 @@
 //! Writing to a registry, for the command line.
 //!
-//! Blobs first, the manifest last: until the tag is written, nobody who pulls
-//! sees anything of a push. A failure that may pass is tried again from the
-//! question whether the blob has arrived.
+//! Blobs first, the manifest last: until the tag is written, no pull sees anything of a
+//! push. After a temporary failure, the retry first checks whether the blob has arrived.
 
 use std::time::Duration;
 
@@ -20,15 +19,15 @@ use super::reference::{Digest, Repository, Tag, Wanted};
 use super::registry::Registry;
 use super::transport::{Reach, Reply, Request, Transport};
 
-/// Why a step of a push has failed.
+/// Why a step of a push failed.
 enum Setback {
-    /// It would fail again.
+    /// A retry would fail too.
     Final(OciError),
-    /// It may pass; the registry may say when.
+    /// A retry may succeed; the registry may say when.
     Passing(OciError, Option<Duration>),
 }
 
-/// What is written under a tag.
+/// The manifest for a tag.
 struct Stored<'a> {
     tag: &'a Tag,
     media_type: &'a str,
@@ -36,22 +35,21 @@ struct Stored<'a> {
 }
 
 impl Registry {
-    /// Uploads what the registry does not have yet, then points the tag at it.
+    /// Uploads the missing blobs, then points the tag at the manifest.
     ///
     /// # Guarantees
     ///
-    /// The tag is written last: until then nobody who pulls sees anything of it. To push the same
-    /// package again is safe, and sends no blob that is there.
+    /// The tag is written last: until then no pull sees anything of it. To push the same package
+    /// again is safe, and sends no existing blob.
     ///
     /// # Errors
-    /// When the registry does not answer, does not let us write, or takes the
-    /// bytes for others than they are. Says whether the tag was written, where
-    /// that is a question.
+    /// When the registry does not answer, denies the write, or computes another digest.
+    /// Says whether the tag was written, where that is in doubt.
     ///
     /// # Caveats
     ///
-    /// A tag that is there is moved; of two pushes at once, the last one has it. A push that is
-    /// dropped leaves blobs that no tag names, and, if it was at its end, perhaps the tag.
+    /// An existing tag is moved; of two concurrent pushes, the last one wins. A push that is
+    /// dropped leaves blobs without a tag, and, if it was at its end, perhaps the tag.
     pub async fn push(
         &self,
         repository: &Repository,
@@ -68,20 +66,20 @@ impl Registry {
         self.store(context, Stored { tag, media_type: MANIFEST_TYPE, bytes: package.manifest.clone() }).await
     }
 
-    /// Points another tag at what the reference means now.
+    /// Points another tag at the current target of the reference.
     ///
     /// # Guarantees
     ///
     /// The manifest is written back as it was read from the registry itself, byte by byte: its
-    /// digest and its signatures stay.
+    /// digest and its signatures stay valid.
     ///
     /// # Errors
-    /// When the reference does not resolve, or the registry does not let us
-    /// write. Says whether the tag was written, where that is a question.
+    /// When the reference does not resolve, or the registry denies the write. Says
+    /// whether the tag was written, where that is in doubt.
     ///
     /// # Caveats
     ///
-    /// A tag that is there is moved.
+    /// An existing tag is moved.
     pub async fn tag(
         &self,
         repository: &Repository,
@@ -113,8 +111,8 @@ impl Registry {
         digest: &Digest,
         bytes: &Bytes,
     ) -> Result<(), OciError> {
-        // A registry that does not answer the first question is away; reads are
-        // tried again where they are sent.
+        // A registry that does not answer the first request is unavailable; the transport
+        // retries reads.
         if self.has(context, digest).await.map_err(Setback::into_error)? {
             return Ok(());
         }
@@ -156,7 +154,7 @@ impl Registry {
         let unusable = || {
             Setback::Final(OciError::Unavailable {
                 host: context.repository.registry().to_owned(),
-                why: "it does not say where to upload to".to_owned(),
+                why: "it returned no upload location".into(),
             })
         };
         let mut target = location.and_then(|l| reply.url.join(l).ok()).ok_or_else(unusable)?;
@@ -170,8 +168,8 @@ impl Registry {
         let mut request = Request::new(Method::PUT, target);
         request.advance = self.0.transport.meter(digest, bytes.len());
         request.body = Some(("application/octet-stream".to_owned(), bytes));
-        // Elsewhere the location itself is what entitles us; our credentials
-        // stay with the registry.
+        // On another host the location itself authorizes the upload; our credentials stay
+        // with the registry.
         let reply = if same_origin {
             self.send(context, request).await?
         } else {
@@ -180,14 +178,14 @@ impl Registry {
         };
         match reply.status {
             status if status.is_success() => Ok(()),
-            // A registry that was restarted knows nothing of the upload.
+            // A restarted registry does not know the upload.
             StatusCode::NOT_FOUND => Err(Setback::Passing(reply.error(context.subject).await, None)),
             _ => Err(Setback::answered(reply, context).await),
         }
     }
 
-    /// Writes a manifest under a tag. When that has not worked, the registry is
-    /// asked what the tag means now.
+    /// Writes a manifest under a tag. When that fails, the current target of the tag is
+    /// read.
     async fn store(&self, context: RequestContext<'_>, stored: Stored<'_>) -> Result<Digest, OciError> {
         let digest = Digest::of(&stored.bytes);
         let error = match patiently(async || self.store_once(context, &stored, &digest).await).await {
@@ -217,9 +215,9 @@ impl Registry {
         if !reply.status.is_success() {
             return Err(Setback::answered(reply, context).await);
         }
-        let told = reply.headers.get("docker-content-digest").and_then(|v| v.to_str().ok());
-        match told {
-            Some(told) if told != digest.as_str() => {
+        let stated = reply.headers.get("docker-content-digest").and_then(|v| v.to_str().ok());
+        match stated {
+            Some(stated) if stated != digest.as_str() => {
                 Err(Setback::Final(OciError::Mismatch { subject: context.subject.to_owned() }))
             }
             _ => Ok(()),
@@ -231,8 +229,7 @@ fn url(context: RequestContext<'_>, rest: &str) -> Result<reqwest::Url, Setback>
     Transport::url(context.repository, context.access, rest).map_err(Setback::Final)
 }
 
-/// Does the work until it has worked, will not work, or has been tried often
-/// enough.
+/// Retries the work until it succeeds, fails finally, or the retries are used up.
 async fn patiently(mut work: impl AsyncFnMut() -> Result<(), Setback>) -> Result<(), OciError> {
     let mut pause = PUSH_PAUSE;
     for _ in 0..MAX_PUSH_RETRIES {
@@ -271,8 +268,7 @@ impl Setback {
     }
 }
 
-/// Says of a registry's failure what became of the tag; other errors are no
-/// question.
+/// Adds to an outage that the tag was not written; other errors imply it.
 fn not_published(subject: &str, error: OciError) -> OciError {
     match error {
         OciError::Unavailable { .. } => {

@@ -1,5 +1,5 @@
-//! The door of this room: what all that ask a registry share, and how it is made. What
-//! asks stands above it, each in its room: `pull/`, `push.rs`, `evidence/`.
+//! The entry of this room: what all requests to a registry share, and how it is made. The
+//! requests are above it, each in its room: `pull/`, `push.rs`, `evidence/`.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -18,10 +18,10 @@ use super::reference::Repository;
 use super::transport::{Hosts, Meter, Observer, Transport, TransportOptions};
 use crate::domain::capacity::Capacity;
 
-/// How a [`Registry`] behaves.
+/// The options of a [`Registry`].
 #[derive(Clone)]
 pub struct RegistryOptions {
-    /// What requests say they come from.
+    /// The user agent of requests.
     pub user_agent: String,
     /// How long a connection may take to open.
     pub connect_timeout: Duration,
@@ -29,25 +29,25 @@ pub struct RegistryOptions {
     pub idle_timeout: Duration,
     /// Bounds on the content of an artifact.
     pub limits: ContentLimits,
-    /// How much memory artifacts may take, all together and each.
+    /// How much memory artifacts can use, all together and each.
     pub capacity: Capacity,
-    /// Where content is kept; absent: nowhere.
+    /// The directory of the cache; absent: no cache.
     pub cache_dir: Option<PathBuf>,
-    /// How much of it is kept, in bytes.
+    /// The size of the cache, in bytes.
     pub cache_max_size: u64,
-    /// Is told of every request.
+    /// Receives every request.
     pub observer: Option<Observer>,
-    /// Is told what the cache has.
+    /// Receives the events of the cache.
     pub cache_observer: Option<CacheObserver>,
-    /// Is told of every transfer of content.
+    /// Receives every transfer of content.
     pub meter: Option<Meter>,
-    /// Where content is read first, by prefix.
+    /// The mirrors, by prefix.
     pub mirrors: Vec<Mirror>,
-    /// Token services on hosts that have nothing to do with their registry's.
+    /// Token services on hosts of another domain than their registry.
     pub token_hosts: Vec<TokenHost>,
-    /// The environment variables in which the clouds say who this process is.
+    /// The environment variables with the cloud identity of this process.
     pub variables: Variables,
-    /// Addresses for names; the system's resolver knows the others.
+    /// Addresses for names; the system resolves the others.
     pub hosts: Hosts,
 }
 
@@ -72,40 +72,39 @@ impl Default for RegistryOptions {
     }
 }
 
-/// The registries, as this process sees them: one of it a process, cheap to
-/// clone.
+/// The registries, as this process sees them: one instance per process, cheap to clone.
 ///
 /// # Guarantees
 ///
-/// Every method that asks a registry keeps to this:
+/// Every method that sends requests guarantees:
 ///
-/// - No read is without a bound, and no answer goes without progress for longer than the options
-///   say. `limits.rs` lists the bounds.
-/// - A question that may be asked twice is asked again after a failure that may pass, a few times.
-/// - Credentials go to the host that they are for, and to its token service if that is its own, of
-///   the same owner, or allowed by the options.
-/// - No registry sends this process to what is nearer to it than that registry is.
-/// - No error quotes a credential, and none changes while its cause is the same.
+/// - Every read has a limit, and no answer stalls for longer than the options allow. `limits.rs`
+/// lists the limits.
+/// - An idempotent request is retried after a temporary failure, a few times.
+/// - Credentials go to their host, and to its token service if that is on the same host, of the
+/// same owner, or allowed by the options.
+/// - No registry redirects this process to a host that is nearer to it than that registry.
+/// - No error contains a credential, and none changes while its cause is the same.
 ///
 /// # Caveats
 ///
-/// Tokens, which access has been let in to what, and which host wants to be left alone are kept in
-/// memory, for all clones. A new process asks again.
+/// Tokens, proofs of access, and hosts that limit the request rate are kept in memory, for all
+/// clones. A new process starts without them.
 ///
-/// The future of a method may be dropped. Its request ends with it, and its places among requests
-/// and in memory are free again.
+/// The future of a method may be dropped. Its request ends with it, and its slots and memory are
+/// free again.
 #[derive(Clone)]
 pub struct Registry(pub(super) Arc<Inner>);
 
-/// What all that ask a registry share.
+/// The shared state of all requests.
 pub(super) struct Inner {
     pub transport: Transport,
     pub sessions: Sessions,
     pub cache: Cache,
     pub mirrors: Mirrors,
-    /// Places for those that unpack a layer.
+    /// Slots for unpacking a layer.
     pub unpacking: Semaphore,
-    /// Places for those that read much that may be signatures.
+    /// Slots for reading large evidence.
     pub large_evidence: Semaphore,
     pub limits: ContentLimits,
     pub rooms: Rooms,
@@ -122,8 +121,8 @@ impl Registry {
     ///
     /// # Caveats
     ///
-    /// It reads the environment's proxies once, and takes stock of the cache directory, which
-    /// blocks. A directory that cannot be used means no cache, and one warning.
+    /// It reads the environment's proxies once, and measures the cache directory, which
+    /// blocks. An unusable directory means no cache, and one warning.
     pub fn new(options: RegistryOptions) -> Self {
         let RegistryOptions {
             user_agent,
@@ -159,10 +158,10 @@ impl Registry {
         Self(Arc::new(inner))
     }
 
-    /// Whether the registry answers now, whatever it says: asked once.
+    /// Whether the registry answers now, with any answer; without a retry.
     ///
-    /// A refusal is an answer, so that no credentials are sent. An error of the server is none, nor
-    /// is its wish to be left alone.
+    /// A refusal is an answer, so no credentials are sent. A server error is not, nor is a rate
+    /// limit.
     pub async fn answers(&self, repository: &Repository, access: &Access) -> bool {
         self.0.transport.answers(repository, access).await
     }

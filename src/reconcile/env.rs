@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 
 use self::claims::Claims;
 use self::recovery::RegistryRecovery;
-use crate::cluster::accounts::Told;
+use crate::cluster::accounts::Subscriber;
 use crate::cluster::session::{Identity, Session};
 use crate::cluster::store::Store;
 use crate::domain::allowed::Allowed;
@@ -71,8 +71,8 @@ impl Default for TrustSettings {
 
 impl Env {
     /// Notifies a release when something that it refers to changes.
-    pub fn notifier(&self, release: &ReleaseId) -> Told {
-        Told { release: release.clone(), sender: self.wake.clone() }
+    pub fn notifier(&self, release: &ReleaseId) -> Subscriber {
+        Subscriber { release: release.clone(), sender: self.wake.clone() }
     }
 
     /// Requeues releases.

@@ -8,6 +8,7 @@ use crate::domain::gate::{Blocker, Decision, WakeOn};
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
 use crate::domain::preflight::shortened;
+use crate::oci::{OciError, Outage};
 
 /// What ends a run early.
 #[derive(Clone, Debug)]
@@ -76,8 +77,9 @@ pub fn masked(id: &ObjectId, message: &str) -> String {
     }
 }
 
-/// An error and everything that caused it, in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
+/// An error and everything that caused it, in one line, with the field of the spec that
+/// cures it where there is one.
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -88,7 +90,22 @@ pub fn chain(error: &dyn std::error::Error) -> String {
         }
         source = cause.source();
     }
+    if let Some(cure) = error.downcast_ref().and_then(cure) {
+        text.push_str("; ");
+        text.push_str(cure);
+    }
     text
+}
+
+/// The field of a spec that cures an error of the registry.
+fn cure(error: &OciError) -> Option<&'static str> {
+    match error {
+        OciError::Unavailable { why: Outage::PlainHttp, .. } => Some("set spec.insecure: true"),
+        OciError::Unavailable { why: Outage::UnknownAuthority, .. } => {
+            Some("if you trust it, set spec.certSecretRef to a Secret with its ca.crt")
+        }
+        _ => None,
+    }
 }
 
 impl ReconcileError {
@@ -215,6 +232,21 @@ mod tests {
         assert!(ReconcileError::InventoryConflict.fold_into(&mut fresh).is_err(), "that is no outcome");
         assert!(ReconcileError::SUPERSEDED.fold_into(&mut fresh).is_ok());
         assert_eq!(fresh.verdict, Verdict::Superseded);
+    }
+
+    #[test]
+    fn a_registry_error_ends_with_the_field_that_cures_it() {
+        let check = |why: Outage, expected: &str| {
+            let error = OciError::Unavailable { host: "r.example".to_owned(), why };
+            assert_eq!(chain(&error), expected);
+        };
+        check(Outage::PlainHttp, "The registry speaks plain HTTP; set spec.insecure: true");
+        check(
+            Outage::UnknownAuthority,
+            "registry r.example is unavailable: cannot connect: certificate signed by unknown authority; \
+             if you trust it, set spec.certSecretRef to a Secret with its ca.crt",
+        );
+        check("no answer in time".into(), "registry r.example is unavailable: no answer in time");
     }
 
     #[test]

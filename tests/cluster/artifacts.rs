@@ -135,7 +135,7 @@ fn failures_say_what_to_do_and_end_with_their_code() {
     };
     let (tagless, missing) = (format!("oci://{host}/app"), format!("oci://{host}/none:1"));
     check(&["push", "artifact", &tagless, "-f", "-"], 2, "has no tag");
-    check(&["push", "artifact", "ghcr.io/app:1", "-f", "-"], 2, "has to start with oci://");
+    check(&["push", "artifact", "ghcr.io/app:1", "-f", "-"], 2, "must start with oci://");
     check(&["push", "artifact", &missing, "-f", "/nonexistent"], 1, "cannot read /nonexistent");
     check(&["push", "artifact", &missing, "-f", "-", "--created", "today"], 2, "RFC 3339");
     check(&["push", "artifact", &missing], 2, "no input; set -f FILE");
@@ -238,7 +238,11 @@ async fn credentials_decide() {
     let creds = format!("{}:{}", USERS[0].0, USERS[0].1);
     let push = ["push", "artifact", url.as_str(), "-f", "-"];
     let anonymous = supercargo(&push, YAML, &[]);
-    assert!(shown(&anonymous).contains("wants credentials and there are none"), "{}", shown(&anonymous));
+    assert!(
+        shown(&anonymous).contains("requires credentials, and none are configured"),
+        "{}",
+        shown(&anonymous)
+    );
     let pushed = supercargo(&[&push[..], &["--creds", &creds]].concat(), YAML, &[]);
     assert!(pushed.status.success(), "{}", shown(&pushed));
 

@@ -159,23 +159,26 @@ async fn programs_that_are_missing_are_named_with_their_hint() {
         let said = person.run(&["get", "releases"]);
         assert_eq!((said.code, said.err.as_str()), (1, expected));
     };
-    let what = "which gives the credentials of the kubeconfig's user,";
+    let what = "of the kubeconfig's user";
     check(
         "{command: no-such-login, installHint: 'brew install no-such-login', interactiveMode: Never}",
         &format!(
-            "error: the cluster configuration cannot be used: the program \"no-such-login\", {what} is not installed: brew install no-such-login\n"
+            "error: invalid cluster configuration: the credential plugin \"no-such-login\" {what} is not installed: \
+             brew install no-such-login\n"
         ),
     );
     check(
         "{command: no-such-login, interactiveMode: Never}",
         &format!(
-            "error: the cluster configuration cannot be used: the program \"no-such-login\", {what} is not installed: install it, or put it on PATH\n"
+            "error: invalid cluster configuration: the credential plugin \"no-such-login\" {what} is not installed: \
+             install it, or put it on PATH\n"
         ),
     );
     check(
         "{command: sh, args: [-c, 'echo s3cret; echo cannot log in >&2; exit 3'], interactiveMode: Never}",
         &format!(
-            "error: the cluster configuration cannot be used: the program \"sh\", {what} failed with exit status: 3: cannot log in\n"
+            "error: invalid cluster configuration: the credential plugin \"sh\" {what} failed with exit status: 3: \
+             cannot log in\n"
         ),
     );
 }

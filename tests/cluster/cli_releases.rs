@@ -179,7 +179,8 @@ async fn clusters_that_cannot_be_asked_say_why() {
         (said.code, said.err.as_str()),
         (
             1,
-            "error: no cluster is configured: set KUBECONFIG or --kubeconfig to a kubeconfig file, or write ~/.kube/config\n"
+            "error: no cluster is configured: set KUBECONFIG or --kubeconfig to a kubeconfig file, or create \
+             ~/.kube/config\n"
         )
     );
 }
@@ -264,7 +265,8 @@ async fn a_status_shows_what_one_may_see() {
         (
             1,
             format!(
-                "error: the inventory {namespace}/inv-app cannot be read: configmaps \"inv-app\" is forbidden: User \"blind\" cannot \
+                "error: cannot read the inventory {namespace}/inv-app: configmaps \"inv-app\" is forbidden: User \
+                 \"blind\" cannot \
                  get resource \"configmaps\" in API group \"\" in the namespace \"{namespace}\"\n"
             )
         )

@@ -68,7 +68,7 @@ async fn encrypted_artifacts_are_opened_with_the_identities_of_the_secret() {
     old.push(&scene, "1", "one");
     // Nothing here waits for a retry.
     scene.install("app", json!({"retryInterval": "1h", "interval": "1h"}));
-    refused("ArtifactInvalid", "encrypted with age, and there is no private key to decrypt it with").await;
+    refused("ArtifactInvalid", "encrypted with age, and no private key is configured").await;
     refused("ArtifactInvalid", "set spec.decryption.secretRef to a Secret with the key").await;
     scene.patch("app", &json!({"decryption": {"provider": "age", "secretRef": {"name": "keys"}}}));
     refused("SecretNotFound", "named by spec.decryption.secretRef, does not exist").await;
@@ -79,7 +79,7 @@ async fn encrypted_artifacts_are_opened_with_the_identities_of_the_secret() {
     )
     .await;
     keys(json!({"new.agekey": new.private()}));
-    refused("SecretInvalid", "file \"all.yaml.age\" is encrypted for other keys than those").await;
+    refused("SecretInvalid", "none of the given keys decrypts file \"all.yaml.age\"").await;
     assert_eq!(scene.value("app", "v").await, None);
     // Old and new together, in a Secret that is watched.
     keys(json!({"new.agekey": new.private(), "old.agekey": format!("# old\n{}\n", old.private())}));

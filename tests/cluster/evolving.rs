@@ -269,7 +269,7 @@ async fn promise_2_an_object_of_which_no_version_is_served_is_not_forgotten() {
         let told = async || {
             let stays = scene.story.wait_condition(name, "Ready", "False", "PruneFailed").await;
             let said = message(&stays, "Ready");
-            (said.contains(&definition) && said.contains("let the definition serve a version")).then_some(())
+            (said.contains(&definition) && said.contains("serve one, or delete the definition")).then_some(())
         };
         scene.story.wait_for("the status says what keeps it", told).await;
         assert_eq!(scene.named(name).await, [*name]);

@@ -188,7 +188,7 @@ async fn inventories_that_a_tenant_fills_take_no_memory_from_the_others() {
     };
     let ready = scene.story.wait_for("the release is refused", refused).await;
     let told = format!("the inventory {tenant}/inv-full.");
-    let says = ready.message.starts_with(&told) && ready.message.contains("comes to more than 8 MiB");
+    let says = ready.message.starts_with(&told) && ready.message.contains("is larger than 8 MiB");
     assert!(says, "{}", ready.message);
     // Nothing is forgotten, and another release goes on.
     scene.push("2", &config_map("a", "two"));

@@ -246,7 +246,7 @@ async fn what_cannot_be_read_is_refused_with_what_to_do() {
             "image",
             json!({}),
             "ArtifactInvalid",
-            &["it holds no YAML or JSON file, so it may be a container image; it holds etc"],
+            &["it contains no YAML or JSON file (is it a container image?); it contains etc"],
         ),
         (
             "chart",

@@ -289,7 +289,8 @@ fn an_encrypted_artifact_is_for_its_recipients() {
         "",
         1,
         &format!(
-            "{host}/publish/encrypted@{} is encrypted with age, and there is no private key to decrypt it with; pass your key file with --age-identities",
+            "{host}/publish/encrypted@{} is encrypted with age, and no private key is configured; pass \
+             your key file with --age-identities",
             found.trim()
         ),
     );
@@ -311,7 +312,7 @@ fn an_encrypted_artifact_is_for_its_recipients() {
         "",
         1,
         &format!(
-            "{}: line 1 is not a private key of age (AGE-SECRET-KEY-1…)",
+            "{}: line 1 is not an age private key (AGE-SECRET-KEY-1…)",
             desk.directory.join("bad").display()
         ),
     );
@@ -320,7 +321,7 @@ fn an_encrypted_artifact_is_for_its_recipients() {
         &["pull", "artifact", &target, "--age-identities", &other],
         "",
         1,
-        "file \"all.yaml.age\" is encrypted for other keys than those given",
+        "none of the given keys decrypts file \"all.yaml.age\"",
     );
 }
 
@@ -337,7 +338,7 @@ fn what_cannot_be_pushed_says_what_is_wrong() {
     let says =
         format!("{pinned} has a digest, which a push cannot set; use oci://{host}/publish/refused:TAG");
     fails(&[&pinned, "-f", "-"], "", 2, &says);
-    fails(&["ghcr.io/a:1", "-f", "-"], "", 2, "\"ghcr.io/a:1\" cannot be used: it has to start with oci://");
+    fails(&["ghcr.io/a:1", "-f", "-"], "", 2, "\"ghcr.io/a:1\" is invalid: it must start with oci://");
     fails(&[&target], "", 2, "no input; set -f FILE, DIR or -, or -k DIR with a kustomization");
     fails(&[&target, "-f", "-", "-f", "-"], "", 2, "stdin can be read only once; pass - only once");
     fails(&[&target, "-f", "-"], "", 1, "the input contains no objects");
@@ -428,8 +429,8 @@ fn what_cannot_be_pulled_says_what_it_is() {
     pull(
         "publish/image:1",
         &format!(
-            "{host}/publish/image@{} is not a usable configuration artifact: it holds no YAML or JSON file, so it may \
-             be a container image; it holds bin",
+            "{host}/publish/image@{} is not a usable configuration artifact: it contains no YAML or JSON file \
+             (is it a container image?); it contains bin",
             found.trim()
         ),
     );
@@ -462,8 +463,8 @@ fn what_cannot_be_pulled_says_what_it_is() {
     pull(
         "publish/sum:1",
         &format!(
-            "{host}/publish/sum@{wrong} is not a usable configuration artifact: checksum mismatch: its content is not \
-             what the checksum annotation was made for"
+            "{host}/publish/sum@{wrong} is not a usable configuration artifact: checksum mismatch: its content does \
+             not match its checksum annotation"
         ),
     );
     let none = url(registry(), "publish/none");
@@ -518,8 +519,8 @@ fn credentials_are_found_where_docker_and_podman_keep_them() {
             }
         }
     };
-    let none = "HOST/team/app:1: access denied: the registry wants credentials and there are none for it; log in with \
-                docker or podman, or pass --creds USER:PASSWORD";
+    let none = "HOST/team/app:1: access denied: the registry requires credentials, and none are configured for it; log in \
+                with docker or podman, or pass --creds USER:PASSWORD";
     let refused = "HOST/team/app:1: access denied: HOST answered 401; check the credentials and that the \
                    repository exists";
     check(&[], &[], Err(none));
@@ -541,8 +542,7 @@ fn credentials_are_found_where_docker_and_podman_keep_them() {
     check(&[(".docker/config.json", &scoped)], &[], Ok(()));
     check(&[(".docker/config.json", &good.replace(&host, &format!("{host}/te")))], &[], Err(none));
     check(&[], &[("SUPERCARGO_CREDS", &alice)], Ok(()));
-    let broken =
-        "DESK/.docker/config.json: the docker config is not valid JSON of that form (line 1, column 2)";
+    let broken = "DESK/.docker/config.json: the docker config is not valid (line 1, column 2)";
     check(&[(".docker/config.json", "{ ")], &[], Err(broken));
 
     // Helpers: of the registry, for all, with nothing, failing, missing.
@@ -561,7 +561,7 @@ fn credentials_are_found_where_docker_and_podman_keep_them() {
     with(&all, &helper("echo 'credentials not found in native keychain'; exit 1"), Err(none));
     let failed = "DESK/.docker/config.json: docker-credential-own failed for HOST: the keychain is locked";
     with(&all, &helper("echo 'the keychain is locked'; exit 1"), Err(failed));
-    let talk = "DESK/.docker/config.json: docker-credential-own did not answer with credentials";
+    let talk = "DESK/.docker/config.json: docker-credential-own returned no valid credentials";
     with(&all, &helper("echo hunter2"), Err(talk));
     let missing = "DESK/.docker/config.json: credential helper docker-credential-own for HOST is not on PATH; install it, or pass --creds";
     check(&[(".docker/config.json", &all)], &path, Err(missing));
@@ -582,7 +582,7 @@ fn a_registry_on_this_machine_is_asked_whether_it_speaks_tls() {
         "",
         1,
         &format!(
-            "registry {host} is unavailable: cannot connect: invalid peer certificate: UnknownIssuer; if you trust the \
+            "registry {host} is unavailable: cannot connect: certificate signed by unknown authority; if you trust the \
              registry's CA, pass its certificate with --ca-file"
         ),
     );
@@ -591,10 +591,7 @@ fn a_registry_on_this_machine_is_asked_whether_it_speaks_tls() {
         &["pull", "artifact", &plain, "--ca-file", &ca],
         "",
         1,
-        &format!(
-            "registry {} is unavailable: cannot connect: received corrupt message of type InvalidContentType; if the registry speaks plain HTTP, add --insecure",
-            registry().host()
-        ),
+        "The registry speaks plain HTTP; add --insecure",
     );
 }
 
@@ -608,7 +605,7 @@ fn a_registry_that_is_away_publishes_nothing() {
         &app("6", "x"),
         1,
         &format!(
-            "{host}/app:1 was not published, the tag is as it was: registry {host} is unavailable: cannot connect: \
+            "{host}/app:1 was not published; the tag is unchanged: registry {host} is unavailable: cannot connect: \
              Connection refused (os error 111)"
         ),
     );
@@ -643,7 +640,7 @@ async fn a_registry_that_goes_away_during_a_push_is_waited_for() {
     assert_eq!(digest, first.digest());
     let error = faint(&own, false).push(&repository, &tag, &second, &access).await.expect_err("it is away");
     let (host, says) = (own.host(), error.to_string());
-    assert_eq!(says, format!("{host}/app:1 was not published, the tag is as it was"));
+    assert_eq!(says, format!("{host}/app:1 was not published; the tag is unchanged"));
     own.resume();
     assert_eq!(own.crane(&["digest", &format!("{host}/app:1")]).trim(), first.digest().as_str());
     let digest = faint(&own, true).push(&repository, &tag, &second, &access).await.expect("pushes");

@@ -88,7 +88,7 @@ async fn a_damaged_inventory_is_given_up_and_made_anew_and_what_only_it_knew_is_
     drill.scene.operator.kill();
     drill.scene.restart();
     let told = drill.scene.message("Ready", "False", "InventoryInvalid").await;
-    assert!(told.contains("set it to [] to give up what it named"), "{told}");
+    assert!(told.contains("set it to [] to give up the objects in it"), "{told}");
     for command in &giving_up {
         drill.type_in(command);
     }

@@ -147,7 +147,7 @@ async fn the_accounts_image_pull_secrets_are_used() {
     scene.install("app", json!({"retryInterval": "1h", "serviceAccountName": "puller"}));
     let release = story.wait_condition("app", "Ready", "False", "AuthenticationFailed").await;
     let message = condition(&release, "Ready").expect("ready").message;
-    assert!(message.contains("wants credentials and there are none"), "{message}");
+    assert!(message.contains("requires credentials, and none are configured"), "{message}");
     // The account is watched: its new Secret is used at once.
     let patch = r#"{"imagePullSecrets":[{"name":"missing"},{"name":"pull"}]}"#;
     story.kubectl(&["patch", "serviceaccount", "puller", "-p", patch], "");
@@ -301,7 +301,7 @@ async fn bytes_of_another_digest_are_never_applied() {
     scene.install("app", json!({"url": format!("oci://{}/app", proxy.host()), "retryInterval": "1s"}));
     let release = scene.story.wait_condition("app", "Ready", "False", "DigestMismatch").await;
     let ready = condition(&release, "Ready").expect("ready");
-    assert!(ready.message.contains("the registry sent other bytes than the digest names"), "{ready:?}");
+    assert!(ready.message.contains("the registry sent content that does not match the digest"), "{ready:?}");
     assert_eq!(scene.value("app", "v").await, None);
     assert_eq!(scene.story.object("v1", "configmaps", "inv-app").await, None);
     // A manifest is checked in the same way, unless it is known already.

@@ -189,7 +189,7 @@ async fn promise_8_what_is_secret_is_told_nowhere_on_its_whole_way() {
     scene.install("app", spec);
     scene.wait_message("app", "False", "a.agekey").await;
     keys_secret(&stranger);
-    scene.wait_message("app", "False", "encrypted for other keys").await;
+    scene.wait_message("app", "False", "none of the given keys decrypts").await;
     keys_secret(&private);
     scene.story.wait_ready("app", "1@").await;
     let edited = "marked-edited-value";

@@ -109,14 +109,15 @@ fn help_is_at_hand_and_short_help_is_one_screen() {
 
 #[test]
 fn without_a_cluster_nothing_is_waited_for() {
-    let expected = "error: no cluster is configured: set KUBECONFIG or --kubeconfig to a kubeconfig file, or write ~/.kube/config\n";
+    let expected = "error: no cluster is configured: set KUBECONFIG or --kubeconfig to a kubeconfig file, or \
+                    create ~/.kube/config\n";
     for verb in [["get", "releases"].as_slice(), &["status", "release", "a"], &["resume", "release", "--all"]]
     {
         assert_eq!(run(verb), (1, String::new(), expected.into()), "{verb:?}");
     }
     let (code, _, err) = run(&["get", "releases", "--kubeconfig", "/nonexistent/config"]);
     assert_eq!(code, 1);
-    assert!(err.starts_with("error: the kubeconfig /nonexistent/config cannot be read: "), "{err}");
+    assert!(err.starts_with("error: cannot read the kubeconfig /nonexistent/config: "), "{err}");
 }
 
 #[test]

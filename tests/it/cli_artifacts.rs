@@ -90,8 +90,8 @@ async fn a_registry_that_goes_away_during_a_push() {
     let url = format!("oci://{host}/team/app:1.0");
     let (code, out, err) = run(&["push", "artifact", &url, "-f", file.to_str().unwrap()]);
     let expected = format!(
-        "building manifests...\npushing image {host}/team/app:1.0\nerror: {host}/team/app:1.0 was not published, the tag \
-         is as it was: registry {host} is unavailable: cannot connect: Connection refused (os error 111)\n"
+        "building manifests...\npushing image {host}/team/app:1.0\nerror: {host}/team/app:1.0 was not published; the \
+         tag is unchanged: registry {host} is unavailable: cannot connect: Connection refused (os error 111)\n"
     );
     assert_eq!((code, out.as_str(), err), (1, "ConfigMap/a\n", expected));
     assert!(server.await.unwrap().is_some());

@@ -209,7 +209,7 @@ async fn a_wrong_size_of_the_same_bytes_hides_nothing() {
     for _ in 0..2 {
         let evidence = look(&registry, &shelf).await.unwrap();
         assert_eq!(short(&evidence), ["b:good"]);
-        skipped(&evidence, "other bytes");
+        skipped(&evidence, "does not match the digest");
         assert_eq!(evidence.skipped.len(), 6, "{:?}", evidence.skipped);
     }
     shelf.liar.asked();
@@ -332,15 +332,15 @@ async fn a_referrer_that_lies_is_skipped_and_says_why() {
     };
     let missing = Digest::of(b"missing");
     let lies: Vec<(Value, &str)> = vec![
-        (shelf.bundle("for another", Some(&other)), "not about this digest"),
+        (shelf.bundle("for another", Some(&other)), "not to this digest"),
         (shelf.bundle("for nobody", None), "does not say which digest"),
-        (subject(image(&[])), "holds no bundle"),
+        (subject(image(&[])), "contains no bundle"),
         (subject(image(&[layer.clone(), layer.clone()])), "holds 2 bundles"),
         (subject(both), "both layers and manifests"),
         (subject(index(&[])), "it is an index"),
         (subject(image(&[of("sha256:../../../etc/passwd", 6)])), "malformed digest"),
-        (subject(image(&[of(blob.as_str(), 5)])), "other bytes"),
-        (subject(image(&[of(blob.as_str(), 7)])), "other bytes"),
+        (subject(image(&[of(blob.as_str(), 5)])), "does not match the digest"),
+        (subject(image(&[of(blob.as_str(), 7)])), "does not match the digest"),
         (subject(image(&[of(blob.as_str(), (1 << 20) + 1)])), "1048577 bytes, more than 1048576"),
         (subject(image(&[of(missing.as_str(), 6)])), "was not found"),
         (entry(missing.as_str()), "was not found"),
@@ -375,11 +375,11 @@ async fn a_layer_that_lies_is_skipped_and_says_why() {
     let mut named = layer(&payload, 7, "sig");
     named["digest"] = "sha256:../../x".into();
     let lies = [
-        (layer(&payload, 7, ""), "payload and no signature"),
-        (typed, "type \"text/html\", and no signature"),
+        (layer(&payload, 7, ""), "payload but no signature"),
+        (typed, "type \"text/html\", not a signature"),
         (named, "malformed digest"),
-        (layer(&payload, 6, "sig"), "other bytes"),
-        (layer(&payload, 8, "sig"), "other bytes"),
+        (layer(&payload, 6, "sig"), "does not match the digest"),
+        (layer(&payload, 8, "sig"), "does not match the digest"),
         (layer(&missing, 8, "sig"), "was not found"),
         (layer(&payload, (64 << 10) + 1, "sig"), "65537 bytes, more than 65536"),
     ];
@@ -492,7 +492,7 @@ async fn evidence_outlives_the_registry_and_the_process() {
     let kept = look(&restarted, &shelf).await.unwrap();
     assert_eq!(kept.found, found.found);
     skipped(&kept, "answered 500");
-    skipped(&kept, "this is what was found before");
+    skipped(&kept, "using the signatures found before");
     let stranger = access(Some((&shelf.liar.host, "user", "guess")));
     let repository = shelf.liar.repository();
     let other = soon(restarted.evidence(&repository, &shelf.digest, &stranger)).await.unwrap_err();
@@ -567,7 +567,7 @@ async fn promise_7_ten_thousand_signatures_are_sixty_four() {
     shelf.liar.asked();
     let evidence = shelf.look().await;
     assert_eq!(short(&evidence), ["s:good:good"]);
-    skipped(&evidence, "only its first 64 layers are looked at, 9936 more are not");
+    skipped(&evidence, "only its first 64 layers are read, 9936 more are skipped");
     assert_eq!(shelf.liar.asked().len(), 3 + 64);
 }
 
@@ -585,7 +585,7 @@ async fn promise_7_ten_thousand_referrers_are_sixty_four_and_the_likely_ones() {
     shelf.liar.asked();
     let evidence = shelf.look().await;
     assert_eq!(short(&evidence), ["b:good"]);
-    skipped(&evidence, "9936 more referrers: only 64 are looked at");
+    skipped(&evidence, "9936 more referrers: only 64 are read");
     assert_eq!(shelf.liar.asked().len(), 3 + 64 + 1);
 }
 
@@ -598,7 +598,7 @@ async fn promise_7_all_signatures_together_have_a_bound() {
     let evidence = shelf.look().await;
     assert_eq!(evidence.found.len(), 8);
     assert_eq!(evidence.skipped.len(), 2);
-    skipped(&evidence, "more than 8388608 bytes of signatures");
+    skipped(&evidence, "the signatures would exceed 8388608 bytes");
 }
 
 #[tokio::test]
@@ -629,7 +629,7 @@ async fn promise_7_one_signature_under_many_names_is_one() {
     let evidence = shelf.look().await;
     assert_eq!(evidence.found.len(), 9 + 4 + 1, "{:?}", evidence.skipped);
     assert_eq!(short(&evidence).last().unwrap(), "b:good");
-    skipped(&evidence, "more than 8388608 bytes of signatures");
+    skipped(&evidence, "the signatures would exceed 8388608 bytes");
 }
 
 /// Reads of much wait for one another; a usual signature waits for none.
@@ -706,12 +706,12 @@ async fn promise_7_lists_without_end_end() {
 
     let lies: [(&str, &str); 4] = [
         ("</v2/team/app/referrers/x>; rel=\"next\"", ""),
-        ("<http://169.254.169.254/v2/x>; rel=\"next\"", "leads to another host"),
-        ("<//evil.example/v2/x>; rel=\"next\"", "leads to another host"),
+        ("<http://169.254.169.254/v2/x>; rel=\"next\"", "links to another host"),
+        ("<//evil.example/v2/x>; rel=\"next\"", "links to another host"),
         ("<http://[>; rel=\"next\"", "malformed Link"),
     ];
     for (link, says) in lies {
-        let says = if says.is_empty() { "leads back to itself" } else { says };
+        let says = if says.is_empty() { "links back to itself" } else { says };
         let body = index(std::slice::from_ref(&good)).to_string();
         shelf.liar.repent();
         shelf.referrers(move |seen| {
@@ -730,7 +730,7 @@ async fn promise_7_lists_without_end_end() {
     });
     let error = shelf.try_look().await.unwrap_err();
     assert_eq!(error.reason(), Reason::RegistryUnavailable);
-    assert!(error.to_string().contains("leads to another host"), "{error}");
+    assert!(error.to_string().contains("links to another host"), "{error}");
 }
 
 #[tokio::test]
@@ -745,7 +745,7 @@ async fn promise_7_bodies_of_evidence_without_end_are_cut_off() {
         (shelf.tag().as_str(), "manifest has more than 4194304 bytes"),
         ("/referrers/", "one page of it is longer than 4194304 bytes"),
         (&manifest, "manifest has more than 4194304 bytes"),
-        (&blob, "other bytes"),
+        (&blob, "does not match the digest"),
     ] {
         shelf.liar.repent();
         let path = path.to_owned();

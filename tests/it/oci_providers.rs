@@ -145,7 +145,7 @@ async fn aws_irsa_a_role_by_web_identity_opens_ecr_for_hours() {
     // Without the provider there is nothing.
     let (reason, message) = pod.told(&registry, ECR, &access(RegistryProvider::Generic)).await.unwrap_err();
     assert_eq!(reason, Reason::AuthenticationFailed);
-    assert!(message.contains("there are none for it"), "{message}");
+    assert!(message.contains("none are configured for it"), "{message}");
 }
 
 #[tokio::test]
@@ -268,7 +268,7 @@ async fn gcp_a_federated_token_becomes_a_service_accounts() {
     gar(&pod);
     for (content, says) in [
         (r#"{"type":"service_account","private_key":"s3cret"}"#, "no keys"),
-        ("s3cret", "no credential configuration"),
+        ("s3cret", "not a credential configuration"),
     ] {
         pod.set("GOOGLE_APPLICATION_CREDENTIALS", pod.file("credentials", content));
         let (reason, message) =
@@ -308,7 +308,7 @@ async fn the_pods_identity_goes_to_no_registry_of_others() {
         AccessParts { provider: RegistryProvider::Aws, proxy: Some(proxy), ..AccessParts::default() };
     let plain = Access::new(AccessParts { insecure: true, ..release });
     let (_, message) = pod.told(&registry, ECR, &plain).await.unwrap_err();
-    assert!(message.contains("do not go over plain HTTP"), "{message}");
+    assert!(message.contains("are not sent over plain HTTP"), "{message}");
     assert!(pod.cloud.asked().iter().all(|asked| asked.starts_with("HEAD manifests/")));
 }
 
@@ -333,7 +333,7 @@ async fn what_is_missing_or_refused_is_told_without_the_secret() {
     check(&pod, "has more than 65536 bytes").await;
     pod.set("AWS_WEB_IDENTITY_TOKEN_FILE", pod.file("token", "s3cret"));
     pod.set("AWS_ENDPOINT_URL", "http://sts.example");
-    check(&pod, "is not a URL to send an identity to").await;
+    check(&pod, "cannot receive the pod's identity").await;
     pod.set("AWS_ENDPOINT_URL", pod.url("/cloud"));
     let answer = |status: u16, body: &'static str| {
         move |seen: &Seen| (seen.path == "/cloud").then(|| reply(status, &[], body))
@@ -341,7 +341,7 @@ async fn what_is_missing_or_refused_is_told_without_the_secret() {
     let refused = "<ErrorResponse><Error><Code>InvalidIdentityToken</Code><Message>s3cret</Message></Error></ErrorResponse>";
     let cases: [(u16, &'static str, &str); 3] = [
         (400, refused, "answered 400 (InvalidIdentityToken)"),
-        (200, "<html>s3cret</html>", "did not answer with credentials"),
+        (200, "<html>s3cret</html>", "returned no credentials"),
         (302, "", "answered 302"),
     ];
     for (status, body, says) in cases {
@@ -359,5 +359,5 @@ async fn what_is_missing_or_refused_is_told_without_the_secret() {
         "/cloud" => Some(reply(200, &[], crate::liar::endless())),
         _ => Some(reply(401, &[("www-authenticate", "Basic realm=x")], "")),
     });
-    check(&pod, "answers with more than").await;
+    check(&pod, "returned more than").await;
 }

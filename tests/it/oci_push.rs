@@ -137,7 +137,7 @@ async fn a_push_that_fails_says_what_became_of_the_tag() {
     // A blob: the manifest was not even sent.
     let liar = Liar::start().await;
     hesitate(&liar, 9, 503, false);
-    let asked = check(&liar, "HOST/team/app:1.0 was not published, the tag is as it was").await;
+    let asked = check(&liar, "HOST/team/app:1.0 was not published; the tag is unchanged").await;
     assert!(asked.iter().all(|asked| !asked.contains("manifests")), "{asked:?}");
     // The manifest: the tag still means something else.
     let liar = Liar::start().await;
@@ -147,12 +147,12 @@ async fn a_push_that_fails_says_what_became_of_the_tag() {
         (&Method::HEAD, false) => Some(reply(200, &[], "")),
         _ => None,
     });
-    check(&liar, "HOST/team/app:1.0 was not published, the tag is as it was").await;
+    check(&liar, "HOST/team/app:1.0 was not published; the tag is unchanged").await;
     // Nobody knows.
     liar.lie(|seen| {
         (seen.method == Method::HEAD && seen.path.contains("/manifests/")).then(|| reply(401, &[], ""))
     });
-    check(&liar, "whether HOST/team/app:1.0 was published is not known; push it again, which is safe").await;
+    check(&liar, "cannot tell whether HOST/team/app:1.0 was published; push it again, which is safe").await;
 }
 
 #[tokio::test]

@@ -70,7 +70,7 @@ async fn a_redirect_to_an_address_nearer_than_the_registry_is_refused() {
         check(target, Some(link_local)).await;
     }
     // A name is worth what its addresses are.
-    check("http://cdn.example/x", Some("the name stands for a link-local")).await;
+    check("http://cdn.example/x", Some("the name resolves to a link-local")).await;
     // This registry is on this machine, and may send us about on it.
     check("http://good.example/cdn", None).await;
     check(&format!("http://{}/cdn", liar.host), None).await;
@@ -146,7 +146,7 @@ async fn a_token_service_elsewhere_has_to_be_allowed_and_over_https() {
         let expected = match asked {
             // Nobody is at home there.
             true => "registry auth.other.example is unavailable: cannot connect",
-            false => "as its token service, which is neither",
+            false => "it is neither on the registry's host",
         };
         assert!(error.to_string().contains(expected), "{realm} {allowed}: {error}");
     };

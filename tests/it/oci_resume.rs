@@ -119,7 +119,7 @@ async fn a_lie_about_the_range_is_found_out() {
         assert!(error.to_string().contains(says), "{error}");
         assert_eq!(ranges.len(), 2);
     };
-    let elsewhere = "at another place than it was asked to";
+    let elsewhere = "at the wrong offset";
     // From the start, but called a part.
     check(
         |_, n, layer| match n {
@@ -144,7 +144,7 @@ async fn a_lie_about_the_range_is_found_out() {
     )
     .await;
     // The right range, and other bytes; or more of them than there are.
-    let mismatch = "other bytes than the digest names";
+    let mismatch = "content that does not match the digest";
     check(
         |seen, n, layer| match n {
             0 => Some(cut(layer, 0, 1 << 20)),

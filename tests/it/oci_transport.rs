@@ -197,7 +197,7 @@ async fn promise_7_redirects_end() {
         ("http://169.254.169.254/latest/meta-data", "link-local"),
         ("http://[fe80::1]/", "link-local"),
         ("file:///etc/passwd", "over file"),
-        ("http://[", "without saying where"),
+        ("http://[", "without a location"),
     ] {
         liar.repent();
         liar.asked();
@@ -255,9 +255,9 @@ async fn who_is_told_to_wait_does_not_ask_again_and_others_may() {
     for _ in 0..3 {
         let error = soon(resolve(&registry, &liar.repository(), "1.0", &anonymous)).await.unwrap_err();
         assert_eq!(error.reason(), Reason::RegistryUnavailable);
-        assert!(error.to_string().ends_with("left alone for a while (Retry-After)"), "{error}");
+        assert!(error.to_string().ends_with("it limits the request rate (Retry-After)"), "{error}");
     }
-    assert!(liar.asked().is_empty(), "it has asked to be left alone");
+    assert!(liar.asked().is_empty(), "it limits the request rate");
     // Another release has an account of its own, and nobody has told it anything.
     liar.repent();
     let other = access(Some((&liar.host, "user", "sesame")));

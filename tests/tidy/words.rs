@@ -57,6 +57,7 @@ const PLAIN_ROOMS: &[&str] = &[
     "src/cli/",
     "src/api/",
     "src/main.rs",
+    "src/oci/",
 ];
 
 /// Public types that share a name, and why.

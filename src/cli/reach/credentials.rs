@@ -18,8 +18,6 @@ use crate::oci::{HelperCall, Keyring, Repository};
 const MAX_ANSWER_BYTES: u64 = 64 << 10;
 /// How much of a helper's error message is shown.
 const MAX_ERROR: usize = 200;
-/// The message of a helper without credentials, the same for all of docker's.
-const NONE: &str = "credentials not found";
 
 /// How long a helper can take, which may have to ask a person.
 #[derive(Clone, Copy)]
@@ -123,7 +121,7 @@ fn run(call: &HelperCall, timeouts: Timeouts) -> Result<Option<Vec<u8>>, String>
     }
     // A helper that fails prints why, where it would print the credentials.
     let output = String::from_utf8_lossy(&answer);
-    if output.contains(NONE) {
+    if has_none(&output) {
         return Ok(None);
     }
     let line = output.lines().next().unwrap_or_default().trim();
@@ -131,6 +129,13 @@ fn run(call: &HelperCall, timeouts: Timeouts) -> Result<Option<Vec<u8>>, String>
     // Credentials are printed as JSON: never show it.
     let why = if line.is_empty() || line.starts_with('{') { status.to_string() } else { line };
     Err(format!("{program} failed for {server}: {why}"))
+}
+
+/// Whether a helper has no credentials for the server. The protocol has no exit code for
+/// it: docker's own client looks for this text, which every helper prints on stdout
+/// (docker/docker-credential-helpers, credentials/error.go).
+fn has_none(complaint: &str) -> bool {
+    complaint.contains("credentials not found")
 }
 
 /// What the helper printed and how it ended; `None` when it takes too long.
@@ -172,6 +177,13 @@ fn answer(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_helper_without_credentials_says_so() {
+        assert!(has_none("credentials not found in native keychain\n"));
+        assert!(!has_none("the keychain is locked"));
+        assert!(!has_none("no credentials server URL"));
+    }
 
     #[test]
     fn a_helper_is_not_waited_for_for_ever() {

@@ -1,6 +1,6 @@
-//! A collection page by page. What is in it may be anybody's, so that a page may come
-//! to more than is read: then it is asked for fewer objects at a time, and an object
-//! that is too large by itself is passed over.
+//! A collection, page by page. Its objects can come from anyone, so a page may be longer
+//! than the limit: then fewer objects are requested at a time, and a single object that
+//! is too large is skipped.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -25,7 +25,7 @@ pub(in crate::cluster) struct Listing<'a> {
     pub query: &'a str,
     /// Whether only metadata is wanted.
     pub metadata_only: bool,
-    /// Objects asked for in one page.
+    /// Objects requested in one page.
     pub page: usize,
 }
 
@@ -82,13 +82,13 @@ pub(in crate::cluster) async fn each(
         if list.metadata.next.is_empty() {
             return Ok(list.metadata.resource_version);
         }
-        // Where objects are small again there is no reason to ask for few.
+        // Where objects are small again, more are requested.
         limit = wider(limit, answer.body.len(), listing.page);
         next = list.metadata.next;
     }
 }
 
-/// Lists the first page alone: as many objects as that has room for.
+/// Lists only the first page: as many objects as fit into it.
 ///
 /// # Errors
 /// When the API server does not list them.
@@ -103,12 +103,12 @@ pub(in crate::cluster) async fn first<T: DeserializeOwned>(
     items.map(|item| serde_json::from_str(item.get()).map_err(ApiError::answer)).collect()
 }
 
-/// How many objects the next page is asked for, after one of so many bytes.
+/// How many objects to request in the next page, after one of this many bytes.
 fn wider(limit: usize, bytes: usize, most: usize) -> usize {
     if bytes < MAX_PAGE / 4 { (limit * 2).min(most) } else { limit }
 }
 
-/// A page of as many objects as it has room for.
+/// A page of as many objects as fit into it.
 async fn fitting(
     session: &Session,
     listing: &Listing<'_>,
@@ -130,16 +130,15 @@ async fn page(
     next: &str,
 ) -> Result<ApiResponse, ApiError> {
     let Listing { path, query, metadata_only, .. } = listing;
-    // Without a resource version, because with one of 0 the limit would be ignored,
-    // and a page bounds the memory.
+    // Without a resource version: with one of 0 the API server ignores the limit, which
+    // bounds the memory.
     let from = if next.is_empty() { String::new() } else { format!("&continue={}", escape(next)) };
     let call = Call::get(format!("{path}?{query}&limit={limit}{from}"));
     let accept = if *metadata_only { METADATA } else { call.accept };
     session.call(Call { accept, verb: Verb::List, most: MAX_PAGE, ..call }).await
 }
 
-/// The next object is too large: its page without it, and who it is, for anyone who has
-/// to do something about it.
+/// The next object is too large: its page without it, and its name for the log.
 async fn pass_over(session: &Session, listing: &Listing<'_>, next: &str) -> Result<ApiResponse, ApiError> {
     let alone = Listing { metadata_only: true, ..*listing };
     let answer = page(session, &alone, 1, next).await?;
@@ -150,7 +149,7 @@ async fn pass_over(session: &Session, listing: &Listing<'_>, next: &str) -> Resu
             collection = listing.path,
             namespace = metadata.namespace,
             name = metadata.name,
-            "an object is too large to be read and is passed over; make it smaller or delete it"
+            "skipped an object that is too large to read; make it smaller or delete it"
         );
     }
     let ListMetadata { resource_version, next } = list.metadata;

@@ -1,5 +1,5 @@
-//! What is in the cluster under anybody's ownership labels: one metadata watch
-//! a kind, identity and scope, shared by all releases that need it.
+//! What is in the cluster with ownership labels of any release: one metadata watch for
+//! each kind, identity and scope, shared by all releases that need it.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
@@ -18,10 +18,10 @@ use crate::domain::live::{JobRun, Record, WithMetadata};
 /// How many Jobs that completed and are gone a watch remembers.
 const MAX_COMPLETED: usize = 4096;
 
-/// What is watched: a kind as one identity may see it, in one namespace or all.
+/// What is watched: a kind as one identity sees it, in one namespace or all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct WatchScope {
-    /// Who watches.
+    /// The identity that watches.
     pub identity: Identity,
     /// The kind, in a version that was served when the watch began.
     pub resource: Arc<Resource>,
@@ -29,7 +29,7 @@ pub struct WatchScope {
     pub namespace: Option<String>,
 }
 
-/// One watch serves all that look at a kind, whatever version each knows it by.
+/// One watch serves all readers of a kind, whatever version each of them uses.
 type Key = (Identity, GroupKind, Option<String>);
 
 impl WatchScope {
@@ -38,7 +38,7 @@ impl WatchScope {
     }
 }
 
-/// An object of a release has changed, or is gone.
+/// An object of a release was changed or deleted.
 #[derive(Clone, Debug)]
 pub struct WatchChange {
     /// The release that its labels name or named.
@@ -70,14 +70,13 @@ type Place = (String, String);
 #[derive(Default)]
 struct RecordTable {
     records: HashMap<Place, Record>,
-    /// Jobs that had completed when they went, with their uids; the latest last.
+    /// Jobs that had completed when they were deleted, with their uids; the latest last.
     completed: VecDeque<(Place, String)>,
 }
 
 impl RecordTable {
-    /// Takes an object out; `last` is what it was in the end, where that is known.
-    /// A Job may be deleted in the moment it completes: nobody sees it gone without
-    /// seeing that.
+    /// Removes an object; `last` is its last state, where that is known. A Job may be
+    /// deleted at the moment it completes: its end is recorded before it disappears.
     fn remove(&mut self, key: &Place, last: Option<&Record>) -> Option<Record> {
         let before = self.records.remove(key);
         if let Some(gone) = last.or(before.as_ref()).filter(|r| r.run == JobRun::Completed) {
@@ -116,8 +115,8 @@ impl Watched {
         self.seen.read().unwrap_or_else(PoisonError::into_inner).records.get(&key).cloned()
     }
 
-    /// The uid of the last Job of that name, if it has completed, and whether or not
-    /// it is there still.
+    /// The uid of the last Job of that name, if it has completed, and whether or not it
+    /// still exists.
     pub fn completed(&self, id: &ObjectId) -> Option<String> {
         let key = (id.namespace.clone(), id.name.clone());
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
@@ -127,12 +126,12 @@ impl Watched {
         }
     }
 
-    /// How the watch is.
+    /// The state of the watch.
     pub fn state(&self) -> State {
         self.state.borrow().clone()
     }
 
-    /// Has a watch that failed tried again at once.
+    /// Makes a failed watch retry at once.
     pub fn ask_again(&self) {
         self.again.notify_one();
     }
@@ -141,7 +140,7 @@ impl Watched {
     pub async fn synced(&self) {
         let mut state = self.state.clone();
         if state.wait_for(|s| *s == State::Synced).await.is_err() {
-            // The task is gone: it never will be.
+            // The task ended: it will never be synced.
             std::future::pending::<()>().await;
         }
     }
@@ -151,22 +150,22 @@ impl Watched {
         let mut state = self.state.clone();
         match state.wait_for(|s| *s != State::Syncing).await {
             Ok(state) => state.clone(),
-            // The task is gone: nothing is known.
+            // The task ended: the state is unknown.
             Err(_) => State::NotServed,
         }
     }
 }
 
 impl Store {
-    /// A store without watches. Changes come out of the receiver.
+    /// A store without watches. The receiver gets the changes.
     pub fn new(session: &Session) -> (Self, mpsc::UnboundedReceiver<WatchChange>) {
         let (changes, receiver) = mpsc::unbounded_channel();
         let watches = Arc::default();
         (Self { session: session.as_process(), watches, changes }, receiver)
     }
 
-    /// The watch of a scope, started if there is none. It lasts as long as
-    /// someone holds it.
+    /// The watch of a scope, started if there is none. It lasts as long as a holder
+    /// exists.
     ///
     /// # Errors
     /// When the identity cannot be impersonated.
@@ -198,8 +197,8 @@ impl Store {
 fn start(session: Session, scope: WatchScope, changes: mpsc::UnboundedSender<WatchChange>) -> Watched {
     let seen = Arc::<RwLock<RecordTable>>::default();
     let (state, receiver) = watch::channel(State::Syncing);
-    // The label's existence, not its value: an object that is given to another
-    // release would look deleted.
+    // The label's existence, not its value: an object that moves to another release would
+    // look deleted.
     let query = format!("labelSelector={}", keys::OWNER_NAME.replace('/', "%2F"));
     let mut observer = Observer {
         resource: Arc::clone(&scope.resource),
@@ -223,8 +222,8 @@ struct Observer {
     resource: Arc<Resource>,
     seen: Arc<RwLock<RecordTable>>,
     unseen: BTreeSet<Place>,
-    /// What a list has shown: who is told looks at once, and believes a watch that is
-    /// synced only.
+    /// What a list has shown: a notified release reads at once, and trusts only a synced
+    /// watch.
     held: Option<Vec<WatchChange>>,
     changes: mpsc::UnboundedSender<WatchChange>,
     state: watch::Sender<State>,
@@ -263,7 +262,7 @@ impl Observer {
     fn present(&mut self, object: &str) {
         let Ok(object) = serde_json::from_str::<WithMetadata>(object) else {
             // One object that cannot be read must not hide the others.
-            tracing::warn!(kind = self.resource.kind, "an object's metadata cannot be read");
+            tracing::warn!(kind = self.resource.kind, "cannot read an object's metadata");
             return;
         };
         let key = (object.metadata.namespace.clone(), object.metadata.name.clone());
@@ -276,17 +275,17 @@ impl Observer {
             return;
         }
         let old = before.and_then(|b| b.owner).filter(|o| Some(o) != record.owner.as_ref());
-        self.tell(&key, old.into_iter().chain(record.owner));
+        self.notify(&key, old.into_iter().chain(record.owner));
     }
 
     fn absent(&mut self, key: &Place, last: Option<&Record>) {
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
         let before = seen.remove(key, last);
         drop(seen);
-        self.tell(key, before.and_then(|b| b.owner).into_iter());
+        self.notify(key, before.and_then(|b| b.owner).into_iter());
     }
 
-    fn tell(&mut self, (namespace, name): &Place, owners: impl Iterator<Item = ReleaseId>) {
+    fn notify(&mut self, (namespace, name): &Place, owners: impl Iterator<Item = ReleaseId>) {
         for owner in owners {
             let change = WatchChange { owner, id: self.resource.id(namespace, name) };
             match &mut self.held {
@@ -297,12 +296,12 @@ impl Observer {
     }
 
     fn send(&self, change: WatchChange) {
-        // Nobody listens any more while the process ends.
+        // The receiver is gone while the process ends.
         let _ = self.changes.send(change);
     }
 }
 
-/// Whose last state it is, and that.
+/// The object, and its last state.
 fn seen_last(object: &str) -> Option<(Place, Record)> {
     let object: WithMetadata = serde_json::from_str(object).ok()?;
     let record = object.metadata.record();
@@ -314,8 +313,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn who_is_told_of_what_a_list_has_shown_finds_the_watch_synced() {
-        let (changes, mut told) = mpsc::unbounded_channel();
+    fn a_release_that_a_list_notifies_finds_the_watch_synced() {
+        let (changes, mut changed) = mpsc::unbounded_channel();
         let (state, watched) = watch::channel(State::Syncing);
         let resource = Resource {
             group: String::new(),
@@ -335,18 +334,18 @@ mod tests {
         observer.observe(Event::Failed(State::Syncing));
         observer.observe(Event::Listing);
         observer.observe(Event::Present(object));
-        assert!(told.try_recv().is_err());
+        assert!(changed.try_recv().is_err());
         observer.observe(Event::Listed);
         assert_eq!(*watched.borrow(), State::Synced);
-        assert_eq!(told.try_recv().expect("it is told").id.name, "a");
-        // Events are told at once, and another list tells of what has gone.
+        assert_eq!(changed.try_recv().expect("it is reported").id.name, "a");
+        // Events are reported at once, and another list reports deletions.
         observer.observe(Event::Absent(object));
-        assert_eq!(told.try_recv().expect("it is told").id.name, "a");
+        assert_eq!(changed.try_recv().expect("it is reported").id.name, "a");
         observer.observe(Event::Present(object));
-        assert!(told.try_recv().is_ok());
+        assert!(changed.try_recv().is_ok());
         observer.observe(Event::Listing);
         observer.observe(Event::Listed);
-        assert_eq!(told.try_recv().expect("it is told").id.name, "a");
-        assert!(told.try_recv().is_err());
+        assert_eq!(changed.try_recv().expect("it is reported").id.name, "a");
+        assert!(changed.try_recv().is_err());
     }
 }

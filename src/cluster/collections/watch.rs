@@ -1,5 +1,5 @@
-//! A list and a watch that never end: pages, then events, then again from where
-//! it stopped. What is done with the objects is the observer's business.
+//! An endless list and watch: pages, then events, then again from where it stopped. The
+//! observer processes the objects.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,13 +18,13 @@ use crate::cluster::kinds::resource::Resource;
 use crate::cluster::session::{Call, Session};
 use crate::domain::schedule::{LONGEST_DENIED, denied};
 
-/// Objects asked for in one page.
+/// Objects requested in one page.
 const PAGE: usize = 500;
-/// How long the API server is asked to keep a watch open.
+/// How long the API server should keep a watch open.
 const WATCH_SECONDS: u64 = 300;
 /// The longest line of a watch; objects are at most 1.5 MiB in etcd.
 const MAX_LINE: u64 = 16 << 20;
-/// What is kept of the room for one between two lines.
+/// The part of its buffer that is kept between two lines.
 const USUAL_LINE: usize = 64 << 10;
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
@@ -40,32 +40,33 @@ pub(in crate::cluster) struct ListSelection {
     pub metadata_only: bool,
 }
 
-/// What became of a watch.
+/// The state of a watch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum State {
-    /// The list has not come through yet.
+    /// The first list is not complete yet.
     Syncing,
-    /// What is there is known.
+    /// The existing objects are known.
     Synced,
-    /// The identity may not list or watch; the message is the API server's.
+    /// The identity cannot list or watch; with the API server's message.
     Denied(String),
-    /// The kind is not served any more.
+    /// The kind is no longer served.
     NotServed,
 }
 
-/// What a watch tells.
+/// What a watch reports.
 pub(in crate::cluster) enum Event<'a> {
-    /// A list begins; what is not listed until [`Event::Listed`] is gone.
+    /// A list begins; an object that is not listed before [`Event::Listed`] does not exist any
+    /// more.
     Listing,
-    /// An object is as given, in a list or by an event.
+    /// The state of an object, from a list or an event.
     Present(&'a str),
-    /// An object matches no more.
+    /// An object no longer matches.
     Absent(&'a str),
-    /// The list has come through.
+    /// The list is complete.
     Listed,
-    /// The watch goes on where it was interrupted.
+    /// The watch resumed after an interruption.
     Following,
-    /// The watch is not possible now.
+    /// The watch failed.
     Failed(State),
 }
 
@@ -88,13 +89,13 @@ struct BookmarkMetadata {
     resource_version: String,
 }
 
-/// Watches for ever; drop the future to stop.
+/// Watches until the future is dropped.
 pub(in crate::cluster) async fn run(
     session: Session,
     selection: ListSelection,
     mut observe: impl FnMut(Event<'_>) + Send,
 ) {
-    // What it has shown is still the best that is known.
+    // The objects seen before are still the best information.
     let interruption = |event: &Event<'_>| matches!(event, Event::Failed(State::Syncing) | Event::Following);
     let mut observe = |event: Event<'_>| {
         if !interruption(&event) {
@@ -109,9 +110,9 @@ pub(in crate::cluster) async fn run(
     }
 }
 
-/// Watches the objects of a kind for ever, in whatever version it is served: where
-/// the one at hand goes, it goes on in another. Interruptions are told, too, and what
-/// has failed is tried again at once when someone asks for it.
+/// Watches the objects of a kind until the future is dropped, in any version that is
+/// served: where one version is removed, it continues in another. Interruptions are
+/// reported too, and a failed watch retries at once on request.
 pub(in crate::cluster) async fn run_kind(
     session: Session,
     mut resource: Arc<Resource>,
@@ -125,7 +126,7 @@ pub(in crate::cluster) async fn run_kind(
         let selection = ListSelection { path, query: query.clone(), metadata_only: true };
         let discovery = session.snapshot();
         while_served(&session, &selection, again, &mut observe).await;
-        // One that cannot be asked what is served is asked again like a watch.
+        // Failed discovery is retried like a failed watch.
         let newer = session.rediscover(&discovery).await.unwrap_or(discovery);
         match newer.preferred(&resource.group_kind()).filter(|other| **other != *resource) {
             Some(other) => resource = other,
@@ -137,7 +138,7 @@ pub(in crate::cluster) async fn run_kind(
     }
 }
 
-/// Watches until there is no such path.
+/// Watches until the path does not exist.
 async fn while_served(
     session: &Session,
     selection: &ListSelection,
@@ -155,12 +156,12 @@ async fn while_served(
             }
             Err(error) => Some(error),
         };
-        // It was allowed for long before.
+        // It was allowed for a long time.
         if begin.elapsed() > LONGEST_DENIED {
             denials = 0;
         }
         let wait = match &failed {
-            // The version is too old: list again at once.
+            // The resource version is too old: list again at once.
             None => continue,
             Some(error) if error.is_forbidden() || error.code() == 401 => {
                 observe(Event::Failed(State::Denied(error.to_string())));
@@ -173,9 +174,9 @@ async fn while_served(
                 observe(Event::Failed(State::Syncing));
                 pause
             }
-            // Nothing that waiting cures, such as an answer that cannot be read.
+            // An error that waiting does not cure, such as an unreadable answer.
             Some(error) => {
-                tracing::warn!(path = selection.path, %error, "a list cannot be read; trying again");
+                tracing::warn!(path = selection.path, %error, "cannot list objects; retrying");
                 observe(Event::Failed(State::Syncing));
                 pause
             }
@@ -188,7 +189,7 @@ async fn while_served(
     }
 }
 
-/// Waits, and no longer than the API server is away.
+/// Waits, but not longer than the API server is unavailable.
 async fn rest(session: &Session, pause: Duration) {
     tokio::select! {
         () = tokio::time::sleep(pause) => {}
@@ -212,8 +213,8 @@ pub(in crate::cluster) async fn list(
     .await
 }
 
-/// Follows events, over as many watches as it takes. Returns the error that
-/// ended it, or none when it has to list again.
+/// Follows events, over any number of watches. Returns the error that ended it, or none
+/// when a new list is needed.
 async fn follow(
     session: &Session,
     selection: &ListSelection,
@@ -225,11 +226,11 @@ async fn follow(
     loop {
         match follow_once(session, selection, &mut version, &mut interrupted, observe).await {
             Ok(true) => pause = FIRST_PAUSE,
-            // Ended without an event: do not ask again in a tight loop.
+            // Ended without an event: do not retry in a tight loop.
             Ok(false) => rest(session, pause).await,
             Err(error) if error.code() == 410 => return None,
             Err(error) if error.is_transient() => {
-                // One that only ended is taken up in a moment.
+                // A watch that just ended is resumed after a moment.
                 if pause > FIRST_PAUSE && !std::mem::replace(&mut interrupted, true) {
                     observe(Event::Failed(State::Syncing));
                 }
@@ -241,7 +242,7 @@ async fn follow(
     }
 }
 
-/// One watch, until it ends; says whether there was any event.
+/// One watch, until it ends; returns whether there was any event.
 async fn follow_once(
     session: &Session,
     selection: &ListSelection,
@@ -257,7 +258,7 @@ async fn follow_once(
     let uri = format!(
         "{path}?{query}&watch=true&allowWatchBookmarks=true&timeoutSeconds={WATCH_SECONDS}&resourceVersion={version}"
     );
-    // The slot keeps the stream's place on its connection until the end.
+    // The slot keeps the stream's place on its connection until the watch ends.
     let (_slot, body) = session.open(Call { accept, ..Call::get(uri) }).await?;
     if std::mem::take(interrupted) {
         observe(Event::Following);
@@ -266,8 +267,8 @@ async fn follow_once(
     let mut lines = StreamReader::new(stream);
     let mut line = Vec::new();
     let mut any = false;
-    // The server ends the watch; a connection that is dead says so by its
-    // keep-alive, over HTTP/1.1 this does.
+    // The server ends the watch. A dead connection is found by its keep-alive, over
+    // HTTP/1.1 by this timeout.
     let idle = Duration::from_secs(WATCH_SECONDS + 30);
     loop {
         line.clear();

@@ -1,4 +1,4 @@
-//! The ConfigMaps that inventories are kept in.
+//! The ConfigMaps that store inventories.
 
 use std::collections::BTreeMap;
 
@@ -9,9 +9,9 @@ use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::{MAX_PARTS, Provenance};
 use crate::domain::status::inventory_name;
 
-/// The label that names who wrote an inventory, and its value for us.
+/// The label with the tool that wrote an inventory, and our value of it.
 pub(super) const CREATED_BY: &str = "app.kubernetes.io/created-by";
-/// The label that names whose inventory it is.
+/// The label with the release that an inventory belongs to.
 pub(super) const NAME: &str = "app.kubernetes.io/name";
 pub(super) const WRITER: &str = "supercargo";
 pub(super) const RESOURCES: &str = "resources";
@@ -96,8 +96,8 @@ pub(super) fn is_of_another(release: &ReleaseId, part: &ConfigMap) -> bool {
     part.metadata.labels.get(NAME).is_some_and(|name| *name != release.name)
 }
 
-/// Whose inventory a ConfigMap is a part of, and which number its name ends with, if
-/// one; of the name without `inv-`.
+/// The release whose inventory a ConfigMap is a part of, and the number at the end of its
+/// name, if any; from the name without `inv-`.
 pub(super) fn named<'m>(name: &'m str, map: &'m ConfigMap) -> (&'m str, &'m str) {
     if map.metadata.labels.get(NAME).is_some_and(|whole| whole == name) {
         return (name, "");
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_with_dots_is_told_from_a_part() {
+    fn a_name_with_dots_differs_from_a_part() {
         let check = |name: &str, label: Option<&str>, expected: (&str, &str)| {
             let mut map = part(&format!("inv-{name}"), "1", &[]);
             map.metadata.labels.extend(label.map(|label| (NAME.to_owned(), label.to_owned())));

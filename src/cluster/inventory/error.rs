@@ -9,26 +9,26 @@ use crate::domain::inventory::InventoryError;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The API server.
-    #[error("the inventory {name} cannot be {verb}")]
+    #[error("cannot {verb} the inventory {name}")]
     Api {
         /// `namespace/name` of the ConfigMap.
         name: String,
-        /// What was tried.
+        /// The action: `read`, `write` or `delete`.
         verb: &'static str,
         /// Why not.
         #[source]
         source: ApiError,
     },
-    /// It was changed by another client since it was read.
-    #[error("the inventory {name} was changed meanwhile")]
+    /// Another client changed it since it was read.
+    #[error("the inventory {name} was changed by another client")]
     Changed {
         /// `namespace/name` of the ConfigMap.
         name: String,
     },
-    /// It comes to more than one inventory may.
+    /// It exceeds the limit of one inventory.
     #[error(
-        "the inventory {name} comes to more than {most} MiB, all that one may have beside the others: delete the \
-         ConfigMaps of it that the operator has not written, or give the operator more memory"
+        "the inventory {name} is larger than {most} MiB, the limit for one inventory: delete its ConfigMaps that the \
+         operator did not write, or raise the memory limit of the operator"
     )]
     TooLong {
         /// `namespace/name` of the ConfigMap.
@@ -36,10 +36,10 @@ pub enum StoreError {
         /// In MiB.
         most: u64,
     },
-    /// The inventories of its namespace take all the memory that they may.
+    /// The inventories of its namespace use all the memory that is allowed.
     #[error(
-        "the inventory {name} is not read, because those of its namespace are too large together: delete the \
-         ConfigMaps of them that the operator has not written, or give the operator more memory"
+        "cannot read the inventory {name}, the inventories of its namespace are too large: delete their ConfigMaps \
+         that the operator did not write, or raise the memory limit of the operator"
     )]
     NoRoom {
         /// `namespace/name` of the ConfigMap.
@@ -47,7 +47,7 @@ pub enum StoreError {
     },
     /// Its text is broken.
     #[error(
-        "the inventory {name} is broken: restore its data.{RESOURCES}, or set it to [] to give up what it named"
+        "the inventory {name} is broken: restore its data.{RESOURCES}, or set it to [] to give up the objects in it"
     )]
     Broken {
         /// `namespace/name` of the ConfigMap.

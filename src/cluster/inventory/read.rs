@@ -17,7 +17,7 @@ use crate::domain::inventory::MAX_PARTS;
 /// them.
 const SELECTOR: &str =
     "app.kubernetes.io%2Fcomponent%3Dinventory,app.kubernetes.io%2Fcreated-by%3Dsupercargo";
-/// Inventories asked for in one page, at first.
+/// Inventories requested in the first page.
 const PAGE: usize = 50;
 
 /// The inventories of a cluster.
@@ -79,8 +79,8 @@ impl Session {
         Ok(read)
     }
 
-    /// Reads all inventories of a namespace, or of all, by their labels. Broken
-    /// ones are told apart from the others.
+    /// Reads all inventories of a namespace, or of all, by their labels. Broken ones are
+    /// returned separately.
     ///
     /// # Errors
     /// When the API server does not list them.
@@ -106,7 +106,7 @@ impl Session {
             let has_first = maps.contains_key(&(namespace.clone(), part_name(&release.name, 0)));
             let first = match number {
                 "" => Some(first),
-                // What is left of one that lost its first part.
+                // The rest of an inventory that lost its first part.
                 "2" if !has_first => None,
                 _ => continue,
             };

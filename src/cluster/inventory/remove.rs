@@ -1,5 +1,5 @@
-//! Removing inventories. What is removed is what was read: an apply that has
-//! written the inventory meanwhile would otherwise have objects that none names.
+//! Removing inventories. Only what was read is removed: otherwise an apply that wrote the
+//! inventory meanwhile would have objects that no inventory lists.
 
 use http::Method;
 use serde_json::{Value, json};
@@ -13,12 +13,12 @@ use crate::cluster::session::{Call, JSON, Session};
 use crate::domain::identity::ReleaseId;
 
 impl Session {
-    /// Asks for the deletion of an inventory whose finalizer holds it: it is
-    /// there to be read until [`Session::remove_inventory`].
+    /// Asks for the deletion of an inventory whose finalizer holds it: it remains
+    /// readable until [`Session::remove_inventory`].
     ///
     /// # Errors
-    /// [`StoreError::Changed`] when someone has written it since it was read;
-    /// when the API server refuses.
+    /// [`StoreError::Changed`] when another client has written it since it was read; when
+    /// the API server refuses.
     pub async fn mark_inventory_for_deletion(
         &self,
         release: &ReleaseId,
@@ -36,8 +36,8 @@ impl Session {
     /// Removes the inventory of a release: finalizer and ConfigMaps.
     ///
     /// # Errors
-    /// [`StoreError::Changed`] when someone has written it since it was read;
-    /// when the API server refuses.
+    /// [`StoreError::Changed`] when another client has written it since it was read; when
+    /// the API server refuses.
     pub async fn remove_inventory(&self, release: &ReleaseId, stored: &Stored) -> Result<(), StoreError> {
         match self.remove_parts(release, stored).await {
             Err(StoreError::Changed { name }) => {
@@ -48,12 +48,12 @@ impl Session {
         }
     }
 
-    /// The inventory as it is now, if it still says what was read of it. A new
-    /// version of the same text is a label, or the namespace on its way out.
+    /// The current inventory, if its content is still what was read. A new version with
+    /// the same content comes from a label, or from the namespace being deleted.
     ///
     /// # Errors
-    /// [`StoreError::Changed`] with that name when it says something else; when
-    /// it cannot be read.
+    /// [`StoreError::Changed`] with that name when its content differs; when it cannot be
+    /// read.
     pub async fn unwritten(
         &self,
         release: &ReleaseId,
@@ -73,7 +73,7 @@ impl Session {
         stored: &mut Stored,
     ) -> Result<(), StoreError> {
         for n in (0..stored.parts.len()).rev() {
-            // Its version has changed by it.
+            // This changes its version.
             if let Some(part) = self.delete_part(release, n, &stored.parts[n]).await? {
                 stored.parts[n] = part;
             }
@@ -89,7 +89,7 @@ impl Session {
         Ok(())
     }
 
-    /// Takes our finalizer off a part, leaves those of others, and deletes it.
+    /// Removes our finalizer from a part, keeps other finalizers, and deletes it.
     pub(super) async fn remove_part(
         &self,
         release: &ReleaseId,
@@ -102,7 +102,7 @@ impl Session {
         }
     }
 
-    /// The part as it is afterwards; none when it is gone.
+    /// The resulting part; none when it is deleted.
     async fn release_part(
         &self,
         release: &ReleaseId,
@@ -122,8 +122,8 @@ impl Session {
         gone_or(answer.map(|map| Some(Part::of(&map))), release, &name)
     }
 
-    /// Deletes a part if it is what was read. Returns it as it is now, when a
-    /// finalizer holds it.
+    /// Deletes a part if it is what was read. Returns its current state when a finalizer
+    /// holds it.
     async fn delete_part(
         &self,
         release: &ReleaseId,
@@ -131,7 +131,7 @@ impl Session {
         part: &Part,
     ) -> Result<Option<Part>, StoreError> {
         if part.version.is_empty() {
-            // It was not there.
+            // It did not exist.
             return Ok(None);
         }
         let name = part_name(&release.name, n);
@@ -144,7 +144,7 @@ impl Session {
         let delete = Call::with_body(Method::DELETE, path(&release.namespace, &name), JSON, body);
         let held = async {
             let answer: Value = self.call(delete).await?.json()?;
-            // A Status says that it is gone.
+            // A Status means that it is deleted.
             if answer["kind"] == "Status" {
                 return Ok(None);
             }
@@ -165,6 +165,6 @@ fn gone_or(
         Ok(part) => Ok(part),
         Err(e) if e.is_not_found() => Ok(None),
         Err(e) if e.is_conflict() => Err(StoreError::Changed { name: name() }),
-        Err(source) => Err(StoreError::Api { name: name(), verb: "removed", source }),
+        Err(source) => Err(StoreError::Api { name: name(), verb: "delete", source }),
     }
 }

@@ -1,5 +1,5 @@
-//! What inventories may take of the process's memory: anybody who may write ConfigMaps
-//! in a namespace may make one that is as large as many others.
+//! How much of the process's memory inventories can use: any client with the right to
+//! write ConfigMaps in a namespace can make an inventory that is as large as many others.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,23 +11,23 @@ use crate::fair::{Gate, Share};
 /// The longest answer that is read of a part. etcd takes 1.5 MiB, and the operator
 /// writes text in which few characters are escaped.
 pub(super) const MAX_PART: usize = 4 << 20;
-/// What a part takes while it is read, as an answer and as text.
+/// What a part uses while it is read, as an answer and as text.
 const READING: u64 = 2 * MAX_PART as u64;
-/// How many bytes of memory a byte of text comes to, once it is read.
+/// Bytes of memory for each byte of text, once it is read.
 const DECODED: u64 = 3;
-/// The text that every inventory may have along with all others.
+/// The text that every inventory can have along with all others.
 const FREE: u64 = 256 << 10;
-/// How long someone waits for the others.
+/// How long a reader waits for the others.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The room for all.
+/// The memory for all inventories.
 pub(in crate::cluster) struct InventoryRooms {
     gate: Arc<Gate>,
     most: u64,
     patience: Duration,
 }
 
-/// What one inventory takes, for as long as this is there.
+/// The share of one inventory, until this is dropped.
 #[derive(Debug, Default)]
 pub struct Taken {
     shares: Vec<Share>,
@@ -39,14 +39,14 @@ impl InventoryRooms {
         Self { gate: Gate::new(capacity.inventories), most: capacity.inventory, patience: PATIENCE }
     }
 
-    /// For a part that is about to be read.
+    /// Reserves memory for a part before it is read.
     pub(super) async fn enter(&self, tenant: &str, name: &str) -> Result<Share, StoreError> {
         let entering = self.gate.enter(tenant, READING);
         let entered = tokio::time::timeout(self.patience, entering).await;
         entered.map_err(|_| StoreError::NoRoom { name: name.to_owned() })
     }
 
-    /// Keeps what a part comes to that was read.
+    /// Keeps the memory that a part uses after it was read.
     pub(super) fn keep(
         &self,
         taken: &mut Taken,
@@ -99,12 +99,12 @@ mod tests {
             }
         };
         assert_eq!(taken.shares.len(), 2);
-        let told = refused.to_string();
-        assert!(told.contains("ns/inv-a") && told.contains("8 MiB"), "{told}");
+        let message = refused.to_string();
+        assert!(message.contains("ns/inv-a") && message.contains("8 MiB"), "{message}");
     }
 
     #[tokio::test]
-    async fn who_finds_no_room_is_told_so_and_another_tenant_finds_some() {
+    async fn a_tenant_without_room_gets_an_error_and_another_has_room() {
         let rooms = rooms();
         let mut held = Vec::new();
         let refused = loop {

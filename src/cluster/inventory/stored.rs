@@ -15,46 +15,46 @@ use crate::domain::inventory::{Inventory, Provenance};
 /// An inventory as it was last read or written.
 #[derive(Clone, Debug, Default)]
 pub struct Stored {
-    /// What it says. Shared, because a release remembers it for as long as it
-    /// lives, and others look at it.
+    /// Its content. Shared, because a release keeps it for its whole life, and others
+    /// read it.
     pub inventory: Arc<Inventory>,
-    /// Whether our finalizer holds it: the operator has written it, or the
-    /// command line is about to delete what it names.
+    /// Whether our finalizer is on it: the operator has written it, or the command line
+    /// is about to delete its objects.
     pub operators: bool,
-    /// Where its objects come from.
+    /// The source of its objects.
     pub provenance: Provenance,
     /// The tool that wrote it, as its labels say; empty when there is none.
     pub writer: String,
-    /// Whether someone deleted it while the finalizer held it.
+    /// Whether it was deleted while the finalizer held it.
     pub deleting: bool,
     pub(super) parts: Vec<Part>,
     pub(super) sequence: u64,
-    /// What each part names, when they are not as a complete write leaves them.
+    /// The entries of each part, when they do not come from one complete write.
     pub(super) scattered: Vec<Inventory>,
-    /// What it takes of the memory for inventories.
+    /// Its share of the memory for inventories.
     pub taken: Arc<Taken>,
 }
 
 impl Stored {
-    /// Whether there is one in the cluster.
+    /// Whether it exists in the cluster.
     pub fn exists(&self) -> bool {
         !self.parts.is_empty()
     }
 
-    /// Whether it is there with all its parts, as far as is known: one that lost its
-    /// last parts and the first does not know of them.
+    /// Whether it exists with all its known parts: one that lost its last parts and the
+    /// first does not list them.
     pub fn is_whole(&self) -> bool {
         self.exists() && self.parts.iter().all(|part| !part.version.is_empty())
     }
 
-    /// Whether it is there and was not written by another tool, whose inventories
-    /// have the same names. One whose labels someone took off is still ours.
+    /// Whether it exists and was not written by another tool, whose inventories have the
+    /// same names. One whose labels were removed is still ours.
     pub fn is_ours(&self) -> bool {
         self.exists() && (self.writer.is_empty() || self.writer == WRITER)
     }
 
-    /// Whether nobody has written it since: it names the same, and only what the
-    /// API server keeps about it may differ.
+    /// Whether it is unchanged since: the same entries, and only metadata of the API
+    /// server can differ.
     pub(super) fn says_the_same(&self, other: &Self) -> bool {
         self.sequence == other.sequence && self.inventory == other.inventory
     }
@@ -68,14 +68,14 @@ impl Stored {
         Ok(())
     }
 
-    /// From the parts after a first one that someone has removed. They are nobody's
-    /// complete result, and the next write makes the first anew.
+    /// From the parts after a first part that was removed. They are not a complete
+    /// result, and the next write creates the first part again.
     pub(super) fn assemble_headless(
         release: &ReleaseId,
         rest: &[Option<&ConfigMap>],
     ) -> Result<Self, StoreError> {
         let mut stored = Self::default();
-        // Another release's inventory, of another tool, may have such a name.
+        // The inventory of another release, from another tool, can have such a name.
         if !rest.iter().flatten().all(|part| is_part_of(release, part)) {
             return Ok(stored);
         }
@@ -100,20 +100,20 @@ impl Stored {
         match part {
             Some(part) => {
                 self.add(release, part)?;
-                // It has just been read.
+                // It was just read.
                 let _ = named.read_part(text_of(part));
             }
-            // Someone has removed it; the next write makes it anew.
+            // It was removed; the next write creates it again.
             None => self.parts.push(Part::default()),
         }
         self.scattered.push(named);
         Ok(())
     }
 
-    /// From the first part and those after it, in order. Those that the first
-    /// does not list are there when a writer was cut off before it wrote the
-    /// first, or before it removed them. What they name counts all the same: what
-    /// does not exist is found to be gone, and then the part is removed.
+    /// From the first part and those after it, in order. Parts that the first does not
+    /// list exist when a writer was interrupted before it wrote the first, or before it
+    /// removed them. Their entries count too: objects that do not exist are found to be
+    /// deleted, and then the part is removed.
     pub(super) fn assemble(
         release: &ReleaseId,
         first: &ConfigMap,
@@ -131,8 +131,8 @@ impl Stored {
         stored.add_scattered(release, Some(first))?;
         let mut whole = true;
         for (n, part) in rest.iter().enumerate() {
-            // A part of another sequence was being rewritten when its writer
-            // was cut off: what it names counts, what was applied does not.
+            // A part of another sequence was being rewritten when its writer was
+            // interrupted: its entries count, its applied revision does not.
             let same = part.is_some_and(|part| part.data.get(SEQUENCE) == first.data.get(SEQUENCE));
             whole &= n < listed && same;
             stored.add_scattered(release, *part)?;
@@ -140,8 +140,8 @@ impl Stored {
         if whole {
             stored.scattered = Vec::new();
         }
-        // Someone has taken entries out, or has set it to [] as the message about a
-        // broken one says: nobody's complete result either.
+        // Entries were removed by hand, or it was set to [] as the message about a broken
+        // one says: not a complete result either.
         let entries = stored.inventory.entries.len();
         whole &= first.data.get(ENTRIES).is_none_or(|n| n.parse() == Ok(entries));
         let key = |name: &str| first.data.get(name).filter(|key| whole && !key.is_empty()).cloned();
@@ -219,7 +219,7 @@ mod tests {
         check(Some("0"), "[]", Some("key"));
         check(Some("1"), "[]", None);
         check(Some("2"), resources, None);
-        // Written before there was a number.
+        // Written by a version without a number.
         check(None, resources, Some("key"));
     }
 }

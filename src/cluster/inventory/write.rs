@@ -20,13 +20,13 @@ use crate::domain::inventory::{Inventory, PART_BYTES};
 /// Whether an inventory is written with our finalizer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FinalizerPolicy {
-    /// With our finalizer, so that nothing that it names is forgotten.
+    /// With our finalizer, so that none of its objects is forgotten.
     Set,
-    /// Without it: a person's namespace must not wait for a person.
+    /// Without it: the deletion of a namespace must not wait for a person.
     Omit,
 }
 
-/// What all parts of a write share.
+/// The fields that all parts of a write share.
 #[derive(Clone, Copy)]
 struct Writing<'a> {
     release: &'a ReleaseId,
@@ -37,13 +37,13 @@ struct Writing<'a> {
 }
 
 impl Session {
-    /// Writes the inventory of a release, its provenance as `stored` has it.
-    /// Parts after the first are written before it with everything they held,
-    /// and shrunk after it, so that at no time an entry is in none of them.
+    /// Writes the inventory of a release, its provenance as `stored` has it. Parts after
+    /// the first are written before it with everything they held, and shrunk after it, so
+    /// that every entry is in a part at all times.
     ///
     /// # Errors
-    /// [`StoreError::Changed`] when someone has written it since it was read:
-    /// read it again and decide anew.
+    /// [`StoreError::Changed`] when another client has written it since it was read: read
+    /// it again and decide again.
     pub async fn write_inventory(
         &self,
         release: &ReleaseId,
@@ -63,7 +63,7 @@ impl Session {
             }
         }
         self.write_part(writing, stored, 0, &texts[0]).await?;
-        // Not before: anyone who goes on after an error must not take it for done.
+        // Not before: a caller that continues after an error must not see it as done.
         stored.sequence = sequence;
         stored.operators = finalizer == FinalizerPolicy::Set;
         if several {
@@ -143,14 +143,15 @@ impl Session {
             Err(e) if e.is_conflict() || e.already_exists() => {
                 return Err(StoreError::Changed { name: full_name() });
             }
-            // Gone since it was read; in a dying namespace nothing is made anew.
+            // Deleted since it was read; nothing can be created in a namespace that is being
+            // deleted.
             Err(e) if e.is_not_found() && !known.version.is_empty() => {
                 return Err(StoreError::Changed { name: full_name() });
             }
             Err(e) => Err(e),
         };
         let written =
-            answer.map_err(|source| StoreError::Api { name: full_name(), verb: "written", source })?;
+            answer.map_err(|source| StoreError::Api { name: full_name(), verb: "write", source })?;
         if stored.parts.len() <= part {
             stored.parts.resize_with(part + 1, Part::default);
         }
@@ -159,7 +160,7 @@ impl Session {
     }
 }
 
-/// For each part the entries that it held and those that it is to hold.
+/// For each part, the entries that it held and those that it will hold.
 fn union_texts(stored: &Stored, old_parts: usize, texts: &[String]) -> Vec<String> {
     let old_texts: Vec<String> = match stored.scattered.as_slice() {
         [] => stored.inventory.write_parts(PART_BYTES),
@@ -170,7 +171,7 @@ fn union_texts(stored: &Stored, old_parts: usize, texts: &[String]) -> Vec<Strin
         .map(|n| {
             let mut union = Inventory::default();
             for text in [texts.get(n), old_texts.get(n)].into_iter().flatten() {
-                // Both were written by us just now.
+                // Both were just written by us.
                 let _ = union.read_part(text);
             }
             union.write_parts(usize::MAX).remove(0)

@@ -10,7 +10,7 @@ use crate::cluster::session::{Call, Session};
 use crate::domain::identity::GroupKind;
 use crate::observe::labels::Verb;
 
-/// Where the API server keeps definitions of kinds.
+/// The path of the definitions of kinds.
 pub(in crate::cluster) const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
 
 /// The index of the schemas (OpenAPI v3).
@@ -27,7 +27,7 @@ struct PublishedSchema {
     server_relative_url: String,
 }
 
-/// A page of a list of which only the names are looked at.
+/// A page of a list, reduced to the names.
 #[derive(Deserialize)]
 struct NamePage {
     #[serde(default)]
@@ -53,9 +53,9 @@ struct Name {
 }
 
 impl Session {
-    /// Says that there can be no object of a kind: it is not served, and nothing
-    /// defines it. A definition that serves no version, or that an API server which
-    /// has just started does not serve yet, still has its objects.
+    /// Confirms that no object of a kind can exist: it is not served, and nothing defines
+    /// it. A definition that serves no version, or that an API server which has just
+    /// started does not serve yet, still has its objects.
     ///
     /// # Errors
     /// When that is not certain.
@@ -75,7 +75,7 @@ impl Session {
     /// that changes with them.
     ///
     /// # Errors
-    /// When it does not say.
+    /// When the API server gives no answer.
     pub async fn published_schemas(&self) -> Result<BTreeMap<String, String>, ApiError> {
         let answer = self.as_process().call(Call::get("/openapi/v3")).await?;
         let published: Published = answer.json()?;
@@ -85,8 +85,8 @@ impl Session {
         Ok(of_groups.collect())
     }
 
-    /// The name of the CustomResourceDefinition of a kind, if there is one. Anyone who
-    /// may not list definitions takes discovery's word.
+    /// The name of the CustomResourceDefinition of a kind, if there is one. An identity
+    /// that cannot list definitions relies on discovery.
     async fn definition_of(&self, kind: &GroupKind) -> Result<Option<String>, ApiError> {
         // The API server's own groups have none.
         if !kind.group.contains('.') {
@@ -101,7 +101,7 @@ impl Session {
             names => (self, names?),
         };
         for name in names {
-            // By a list of one: who may list them may not always get each.
+            // By a list of one: an identity that can list them cannot always get each.
             let uri = format!("{DEFINITIONS}?fieldSelector={}", escape(&format!("metadata.name={name}")));
             let answer = who.call(Call { verb: Verb::List, ..Call::get(uri) }).await?;
             let list: serde_json::Value = answer.json()?;

@@ -1,4 +1,4 @@
-//! Which kinds the API server serves: asked once, and again when one is not known.
+//! Which kinds the API server serves: read once, and again when one is not known.
 
 use std::sync::{Arc, PoisonError};
 
@@ -14,10 +14,10 @@ pub use super::served::ApiDiscovery;
 const ACCEPT: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
 
 impl Session {
-    /// What is served, as of the last look; looks when nothing is known yet.
+    /// The served kinds, as last read; reads them when nothing is known yet.
     ///
     /// # Errors
-    /// When the API server does not say.
+    /// When the API server gives no answer.
     pub async fn discovery(&self) -> Result<Arc<ApiDiscovery>, ApiError> {
         let discovery = self.snapshot();
         if discovery.is_empty() { self.rediscover(&discovery).await } else { Ok(discovery) }
@@ -27,11 +27,11 @@ impl Session {
         Arc::clone(&self.shared.discovery.latest.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// What is served, with a new look when the last one did not show one of the
-    /// kinds: its definition may have been installed since.
+    /// The served kinds, read again when one of the kinds is missing: its definition may
+    /// have been installed since.
     ///
     /// # Errors
-    /// When the API server does not say.
+    /// When the API server gives no answer.
     pub async fn discovery_of(
         &self,
         kinds: impl Iterator<Item = GroupKind>,
@@ -43,7 +43,7 @@ impl Session {
     /// since.
     ///
     /// # Errors
-    /// When the API server does not say.
+    /// When the API server gives no answer.
     pub async fn known_in(
         &self,
         kinds: impl Iterator<Item = (GroupKind, String)>,
@@ -64,11 +64,10 @@ impl Session {
         }
     }
 
-    /// Looks again, because `stale` did not know something. Many callers at
-    /// once look once.
+    /// Reads again, because `stale` lacks a kind. Concurrent callers share one read.
     ///
     /// # Errors
-    /// When the API server does not say.
+    /// When the API server gives no answer.
     pub async fn rediscover(&self, stale: &Arc<ApiDiscovery>) -> Result<Arc<ApiDiscovery>, ApiError> {
         let _one = self.shared.discovery.refresh.lock().await;
         let current = self.snapshot();

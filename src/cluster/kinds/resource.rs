@@ -26,7 +26,7 @@ impl Resource {
         }
     }
 
-    /// The path of the collection, in a namespace or over all.
+    /// The path of the collection, in a namespace or in all.
     pub fn collection(&self, namespace: Option<&str>) -> String {
         let root = match self.group.as_str() {
             "" => format!("/api/{}", self.version),

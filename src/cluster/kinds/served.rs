@@ -1,4 +1,4 @@
-//! What the API server serves, as it says itself.
+//! What the API server serves, from its discovery.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
@@ -9,7 +9,7 @@ use super::resource::Resource;
 use crate::cluster::error::ApiError;
 use crate::domain::identity::GroupKind;
 
-/// What is served, as of the last look.
+/// The served kinds, as last read.
 #[derive(Default)]
 pub struct DiscoveryCache {
     pub(super) latest: RwLock<Arc<ApiDiscovery>>,
@@ -20,7 +20,7 @@ pub struct DiscoveryCache {
 #[derive(Default)]
 pub struct ApiDiscovery {
     resources: HashMap<GroupKind, Vec<Arc<Resource>>>,
-    /// Groups of which some version could not be asked: their server is away.
+    /// Groups with a version that gave no answer: their server is unavailable.
     away: HashSet<String>,
 }
 
@@ -35,8 +35,8 @@ impl ApiDiscovery {
         self.resources.get(kind)?.first().cloned()
     }
 
-    /// A kind in a version, or in the preferred one where that is not served: good
-    /// for all that does not depend on the version.
+    /// A kind in a version, or in the preferred one where that is not served: for
+    /// everything that does not depend on the version.
     pub fn served(&self, kind: &GroupKind, version: &str) -> Option<Arc<Resource>> {
         self.resource(kind, version).or_else(|| self.preferred(kind))
     }
@@ -46,14 +46,17 @@ impl ApiDiscovery {
         self.preferred(kind).map(|r| r.namespaced)
     }
 
-    /// Says that a kind is not served, and not only unknown while the server of
-    /// its group is away.
+    /// Confirms that a kind is not served, and not only unknown while the server of its
+    /// group is unavailable.
     ///
     /// # Errors
     /// When that is not certain.
     pub fn absent(&self, kind: &GroupKind) -> Result<(), ApiError> {
         match self.away.contains(&kind.group) {
-            true => Err(ApiError::unreachable(format!("the server of the API group {} is away", kind.group))),
+            true => Err(ApiError::unreachable(format!(
+                "the server of the API group {} is unavailable",
+                kind.group
+            ))),
             false => Ok(()),
         }
     }
@@ -120,8 +123,8 @@ impl ApiDiscovery {
                     self.away.insert(group.metadata.name.clone());
                 }
                 for resource in version.resources {
-                    // A resource without a kind of its own is one whose API
-                    // server is away; one that cannot be patched is no object.
+                    // A resource without its own kind has an unavailable API server; one
+                    // that cannot be patched is not an object.
                     let Some(kind) = resource.response_kind else { continue };
                     if !resource.verbs.iter().any(|v| v == "patch") {
                         continue;

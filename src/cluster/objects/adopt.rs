@@ -14,12 +14,12 @@ use crate::observe::labels::Verb;
 
 const JSON_PATCH: &str = "application/json-patch+json";
 const MERGE_PATCH: &str = "application/merge-patch+json";
-/// Who creates releases for a person: the operator's own manager would take
-/// part in what others apply to them.
+/// The field manager of releases that are created for a person: the operator's own
+/// manager would conflict with what others apply to them.
 const PERSON: &str = "supercargo-cli";
 
 impl Session {
-    /// Merges a patch into an object and answers with the object.
+    /// Merges a patch into an object and returns the object.
     ///
     /// # Errors
     /// What the API server refuses; a conflict when the patch names another
@@ -60,10 +60,10 @@ impl Session {
         self.call(Call::with_body(Method::PATCH, uri, JSON_PATCH, body)).await.map(|_| ())
     }
 
-    /// Gets a ConfigMap; `None` when there is none.
+    /// Gets a ConfigMap; `None` when it does not exist.
     ///
     /// # Errors
-    /// When it may not be read, or the API server does not answer.
+    /// When the identity cannot read it, or the API server does not answer.
     pub async fn config_map(&self, namespace: &str, name: &str) -> Result<Option<Value>, ApiError> {
         match self.call(Call::get(format!("/api/v1/namespaces/{namespace}/configmaps/{name}"))).await {
             Ok(answer) => answer.json().map(Some),
@@ -75,8 +75,8 @@ impl Session {
     /// Creates a release.
     ///
     /// # Errors
-    /// What the API server refuses: the kind is not served, the spec makes no
-    /// sense, it exists already.
+    /// What the API server refuses: the kind is not served, the spec is invalid, it
+    /// exists already.
     pub async fn create_release(
         &self,
         id: &ReleaseId,

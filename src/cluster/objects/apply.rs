@@ -15,7 +15,7 @@ use crate::observe::labels::Verb;
 /// JSON is YAML: the API server takes it under this type alone.
 const APPLY_PATCH: &str = "application/apply-patch+yaml";
 
-/// What an apply came to.
+/// The result of an apply.
 pub struct AppliedObject {
     /// Whether the object did not exist before.
     pub created: bool,
@@ -27,9 +27,8 @@ pub struct AppliedObject {
 }
 
 impl Session {
-    /// Applies an object. Conflicts with other managers are always won: the
-    /// artifact says what the fields are. Unknown and duplicate fields are
-    /// refused, as kubectl does.
+    /// Applies an object. Conflicts with other managers are always forced: the artifact
+    /// defines the fields. Unknown and duplicate fields are refused, as kubectl does.
     ///
     /// # Errors
     /// What the API server refuses, and why.
@@ -47,7 +46,7 @@ impl Session {
         let call = Call { verb, ..Call::with_body(Method::PATCH, uri, APPLY_PATCH, body) };
         let discovery = self.snapshot();
         let answer = match self.call(call).await {
-            // What is sent is of this version: no other one will do.
+            // The body has this version, so no other can be used.
             Err(error) if error.is_no_path() => {
                 self.rediscover(&discovery).await?;
                 let (api_version, kind) = (resource.api_version(), resource.kind.clone());
@@ -59,9 +58,8 @@ impl Session {
         Ok(AppliedObject { created: answer.code == 201, record, body: answer.body })
     }
 
-    /// Calls about an object, whatever version it is called by: where the one at
-    /// hand is not served any more, by one that is. An answer that it is not found
-    /// is about this very object.
+    /// Calls about an object, in any version: where the given one is no longer served, in
+    /// one that is. A "not found" is about exactly this object.
     pub(in crate::cluster) async fn about(
         &self,
         resource: &Resource,
@@ -90,7 +88,7 @@ impl Session {
     /// Gets a whole object.
     ///
     /// # Errors
-    /// When it is not there or may not be read.
+    /// When it does not exist or the identity cannot read it.
     pub async fn get(&self, resource: &Resource, id: &ObjectId) -> Result<ApiResponse, ApiError> {
         self.about(resource, id, Call::get).await
     }
@@ -108,16 +106,16 @@ impl Session {
         Ok((answer.json()?, record_of(&answer)?))
     }
 
-    /// Gets the record of an object; `None` when it is not there, also because
-    /// there is no such kind any more.
+    /// Gets the record of an object; `None` when it does not exist, also because its kind
+    /// was removed.
     ///
     /// # Errors
-    /// When it may not be read, or the API server does not answer.
+    /// When the identity cannot read it, or the API server does not answer.
     pub async fn get_record(&self, resource: &Resource, id: &ObjectId) -> Result<Option<Record>, ApiError> {
         self.get_metadata(resource, id, |m| m.metadata.record()).await
     }
 
-    /// Gets what holds an object that is being deleted; `None` when nothing does.
+    /// Gets what blocks the deletion of an object; `None` when nothing does.
     ///
     /// # Errors
     /// As for [`Session::get_record`].
@@ -129,7 +127,7 @@ impl Session {
         Ok(self.get_metadata(resource, id, |m| m.metadata.deletion_hold()).await?.flatten())
     }
 
-    /// Gets the managers of an object other than us, the latest first.
+    /// Gets the other managers of an object, the latest first.
     ///
     /// # Errors
     /// As for [`Session::get_record`].
@@ -159,10 +157,10 @@ fn record_of(answer: &ApiResponse) -> Result<Record, ApiError> {
 }
 
 impl Session {
-    /// Tells what an object would be if it were new: a dry run of its creation
-    /// under a name that the API server makes up. Where that name, or the uid that
-    /// is made up with it, is copied into the object (labels of a Job's pods), the
-    /// answer has those of the live object.
+    /// Returns what an object would be if it were new: a dry run of its creation under a
+    /// name that the API server generates. Where that name, or the generated uid, is
+    /// copied into the object (labels of a Job's pods), the answer has those of the live
+    /// object.
     ///
     /// # Errors
     /// What the API server refuses, and why.
@@ -213,8 +211,8 @@ fn replace(value: &mut Value, from: &Value, to: &str) {
     }
 }
 
-/// A message with the object's own name for the one that the API server made up,
-/// which is another each time: at most 58 bytes of the base and five characters
+/// A message with the object's own name instead of the one that the API server generated,
+/// which differs each time: at most 58 bytes of the base and five characters
 /// (k8s.io/apiserver, storage/names).
 fn with_own_name(message: &str, name: &str) -> String {
     const SUFFIX: &str = "bcdfghjklmnpqrstvwxz2456789";

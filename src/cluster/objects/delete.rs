@@ -1,4 +1,4 @@
-//! Deletion of exactly the object that was judged.
+//! Deletion of exactly the object that was checked.
 
 use bytes::Bytes;
 use http::Method;
@@ -9,21 +9,20 @@ use crate::cluster::kinds::resource::Resource;
 use crate::cluster::session::{Call, JSON, Session};
 use crate::domain::identity::ObjectId;
 
-/// What a deletion came to.
+/// The result of a deletion.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deleted {
-    /// It is gone, or was.
+    /// It is deleted, or was already.
     Gone,
     /// It is being deleted: finalizers or its dependents hold it.
     Terminating,
-    /// It is not the object that was judged any more.
+    /// It is no longer the object that was checked.
     Changed,
 }
 
 impl Session {
-    /// Deletes an object if it still has the uid and, where it is not 0, the
-    /// resource version that it was judged by. Dependents are deleted in the
-    /// background.
+    /// Deletes an object if it still has the uid and, where it is not 0, the resource
+    /// version that was checked. Dependents are deleted in the background.
     ///
     /// # Errors
     /// What the API server refuses, and why.
@@ -47,7 +46,7 @@ impl Session {
         let body = Bytes::from(options.to_string());
         let call = |path| Call::with_body(Method::DELETE, path, JSON, body.clone());
         match self.about(resource, id, call).await {
-            // A Status says that it is gone; an object, that it is terminating.
+            // A Status means that it is deleted; an object, that it is terminating.
             Ok(answer) => {
                 let answered: serde_json::Value = answer.json()?;
                 let gone = answered["kind"] == "Status" && answered["apiVersion"] == "v1";

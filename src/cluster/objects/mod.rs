@@ -1,4 +1,4 @@
-//! What is done to one object: applied, deleted, given to another owner.
+//! Actions on one object: apply, delete, change the owner.
 
 pub mod adopt;
 pub mod apply;

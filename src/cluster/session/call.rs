@@ -8,7 +8,7 @@ use crate::observe::labels::Verb;
 
 /// The longest answer that is read.
 const MAX_ANSWER: usize = 64 << 20;
-/// Where leases are.
+/// The path of leases.
 const LEASES: &str = "/apis/coordination.k8s.io/";
 
 /// A call.
@@ -55,7 +55,7 @@ impl Call {
         self.uri.starts_with(LEASES)
     }
 
-    /// The namespace that it is about; empty for all.
+    /// The namespace of the request; empty for all.
     pub(super) fn namespace(&self) -> &str {
         let path = self.uri.split('?').next().unwrap_or_default();
         let below = path.split_once("/namespaces/").map_or("", |(_, below)| below);
@@ -63,7 +63,7 @@ impl Call {
     }
 }
 
-/// An answer that was no refusal.
+/// A successful answer.
 pub struct ApiResponse {
     /// HTTP status.
     pub code: u16,
@@ -75,7 +75,7 @@ impl ApiResponse {
     /// Reads the body as JSON.
     ///
     /// # Errors
-    /// When it is something else.
+    /// When it is not JSON of that form.
     pub fn json<'a, T: serde::Deserialize<'a>>(&'a self) -> Result<T, ApiError> {
         serde_json::from_slice(&self.body).map_err(ApiError::answer)
     }

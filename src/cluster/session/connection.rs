@@ -9,7 +9,7 @@ use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use crate::cluster::error::ApiError;
 use crate::domain::proxy::{Environment, ProxyUrl};
 
-/// What kubectl's flags of the same names say. Absent: what the kubeconfig says.
+/// The values of kubectl's flags of the same names. Absent: the kubeconfig decides.
 #[derive(Clone, Default)]
 pub struct Connection {
     /// The file; absent: `$KUBECONFIG`, then `~/.kube/config`, then the pod's
@@ -27,13 +27,13 @@ pub struct Connection {
     pub server: Option<String>,
     /// A bearer token.
     pub token: Option<String>,
-    /// Whom to act as.
+    /// The user to impersonate.
     pub act_as: Option<String>,
-    /// The groups of whom to act as.
+    /// The groups to impersonate.
     pub act_as_groups: Vec<String>,
-    /// The uid of whom to act as.
+    /// The uid to impersonate.
     pub act_as_uid: Option<String>,
-    /// What the API server's certificate is verified with.
+    /// The CA that verifies the API server's certificate.
     pub certificate_authority: Option<PathBuf>,
     /// A client certificate.
     pub client_certificate: Option<PathBuf>,
@@ -48,23 +48,23 @@ pub struct Connection {
 /// Why no cluster can be reached.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// Nothing says where it is.
+    /// Nothing configures one.
     #[error(
-        "no cluster is configured: set KUBECONFIG or --kubeconfig to a kubeconfig file, or write ~/.kube/config"
+        "no cluster is configured: set KUBECONFIG or --kubeconfig to a kubeconfig file, or create ~/.kube/config"
     )]
     None,
-    /// A flag names what the kubeconfig does not have.
+    /// A flag names an entry that the kubeconfig does not have.
     #[error("the kubeconfig has no {what} {name:?}; it has {}", listed(.known))]
     Missing {
         /// context, cluster or user.
         what: &'static str,
-        /// As asked for.
+        /// The requested name.
         name: String,
-        /// What it has.
+        /// The names that exist.
         known: Vec<String>,
     },
-    /// A flag or variable names what is not there.
-    #[error("the kubeconfig {path} cannot be read")]
+    /// A flag or variable names a file that does not exist.
+    #[error("cannot read the kubeconfig {path}")]
     Unread {
         /// The file.
         path: String,
@@ -72,14 +72,14 @@ pub enum ConnectionError {
         #[source]
         source: std::io::Error,
     },
-    /// It is not what it should be.
-    #[error("the kubeconfig cannot be used: {0}")]
+    /// It is invalid.
+    #[error("invalid kubeconfig: {0}")]
     Kubeconfig(String),
-    /// The kubeconfig names a proxy that is none.
-    #[error("the kubeconfig cannot be used: proxy-url {0}")]
+    /// The proxy-url of the kubeconfig is invalid.
+    #[error("invalid kubeconfig: proxy-url {0}")]
     Proxy(&'static str),
     /// A value is malformed.
-    #[error("--{flag} cannot be used")]
+    #[error("invalid --{flag}")]
     Flag {
         /// The flag.
         flag: &'static str,
@@ -87,7 +87,7 @@ pub enum ConnectionError {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
-    /// The credentials or certificates cannot be used.
+    /// The credentials or certificates are invalid.
     #[error(transparent)]
     Api(#[from] ApiError),
 }
@@ -116,7 +116,7 @@ impl From<KubeconfigError> for ConnectionError {
                     }
                     source = cause.source();
                 }
-                // A parser draws the place over several lines.
+                // A parser shows the place on several lines.
                 Self::Kubeconfig(text.lines().next().unwrap_or_default().to_owned())
             }
         }
@@ -160,7 +160,7 @@ impl Connection {
         if let Some(namespace) = &self.namespace {
             config.default_namespace.clone_from(namespace);
         }
-        // Last: the environment's exemptions are about the server that is meant.
+        // Last: `NO_PROXY` is matched against the final server.
         let proxy = match proxy {
             Way::Named(proxy) => Some(proxy),
             Way::Environment => environment(&config.cluster_url),
@@ -179,7 +179,7 @@ impl Connection {
         if let Some(file) = &file {
             self.check(file)?;
         }
-        // An empty file, or one without a context to use, says nothing.
+        // An empty file, or one without a context, counts as missing.
         let chosen = |file: &Kubeconfig| {
             self.context.is_some() || file.current_context.as_ref().is_some_and(|name| !name.is_empty())
         };
@@ -197,9 +197,9 @@ impl Connection {
         }
     }
 
-    /// What a kubeconfig says. kube matches `NO_PROXY` against the proxy in place
-    /// of the API server, and knows no proxy without a scheme: it is kept from
-    /// looking at the environment by a proxy that is taken out again.
+    /// What a kubeconfig says. kube matches `NO_PROXY` against the proxy in place of the
+    /// API server, and knows no proxy without a scheme: a placeholder proxy, which is
+    /// removed afterwards, keeps it from reading the environment.
     async fn read(&self, mut file: Kubeconfig) -> Result<(Config, Way), ConnectionError> {
         let options = KubeConfigOptions {
             context: self.context.clone(),
@@ -219,8 +219,8 @@ impl Connection {
             }
         }
         let mut config = Config::from_custom_kubeconfig(file, &options).await?;
-        if let Some(told) = config.auth_info.exec.as_mut().and_then(|exec| exec.cluster.as_mut()) {
-            told.proxy_url.clone_from(&own);
+        if let Some(cluster) = config.auth_info.exec.as_mut().and_then(|exec| exec.cluster.as_mut()) {
+            cluster.proxy_url.clone_from(&own);
         }
         let Some(own) = own else { return Ok((config, Way::Environment)) };
         let own = ProxyUrl::parse(&own).map_err(ConnectionError::Proxy)?;
@@ -269,21 +269,21 @@ impl Connection {
     }
 }
 
-/// Stands in the place of a proxy while kube reads a kubeconfig.
+/// The placeholder for a proxy while kube reads a kubeconfig.
 const NO_ENVIRONMENT: &str = "http://proxy.invalid";
 
 /// How the API server is reached.
 enum Way {
-    /// By the proxy that the kubeconfig names, whatever `NO_PROXY` says.
+    /// Through the proxy of the kubeconfig; `NO_PROXY` is ignored.
     Named(ProxyUrl),
-    /// As the environment says.
+    /// As the environment configures.
     Environment,
     /// Without a proxy.
     Direct,
 }
 
-/// The proxy that the environment names for this API server, with the variables in
-/// the order of kubectl.
+/// The proxy of the environment for this API server, with the variables in the order of
+/// kubectl.
 fn environment(server: &http::Uri) -> Option<ProxyUrl> {
     let variable = |name: &str| {
         let names = [name.to_owned(), name.to_lowercase()];
@@ -307,9 +307,9 @@ fn listed(names: &[String]) -> String {
     if names.is_empty() { "none".into() } else { names.join(", ") }
 }
 
-/// The kubeconfig that the environment or the home directory has. Of several
-/// files the first that says something wins, and those that are not there are
-/// left out, as kubectl does; if none is there, that is a mistake.
+/// The kubeconfig that the environment or the home directory has. Of several files the
+/// first non-empty one wins and missing ones are skipped, as in kubectl; it is an error
+/// if all are missing.
 fn found() -> Result<Option<Kubeconfig>, ConnectionError> {
     use kube::config::KubeconfigError;
     let missing = |error: &KubeconfigError| matches!(error, KubeconfigError::ReadConfig(e, _) if e.kind() == std::io::ErrorKind::NotFound);
@@ -347,5 +347,5 @@ fn certificates(pem: &[u8]) -> Result<Vec<Vec<u8>>, Box<dyn std::error::Error + 
     use rustls_pki_types::pem::PemObject;
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
     let found: Vec<Vec<u8>> = found?.into_iter().map(|c| c.to_vec()).collect();
-    if found.is_empty() { Err("there is no certificate in it".into()) } else { Ok(found) }
+    if found.is_empty() { Err("it contains no certificate".into()) } else { Ok(found) }
 }

@@ -1,5 +1,5 @@
-//! What keeps a process from writing after its lease has run out, also one that
-//! was frozen in between: the time is compared right before each write.
+//! Keeps a process from writing after its lease expired, also one that was frozen in
+//! between: the time is compared right before each write.
 
 use std::sync::{Mutex, PoisonError};
 

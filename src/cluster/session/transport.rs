@@ -1,5 +1,6 @@
-//! Connections to the API server: HTTP/2 where TLS negotiates it. The lease, requests
-//! and watches have their own, and none has more streams than the API server takes.
+//! Connections to the API server: HTTP/2 where TLS negotiates it. The lease, requests and
+//! watches have separate connections, and none has more streams than the API server
+//! allows.
 //!
 //! kube's own client speaks HTTP/1.1, one connection a watch
 //! (kube-rs/kube#1923); its configuration and authentication are used here.
@@ -28,32 +29,31 @@ use super::plugin;
 use crate::cluster::error::ApiError;
 use crate::domain::proxy::{ProxyUrl, Scheme};
 
-/// Streams on one connection. The API server takes 100, and what stands before it may
-/// take fewer: a request beyond that would wait until another one ends, which for a
-/// watch is minutes.
+/// Streams on one connection. The API server allows 100, and a load balancer in front of
+/// it may allow fewer: a request beyond the limit waits until another one ends, which for
+/// a watch takes minutes.
 const STREAMS_PER_CONNECTION: usize = 80;
-/// How long a watch waits for the head of its answer on a connection that has others.
-/// Beyond it the connection counts as full, and another one is tried.
+/// How long a watch waits for the head of its answer on a shared connection. After that
+/// the connection counts as full, and another one is tried.
 const WATCH_PATIENCE: Duration = Duration::from_secs(5);
 /// How many connections are tried for a watch.
 const WATCH_ATTEMPTS: u32 = 3;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often a connection is asked whether it lives, and how long the answer may
-/// take: together less than the leader's deadline, so that a connection that died
-/// in silence is replaced before the lease is lost.
+/// How often a connection is pinged, and how long the answer may take: together less than
+/// the leader's deadline, so that a dead connection is replaced before the lease is lost.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
 const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(3);
 const IDLE: Duration = Duration::from_secs(60);
 
 type Service = BoxCloneSyncService<Request<Full<Bytes>>, Response<Incoming>, BoxError>;
 
-/// What a request is about: each of these has connections of its own, so that no
-/// number of one holds up another.
+/// The class of a request: each has its own connections, so that many of one class do not
+/// delay another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lane {
     /// The lease.
     Lease,
-    /// Everything that is asked once.
+    /// Every request that is not a watch.
     Request,
     /// Watches.
     Watch,
@@ -70,7 +70,7 @@ pub struct ApiTransport {
     back: Notify,
 }
 
-/// Connections, as many as it takes.
+/// Connections, as many as needed.
 #[derive(Default)]
 struct Pool(Mutex<Vec<Arc<Connection>>>);
 
@@ -82,7 +82,7 @@ struct Connection {
 
 struct Streams {
     open: usize,
-    /// Of those, the ones that were answered.
+    /// The number of those that were answered.
     answered: usize,
     most: usize,
 }
@@ -109,7 +109,7 @@ impl Slot {
         self.connection.streams().answered += 1;
     }
 
-    /// Nobody answered here for long: anyone who comes next goes elsewhere.
+    /// No answer here for long: the next requests use another connection.
     fn is_full(&self) {
         let mut streams = self.connection.streams();
         streams.most = streams.most.min(streams.answered);
@@ -125,8 +125,7 @@ impl Drop for Slot {
 }
 
 impl Pool {
-    /// A place on the connection with the most that has one, so that the others can
-    /// be let go.
+    /// A slot on the fullest connection with a free one, so that the others can close.
     fn slot(&self, config: &Config) -> Result<Slot, ApiError> {
         let mut connections = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut fullest: Option<(usize, usize)> = None;
@@ -139,7 +138,7 @@ impl Pool {
         let connection = match fullest.and_then(|(at, _)| connections.get(at)) {
             Some(connection) => Arc::clone(connection),
             None => {
-                // Those that nobody uses any more close by themselves.
+                // Unused connections close.
                 connections.retain(|connection| connection.streams().open > 0);
                 let streams = Mutex::new(Streams { open: 0, answered: 0, most: STREAMS_PER_CONNECTION });
                 let connection = Arc::new(Connection { service: service(config)?, streams });
@@ -156,7 +155,7 @@ impl ApiTransport {
     /// Prepares connections; none is made before the first request.
     ///
     /// # Errors
-    /// When the configuration's credentials or certificates cannot be used.
+    /// When the configuration's credentials or certificates are invalid.
     pub fn new(config: Config) -> Result<Self, ApiError> {
         let requests = Pool::default();
         drop(requests.slot(&config)?);
@@ -183,17 +182,17 @@ impl ApiTransport {
         Ok((slot, response))
     }
 
-    /// Whether the API server was away when it was asked last.
+    /// Whether the last request got no answer.
     pub fn is_away(&self) -> bool {
         self.away.load(Ordering::Relaxed)
     }
 
-    /// Waits until it answers someone after it was away: the lease asks all the time.
+    /// Waits until any request is answered again: the lease sends some all the time.
     pub async fn is_back(&self) {
         self.back.notified().await;
     }
 
-    /// Remembers whether there was an answer, and tells who waits for one.
+    /// Records whether there was an answer, and wakes the waiters.
     fn heard<T>(&self, answer: Result<T, BoxError>) -> Result<T, ApiError> {
         match answer {
             Ok(answer) => {
@@ -210,7 +209,7 @@ impl ApiTransport {
     }
 
     /// Sends the request of a watch, again on another connection when one does not
-    /// answer: its streams may be used up, whatever the API server allows.
+    /// answer: its streams may be used up below the limit of the API server.
     async fn watch(&self, request: Request<Full<Bytes>>) -> Result<(Slot, Response<Incoming>), ApiError> {
         let mut patience = WATCH_PATIENCE;
         for _ in 1..WATCH_ATTEMPTS {
@@ -224,15 +223,15 @@ impl ApiTransport {
             }
             patience *= 2;
         }
-        // The API server is slow, then, and not the connection.
+        // Then the API server is slow, and not the connection.
         let mut slot = self.watches.slot(&self.config)?;
         let response = slot.send(request).await;
         slot.answered();
         Ok((slot, self.heard(response)?))
     }
 
-    /// Where nobody answers, and the innermost cause: the layers of the client
-    /// around it say nothing to a person.
+    /// The address without an answer, and the innermost cause: the outer layers of the
+    /// client add nothing useful.
     fn no_answer(&self, error: &(dyn std::error::Error + 'static)) -> ApiError {
         if let Some(why) = plugin::failure(&self.config, error) {
             return ApiError::unreachable(why);
@@ -254,8 +253,8 @@ fn service(config: &Config) -> Result<Service, ApiError> {
     let mut connector = HttpConnector::new();
     connector.enforce_http(false);
     connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-    // Without it each small write waits for the acknowledgement of the last:
-    // 48 ms instead of 8 ms for an apply.
+    // Without it each small write waits for the acknowledgement of the previous one: 48
+    // ms instead of 8 ms for an apply.
     connector.set_nodelay(true);
     let Some(proxy) = proxy(config)? else { return over(config, connector) };
     let bad = |e: http::uri::InvalidUri| ApiError::configuration(e);

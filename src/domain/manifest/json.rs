@@ -30,14 +30,12 @@ pub fn parse(text: &str, budget: &mut Budget) -> Result<Vec<Value>, NotJson> {
             }
             Err(error) => {
                 let before = text[..text.len() - rest.len()].matches('\n').count();
-                let shown = error.to_string();
-                let message = shown.rsplit_once(" at line ").map_or(shown.as_str(), |(message, _)| message);
                 let problem = Problem {
                     line: before + error.line().max(1),
-                    message: message.to_owned(),
+                    message: without_place(&error),
                     too_large: budget.exhausted(),
                 };
-                let syntax = !error.is_data() && problem.message != OUT_OF_RANGE;
+                let syntax = !error.is_data() && !is_out_of_range(&problem.message);
                 return Err(NotJson { may_be_yaml: syntax && values.len() < 2, problem });
             }
         }
@@ -55,8 +53,19 @@ pub struct NotJson {
     pub may_be_yaml: bool,
 }
 
-/// What `serde_json` says of a number that has the form of one.
-const OUT_OF_RANGE: &str = "number out of range";
+/// The message of an error without its line and column, which `serde_json` has in no
+/// other form than with them.
+pub fn without_place(error: &serde_json::Error) -> String {
+    let shown = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    shown.strip_suffix(&place).unwrap_or(&shown).to_owned()
+}
+
+/// Whether a number has the form of one and is too large. `serde_json` keeps the code of
+/// an error private, and its category is that of faults of the form.
+fn is_out_of_range(message: &str) -> bool {
+    message == "number out of range"
+}
 
 struct Strict<'b> {
     depth: usize,
@@ -148,5 +157,22 @@ impl<'de> Visitor<'de> for Strict<'_> {
             values.insert(key, value);
         }
         Ok(values.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_serde_json_is_recognized() {
+        let check = |text: &str, message: &str, out_of_range: bool| {
+            let error = serde_json::from_str::<Value>(text).unwrap_err();
+            let found = without_place(&error);
+            assert_eq!((found.as_str(), is_out_of_range(&found)), (message, out_of_range), "{error}");
+        };
+        check("1e999", "number out of range", true);
+        check("\n{\"a\": }", "expected value", false);
+        check("", "EOF while parsing a value", false);
     }
 }

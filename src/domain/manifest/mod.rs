@@ -7,7 +7,7 @@ pub mod decode;
 pub mod diff;
 pub mod encoding;
 mod events;
-mod json;
+pub(in crate::domain) mod json;
 mod namespace;
 pub mod patch;
 pub mod render;

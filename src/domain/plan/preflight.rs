@@ -20,6 +20,8 @@ pub struct DryRunRefusal {
     pub reason: String,
     /// Its message.
     pub message: String,
+    /// The resource and the name that it is about; of a 404, those of what does not exist.
+    pub subject: (String, String),
 }
 
 impl DryRunRefusal {
@@ -29,12 +31,26 @@ impl DryRunRefusal {
             code: 0,
             reason: "NoMatch".into(),
             message: format!("no matches for kind {kind:?} in version {api_version:?}"),
+            subject: Default::default(),
         }
     }
 
     /// Whether it says that a namespace does not exist.
     pub fn lacks_namespace(&self, name: &str) -> bool {
-        self.code == 404 && self.message == format!("namespaces {name:?} not found")
+        self.is_about_a_namespace() && self.subject.1 == name
+    }
+
+    /// Whether it says that some namespace does not exist.
+    pub fn is_about_a_namespace(&self) -> bool {
+        self.code == 404 && self.subject.0 == "namespaces"
+    }
+
+    /// Whether the authorizer refuses it. Admission plugins and webhooks deny with the
+    /// same code and reason, and the details are those of the object: only the message,
+    /// which every authorizer gets from the API server, differs
+    /// (k8s.io/apiserver, endpoints/handlers/responsewriters).
+    pub fn lacks_rights(&self) -> bool {
+        matches!(self.code, 401 | 403) && self.message.contains("is forbidden: User \"")
     }
 
     /// Whether perhaps only the update is refused, and the object would be accepted
@@ -45,9 +61,10 @@ impl DryRunRefusal {
         self.code == 422 || self.is_immutable()
     }
 
-    /// Whether it says that a field is immutable. Webhooks deny with any code, so
-    /// the text of the message decides. Any other refusal must not lead to a deletion
-    /// (fluxcd/kustomize-controller#734).
+    /// Whether it says that a field is immutable. Only the message says so: the API
+    /// server has the causes `FieldValueInvalid` and `FieldValueForbidden` for this and
+    /// for other faults, and webhooks deny with any code and no cause. Any other refusal
+    /// must not lead to a deletion (fluxcd/kustomize-controller#734).
     pub fn is_immutable(&self) -> bool {
         let message = self.message.to_ascii_lowercase();
         let says_so = [
@@ -155,23 +172,38 @@ impl Admission {
         Some(Self { id: step.id.clone(), webhooks, exists: !step.anew })
     }
 
-    /// Whether a refusal comes from it, as far as the message says: nothing else
-    /// shows it. The message names the webhook, not its configuration: a webhook that
-    /// the plan removes from a configuration is not in the plan.
-    fn refuses(&self, message: &str) -> bool {
-        match webhook_of(message) {
-            Some(_) if !self.id.kind.ends_with("WebhookConfiguration") => false,
-            Some(name) => self.exists || self.webhooks.iter().any(|w| w == name),
-            None => message.contains("AdmissionPolicy") && message.contains(&format!("'{}'", self.id.name)),
+    /// Whether it is what refuses. A webhook is named, its configuration is not: a
+    /// webhook that the plan removes from a configuration is not in the plan.
+    fn refuses(&self, admission: &Refuser<'_>) -> bool {
+        match admission {
+            Refuser::Webhook(_) if !self.id.kind.ends_with("WebhookConfiguration") => false,
+            Refuser::Webhook(name) => self.exists || self.webhooks.iter().any(|w| w == name),
+            Refuser::Policy(names) => names.contains(&self.id.name.as_str()),
         }
     }
 }
 
-/// The webhook that a refusal names: it denied the request, or could not be called.
-fn webhook_of(message: &str) -> Option<&str> {
-    ["admission webhook \"", "failed calling webhook \""]
-        .iter()
-        .find_map(|words| message.split_once(words)?.1.split('"').next())
+/// What of admission refuses an object.
+#[derive(Debug, PartialEq, Eq)]
+enum Refuser<'a> {
+    /// A webhook: it denied, or could not be called.
+    Webhook(&'a str),
+    /// A policy and its binding.
+    Policy(Vec<&'a str>),
+}
+
+impl<'a> Refuser<'a> {
+    /// Reads it from the message: the Status has no field for it, and its details are
+    /// those of the refused object (k8s.io/apiserver, admission/plugin/webhook/errors and
+    /// admission/plugin/policy/validating).
+    fn of(message: &'a str) -> Option<Self> {
+        let after = |words: &str| message.split_once(words).map(|(_, after)| after);
+        let webhook = after("admission webhook \"").or_else(|| after("failed calling webhook \""));
+        if let Some(name) = webhook.and_then(|after| after.split('"').next()) {
+            return Some(Self::Webhook(name));
+        }
+        Some(Self::Policy(after("AdmissionPolicy")?.split('\'').skip(1).step_by(2).collect()))
+    }
 }
 
 /// The kind that a definition defines, in each served version; without a version
@@ -254,8 +286,9 @@ impl Cures {
             if self.defines(&kind) {
                 return Some(Cure::Definitions);
             }
-            let refuse = self.admission.iter().filter(|a| a.id != *id && a.refuses(&refusal.message));
-            let refuse: Vec<ObjectId> = refuse.map(|a| a.id.clone()).collect();
+            let refuser = Refuser::of(&refusal.message);
+            let is_it = |a: &&Admission| a.id != *id && refuser.as_ref().is_some_and(|r| a.refuses(r));
+            let refuse: Vec<ObjectId> = self.admission.iter().filter(is_it).map(|a| a.id.clone()).collect();
             if !refuse.is_empty() {
                 return Some(Cure::Admission(refuse));
             }
@@ -285,7 +318,7 @@ mod tests {
     use serde_json::json;
 
     fn refusal(code: u16, message: &str) -> DryRunRefusal {
-        DryRunRefusal { code, reason: String::new(), message: message.into() }
+        DryRunRefusal { code, reason: String::new(), message: message.into(), subject: Default::default() }
     }
 
     fn id(text: &str) -> ObjectId {
@@ -391,6 +424,53 @@ mod tests {
             None,
             "it does not wait for itself"
         );
+    }
+
+    #[test]
+    fn a_message_names_what_of_admission_refuses() {
+        let check = |message: &str, expected: Option<Refuser<'_>>| {
+            assert_eq!(Refuser::of(message), expected, "{message}");
+        };
+        check(
+            "admission webhook \"policy.example.com\" denied the request: no",
+            Some(Refuser::Webhook("policy.example.com")),
+        );
+        check(
+            "Internal error occurred: failed calling webhook \"policy.example.com\": failed to call webhook: \
+             Post \"https://policy.apps.svc:443/?timeout=10s\": dial tcp 10.0.0.1:443: connect: connection refused",
+            Some(Refuser::Webhook("policy.example.com")),
+        );
+        check(
+            "configmaps \"a\" is forbidden: ValidatingAdmissionPolicy 'sizes' with binding 'all' denied request: no",
+            Some(Refuser::Policy(vec!["sizes", "all"])),
+        );
+        check("ConfigMap \"a\" is invalid: data: Invalid value: \"b\"", None);
+    }
+
+    #[test]
+    fn a_message_tells_the_authorizer_from_admission() {
+        let check = |code: u16, message: &str, expected: bool| {
+            assert_eq!(refusal(code, message).lacks_rights(), expected, "{code} {message}");
+        };
+        let user = "configmaps \"a\" is forbidden: User \"system:serviceaccount:apps:deployer\" cannot patch \
+                    resource \"configmaps\" in API group \"\" in the namespace \"apps\"";
+        check(403, user, true);
+        check(422, user, false);
+        check(403, "admission webhook \"policy.example.com\" denied the request: no", false);
+        check(403, "pods \"a\" is forbidden: exceeded quota: pods, requested: pods=1, used: pods=1", false);
+    }
+
+    #[test]
+    fn a_missing_namespace_is_known_by_its_resource() {
+        let check = |code: u16, resource: &str, name: &str, expected: bool| {
+            let subject = (resource.to_owned(), name.to_owned());
+            let found = DryRunRefusal { subject, ..refusal(code, "x") };
+            assert_eq!(found.lacks_namespace("apps"), expected, "{code} {resource} {name}");
+        };
+        check(404, "namespaces", "apps", true);
+        check(404, "namespaces", "web", false);
+        check(404, "clusterroles", "apps", false);
+        check(403, "namespaces", "apps", false);
     }
 
     #[test]

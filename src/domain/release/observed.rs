@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::spec::{InvalidSpec, Release};
 use crate::api::release::{DeletionPolicy, OCIArtifactRelease, OCIArtifactReleaseSpec};
+use crate::domain::manifest::json::without_place;
 use crate::domain::manifest::patch::allowance::Allowance;
 
 /// A release as the cluster has it.
@@ -140,9 +141,7 @@ fn fault(spec: &Value, whole: &serde_json::Error) -> InvalidSpec {
         }
     }
     // The place in the text of the API server's answer tells nobody anything.
-    let problem = whole.to_string();
-    let problem = problem.split(" at line ").next().unwrap_or_default().to_owned();
-    InvalidSpec { field: "*".into(), problem }
+    InvalidSpec { field: "*".into(), problem: without_place(whole) }
 }
 
 /// A spec that says this and leaves out all else.

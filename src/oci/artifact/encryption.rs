@@ -1,8 +1,8 @@
 //! Encrypted artifacts, as Kustomizer writes them: every file one armored age
 //! file (age-encryption.org/v1) for X25519 keys.
 //!
-//! Encryption hides the manifests from whoever can read the repository. It says
-//! nothing about who made them: anybody can encrypt for a public key.
+//! Encryption hides the manifests from readers of the repository. It is no proof of
+//! origin: anyone with the public key can encrypt.
 
 use std::fmt;
 use std::io::{Read, Write};
@@ -18,35 +18,35 @@ use super::unpack::{self, Order};
 use crate::oci::error::OciError;
 use crate::oci::limits::{ContentLimits, MAX_AGE_HEADER_BYTES, MAX_KEY_FILE_BYTES};
 
-/// What the annotation `encrypted` says.
+/// The value of the annotation `encrypted`.
 pub(super) const SCHEME: &str = "age-encryption.org/v1";
-/// What the name of an encrypted file ends with.
+/// The extension of an encrypted file.
 pub(super) const EXTENSION: &str = ".age";
-/// The last line of an age header begins so.
+/// The beginning of the last line of an age header.
 const HEADER_END: &[u8] = b"\n---";
 
 /// Public keys: who will be able to read an artifact.
 #[derive(Clone)]
 pub struct Recipients(Vec<age::x25519::Recipient>);
 
-/// Private keys. Shown to nobody, and wiped when dropped.
+/// Private keys. Never printed, and wiped when dropped.
 #[derive(Clone)]
 pub struct Identities(Arc<Vec<age::x25519::Identity>>);
 
 impl Recipients {
-    /// Reads a file of `age1…` keys, one a line; lines that are empty or begin
-    /// with `#` are passed over.
+    /// Reads a file of `age1…` keys, one a line; lines that are empty or begin with `#`
+    /// are skipped.
     ///
     /// # Errors
-    /// Names the line that is no such key; or there is none.
+    /// Names the line that is not such a key; or the file has no key.
     pub fn parse(file: &[u8]) -> Result<Self, OciError> {
-        let keys = lines(file, |line| line.parse().ok(), "a public key of age (age1…)")?;
+        let keys = lines(file, |line| line.parse().ok(), "an age public key (age1…)")?;
         Ok(Self(keys))
     }
 
-    /// Encrypts for all of them. No two times give the same bytes.
+    /// Encrypts for all of them. Each time gives different bytes.
     pub(super) fn encrypt(&self, plain: &[u8]) -> Result<Vec<u8>, OciError> {
-        let failed = |e: &dyn fmt::Display| OciError::Spec(format!("the artifact cannot be encrypted: {e}"));
+        let failed = |e: &dyn fmt::Display| OciError::Spec(format!("cannot encrypt the artifact: {e}"));
         let keys = self.0.iter().map(|key| key as &dyn age::Recipient);
         let encryptor = Encryptor::with_recipients(keys).map_err(|e| failed(&e))?;
         let write = || -> std::io::Result<Vec<u8>> {
@@ -64,22 +64,21 @@ impl Identities {
     /// writes it, and wipes it.
     ///
     /// # Errors
-    /// Names the line that is no such key, never its content; or there is none.
+    /// Names the line that is not such a key, never its content; or the file has no key.
     pub fn parse(file: Vec<u8>) -> Result<Self, OciError> {
         let file = Zeroizing::new(file);
-        let keys = lines(&file, |line| line.parse().ok(), "a private key of age (AGE-SECRET-KEY-1…)")?;
+        let keys = lines(&file, |line| line.parse().ok(), "an age private key (AGE-SECRET-KEY-1…)")?;
         Ok(Self(Arc::new(keys)))
     }
 
-    /// These and others.
+    /// These keys and others.
     #[must_use]
     pub fn and(self, others: &Self) -> Self {
         Self(Arc::new(self.0.iter().chain(others.0.iter()).cloned().collect()))
     }
 
-    /// The files in clear, under their names without `.age`. Everything is
-    /// decrypted where the artifact says that it is encrypted, else what is
-    /// named so.
+    /// The files in clear, under their names without `.age`. All files are decrypted
+    /// where the artifact is marked as encrypted, else those with the extension.
     pub(super) fn open(
         &self,
         files: Vec<(String, Bytes)>,
@@ -102,11 +101,11 @@ impl Identities {
     }
 
     fn decrypt(&self, name: &str, content: &[u8], limit: u64) -> Result<Vec<u8>, OciError> {
-        let broken = || OciError::invalid(format!("file {name:?} is not an intact file of age"));
+        let broken = || OciError::invalid(format!("file {name:?} is not a valid age file"));
         let mut sealed = Vec::new();
         // Armor is longer than what it holds.
         ArmoredReader::new(content).read_to_end(&mut sealed).map_err(|_| broken())?;
-        // Its reader looks for the end of a header again with every bit that it reads.
+        // Its reader searches the whole header again after each read.
         let head = sealed.get(..MAX_AGE_HEADER_BYTES).unwrap_or(&sealed);
         if !head.windows(HEADER_END.len()).any(|window| window == HEADER_END) {
             return Err(broken());
@@ -119,7 +118,7 @@ impl Identities {
         let keys = self.0.iter().map(|key| key as &dyn age::Identity);
         let reader = decryptor.decrypt(keys).map_err(|e| match e {
             DecryptError::NoMatchingKeys => {
-                OciError::Secret(format!("file {name:?} is encrypted for other keys than those given"))
+                OciError::Secret(format!("none of the given keys decrypts file {name:?}"))
             }
             _ => broken(),
         })?;
@@ -164,7 +163,7 @@ pub(in crate::oci) fn unpack(
     Ok(files)
 }
 
-/// A key from each line that is no comment.
+/// A key from each line that is not a comment.
 fn lines<T>(file: &[u8], key: impl Fn(&str) -> Option<T>, what: &str) -> Result<Vec<T>, OciError> {
     if file.len() > MAX_KEY_FILE_BYTES {
         return Err(OciError::Secret(format!("it is larger than {MAX_KEY_FILE_BYTES} bytes")));
@@ -180,7 +179,7 @@ fn lines<T>(file: &[u8], key: impl Fn(&str) -> Option<T>, what: &str) -> Result<
         keys.push(key(line).ok_or_else(why)?);
     }
     if keys.is_empty() {
-        return Err(OciError::Secret(format!("it holds no line with {what}")));
+        return Err(OciError::Secret(format!("it contains no line with {what}")));
     }
     Ok(keys)
 }
@@ -219,7 +218,7 @@ mod tests {
             assert_eq!(open(&identities(&file), &sealed, &limits), Ok("kind: Secret\n".into()));
         }
         let error = open(&identities(&other), &sealed, &limits).unwrap_err();
-        assert_eq!(error, "file \"all.yaml.age\" is encrypted for other keys than those given");
+        assert_eq!(error, "none of the given keys decrypts file \"all.yaml.age\"");
     }
 
     #[test]
@@ -229,13 +228,13 @@ mod tests {
             let read = Identities::parse(file.into_bytes()).map(drop);
             assert_eq!(read.unwrap_err().to_string(), expected);
         };
-        let not = "is not a private key of age (AGE-SECRET-KEY-1…)";
+        let not = "is not an age private key (AGE-SECRET-KEY-1…)";
         check(format!("{private}\nhunter2\n"), &format!("line 2 {not}"));
         check(public, &format!("line 1 {not}"));
-        check("# nothing\n\n".into(), "it holds no line with a private key of age (AGE-SECRET-KEY-1…)");
+        check("# nothing\n\n".into(), "it contains no line with an age private key (AGE-SECRET-KEY-1…)");
         check("#".repeat(MAX_KEY_FILE_BYTES + 1), "it is larger than 1048576 bytes");
         let error = Recipients::parse(format!("{private}\n").as_bytes()).unwrap_err().to_string();
-        assert_eq!(error, "line 1 is not a public key of age (age1…)");
+        assert_eq!(error, "line 1 is not an age public key (age1…)");
         assert!(!format!("{:?}", identities(&private)).contains("SECRET"));
     }
 
@@ -246,7 +245,7 @@ mod tests {
         let sealed = Recipients::parse(public.as_bytes()).unwrap().encrypt(&[b'a'; 100_000]).unwrap();
         let small = ContentLimits { file: 99_999, ..limits };
         assert!(open(&keys, &sealed, &small).unwrap_err().contains("decrypts to more than 99999 bytes"));
-        let intact = "is not an intact file of age";
+        let intact = "is not a valid age file";
         let mut torn = sealed.clone();
         torn.truncate(sealed.len() / 2);
         let mut bent = sealed.clone();

@@ -1,5 +1,5 @@
-//! The shape of manifests and indexes, and which of their parts is the
-//! configuration. Pure: bytes in, descriptors out.
+//! The shape of manifests and indexes, and which part is the configuration. Pure: bytes
+//! in, descriptors out.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use serde::Deserialize;
 use crate::oci::error::OciError;
 use crate::oci::reference::Digest;
 
-/// Every manifest type that is asked for. Without them a registry may answer
-/// with docker schema 1, or not at all.
+/// Every manifest type in `Accept`. Without it a registry may answer with docker schema
+/// 1, or with an error.
 pub(in crate::oci) const ACCEPT: &str = "application/vnd.oci.image.manifest.v1+json, \
      application/vnd.oci.image.index.v1+json, \
      application/vnd.docker.distribution.manifest.v2+json, \
@@ -79,11 +79,11 @@ pub(in crate::oci) enum Document {
     Index(Index),
 }
 
-/// What an artifact is made of.
+/// The content of an artifact.
 pub(in crate::oci) struct Manifest {
     config_type: String,
     pub layers: Vec<RawDescriptor>,
-    /// The digest of what it is about, as it is written.
+    /// The digest of its subject, as written.
     pub subject: Option<String>,
     pub annotations: BTreeMap<String, String>,
 }
@@ -97,18 +97,18 @@ pub(in crate::oci) struct Layer {
     pub digest: Digest,
     pub size: u64,
     pub title: Option<String>,
-    /// Whether checksum annotations are about this layer: writers of those
-    /// only know the first.
+    /// Whether checksum annotations are about this layer: their writers know only the
+    /// first.
     pub first: bool,
 }
 
 impl Document {
-    /// Reads a manifest or an index. Bytes that could be read as both are
-    /// refused, whatever type they were served with (CVE-2021-41190).
+    /// Reads a manifest or an index. Bytes that could be read as both are refused,
+    /// whatever their content type (CVE-2021-41190).
     pub fn parse(bytes: &[u8]) -> Result<Self, OciError> {
         // Serde would also read the fields from an array, by position.
         if !bytes.trim_ascii_start().starts_with(b"{") {
-            return Err(OciError::invalid("its manifest is not valid, it is not a JSON object"));
+            return Err(OciError::invalid("its manifest is not a JSON object"));
         }
         let raw: Raw = serde_json::from_slice(bytes).map_err(|e| {
             OciError::invalid(format!("its manifest is not valid (line {}, column {})", e.line(), e.column()))
@@ -126,9 +126,9 @@ impl Document {
         }
         let said = |types: &[&str]| raw.media_type.as_deref().is_none_or(|t| types.contains(&t));
         match (raw.layers, raw.manifests) {
-            (Some(_), Some(_)) => Err(OciError::invalid(
-                "its manifest has both layers and manifests, so that readers would disagree about it",
-            )),
+            (Some(_), Some(_)) => {
+                Err(OciError::invalid("its manifest has both layers and manifests, which is ambiguous"))
+            }
             (Some(layers), None) if said(&MANIFEST_TYPES) => Ok(Self::Manifest(Manifest {
                 config_type: raw.config.map(|c| c.media_type).unwrap_or_default(),
                 layers,
@@ -140,14 +140,14 @@ impl Document {
             _ => {
                 let shown: String = raw.media_type.unwrap_or_default().chars().take(100).collect();
                 Err(OciError::invalid(format!(
-                    "its manifest says it is {shown:?}, which is not what it holds"
+                    "its manifest has the media type {shown:?}, which does not match its content"
                 )))
             }
         }
     }
 }
 
-/// The media type that a stored document has to be written back with.
+/// The media type with which a stored document must be written back.
 pub(in crate::oci) fn media_type(bytes: &[u8]) -> Result<String, OciError> {
     let raw: Raw =
         serde_json::from_slice(bytes).map_err(|_| OciError::invalid("its manifest is not valid"))?;
@@ -159,9 +159,8 @@ pub(in crate::oci) fn media_type(bytes: &[u8]) -> Result<String, OciError> {
 }
 
 impl Index {
-    /// The manifest with the configuration: the only one that is not an
-    /// attestation, else the one that says it is configuration by the platform
-    /// that Kustomizer looks for.
+    /// The manifest with the configuration: the only one that is not an attestation, else
+    /// the one with the platform by which Kustomizer marks configuration.
     pub fn content(&self) -> Result<Digest, OciError> {
         let attestation = |d: &RawDescriptor| {
             let marked = |a: &BTreeMap<String, String>| a.contains_key("vnd.docker.reference.type");
@@ -177,8 +176,8 @@ impl Index {
             (_, Some(one), None) => *one,
             (several, _, _) => {
                 return Err(OciError::invalid(format!(
-                    "it is an image index with {} manifests, none of which is marked as the configuration; push a \
-                     single manifest, or name one by its digest in spec.ref.digest",
+                    "it is an image index with {} manifests, and none is marked as the configuration; push a single \
+                     manifest, or set spec.ref.digest to the digest of one",
                     several.len()
                 )));
             }
@@ -219,11 +218,11 @@ impl Manifest {
 }
 
 fn digest(text: &str) -> Result<Digest, OciError> {
-    Digest::parse(text).map_err(|_| OciError::invalid("its manifest names something by a malformed digest"))
+    Digest::parse(text).map_err(|_| OciError::invalid("its manifest contains a malformed digest"))
 }
 
-/// Whether a layer of this type can hold manifests. What it really holds is
-/// found out by looking at its first bytes.
+/// Whether a layer of this type can hold manifests. Its real content is detected from its
+/// first bytes.
 fn is_content(media_type: &str) -> bool {
     let base = media_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
     if base.starts_with(HELM_CONTENT) {
@@ -304,7 +303,10 @@ mod tests {
             manifest
         };
         check(with("manifests", json!([])), "both layers and manifests");
-        check(with("mediaType", json!("application/vnd.oci.image.index.v1+json")), "not what it holds");
+        check(
+            with("mediaType", json!("application/vnd.oci.image.index.v1+json")),
+            "does not match its content",
+        );
         check(with("schemaVersion", json!(1)), "docker schema 1");
         check(with("schemaVersion", json!(3)), "schemaVersion 3");
         check(json!({"schemaVersion": 2}), "neither layers nor manifests");

@@ -1,6 +1,5 @@
-//! What an artifact is made of: manifests and indexes, layers, archives, encryption.
-//! Bytes to files and files to bytes; nothing here knows a registry, or whether bytes
-//! are what a digest names.
+//! The parts of an artifact: manifests and indexes, layers, archives, encryption. Bytes
+//! to files and files to bytes; nothing here knows a registry, or checks digests.
 
 pub(super) mod encryption;
 pub(super) mod layout;

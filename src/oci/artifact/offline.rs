@@ -1,6 +1,5 @@
-//! What this room makes of bytes alone, without a registry: for whoever has them
-//! already, and for the fuzz targets. Nothing here asks whether they are what a
-//! digest names.
+//! Unpacking of given bytes, without a registry: for content that is already here, and
+//! for the fuzz targets. Nothing here checks digests.
 
 use bytes::Bytes;
 
@@ -14,8 +13,8 @@ use crate::oci::reference::Digest;
 /// its root. Blocks; writes nothing to disk.
 ///
 /// # Errors
-/// When the path leads out of the layer, when that is no archive or document that
-/// configuration may be in, or exceeds a limit.
+/// When the path leads out of the layer, when the layer is not an archive or document
+/// with configuration, or exceeds a limit.
 pub fn unpack_layer(
     layer: &[u8],
     path: &str,
@@ -25,8 +24,8 @@ pub fn unpack_layer(
     unpack::unpack(layer, &order)
 }
 
-/// What a manifest or index leads to: of a manifest the layer with the
-/// configuration and its size in bytes, of an index the manifest.
+/// The target of a manifest or index: of a manifest the layer with the configuration and
+/// its size in bytes, of an index the manifest.
 ///
 /// # Errors
 /// When it is neither, or has no such part.

@@ -1,5 +1,5 @@
-//! Manifests to a plain OCI image that everything reads: supercargo, Flux,
-//! Kustomizer 2.x, crane, container registries.
+//! Manifests to a plain OCI image that all tools can read: supercargo, Flux, Kustomizer
+//! 2.x, crane, container registries.
 //!
 //! The same input gives the same digest; time is an argument.
 
@@ -20,29 +20,29 @@ use crate::oci::reference::Digest;
 pub(in crate::oci) const MANIFEST_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 const CONFIG_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-/// The one file of an artifact, under the name that Kustomizer gave it.
+/// The one file of an artifact, with the name that Kustomizer uses.
 const FILE: &str = "all.yaml";
 
-/// Whose annotations an artifact has.
+/// The prefixes of the annotations of an artifact.
 const OWNERS: [&str; 2] = ["supercargo.dev", "kustomizer.dev"];
 
-/// What is said about an artifact.
+/// The metadata of an artifact.
 #[derive(Clone, Debug, Default)]
 pub struct Labels {
     /// When it was made, RFC 3339 in UTC with whole seconds.
     pub created: String,
-    /// Where its source is.
+    /// The URL of its source.
     pub source: Option<String>,
-    /// Which revision of the source it is.
+    /// The revision of the source.
     pub revision: Option<String>,
     /// Further annotations; they do not override those above, see [`is_reserved`].
     pub annotations: BTreeMap<String, String>,
-    /// Who can read it; absent: everybody who can read the repository. An
-    /// encrypted artifact has another digest every time.
+    /// The keys that can read it; absent: it is not encrypted. An encrypted artifact has
+    /// a different digest every time.
     pub recipients: Option<Recipients>,
 }
 
-/// Whether an annotation is for us to write: readers go by it.
+/// Whether an annotation is reserved for us, because readers depend on it.
 pub fn is_reserved(key: &str) -> bool {
     let set = ["created", "source", "revision"];
     OWNERS.iter().any(|owner| key.strip_prefix(owner).is_some_and(|rest| rest.starts_with('/')))
@@ -63,22 +63,22 @@ impl Package {
     }
 }
 
-/// Packs a stream of YAML documents, each ended by `---`. Sends nothing, and does not look into
-/// the documents.
+/// Packs a stream of YAML documents, each ended by `---`. Sends nothing, and does not read the
+/// documents.
 ///
 /// # Guarantees
 ///
 /// The same input gives the same digest, except with [`Labels::recipients`].
 ///
 /// # Errors
-/// When it is more than can be pulled ([`ContentLimits`]). Archive and
-/// compression do not fail in memory.
+/// When it is larger than can be pulled ([`ContentLimits`]). Archive and compression do
+/// not fail in memory.
 pub fn pack(yaml: &[u8], labels: &Labels) -> Result<Package, OciError> {
     pack_within(yaml, labels, &ContentLimits::default())
 }
 
 fn pack_within(yaml: &[u8], labels: &Labels, limits: &ContentLimits) -> Result<Package, OciError> {
-    let failed = |e: io::Error| OciError::Spec(format!("the artifact cannot be packed: {e}"));
+    let failed = |e: io::Error| OciError::Spec(format!("cannot pack the artifact: {e}"));
     fits("YAML", yaml, limits.file)?;
     let tar = match &labels.recipients {
         Some(recipients) => {
@@ -114,13 +114,13 @@ fn pack_within(yaml: &[u8], labels: &Labels, limits: &ContentLimits) -> Result<P
     Ok(Package { manifest, blobs: vec![(layer_digest, layer), (config_digest, config)] })
 }
 
-/// Refuses what nobody could pull.
+/// Refuses what could not be pulled.
 fn fits(what: &str, bytes: &[u8], limit: u64) -> Result<(), OciError> {
     if bytes.len() as u64 <= limit {
         return Ok(());
     }
     let why = format!(
-        "its {what} has {} bytes, and an artifact with more than {limit} cannot be pulled; make several of it",
+        "its {what} has {} bytes, more than the limit of {limit}; split it into several artifacts",
         bytes.len()
     );
     Err(OciError::TooLarge { subject: "the artifact".to_owned(), why })
@@ -135,7 +135,7 @@ fn annotations(yaml: &[u8], labels: &Labels) -> BTreeMap<String, String> {
     let mut set = |key: &str, value: &str| all.insert(key.to_owned(), value.to_owned());
     for owner in OWNERS {
         set(&format!("{owner}/version"), version);
-        // Of the plain content also when that is encrypted: Kustomizer wants it so.
+        // Of the plain content also when that is encrypted: Kustomizer requires it.
         set(&format!("{owner}/checksum"), &checksum);
         if recipients.is_some() {
             set(&format!("{owner}/encrypted"), SCHEME);
@@ -165,8 +165,8 @@ fn archive(name: &str, content: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 fn compress(tar: &[u8]) -> io::Result<Vec<u8>> {
-    // Time and operating system would make the digest depend on where and when.
-    // The fastest level, as Kustomizer has it: the others take most of a push.
+    // Without time and operating system, so that the digest does not depend on them. The
+    // fastest level, as in Kustomizer: the others take most of the time of a push.
     let mut encoder = GzBuilder::new().mtime(0).operating_system(255).write(Vec::new(), Compression::fast());
     encoder.write_all(tar)?;
     encoder.finish()
@@ -186,23 +186,20 @@ mod tests {
             let labels = Labels { recipients, ..Labels::default() };
             let limits = ContentLimits { file, layer, ..ContentLimits::default() };
             let packed = pack_within(&vec![b'a'; bytes], &labels, &limits).map(drop);
-            let told = packed.map_err(|e| e.to_string()).err();
+            let message = packed.map_err(|e| e.to_string()).err();
             match expected {
                 Some(part) => {
-                    let told = told.unwrap_or_default();
-                    assert!(told.starts_with(&format!("the artifact is too large: its {part}")), "{told}");
+                    let message = message.unwrap_or_default();
+                    assert!(
+                        message.starts_with(&format!("the artifact is too large: its {part}")),
+                        "{message}"
+                    );
                 }
-                None => assert_eq!(told, None),
+                None => assert_eq!(message, None),
             }
         };
         check(1000, false, 1000, 1000, None);
-        check(
-            1001,
-            false,
-            1000,
-            1000,
-            Some("YAML has 1001 bytes, and an artifact with more than 1000 cannot be"),
-        );
+        check(1001, false, 1000, 1000, Some("YAML has 1001 bytes, more than the limit of 1000"));
         check(1000, true, 1000, 9000, Some("encrypted YAML has "));
         check(1000, false, 1000, 20, Some("layer has "));
         assert!(pack(&vec![b'a'; (32 << 20) + 1], &Labels::default()).is_err());

@@ -1,5 +1,5 @@
-//! What a registry asks for in `WWW-Authenticate`, and whether the token
-//! service that it names may see our credentials.
+//! The challenge of a registry in `WWW-Authenticate`, and whether its token service may
+//! receive our credentials.
 
 use http::HeaderMap;
 use http::header::WWW_AUTHENTICATE;
@@ -7,7 +7,7 @@ use reqwest::Url;
 
 use crate::oci::reference::{Zone, authority, is_loopback};
 
-/// Most challenges that are looked at in one answer.
+/// Most challenges that are read from one answer.
 const MAX_CHALLENGES: usize = 8;
 
 /// How to authenticate.
@@ -85,12 +85,11 @@ fn parameter(text: &str) -> Option<(&str, String, &str)> {
     None
 }
 
-/// Checks the realm that a registry names. The registry is not trusted to send
-/// our credentials anywhere: the realm is on the registry's own host, or on
-/// HTTPS on a host of the same owner, as far as names tell, or on one that
-/// whoever runs this process has allowed. Without credentials any HTTPS host
-/// name will do (a mirror that leaves its tokens to another), but never an
-/// address.
+/// Checks the realm that a registry names. The registry is not trusted to send our
+/// credentials anywhere: the realm is on the registry's own host, or on HTTPS on a host
+/// of the same owner, as far as names tell, or on one that the operator of this process
+/// has allowed. Without credentials any HTTPS host name is accepted (a mirror with the
+/// token service of another registry), but never an address.
 pub(super) fn realm(
     registry: &Url,
     realm: &str,
@@ -98,9 +97,10 @@ pub(super) fn realm(
     allowed: impl Fn(&str) -> bool,
 ) -> Result<Url, String> {
     let shown: String = realm.split(['?', '#']).next().unwrap_or_default().chars().take(200).collect();
-    let url = Url::parse(realm).map_err(|_| format!("the registry names {shown:?} as its token service"))?;
+    let url =
+        Url::parse(realm).map_err(|_| format!("the registry names an invalid token service, {shown:?}"))?;
     let (Some(host), Some(own)) = (url.host_str(), registry.host_str()) else {
-        return Err(format!("the registry names {shown:?} as its token service"));
+        return Err(format!("the registry names an invalid token service, {shown:?}"));
     };
     if !url.username().is_empty() || url.password().is_some() {
         return Err("the registry names a token service with credentials in its URL".into());
@@ -119,8 +119,8 @@ pub(super) fn realm(
     }
     let at = format!("{}://{host}", url.scheme());
     Err(format!(
-        "the registry names {at} as its token service, which is neither its own host nor HTTPS in its own \
-         domain; no credentials were sent there. If it is the right one, allow it with --allowed-token-hosts"
+        "no credentials were sent to the token service {at}: it is neither on the registry's host nor HTTPS in its \
+         domain. If you trust it, allow it with --allowed-token-hosts"
     ))
 }
 
@@ -138,8 +138,8 @@ fn related(registry: &str, other: &str) -> bool {
     }
 }
 
-/// Domains under which strangers have registries, and which the Public Suffix
-/// List does not hold, or not all of them: each name below stands for itself.
+/// Domains where different owners have registries, and which the Public Suffix List
+/// lacks, at least in part: each name below one is a separate owner.
 const SHARED: [&str; 8] = [
     "azurecr.io",
     "azurecr.cn",
@@ -151,16 +151,16 @@ const SHARED: [&str; 8] = [
     "pkg.dev",
 ];
 
-/// The domain that one owner has registered, by the Public Suffix List; `None`
-/// for names of a private network, which it knows nothing of.
+/// The domain that one owner has registered, by the Public Suffix List; `None` for names
+/// of a private network, which the list does not contain.
 fn registrable(host: &str) -> Option<&str> {
     let domain = psl::domain(host.trim_end_matches('.').as_bytes())?;
     let text = std::str::from_utf8(domain.as_bytes()).ok()?;
     domain.suffix().is_known().then_some(text)
 }
 
-/// Whether a host is in the domain that holds the registry, or below the
-/// registry itself where that is all there is.
+/// Whether a host is in the domain that holds the registry, or below the registry itself
+/// where its domain has no more labels.
 fn is_beside(registry: &str, other: &str) -> bool {
     let parent = registry.split_once('.').map(|(_, parent)| parent).filter(|p| p.contains('.'));
     let domain = parent.unwrap_or(registry);

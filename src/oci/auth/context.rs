@@ -1,10 +1,10 @@
-//! Who asks a registry for what.
+//! The context of a request to a registry.
 
 use crate::oci::credentials::Access;
-use crate::oci::error::OciError;
+use crate::oci::error::{Denial, OciError};
 use crate::oci::reference::Repository;
 
-/// What a request is going to do.
+/// What a request will do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(in crate::oci) enum TokenScope {
     /// Only read.
@@ -23,7 +23,7 @@ impl TokenScope {
     }
 }
 
-/// Who asks for what; the subject is for messages.
+/// The repository, the access and the scope; the subject is for messages.
 #[derive(Clone, Copy)]
 pub(in crate::oci) struct RequestContext<'a> {
     pub repository: &'a Repository,
@@ -33,8 +33,8 @@ pub(in crate::oci) struct RequestContext<'a> {
 }
 
 impl RequestContext<'_> {
-    /// The registry, or who stands between, does not let it in.
-    pub(super) fn denied(self, why: &str) -> OciError {
-        OciError::Denied { subject: self.subject.to_owned(), why: why.to_owned() }
+    /// The error that the registry, or a service before it, denies access.
+    pub(super) fn denied(self, why: impl Into<Denial>) -> OciError {
+        OciError::Denied { subject: self.subject.to_owned(), why: why.into() }
     }
 }

@@ -1,5 +1,5 @@
-//! Authentication against a registry: what it asks for, where that is had, and which
-//! of the hosts that it names may see credentials. What worked is remembered.
+//! Authentication against a registry: its challenge, the source of the credentials, and
+//! which of its hosts may receive them. Successful sessions are remembered.
 
 mod challenge;
 mod context;

@@ -1,5 +1,5 @@
-//! Authentication against a registry: what worked is remembered by access,
-//! repository and scope, and nowhere else.
+//! Authentication against a registry: successful sessions are remembered by access,
+//! repository and scope.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -16,14 +16,14 @@ use super::provider::{Given, Providers, Variables};
 use super::token::{self, TOKEN_MARGIN, secret};
 use super::token_hosts::TokenHost;
 use crate::oci::credentials::{Credential, Fingerprint};
-use crate::oci::error::OciError;
+use crate::oci::error::{Denial, OciError};
 use crate::oci::limits::MAX_REMEMBERED;
 use crate::oci::reference::{Repository, Zone};
 use crate::oci::transport::{Reach, Reply, Request, Transport};
 
 type Key = (Fingerprint, Repository, TokenScope);
 
-/// How a registry was satisfied the last time.
+/// The last successful authentication.
 #[derive(Clone)]
 struct Session {
     asked: Asked,
@@ -31,14 +31,14 @@ struct Session {
     expires: Option<Instant>,
 }
 
-/// What the registry asked for, and from where.
+/// The challenge of the registry, and its zone.
 #[derive(Clone)]
 struct Asked {
     challenge: Challenge,
     zone: Zone,
 }
 
-/// How each registry was satisfied the last time, for each access.
+/// The last successful authentication of each access at each registry.
 pub(in crate::oci) struct Sessions {
     known: Mutex<HashMap<Key, Session>>,
     token_hosts: Vec<TokenHost>,
@@ -50,8 +50,8 @@ impl Sessions {
         Self { known: Mutex::default(), token_hosts, providers: Providers::new(variables) }
     }
 
-    /// Sends a request to the registry with whatever credentials it asks for.
-    /// A session that the registry no longer takes is renewed once.
+    /// Sends a request to the registry with the credentials that it requires. A session
+    /// that the registry no longer accepts is renewed once.
     pub async fn send(
         &self,
         transport: &Transport,
@@ -69,12 +69,12 @@ impl Sessions {
             return Ok(reply);
         };
         let asked = Asked { challenge, zone: reply.zone };
-        // Its place among the host's requests is needed for the token.
+        // Its slot among the host's requests is needed for the token.
         drop(reply);
         let header = self.establish(transport, context, &request.url, asked).await?;
         if request.authorization.as_ref() == Some(&header) {
             self.providers.forget(context).await;
-            return Err(context.denied("the registry refuses the credentials"));
+            return Err(context.denied("the registry rejected the credentials"));
         }
         request.authorization = Some(header);
         transport.send(context.access, &request).await
@@ -84,7 +84,7 @@ impl Sessions {
         (context.access.id(), context.repository.clone(), context.scope)
     }
 
-    /// The header of the session, renewed if its token has run out.
+    /// The header of the session, renewed if its token expired.
     async fn header(
         &self,
         transport: &Transport,
@@ -122,12 +122,11 @@ impl Sessions {
                 (secret("Basic", &STANDARD.encode(format!("{username}:{password}")), context)?, until)
             }
             (Challenge::Basic, Some(_)) => {
-                return Err(
-                    context.denied("the registry wants a user and a password, the credentials are a token")
-                );
+                return Err(context
+                    .denied("the registry requires a user and a password, but the credentials are a token"));
             }
             (Challenge::Basic, None) => {
-                return Err(context.denied("the registry wants credentials and there are none for it"));
+                return Err(context.denied(Denial::NoCredentials));
             }
             (Challenge::Bearer { realm, service }, credential) => {
                 let request = self.token_request(context, registry, &asked, (realm, service), credential)?;
@@ -147,8 +146,7 @@ impl Sessions {
         Ok(header)
     }
 
-    /// The request to the token service that the registry names, if that may be
-    /// asked.
+    /// The request to the token service that the registry names, if that is allowed.
     fn token_request(
         &self,
         context: RequestContext<'_>,
@@ -160,7 +158,7 @@ impl Sessions {
         let allowed =
             |host: &str| self.token_hosts.iter().any(|h| h.allows(context.repository.registry(), host));
         let realm = challenge::realm(registry, realm, credential.is_some(), allowed)
-            .map_err(|why| context.denied(&why))?;
+            .map_err(|why| context.denied(why))?;
         let reach = Reach::Own.redirected(asked.zone, realm.host() == registry.host());
         // The registry's client certificate is not for others.
         let at_home = realm.origin() == registry.origin();

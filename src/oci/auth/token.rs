@@ -1,5 +1,5 @@
-//! The token service that a registry names: what it is asked, and what it answers.
-//! Whether it may be asked is not decided here.
+//! The token service that a registry names: the request and the answer. Whether it may be
+//! called is not decided here.
 
 use std::time::Duration;
 
@@ -26,12 +26,12 @@ struct TokenAnswer {
     expires_in: Option<u64>,
 }
 
-/// Of a token's life, what is kept back for the way to the registry.
+/// The end of a token's lifetime that is reserved for the way to the registry.
 pub(super) const TOKEN_MARGIN: Duration = Duration::from_secs(10);
-/// Longest use of one token, whatever its service says.
+/// Longest use of one token, whatever its lifetime.
 const MAX_TOKEN_LIFE: Duration = Duration::from_secs(24 * 3600);
 
-/// Asks the token service, and reads what it answers.
+/// Calls the token service and reads its answer.
 pub(super) async fn fetch(
     transport: &Transport,
     context: RequestContext<'_>,
@@ -40,27 +40,27 @@ pub(super) async fn fetch(
     let host = request.url.host_str().unwrap_or_default().to_owned();
     let reply = transport.send(context.access, &request).await?;
     if reply.url.origin() != request.url.origin() {
-        return Err(context.denied(&format!("the token service {host} redirects elsewhere")));
+        return Err(context.denied(format!("the token service {host} redirects to another host")));
     }
     if matches!(reply.status, StatusCode::BAD_REQUEST | StatusCode::NOT_FOUND) {
         let status = reply.status.as_u16();
-        return Err(context.denied(&format!("the token service {host} answered {status}")));
+        return Err(context.denied(format!("the token service {host} answered {status}")));
     }
     if !reply.status.is_success() {
         return Err(reply.error(context.subject).await);
     }
     let Body::Whole(body) = reply.body(MAX_TOKEN_BYTES).await? else {
-        return Err(context.denied(&format!("the token service {host} answers with more than a token")));
+        return Err(context.denied(format!("the token service {host} returned more than a token")));
     };
-    let unusable = || context.denied(&format!("the token service {host} did not answer with a token"));
+    let unusable = || context.denied(format!("the token service {host} returned no token"));
     let answer: TokenAnswer = serde_json::from_slice(&body).map_err(|_| unusable())?;
     let token = if answer.token.is_empty() { answer.access_token } else { answer.token };
     if token.is_empty() {
         return Err(unusable());
     }
     let life = answer.expires_in.map_or(DEFAULT_TOKEN_LIFE, Duration::from_secs);
-    // A token of which nothing is left after the margin would be fetched for
-    // every request; a lifetime of a century would overflow the clock.
+    // A token with no lifetime left after the margin would be fetched for every request;
+    // a lifetime of a century would overflow the clock.
     Ok((token, life.clamp(TOKEN_MARGIN * 2, MAX_TOKEN_LIFE)))
 }
 
@@ -75,8 +75,7 @@ pub(super) fn request(
     let scope = format!("repository:{}:{}", context.repository.path(), context.scope.actions());
     if let Some(Credential::Identity(token)) = credential {
         // A URL's query is the encoding that a form has.
-        let mut form =
-            Url::parse("form:x").map_err(|_| context.denied("the token request cannot be made"))?;
+        let mut form = Url::parse("form:x").map_err(|_| context.denied("cannot build the token request"))?;
         form.query_pairs_mut()
             .append_pair("grant_type", "refresh_token")
             .append_pair("service", service.unwrap_or_default())
@@ -106,8 +105,9 @@ pub(super) fn secret(
     value: &str,
     context: RequestContext<'_>,
 ) -> Result<HeaderValue, OciError> {
-    let mut header = HeaderValue::from_str(&format!("{scheme} {value}"))
-        .map_err(|_| context.denied("the credentials hold characters that HTTP cannot carry"))?;
+    let mut header = HeaderValue::from_str(&format!("{scheme} {value}")).map_err(|_| {
+        context.denied("the credentials contain characters that are not valid in an HTTP header")
+    })?;
     header.set_sensitive(true);
     Ok(header)
 }

@@ -1,12 +1,12 @@
-//! Which token services besides the obvious ones get a registry's credentials,
-//! as whoever runs this process has allowed it.
+//! Additional token services that get a registry's credentials, as configured for this
+//! process.
 
 use std::str::FromStr;
 
 use crate::oci::credentials::split_key;
 use crate::oci::reference::is_host;
 
-/// A registry, and a host elsewhere that gives out its tokens.
+/// A registry, and another host that issues its tokens.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenHost {
     registry: String,
@@ -15,7 +15,7 @@ pub struct TokenHost {
 
 impl TokenHost {
     /// Whether the registry's credentials may go to the host. Names and ports are
-    /// compared as they are: nothing is a pattern.
+    /// compared literally, without patterns.
     pub(super) fn allows(&self, registry: &str, host: &str) -> bool {
         self.registry == registry && self.host == host
     }
@@ -30,9 +30,9 @@ impl FromStr for TokenHost {
         let (registry, path) = split_key(registry);
         let host = host.to_ascii_lowercase();
         if !path.is_empty() || !is_host(&registry) || !is_host(&host) {
-            return Err("takes REGISTRY=HOST, such as registry.example=auth.other.example".into());
+            return Err("must be REGISTRY=HOST, such as registry.example=auth.other.example".into());
         }
-        // The port that every URL has leaves no trace in it.
+        // A URL omits the default port.
         let host = host.strip_suffix(":443").map(str::to_owned).unwrap_or(host);
         Ok(Self { registry, host })
     }

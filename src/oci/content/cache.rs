@@ -1,13 +1,13 @@
 //! Content kept by digest on disk, so that a restart does not pull everything
 //! again.
 //!
-//! An entry belongs to a transport and a repository: one tenant's repository
-//! never serves another's. And it serves only an access that has itself been
-//! let in to that repository and digest during this process (a *proof*); the
-//! cache is no way around a registry's authorization. What a registry told one
-//! access beside a digest (its signatures) serves that access alone. Bytes are hashed again
-//! on every read. A disk that is full or read-only means no cache, and one
-//! warning. Blocking calls run off the async workers.
+//! An entry belongs to a transport and a repository: one tenant's repository never serves
+//! another's. And it serves only an access that the registry has granted that repository
+//! and digest during this process (a *proof*); the cache does not bypass a registry's
+//! authorization. What a registry returned to one access along with a digest (its
+//! signatures) serves only that access. Bytes are hashed again on every read. A full or
+//! read-only disk disables the cache, with one warning. Blocking calls run off the async
+//! workers.
 
 use std::collections::HashMap;
 use std::fs::{self, File, FileTimes};
@@ -21,37 +21,36 @@ use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
 use crate::oci::credentials::{Access, Fingerprint};
-use crate::oci::limits::{MAX_REMEMBERED, MAX_TOLD_BYTES};
+use crate::oci::limits::{MAX_ANSWER_BYTES, MAX_REMEMBERED};
 use crate::oci::reference::{Digest, Repository};
 
-/// What a line of the log says that it is from. Who filters lines goes by it, so that
-/// it stays when a file moves.
+/// The target of log lines. Filters use it, so it stays the same when a file moves.
 const LOG: &str = "supercargo::oci::cache";
 /// The layout below the cache directory; another number, another layout.
 const LAYOUT: &str = "v1";
-/// What eviction leaves, in hundredths of the maximum.
+/// The size after eviction, in percent of the maximum.
 const KEEP_PERCENT: u64 = 80;
 
-/// The hash before what was told.
+/// The length of the hash before a remembered answer.
 const SEAL_BYTES: usize = 32;
 
-/// What the cache was asked for, and how large it is.
+/// Hits and misses of the cache, and its size.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CacheEvent {
-    /// Content was asked for and there.
+    /// A hit.
     Hit,
-    /// It was not there.
+    /// A miss.
     Miss,
-    /// Other bytes than its digest says were there; they were dropped.
+    /// The stored bytes did not match the digest; they were dropped.
     Corrupt,
-    /// All that is kept has so many bytes now.
+    /// The new size of the cache, in bytes.
     Size(u64),
 }
 
-/// Is told what the cache has.
+/// Receives the events of the cache.
 pub type CacheObserver = Arc<dyn Fn(CacheEvent) + Send + Sync>;
 
-/// The cache, and who has proved to be let in where.
+/// The cache, and the proofs of access.
 pub(in crate::oci) struct Cache {
     store: Option<Arc<Store>>,
     proofs: Mutex<Proofs>,
@@ -72,7 +71,7 @@ struct Store {
 }
 
 impl Cache {
-    /// Opens the directory, or keeps nothing on disk without one.
+    /// Opens the directory; without one, nothing is kept on disk.
     pub fn new(dir: Option<&Path>, max_bytes: u64, observer: Option<CacheObserver>) -> Self {
         let store = dir.filter(|_| max_bytes > 0).map(|dir| {
             let store = Store {
@@ -88,7 +87,7 @@ impl Cache {
         Self { store, proofs: Mutex::default() }
     }
 
-    /// Notes that the registry has let this access have the digest.
+    /// Records that the registry has granted this access the digest.
     pub fn prove(&self, access: &Access, repository: &Repository, digest: &Digest) {
         let key = proof_key(access, repository, digest);
         let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -103,7 +102,7 @@ impl Cache {
         proofs.seen.insert(key, turn);
     }
 
-    /// Whether there is such a proof; using it keeps it.
+    /// Whether there is such a proof; its use keeps it alive.
     pub fn is_proved(&self, access: &Access, repository: &Repository, digest: &Digest) -> bool {
         let key = proof_key(access, repository, digest);
         let mut proofs = self.proofs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -118,8 +117,8 @@ impl Cache {
         }
     }
 
-    /// The stored bytes, if they are there and still hash to their digest and
-    /// are no more than the limit. The caller has asked for a proof before.
+    /// The stored bytes, if they exist, still match their digest and do not exceed the
+    /// limit. The caller has checked the proof before.
     pub async fn get(
         &self,
         access: &Access,
@@ -143,24 +142,24 @@ impl Cache {
         drop(written);
     }
 
-    /// What this access was told beside the digest the last time. It is no
-    /// content, so that no digest names it; a hash before it finds damage.
+    /// What this access last received along with the digest. It is not content with a
+    /// digest; a hash before it detects damage.
     pub async fn recall(&self, access: &Access, repository: &Repository, digest: &Digest) -> Option<Vec<u8>> {
         let store = Arc::clone(self.store.as_ref()?);
-        let path = store.told_path(access, repository, digest);
+        let path = store.answer_path(access, repository, digest);
         tokio::task::spawn_blocking(move || store.read_sealed(&path)).await.ok().flatten()
     }
 
-    /// Keeps what this access was told, in place of what it was told before.
-    pub async fn remember(&self, access: &Access, repository: &Repository, digest: &Digest, told: Vec<u8>) {
-        let Some(store) = self.store.clone().filter(|_| told.len() as u64 <= MAX_TOLD_BYTES) else {
+    /// Keeps what this access received, and replaces what it received before.
+    pub async fn remember(&self, access: &Access, repository: &Repository, digest: &Digest, answer: Vec<u8>) {
+        let Some(store) = self.store.clone().filter(|_| answer.len() as u64 <= MAX_ANSWER_BYTES) else {
             return;
         };
-        let path = store.told_path(access, repository, digest);
+        let path = store.answer_path(access, repository, digest);
         let written = tokio::task::spawn_blocking(move || {
-            if store.read_sealed(&path).as_ref() != Some(&told) {
+            if store.read_sealed(&path).as_ref() != Some(&answer) {
                 store.remove(&path);
-                store.write(&path, &[Sha256::digest(&told).as_slice(), &told].concat());
+                store.write(&path, &[Sha256::digest(&answer).as_slice(), &answer].concat());
             }
         });
         drop(written.await);
@@ -175,7 +174,7 @@ fn proof_key(access: &Access, repository: &Repository, digest: &Digest) -> Finge
 }
 
 impl Store {
-    /// Takes stock, and removes what a killed process left half-written.
+    /// Measures the directory, and removes half-written files of a killed process.
     fn open(&self) {
         if let Err(e) = fs::create_dir_all(&self.root) {
             self.warn("create the cache directory", &e);
@@ -190,10 +189,10 @@ impl Store {
             }
         }
         self.used.store(used, Ordering::Relaxed);
-        self.tell(CacheEvent::Size(used));
+        self.report(CacheEvent::Size(used));
     }
 
-    fn tell(&self, event: CacheEvent) {
+    fn report(&self, event: CacheEvent) {
         if let Some(observer) = &self.observer {
             observer(event);
         }
@@ -206,8 +205,8 @@ impl Store {
         self.root.join(hex::encode(scope.finalize())).join(digest.hex())
     }
 
-    /// Of one access alone, where content is of all that use the same transport.
-    fn told_path(&self, access: &Access, repository: &Repository, digest: &Digest) -> PathBuf {
+    /// For one access, while content is shared by all with the same transport.
+    fn answer_path(&self, access: &Access, repository: &Repository, digest: &Digest) -> PathBuf {
         let mut scope = Sha256::new();
         scope.update(access.id());
         scope.update("told");
@@ -218,34 +217,34 @@ impl Store {
     fn read_sealed(&self, path: &Path) -> Option<Vec<u8>> {
         let file = File::open(path).ok()?;
         let mut bytes = Vec::new();
-        let _ = (&file).take(MAX_TOLD_BYTES + SEAL_BYTES as u64).read_to_end(&mut bytes).ok()?;
-        let Some((_, told)) = bytes
+        let _ = (&file).take(MAX_ANSWER_BYTES + SEAL_BYTES as u64).read_to_end(&mut bytes).ok()?;
+        let Some((_, answer)) = bytes
             .split_at_checked(SEAL_BYTES)
-            .filter(|(seal, told)| *seal == Sha256::digest(told).as_slice())
+            .filter(|(seal, answer)| *seal == Sha256::digest(answer).as_slice())
         else {
             self.remove(path);
             return None;
         };
         let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
-        Some(told.to_vec())
+        Some(answer.to_vec())
     }
 
     fn read(&self, path: &Path, digest: &Digest, limit: u64) -> Option<Bytes> {
         let Ok(file) = File::open(path) else {
-            self.tell(CacheEvent::Miss);
+            self.report(CacheEvent::Miss);
             return None;
         };
         let mut bytes = Vec::new();
         let read = (&file).take(limit.saturating_add(1)).read_to_end(&mut bytes);
         if read.is_err() || bytes.len() as u64 > limit || !digest.is_of(&bytes) {
-            tracing::warn!(target: LOG, %digest, "a cached file is damaged; it is fetched again");
-            self.tell(CacheEvent::Corrupt);
+            tracing::warn!(target: LOG, %digest, "a cached file is damaged; fetching it again");
+            self.report(CacheEvent::Corrupt);
             self.remove(path);
             return None;
         }
-        // The time of the last use decides what leaves first.
+        // The time of the last use decides what is evicted first.
         let _ = file.set_times(FileTimes::new().set_modified(SystemTime::now()));
-        self.tell(CacheEvent::Hit);
+        self.report(CacheEvent::Hit);
         Some(bytes.into())
     }
 
@@ -260,7 +259,7 @@ impl Store {
                 if used > self.max_bytes {
                     self.evict();
                 }
-                self.tell(CacheEvent::Size(self.used.load(Ordering::Relaxed)));
+                self.report(CacheEvent::Size(self.used.load(Ordering::Relaxed)));
             }
             Err(e) => self.warn("write to the cache", &e),
         }
@@ -272,11 +271,11 @@ impl Store {
             let _ = self
                 .used
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |u| Some(u.saturating_sub(size)));
-            self.tell(CacheEvent::Size(self.used.load(Ordering::Relaxed)));
+            self.report(CacheEvent::Size(self.used.load(Ordering::Relaxed)));
         }
     }
 
-    /// Removes what was not used for longest until there is room again.
+    /// Removes the least recently used until there is room again.
     fn evict(&self) {
         let mut entries: Vec<Entry> = self.entries().into_iter().filter(|e| !e.temporary).collect();
         entries.sort_by_key(|e| e.used);
@@ -290,7 +289,7 @@ impl Store {
                 total = total.saturating_sub(entry.size);
             }
             if let Some(scope) = entry.path.parent() {
-                // Succeeds only when nothing is left in it.
+                // Succeeds only when it is empty.
                 let _ = fs::remove_dir(scope);
             }
         }
@@ -305,7 +304,7 @@ impl Store {
 
     fn warn(&self, what: &str, error: &io::Error) {
         if !self.warned.swap(true, Ordering::Relaxed) {
-            tracing::warn!(target: LOG, dir = %self.root.display(), %error, "cannot {what}; going on without, and saying so once");
+            tracing::warn!(target: LOG, dir = %self.root.display(), %error, "cannot {what}; continuing without it (logged once)");
         }
     }
 }
@@ -325,7 +324,7 @@ impl Entry {
     }
 }
 
-/// Writes beside the final name and renames: a reader sees all or nothing.
+/// Writes to a temporary name and renames: a reader sees all or nothing.
 fn persist(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let dir = path.parent().ok_or(io::ErrorKind::InvalidInput)?;
     fs::create_dir_all(dir)?;
@@ -339,10 +338,10 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_it_has_is_told() {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let events = || std::mem::take(&mut *told.lock().unwrap());
-        let listener = Arc::clone(&told);
+    async fn events_are_reported() {
+        let answer = Arc::new(Mutex::new(Vec::new()));
+        let events = || std::mem::take(&mut *answer.lock().unwrap());
+        let listener = Arc::clone(&answer);
         let observer: CacheObserver = Arc::new(move |event| listener.lock().unwrap().push(event));
         let dir = tempfile::tempdir().unwrap();
         let cache = Cache::new(Some(dir.path()), 100, Some(Arc::clone(&observer)));
@@ -355,7 +354,7 @@ mod tests {
         cache.put(&access, &repository, &digest, content.clone()).await;
         assert_eq!(get().await, Some(content));
         assert_eq!(events(), [CacheEvent::Size(0), CacheEvent::Miss, CacheEvent::Size(60), CacheEvent::Hit]);
-        // Another process on the same directory finds what is there.
+        // Another process on the same directory finds the content.
         drop(Cache::new(Some(dir.path()), 100, Some(observer)));
         assert_eq!(events(), [CacheEvent::Size(60)]);
         let path = cache.store.as_ref().unwrap().path(&access, &repository, &digest);

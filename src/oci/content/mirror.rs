@@ -1,7 +1,7 @@
-//! Mirrors of registries: what is read by digest is read there first.
+//! Mirrors of registries: content by digest is read there first.
 //!
-//! A tag is never asked of a mirror: it may be behind, and a release would go
-//! back to an older revision without a word. A digest is the same everywhere.
+//! Tags are never resolved at a mirror: it may be behind, and a release would silently go
+//! back to an older revision. A digest is the same everywhere.
 
 use std::collections::HashMap;
 use std::str::FromStr;
@@ -13,10 +13,10 @@ use crate::oci::error::OciError;
 use crate::oci::limits::MAX_REMEMBERED;
 use crate::oci::reference::{Repository, is_host};
 
-/// How long a mirror is not asked that was away, or sent other bytes.
+/// How long a mirror is skipped after it was unavailable or sent wrong bytes.
 const REST: Duration = Duration::from_secs(60);
 
-/// A place to read from instead, for repositories with a prefix.
+/// A mirror, for repositories with a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mirror {
     host: String,
@@ -28,7 +28,7 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// The repository in the mirror, if the prefix fits by whole segments.
+    /// The repository in the mirror, if the prefix matches whole segments.
     fn repository(&self, repository: &Repository) -> Option<Repository> {
         let rest = match self.path.as_str() {
             "" => repository.path(),
@@ -46,7 +46,8 @@ impl FromStr for Mirror {
 
     /// Reads `PREFIX=oci://host[/path]`, or `http://` for one without TLS.
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = || "takes PREFIX=oci://HOST[/PATH], such as docker.io=oci://mirror.example/hub".to_owned();
+        let bad =
+            || "must be PREFIX=oci://HOST[/PATH], such as docker.io=oci://mirror.example/hub".to_owned();
         let (prefix, to) = text.split_once('=').ok_or_else(bad)?;
         let (host, path) = split_key(prefix);
         let (to, plain) = match (to.strip_prefix("oci://"), to.strip_prefix("http://")) {
@@ -55,7 +56,7 @@ impl FromStr for Mirror {
             (None, None) => return Err(bad()),
         };
         let to = to.trim_end_matches('/').to_owned();
-        // Any repository in it has to make a reference.
+        // Any repository in it must form a reference.
         let probe = Repository::parse(&format!("oci://{to}/x")).map_err(|_| bad())?;
         if !is_host(&host) || probe.registry() == host {
             return Err(bad());
@@ -64,19 +65,19 @@ impl FromStr for Mirror {
     }
 }
 
-/// Where something may be read from, and how.
+/// A repository in a mirror, and how to reach it.
 pub(in crate::oci) struct MirrorSource {
     pub repository: Repository,
     pub access: Access,
 }
 
-/// Why something was not had from a mirror.
+/// Why a mirror failed.
 #[derive(Debug)]
 pub(in crate::oci) enum Fault {
-    /// It sent other bytes than the digest names.
+    /// It sent bytes that do not match the digest.
     Lied(OciError),
-    /// Anything else. It may be the release that is to blame: its credentials, its
-    /// proxy, a manifest that says another size than its blob has.
+    /// Anything else. The release may be the cause: its credentials, its proxy, a
+    /// manifest with a wrong size of its blob.
     Failed(OciError),
 }
 
@@ -87,27 +88,27 @@ impl From<OciError> for Fault {
 }
 
 impl Fault {
-    /// The error, whoever is to blame.
+    /// The error, whatever the cause.
     pub fn error(self) -> OciError {
         let (Self::Lied(error) | Self::Failed(error)) = self;
         error
     }
 }
 
-/// The mirrors, and which of them rest, for whom.
+/// The mirrors, and which of them are paused for which access.
 pub(in crate::oci) struct Mirrors {
     all: Vec<Mirror>,
     resting: Mutex<HashMap<(String, Fingerprint), Instant>>,
 }
 
 impl Mirrors {
-    /// The most specific first; among equals the order that they were given in.
+    /// The most specific first; among equals in the given order.
     pub fn new(mut all: Vec<Mirror>) -> Self {
         all.sort_by_key(|mirror| std::cmp::Reverse(mirror.path.len()));
         Self { all, resting: Mutex::default() }
     }
 
-    /// The mirrors of the repository that are awake.
+    /// The mirrors of the repository that are not paused.
     pub fn of(&self, repository: &Repository, access: &Access) -> Vec<MirrorSource> {
         let resting = self.resting.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -125,9 +126,9 @@ impl Mirrors {
             .collect()
     }
 
-    /// The mirror has failed. One that is away is left alone for a while by this access.
-    /// One that lies is by all who reach it in the same way: nothing of a release can
-    /// make it, but a proxy and the certificates that are trusted can.
+    /// The mirror failed. An unavailable mirror is paused for this access. One that sends
+    /// wrong bytes is paused for every access with the same transport: a release cannot
+    /// cause that, but its proxy and trusted certificates can.
     pub fn failed(&self, source: &MirrorSource, fault: &Fault) {
         let whose = match fault {
             Fault::Lied(_) => source.access.transport(),
@@ -142,8 +143,8 @@ impl Mirrors {
     }
 }
 
-/// The mirror gets what the keyring has for its own host. The client
-/// certificate is for the registry, and so is plain HTTP.
+/// The mirror gets the credentials for its own host. The client certificate and plain
+/// HTTP are only for the registry.
 fn there_access(access: &Access, mirror: &Mirror, there: &Repository) -> Access {
     let parts = access.parts().clone();
     let provider = Access::provider_at(parts.provider, there);
@@ -199,16 +200,16 @@ mod tests {
             (Access::anonymous(), Access::new(AccessParts { keyring, ..AccessParts::default() }));
         let strange = with_proxy("http://proxy.example:3128");
         assert_eq!(hosts(&all), ["two.io", "one.io", "three.io"]);
-        let unavailable = || OciError::Unavailable { host: String::new(), why: String::new() };
+        let unavailable = || OciError::Unavailable { host: String::new(), why: "".into() };
         let mismatch = || OciError::Mismatch { subject: String::new() };
         let fail = |access: &Access, at: usize, fault: Fault| {
             mirrors.failed(&mirrors.of(&repository, access)[at], &fault);
         };
         fail(&all, 0, Fault::Failed(OciError::NotFound { subject: String::new() }));
-        // A size that its manifest made up.
+        // A wrong size in the manifest.
         fail(&all, 0, Fault::Failed(mismatch()));
         assert_eq!(hosts(&all), ["two.io", "one.io", "three.io"]);
-        // What the proxy of one release does costs nobody else.
+        // The proxy of one release does not affect others.
         fail(&strange, 0, Fault::Failed(unavailable()));
         fail(&strange, 0, Fault::Lied(mismatch()));
         assert_eq!(hosts(&strange), ["three.io"]);

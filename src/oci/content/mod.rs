@@ -1,5 +1,5 @@
-//! Content by digest in this process: what is kept of it on disk and for whom, where it
-//! is read first, how much of it may be in memory. Nothing here sends a request.
+//! Content by digest in this process: the cache on disk, the mirrors, and the memory
+//! limits. Nothing here sends a request.
 
 mod cache;
 mod mirror;

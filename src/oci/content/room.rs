@@ -1,5 +1,5 @@
-//! What artifacts may take of the process's memory, all together and each. Whoever
-//! has no room yet waits; the tenants take turns.
+//! How much of the process's memory artifacts can use, all together and each. A fetch
+//! without room waits; the tenants take turns.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use crate::domain::capacity::Capacity;
 use crate::fair::{Gate, Share};
 use crate::oci::limits::LEAST_ROOM;
 
-/// The rooms of the process.
+/// The memory for artifacts in this process.
 pub(in crate::oci) struct Rooms {
     pulled: Arc<Gate>,
     usual: Arc<Gate>,
@@ -17,17 +17,17 @@ pub(in crate::oci) struct Rooms {
     capacity: Capacity,
 }
 
-/// How large an artifact is taken to be before it was looked into.
+/// The assumed size of an artifact before it is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Size {
-    /// As most are.
+    /// The usual size.
     Usual,
-    /// As large as it may be: there are few such rooms.
+    /// The maximum size: only a few fit at a time.
     #[default]
     Large,
 }
 
-/// Where a fetch says that it waits for room, and so not for its registry.
+/// The wait of a fetch for room, which does not count as a wait for its registry.
 #[derive(Clone, Debug)]
 pub struct Queue(Arc<Mutex<Option<Instant>>>);
 
@@ -43,7 +43,7 @@ impl Queue {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits in it.
+    /// Waits for room.
     pub(in crate::oci) async fn wait<T>(&self, room: impl Future<Output = T>) -> T {
         let set = |left| *self.0.lock().unwrap_or_else(PoisonError::into_inner) = left;
         set(None);
@@ -53,8 +53,8 @@ impl Queue {
     }
 }
 
-/// What an artifact may come to in memory, unpacked and decoded. It is taken for as
-/// long as a clone of this is there.
+/// The memory of an artifact, unpacked and decoded. It is reserved until the last clone
+/// of this is dropped.
 #[derive(Clone, Debug)]
 pub struct Room {
     /// In bytes.
@@ -63,14 +63,14 @@ pub struct Room {
 }
 
 impl Default for Room {
-    /// Of what was not pulled: nobody else's is held up by it.
+    /// For content that was not pulled: it does not delay others.
     fn default() -> Self {
         Self { most: Capacity::default().most, share: None }
     }
 }
 
 impl Room {
-    /// It is known now what the artifact comes to: the rest is for others.
+    /// The real size of the artifact is known: the rest is released.
     pub fn settle(&self, bytes: u64) {
         if let Some(share) = &self.share {
             share.shrink(bytes.max(LEAST_ROOM));
@@ -88,7 +88,7 @@ impl Rooms {
         }
     }
 
-    /// The most that an artifact of that size may come to.
+    /// The most memory for an artifact of that size.
     pub fn most(&self, size: Size) -> u64 {
         match size {
             Size::Usual => self.capacity.usual,
@@ -96,12 +96,12 @@ impl Rooms {
         }
     }
 
-    /// For a layer that is about to be pulled.
+    /// For a layer before it is pulled.
     pub async fn layer(&self, tenant: &str, bytes: u64) -> Share {
         self.pulled.enter(tenant, bytes.max(LEAST_ROOM)).await
     }
 
-    /// For what it is unpacked and decoded to. Who has one never waits for another.
+    /// For the unpacked and decoded content. A holder never waits for another.
     pub async fn content(&self, tenant: &str, size: Size) -> Room {
         let most = self.most(size);
         let gate = if size == Size::Usual { &self.usual } else { &self.large };

@@ -1,4 +1,4 @@
-//! How one release reaches its registry, and what tells it from others.
+//! How one release reaches its registry, and the fingerprint of that.
 
 use std::fmt;
 
@@ -10,12 +10,12 @@ use super::proxy::Proxy;
 use crate::api::release::RegistryProvider;
 use crate::oci::reference::Repository;
 
-/// What an [`Access`] is made of.
+/// The parts of an [`Access`].
 #[derive(Clone, Default)]
 pub struct AccessParts {
     /// Credentials.
     pub keyring: Keyring,
-    /// PEM certificates trusted besides the system's.
+    /// PEM certificates that are trusted in addition to the system's.
     pub ca: Option<Vec<u8>>,
     /// PEM certificate chain and PEM private key shown to the registry.
     pub client_cert: Option<(Vec<u8>, Vec<u8>)>,
@@ -24,8 +24,8 @@ pub struct AccessParts {
     /// The proxy to go through, to every host; otherwise that of the
     /// environment, and none to this machine.
     pub proxy: Option<Proxy>,
-    /// The cloud that has credentials for its registries, where the keyring has
-    /// none. Those are this process', not the release's.
+    /// The cloud that provides credentials for its registries, where the keyring has
+    /// none. They belong to this process, not to the release.
     pub provider: RegistryProvider,
 }
 
@@ -66,11 +66,11 @@ impl Access {
         Self::new(AccessParts::default())
     }
 
-    /// The way to another repository, from that which this way is for: with other
-    /// credentials, if there are some. In another registry it goes without what is
-    /// meant for the first alone: certificates, plain HTTP and a provider that does
-    /// not serve it; and no nearer to this process than the first registry is,
-    /// because it was not the release that has named it.
+    /// The access to another repository, derived from this one: with other credentials,
+    /// if given. For another registry, the settings of the first are dropped:
+    /// certificates, plain HTTP and a provider that does not serve it; and it must not be
+    /// nearer to this process than the first registry, because the release has not named
+    /// it.
     #[must_use]
     pub fn towards(&self, keyring: Option<Keyring>, there: &Repository, home: &Repository) -> Self {
         let mut parts = self.parts.clone();
@@ -95,19 +95,19 @@ impl Access {
         if serves { provider } else { RegistryProvider::Generic }
     }
 
-    /// The registry on whose behalf another one is asked, with its port if it has
-    /// one; `None` where the release has named what is asked.
+    /// The registry of the release that leads to another one, with its port if any;
+    /// `None` where the release itself names the registry.
     pub(in crate::oci) fn home(&self) -> Option<&str> {
         self.home.as_deref()
     }
 
-    /// A hash over credentials and transport settings; says nothing about
-    /// either, and changes with both.
+    /// A hash over credentials and transport settings; it reveals neither, and changes
+    /// with both.
     pub fn fingerprint(&self) -> String {
         hex::encode(self.fingerprint)
     }
 
-    /// By which way it goes: a hash over the transport settings alone.
+    /// The transport: a hash over the transport settings alone.
     pub fn way(&self) -> String {
         hex::encode(self.transport)
     }

@@ -1,5 +1,5 @@
-//! Which registries are a cloud's, by their names. How a cloud gives credentials
-//! for them is not known here.
+//! Which registries belong to a cloud, by their names. How a cloud issues credentials is
+//! not known here.
 
 use crate::api::release::RegistryProvider;
 
@@ -24,7 +24,7 @@ impl CloudRegistry {
         }
     }
 
-    /// What one credential is good for.
+    /// The scope of one credential.
     pub fn key(&self, registry: &str) -> String {
         match self {
             Self::Aws(ecr) => ecr.key().to_owned(),
@@ -39,13 +39,15 @@ impl CloudRegistry {
     }
 }
 
-/// Which registries are the provider's, for people.
+/// The registries of the provider, for messages.
 pub(in crate::oci) fn registries_of(provider: RegistryProvider) -> &'static str {
     match provider {
         RegistryProvider::Generic => "",
-        RegistryProvider::Aws => "those are ACCOUNT.dkr.ecr.REGION.amazonaws.com[.cn] and public.ecr.aws",
-        RegistryProvider::Azure => "those are NAME.azurecr.io, .cn and .us",
-        RegistryProvider::Gcp => "those are gcr.io, HOST.gcr.io and HOST.pkg.dev",
+        RegistryProvider::Aws => {
+            "its registries are ACCOUNT.dkr.ecr.REGION.amazonaws.com[.cn] and public.ecr.aws"
+        }
+        RegistryProvider::Azure => "its registries are NAME.azurecr.io, .cn and .us",
+        RegistryProvider::Gcp => "its registries are gcr.io, HOST.gcr.io and HOST.pkg.dev",
     }
 }
 
@@ -86,20 +88,19 @@ impl Ecr {
         Some(Self { region: region.to_owned(), domain, service: "ecr", host })
     }
 
-    /// What a token is good for: every registry of the host's API that the role
-    /// may read.
+    /// The scope of a token: every registry of the host's API that the role can read.
     pub fn key(&self) -> &str {
         &self.host
     }
 }
 
-/// What the names of Azure's registries end with, in each of its clouds.
+/// The domains of Azure's registries, in each of its clouds.
 const AZURE: [&str; 3] = [".azurecr.io", ".azurecr.cn", ".azurecr.us"];
 
 /// Whether the registry is one of Azure's, and not a name below one.
 fn is_azure(registry: &str) -> bool {
     let name = AZURE.iter().find_map(|cloud| registry.strip_suffix(cloud));
-    // A regional endpoint is `NAME.REGION.data`, and takes no such credentials.
+    // A regional endpoint is `NAME.REGION.data`, and does not accept such credentials.
     name.is_some_and(|name| !name.is_empty() && !name.contains(['.', ':']))
 }
 

@@ -1,6 +1,5 @@
-//! Credential helpers, as Docker's config names them: which program has the
-//! credentials for a repository, and what its answer means. Running it is for
-//! whoever may run programs.
+//! Credential helpers, as Docker's config names them: which program has the credentials
+//! for a repository, and what its answer means. The caller runs it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,14 +10,14 @@ use super::keyring::{Credential, Keyring, split_key};
 use crate::oci::error::OciError;
 use crate::oci::reference::Repository;
 
-/// What begins the name of every helper.
+/// The prefix of the name of every helper.
 const PREFIX: &str = "docker-credential-";
-/// The user name that says that the secret is a refresh token.
+/// The user name that marks the secret as a refresh token.
 const TOKEN_USER: &str = "<token>";
-/// Docker Hub, as docker asks its helpers for it.
+/// Docker Hub, as docker names it to its helpers.
 const HUB: &str = "https://index.docker.io/v1/";
 
-/// A helper, and what it is to be asked.
+/// A helper, and its input.
 #[derive(Clone, PartialEq, Eq)]
 pub struct HelperCall {
     /// The program, to be found on PATH and run with the argument `get`.
@@ -45,12 +44,12 @@ struct Answer {
 }
 
 impl HelperCall {
-    /// The helper that a Docker config names for the repository: that of its
-    /// registry, else the one for all. `None` also when the config cannot be
-    /// read, which [`Keyring::add`] tells.
+    /// The helper that a Docker config names for the repository: that of its registry,
+    /// else the one for all. `None` also when the config cannot be read, which
+    /// [`Keyring::add`] reports.
     ///
     /// # Errors
-    /// When the helper's name is no name of a program.
+    /// When the helper's name is not the name of a program.
     pub fn of(docker_config: &[u8], repository: &Repository) -> Result<Option<Self>, OciError> {
         let Ok(helpers) = serde_json::from_slice::<Helpers>(docker_config) else {
             return Ok(None);
@@ -77,7 +76,7 @@ impl HelperCall {
     /// # Errors
     /// When it is not the JSON that helpers print. Quotes nothing of it.
     pub fn read(&self, answer: &[u8], repository: &Repository) -> Result<Keyring, OciError> {
-        let unusable = |_| OciError::Secret(format!("{} did not answer with credentials", self.program));
+        let unusable = |_| OciError::Secret(format!("{} returned no valid credentials", self.program));
         let Answer { username, secret } = serde_json::from_slice(answer).map_err(unusable)?;
         let mut keyring = Keyring::default();
         if secret.is_empty() {
@@ -138,6 +137,6 @@ mod tests {
         check(r#"{"Username": "<token>", "Secret": "t"}"#, Some(Credential::Identity("t".into())));
         check(r#"{"Username": "", "Secret": ""}"#, None);
         let error = call.read(b"hunter2", &repository).unwrap_err().to_string();
-        assert_eq!(error, "docker-credential-x did not answer with credentials");
+        assert_eq!(error, "docker-credential-x returned no valid credentials");
     }
 }

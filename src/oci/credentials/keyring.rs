@@ -1,10 +1,10 @@
-//! Credentials as they stand in `kubernetes.io/dockerconfigjson` Secrets and in
-//! Docker's own config file, and which of them a repository gets.
+//! Credentials from `kubernetes.io/dockerconfigjson` Secrets and in Docker's own config
+//! file, and which of them match a repository.
 //!
-//! Keys are matched as the kubelet matches them: by host, with `*` for a whole
-//! or a part of a host label, by port, and by path; the longest path wins. One
-//! difference is deliberate: a path matches whole segments, so that a key for
-//! `host/team` says nothing about `host/team-b`.
+//! Keys are matched as the kubelet matches them: by host, with `*` for a whole or a part
+//! of a host label, by port, and by path; the longest path wins. One difference is
+//! deliberate: a path matches whole segments, so a key for `host/team` does not match
+//! `host/team-b`.
 
 use std::fmt;
 
@@ -19,7 +19,7 @@ use crate::oci::reference::Repository;
 /// Longest value of a Secret that is read as a Docker config, in bytes.
 const MAX_CONFIG_BYTES: usize = 1 << 20;
 
-/// What one key of a config grants.
+/// The credential of one key of a config.
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::oci) enum Credential {
     /// For Basic authentication, and for a token service that takes it.
@@ -93,10 +93,7 @@ impl Keyring {
         }
         let config: Config = serde_json::from_slice(docker_config).map_err(|e| {
             let at = (e.line(), e.column());
-            OciError::Secret(format!(
-                "the docker config is not valid JSON of that form (line {}, column {})",
-                at.0, at.1
-            ))
+            OciError::Secret(format!("the docker config is not valid (line {}, column {})", at.0, at.1))
         })?;
         for (name, entry) in config.auths {
             let (host, path) = split_key(&name);
@@ -150,7 +147,7 @@ impl Keyring {
             .map(|(_, key)| &key.credential)
     }
 
-    /// Feeds everything that makes this keyring another one into a hash.
+    /// Feeds everything that distinguishes this keyring into a hash.
     pub(in crate::oci) fn feed(&self, hash: &mut Sha256) {
         for Key { host, path, credential } in &self.keys {
             let parts: [&str; 3] = match credential {

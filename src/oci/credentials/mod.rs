@@ -1,6 +1,6 @@
-//! What a release brings to its registry: credentials, certificates and a proxy,
-//! and what tells them from those of others. Values: nothing here sends a request,
-//! or knows how a cloud gives credentials.
+//! How a release reaches its registry: credentials, certificates and a proxy, and their
+//! fingerprint. Values: nothing here sends a request, or knows how a cloud issues
+//! credentials.
 
 mod access;
 mod cloud;

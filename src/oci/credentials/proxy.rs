@@ -1,11 +1,11 @@
-//! The proxy between this process and a registry that an access names.
+//! The proxy of an access, between this process and a registry.
 
 use reqwest::Url;
 
 use crate::oci::error::OciError;
 use crate::oci::reference::Zone;
 
-/// A proxy and who we are to it.
+/// A proxy and our credentials for it.
 #[derive(Clone)]
 pub struct Proxy {
     address: Url,
@@ -17,16 +17,16 @@ impl Proxy {
     /// Checks the address, `http://host:port` or `https://host:port`.
     ///
     /// # Errors
-    /// When it is no such URL. The message quotes nothing of it: it may hold a
+    /// When it is not such a URL. The message quotes nothing of it: it may hold a
     /// password.
     pub fn new(address: &str, username: &str, password: &str) -> Result<Self, OciError> {
-        let bad = || OciError::Secret("address is not the URL of a proxy, http://host:port".into());
+        let bad = || OciError::Secret("address is not a proxy URL (http://host:port)".into());
         let mut address = Url::parse(address.trim()).map_err(|_| bad())?;
         if !matches!(address.scheme(), "http" | "https") || address.host_str().is_none() {
             return Err(bad());
         }
         if address.host_str().and_then(Zone::of_host) == Some(Zone::Forbidden) {
-            let why = "address is link-local, reserved or of a cloud's metadata service; no proxy is there";
+            let why = "address is link-local, reserved or a cloud's metadata service, and cannot be a proxy";
             return Err(OciError::Secret(why.into()));
         }
         let (mut user, mut pass) = (username.to_owned(), password.to_owned());
@@ -39,7 +39,7 @@ impl Proxy {
         Ok(Self { address, username: user, password: pass })
     }
 
-    /// Everything that makes it another one.
+    /// Everything that distinguishes it.
     pub(in crate::oci) fn parts(&self) -> [&str; 3] {
         [self.address.as_str(), &self.username, &self.password]
     }

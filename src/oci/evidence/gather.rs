@@ -1,12 +1,11 @@
-//! What a search has gathered: what may be signatures, and notes about what
-//! could not be looked at.
+//! The results of a search: possible signatures, and notes about what could not be read.
 
 use crate::domain::verify::evidence::{Content, Evidence, Found, SimpleSigning};
 use crate::oci::error::OciError;
 use crate::oci::limits::MAX_EVIDENCE_BYTES;
 use crate::oci::reference::Digest;
 
-/// Where bytes are that may be a signature.
+/// The place of a possible signature.
 pub(super) struct Lead {
     pub place: String,
     pub digest: Digest,
@@ -15,7 +14,7 @@ pub(super) struct Lead {
 }
 
 impl Lead {
-    /// What it will take up, in bytes.
+    /// Its size, in bytes.
     fn weight(&self) -> u64 {
         let beside = match &self.form {
             Form::SimpleSigning(known) => {
@@ -33,7 +32,7 @@ impl Lead {
     }
 }
 
-/// What the bytes will be.
+/// The meaning of the bytes.
 #[derive(PartialEq, Eq)]
 pub(super) enum Form {
     /// The payload; everything else is known.
@@ -52,17 +51,17 @@ impl Form {
     }
 }
 
-/// Things, and notes about what could not be looked at.
+/// Results, and notes about what could not be read.
 pub(super) struct Gathered<T> {
     pub things: Vec<T>,
     pub notes: Notes,
 }
 
-/// What could not be looked at, and why.
+/// What could not be read, and why.
 #[derive(Default)]
 pub(super) struct Notes {
     texts: Vec<String>,
-    /// The failure that may pass; a refusal rather than an outage.
+    /// The failure that a retry may cure; a refusal rather than an outage.
     setback: Option<OciError>,
 }
 
@@ -73,7 +72,7 @@ impl<T> Default for Gathered<T> {
 }
 
 impl<T> Gathered<T> {
-    /// Both, these things first.
+    /// Both, these results first.
     pub fn and(mut self, other: Self) -> Self {
         self.things.extend(other.things);
         self.notes.extend(other.notes);
@@ -86,10 +85,10 @@ impl Notes {
         self.texts.push(text.into());
     }
 
-    /// Notes something that could not be had.
+    /// Records something that could not be read.
     pub fn missed(&mut self, place: &str, error: OciError) {
         self.note(format!("{place}: {error}"));
-        // Another try may have another end, or other credentials.
+        // A retry may succeed, also with other credentials.
         if matches!(error, OciError::Unavailable { .. } | OciError::Denied { .. }) {
             self.setback = worse(self.setback.take(), Some(error));
         }
@@ -102,9 +101,8 @@ impl Notes {
 }
 
 impl Gathered<Lead> {
-    /// Each signature once, where it is found first, until they take up too much.
-    /// The small ones come first, so that a few large ones push out none of the
-    /// usual size.
+    /// Each signature once, at its first place, up to the size limit. Small ones come
+    /// first, so that a few large ones do not displace those of the usual size.
     pub fn affordable(self) -> Self {
         let Self { things, mut notes } = self;
         let mut leads: Vec<Lead> = Vec::new();
@@ -127,7 +125,7 @@ impl Gathered<Lead> {
                 kept.push(lead);
             } else {
                 notes.note(format!(
-                    "{}: with it there would be more than {MAX_EVIDENCE_BYTES} bytes of signatures",
+                    "{}: skipped, the signatures would exceed {MAX_EVIDENCE_BYTES} bytes",
                     lead.place
                 ));
             }
@@ -135,17 +133,17 @@ impl Gathered<Lead> {
         Self { things: kept, notes }
     }
 
-    /// What they will take up, in bytes.
+    /// Their size, in bytes.
     pub fn weight(&self) -> u64 {
         self.things.iter().map(Lead::weight).sum()
     }
 }
 
 impl Gathered<Found> {
-    /// The evidence, with what kept a part of it from being read.
+    /// The evidence, with the failure that prevented reading a part of it.
     ///
     /// # Errors
-    /// When nothing was found, and something might have been.
+    /// When nothing was found, and something could not be read.
     pub fn evidence(self) -> Result<Evidence, OciError> {
         match self.notes.setback {
             Some(error) if self.things.is_empty() => Err(error),

@@ -1,38 +1,38 @@
-//! Lists of referrers: which of them may be signatures, and in which order they
-//! are looked at. Pure: bytes in, referrers out.
+//! Lists of referrers: which of them may be signatures, and in which order they are read.
+//! Pure: bytes in, referrers out.
 
 use super::gather::{Gathered, Notes};
 use crate::oci::artifact::layout::{Document, RawDescriptor};
 use crate::oci::limits::MAX_REFERRERS;
 use crate::oci::reference::Digest;
 
-/// What Sigstore bundles are called, in any of their versions.
+/// The type of Sigstore bundles, in any version.
 const BUNDLE: &str = "application/vnd.dev.sigstore.bundle";
 /// The type that current cosign writes.
 pub(super) const BUNDLE_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 /// The predicate of a signature that cosign makes; other bundles are about
 /// provenance, contents, scans.
 const SIGN_PREDICATE: &str = "https://sigstore.dev/cosign/sign/v1";
-/// What a registry may say instead of the artifact type: nothing, or the type of
-/// the config (ghcr.io does).
-const UNTOLD: [&str; 4] = [
+/// Values that a registry may return instead of the artifact type: nothing, or the type
+/// of the config (ghcr.io does).
+const UNSPECIFIED: [&str; 4] = [
     "",
     "application/vnd.oci.empty.v1+json",
     "application/vnd.oci.image.config.v1+json",
     "application/vnd.docker.container.image.v1+json",
 ];
 
-/// A manifest that refers to the digest, as a list says.
+/// A manifest that refers to the digest, from a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Referrer {
     pub digest: Digest,
-    /// What is looked at first, if there are too many.
+    /// The priority, if there are too many.
     rank: u8,
 }
 
 impl Referrer {
-    /// Whether the list says that it is a bundle.
-    pub fn is_told(&self) -> bool {
+    /// Whether the list marks it as a bundle.
+    pub fn is_marked(&self) -> bool {
         self.rank < 2
     }
 
@@ -43,7 +43,7 @@ impl Referrer {
         let rank = match predicate {
             Some(predicate) if predicate == SIGN_PREDICATE => 0,
             _ if is_bundle(kind) => 1,
-            _ if UNTOLD.contains(&kind) => 2,
+            _ if UNSPECIFIED.contains(&kind) => 2,
             _ => return None,
         };
         Some(Self { digest: Digest::parse(&descriptor.digest).ok()?, rank })
@@ -56,8 +56,7 @@ pub(super) fn is_bundle(media_type: &str) -> bool {
     base.starts_with(BUNDLE) && base.ends_with("+json")
 }
 
-/// The referrers of a list that may be signatures, each once and no more than
-/// are looked at.
+/// The referrers of a list that may be signatures, each once and up to the limit.
 #[derive(Default)]
 pub(super) struct Shortlist {
     chosen: Vec<Referrer>,
@@ -71,7 +70,7 @@ impl Shortlist {
             if self.chosen.iter().any(|chosen| chosen.digest == referrer.digest) {
                 continue;
             }
-            // Behind all that are at least as likely.
+            // After all that are at least as likely.
             let place = self.chosen.partition_point(|chosen| chosen.rank <= referrer.rank);
             self.chosen.insert(place, referrer);
             self.left += self.chosen.len().saturating_sub(MAX_REFERRERS);
@@ -81,7 +80,7 @@ impl Shortlist {
 
     pub fn finish(self, mut notes: Notes) -> Gathered<Referrer> {
         if self.left > 0 {
-            notes.note(format!("{} more referrers: only {MAX_REFERRERS} are looked at", self.left));
+            notes.note(format!("{} more referrers: only {MAX_REFERRERS} are read", self.left));
         }
         Gathered { things: self.chosen, notes }
     }

@@ -1,6 +1,6 @@
-//! Evidence as it is kept on disk, for the time when the registry is away. It is
-//! judged again each time, so that it needs no trust and has no end; a registry
-//! that answers replaces it, also by nothing.
+//! Evidence on disk, for the time when the registry is unavailable. It is judged again
+//! each time, so it needs no trust and does not expire; an answer of the registry
+//! replaces it, also with nothing.
 
 use std::io::{self, Write};
 
@@ -9,9 +9,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::domain::verify::evidence::{Content, Evidence, Found, SimpleSigning};
-use crate::oci::limits::MAX_TOLD_BYTES;
+use crate::oci::limits::MAX_ANSWER_BYTES;
 
-/// A record as it is written: one thing at a time is encoded.
+/// A record as it is written: one result at a time is encoded.
 #[derive(Serialize)]
 struct Writing<'a> {
     found: Vec<Encoded<'a>>,
@@ -26,13 +26,13 @@ impl Serialize for Encoded<'_> {
     }
 }
 
-/// Bytes up to the most that is remembered.
+/// Bytes up to the limit of what is remembered.
 #[derive(Default)]
 struct Bounded(Vec<u8>);
 
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if (self.0.len() + bytes.len()) as u64 > MAX_TOLD_BYTES {
+        if (self.0.len() + bytes.len()) as u64 > MAX_ANSWER_BYTES {
             return Err(io::ErrorKind::FileTooLarge.into());
         }
         self.0.extend_from_slice(bytes);
@@ -69,7 +69,7 @@ struct Entry {
     timestamp: Option<String>,
 }
 
-/// As it is written; nothing where it cannot be, or is more than is remembered.
+/// The encoded form; nothing where that fails, or exceeds the limit.
 pub(super) fn write(evidence: &Evidence) -> Option<Vec<u8>> {
     let found = evidence.found.iter().map(Encoded).collect();
     let mut bytes = Bounded::default();
@@ -77,7 +77,7 @@ pub(super) fn write(evidence: &Evidence) -> Option<Vec<u8>> {
     Some(bytes.0)
 }
 
-/// What was written, if it is that.
+/// The decoded form, if it is valid.
 pub(super) fn read(bytes: &[u8]) -> Option<Evidence> {
     let record: Record = serde_json::from_slice(bytes).ok()?;
     let found: Option<_> = record.found.into_iter().map(Entry::into_found).collect();

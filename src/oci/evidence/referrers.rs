@@ -1,5 +1,5 @@
-//! What a registry lists as referring to the digest: its referrers API, and the
-//! tag that stands in for it (distribution specification 1.1).
+//! The referrers of the digest in a registry: its referrers API, and the tag that
+//! replaces it (distribution specification 1.1).
 
 use http::{Method, StatusCode};
 use reqwest::Url;
@@ -13,10 +13,10 @@ use crate::oci::limits::{MAX_MANIFEST_BYTES, MAX_REFERRER_PAGES};
 use crate::oci::transport::{Body, Request, Transport, link};
 
 const INDEX_TYPE: &str = "application/vnd.oci.image.index.v1+json";
-/// Of a digest in the fallback's tag, the hex digits that the specification keeps.
+/// The hex digits of a digest that the specification keeps in the fallback's tag.
 const TAG_DIGITS: usize = 64;
-/// How a registry without the API answers. By the specification with 404;
-/// the others were seen.
+/// How a registry without the API answers. By the specification with 404; the others
+/// occur in practice.
 const ABSENT: [StatusCode; 6] = [
     StatusCode::BAD_REQUEST,
     StatusCode::NOT_FOUND,
@@ -26,11 +26,11 @@ const ABSENT: [StatusCode; 6] = [
     StatusCode::NOT_IMPLEMENTED,
 ];
 
-/// What one page of the list is.
+/// One page of the list.
 enum Page {
     /// The registry has no such list.
     None,
-    /// Entries, and where it goes on.
+    /// Entries, and the next page.
     Entries(Vec<RawDescriptor>, Result<Option<Url>, OciError>),
     TooLong(OciError),
 }
@@ -39,13 +39,13 @@ impl Search<'_> {
     /// What the referrers API lists.
     ///
     /// # Errors
-    /// When the registry does not say what it lists.
+    /// When the registry does not return the list.
     pub async fn referrers(self) -> Result<Gathered<Referrer>, OciError> {
         let first = Transport::url(self.repository, self.access, &format!("referrers/{}", self.digest))?;
         let (mut shortlist, mut notes) = (Shortlist::default(), Notes::default());
         if !self.pages(first.clone(), &mut shortlist, &mut notes).await? {
-            // So much else refers to it that a signature may stand behind. The
-            // filter finds those whose type the registry knows.
+            // There are so many other referrers that a signature may be on a later page.
+            // The filter finds those whose type the registry knows.
             notes.note(format!("its list of referrers has more than {MAX_REFERRER_PAGES} pages"));
             let mut filtered = first;
             filtered.query_pairs_mut().append_pair("artifactType", BUNDLE_TYPE);
@@ -57,23 +57,23 @@ impl Search<'_> {
     /// What the index under the tag of the digest lists.
     ///
     /// # Errors
-    /// When the registry does not say whether there is such a tag.
+    /// When the registry does not answer whether the tag exists.
     pub async fn referrers_tag(self) -> Result<Gathered<Referrer>, OciError> {
         let (algorithm, digits) = self.digest.as_str().split_once(':').unwrap_or_default();
         let tag = format!("{algorithm}-{}", digits.get(..TAG_DIGITS).unwrap_or(digits));
         let (mut shortlist, mut notes) = (Shortlist::default(), Notes::default());
         if let Some(bytes) = self.tagged(&tag, &mut notes).await? {
             match entries(&bytes) {
-                // GitLab takes the tag for the digest itself.
+                // GitLab resolves the tag to the digest itself.
                 _ if self.digest.is_of(&bytes) => {}
                 Some(page) => shortlist.add(&page),
-                None => notes.note(format!("tag {tag}: it is no index of referrers")),
+                None => notes.note(format!("tag {tag}: it is not an index of referrers")),
             }
         }
         Ok(shortlist.finish(notes))
     }
 
-    /// Reads a list; the answer is whether to its end.
+    /// Reads a list; returns whether it was read to its end.
     async fn pages(self, first: Url, list: &mut Shortlist, notes: &mut Notes) -> Result<bool, OciError> {
         const LIST: &str = "its list of referrers";
         let mut url = first;
@@ -89,7 +89,7 @@ impl Search<'_> {
             match next {
                 Ok(None) => return Ok(true),
                 Ok(Some(next)) if next == url => {
-                    notes.missed(LIST, self.unusable("leads back to itself"));
+                    notes.missed(LIST, self.unusable("links back to itself"));
                     return Ok(true);
                 }
                 Ok(Some(next)) => url = next,
@@ -119,12 +119,12 @@ impl Search<'_> {
             let why = format!("one page of it is longer than {MAX_MANIFEST_BYTES} bytes");
             return Ok(Page::TooLong(OciError::TooLarge { subject, why }));
         };
-        // What answers every path with a page for people has no such list.
+        // A server that answers every path with an HTML page has no such list.
         Ok(entries(&bytes).map_or(Page::None, |page| Page::Entries(page, next)))
     }
 
     fn unusable(self, why: &str) -> OciError {
         let host = self.repository.registry().to_owned();
-        OciError::Unavailable { host, why: format!("its list of referrers {why}") }
+        OciError::Unavailable { host, why: format!("its list of referrers {why}").into() }
     }
 }

@@ -1,4 +1,4 @@
-//! A search for signatures, and the single questions that it asks of the registry.
+//! A search for signatures, and its single requests to the registry.
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -13,7 +13,7 @@ use crate::oci::reference::{Digest, Repository, Tag};
 use crate::oci::registry::Registry;
 use crate::oci::transport::{Body, Request, Transport};
 
-/// Whose signatures are looked for, where, and by whom.
+/// The digest, the repository and the access of a search.
 #[derive(Clone, Copy)]
 pub(super) struct Search<'a> {
     pub registry: &'a Registry,
@@ -23,8 +23,8 @@ pub(super) struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    /// What is behind a tag; nothing if there is no such tag, or if it can be no
-    /// tag (of a digest of another algorithm).
+    /// The manifest of a tag; nothing if the tag does not exist, or is not valid (for a
+    /// digest of another algorithm).
     pub(super) async fn tagged(self, tag: &str, notes: &mut Notes) -> Result<Option<Bytes>, OciError> {
         if Tag::parse(tag).is_err() {
             return Ok(None);
@@ -44,7 +44,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Who asks for things of the repository.
+    /// The context of the requests.
     pub(super) fn context<'b>(&self, subject: &'b str) -> RequestContext<'b>
     where
         'a: 'b,
@@ -52,7 +52,7 @@ impl<'a> Search<'a> {
         RequestContext { repository: self.repository, access: self.access, scope: TokenScope::Pull, subject }
     }
 
-    /// A manifest that a list has named to this access.
+    /// A manifest from a list that this access has read.
     pub(super) async fn manifest(self, digest: &Digest) -> Result<Bytes, OciError> {
         if let Some(bytes) = self.cached(digest, MAX_MANIFEST_BYTES).await {
             return Ok(bytes);
@@ -69,7 +69,7 @@ impl<'a> Search<'a> {
     /// A payload or bundle of that size.
     pub(super) async fn blob(self, digest: &Digest, size: u64) -> Result<Bytes, OciError> {
         let subject = self.repository.at(digest);
-        // Not the stated size: the cache would take what is larger for damaged.
+        // Not the stated size: the cache would treat larger content as damaged.
         if let Some(bytes) = self.cached(digest, MAX_BUNDLE_BYTES).await {
             return if bytes.len() as u64 == size { Ok(bytes) } else { Err(OciError::Mismatch { subject }) };
         }
@@ -86,8 +86,7 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// What is kept of the repository under a digest that the registry has just
-    /// named to this access.
+    /// The cached content of a digest that the registry has just listed for this access.
     async fn cached(self, digest: &Digest, limit: u64) -> Option<Bytes> {
         self.registry.0.cache.get(self.access, self.repository, digest, limit).await
     }

@@ -1,6 +1,6 @@
-//! Cosign's older form: an image under the tag `sha256-….sig`, each layer of
-//! which is a signed payload with its signature in annotations (cosign's
-//! `SIGNATURE_SPEC.md`). Pure: bytes in, leads out.
+//! Cosign's older form: an image under the tag `sha256-….sig`, each layer of which is a
+//! signed payload with its signature in annotations (cosign's `SIGNATURE_SPEC.md`). Pure:
+//! bytes in, places out.
 
 use super::gather::{Form, Gathered, Lead};
 use crate::domain::verify::evidence::SimpleSigning;
@@ -16,7 +16,7 @@ pub(super) fn leads(tag: &str, manifest: &[u8]) -> Gathered<Lead> {
     let layers = match Document::parse(manifest) {
         Ok(Document::Manifest(manifest)) => manifest.layers,
         Ok(Document::Index(_)) => {
-            gathered.notes.note(format!("tag {tag}: it is an index, and not the manifest of signatures"));
+            gathered.notes.note(format!("tag {tag}: it is an index, not a manifest of signatures"));
             return gathered;
         }
         Err(error) => {
@@ -34,7 +34,7 @@ pub(super) fn leads(tag: &str, manifest: &[u8]) -> Gathered<Lead> {
     }
     if beyond > 0 {
         gathered.notes.note(format!(
-            "tag {tag}: only its first {MAX_SIGNATURE_LAYERS} layers are looked at, {beyond} more are not"
+            "tag {tag}: only its first {MAX_SIGNATURE_LAYERS} layers are read, {beyond} more are skipped"
         ));
     }
     gathered
@@ -44,15 +44,15 @@ fn lead(place: &str, layer: RawDescriptor) -> Result<Lead, String> {
     let kind = layer.media_type.split(';').next().unwrap_or_default().trim();
     if kind != PAYLOAD_TYPE {
         let shown: String = kind.chars().take(100).collect();
-        return Err(format!("it is of type {shown:?}, and no signature"));
+        return Err(format!("it is of type {shown:?}, not a signature"));
     }
-    let digest = Digest::parse(&layer.digest).map_err(|_| "it is named by a malformed digest".to_owned())?;
+    let digest = Digest::parse(&layer.digest).map_err(|_| "its digest is malformed".to_owned())?;
     if layer.size > MAX_PAYLOAD_BYTES {
         return Err(format!("its payload has {} bytes, more than {MAX_PAYLOAD_BYTES}", layer.size));
     }
     let mut notes = layer.annotations.unwrap_or_default();
     let mut take = |key: &str| notes.remove(key).filter(|value| !value.is_empty());
-    let signature = take("dev.cosignproject.cosign/signature").ok_or("it has a payload and no signature")?;
+    let signature = take("dev.cosignproject.cosign/signature").ok_or("it has a payload but no signature")?;
     let known = SimpleSigning {
         payload: Vec::new(),
         signature,

@@ -1,4 +1,4 @@
-//! The steps of a search: what the three places name, what each of that is, its bytes.
+//! The steps of a search: the lists of the three places, the manifests in them, their bytes.
 
 use std::collections::HashSet;
 
@@ -16,12 +16,12 @@ use crate::oci::limits::{EVIDENCE_REQUESTS, MAX_BUNDLE_BYTES, SMALL_EVIDENCE_BYT
 use crate::oci::reference::Digest;
 
 impl<'a> Search<'a> {
-    /// What is found, and a place to keep while more is made of it.
+    /// The results, and a slot to hold while they are processed.
     ///
     /// # Errors
-    /// When the registry does not say what there is. A refusal counts before an
-    /// outage, and else the first place before the others, so that the same
-    /// outage gives the same message.
+    /// When the registry does not answer. A refusal is reported before an outage, and
+    /// else the first place before the others, so that the same outage gives the same
+    /// message.
     pub async fn run(self) -> Result<(Evidence, Option<SemaphorePermit<'a>>), OciError> {
         let (tagged, listed, kept) =
             futures::join!(self.signature_tag(), self.referrers(), self.referrers_tag());
@@ -40,7 +40,7 @@ impl<'a> Search<'a> {
     /// The layers of cosign's tag.
     ///
     /// # Errors
-    /// When the registry does not say whether there is such a tag.
+    /// When the registry does not answer whether the tag exists.
     pub async fn signature_tag(self) -> Result<Gathered<Lead>, OciError> {
         let tag = format!("{}.sig", self.digest.as_str().replacen(':', "-", 1));
         let mut notes = Notes::default();
@@ -49,12 +49,12 @@ impl<'a> Search<'a> {
         Ok(Gathered { things: Vec::new(), notes }.and(leads))
     }
 
-    /// Reads the manifests of referrers: which of them hold a bundle about the
-    /// digest, and where.
+    /// Reads the manifests of referrers: which of them contain a bundle for the digest,
+    /// and where.
     pub async fn describe(self, referrers: Gathered<Referrer>) -> Gathered<Lead> {
         let Gathered { mut things, notes } = referrers;
         let mut gathered = Gathered { things: Vec::new(), notes };
-        // Both lists may name it.
+        // Both lists may contain it.
         let mut seen = HashSet::new();
         things.retain(|referrer| seen.insert(referrer.digest.clone()));
         let answers = stream::iter(things.into_iter().map(|referrer| async move {
@@ -73,31 +73,31 @@ impl<'a> Search<'a> {
         gathered
     }
 
-    /// Where the bundle is that a referrer's manifest names; nothing if it is
-    /// something else, and nobody has said that it is a bundle.
+    /// The place of the bundle in a referrer's manifest; nothing if it is something else
+    /// and was not marked as a bundle.
     fn lead(self, referrer: &Referrer, place: &str, manifest: &[u8]) -> Result<Option<Lead>, String> {
         let manifest = match Document::parse(manifest) {
             Ok(Document::Manifest(manifest)) => manifest,
-            _ if !referrer.is_told() => return Ok(None),
-            Ok(Document::Index(_)) => return Err("it is an index, and no signature".into()),
+            _ if !referrer.is_marked() => return Ok(None),
+            Ok(Document::Index(_)) => return Err("it is an index, not a signature".into()),
             Err(error) => return Err(error.about("its content").to_string()),
         };
         let mut bundles = manifest.layers.iter().filter(|layer| is_bundle(&layer.media_type));
         let (first, others) = (bundles.next(), bundles.count());
         let Some(layer) = first else {
-            return if referrer.is_told() { Err("it holds no bundle".into()) } else { Ok(None) };
+            return if referrer.is_marked() { Err("it contains no bundle".into()) } else { Ok(None) };
         };
-        // GitLab takes the tag for the digest itself; others may list anything.
+        // GitLab resolves the tag to the digest itself; others may list anything.
         match manifest.subject.as_deref() {
             Some(subject) if subject == self.digest.as_str() => {}
             Some(subject) => {
                 let shown: String = subject.chars().take(80).collect();
-                return Err(format!("it is about {shown:?}, and not about this digest"));
+                return Err(format!("it refers to {shown:?}, not to this digest"));
             }
-            None => return Err("it does not say which digest it is about".into()),
+            None => return Err("it does not say which digest it refers to".into()),
         }
         if others > 0 {
-            return Err(format!("it holds {} bundles, and not one", others + 1));
+            return Err(format!("it contains {} bundles instead of one", others + 1));
         }
         let digest = Digest::parse(&layer.digest).map_err(|_| "its bundle has a malformed digest")?;
         if layer.size > MAX_BUNDLE_BYTES {
@@ -112,8 +112,8 @@ impl<'a> Search<'a> {
         let mut gathered = Gathered { things: Vec::new(), notes };
         let mut blobs: Vec<(Digest, u64)> = Vec::new();
         for lead in &things {
-            // Who states another size of the same bytes must not decide for
-            // those that state the right one.
+            // An entry with a wrong size of the same bytes must not affect those with the
+            // right one.
             let blob = (lead.digest.clone(), lead.size);
             if !blobs.contains(&blob) {
                 blobs.push(blob);
@@ -134,8 +134,8 @@ impl<'a> Search<'a> {
         gathered
     }
 
-    /// A place among those that read much at a time; none is needed for what is
-    /// as small as usual, so that a slow registry holds up no other release.
+    /// A slot for large reads; reads of the usual size need none, so that a slow registry
+    /// does not delay other releases.
     async fn place(self, weight: u64) -> Option<SemaphorePermit<'a>> {
         if weight <= SMALL_EVIDENCE_BYTES {
             return None;

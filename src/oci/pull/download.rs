@@ -1,7 +1,6 @@
-//! A blob, also when its transfer breaks: it goes on from where it broke, so
-//! many times.
+//! The download of a blob. A broken transfer is resumed, a limited number of times.
 //!
-//! What was read is not believed here; the caller knows the digest.
+//! The bytes are not verified here; the caller knows the digest.
 
 use bytes::BytesMut;
 use http::StatusCode;
@@ -13,11 +12,11 @@ use crate::oci::limits::{MAX_RESUMES, MIN_RESUMED_BYTES};
 use crate::oci::reference::authority;
 use crate::oci::transport::{Advance, Body, Part, Reply, Request, Transport};
 
-/// The bytes behind the request, at most `size` of them.
+/// The bytes of the answer, at most `size` of them.
 ///
 /// # Errors
-/// When the registry refuses, is silent, breaks off too often, or goes on at
-/// another place than it was asked to.
+/// When the registry refuses, does not answer, breaks the transfer too often, or resumes
+/// at the wrong offset.
 pub(super) async fn blob(
     transport: &Transport,
     sessions: &Sessions,
@@ -34,7 +33,7 @@ pub(super) async fn blob(
         let mut reply = sessions.send(transport, context, request.clone()).await?;
         match request.from {
             Some(from) if reply.status == StatusCode::PARTIAL_CONTENT => check(&reply, from, size)?,
-            // It knows nothing of ranges, or not of this one: all over again.
+            // It does not support ranges, or not this one: start again.
             Some(_) if matches!(reply.status, StatusCode::OK | StatusCode::RANGE_NOT_SATISFIABLE) => {
                 body.clear();
             }
@@ -60,19 +59,19 @@ pub(super) async fn blob(
     }
 }
 
-/// Whether the part of an answer is the one that was asked for (RFC 9110 §14.4).
+/// Whether the part in an answer is the requested one (RFC 9110 §14.4).
 fn check(reply: &Reply, from: u64, size: u64) -> Result<(), OciError> {
-    let told = reply.headers.get(CONTENT_RANGE).and_then(|v| v.to_str().ok());
-    if told.is_some_and(|told| is_rest(told, from, size)) {
+    let range = reply.headers.get(CONTENT_RANGE).and_then(|v| v.to_str().ok());
+    if range.is_some_and(|range| is_rest(range, from, size)) {
         return Ok(());
     }
-    let why = "it goes on with a broken transfer at another place than it was asked to".to_owned();
-    Err(OciError::Unavailable { host: authority(&reply.url), why })
+    let why = "it resumed a broken transfer at the wrong offset".to_owned();
+    Err(OciError::Unavailable { host: authority(&reply.url), why: why.into() })
 }
 
-fn is_rest(told: &str, from: u64, size: u64) -> bool {
+fn is_rest(range: &str, from: u64, size: u64) -> bool {
     let number = |text: &str| text.trim().parse::<u64>().ok();
-    let Some((range, whole)) = told.strip_prefix("bytes").and_then(|rest| rest.split_once('/')) else {
+    let Some((range, whole)) = range.strip_prefix("bytes").and_then(|rest| rest.split_once('/')) else {
         return false;
     };
     let Some((first, last)) = range.split_once('-') else { return false };
@@ -86,7 +85,7 @@ mod tests {
 
     #[test]
     fn a_part_says_where_it_is_from() {
-        let check = |told: &str, expected: bool| assert_eq!(is_rest(told, 10, 100), expected, "{told}");
+        let check = |range: &str, expected: bool| assert_eq!(is_rest(range, 10, 100), expected, "{range}");
         check("bytes 10-99/100", true);
         check("bytes 10-99/*", true);
         check("bytes 10-50/100", true);

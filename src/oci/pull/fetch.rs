@@ -20,21 +20,20 @@ impl Registry {
     ///
     /// # Guarantees
     ///
-    /// All bytes are what their digest names, wherever they come from: the cache, a mirror or the
-    /// registry. The cache serves an access only what the registry has let it in to, in this
-    /// process. The artifact fits into the room that it is given, which is taken until the last
-    /// clone of [`Artifact::room`] is dropped.
+    /// All bytes match their digest, wherever they come from: the cache, a mirror or the
+    /// registry. The cache serves an access only what the registry has granted it in this
+    /// process. The artifact fits into its reserved memory, which is held until the last clone of
+    /// [`Artifact::room`] is dropped.
     ///
     /// # Errors
-    /// When the bytes cannot be had, are not what the digest names, are not a
-    /// configuration artifact, or exceed a limit. When they are encrypted, and no key given opens
-    /// them.
+    /// When the bytes cannot be read, do not match the digest, are not a configuration artifact,
+    /// or exceed a limit. When they are encrypted, and no given key decrypts them.
     ///
     /// # Caveats
     ///
-    /// It waits for room in memory for as long as others have it; [`Selection::queue`] says when.
-    /// A layer that is being unpacked is unpacked to its end, also when nobody waits for it any
-    /// more. Who made the artifact is not asked here.
+    /// It waits for memory while others use it; [`Selection::queue`] shows when. A layer that is
+    /// being unpacked is unpacked to its end, also when the caller is gone. The origin of the
+    /// artifact is not verified here.
     pub async fn fetch(
         &self,
         repository: &Repository,
@@ -84,7 +83,7 @@ impl Registry {
         })
     }
 
-    /// Unpacks off the async workers, and not everybody at once.
+    /// Unpacks off the async workers, a few at a time.
     async fn unpack(
         &self,
         blob: Bytes,
@@ -115,7 +114,7 @@ impl Registry {
             Document::Manifest(manifest) => return Ok(manifest),
             Document::Index(index) => index.content().map_err(about)?,
         };
-        // Who may read an index of a repository may read what it lists there.
+        // An access that can read an index of a repository can read the manifests in it.
         self.0.cache.prove(access, repository, &child);
         let bytes = self.manifest(repository, &child, access).await?;
         match Document::parse(&bytes).map_err(about)? {
@@ -124,8 +123,8 @@ impl Registry {
         }
     }
 
-    /// The bytes of a manifest or index, cached where this access has been let
-    /// in to them before.
+    /// The bytes of a manifest or index, cached where this access was granted them
+    /// before.
     async fn manifest(
         &self,
         repository: &Repository,
@@ -144,8 +143,7 @@ impl Registry {
         Ok(bytes)
     }
 
-    /// The bytes of a blob of known size, which a manifest names that this
-    /// access has been let in to.
+    /// The bytes of a blob of known size, from a manifest that this access was granted.
     async fn blob(
         &self,
         repository: &Repository,
@@ -168,8 +166,7 @@ fn is_encrypted(manifest: &Manifest) -> bool {
         .any(|key| manifest.annotations.contains_key(*key))
 }
 
-/// An annotation that is fit to be shown: of bounded length, without control
-/// characters.
+/// An annotation that can be shown: of limited length, without control characters.
 fn annotation(annotations: &BTreeMap<String, String>, key: &str) -> Option<String> {
     let value = annotations.get(key)?;
     let fit =

@@ -1,4 +1,4 @@
-//! What is asked of a registry, and what it comes to: values without behaviour.
+//! The input and the results of a pull: values without behaviour.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ use crate::oci::artifact::encryption::Identities;
 use crate::oci::content::{Queue, Room, Size};
 use crate::oci::reference::{Digest, Tag};
 
-/// What a reference stood for when it was resolved.
+/// The result of resolving a reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resolved {
-    /// The digest; everything after goes by it.
+    /// The digest; all further steps use it.
     pub digest: Digest,
-    /// The tag, where one was wanted or chosen.
+    /// The tag, where one was requested or chosen.
     pub tag: Option<Tag>,
     /// `tag@sha256:…` or `sha256:…`, for people and for status.
     pub revision: String,
@@ -26,34 +26,34 @@ pub struct Selection {
     pub media_type: Option<String>,
     /// The directory or file in the layer; empty or `./`: everything.
     pub path: String,
-    /// What encrypted files are decrypted with; absent: they are refused.
+    /// The keys for encrypted files; absent: they are refused.
     pub identities: Option<Identities>,
-    /// Whose share of the memory it takes.
+    /// The tenant whose share of the memory it uses.
     pub tenant: String,
-    /// How large it may be.
+    /// Its assumed size.
     pub size: Size,
-    /// Where it says that it waits for room.
+    /// Shows when it waits for memory.
     pub queue: Queue,
 }
 
-/// The content of an artifact, verified to be what its digest names, which
-/// says nothing yet about who made it.
+/// The content of an artifact, verified against its digest. Its origin is not verified
+/// yet.
 #[derive(Clone, Debug)]
 pub struct Artifact {
     /// The digest that was fetched; of the index, if it is one.
     pub digest: Digest,
-    /// When it was made, as its annotations say.
+    /// When it was made, from its annotations.
     pub created: Option<String>,
-    /// Where its source is, as its annotations say.
+    /// The URL of its source, from its annotations.
     pub source: Option<String>,
-    /// Which revision of the source it is, as its annotations say.
+    /// The revision of the source, from its annotations.
     pub revision: Option<String>,
     /// Whether it was decrypted.
     pub encrypted: bool,
-    /// All annotations that are fit to be shown.
+    /// All annotations that can be shown.
     pub annotations: BTreeMap<String, String>,
     /// Manifest files by their name from the artifact's root, in its order.
     pub files: Vec<(String, Bytes)>,
-    /// What it may come to in memory.
+    /// Its reserved memory.
     pub room: Room,
 }

@@ -1,5 +1,5 @@
-//! Questions about a manifest that go to one registry, by tag or digest. What the bytes
-//! are is not checked here.
+//! Requests for a manifest to one registry, by tag or digest. The bytes are not verified
+//! here.
 
 use bytes::Bytes;
 use http::{Method, StatusCode};
@@ -14,9 +14,9 @@ use crate::oci::registry::Registry;
 use crate::oci::transport::{Body, Reply, Request, Transport};
 
 impl Registry {
-    /// Asks the registry whether this access may have the digest. Any answer
-    /// but yes is an error, for the cache serves nobody whom the registry
-    /// refuses; a registry that knows no HEAD leaves the question open.
+    /// Checks at the registry whether this access can read the digest. Any answer but yes
+    /// is an error, because the cache serves no access that the registry refuses; a
+    /// registry without HEAD leaves it open.
     pub(in crate::oci) async fn prove(
         &self,
         repository: &Repository,
@@ -35,7 +35,7 @@ impl Registry {
         }
     }
 
-    /// Asks for a manifest, or with HEAD whether there is one.
+    /// Requests a manifest, or with HEAD its existence.
     pub(in crate::oci) async fn ask_manifest(
         &self,
         method: Method,
@@ -52,7 +52,7 @@ impl Registry {
     }
 }
 
-/// The bytes of a manifest or index, of an answer that has it.
+/// The bytes of a manifest or index, from an answer.
 pub(in crate::oci) async fn manifest_body(reply: Reply, subject: &str) -> Result<Bytes, OciError> {
     if !reply.status.is_success() {
         return Err(reply.error(subject).await);

@@ -1,4 +1,4 @@
-//! Reading from a registry: from what is wanted to a digest, from a digest to files.
+//! Reading from a registry: from a reference to a digest, from a digest to files.
 
 mod download;
 mod fetch;

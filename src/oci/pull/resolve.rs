@@ -1,4 +1,4 @@
-//! From what is wanted to a digest. The registry itself is asked, never a mirror or the
+//! From a reference to a digest. The registry itself is asked, never a mirror or the
 //! cache: a tag may have moved.
 
 use http::{Method, StatusCode};
@@ -18,17 +18,16 @@ impl Registry {
     ///
     /// # Guarantees
     ///
-    /// The registry itself is asked every time, never a mirror or the cache. That it has told this
-    /// access the digest is remembered: the cache may serve it now.
+    /// The registry itself is asked every time, never a mirror or the cache. The grant of the
+    /// digest to this access is remembered: the cache can serve it now.
     ///
     /// # Errors
-    /// When the registry does not answer, does not let us in, or has nothing
-    /// that matches.
+    /// When the registry does not answer, denies access, or has nothing that matches.
     ///
     /// # Caveats
     ///
-    /// A wanted digest is taken as it is: whether there is such content shows when it is fetched.
-    /// A registry that tells no digest to a HEAD is asked for the whole manifest.
+    /// A requested digest is not checked: its content may be missing when it is fetched. Where a
+    /// registry returns no digest for a HEAD, the whole manifest is requested.
     pub async fn resolve(
         &self,
         repository: &Repository,
@@ -57,11 +56,11 @@ impl Registry {
         Ok(Resolved { digest, tag: Some(tag), revision })
     }
 
-    /// Every tag of the repository, in the registry's order. What is no valid tag is left out.
+    /// Every tag of the repository, in the registry's order. Invalid tags are left out.
     ///
     /// # Errors
-    /// When the registry does not answer, does not let us in, or there are more
-    /// than anybody looks at: pages and tags have a bound each, and a part of the list is no answer.
+    /// When the registry does not answer, denies access, or there are more than the limits on pages
+    /// and tags: a part of the list is not returned.
     pub async fn tags(&self, repository: &Repository, access: &Access) -> Result<Vec<Tag>, OciError> {
         let subject = format!("{repository} (its tags)");
         let context = RequestContext { repository, access, scope: TokenScope::Pull, subject: &subject };
@@ -77,8 +76,8 @@ impl Registry {
     ) -> Result<Digest, OciError> {
         let subject = format!("{repository}:{tag}");
         let reply = self.ask_manifest(Method::HEAD, repository, tag.as_str(), access, &subject).await?;
-        let told = reply.headers.get("docker-content-digest").and_then(|v| v.to_str().ok());
-        match told.map(Digest::parse) {
+        let stated = reply.headers.get("docker-content-digest").and_then(|v| v.to_str().ok());
+        match stated.map(Digest::parse) {
             Some(Ok(digest)) if reply.status.is_success() => return Ok(digest),
             _ if reply.status.is_success() || reply.status == StatusCode::METHOD_NOT_ALLOWED => {}
             _ => return Err(reply.error(&subject).await),

@@ -1,5 +1,5 @@
-//! Content by digest, from a mirror where there is one, else from the registry.
-//! What leaves here is what the digest names.
+//! Content by digest, from a mirror where there is one, else from the registry. All
+//! returned bytes match the digest.
 
 use bytes::Bytes;
 use http::Method;
@@ -14,7 +14,7 @@ use crate::oci::reference::{Digest, Repository};
 use crate::oci::registry::Registry;
 use crate::oci::transport::{Body, Request, Transport};
 
-/// What is asked for.
+/// The kind of content.
 #[derive(Clone, Copy)]
 pub(super) enum Content {
     /// A manifest or index.
@@ -86,8 +86,7 @@ impl Registry {
                 false => Err(Fault::Failed(OciError::Mismatch { subject })),
             },
             Body::Whole(_) => Err(Fault::Lied(OciError::Mismatch { subject })),
-            // More than the manifest says: whether it is what the digest names, nobody
-            // has seen.
+            // More than the manifest says: whether it matches the digest is unknown.
             Body::TooLong => Err(Fault::Failed(OciError::Mismatch { subject })),
         }
     }

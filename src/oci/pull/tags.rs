@@ -1,4 +1,4 @@
-//! The tags of a repository, page by page and not for ever.
+//! The tags of a repository, page by page up to a limit.
 
 use http::Method;
 use reqwest::Url;
@@ -27,7 +27,7 @@ pub(super) async fn list(
     let mut found: Vec<Tag> = Vec::new();
     for _ in 0..MAX_TAG_PAGES {
         let (tags, linked) = page(transport, sessions, context, &url).await?;
-        // What is no tag could not be asked for anyway.
+        // An invalid tag could not be requested anyway.
         found.extend(tags.iter().filter_map(|tag| Tag::parse(tag).ok()));
         if found.len() > MAX_TAGS {
             return Err(too_many(context, format!("it has more than {MAX_TAGS} tags")));
@@ -43,7 +43,7 @@ pub(super) async fn list(
             _ => return Ok(found),
         };
         if next == url {
-            return Err(unusable(context, "its tag list leads back to itself"));
+            return Err(unusable(context, "its tag list links back to itself"));
         }
         url = next;
     }
@@ -80,5 +80,5 @@ fn too_many(context: RequestContext<'_>, why: String) -> OciError {
 }
 
 fn unusable(context: RequestContext<'_>, why: &str) -> OciError {
-    OciError::Unavailable { host: context.repository.registry().to_owned(), why: why.to_owned() }
+    OciError::Unavailable { host: context.repository.registry().to_owned(), why: why.into() }
 }

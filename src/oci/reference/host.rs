@@ -1,8 +1,8 @@
-//! The host of a registry, as it stands in a reference or in a URL.
+//! The host of a registry, in a reference or in a URL.
 
 use reqwest::Url;
 
-/// Whether a host name or address is this machine's own.
+/// Whether a host name or address is of this machine.
 pub(in crate::oci) fn is_loopback(host: &str) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     bare == "localhost" || bare.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())

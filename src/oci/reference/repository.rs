@@ -9,7 +9,7 @@ use super::wanted::Wanted;
 use crate::oci::error::OciError;
 
 const SCHEME: &str = "oci://";
-/// The distribution specification's advice for the whole of host and path.
+/// The limit that the distribution specification recommends for host and path together.
 const MAX_REPOSITORY_BYTES: usize = 255;
 
 /// A repository: a registry and a path in it.
@@ -20,15 +20,15 @@ pub struct Repository {
 }
 
 impl Repository {
-    /// Reads `oci://host[:port]/path`, as it stands in `spec.url`.
+    /// Reads `oci://host[:port]/path`, as in `spec.url`.
     ///
     /// # Errors
-    /// When the scheme is missing, when there is a tag or digest, or when host
-    /// or path hold characters that no registry accepts.
+    /// When the scheme is missing, when there is a tag or digest, or when host or path
+    /// contain characters that no registry accepts.
     pub fn parse(url: &str) -> Result<Self, OciError> {
         let reference = ArtifactReference::parse(url)?;
         if reference.tag.is_some() || reference.digest.is_some() {
-            return Err(spec(url, "a tag or digest does not belong into the URL, use spec.ref"));
+            return Err(spec(url, "the URL must not contain a tag or digest, use spec.ref"));
         }
         Ok(reference.repository)
     }
@@ -50,8 +50,7 @@ impl Repository {
         let registry = if hub { "docker.io".to_owned() } else { host };
         let path = if hub && !path.contains('/') { format!("library/{path}") } else { path.to_owned() };
         if !path.split('/').all(is_path_segment) {
-            let why =
-                "the repository holds something other than lower case letters, digits and single separators";
+            let why = "the repository can contain only lower case letters, digits and single separators";
             return Err(spec(url, why));
         }
         if registry.len() + path.len() > MAX_REPOSITORY_BYTES {
@@ -70,8 +69,7 @@ impl Repository {
         &self.path
     }
 
-    /// The host that serves the registry's API: Docker Hub's is another than
-    /// its name.
+    /// The host that serves the registry's API: Docker Hub's differs from its name.
     pub fn api_host(&self) -> &str {
         if self.registry == "docker.io" { "registry-1.docker.io" } else { &self.registry }
     }
@@ -123,7 +121,7 @@ impl ArtifactReference {
     /// Says which part is missing or malformed.
     pub fn parse(url: &str) -> Result<Self, OciError> {
         let Some(rest) = url.strip_prefix(SCHEME) else {
-            return Err(spec(url, "it has to start with oci://"));
+            return Err(spec(url, "it must start with oci://"));
         };
         let (rest, digest) = match rest.split_once('@') {
             Some((rest, digest)) => (rest, Some(Digest::parse(digest)?)),
@@ -165,7 +163,7 @@ impl fmt::Display for ArtifactReference {
 
 fn spec(url: &str, why: &str) -> OciError {
     let shown: String = url.chars().take(300).collect();
-    OciError::Spec(format!("{shown:?} cannot be used: {why}"))
+    OciError::Spec(format!("{shown:?} is invalid: {why}"))
 }
 
 #[cfg(test)]
@@ -192,8 +190,8 @@ mod tests {
         check("oci://docker.io/nginx:1", "docker.io/library/nginx:1");
         check("oci://index.docker.io/acme/app", "docker.io/acme/app");
         check("oci://h.io/a/b__c/d-e--f/g.h", "h.io/a/b__c/d-e--f/g.h");
-        check("ghcr.io/acme/app", "has to start with oci://");
-        check("https://ghcr.io/acme/app", "has to start with oci://");
+        check("ghcr.io/acme/app", "must start with oci://");
+        check("https://ghcr.io/acme/app", "must start with oci://");
         check("oci://ghcr.io", "no repository");
         check("oci://acme/app", "oci://docker.io/acme/app");
         check("oci://h.io:0/a", "host name with an optional port");

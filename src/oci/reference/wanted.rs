@@ -1,4 +1,4 @@
-//! What is to be found in a repository: a tag, a range of them, or a digest.
+//! The target in a repository: a tag, a range of tags, or a digest.
 
 use super::digest::Digest;
 use super::tag::Tag;
@@ -7,7 +7,7 @@ use crate::domain::version::{Range, TagFilter};
 /// What a release follows in its repository.
 #[derive(Clone, Debug)]
 pub enum Wanted {
-    /// Whatever the tag points at.
+    /// The current target of the tag.
     Tag(Tag),
     /// The highest tag in a range.
     Semver {

@@ -1,8 +1,8 @@
-//! Where in the world a host is. Nothing here resolves names or sends anything.
+//! The network zone of a host. Nothing here resolves names or sends anything.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Where a host is. Each is nearer to this process than the one before.
+/// The zone of a host. Each is nearer to this process than the one before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::oci) enum Zone {
     /// On the Internet.
@@ -15,7 +15,7 @@ pub(in crate::oci) enum Zone {
     Forbidden,
 }
 
-/// Names of the clouds' metadata services, which resolve inside of them only.
+/// Names of the clouds' metadata services, which resolve only inside of them.
 const METADATA_NAMES: [&str; 6] = [
     "metadata",
     "metadata.google.internal",
@@ -40,8 +40,7 @@ impl Zone {
         }
     }
 
-    /// The zone of a host as it stands in a URL; `None` for a name that has to
-    /// be resolved to know.
+    /// The zone of a host in a URL; `None` for a name that must be resolved first.
     pub fn of_host(host: &str) -> Option<Self> {
         let bare = host.trim_start_matches('[').trim_end_matches(']');
         if let Ok(address) = bare.parse() {
@@ -54,14 +53,14 @@ impl Zone {
         (name == "localhost" || name.ends_with(".localhost")).then_some(Self::Loopback)
     }
 
-    /// Whether a server here may send us there: no nearer to this process than
-    /// it is itself.
+    /// Whether a server in this zone may redirect us there: not nearer to this process
+    /// than itself.
     pub fn admits(self, target: Self) -> bool {
         target <= self
     }
 
-    /// As the origin of a journey to another host. What is forbidden leads
-    /// nowhere but to the Internet.
+    /// As the origin of a redirect to another host. A forbidden zone may only lead to the
+    /// Internet.
     pub fn for_others(self) -> Self {
         if self == Self::Forbidden { Self::Public } else { self }
     }

@@ -17,10 +17,10 @@ use crate::oci::error::OciError;
 use crate::oci::limits::MAX_CLIENTS;
 use crate::oci::reference::Zone;
 
-/// Who connects.
+/// What opens the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 enum Way {
-    /// This process, to an address that may be asked.
+    /// This process, to an allowed address.
     Direct,
     /// The environment's proxy.
     Environment,
@@ -51,8 +51,8 @@ impl Clients {
         self.way(access, url) != Way::Direct
     }
 
-    /// What is on this machine, or on its network alone (a cloud's metadata), is
-    /// never behind the environment's proxy.
+    /// Hosts on this machine, or only on its network (a cloud's metadata), never go
+    /// through the environment's proxy.
     fn way(&self, access: &Access, url: &Url) -> Way {
         let zone = url.host_str().and_then(Zone::of_host);
         let local = matches!(zone, Some(Zone::Loopback | Zone::Forbidden));
@@ -63,9 +63,9 @@ impl Clients {
         }
     }
 
-    /// How far a request of this access goes at most. What the release has not
-    /// named is no nearer to this process than the release's own registry is;
-    /// where that is unknown, it is taken for the Internet.
+    /// The reach of a request of this access. A host that the release has not named must
+    /// not be nearer to this process than the release's registry; where that is unknown,
+    /// the Internet is assumed.
     pub async fn reach(&self, access: &Access) -> Reach {
         let Some(home) = access.home() else { return Reach::Own };
         let url = Url::parse(&format!("https://{home}/")).ok();
@@ -80,8 +80,8 @@ impl Clients {
     /// The client for this request.
     pub fn of(&self, access: &Access, request: &Request) -> Result<Client, OciError> {
         let way = self.way(access, &request.url);
-        // What is resolved is the proxy's own name then. A release's proxy may be
-        // near, but is no way to a cloud's metadata.
+        // Then the proxy's name is resolved. A release's proxy may be near, but must not
+        // lead to a cloud's metadata.
         let reach = match way {
             Way::Direct => request.reach,
             Way::Environment => Reach::Own,
@@ -116,14 +116,14 @@ impl Clients {
         match (way, &parts.proxy) {
             (Way::Direct, _) => builder = builder.no_proxy(),
             (Way::Own, Some(proxy)) => {
-                let bad = |e| OciError::Secret(format!("the proxy cannot be used: {}", root_cause(&e)));
+                let bad = |e| OciError::Secret(format!("cannot use the proxy: {}", root_cause(&e)));
                 builder = builder.proxy(proxy.rule().map_err(bad)?);
             }
             _ => {}
         }
         if let Some(pem) = &parts.ca {
             let certs = Certificate::from_pem_bundle(pem).ok().filter(|certs| !certs.is_empty());
-            let bad = || OciError::Secret("ca.crt holds no PEM certificate".into());
+            let bad = || OciError::Secret("ca.crt contains no PEM certificate".into());
             builder = builder.tls_certs_merge(certs.ok_or_else(bad)?);
         }
         if let Some((cert, key)) = &parts.client_cert {
@@ -136,12 +136,10 @@ impl Clients {
             }
         }
         if parts.insecure && parts.ca.is_none() {
-            // No certificate is looked at; a machine without any can do this.
+            // No certificate is verified; this works without system certificates too.
             builder = builder.tls_certs_only([]);
         }
-        builder
-            .build()
-            .map_err(|e| OciError::Secret(format!("the TLS settings cannot be used: {}", root_cause(&e))))
+        builder.build().map_err(|e| OciError::Secret(format!("invalid TLS settings: {}", root_cause(&e))))
     }
 }
 

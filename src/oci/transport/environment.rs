@@ -1,4 +1,4 @@
-//! The proxy of the environment, where an access names none.
+//! The proxy of the environment, for an access without its own.
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
@@ -6,10 +6,10 @@ use reqwest::Url;
 
 use crate::domain::proxy::is_service;
 
-/// What the environment says about proxies, read once.
+/// The proxy settings of the environment, read once.
 pub(super) struct Environment {
     matcher: Matcher,
-    /// Whether this is a pod, which reaches the Services of its cluster by itself.
+    /// Whether this is a pod, which reaches the Services of its cluster directly.
     in_pod: bool,
 }
 

@@ -1,5 +1,5 @@
-//! One HTTP exchange with a registry: retries, redirects, and the rules about
-//! who gets to see credentials and where a registry may send us.
+//! One HTTP exchange with a registry: retries, redirects, and the rules about who may
+//! receive credentials and where a registry may redirect us.
 //!
 //! Nothing here knows what a manifest is.
 
@@ -12,7 +12,7 @@ use reqwest::{Client, RequestBuilder, Url};
 use tokio::sync::watch;
 
 use super::client::Clients;
-use super::failure::{is_blocked, outcome_of, silent, unavailable};
+use super::failure::{is_blocked, outcome_of, silent, speaks_plain_http, unavailable};
 use super::observer::{Advance, Meter, Observer, RequestOutcome, RequestRecord};
 use super::pace::Paces;
 use super::reply::Reply;
@@ -20,14 +20,13 @@ use super::request::Request;
 use super::resolver::Hosts;
 use super::upload::{Upload, watched};
 use crate::oci::credentials::Access;
-use crate::oci::error::OciError;
+use crate::oci::error::{OciError, Outage};
 use crate::oci::limits::{MAX_REDIRECTS, MAX_RETRIES, MAX_RETRY_AFTER, RETRY_PAUSE, UPLOAD_CHUNK};
 use crate::oci::reference::{Digest, Repository, Zone, authority};
 
-/// What a line of the log says that it is from. Who filters lines goes by it, so that
-/// it stays when a file moves.
+/// The target of log lines. Filters use it, so it stays the same when a file moves.
 const LOG: &str = "supercargo::oci::transport";
-/// Hex digits of a digest that people are shown.
+/// Hex digits of a digest in the output.
 const SHOWN_DIGITS: usize = 12;
 
 pub(in crate::oci) struct TransportOptions {
@@ -58,10 +57,10 @@ impl Transport {
     /// The URL of a path below the repository's API.
     pub fn url(repository: &Repository, access: &Access, rest: &str) -> Result<Url, OciError> {
         let text = format!("{}://{}/v2/{}/{rest}", access.scheme(), repository.api_host(), repository.path());
-        Url::parse(&text).map_err(|e| OciError::Spec(format!("{repository} does not make a URL: {e}")))
+        Url::parse(&text).map_err(|e| OciError::Spec(format!("{repository} does not form a URL: {e}")))
     }
 
-    /// Sends the request, again if it is idempotent and the failure may pass.
+    /// Sends the request; retries if it is idempotent and the failure is temporary.
     pub async fn send(&self, access: &Access, request: &Request) -> Result<Reply, OciError> {
         let mut pause = RETRY_PAUSE;
         let retries = if request.is_idempotent() { MAX_RETRIES } else { 0 };
@@ -80,7 +79,7 @@ impl Transport {
         self.follow(access, request).await.map_err(|failure| failure.error)
     }
 
-    /// Whether the registry answers now, whatever it says: asked once.
+    /// Whether the registry answers now, with any answer; without a retry.
     pub async fn answers(&self, repository: &Repository, access: &Access) -> bool {
         let text = format!("{}://{}/v2/", access.scheme(), repository.api_host());
         let Ok(url) = Url::parse(&text) else { return false };
@@ -89,9 +88,9 @@ impl Transport {
         reply.is_ok_and(|reply| !refused(&reply))
     }
 
-    /// Sends the request and follows redirects of reads. Credentials stay with
-    /// the origin that they were meant for, HTTPS stays HTTPS, and nobody sends
-    /// us nearer to this process than it is itself.
+    /// Sends the request and follows redirects of reads. Credentials stay with their
+    /// origin, HTTPS stays HTTPS, and no server redirects us nearer to this process than
+    /// it is itself.
     async fn follow(&self, access: &Access, request: &Request) -> Result<Reply, Failure> {
         let mut request = request.clone();
         request.reach = request.reach.within(self.clients.reach(access).await);
@@ -124,10 +123,7 @@ impl Transport {
         let host = authority(&request.url);
         let fail = |error| Failure { error, again: false };
         if let Err(kind) = request.reach.check(request.url.host_str().unwrap_or_default()) {
-            return Err(refused(
-                &request.url,
-                format!("it is {kind}, and it was not the release that named it"),
-            ));
+            return Err(refused(&request.url, format!("it is {kind}, which the release did not name")));
         }
         let client = self.clients.of(access, request).map_err(fail)?;
         let place = self.paces.enter(&host, access.id()).await.map_err(fail)?;
@@ -150,16 +146,22 @@ impl Transport {
                 Ok(reply)
             }
             Err(e) => {
-                let error = unavailable(&host, &e);
-                // A host that is silent once would be so again; the caller's
-                // schedule is the place to wait for it.
+                // A setting cures it only for the registry that the user named.
+                let is_named =
+                    access.home().is_none() && request.identified && request.url.path().starts_with("/v2/");
+                let error = match speaks_plain_http(&e) && is_named {
+                    true => OciError::Unavailable { host: host.clone(), why: Outage::PlainHttp },
+                    false => unavailable(&host, &e),
+                };
+                // A host without an answer is not retried here; the caller's schedule
+                // waits for it.
                 Err(Failure { again: outcome != RequestOutcome::TimedOut && !is_blocked(&e), error })
             }
         }
     }
 
-    /// Where the answer came from. Behind a proxy nobody here knows; what the URL
-    /// does not say is taken for the Internet.
+    /// The zone of the answer. Behind a proxy it is unknown; if the URL does not show it,
+    /// the Internet is assumed.
     fn zone(&self, access: &Access, url: &Url, response: &reqwest::Response) -> Zone {
         let named = Zone::of_host(url.host_str().unwrap_or_default());
         if self.clients.is_proxied(access, url) {
@@ -168,24 +170,24 @@ impl Transport {
         response.remote_addr().map(|peer| Zone::of(peer.ip())).or(named).unwrap_or(Zone::Public)
     }
 
-    /// Tells whoever watches that a transfer begins.
+    /// Reports the begin of a transfer to the meter.
     pub fn meter(&self, digest: &Digest, bytes: usize) -> Option<Advance> {
         let shown = digest.hex().get(..SHOWN_DIGITS).unwrap_or_default();
         self.meter.as_ref().map(|meter| meter(shown, bytes as u64))
     }
 
     fn observe(&self, host: &str, method: &Method, outcome: RequestOutcome, elapsed: Duration) {
-        // Without the path: the one of a redirect may hold what gives access.
+        // Without the path: that of a redirect may contain a credential.
         let seconds = elapsed.as_secs_f64();
-        tracing::debug!(target: LOG, host, method = method_name(method), ?outcome, seconds, "asked a registry");
+        tracing::debug!(target: LOG, host, method = method_name(method), ?outcome, seconds, "registry request");
         if let Some(observer) = &self.observer {
             observer(&RequestRecord { host: host.to_owned(), method: method_name(method), outcome, elapsed });
         }
     }
 }
 
-/// The request as it is sent. Whoever waits for the answer is told of every
-/// piece of the body that the connection takes.
+/// The request as it is sent. `handed` gets every piece of the body that the connection
+/// takes.
 fn prepared(client: &Client, request: &Request, handed: watch::Sender<u64>) -> RequestBuilder {
     let mut builder = client.request(request.method.clone(), request.url.clone());
     if let Some(accept) = request.accept {
@@ -208,13 +210,13 @@ fn prepared(client: &Client, request: &Request, handed: watch::Sender<u64>) -> R
         return builder.body(body.clone());
     }
     let advance = request.advance.clone();
-    let told = move |bytes: u64| {
+    let progress = move |bytes: u64| {
         handed.send_modify(|sum| *sum += bytes);
         if let Some(advance) = &advance {
             advance(bytes);
         }
     };
-    builder.header(CONTENT_LENGTH, body.len()).body(watched(body.clone(), Arc::new(told)))
+    builder.header(CONTENT_LENGTH, body.len()).body(watched(body.clone(), Arc::new(progress)))
 }
 
 struct Failure {
@@ -222,7 +224,7 @@ struct Failure {
     again: bool,
 }
 
-/// How long to wait before this answer is asked for again; `None` takes it.
+/// How long to wait before a retry; `None` accepts the answer.
 fn retry_after(reply: &Reply, pause: Duration) -> Option<Duration> {
     let passing = reply.status == StatusCode::TOO_MANY_REQUESTS
         || matches!(reply.status.as_u16(), 500 | 502 | 503 | 504);
@@ -237,7 +239,7 @@ fn redirect_target(reply: &Reply) -> Result<Url, String> {
     let location = reply.headers.get(LOCATION).and_then(|v| v.to_str().ok());
     let next = location
         .and_then(|l| reply.url.join(l).ok())
-        .ok_or_else(|| "it redirects without saying where to".to_owned())?;
+        .ok_or_else(|| "it redirects without a location".to_owned())?;
     let host = next.host_str().unwrap_or_default();
     match (reply.url.scheme(), next.scheme()) {
         ("https", "https") | ("http", "http" | "https") => {}
@@ -247,7 +249,7 @@ fn redirect_target(reply: &Reply) -> Result<Url, String> {
 }
 
 fn refused(url: &Url, why: String) -> Failure {
-    Failure { error: OciError::Unavailable { host: authority(url), why }, again: false }
+    Failure { error: OciError::Unavailable { host: authority(url), why: why.into() }, again: false }
 }
 
 /// The methods that this room uses, as a closed set.

@@ -1,14 +1,13 @@
-//! Where a list of a registry goes on.
+//! The next page of a list of a registry.
 
 use http::HeaderMap;
 use http::header::LINK;
 use reqwest::Url;
 
-/// The target of `Link: <…>; rel="next"` (RFC 8288), which has to stay on the
-/// host.
+/// The target of `Link: <…>; rel="next"` (RFC 8288), which must stay on the host.
 ///
 /// # Errors
-/// What the list does instead, as the end of a sentence about it.
+/// The fault, as the end of a sentence about the list.
 pub(in crate::oci) fn next(headers: &HeaderMap, page: &Url) -> Result<Option<Url>, &'static str> {
     let values = headers.get_all(LINK).iter().filter_map(|v| v.to_str().ok());
     let Some(target) = values.flat_map(|value| value.split('<').skip(1)).find_map(next_target) else {
@@ -16,7 +15,7 @@ pub(in crate::oci) fn next(headers: &HeaderMap, page: &Url) -> Result<Option<Url
     };
     let url = page.join(target).map_err(|_| "has a malformed Link header")?;
     if url.origin() != page.origin() || !url.path().starts_with("/v2/") {
-        return Err("leads to another host");
+        return Err("links to another host");
     }
     Ok(Some(url))
 }

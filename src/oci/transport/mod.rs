@@ -1,6 +1,6 @@
-//! Requests to registries and their answers: connections, retries, redirects, how
-//! fast a host is asked and where a server may send us. Nothing here knows what a
-//! manifest is, or how one authenticates.
+//! Requests to registries and their answers: connections, retries, redirects, the request
+//! rate of a host and where a server may redirect us. Nothing here knows what a manifest
+//! is, or how to authenticate.
 
 mod client;
 mod environment;

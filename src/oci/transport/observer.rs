@@ -1,4 +1,4 @@
-//! What is told of requests and transfers, to whoever watches.
+//! Reports of requests and transfers, for metrics and progress.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,12 +29,11 @@ pub struct RequestRecord {
     pub elapsed: Duration,
 }
 
-/// Is told of every request.
+/// Receives every request.
 pub type Observer = Arc<dyn Fn(&RequestRecord) + Send + Sync>;
 
-/// Is told of more bytes of a transfer; dropped at its end.
+/// Receives more bytes of a transfer; dropped at its end.
 pub type Advance = Arc<dyn Fn(u64) + Send + Sync>;
 
-/// Is told of a transfer when it begins, by a name for people and its size in
-/// bytes.
+/// Receives a transfer when it begins, with a short name and its size in bytes.
 pub type Meter = Arc<dyn Fn(&str, u64) -> Advance + Send + Sync>;

@@ -1,9 +1,8 @@
-//! How fast one host is asked: so many requests at a time, and none for a while by
-//! whom it has told to wait.
+//! The request rate of one host: a limited number at a time, and none from an access that
+//! it asked to wait.
 //!
-//! All of that is by access: what one release's credentials have used up, or its proxy
-//! slows down, is not another's fault. Where a host counts by address it tells
-//! everybody.
+//! All of that is per access: the credentials or the proxy of one release must not slow
+//! down another. A host that counts by address answers every access in the same way.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,14 +13,14 @@ use crate::oci::credentials::Fingerprint;
 use crate::oci::error::OciError;
 use crate::oci::limits::{MAX_PACE, MAX_PLACE_WAIT, MAX_REMEMBERED, MAX_RETRY_AFTER, REQUESTS_PER_HOST};
 
-/// A place among the requests to a host; given back when dropped.
+/// A slot for a request to a host; released when dropped.
 pub(super) struct Place {
     _share: Share,
 }
 
 struct Pace {
     places: Arc<Gate>,
-    /// Who is to be quiet until when.
+    /// The accesses that must wait, and until when.
     quiet: Mutex<HashMap<Fingerprint, Instant>>,
 }
 
@@ -29,28 +28,28 @@ struct Pace {
 pub(super) struct Paces(Mutex<HashMap<String, Arc<Pace>>>);
 
 impl Paces {
-    /// Waits for a place.
+    /// Waits for a slot.
     ///
     /// # Errors
-    /// When the host wants to hear nothing of this access for longer than a
-    /// request waits, or is slow to answer those that are under way.
+    /// When the host asked this access to wait for longer than a request waits, or is
+    /// slow to answer the pending requests.
     pub async fn enter(&self, host: &str, who: Fingerprint) -> Result<Place, OciError> {
         self.enter_within(host, who, MAX_PLACE_WAIT).await
     }
 
     async fn enter_within(&self, host: &str, who: Fingerprint, most: Duration) -> Result<Place, OciError> {
         let pace = self.of(host);
-        let unavailable = |why: &str| OciError::Unavailable { host: host.to_owned(), why: why.to_owned() };
+        let unavailable = |why: &str| OciError::Unavailable { host: host.to_owned(), why: why.into() };
         let wait = pace.wait(who);
         if wait > MAX_RETRY_AFTER {
-            return Err(unavailable("it has asked to be left alone for a while (Retry-After)"));
+            return Err(unavailable("it limits the request rate (Retry-After)"));
         }
         if !wait.is_zero() {
             tokio::time::sleep(wait).await;
         }
         let entered = tokio::time::timeout(most, pace.places.enter(&hex::encode(who), 1)).await;
         let share = entered.map_err(|_| {
-            unavailable("it is slow to answer the requests that are under way with the same credentials")
+            unavailable("it is slow to answer the pending requests with the same credentials")
         })?;
         Ok(Place { _share: share })
     }
@@ -78,7 +77,7 @@ impl Paces {
 }
 
 impl Pace {
-    /// How long this access is to wait.
+    /// How long this access must wait.
     fn wait(&self, who: Fingerprint) -> Duration {
         let now = Instant::now();
         let mut quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
@@ -86,7 +85,7 @@ impl Pace {
         quiet.get(&who).map_or(Duration::ZERO, |until| until.saturating_duration_since(now))
     }
 
-    /// Whether requests are under way or the host has wishes.
+    /// Whether requests are pending or an access must wait.
     fn is_in_use(&self, now: Instant) -> bool {
         let quiet = self.quiet.lock().unwrap_or_else(PoisonError::into_inner);
         self.places.taken() > 0 || quiet.values().any(|until| *until > now)
@@ -101,7 +100,7 @@ mod tests {
     const OTHER: Fingerprint = [2; 32];
 
     #[tokio::test]
-    async fn who_was_told_to_wait_waits_and_nobody_else() {
+    async fn only_an_access_that_was_asked_to_wait_waits() {
         let paces = Paces::default();
         paces.slow("a", ME, Duration::from_secs(30));
         assert!(matches!(paces.enter("a", ME).await, Err(OciError::Unavailable { .. })));
@@ -120,7 +119,7 @@ mod tests {
         }
         let soon = Duration::from_millis(20);
         let refused = paces.enter_within("a", ME, soon).await.err().unwrap().to_string();
-        assert!(refused.contains("is slow to answer the requests that are under way"), "{refused}");
+        assert!(refused.contains("is slow to answer the pending requests"), "{refused}");
         drop(paces.enter_within("a", OTHER, soon).await.unwrap());
         slow.pop();
         paces.enter_within("a", ME, Duration::from_secs(10)).await.unwrap();

@@ -1,5 +1,5 @@
-//! Which of the two a registry on this machine speaks: nobody says so, and a registry
-//! for tests often has no TLS.
+//! Whether a registry on this machine speaks TLS or plain HTTP: a registry for tests
+//! often has no TLS.
 
 use std::io::{Read, Write};
 use std::net::{TcpStream, ToSocketAddrs};
@@ -11,15 +11,15 @@ use rustls_pki_types::ServerName;
 
 use crate::oci::reference::Repository;
 
-/// How long a machine may take to answer itself.
+/// How long a local answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 /// The first byte of an alert and of a handshake (RFC 8446 §5.1).
 const TLS_RECORDS: [u8; 2] = [21, 22];
 
-/// Whether the registry answers a TLS greeting with TLS. Its certificate is not
-/// looked at: whether it is trusted is for the connection that is used.
+/// Whether the registry answers a TLS greeting with TLS. Its certificate is not verified
+/// here, but by the later connection.
 ///
-/// Blocks, for a few seconds at most at each of its addresses. Nobody who answers is no TLS.
+/// Blocks, for a few seconds at most at each of its addresses. No answer counts as no TLS.
 pub fn speaks_tls(repository: &Repository) -> bool {
     first_byte(repository.api_host()).is_some_and(|byte| TLS_RECORDS.contains(&byte))
 }

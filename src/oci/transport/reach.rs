@@ -1,23 +1,23 @@
-//! From where one may be sent to which host.
+//! Which hosts a server may redirect to.
 //!
-//! A registry names other hosts: by redirects, by its token service, by the
-//! place of an upload. It must not use this process to reach what it could not
-//! reach itself. Nothing here resolves names or sends anything.
+//! A registry names other hosts: by redirects, by its token service, by the location of
+//! an upload. It must not use this process to reach what it could not reach itself.
+//! Nothing here resolves names or sends anything.
 
 use crate::oci::reference::Zone;
 
-/// Who has named the URL of a request.
+/// The origin of the URL of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::oci) enum Reach {
-    /// The release itself, or whoever runs this process.
+    /// The release itself, or the configuration of this process.
     Own,
     /// A server in this zone.
     Named(Zone),
 }
 
 impl Reach {
-    /// The reach of a URL that an answer names: what `self` reached has sent us,
-    /// from its zone.
+    /// The reach of a URL in an answer: a server that `self` reached redirects us, from
+    /// its zone.
     pub fn redirected(self, zone: Zone, same_host: bool) -> Self {
         let from = if same_host { zone } else { zone.for_others() };
         match self {
@@ -26,7 +26,7 @@ impl Reach {
         }
     }
 
-    /// No nearer to this process than another reach goes, either.
+    /// Limited by another reach.
     pub fn within(self, other: Self) -> Self {
         match (self, other) {
             (Self::Own, reach) | (reach, Self::Own) => reach,
@@ -34,8 +34,7 @@ impl Reach {
         }
     }
 
-    /// Whether the host may be asked; names that are to be resolved are looked
-    /// at when they have been.
+    /// Whether the host is allowed; names are checked again after their resolution.
     ///
     /// # Errors
     /// What kind of address it is.
@@ -69,7 +68,7 @@ mod tests {
         check(forbidden, true, &[public, private, loopback, forbidden]);
         // A name that was public must not become private on the way.
         check(public, true, &[public]);
-        // Over the Internet there is no way back in.
+        // The Internet must not redirect back in.
         let there = Reach::Own.redirected(private, false).redirected(public, false);
         assert_eq!(there.redirected(private, false).check("10.0.0.1"), Err("a private address"));
         assert_eq!(Reach::Own.check("169.254.169.254"), Ok(()));

@@ -15,13 +15,13 @@ use crate::oci::error::OciError;
 use crate::oci::limits::MAX_ERROR_BYTES;
 use crate::oci::reference::{Zone, authority};
 
-/// The head of an answer; the body is still to be read. Holds its place among
-/// the host's requests until it is dropped.
+/// The head of an answer; the body is still to be read. Holds its slot among the host's
+/// requests until it is dropped.
 pub(in crate::oci) struct Reply {
     pub status: StatusCode,
     pub headers: HeaderMap,
     pub url: Url,
-    /// Where it came from.
+    /// The zone of the server.
     pub zone: Zone,
     /// How long the body may go without progress.
     idle: Duration,
@@ -51,7 +51,7 @@ impl Reply {
         Self { status, headers, url, zone, idle, response, _place: place }
     }
 
-    /// How long the server asks to be left alone, if it does (RFC 9110 §10.2.3).
+    /// How long the server asks to wait, if it does (RFC 9110 §10.2.3).
     pub fn retry_after(&self) -> Option<Duration> {
         let busy = matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
         let value = self.headers.get(RETRY_AFTER).filter(|_| busy)?.to_str().ok()?.trim();
@@ -72,8 +72,7 @@ impl Reply {
         }
     }
 
-    /// Reads the body behind what there is already, to a limit for both, while
-    /// somebody watches it arrive.
+    /// Appends the body, with a limit for the whole, and reports its progress.
     ///
     /// # Errors
     /// When nothing arrives for too long.
@@ -83,7 +82,7 @@ impl Reply {
         limit: u64,
         advance: Option<&Advance>,
     ) -> Result<Part, OciError> {
-        // The limit holds for what is announced, too.
+        // The limit applies to the announced length too.
         let announced = self.response.content_length().unwrap_or_default();
         if announced.saturating_add(body.len() as u64) > limit {
             return Ok(Part::TooLong);
@@ -113,30 +112,23 @@ impl Reply {
             _ => None,
         };
         let answer = match code {
-            Some(code) => format!("{host} answered {} ({code})", status.as_u16()),
-            None => format!("{host} answered {}", status.as_u16()),
+            Some(code) => format!("answered {} ({code})", status.as_u16()),
+            None => format!("answered {}", status.as_u16()),
         };
         let subject = subject.to_owned();
         match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                let why = format!("{answer}; check the credentials and that the repository exists");
-                OciError::Denied { subject, why }
+                let why = format!("{host} {answer}; check the credentials and that the repository exists");
+                OciError::Denied { subject, why: why.into() }
             }
             StatusCode::NOT_FOUND => OciError::NotFound { subject },
-            _ => OciError::Unavailable {
-                host,
-                why: format!("it answered {} for {subject}", answer_tail(&answer)),
-            },
+            _ => OciError::Unavailable { host, why: format!("it {answer} for {subject}").into() },
         }
     }
 }
 
-fn answer_tail(answer: &str) -> &str {
-    answer.split_once(" answered ").map_or(answer, |(_, tail)| tail)
-}
-
-/// The code of the first error in a registry's answer. The messages beside it
-/// may hold request ids, which would make every retry another message.
+/// The code of the first error in a registry's answer. The messages next to it may
+/// contain request ids, which would make the message of every retry different.
 fn error_code(body: &[u8]) -> Option<String> {
     let value: serde_json::Value = serde_json::from_slice(body).ok()?;
     let code = value.pointer("/errors/0/code")?.as_str()?;
@@ -145,7 +137,7 @@ fn error_code(body: &[u8]) -> Option<String> {
     plain.then(|| code.to_owned())
 }
 
-/// A body that was read, or not.
+/// A body within its limit, or not.
 pub(in crate::oci) enum Body {
     Whole(Bytes),
     TooLong,

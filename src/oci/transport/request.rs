@@ -1,4 +1,4 @@
-//! A request, before anybody sends it.
+//! A request before it is sent.
 
 use bytes::Bytes;
 use http::Method;
@@ -8,28 +8,28 @@ use reqwest::Url;
 use super::observer::Advance;
 use super::reach::Reach;
 
-/// A request, whatever its credentials.
+/// A request, without its credentials.
 #[derive(Clone)]
 pub(in crate::oci) struct Request {
     pub method: Method,
     pub url: Url,
-    /// Who has named the URL.
+    /// The origin of the URL.
     pub reach: Reach,
     /// Whether the client certificate is shown.
     pub identified: bool,
     pub accept: Option<&'static str>,
     pub authorization: Option<HeaderValue>,
-    /// Headers of an API that is no registry's.
+    /// Headers of an API other than a registry's.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// The first byte that is asked for; all when absent.
+    /// The first requested byte; all when absent.
     pub from: Option<u64>,
     pub body: Option<(String, Bytes)>,
-    /// Who watches the body leave.
+    /// Receives the progress of the body.
     pub advance: Option<Advance>,
 }
 
 impl Request {
-    /// A request to a URL that the release or its operator has named.
+    /// A request to a URL from the release or the configuration.
     pub fn new(method: Method, url: Url) -> Self {
         Self {
             method,
@@ -45,7 +45,7 @@ impl Request {
         }
     }
 
-    /// Whether it may be sent twice.
+    /// Whether it can be retried.
     pub fn is_idempotent(&self) -> bool {
         matches!(self.method, Method::GET | Method::HEAD)
     }

@@ -1,5 +1,5 @@
-//! Names to addresses, for one kind of journey: where a server has sent us to a
-//! name, the addresses behind it count as if it had named them.
+//! Names to addresses, for one reach: where a server redirects us to a name, its
+//! addresses count as if the server had named them.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,19 +13,19 @@ use crate::oci::reference::Zone;
 /// Addresses for names, as in a hosts file; a port that is not 0 counts too.
 pub type Hosts = Arc<BTreeMap<String, Vec<SocketAddr>>>;
 
-/// A name led to no address that may be asked.
+/// A name resolves only to blocked addresses.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the name stands for {0}, which is not asked here")]
+#[error("the name resolves to {0}, which is blocked")]
 pub(super) struct BlockedAddress(pub &'static str);
 
-/// The system's resolver, and what of its answers may be used.
+/// The system's resolver, with a filter for its answers.
 pub(super) struct Resolver {
     pub hosts: Hosts,
     pub reach: Reach,
 }
 
 impl Resolver {
-    /// The addresses that may be asked, of those that there are.
+    /// The allowed addresses among the found ones.
     fn admitted(reach: Reach, found: Vec<SocketAddr>) -> Result<Vec<SocketAddr>, BlockedAddress> {
         let Reach::Named(zone) = reach else { return Ok(found) };
         let (good, bad): (Vec<_>, Vec<_>) = found.into_iter().partition(|a| zone.admits(Zone::of(a.ip())));
@@ -36,8 +36,8 @@ impl Resolver {
     }
 }
 
-/// Where a name is that the release has written: of its addresses the farthest
-/// from this process. `None` when it leads nowhere.
+/// The zone of a name from the release: of its addresses the farthest from this process.
+/// `None` when it does not resolve.
 pub(super) async fn farthest(hosts: &Hosts, name: &str) -> Option<Zone> {
     let found = match hosts.get(name) {
         Some(found) => found.clone(),

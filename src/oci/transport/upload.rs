@@ -1,6 +1,6 @@
-//! The body of a request on its way, and how long it is waited for.
+//! The body of a request while it is sent, and how long to wait for it.
 //!
-//! Nothing here knows what is uploaded, or where to.
+//! Nothing here knows the content or the target.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use super::observer::Advance;
 use crate::oci::limits::{UPLOAD_BUFFER, UPLOAD_CHUNK, UPLOAD_RATE};
 
-/// The body in pieces, each told when it is handed over.
+/// The body in pieces, each reported when it is passed on.
 pub(super) fn watched(body: Bytes, advance: Advance) -> reqwest::Body {
     let pieces = futures::stream::unfold(body, move |mut rest| {
         let advance = advance.clone();
@@ -23,7 +23,7 @@ pub(super) fn watched(body: Bytes, advance: Advance) -> reqwest::Body {
     reqwest::Body::wrap_stream(pieces)
 }
 
-/// The body of a request on its way.
+/// The body of a request while it is sent.
 pub(super) struct Upload {
     /// Its size, in bytes.
     whole: u64,
@@ -32,21 +32,20 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// A body of so many bytes, and who is to be told how many the connection has
-    /// taken.
+    /// A body of this many bytes, and the sender for how many the connection has taken.
     pub fn of(whole: usize) -> (watch::Sender<u64>, Self) {
         let (sender, handed) = watch::channel(0);
         (sender, Self { whole: whole as u64, handed })
     }
 
-    /// What the work comes to; `None` when nothing has moved for so long. The
-    /// client's own read timeout counts from the beginning of a request and
-    /// knows nothing of a body that is still on its way.
+    /// The result of the work; `None` after this long without progress. The client's own
+    /// read timeout counts from the beginning of a request and ignores a body that is
+    /// still being sent.
     pub async fn watch<T>(mut self, idle: Duration, work: impl Future<Output = T>) -> Option<T> {
         let mut work = std::pin::pin!(work);
         loop {
             let all = *self.handed.borrow_and_update() >= self.whole;
-            // Taken is not sent: nobody sees how the last of it moves.
+            // Taken is not sent: the progress of the last bytes is not visible.
             let unseen = if all { self.whole.min(UPLOAD_BUFFER) / UPLOAD_RATE } else { 0 };
             tokio::select! {
                 done = &mut work => return Some(done),

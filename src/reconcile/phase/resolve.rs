@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use crate::api::reason::Reason;
-use crate::api::status::condition;
+use crate::api::status::{ReleaseStatus, condition};
 use crate::cluster::session::Session;
 use crate::domain::gate::TagStep;
 use crate::domain::gate::downgrade;
@@ -175,8 +175,7 @@ fn follow(scope: &Scope<'_>, ledger: &Ledger, notes: &mut Notes, resolved: Resol
     }
     let step = TagStep { from: last_tag, to: &tag };
     if let Some(held) = &revision.held {
-        let reported = status.condition(condition::READY).is_some_and(|c| c.message.contains(held));
-        notes.once(Reason::DowngradeRefused, held.clone(), reported);
+        notes.once(Reason::DowngradeRefused, held.clone(), says_held(&status, held));
     } else if step.is_back(&Facts::of(release)) {
         let message = format!(
             "Downgraded from {last_tag} to {tag}: the newest tag is older, and spec.ref.allowDowngrade is set"
@@ -184,6 +183,12 @@ fn follow(scope: &Scope<'_>, ledger: &Ledger, notes: &mut Notes, resolved: Resol
         notes.once(Reason::Downgraded, message, reported);
     }
     revision
+}
+
+/// Whether a process before this one has said why the release is held. Ready is true then,
+/// so the status has no field for it but the message of that condition.
+fn says_held(status: &ReleaseStatus, held: &str) -> bool {
+    status.condition(condition::READY).is_some_and(|c| c.message.contains(held))
 }
 
 /// The target revision for an answer of the registry: the current one, if the answer would be a

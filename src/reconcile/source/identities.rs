@@ -61,7 +61,7 @@ mod tests {
         check(&[("a.agekey", key)], "");
         check(&[("a.agekey", key), ("b.agekey", &format!("# old\n{key}{key}"))], "");
         check(&[], "is empty: add age identities (AGE-SECRET-KEY-1…)");
-        let not = "line 1 is not a private key of age (AGE-SECRET-KEY-1…)";
+        let not = "line 1 is not an age private key (AGE-SECRET-KEY-1…)";
         check(&[("a", key), ("b", "hunter2")], &format!("has an invalid key \"b\": {not}"));
     }
 }

@@ -21,7 +21,7 @@ async fn a_cluster_that_cannot_be_reached_is_named() {
     check(&["get", "inventories"], 1, &format!("error: {why}"));
     check(&["apply", "-i", "app", "-f", "-"], 1, &format!("building inventory...\nerror: {why}"));
     check(&["delete", "-i", "app"], 1, &format!("retrieving inventory...\nerror: {why}"));
-    let unread = "error: the inventory NS/inv-app cannot be read: ";
+    let unread = "error: cannot read the inventory NS/inv-app: ";
     check(&["diff", "-i", "app", "-f", "-"], 2, &format!("{unread}{why}"));
     check(&["inspect", "inventory", "app"], 1, &format!("{unread}{why}"));
 }
@@ -37,34 +37,30 @@ async fn a_kubeconfig_that_cannot_be_used_says_how() {
     };
     check(
         &["--kubeconfig", "nope"],
-        "the kubeconfig nope cannot be read: No such file or directory (os error 2)",
+        "cannot read the kubeconfig nope: No such file or directory (os error 2)",
     );
     check(&["--context", "nope"], "the kubeconfig has no context \"nope\"; it has testbed");
     check(&["--cluster", "nope"], "the kubeconfig has no cluster \"nope\"; it has testbed");
     check(
         &["--token", "nope", "--kubeconfig", "tokenless"],
-        "the kubeconfig tokenless cannot be read: No such file or directory (os error 2)",
+        "cannot read the kubeconfig tokenless: No such file or directory (os error 2)",
     );
     let broken = hand.run(&["get", "inventories", "--kubeconfig", "broken"], "");
-    assert!(
-        broken.err.starts_with("error: the kubeconfig cannot be used: failed to parse"),
-        "{}",
-        broken.err
-    );
+    assert!(broken.err.starts_with("error: invalid kubeconfig: failed to parse"), "{}", broken.err);
     assert_eq!(broken.err.lines().count(), 1, "{}", broken.err);
     let without = |set: fn(&mut Command) -> &mut Command| {
         let mut command = hand.command(&["get", "inventories"]);
         set(&mut command);
         Ended::of(&bed::run(&mut command, ""), hand.namespace())
     };
-    let none = "error: no cluster is configured: set KUBECONFIG or --kubeconfig to a kubeconfig file, or write \
+    let none = "error: no cluster is configured: set KUBECONFIG or --kubeconfig to a kubeconfig file, or create \
                 ~/.kube/config\n";
     assert_eq!(without(|c| c.env_remove("KUBECONFIG")).err, none);
     assert_eq!(without(|c| c.env("KUBECONFIG", "")).err, none);
     let named = without(|c| c.env("KUBECONFIG", "/nope"));
     assert_eq!(
         named.err,
-        "error: the kubeconfig /nope cannot be read: No such file or directory (os error 2)\n"
+        "error: cannot read the kubeconfig /nope: No such file or directory (os error 2)\n"
     );
     let admin = hand.bed().kubeconfig_for_token("nope");
     hand.file_as_is("stranger", &admin);
@@ -200,7 +196,7 @@ async fn missing_rights_are_named_by_verb_and_resource() {
     let ended = as_person("nobody", &["apply", "-i", "app", "-f", "-"]);
     let begun = "building inventory...\n";
     assert_eq!(ended.code, Some(1));
-    assert_eq!(ended.err, format!("{begun}error: the inventory NS/inv-app cannot be read: {unread}\n"));
+    assert_eq!(ended.err, format!("{begun}error: cannot read the inventory NS/inv-app: {unread}\n"));
     let everywhere = hand.run(&["get", "inventories", "-A", "--kubeconfig", "nobody"], "");
     assert_eq!(
         everywhere.err,

@@ -58,7 +58,7 @@ async fn the_inventorys_own_namespace_may_be_in_the_set() {
     assert_eq!(
         refused.err,
         format!(
-            "building inventory...\napplying 2 manifest(s)...\nerror: the inventory {home}/inv-app cannot be written: \
+            "building inventory...\napplying 2 manifest(s)...\nerror: cannot write the inventory {home}/inv-app: \
              namespaces \"{home}\" not found (--create-namespace creates it)\n"
         )
     );

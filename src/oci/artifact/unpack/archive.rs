@@ -1,5 +1,5 @@
-//! The entries of a tar archive. Only plain files and directories are taken, each by a
-//! name that leads nowhere else.
+//! The entries of a tar archive. Only plain files and directories are accepted, each with
+//! a name inside of the archive.
 
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader, Read};
@@ -75,7 +75,7 @@ impl Findings {
         }
     }
 
-    /// Reads one file: into memory if it is kept, else only past it.
+    /// Reads one file: into memory if it is kept, else it is skipped.
     fn take(
         &mut self,
         name: String,
@@ -124,14 +124,14 @@ impl Findings {
         if self.files.is_empty() && !self.names.is_empty() && order.path.is_empty() {
             let shown = shorten(&self.tops);
             return Err(OciError::invalid(format!(
-                "it holds no YAML or JSON file, so it may be a container image; it holds {shown}"
+                "it contains no YAML or JSON file (is it a container image?); it contains {shown}"
             )));
         }
         Ok(self.files)
     }
 }
 
-/// What is needed of an archive entry.
+/// The needed fields of an archive entry.
 trait File: Read {
     fn size(&self) -> u64;
 }
@@ -160,7 +160,7 @@ fn entry_name(raw: &[u8], limits: &ContentLimits) -> Result<Option<String>, OciE
     }
     let segments: Vec<&str> = name.split('/').filter(|s| !matches!(*s, "" | ".")).collect();
     if segments.contains(&"..") {
-        return refuse("leaves the archive");
+        return refuse("points outside of the archive");
     }
     if segments.len() > limits.depth {
         return refuse("is nested too deep");
@@ -176,15 +176,15 @@ fn refuse_special(kind: EntryType, name: &str) -> Result<(), OciError> {
         EntryType::Char | EntryType::Block => "a device",
         EntryType::Fifo => "a named pipe",
         EntryType::GNUSparse => "a sparse file",
-        _ => "of a type that configuration does not need",
+        _ => "of an unsupported type",
     };
     Err(OciError::invalid(format!(
         "entry {name:?} is {what}; only plain files are accepted (is it a container image?)"
     )))
 }
 
-/// After the end of an archive only padding is accepted: what one reader
-/// skips, another might read.
+/// After the end of an archive only padding is accepted: another reader might read what
+/// this one skips.
 fn drain(stream: impl Read) -> Result<(), OciError> {
     let mut rest = BufReader::new(stream);
     loop {

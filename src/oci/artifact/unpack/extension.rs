@@ -1,10 +1,9 @@
-//! Entries of an archive that say something about the entry after them: GNU
-//! long names and PAX headers.
+//! Entries of an archive that describe the entry after them: GNU long names and PAX
+//! headers.
 //!
-//! The tar crate would read these itself, but into memory whatever their size.
-//! What they may say is little: a name. A PAX size is refused, because it is
-//! needed above 8 GiB only and is what readers disagree about
-//! (RUSTSEC-2025-0110, RUSTSEC-2026-0068).
+//! The tar crate would read these itself, but into memory without a limit. Only a name is
+//! accepted in them. A PAX size is refused, because it is needed only above 8 GiB and
+//! readers disagree about it (RUSTSEC-2025-0110, RUSTSEC-2026-0068).
 
 use std::io::Read;
 
@@ -24,7 +23,7 @@ pub(super) fn is_extension(kind: EntryType) -> bool {
     )
 }
 
-/// Reads an extension; the answer is the next entry's name, if it says one.
+/// Reads an extension; returns the next entry's name, if it has one.
 pub(super) fn read(kind: EntryType, entry: &mut impl Read) -> Result<Option<Vec<u8>>, OciError> {
     let mut content = Vec::new();
     entry.take(MAX_EXTENSION_BYTES + 1).read_to_end(&mut content).map_err(broken)?;
@@ -36,11 +35,11 @@ pub(super) fn read(kind: EntryType, entry: &mut impl Read) -> Result<Option<Vec<
         EntryType::GNULongName => {
             let end = content.iter().position(|b| *b == 0).unwrap_or(content.len());
             if content.split_off(end).iter().any(|b| *b != 0) {
-                return Err(OciError::invalid("its archive has a name that goes on behind a NUL"));
+                return Err(OciError::invalid("its archive has a name with a NUL in it"));
             }
             Ok(Some(content))
         }
-        // The target of a link, which is refused itself.
+        // The target of a link; links themselves are refused.
         EntryType::GNULongLink => Ok(None),
         _ => {
             let name = pax_name(&content)?;
@@ -73,7 +72,7 @@ fn pax_name(mut records: &[u8]) -> Result<Option<Vec<u8>>, OciError> {
             (b"path", value) => name = Some(value.iter().skip(1).copied().collect()),
             (b"size", _) => return Err(OciError::invalid("its archive states the size of an entry twice")),
             (key, _) if key.starts_with(b"GNU.sparse.") => {
-                return Err(OciError::invalid("its archive holds a sparse file"));
+                return Err(OciError::invalid("its archive contains a sparse file"));
             }
             _ => {}
         }

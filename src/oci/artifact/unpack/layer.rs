@@ -35,8 +35,7 @@ pub(in crate::oci) fn unpack(layer: &[u8], order: &Order) -> Result<Vec<(String,
     read_content(layer, order)
 }
 
-/// Reads what is in the stream, to its very end: only there do the checks of
-/// the compression hold.
+/// Reads the stream to its end: only there are the checksums of the compression checked.
 fn read_content(stream: impl Read, order: &Order) -> Result<Vec<(String, Bytes)>, OciError> {
     let limited = Limited { inner: stream, left: order.limits.unpacked, hit: false };
     let mut reader = BufReader::with_capacity(32 << 10, limited);
@@ -63,8 +62,8 @@ fn read_stream(reader: &mut BufReader<impl Read>, order: &Order) -> Result<Vec<(
     read_single(head, reader, order)
 }
 
-/// Whether a first block is a tar header: its checksum is right, or it is the
-/// zeros of an empty archive.
+/// Whether a first block is a tar header: with a valid checksum, or the zeros of an empty
+/// archive.
 fn is_tar(head: &[u8]) -> bool {
     let Ok(block) = <&[u8; TAR_BLOCK]>::try_from(head) else {
         return false;

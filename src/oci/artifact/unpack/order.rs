@@ -1,4 +1,4 @@
-//! What is to be taken out of a layer, and what of it is there.
+//! What to take out of a layer, and what is missing.
 
 use crate::oci::error::OciError;
 use crate::oci::limits::ContentLimits;
@@ -12,14 +12,14 @@ pub(in crate::oci) struct Order {
     pub path: String,
     /// The name for a layer that is one file, not an archive.
     pub title: Option<String>,
-    /// What the concatenation of all files has to hash to, in lower case hex.
+    /// The expected hash of the concatenation of all files, in lower case hex.
     pub checksum: Option<String>,
     pub limits: ContentLimits,
 }
 
-/// Brings `spec.path` into the form of entry names.
+/// Normalises `spec.path` to the form of entry names.
 pub(in crate::oci) fn normal_path(path: &str) -> Result<String, OciError> {
-    let bad = || OciError::Spec(format!("path {path:?} has to be relative to the artifact, without \"..\""));
+    let bad = || OciError::Spec(format!("path {path:?} must be relative to the artifact, without \"..\""));
     if path.starts_with('/') || path.contains(['\\', '\0']) {
         return Err(bad());
     }
@@ -29,9 +29,9 @@ pub(in crate::oci) fn normal_path(path: &str) -> Result<String, OciError> {
 
 pub(in crate::oci::artifact) fn check_sum(wanted: Option<&str>, found: &[u8]) -> Result<(), OciError> {
     match wanted {
-        Some(wanted) if !wanted.eq_ignore_ascii_case(&hex::encode(found)) => Err(OciError::invalid(
-            "checksum mismatch: its content is not what the checksum annotation was made for",
-        )),
+        Some(wanted) if !wanted.eq_ignore_ascii_case(&hex::encode(found)) => {
+            Err(OciError::invalid("checksum mismatch: its content does not match its checksum annotation"))
+        }
         _ => Ok(()),
     }
 }
@@ -40,7 +40,7 @@ pub(in crate::oci::artifact) fn is_below(name: &str, path: &str) -> bool {
     path.is_empty() || name.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Names that can matter to a render; everything else is passed over.
+/// Names that a render can need; everything else is skipped.
 pub(super) fn is_manifest_name(name: &str) -> bool {
     let file = name.rsplit('/').next().unwrap_or_default();
     let extension = file.rsplit_once('.').map(|(_, e)| e);
@@ -49,7 +49,7 @@ pub(super) fn is_manifest_name(name: &str) -> bool {
 
 pub(super) fn path_missing(order: &Order, tops: &[String]) -> OciError {
     let shown = shorten(tops);
-    OciError::invalid(format!("path ./{} is not in the artifact; it holds: {shown}", order.path))
+    OciError::invalid(format!("path ./{} is not in the artifact; it contains: {shown}", order.path))
 }
 
 pub(super) fn shorten(names: &[String]) -> String {

@@ -1,5 +1,4 @@
-//! A stream of bytes from a stranger: read no further than its limit, and what is said
-//! when it breaks.
+//! An untrusted stream of bytes: its limit, and the error when it breaks.
 
 use std::io::{self, Read};
 
@@ -21,8 +20,7 @@ pub(super) fn broken(error: io::Error) -> OciError {
     OciError::invalid(format!("its layer cannot be unpacked: {why}"))
 }
 
-/// Ends a stream with an error once more than the limit was read, whatever
-/// asked for it.
+/// Ends a stream with an error once more than the limit was read.
 pub(super) struct Limited<R> {
     pub inner: R,
     pub left: u64,

@@ -1,4 +1,4 @@
-//! Archives as strangers make them.
+//! Archives from untrusted sources.
 
 use std::io::Write;
 
@@ -122,8 +122,8 @@ fn what_configuration_does_not_need_is_refused() {
     let file = |name: &[u8]| ended(raw(name, EntryType::Regular, YAML));
     let special = |kind: EntryType| ended(raw(b"bin", kind, b""));
 
-    invalid(file(b"../a.yaml"), "leaves the archive");
-    invalid(file(b"a/../../b.yaml"), "leaves the archive");
+    invalid(file(b"../a.yaml"), "points outside of the archive");
+    invalid(file(b"a/../../b.yaml"), "points outside of the archive");
     invalid(file(b"/etc/a.yaml"), "absolute name");
     invalid(file(b"a\\b.yaml"), "backslash");
     invalid(file(b"a\nb.yaml"), "control character");
@@ -215,7 +215,7 @@ fn extensions_name_an_entry_and_nothing_else() {
     };
     refuse(file(pax(&record("size", "1024"))), "size of an entry twice");
     refuse(file(pax(&record("GNU.sparse.major", "1"))), "sparse");
-    refuse(file(pax(&record("path", "../a.yaml"))), "leaves the archive");
+    refuse(file(pax(&record("path", "../a.yaml"))), "points outside of the archive");
     let global = raw(b"g", EntryType::XGlobalHeader, record("path", "a.yaml").as_bytes());
     refuse(file(global), "one name for all");
     for malformed in
@@ -245,7 +245,7 @@ fn paths_stay_in_the_artifact() {
     assert_eq!(normal_path("././a//b/").unwrap(), "a/b");
 }
 
-/// What an entry of an archive can be made to look like, each with its reason.
+/// Malformed entries of an archive, each with its reason.
 #[test]
 fn names_and_kinds_that_mislead_are_refused() {
     let pax = |records: &str| raw(b"pax", EntryType::XHeader, records.as_bytes());

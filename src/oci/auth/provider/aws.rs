@@ -17,7 +17,7 @@ use crate::oci::error::OciError;
 use crate::oci::reference::authority;
 use crate::oci::transport::Request;
 
-/// How long a token of ECR is good, by its documentation.
+/// How long a token of ECR is valid, by its documentation.
 const TOKEN_LIFE: Duration = Duration::from_secs(12 * 3600);
 
 #[derive(Deserialize)]
@@ -26,7 +26,7 @@ struct Answer {
     data: OneOrMore,
 }
 
-/// ECR answers with a list, its public twin with one.
+/// ECR returns a list, the public ECR a single one.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum OneOrMore {
@@ -56,7 +56,7 @@ pub(super) async fn credential(caller: Caller<'_>, ecr: &Ecr) -> Result<(Credent
         OneOrMore::One(one) => Some(one),
         OneOrMore::More(more) => more.into_iter().next(),
     };
-    let unusable = || caller.denied(&format!("{host} did not answer with a token"));
+    let unusable = || caller.denied(&format!("{host} returned no token"));
     let Authorization { token, expires_at } = first.ok_or_else(unusable)?;
     let decoded = STANDARD.decode(token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
     let (username, password) =
@@ -104,14 +104,14 @@ fn signed(
     Ok(request)
 }
 
-/// The endpoint of a service: as the SDKs let it be named, else AWS's own.
+/// The endpoint of a service: from the variables of the SDKs, else AWS's own.
 fn endpoint(caller: Caller<'_>, variable: &str, host: &str) -> String {
     let named = caller.variable(variable).or_else(|| caller.variable("AWS_ENDPOINT_URL"));
     named.unwrap_or_else(|| format!("https://{host}/"))
 }
 
-/// Keys in the SDKs' order: given outright, by web identity, by the container's
-/// agent. There is no look at the node's own role: it is every pod's.
+/// Keys in the SDKs' order: from variables, by web identity, by the container's agent.
+/// The role of the node is not used: every pod shares it.
 async fn keys(caller: Caller<'_>, ecr: &Ecr) -> Result<Keys, OciError> {
     let given = (caller.variable("AWS_ACCESS_KEY_ID"), caller.variable("AWS_SECRET_ACCESS_KEY"));
     if let (Some(id), Some(secret)) = given {
@@ -155,7 +155,7 @@ async fn web_identity(caller: Caller<'_>, ecr: &Ecr, path: &str) -> Result<Keys,
         (element(&text, "AccessKeyId"), element(&text, "SecretAccessKey"), element(&text, "SessionToken"));
     match found {
         (Some(id), Some(secret), session @ Some(_)) => Ok(Keys { id, secret, session }),
-        _ => Err(caller.denied(&format!("{host} did not answer with credentials"))),
+        _ => Err(caller.denied(&format!("{host} returned no credentials"))),
     }
 }
 
@@ -169,7 +169,7 @@ struct Lent {
     session: Option<String>,
 }
 
-/// EKS Pod Identity: the agent on the node lends keys to who shows its token.
+/// EKS Pod Identity: the agent on the node gives temporary keys in return for the token.
 async fn container(caller: Caller<'_>, url: &str) -> Result<Keys, OciError> {
     let mut request = Request::new(Method::GET, caller.url(url)?);
     request.headers.push((http::header::ACCEPT, HeaderValue::from_static("application/json")));

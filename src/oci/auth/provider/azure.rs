@@ -1,5 +1,5 @@
-//! Azure Container Registry: the pod's federated token for a token of Entra ID,
-//! that for a refresh token of the registry.
+//! Azure Container Registry: the pod's federated token is exchanged for a token of Entra
+//! ID, and that for a refresh token of the registry.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use super::call::{Caller, form};
 use crate::oci::credentials::{Access, Credential};
 use crate::oci::error::OciError;
 
-/// How long a refresh token of the registry is used; it is good for three.
+/// How long a refresh token of the registry is used; it is valid for three.
 const TOKEN_LIFE: Duration = Duration::from_secs(3 * 3600);
-/// What the token of Entra ID is for: any registry, of any of the clouds.
+/// The scope of the token of Entra ID: any registry, in any of the clouds.
 const SCOPE: &str = "https://containerregistry.azure.net/.default";
 
 #[derive(Deserialize)]
@@ -24,7 +24,7 @@ struct RefreshToken {
     refresh_token: String,
 }
 
-/// The two exchanges. The registry is reached as the release reaches it.
+/// The two exchanges. The registry is reached with the settings of the release.
 pub(super) async fn credential(
     caller: Caller<'_>,
     registry: &str,
@@ -53,7 +53,8 @@ pub(super) async fn credential(
     );
     let entra: AccessToken = caller.json(request, &Access::anonymous()).await?;
     let url = format!("{}://{registry}/oauth2/exchange", access.scheme());
-    let url = reqwest::Url::parse(&url).map_err(|_| caller.denied("the registry's name makes no URL"))?;
+    let url =
+        reqwest::Url::parse(&url).map_err(|_| caller.denied("the registry's name does not form a URL"))?;
     let request = form(
         url,
         &[

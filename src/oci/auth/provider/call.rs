@@ -1,7 +1,7 @@
 //! One call of a cloud's HTTP API, and where this process finds its identity.
 //!
-//! Calls go out with the system's certificates and the environment's proxy,
-//! whatever a release says: its CA or proxy would see the pod's identity.
+//! Calls go out with the system's certificates and the environment's proxy, whatever the
+//! settings of a release: its CA or proxy would see the pod's identity.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +18,15 @@ use crate::oci::limits::{MAX_IDENTITY_FILE_BYTES, MAX_TOKEN_BYTES};
 use crate::oci::reference::{Zone, authority};
 use crate::oci::transport::{Body, Request, Transport};
 
-/// The environment variables of the process, by name; an empty one is none.
+/// The environment variables of the process, by name; an empty one counts as unset.
 pub type Variables = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
 
-/// Who calls, and on whose behalf.
+/// The transport and the environment of a call.
 #[derive(Clone, Copy)]
 pub(super) struct Caller<'a> {
     pub transport: &'a Transport,
     pub variables: &'a Variables,
-    /// What the registry was asked for, for messages.
+    /// The requested artifact, for messages.
     pub subject: &'a str,
 }
 
@@ -41,22 +41,21 @@ impl Caller<'_> {
     /// # Errors
     /// Names the variable.
     pub fn required(&self, name: &str, of: &str) -> Result<String, OciError> {
-        self.variable(name).ok_or_else(|| {
-            self.denied(&format!("{name} is not set for this process; {of} is not set up for its pod"))
-        })
+        self.variable(name)
+            .ok_or_else(|| self.denied(&format!("{name} is not set: {of} is not set up for the pod")))
     }
 
     pub fn denied(&self, why: &str) -> OciError {
-        OciError::Denied { subject: self.subject.to_owned(), why: why.to_owned() }
+        OciError::Denied { subject: self.subject.to_owned(), why: why.into() }
     }
 
-    /// What a file of the pod holds, without the white space around it.
+    /// The content of a file of the pod, without the white space around it.
     ///
     /// # Errors
     /// When it cannot be read or is too long for a token.
     pub async fn file(&self, path: &str) -> Result<String, OciError> {
         use tokio::io::AsyncReadExt as _;
-        let cannot = |e: std::io::Error| self.denied(&format!("{path} cannot be read: {e}"));
+        let cannot = |e: std::io::Error| self.denied(&format!("cannot read {path}: {e}"));
         let file = tokio::fs::File::open(path).await.map_err(cannot)?;
         let mut text = String::new();
         let read = file.take(MAX_IDENTITY_FILE_BYTES + 1).read_to_string(&mut text).await.map_err(cannot)?;
@@ -66,10 +65,10 @@ impl Caller<'_> {
         Ok(text.trim().to_owned())
     }
 
-    /// A URL to which an identity may go: HTTPS, or what does not leave the node.
+    /// A URL that may receive an identity: HTTPS, or an address of the node.
     ///
     /// # Errors
-    /// When it is another one.
+    /// When it is not such a URL.
     pub fn url(&self, text: &str) -> Result<Url, OciError> {
         let url = Url::parse(text).ok().filter(|url| url.host_str().is_some());
         let near = |url: &Url| {
@@ -79,7 +78,7 @@ impl Caller<'_> {
         url.filter(|url| url.scheme() == "https" || near(url)).ok_or_else(|| {
             let shown: String = text.chars().take(200).collect();
             self.denied(&format!(
-                "{shown:?} is not a URL to send an identity to: https, or an address of the node"
+                "{shown:?} cannot receive the pod's identity: it is neither HTTPS nor an address of the node"
             ))
         })
     }
@@ -87,49 +86,47 @@ impl Caller<'_> {
     /// The answer to a request of the cloud's API, of bounded length.
     ///
     /// # Errors
-    /// When there is none, or it is a refusal; with the code of the refusal.
+    /// When there is no answer, or it is a refusal; with the code of the refusal.
     pub async fn send(&self, request: Request, access: &Access) -> Result<Bytes, OciError> {
         let host = authority(&request.url);
         let origin = request.url.origin();
         let reply = self.transport.send(access, &request).await?;
         let status = reply.status;
         if reply.url.origin() != origin {
-            return Err(self.denied(&format!("{host} redirects elsewhere")));
+            return Err(self.denied(&format!("{host} redirects to another host")));
         }
         let Body::Whole(body) = reply.body(MAX_TOKEN_BYTES).await? else {
-            return Err(self.denied(&format!("{host} answers with more than {MAX_TOKEN_BYTES} bytes")));
+            return Err(self.denied(&format!("{host} returned more than {MAX_TOKEN_BYTES} bytes")));
         };
         if status.is_success() {
             return Ok(body);
         }
         let code = code(&body).map(|code| format!(" ({code})")).unwrap_or_default();
-        let why = format!("{host} answered {}{code}", status.as_u16());
+        let answer = format!("answered {}{code}", status.as_u16());
         match status.as_u16() {
-            429 | 500..=599 => Err(OciError::Unavailable {
-                host,
-                why: format!("it {}", &why[why.find("answered").unwrap_or(0)..]),
-            }),
-            _ => Err(self.denied(&format!("the pod's identity was refused: {why}"))),
+            429 | 500..=599 => Err(OciError::Unavailable { host, why: format!("it {answer}").into() }),
+            _ => Err(self.denied(&format!("the pod's identity was refused: {host} {answer}"))),
         }
     }
 
     /// The same, read as JSON.
     ///
     /// # Errors
-    /// Also when it is not of that form; nothing of it is quoted.
+    /// Also when it does not have that form; nothing of it is quoted.
     pub async fn json<T: DeserializeOwned>(&self, request: Request, access: &Access) -> Result<T, OciError> {
         let host = authority(&request.url);
         let body = self.send(request, access).await?;
-        serde_json::from_slice(&body).map_err(|_| self.denied(&format!("{host} did not answer with a token")))
+        serde_json::from_slice(&body).map_err(|_| self.denied(&format!("{host} returned no token")))
     }
 
-    /// A secret that is to go into a header.
+    /// A secret as a header value.
     ///
     /// # Errors
-    /// When HTTP cannot carry it.
+    /// When it is not valid in a header.
     pub fn header(&self, value: &str) -> Result<HeaderValue, OciError> {
-        let mut header = HeaderValue::from_str(value)
-            .map_err(|_| self.denied("the identity holds characters that HTTP cannot carry"))?;
+        let mut header = HeaderValue::from_str(value).map_err(|_| {
+            self.denied("the identity contains characters that are not valid in an HTTP header")
+        })?;
         header.set_sensitive(true);
         Ok(header)
     }
@@ -143,7 +140,7 @@ pub(super) fn form(url: Url, fields: &[(&str, &str)]) -> Request {
     request
 }
 
-/// A header that is no secret.
+/// A header that is not secret.
 pub(super) fn plain(name: &'static str, value: &'static str) -> (HeaderName, HeaderValue) {
     (HeaderName::from_static(name), HeaderValue::from_static(value))
 }
@@ -155,13 +152,13 @@ fn encode(fields: &[(&str, &str)]) -> String {
     form.query().unwrap_or_default().to_owned()
 }
 
-/// How long something may be kept that is good for so many seconds.
-pub(super) fn seconds(told: Option<u64>, otherwise: Duration) -> Duration {
-    told.map_or(otherwise, Duration::from_secs)
+/// How long to keep something that is valid for so many seconds.
+pub(super) fn seconds(given: Option<u64>, otherwise: Duration) -> Duration {
+    given.map_or(otherwise, Duration::from_secs)
 }
 
-/// The code of a refusal: OAuth2's `error`, AWS's `__type` or `<Code>`. Only what
-/// looks like a code is passed on.
+/// The code of a refusal: OAuth2's `error`, AWS's `__type` or `<Code>`. Only text of the
+/// form of a code is returned.
 fn code(body: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(body).ok()?;
     let json: Option<serde_json::Value> = serde_json::from_str(text).ok();

@@ -13,7 +13,7 @@ use crate::oci::credentials::{Access, Credential};
 use crate::oci::error::OciError;
 use crate::oci::transport::Request;
 
-/// How long a token is used when nobody says.
+/// How long a token is used when its lifetime is not given.
 const TOKEN_LIFE: Duration = Duration::from_secs(10 * 60);
 const SCOPE: &str = "https://www.googleapis.com/auth/cloud-platform";
 const TOKEN_PATH: &str = "computeMetadata/v1/instance/service-accounts/default/token";
@@ -82,24 +82,24 @@ async fn of_metadata(caller: Caller<'_>) -> Result<(String, Duration), OciError>
     Ok((access_token, seconds(expires_in, TOKEN_LIFE)))
 }
 
-/// A token of the pod for one of Google's (RFC 8693), and that for one of a
+/// Exchanges a token of the pod for one of Google (RFC 8693), and that for one of a
 /// service account where the file names one.
 async fn federated(caller: Caller<'_>, path: &str) -> Result<(String, Duration), OciError> {
     let text = caller.file(path).await?;
-    let unusable = |why: &str| caller.denied(&format!("{path} cannot be used: {why}"));
+    let unusable = |why: &str| caller.denied(&format!("cannot use {path}: {why}"));
     let file: File =
-        serde_json::from_str(&text).map_err(|_| unusable("it is no credential configuration"))?;
+        serde_json::from_str(&text).map_err(|_| unusable("it is not a credential configuration"))?;
     if file.kind != "external_account" {
-        return Err(unusable("only credentials of the type external_account are supported, no keys"));
+        return Err(unusable("only credentials of the type external_account are supported, not keys"));
     }
     let source = file.credential_source.file.as_deref();
-    let source = source.ok_or_else(|| unusable("its credential_source is no file"))?;
+    let source = source.ok_or_else(|| unusable("its credential_source is not a file"))?;
     let mut subject = caller.file(source).await?;
     let format = &file.credential_source.format;
     if format.kind == "json" {
         let value: Option<serde_json::Value> = serde_json::from_str(&subject).ok();
         let token = value.as_ref().and_then(|v| v.get(&format.subject_token_field_name)?.as_str());
-        subject = token.ok_or_else(|| unusable("its credential_source holds no token"))?.to_owned();
+        subject = token.ok_or_else(|| unusable("its credential_source contains no token"))?.to_owned();
     }
     let request = form(
         caller.url(&file.token_url)?,

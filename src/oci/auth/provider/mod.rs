@@ -1,6 +1,6 @@
-//! Credentials by workload identity: what the pod is in its cloud is traded for
-//! what the cloud's registry takes. One file a cloud; which registries are a
-//! cloud's is said in `credentials/cloud.rs`.
+//! Credentials by workload identity: the identity of the pod is exchanged for credentials
+//! of the cloud's registry. One file for each cloud; `credentials/cloud.rs` knows which
+//! registries belong to a cloud.
 
 mod aws;
 mod azure;

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 pub(super) struct Keys {
     pub id: String,
     pub secret: String,
-    /// Shown beside keys that are lent for a while.
+    /// Sent along with temporary keys.
     pub session: Option<String>,
 }
 

@@ -15,7 +15,7 @@ use crate::oci::limits::{MAX_CLOUD_REGISTRIES, MAX_CLOUD_TOKEN_LIFE};
 use crate::oci::reference::Zone;
 use crate::oci::transport::Transport;
 
-/// Of a token's life, what is not used of it.
+/// The end of a token's lifetime that is not used.
 const MARGIN: Duration = Duration::from_secs(5 * 60);
 /// Shortest use of a token, so that none is fetched for every request.
 const LEAST: Duration = Duration::from_secs(30);
@@ -28,10 +28,10 @@ pub(in crate::oci::auth) struct Given {
 }
 
 type Key = (RegistryProvider, String);
-/// Whoever needs it first gets it; the others wait for that.
+/// The first caller fetches it; the others wait.
 type Shelf = Arc<tokio::sync::Mutex<Option<Given>>>;
 
-/// What the clouds have given to this process.
+/// The credentials that the clouds gave to this process.
 pub(in crate::oci::auth) struct Providers {
     variables: Variables,
     held: Mutex<HashMap<Key, Shelf>>,
@@ -42,13 +42,12 @@ impl Providers {
         Self { variables, held: Mutex::default() }
     }
 
-    /// The credential that the access' provider has for the registry, which
-    /// has asked for one from that zone; `None` without a provider.
+    /// The credential of the access' provider for the registry, whose challenge came from
+    /// that zone; `None` without a provider.
     ///
     /// # Errors
-    /// When the registry is none of that cloud's, when the connection to it is
-    /// not one that the pod's credentials may go over, or when the cloud gives
-    /// none.
+    /// When the registry is not one of that cloud, when its connection must not carry the
+    /// pod's credentials, or when the cloud returns none.
     pub async fn credential(
         &self,
         transport: &Transport,
@@ -67,11 +66,11 @@ impl Providers {
                 registries_of(provider)
             ))
         })?;
-        // The identity is the process', not the release's: whoever writes the
+        // The identity belongs to the process, not to the release: the author of a
         // release must not be able to read it from the wire.
         if (parts.insecure || parts.ca.is_some()) && zone != Zone::Loopback {
             return Err(caller.denied(&format!(
-                "credentials of the provider {provider} do not go over plain HTTP, nor to a server that only the \
+                "credentials of the provider {provider} are not sent over plain HTTP, nor to a server that only the \
                  release's own ca.crt trusts"
             )));
         }
@@ -90,7 +89,7 @@ impl Providers {
         Ok(Some(given))
     }
 
-    /// The registry does not take what the provider gave; the next one is new.
+    /// The registry rejected the credential; the next one is fetched again.
     pub async fn forget(&self, context: RequestContext<'_>) {
         let (provider, registry) = (context.access.parts().provider, context.repository.registry());
         if let Some(target) = CloudRegistry::of(provider, registry) {
@@ -107,7 +106,7 @@ impl Providers {
     }
 }
 
-/// How long a credential is used that is good for so long.
+/// How long to use a credential with this lifetime.
 fn kept(life: Duration) -> Duration {
     life.min(MAX_CLOUD_TOKEN_LIFE).saturating_sub(MARGIN).max(LEAST)
 }

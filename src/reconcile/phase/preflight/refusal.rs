@@ -17,7 +17,12 @@ pub fn refusal_of(error: &ApiError) -> Option<DryRunRefusal> {
         return Some(DryRunRefusal::no_such_kind(api_version, kind));
     }
     let status = error.status().filter(|_| !error.is_transient())?;
-    Some(DryRunRefusal { code: status.code, reason: status.reason.clone(), message: status.message.clone() })
+    Some(DryRunRefusal {
+        code: status.code,
+        reason: status.reason.clone(),
+        message: status.message.clone(),
+        subject: (status.details.kind.clone(), status.details.name.clone()),
+    })
 }
 
 /// The failure for a refusal.
@@ -29,10 +34,7 @@ pub fn failure_of(
 ) -> ObjectFailure {
     let words = &scope.policy.words;
     let (reason, message) = match refusal.code {
-        // This is the text of the authorizer; a webhook that denies answers 403 too.
-        401 | 403 if refusal.message.contains("is forbidden: User \"") => {
-            (Reason::AccessDenied, denied(session.identity(), &refusal.message))
-        }
+        _ if refusal.lacks_rights() => (Reason::AccessDenied, denied(session.identity(), &refusal.message)),
         0 => (
             Reason::PreflightFailed,
             format!(
@@ -40,7 +42,7 @@ pub fn failure_of(
                 refusal.message, words.content
             ),
         ),
-        404 if step.stage == Stage::Bindings && !refusal.message.contains("namespaces") => {
+        404 if step.stage == Stage::Bindings && !refusal.is_about_a_namespace() => {
             let role = &step.object.value()["roleRef"];
             let text = |field: &str| role[field].as_str().unwrap_or_default().to_owned();
             (
