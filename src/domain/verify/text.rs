@@ -1,7 +1,7 @@
-//! Text from strangers, made fit for a message.
+//! Untrusted text, sanitized for a message.
 
-/// At most `max` bytes of `text`, on one line: what steers a terminal or turns the
-/// direction of writing becomes a question mark.
+/// At most `max` bytes of `text`, on one line: control characters, and characters that
+/// change the direction of text, become question marks.
 pub(super) fn printable(text: &str, max: usize) -> String {
     let mut shown = String::new();
     for character in text.chars() {
@@ -15,10 +15,10 @@ pub(super) fn printable(text: &str, max: usize) -> String {
     shown
 }
 
-/// How many digits of a digest tell it from others.
+/// How many digits of a digest are shown.
 const DIGITS: usize = 12;
 
-/// The text with every SHA-256 digest, also as it stands in tags, cut to its first digits.
+/// The text with every SHA-256 digest, also those in tags, cut to its first digits.
 pub(super) fn shortened(text: &str) -> String {
     let mut shown = String::new();
     let mut rest = text;
