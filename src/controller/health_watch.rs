@@ -121,7 +121,7 @@ impl HealthWatch {
         match &found {
             Finding::Nothing => {}
             Finding::Status(status) if states(status) == states(told) => self.retold = Some(now),
-            Finding::Healed | Finding::Status(_) => self.damper.told(now),
+            Finding::Healed | Finding::Status(_) => self.damper.reported(now),
         }
         found
     }
