@@ -248,7 +248,7 @@ mod tests {
         );
         check(
             &one("name: a, type: generic, secretFile: short"),
-            "receivers[0].secretFile: the secret has fewer",
+            "receivers[0].secretFile: the secret is shorter",
         );
         check(
             &one("name: a, type: generic, secretFile: none"),
@@ -256,7 +256,7 @@ mod tests {
         );
         check(
             &one("name: a, type: generic, secret: '0123456789 abcdef'"),
-            "receivers[0].secret: the secret holds",
+            "receivers[0].secret: the secret has characters",
         );
         check(
             &one(&format!("name: a, type: generic, {good}, registry: 'a/b'")),
