@@ -155,7 +155,7 @@ fn what_does_not_count_says_why() {
         &["attestation.bundle", "p256.simple"],
         "p384",
         SignerUntrusted,
-        &["Found 2: thing 1 is signed by a"],
+        &["Found 2: thing 1 is signed by an unknown key"],
     );
     let elsewhere =
         judge(&keys(&["p256"]), subject(OTHER_DIGEST), &evidence([read("p256.bundle"), read("p256.simple")]));
@@ -241,7 +241,7 @@ fn several_authorities_each_need_a_signature() {
     refused(
         judged(&two(2), &["p521.simple", "p384.bundle", "rsa2048.bundle"]),
         Reason::SignerUntrusted,
-        &["1 of 2 authorities signed, 2 required; missing: dev", "thing 2 is signed by a key"],
+        &["1 of 2 authorities signed, 2 required; missing: dev", "thing 2 is signed by an unknown key"],
     );
     // Two signatures of one authority are no two authorities.
     let (one, other) = ("p256.simple", "p256.bundle");
