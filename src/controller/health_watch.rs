@@ -120,7 +120,7 @@ impl HealthWatch {
         match &found {
             Finding::Nothing => {}
             Finding::Status(status) if states(status) == states(reported) => self.last_report = Some(now),
-            Finding::Healed | Finding::Status(_) => self.damper.told(now),
+            Finding::Healed | Finding::Status(_) => self.damper.reported(now),
         }
         found
     }

@@ -1,5 +1,5 @@
-//! What may keep a release from going on: one veto a file, each a pure function with a
-//! table of tests. They are asked in the order of a list.
+//! What can stop a run of a release: one gate per file, each a pure function with a
+//! table of tests. They are evaluated in the order of a list.
 
 mod decision;
 pub mod downgrade;
@@ -21,8 +21,8 @@ pub use facts::{ClaimConflicts, Demands, Facts, InventoryFacts, RegistryFacts, T
 /// A gate.
 type Gate = fn(&Facts<'_>) -> Decision;
 
-/// All of them. A new one is a file of its own, a module and a line here, and a field of
-/// [`Facts`] where it asks about something new.
+/// All gates. A new one needs its own file, a module and a line here, and a field of
+/// [`Facts`] if it needs a new fact.
 const GATES: &[Gate] = &[
     suspend::decide,
     registry::decide,
@@ -35,7 +35,7 @@ const GATES: &[Gate] = &[
     frozen::decide,
 ];
 
-/// What the first gate says that does not let the run pass.
+/// The decision of the first gate that does not let the run pass.
 pub fn decide(facts: &Facts<'_>) -> Decision {
     let decisions = GATES.iter().map(|gate| gate(facts));
     decisions.into_iter().find(|decision| *decision != Decision::Pass).unwrap_or(Decision::Pass)

@@ -1,5 +1,5 @@
-//! The inventory: what a release has in the cluster. How it is encoded, split
-//! over parts, and settled after a run. Reading and writing it is elsewhere.
+//! The inventory: the objects of a release in the cluster. How it is encoded, split
+//! into parts, and settled after a run. Reading and writing it is elsewhere.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::objects::identity::ObjectId;
 
-/// The most bytes of entries that a part is filled with. A ConfigMap holds
-/// 1 MiB; while parts are rewritten one may hold its old and its new entries
-/// together, so that half of it is the limit.
+/// The most bytes of entries in a part. A ConfigMap holds 1 MiB; while parts are
+/// rewritten one may hold both its old and its new entries, so half of that is the
+/// limit.
 pub const PART_BYTES: usize = 450 * 1024;
 
 /// The most parts that are read or written.
@@ -27,11 +27,10 @@ pub struct Entry {
     /// Hash of our entry in `metadata.managedFields` after it was applied; none
     /// for an object that may change once it exists.
     pub fields: Option<String>,
-    /// Whether it left the revision and was found to stay: it opts out, or
-    /// pruning is off.
+    /// Whether it left the revision and is retained: it opts out, or pruning is off.
     pub retained: bool,
-    /// Whether it has run to its end as it was applied, as Jobs and pods do: that
-    /// it is gone later is no drift.
+    /// Whether it has completed as applied, as Jobs and pods do: if it is gone later,
+    /// that is not drift.
     pub done: bool,
 }
 
@@ -42,11 +41,11 @@ pub struct Inventory {
     /// By identity.
     pub entries: BTreeMap<ObjectId, Entry>,
     /// Which artifact and options the entries are the complete result of; none
-    /// while a run is under way or after one that did not get through.
+    /// while a run is in progress or after one that did not finish.
     pub applied: Option<String>,
-    /// Which artifact and options the cluster holds the whole of, although the entries
-    /// are not their complete result: what left is still there, or not all of it was
-    /// healthy in time. None where `applied` says it.
+    /// Which artifact and options the cluster has every object of, although the entries
+    /// are not their complete result: removed objects still exist, or not all objects
+    /// were healthy in time. None where `applied` says it.
     pub written: Option<String>,
 }
 
@@ -61,17 +60,17 @@ pub struct Provenance {
     pub artifacts: Vec<String>,
     /// When it was applied last, RFC 3339 in whole seconds, UTC.
     pub applied_at: String,
-    /// Whom the objects are being taken over from; empty when that is over.
+    /// The tool that the objects are being adopted from; empty when that is done.
     pub adopting: String,
 }
 
 /// Why the text of an inventory is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum InventoryError {
-    /// Not the JSON it should be.
-    #[error("the entries are not the JSON list that they should be")]
+    /// Not the expected JSON.
+    #[error("the entries are not a valid JSON list")]
     Json(#[source] serde_json::Error),
-    /// An id that is none.
+    /// An invalid id.
     #[error("{0:?} is not an object id of the form namespace_name_group_Kind")]
     Id(String),
 }
@@ -125,25 +124,25 @@ impl Inventory {
         Ok(())
     }
 
-    /// Which artifact and options the cluster holds the whole of, whatever else it still
-    /// holds.
+    /// Which artifact and options the cluster has every object of, whatever else it still
+    /// has.
     pub fn whole(&self) -> Option<&str> {
         self.applied.as_deref().or(self.written.as_deref())
     }
 
-    /// Whether the release has the object: one that left the revision and stays
-    /// on purpose is in the inventory, but whoever wants it may have it.
+    /// Whether the object belongs to the release: a retained object is in the
+    /// inventory, but any other release may take it.
     pub fn claims(&self, id: &ObjectId) -> bool {
         self.entries.get(id).is_some_and(|entry| !entry.retained)
     }
 
-    /// The objects that the release has, see [`Inventory::claims`].
+    /// The objects that belong to the release, see [`Inventory::claims`].
     pub fn claimed(&self) -> impl Iterator<Item = &ObjectId> {
         self.entries.iter().filter(|(_, entry)| !entry.retained).map(|(id, _)| id)
     }
 
-    /// The texts of the parts, each at most about `part_bytes` long; always one
-    /// at least.
+    /// The texts of the parts, each at most about `part_bytes` long; always at least
+    /// one.
     pub fn write_parts(&self, part_bytes: usize) -> Vec<String> {
         let mut parts = Vec::new();
         let mut part = String::from("[");
@@ -176,12 +175,12 @@ impl Inventory {
         parts
     }
 
-    /// The write-ahead: what is there and what is about to be, so that nothing
-    /// that a run creates is ever unknown: each with its API version and whether
-    /// it will be made anew. The uid of one that will is forgotten, or the new
-    /// object would be taken for somebody else's. Other existing entries stay as
-    /// they are. It is nobody's complete result, unless the run only `puts_back`.
-    /// `None` when nothing differs.
+    /// The write-ahead inventory: the existing objects and those that are about to be
+    /// created, so that no created object is ever unknown: each with its API version and
+    /// whether it will be recreated. The uid of a recreated one is dropped, or the new
+    /// object would count as another's. Other existing entries do not change. It is not
+    /// the complete result of a revision, unless the run only corrects drift
+    /// (`puts_back`). `None` when nothing differs.
     pub fn with_expected<'a>(
         &self,
         expected: impl Iterator<Item = (&'a ObjectId, &'a str, bool)>,
@@ -198,8 +197,8 @@ impl Inventory {
         union.map(|union| if puts_back { union } else { union.unattributed() })
     }
 
-    /// The inventory once these objects have run to their end, each as the object
-    /// with that uid. `None` when it says so already, or knows no such object.
+    /// The inventory once these objects have completed, each as the object with that
+    /// uid. `None` when it says so already, or has no such object.
     pub fn with_done<'a>(&self, done: impl Iterator<Item = (&'a ObjectId, &'a str)>) -> Option<Self> {
         let mut marked: Option<Self> = None;
         for (id, uid) in done {
@@ -211,11 +210,10 @@ impl Inventory {
         marked
     }
 
-    /// The inventory as nobody's complete result, for a run that only writes
-    /// what is there already. Where drift is corrected that is not needed: what
-    /// a run that is cut off has changed is seen. Where it is not, the mixture
-    /// would count as the old revision, should the spec go back to it. `None`
-    /// when there is nothing to write.
+    /// The inventory without a complete result, for a run that only writes existing
+    /// objects. Where drift is corrected this is not needed: the changes of an
+    /// interrupted run are detected. Where it is not, the mixture would count as the old
+    /// revision if the spec went back to it. `None` when there is nothing to write.
     pub fn unsettled(&self, writes: bool, corrected: bool) -> Option<Self> {
         let unseen = writes && !corrected && self.whole().is_some();
         unseen.then(|| self.clone().unattributed())
@@ -228,12 +226,12 @@ impl Inventory {
     }
 }
 
-/// What became of an object that a run wanted in the cluster or out of it.
+/// The result for an object that a run wanted to apply or to remove.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fate {
-    /// It was applied, or found as it should be: this is what is known now.
+    /// It was applied, or was up to date: this is its new entry.
     Applied(Entry),
-    /// It could not be applied. Whether it exists is not known for sure.
+    /// It could not be applied. It may or may not exist.
     Failed,
     /// It was not attempted.
     NotAttempted,
@@ -241,34 +239,33 @@ pub enum Fate {
     Gone,
     /// It left the revision and still exists: refused, or terminating.
     Remains,
-    /// It left the revision and stays on purpose: it opts out, or pruning is
-    /// off.
+    /// It left the revision and is retained: it opts out, or pruning is off.
     Retained,
-    /// It is provably not this release's, or its owner has let it go.
+    /// It does not belong to this release, or its owner has released it.
     Dropped,
 }
 
-/// Whose an object is that exists, and so was not applied.
+/// The owner of an object that exists, and so was not applied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Whose {
     /// The release's, by its labels: the object with this uid.
     Ours(String),
-    /// Somebody else's.
+    /// Another owner's.
     Theirs,
-    /// Nobody may say.
+    /// The owner cannot be read.
     Unknown,
 }
 
 impl Whose {
-    /// What becomes of its entry. `live` is the uid of the object as far as the dry run
-    /// has shown it, `version` and `hash` what would have been applied.
+    /// The result for its entry. `live` is the uid of the object if the dry run has shown
+    /// it, `version` and `hash` are what would have been applied.
     pub fn fate(self, before: Option<&Entry>, live: Option<&str>, version: &str, hash: &str) -> Fate {
         match (self, before) {
             (Self::Ours(uid), before) => {
                 let before = before.cloned().unwrap_or_default();
                 Fate::Applied(before.left_alone(Some(uid), version, hash))
             }
-            // That it was the release's is known, and not that it is not any more.
+            // It belonged to the release, and nothing shows that this has changed.
             (Self::Unknown, Some(before)) if live.is_none() || before.uid.as_deref() == live => {
                 Fate::Applied(before.left_alone(None, version, hash))
             }
@@ -279,7 +276,7 @@ impl Whose {
 
 impl Entry {
     /// The entry of an object that exists and is not applied again: it may change from now
-    /// on. `uid` is that of the object, as far as it is known.
+    /// on. `uid` is that of the object, if it is known.
     #[must_use]
     pub fn left_alone(&self, uid: Option<String>, version: &str, hash: &str) -> Self {
         let same = uid.is_none() || self.uid == uid;
@@ -298,16 +295,16 @@ impl Entry {
 /// artifact and options.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// Perhaps not all of it.
+    /// Possibly not all of it.
     Partial,
     /// All of it, see [`Inventory::written`].
     Written(String),
-    /// All of it, healthy where that is waited for, and nothing that left.
+    /// All of it, healthy if `wait` is set, and nothing that was removed from it.
     Complete(String),
 }
 
-/// The inventory after a run: what may be in the cluster stays in it, what is
-/// confirmed gone or not ours leaves. `before` is the write-ahead inventory.
+/// The inventory after a run: it keeps what may be in the cluster, and drops what is
+/// confirmed gone or not ours. `before` is the write-ahead inventory.
 pub fn settle(before: &Inventory, fates: &BTreeMap<ObjectId, Fate>, extent: Extent) -> Inventory {
     let mut entries = before.entries.clone();
     for (id, fate) in fates {
@@ -424,7 +421,7 @@ mod tests {
         read.read_part(r#"[{"id":"default_cm__ConfigMap","ver":"v1"}]"#).unwrap();
         assert_eq!(read.entries.len(), 1);
         let refused = |text: &str| Inventory::default().read_part(text).unwrap_err().to_string();
-        assert_eq!(refused("{"), "the entries are not the JSON list that they should be");
+        assert_eq!(refused("{"), "the entries are not a valid JSON list");
         assert_eq!(
             refused(r#"[{"id":"nonsense","ver":"v1"}]"#),
             "\"nonsense\" is not an object id of the form namespace_name_group_Kind"

@@ -21,12 +21,12 @@ pub struct KnownRevision {
 }
 
 impl KnownRevision {
-    /// None when that is no digest: somebody else may have written it.
+    /// None when it is not a digest: another program may have written it.
     fn new(name: &str, digest: &str) -> Option<Self> {
         is_digest(digest).then(|| Self { name: name.to_owned(), digest: digest.to_owned() })
     }
 
-    /// The tag that it was found under, if it was.
+    /// The tag that it was found under, if any.
     pub fn tag(&self) -> Option<&str> {
         self.name.split_once('@').map(|(tag, _)| tag)
     }
@@ -52,51 +52,51 @@ pub struct Ledger {
     pub is_rejected: bool,
 }
 
-/// What a run knows beside the ledger when it decides what to do.
+/// What a run knows in addition to the ledger when it decides what to do.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LedgerFacts<'a> {
     /// Whether only objects were seen to change.
     pub only_objects: bool,
-    /// Whether drift of the applied revision is corrected beside a newer one.
+    /// Whether drift of the applied revision is corrected while another one is wanted.
     pub restores: bool,
-    /// Digest and inputs of a revision whose rollout was cut short and goes on.
+    /// Digest and inputs of a revision whose interrupted rollout is resumed.
     pub interrupted: Option<&'a str>,
 }
 
 /// What a run does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Puts the applied revision back, before anybody asks for a newer one. What the last
-    /// run said holds on.
+    /// Restores the applied revision before checking for a newer one. The verdict of the
+    /// last run remains valid.
     Restore(KnownRevision),
-    /// Looks after the revision that the inventory is the complete result of. The
-    /// registry is not asked.
+    /// Maintains the revision that the inventory is the complete result of, without a
+    /// request to the registry.
     Keep(KnownRevision),
-    /// Goes on with the revision whose rollout was cut short.
+    /// Resumes the interrupted rollout of a revision.
     Continue,
-    /// Asks the registry.
+    /// Resolves the wanted revision in the registry.
     Resolve {
-        /// What stays in place when the registry cannot say.
+        /// The revision to keep when the registry does not answer.
         fallback: Option<KnownRevision>,
-        /// Whether drift is more urgent than the answer.
+        /// Whether drift is more urgent than the answer of the registry.
         can_wait: bool,
     },
 }
 
 /// What a run does next.
 pub fn next(ledger: &Ledger, release: &Release, facts: &LedgerFacts<'_>) -> Command {
-    let beside = ledger.applied_beside(release, facts);
+    let first = ledger.restorable_first(release, facts);
     let held = ledger.ready.is_some_and(|reason| ledger.is_held(reason));
     let settled = ledger.settled(release);
     let complete = ledger.complete.is_some();
-    match (facts.only_objects, &beside, &settled) {
+    match (facts.only_objects, &first, &settled) {
         (true, Some(applied), _) if !held => return Command::Restore(applied.clone()),
         (true, _, Some(settled)) if complete => return Command::Keep(settled.clone()),
         (true, _, _) if facts.interrupted.is_some() => return Command::Continue,
         _ => {}
     }
-    // One that is not complete would be told as if the registry had answered.
-    let can_wait = complete && settled.is_some() || beside.is_some();
+    // An incomplete one would be reported as if the registry had answered.
+    let can_wait = complete && settled.is_some() || first.is_some();
     Command::Resolve { fallback: settled, can_wait }
 }
 
@@ -131,40 +131,40 @@ impl Ledger {
         (source == release.url.trim_start_matches("oci://")).then_some(known)
     }
 
-    /// The revision that the inventory is the complete result of, or that is wanted and
-    /// that the cluster holds the whole of, if it is the
-    /// one that the status names and the spec still renders it so.
+    /// The revision that the inventory is the complete result of, or the wanted revision if
+    /// the cluster has every object of it. Only if the status names it and the spec still
+    /// renders it the same way.
     pub fn settled(&self, release: &Release) -> Option<KnownRevision> {
         let known = self.attempted.as_ref()?;
         let key = release.applied_key(&known.digest);
-        // What is not healthy yet is not waited for once another is wanted.
+        // Once another revision is wanted, the health of this one is not awaited.
         let complete = self.complete.as_deref() == Some(&key);
         (complete || self.written.as_deref() == Some(&key) && is_wanted(release, known))
             .then(|| known.clone())
     }
 
-    /// The revision that the cluster holds the whole of, if the spec still renders it so
-    /// and what drifts is put back.
+    /// The revision that the cluster has every object of, if the spec still renders it the
+    /// same way and drift is corrected.
     pub fn restorable(&self, release: &Release, facts: &LedgerFacts<'_>) -> Option<KnownRevision> {
         let (known, _) = self.applied.as_ref()?;
         let rendered_so = self.whole() == Some(release.applied_key(&known.digest).as_str());
         (facts.restores && release.drift == DriftMode::Correct && rendered_so).then(|| known.clone())
     }
 
-    /// The same, where another revision is to be brought.
-    pub fn applied_beside(&self, release: &Release, facts: &LedgerFacts<'_>) -> Option<KnownRevision> {
+    /// The same, where another revision is to be rolled out.
+    pub fn restorable_first(&self, release: &Release, facts: &LedgerFacts<'_>) -> Option<KnownRevision> {
         let applied = self.restorable(release, facts)?;
-        // What is not wanted any more is not waited for either.
+        // The health of a revision that is no longer wanted is not awaited.
         let unwanted = self.complete.is_none() && !is_wanted(release, &applied);
         let other = self.attempted.as_ref().is_none_or(|known| known.digest != applied.digest) || unwanted;
-        // One whose rollout was cut short is gone on with.
+        // An interrupted rollout is resumed.
         let goes_on = facts.interrupted == Some(release.applied_key(&applied.digest).as_str());
         (other && !goes_on).then_some(applied)
     }
 
-    /// Whether nothing of what is applied may be written for what a run has ended with.
-    /// That the wanted revision is not trusted holds on while nobody can say that another
-    /// is wanted.
+    /// Whether the reason that a run ended with forbids to write applied objects. A wanted
+    /// revision that is not trusted keeps forbidding it until the registry answers with
+    /// another one.
     pub fn is_held(&self, reason: Reason) -> bool {
         let unanswered = matches!(
             reason,
@@ -174,8 +174,8 @@ impl Ledger {
     }
 }
 
-/// Whether what ended a run says nothing about the revision that is applied: not that
-/// it is not trusted or not allowed any more, nor that nothing can be written.
+/// Whether the reason that ended a run does not concern the applied revision: it is still
+/// trusted and allowed, and objects can be written.
 fn leaves_applied(reason: Reason) -> bool {
     !reason.is_distrust()
         && !matches!(
@@ -184,7 +184,7 @@ fn leaves_applied(reason: Reason) -> bool {
         )
 }
 
-/// Whether the spec can mean a revision.
+/// Whether a revision matches the spec.
 pub fn is_wanted(release: &Release, known: &KnownRevision) -> bool {
     match &release.wanted {
         WantedVersion::Tag(wanted) => known.tag() == Some(wanted.as_str()),
@@ -196,7 +196,7 @@ pub fn is_wanted(release: &Release, known: &KnownRevision) -> bool {
     }
 }
 
-/// Whether a range goes back by going from one tag to another.
+/// Whether the step from one tag to another is a downgrade within the range.
 pub fn goes_back(release: &Release, from: &str, to: &str) -> bool {
     match &release.wanted {
         WantedVersion::Semver { range, filter } => semver(range, filter.as_deref())
@@ -236,8 +236,8 @@ mod tests {
         KnownRevision { name: format!("{tag}@{}", DIGESTS[digest]), digest: DIGESTS[digest].to_owned() }
     }
 
-    /// A release whose last attempt and whose last apply are of the given revisions; the
-    /// applied one is complete, written, or neither.
+    /// A release with the given revisions as its last attempt and its last apply; the applied
+    /// one is complete, written, or neither.
     fn ledger(release: &Release, attempted: usize, applied: usize, complete: bool, written: bool) -> Ledger {
         let key = release.applied_key(DIGESTS[applied]);
         Ledger {
@@ -263,22 +263,22 @@ mod tests {
         let (same, other) = (known("1.0.0", 0), known("1.0.0", 0));
         let release = tag();
 
-        // One revision, complete: its objects are looked after, and the registry is asked
-        // when it is due.
+        // One revision, complete: its objects are maintained, and the registry is polled when
+        // that is due.
         check(ledger(&release, 0, 0, true, false), &release, OBJECTS, Command::Keep(same.clone()));
         check(ledger(&release, 0, 0, true, false), &release, FULL, resolve(Some(same.clone()), true));
         // Nothing is known.
         check(Ledger::default(), &release, OBJECTS, resolve(None, false));
         // Every object is written, and not all are healthy: it is what is wanted.
         check(ledger(&release, 0, 0, false, true), &release, OBJECTS, resolve(Some(same.clone()), false));
-        // It is not complete, and nothing goes on by itself.
+        // It is not complete, and there is nothing to resume.
         check(ledger(&release, 0, 0, false, false), &release, OBJECTS, resolve(None, false));
 
-        // Another revision was attempted: the applied one is put back first.
+        // Another revision was attempted: the applied one is restored first.
         check(ledger(&release, 1, 0, true, false), &release, OBJECTS, Command::Restore(other.clone()));
         check(ledger(&release, 1, 0, false, true), &release, OBJECTS, Command::Restore(other));
         check(ledger(&release, 1, 0, true, false), &release, FULL, resolve(None, true));
-        // But not where nothing may be written for what the last run has ended with.
+        // But not where the reason of the last run forbids writes.
         for (ready, is_rejected) in [
             (Reason::SignatureMissing, false),
             (Reason::RegistryNotAllowed, false),
@@ -292,17 +292,17 @@ mod tests {
         let away = Ledger { ready: away, ..ledger(&release, 1, 0, true, false) };
         check(away, &release, OBJECTS, Command::Restore(known("1.0.0", 0)));
 
-        // A rollout that was cut short goes on, and is no reason to put back what it brings.
+        // An interrupted rollout is resumed, and its revision is not restored first.
         let key = release.applied_key(DIGESTS[0]);
         let interrupted = LedgerFacts { interrupted: Some(&key), ..OBJECTS };
         check(ledger(&release, 1, 0, false, true), &release, interrupted, Command::Continue);
         check(ledger(&release, 0, 0, false, false), &release, interrupted, Command::Continue);
         check(ledger(&release, 0, 0, true, false), &release, interrupted, Command::Keep(same));
 
-        // What the spec does not want any more is not waited for.
+        // A revision that the spec no longer wants is not awaited.
         let newer = self::release(json!({"tag": "2.0.0"}));
         check(ledger(&newer, 0, 0, false, true), &newer, OBJECTS, Command::Restore(known("1.0.0", 0)));
-        // What drifts is not put back where nobody wants that.
+        // Drift is not corrected where it is only reported.
         let mut reporting = tag();
         reporting.drift = DriftMode::Report;
         check(ledger(&reporting, 1, 0, true, false), &reporting, OBJECTS, resolve(None, false));
@@ -341,7 +341,7 @@ mod tests {
         };
         check(DIGESTS[0], &format!("1.0.0@{}", DIGESTS[0]), true, true);
         check(DIGESTS[0], DIGESTS[1], true, true);
-        // Somebody else may have written them.
+        // Another program may have written them.
         check("sha256:abc", "", false, false);
         check("", "1.0.0@sha256:ABC", false, false);
     }

@@ -3,14 +3,14 @@
 
 use std::fmt::Display;
 
-/// How a list stands in a sentence.
+/// How a list is written in a sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum List {
     /// `a, b and 4 more`: of names.
     Names,
-    /// `a; b and 4 more`: of what has commas in it.
+    /// `a; b and 4 more`: of items with commas.
     Phrases,
-    /// `a; b; and 4 more`: of what could be a sentence by itself.
+    /// `a; b; and 4 more`: of items that could be sentences.
     Clauses,
 }
 
@@ -20,8 +20,8 @@ impl List {
         self.few_as(items, most, |item| item.to_string())
     }
 
-    /// The same of items that have to be written in some way. Those that are not shown are
-    /// only counted.
+    /// The same for items that have to be formatted. Those that are not shown are only
+    /// counted.
     pub fn few_as<T>(
         self,
         items: impl IntoIterator<Item = T>,
@@ -33,7 +33,7 @@ impl List {
         self.with_more(shown, items.count())
     }
 
-    /// All of the items, and how many more there are that are not among them.
+    /// All of the items, and how many more exist.
     pub fn with_more<T: Display>(self, shown: impl IntoIterator<Item = T>, more: usize) -> String {
         let (between, before_more) = match self {
             Self::Names => (", ", " "),
@@ -50,7 +50,7 @@ impl List {
     }
 }
 
-/// `and 4 more`, for a list that has a line for each item; nothing where no more are left.
+/// `and 4 more`, for a list that has a line for each item; nothing where no more exist.
 pub fn and_more(count: usize) -> Option<String> {
     (count > 0).then(|| format!("and {count} more"))
 }

@@ -1,11 +1,11 @@
-//! What a run came to. The status, the events and the schedule follow from it
+//! The outcome of a run. The status, the events and the schedule are computed from it
 //! alone, so that each has one writer.
 
 use super::objects::identity::ObjectId;
 use crate::api::reason::Reason;
 use crate::api::status::{ArtifactStatus, Changes, VerifiedBy, VerifiedImage};
 
-/// What a run came to.
+/// The outcome of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// How it ended.
@@ -16,62 +16,60 @@ pub struct Outcome {
     pub changes: Option<Changes>,
     /// The objects that failed, all of them.
     pub failures: Vec<ObjectFailure>,
-    /// What a person should know that is no failure: objects dropped from the
-    /// inventory, an inventory taken over.
+    /// Warnings that are not failures: objects dropped from the inventory, an adopted
+    /// inventory.
     pub notes: Vec<Note>,
-    /// How many objects the inventory names now; `None` when it was not looked at.
+    /// How many objects the inventory names now; `None` when it was not read.
     pub entries: Option<usize>,
-    /// Whether the artifact is signed by whom it should be; `None` when that was
-    /// not looked at.
+    /// Whether the artifact has the required signatures; `None` when that was not
+    /// checked.
     pub verified: Option<Assessment>,
-    /// Whose signatures counted; `None` when that was not looked at.
+    /// Whose signatures counted; `None` when that was not checked.
     pub signers: Option<Vec<VerifiedBy>>,
-    /// The container images that were verified; `None` when that was not looked
-    /// at.
+    /// The container images that were verified; `None` when that was not checked.
     pub images: Option<Vec<VerifiedImage>>,
-    /// Health, where `wait` asks for it.
+    /// Health, if `wait` is set.
     pub health: Option<Assessment>,
-    /// Drift, where it is looked at.
+    /// Drift, if it was checked.
     pub drift: Option<Assessment>,
     /// Whether the whole revision is applied.
     pub applied: bool,
-    /// Whether the run brought a revision, and not only put back what had changed
-    /// since.
+    /// Whether the run rolled out a revision, and did not only correct drift.
     pub rollout: bool,
-    /// What keeps the registry from giving what the spec asks for.
+    /// Why the registry did not provide the wanted artifact.
     pub fetch_failed: Option<Assessment>,
-    /// The verdict's message without the failures that follow it there; where
-    /// there is room for a list of them.
+    /// The verdict's message without the failures, for output that lists them
+    /// separately.
     pub headline: Option<String>,
 }
 
 /// How a run ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Verdict {
-    /// All is as the spec wants it. The message says what is applied, and what
-    /// keeps the operator from looking further, if anything does.
+    /// Everything is as the spec wants it. The message says what is applied, and what
+    /// prevents a check for updates, if anything does.
     Ready {
         /// For the Ready condition.
         message: String,
     },
-    /// It is not.
+    /// The run failed.
     Failed {
         /// Why.
         reason: Reason,
         /// For the Ready condition: what failed, on what, what to do.
         message: String,
     },
-    /// Something has to come first, which ends the wait by itself. That is no failure.
+    /// The run waits for something that will wake the release. That is not a failure.
     Waiting {
         /// What for.
         reason: Reason,
-        /// For the Ready condition: what is waited for, and what can be done about it.
+        /// For the Ready condition: what the run waits for, and what a person can do.
         message: String,
     },
     /// The release is suspended.
     Suspended,
-    /// Only objects of the applied revision were looked at, and what the run before
-    /// said of a newer one holds on.
+    /// Only objects of the applied revision were checked; the verdict of the previous
+    /// run about a newer one remains valid.
     AsBefore,
     /// A newer spec or revision cut the run short; another one follows at once.
     #[default]
@@ -79,13 +77,13 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Whether the run says nothing new of the release.
+    /// Whether the run has nothing new to report.
     pub fn is_silent(&self) -> bool {
         matches!(self, Self::AsBefore | Self::Superseded)
     }
 }
 
-/// A condition beside Ready.
+/// A condition other than Ready.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Assessment {
     /// Its status; `None` is Unknown.
@@ -107,7 +105,7 @@ pub struct ObjectFailure {
     pub message: String,
 }
 
-/// Something to tell.
+/// Something to report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// Why.
@@ -117,7 +115,7 @@ pub struct Note {
 }
 
 impl Outcome {
-    /// A run that failed as a whole.
+    /// A run that failed completely.
     pub fn failed(reason: Reason, message: impl Into<String>) -> Self {
         Self { verdict: Verdict::Failed { reason, message: message.into() }, ..Self::default() }
     }

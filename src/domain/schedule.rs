@@ -1,5 +1,5 @@
-//! When a release is looked at next. Pure: the random fraction is an argument,
-//! and what comes out is a duration from now. Nothing here sleeps.
+//! When a release is reconciled next. Pure: the random fraction is an argument,
+//! and the result is a duration from now. Nothing here sleeps.
 
 use std::time::Duration;
 
@@ -11,24 +11,26 @@ use crate::api::reason::Disposition;
 pub const MIN_INTERVAL: Duration = Duration::from_secs(10);
 /// The longest `spec.interval`.
 pub const MAX_INTERVAL: Duration = Duration::from_secs(24 * 60 * 60);
-/// Retries get no rarer than this, or than the interval if that is longer.
+/// The longest delay of a retry, or the interval if that is longer.
 pub const MIN_BACKOFF_CAP: Duration = Duration::from_secs(5 * 60);
-/// How seldom something is asked for that is denied.
+/// The longest delay before a denied request is repeated.
 pub const LONGEST_DENIED: Duration = Duration::from_secs(60);
-/// How far a delay is moved either way, in hundredths, so that releases which
-/// were created together do not ask the registry together for ever.
+/// How far a delay is moved either way, in percent, so that releases which were
+/// created together do not always poll the registry at the same time.
 const JITTER_PERCENT: f64 = 5.0;
-/// Characters of a duration. Longer ones add digits that mean nothing.
+/// The most characters of a duration. Longer ones only add meaningless digits.
 const MAX_DURATION_TEXT: usize = 32;
 
-/// Why a text is no duration, for the person who wrote it.
+/// Why a text is not a duration, for the person who wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DurationError {
     /// It does not have the form that Flux and Go write.
-    #[error("{0:?} is not a duration, write a number and a unit of ms, s, m or h, such as 30s, 5m or 1h30m")]
+    #[error(
+        "{0:?} is not a valid duration: use a number and a unit (ms, s, m or h), such as 30s, 5m or 1h30m"
+    )]
     Form(String),
     /// It is shorter or longer than the field allows.
-    #[error("{text} is out of bounds, use {least} to {most}")]
+    #[error("{text} is out of range: use {least} to {most}")]
     Bounds {
         /// What was written.
         text: String,
@@ -43,7 +45,7 @@ pub enum DurationError {
 /// of Go's `time.ParseDuration` without signs and the smallest units.
 ///
 /// # Errors
-/// [`DurationError::Form`] for everything else, and for what no `Duration` holds.
+/// [`DurationError::Form`] for everything else, and for what does not fit a `Duration`.
 pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
     let wrong = || DurationError::Form(text.chars().take(MAX_DURATION_TEXT).collect());
     if text.is_empty() || text.len() > MAX_DURATION_TEXT {
@@ -103,22 +105,22 @@ fn digits(text: &str) -> Option<(&str, &str)> {
 pub fn jitter(delay: Duration, fraction: f64) -> Duration {
     let fraction = if fraction.is_nan() { 0.5 } else { fraction.clamp(0.0, 1.0) };
     let factor = 1.0 + (fraction * 2.0 - 1.0) * JITTER_PERCENT / 100.0;
-    // A delay that no `Duration` holds any more needs no jitter.
+    // A delay that does not fit a `Duration` needs no jitter.
     Duration::try_from_secs_f64(delay.as_secs_f64() * factor).unwrap_or(delay)
 }
 
 /// The delay after so many failures in a row, the last one included:
 /// `retryInterval`, then twice as long each time, up to the interval or five
-/// minutes, whichever is longer. A longer `retryInterval` stays what it is.
+/// minutes, whichever is longer. A longer `retryInterval` is not changed.
 pub fn backoff(retry_interval: Duration, interval: Duration, failures: u32) -> Duration {
     let cap = interval.max(MIN_BACKOFF_CAP).max(retry_interval);
     let factor = 2_u32.saturating_pow(failures.saturating_sub(1));
     retry_interval.checked_mul(factor).unwrap_or(cap).min(cap)
 }
 
-/// How long somebody waits who was denied something so many times in a row, this one
-/// included: twice as long each time, up to a minute. An API server that has just started
-/// denies everything until it has read its roles.
+/// The delay after a request was denied so many times in a row, this one included:
+/// twice as long each time, up to a minute. An API server that has just started denies
+/// everything until it has read its roles.
 pub fn denied(times: u32) -> Duration {
     let seconds = 2_u64.saturating_pow(times.saturating_sub(1));
     Duration::from_secs(seconds).min(LONGEST_DENIED)
@@ -127,7 +129,7 @@ pub fn denied(times: u32) -> Duration {
 /// How the last run of a release ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// As it should.
+    /// Successfully.
     Well,
     /// With a failure, the `failures`th in a row.
     Failed {
@@ -149,8 +151,8 @@ pub struct RunIntervals {
     pub retry_interval: Duration,
 }
 
-/// When to look again without being asked; `None` for never. What is waited
-/// for is also watched, so `Wait` retries only in case an event was lost.
+/// When to reconcile again without a trigger; `None` for never. What a release
+/// waits for is also watched, so `Wait` retries only in case an event was lost.
 pub fn next(ended: Ended, pace: RunIntervals, fraction: f64) -> Option<Duration> {
     let delay = match ended {
         Ended::Suspended => return None,
@@ -162,8 +164,8 @@ pub fn next(ended: Ended, pace: RunIntervals, fraction: f64) -> Option<Duration>
     Some(jitter(delay, fraction))
 }
 
-/// How often a verdict that goes back and forth is told: the first times at once,
-/// and then less and less often, so that an object that flaps makes no flood.
+/// How often a changing verdict is reported: the first times at once, and then less
+/// and less often, so that an object that flaps does not cause a flood.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Damper {
     last: Option<Timestamp>,
@@ -180,14 +182,14 @@ impl Damper {
         }
     }
 
-    /// When the next change may be told.
+    /// When the next change may be reported.
     pub fn next(self) -> Option<Timestamp> {
         self.last.and_then(|last| last.checked_add(self.pause()).ok())
     }
 
-    /// A change is told now.
-    pub fn told(&mut self, now: Timestamp) {
-        // After a calm of twice the longest pause it is forgiven.
+    /// A change is reported now.
+    pub fn reported(&mut self, now: Timestamp) {
+        // It starts anew after twice the longest pause without a change.
         let calm = self.last.is_none_or(|last| now.duration_since(last) > Self::LONGEST * 2);
         self.level = if calm { 1 } else { self.level.saturating_add(1) };
         self.last = Some(now);
@@ -247,10 +249,10 @@ mod tests {
             |text: &str, expected: &str| assert_eq!(parse_interval(text).unwrap_err().to_string(), expected);
         check(
             "soon",
-            "\"soon\" is not a duration, write a number and a unit of ms, s, m or h, such as 30s, 5m or 1h30m",
+            "\"soon\" is not a valid duration: use a number and a unit (ms, s, m or h), such as 30s, 5m or 1h30m",
         );
-        check("9s", "9s is out of bounds, use 10s to 24h");
-        check("24h1ms", "24h1ms is out of bounds, use 10s to 24h");
+        check("9s", "9s is out of range: use 10s to 24h");
+        check("24h1ms", "24h1ms is out of range: use 10s to 24h");
         assert_eq!(parse_interval("10s"), Ok(secs(10)));
         assert_eq!(parse_interval("24h"), Ok(MAX_INTERVAL));
     }
@@ -305,15 +307,15 @@ mod tests {
         let mut now = at(1000);
         let mut pauses = Vec::new();
         for _ in 0..9 {
-            damper.told(now);
+            damper.reported(now);
             let next = damper.next().unwrap();
             pauses.push(next.duration_since(now).as_secs());
             now = next;
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60, 60]);
-        damper.told(now);
+        damper.reported(now);
         let calm = now.checked_add(SignedDuration::from_secs(121)).unwrap();
-        damper.told(calm);
+        damper.reported(calm);
         assert_eq!(damper.next().unwrap().duration_since(calm).as_secs(), 1);
     }
 

@@ -13,7 +13,7 @@ use crate::api::status::{
     ReleaseStatus, condition,
 };
 
-/// In the history: a revision that is not whole, or not healthy.
+/// In the history: a revision that is not completely applied, or not healthy.
 const FAILED: &str = "Failed";
 
 /// The name of a release's inventory.
@@ -21,9 +21,9 @@ pub fn inventory_name(release: &str) -> String {
     format!("inv-{release}")
 }
 
-/// The status while a run waits: what it waits for, with everything else as it
-/// was. `revision` is the one that the run brings, once it is known: while a
-/// revision that has failed is tried again, the failure stays to be read.
+/// The status while a run waits: what it waits for, and everything else unchanged.
+/// `revision` is the one that the run rolls out, once it is known: while a failed
+/// revision is retried, its failure remains visible.
 pub fn waiting(
     previous: &ReleaseStatus,
     release: &Release,
@@ -43,7 +43,7 @@ pub fn waiting(
     conditions.set(condition::RECONCILING, Some(true), Reason::Progressing, message);
     conditions.keep(condition::VERIFIED);
     match revision.is_some() && release.wait && !health_stays {
-        // What was healthy was another revision.
+        // The previous answer is about another revision.
         true => conditions.set(condition::HEALTHY, None, Reason::Progressing, message),
         false => drop(conditions.keep(condition::HEALTHY)),
     }
@@ -54,8 +54,8 @@ pub fn waiting(
     status
 }
 
-/// The status when only the health of what is applied was looked at again.
-/// `ready` is what Ready said before an object was unhealthy.
+/// The status when only the health of the applied objects was checked again.
+/// `ready` is the message of Ready from before an object became unhealthy.
 pub fn observe(
     previous: &ReleaseStatus,
     release: &Release,
@@ -86,7 +86,7 @@ pub fn observe(
         }
     }
     conditions.keep(condition::VERIFIED);
-    // It is about what is applied, which may be older than the spec.
+    // It is about the applied objects, which may be older than the spec.
     let generation = conditions.before(condition::HEALTHY).and_then(|c| c.observed_generation);
     conditions.generation = generation.unwrap_or(release.generation);
     conditions.set(condition::HEALTHY, health.status, health.reason, &health.message);
@@ -97,7 +97,7 @@ pub fn observe(
 }
 
 /// The status after a run. `previous` is the one in the cluster. The result
-/// equals it when nothing differs, so that nothing needs to be written.
+/// equals it when nothing changed, so that nothing needs to be written.
 pub fn compute(
     previous: &ReleaseStatus,
     release: &Release,
@@ -106,14 +106,14 @@ pub fn compute(
 ) -> ReleaseStatus {
     let mut status = previous.clone();
     if outcome.verdict == Verdict::AsBefore {
-        // Nothing but what was found about the objects.
+        // Only the drift of the objects is new.
         let mut conditions = Conditions::new(previous, release.generation, now);
-        let Some(Assessment { status: told, reason, message }) = &outcome.drift else { return status };
+        let Some(Assessment { status: drifted, reason, message }) = &outcome.drift else { return status };
         let generation = conditions.before(condition::DRIFTED).and_then(|c| c.observed_generation);
         conditions.generation = generation.unwrap_or(release.generation);
         for condition in &previous.conditions {
             match condition.type_ == condition::DRIFTED {
-                true => conditions.set(condition::DRIFTED, *told, *reason, message),
+                true => conditions.set(condition::DRIFTED, *drifted, *reason, message),
                 false => drop(conditions.keep(&condition.type_)),
             }
         }
@@ -136,7 +136,7 @@ pub fn compute(
         if outcome.health.as_ref().is_some_and(|h| h.status == Some(true)) {
             status.last_healthy_revision = Some(artifact.revision.clone());
         }
-        status.artifact = Some(told(status.artifact.take(), artifact, outcome));
+        status.artifact = Some(updated(status.artifact.take(), artifact, outcome));
     }
     status.short_revision = status.last_applied_revision.as_deref().map(shortened);
     if let Some(entries) = outcome.entries {
@@ -147,7 +147,7 @@ pub fn compute(
         set_failures(&mut status, &outcome.failures);
     }
     if let Some(changes) = &outcome.changes {
-        // A retry that writes nothing is no news.
+        // A retry that writes nothing does not replace the changes.
         let attempted = previous.last_attempted_revision == status.last_attempted_revision;
         if changes.wrote() || status.changes.is_none() || !attempted {
             status.changes = Some(changes.clone());
@@ -157,25 +157,25 @@ pub fn compute(
     status
 }
 
-/// The artifact, as far as the run knows it, and else as it was known.
-fn told(known: Option<ArtifactStatus>, artifact: &ArtifactStatus, outcome: &Outcome) -> ArtifactStatus {
-    let mut told = artifact.clone();
+/// The artifact, with what the run knows about it, and the previous values otherwise.
+fn updated(known: Option<ArtifactStatus>, artifact: &ArtifactStatus, outcome: &Outcome) -> ArtifactStatus {
+    let mut updated = artifact.clone();
     if let Some(known) = known.filter(|known| known.digest == artifact.digest) {
-        (told.verified_by, told.images) = (known.verified_by, known.images);
-        // What a quiet run knows of the artifact is only its revision.
+        (updated.verified_by, updated.images) = (known.verified_by, known.images);
+        // A no-op run knows only the revision of the artifact.
         if artifact.created_at.is_none() && artifact.source.is_none() {
-            told.created_at = known.created_at;
-            told.source = known.source;
-            told.source_revision = known.source_revision;
+            updated.created_at = known.created_at;
+            updated.source = known.source;
+            updated.source_revision = known.source_revision;
         }
     }
     if let Some(signers) = &outcome.signers {
-        told.verified_by.clone_from(signers);
+        updated.verified_by.clone_from(signers);
     }
     if let Some(images) = &outcome.images {
-        told.images.clone_from(images);
+        updated.images.clone_from(images);
     }
-    told
+    updated
 }
 
 fn set_failures(status: &mut ReleaseStatus, found: &[ObjectFailure]) {
@@ -189,7 +189,7 @@ fn set_failures(status: &mut ReleaseStatus, found: &[ObjectFailure]) {
     status.more_failures = (more > 0).then(|| i32::try_from(more).unwrap_or(i32::MAX));
 }
 
-/// How the rollout of a revision came out, in the history.
+/// The outcome of the rollout of a revision, in the history.
 fn came_out(outcome: &Outcome) -> &'static str {
     match (outcome.applied, outcome.health.as_ref().and_then(|h| h.status)) {
         (false, _) | (true, Some(false)) => FAILED,
@@ -198,8 +198,8 @@ fn came_out(outcome: &Outcome) -> &'static str {
     }
 }
 
-/// Puts a rollout into the history. What is put back later is none; a revision that
-/// has failed and is tried again goes on in its entry.
+/// Adds a rollout to the history. A correction of drift is not a rollout; the retry of
+/// a failed revision updates its entry.
 fn remember(status: &mut ReleaseStatus, previous: &ReleaseStatus, outcome: &Outcome, now: Timestamp) {
     let (Some(artifact), Some(changes), true) = (&outcome.artifact, &outcome.changes, outcome.rollout) else {
         return;
@@ -245,7 +245,7 @@ fn conditions(
             conditions.set(extra, Some(true), *reason, message);
         }
         Verdict::Suspended => {
-            // A rollout that was cut short is not under way any more.
+            // An interrupted rollout is no longer in progress.
             let over = !conditions.is_progressing(condition::READY);
             if !(over && conditions.keep(condition::READY)) {
                 let message = match previous.last_applied_revision {
@@ -257,18 +257,18 @@ fn conditions(
         }
         Verdict::AsBefore | Verdict::Superseded => return previous.conditions.clone(),
     }
-    let beside = [
+    let assessments = [
         (condition::VERIFIED, &outcome.verified, true),
         (condition::HEALTHY, &outcome.health, release.wait),
         (condition::DRIFTED, &outcome.drift, release.drift != DriftMode::Off),
     ];
-    // Nobody looks at the objects of a suspended release.
+    // The objects of a suspended release are not checked.
     let asleep = Assessment {
         status: None,
         reason: Reason::Suspended,
-        message: "not looked at while spec.suspend is true".to_owned(),
+        message: "not checked while spec.suspend is true".to_owned(),
     };
-    for (name, assessment, applies) in beside {
+    for (name, assessment, applies) in assessments {
         let assessment = match release.suspend && applies && name != condition::VERIFIED {
             true => Some(&asleep),
             false => assessment.as_ref(),
@@ -279,7 +279,7 @@ fn conditions(
                 conditions.set(name, *status, *reason, message);
                 conditions.generation = release.generation;
             }
-            // Nobody waits any more for what it says is waited for.
+            // The wait that it describes has ended.
             None if applies && conditions.is_progressing(name) => match &outcome.verdict {
                 Verdict::Failed { reason, message } | Verdict::Waiting { reason, message } => {
                     conditions.set(name, None, *reason, message);
@@ -298,7 +298,7 @@ fn conditions(
     conditions.done
 }
 
-/// The generation that a condition is about. While a spec cannot be followed, its
+/// The generation that a condition is about. While a spec cannot be applied, the
 /// objects are still those of an older one.
 fn about(release: &Release, outcome: &Outcome, name: &str, before: Option<&Condition>) -> i64 {
     let of_applied =
@@ -351,8 +351,8 @@ impl<'a> Conditions<'a> {
         });
     }
 
-    /// Keeps a condition as it was, the generation that it is about included; says
-    /// whether there was one.
+    /// Keeps a condition unchanged, including its generation; returns whether there
+    /// was one.
     fn keep(&mut self, name: &str) -> bool {
         let before = self.before(name).cloned();
         let found = before.is_some();
@@ -474,7 +474,7 @@ mod tests {
             [("Ready", Some(4)), ("Reconciling", Some(4)), ("Healthy", Some(3)), ("Drifted", Some(3))];
         assert_eq!(generations(&second), expected);
         assert_eq!(generations(&waiting(&first, &newer, None, "m", at(2))), expected);
-        // A rollout that is under way is not healthy as the one before was.
+        // A rollout in progress does not inherit the health of the previous one.
         let waits = waiting(&first, &newer, Some("2@sha256:b"), "m", at(2));
         assert_eq!(shown(&waits)[2], "Healthy=Unknown Progressing");
     }
@@ -491,11 +491,11 @@ mod tests {
         let check = |release: &Release, revision: Option<&str>, expected: &[&str]| {
             assert_eq!(shown(&waiting(&first, release, revision, "m", at(2))), expected, "{revision:?}");
         };
-        let stays =
+        let kept =
             ["Ready=False HealthTimeout", "Reconciling=True Progressing", "Healthy=False HealthTimeout"];
         let anew =
             ["Ready=Unknown Progressing", "Reconciling=True Progressing", "Healthy=Unknown Progressing"];
-        check(&release(), Some("1.0@sha256:a"), &stays);
+        check(&release(), Some("1.0@sha256:a"), &kept);
         check(&release(), Some("1.1@sha256:b"), &anew);
         check(&newer(), Some("1.0@sha256:a"), &anew);
     }
@@ -543,8 +543,8 @@ mod tests {
         let well = look(&ill, true);
         assert_eq!((shown(&well), well.failures.len()), (shown(&first), 0));
         assert_eq!(well.conditions[0].message, "applied");
-        // What has failed for another reason stays failed, and the health of what is
-        // applied is about the spec that it was applied for.
+        // A failure for another reason remains, and the health of the applied objects is
+        // about the spec that they were applied for.
         let newer = newer();
         let refused = compute(&first, &newer, &Outcome::failed(Reason::PreflightFailed, "m"), at(2));
         let ill = look(&refused, false);
@@ -566,7 +566,7 @@ mod tests {
             1,
         );
         assert_eq!(run(&rollout(ready("sha256:a"), held.clone()), &first, 9), first);
-        // What is put back counts, and is no rollout.
+        // A correction of drift counts, and is not a rollout.
         let put_back = Outcome {
             rollout: false,
             changes: Some(Changes { configured: 1, ..held.clone() }),
@@ -574,7 +574,7 @@ mod tests {
         };
         let corrected = run(&put_back, &first, 9);
         assert_eq!((&corrected.history, corrected.changes.unwrap().configured), (&first.history, 1));
-        // A rollout that fails and then succeeds is one entry, with all that it wrote.
+        // A rollout that fails and then succeeds is one entry, with all its writes.
         let bad = Assessment { status: Some(false), reason: Reason::HealthTimeout, message: "m".into() };
         let failed = Outcome {
             verdict: Verdict::Failed { reason: Reason::HealthTimeout, message: "m".into() },

@@ -118,8 +118,8 @@ async fn taken_over(name: &str, record: &str, key: &str) {
         let refused = person.run(&["apply", "-i", "shop", "-f", "-"], &config_map("settings", "kept"));
         assert_eq!(refused.code, 1);
         let expected = format!(
-            "error: the inventory {namespace}/inv-shop was written by kustomizer: `supercargo adopt inventory shop \
-             --inventory-namespace {namespace}` takes over what it names, without a change to what runs\n"
+            "error: the inventory {namespace}/inv-shop was written by kustomizer: adopt its objects, without changing them, \
+             with `supercargo adopt inventory shop --inventory-namespace {namespace}`\n"
         );
         assert!(refused.stderr.ends_with(&expected), "{}", refused.stderr);
     }

@@ -230,8 +230,9 @@ async fn the_status_leads_to_the_pod_that_is_not_ready() {
     assert!(line(&format!("Deployment/{namespace}/slow ")).contains("   InProgress: "));
     assert!(line(&format!("└─ ReplicaSet/{namespace}/slow-")).contains("   InProgress: "));
     assert!(
-        line(&format!("   └─ Pod/{namespace}/slow-"))
-            .ends_with("   InProgress: container main waits: ImagePullBackOff; the image cannot be pulled")
+        line(&format!("   └─ Pod/{namespace}/slow-")).ends_with(
+            "   InProgress: container main is waiting: ImagePullBackOff; the image cannot be pulled"
+        )
     );
     let report: Value =
         serde_json::from_str(&person.run(&["status", "release", "app", "-o", "json"]).done()).expect("JSON");

@@ -263,7 +263,7 @@ async fn nothing_is_done_for_releases_of_other_namespaces() {
         let named = format!("named{n}");
         scene.create(&named, &json!({"secretRef": {"name": name}}));
         let release = scene.story.wait_condition(&named, "Ready", "False", "InvalidSpec").await;
-        assert!(release["status"].to_string().contains("is not a name"), "{release}");
+        assert!(release["status"].to_string().contains("is not a valid name"), "{release}");
     }
     scene.create("app", &json!({}));
     scene.story.wait_ready("app", "1@").await;

@@ -22,7 +22,7 @@ async fn a_range_goes_back_only_where_it_may_and_a_tag_that_moves_is_told() {
     let path = format!("{}/app", scene.namespace());
     remove(&scene, &path, "1.2.0");
     scene.reconciled("app", "first").await;
-    let says = "the newest tag went from 1.2.0 to 1.1.0, and the release stays";
+    let says = "downgrade from 1.2.0 to 1.1.0 refused";
     let release = scene.reconciled("app", "second").await;
     let ready = condition(&release, "Ready").expect("ready");
     assert!(ready.status == "True" && ready.message.contains(says), "{ready:?}");

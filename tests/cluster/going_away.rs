@@ -271,7 +271,7 @@ async fn promise_10_malformed_releases_say_what_is_wrong_stop_nobody_and_can_be_
         scene.story.wait_ready(name, name).await;
     }
     let malformed: [(&str, Value, &str); 8] = [
-        ("interval", json!({"interval": "1x"}), "spec.interval: \"1x\" is not a duration"),
+        ("interval", json!({"interval": "1x"}), "spec.interval: \"1x\" is not a valid duration"),
         ("type", json!({"wait": "yes"}), "spec.wait: invalid type: string \"yes\", expected a boolean"),
         ("range", json!({"ref": {"semver": "not a range"}}), "spec.ref"),
         ("drift", json!({"drift": {"mode": "Sometimes"}}), "spec.drift: unknown variant `Sometimes`"),
@@ -285,7 +285,7 @@ async fn promise_10_malformed_releases_say_what_is_wrong_stop_nobody_and_can_be_
             json!({"serviceAccountName": "../../default"}),
             "spec.serviceAccountName: \"../../default\"",
         ),
-        ("secret", json!({"secretRef": {"name": "a&b"}}), "spec.secretRef.name: \"a&b\" is not a name"),
+        ("secret", json!({"secretRef": {"name": "a&b"}}), "spec.secretRef.name: \"a&b\" is not a valid name"),
         ("nothing", json!({"url": null, "prune": null, "ref": null}), "spec."),
     ];
     for (name, spec, _) in &malformed {

@@ -238,7 +238,7 @@ async fn what_cannot_be_read_is_refused_with_what_to_do() {
             json!({}),
             "ArtifactEmpty",
             &[
-                "holds no object under path \"./\"",
+                "has no objects under path \"./\"",
                 "annotate --overwrite oar empty supercargo.dev/approve=sha256:",
             ],
         ),

@@ -113,7 +113,7 @@ async fn an_object_that_a_patch_renames_is_another_object() {
     let delete = "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, $patch: delete}";
     scene.specify("app", json!({"patches": [{"patch": delete}]})).await;
     let empty = scene.story.wait_condition("app", "Ready", "False", "ArtifactEmpty").await;
-    assert!(message(&empty, "Ready").contains("holds no object"), "{empty:#}");
+    assert!(message(&empty, "Ready").contains("has no objects"), "{empty:#}");
     assert!(scene.config_map("renamed").await.is_some());
 }
 

@@ -139,7 +139,7 @@ fn a_selector_that_is_none_ends_the_start() {
     };
     check("--watch-label-selector=shard in a", "in parentheses");
     check("--watch-label-selector=", "selects every release");
-    check("--allowed-registries=ghcr.io/*", "without wildcards");
+    check("--allowed-registries=ghcr.io/*", "wildcards are not supported");
     check("--allowed-registries=ghcr.io/acme,", "is not a prefix");
     check("--default-service-account=ns:admin", "is not a name");
     check("--watch-namespaces=apps/../kube-system", "is not a name");

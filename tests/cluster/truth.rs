@@ -94,8 +94,7 @@ async fn what_turns_unhealthy_after_ready_shows_in_two_seconds_and_turns_back_by
     let took = wait_told(&scene, "False").await;
     assert!(took < Duration::from_secs(2), "{took:?}");
     let message = scene.message("Ready", "False", "Unhealthy").await;
-    let expected =
-        format!("an object is not healthy any more; Pod/{}/web: is not ready yet", scene.namespace());
+    let expected = format!("1 object is unhealthy; Pod/{}/web: is not ready yet", scene.namespace());
     assert_eq!(message, expected);
     let release = scene.story.release("app").await.expect("it is there");
     assert_eq!(release["status"]["failures"][0]["reason"], "Unhealthy");
@@ -322,7 +321,7 @@ async fn a_failed_wait_names_what_a_pod_of_the_workload_says() {
     scene.push("1", &yaml);
     scene.create("app", &json!({"wait": true, "timeout": "3s", "retryInterval": "1h"}));
     let message = scene.message("Ready", "False", "HealthTimeout").await;
-    assert!(message.ends_with("; one of its pods: container web waits: ImagePullBackOff"), "{message}");
+    assert!(message.ends_with("; a pod of it: container web is waiting: ImagePullBackOff"), "{message}");
     let release = scene.story.release("app").await.expect("it is there");
     let failure = release["status"]["failures"][0]["message"].as_str().expect("a message");
     assert!(message.ends_with(failure), "{failure}");

@@ -170,7 +170,7 @@ fn what_is_not_signed_so_is_refused_by_every_verb() {
             assert!(said.err.ends_with(&refusal), "{verb:?} {said:?}");
         }
     };
-    let unsigned = "has no signature, and the command line asks for one. Sign it: cosign sign --key YOUR.key HOST/verifying-unsigned@";
+    let unsigned = "has no signature (required by the command line). Sign it: cosign sign --key YOUR.key HOST/verifying-unsigned@";
     check("verifying-unsigned", &|_| {}, unsigned);
     let strange = |digest: &str| {
         for format in [Format::Sig, Format::Bundle] {
@@ -180,7 +180,7 @@ fn what_is_not_signed_so_is_refused_by_every_verb() {
     check(
         "verifying-strange",
         &strange,
-        "is not signed by a trusted key, as the command line asks for. Looked at 2: ",
+        "has no signature by a trusted key (required by the command line). Found 2: ",
     );
     let said = desk.run(&[
         "verify",
@@ -203,7 +203,7 @@ fn what_is_not_signed_so_is_refused_by_every_verb() {
         let bundles = desk.registry.bundles("verifying-original", &other);
         desk.registry.attach_bundle("verifying-copied", digest, &bundles[0]);
     };
-    check("verifying-copied", &copied, "has no valid signature. Looked at 2: ");
+    check("verifying-copied", &copied, "has no valid signature. Found 2: ");
     let tampered = |digest: &str| {
         desk.sign(&desk.signer, "verifying-tampered", digest, Format::Sig);
         let mut layers = desk.registry.sig_layers("verifying-tampered", digest);
@@ -213,7 +213,7 @@ fn what_is_not_signed_so_is_refused_by_every_verb() {
     check(
         "verifying-tampered",
         &tampered,
-        "is not signed by a trusted key, as the command line asks for. Looked at 1: ",
+        "has no signature by a trusted key (required by the command line). Found 1: ",
     );
 }
 
@@ -229,7 +229,7 @@ fn several_keys_and_how_many_of_them() {
     assert!(one.code == 0 && one.out.contains("Verified by: key cosign.pub ("), "{one:?}");
     let two = desk.run(&[&both[..], &["--threshold", "2"]].concat());
     assert_eq!((two.code, two.out.as_str()), (1, ""));
-    let missing = "1 of 2 authorities have signed, 2 have to; missing: second.pub.";
+    let missing = "1 of 2 authorities signed, 2 required; missing: second.pub.";
     assert!(two.err.contains(missing), "{two:?}");
 }
 
@@ -311,8 +311,8 @@ fn the_images_that_an_artifact_runs() {
     let side_name = side.replace(&host, "HOST");
     let bare = side_name.trim_end_matches(":1");
     let unsigned = format!(
-        "error: 1 container image(s) are not verified:\n  {side_name}@{side_digest} has no signature, and the \
-         command line asks for one. Sign it: cosign sign --key YOUR.key {bare}@{side_digest} (in Pod/demo/p)\n"
+        "error: 1 container image(s) are not verified:\n  {side_name}@{side_digest} has no signature (required by the \
+         command line). Sign it: cosign sign --key YOUR.key {bare}@{side_digest} (in Pod/demo/p)\n"
     );
     assert_eq!(said.err, unsigned);
     let nothing = String::new;
@@ -388,7 +388,7 @@ fn an_identity_has_to_be_who_it_is() {
     check(&[exact, "alice@example.com", by, &issuer], 0, &signed);
     check(&[regexp, ".*@example\\.com", by_regexp, "http://127.*"], 0, &signed);
     check(&[exact, "alice@example.com", by, &issuer], 0, "   Signed at: 20");
-    let stranger = "is not signed by whom the command line asks for";
+    let stranger = "has no signature by a trusted signer (required by the command line)";
     check(&[exact, "alice@exampleXcom", by, &issuer], 1, stranger);
     check(&[exact, "alice@example.co", by, &issuer], 1, stranger);
     check(&[exact, "alice.example.com", by, &issuer], 1, stranger);

@@ -105,7 +105,7 @@ spec:
     scene.create("unserved", json!({"timeout": "1h"})).await;
     let failed = scene.story.wait_condition("wants", "Ready", "False", "HealthCheckFailed").await;
     let said = message(&failed, "Ready");
-    assert!(said.contains(&format!("seconds.{group}")) && said.contains("names are taken"), "{said}");
+    assert!(said.contains(&format!("seconds.{group}")) && said.contains("names are not accepted"), "{said}");
     let exists = async || {
         let (plural, name) = ("customresourcedefinitions", format!("thirds.{group}"));
         scene.story.object_in(None, "apiextensions.k8s.io/v1", plural, &name).await.map(|_| ())

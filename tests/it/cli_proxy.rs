@@ -114,7 +114,7 @@ fn the_api_server_is_asked_through_the_proxy_that_kubectl_would_use() {
     let err = said(directory.path(), api, ", proxy-url: 'ftp://user:s3cret@proxy'", &[]);
     assert_eq!(
         err,
-        "error: invalid kubeconfig: proxy-url names a proxy that is neither http nor https nor socks5\n"
+        "error: invalid kubeconfig: proxy-url has an unsupported proxy scheme: use http, https or socks5\n"
     );
 }
 

@@ -114,9 +114,7 @@ fn files_of_signers_have_to_be_what_they_are_for() {
     );
     check(
         &["--key", &private],
-        &format!(
-            "{private} is a private key: only the public one belongs here (cosign public-key --key FILE)"
-        ),
+        &format!("{private} is a private key: use the public key (cosign public-key --key FILE)"),
     );
     let junk = file("junk.pub", "ssh-ed25519 AAAA me@here\n");
     check(
@@ -141,7 +139,7 @@ fn flags_that_mean_nothing_together_are_refused() {
     let verify = ["verify", "artifact", URL, "--key", &key];
     check(&[&verify[..], &["--image-exempt", "a/*"]].concat(), 2, "--images");
     let pattern =
-        "error: --image-exempt \"ghcr.io/a/b:1\" names a tag or digest; a pattern is of repositories\n";
+        "error: --image-exempt \"ghcr.io/a/b:1\" has a tag or digest; a pattern matches repositories\n";
     check(&[&verify[..], &["--images", "--image-exempt", "ghcr.io/a/b:1"]].concat(), 2, pattern);
     check(&["verify", "artifact", URL, "--certificate-identity", ""], 2, "a value is required");
     let map = file(directory.path(), "map.yaml", "{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}\n");

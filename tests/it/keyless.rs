@@ -92,25 +92,25 @@ fn what_a_root_lists_has_to_be_satisfied() {
         refused(found, Reason::SignatureInvalid, &[expected]);
     };
     let put = |part: &'static str| move |root: &mut Value| root[part] = foreign()[part].clone();
-    check("no-log.bundle", &|_| (), "in no log that the trusted root lists");
-    check("stamped.simple", &|_| (), "in no log that the trusted root lists");
-    check("alice.bundle", &|root| drop_part("tlogs")(root), "the trusted root lists none");
-    check("alice.bundle", &|root| drop_part("timestampAuthorities")(root), "nothing that proves when");
-    check("alice.bundle", &put("timestampAuthorities"), "nothing that proves when");
-    check("alice.bundle", &put("tlogs"), "in no log that the trusted root lists");
-    check("alice.bundle", &put("ctlogs"), "in no certificate log");
-    check("alice.bundle", &put("certificateAuthorities"), "no authority of the trusted root has issued");
-    check("foreign.bundle", &|_| (), "in no log that the trusted root lists");
-    check("late.bundle", &|_| (), "not valid when this was signed");
+    check("no-log.bundle", &|_| (), "is not in a log of the trusted root");
+    check("stamped.simple", &|_| (), "is not in a log of the trusted root");
+    check("alice.bundle", &|root| drop_part("tlogs")(root), "the trusted root has no logs");
+    check("alice.bundle", &|root| drop_part("timestampAuthorities")(root), "no proof of its signing time");
+    check("alice.bundle", &put("timestampAuthorities"), "no proof of its signing time");
+    check("alice.bundle", &put("tlogs"), "is not in a log of the trusted root");
+    check("alice.bundle", &put("ctlogs"), "not in a certificate log");
+    check("alice.bundle", &put("certificateAuthorities"), "not issued by an authority of the trusted root");
+    check("foreign.bundle", &|_| (), "is not in a log of the trusted root");
+    check("late.bundle", &|_| (), "not valid at the signing time");
     check("alice-other.bundle", &|_| (), "is for another digest");
     let ended = json!({"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"});
     check(
         "alice.bundle",
         &|root| root["tlogs"][0]["publicKey"]["validFor"] = ended.clone(),
-        "its log was not in use",
+        "its log was not active",
     );
     let nobody = alice(TrustRoot::public_good());
-    refused(named(&nobody, &["alice.bundle"]), Reason::SignatureInvalid, &["in no log"]);
+    refused(named(&nobody, &["alice.bundle"]), Reason::SignatureInvalid, &["not in a log"]);
 }
 
 /// An entry that names one log and whose checkpoint is another's, which the root lists
@@ -123,14 +123,14 @@ fn a_checkpoint_is_of_the_log_that_the_entry_names() {
     let entry = &mut bundle["verificationMaterial"]["tlogEntries"][0];
     entry["logId"] = other["tlogs"][1]["logId"].clone();
     let found = judged(&alice(all), [Content::Bundle(bundle.to_string().into_bytes())]);
-    refused(found, Reason::SignatureInvalid, &["checkpoint is not the log's"]);
+    refused(found, Reason::SignatureInvalid, &["checkpoint that its log did not sign"]);
 }
 
 #[test]
 fn a_stranger_is_named() {
     let found = named(&alice(root(|_| ())), &["bob.bundle"]);
     let parts = [
-        "thing 0 is by bob@example.com of http://127.0.0.1:42057/mail, who is not trusted",
+        "thing 0 is signed by bob@example.com of http://127.0.0.1:42057/mail, who is not trusted",
         "Trusted: alice@example.com of",
     ];
     refused(found, Reason::SignerUntrusted, &parts);
@@ -149,7 +149,7 @@ fn two_authorities_need_two_people() {
     refused(
         named(&two(anybody, "alice@example.com"), &["alice.bundle", "rekor-v1.bundle"]),
         Reason::SignerUntrusted,
-        &["1 of 2 authorities have signed"],
+        &["1 of 2 authorities signed"],
     );
     // Alice comes first, and is needed for the second.
     let proof = named(&two(anybody, "alice@example.com"), &["alice.bundle", "bob.bundle"]).unwrap();
@@ -174,14 +174,18 @@ fn a_key_is_enough_for_its_signature() {
         bundle["verificationMaterial"][part] = alices["verificationMaterial"][part].clone();
         judged(&keys, [Content::Bundle(bundle.to_string().into_bytes())]).unwrap();
     }
-    refused(named(&keys, &["alice.bundle"]), Reason::SignerUntrusted, &["is keyless, and keys are trusted"]);
+    refused(
+        named(&keys, &["alice.bundle"]),
+        Reason::SignerUntrusted,
+        &["is keyless, but only keys are trusted"],
+    );
     refused(
         named(&keys, &["rekor-v1.simple"]),
         Reason::SignerUntrusted,
-        &["is keyless, and keys are trusted"],
+        &["is keyless, but only keys are trusted"],
     );
     let found = named(&alice(root(|_| ())), &["key-logged.bundle"]);
-    refused(found, Reason::SignerUntrusted, &["is signed by a key, and identities are trusted"]);
+    refused(found, Reason::SignerUntrusted, &["is signed by a key, but only identities are trusted"]);
 }
 
 #[test]
@@ -193,10 +197,10 @@ fn proofs_are_counted() {
         let found = judged(&alice(root(|_| ())), [Content::Bundle(bundle.to_string().into_bytes())]);
         refused(found, Reason::SignatureInvalid, &[expected]);
     };
-    check("/verificationMaterial/tlogEntries", "9 log entries; 8 are the most");
+    check("/verificationMaterial/tlogEntries", "9 log entries; at most 8 are allowed");
     check(
         "/verificationMaterial/timestampVerificationData/rfc3161Timestamps",
-        "9 timestamps; 8 are the most",
+        "9 timestamps; at most 8 are allowed",
     );
 }
 
@@ -212,7 +216,7 @@ fn certificates_name_people() {
     let plain = String::from_utf8(file("not-keys/cert.pub")).unwrap();
     let plain: String = plain.lines().filter(|line| !line.starts_with('-')).collect();
     let plain = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, plain).unwrap();
-    assert_eq!(names(&plain).unwrap_err(), "names no issuer");
+    assert_eq!(names(&plain).unwrap_err(), "has no issuer");
 }
 
 #[test]
@@ -234,10 +238,10 @@ fn every_name_of_a_certificate_is_read() {
     check("several", Ok(&["alice@example.com", "https://example.com/a", "build.example.com"]));
     check("older-issuer", Ok(&["alice@example.com"]));
     check("both-issuers", Ok(&["alice@example.com"]));
-    check("two-issuers", Err("two issuers"));
-    check("damaged-issuer", Err("issuer that is damaged"));
+    check("two-issuers", Err("two different issuers"));
+    check("damaged-issuer", Err("damaged issuer"));
     check("no-issuer", Err("no issuer"));
-    check("machine-only", Err("names nobody"));
-    check("other-name", Err("names nobody"));
-    check("nobody", Err("names nobody"));
+    check("machine-only", Err("no supported subject alternative name"));
+    check("other-name", Err("no supported subject alternative name"));
+    check("nobody", Err("no supported subject alternative name"));
 }

@@ -26,7 +26,7 @@ fn one_key_is_one_signer_whatever_its_names() {
     refused(
         judge(&shared, SUBJECT, &evidence(both)),
         Reason::SignerUntrusted,
-        &["1 of 2 authorities have signed", "missing: security"],
+        &["1 of 2 authorities signed", "missing: security"],
     );
     // Where one of them has another key too, both can have signed.
     let overlapping = two(&[("a.pub", "p256"), ("c.pub", "p384")], &[("b.pub", "p256")]);

@@ -142,8 +142,8 @@ fn what_does_not_count_says_why() {
         SignatureMissing,
         &["has no signature", "spec.verify", "Sign it: cosign sign --key YOUR.key "],
     );
-    check(&["p256.bundle"], "p384", SignerUntrusted, &["Looked at 1: thing 0", "key p384.pub (sha256:"]);
-    check(&["p256.simple"], "p384", SignerUntrusted, &["signed by a key that is not trusted"]);
+    check(&["p256.bundle"], "p384", SignerUntrusted, &["Found 1: thing 0", "key p384.pub (sha256:"]);
+    check(&["p256.simple"], "p384", SignerUntrusted, &["signed by an unknown key"]);
     check(
         &["attestation.bundle"],
         "p256",
@@ -155,7 +155,7 @@ fn what_does_not_count_says_why() {
         &["attestation.bundle", "p256.simple"],
         "p384",
         SignerUntrusted,
-        &["Looked at 2: thing 1 is signed by a key"],
+        &["Found 2: thing 1 is signed by an unknown key"],
     );
     let elsewhere =
         judge(&keys(&["p256"]), subject(OTHER_DIGEST), &evidence([read("p256.bundle"), read("p256.simple")]));
@@ -200,7 +200,11 @@ fn no_more_than_the_limit_is_judged() {
         judge(&keys(&["p256"]), subject(DIGEST), &evidence(junk.chain([read("p256.bundle")])))
     };
     of(MAX_JUDGED - 1).unwrap();
-    refused(of(MAX_JUDGED), Reason::SignatureInvalid, &["Looked at 192, 1 more left out", "and 189 more"]);
+    refused(
+        of(MAX_JUDGED),
+        Reason::SignatureInvalid,
+        &["Found 193, checked only the first 192", "and 189 more"],
+    );
 }
 
 #[test]
@@ -215,8 +219,8 @@ fn references_count_on_request_only() {
         Reason::SignatureInvalid,
         &[
             "for the repository 127.0.0.1:45917/acme/app-p256",
-            "names no repository",
-            "matchReference wants signatures for this repository: cosign sign --new-bundle-format=false ",
+            "does not name a repository",
+            "matchReference requires signatures made for this repository: cosign sign --new-bundle-format=false ",
             "--key YOUR.key mirror.io/acme/app@sha256:",
             ", or drop matchReference",
         ],
@@ -237,7 +241,7 @@ fn several_authorities_each_need_a_signature() {
     refused(
         judged(&two(2), &["p521.simple", "p384.bundle", "rsa2048.bundle"]),
         Reason::SignerUntrusted,
-        &["1 of 2 authorities have signed, 2 have to; missing: dev", "thing 2 is signed by a key"],
+        &["1 of 2 authorities signed, 2 required; missing: dev", "thing 2 is signed by an unknown key"],
     );
     // Two signatures of one authority are no two authorities.
     let (one, other) = ("p256.simple", "p256.bundle");

@@ -183,18 +183,14 @@ fn senders_that_are_known_are_told_what_became_of_it() {
     let nothing = r#""triggered":[]"#;
     receiving.bearer("distribution", SECRET, r#"{"events": []}"#).expect(200, nothing);
     let pull = r#"{"events": [{"action": "pull", "target": {}}]}"#;
-    receiving.bearer("distribution", SECRET, pull).expect(200, "something other than a push");
-    receiving
-        .bearer("harbor", SECRET, r#"{"type": "DELETE_ARTIFACT"}"#)
-        .expect(200, "something other than a push");
+    receiving.bearer("distribution", SECRET, pull).expect(200, "is not a push");
+    receiving.bearer("harbor", SECRET, r#"{"type": "DELETE_ARTIFACT"}"#).expect(200, "is not a push");
     receiving.bearer("acr", SECRET, r#"{"action": "ping"}"#).expect(200, "it is a ping");
     receiving.github(r#"{"zen": "a", "hook_id": 1}"#).expect(200, "it is a ping");
     receiving.github(r#"{"zen": "a", "hook_id": 1}"#).expect(200, "duplicate delivery");
     let quay = format!("POST {}", secret_path("quay"));
     for _ in 0..2 {
-        receiving
-            .request(&quay, &[], br#"{"docker_url": "quay.io/a/b"}"#)
-            .expect(200, "something other than");
+        receiving.request(&quay, &[], br#"{"docker_url": "quay.io/a/b"}"#).expect(200, "is not a push");
     }
     let time = now().to_string();
     for (body, expected) in [("[]", nothing), ("[]", "duplicate delivery"), ("[ ]", nothing)] {
@@ -217,12 +213,10 @@ fn bodies_and_heads_have_bounds() {
     let receiving = Receiving::start();
     let authorization = format!("authorization: Bearer {SECRET}");
     for body in ["", "{}", "null", "{\"events\": 7}", "\u{0}", "{\"events\": [{}]}", "events=1"] {
-        receiving
-            .bearer("distribution", SECRET, body)
-            .expect(400, "it is not the JSON that a sender of type");
+        receiving.bearer("distribution", SECRET, body).expect(400, "the body is not a valid ");
     }
     let deep = format!("{{\"events\": {}1{}}}", "[".repeat(100_000), "]".repeat(100_000));
-    receiving.bearer("distribution", SECRET, &deep).expect(400, "it is not the JSON");
+    receiving.bearer("distribution", SECRET, &deep).expect(400, "the body is not a valid ");
     let event = r#"{"action": "push", "target": {"mediaType": "application/vnd.oci.image.manifest.v1+json", "repository": "r", "tag": "TAG"}, "request": {"host": "h.io"}}"#;
     let events: Vec<String> = (0..300).map(|n| event.replace("TAG", &n.to_string())).collect();
     let many = format!("{{\"events\": [{}]}}", events.join(","));

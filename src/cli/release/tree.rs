@@ -300,7 +300,7 @@ mod tests {
         let pods = &tree[0].children;
         assert_eq!(pods.len(), 1);
         assert_eq!(pods[0].object, "Pod/a/web-2-a");
-        assert_eq!(pods[0].message, "container main waits: ImagePullBackOff; no such image");
+        assert_eq!(pods[0].message, "container main is waiting: ImagePullBackOff; no such image");
         assert!(owned("loop", &objects).len() == 1);
     }
 

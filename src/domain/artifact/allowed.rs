@@ -1,5 +1,5 @@
-//! Which registries releases may name. The administrator says so when the
-//! controller is started, and nothing in a release can widen it.
+//! Which registries releases may use. The administrator sets them with a flag of the
+//! controller, and nothing in a release can extend them.
 
 use super::prefix::Prefix;
 use crate::domain::message::List;
@@ -7,18 +7,18 @@ use crate::domain::message::List;
 /// The most prefixes that a message names.
 const NAMED: usize = 8;
 
-/// The registries that releases may name. The default is every one.
+/// The registries that releases may use. The default is every registry.
 #[derive(Clone, Debug, Default)]
 pub struct Allowed(Vec<Prefix>);
 
-/// Why a release may not have what it names. The prefixes are told: whoever has to
-/// act needs them, and they are no secret.
+/// Why a repository or proxy is not allowed. The message has the allowed prefixes: the
+/// user needs them, and they are not secret.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotAllowed {
-    /// A repository elsewhere.
+    /// A repository in another registry.
     #[error(
-        "{repository} is in no registry that the controller allows (--allowed-registries): use one below \
-         {allowed}, or ask for it to be allowed"
+        "{repository} is not in an allowed registry (--allowed-registries): use one below {allowed}, or ask the \
+         administrator to allow it"
     )]
     Repository {
         /// `host/path`.
@@ -26,10 +26,10 @@ pub enum NotAllowed {
         /// The prefixes.
         allowed: String,
     },
-    /// A proxy of the release's own.
+    /// A proxy that the release sets.
     #[error(
-        "a proxy of the release's own could answer in the place of any registry, and the controller allows only \
-         some (--allowed-registries): leave it out, and ask for the proxy to be set for the controller"
+        "a proxy is not allowed with --allowed-registries (it could impersonate any registry): remove it, and ask the \
+         administrator to set the proxy for the controller"
     )]
     Proxy,
 }
@@ -45,11 +45,10 @@ impl Allowed {
         !self.0.is_empty()
     }
 
-    /// Whether a repository may be asked for anything. `registry` is its host with
-    /// its port.
+    /// Whether a repository may be used. `registry` is its host with its port.
     ///
     /// # Errors
-    /// When it is below no prefix.
+    /// When it is not below an allowed prefix.
     pub fn repository(&self, registry: &str, path: &str) -> Result<(), NotAllowed> {
         if !self.is_limited() || self.0.iter().any(|prefix| prefix.holds(registry, path)) {
             return Ok(());
@@ -58,11 +57,11 @@ impl Allowed {
         Err(NotAllowed::Repository { repository: format!("{registry}/{path}"), allowed })
     }
 
-    /// Whether a release may bring a proxy: not where registries are told apart,
-    /// because what stands behind a proxy is whatever its owner says.
+    /// Whether a release may set a proxy: not if registries are restricted, because the
+    /// owner of a proxy decides which registry is behind it.
     ///
     /// # Errors
-    /// When it may not.
+    /// When it is not allowed.
     pub fn proxy(&self) -> Result<(), NotAllowed> {
         if self.is_limited() { Err(NotAllowed::Proxy) } else { Ok(()) }
     }
@@ -98,7 +97,7 @@ mod tests {
     fn the_refusal_says_what_to_use_instead() {
         let refused = |prefixes: &[&str]| below(prefixes).repository("e.io", "x").unwrap_err().to_string();
         let message = refused(&["ghcr.io/acme", "quay.io"]);
-        for part in ["e.io/x is in no registry", "below ghcr.io/acme, quay.io, or ask"] {
+        for part in ["e.io/x is not in an allowed registry", "below ghcr.io/acme, quay.io, or ask"] {
             assert!(message.contains(part), "{message}");
         }
         let many: Vec<String> = (0..12).map(|n| format!("r{n}.io")).collect();

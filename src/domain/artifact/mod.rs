@@ -1,5 +1,5 @@
-//! What is in registries, and how one hears of it: which tag is meant, which repositories
-//! a rule is about, what a push says.
+//! The contents of registries, and the notifications about them: which tag is meant, which
+//! repositories a rule is about, what a push says.
 
 pub mod allowed;
 pub mod digest;

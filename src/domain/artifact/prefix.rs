@@ -1,18 +1,18 @@
 //! Prefixes of repositories, and whether a repository is below one.
 //!
-//! Two questions, because doubt falls differently. A rule that *demands* something
-//! ([`Prefix::fits`]) has to reach a repository however its name is written. A rule
-//! that *permits* something ([`Prefix::permits`]) must not reach another one.
+//! There are two questions, because they must treat doubt differently. A rule that
+//! *demands* something ([`Prefix::fits`]) has to match a repository in every spelling of its
+//! name. A rule that *permits* something ([`Prefix::permits`]) must not match another one.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 use std::fmt;
 
 /// The names of Docker Hub.
 const HUB: [&str; 4] = ["docker.io", "index.docker.io", "registry-1.docker.io", "registry.hub.docker.com"];
-/// The ports that a URL need not name.
+/// The ports that a URL may omit.
 const DEFAULT_PORTS: [u16; 2] = [443, 80];
 
-/// A prefix of repositories. Bounded by `/`: `ghcr.io/acme` is none of
+/// A prefix of repositories. Bounded by `/`: `ghcr.io/acme` is not a prefix of
 /// `ghcr.io/acme-evil`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Prefix(Option<Below>);
@@ -25,13 +25,13 @@ struct Below {
     path: String,
 }
 
-/// How close a prefix is: the longer, the closer.
+/// How specific a prefix is: the longer, the more specific.
 pub type Closeness = (usize, bool, bool);
 
 impl Prefix {
-    /// Reads `host[:port][/path]`, or `*` for every repository. Without a port a
-    /// demand is about every port of the host, since one registry may have several,
-    /// and a permission about the default ones.
+    /// Reads `host[:port][/path]`, or `*` for every repository. Without a port a demand
+    /// applies to every port of the host, since one registry may have several, and a
+    /// permission only to the default ones.
     ///
     /// # Errors
     /// What is wrong with it.
@@ -42,26 +42,26 @@ impl Prefix {
         let bare = text.trim_start_matches("oci://").trim_end_matches('/');
         let (authority, path) = bare.split_once('/').unwrap_or((bare, ""));
         let wrong = |why: &str| Err(format!("{text:?} is not a prefix such as ghcr.io/acme: {why}"));
-        let Some((host, port)) = split(authority) else { return wrong("its port is not one") };
+        let Some((host, port)) = split(authority) else { return wrong("the port is invalid") };
         let named = host.contains(['.', ':']) || host == "localhost" || port.is_some();
         if !named || host.contains(['*', '@', ' ']) || host.starts_with('.') {
-            return wrong("it does not begin with the host of a registry");
+            return wrong("it must begin with a registry host");
         }
         let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
         if path.split('/').any(|part| !(path.is_empty() || (!part.is_empty() && part.chars().all(word)))) {
-            return wrong("its path is not that of a repository; it is compared as it is, without wildcards");
+            return wrong("the path is not a repository path; wildcards are not supported");
         }
         Ok(Self(Some(Below { host, port: port.map(plain), path: path.to_owned() })))
     }
 
-    /// Whether a repository is surely below it.
+    /// Whether a repository is definitely below it.
     pub fn holds(&self, registry: &str, path: &str) -> bool {
         self.permits(registry, path).is_some()
     }
 
-    /// How close it is to a repository that is surely below it: the port too is that
-    /// of the prefix, or of a URL without one, and nothing is added to the path.
-    /// Another port of the host may be anybody's registry.
+    /// How specific it is for a repository that is definitely below it: the port is that of
+    /// the prefix, or a default one if the prefix has none, and nothing is added to the
+    /// path. Another port of the host may be another owner's registry.
     pub fn permits(&self, registry: &str, path: &str) -> Option<Closeness> {
         let Some(below) = &self.0 else { return Some((0, false, false)) };
         let (host, port) = split(registry)?;
@@ -70,15 +70,15 @@ impl Prefix {
         is_below.then_some((below.path.len(), below.port.is_some(), true))
     }
 
-    /// How close it is to a repository that is or may be below it, on any port if it
-    /// names none.
+    /// How specific it is for a repository that is or may be below it, on any port if it
+    /// has none.
     pub fn fits(&self, registry: &str, path: &str) -> Option<Closeness> {
         let Some(below) = &self.0 else { return Some((0, false, false)) };
         let (host, port) = split(registry)?;
         if host != below.host {
             return None;
         }
-        // The port of a URL that names none is a default one.
+        // A URL without a port uses a default one.
         let port = plain(port.unwrap_or(DEFAULT_PORTS[0]));
         if below.port.is_some_and(|p| p != port) {
             return None;
@@ -104,7 +104,7 @@ fn starts(path: &str, prefix: &str) -> bool {
         || path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// One for both ports that a URL need not name.
+/// The same value for both default ports.
 pub(in crate::domain) fn plain(port: u16) -> u16 {
     if DEFAULT_PORTS.contains(&port) { DEFAULT_PORTS[0] } else { port }
 }
@@ -218,7 +218,7 @@ mod tests {
         check("ghcr.io/acme", "ghcr.io:x/acme/app", false);
         check("docker.io/library/nginx", "docker.io/library/nginx", true);
         check("index.docker.io/acme", "docker.io/acme/app", true);
-        // An organisation is no official image.
+        // An organisation is not an official image.
         check("docker.io/acme", "docker.io/library/acme", false);
         check("*", "any.example/app", true);
         check("127.0.0.1/playground", "127.0.0.1/playground/app", true);

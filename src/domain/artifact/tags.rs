@@ -2,16 +2,16 @@
 
 use super::version::{Range, lenient};
 
-/// What cosign and the referrers fallback put in front of the digest of what
-/// they are attached to.
+/// The prefix that cosign and the referrers fallback put before the digest that they
+/// are attached to.
 const ATTACHED: &str = "sha256-";
 /// Hex digits of a digest.
 const DIGITS: usize = 64;
 
-/// The tags that name artifacts, and their versions; newest version first, then
-/// what is no version, in the reverse of the alphabet. With a range, only the
-/// versions in it. What is attached to an artifact (signatures, attestations,
-/// SBOMs, lists of referrers) is left out.
+/// The tags that name artifacts, and their versions; newest version first, then tags
+/// that are not versions, in reverse alphabetical order. With a range, only the
+/// versions in it. What is attached to an artifact (signatures, attestations, SBOMs,
+/// lists of referrers) is omitted.
 pub fn newest_first<'a>(tags: impl IntoIterator<Item = &'a str>, range: Option<&Range>) -> Vec<&'a str> {
     let mut found: Vec<_> = tags
         .into_iter()
@@ -26,8 +26,8 @@ pub fn newest_first<'a>(tags: impl IntoIterator<Item = &'a str>, range: Option<&
     found.into_iter().map(|(_, tag)| tag).collect()
 }
 
-/// Whether a tag names what is attached to an artifact: `sha256-<64 hex digits>`
-/// and whatever follows.
+/// Whether a tag names something attached to an artifact: `sha256-<64 hex digits>` and
+/// any suffix.
 pub fn is_attached(tag: &str) -> bool {
     let digits = tag.strip_prefix(ATTACHED).and_then(|rest| rest.get(..DIGITS));
     digits.is_some_and(|digits| digits.bytes().all(|b| b.is_ascii_hexdigit()))

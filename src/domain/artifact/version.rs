@@ -1,10 +1,10 @@
-//! Which tag a semver range means.
+//! Which tag a semver range selects.
 //!
 //! The ranges are those of the Go library Masterminds/semver v3, because that
-//! is what Flux users write: `VersionReq` of the semver crate reads the same
+//! is what Flux users write: `VersionReq` of the semver crate parses the same
 //! text differently (`1.2` as a caret range, spaces as an error). The rules
-//! below were compared with the Go library; the table in the tests is the
-//! outcome. This module must not look at a registry.
+//! below were compared with the Go library; the table in the tests has the
+//! results. This module must not access a registry.
 
 use std::cmp::Ordering;
 
@@ -105,7 +105,7 @@ impl Range {
     /// Reads a range such as `>=1.0.0 <2.0.0`, `^1.2`, `1.x || 3 - 4.5`.
     ///
     /// # Errors
-    /// Says which part is not understood.
+    /// Says which part is invalid.
     pub fn parse(text: &str) -> Result<Self, VersionError> {
         let fail = |why: String| VersionError::Range { range: text.to_owned(), why };
         if text.len() > MAX_RANGE_BYTES {
@@ -138,10 +138,10 @@ impl Range {
         })
     }
 
-    /// The tag of the highest version in the range, of those that the filter
-    /// lets through. Tags that are not versions are passed over. Where two tags
-    /// name the same version (`1.2.0`, `v1.2.0`), the one written as strict
-    /// semver wins, so that the answer does not depend on the registry's order.
+    /// The tag of the highest version in the range, of those that match the filter.
+    /// Tags that are not versions are skipped. If two tags name the same version
+    /// (`1.2.0`, `v1.2.0`), the one written as strict semver wins, so that the answer
+    /// does not depend on the registry's order.
     pub fn highest<'a>(
         &self,
         tags: impl IntoIterator<Item = &'a str>,
@@ -160,8 +160,8 @@ impl Range {
 }
 
 impl Range {
-    /// Whether going from one tag to another goes back, within what is wanted: a
-    /// tag that is not wanted any more is no ground to stay with it.
+    /// Whether the step from one tag to another is a downgrade within the range: a tag
+    /// that is no longer in the range is not a reason to keep it.
     pub fn goes_back(&self, filter: Option<&TagFilter>, from: &str, to: &str) -> bool {
         let wanted = filter.is_none_or(|f| f.0.is_match(from));
         match (lenient(from), lenient(to)) {
@@ -173,8 +173,8 @@ impl Range {
     }
 }
 
-/// Reads a tag as Masterminds' lenient parser does: an optional `v`, minor and
-/// patch may be missing, leading zeros are dropped.
+/// Reads a tag like Masterminds' lenient parser: an optional `v`, minor and patch may be
+/// missing, leading zeros are dropped.
 pub(in crate::domain) fn lenient(tag: &str) -> Option<Version> {
     let (numbers, pre, build) = split(tag.strip_prefix('v').unwrap_or(tag))?;
     let parts: Vec<&str> = numbers.split('.').collect();
@@ -193,7 +193,7 @@ fn number(text: &str) -> Option<u64> {
     digits.then(|| text.parse().ok()).flatten()
 }
 
-/// Cuts a version into its numbers, prerelease and build metadata.
+/// Splits a version into its numbers, prerelease and build metadata.
 fn split(text: &str) -> Option<(&str, Prerelease, BuildMetadata)> {
     let (rest, build) = match text.split_once('+') {
         Some((rest, build)) if !build.is_empty() => (rest, BuildMetadata::new(build).ok()?),
@@ -208,8 +208,8 @@ fn split(text: &str) -> Option<(&str, Prerelease, BuildMetadata)> {
     Some((numbers, pre, build))
 }
 
-/// One alternative: comparators that spaces or single commas separate, and
-/// hyphen ranges, which stand for two comparators.
+/// One alternative: comparators separated by spaces or single commas, and hyphen
+/// ranges, which stand for two comparators.
 fn parse_alternative(text: &str) -> Result<Vec<Comparator>, String> {
     let mut found = Vec::new();
     let mut rest = text.trim_start();
@@ -224,7 +224,7 @@ fn parse_alternative(text: &str) -> Result<Vec<Comparator>, String> {
         rest = match upper {
             Some(upper) => {
                 if op.is_some() {
-                    return Err(format!("a hyphen range takes no operator before {word:?}"));
+                    return Err(format!("a hyphen range cannot have an operator before {word:?}"));
                 }
                 let upper = upper.trim_start();
                 let (word, after) = upper.split_at(upper.find([' ', '\t', ',']).unwrap_or(upper.len()));
@@ -301,8 +301,8 @@ impl Comparator {
         Ok(Self { op, base, precision })
     }
 
-    /// Whether the version satisfies this comparator; whether prereleases take
-    /// part at all is the caller's question.
+    /// Whether the version satisfies this comparator; the caller decides whether
+    /// prereleases are considered at all.
     fn matches(&self, version: &Version) -> bool {
         let Self { op, base, precision } = self;
         let order = version.cmp_precedence(base);
@@ -332,7 +332,7 @@ impl Comparator {
 
     fn tilde(&self, version: &Version) -> bool {
         let base = &self.base;
-        // Masterminds takes `~0.0.0` for "anything", like `*`.
+        // Masterminds treats `~0.0.0` as "anything", like `*`.
         let anything = matches!(self.precision, Precision::Nothing | Precision::Full)
             && (base.major, base.minor, base.patch) == (0, 0, 0);
         anything
@@ -570,7 +570,7 @@ mod tests {
         // Another build of the same version.
         check("1.x", None, "1.2.0+b", "1.2.0+a", false);
         check(">=1.0.0-0", None, "1.2.0", "1.2.0-rc.1", true);
-        // The range, or the filter, excludes what there was.
+        // The range, or the filter, excludes the applied tag.
         check("1.x", None, "2.0.0", "1.9.0", false);
         check(">=1", Some("^1[.]"), "2.0.0", "1.9.0", false);
         check("1.x", None, "1.2.0-rc.1", "1.1.0", false);

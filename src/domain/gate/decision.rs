@@ -1,4 +1,4 @@
-//! What gates say.
+//! The decisions of gates.
 
 use crate::api::reason::Reason;
 use crate::domain::outcome::ObjectFailure;
@@ -6,26 +6,26 @@ use crate::domain::outcome::ObjectFailure;
 /// How many objects a message names.
 const NAMED: usize = 3;
 
-/// What a gate says.
+/// The decision of a gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// Nothing stands against it.
+    /// The run may continue.
     Pass,
-    /// Not now. That is no failure, and is not counted as one: what the gate waits for wakes
-    /// the release.
+    /// The run has to wait. That is not a failure, and is not counted as one: what the gate
+    /// waits for wakes the release.
     Wait(Blocker, WakeOn),
-    /// Not like this.
+    /// The run fails.
     Refuse(Blocker),
 }
 
-/// Why a release does not go on.
+/// Why a run is blocked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blocker {
     /// One of the closed set.
     pub reason: Reason,
-    /// What stands against it, on what, what to do.
+    /// What is wrong, with what, and what to do.
     pub message: String,
-    /// The message without the objects that follow it there.
+    /// The message without the list of objects.
     pub headline: Option<String>,
     /// The objects that it is about.
     pub objects: Vec<ObjectFailure>,
@@ -43,12 +43,12 @@ pub enum WakeOn {
 }
 
 impl Blocker {
-    /// One that is about no object.
+    /// A blocker without objects.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self { reason, message: message.into(), headline: None, objects: Vec::new() }
     }
 
-    /// One that is about objects: a message with the first few, the rest in the list.
+    /// A blocker with objects: the message names the first few, the list has all.
     pub fn about(reason: Reason, what: &str, objects: Vec<ObjectFailure>) -> Self {
         let s = if objects.len() == 1 { "" } else { "s" };
         let headline = format!("{what} {} object{s}", objects.len());

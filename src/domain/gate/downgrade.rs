@@ -4,15 +4,15 @@ use super::decision::{Blocker, Decision, WakeOn};
 use super::facts::Facts;
 use crate::api::reason::Reason;
 
-/// Holds a release where it is while the newest tag leads back and the spec does not
-/// allow that.
+/// Keeps the applied revision while the newest tag is older and the spec does not allow
+/// a downgrade.
 pub fn decide(facts: &Facts<'_>) -> Decision {
     let Some(step) = facts.step.filter(|step| step.is_back(facts)) else { return Decision::Pass };
     if facts.release.allow_downgrade {
         return Decision::Pass;
     }
     let message = format!(
-        "the newest tag went from {} to {}, and the release stays: to go back, set spec.ref.allowDowngrade",
+        "downgrade from {} to {} refused, the newest tag is older: set spec.ref.allowDowngrade to allow it",
         step.from, step.to
     );
     Decision::Wait(Blocker::new(Reason::DowngradeRefused, message), WakeOn::Registry)
@@ -39,7 +39,7 @@ mod tests {
         check(range(), true, "1.2.0", "1.1.0", false);
         check(range(), false, "1.1.0", "1.2.0", false);
         check(range(), false, "1.1.0", "1.1.0", false);
-        // Who names a tag has said where to go.
+        // A tag in the spec is an explicit choice.
         check(WantedVersion::Tag("1.1.0".to_owned()), false, "1.2.0", "1.1.0", false);
     }
 }

@@ -1,11 +1,11 @@
-//! An artifact that holds no object: it would remove all that is there.
+//! An artifact without objects: it would remove all applied objects.
 
 use super::decision::Decision;
 use super::facts::Facts;
 use crate::api::keys;
 use crate::api::reason::Reason;
 
-/// Refuses an artifact without objects as long as no person has approved its digest.
+/// Refuses an artifact without objects until a person approves its digest.
 pub fn decide(facts: &Facts<'_>) -> Decision {
     let Some((revision, digest, 0)) = facts.rendered else { return Decision::Pass };
     let release = facts.release;
@@ -13,7 +13,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
         return Decision::Pass;
     }
     let message = format!(
-        "revision {revision} holds no object under path {:?}; to apply it all the same, and so remove {} objects: \
+        "revision {revision} has no objects under path {:?}; to apply it anyway and remove {} objects: \
          kubectl -n {} annotate --overwrite oar {} {}={digest}",
         release.path,
         facts.entries,

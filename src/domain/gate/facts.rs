@@ -1,4 +1,4 @@
-//! What gates know.
+//! The facts that gates decide on.
 
 use crate::domain::allowed::Allowed;
 use crate::domain::identity::{ObjectId, ReleaseId};
@@ -6,32 +6,32 @@ use crate::domain::ledger::goes_back;
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::release::Release;
 
-/// What a run knows so far. It learns more as it goes on: a gate that lacks what it asks
-/// about lets the run pass, and is asked again.
+/// What a run knows so far. It learns more in each phase: a gate whose facts are missing
+/// lets the run pass, and is evaluated again later.
 #[derive(Clone, Copy)]
 pub struct Facts<'a> {
     /// The release.
     pub release: &'a Release,
-    /// Whether a person asks for this run.
+    /// Whether a person requested this run.
     pub is_asked: bool,
-    /// What the release names in a registry, and which registries are allowed.
+    /// The repository of the release, and which registries are allowed.
     pub registry: Option<RegistryFacts<'a>>,
     /// The inventory, as read.
     pub inventory: Option<InventoryFacts<'a>>,
-    /// The way that the newest tag leads.
+    /// The step from the applied tag to the newest one.
     pub step: Option<TagStep<'a>>,
-    /// Who has to have signed.
+    /// Which signatures are required.
     pub demands: Option<Demands>,
     /// The name and the digest of a revision, and how many objects it holds.
     pub rendered: Option<(&'a str, &'a str, usize)>,
     /// How many objects the inventory names.
     pub entries: usize,
-    /// The objects that others have, and those that may not be written.
+    /// The objects that belong to other releases, and those that must not be written.
     pub claimed: Option<&'a ClaimConflicts>,
 }
 
 impl<'a> Facts<'a> {
-    /// Nothing but the release, for which nobody has asked.
+    /// Only the release, in a run that nobody requested.
     pub fn of(release: &'a Release) -> Self {
         Self {
             release,
@@ -47,7 +47,7 @@ impl<'a> Facts<'a> {
     }
 }
 
-/// What a release names, and what it may name.
+/// The repository of a release, and the allowed ones.
 #[derive(Clone, Copy)]
 pub struct RegistryFacts<'a> {
     /// What the administrator allows.
@@ -61,22 +61,22 @@ pub struct RegistryFacts<'a> {
 /// An inventory that exists.
 #[derive(Clone, Copy)]
 pub struct InventoryFacts<'a> {
-    /// Whose name it has.
+    /// The release or inventory that it is named after.
     pub id: &'a ReleaseId,
-    /// Whom its objects are being taken over from; empty when nobody does that.
+    /// The tool that its objects are being adopted from; empty when they are not.
     pub adopting: &'a str,
     /// The tool that wrote it.
     pub writer: &'a str,
-    /// Whether that was not another one than this.
+    /// Whether that is this tool.
     pub is_ours: bool,
-    /// Whether someone has deleted it, and that keeps the run from writing to it.
+    /// Whether it is being deleted, and the run must not write to it for that reason.
     pub is_going: bool,
 }
 
-/// Who has to have signed an artifact.
+/// Which signatures an artifact needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Demands {
-    /// How many policies ask for signatures.
+    /// How many policies require signatures.
     pub policies: usize,
     /// Whether the administrator exempts the repository.
     pub is_exempt: bool,
@@ -84,7 +84,7 @@ pub struct Demands {
     pub required: bool,
 }
 
-/// The way that the newest tag leads.
+/// The step from the applied tag to the newest one.
 #[derive(Clone, Copy, Debug)]
 pub struct TagStep<'a> {
     /// The tag of what was applied last.
@@ -94,17 +94,17 @@ pub struct TagStep<'a> {
 }
 
 impl TagStep<'_> {
-    /// Whether it leads back.
+    /// Whether it is a downgrade.
     pub fn is_back(&self, facts: &Facts<'_>) -> bool {
         goes_back(facts.release, self.from, self.to)
     }
 }
 
-/// What keeps a release from having all the objects of its plan.
+/// What prevents a release from applying all objects of its plan.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClaimConflicts {
-    /// Objects that others have, each with what its owner is called here.
+    /// Objects that belong to others, each with the name of its owner.
     pub by_others: Vec<(ObjectId, String)>,
-    /// Objects that the release may not write, whichever release has them.
+    /// Objects that the release is not allowed to write, with any owner.
     pub denied: Vec<ObjectFailure>,
 }

@@ -1,5 +1,5 @@
-//! A gate that only tests have: what a new one takes. It is this file, and the module and
-//! the line in `gate.rs`.
+//! A gate that only tests use: it shows what a new one needs, which is this file, and the
+//! module and the line in `gate.rs`.
 
 use super::decision::Decision;
 use super::facts::Facts;

@@ -1,4 +1,4 @@
-//! An inventory that is another tool's, or on its way out.
+//! An inventory that belongs to another tool, or is being deleted.
 
 use super::decision::Decision;
 use super::facts::{Facts, InventoryFacts};
@@ -6,8 +6,9 @@ use crate::api::reason::Reason;
 use crate::domain::identity::ReleaseId;
 use crate::domain::status::inventory_name;
 
-/// Refuses an inventory that a run may not write to. What another tool recorded is not
-/// marked as ours: it would be left behind. A person takes it over, not a release.
+/// Refuses an inventory that a run must not write to. The objects in the inventory of
+/// another tool do not have our labels, so they would be left behind. A person has to adopt
+/// them, a release does not.
 pub fn decide(facts: &Facts<'_>) -> Decision {
     let Some(InventoryFacts { id, adopting, writer, is_ours, is_going }) = facts.inventory else {
         return Decision::Pass;
@@ -16,15 +17,15 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     let inventory = format!("the inventory {namespace}/{}", inventory_name(name));
     let message = match (adopting.is_empty(), is_ours, is_going) {
         (false, _, _) => format!(
-            "{inventory} is being taken over from another tool, and that was cut off: finish it with the \
-             `supercargo adopt` that began it"
+            "{inventory} is only partly adopted from another tool: to finish, rerun the `supercargo adopt` \
+             command that was interrupted"
         ),
         (true, false, _) => format!(
-            "{inventory} was written by {writer}: `supercargo adopt inventory {name} --inventory-namespace \
-             {namespace}` takes over what it names, without a change to what runs"
+            "{inventory} was written by {writer}: adopt its objects, without changing them, with `supercargo \
+             adopt inventory {name} --inventory-namespace {namespace}`"
         ),
         (true, true, true) => format!(
-            "{inventory} is being deleted: finish that first with `supercargo delete -i {name} \
+            "{inventory} is being deleted: finish the deletion first with `supercargo delete -i {name} \
              --inventory-namespace {namespace}`"
         ),
         (true, true, false) => return Decision::Pass,
@@ -54,7 +55,7 @@ mod tests {
         check("", "flux", false, false, &format!("{inventory} was written by flux"));
         check("", "flux", false, true, &format!("{inventory} was written by flux"));
         check("", "", true, true, &format!("{inventory} is being deleted"));
-        let cut_off = format!("{inventory} is being taken over from another tool, and that was cut off");
+        let cut_off = format!("{inventory} is only partly adopted from another tool");
         check("flux", "", true, true, &cut_off);
     }
 }

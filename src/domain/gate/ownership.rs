@@ -1,21 +1,25 @@
-//! Objects that other releases have.
+//! Objects that belong to other releases.
 
 use super::decision::{Blocker, Decision};
 use super::facts::Facts;
 use crate::api::reason::Reason;
 use crate::domain::outcome::ObjectFailure;
 
-/// Refuses a plan of which others have an object.
+/// Refuses a plan with an object that belongs to another release.
 pub fn decide(facts: &Facts<'_>) -> Decision {
     let Some(claimed) = facts.claimed.filter(|claimed| !claimed.by_others.is_empty()) else {
         return Decision::Pass;
     };
     let objects = claimed.by_others.iter().map(|(id, owner)| {
-        let message = format!("{owner} has it: take it out of one of the two");
+        let message = format!("belongs to {owner}: remove it from one of the two");
         ObjectFailure { id: id.clone(), reason: Reason::OwnershipConflict, message }
     });
     let objects = objects.chain(claimed.denied.iter().cloned()).collect();
-    Decision::Refuse(Blocker::about(Reason::OwnershipConflict, "nothing was written, others have", objects))
+    Decision::Refuse(Blocker::about(
+        Reason::OwnershipConflict,
+        "nothing applied, ownership conflict on",
+        objects,
+    ))
 }
 
 #[cfg(test)]
@@ -26,7 +30,7 @@ mod tests {
     use crate::domain::identity::ObjectId;
 
     #[test]
-    fn what_others_have_is_refused_and_told_with_what_is_denied() {
+    fn objects_of_others_are_refused_and_listed_with_those_denied() {
         let id = |name: &str| ObjectId::from_inventory_id(&format!("apps_{name}__ConfigMap")).unwrap();
         let denied = |name: &str| ObjectFailure {
             id: id(name),
@@ -42,8 +46,8 @@ mod tests {
         };
         check(&[], Vec::new(), None);
         check(&[], vec![denied("x")], None);
-        let told = "nothing was written, others have 2 objects; ConfigMap/apps/x: the release a/b has it: take it out of \
-                    one of the two; ConfigMap/apps/y: no";
-        check(&["x"], vec![denied("y")], Some(told));
+        let message = "nothing applied, ownership conflict on 2 objects; ConfigMap/apps/x: belongs to the release a/b: \
+                       remove it from one of the two; ConfigMap/apps/y: no";
+        check(&["x"], vec![denied("y")], Some(message));
     }
 }

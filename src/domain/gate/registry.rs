@@ -45,7 +45,12 @@ mod tests {
         };
         check(&[], Some("proxy"), "r.io", None);
         check(&["r.io/team"], None, "r.io", None);
-        check(&["r.io/team"], None, "other.io", Some("spec.url: other.io/team/app is in no registry"));
-        check(&["r.io/team"], Some("proxy"), "r.io", Some("spec.proxySecretRef: a proxy of"));
+        check(
+            &["r.io/team"],
+            None,
+            "other.io",
+            Some("spec.url: other.io/team/app is not in an allowed registry"),
+        );
+        check(&["r.io/team"], Some("proxy"), "r.io", Some("spec.proxySecretRef: a proxy is not allowed"));
     }
 }

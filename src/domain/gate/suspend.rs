@@ -4,7 +4,7 @@ use super::decision::{Blocker, Decision, WakeOn};
 use super::facts::Facts;
 use crate::api::reason::Reason;
 
-/// Holds a suspended release until the spec changes, or a person asks for one run.
+/// Holds a suspended release until the spec changes, or a person requests one run.
 pub fn decide(facts: &Facts<'_>) -> Decision {
     match facts.release.suspend && !facts.is_asked {
         true => {

@@ -6,7 +6,7 @@ use super::{Decision, Facts, decide};
 use crate::api::reason::Reason;
 use crate::domain::release::Release;
 
-/// A release that no gate has anything against.
+/// A release that passes every gate.
 pub fn release() -> Release {
     let resource = json!({
         "apiVersion": "supercargo.dev/v1alpha1", "kind": "OCIArtifactRelease",
@@ -16,7 +16,7 @@ pub fn release() -> Release {
     Release::parse(&serde_json::from_value(resource).unwrap()).unwrap()
 }
 
-/// What a gate holds a release with.
+/// The reason and message of a gate that blocks a release.
 pub fn held(decision: Decision) -> Option<(Reason, String)> {
     match decision {
         Decision::Pass => None,

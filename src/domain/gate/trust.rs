@@ -1,17 +1,17 @@
-//! An artifact that nobody says anything about, where every artifact is verified.
+//! An artifact without a configured signer, where every artifact is verified.
 
 use super::decision::Decision;
 use super::facts::{Demands, Facts};
 use crate::api::reason::Reason;
 
-/// Refuses an artifact for which nothing says who has to have signed it. Whether those
-/// have who do is judged by `domain::verify`, with the evidence.
+/// Refuses an artifact for which no signer is configured. Whether a configured signer has
+/// signed it is judged by `domain::verify`, with the evidence.
 pub fn decide(facts: &Facts<'_>) -> Decision {
     match facts.demands {
         Some(Demands { policies: 0, is_exempt: false, required: true }) => {
             let message = format!(
-                "nothing says who has to have signed {}: the controller verifies every artifact \
-                 (--require-verification), so set spec.verify",
+                "no signer is configured for {}, and the controller verifies every artifact \
+                 (--require-verification): set spec.verify",
                 facts.release.url
             );
             Decision::refuse(Reason::VerificationRequired, message)

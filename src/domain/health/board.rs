@@ -1,4 +1,4 @@
-//! The health of several objects together: a conjunction. What is known of each is
+//! The health of several objects together: a conjunction. The judgement of each is
 //! from one read of it, and may be out of date.
 
 use std::collections::BTreeMap;
@@ -16,33 +16,33 @@ use crate::domain::schedule::denied;
 
 /// How many objects a message names.
 const NAMED: usize = 3;
-/// How long an object that was just read may be missing from its watch, which
-/// may lag behind.
+/// How long an object that was just read may be missing from its watch, which may
+/// lag.
 const LAG: SignedDuration = SignedDuration::from_secs(2);
-/// How old the judgement of an object may be that no watch covers.
+/// How old the judgement of an object without a watch may be.
 const FRESH: SignedDuration = SignedDuration::from_secs(1);
-/// How soon an object is asked for again that could not be read.
+/// How soon an object that could not be read is read again.
 const AGAIN: SignedDuration = SignedDuration::from_secs(2);
 
-/// What is seen of an object between two reads.
+/// What is known about an object between two reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sight {
-    /// Its watch is synced and shows it in this version, or does not show it.
+    /// Its watch is synced and has it in this version, or does not have it.
     Watched(Option<u64>),
     /// No watch covers it.
     Unwatched,
 }
 
-/// What one read has shown.
+/// The result of one read.
 #[derive(Clone, Debug)]
 struct Judged {
     health: Health,
     /// The resource version that was read; 0 when there was none.
     version: u64,
     at: Timestamp,
-    /// Whether a later read came to nothing, so that this may be out of date.
+    /// Whether a later read failed, so that this may be out of date.
     unsure: bool,
-    /// How often in a row it was not allowed to be read.
+    /// How many reads in a row were forbidden.
     refusals: u32,
 }
 
@@ -73,7 +73,7 @@ impl Board {
     pub fn judge(&mut self, id: &ObjectId, object: Option<&Value>, now: Timestamp) {
         let health = match object {
             Some(object) => self.rules.assess(object, now),
-            None => Health::in_progress("it does not exist"),
+            None => Health::in_progress("not found"),
         };
         let version = object.and_then(|o| o.pointer("/metadata/resourceVersion")?.as_str()?.parse().ok());
         let version = version.unwrap_or_default();
@@ -81,10 +81,10 @@ impl Board {
             .insert(id.clone(), Some(Judged { health, version, at: now, unsure: false, refusals: 0 }));
     }
 
-    /// Remembers that an object may not be read, and why. That it changes does not
-    /// make it readable: time may.
+    /// Remembers that reading an object is forbidden, and why. A change of the object does
+    /// not make it readable, so it is read again after a delay.
     pub fn refused(&mut self, id: &ObjectId, why: &str, now: Timestamp) {
-        let mut health = Health::in_progress(format!("its health cannot be read: {why}"));
+        let mut health = Health::in_progress(format!("cannot read its status: {why}"));
         let before = self.objects.get(id).and_then(Option::as_ref).map_or(0, |judged| judged.refusals);
         let refusals = before.saturating_add(1);
         health.changes_at = now.checked_add(denied(refusals)).ok();
@@ -92,20 +92,19 @@ impl Board {
         self.objects.insert(id.clone(), Some(judged));
     }
 
-    /// Remembers that a read of an object was not answered: what was known of it
-    /// stays, and it is asked for again soon.
+    /// Remembers that a read of an object was not answered: the last judgement remains,
+    /// and it is read again soon.
     pub fn unanswered(&mut self, id: &ObjectId, why: &str, now: Timestamp) {
         let slot = self.objects.entry(id.clone()).or_default();
         let judged = slot.get_or_insert_with(|| {
-            let health = Health::in_progress(format!("its health cannot be read: {why}"));
+            let health = Health::in_progress(format!("cannot read its status: {why}"));
             Judged { health, version: 0, at: now, unsure: true, refusals: 0 }
         });
         judged.unsure = true;
         judged.health.changes_at = now.checked_add(AGAIN).ok();
     }
 
-    /// Those of the objects whose judgement is missing, or out of date by what is
-    /// seen of them.
+    /// The objects whose judgement is missing, or out of date according to `sight`.
     pub fn outdated(&self, sight: impl Fn(&ObjectId) -> Sight, now: Timestamp) -> Vec<ObjectId> {
         let is_outdated = |id: &ObjectId, judged: &Option<Judged>| {
             let Some(judged) = judged else { return true };
@@ -122,18 +121,18 @@ impl Board {
         outdated.map(|(id, _)| id.clone()).collect()
     }
 
-    /// Whether time alone may have changed the judgement of an object.
+    /// Whether the judgement of an object may have changed only because time passed.
     pub fn is_due(&self, id: &ObjectId, now: Timestamp) -> bool {
         let judged = self.objects.get(id).and_then(Option::as_ref);
         judged.and_then(|judged| judged.health.changes_at).is_some_and(|at| at <= now)
     }
 
-    /// Those of the objects that nobody has read yet.
+    /// The objects that have not been read yet.
     pub fn unjudged(&self) -> Vec<ObjectId> {
         self.objects.iter().filter(|(_, judged)| judged.is_none()).map(|(id, _)| id.clone()).collect()
     }
 
-    /// Whether every object is healthy, as far as was read.
+    /// Whether every object is healthy, according to the last reads.
     pub fn is_healthy(&self) -> bool {
         self.objects.values().all(|judged| {
             judged.as_ref().is_some_and(|j| j.health.state == HealthState::Current && !j.unsure)
@@ -159,13 +158,13 @@ impl Board {
         self.in_state(|judged| judged.health.state == HealthState::Failed)
     }
 
-    /// When time alone may change a judgement, the earliest.
+    /// The earliest time at which a judgement may change only because time passed.
     pub fn changes_at(&self) -> Option<Timestamp> {
         self.objects.values().flatten().filter_map(|judged| judged.health.changes_at).min()
     }
 
     /// The objects of an applied revision that are not healthy, the failed ones
-    /// first. One that could not be read is taken for what it was.
+    /// first. One that could not be read keeps its last judgement.
     pub fn unhealthy(&self) -> Vec<ObjectFailure> {
         let others = self.in_state(|judged| {
             matches!(judged.health.state, HealthState::InProgress | HealthState::Terminating)
@@ -184,11 +183,11 @@ impl Board {
             };
         }
         let headline = match unhealthy.len() {
-            1 => "an object is not healthy any more",
-            _ => "objects are not healthy any more",
+            1 => "1 object is unhealthy".to_owned(),
+            n => format!("{n} objects are unhealthy"),
         };
         let named = unhealthy.iter().map(|f| (&f.id, f.message.as_str()));
-        let message = listed(headline, named);
+        let message = listed(&headline, named);
         Assessment { status: Some(false), reason: Reason::Unhealthy, message }
     }
 }
@@ -273,7 +272,7 @@ mod tests {
         assert_eq!(all.assessment().status, Some(false));
         all.refused(&id("x"), "forbidden", at(12));
         let message = all.assessment().message;
-        assert!(message.contains("Pod/a/x: its health cannot be read: forbidden"), "{message}");
+        assert!(message.contains("Pod/a/x: cannot read its status: forbidden"), "{message}");
     }
 
     #[test]
@@ -285,7 +284,7 @@ mod tests {
         check(Sight::Watched(Some(5)), 99, false);
         check(Sight::Watched(Some(4)), 99, false);
         check(Sight::Watched(Some(6)), 10, true);
-        // A watch may lag behind what was just applied.
+        // A watch may lag behind the last apply.
         check(Sight::Watched(None), 11, false);
         check(Sight::Watched(None), 13, true);
         check(Sight::Unwatched, 10, false);
@@ -304,10 +303,10 @@ mod tests {
             assert_eq!(board(pods).assessment().message, expected);
         };
         check(&[("x", "Succeeded")], "every object is healthy");
-        check(&[("x", "Pending")], "an object is not healthy any more; Pod/a/x: is starting");
+        check(&[("x", "Pending")], "1 object is unhealthy; Pod/a/x: is starting");
         check(
             &[("a", "Pending"), ("b", "Pending"), ("c", "Pending"), ("d", "Failed")],
-            "objects are not healthy any more; Pod/a/d: has failed; Pod/a/a: is starting; Pod/a/b: is starting; \
+            "4 objects are unhealthy; Pod/a/d: has failed; Pod/a/a: is starting; Pod/a/b: is starting; \
              and 1 more",
         );
     }

@@ -1,4 +1,4 @@
-//! Why a workload is not healthy: its status counts pods, and the reason is in them.
+//! Why a workload is not healthy: its status only counts pods, the cause is in the pods.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -7,7 +7,7 @@ use super::rules::RuleSet;
 use super::verdict::HealthState;
 use crate::domain::objects::identity::GroupKind;
 
-/// Whether objects of the kind run pods that a selector finds.
+/// Whether objects of the kind run pods that their selector matches.
 pub fn runs_pods(kind: &GroupKind) -> bool {
     matches!(
         (kind.group.as_str(), kind.kind.as_str()),
@@ -37,8 +37,8 @@ pub fn pod_selector(workload: &Value) -> Option<String> {
     (!all.is_empty()).then(|| all.join(","))
 }
 
-/// What the first of the pods says that has failed, or else of one that is not ready.
-/// Without its name, which is another in each attempt.
+/// The health message of the first failed pod, or else of the first that is not ready.
+/// Without the pod's name, which differs in each attempt.
 pub fn first_cause(pods: &[Value], now: Timestamp) -> Option<String> {
     let judged: Vec<_> = pods.iter().map(|pod| RuleSet::default().assess(&typed(pod), now)).collect();
     let first = |state: HealthState| judged.iter().find(|health| health.state == state);
@@ -93,7 +93,7 @@ mod tests {
         let pulls = pod("Pending", "ImagePullBackOff");
         check(
             &[json!({"status": {"phase": "Succeeded"}}), pulls.clone()],
-            Some("container web waits: ImagePullBackOff"),
+            Some("container web is waiting: ImagePullBackOff"),
         );
         check(&[pulls, pod("Running", "CrashLoopBackOff")], Some("container web keeps crashing"));
     }

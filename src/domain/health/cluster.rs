@@ -1,5 +1,5 @@
-//! The kinds that workloads stand on: definitions, namespaces, Services,
-//! budgets, autoscalers and aggregated APIs.
+//! The kinds that workloads depend on: definitions, namespaces, Services, budgets,
+//! autoscalers and aggregated APIs.
 
 use jiff::Timestamp;
 
@@ -21,13 +21,13 @@ pub fn rule(group: &str, kind: &str) -> Option<Rule> {
     Some(rule)
 }
 
-/// As kstatus: a Service is current once it has its cluster IP. The address of
-/// a load balancer is not waited for, many clusters never assign one; the
+/// As in kstatus, a Service is current once it has its cluster IP. It does not wait
+/// for the address of a load balancer, since many clusters never assign one; the
 /// message says that it is missing.
 pub(super) fn service(fields: Fields<'_>, _now: Timestamp) -> Health {
     let kind = fields.text("/spec/type").unwrap_or("ClusterIP");
     if kind == "ExternalName" {
-        return Health::current("is an alias");
+        return Health::current("is an ExternalName Service");
     }
     if fields.text("/spec/clusterIP").is_none() {
         return Health::in_progress("has no cluster IP yet");
@@ -48,7 +48,7 @@ pub(super) fn namespace(fields: Fields<'_>, _now: Timestamp) -> Health {
 
 pub(super) fn definition(fields: Fields<'_>, _now: Timestamp) -> Health {
     if let Some(c) = fields.condition("NamesAccepted").filter(|c| c.is("False")) {
-        return Health::failed(format!("its names are taken, {}", c.explain()));
+        return Health::failed(format!("its names are not accepted, {}", c.explain()));
     }
     match fields.condition("Established") {
         Some(c) if c.is("True") => Health::current("is established"),
@@ -63,21 +63,20 @@ pub(super) fn disruption_budget(fields: Fields<'_>, _now: Timestamp) -> Health {
     if let Some(health) = fields.unobserved() {
         return health;
     }
-    // False for want of pods is what a budget is for; only a failed sync means
-    // that the budget protects nothing.
+    // False because pods are missing is the purpose of a budget; only a failed sync
+    // means that the budget protects nothing.
     match fields.condition("DisruptionAllowed") {
         Some(c) if c.reason() == "SyncFailed" => Health::in_progress(c.explain()),
         _ => Health::current("its budget is computed"),
     }
 }
 
-/// Without a metrics server an autoscaler never becomes active, and a release
-/// that ships one is still as asked. What cannot be right is a target that
-/// does not exist or cannot be scaled.
+/// Without a metrics server an autoscaler never becomes active, and that is not a
+/// fault of the release. A target that does not exist or cannot be scaled is one.
 pub(super) fn autoscaler(fields: Fields<'_>, _now: Timestamp) -> Health {
     match fields.condition("AbleToScale") {
         Some(c) if c.is("False") && c.reason() == "FailedGetScale" => {
-            Health::in_progress(format!("its target cannot be scaled, {}", c.explain()))
+            Health::in_progress(format!("cannot scale its target, {}", c.explain()))
         }
         _ => Health::current("has a target"),
     }
@@ -113,7 +112,7 @@ mod tests {
         check(json!({}), json!({}), InProgress, "has no cluster IP yet");
         check(json!({"clusterIP": "10.0.0.1"}), json!({}), Current, "has its addresses");
         check(json!({"clusterIP": "None"}), json!({}), Current, "has its addresses");
-        check(json!({"type": "ExternalName"}), json!({}), Current, "is an alias");
+        check(json!({"type": "ExternalName"}), json!({}), Current, "is an ExternalName Service");
         let balanced = json!({"type": "LoadBalancer", "clusterIP": "10.0.0.1"});
         check(
             balanced.clone(),
@@ -150,7 +149,7 @@ mod tests {
         check(
             condition("NamesAccepted", "False", "PluralConflict"),
             Failed,
-            "its names are taken, PluralConflict: m",
+            "its names are not accepted, PluralConflict: m",
         );
     }
 
@@ -173,7 +172,7 @@ mod tests {
         scaler(
             condition("AbleToScale", "False", "FailedGetScale"),
             InProgress,
-            "its target cannot be scaled, FailedGetScale: m",
+            "cannot scale its target, FailedGetScale: m",
         );
 
         let aggregated = |status, state, message: &str| {

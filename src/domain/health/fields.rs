@@ -1,5 +1,5 @@
-//! Reading a status. What is missing or of another type reads as absent: a rule
-//! never fails, it falls back to what absence means for its kind.
+//! Reading a status. A field that is missing or of another type counts as absent: a
+//! rule never fails, it uses what absence means for its kind.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -51,15 +51,15 @@ impl<'a> Fields<'a> {
             .find(|c| c.0.get("type").and_then(Value::as_str) == Some(kind))
     }
 
-    /// The condition of this type, if it is true.
+    /// The condition of this type, if its status is True.
     pub(super) fn holds(self, kind: &str) -> Option<Condition<'a>> {
         self.condition(kind).filter(|c| c.is("True"))
     }
 
-    /// The controllers of these kinds always set `status.observedGeneration`:
-    /// without it, or with an old one, the rest of the status says nothing.
-    /// kstatus asks this of DaemonSets only, and takes a Deployment of 0
-    /// replicas for current before its controller has seen it.
+    /// The controllers of these kinds always set `status.observedGeneration`: if it is
+    /// missing or old, the rest of the status is not valid. kstatus requires this of
+    /// DaemonSets only, and calls a Deployment of 0 replicas current before its
+    /// controller has seen it.
     pub(super) fn unobserved(self) -> Option<Health> {
         let unseen = self.number("/status/observedGeneration") != self.number("/metadata/generation");
         (unseen || !self.has("/status/observedGeneration")).then(unobserved)
@@ -88,7 +88,7 @@ impl<'a> Condition<'a> {
         self.0.get("observedGeneration")?.as_i64()
     }
 
-    /// `Reason: message`, as far as the condition has them.
+    /// `Reason: message`, without what the condition does not have.
     pub(super) fn explain(self) -> String {
         let message = without_generated_name(self.text("message").trim());
         match (self.reason(), message.as_str()) {

@@ -8,19 +8,19 @@ use super::rule::Rule;
 use super::verdict::{Health, young_until};
 use crate::domain::objects::identity::is_built_in;
 
-/// A group in which the API server keeps notes of its own.
+/// A group that the API server uses internally.
 const INTERNAL: &str = "internal.apiserver.k8s.io";
 
-/// The rule for every kind that is not built in. A built-in kind without a rule of its own
-/// has no health.
+/// The rule for every kind that is not built in. A built-in kind without a rule has no
+/// health.
 pub fn rule(group: &str, _: &str) -> Option<Rule> {
     (!is_built_in(group) && group != INTERNAL).then_some(custom as Rule)
 }
 
 /// How long the controller of a new object may take to write its first status.
-/// kstatus calls an object without a status current at once, so that a wait
-/// ends before the controller has begun. Many kinds never get a status; for
-/// those this is what their first apply costs a release that waits.
+/// kstatus calls an object without a status current at once, so a wait ends before
+/// the controller has started. Many kinds never get a status; their first apply
+/// delays a release that waits by this time.
 const FIRST_STATUS: SignedDuration = SignedDuration::from_secs(3);
 
 pub(super) fn custom(fields: Fields<'_>, now: Timestamp) -> Health {
@@ -45,8 +45,8 @@ pub(super) fn custom(fields: Fields<'_>, now: Timestamp) -> Health {
     }
 }
 
-/// `status.observedGeneration` decides where there is one. Else the `Ready`
-/// condition may carry its own, which kstatus does not look at.
+/// `status.observedGeneration` decides if it is set. Otherwise the `Ready` condition
+/// may have its own, which kstatus ignores.
 fn outdated(fields: Fields<'_>, ready: Option<Condition<'_>>) -> bool {
     let Some(generation) = fields.number("/metadata/generation") else { return false };
     match fields.number("/status/observedGeneration") {

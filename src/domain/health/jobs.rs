@@ -1,5 +1,5 @@
-//! Jobs. A CronJob has no health: it is as asked once it exists, and whether
-//! its runs succeed is not a property of the revision.
+//! Jobs. A CronJob has no health: it is current once it exists, and whether its runs
+//! succeed is not a property of the revision.
 
 use jiff::Timestamp;
 
@@ -12,16 +12,16 @@ pub fn rule(group: &str, kind: &str) -> Option<Rule> {
     matches!((group, kind), ("batch", "Job")).then_some(job as Rule)
 }
 
-/// kstatus calls a Job current once it has started. Here it has to complete:
-/// who waits for a migration means the end of it.
+/// kstatus calls a Job current once it has started. Here it has to complete, because
+/// a release that runs a migration has to wait for its end.
 pub(super) fn job(fields: Fields<'_>, _now: Timestamp) -> Health {
     let completions = fields.number("/spec/completions").or(fields.number("/spec/parallelism")).unwrap_or(1);
     let succeeded = fields.count("/status/succeeded");
     if fields.holds("Complete").is_some() {
         return Health::current("has completed");
     }
-    // `FailureTarget` comes before `Failed`, while the last pods terminate, and
-    // is never taken back.
+    // `FailureTarget` is set before `Failed`, while the last pods terminate, and is
+    // never reset.
     if let Some(c) = fields.holds("Failed").or(fields.holds("FailureTarget")) {
         return Health::failed(format!("has failed, {}", c.explain()));
     }

@@ -1,5 +1,5 @@
-//! Health: what an object's own status says about it, judged from one read of
-//! the object. No rule here fetches anything or remembers an earlier answer.
+//! Health: judges an object by its own status, from one read of the object. No rule
+//! here sends a request or remembers an earlier answer.
 
 mod board;
 mod cause;

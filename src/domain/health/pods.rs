@@ -1,4 +1,4 @@
-//! Pods that a release names itself.
+//! Pods that are part of a release.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -25,8 +25,8 @@ pub(super) fn pod(fields: Fields<'_>, _now: Timestamp) -> Health {
     }
 }
 
-/// Containers that end again and again, as the kubelet reports them. The image
-/// of a container that cannot be pulled may still arrive, so that is no failure.
+/// Containers that crash repeatedly, as the kubelet reports them. An image that cannot
+/// be pulled may still appear, so that is not a failure.
 fn crashing(fields: Fields<'_>) -> Option<Health> {
     let names: Vec<_> =
         waiting(fields).filter(|(_, why)| *why == "CrashLoopBackOff").map(|(name, _)| name).collect();
@@ -38,12 +38,12 @@ fn crashing(fields: Fields<'_>) -> Option<Health> {
 }
 
 fn held(fields: Fields<'_>) -> Option<String> {
-    waiting(fields).next().map(|(name, why)| format!("container {name} waits: {why}"))
+    waiting(fields).next().map(|(name, why)| format!("container {name} is waiting: {why}"))
 }
 
 fn pending(fields: Fields<'_>) -> String {
-    // kstatus: failed after 15 s. A cluster autoscaler takes minutes, so only
-    // the timeout of the release ends this wait; the message names the cause.
+    // kstatus: failed after 15 s. A cluster autoscaler takes minutes, so only the
+    // timeout of the release ends this wait; the message has the cause.
     match fields.condition("PodScheduled") {
         Some(c) if c.is("False") => format!("is not scheduled: {}", c.explain()),
         _ => held(fields).unwrap_or("is starting".into()),
@@ -127,7 +127,7 @@ mod tests {
         check(
             waits("Pending", "containerStatuses", "ImagePullBackOff"),
             InProgress,
-            "container a waits: ImagePullBackOff",
+            "container a is waiting: ImagePullBackOff",
         );
         check(json!({"phase": "Pending"}), InProgress, "is starting");
         check(

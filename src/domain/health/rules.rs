@@ -2,8 +2,8 @@
 //!
 //! The states and most rules are those of kstatus
 //! (sigs.k8s.io/cli-utils/pkg/kstatus), because Flux and Kustomizer users know
-//! them. Where kstatus takes unfinished work for done, or waits for what never
-//! comes, the rule here departs from it and says so.
+//! them. Where kstatus accepts unfinished work, or waits for something that never
+//! happens, the rule here differs, and its comment says so.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -15,11 +15,11 @@ use super::{cluster, generic, jobs, pods, storage, workloads};
 use crate::domain::objects::identity::GroupKind;
 use crate::domain::release::Release;
 
-/// The rules for a family of kinds, by group and kind; none for a kind that is not of it.
+/// The rules for a family of kinds, by group and kind; none for other kinds.
 type Family = fn(&str, &str) -> Option<Rule>;
 
-/// The rules that are built in, one file a family. The first that knows a kind judges it;
-/// the last knows every kind that is not built into Kubernetes.
+/// The built-in rules, one file per family. The first family with a rule for a kind judges
+/// it; the last has one for every kind that is not built into Kubernetes.
 const BUILT_IN: &[Family] =
     &[workloads::rule, pods::rule, jobs::rule, storage::rule, cluster::rule, generic::rule];
 
@@ -36,13 +36,13 @@ impl Default for RuleSet {
 }
 
 impl RuleSet {
-    /// Those of a release. None adds rules of its own yet.
+    /// The rules of a release. No release adds its own rules yet.
     pub fn of(_release: &Release) -> Self {
         Self::default()
     }
 
     /// Judges an object by its status. Never fails: a status of an unexpected shape
-    /// reads as one that is not there yet.
+    /// counts as missing.
     pub fn assess(&self, object: &Value, now: Timestamp) -> Health {
         let fields = Fields(object);
         if fields.has("/metadata/deletionTimestamp") {
@@ -70,7 +70,7 @@ fn terminating(fields: Fields<'_>) -> String {
     let finalizers: Vec<_> = fields.list("/metadata/finalizers").filter_map(Value::as_str).collect();
     match finalizers.as_slice() {
         [] => "is being deleted".to_owned(),
-        names => format!("is being deleted, held by {}", names.join(", ")),
+        names => format!("is being deleted, waiting for finalizers: {}", names.join(", ")),
     }
 }
 
@@ -121,9 +121,9 @@ mod tests {
             json!({"apiVersion": "apps/v1", "kind": "Deployment",
                    "metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["a/b", "c/d"]}}),
             HealthState::Terminating,
-            "is being deleted, held by a/b, c/d",
+            "is being deleted, waiting for finalizers: a/b, c/d",
         );
-        // Not manifests at all: no rule may stumble.
+        // Not manifests at all: no rule may panic.
         check(json!(null), HealthState::Current, "exists");
         check(json!({"apiVersion": 1, "kind": [], "metadata": "x"}), HealthState::Current, "exists");
     }

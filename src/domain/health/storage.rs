@@ -16,34 +16,34 @@ pub fn rule(group: &str, kind: &str) -> Option<Rule> {
     Some(rule)
 }
 
-/// How long a claim that nobody provisions for is taken for one that the
-/// volume controller has not reached yet.
+/// How long a claim without a provisioner counts as not yet seen by the volume
+/// controller.
 const UNTOUCHED: SignedDuration = SignedDuration::from_secs(10);
 
-/// Who provisions marks the claim, and so does the scheduler that has chosen a
-/// node for its first pod.
+/// The provisioner annotates the claim, and so does the scheduler once it has chosen
+/// a node for the first pod.
 const PROVISIONER: &str = "/metadata/annotations/volume.kubernetes.io~1storage-provisioner";
 const OLD_PROVISIONER: &str = "/metadata/annotations/volume.beta.kubernetes.io~1storage-provisioner";
 const SELECTED_NODE: &str = "/metadata/annotations/volume.kubernetes.io~1selected-node";
 
-/// kstatus waits until a claim is bound. One of a `WaitForFirstConsumer` class
-/// is bound only when a pod uses it, and the pod may come with a later release
-/// or never: such a wait ends at the timeout, for a healthy claim. The claim
-/// does not name its binding mode, but an unmarked claim that stays so tells.
+/// kstatus waits until a claim is bound. A claim of a `WaitForFirstConsumer` class is
+/// bound only when a pod uses it, and the pod may be part of a later release or never
+/// exist: such a wait would end at the timeout, for a healthy claim. The claim does
+/// not have its binding mode, but a claim that remains without annotations shows it.
 pub(super) fn claim(fields: Fields<'_>, now: Timestamp) -> Health {
     match fields.text("/status/phase").unwrap_or_default() {
         "Bound" => Health::current("is bound"),
         "Lost" => Health::failed("its volume is lost"),
         _ => {
             if let Some(name) = fields.text(PROVISIONER).or(fields.text(OLD_PROVISIONER)) {
-                return Health::in_progress(format!("waits for {name} to provision a volume"));
+                return Health::in_progress(format!("waiting for {name} to provision a volume"));
             }
             if fields.text(SELECTED_NODE).is_some() || fields.text("/spec/volumeName").is_some() {
-                return Health::in_progress("waits for its volume to be bound");
+                return Health::in_progress("waiting for its volume to be bound");
             }
             match young_until(fields.created(), UNTOUCHED, now) {
-                Some(end) => Health::in_progress("waits for a volume").until(end),
-                None => Health::current("has no volume yet, one is bound when a pod first uses it"),
+                Some(end) => Health::in_progress("waiting for a volume").until(end),
+                None => Health::current("has no volume yet, it is bound when a pod first uses it"),
             }
         }
     }
@@ -89,37 +89,37 @@ mod tests {
         check(
             claim(created("2026-01-01T00:00:58Z"), json!({}), "Pending"),
             InProgress,
-            "waits for a volume",
+            "waiting for a volume",
             Some("2026-01-01T00:01:08Z"),
         );
         check(
             claim(created("2026-01-01T00:00:50Z"), json!({}), "Pending"),
             Current,
-            "has no volume yet, one is bound when a pod first uses it",
+            "has no volume yet, it is bound when a pod first uses it",
             None,
         );
         check(
             claim(marked("volume.kubernetes.io/storage-provisioner"), json!({}), "Pending"),
             InProgress,
-            "waits for csi to provision a volume",
+            "waiting for csi to provision a volume",
             None,
         );
         check(
             claim(marked("volume.beta.kubernetes.io/storage-provisioner"), json!({}), "Pending"),
             InProgress,
-            "waits for csi to provision a volume",
+            "waiting for csi to provision a volume",
             None,
         );
         check(
             claim(marked("volume.kubernetes.io/selected-node"), json!({}), "Pending"),
             InProgress,
-            "waits for its volume to be bound",
+            "waiting for its volume to be bound",
             None,
         );
         check(
             claim(created("2026-01-01T00:00:00Z"), json!({"volumeName": "pv-1"}), "Pending"),
             InProgress,
-            "waits for its volume to be bound",
+            "waiting for its volume to be bound",
             None,
         );
     }

@@ -4,19 +4,19 @@ use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
-/// Bytes of a message. Conditions of other controllers may be long (they quote
-/// admission errors); a status that lists twenty of them must stay small.
+/// The most bytes of a message. Conditions of other controllers may be long (they
+/// quote admission errors); a status that lists twenty of them must remain small.
 pub(super) const MAX_MESSAGE: usize = 512;
 
 /// The states of kstatus, without `Unknown` and `NotFound`: those are facts
 /// about the read, not about the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HealthState {
-    /// The object is as its spec asks.
+    /// The object is in the state that its spec describes.
     Current,
-    /// Its controller is still at work, or waits for something.
+    /// Its controller is still working, or waiting for something.
     InProgress,
-    /// Its controller has given up, or it cannot get healthy without a change.
+    /// Its controller has given up, or it cannot become healthy without a change.
     Failed,
     /// It is being deleted.
     Terminating,
@@ -40,7 +40,7 @@ impl fmt::Display for HealthState {
     }
 }
 
-/// How an object does, with a sentence for a person.
+/// The health of an object, with a sentence for a person.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Health {
     /// The state.
@@ -48,8 +48,8 @@ pub struct Health {
     /// A lowercase fragment that follows the object's name, at most 512 bytes.
     /// It changes only when the object's status does.
     pub message: String,
-    /// When the passing of time alone changes the judgement: who waits for
-    /// events has to look once more at this time.
+    /// When the judgement changes only because time passes: a caller that waits for
+    /// events has to judge again at this time.
     pub changes_at: Option<Timestamp>,
 }
 
@@ -76,9 +76,9 @@ impl Health {
     }
 }
 
-/// While the object is younger than `grace`: the moment at which it no longer
-/// is. An object without a creation time, or one that a wrong clock puts into
-/// the future, is not young; a skewed clock must not make a wait endless.
+/// While the object is younger than `grace`: the time at which it no longer is. An
+/// object without a creation time, or with one in the future, is not young; a wrong
+/// clock must not make a wait endless.
 pub(super) fn young_until(
     created: Option<Timestamp>,
     grace: SignedDuration,

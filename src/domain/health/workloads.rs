@@ -40,11 +40,11 @@ fn all(want: i64) -> Health {
     }
 }
 
-/// Why pods cannot be created (quota, admission), as the controller tells.
+/// Why pods cannot be created (quota, admission), as the controller reports it.
 fn refused(fields: Fields<'_>) -> Option<Health> {
     fields
         .holds("ReplicaFailure")
-        .map(|c| Health::in_progress(format!("pods cannot be created: {}", c.explain())))
+        .map(|c| Health::in_progress(format!("cannot create pods: {}", c.explain())))
 }
 
 pub(super) fn deployment(fields: Fields<'_>, _now: Timestamp) -> Health {
@@ -65,8 +65,8 @@ pub(super) fn deployment(fields: Fields<'_>, _now: Timestamp) -> Health {
         .or_else(|| lacking(ready, want, "ready"))
         .or_else(|| lacking(available, want, "available"));
     match behind {
-        // kstatus waits for the rollout of a paused Deployment, which is what
-        // its spec forbids.
+        // kstatus waits for the rollout of a paused Deployment, although its spec
+        // forbids the rollout.
         Some(_) if fields.flag("/spec/paused") => Health::current("its rollout is paused"),
         Some(behind) => refused(fields).unwrap_or(behind),
         // With `maxUnavailable` the condition is false while too few pods are
@@ -93,7 +93,7 @@ pub(super) fn stateful_set(fields: Fields<'_>, _now: Timestamp) -> Health {
         return behind;
     }
     // With OnDelete a person decides when pods are replaced; with a partition
-    // the ordinals below it keep the old revision for good.
+    // the ordinals below it keep the old revision.
     if fields.text("/spec/updateStrategy/type") == Some("OnDelete") {
         return all(want);
     }
@@ -229,7 +229,7 @@ mod tests {
                 "message": "pods \"web-1\" is forbidden: exceeded quota: q"}]}),
             ),
             InProgress,
-            "pods cannot be created: FailedCreate: pods is forbidden: exceeded quota: q",
+            "cannot create pods: FailedCreate: pods is forbidden: exceeded quota: q",
         );
     }
 
@@ -310,7 +310,7 @@ mod tests {
             json!({"replicas": 2}),
             json!({"conditions": [{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate"}]}),
             InProgress,
-            "pods cannot be created: FailedCreate",
+            "cannot create pods: FailedCreate",
         );
         check(
             json!({"replicas": 1}),

@@ -1,43 +1,43 @@
-//! How much of the process's memory what comes from artifacts and inventories may take: by its limit,
-//! so that what one tenant publishes does not end the process for all.
+//! How much memory of the process artifacts and inventories may use: a share of its limit, so that
+//! the artifacts of one tenant do not kill the process for all.
 
 use crate::domain::manifest::budget::MAX_DECODED_BYTES;
 
-/// A process whose limit nobody knows.
+/// A process with an unknown limit.
 const UNKNOWN: u64 = 2 << 30;
-/// The least with which anything works.
+/// The least that is useful.
 const LEAST: u64 = 128 << 20;
 
-/// More than anything in the process comes to.
+/// More than anything in the process needs.
 const UNSHARED: u64 = 1 << 50;
-/// An object takes some 200 bytes of it.
+/// An object takes about 200 bytes of it.
 const MAX_INVENTORY: u64 = 64 << 20;
 
 /// Shares of the memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
-    /// What most artifacts come to at most, unpacked and decoded.
+    /// The most that a usual artifact needs, unpacked and decoded.
     pub usual: u64,
-    /// What any artifact may come to.
+    /// The most that any artifact may need.
     pub most: u64,
-    /// Nearly what all layers that are pulled have together.
+    /// The room of all layers that are being pulled, approximately.
     pub pulled: u64,
-    /// Nearly what all usual artifacts have together.
+    /// The room of all usual artifacts, approximately.
     pub all_usual: u64,
-    /// What all others have together: less than two that are not rendered yet need beside
-    /// what has to be left, and enough for one beside those that are.
+    /// The room of all large artifacts: less than two of them need before they are rendered,
+    /// with the reserve, and enough for one in addition to the rendered ones.
     pub all_large: u64,
-    /// What all specs have together that are larger than most.
+    /// The room of all large specs.
     pub specs: u64,
-    /// How long the text of one inventory may be.
+    /// The most bytes of the text of one inventory.
     pub inventory: u64,
-    /// What all inventories that are larger than most have together.
+    /// The room of all large inventories.
     pub inventories: u64,
 }
 
 impl Default for Capacity {
-    /// Of a process for a person, who runs one command at a time: it may hold several
-    /// artifacts at once, and nobody else would give back what it waits for.
+    /// For the process of a person, who runs one command at a time: it may hold several
+    /// artifacts at once, and no other process would free the room that it waits for.
     fn default() -> Self {
         let (all, most, inventory) = (UNSHARED, MAX_DECODED_BYTES, MAX_INVENTORY);
         Self {
@@ -54,8 +54,8 @@ impl Default for Capacity {
 }
 
 impl Capacity {
-    /// For a process that may have so many bytes. A good third of them is for artifacts:
-    /// an estimate is not exact, and the rest of the process has to live too.
+    /// For a process with a limit of so many bytes. More than a third of them is for
+    /// artifacts: estimates are not exact, and the rest of the process needs memory too.
     pub fn of(memory: u64) -> Self {
         let memory = memory.max(LEAST);
         let most = (memory / 16).min(MAX_DECODED_BYTES);
@@ -74,23 +74,23 @@ impl Capacity {
         }
     }
 
-    /// For a process of which the system says this: the limit of its control group and
-    /// the memory of the machine, as far as they are known.
+    /// For the limit of the process's control group and the memory of the machine, if they
+    /// are known.
     pub fn found(limit: Option<u64>, machine: Option<u64>) -> Self {
-        // Without a limit of its own it shares the machine with others.
+        // Without a limit it shares the machine with other processes.
         let machine = machine.map(|bytes| bytes / 2);
         Self::of(limit.into_iter().chain(machine).min().unwrap_or(UNKNOWN))
     }
 }
 
-/// The limit that a file of a control group says, such as `memory.max`; `None` where
-/// there is none.
+/// The limit in a file of a control group, such as `memory.max`; `None` if there is
+/// none.
 pub fn limit_of_group(text: &str) -> Option<u64> {
-    // Without a limit version 2 says `max`, and version 1 the largest number of pages.
+    // Without a limit version 2 has `max`, and version 1 the largest number of pages.
     text.trim().parse().ok().filter(|bytes| *bytes > 0 && *bytes < 1 << 60)
 }
 
-/// The memory of the machine, of `/proc/meminfo`.
+/// The memory of the machine, from `/proc/meminfo`.
 pub fn memory_of_machine(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
@@ -125,7 +125,7 @@ mod tests {
         };
         check(Some(512), Some(8192), 512);
         check(None, Some(8192), 4096);
-        // A limit above what there is limits nothing.
+        // A limit above the memory of the machine has no effect.
         check(Some(16384), Some(8192), 4096);
         check(Some(512), None, 512);
         check(None, None, 2048);

@@ -1,13 +1,12 @@
-//! Files that the administrator writes: one YAML document of a kind of ours.
-//! Whatever nobody reads is refused, because a misspelt field would mean less
-//! than is meant.
+//! Files that the administrator writes: one YAML document of one of our kinds.
+//! Unknown fields are refused, because a misspelled field would have no effect.
 
 use serde_json::Value;
 
 use crate::domain::manifest::budget::Budget;
 use crate::domain::manifest::yaml;
 
-/// What such YAML may hold once decoded, aliases included, in bytes.
+/// The most bytes of such YAML once decoded, including aliases.
 const MAX_DECODED_BYTES: u64 = 64 << 20;
 
 /// What is wrong with such a file.
@@ -28,35 +27,35 @@ pub fn wrong(place: impl Into<String>, problem: impl Into<String>) -> Wrong {
 /// Reads the one document of a file of at most so many bytes.
 ///
 /// # Errors
-/// When it is too large, no YAML, more than one document, or of another kind.
+/// When it is too large, not YAML, more than one document, or of another kind.
 pub fn read_document(text: &str, most: usize, kind: &str) -> Result<Value, Wrong> {
     if text.len() > most {
-        return Err(wrong("the file", format!("it has more than {most} bytes")));
+        return Err(wrong("the file", format!("larger than {most} bytes")));
     }
     let parsed = yaml::parse(text, &mut Budget::new(MAX_DECODED_BYTES));
     let mut documents = parsed.map_err(|problems| match problems.into_iter().next() {
         Some(problem) => wrong(format!("line {}", problem.line), problem.message),
-        None => wrong("the file", "it is not YAML"),
+        None => wrong("the file", "not valid YAML"),
     })?;
     let (Some(document), true) = (documents.pop(), documents.is_empty()) else {
-        return Err(wrong("the file", "it holds more than one document"));
+        return Err(wrong("the file", "has more than one YAML document"));
     };
-    // Said first: a file of another kind has other fields.
+    // Checked first: a file of another kind has other fields.
     if document["apiVersion"] != "supercargo.dev/v1alpha1" || document["kind"] != kind {
-        let problem = format!("it is no {kind}: write apiVersion: supercargo.dev/v1alpha1 and kind: {kind}");
+        let problem = format!("not a {kind}: set apiVersion: supercargo.dev/v1alpha1 and kind: {kind}");
         return Err(wrong("the file", problem));
     }
     Ok(document)
 }
 
-/// Refuses fields that are not among the known ones.
+/// Refuses unknown fields.
 ///
 /// # Errors
 /// The first such field.
 pub fn refuse_unknown(place: &str, value: &Value, known: &[&str]) -> Result<(), Wrong> {
     let mut fields = value.as_object().into_iter().flat_map(|o| o.keys());
     match fields.find(|f| !known.contains(&f.as_str())) {
-        Some(field) => Err(wrong(place, format!("there is no field {field:?}"))),
+        Some(field) => Err(wrong(place, format!("unknown field {field:?}"))),
         None => Ok(()),
     }
 }

@@ -1,11 +1,11 @@
-//! Who may have how much of what all tenants share.
+//! How much of a shared capacity a tenant may use.
 
-/// Whether a tenant that has `mine` may have `weight` more, of a `capacity` of which
-/// `taken` is given away.
+/// Whether a tenant that uses `mine` may use `weight` more, of a `capacity` of which
+/// `taken` is in use.
 ///
-/// Nobody gets more than what is left for the others afterwards. So one tenant gets
-/// half of it at most, and two that ask in turn a third each. One that was first
-/// keeps what it has, and gets no more of it until it has less than is left.
+/// No tenant gets more than what is left for the others afterwards. So one tenant gets
+/// at most half of it, and two that ask in turn a third each. The first one keeps what
+/// it has, and gets no more until it has less than what is left.
 pub fn admits(capacity: u64, taken: u64, mine: u64, weight: u64) -> bool {
     let left = capacity.checked_sub(taken).and_then(|left| left.checked_sub(weight));
     left.is_some_and(|left| mine.saturating_add(weight) <= left)
@@ -24,7 +24,7 @@ mod tests {
         check(0, 0, 51, false);
         check(49, 49, 1, true);
         check(50, 50, 1, false);
-        // A newcomer beside one that has all it can get.
+        // A newcomer next to one that has all it can get.
         check(50, 0, 25, true);
         check(50, 0, 26, false);
         check(99, 0, 1, false);

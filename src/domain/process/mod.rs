@@ -1,5 +1,5 @@
-//! What the process has to work with: its memory, its files of settings, its proxies, and
-//! who may have how much of what all share.
+//! The environment of the process: its memory, its configuration files, its proxies, and how
+//! much of a shared capacity a tenant may use.
 
 pub mod capacity;
 pub mod configuration;

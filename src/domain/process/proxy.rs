@@ -1,26 +1,26 @@
-//! Which proxy leads to a URL, as Go's golang.org/x/net/http/httpproxy decides it:
-//! kubectl is written in Go, and one environment should mean one thing to both.
+//! Which proxy is used for a URL, as Go's golang.org/x/net/http/httpproxy decides it:
+//! kubectl is written in Go, and the same environment should have the same effect in both.
 
 use core::net::IpAddr;
 use std::fmt;
 
 use ipnet::{IpNet, Ipv4Net};
 
-/// How a proxy is spoken to.
+/// The protocol of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
-    /// In the clear.
+    /// Plain HTTP.
     Http,
-    /// Over TLS.
+    /// HTTP over TLS.
     Https,
-    /// As SOCKS 5; the proxy resolves names.
+    /// SOCKS 5; the proxy resolves names.
     Socks5,
 }
 
-/// A proxy and who we are to it. Shown without the latter.
+/// A proxy and our credentials for it. Shown without the credentials.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ProxyUrl {
-    /// How it is spoken to.
+    /// Its protocol.
     pub scheme: Scheme,
     /// Its host, an IPv6 address in brackets, and its port.
     pub address: String,
@@ -35,23 +35,23 @@ pub struct Environment {
     pub https: String,
     /// `HTTP_PROXY`: for those with `http`.
     pub http: String,
-    /// `NO_PROXY`: what needs none.
+    /// `NO_PROXY`: hosts that need no proxy.
     pub exempt: String,
 }
 
 impl ProxyUrl {
-    /// Reads the URL of a proxy; `http` unless it says otherwise.
+    /// Reads the URL of a proxy; the default scheme is `http`.
     ///
     /// # Errors
-    /// Says what it has to look like, and quotes nothing: it may hold a password.
+    /// Says what it has to look like, and quotes nothing: it may contain a password.
     pub fn parse(text: &str) -> Result<Self, &'static str> {
-        const BAD: &str = "is not the URL of a proxy, such as http://host:3128";
+        const BAD: &str = "is not a proxy URL such as http://host:3128";
         let (scheme, rest) = text.trim().split_once("://").unwrap_or(("http", text.trim()));
         let (scheme, default) = match scheme.to_ascii_lowercase().as_str() {
             "http" => (Scheme::Http, 80),
             "https" => (Scheme::Https, 443),
             "socks5" | "socks5h" => (Scheme::Socks5, 1080),
-            _ => return Err("names a proxy that is neither http nor https nor socks5"),
+            _ => return Err("has an unsupported proxy scheme: use http, https or socks5"),
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let (user, address) = match authority.rsplit_once('@') {
@@ -94,7 +94,7 @@ impl ProxyUrl {
 }
 
 impl Scheme {
-    /// As a URL has it.
+    /// As in a URL.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -117,8 +117,8 @@ impl fmt::Debug for ProxyUrl {
 }
 
 impl Environment {
-    /// The proxy that leads to a host, if one does. What makes no sense says
-    /// nothing, as in Go: another program may have understood it.
+    /// The proxy for a host, if there is one. An invalid value is ignored, as in Go: it may
+    /// be meant for another program.
     pub fn proxy(&self, scheme: &str, host: &str, port: u16) -> Option<ProxyUrl> {
         let proxy = match scheme {
             "https" => &self.https,
@@ -132,17 +132,17 @@ impl Environment {
     }
 }
 
-/// Whether a name is that of a Service of the cluster: from a pod no proxy leads
-/// there, whatever the environment says.
+/// Whether a name is that of a Service of the cluster: from a pod no proxy is used for
+/// it, whatever the environment says.
 pub fn is_service(host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
     [".svc", ".svc.cluster.local"].iter().any(|end| host.ends_with(end))
 }
 
 /// Whether a host needs no proxy: it is this machine, or the list names it. The
-/// list has hosts, domains with all below them (`.domain` and `*.domain` without
-/// themselves), addresses and networks, each but the last with a port if that
-/// matters; `*` is all.
+/// list has hosts, domains with their subdomains (`.domain` and `*.domain` without
+/// the domain itself), addresses and networks, each but the last with an optional
+/// port; `*` is all.
 fn is_exempt(list: &str, host: &str, port: u16) -> bool {
     let host = host.trim_start_matches('[').trim_end_matches(']');
     let address = host.parse::<IpAddr>().ok().map(|address| address.to_canonical());
@@ -187,7 +187,7 @@ fn is_exempt(list: &str, host: &str, port: u16) -> bool {
     })
 }
 
-/// A network; of IPv4, where it is one that IPv6 has a form of.
+/// A network; an IPv4-mapped IPv6 network becomes IPv4.
 fn network(text: &str) -> Option<IpNet> {
     match text.parse().ok()? {
         IpNet::V6(net) => match (net.addr().to_ipv4_mapped(), net.prefix_len().checked_sub(96)) {
@@ -210,12 +210,12 @@ fn split(text: &str) -> Option<(&str, &str)> {
     match text.matches(':').count() {
         0 => Some((text, "")),
         1 => text.split_once(':'),
-        // An IPv6 address by itself.
+        // An IPv6 address without brackets.
         _ => Some((text, "")),
     }
 }
 
-/// The text as user information of a URL.
+/// Percent-encodes the text for the user information of a URL.
 fn encode(text: &str) -> String {
     let encode = |byte: u8| match byte.is_ascii_alphanumeric() {
         true => char::from(byte).to_string(),
@@ -279,7 +279,7 @@ mod tests {
         check("wildcard.io", false);
         check("nested.wildcard.io", true);
         check("awildcard.io", false);
-        // Beside it.
+        // Not in that table.
         check("port.io", true);
         check("a.port.io", true);
         check("port.org", false);
@@ -290,7 +290,7 @@ mod tests {
 
     #[test]
     fn every_list_is_read_as_go_reads_it() {
-        // What Go's own code says; tests/fixtures/proxies/README.md tells how.
+        // What Go's own code says; tests/fixtures/proxies/README.md says how.
         let table = include_str!("../../../tests/fixtures/proxies/no_proxy.json");
         let table: serde_json::Value = serde_json::from_str(table).unwrap();
         let texts =

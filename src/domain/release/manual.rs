@@ -1,4 +1,4 @@
-//! A release that no resource asks for, but a person at the command line.
+//! A release that is requested at the command line, without a custom resource.
 
 use std::time::Duration;
 
@@ -7,16 +7,16 @@ use crate::api::release::DeletionPolicy;
 use crate::domain::inventory::Provenance;
 use crate::domain::objects::identity::ReleaseId;
 
-/// What a person asks for at the command line, where there is no resource.
+/// What a person requests at the command line, without a custom resource.
 #[derive(Clone, Debug)]
 pub struct ManualRelease {
     /// The inventory's namespace and name.
     pub id: ReleaseId,
     /// The namespace of namespaced objects that name none.
     pub default_namespace: String,
-    /// Whether objects that left are deleted.
+    /// Whether removed objects are deleted.
     pub prune: bool,
-    /// Whether health is waited for.
+    /// Whether to wait for health.
     pub wait: bool,
     /// Whether immutable changes recreate.
     pub force: bool,
@@ -27,7 +27,7 @@ pub struct ManualRelease {
 }
 
 impl Release {
-    /// What a person asks for.
+    /// The release for a request.
     pub fn manual(wish: ManualRelease) -> Self {
         let ManualRelease { id, default_namespace, prune, wait, force, timeout, provenance } = wish;
         let day = Duration::from_secs(24 * 3600);

@@ -1,5 +1,5 @@
-//! Releases: what a spec asks for, what a person asks for by hand, what can be told of a
-//! spec that makes no sense, and what another tool's release means here.
+//! Releases: what a spec requests, what a person requests at the command line, what is known
+//! of an invalid spec, and how the releases of other tools translate to ours.
 
 pub mod adopt;
 mod manual;

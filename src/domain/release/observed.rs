@@ -1,6 +1,6 @@
 //! Releases that cannot be read, or whose spec is invalid: what can still be
 //! read of them, which is enough to report them and to finalize them. Nothing here may
-//! lead to a write of an object of theirs.
+//! lead to a write of their objects.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,10 +10,10 @@ use crate::api::release::{DeletionPolicy, OCIArtifactRelease, OCIArtifactRelease
 use crate::domain::manifest::json::without_place;
 use crate::domain::manifest::patch::allowance::Allowance;
 
-/// A release as the cluster has it.
+/// A release as stored in the cluster.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ObservedRelease {
-    /// The resource. One that could not be read has a spec made up by
+    /// The resource. One that could not be read has the spec of
     /// [`placeholder_spec`].
     pub resource: OCIArtifactRelease,
     /// Why it could not be read.
@@ -22,7 +22,7 @@ pub struct ObservedRelease {
     pub deletable: bool,
 }
 
-/// The fields that decide what becomes of the objects of a deleted release.
+/// The fields that decide what happens to the objects of a deleted release.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct Last {
@@ -33,8 +33,8 @@ struct Last {
 }
 
 impl ObservedRelease {
-    /// Reads a release. One that does not have the form of the schema, because
-    /// it is older or newer, is parsed leniently.
+    /// Reads a release. One that does not match the schema, because it is older or
+    /// newer, is parsed leniently.
     ///
     /// # Errors
     /// When not even its metadata can be read.
@@ -64,7 +64,7 @@ impl ObservedRelease {
     /// The release.
     ///
     /// # Errors
-    /// What has to be changed before anything is done for it.
+    /// What has to be corrected before it is reconciled.
     pub fn parse_within(&self, allowance: &mut Allowance) -> Result<Release, InvalidSpec> {
         match &self.unreadable {
             Some(error) => Err(error.clone()),
@@ -72,11 +72,11 @@ impl ObservedRelease {
         }
     }
 
-    /// The release as far as its end needs it: an interval that makes no sense
-    /// keeps nobody from deleting it.
+    /// The release with only the fields that its deletion needs: an invalid interval
+    /// must not prevent deleting it.
     ///
     /// # Errors
-    /// When not even that can be told.
+    /// When even these fields are invalid.
     pub fn parse_leniently(&self) -> Result<Release, InvalidSpec> {
         let error = match self.without_rendering() {
             Ok(release) => return Ok(release),
@@ -85,7 +85,7 @@ impl ObservedRelease {
         let spec = &self.resource.spec;
         let last = Last {
             suspend: spec.suspend,
-            // Nothing is done as anybody where the objects stay.
+            // No account is used if the objects are kept.
             service_account_name: spec
                 .service_account_name
                 .clone()
@@ -96,14 +96,14 @@ impl ObservedRelease {
         let unknown = |InvalidSpec { field, problem }| InvalidSpec {
             field,
             problem: format!(
-                "{problem}; so it is not known what deleting the release does: correct the spec, or set \
-                 spec.deletionPolicy to Orphan to leave its objects"
+                "{problem}; the release cannot be finalized: correct the spec, or set spec.deletionPolicy to \
+                 Orphan to keep its objects"
             ),
         };
         if self.deletable { self.with(last).map_err(unknown) } else { Err(unknown(error)) }
     }
 
-    /// The release without what changes objects: nothing is rendered any more.
+    /// The release without the fields that change objects: nothing is rendered.
     fn without_rendering(&self) -> Result<Release, InvalidSpec> {
         if let Some(error) = &self.unreadable {
             return Err(error.clone());
@@ -114,11 +114,10 @@ impl ObservedRelease {
         Release::parse(&resource)
     }
 
-    /// The same release with a spec under which nothing is done, to tell what is
-    /// wrong with it.
+    /// The same release with a spec that does nothing, to report what is wrong with it.
     ///
     /// # Errors
-    /// None that could be.
+    /// None is expected.
     pub fn placeholder(&self) -> Result<Release, InvalidSpec> {
         self.with(Last { suspend: self.resource.spec.suspend, ..Last::default() })
     }
@@ -131,7 +130,7 @@ impl ObservedRelease {
     }
 }
 
-/// Names the field at fault, which the error of the whole does not.
+/// Names the invalid field, which the error of the whole document does not.
 fn fault(spec: &Value, whole: &serde_json::Error) -> InvalidSpec {
     for (field, value) in spec.as_object().into_iter().flatten() {
         let mut probe = json!({"url": "", "prune": true});
@@ -140,11 +139,11 @@ fn fault(spec: &Value, whole: &serde_json::Error) -> InvalidSpec {
             return InvalidSpec { field: field.clone(), problem: error.to_string() };
         }
     }
-    // The place in the text of the API server's answer tells nobody anything.
+    // The position in the answer of the API server is of no use to a person.
     InvalidSpec { field: "*".into(), problem: without_place(whole) }
 }
 
-/// A spec that says this and leaves out all else.
+/// A spec with only these fields.
 fn placeholder_spec(last: &Last) -> Result<OCIArtifactReleaseSpec, serde_json::Error> {
     serde_json::from_value(json!({
         "url": "oci://invalid/invalid",
@@ -176,7 +175,7 @@ mod tests {
             "spec.wait: invalid type: string \"yes\", expected a boolean",
         );
         check(json!({"url": 7, "prune": true}), "spec.url: invalid type: integer `7`, expected a string");
-        let text = "spec.interval: \"1x\" is not a duration, write a number and a unit of ms, s, m or h, such as \
+        let text = "spec.interval: \"1x\" is not a valid duration: use a number and a unit (ms, s, m or h), such as \
                     30s, 5m or 1h30m";
         check(json!({"url": url, "prune": true, "interval": "1x"}), text);
         assert!(ObservedRelease::read(r#"{"metadata": 7, "spec": 7}"#).is_err());

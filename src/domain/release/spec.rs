@@ -1,5 +1,5 @@
-//! A release whose spec has been parsed and found to make sense. Later code
-//! never looks at the raw spec.
+//! A release whose spec has been parsed and validated. Later code never reads the raw
+//! spec.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,8 +26,8 @@ use crate::domain::verify::declared::Declared;
 const RENDER_VERSION: &str = "1";
 
 /// A release. A field of the spec is here, in the API type, and in [`Release::parse_within`],
-/// which names every one of them; whatever else makes releases begins with the default, that
-/// asks for nothing.
+/// which names every one of them; other constructors start with the default, which requests
+/// nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Release {
     /// Namespace and name.
@@ -40,13 +40,13 @@ pub struct Release {
     pub url: String,
     /// What is wanted of it.
     pub wanted: WantedVersion,
-    /// Time between two looks at the registry.
+    /// Time between two checks of the registry.
     pub interval: Duration,
     /// Time until the first retry.
     pub retry_interval: Duration,
     /// Longest time of pull, apply and health each.
     pub timeout: Duration,
-    /// Whether nothing is to be done.
+    /// Whether reconciliation is suspended.
     pub suspend: bool,
     /// Names of the Secrets with credentials and TLS material.
     pub pull_secret: Option<String>,
@@ -54,11 +54,11 @@ pub struct Release {
     pub cert_secret: Option<String>,
     /// Name of the Secret with the proxy.
     pub proxy_secret: Option<String>,
-    /// Who has credentials besides the Secrets.
+    /// The source of credentials besides the Secrets.
     pub provider: RegistryProvider,
     /// Plain HTTP.
     pub insecure: bool,
-    /// Whose signatures it wants.
+    /// Whose signatures it requires.
     pub verify: Option<Declared>,
     /// Name of the Secret with age identities.
     pub identity_secret: Option<String>,
@@ -84,25 +84,25 @@ pub struct Release {
     pub(super) ignored_by: Arc<str>,
     /// The ServiceAccount whose rights are used.
     pub service_account: Option<String>,
-    /// Whether objects that leave are deleted.
+    /// Whether removed objects are deleted.
     pub prune: bool,
     /// Whether Ready waits for health.
     pub wait: bool,
     /// Whether immutable changes recreate.
     pub force: bool,
-    /// What drift leads to.
+    /// How drift is handled.
     pub drift: DriftMode,
     /// Fields that may drift.
     pub ignore: Arc<[Ignore]>,
     /// What deletion of the release does.
     pub deletion_policy: DeletionPolicy,
-    /// The value of the annotation that asks for a run now.
+    /// The value of the annotation that requests a run now.
     pub reconcile_at: Option<String>,
     /// The digest that is approved to be empty.
     pub approve: Option<String>,
     /// The namespace of namespaced objects that name none.
     pub default_namespace: String,
-    /// Where its objects come from, if a person says so.
+    /// Where its objects come from, if a person has set it.
     pub provenance: Option<Provenance>,
 }
 
@@ -123,13 +123,13 @@ pub enum WantedVersion {
 }
 
 impl Default for WantedVersion {
-    /// None that there is.
+    /// A placeholder that does not exist.
     fn default() -> Self {
         Self::Tag(String::new())
     }
 }
 
-/// Why a spec makes no sense.
+/// Why a spec is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("spec.{field}: {problem}")]
 pub struct InvalidSpec {
@@ -164,7 +164,7 @@ pub fn id_of(resource: &OCIArtifactRelease) -> ReleaseId {
     }
 }
 
-/// Whether a run of it has begun: our finalizer is set before anything else.
+/// Whether a run of it has started: our finalizer is set before anything else.
 pub fn has_begun(resource: &OCIArtifactRelease) -> bool {
     resource.metadata.finalizers.iter().flatten().any(|f| f == keys::FINALIZER)
 }
@@ -182,11 +182,11 @@ fn duration(field: &str, text: &str, least: Duration) -> Result<Duration, Invali
 /// names.
 ///
 /// # Errors
-/// When no object could be called that.
+/// When no object can have that name.
 pub fn object_name(name: &str) -> Result<String, String> {
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-' || c == '.';
     if name.is_empty() || name.starts_with('.') || !name.chars().all(allowed) {
-        return Err(format!("{name:?} is not a name: write lower case letters, digits, '-' and '.'"));
+        return Err(format!("{name:?} is not a valid name: use lower case letters, digits, '-' and '.'"));
     }
     Ok(name.to_owned())
 }
@@ -199,13 +199,13 @@ impl Release {
     /// Parses a custom resource.
     ///
     /// # Errors
-    /// The first field that makes no sense. Admission refuses most of these
-    /// before; a resource may be older than the schema.
+    /// The first invalid field. Admission refuses most of these before, but a resource
+    /// may be older than the schema.
     pub fn parse(resource: &OCIArtifactRelease) -> Result<Self, InvalidSpec> {
         Self::parse_within(resource, &mut Allowance::default())
     }
 
-    /// The same, within what the patches may take; it is exhausted when they need more.
+    /// The same, within a budget for the patches; it fails when they need more.
     ///
     /// # Errors
     /// As [`Release::parse`].
@@ -227,7 +227,7 @@ impl Release {
         let ignore = ignore.collect::<Result<Vec<Ignore>, InvalidSpec>>()?;
         let images: Vec<Image> = spec.images.iter().map(Image::from).collect();
         let is_patched = !(spec.patches.is_empty() && images.is_empty());
-        // Plain structures always serialize.
+        // Plain structures always serialize successfully.
         let patched_by = is_patched.then(|| serde_json::to_string(&(&spec.patches, &spec.images)));
         let ignored_by = (!spec.drift.ignore.is_empty()).then(|| serde_json::to_string(&spec.drift.ignore));
         Ok(Self {
@@ -274,7 +274,7 @@ impl Release {
         })
     }
 
-    /// The same without what changes objects: for the time in which nothing is rendered.
+    /// The same without the fields that change objects: for steps that render nothing.
     #[must_use]
     pub fn without_rendering(&self) -> Self {
         Self {
@@ -287,8 +287,8 @@ impl Release {
         }
     }
 
-    /// Names an artifact and everything that decides what is rendered from it and
-    /// which fields of that are applied: two runs with one key have the same
+    /// Identifies an artifact and everything that decides what is rendered from it and
+    /// which fields of that are applied: two runs with the same key have the same
     /// objects. 32 hexadecimal digits.
     pub fn applied_key(&self, digest: &str) -> String {
         let rendered_from = (
@@ -296,19 +296,19 @@ impl Release {
             (&self.media_type, &self.path, &self.target_namespace, &self.service_account),
             (&self.labels, &self.annotations),
         );
-        // Strings and maps of strings always serialize.
+        // Strings and maps of strings always serialize successfully.
         let mut text = serde_json::to_vec(&rendered_from).unwrap_or_default();
         text.extend_from_slice(self.patched_by.as_bytes());
         text.extend_from_slice(self.ignored_by.as_bytes());
         if self.verify.as_ref().is_some_and(|v| v.images.is_some()) {
-            // Their digests are in the objects.
+            // The objects contain their digests.
             text.extend_from_slice(b"images");
         }
         hex::encode(&Sha256::digest(text)[..16])
     }
 
-    /// Whether a person asks for a run that has not been `handled` yet. An annotation
-    /// that is gone asks for nothing: whoever replaces the object removes it.
+    /// Whether a person requests a run that has not been `handled` yet. A removed
+    /// annotation requests nothing: a tool that replaces the object removes it.
     pub fn is_asked(&self, handled: Option<&str>) -> bool {
         self.reconcile_at.is_some() && self.reconcile_at.as_deref() != handled
     }

@@ -1,10 +1,10 @@
-//! What a registry keeps for a digest that may say who has signed it: bytes,
-//! of which nothing has been believed yet.
+//! What a registry stores for a digest that may be a signature: bytes that nothing
+//! has verified yet.
 
 use crate::api::reason::Reason;
 
-/// The most signatures that are judged for one digest; further ones are named in a
-/// refusal.
+/// The most signatures that are judged for one digest; a refusal says how many there
+/// are.
 pub const MAX_JUDGED: usize = 192;
 
 /// Everything that was found for one digest, in the order in which it was found.
@@ -12,15 +12,15 @@ pub const MAX_JUDGED: usize = 192;
 pub struct Evidence {
     /// What may be signatures.
     pub found: Vec<Found>,
-    /// What was there and could not be looked at, and why; for messages, because
-    /// a signature that is missing may be among it.
+    /// What exists and could not be read, and why; for messages, because a missing
+    /// signature may be among it.
     pub skipped: Vec<String>,
-    /// What kept a part of it from being read, if that may pass: then nothing
-    /// follows from a signature that is not among what was found.
+    /// A temporary error that prevented reading a part of it: then a missing signature
+    /// proves nothing.
     pub setback: Option<(Reason, String)>,
 }
 
-/// One thing that may be a signature.
+/// Something that may be a signature.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
     /// Where it is kept, for messages: a tag and layer, or the digest of a referrer.
@@ -29,7 +29,7 @@ pub struct Found {
     pub content: Content,
 }
 
-/// What may be a signature, by the form that it is kept in.
+/// What may be a signature, by the form that it is stored in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
     /// A layer of type `application/vnd.dev.cosign.simplesigning.v1+json` and its
@@ -51,8 +51,8 @@ pub struct SimpleSigning {
     pub certificate: Option<String>,
     /// `dev.sigstore.cosign/chain`: the certificates above it, PEM.
     pub chain: Option<String>,
-    /// `dev.sigstore.cosign/bundle`: what Rekor said about it, JSON.
+    /// `dev.sigstore.cosign/bundle`: its entry in Rekor, JSON.
     pub bundle: Option<String>,
-    /// `dev.sigstore.cosign/rfc3161timestamp`: what a timestamp authority said, JSON.
+    /// `dev.sigstore.cosign/rfc3161timestamp`: the timestamp of an authority, JSON.
     pub timestamp: Option<String>,
 }

@@ -1,5 +1,5 @@
-//! JSON that means one thing: a name that stands twice in an object is refused,
-//! because two readers could take one each.
+//! Unambiguous JSON: an object with a duplicate name is refused, because two readers
+//! could take one each.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// Reads one document.
 ///
 /// # Errors
-/// Why it is none. The depth is bounded by the parser.
+/// Why it is invalid. The depth is bounded by the parser.
 pub(super) fn read(bytes: &[u8]) -> Result<Value, String> {
     let mut parser = serde_json::Deserializer::from_slice(bytes);
     let value = Strict.deserialize(&mut parser).map_err(|e| e.to_string())?;
@@ -71,7 +71,7 @@ impl<'de> Visitor<'de> for Strict {
         while let Some(name) = items.next_key::<String>()? {
             let value = items.next_value_seed(Strict)?;
             if values.contains_key(&name) {
-                return Err(A::Error::custom("a name stands twice in an object"));
+                return Err(A::Error::custom("an object has a duplicate name"));
             }
             values.insert(name, value);
         }

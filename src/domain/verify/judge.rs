@@ -1,8 +1,8 @@
 //! Whether the evidence for a digest satisfies a policy.
 //!
-//! A signature that does not count hides none that does. Each authority needs a
-//! signature that counts for it, and whoever has signed counts for one of them: a key
-//! that two list is still one owner's, and so is a certificate with two names.
+//! A signature that does not count does not hide one that does. Each authority needs a
+//! signature that counts for it, and each signer counts for one authority only: a key
+//! that two authorities list still has one owner, and so has a certificate with two names.
 
 use super::evidence::Evidence;
 use super::proof::{Proof, Refusal, Signature};
@@ -21,7 +21,7 @@ pub const MAX_CHECKS: usize = 8192;
 /// The signatures that satisfy the policy, one for each authority that has signed.
 ///
 /// # Errors
-/// Why they do not.
+/// Why they do not satisfy it.
 pub fn judge(policy: &Policy, subject: Subject<'_>, evidence: &Evidence) -> Result<Proof, Refusal> {
     let mut misses = Vec::new();
     let mut candidates = Vec::new();
@@ -33,7 +33,7 @@ pub fn judge(policy: &Policy, subject: Subject<'_>, evidence: &Evidence) -> Resu
     }
     let (mut heard, mut checks) = (Vec::new(), MAX_CHECKS);
     for authority in &policy.authorities {
-        // All are needed where several authorities share them out.
+        // All are needed where several authorities share the signatures.
         let enough = if policy.authorities.len() > 1 { usize::MAX } else { 1 };
         heard.push(hear(&authority.trust, &candidates, enough, &mut checks, &mut misses));
     }
@@ -43,7 +43,7 @@ pub fn judge(policy: &Policy, subject: Subject<'_>, evidence: &Evidence) -> Resu
         .enumerate()
         .filter_map(|(n, heard)| heard.map(|heard| heard.signature(&policy.authorities[n].name)))
         .collect();
-    // A policy without anybody is none: it is not satisfied by nothing.
+    // A policy without authorities is invalid: an empty set must not satisfy it.
     if !signatures.is_empty() && signatures.len() >= policy.threshold {
         return Ok(Proof { digest: subject.digest.to_owned(), signatures });
     }
@@ -87,7 +87,7 @@ fn hear<'c, 'a>(
             Trust::Keyless { .. } => 1,
         };
         let Some(left) = checks.checked_sub(cost) else {
-            let flaw = Flaw::invalid("was not looked at: there are too many signatures for so many keys");
+            let flaw = Flaw::invalid("was not checked: there are too many signatures and keys");
             misses.push(Miss { place: candidate.place.clone(), flaw });
             continue;
         };
@@ -100,8 +100,7 @@ fn hear<'c, 'a>(
     heard
 }
 
-/// For each authority a signature, so that as many as can be have one: who has signed
-/// counts once.
+/// Assigns a signature to as many authorities as possible: each signer counts once.
 fn choose<'h, 'c, 'a>(heard: &'h [Vec<Heard<'c, 'a>>]) -> Vec<Option<&'h Heard<'c, 'a>>> {
     let mut chosen: Vec<Option<&Heard<'_, '_>>> = vec![None; heard.len()];
     for authority in 0..heard.len() {
@@ -111,8 +110,8 @@ fn choose<'h, 'c, 'a>(heard: &'h [Vec<Heard<'c, 'a>>]) -> Vec<Option<&'h Heard<'
     chosen
 }
 
-/// Finds a signer for an authority, who may be taken from another that has a second
-/// one (an augmenting path of a bipartite matching).
+/// Finds a signer for an authority, also by taking it from another authority that has a
+/// second one (an augmenting path of a bipartite matching).
 fn place_signer<'h, 'c, 'a>(
     authority: usize,
     heard: &'h [Vec<Heard<'c, 'a>>],
@@ -122,12 +121,12 @@ fn place_signer<'h, 'c, 'a>(
     asked[authority] = true;
     let before = chosen[authority];
     for one in &heard[authority] {
-        // Whoever has this signer looks for another, and not for this one.
+        // The authority that has this signer looks for another one.
         chosen[authority] = Some(one);
         let Some(holding) = holder(chosen, authority, one) else { return true };
         let moved = !asked[holding] && place_signer(holding, heard, chosen, asked);
-        // Somebody with several names may stand in the way of several: then he is
-        // left out, and nobody counts twice.
+        // A signer with several names may conflict with several: then it is left
+        // out, so that no signer counts twice.
         if moved && holder(chosen, authority, one).is_none() {
             return true;
         }

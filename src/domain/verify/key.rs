@@ -23,7 +23,7 @@ use crate::domain::message::List;
 
 /// The largest file of a key, in bytes. The PEM of an RSA key of 8192 bits has 1,424.
 const MAX_KEY_BYTES: usize = 64 << 10;
-/// The most keys of one Secret: each signature that is found is tried with each.
+/// The most keys of one Secret: each signature is checked with each key.
 const MAX_KEYS: usize = 32;
 /// What the name of a key file ends in.
 const SUFFIX: &str = ".pub";
@@ -35,7 +35,7 @@ const P521: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.35");
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EDWARDS25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 
-/// A public key, by the name that it is trusted under.
+/// A public key and the name that it is trusted under.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicKey {
     name: String,
@@ -73,12 +73,11 @@ impl PublicKey {
         };
         match block.label.as_str() {
             "PUBLIC KEY" if further > 0 => {
-                Err(format!("holds {} keys; give each a file of its own", further + 1))
+                Err(format!("has {} keys: put each one in its own file", further + 1))
             }
             "PUBLIC KEY" => Self::from_der(name, block.der.as_deref().unwrap_or_default()),
             label if label.contains("PRIVATE KEY") => {
-                Err("is a private key: only the public one belongs here (cosign public-key --key FILE)"
-                    .to_owned())
+                Err("is a private key: use the public key (cosign public-key --key FILE)".to_owned())
             }
             "CERTIFICATE" => Err("is a certificate, not a public key \
                 (openssl x509 -in FILE -noout -pubkey)"
@@ -99,19 +98,19 @@ impl PublicKey {
             (EC, Some(P521)) => Kind::P521,
             (EC, curve) => {
                 let curve = curve.map_or_else(|| "unnamed".to_owned(), |oid| oid.to_string());
-                return Err(format!("is on the curve {curve}; P-256, P-384 and P-521 can be used"));
+                return Err(format!("is on the unsupported curve {curve}: use P-256, P-384 or P-521"));
             }
             (EDWARDS25519, None) if spki.algorithm.parameters.is_none() => Kind::Ed25519,
             (RSA, _) if spki.algorithm.parameters.is_none_or(|p| p.is_null()) => Kind::Rsa,
             (oid, _) => {
-                return Err(format!("is a key of the kind {oid}; ECDSA, Ed25519 and RSA can be used"));
+                return Err(format!("has the unsupported key type {oid}: use ECDSA, Ed25519 or RSA"));
             }
         };
         let point = spki.subject_public_key.as_bytes().unwrap_or_default().to_vec();
         let sound = ParsedPublicKey::new(kind.algorithms()[0], &point).is_ok() && kind.is_plain(&point);
         if !sound {
             return Err(match kind {
-                Kind::Rsa => "is an RSA key that is damaged, or not of 2048 to 8192 bits".to_owned(),
+                Kind::Rsa => "is an RSA key that is damaged or does not have 2048 to 8192 bits".to_owned(),
                 _ => "is not a public key: its content is damaged".to_owned(),
             });
         }
@@ -164,8 +163,8 @@ impl Kind {
         }
     }
 
-    /// One form of a key only, so that it has one fingerprint: points uncompressed.
-    /// The sizes of RSA, because they are looked at when a signature is verified only.
+    /// Accepts only one form of a key, so that it has one fingerprint: uncompressed points.
+    /// Checks RSA sizes, which otherwise are checked only when a signature is verified.
     fn is_plain(self, point: &[u8]) -> bool {
         match self {
             Self::P256 | Self::P384 | Self::P521 => point.first() == Some(&4),
@@ -175,7 +174,7 @@ impl Kind {
     }
 }
 
-/// How long the modulus of a PKCS #1 key is.
+/// The length of the modulus of a PKCS #1 key.
 fn rsa_bits(point: &[u8]) -> Option<usize> {
     let mut reader = SliceReader::new(point).ok()?;
     let modulus = reader.sequence(|numbers| {
@@ -191,8 +190,8 @@ fn rsa_bits(point: &[u8]) -> Option<usize> {
 /// The keys of a Secret: every file whose name ends in `.pub`, and no other.
 ///
 /// # Errors
-/// That there is none, or the first that is no key: a key that cannot be read is not
-/// left out, because whoever put it there believes it to be trusted.
+/// When there is none, or for the first invalid key: a key that cannot be read is not
+/// skipped, because its author expects it to be trusted.
 pub fn keys<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<Vec<PublicKey>, String> {
     let mut files: Vec<_> = files.into_iter().collect();
     files.sort_unstable();
@@ -202,13 +201,13 @@ pub fn keys<'a>(files: impl IntoIterator<Item = (&'a str, &'a [u8])>) -> Result<
             [] => "it is empty".to_owned(),
             held => {
                 let named = List::Names.few_as(held, 1, |(name, _)| format!("{:?}", printable(name, 60)));
-                format!("it holds {named}")
+                format!("it has {named}")
             }
         };
-        return Err(format!("has no public key: no name in it ends in {SUFFIX}; {held}"));
+        return Err(format!("has no public key (no name ends in {SUFFIX}); {held}"));
     }
     if trusted.len() > MAX_KEYS {
-        return Err(format!("has {} public keys; {MAX_KEYS} are the most", trusted.len()));
+        return Err(format!("has {} public keys; at most {MAX_KEYS} are allowed", trusted.len()));
     }
     let parse = |(name, pem): &(&str, &[u8])| {
         PublicKey::parse(name, pem).map_err(|e| format!("{:?} {e}", printable(name, 60)))

@@ -1,5 +1,5 @@
-//! Trust: whose signatures an artifact has, and whether they are those that are
-//! asked for. No network: what a registry keeps arrives here as bytes.
+//! Trust: whose signatures an artifact has, and whether they are the required ones. No
+//! network: the contents of a registry arrive here as bytes.
 
 pub mod evidence;
 mod json;

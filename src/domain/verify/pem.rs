@@ -9,16 +9,16 @@ const RULE: &str = "-----";
 
 /// One block.
 pub(super) struct Block {
-    /// What it says it is: `PUBLIC KEY`, `CERTIFICATE`.
+    /// Its label: `PUBLIC KEY`, `CERTIFICATE`.
     pub label: String,
-    /// What is in it; absent where that is no base64, or has headers, as encrypted keys have.
+    /// Its content; absent if that is not base64, or has headers, as encrypted keys have.
     pub der: Option<Vec<u8>>,
 }
 
-/// All blocks of a file. Text around them is skipped, as it is everywhere.
+/// All blocks of a file. Text around them is skipped, as in other tools.
 ///
 /// # Errors
-/// A block that does not end.
+/// For a block without an END line.
 pub(super) fn blocks(text: &str) -> Result<Vec<Block>, String> {
     let mut found = Vec::new();
     let mut lines = text.lines().map(str::trim);
@@ -30,7 +30,7 @@ pub(super) fn blocks(text: &str) -> Result<Vec<Block>, String> {
             match lines.next() {
                 Some(line) if line == end => break,
                 Some(line) if !line.starts_with(RULE) => body.push_str(line),
-                _ => return Err("has a PEM block that does not end".to_owned()),
+                _ => return Err("has a PEM block without an END line".to_owned()),
             }
         }
         found.push(Block { label: label.to_owned(), der: STANDARD.decode(&body).ok() });

@@ -1,4 +1,4 @@
-//! What a verification has found: evidence that counted, not a yes.
+//! The result of a verification: the evidence that counted, not only a yes.
 
 use jiff::Timestamp;
 
@@ -20,11 +20,11 @@ pub struct Signature {
     pub authority: String,
     /// Who made it.
     pub signer: Signer,
-    /// In which form it is kept.
+    /// The form that it is stored in.
     pub format: Format,
-    /// When it was made, where a log or a timestamp authority proves it.
+    /// When it was made, if a log or a timestamp authority proves it.
     pub signed_at: Option<Timestamp>,
-    /// The reference that it says it is for: shown, not believed.
+    /// The reference that it claims to be for: shown, not trusted.
     pub reference: Option<String>,
     /// Where it was found.
     pub place: String,
@@ -35,21 +35,21 @@ pub struct Signature {
 pub enum Signer {
     /// The owner of a key.
     Key {
-        /// Under which name it is trusted.
+        /// The name that it is trusted under.
         name: String,
         /// `sha256:` of its DER form.
         fingerprint: String,
     },
-    /// Somebody whom an issuer knows.
+    /// A subject that an issuer has authenticated.
     Identity {
         /// The issuer.
         issuer: String,
-        /// Who.
+        /// The subject.
         subject: String,
     },
 }
 
-/// In which form a signature is kept.
+/// The form that a signature is stored in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Cosign's older form.
@@ -64,7 +64,7 @@ pub enum Format {
 pub struct Refusal {
     /// For condition, event and metric.
     pub reason: Reason,
-    /// What was found, and what to do.
+    /// What was found, and how to fix it.
     pub message: String,
 }
 
@@ -81,7 +81,7 @@ impl Proof {
 }
 
 impl Signature {
-    /// As the status shows it; with the authority where there are `several`.
+    /// As the status shows it; with the authority if there are `several`.
     pub fn shown(&self, several: bool) -> VerifiedBy {
         let mut shown = VerifiedBy {
             authority: several.then(|| self.authority.clone()),

@@ -1,9 +1,9 @@
-//! By whose word keyless signatures are believed: a Sigstore `trusted_root.json`.
+//! The root that keyless signatures are trusted by: a Sigstore `trusted_root.json`.
 //!
-//! What a root lists has to be satisfied. With logs in it, a signature has to be in
-//! one of them; with certificate transparency logs, its certificate too; a root
-//! without logs needs a timestamp authority, whose word is then the only one about
-//! the time. There are no flags to be laxer: take the part out of the root.
+//! Everything that a root lists is required. If it has logs, a signature has to be in
+//! one of them; if it has certificate transparency logs, its certificate has to be in one
+//! too; a root without logs needs a timestamp authority, which is then the only proof of
+//! the time. There are no flags to require less: remove the part from the root.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use super::text::printable;
 
 /// The largest file, in bytes. The one of the public good instance has 7 thousand.
 const MAX_ROOT_BYTES: usize = 1 << 20;
-/// The most authorities, logs and clocks of each kind.
+/// The most authorities, logs and timestamp authorities of each kind.
 const MAX_PARTS: usize = 64;
 /// The forms that are read.
 const MEDIA_TYPES: &[&str] = &[
@@ -28,7 +28,7 @@ const MEDIA_TYPES: &[&str] = &[
     "application/vnd.dev.sigstore.trustedroot.v0.2+json",
 ];
 
-/// The authorities, logs and clocks of one Sigstore.
+/// The authorities, logs and timestamp authorities of one Sigstore.
 #[derive(Clone)]
 pub struct TrustRoot {
     fingerprint: String,
@@ -54,7 +54,7 @@ pub(super) struct Log {
 }
 
 impl Log {
-    /// Its key; that it is one was looked at when the root was read.
+    /// Its key; it was checked when the root was read.
     pub(super) fn key(&self) -> Option<VerificationKey> {
         VerificationKey::from_spki(&self.key).ok()
     }
@@ -65,7 +65,7 @@ impl TrustRoot {
     ///
     /// # Errors
     /// A fragment that says what is wrong with it. A part that cannot be used is not
-    /// left out: whoever wrote it there wants it satisfied.
+    /// skipped, because its author requires it.
     pub fn parse(bytes: &[u8]) -> Result<Self, String> {
         if bytes.len() > MAX_ROOT_BYTES {
             return Err(format!("is larger than {MAX_ROOT_BYTES} bytes"));
@@ -83,14 +83,14 @@ impl TrustRoot {
             ("timestampAuthorities", root.timestamp_authorities.len()),
         ];
         if let Some((name, count)) = counts.into_iter().find(|(_, count)| *count > MAX_PARTS) {
-            return Err(format!("lists {count} {name}; {MAX_PARTS} are the most"));
+            return Err(format!("has {count} {name}; at most {MAX_PARTS} are allowed"));
         }
         if root.certificate_authorities.is_empty() {
-            return Err("lists no certificateAuthorities: no certificate could be believed".to_owned());
+            return Err("has no certificateAuthorities: no certificate could be trusted".to_owned());
         }
         if root.tlogs.is_empty() && root.timestamp_authorities.is_empty() {
-            return Err("lists neither tlogs nor timestampAuthorities: \
-                nothing could prove when something was signed"
+            return Err("has neither tlogs nor timestampAuthorities: \
+                the time of a signature could not be proven"
                 .to_owned());
         }
         let verifier = Verifier::new(&root).map_err(|e| broken(&e.to_string()))?;
@@ -120,8 +120,8 @@ impl TrustRoot {
         &self.fingerprint
     }
 
-    /// Since when its newest part is valid: the root is at least this old. A Sigstore
-    /// that has turned its keys since needs a newer file.
+    /// Since when its newest part is valid: the root is not older than this. A Sigstore
+    /// that has rotated its keys since then needs a newer file.
     pub fn newest_part(&self) -> Option<Timestamp> {
         self.parts.newest
     }
@@ -191,7 +191,7 @@ mod tests {
             },
             "neither tlogs nor timestampAuthorities",
         );
-        check(&|root| root["tlogs"] = json!(vec![root["tlogs"][0].clone(); 65]), "lists 65 tlogs");
+        check(&|root| root["tlogs"] = json!(vec![root["tlogs"][0].clone(); 65]), "has 65 tlogs");
         check(&|root| root["tlogs"] = json!(vec![root["tlogs"][0].clone(); 2]), "duplicate");
         check(
             &|root| root["tlogs"][0]["publicKey"]["rawBytes"] = json!("anVuaw=="),
@@ -217,7 +217,7 @@ mod tests {
         };
         raw(b"", "not a Sigstore trusted root");
         raw(b"{}", "not a Sigstore trusted root");
-        raw(b"{\"mediaType\":\"a\",\"mediaType\":\"b\"}", "twice");
+        raw(b"{\"mediaType\":\"a\",\"mediaType\":\"b\"}", "duplicate name");
         raw(&vec![b' '; MAX_ROOT_BYTES + 1], "larger than 1048576 bytes");
     }
 

@@ -1,7 +1,7 @@
-//! Text from strangers, made fit for a message.
+//! Untrusted text, sanitized for a message.
 
-/// At most `max` bytes of `text`, on one line: what steers a terminal or turns the
-/// direction of writing becomes a question mark.
+/// At most `max` bytes of `text`, on one line: control characters, and characters that
+/// change the direction of text, become question marks.
 pub(super) fn printable(text: &str, max: usize) -> String {
     let mut shown = String::new();
     for character in text.chars() {

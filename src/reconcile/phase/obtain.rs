@@ -97,7 +97,7 @@ pub async fn obtain_within(
     // Drift of the applied revision is corrected meanwhile, if it is another one.
     let other = ledger.whole() != Some(revision.key.as_str());
     let facts: LedgerFacts<'_> = facts_of(scope, caches);
-    let can_wait = other && ledger.applied_beside(scope.release, &facts).is_some();
+    let can_wait = other && ledger.restorable_first(scope.release, &facts).is_some();
     let (registry, seen) = caches.registry_and_sightings();
     let seen = Some(seen).filter(|_| can_wait);
     let artifact = fetch(scope, session, registry, seen, revision, size).await?;

@@ -226,8 +226,8 @@ async fn missing_rights_are_named_by_verb_and_resource() {
     assert_eq!(
         refused.err,
         format!(
-            "{begun}applying 1 manifest(s)...\nerror: nothing was written, others have 1 object:\n  \
-             ConfigMap/NS/theirs: the release kube-system/other has it: take it out of one of the two\n"
+            "{begun}applying 1 manifest(s)...\nerror: nothing applied, ownership conflict on 1 object:\n  \
+             ConfigMap/NS/theirs: belongs to the release kube-system/other: remove it from one of the two\n"
         )
     );
 

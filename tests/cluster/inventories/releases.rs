@@ -120,20 +120,22 @@ async fn a_release_takes_an_inventory_over_and_a_person_takes_it_back() {
 async fn what_another_has_is_refused_with_its_owner() {
     let hand = Hand::begin("hand-conflict").await;
     hand.does(&["apply", "-i", "mine", "-f", "-"], &config_map("a", "1"));
-    let refused = "building inventory...\napplying 1 manifest(s)...\nerror: nothing was written, others have 1 object:\n";
+    let refused = "building inventory...\napplying 1 manifest(s)...\nerror: nothing applied, ownership conflict on 1 object:\n";
     hand.says(
         &["apply", "-i", "other", "-f", "-"],
         &config_map("a", "2"),
         1,
         "",
-        &format!("{refused}  ConfigMap/NS/a: the inventory NS/mine has it: take it out of one of the two\n"),
+        &format!(
+            "{refused}  ConfigMap/NS/a: belongs to the inventory NS/mine: remove it from one of the two\n"
+        ),
     );
     let _operator = operator(&hand);
     push(&hand, "1", &config_map("a", "3"));
     install(&hand, "app", "1", &json!({}));
     let release = hand.story.wait_condition("app", "Ready", "False", "OwnershipConflict").await;
     let message = condition(&release, "Ready").expect("a condition").message;
-    assert!(message.contains("the inventory ") && message.contains("/mine has it"), "{message}");
+    assert!(message.contains("belongs to the inventory ") && message.contains("/mine: "), "{message}");
 
     // Without the object, the person's inventory lets it go without deleting it.
     let before = uid(&hand, "a").await;
@@ -146,7 +148,7 @@ async fn what_another_has_is_refused_with_its_owner() {
         &config_map("a", "2"),
         1,
         "",
-        &format!("{refused}  ConfigMap/NS/a: the release NS/app has it: take it out of one of the two\n"),
+        &format!("{refused}  ConfigMap/NS/a: belongs to the release NS/app: remove it from one of the two\n"),
     );
     hand.says(
         &["delete", "-i", "mine"],

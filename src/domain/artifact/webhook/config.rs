@@ -1,8 +1,8 @@
 //! The receivers that the administrator configures: a file of kind
 //! `WebhookConfig`.
 //!
-//! Reading is in two steps, because files are not read here: a [`Draft`] says
-//! which files it names, and becomes receivers with their content.
+//! Parsing has two steps, because no files are read here: a [`Draft`] lists the
+//! files that it names, and becomes receivers with their content.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,12 +17,11 @@ use crate::domain::process::configuration::{Wrong, read_document, refuse_unknown
 pub const MAX_CONFIG_BYTES: usize = 1 << 20;
 /// The largest file with a secret, in bytes.
 pub const MAX_SECRET_BYTES: usize = 4096;
-/// The shortest secret, in bytes: whoever may try for years does not guess one
-/// that is random.
+/// The shortest secret, in bytes: a random one cannot be guessed in years.
 const MIN_SECRET_BYTES: usize = 16;
 /// The most receivers.
 const MAX_RECEIVERS: usize = 64;
-/// The longest name: that of a label.
+/// The longest name: the limit of a label.
 const MAX_NAME_BYTES: usize = 63;
 
 /// A configuration whose files have not been read yet.
@@ -71,37 +70,36 @@ impl Draft {
         let receivers = document.get("receivers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
         for (n, receiver) in receivers.iter().enumerate() {
             refuse_unknown(&format!("receivers[{n}]"), receiver, RECEIVER)?;
-            // Its own message would show what stands in the field.
+            // The message of serde would show the value of the field.
             if receiver.get("secret").is_some_and(|secret| !secret.is_string()) {
-                return Err(wrong(format!("receivers[{n}].secret"), "it is not text, put it into quotes"));
+                return Err(wrong(format!("receivers[{n}].secret"), "not a string, put it in quotes"));
             }
         }
         if receivers.is_empty() {
-            return Err(wrong("receivers", "there is none, so that nobody could send anything"));
+            return Err(wrong("receivers", "needs at least one receiver"));
         }
         if receivers.len() > MAX_RECEIVERS {
-            return Err(wrong("receivers", format!("there are more than {MAX_RECEIVERS}")));
+            return Err(wrong("receivers", format!("has more than {MAX_RECEIVERS} receivers")));
         }
         let file: File = serde_json::from_value(document).map_err(|e| wrong("the file", e.to_string()))?;
         Ok(Self(file.receivers))
     }
 
-    /// The files that it names, as it names them: relative to the directory that
-    /// it is in.
+    /// The files that it names, relative to the directory that it is in.
     pub fn files(&self) -> BTreeSet<&str> {
         self.0.iter().filter_map(|entry| entry.secret_file.as_deref()).collect()
     }
 
-    /// Puts in the content of the files, by the names of [`Draft::files`].
+    /// Adds the content of the files, by the names of [`Draft::files`].
     ///
     /// # Errors
-    /// The first field that makes no sense.
+    /// The first invalid field.
     pub fn complete(&self, files: &BTreeMap<String, Vec<u8>>) -> Result<Vec<Receiver>, Wrong> {
         let mut receivers: Vec<Receiver> = Vec::new();
         for (n, entry) in self.0.iter().enumerate() {
             let receiver = entry.receiver(&format!("receivers[{n}]"), files)?;
             if receivers.iter().any(|other| other.name == receiver.name) {
-                let problem = format!("there is another receiver {:?}", receiver.name);
+                let problem = format!("duplicate receiver name {:?}", receiver.name);
                 return Err(wrong(format!("receivers[{n}].name"), problem));
             }
             receivers.push(receiver);
@@ -114,7 +112,7 @@ impl Entry {
     fn receiver(&self, field: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<Receiver, Wrong> {
         if !is_label(&self.name) {
             let problem = format!(
-                "{:?} is not a name: write at most {MAX_NAME_BYTES} lower case letters, digits and '-'",
+                "{:?} is not a valid name: use at most {MAX_NAME_BYTES} lower case letters, digits and '-'",
                 self.name
             );
             return Err(wrong(format!("{field}.name"), problem));
@@ -125,12 +123,11 @@ impl Entry {
             return Err(wrong(format!("{field}.type"), problem));
         };
         let registry = self.registry.as_deref().map(|text| {
-            let problem =
-                format!("{text:?} is not the host of a registry, such as ghcr.io or registry.example:5000");
+            let problem = format!("{text:?} is not a registry host such as ghcr.io or registry.example:5000");
             Host::parse(text).ok_or_else(|| wrong(format!("{field}.registry"), problem))
         });
         if self.namespaces.as_ref().is_some_and(BTreeSet::is_empty) {
-            let problem = "it names none, so that nothing could be asked to run: leave it out for all";
+            let problem = "empty, so no release could run: omit it to allow all namespaces";
             return Err(wrong(format!("{field}.namespaces"), problem));
         }
         Ok(Receiver {
@@ -148,21 +145,21 @@ impl Entry {
             (None, Some(file)) => {
                 let field = format!("{field}.secretFile");
                 let content =
-                    files.get(file).ok_or_else(|| wrong(&field, format!("there is no file {file:?}")))?;
-                // Editors end a file with one.
+                    files.get(file).ok_or_else(|| wrong(&field, format!("file {file:?} not found")))?;
+                // Editors end a file with a newline.
                 (field, content.trim_ascii_end())
             }
-            _ => return Err(wrong(field, "it needs secret or secretFile, and not both")),
+            _ => return Err(wrong(field, "needs exactly one of secret and secretFile")),
         };
         if bytes.len() < MIN_SECRET_BYTES {
             let problem = format!(
-                "the secret has fewer than {MIN_SECRET_BYTES} bytes: make one with openssl rand -hex 32"
+                "the secret is shorter than {MIN_SECRET_BYTES} bytes: create one with openssl rand -hex 32"
             );
             return Err(wrong(field, problem));
         }
-        // It may have to stand in a header.
+        // It may be sent in a header.
         if !bytes.iter().all(u8::is_ascii_graphic) {
-            return Err(wrong(field, "the secret holds something other than visible ASCII characters"));
+            return Err(wrong(field, "the secret has characters other than visible ASCII"));
         }
         Ok(Secret::new(bytes))
     }
@@ -217,46 +214,49 @@ mod tests {
         };
         let one = |fields: &str| format!("receivers: [{{{fields}}}]");
         let good = "secret: 0123456789abcdef";
-        check("", "receivers: there is none");
-        check("receivers: []", "receivers: there is none");
-        check("receivers: 3", "receivers: there is none");
-        check("receiver: []", "the file: there is no field \"receiver\"");
+        check("", "receivers: needs at least one receiver");
+        check("receivers: []", "receivers: needs at least one receiver");
+        check("receivers: 3", "receivers: needs at least one receiver");
+        check("receiver: []", "the file: unknown field \"receiver\"");
         check(
             &one(&format!("name: a, type: generic, {good}, extra: 1")),
-            "receivers[0]: there is no field \"extra\"",
+            "receivers[0]: unknown field \"extra\"",
         );
-        check(
-            &one("name: a, type: generic, secret: 0123456789012345"),
-            "receivers[0].secret: it is not text",
-        );
+        check(&one("name: a, type: generic, secret: 0123456789012345"), "receivers[0].secret: not a string");
         check(&one(&format!("name: a, {good}")), "the file: missing field `type`");
         check(
             &one(&format!("name: a, type: gitlab, {good}")),
             "receivers[0].type: \"gitlab\" is not one of distribution,",
         );
-        check(&one(&format!("name: A, type: generic, {good}")), "receivers[0].name: \"A\" is not a name");
-        check(&one(&format!("name: -a, type: generic, {good}")), "receivers[0].name: \"-a\" is not a name");
+        check(
+            &one(&format!("name: A, type: generic, {good}")),
+            "receivers[0].name: \"A\" is not a valid name",
+        );
+        check(
+            &one(&format!("name: -a, type: generic, {good}")),
+            "receivers[0].name: \"-a\" is not a valid name",
+        );
         check(&one(&format!("name: {}, type: generic, {good}", "a".repeat(64))), "receivers[0].name: ");
-        check(&one("name: a, type: generic"), "receivers[0]: it needs secret or secretFile");
+        check(&one("name: a, type: generic"), "receivers[0]: needs exactly one of secret and secretFile");
         check(
             &one(&format!("name: a, type: generic, {good}, secretFile: long")),
-            "receivers[0]: it needs secret or",
+            "receivers[0]: needs exactly one of secret",
         );
         check(
             &one("name: a, type: generic, secret: short"),
-            "receivers[0].secret: the secret has fewer than 16",
+            "receivers[0].secret: the secret is shorter than 16",
         );
         check(
             &one("name: a, type: generic, secretFile: short"),
-            "receivers[0].secretFile: the secret has fewer",
+            "receivers[0].secretFile: the secret is shorter",
         );
         check(
             &one("name: a, type: generic, secretFile: none"),
-            "receivers[0].secretFile: there is no file \"none\"",
+            "receivers[0].secretFile: file \"none\" not found",
         );
         check(
             &one("name: a, type: generic, secret: '0123456789 abcdef'"),
-            "receivers[0].secret: the secret holds",
+            "receivers[0].secret: the secret has characters",
         );
         check(
             &one(&format!("name: a, type: generic, {good}, registry: 'a/b'")),
@@ -264,21 +264,21 @@ mod tests {
         );
         check(
             &one(&format!("name: a, type: generic, {good}, namespaces: []")),
-            "receivers[0].namespaces: it names none",
+            "receivers[0].namespaces: empty",
         );
         let twice =
             format!("receivers: [{{name: a, type: generic, {good}}}, {{name: a, type: quay, {good}}}]");
-        check(&twice, "receivers[1].name: there is another receiver \"a\"");
+        check(&twice, "receivers[1].name: duplicate receiver name \"a\"");
         let many: Vec<String> = (0..65).map(|n| format!("{{name: a{n}, type: generic, {good}}}")).collect();
-        check(&format!("receivers: [{}]", many.join(",")), "receivers: there are more than 64");
+        check(&format!("receivers: [{}]", many.join(",")), "receivers: has more than 64 receivers");
         assert!(
-            Draft::parse(&"#".repeat(MAX_CONFIG_BYTES + 1)).unwrap_err().to_string().contains("more than")
+            Draft::parse(&"#".repeat(MAX_CONFIG_BYTES + 1)).unwrap_err().to_string().contains("larger than")
         );
         assert!(
             Draft::parse("apiVersion: v1\nkind: Secret")
                 .unwrap_err()
                 .to_string()
-                .contains("no WebhookConfig")
+                .contains("not a WebhookConfig")
         );
         assert!(!format!("{:?}", Draft::parse(&format!("{HEAD}{twice}"))).contains("01234567"));
     }

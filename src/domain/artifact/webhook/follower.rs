@@ -5,7 +5,7 @@ use crate::api::release::Reference;
 use crate::domain::artifact::tags::is_attached;
 use crate::domain::artifact::version::{Range, TagFilter};
 
-/// A release, as far as a push can be about it.
+/// The parts of a release that a push can affect.
 #[derive(Clone, Debug)]
 pub struct Follower {
     /// Its repository.
@@ -16,19 +16,18 @@ pub struct Follower {
 
 #[derive(Clone, Debug)]
 enum What {
-    /// Nothing that could move.
+    /// Nothing that can change.
     Nothing,
     Tag(String),
-    /// Expensive to make: compiled once for all pushes.
+    /// Expensive to compile: done once for all pushes.
     Range(Range, Option<TagFilter>),
-    /// The run will say what is wrong with it.
+    /// Invalid; the run reports why.
     Broken,
 }
 
 impl Follower {
-    /// One that follows this in a repository. One that is suspended would run
-    /// once, being asked for a run: it follows nothing. What is followed by
-    /// digest never changes.
+    /// A follower of this reference in a repository. A suspended release would run once
+    /// if a run were requested, so it follows nothing. A digest never changes.
     pub fn new(place: PushedRepository, reference: &Reference, suspended: bool) -> Self {
         let what = match &reference.semver {
             _ if suspended || reference.digest.is_some() => What::Nothing,
@@ -44,9 +43,9 @@ impl Follower {
         Self { place, what }
     }
 
-    /// Whether the push may have changed what the release follows. What is
-    /// attached to artifacts, a signature for example, may be what a release of
-    /// that repository waits for.
+    /// Whether the push may have changed what the release follows. Something attached to
+    /// an artifact, such as a signature, may be what a release of that repository waits
+    /// for.
     pub fn is_concerned(&self, push: &Push) -> bool {
         if matches!(self.what, What::Nothing) || self.place != push.place {
             return false;

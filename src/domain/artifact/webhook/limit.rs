@@ -1,10 +1,10 @@
-//! How often: a bucket that bounds deliveries, and the memory of those that were
-//! seen. Time is an argument, as what has passed since some fixed moment.
+//! Rate limits: a bucket that bounds deliveries, and the memory of those that were
+//! seen. Time is an argument: the duration since a fixed moment.
 
 use std::collections::{HashSet, VecDeque};
 use std::time::Duration;
 
-/// A bucket of tokens: so many at once, and so many in a second.
+/// A token bucket: a burst, and a rate per second.
 #[derive(Clone, Debug)]
 pub struct Bucket {
     most: f64,
@@ -14,16 +14,16 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// A full one.
+    /// A full bucket.
     pub fn new(most: u32, per_second: u32) -> Self {
         let most = f64::from(most);
         Self { most, per_second: f64::from(per_second), tokens: most, at: Duration::ZERO }
     }
 
-    /// Takes one.
+    /// Takes one token.
     ///
     /// # Errors
-    /// When there is none: how long until there is one.
+    /// When the bucket is empty: how long until there is a token.
     pub fn take(&mut self, now: Duration) -> Result<(), Duration> {
         let grown = now.saturating_sub(self.at).as_secs_f64() * self.per_second;
         self.tokens = (self.tokens + grown).min(self.most);
@@ -36,10 +36,10 @@ impl Bucket {
     }
 }
 
-/// What names a delivery: a digest.
+/// The identity of a delivery: a digest.
 pub type Name = [u8; 32];
 
-/// The deliveries of a while, bounded: of too many, the oldest are forgotten.
+/// The recent deliveries, bounded: if there are too many, the oldest are dropped.
 #[derive(Clone, Debug)]
 pub struct Deliveries {
     window: Duration,
@@ -49,18 +49,18 @@ pub struct Deliveries {
 }
 
 impl Deliveries {
-    /// None yet.
+    /// An empty memory.
     pub fn new(window: Duration, most: usize) -> Self {
         Self { window, most, names: HashSet::new(), order: VecDeque::new() }
     }
 
-    /// Whether it was there within the window.
+    /// Whether it was seen within the window.
     pub fn has(&mut self, name: &Name, now: Duration) -> bool {
         self.forget(now, self.most);
         self.names.contains(name)
     }
 
-    /// From now on it was.
+    /// Records it as seen.
     pub fn add(&mut self, name: Name, now: Duration) {
         self.forget(now, self.most.saturating_sub(1));
         if self.names.insert(name) {
@@ -111,7 +111,7 @@ mod tests {
         seen.add(name(1), ms(0));
         assert!(seen.has(&name(1), ms(1000)));
         assert!(!seen.has(&name(1), ms(1001)));
-        // Of too many the oldest goes.
+        // If there are too many, the oldest is dropped.
         for n in 2..5 {
             seen.add(name(n), ms(2000));
         }

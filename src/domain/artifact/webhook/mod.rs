@@ -1,6 +1,6 @@
 //! Webhooks: who may send one, what it says, and which releases it is about. A
-//! webhook is never trusted: all that it can cause is a run that would come by
-//! itself at the next interval.
+//! webhook is never trusted: it can only start a run that would also happen at the
+//! next interval.
 
 pub mod config;
 pub mod follower;

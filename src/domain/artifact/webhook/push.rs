@@ -9,10 +9,10 @@ use crate::domain::artifact::tags::is_attached;
 const MAX_REPOSITORY_BYTES: usize = 255;
 /// The longest tag (distribution specification).
 const MAX_TAG_BYTES: usize = 128;
-/// The port of a URL that names none; that of plain HTTP counts as the same.
+/// The port of a URL without one; that of plain HTTP counts as the same.
 const DEFAULT_PORT: u16 = 443;
 
-/// A repository, in one spelling however its registry was written.
+/// A repository, with the normalized name of its registry.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PushedRepository {
     host: String,
@@ -20,7 +20,7 @@ pub struct PushedRepository {
     path: String,
 }
 
-/// A registry, in one spelling.
+/// A registry, with a normalized name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Host {
     name: String,
@@ -39,7 +39,7 @@ pub struct Push {
 }
 
 impl Host {
-    /// Reads `host[:port]`; none when it is something else.
+    /// Reads `host[:port]`; none for anything else.
     pub fn parse(text: &str) -> Option<Self> {
         let (name, port) = split(text).filter(|_| text.len() <= MAX_REPOSITORY_BYTES)?;
         let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._:[]".contains(&b);
@@ -49,7 +49,7 @@ impl Host {
 }
 
 impl PushedRepository {
-    /// The repository of a path on a registry; none when no registry has such a one.
+    /// The repository of a path on a registry; none when the path is invalid.
     pub fn new(host: &Host, path: &str) -> Option<Self> {
         let word = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b);
         let sound = |part: &str| !part.is_empty() && part.bytes().all(word) && part != "." && part != "..";
@@ -79,14 +79,14 @@ impl fmt::Display for PushedRepository {
 }
 
 impl Push {
-    /// A push; without a tag if what the sender names as one is none.
+    /// A push; without a tag if the tag of the sender is invalid.
     pub fn new(place: PushedRepository, tag: Option<&str>) -> Self {
         let word = |b: u8| b.is_ascii_alphanumeric() || b"_.-".contains(&b);
         let sound = |tag: &&str| !tag.is_empty() && tag.len() <= MAX_TAG_BYTES && tag.bytes().all(word);
         Self { place, tag: tag.filter(sound).map(str::to_owned), digest: None }
     }
 
-    /// With the digest that the sender names, if it is one.
+    /// With the digest that the sender names, if it is valid.
     #[must_use]
     pub fn of(self, digest: Option<&str>) -> Self {
         let hex = |text: &str| text.len() == 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
@@ -94,8 +94,8 @@ impl Push {
         Self { digest: digest.filter(sound).map(str::to_owned), ..self }
     }
 
-    /// What a release of the tag comes to, once the registry has moved it: CNCF
-    /// distribution tells of a push before it does.
+    /// The revision of the tag once the registry has moved it: CNCF distribution sends the
+    /// notification before it moves the tag.
     pub fn outcome(&self) -> Option<&str> {
         let tag = self.tag.as_deref().filter(|tag| !is_attached(tag));
         tag.and(self.digest.as_deref())

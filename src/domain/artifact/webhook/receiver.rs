@@ -1,5 +1,5 @@
-//! Who may send: each receiver's secret, and how its sender proves to know it.
-//! Every comparison with a secret takes the same time whatever is compared.
+//! Who may send: each receiver's secret, and how its sender proves that it knows it.
+//! Comparisons with a secret take constant time.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -15,7 +15,7 @@ pub use super::sender::{Sender, SenderProof};
 pub const FRESH_SECONDS: i64 = 300;
 /// The longest timestamp: seconds, a point, and nanoseconds fit.
 const MAX_TIMESTAMP_BYTES: usize = 32;
-/// What every path of a webhook begins with.
+/// The prefix of every webhook path.
 pub const PREFIX: &str = "/hook/";
 
 /// A secret, never shown.
@@ -23,7 +23,7 @@ pub const PREFIX: &str = "/hook/";
 pub struct Secret(Vec<u8>);
 
 impl Secret {
-    /// The bytes as they are.
+    /// A secret of these bytes.
     pub fn new(bytes: &[u8]) -> Self {
         Self(bytes.to_vec())
     }
@@ -39,18 +39,18 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A sender that is let in, and what it may do.
+/// A sender that is accepted, and what it may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Receiver {
     /// Its name.
     pub name: String,
-    /// What sends.
+    /// The kind of its sender.
     pub sender: Sender,
-    /// What it knows.
+    /// Its secret.
     pub secret: Secret,
-    /// The registry that its repositories belong to, whatever the sender says.
+    /// The registry that its repositories belong to; it overrides what the sender names.
     pub registry: Option<Host>,
-    /// The namespaces whose releases it may ask to run; all when absent.
+    /// The namespaces whose releases it may trigger; all when absent.
     pub namespaces: Option<BTreeSet<String>>,
 }
 
@@ -67,16 +67,16 @@ pub struct Headers<'a> {
     pub signature: Option<&'a [u8]>,
 }
 
-/// The receiver that a path is for; the whole list is gone through, so that the
-/// time tells nothing of a path that nobody may guess.
+/// The receiver that a path is for; it always compares the whole list, so that the
+/// time reveals nothing about a secret path.
 pub fn find<'a>(receivers: &'a [Receiver], path: &str) -> Option<&'a Receiver> {
     let last = path.strip_prefix(PREFIX)?;
     receivers.iter().fold(None, |found, receiver| if receiver.is_at(last) { Some(receiver) } else { found })
 }
 
 impl Receiver {
-    /// The path that it listens on. Of senders that cannot prove anything else,
-    /// it is their secret.
+    /// The path that it listens on. For senders that cannot authenticate in another way,
+    /// it contains their secret.
     pub fn path(&self) -> String {
         match self.sender.proof() {
             SenderProof::Path => {
@@ -96,8 +96,7 @@ impl Receiver {
         }
     }
 
-    /// Whether there is a proof of its kind at all, right or wrong: who has none is
-    /// anybody.
+    /// Whether the headers have a proof of its kind at all, valid or not.
     pub fn is_offered_proof(&self, headers: &Headers<'_>) -> bool {
         match self.sender.proof() {
             SenderProof::Path => true,
@@ -107,14 +106,14 @@ impl Receiver {
         }
     }
 
-    /// Whether the headers alone prove who sends: the body is that of somebody
-    /// who knows the secret.
+    /// Whether the headers alone authenticate the sender, so that the body comes from
+    /// a sender that knows the secret.
     pub fn is_proven_by_headers(&self) -> bool {
         matches!(self.sender.proof(), SenderProof::Path | SenderProof::Bearer)
     }
 
-    /// Whether the headers alone are as they have to be. For a signature this
-    /// says only that there is one: [`Receiver::admits`] has the last word.
+    /// Whether the headers alone are valid. For a signature this only says that there is
+    /// one: [`Receiver::admits`] decides.
     pub fn may_admit(&self, headers: &Headers<'_>, now: i64) -> bool {
         match self.sender.proof() {
             SenderProof::Path => true,
@@ -147,22 +146,22 @@ impl Receiver {
         constant_time::verify_slices_are_equal(signed.sign().as_ref(), &given).is_ok()
     }
 
-    /// What its sender says.
+    /// Parses a body of its sender.
     ///
     /// # Errors
-    /// When it is not what this kind of sender sends.
+    /// When it does not have the format of this kind of sender.
     pub fn read(&self, body: &[u8]) -> Result<Delivery, Malformed> {
         formats::read(self.sender, self.registry.as_ref(), body)
     }
 
-    /// Whether it may ask releases of that namespace to run.
+    /// Whether it may trigger releases of that namespace.
     pub fn reaches(&self, namespace: &str) -> bool {
         self.namespaces.as_ref().is_none_or(|allowed| allowed.contains(namespace))
     }
 
     fn is_bearer(&self, authorization: Option<&[u8]>) -> bool {
         let Some((scheme, token)) = authorization.and_then(|a| a.split_at_checked(7)) else { return false };
-        // Digests, so that not even the length is compared.
+        // Compares digests, so that not even the length is revealed.
         let [given, known] = [token, &self.secret.0].map(|b| digest::digest(&digest::SHA256, b));
         scheme.eq_ignore_ascii_case(b"bearer ")
             && constant_time::verify_slices_are_equal(given.as_ref(), known.as_ref()).is_ok()

@@ -15,7 +15,7 @@ pub enum Sender {
     Quay,
     /// Azure Container Registry.
     Acr,
-    /// Anybody, by a format of our own.
+    /// Any other sender, with our own format.
     Generic,
 }
 
@@ -24,7 +24,7 @@ pub enum Sender {
 pub enum SenderProof {
     /// `Authorization: Bearer SECRET`.
     Bearer,
-    /// By knowing a path that nobody can guess.
+    /// A secret path.
     Path,
     /// GitHub's signature over the body.
     HubSignature,
@@ -64,8 +64,8 @@ impl Sender {
         }
     }
 
-    /// Whether two pushes never have the same delivery. Quay says neither when
-    /// nor what: a push of the same tag looks like the one before.
+    /// Whether two pushes never have the same delivery. Quay sends neither the time nor
+    /// the digest: a push of the same tag looks like the one before.
     pub fn is_distinct(self) -> bool {
         self != Self::Quay
     }

@@ -1,24 +1,24 @@
-//! Field ownership (managedFields) of one manager given to another, so that a
-//! field that leaves the manifests later leaves the object too: as long as the
-//! old manager owns it beside us it would stay.
+//! Transfers field ownership (managedFields) from one manager to another, so that a
+//! field that is later removed from the manifests is also removed from the object: as
+//! long as the old manager is a co-owner, the field would remain.
 //!
 //! The shape of managedFields is that of meta/v1 ManagedFieldsEntry; the API
-//! server takes a list that a writer gives as it is, if nothing else changes
+//! server stores the list of a writer unchanged, if nothing else changes
 //! (kubernetes.io, Server-Side Apply, "Transferring ownership").
 
 use serde_json::{Map, Value};
 
 use crate::api::keys::FIELD_MANAGER;
 
-/// The managedFields of an object after what `managers` have applied is ours;
-/// `None` when there is nothing to give.
+/// The managedFields of an object after the fields that `managers` have applied are
+/// transferred to us; `None` when there is nothing to transfer.
 ///
-/// Entries of subresources and of other managers stay. What the old managers
-/// have written by update, and we by relabelling, becomes part of what we have
-/// applied as well: it was theirs as a whole. Two fields become nobody's:
-/// `spec.replicas`, which we leave out of the apply where an autoscaler sets it,
-/// and which the API server would put to 1 if we were the last to own it; and the
-/// mark that keeps an object from being deleted, which no manifest has.
+/// Entries of subresources and of other managers do not change. Fields that the old
+/// managers have updated, and that we have relabelled, become applied by us as well.
+/// Two fields lose their owner: `spec.replicas`, which we omit from the apply if an
+/// autoscaler sets it, and which the API server would set to 1 if we were its last
+/// owner; and the annotation that protects an object from deletion, which no manifest
+/// has.
 pub fn take_over(live: &Value, managers: &[String]) -> Option<Vec<Value>> {
     let entries = live.pointer("/metadata/managedFields")?.as_array()?;
     let text = |entry: &Value, key: &str| entry[key].as_str().unwrap_or_default().to_owned();
@@ -30,7 +30,7 @@ pub fn take_over(live: &Value, managers: &[String]) -> Option<Vec<Value>> {
     if !taken.iter().any(|e| theirs(e)) && taken.iter().all(|e| is_apply(&e)) {
         return None;
     }
-    // The version that paths are to be read in: of the last apply.
+    // The version that the paths belong to: that of the last apply.
     let latest = taken.iter().filter(is_apply).max_by_key(|e| text(e, "time")).or(taken.first())?;
     let mut fields = Map::new();
     for entry in &taken {

@@ -1,4 +1,4 @@
-//! An OCIRepository and a Kustomization of Flux as one release of ours. The
+//! Translates an OCIRepository and a Kustomization of Flux into one release. The
 //! fields are those of source.toolkit.fluxcd.io/v1 and
 //! kustomize.toolkit.fluxcd.io/v1.
 
@@ -28,7 +28,7 @@ const SAME: [&str; 10] = [
     "force",
     "deletionPolicy",
 ];
-/// Those that mean something that a release cannot say.
+/// Fields of a Kustomization that a release does not have.
 const WITHOUT_COUNTERPART: [&str; 12] = [
     "components",
     "decryption",
@@ -45,14 +45,14 @@ const WITHOUT_COUNTERPART: [&str; 12] = [
 ];
 /// Fields of an OCIRepository that are the same in a release.
 const SAME_OF_SOURCE: [&str; 4] = ["interval", "secretRef", "certSecretRef", "insecure"];
-/// Those that a release cannot say. Signatures that are not checked any more
-/// would be a loss that nobody sees.
+/// Fields of an OCIRepository that a release does not have. For `verify`, a silent loss
+/// of signature checks is not acceptable.
 const SOURCE_WITHOUT_COUNTERPART: [&str; 3] = ["ignore", "proxySecretRef", "verify"];
 
-/// A Kustomization, as far as it is looked at.
+/// A Kustomization, with the parts that are used here.
 #[derive(Clone, Debug)]
 pub struct FluxKustomization {
-    /// What its objects are known by.
+    /// How its objects are marked.
     pub former: Former,
     /// Namespace and name of its OCIRepository.
     pub source: ReleaseId,
@@ -60,12 +60,12 @@ pub struct FluxKustomization {
     pub inventory: Inventory,
 }
 
-/// What becomes of the two.
+/// The result of the translation.
 #[derive(Clone, Debug)]
 pub struct Translation {
     /// The release, ready to be created.
     pub release: Value,
-    /// Fields that say what a release cannot: with any, nothing is taken over.
+    /// Fields that a release does not have: if there are any, nothing is adopted.
     pub without_counterpart: Vec<String>,
 }
 
@@ -73,13 +73,13 @@ impl FluxKustomization {
     /// Reads a Kustomization.
     ///
     /// # Errors
-    /// Says why it cannot be taken over.
+    /// Says why it cannot be adopted.
     pub fn read(id: &ReleaseId, object: &Value) -> Result<Self, String> {
         let source = &object["spec"]["sourceRef"];
         let text = |key: &str| source[key].as_str().unwrap_or_default();
         if text("kind") != "OCIRepository" {
             return Err(format!(
-                "its source is {}/{}, and only an OCIRepository holds an artifact that a release can name",
+                "its source is {}/{}; only an OCIRepository can become the source of a release",
                 text("kind"),
                 text("name")
             ));
@@ -91,7 +91,9 @@ impl FluxKustomization {
         {
             let known = entry["id"].as_str().unwrap_or_default();
             let object = ObjectId::from_inventory_id(known).ok_or_else(|| {
-                format!("its status.inventory names {known:?}, which is not namespace_name_group_Kind")
+                format!(
+                    "its status.inventory has {known:?}, which is not of the form namespace_name_group_Kind"
+                )
             })?;
             let version = entry["v"].as_str().unwrap_or_default().to_owned();
             entries.insert(object, Entry { version, ..Entry::default() });
@@ -110,9 +112,9 @@ impl FluxKustomization {
     }
 }
 
-/// The merge patch that has Flux leave the objects alone, now and when the
-/// Kustomization is deleted. It keeps what the spec said before, for a run that
-/// comes after one that was cut off.
+/// The merge patch that makes Flux ignore the objects, now and when the
+/// Kustomization is deleted. It records the previous spec, for a run after an
+/// interrupted one.
 pub fn rest(kustomization: &Value) -> Value {
     let mut patch = json!({"spec": {"suspend": true, "deletionPolicy": "Orphan"}});
     if saved(kustomization).is_none() {
@@ -128,17 +130,17 @@ fn saved(kustomization: &Value) -> Option<Value> {
     serde_json::from_str(annotations.get(ADOPTED_FROM)?.as_str()?).ok()
 }
 
-/// The objects of Flux that stop working when a Kustomization is taken over.
+/// The objects of Flux that stop working when a Kustomization is adopted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bystanders {
-    /// Who waits for it by `dependsOn`.
+    /// The objects that wait for it by `dependsOn`.
     pub dependents: Vec<String>,
-    /// Who else reads its source.
+    /// The other objects that use its source.
     pub readers: Vec<String>,
 }
 
-/// Who else needs a Kustomization or its source, of objects that may: with other
-/// Kustomizations, HelmReleases that name the source as their chart.
+/// Which of the given objects need a Kustomization or its source: other
+/// Kustomizations, and HelmReleases with the source as their chart.
 pub fn bystanders<'a>(
     me: &ReleaseId,
     source: &ReleaseId,
@@ -164,7 +166,7 @@ pub fn bystanders<'a>(
             found.readers.push(shown.clone());
         }
         let depends = spec["dependsOn"].as_array().into_iter().flatten();
-        // A HelmRelease depends on HelmReleases.
+        // A HelmRelease can only depend on HelmReleases.
         if kind == "Kustomization" && depends.into_iter().any(|other| named(other) == *me) {
             found.dependents.push(shown);
         }
@@ -172,8 +174,7 @@ pub fn bystanders<'a>(
     found
 }
 
-/// Whether a release says what the translation does: what the API server adds
-/// does not count.
+/// Whether a release matches the translation, ignoring what the API server adds.
 pub fn is_translation(release: &Value, translation: &Value) -> bool {
     let said = translation["spec"].as_object().into_iter().flatten();
     said.into_iter().all(|(key, value)| release["spec"][key] == *value)
@@ -201,7 +202,7 @@ pub fn translate(id: &ReleaseId, kustomization: &Value, repository: &Value) -> T
     }
     if present(&source["serviceAccountName"]) && source["serviceAccountName"] != theirs["serviceAccountName"]
     {
-        lost.push("OCIRepository spec.serviceAccountName, which is another than the Kustomization's".into());
+        lost.push("OCIRepository spec.serviceAccountName, which differs from the Kustomization's".into());
     }
     if source.pointer("/layerSelector/operation").and_then(Value::as_str) == Some("copy") {
         lost.push("OCIRepository spec.layerSelector.operation copy".into());
@@ -225,7 +226,7 @@ pub fn translate(id: &ReleaseId, kustomization: &Value, repository: &Value) -> T
         }
     }
     if let Some(path) = theirs["path"].as_str() {
-        // To Flux a leading slash is the root of the artifact.
+        // In Flux a leading slash is the root of the artifact.
         spec.insert(
             "path".into(),
             format!("./{}", path.trim_start_matches("./").trim_start_matches('/')).into(),
@@ -297,7 +298,7 @@ mod tests {
         check(
             json!({"serviceAccountName": "a"}),
             json!({"serviceAccountName": "b"}),
-            "OCIRepository spec.serviceAccountName, which is another than the Kustomization's",
+            "OCIRepository spec.serviceAccountName, which differs from the Kustomization's",
         );
         let other = json!({"metadata": {"namespace": "flux-system"}, "spec": {"secretRef": {"name": "x"}}});
         let found = translate(&id(), &json!({"spec": {}}), &other).without_counterpart;

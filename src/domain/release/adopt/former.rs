@@ -1,4 +1,4 @@
-//! The owner that an object has by the labels of another tool.
+//! The owner of an object according to the labels of another tool.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -9,13 +9,13 @@ use crate::domain::objects::identity::ReleaseId;
 /// The tool that applied objects, and how it marks them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Former {
-    /// What it is called, for people.
+    /// Its name, for people.
     pub tool: String,
     /// The prefix of its labels `PREFIX/name` and `PREFIX/namespace`.
     pub label_prefix: String,
     /// The field managers it applies as.
     pub managers: Vec<String>,
-    /// What it knows the objects by: the value of its label `PREFIX/name`,
+    /// How it marks the objects: the value of its label `PREFIX/name`,
     pub name: String,
     /// and that of `PREFIX/namespace`.
     pub namespace: String,
@@ -27,19 +27,19 @@ impl Former {
     }
 }
 
-/// Whose an object is.
+/// The owner of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FormerClaim {
-    /// The other tool's: it can be taken over.
+    /// The other tool: the object can be adopted.
     Theirs,
-    /// Ours already: a run that was cut off got this far, or it needs no more.
+    /// This tool: an interrupted run has already adopted it, or nothing is to be done.
     Ours,
-    /// Somebody else's: it stays as it is.
+    /// Another owner: the object is not changed.
     Foreign(String),
 }
 
-/// Whose an object is, by its labels. One of nobody is not the other tool's
-/// either: it marks all that it applies.
+/// The owner of an object, by its labels. An object without an owner does not belong
+/// to the other tool either, because the tool marks everything that it applies.
 pub fn claim(live: &Value, former: &Former, me: &ReleaseId) -> FormerClaim {
     let label = |key: &str| live.get("metadata")?.get("labels")?.get(key)?.as_str();
     let pair = |name: &str, namespace: &str| Some((label(name)?.to_owned(), label(namespace)?.to_owned()));
@@ -61,12 +61,12 @@ pub fn claim(live: &Value, former: &Former, me: &ReleaseId) -> FormerClaim {
             "its labels say that it belongs to {} {namespace}/{name}",
             former.tool
         )),
-        None => FormerClaim::Foreign(format!("it has no labels of {}", former.tool)),
+        None => FormerClaim::Foreign(format!("it has no {} labels", former.tool)),
     }
 }
 
-/// The merge patch that makes an object ours by its labels, if it is still the
-/// one that was looked at.
+/// The merge patch that sets our labels on an object, if it is still the one that was
+/// read.
 pub fn relabel(live: &Value, former: &Former, me: &ReleaseId) -> Value {
     let [name, namespace] = former.labels();
     let metadata = &live["metadata"];
@@ -81,32 +81,32 @@ pub fn relabel(live: &Value, former: &Former, me: &ReleaseId) -> Value {
         },
     }});
     if mark(live, former, "prune") == Some("disabled") {
-        // What the tool was told never to delete is not deleted by us either.
+        // An object that the tool must never delete is not deleted by us either.
         patch["metadata"]["annotations"] = json!({keys::PRUNE: keys::DISABLED});
     }
     patch
 }
 
-/// An annotation or label by which the tool is told how to treat an object.
+/// An annotation or label that configures how the tool treats an object.
 fn mark<'a>(live: &'a Value, former: &Former, name: &str) -> Option<&'a str> {
     let key = format!("{}/{name}", former.label_prefix);
     let of = |kind: &str| live.get("metadata")?.get(kind)?.get(&key)?.as_str();
     of("annotations").or_else(|| of("labels"))
 }
 
-/// What an object tells the tool about itself that has no meaning to us, for a
-/// person.
+/// The settings of an object for the other tool that have no effect here, as messages
+/// for a person.
 pub fn lost_marks(live: &Value, former: &Former) -> Vec<String> {
     let means = [
-        ("ssa", "put supercargo.dev/apply into the manifest instead"),
-        ("reconcile", "put supercargo.dev/apply: Ignore into the manifest instead"),
-        ("force", "put supercargo.dev/force into the manifest instead"),
+        ("ssa", "use supercargo.dev/apply in the manifest instead"),
+        ("reconcile", "use supercargo.dev/apply: Ignore in the manifest instead"),
+        ("force", "use supercargo.dev/force in the manifest instead"),
     ];
     let named =
         means.into_iter().filter_map(|(name, instead)| Some((name, mark(live, former, name)?, instead)));
     named
         .map(|(name, value, instead)| {
-            format!("{}/{name}: {value} means nothing to supercargo: {instead}", former.label_prefix)
+            format!("{}/{name}: {value} has no effect in supercargo: {instead}", former.label_prefix)
         })
         .collect()
 }
@@ -140,8 +140,8 @@ mod tests {
         check(json!({"supercargo.dev/name": "web", "supercargo.dev/namespace": "apps"}), &FormerClaim::Ours);
         let foreign = |why: &str| FormerClaim::Foreign(why.to_owned());
         check(theirs("web", "other"), &foreign("its labels say that it belongs to Kustomizer other/web"));
-        check(json!({}), &foreign("it has no labels of Kustomizer"));
-        check(json!({"inventory.kustomizer.dev/name": "web"}), &foreign("it has no labels of Kustomizer"));
+        check(json!({}), &foreign("it has no Kustomizer labels"));
+        check(json!({"inventory.kustomizer.dev/name": "web"}), &foreign("it has no Kustomizer labels"));
         let mut both = theirs("web", "apps");
         both["supercargo.dev/name"] = "x".into();
         both["supercargo.dev/namespace"] = "y".into();
@@ -162,10 +162,10 @@ mod tests {
     }
 
     #[test]
-    fn what_an_object_tells_the_tool_is_not_lost_silently() {
+    fn settings_for_the_other_tool_are_not_lost_silently() {
         let live = json!({"metadata": {"annotations": {"inventory.kustomizer.dev/ssa": "IfNotPresent"}}});
-        let expected = "inventory.kustomizer.dev/ssa: IfNotPresent means nothing to supercargo: put supercargo.dev/apply \
-                        into the manifest instead";
+        let expected = "inventory.kustomizer.dev/ssa: IfNotPresent has no effect in supercargo: use supercargo.dev/apply \
+                        in the manifest instead";
         assert_eq!(lost_marks(&live, &former()), [expected]);
         assert_eq!(lost_marks(&json!({"metadata": {}}), &former()), [""; 0]);
     }

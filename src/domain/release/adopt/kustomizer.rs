@@ -1,4 +1,4 @@
-//! The inventories that Kustomizer 1 and 2 have written.
+//! The inventories of Kustomizer 1 and 2.
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ pub const MANAGER: &str = "kustomizer";
 /// An inventory of Kustomizer.
 #[derive(Clone, Debug)]
 pub struct KustomizerInventory {
-    /// What its objects are known by.
+    /// How its objects are marked.
     pub former: Former,
     /// The objects that it names.
     pub inventory: Inventory,
@@ -28,7 +28,7 @@ pub fn config_maps(name: &str) -> [String; 2] {
     [format!("inv-{name}"), name.to_owned()]
 }
 
-/// Reads a ConfigMap; `None` when it is no inventory of that tool.
+/// Reads a ConfigMap; `None` when it is not an inventory of that tool.
 ///
 /// # Errors
 /// Says why it cannot be read.
@@ -102,6 +102,6 @@ mod tests {
             read(&json!({"data": {"resources": entries}}), &id, MANAGER, LABEL_PREFIX).unwrap().is_none()
         );
         let broken = read(&map("kustomizer", "resources", "{"), &id, MANAGER, LABEL_PREFIX).unwrap_err();
-        assert!(broken.starts_with("the entries are not the JSON list"), "{broken}");
+        assert!(broken.starts_with("the entries are not a valid JSON list"), "{broken}");
     }
 }

@@ -1,6 +1,6 @@
-//! Taking over what other tools applied: whose an object is by their labels,
-//! how their field ownership becomes ours, and what a release of theirs is as
-//! one of ours. Nothing here deletes or restarts anything.
+//! Adopting objects that other tools applied: who owns an object by their labels, how
+//! their field ownership is transferred to us, and how their releases translate to
+//! ours. Nothing here deletes or restarts anything.
 
 mod fields;
 mod flux;

@@ -1,4 +1,4 @@
-//! Files that are keys, and files that are something else.
+//! Files with keys, and files with something else.
 
 use super::*;
 
@@ -20,21 +20,21 @@ fn what_is_no_key_is_named() {
             include_str!(concat!("../../../../tests/fixtures/signatures/not-keys/", $name, ".pub"))
         };
     }
-    check(file!("rsa1024"), "not of 2048 to 8192 bits");
-    check(file!("secp256k1"), "on the curve 1.3.132.0.10");
+    check(file!("rsa1024"), "does not have 2048 to 8192 bits");
+    check(file!("secp256k1"), "on the unsupported curve 1.3.132.0.10");
     check(file!("pkcs1"), "PKCS #1 form");
     check(file!("cert"), "is a certificate");
     check(file!("compressed"), "damaged");
-    check(file!("rsapss"), "kind 1.2.840.113549.1.1.10");
-    check(file!("ed448"), "kind 1.3.101.113");
+    check(file!("rsapss"), "key type 1.2.840.113549.1.1.10");
+    check(file!("ed448"), "key type 1.3.101.113");
     let private = "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nYWI=\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n";
     check(private, "is a private key");
     check("-----BEGIN PRIVATE KEY-----\nYWI=\n-----END PRIVATE KEY-----\n", "is a private key");
     check("", "is not PEM");
     check("ssh-ed25519 AAAA", "is not PEM");
-    check(&format!("{P256}{P384}"), "holds 2 keys");
+    check(&format!("{P256}{P384}"), "has 2 keys");
     check(&P256.replace("MFkw", "MFkx"), "damaged");
-    check(&P256[..P256.len() - 30], "does not end");
+    check(&P256[..P256.len() - 30], "without an END line");
     check("-----BEGIN \u{1b}[2J-----\nYWI=\n-----END \u{1b}[2J-----\n", "is \"?[2J\"");
     check(&format!("{P256}{}", " ".repeat(MAX_KEY_BYTES)), "larger than 65536 bytes");
     assert!(PublicKey::parse("a.pub", b"\xff\xfe").unwrap_err().contains("is not PEM"));
@@ -64,8 +64,8 @@ fn keys_of_a_secret_are_all_or_none() {
     };
     check(&[("b.pub", P256), ("a.pub", P384), ("notes", "x")], Ok(&["a.pub", "b.pub"]));
     check(&[("cosign.pub", P256), ("cosign.key", "-----BEGIN PRIVATE KEY-----")], Ok(&["cosign.pub"]));
-    check(&[], Err("no public key: no name in it ends in .pub; it is empty"));
-    check(&[("cosign.key", "x")], Err("it holds \"cosign.key\""));
+    check(&[], Err("no public key (no name ends in .pub); it is empty"));
+    check(&[("cosign.key", "x")], Err("it has \"cosign.key\""));
     check(&[("a.pem", P256), ("b.pem", P256)], Err("\"a.pem\" and 1 more"));
     check(&[("a.pub", P256), ("junk.pub", "junk")], Err("\"junk.pub\" is not PEM"));
     let many: Vec<String> = (0..=MAX_KEYS).map(|n| format!("{n}.pub")).collect();

@@ -1,5 +1,5 @@
-//! What a spec asks for, before the Secrets that it names are read, and what it
-//! comes to with them.
+//! The signatures that a spec requires, before the Secrets that it names are read, and
+//! the policy with their content.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,42 +12,42 @@ use crate::domain::verify::key;
 use crate::domain::verify::proof::Refusal;
 use crate::domain::verify::root::TrustRoot;
 
-/// Where a Secret has a trusted root.
+/// The key of a trusted root in a Secret.
 const ROOT_KEY: &str = "trusted_root.json";
 
 /// The data of Secrets, by their names.
 pub type Secrets = BTreeMap<String, BTreeMap<String, Vec<u8>>>;
 
-/// Whose signatures a spec asks for.
+/// Whose signatures a spec requires.
 #[derive(Clone, Debug)]
 pub struct Declared {
     /// Who may sign.
     pub authorities: Vec<DeclaredAuthority>,
-    /// How many of them have to have signed.
+    /// How many of them must sign.
     pub threshold: usize,
     /// Whether a signature for another repository is refused.
     pub match_reference: bool,
-    /// Which container images have to be signed.
+    /// Which container images must be signed.
     pub images: Option<ImageRules>,
 }
 
-/// One who may sign. Without several its name is empty.
+/// One who may sign. If there is only one, its name is empty.
 #[derive(Clone, Debug)]
 pub struct DeclaredAuthority {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// The field of the spec, for messages.
     pub field: String,
-    /// Whose signature is its.
+    /// Whose signatures count for it.
     pub trust: DeclaredTrust,
 }
 
 /// Whose signature counts.
 #[derive(Clone, Debug)]
 pub enum DeclaredTrust {
-    /// That of a key in this Secret.
+    /// Signatures of a key in this Secret.
     Keys(String),
-    /// That of one of these identities.
+    /// Signatures of one of these identities.
     Keyless {
         /// Who.
         identities: Vec<SignerIdentity>,
@@ -56,7 +56,7 @@ pub enum DeclaredTrust {
     },
 }
 
-/// Which container images have to be signed.
+/// Which container images must be signed.
 #[derive(Clone, Debug)]
 pub struct ImageRules {
     /// What one without a signature leads to.
@@ -67,26 +67,25 @@ pub struct ImageRules {
     pub exempt: Vec<String>,
 }
 
-/// Who has to have signed images.
+/// Who must sign images.
 #[derive(Clone, Debug)]
 pub struct ImageRule {
     /// A pattern of repositories.
     pub pattern: String,
     /// The field of the spec, for messages.
     pub field: String,
-    /// Who; absent: whoever has to have signed the artifact.
+    /// Who must sign; if absent, the signers of the artifact.
     pub trust: Option<DeclaredTrust>,
 }
 
-/// A field of `spec.verify` that makes no sense: its path below `verify`, and the
-/// problem.
+/// An invalid field of `spec.verify`: its path below `verify`, and the problem.
 pub type InvalidVerify = (String, String);
 
 impl Declared {
     /// Reads `spec.verify`.
     ///
     /// # Errors
-    /// The first field that makes no sense.
+    /// The first invalid field.
     pub fn parse(spec: &Verify) -> Result<Self, InvalidVerify> {
         let single = trust(
             "",
@@ -124,7 +123,7 @@ impl Declared {
             usize::try_from(n).ok().filter(|n| (1..=authorities.len()).contains(n)).ok_or(n)
         });
         let threshold = threshold
-            .map_err(|n| ("threshold".to_owned(), format!("cannot be {n} of {}", authorities.len())))?;
+            .map_err(|n| ("threshold".to_owned(), format!("must be 1 to {}, not {n}", authorities.len())))?;
         Ok(Self { threshold, match_reference: spec.match_reference, images: images(spec)?, authorities })
     }
 
@@ -136,11 +135,11 @@ impl Declared {
         all.filter_map(|(field, trust)| Some((trust.secret()?, trust.field(field)))).collect()
     }
 
-    /// With the Secrets, which all have to be there, and the root that is trusted by
-    /// default.
+    /// The policy with the content of the Secrets, which must all exist, and the root that
+    /// is trusted by default.
     ///
     /// # Errors
-    /// The first Secret that does not hold what it should.
+    /// The first Secret with invalid content.
     pub fn policy(&self, secrets: &Secrets, default: &Arc<TrustRoot>) -> Result<Policy, Refusal> {
         let authorities = self.authorities.iter().map(|declared| {
             let trust = declared.trust.with(&declared.field, secrets, default)?;
@@ -156,12 +155,11 @@ impl Declared {
 }
 
 impl ImageRules {
-    /// With the Secrets, which all have to be there, and the policy of the
-    /// artifact for the rules that have none of their own.
+    /// The policies with the content of the Secrets, which must all exist. Rules without
+    /// signers use the policy of the artifact.
     ///
     /// # Errors
-    /// The first pattern that is none, or Secret that does not hold what it
-    /// should.
+    /// The first invalid pattern, or Secret with invalid content.
     pub fn policies(
         &self,
         secrets: &Secrets,
@@ -205,7 +203,7 @@ impl DeclaredTrust {
         }
     }
 
-    /// The field that names the Secret, below the field that this stands in.
+    /// The path of the field that names the Secret, below `below`.
     fn field(&self, below: &str) -> String {
         match self {
             Self::Keys(_) => format!("{below}.secretRef"),
@@ -213,10 +211,10 @@ impl DeclaredTrust {
         }
     }
 
-    /// With the Secrets, which all have to be there.
+    /// The trust with the content of the Secrets, which must all exist.
     ///
     /// # Errors
-    /// When its Secret does not hold what it should.
+    /// When its Secret has invalid content.
     pub fn with(&self, below: &str, secrets: &Secrets, default: &Arc<TrustRoot>) -> Result<Trust, Refusal> {
         let data = self.secret().map(|name| (name, secrets.get(name)));
         let wrong = |problem: String| {
@@ -266,7 +264,7 @@ fn trust(
     match (secret, identities) {
         (Some(_), [_, ..]) => Err((
             format!("{below}secretRef"),
-            "cannot stand beside matchOIDCIdentity: name one of them".into(),
+            "cannot be combined with matchOIDCIdentity: set one of them".into(),
         )),
         (Some(secret), []) => Ok(Some(DeclaredTrust::Keys(secret.clone()))),
         (None, []) => Ok(None),

@@ -1,7 +1,7 @@
-//! Which container images have to be signed, and by whom.
+//! Which container images must be signed, and by whom.
 //!
-//! Names are read as Docker and the kubelet read them, because a name that is
-//! read in another way here would be another image there.
+//! Names are parsed as Docker and the kubelet parse them, because a name that is
+//! parsed differently here would be another image there.
 
 use std::fmt;
 
@@ -9,12 +9,12 @@ use super::policy::Policy;
 use crate::domain::artifact::digest::is_digest;
 use crate::domain::artifact::prefix;
 
-/// The registry of images that name none.
+/// The registry of images without one.
 const HUB: &str = "docker.io";
-/// What the text of an image begins with that is made up where it runs (Tekton).
+/// The prefix of an image that is computed where it runs (Tekton).
 const VARIABLE: &str = "$(";
 
-/// The name of an image, taken apart.
+/// The parsed name of an image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ImageName {
     written: String,
@@ -27,9 +27,9 @@ impl ImageName {
     /// Reads it as Docker does: `nginx` is `docker.io/library/nginx:latest`.
     ///
     /// # Errors
-    /// When no kubelet would take it for an image.
+    /// When no kubelet would accept it as an image.
     pub fn parse(written: &str) -> Result<Self, String> {
-        let fail = || format!("{:?} is not the name of an image", short(written));
+        let fail = || format!("{:?} is not a valid image name", short(written));
         let (rest, digest) = match written.split_once('@') {
             Some((rest, digest)) if is_digest(digest) => (rest, Some(digest.to_owned())),
             Some(_) => return Err(fail()),
@@ -57,7 +57,7 @@ impl ImageName {
         &self.repository
     }
 
-    /// The tag; `latest` where nothing says which.
+    /// The tag; `latest` if there is none.
     pub fn tag(&self) -> &str {
         if self.tag.is_empty() { "latest" } else { &self.tag }
     }
@@ -67,13 +67,13 @@ impl ImageName {
         self.digest.as_deref()
     }
 
-    /// The same image, bound to a digest: as it was written, with a tag, and the
-    /// digest. One that has a digest stays as it is.
+    /// The same image, pinned to a digest: as written, with a tag and the digest. One that
+    /// has a digest does not change.
     pub fn pinned(&self, digest: &str) -> String {
         match (&self.digest, self.tag.is_empty()) {
             (Some(_), _) => self.written.clone(),
             (None, false) => format!("{}@{digest}", self.written),
-            // With the tag that it stands for, which also decides how it is pulled.
+            // With the implied tag, which also decides the pull policy.
             (None, true) => format!("{}:latest@{digest}", self.written),
         }
     }
@@ -92,8 +92,8 @@ fn is_host(part: &str) -> bool {
     part == "localhost" || part.contains(['.', ':']) || part.chars().any(|c| c.is_ascii_uppercase())
 }
 
-/// Every way to write one repository as one: a rule for it must not be slipped by
-/// another spelling of its host.
+/// Normalizes the ways to write one repository: another spelling of the host must not
+/// bypass a rule.
 fn normal(host: &str, path: &str) -> String {
     let host = match prefix::split(host) {
         Some((host, port)) => match port.filter(|port| prefix::plain(*port) != prefix::plain(443)) {
@@ -120,10 +120,10 @@ fn short(text: &str) -> String {
     text.chars().take(200).collect()
 }
 
-/// Repositories: `ghcr.io/acme/*`. A star stands for any characters, slashes
-/// included; but one in the host ends where the host does, before the port. A host
-/// without a port is that of the default ports, a star in its place is every host on
-/// every port, and a star alone is every repository.
+/// Repositories: `ghcr.io/acme/*`. A star matches any characters, including slashes; but
+/// a star in the host matches only the host, without the port. A host without a port
+/// means the default ports, a star as the host means every host on every port, and a star
+/// alone means every repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
     written: String,
@@ -131,7 +131,7 @@ pub struct Pattern {
 }
 
 impl Pattern {
-    /// Reads a pattern. A host is normalised as that of an image is.
+    /// Reads a pattern. Its host is normalized like that of an image.
     ///
     /// # Errors
     /// When it could never match: a rule that matches nothing lets everything
@@ -144,21 +144,21 @@ impl Pattern {
         let last = &written[written.rfind('/').map_or(0, |at| at + 1)..];
         let tagged = written.contains('/') && last.contains(':');
         if written.contains('@') || tagged {
-            return Err(format!("{} names a tag or digest; a pattern is of repositories", shown()));
+            return Err(format!("{} has a tag or digest; a pattern matches repositories", shown()));
         }
         let (host, path) = split_host(written);
         let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/*".contains(c);
         let odd_host = !host.chars().all(|c| c.is_ascii_alphanumeric() || ".-:[]*".contains(c));
         let empty = path.split('/').any(str::is_empty);
         if empty || odd_host || !path.chars().all(known) {
-            return Err(format!("{} is not a pattern of repositories, such as ghcr.io/acme/*", shown()));
+            return Err(format!("{} is not a repository pattern such as ghcr.io/acme/*", shown()));
         }
-        // A star at the place of a host stands for hosts.
+        // A star in place of a host stands for hosts.
         let first = written.split('/').next().unwrap_or_default();
         let whole = match first.contains('*') {
             true if written != "*" && first == written => {
                 let other = format!("{}/{written}", normal("", "x").trim_end_matches("/x"));
-                return Err(format!("{} does not say of which host; write {other} or HOST/*", shown()));
+                return Err(format!("{} has no registry host: use {other} or HOST/*", shown()));
             }
             true => {
                 let (host, path) = written.split_once('/').unwrap_or((written, ""));
@@ -186,8 +186,8 @@ impl Pattern {
     }
 }
 
-/// Whether a host with its port is one of a pattern's. What listens on another port
-/// may be another's registry.
+/// Whether a host with its port matches a pattern. Another port may belong to another
+/// owner's registry.
 fn fits_host(pattern: &str, host: &str) -> bool {
     let ((names, ports), (name, port)) = (with_port(pattern), with_port(host));
     pattern == "*" || (fits(names, name) && fits(ports, port))
@@ -202,7 +202,7 @@ fn with_port(host: &str) -> (&str, &str) {
     }
 }
 
-/// Whether a text has the parts of a pattern between its stars.
+/// Whether a text matches a pattern with stars.
 fn fits(pattern: &str, text: &str) -> bool {
     let Some((first, rest)) = pattern.split_once('*') else { return pattern == text };
     let Some(mut left) = text.strip_prefix(first) else { return false };
@@ -222,16 +222,16 @@ impl fmt::Display for Pattern {
     }
 }
 
-/// Who has to have signed which images, with keys and roots at hand.
+/// Who must sign which images, with keys and roots.
 #[derive(Clone, Debug, Default)]
 pub struct ImagePolicies {
-    /// Images that need no signature; looked at before the rules.
+    /// Images that need no signature; checked before the rules.
     pub exempt: Vec<Pattern>,
     /// The first that matches counts.
     pub rules: Vec<ImageSigners>,
 }
 
-/// Who has to have signed the images of some repositories.
+/// Who must sign the images of some repositories.
 #[derive(Clone, Debug)]
 pub struct ImageSigners {
     /// Which.
@@ -240,22 +240,23 @@ pub struct ImageSigners {
     pub policies: Vec<Policy>,
 }
 
-/// What has to be done about an image.
+/// What is required of an image.
 #[derive(Clone, Debug)]
 pub enum ImageNeed<'a> {
     /// Nothing: a pattern says so.
     Exempt,
-    /// Nobody can satisfy it: no rule is about it, and no pattern exempts it.
+    /// It is refused: no rule and no exemption matches it.
     Unmatched,
     /// It has to satisfy these policies.
     Signed(ImageName, &'a [Policy]),
-    /// It is not known which image it is, so that it cannot be told which rule is
-    /// about it; says so.
+    /// The name of the image is unknown or invalid, so that no rule can match it; has the
+    /// message.
     Unknown(String),
 }
 
 impl ImagePolicies {
-    /// Names them with all keys and roots: others, another name.
+    /// Identifies the policies with all keys and roots: different ones have different
+    /// fingerprints.
     pub fn fingerprint(&self) -> String {
         let rules = self.rules.iter().map(|rule| {
             let policies: Vec<String> = rule.policies.iter().map(Policy::fingerprint).collect();
@@ -270,11 +271,11 @@ impl ImagePolicies {
         matches!(self.demand(written), ImageNeed::Exempt)
     }
 
-    /// What has to be done about an image, as it is written in an object.
+    /// What is required of an image, as it is written in an object.
     pub fn demand(&self, written: &str) -> ImageNeed<'_> {
         let name = match ImageName::parse(written) {
             Ok(name) => name,
-            // A variable of Tekton, perhaps: that can be exempted as it is written.
+            // It may be a variable of Tekton: that can be exempted as it is written.
             Err(_) if self.exempt.iter().any(|pattern| pattern.matches(written)) => return ImageNeed::Exempt,
             Err(why) => return ImageNeed::Unknown(why),
         };
@@ -330,8 +331,8 @@ mod tests {
             "ghcr.io/",
             "ghcr.io/acmé/app",
         ] {
-            let told = ImageName::parse(wrong).unwrap_err();
-            assert_eq!(told, format!("{wrong:?} is not the name of an image"));
+            let error = ImageName::parse(wrong).unwrap_err();
+            assert_eq!(error, format!("{wrong:?} is not a valid image name"));
         }
     }
 
@@ -386,19 +387,19 @@ mod tests {
     #[test]
     fn a_pattern_that_could_never_match_is_refused() {
         let check = |pattern: &str, expected: &str| {
-            let told = Pattern::parse(pattern).unwrap_err();
-            assert!(told.contains(expected), "{told}");
+            let error = Pattern::parse(pattern).unwrap_err();
+            assert!(error.contains(expected), "{error}");
         };
-        check("ghcr.io/acme/app:1.0", "a pattern is of repositories");
-        check("ghcr.io/acme/*:1.0", "a pattern is of repositories");
-        check("ghcr.io/acme/app@sha256:abc", "a pattern is of repositories");
-        check("ghcr.io/Acme/*", "is not a pattern of repositories");
-        check("oci://ghcr.io/acme/*", "is not a pattern of repositories");
-        check("", "is not a pattern of repositories");
-        check("ghcr.io/", "is not a pattern of repositories");
-        check("ghcr.io/acme/?", "is not a pattern of repositories");
-        check("ghcr.io*", "does not say of which host");
-        check("acme*", "does not say of which host; write docker.io/library/acme* or HOST/*");
+        check("ghcr.io/acme/app:1.0", "a pattern matches repositories");
+        check("ghcr.io/acme/*:1.0", "a pattern matches repositories");
+        check("ghcr.io/acme/app@sha256:abc", "a pattern matches repositories");
+        check("ghcr.io/Acme/*", "is not a repository pattern");
+        check("oci://ghcr.io/acme/*", "is not a repository pattern");
+        check("", "is not a repository pattern");
+        check("ghcr.io/", "is not a repository pattern");
+        check("ghcr.io/acme/?", "is not a repository pattern");
+        check("ghcr.io*", "has no registry host");
+        check("acme*", "has no registry host: use docker.io/library/acme* or HOST/*");
     }
 
     #[test]
@@ -431,6 +432,6 @@ mod tests {
         check("ghcr.io/other/app:1", "second");
         check("nginx", "unmatched");
         check("$(params.free):1", "exempt");
-        check("$(params.image)", "\"$(params.image)\" is not the name of an image");
+        check("$(params.image)", "\"$(params.image)\" is not a valid image name");
     }
 }

@@ -1,4 +1,4 @@
-//! Who has to have signed: by the spec of a release, and by the administrator.
+//! Who must sign: according to the spec of a release, and to the administrator.
 
 pub mod declared;
 pub mod images;

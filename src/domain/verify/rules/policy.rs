@@ -1,4 +1,4 @@
-//! Whose signatures are asked for, with keys and roots at hand.
+//! Whose signatures are required, with keys and roots.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use crate::domain::verify::root::TrustRoot;
 /// The most memory that one compiled expression takes, in bytes.
 const MAX_REGEX_BYTES: usize = 64 << 10;
 
-/// Whose signatures are asked for.
+/// Whose signatures are required.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// Who asks, for messages: `spec.verify`, or the prefix of the trust policy.
+    /// Where it is configured, for messages: `spec.verify`, or the prefix of the trust policy.
     pub origin: String,
     /// Who may sign.
     pub authorities: Vec<TrustedAuthority>,
-    /// How many of them have to have signed; at least one.
+    /// How many of them must sign; at least one.
     pub threshold: usize,
     /// Whether a signature for another repository is refused.
     pub match_reference: bool,
@@ -28,27 +28,27 @@ pub struct Policy {
 /// One who may sign.
 #[derive(Clone, Debug)]
 pub struct TrustedAuthority {
-    /// What it is called.
+    /// Its name.
     pub name: String,
-    /// Whose signature is its.
+    /// Whose signatures count for it.
     pub trust: Trust,
 }
 
-/// Whose signature is an authority's.
+/// Whose signatures count for an authority.
 #[derive(Clone, Debug)]
 pub enum Trust {
-    /// That of one of these keys; there is at least one.
+    /// Signatures of one of these keys; there is at least one.
     Keys(Vec<PublicKey>),
-    /// That of one of these identities; there is at least one.
+    /// Signatures of one of these identities; there is at least one.
     Keyless {
-        /// Who.
+        /// The identities.
         identities: Vec<SignerIdentity>,
-        /// By whose word.
+        /// The root that their certificates are trusted by.
         root: Arc<TrustRoot>,
     },
 }
 
-/// Who a keyless signature is by: two expressions that match whole.
+/// The signer of a keyless signature: two expressions that match the whole text.
 #[derive(Clone, Debug)]
 pub struct SignerIdentity {
     issuer: Regex,
@@ -57,24 +57,24 @@ pub struct SignerIdentity {
 }
 
 impl SignerIdentity {
-    /// Compiles both expressions; each has to match the whole of its text.
+    /// Compiles both expressions; each has to match the whole text.
     ///
     /// # Errors
-    /// Which of them is none, or too large a one.
+    /// Which of them is invalid or too large.
     pub fn parse(written: &OidcIdentity) -> Result<Self, String> {
         Self::named(written, "issuer", "subject")
     }
 
-    /// The same, where the expressions of issuer and subject have other names.
+    /// The same, with other names for the expressions of issuer and subject.
     ///
     /// # Errors
-    /// Which of them is none, or too large a one.
+    /// Which of them is invalid or too large.
     pub fn named(written: &OidcIdentity, issuer: &str, subject: &str) -> Result<Self, String> {
         let compile = |name: &str, text: &str| {
             // A group of its own: `a|b` must not match `ax`.
             let built =
                 regex::RegexBuilder::new(&format!(r"\A(?:{text})\z")).size_limit(MAX_REGEX_BYTES).build();
-            // Alone first: `)|(` is none, and would be one between the brackets.
+            // Compiled alone first: `)|(` is invalid, and would be valid in a group.
             let alone = regex::RegexBuilder::new(text).size_limit(MAX_REGEX_BYTES).build();
             match (alone, built, text.is_empty()) {
                 (Ok(_), Ok(regex), false) => Ok(regex),
@@ -88,7 +88,7 @@ impl SignerIdentity {
         })
     }
 
-    /// Whether it is this one.
+    /// Whether issuer and subject match.
     pub fn fits(&self, issuer: &str, subject: &str) -> bool {
         self.issuer.is_match(issuer) && self.subject.is_match(subject)
     }
@@ -100,10 +100,10 @@ impl SignerIdentity {
 }
 
 impl Policy {
-    /// The origin of what the flags of the program ask for.
+    /// The origin of a policy from the flags of the program.
     pub const COMMAND_LINE: &str = "the command line";
 
-    /// What `match_reference` is called where the policy is written.
+    /// The name of `match_reference` where the policy is written.
     pub(in crate::domain::verify) fn match_reference_name(&self) -> &'static str {
         if self.origin == Self::COMMAND_LINE { "--match-reference" } else { "matchReference" }
     }
@@ -121,8 +121,8 @@ impl Policy {
         self.authorities.iter().any(|authority| matches!(authority.trust, Trust::Keyless { .. }))
     }
 
-    /// Names the policy with all keys and roots: another, another name. Says
-    /// nothing about them.
+    /// Identifies the policy with all keys and roots: different policies have different
+    /// fingerprints. Reveals nothing about them.
     pub fn fingerprint(&self) -> String {
         let mut hash = Sha256::new();
         let mut feed = |part: &str| {

@@ -1,5 +1,5 @@
-//! The trust policy: what the administrator demands of artifacts, by their repository.
-//! A release may ask for more and never for less.
+//! The trust policy: what the administrator requires of artifacts, by their repository.
+//! A release can require more, but never less.
 //!
 //! Reading is in two steps, because files are not read here: a [`TrustPolicyDraft`] says
 //! which files it names, and becomes a [`TrustPolicy`] with their content.
@@ -29,7 +29,7 @@ const MAX_PREFIXES: usize = 1024;
 #[derive(Clone, Debug)]
 pub struct TrustPolicyDraft(File);
 
-/// What the administrator demands. The default demands nothing.
+/// What the administrator requires. The default requires nothing.
 #[derive(Clone, Debug, Default)]
 pub struct TrustPolicy {
     entries: Vec<(Prefix, Option<Arc<Policy>>)>,
@@ -40,7 +40,7 @@ pub struct TrustPolicy {
 pub enum PolicyDemand {
     /// No prefix fits.
     Nothing,
-    /// Its artifacts need no signature, whatever else is demanded.
+    /// Its artifacts need no signature, whatever else is required.
     Exempt,
     /// Its artifacts need to satisfy this.
     Signed(Arc<Policy>),
@@ -109,13 +109,12 @@ impl TrustPolicyDraft {
         refuse_unknown(&document)?;
         let file: File = serde_json::from_value(document).map_err(|e| wrong("the file", e.to_string()))?;
         if file.registries.len() + file.exempt.len() > MAX_PREFIXES {
-            return Err(wrong("registries", format!("there are more than {MAX_PREFIXES} prefixes")));
+            return Err(wrong("registries", format!("has more than {MAX_PREFIXES} prefixes")));
         }
         Ok(Self(file))
     }
 
-    /// The files that it names, as it names them: relative to the directory
-    /// that it is in.
+    /// The files that it names, relative to the directory that it is in.
     pub fn files(&self) -> BTreeSet<&str> {
         self.0
             .registries
@@ -129,13 +128,13 @@ impl TrustPolicyDraft {
     /// root that is trusted by default.
     ///
     /// # Errors
-    /// The first field that makes no sense.
+    /// The first invalid field.
     pub fn complete(&self, files: &Files, default: &Arc<TrustRoot>) -> Result<TrustPolicy, Wrong> {
         let mut entries: Vec<(Prefix, Option<Arc<Policy>>)> = Vec::new();
         let mut add = |field: String, prefix: &str, policy: Option<Arc<Policy>>| {
             let prefix = Prefix::parse(prefix).map_err(|problem| wrong(&field, problem))?;
             if entries.iter().any(|(other, _)| *other == prefix) {
-                return Err(wrong(field, format!("{prefix} is there twice")));
+                return Err(wrong(field, format!("duplicate prefix {prefix}")));
             }
             entries.push((prefix, policy));
             Ok(())
@@ -152,9 +151,9 @@ impl TrustPolicyDraft {
 }
 
 impl TrustPolicy {
-    /// What is demanded of a repository: by the longest prefix that fits. A demand
-    /// reaches every port that its prefix does not tell apart, an exemption only the
-    /// one that is meant: what listens on another may be anybody's.
+    /// What is required of a repository: by the longest prefix that matches. A demand
+    /// without a port applies to every port, an exemption only to the default ones: another
+    /// port may belong to another owner.
     pub fn demand(&self, registry: &str, path: &str) -> PolicyDemand {
         let fitting = self.entries.iter().filter_map(|(prefix, policy)| {
             let closeness = match policy {
@@ -175,14 +174,14 @@ impl TrustPolicy {
         self.entries.len()
     }
 
-    /// Whether it demands nothing of anybody.
+    /// Whether it has no prefixes.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 }
 
 impl PolicyDemand {
-    /// Names it: another demand, another name.
+    /// Identifies the demand: different demands have different fingerprints.
     pub fn fingerprint(&self) -> String {
         match self {
             Self::Nothing => "nothing".to_owned(),
@@ -196,36 +195,39 @@ impl Registry {
     fn policy(&self, field: &str, files: &Files, default: &Arc<TrustRoot>) -> Result<Policy, Wrong> {
         let alone = self.signer.authorities("", field, files, default)?;
         if alone.is_empty() == self.authorities.is_empty() {
-            let problem = "it needs keys, identities or authorities, and not authorities beside the others";
+            let problem = "needs either keys and identities, or authorities";
             return Err(wrong(field, problem));
         }
         let origin = format!("the trust policy for {}", self.prefix);
         let match_reference = self.match_reference;
         if self.authorities.is_empty() {
-            // Whoever of them has signed is enough.
+            // One signature is enough.
             if self.threshold.is_some() {
-                return Err(wrong(format!("{field}.threshold"), "it counts authorities, and there are none"));
+                return Err(wrong(format!("{field}.threshold"), "needs authorities"));
             }
             return Ok(Policy { origin, authorities: alone, threshold: 1, match_reference });
         }
         if self.signer.trusted_root.is_some() {
-            return Err(wrong(format!("{field}.trustedRoot"), "with authorities it stands in each of them"));
+            return Err(wrong(
+                format!("{field}.trustedRoot"),
+                "not allowed with authorities: set it in each of them",
+            ));
         }
         let mut authorities: Vec<TrustedAuthority> = Vec::new();
         for (n, named) in self.authorities.iter().enumerate() {
             let field = format!("{field}.authorities[{n}]");
             let mut of_it = named.signer.authorities(&named.name, &field, files, default)?;
             let (Some(authority), true) = (of_it.pop(), of_it.is_empty()) else {
-                return Err(wrong(field, "an authority needs keys or identities, and not both"));
+                return Err(wrong(field, "needs exactly one of keys and identities"));
             };
             if named.name.is_empty() || authorities.iter().any(|a| a.name == named.name) {
-                return Err(wrong(format!("{field}.name"), "an authority needs a name of its own"));
+                return Err(wrong(format!("{field}.name"), "needs a unique name"));
             }
             authorities.push(authority);
         }
         let threshold = self.threshold.unwrap_or(authorities.len());
         if !(1..=authorities.len()).contains(&threshold) {
-            let problem = format!("it cannot be {threshold} of {}", authorities.len());
+            let problem = format!("must be 1 to {}, not {threshold}", authorities.len());
             return Err(wrong(format!("{field}.threshold"), problem));
         }
         Ok(Policy { origin, authorities, threshold, match_reference })
@@ -233,7 +235,7 @@ impl Registry {
 }
 
 impl Signer {
-    /// One for the keys and one for the identities, where there are such.
+    /// One authority for the keys and one for the identities, if there are any.
     fn authorities(
         &self,
         name: &str,
@@ -243,7 +245,7 @@ impl Signer {
     ) -> Result<Vec<TrustedAuthority>, Wrong> {
         let mut found = Vec::new();
         let content = |field: &str, file: &str| {
-            files.get(file).ok_or_else(|| wrong(field, format!("there is no file {file:?}")))
+            files.get(file).ok_or_else(|| wrong(field, format!("file {file:?} not found")))
         };
         if !self.keys.is_empty() {
             let mut keys = Vec::new();
@@ -252,7 +254,7 @@ impl Signer {
                 let pem = match (&written.pem, &written.file) {
                     (Some(pem), None) => pem.as_bytes(),
                     (None, Some(file)) => content(&field, file)?,
-                    _ => return Err(wrong(field, "a key needs pem or file, and not both")),
+                    _ => return Err(wrong(field, "needs exactly one of pem and file")),
                 };
                 keys.push(PublicKey::parse(&written.name, pem).map_err(|problem| wrong(field, problem))?);
             }
@@ -261,7 +263,7 @@ impl Signer {
         if self.identities.is_empty() {
             return match &self.trusted_root {
                 None => Ok(found),
-                Some(_) => Err(wrong(format!("{field}.trustedRoot"), "it belongs to identities")),
+                Some(_) => Err(wrong(format!("{field}.trustedRoot"), "needs identities")),
             };
         }
         let mut identities = Vec::new();
@@ -277,8 +279,8 @@ impl Signer {
     }
 }
 
-/// Refuses fields that nobody reads: a misspelt one would demand less than is
-/// meant. Serde cannot where structures are flattened.
+/// Refuses unknown fields: a misspelled one would require less than intended. Serde
+/// cannot do that for flattened structures.
 fn refuse_unknown(document: &Value) -> Result<(), Wrong> {
     const FILE: &[&str] = &["apiVersion", "kind", "metadata", "registries", "exempt"];
     const REGISTRY: &[&str] =

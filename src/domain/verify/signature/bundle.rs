@@ -1,6 +1,6 @@
 //! A Sigstore bundle with an in-toto statement: what it is for, and whether a key
-//! has signed it. Log entries and timestamps say nothing about a key and are not
-//! looked at for one.
+//! has signed it. Log entries and timestamps prove nothing about a key and are not
+//! checked for one.
 
 use serde_json::Value;
 use sigstore_verify::types::bundle::VerificationMaterialContent;
@@ -15,11 +15,11 @@ use crate::domain::verify::text::printable;
 
 /// The largest bundle, in bytes. Those of cosign have 1 to 15 thousand.
 const MAX_BUNDLE_BYTES: usize = 1 << 20;
-/// What an envelope has to hold.
+/// The required payload type of an envelope.
 const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
-/// What a payload has to be.
+/// The required type of a payload.
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
-/// What a statement has to state: cosign's `sign`. Any other is an attestation.
+/// The required predicate of a statement: cosign's `sign`. Any other is an attestation.
 const PREDICATE_TYPE: &str = "https://sigstore.dev/cosign/sign/v1";
 
 /// The members that each object of a bundle may have, by its own name (Sigstore's
@@ -58,19 +58,19 @@ const MEMBERS: &[(&str, &[&str])] = &[
     ("messageSignature", &["messageDigest", "signature"]),
     ("messageDigest", &["algorithm", "digest"]),
 ];
-/// What may be signed: one of them.
+/// What is signed: exactly one of them.
 const CONTENTS: &[&str] = &["dsseEnvelope", "messageSignature"];
-/// Of which it has to have one.
+/// The signer: exactly one of them.
 const SIGNERS: &[&str] = &["publicKey", "certificate", "x509CertificateChain"];
 
-/// A bundle that was read, of which nothing has been verified.
+/// A parsed bundle that has not been verified.
 #[derive(Debug)]
 pub(super) struct Read {
     bundle: Bundle,
     envelope: DsseEnvelope,
 }
 
-/// Reads a bundle: what it is for. Says nothing about who made it.
+/// Reads what a bundle is for. Does not check who made it.
 ///
 /// # Errors
 /// What is wrong with it, or what it is instead of a signature.
@@ -93,13 +93,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<(Claim, Read), Flaw> {
     };
     if envelope.payload_type != PAYLOAD_TYPE {
         let found = printable(&envelope.payload_type, 60);
-        return Err(Flaw::Other(format!("holds {found:?}, not an in-toto statement")));
+        return Err(Flaw::Other(format!("contains {found:?}, not an in-toto statement")));
     }
     let claim = statement(envelope.payload.as_bytes())?;
     Ok((claim, Read { bundle, envelope }))
 }
 
-/// That every member is known and nothing is said in two ways.
+/// Checks that every member is known and nothing is stated in two ways.
 fn shape(document: &Value) -> Result<(), String> {
     known(document, "")?;
     let material = document.get("verificationMaterial");
@@ -110,10 +110,10 @@ fn shape(document: &Value) -> Result<(), String> {
         names.iter().filter(|name| object.is_some_and(|o| o.get(**name).is_some())).count()
     };
     if count(material, SIGNERS) != 1 {
-        return Err("it has to have exactly one of publicKey, certificate and x509CertificateChain".into());
+        return Err("it must have exactly one of publicKey, certificate and x509CertificateChain".into());
     }
     if count(Some(document), CONTENTS) != 1 {
-        return Err("it has to have exactly one of dsseEnvelope and messageSignature".into());
+        return Err("it must have exactly one of dsseEnvelope and messageSignature".into());
     }
     if document.get("mediaType").is_none() {
         return Err("it has no mediaType".into());
@@ -121,7 +121,7 @@ fn shape(document: &Value) -> Result<(), String> {
     Ok(())
 }
 
-/// That no object has a member that is not known. `value` is what `name` holds.
+/// Checks that no object has an unknown member. `value` is the value of `name`.
 fn known(value: &Value, name: &str) -> Result<(), String> {
     match value {
         Value::Array(all) => all.iter().try_for_each(|one| known(one, name)),
@@ -166,38 +166,39 @@ impl Read {
     /// Which of the keys has signed it.
     ///
     /// # Errors
-    /// That none has.
+    /// When none has.
     pub(super) fn signed_by<'k>(&self, keys: &'k [PublicKey]) -> Result<&'k PublicKey, Flaw> {
         let VerificationMaterialContent::PublicKey(named) = &self.bundle.verification_material.content else {
-            return Err(Flaw::untrusted("is keyless, and keys are trusted here"));
+            return Err(Flaw::untrusted("is keyless, but only keys are trusted"));
         };
         if self.bundle.media_type != MediaType::Bundle0_3 {
-            return Err(Flaw::invalid("is a bundle of a version before 0.3, which keys do not sign"));
+            return Err(Flaw::invalid("is a bundle older than version 0.3, which keys cannot sign"));
         }
         let (message, signature) = (self.envelope.pae(), self.envelope.signature.sig.as_bytes());
         if let Some(key) = keys.iter().find(|key| key.signed(&message, signature)) {
             return Ok(key);
         }
-        // The hint is not signed: it is good for the message only.
+        // The hint is not signed: it is used for the message only.
         match keys.iter().find(|key| key.hint() == named.hint) {
             Some(key) => Err(Flaw::invalid(format!(
-                "names the key {}, and is not its signature: it was changed, or made by another",
+                "names the key {} but is not signed by it: it was modified, or signed by another key",
                 key.name()
             ))),
-            None => Err(Flaw::untrusted("is signed by a key that is not trusted")),
+            None => Err(Flaw::untrusted("is signed by an unknown key")),
         }
     }
 
-    /// Whether the root stands for it.
+    /// Verifies it with a trusted root.
     ///
     /// # Errors
-    /// Why it does not.
+    /// Why it is not trusted.
     pub(super) fn vouched(&self, root: &TrustRoot, digest: &str) -> Result<Vouched, Flaw> {
         if self.bundle.signing_certificate().is_none() {
-            return Err(Flaw::untrusted("is signed by a key, and identities are trusted here"));
+            return Err(Flaw::untrusted("is signed by a key, but only identities are trusted"));
         }
         let digest = digest.strip_prefix("sha256:").unwrap_or_default();
-        let digest = Sha256Hash::from_hex(digest).map_err(|_| Flaw::invalid("names no sha256 digest"))?;
+        let digest =
+            Sha256Hash::from_hex(digest).map_err(|_| Flaw::invalid("does not name a sha256 digest"))?;
         vouched(root, self.bundle.clone(), Artifact::from(digest))
     }
 }
@@ -244,8 +245,8 @@ mod tests {
         check(r#"{"digest":{"sha256":"00"}}"#, "", Err("0 subjects"));
         let two = r#"{"digest":{"sha256":"01"}},{"digest":{"sha256":"00"}}"#;
         check(r#"{"digest":{"sha256":"00"}}"#, two, Err("2 subjects"));
-        check(r#""00""#, r#""00","sha256":"01""#, Err("twice"));
-        check(r#""_type""#, r#""predicateType":"x","_type""#, Err("twice"));
+        check(r#""00""#, r#""00","sha256":"01""#, Err("duplicate name"));
+        check(r#""_type""#, r#""predicateType":"x","_type""#, Err("duplicate name"));
     }
 
     #[test]

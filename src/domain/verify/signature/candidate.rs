@@ -1,4 +1,4 @@
-//! One thing that may be a signature: what it claims, and who stands behind it.
+//! Something that may be a signature: what it claims, and who made it.
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +18,7 @@ use crate::domain::verify::text::printable;
 /// The longest place that a message names, in bytes.
 const MAX_PLACE: usize = 90;
 
-/// Who made a signature, and when, where that is proven.
+/// Who made a signature, and when, if that is proven.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::domain::verify) struct Witness {
     pub signer: Signer,
@@ -28,8 +28,8 @@ pub(in crate::domain::verify) struct Witness {
 }
 
 impl Witness {
-    /// Whether both are one person, who counts once: the same key under whatever
-    /// name, or an identity of the same issuer with a name in common.
+    /// Whether both are the same signer, which counts once: the same key under any name,
+    /// or an identity of the same issuer with a name in common.
     pub fn is_same_as(&self, other: &Self) -> bool {
         match (&self.signer, &other.signer) {
             (Signer::Key { fingerprint, .. }, Signer::Key { fingerprint: others, .. }) => {
@@ -43,12 +43,12 @@ impl Witness {
     }
 }
 
-/// A signature that was read, of which nothing has been verified.
+/// A parsed signature that has not been verified.
 pub(in crate::domain::verify) struct Candidate<'a> {
     pub place: String,
     pub claim: Claim,
     form: Form<'a>,
-    /// What came of it, by the fingerprint of the root: several authorities may trust one.
+    /// The results by the fingerprint of the root: several authorities may trust one root.
     vouched: RefCell<Vec<(String, Result<Vouched, Flaw>)>>,
 }
 
@@ -58,7 +58,7 @@ enum Form<'a> {
 }
 
 impl<'a> Candidate<'a> {
-    /// Reads what was found, and whether it is for the subject.
+    /// Parses what was found, and checks whether it is for the subject.
     pub(in crate::domain::verify) fn read(
         found: &'a Found,
         subject: Subject<'_>,
@@ -73,7 +73,7 @@ impl<'a> Candidate<'a> {
             }
         })?;
         if claim.digest != subject.digest {
-            return Err(Flaw::invalid(format!("is for another digest, {}", printable(&claim.digest, 80))));
+            return Err(Flaw::invalid(format!("is for another digest: {}", printable(&claim.digest, 80))));
         }
         if policy.match_reference {
             same_repository(claim.reference.as_deref(), subject.repository).map_err(Flaw::Elsewhere)?;
@@ -81,7 +81,7 @@ impl<'a> Candidate<'a> {
         Ok(Self { place: place(found), claim, form, vouched: RefCell::default() })
     }
 
-    /// Who of those whom `trust` names has made it.
+    /// Which of the signers that `trust` names has made it.
     pub(in crate::domain::verify) fn witness(&self, trust: &Trust) -> Result<Witness, Flaw> {
         match trust {
             Trust::Keys(keys) => unpanicked(|| self.signed_by(keys)).map(|key| Witness {
@@ -130,14 +130,13 @@ impl<'a> Candidate<'a> {
     }
 }
 
-/// A panic of a library, over bytes that a stranger has chosen, is a refusal of these
-/// bytes and of nothing else.
+/// A panic of a library on untrusted bytes becomes a refusal of these bytes only.
 fn unpanicked<T>(work: impl FnOnce() -> Result<T, Flaw>) -> Result<T, Flaw> {
     catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(Flaw::invalid("cannot be read: it is damaged in a way that nobody expected")))
+        .unwrap_or_else(|_| Err(Flaw::invalid("cannot be read: it is damaged")))
 }
 
-/// The name that one of the identities fits.
+/// The name that matches one of the identities.
 fn fitting<'v>(identities: &[SignerIdentity], vouched: &'v Vouched) -> Result<(&'v str, &'v str), Flaw> {
     let names = &vouched.names;
     let fits = |subject: &&String| identities.iter().any(|one| one.fits(&names.issuer, subject));
@@ -146,7 +145,7 @@ fn fitting<'v>(identities: &[SignerIdentity], vouched: &'v Vouched) -> Result<(&
     }
     let subjects = names.subjects.join(", ");
     Err(Flaw::untrusted(format!(
-        "is by {} of {}, who is not trusted",
+        "is signed by {} of {}, who is not trusted",
         printable(&subjects, 80),
         printable(&names.issuer, 80)
     )))
@@ -157,10 +156,10 @@ pub(in crate::domain::verify) fn place(found: &Found) -> String {
     printable(&found.place, MAX_PLACE)
 }
 
-/// That a reference names the repository, whatever its tag and digest.
+/// Checks that a reference names the repository, with any tag and digest.
 fn same_repository(reference: Option<&str>, repository: &str) -> Result<(), String> {
     let Some(reference) = reference else {
-        return Err("names no repository, as bundles never do".to_owned());
+        return Err("does not name a repository (bundles never do)".to_owned());
     };
     let named = reference.split_once('@').map_or(reference, |(named, _)| named);
     let path = named.rfind('/').map_or(0, |at| at + 1);

@@ -1,4 +1,4 @@
-//! Who a certificate of Fulcio is for. Says nothing about who issued it.
+//! The subject of a Fulcio certificate. Does not check who issued it.
 //!
 //! The extensions are those of Fulcio's `docs/oid-info.md`.
 
@@ -11,35 +11,35 @@ use x509_cert::ext::pkix::name::GeneralName;
 /// The most names that are matched. Fulcio writes one.
 const MAX_NAMES: usize = 16;
 
-/// The issuer, as it stands.
+/// The issuer, as plain bytes.
 const ISSUER: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.1");
 /// The issuer, as a DER UTF8String.
 const ISSUER_V2: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.8");
 /// An `otherName` that is a user name.
 const USER_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.4.1.57264.1.7");
 
-/// Who a certificate is for.
+/// The subject of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Names {
-    /// Who knows them.
+    /// The issuer.
     pub issuer: String,
-    /// What they are called: addresses of mail, URIs, DNS names, user names. At least one.
+    /// The names: mail addresses, URIs, DNS names, user names. At least one.
     pub subjects: Vec<String>,
 }
 
 /// Reads the names of a certificate, DER.
 ///
 /// # Errors
-/// A fragment that says what is missing, or contradicts itself.
+/// A fragment that says what is missing or contradictory.
 pub fn names(der: &[u8]) -> Result<Names, String> {
     let certificate = Certificate::from_der(der).map_err(|_| "is not a certificate".to_owned())?;
     let issuer = issuer(&certificate)?;
     let alternative = certificate.tbs_certificate.get::<SubjectAltName>();
-    let alternative = alternative.map_err(|_| "has subject alternative names that are damaged".to_owned())?;
+    let alternative = alternative.map_err(|_| "has damaged subject alternative names".to_owned())?;
     let subjects: Vec<String> =
         alternative.iter().flat_map(|(_, names)| &names.0).take(MAX_NAMES).filter_map(subject).collect();
     if subjects.is_empty() {
-        return Err("names nobody: it has no subject alternative name that is known".to_owned());
+        return Err("has no supported subject alternative name".to_owned());
     }
     Ok(Names { issuer, subjects })
 }
@@ -52,23 +52,23 @@ fn subject(name: &GeneralName) -> Option<String> {
         GeneralName::OtherName(name) if name.type_id == USER_NAME => {
             Utf8StringRef::try_from(&name.value).ok()?.to_string()
         }
-        // An address of a machine is nobody.
+        // An IP address does not name a signer.
         _ => return None,
     };
     (!name.is_empty()).then_some(name)
 }
 
-/// The issuer stands in one of two extensions, or the same in both.
+/// The issuer is in one of two extensions, or the same in both.
 fn issuer(certificate: &Certificate) -> Result<String, String> {
     let extension = |wanted: ObjectIdentifier| {
         let all = certificate.tbs_certificate.extensions.iter().flatten();
         let mut found = all.filter(|extension| extension.extn_id == wanted);
         match (found.next(), found.next()) {
-            (Some(_), Some(_)) => Err("names its issuer twice".to_owned()),
+            (Some(_), Some(_)) => Err("has a duplicate issuer".to_owned()),
             (found, _) => Ok(found.map(|extension| extension.extn_value.as_bytes())),
         }
     };
-    let damaged = || "has an issuer that is damaged".to_owned();
+    let damaged = || "has a damaged issuer".to_owned();
     let (older, newer) = (extension(ISSUER)?, extension(ISSUER_V2)?);
     let older = older.map(|bytes| std::str::from_utf8(bytes).map_err(|_| damaged())).transpose()?;
     let newer = newer.map(|bytes| Utf8StringRef::from_der(bytes).map_err(|_| damaged())).transpose()?;
@@ -76,8 +76,8 @@ fn issuer(certificate: &Certificate) -> Result<String, String> {
     if let (Some(older), Some(newer)) = (older, newer)
         && older != newer
     {
-        return Err("names two issuers".to_owned());
+        return Err("has two different issuers".to_owned());
     }
     let issuer = newer.or(older).filter(|issuer| !issuer.is_empty());
-    issuer.map(str::to_owned).ok_or_else(|| "names no issuer".to_owned())
+    issuer.map(str::to_owned).ok_or_else(|| "has no issuer".to_owned())
 }

@@ -1,6 +1,6 @@
-//! What is asked of a signature, what it says, and why it does not count.
+//! What a signature must be for, what it claims, and why it does not count.
 
-/// What was signed, if anything was.
+/// What has to be signed.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
     /// `host/path`, without tag and digest.
@@ -9,28 +9,28 @@ pub struct Subject<'a> {
     pub digest: &'a str,
 }
 
-/// What a signature says that it is for.
+/// What a signature claims to be for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claim {
     /// The digest of the manifest.
     pub digest: String,
-    /// The repository, where it names one.
+    /// The repository, if it names one.
     pub reference: Option<String>,
 }
 
-/// Why something is not a signature that counts; a fragment that follows its place.
+/// Why a signature does not count; a fragment that follows its place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 pub enum Flaw {
-    /// It is something else, and says so.
+    /// It is not a signature, but something else.
     #[error("{0}")]
     Other(String),
-    /// It is damaged, forged or for something else.
+    /// It is damaged, forged or for another artifact.
     #[error("{0}")]
     Invalid(String),
-    /// It is for another repository than asked for, or does not say for which.
+    /// It is for another repository, or does not name one.
     #[error("{0}")]
     Elsewhere(String),
-    /// It may be good, and nobody who is asked for has made it.
+    /// It may be valid, but no required signer has made it.
     #[error("{0}")]
     Untrusted(String),
 }

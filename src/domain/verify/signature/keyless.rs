@@ -1,11 +1,11 @@
-//! Whether a bundle is signed under a certificate that a trusted root stands for, and
-//! when. Who it is for is not asked here.
+//! Whether a bundle is signed with a certificate that a trusted root has issued, and
+//! when. The subject of the certificate is not checked here.
 //!
-//! The cryptography is that of `sigstore-verify`. What is stricter or laxer here: log
-//! entries of unlisted logs and timestamps of unlisted clocks count for nothing, but
-//! do not spoil a bundle that has good ones beside them (as in cosign); a log
-//! that had ended before the signature was made cannot have logged it; the
-//! checkpoint of an entry has to be signed by the log that the entry names.
+//! The cryptography is that of `sigstore-verify`. The differences: log entries of
+//! unlisted logs and timestamps of unlisted authorities are ignored, and do not
+//! invalidate a bundle that also has valid ones (as in cosign); a log that ended before
+//! the signature was made cannot contain it; the checkpoint of an entry has to be signed
+//! by the log that the entry names.
 
 use jiff::Timestamp;
 use sigstore_verify::crypto::Checkpoint;
@@ -20,26 +20,27 @@ use super::claim::Flaw;
 use crate::domain::verify::root::{Log, Parts, TrustRoot};
 use crate::domain::verify::text::printable;
 
-/// The most log entries and the most timestamps of one signature. There is one of each.
+/// The most log entries and the most timestamps of one signature. Usually there is one of
+/// each.
 const MAX_PROOFS: usize = 8;
 
-/// A signature that a trusted root stands for.
+/// A signature that is verified with a trusted root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Vouched {
-    /// Who its certificate is for.
+    /// The subject of its certificate.
     pub names: Names,
     /// The earliest time at which it is proven to have existed.
     pub at: Timestamp,
 }
 
-/// Whether the root stands for a bundle that has signed this artifact.
+/// Verifies a bundle for this artifact with a trusted root.
 ///
 /// # Errors
-/// Why it does not.
+/// Why it is not trusted.
 pub(super) fn vouched(root: &TrustRoot, mut bundle: Bundle, artifact: Artifact<'_>) -> Result<Vouched, Flaw> {
     let parts = root.parts();
     let Some(verifier) = &parts.verifier else {
-        return Err(Flaw::invalid("cannot be verified: there is no trusted root"));
+        return Err(Flaw::invalid("cannot be verified: no trusted root is configured"));
     };
     let logs = keep_entries(parts, &mut bundle)?;
     keep_timestamps(parts, &mut bundle)?;
@@ -56,30 +57,33 @@ pub(super) fn vouched(root: &TrustRoot, mut bundle: Bundle, artifact: Artifact<'
         return Err(Flaw::invalid("cannot be verified"));
     }
     let Some(at) = times.iter().min() else {
-        return Err(Flaw::invalid("has nothing that proves when it was made"));
+        return Err(Flaw::invalid("has no proof of its signing time"));
     };
     if logs.iter().any(|log| times.iter().any(|time| log.valid.is_some_and(|valid| !valid.contains(*time)))) {
-        return Err(Flaw::invalid(format!("was made at {at}, when its log was not in use")));
+        return Err(Flaw::invalid(format!("was signed at {at}, when its log was not active")));
     }
     let leaf = bundle.signing_certificate().ok_or_else(|| Flaw::invalid("has no certificate"))?;
     let names = names(leaf.as_bytes()).map_err(|e| Flaw::invalid(format!("has a certificate that {e}")))?;
     Ok(Vouched { names, at: *at })
 }
 
-/// Leaves the entries of logs that the root lists, and returns those logs.
+/// Keeps the entries of logs that the root lists, and returns those logs.
 fn keep_entries<'r>(parts: &'r Parts, bundle: &mut Bundle) -> Result<Vec<&'r Log>, Flaw> {
     let entries = &mut bundle.verification_material.tlog_entries;
     if entries.len() > MAX_PROOFS {
-        return Err(Flaw::invalid(format!("has {} log entries; {MAX_PROOFS} are the most", entries.len())));
+        return Err(Flaw::invalid(format!(
+            "has {} log entries; at most {MAX_PROOFS} are allowed",
+            entries.len()
+        )));
     }
     if parts.logs.is_empty() && !entries.is_empty() {
-        return Err(Flaw::invalid("is in a log, and the trusted root lists none that could be asked"));
+        return Err(Flaw::invalid("is in a log, but the trusted root has no logs"));
     }
     let log =
         |entry: &TransparencyLogEntry| parts.logs.iter().find(|log| log.id == entry.log_id.key_id.as_bytes());
     entries.retain(|entry| log(entry).is_some());
     if entries.is_empty() && !parts.logs.is_empty() {
-        return Err(Flaw::invalid("is in no log that the trusted root lists"));
+        return Err(Flaw::invalid("is not in a log of the trusted root"));
     }
     let mut logs = Vec::new();
     for (n, entry) in entries.iter().enumerate() {
@@ -95,10 +99,11 @@ fn keep_entries<'r>(parts: &'r Parts, bundle: &mut Bundle) -> Result<Vec<&'r Log
     Ok(logs)
 }
 
-/// That the checkpoint of an entry is the log's, and says what the entry repeats of it.
+/// Checks that the checkpoint of an entry is signed by the log, and has the values that the
+/// entry repeats.
 fn consistent(entry: &TransparencyLogEntry, log: &Log) -> Result<(), Flaw> {
     let Some(proof) = &entry.inclusion_proof else { return Ok(()) };
-    let foreign = || Flaw::invalid("has a log entry whose checkpoint is not the log's");
+    let foreign = || Flaw::invalid("has a log entry with a checkpoint that its log did not sign");
     let checkpoint = Checkpoint::from_text(proof.checkpoint.envelope()).map_err(|_| foreign())?;
     let key = log.key().ok_or_else(foreign)?;
     let signed = checkpoint.signatures().iter().take(MAX_PROOFS);
@@ -114,12 +119,15 @@ fn consistent(entry: &TransparencyLogEntry, log: &Log) -> Result<(), Flaw> {
     Ok(())
 }
 
-/// Leaves the timestamps of this signature by clocks that the root lists.
+/// Keeps the timestamps of this signature by authorities that the root lists.
 fn keep_timestamps(parts: &Parts, bundle: &mut Bundle) -> Result<(), Flaw> {
     let signature = signature(&bundle.content)?;
     let stamps = &mut bundle.verification_material.timestamp_verification_data.rfc3161_timestamps;
     if stamps.len() > MAX_PROOFS {
-        return Err(Flaw::invalid(format!("has {} timestamps; {MAX_PROOFS} are the most", stamps.len())));
+        return Err(Flaw::invalid(format!(
+            "has {} timestamps; at most {MAX_PROOFS} are allowed",
+            stamps.len()
+        )));
     }
     stamps.retain(|stamp| {
         let by = |clock| verify_timestamp_for_authority(&stamp.signed_timestamp, &signature, clock).is_ok();
@@ -132,24 +140,24 @@ fn signature(content: &SignatureContent) -> Result<SignatureBytes, Flaw> {
     match content {
         SignatureContent::DsseEnvelope(envelope) => Ok(envelope.signature.sig.clone()),
         SignatureContent::MessageSignature(message) => Ok(message.signature.clone()),
-        _ => Err(Flaw::invalid("has a signature of a kind that is not known")),
+        _ => Err(Flaw::invalid("has a signature of an unknown kind")),
     }
 }
 
-/// What went wrong, in the words of this program where they are clearer.
+/// The error, rewritten where that is clearer.
 fn flaw(error: &Error) -> Flaw {
     let text = match error {
         Error::Certificate(CertificateError::ChainInvalid(_) | CertificateError::NoValidAuthority { .. }) => {
-            "has a certificate that no authority of the trusted root has issued, or that was not valid \
-             when this was signed"
+            "has a certificate that was not issued by an authority of the trusted root, or was not valid \
+             at the signing time"
                 .to_owned()
         }
         Error::Certificate(CertificateError::Sct(_)) => {
-            "has a certificate that is in no certificate log of the trusted root".to_owned()
+            "has a certificate that is not in a certificate log of the trusted root".to_owned()
         }
         Error::Timestamp(TimestampError::NoVerifiedTimestamp(_)) => {
-            "has nothing that proves when it was made: no time signed by a log, and no timestamp \
-             of an authority of the trusted root"
+            "has no proof of its signing time: neither a log entry with a time, nor a timestamp from an \
+             authority of the trusted root"
                 .to_owned()
         }
         other => format!("is not valid: {}", printable(&other.to_string(), 140)),

@@ -1,4 +1,4 @@
-//! One signature, in each form that it may have: what it is for, and who stands behind it.
+//! One signature, in each possible form: what it is for, and who made it.
 
 pub mod bundle;
 pub(super) mod candidate;

@@ -1,5 +1,5 @@
-//! What cosign's older form says: a JSON document that names the image, signed as it
-//! stands (containers-signature.5, cosign's `SIGNATURE_SPEC.md`).
+//! Cosign's older form: a JSON document that names the image, signed byte by byte
+//! (containers-signature.5, cosign's `SIGNATURE_SPEC.md`).
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -21,14 +21,14 @@ use crate::domain::verify::{json, pem};
 const MAX_PAYLOAD_BYTES: usize = 64 << 10;
 /// The longest signature in base64. One of RSA 8192 has 1,368 bytes.
 const MAX_SIGNATURE_BYTES: usize = 8 << 10;
-/// The largest annotation beside it, in bytes.
+/// The largest annotation of a layer, in bytes.
 const MAX_ANNOTATION_BYTES: usize = 256 << 10;
-/// The most certificates above the signer's. There are two.
+/// The most certificates above the signer's. Usually there are two.
 const MAX_CHAIN: usize = 8;
-/// What a payload has to say it is.
+/// The accepted types of a payload.
 const KINDS: &[&str] = &["cosign container image signature", "atomic container signature"];
 
-/// Reads a payload: what it is for. Says nothing about who made it.
+/// Reads what a payload is for. Does not check who made it.
 ///
 /// # Errors
 /// What is wrong with it.
@@ -47,12 +47,12 @@ pub fn claim(payload: &[u8]) -> Result<Claim, Flaw> {
         None => return Err(Flaw::invalid("has a payload without critical.type")),
     }
     let digest = text("/critical/image/docker-manifest-digest")
-        .ok_or_else(|| Flaw::invalid("has a payload that names no docker-manifest-digest"))?;
+        .ok_or_else(|| Flaw::invalid("has a payload without docker-manifest-digest"))?;
     let reference = text("/critical/identity/docker-reference").filter(|r| !r.is_empty());
     Ok(Claim { digest: digest.to_owned(), reference: reference.map(str::to_owned) })
 }
 
-/// A layer that was read, of which nothing has been verified.
+/// A parsed layer that has not been verified.
 #[derive(Debug)]
 pub(super) struct Read<'a> {
     payload: &'a [u8],
@@ -63,8 +63,8 @@ pub(super) struct Read<'a> {
     timestamp: Option<Value>,
 }
 
-/// Reads a layer and all that stands beside it. A certificate or log entry that is none
-/// spoils the signature, even where nobody asks for it: as it does in cosign.
+/// Reads a layer and its annotations. An invalid certificate or log entry invalidates the
+/// signature, even if it is not needed, as in cosign.
 pub(super) fn read(found: &SimpleSigning) -> Result<(Claim, Read<'_>), Flaw> {
     let claim = claim(&found.payload)?;
     let signature = signature(found)?;
@@ -88,21 +88,21 @@ pub(super) fn read(found: &SimpleSigning) -> Result<(Claim, Read<'_>), Flaw> {
     Ok((claim, Read { payload: &found.payload, signature, certificates, entry, timestamp }))
 }
 
-/// An annotation, if there is one with something in it.
+/// An annotation, if it exists and is not empty.
 fn bounded<'t>(text: Option<&'t str>, name: &str) -> Result<Option<&'t str>, Flaw> {
     match text.filter(|text| !text.is_empty()) {
         Some(text) if text.len() > MAX_ANNOTATION_BYTES => {
-            Err(Flaw::invalid(format!("has a {name} of more than {MAX_ANNOTATION_BYTES} bytes")))
+            Err(Flaw::invalid(format!("has a {name} larger than {MAX_ANNOTATION_BYTES} bytes")))
         }
         text => Ok(text),
     }
 }
 
 fn certificates(text: &str, name: &str, most: usize) -> Result<Vec<Vec<u8>>, Flaw> {
-    let damaged = || Flaw::invalid(format!("has a {name} that is damaged"));
+    let damaged = || Flaw::invalid(format!("has a damaged {name}"));
     let blocks = pem::blocks(text).map_err(|_| damaged())?;
     if blocks.is_empty() || blocks.len() > most {
-        return Err(Flaw::invalid(format!("has a {name} of {} certificates", blocks.len())));
+        return Err(Flaw::invalid(format!("has a {name} with {} certificates", blocks.len())));
     }
     let ders = blocks.into_iter().map(|block| {
         let der = block.der.filter(|der| block.label == "CERTIFICATE" && Certificate::from_der(der).is_ok());
@@ -124,35 +124,35 @@ impl Read<'_> {
     /// Which of the keys has signed it.
     ///
     /// # Errors
-    /// That none has.
+    /// When none has.
     pub(super) fn signed_by<'k>(&self, keys: &'k [PublicKey]) -> Result<&'k PublicKey, Flaw> {
         if let Some(key) = keys.iter().find(|key| key.signed(self.payload, &self.signature)) {
             return Ok(key);
         }
         Err(Flaw::untrusted(if !self.certificates.is_empty() {
-            "is keyless, and keys are trusted here"
+            "is keyless, but only keys are trusted"
         } else {
-            "is signed by a key that is not trusted, or was changed"
+            "is signed by an unknown key, or was modified"
         }))
     }
 
-    /// Whether the root stands for it.
+    /// Verifies it with a trusted root.
     ///
     /// # Errors
-    /// Why it does not.
+    /// Why it is not trusted.
     pub(super) fn vouched(&self, root: &TrustRoot) -> Result<Vouched, Flaw> {
         if self.certificates.is_empty() {
-            return Err(Flaw::untrusted("is signed by a key, and identities are trusted here"));
+            return Err(Flaw::untrusted("is signed by a key, but only identities are trusted"));
         }
         vouched(root, self.bundle()?, Artifact::from(self.payload))
     }
 
-    /// The same as a bundle of the first version, which is what this form became.
+    /// The same signature as a bundle of the first version.
     fn bundle(&self) -> Result<Bundle, Flaw> {
         let certificates: Vec<Value> =
             self.certificates.iter().map(|der| json!({"rawBytes": STANDARD.encode(der)})).collect();
         let entries: Vec<Value> = self.entry.as_ref().map(entry).transpose()?.into_iter().collect();
-        // The first version cannot be without an entry, the second can.
+        // The first version requires an entry, the second does not.
         let version = if entries.is_empty() { "0.2" } else { "0.1" };
         let stamps =
             self.timestamp.as_ref().map(|stamp| json!({"signedTimestamp": stamp["SignedRFC3161Timestamp"]}));
@@ -169,20 +169,17 @@ impl Read<'_> {
             },
         });
         serde_json::from_value(document).map_err(|e| {
-            Flaw::invalid(format!(
-                "has a log entry or timestamp that is damaged: {}",
-                printable(&e.to_string(), 80)
-            ))
+            Flaw::invalid(format!("has a damaged log entry or timestamp: {}", printable(&e.to_string(), 80)))
         })
     }
 }
 
 /// The log entry of a `bundle` annotation in the form of a bundle.
 fn entry(annotation: &Value) -> Result<Value, Flaw> {
-    let damaged = || Flaw::invalid("has a log entry that is damaged");
+    let damaged = || Flaw::invalid("has a damaged log entry");
     let payload = &annotation["Payload"];
     let body = payload["body"].as_str().ok_or_else(damaged)?;
-    // The log has signed this text, and not what it stands for.
+    // The log has signed this text, not its content.
     let id = payload["logID"].as_str().and_then(|text| {
         let id = hex::decode(text).ok()?;
         (hex::encode(&id) == text).then_some(id)
@@ -190,11 +187,11 @@ fn entry(annotation: &Value) -> Result<Value, Flaw> {
     let id = id.ok_or_else(damaged)?;
     let index = payload["logIndex"].as_i64().ok_or_else(damaged)?;
     let time = payload["integratedTime"].as_i64().ok_or_else(damaged)?;
-    let told = STANDARD.decode(body).ok().and_then(|body| json::read(&body).ok()).ok_or_else(damaged)?;
+    let entry = STANDARD.decode(body).ok().and_then(|body| json::read(&body).ok()).ok_or_else(damaged)?;
     Ok(json!({
         "logIndex": index.to_string(),
         "logId": {"keyId": STANDARD.encode(id)},
-        "kindVersion": {"kind": told["kind"], "version": told["apiVersion"]},
+        "kindVersion": {"kind": entry["kind"], "version": entry["apiVersion"]},
         "integratedTime": time.to_string(),
         "inclusionPromise": {"signedEntryTimestamp": annotation["SignedEntryTimestamp"]},
         "canonicalizedBody": body,
@@ -229,11 +226,11 @@ mod tests {
         check(&payload(kind, "1", r#""r.io/a""#), Err("docker-manifest-digest"));
         check(&payload(r#""x\ny""#, r#""sha256:1""#, r#""r""#), Err("is of type \"x?y\""));
         check(&payload("null", r#""sha256:1""#, r#""r""#), Err("without critical.type"));
-        check(r#"{"critical":{},"critical":{}}"#, Err("twice"));
+        check(r#"{"critical":{},"critical":{}}"#, Err("duplicate name"));
         check("", Err("not valid JSON"));
         check(&format!("{}x", " ".repeat(MAX_PAYLOAD_BYTES)), Err("larger than 65536"));
         let twice = r#"{"critical":{"image":{"docker-manifest-digest":"sha256:1","docker-manifest-digest":"sha256:2"}}}"#;
-        check(twice, Err("twice"));
+        check(twice, Err("duplicate name"));
     }
 
     #[test]

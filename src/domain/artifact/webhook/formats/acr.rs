@@ -39,7 +39,7 @@ pub fn read(reading: &mut Reading<'_>) -> Result<(), Malformed> {
             Ok(())
         }
         _ => {
-            reading.ignore("an event is about something other than a push");
+            reading.ignore("an event is not a push");
             Ok(())
         }
     }

@@ -1,14 +1,14 @@
-//! A delivery by the form of its sender.
+//! Parses a delivery in the format of its sender.
 
 use super::reading::{Delivery, Malformed, Reading};
 use super::{acr, distribution, docker_hub, generic, github, harbor, quay};
 use crate::domain::artifact::webhook::push::Host;
 use crate::domain::artifact::webhook::sender::Sender;
 
-/// Reads a body. `registry` goes before what the sender says of its host.
+/// Reads a body. `registry` overrides the host that the sender names.
 ///
 /// # Errors
-/// When it has not the sender's form.
+/// When it does not have the sender's format.
 pub fn read(sender: Sender, registry: Option<&Host>, body: &[u8]) -> Result<Delivery, Malformed> {
     let mut reading = Reading::new(sender, registry, body);
     match sender {

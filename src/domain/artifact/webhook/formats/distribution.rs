@@ -48,12 +48,11 @@ pub fn read(reading: &mut Reading<'_>) -> Result<(), Malformed> {
     for event in reading.json::<Envelope>()?.events {
         let Event { action, target, request } = event;
         if action != "push" {
-            reading.ignore("an event is about something other than a push");
+            reading.ignore("an event is not a push");
         } else if !MANIFESTS.contains(&target.media_type.as_str()) {
-            reading.ignore("a push is not of a manifest");
+            reading.ignore("a pushed object is not a manifest");
         } else {
-            // The registry's own idea of its name goes before the name that the
-            // client has used.
+            // The registry's own name overrides the name that the client has used.
             let host = target.url.split_once("://").and_then(|(_, rest)| rest.split_once('/'));
             let host = host.map_or(request.host.as_str(), |(host, _)| host);
             let pushed = Pushed { tag: target.tag.as_deref(), digest: target.digest.as_deref() };

@@ -1,5 +1,5 @@
-//! Our own form, for whoever has another sender: one push, or a list of them,
-//! each `{"repository": "oci://host/path", "tag": "…", "digest": "…"}`.
+//! The generic format, for other senders: one push, or a list of them, each
+//! `{"repository": "oci://host/path", "tag": "…", "digest": "…"}`.
 
 use serde::Deserialize;
 

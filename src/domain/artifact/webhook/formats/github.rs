@@ -1,6 +1,6 @@
 //! GitHub's packages: the events `package` and `registry_package`, which differ
-//! in the name of one field, and the `ping` of a new webhook. Which event it is
-//! shows in the body, which is signed; the header that says it is not.
+//! in the name of one field, and the `ping` of a new webhook. The kind of event is
+//! taken from the body, which is signed, not from the header, which is not.
 
 use serde::Deserialize;
 
@@ -56,7 +56,7 @@ pub fn read(reading: &mut Reading<'_>) -> Result<(), Malformed> {
         return Ok(());
     }
     if !["container", "docker"].contains(&package.package_type.to_ascii_lowercase().as_str()) {
-        reading.ignore("a package is no container image");
+        reading.ignore("a package is not a container image");
         return Ok(());
     }
     let Package { name, namespace, package_version, .. } = package;
@@ -66,7 +66,7 @@ pub fn read(reading: &mut Reading<'_>) -> Result<(), Malformed> {
         }
         None => (String::new(), None),
     };
-    // Owners may be written in capitals, repositories are not.
+    // Owners may have capital letters, repositories may not.
     let repository = match without_tag(&url) {
         "" => format!("ghcr.io/{namespace}/{name}"),
         url => url.to_owned(),

@@ -1,5 +1,5 @@
-//! Harbor: `PUSH_ARTIFACT` in its own form, `harbor.artifact.pushed` as a
-//! CloudEvent. A tag that is a digest means that there is none.
+//! Harbor: `PUSH_ARTIFACT` in its own format, `harbor.artifact.pushed` as a
+//! CloudEvent. A tag that is a digest means that there is no tag.
 
 use serde::Deserialize;
 
@@ -31,12 +31,12 @@ struct Resource {
 pub fn read(reading: &mut Reading<'_>) -> Result<(), Malformed> {
     let Hook { kind, event_data } = reading.json()?;
     if !["PUSH_ARTIFACT", "harbor.artifact.pushed"].contains(&kind.as_str()) {
-        reading.ignore("an event is about something other than a push");
+        reading.ignore("an event is not a push");
         return Ok(());
     }
     let resources = event_data.map(|data| data.resources).unwrap_or_default();
     if resources.is_empty() {
-        reading.ignore("a push names no artifact");
+        reading.ignore("a push does not name an artifact");
     }
     for Resource { tag, digest, resource_url } in resources {
         reading

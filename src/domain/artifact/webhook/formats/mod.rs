@@ -1,4 +1,4 @@
-//! What each kind of sender writes, in its own documented form.
+//! The documented format of each kind of sender.
 
 mod acr;
 mod delivery;

@@ -25,7 +25,7 @@ pub fn read(reading: &mut Reading<'_>) -> Result<(), Malformed> {
     let Hook { docker_url, updated_tags } = reading.json()?;
     let tags = match updated_tags {
         None => {
-            reading.ignore("an event is about something other than a push");
+            reading.ignore("an event is not a push");
             return Ok(());
         }
         Some(Tags::List(tags)) => tags,

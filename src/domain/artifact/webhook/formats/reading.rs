@@ -1,5 +1,5 @@
-//! What is common to all forms: pushes, what was left out and why, and what is
-//! none of it.
+//! What is common to all formats: pushes, what was ignored and why, and malformed
+//! bodies.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use serde::de::DeserializeOwned;
 use crate::domain::artifact::webhook::push::{Host, Push, PushedRepository};
 use crate::domain::artifact::webhook::sender::Sender;
 
-/// The most pushes in one delivery. A sender with more of them in one moment
-/// sends several.
+/// The most pushes in one delivery. A sender with more of them sends several
+/// deliveries.
 pub const MAX_PUSHES: usize = 256;
 
 /// What a delivery says.
@@ -17,15 +17,15 @@ pub const MAX_PUSHES: usize = 256;
 pub struct Delivery {
     /// What was pushed, each once.
     pub pushes: BTreeSet<Push>,
-    /// Why parts of it are about nothing that is to be done.
+    /// Why parts of it were ignored.
     pub ignored: BTreeSet<&'static str>,
 }
 
-/// Why something is no delivery. Nothing that the sender wrote is in it.
+/// Why a body is not a delivery. It quotes nothing that the sender wrote.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// It is not JSON of the sender's form.
-    #[error("it is not the JSON that a sender of type {sender} writes (line {line}, column {column}: {why})")]
+    /// It is not JSON in the sender's format.
+    #[error("the body is not a valid {sender} payload (line {line}, column {column}: {why})")]
     Form {
         /// The type.
         sender: &'static str,
@@ -33,11 +33,11 @@ pub enum Malformed {
         line: usize,
         /// Where.
         column: usize,
-        /// What.
+        /// What is wrong.
         why: &'static str,
     },
-    /// It tells of too much.
-    #[error("it tells of more than {MAX_PUSHES} pushes")]
+    /// It has too many pushes.
+    #[error("the body has more than {MAX_PUSHES} pushes")]
     TooMany,
 }
 
@@ -48,7 +48,7 @@ pub(super) struct Pushed<'a> {
     pub digest: Option<&'a str>,
 }
 
-/// What is read of a delivery, while it is read.
+/// The parser of a delivery.
 pub(super) struct Reading<'a> {
     sender: Sender,
     registry: Option<&'a Host>,
@@ -57,26 +57,26 @@ pub(super) struct Reading<'a> {
 }
 
 impl<'a> Reading<'a> {
-    /// Of a body. `registry` goes before what the sender says of its host.
+    /// For a body. `registry` overrides the host that the sender names.
     pub fn new(sender: Sender, registry: Option<&'a Host>, body: &'a [u8]) -> Self {
         Self { sender, registry, body, delivery: Delivery::default() }
     }
 
-    /// What was read.
+    /// The result.
     pub fn done(self) -> Delivery {
         self.delivery
     }
 
-    /// The body in a form.
+    /// The body as a typed value.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Malformed> {
         serde_json::from_slice(self.body).map_err(|error| Malformed::Form {
             sender: self.sender.as_str(),
             line: error.line(),
             column: error.column(),
             why: match error.classify() {
-                serde_json::error::Category::Data => "a field is missing, or of another type",
-                serde_json::error::Category::Eof => "it ends too early",
-                _ => "it is not JSON",
+                serde_json::error::Category::Data => "a field is missing or has the wrong type",
+                serde_json::error::Category::Eof => "unexpected end of input",
+                _ => "not valid JSON",
             },
         })
     }
@@ -86,7 +86,7 @@ impl<'a> Reading<'a> {
     pub fn push(&mut self, host: &str, path: &str, pushed: Pushed<'_>) -> Result<(), Malformed> {
         let named = self.registry.cloned().or_else(|| Host::parse(host));
         match named.and_then(|host| PushedRepository::new(&host, path)) {
-            None => self.ignore("a repository is named as no registry has one"),
+            None => self.ignore("a repository name is invalid"),
             Some(place) => {
                 self.delivery.pushes.insert(Push::new(place, pushed.tag).of(pushed.digest));
             }
@@ -94,13 +94,13 @@ impl<'a> Reading<'a> {
         if self.delivery.pushes.len() > MAX_PUSHES { Err(Malformed::TooMany) } else { Ok(()) }
     }
 
-    /// The same of `host/path`.
+    /// The same for `host/path`.
     pub fn push_to(&mut self, repository: &str, pushed: Pushed<'_>) -> Result<(), Malformed> {
         let (host, path) = repository.split_once('/').unwrap_or(("", repository));
         self.push(host, path, pushed)
     }
 
-    /// Something is about no push.
+    /// Something is not a push.
     pub fn ignore(&mut self, why: &'static str) {
         self.delivery.ignored.insert(why);
     }

@@ -1,4 +1,4 @@
-//! Who is let in, and who is not.
+//! Which senders are accepted, and which are not.
 
 use super::*;
 
@@ -50,7 +50,7 @@ fn github_signs_the_body() {
     check(Some("sha256="), false);
     check(Some(""), false);
     check(None, false);
-    // The example of GitHub's documentation, of which everybody can compute this.
+    // The example of GitHub's documentation.
     let known = Receiver { secret: Secret::new(b"It's a Secret to Everybody"), ..receiver(Sender::GitHub) };
     let signature = b"sha256=757107ea0eb2509fc211221cce984b8a37570b6d7586c22c46f4379c8b043e17";
     let headers = Headers { hub_signature: Some(signature), ..Headers::default() };

@@ -75,9 +75,9 @@ exempt: [127.0.0.1/playground, 'r.io:5000/acme/free', r.io/acme/open, docker.io/
     check("r.io:5001/acme/free", acme);
     check("r.io/acme/free", acme);
     check("r.io/acme/open/app", "exempt");
-    // The demand beside it is about every port.
+    // The demand next to it is about every port.
     check("r.io:5000/acme/open/app", acme);
-    // An organisation is no official image.
+    // An organisation is not an official image.
     check("docker.io/acme/app", "exempt");
     check("docker.io/library/acme", any);
 }
@@ -90,41 +90,38 @@ fn what_makes_no_sense_is_refused_with_its_place() {
     };
     let one = |fields: &str| format!("registries: [{{prefix: ghcr.io/acme, {fields}}}]\n");
     check("registries: [\n", "line ");
-    check("registry: []\n", "the file: there is no field \"registry\"");
-    check(&one("key: []"), "registries[0]: there is no field \"key\"");
-    check(
-        &one("authorities: [{name: a, keyz: []}]"),
-        "registries[0].authorities[0]: there is no field \"keyz\"",
-    );
+    check("registry: []\n", "the file: unknown field \"registry\"");
+    check(&one("key: []"), "registries[0]: unknown field \"key\"");
+    check(&one("authorities: [{name: a, keyz: []}]"), "registries[0].authorities[0]: unknown field \"keyz\"");
     check("registries: [{keys: []}]\n", "the file: missing field `prefix`");
     check(
         "registries: [{prefix: acme, keys: [{name: a, file: a.pub}]}]\n",
         "registries[0].prefix: \"acme\" is not",
     );
-    check(&one("keys: []"), "registries[0]: it needs keys, identities or authorities");
+    check(&one("keys: []"), "registries[0]: needs either keys and identities, or authorities");
     check(
         &one("keys: [{name: a, file: a.pub}], authorities: [{name: b, keys: [{name: a, file: a.pub}]}]"),
-        "registries[0]: it needs keys, identities or authorities, and not",
+        "registries[0]: needs either keys and identities, or authorities",
     );
-    check(&one("keys: [{name: a}]"), "registries[0].keys[0]: a key needs pem or file");
+    check(&one("keys: [{name: a}]"), "registries[0].keys[0]: needs exactly one of pem and file");
     check(&one("keys: [{name: a, file: a.pub}, {name: b, file: b.pub}]"), "registries[0].keys[1]: ");
-    check(&one("keys: [{name: a, file: c.pub}]"), "registries[0].keys[0]: there is no file \"c.pub\"");
+    check(&one("keys: [{name: a, file: c.pub}]"), "registries[0].keys[0]: file \"c.pub\" not found");
     check(&one("keys: [{name: a, file: a.pub}], threshold: 1"), "registries[0].threshold: ");
     check(
         &one("keys: [{name: a, file: a.pub}], trustedRoot: a.pub"),
-        "registries[0].trustedRoot: it belongs",
+        "registries[0].trustedRoot: needs identities",
     );
     check(&one("identities: [{issuer: '(', subject: a}]"), "registries[0].identities[0]: issuer: ");
     check(&one("identities: [{issuer: a}]"), "the file: missing field `subject`");
     check(
         &one("authorities: [{name: a, keys: [{name: a, file: a.pub}]}], threshold: 2"),
-        "registries[0].threshold: it cannot be 2 of 1",
+        "registries[0].threshold: must be 1 to 1, not 2",
     );
     check(
         &one("authorities: [{name: a}]"),
-        "registries[0].authorities[0]: an authority needs keys or identities",
+        "registries[0].authorities[0]: needs exactly one of keys and identities",
     );
-    check("exempt: [ghcr.io/acme, GHCR.io/acme/]\n", "exempt[1]: ghcr.io/acme is there twice");
+    check("exempt: [ghcr.io/acme, GHCR.io/acme/]\n", "exempt[1]: duplicate prefix ghcr.io/acme");
     for text in ["", "kind: ConfigMap\napiVersion: v1\n", "a: b\n---\nc: d\n"] {
         assert!(TrustPolicyDraft::parse(text).is_err(), "{text}");
     }

@@ -1,4 +1,4 @@
-//! Each sender's form: what it says, what is passed over, and what is none.
+//! The format of each sender: pushes, what is ignored, and malformed bodies.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use crate::domain::artifact::webhook::push::Push;
 
 const DIGEST: &str = "sha256:4f2a6b1f9f8e8b3bb6a2f1f0c1f7d9e8c4a3b2d1e0f9a8b7c6d5e4f3a2b1c0d9";
 
-/// What a body says, as `host/path:tag, … | why, …`, or why it is none.
+/// The result for a body, as `host/path:tag, … | why, …`, or why it is malformed.
 fn said(sender: Sender, registry: Option<&str>, body: &str) -> String {
     let registry = registry.map(|text| Host::parse(text).unwrap());
     match read(sender, registry.as_ref(), body.as_bytes()) {
@@ -25,8 +25,8 @@ fn check(sender: Sender, body: &Value, expected: &str) {
     assert_eq!(said(sender, None, &body.to_string()), expected, "{body}");
 }
 
-/// Takes away one field after the other, and gives it another type: whatever
-/// comes of it is an answer, and what the sender always writes is asked for.
+/// Removes one field after the other, and changes its type: nothing may panic, and the
+/// fields that the sender always writes are required.
 fn mutilate(sender: Sender, whole: &Value, needed: &[&str]) {
     let mut pointers = Vec::new();
     collect(whole, "", &mut pointers);
@@ -95,15 +95,15 @@ fn distribution() {
     let push = event(oci, "push", json!("1.0"));
     check(std::slice::from_ref(&push), "registry.example:5000/acme/app:1.0 | ");
     check(&[event(MANIFEST_LIST, "push", json!(null))], "registry.example:5000/acme/app | ");
-    check(&[event("application/octet-stream", "push", json!(null))], " | a push is not of a manifest");
+    check(&[event("application/octet-stream", "push", json!(null))], " | a pushed object is not a manifest");
     for action in ["pull", "mount", "delete"] {
-        check(&[event(oci, action, json!("1.0"))], " | an event is about something other than a push");
+        check(&[event(oci, action, json!("1.0"))], " | an event is not a push");
     }
     let several =
         [event(oci, "pull", json!("1.0")), push.clone(), push.clone(), event(oci, "push", json!("2.0"))];
     check(
         &several,
-        "registry.example:5000/acme/app:1.0, registry.example:5000/acme/app:2.0 | an event is about something other than a push",
+        "registry.example:5000/acme/app:1.0, registry.example:5000/acme/app:2.0 | an event is not a push",
     );
     check(&[], " | ");
     let mut without_url = push.clone();
@@ -118,10 +118,10 @@ fn distribution() {
     assert_eq!(internal, "registry.example/acme/app:1.0 | ");
     let mut strange = push.clone();
     strange["target"]["repository"] = json!("../../etc");
-    check(&[strange], " | a repository is named as no registry has one");
+    check(&[strange], " | a repository name is invalid");
     let many: Vec<Value> = (0..=MAX_PUSHES).map(|n| event(oci, "push", json!(format!("v{n}")))).collect();
     check(&many[..MAX_PUSHES], &said(Sender::Distribution, None, &envelope(&many[..MAX_PUSHES]).to_string()));
-    check(&many, "! it tells of more than 256 pushes");
+    check(&many, "! the body has more than 256 pushes");
     mutilate(Sender::Distribution, &envelope(&[push]), &["/events", "/events/0/action"]);
 }
 
@@ -166,7 +166,7 @@ fn github() {
     let untagged = package("container", "ghcr.io/acme/app:", &json!(null));
     check(Sender::GitHub, &hook("package", "published", untagged), "ghcr.io/acme/app | ");
     let npm = package("npm", "npm.pkg.github.com/acme/app", &json!(null));
-    check(Sender::GitHub, &hook("package", "published", npm), " | a package is no container image");
+    check(Sender::GitHub, &hook("package", "published", npm), " | a package is not a container image");
     let deleted = hook("package", "deleted", container());
     check(Sender::GitHub, &deleted, " | a package was neither published nor updated");
     check(
@@ -198,8 +198,8 @@ fn harbor() {
     let both = "harbor.example/acme/app:1.0, harbor.example:8443/acme/app | ";
     check(Sender::Harbor, &own("PUSH_ARTIFACT"), both);
     check(Sender::Harbor, &cloud, both);
-    check(Sender::Harbor, &own("SCANNING_COMPLETED"), " | an event is about something other than a push");
-    check(Sender::Harbor, &json!({"type": "PUSH_ARTIFACT"}), " | a push names no artifact");
+    check(Sender::Harbor, &own("SCANNING_COMPLETED"), " | an event is not a push");
+    check(Sender::Harbor, &json!({"type": "PUSH_ARTIFACT"}), " | a push does not name an artifact");
     let needed = ["/type", "/event_data/resources/0/resource_url", "/event_data/resources/1/resource_url"];
     mutilate(Sender::Harbor, &own("PUSH_ARTIFACT"), &needed);
 }
@@ -220,7 +220,7 @@ fn quay() {
     check(Sender::Quay, &hook(json!({"latest": "b750fe79"})), "quay.example/acme/app:latest | ");
     check(Sender::Quay, &hook(json!([])), "quay.example/acme/app | ");
     let build = json!({"docker_url": "quay.example/acme/app", "build_id": "x", "docker_tags": ["latest"]});
-    check(Sender::Quay, &build, " | an event is about something other than a push");
+    check(Sender::Quay, &build, " | an event is not a push");
     mutilate(Sender::Quay, &hook(json!(["1.0"])), &["/docker_url"]);
 }
 
@@ -235,8 +235,8 @@ fn acr() {
         })
     };
     check(Sender::Acr, &hook("push"), "acme.azurecr.io/acme/app:1.0 | ");
-    check(Sender::Acr, &hook("delete"), " | an event is about something other than a push");
-    check(Sender::Acr, &hook("chart_push"), " | an event is about something other than a push");
+    check(Sender::Acr, &hook("delete"), " | an event is not a push");
+    check(Sender::Acr, &hook("chart_push"), " | an event is not a push");
     check(Sender::Acr, &json!({"id": "x", "action": "ping"}), " | it is a ping");
     mutilate(Sender::Acr, &hook("push"), &["/action"]);
 }
@@ -252,9 +252,9 @@ fn generic() {
         "h.io/b, registry.example/acme/app:1.0 | ",
     );
     check(Sender::Generic, &json!([]), " | ");
-    check(Sender::Generic, &json!({"repository": "app"}), " | a repository is named as no registry has one");
+    check(Sender::Generic, &json!({"repository": "app"}), " | a repository name is invalid");
     let extra = said(Sender::Generic, None, r#"{"repository": "h.io/a", "Tag": "1"}"#);
-    assert!(extra.starts_with("! it is not the JSON that a sender of type generic writes"), "{extra}");
+    assert!(extra.starts_with("! the body is not a valid generic payload"), "{extra}");
     mutilate(Sender::Generic, &one, &["/repository"]);
 }
 
@@ -286,5 +286,5 @@ fn hostile_bodies_are_refused_and_never_quoted() {
                 || sender == Sender::GitHub
         );
     }
-    assert_eq!(said(Sender::Generic, None, &long), " | a repository is named as no registry has one");
+    assert_eq!(said(Sender::Generic, None, &long), " | a repository name is invalid");
 }
