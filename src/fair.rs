@@ -105,7 +105,7 @@ impl Gate {
         if let Some(tenant) = state.tenants.get_mut(tenant) {
             tenant.has -= weight;
         }
-        // Of those that wait, whoever has least is next.
+        // Of those that wait, the one with the least is next.
         while let Some(next) = self.next(&mut state) {
             let Some(waiting) = state.tenants.get_mut(&next).and_then(|t| t.waiting.pop_front()) else {
                 break;

@@ -56,7 +56,7 @@ pub struct Arguments {
 
 /// The verbs.
 #[derive(Debug, Subcommand)]
-#[expect(missing_docs, reason = "a comment here would take the place of the help beside the options")]
+#[expect(missing_docs, reason = "a comment here would take the place of the help next to the options")]
 pub enum CliCommand {
     /// Push artifacts to a registry.
     #[command(subcommand, arg_required_else_help = true, args = ClusterArgs::hidden())]

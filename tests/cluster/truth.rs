@@ -321,7 +321,7 @@ async fn a_failed_wait_names_what_a_pod_of_the_workload_says() {
     scene.push("1", &yaml);
     scene.create("app", &json!({"wait": true, "timeout": "3s", "retryInterval": "1h"}));
     let message = scene.message("Ready", "False", "HealthTimeout").await;
-    assert!(message.ends_with("; a pod of it: container web is waiting: ImagePullBackOff"), "{message}");
+    assert!(message.ends_with("; one of its pods: container web is waiting: ImagePullBackOff"), "{message}");
     let release = scene.story.release("app").await.expect("it is there");
     let failure = release["status"]["failures"][0]["message"].as_str().expect("a message");
     assert!(message.ends_with(failure), "{failure}");

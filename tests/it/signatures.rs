@@ -162,7 +162,7 @@ fn what_does_not_count_says_why() {
     refused(
         elsewhere,
         SignatureInvalid,
-        &[&format!("thing 0 is for another digest, {DIGEST}"), "thing 1 is for another"],
+        &[&format!("thing 0 is for another digest: {DIGEST}"), "thing 1 is for another"],
     );
     let skipped =
         Evidence { skipped: vec!["referrer sha256:00: 500\n".into(), "x".into()], ..Evidence::default() };
@@ -222,7 +222,7 @@ fn references_count_on_request_only() {
             "does not name a repository",
             "matchReference requires signatures made for this repository: cosign sign --new-bundle-format=false ",
             "--key YOUR.key mirror.io/acme/app@sha256:",
-            ", or drop matchReference",
+            ", or remove matchReference",
         ],
     );
     judge(&policy, subject(DIGEST), &evidence([read("p256.simple")])).unwrap();

@@ -34,7 +34,7 @@ const RETIRED: &[(&str, &str)] = &[
     ("stand_in", "placeholder"),
 ];
 
-/// Words that keep an actor or a fact vague, in comments of [`PLAIN_ROOMS`], and what to say.
+/// Words that keep an actor or a fact vague, in comments, and what to say.
 const VAGUE: &[(&str, &str)] = &[
     ("beside", "next to, along with"),
     ("is told of", "sees, is notified of"),
@@ -42,22 +42,6 @@ const VAGUE: &[(&str, &str)] = &[
     ("what comes of it", "the result"),
     ("whoever", "name the actor"),
     ("somebody", "name the actor"),
-];
-
-/// Rooms whose comments are written plainly; more are to come.
-const PLAIN_ROOMS: &[&str] = &[
-    "src/reconcile",
-    "src/domain/plan/",
-    "src/domain/manifest/",
-    "src/domain/objects/",
-    "src/domain/gate",
-    "src/cluster/",
-    "src/controller/",
-    "src/observe/",
-    "src/cli/",
-    "src/api/",
-    "src/main.rs",
-    "src/oci/",
 ];
 
 /// Public types that share a name, and why.
@@ -79,7 +63,7 @@ pub fn retired(source: &Source) -> Vec<String> {
                 found.push(format!("{}:{}: {word:?}, say {say}", source.path, n + 1));
             }
         }
-        for (word, say) in VAGUE.iter().filter(|_| is_plain(&source.path)) {
+        for (word, say) in VAGUE {
             if prose.contains(&format!(" {word} ")) {
                 found.push(format!("{}:{}: {word:?}, say {say}", source.path, n + 1));
             }
@@ -106,10 +90,6 @@ pub fn homonyms(sources: &[Source]) -> Vec<String> {
     let idle = HOMONYMS.iter().filter(|(name, _)| sources.len() > 20 && single(name));
     found.extend(idle.map(|(name, _)| format!("{name} is one type now, take it out of HOMONYMS")));
     found
-}
-
-fn is_plain(path: &str) -> bool {
-    PLAIN_ROOMS.iter().any(|room| path.starts_with(room))
 }
 
 /// The type that a line makes public to more than the folder of its file.

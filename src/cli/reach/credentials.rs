@@ -134,8 +134,8 @@ fn run(call: &HelperCall, timeouts: Timeouts) -> Result<Option<Vec<u8>>, String>
 /// Whether a helper has no credentials for the server. The protocol has no exit code for
 /// it: docker's own client looks for this text, which every helper prints on stdout
 /// (docker/docker-credential-helpers, credentials/error.go).
-fn has_none(complaint: &str) -> bool {
-    complaint.contains("credentials not found")
+fn has_none(output: &str) -> bool {
+    output.contains("credentials not found")
 }
 
 /// What the helper printed and how it ended; `None` when it takes too long.

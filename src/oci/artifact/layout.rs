@@ -310,7 +310,7 @@ mod tests {
         check(with("schemaVersion", json!(1)), "docker schema 1");
         check(with("schemaVersion", json!(3)), "schemaVersion 3");
         check(json!({"schemaVersion": 2}), "neither layers nor manifests");
-        check(json!([]), "not valid");
+        check(json!([]), "not a JSON object");
         check(with("config", json!({"mediaType": HELM_CONFIG, "digest": HEX, "size": 2})), "Helm chart");
         check(
             with("layers", json!([{"mediaType": "text/yaml", "digest": "sha256:../../x", "size": 1}])),

@@ -16,14 +16,14 @@ pub(super) struct Lead {
 impl Lead {
     /// Its size, in bytes.
     fn weight(&self) -> u64 {
-        let beside = match &self.form {
+        let appended = match &self.form {
             Form::SimpleSigning(known) => {
                 let more = [&known.certificate, &known.chain, &known.bundle, &known.timestamp];
                 known.signature.len() + more.into_iter().flatten().map(String::len).sum::<usize>()
             }
             Form::Bundle => 0,
         };
-        self.size.saturating_add(beside as u64)
+        self.size.saturating_add(appended as u64)
     }
 
     /// Whether both are the same signature, found twice.

@@ -94,7 +94,7 @@ async fn b15_a_broken_or_foreign_inventory_does_not_break_the_list() {
     assert_eq!(listed.code, Some(0));
     assert_eq!(listed.out.lines().count(), 2, "{}", listed.out);
     let broken = "the inventory NS/inv-broken is broken: restore its data.resources, or set it to [] to give up the \
-                  objects in it: the entries are not the JSON list that they should be: ";
+                  objects in it: the entries are not a valid JSON list: ";
     assert!(listed.err.starts_with(&format!("warning: {broken}")), "{}", listed.err);
     assert_eq!(listed.err.lines().count(), 1, "{}", listed.err);
     for arguments in [
