@@ -36,7 +36,7 @@ struct Waiting {
     /// The how manieth it is that waits.
     came: u64,
     weight: u64,
-    told: oneshot::Sender<Share>,
+    reply: oneshot::Sender<Share>,
 }
 
 /// What a tenant has of it; given back when dropped.
@@ -65,11 +65,11 @@ impl Gate {
                 if first && let Some(share) = self.try_take(&mut state, &tenant, weight) {
                     return share;
                 }
-                let (told, waits) = oneshot::channel();
+                let (reply, waits) = oneshot::channel();
                 let came = state.came;
                 state.came += 1;
                 let queue = &mut state.tenants.entry(Arc::clone(&tenant)).or_default().waiting;
-                queue.push_back(Waiting { came, weight, told });
+                queue.push_back(Waiting { came, weight, reply });
                 waits
             };
             if let Ok(share) = waits.await {
@@ -112,7 +112,7 @@ impl Gate {
             };
             let Some(share) = self.try_take(&mut state, &next, waiting.weight) else { break };
             // One that does not wait any more gives it back, after this.
-            unheard.extend(waiting.told.send(share).err());
+            unheard.extend(waiting.reply.send(share).err());
         }
         state.tenants.retain(|_, tenant| tenant.has > 0 || !tenant.waiting.is_empty());
         drop(state);
@@ -125,7 +125,7 @@ impl Gate {
         let taken = state.taken;
         let mut least: Option<((u64, u64), &Arc<str>)> = None;
         for (name, tenant) in &mut state.tenants {
-            while tenant.waiting.front().is_some_and(|w| w.told.is_closed()) {
+            while tenant.waiting.front().is_some_and(|w| w.reply.is_closed()) {
                 tenant.waiting.pop_front();
             }
             let Some(first) = tenant.waiting.front() else { continue };

@@ -32,6 +32,7 @@ const RETIRED: &[(&str, &str)] = &[
     ("by_hand", "manual, or from the command line"),
     ("go_on", "resume"),
     ("stand_in", "placeholder"),
+    ("told", "reported, notified"),
 ];
 
 /// Words that keep an actor or a fact vague, in comments, and what to say.

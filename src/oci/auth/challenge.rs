@@ -87,7 +87,7 @@ fn parameter(text: &str) -> Option<(&str, String, &str)> {
 
 /// Checks the realm that a registry names. The registry is not trusted to send our
 /// credentials anywhere: the realm is on the registry's own host, or on HTTPS on a host
-/// of the same owner, as far as names tell, or on one that the operator of this process
+/// of the same owner, as far as names show, or on one that the operator of this process
 /// has allowed. Without credentials any HTTPS host name is accepted (a mirror with the
 /// token service of another registry), but never an address.
 pub(super) fn realm(
@@ -124,7 +124,7 @@ pub(super) fn realm(
     ))
 }
 
-/// Whether two hosts belong to one owner, as far as names tell.
+/// Whether two hosts belong to one owner, as far as names show.
 fn related(registry: &str, other: &str) -> bool {
     if (registry, other) == ("registry-1.docker.io", "auth.docker.io") {
         return true;

@@ -96,7 +96,7 @@ fn the_catalog_lists_every_metric_and_no_other() {
         assert_eq!(labels(series.unwrap_or_else(|| panic!("{} has no series", entry.name))), listed);
     }
     let listed: BTreeSet<&str> = entries.iter().map(|entry| entry.name).collect();
-    assert_eq!(listed.len(), entries.len(), "a metric is told twice");
+    assert_eq!(listed.len(), entries.len(), "a metric is listed twice");
     assert_eq!(kinds.into_keys().collect::<BTreeSet<_>>(), listed);
 }
 
