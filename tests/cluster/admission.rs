@@ -4,9 +4,9 @@
 use kube::Error;
 use serde_json::{Value, json};
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Profiles, Story, repository, story};
+use supercargo_testbed::{Profiles, Registry, Story, repository, story};
 
-use super::setting::Scene;
+use super::scene::{Scene, config_map};
 
 const PROFILES: Profiles = Profiles::First("what the API server refuses, whoever runs");
 
@@ -336,9 +336,10 @@ async fn the_definition_installs_without_a_warning_and_its_columns_are_shown() {
 
 #[story]
 async fn what_admission_cannot_see_stalls_with_what_to_change() {
-    let scene = Scene::begin("admission-stalled").await;
+    let scene =
+        Scene::builder("admission-stalled").await.own_registry(Registry::plain()).slow_retries().start();
     let check = async |name: &str, spec: Value, says: &str| {
-        scene.install(name, spec);
+        scene.create(name, spec);
         let release = scene.story.wait_condition(name, "Stalled", "True", "InvalidSpec").await;
         let ready = condition(&release, "Ready").expect("a condition");
         assert_eq!((ready.status.as_str(), ready.reason.as_str()), ("False", "InvalidSpec"));
@@ -354,8 +355,8 @@ async fn what_admission_cannot_see_stalls_with_what_to_change() {
     )
     .await;
     // A better spec ends it, without waiting for anything.
-    scene.registry.push_yaml("range", "1", &super::setting::config_map("good", "a", "b"));
-    scene.patch("range", &json!({"ref": {"semver": null, "tag": "1"}}));
+    scene.push("range", "1", &config_map("good", "b"));
+    scene.change("range", json!({"ref": {"semver": null, "tag": "1"}}));
     let release = scene.story.wait_ready("range", "1@").await;
     assert_eq!(condition(&release, "Stalled"), None);
 }

@@ -9,7 +9,7 @@ use supercargo_testbed::tools::Tools;
 use supercargo_testbed::{Profiles, Registry, Story, ports, story};
 
 use super::person::Person;
-use super::setting::Scene;
+use super::scene::Scene;
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -118,17 +118,17 @@ async fn pods(story: &Story<'_>) -> Vec<String> {
 
 #[story]
 async fn a_kustomization_of_flux_becomes_a_release_and_nothing_restarts() {
-    let scene = Scene::begin("adopt-flux").await;
+    let scene = Scene::builder("adopt-flux").await.own_registry(Registry::plain()).slow_retries().start();
     let story = &scene.story;
     let person = Person::of(story);
     let push = |version: u32| {
-        let url = format!("oci://{}/shop:{version}", scene.registry.host());
+        let url = format!("oci://{}/shop:{version}", scene.registry().host());
         let pushed = person.run(&["push", "artifact", &url, "-f", "-"], &app(version));
         assert_eq!(pushed.code, 0, "{}", pushed.stderr);
     };
     push(1);
     let flux = Flux::start(story);
-    flux_objects(story, &scene.registry, &json!({}), &json!({}));
+    flux_objects(story, scene.registry(), &json!({}), &json!({}));
     story
         .wait_for("Flux has applied it", async || {
             let object = story.object(KUSTOMIZE, "kustomizations", "shop").await?;
@@ -141,7 +141,7 @@ async fn a_kustomization_of_flux_becomes_a_release_and_nothing_restarts() {
     let dry = person.run(&["adopt", "flux", "kustomization", "shop", "--dry-run"], "");
     assert_eq!(dry.code, 0, "{}", dry.stderr);
     let namespace = story.namespace();
-    let url = format!("oci://{}/shop", scene.registry.host());
+    let url = format!("oci://{}/shop", scene.registry().host());
     let expected = format!(
         "apiVersion: supercargo.dev/v1alpha1
 kind: OCIArtifactRelease
@@ -194,14 +194,16 @@ spec:
 
     // From now on it is an ordinary release.
     push(2);
-    scene.patch("shop", &json!({"ref": {"tag": "2"}}));
+    scene.change("shop", json!({"ref": {"tag": "2"}}));
     story.wait_ready("shop", "2@").await;
-    assert_eq!(scene.value("settings", "version").await.as_deref(), Some("2"));
+    let settings = scene.config_map("settings").await.expect("the ConfigMap");
+    assert_eq!(settings["data"]["version"], "2");
 }
 
 #[story]
 async fn what_a_release_cannot_say_stops_the_adoption_before_it_begins() {
-    let scene = Scene::begin("adopt-flux-lost").await;
+    let scene =
+        Scene::builder("adopt-flux-lost").await.own_registry(Registry::plain()).slow_retries().start();
     let story = &scene.story;
     // Its kinds are enough: nothing of it has to run.
     drop(Flux::start(story));
@@ -215,7 +217,7 @@ async fn what_a_release_cannot_say_stops_the_adoption_before_it_begins() {
     check("shop", &format!("error: Kustomization shop not found in namespace {namespace}\n"));
     flux_objects(
         story,
-        &scene.registry,
+        scene.registry(),
         &json!({"postBuild": {"substitute": {"a": "b"}}}),
         &json!({"verify": {"provider": "cosign", "secretRef": {"name": "keys"}}}),
     );
@@ -239,7 +241,7 @@ async fn what_a_release_cannot_say_stops_the_adoption_before_it_begins() {
         ],
         "",
     );
-    flux_objects(story, &scene.registry, &json!({}), &json!({}));
+    flux_objects(story, scene.registry(), &json!({}), &json!({}));
     let input = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: mine}\n";
     assert_eq!(person.run(&["apply", "-i", "shop", "-f", "-"], input).code, 0);
     let taken = person.run(&["adopt", "flux", "kustomization", "shop"], "");
@@ -250,7 +252,7 @@ async fn what_a_release_cannot_say_stops_the_adoption_before_it_begins() {
     );
     assert_eq!(taken.stderr, expected);
     unchanged().await;
-    scene.install("shop", json!({"suspend": true}));
+    scene.create("shop", json!({"suspend": true}));
     check(
         "shop",
         &format!(
@@ -289,7 +291,8 @@ fn flux_applied(story: &Story<'_>, names: &[&str]) {
 
 #[story]
 async fn what_would_break_by_an_adoption_stops_it_before_it_begins() {
-    let scene = Scene::begin("adopt-flux-broken").await;
+    let scene =
+        Scene::builder("adopt-flux-broken").await.own_registry(Registry::plain()).slow_retries().start();
     let story = &scene.story;
     drop(Flux::start(story));
     let person = Person::of(story);
@@ -312,17 +315,17 @@ async fn what_would_break_by_an_adoption_stops_it_before_it_begins() {
         assert!(story.release("shop").await.is_none());
         assert!(story.object("v1", "configmaps", "inv-shop").await.is_none());
     };
-    let push = |version: &str, yaml: &str| scene.registry.push_yaml("shop", version, yaml);
+    let push = |version: &str, yaml: &str| scene.push("shop", version, yaml);
     let map = |name: &str| format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n");
 
     // There is nothing to apply.
-    flux_objects(story, &scene.registry, &json!({}), &json!({}));
+    flux_objects(story, scene.registry(), &json!({}), &json!({}));
     check(&["error: nothing was written: the release cannot be applied: ", "/shop:1"]).await;
 
     // Flux builds it, and a release does not.
     let file = "resources: [a.yaml]\n";
-    let layer = scene.registry.push_blob("shop", file.as_bytes());
-    let config = scene.registry.push_blob("shop", b"{}");
+    let layer = scene.registry().push_blob("shop", file.as_bytes());
+    let config = scene.registry().push_blob("shop", b"{}");
     let manifest = json!({
         "schemaVersion": 2,
         "mediaType": "application/vnd.oci.image.manifest.v1+json",
@@ -330,19 +333,19 @@ async fn what_would_break_by_an_adoption_stops_it_before_it_begins() {
         "layers": [{"mediaType": "application/yaml", "digest": layer, "size": file.len(),
                     "annotations": {"org.opencontainers.image.title": "kustomization.yaml"}}],
     });
-    scene.registry.push_manifest("shop", "1", &manifest);
+    scene.registry().push_manifest("shop", "1", &manifest);
     let must_be_built = "kustomize files must be built before the push: ";
     check(&["the release cannot be applied: ", must_be_built, "kustomization.yaml"]).await;
 
     // Its account is not there, and then may not do it.
     push("1", &map("settings"));
-    flux_objects(story, &scene.registry, &json!({"serviceAccountName": "weak"}), &json!({}));
+    flux_objects(story, scene.registry(), &json!({"serviceAccountName": "weak"}), &json!({}));
     check(&["the release cannot be applied: ", &format!("ServiceAccount/{namespace}/weak")]).await;
     story.kubectl(&["create", "serviceaccount", "weak"], "");
     check(&["the release cannot apply 1 object(s):", &format!("\n  ConfigMap/{namespace}/settings: ")]).await;
 
     // What Flux has applied is not in the artifact.
-    flux_objects(story, &scene.registry, &json!({}), &json!({}));
+    flux_objects(story, scene.registry(), &json!({}), &json!({}));
     flux_applied(story, &["settings", "gone"]);
     check(&[
         "1 object(s) of the Kustomization are not in the artifact, the release would delete them",

@@ -6,20 +6,20 @@ use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Profiles, Proxy, Registry, Signer, story};
 
-use super::setting::{Scene, config_map, release};
+use super::scene::{Scene, config_map, release};
 
 const PROFILES: Profiles = Profiles::Both;
 
 /// An operator that allows these repositories of a registry of its own only.
-async fn confined(name: &str, paths: &[&str]) -> Scene {
+async fn confined(name: &str, paths: &[&str]) -> Scene<'static> {
     let registry = Registry::plain();
     let prefixes: Vec<String> = paths.iter().map(|path| format!("{}/{path}", registry.host())).collect();
     let flag = format!("--allowed-registries={}", prefixes.join(","));
-    Scene::with(name, registry, |options| options.argument(&flag)).await
+    Scene::builder(name).await.own_registry(registry).slow_retries().argument(&flag).start()
 }
 
 /// Waits until a release is refused so, and returns what it says.
-async fn refused(scene: &Scene, name: &str, reason: &str) -> String {
+async fn refused(scene: &Scene<'_>, name: &str, reason: &str) -> String {
     let release = scene.story.wait_condition(name, "Ready", "False", reason).await;
     condition(&release, "Ready").expect("ready").message
 }
@@ -31,11 +31,11 @@ fn is_stalled(release: &Value) -> bool {
 #[story]
 async fn no_spelling_of_a_url_leads_out_of_what_is_allowed() {
     let scene = confined("allowed-names", &["acme"]).await;
-    let host = scene.registry.host();
+    let host = scene.registry().host();
     for repository in ["acme-evil", "other/acme", "acme/app"] {
-        scene.registry.push_yaml(repository, "1", &config_map("a", "v", "evil"));
+        scene.registry().push_yaml(repository, "1", &config_map("a", "evil"));
     }
-    let mark = scene.registry.mark();
+    let mark = scene.registry().mark();
     let (_, port) = host.split_once(':').expect("a port");
     let elsewhere = [
         format!("oci://{host}/acme-evil"),
@@ -63,7 +63,7 @@ async fn no_spelling_of_a_url_leads_out_of_what_is_allowed() {
     let cases = elsewhere.iter().map(|url| (url, "RegistryNotAllowed"));
     for (n, (url, reason)) in cases.chain(broken.iter().map(|url| (url, "InvalidSpec"))).enumerate() {
         let name = format!("r{n}");
-        let body = release(namespace, &name, url, json!({"retryInterval": "1s"})).into_bytes();
+        let body = release(namespace, &name, url, json!({"retryInterval": "1s"})).to_string().into_bytes();
         let request = http::Request::post(&path).body(body).expect("a request");
         // Admission is stricter with some.
         if let Err(error) = scene.story.client().request::<Value>(request).await {
@@ -75,50 +75,43 @@ async fn no_spelling_of_a_url_leads_out_of_what_is_allowed() {
         assert!(reason == "InvalidSpec" || named, "{url}: {told}");
         assert!(is_stalled(&scene.story.release(&name).await.expect("the release")), "{url}");
     }
-    assert_eq!(scene.registry.since(mark).len(), 0, "{}", scene.registry.read_log());
+    assert_eq!(scene.registry().since(mark).len(), 0, "{}", scene.registry().read_log());
     // Nobody else was asked either.
     let metrics = scene.operator.metrics();
     assert!(!metrics.contains("supercargo_registry_requests_total{"), "{metrics}");
-    assert_eq!(scene.value("a", "v").await, None);
+    assert_eq!(scene.data("a").await, None);
 }
 
 #[story]
 async fn a_release_that_leaves_what_is_allowed_stays_as_it_was_until_it_is_back() {
     let scene = confined("allowed-change", &["acme", "shop/web"]).await;
-    scene.registry.push_yaml("acme/app", "1", &config_map("a", "v", "one"));
-    scene.registry.push_yaml("evil/app", "1", &config_map("a", "v", "evil"));
-    let url = |path: &str| json!({"url": format!("oci://{}/{path}", scene.registry.host())});
-    scene.install("app", url("acme/app"));
+    scene.registry().push_yaml("acme/app", "1", &config_map("a", "one"));
+    scene.registry().push_yaml("evil/app", "1", &config_map("a", "evil"));
+    let url = |path: &str| json!({"url": format!("oci://{}/{path}", scene.registry().host())});
+    scene.create("app", url("acme/app"));
     scene.story.wait_ready("app", "1@").await;
-    let mark = scene.registry.mark();
-    scene.patch("app", &url("evil/app"));
+    let mark = scene.registry().mark();
+    scene.change("app", url("evil/app"));
     let told = refused(&scene, "app", "RegistryNotAllowed").await;
-    let host = scene.registry.host();
+    let host = scene.registry().host();
     assert!(told.starts_with(&format!("spec.url: {host}/evil/app is in no registry")), "{told}");
     assert!(told.contains(&format!("use one below {host}/acme, {host}/shop/web, or ask")), "{told}");
     // Also for drift nothing is done: it is not known what is wanted.
-    let edit = r#"{"data":{"v":"by hand"}}"#;
-    scene.story.kubectl(&["patch", "configmap", "a", "--type=merge", "-p", edit], "");
+    scene.edit("a", "by hand");
     scene.ask("app", "once");
-    scene
-        .story
-        .wait_for("it was looked at", async || {
-            let release = scene.story.release("app").await?;
-            (release["status"]["lastHandledReconcileAt"] == "once").then_some(())
-        })
-        .await;
+    scene.wait_handled("app", "once").await;
     // Nor does a proxy of one's own lead anywhere, before its Secret is even read.
     let proxied = json!({"url": url("acme/app")["url"], "proxySecretRef": {"name": "proxy"}});
-    scene.patch("app", &proxied);
+    scene.change("app", proxied);
     let says = "spec.proxySecretRef: a proxy of the release's own";
     scene.wait_message("app", "False", says).await;
-    assert_eq!(scene.registry.since(mark).len(), 0, "{}", scene.registry.read_log());
-    assert_eq!(scene.value("a", "v").await.as_deref(), Some("by hand"));
+    assert_eq!(scene.registry().since(mark).len(), 0, "{}", scene.registry().read_log());
+    assert_eq!(scene.data("a").await.as_deref(), Some("by hand"));
 
-    scene.patch("app", &json!({"proxySecretRef": null}));
-    scene.wait_value("a", "v", "one").await;
+    scene.change("app", json!({"proxySecretRef": null}));
+    scene.wait_data("a", "one").await;
     // One that is elsewhere can be deleted, with what it has.
-    scene.patch("app", &url("evil/app"));
+    scene.change("app", url("evil/app"));
     refused(&scene, "app", "RegistryNotAllowed").await;
     scene.story.kubectl(&["delete", "oar", "app", "--timeout=60s"], "");
     scene.story.wait_gone("v1", "configmaps", "a").await;
@@ -127,13 +120,13 @@ async fn a_release_that_leaves_what_is_allowed_stays_as_it_was_until_it_is_back(
 #[story]
 async fn images_that_are_verified_are_of_what_is_allowed_too() {
     let scene = confined("allowed-images", &["acme"]).await;
-    let host = scene.registry.host();
+    let host = scene.registry().host();
     let signer = Signer::new(Algorithm::P256);
     let sign = |repository: &str, digest: &str| {
-        signer.sign(&scene.registry, &format!("{host}/{repository}@{digest}"), Format::Bundle, &[]);
+        signer.sign(scene.registry(), &format!("{host}/{repository}@{digest}"), Format::Bundle, &[]);
     };
     for repository in ["acme/web", "evil/web"] {
-        sign(repository, &scene.registry.push_yaml(repository, "1", repository));
+        sign(repository, &scene.registry().push_yaml(repository, "1", repository));
     }
     let keys = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "keys"},
                       "stringData": {"a.pub": signer.public_pem()}});
@@ -142,21 +135,21 @@ async fn images_that_are_verified_are_of_what_is_allowed_too() {
         "apiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: tick}}\nspec:\n  schedule: 0 0 1 1 *\n  jobTemplate:\n    \
          spec: {{template: {{spec: {{restartPolicy: Never, containers: [{{name: a, image: \"{host}/acme/web:1\"}}]}}}}}}\n"
     );
-    sign("acme/app", &scene.registry.push_yaml("acme/app", "1", &yaml));
+    sign("acme/app", &scene.registry().push_yaml("acme/app", "1", &yaml));
     let verify = json!({"provider": "cosign", "secretRef": {"name": "keys"}, "images": {"policies": [{"match": "*"}]}});
-    scene.install(
+    scene.create(
         "app",
         json!({"url": format!("oci://{host}/acme/app"), "verify": verify, "retryInterval": "1s"}),
     );
     scene.story.wait_ready("app", "1@").await;
     // Its evidence is beside it, in the same repository.
-    let mark = scene.registry.mark();
+    let mark = scene.registry().mark();
     let renamed =
         json!({"images": [{"name": format!("{host}/acme/web"), "newName": format!("{host}/evil/web")}]});
-    scene.patch("app", &renamed);
+    scene.change("app", renamed);
     let told = refused(&scene, "app", "ImageNotVerified").await;
     assert!(told.contains(&format!("{host}/evil/web is not in an allowed registry")), "{told}");
-    assert!(scene.registry.of_repository(mark, "evil/web").is_empty());
+    assert!(scene.registry().of_repository(mark, "evil/web").is_empty());
 }
 
 #[story]
@@ -164,7 +157,7 @@ async fn an_allowed_registry_may_keep_its_content_elsewhere() {
     // As with a CDN: the registry says where the bytes are, and its digest what
     // they have to be. Whoever is redirected to is asked without credentials.
     let content = Registry::plain();
-    content.push_yaml("store/app", "1", &config_map("a", "v", "one"));
+    content.push_yaml("store/app", "1", &config_map("a", "one"));
     let proxy = Proxy::before(&content.url(), None);
     let elsewhere = content.url();
     proxy.rule(move |seen| match seen.path.contains("/blobs/") {
@@ -175,10 +168,11 @@ async fn an_allowed_registry_may_keep_its_content_elsewhere() {
         false => Fate::Pass,
     });
     let flag = format!("--allowed-registries={}/store", proxy.host());
-    let scene = Scene::with("allowed-redirect", content, |options| options.argument(&flag)).await;
-    scene.install("app", json!({"url": format!("oci://{}/store/app", proxy.host())}));
+    let scene =
+        Scene::builder("allowed-redirect").await.own_registry(content).slow_retries().argument(&flag).start();
+    scene.create("app", json!({"url": format!("oci://{}/store/app", proxy.host())}));
     scene.story.wait_ready("app", "1@").await;
     // That place itself is not allowed.
-    scene.install("direct", json!({"url": format!("oci://{}/store/app", scene.registry.host())}));
+    scene.create("direct", json!({"url": format!("oci://{}/store/app", scene.registry().host())}));
     refused(&scene, "direct", "RegistryNotAllowed").await;
 }

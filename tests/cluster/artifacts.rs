@@ -15,6 +15,8 @@ use supercargo_testbed::certificates::Authority;
 use supercargo_testbed::registry::{Options, Registry, USERS};
 use supercargo_testbed::{Profiles, processes, story, within};
 
+use crate::scene::BINARY;
+
 const PROFILES: Profiles = Profiles::First("commands that reach no cluster");
 
 /// As the command line writes it: sorted keys, every document ended.
@@ -34,7 +36,7 @@ metadata:
 
 /// Runs the command line without anybody's Docker config.
 fn supercargo(arguments: &[&str], input: &str, environment: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_supercargo"));
+    let mut command = Command::new(BINARY);
     command.args(arguments).env_remove("SOURCE_DATE_EPOCH").env("DOCKER_CONFIG", "/nonexistent");
     command.envs(environment.iter().copied());
     let stdin = processes::directory("stdin").join("input");

@@ -27,12 +27,12 @@ fn unread(person: &Shell, arguments: &[&str]) -> (i32, String) {
 #[story]
 async fn with_a_closed_stdout_the_work_is_done_and_the_verdict_stays() {
     let scene = Scene::begin("cli-closed").await;
-    scene.install("app", &config_map("a"), json!({})).await;
-    scene.create("broken", json!({})).await;
+    scene.install("app", &config_map("a", "one"), json!({})).await;
+    scene.create("broken", json!({}));
     scene.story.wait_condition("broken", "Ready", "False", "ArtifactNotFound").await;
     let person = Shell::admin(&scene.story);
     let file = person.home().join("hand.yaml");
-    std::fs::write(&file, config_map("hand")).expect("write a file");
+    std::fs::write(&file, config_map("hand", "one")).expect("write a file");
     let file = file.to_str().expect("text");
     let check = |arguments: &[&str], expected: i32| {
         let (code, err) = unread(&person, arguments);
@@ -106,7 +106,7 @@ async fn nothing_in_a_cluster_makes_a_line_of_its_own_or_steers_the_terminal() {
     let url = format!("oci://{}/{namespace}/app:1", scene.registry().host());
     let told = ["--source", HOSTILE, "--revision", HOSTILE];
     person.run(&[&["push", "artifact", &url, "-f", file][..], &told].concat()).done();
-    scene.create("app", json!({})).await;
+    scene.create("app", json!({}));
     story.wait_ready("app", "1@").await;
     person.run(&[&["apply", "-i", "evil", "-f", file][..], &told].concat());
     story.kubectl(&["label", "configmap", "a", "supercargo.dev/name-"], "");

@@ -8,15 +8,15 @@ use serde_json::{Value, json};
 use supercargo_testbed::tools::Tools;
 use supercargo_testbed::{Bed, Profiles, Story, poll_until, story};
 
-use crate::scene::{Scene, config_map, deployment};
-use crate::setting::{BINARY, release};
+use crate::scene::{BINARY, Scene, config_map, deployment, failing_deployment, release};
 use crate::shell::{Shell, in_namespace};
 
 const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
 
 /// A release that no operator looks at.
 fn idle(story: &Story<'_>, name: &str, labels: Value) {
-    let text = release(story.namespace(), name, "oci://127.0.0.1:1/app", json!({"suspend": true}));
+    let text =
+        release(story.namespace(), name, "oci://127.0.0.1:1/app", json!({"suspend": true})).to_string();
     let mut value: Value = serde_json::from_str(&text).expect("a release is JSON");
     value["metadata"]["labels"] = labels;
     story.apply(&value.to_string());
@@ -39,8 +39,8 @@ fn cells(table: &str) -> Vec<Vec<String>> {
 #[story]
 async fn the_table_of_releases_is_that_of_kubectl() {
     let scene = Scene::begin("cli-get").await;
-    scene.install("web", &config_map("a"), json!({})).await;
-    scene.create("broken", json!({})).await;
+    scene.install("web", &config_map("a", "one"), json!({})).await;
+    scene.create("broken", json!({}));
     scene.story.wait_condition("broken", "Ready", "False", "ArtifactNotFound").await;
     let person = Shell::admin(&scene.story);
     let ours = person.run(&["get", "releases"]).done();
@@ -208,11 +208,11 @@ async fn a_cluster_without_supercargo_says_how_to_install_it() {
 #[story]
 async fn the_status_leads_to_the_pod_that_is_not_ready() {
     let scene = Scene::begin("cli-status").await;
-    let slow = deployment("slow", "1", true)
+    let slow = failing_deployment("slow", "main:1")
         .replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n");
-    let text = format!("{}{}{slow}", config_map("a"), deployment("fine", "1", false));
+    let text = format!("{}{}{slow}", config_map("a", "one"), deployment("fine", "main:1", 1));
     scene.push("app", "1", &text);
-    scene.create("app", json!({"wait": true, "timeout": "1s", "retryInterval": "1h"})).await;
+    scene.create("app", json!({"wait": true, "timeout": "1s", "retryInterval": "1h"}));
     scene.story.wait_condition("app", "Ready", "False", "HealthTimeout").await;
     let namespace = scene.namespace();
     let person = Shell::admin(&scene.story);
@@ -231,7 +231,7 @@ async fn the_status_leads_to_the_pod_that_is_not_ready() {
     assert!(line(&format!("└─ ReplicaSet/{namespace}/slow-")).contains("   InProgress: "));
     assert!(
         line(&format!("   └─ Pod/{namespace}/slow-")).ends_with(
-            "   InProgress: container main is waiting: ImagePullBackOff; the image cannot be pulled"
+            "   InProgress: container web is waiting: ImagePullBackOff; the image cannot be pulled"
         )
     );
     let report: Value =
@@ -256,7 +256,7 @@ async fn the_status_leads_to_the_pod_that_is_not_ready() {
 #[story]
 async fn a_status_shows_what_one_may_see() {
     let scene = Scene::begin("cli-status-rights").await;
-    scene.install("app", &config_map("a"), json!({})).await;
+    scene.install("app", &config_map("a", "one"), json!({})).await;
     let namespace = scene.namespace();
     let releases = "{apiGroups: [supercargo.dev], resources: [ociartifactreleases], verbs: [get]}";
     let blind = Shell::with_rights(&scene.story, "blind", &format!("[{releases}]"));
@@ -293,22 +293,22 @@ async fn a_reconcile_waits_for_what_comes_of_it() {
     let scene = Scene::begin("cli-reconcile").await;
     let namespace = scene.namespace();
     let person = Shell::admin(&scene.story);
-    scene.install("app", &config_map("a"), json!({})).await;
-    let digest = scene.push("app", "1", &config_map("b"));
+    scene.install("app", &config_map("a", "one"), json!({})).await;
+    let digest = scene.push("app", "1", &config_map("b", "one"));
     let said = person.run(&["reconcile", "release", "app"]);
     assert_eq!(said.err, format!("reconciling {namespace}/app...\n"));
     let out = said.done();
     assert!(out.starts_with(&format!("{namespace}/app reconciled: revision 1@{digest}: ")), "{out}");
     assert!(scene.config_map("b").await.is_some());
     // Something that cannot work.
-    scene.specify("app", json!({"ref": {"tag": "none"}})).await;
+    scene.change("app", json!({"ref": {"tag": "none"}}));
     let said = person.run(&["reconcile", "release", "app"]);
     assert_eq!(said.code, 1, "{said:?}");
     let error = said.err.lines().last().unwrap_or_default();
     assert!(error.starts_with(&format!("error: {namespace}/app is not ready: ")), "{error}");
     assert!(error.contains("none"), "{error}");
     // One of two is not there.
-    scene.specify("app", json!({"ref": {"tag": "1"}})).await;
+    scene.change("app", json!({"ref": {"tag": "1"}}));
     let said = person.run(&["reconcile", "release", "nothing", "app"]);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.out.contains(&format!("{namespace}/app reconciled: ")), "{said:?}");
@@ -331,8 +331,8 @@ async fn a_diff_of_a_release_shows_what_its_spec_makes_of_any_revision() {
         "commonMetadata": {"labels": {"team": "web"}},
         "patches": [{"target": {"kind": "ConfigMap"}, "patch": "[{op: add, path: /data/patched, value: \"yes\"}]"}],
     });
-    scene.install("app", &(config_map("a") + &config_map("b")), spec).await;
-    scene.push("app", "2", &(config_map("a") + &config_map("c")));
+    scene.install("app", &(config_map("a", "one") + &config_map("b", "one")), spec).await;
+    scene.push("app", "2", &(config_map("a", "one") + &config_map("c", "one")));
     let diff = |arguments: &[&str]| person.run(&[&["diff", "release", "app"], arguments].concat());
     assert_eq!(diff(&[]).done(), "");
     let said = diff(&["--to", "2"]);
@@ -343,8 +343,8 @@ async fn a_diff_of_a_release_shows_what_its_spec_makes_of_any_revision() {
     );
     // Nothing was written, and a suspended release is compared, too.
     assert_eq!(scene.named("app").await, ["a", "b"]);
-    scene.specify("app", json!({"suspend": true})).await;
-    scene.patch("v1", "configmaps", "a", json!({"data": {"patched": "no"}})).await;
+    scene.change("app", json!({"suspend": true}));
+    scene.patch("v1", "configmaps", "a", json!({"data": {"patched": "no"}}));
     let said = diff(&[]);
     assert_eq!(said.code, 1, "{said:?}");
     assert!(said.out.starts_with(&format!("► ConfigMap/{namespace}/a drifted\n")), "{said:?}");
@@ -364,9 +364,9 @@ async fn a_diff_of_a_release_shows_what_its_spec_makes_of_any_revision() {
         person.run(&["diff", "release", "nothing"]),
         &format!("release nothing not found in namespace {namespace}"),
     );
-    scene.specify("app", json!({"verify": {"provider": "cosign", "secretRef": {"name": "keys"}}})).await;
+    scene.change("app", json!({"verify": {"provider": "cosign", "secretRef": {"name": "keys"}}}));
     told(diff(&[]), "keys");
-    scene.specify("app", json!({"verify": null})).await;
+    scene.change("app", json!({"verify": null}));
     // With one's own rights, whatever the account of the release may do.
     let rules = "[{apiGroups: [supercargo.dev], resources: [ociartifactreleases], verbs: [get]}, \
                  {apiGroups: [''], resources: [configmaps], verbs: [get, list, watch]}]";
@@ -379,7 +379,7 @@ async fn suspended_releases_stay_as_they_are_until_they_are_resumed() {
     let scene = Scene::begin("cli-suspend").await;
     let namespace = scene.namespace();
     let person = Shell::admin(&scene.story);
-    scene.install("app", &config_map("a"), json!({})).await;
+    scene.install("app", &config_map("a", "one"), json!({})).await;
     assert_eq!(person.run(&["suspend", "release", "app"]).done(), format!("{namespace}/app suspended\n"));
     let suspended = scene.story.release("app").await.expect("it is there");
     assert_eq!(suspended["spec"]["suspend"], true);
@@ -388,10 +388,10 @@ async fn suspended_releases_stay_as_they_are_until_they_are_resumed() {
     assert_eq!(person.run(&["suspend", "release", "--all"]).done(), format!("{namespace}/app suspended\n"));
     assert!(person.run(&["status", "release", "app"]).done().contains("\nSuspended:  yes\n"));
     // Once, while suspended.
-    let digest = scene.push("app", "1", &config_map("b"));
+    let digest = scene.push("app", "1", &config_map("b", "one"));
     let out = person.run(&["reconcile", "release", "app"]).done();
     assert!(out.contains(&format!("1@{digest}")), "{out}");
-    scene.push("app", "1", &config_map("c"));
+    scene.push("app", "1", &config_map("c", "one"));
     let out = person.run(&["resume", "release", "app"]).done();
     let lines: Vec<&str> = out.lines().collect();
     assert_eq!(lines[0], format!("{namespace}/app resumed"));

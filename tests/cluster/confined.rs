@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use supercargo_testbed::audit::{Mark, Request};
 use supercargo_testbed::{Profile, Profiles, Story, story};
 
-use crate::ground::{ALL_RIGHTS, CONFIG_MAPS, Scene, account, config_map, deployment, role};
+use crate::scene::{ALL_RIGHTS, CONFIG_MAPS, Scene, account, config_map, deployment, role};
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -80,14 +80,14 @@ fn compare(granted: &Rights, requests: &[Request]) {
 async fn whole_life(scene: &mut Scene<'_>) {
     let spec = json!({"serviceAccountName": "deployer", "wait": true});
     let first = config_map("a", "one") + &config_map("b", "one") + &deployment("web", "web:1", 1);
-    scene.install(&first, &spec).await;
-    scene.patch("configmap", "a", &json!({"data": {"key": "other"}}));
+    scene.install("app", &first, spec).await;
+    scene.edit("a", "other");
     scene.wait_data("a", "one").await;
-    scene.push("2", &(config_map("a", "two") + &deployment("web", "web:2", 2)));
-    scene.change(&json!({"ref": {"tag": "2"}}));
+    scene.push("app", "2", &(config_map("a", "two") + &deployment("web", "web:2", 2)));
+    scene.change("app", json!({"ref": {"tag": "2"}}));
     scene.story.wait_ready("app", "2@").await;
     scene.restart();
-    scene.reconcile("after the restart").await;
+    scene.reconcile("app", "after the restart").await;
     let listed = async || {
         let inventory = scene.story.object("v1", "configmaps", "inv-app").await?;
         serde_json::from_str::<Vec<Value>>(inventory["data"]["resources"].as_str()?).ok()
@@ -96,8 +96,8 @@ async fn whole_life(scene: &mut Scene<'_>) {
     let gone = json!({"id": format!("{}_x_gone.example.com_Gone", scene.namespace()), "ver": "v1"});
     entries.push(gone.clone());
     let resources = json!({"data": {"resources": json!(entries).to_string()}});
-    scene.patch("configmap", "inv-app", &resources);
-    scene.reconcile("after the edit").await;
+    scene.patch("v1", "configmaps", "inv-app", resources);
+    scene.reconcile("app", "after the edit").await;
     let dropped = async || (!listed().await?.contains(&gone)).then_some(());
     scene.story.wait_for("what has no kind any more is dropped", dropped).await;
     scene.story.kubectl(&["delete", "oar", "app", "--timeout=60s"], "");
@@ -120,7 +120,7 @@ async fn the_operator_has_the_rights_that_it_uses_and_no_other() {
     let story = Story::begin("confined-rights").await;
     local_deployer(&story);
     let mark = story.bed().audit().mark();
-    let mut scene = Scene::of(story, Profile::Least, &[], |options| options);
+    let mut scene = Scene::of(story).profile(Profile::Least).start();
     whole_life(&mut scene).await;
     let name = |what: &str| vec![format!("supercargo-{}-{what}", scene.namespace())];
     let mut rights = granted(&scene.story, "clusterrole", &name("controller"));
@@ -134,7 +134,7 @@ fn narrowed(story: Story<'static>, values: &[String]) -> (Scene<'static>, Mark) 
     let namespace = story.namespace().to_owned();
     let watched = [vec![format!("--set=watchNamespaces={{{namespace}}}")], values.to_vec()].concat();
     let mark = story.bed().audit().mark();
-    let scene = Scene::as_account(story, &watched);
+    let scene = Scene::of(story).chart_values(&watched).start();
     (scene, mark)
 }
 
@@ -164,9 +164,9 @@ async fn rights_by_roles_in_the_tenants_namespaces_are_enough() {
     // As another account of the same namespace it may not act: no release can be made
     // to have that account's rights.
     scene.story.apply(&(account("admin") + &role("admin", scene.namespace(), ALL_RIGHTS)));
-    scene.push("3", &config_map("a", "three"));
-    scene.create("app", &json!({"serviceAccountName": "admin", "ref": {"tag": "3"}, "retryInterval": "1s"}));
-    let message = scene.message("Ready", "False", "AccessDenied").await;
+    scene.push("app", "3", &config_map("a", "three"));
+    scene.create("app", json!({"serviceAccountName": "admin", "ref": {"tag": "3"}, "retryInterval": "1s"}));
+    let message = scene.wait_reason("app", "Ready", "False", "AccessDenied").await;
     for part in ["cannot impersonate resource \"serviceaccounts\"", "\"admin\""] {
         assert!(message.contains(part), "{message}");
     }
@@ -212,11 +212,11 @@ async fn what_is_done_as_an_account_can_be_narrowed_too() {
     story.bed().kubectl(&["apply", "-f", "-"], &rules);
     // The older right is to act as nobody.
     let (scene, _) = narrowed(story, &acting_as("nobody"));
-    scene.install(&config_map("a", "one"), &json!({"serviceAccountName": "deployer"})).await;
+    scene.install("app", &config_map("a", "one"), json!({"serviceAccountName": "deployer"})).await;
     // The account may do anything in its namespace, but not by the operator's hand.
-    scene.push("2", &deployment("web", "web:1", 1));
-    scene.change(&json!({"ref": {"tag": "2"}}));
-    let message = scene.message("Ready", "False", "AccessDenied").await;
+    scene.push("app", "2", &deployment("web", "web:1", 1));
+    scene.change("app", json!({"ref": {"tag": "2"}}));
+    let message = scene.wait_reason("app", "Ready", "False", "AccessDenied").await;
     assert!(message.contains("Deployment/"), "{message}");
     let name = format!("constrained-{}", scene.namespace());
     scene.story.kubectl(&["delete", "clusterrole,clusterrolebinding", &name], "");
@@ -229,9 +229,9 @@ async fn without_the_right_to_the_definition_a_deletion_says_so_and_orphans_go()
     let (scene, _) = narrowed(story, &[]);
     let binding = format!("supercargo-{}-controller", scene.namespace());
     scene.story.kubectl(&["delete", "clusterrolebinding", &binding], "");
-    scene.install(&config_map("a", "one"), &json!({"serviceAccountName": "deployer"})).await;
+    scene.install("app", &config_map("a", "one"), json!({"serviceAccountName": "deployer"})).await;
     scene.story.kubectl(&["delete", "oar", "app", "--wait=false"], "");
-    let message = scene.message("Ready", "False", "AccessDenied").await;
+    let message = scene.wait_reason("app", "Ready", "False", "AccessDenied").await;
     for part in [
         "cannot check whether the CustomResourceDefinition of releases is being deleted too: ",
         "cannot get resource \"customresourcedefinitions\"",
@@ -240,7 +240,7 @@ async fn without_the_right_to_the_definition_a_deletion_says_so_and_orphans_go()
         assert!(message.contains(part), "{message}");
     }
     scene.wait_data("a", "one").await;
-    scene.change(&json!({"deletionPolicy": "Orphan"}));
+    scene.change("app", json!({"deletionPolicy": "Orphan"}));
     scene.story.wait_gone("supercargo.dev/v1alpha1", "ociartifactreleases", "app").await;
     scene.wait_data("a", "one").await;
 }
@@ -251,9 +251,10 @@ async fn nothing_is_done_for_releases_of_other_namespaces() {
     let other = story.another_namespace("confined-other");
     let mark = story.bed().audit().mark();
     // It could: it may do anything anywhere.
-    let scene = Scene::of(story, Profile::ClusterAdmin, &[], |options| options);
-    scene.push("1", &config_map("a", "one"));
-    let mut elsewhere = scene.release("elsewhere", &json!({"targetNamespace": scene.namespace()}));
+    let scene = Scene::of(story).profile(Profile::ClusterAdmin).start();
+    scene.push("app", "1", &config_map("a", "one"));
+    let mut elsewhere =
+        scene.release("elsewhere", json!({"url": scene.url("app"), "targetNamespace": scene.namespace()}));
     elsewhere["metadata"]["namespace"] = json!(other);
     elsewhere["metadata"]["annotations"] = json!({"supercargo.dev/reconcile-at": "now"});
     let bed = scene.story.bed();
@@ -261,17 +262,17 @@ async fn nothing_is_done_for_releases_of_other_namespaces() {
     // A Secret of another namespace cannot be named.
     for (n, name) in [format!("{other}/pull"), format!("../../{other}/secrets/pull")].iter().enumerate() {
         let named = format!("named{n}");
-        scene.create(&named, &json!({"secretRef": {"name": name}}));
+        scene.create(&named, json!({"secretRef": {"name": name}}));
         let release = scene.story.wait_condition(&named, "Ready", "False", "InvalidSpec").await;
         assert!(release["status"].to_string().contains("is not a valid name"), "{release}");
     }
-    scene.create("app", &json!({}));
+    scene.create("app", json!({}));
     scene.story.wait_ready("app", "1@").await;
     bed.kubectl(
         &["-n", &other, "annotate", "--overwrite", "oar/elsewhere", "supercargo.dev/reconcile-at=2"],
         "",
     );
-    scene.reconcile("1").await;
+    scene.reconcile("app", "1").await;
     let seen =
         scene.story.object_in(Some(&other), "supercargo.dev/v1alpha1", "ociartifactreleases", "elsewhere");
     let seen = seen.await.expect("the release");
@@ -306,16 +307,16 @@ async fn no_release_gets_past_the_default_account() {
     }
     let (own, mark) = (story.namespace().to_owned(), story.bed().audit().mark());
     // The operator itself could do everything.
-    let scene = Scene::of(story, Profile::ClusterAdmin, &[], |options| {
-        options.argument("--default-service-account=tenant")
-    });
-    scene.push("1", &config_map("a", "one"));
+    let scene = Scene::of(story)
+        .profile(Profile::ClusterAdmin)
+        .start_with(|options| options.argument("--default-service-account=tenant"));
+    scene.push("app", "1", &config_map("a", "one"));
     // No account of that name, then one without rights.
-    scene.create("app", &json!({"retryInterval": "1s"}));
-    let message = scene.message("Ready", "False", "ServiceAccountNotFound").await;
+    scene.create("app", json!({"retryInterval": "1s"}));
+    let message = scene.wait_reason("app", "Ready", "False", "ServiceAccountNotFound").await;
     assert!(message.contains(&format!("ServiceAccount/{own}/tenant does not exist")), "{message}");
     scene.story.apply(&account("tenant"));
-    let message = scene.message("Ready", "False", "AccessDenied").await;
+    let message = scene.wait_reason("app", "Ready", "False", "AccessDenied").await;
     assert!(message.contains(&format!("ServiceAccount/{own}/tenant cannot apply it")), "{message}");
     // Tricks with the name: refused, or nobody's.
     let client = scene.story.client();
@@ -332,10 +333,10 @@ async fn no_release_gets_past_the_default_account() {
         assert!(refused.is_err(), "{name:?} was accepted");
     }
     // Taken out of the spec, the default counts.
-    scene.change(&json!({"serviceAccountName": "nobody"}));
-    scene.message("Ready", "False", "ServiceAccountNotFound").await;
-    scene.change(&json!({"serviceAccountName": null}));
-    scene.message("Ready", "False", "AccessDenied").await;
+    scene.change("app", json!({"serviceAccountName": "nobody"}));
+    scene.wait_reason("app", "Ready", "False", "ServiceAccountNotFound").await;
+    scene.change("app", json!({"serviceAccountName": null}));
+    scene.wait_reason("app", "Ready", "False", "AccessDenied").await;
     assert_eq!(scene.object_writes(mark), Vec::<String>::new());
 
     // With rights it is applied; and when the account goes first, the objects stay.

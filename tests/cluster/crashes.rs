@@ -11,7 +11,7 @@ use supercargo_testbed::proxy::{Moment, Seen};
 use supercargo_testbed::story::{DEADLINE, condition};
 use supercargo_testbed::{Account, Bed, Profiles, Proxy, Registry, Story, bed, story};
 
-use crate::ground::role;
+use crate::scene::{BINARY, role};
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -142,7 +142,7 @@ impl<'a> Case<'a> {
     }
 
     fn start(&self, kubeconfig: &str) -> Operator {
-        Options::new(env!("CARGO_BIN_EXE_supercargo"), &self.yard.account)
+        Options::new(BINARY, &self.yard.account)
             .kubeconfig(kubeconfig)
             .watching(&[&self.home])
             .lease_namespace(&self.home)

@@ -16,7 +16,7 @@ use supercargo_testbed::{
 };
 
 use super::alerts::RULES;
-use super::setting::{BINARY, Scene, config_map};
+use super::scene::{BINARY, Scene, config_map};
 
 const PROFILES: Profiles =
     Profiles::First("panels and alerts do not depend on rights, and it takes a minute");
@@ -160,46 +160,46 @@ impl Policy {
 
 /// Releases that are well: one with health and a second revision that prunes, one
 /// that drifts, one that is signed.
-async fn good_releases(scene: &Scene, signer: &Signer) {
+async fn good_releases(scene: &Scene<'_>, signer: &Signer) {
     let often = json!({"interval": "10s", "retryInterval": "1s", "wait": true});
-    let two = config_map("web", "v", "one") + &config_map("web-old", "v", "one");
-    scene.registry.push_yaml("web", "1", &two);
-    let digest = scene.registry.push_yaml("acme/signed", "1", &config_map("signed", "v", "one"));
-    let reference = format!("{}/acme/signed@{digest}", scene.registry.host());
-    signer.sign(&scene.registry, &reference, Format::Bundle, &[]);
-    scene.install("web", often.clone());
+    let two = config_map("web", "one") + &config_map("web-old", "one");
+    scene.push("web", "1", &two);
+    let digest = scene.registry().push_yaml("acme/signed", "1", &config_map("signed", "one"));
+    let reference = format!("{}/acme/signed@{digest}", scene.registry().host());
+    signer.sign(scene.registry(), &reference, Format::Bundle, &[]);
+    scene.create("web", often.clone());
     let mut spec = often;
-    spec["url"] = format!("oci://{}/acme/signed", scene.registry.host()).into();
-    scene.install("signed", spec);
+    spec["url"] = format!("oci://{}/acme/signed", scene.registry().host()).into();
+    scene.create("signed", spec);
     scene.story.wait_ready("web", "1@").await;
     scene.story.wait_ready("signed", "1@").await;
-    scene.registry.push_yaml("web", "2", &config_map("web", "v", "two"));
-    scene.patch("web", &json!({"ref": {"tag": "2"}}));
+    scene.push("web", "2", &config_map("web", "two"));
+    scene.change("web", json!({"ref": {"tag": "2"}}));
     scene.story.wait_ready("web", "2@").await;
 }
 
 /// Releases that are not: in every way that a dashboard or an alert tells of.
-async fn bad_releases(scene: &Scene) {
-    let host = scene.registry.host();
+async fn bad_releases(scene: &Scene<'_>) {
+    let host = scene.registry().host();
     let url = |repository: &str| format!("oci://{host}/{repository}");
-    scene.registry.push_yaml("stalled", "1", "this is: [no manifest");
-    scene.registry.push_yaml("acme/refused", "1", &config_map("refused", "v", "one"));
-    scene.registry.push_yaml("report", "1", &config_map("report", "v", "one"));
-    scene.install("stalled", json!({"interval": "10s"}));
-    scene.install("refused", json!({"url": url("acme/refused"), "retryInterval": "1s"}));
-    scene.install("report", json!({"drift": {"mode": "Report"}}));
-    scene.install("paused", json!({"suspend": true, "url": url("web")}));
+    scene.push("stalled", "1", "this is: [no manifest");
+    scene.registry().push_yaml("acme/refused", "1", &config_map("refused", "one"));
+    scene.push("report", "1", &config_map("report", "one"));
+    scene.create("stalled", json!({"interval": "10s"}));
+    scene.create("refused", json!({"url": url("acme/refused"), "retryInterval": "1s"}));
+    scene.create("report", json!({"drift": {"mode": "Report"}}));
+    scene.create("paused", json!({"suspend": true, "url": url("web")}));
     // Nobody listens there.
     let nowhere = format!("oci://127.0.0.1:{}/away", ports::free());
-    scene.install("away", json!({"url": nowhere, "retryInterval": "1s"}));
+    scene.create("away", json!({"url": nowhere, "retryInterval": "1s"}));
     for name in ["missing-a", "missing-b"] {
-        scene.install(name, json!({"retryInterval": "1s"}));
+        scene.create(name, json!({"retryInterval": "1s"}));
     }
     scene.story.wait_ready("report", "1@").await;
     for name in ["report", "web"] {
-        scene.story.kubectl(&["patch", "configmap", name, "-p", r#"{"data":{"v":"edited"}}"#], "");
+        scene.edit(name, "edited");
     }
-    scene.wait_value("web", "v", "two").await;
+    scene.wait_data("web", "two").await;
 }
 
 /// A file with the receiver `registry`.
@@ -257,13 +257,13 @@ async fn every_panel_has_data_and_alerts_fire_for_what_is_wrong() {
     let policy = Policy::new(&signer, &registry);
     let flag = format!("--trust-policy={}", policy.0.display());
     let (address, receivers) = (format!("127.0.0.1:{}", ports::free()), receivers());
-    let scene = Scene::with("dashboards", registry, |options| {
-        options
-            .argument(&flag)
-            .argument(&format!("--webhook-addr={address}"))
-            .argument(&format!("--webhook-config={receivers}"))
-    })
-    .await;
+    let scene =
+        Scene::builder("dashboards").await.own_registry(registry).slow_retries().start_with(|options| {
+            options
+                .argument(&flag)
+                .argument(&format!("--webhook-addr={address}"))
+                .argument(&format!("--webhook-config={receivers}"))
+        });
     let Scene { story, .. } = &scene;
     let mut spare = Options::new(BINARY, &story.operator_account())
         .watching(&[story.namespace()])
@@ -278,7 +278,7 @@ async fn every_panel_has_data_and_alerts_fire_for_what_is_wrong() {
     assert_eq!(firing(&prometheus), BTreeSet::new());
 
     bad_releases(&scene).await;
-    let pushes = Pushes::start(&address, &scene.registry.host());
+    let pushes = Pushes::start(&address, &scene.registry().host());
     let mut empty = without_data(&prometheus, (story.namespace(), "web"));
     let all = within(LIMIT, || {
         empty = &empty & &without_data(&prometheus, (story.namespace(), "web"));
@@ -292,7 +292,7 @@ async fn every_panel_has_data_and_alerts_fire_for_what_is_wrong() {
     let mut edits = 0;
     let drifting = within(LIMIT, || {
         edits += 1;
-        let patch = json!({"data": {"v": format!("edited {edits}")}}).to_string();
+        let patch = json!({"data": {"key": format!("edited {edits}")}}).to_string();
         story.kubectl(&["patch", "configmap", "web", "-p", &patch], "");
         firing(&prometheus).contains("SupercargoDriftRepeated")
     });
@@ -316,7 +316,7 @@ async fn every_panel_has_data_and_alerts_fire_for_what_is_wrong() {
 }
 
 /// Replicas go away: nobody leads until the lease has run out, then nobody is there.
-fn end(mut scene: Scene, mut spare: Operator, prometheus: &Prometheus) {
+fn end(mut scene: Scene<'_>, mut spare: Operator, prometheus: &Prometheus) {
     scene.operator.kill();
     wait_firing(prometheus, &["SupercargoNoLeader"]);
     spare.kill();

@@ -3,9 +3,9 @@
 use age::secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Profiles, story};
+use supercargo_testbed::{Profiles, Registry, story};
 
-use super::setting::{Scene, config_map};
+use super::scene::{Scene, config_map};
 
 const PROFILES: Profiles = Profiles::First("what an artifact holds is read before any right is used");
 
@@ -21,10 +21,10 @@ impl Key {
     }
 
     /// Pushes an artifact that only this key opens, as Kustomizer does.
-    fn push(&self, scene: &Scene, tag: &str, value: &str) {
-        let yaml = config_map("app", "v", value);
+    fn push(&self, scene: &Scene<'_>, tag: &str, value: &str) {
+        let yaml = config_map("app", value);
         let sealed = age::encrypt_and_armor(&self.0.to_public(), yaml.as_bytes()).expect("encrypts");
-        let registry = &scene.registry;
+        let registry = scene.registry();
         let (mut layer, config) = (tar::Builder::new(Vec::new()), b"{}");
         let mut header = tar::Header::new_gnu();
         header.set_size(sealed.len() as u64);
@@ -52,7 +52,7 @@ impl Key {
 
 #[story]
 async fn encrypted_artifacts_are_opened_with_the_identities_of_the_secret() {
-    let scene = Scene::begin("decryption").await;
+    let scene = Scene::builder("decryption").await.own_registry(Registry::plain()).slow_retries().start();
     let (old, new) = (Key::new(), Key::new());
     let keys = |data: Value| {
         let secret =
@@ -67,10 +67,10 @@ async fn encrypted_artifacts_are_opened_with_the_identities_of_the_secret() {
     };
     old.push(&scene, "1", "one");
     // Nothing here waits for a retry.
-    scene.install("app", json!({"retryInterval": "1h", "interval": "1h"}));
+    scene.create("app", json!({"retryInterval": "1h", "interval": "1h"}));
     refused("ArtifactInvalid", "encrypted with age, and no private key is configured").await;
     refused("ArtifactInvalid", "set spec.decryption.secretRef to a Secret with the key").await;
-    scene.patch("app", &json!({"decryption": {"provider": "age", "secretRef": {"name": "keys"}}}));
+    scene.change("app", json!({"decryption": {"provider": "age", "secretRef": {"name": "keys"}}}));
     refused("SecretNotFound", "named by spec.decryption.secretRef, does not exist").await;
     keys(json!({"a.agekey": old.private(), "b.agekey": "hunter2"}));
     refused(
@@ -80,16 +80,16 @@ async fn encrypted_artifacts_are_opened_with_the_identities_of_the_secret() {
     .await;
     keys(json!({"new.agekey": new.private()}));
     refused("SecretInvalid", "none of the given keys decrypts file \"all.yaml.age\"").await;
-    assert_eq!(scene.value("app", "v").await, None);
+    assert_eq!(scene.data("app").await, None);
     // Old and new together, in a Secret that is watched.
     keys(json!({"new.agekey": new.private(), "old.agekey": format!("# old\n{}\n", old.private())}));
     scene.story.wait_ready("app", "1@").await;
-    assert_eq!(scene.value("app", "v").await.as_deref(), Some("one"));
+    assert_eq!(scene.data("app").await.as_deref(), Some("one"));
     new.push(&scene, "2", "two");
     keys(json!({"new.agekey": new.private()}));
-    scene.patch("app", &json!({"ref": {"tag": "2"}}));
+    scene.change("app", json!({"ref": {"tag": "2"}}));
     scene.story.wait_ready("app", "2@").await;
-    assert_eq!(scene.value("app", "v").await.as_deref(), Some("two"));
+    assert_eq!(scene.data("app").await.as_deref(), Some("two"));
     let log = scene.operator.log();
     for secret in [&old.private(), &new.private(), "hunter2"] {
         assert!(!log.contains(secret), "{log}");

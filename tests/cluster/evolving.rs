@@ -4,8 +4,7 @@
 use serde_json::{Value, json};
 use supercargo_testbed::{Profiles, story};
 
-use crate::ground::{ALL_RIGHTS, account, role};
-use crate::scene::{Scene, config_map, message, text};
+use crate::scene::{ALL_RIGHTS, Scene, account, config_map, message, role, text};
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -27,11 +26,11 @@ fn version(name: &str, served: bool, storage: bool, spec: &str) -> String {
 }
 
 /// The definition of Widgets in a group of the story's own.
-fn definition(scene: &Scene, versions: &[String]) -> String {
+fn definition(scene: &Scene<'_>, versions: &[String]) -> String {
     scene.widgets(&format!("\n{}", versions.concat()))
 }
 
-fn widget(scene: &Scene, version: &str, name: &str, spec: &str) -> String {
+fn widget(scene: &Scene<'_>, version: &str, name: &str, spec: &str) -> String {
     format!(
         "apiVersion: {}/{version}\nkind: Widget\nmetadata: {{name: {name}}}\nspec: {spec}\n---\n",
         scene.group()
@@ -41,12 +40,12 @@ fn widget(scene: &Scene, version: &str, name: &str, spec: &str) -> String {
 const ANY: &str = "{type: object, x-kubernetes-preserve-unknown-fields: true}";
 
 /// A Widget as the API server has it under a version.
-async fn live(scene: &Scene, version: &str, name: &str) -> Option<Value> {
+async fn live(scene: &Scene<'_>, version: &str, name: &str) -> Option<Value> {
     scene.story.object(&format!("{}/{version}", scene.group()), "widgets", name).await
 }
 
 /// Installs a definition by somebody else, and waits until that is how it is served.
-async fn define(scene: &Scene, served: &[&str], unserved: &[&str]) {
+async fn define(scene: &Scene<'_>, served: &[&str], unserved: &[&str]) {
     let all: Vec<String> = served
         .iter()
         .map(|name| version(name, true, *name == "v1", ANY))
@@ -74,7 +73,7 @@ async fn define(scene: &Scene, served: &[&str], unserved: &[&str]) {
 }
 
 /// Takes the definition away, which nobody's namespace does.
-fn undefine(scene: &Scene) {
+fn undefine(scene: &Scene<'_>) {
     scene.story.kubectl(&["delete", "crd", &format!("widgets.{}", scene.group()), "--wait=false"], "");
 }
 
@@ -92,7 +91,7 @@ async fn a_version_of_a_known_kind_that_is_new_is_applied_whoever_brings_it() {
     let third = definition(&scene, &versions) + &widget(&scene, "v3", "w", "{size: 3}");
     scene.upgraded("app", "3", &third).await;
     assert_eq!(live(&scene, "v1", "w").await.expect("it exists")["spec"]["size"], 3);
-    scene.upgraded("app", "4", &config_map("last")).await;
+    scene.upgraded("app", "4", &config_map("last", "one")).await;
 }
 
 #[story]
@@ -117,7 +116,7 @@ async fn a_definition_and_its_objects_change_together() {
     let last = live(&scene, "v1", "w").await.expect("it exists");
     assert_eq!(last["spec"], json!({"size": "large", "color": "red", "owner": "me"}));
     assert_eq!(text(&last, "/metadata/uid"), text(&first, "/metadata/uid"));
-    scene.upgraded("app", "5", &config_map("last")).await;
+    scene.upgraded("app", "5", &config_map("last", "one")).await;
 }
 
 #[story]
@@ -132,15 +131,15 @@ async fn what_the_old_schema_takes_and_the_new_one_refuses_ends_the_run_before_t
     let spec = json!({"retryInterval": "1h"});
     scene.install("app", &revision("small, large", "{size: small}"), spec).await;
     // A value that stays is not looked at again by the API server.
-    let second = revision("small", "{size: large, note: new}") + &config_map("rest");
-    scene.upgrade("app", "2", &second).await;
+    let second = revision("small", "{size: large, note: new}") + &config_map("rest", "one");
+    scene.upgrade("app", "2", &second);
     let refused = scene.story.wait_condition("app", "Ready", "False", "PreflightFailed").await;
     let said = message(&refused, "Ready");
     assert!(said.starts_with("applied only Namespaces and CustomResourceDefinitions"), "{said}");
     assert!(said.contains("Widget/") && said.contains("Unsupported value: \"large\""), "{said}");
     assert!(scene.config_map("rest").await.is_none());
     assert_eq!(live(&scene, "v1", "w").await.expect("it exists")["spec"].get("note"), None);
-    scene.upgraded("app", "3", &config_map("last")).await;
+    scene.upgraded("app", "3", &config_map("last", "one")).await;
 }
 
 #[story]
@@ -197,13 +196,13 @@ data: {{size: {size}}}
     let sized = scene.config_map("sized").await.expect("it exists");
     assert_eq!(sized["data"]["size"], "large");
     // What the new one refuses as well ends the run before the rest is written.
-    scene.upgrade("app", "3", &(revision("'tiny'", "huge") + &config_map("rest"))).await;
+    scene.upgrade("app", "3", &(revision("'tiny'", "huge") + &config_map("rest", "one")));
     let refused = scene.story.wait_condition("app", "Ready", "False", "PreflightFailed").await;
     let said = message(&refused, "Ready");
     let written = "applied only Namespaces, CustomResourceDefinitions and admission policies";
     assert!(said.starts_with(written) && said.contains("it is too large"), "{said}");
     assert!(scene.config_map("rest").await.is_none());
-    scene.upgraded("app", "4", &config_map("last")).await;
+    scene.upgraded("app", "4", &config_map("last", "one")).await;
 }
 
 #[story]
@@ -239,11 +238,11 @@ async fn a_quota_and_what_it_refused_change_together() {
 async fn promise_2_an_object_whose_version_is_no_longer_served_is_deleted_all_the_same() {
     let scene = Scene::begin("unserved-version").await;
     define(&scene, &["v1", "v2"], &[]).await;
-    let both = widget(&scene, "v2", "leaves", "{size: 1}") + &config_map("stays");
+    let both = widget(&scene, "v2", "leaves", "{size: 1}") + &config_map("stays", "one");
     scene.install("app", &both, json!({})).await;
     scene.install("goes", &widget(&scene, "v2", "goes", "{size: 1}"), json!({})).await;
     define(&scene, &["v1"], &["v2"]).await;
-    scene.upgraded("app", "2", &config_map("stays")).await;
+    scene.upgraded("app", "2", &config_map("stays", "one")).await;
     assert!(live(&scene, "v1", "leaves").await.is_none(), "it was left behind");
     assert_eq!(scene.named("app").await, ["stays"]);
     scene.story.kubectl(&["delete", "oar", "goes", "--timeout=60s"], "");

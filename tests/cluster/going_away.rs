@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Bed, Profile, Profiles, Story, repository, story};
 
-use crate::ground::{ALL_RIGHTS, CONFIG_MAPS, Scene, account, config_map, deployment, role};
+use crate::scene::{ALL_RIGHTS, CONFIG_MAPS, Scene, account, config_map, deployment, role};
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -27,8 +27,8 @@ async fn exists(scene: &Scene<'_>, config_map: &str) -> bool {
 async fn a_deleted_release_takes_its_objects_or_leaves_them_as_its_policy_says() {
     let scene = Scene::begin("away-policy").await;
     let check = async |name: &str, policy: &str, prune: bool, stays: bool| {
-        scene.push(name, &config_map(name, "one"));
-        scene.create(name, &json!({"ref": {"tag": name}, "deletionPolicy": policy, "prune": prune}));
+        scene.push(name, name, &config_map(name, "one"));
+        scene.create(name, json!({"ref": {"tag": name}, "deletionPolicy": policy, "prune": prune}));
         scene.story.wait_ready(name, name).await;
         delete(&scene, name);
         assert_eq!(exists(&scene, name).await, stays, "{name}");
@@ -46,27 +46,27 @@ async fn a_deleted_release_waits_for_what_a_finalizer_holds_only_where_it_should
     let scene = Scene::begin("away-wait").await;
     let held =
         |name: &str| config_map(name, "one").replace("}\ndata", ", finalizers: [example.com/hold]}\ndata");
-    scene.push("held", &(held("held") + &config_map("free", "one")));
+    scene.push("app", "held", &(held("held") + &config_map("free", "one")));
     // Its end is seen, not polled for, also by one that does not look at drift.
     let slow = json!({
         "ref": {"tag": "held"}, "deletionPolicy": "WaitForTermination", "retryInterval": "1h", "interval": "1h",
         "drift": {"mode": "Off"},
     });
-    scene.create("app", &slow);
-    scene.push("left", &held("left"));
-    scene.create("left", &json!({"ref": {"tag": "left"}, "deletionPolicy": "Delete"}));
+    scene.create("app", slow);
+    scene.push("left", "left", &held("left"));
+    scene.create("left", json!({"ref": {"tag": "left"}, "deletionPolicy": "Delete"}));
     scene.story.wait_ready("app", "held").await;
     scene.story.wait_ready("left", "left").await;
     delete(&scene, "left");
     assert!(exists(&scene, "left").await, "its finalizer holds it");
 
     begin_to_delete(&scene, "app");
-    let message = scene.message("Ready", "False", "TerminationPending").await;
+    let message = scene.wait_reason("app", "Ready", "False", "TerminationPending").await;
     let name = format!("ConfigMap/{}/held", scene.namespace());
     assert!(message.contains(&format!("still terminating: {name}")), "{message}");
     assert!(!exists(&scene, "free").await);
     for name in ["held", "left"] {
-        scene.patch("configmap", name, &json!({"metadata": {"finalizers": null}}));
+        scene.patch("v1", "configmaps", name, json!({"metadata": {"finalizers": null}}));
     }
     scene.story.wait_gone("supercargo.dev/v1alpha1", "ociartifactreleases", "app").await;
     assert!(!exists(&scene, "held").await);
@@ -76,8 +76,8 @@ async fn a_deleted_release_waits_for_what_a_finalizer_holds_only_where_it_should
 #[story]
 async fn a_suspended_release_is_deleted_like_any_other() {
     let scene = Scene::begin("away-suspended").await;
-    scene.install(&config_map("a", "one"), &json!({})).await;
-    scene.change(&json!({"suspend": true}));
+    scene.install("app", &config_map("a", "one"), json!({})).await;
+    scene.change("app", json!({"suspend": true}));
     delete(&scene, "app");
     assert!(!exists(&scene, "a").await);
 }
@@ -85,7 +85,7 @@ async fn a_suspended_release_is_deleted_like_any_other() {
 #[story]
 async fn a_release_deleted_while_the_operator_was_down_goes_when_it_is_back() {
     let mut scene = Scene::begin("away-down").await;
-    scene.install(&config_map("a", "one"), &json!({})).await;
+    scene.install("app", &config_map("a", "one"), json!({})).await;
     scene.operator.kill();
     begin_to_delete(&scene, "app");
     scene.restart();
@@ -99,25 +99,16 @@ async fn a_release_whose_account_is_gone_stalls_with_both_ways_out() {
     let scene = Scene::begin("away-account").await;
     scene.story.apply(&(account("gone") + &role("gone", scene.namespace(), CONFIG_MAPS)));
     for name in ["restored", "orphaned"] {
-        scene.push(name, &config_map(name, "one"));
-        scene.create(name, &json!({"ref": {"tag": name}, "serviceAccountName": "gone"}));
+        scene.push(name, name, &config_map(name, "one"));
+        scene.create(name, json!({"ref": {"tag": name}, "serviceAccountName": "gone"}));
         scene.story.wait_ready(name, name).await;
     }
     scene.story.kubectl(&["delete", "serviceaccount", "gone"], "");
     for name in ["restored", "orphaned"] {
         begin_to_delete(&scene, name);
-        let what = format!("{name} says both ways out");
-        scene
-            .story
-            .wait_for(&what, async || {
-                let release = scene.story.release(name).await?;
-                let stalled = condition(&release, "Stalled")?;
-                let says = |part: &str| stalled.message.contains(part);
-                (says("restore the account") && says("spec.deletionPolicy to Orphan")).then_some(())
-            })
-            .await;
+        scene.wait_says(name, "Stalled", &["restore the account", "spec.deletionPolicy to Orphan"]).await;
     }
-    scene.patch("oar", "orphaned", &json!({"spec": {"deletionPolicy": "Orphan"}}));
+    scene.change("orphaned", json!({"deletionPolicy": "Orphan"}));
     scene.story.wait_gone("supercargo.dev/v1alpha1", "ociartifactreleases", "orphaned").await;
     assert!(exists(&scene, "orphaned").await);
     assert!(exists(&scene, "restored").await);
@@ -131,9 +122,9 @@ async fn a_release_that_may_not_delete_its_objects_says_so_and_goes_when_it_may(
     let scene = Scene::begin("away-denied").await;
     let rules = CONFIG_MAPS.replace(", delete", "");
     scene.story.apply(&(account("weak") + &role("weak", scene.namespace(), &rules)));
-    scene.install(&config_map("a", "one"), &json!({"serviceAccountName": "weak"})).await;
+    scene.install("app", &config_map("a", "one"), json!({"serviceAccountName": "weak"})).await;
     begin_to_delete(&scene, "app");
-    let message = scene.message("Ready", "False", "PruneFailed").await;
+    let message = scene.wait_reason("app", "Ready", "False", "PruneFailed").await;
     let namespace = scene.namespace();
     for part in [
         "cannot delete 1 object",
@@ -154,7 +145,7 @@ async fn a_release_never_waits_for_its_own_namespace() {
     let places: Vec<String> = ["plain", "tenant"].iter().map(|name| story.another_namespace(name)).collect();
     let watched: Vec<&str> = places.iter().map(String::as_str).collect();
     // About the operator's own rights, beside those of an account.
-    let scene = Scene::of(story, Profile::ClusterAdmin, &watched, |options| options);
+    let scene = Scene::of(story).profile(Profile::ClusterAdmin).watching(&watched).start();
     let elsewhere = scene.namespace();
     for (place, tenant) in places.iter().zip([false, true]) {
         let bed = scene.story.bed();
@@ -169,8 +160,8 @@ async fn a_release_never_waits_for_its_own_namespace() {
         // One that a finalizer holds here for a while, and one elsewhere.
         let held = config_map("held", "one").replace("}\ndata", ", finalizers: [example.com/hold]}\ndata");
         let other = config_map(place, "one").replace("}\ndata", &format!(", namespace: {elsewhere}}}\ndata"));
-        scene.push(place, &(held + &other));
-        let mut release = scene.release("app", &spec);
+        scene.push("app", place, &(held + &other));
+        let mut release = scene.release("app", spec);
         release["metadata"]["namespace"] = json!(place);
         in_place(&release.to_string());
         bed.kubectl(&["-n", place, "wait", "oar/app", "--for=condition=Ready", "--timeout=60s"], "");
@@ -224,7 +215,7 @@ async fn objects_are_deleted_in_the_reverse_of_the_order_they_were_made_in() {
         + &config_map("a", "one")
         + &account("web");
     let mark = scene.mark();
-    scene.install(&yaml, &json!({})).await;
+    scene.install("app", &yaml, json!({})).await;
     let made = scene.object_writes(mark);
     let mark = scene.mark();
     delete(&scene, "app");
@@ -263,11 +254,11 @@ async fn promise_10_malformed_releases_say_what_is_wrong_stop_nobody_and_can_be_
     let bed = Bed::start();
     install_crd(&bed, true);
     let story = Story::on(&bed, "away-malformed").await;
-    let scene = Scene::of(story, Profile::of_run(), &[], |options| options);
+    let scene = Scene::of(story).start();
     // One that is well first: its objects have to go with it later.
     for name in ["late", "wild", "strange"] {
-        scene.push(name, &config_map(name, "one"));
-        scene.create(name, &json!({"ref": {"tag": name}}));
+        scene.push(name, name, &config_map(name, "one"));
+        scene.create(name, json!({"ref": {"tag": name}}));
         scene.story.wait_ready(name, name).await;
     }
     let malformed: [(&str, Value, &str); 8] = [
@@ -289,13 +280,18 @@ async fn promise_10_malformed_releases_say_what_is_wrong_stop_nobody_and_can_be_
         ("nothing", json!({"url": null, "prune": null, "ref": null}), "spec."),
     ];
     for (name, spec, _) in &malformed {
-        scene.create(name, spec);
+        // With the nulls as they are.
+        let mut release = scene.release(name, json!({}));
+        for (field, value) in spec.as_object().expect("a spec") {
+            release["spec"][field] = value.clone();
+        }
+        scene.story.create("supercargo.dev/v1alpha1", "ociartifactreleases", &release);
     }
-    scene.patch("oar", "late", &json!({"spec": {"interval": "1x"}}));
-    scene.patch("oar", "wild", &json!({"spec": {"prune": "yes", "suspend": 7}}));
-    scene.patch("oar", "strange", &json!({"spec": {"serviceAccountName": "../../default"}}));
+    scene.change("late", json!({"interval": "1x"}));
+    scene.change("wild", json!({"prune": "yes", "suspend": 7}));
+    scene.change("strange", json!({"serviceAccountName": "../../default"}));
     // The others go on.
-    scene.install(&config_map("a", "one"), &json!({})).await;
+    scene.install("app", &config_map("a", "one"), json!({})).await;
     let stalled = async |name: &str, says: &str| {
         let release = scene.story.wait_condition(name, "Stalled", "True", "InvalidSpec").await;
         let message = condition(&release, "Ready").expect("Ready").message;
@@ -309,7 +305,7 @@ async fn promise_10_malformed_releases_say_what_is_wrong_stop_nobody_and_can_be_
     stalled("strange", "spec.serviceAccountName").await;
     // With the schema of today they can be told of, corrected and deleted too.
     install_crd(&bed, false);
-    scene.patch("configmap", "a", &json!({"data": {"key": "other"}}));
+    scene.edit("a", "other");
     scene.wait_data("a", "one").await;
     for (name, ..) in &malformed {
         delete(&scene, name);
@@ -328,10 +324,10 @@ async fn promise_10_malformed_releases_say_what_is_wrong_stop_nobody_and_can_be_
             })
             .await;
     }
-    scene.patch("oar", "strange", &json!({"spec": {"deletionPolicy": "Orphan", "serviceAccountName": null}}));
+    scene.change("strange", json!({"deletionPolicy": "Orphan", "serviceAccountName": null}));
     scene.story.wait_gone("supercargo.dev/v1alpha1", "ociartifactreleases", "strange").await;
     assert!(exists(&scene, "strange").await);
-    scene.patch("oar", "wild", &json!({"spec": {"prune": true, "suspend": false}}));
+    scene.change("wild", json!({"prune": true, "suspend": false}));
     scene.story.wait_gone("supercargo.dev/v1alpha1", "ociartifactreleases", "wild").await;
     assert!(!exists(&scene, "wild").await);
 }
@@ -341,16 +337,16 @@ async fn when_the_crd_is_deleted_the_objects_stay_and_the_crd_goes() {
     let bed = Bed::start();
     bed.install_crds();
     let story = Story::on(&bed, "away-crd").await;
-    let scene = Scene::of(story, Profile::of_run(), &[], |options| options);
+    let scene = Scene::of(story).start();
     scene.story.apply(&(account("tenant") + &role("tenant", scene.namespace(), CONFIG_MAPS)));
     for (name, spec) in [
         ("plain", json!({})),
         ("tenant", json!({"serviceAccountName": "tenant", "deletionPolicy": "WaitForTermination"})),
     ] {
-        scene.push(name, &config_map(name, "one"));
+        scene.push(name, name, &config_map(name, "one"));
         let mut spec = spec;
         spec["ref"] = json!({"tag": name});
-        scene.create(name, &spec);
+        scene.create(name, spec);
         scene.story.wait_ready(name, name).await;
     }
     let mark = scene.mark();
@@ -363,6 +359,6 @@ async fn when_the_crd_is_deleted_the_objects_stay_and_the_crd_goes() {
 
     // And when it comes back, so do the releases.
     install_crd(&bed, false);
-    scene.create("plain", &json!({"ref": {"tag": "plain"}}));
+    scene.create("plain", json!({"ref": {"tag": "plain"}}));
     scene.story.wait_ready("plain", "plain").await;
 }

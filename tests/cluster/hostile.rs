@@ -10,9 +10,9 @@ use flate2::write::GzEncoder;
 use futures::future::join_all;
 use serde_json::{Value, json};
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Profile, Profiles, Story, ports, processes, story};
+use supercargo_testbed::{Profiles, Story, ports, processes, story};
 
-use crate::ground::{Scene, config_map, registry};
+use crate::scene::{BINARY, Scene, config_map, registry};
 
 const PROFILES: Profiles =
     Profiles::First("what artifacts and registries may take does not depend on rights");
@@ -62,12 +62,12 @@ async fn what_one_namespace_holds_keeps_no_controller_from_starting() {
     let path = format!("/apis/supercargo.dev/v1alpha1/namespaces/{tenant}/ociartifactreleases");
     join_all(releases.iter().map(|release| create(&story, &path, release))).await;
 
-    let scene = Scene::of(story, Profile::of_run(), &[&tenant], |options| options);
-    scene.install(&config_map("a", "one"), &json!({})).await;
+    let scene = Scene::of(story).watching(&[&tenant]).start();
+    scene.install("app", &config_map("a", "one"), json!({})).await;
     // A release of that namespace is worked on, too: it has an inventory of its own.
     scene.story.kubectl(&["--namespace", &tenant, "delete", "oar", "--all", "--timeout=60s"], "");
 
-    let mut command = processes::command(env!("CARGO_BIN_EXE_supercargo"));
+    let mut command = processes::command(BINARY);
     command.args(["get", "inventories", "--namespace", &tenant]);
     command.env("KUBECONFIG", scene.story.bed().admin_kubeconfig_path());
     let output = command.output().expect("run supercargo");
@@ -81,17 +81,17 @@ async fn twenty_artifacts_that_are_small_until_decoded_take_no_memory_from_a_hun
     let story = Story::begin("hostile-memory").await;
     let tenants = [story.another_namespace("hostile-one"), story.another_namespace("hostile-two")];
     let [one, two] = &tenants;
-    let scene = Scene::of(story, Profile::of_run(), &[one, two], |options| options.argument(CHART_LIMIT));
+    let scene = Scene::of(story).watching(&[one, two]).argument(CHART_LIMIT).start();
     let good = |n: usize, value: &str| config_map(&format!("good-{n}"), value);
     let list = |namespace: &str, name: &str, spec: Value| {
-        let mut release = scene.release(name, &spec);
+        let mut release = scene.release(name, spec);
         release["metadata"]["namespace"] = json!(namespace);
         release.to_string() + "\n"
     };
     let mut releases = String::new();
     for n in 0..100 {
-        scene.push(&format!("one-{n}"), &good(n, "one"));
-        scene.push(&format!("two-{n}"), &good(n, "two"));
+        scene.push(&format!("good-{n}"), &format!("one-{n}"), &good(n, "one"));
+        scene.push(&format!("good-{n}"), &format!("two-{n}"), &good(n, "two"));
         releases +=
             &list(scene.namespace(), &format!("good-{n}"), json!({"ref": {"tag": format!("one-{n}")}}));
     }
@@ -152,8 +152,8 @@ async fn twenty_artifacts_that_are_small_until_decoded_take_no_memory_from_a_hun
 async fn inventories_that_a_tenant_fills_take_no_memory_from_the_others() {
     let story = Story::begin("hostile-inventory").await;
     let tenant = story.another_namespace("hostile-filler");
-    let scene = Scene::of(story, Profile::of_run(), &[&tenant], |options| options.argument(CHART_LIMIT));
-    scene.install(&config_map("a", "one"), &json!({})).await;
+    let scene = Scene::of(story).watching(&[&tenant]).argument(CHART_LIMIT).start();
+    scene.install("app", &config_map("a", "one"), json!({})).await;
     let labels = json!({
         "app.kubernetes.io/component": "inventory", "app.kubernetes.io/created-by": "supercargo",
         "app.kubernetes.io/name": "full",
@@ -178,7 +178,7 @@ async fn inventories_that_a_tenant_fills_take_no_memory_from_the_others() {
         .collect();
     let path = format!("/api/v1/namespaces/{tenant}/configmaps");
     join_all(parts.iter().map(|part| create(&scene.story, &path, part))).await;
-    let mut release = scene.release("full", &json!({}));
+    let mut release = scene.release("full", json!({"url": scene.url("app")}));
     release["metadata"]["namespace"] = json!(tenant);
     scene.story.bed().kubectl(&["create", "-f", "-"], &release.to_string());
     let refused = async || {
@@ -191,8 +191,8 @@ async fn inventories_that_a_tenant_fills_take_no_memory_from_the_others() {
     let says = ready.message.starts_with(&told) && ready.message.contains("is larger than 8 MiB");
     assert!(says, "{}", ready.message);
     // Nothing is forgotten, and another release goes on.
-    scene.push("2", &config_map("a", "two"));
-    scene.change(&json!({"ref": {"tag": "2"}}));
+    scene.push("app", "2", &config_map("a", "two"));
+    scene.change("app", json!({"ref": {"tag": "2"}}));
     scene.wait_data("a", "two").await;
     let peak = scene.operator.usage().peak;
     assert!(peak < MAX_RESIDENT, "{} MiB", peak >> 10);
@@ -213,7 +213,7 @@ async fn probes_metrics_and_webhooks_answer_beside_a_thousand_idle_connections()
     )
     .expect("write the configuration");
     let story = Story::begin("hostile-idle").await;
-    let scene = Scene::of(story, Profile::of_run(), &[], |options| {
+    let scene = Scene::of(story).start_with(|options| {
         options
             .argument(&format!("--health-addr=127.0.0.1:{health}"))
             .argument(&format!("--webhook-addr=127.0.0.1:{webhooks}"))

@@ -10,7 +10,7 @@ use supercargo_testbed::registry::{self, Registry};
 use supercargo_testbed::story::{DEADLINE, condition};
 use supercargo_testbed::{Image, Names, Profiles, Story, repository, story};
 
-use super::setting::{config_map, release};
+use super::scene::{config_map, release};
 
 const PROFILES: Profiles = Profiles::First("the image, under the rights that it is given");
 
@@ -67,7 +67,7 @@ fn interpreter(elf: &[u8]) -> Option<String> {
 
 #[story]
 fn what_is_not_static_is_told_from_what_is() {
-    let elf = std::fs::read(super::setting::BINARY).expect("read");
+    let elf = std::fs::read(super::scene::BINARY).expect("read");
     assert!(interpreter(&elf).is_some_and(|name| name.contains("ld-linux")));
 }
 
@@ -81,7 +81,7 @@ async fn a_release_becomes_ready_by_the_operator_inside_of_it() {
     };
     let (public, private) = (start(&known), start(&unknown));
     for registry in [&public, &private] {
-        registry.push_yaml("app", "1", &config_map("app", "v", "one"));
+        registry.push_yaml("app", "1", &config_map("app", "one"));
     }
     let names = Names::start();
     let root = Image::shared().root(&names.resolv_conf());
@@ -96,7 +96,7 @@ async fn a_release_becomes_ready_by_the_operator_inside_of_it() {
     let install = |name: &str, registry: &Registry, spec: Value| {
         let port = registry.host().rsplit_once(':').expect("a port").1.to_owned();
         let url = format!("oci://{NAME}:{port}/app");
-        story.apply(&release(story.namespace(), name, &url, spec));
+        story.apply(&release(story.namespace(), name, &url, spec).to_string());
     };
     let spec = json!({"insecure": false, "retryInterval": "1h"});
     // Its certificate is trusted for the image's roots alone.
@@ -135,7 +135,7 @@ async fn a_release_becomes_ready_by_the_operator_inside_of_it() {
 #[story]
 async fn its_traces_reach_a_collector_and_have_the_ids_of_the_log() {
     let registry = Registry::plain();
-    registry.push_yaml("app", "1", &config_map("app", "v", "hunter2"));
+    registry.push_yaml("app", "1", &config_map("app", "hunter2"));
     let collector = Collector::start();
     let story = Story::begin("image-traces").await;
     let account = story.operator_account();
@@ -149,9 +149,9 @@ async fn its_traces_reach_a_collector_and_have_the_ids_of_the_log() {
         .start();
     operator.wait_ready();
     let url = format!("oci://{}/app", registry.host());
-    story.apply(&release(story.namespace(), "app", &url, json!({"wait": true})));
+    story.apply(&release(story.namespace(), "app", &url, json!({"wait": true})).to_string());
     story.wait_ready("app", "1@sha256:").await;
-    story.apply(&release(story.namespace(), "none", &url, json!({"ref": {"tag": "none"}})));
+    story.apply(&release(story.namespace(), "none", &url, json!({"ref": {"tag": "none"}})).to_string());
     story.wait_condition("none", "Ready", "False", "ArtifactNotFound").await;
     // What was not sent yet is sent at the end.
     assert_eq!(operator.stop(), Some(0), "{}", operator.log());
@@ -195,7 +195,7 @@ async fn its_traces_reach_a_collector_and_have_the_ids_of_the_log() {
 #[story]
 async fn without_its_collector_it_goes_on() {
     let registry = Registry::plain();
-    registry.push_yaml("app", "1", &config_map("app", "v", "one"));
+    registry.push_yaml("app", "1", &config_map("app", "one"));
     let story = Story::begin("image-alone").await;
     let account = story.operator_account();
     let nobody = supercargo_testbed::ports::free();
@@ -206,16 +206,18 @@ async fn without_its_collector_it_goes_on() {
         .env("OTEL_BSP_SCHEDULE_DELAY", "50")
         .start();
     operator.wait_ready();
-    story.apply(&release(story.namespace(), "app", &format!("oci://{}/app", registry.host()), json!({})));
+    story.apply(
+        &release(story.namespace(), "app", &format!("oci://{}/app", registry.host()), json!({})).to_string(),
+    );
     story.wait_ready("app", "1@sha256:").await;
     let lost = || operator.log().matches("losing traces").count();
     assert!(supercargo_testbed::within(DEADLINE, || lost() > 0), "{}", operator.log());
-    registry.push_yaml("app", "1", &config_map("app", "v", "two"));
+    registry.push_yaml("app", "1", &config_map("app", "two"));
     story.kubectl(&["annotate", "oar", "app", "supercargo.dev/reconcile-at=now"], "");
     story
         .wait_for("the next one", async || {
             let object = story.object("v1", "configmaps", "app").await?;
-            (object["data"]["v"] == "two").then_some(())
+            (object["data"]["key"] == "two").then_some(())
         })
         .await;
     assert_eq!(operator.stop(), Some(0), "{}", operator.log());

@@ -6,16 +6,16 @@ use serde_json::{Value, json};
 use supercargo_testbed::audit::Request;
 use supercargo_testbed::operator::Options;
 use supercargo_testbed::story::condition;
-use supercargo_testbed::{Profiles, Story, fetch, registry, story};
+use supercargo_testbed::{Profiles, Registry, Story, fetch, registry, story};
 
-use super::scene::widgets;
-use super::setting::{BINARY, Scene, config_map};
+use super::scene::{BINARY, Scene, config_map, widgets};
 
 const PROFILES: Profiles = Profiles::Both;
 
 #[story]
 async fn into_an_existing_namespace_and_with_its_own() {
-    let scene = Scene::begin("install-namespace").await;
+    let scene =
+        Scene::builder("install-namespace").await.own_registry(Registry::plain()).slow_retries().start();
     let story = &scene.story;
     let (existing, own) =
         (story.another_namespace("install-existing"), story.reserve_namespace("install-own"));
@@ -25,13 +25,13 @@ async fn into_an_existing_namespace_and_with_its_own() {
              apiVersion: v1\nkind: Service\nmetadata: {{name: web, namespace: {namespace}}}\nspec: {{ports: [{{port: 80}}]}}\n---\n"
         )
     };
-    scene.registry.push_yaml("existing", "1", &app(&existing));
-    scene.registry.push_yaml("local", "1", &config_map("local", "a", "b"));
+    scene.push("existing", "1", &app(&existing));
+    scene.push("local", "1", &config_map("local", "b"));
     // The namespace comes last in the artifact, and is applied first.
     let with = format!("{}apiVersion: v1\nkind: Namespace\nmetadata: {{name: {own}}}\n", app(&own));
-    scene.registry.push_yaml("own", "1", &with);
+    scene.push("own", "1", &with);
     for name in ["existing", "local", "own"] {
-        scene.install(name, json!({"wait": true}));
+        scene.create(name, json!({"wait": true}));
     }
     for (name, entries) in [("existing", 2), ("local", 1), ("own", 3)] {
         let release = story.wait_ready(name, "1@sha256:").await;
@@ -47,12 +47,13 @@ async fn into_an_existing_namespace_and_with_its_own() {
         let labels = &found["metadata"]["labels"];
         assert_eq!(labels["supercargo.dev/namespace"], story.namespace(), "{labels}");
     }
-    assert_eq!(scene.value("local", "a").await.as_deref(), Some("b"), "without a namespace: the release's");
+    assert_eq!(scene.data("local").await.as_deref(), Some("b"), "without a namespace: the release's");
 }
 
 #[story]
 async fn a_definition_and_its_resource_in_one_artifact() {
-    let scene = Scene::begin("install-definition").await;
+    let scene =
+        Scene::builder("install-definition").await.own_registry(Registry::plain()).slow_retries().start();
     let group = format!("{}.example.com", scene.story.namespace());
     let resource =
         format!("apiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: first}}\nspec: {{size: 3}}\n---\n");
@@ -66,8 +67,8 @@ async fn a_definition_and_its_resource_in_one_artifact() {
     schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}}}}}}
 ",
         );
-    scene.registry.push_yaml("widgets", "1", &yaml);
-    scene.install("widgets", json!({"wait": true}));
+    scene.push("widgets", "1", &yaml);
+    scene.create("widgets", json!({"wait": true}));
     let release = scene.story.wait_ready("widgets", "1@").await;
     assert_eq!(release["status"]["changes"]["created"], 2);
     let widget = scene.story.object(&format!("{group}/v1"), "widgets", "first").await.expect("the widget");
@@ -90,7 +91,7 @@ async fn a_definition_and_its_resource_in_one_artifact() {
 
 #[story]
 async fn promise_9_a_namespace_admin_installs_role_binding_and_account_in_one_artifact() {
-    let scene = Scene::begin("install-admin").await;
+    let scene = Scene::builder("install-admin").await.own_registry(Registry::plain()).slow_retries().start();
     let story = &scene.story;
     story.kubectl(&["create", "serviceaccount", "installer"], "");
     let account = format!("--serviceaccount={}:installer", story.namespace());
@@ -122,9 +123,9 @@ metadata: {{name: app}}
 ",
         story.namespace()
     );
-    scene.registry.push_yaml("app", "1", &yaml);
+    scene.push("app", "1", &yaml);
     let mark = story.bed().audit().mark();
-    scene.install("app", json!({"serviceAccountName": "installer", "wait": true}));
+    scene.create("app", json!({"serviceAccountName": "installer", "wait": true}));
     let release = story.wait_ready("app", "1@").await;
     assert_eq!(release["status"]["changes"]["created"], 4, "{release:#}");
     let installer = format!("system:serviceaccount:{}:installer", story.namespace());
@@ -144,12 +145,12 @@ metadata: {{name: app}}
 
     // A role that is nowhere is told by its name.
     let missing = yaml.replace("kind: Role, name: app}", "kind: Role, name: none}");
-    scene.registry.push_yaml(
+    scene.push(
         "app",
         "2",
         &missing.replace("metadata: {name: app}\nroleRef", "metadata: {name: other}\nroleRef"),
     );
-    scene.patch("app", &json!({"ref": {"tag": "2"}}));
+    scene.change("app", json!({"ref": {"tag": "2"}}));
     let release = story.wait_condition("app", "Ready", "False", "PreflightFailed").await;
     let message = condition(&release, "Ready").expect("ready").message;
     assert!(message.contains("the Role none of its roleRef does not exist"), "{message}");
@@ -158,7 +159,8 @@ metadata: {{name: app}}
 
 #[story]
 async fn replicas_that_an_autoscaler_sets_are_left_alone() {
-    let scene = Scene::begin("install-replicas").await;
+    let scene =
+        Scene::builder("install-replicas").await.own_registry(Registry::plain()).slow_retries().start();
     let story = &scene.story;
     let yaml = |image: &str| {
         format!(
@@ -182,12 +184,12 @@ spec:
 "
         )
     };
-    scene.registry.push_yaml("web", "1", &yaml("web:1"));
-    scene.registry.push_yaml("web", "2", &yaml("web:2"));
-    scene.install("web", json!({}));
+    scene.push("web", "1", &yaml("web:1"));
+    scene.push("web", "2", &yaml("web:2"));
+    scene.create("web", json!({}));
     story.wait_ready("web", "1@").await;
     story.kubectl(&["scale", "deployment/web", "--replicas=4"], "");
-    scene.patch("web", &json!({"ref": {"tag": "2"}}));
+    scene.change("web", json!({"ref": {"tag": "2"}}));
     let release = story.wait_ready("web", "2@").await;
     let web = story.object("apps/v1", "deployments", "web").await.expect("the deployment");
     assert_eq!(web["spec"]["replicas"], 4);
@@ -199,12 +201,12 @@ spec:
 // What a person does first: publishes, installs, waits, looks.
 #[story]
 async fn kubectl_waits_for_it_and_status_and_events_tell_it_all() {
-    let scene = Scene::begin("install-status").await;
+    let scene = Scene::builder("install-status").await.own_registry(Registry::plain()).slow_retries().start();
     let story = &scene.story;
     let directory = supercargo_testbed::processes::directory("app");
     let push = |tag: &str, yaml: String| -> String {
         std::fs::write(directory.join("app.yaml"), yaml).expect("write a file");
-        let url = format!("oci://{}/app:{tag}", scene.registry.host());
+        let url = format!("oci://{}/app:{tag}", scene.registry().host());
         let output = Command::new(BINARY)
             .args(["push", "artifact", &url, "-f"])
             .arg(&directory)
@@ -217,11 +219,15 @@ async fn kubectl_waits_for_it_and_status_and_events_tell_it_all() {
             .output()
             .expect("run supercargo");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        scene.registry.crane(&["digest", &format!("{}/app:{tag}", scene.registry.host())]).trim().to_owned()
+        scene
+            .registry()
+            .crane(&["digest", &format!("{}/app:{tag}", scene.registry().host())])
+            .trim()
+            .to_owned()
     };
-    let first = push("1", format!("{}{}", config_map("a", "x", "1"), config_map("b", "x", "1")));
-    let second = push("2", format!("{}{}", config_map("a", "x", "2"), config_map("c", "x", "1")));
-    scene.install("app", json!({"wait": true}));
+    let first = push("1", format!("{}{}", config_map("a", "1"), config_map("b", "1")));
+    let second = push("2", format!("{}{}", config_map("a", "2"), config_map("c", "1")));
+    scene.create("app", json!({"wait": true}));
     story.kubectl(&["wait", "--for=condition=Ready", "oar/app", "--timeout=60s"], "");
     let release = story.wait_ready("app", &first).await;
     let status = &release["status"];
@@ -268,7 +274,7 @@ async fn kubectl_waits_for_it_and_status_and_events_tell_it_all() {
         "{history:?}"
     );
 
-    scene.patch("app", &json!({"ref": {"tag": "none"}}));
+    scene.change("app", json!({"ref": {"tag": "none"}}));
     story.wait_condition("app", "Ready", "False", "ArtifactNotFound").await;
     let expected = [
         ("Normal", "ReconciliationSucceeded", format!("Applied 2 objects of revision {revision}: 2 created")),
@@ -277,7 +283,7 @@ async fn kubectl_waits_for_it_and_status_and_events_tell_it_all() {
             "ReconciliationSucceeded",
             format!("Applied 2 objects of revision 2@{second}: 1 created, 1 configured, 1 pruned"),
         ),
-        ("Warning", "ArtifactNotFound", format!("{}/app:none was not found", scene.registry.host())),
+        ("Warning", "ArtifactNotFound", format!("{}/app:none was not found", scene.registry().host())),
     ];
     for (kind, reason, message) in expected {
         story
@@ -313,9 +319,14 @@ fn kinds(release: &Value) -> Vec<(&str, &str)> {
 #[story]
 async fn logs_and_endpoints_tell_what_it_does_and_its_end_gives_the_lease_back() {
     let registry = registry::Registry::plain();
-    let mut scene = Scene::with("install-process", registry, |o| o.argument("--log-format=json")).await;
-    let digest = scene.registry.push_yaml("app", "1", &config_map("a", "x", "1"));
-    scene.install("app", json!({}));
+    let mut scene = Scene::builder("install-process")
+        .await
+        .own_registry(registry)
+        .slow_retries()
+        .argument("--log-format=json")
+        .start();
+    let digest = scene.push("app", "1", &config_map("a", "1"));
+    scene.create("app", json!({}));
     scene.story.wait_ready("app", "1@").await;
     let log = scene.operator.log();
     let lines: Vec<Value> = log

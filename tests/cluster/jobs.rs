@@ -25,12 +25,12 @@ fn stuck(name: &str, image: &str, annotations: &str) -> String {
 }
 
 /// How often the operator has made a Job since then.
-fn runs(scene: &Scene, mark: Mark, name: &str) -> usize {
+fn runs(scene: &Scene<'_>, mark: Mark, name: &str) -> usize {
     let writes = scene.writes(mark);
     writes.iter().filter(|r| r.resource == "jobs" && r.name == name && r.code == 201).count()
 }
 
-async fn wait_done(scene: &Scene, release: &str, name: &str, done: bool) {
+async fn wait_done(scene: &Scene<'_>, release: &str, name: &str, done: bool) {
     let remembered = async || {
         let entries = scene.inventory(release).await;
         let entry = entries.iter().find(|e| text(e, "/id").contains(&format!("_{name}_")))?;
@@ -44,9 +44,9 @@ async fn uid_of(story: &Story<'_>, name: &str) -> Option<String> {
 }
 
 /// Shows that the operator has seen all that happened until now.
-async fn fence(scene: &Scene) {
-    scene.patch("v1", "configmaps", "fence", json!({"data": {"a": "edited"}})).await;
-    let back = async || (scene.config_map("fence").await?["data"]["a"] == "b").then_some(());
+async fn fence(scene: &Scene<'_>) {
+    scene.edit("fence", "edited");
+    let back = async || (scene.config_map("fence").await?["data"]["key"] == "one").then_some(());
     scene.story.wait_for("drift is put back", back).await;
 }
 
@@ -59,7 +59,7 @@ async fn a_job_that_is_done_and_gone_runs_once_for_each_content() {
             job("at-once", image, "", "  ttlSecondsAfterFinished: 0\n"),
             job("soon", image, "", "  ttlSecondsAfterFinished: 1\n"),
             job("absent", image, once, "  ttlSecondsAfterFinished: 0\n"),
-            config_map("fence"),
+            config_map("fence", "one"),
         ]
         .concat()
     };
@@ -71,9 +71,9 @@ async fn a_job_that_is_done_and_gone_runs_once_for_each_content() {
         wait_done(&scene, "app", name, true).await;
     }
     fence(&scene).await;
-    let again = scene.reconciled("app", "again").await;
+    let again = scene.reconcile("app", "again").await;
     assert!(message(&again, "Drifted").starts_with("No drift"), "{again:#}");
-    scene.restart(async |_| {}).await;
+    scene.replace_operator(async |_| {}).await;
     fence(&scene).await;
     for name in names {
         assert_eq!((runs(&scene, mark, name), uid_of(&scene.story, name).await), (1, None), "{name}");
@@ -89,14 +89,14 @@ async fn a_job_that_is_done_and_gone_runs_once_for_each_content() {
         assert_eq!(runs(&scene, mark, name), 2, "{name}");
     }
     // Gone, it can leave like any other.
-    scene.upgraded("app", "3", &config_map("fence")).await;
+    scene.upgraded("app", "3", &config_map("fence", "one")).await;
     assert_eq!(scene.named("app").await, ["fence"]);
 }
 
 #[story]
 async fn a_job_that_ends_long_after_ready_is_remembered_without_asking_for_it() {
     let scene = Scene::begin("jobs-late").await;
-    let yaml = stuck("late", "one", "") + &config_map("fence");
+    let yaml = stuck("late", "one", "") + &config_map("fence", "one");
     scene.install("app", &yaml, json!({})).await;
     wait_done(&scene, "app", "late", false).await;
     // Deleted before it has ended, it is made again.
@@ -123,7 +123,7 @@ async fn a_job_that_ends_long_after_ready_is_remembered_without_asking_for_it() 
 #[story]
 async fn a_job_that_is_done_and_loses_its_labels_is_not_taken_for_gone() {
     let scene = Scene::begin("jobs-unlabelled").await;
-    scene.install("app", &(job("done", "one", "", "") + &config_map("fence")), json!({})).await;
+    scene.install("app", &(job("done", "one", "", "") + &config_map("fence", "one")), json!({})).await;
     wait_done(&scene, "app", "done", true).await;
     let uid = uid_of(&scene.story, "done").await;
     scene.story.kubectl(&["label", "job", "done", "supercargo.dev/name-", "supercargo.dev/namespace-"], "");
@@ -137,9 +137,9 @@ async fn a_job_that_is_done_and_loses_its_labels_is_not_taken_for_gone() {
     // Gone, it is asked for once, and by no run after that.
     scene.story.kubectl(&["delete", "job", "done"], "");
     fence(&scene).await;
-    scene.reconciled("app", "1").await;
+    scene.reconcile("app", "1").await;
     let mark = scene.mark();
-    scene.reconciled("app", "2").await;
+    scene.reconcile("app", "2").await;
     let requests = scene.story.bed().audit().since(mark, &scene.story.operator_account().user());
     let asked: Vec<_> = requests.iter().filter(|r| r.resource == "jobs").collect();
     assert!(asked.is_empty(), "{asked:#?}");
@@ -155,7 +155,7 @@ async fn a_pod_that_has_succeeded_and_is_gone_is_not_made_again() {
              main, image: main}}]}}\n---\n"
         )
     };
-    let yaml = pod("once", "Never") + &pod("always", "Always") + &config_map("fence");
+    let yaml = pod("once", "Never") + &pod("always", "Always") + &config_map("fence", "one");
     scene.install("app", &yaml, json!({})).await;
     let running = async |name: &str| {
         let phase = async || {
@@ -195,7 +195,8 @@ async fn a_pod_that_has_succeeded_and_is_gone_is_not_made_again() {
 #[story]
 async fn a_finished_job_is_made_anew_for_another_template_and_nobody_has_to_ask() {
     let scene = Scene::begin("jobs-template").await;
-    let of = |image: &str, annotations: &str| job("hook", image, annotations, "") + &config_map("fence");
+    let of =
+        |image: &str, annotations: &str| job("hook", image, annotations, "") + &config_map("fence", "one");
     scene.install("app", &of("one", ""), json!({"wait": true})).await;
     let first = uid_of(&scene.story, "hook").await.expect("the Job exists");
     let ready = scene.upgraded("app", "2", &of("two", "")).await;
@@ -205,20 +206,20 @@ async fn a_finished_job_is_made_anew_for_another_template_and_nobody_has_to_ask(
 
     // It may opt out, and then it is told.
     let firm = "supercargo.dev/force: disabled";
-    scene.upgrade("app", "3", &of("three", firm)).await;
+    scene.upgrade("app", "3", &of("three", firm));
     let refused = scene.story.wait_condition("app", "Ready", "False", "PreflightFailed").await;
     assert!(
         message(&refused, "Ready").contains("supercargo.dev/force: disabled on the object"),
         "{refused:#}"
     );
-    scene.specify("app", json!({"force": true})).await;
-    scene.reconciled("app", "forced").await;
+    scene.change("app", json!({"force": true}));
+    scene.reconcile("app", "forced").await;
     assert_eq!(uid_of(&scene.story, "hook").await, Some(second.clone()));
     // A Job that somebody has taken the labels of is not ours to delete.
-    scene.specify("app", json!({"force": false, "suspend": true})).await;
+    scene.change("app", json!({"force": false, "suspend": true}));
     scene.story.kubectl(&["label", "job", "hook", "supercargo.dev/name-", "supercargo.dev/namespace-"], "");
-    scene.upgrade("app", "4", &of("four", "")).await;
-    scene.specify("app", json!({"suspend": false})).await;
+    scene.upgrade("app", "4", &of("four", ""));
+    scene.change("app", json!({"suspend": false}));
     let said = async || {
         let release = scene.story.release("app").await?;
         message(&release, "Ready").contains("to recreate it").then_some(())
@@ -229,12 +230,12 @@ async fn a_finished_job_is_made_anew_for_another_template_and_nobody_has_to_ask(
 
 #[story]
 async fn a_running_job_is_waited_for_by_its_watch_and_holds_no_worker() {
-    let scene = Scene::with("jobs-running", &["--concurrency=1"]).await;
-    let of = |image: &str| stuck("hook", image, "") + &config_map("fence");
+    let scene = Scene::builder("jobs-running").await.argument("--concurrency=1").start();
+    let of = |image: &str| stuck("hook", image, "") + &config_map("fence", "one");
     let spec = json!({"retryInterval": "1h"});
     scene.install("app", &of("one"), spec).await;
     let first = uid_of(&scene.story, "hook").await.expect("the Job exists");
-    scene.upgrade("app", "2", &of("two").replace("testbed.supercargo.dev/pod: pending, ", "")).await;
+    scene.upgrade("app", "2", &of("two").replace("testbed.supercargo.dev/pod: pending, ", ""));
     let waits = scene.story.wait_condition("app", "Ready", "False", "JobRunning").await;
     let said = message(&waits, "Ready");
     for part in [&format!("Job/{}/hook: ", scene.namespace()), "it has not finished yet", "spec.force"] {
@@ -245,7 +246,7 @@ async fn a_running_job_is_waited_for_by_its_watch_and_holds_no_worker() {
             .as_array()
             .is_some_and(|all| all.iter().all(|c| c["type"] != "Stalled"))
     );
-    scene.install("other", &config_map("other"), json!({})).await;
+    scene.install("other", &config_map("other", "one"), json!({})).await;
     assert_eq!(uid_of(&scene.story, "hook").await, Some(first.clone()));
     // It ends, and the release goes on by itself: the next retry is an hour away.
     scene.story.kubectl(&["label", "pods", "-l", "job=hook", "testbed.supercargo.dev/pod-"], "");
@@ -255,7 +256,7 @@ async fn a_running_job_is_waited_for_by_its_watch_and_holds_no_worker() {
     // With force nobody waits.
     scene.upgraded("app", "3", &of("three")).await;
     let third = uid_of(&scene.story, "hook").await;
-    scene.specify("app", json!({"force": true})).await;
+    scene.change("app", json!({"force": true}));
     scene.upgraded("app", "4", &of("four")).await;
     assert_ne!(uid_of(&scene.story, "hook").await, third);
 }

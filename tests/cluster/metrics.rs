@@ -12,7 +12,7 @@ use supercargo_testbed::story::DEADLINE;
 use supercargo_testbed::tools::Tools;
 use supercargo_testbed::{Profiles, Registry, Signer, bed, poll_until, processes, repository, story};
 
-use super::setting::{BINARY, Scene, config_map};
+use super::scene::{BINARY, Scene, config_map};
 
 const PROFILES: Profiles = Profiles::First("figures do not depend on rights");
 
@@ -163,7 +163,7 @@ fn judged(scrape: &Scrape) -> (Vec<String>, Vec<&'static str>) {
     (wrong, names.chain(["supercargo_reconcile_duration_seconds"]).collect())
 }
 
-impl Scene {
+impl Scene<'_> {
     /// Scrapes until there is nothing to complain of.
     fn wait_scrape(&self, what: &str, complaints: impl Fn(&Scrape) -> Vec<String>) -> Scrape {
         let last = RefCell::new(Scrape::of(&self.operator));
@@ -191,42 +191,42 @@ impl Scene {
 
 #[story]
 async fn every_documented_metric_has_its_value_and_the_series_of_a_release_go_with_it() {
-    let scene = Scene::begin("metrics").await;
-    let push = |name: &str, tag: &str, yaml: &str| scene.registry.push_yaml(name, tag, yaml);
-    push("good", "1", &(config_map("good", "v", "1") + &config_map("extra", "v", "1")));
-    push("good", "2", &config_map("good", "v", "2"));
+    let scene = Scene::builder("metrics").await.own_registry(Registry::plain()).slow_retries().start();
+    let push = |name: &str, tag: &str, yaml: &str| scene.push(name, tag, yaml);
+    push("good", "1", &(config_map("good", "1") + &config_map("extra", "1")));
+    push("good", "2", &config_map("good", "2"));
     for name in ["drifting", "signed", "asleep"] {
-        push(name, "1", &config_map(name, "v", "1"));
+        push(name, "1", &config_map(name, "1"));
     }
     push("waiting", "1", &homeless("waiting"));
-    push("broken", "another", &config_map("broken", "v", "1"));
+    push("broken", "another", &config_map("broken", "1"));
     let signer = Signer::new(Algorithm::P256);
-    let digest = push("signed", "1", &config_map("signed", "v", "1"));
-    let reference = format!("{}/signed@{digest}", scene.registry.host());
-    signer.sign(&scene.registry, &reference, Format::Bundle, &[]);
+    let digest = push("signed", "1", &config_map("signed", "1"));
+    let reference = format!("{}/signed@{digest}", scene.registry().host());
+    signer.sign(scene.registry(), &reference, Format::Bundle, &[]);
     let key = format!("--from-file={}", signer.public().display());
     scene.story.kubectl(&["create", "secret", "generic", "keys", &key], "");
 
-    scene.install("good", json!({"wait": true}));
-    scene.install("drifting", json!({"drift": {"mode": "Report"}}));
-    scene.install("signed", json!({"verify": {"provider": "cosign", "secretRef": {"name": "keys"}}}));
-    scene.install("asleep", json!({"suspend": true}));
-    scene.install("waiting", json!({"wait": true, "timeout": "1h"}));
-    scene.install("broken", json!({}));
+    scene.create("good", json!({"wait": true}));
+    scene.create("drifting", json!({"drift": {"mode": "Report"}}));
+    scene.create("signed", json!({"verify": {"provider": "cosign", "secretRef": {"name": "keys"}}}));
+    scene.create("asleep", json!({"suspend": true}));
+    scene.create("waiting", json!({"wait": true, "timeout": "1h"}));
+    scene.create("broken", json!({}));
     for name in ["good", "drifting", "signed"] {
         scene.story.wait_ready(name, "1@").await;
     }
     scene.story.wait_condition("broken", "Ready", "False", "ArtifactNotFound").await;
     scene.story.wait_condition("asleep", "Ready", "Unknown", "Suspended").await;
     scene.story.wait_condition("waiting", "Reconciling", "True", "Progressing").await;
-    scene.patch("good", &json!({"ref": {"tag": "2"}}));
+    scene.change("good", json!({"ref": {"tag": "2"}}));
     scene.story.wait_ready("good", "2@").await;
     scene.story.wait_gone("v1", "configmaps", "extra").await;
     let edit = |name: &str| {
-        scene.story.kubectl(&["patch", "configmap", name, "--type=merge", "-p", r#"{"data":{"v":"9"}}"#], "");
+        scene.edit(name, "9");
     };
     edit("good");
-    scene.wait_value("good", "v", "2").await;
+    scene.wait_data("good", "2").await;
     edit("drifting");
     scene.story.wait_condition("drifting", "Drifted", "True", "DriftDetected").await;
 
@@ -250,7 +250,7 @@ async fn every_documented_metric_has_its_value_and_the_series_of_a_release_go_wi
     releases_change_and_go(&scene, &scrape, &digest);
 }
 
-fn releases_change_and_go(scene: &Scene, scrape: &Scrape, signed: &str) {
+fn releases_change_and_go(scene: &Scene<'_>, scrape: &Scrape, signed: &str) {
     let info = scrape.with("supercargo_release_info", &["release=\"signed\""]).next().expect("its info").0;
     assert!(info.contains(&format!("revision=\"1@{signed}\"")), "{info}");
     assert!(!info.contains("signer=\"\"") && info.contains("cosign.pub"), "{info}");
@@ -270,11 +270,11 @@ fn releases_change_and_go(scene: &Scene, scrape: &Scrape, signed: &str) {
     check("waiting", of(0, 0, "ready{reason=\"Progressing\",@} 0", 0));
     check("asleep", of(0, 0, "ready{reason=\"Suspended\",@} 0", 1));
 
-    scene.patch("asleep", &json!({"suspend": false}));
+    scene.change("asleep", json!({"suspend": false}));
     check("asleep", of(0, 1, ready, 0));
-    scene.patch("good", &json!({"suspend": true}));
+    scene.change("good", json!({"suspend": true}));
     check("good", of(0, 1, ready, 1));
-    scene.registry.push_yaml("broken", "1", &config_map("broken", "v", "1"));
+    scene.push("broken", "1", &config_map("broken", "1"));
     scene.ask("broken", "now");
     check("broken", of(0, 1, ready, 0));
     for name in ["drifting", "waiting"] {
@@ -290,12 +290,16 @@ fn releases_change_and_go(scene: &Scene, scrape: &Scrape, signed: &str) {
 #[story]
 async fn a_replica_that_does_not_lead_and_one_that_is_told_not_to_have_no_series_of_releases() {
     let change = |options: Options| options.argument("--release-metrics=false");
-    let scene = Scene::with("metrics-none", Registry::plain(), change).await;
+    let scene = Scene::builder("metrics-none")
+        .await
+        .own_registry(Registry::plain())
+        .slow_retries()
+        .start_with(change);
     let mut standby =
         Options::new(BINARY, &scene.story.operator_account()).watching(&[scene.story.namespace()]).start();
     standby.wait_ready();
-    scene.registry.push_yaml("app", "1", &config_map("app", "v", "1"));
-    scene.install("app", Value::Object(serde_json::Map::new()));
+    scene.push("app", "1", &config_map("app", "1"));
+    scene.create("app", Value::Object(serde_json::Map::new()));
     scene.story.wait_ready("app", "1@").await;
     let scrapes = [Scrape::of(&scene.operator), Scrape::of(&standby)];
     for scrape in &scrapes {

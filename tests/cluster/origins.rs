@@ -13,7 +13,7 @@ use supercargo_testbed::registry::{Registry, digest};
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Profiles, processes, story};
 
-use super::setting::{Scene, config_map};
+use super::scene::{Scene, config_map};
 
 const PROFILES: Profiles = Profiles::First("who may say where an artifact is does not depend on rights");
 
@@ -71,7 +71,7 @@ fn file(directory: &Path, name: &str, bytes: &[u8]) -> PathBuf {
 /// Pushes one artifact for each way in which one is made, and returns their
 /// repositories. Each holds a ConfigMap named after it.
 fn push_all(registry: &Registry) -> Vec<&'static str> {
-    let yaml = |name: &str| config_map(name, "v", "1");
+    let yaml = |name: &str| config_map(name, "1");
     let archive = |name: &str| tar(&[("all.yaml", &yaml(name))]);
     let directory = processes::directory("origins");
     let crane = |name: &str, file: &str, bytes: &[u8]| {
@@ -160,15 +160,15 @@ fn push_all(registry: &Registry) -> Vec<&'static str> {
 
 #[story]
 async fn what_every_tool_pushes_is_applied() {
-    let scene = Scene::begin("origins").await;
-    let all = push_all(&scene.registry);
+    let scene = Scene::builder("origins").await.own_registry(Registry::plain()).slow_retries().start();
+    let all = push_all(scene.registry());
     for name in &all {
-        scene.install(name, json!({}));
+        scene.create(name, json!({}));
     }
     for name in &all {
         let release = scene.story.wait_ready(name, "1@").await;
         assert_eq!(release["status"]["inventory"]["entries"], 1, "{name}");
-        assert_eq!(scene.value(name, "v").await.as_deref(), Some("1"), "{name}");
+        assert_eq!(scene.data(name).await.as_deref(), Some("1"), "{name}");
     }
     let artifact = scene.story.release("flux").await.expect("the release")["status"]["artifact"].clone();
     let told =
@@ -181,12 +181,13 @@ async fn what_every_tool_pushes_is_applied() {
 
 #[story]
 async fn what_cannot_be_read_is_refused_with_what_to_do() {
-    let scene = Scene::begin("origins-refused").await;
-    let registry = &scene.registry;
+    let scene =
+        Scene::builder("origins-refused").await.own_registry(Registry::plain()).slow_retries().start();
+    let registry = scene.registry();
     let layer = |name: &str, files: &[(&str, &str)]| {
         push_oci(registry, name, "application/vnd.oci.image.layer.v1.tar+gzip", &gzip(&tar(files)));
     };
-    let good = config_map("never", "v", "1");
+    let good = config_map("never", "1");
     layer("kustomization", &[("web/app.yaml", &good), ("web/kustomization.yaml", "resources: [app.yaml]\n")]);
     layer(
         "broken",
@@ -209,12 +210,7 @@ async fn what_cannot_be_read_is_refused_with_what_to_do() {
     );
     // Two manifests for two platforms: nobody can say which is meant.
     for child in ["one", "two"] {
-        push_oci(
-            registry,
-            &format!("index-{child}"),
-            "application/yaml",
-            config_map(child, "v", "1").as_bytes(),
-        );
+        push_oci(registry, &format!("index-{child}"), "application/yaml", config_map(child, "1").as_bytes());
     }
     let host = registry.host();
     let [one, two, index] = ["index-one", "index-two", "index"].map(|name| format!("{host}/{name}:1"));
@@ -231,7 +227,7 @@ async fn what_cannot_be_read_is_refused_with_what_to_do() {
             ],
         ),
         ("broken", json!({}), "ManifestInvalid", &["web/b.yaml: document 2, line"]),
-        ("anonymous", json!({}), "ManifestInvalid", &["a.yaml: document 2, line 8", "name"]),
+        ("anonymous", json!({}), "ManifestInvalid", &["a.yaml: document 2, line 7", "name"]),
         ("twice", json!({}), "ManifestInvalid", &["a.yaml", "b.yaml", "never"]),
         (
             "empty",
@@ -272,7 +268,7 @@ async fn what_cannot_be_read_is_refused_with_what_to_do() {
         let mut spec = spec.clone();
         spec["url"] = json!(format!("oci://{host}/{repository}"));
         let name = if *repository == "empty" { "empty".to_owned() } else { format!("case-{at}") };
-        scene.install(&name, spec);
+        scene.create(&name, spec);
     }
     for (at, (repository, spec, reason, says)) in cases.iter().enumerate() {
         let name = if *repository == "empty" { "empty".to_owned() } else { format!("case-{at}") };
@@ -287,21 +283,21 @@ async fn what_cannot_be_read_is_refused_with_what_to_do() {
             );
         }
     }
-    assert_eq!(scene.value("never", "v").await, None, "nothing is ever applied half");
+    assert_eq!(scene.data("never").await, None, "nothing is ever applied half");
 }
 
 #[story]
 async fn path_layer_namespace_and_metadata_are_those_of_the_spec() {
-    let scene = Scene::begin("origins-spec").await;
+    let scene = Scene::builder("origins-spec").await.own_registry(Registry::plain()).slow_retries().start();
     let target = scene.story.another_namespace("origins-target");
-    let wrong = gzip(&tar(&[("deploy/wrong.yaml", &config_map("wrong", "v", "1"))]));
+    let wrong = gzip(&tar(&[("deploy/wrong.yaml", &config_map("wrong", "1"))]));
     let cluster = format!(
         "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{name: {target}}}\nrules: []\n"
     );
     let right = tar(&[
-        ("base/wrong.yaml", &config_map("wrong", "v", "1")),
-        ("deploy/right.yaml", &config_map("right", "v", "1")),
-        ("deploy/sub/more.yml", &config_map("more", "v", "1")),
+        ("base/wrong.yaml", &config_map("wrong", "1")),
+        ("deploy/right.yaml", &config_map("right", "1")),
+        ("deploy/sub/more.yml", &config_map("more", "1")),
         ("deploy/sub/role.yaml", &cluster),
         (
             "deploy/elsewhere.yaml",
@@ -311,7 +307,7 @@ async fn path_layer_namespace_and_metadata_are_those_of_the_spec() {
     ]);
     let chosen = "application/vnd.acme.manifests.tar";
     push(
-        &scene.registry,
+        scene.registry(),
         "app",
         &Shape {
             manifest: OCI,
@@ -320,15 +316,12 @@ async fn path_layer_namespace_and_metadata_are_those_of_the_spec() {
             annotations: json!(null),
         },
     );
-    scene.install(
-        "app",
-        json!({
+    scene.create("app", json!({
             "path": "./deploy",
             "layerSelector": {"mediaType": chosen},
             "targetNamespace": target,
             "commonMetadata": {"labels": {"team": "web", "a": "common"}, "annotations": {"example.com/note": "a b"}},
-        }),
-    );
+        }));
     let release = scene.story.wait_ready("app", "1@").await;
     assert_eq!(release["status"]["inventory"]["entries"], 4);
     for name in ["right", "more", "elsewhere"] {
@@ -346,7 +339,7 @@ async fn path_layer_namespace_and_metadata_are_those_of_the_spec() {
     let role = scene.story.object_in(None, "rbac.authorization.k8s.io/v1", "clusterroles", &target).await;
     assert_eq!(role.expect("the role")["metadata"]["labels"]["team"], "web");
     // A change of the spec alone is a change of the objects.
-    scene.patch("app", &json!({"commonMetadata": {"labels": {"team": "ops"}}, "path": "deploy/sub"}));
+    scene.change("app", json!({"commonMetadata": {"labels": {"team": "ops"}}, "path": "deploy/sub"}));
     scene
         .story
         .wait_for("the change of the spec is applied", async || {
@@ -367,12 +360,11 @@ const LARGE: usize = 4_000;
 #[story]
 async fn a_release_of_thousands_of_objects() {
     let count = std::env::var("LARGE_RELEASE").ok().and_then(|n| n.parse().ok()).unwrap_or(LARGE);
-    let scene = Scene::begin("origins-large").await;
-    let yaml: String =
-        (0..count).map(|n| config_map(&format!("object-{n:05}"), "v", &"x".repeat(100))).collect();
-    scene.registry.push_yaml("large", "1", &yaml);
+    let scene = Scene::builder("origins-large").await.own_registry(Registry::plain()).slow_retries().start();
+    let yaml: String = (0..count).map(|n| config_map(&format!("object-{n:05}"), &"x".repeat(100))).collect();
+    scene.push("large", "1", &yaml);
     let one = yaml.replacen(&"x".repeat(100), "changed", 1);
-    scene.registry.push_yaml("large", "2", &one[..one.rfind("apiVersion").expect("a document")]);
+    scene.push("large", "2", &one[..one.rfind("apiVersion").expect("a document")]);
     let wait = async |tag: &str| {
         let start = std::time::Instant::now();
         let limit = std::time::Duration::from_secs(900);
@@ -390,7 +382,7 @@ async fn a_release_of_thousands_of_objects() {
             tokio::time::sleep(std::time::Duration::from_millis(100)).await;
         }
     };
-    scene.install("large", json!({"timeout": "15m"}));
+    scene.create("large", json!({"timeout": "15m"}));
     let release = wait("1@").await;
     assert_eq!(release["status"]["inventory"]["entries"], count);
     assert_eq!(release["status"]["changes"]["created"], count);
@@ -398,12 +390,12 @@ async fn a_release_of_thousands_of_objects() {
         let part = scene.story.object("v1", "configmaps", "inv-large.2").await;
         assert!(part.is_some(), "the inventory goes on in a second part");
     }
-    scene.patch("large", &json!({"ref": {"tag": "2"}}));
+    scene.change("large", json!({"ref": {"tag": "2"}}));
     let release = wait("2@").await;
     let changes = &release["status"]["changes"];
     assert_eq!(
         *changes,
         json!({"created": 0, "configured": 1, "unchanged": count - 2, "pruned": 1, "failed": 0})
     );
-    assert_eq!(scene.value("object-00000", "v").await.as_deref(), Some("changed"));
+    assert_eq!(scene.data("object-00000").await.as_deref(), Some("changed"));
 }

@@ -8,9 +8,10 @@ use supercargo_testbed::proxy::{Fate, Moment, Seen};
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Bed, Profiles, Proxy, Registry, Story, story, within};
 
+use crate::scene::BINARY;
+
 const PROFILES: Profiles = Profiles::Both;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_supercargo");
 const LIMIT: Duration = Duration::from_secs(60);
 
 fn configs(count: usize) -> String {

@@ -63,7 +63,7 @@ async fn objects_are_applied_as_patched() {
     assert_eq!(containers[0]["env"], json!([{"name": "LEVEL", "value": "debug"}]));
 
     // The artifact is the same; what is asked for of it is not.
-    scene.specify("app", json!({"patches": null, "images": null})).await;
+    scene.change("app", json!({"patches": null, "images": null}));
     let as_pushed = async || {
         let web = scene.story.object("apps/v1", "deployments", "web").await?;
         let second = web.pointer("/spec/template/spec/containers/1/image").cloned();
@@ -75,9 +75,9 @@ async fn objects_are_applied_as_patched() {
 #[story]
 async fn a_patch_that_does_not_apply_writes_nothing() {
     let scene = Scene::begin("patch-fails").await;
-    scene.push("app", "1", &format!("{}{WEB}", config_map("settings")));
+    scene.push("app", "1", &format!("{}{WEB}", config_map("settings", "one")));
     let patch = "- {op: remove, path: /spec/paused}";
-    scene.create("app", json!({"patches": [{"target": {"kind": "Deployment"}, "patch": patch}]})).await;
+    scene.create("app", json!({"patches": [{"target": {"kind": "Deployment"}, "patch": patch}]}));
     let failed = scene.story.wait_condition("app", "Ready", "False", "PatchFailed").await;
     let said = "spec.patches[0]: Deployment/default/web: operation 0 (remove /spec/paused): the field does not \
                 exist";
@@ -85,11 +85,11 @@ async fn a_patch_that_does_not_apply_writes_nothing() {
     assert!(message(&failed, "Stalled").contains(said), "{failed:#}");
     assert!(scene.config_map("settings").await.is_none());
 
-    scene.specify("app", json!({"patches": [{"patch": "kind: [broken"}]})).await;
+    scene.change("app", json!({"patches": [{"patch": "kind: [broken"}]}));
     let invalid = scene.story.wait_condition("app", "Ready", "False", "InvalidSpec").await;
     assert!(message(&invalid, "Ready").contains("spec.patches[0].patch: line "), "{invalid:#}");
 
-    scene.specify("app", json!({"patches": null})).await;
+    scene.change("app", json!({"patches": null}));
     scene.story.wait_ready("app", "1@").await;
     assert!(scene.config_map("settings").await.is_some());
 }
@@ -97,21 +97,20 @@ async fn a_patch_that_does_not_apply_writes_nothing() {
 #[story]
 async fn an_object_that_a_patch_renames_is_another_object() {
     let scene = Scene::begin("patch-renames").await;
-    scene.install("app", &config_map("settings"), json!({})).await;
+    scene.install("app", &config_map("settings", "one"), json!({})).await;
     assert_eq!(scene.named("app").await, ["settings"]);
 
     let patch = "{apiVersion: v1, kind: ConfigMap, metadata: {name: renamed}}";
     let rename =
         json!([{"target": {"name": "settings"}, "patch": patch, "options": {"allowNameChange": true}}]);
-    scene.specify("app", json!({"patches": rename})).await;
+    scene.change("app", json!({"patches": rename}));
     scene.story.wait_gone("v1", "configmaps", "settings").await;
     let renamed = scene.config_map("renamed").await.expect("it is there before the former is gone");
     assert_eq!(text(&renamed, "/metadata/labels/supercargo.dev~1name"), "app");
-    let settled = async || (scene.named("app").await == ["renamed"]).then_some(());
-    scene.story.wait_for("the inventory names the renamed object alone", settled).await;
+    scene.wait_named("app", &["renamed"]).await;
 
     let delete = "{apiVersion: v1, kind: ConfigMap, metadata: {name: settings}, $patch: delete}";
-    scene.specify("app", json!({"patches": [{"patch": delete}]})).await;
+    scene.change("app", json!({"patches": [{"patch": delete}]}));
     let empty = scene.story.wait_condition("app", "Ready", "False", "ArtifactEmpty").await;
     assert!(message(&empty, "Ready").contains("has no objects"), "{empty:#}");
     assert!(scene.config_map("renamed").await.is_some());

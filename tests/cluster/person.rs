@@ -6,7 +6,7 @@ use std::process::Command;
 use supercargo_testbed::Story;
 use supercargo_testbed::bed::run;
 
-use super::setting::BINARY;
+use super::scene::BINARY;
 
 /// Somebody who types commands.
 pub struct Person {

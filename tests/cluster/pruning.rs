@@ -3,7 +3,7 @@
 use serde_json::json;
 use supercargo_testbed::{Profiles, Story, story};
 
-use crate::scene::{Scene, annotated, config_map, deployment, message, text};
+use crate::scene::{Scene, annotated, config_map, deployment, failing_deployment, message, text};
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -11,17 +11,17 @@ const PROFILES: Profiles = Profiles::Both;
 #[story]
 async fn what_leaves_is_pruned_and_with_wait_only_after_health() {
     let scene = Scene::begin("prune-health").await;
-    let (stays, leaves) = (config_map("stays"), config_map("leaves"));
-    let first = format!("{stays}{leaves}{}", deployment("web", "1", false));
+    let (stays, leaves) = (config_map("stays", "one"), config_map("leaves", "one"));
+    let first = format!("{stays}{leaves}{}", deployment("web", "main:1", 1));
     scene.install("app", &first, json!({"wait": true})).await;
 
-    scene.upgrade("app", "2", &format!("{stays}{}", deployment("web", "2", true))).await;
+    scene.upgrade("app", "2", &format!("{stays}{}", failing_deployment("web", "main:2")));
     let failed = scene.story.wait_condition("app", "Ready", "False", "HealthCheckFailed").await;
     assert!(text(&failed, "/status/lastAttemptedRevision").starts_with("2@"));
     assert!(scene.config_map("leaves").await.is_some(), "an unhealthy revision has lost nothing");
     assert!(scene.named("app").await.contains(&"leaves".to_owned()));
 
-    let ready = scene.upgraded("app", "3", &format!("{stays}{}", deployment("web", "3", false))).await;
+    let ready = scene.upgraded("app", "3", &format!("{stays}{}", deployment("web", "main:3", 1))).await;
     assert_eq!(ready["status"]["changes"]["pruned"], 1, "{ready:#}");
     assert!(scene.config_map("leaves").await.is_none());
     assert_eq!(scene.named("app").await, ["stays", "web"]);
@@ -31,40 +31,41 @@ async fn what_leaves_is_pruned_and_with_wait_only_after_health() {
 #[story]
 async fn promise_3_an_object_that_opts_out_is_kept_and_stays_in_the_inventory() {
     let scene = Scene::begin("prune-opt-out").await;
-    let first = format!("{}{}", config_map("stays"), annotated("kept", "{supercargo.dev/prune: disabled}"));
+    let first =
+        format!("{}{}", config_map("stays", "one"), annotated("kept", "{supercargo.dev/prune: disabled}"));
     scene.install("app", &first, json!({})).await;
     let uid = scene.uid("kept").await;
-    let ready = scene.upgraded("app", "2", &config_map("stays")).await;
+    let ready = scene.upgraded("app", "2", &config_map("stays", "one")).await;
     assert_eq!(ready["status"]["changes"]["pruned"], 0);
-    scene.reconciled("app", "again").await;
+    scene.reconcile("app", "again").await;
     assert_eq!(scene.uid("kept").await, uid);
     assert_eq!(scene.named("app").await, ["kept", "stays"]);
 
     // It comes back, and leaves again.
     scene.upgraded("app", "3", &first).await;
     assert!(scene.inventory("app").await.iter().all(|entry| entry.get("left").is_none()));
-    scene.upgraded("app", "4", &config_map("stays")).await;
+    scene.upgraded("app", "4", &config_map("stays", "one")).await;
     assert_eq!(scene.uid("kept").await, uid);
 
     let no_more = json!({"metadata": {"annotations": {"supercargo.dev/prune": null}}});
-    scene.patch("v1", "configmaps", "kept", no_more).await;
+    scene.patch("v1", "configmaps", "kept", no_more);
     scene.story.wait_gone("v1", "configmaps", "kept").await;
-    wait_named(&scene, &["stays"]).await;
+    scene.wait_named("app", &["stays"]).await;
 }
 
 #[story]
 async fn prune_false_keeps_what_leaves_until_prune_is_true() {
     let scene = Scene::begin("prune-false").await;
-    let first = format!("{}{}", config_map("stays"), config_map("leaves"));
+    let first = format!("{}{}", config_map("stays", "one"), config_map("leaves", "one"));
     scene.install("app", &first, json!({"prune": false})).await;
-    scene.upgraded("app", "2", &config_map("stays")).await;
-    scene.reconciled("app", "again").await;
+    scene.upgraded("app", "2", &config_map("stays", "one")).await;
+    scene.reconcile("app", "again").await;
     assert!(scene.config_map("leaves").await.is_some());
     assert_eq!(scene.named("app").await, ["leaves", "stays"]);
 
-    scene.specify("app", json!({"prune": true})).await;
+    scene.change("app", json!({"prune": true}));
     scene.story.wait_gone("v1", "configmaps", "leaves").await;
-    wait_named(&scene, &["stays"]).await;
+    scene.wait_named("app", &["stays"]).await;
     scene.story.wait_ready("app", "2@").await;
 }
 
@@ -81,7 +82,7 @@ spec:
   maxReplicas: 3
   {target}
 ",
-            deployment("web", "1", false)
+            deployment("web", "main:1", 1)
         )
     };
     scene.install("app", &scaler("v1", "targetCPUUtilizationPercentage: 50"), json!({})).await;
@@ -104,10 +105,10 @@ async fn promise_2_what_terminates_stays_in_the_inventory_until_it_is_gone() {
     let scene = Scene::begin("prune-terminating").await;
     let held =
         "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: held, finalizers: [example.com/hold]}\n---\n";
-    scene.install("app", &format!("{}{held}", config_map("stays")), json!({})).await;
-    let ready = scene.upgraded("app", "2", &config_map("stays")).await;
+    scene.install("app", &format!("{}{held}", config_map("stays", "one")), json!({})).await;
+    let ready = scene.upgraded("app", "2", &config_map("stays", "one")).await;
     assert_eq!(ready["status"]["history"][0]["outcome"], "Applied", "{ready:#}");
-    let again = scene.reconciled("app", "again").await;
+    let again = scene.reconcile("app", "again").await;
     let said = message(&again, "Ready");
     let going = format!("still deleting ConfigMap/{}/held", scene.namespace());
     assert!(said.starts_with("Applied 1 object of revision 2@") && said.ends_with(&going), "{said}");
@@ -115,9 +116,9 @@ async fn promise_2_what_terminates_stays_in_the_inventory_until_it_is_gone() {
     assert_ne!(text(&held, "/metadata/deletionTimestamp"), "");
     assert_eq!(scene.named("app").await, ["held", "stays"]);
 
-    scene.patch("v1", "configmaps", "held", json!({"metadata": {"finalizers": null}})).await;
+    scene.patch("v1", "configmaps", "held", json!({"metadata": {"finalizers": null}}));
     scene.story.wait_gone("v1", "configmaps", "held").await;
-    wait_named(&scene, &["stays"]).await;
+    scene.wait_named("app", &["stays"]).await;
 }
 
 #[story]
@@ -129,17 +130,12 @@ async fn a_namespace_leaves_with_its_objects() {
          apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: inside, namespace: {other}}}\n---\n\
          apiVersion: v1\nkind: Service\nmetadata: {{name: inside, namespace: {other}}}\nspec: {{ports: [{{port: 80}}]}}\n---\n"
     );
-    scene.install("app", &format!("{}{inside}", config_map("stays")), json!({})).await;
+    scene.install("app", &format!("{}{inside}", config_map("stays", "one")), json!({})).await;
     assert_eq!(scene.inventory("app").await.len(), 4);
-    let ready = scene.upgraded("app", "2", &config_map("stays")).await;
+    let ready = scene.upgraded("app", "2", &config_map("stays", "one")).await;
     assert_eq!(ready["status"]["changes"]["pruned"], 3, "{}", ready["status"]);
     let story: &Story<'_> = &scene.story;
     let gone = async || story.object_in(None, "v1", "namespaces", &other).await.is_none().then_some(());
     story.wait_for("the namespace is gone", gone).await;
-    wait_named(&scene, &["stays"]).await;
-}
-
-async fn wait_named(scene: &Scene, names: &[&str]) {
-    let what = format!("the inventory names {names:?}");
-    scene.story.wait_for(&what, async || (scene.named("app").await == names).then_some(())).await;
+    scene.wait_named("app", &["stays"]).await;
 }

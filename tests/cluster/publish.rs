@@ -19,7 +19,7 @@ use supercargo_testbed::registry::{Options, Registry, USERS, digest};
 use supercargo_testbed::tools::Tools;
 use supercargo_testbed::{Profiles, processes, story};
 
-use crate::ground::registry;
+use crate::scene::{BINARY, registry};
 
 const PROFILES: Profiles = Profiles::First("commands that reach no cluster");
 
@@ -73,7 +73,7 @@ impl Desk {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = processes::command(env!("CARGO_BIN_EXE_supercargo"));
+        let mut command = processes::command(BINARY);
         for name in
             ["DOCKER_CONFIG", "REGISTRY_AUTH_FILE", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "SUPERCARGO_CREDS"]
         {

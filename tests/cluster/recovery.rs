@@ -10,8 +10,7 @@ use supercargo_testbed::story::condition;
 use supercargo_testbed::tools::Tools;
 use supercargo_testbed::{processes, repository};
 
-use crate::ground::{Scene, config_map, deployment, registry};
-use crate::setting::BINARY;
+use crate::scene::{BINARY, Scene, config_map, deployment};
 
 /// Somebody with the page before them.
 pub struct Drill<'a> {
@@ -31,11 +30,11 @@ impl<'a> Drill<'a> {
     /// With a release of a Deployment, a ConfigMap, and one that has left the revision
     /// and was kept: what only the inventory knows.
     pub async fn of(scene: Scene<'a>) -> Drill<'a> {
-        scene.push("1", &(app("one") + &kept()));
-        scene.create("app", &json!({"interval": "1h", "retryInterval": "1s"}));
+        scene.push("app", "1", &(app("one") + &kept()));
+        scene.create("app", json!({"interval": "1h", "retryInterval": "1s"}));
         scene.story.wait_ready("app", "1@").await;
-        scene.push("2", &app("one"));
-        scene.change(&json!({"ref": {"tag": "2"}}));
+        scene.push("app", "2", &app("one"));
+        scene.change("app", json!({"ref": {"tag": "2"}}));
         scene.story.wait_ready("app", "2@").await;
         Drill::before(scene)
     }
@@ -43,7 +42,7 @@ impl<'a> Drill<'a> {
     /// Without a release.
     pub fn before(scene: Scene<'a>) -> Drill<'a> {
         let names = vec![
-            ("ghcr.io/acme/demo-app-config", format!("{}/{}", registry().host(), scene.namespace())),
+            ("ghcr.io/acme/demo-app-config", scene.url("app").trim_start_matches("oci://").to_owned()),
             ("-n apps", format!("-n {}", scene.namespace())),
             ("namespace apps", format!("namespace {}", scene.namespace())),
             ("namespace=apps", format!("namespace={}", scene.namespace())),
@@ -107,22 +106,6 @@ impl<'a> Drill<'a> {
             objects.insert(*name, [text("uid"), version]);
         }
         objects
-    }
-
-    /// The names in the inventory; none when there is no inventory.
-    pub async fn named(&self) -> Option<Vec<String>> {
-        let inventory = self.scene.story.object("v1", "configmaps", "inv-app").await?;
-        let resources = inventory["data"]["resources"].as_str().expect("a list");
-        let entries: Vec<Value> = serde_json::from_str(resources).expect("the entries are JSON");
-        let name = |entry: &Value| entry["id"].as_str()?.split('_').nth(1).map(str::to_owned);
-        Some(entries.iter().filter_map(name).collect())
-    }
-
-    /// Waits until the inventory names that.
-    pub async fn wait_named(&self, names: &[&str]) {
-        let what = format!("the inventory names {names:?}");
-        let story = &self.scene.story;
-        story.wait_for(&what, async || (self.named().await? == names).then_some(())).await;
     }
 
     /// Waits until the release is Ready with a revision and as many entries.

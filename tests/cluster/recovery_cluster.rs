@@ -2,16 +2,16 @@
 //! what it was. Each on a cluster of its own.
 
 use serde_json::json;
-use supercargo_testbed::{Bed, Profile, Profiles, Story, story};
+use supercargo_testbed::{Bed, Profiles, Story, story};
 
-use crate::ground::{Scene, config_map};
 use crate::recovery::{Drill, app, commands};
+use crate::scene::{Scene, config_map};
 
 const PROFILES: Profiles = Profiles::Both;
 
 async fn drill<'a>(bed: &'a Bed, name: &str) -> Drill<'a> {
     bed.install_crds();
-    Drill::of(Scene::of(Story::on(bed, name).await, Profile::of_run(), &[], |options| options)).await
+    Drill::of(Scene::of(Story::on(bed, name).await).start()).await
 }
 
 #[story]
@@ -22,12 +22,12 @@ async fn a_definition_that_was_deleted_by_mistake_comes_back_with_its_releases_a
     drill.follow("Backup");
     let mark = drill.scene.mark();
     bed.kubectl(&["delete", "crd", "ociartifactreleases.supercargo.dev", "--timeout=60s"], "");
-    assert_eq!(drill.named().await, None, "the operator lets go of the objects");
+    assert_eq!(drill.scene.named_if_any("app").await, None, "the operator lets go of the objects");
     drill.follow("The CRD was deleted by mistake");
     drill.wait_ready("2@", 3).await;
     assert_eq!(drill.scene.object_writes(mark), Vec::<String>::new());
     assert_eq!(drill.objects().await, before);
-    assert_eq!(drill.named().await.expect("it was restored"), ["kept", "settings", "web"]);
+    assert_eq!(drill.scene.named_if_any("app").await.expect("it was restored"), ["kept", "settings", "web"]);
 
     // Without the inventories only what had left is not known any more.
     bed.kubectl(&["delete", "crd", "ociartifactreleases.supercargo.dev", "--timeout=60s"], "");
@@ -46,8 +46,8 @@ async fn a_cluster_that_goes_back_to_a_snapshot_is_as_it_was_and_goes_on() {
     let mut drill = drill(&bed, "recovery-etcd").await;
     let before = drill.objects().await;
     let snapshot = bed.snapshot();
-    drill.scene.push("3", &(app("three") + &config_map("third", "one")));
-    drill.scene.change(&json!({"ref": {"tag": "3"}}));
+    drill.scene.push("app", "3", &(app("three") + &config_map("third", "one")));
+    drill.scene.change("app", json!({"ref": {"tag": "3"}}));
     drill.wait_ready("3@", 4).await;
 
     let steps = commands("etcd is restored from an older snapshot");
@@ -57,10 +57,10 @@ async fn a_cluster_that_goes_back_to_a_snapshot_is_as_it_was_and_goes_on() {
     let mark = drill.scene.mark();
     drill.type_in(start);
     drill.wait_ready("2@", 3).await;
-    drill.scene.reconcile("restored").await;
+    drill.scene.reconcile("app", "restored").await;
     assert_eq!(drill.scene.object_writes(mark), Vec::<String>::new());
     assert_eq!(drill.objects().await, before);
     // And forward again.
-    drill.scene.change(&json!({"ref": {"tag": "3"}}));
+    drill.scene.change("app", json!({"ref": {"tag": "3"}}));
     drill.wait_ready("3@", 4).await;
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use supercargo_testbed::{Profiles, story};
 
-use crate::ground::config_map;
 use crate::recovery::{Drill, app, commands};
+use crate::scene::config_map;
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -13,7 +13,7 @@ const NONE: &str = "Without a backup";
 
 /// Takes the finalizer of a part away and deletes it, as nobody should.
 fn lose(drill: &Drill<'_>, part: &str) {
-    drill.scene.patch("configmap", part, &json!({"metadata": {"finalizers": null}}));
+    drill.scene.patch("v1", "configmaps", part, json!({"metadata": {"finalizers": null}}));
     drill.scene.story.kubectl(&["delete", "configmap", part, "--timeout=30s"], "");
 }
 
@@ -50,29 +50,32 @@ async fn an_inventory_that_is_deleted_is_not_lost_and_one_that_is_lost_is_rememb
     backup(&mut drill);
     // Its finalizer holds it, and it goes on to be written.
     drill.scene.story.kubectl(&["delete", "configmap", "inv-app", "--wait=false"], "");
-    drill.scene.push("3", &(app("one") + &config_map("third", "one")));
-    drill.scene.change(&json!({"ref": {"tag": "3"}}));
+    drill.scene.push("app", "3", &(app("one") + &config_map("third", "one")));
+    drill.scene.change("app", json!({"ref": {"tag": "3"}}));
     drill.wait_ready("3@", 4).await;
-    assert_eq!(drill.named().await.expect("it is there"), ["kept", "settings", "third", "web"]);
-    drill.scene.change(&json!({"ref": {"tag": "2"}}));
+    assert_eq!(
+        drill.scene.named_if_any("app").await.expect("it is there"),
+        ["kept", "settings", "third", "web"]
+    );
+    drill.scene.change("app", json!({"ref": {"tag": "2"}}));
     drill.wait_ready("2@", 3).await;
 
     // Gone for good: who still runs remembers.
-    drill.scene.patch("configmap", "inv-app", &json!({"metadata": {"finalizers": null}}));
+    drill.scene.patch("v1", "configmaps", "inv-app", json!({"metadata": {"finalizers": null}}));
     drill.scene.story.wait_gone("v1", "configmaps", "inv-app").await;
     for command in &without_backup()[0] {
         drill.type_in(command);
     }
-    assert_eq!(drill.named().await.expect("it was made anew"), all);
+    assert_eq!(drill.scene.named_if_any("app").await.expect("it was made anew"), all);
 
     // And who does not reads it from the backup.
     drill.scene.operator.stop();
     lose(&drill, "inv-app");
     drill.scene.restart();
-    drill.wait_named(&all[1..]).await;
+    drill.scene.wait_named("app", &all[1..]).await;
     drill.follow(BACKUP);
     drill.wait_ready("2@", 3).await;
-    assert_eq!(drill.named().await.expect("it was restored"), all);
+    assert_eq!(drill.scene.named_if_any("app").await.expect("it was restored"), all);
     assert_eq!(drill.objects().await, before);
     let deleted: Vec<String> =
         drill.scene.object_writes(mark).into_iter().filter(|write| write.starts_with("delete")).collect();
@@ -84,25 +87,25 @@ async fn a_damaged_inventory_is_given_up_and_made_anew_and_what_only_it_knew_is_
     let mut drill = Drill::begin("recovery-damaged").await;
     let before = drill.objects().await;
     let [_, giving_up, looking] = without_backup();
-    drill.scene.patch("configmap", "inv-app", &json!({"data": {"resources": "[{"}}));
+    drill.scene.patch("v1", "configmaps", "inv-app", json!({"data": {"resources": "[{"}}));
     drill.scene.operator.kill();
     drill.scene.restart();
-    let told = drill.scene.message("Ready", "False", "InventoryInvalid").await;
+    let told = drill.scene.wait_reason("app", "Ready", "False", "InventoryInvalid").await;
     assert!(told.contains("set it to [] to give up the objects in it"), "{told}");
     for command in &giving_up {
         drill.type_in(command);
     }
     drill.wait_ready("2@", 2).await;
-    assert_eq!(drill.named().await.expect("it was made anew"), ["settings", "web"]);
+    assert_eq!(drill.scene.named_if_any("app").await.expect("it was made anew"), ["settings", "web"]);
     assert_eq!(drill.objects().await, before);
     let [labelled, named] = [0, 1].map(|n| drill.type_in(&looking[n]));
     assert!(labelled.contains("configmap/kept") && labelled.contains("deployment.apps/web"), "{labelled}");
     assert!(named.contains("ConfigMap") && !named.contains("kept"), "{named}");
 
     // Entries that a hand has taken out come back too.
-    drill.scene.patch("configmap", "inv-app", &json!({"data": {"resources": "[]"}}));
-    drill.scene.reconcile("again").await;
-    drill.wait_named(&["settings", "web"]).await;
+    drill.scene.patch("v1", "configmaps", "inv-app", json!({"data": {"resources": "[]"}}));
+    drill.scene.reconcile("app", "again").await;
+    drill.scene.wait_named("app", &["settings", "web"]).await;
     drill.scene.story.kubectl(&["delete", "oar", "app", "--timeout=60s"], "");
     assert!(
         drill.scene.story.object("apps/v1", "deployments", "web").await.is_none(),
@@ -139,14 +142,14 @@ async fn a_lost_part_is_made_anew_from_the_artifact() {
     split(&drill).await;
     let mark = drill.scene.mark();
     drill.scene.restart();
-    drill.scene.reconcile("both").await;
+    drill.scene.reconcile("app", "both").await;
     assert_eq!(drill.scene.object_writes(mark), Vec::<String>::new(), "both are read");
 
     drill.scene.operator.kill();
     lose(&drill, "inv-app.2");
     drill.scene.restart();
     drill.wait_ready("2@", 3).await;
-    drill.wait_named(&["kept", "settings", "web"]).await;
+    drill.scene.wait_named("app", &["kept", "settings", "web"]).await;
     assert_eq!(drill.objects().await, before);
 }
 
@@ -158,11 +161,11 @@ async fn a_lost_first_part_is_made_anew_and_what_the_others_name_is_known() {
     drill.scene.operator.kill();
     split(&drill).await;
     drill.scene.restart();
-    drill.scene.reconcile("both").await;
+    drill.scene.reconcile("app", "both").await;
     // Who still runs remembers what only the first part named.
     lose(&drill, "inv-app");
-    drill.scene.reconcile("first").await;
-    drill.wait_named(&all).await;
+    drill.scene.reconcile("app", "first").await;
+    drill.scene.wait_named("app", &all).await;
     drill.scene.story.wait_gone("v1", "configmaps", "inv-app.2").await;
     drill.wait_ready("2@", 3).await;
 
@@ -172,7 +175,7 @@ async fn a_lost_first_part_is_made_anew_and_what_the_others_name_is_known() {
     lose(&drill, "inv-app");
     drill.scene.restart();
     drill.scene.story.wait_gone("v1", "configmaps", "inv-app.2").await;
-    drill.wait_named(&all[1..]).await;
+    drill.scene.wait_named("app", &all[1..]).await;
     drill.wait_ready("2@", 2).await;
     assert_eq!(drill.objects().await, before);
     drill.scene.story.kubectl(&["delete", "oar", "app", "--timeout=60s"], "");
@@ -184,8 +187,8 @@ async fn a_release_that_is_deleted_after_its_inventory_takes_what_is_remembered(
     let drill = Drill::begin("recovery-forgotten").await;
     lose(&drill, "inv-app");
     // A run that reads the inventory and ends before it writes one.
-    drill.scene.change(&json!({"ref": {"tag": "none"}}));
-    drill.scene.message("Ready", "False", "ArtifactNotFound").await;
+    drill.scene.change("app", json!({"ref": {"tag": "none"}}));
+    drill.scene.wait_reason("app", "Ready", "False", "ArtifactNotFound").await;
     drill.scene.story.kubectl(&["delete", "oar", "app", "--timeout=60s"], "");
     for (version, plural, name) in [("v1", "configmaps", "settings"), ("apps/v1", "deployments", "web")] {
         let object = drill.scene.story.object(version, plural, name).await;
@@ -197,8 +200,8 @@ async fn a_release_that_is_deleted_after_its_inventory_takes_what_is_remembered(
 async fn an_inventory_older_than_the_cluster_loses_nothing() {
     let mut drill = Drill::begin("recovery-older").await;
     backup(&mut drill);
-    drill.scene.push("3", &(config_map("settings", "three") + &config_map("third", "one")));
-    drill.scene.change(&json!({"ref": {"tag": "3"}}));
+    drill.scene.push("app", "3", &(config_map("settings", "three") + &config_map("third", "one")));
+    drill.scene.change("app", json!({"ref": {"tag": "3"}}));
     drill.wait_ready("3@", 3).await;
     let version = async |drill: &Drill<'_>| {
         let third = drill.scene.story.object("v1", "configmaps", "third").await.expect("it is there");
@@ -209,7 +212,7 @@ async fn an_inventory_older_than_the_cluster_loses_nothing() {
         drill.type_in(&command);
     }
     // What it names and is gone is dropped, what it does not name is added.
-    drill.wait_named(&["kept", "settings", "third"]).await;
+    drill.scene.wait_named("app", &["kept", "settings", "third"]).await;
     drill.wait_ready("3@", 3).await;
     assert_eq!(version(&drill).await, before);
     drill.scene.story.kubectl(&["delete", "oar", "app", "--timeout=60s"], "");

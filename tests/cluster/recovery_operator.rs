@@ -2,11 +2,10 @@
 
 use serde_json::json;
 use supercargo_testbed::operator::{Operator, Options};
-use supercargo_testbed::{Profile, Profiles, Story, story};
+use supercargo_testbed::{Profiles, Story, story};
 
-use crate::ground::{Scene, config_map};
 use crate::recovery::{Drill, app, commands};
-use crate::setting::BINARY;
+use crate::scene::{BINARY, Scene, config_map};
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -21,14 +20,14 @@ async fn without_an_operator_the_command_line_goes_on_with_its_inventory() {
     assert!(said.iter().any(|said| said.contains("ConfigMap") && said.contains("kept")), "{said:?}");
     assert!(drill.scene.story.release("app").await.is_none());
     assert_eq!(drill.objects().await, before);
-    assert_eq!(drill.named().await.expect("it is left"), ["kept", "settings", "web"]);
+    assert_eq!(drill.scene.named_if_any("app").await.expect("it is left"), ["kept", "settings", "web"]);
 
     assert!(removing.starts_with("supercargo delete "), "{removing}");
     drill.type_in(&removing);
     for (version, plural, name) in [("v1", "configmaps", "settings"), ("apps/v1", "deployments", "web")] {
         assert!(drill.scene.story.object(version, plural, name).await.is_none(), "{name} is left behind");
     }
-    assert_eq!(drill.named().await, None);
+    assert_eq!(drill.scene.named_if_any("app").await, None);
     assert!(drill.scene.story.object("v1", "configmaps", "kept").await.is_some(), "it opts out");
 }
 
@@ -48,9 +47,11 @@ async fn what_was_restored_with_other_uids_is_taken_up_as_it_is() {
     drill.type_in(&steps[0]);
     // As if all of it had been in another cluster.
     let story = &drill.scene.story;
-    for kind in ["oar", "configmap"] {
-        let name = if kind == "oar" { "app" } else { "inv-app" };
-        drill.scene.patch(kind, name, &json!({"metadata": {"finalizers": null}}));
+    for (kind, version, plural, name) in [
+        ("oar", "supercargo.dev/v1alpha1", "ociartifactreleases", "app"),
+        ("configmap", "v1", "configmaps", "inv-app"),
+    ] {
+        drill.scene.patch(version, plural, name, json!({"metadata": {"finalizers": null}}));
         story.kubectl(&["delete", kind, name, "--timeout=30s"], "");
     }
     story
@@ -61,7 +62,7 @@ async fn what_was_restored_with_other_uids_is_taken_up_as_it_is() {
     let before = drill.objects().await;
     let mark = drill.scene.mark();
     drill.type_in(steps.last().expect("a step"));
-    drill.wait_named(&["settings", "web"]).await;
+    drill.scene.wait_named("app", &["settings", "web"]).await;
     drill.wait_ready("2@", 2).await;
     let uids = |objects: std::collections::BTreeMap<&'static str, [String; 2]>| {
         objects.into_iter().map(|(name, [uid, _])| (name, uid)).collect::<Vec<_>>()
@@ -85,16 +86,16 @@ async fn two_operators_with_leases_of_their_own_lose_nothing() {
     let many = |value: &str| (0..20).map(|n| config_map(&format!("c{n:02}"), value)).collect::<String>();
     for round in 3..5 {
         let tag = round.to_string();
-        drill.scene.push(&tag, &(app("one") + &many(&format!("v{tag}"))));
-        drill.scene.change(&json!({"ref": {"tag": tag}}));
+        drill.scene.push("app", &tag, &(app("one") + &many(&format!("v{tag}"))));
+        drill.scene.change("app", json!({"ref": {"tag": tag}}));
         drill.wait_ready(&format!("{round}@"), 23).await;
-        drill.scene.patch("configmap", "c07", &json!({"data": {"key": "by hand"}}));
+        drill.scene.edit("c07", "by hand");
         drill.scene.wait_data("c07", &format!("v{tag}")).await;
     }
     assert_eq!(drill.objects().await, before);
-    assert_eq!(drill.named().await.expect("an inventory").len(), 23);
-    drill.scene.push("9", &app("one"));
-    drill.scene.change(&json!({"ref": {"tag": "9"}}));
+    assert_eq!(drill.scene.named_if_any("app").await.expect("an inventory").len(), 23);
+    drill.scene.push("app", "9", &app("one"));
+    drill.scene.change("app", json!({"ref": {"tag": "9"}}));
     drill.wait_ready("9@", 3).await;
     assert!(drill.scene.story.object("v1", "configmaps", "c07").await.is_none());
     let leases = drill.follow("Two controllers in one cluster");
@@ -112,11 +113,10 @@ async fn two_operators_with_leases_of_their_own_lose_nothing() {
 #[story]
 async fn of_two_operators_the_less_demanding_one_decides() {
     let story = Story::begin("recovery-floor").await;
-    let scene =
-        Scene::of(story, Profile::of_run(), &[], |options| options.argument("--require-verification"));
-    scene.push("1", &config_map("settings", "one"));
-    scene.create("app", &json!({}));
-    scene.message("Ready", "False", "VerificationRequired").await;
+    let scene = Scene::of(story).argument("--require-verification").start();
+    scene.push("app", "1", &config_map("settings", "one"));
+    scene.create("app", json!({}));
+    scene.wait_reason("app", "Ready", "False", "VerificationRequired").await;
     let _second = second(&scene, "recovery-floor-lease");
     scene.wait_data("settings", "one").await;
 }

@@ -7,8 +7,8 @@ use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Profiles, Signer, story};
 
-use crate::ground::{Scene, registry};
 use crate::recovery::{Drill, app, commands};
+use crate::scene::{Scene, registry};
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -19,13 +19,13 @@ async fn a_new_signing_key_replaces_the_old_one_without_a_gap() {
     for (name, signer) in [("old.pub", &old), ("new.pub", &new)] {
         fs::write(drill.directory.join(name), signer.public_pem()).expect("write a file");
     }
-    let digest = drill.scene.push("1", &app("one"));
-    let reference = format!("{}/{}@{digest}", registry().host(), drill.scene.namespace());
+    let digest = drill.scene.push("app", "1", &app("one"));
+    let reference = format!("{}/{}@{digest}", registry().host(), drill.scene.repository("app"));
     old.sign(registry(), &reference, Format::Sig, &[]);
     let steps = commands("Signing keys");
     drill.type_in(&steps[0].replace(" --from-file=new.pub", ""));
     let verify = json!({"provider": "cosign", "secretRef": {"name": "cosign-keys"}});
-    drill.scene.create("app", &json!({"interval": "1h", "retryInterval": "1h", "verify": verify}));
+    drill.scene.create("app", json!({"interval": "1h", "retryInterval": "1h", "verify": verify}));
     signed_by(&drill, "old.pub").await;
     let mark = drill.scene.mark();
     let events = |drill: &Drill<'_>| drill.scene.story.kubectl(&["get", "events", "-o", "yaml"], "");
@@ -35,7 +35,7 @@ async fn a_new_signing_key_replaces_the_old_one_without_a_gap() {
             true => new.sign(registry(), &reference, Format::Sig, &[]),
             false => drop(drill.type_in(step)),
         }
-        drill.scene.reconcile(&format!("{}", step.len())).await;
+        drill.scene.reconcile("app", &format!("{}", step.len())).await;
     }
     signed_by(&drill, "new.pub").await;
     assert_eq!(drill.scene.object_writes(mark), Vec::<String>::new());
@@ -66,7 +66,7 @@ async fn a_registry_that_moves_changes_nothing_and_is_only_read() {
     let (mark, asked) = (drill.scene.mark(), registry().mark());
     // While the new place has nothing, what is applied stays.
     drill.follow("The registry has moved");
-    let message = drill.scene.message("Ready", "False", "ArtifactNotFound").await;
+    let message = drill.scene.wait_reason("app", "Ready", "False", "ArtifactNotFound").await;
     assert!(message.contains(&moved), "{message}");
     let answers = registry().of_repository(asked, &moved);
     assert!(
@@ -75,8 +75,8 @@ async fn a_registry_that_moves_changes_nothing_and_is_only_read() {
     );
 
     let repository = |name: &str| format!("{host}/{name}:2");
-    registry().crane(&["copy", &repository(drill.scene.namespace()), &repository(&moved)]);
-    drill.scene.reconcile("moved").await;
+    registry().crane(&["copy", &repository(&drill.scene.repository("app")), &repository(&moved)]);
+    drill.scene.reconcile("app", "moved").await;
     drill.wait_ready("2@", 3).await;
     assert_eq!(drill.scene.object_writes(mark), Vec::<String>::new());
     assert_eq!(drill.objects().await, before);

@@ -157,7 +157,7 @@ fn revision(namespace: &str, second: bool) -> String {
 }
 
 /// The uid of every object of the table.
-async fn uids(scene: &Scene) -> BTreeMap<String, String> {
+async fn uids(scene: &Scene<'_>) -> BTreeMap<String, String> {
     let mut uids = BTreeMap::new();
     for (version, plural, object) in TABLE {
         let version = version.replace("NS", scene.namespace());
@@ -185,7 +185,7 @@ async fn whatever_cannot_be_changed_is_told_with_the_way_out_and_recreated_with_
     scene.install("app", &revision(scene.namespace(), false), json!({})).await;
     let before = uids(&scene).await;
     let mark = scene.mark();
-    scene.upgrade("app", "2", &revision(scene.namespace(), true)).await;
+    scene.upgrade("app", "2", &revision(scene.namespace(), true));
     let refused = scene.story.wait_condition("app", "Ready", "False", "PreflightFailed").await;
     let failures = refused["status"]["failures"].as_array().expect("failures");
     assert_eq!(failures.len(), TABLE.len(), "{failures:#?}");
@@ -197,14 +197,14 @@ async fn whatever_cannot_be_changed_is_told_with_the_way_out_and_recreated_with_
     scene.is_refused_alike("app", &refused).await;
     assert_eq!(uids(&scene).await, before);
 
-    scene.specify("app", json!({"force": true})).await;
+    scene.change("app", json!({"force": true}));
     let ready = scene.story.wait_ready("app", "2@").await;
     assert_eq!(ready["status"]["changes"]["configured"], TABLE.len(), "{}", ready["status"]);
     for (object, uid) in uids(&scene).await {
         assert_ne!(before[&object], uid, "{object}");
     }
     // What is not of the namespace goes with the next revision.
-    scene.upgraded("app", "3", &config_map("last")).await;
+    scene.upgraded("app", "3", &config_map("last", "one")).await;
 }
 
 #[story]
@@ -233,13 +233,13 @@ spec:
     };
     let before = uid().await;
     // Without force, and wrong in any case: nobody is told of a way out that is none.
-    scene.upgrade("app", "2", &set("one", "Delete", 800_000)).await;
+    scene.upgrade("app", "2", &set("one", "Delete", 800_000));
     let refused = scene.story.wait_condition("app", "Ready", "False", "PreflightFailed").await;
     let said = message(&refused, "Ready");
     assert!(said.contains("containerPort") && !said.contains("to recreate it"), "{said}");
     // A deletion would take the volumes along.
-    scene.specify("app", json!({"force": true})).await;
-    scene.upgrade("app", "3", &set("two", "Delete", 80)).await;
+    scene.change("app", json!({"force": true}));
+    scene.upgrade("app", "3", &set("two", "Delete", 80));
     let told = async || {
         let release = scene.story.release("app").await?;
         message(&release, "Ready").contains("force never recreates a StatefulSet, because").then_some(())

@@ -9,7 +9,7 @@ use supercargo_testbed::registry::{Options, Registry, USERS};
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Profiles, Proxy, Story, story};
 
-use super::setting::{BINARY, Scene, config_map, release};
+use super::scene::{BINARY, Scene, config_map, release};
 
 const PROFILES: Profiles = Profiles::First("what registries answer does not depend on rights");
 
@@ -31,32 +31,31 @@ fn pull_secret(registry: &Registry, name: &str, user: &str, password: &str) -> S
 
 #[story]
 async fn away_at_an_interval_it_stays_ready_and_drift_is_still_corrected() {
-    let scene = Scene::begin("registry-away").await;
-    scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
-    scene.install("app", json!({"retryInterval": "1s"}));
+    let scene = Scene::builder("registry-away").await.own_registry(Registry::plain()).slow_retries().start();
+    scene.push("app", "1", &config_map("app", "one"));
+    scene.create("app", json!({"retryInterval": "1s"}));
     scene.story.wait_ready("app", "1@").await;
-    scene.registry.stop();
+    scene.registry().stop();
     scene.ask("app", "first");
     let release = scene.wait_message("app", "True", "cannot check for updates: registry").await;
     let message = condition(&release, "Ready").expect("ready").message;
     assert!(
-        message.contains(&format!("registry {} is unavailable: cannot connect", scene.registry.host())),
+        message.contains(&format!("registry {} is unavailable: cannot connect", scene.registry().host())),
         "{message}"
     );
     assert_eq!(release["status"]["lastHandledReconcileAt"], "first");
-    let edit = r#"{"data":{"v":"by hand"}}"#;
-    scene.story.kubectl(&["patch", "configmap", "app", "--type=merge", "-p", edit], "");
-    scene.wait_value("app", "v", "one").await;
+    scene.edit("app", "by hand");
+    scene.wait_data("app", "one").await;
     scene.story.kubectl(&["delete", "configmap", "app"], "");
-    scene.wait_value("app", "v", "one").await;
+    scene.wait_data("app", "one").await;
     let release = scene.story.release("app").await.expect("the release");
     let ready = condition(&release, "Ready").expect("ready");
     assert!(ready.status == "True" && ready.message.contains("cannot check for updates"), "{ready:?}");
 
     // It comes back by itself, long before the interval of 5 minutes.
-    scene.registry.resume();
-    let digest = scene.registry.push_yaml("app", "1", &config_map("app", "v", "two"));
-    scene.wait_value("app", "v", "two").await;
+    scene.registry().resume();
+    let digest = scene.push("app", "1", &config_map("app", "two"));
+    scene.wait_data("app", "two").await;
     let release = scene.story.wait_ready("app", &digest).await;
     let message = condition(&release, "Ready").expect("ready").message;
     assert!(!message.contains("cannot check for updates"), "{message}");
@@ -64,28 +63,28 @@ async fn away_at_an_interval_it_stays_ready_and_drift_is_still_corrected() {
 
 #[story]
 async fn a_registry_that_is_back_is_found_without_waiting_for_a_retry() {
-    let scene = Scene::begin("registry-back").await;
+    let scene = Scene::builder("registry-back").await.own_registry(Registry::plain()).slow_retries().start();
     for name in ["one", "two", "new"] {
-        scene.registry.push_yaml(name, "1", &config_map(name, "v", "1"));
+        scene.push(name, "1", &config_map(name, "1"));
     }
     // Nothing here waits for a retry of its own, as after an outage of hours.
     let patient = json!({"retryInterval": "1h", "interval": "1h"});
     for name in ["one", "two"] {
-        scene.install(name, patient.clone());
+        scene.create(name, patient.clone());
         scene.story.wait_ready(name, "1@").await;
     }
-    scene.registry.stop();
+    scene.registry().stop();
     for name in ["one", "two"] {
         scene.ask(name, "away");
         scene.wait_message(name, "True", "cannot check for updates: registry").await;
     }
-    scene.install("new", patient);
+    scene.create("new", patient);
     scene.wait_message("new", "False", "is unavailable: cannot connect").await;
-    scene.registry.resume();
+    scene.registry().resume();
     for name in ["one", "two", "new"] {
-        scene.registry.push_yaml(name, "1", &config_map(name, "v", "2"));
+        scene.push(name, "1", &config_map(name, "2"));
     }
-    scene.wait_value("new", "v", "2").await;
+    scene.wait_data("new", "2").await;
     for name in ["one", "two"] {
         scene
             .story
@@ -99,10 +98,10 @@ async fn a_registry_that_is_back_is_found_without_waiting_for_a_retry() {
 
 #[story]
 async fn wrong_credentials_are_told_and_a_rotated_secret_takes_effect_at_once() {
-    let scene = Scene::with("registry-credentials", private(), |o| o).await;
-    scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
+    let scene = Scene::builder("registry-credentials").await.own_registry(private()).slow_retries().start();
+    scene.push("app", "1", &config_map("app", "one"));
     // Nothing here waits for a retry.
-    scene.install("app", json!({"retryInterval": "1h", "interval": "1h", "secretRef": {"name": "pull"}}));
+    scene.create("app", json!({"retryInterval": "1h", "interval": "1h", "secretRef": {"name": "pull"}}));
     let refused = async |reason: &str, says: &str| {
         let release = scene.story.wait_condition("app", "Ready", "False", reason).await;
         let message = condition(&release, "Ready").expect("ready").message;
@@ -120,16 +119,16 @@ async fn wrong_credentials_are_told_and_a_rotated_secret_takes_effect_at_once() 
     .await;
     scene.story.kubectl(&["delete", "secret", "pull"], "");
     refused("SecretNotFound", &missing).await;
-    scene.story.apply(&pull_secret(&scene.registry, "pull", USERS[0].0, "guess"));
-    refused("AuthenticationFailed", &format!("{}/app", scene.registry.host())).await;
-    assert_eq!(scene.value("app", "v").await, None);
-    scene.story.apply(&pull_secret(&scene.registry, "pull", USERS[0].0, USERS[0].1));
+    scene.story.apply(&pull_secret(scene.registry(), "pull", USERS[0].0, "guess"));
+    refused("AuthenticationFailed", &format!("{}/app", scene.registry().host())).await;
+    assert_eq!(scene.data("app").await, None);
+    scene.story.apply(&pull_secret(scene.registry(), "pull", USERS[0].0, USERS[0].1));
     scene.story.wait_ready("app", "1@").await;
     // What is applied stays when the credentials go bad, and Ready says so.
-    scene.story.apply(&pull_secret(&scene.registry, "pull", USERS[0].0, "guess-again"));
+    scene.story.apply(&pull_secret(scene.registry(), "pull", USERS[0].0, "guess-again"));
     refused("AuthenticationFailed", "keeps running").await;
-    assert_eq!(scene.value("app", "v").await.as_deref(), Some("one"));
-    scene.story.apply(&pull_secret(&scene.registry, "pull", USERS[1].0, USERS[1].1));
+    assert_eq!(scene.data("app").await.as_deref(), Some("one"));
+    scene.story.apply(&pull_secret(scene.registry(), "pull", USERS[1].0, USERS[1].1));
     scene.story.wait_ready("app", "1@").await;
     let log = scene.operator.log();
     assert!(!log.contains("guess") && !log.contains(USERS[0].1), "{log}");
@@ -137,14 +136,14 @@ async fn wrong_credentials_are_told_and_a_rotated_secret_takes_effect_at_once() 
 
 #[story]
 async fn the_accounts_image_pull_secrets_are_used() {
-    let scene = Scene::with("registry-account", private(), |o| o).await;
+    let scene = Scene::builder("registry-account").await.own_registry(private()).slow_retries().start();
     let story = &scene.story;
-    scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
+    scene.push("app", "1", &config_map("app", "one"));
     story.kubectl(&["create", "serviceaccount", "puller"], "");
     let account = format!("--serviceaccount={}:puller", story.namespace());
     story.kubectl(&["create", "rolebinding", "puller", "--clusterrole=admin", &account], "");
-    story.apply(&pull_secret(&scene.registry, "pull", USERS[0].0, USERS[0].1));
-    scene.install("app", json!({"retryInterval": "1h", "serviceAccountName": "puller"}));
+    story.apply(&pull_secret(scene.registry(), "pull", USERS[0].0, USERS[0].1));
+    scene.create("app", json!({"retryInterval": "1h", "serviceAccountName": "puller"}));
     let release = story.wait_condition("app", "Ready", "False", "AuthenticationFailed").await;
     let message = condition(&release, "Ready").expect("ready").message;
     assert!(message.contains("requires credentials, and none are configured"), "{message}");
@@ -159,10 +158,10 @@ async fn certificates_come_from_the_cert_secret() {
     let authority = Authority::new("registry");
     let registry =
         Registry::start(&Options { tls: Some(&authority), client_certificates: true, ..Options::default() });
-    let scene = Scene::with("registry-tls", registry, |o| o).await;
-    scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
+    let scene = Scene::builder("registry-tls").await.own_registry(registry).slow_retries().start();
+    scene.push("app", "1", &config_map("app", "one"));
     let spec = json!({"insecure": false, "retryInterval": "1h", "certSecretRef": {"name": "tls"}});
-    scene.install("app", spec);
+    scene.create("app", spec);
     let told = async |reason: &str, says: &str| {
         let release = scene.story.wait_condition("app", "Ready", "False", reason).await;
         let message = condition(&release, "Ready").expect("ready").message;
@@ -177,7 +176,7 @@ async fn certificates_come_from_the_cert_secret() {
         scene.story.kubectl(&["delete", "secret", "tls", "--ignore-not-found"], "");
         scene.story.apply(&secret.to_string());
     };
-    let identity = scene.registry.identity().expect("a client certificate");
+    let identity = scene.registry().identity().expect("a client certificate");
     let ca = authority.certificate();
     secret(json!({"tls.crt": identity.certificate}));
     told("SecretInvalid", "Secret tls, named by spec.certSecretRef, has only one of tls.crt and tls.key")
@@ -186,24 +185,24 @@ async fn certificates_come_from_the_cert_secret() {
     secret(json!({"tls.crt": identity.certificate, "tls.key": identity.key}));
     told("RegistryUnavailable", "certificate").await;
     secret(json!({"ca.crt": ca}));
-    told("RegistryUnavailable", &scene.registry.host()).await;
+    told("RegistryUnavailable", &scene.registry().host()).await;
     secret(json!({"ca.crt": ca, "tls.crt": identity.certificate, "tls.key": identity.key}));
     scene.story.wait_ready("app", "1@").await;
-    assert_eq!(scene.value("app", "v").await.as_deref(), Some("one"));
+    assert_eq!(scene.data("app").await.as_deref(), Some("one"));
 }
 
 #[story]
 async fn the_proxy_of_the_release_is_gone_through() {
-    let scene = Scene::begin("registry-proxy").await;
-    scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
-    let proxy = Proxy::before(&scene.registry.url(), None);
+    let scene = Scene::builder("registry-proxy").await.own_registry(Registry::plain()).slow_retries().start();
+    scene.push("app", "1", &config_map("app", "one"));
+    let proxy = Proxy::before(&scene.registry().url(), None);
     // Nobody but the proxy knows this host.
     let spec = json!({
         "url": "oci://registry.invalid/app",
         "retryInterval": "1h",
         "proxySecretRef": {"name": "proxy"},
     });
-    scene.install("app", spec);
+    scene.create("app", spec);
     let told = async |reason: &str, says: &str| {
         let release = scene.story.wait_condition("app", "Ready", "False", reason).await;
         let message = condition(&release, "Ready").expect("ready").message;
@@ -221,27 +220,28 @@ async fn the_proxy_of_the_release_is_gone_through() {
         json!({"address": format!("http://{}", proxy.host()), "username": "walker", "password": "s3cret"}),
     );
     scene.story.wait_ready("app", "1@").await;
-    assert_eq!(scene.value("app", "v").await.as_deref(), Some("one"));
+    assert_eq!(scene.data("app").await.as_deref(), Some("one"));
     assert!(!scene.operator.log().contains("s3cret"));
 }
 
 #[story]
 async fn what_is_missing_or_no_artifact_is_told_and_changes_nothing() {
-    let scene = Scene::begin("registry-missing").await;
-    let registry = &scene.registry;
-    registry.push_yaml("app", "1", &config_map("app", "v", "one"));
-    scene.install("app", json!({"retryInterval": "1h"}));
+    let scene =
+        Scene::builder("registry-missing").await.own_registry(Registry::plain()).slow_retries().start();
+    let registry = scene.registry();
+    registry.push_yaml("app", "1", &config_map("app", "one"));
+    scene.create("app", json!({"retryInterval": "1h"}));
     scene.story.wait_ready("app", "1@").await;
     registry.push_layer("app", "binary", "application/yaml", b"\x7fELF\x00\x01");
     registry.push_layer("app", "sbom", "application/spdx+json", b"{}");
     let host = registry.host();
     let check = async |reference: serde_json::Value, condition_type: &str, reason: &str, says: &str| {
-        scene.patch("app", &json!({"ref": reference}));
+        scene.change("app", json!({"ref": reference}));
         let status = if condition_type == "Ready" { "False" } else { "True" };
         let release = scene.story.wait_condition("app", condition_type, status, reason).await;
         let ready = condition(&release, "Ready").expect("ready");
         assert!(ready.status == "False" && ready.message.contains(says), "{ready:?}");
-        assert_eq!(scene.value("app", "v").await.as_deref(), Some("one"));
+        assert_eq!(scene.data("app").await.as_deref(), Some("one"));
         assert!(release["status"]["lastAppliedRevision"].as_str().is_some_and(|r| r.starts_with("1@")));
         assert_eq!(release["status"]["inventory"]["entries"], 1);
     };
@@ -281,36 +281,36 @@ async fn what_is_missing_or_no_artifact_is_told_and_changes_nothing() {
         "it has no layer that is an archive or YAML; it has application/spdx+json",
     )
     .await;
-    scene.patch("app", &json!({"url": format!("oci://{host}/nothing")}));
+    scene.change("app", json!({"url": format!("oci://{host}/nothing")}));
     let release = scene.story.wait_condition("app", "Ready", "False", "ArtifactNotFound").await;
     assert!(condition(&release, "Ready").expect("ready").message.contains(&format!("{host}/nothing:sbom")));
-    scene.patch("app", &json!({"url": format!("oci://{host}/app"), "ref": {"tag": "1"}}));
+    scene.change("app", json!({"url": format!("oci://{host}/app"), "ref": {"tag": "1"}}));
     scene.story.wait_ready("app", "1@").await;
 }
 
 #[story]
 async fn bytes_of_another_digest_are_never_applied() {
-    let scene = Scene::begin("registry-liar").await;
-    scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
-    let proxy = Proxy::before(&scene.registry.url(), None);
-    let wrong = config_map("app", "v", "two");
+    let scene = Scene::builder("registry-liar").await.own_registry(Registry::plain()).slow_retries().start();
+    scene.push("app", "1", &config_map("app", "one"));
+    let proxy = Proxy::before(&scene.registry().url(), None);
+    let wrong = config_map("app", "two");
     proxy.rule(move |seen| match seen.path.contains("/blobs/") {
         true => Fate::ReplaceBody(Bytes::from(wrong.clone())),
         false => Fate::Pass,
     });
-    scene.install("app", json!({"url": format!("oci://{}/app", proxy.host()), "retryInterval": "1s"}));
+    scene.create("app", json!({"url": format!("oci://{}/app", proxy.host()), "retryInterval": "1s"}));
     let release = scene.story.wait_condition("app", "Ready", "False", "DigestMismatch").await;
     let ready = condition(&release, "Ready").expect("ready");
     assert!(ready.message.contains("the registry sent content that does not match the digest"), "{ready:?}");
-    assert_eq!(scene.value("app", "v").await, None);
+    assert_eq!(scene.data("app").await, None);
     assert_eq!(scene.story.object("v1", "configmaps", "inv-app").await, None);
     // A manifest is checked in the same way, unless it is known already.
-    scene.registry.push_yaml("manifest", "1", &config_map("manifest", "v", "one"));
+    scene.push("manifest", "1", &config_map("manifest", "one"));
     proxy.rule(|seen| match seen.path.contains("/manifests/") && seen.method == "GET" {
         true => Fate::ReplaceBody(Bytes::from_static(b"{\"schemaVersion\":2,\"layers\":[]}")),
         false => Fate::Pass,
     });
-    scene.install(
+    scene.create(
         "manifest",
         json!({"url": format!("oci://{}/manifest", proxy.host()), "retryInterval": "1s"}),
     );
@@ -318,7 +318,7 @@ async fn bytes_of_another_digest_are_never_applied() {
     // Once it tells the truth the next try succeeds by itself.
     proxy.pass_all();
     scene.story.wait_ready("app", "1@").await;
-    scene.wait_value("app", "v", "one").await;
+    scene.wait_data("app", "one").await;
 }
 
 #[story]
@@ -326,7 +326,7 @@ async fn another_tenants_cached_private_digest_is_refused() {
     let story = Story::begin("registry-tenants").await;
     let other = story.another_namespace("registry-tenants-other");
     let registry = private();
-    let digest = registry.push_yaml("app", "1", &config_map("app", "v", "secret"));
+    let digest = registry.push_yaml("app", "1", &config_map("app", "secret"));
     let account = story.operator_account();
     let mut operator = Operator::new(BINARY, &account).watching(&[story.namespace(), &other]).start();
     operator.wait_ready();
@@ -334,7 +334,7 @@ async fn another_tenants_cached_private_digest_is_refused() {
     story.apply(&pull_secret(&registry, "pull", USERS[0].0, USERS[0].1));
     let pinned = |namespace: &str, name: &str, secret: serde_json::Value| {
         let spec = json!({"ref": {"digest": digest}, "secretRef": secret, "retryInterval": "1h"});
-        story.bed().kubectl(&["apply", "-f", "-"], &release(namespace, name, &url, spec));
+        story.bed().kubectl(&["apply", "-f", "-"], &release(namespace, name, &url, spec).to_string());
     };
     pinned(story.namespace(), "owner", json!({"name": "pull"}));
     story.wait_ready("owner", &digest).await;
@@ -361,20 +361,25 @@ async fn another_tenants_cached_private_digest_is_refused() {
 #[story]
 async fn promise_6_releases_on_a_silent_registry_do_not_delay_the_next_one() {
     let registry = Registry::plain();
-    let scene = Scene::with("registry-silent", registry, |o| o.argument("--concurrency=1")).await;
-    let proxy = Proxy::before(&scene.registry.url(), None);
+    let scene = Scene::builder("registry-silent")
+        .await
+        .own_registry(registry)
+        .slow_retries()
+        .argument("--concurrency=1")
+        .start();
+    let proxy = Proxy::before(&scene.registry().url(), None);
     proxy.silent(true);
     for name in ["stuck-a", "stuck-b", "stuck-c"] {
-        scene.install(name, json!({"url": format!("oci://{}/{name}", proxy.host())}));
+        scene.create(name, json!({"url": format!("oci://{}/{name}", proxy.host())}));
     }
     for name in ["stuck-a", "stuck-b", "stuck-c"] {
         let release = scene.wait_message(name, "Unknown", "Waiting for oci://").await;
         assert_eq!(condition(&release, "Reconciling").map(|c| c.reason).as_deref(), Some("Progressing"));
-        scene.registry.push_yaml(name, "1", &config_map(name, "v", "one"));
+        scene.push(name, "1", &config_map(name, "one"));
     }
-    scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
+    scene.push("app", "1", &config_map("app", "one"));
     let start = std::time::Instant::now();
-    scene.install("app", json!({}));
+    scene.create("app", json!({}));
     scene.story.wait_ready("app", "1@").await;
     let took = start.elapsed();
     for name in ["stuck-a", "stuck-b", "stuck-c"] {

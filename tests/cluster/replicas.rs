@@ -7,6 +7,8 @@ use supercargo_testbed::operator::{Operator, Options};
 use supercargo_testbed::proxy::{Moment, Seen};
 use supercargo_testbed::{Profiles, Proxy, Registry, Story, story, within};
 
+use crate::scene::BINARY;
+
 const PROFILES: Profiles = Profiles::Both;
 
 /// Lease duration, what a standby may have waited since its last look, and a
@@ -40,7 +42,7 @@ impl Pair {
         let account = story.operator_account();
         let proxies = [(); 2].map(|()| Proxy::before_api_server(story.bed()));
         let start = |proxy: &Proxy| {
-            Options::new(env!("CARGO_BIN_EXE_supercargo"), &account)
+            Options::new(BINARY, &account)
                 .kubeconfig(&proxy.kubeconfig(account.kubeconfig()))
                 .watching(&[story.namespace()])
                 .start()

@@ -4,7 +4,7 @@
 use serde_json::json;
 use supercargo_testbed::{Profiles, story};
 
-use crate::ground::{Scene, deployment, is_own};
+use crate::scene::{Scene, deployment, is_own};
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -32,15 +32,15 @@ const IMAGE: &str = "/spec/template/spec/containers/0/image";
 
 /// Publishes a revision and waits until it is applied.
 async fn upgrade(scene: &Scene<'_>, tag: &str, yaml: &str) {
-    scene.push(tag, yaml);
-    scene.change(&json!({"ref": {"tag": tag}}));
+    scene.push("app", tag, yaml);
+    scene.change("app", json!({"ref": {"tag": tag}}));
     scene.story.wait_ready("app", &format!("{tag}@")).await;
 }
 
 #[story]
 async fn an_autoscaler_joins_and_leaves_without_a_jump() {
     let scene = Scene::begin("scaling-joins").await;
-    scene.install(&(deployment("web", "web:1", 5) + &stateful(4, "db:1")), &json!({})).await;
+    scene.install("app", &(deployment("web", "web:1", 5) + &stateful(4, "db:1")), json!({})).await;
     let seen =
         async || (replicas(&scene, "deployments", "web").await, replicas(&scene, "statefulsets", "db").await);
     let both = |web: u32, db: u32, image: u32| {
@@ -68,7 +68,7 @@ async fn an_autoscaler_joins_and_leaves_without_a_jump() {
     scene.wait_field("apps/v1", "statefulsets", "db", "/spec/replicas", &json!(7)).await;
     upgrade(&scene, "5", &(both(5, 4, 3) + &scalers(7))).await;
     assert_eq!(seen().await, (json!(7), json!(7)));
-    scene.message("Drifted", "False", "InSync").await;
+    scene.wait_reason("app", "Drifted", "False", "InSync").await;
 
     // It leaves: where the manifest says how many, that counts again.
     let without = both(5, 4, 3).replace("  replicas: 4\n", "");
@@ -82,7 +82,9 @@ async fn an_autoscaler_joins_and_leaves_without_a_jump() {
 #[story]
 async fn what_is_new_beside_its_autoscaler_begins_as_the_manifest_says() {
     let scene = Scene::begin("scaling-new").await;
-    scene.install(&(deployment("web", "web:1", 5) + &autoscaler("Deployment", "web", 2)), &json!({})).await;
+    scene
+        .install("app", &(deployment("web", "web:1", 5) + &autoscaler("Deployment", "web", 2)), json!({}))
+        .await;
     assert_eq!(replicas(&scene, "deployments", "web").await, 5);
     // Whoever scales it by hand has it then, and drift is put back beside it.
     scene.story.kubectl(&["scale", "deployment/web", "--replicas=8"], "");
@@ -99,7 +101,7 @@ async fn what_is_new_beside_its_autoscaler_begins_as_the_manifest_says() {
 #[story]
 async fn a_rule_of_drift_ignore_that_comes_or_goes_takes_effect_at_once() {
     let scene = Scene::begin("scaling-rule").await;
-    scene.install(&(deployment("web", "web:1", 2) + &deployment("db", "db:1", 1)), &json!({})).await;
+    scene.install("app", &(deployment("web", "web:1", 2) + &deployment("db", "db:1", 1)), json!({})).await;
     let rule = json!([{"target": {"kind": "Deployment", "name": "web"}, "paths": ["/spec/replicas"]}]);
     let settled = async || {
         let handled = async || {
@@ -110,7 +112,7 @@ async fn a_rule_of_drift_ignore_that_comes_or_goes_takes_effect_at_once() {
         };
         scene.story.wait_for("the spec is acted on", handled).await;
     };
-    scene.change(&json!({"drift": {"ignore": rule}}));
+    scene.change("app", json!({"drift": {"ignore": rule}}));
     settled().await;
     assert_eq!(replicas(&scene, "deployments", "web").await, 2);
     scene.story.kubectl(&["scale", "deployment/web", "--replicas=6"], "");
@@ -120,7 +122,7 @@ async fn a_rule_of_drift_ignore_that_comes_or_goes_takes_effect_at_once() {
     assert_eq!(replicas(&scene, "deployments", "web").await, 6);
 
     let mark = scene.mark();
-    scene.change(&json!({"drift": {"ignore": null}}));
+    scene.change("app", json!({"drift": {"ignore": null}}));
     scene.wait_field("apps/v1", "deployments", "web", "/spec/replicas", &json!(2)).await;
     let writes = scene.object_writes(mark);
     assert_eq!(writes, ["patch deployments/web"], "only what the rule was about");

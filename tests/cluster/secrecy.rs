@@ -13,7 +13,7 @@ use supercargo_testbed::registry::{Options, Registry, USERS};
 use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::{Profiles, Proxy, Signer, story};
 
-use super::setting::{Scene, config_map};
+use super::scene::{Scene, config_map};
 use super::shell::Shell;
 
 const PROFILES: Profiles = Profiles::Both;
@@ -31,7 +31,7 @@ fn pull_secret(config: &str) -> String {
 
 /// Everything that the operator wrote anywhere: its log at the most detailed
 /// level, its metrics, and all that it left in the namespace but the Secrets.
-fn all_that_was_said(scene: &Scene) -> String {
+fn all_that_was_said(scene: &Scene<'_>) -> String {
     let kinds = "oar,events,events.events.k8s.io,configmaps,leases";
     let objects = scene.story.kubectl(&["get", kinds, "--show-managed-fields", "-o", "yaml"], "");
     [scene.operator.log(), scene.operator.metrics(), objects].join("\n")
@@ -40,16 +40,20 @@ fn all_that_was_said(scene: &Scene) -> String {
 #[story]
 async fn promise_8_a_registry_password_and_a_secrets_values_are_told_nowhere() {
     let registry = Registry::start(&Options { credentials: true, ..Options::default() });
-    let scene = Scene::with("secrecy", registry, |o| o.env("RUST_LOG", "trace")).await;
+    let scene = Scene::builder("secrecy")
+        .await
+        .own_registry(registry)
+        .slow_retries()
+        .start_with(|o| o.env("RUST_LOG", "trace"));
     let (user, password, _) = USERS[0];
     let secret =
         "apiVersion: v1\nkind: Secret\nmetadata: {name: app}\nstringData: {key: the-applied-value}\n---\n";
-    scene.registry.push_yaml("app", "1", &(config_map("app", "v", "one") + secret));
+    scene.push("app", "1", &(config_map("app", "one") + secret));
     let wrong = "a-wrong-password";
-    scene.story.apply(&pull_secret(&scene.registry.docker_config(user, wrong)));
-    scene.install("app", json!({"secretRef": {"name": "pull"}, "retryInterval": "1s"}));
+    scene.story.apply(&pull_secret(&scene.registry().docker_config(user, wrong)));
+    scene.create("app", json!({"secretRef": {"name": "pull"}, "retryInterval": "1s"}));
     scene.story.wait_condition("app", "Ready", "False", "AuthenticationFailed").await;
-    let config = scene.registry.docker_config(user, password);
+    let config = scene.registry().docker_config(user, password);
     scene.story.apply(&pull_secret(&config));
     scene.story.wait_ready("app", "1@").await;
     let limits = std::fs::read_to_string(format!("/proc/{}/limits", scene.operator.id()));
@@ -66,7 +70,7 @@ async fn promise_8_a_registry_password_and_a_secrets_values_are_told_nowhere() {
     };
     scene.story.wait_for("the Secret is put back", put_back).await;
     let refused = secret.replace("stringData: {key: the-applied-value}", "data: {key: a-refused-value}");
-    scene.registry.push_yaml("app", "1", &refused);
+    scene.push("app", "1", &refused);
     scene.ask("app", "refused");
     scene.story.wait_condition("app", "Ready", "False", "PreflightFailed").await;
 
@@ -121,7 +125,7 @@ fn all_that_was_kept(directory: &Path) -> String {
 fn secret(value: &str, rest: &str) -> String {
     format!(
         "apiVersion: v1\nkind: Secret\nmetadata: {{name: app}}\nstringData: {{key: {value}}}\n{rest}---\n{}",
-        config_map("app", "v", "one")
+        config_map("app", "one")
     )
 }
 
@@ -130,7 +134,11 @@ fn secret(value: &str, rest: &str) -> String {
 #[story]
 async fn promise_8_what_is_secret_is_told_nowhere_on_its_whole_way() {
     let registry = Registry::start(&Options { credentials: true, ..Options::default() });
-    let scene = Scene::with("secret-way", registry, |o| o.env("RUST_LOG", "trace")).await;
+    let scene = Scene::builder("secret-way")
+        .await
+        .own_registry(registry)
+        .slow_retries()
+        .start_with(|o| o.env("RUST_LOG", "trace"));
     let mut person = Confidant { shell: Shell::admin(&scene.story), heard: String::new() };
     let identity = age::x25519::Identity::generate();
     let private = identity.to_string().expose_secret().to_owned();
@@ -138,7 +146,7 @@ async fn promise_8_what_is_secret_is_told_nowhere_on_its_whole_way() {
     std::fs::write(&recipients, identity.to_public().to_string()).expect("write a file");
     std::fs::write(&keys, &private).expect("write a file");
     let (recipients, keys) = (recipients.to_str().expect("text"), keys.to_str().expect("text"));
-    let url = |tag: &str| format!("oci://{}/app:{tag}", scene.registry.host());
+    let url = |tag: &str| format!("oci://{}/app:{tag}", scene.registry().host());
     let push = |person: &mut Confidant, tag: &str, yaml: &str| {
         let arguments = ["push", "artifact", &url(tag), "-f", "-", "--age-recipients", recipients];
         person.run(&arguments, yaml, 0, false);
@@ -171,7 +179,7 @@ async fn promise_8_what_is_secret_is_told_nowhere_on_its_whole_way() {
     // The operator: a key that is none, one of somebody else, the right one.
     let broken = "AGE-SECRET-KEY-1MARKEDMARKEDMARKED";
     let stranger = age::x25519::Identity::generate().to_string().expose_secret().to_owned();
-    let config = scene.registry.docker_config(USERS[0].0, USERS[0].1);
+    let config = scene.registry().docker_config(USERS[0].0, USERS[0].1);
     scene.story.apply(&pull_secret(&config));
     let keys_secret = |text: &str| {
         let data = json!({"a.agekey": text});
@@ -186,7 +194,7 @@ async fn promise_8_what_is_secret_is_told_nowhere_on_its_whole_way() {
         "decryption": {"secretRef": {"name": "keys"}},
         "retryInterval": "1s",
     });
-    scene.install("app", spec);
+    scene.create("app", spec);
     scene.wait_message("app", "False", "a.agekey").await;
     keys_secret(&stranger);
     scene.wait_message("app", "False", "none of the given keys decrypts").await;
@@ -200,9 +208,9 @@ async fn promise_8_what_is_secret_is_told_nowhere_on_its_whole_way() {
         (live["data"]["key"] == STANDARD.encode(first)).then_some(())
     };
     scene.story.wait_for("the Secret is put back", put_back).await;
-    scene.patch("app", &json!({"ref": {"tag": "2"}}));
+    scene.change("app", json!({"ref": {"tag": "2"}}));
     scene.story.wait_ready("app", "2@").await;
-    scene.patch("app", &json!({"ref": {"tag": "3"}}));
+    scene.change("app", json!({"ref": {"tag": "3"}}));
     scene.story.wait_condition("app", "Ready", "False", "PreflightFailed").await;
     person.run(&["status", "release", "app"], "", 0, false);
     person.run(&["get", "releases"], "", 0, false);
@@ -250,7 +258,11 @@ fn hidden_pieces(pem: &str) -> Vec<&str> {
 /// proxy, the key of a client certificate. And what a crash is near to.
 #[story]
 async fn promise_8_what_opens_a_registry_and_what_a_crash_is_near_to_are_told_nowhere() {
-    let scene = Scene::with("secret-ways", Registry::plain(), |o| o.env("RUST_LOG", "trace")).await;
+    let scene = Scene::builder("secret-ways")
+        .await
+        .own_registry(Registry::plain())
+        .slow_retries()
+        .start_with(|o| o.env("RUST_LOG", "trace"));
     let secret = |name: &str, data: &Value| {
         let secret =
             json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data});
@@ -259,10 +271,10 @@ async fn promise_8_what_opens_a_registry_and_what_a_crash_is_near_to_are_told_no
     // Signed, behind a proxy and a token service. Nobody but the proxy knows the host.
     let signer = Signer::new(Algorithm::P256);
     secret("keys", &json!({"a.pub": signer.public_pem()}));
-    let digest = scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
-    let reference = format!("{}/app@{digest}", scene.registry.host());
-    signer.sign(&scene.registry, &reference, Format::Bundle, &[]);
-    let proxy = Proxy::before(&scene.registry.url(), None);
+    let digest = scene.push("app", "1", &config_map("app", "one"));
+    let reference = format!("{}/app@{digest}", scene.registry().host());
+    signer.sign(scene.registry(), &reference, Format::Bundle, &[]);
+    let proxy = Proxy::before(&scene.registry().url(), None);
     let (password, wrong, bearer) = ("marked-password", "marked-wrong-password", "marked-bearer-token");
     wants_a_token(&proxy, password, bearer);
     let walker = "marked-walker-password";
@@ -281,7 +293,7 @@ async fn promise_8_what_opens_a_registry_and_what_a_crash_is_near_to_are_told_no
         "verify": {"provider": "cosign", "secretRef": {"name": "keys"}},
         "retryInterval": "1s",
     });
-    scene.install("app", spec);
+    scene.create("app", spec);
     scene.story.wait_condition("app", "Ready", "False", "AuthenticationFailed").await;
     scene.story.apply(&pull_secret(&config(password)));
     scene.story.wait_ready("app", "1@").await;
@@ -290,7 +302,7 @@ async fn promise_8_what_opens_a_registry_and_what_a_crash_is_near_to_are_told_no
     let authority = Authority::new("registry");
     let options = Options { tls: Some(&authority), client_certificates: true, ..Options::default() };
     let closed = Registry::start(&options);
-    closed.push_yaml("closed", "1", &config_map("closed", "v", "one"));
+    closed.push_yaml("closed", "1", &config_map("closed", "one"));
     let identity = closed.identity().expect("a client certificate");
     let broken = "-----BEGIN PRIVATE KEY-----\nbWFya2VkLWNsaWVudC1rZXk=\n-----END PRIVATE KEY-----\n";
     let tls = |key: &str| {
@@ -305,7 +317,7 @@ async fn promise_8_what_opens_a_registry_and_what_a_crash_is_near_to_are_told_no
         "certSecretRef": {"name": "tls"},
         "retryInterval": "1s",
     });
-    scene.install("closed", spec);
+    scene.create("closed", spec);
     scene.story.wait_condition("closed", "Ready", "False", "SecretInvalid").await;
     tls(&identity.key);
     scene.story.wait_ready("closed", "1@").await;
@@ -321,8 +333,8 @@ async fn promise_8_what_opens_a_registry_and_what_a_crash_is_near_to_are_told_no
     let crashes = || scene.operator.log().matches("caught a panic").count();
     for (name, yaml) in [("before", before), ("beside", beside)] {
         let so_far = crashes();
-        scene.registry.push_yaml(name, "1", &yaml);
-        scene.install(name, json!({}));
+        scene.push(name, "1", &yaml);
+        scene.create(name, json!({}));
         scene.story.wait_condition(name, "Ready", "False", "ManifestInvalid").await;
         assert!(crashes() > so_far, "{name}: the parser does not fall over this any more; find another");
     }
@@ -354,14 +366,14 @@ fn around<'a>(all: &'a str, form: &str) -> &'a str {
 
 #[story]
 async fn promise_11_every_reason_that_is_told_is_of_the_closed_set() {
-    let scene = Scene::begin("reasons").await;
-    scene.registry.push_yaml("app", "1", &config_map("app", "v", "one"));
-    scene.install("app", json!({"retryInterval": "1s"}));
+    let scene = Scene::builder("reasons").await.own_registry(Registry::plain()).slow_retries().start();
+    scene.push("app", "1", &config_map("app", "one"));
+    scene.create("app", json!({"retryInterval": "1s"}));
     scene.story.wait_ready("app", "1@").await;
-    scene.install("missing", json!({}));
+    scene.create("missing", json!({}));
     scene.story.wait_condition("missing", "Ready", "False", "ArtifactNotFound").await;
-    scene.registry.push_yaml("broken", "1", "apiVersion: v1\nkind: ConfigMap\nmetadata: [\n");
-    scene.install("broken", json!({}));
+    scene.push("broken", "1", "apiVersion: v1\nkind: ConfigMap\nmetadata: [\n");
+    scene.create("broken", json!({}));
     scene.story.wait_condition("broken", "Ready", "False", "ManifestInvalid").await;
     let told = async || {
         let list = scene.story.kubectl(&["get", "events.events.k8s.io", "-o", "json"], "");

@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 use supercargo_testbed::operator::{Operator, Options};
-use supercargo_testbed::{Account, Profile, Profiles, Story, story};
+use supercargo_testbed::{Account, Profiles, Story, story};
 
-use crate::ground::{Scene, config_map, role};
+use crate::scene::{BINARY, Scene, config_map, role};
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -17,7 +17,7 @@ fn of_shard(options: Options, name: &str) -> Options {
 /// A controller of another shard, in the namespace of the first.
 fn second(scene: &Scene<'_>, name: &str) -> (Operator, Account) {
     let account = scene.account.clone();
-    let options = Options::new(env!("CARGO_BIN_EXE_supercargo"), &account).watching(&[scene.namespace()]);
+    let options = Options::new(BINARY, &account).watching(&[scene.namespace()]);
     let mut operator = of_shard(options, name).start();
     operator.wait_ready();
     (operator, account)
@@ -27,17 +27,22 @@ async fn first(test: &str, name: &str) -> Scene<'static> {
     let story = Story::begin(test).await;
     let leases = "[{apiGroups: [coordination.k8s.io], resources: [leases], verbs: [get, create, update]}]";
     story.apply(&role("supercargo", story.namespace(), leases));
-    Scene::of(story, Profile::of_run(), &[], |options| of_shard(options, name))
+    Scene::of(story).start_with(|options| of_shard(options, name))
 }
 
-fn labelled(scene: &Scene<'_>, name: &str, shard: &str, spec: &Value) {
+fn labelled(scene: &Scene<'_>, name: &str, shard: &str, spec: Value) {
     let mut release = scene.release(name, spec);
     release["metadata"]["labels"] = json!({"shard": shard});
     scene.story.kubectl(&["create", "-f", "-"], &release.to_string());
 }
 
 fn relabel(scene: &Scene<'_>, name: &str, shard: &Value) {
-    scene.patch("oar", name, &json!({"metadata": {"labels": {"shard": shard}}}));
+    scene.patch(
+        "supercargo.dev/v1alpha1",
+        "ociartifactreleases",
+        name,
+        json!({"metadata": {"labels": {"shard": shard}}}),
+    );
 }
 
 async fn wait_log(scene: &Scene<'_>, operator: &Operator, text: &str) {
@@ -48,8 +53,8 @@ async fn wait_log(scene: &Scene<'_>, operator: &Operator, text: &str) {
 #[story]
 async fn a_release_that_loses_its_label_is_let_go_as_it_is_and_taken_up_with_it() {
     let scene = first("shards-label", "a").await;
-    scene.push("1", &config_map("a", "one"));
-    labelled(&scene, "app", "a", &json!({}));
+    scene.push("app", "1", &config_map("a", "one"));
+    labelled(&scene, "app", "a", json!({}));
     scene.story.wait_ready("app", "1@").await;
     let before = scene.story.release("app").await.expect("the release");
 
@@ -57,12 +62,12 @@ async fn a_release_that_loses_its_label_is_let_go_as_it_is_and_taken_up_with_it(
     wait_log(&scene, &scene.operator, "its labels do not match the selector").await;
     let mark = scene.mark();
     // Nothing is done for it any more, whatever happens to it.
-    scene.patch("configmap", "a", &json!({"data": {"key": "other"}}));
-    scene.change(&json!({"ref": {"tag": "2"}}));
-    scene.story.kubectl(&["annotate", "oar", "app", "supercargo.dev/reconcile-at=1"], "");
+    scene.edit("a", "other");
+    scene.change("app", json!({"ref": {"tag": "2"}}));
+    scene.ask("app", "1");
     // One that is watched shows that the controller is at work.
-    labelled(&scene, "beside", "a", &json!({"ref": {"tag": "beside"}}));
-    scene.push("beside", &config_map("beside", "one"));
+    labelled(&scene, "beside", "a", json!({"ref": {"tag": "beside"}}));
+    scene.push("beside", "beside", &config_map("beside", "one"));
     scene.story.wait_ready("beside", "beside@").await;
     assert_eq!(scene.object_writes(mark), ["patch configmaps/beside"]);
     let after = scene.story.release("app").await.expect("the release");
@@ -70,7 +75,7 @@ async fn a_release_that_loses_its_label_is_let_go_as_it_is_and_taken_up_with_it(
     assert_eq!(after["metadata"]["finalizers"], before["metadata"]["finalizers"]);
     assert!(scene.story.object("v1", "configmaps", "inv-app").await.is_some());
 
-    scene.push("2", &config_map("a", "two"));
+    scene.push("app", "2", &config_map("a", "two"));
     relabel(&scene, "app", &json!("a"));
     scene.story.wait_ready("app", "2@").await;
     scene.wait_data("a", "two").await;
@@ -87,8 +92,8 @@ async fn two_shards_in_one_namespace_do_not_disturb_each_other() {
     let scene = first("shards-two", "a").await;
     let (other, _) = second(&scene, "b");
     for (name, shard) in [("one", "a"), ("two", "b")] {
-        scene.push(name, &config_map(name, "one"));
-        labelled(&scene, name, shard, &json!({"ref": {"tag": name}}));
+        scene.push(name, name, &config_map(name, "one"));
+        labelled(&scene, name, shard, json!({"ref": {"tag": name}}));
     }
     scene.story.wait_ready("one", "one@").await;
     scene.story.wait_ready("two", "two@").await;
@@ -105,8 +110,8 @@ async fn two_shards_in_one_namespace_do_not_disturb_each_other() {
 
     // What a release of the other shard has is not taken from it, also after a
     // restart, when the inventories of all are read.
-    scene.push("thief", &config_map("two", "stolen"));
-    labelled(&scene, "thief", "a", &json!({"ref": {"tag": "thief"}}));
+    scene.push("thief", "thief", &config_map("two", "stolen"));
+    labelled(&scene, "thief", "a", json!({"ref": {"tag": "thief"}}));
     let conflict = scene.story.wait_condition("thief", "Ready", "False", "OwnershipConflict").await;
     let message = &conflict["status"]["conditions"].to_string();
     assert!(message.contains(&format!("{}/two", scene.namespace())), "{message}");
@@ -117,8 +122,8 @@ async fn two_shards_in_one_namespace_do_not_disturb_each_other() {
     let before = uid(scene.story.object("v1", "configmaps", "one").await.expect("the ConfigMap"));
     relabel(&scene, "one", &json!("b"));
     wait_log(&scene, &scene.operator, "its labels do not match the selector").await;
-    scene.push("next", &config_map("one", "next"));
-    scene.patch("oar", "one", &json!({"spec": {"ref": {"tag": "next"}}}));
+    scene.push("one", "next", &config_map("one", "next"));
+    scene.change("one", json!({"ref": {"tag": "next"}}));
     scene.story.wait_ready("one", "next@").await;
     assert!(spoke_of(&other, "one"));
     assert_eq!(uid(scene.story.object("v1", "configmaps", "one").await.expect("the ConfigMap")), before);
@@ -129,7 +134,7 @@ async fn two_shards_in_one_namespace_do_not_disturb_each_other() {
 #[story]
 fn a_selector_that_is_none_ends_the_start() {
     let check = |flag: &str, expected: &str| {
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_supercargo"))
+        let output = std::process::Command::new(BINARY)
             .args(["controller", flag])
             .output()
             .expect("start the operator");

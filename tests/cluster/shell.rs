@@ -7,7 +7,7 @@ use serde_json::Value;
 use supercargo_testbed::tools::Tools;
 use supercargo_testbed::{Story, bed, processes};
 
-use crate::setting::BINARY;
+use crate::scene::BINARY;
 
 /// A shell with a home directory.
 pub struct Shell {

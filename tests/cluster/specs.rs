@@ -7,25 +7,26 @@ use serde_json::{Value, json};
 use supercargo_testbed::archive::tar;
 use supercargo_testbed::{Profiles, story};
 
-use crate::ground::{ALL_RIGHTS, CONFIG_MAPS, account, role};
-use crate::scene::{Scene, config_map, deployment, message, text};
+use crate::scene::{
+    ALL_RIGHTS, CONFIG_MAPS, Scene, account, config_map, deployment, failing_deployment, message, role, text,
+};
 
 const PROFILES: Profiles = Profiles::Both;
 
 /// ConfigMaps with a value each, as YAML.
 fn maps(values: &[(&str, &str)]) -> String {
-    values.iter().map(|(name, value)| config_map(name).replace("a: b", &format!("a: \"{value}\""))).collect()
+    values.iter().map(|(name, value)| config_map(name, value)).collect()
 }
 
 /// Pushes files to the repository of a release.
-fn push_files(scene: &Scene, release: &str, tag: &str, files: &[(&str, String)]) {
+fn push_files(scene: &Scene<'_>, release: &str, tag: &str, files: &[(&str, String)]) {
     let files: Vec<(&str, &str)> = files.iter().map(|(path, content)| (*path, content.as_str())).collect();
     let repository = format!("{}/{release}", scene.namespace());
     scene.registry().push_layer(&repository, tag, "application/vnd.oci.image.layer.v1.tar", &tar(&files));
 }
 
 /// The ConfigMaps that are labelled as a release's, as `namespace/name=value`.
-async fn there(scene: &Scene, namespaces: &[&str], release: &str) -> BTreeSet<String> {
+async fn there(scene: &Scene<'_>, namespaces: &[&str], release: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for namespace in namespaces {
         let path = format!(
@@ -36,7 +37,7 @@ async fn there(scene: &Scene, namespaces: &[&str], release: &str) -> BTreeSet<St
         let items = list["items"].as_array().expect("items").iter();
         found.extend(
             items.map(|item| {
-                format!("{namespace}/{}={}", text(item, "/metadata/name"), text(item, "/data/a"))
+                format!("{namespace}/{}={}", text(item, "/metadata/name"), text(item, "/data/key"))
             }),
         );
     }
@@ -45,7 +46,7 @@ async fn there(scene: &Scene, namespaces: &[&str], release: &str) -> BTreeSet<St
 
 /// Waits until a release is Ready for its present spec and has exactly these ConfigMaps
 /// (`namespace/name=value`), in the cluster and in its inventory.
-async fn exactly(scene: &Scene, release: &str, namespaces: &[&str], expected: &[&str]) {
+async fn exactly(scene: &Scene<'_>, release: &str, namespaces: &[&str], expected: &[&str]) {
     let expected: BTreeSet<String> = expected.iter().map(|one| (*one).to_owned()).collect();
     let mut last = BTreeSet::new();
     let what = format!("{release} is Ready with {expected:?}");
@@ -74,13 +75,13 @@ async fn with_another_target_namespace_the_objects_are_there_and_nowhere_else() 
     let all = [home.as_str(), &first, &second];
     scene.install("app", &maps(&[("a", "1"), ("b", "1")]), json!({})).await;
     for target in [Some(&first), Some(&second), None, Some(&second)] {
-        scene.specify("app", json!({"targetNamespace": target})).await;
+        scene.change("app", json!({"targetNamespace": target}));
         let place = target.unwrap_or(&home);
         exactly(&scene, "app", &all, &[&format!("{place}/a=1"), &format!("{place}/b=1")]).await;
     }
     // With a revision at the same time.
     scene.push("app", "2", &maps(&[("b", "2"), ("c", "2")]));
-    scene.specify("app", json!({"targetNamespace": first, "ref": {"tag": "2"}})).await;
+    scene.change("app", json!({"targetNamespace": first, "ref": {"tag": "2"}}));
     exactly(&scene, "app", &all, &[&format!("{first}/b=2"), &format!("{first}/c=2")]).await;
 }
 
@@ -90,18 +91,18 @@ async fn with_another_path_the_objects_of_that_path_are_there_and_no_others() {
     let home = scene.namespace().to_owned();
     let files = [("a/all.yaml", maps(&[("a", "1"), ("both", "1")])), ("b/all.yaml", maps(&[("b", "1")]))];
     push_files(&scene, "app", "1", &files);
-    scene.create("app", json!({"path": "a"})).await;
+    scene.create("app", json!({"path": "a"}));
     let [a, b, both] = ["a", "b", "both"].map(|name| format!("{home}/{name}=1"));
     exactly(&scene, "app", &[&home], &[&a, &both]).await;
     for (path, expected) in
         [("./b/", vec![&b]), ("./", vec![&a, &b, &both]), ("a", vec![&a, &both]), ("./", vec![&a, &b, &both])]
     {
-        scene.specify("app", json!({"path": path})).await;
+        scene.change("app", json!({"path": path}));
         let expected: Vec<&str> = expected.into_iter().map(String::as_str).collect();
         exactly(&scene, "app", &[&home], &expected).await;
     }
     // One that holds nothing removes nothing, and the way back is open.
-    scene.specify("app", json!({"path": "c"})).await;
+    scene.change("app", json!({"path": "c"}));
     let refused = scene
         .story
         .wait_for("a path that is not there is refused", async || {
@@ -113,7 +114,7 @@ async fn with_another_path_the_objects_of_that_path_are_there_and_no_others() {
         .await;
     assert!(refused.message.contains("\"c\"") || refused.message.contains("path"), "{refused:?}");
     assert_eq!(there(&scene, &[&home], "app").await.len(), 3);
-    scene.specify("app", json!({"path": "b"})).await;
+    scene.change("app", json!({"path": "b"}));
     exactly(&scene, "app", &[&home], &[&b]).await;
 }
 
@@ -124,16 +125,16 @@ async fn what_was_left_without_prune_goes_once_prune_is_on() {
     let [a1, a2, a3, b1, c2] = ["a=1", "a=2", "a=3", "b=1", "c=2"].map(|one| format!("{home}/{one}"));
     scene.install("app", &maps(&[("a", "1"), ("b", "1")]), json!({"prune": false})).await;
     exactly(&scene, "app", &[&home], &[&a1, &b1]).await;
-    scene.upgrade("app", "2", &maps(&[("a", "2"), ("c", "2")])).await;
+    scene.upgrade("app", "2", &maps(&[("a", "2"), ("c", "2")]));
     exactly(&scene, "app", &[&home], &[&a2, &b1, &c2]).await;
-    scene.specify("app", json!({"prune": true})).await;
+    scene.change("app", json!({"prune": true}));
     exactly(&scene, "app", &[&home], &[&a2, &c2]).await;
-    scene.specify("app", json!({"prune": false})).await;
-    scene.upgrade("app", "3", &maps(&[("a", "3")])).await;
+    scene.change("app", json!({"prune": false}));
+    scene.upgrade("app", "3", &maps(&[("a", "3")]));
     exactly(&scene, "app", &[&home], &[&a3, &c2]).await;
     // What comes back is wanted again, and is not pruned.
-    scene.upgrade("app", "2", &maps(&[("a", "2"), ("c", "2")])).await;
-    scene.specify("app", json!({"prune": true})).await;
+    scene.upgrade("app", "2", &maps(&[("a", "2"), ("c", "2")]));
+    scene.change("app", json!({"prune": true}));
     exactly(&scene, "app", &[&home], &[&a2, &c2]).await;
 }
 
@@ -150,12 +151,12 @@ async fn with_another_account_of_fewer_rights_what_that_may_not_do_is_named_and_
     scene
         .install("app", &(maps(&[("a", "1")]) + &secret("one")), json!({"serviceAccountName": "first"}))
         .await;
-    scene.specify("app", json!({"serviceAccountName": "second"})).await;
+    scene.change("app", json!({"serviceAccountName": "second"}));
     scene.story.kubectl(&["delete", "serviceaccount/first", "rolebinding/first", "role/first"], "");
     // The new account may not even see whether the Secret is as it was applied: that is
     // said, and nothing is written, with a new revision neither.
     scene.story.wait_condition("app", "Ready", "False", "AccessDenied").await;
-    scene.upgrade("app", "2", &(maps(&[("a", "2")]) + &secret("two"))).await;
+    scene.upgrade("app", "2", &(maps(&[("a", "2")]) + &secret("two")));
     let refused = scene.story.wait_condition("app", "Ready", "False", "AccessDenied").await;
     let said = message(&refused, "Ready");
     let who = format!("ServiceAccount/{home}/second");
@@ -168,7 +169,7 @@ async fn with_another_account_of_fewer_rights_what_that_may_not_do_is_named_and_
 
     // The Secret leaves, and the right to delete it is gone again.
     scene.story.apply(&role("second", &home, CONFIG_MAPS));
-    scene.upgrade("app", "3", &maps(&[("a", "3")])).await;
+    scene.upgrade("app", "3", &maps(&[("a", "3")]));
     let refused = async || {
         let release = scene.story.release("app").await?;
         let said = message(&release, "Ready");
@@ -181,7 +182,7 @@ async fn with_another_account_of_fewer_rights_what_that_may_not_do_is_named_and_
     exactly(&scene, "app", &[&home], &[&a3]).await;
     scene.story.wait_gone("v1", "secrets", "s").await;
     // Drift is seen by the new account's watches.
-    scene.patch("v1", "configmaps", "a", json!({"data": {"a": "by hand"}})).await;
+    scene.edit("a", "by hand");
     exactly(&scene, "app", &[&home], &[&a3]).await;
 }
 
@@ -196,17 +197,17 @@ async fn with_another_url_the_content_of_that_repository_is_there_and_the_same_c
     scene.push("other", "1", &maps(&[("b", "other"), ("c", "other")]));
     let [a1, b1, b, c] = ["a=1", "b=1", "b=other", "c=other"].map(|one| format!("{home}/{one}"));
     let mark = scene.mark();
-    scene.specify("app", json!({"url": url("copy")})).await;
+    scene.change("app", json!({"url": url("copy")}));
     exactly(&scene, "app", &[&home], &[&a1, &b1]).await;
     let writes: Vec<String> = scene.writes(mark).iter().map(|request| request.summary()).collect();
     assert_eq!(writes, Vec::<String>::new());
-    scene.specify("app", json!({"url": url("other")})).await;
+    scene.change("app", json!({"url": url("other")}));
     exactly(&scene, "app", &[&home], &[&b, &c]).await;
     // A repository that is not there takes nothing away.
-    scene.specify("app", json!({"url": url("missing")})).await;
+    scene.change("app", json!({"url": url("missing")}));
     scene.story.wait_condition("app", "Ready", "False", "ArtifactNotFound").await;
     assert_eq!(there(&scene, &[&home], "app").await, BTreeSet::from([b, c]));
-    scene.specify("app", json!({"url": url("app")})).await;
+    scene.change("app", json!({"url": url("app")}));
     exactly(&scene, "app", &[&home], &[&a1, &b1]).await;
 }
 
@@ -215,7 +216,7 @@ async fn ready_depends_on_health_exactly_as_long_as_the_spec_says_wait() {
     let scene = Scene::begin("specs-wait").await;
     let home = scene.namespace().to_owned();
     let a1 = format!("{home}/a=1");
-    let yaml = maps(&[("a", "1")]) + &deployment("web", "1", true);
+    let yaml = maps(&[("a", "1")]) + &failing_deployment("web", "main:1");
     scene.install("app", &yaml, json!({})).await;
     let healthy = async || {
         let release = scene.story.release("app").await.expect("it is there");
@@ -223,15 +224,15 @@ async fn ready_depends_on_health_exactly_as_long_as_the_spec_says_wait() {
     };
     assert_eq!(healthy().await, None);
     for _ in 0..2 {
-        scene.specify("app", json!({"wait": true})).await;
+        scene.change("app", json!({"wait": true}));
         scene.story.wait_condition("app", "Ready", "False", "HealthCheckFailed").await;
         assert_eq!(healthy().await.as_deref(), Some("False"));
-        scene.specify("app", json!({"wait": false})).await;
+        scene.change("app", json!({"wait": false}));
         exactly(&scene, "app", &[&home], &[&a1]).await;
         assert_eq!(healthy().await, None, "nobody asks");
     }
-    scene.specify("app", json!({"wait": true})).await;
-    scene.upgraded("app", "2", &(maps(&[("a", "2")]) + &deployment("web", "2", false))).await;
+    scene.change("app", json!({"wait": true}));
+    scene.upgraded("app", "2", &(maps(&[("a", "2")]) + &deployment("web", "main:2", 1))).await;
     assert_eq!(healthy().await.as_deref(), Some("True"));
 }
 
@@ -247,7 +248,7 @@ async fn a_range_a_tag_and_a_digest_may_follow_each_other() {
         let expected = [format!("{home}/always={tag}"), format!("{home}/{name}={tag}")];
         exactly(&scene, "app", &[&home], &[&expected[0], &expected[1]]).await;
     };
-    scene.create("app", json!({"ref": {"semver": "1.x"}})).await;
+    scene.create("app", json!({"ref": {"semver": "1.x"}}));
     holds("1.1.0", "new").await;
     let none = json!({"semver": null, "tag": null, "digest": null});
     let steps: [(Value, (&str, &str)); 7] = [
@@ -265,7 +266,7 @@ async fn a_range_a_tag_and_a_digest_may_follow_each_other() {
         for (field, value) in reference.as_object().expect("a reference") {
             all[field] = value.clone();
         }
-        scene.specify("app", json!({"ref": all})).await;
+        scene.change("app", json!({"ref": all}));
         holds(tag, name).await;
     }
 }
@@ -277,7 +278,8 @@ async fn any_field_may_change_while_a_run_waits_and_the_last_spec_counts() {
     let away = scene.story.another_namespace("specs-away");
     scene.story.apply(&(account("other") + &role("other", &home, ALL_RIGHTS)));
     let pending = |name: &str| {
-        deployment(name, "1", true).replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n")
+        failing_deployment(name, "main:1")
+            .replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n")
     };
     let healthy = scene.push("healthy", "1", &maps(&[("url", "new")]));
     let host = scene.registry().host();
@@ -302,7 +304,7 @@ async fn any_field_may_change_while_a_run_waits_and_the_last_spec_counts() {
         let first = maps(&[(&a, "1")]) + &pending(&format!("{release}-web"));
         push_files(&scene, release, "1", &[("a/all.yaml", first), ("b/all.yaml", maps(&[(&b, "1")]))]);
         push_files(&scene, release, "2", &[("b/all.yaml", maps(&[(&b, "2")]))]);
-        scene.create(release, json!({"wait": true, "timeout": "1h"})).await;
+        scene.create(release, json!({"wait": true, "timeout": "1h"}));
     }
     for (release, change, place, objects) in changes {
         let waits = async || {
@@ -316,7 +318,7 @@ async fn any_field_may_change_while_a_run_waits_and_the_last_spec_counts() {
                 scene.registry().crane(&["digest", "--insecure", &format!("{host}/{home}/{release}:2")]);
             change["ref"]["digest"] = json!(digest.trim());
         }
-        scene.specify(release, change).await;
+        scene.change(release, change);
         let expected: Vec<String> =
             objects.iter().map(|one| format!("{place}/{}", named(release, one))).collect();
         let expected: Vec<&str> = expected.iter().map(String::as_str).collect();

@@ -9,11 +9,10 @@ use supercargo_testbed::proxy::{Moment, Seen};
 use supercargo_testbed::story::{Condition, condition};
 use supercargo_testbed::{Account, Profile, Profiles, Proxy, Story, story};
 
-use crate::ground::{ALL_RIGHTS, CONFIG_MAPS, Scene, account, config_map, registry, role};
+use crate::scene::{ALL_RIGHTS, BINARY, CONFIG_MAPS, Scene, account, config_map, registry, release, role};
 
 const PROFILES: Profiles = Profiles::First("each story says under which profile its operator runs");
 
-const BINARY: &str = env!("CARGO_BIN_EXE_supercargo");
 const VERSION: &str = "supercargo.dev/v1alpha1";
 const RELEASES: &str = "ociartifactreleases";
 const LIMIT: Duration = Duration::from_secs(60);
@@ -31,7 +30,7 @@ impl Tenants {
     async fn begin(name: &str, rights: Option<&str>) -> Tenants {
         let story = Story::begin(name).await;
         let other = story.another_namespace(&format!("{name}-other"));
-        let scene = Scene::of(story, Profile::ClusterAdmin, &[&other], |options| options);
+        let scene = Scene::of(story).profile(Profile::ClusterAdmin).watching(&[&other]).start();
         scene.story.apply(&(account("owner") + &role("owner", scene.namespace(), CONFIG_MAPS)));
         let stranger = account("stranger") + &role("stranger", &other, ALL_RIGHTS);
         scene.story.kubectl(&["-n", &other, "apply", "-f", "-"], &stranger);
@@ -42,13 +41,13 @@ impl Tenants {
     }
 
     fn owner(&self, name: &str, tag: &str) {
-        self.scene.create(name, &json!({"serviceAccountName": "owner", "ref": {"tag": tag}}));
+        self.scene.create(name, json!({"serviceAccountName": "owner", "ref": {"tag": tag}}));
     }
 
     /// A release of the second tenant.
     fn stranger(&self, name: &str, tag: &str) {
         let mut release =
-            self.scene.release(name, &json!({"serviceAccountName": "stranger", "ref": {"tag": tag}}));
+            self.scene.release(name, json!({"serviceAccountName": "stranger", "ref": {"tag": tag}}));
         release["metadata"]["namespace"] = self.other.as_str().into();
         self.scene.story.kubectl(&["-n", &self.other, "create", "-f", "-"], &release.to_string());
     }
@@ -90,9 +89,9 @@ async fn who_may_not_write_an_object_neither_blocks_nor_inherits_it() {
     let home = scene.namespace().to_owned();
     // What it may write itself, a Role of its own included, gives it no right elsewhere.
     let bait = account("bait") + &role("bait", &tenants.other, CONFIG_MAPS);
-    scene.push("1", &config_map("old", "one"));
-    scene.push("2", &config_map("new", "one"));
-    scene.push("squat", &(bait + &in_namespace(&home, "old") + &in_namespace(&home, "new")));
+    scene.push("project-x", "1", &config_map("old", "one"));
+    scene.push("project-x", "2", &config_map("new", "one"));
+    scene.push("squatter", "squat", &(bait + &in_namespace(&home, "old") + &in_namespace(&home, "new")));
     tenants.owner("project-x", "1");
     scene.story.wait_ready("project-x", "1@").await;
 
@@ -104,7 +103,7 @@ async fn who_may_not_write_an_object_neither_blocks_nor_inherits_it() {
     assert_eq!(written, None, "nothing of a plan is written that will be refused");
 
     // Its owner brings the new one and lets the old one go as if nobody else named them.
-    scene.patch("oar", "project-x", &json!({"spec": {"ref": {"tag": "2"}}}));
+    scene.change("project-x", json!({"ref": {"tag": "2"}}));
     let release = scene.story.wait_ready("project-x", "2@").await;
     assert_eq!(release["status"]["changes"]["pruned"], 1, "{}", release["status"]);
     tenants.wait_gone("old").await;
@@ -119,8 +118,8 @@ async fn who_may_not_read_the_other_release_is_not_told_its_name() {
     let tenants = Tenants::begin("nameless", Some(CONFIG_MAPS)).await;
     let scene = &tenants.scene;
     let home = scene.namespace().to_owned();
-    scene.push("1", &config_map("shared", "one"));
-    scene.push("other", &in_namespace(&home, "shared"));
+    scene.push("project-x", "1", &config_map("shared", "one"));
+    scene.push("neighbour", "other", &in_namespace(&home, "shared"));
     tenants.owner("project-x", "1");
     scene.story.wait_ready("project-x", "1@").await;
     tenants.stranger("neighbour", "other");
@@ -157,16 +156,16 @@ async fn what_an_heir_does_not_take_stays_in_its_inventory_and_is_deleted() {
     let scene = &tenants.scene;
     scene.story.apply(&(account("heir") + &role("heir", scene.namespace(), CONFIG_MAPS)));
     let shared = |name: &str| config_map(name, "one");
-    scene.push("1", &(shared("a") + &shared("b") + &shared("own")));
-    scene.push("2", &(shared("b") + &shared("own")));
-    scene.push("heir", &(shared("a") + &shared("b")));
+    scene.push("first", "1", &(shared("a") + &shared("b") + &shared("own")));
+    scene.push("first", "2", &(shared("b") + &shared("own")));
+    scene.push("second", "heir", &(shared("a") + &shared("b")));
     tenants.owner("first", "1");
     scene.story.wait_ready("first", "1@").await;
-    scene.create("second", &json!({"serviceAccountName": "heir", "ref": {"tag": "heir"}}));
+    scene.create("second", json!({"serviceAccountName": "heir", "ref": {"tag": "heir"}}));
     scene.story.wait_condition("second", "Ready", "False", "OwnershipConflict").await;
 
     // It waits for both, and could take only one of them.
-    scene.patch("oar", "first", &json!({"spec": {"ref": {"tag": "2"}}}));
+    scene.change("first", json!({"ref": {"tag": "2"}}));
     scene.story.wait_ready("first", "2@").await;
     tenants.wait_gone("a").await;
     // It may not write the other one any more when that is let go.
@@ -203,22 +202,18 @@ async fn of_two_processes_that_make_the_same_object_at_once_one_has_it() {
     let slow = operator(&account, Some(&kubeconfig), story.namespace(), "slow");
     let fast = operator(&account, None, &other, "fast");
     let home = story.namespace().to_owned();
-    let release = |namespace: &str, name: &str, value: &str| {
-        let yaml = in_namespace(&home, "contested").replace("key: one", &format!("key: {value}"));
+    let create = |namespace: &str, name: &str, value: &str| {
+        let yaml = in_namespace(&home, "contested").replace("'one'", value);
         registry().push_yaml(&format!("{home}/{name}"), "1", &yaml);
         let url = format!("oci://{}/{home}/{name}", registry().host());
-        let spec =
-            json!({"url": url, "ref": {"tag": "1"}, "insecure": true, "prune": true, "retryInterval": "1s"});
-        let metadata = json!({"name": name, "namespace": namespace});
-        let release =
-            json!({"apiVersion": VERSION, "kind": "OCIArtifactRelease", "metadata": metadata, "spec": spec});
+        let release = release(namespace, name, &url, json!({"retryInterval": "1s"}));
         story.kubectl(&["-n", namespace, "create", "-f", "-"], &release.to_string());
     };
     proxy.hold_from(1, Moment::Before, makes("contested"));
-    release(&home, "late", "late");
+    create(&home, "late", "late");
     assert!(proxy.wait_held(LIMIT, Moment::Before).is_some(), "{}", slow.log());
     // Accepted by the dry run, and not made yet.
-    release(&other, "first", "first");
+    create(&other, "first", "first");
     let ready = async || {
         let release = story.object_in(Some(&other), VERSION, RELEASES, "first").await?;
         (condition(&release, "Ready")?.status == "True").then_some(())

@@ -8,9 +8,9 @@ use futures::future::join_all;
 use serde_json::{Value, json};
 use supercargo_testbed::proxy::Moment;
 use supercargo_testbed::webhook::{Behaviour, Webhook};
-use supercargo_testbed::{Profile, Profiles, Proxy, Story, story, within};
+use supercargo_testbed::{Profiles, Proxy, Story, story, within};
 
-use crate::ground::{CONFIG_MAPS, Scene, account, config_map, registry, role};
+use crate::scene::{CONFIG_MAPS, Scene, account, config_map, registry, role};
 
 const PROFILES: Profiles = Profiles::First("connections do not depend on rights");
 
@@ -39,13 +39,13 @@ async fn sixty_namespaces_with_an_account_each_see_their_drift_at_once() {
     }
     story.bed().kubectl(&["create", "-f", "-"], &yaml);
     let names: Vec<&str> = tenants.iter().map(String::as_str).collect();
-    let scene = Scene::of(story, Profile::of_run(), &names, |options| options);
+    let scene = Scene::of(story).watching(&names).start();
     let releases: String = tenants
         .iter()
         .map(|tenant| {
             let mut release = scene.release(
                 "app",
-                &json!({
+                json!({
                     "url": url, "serviceAccountName": "tenant", "interval": "1h", "retryInterval": "1h",
                 }),
             );
@@ -85,10 +85,9 @@ async fn edit(story: &Story<'_>, namespace: &str) {
 async fn two_hundred_requests_that_hang_in_a_webhook_hold_up_no_other_release_and_no_lease() {
     let story = Story::begin("streams-hang").await;
     let good = story.another_namespace("streams-good");
-    let scene = Scene::of(story, Profile::of_run(), &[&good], |options| options);
-    scene.push("1", &config_map("a", "one"));
-    let mut release =
-        scene.release("app", &json!({"interval": "1h", "retryInterval": "1h", "suspend": true}));
+    let scene = Scene::of(story).watching(&[&good]).start();
+    scene.push("app", "1", &config_map("a", "one"));
+    let mut release = scene.release("app", json!({"interval": "1h", "retryInterval": "1h", "suspend": true}));
     release["metadata"]["namespace"] = json!(good);
     scene.story.bed().kubectl(&["create", "-f", "-"], &release.to_string());
     let mut slow = String::new();
@@ -99,8 +98,8 @@ async fn two_hundred_requests_that_hang_in_a_webhook_hold_up_no_other_release_an
                 format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {release}-{n}, labels: {labels}}}\n")
             })
             .collect();
-        scene.push(release, &maps);
-        slow += &(scene.release(release, &json!({"ref": {"tag": release}})).to_string() + "\n");
+        scene.push(release, release, &maps);
+        slow += &(scene.release(release, json!({"ref": {"tag": release}})).to_string() + "\n");
     }
     let hangs = Webhook::register(&scene.story, Behaviour::HangFor(30));
     let (begun, mark) = (hangs.held(), scene.mark());
@@ -138,13 +137,13 @@ async fn releases_that_wait_for_room_in_memory_write_nothing_of_it() {
     const LONGER: Duration = Duration::from_secs(4);
     let story = Story::begin("streams-room").await;
     let proxy = Proxy::before_api_server(story.bed());
-    let scene = Scene::of(story, Profile::of_run(), &[], |options| options.through(&proxy));
+    let scene = Scene::of(story).start_with(|options| options.through(&proxy));
     // Those that have room do not come to their end, and give nothing back.
     proxy.hold_from(1, Moment::Before, |seen| seen.path.contains("dryRun=All"));
     let mark = scene.mark();
     let releases = (0..RELEASES).map(|n| {
-        scene.push(&n.to_string(), &config_map(&format!("c{n}"), "one"));
-        scene.release(&format!("app-{n}"), &json!({"ref": {"tag": n.to_string()}})).to_string()
+        scene.push(&format!("app-{n}"), &n.to_string(), &config_map(&format!("c{n}"), "one"));
+        scene.release(&format!("app-{n}"), json!({"ref": {"tag": n.to_string()}})).to_string()
     });
     let releases: Vec<String> = releases.collect();
     scene.story.kubectl(&["create", "-f", "-"], &releases.join("\n"));

@@ -13,31 +13,37 @@ use supercargo_testbed::sigstore::{MAIL, Signing};
 use supercargo_testbed::story::{DEADLINE, condition};
 use supercargo_testbed::{Profiles, Proxy, Registry, Signer, Sigstore, processes, story, within};
 
-use super::setting::{BINARY, Scene, config_map};
+use super::scene::{BINARY, Scene, config_map};
 
 const PROFILES: Profiles = Profiles::First("what is trusted is decided before any right is used");
 
 /// What the stories of trust have besides the others.
 struct Trust {
-    scene: Scene,
+    scene: Scene<'static>,
 }
 
 impl Trust {
     async fn begin(name: &str, arguments: &[&str]) -> Trust {
         let change =
             |options: Options| arguments.iter().fold(options, |options, argument| options.argument(argument));
-        Trust { scene: Scene::with(name, Registry::plain(), change).await }
+        Trust {
+            scene: Scene::builder(name)
+                .await
+                .own_registry(Registry::plain())
+                .slow_retries()
+                .start_with(change),
+        }
     }
 
     /// Pushes a ConfigMap of the repository's name with one value.
     fn push(&self, repository: &str, tag: &str, value: &str) -> String {
         let name = repository.rsplit('/').next().expect("a name");
-        self.scene.registry.push_yaml(repository, tag, &config_map(name, "v", value))
+        self.scene.registry().push_yaml(repository, tag, &config_map(name, value))
     }
 
     fn sign(&self, signer: &Signer, repository: &str, digest: &str, format: Format) {
-        let reference = format!("{}/{repository}@{digest}", self.scene.registry.host());
-        signer.sign(&self.scene.registry, &reference, format, &[]);
+        let reference = format!("{}/{repository}@{digest}", self.scene.registry().host());
+        signer.sign(self.scene.registry(), &reference, format, &[]);
     }
 
     /// A Secret with that and nothing else in it.
@@ -88,38 +94,16 @@ impl Trust {
 
     /// Asks for a run and waits until it is over.
     async fn run(&self, name: &str, at: &str) {
-        self.scene.ask(name, at);
-        let handled = async || {
-            let release = self.scene.story.release(name).await?;
-            (release["status"]["lastHandledReconcileAt"] == at).then_some(())
-        };
-        self.scene.story.wait_for("the run is over", handled).await;
-    }
-
-    fn edit(&self, name: &str, value: &str) {
-        let patch = json!({"data": {"v": value}}).to_string();
-        self.scene.story.kubectl(&["patch", "configmap", name, "--type=merge", "-p", &patch], "");
-    }
-
-    async fn events(&self, name: &str) -> Vec<String> {
-        let namespace = self.scene.story.namespace();
-        let path = format!("/apis/events.k8s.io/v1/namespaces/{namespace}/events");
-        let request = http::Request::get(path).body(Vec::new()).expect("a request");
-        let list = self.scene.story.client().request::<Value>(request).await.expect("events are listed");
-        let events = list["items"].as_array().expect("items").iter();
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        events
-            .filter(|e| e["regarding"]["name"] == name)
-            .map(|e| format!("{} {}", text(&e["reason"]), text(&e["note"])))
-            .collect()
+        self.scene.reconcile(name, at).await;
     }
 
     /// Waits until as many events of the release begin so.
     async fn told(&self, name: &str, begins: &str, times: usize) {
         let what = format!("{times} events {begins:?} of {name}");
         let told = async || {
-            let events = self.events(name).await;
-            (events.iter().filter(|e| e.starts_with(begins)).count() == times).then_some(())
+            let events = self.scene.events(name).await.into_iter();
+            let told = events.map(|(reason, note)| format!("{reason} {note}"));
+            (told.filter(|event| event.starts_with(begins)).count() == times).then_some(())
         };
         self.scene.story.wait_for(&what, told).await;
     }
@@ -132,12 +116,12 @@ fn verify(secret: &str) -> Value {
 #[story]
 async fn promise_1_only_what_is_signed_is_pulled_shown_as_applied_or_applied() {
     let story = Trust::begin("trust", &[]).await;
-    let registry = &story.scene.registry;
+    let registry = story.scene.registry();
     let (ours, theirs) = (Signer::new(Algorithm::P256), Signer::new(Algorithm::P384));
     story.secret("keys", json!({"ours.pub": ours.public_pem()}));
     let first = story.push("app", "1", "one");
     let mark = registry.mark();
-    story.scene.install("app", json!({"retryInterval": "1s", "interval": "1h", "verify": verify("keys")}));
+    story.scene.create("app", json!({"retryInterval": "1s", "interval": "1h", "verify": verify("keys")}));
     let release = story.refused("app", "SignatureMissing", "no signature").await;
     assert!(release["status"].get("lastAppliedRevision").is_none());
     // Nothing of its content has been asked for.
@@ -145,7 +129,7 @@ async fn promise_1_only_what_is_signed_is_pulled_shown_as_applied_or_applied() {
     assert!(!asked.iter().any(|a| a.path.contains("/blobs/")), "{asked:?}");
     story.sign(&theirs, "app", &first, Format::Bundle);
     story.refused("app", "SignerUntrusted", "").await;
-    assert_eq!(story.scene.value("app", "v").await, None);
+    assert_eq!(story.scene.data("app").await, None);
     assert_eq!(story.scene.story.object("v1", "configmaps", "inv-app").await, None);
 
     // A good one beside those that are not.
@@ -157,7 +141,7 @@ async fn promise_1_only_what_is_signed_is_pulled_shown_as_applied_or_applied() {
     story.sign(&ours, "app", &second, Format::Bundle);
     story.scene.ask("app", "second");
     story.trusted("app", &second, &["ours.pub"]).await;
-    assert_eq!(story.scene.value("app", "v").await.as_deref(), Some("two"));
+    assert_eq!(story.scene.data("app").await.as_deref(), Some("two"));
     story.told("app", &format!("TagMoved Tag 1 moved from {first} to {second}"), 1).await;
 
     // A new revision that is not signed leaves the old one alone, in every sense.
@@ -167,9 +151,9 @@ async fn promise_1_only_what_is_signed_is_pulled_shown_as_applied_or_applied() {
     let status = &release["status"];
     assert!(status["lastAppliedRevision"].as_str().is_some_and(|r| r.contains(&second)), "{status}");
     assert!(status["lastAttemptedRevision"].as_str().is_some_and(|r| r.contains(&third)), "{status}");
-    story.edit("app", "by hand");
+    story.scene.edit("app", "by hand");
     story.run("app", "fourth").await;
-    assert_eq!(story.scene.value("app", "v").await.as_deref(), Some("by hand"));
+    assert_eq!(story.scene.data("app").await.as_deref(), Some("by hand"));
 
     // The signature of another digest is none.
     let copied = registry.manifest("app", &tag(&first, ".sig"));
@@ -177,10 +161,10 @@ async fn promise_1_only_what_is_signed_is_pulled_shown_as_applied_or_applied() {
     story.refused("app", "SignatureInvalid", &third).await;
     story.sign(&ours, "app", &third, Format::Bundle);
     story.trusted("app", &third, &["ours.pub"]).await;
-    story.scene.wait_value("app", "v", "three").await;
+    story.scene.wait_data("app", "three").await;
 
     // Who does not ask is told so.
-    story.scene.patch("app", &json!({"verify": null}));
+    story.scene.change("app", json!({"verify": null}));
     let release = story.scene.story.wait_condition("app", "Verified", "Unknown", "NotVerified").await;
     assert!(release["status"]["artifact"].get("verifiedBy").is_none());
     let operator = &story.scene.operator;
@@ -197,15 +181,15 @@ async fn a_key_that_is_not_trusted_any_more_ends_all_writes_until_it_is_again() 
     let digest = story.push("app", "1", "one");
     story.sign(&old, "app", &digest, Format::Sig);
     // Nothing here waits for a retry.
-    story.scene.install("app", json!({"retryInterval": "1h", "interval": "1h", "verify": verify("keys")}));
+    story.scene.create("app", json!({"retryInterval": "1h", "interval": "1h", "verify": verify("keys")}));
     story.trusted("app", "1@", &["old.pub"]).await;
 
     story.secret("keys", json!({"new.pub": new.public_pem()}));
     story.refused("app", "SignerUntrusted", "").await;
     // Seen, and left: the run after it has nothing else to tell either.
-    story.edit("app", "by hand");
+    story.scene.edit("app", "by hand");
     story.run("app", "first").await;
-    assert_eq!(story.scene.value("app", "v").await.as_deref(), Some("by hand"));
+    assert_eq!(story.scene.data("app").await.as_deref(), Some("by hand"));
 
     let junk = json!({"old.pub": old.public_pem(), "junk.pub": "hunter2"});
     story.secret("keys", junk);
@@ -217,20 +201,20 @@ async fn a_key_that_is_not_trusted_any_more_ends_all_writes_until_it_is_again() 
         .await;
     story.scene.story.kubectl(&["delete", "secret", "keys"], "");
     story.refused("app", "SecretNotFound", "named by spec.verify.secretRef, does not exist").await;
-    assert_eq!(story.scene.value("app", "v").await.as_deref(), Some("by hand"));
+    assert_eq!(story.scene.data("app").await.as_deref(), Some("by hand"));
 
     // While it is suspended, too, and at once when it is not.
-    story.scene.patch("app", &json!({"suspend": true}));
+    story.scene.change("app", json!({"suspend": true}));
     story.secret("keys", json!({"both.pub": old.public_pem(), "new.pub": new.public_pem()}));
-    story.scene.patch("app", &json!({"suspend": false}));
+    story.scene.change("app", json!({"suspend": false}));
     story.trusted("app", "1@", &["both.pub"]).await;
-    story.scene.wait_value("app", "v", "one").await;
+    story.scene.wait_data("app", "one").await;
 
     // It goes away like any other, trusted or not.
     story.secret("keys", json!({"new.pub": new.public_pem()}));
     story.refused("app", "SignerUntrusted", "").await;
     story.scene.story.kubectl(&["delete", "oar", "app"], "");
-    assert_eq!(story.scene.value("app", "v").await, None);
+    assert_eq!(story.scene.data("app").await, None);
 }
 
 /// A trust policy in a file, with keys beside it.
@@ -272,13 +256,15 @@ async fn no_release_gets_below_the_floor() {
     let exempt = json!([format!("{host}/acme/play")]);
     let flag = policy.write(&floor("admin.pub"), &exempt);
     let change = |o: Options| o.argument(&flag).argument("--require-verification");
-    let story = Trust { scene: Scene::with("floor", registry, change).await };
+    let story = Trust {
+        scene: Scene::builder("floor").await.own_registry(registry).slow_retries().start_with(change),
+    };
     story.secret("mine", json!({"tenant.pub": tenant.public_pem()}));
     let install = |name: &str, url: String, spec: Value| {
         let mut spec = spec;
         spec["url"] = url.into();
         spec["retryInterval"] = "1h".into();
-        story.scene.install(name, spec);
+        story.scene.create(name, spec);
     };
     let digest = story.push("acme/app", "1", "one");
     story.sign(&tenant, "acme/app", &digest, Format::Bundle);
@@ -297,7 +283,7 @@ async fn no_release_gets_below_the_floor() {
     let release = story.refused("evil", "VerificationRequired", "--require-verification").await;
     assert!(condition(&release, "Stalled").is_some());
     story.sign(&tenant, "acme-evil/evil", &evil, Format::Sig);
-    story.scene.patch("evil", &own());
+    story.scene.change("evil", own());
     story.trusted("evil", "1@", &["tenant.pub"]).await;
     story.push("acme/play/ground", "1", "one");
     install("ground", format!("oci://{host}/acme/play/ground"), json!({}));
@@ -309,14 +295,14 @@ async fn no_release_gets_below_the_floor() {
     let release = story.trusted("own", "1@", &["tenant.pub", "admin.pub"]).await;
     let message = condition(&release, "Verified").expect("verified").message;
     assert!(message.contains("spec.verify"), "{message}");
-    story.scene.patch("own", &json!({"verify": null}));
+    story.scene.change("own", json!({"verify": null}));
     story.trusted("own", "1@", &["admin.pub"]).await;
 
     // A new floor is in force at once, also for who slept meanwhile; a broken one never is.
-    let mark = story.scene.registry.mark();
+    let mark = story.scene.registry().mark();
     policy.write(&floor("next.pub"), &exempt);
     story.refused("own", "SignerUntrusted", "").await;
-    let asked = story.scene.registry.of_repository(mark, "acme/play/ground");
+    let asked = story.scene.registry().of_repository(mark, "acme/play/ground");
     assert!(asked.is_empty(), "it is nobody else's matter: {asked:?}");
     let failed = r#"supercargo_trust_policy_loads_total{result="failed"}"#;
     policy.write(&floor("none.pub"), &exempt);
@@ -324,11 +310,11 @@ async fn no_release_gets_below_the_floor() {
     assert!(within(DEADLINE, counted), "{}", story.scene.operator.log());
     let log = story.scene.operator.log();
     assert!(log.contains("cannot use the new trust policy; keeping the previous one"), "{log}");
-    story.scene.patch("own", &json!({"suspend": true}));
+    story.scene.change("own", json!({"suspend": true}));
     story.run("own", "while suspended").await;
     story.refused("own", "SignerUntrusted", "").await;
     policy.write(&floor("admin.pub"), &exempt);
-    story.scene.patch("own", &json!({"suspend": false}));
+    story.scene.change("own", json!({"suspend": false}));
     story.trusted("own", "1@", &["admin.pub"]).await;
 
     // One that makes no sense is no ground to start on.
@@ -349,19 +335,26 @@ async fn an_exemption_lets_in_nothing_from_another_port() {
     let (host, port) = whole.rsplit_once(':').expect("a port");
     let everybody = json!([{"prefix": "*", "keys": [{"name": "admin", "file": "admin.pub"}]}]);
     let flag = policy.write(&everybody, &json!([format!("{host}/playground")]));
-    let story = Trust { scene: Scene::with("exempt-port", registry, |o: Options| o.argument(&flag)).await };
+    let story = Trust {
+        scene: Scene::builder("exempt-port")
+            .await
+            .own_registry(registry)
+            .slow_retries()
+            .argument(&flag)
+            .start(),
+    };
     for (name, host) in [("same", host), ("short", "127.1")] {
         story.push(&format!("playground/{name}"), "1", "one");
         let url = format!("oci://{host}:{port}/playground/{name}");
-        story.scene.install(name, json!({"url": url, "retryInterval": "1h"}));
+        story.scene.create(name, json!({"url": url, "retryInterval": "1h"}));
         story.refused(name, "SignatureMissing", "the trust policy for *").await;
-        assert_eq!(story.scene.value(name, "v").await, None);
+        assert_eq!(story.scene.data(name).await, None);
     }
 
     policy.write(&everybody, &json!([format!("{host}:{port}/playground")]));
     for name in ["same", "short"] {
         story.scene.story.wait_ready(name, "1@").await;
-        story.scene.wait_value(name, "v", "one").await;
+        story.scene.wait_data(name, "one").await;
     }
 }
 
@@ -385,11 +378,12 @@ async fn the_floor_is_that_of_the_releases_own_url_wherever_it_is_sent() {
     let registries = [guarded.host(), from_guarded.host()];
     let floor = registries.clone().map(|host| json!({"prefix": format!("{host}/acme"), "keys": key}));
     let flag = policy.write(&json!(floor), &json!([]));
-    let scene = Scene::with("floor-redirect", free, |o| o.argument(&flag)).await;
+    let scene =
+        Scene::builder("floor-redirect").await.own_registry(free).slow_retries().argument(&flag).start();
     let story = Trust { scene };
     let install = |name: &str, host: &str| {
         let spec = json!({"url": format!("oci://{host}/acme/{name}"), "retryInterval": "1h"});
-        story.scene.install(name, spec);
+        story.scene.create(name, spec);
     };
     // Demanded where the release asks, lying where nothing is demanded.
     let digest = story.push("acme/out", "1", "one");
@@ -397,9 +391,9 @@ async fn the_floor_is_that_of_the_releases_own_url_wherever_it_is_sent() {
     let says = format!("the trust policy for {}/acme", from_guarded.host());
     story.refused("out", "SignatureMissing", &says).await;
     assert!(from_guarded.count(|seen| seen.path.contains("/manifests/")) > 0, "it was asked");
-    let asked = story.scene.registry.read_log();
+    let asked = story.scene.registry().read_log();
     assert!(asked.contains("/acme/out/manifests/") && !asked.contains("GET /v2/acme/out/blobs/"), "{asked}");
-    assert_eq!(story.scene.value("out", "v").await, None);
+    assert_eq!(story.scene.data("out").await, None);
     // What is signed is taken from there.
     story.sign(&admin, "acme/out", &digest, Format::Sig);
     story.scene.ask("out", "signed");
@@ -408,7 +402,7 @@ async fn the_floor_is_that_of_the_releases_own_url_wherever_it_is_sent() {
     // The other way round nobody has demanded anything: whoever answers for a URL that
     // is free could have copied the content as well. It is not taken for verified.
     for name in ["in", "direct"] {
-        guarded.push_yaml(&format!("acme/{name}"), "1", &config_map(name, "v", "one"));
+        guarded.push_yaml(&format!("acme/{name}"), "1", &config_map(name, "one"));
     }
     install("direct", &guarded.host());
     let says = format!("the trust policy for {}/acme", guarded.host());
@@ -427,15 +421,15 @@ async fn after_a_restart_the_evidence_on_disk_counts_while_the_registry_is_away(
     let digest = story.push("app", "1", "one");
     story.sign(&signer, "app", &digest, Format::Bundle);
     let spec = json!({"interval": "1h", "retryInterval": "1s", "verify": verify("keys")});
-    story.scene.install("app", spec);
+    story.scene.create("app", spec);
     story.trusted("app", "1@", &["a.pub"]).await;
 
     let account = story.scene.story.operator_account();
     let options = Options::new(BINARY, &account).watching(&[story.scene.story.namespace()]);
     let cache = story.scene.operator.cache().to_path_buf();
     assert_eq!(story.scene.operator.stop(), Some(0));
-    story.scene.registry.stop();
-    story.edit("app", "by hand");
+    story.scene.registry().stop();
+    story.scene.edit("app", "by hand");
     // With another cache nobody knows who has signed it, and nothing is written.
     story.scene.operator = options.clone().start();
     story.scene.operator.wait_ready();
@@ -446,7 +440,7 @@ async fn after_a_restart_the_evidence_on_disk_counts_while_the_registry_is_away(
         all.filter(|line| line.contains(&result)).count()
     };
     assert_eq!((verdicts("verified"), verdicts("refused")), (0, 0), "{}", story.scene.operator.metrics());
-    assert_eq!(story.scene.value("app", "v").await.as_deref(), Some("by hand"));
+    assert_eq!(story.scene.data("app").await.as_deref(), Some("by hand"));
     assert_eq!(story.scene.operator.stop(), Some(0));
 
     // With the same one it is known, and still there is no content: the cache serves
@@ -461,9 +455,9 @@ async fn after_a_restart_the_evidence_on_disk_counts_while_the_registry_is_away(
     let told = condition(&release, "Verified").expect("verified");
     assert!(told.status == "True" && told.reason == "Verified", "{told:?}");
     assert!(!story.scene.operator.metrics().contains(r#"result="refused""#));
-    assert_eq!(story.scene.value("app", "v").await.as_deref(), Some("by hand"));
-    story.scene.registry.resume();
-    story.scene.wait_value("app", "v", "one").await;
+    assert_eq!(story.scene.data("app").await.as_deref(), Some("by hand"));
+    story.scene.registry().resume();
+    story.scene.wait_data("app", "one").await;
     story.trusted("app", &digest, &["a.pub"]).await;
 }
 
@@ -477,7 +471,7 @@ async fn it_is_verified_again_from_time_to_time_and_stays_so_while_the_registry_
     // A digest is never resolved: whatever the registry is asked is about signatures.
     let spec =
         json!({"interval": "1h", "retryInterval": "1h", "ref": {"digest": digest}, "verify": verify("keys")});
-    story.scene.install("app", spec);
+    story.scene.create("app", spec);
     story.trusted("app", &digest, &["a.pub"]).await;
     let count = |reason: &str, result: &str| {
         let series = format!(r#"supercargo_verifications_total{{reason="{reason}",result="{result}"}}"#);
@@ -488,18 +482,18 @@ async fn it_is_verified_again_from_time_to_time_and_stays_so_while_the_registry_
         assert!(within(DEADLINE, enough), "{n} verifications: {}", story.scene.operator.metrics());
     };
     verified(3.0);
-    story.scene.registry.stop();
+    story.scene.registry().stop();
     let before = count("Verified", "verified");
     // What was found the last time is on disk, and is judged again: each look ends with
     // a verdict, none with a shrug.
     verified(before + 3.0);
     assert_eq!(count("RegistryUnavailable", "unknown"), 0.0, "{}", story.scene.operator.metrics());
-    story.edit("app", "by hand");
-    story.scene.wait_value("app", "v", "one").await;
+    story.scene.edit("app", "by hand");
+    story.scene.wait_data("app", "one").await;
     story.trusted("app", &digest, &["a.pub"]).await;
     // A signature that was taken away is seen without a new revision.
-    story.scene.registry.resume();
-    story.scene.registry.send(
+    story.scene.registry().resume();
+    story.scene.registry().send(
         "DELETE",
         &format!("/v2/app/manifests/{}", sig_digest(&story, &digest)),
         &[],
@@ -511,13 +505,13 @@ async fn it_is_verified_again_from_time_to_time_and_stays_so_while_the_registry_
         message.contains("the applied revision keeps running, updates and drift correction are paused"),
         "{message}"
     );
-    assert_eq!(story.scene.value("app", "v").await.as_deref(), Some("one"));
+    assert_eq!(story.scene.data("app").await.as_deref(), Some("one"));
 }
 
 fn sig_digest(story: &Trust, digest: &str) -> String {
     let path = format!("/v2/app/manifests/{}", tag(digest, ".sig"));
     let accept = [("accept", "application/vnd.oci.image.manifest.v1+json")];
-    let answer = story.scene.registry.send("HEAD", &path, &accept, &[]);
+    let answer = story.scene.registry().send("HEAD", &path, &accept, &[]);
     answer.header("docker-content-digest").expect("a digest").to_owned()
 }
 
@@ -535,7 +529,7 @@ async fn several_have_to_sign_and_one_cannot_do_it_for_another() {
     story.sign(&signers[0], "app", &digest, Format::Bundle);
     story.sign(&signers[0], "app", &digest, Format::Sig);
     let spec = json!({"retryInterval": "1s", "verify": {"authorities": authorities, "threshold": 2}});
-    story.scene.install("app", spec);
+    story.scene.create("app", spec);
     story.refused("app", "SignerUntrusted", "security").await;
     story.sign(&signers[2], "app", &digest, Format::Sig);
     let release = story.trusted("app", "1@", &["build.pub", "quality.pub"]).await;
@@ -543,7 +537,7 @@ async fn several_have_to_sign_and_one_cannot_do_it_for_another() {
     let named: Vec<&str> = by.iter().filter_map(|b| b["authority"].as_str()).collect();
     assert_eq!(named, ["build", "quality"]);
     // One more is wanted, and then no more than are left.
-    story.scene.patch("app", &json!({"verify": {"threshold": 3}}));
+    story.scene.change("app", json!({"verify": {"threshold": 3}}));
     story.refused("app", "SignerUntrusted", "security").await;
     story.sign(&signers[1], "app", &digest, Format::Bundle);
     story.trusted("app", "1@", &["build.pub", "security.pub", "quality.pub"]).await;
@@ -560,9 +554,9 @@ async fn somebody_signs_without_a_key_by_the_word_of_a_root_that_is_watched() {
     let build = Signer::new(Algorithm::P256);
     story.secret("build", json!({"build.pub": build.public_pem()}));
     let digest = story.push("app", "1", "one");
-    let reference = format!("{}/app@{digest}", story.scene.registry.host());
+    let reference = format!("{}/app@{digest}", story.scene.registry().host());
     // Whose name only begins as the wanted one does is somebody else.
-    sigstore.sign(&story.scene.registry, &reference, &Signing::person("alice@example.community"));
+    sigstore.sign(story.scene.registry(), &reference, &Signing::person("alice@example.community"));
     let issuer = sigstore.issuer(MAIL).replace('.', "[.]");
     let identity = json!([{"issuer": issuer, "subject": "alice@example[.]com"}]);
     let verify = json!({
@@ -571,9 +565,9 @@ async fn somebody_signs_without_a_key_by_the_word_of_a_root_that_is_watched() {
             {"name": "build", "secretRef": {"name": "build"}},
         ],
     });
-    story.scene.install("app", json!({"retryInterval": "1s", "verify": verify}));
+    story.scene.create("app", json!({"retryInterval": "1s", "verify": verify}));
     story.refused("app", "SignerUntrusted", "alice").await;
-    sigstore.sign(&story.scene.registry, &reference, &Signing::person("alice@example.com"));
+    sigstore.sign(story.scene.registry(), &reference, &Signing::person("alice@example.com"));
     story.sign(&build, "app", &digest, Format::Sig);
     let release = story.trusted("app", "1@", &["alice@example.com", "build.pub"]).await;
     let by = &release["status"]["artifact"]["verifiedBy"][0];
@@ -585,9 +579,9 @@ async fn somebody_signs_without_a_key_by_the_word_of_a_root_that_is_watched() {
     story.trusted("app", "1@", &["alice@example.com", "build.pub"]).await;
     // Who names no root means the one that the operator was started with.
     let digest = story.push("plain", "1", "one");
-    let reference = format!("{}/plain@{digest}", story.scene.registry.host());
-    sigstore.sign(&story.scene.registry, &reference, &Signing::person("alice@example.com"));
-    story.scene.install("plain", json!({"verify": {"matchOIDCIdentity": identity}}));
+    let reference = format!("{}/plain@{digest}", story.scene.registry().host());
+    sigstore.sign(story.scene.registry(), &reference, &Signing::person("alice@example.com"));
+    story.scene.create("plain", json!({"verify": {"matchOIDCIdentity": identity}}));
     story.trusted("plain", "1@", &["alice@example.com"]).await;
 }
 
@@ -627,7 +621,7 @@ async fn wait_image(story: &Trust, expected: &str) {
 #[story]
 async fn images_are_verified_and_stay_the_ones_that_were() {
     let mut story = Trust::begin("trust-images", &[]).await;
-    let host = story.scene.registry.host();
+    let host = story.scene.registry().host();
     let (config, build) = (Signer::new(Algorithm::P256), Signer::new(Algorithm::P256));
     story.secret("keys", json!({"config.pub": config.public_pem()}));
     story.secret("image-keys", json!({"build.pub": build.public_pem()}));
@@ -636,7 +630,7 @@ async fn images_are_verified_and_stay_the_ones_that_were() {
     story.push("free/tool", "1", "another");
     let publish = |tag: &str, web: &str| {
         let yaml = workloads(web, &format!("{host}/free/tool:1"));
-        let digest = story.scene.registry.push_yaml("app", tag, &yaml);
+        let digest = story.scene.push("app", tag, &yaml);
         story.sign(&config, "app", &digest, Format::Sig);
     };
     publish("1", &web);
@@ -645,7 +639,7 @@ async fn images_are_verified_and_stay_the_ones_that_were() {
         "policies": [{"match": format!("{host}/acme/*"), "secretRef": {"name": "image-keys"}}, {"match": "*"}],
         "exempt": [format!("{host}/free/*")],
     });
-    story.scene.install("app", json!({"retryInterval": "1s", "interval": "1h", "verify": verify}));
+    story.scene.create("app", json!({"retryInterval": "1s", "interval": "1h", "verify": verify}));
     let release = story.refused("app", "ImageNotVerified", &web).await;
     assert!(release["status"]["artifact"]["verifiedBy"].is_array(), "the artifact itself is signed");
     assert!(condition(&release, "Ready").is_some_and(|c| c.message.contains("Deployment/")));
@@ -683,11 +677,11 @@ async fn images_are_verified_and_stay_the_ones_that_were() {
 
     // A warning is one: what is not signed is applied as it is written.
     let publish = |tag: &str, web: &str| {
-        let digest = story.scene.registry.push_yaml("app", tag, &workloads(web, "x"));
+        let digest = story.scene.push("app", tag, &workloads(web, "x"));
         story.sign(&config, "app", &digest, Format::Sig);
     };
     publish("2", &format!("{host}/acme/web@{second}"));
-    story.scene.patch("app", &json!({"ref": {"tag": "2"}, "verify": {"images": {"mode": "Warn"}}}));
+    story.scene.change("app", json!({"ref": {"tag": "2"}, "verify": {"images": {"mode": "Warn"}}}));
     wait_image(&story, &format!("{host}/acme/web@{second}")).await;
     let release = story.trusted("app", "2@", &["config.pub"]).await;
     let message = condition(&release, "Verified").expect("verified").message;
@@ -715,16 +709,16 @@ spec:
 #[story]
 async fn no_form_of_an_image_slips_past_enforce() {
     let story = Trust::begin("trust-forms", &[]).await;
-    let host = story.scene.registry.host();
+    let host = story.scene.registry().host();
     let signer = Signer::new(Algorithm::P256);
     story.secret("keys", json!({"a.pub": signer.public_pem()}));
     let (run, other) = (format!("{host}/evil/run:1"), format!("{host}/other/operand:1"));
     let run_digest = story.push("evil/run", "1", "an image, as far as a registry knows");
-    let digest = story.scene.registry.push_yaml("app", "1", &workflow(&run, &other));
+    let digest = story.scene.push("app", "1", &workflow(&run, &other));
     story.sign(&signer, "app", &digest, Format::Sig);
     let mut verify = verify("keys");
     verify["images"] = json!({"policies": [{"match": "*"}]});
-    story.scene.install("app", json!({"retryInterval": "1s", "interval": "1h", "verify": verify}));
+    story.scene.create("app", json!({"retryInterval": "1s", "interval": "1h", "verify": verify}));
     let release = story.refused("app", "ImageNotVerified", &other).await;
     let message = condition(&release, "Ready").expect("Ready").message;
     for part in
@@ -737,7 +731,7 @@ async fn no_form_of_an_image_slips_past_enforce() {
     let only = format!("1 container image is not signed as spec.verify.images requires: {other}");
     story.refused("app", "ImageNotVerified", &only).await;
     verify["images"]["exempt"] = json!([format!("{host}/other/*")]);
-    story.scene.patch("app", &json!({"verify": verify}));
+    story.scene.change("app", json!({"verify": verify}));
     // Past the images: this cluster knows no such kind.
     story.scene.wait_message("app", "False", "no matches for kind \"Workflow\"").await;
 }
@@ -768,17 +762,17 @@ async fn promise_7_images_of_one_artifact_have_a_bound() {
     let signer = Signer::new(Algorithm::P256);
     story.secret("keys", json!({"a.pub": signer.public_pem()}));
     for (tag, count) in [("1", MAX_IMAGES + 1), ("2", MAX_IMAGES)] {
-        let digest = story.scene.registry.push_yaml("app", tag, &many_images(count));
+        let digest = story.scene.push("app", tag, &many_images(count));
         story.sign(&signer, "app", &digest, Format::Sig);
     }
     // Also those count that need no signature: they are looked through, too.
     let mut verify = verify("keys");
     verify["images"] = json!({"policies": [{"match": "*"}], "exempt": ["many.invalid/*"]});
-    story.scene.install("app", json!({"retryInterval": "1h", "interval": "1h", "verify": verify}));
+    story.scene.create("app", json!({"retryInterval": "1h", "interval": "1h", "verify": verify}));
     let says = "the manifests use 257 different container images, at most 256 can be verified";
     story.refused("app", "ImageNotVerified", says).await;
     assert_eq!(image(&story).await, None);
-    story.scene.patch("app", &json!({"ref": {"tag": "2"}}));
+    story.scene.change("app", json!({"ref": {"tag": "2"}}));
     story.trusted("app", "2@", &["a.pub"]).await;
     assert_eq!(image(&story).await.as_deref(), Some("many.invalid/app0:1"));
 }

@@ -8,8 +8,8 @@ use supercargo_testbed::audit::Mark;
 use supercargo_testbed::story::condition;
 use supercargo_testbed::{Profile, Profiles, Proxy, Story, story};
 
-use crate::ground::{CONFIG_MAPS, Scene, account, config_map, deployment, registry, role};
 use crate::person::Person;
+use crate::scene::{CONFIG_MAPS, Scene, account, config_map, deployment, registry, role};
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -66,15 +66,15 @@ async fn wait_told(scene: &Scene<'_>, status: &str) -> Duration {
 #[story]
 async fn a_wait_for_health_waits_again_for_what_turns_unhealthy_meanwhile() {
     let scene = Scene::begin("truth-together").await;
-    scene.push("1", &(pod("first", false) + &pod("second", true)));
-    scene.create("app", &json!({"wait": true, "timeout": "15s", "retryInterval": "1h"}));
+    scene.push("app", "1", &(pod("first", false) + &pod("second", true)));
+    scene.create("app", json!({"wait": true, "timeout": "15s", "retryInterval": "1h"}));
     let phase = json!("Running");
     scene.wait_field("v1", "pods", "first", "/status/phase", &phase).await;
     set_ready(&scene, "first", false);
     let_go(&scene, "second");
     scene.wait_field("v1", "pods", "second", "/status/phase", &phase).await;
     // All were healthy, but never together.
-    let message = scene.message("Ready", "False", "HealthTimeout").await;
+    let message = scene.wait_reason("app", "Ready", "False", "HealthTimeout").await;
     assert!(message.contains("/first: is not ready yet") && !message.contains("/second"), "{message}");
     set_ready(&scene, "first", true);
     let release = scene.story.wait_ready("app", "1@").await;
@@ -86,14 +86,18 @@ async fn a_wait_for_health_waits_again_for_what_turns_unhealthy_meanwhile() {
 async fn what_turns_unhealthy_after_ready_shows_in_two_seconds_and_turns_back_by_itself() {
     let mut scene = Scene::begin("truth-now").await;
     scene
-        .install(&(pod("web", false) + &config_map("a", "one")), &json!({"wait": true, "interval": "1h"}))
+        .install(
+            "app",
+            &(pod("web", false) + &config_map("a", "one")),
+            json!({"wait": true, "interval": "1h"}),
+        )
         .await;
-    assert_eq!(scene.message("Healthy", "True", "Healthy").await, "every object is healthy");
+    assert_eq!(scene.wait_reason("app", "Healthy", "True", "Healthy").await, "every object is healthy");
     let mark = scene.mark();
     set_ready(&scene, "web", false);
     let took = wait_told(&scene, "False").await;
     assert!(took < Duration::from_secs(2), "{took:?}");
-    let message = scene.message("Ready", "False", "Unhealthy").await;
+    let message = scene.wait_reason("app", "Ready", "False", "Unhealthy").await;
     let expected = format!("1 object is unhealthy; Pod/{}/web: is not ready yet", scene.namespace());
     assert_eq!(message, expected);
     let release = scene.story.release("app").await.expect("it is there");
@@ -120,15 +124,11 @@ async fn what_turns_unhealthy_after_ready_shows_in_two_seconds_and_turns_back_by
 #[story]
 async fn an_unhealthy_object_that_changes_all_the_time_makes_neither_runs_nor_writes() {
     let scene = Scene::begin("truth-busy").await;
-    scene.push("1", &pod("web", true));
-    scene.create("app", &json!({"wait": true, "timeout": "1s", "retryInterval": "1h"}));
-    scene.message("Ready", "False", "HealthTimeout").await;
+    scene.push("app", "1", &pod("web", true));
+    scene.create("app", json!({"wait": true, "timeout": "1s", "retryInterval": "1h"}));
+    scene.wait_reason("app", "Ready", "False", "HealthTimeout").await;
     // Events follow the status.
-    let told = async || {
-        let events = scene.story.kubectl(&["get", "events", "-o", "jsonpath={.items[*].reason}"], "");
-        events.contains("HealthTimeout").then_some(())
-    };
-    scene.story.wait_for("the event of the timeout", told).await;
+    scene.wait_event("app", "HealthTimeout", &[]).await;
     let touch = |n: u32| {
         scene.story.kubectl(&["annotate", "--overwrite", "pod", "web", &format!("touched={n}")], "");
     };
@@ -154,16 +154,16 @@ async fn an_unhealthy_object_that_changes_all_the_time_makes_neither_runs_nor_wr
 #[story]
 async fn a_rollout_that_fails_stays_failed_while_the_same_revision_is_tried_again() {
     let scene = Scene::begin("truth-failing").await;
-    scene.push("1", &pod("web", true));
-    scene.create("app", &json!({"wait": true, "timeout": "1s", "retryInterval": "1s"}));
-    let first = scene.message("Ready", "False", "HealthTimeout").await;
+    scene.push("app", "1", &pod("web", true));
+    scene.create("app", json!({"wait": true, "timeout": "1s", "retryInterval": "1s"}));
+    let first = scene.wait_reason("app", "Ready", "False", "HealthTimeout").await;
     let history = scene.story.release("app").await.expect("it is there")["status"]["history"].clone();
     let failed = "supercargo_reconciles_total{outcome=\"retry\",reason=\"HealthTimeout\"}";
     let mut seen = Vec::new();
     scene
         .story
         .wait_for("three retries", async || {
-            let ready = scene.condition("Ready").await?;
+            let ready = scene.condition("app", "Ready").await?;
             seen.push((ready.status, ready.reason, ready.message));
             seen.dedup();
             (scene.operator.metric(failed)? >= 4.0).then_some(())
@@ -176,11 +176,11 @@ async fn a_rollout_that_fails_stays_failed_while_the_same_revision_is_tried_agai
 #[story]
 async fn an_edit_is_put_back_while_a_release_waits_for_health() {
     let scene = Scene::begin("truth-waits").await;
-    scene.push("1", &(pod("web", true) + &config_map("a", "one")));
-    scene.create("app", &json!({"wait": true, "timeout": "1h", "interval": "1h"}));
+    scene.push("app", "1", &(pod("web", true) + &config_map("a", "one")));
+    scene.create("app", json!({"wait": true, "timeout": "1h", "interval": "1h"}));
     scene.story.wait_condition("app", "Healthy", "Unknown", "Progressing").await;
     scene.wait_data("a", "one").await;
-    scene.patch("configmap", "a", &json!({"data": {"key": "edited"}}));
+    scene.edit("a", "edited");
     scene.wait_data("a", "one").await;
     scene.story.kubectl(&["delete", "configmap", "a"], "");
     scene.wait_data("a", "one").await;
@@ -196,39 +196,39 @@ async fn an_edit_is_put_back_while_a_release_waits_for_health() {
 #[story]
 async fn an_edit_is_put_back_while_a_newer_revision_cannot_be_had_or_is_refused() {
     let scene = Scene::begin("truth-newer").await;
-    scene.install(&config_map("a", "one"), &json!({"retryInterval": "1h"})).await;
+    scene.install("app", &config_map("a", "one"), json!({"retryInterval": "1h"})).await;
     let edit = async |value: &str| {
-        scene.patch("configmap", "a", &json!({"data": {"key": value}}));
+        scene.edit("a", value);
         scene.wait_data("a", "one").await;
     };
-    scene.change(&json!({"ref": {"tag": "none"}}));
-    scene.message("Ready", "False", "ArtifactNotFound").await;
+    scene.change("app", json!({"ref": {"tag": "none"}}));
+    scene.wait_reason("app", "Ready", "False", "ArtifactNotFound").await;
     edit("while it is missing").await;
-    scene.message("Ready", "False", "ArtifactNotFound").await;
-    scene.push("2", &config_map("a", "two").replace("\ndata:", "\nunknownField: 1\ndata:"));
-    scene.change(&json!({"ref": {"tag": "2"}}));
-    scene.message("Ready", "False", "PreflightFailed").await;
+    scene.wait_reason("app", "Ready", "False", "ArtifactNotFound").await;
+    scene.push("app", "2", &config_map("a", "two").replace("\ndata:", "\nunknownField: 1\ndata:"));
+    scene.change("app", json!({"ref": {"tag": "2"}}));
+    scene.wait_reason("app", "Ready", "False", "PreflightFailed").await;
     edit("while it is refused").await;
     let release = scene.story.release("app").await.expect("it is there");
     assert_eq!(condition(&release, "Ready").expect("Ready").reason, "PreflightFailed");
     let history = release["status"]["history"].as_array().map(Vec::len);
     assert_eq!(history, Some(1), "what is put back is no rollout: {release}");
-    scene.push("broken", "kind: [\n");
-    scene.change(&json!({"ref": {"tag": "broken"}}));
-    scene.message("Ready", "False", "ManifestInvalid").await;
+    scene.push("app", "broken", "kind: [\n");
+    scene.change("app", json!({"ref": {"tag": "broken"}}));
+    scene.wait_reason("app", "Ready", "False", "ManifestInvalid").await;
     edit("while it cannot be read").await;
-    scene.push("3", &config_map("a", "three"));
-    scene.change(&json!({"ref": {"tag": "3"}}));
+    scene.push("app", "3", &config_map("a", "three"));
+    scene.change("app", json!({"ref": {"tag": "3"}}));
     scene.wait_data("a", "three").await;
 }
 
 #[story]
 async fn a_condition_that_is_kept_says_for_which_generation() {
     let scene = Scene::begin("truth-kept").await;
-    let ready = scene.install(&pod("web", false), &json!({"wait": true})).await;
+    let ready = scene.install("app", &pod("web", false), json!({"wait": true})).await;
     let wait = ["wait", "oar/app", "--for=condition=Healthy", "--timeout=1s"];
     scene.story.kubectl(&wait, "");
-    scene.change(&json!({"ref": {"tag": "none"}}));
+    scene.change("app", json!({"ref": {"tag": "none"}}));
     let failed = scene.story.wait_condition("app", "Ready", "False", "ArtifactNotFound").await;
     let generation = |release: &Value| {
         let conditions = release["status"]["conditions"].as_array().expect("conditions");
@@ -239,7 +239,7 @@ async fn a_condition_that_is_kept_says_for_which_generation() {
     let output = scene.story.bed().try_kubectl(&namespaced, "");
     assert!(!output.status.success(), "yesterday's health is no answer for today's spec");
     // A change of the spec that changes no object is judged anew.
-    scene.change(&json!({"ref": {"tag": "1"}, "interval": "11m"}));
+    scene.change("app", json!({"ref": {"tag": "1"}, "interval": "11m"}));
     let again = scene.story.wait_ready("app", "1@").await;
     assert_eq!(generation(&again), again["metadata"]["generation"]);
     scene.story.kubectl(&wait, "");
@@ -248,46 +248,40 @@ async fn a_condition_that_is_kept_says_for_which_generation() {
 #[story]
 async fn suspend_holds_when_the_request_is_removed_and_drift_is_not_known() {
     let scene = Scene::begin("truth-suspended").await;
-    scene.install(&config_map("a", "one"), &json!({"interval": "10s"})).await;
-    scene.reconcile("once").await;
-    scene.change(&json!({"suspend": true}));
-    scene.message("Drifted", "Unknown", "Suspended").await;
-    scene.patch("configmap", "a", &json!({"data": {"key": "by hand"}}));
+    scene.install("app", &config_map("a", "one"), json!({"interval": "10s"})).await;
+    scene.reconcile("app", "once").await;
+    scene.change("app", json!({"suspend": true}));
+    scene.wait_reason("app", "Drifted", "Unknown", "Suspended").await;
+    scene.edit("a", "by hand");
     let mark = scene.mark();
     scene.story.kubectl(&["annotate", "oar", "app", "supercargo.dev/reconcile-at-"], "");
     // Whoever replaces the object removes it, too.
-    let replaced = scene.release("app", &json!({"interval": "11s", "suspend": true}));
+    let replaced = scene.release("app", json!({"interval": "11s", "suspend": true}));
     scene.story.kubectl(&["replace", "-f", "-"], &replaced.to_string());
-    scene
-        .story
-        .wait_for("the replaced object was seen", async || {
-            let release = scene.story.release("app").await?;
-            (release["status"]["observedGeneration"] == release["metadata"]["generation"]).then_some(())
-        })
-        .await;
+    scene.wait_observed("app").await;
     scene.wait_data("a", "by hand").await;
     let reads = scene.requests(mark);
     let asked: Vec<_> = reads.iter().filter(|r| r.verb == "get").map(|r| r.summary()).collect();
     assert_eq!(asked, Vec::<String>::new());
-    scene.reconcile("again").await;
+    scene.reconcile("app", "again").await;
     scene.wait_data("a", "one").await;
-    scene.message("Drifted", "Unknown", "Suspended").await;
-    scene.change(&json!({"suspend": false}));
-    scene.message("Drifted", "False", "InSync").await;
+    scene.wait_reason("app", "Drifted", "Unknown", "Suspended").await;
+    scene.change("app", json!({"suspend": false}));
+    scene.wait_reason("app", "Drifted", "False", "InSync").await;
 }
 
 #[story]
 async fn what_a_finalizer_holds_is_told_once_and_looked_at_less_and_less_often() {
     let scene = Scene::begin("truth-held").await;
-    scene.install(&(config_map("a", "one") + &config_map("b", "one")), &json!({})).await;
-    scene.patch("configmap", "b", &json!({"metadata": {"finalizers": ["example.com/held"]}}));
-    scene.push("2", &config_map("a", "one"));
-    scene.change(&json!({"ref": {"tag": "2"}}));
+    scene.install("app", &(config_map("a", "one") + &config_map("b", "one")), json!({})).await;
+    scene.patch("v1", "configmaps", "b", json!({"metadata": {"finalizers": ["example.com/held"]}}));
+    scene.push("app", "2", &config_map("a", "one"));
+    scene.change("app", json!({"ref": {"tag": "2"}}));
     let says = format!("still deleting ConfigMap/{}/b", scene.namespace());
     scene
         .story
         .wait_for("it says what is held", async || {
-            let ready = scene.condition("Ready").await?;
+            let ready = scene.condition("app", "Ready").await?;
             (ready.status == "True" && ready.message.contains(&says)).then_some(())
         })
         .await;
@@ -303,11 +297,11 @@ async fn what_a_finalizer_holds_is_told_once_and_looked_at_less_and_less_often()
         .wait_for("and another", async || (scene.operator.metric(READY)? >= runs + 2.0).then_some(()))
         .await;
     assert_eq!(tellings(&scene, mark), Vec::<String>::new());
-    scene.patch("configmap", "b", &json!({"metadata": {"finalizers": null}}));
+    scene.patch("v1", "configmaps", "b", json!({"metadata": {"finalizers": null}}));
     scene
         .story
         .wait_for("it is gone", async || {
-            (!scene.condition("Ready").await?.message.contains("still deleting")).then_some(())
+            (!scene.condition("app", "Ready").await?.message.contains("still deleting")).then_some(())
         })
         .await;
 }
@@ -315,12 +309,12 @@ async fn what_a_finalizer_holds_is_told_once_and_looked_at_less_and_less_often()
 #[story]
 async fn a_failed_wait_names_what_a_pod_of_the_workload_says() {
     let story = Story::begin("truth-cause").await;
-    let scene = Scene::of(story, Profile::ClusterAdmin, &[], |options| options);
+    let scene = Scene::of(story).profile(Profile::ClusterAdmin).start();
     let yaml = deployment("web", "web:1", 1)
         .replace("labels: {app: web}", "labels: {app: web, testbed.supercargo.dev/pod: failed}");
-    scene.push("1", &yaml);
-    scene.create("app", &json!({"wait": true, "timeout": "3s", "retryInterval": "1h"}));
-    let message = scene.message("Ready", "False", "HealthTimeout").await;
+    scene.push("app", "1", &yaml);
+    scene.create("app", json!({"wait": true, "timeout": "3s", "retryInterval": "1h"}));
+    let message = scene.wait_reason("app", "Ready", "False", "HealthTimeout").await;
     assert!(message.ends_with("; one of its pods: container web is waiting: ImagePullBackOff"), "{message}");
     let release = scene.story.release("app").await.expect("it is there");
     let failure = release["status"]["failures"][0]["message"].as_str().expect("a message");
@@ -331,9 +325,9 @@ async fn a_failed_wait_names_what_a_pod_of_the_workload_says() {
 async fn a_drift_correction_leaves_the_history_of_the_rollout_alone() {
     let scene = Scene::begin("truth-history").await;
     let yaml = config_map("a", "one") + &config_map("b", "one");
-    let before = scene.install(&yaml, &json!({})).await;
+    let before = scene.install("app", &yaml, json!({})).await;
     assert_eq!(before["status"]["history"][0]["changes"]["created"], 2);
-    scene.patch("configmap", "a", &json!({"data": {"key": "edited"}}));
+    scene.edit("a", "edited");
     scene.wait_data("a", "one").await;
     scene
         .story
@@ -350,19 +344,19 @@ async fn a_drift_correction_leaves_the_history_of_the_rollout_alone() {
 async fn a_registry_that_is_away_has_a_condition_and_a_warning_and_fails_a_reconcile() {
     let scene = Scene::begin("truth-away").await;
     let mut proxy = Proxy::before(&registry().url(), None);
-    scene.push("1", &config_map("a", "one"));
-    let url = format!("oci://{}/{}", proxy.host(), scene.namespace());
-    scene.create("app", &json!({"url": url, "interval": "10s"}));
+    scene.push("app", "1", &config_map("a", "one"));
+    let url = format!("oci://{}/{}", proxy.host(), scene.repository("app"));
+    scene.create("app", json!({"url": url, "interval": "10s"}));
     scene.story.wait_ready("app", "1@").await;
-    assert_eq!(scene.condition("FetchFailed").await, None);
+    assert_eq!(scene.condition("app", "FetchFailed").await, None);
     proxy.refuse();
     let person = Person::of(&scene.story);
     let answer = person.run(&["reconcile", "release", "app"], "");
     assert_eq!(answer.code, 1, "{answer:?}");
     assert!(answer.stderr.contains("cannot check for updates"), "{answer:?}");
-    scene.message("FetchFailed", "True", "RegistryUnavailable").await;
+    scene.wait_reason("app", "FetchFailed", "True", "RegistryUnavailable").await;
     // What is applied stays, and is ready.
-    assert_eq!(scene.condition("Ready").await.expect("Ready").status, "True");
+    assert_eq!(scene.condition("app", "Ready").await.expect("Ready").status, "True");
     scene
         .story
         .wait_for("a Warning", async || {
@@ -373,29 +367,31 @@ async fn a_registry_that_is_away_has_a_condition_and_a_warning_and_fails_a_recon
     proxy.listen();
     let answer = person.run(&["reconcile", "release", "app"], "");
     assert_eq!(answer.code, 0, "{answer:?}");
-    assert_eq!(scene.condition("FetchFailed").await, None);
+    assert_eq!(scene.condition("app", "FetchFailed").await, None);
 }
 
 #[story]
 async fn rights_that_are_granted_later_lead_to_a_look_at_what_changed_meanwhile() {
     let story = Story::begin("truth-rights").await;
-    let scene = Scene::of(story, Profile::ClusterAdmin, &[], |options| options);
+    let scene = Scene::of(story).profile(Profile::ClusterAdmin).start();
     let rights = |name: &str| account(name) + &role(name, scene.namespace(), CONFIG_MAPS);
     scene.story.apply(&(rights("first") + &account("second")));
-    scene.install(&config_map("a", "one"), &json!({"serviceAccountName": "first", "interval": "1h"})).await;
-    scene.change(&json!({"serviceAccountName": "second"}));
-    scene.message("Ready", "False", "AccessDenied").await;
+    scene
+        .install("app", &config_map("a", "one"), json!({"serviceAccountName": "first", "interval": "1h"}))
+        .await;
+    scene.change("app", json!({"serviceAccountName": "second"}));
+    scene.wait_reason("app", "Ready", "False", "AccessDenied").await;
     scene.story.apply(&role("second", scene.namespace(), CONFIG_MAPS));
     scene.story.wait_ready("app", "1@").await;
     scene
         .story
         .wait_for("its watch is synced", async || {
-            let drifted = scene.condition("Drifted").await?;
+            let drifted = scene.condition("app", "Drifted").await?;
             (drifted.reason == "InSync" && !drifted.message.contains("interval")).then_some(())
         })
         .await;
     let start = Instant::now();
-    scene.patch("configmap", "a", &json!({"data": {"key": "edited"}}));
+    scene.edit("a", "edited");
     scene.wait_data("a", "one").await;
     assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
 }
@@ -403,7 +399,7 @@ async fn rights_that_are_granted_later_lead_to_a_look_at_what_changed_meanwhile(
 #[story]
 async fn the_table_has_room_for_what_a_person_looks_for() {
     let scene = Scene::begin("truth-columns").await;
-    let release = scene.install(&config_map("a", "one"), &json!({})).await;
+    let release = scene.install("app", &config_map("a", "one"), json!({})).await;
     let digest = release["status"]["artifact"]["digest"].as_str().expect("a digest");
     let short = format!("1@{}", &digest["sha256:".len()..][..8]);
     let table = scene.story.kubectl(&["get", "oar"], "");

@@ -15,8 +15,7 @@ use supercargo_testbed::signer::{Algorithm, Format};
 use supercargo_testbed::sigstore::Signing;
 use supercargo_testbed::{Profiles, Registry, Signer, Sigstore, processes, story};
 
-use super::ground::registry;
-use super::setting::BINARY;
+use super::scene::{BINARY, registry};
 
 const PROFILES: Profiles = Profiles::First("commands that reach no cluster");
 

@@ -3,17 +3,17 @@
 use serde_json::json;
 use supercargo_testbed::{Profiles, story};
 
-use crate::scene::{Scene, config_map, deployment, message};
+use crate::scene::{Scene, config_map, deployment, failing_deployment, message};
 
 const PROFILES: Profiles = Profiles::Both;
 
 #[story]
 async fn a_health_timeout_names_the_objects_and_health_that_comes_later_counts() {
     let scene = Scene::begin("health-late").await;
-    let slow = deployment("slow", "1", true)
+    let slow = failing_deployment("slow", "main:1")
         .replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n");
-    scene.push("app", "1", &format!("{}{slow}", config_map("a")));
-    scene.create("app", json!({"wait": true, "timeout": "1s", "retryInterval": "1h"})).await;
+    scene.push("app", "1", &format!("{}{slow}", config_map("a", "one")));
+    scene.create("app", json!({"wait": true, "timeout": "1s", "retryInterval": "1h"}));
     let late = scene.story.wait_condition("app", "Ready", "False", "HealthTimeout").await;
     let said = message(&late, "Ready");
     let object = format!("Deployment/{}/slow: ", scene.namespace());
@@ -32,14 +32,14 @@ async fn a_health_timeout_names_the_objects_and_health_that_comes_later_counts()
 #[story]
 async fn a_newer_spec_or_revision_ends_the_wait_at_once() {
     let scene = Scene::begin("superseded").await;
-    let waits = deployment("web", "1", true)
+    let waits = failing_deployment("web", "main:1")
         .replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n");
     scene.push("app", "1", &waits);
     let spec = json!({"wait": true, "timeout": "1h", "interval": "10s"});
-    scene.create("app", spec).await;
+    scene.create("app", spec);
     scene.story.wait_condition("app", "Reconciling", "True", "Progressing").await;
     // Another spec.
-    scene.upgrade("app", "2", &waits).await;
+    scene.upgrade("app", "2", &waits);
     let waits_for_second = async || {
         let release = scene.story.release("app").await?;
         let says = message(&release, "Ready");
@@ -47,7 +47,7 @@ async fn a_newer_spec_or_revision_ends_the_wait_at_once() {
     };
     scene.story.wait_for("the second revision is waited for", waits_for_second).await;
     // Another digest under the same tag, seen by the interval.
-    scene.push("app", "2", &deployment("web", "2", false));
+    scene.push("app", "2", &deployment("web", "main:2", 1));
     let ready = scene.story.wait_ready("app", "2@").await;
     assert_eq!(ready["status"]["lastHealthyRevision"], ready["status"]["lastAppliedRevision"]);
 }
@@ -66,10 +66,10 @@ spec:
 ";
     for (release, object, reason) in [
         ("job", job, "DeadlineExceeded"),
-        ("web", deployment("web", "1", true).as_str(), "ProgressDeadlineExceeded"),
+        ("web", failing_deployment("web", "main:1").as_str(), "ProgressDeadlineExceeded"),
     ] {
         scene.push(release, "1", object);
-        scene.create(release, json!({"wait": true, "timeout": "1h"})).await;
+        scene.create(release, json!({"wait": true, "timeout": "1h"}));
         let failed = scene.story.wait_condition(release, "Ready", "False", "HealthCheckFailed").await;
         let said = message(&failed, "Ready");
         assert!(said.contains(reason) && said.contains(scene.namespace()), "{said}");
@@ -79,7 +79,7 @@ spec:
 
 #[story]
 async fn promise_6_a_definition_that_is_never_established_holds_no_worker() {
-    let scene = Scene::with("crd-conflict", &["--concurrency=1"]).await;
+    let scene = Scene::builder("crd-conflict").await.argument("--concurrency=1").start();
     let group = format!("{}.example.com", scene.namespace());
     let definition = |plural: &str, served: bool| {
         format!(
@@ -100,9 +100,9 @@ spec:
     // and never served.
     scene.install("has", &definition("firsts", true), json!({})).await;
     scene.push("wants", "1", &definition("seconds", true));
-    scene.create("wants", json!({"timeout": "1h"})).await;
+    scene.create("wants", json!({"timeout": "1h"}));
     scene.push("unserved", "1", &definition("thirds", false));
-    scene.create("unserved", json!({"timeout": "1h"})).await;
+    scene.create("unserved", json!({"timeout": "1h"}));
     let failed = scene.story.wait_condition("wants", "Ready", "False", "HealthCheckFailed").await;
     let said = message(&failed, "Ready");
     assert!(said.contains(&format!("seconds.{group}")) && said.contains("names are not accepted"), "{said}");
@@ -111,11 +111,10 @@ spec:
         scene.story.object_in(None, "apiextensions.k8s.io/v1", plural, &name).await.map(|_| ())
     };
     scene.story.wait_for("the unserved definition is written", exists).await;
-    scene.install("other", &config_map("other"), json!({})).await;
+    scene.install("other", &config_map("other", "one"), json!({})).await;
 
     for release in ["wants", "unserved", "has"] {
         scene.story.kubectl(&["delete", "oar", release, "--wait=false"], "");
-        let gone = async || scene.story.release(release).await.is_none().then_some(());
-        scene.story.wait_for(&format!("{release} is deleted"), gone).await;
+        scene.story.wait_gone("supercargo.dev/v1alpha1", "ociartifactreleases", release).await;
     }
 }

@@ -10,9 +10,9 @@ use supercargo_testbed::fetch::{self, Trust};
 use supercargo_testbed::operator::Options;
 use supercargo_testbed::proxy::Moment;
 use supercargo_testbed::registry::{self, Notify};
-use supercargo_testbed::{Profile, Profiles, Proxy, Registry, Story, ports, processes, story};
+use supercargo_testbed::{Profiles, Proxy, Registry, Story, ports, processes, story};
 
-use super::ground::{Scene, config_map};
+use super::scene::{BINARY, Scene, config_map};
 
 const PROFILES: Profiles = Profiles::First("what registries send does not depend on rights");
 
@@ -60,12 +60,11 @@ fn slow(registry: &Registry, repository: &str) -> Value {
 async fn a_push_to_the_registry_is_applied_without_waiting_for_the_interval() {
     let address = format!("127.0.0.1:{}", ports::free());
     let config = config(&[json!({"name": "registry", "type": "distribution"})]);
-    let scene = Scene::of(Story::begin("webhook-push").await, Profile::of_run(), &[], |options| {
-        receiving(options, &address, &config)
-    });
+    let scene = Scene::of(Story::begin("webhook-push").await)
+        .start_with(|options| receiving(options, &address, &config));
     let registry = telling(&address);
     registry.push_yaml("app", "1", &config_map("c", "one"));
-    scene.create("app", &slow(&registry, "app"));
+    scene.create("app", slow(&registry, "app"));
     scene.story.wait_ready("app", "1@").await;
     scene.wait_data("c", "one").await;
 
@@ -115,13 +114,13 @@ async fn a_webhook_reaches_what_follows_the_push_and_nothing_else() {
         json!({"name": "all", "type": "generic"}),
         json!({"name": "narrow", "type": "generic", "namespaces": [beside]}),
     ]);
-    let scene = Scene::of(story, Profile::of_run(), &[&beside], |options| {
+    let scene = Scene::of(story).watching(&[&beside]).start_with(|options| {
         receiving(options, &address, &config).argument("--watch-label-selector=watched=yes")
     });
-    let digest = scene.push("1", &config_map("c", "one"));
-    scene.push("1.2.3", &config_map("c", "one"));
+    let digest = scene.push("app", "1", &config_map("c", "one"));
+    scene.push("app", "1.2.3", &config_map("c", "one"));
     let create = |name: &str, namespace: &str, spec: &Value| {
-        let mut release = scene.release(name, &json!({"interval": "24h"}));
+        let mut release = scene.release(name, json!({"url": scene.url("app"), "interval": "24h"}));
         release["metadata"]["namespace"] = json!(namespace);
         release["metadata"]["labels"] = json!({"watched": if name == "unlabelled" { "no" } else { "yes" }});
         for (field, value) in spec.as_object().expect("a spec") {
@@ -139,7 +138,7 @@ async fn a_webhook_reaches_what_follows_the_push_and_nothing_else() {
     create("tagged", &beside, &json!({}));
     create("tagged", &outside, &json!({}));
 
-    let repository = format!("oci://{}/{here}", super::ground::registry().host());
+    let repository = scene.url("app");
     let push = |tag: &str| json!({"repository": repository, "tag": tag});
     let triggered = |answer: &Value| {
         let mut names: Vec<String> = serde_json::from_value(answer["triggered"].clone()).expect("names");
@@ -181,11 +180,11 @@ async fn the_replica_that_does_not_lead_takes_webhooks_as_well() {
     let story = Story::begin("webhook-standby").await;
     let account = story.operator_account();
     let config = config(&[json!({"name": "ci", "type": "generic"})]);
-    let registry = super::ground::registry();
+    let registry = super::scene::registry();
     let repository = story.namespace();
     let addresses = [(); 2].map(|()| format!("127.0.0.1:{}", ports::free()));
     let start = |address: &str| {
-        let options = Options::new(env!("CARGO_BIN_EXE_supercargo"), &account).watching(&[story.namespace()]);
+        let options = Options::new(BINARY, &account).watching(&[story.namespace()]);
         receiving(options, address, &config).start()
     };
     let mut leader = start(&addresses[0]);
@@ -207,7 +206,7 @@ spec: {{url: 'oci://{}/{repository}', ref: {{tag: '1'}}, insecure: true, prune: 
     registry.push_yaml(repository, "1", &config_map("c", "two"));
     let push = json!({"repository": format!("{}/{repository}", registry.host()), "tag": "1"});
     let answer = ask(&addresses[1], "ci", &push);
-    assert_eq!(answer["triggered"], json!([format!("{repository}/app")]), "{answer}");
+    assert_eq!(answer["triggered"], json!([format!("{}/app", story.namespace())]), "{answer}");
     story
         .wait_for("what was pushed is applied", async || {
             let map = story.object("v1", "configmaps", "c").await?;
@@ -223,12 +222,11 @@ spec: {{url: 'oci://{}/{repository}', ref: {{tag: '1'}}, insecure: true, prune: 
 async fn of_a_burst_of_pushes_few_runs_come_and_the_last_is_applied() {
     let address = format!("127.0.0.1:{}", ports::free());
     let config = config(&[json!({"name": "registry", "type": "distribution"})]);
-    let scene = Scene::of(Story::begin("webhook-burst").await, Profile::of_run(), &[], |options| {
-        receiving(options, &address, &config)
-    });
+    let scene = Scene::of(Story::begin("webhook-burst").await)
+        .start_with(|options| receiving(options, &address, &config));
     let registry = telling(&address);
     registry.push_yaml("app", "1", &config_map("c", "first"));
-    scene.create("app", &slow(&registry, "app"));
+    scene.create("app", slow(&registry, "app"));
     scene.story.wait_ready("app", "1@").await;
 
     let mark = scene.mark();
@@ -264,13 +262,12 @@ impl Held<'static> {
     async fn begin(name: &str) -> (Held<'static>, [String; 2]) {
         let address = format!("127.0.0.1:{}", ports::free());
         let config = config(&[json!({"name": "ci", "type": "generic"})]);
-        let scene = Scene::of(Story::begin(name).await, Profile::of_run(), &[], |options| {
-            receiving(options, &address, &config)
-        });
+        let scene =
+            Scene::of(Story::begin(name).await).start_with(|options| receiving(options, &address, &config));
         let registry = Registry::plain();
         let proxy = Proxy::before(&registry.url(), None);
         let one = registry.push_yaml("app", "1", &config_map("c", "one"));
-        scene.create("app", &json!({"url": format!("oci://{}/app", proxy.host()), "interval": "24h"}));
+        scene.create("app", json!({"url": format!("oci://{}/app", proxy.host()), "interval": "24h"}));
         scene.story.wait_ready("app", "1@").await;
         let two = registry.push_yaml("app", "1", &config_map("c", "two"));
         proxy.forget();
@@ -341,21 +338,20 @@ async fn a_tag_that_is_moved_back_during_a_run_is_followed() {
 #[story]
 async fn every_sender_is_taken_in_its_own_form_with_its_own_proof() {
     let address = format!("127.0.0.1:{}", ports::free());
-    let registry = super::ground::registry();
+    let registry = super::scene::registry();
     let host = registry.host();
     let types = ["distribution", "dockerhub", "github", "harbor", "quay", "acr", "generic"];
     // Their payloads name hosts that are not here.
     let receivers = types.map(|kind| json!({"name": kind, "type": kind, "registry": host}));
     let config = config(&receivers);
-    let scene = Scene::of(Story::begin("webhook-forms").await, Profile::of_run(), &[], |options| {
-        receiving(options, &address, &config)
-    });
-    scene.install(&config_map("c", "one"), &json!({"interval": "24h"})).await;
-    let repository = scene.namespace();
+    let scene = Scene::of(Story::begin("webhook-forms").await)
+        .start_with(|options| receiving(options, &address, &config));
+    scene.install("app", &config_map("c", "one"), json!({"interval": "24h"})).await;
+    let repository = scene.repository("app");
     let bearer = format!("Bearer {SECRET}");
     let authorization = [("authorization", bearer.as_str())];
     let secret_path = |name: &str| format!("/hook/{}", sign(name).trim_start_matches("sha256="));
-    let expected = json!([format!("{repository}/app")]);
+    let expected = json!([format!("{}/app", scene.namespace())]);
     let check = |path: &str, headers: &[(&str, &str)], body: &Value| {
         let answer = post(&address, path, headers, &body.to_string());
         assert_eq!(answer["triggered"], expected, "{path}: {answer}");

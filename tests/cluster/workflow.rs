@@ -13,7 +13,7 @@ use supercargo_testbed::registry::{Options, Registry, USERS};
 use supercargo_testbed::tools::Tools;
 use supercargo_testbed::{Bed, Profiles, processes, repository, story};
 
-use super::setting::BINARY;
+use super::scene::BINARY;
 
 const PROFILES: Profiles = Profiles::First("the commands of docs/workflow.md, under the user's own rights");
 

@@ -209,7 +209,7 @@ impl Store {
     fn answer_path(&self, access: &Access, repository: &Repository, digest: &Digest) -> PathBuf {
         let mut scope = Sha256::new();
         scope.update(access.id());
-        scope.update("sums");
+        scope.update("answer");
         scope.update(repository.to_string());
         self.root.join(hex::encode(scope.finalize())).join(digest.hex())
     }

@@ -10,7 +10,7 @@ use supercargo_testbed::operator::Operator;
 use supercargo_testbed::{Bed, Profiles, Registry, Story, processes, repository, story};
 
 use super::{helm, pods};
-use crate::setting::{config_map, release};
+use crate::scene::{config_map, release};
 
 const PROFILES: Profiles = Profiles::First("its operators have the rights that the chart gives them there");
 
@@ -65,14 +65,16 @@ async fn helm_installs_it_under_least_rights_and_what_it_applied_outlives_it() {
     }
     let story = Story::on(&bed, "tenant").await;
     let registry = Registry::plain();
-    registry.push_yaml("app", "1", &config_map("app", "key", "one"));
+    registry.push_yaml("app", "1", &config_map("app", "one"));
     // As the notes say.
     story.kubectl(&["create", "serviceaccount", "shipper"], "");
     let account = format!("--serviceaccount={}:shipper", story.namespace());
     story.kubectl(&["create", "rolebinding", "shipper", "--clusterrole=admin", &account], "");
     let url = format!("oci://{}/app", registry.host());
-    let app =
-        |account| release(story.namespace(), "app", &url, serde_json::json!({"serviceAccountName": account}));
+    let app = |account| {
+        release(story.namespace(), "app", &url, serde_json::json!({"serviceAccountName": account}))
+            .to_string()
+    };
 
     let mut operator = installation.start();
     story.apply(&app("shipper"));
@@ -160,7 +162,7 @@ async fn an_upgrade_by_helm_brings_the_definition_and_keeps_the_releases() {
     helm::printed(&helm::helm(Some(&installation.admin), &["install", "supercargo", &chart, &home]));
     let story = Story::on(&bed, "tenant").await;
     let url = "oci://127.0.0.1:1/app";
-    story.apply(&release(story.namespace(), "app", url, serde_json::json!({"suspend": true})));
+    story.apply(&release(story.namespace(), "app", url, serde_json::json!({"suspend": true})).to_string());
     let before = story.release("app").await.expect("the release");
 
     helm::printed(&helm::with_values(Some(&installation.admin), &["upgrade", "supercargo"], HOME, "", &[]));
@@ -176,5 +178,5 @@ async fn an_upgrade_by_helm_brings_the_definition_and_keeps_the_releases() {
     let after = story.release("app").await.expect("the release is still there");
     assert_eq!(after["metadata"]["uid"], before["metadata"]["uid"]);
     let decryption = serde_json::json!({"suspend": true, "decryption": {"secretRef": {"name": "age"}}});
-    story.apply(&release(story.namespace(), "app", url, decryption));
+    story.apply(&release(story.namespace(), "app", url, decryption).to_string());
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 use supercargo_testbed::operator::Options;
 use supercargo_testbed::{Account, Bed, ports, processes};
 
-use crate::setting::BINARY;
+use crate::scene::BINARY;
 
 /// What the test bed gives every operator itself, and how the chart has it.
 const BEDS_OWN: &[&str] =

@@ -9,7 +9,7 @@ use supercargo_testbed::tools::Tools;
 use supercargo_testbed::{Bed, Profiles, Story, bed, story};
 
 use super::helm;
-use crate::setting::BINARY;
+use crate::scene::BINARY;
 
 const PROFILES: Profiles = Profiles::First("its operators have the rights that the chart gives them there");
 

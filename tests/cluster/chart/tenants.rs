@@ -8,7 +8,7 @@ use supercargo_testbed::story::condition;
 use supercargo_testbed::{Profiles, Registry, Story, story};
 
 use super::{helm, pods};
-use crate::setting::{config_map, release};
+use crate::scene::{config_map, release};
 
 const PROFILES: Profiles = Profiles::First("its operators have the rights that the chart gives them there");
 
@@ -85,10 +85,13 @@ async fn an_installation_for_one_namespace_has_rights_there_only_and_releases_be
         story.kubectl(&["create", "rolebinding", account, "--clusterrole=admin", &subject], "");
     }
     let install = |name: &str, spec: serde_json::Value| {
-        registry.push_yaml(name, "1", &config_map(name, "key", "one"));
+        registry.push_yaml(name, "1", &config_map(name, "one"));
         let mut whole = json!({"insecure": false, "retryInterval": "1s"});
         whole.as_object_mut().expect("a spec").extend(spec.as_object().expect("a spec").clone());
-        story.apply(&release(story.namespace(), name, &format!("oci://{}/{name}", registry.host()), whole));
+        story.apply(
+            &release(story.namespace(), name, &format!("oci://{}/{name}", registry.host()), whole)
+                .to_string(),
+        );
     };
     // Over TLS that only the extra CA vouches for, as the default account.
     install("app", json!({}));

@@ -3,7 +3,7 @@
 use supercargo_testbed::{Profiles, story};
 
 use super::hand::{Hand, config_map};
-use crate::ground::registry;
+use crate::scene::registry;
 
 const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
 

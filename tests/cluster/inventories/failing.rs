@@ -148,7 +148,7 @@ async fn inputs_that_cannot_be_read_are_named() {
         "error: no input; set -f FILE, DIR or -, -k DIR with a kustomization, or -a oci://… with an artifact\n",
     );
     // A stdin that is closed is an empty one.
-    let script = format!("exec {} apply -i app -f - -n {} <&-", crate::setting::BINARY, hand.namespace());
+    let script = format!("exec {} apply -i app -f - -n {} <&-", crate::scene::BINARY, hand.namespace());
     let mut shell = supercargo_testbed::processes::command("/bin/sh");
     shell.args(["-c", &script]).env("KUBECONFIG", hand.directory().join("kubeconfig"));
     let ended = Ended::of(&shell.output().expect("run a shell"), hand.namespace());

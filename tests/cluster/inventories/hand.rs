@@ -10,7 +10,7 @@ use supercargo_testbed::processes;
 use supercargo_testbed::story::Story;
 use supercargo_testbed::tools::Tools;
 
-use crate::setting::BINARY;
+use crate::scene::BINARY;
 
 /// A person, with a part of the cluster of their own.
 pub struct Hand {

@@ -36,7 +36,7 @@ async fn objects_without_a_namespace_go_to_that_of_the_flag_or_of_the_context() 
     assert!(!in_other("b").await);
 
     // Without -n all is as the context says.
-    let mut command = supercargo_testbed::processes::command(crate::setting::BINARY);
+    let mut command = supercargo_testbed::processes::command(crate::scene::BINARY);
     command.args(["apply", "-i", "context", "-f", "-", "--kubeconfig", &context]);
     let given = supercargo_testbed::bed::run(&mut command, &config_map("c", "1"));
     assert_eq!(given.status.code(), Some(0), "{given:?}");

@@ -6,8 +6,7 @@ use supercargo_testbed::story::condition;
 use supercargo_testbed::{Profiles, story};
 
 use super::hand::{Hand, config_map};
-use crate::ground::registry;
-use crate::setting::BINARY;
+use crate::scene::{BINARY, registry};
 
 const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
 

@@ -10,11 +10,12 @@ use supercargo::reconcile::trust::evidence::{self, VerifyTarget};
 use supercargo_testbed::processes;
 
 use super::With;
+use crate::scene::BINARY;
 
 /// What `supercargo verify artifact` comes to: it ends with 0, or with 1 where it
 /// refuses. Any other way of ending fails the test.
 pub(super) fn command(reference: &str, with: &With) -> bool {
-    let mut command = processes::command(env!("CARGO_BIN_EXE_supercargo"));
+    let mut command = processes::command(BINARY);
     command.args(["verify", "artifact", &format!("oci://{reference}")]);
     match with {
         With::Key { file, .. } => command.arg("--key").arg(file),

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use http::Method;
 use serde_json::Value;
 
 use crate::{Account, Bed, Profile};
@@ -133,15 +134,29 @@ impl<'a> Story<'a> {
         plural: &str,
         name: &str,
     ) -> Option<Value> {
-        let root = if version.contains('/') { "apis" } else { "api" };
-        let place = namespace.map(|namespace| format!("namespaces/{namespace}/")).unwrap_or_default();
-        let path = format!("/{root}/{version}/{place}{plural}/{name}");
+        let path = format!("{}/{name}", path(namespace, version, plural));
         let request = http::Request::get(&path).body(Vec::new()).expect("a request");
         match self.client.request::<Value>(request).await {
             Ok(object) => Some(object),
             Err(kube::Error::Api(status)) if status.code == 404 => None,
             Err(error) => panic!("GET {path}: {error}"),
         }
+    }
+
+    /// Creates an object in this test's namespace as the admin. Panics with what the API
+    /// server said when it refuses, and it refuses unknown fields.
+    pub fn create(&self, version: &str, plural: &str, object: &Value) {
+        let path = format!("{}?fieldValidation=Strict", path(Some(&self.namespace), version, plural));
+        self.bed.admin().create(&path, object);
+    }
+
+    /// Changes an object of this test's namespace by a JSON merge patch, as the admin.
+    /// Panics with what the API server said when it refuses.
+    pub fn patch(&self, version: &str, plural: &str, name: &str, patch: &Value) {
+        let path = format!("{}/{name}", path(Some(&self.namespace), version, plural));
+        let kind = "application/merge-patch+json";
+        let patched = self.bed.admin().send(&Method::PATCH, &path, kind, &patch.to_string());
+        patched.unwrap_or_else(|error| panic!("patch {path} by {patch}: {error}"));
     }
 
     /// A release of this test's namespace.
@@ -239,6 +254,13 @@ pub fn condition(object: &Value, kind: &str) -> Option<Condition> {
     let found = all.iter().find(|condition| condition["type"] == kind)?;
     let text = |field: &str| found[field].as_str().unwrap_or_default().to_owned();
     Some(Condition { status: text("status"), reason: text("reason"), message: text("message") })
+}
+
+/// The path of a kind in a namespace or, with none, in the cluster.
+fn path(namespace: Option<&str>, version: &str, plural: &str) -> String {
+    let root = if version.contains('/') { "apis" } else { "api" };
+    let place = namespace.map(|namespace| format!("namespaces/{namespace}/")).unwrap_or_default();
+    format!("/{root}/{version}/{place}{plural}")
 }
 
 // Tests of several processes do not share a cluster, so the process need not be
