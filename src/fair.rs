@@ -53,7 +53,7 @@ impl Gate {
         Arc::new(Self { capacity, state: Mutex::default() })
     }
 
-    /// Waits until the tenant may have so much more. Whoever asks for more than a
+    /// Waits until the tenant may have so much more. A caller that asks for more than a
     /// tenant can ever have gets that, so that nobody waits for ever.
     pub async fn enter(self: &Arc<Self>, tenant: &str, weight: u64) -> Share {
         let weight = weight.min(self.capacity / 2);

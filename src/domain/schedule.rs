@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_told() {
+    fn an_invalid_duration_is_reported() {
         let check =
             |text: &str, expected: &str| assert_eq!(parse_interval(text).unwrap_err().to_string(), expected);
         check(
@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn what_flaps_is_told_less_and_less_often() {
+    fn what_flaps_is_reported_less_and_less_often() {
         let at = |second: i64| Timestamp::from_second(second).unwrap();
         let mut damper = Damper::default();
         assert_eq!(damper.next(), None);

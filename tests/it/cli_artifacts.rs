@@ -47,7 +47,7 @@ fn files_that_cannot_be_read() {
     assert_eq!((code, err), (1, format!("building manifests...\n{expected}\n")));
     fails(&[&push[..], &["-f", &good, "--age-recipients", &bad]].concat(), 1, &expected);
     fails(&["pull", "artifact", "oci://127.0.0.1:1/a:1", "--ca-file", &bad], 1, &expected);
-    let huge = "error: cannot read /dev/zero: it is larger than 1048576 bytes";
+    let huge = "error: cannot read /dev/zero: larger than 1048576 bytes";
     fails(&["pull", "artifact", "oci://127.0.0.1:1/a:1", "--age-identities", "/dev/zero"], 1, huge);
 }
 

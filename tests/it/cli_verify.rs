@@ -107,7 +107,7 @@ fn files_of_signers_have_to_be_what_they_are_for() {
     let none = format!("cannot read {missing}: No such file or directory (os error 2)");
     check(&["--key", &missing], &none);
     check(&["--cosign-key", &missing], &none);
-    check(&["--key", "/dev/zero"], "cannot read /dev/zero: it is larger than 1048576 bytes");
+    check(&["--key", "/dev/zero"], "cannot read /dev/zero: larger than 1048576 bytes");
     let private = file(
         "cosign.key",
         "-----BEGIN ENCRYPTED SIGSTORE PRIVATE KEY-----\nYQ==\n-----END ENCRYPTED SIGSTORE PRIVATE KEY-----\n",

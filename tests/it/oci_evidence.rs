@@ -335,7 +335,7 @@ async fn a_referrer_that_lies_is_skipped_and_says_why() {
         (shelf.bundle("for another", Some(&other)), "not to this digest"),
         (shelf.bundle("for nobody", None), "does not say which digest"),
         (subject(image(&[])), "contains no bundle"),
-        (subject(image(&[layer.clone(), layer.clone()])), "holds 2 bundles"),
+        (subject(image(&[layer.clone(), layer.clone()])), "contains 2 bundles"),
         (subject(both), "both layers and manifests"),
         (subject(index(&[])), "it is an index"),
         (subject(image(&[of("sha256:../../../etc/passwd", 6)])), "malformed digest"),
@@ -377,7 +377,7 @@ async fn a_layer_that_lies_is_skipped_and_says_why() {
     let lies = [
         (layer(&payload, 7, ""), "payload but no signature"),
         (typed, "type \"text/html\", not a signature"),
-        (named, "malformed digest"),
+        (named, "digest is malformed"),
         (layer(&payload, 6, "sig"), "does not match the digest"),
         (layer(&payload, 8, "sig"), "does not match the digest"),
         (layer(&missing, 8, "sig"), "was not found"),

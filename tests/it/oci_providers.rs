@@ -267,7 +267,7 @@ async fn gcp_a_federated_token_becomes_a_service_accounts() {
     let mut pod = Pod::new().await;
     gar(&pod);
     for (content, says) in [
-        (r#"{"type":"service_account","private_key":"s3cret"}"#, "no keys"),
+        (r#"{"type":"service_account","private_key":"s3cret"}"#, "not keys"),
         ("s3cret", "not a credential configuration"),
     ] {
         pod.set("GOOGLE_APPLICATION_CREDENTIALS", pod.file("credentials", content));
@@ -328,7 +328,7 @@ async fn what_is_missing_or_refused_is_told_without_the_secret() {
     pod.set("AWS_WEB_IDENTITY_TOKEN_FILE", "/nonexistent/token");
     check(&pod, "AWS_ROLE_ARN is not set").await;
     pod.set("AWS_ROLE_ARN", "arn");
-    check(&pod, "/nonexistent/token cannot be read").await;
+    check(&pod, "cannot read /nonexistent/token").await;
     pod.set("AWS_WEB_IDENTITY_TOKEN_FILE", pod.file("long", &"s3cret".repeat(20_000)));
     check(&pod, "has more than 65536 bytes").await;
     pod.set("AWS_WEB_IDENTITY_TOKEN_FILE", pod.file("token", "s3cret"));

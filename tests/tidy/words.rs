@@ -152,7 +152,6 @@ mod tests {
         check("src/a.rs", "const A_VIGIL: u8 = 1;\n", &["src/a.rs:1: \"vigil\""]);
         check("src/a.rs", "// The Heir.\n", &["src/a.rs:1: \"heir\""]);
         check("src/a.rs", "let their = \"an heir\"; // theirs\n", &[]);
-        check("src/a.rs", "// Written by hand, beside it, as somebody goes on.\n", &[]);
         check("src/cluster/a.rs", "// For\n// somebody.\n", &["src/cluster/a.rs:2: \"somebody\""]);
         check("src/cluster/a.rs", "/// It makes no sense.\n", &["src/cluster/a.rs:1: \"makes no sense\""]);
         check("src/cluster/a.rs", "fn f() { say(\"somebody\") } // besides\n", &[]);

@@ -17,7 +17,7 @@ pub struct RegistryArgs {
     /// PEM file with CA certificates to trust in addition to those of the system.
     #[arg(long, value_name = "FILE")]
     pub ca_file: Option<PathBuf>,
-    /// Registry credentials; all URLs must be of one registry (default: those in Docker's config file).
+    /// Registry credentials, for URLs of one registry (default: from Docker's config file).
     #[arg(long, value_name = "USER:PASSWORD", env = "SUPERCARGO_CREDS", hide_env_values = true)]
     pub creds: Option<String>,
     /// Use the cloud workload identity of this machine for the registries of that cloud.

@@ -106,7 +106,7 @@ pub struct ApplyOptions {
     /// Source of the manifests, recorded in the inventory (default: the artifact's repository).
     #[arg(long, value_name = "TEXT")]
     source: Option<String>,
-    /// Revision of the manifests, recorded in the inventory (default: the artifact's tag and digest).
+    /// Revision of the manifests, for the inventory (default: the artifact's tag and digest).
     #[arg(long, value_name = "TEXT")]
     revision: Option<String>,
     /// Write to the inventory of an OCIArtifactRelease, which must be suspended.

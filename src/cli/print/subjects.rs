@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_groups_of_one_kind_are_told_apart() {
+    fn two_groups_of_one_kind_differ() {
         let id = |text: &str| ObjectId::from_inventory_id(text).unwrap();
         let ids = [
             id("a_web__Service"),

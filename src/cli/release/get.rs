@@ -161,8 +161,8 @@ impl Columns {
         let ready = condition_of(release, condition::READY).unwrap_or(&Value::Null);
         let status = text(ready, "/status");
         let suspended = release.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false);
-        // The status of an older operator has only the full revision.
-        let revision = shortened(text(release, "/status/lastAppliedRevision"));
+        let revision = text(release, "/status/lastAppliedRevision");
+        let revision = if self.wide { revision.to_owned() } else { shortened(revision) };
         let mut row = vec![
             cell("/metadata/name"),
             Cell::toned(status, tone(status)),
@@ -257,7 +257,7 @@ mod tests {
         let releases = [
             json!({"metadata": {"namespace": "apps", "name": "web", "creationTimestamp": "1969-12-31T23:59:00Z"},
             "spec": {"url": "oci://r/web", "suspend": true},
-            "status": {"lastAppliedRevision": "1@sha256:b39c4235dead", "inventory": {"entries": 3},
+            "status": {"lastAppliedRevision": format!("1@sha256:b39c4235dead{}", "0".repeat(52)), "inventory": {"entries": 3},
                 "conditions": [
                     {"type": "Ready", "status": "True", "reason": "Good", "message": "applied"},
                     {"type": "Drifted", "status": "False", "message": "every object"},
@@ -273,15 +273,46 @@ mod tests {
         };
         assert_eq!(
             printed(false, false),
-            "NAME   READY   REASON   REVISION     SUSPENDED   AGE         MESSAGE\n\
-             web    True    Good     1@b39c4235   true        60s         applied\n\
-             new                                  false       <unknown>\n"
+            "NAME   READY   REASON   REVISION                SUSPENDED   AGE         MESSAGE\n\
+             web    True    Good     1@sha256:b39c4235dead   true        60s         applied\n\
+             new                                             false       <unknown>\n"
+        );
+        let whole = format!("1@sha256:b39c4235dead{}", "0".repeat(52));
+        let wide = printed(true, true);
+        let cells =
+            |line: usize| wide.lines().nth(line).unwrap_or_default().split_whitespace().collect::<Vec<_>>();
+        assert_eq!(
+            cells(0),
+            [
+                "NAMESPACE",
+                "NAME",
+                "READY",
+                "REASON",
+                "REVISION",
+                "SUSPENDED",
+                "AGE",
+                "DRIFTED",
+                "VERIFIED",
+                "SOURCE",
+                "MESSAGE"
+            ]
         );
         assert_eq!(
-            printed(true, true),
-            "NAMESPACE   NAME   READY   REASON   REVISION     SUSPENDED   AGE         DRIFTED   VERIFIED   SOURCE        MESSAGE\n\
-             apps        web    True    Good     1@b39c4235   true        60s         False     Unknown    oci://r/web   applied\n\
-             b           new                                  false       <unknown>                        oci://r/new\n"
+            cells(1),
+            [
+                "apps",
+                "web",
+                "True",
+                "Good",
+                &whole,
+                "true",
+                "60s",
+                "False",
+                "Unknown",
+                "oci://r/web",
+                "applied"
+            ]
         );
+        assert_eq!(cells(2), ["b", "new", "false", "<unknown>", "oci://r/new"]);
     }
 }
