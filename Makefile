@@ -10,6 +10,7 @@ help: ## Show the targets
 
 .PHONY: demo
 demo: ## Show a release from its push to its end, on a real cluster (KEEP=1: leave it running)
+	@echo "The first run builds Supercargo, Kubernetes and a registry: about 15 minutes on two cores. Later runs take one minute."
 	@$(CARGO) test --no-run --test demo
 	@KEEP=$(KEEP) $(CARGO) test --quiet --test demo
 
@@ -17,8 +18,10 @@ demo: ## Show a release from its push to its end, on a real cluster (KEEP=1: lea
 # an account of its own, and as cluster-admin. Each file says whether its stories do.
 .PHONY: test
 test: export SUPERCARGO_TEST_RUN := $(shell date +%s)
+# Stories wait most of their time for a cluster: twice as many as cores fill two cores.
+test: export RUST_TEST_THREADS ?= $(shell echo $$(( 2 * $$(nproc 2>/dev/null || echo 2) )))
 test: ## Run all tests; builds the test bed's programs the first time
-	$(CARGO) test --workspace --test cluster -- --exact prepare::what_the_tests_run_is_built
+	$(CARGO) test --workspace --test cluster -- --exact prepare::what_the_tests_run_is_built --nocapture
 	$(CARGO) test --workspace
 	SUPERCARGO_TEST_PROFILE=cluster-admin $(CARGO) test --test cluster
 	-@$(CARGO) test --quiet --test times

@@ -43,6 +43,7 @@ const DURATION: &str = "^([0-9]+([.][0-9]+)?(ms|s|m|h))+$";
     printcolumn = r#"{"name":"Revision","type":"string","jsonPath":".status.shortRevision"}"#,
     printcolumn = r#"{"name":"Suspended","type":"boolean","jsonPath":".spec.suspend"}"#,
     printcolumn = r#"{"name":"Age","type":"date","jsonPath":".metadata.creationTimestamp"}"#,
+    printcolumn = r#"{"name":"Last Applied","type":"string","jsonPath":".status.lastAppliedRevision","priority":1}"#,
     printcolumn = r#"{"name":"Drifted","type":"string","jsonPath":".status.conditions[?(@.type==\"Drifted\")].status","priority":1}"#,
     printcolumn = r#"{"name":"Verified","type":"string","jsonPath":".status.conditions[?(@.type==\"Verified\")].status","priority":1}"#,
     printcolumn = r#"{"name":"Source","type":"string","jsonPath":".spec.url","priority":1}"#,

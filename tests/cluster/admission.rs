@@ -323,13 +323,16 @@ async fn the_definition_installs_without_a_warning_and_its_columns_are_shown() {
     assert_eq!(table[1][..5], ["shown", "True", "ReconciliationSucceeded", "1.0.0@abc", "true"]);
     assert_eq!(table[1][6], "applied 2 objects");
     let table = words(story.kubectl(&["get", "supercargo", "-o", "wide"], ""));
-    assert_eq!(table[0][6..], ["DRIFTED", "VERIFIED", "SOURCE", "MESSAGE"]);
-    assert_eq!(table[1][6..], ["Unknown", "oci://registry.example/app", "applied 2 objects"]);
+    assert_eq!(table[0][6..], ["LAST APPLIED", "DRIFTED", "VERIFIED", "SOURCE", "MESSAGE"]);
+    assert_eq!(
+        table[1][6..],
+        ["1.0.0@sha256:abc", "Unknown", "oci://registry.example/app", "applied 2 objects"]
+    );
     // The API server publishes what is explained a moment after the kind.
     let explained = async || {
         let output = story.bed().try_kubectl(&["explain", "oar.spec.prune"], "");
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        text.contains("Whether objects that leave the artifact are deleted.").then_some(())
+        text.contains("Deletes objects that are no longer in the artifact.").then_some(())
     };
     story.wait_for("the fields are explained", explained).await;
 }

@@ -158,7 +158,7 @@ fn what_is_no_manifest_is_not_pushed() {
         assert_eq!(output.status.code(), Some(1), "{text}");
         assert!(text.contains(says), "{text}");
     };
-    check("", "holds no object");
+    check("", "contains no objects");
     check("a: b\n", "stdin: document 1, line 1: ");
     check(
         &format!("{YAML}---\n{YAML}"),

@@ -262,7 +262,7 @@ async fn promise_2_an_object_of_which_no_version_is_served_is_not_forgotten() {
         scene.install(name, &widget(&scene, "v1", name, "{size: 1}"), spec.clone()).await;
     }
     define(&scene, &[], &["v1"]).await;
-    let definition = format!("the CustomResourceDefinition widgets.{} is there", scene.group());
+    let definition = format!("the CustomResourceDefinition widgets.{} serves no version", scene.group());
     for (name, _) in &releases {
         scene.story.kubectl(&["delete", "oar", name, "--wait=false"], "");
         let told = async || {

@@ -3,6 +3,7 @@
 use std::process::Command;
 
 use serde_json::{Value, json};
+use supercargo::domain::artifact::digest::shortened;
 use supercargo_testbed::audit::Request;
 use supercargo_testbed::operator::Options;
 use supercargo_testbed::story::condition;
@@ -254,7 +255,7 @@ async fn kubectl_waits_for_it_and_status_and_events_tell_it_all() {
     );
     let ready = condition(&release, "Ready").expect("ready");
     assert_eq!(ready.reason, "ReconciliationSucceeded");
-    assert_eq!(ready.message, format!("Applied 2 objects of revision {revision}"));
+    assert_eq!(ready.message, format!("Applied 2 objects of revision {}", shortened(&revision)));
 
     let patch =
         r#"{"metadata":{"annotations":{"supercargo.dev/reconcile-at":"now"}},"spec":{"ref":{"tag":"2"}}}"#;
@@ -285,12 +286,13 @@ async fn kubectl_waits_for_it_and_status_and_events_tell_it_all() {
         ),
         ("Warning", "ArtifactNotFound", format!("{}/app:none was not found", scene.registry().host())),
     ];
-    for (kind, reason, message) in expected {
+    for (kind, reason, message) in &expected {
         story
             .wait_for(&format!("an event {kind} {reason} {message}"), async || {
                 let events =
                     story.kubectl(&["get", "events", "--field-selector=involvedObject.name=app"], "");
-                let says = |l: &&str| l.contains(kind) && l.contains(reason) && l.contains(&message);
+                let says =
+                    |l: &&str| l.contains(kind) && l.contains(reason) && l.contains(&shortened(message));
                 events.lines().find(says).map(|_| ())
             })
             .await;
@@ -301,7 +303,7 @@ async fn kubectl_waits_for_it_and_status_and_events_tell_it_all() {
         .as_array()
         .expect("items")
         .iter()
-        .find(|e| e["message"] == json!(format!("Applied 2 objects of revision {revision}: 2 created")));
+        .find(|e| e["message"] == json!(shortened(&expected[0].2)));
     let event = first_event.expect("the event");
     assert_eq!(event["involvedObject"]["uid"], release["metadata"]["uid"]);
     assert_eq!(event["metadata"]["annotations"]["supercargo.dev/revision"], revision.as_str());

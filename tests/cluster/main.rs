@@ -60,6 +60,7 @@ mod specs;
 mod squatting;
 mod streams;
 mod tampering;
+mod transcripts;
 mod trust;
 mod truth;
 mod verifying;

@@ -108,8 +108,8 @@ async fn promise_3_what_a_hand_adds_to_an_inventory_is_not_touched_and_reported(
     let edited = json!({"data": {"resources": Value::from(edited).to_string()}});
     let said = [
         (format!("ConfigMap/{namespace}/theirs is not deleted"), "/victim"),
-        (format!("ConfigMap/{namespace}/nobodys is not deleted"), "no label"),
-        (format!("ClusterRole/{role} is not deleted"), "no label"),
+        (format!("ConfigMap/{namespace}/nobodys is not deleted"), "no owner labels"),
+        (format!("ClusterRole/{role} is not deleted"), "no owner labels"),
     ];
 
     // Seen with the next revision, and by the next operator without one.

@@ -21,7 +21,7 @@ async fn promise_3_an_empty_artifact_empties_nothing_without_approval() {
         scene.namespace()
     );
     let said = message(&stalled, "Ready");
-    assert!(said.contains("remove 2 objects") && said.ends_with(&command), "{said}");
+    assert!(said.contains("remove 2 objects") && said.ends_with(&format!("`{command}`")), "{said}");
     scene.annotate("app", "supercargo.dev/approve", "sha256:another");
     scene.reconcile("app", "again").await;
     assert!(scene.config_map("a").await.is_some() && scene.config_map("b").await.is_some());

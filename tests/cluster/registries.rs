@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde_json::json;
+use supercargo::domain::artifact::digest::shortened;
 use supercargo_testbed::certificates::Authority;
 use supercargo_testbed::operator::Options as Operator;
 use supercargo_testbed::proxy::Fate;
@@ -240,7 +241,7 @@ async fn what_is_missing_or_no_artifact_is_told_and_changes_nothing() {
         let status = if condition_type == "Ready" { "False" } else { "True" };
         let release = scene.story.wait_condition("app", condition_type, status, reason).await;
         let ready = condition(&release, "Ready").expect("ready");
-        assert!(ready.status == "False" && ready.message.contains(says), "{ready:?}");
+        assert!(ready.status == "False" && ready.message.contains(&shortened(says)), "{ready:?}");
         assert_eq!(scene.data("app").await.as_deref(), Some("one"));
         assert!(release["status"]["lastAppliedRevision"].as_str().is_some_and(|r| r.starts_with("1@")));
         assert_eq!(release["status"]["inventory"]["entries"], 1);

@@ -146,7 +146,7 @@ fn a_selector_that_is_none_ends_the_start() {
     check("--watch-label-selector=", "selects every release");
     check("--allowed-registries=ghcr.io/*", "wildcards are not supported");
     check("--allowed-registries=ghcr.io/acme,", "is not a prefix");
-    check("--default-service-account=ns:admin", "is not a name");
-    check("--watch-namespaces=apps/../kube-system", "is not a name");
-    check("--leader-election-name=a/b", "is not a name");
+    check("--default-service-account=ns:admin", "is not a valid name");
+    check("--watch-namespaces=apps/../kube-system", "is not a valid name");
+    check("--leader-election-name=a/b", "is not a valid name");
 }

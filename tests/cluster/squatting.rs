@@ -124,7 +124,7 @@ async fn who_may_not_read_the_other_release_is_not_told_its_name() {
     scene.story.wait_ready("project-x", "1@").await;
     tenants.stranger("neighbour", "other");
     let ready = tenants.refused("neighbour", "OwnershipConflict", "1").await;
-    assert!(ready.message.contains("another release has it"), "{ready:?}");
+    assert!(ready.message.contains("belongs to another release"), "{ready:?}");
     let release = tenants.of_stranger("neighbour").await.expect("the release");
     assert!(!release["status"].to_string().contains("project-x"), "{}", release["status"]);
     let events = scene.story.kubectl(&["-n", &tenants.other, "get", "events", "-o", "json"], "");
@@ -137,7 +137,7 @@ async fn who_may_not_read_the_other_release_is_not_told_its_name() {
         &format!("{}, {}", CONFIG_MAPS.trim_end_matches(']'), &rights[1..]),
     ));
     let ready = tenants.refused("neighbour", "OwnershipConflict", "2").await;
-    assert!(ready.message.contains(&format!("the release {home}/project-x has it")), "{ready:?}");
+    assert!(ready.message.contains(&format!("belongs to the release {home}/project-x")), "{ready:?}");
 
     // And whoever may write it takes it over once it is let go.
     let uid =

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use supercargo::domain::artifact::digest::shortened;
 use supercargo::reconcile::trust::images::MAX_IMAGES;
 use supercargo_testbed::evidence::tag;
 use supercargo_testbed::operator::Options;
@@ -66,7 +67,9 @@ impl Trust {
                 let current = release["status"]["observedGeneration"] == release["metadata"]["generation"];
                 let told = |kind| {
                     let told = condition(&release, kind)?;
-                    let fits = told.status == "False" && told.reason == reason && told.message.contains(says);
+                    let fits = told.status == "False"
+                        && told.reason == reason
+                        && told.message.contains(&shortened(says));
                     fits.then_some(())
                 };
                 told("Ready").and(told("Verified")).filter(|()| current)?;
@@ -103,7 +106,7 @@ impl Trust {
         let told = async || {
             let events = self.scene.events(name).await.into_iter();
             let told = events.map(|(reason, note)| format!("{reason} {note}"));
-            (told.filter(|event| event.starts_with(begins)).count() == times).then_some(())
+            (told.filter(|event| event.starts_with(&shortened(begins))).count() == times).then_some(())
         };
         self.scene.story.wait_for(&what, told).await;
     }

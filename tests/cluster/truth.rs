@@ -401,7 +401,7 @@ async fn the_table_has_room_for_what_a_person_looks_for() {
     let scene = Scene::begin("truth-columns").await;
     let release = scene.install("app", &config_map("a", "one"), json!({})).await;
     let digest = release["status"]["artifact"]["digest"].as_str().expect("a digest");
-    let short = format!("1@{}", &digest["sha256:".len()..][..8]);
+    let short = format!("1@{}", &digest[.."sha256:".len() + 12]);
     let table = scene.story.kubectl(&["get", "oar"], "");
     let (head, row) = table.split_once('\n').expect("two lines");
     let head: Vec<&str> = head.split_whitespace().collect();
@@ -410,7 +410,7 @@ async fn the_table_has_room_for_what_a_person_looks_for() {
     assert_eq!(row, ["app", "True", "ReconciliationSucceeded", &short, "false"]);
     let wide = scene.story.kubectl(&["get", "oar", "-o", "wide"], "");
     let head: Vec<&str> = wide.lines().next().expect("a line").split_whitespace().skip(6).collect();
-    assert_eq!(head, ["DRIFTED", "VERIFIED", "SOURCE", "MESSAGE"]);
+    assert_eq!(head, ["LAST", "APPLIED", "DRIFTED", "VERIFIED", "SOURCE", "MESSAGE"]);
     let ours = Person::of(&scene.story).run(&["get", "releases"], "").stdout;
     let head: Vec<&str> = ours.lines().next().expect("a line").split_whitespace().collect();
     assert_eq!(head, ["NAME", "READY", "REASON", "REVISION", "SUSPENDED", "AGE", "MESSAGE"]);

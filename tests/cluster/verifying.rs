@@ -169,7 +169,7 @@ fn what_is_not_signed_so_is_refused_by_every_verb() {
             assert!(said.err.ends_with(&refusal), "{verb:?} {said:?}");
         }
     };
-    let unsigned = "has no signature (required by the command line). Sign it: cosign sign --key YOUR.key HOST/verifying-unsigned@";
+    let unsigned = "has no signature (required by the command line). Sign it: `cosign sign --key YOUR.key HOST/verifying-unsigned@";
     check("verifying-unsigned", &|_| {}, unsigned);
     let strange = |digest: &str| {
         for format in [Format::Sig, Format::Bundle] {
@@ -311,7 +311,7 @@ fn the_images_that_an_artifact_runs() {
     let bare = side_name.trim_end_matches(":1");
     let unsigned = format!(
         "error: 1 container image(s) are not verified:\n  {side_name}@{side_digest} has no signature (required by the \
-         command line). Sign it: cosign sign --key YOUR.key {bare}@{side_digest} (in Pod/demo/p)\n"
+         command line). Sign it: `cosign sign --key YOUR.key {bare}@{side_digest}` (in Pod/demo/p)\n"
     );
     assert_eq!(said.err, unsigned);
     let nothing = String::new;

@@ -140,7 +140,7 @@ fn what_does_not_count_says_why() {
         &[],
         "p256",
         SignatureMissing,
-        &["has no signature", "spec.verify", "Sign it: cosign sign --key YOUR.key "],
+        &["has no signature", "spec.verify", "Sign it: `cosign sign --key YOUR.key "],
     );
     check(&["p256.bundle"], "p384", SignerUntrusted, &["Found 1: thing 0", "key p384.pub (sha256:"]);
     check(&["p256.simple"], "p384", SignerUntrusted, &["signed by an unknown key"]);
@@ -220,7 +220,7 @@ fn references_count_on_request_only() {
         &[
             "for the repository 127.0.0.1:45917/acme/app-p256",
             "does not name a repository",
-            "matchReference requires signatures made for this repository: cosign sign --new-bundle-format=false ",
+            "matchReference requires signatures made for this repository: `cosign sign --new-bundle-format=false ",
             "--key YOUR.key mirror.io/acme/app@sha256:",
             ", or remove matchReference",
         ],

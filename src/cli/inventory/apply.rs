@@ -91,7 +91,7 @@ pub struct ApplyOptions {
     /// Delete inventory objects that are no longer in the manifests.
     #[arg(long, default_missing_value = "true", default_value = "false", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
     prune: bool,
-    /// Recreate objects when the change of an immutable field is refused; never a Namespace, CustomResourceDefinition, PersistentVolume or PersistentVolumeClaim.
+    /// Recreate objects on changes of immutable fields; never Namespaces, CRDs and volumes.
     #[arg(long, default_missing_value = "true", default_value = "false", num_args = 0..=1, require_equals = true, hide_possible_values = true, value_name = "BOOL")]
     force: bool,
     /// Show what would change, by a server dry run; write nothing.

@@ -145,7 +145,7 @@ impl Columns {
             headers.insert(0, "NAMESPACE");
         }
         if self.wide {
-            headers.extend(["DRIFTED", "VERIFIED", "SOURCE"]);
+            headers.extend(["LAST APPLIED", "DRIFTED", "VERIFIED", "SOURCE"]);
         }
         // The longest column is the last.
         headers.push("MESSAGE");
@@ -162,12 +162,11 @@ impl Columns {
         let status = text(ready, "/status");
         let suspended = release.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false);
         let revision = text(release, "/status/lastAppliedRevision");
-        let revision = if self.wide { revision.to_owned() } else { shortened(revision) };
         let mut row = vec![
             cell("/metadata/name"),
             Cell::toned(status, tone(status)),
             text(ready, "/reason").into(),
-            revision.into(),
+            shortened(revision).into(),
             suspended.to_string().into(),
             age(release.pointer("/metadata/creationTimestamp").and_then(Value::as_str), now).into(),
         ];
@@ -183,6 +182,7 @@ impl Columns {
                 _ => Tone::Pending,
             };
             row.extend([
+                revision.into(),
                 Cell::toned(drifted, drift),
                 Cell::toned(verified, tone(verified)),
                 cell("/spec/url"),
@@ -291,6 +291,8 @@ mod tests {
                 "REVISION",
                 "SUSPENDED",
                 "AGE",
+                "LAST",
+                "APPLIED",
                 "DRIFTED",
                 "VERIFIED",
                 "SOURCE",
@@ -304,9 +306,10 @@ mod tests {
                 "web",
                 "True",
                 "Good",
-                &whole,
+                "1@sha256:b39c4235dead",
                 "true",
                 "60s",
+                &whole,
                 "False",
                 "Unknown",
                 "oci://r/web",

@@ -17,9 +17,18 @@ pub fn is_digest(text: &str) -> bool {
 const DIGITS: usize = 12;
 
 /// The text with every SHA-256 digest, also as tags have it (`sha256-…`), cut to its first
-/// twelve digits: `1.0.1@sha256:540d93205d33`. For messages and tables; fields, JSON and
-/// commands to copy keep the whole digest.
+/// twelve digits: `1.0.1@sha256:540d93205d33`. For messages and tables; fields and JSON keep
+/// the whole digest, and so does what stands between backticks: it is a command to copy.
 pub fn shortened(text: &str) -> String {
+    let mut quoted = text.split('`').enumerate();
+    let first = quoted.next().map(|(_, prose)| without_digits(prose)).unwrap_or_default();
+    quoted.fold(first, |shown, (n, part)| match n % 2 {
+        0 => format!("{shown}`{}", without_digits(part)),
+        _ => format!("{shown}`{part}"),
+    })
+}
+
+fn without_digits(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("sha256") {
@@ -53,6 +62,12 @@ mod tests {
         check("a@sha256:DIGEST, b@sha256:DIGEST", "a@sha256:0b3b4c7a3358, b@sha256:0b3b4c7a3358");
         check("sha256:00 sha256é sha256", "sha256:00 sha256é sha256");
         check("latest", "latest");
+        check("a", "a");
+        check(
+            "sha256:DIGEST: `sign a@sha256:DIGEST`",
+            &format!("sha256:0b3b4c7a3358: `sign a@sha256:{digest}`"),
+        );
+        check("`a` sha256:DIGEST `b` c", "`a` sha256:0b3b4c7a3358 `b` c");
         check("", "");
     }
 }

@@ -131,11 +131,11 @@ fn advice(reason: Reason, policy: &Policy, misses: &[Miss], artifact: &str) -> S
         Reason::SignatureInvalid if elsewhere => {
             let flag = policy.match_reference_name();
             format!(
-                ". {flag} requires signatures made for this repository: cosign sign --new-bundle-format=false \
-                 --use-signing-config=false {key}{artifact}, or remove {flag}"
+                ". {flag} requires signatures made for this repository: `cosign sign --new-bundle-format=false \
+                 --use-signing-config=false {key}{artifact}`, or remove {flag}"
             )
         }
-        _ => format!(". Sign it: cosign sign {key}{artifact}"),
+        _ => format!(". Sign it: `cosign sign {key}{artifact}`"),
     };
     let tried = matches!(reason, Reason::SignerUntrusted | Reason::SignatureInvalid);
     if let Some(key) = policy.keys().find(|key| tried && key.is_ed25519()) {

@@ -418,7 +418,7 @@ async fn the_notes_tell_what_is_left_to_set() {
     let story = Story::begin("chart-notes").await;
     install_monitoring(story.bed());
     let (image, runbooks) =
-        ("image.repository is not set: the pods wait", "prometheusRule.runbookURL is a path");
+        ("image.repository is not set: the pods need", "prometheusRule.runbookURL is a path");
     let said = notes(&story, "prometheusRule: {enabled: true}");
     assert!(said.contains(image) && said.contains(runbooks), "{said}");
     let said = notes(&story, "prometheusRule: {enabled: false}");

@@ -67,7 +67,7 @@ async fn what_is_held_stays_in_the_inventory_until_the_delete_that_finds_it_gone
         1,
         "",
         "building inventory...\napplying 1 manifest(s)...\nerror: the inventory NS/inv-app is being deleted: finish \
-         that first with `supercargo delete -i app --inventory-namespace NS`\n",
+         the deletion first with `supercargo delete -i app --inventory-namespace NS`\n",
     );
     hand.says(&delete, "", 1, "", &format!("{BEGUN}deleting 1 manifest(s)...\n{gone}{WAIT}{error}"));
     hand.let_go("configmap/held");

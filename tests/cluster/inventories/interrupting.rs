@@ -72,7 +72,7 @@ async fn an_interrupted_prune_keeps_what_is_left_in_the_inventory() {
     let ended =
         interrupt(&hand, child, "ConfigMap/NS/held deleted".replace("NS", hand.namespace()).as_str(), "INT");
     assert_eq!(ended.code, Some(130), "{}", ended.err);
-    assert!(ended.err.starts_with("interrupted: everything is applied"), "{}", ended.err);
+    assert!(ended.err.starts_with("interrupted: applied; readiness unconfirmed"), "{}", ended.err);
     assert_eq!(hand.named("app").await, ["NS_a__ConfigMap", "NS_held__ConfigMap"]);
     hand.let_go("configmap/held");
     hand.does(&["apply", "-i", "app", "--wait", "--prune", "-f", "app.yaml"], "");

@@ -186,7 +186,7 @@ async fn another_tools_inventory_is_left_to_it_until_a_person_adopts_it() {
     install(&hand, "app", "1", &json!({"deletionPolicy": "Delete"}));
     let release = hand.story.wait_condition("app", "Ready", "False", "InventoryInvalid").await;
     let message = condition(&release, "Ready").expect("a condition").message;
-    let told = "was written by kustomizer: `supercargo adopt inventory app --inventory-namespace ";
+    let told = "was written by kustomizer: adopt its objects, without changing them, with `supercargo adopt inventory app --inventory-namespace ";
     assert!(message.contains(told), "{message}");
     assert_eq!(condition(&release, "Stalled").expect("a condition").status, "True");
     // Not even the end of the release touches it.
