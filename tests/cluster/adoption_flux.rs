@@ -11,7 +11,8 @@ use supercargo_testbed::{Profiles, Registry, Story, ports, story};
 use super::person::Person;
 use super::scene::Scene;
 
-const PROFILES: Profiles = Profiles::Both;
+const PROFILES: Profiles =
+    Profiles::First("an adoption needs the account of the release, which the second has not");
 
 /// Flux, in one namespace.
 struct Flux {

@@ -9,7 +9,7 @@ use supercargo_testbed::{Profiles, Proxy, Registry, Story, story, within};
 
 use crate::scene::BINARY;
 
-const PROFILES: Profiles = Profiles::Both;
+const PROFILES: Profiles = Profiles::First("who leads does not depend on the accounts of releases");
 
 /// Lease duration, what a standby may have waited since its last look, and a
 /// machine that is busy with other tests.

@@ -4,7 +4,7 @@ use supercargo_testbed::{Profiles, story};
 
 use super::hand::{Hand, config_map, deployment, failing, homeless};
 
-const PROFILES: Profiles = Profiles::Both;
+const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
 
 const WAIT: &str = "waiting for resources to become ready...\n";
 
