@@ -18,8 +18,9 @@ demo: ## Show a release from its push to its end, on a real cluster (KEEP=1: lea
 # an account of its own, and as cluster-admin. Each file says whether its stories do.
 .PHONY: test
 test: export SUPERCARGO_TEST_RUN := $(shell date +%s)
-# Stories wait most of their time for a cluster: twice as many as cores fill two cores.
-test: export RUST_TEST_THREADS ?= $(shell echo $$(( 2 * $$(nproc 2>/dev/null || echo 2) )))
+# Stories wait most of their time for the one cluster: four fill two cores, and with many
+# more than eight it is the cluster that they wait for.
+test: export RUST_TEST_THREADS ?= $(shell n=$$(( 2 * $$(nproc 2>/dev/null || echo 2) )); echo $$(( n < 8 ? n : 8 )))
 test: ## Run all tests; builds the test bed's programs the first time
 	$(CARGO) test --workspace --test cluster -- --exact prepare::what_the_tests_run_is_built --nocapture
 	$(CARGO) test --workspace
@@ -28,7 +29,7 @@ test: ## Run all tests; builds the test bed's programs the first time
 
 .PHONY: soak
 soak: ## Run random histories against the model (MINUTES=n, SEED=s for the first one, FAILURES=f until it ends; otherwise 10, any and 1)
-	$(CARGO) test --workspace --test cluster -- --exact prepare::what_the_tests_run_is_built
+	$(CARGO) test --workspace --test cluster -- --exact prepare::what_the_tests_run_is_built --nocapture
 	MINUTES=$(MINUTES) SEED=$(SEED) FAILURES=$(FAILURES) $(CARGO) test --test histories -- --ignored --exact --nocapture running::soak
 
 .PHONY: lint

@@ -53,6 +53,9 @@ pub struct ReleaseStatus {
     /// Last applied revision with the first digits of its digest, for tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub short_revision: Option<String>,
+    /// Revision that the registry offers and the release does not follow, because it is older than the applied one and `ref.allowDowngrade` is not set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub held_revision: Option<String>,
     /// Last revision that was healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_healthy_revision: Option<String>,

@@ -60,7 +60,7 @@ impl From<ApiError> for CliError {
     fn from(error: ApiError) -> Self {
         match &error {
             ApiError::NoSuchKind { kind, .. } if kind == KIND => Self::Failed(format!(
-                "the cluster does not serve {KIND}: install its definition first (supercargo crd | kubectl apply -f -)"
+                "the cluster does not serve {KIND}: install Supercargo first (its definition: supercargo crd | kubectl apply --server-side -f -)"
             )),
             _ if error.code() == 401 => Self::Failed(
                 "the API server rejected your credentials (401 Unauthorized): check the user of the \

@@ -36,7 +36,7 @@ pub enum ApiError {
     #[error("it changed {0} times in a row between read and write")]
     ConflictRetriesExhausted(usize),
     /// It was deleted for its recreation, and still exists after the timeout.
-    #[error("not deleted within {}s for its recreation: a finalizer probably holds it", .0.as_secs())]
+    #[error("not deleted within {}s for its recreation, probably because of a finalizer", .0.as_secs())]
     Held(Duration),
     /// The kind is not served.
     #[error("no matches for kind {kind:?} in version {api_version:?}")]

@@ -36,6 +36,8 @@ pub struct Outcome {
     pub applied: bool,
     /// Whether the run rolled out a revision, and did not only correct drift.
     pub rollout: bool,
+    /// The revision that the registry offers and the release does not follow.
+    pub held: Option<String>,
     /// Why the registry did not provide the wanted artifact.
     pub fetch_failed: Option<Assessment>,
     /// The verdict's message without the failures, for output that lists them

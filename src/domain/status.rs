@@ -138,6 +138,7 @@ pub fn compute(
         }
         status.artifact = Some(updated(status.artifact.take(), artifact, outcome));
     }
+    status.held_revision.clone_from(&outcome.held);
     status.short_revision = status.last_applied_revision.as_deref().map(shortened);
     if let Some(entries) = outcome.entries {
         let entries = i32::try_from(entries).unwrap_or(i32::MAX);

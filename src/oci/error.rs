@@ -120,7 +120,7 @@ impl Outage {
     /// The message about a host.
     fn of(&self, host: &str) -> String {
         match self {
-            Self::PlainHttp => "The registry speaks plain HTTP".to_owned(),
+            Self::PlainHttp => format!("registry {host} speaks plain HTTP"),
             Self::UnknownAuthority => {
                 format!(
                     "registry {host} is unavailable: cannot connect: certificate signed by unknown authority"

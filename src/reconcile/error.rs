@@ -8,7 +8,7 @@ use crate::domain::gate::{Blocker, Decision, WakeOn};
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
 use crate::domain::preflight::shortened;
-use crate::oci::{OciError, Outage};
+use crate::oci::{Denial, OciError, Outage};
 
 /// What ends a run early.
 #[derive(Clone, Debug)]
@@ -77,8 +77,7 @@ pub fn masked(id: &ObjectId, message: &str) -> String {
     }
 }
 
-/// An error and everything that caused it, in one line, with the field of the spec that
-/// cures it where there is one.
+/// An error and everything that caused it, in one line.
 pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -90,16 +89,25 @@ pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
         }
         source = cause.source();
     }
-    if let Some(cure) = error.downcast_ref().and_then(cure) {
-        text.push_str("; ");
-        text.push_str(cure);
-    }
     text
 }
 
-/// The field of a spec that cures an error of the registry.
+/// An error of the release's own registry with everything that caused it, and the field of the
+/// spec that cures it where there is one. Not for the registries of images: the fields are not
+/// about them.
+pub fn with_cure(error: &OciError) -> String {
+    let text = chain(error);
+    match cure(error) {
+        Some(cure) => format!("{text}; {cure}"),
+        None => text,
+    }
+}
+
 fn cure(error: &OciError) -> Option<&'static str> {
-    match error {
+    match error.root() {
+        OciError::Denied { why: Denial::NoCredentials, .. } => {
+            Some("set spec.secretRef to a Secret with credentials, or spec.provider")
+        }
         OciError::Unavailable { why: Outage::PlainHttp, .. } => Some("set spec.insecure: true"),
         OciError::Unavailable { why: Outage::UnknownAuthority, .. } => {
             Some("if you trust it, set spec.certSecretRef to a Secret with its ca.crt")
@@ -238,9 +246,9 @@ mod tests {
     fn a_registry_error_ends_with_the_field_that_cures_it() {
         let check = |why: Outage, expected: &str| {
             let error = OciError::Unavailable { host: "r.example".to_owned(), why };
-            assert_eq!(chain(&error), expected);
+            assert_eq!(with_cure(&error), expected);
         };
-        check(Outage::PlainHttp, "The registry speaks plain HTTP; set spec.insecure: true");
+        check(Outage::PlainHttp, "registry r.example speaks plain HTTP; set spec.insecure: true");
         check(
             Outage::UnknownAuthority,
             "registry r.example is unavailable: cannot connect: certificate signed by unknown authority; \

@@ -11,8 +11,7 @@ use supercargo_testbed::{Profiles, Registry, Story, ports, story};
 use super::person::Person;
 use super::scene::Scene;
 
-const PROFILES: Profiles =
-    Profiles::First("an adoption needs the account of the release, which the second has not");
+const PROFILES: Profiles = Profiles::Both;
 
 /// Flux, in one namespace.
 struct Flux {

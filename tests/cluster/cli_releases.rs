@@ -189,7 +189,7 @@ async fn clusters_that_cannot_be_asked_say_why() {
 async fn a_cluster_without_supercargo_says_how_to_install_it() {
     let bed = Bed::start();
     let person = Shell::with(&bed.admin_kubeconfig(), "default");
-    let expected = "error: the cluster does not serve OCIArtifactRelease: install its definition first (supercargo crd | kubectl apply -f -)\n";
+    let expected = "error: the cluster does not serve OCIArtifactRelease: install Supercargo first (its definition: supercargo crd | kubectl apply --server-side -f -)\n";
     for arguments in [
         ["get", "releases"].as_slice(),
         &["get", "releases", "--watch"],
@@ -414,7 +414,7 @@ async fn a_wait_without_an_operator_ends() {
         (
             1,
             format!(
-                "reconciling {namespace}/app...\nerror: {namespace}/app timed out after 1s: waiting for the operator to start; check that the operator is running\n"
+                "reconciling {namespace}/app...\nerror: {namespace}/app timed out after 1s: the operator has not started this run; check that the operator is running\n"
             )
         )
     );
@@ -579,7 +579,7 @@ async fn on_a_terminal_the_wait_is_seen_and_leaves_no_trace() {
     let line = format!("{BINARY} reconcile release app --timeout 1s");
     let said = on_a_terminal(&line, ("LANG", "C"));
     assert_eq!(said.code, 1, "{said:?}");
-    let waited = format!("  {namespace}/app: waiting for the operator to start");
+    let waited = format!("  {namespace}/app: the operator has not started this run");
     assert!(said.out.contains(&waited), "{said:?}");
     assert!(said.out.contains(&format!("\u{1b}[31merror:\u{1b}[0m {namespace}/app timed out after 1s")));
     // After the error nothing is drawn any more.

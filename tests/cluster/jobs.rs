@@ -222,7 +222,7 @@ async fn a_finished_job_is_made_anew_for_another_template_and_nobody_has_to_ask(
     scene.change("app", json!({"suspend": false}));
     let said = async || {
         let release = scene.story.release("app").await?;
-        message(&release, "Ready").contains("to recreate it").then_some(())
+        message(&release, "Ready").contains("(to recreate it, use ").then_some(())
     };
     scene.story.wait_for("the refusal is told", said).await;
     assert_eq!(uid_of(&scene.story, "hook").await, Some(second));

@@ -542,7 +542,7 @@ fn credentials_are_found_where_docker_and_podman_keep_them() {
     check(&[(".docker/config.json", &scoped)], &[], Ok(()));
     check(&[(".docker/config.json", &good.replace(&host, &format!("{host}/te")))], &[], Err(none));
     check(&[], &[("SUPERCARGO_CREDS", &alice)], Ok(()));
-    let broken = "DESK/.docker/config.json: the docker config is not valid (line 1, column 2)";
+    let broken = "DESK/.docker/config.json: the docker config is not valid JSON or has a wrong type (line 1, column 2)";
     check(&[(".docker/config.json", "{ ")], &[], Err(broken));
 
     // Helpers: of the registry, for all, with nothing, failing, missing.
@@ -591,7 +591,7 @@ fn a_registry_on_this_machine_is_asked_whether_it_speaks_tls() {
         &["pull", "artifact", &plain, "--ca-file", &ca],
         "",
         1,
-        "The registry speaks plain HTTP; add --insecure",
+        &format!("registry {} speaks plain HTTP; add --insecure", registry().host()),
     );
 }
 

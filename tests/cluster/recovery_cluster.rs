@@ -7,7 +7,7 @@ use supercargo_testbed::{Bed, Profiles, Story, story};
 use crate::recovery::{Drill, app, commands};
 use crate::scene::{Scene, config_map};
 
-const PROFILES: Profiles = Profiles::First("a restored cluster has to give every account its rights back");
+const PROFILES: Profiles = Profiles::Both;
 
 async fn drill<'a>(bed: &'a Bed, name: &str) -> Drill<'a> {
     bed.install_crds();

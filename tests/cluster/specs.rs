@@ -309,7 +309,7 @@ async fn any_field_may_change_while_a_run_waits_and_the_last_spec_counts() {
     for (release, change, place, objects) in changes {
         let waits = async || {
             let release = scene.story.release(release).await?;
-            message(&release, "Ready").contains("Waiting for ").then_some(())
+            message(&release, "Ready").contains(" (revision ").then_some(())
         };
         scene.story.wait_for(&format!("{release} waits for health"), waits).await;
         let mut change = change;

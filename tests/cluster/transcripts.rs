@@ -9,7 +9,7 @@ use regex::Regex;
 use serde_json::json;
 use supercargo_testbed::{Profiles, story};
 
-use crate::scene::{Scene, config_map};
+use crate::scene::{Scene, config_map, message};
 use crate::shell::Shell;
 
 const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
@@ -27,6 +27,7 @@ impl Transcript {
         let person = Shell::admin(&scene.story);
         let names = vec![
             (scene.registry().host().to_owned(), "REGISTRY"),
+            (format!("supercargo v{}", env!("CARGO_PKG_VERSION")), "supercargo VERSION"),
             (scene.namespace().to_owned(), "NAMESPACE"),
             (person.home().display().to_string(), "HOME"),
         ];
@@ -65,7 +66,7 @@ impl Transcript {
             (r"sha256:[0-9a-f]{64}", "sha256:<64 digits>"),
             (r"sha256:[0-9a-f]{12}\b", "sha256:<12 digits>"),
             (r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?Z", "<time>"),
-            (r"\b\d+(\.\d+)?(ms|s)\b", "<duration>"),
+            (r"\b(\d+[dhm])*\d+(\.\d+)?(ms|s|m|h)\b", "<duration>"),
             (r" {3,}", "   "),
             (r"(?m) +$", ""),
         ] {
@@ -82,6 +83,11 @@ async fn a_session_with_a_release() {
     scene
         .install("app", &format!("{}---\n{}", config_map("a", "one"), config_map("b", "one")), json!({}))
         .await;
+    let watched = async || {
+        let release = scene.story.release("app").await?;
+        (message(&release, "Drifted") == "No drift").then_some(())
+    };
+    scene.story.wait_for("every object is watched", watched).await;
     let mut session = Transcript::of(&scene);
     session.run(&["get", "releases"]);
     session.run(&["status", "release", "app"]);

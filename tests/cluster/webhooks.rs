@@ -346,8 +346,11 @@ async fn every_sender_is_taken_in_its_own_form_with_its_own_proof() {
     let config = config(&receivers);
     let scene = Scene::of(Story::begin("webhook-forms").await)
         .start_with(|options| receiving(options, &address, &config));
-    scene.install("app", &config_map("c", "one"), json!({"interval": "24h"})).await;
-    let repository = scene.repository("app");
+    // Its repository has another name, so that an answer cannot show one for the other.
+    scene.push("source", "1", &config_map("c", "one"));
+    scene.create("app", json!({"url": scene.url("source"), "interval": "24h"}));
+    scene.story.wait_ready("app", "1@").await;
+    let repository = scene.repository("source");
     let bearer = format!("Bearer {SECRET}");
     let authorization = [("authorization", bearer.as_str())];
     let secret_path = |name: &str| format!("/hook/{}", sign(name).trim_start_matches("sha256="));

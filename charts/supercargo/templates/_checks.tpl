@@ -20,7 +20,7 @@
 {{- fail "extraCA.configMap and extraCA.secret are both set: set only one" -}}
 {{- end -}}
 {{- if and .Values.clusterAdmin (not .Values.rbac.create) -}}
-{{- fail "clusterAdmin needs rbac.create: set rbac.create to true, or create the binding to cluster-admin yourself" -}}
+{{- fail "clusterAdmin needs rbac.create: set rbac.create to true, or set clusterAdmin to false and create the binding yourself" -}}
 {{- end -}}
 {{- if and .Values.clusterAdmin .Values.rbac.impersonate -}}
 {{- fail "rbac.impersonate has no effect with clusterAdmin: remove one of them" -}}

@@ -16,6 +16,7 @@ use crate::cli::print::table::{Cell, Table};
 use crate::cli::print::text::folded;
 use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Line, Printer};
+use crate::domain::artifact::digest::shortened;
 use crate::domain::identity::ReleaseId;
 use crate::domain::message::and_more;
 
@@ -228,7 +229,7 @@ impl Page<'_> {
             };
             let when = entry.get("appliedAt").and_then(Value::as_str);
             table.row([
-                text(entry, "/revision").into(),
+                shortened(text(entry, "/revision")).into(),
                 Cell::toned(outcome, tone),
                 age(when, self.now).into(),
                 count("created"),

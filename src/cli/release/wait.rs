@@ -14,6 +14,7 @@ use crate::cli::print::text::folded;
 use crate::cli::{CliError, Printer};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
+use crate::domain::artifact::digest::shortened;
 use crate::domain::identity::ReleaseId;
 
 /// The time between two reads of the releases, at first and at most.
@@ -48,10 +49,10 @@ fn judge(release: &Value, token: &str) -> RequestState {
         return RequestState::Waiting(match (runs, text(ready, "/status")) {
             (Some(runs), _) => why(runs).to_owned(),
             (None, "Unknown") => why(ready).to_owned(),
-            (None, _) => "waiting for the operator to start".to_owned(),
+            (None, _) => "the operator has not started this run".to_owned(),
         });
     }
-    let revision = text(release, "/status/lastAppliedRevision");
+    let revision = shortened(text(release, "/status/lastAppliedRevision"));
     let away = condition_of(release, condition::FETCH_FAILED).filter(|c| text(c, "/status") == "True");
     match text(ready, "/status") {
         // The applied revision is ready; whether it is the newest is unknown.
@@ -168,7 +169,7 @@ mod tests {
             });
             assert_eq!(judge(&release, "now"), expected);
         };
-        check("", "True", false, RequestState::Waiting("waiting for the operator to start".into()));
+        check("", "True", false, RequestState::Waiting("the operator has not started this run".into()));
         check("before", "Unknown", false, RequestState::Waiting("says so".into()));
         check(
             "now",
@@ -198,6 +199,9 @@ mod tests {
         });
         assert_eq!(judge(&newer, "now"), RequestState::Good("apps/web reconciled: revision : fine".into()));
         let fresh = json!({"metadata": {"namespace": "apps", "name": "web"}});
-        assert_eq!(judge(&fresh, "now"), RequestState::Waiting("waiting for the operator to start".into()));
+        assert_eq!(
+            judge(&fresh, "now"),
+            RequestState::Waiting("the operator has not started this run".into())
+        );
     }
 }

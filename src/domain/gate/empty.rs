@@ -15,7 +15,7 @@ pub fn decide(facts: &Facts<'_>) -> Decision {
     let message = format!(
         "revision {revision} has no objects under path {:?}; to apply it anyway and remove {} objects: \
          `kubectl -n {} annotate --overwrite oar {} {}={digest}`",
-        release.path,
+        release.path.replace('`', "'"),
         facts.entries,
         release.id.namespace,
         release.id.name,

@@ -50,6 +50,8 @@ pub(super) fn refusal(
     list_misses(&mut message, evidence, misses, counted);
     let advice = advice(reason, policy, misses, &artifact);
     message = printable(&message, MAX_MESSAGE.saturating_sub(advice.len() + "….".len()));
+    // Backticks are for the command in the advice; signers may write any text.
+    message = message.replace('`', "'");
     message.push_str(&advice);
     Refusal { reason, message: printable(&message, MAX_MESSAGE) }
 }

@@ -93,7 +93,10 @@ impl Keyring {
         }
         let config: Config = serde_json::from_slice(docker_config).map_err(|e| {
             let at = (e.line(), e.column());
-            OciError::Secret(format!("the docker config is not valid (line {}, column {})", at.0, at.1))
+            OciError::Secret(format!(
+                "the docker config is not valid JSON or has a wrong type (line {}, column {})",
+                at.0, at.1
+            ))
         })?;
         for (name, entry) in config.auths {
             let (host, path) = split_key(&name);

@@ -123,7 +123,10 @@ impl Transport {
         let host = authority(&request.url);
         let fail = |error| Failure { error, again: false };
         if let Err(kind) = request.reach.check(request.url.host_str().unwrap_or_default()) {
-            return Err(refused(&request.url, format!("it is {kind}, which the release did not name")));
+            return Err(refused(
+                &request.url,
+                format!("it is {kind}, which only the artifact or a server named"),
+            ));
         }
         let client = self.clients.of(access, request).map_err(fail)?;
         let place = self.paces.enter(&host, access.id()).await.map_err(fail)?;

@@ -8,6 +8,7 @@ use crate::cluster::accounts::{self, Account, SecretData};
 use crate::domain::identity::ReleaseId;
 use crate::oci::Access;
 use crate::reconcile::env::Env;
+use crate::reconcile::scope::revision::Held;
 
 /// Access to the registry, and its last answer.
 #[derive(Default)]
@@ -20,8 +21,8 @@ pub struct RegistryCache {
     pub access: Option<Arc<Access>>,
     /// Why the last request to the registry failed.
     pub stale: Option<(Reason, String)>,
-    /// Why the release does not follow the newest tag of the range.
-    pub held: Option<String>,
+    /// What the release does not follow, if the registry offers a downgrade.
+    pub held: Option<Held>,
     /// The generation and the requested run for which the registry last answered or failed.
     pub answered: Option<(i64, Option<String>)>,
     /// Whether a request to the registry was interrupted by something more urgent.

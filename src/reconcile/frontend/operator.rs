@@ -106,6 +106,11 @@ async fn reconcile(scope: &Scope<'_>, caches: &mut Caches) -> Outcome {
         // wait in vain.
         scope.env.wake(scope.env.claims.want_nothing(&scope.release.id));
     }
+    // Until this process has asked the registry, the status knows.
+    outcome.held = match caches.registry.answered {
+        Some(_) => caches.registry.held.as_ref().map(|held| held.revision.clone()),
+        None => scope.status().held_revision.clone(),
+    };
     outcome.fetch_failed = fetch_failure(caches, &outcome);
     if !outcome.verdict.is_silent() {
         outcome.notes.append(&mut caches.notes.take());

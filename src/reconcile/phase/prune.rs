@@ -132,7 +132,7 @@ fn held_up(scope: &Scope<'_>, removed: &Removed, executed: &mut Executed) -> Opt
         return Some(state);
     }
     let headline = format!(
-        "{state}, longer than {} ({}s): fix the controller that clears the finalizer, or remove it",
+        "{state}, longer than {} ({}s): fix the controller that clears the finalizer, or remove the finalizer",
         scope.policy.words.timeout,
         release.timeout.as_secs()
     );

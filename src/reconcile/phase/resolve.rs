@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use crate::api::reason::Reason;
-use crate::api::status::{ReleaseStatus, condition};
 use crate::cluster::session::Session;
 use crate::domain::gate::TagStep;
 use crate::domain::gate::downgrade;
@@ -17,10 +16,10 @@ use crate::reconcile::cache::drift::Sightings;
 use crate::reconcile::cache::notes::Notes;
 use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::rollout::Rollout;
-use crate::reconcile::error::{ReconcileError, RunFailure, chain, failure};
+use crate::reconcile::error::{ReconcileError, RunFailure, failure, with_cure};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::registry_wait::{RegistryWait, registry_wait};
-use crate::reconcile::scope::revision::Revision;
+use crate::reconcile::scope::revision::{Held, Revision};
 use crate::reconcile::source::access::access;
 use crate::reconcile::source::reference::{repository, wanted};
 
@@ -149,7 +148,7 @@ async fn ask(
     let resolving = registry.resolve(&repository, &wanted, &access);
     match registry_wait(scope, Some(memory.seen).filter(|_| can_wait), resolving).await {
         RegistryWait::Done(Ok(resolved)) => Ok(Some(resolved)),
-        RegistryWait::Done(Err(error)) => Err(failure(error.reason(), chain(&error))),
+        RegistryWait::Done(Err(error)) => Err(failure(error.reason(), with_cure(&error))),
         RegistryWait::Preempted => Ok(None),
         RegistryWait::TimedOut => {
             let seconds = scope.release.timeout.as_secs();
@@ -175,7 +174,8 @@ fn follow(scope: &Scope<'_>, ledger: &Ledger, notes: &mut Notes, resolved: Resol
     }
     let step = TagStep { from: last_tag, to: &tag };
     if let Some(held) = &revision.held {
-        notes.once(Reason::DowngradeRefused, held.clone(), says_held(&status, held));
+        let reported = status.held_revision.as_ref() == Some(&held.revision);
+        notes.once(Reason::DowngradeRefused, held.message.clone(), reported);
     } else if step.is_back(&Facts::of(release)) {
         let message = format!(
             "Downgraded from {last_tag} to {tag}: the newest tag is older, and spec.ref.allowDowngrade is set"
@@ -183,12 +183,6 @@ fn follow(scope: &Scope<'_>, ledger: &Ledger, notes: &mut Notes, resolved: Resol
         notes.once(Reason::Downgraded, message, reported);
     }
     revision
-}
-
-/// Whether a process before this one has said why the release is held. Ready is true then,
-/// so the status has no field for it but the message of that condition.
-fn says_held(status: &ReleaseStatus, held: &str) -> bool {
-    status.condition(condition::READY).is_some_and(|c| c.message.contains(held))
 }
 
 /// The target revision for an answer of the registry: the current one, if the answer would be a
@@ -201,7 +195,9 @@ pub fn destination(release: &Release, ledger: &Ledger, resolved: Resolved) -> Re
     let (Some(tag), Some(from)) = (tag, last.tag()) else { return revision };
     let step = Some(TagStep { from, to: tag.as_str() });
     match (downgrade::decide(&Facts { step, ..Facts::of(release) }), revision_of(release, last)) {
-        (Decision::Wait(blocker, _), Ok(last)) => Revision { held: Some(blocker.message), ..last },
+        (Decision::Wait(blocker, _), Ok(last)) => {
+            Revision { held: Some(Held { revision: revision.name, message: blocker.message }), ..last }
+        }
         _ => revision,
     }
 }

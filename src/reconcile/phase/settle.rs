@@ -213,7 +213,7 @@ fn verdict(release: &Release, revision: &Revision, entries: usize, rest: &str) -
     let objects = if entries == 1 { "1 object".to_owned() } else { format!("{entries} objects") };
     let mut message = format!("Applied {objects} of revision {}{rest}", revision.name);
     if let Some(held) = &revision.held {
-        message.push_str(&format!("; {held}"));
+        message.push_str(&format!("; {}", held.message));
     }
     let attempted =
         || KnownRevision { name: revision.name.clone(), digest: revision.digest.as_str().to_owned() };

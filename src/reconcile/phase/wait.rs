@@ -212,6 +212,9 @@ impl Following<'_> {
             due.dedup();
             if recheck {
                 next_recheck = now + RECHECK;
+                // Some have become healthy since; more often would cost a write each.
+                let message = checkup.waiting_message(&update.revision.name);
+                scope.write_progress(Some(&update.revision.name), &message).await;
             }
             if blind {
                 poll = (poll * 2).min(LONGEST_POLL);

@@ -249,7 +249,7 @@ fn held_up(scope: &Scope<'_>, holders: &[Holder], waiting: usize) -> (Reason, St
     let names: Vec<String> = holders.iter().take(3).map(ToString::to_string).collect();
     let late = match overdue {
         true => format!(
-            ", longer than spec.timeout ({}s): fix the controller that clears the finalizer, remove it, or set \
+            ", longer than spec.timeout ({}s): fix the controller that clears the finalizer, remove the finalizer, or set \
                  spec.deletionPolicy to Orphan to keep the rest",
             timeout.as_secs()
         ),

@@ -132,8 +132,8 @@ fn holder(object: &Value) -> String {
     let finalizers: Vec<&str> = finalizers.into_iter().flatten().filter_map(Value::as_str).collect();
     match (waits.as_slice(), finalizers.as_slice()) {
         ([], []) => "still terminating".to_owned(),
-        ([], [one]) => format!("still terminating, held by the finalizer {one}"),
-        ([], several) => format!("still terminating, held by the finalizers {}", several.join(", ")),
+        ([], [one]) => format!("still terminating, waiting for finalizer {one}"),
+        ([], several) => format!("still terminating, waiting for finalizers {}", several.join(", ")),
         (waits, _) => format!("still terminating: {}", waits.join("; ")),
     }
 }
@@ -148,8 +148,8 @@ mod tests {
         let check = |object: Value, expected: &str| assert_eq!(holder(&object), expected);
         check(json!({"kind": "Pod"}), "still terminating");
         let held = |names: &[&str]| json!({"kind": "Job", "metadata": {"finalizers": names}});
-        check(held(&["a/b"]), "still terminating, held by the finalizer a/b");
-        check(held(&["a/b", "c/d"]), "still terminating, held by the finalizers a/b, c/d");
+        check(held(&["a/b"]), "still terminating, waiting for finalizer a/b");
+        check(held(&["a/b", "c/d"]), "still terminating, waiting for finalizers a/b, c/d");
         let condition =
             |status: &str| json!({"status": status, "message": "Some resources are remaining: pods."});
         let namespace =

@@ -17,8 +17,17 @@ pub struct Revision {
     pub key: String,
     /// Why the registry could not be asked, if it failed.
     pub stale: Option<(Reason, String)>,
-    /// Why the release does not follow the newest tag of the range.
-    pub held: Option<String>,
+    /// What the release does not follow, if the registry offers a downgrade.
+    pub held: Option<Held>,
+}
+
+/// A revision that the registry offers and the release does not follow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// Its name, `tag@digest`.
+    pub revision: String,
+    /// Why the release does not follow it.
+    pub message: String,
 }
 
 /// A revision that is applied to the cluster.

@@ -47,7 +47,7 @@ async fn b18_everything_goes_in_reverse_and_the_inventory_by_its_real_name() {
 async fn what_is_held_stays_in_the_inventory_until_the_delete_that_finds_it_gone() {
     let hand = Hand::begin("hand-finalizer").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + &config_map("a", "1")));
-    let error = "error: not gone within --timeout (1s):\n  ConfigMap/NS/held: still terminating, held by the finalizer \
+    let error = "error: not gone within --timeout (1s):\n  ConfigMap/NS/held: still terminating, waiting for finalizer \
                  example.com/hold\nto finish, run: supercargo delete -i app --inventory-namespace NS\n";
     let delete = ["delete", "-i", "app", "--timeout", "1s"];
     let gone = "ConfigMap/NS/inv-app deleted\n";
@@ -81,7 +81,7 @@ async fn what_is_held_goes_before_what_may_have_to_let_it_go() {
     let account = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: operator}\n---\n";
     let exists = async || hand.story.object("v1", "serviceaccounts", "operator").await.is_some();
     hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + account));
-    let error = "error: not gone within --timeout (1s):\n  ConfigMap/NS/held: still terminating, held by the finalizer \
+    let error = "error: not gone within --timeout (1s):\n  ConfigMap/NS/held: still terminating, waiting for finalizer \
                  example.com/hold\n  ServiceAccount/NS/operator: not deleted yet, waits for the terminating objects\n\
                  to finish, run: supercargo delete -i app --inventory-namespace NS\n";
     let delete = ["delete", "-i", "app", "--timeout", "1s"];
@@ -119,7 +119,7 @@ async fn nobody_waits_with_wait_false_and_the_inventory_says_what_is_left() {
     let hand = Hand::begin("hand-nowait").await;
     hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + &config_map("a", "1")));
     let delete = ["delete", "-i", "app", "--wait=false"];
-    let left = "not gone yet:\n  ConfigMap/NS/held: still terminating, held by the finalizer example.com/hold\nto finish, run: supercargo delete -i app --inventory-namespace NS\n";
+    let left = "not gone yet:\n  ConfigMap/NS/held: still terminating, waiting for finalizer example.com/hold\nto finish, run: supercargo delete -i app --inventory-namespace NS\n";
     hand.says(
         &delete,
         "",

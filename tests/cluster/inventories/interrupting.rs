@@ -54,7 +54,7 @@ async fn an_interrupted_delete_says_what_is_left_and_is_finished_by_the_next() {
     hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + &config_map("a", "1")));
     let child = hand.start(&["delete", "-i", "app", "--timeout", "5m"]);
     let ended = interrupt(&hand, child, "waiting for resources to be terminated...", "INT");
-    let err = "interrupted: not gone yet:\n  ConfigMap/NS/held: still terminating, held by the finalizer \
+    let err = "interrupted: not gone yet:\n  ConfigMap/NS/held: still terminating, waiting for finalizer \
                example.com/hold\nto finish, run: supercargo delete -i app --inventory-namespace NS\n";
     assert_eq!(ended, Ended { code: Some(130), out: String::new(), err: err.to_owned() });
     assert_eq!(hand.named("app").await, ["NS_held__ConfigMap"]);

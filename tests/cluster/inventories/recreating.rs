@@ -111,7 +111,7 @@ async fn force_says_what_holds_the_object_that_has_to_go() {
         1,
         "",
         "building inventory...\napplying 1 manifest(s)...\nerror: apply stopped, failed for 1 object:\n  \
-         Job/NS/once: not deleted within 1s for its recreation: a finalizer probably holds it\n",
+         Job/NS/once: not deleted within 1s for its recreation, probably because of a finalizer\n",
     );
     assert_eq!(hand.named("app").await, ["NS_once_batch_Job"]);
     hand.let_go("job/once");

@@ -1,5 +1,6 @@
 //! The API server's audit log: who asked for what.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -110,16 +111,48 @@ impl AuditLog {
     /// `system:serviceaccount:NAMESPACE:NAME` for an account.
     pub fn since(&self, mark: Mark, user: &str) -> Vec<Request> {
         self.catch_up(mark.0);
-        // Most lines belong to other tests: a search in the text is much cheaper
-        // than decoding them.
+        self.settle(mark.0, user);
+        self.events(mark.0, user).filter_map(Event::answered).collect()
+    }
+
+    // What a request has done can be seen a moment before its answer is in the log, and a busy
+    // server takes its time for that. Waits for the answers to what has been received by now.
+    fn settle(&self, from: u64, user: &str) {
+        let mut pending: BTreeSet<String> = BTreeSet::new();
+        let mut first = true;
+        let answered = || {
+            let (mut received, mut ended) = (BTreeSet::new(), BTreeSet::new());
+            for event in self.events(from, user).filter(|event| event.verb != "watch") {
+                match event.stage.as_str() {
+                    "RequestReceived" => received.insert(event.audit_id),
+                    _ => ended.insert(event.audit_id),
+                };
+            }
+            if std::mem::take(&mut first) {
+                pending = received;
+            }
+            pending.retain(|id| !ended.contains(id));
+            pending.is_empty()
+        };
+        // One whose server was killed is never answered.
+        within(Duration::from_secs(5), answered);
+    }
+
+    // Most lines belong to other tests: a search in the text is much cheaper
+    // than decoding them.
+    fn events(&self, from: u64, user: &str) -> impl Iterator<Item = Event> + use<> {
         let needle = format!("\"user\":{{\"username\":\"{user}\"");
-        self.lines(mark.0).filter(|line| line.contains(&needle)).filter_map(|line| decode(&line)).collect()
+        // One that is still being written is no JSON.
+        let whole = |line: String| serde_json::from_str(&line).ok();
+        self.lines(from).filter(move |line| line.contains(&needle)).filter_map(whole)
     }
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Event {
+    #[serde(rename = "auditID")]
+    audit_id: String,
     stage: String,
     #[serde(rename = "requestURI")]
     uri: String,
@@ -155,24 +188,26 @@ struct Status {
     code: u16,
 }
 
-// None for a line that is still being written, and for the end of a watch, whose
-// beginning has been told.
-fn decode(line: &str) -> Option<Request> {
-    let event: Event = serde_json::from_str(line).ok()?;
-    if event.verb == "watch" && event.stage != "ResponseStarted" && event.response_status.code == 200 {
-        return None;
+impl Event {
+    // None for what is not answered yet, and for the end of a watch, whose beginning is there.
+    fn answered(self) -> Option<Request> {
+        let ends_a_watch =
+            self.verb == "watch" && self.stage != "ResponseStarted" && self.response_status.code == 200;
+        if self.stage == "RequestReceived" || ends_a_watch {
+            return None;
+        }
+        Some(Request {
+            verb: self.verb,
+            user: self.user.username,
+            impersonated: self.impersonated_user.map(|user| user.username),
+            uri: self.uri,
+            group: self.object_ref.api_group,
+            resource: self.object_ref.resource,
+            subresource: self.object_ref.subresource,
+            namespace: self.object_ref.namespace,
+            name: self.object_ref.name,
+            code: self.response_status.code,
+            agent: self.user_agent,
+        })
     }
-    Some(Request {
-        verb: event.verb,
-        user: event.user.username,
-        impersonated: event.impersonated_user.map(|user| user.username),
-        uri: event.uri,
-        group: event.object_ref.api_group,
-        resource: event.object_ref.resource,
-        subresource: event.object_ref.subresource,
-        namespace: event.object_ref.namespace,
-        name: event.object_ref.name,
-        code: event.response_status.code,
-        agent: event.user_agent,
-    })
 }

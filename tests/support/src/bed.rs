@@ -382,7 +382,6 @@ fn start_etcd(directory: &Path, url: &str) -> Server {
 const AUDIT_POLICY: &str = r#"
 apiVersion: audit.k8s.io/v1
 kind: Policy
-omitStages: [RequestReceived]
 omitManagedFields: true
 rules:
   - level: None

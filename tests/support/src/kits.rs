@@ -61,7 +61,7 @@ pub const BED: Kit = Kit {
     minutes: 6,
 };
 
-/// Helm, for the stories of the chart.
+/// Helm, which renders the chart: for its stories, and for the rights of every operator of a story.
 pub const HELM: Kit = Kit {
     module: "tests/tools",
     programs: &[program("helm", "helm.sh/helm/v4/cmd/helm")],
@@ -158,14 +158,16 @@ impl Kit {
         repository().join(self.module)
     }
 
-    // The build depends on nothing but these two files and the module's own programs
-    // (and the Go release, which go.mod fixes as far as it matters).
+    // The build depends on nothing but the kit, these two files and the module's own
+    // programs (and the Go release, which go.mod fixes as far as it matters).
     pub(crate) fn key(&self) -> String {
         let mut hash = Sha256::new();
         let files = ["go.mod", "go.sum"].map(|name| self.directory().join(name));
         for file in files.into_iter().chain(self.own_programs()) {
             hash.update(fs::read(file).expect("the module has a go.mod, a go.sum and these programs"));
         }
+        let Kit { module, programs, link, tags, files, minutes: _ } = self;
+        hash.update(format!("{module} {programs:?} {link} {tags} {files:?}"));
         hex::encode(hash.finalize())[..16].to_owned()
     }
 
@@ -224,7 +226,7 @@ impl Kit {
     // that a build that was killed leaves nothing that looks finished.
     pub(crate) fn build(&self, go: &Path, target: &Path) -> Result<(), ToolsError> {
         let parent = target.parent().expect("the target lies in the cache");
-        fs::create_dir_all(target).map_err(|error| failed("creating the cache", &error))?;
+        fs::create_dir_all(parent).map_err(|error| failed("creating the cache", &error))?;
         let lock = File::create(parent.join("lock")).map_err(|error| failed("opening the lock", &error))?;
         lock.lock().map_err(|error| failed("locking the cache", &error))?;
         if self.is_in(target) {
@@ -240,14 +242,11 @@ impl Kit {
         self.build_programs(go, scratch.path())?;
         if !self.files.is_empty() {
             self.keep_files(go, &scratch.path().join(FILES))?;
-            let _ = fs::remove_dir_all(target.join(FILES)); // of an unfinished build
         }
-        for built in fs::read_dir(scratch.path()).map_err(|error| failed("reading the build", &error))? {
-            let built = built.map_err(|error| failed("reading the build", &error))?;
-            fs::rename(built.path(), target.join(built.file_name()))
-                .map_err(|error| failed("moving the build into place", &error))?;
+        if target.exists() {
+            fs::remove_dir_all(target).map_err(|error| failed("removing an unfinished build", &error))?;
         }
-        Ok(())
+        fs::rename(scratch.keep(), target).map_err(|error| failed("moving the build into place", &error))
     }
 
     fn title(&self) -> String {
@@ -277,7 +276,9 @@ fn watch(command: &mut Command, total: usize) -> Result<(), ToolsError> {
     let mut child = command.stderr(Stdio::piped()).spawn().map_err(|error| failed("running go", &error))?;
     let (mut compiled, mut shown) = (0, 0);
     let mut last = VecDeque::new();
-    for line in BufReader::new(child.stderr.take().expect("it is piped")).lines().map_while(Result::ok) {
+    let lines = BufReader::new(child.stderr.take().expect("it is piped")).split(b'\n');
+    for line in lines.map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line).into_owned();
         if !line.contains([' ', ':']) {
             compiled += 1;
             let tenth = (compiled * 10 / total.max(1)).min(10);

@@ -195,7 +195,8 @@ impl Registry {
     fn policy(&self, field: &str, files: &Files, default: &Arc<TrustRoot>) -> Result<Policy, Wrong> {
         let alone = self.signer.authorities("", field, files, default)?;
         if alone.is_empty() == self.authorities.is_empty() {
-            let problem = "needs either keys and identities, or authorities";
+            let problem =
+                "needs keys, identities or authorities; authorities cannot be combined with the others";
             return Err(wrong(field, problem));
         }
         let origin = format!("the trust policy for {}", self.prefix);

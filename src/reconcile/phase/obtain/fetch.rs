@@ -8,7 +8,7 @@ use crate::observe::labels::Phase;
 use crate::oci::{Artifact, OciError, Queue, Selection, Size};
 use crate::reconcile::cache::drift::Sightings;
 use crate::reconcile::cache::registry::RegistryCache;
-use crate::reconcile::error::{ReconcileError, RunFailure, chain};
+use crate::reconcile::error::{ReconcileError, RunFailure, with_cure};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::registry_wait::{RegistryWait, registry_wait_beside};
 use crate::reconcile::scope::revision::Revision;
@@ -50,7 +50,7 @@ pub async fn fetch(
         RegistryWait::Done(Err(error @ OciError::Encrypted { .. })) => {
             (error.reason(), format!("{error}: set spec.decryption.secretRef to a Secret with the key"))
         }
-        RegistryWait::Done(Err(error)) => (error.reason(), chain(&error)),
+        RegistryWait::Done(Err(error)) => (error.reason(), with_cure(&error)),
         RegistryWait::TimedOut => {
             let seconds = release.timeout.as_secs();
             let message = format!("timed out pulling {} after spec.timeout ({seconds}s)", release.url);

@@ -98,10 +98,13 @@ fn what_makes_no_sense_is_refused_with_its_place() {
         "registries: [{prefix: acme, keys: [{name: a, file: a.pub}]}]\n",
         "registries[0].prefix: \"acme\" is not",
     );
-    check(&one("keys: []"), "registries[0]: needs either keys and identities, or authorities");
+    check(
+        &one("keys: []"),
+        "registries[0]: needs keys, identities or authorities; authorities cannot be combined with the others",
+    );
     check(
         &one("keys: [{name: a, file: a.pub}], authorities: [{name: b, keys: [{name: a, file: a.pub}]}]"),
-        "registries[0]: needs either keys and identities, or authorities",
+        "registries[0]: needs keys, identities or authorities; authorities cannot be combined with the others",
     );
     check(&one("keys: [{name: a}]"), "registries[0].keys[0]: needs exactly one of pem and file");
     check(&one("keys: [{name: a, file: a.pub}, {name: b, file: b.pub}]"), "registries[0].keys[1]: ");
