@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn whoever_waits_is_served_in_turn_and_who_has_least_first() {
+    async fn tenants_are_served_in_turn_and_the_one_with_the_least_first() {
         let gate = Gate::new(4);
         let first = gate.enter("a", 1).await;
         let second = gate.enter("a", 1).await;

@@ -154,7 +154,7 @@ pub struct OCIArtifactReleaseSpec {
     /// Deletes objects that are no longer in the artifact.
     pub prune: bool,
 
-    /// Sets Ready only when every object is healthy.
+    /// Sets Ready only when all objects are healthy.
     #[serde(default)]
     pub wait: bool,
 

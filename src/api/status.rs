@@ -18,7 +18,7 @@ pub mod condition {
     pub const READY: &str = "Ready";
     /// Whether the artifact has the signatures required by the spec and the administrator.
     pub const VERIFIED: &str = "Verified";
-    /// Whether every object is healthy; only if `wait` is set.
+    /// Whether all objects are healthy; only if `wait` is set.
     pub const HEALTHY: &str = "Healthy";
     /// Whether objects differ from what was applied.
     pub const DRIFTED: &str = "Drifted";

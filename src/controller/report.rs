@@ -87,7 +87,7 @@ pub fn publish_health(session: &Session, release: &Release, before: &ReleaseStat
     let health = after.condition(condition::HEALTHY);
     let Some((reason, health)) = health.and_then(|c| Some((Reason::named(&c.reason)?, c))) else { return };
     let message = match reason {
-        Reason::Healthy => "every object is healthy again".to_owned(),
+        Reason::Healthy => "All objects are healthy again".to_owned(),
         _ => health.message.clone(),
     };
     tracing::info!(release = %release.id, reason = reason.as_str(), "{message}");

@@ -250,8 +250,8 @@ fn conditions(
             let over = !conditions.is_progressing(condition::READY);
             if !(over && conditions.keep(condition::READY)) {
                 let message = match previous.last_applied_revision {
-                    None => "suspended before anything was applied",
-                    Some(_) => "suspended before the revision was rolled out",
+                    None => "Suspended before anything was applied",
+                    Some(_) => "Suspended before the revision was rolled out",
                 };
                 conditions.set(condition::READY, None, Reason::Suspended, message);
             }
@@ -267,7 +267,7 @@ fn conditions(
     let asleep = Assessment {
         status: None,
         reason: Reason::Suspended,
-        message: "not checked while spec.suspend is true".to_owned(),
+        message: "Not checked while spec.suspend is true".to_owned(),
     };
     for (name, assessment, applies) in assessments {
         let assessment = match release.suspend && applies && name != condition::VERIFIED {

@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use supercargo::domain::artifact::digest::shortened;
 use supercargo_testbed::tools::Tools;
 use supercargo_testbed::{Bed, Profiles, Story, poll_until, story};
 
@@ -298,7 +299,10 @@ async fn a_reconcile_waits_for_what_comes_of_it() {
     let said = person.run(&["reconcile", "release", "app"]);
     assert_eq!(said.err, format!("reconciling {namespace}/app...\n"));
     let out = said.done();
-    assert!(out.starts_with(&format!("{namespace}/app reconciled: revision 1@{digest}: ")), "{out}");
+    assert!(
+        out.starts_with(&format!("{namespace}/app reconciled: revision 1@{}: ", shortened(&digest))),
+        "{out}"
+    );
     assert!(scene.config_map("b").await.is_some());
     // Something that cannot work.
     scene.change("app", json!({"ref": {"tag": "none"}}));
@@ -390,7 +394,7 @@ async fn suspended_releases_stay_as_they_are_until_they_are_resumed() {
     // Once, while suspended.
     let digest = scene.push("app", "1", &config_map("b", "one"));
     let out = person.run(&["reconcile", "release", "app"]).done();
-    assert!(out.contains(&format!("1@{digest}")), "{out}");
+    assert!(out.contains(&format!("1@{}", shortened(&digest))), "{out}");
     scene.push("app", "1", &config_map("c", "one"));
     let out = person.run(&["resume", "release", "app"]).done();
     let lines: Vec<&str> = out.lines().collect();

@@ -92,7 +92,7 @@ async fn what_turns_unhealthy_after_ready_shows_in_two_seconds_and_turns_back_by
             json!({"wait": true, "interval": "1h"}),
         )
         .await;
-    assert_eq!(scene.wait_reason("app", "Healthy", "True", "Healthy").await, "every object is healthy");
+    assert_eq!(scene.wait_reason("app", "Healthy", "True", "Healthy").await, "All objects are healthy");
     let mark = scene.mark();
     set_ready(&scene, "web", false);
     let took = wait_told(&scene, "False").await;

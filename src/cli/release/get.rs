@@ -261,7 +261,7 @@ mod tests {
                 "conditions": [
                     {"type": "Ready", "status": "True", "reason": "Good", "message": "applied"},
                     {"type": "Drifted", "status": "False", "message": "every object"},
-                    {"type": "Verified", "status": "Unknown", "message": "nobody asks"},
+                    {"type": "Verified", "status": "Unknown", "message": "Verification is off"},
                 ]}}),
             json!({"metadata": {"namespace": "b", "name": "new"}, "spec": {"url": "oci://r/new"}}),
         ];

@@ -26,7 +26,7 @@ mod tests {
     use crate::domain::gate::tests::{held, release};
 
     #[test]
-    fn where_every_artifact_is_verified_somebody_has_to_say_by_whom() {
+    fn without_signers_a_required_verification_is_refused() {
         let check = |policies: usize, is_exempt: bool, required: bool, refused: bool| {
             let demands = Some(Demands { policies, is_exempt, required });
             let found = held(decide(&Facts { demands, ..Facts::of(&release()) }));

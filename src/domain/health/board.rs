@@ -132,7 +132,7 @@ impl Board {
         self.objects.iter().filter(|(_, judged)| judged.is_none()).map(|(id, _)| id.clone()).collect()
     }
 
-    /// Whether every object is healthy, according to the last reads.
+    /// Whether all objects are healthy, according to the last reads.
     pub fn is_healthy(&self) -> bool {
         self.objects.values().all(|judged| {
             judged.as_ref().is_some_and(|j| j.health.state == HealthState::Current && !j.unsure)
@@ -179,7 +179,7 @@ impl Board {
             return Assessment {
                 status: Some(true),
                 reason: Reason::Healthy,
-                message: "every object is healthy".to_owned(),
+                message: "All objects are healthy".to_owned(),
             };
         }
         let headline = match unhealthy.len() {
@@ -302,7 +302,7 @@ mod tests {
         let check = |pods: &[(&str, &str)], expected: &str| {
             assert_eq!(board(pods).assessment().message, expected);
         };
-        check(&[("x", "Succeeded")], "every object is healthy");
+        check(&[("x", "Succeeded")], "All objects are healthy");
         check(&[("x", "Pending")], "1 object is unhealthy; Pod/a/x: is starting");
         check(
             &[("a", "Pending"), ("b", "Pending"), ("c", "Pending"), ("d", "Failed")],

@@ -134,7 +134,7 @@ fn related(registry: &str, other: &str) -> bool {
     }
     match registrable(registry) {
         Some(domain) => !SHARED.contains(&domain) && registrable(other) == Some(domain),
-        None => is_beside(registry, other),
+        None => is_sibling(registry, other),
     }
 }
 
@@ -161,7 +161,7 @@ fn registrable(host: &str) -> Option<&str> {
 
 /// Whether a host is in the domain that holds the registry, or below the registry itself
 /// where its domain has no more labels.
-fn is_beside(registry: &str, other: &str) -> bool {
+fn is_sibling(registry: &str, other: &str) -> bool {
     let parent = registry.split_once('.').map(|(_, parent)| parent).filter(|p| p.contains('.'));
     let domain = parent.unwrap_or(registry);
     let below = other.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));

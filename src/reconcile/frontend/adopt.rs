@@ -62,7 +62,7 @@ pub enum AdoptError {
     #[error("nothing written, cannot adopt {} object(s)", .0.len())]
     Refused(Vec<ObjectFailure>),
     /// The inventory has all objects, and these are not ours yet.
-    #[error("adopted only part, {} object(s) are left (the inventory has all): run the same command again to continue", .0.len())]
+    #[error("partly adopted, {} object(s) remain (all are in the inventory): rerun the command to continue", .0.len())]
     Incomplete(Vec<ObjectFailure>),
     /// An inventory of that name exists, for other objects.
     #[error("nothing written: {0}")]

@@ -125,8 +125,7 @@ fn held_up(scope: &Scope<'_>, removed: &Removed, executed: &mut Executed) -> Opt
     let (release, now) = (scope.release, Timestamp::now());
     if !removed.holders.iter().any(|h| h.is_overdue(release.timeout, now)) {
         if scope.policy.awaits_termination {
-            let message =
-                format!("{state}; the inventory has the rest: run the same command again to continue");
+            let message = format!("{state}; the inventory has the rest: rerun the command to continue");
             executed.notes.push(Note { reason: Reason::TerminationPending, message });
         }
         return Some(state);

@@ -104,7 +104,7 @@ pub async fn wait<'a>(
     scope.timer.add(Phase::Health, started.elapsed());
     match over {
         None if checkup.board.failed().next().is_none() => {
-            let message = "every object is healthy".to_owned();
+            let message = "All objects are healthy".to_owned();
             executed.health = Some(Assessment { status: Some(true), reason: Reason::Healthy, message });
             scope.progress.report(ProgressEvent::Healthy);
         }

@@ -149,7 +149,7 @@ async fn what_is_pruned_and_held_fails_a_waiting_apply_and_stays_in_the_inventor
     let apply = ["apply", "-i", "app", "--prune", "--wait", "--timeout", "1s", "-f", "-"];
     let waited =
         "ConfigMap/NS/stays unchanged\nwaiting for resources to become ready...\nall resources are ready\n";
-    let error = "error: not gone within --timeout (1s):\n  ConfigMap/NS/held: still terminating, held by the \
+    let error = "error: not gone within --timeout (1s):\n  ConfigMap/NS/held: still terminating, waiting for \
                  finalizer example.com/hold\n";
     let deleted = "ConfigMap/NS/held deleted\n";
     let stays = config_map("stays", "1");

@@ -105,7 +105,7 @@ async fn what_is_held_goes_before_what_may_have_to_let_it_go() {
     hand.does(&["apply", "-i", "app", "-f", "-"], &(held("held") + account));
     let told = hand.does(&["apply", "-i", "app", "--prune", "-f", "-"], &config_map("a", "1"));
     let says = "warning: deletion of 1 object waits for ConfigMap/NS/held (waiting for finalizer example.com/hold); \
-                the inventory has the rest: run the same command again to continue\n";
+                the inventory has the rest: rerun the command to continue\n";
     assert!(told.ends_with(says), "{told}");
     hand.let_go("configmap/held");
     hand.does(&["apply", "-i", "app", "--prune", "-f", "-"], &config_map("a", "1"));

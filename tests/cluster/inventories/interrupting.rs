@@ -170,7 +170,7 @@ async fn an_interrupted_deletion_stops_deleting() {
     let through = [&apply[..], &["--kubeconfig", "proxy"]].concat();
     let ended = interrupted_at_a_deletion(&hand, &proxy, &through);
     let rest = "interrupted: applied, but deleted only {} object(s) no longer in the manifests; the inventory has the \
-                rest: run the same command again to continue\n";
+                rest: rerun the command to continue\n";
     left(ended, rest).await;
     hand.does(&apply, "");
     assert_eq!(hand.named("app").await, ["NS_a__ConfigMap"]);
