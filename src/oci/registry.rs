@@ -79,10 +79,10 @@ impl Default for RegistryOptions {
 /// Every method that sends requests guarantees:
 ///
 /// - Every read has a limit, and no answer stalls for longer than the options allow. `limits.rs`
-/// lists the limits.
+///   lists the limits.
 /// - An idempotent request is retried after a temporary failure, a few times.
 /// - Credentials go to their host, and to its token service if that is on the same host, of the
-/// same owner, or allowed by the options.
+///   same owner, or allowed by the options.
 /// - No registry redirects this process to a host that is nearer to it than that registry.
 /// - No error contains a credential, and none changes while its cause is the same.
 ///
