@@ -11,6 +11,7 @@ use crate::cli::reach::connect::connect;
 use crate::cli::{CliError, Printer};
 use crate::domain::identity::ObjectId;
 use crate::domain::stage::order;
+use crate::reconcile::frontend::command_line::not_found;
 
 /// Show the content of an inventory.
 ///
@@ -75,10 +76,7 @@ impl InspectInventory {
         let id = target(&self.name, &self.namespace, &session)?;
         let stored = session.read_inventory(&id).await?;
         if !stored.exists() {
-            return Err(CliError::Failed(format!(
-                "inventory {} not found in namespace {}; list all with `supercargo get inventories`",
-                id.name, id.namespace
-            )));
+            return Err(CliError::Failed(not_found(&id)));
         }
         let mut objects: Vec<&ObjectId> = stored.inventory.entries.keys().collect();
         objects.sort_by(|a, b| order(a).cmp(&order(b)));

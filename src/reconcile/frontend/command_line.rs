@@ -229,14 +229,18 @@ impl Local {
         let stored = self.env.session.read_inventory(id).await;
         let stored = stored.map_err(|e| Outcome::failed(e.reason(), chain(&e)))?;
         if !stored.exists() {
-            let message = format!(
-                "inventory {} not found in namespace {}; list all with `supercargo get inventories`",
-                id.name, id.namespace
-            );
-            return Err(Outcome::failed(Reason::InventoryInvalid, message).into());
+            return Err(Outcome::failed(Reason::InventoryInvalid, not_found(id)).into());
         }
         Ok(self.caches.cluster.stored.insert(stored))
     }
+}
+
+/// What to say of an inventory that does not exist.
+pub fn not_found(id: &ReleaseId) -> String {
+    format!(
+        "inventory {} not found in namespace {}; list all with `supercargo get inventories`",
+        id.name, id.namespace
+    )
 }
 
 async fn attempt(

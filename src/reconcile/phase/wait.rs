@@ -32,7 +32,7 @@ use crate::reconcile::phase::apply::{Applied, Executed};
 use crate::reconcile::phase::resolve::destination;
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::progress::ProgressEvent;
-use crate::reconcile::scope::revision::Update;
+use crate::reconcile::scope::revision::{Revision, Update};
 use crate::reconcile::source::access::access;
 use crate::reconcile::source::reference::{repository, wanted};
 
@@ -93,7 +93,7 @@ pub async fn wait<'a>(
     if !is_decided(seen.cluster, session, executed, &mut checkup).await {
         scope.slot.release();
         let waits = scope.env.metrics.waits_for_health();
-        scope.write_progress(Some(&revision.name), &checkup.waiting_message(&revision.name)).await;
+        report_waiting(scope, revision, &checkup).await;
         let give_up = rollout.progress.waits_since(Instant::now()) + scope.release.timeout;
         let entries = applied_entries(seen.cluster, &planned.plan, executed);
         let wait = Following { scope, update, executed, seen, entries, give_up };
@@ -213,8 +213,7 @@ impl Following<'_> {
             if recheck {
                 next_recheck = now + RECHECK;
                 // Some have become healthy since; more often would cost a write each.
-                let message = checkup.waiting_message(&update.revision.name);
-                scope.write_progress(Some(&update.revision.name), &message).await;
+                report_waiting(scope, update.revision, checkup).await;
             }
             if blind {
                 poll = (poll * 2).min(LONGEST_POLL);
@@ -275,6 +274,11 @@ fn show(scope: &Scope<'_>, board: &Board) {
             board.waiting().map(|(id, health)| (id, health.message.as_str())).collect();
         scope.progress.report(ProgressEvent::Pending(&pending));
     }
+}
+
+/// Writes which objects the wait is for.
+async fn report_waiting(scope: &Scope<'_>, revision: &Revision, checkup: &Checkup) {
+    scope.write_progress(Some(&revision.name), &checkup.waiting_message(&revision.name)).await;
 }
 
 /// The same time on tokio's clock.
