@@ -10,8 +10,8 @@ const PROFILES: Profiles = Profiles::First("what is built once is there");
 /// `make test` runs it by itself before all others.
 #[story]
 fn what_the_tests_run_is_built() {
-    for kit in [BED, HELM, FLUX, SIGSTORE, PROMETHEUS, MONITORING] {
-        if let Err(error) = Tools::find(&kit, &Environment::current()) {
+    for kit in [&BED, &HELM, &FLUX, &SIGSTORE, &PROMETHEUS, &MONITORING] {
+        if let Err(error) = Tools::find(kit, &Environment::current()) {
             panic!("{error}");
         }
     }

@@ -111,31 +111,28 @@ impl AuditLog {
     /// `system:serviceaccount:NAMESPACE:NAME` for an account.
     pub fn since(&self, mark: Mark, user: &str) -> Vec<Request> {
         self.catch_up(mark.0);
-        self.settle(mark.0, user);
-        self.events(mark.0, user).filter_map(Event::answered).collect()
+        self.settled(mark.0, user).into_iter().filter_map(Event::answered).collect()
     }
 
     // What a request has done can be seen a moment before its answer is in the log, and a busy
     // server takes its time for that. Waits for the answers to what has been received by now.
-    fn settle(&self, from: u64, user: &str) {
-        let mut pending: BTreeSet<String> = BTreeSet::new();
-        let mut first = true;
-        let answered = || {
-            let (mut received, mut ended) = (BTreeSet::new(), BTreeSet::new());
-            for event in self.events(from, user).filter(|event| event.verb != "watch") {
-                match event.stage.as_str() {
-                    "RequestReceived" => received.insert(event.audit_id),
-                    _ => ended.insert(event.audit_id),
-                };
+    fn settled(&self, from: u64, user: &str) -> Vec<Event> {
+        let read = || self.events(from, user).collect::<Vec<Event>>();
+        let mut events = read();
+        let requests = events.iter().filter(|event| event.verb != "watch" && event.is_received());
+        let pending: BTreeSet<String> = requests.map(|event| event.audit_id.clone()).collect();
+        let all_answered = || {
+            let answers = events.iter().filter(|event| !event.is_received());
+            let answered: BTreeSet<&str> = answers.map(|event| event.audit_id.as_str()).collect();
+            let all = pending.iter().all(|id| answered.contains(id.as_str()));
+            if !all {
+                events = read();
             }
-            if std::mem::take(&mut first) {
-                pending = received;
-            }
-            pending.retain(|id| !ended.contains(id));
-            pending.is_empty()
+            all
         };
         // One whose server was killed is never answered.
-        within(Duration::from_secs(5), answered);
+        within(Duration::from_secs(5), all_answered);
+        events
     }
 
     // Most lines belong to other tests: a search in the text is much cheaper
@@ -189,11 +186,15 @@ struct Status {
 }
 
 impl Event {
+    fn is_received(&self) -> bool {
+        self.stage == "RequestReceived"
+    }
+
     // None for what is not answered yet, and for the end of a watch, whose beginning is there.
     fn answered(self) -> Option<Request> {
         let ends_a_watch =
             self.verb == "watch" && self.stage != "ResponseStarted" && self.response_status.code == 200;
-        if self.stage == "RequestReceived" || ends_a_watch {
+        if self.is_received() || ends_a_watch {
             return None;
         }
         Some(Request {

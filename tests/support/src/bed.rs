@@ -377,8 +377,8 @@ fn start_etcd(directory: &Path, url: &str) -> Server {
     Server::start("etcd", &mut command, &directory.join("etcd.log"))
 }
 
-// Every request is logged once, when it is answered; a watch also when it
-// starts. The control plane's own are left out: they would be most of the file.
+// Every request is logged when it is received and when it is answered; a watch also
+// when it starts. The control plane's own are left out: they would be most of the file.
 const AUDIT_POLICY: &str = r#"
 apiVersion: audit.k8s.io/v1
 kind: Policy

@@ -5,12 +5,13 @@ use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use sha2::{Digest, Sha256};
 
 use crate::repository;
-use crate::tools::ToolsError;
+use crate::tools::{Tools, ToolsError};
 
 /// Programs that are built together, by a module that lists them.
 #[derive(Debug)]
@@ -27,6 +28,8 @@ pub struct Kit {
     files: &'static [(&'static str, &'static str)],
     /// How long the first build takes on two cores, in minutes.
     minutes: u32,
+    /// Where its programs are, once this process has asked.
+    pub(crate) found: OnceLock<Tools>,
 }
 
 /// A program, and the Go package that it is built from.
@@ -42,7 +45,7 @@ const fn program(name: &'static str, package: &'static str) -> Program {
 }
 
 /// A Kubernetes, a registry and their clients: what every cluster story and the demo run on.
-pub const BED: Kit = Kit {
+pub static BED: Kit = Kit {
     module: "tests/tools",
     programs: &[
         program("etcd", "go.etcd.io/etcd/server/v3"),
@@ -59,20 +62,22 @@ pub const BED: Kit = Kit {
     tags: "",
     files: &[],
     minutes: 6,
+    found: OnceLock::new(),
 };
 
 /// Helm, which renders the chart: for its stories, and for the rights of every operator of a story.
-pub const HELM: Kit = Kit {
+pub static HELM: Kit = Kit {
     module: "tests/tools",
     programs: &[program("helm", "helm.sh/helm/v4/cmd/helm")],
     link: "-s -w",
     tags: "",
     files: &[],
     minutes: 1,
+    found: OnceLock::new(),
 };
 
 /// The controllers of Flux and the definitions of their kinds.
-pub const FLUX: Kit = Kit {
+pub static FLUX: Kit = Kit {
     module: "tests/tools/flux",
     programs: &[
         program("kustomize-controller", "github.com/fluxcd/kustomize-controller"),
@@ -85,10 +90,11 @@ pub const FLUX: Kit = Kit {
         ("github.com/fluxcd/source-controller", "config/crd/bases"),
     ],
     minutes: 6,
+    found: OnceLock::new(),
 };
 
 /// The servers of a private Sigstore, and a registry with the referrers API.
-pub const SIGSTORE: Kit = Kit {
+pub static SIGSTORE: Kit = Kit {
     module: "tests/tools/sigstore",
     programs: &[
         program("ctlog", "supercargo.dev/tests/tools/sigstore/ctlog"),
@@ -102,10 +108,11 @@ pub const SIGSTORE: Kit = Kit {
     tags: "",
     files: &[],
     minutes: 4,
+    found: OnceLock::new(),
 };
 
 /// A Prometheus, and what tests its rules.
-pub const PROMETHEUS: Kit = Kit {
+pub static PROMETHEUS: Kit = Kit {
     module: "tests/tools/prometheus",
     programs: &[
         program("prometheus", "github.com/prometheus/prometheus/cmd/prometheus"),
@@ -116,16 +123,18 @@ pub const PROMETHEUS: Kit = Kit {
     tags: "remove_all_sd",
     files: &[],
     minutes: 3,
+    found: OnceLock::new(),
 };
 
 /// The definitions of the Prometheus operator's kinds; no programs.
-pub const MONITORING: Kit = Kit {
+pub static MONITORING: Kit = Kit {
     module: "tests/tools/monitoring",
     programs: &[],
     tags: "",
     link: "",
     files: &[("github.com/prometheus-operator/prometheus-operator", "example/prometheus-operator-crd")],
     minutes: 0,
+    found: OnceLock::new(),
 };
 
 // Without these the API server reports v0.0.0, and clients that look at the
@@ -166,7 +175,7 @@ impl Kit {
         for file in files.into_iter().chain(self.own_programs()) {
             hash.update(fs::read(file).expect("the module has a go.mod, a go.sum and these programs"));
         }
-        let Kit { module, programs, link, tags, files, minutes: _ } = self;
+        let Kit { module, programs, link, tags, files, .. } = self;
         hash.update(format!("{module} {programs:?} {link} {tags} {files:?}"));
         hex::encode(hash.finalize())[..16].to_owned()
     }

@@ -9,7 +9,6 @@ use std::ffi::OsString;
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use crate::kits::{BED, FILES, FLUX, HELM, Kit, MONITORING, PROMETHEUS, SIGSTORE};
 
@@ -80,42 +79,37 @@ impl Environment {
 impl Tools {
     /// The programs of this process: found, or built, once.
     pub fn get() -> &'static Tools {
-        static TOOLS: OnceLock<Tools> = OnceLock::new();
-        TOOLS.get_or_init(|| Tools::of(&BED))
+        Tools::of(&BED)
     }
 
     /// Helm, found or built once.
     pub fn helm() -> &'static Tools {
-        static TOOLS: OnceLock<Tools> = OnceLock::new();
-        TOOLS.get_or_init(|| Tools::of(&HELM))
+        Tools::of(&HELM)
     }
 
     /// Flux's, found or built once.
     pub fn flux() -> &'static Tools {
-        static TOOLS: OnceLock<Tools> = OnceLock::new();
-        TOOLS.get_or_init(|| Tools::of(&FLUX))
+        Tools::of(&FLUX)
     }
 
     /// The private Sigstore's, found or built once.
     pub fn sigstore() -> &'static Tools {
-        static TOOLS: OnceLock<Tools> = OnceLock::new();
-        TOOLS.get_or_init(|| Tools::of(&SIGSTORE))
+        Tools::of(&SIGSTORE)
     }
 
     /// The Prometheus operator's definitions, found or downloaded once.
     pub fn monitoring() -> &'static Tools {
-        static TOOLS: OnceLock<Tools> = OnceLock::new();
-        TOOLS.get_or_init(|| Tools::of(&MONITORING))
+        Tools::of(&MONITORING)
     }
 
     /// Prometheus and promtool, found or built once.
     pub fn prometheus() -> &'static Tools {
-        static TOOLS: OnceLock<Tools> = OnceLock::new();
-        TOOLS.get_or_init(|| Tools::of(&PROMETHEUS))
+        Tools::of(&PROMETHEUS)
     }
 
-    fn of(kit: &Kit) -> Tools {
-        Tools::find(kit, &Environment::current()).unwrap_or_else(|error| panic!("{error}"))
+    fn of(kit: &'static Kit) -> &'static Tools {
+        let find = || Tools::find(kit, &Environment::current()).unwrap_or_else(|error| panic!("{error}"));
+        kit.found.get_or_init(find)
     }
 
     /// Finds or builds them as the module's documentation says.
