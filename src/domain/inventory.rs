@@ -136,6 +136,11 @@ impl Inventory {
         self.entries.get(id).is_some_and(|entry| !entry.retained)
     }
 
+    /// Whether the object is in the inventory and any other release may take it.
+    pub fn retains(&self, id: &ObjectId) -> bool {
+        self.entries.get(id).is_some_and(|entry| entry.retained)
+    }
+
     /// The objects that belong to the release, see [`Inventory::claims`].
     pub fn claimed(&self) -> impl Iterator<Item = &ObjectId> {
         self.entries.iter().filter(|(_, entry)| !entry.retained).map(|(id, _)| id)

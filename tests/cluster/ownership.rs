@@ -65,6 +65,46 @@ async fn an_object_of_a_deleted_release_goes_to_the_release_that_waits_for_it() 
 }
 
 #[story]
+async fn an_object_that_is_only_created_is_taken_over_with_its_content() {
+    let scene = Scene::begin("once").await;
+    let once = |name: &str, value: &str| {
+        annotated(name, "{supercargo.dev/apply: IfNotPresent}").replace("'one'", &format!("'{value}'"))
+    };
+    let own = config_map("own", "one");
+    // Of a release that is deleted, and of one that goes on without it.
+    for (first, second, deleted) in [("gone", "heir", true), ("giver", "taker", false)] {
+        let shared = format!("of-{first}");
+        scene
+            .install(
+                first,
+                &format!("{own}{}", once(&shared, "one")).replace("own", &format!("own-{first}")),
+                json!({}),
+            )
+            .await;
+        let uid = scene.uid(&shared).await;
+        scene.push(second, "1", &once(&shared, "two"));
+        scene.create(second, json!({}));
+        scene.story.wait_condition(second, "Ready", "False", "OwnershipConflict").await;
+        if deleted {
+            scene.story.kubectl(&["delete", "oar", first, "--timeout=60s"], "");
+        } else {
+            scene.upgraded(first, "2", &own.replace("own", &format!("own-{first}"))).await;
+            scene.wait_named(first, &[&format!("own-{first}")]).await;
+        }
+        let ready = scene.story.wait_ready(second, "1@").await;
+        assert_eq!(ready["status"]["changes"]["configured"], 1, "{ready:#}");
+        let object = scene.config_map(&shared).await.expect("it was not deleted");
+        assert_eq!(text(&object, "/metadata/uid"), uid, "nor created again");
+        assert_eq!(object["data"]["key"], "one", "its content stays");
+        assert_eq!(object["metadata"]["labels"]["supercargo.dev/name"], second);
+        assert_eq!(scene.named(second).await, [shared.as_str()]);
+        let mark = scene.mark();
+        scene.reconcile(second, "again").await;
+        assert!(scene.writes(mark).is_empty());
+    }
+}
+
+#[story]
 async fn an_object_that_its_release_has_left_may_be_taken_by_another() {
     let scene = Scene::begin("left").await;
     let kept = annotated("kept", "{supercargo.dev/prune: disabled}");

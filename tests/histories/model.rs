@@ -356,6 +356,12 @@ impl World {
             {
                 why.push(format!("r{owner} has {id}"));
             }
+            // A hand has changed its labels, and who has it does not act, or has not seen it yet.
+            let has = |(owner, ids): &(&Number, &BTreeSet<Id>)| **owner != release && ids.contains(id);
+            if let Some((owner, _)) = seen.inventories.iter().find(has).filter(|_| self.strayed.contains(id))
+            {
+                why.push(format!("r{owner} still has {id}"));
+            }
             if piece.kind == Kind::Thing && !self.is_defined(piece, &wanted, seen) {
                 why.push(format!("nothing defines {id}"));
             }

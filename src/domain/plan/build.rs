@@ -49,6 +49,10 @@ pub trait Live {
     fn ended(&self, id: &ObjectId) -> Option<String>;
     /// Whether the inventory of the given owner contains the object.
     fn claims(&self, owner: &ReleaseId, id: &ObjectId) -> bool;
+
+    /// Whether the inventory of `owner` still has the object, and leaves it to
+    /// any other release.
+    fn retains(&self, owner: &ReleaseId, id: &ObjectId) -> bool;
     /// The release that has applied the object, or is about to.
     fn reserved(&self, id: &ObjectId) -> Option<ReleaseId>;
 }
@@ -80,6 +84,9 @@ pub struct Step {
     pub drifted: bool,
     /// Whether it is applied only while it does not exist.
     pub only_if_absent: bool,
+    /// For an object that is only created: the other release that its labels name, if
+    /// that one leaves it to us. Until the labels name us, it may delete the object.
+    pub left_by: Option<ReleaseId>,
     /// Whether the object of the inventory does not exist any more, so that the
     /// object gets a new uid.
     pub anew: bool,
@@ -238,6 +245,7 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
             action: if keep { Action::Keep } else { Action::Write },
             drifted: same && known && !as_applied,
             only_if_absent,
+            left_by: former_owner(&id, record.as_ref(), purpose.release, live).filter(|_| only_if_absent),
             live: record.as_ref().filter(|r| r.is_of(purpose.release)).map(|r| r.uid.clone()),
             anew: before.and_then(|b| b.uid.as_ref()) != record.as_ref().map(|r| &r.uid),
             done,
@@ -285,6 +293,17 @@ fn foreign_owner(
     }
 }
 
+/// The other release that the labels name and that has given the object up.
+fn former_owner(
+    id: &ObjectId,
+    record: Option<&Record>,
+    me: &ReleaseId,
+    live: &dyn Live,
+) -> Option<ReleaseId> {
+    let owner = record?.owner.as_ref()?;
+    (owner != me && live.retains(owner, id)).then(|| owner.clone())
+}
+
 /// Whether the object is unchanged since our last apply, whatever that wrote.
 fn is_as_applied(
     before: Option<&Entry>,
@@ -328,6 +347,7 @@ mod tests {
     struct World {
         records: BTreeMap<ObjectId, Record>,
         claims: BTreeSet<(String, ObjectId)>,
+        retains: BTreeSet<(String, ObjectId)>,
         unknown: bool,
         ended: Option<String>,
         reserved: Option<ReleaseId>,
@@ -345,6 +365,9 @@ mod tests {
         }
         fn claims(&self, owner: &ReleaseId, id: &ObjectId) -> bool {
             self.claims.contains(&(owner.to_string(), id.clone()))
+        }
+        fn retains(&self, owner: &ReleaseId, id: &ObjectId) -> bool {
+            self.retains.contains(&(owner.to_string(), id.clone()))
         }
         fn reserved(&self, _: &ObjectId) -> Option<ReleaseId> {
             self.reserved.clone()
@@ -501,6 +524,27 @@ mod tests {
         let previous = Inventory { applied: Some("key".to_owned()), ..Inventory::default() };
         let plan = build_for(std::slice::from_ref(&cm), &previous, &world);
         assert!(plan.writes().count() == 1 && plan.only_puts_back("key", &previous));
+    }
+
+    #[test]
+    fn what_is_only_created_is_taken_over_from_a_release_that_leaves_it() {
+        let check = |mode: Option<&str>, owner: &str, has: fn(&mut World) -> &mut BTreeSet<_>, expected| {
+            let object = object("ConfigMap", "a", mode.map(|mode| (keys::APPLY, mode)));
+            let mut world = World::default();
+            world.records.insert(object.id(), record(owner));
+            has(&mut world).insert(("apps/other".to_owned(), object.id()));
+            let plan = build_for(&[object], &Inventory::default(), &world);
+            let left_by = plan.steps[0].left_by.as_ref().map(ToString::to_string);
+            assert_eq!((plan.conflicts.len(), left_by.as_deref()), expected, "{mode:?} {owner}");
+        };
+        let once = Some("IfNotPresent");
+        check(once, "apps/other", |w| &mut w.retains, (0, Some("apps/other")));
+        check(once, "apps/other", |w| &mut w.claims, (1, None));
+        // Nobody will delete it: its labels are left over.
+        check(once, "apps/third", |w| &mut w.retains, (0, None));
+        check(once, "apps/web", |w| &mut w.retains, (0, None));
+        // An apply changes the labels anyway.
+        check(None, "apps/other", |w| &mut w.retains, (0, None));
     }
 
     #[test]

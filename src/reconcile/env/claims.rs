@@ -72,6 +72,12 @@ impl Claims {
         self.read(|i| i.named.get(release).map(|n| n.claims(id)))
     }
 
+    /// Whether the inventory of a release has an object that it leaves to others; `None` when the
+    /// release does not belong to this process.
+    pub fn retains(&self, release: &ReleaseId, id: &ObjectId) -> Option<bool> {
+        self.read(|i| i.named.get(release).map(|n| n.retains(id)))
+    }
+
     /// Reserves objects before they are applied: all of them, or none if others have reserved some;
     /// these are returned.
     pub fn reserve<'a>(

@@ -14,6 +14,7 @@ use crate::cluster::inventory::StoreError;
 use crate::cluster::session::{Identity, Session};
 use crate::cluster::store::{WatchScope, Watched};
 use crate::domain::identity::{ObjectId, ReleaseId};
+use crate::domain::inventory::Inventory;
 use crate::domain::live::Record;
 use crate::domain::plan::Live;
 use crate::reconcile::cache::cluster::ClusterCache;
@@ -29,7 +30,14 @@ pub struct View<'a> {
     watches: Vec<Arc<Watched>>,
     fetched: HashMap<ObjectId, Option<Record>>,
     /// Inventories of owners outside this process.
-    foreign: HashMap<ReleaseId, BTreeSet<ObjectId>>,
+    foreign: HashMap<ReleaseId, Foreign>,
+}
+
+/// What an owner outside this process has.
+#[derive(Default)]
+struct Foreign {
+    claimed: BTreeSet<ObjectId>,
+    retained: BTreeSet<ObjectId>,
 }
 
 impl<'a> View<'a> {
@@ -121,16 +129,18 @@ impl<'a> View<'a> {
         for owner in owners {
             let named = match self.env.session.read_inventory(&owner).await {
                 Ok(stored) => {
-                    let entries = stored.inventory.entries.iter();
-                    entries.filter(|(_, e)| !e.retained).map(|(id, _)| id.clone()).collect()
+                    let which = |has: fn(&Inventory, &ObjectId) -> bool| {
+                        ids.iter().filter(|id| has(&stored.inventory, id)).cloned().collect()
+                    };
+                    Foreign { claimed: which(Inventory::claims), retained: which(Inventory::retains) }
                 }
                 Err(StoreError::Api { source, .. }) if source.is_forbidden() => {
                     let labelled =
                         |id: &&ObjectId| self.record(id).is_some_and(|r| r.owner.as_ref() == Some(&owner));
-                    ids.iter().filter(labelled).cloned().collect()
+                    Foreign { claimed: ids.iter().filter(labelled).cloned().collect(), ..Foreign::default() }
                 }
                 Err(StoreError::Api { source, .. }) => return Err(source),
-                Err(_) => BTreeSet::new(),
+                Err(_) => Foreign::default(),
             };
             self.foreign.insert(owner, named);
         }
@@ -160,7 +170,14 @@ impl Live for View<'_> {
     fn claims(&self, owner: &ReleaseId, id: &ObjectId) -> bool {
         match self.env.claims.names(owner, id) {
             Some(named) => named,
-            None => self.foreign.get(owner).is_some_and(|named| named.contains(id)),
+            None => self.foreign.get(owner).is_some_and(|named| named.claimed.contains(id)),
+        }
+    }
+
+    fn retains(&self, owner: &ReleaseId, id: &ObjectId) -> bool {
+        match self.env.claims.retains(owner, id) {
+            Some(retained) => retained,
+            None => self.foreign.get(owner).is_some_and(|named| named.retained.contains(id)),
         }
     }
 

@@ -22,7 +22,7 @@ use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::health::RuleSet;
 use crate::domain::identity::ObjectId;
-use crate::domain::inventory::{Entry, Fate};
+use crate::domain::inventory::{Entry, Fate, Whose};
 use crate::domain::live::JobRun;
 use crate::domain::outcome::{Assessment, Note, ObjectFailure};
 use crate::domain::plan::{Action, Plan, Step};
@@ -257,11 +257,11 @@ impl Stages<'_, '_> {
                 }
                 Done::LeftAlone(whose) => {
                     executed.changes.unchanged += 1;
-                    executed.done.insert(step.id.clone(), ObjectChange::Unchanged);
-                    let before = cache.inventory.entries.get(&step.id);
-                    let live = ready.live.as_ref().map(|(uid, _)| uid.as_str());
-                    let fate = whose.fate(before, live, &step.version, &step.hash);
-                    executed.fates.insert(step.id.clone(), fate);
+                    note_left(cache, step, ready, whose, ObjectChange::Unchanged, executed);
+                }
+                Done::TakenOver(uid) => {
+                    executed.changes.configured += 1;
+                    note_left(cache, step, ready, Whose::Ours(uid), ObjectChange::Configured, executed);
                 }
                 Done::Taken => {
                     executed.fates.insert(step.id.clone(), Fate::Failed);
@@ -295,6 +295,22 @@ fn apply_failed(step: &Step, error: &ApiError) -> ObjectFailure {
         None => chain(error),
     };
     ObjectFailure { id: step.id.clone(), reason, message }
+}
+
+/// Records an object whose content was left as it is.
+fn note_left(
+    cache: &ClusterCache,
+    step: &Step,
+    ready: &Ready,
+    whose: Whose,
+    change: ObjectChange,
+    executed: &mut Executed,
+) {
+    executed.done.insert(step.id.clone(), change);
+    let before = cache.inventory.entries.get(&step.id);
+    let live = ready.live.as_ref().map(|(uid, _)| uid.as_str());
+    let fate = whose.fate(before, live, &step.version, &step.hash);
+    executed.fates.insert(step.id.clone(), fate);
 }
 
 /// Counts an applied object and records its state.

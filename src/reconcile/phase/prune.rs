@@ -142,8 +142,8 @@ fn held_up(scope: &Scope<'_>, removed: &Removed, executed: &mut Executed) -> Opt
 /// The message after Ctrl-C before everything that left was deleted.
 fn interrupted(removed: &Removed) -> ReconcileError {
     let headline = format!(
-        "applied, but deleted only {} object(s) no longer in the manifests; the inventory has the rest: run the same \
-         command again to continue",
+        "applied, but deleted only {} object(s) no longer in the manifests; the inventory has the rest: rerun the \
+         command to continue",
         removed.deleted
     );
     ReconcileError::Superseded(Some(headline))

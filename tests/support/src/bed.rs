@@ -199,9 +199,9 @@ impl Bed {
         let directory = processes::directory("snapshot");
         let others = self.others.lock().expect("lock");
         let etcd = others.first().expect("etcd was started first");
-        etcd.signal("STOP");
+        etcd.freeze();
         copy(&self.directory.join("etcd"), &directory);
-        etcd.signal("CONT");
+        etcd.thaw();
         Snapshot(directory.join("etcd"))
     }
 

@@ -201,12 +201,12 @@ impl Operator {
 
     /// Stops its clock: it holds its lease and does nothing.
     pub fn freeze(&self) {
-        self.server.signal("STOP");
+        self.server.freeze();
     }
 
     /// Ends [`Operator::freeze`].
     pub fn thaw(&self) {
-        self.server.signal("CONT");
+        self.server.thaw();
     }
 
     /// All it has logged.

@@ -15,6 +15,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, WaitId, WaitIdOptions};
+
 // $1: the process group; $2: the directory. The processes are killed and not
 // asked: nothing they hold is wanted, and an API server whose etcd has gone would
 // take minutes to end by itself. Removing is tried until it has worked: one that
@@ -133,7 +135,8 @@ impl Server {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Sends a signal by its name without `SIG`: `TERM`, `STOP`, `CONT`, `HUP`.
+    /// Sends a signal by its name without `SIG`: `TERM`, `HUP`. To stop it for a while, see
+    /// [`Server::freeze`].
     pub fn signal(&self, signal: &str) {
         // It may have ended by itself in the meantime: a failure is no error here.
         Command::new("/bin/sh")
@@ -141,6 +144,21 @@ impl Server {
             .stderr(Stdio::null())
             .status()
             .expect("run kill");
+    }
+
+    /// Stops it as it is, and returns when none of its threads runs. The signal alone is no end of
+    /// the work: one thread has to take it before the others stop, and on a busy machine they
+    /// answer requests meanwhile.
+    pub fn freeze(&self) {
+        self.signal("STOP");
+        let pid = Pid::from_raw(i32::try_from(self.id()).expect("a process id fits")).expect("it is not 0");
+        let stopped = WaitIdOptions::STOPPED | WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        rustix::process::waitid(WaitId::Pid(pid), stopped).expect("it is a child of this process");
+    }
+
+    /// Ends [`Server::freeze`].
+    pub fn thaw(&self) {
+        self.signal("CONT");
     }
 
     /// `kill -9`, and waits until it is gone.

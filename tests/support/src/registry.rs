@@ -169,16 +169,12 @@ impl Registry {
 
     /// Freezes it: connections are accepted by the kernel and never answered.
     pub fn freeze(&self) {
-        self.signal("STOP");
+        self.server.lock().expect("lock").as_ref().expect("the registry runs").freeze();
     }
 
     /// Ends [`Registry::freeze`].
     pub fn thaw(&self) {
-        self.signal("CONT");
-    }
-
-    fn signal(&self, signal: &str) {
-        self.server.lock().expect("lock").as_ref().expect("the registry runs").signal(signal);
+        self.server.lock().expect("lock").as_ref().expect("the registry runs").thaw();
     }
 
     /// Now.
