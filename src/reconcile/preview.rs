@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use futures::StreamExt;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::cache::Caches;
 use super::error::ReconcileError;
@@ -18,7 +18,6 @@ use super::removal::removed::Deletion;
 use super::scope::Scope;
 use super::scope::progress::{NoProgress, ObjectChange};
 use super::scope::revision::Update;
-use crate::api::keys;
 use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
@@ -188,7 +187,7 @@ async fn planned_change(
     if ready.live.is_none() {
         return Ok(PlannedChange { id, change: ObjectChange::Created, before: None, after: Some(after) });
     }
-    if step.only_if_absent && step.left_by.is_none() {
+    if step.found.as_ref().is_some_and(|found| !found.is_left) {
         return Ok(unchanged(id));
     }
     let resource = Arc::clone(&ready.resource);
@@ -199,22 +198,11 @@ async fn planned_change(
         }
         Err(error) => return Err(error),
     };
-    let after = match step.only_if_absent {
-        true => taken_over(&before, step),
-        false => after,
-    };
     if !ready.recreate && differing_paths(&before, &after).is_empty() {
         return Ok(unchanged(id));
     }
     let change = if ready.recreate { ObjectChange::Recreated } else { ObjectChange::Configured };
     Ok(PlannedChange { id, change, before: Some(before), after: Some(after) })
-}
-
-/// The live object with the owner labels of the step, and nothing else of it.
-fn taken_over(before: &Value, step: &Step) -> Value {
-    let labels = &step.object.value()["metadata"]["labels"];
-    let owner = [keys::OWNER_NAME, keys::OWNER_NAMESPACE].map(|key| (key.to_owned(), labels[key].clone()));
-    laid_over(before, &json!({"metadata": {"labels": serde_json::Map::from_iter(owner)}}))
 }
 
 /// The live object of a step that is refused until the plan is applied.

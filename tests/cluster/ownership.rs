@@ -68,7 +68,9 @@ async fn an_object_of_a_deleted_release_goes_to_the_release_that_waits_for_it() 
 async fn an_object_that_is_only_created_is_taken_over_with_its_content() {
     let scene = Scene::begin("once").await;
     let once = |name: &str, value: &str| {
-        annotated(name, "{supercargo.dev/apply: IfNotPresent}").replace("'one'", &format!("'{value}'"))
+        // Whose content cannot be changed: neither refused nor deleted for it.
+        annotated(name, "{supercargo.dev/apply: IfNotPresent}")
+            .replace("data: {key: 'one'}", &format!("immutable: true\ndata: {{key: '{value}'}}"))
     };
     let own = config_map("own", "one");
     // Of a release that is deleted, and of one that goes on without it.
@@ -83,7 +85,7 @@ async fn an_object_that_is_only_created_is_taken_over_with_its_content() {
             .await;
         let uid = scene.uid(&shared).await;
         scene.push(second, "1", &once(&shared, "two"));
-        scene.create(second, json!({}));
+        scene.create(second, json!({"force": true}));
         scene.story.wait_condition(second, "Ready", "False", "OwnershipConflict").await;
         if deleted {
             scene.story.kubectl(&["delete", "oar", first, "--timeout=60s"], "");

@@ -356,9 +356,11 @@ impl World {
             {
                 why.push(format!("r{owner} has {id}"));
             }
-            // A hand has changed its labels, and who has it does not act, or has not seen it yet.
+            // A hand has changed its labels, and who has it does not change them back.
             let has = |(owner, ids): &(&Number, &BTreeSet<Id>)| **owner != release && ids.contains(id);
-            if let Some((owner, _)) = seen.inventories.iter().find(has).filter(|_| self.strayed.contains(id))
+            let owner = seen.inventories.iter().find(has).map(|(owner, _)| *owner);
+            if let Some(owner) =
+                owner.filter(|owner| self.strayed.contains(id) && self.leaves_labels(*owner, id))
             {
                 why.push(format!("r{owner} still has {id}"));
             }
@@ -382,6 +384,17 @@ impl World {
             why.push("a Deployment fails".to_owned());
         }
         why
+    }
+
+    /// Whether a release does not put the labels of an object back.
+    fn leaves_labels(&self, release: Number, id: &Id) -> bool {
+        let Some(known) = self.releases.get(&release) else { return false };
+        let is_once = |wanted: Wanted| wanted.objects.get(id).is_some_and(|piece| piece.how == How::Once);
+        known.spec.suspend
+            || known.spec.drift != Drift::Correct
+            || !self.may(&known.spec)
+            || !self.trusts(release)
+            || self.wanted(release).is_none_or(is_once)
     }
 
     fn is_defined(&self, thing: &Piece, wanted: &Wanted, seen: &Snapshot) -> bool {

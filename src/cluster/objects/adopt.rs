@@ -1,15 +1,18 @@
 //! The two writes by which an object changes its owner, and the creation of a
 //! release.
 
+use bytes::Bytes;
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::api::keys::FIELD_MANAGER;
+use super::apply::record_of;
+use crate::api::keys::{self, FIELD_MANAGER};
 use crate::api::release::{GROUP, PLURAL, VERSION};
 use crate::cluster::error::ApiError;
 use crate::cluster::kinds::resource::Resource;
-use crate::cluster::session::{Call, JSON, Session};
+use crate::cluster::session::{ApiResponse, Call, JSON, Session};
 use crate::domain::identity::{ObjectId, ReleaseId};
+use crate::domain::live::Record;
 use crate::observe::labels::Verb;
 
 const JSON_PATCH: &str = "application/json-patch+json";
@@ -31,12 +34,48 @@ impl Session {
         patch: &Value,
         dry_run: bool,
     ) -> Result<Value, ApiError> {
+        self.merge(resource, id, patch, dry_run).await?.json()
+    }
+
+    async fn merge(
+        &self,
+        resource: &Resource,
+        id: &ObjectId,
+        patch: &Value,
+        dry_run: bool,
+    ) -> Result<ApiResponse, ApiError> {
         let dry = if dry_run { "&dryRun=All" } else { "" };
         let uri = format!("{}?fieldManager={FIELD_MANAGER}{dry}", resource.object(&id.namespace, &id.name));
         let body = patch.to_string().into_bytes().into();
         let verb = if dry_run { Verb::DryRun } else { Verb::Patch };
         let call = Call { verb, ..Call::with_body(Method::PATCH, uri, MERGE_PATCH, body) };
-        self.call(call).await?.json()
+        self.call(call).await
+    }
+
+    /// Sets the owner labels of an object that exists, and changes nothing else of it. With
+    /// `seen`, it must not have changed since. Returns what it is then, and the whole object.
+    ///
+    /// # Errors
+    /// What the API server refuses; [`ApiError::is_conflict`] when it has been changed.
+    pub async fn set_owner(
+        &self,
+        resource: &Resource,
+        id: &ObjectId,
+        owner: &ReleaseId,
+        seen: Option<&Record>,
+        dry_run: bool,
+    ) -> Result<(Record, Bytes), ApiError> {
+        let labels = json!({keys::OWNER_NAME: owner.name, keys::OWNER_NAMESPACE: owner.namespace});
+        let mut patch = json!({"metadata": {"labels": labels}});
+        if let Some(seen) = seen {
+            patch["metadata"]["uid"] = seen.uid.as_str().into();
+        }
+        // 0 is a version that is not a number.
+        if let Some(seen) = seen.filter(|seen| seen.version != 0) {
+            patch["metadata"]["resourceVersion"] = seen.version.to_string().into();
+        }
+        let answer = self.merge(resource, id, &patch, dry_run).await?;
+        Ok((record_of(&answer)?, answer.body))
     }
 
     /// Replaces the managedFields of an object that has not changed since it was read.

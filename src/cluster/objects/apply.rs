@@ -152,7 +152,7 @@ impl Session {
     }
 }
 
-fn record_of(answer: &ApiResponse) -> Result<Record, ApiError> {
+pub(super) fn record_of(answer: &ApiResponse) -> Result<Record, ApiError> {
     Ok(answer.json::<WithMetadata>()?.metadata.record())
 }
 

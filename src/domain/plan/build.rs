@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::delegated::{self, Delegation, Ignore};
+use super::existing::Existing;
 use super::stage::{Stage, order, stage};
 use crate::api::keys;
 use crate::domain::inventory::{Entry, Inventory};
@@ -84,9 +85,8 @@ pub struct Step {
     pub drifted: bool,
     /// Whether it is applied only while it does not exist.
     pub only_if_absent: bool,
-    /// For an object that is only created: the other release that its labels name, if
-    /// that one leaves it to us. Until the labels name us, it may delete the object.
-    pub left_by: Option<ReleaseId>,
+    /// For an object that is only created and exists already: what the plan has seen of it.
+    pub found: Option<Existing>,
     /// Whether the object of the inventory does not exist any more, so that the
     /// object gets a new uid.
     pub anew: bool,
@@ -233,8 +233,16 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
             Correction::Missing => !missing,
             Correction::Nothing => true,
         };
+        let found = record.as_ref().filter(|_| only_if_absent).map(|record| Existing {
+            owner: record.owner.clone(),
+            is_left: former_owner(&id, record, purpose.release, live),
+            // Labelled by a run that was interrupted before it could record the uid.
+            is_ours: before.is_some_and(|before| before.uid.is_none() && !before.retained),
+        });
+        let is_left = found.as_ref().is_some_and(|found| found.is_left);
         let keep = match as_applied {
             _ if mode == ApplyMode::Ignore => true,
+            _ if is_left => false,
             true => same || only_if_absent,
             false => same && left_as_it_is,
         };
@@ -243,9 +251,9 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
             stage: stage(&id.group_kind()),
             hash,
             action: if keep { Action::Keep } else { Action::Write },
-            drifted: same && known && !as_applied,
+            drifted: same && known && !as_applied && !is_left,
             only_if_absent,
-            left_by: former_owner(&id, record.as_ref(), purpose.release, live).filter(|_| only_if_absent),
+            found,
             live: record.as_ref().filter(|r| r.is_of(purpose.release)).map(|r| r.uid.clone()),
             anew: before.and_then(|b| b.uid.as_ref()) != record.as_ref().map(|r| &r.uid),
             done,
@@ -293,15 +301,9 @@ fn foreign_owner(
     }
 }
 
-/// The other release that the labels name and that has given the object up.
-fn former_owner(
-    id: &ObjectId,
-    record: Option<&Record>,
-    me: &ReleaseId,
-    live: &dyn Live,
-) -> Option<ReleaseId> {
-    let owner = record?.owner.as_ref()?;
-    (owner != me && live.retains(owner, id)).then(|| owner.clone())
+/// Whether the labels name another release that leaves the object to any other.
+fn former_owner(id: &ObjectId, record: &Record, me: &ReleaseId, live: &dyn Live) -> bool {
+    record.owner.as_ref().is_some_and(|owner| owner != me && live.retains(owner, id))
 }
 
 /// Whether the object is unchanged since our last apply, whatever that wrote.
@@ -534,17 +536,31 @@ mod tests {
             world.records.insert(object.id(), record(owner));
             has(&mut world).insert(("apps/other".to_owned(), object.id()));
             let plan = build_for(&[object], &Inventory::default(), &world);
-            let left_by = plan.steps[0].left_by.as_ref().map(ToString::to_string);
-            assert_eq!((plan.conflicts.len(), left_by.as_deref()), expected, "{mode:?} {owner}");
+            let is_left = plan.steps[0].found.as_ref().map(|found| found.is_left);
+            assert_eq!((plan.conflicts.len(), is_left), expected, "{mode:?} {owner}");
         };
         let once = Some("IfNotPresent");
-        check(once, "apps/other", |w| &mut w.retains, (0, Some("apps/other")));
-        check(once, "apps/other", |w| &mut w.claims, (1, None));
+        check(once, "apps/other", |w| &mut w.retains, (0, Some(true)));
+        check(once, "apps/other", |w| &mut w.claims, (1, Some(false)));
         // Nobody will delete it: its labels are left over.
-        check(once, "apps/third", |w| &mut w.retains, (0, None));
-        check(once, "apps/web", |w| &mut w.retains, (0, None));
+        check(once, "apps/third", |w| &mut w.retains, (0, Some(false)));
+        check(once, "apps/web", |w| &mut w.retains, (0, Some(false)));
         // An apply changes the labels anyway.
         check(None, "apps/other", |w| &mut w.retains, (0, None));
+
+        // Also one that was ours before, whatever is done about drift.
+        let object = object("ConfigMap", "a", Some((keys::APPLY, "IfNotPresent")));
+        for (uid, retained) in [("u", true), ("u", false), ("before", false)] {
+            let entry = Entry { uid: Some(uid.into()), retained, ..applied(&object) };
+            let previous =
+                Inventory { entries: BTreeMap::from([(object.id(), entry)]), ..Inventory::default() };
+            let mut world = World::default();
+            world.records.insert(object.id(), record("apps/other"));
+            world.retains.insert(("apps/other".to_owned(), object.id()));
+            let plan = build_for(std::slice::from_ref(&object), &previous, &world);
+            let step = &plan.steps[0];
+            assert_eq!((step.action, step.drifted), (Action::Write, false), "{uid} {retained}");
+        }
     }
 
     #[test]

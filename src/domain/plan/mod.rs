@@ -3,6 +3,7 @@
 
 mod build;
 pub mod delegated;
+mod existing;
 pub mod preflight;
 pub mod prune;
 pub mod recreate;
@@ -12,3 +13,4 @@ pub use build::{
     Action, ApplyMode, Conflict, Correction, Leaving, Live, Plan, Purpose, Step, apply_mode, build,
     defined_kinds, leaving, set_owner_labels,
 };
+pub use existing::{Existing, Standing};

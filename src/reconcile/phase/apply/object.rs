@@ -1,16 +1,15 @@
 //! The write of one object: a new object is created only if no other client was first.
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::Value;
 
-use crate::api::keys;
 use crate::cluster::apply::AppliedObject;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::identity::ReleaseId;
 use crate::domain::inventory::Whose;
 use crate::domain::live::Record;
-use crate::domain::plan::Step;
+use crate::domain::plan::{Existing, Standing, Step};
 use crate::reconcile::phase::preflight::body;
 use crate::reconcile::phase::preflight::dry_run::{ATTEMPTS, Ready};
 
@@ -30,13 +29,12 @@ pub enum Done {
 
 /// Applies it.
 pub async fn apply_object(session: &Session, me: &ReleaseId, step: &Step, ready: &Ready) -> Done {
-    if step.only_if_absent && ready.live.is_some() {
-        return match &step.left_by {
-            Some(former) => take_over(session, me, former, step, ready).await,
-            None => left_alone(session, me, step, ready).await,
-        };
+    if step.only_if_absent {
+        return create_if_absent(session, me, step, ready).await;
     }
-    let Some(body) = only_if_new(ready) else { return again(session, step, ready).await };
+    let Some(body) = only_if_new(ready).filter(|_| ready.live.is_none()) else {
+        return again(session, step, ready).await;
+    };
     match session.apply(&ready.resource, &step.id, body, false).await {
         Ok(applied) => return Done::Applied(applied, ready.recreate),
         Err(error) if !error.is_conflict() => return Done::Failed(error),
@@ -46,54 +44,46 @@ pub async fn apply_object(session: &Session, me: &ReleaseId, step: &Step, ready:
     // one owns it, wherever they run. Or the answer to our own apply was lost.
     match session.get_record(&ready.resource, &step.id).await {
         Ok(Some(Record { owner: Some(owner), .. })) if owner != *me => Done::Taken,
-        Ok(record) if step.only_if_absent => whose(me, record),
         Ok(_) => again(session, step, ready).await,
-        Err(error) if step.only_if_absent && error.is_forbidden() => Done::LeftAlone(Whose::Unknown),
         Err(error) => Done::Failed(error),
     }
 }
 
-async fn left_alone(session: &Session, me: &ReleaseId, step: &Step, ready: &Ready) -> Done {
-    match session.get_record(&ready.resource, &step.id).await {
-        Ok(record) => whose(me, record),
-        Err(error) if error.is_forbidden() => Done::LeftAlone(Whose::Unknown),
-        Err(error) => Done::Failed(error),
-    }
-}
-
-fn whose(me: &ReleaseId, record: Option<Record>) -> Done {
-    Done::LeftAlone(match record {
-        Some(record) if record.is_of(me) => Whose::Ours(record.uid),
-        Some(_) => Whose::Theirs,
-        None => Whose::Unknown,
-    })
-}
-
-/// Takes an object over from a release that leaves it to this one: by its labels alone, its content
-/// stays. Without them the former owner deletes the object once this release no longer waits for it.
-async fn take_over(
-    session: &Session,
-    me: &ReleaseId,
-    former: &ReleaseId,
-    step: &Step,
-    ready: &Ready,
-) -> Done {
+/// Creates it if it does not exist. One that exists keeps its content; if its owner leaves it to
+/// this release, it gets the owner labels of this release, since the former owner may delete it
+/// otherwise.
+async fn create_if_absent(session: &Session, me: &ReleaseId, step: &Step, ready: &Ready) -> Done {
+    let Ready { resource, .. } = ready;
+    let mut exists = ready.live.is_some();
     for _ in 0..ATTEMPTS {
-        let record = match session.get_record(&ready.resource, &step.id).await {
-            Ok(Some(record)) if record.owner.as_ref() == Some(former) => record,
-            Ok(record) => return whose(me, record),
+        if !exists {
+            let body = only_if_new(ready).unwrap_or_else(|| ready.body.clone());
+            match session.apply(resource, &step.id, body, false).await {
+                Ok(applied) => return Done::Applied(applied, false),
+                // It exists since; or the answer to our own apply was lost.
+                Err(error) if error.is_conflict() => exists = true,
+                Err(error) => return Done::Failed(error),
+            }
+        }
+        let record = match session.get_record(resource, &step.id).await {
+            Ok(Some(record)) => record,
+            Ok(None) => {
+                exists = false;
+                continue;
+            }
+            Err(error) if error.is_forbidden() => return Done::LeftAlone(Whose::Unknown),
             Err(error) => return Done::Failed(error),
         };
-        let mut patch = json!({"metadata": {
-            "uid": record.uid,
-            "labels": {keys::OWNER_NAME: me.name, keys::OWNER_NAMESPACE: me.namespace},
-        }});
-        if record.version != 0 {
-            patch["metadata"]["resourceVersion"] = record.version.to_string().into();
+        match Existing::standing(step.found.as_ref(), me, &record) {
+            Standing::Ours => return Done::LeftAlone(Whose::Ours(record.uid)),
+            Standing::Foreign => return Done::LeftAlone(Whose::Theirs),
+            Standing::Taken => return Done::Taken,
+            Standing::Left => {}
         }
-        match session.merge_patch(&ready.resource, &step.id, &patch, false).await {
+        match session.set_owner(resource, &step.id, me, Some(&record), false).await {
             Ok(_) => return Done::TakenOver(record.uid),
             Err(error) if error.is_conflict() => {}
+            Err(error) if error.is_not_found() => exists = false,
             Err(error) => return Done::Failed(error),
         }
     }
@@ -122,9 +112,6 @@ async fn again(session: &Session, step: &Step, ready: &Ready) -> Done {
 /// this resource version.
 fn only_if_new(ready: &Ready) -> Option<Bytes> {
     const NO_OBJECTS: &str = "1";
-    if ready.live.is_some() {
-        return None;
-    }
     let mut object: Value = serde_json::from_slice(&ready.body).ok()?;
     let metadata = object.get_mut("metadata")?.as_object_mut()?;
     metadata.insert("resourceVersion".to_owned(), NO_OBJECTS.into());

@@ -238,6 +238,23 @@ impl<'a> Preflight<'a> {
     }
 
     async fn dry_run(&self, step: &Step, resource: &Arc<Resource>) -> Result<Ready, ApiError> {
+        // What exists and is only created is not applied: its owner labels are all that may change.
+        if step.found.is_some() {
+            let me = &self.scope.release.id;
+            match self.session.set_owner(resource, &step.id, me, None, true).await {
+                Err(error) if error.is_not_found() => {}
+                answer => {
+                    let (record, object) = answer?;
+                    return Ok(Ready {
+                        resource: Arc::clone(resource),
+                        body: encode(step.object.value()),
+                        live: Some((record.uid, record.version)),
+                        recreate: false,
+                        answer: self.keeps_answers.then_some(object),
+                    });
+                }
+            }
+        }
         for _ in 0..ATTEMPTS {
             let body = body(self.session, step, resource).await?;
             let applied = match self.session.apply(resource, &step.id, body.clone(), true).await {
@@ -290,6 +307,10 @@ impl<'a> Preflight<'a> {
         refusal: &DryRunRefusal,
         defined: bool,
     ) -> Verdict {
+        // It exists since the plan was made, and is not updated.
+        if step.only_if_absent {
+            return self.refused(step, refusal, defined);
+        }
         let (live, record) = match self.session.get_with_record(resource, &step.id).await {
             Ok(found) => found,
             Err(error) if error.is_not_found() => return self.refused(step, refusal, defined),
