@@ -45,6 +45,9 @@ pub enum CliError {
     /// The comparison found differences, which have been printed.
     #[error("they differ")]
     Differs,
+    /// Some objects are not healthy; they have been printed.
+    #[error("not all objects are healthy")]
+    Unhealthy,
     /// A comparison failed, which has its own exit code.
     #[error("{0}")]
     NotCompared(Lines),
@@ -79,6 +82,7 @@ impl CliError {
             Self::Usage(_) | Self::Oci(OciError::Spec(_)) => exit::USAGE,
             Self::Interrupted(_) => exit::INTERRUPTED,
             Self::Differs => exit::DIFFERS,
+            Self::Unhealthy => exit::UNHEALTHY,
             Self::NotCompared(_) => exit::NOT_COMPARED,
             _ => exit::FAILURE,
         }
@@ -88,14 +92,14 @@ impl CliError {
     /// of `kubectl diff`.
     pub(super) fn of_comparison(self) -> Self {
         match self {
-            Self::Interrupted(_) | Self::Differs | Self::Usage(_) => self,
+            Self::Interrupted(_) | Self::Differs | Self::Unhealthy | Self::Usage(_) => self,
             other => Self::NotCompared(other.lines()),
         }
     }
 
     /// Whether stderr says why the command failed.
     pub(super) fn is_reported(&self) -> bool {
-        !matches!(self, Self::Differs)
+        !matches!(self, Self::Differs | Self::Unhealthy)
     }
 
     /// The cure, where it is known.

@@ -21,6 +21,7 @@ use super::inventory::build::Build;
 use super::inventory::delete::Delete;
 use super::inventory::diff::{DiffInventory, DiffNamedInventory};
 use super::inventory::get::GetInventories;
+use super::inventory::health::HealthArgs;
 use super::inventory::inspect::InspectInventory;
 use super::program::completion::CompletionArgs;
 use super::program::controller::ControllerArgs;
@@ -77,6 +78,7 @@ pub enum CliCommand {
     Apply(Apply),
     Diff(Diff),
     Delete(Delete),
+    Health(HealthArgs),
     /// List releases or inventories in a cluster.
     #[command(subcommand, arg_required_else_help = true)]
     Get(GetCommand),
@@ -226,6 +228,7 @@ impl CliCommand {
     pub(super) fn at_once(&self, printer: &mut Printer<'_>) -> Option<Result<(), CliError>> {
         match self {
             Self::Crd(crd) => Some(crd.run(printer)),
+            Self::Health(health) => Some(health.run(printer)),
             Self::Version(version) => Some(version.run(printer)),
             Self::Completion(completion) => Some(completion.run(command(None), printer)),
             Self::Docs(docs) => Some(docs.run(command(None), printer)),
@@ -265,9 +268,12 @@ impl CliCommand {
             Self::Suspend(SuspendCommand::Release(suspend)) => suspend.run(cluster, printer).await,
             Self::Resume(ResumeCommand::Release(resume)) => resume.run(cluster, printer).await,
             // `at_once` has run these.
-            Self::Crd(_) | Self::Controller(_) | Self::Completion(_) | Self::Version(_) | Self::Docs(_) => {
-                Ok(())
-            }
+            Self::Crd(_)
+            | Self::Health(_)
+            | Self::Controller(_)
+            | Self::Completion(_)
+            | Self::Version(_)
+            | Self::Docs(_) => Ok(()),
         }
     }
 
@@ -279,7 +285,7 @@ impl CliCommand {
 
     /// Whether its exit codes are those of a comparison.
     pub(super) fn compares(&self) -> bool {
-        matches!(self, Self::Diff(_))
+        matches!(self, Self::Diff(_) | Self::Health(_))
     }
 }
 

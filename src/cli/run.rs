@@ -56,7 +56,7 @@ fn ending(
 ) -> Result<(), CliError> {
     match (result, flushed) {
         (result, Ok(())) => result,
-        (Ok(()) | Err(CliError::Differs), Err(e)) if compares => Err(e.of_comparison()),
+        (Ok(()) | Err(CliError::Differs | CliError::Unhealthy), Err(e)) if compares => Err(e.of_comparison()),
         (Ok(()), Err(e)) => Err(e),
         (Err(e), Err(_)) => Err(e),
     }

@@ -12,6 +12,7 @@ use super::error::ApiError;
 use super::kinds::resource::{Resource, escape};
 use super::session::{Call, Session};
 use crate::api::release::{GROUP, KIND, PLURAL, VERSION};
+use crate::domain::health::Reports;
 use crate::domain::identity::ReleaseId;
 
 /// Objects requested in the first page.
@@ -42,6 +43,7 @@ fn releases() -> Resource {
         kind: KIND.into(),
         plural: PLURAL.into(),
         namespaced: true,
+        reports: Reports::Unknown,
     }
 }
 

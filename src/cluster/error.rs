@@ -231,6 +231,7 @@ mod tests {
             kind: "Widget".into(),
             plural: "widgets".into(),
             namespaced: true,
+            reports: crate::domain::health::Reports::Unknown,
         };
         let check = |text: &str, named: bool, of_it: bool| {
             let mut status: Status = serde_json::from_str(text).unwrap_or_default();

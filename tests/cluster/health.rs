@@ -101,7 +101,7 @@ const EXPECTED: &[(&str, &str, &str, HealthState, HealthState, &str)] = {
         ("v1", "persistentvolumeclaims", "unused", InProgress, Current, "has no volume yet"),
         ("policy/v1", "poddisruptionbudgets", "good", InProgress, Current, "its budget is computed"),
         ("v1", "services", "good", Current, Current, "has a cluster IP, but no load balancer address yet"),
-        ("autoscaling/v2", "horizontalpodautoscalers", "good", Current, Current, "has a target"),
+        ("autoscaling/v2", "horizontalpodautoscalers", "good", InProgress, Current, "has a target"),
     ]
 };
 

@@ -1,6 +1,6 @@
 //! The wait for health: what ends it, and what it says.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use supercargo_testbed::{Profiles, story};
 
 use crate::scene::{Scene, config_map, deployment, failing_deployment, message};
@@ -117,4 +117,62 @@ spec:
         scene.story.kubectl(&["delete", "oar", release, "--wait=false"], "");
         scene.story.wait_gone("supercargo.dev/v1alpha1", "ociartifactreleases", release).await;
     }
+}
+
+#[story]
+async fn a_release_waits_for_what_a_custom_resource_says_about_itself() {
+    let scene = Scene::begin("health-custom").await;
+    let (group, namespace) = (scene.group(), scene.namespace().to_owned());
+    let version = " [{name: v1, served: true, storage: true, subresources: {status: {}}, \
+                   schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]\n";
+    scene.story.kubectl(&["apply", "-f", "-"], &scene.widgets(version));
+    let definition = format!("crd/widgets.{group}");
+    scene.story.kubectl(&["wait", "--for=condition=Established", "--timeout=60s", &definition], "");
+    let widgets = format!("widgets.{group}");
+    let says = |status: Value| {
+        let patch = json!({"status": status}).to_string();
+        let name = ["patch", &widgets, "w", "--subresource=status", "--type=merge", "-p", &patch];
+        scene.story.kubectl(&name, "");
+    };
+    let widget = |size: u8| {
+        format!("---\napiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: w}}\nspec: {{size: {size}}}\n")
+    };
+
+    // Nothing yet, then not yet: kstatus calls both current.
+    scene.push("app", "1", &widget(1));
+    scene.create("app", json!({"wait": true, "timeout": "10m"}));
+    let waits = format!("Waiting for 1 of 1 object: Widget/{namespace}/w");
+    scene.wait_message("app", "Unknown", &waits).await;
+    says(json!({"phase": "Pending", "observedGeneration": 1}));
+    scene.wait_field(&format!("{group}/v1"), "widgets", "w", "/status/phase", &"Pending".into()).await;
+    scene.wait_message("app", "Unknown", &waits).await;
+    says(json!({"phase": "Running"}));
+    let ready = scene.story.wait_ready("app", "1@").await;
+    assert_eq!(message(&ready, "Healthy"), "All objects are healthy");
+
+    // The next generation is not seen yet; and what a person has suspended is named.
+    scene.upgrade("app", "2", &widget(2));
+    scene.wait_message("app", "Unknown", "Waiting for 1 of 1 object").await;
+    says(
+        json!({"observedGeneration": 2, "conditions": [{"type": "Paused", "status": "True", "reason": "ByHand"}]}),
+    );
+    scene.story.wait_ready("app", "2@").await;
+    scene
+        .wait_says(
+            "app",
+            "Healthy",
+            &[&format!("All objects are healthy or suspended: Widget/{namespace}/w")],
+        )
+        .await;
+
+    // A word that is final ends the wait at once.
+    scene.upgrade("app", "3", &widget(3));
+    scene.wait_message("app", "Unknown", "Waiting for 1 of 1 object").await;
+    says(json!({"observedGeneration": 3, "phase": "Failed", "conditions": []}));
+    let failed = scene.story.wait_condition("app", "Ready", "False", "HealthCheckFailed").await;
+    assert!(
+        message(&failed, "Ready").contains(&format!("Widget/{namespace}/w: phase is Failed")),
+        "{failed:#}"
+    );
+    scene.story.kubectl(&["delete", &definition, "--wait=false"], "");
 }

@@ -8,6 +8,7 @@ mod cli_output;
 mod cli_proxy;
 mod cli_verify;
 mod fuzz_corpus;
+mod health;
 mod images;
 mod keyless;
 mod liar;

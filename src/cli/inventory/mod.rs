@@ -8,6 +8,7 @@ mod content;
 pub(super) mod delete;
 pub(super) mod diff;
 pub(super) mod get;
+pub(super) mod health;
 pub(super) mod inspect;
 mod interrupt;
 pub(super) mod narrator;

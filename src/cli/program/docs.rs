@@ -2,7 +2,7 @@
 
 use clap::{Args, Command, ValueEnum};
 
-use super::{metrics, reference};
+use super::{health, metrics, reference};
 use crate::cli::args::ClusterArgs;
 use crate::cli::{CliError, Printer};
 
@@ -10,7 +10,7 @@ use crate::cli::{CliError, Printer};
 #[derive(Debug, Args)]
 #[command(hide = true, args = ClusterArgs::hidden())]
 pub struct DocsArgs {
-    /// Page to print: docs/cli.md, or the tables of docs/metrics.md.
+    /// Page to print: docs/cli.md, or the tables of docs/metrics.md or docs/health.md.
     #[arg(value_enum, default_value = "cli", value_name = "PAGE")]
     page: DocsPage,
 }
@@ -22,6 +22,8 @@ pub enum DocsPage {
     Cli,
     /// The tables of docs/metrics.md.
     Metrics,
+    /// The table of docs/health.md.
+    Health,
 }
 
 impl DocsArgs {
@@ -33,6 +35,7 @@ impl DocsArgs {
         match self.page {
             DocsPage::Cli => reference::print(root, printer),
             DocsPage::Metrics => metrics::print(printer),
+            DocsPage::Health => health::print(printer),
         }
     }
 }

@@ -5,6 +5,7 @@ pub(super) mod completion;
 pub(super) mod controller;
 pub(super) mod crd;
 pub(super) mod docs;
+mod health;
 mod metrics;
 pub(super) mod reference;
 pub(super) mod version;

@@ -322,6 +322,7 @@ mod tests {
             kind: "ConfigMap".into(),
             plural: "configmaps".into(),
             namespaced: true,
+            reports: crate::domain::health::Reports::Unknown,
         };
         let (seen, unseen) = (Arc::default(), BTreeSet::new());
         let mut observer =

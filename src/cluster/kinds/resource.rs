@@ -1,5 +1,6 @@
 //! A kind that is served, and the paths of its objects.
 
+use crate::domain::health::Reports;
 use crate::domain::identity::{GroupKind, ObjectId};
 
 /// A kind that is served.
@@ -15,6 +16,8 @@ pub struct Resource {
     pub plural: String,
     /// Whether its objects have namespaces.
     pub namespaced: bool,
+    /// Whether its objects have a status.
+    pub reports: Reports,
 }
 
 impl Resource {
@@ -88,6 +91,7 @@ mod tests {
             kind: "Deployment".into(),
             plural: "deployments".into(),
             namespaced: true,
+            reports: Reports::Unknown,
         };
         let check = |namespace: &str, name: &str, expected: &str| {
             assert_eq!(resource.object(namespace, name), expected);

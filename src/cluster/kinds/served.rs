@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::resource::Resource;
 use crate::cluster::error::ApiError;
+use crate::domain::health::Reports;
 use crate::domain::identity::GroupKind;
 
 /// The served kinds, as last read.
@@ -106,6 +107,14 @@ struct ServedResource {
     scope: String,
     #[serde(default)]
     verbs: Vec<String>,
+    #[serde(default)]
+    subresources: Vec<Subresource>,
+}
+
+#[derive(Deserialize)]
+struct Subresource {
+    #[serde(default)]
+    subresource: String,
 }
 
 #[derive(Deserialize)]
@@ -135,6 +144,10 @@ impl ApiDiscovery {
                         kind: kind.kind,
                         plural: resource.resource,
                         namespaced: resource.scope == "Namespaced",
+                        reports: match resource.subresources.iter().any(|s| s.subresource == "status") {
+                            true => Reports::Yes,
+                            false => Reports::No,
+                        },
                     };
                     debug_assert!(kind.group.is_empty() || kind.group == served.group);
                     self.resources.entry(served.group_kind()).or_default().push(Arc::new(served));

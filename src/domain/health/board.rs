@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::fields::Reports;
 use super::rules::RuleSet;
 use super::verdict::{Health, HealthState};
 use crate::api::reason::Reason;
@@ -40,6 +41,8 @@ struct Judged {
     /// The resource version that was read; 0 when there was none.
     version: u64,
     at: Timestamp,
+    /// Whether it did not exist.
+    gone: bool,
     /// Whether a later read failed, so that this may be out of date.
     unsure: bool,
     /// How many reads in a row were forbidden.
@@ -70,15 +73,17 @@ impl Board {
     }
 
     /// Judges an object by what was read now; `None` when it does not exist.
-    pub fn judge(&mut self, id: &ObjectId, object: Option<&Value>, now: Timestamp) {
+    pub fn judge(&mut self, id: &ObjectId, reports: Reports, object: Option<&Value>, now: Timestamp) {
         let health = match object {
-            Some(object) => self.rules.assess(object, now),
+            Some(object) => self.rules.assess_of(reports, object, now),
             None => Health::in_progress("not found"),
         };
         let version = object.and_then(|o| o.pointer("/metadata/resourceVersion")?.as_str()?.parse().ok());
         let version = version.unwrap_or_default();
-        self.objects
-            .insert(id.clone(), Some(Judged { health, version, at: now, unsure: false, refusals: 0 }));
+        self.objects.insert(
+            id.clone(),
+            Some(Judged { health, version, at: now, gone: object.is_none(), unsure: false, refusals: 0 }),
+        );
     }
 
     /// Remembers that reading an object is forbidden, and why. A change of the object does
@@ -88,7 +93,7 @@ impl Board {
         let before = self.objects.get(id).and_then(Option::as_ref).map_or(0, |judged| judged.refusals);
         let refusals = before.saturating_add(1);
         health.changes_at = now.checked_add(denied(refusals)).ok();
-        let judged = Judged { health, version: u64::MAX, at: now, unsure: false, refusals };
+        let judged = Judged { health, version: u64::MAX, at: now, gone: false, unsure: false, refusals };
         self.objects.insert(id.clone(), Some(judged));
     }
 
@@ -98,7 +103,7 @@ impl Board {
         let slot = self.objects.entry(id.clone()).or_default();
         let judged = slot.get_or_insert_with(|| {
             let health = Health::in_progress(format!("cannot read its status: {why}"));
-            Judged { health, version: 0, at: now, unsure: true, refusals: 0 }
+            Judged { health, version: 0, at: now, gone: false, unsure: true, refusals: 0 }
         });
         judged.unsure = true;
         judged.health.changes_at = now.checked_add(AGAIN).ok();
@@ -134,9 +139,9 @@ impl Board {
 
     /// Whether all objects are healthy, according to the last reads.
     pub fn is_healthy(&self) -> bool {
-        self.objects.values().all(|judged| {
-            judged.as_ref().is_some_and(|j| j.health.state == HealthState::Current && !j.unsure)
-        })
+        self.objects
+            .values()
+            .all(|judged| judged.as_ref().is_some_and(|j| j.health.state.is_healthy() && !j.unsure))
     }
 
     fn in_state(&self, which: impl Fn(&Judged) -> bool) -> impl Iterator<Item = (&ObjectId, &Health)> {
@@ -147,7 +152,7 @@ impl Board {
     /// The objects that are not healthy yet and may become so.
     pub fn waiting(&self) -> impl Iterator<Item = (&ObjectId, &Health)> {
         self.in_state(|judged| match judged.health.state {
-            HealthState::Current => judged.unsure,
+            HealthState::Current | HealthState::Suspended => judged.unsure,
             HealthState::InProgress | HealthState::Terminating => true,
             HealthState::Failed => false,
         })
@@ -156,6 +161,11 @@ impl Board {
     /// The objects that have failed.
     pub fn failed(&self) -> impl Iterator<Item = (&ObjectId, &Health)> {
         self.in_state(|judged| judged.health.state == HealthState::Failed)
+    }
+
+    /// Whether one of the objects did not exist when it was last read.
+    pub fn lacks_one(&self) -> bool {
+        self.objects.values().flatten().any(|judged| judged.gone)
     }
 
     /// The earliest time at which a judgement may change only because time passed.
@@ -176,11 +186,17 @@ impl Board {
     pub fn assessment(&self) -> Assessment {
         let unhealthy = self.unhealthy();
         if unhealthy.is_empty() {
-            return Assessment {
-                status: Some(true),
-                reason: Reason::Healthy,
-                message: "All objects are healthy".to_owned(),
+            let suspended: Vec<&ObjectId> = self
+                .in_state(|judged| judged.health.state == HealthState::Suspended)
+                .map(|(id, _)| id)
+                .collect();
+            let message = match suspended.is_empty() {
+                true => "All objects are healthy".to_owned(),
+                false => {
+                    format!("All objects are healthy or suspended: {}", List::Names.few(suspended, NAMED))
+                }
             };
+            return Assessment { status: Some(true), reason: Reason::Healthy, message };
         }
         let headline = match unhealthy.len() {
             1 => "1 object is unhealthy".to_owned(),
@@ -232,7 +248,7 @@ mod tests {
     fn board(pods: &[(&str, &str)]) -> Board {
         let mut board = Board::default();
         for (name, phase) in pods {
-            board.judge(&id(name), Some(&pod("5", phase)), at(10));
+            board.judge(&id(name), Reports::Unknown, Some(&pod("5", phase)), at(10));
         }
         board
     }
@@ -245,18 +261,18 @@ mod tests {
     fn all_are_healthy_only_together_and_only_while_each_is() {
         let mut all = board(&[("x", "Succeeded"), ("y", "Succeeded")]);
         assert!(all.is_healthy());
-        all.judge(&id("x"), Some(&pod("6", "Pending")), at(11));
+        all.judge(&id("x"), Reports::Unknown, Some(&pod("6", "Pending")), at(11));
         assert!(!all.is_healthy());
         assert_eq!(names(all.waiting()), ["x"]);
-        all.judge(&id("x"), Some(&pod("7", "Failed")), at(12));
+        all.judge(&id("x"), Reports::Unknown, Some(&pod("7", "Failed")), at(12));
         assert_eq!((names(all.waiting()), names(all.failed())), (vec![], vec!["x".to_owned()]));
-        all.judge(&id("x"), Some(&pod("8", "Succeeded")), at(13));
+        all.judge(&id("x"), Reports::Unknown, Some(&pod("8", "Succeeded")), at(13));
         assert!(all.is_healthy());
         all.add(id("z"));
         assert!(!all.is_healthy(), "one that nobody has read is not healthy");
         all.retain(|id| id.name != "z");
         assert!(all.is_healthy());
-        all.judge(&id("y"), None, at(14));
+        all.judge(&id("y"), Reports::Unknown, None, at(14));
         assert!(!all.is_healthy(), "nor is one that is gone");
     }
 

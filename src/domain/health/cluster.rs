@@ -1,11 +1,12 @@
 //! The kinds that workloads depend on: definitions, namespaces, Services, budgets,
 //! autoscalers and aggregated APIs.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
-use super::fields::Fields;
+use super::fields::{Condition, Fields};
 use super::rule::Rule;
-use super::verdict::{Health, HealthState};
+use super::verdict::{Health, HealthState, young_until};
 
 /// The rules of this family.
 pub fn rule(group: &str, kind: &str) -> Option<Rule> {
@@ -50,6 +51,9 @@ pub(super) fn definition(fields: Fields<'_>, _now: Timestamp) -> Health {
     if let Some(c) = fields.condition("NamesAccepted").filter(|c| c.is("False")) {
         return Health::failed(format!("its names are not accepted, {}", c.explain()));
     }
+    if let Some(c) = fields.holds("NonStructuralSchema") {
+        return Health::failed(format!("its schema is not structural, {}", c.explain()));
+    }
     match fields.condition("Established") {
         Some(c) if c.is("True") => Health::current("is established"),
         Some(c) if c.is("False") && c.reason() != "Installing" => {
@@ -65,17 +69,36 @@ pub(super) fn disruption_budget(fields: Fields<'_>, _now: Timestamp) -> Health {
     }
     // False because pods are missing is the purpose of a budget; only a failed sync
     // means that the budget protects nothing.
-    match fields.condition("DisruptionAllowed") {
-        Some(c) if c.reason() == "SyncFailed" => Health::in_progress(c.explain()),
-        _ => Health::current("its budget is computed"),
+    match fields.conditions().find(|c| c.kind() == "DisruptionAllowed" && c.reason() == "SyncFailed") {
+        Some(c) => Health::in_progress(c.explain()),
+        None => Health::current("its budget is computed"),
     }
 }
 
+/// How long the controller of autoscalers may take to look at a new one: it does so every
+/// 15 seconds.
+const FIRST_LOOK: SignedDuration = SignedDuration::from_secs(30);
+
+/// Where version 1 keeps the conditions.
+const CONDITIONS_OF_V1: &str = "/metadata/annotations/autoscaling.alpha.kubernetes.io~1conditions";
+
 /// Without a metrics server an autoscaler never becomes active, and that is not a
 /// fault of the release. A target that does not exist or cannot be scaled is one.
-pub(super) fn autoscaler(fields: Fields<'_>, _now: Timestamp) -> Health {
-    match fields.condition("AbleToScale") {
-        Some(c) if c.is("False") && c.reason() == "FailedGetScale" => {
+pub(super) fn autoscaler(fields: Fields<'_>, now: Timestamp) -> Health {
+    let of_v1: Value =
+        fields.text(CONDITIONS_OF_V1).and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let conditions = fields.conditions().chain(of_v1.as_array().into_iter().flatten().map(Condition::of));
+    let conditions: Vec<Condition<'_>> = conditions.collect();
+    if conditions.is_empty() {
+        let young = young_until(fields.created(), FIRST_LOOK, now);
+        return match (fields.created(), young) {
+            (Some(_), None) => Health::current("exists"),
+            (_, Some(end)) => Health::in_progress("has no status yet").until(end),
+            (None, None) => Health::in_progress("has no status yet"),
+        };
+    }
+    match conditions.into_iter().find(|c| c.kind() == "AbleToScale") {
+        Some(c) if c.is("False") || c.reason() == "FailedGetScale" => {
             Health::in_progress(format!("cannot scale its target, {}", c.explain()))
         }
         _ => Health::current("has a target"),
@@ -167,7 +190,7 @@ mod tests {
         let scaler = |status, state, message: &str| {
             check("autoscaling/v2", "HorizontalPodAutoscaler", json!({}), status, state, message);
         };
-        scaler(json!({}), Current, "has a target");
+        scaler(json!({}), InProgress, "has no status yet");
         scaler(condition("ScalingActive", "False", "FailedGetResourceMetric"), Current, "has a target");
         scaler(
             condition("AbleToScale", "False", "FailedGetScale"),

@@ -6,21 +6,49 @@ use serde_json::Value;
 
 use super::verdict::Health;
 
+/// Whether objects of a kind have a status: whether the API server serves the subresource
+/// `status` of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Reports {
+    /// It is served.
+    Yes,
+    /// It is not. A controller may write a field `status` all the same.
+    No,
+    /// Nobody has asked a cluster.
+    #[default]
+    Unknown,
+}
+
 /// One read of an object.
 #[derive(Clone, Copy)]
-pub(super) struct Fields<'a>(pub(super) &'a Value);
+pub(super) struct Fields<'a> {
+    object: &'a Value,
+    reports: Reports,
+}
 
 /// An entry of `status.conditions`.
 #[derive(Clone, Copy)]
 pub(super) struct Condition<'a>(&'a Value);
 
 impl<'a> Fields<'a> {
+    pub(super) fn of(object: &'a Value, reports: Reports) -> Self {
+        Self { object, reports }
+    }
+
+    pub(super) fn reports(self) -> Reports {
+        self.reports
+    }
+
+    pub(super) fn value(self, pointer: &str) -> Option<&'a Value> {
+        self.object.pointer(pointer)
+    }
+
     pub(super) fn text(self, pointer: &str) -> Option<&'a str> {
-        self.0.pointer(pointer)?.as_str().filter(|s| !s.is_empty())
+        self.object.pointer(pointer)?.as_str().filter(|s| !s.is_empty())
     }
 
     pub(super) fn number(self, pointer: &str) -> Option<i64> {
-        self.0.pointer(pointer)?.as_i64()
+        self.object.pointer(pointer)?.as_i64()
     }
 
     /// A number of the status; the API leaves zeros out.
@@ -29,26 +57,29 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn flag(self, pointer: &str) -> bool {
-        self.0.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
+        self.object.pointer(pointer).and_then(Value::as_bool).unwrap_or(false)
     }
 
     pub(super) fn list(self, pointer: &str) -> impl Iterator<Item = &'a Value> + use<'a> {
-        self.0.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
+        self.object.pointer(pointer).and_then(Value::as_array).into_iter().flatten()
     }
 
     pub(super) fn has(self, pointer: &str) -> bool {
-        self.0.pointer(pointer).is_some_and(|v| !v.is_null())
+        self.object.pointer(pointer).is_some_and(|v| !v.is_null())
     }
 
     pub(super) fn created(self) -> Option<Timestamp> {
         self.text("/metadata/creationTimestamp")?.parse().ok()
     }
 
+    /// The conditions that have a type.
+    pub(super) fn conditions(self) -> impl Iterator<Item = Condition<'a>> {
+        self.list("/status/conditions").map(Condition).filter(|c| !c.kind().is_empty())
+    }
+
     /// The condition of this type.
     pub(super) fn condition(self, kind: &str) -> Option<Condition<'a>> {
-        self.list("/status/conditions")
-            .map(Condition)
-            .find(|c| c.0.get("type").and_then(Value::as_str) == Some(kind))
+        self.conditions().find(|c| c.kind() == kind)
     }
 
     /// The condition of this type, if its status is True.
@@ -61,7 +92,8 @@ impl<'a> Fields<'a> {
     /// DaemonSets only, and calls a Deployment of 0 replicas current before its
     /// controller has seen it.
     pub(super) fn unobserved(self) -> Option<Health> {
-        let unseen = self.number("/status/observedGeneration") != self.number("/metadata/generation");
+        let generation = self.number("/metadata/generation");
+        let unseen = generation.is_some() && self.number("/status/observedGeneration") != generation;
         (unseen || !self.has("/status/observedGeneration")).then(unobserved)
     }
 }
@@ -76,8 +108,29 @@ impl<'a> Condition<'a> {
         self.0.get(key).and_then(Value::as_str).unwrap_or_default()
     }
 
+    pub(super) fn of(entry: &'a Value) -> Self {
+        Self(entry)
+    }
+
+    pub(super) fn kind(self) -> &'a str {
+        self.text("type")
+    }
+
+    /// `True`, `False` or `Unknown`; some controllers write a boolean.
+    pub(super) fn status(self) -> &'a str {
+        match self.0.get("status") {
+            Some(Value::Bool(true)) => "True",
+            Some(Value::Bool(false)) => "False",
+            _ => self.text("status"),
+        }
+    }
+
     pub(super) fn is(self, status: &str) -> bool {
-        self.text("status") == status
+        self.status() == status
+    }
+
+    pub(super) fn has(self, key: &str) -> bool {
+        self.0.get(key).is_some()
     }
 
     pub(super) fn reason(self) -> &'a str {
@@ -92,7 +145,7 @@ impl<'a> Condition<'a> {
     pub(super) fn explain(self) -> String {
         let message = without_generated_name(self.text("message").trim());
         match (self.reason(), message.as_str()) {
-            ("", "") => format!("condition {} is {}", self.text("type"), self.text("status")),
+            ("", "") => format!("condition {} is {}", self.kind(), self.status()),
             ("", message) => message.to_owned(),
             (reason, "") => reason.to_owned(),
             (reason, message) => format!("{reason}: {message}"),

@@ -26,7 +26,7 @@ pub(super) fn job(fields: Fields<'_>, _now: Timestamp) -> Health {
         return Health::failed(format!("has failed, {}", c.explain()));
     }
     if fields.flag("/spec/suspend") && fields.holds("Suspended").is_some() {
-        return Health::current("is suspended");
+        return Health::suspended("is suspended");
     }
     if !fields.has("/status/startTime") {
         return Health::in_progress("has not started yet");
@@ -65,7 +65,7 @@ mod tests {
         check(json!({}), with("Complete"), Current, "has completed");
         check(json!({}), with("Failed"), Failed, "has failed, BackoffLimitExceeded: too many");
         check(json!({}), with("FailureTarget"), Failed, "has failed, BackoffLimitExceeded: too many");
-        check(json!({"suspend": true}), with("Suspended"), Current, "is suspended");
+        check(json!({"suspend": true}), with("Suspended"), Suspended, "is suspended");
         check(json!({"suspend": true}), json!({}), InProgress, "has not started yet");
         check(json!({"suspend": false}), with("Suspended"), InProgress, "0 of 1 completions");
     }

@@ -1,12 +1,14 @@
 //! Health: judges an object by its own status, from one read of the object. No rule
 //! here sends a request or remembers an earlier answer.
 
+mod as_of;
 mod board;
+pub mod catalogue;
 mod cause;
 mod cluster;
 mod fields;
-mod generic;
 mod jobs;
+mod ladder;
 mod pods;
 mod rule;
 mod rules;
@@ -14,7 +16,9 @@ mod storage;
 mod verdict;
 mod workloads;
 
+pub use as_of::as_of;
 pub use board::{Board, Sight, failures_of, listed};
 pub use cause::{first_cause, pod_selector, runs_pods};
+pub use fields::Reports;
 pub use rules::RuleSet;
 pub use verdict::{Health, HealthState};

@@ -8,20 +8,35 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::fields::Fields;
+use super::catalogue::CatalogueEntry;
+use super::fields::{Fields, Reports};
 use super::rule::Rule;
 use super::verdict::{Health, HealthState};
-use super::{cluster, generic, jobs, pods, storage, workloads};
-use crate::domain::objects::identity::GroupKind;
+use super::{catalogue, cluster, jobs, ladder, pods, storage, workloads};
+use crate::domain::objects::identity::{GroupKind, is_built_in};
 use crate::domain::release::Release;
 
 /// The rules for a family of kinds, by group and kind; none for other kinds.
 type Family = fn(&str, &str) -> Option<Rule>;
 
-/// The built-in rules, one file per family. The first family with a rule for a kind judges
-/// it; the last has one for every kind that is not built into Kubernetes.
-const BUILT_IN: &[Family] =
-    &[workloads::rule, pods::rule, jobs::rule, storage::rule, cluster::rule, generic::rule];
+/// The rules of the kinds that are built into Kubernetes, one file per family. The first
+/// family with a rule for a kind judges it.
+const BUILT_IN: &[Family] = &[workloads::rule, pods::rule, jobs::rule, storage::rule, cluster::rule];
+
+/// A group that the API server uses internally.
+const INTERNAL: &str = "internal.apiserver.k8s.io";
+
+/// How a kind is judged.
+enum Judge {
+    /// By a rule of its own.
+    Rule(Rule),
+    /// By its entry in the catalogue.
+    Entry(&'static CatalogueEntry),
+    /// By the ladder for all other custom resources.
+    Ladder,
+    /// It is current once it exists.
+    Nothing,
+}
 
 /// The rules by which the objects of a release are judged.
 #[derive(Clone, Copy, Debug)]
@@ -44,25 +59,42 @@ impl RuleSet {
     /// Judges an object by its status. Never fails: a status of an unexpected shape
     /// counts as missing.
     pub fn assess(&self, object: &Value, now: Timestamp) -> Health {
-        let fields = Fields(object);
+        self.assess_of(Reports::Unknown, object, now)
+    }
+
+    /// The same, where it is known whether objects of the kind have a status.
+    pub fn assess_of(&self, reports: Reports, object: &Value, now: Timestamp) -> Health {
+        let fields = Fields::of(object, reports);
         if fields.has("/metadata/deletionTimestamp") {
             return Health::new(HealthState::Terminating, terminating(fields));
         }
         let group = fields.text("/apiVersion").and_then(|v| v.split_once('/')).map_or("", |(group, _)| group);
-        match self.rule(group, fields.text("/kind").unwrap_or_default()) {
-            Some(judge) => judge(fields, now),
-            None => Health::current("exists"),
+        match self.judge(group, fields.text("/kind").unwrap_or_default()) {
+            Judge::Rule(rule) => rule(fields, now),
+            Judge::Entry(entry) => entry.judge(fields, now),
+            Judge::Ladder => ladder::custom(fields, now),
+            Judge::Nothing => Health::current("exists"),
         }
     }
 
     /// Whether objects of this kind can be anything but `Current` while they
     /// exist. An object of any kind can be `Terminating`.
     pub fn has_rule(&self, kind: &GroupKind) -> bool {
-        self.rule(&kind.group, &kind.kind).is_some()
+        match self.judge(&kind.group, &kind.kind) {
+            Judge::Rule(_) | Judge::Ladder => true,
+            Judge::Entry(entry) => entry.can_be_unhealthy(),
+            Judge::Nothing => false,
+        }
     }
 
-    fn rule(&self, group: &str, kind: &str) -> Option<Rule> {
-        self.families.iter().find_map(|family| family(group, kind))
+    fn judge(&self, group: &str, kind: &str) -> Judge {
+        if let Some(rule) = self.families.iter().find_map(|family| family(group, kind)) {
+            return Judge::Rule(rule);
+        }
+        if is_built_in(group) || group == INTERNAL {
+            return Judge::Nothing;
+        }
+        catalogue::find(group, kind).map_or(Judge::Ladder, Judge::Entry)
     }
 }
 

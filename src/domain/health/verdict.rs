@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 /// quote admission errors); a status that lists twenty of them must remain small.
 pub(super) const MAX_MESSAGE: usize = 512;
 
-/// The states of kstatus, without `Unknown` and `NotFound`: those are facts
+/// The states of kstatus, and one for objects that a person has suspended; without `Unknown` and `NotFound`: those are facts
 /// about the read, not about the object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HealthState {
@@ -18,17 +18,27 @@ pub enum HealthState {
     InProgress,
     /// Its controller has given up, or it cannot become healthy without a change.
     Failed,
+    /// Its controller leaves it as it is until a person wants it to go on. A wait does not
+    /// wait for it.
+    Suspended,
     /// It is being deleted.
     Terminating,
 }
 
 impl HealthState {
+    /// Whether a wait for health ends with it: an object that a person has suspended is as
+    /// that person wants it.
+    pub fn is_healthy(self) -> bool {
+        matches!(self, Self::Current | Self::Suspended)
+    }
+
     /// The word for people and metric labels.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Current => "Current",
             Self::InProgress => "InProgress",
             Self::Failed => "Failed",
+            Self::Suspended => "Suspended",
             Self::Terminating => "Terminating",
         }
     }
@@ -68,6 +78,10 @@ impl Health {
 
     pub(super) fn failed(message: impl Into<String>) -> Self {
         Self::new(HealthState::Failed, message)
+    }
+
+    pub(super) fn suspended(message: impl Into<String>) -> Self {
+        Self::new(HealthState::Suspended, message)
     }
 
     pub(super) fn until(mut self, at: Timestamp) -> Self {

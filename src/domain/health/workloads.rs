@@ -67,7 +67,7 @@ pub(super) fn deployment(fields: Fields<'_>, _now: Timestamp) -> Health {
     match behind {
         // kstatus waits for the rollout of a paused Deployment, although its spec
         // forbids the rollout.
-        Some(_) if fields.flag("/spec/paused") => Health::current("its rollout is paused"),
+        Some(_) if fields.flag("/spec/paused") => Health::suspended("its rollout is paused"),
         Some(behind) => refused(fields).unwrap_or(behind),
         // With `maxUnavailable` the condition is false while too few pods are
         // available; with all of them it can lag one update behind.
@@ -221,7 +221,7 @@ mod tests {
             Failed,
             "ProgressDeadlineExceeded: timed out",
         );
-        check(json!({"paused": true}), seen(json!({})), Current, "its rollout is paused");
+        check(json!({"paused": true}), seen(json!({})), Suspended, "its rollout is paused");
         check(
             json!({}),
             seen(

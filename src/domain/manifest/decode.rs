@@ -81,23 +81,56 @@ pub fn decode_within(
     bytes: &[u8],
     budget: &mut Budget,
 ) -> Result<Vec<Decoded>, Vec<DocumentError>> {
-    let mut found = Found { file: file.into(), objects: Vec::new(), errors: Vec::new() };
-    for chunk in split(&utf8(bytes)) {
-        if budget.exhausted() {
-            break;
+    let take = |value| Object::new(value).map_err(|error| error.to_string());
+    let objects = Found::read(file, bytes, budget, false, take)?;
+    Ok(objects.into_iter().map(|(object, origin)| Decoded { object, origin }).collect())
+}
+
+/// Reads a file of objects of a cluster, which need not be complete: each has a kind and a
+/// version, and perhaps no name. Also takes a plain JSON list of them.
+///
+/// # Errors
+/// Everything that is wrong with the file.
+pub fn decode_values(file: &str, bytes: &[u8]) -> Result<Vec<(Value, Origin)>, Vec<DocumentError>> {
+    let take = |value: Value| {
+        let has = |field| value.get(field).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+        match (has("apiVersion"), has("kind")) {
+            (true, true) => Ok(value),
+            (false, _) => Err("the object has no apiVersion".to_owned()),
+            (true, false) => Err("the object has no kind".to_owned()),
         }
-        found.chunk(&chunk, budget);
-    }
-    if found.errors.is_empty() { Ok(found.objects) } else { Err(found.errors) }
+    };
+    Found::read(file, bytes, &mut Budget::default(), true, take)
 }
 
-struct Found {
+struct Found<T, F> {
     file: Arc<str>,
-    objects: Vec<Decoded>,
+    objects: Vec<(T, Origin)>,
     errors: Vec<DocumentError>,
+    /// Whether a document may be a list of objects without a kind.
+    plain_lists: bool,
+    take: F,
 }
 
-impl Found {
+impl<T, F: Fn(Value) -> Result<T, String>> Found<T, F> {
+    fn read(
+        file: &str,
+        bytes: &[u8],
+        budget: &mut Budget,
+        plain_lists: bool,
+        take: F,
+    ) -> Result<Vec<(T, Origin)>, Vec<DocumentError>> {
+        let mut found =
+            Self { file: file.into(), objects: Vec::new(), errors: Vec::new(), plain_lists, take };
+        for chunk in split(&utf8(bytes)) {
+            if budget.exhausted() {
+                break;
+            }
+            found.chunk(&chunk, budget);
+        }
+        if found.errors.is_empty() { Ok(found.objects) } else { Err(found.errors) }
+    }
+
     fn chunk(&mut self, chunk: &Chunk<'_>, budget: &mut Budget) {
         let origin = |line| Origin { file: self.file.clone(), document: chunk.ordinal, line };
         let start = origin(chunk.content_line());
@@ -140,9 +173,9 @@ impl Found {
             let message = format!("{place}the document is a kustomize {}", text("kind"));
             return self.fail(origin.clone(), &message, ManifestFault::Kustomization);
         }
-        let Some(items) = list_items(&mut value) else {
-            match Object::new(value) {
-                Ok(object) => self.objects.push(Decoded { object, origin: origin.clone() }),
+        let Some(items) = list_items(&mut value, self.plain_lists) else {
+            match (self.take)(value) {
+                Ok(object) => self.objects.push((object, origin.clone())),
                 Err(error) => self.fail(origin.clone(), &format!("{place}{error}"), ManifestFault::Invalid),
             }
             return;
@@ -150,7 +183,8 @@ impl Found {
         if depth == MAX_DEPTH {
             return self.fail(origin.clone(), "lists are nested too deeply", ManifestFault::Invalid);
         }
-        let (version, kind) = (value["apiVersion"].take(), value["kind"].take());
+        let mut field = |name| value.get_mut(name).map(Value::take).unwrap_or_default();
+        let (version, kind) = (field("apiVersion"), field("kind"));
         let kind = kind.as_str().and_then(|kind| kind.strip_suffix("List")).unwrap_or_default();
         for (index, mut item) in items.into_iter().enumerate() {
             complete(&mut item, &version, kind);
@@ -164,7 +198,10 @@ fn origin_at(origin: &Origin, line: usize) -> Origin {
 }
 
 /// Takes the items out of a `List`, or out of a list of a kind.
-fn list_items(value: &mut Value) -> Option<Vec<Value>> {
+fn list_items(value: &mut Value, plain_lists: bool) -> Option<Vec<Value>> {
+    if let (Value::Array(items), true) = (&mut *value, plain_lists) {
+        return Some(std::mem::take(items));
+    }
     value.get("apiVersion")?.as_str()?;
     let kind = value.get("kind")?.as_str()?;
     if !kind.ends_with("List") {
@@ -229,6 +266,31 @@ mod tests {
             "{apiVersion: x/v1, kind: AllowList, metadata: {name: a}}",
             &["AllowList/a a.yaml: document 1, line 1"],
         );
+    }
+
+    #[test]
+    fn objects_of_a_cluster_need_no_name() {
+        let check = |file: &str, expected: &[&str]| {
+            let found: Vec<String> = match decode_values("a.json", file.as_bytes()) {
+                Ok(values) => {
+                    values.iter().map(|(value, origin)| format!("{} {origin}", value["kind"])).collect()
+                }
+                Err(errors) => errors.iter().map(ToString::to_string).collect(),
+            };
+            assert_eq!(found, expected, "{file}");
+        };
+        check("", &[]);
+        check("[]", &[]);
+        check(
+            r#"[{"apiVersion": "v1", "kind": "Pod"}, {"apiVersion": "v1", "kind": "Node"}]"#,
+            &["\"Pod\" a.json: document 1, line 1", "\"Node\" a.json: document 1, line 1"],
+        );
+        check(
+            "apiVersion: v1\nkind: Pod\n---\napiVersion: v1\nkind: PodList\nitems: [{}]\n",
+            &["\"Pod\" a.json: document 1, line 1", "\"Pod\" a.json: document 2, line 4"],
+        );
+        check("[1]", &["a.json: document 1, line 1: item 1: the object has no apiVersion"]);
+        check("{\"apiVersion\": \"v1\"}", &["a.json: document 1, line 1: the object has no kind"]);
     }
 
     #[test]

@@ -76,7 +76,8 @@ impl Checkup {
 
     /// Judges an object by an answer.
     pub fn judge(&mut self, id: &ObjectId, answer: Option<&Value>) {
-        self.board.judge(id, answer, Timestamp::now());
+        let reports = self.resources.get(id).map(|resource| resource.reports).unwrap_or_default();
+        self.board.judge(id, reports, answer, Timestamp::now());
     }
 
     /// The objects that have to be read, by what the watches show now.
@@ -97,13 +98,13 @@ impl Checkup {
         let due = ids.into_iter().filter_map(|id| Some((self.resources.get(&id).cloned()?, id)));
         let mut answers = unordered(due.map(|(resource, id)| async move {
             let answer = session.get(&resource, &id).await;
-            (id, answer)
+            (id, resource.reports, answer)
         }));
-        while let Some((id, answer)) = answers.next().await {
+        while let Some((id, reports, answer)) = answers.next().await {
             let now = Timestamp::now();
             match answer.and_then(|answer| answer.json::<Value>()) {
-                Ok(object) => self.board.judge(&id, Some(&object), now),
-                Err(error) if error.is_not_found() => self.board.judge(&id, None, now),
+                Ok(object) => self.board.judge(&id, reports, Some(&object), now),
+                Err(error) if error.is_not_found() => self.board.judge(&id, reports, None, now),
                 Err(error) if error.is_transient() => self.board.unanswered(&id, &chain(&error), now),
                 Err(error) => self.board.refused(&id, &chain(&error), now),
             }
