@@ -62,6 +62,10 @@ pub async fn established(
         }
         let due = checkup.board.waiting().map(|(id, _)| id.clone()).collect();
         checkup.look(session, due).await;
+        // It was being deleted when it was applied, or was deleted since: the next run creates it.
+        if checkup.board.lacks_one() {
+            return Err(ReconcileError::SUPERSEDED);
+        }
     }
     let failed = checkup.board.failed().next().map(|(id, health)| format!("{id}: {}", health.message));
     let Some(message) = failed else { return Ok(()) };
