@@ -23,6 +23,8 @@ pub const APPLY: &str = "supercargo.dev/apply";
 pub const FORCE: &str = "supercargo.dev/force";
 /// The value of [`FORCE`].
 pub const ENABLED: &str = "enabled";
+/// On a Service or an Ingress: `enabled` lets a wait for health wait for its address.
+pub const WAIT_FOR_ADDRESS: &str = "supercargo.dev/wait-for-address";
 /// On an inventory: the source of its objects.
 pub const SOURCE: &str = "supercargo.dev/source";
 /// On an inventory: the revision of the source.

@@ -176,3 +176,22 @@ async fn a_release_waits_for_what_a_custom_resource_says_about_itself() {
     );
     scene.story.kubectl(&["delete", &definition, "--wait=false"], "");
 }
+
+#[story]
+async fn an_address_is_waited_for_only_on_request() {
+    let scene = Scene::begin("health-address").await;
+    let service = |name: &str, annotations: &str| {
+        format!(
+            "---\napiVersion: v1\nkind: Service\nmetadata: {{name: {name}, annotations: {annotations}}}\n\
+             spec: {{type: LoadBalancer, ports: [{{port: 80}}]}}\n"
+        )
+    };
+    let asked = service("asked", "{supercargo.dev/wait-for-address: enabled}");
+    scene.push("app", "1", &(service("plain", "{}") + &asked));
+    scene.create("app", json!({"wait": true, "timeout": "10m"}));
+    let waits = format!("Waiting for 1 of 2 objects: Service/{}/asked", scene.namespace());
+    scene.wait_message("app", "Unknown", &waits).await;
+    let address = json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}).to_string();
+    scene.story.kubectl(&["patch", "service", "asked", "--subresource=status", "-p", &address], "");
+    scene.story.wait_ready("app", "1@").await;
+}

@@ -7,11 +7,13 @@ use serde_json::Value;
 use super::fields::{Condition, Fields};
 use super::rule::Rule;
 use super::verdict::{Health, HealthState, young_until};
+use crate::api::keys;
 
 /// The rules of this family.
 pub fn rule(group: &str, kind: &str) -> Option<Rule> {
     let rule: Rule = match (group, kind) {
         ("", "Service") => service,
+        ("networking.k8s.io", "Ingress") => ingress,
         ("", "Namespace") => namespace,
         ("policy", "PodDisruptionBudget") => disruption_budget,
         ("autoscaling", "HorizontalPodAutoscaler") => autoscaler,
@@ -22,9 +24,20 @@ pub fn rule(group: &str, kind: &str) -> Option<Rule> {
     Some(rule)
 }
 
-/// As in kstatus, a Service is current once it has its cluster IP. It does not wait
-/// for the address of a load balancer, since many clusters never assign one; the
-/// message says that it is missing.
+/// Whether the object asks for the address of a load balancer. Many clusters never
+/// assign one.
+fn wants_address(fields: Fields<'_>) -> bool {
+    let annotations = fields.value("/metadata/annotations");
+    annotations.and_then(|a| a.get(keys::WAIT_FOR_ADDRESS)?.as_str()) == Some(keys::ENABLED)
+}
+
+fn has_address(fields: Fields<'_>) -> bool {
+    fields.list("/status/loadBalancer/ingress").next().is_some()
+}
+
+/// As in kstatus, a Service is current once it has its cluster IP. It waits for the
+/// address of a load balancer only if its annotation asks for that; the message says
+/// that the address is missing.
 pub(super) fn service(fields: Fields<'_>, _now: Timestamp) -> Health {
     let kind = fields.text("/spec/type").unwrap_or("ClusterIP");
     if kind == "ExternalName" {
@@ -33,10 +46,21 @@ pub(super) fn service(fields: Fields<'_>, _now: Timestamp) -> Health {
     if fields.text("/spec/clusterIP").is_none() {
         return Health::in_progress("has no cluster IP yet");
     }
-    if kind == "LoadBalancer" && fields.list("/status/loadBalancer/ingress").next().is_none() {
-        return Health::current("has a cluster IP, but no load balancer address yet");
+    match kind == "LoadBalancer" && !has_address(fields) {
+        true if wants_address(fields) => Health::in_progress("has no load balancer address yet"),
+        true => Health::current("has a cluster IP, but no load balancer address yet"),
+        false => Health::current("has its addresses"),
     }
-    Health::current("has its addresses")
+}
+
+/// An Ingress has an address when its controller serves it. It waits for it only if its
+/// annotation asks for that: some controllers never write one.
+pub(super) fn ingress(fields: Fields<'_>, _now: Timestamp) -> Health {
+    match has_address(fields) {
+        true => Health::current("has an address"),
+        false if wants_address(fields) => Health::in_progress("has no address yet"),
+        false => Health::current("exists"),
+    }
 }
 
 pub(super) fn namespace(fields: Fields<'_>, _now: Timestamp) -> Health {
@@ -149,6 +173,45 @@ mod tests {
             Current,
             "has its addresses",
         );
+    }
+
+    #[test]
+    fn addresses_are_waited_for_on_request() {
+        let check = |version: &str,
+                     kind: &str,
+                     spec: Value,
+                     status: Value,
+                     asked: bool,
+                     state,
+                     message: &str| {
+            let annotations =
+                if asked { json!({"supercargo.dev/wait-for-address": "enabled"}) } else { json!({}) };
+            let object = json!({"apiVersion": version, "kind": kind, "metadata": {"annotations": annotations},
+                "spec": spec, "status": status});
+            let health = RuleSet::default().assess(&object, jiff::Timestamp::UNIX_EPOCH);
+            assert_eq!((health.state, health.message.as_str()), (state, message), "{object}");
+        };
+        let (none, one) =
+            (json!({"loadBalancer": {}}), json!({"loadBalancer": {"ingress": [{"ip": "1.2.3.4"}]}}));
+        let balanced = json!({"type": "LoadBalancer", "clusterIP": "10.0.0.1"});
+        let plain = json!({"clusterIP": "10.0.0.1"});
+        check(
+            "v1",
+            "Service",
+            balanced.clone(),
+            none.clone(),
+            true,
+            InProgress,
+            "has no load balancer address yet",
+        );
+        check("v1", "Service", balanced, one.clone(), true, Current, "has its addresses");
+        check("v1", "Service", plain, none.clone(), true, Current, "has its addresses");
+        let ingress = |status: &Value, asked, state, message: &str| {
+            check("networking.k8s.io/v1", "Ingress", json!({}), status.clone(), asked, state, message);
+        };
+        ingress(&none, false, Current, "exists");
+        ingress(&none, true, InProgress, "has no address yet");
+        ingress(&one, true, Current, "has an address");
     }
 
     #[test]

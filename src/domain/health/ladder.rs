@@ -46,7 +46,7 @@ pub(super) fn custom(fields: Fields<'_>, now: Timestamp) -> Health {
 
 /// A suspended controller does not write that it has seen the latest change, and perhaps no
 /// status at all.
-fn suspended_by_spec(fields: Fields<'_>) -> Option<Health> {
+pub(super) fn suspended_by_spec(fields: Fields<'_>) -> Option<Health> {
     let field =
         ["suspend", "suspended", "paused"].iter().find(|field| fields.flag(&format!("/spec/{field}")))?;
     Some(Health::suspended(format!("spec.{field} is true")))
@@ -127,12 +127,15 @@ pub(super) fn climb(fields: Fields<'_>, status: &Map<String, Value>) -> Health {
     if let Some(c) = of(Polarity::Suspended).find(|c| c.is("True")) {
         return Health::suspended(c.explain());
     }
-    if let Some(c) = conditions().find(|c| is_wrong(*c) || is_working(*c)) {
+    let ready = fields.condition("Ready");
+    let is_ready = ready.is_some_and(|c| c.is("True"));
+    if let Some(c) = conditions().find(|c| is_wrong(*c, is_ready) || is_working(*c)) {
         return Health::in_progress(c.explain());
     }
-    let ready = fields.condition("Ready");
     let lacks = match ready {
         Some(c) => Some(c).filter(|c| !c.is("True")),
+        // What has come to its end does not run any more.
+        None if of(Polarity::Positive).any(|c| c.is("True") && is_an_end(c.kind())) => None,
         None => conditions()
             .filter(|c| matches!(polarity(c.kind()), Some(Polarity::Positive | Polarity::Step)))
             .find(|c| !c.is("True")),
@@ -156,7 +159,7 @@ pub(super) fn climb(fields: Fields<'_>, status: &Map<String, Value>) -> Health {
     if let Some((path, value, _)) = said.iter().find(|(_, _, word)| *word == Word::Healthy) {
         return Health::current(format!("{path} is {value}"));
     }
-    if let Some(c) = of(Polarity::Positive).next() {
+    if let Some(c) = of(Polarity::Positive).find(|c| c.is("True")) {
         return Health::current(format!("condition {} is True", c.kind()));
     }
     if let Some((path, value, _)) = said.first() {
@@ -173,11 +176,12 @@ pub(super) fn climb(fields: Fields<'_>, status: &Map<String, Value>) -> Health {
     }
 }
 
-/// A condition that says that something is wrong.
-fn is_wrong(c: Condition<'_>) -> bool {
+/// A condition that says that something is wrong. Next to a true `Ready`, a part that is false
+/// for a bad reason may be one that does not count.
+fn is_wrong(c: Condition<'_>, is_ready: bool) -> bool {
     match polarity(c.kind()) {
         Some(Polarity::Negative) => c.is("True"),
-        _ => c.is("False") && is_bad_reason(c.reason()),
+        _ => !is_ready && c.is("False") && is_bad_reason(c.reason()),
     }
 }
 
@@ -232,12 +236,20 @@ fn spoken(said: &Said<'_>) -> Option<Health> {
 }
 
 fn names_a_state(key: &str) -> bool {
+    // What is wanted, and not what is.
+    if key.starts_with("desired") || key.starts_with("expected") {
+        return false;
+    }
     const NAMES: &[&str] = &["compliant", "health", "phase", "stage", "state", "status"];
     let lower = key.to_ascii_lowercase();
     NAMES.iter().any(|name| {
         let before = lower.strip_suffix(name).map(str::len).and_then(|length| key.as_bytes().get(length));
         lower == *name || before.is_some_and(u8::is_ascii_uppercase)
     })
+}
+
+fn is_an_end(kind: &str) -> bool {
+    matches!(kind, "Complete" | "Completed" | "Succeeded")
 }
 
 /// Kinds whose objects do something once and are done then.
@@ -352,8 +364,10 @@ mod tests {
         check(with(&[("RemediationAllowed", "True")]), Current, "exists");
         let late = json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"});
         check(json!({"conditions": [condition("Ready", "True"), late]}), Failed, "ProgressDeadlineExceeded");
-        let update = json!({"type": "LastAsyncOperation", "status": "False", "reason": "AsyncUpdateFailure"});
-        check(json!({"conditions": [condition("Ready", "True"), update]}), InProgress, "AsyncUpdateFailure");
+        let part = json!({"type": "TestSuccess", "status": "False", "reason": "TestFailed"});
+        check(json!({"conditions": [part.clone()]}), InProgress, "TestFailed");
+        check(json!({"conditions": [condition("Ready", "True"), part]}), Current, "is ready");
+        check(with(&[("Running", "False"), ("Succeeded", "True")]), Current, "condition Succeeded is True");
     }
 
     #[test]

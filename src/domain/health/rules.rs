@@ -125,7 +125,8 @@ mod tests {
         check("rbac.authorization.k8s.io", "ClusterRole", false);
         check("batch", "CronJob", false);
         check("batch", "Job", true);
-        check("networking.k8s.io", "Ingress", false);
+        check("networking.k8s.io", "Ingress", true);
+        check("networking.k8s.io", "NetworkPolicy", false);
         check("gateway.networking.k8s.io", "Gateway", true);
         check("example.com", "Deployment", true);
         check("cert-manager.io", "Certificate", true);

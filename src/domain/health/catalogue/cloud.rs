@@ -1,6 +1,6 @@
 //! Clouds as resources: Crossplane, AWS, Google and Azure controllers.
 
-use super::entry::Check::{Both, Has, Is, Reason, Text};
+use super::check::Check::{Both, Has, Is, Reason, Text, Unset};
 use super::entry::{CatalogueEntry, of};
 
 /// The entries.
@@ -22,10 +22,11 @@ pub(super) const TABLE: &[CatalogueEntry] = &[
     of("*.crossplane.io", &[]).suspended(&[Reason("Synced", &["ReconcilePaused"])]).waits(&[Has("Synced", "False"), Has("LastAsyncOperation", "False")]).needs(&[Is("Synced"), Is("Ready")]).only(),
     of("*.upbound.io", &[]).suspended(&[Reason("Synced", &["ReconcilePaused"])]).waits(&[Has("Synced", "False"), Has("LastAsyncOperation", "False")]).needs(&[Is("Synced"), Is("Ready")]).only(),
 
-    of("*.services.k8s.aws", &[]).failed(&[Is("ACK.Terminal")]).waits(&[Is("ACK.Recoverable")]).needs(&[Is("ACK.ResourceSynced")]).only(),
+    of("*.services.k8s.aws", &[]).waits(&[Is("ACK.Terminal"), Is("ACK.Recoverable")]).needs(&[Is("ACK.ResourceSynced")]).only(),
     of("core.cnrm.cloud.google.com", &["ConfigConnector", "ConfigConnectorContext"]).needs(&[Text("/status/healthy", &["true"])]).only(),
-    of("*.cnrm.cloud.google.com", &[]).suspended(&[Reason("Ready", &["DependencyNotReady"])]).needs(&[Is("Ready")]).only(),
-    of("*.azure.com", &[]).failed(&[Both(&Has("Ready", "False"), &Text("/status/conditions/0/severity", &["Error"]))]).needs(&[Is("Ready")]).only(),
-    of("infra.contrib.fluxcd.io", &["Terraform"]).suspended(&[Text("/spec/suspend", &["true"]), Reason("Ready", &["TerraformPlannedWithChanges"])]).needs(&[Is("Ready")]),
+    of("customize.core.cnrm.cloud.google.com", &[]),
+    of("*.cnrm.cloud.google.com", &[]).needs(&[Is("Ready")]).only(),
+    of("*.azure.com", &[]),
+    of("infra.contrib.fluxcd.io", &["Terraform"]).suspended(&[Both(&Reason("Ready", &["TerraformPlannedWithChanges"]), &Unset("/spec/approvePlan")), Both(&Reason("Ready", &["TerraformPlannedWithChanges"]), &Text("/spec/planOnly", &["true"]))]).needs(&[Is("Ready")]),
     of("app.terraform.io", &[]).waits(&[Text("/status/runStatus/status", &["errored"])]),
 ];

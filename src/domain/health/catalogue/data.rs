@@ -1,22 +1,22 @@
 //! Databases, queues, search, storage and backup.
 
-use super::entry::Check::{Every, Has, Is, Reaches, Set, Some, Text};
+use super::check::Check::{EachSame, Every, Has, Is, Reaches, Reason, Set, Some, Text};
 use super::entry::{CatalogueEntry, of};
 
 /// The entries.
 #[rustfmt::skip]
 pub(super) const TABLE: &[CatalogueEntry] = &[
-    of("acid.zalan.do", &["postgresql"]).failed(&[Text("/status/PostgresClusterStatus", &["CreateFailed", "SyncFailed", "Invalid"])]).needs(&[Text("/status/PostgresClusterStatus", &["Running"])]).only(),
+    of("acid.zalan.do", &["postgresql"]).failed(&[Text("/status/PostgresClusterStatus", &["CreateFailed", "Invalid"])]).needs(&[Text("/status/PostgresClusterStatus", &["Running"])]).only(),
     of("acid.zalan.do", &["OperatorConfiguration", "PostgresTeam"]).no_status(),
-    of("postgresql.cnpg.io", &["Cluster"]).needs(&[Is("Ready"), Reaches("/status/readyInstances", "/spec/instances")]).only(),
+    of("postgresql.cnpg.io", &["Cluster"]).suspended(&[Is("cnpg.io/hibernation")]).needs(&[Is("Ready"), Reaches("/status/readyInstances", "/spec/instances")]).only(),
     of("postgresql.cnpg.io", &["Backup"]).failed(&[Text("/status/phase", &["failed"])]).needs(&[Text("/status/phase", &["completed"])]).only(),
     of("postgresql.cnpg.io", &["Pooler"]).needs(&[Reaches("/status/instances", "/spec/instances")]).only(),
     of("postgresql.cnpg.io", &["Database", "Publication", "Subscription"]).needs(&[Text("/status/applied", &["true"])]).only(),
     of("postgresql.cnpg.io", &["ScheduledBackup", "ImageCatalog", "ClusterImageCatalog"]).no_status(),
-    of("postgres-operator.crunchydata.com", &["PostgresCluster"]).waits(&[Some("/status/instances", "/readyReplicas", &["0"])]).needs(&[Set("/status/instances")]).only(),
-    of("kubedb.com", &[]).needs(&[Text("/status/phase", &["Ready"])]).only(),
-    of("k8s.mariadb.com", &["MariaDB", "MaxScale", "Connection", "Database", "User", "Grant", "SqlJob"]).needs(&[Is("Ready")]),
-    of("k8s.mariadb.com", &["Backup", "Restore"]).needs(&[Is("Complete")]),
+    of("postgres-operator.crunchydata.com", &["PostgresCluster"]).suspended(&[Text("/spec/shutdown", &["true"])]).needs(&[EachSame("/status/instances", "/readyReplicas", "/replicas")]).only(),
+    of("kubedb.com", &[]).suspended(&[Text("/status/phase", &["Halted"])]).needs(&[Text("/status/phase", &["Ready"])]).only(),
+    of("k8s.mariadb.com", &["MariaDB", "MaxScale", "Connection", "Database", "User", "Grant"]).needs(&[Is("Ready")]),
+    of("k8s.mariadb.com", &["Backup", "Restore", "SqlJob"]).suspended(&[Reason("Complete", &["CronJobScheduled"])]).failed(&[Reason("Complete", &["JobFailed"])]).needs(&[Is("Complete")]).only(),
     of("mariadb.mmontes.io", &["MariaDB"]).needs(&[Is("Ready")]),
     of("mysql.oracle.com", &["InnoDBCluster"]).needs(&[Text("/status/cluster/status", &["ONLINE"])]).only(),
     of("pxc.percona.com", &["PerconaXtraDBCluster"]).suspended(&[Text("/status/state", &["paused"])]).needs(&[Text("/status/state", &["ready"])]).only(),
@@ -30,18 +30,20 @@ pub(super) const TABLE: &[CatalogueEntry] = &[
     of("clickhouse.altinity.com", &["ClickHouseInstallationTemplate", "ClickHouseOperatorConfiguration"]).no_status(),
     of("clickhouse-keeper.altinity.com", &["ClickHouseKeeperInstallation"]).needs(&[Text("/status/status", &["Completed"])]).only(),
     of("cassandra.rook.io", &["Cluster"]),
+    of("k8ssandra.io", &["K8ssandraCluster"]).needs(&[Is("CassandraInitialized")]).only(),
     of("cassandra.datastax.com", &["CassandraDatacenter"]).suspended(&[Is("Stopped")]).needs(&[Text("/status/cassandraOperatorProgress", &["Ready"])]).only(),
     of("scylla.scylladb.com", &["ScyllaCluster"]).needs(&[Is("Available")]),
     of("pingcap.com", &["TidbCluster"]).needs(&[Is("Ready")]),
     of("crdb.cockroachlabs.com", &["CrdbCluster"]).needs(&[Text("/status/clusterStatus", &["Finished"])]).only(),
 
-    of("kafka.strimzi.io", &["Kafka", "KafkaConnect", "KafkaTopic", "KafkaUser", "KafkaBridge", "KafkaMirrorMaker2", "KafkaRebalance"]).waits(&[Is("NotReady")]).needs(&[Is("Ready")]).only(),
-    of("kafka.strimzi.io", &["KafkaConnector"]).waits(&[Is("NotReady"), Some("/status/connectorStatus/tasks", "/state", &["FAILED"])]).needs(&[Is("Ready"), Text("/status/connectorStatus/connector/state", &["RUNNING"])]).only(),
+    of("kafka.strimzi.io", &["Kafka", "KafkaConnect", "KafkaTopic", "KafkaUser", "KafkaBridge", "KafkaMirrorMaker2", "KafkaRebalance"]).suspended(&[Is("ReconciliationPaused"), Is("Unmanaged"), Is("ProposalReady"), Is("Stopped")]).waits(&[Is("NotReady")]).needs(&[Is("Ready")]).only(),
+    of("kafka.strimzi.io", &["KafkaConnector"]).suspended(&[Is("ReconciliationPaused"), Text("/status/connectorStatus/connector/state", &["PAUSED", "STOPPED"])]).waits(&[Is("NotReady"), Some("/status/connectorStatus/tasks", "/state", &["FAILED"])]).needs(&[Is("Ready"), Text("/status/connectorStatus/connector/state", &["RUNNING"])]).only(),
     of("kafka.strimzi.io", &["KafkaNodePool"]),
     of("kafka.banzaicloud.io", &["KafkaCluster"]).waits(&[Some("/status/brokersState", "/configurationState", &["ConfigOutOfSync"]), Some("/status/brokersState", "/gracefulActionState/cruiseControlState", &["GracefulUpscaleRunning", "GracefulDownscaleRunning", "GracefulUpscaleRequired", "GracefulDownscaleRequired"])]).needs(&[Text("/status/state", &["ClusterRunning"])]).only(),
     of("platform.confluent.io", &["Kafka", "Zookeeper", "KRaftController", "Connect", "ControlCenter", "KsqlDB", "SchemaRegistry", "KafkaRestProxy"]).needs(&[Text("/status/phase", &["RUNNING"])]),
     of("rabbitmq.com", &["RabbitmqCluster"]).needs(&[Is("AllReplicasReady"), Is("ClusterAvailable"), Is("ReconcileSuccess")]).only(),
     of("rabbitmq.com", &[]).needs(&[Is("Ready")]),
+    of("apps.emqx.io", &["EMQX"]).needs(&[Is("Ready")]).only(),
     of("cluster.redpanda.com", &["Redpanda"]).needs(&[Is("Ready")]),
     of("pulsar.streamnative.io", &[]).needs(&[Is("Ready")]),
     of("jetstream.nats.io", &["Stream", "Consumer"]).needs(&[Is("Ready")]),
@@ -53,8 +55,9 @@ pub(super) const TABLE: &[CatalogueEntry] = &[
     of("core.humio.com", &[]).waits(&[Text("/status/state", &["NotFound"])]),
 
     of("minio.min.io", &["Tenant"]).waits(&[Text("/status/healthStatus", &["red", "yellow"])]).needs(&[Text("/status/currentState", &["Initialized"])]).only(),
-    of("ceph.rook.io", &["CephCluster"]).waits(&[Text("/status/ceph/health", &["HEALTH_ERR"])]).needs(&[Text("/status/phase", &["Ready"])]).only(),
-    of("ceph.rook.io", &["CephBlockPool", "CephFilesystem", "CephObjectStore", "CephObjectStoreUser", "CephClient"]).failed(&[Text("/status/phase", &["Failure"])]).needs(&[Text("/status/phase", &["Ready", "Connected"])]),
+    of("ceph.rook.io", &["CephCluster"]).waits(&[Text("/status/ceph/health", &["HEALTH_ERR"])]).needs(&[Text("/status/phase", &["Ready", "Connected"])]).only(),
+    of("ceph.rook.io", &["CephBlockPool", "CephFilesystem", "CephObjectStore", "CephObjectStoreUser", "CephClient"]).needs(&[Text("/status/phase", &["Ready", "Connected"])]),
+    of("ceph.rook.io", &[]).waits(&[Text("/status/phase", &["Failure"])]),
     of("longhorn.io", &["Volume"]).waits(&[Text("/status/robustness", &["degraded", "faulted"])]).needs(&[Text("/status/state", &["attached", "detached"])]).only(),
     of("longhorn.io", &["Setting", "RecurringJob", "BackingImageDataSource", "Orphan"]).no_status(),
     of("ocs.openshift.io", &["StorageCluster"]).needs(&[Is("Available")]),

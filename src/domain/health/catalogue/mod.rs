@@ -5,6 +5,7 @@
 //! ladder alone would be wrong, or when an object of the kind is not healthy before its
 //! controller has written a status.
 
+mod check;
 mod cloud;
 mod data;
 mod delivery;

@@ -1,10 +1,9 @@
 //! Gateways, routes, meshes and load balancers.
 
-use super::entry::Check::{Every, Is, Set, Some, Text};
+use super::check::Check::{Is, Set, Some, Text};
 use super::entry::{CatalogueEntry, of};
 
-const GLOO_BAD: &[&str] = &["Rejected", "Warning", "2", "3"];
-const GLOO_PENDING: &[&str] = &["Pending", "0"];
+const GLOO_BAD: &[&str] = &["Pending", "Rejected", "Warning", "0", "2", "3"];
 
 /// The entries.
 #[rustfmt::skip]
@@ -12,14 +11,13 @@ pub(super) const TABLE: &[CatalogueEntry] = &[
     of("gateway.networking.k8s.io", &["GatewayClass"]).needs(&[Is("Accepted")]).only(),
     of("gateway.networking.k8s.io", &["Gateway"]).needs(&[Is("Accepted"), Is("Programmed")]),
     of("gateway.networking.k8s.io", &["HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute"]).needs(&[Set("/status/parents")]),
-    of("gateway.networking.k8s.io", &["BackendTLSPolicy"]).needs(&[Set("/status/ancestors")]),
+    of("gateway.networking.k8s.io", &["BackendTLSPolicy"]).quiet(),
     of("gateway.networking.k8s.io", &["ReferenceGrant"]).no_status(),
     of("microgateway.airlock.com", &[]),
 
     // Gloo writes a word, and a number in its older versions; one status a namespace.
     of("*.solo.io", &["Gateway", "MatchableHttpGateway", "MatchableTcpGateway", "RouteOption", "RouteTable", "VirtualHostOption", "ListenerOption", "HttpListenerOption", "VirtualService", "Proxy", "Settings", "Upstream", "UpstreamGroup", "AuthConfig", "RateLimitConfig"])
-        .suspended(&[Text("/status/state", GLOO_PENDING), Some("/status/statuses", "/state", GLOO_PENDING)])
-        .waits(&[Text("/status/state", GLOO_BAD), Some("/status/statuses", "/state", GLOO_BAD)]),
+        .waits(&[Text("/status/state", GLOO_BAD), Some("/status/statuses", "/state", GLOO_BAD)]).quiet(),
 
     of("projectcontour.io", &["HTTPProxy"]).needs(&[Text("/status/currentStatus", &["valid"])]),
     of("projectcontour.io", &["ExtensionService"]),
@@ -50,7 +48,7 @@ pub(super) const TABLE: &[CatalogueEntry] = &[
     of("crd.projectcalico.org", &[]).no_status(),
     of("projectcalico.org", &[]).no_status(),
     of("k8s.cni.cncf.io", &["NetworkAttachmentDefinition"]).no_status(),
-    of("nmstate.io", &["NodeNetworkConfigurationPolicy"]).suspended(&[super::entry::Check::Reason("Available", &["NoMatchingNode"])]).failed(&[Is("Degraded")]).needs(&[Is("Available")]).only(),
+    of("nmstate.io", &["NodeNetworkConfigurationPolicy"]).suspended(&[super::check::Check::Reason("Available", &["NoMatchingNode"])]).failed(&[Is("Degraded")]).needs(&[Is("Available")]).only(),
     of("kiali.io", &["Kiali"]),
-    of("inference.networking.k8s.io", &["InferencePool"]).needs(&[Every("/status/parents", "/conditions/0/status", &["True"])]),
+    of("inference.networking.k8s.io", &["InferencePool"]).quiet(),
 ];

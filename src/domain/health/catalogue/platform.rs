@@ -1,6 +1,6 @@
 //! Certificates, secrets, policies, monitoring, operators.
 
-use super::entry::Check::{Both, Has, Is, Reason, Set, Text, Unset};
+use super::check::Check::{Both, Has, Is, Reason, Set, Text, Unset};
 use super::entry::{CatalogueEntry, of};
 
 /// The entries.
@@ -23,6 +23,7 @@ pub(super) const TABLE: &[CatalogueEntry] = &[
 
     of("kyverno.io", &["Policy", "ClusterPolicy"]).needs(&[Is("Ready")]),
     of("kyverno.io", &["CleanupPolicy", "ClusterCleanupPolicy", "PolicyException"]).no_status(),
+    of("policies.kyverno.io", &["DeletingPolicy", "NamespacedDeletingPolicy"]).no_status(),
     of("policies.kyverno.io", &[]).needs(&[Text("/status/conditionStatus/ready", &["true"])]).only(),
     of("templates.gatekeeper.sh", &["ConstraintTemplate"]).needs(&[Text("/status/created", &["true"])]).only(),
     of("policy.open-cluster-management.io", &["Policy"]).suspended(&[Text("/spec/disabled", &["true"])]).waits(&[Text("/status/compliant", &["NonCompliant", "Pending"])]),
@@ -31,11 +32,11 @@ pub(super) const TABLE: &[CatalogueEntry] = &[
 
     of("monitoring.coreos.com", &["Prometheus", "PrometheusAgent", "Alertmanager", "ThanosRuler"]).needs(&[Is("Available"), Is("Reconciled")]).only(),
     of("monitoring.coreos.com", &["ServiceMonitor", "PodMonitor", "Probe", "PrometheusRule", "AlertmanagerConfig", "ScrapeConfig"]).no_status(),
-    of("operator.victoriametrics.com", &[]).suspended(&[Text("/status/updateStatus", &["paused"])]).failed(&[Text("/status/updateStatus", &["failed"])]).waits(&[Text("/status/updateStatus", &["expanding"])]),
+    of("operator.victoriametrics.com", &[]).suspended(&[Text("/status/updateStatus", &["paused"])]).waits(&[Text("/status/updateStatus", &["expanding", "failed"])]).only(),
     of("grafana.integreatly.org", &["Grafana"]).waits(&[Text("/status/stageStatus", &["failed"])]).needs(&[Text("/status/stage", &["complete"]), Text("/status/stageStatus", &["success"])]).only(),
     of("grafana.integreatly.org", &[]),
-    of("loki.grafana.com", &["LokiStack"]).needs(&[Is("Ready")]),
-    of("tempo.grafana.com", &["TempoStack", "TempoMonolithic"]).needs(&[Is("Ready")]),
+    of("loki.grafana.com", &["LokiStack"]).needs(&[Is("Ready")]).only(),
+    of("tempo.grafana.com", &["TempoStack", "TempoMonolithic"]).needs(&[Is("Ready")]).only(),
     of("opentelemetry.io", &["OpenTelemetryCollector", "Instrumentation", "OpAMPBridge"]).no_status(),
     of("jaegertracing.io", &["Jaeger"]).needs(&[Text("/status/phase", &["Running"])]).only(),
     of("logging.banzaicloud.io", &["Logging", "Flow", "Output", "ClusterFlow", "ClusterOutput"]).waits(&[Text("/status/active", &["false"])]).only().quiet(),
@@ -46,12 +47,13 @@ pub(super) const TABLE: &[CatalogueEntry] = &[
 
     // The lifecycle manager of operators: an upgrade that a person must approve is no fault.
     of("operators.coreos.com", &["Subscription"]).waits(&[Is("ResolutionFailed"), Is("CatalogSourcesUnhealthy"), Has("InstallPlanFailed", "True"), Text("/status/state", &["UpgradeFailed"]), Both(&Is("InstallPlanPending"), &Both(&Unset("/status/installedCSV"), &Set("/status/conditions"))), Both(&Is("InstallPlanPending"), &Text("/spec/installPlanApproval", &["Automatic"]))]).needs(&[Set("/status/state")]).only(),
-    of("operators.coreos.com", &["ClusterServiceVersion"]).failed(&[Text("/status/phase", &["Failed"])]).needs(&[Text("/status/phase", &["Succeeded"])]).only(),
+    of("operators.coreos.com", &["ClusterServiceVersion"]).needs(&[Text("/status/phase", &["Succeeded"])]).only(),
     of("operators.coreos.com", &["InstallPlan"]).suspended(&[Text("/status/phase", &["RequiresApproval"])]).failed(&[Text("/status/phase", &["Failed"])]).needs(&[Text("/status/phase", &["Complete"])]).only(),
     of("operators.coreos.com", &["CatalogSource"]).needs(&[Text("/status/connectionState/lastObservedState", &["READY"])]).only(),
     of("operators.coreos.com", &["OperatorGroup", "OperatorCondition"]).no_status(),
-    of("olm.operatorframework.io", &["ClusterExtension"]).needs(&[Is("Installed")]),
-    of("olm.operatorframework.io", &["ClusterCatalog"]).needs(&[Is("Serving")]),
+    of("olm.operatorframework.io", &["ClusterExtension"]).waits(&[Reason("Progressing", &["Retrying", "RollingOut", "Blocked"])]).needs(&[Is("Installed")]).only(),
+    of("olm.operatorframework.io", &["ClusterCatalog"]).waits(&[Reason("Progressing", &["Retrying", "Blocked"])]).needs(&[Is("Serving")]).only(),
+    of("multicluster.openshift.io", &["MultiClusterEngine"]).needs(&[Text("/status/phase", &["Available"])]).only(),
     of("config.openshift.io", &["ClusterOperator"]).waits(&[Is("Degraded"), Is("Progressing")]).needs(&[Is("Available")]).only(),
     of("core.gardener.cloud", &["Shoot"]).suspended(&[Text("/status/hibernated", &["true"])]).needs(&[Text("/status/lastOperation/state", &["Succeeded"]), Is("APIServerAvailable"), Is("ControlPlaneHealthy"), Is("SystemComponentsHealthy")]).only(),
     of("capabilities.3scale.net", &["Application"]).suspended(&[Text("/status/state", &["suspended"])]).needs(&[Is("Ready")]),

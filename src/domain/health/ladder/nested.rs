@@ -127,6 +127,8 @@ fn errors(status: &Map<String, Value>) -> Option<String> {
         "lastFailure",
     ];
     NAMES.iter().find_map(|name| match status.get(*name)? {
+        // A default of some kinds.
+        Value::String(text) if text.eq_ignore_ascii_case("none") => None,
         Value::String(text) if !text.trim().is_empty() => Some(format!("{name}: {}", text.trim())),
         Value::Object(error) if !error.is_empty() => match error.get("message").and_then(Value::as_str) {
             Some(text) => Some(format!("{name}: {text}")),
@@ -167,7 +169,8 @@ fn unreported(status: &Map<String, Value>) -> Option<String> {
             return None;
         }
         // Not for a field that has its own counterpart, such as `currentHealthy`.
-        let is_counted = status.keys().any(|other| other != key && other.ends_with(what))
+        let ends = |other: &str| other.to_ascii_lowercase().ends_with(&what.to_ascii_lowercase());
+        let is_counted = status.keys().any(|other| other != key && ends(other))
             || status.keys().any(|other| other.starts_with("current"));
         (!is_counted).then(|| format!("{key} is {want}, and none is reported yet"))
     })
