@@ -143,9 +143,18 @@ async fn a_release_waits_for_what_a_custom_resource_says_about_itself() {
     scene.create("app", json!({"wait": true, "timeout": "10m"}));
     let waits = format!("Waiting for 1 of 1 object: Widget/{namespace}/w");
     scene.wait_message("app", "Unknown", &waits).await;
+    let mark = scene.mark();
     says(json!({"phase": "Pending", "observedGeneration": 1}));
-    scene.wait_field(&format!("{group}/v1"), "widgets", "w", "/status/phase", &"Pending".into()).await;
-    scene.wait_message("app", "Unknown", &waits).await;
+    let has_looked = async || {
+        let requests = scene.requests(mark);
+        requests
+            .iter()
+            .any(|request| request.verb == "get" && request.uri.ends_with("/widgets/w"))
+            .then_some(())
+    };
+    scene.story.wait_for("the operator has read the Widget", has_looked).await;
+    let ready = scene.condition("app", "Ready").await.expect("a condition");
+    assert_eq!((ready.status.as_str(), ready.message.contains(&waits)), ("Unknown", true));
     says(json!({"phase": "Running"}));
     let ready = scene.story.wait_ready("app", "1@").await;
     assert_eq!(message(&ready, "Healthy"), "All objects are healthy");
@@ -193,5 +202,25 @@ async fn an_address_is_waited_for_only_on_request() {
     scene.wait_message("app", "Unknown", &waits).await;
     let address = json!({"status": {"loadBalancer": {"ingress": [{"ip": "192.0.2.1"}]}}}).to_string();
     scene.story.kubectl(&["patch", "service", "asked", "--subresource=status", "-p", &address], "");
+    scene.story.wait_ready("app", "1@").await;
+}
+
+#[story]
+async fn a_definition_that_goes_while_a_run_waits_for_it_is_created_again() {
+    let scene = Scene::begin("health-definition-goes").await;
+    let version = " [{name: v1, served: true, storage: true, \
+                   schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}]\n";
+    let definition = scene.widgets(version);
+    let held = definition.replace("metadata: {", "metadata: {finalizers: [example.com/hold], ");
+    scene.story.kubectl(&["apply", "-f", "-"], &held);
+    let name = format!("crd/widgets.{}", scene.group());
+    scene.story.kubectl(&["delete", &name, "--wait=false"], "");
+    scene.push("app", "1", &definition);
+    scene.create("app", json!({"timeout": "10m"}));
+    scene.wait_message("app", "Unknown", "Waiting for CustomResourceDefinitions to be established").await;
+    scene.story.kubectl(
+        &["patch", &name, "--type=json", "-p", r#"[{"op": "remove", "path": "/metadata/finalizers"}]"#],
+        "",
+    );
     scene.story.wait_ready("app", "1@").await;
 }

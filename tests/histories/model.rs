@@ -356,9 +356,13 @@ impl World {
             {
                 why.push(format!("r{owner} has {id}"));
             }
-            // A hand has changed its labels, and who has it does not change them back.
+            // A hand has changed its labels, and who has it does not change them back. Or it has
+            // gone by itself, and is in two inventories.
             let has = |(owner, ids): &(&Number, &BTreeSet<Id>)| **owner != release && ids.contains(id);
             let owner = seen.inventories.iter().find(has).map(|(owner, _)| *owner);
+            if let Some(owner) = owner.filter(|_| live.is_none() && piece.how == How::Brief) {
+                why.push(format!("r{owner} has {id} too"));
+            }
             if let Some(owner) =
                 owner.filter(|owner| self.strayed.contains(id) && self.leaves_labels(*owner, id))
             {
@@ -366,6 +370,12 @@ impl World {
             }
             if piece.kind == Kind::Thing && !self.is_defined(piece, &wanted, seen) {
                 why.push(format!("nothing defines {id}"));
+            }
+            let target = self.names.id(Kind::Deployment, piece.name, known.spec.away);
+            let scales_nothing =
+                piece.kind == Kind::HorizontalPodAutoscaler && !seen.objects.contains_key(&target);
+            if known.spec.wait && scales_nothing {
+                why.push(format!("{id} has nothing to scale"));
             }
             // What must not be deleted is not recreated either, unless somebody asks for it.
             let field = match (piece.kind, piece.how) {

@@ -85,12 +85,26 @@ fn verdicts_are_in_the_order_of_the_input() {
         "Current     Pod/apps/done: has completed\nSuspended   Widget.example.com/w: spec.suspend is true\n";
     assert_eq!((code, out.as_str(), err.as_str()), (Some(0), expected, ""));
 
+    let (code, out, err) = health(&["-f", "-"], "apiVersion: v1\nkind: List\nitems: []\n");
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "", ""));
+
     let (code, out, _) =
         health(&["-f", "-", "-o", "json"], &(pod("broken", "Failed") + &pod("done", "Succeeded")));
     assert_eq!(code, Some(1));
     let lines: Vec<Value> = out.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
     assert_eq!(lines[0]["object"], "Pod/apps/broken");
     assert_eq!((&lines[0]["state"], &lines[1]["state"]), (&"Failed".into(), &"Current".into()));
+}
+
+#[test]
+fn the_time_of_a_verdict_can_be_chosen() {
+    let old = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w, creationTimestamp: '2020-01-01T00:00:00Z'}\n";
+    let check = |as_of: &str, expected: (Option<i32>, &str)| {
+        let (code, out, _) = health(&["-f", "-", "--as-of", as_of], old);
+        assert_eq!((code, out.as_str()), expected);
+    };
+    check("object", (Some(1), "InProgress  Widget.example.com/w: has no status yet\n"));
+    check("now", (Some(0), "Current     Widget.example.com/w: exists\n"));
 }
 
 #[test]

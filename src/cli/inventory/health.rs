@@ -18,8 +18,8 @@ use crate::domain::manifest::decode::decode_values;
 ///
 /// Prints a line for each object, in the order of the input: its state, the object, and why.
 /// The rules are those of the operator. Takes the objects as a cluster gives them, with their
-/// status: YAML documents, a List, or a JSON list. Contacts no cluster; an object is judged as of
-/// the latest time in its metadata and conditions.
+/// status: YAML documents, a List, or a JSON list. Contacts no cluster. Some verdicts depend on the
+/// age of an object: see --as-of.
 ///
 /// Exit codes: 0 when every object is Current or Suspended; 1 when one is not; 2 when the input
 /// cannot be read or is invalid.
@@ -29,6 +29,10 @@ pub struct HealthArgs {
     /// File or directory of objects; - is stdin. May be repeated.
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     filenames: Vec<PathBuf>,
+    /// The time of the verdicts: object is the latest time in the metadata and conditions of each
+    /// object, for saved objects; now is for objects that come from a cluster.
+    #[arg(long, value_enum, default_value = "object", value_name = "TIME")]
+    as_of: AsOf,
     /// Output format: text, or json with one JSON object a line.
     #[arg(short = 'o', long, value_enum, default_value = "text", value_name = "FORMAT")]
     output: HealthFormat,
@@ -43,10 +47,19 @@ pub enum HealthFormat {
     Json,
 }
 
+/// By which clock an object is judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AsOf {
+    /// The latest time in the object.
+    Object,
+    /// That of this machine.
+    Now,
+}
+
 const EXAMPLES: &str = "\
 Examples:
   # What the operator would say about everything in a namespace
-  kubectl get all -n apps -o yaml | supercargo health -f -
+  kubectl get all -n apps -o yaml | supercargo health --as-of now -f -
 
   # Verdicts of saved objects, for a program
   supercargo health -f objects.yaml -o json";
@@ -67,10 +80,17 @@ impl HealthArgs {
     /// # Errors
     /// When an object is not healthy, or the input cannot be used.
     pub(in crate::cli) fn run(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
-        let objects = read(&self.filenames).map_err(CliError::of_comparison)?;
+        self.judge(printer).map_err(CliError::of_comparison)
+    }
+
+    fn judge(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
+        let objects = read(&self.filenames)?;
         let mut all_healthy = true;
         for object in &objects {
-            let now = as_of(object).unwrap_or_else(Timestamp::now);
+            let now = match self.as_of {
+                AsOf::Object => as_of(object).unwrap_or_else(Timestamp::now),
+                AsOf::Now => Timestamp::now(),
+            };
             let health = RuleSet::default().assess(object, now);
             all_healthy &= health.state.is_healthy();
             let verdict =
@@ -92,7 +112,9 @@ impl HealthArgs {
 
 fn read(filenames: &[PathBuf]) -> Result<Vec<Value>, CliError> {
     let (mut objects, mut problems) = (Vec::new(), Vec::new());
+    let mut is_blank = true;
     for (name, bytes) in files::read(filenames)? {
+        is_blank &= bytes.iter().all(u8::is_ascii_whitespace);
         match decode_values(&name, &bytes) {
             Ok(values) => objects.extend(values.into_iter().map(|(value, _)| value)),
             Err(errors) => problems.extend(errors.iter().map(ToString::to_string)),
@@ -101,7 +123,8 @@ fn read(filenames: &[PathBuf]) -> Result<Vec<Value>, CliError> {
     if !problems.is_empty() {
         return Err(CliError::Several(problems.into_iter().collect::<Lines>()));
     }
-    if objects.is_empty() {
+    // A list without items is an answer, too.
+    if is_blank {
         return Err(CliError::Input("the input contains no objects".to_owned()));
     }
     Ok(objects)

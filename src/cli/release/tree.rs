@@ -135,7 +135,7 @@ fn kubelet_message(pod: &Value) -> String {
 
 /// Whether an object with this health needs no message.
 pub(super) fn is_good(health: &str) -> bool {
-    health == HealthState::Current.as_str()
+    [HealthState::Current, HealthState::Suspended].iter().any(|state| state.as_str() == health)
 }
 
 impl Node {

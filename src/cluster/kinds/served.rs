@@ -164,13 +164,17 @@ mod tests {
     #[test]
     fn aggregated_discovery_is_read() {
         let text = r#"{"items":[{"metadata":{"name":"apps"},"versions":[{"version":"v1","resources":[
-            {"resource":"deployments","responseKind":{"group":"apps","kind":"Deployment"},"scope":"Namespaced","verbs":["get","patch"]},
+            {"resource":"deployments","responseKind":{"group":"apps","kind":"Deployment"},"scope":"Namespaced","verbs":["get","patch"],
+             "subresources":[{"subresource":"scale"},{"subresource":"status"}]},
+            {"resource":"notes","responseKind":{"group":"apps","kind":"Note"},"scope":"Namespaced","verbs":["get","patch"]},
             {"resource":"ghosts","scope":"Cluster","verbs":["get"]}]}]},
             {"metadata":{"name":"metrics.k8s.io"},"versions":[{"version":"v1","freshness":"Stale"}]}]}"#;
         let mut discovery = ApiDiscovery::default();
         discovery.add(serde_json::from_str(text).unwrap());
         let kind = GroupKind::new("apps", "Deployment");
         assert_eq!(discovery.resource(&kind, "v1").unwrap().api_version(), "apps/v1");
+        assert_eq!(discovery.resource(&kind, "v1").unwrap().reports, Reports::Yes);
+        assert_eq!(discovery.resource(&GroupKind::new("apps", "Note"), "v1").unwrap().reports, Reports::No);
         assert_eq!(discovery.namespaced(&kind), Some(true));
         assert!(discovery.resource(&kind, "v2").is_none());
         assert!(discovery.absent(&GroupKind::new("apps", "Ghost")).is_ok());

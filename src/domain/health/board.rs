@@ -106,6 +106,7 @@ impl Board {
             Judged { health, version: 0, at: now, gone: false, unsure: true, refusals: 0 }
         });
         judged.unsure = true;
+        judged.gone = false;
         judged.health.changes_at = now.checked_add(AGAIN).ok();
     }
 
@@ -163,9 +164,12 @@ impl Board {
         self.in_state(|judged| judged.health.state == HealthState::Failed)
     }
 
-    /// Whether one of the objects did not exist when it was last read.
-    pub fn lacks_one(&self) -> bool {
-        self.objects.values().flatten().any(|judged| judged.gone)
+    /// An object that did not exist when it was last read.
+    pub fn missing(&self) -> Option<&ObjectId> {
+        self.objects
+            .iter()
+            .find(|(_, judged)| judged.as_ref().is_some_and(|judged| judged.gone))
+            .map(|(id, _)| id)
     }
 
     /// The earliest time at which a judgement may change only because time passed.

@@ -6,6 +6,10 @@ use serde_json::Value;
 
 use super::verdict::Health;
 
+/// The most conditions of an object that are read. No controller writes as many; more of
+/// them would only keep the operator busy.
+const MAX_CONDITIONS: usize = 200;
+
 /// Whether objects of a kind have a status: whether the API server serves the subresource
 /// `status` of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -74,7 +78,7 @@ impl<'a> Fields<'a> {
 
     /// The conditions that have a type.
     pub(super) fn conditions(self) -> impl Iterator<Item = Condition<'a>> {
-        self.list("/status/conditions").map(Condition).filter(|c| !c.kind().is_empty())
+        self.list("/status/conditions").take(MAX_CONDITIONS).map(Condition).filter(|c| !c.kind().is_empty())
     }
 
     /// The condition of this type.

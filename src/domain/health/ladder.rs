@@ -11,7 +11,7 @@
 //! 4. `Stalled` or `Failed`, or a deadline that has passed: failed; suspended by a condition;
 //! 5. a condition that something is wrong, or that work goes on;
 //! 6. `Ready` that is not true; without `Ready`, any good condition that is not true;
-//! 7. words such as `phase: Pending`;
+//! 7. `Ready` is true: current; otherwise words such as `phase: Pending`;
 //! 8. signs in the parts of the status: flags, members, counts, errors;
 //! 9. otherwise current, unless only first steps are done.
 //!
@@ -35,6 +35,10 @@ use super::verdict::{Health, young_until};
 /// waits by this time.
 const FIRST_STATUS: SignedDuration = SignedDuration::from_secs(30);
 const PERHAPS_A_STATUS: SignedDuration = SignedDuration::from_secs(3);
+/// The longest word, in bytes.
+const MAX_WORD: usize = 64;
+/// The most fields of one map that are searched for words.
+const FIELDS: usize = 100;
 
 /// Judges an object of a kind about which nothing is known.
 pub(super) fn custom(fields: Fields<'_>, now: Timestamp) -> Health {
@@ -97,8 +101,10 @@ pub(super) fn is_stale(fields: Fields<'_>) -> bool {
     if as_text().is_some_and(|observed| observed < generation) {
         return true;
     }
-    match fields.number("/status/observedGeneration") {
-        Some(observed) => observed != generation,
+    let of_ready = || fields.condition("Ready").and_then(Condition::observed_generation);
+    match fields.number("/status/observedGeneration").map(|observed| observed != generation) {
+        Some(is_stale) => is_stale,
+        None if of_ready().is_some() => of_ready().is_some_and(|observed| observed < generation),
         None => fields
             .conditions()
             .filter(|c| polarity(c.kind()) == Some(Polarity::Positive))
@@ -146,6 +152,10 @@ pub(super) fn climb(fields: Fields<'_>, status: &Map<String, Value>) -> Health {
             _ => c.explain(),
         });
     }
+    // Its controller says so; what the rest of the status means is known less well.
+    if is_ready {
+        return Health::current("is ready");
+    }
     let said = said(fields, status);
     if let Some(health) = spoken(&said) {
         return health;
@@ -153,17 +163,14 @@ pub(super) fn climb(fields: Fields<'_>, status: &Map<String, Value>) -> Health {
     if let Some(message) = nested::trouble(fields) {
         return Health::in_progress(message);
     }
-    if ready.is_some() {
-        return Health::current("is ready");
-    }
-    if let Some((path, value, _)) = said.iter().find(|(_, _, word)| *word == Word::Healthy) {
-        return Health::current(format!("{path} is {value}"));
+    if let Some(said) = said.iter().find(|said| said.word == Word::Healthy) {
+        return Health::current(said.message());
     }
     if let Some(c) = of(Polarity::Positive).find(|c| c.is("True")) {
         return Health::current(format!("condition {} is True", c.kind()));
     }
-    if let Some((path, value, _)) = said.first() {
-        return Health::in_progress(format!("{path} is {value}"));
+    if let Some(said) = said.first() {
+        return Health::in_progress(said.message());
     }
     match of(Polarity::Step).last() {
         Some(c) => {
@@ -197,23 +204,42 @@ fn is_working(c: Condition<'_>) -> bool {
                 || polarity(c.kind()) == Some(Polarity::Progress) && !FINISHED.contains(&c.reason()))
 }
 
-/// Words of the status, at most one level deep: where, what, and what it means.
-type Said<'a> = Vec<(String, &'a str, Word)>;
+/// A word of the status, at most one level deep: where, what, and what it means.
+struct Said<'a> {
+    key: &'a str,
+    inner: Option<&'a str>,
+    value: &'a str,
+    word: Word,
+}
 
-fn said<'a>(fields: Fields<'a>, status: &'a Map<String, Value>) -> Said<'a> {
-    let ends = comes_to_an_end(fields.text("/kind").unwrap_or_default());
-    let mut said = Said::new();
-    let mut add = |path: String, value: &'a Value| {
-        if let Some(text) = value.as_str().map(str::trim).filter(|text| !text.is_empty()) {
-            said.push((path, text, word(text, ends)));
+impl Said<'_> {
+    fn message(&self) -> String {
+        match self.inner {
+            Some(inner) => format!("{}.{inner} is {}", self.key, self.value),
+            None => format!("{} is {}", self.key, self.value),
         }
+    }
+
+    /// Only what is said of the whole object, in the usual place, is final.
+    fn is_final(&self) -> bool {
+        self.inner.is_none() && matches!(self.key, "phase" | "state" | "status")
+    }
+}
+
+fn said<'a>(fields: Fields<'a>, status: &'a Map<String, Value>) -> Vec<Said<'a>> {
+    let ends = comes_to_an_end(fields.text("/kind").unwrap_or_default());
+    let of = |key: &'a str, inner: Option<&'a str>, value: &'a Value| {
+        // A longer text is not a word, and perhaps not for everybody.
+        let value = value.as_str().map(str::trim).filter(|text| (1..=MAX_WORD).contains(&text.len()))?;
+        Some(Said { key, inner, value, word: word(value, ends) })
     };
-    for (key, value) in status {
+    let mut said = Vec::new();
+    for (key, value) in status.iter().filter(|(key, _)| !nested::is_of_the_past(key)).take(FIELDS) {
         match value {
-            Value::String(_) if names_a_state(key) => add(key.clone(), value),
+            Value::String(_) if names_a_state(key) => said.extend(of(key, None, value)),
             Value::Object(inner) => {
-                let inner = inner.iter().filter(|(name, _)| names_a_state(name));
-                inner.for_each(|(name, value)| add(format!("{key}.{name}"), value));
+                let inner = inner.iter().take(FIELDS).filter(|(name, _)| names_a_state(name));
+                said.extend(inner.filter_map(|(name, value)| of(key, Some(name), value)));
             }
             _ => {}
         }
@@ -222,25 +248,23 @@ fn said<'a>(fields: Fields<'a>, status: &'a Map<String, Value>) -> Said<'a> {
 }
 
 /// The worst of the words, if it is not that all is well.
-fn spoken(said: &Said<'_>) -> Option<Health> {
+fn spoken(said: &[Said<'_>]) -> Option<Health> {
     [Word::Failed, Word::Bad, Word::Progress, Word::Suspended].into_iter().find_map(|wanted| {
-        let (path, value, word) = said.iter().find(|(_, _, word)| *word == wanted)?;
-        let message = format!("{path} is {value}");
-        Some(match word {
-            // A part may recover.
-            Word::Failed if !path.contains('.') => Health::failed(message),
-            Word::Suspended => Health::suspended(message),
-            _ => Health::in_progress(message),
+        let said = said.iter().find(|said| said.word == wanted)?;
+        Some(match wanted {
+            Word::Failed if said.is_final() => Health::failed(said.message()),
+            Word::Suspended => Health::suspended(said.message()),
+            _ => Health::in_progress(said.message()),
         })
     })
 }
 
 fn names_a_state(key: &str) -> bool {
-    // What is wanted, and not what is.
-    if key.starts_with("desired") || key.starts_with("expected") {
+    const NAMES: &[&str] = &["compliant", "health", "phase", "stage", "state", "status"];
+    // What was, and what is wanted, is not what is.
+    if key.len() > MAX_WORD || nested::is_of_the_past(key) {
         return false;
     }
-    const NAMES: &[&str] = &["compliant", "health", "phase", "stage", "state", "status"];
     let lower = key.to_ascii_lowercase();
     NAMES.iter().any(|name| {
         let before = lower.strip_suffix(name).map(str::len).and_then(|length| key.as_bytes().get(length));
@@ -382,11 +406,15 @@ mod tests {
         check(json!({"phase": "Ready", "health": "red"}), InProgress, "health is red");
         check(json!({"phase": "Paused"}), Suspended, "phase is Paused");
         check(json!({"phase": "Blue"}), InProgress, "phase is Blue");
+        // Its controller knows better.
         check(
-            json!({"phase": "Pending", "conditions": [condition("Ready", "True")]}),
-            InProgress,
-            "phase is Pending",
+            json!({"phase": "Pending", "lastBackupStatus": "Failed", "conditions": [condition("Ready", "True")]}),
+            Current,
+            "is ready",
         );
+        check(json!({"lastState": "Failed", "phase": "Running"}), Current, "phase is Running");
+        check(json!({"clusterState": "Failed"}), InProgress, "clusterState is Failed");
+        check(json!({"state": "x".repeat(100)}), Current, "exists");
     }
 
     #[test]
@@ -410,8 +438,32 @@ mod tests {
         );
         of("Widget", json!({"replicas": 3}), json!({"readyReplicas": 3}), Current, "exists");
         check(json!({"expectedNodes": 3}), InProgress, "expectedNodes is 3, and none is reported yet");
+        check(json!({"history": [{"phase": "Failed"}], "url": "x"}), Current, "exists");
+        check(json!({"availableIPs": 200, "totalIPs": 256}), Current, "exists");
         check(json!({"error": {"message": "no such volume"}}), InProgress, "error: no such volume");
         check(json!({"error": "", "url": "x"}), Current, "exists");
+    }
+
+    /// As much as an object may have, in shapes that cost the most: with quadratic work, this
+    /// takes minutes or gigabytes.
+    #[test]
+    fn a_huge_status_costs_little() {
+        let many = |key: fn(usize) -> String, value: fn(usize) -> Value| -> Value {
+            (0..20_000).map(|n| (key(n), value(n))).collect::<serde_json::Map<_, _>>().into()
+        };
+        let long = "k".repeat(500_000);
+        let shapes = [
+            many(|n| format!("expected{n}A"), |_| json!(1)),
+            many(|n| format!("readyReplicas{n}"), |_| json!(1)),
+            json!({long.as_str(): many(|n| format!("a{n}State"), |_| json!("ok"))}),
+            json!({"conditions": (0..20_000).map(|n| condition(&format!("C{n}"), "True")).collect::<Vec<_>>()}),
+            json!({long.as_str(): [[[many(|n| format!("k{n}"), |_| json!({"a": {"b": 1}}))]]]}),
+        ];
+        for status in shapes {
+            let object = json!({"apiVersion": "example.com/v1", "kind": "Widget", "status": status});
+            let health = RuleSet::default().assess(&object, jiff::Timestamp::UNIX_EPOCH);
+            assert!(health.message.len() <= 512);
+        }
     }
 
     #[test]

@@ -104,8 +104,7 @@ pub async fn wait<'a>(
     scope.timer.add(Phase::Health, started.elapsed());
     match over {
         None if checkup.board.failed().next().is_none() => {
-            let message = "All objects are healthy".to_owned();
-            executed.health = Some(Assessment { status: Some(true), reason: Reason::Healthy, message });
+            executed.health = Some(checkup.board.assessment());
             scope.progress.report(ProgressEvent::Healthy);
         }
         None => {

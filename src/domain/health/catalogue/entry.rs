@@ -108,10 +108,12 @@ impl CatalogueEntry {
         let all = |checks: &[Check], between: &str| {
             checks.iter().map(Check::to_string).collect::<Vec<_>>().join(between)
         };
-        let rest = match self.rest {
-            Rest::Ladder => "yes",
-            Rest::Nothing => "no",
-            Rest::NoStatus => "no, it has no status",
+        let rest = match (self.rest, self.is_quiet) {
+            (Rest::Ladder, false) => "yes",
+            (Rest::Ladder, true) => "yes; its status may come late",
+            (Rest::Nothing, false) => "no",
+            (Rest::Nothing, true) => "no; its status may come late",
+            (Rest::NoStatus, _) => "no, it has no status",
         };
         [
             all(self.failed, " or "),
@@ -225,12 +227,9 @@ mod tests {
             "ready is 1 of 2",
         );
         is(json!({"conditions": ready("True", "Ok"), "phase": "Up", "ready": 2}), Current, "is ready");
-        // The ladder has the last word.
-        is(
-            json!({"conditions": ready("True", "Ok"), "phase": "Up", "ready": 2, "health": "red"}),
-            InProgress,
-            "health is red",
-        );
+        // The ladder has the last word; it does not ask further once Ready is True.
+        let waits = of("example.com", &["Database"]).needs(&[Check::Text("/status/phase", &["Up"])]);
+        check(&waits, json!({}), json!({"phase": "Up", "health": "red"}), InProgress, "health is red");
         check(&ENTRY, json!({"stopped": true}), json!(null), Suspended, "spec.stopped is true");
         let only = ENTRY.only();
         let status = json!({"conditions": ready("True", "Ok"), "phase": "Up", "ready": 2, "health": "red"});

@@ -5,76 +5,118 @@ use serde_json::{Map, Value};
 use super::super::fields::{Condition, Fields};
 use super::words::{Polarity, Word, polarity, word};
 
-/// How deep a status is searched, and how many entries of a list.
+/// How deep a status is searched, how many entries of a list or map, and how many fields in
+/// all: a status may have a megabyte, and its writer may be hostile.
 const DEPTH: usize = 4;
 const ENTRIES: usize = 50;
+const FIELDS: usize = 5_000;
 
 /// The first sign in a status that something is not as it should be, as a message.
 pub(super) fn trouble(fields: Fields<'_>) -> Option<String> {
     let status = fields.value("/status")?.as_object()?;
-    let generation = fields.number("/metadata/generation");
     let wanted = fields.value("/spec").and_then(Value::as_object);
+    let mut search = Search { generation: fields.number("/metadata/generation"), left: FIELDS };
     errors(status)
-        .or_else(|| search(status, "", 0, generation))
+        .or_else(|| search.object(status, None))
         .or_else(|| short(status, wanted))
         .or_else(|| unreported(status))
 }
 
-fn search(object: &Map<String, Value>, path: &str, depth: usize, generation: Option<i64>) -> Option<String> {
-    let under = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
-    for (key, value) in object {
-        if value == &Value::Bool(false) && is_flag(key, depth) {
-            return Some(format!("{} is false", under(key)));
-        }
-        if depth == 0
-            && value == &Value::Bool(true)
-            && ["abort", "aborted", "degraded", "failed"].contains(&key.as_str())
-        {
-            return Some(format!("{key} is true"));
-        }
-        let said = value.as_str().filter(|_| depth > 0 && is_word(key));
-        if let Some(said) = said.filter(|said| is_trouble(key, said)) {
-            return Some(format!("{} is {said}", under(key)));
+/// Where a field is. It becomes text only when something is found there.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    above: Option<&'a Place<'a>>,
+    key: &'a str,
+    depth: usize,
+}
+
+impl Place<'_> {
+    fn path(&self) -> String {
+        match self.above {
+            Some(above) => format!("{}.{}", above.path(), self.key),
+            None => self.key.to_owned(),
         }
     }
-    if let Some(message) = short(object, None).filter(|_| depth > 0) {
-        return Some(format!("{path}: {message}"));
-    }
-    if depth >= DEPTH {
-        return None;
-    }
-    object.iter().find_map(|(key, value)| match value {
-        // Those of the object itself are judged by the ladder.
-        Value::Array(entries) if key == "conditions" => {
-            if depth == 0 {
-                None
-            } else {
-                condition(entries, path, generation)
+}
+
+struct Search {
+    generation: Option<i64>,
+    /// How many fields may still be looked at.
+    left: usize,
+}
+
+impl Search {
+    fn object(&mut self, object: &Map<String, Value>, place: Option<&Place<'_>>) -> Option<String> {
+        let depth = place.map_or(0, |place| place.depth);
+        let under = |key: &str| match place {
+            Some(place) => format!("{}.{key}", place.path()),
+            None => key.to_owned(),
+        };
+        self.left = self.left.checked_sub(object.len())?;
+        for (key, value) in object {
+            if value == &Value::Bool(false) && is_flag(key, depth) {
+                return Some(format!("{} is false", under(key)));
+            }
+            if depth == 0 && value == &Value::Bool(true) && is_bad_flag(key) {
+                return Some(format!("{key} is true"));
+            }
+            let said = value.as_str().filter(|said| depth > 0 && is_word(key) && is_trouble(key, said));
+            if let Some(said) = said {
+                return Some(format!("{} is {said}", under(key)));
             }
         }
-        Value::Array(entries) => entries
-            .iter()
-            .take(ENTRIES)
-            .find_map(|entry| search(entry.as_object()?, &under(key), depth + 1, generation)),
-        Value::Object(inner) => search(inner, &under(key), depth + 1, generation),
-        _ => None,
+        if let (Some(place), Some(message)) = (place, place.and_then(|_| short(object, None))) {
+            return Some(format!("{}: {message}", place.path()));
+        }
+        if depth >= DEPTH {
+            return None;
+        }
+        let parts = object.iter().filter(|(key, _)| !is_of_the_past(key)).take(ENTRIES);
+        parts.into_iter().find_map(|(key, value)| {
+            let inner = Place { above: place, key, depth: depth + 1 };
+            match value {
+                // Those of the object itself are judged by the ladder.
+                Value::Array(entries) if key == "conditions" => self.conditions(entries, place?),
+                Value::Array(entries) => entries
+                    .iter()
+                    .take(ENTRIES)
+                    .find_map(|entry| self.object(entry.as_object()?, Some(&inner))),
+                Value::Object(object) => self.object(object, Some(&inner)),
+                _ => None,
+            }
+        })
+    }
+
+    fn conditions(&self, entries: &[Value], place: &Place<'_>) -> Option<String> {
+        // Those of the Gateway API are about this object; others may be copies of another's.
+        let is_ours = matches!(place.key, "parents" | "ancestors");
+        entries.iter().take(ENTRIES).map(Condition::of).find_map(|c| {
+            let is_wrong = match polarity(c.kind())? {
+                Polarity::Positive => !c.is("True"),
+                Polarity::Negative => c.is("True"),
+                _ => false,
+            };
+            let is_old =
+                || c.observed_generation().zip(self.generation).is_some_and(|(seen, now)| seen < now);
+            if is_wrong {
+                return Some(format!("{}: {}", place.path(), c.explain()));
+            }
+            let message = || format!("{}: condition {} is of an earlier generation", place.path(), c.kind());
+            (is_ours && is_old()).then(message)
+        })
+    }
+}
+
+/// What was, or what is wanted: not what is.
+pub(super) fn is_of_the_past(key: &str) -> bool {
+    ["desired", "expected", "history", "last", "old", "previous", "target"].iter().any(|start| {
+        let rest = key.strip_prefix(start);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_uppercase()))
     })
 }
 
-fn condition(entries: &[Value], path: &str, generation: Option<i64>) -> Option<String> {
-    entries.iter().take(ENTRIES).map(Condition::of).find_map(|c| {
-        let is_wrong = match polarity(c.kind())? {
-            Polarity::Positive => !c.is("True"),
-            Polarity::Negative => c.is("True"),
-            _ => false,
-        };
-        let is_old = c.observed_generation().zip(generation).is_some_and(|(seen, now)| seen < now);
-        match (is_wrong, is_old) {
-            (true, _) => Some(format!("{path}: {}", c.explain())),
-            (false, true) => Some(format!("{path}: condition {} is of an earlier generation", c.kind())),
-            (false, false) => None,
-        }
-    })
+fn is_bad_flag(key: &str) -> bool {
+    ["abort", "aborted", "degraded", "failed"].contains(&key)
 }
 
 /// Flags that are true when all is well. Deeper down only the plainest: a member may be
@@ -100,7 +142,7 @@ fn is_flag(key: &str, depth: usize) -> bool {
         "success",
         "synced",
         "valid",
-    ]) || ends(&["Applied", "Available", "Established", "Healthy", "Initialized", "Ready", "Synced"])
+    ]) || ends(&["Established", "Healthy", "Ready", "Synced"])
 }
 
 fn is_word(key: &str) -> bool {
@@ -123,8 +165,6 @@ fn errors(status: &Map<String, Value>) -> Option<String> {
         "errors",
         "failureMessage",
         "failureReason",
-        "lastError",
-        "lastFailure",
     ];
     NAMES.iter().find_map(|name| match status.get(*name)? {
         // A default of some kinds.
@@ -139,16 +179,32 @@ fn errors(status: &Map<String, Value>) -> Option<String> {
     })
 }
 
-/// Counts that lag behind what is wanted: `readyReplicas: 1` of `replicas: 3`.
+/// Counts of members that lag behind what is wanted: `readyReplicas: 1` of `replicas: 3`.
 fn short(object: &Map<String, Value>, wanted: Option<&Map<String, Value>>) -> Option<String> {
     const HAVE: &[&str] = &["ready", "available", "healthy", "updated"];
+    const MEMBERS: &[&str] = &[
+        "Brokers",
+        "Instances",
+        "Machines",
+        "Members",
+        "Nodes",
+        "Pods",
+        "Replicas",
+        "Scheduled",
+        "Servers",
+        "Shards",
+        "Workers",
+    ];
     let number = |map: &Map<String, Value>, key: &str| map.get(key).and_then(Value::as_i64);
-    object.iter().find_map(|(key, value)| {
+    object.iter().take(FIELDS).find_map(|(key, value)| {
         let have = value.as_i64()?;
         let want = if key == "numberReady" {
             number(object, "desiredNumberScheduled")?
         } else {
             let what = HAVE.iter().find_map(|prefix| key.strip_prefix(prefix))?;
+            if !MEMBERS.iter().any(|member| what.ends_with(member)) {
+                return None;
+            }
             let plain = lower_first(what)?;
             let names =
                 [format!("expected{what}"), format!("desired{what}"), format!("total{what}"), plain.clone()];
@@ -162,16 +218,19 @@ fn short(object: &Map<String, Value>, wanted: Option<&Map<String, Value>>) -> Op
 
 /// A number that is expected, while nothing says how many there are.
 fn unreported(status: &Map<String, Value>) -> Option<String> {
+    // Not for a field that has its own counterpart, such as `currentHealthy`.
+    if status.len() > ENTRIES || status.keys().any(|key| key.starts_with("current")) {
+        return None;
+    }
+    let keys: Vec<String> = status.keys().map(|key| key.to_ascii_lowercase()).collect();
     status.iter().find_map(|(key, value)| {
         let what = ["expected", "desired"].iter().find_map(|prefix| key.strip_prefix(prefix))?;
         let want = value.as_i64().filter(|want| *want > 0)?;
         if !what.starts_with(|c: char| c.is_ascii_uppercase()) {
             return None;
         }
-        // Not for a field that has its own counterpart, such as `currentHealthy`.
-        let ends = |other: &str| other.to_ascii_lowercase().ends_with(&what.to_ascii_lowercase());
-        let is_counted = status.keys().any(|other| other != key && ends(other))
-            || status.keys().any(|other| other.starts_with("current"));
+        let what = what.to_ascii_lowercase();
+        let is_counted = keys.iter().filter(|other| other.ends_with(&what)).count() > 1;
         (!is_counted).then(|| format!("{key} is {want}, and none is reported yet"))
     })
 }

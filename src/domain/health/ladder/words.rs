@@ -38,35 +38,26 @@ const POSITIVE: &[&str] = &[
     "active",
     "admitted",
     "applied",
-    "attached",
     "available",
     "bound",
     "complete",
     "completed",
     "compliant",
     "configured",
-    "connected",
     "consistent",
     "deployed",
-    "enabled",
     "established",
-    "exists",
     "healthy",
     "installed",
-    "issued",
-    "joined",
-    "online",
     "programmed",
     "provisioned",
     "ready",
     "reconciled",
-    "released",
     "running",
     "satisfied",
     "succeeded",
     "synced",
     "synchronized",
-    "updated",
     "valid",
     "validated",
 ];
@@ -115,30 +106,44 @@ const PROGRESS: &[&str] = &[
     "updating",
     "upgrading",
 ];
-const SUSPENDED: &[&str] = &["hibernated", "paused", "suspended"];
-
 /// What it means that a condition of this type is true; `None` when its name does not tell.
 /// The last word of the name decides: `ClusterReady`, `HasErrors`, `ReplicaFailure`.
 pub(super) fn polarity(kind: &str) -> Option<Polarity> {
     let words = split(kind);
     let (first, last) = (words.first()?.as_str(), words.last()?.as_str());
-    let is_denied = matches!(first, "failed" | "failure" | "invalid" | "missing" | "no" | "not");
-    if words.len() > 1 && is_denied {
+    if words.len() > 1 && matches!(first, "failed" | "failure" | "invalid" | "missing") {
         return Some(Polarity::Negative);
+    }
+    if words.len() > 1 && matches!(first, "no" | "not") {
+        return match of_word(last)? {
+            Polarity::Positive | Polarity::Step => Some(Polarity::Negative),
+            Polarity::Negative => Some(Polarity::Positive),
+            Polarity::Progress | Polarity::Suspended => None,
+        };
+    }
+    // A version that is available is no state.
+    if words.len() > 1 && matches!(first, "new" | "update" | "upgrade") {
+        return None;
     }
     // `OnFailure…` is about a step that is taken only then.
     if words.len() > 2 && first == "on" {
         return None;
     }
-    match last {
-        _ if kind == "ResolvedRefs" => Some(Polarity::Positive),
-        _ if NEGATIVE.contains(&last) => Some(Polarity::Negative),
-        _ if SUSPENDED.contains(&last) => Some(Polarity::Suspended),
-        _ if PROGRESS.contains(&last) => Some(Polarity::Progress),
-        _ if POSITIVE.contains(&last) => Some(Polarity::Positive),
-        _ if STEPS.contains(&last) => Some(Polarity::Step),
-        _ => None,
+    match kind {
+        "ResolvedRefs" => Some(Polarity::Positive),
+        "Hibernated" | "Paused" | "ReconciliationPaused" | "Suspended" => Some(Polarity::Suspended),
+        _ => of_word(last),
     }
+}
+
+fn of_word(word: &str) -> Option<Polarity> {
+    let lists = [
+        (NEGATIVE, Polarity::Negative),
+        (PROGRESS, Polarity::Progress),
+        (POSITIVE, Polarity::Positive),
+        (STEPS, Polarity::Step),
+    ];
+    lists.into_iter().find(|(list, _)| list.contains(&word)).map(|(_, polarity)| polarity)
 }
 
 const WELL: &[&str] = &[
@@ -229,6 +234,9 @@ const ILL: &[&str] = &[
 const UNFINISHED: &[&str] =
     &["inprogress", "new", "none", "queued", "submitted", "unknown", "pending", "progress"];
 const STILL: &[&str] = &["halted", "hibernated", "manual", "paused", "sleeping", "stopped", "suspended"];
+/// What goes on while all is well.
+const GOING_WELL: &[&str] =
+    &["listening", "operating", "passing", "running", "serving", "streaming", "working"];
 /// What a thing that comes to an end is before its end.
 const BEFORE_THE_END: &[&str] = &["active", "created", "running", "scheduled", "started"];
 
@@ -250,9 +258,12 @@ pub(super) fn word(value: &str, ends: bool) -> Word {
             Word::Bad
         }
         _ if first == "waiting" || words.iter().any(|word| word == "not") => Word::Progress,
-        _ if words.iter().any(|word| word.ends_with("ing") && word != "running") => Word::Progress,
+        _ if words.iter().any(|word| word.ends_with("ing") && !GOING_WELL.contains(&word.as_str())) => {
+            Word::Progress
+        }
+        _ if GOING_WELL.contains(&last.as_str()) => Word::Healthy,
         _ if is_any(UNFINISHED) => Word::Progress,
-        _ if WELL.contains(&last.as_str()) || last.ends_with("ed") => Word::Healthy,
+        _ if WELL.contains(&last.as_str()) => Word::Healthy,
         _ => Word::Unknown,
     }
 }
@@ -316,6 +327,11 @@ mod tests {
         check("Reconciling", Some(Progress));
         check("RollingUpdate", Some(Progress));
         check("Paused", Some(Suspended));
+        check("BackupsSuspended", None);
+        check("NoErrors", Some(Positive));
+        check("NotPaused", None);
+        check("UpgradeAvailable", None);
+        check("TLSEnabled", None);
         check("OnFailureHooksCompleted", None);
         check("ScalingLimited", None);
         check("", None);
@@ -328,10 +344,7 @@ mod tests {
                 assert_eq!(word(value, false), expected, "{value}");
             }
         };
-        check(
-            &["Running", "ACTIVE", "green", "ClusterDeployed", "AtLatestKnown", "ReadyForUse_ok"],
-            Word::Healthy,
-        );
+        check(&["Running", "ACTIVE", "green", "ClusterDeployed", "AtLatestKnown", "passing"], Word::Healthy);
         check(
             &["Pending", "Updating", "ApplyingChanges", "NotReconciled", "in-progress", "Waiting for it"],
             Word::Progress,
@@ -339,7 +352,8 @@ mod tests {
         check(&["Stopped", "Paused"], Word::Suspended);
         check(&["Error", "UpdateFailed", "ERROR, it is not there", "yellow", "NonCompliant"], Word::Bad);
         check(&["Failed", "failure", "FAILED"], Word::Failed);
-        check(&["", "3", "Blue"], Word::Unknown);
+        check(&["", "3", "Blue", "Corrupted", "Uninitialized"], Word::Unknown);
+        check(&["staging"], Word::Progress);
         assert_eq!(word("Running", true), Word::Progress);
         assert_eq!(word("Succeeded", true), Word::Healthy);
     }

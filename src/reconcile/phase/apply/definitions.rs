@@ -63,8 +63,9 @@ pub async fn established(
         let due = checkup.board.waiting().map(|(id, _)| id.clone()).collect();
         checkup.look(session, due).await;
         // It was being deleted when it was applied, or was deleted since: the next run creates it.
-        if checkup.board.lacks_one() {
-            return Err(ReconcileError::SUPERSEDED);
+        if let Some(id) = checkup.board.missing() {
+            let message = format!("{id} was deleted while the run waited for it");
+            return Err(failure(Reason::HealthCheckFailed, message).into());
         }
     }
     let failed = checkup.board.failed().next().map(|(id, health)| format!("{id}: {}", health.message));
