@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::fields::{Condition, Fields};
 use super::rule::Rule;
-use super::verdict::{Health, HealthState, young_until};
+use super::verdict::{Health, HealthState};
 use crate::api::keys;
 
 /// The rules of this family.
@@ -114,12 +114,7 @@ pub(super) fn autoscaler(fields: Fields<'_>, now: Timestamp) -> Health {
     let conditions = fields.conditions().chain(of_v1.as_array().into_iter().flatten().map(Condition::of));
     let conditions: Vec<Condition<'_>> = conditions.collect();
     if conditions.is_empty() {
-        let young = young_until(fields.created(), FIRST_LOOK, now);
-        return match (fields.created(), young) {
-            (Some(_), None) => Health::current("exists"),
-            (_, Some(end)) => Health::in_progress("has no status yet").until(end),
-            (None, None) => Health::in_progress("has no status yet"),
-        };
+        return fields.unreported(FIRST_LOOK, now);
     }
     match conditions.into_iter().find(|c| c.kind() == "AbleToScale") {
         Some(c) if c.is("False") || c.reason() == "FailedGetScale" => {

@@ -1,10 +1,10 @@
 //! Reading a status. A field that is missing or of another type counts as absent: a
 //! rule never fails, it uses what absence means for its kind.
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
-use super::verdict::Health;
+use super::verdict::{Health, young_until};
 
 /// The most conditions of an object that are read. No controller writes as many; more of
 /// them would only keep the operator busy.
@@ -89,6 +89,17 @@ impl<'a> Fields<'a> {
     /// The condition of this type, if its status is True.
     pub(super) fn holds(self, kind: &str) -> Option<Condition<'a>> {
         self.condition(kind).filter(|c| c.is("True"))
+    }
+
+    /// The answer while its controller has written nothing: it may take `grace` for that. An
+    /// object without a creation time is not known to be old.
+    pub(super) fn unreported(self, grace: SignedDuration, now: Timestamp) -> Health {
+        let health = Health::in_progress("has no status yet");
+        match (self.created(), young_until(self.created(), grace, now)) {
+            (_, Some(end)) => health.until(end),
+            (None, None) => health,
+            (Some(_), None) => Health::current("exists"),
+        }
     }
 
     /// The controllers of these kinds always set `status.observedGeneration`: if it is

@@ -26,7 +26,7 @@ use serde_json::{Map, Value};
 
 use self::words::{Polarity, Word, is_bad_reason, polarity, word};
 use super::fields::{Condition, Fields, Reports, unobserved};
-use super::verdict::{Health, young_until};
+use super::verdict::Health;
 
 /// How long the controller of a new object may take to write its first status, for a kind
 /// that has a status, and for one that is not known to have one. kstatus calls an object
@@ -74,7 +74,6 @@ pub(super) fn reported(fields: Fields<'_>) -> Option<&Map<String, Value>> {
 /// The answer for an object without a status. The age decides; without a creation time
 /// it is not known to be old.
 fn silent(fields: Fields<'_>, now: Timestamp) -> Health {
-    const SAID: &str = "has no status yet";
     if is_stale(fields) {
         return unobserved();
     }
@@ -85,11 +84,10 @@ fn silent(fields: Fields<'_>, now: Timestamp) -> Health {
         Reports::Yes => FIRST_STATUS,
         Reports::No | Reports::Unknown => PERHAPS_A_STATUS,
     };
-    match young_until(fields.created(), grace, now) {
-        Some(end) => Health::in_progress(SAID).until(end),
-        None if fields.created().is_none() && fields.reports() != Reports::No => Health::in_progress(SAID),
-        None => Health::current("exists"),
+    if fields.created().is_none() && fields.reports() == Reports::No {
+        return Health::current("exists");
     }
+    fields.unreported(grace, now)
 }
 
 /// `status.observedGeneration` decides if it is set. Otherwise the conditions may have

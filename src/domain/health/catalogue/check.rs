@@ -211,8 +211,7 @@ fn is_same(entry: &Value, one: &str, other: &str) -> bool {
 }
 
 fn is_one_of(entry: &Value, field: &str, words: &[&str]) -> bool {
-    let value = if field.is_empty() { Some(entry) } else { entry.pointer(field) };
-    value.and_then(text).is_some_and(|text| words.contains(&text.as_str()))
+    entry.pointer(field).and_then(text).is_some_and(|text| words.contains(&text.as_str()))
 }
 
 impl fmt::Display for Check {

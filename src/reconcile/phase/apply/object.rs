@@ -32,9 +32,10 @@ pub async fn apply_object(session: &Session, me: &ReleaseId, step: &Step, ready:
     if step.only_if_absent {
         return create_if_absent(session, me, step, ready).await;
     }
-    let Some(body) = only_if_new(ready).filter(|_| ready.live.is_none()) else {
+    if ready.live.is_some() {
         return again(session, step, ready).await;
-    };
+    }
+    let Some(body) = only_if_new(ready) else { return again(session, step, ready).await };
     match session.apply(&ready.resource, &step.id, body, false).await {
         Ok(applied) => return Done::Applied(applied, ready.recreate),
         Err(error) if !error.is_conflict() => return Done::Failed(error),
