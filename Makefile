@@ -10,7 +10,7 @@ help: ## Show the targets
 
 .PHONY: demo
 demo: ## Show a release from its push to its end, on a real cluster (KEEP=1: leave it running)
-	@echo "The first run builds Supercargo, Kubernetes and a registry: about 15 minutes on two cores. Later runs take one minute."
+	@echo "The first run builds Supercargo, Kubernetes and a registry: about 12 minutes on two cores. Later runs take half a minute."
 	@$(CARGO) test --no-run --test demo
 	@KEEP=$(KEEP) $(CARGO) test --quiet --test demo
 
