@@ -80,6 +80,8 @@ reasons! {
     // The spec and what it names.
     /// The spec is contradictory in a way that the schema cannot check.
     InvalidSpec => Stalled,
+    /// An expression of the spec reads a field that the schema of the kind does not have.
+    InvalidCELExpression => Stalled,
     /// A Secret that the spec names does not exist.
     SecretNotFound => Wait,
     /// A Secret that the spec names has invalid content.

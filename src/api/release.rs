@@ -8,6 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::health::{HealthCheck, HealthCheckExpr};
 use super::object_reference::LocalObjectReference;
 use super::patch::{Image, Patch, Target};
 use super::status::ReleaseStatus;
@@ -157,6 +158,17 @@ pub struct OCIArtifactReleaseSpec {
     /// Sets Ready only when all objects are healthy.
     #[serde(default)]
     pub wait: bool,
+
+    /// Objects to wait for when `wait` is false, in the artifact or not. They are read with the rights of the release.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub health_checks: Vec<HealthCheck>,
+
+    /// How the objects of a kind are judged, instead of the built-in rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = Rule::new("self.all(a, self.exists_one(b, a.apiVersion.split('/')[0] == b.apiVersion.split('/')[0] && a.apiVersion.contains('/') == b.apiVersion.contains('/') && (has(a.kind) ? a.kind : '') == (has(b.kind) ? b.kind : '')))").message("healthCheckExprs must have different groups and kinds"))]
+    pub health_check_exprs: Vec<HealthCheckExpr>,
 
     /// Recreates objects that cannot be updated, for example after a change of an immutable field. Never recreates objects that hold data, such as a Namespace, CustomResourceDefinition, PersistentVolume or PersistentVolumeClaim.
     #[serde(default)]

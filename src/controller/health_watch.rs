@@ -97,7 +97,9 @@ impl HealthWatch {
         let found = match is_failed(reported) {
             true if checkup.board.is_healthy() => Finding::Healed,
             true => Finding::Nothing,
-            false if !release.wait || reported.condition(condition::HEALTHY).is_none() => Finding::Nothing,
+            false if !release.awaits_health() || reported.condition(condition::HEALTHY).is_none() => {
+                Finding::Nothing
+            }
             false => {
                 let health = checkup.board.assessment();
                 let unhealthy = checkup.board.unhealthy();

@@ -2,18 +2,17 @@
 //! clock, no randomness. Time is an argument.
 
 pub mod artifact;
+pub mod expression;
 pub mod gate;
 pub mod health;
 pub mod inventory;
-pub mod ledger;
 pub mod manifest;
 pub mod message;
 mod objects;
-pub mod outcome;
 pub mod plan;
 mod process;
 pub mod release;
-pub mod schedule;
+mod run;
 pub mod status;
 pub mod verify;
 
@@ -23,3 +22,4 @@ pub use objects::{drift, identity, images, live, object, size};
 pub use plan::{delegated, preflight, prune, recreate, stage};
 pub use process::{capacity, configuration, fair, proxy};
 pub use release::{adopt, observed};
+pub use run::{ledger, outcome, schedule};

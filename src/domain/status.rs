@@ -42,7 +42,7 @@ pub fn waiting(
     }
     conditions.set(condition::RECONCILING, Some(true), Reason::Progressing, message);
     conditions.keep(condition::VERIFIED);
-    match revision.is_some() && release.wait && !health_stays {
+    match revision.is_some() && release.awaits_health() && !health_stays {
         // The previous answer is about another revision.
         true => conditions.set(condition::HEALTHY, None, Reason::Progressing, message),
         false => drop(conditions.keep(condition::HEALTHY)),
@@ -260,7 +260,7 @@ fn conditions(
     }
     let assessments = [
         (condition::VERIFIED, &outcome.verified, true),
-        (condition::HEALTHY, &outcome.health, release.wait),
+        (condition::HEALTHY, &outcome.health, release.awaits_health()),
         (condition::DRIFTED, &outcome.drift, release.drift != DriftMode::Off),
     ];
     // The objects of a suspended release are not checked.

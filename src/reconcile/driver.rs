@@ -5,7 +5,7 @@ use super::cache::Caches;
 use super::error::ReconcileError;
 use super::phase::begin::Begun;
 use super::phase::obtain::{Obtained, obtain};
-use super::phase::plan::{drift, ownership, plan};
+use super::phase::plan::{drift, expressions, ownership, plan};
 use super::phase::{admit, apply, claim, observe, pin, preflight, prune, resolve, settle, wait};
 use super::scope::Scope;
 use super::scope::revision::Update;
@@ -46,6 +46,7 @@ pub async fn bring(
     let pinned = pin::pin(scope, caches.into(), update, obtained).await?;
     let mut planned = plan(scope, &mut caches.cluster, update, pinned.rendered).await?;
     ownership::check(scope, session, &planned).await?;
+    expressions::check(scope, session, &planned).await?;
     outcome.drift = drift::hold_back(scope, session, &mut caches.drift, &mut planned).await;
     let accepted = preflight::preflight(scope, session, &mut caches.rollout, planned).await?;
     let claimed = claim::claim(scope, &mut caches.cluster, update, accepted).await?;

@@ -11,7 +11,7 @@ use super::error::ReconcileError;
 use super::flow::parallel::unordered;
 use super::phase::obtain::Obtained;
 use super::phase::pin::pin;
-use super::phase::plan::{Planned, ownership, plan};
+use super::phase::plan::{Planned, expressions, ownership, plan};
 use super::phase::preflight::dry_run::{Preflight, Ready};
 use super::removal::remove::{Removal, RemovalOrder, remove};
 use super::removal::removed::Deletion;
@@ -70,6 +70,7 @@ pub async fn preview(
     let pinned = pin(scope, caches.into(), update, obtained).await?;
     let planned = plan(scope, &mut caches.cluster, update, pinned.rendered).await?;
     ownership::check(scope, session, &planned).await?;
+    expressions::check(scope, session, &planned).await?;
     let mut preview = dry_run(scope, session, &planned).await?;
     removals(scope, session, &planned, &mut preview).await?;
     Ok(preview)

@@ -121,6 +121,7 @@ async fn restore(
     }
     let mut release: Release = scope.release.clone();
     release.wait = false;
+    release.health_checks = std::sync::Arc::default();
     let (reported, timer) = (ReportedStatus::shared(scope.status()), PhaseTimer::new(&scope.env.metrics));
     let inner =
         Scope { release: &release, trigger: Trigger::Restore, reported: &reported, timer: &timer, ..*scope };

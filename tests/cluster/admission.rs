@@ -42,6 +42,48 @@ async fn admit(story: &Story<'_>, name: &str, patch: &Value) -> Result<Value, St
 }
 
 #[story]
+async fn rules_of_health_are_refused_with_words() {
+    let story = Story::begin("admission-health").await;
+    let rule = |rule: Value| json!({"healthCheckExprs": [rule]});
+    for (patch, says) in [
+        (
+            rule(json!({"apiVersion": "a.b/v1"})),
+            "a health check needs exactly one of current and ignore: true",
+        ),
+        (
+            rule(json!({"apiVersion": "a.b/v1", "current": "true", "ignore": true})),
+            "a health check needs exactly one of current and ignore: true",
+        ),
+        (
+            rule(json!({"apiVersion": "a.b/v1", "ignore": true, "failed": "true"})),
+            "failed and inProgress need current",
+        ),
+        (
+            rule(json!({"apiVersion": "a.b/v1", "current": "a".repeat(2049)})),
+            "may not be more than 2048 bytes",
+        ),
+        (
+            json!({"healthCheckExprs": [{"apiVersion": "a.b/v1", "kind": "A", "current": "true"},
+                {"apiVersion": "a.b/v2", "kind": "A", "current": "true"}]}),
+            "healthCheckExprs must have different groups and kinds",
+        ),
+        (
+            json!({"healthChecks": [{"kind": "Secret", "name": "a", "namespace": "A_"}]}),
+            "healthChecks.namespace must be the name of a namespace, or not set",
+        ),
+    ] {
+        let refused = admit(&story, "x", &patch).await.expect_err(&patch.to_string());
+        assert!(refused.contains(says), "{patch}: {refused}\ndoes not say: {says}");
+    }
+    let whole = json!({"healthChecks": [{"kind": "Secret", "name": "a"}], "healthCheckExprs": [
+        {"apiVersion": "v1", "kind": "Secret", "current": "true"}, {"apiVersion": "a.b/v1", "current": "true"},
+        {"apiVersion": "a.b/v1", "kind": "A", "inProgress": "false", "failed": "false", "current": "true"},
+        {"apiVersion": "a.c/v1", "ignore": true}]});
+    let admitted = admit(&story, "x", &whole).await.expect("a good one");
+    assert_eq!(admitted["spec"]["healthChecks"][0]["apiVersion"], "v1");
+}
+
+#[story]
 async fn every_refusal_says_what_is_wrong_and_what_to_write() {
     let story = Story::begin("admission").await;
     let check = async |patch: Value, says: &str| {

@@ -20,6 +20,7 @@ mod decryption;
 mod downgrade;
 mod drift;
 mod evolving;
+mod expressions;
 mod going_away;
 mod health;
 mod hostile;

@@ -121,3 +121,59 @@ fn bad_input_is_named_and_ends_with_its_own_code() {
     check(&[], "", "--filename");
     check(&["-f", "-", "-o", "yaml"], "", "invalid value 'yaml'");
 }
+
+#[test]
+fn expressions_of_a_file_replace_the_rules() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).expect("write");
+        path.display().to_string()
+    };
+    let widget = r#"{"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "a", "namespace": "apps"},
+        "status": {"state": "warm"}}"#;
+    let check = |rules: &str, expected: (i32, &str, &str)| {
+        let rules = file("rules.yaml", rules);
+        let (code, out, err) = health(&["-f", "-", "--expr", &rules], widget);
+        let err = err.replace(&rules, "rules.yaml");
+        assert_eq!((code, out.as_str(), err.as_str()), (Some(expected.0), expected.1, expected.2));
+    };
+    check(
+        "- {apiVersion: example.com/v1, kind: Widget, current: status.state == 'warm'}\n",
+        (0, "Current     Widget.example.com/apps/a: current is true: status.state == 'warm'\n", ""),
+    );
+    check(
+        "kind: OCIArtifactRelease\nspec:\n  healthCheckExprs:\n  - {apiVersion: example.com/v1, current: status.state == 'hot'}\n",
+        (1, "InProgress  Widget.example.com/apps/a: current is not true: status.state == 'hot'\n", ""),
+    );
+    check(
+        "healthCheckExprs: [{apiVersion: example.com/v1, current: status.heat > 3}]\n",
+        (
+            1,
+            "InProgress  Widget.example.com/apps/a: current has no answer, there is no status.heat: status.heat > 3\n",
+            "",
+        ),
+    );
+    check(
+        "[{apiVersion: example.com/v1, current: 'status.'}]\n",
+        (
+            2,
+            "",
+            "error: rules.yaml: healthCheckExprs[0].current: expected identifier after '.' at character 8\n",
+        ),
+    );
+    check(
+        "[{apiVersion: example.com/v1, curent: 'true'}]\n",
+        (2, "", "error: rules.yaml: healthCheckExprs[0]: unknown field \"curent\"\n"),
+    );
+    check(
+        "a: b\n",
+        (
+            2,
+            "",
+            "error: rules.yaml: needs a list of rules, alone or as healthCheckExprs or spec.healthCheckExprs\n",
+        ),
+    );
+    let (code, _, err) = health(&["-f", "-", "--expr", "-"], widget);
+    assert_eq!((code, err.as_str()), (Some(2), "error: stdin can be read only once; pass - only once\n"));
+}

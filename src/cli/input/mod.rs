@@ -3,5 +3,6 @@
 
 pub(super) mod bundle;
 pub(super) mod files;
+pub(super) mod health_rules;
 mod kustomize;
 pub(super) mod sources;

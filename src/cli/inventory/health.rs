@@ -8,10 +8,10 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::cli::args::ClusterArgs;
-use crate::cli::input::files;
+use crate::cli::input::{files, health_rules};
 use crate::cli::print::text::Lines;
 use crate::cli::{CliError, Printer};
-use crate::domain::health::{RuleSet, as_of};
+use crate::domain::health::as_of;
 use crate::domain::manifest::decode::decode_values;
 
 /// Judge the health of objects in files.
@@ -29,6 +29,10 @@ pub struct HealthArgs {
     /// File or directory of objects; - is stdin. May be repeated.
     #[arg(short = 'f', long = "filename", value_name = "FILE", required = true)]
     filenames: Vec<PathBuf>,
+    /// File with expressions that replace the rules of kinds: the list healthCheckExprs of a release, alone or in a
+    /// release; - is stdin.
+    #[arg(long, value_name = "FILE")]
+    expr: Option<PathBuf>,
     /// The time of the verdicts: object is the latest time in the metadata and conditions of each
     /// object, for saved objects; now is for objects that come from a cluster.
     #[arg(long, value_enum, default_value = "object", value_name = "TIME")]
@@ -61,6 +65,9 @@ Examples:
   # What the operator would say about everything in a namespace
   kubectl get all -n apps -o yaml | supercargo health --as-of now -f -
 
+  # Try the expressions of a release in CI
+  supercargo health -f objects.yaml --expr release.yaml
+
   # Verdicts of saved objects, for a program
   supercargo health -f objects.yaml -o json";
 
@@ -84,6 +91,8 @@ impl HealthArgs {
     }
 
     fn judge(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
+        files::stdin_once(self.filenames.iter().chain(&self.expr))?;
+        let rules = self.expr.as_deref().map(health_rules::read).transpose()?.unwrap_or_default();
         let objects = read(&self.filenames)?;
         let mut all_healthy = true;
         for object in &objects {
@@ -91,7 +100,7 @@ impl HealthArgs {
                 AsOf::Object => as_of(object).unwrap_or_else(Timestamp::now),
                 AsOf::Now => Timestamp::now(),
             };
-            let health = RuleSet::default().assess(object, now);
+            let health = rules.assess(object, now);
             all_healthy &= health.state.is_healthy();
             let verdict =
                 Verdict { object: name(object), state: health.state.as_str(), message: &health.message };

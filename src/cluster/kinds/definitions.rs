@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, HashMap};
 
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::resource::escape;
+use super::resource::{Resource, escape};
 use crate::cluster::error::ApiError;
 use crate::cluster::session::{Call, Session};
 use crate::domain::identity::GroupKind;
@@ -12,6 +13,9 @@ use crate::observe::labels::Verb;
 
 /// The path of the definitions of kinds.
 pub(in crate::cluster) const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+/// The longest document with the schemas of an API version that is read, in bytes.
+const MAX_SCHEMAS: usize = 16 << 20;
 
 /// The index of the schemas (OpenAPI v3).
 #[derive(Deserialize)]
@@ -83,6 +87,34 @@ impl Session {
             Some((path.strip_prefix("apis/")?.to_owned(), schema.server_relative_url))
         });
         Ok(of_groups.collect())
+    }
+
+    /// The schema of a kind, and the document that its references are in (OpenAPI v3), as the
+    /// API server publishes them. `None` where it publishes none.
+    ///
+    /// # Errors
+    /// When the API server gives no answer.
+    pub async fn published_schema(&self, resource: &Resource) -> Result<Option<(Value, Value)>, ApiError> {
+        let path = match resource.group.as_str() {
+            "" => format!("/openapi/v3/api/{}", escape(&resource.version)),
+            group => format!("/openapi/v3/apis/{}/{}", escape(group), escape(&resource.version)),
+        };
+        let call = Call { most: MAX_SCHEMAS, ..Call::get(path) };
+        let document: Value = match self.as_process().call(call).await {
+            Ok(answer) => answer.json()?,
+            Err(error) if error.is_not_found() || error.is_forbidden() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let is_of = |schema: &Value| {
+            let kinds = schema.get("x-kubernetes-group-version-kind").and_then(Value::as_array);
+            let named =
+                [("group", &resource.group), ("version", &resource.version), ("kind", &resource.kind)];
+            kinds.into_iter().flatten().any(|kind| named.iter().all(|(key, name)| kind[*key] == **name))
+        };
+        let schemas = document.pointer("/components/schemas").and_then(Value::as_object);
+        let found = schemas.into_iter().flatten().find(|(_, schema)| is_of(schema));
+        let found = found.map(|(_, schema)| schema.clone());
+        Ok(found.map(|schema| (schema, document)))
     }
 
     /// The name of the CustomResourceDefinition of a kind, if there is one. An identity

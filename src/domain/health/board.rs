@@ -62,6 +62,11 @@ impl Board {
         Self { rules, objects: BTreeMap::new() }
     }
 
+    /// Whether it judges by these rules.
+    pub fn judges_by(&self, rules: &RuleSet) -> bool {
+        self.rules == *rules
+    }
+
     /// Adds an object that is to be judged.
     pub fn add(&mut self, id: ObjectId) {
         self.objects.entry(id).or_default();

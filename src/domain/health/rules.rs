@@ -5,10 +5,13 @@
 //! them. Where kstatus accepts unfinished work, or waits for something that never
 //! happens, the rule here differs, and its comment says so.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
 use super::catalogue::CatalogueEntry;
+use super::expressions::{ExpressionRule, ExpressionRules};
 use super::fields::{Fields, Reports};
 use super::rule::Rule;
 use super::verdict::{Health, HealthState};
@@ -27,7 +30,9 @@ const BUILT_IN: &[Family] = &[workloads::rule, pods::rule, jobs::rule, storage::
 const INTERNAL: &str = "internal.apiserver.k8s.io";
 
 /// How a kind is judged.
-enum Judge {
+enum Judge<'r> {
+    /// By an expression of the release.
+    Expression(&'r ExpressionRule),
     /// By a rule of its own.
     Rule(Rule),
     /// By its entry in the catalogue.
@@ -39,21 +44,26 @@ enum Judge {
 }
 
 /// The rules by which the objects of a release are judged.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuleSet {
-    families: &'static [Family],
-}
-
-impl Default for RuleSet {
-    fn default() -> Self {
-        Self { families: BUILT_IN }
-    }
+    /// What replaces the built-in rules.
+    own: Arc<ExpressionRules>,
 }
 
 impl RuleSet {
-    /// The rules of a release. No release adds its own rules yet.
-    pub fn of(_release: &Release) -> Self {
-        Self::default()
+    /// The rules of a release.
+    pub fn of(release: &Release) -> Self {
+        Self::with(Arc::clone(&release.health_rules))
+    }
+
+    /// The built-in rules, but for the kinds that these are for.
+    pub fn with(own: Arc<ExpressionRules>) -> Self {
+        Self { own }
+    }
+
+    /// The expressions for a kind, if there are any.
+    pub fn own(&self, kind: &GroupKind) -> Option<&ExpressionRule> {
+        self.own.of(&kind.group, &kind.kind)
     }
 
     /// Judges an object by its status. Never fails: a status of an unexpected shape
@@ -70,6 +80,7 @@ impl RuleSet {
         }
         let group = fields.text("/apiVersion").and_then(|v| v.split_once('/')).map_or("", |(group, _)| group);
         match self.judge(group, fields.text("/kind").unwrap_or_default()) {
+            Judge::Expression(rule) => rule.judge(object, fields),
             Judge::Rule(rule) => rule(fields, now),
             Judge::Entry(entry) => entry.judge(fields, now),
             Judge::Ladder => ladder::custom(fields, now),
@@ -81,14 +92,18 @@ impl RuleSet {
     /// exist. An object of any kind can be `Terminating`.
     pub fn has_rule(&self, kind: &GroupKind) -> bool {
         match self.judge(&kind.group, &kind.kind) {
+            Judge::Expression(rule) => rule.can_be_unhealthy(),
             Judge::Rule(_) | Judge::Ladder => true,
             Judge::Entry(entry) => entry.can_be_unhealthy(),
             Judge::Nothing => false,
         }
     }
 
-    fn judge(&self, group: &str, kind: &str) -> Judge {
-        if let Some(rule) = self.families.iter().find_map(|family| family(group, kind)) {
+    fn judge(&self, group: &str, kind: &str) -> Judge<'_> {
+        if let Some(rule) = self.own.of(group, kind) {
+            return Judge::Expression(rule);
+        }
+        if let Some(rule) = BUILT_IN.iter().find_map(|family| family(group, kind)) {
             return Judge::Rule(rule);
         }
         if is_built_in(group) || group == INTERNAL {

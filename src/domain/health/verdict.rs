@@ -104,9 +104,14 @@ pub(super) fn young_until(
     (now < end && !in_the_future).then_some(end)
 }
 
-fn bounded(mut message: String) -> String {
-    if message.len() > MAX_MESSAGE {
-        let mut end = MAX_MESSAGE - '…'.len_utf8();
+fn bounded(message: String) -> String {
+    cut(message, MAX_MESSAGE)
+}
+
+/// At most so many bytes of a text, at the end of a character.
+pub(super) fn cut(mut message: String, most: usize) -> String {
+    if message.len() > most {
+        let mut end = most.saturating_sub('…'.len_utf8());
         while !message.is_char_boundary(end) {
             end -= 1;
         }

@@ -219,6 +219,15 @@ pub fn defined_versions(object: &Object) -> Vec<(GroupKind, Option<String>)> {
     served
 }
 
+/// The schema of a kind in a version, where this object defines it.
+pub fn schema_in<'a>(object: &'a Object, kind: &GroupKind, version: &str) -> Option<&'a Value> {
+    if defined_kinds(std::slice::from_ref(object)).pop()? != *kind {
+        return None;
+    }
+    let mut versions = object.value()["spec"]["versions"].as_array()?.iter();
+    versions.find(|v| v["name"] == version)?.pointer("/schema/openAPIV3Schema")
+}
+
 /// The API versions, as `group/version`, whose schema differs between two states of
 /// a definition.
 pub fn changed_schemas(before: &Value, after: &Value) -> Vec<String> {

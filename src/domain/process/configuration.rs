@@ -29,6 +29,20 @@ pub fn wrong(place: impl Into<String>, problem: impl Into<String>) -> Wrong {
 /// # Errors
 /// When it is too large, not YAML, more than one document, or of another kind.
 pub fn read_document(text: &str, most: usize, kind: &str) -> Result<Value, Wrong> {
+    let document = read_single(text, most)?;
+    // Checked first: a file of another kind has other fields.
+    if document["apiVersion"] != "supercargo.dev/v1alpha1" || document["kind"] != kind {
+        let problem = format!("not a {kind}: set apiVersion: supercargo.dev/v1alpha1 and kind: {kind}");
+        return Err(wrong("the file", problem));
+    }
+    Ok(document)
+}
+
+/// Reads the one YAML document of a file.
+///
+/// # Errors
+/// When it is too large, not YAML, or more than one document.
+pub fn read_single(text: &str, most: usize) -> Result<Value, Wrong> {
     if text.len() > most {
         return Err(wrong("the file", format!("larger than {most} bytes")));
     }
@@ -37,15 +51,10 @@ pub fn read_document(text: &str, most: usize, kind: &str) -> Result<Value, Wrong
         Some(problem) => wrong(format!("line {}", problem.line), problem.message),
         None => wrong("the file", "not valid YAML"),
     })?;
-    let (Some(document), true) = (documents.pop(), documents.is_empty()) else {
-        return Err(wrong("the file", "has more than one YAML document"));
-    };
-    // Checked first: a file of another kind has other fields.
-    if document["apiVersion"] != "supercargo.dev/v1alpha1" || document["kind"] != kind {
-        let problem = format!("not a {kind}: set apiVersion: supercargo.dev/v1alpha1 and kind: {kind}");
-        return Err(wrong("the file", problem));
+    match (documents.pop(), documents.is_empty()) {
+        (Some(document), true) => Ok(document),
+        _ => Err(wrong("the file", "has more than one YAML document")),
     }
-    Ok(document)
 }
 
 /// Refuses unknown fields.

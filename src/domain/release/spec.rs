@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::awaited::Awaited;
 use crate::api::keys;
 use crate::api::reason::Reason;
 use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, RegistryProvider};
+use crate::domain::health::ExpressionRules;
 use crate::domain::inventory::Provenance;
 use crate::domain::manifest::patch::InvalidPatch;
 use crate::domain::manifest::patch::allowance::Allowance;
@@ -88,6 +90,10 @@ pub struct Release {
     pub prune: bool,
     /// Whether Ready waits for health.
     pub wait: bool,
+    /// What is waited for when `wait` is false.
+    pub health_checks: Arc<[Awaited]>,
+    /// The expressions that judge objects, instead of the built-in rules.
+    pub health_rules: Arc<ExpressionRules>,
     /// Whether immutable changes recreate.
     pub force: bool,
     /// How drift is handled.
@@ -263,6 +269,12 @@ impl Release {
             service_account: name("serviceAccountName", spec.service_account_name.as_ref())?,
             prune: spec.prune,
             wait: spec.wait,
+            health_checks: Awaited::parse_all(&spec.health_checks, &id_of(resource).namespace)
+                .map_err(|(field, problem)| invalid(&field, problem))?
+                .into(),
+            health_rules: ExpressionRules::parse(&spec.health_check_exprs)
+                .map_err(|(field, problem)| invalid(&field, problem))?
+                .into(),
             force: spec.force,
             drift: spec.drift.mode,
             ignore: ignore.into(),
@@ -305,6 +317,11 @@ impl Release {
             text.extend_from_slice(b"images");
         }
         hex::encode(&Sha256::digest(text)[..16])
+    }
+
+    /// Whether it waits for the health of objects.
+    pub fn awaits_health(&self) -> bool {
+        self.wait || !self.health_checks.is_empty()
     }
 
     /// Whether a person requests a run that has not been `handled` yet. A removed

@@ -18,6 +18,7 @@ use crate::reconcile::cache::drift::DriftCache;
 use crate::reconcile::cache::rollout::RolloutCache;
 use crate::reconcile::error::ReconcileError;
 use crate::reconcile::live::checkup::Checkup;
+use crate::reconcile::live::named::named;
 use crate::reconcile::live::view::View;
 use crate::reconcile::phase::inventory;
 use crate::reconcile::scope::Scope;
@@ -62,7 +63,7 @@ pub async fn is_settled(
         observed.drifted.iter().any(|(drifted, _)| drifted == id) || drift.backoffs.contains_key(id)
     });
     let settled = caches.cluster.is_settled(&revision.key);
-    let healthy = !scope.release.wait || ledger.healthy.as_ref() == Some(&revision.name);
+    let healthy = !scope.release.awaits_health() || ledger.healthy.as_ref() == Some(&revision.name);
     let images = admission.images();
     let imaged = images.is_none() || caches.trust.is_pinned(revision, images);
     let whole = observed.drifted.is_empty() && !(observed.missing && scope.is_asked);
@@ -125,7 +126,7 @@ pub async fn look(
     Ok(found)
 }
 
-/// Updates the known health of the applied objects, if the release has `spec.wait`.
+/// Updates the known health of the applied objects, if the release waits for health.
 async fn check_health(
     scope: &Scope<'_>,
     session: &Session,
@@ -134,20 +135,27 @@ async fn check_health(
     rollout: &mut RolloutCache,
     revision: &Revision,
 ) {
-    let before = rollout.checkup.take().filter(|checkup| checkup.key == revision.key);
-    if !scope.release.wait {
+    let rules = RuleSet::of(scope.release);
+    let before = rollout.checkup.take().filter(|c| c.key == revision.key && c.board.judges_by(&rules));
+    if !scope.release.awaits_health() {
         return;
     }
-    let rules = RuleSet::of(scope.release);
-    let mut checkup = before.unwrap_or_else(|| Checkup::new(&revision.key, rules));
+    let mut checkup = before.unwrap_or_else(|| Checkup::new(&revision.key, rules.clone()));
     let inventory = &cluster.inventory;
-    let judged = |id: &ObjectId| inventory.claims(id) && !cluster.has_run_to_its_end(id);
-    checkup.retain(judged);
-    for id in inventory.claimed().filter(|id| rules.has_rule(&id.group_kind()) && judged(id)) {
-        let version = inventory.entries.get(id).map_or("", |entry| entry.version.as_str());
-        let kind = id.group_kind();
-        if let Some(resource) = discovery.served(&kind, version) {
-            checkup.add(id, resource);
+    if scope.release.wait {
+        let judged = |id: &ObjectId| inventory.claims(id) && !cluster.has_run_to_its_end(id);
+        checkup.retain(judged);
+        for id in inventory.claimed().filter(|id| rules.has_rule(&id.group_kind()) && judged(id)) {
+            let version = inventory.entries.get(id).map_or("", |entry| entry.version.as_str());
+            if let Some(resource) = discovery.served(&id.group_kind(), version) {
+                checkup.add(id, resource);
+            }
+        }
+    } else {
+        let (named, _) = named(scope.release, discovery);
+        checkup.retain(|id| named.iter().any(|(named, _)| named == id));
+        for (id, resource) in named {
+            checkup.add(&id, resource);
         }
     }
     let outdated = checkup.outdated(&cluster.watches);

@@ -1,6 +1,7 @@
 //! From the objects of a revision to an action for each.
 
 pub mod drift;
+pub mod expressions;
 pub mod ownership;
 
 use std::sync::Arc;

@@ -27,6 +27,7 @@ use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::rollout::RolloutCache;
 use crate::reconcile::error::{ReconcileError, RunFailure};
 use crate::reconcile::live::checkup::Checkup;
+use crate::reconcile::live::named::named;
 use crate::reconcile::live::watched::is_watched;
 use crate::reconcile::phase::apply::{Applied, Executed};
 use crate::reconcile::phase::resolve::destination;
@@ -61,8 +62,8 @@ impl<'a> From<&'a mut Caches> for Memory<'a> {
 }
 
 /// Waits until every object of the plan with a health rule is healthy, one has failed, the timeout
-/// is reached, or something newer is wanted. A run that has already ended does not wait, nor does a
-/// release without `spec.wait`.
+/// is reached, or something newer is wanted. A release without `spec.wait` waits for the objects
+/// that it names, if any. A run that has already ended does not wait.
 pub async fn wait<'a>(
     scope: &Scope<'_>,
     memory: Memory<'_>,
@@ -71,14 +72,27 @@ pub async fn wait<'a>(
 ) -> Applied<'a> {
     let Applied { planned, executed, .. } = &mut applied;
     let Update { session, revision, .. } = *update;
-    if !scope.release.wait || executed.ended.is_some() {
+    if !scope.release.awaits_health() || executed.ended.is_some() {
         return applied;
     }
     scope.progress.report(ProgressEvent::AwaitsHealth);
     let started = Instant::now();
     let rules = RuleSet::of(scope.release);
-    let mut checkup = Checkup::new(&revision.key, rules);
-    for step in planned.plan.steps.iter().filter(|s| !s.done && rules.has_rule(&s.id.group_kind())) {
+    let mut checkup = Checkup::new(&revision.key, rules.clone());
+    let (named, unserved) = match scope.release.wait {
+        true => Default::default(),
+        false => named(scope.release, &planned.discovery),
+    };
+    if !unserved.is_empty() {
+        let headline = "cannot check the health of objects in spec.healthChecks".to_owned();
+        unhealthy(executed, Reason::HealthCheckFailed, headline, unserved);
+        return applied;
+    }
+    for (id, resource) in named {
+        checkup.add(&id, resource);
+    }
+    let is_judged = |s: &&Step| scope.release.wait && !s.done && rules.has_rule(&s.id.group_kind());
+    for step in planned.plan.steps.iter().filter(is_judged) {
         let Some(resource) = planned.discovery.served(&step.id.group_kind(), &step.version) else { continue };
         checkup.add(&step.id, resource);
         let answer = executed.answers.remove(&step.id);

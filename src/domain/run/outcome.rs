@@ -1,9 +1,9 @@
 //! The outcome of a run. The status, the events and the schedule are computed from it
 //! alone, so that each has one writer.
 
-use super::objects::identity::ObjectId;
 use crate::api::reason::Reason;
 use crate::api::status::{ArtifactStatus, Changes, VerifiedBy, VerifiedImage};
+use crate::domain::objects::identity::ObjectId;
 
 /// The outcome of a run.
 #[derive(Clone, Debug, Default)]

@@ -3,13 +3,13 @@
 //! the inventory, so it outlives the process. [`next`] is the one place that decides
 //! what a run does next.
 
-use super::artifact::digest::is_digest;
-use super::inventory::{Inventory, Provenance};
-use super::release::{Release, WantedVersion};
-use super::version::{Range, TagFilter};
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
 use crate::api::status::{ReleaseStatus, condition};
+use crate::domain::artifact::digest::is_digest;
+use crate::domain::inventory::{Inventory, Provenance};
+use crate::domain::release::{Release, WantedVersion};
+use crate::domain::version::{Range, TagFilter};
 
 /// A revision by its names.
 #[derive(Clone, Debug, PartialEq, Eq)]
