@@ -25,6 +25,15 @@ pub const FORCE: &str = "supercargo.dev/force";
 pub const ENABLED: &str = "enabled";
 /// On a Service or an Ingress: `enabled` lets a wait for health wait for its address.
 pub const WAIT_FOR_ADDRESS: &str = "supercargo.dev/wait-for-address";
+/// On an object: what its failure means for a wait, one of `Fail`, `Ignore`, `HopeUntilEnd`.
+pub const FAIL_MODE: &str = "supercargo.dev/fail-mode";
+/// On a workload or a Pod: how often the containers of each pod may fail; on a Job: how
+/// often all of its pods together.
+pub const FAILURES_ALLOWED: &str = "supercargo.dev/failures-allowed";
+/// On an object: how long nothing of it may change while a wait waits for it.
+pub const NO_PROGRESS_TIMEOUT: &str = "supercargo.dev/no-progress-timeout";
+/// On a workload: `enabled` quotes the last line that a crashed container has logged.
+pub const LOG_LINE: &str = "supercargo.dev/log-line";
 /// On an inventory: the source of its objects.
 pub const SOURCE: &str = "supercargo.dev/source";
 /// On an inventory: the revision of the source.

@@ -101,22 +101,6 @@ impl Session {
         found(self.call(call).await.and_then(|answer| answer.json()))
     }
 
-    /// A few objects of a kind in a namespace that match a label selector.
-    ///
-    /// # Errors
-    /// When the API server does not list them.
-    pub async fn first_objects(
-        &self,
-        resource: &Resource,
-        namespace: &str,
-        selector: &str,
-        count: usize,
-    ) -> Result<Vec<Value>, ApiError> {
-        let (path, query) = (resource.collection(Some(namespace)), selecting(Some(selector)));
-        let listing = Listing { path: &path, query: &query, metadata_only: false, page: count };
-        pages::first(self, listing).await
-    }
-
     /// The objects of a kind, in a namespace or all, that match a label selector.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ pub mod inventory;
 mod kinds;
 pub mod lease;
 mod objects;
+pub mod pods;
 pub mod releases;
 mod review;
 pub mod session;

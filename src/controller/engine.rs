@@ -86,6 +86,7 @@ impl Engine {
             allowed: options.allowed_registries.clone(),
             wake,
             recovery: RegistryRecovery::default(),
+            pod_watches: Env::pod_watches(),
         };
         let pool = WorkerPool::new(options.concurrency.max(1), &metrics);
         let shared = Arc::new(SharedState { env, pool, specs });

@@ -66,6 +66,15 @@ labels! {
         /// The whole run.
         Total => "total",
     }
+    /// What ended a wait for health without success.
+    VerdictSource {
+        /// The status of an object.
+        Object => "object",
+        /// The pods of a workload, before the workload says it.
+        Pods => "pods",
+        /// The timeout of the release.
+        Timeout => "timeout",
+    }
     /// The `Ready` condition of a release, or its suspension.
     ReadyState {
         /// `Ready=True`.

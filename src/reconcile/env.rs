@@ -18,8 +18,12 @@ use crate::domain::identity::ReleaseId;
 use crate::domain::release::Release;
 use crate::domain::verify::root::TrustRoot;
 use crate::domain::verify::trust_policy::TrustPolicy;
+use crate::fair::Gate;
 use crate::observe::metrics::Metrics;
 use crate::oci::Registry;
+
+/// How many watches of pods there are at most. A tenant has at most half of them.
+const POD_WATCHES: u64 = 256;
 
 /// The environment that all releases share.
 pub struct Env {
@@ -43,6 +47,8 @@ pub struct Env {
     pub wake: mpsc::UnboundedSender<ReleaseId>,
     /// The unavailable registries.
     pub recovery: RegistryRecovery,
+    /// The watches of pods that all waits share.
+    pub pod_watches: Arc<Gate>,
 }
 
 /// The administrator's requirements for artifacts.
@@ -70,6 +76,11 @@ impl Default for TrustSettings {
 }
 
 impl Env {
+    /// The bound on the watches of pods.
+    pub fn pod_watches() -> Arc<Gate> {
+        Gate::new(POD_WATCHES)
+    }
+
     /// Notifies a release when something that it refers to changes.
     pub fn notifier(&self, release: &ReleaseId) -> Subscriber {
         Subscriber { release: release.clone(), sender: self.wake.clone() }

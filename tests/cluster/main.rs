@@ -64,6 +64,7 @@ mod tampering;
 mod transcripts;
 mod trust;
 mod truth;
+mod verdicts;
 mod verifying;
 mod waiting;
 mod webhooks;

@@ -6,8 +6,14 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::early::handling::{FailMode, FailureHandling};
+use super::early::merge::{Known, merged};
+use super::early::owned::Workload;
+use super::early::progress::{ProgressTimer, mark_of, mark_of_status};
+use super::early::report::PodsVerdict;
 use super::fields::Reports;
 use super::rules::RuleSet;
+use super::storage::{ClassAnswer, ClassQuestion};
 use super::verdict::{Health, HealthState};
 use crate::api::reason::Reason;
 use crate::domain::message::List;
@@ -37,7 +43,15 @@ pub enum Sight {
 /// The result of one read.
 #[derive(Clone, Debug)]
 struct Judged {
+    /// What counts: its own status, and what else is known.
     health: Health,
+    /// By its own status alone.
+    own: Health,
+    handling: FailureHandling,
+    /// Its pods, while it is not healthy.
+    workload: Option<Workload>,
+    /// Which class decides about its volume.
+    class: Option<ClassQuestion>,
     /// The resource version that was read; 0 when there was none.
     version: u64,
     at: Timestamp,
@@ -54,12 +68,30 @@ struct Judged {
 pub struct Board {
     rules: RuleSet,
     objects: BTreeMap<ObjectId, Option<Judged>>,
+    /// What the pods of workloads say, while they are watched.
+    pods: BTreeMap<ObjectId, PodsVerdict>,
+    /// Why the volume of a claim never comes.
+    classes: BTreeMap<ObjectId, String>,
+    /// What happened to the objects since the wait for them began; absent outside of a wait.
+    progress: Option<BTreeMap<ObjectId, ProgressTimer>>,
+}
+
+impl Judged {
+    fn new(health: Health, version: u64, at: Timestamp) -> Self {
+        let (own, handling) = (health.clone(), FailureHandling::default());
+        let (gone, unsure, refusals) = (false, false, 0);
+        Self { health, own, handling, workload: None, class: None, version, at, gone, unsure, refusals }
+    }
+
+    fn is_ignored(&self) -> bool {
+        self.handling.mode == FailMode::Ignore
+    }
 }
 
 impl Board {
     /// Judges by these rules.
     pub fn new(rules: RuleSet) -> Self {
-        Self { rules, objects: BTreeMap::new() }
+        Self { rules, ..Self::default() }
     }
 
     /// Whether it judges by these rules.
@@ -77,6 +109,83 @@ impl Board {
         self.objects.retain(|id, _| wanted(id));
     }
 
+    /// A wait begins: what happens to the objects counts from now on.
+    pub fn follow_progress(&mut self) {
+        self.progress = Some(BTreeMap::new());
+    }
+
+    /// The wait is over: what else was known of the objects is not kept up to date.
+    pub fn end_wait(&mut self) {
+        self.progress = None;
+        self.pods.clear();
+    }
+
+    /// Computes what counts for an object, after something of it is new.
+    fn settle(&mut self, id: &ObjectId, mark: Option<u64>, now: Timestamp) {
+        let Some(Some(judged)) = self.objects.get_mut(id) else { return };
+        let limit = judged.handling.no_progress;
+        let stalls = match (&mut self.progress, limit) {
+            (Some(all), Some(limit)) => {
+                let progress = all.entry(id.clone()).or_insert_with(|| ProgressTimer::since(now));
+                if let Some(mark) = mark {
+                    progress.note(mark, now);
+                }
+                progress.ends_at(limit).map(|at| (at, limit))
+            }
+            _ => None,
+        };
+        let class = judged.class.as_ref().and_then(|_| self.classes.get(id)).map(String::as_str);
+        let known = Known { pods: self.pods.get(id), class, stalls };
+        judged.health = merged(&judged.own, judged.handling, known, now);
+    }
+
+    /// Notes what the pods of a workload say now.
+    pub fn pods_say(&mut self, id: &ObjectId, verdict: Option<PodsVerdict>, now: Timestamp) {
+        if self.pods.get(id) == verdict.as_ref() {
+            return;
+        }
+        let mark = verdict.as_ref().map(|verdict| verdict.mark);
+        match verdict {
+            Some(verdict) => drop(self.pods.insert(id.clone(), verdict)),
+            None => drop(self.pods.remove(id)),
+        }
+        self.settle(id, mark, now);
+    }
+
+    /// What the pods of a workload say.
+    pub fn pods_of(&self, id: &ObjectId) -> Option<&PodsVerdict> {
+        self.pods.get(id)
+    }
+
+    /// The workloads that are not healthy, whose pods may say why.
+    pub fn workloads(&self) -> impl Iterator<Item = (&ObjectId, &Workload)> {
+        let judged = self.objects.iter().filter_map(|(id, judged)| Some((id, judged.as_ref()?)));
+        judged.filter_map(|(id, judged)| Some((id, judged.workload.as_ref()?)))
+    }
+
+    /// Whether a verdict about the object quotes the log of its pod.
+    pub fn shows_log(&self, id: &ObjectId) -> bool {
+        self.objects.get(id).and_then(Option::as_ref).is_some_and(|judged| judged.handling.shows_log)
+    }
+
+    /// The claims whose class decides, and which class that is.
+    pub fn class_questions(&self) -> Vec<(ObjectId, ClassQuestion)> {
+        let asks =
+            |(id, judged): (&ObjectId, &Option<Judged>)| Some((id.clone(), judged.as_ref()?.class.clone()?));
+        self.objects.iter().filter_map(asks).collect()
+    }
+
+    /// Notes whether the class of a claim exists.
+    pub fn class_is(&mut self, id: &ObjectId, answer: ClassAnswer, now: Timestamp) {
+        let Some(Some(judged)) = self.objects.get_mut(id) else { return };
+        let why = judged.class.as_ref().and_then(|question| question.judged(answer));
+        match why {
+            Some(why) => drop(self.classes.insert(id.clone(), why)),
+            None => drop(self.classes.remove(id)),
+        }
+        self.settle(id, None, now);
+    }
+
     /// Judges an object by what was read now; `None` when it does not exist.
     pub fn judge(&mut self, id: &ObjectId, reports: Reports, object: Option<&Value>, now: Timestamp) {
         let health = match object {
@@ -85,10 +194,20 @@ impl Board {
         };
         let version = object.and_then(|o| o.pointer("/metadata/resourceVersion")?.as_str()?.parse().ok());
         let version = version.unwrap_or_default();
-        self.objects.insert(
-            id.clone(),
-            Some(Judged { health, version, at: now, gone: object.is_none(), unsure: false, refusals: 0 }),
-        );
+        let mut judged = Judged { gone: object.is_none(), ..Judged::new(health, version, now) };
+        let mut mark = mark_of([&judged.own.message].into_iter());
+        if let Some(object) = object {
+            judged.handling = FailureHandling::of(object);
+            judged.class = ClassQuestion::of(object, &judged.own);
+            if !judged.own.state.is_healthy() {
+                judged.workload = Workload::of(object);
+            }
+            if judged.handling.no_progress.is_some() && self.progress.is_some() {
+                mark ^= mark_of_status(object);
+            }
+        }
+        self.objects.insert(id.clone(), Some(judged));
+        self.settle(id, Some(mark), now);
     }
 
     /// Remembers that reading an object is forbidden, and why. A change of the object does
@@ -98,7 +217,7 @@ impl Board {
         let before = self.objects.get(id).and_then(Option::as_ref).map_or(0, |judged| judged.refusals);
         let refusals = before.saturating_add(1);
         health.changes_at = now.checked_add(denied(refusals)).ok();
-        let judged = Judged { health, version: u64::MAX, at: now, gone: false, unsure: false, refusals };
+        let judged = Judged { refusals, ..Judged::new(health, u64::MAX, now) };
         self.objects.insert(id.clone(), Some(judged));
     }
 
@@ -108,7 +227,7 @@ impl Board {
         let slot = self.objects.entry(id.clone()).or_default();
         let judged = slot.get_or_insert_with(|| {
             let health = Health::in_progress(format!("cannot read its status: {why}"));
-            Judged { health, version: 0, at: now, gone: false, unsure: true, refusals: 0 }
+            Judged { unsure: true, ..Judged::new(health, 0, now) }
         });
         judged.unsure = true;
         judged.gone = false;
@@ -143,11 +262,14 @@ impl Board {
         self.objects.iter().filter(|(_, judged)| judged.is_none()).map(|(id, _)| id.clone()).collect()
     }
 
-    /// Whether all objects are healthy, according to the last reads.
+    /// Whether all objects are healthy, or have failed and are ignored, according to the last
+    /// reads.
     pub fn is_healthy(&self) -> bool {
-        self.objects
-            .values()
-            .all(|judged| judged.as_ref().is_some_and(|j| j.health.state.is_healthy() && !j.unsure))
+        let is_well = |judged: &Judged| {
+            let is_let_go = judged.is_ignored() && judged.health.state == HealthState::Failed;
+            (judged.health.state.is_healthy() || is_let_go) && !judged.unsure
+        };
+        self.objects.values().all(|judged| judged.as_ref().is_some_and(is_well))
     }
 
     fn in_state(&self, which: impl Fn(&Judged) -> bool) -> impl Iterator<Item = (&ObjectId, &Health)> {
@@ -164,9 +286,17 @@ impl Board {
         })
     }
 
-    /// The objects that have failed.
+    /// The objects that have failed, without those whose failure is ignored.
     pub fn failed(&self) -> impl Iterator<Item = (&ObjectId, &Health)> {
-        self.in_state(|judged| judged.health.state == HealthState::Failed)
+        self.in_state(|judged| judged.health.state == HealthState::Failed && !judged.is_ignored())
+    }
+
+    /// The objects that are waited for and fail the release when they are too late.
+    pub fn needed(&self) -> impl Iterator<Item = (&ObjectId, &Health)> {
+        let waiting: Vec<_> = self.waiting().collect();
+        let is_ignored =
+            |id: &ObjectId| self.objects.get(id).and_then(Option::as_ref).is_some_and(Judged::is_ignored);
+        waiting.into_iter().filter(move |(id, _)| !is_ignored(id))
     }
 
     /// An object that did not exist when it was last read.
@@ -187,6 +317,7 @@ impl Board {
     pub fn unhealthy(&self) -> Vec<ObjectFailure> {
         let others = self.in_state(|judged| {
             matches!(judged.health.state, HealthState::InProgress | HealthState::Terminating)
+                && !judged.is_ignored()
         });
         failures_of(Reason::Unhealthy, self.failed().chain(others))
     }
@@ -199,12 +330,20 @@ impl Board {
                 .in_state(|judged| judged.health.state == HealthState::Suspended)
                 .map(|(id, _)| id)
                 .collect();
-            let message = match suspended.is_empty() {
+            let ignored: Vec<&ObjectId> = self
+                .in_state(|judged| judged.is_ignored() && !judged.health.state.is_healthy())
+                .map(|(id, _)| id)
+                .collect();
+            let mut message = match suspended.is_empty() {
                 true => "All objects are healthy".to_owned(),
                 false => {
                     format!("All objects are healthy or suspended: {}", List::Names.few(suspended, NAMED))
                 }
             };
+            if !ignored.is_empty() {
+                let ignored = List::Names.few(ignored, NAMED);
+                message = format!("{message}; not healthy and ignored: {ignored}");
+            }
             return Assessment { status: Some(true), reason: Reason::Healthy, message };
         }
         let headline = match unhealthy.len() {

@@ -1,10 +1,7 @@
-//! Why a workload is not healthy: its status only counts pods, the cause is in the pods.
+//! Which kinds run pods, and how those are selected.
 
-use jiff::Timestamp;
 use serde_json::Value;
 
-use super::rules::RuleSet;
-use super::verdict::HealthState;
 use crate::domain::objects::identity::GroupKind;
 
 /// Whether objects of the kind run pods that their selector matches.
@@ -37,25 +34,6 @@ pub fn pod_selector(workload: &Value) -> Option<String> {
     (!all.is_empty()).then(|| all.join(","))
 }
 
-/// The health message of the first failed pod, or else of the first that is not ready.
-/// Without the pod's name, which differs in each attempt.
-pub fn first_cause(pods: &[Value], now: Timestamp) -> Option<String> {
-    let judged: Vec<_> = pods.iter().map(|pod| RuleSet::default().assess(&typed(pod), now)).collect();
-    let first = |state: HealthState| judged.iter().find(|health| health.state == state);
-    let health = first(HealthState::Failed).or_else(|| first(HealthState::InProgress))?;
-    Some(health.message.clone())
-}
-
-/// The items of a list name neither their kind nor their version.
-fn typed(pod: &Value) -> Value {
-    let mut pod = pod.clone();
-    if let Some(fields) = pod.as_object_mut() {
-        fields.insert("apiVersion".into(), "v1".into());
-        fields.insert("kind".into(), "Pod".into());
-    }
-    pod
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -77,24 +55,5 @@ mod tests {
             {"key": "d", "operator": "DoesNotExist"},
         ]);
         check(json!({"matchExpressions": expressions}), Some("a in (x,y),b notin (z),c,!d"));
-    }
-
-    #[test]
-    fn the_first_cause_is_that_of_a_pod_that_has_failed() {
-        let pod = |phase: &str, why: &str| {
-            json!({"metadata": {"name": "web-x7k2p"}, "status": {"phase": phase, "containerStatuses": [
-                {"name": "web", "state": {"waiting": {"reason": why}}}]}})
-        };
-        let check = |pods: &[Value], expected: Option<&str>| {
-            assert_eq!(first_cause(pods, Timestamp::UNIX_EPOCH).as_deref(), expected);
-        };
-        check(&[], None);
-        check(&[json!({"status": {"phase": "Succeeded"}})], None);
-        let pulls = pod("Pending", "ImagePullBackOff");
-        check(
-            &[json!({"status": {"phase": "Succeeded"}}), pulls.clone()],
-            Some("container web is waiting: ImagePullBackOff"),
-        );
-        check(&[pulls, pod("Running", "CrashLoopBackOff")], Some("container web keeps crashing"));
     }
 }

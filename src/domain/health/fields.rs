@@ -43,6 +43,10 @@ impl<'a> Fields<'a> {
         self.reports
     }
 
+    pub(super) fn whole(self) -> &'a Value {
+        self.object
+    }
+
     pub(super) fn value(self, pointer: &str) -> Option<&'a Value> {
         self.object.pointer(pointer)
     }

@@ -6,6 +6,7 @@ mod board;
 pub mod catalogue;
 mod cause;
 mod cluster;
+pub mod early;
 mod expressions;
 mod fields;
 mod jobs;
@@ -19,8 +20,9 @@ mod workloads;
 
 pub use as_of::as_of;
 pub use board::{Board, Sight, failures_of, listed};
-pub use cause::{first_cause, pod_selector, runs_pods};
+pub use cause::runs_pods;
 pub use expressions::{ExpressionRule, ExpressionRules};
 pub use fields::Reports;
 pub use rules::RuleSet;
+pub use storage::{ClassAnswer, ClassQuestion, is_default_class};
 pub use verdict::{Health, HealthState};

@@ -1,6 +1,7 @@
 //! Volume claims and volumes.
 
 use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
 
 use super::fields::Fields;
 use super::rule::Rule;
@@ -43,10 +44,70 @@ pub(super) fn claim(fields: Fields<'_>, now: Timestamp) -> Health {
             }
             match young_until(fields.created(), UNTOUCHED, now) {
                 Some(end) => Health::in_progress("waiting for a volume").until(end),
-                None => Health::current("has no volume yet, it is bound when a pod first uses it"),
+                None => Health::current(UNBOUND),
             }
         }
     }
+}
+
+/// The verdict for a claim that nobody has acted on: its class decides whether it is right.
+const UNBOUND: &str = "has no volume yet, it is bound when a pod first uses it";
+
+/// Which class decides whether a claim ever gets a volume.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ClassQuestion {
+    /// The class of this name.
+    Named(String),
+    /// The default class.
+    Default,
+}
+
+/// What was read of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClassAnswer {
+    /// It exists.
+    Exists,
+    /// It does not.
+    Missing,
+    /// It may not be read.
+    Unknown,
+}
+
+impl ClassQuestion {
+    /// The question of a claim that is judged healthy only because a pod may bind it later.
+    /// A volume that an administrator has made binds the claim sooner, also without a class
+    /// of that name. A class of "" asks for such a volume only.
+    pub fn of(object: &Value, own: &Health) -> Option<Self> {
+        if object.get("kind")?.as_str()? != "PersistentVolumeClaim" || own.message != UNBOUND {
+            return None;
+        }
+        match object.pointer("/spec/storageClassName").and_then(Value::as_str) {
+            Some("") => None,
+            Some(name) => Some(Self::Named(name.to_owned())),
+            None => Some(Self::Default),
+        }
+    }
+
+    /// Why the volume never comes, if that is so.
+    pub fn judged(&self, answer: ClassAnswer) -> Option<String> {
+        match (self, answer) {
+            (_, ClassAnswer::Exists | ClassAnswer::Unknown) => None,
+            (Self::Named(name), ClassAnswer::Missing) => {
+                Some(format!("has no volume, and its StorageClass {name} does not exist"))
+            }
+            (Self::Default, ClassAnswer::Missing) => {
+                Some("has no volume: it names no StorageClass, and there is no default one".to_owned())
+            }
+        }
+    }
+}
+
+/// Whether a StorageClass is the default one.
+pub fn is_default_class(class: &Value) -> bool {
+    let annotations = class.pointer("/metadata/annotations");
+    ["storageclass.kubernetes.io/is-default-class", "storageclass.beta.kubernetes.io/is-default-class"]
+        .into_iter()
+        .any(|key| annotations.and_then(|all| all.get(key)?.as_str()) == Some("true"))
 }
 
 pub(super) fn volume(fields: Fields<'_>, _now: Timestamp) -> Health {
@@ -65,7 +126,8 @@ pub(super) fn volume(fields: Fields<'_>, _now: Timestamp) -> Health {
 #[cfg(test)]
 mod tests {
     use super::super::{HealthState, HealthState::*, RuleSet};
-    use serde_json::{Value, json};
+    use super::*;
+    use serde_json::json;
 
     const NOW: &str = "2026-01-01T00:01:00Z";
 
@@ -122,6 +184,36 @@ mod tests {
             "waiting for its volume to be bound",
             None,
         );
+    }
+
+    #[test]
+    fn a_missing_class_fails_a_claim_that_nobody_has_acted_on() {
+        use ClassAnswer::{Exists, Missing, Unknown};
+        let question = |created: &str, spec: Value| {
+            let claim = json!({"apiVersion": "v1", "kind": "PersistentVolumeClaim",
+                "metadata": {"creationTimestamp": created}, "spec": spec, "status": {"phase": "Pending"}});
+            ClassQuestion::of(&claim, &RuleSet::default().assess(&claim, NOW.parse().unwrap()))
+        };
+        let old = "2026-01-01T00:00:00Z";
+        let named = Some(ClassQuestion::Named("fast".into()));
+        assert_eq!(question(old, json!({"storageClassName": "fast"})), named);
+        assert_eq!(question(old, json!({})), Some(ClassQuestion::Default));
+        assert_eq!(question(old, json!({"storageClassName": ""})), None);
+        assert_eq!(question(old, json!({"storageClassName": "fast", "volumeName": "a"})), None);
+        assert_eq!(question("2026-01-01T00:00:59Z", json!({"storageClassName": "fast"})), None);
+        let check = |question: Option<ClassQuestion>, answer: ClassAnswer, expected: Option<&str>| {
+            assert_eq!(question.unwrap().judged(answer).as_deref(), expected, "{answer:?}");
+        };
+        check(named.clone(), Exists, None);
+        check(named.clone(), Unknown, None);
+        check(named, Missing, Some("has no volume, and its StorageClass fast does not exist"));
+        let none = "has no volume: it names no StorageClass, and there is no default one";
+        check(Some(ClassQuestion::Default), Missing, Some(none));
+        let class = |key: &str, value: &str| json!({"metadata": {"annotations": {key: value}}});
+        assert!(is_default_class(&class("storageclass.kubernetes.io/is-default-class", "true")));
+        assert!(is_default_class(&class("storageclass.beta.kubernetes.io/is-default-class", "true")));
+        assert!(!is_default_class(&class("storageclass.kubernetes.io/is-default-class", "false")));
+        assert!(!is_default_class(&json!({})));
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod refusal;
 pub mod root;
 mod rules;
 mod signature;
-mod text;
+pub(in crate::domain) mod text;
 
 pub use rules::{declared, images, policy, trust_policy};
 pub use signature::{bundle, certificate, simple_signing};

@@ -2,7 +2,7 @@
 
 /// At most `max` bytes of `text`, on one line: control characters, and characters that
 /// change the direction of text, become question marks.
-pub(super) fn printable(text: &str, max: usize) -> String {
+pub(in crate::domain) fn printable(text: &str, max: usize) -> String {
     let mut shown = String::new();
     for character in text.chars() {
         let character = if steers(character) { '?' } else { character };

@@ -2,8 +2,8 @@
 //! the tables of docs/metrics.md are made from it.
 
 use super::super::labels::{
-    Action, Answer, CacheResult, Label, Load, Method, Phase, ReadyState, RunResult, Verb, Verification,
-    WebhookResult, senders,
+    Action, Answer, CacheResult, Label, Load, Method, Phase, ReadyState, RunResult, Verb, VerdictSource,
+    Verification, WebhookResult, senders,
 };
 
 /// A metric.
@@ -96,6 +96,9 @@ const fn millis<const N: usize>(bounds: [u32; N]) -> [Bound; N] {
 /// A run takes from a millisecond (nothing changed) to minutes (a wait).
 const PHASE_BOUNDS: &[Bound] =
     &millis([1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 120_000, 300_000]);
+/// A pod crashes within a second; a timeout takes minutes.
+const VERDICT_BOUNDS: &[Bound] =
+    &millis([500, 1000, 2500, 5000, 10_000, 30_000, 60_000, 120_000, 300_000, 600_000]);
 /// Only a few: each host has a series for each.
 const REGISTRY_BOUNDS: &[Bound] = &millis([10, 50, 250, 1000, 5000, 30_000]);
 /// An API server answers in milliseconds; one that is busy takes seconds.
@@ -138,6 +141,12 @@ pub(super) const DRIFT_CORRECTED: MetricEntry = counter(
 );
 pub(super) const HEALTH_WAITS: MetricEntry =
     gauge("supercargo_health_waits", &[], "Releases that are waiting for their objects to become healthy.");
+pub(super) const VERDICT_SECONDS: MetricEntry = MetricEntry {
+    name: "supercargo_failure_verdict_seconds",
+    kind: MetricKind::Histogram(VERDICT_BOUNDS),
+    labels: &[("source", Values::Closed(words::<VerdictSource>))],
+    help: "Time from the beginning of a wait for health to the first verdict that it fails, by what said so.",
+};
 pub(super) const QUEUE_DEPTH: MetricEntry = gauge(
     "supercargo_queue_depth",
     &[],
@@ -300,6 +309,7 @@ pub const CATALOG: &[Group] = &[
             DRIFT_DETECTED,
             DRIFT_CORRECTED,
             HEALTH_WAITS,
+            VERDICT_SECONDS,
             QUEUE_DEPTH,
             QUEUE_AGE,
         ],

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use prometheus::{IntGauge, Registry, TextEncoder};
 
 use super::super::labels::{
-    Action, Answer, CacheResult, Load, Method, Phase, RunResult, Verb, Verification, WebhookResult,
+    Action, Answer, CacheResult, Load, Method, Phase, RunResult, Verb, VerdictSource, Verification,
+    WebhookResult,
 };
 use super::catalog::{BUILD_INFO, LEADER};
 use super::fleet::Fleet;
@@ -98,6 +99,11 @@ impl Metrics {
     /// Counts objects whose drift was corrected.
     pub fn drift_corrected(&self, count: usize) {
         self.runs.drift_corrected(count);
+    }
+
+    /// Counts a wait for health that failed after so long.
+    pub fn wait_failed(&self, source: VerdictSource, after: Duration) {
+        self.runs.wait_failed(source, after);
     }
 
     /// A release begins to wait for health, which ends when the returned value is dropped.

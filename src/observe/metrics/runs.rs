@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
-use super::super::labels::{Action, Phase, RunResult};
-use super::catalog::{DRIFT_CORRECTED, DRIFT_DETECTED, HEALTH_WAITS, OBJECTS, RECONCILE_SECONDS, RECONCILES};
+use super::super::labels::{Action, Phase, RunResult, VerdictSource};
+use super::catalog::{
+    DRIFT_CORRECTED, DRIFT_DETECTED, HEALTH_WAITS, OBJECTS, RECONCILE_SECONDS, RECONCILES, VERDICT_SECONDS,
+};
 use super::make::{Children, Maker};
 use crate::api::reason::Reason;
 
@@ -17,6 +19,7 @@ pub(super) struct Runs {
     drift_detected: IntCounter,
     drift_corrected: IntCounter,
     health_waits: IntGauge,
+    verdicts: Children<VerdictSource, Histogram>,
 }
 
 impl Runs {
@@ -28,6 +31,7 @@ impl Runs {
             drift_detected: make.counter(&DRIFT_DETECTED)?,
             drift_corrected: make.counter(&DRIFT_CORRECTED)?,
             health_waits: make.gauge(&HEALTH_WAITS)?,
+            verdicts: make.closed_histograms(&VERDICT_SECONDS)?,
         })
     }
 
@@ -49,6 +53,10 @@ impl Runs {
 
     pub fn drift_corrected(&self, count: usize) {
         self.drift_corrected.inc_by(count as u64);
+    }
+
+    pub fn wait_failed(&self, source: VerdictSource, after: Duration) {
+        self.verdicts.with(source, |h| h.observe(after.as_secs_f64()));
     }
 
     pub fn waits_for_health(&self) -> HealthWait {

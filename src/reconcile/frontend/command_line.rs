@@ -115,6 +115,7 @@ impl Local {
             allowed: Allowed::default(),
             wake,
             recovery: RegistryRecovery::default(),
+            pod_watches: Env::pod_watches(),
         };
         let signals = Arc::<Signals>::default();
         let mailbox = Arc::clone(&signals);

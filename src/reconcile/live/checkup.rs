@@ -1,7 +1,7 @@
 //! Checks the health of objects: one GET for each whose judgement is missing or out of date, and
 //! none for the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -11,8 +11,8 @@ use serde_json::Value;
 use crate::cluster::discovery::Resource;
 use crate::cluster::session::Session;
 use crate::cluster::store::Watched;
-use crate::domain::health::{Board, RuleSet, Sight};
-use crate::domain::identity::ObjectId;
+use crate::domain::health::{Board, ClassAnswer, ClassQuestion, RuleSet, Sight, is_default_class};
+use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::message::List;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::reconcile::error::chain;
@@ -21,6 +21,8 @@ use crate::reconcile::live::watched::sight;
 
 /// How many objects the status names.
 const NAMED: usize = 3;
+/// How many classes are read to find the default one.
+const CLASSES: usize = 250;
 
 /// Objects of one revision, and what is known of their health.
 #[derive(Default)]
@@ -32,6 +34,8 @@ pub struct Checkup {
     pub board: Board,
     /// What Ready says while they are healthy.
     pub ready: String,
+    /// The claims whose class was read since they were.
+    classed: BTreeSet<ObjectId>,
 }
 
 impl Checkup {
@@ -95,6 +99,9 @@ impl Checkup {
 
     /// Gets objects and judges them.
     pub async fn look(&mut self, session: &Session, ids: Vec<ObjectId>) {
+        for id in &ids {
+            self.classed.remove(id);
+        }
         let due = ids.into_iter().filter_map(|id| Some((self.resources.get(&id).cloned()?, id)));
         let mut answers = unordered(due.map(|(resource, id)| async move {
             let answer = session.get(&resource, &id).await;
@@ -109,5 +116,37 @@ impl Checkup {
                 Err(error) => self.board.refused(&id, &chain(&error), now),
             }
         }
+        drop(answers);
+        self.look_at_classes(session).await;
+    }
+
+    /// Reads the StorageClasses that decide about claims, once for each read of such a claim.
+    async fn look_at_classes(&mut self, session: &Session) {
+        let questions = self.board.class_questions();
+        for (id, question) in questions {
+            if !self.classed.insert(id.clone()) {
+                continue;
+            }
+            let answer = class_of(session, &question).await;
+            self.board.class_is(&id, answer, Timestamp::now());
+        }
+    }
+}
+
+async fn class_of(session: &Session, question: &ClassQuestion) -> ClassAnswer {
+    let kind = GroupKind::new("storage.k8s.io", "StorageClass");
+    let Ok(discovery) = session.discovery().await else { return ClassAnswer::Unknown };
+    let Some(resource) = discovery.preferred(&kind) else { return ClassAnswer::Unknown };
+    match question {
+        ClassQuestion::Named(name) => match session.get(&resource, &resource.id("", name)).await {
+            Ok(_) => ClassAnswer::Exists,
+            Err(error) if error.is_not_found() => ClassAnswer::Missing,
+            Err(_) => ClassAnswer::Unknown,
+        },
+        ClassQuestion::Default => match session.first_metadata(&resource, None, "", CLASSES).await {
+            Ok(classes) if classes.iter().any(is_default_class) => ClassAnswer::Exists,
+            Ok(classes) if classes.len() < CLASSES => ClassAnswer::Missing,
+            Ok(_) | Err(_) => ClassAnswer::Unknown,
+        },
     }
 }

@@ -1,7 +1,7 @@
 //! The wait for health: judged first from the answers of the applies, then from one GET for each
 //! changed object. All objects have to be healthy at the same time.
 
-pub mod cause;
+pub mod pods;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use self::cause::explain;
+use self::pods::PodWatches;
 use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
 use crate::cluster::session::Session;
@@ -19,7 +19,7 @@ use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate};
 use crate::domain::outcome::{Assessment, ObjectFailure};
 use crate::domain::plan::{Plan, Step};
-use crate::observe::labels::Phase;
+use crate::observe::labels::{Phase, VerdictSource};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::cache::drift::Sightings;
@@ -79,6 +79,8 @@ pub async fn wait<'a>(
     let started = Instant::now();
     let rules = RuleSet::of(scope.release);
     let mut checkup = Checkup::new(&revision.key, rules.clone());
+    checkup.board.follow_progress();
+    let mut pods = PodWatches::new(scope, session, &planned.discovery);
     let (named, unserved) = match scope.release.wait {
         true => Default::default(),
         false => named(scope.release, &planned.discovery),
@@ -111,11 +113,15 @@ pub async fn wait<'a>(
         let give_up = rollout.progress.waits_since(Instant::now()) + scope.release.timeout;
         let entries = applied_entries(seen.cluster, &planned.plan, executed);
         let wait = Following { scope, update, executed, seen, entries, give_up };
-        over = wait.follow(registry, &mut checkup).await;
+        over = wait.follow(registry, &mut checkup, &mut pods).await;
         drop(waits);
         scope.slot.take().await;
     }
     scope.timer.add(Phase::Health, started.elapsed());
+    if matches!(over, Some(Over::TimedOut)) && checkup.board.needed().next().is_none() {
+        // Only objects whose failure is ignored are late.
+        over = None;
+    }
     match over {
         None if checkup.board.failed().next().is_none() => {
             executed.health = Some(checkup.board.assessment());
@@ -124,7 +130,13 @@ pub async fn wait<'a>(
         None => {
             let reason = Reason::HealthCheckFailed;
             let mut failures = failures_of(reason, checkup.board.failed());
-            explain(scope, session, &planned.discovery, &mut failures).await;
+            let by_pods = |id: &ObjectId| checkup.board.pods_of(id).is_some_and(|pods| pods.failed);
+            let source = match failures.iter().any(|failure| by_pods(&failure.id)) {
+                true => VerdictSource::Pods,
+                false => VerdictSource::Object,
+            };
+            scope.env.metrics.wait_failed(source, started.elapsed());
+            pods.explain(&checkup.board, &mut failures).await;
             unhealthy(executed, reason, "unhealthy".to_owned(), failures);
         }
         Some(Over::Superseded) => executed.ended = Some(ReconcileError::SUPERSEDED),
@@ -132,11 +144,13 @@ pub async fn wait<'a>(
             let word = scope.policy.words.timeout;
             let headline = format!("not healthy within {word} ({}s)", scope.release.timeout.as_secs());
             let reason = Reason::HealthTimeout;
-            let mut failures = failures_of(reason, checkup.board.waiting());
-            explain(scope, session, &planned.discovery, &mut failures).await;
+            let mut failures = failures_of(reason, checkup.board.needed());
+            scope.env.metrics.wait_failed(VerdictSource::Timeout, started.elapsed());
+            pods.explain(&checkup.board, &mut failures).await;
             unhealthy(executed, reason, headline, failures);
         }
     }
+    checkup.board.end_wait();
     rollout.checkup = Some(checkup);
     applied
 }
@@ -185,7 +199,12 @@ struct Following<'w> {
 }
 
 impl Following<'_> {
-    async fn follow(&self, registry: &mut RegistryCache, checkup: &mut Checkup) -> Option<Over> {
+    async fn follow(
+        &self,
+        registry: &mut RegistryCache,
+        checkup: &mut Checkup,
+        pods: &mut PodWatches<'_>,
+    ) -> Option<Over> {
         let Self { scope, update, executed, seen, give_up, .. } = *self;
         let session = update.session;
         let mut poll = FIRST_POLL;
@@ -196,9 +215,10 @@ impl Following<'_> {
             show(scope, &checkup.board);
             let clock = checkup.board.changes_at().map(instant_of);
             let wake = give_up.min(next_poll).min(next_recheck).min(next_resolve);
-            let wake = clock.map_or(wake, |at| wake.min(at));
+            let wake = clock.into_iter().chain(pods.begins()).fold(wake, Instant::min);
             tokio::select! {
                 () = scope.signals.changed() => {}
+                () = pods.changed() => {}
                 () = tokio::time::sleep_until(wake) => {}
             }
             if scope.signals.is_superseded() || self.is_drifted() {
@@ -233,6 +253,7 @@ impl Following<'_> {
                 next_poll = now + poll;
             }
             checkup.look(session, due).await;
+            pods.follow(&mut checkup.board).await;
         }
         None
     }

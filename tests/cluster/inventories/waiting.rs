@@ -7,18 +7,22 @@ use super::hand::{Hand, config_map, deployment, failing, homeless};
 const PROFILES: Profiles = Profiles::First("commands under the user's own rights");
 
 const WAIT: &str = "waiting for resources to become ready...\n";
+/// What a pod says that no node takes.
+const UNSCHEDULED: &str = "one of its pods: is not scheduled: Unschedulable: 0/1 nodes are available: \
+    1 node(s) didn't match Pod's node affinity/selector";
 
 #[story]
 async fn a_timeout_names_what_is_not_ready_and_why() {
     let hand = Hand::begin("hand-timeout").await;
-    let apply = ["apply", "-i", "app", "--wait", "--timeout", "1s", "-f", "-"];
+    let apply = ["apply", "-i", "app", "--wait", "--timeout", "3s", "-f", "-"];
     let patient =
         |name: &str| homeless(name).replace("progressDeadlineSeconds: 1\n", "progressDeadlineSeconds: 600\n");
     let app: String = ["a", "b", "c", "d"].map(patient).concat();
     let ended = hand.run(&apply, &app);
-    let error = "error: not healthy within --timeout (1s):\n";
-    let lines: String =
-        ["a", "b", "c", "d"].map(|n| format!("  Deployment/NS/{n}: 0 of 1 replicas ready\n")).concat();
+    let error = "error: not healthy within --timeout (3s):\n";
+    let lines: String = ["a", "b", "c", "d"]
+        .map(|n| format!("  Deployment/NS/{n}: 0 of 1 replicas ready; {UNSCHEDULED}\n"))
+        .concat();
     assert_eq!(ended.code, Some(1));
     assert!(ended.err.ends_with(&format!("{WAIT}{error}{lines}")), "{}", ended.err);
     assert_eq!(hand.named("app").await.len(), 4);

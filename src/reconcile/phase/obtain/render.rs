@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::api::reason::Reason;
 use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::session::Session;
+use crate::domain::health::early::handling::FailureHandling;
 use crate::domain::identity::GroupKind;
 use crate::domain::manifest::budget::Budget;
 use crate::domain::manifest::render::{RenderOptions, Scopes, render_within};
@@ -106,6 +107,9 @@ async fn rendered(
                 crate::api::keys::APPLY
             );
             return Err(failure(Reason::ManifestInvalid, message).into());
+        }
+        if let Err(why) = FailureHandling::read(|key| object.annotation(key)) {
+            return Err(failure(Reason::ManifestInvalid, format!("{}: {why}", object.id())).into());
         }
     }
     Ok(objects)

@@ -1,0 +1,131 @@
+//! What is read of the pods behind a workload: watched while a wait lasts, and the end of
+//! a log.
+
+use serde_json::Value;
+
+use super::collections::pages::{self, Listing};
+use super::collections::watch::{Event, ListSelection, State, run};
+use super::error::ApiError;
+use super::kinds::resource::{Resource, escape};
+use super::session::{Call, Session};
+
+/// The longest log that is read, in bytes.
+const MAX_LOG: usize = 4096;
+
+/// What a watch of whole objects reports.
+#[derive(Debug)]
+pub enum Followed {
+    /// A list begins; what is not reported before [`Followed::Listed`] is gone.
+    Listing,
+    /// An object as it is.
+    Present(Value),
+    /// An object is gone.
+    Absent(Value),
+    /// Everything that existed has been reported.
+    Listed,
+    /// The identity cannot list or watch.
+    Denied,
+}
+
+/// Where a log is.
+#[derive(Clone, Copy, Debug)]
+pub struct LogPlace<'a> {
+    /// The namespace of the pod.
+    pub namespace: &'a str,
+    /// The pod.
+    pub pod: &'a str,
+    /// Its container.
+    pub container: &'a str,
+}
+
+fn selecting(selector: &str) -> String {
+    format!("labelSelector={}", escape(selector))
+}
+
+impl Session {
+    /// A few objects of a kind in a namespace that match a label selector.
+    ///
+    /// # Errors
+    /// When the API server does not list them.
+    pub async fn first_objects(
+        &self,
+        resource: &Resource,
+        namespace: &str,
+        selector: &str,
+        count: usize,
+    ) -> Result<Vec<Value>, ApiError> {
+        self.first(resource, Some(namespace), &selecting(selector), false, count).await
+    }
+
+    /// The same, and only their metadata.
+    ///
+    /// # Errors
+    /// When the API server does not list them.
+    pub async fn first_metadata(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        selector: &str,
+        count: usize,
+    ) -> Result<Vec<Value>, ApiError> {
+        let query = if selector.is_empty() { String::new() } else { selecting(selector) };
+        self.first(resource, namespace, &query, true, count).await
+    }
+
+    async fn first(
+        &self,
+        resource: &Resource,
+        namespace: Option<&str>,
+        query: &str,
+        metadata_only: bool,
+        page: usize,
+    ) -> Result<Vec<Value>, ApiError> {
+        let path = resource.collection(namespace);
+        pages::first(self, Listing { path: &path, query, metadata_only, page }).await
+    }
+
+    /// Watches the objects of a kind in a namespace that match a label selector, until the
+    /// future is dropped.
+    pub async fn follow_objects(
+        self,
+        resource: &Resource,
+        namespace: &str,
+        selector: &str,
+        mut observe: impl FnMut(Followed) + Send,
+    ) {
+        let selection = ListSelection {
+            path: resource.collection(Some(namespace)),
+            query: selecting(selector),
+            metadata_only: false,
+        };
+        run(self, selection, move |event| {
+            let followed = match event {
+                Event::Listing => Some(Followed::Listing),
+                Event::Present(text) => serde_json::from_str(text).ok().map(Followed::Present),
+                Event::Absent(text) => serde_json::from_str(text).ok().map(Followed::Absent),
+                Event::Listed => Some(Followed::Listed),
+                Event::Failed(State::Denied(_)) => Some(Followed::Denied),
+                Event::Failed(_) | Event::Following => None,
+            };
+            if let Some(followed) = followed {
+                observe(followed);
+            }
+        })
+        .await;
+    }
+
+    /// The end of the log of a container's last run that has ended; at most 4 KiB.
+    ///
+    /// # Errors
+    /// When the API server does not give it.
+    pub async fn last_log(&self, place: LogPlace<'_>) -> Result<String, ApiError> {
+        let LogPlace { namespace, pod, container } = place;
+        let (namespace, pod, container) = (escape(namespace), escape(pod), escape(container));
+        let uri = format!(
+            "/api/v1/namespaces/{namespace}/pods/{pod}/log?container={container}&previous=true&tailLines=1\
+             &limitBytes={MAX_LOG}"
+        );
+        let answer = self.call(Call { accept: "*/*", most: 2 * MAX_LOG, ..Call::get(uri) }).await?;
+        Ok(String::from_utf8_lossy(&answer.body).into_owned())
+    }
+}
