@@ -114,15 +114,24 @@ impl Session {
         .await;
     }
 
-    /// The end of the log of a container's last run that has ended; at most 4 KiB.
+    /// The last line of the log of a container's last run that has ended, or of its first run
+    /// if there was none before; at most 4 KiB.
     ///
     /// # Errors
     /// When the API server does not give it.
     pub async fn last_log(&self, place: LogPlace<'_>) -> Result<String, ApiError> {
+        match self.log(place, true).await {
+            // The kubelet has no earlier run of it.
+            Err(error) if error.code() == 400 => self.log(place, false).await,
+            answer => answer,
+        }
+    }
+
+    async fn log(&self, place: LogPlace<'_>, previous: bool) -> Result<String, ApiError> {
         let LogPlace { namespace, pod, container } = place;
         let (namespace, pod, container) = (escape(namespace), escape(pod), escape(container));
         let uri = format!(
-            "/api/v1/namespaces/{namespace}/pods/{pod}/log?container={container}&previous=true&tailLines=1\
+            "/api/v1/namespaces/{namespace}/pods/{pod}/log?container={container}&previous={previous}&tailLines=1\
              &limitBytes={MAX_LOG}"
         );
         let answer = self.call(Call { accept: "*/*", most: 2 * MAX_LOG, ..Call::get(uri) }).await?;

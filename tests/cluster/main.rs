@@ -65,6 +65,7 @@ mod transcripts;
 mod trust;
 mod truth;
 mod verdicts;
+mod verdicts_watch;
 mod verifying;
 mod waiting;
 mod webhooks;

@@ -11,7 +11,7 @@ use crate::scene::{Scene, account, config_map, deployment, message, role};
 const PROFILES: Profiles = Profiles::Both;
 
 /// A Deployment of one pod that is scheduled and says nothing, with annotations in flow style.
-fn held(name: &str, image: &str, annotations: &str) -> String {
+pub fn held(name: &str, image: &str, annotations: &str) -> String {
     let labels = format!("labels: {{app: {name}}}");
     let held = format!("labels: {{app: {name}, testbed.supercargo.dev/pod: held}}");
     let yaml = deployment(name, image, 1).replace(&labels, &held);
@@ -25,20 +25,20 @@ fn held(name: &str, image: &str, annotations: &str) -> String {
 }
 
 /// A container that waits.
-fn waits(reason: &str, text: &str) -> Value {
+pub fn waits(reason: &str, text: &str) -> Value {
     json!({"name": "web", "image": "web", "imageID": "", "ready": false, "restartCount": 0,
            "state": {"waiting": {"reason": reason, "message": text}}})
 }
 
 /// A container that has crashed once more than it was restarted.
-fn crashed(restarts: u32, reason: &str, code: u32) -> Value {
+pub fn crashed(restarts: u32, reason: &str, code: u32) -> Value {
     let ended = json!({"exitCode": code, "reason": reason});
     json!({"name": "web", "image": "web", "imageID": "", "ready": false, "restartCount": restarts,
            "state": {"terminated": ended}})
 }
 
 /// The kubelet's word for one that crashes again and again.
-fn loops(restarts: u32, reason: &str, code: u32) -> Value {
+pub fn loops(restarts: u32, reason: &str, code: u32) -> Value {
     let mut container = crashed(restarts, reason, code);
     container["lastState"] = container["state"].take();
     container["state"] =
@@ -48,12 +48,12 @@ fn loops(restarts: u32, reason: &str, code: u32) -> Value {
 
 /// Waits until the pods of an app are scheduled, as many as its selector finds, and writes the
 /// status of the container of each.
-async fn pods_say(scene: &Scene<'_>, selector: &str, container: &Value) {
+pub async fn pods_say(scene: &Scene<'_>, selector: &str, container: &Value) {
     pods_are(scene, selector, "Running", container).await;
 }
 
 /// The same, in another phase.
-async fn pods_are(scene: &Scene<'_>, selector: &str, phase: &str, container: &Value) {
+pub async fn pods_are(scene: &Scene<'_>, selector: &str, phase: &str, container: &Value) {
     let name = scene
         .story
         .wait_for("its pod is scheduled", async || {
@@ -69,7 +69,7 @@ async fn pods_are(scene: &Scene<'_>, selector: &str, phase: &str, container: &Va
 }
 
 /// What Ready says of the only object, without the headline.
-fn why(release: &Value, kind_and_name: &str) -> String {
+pub fn why(release: &Value, kind_and_name: &str) -> String {
     let said = message(release, "Ready");
     let (_, why) = said.split_once(&format!("{kind_and_name}: ")).unwrap_or_else(|| panic!("{said}"));
     why.to_owned()
@@ -395,6 +395,10 @@ async fn pods_are_watched_only_while_a_workload_is_waited_for() {
     scene.story.kubectl(&["delete", "pods", "-l", "app=web"], "");
     scene.story.kubectl(&["label", "pods", "-l", "app=web", "testbed.supercargo.dev/pod-"], "");
     scene.story.wait_ready("app", "1@").await;
+    // A revision that leaves the healthy workload as it is.
+    let mark = scene.mark();
+    scene.upgraded("app", "2", &(held("web", "web:1", "") + &config_map("a", "one"))).await;
+    assert_eq!(of_pods(mark), Vec::<String>::new());
     // Nothing is asked any more, whatever the pods do.
     let mark = scene.mark();
     scene.story.kubectl(&["annotate", "pods", "-l", "app=web", "seen=no"], "");

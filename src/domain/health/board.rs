@@ -231,7 +231,9 @@ impl Board {
         });
         judged.unsure = true;
         judged.gone = false;
-        judged.health.changes_at = now.checked_add(AGAIN).ok();
+        let again = now.checked_add(AGAIN).ok();
+        // What counts may be computed once more before that.
+        (judged.own.changes_at, judged.health.changes_at) = (again, again);
     }
 
     /// The objects whose judgement is missing, or out of date according to `sight`.

@@ -7,9 +7,14 @@ use super::early::handling::FailureHandling;
 use super::fields::Fields;
 use super::rule::Rule;
 use super::verdict::Health;
+use crate::domain::verify::text::printable;
 
 /// How often the containers of a pod may fail, unless an annotation says otherwise.
 pub(super) const FAILURES_ALLOWED: u32 = 1;
+/// The most bytes of what a pod says. Its status may be written by others than the kubelet.
+const MAX_WORDS: usize = 300;
+/// The longest name of a container.
+const MAX_NAME: usize = 63;
 /// A container that ran for so long before it crashed does not crash in a loop: the
 /// kubelet resets its backoff then.
 const STEADY: SignedDuration = SignedDuration::from_mins(10);
@@ -49,8 +54,8 @@ pub(super) struct Said {
 }
 
 impl Said {
-    fn new(trouble: Trouble, words: impl Into<String>) -> Self {
-        Self { trouble, words: words.into(), container: None, failures: 0 }
+    fn new(trouble: Trouble, words: &str) -> Self {
+        Self { trouble, words: printable(words, MAX_WORDS), container: None, failures: 0 }
     }
 
     /// Whether it does not recover by itself.
@@ -80,7 +85,7 @@ pub(super) fn pod(fields: Fields<'_>, _now: Timestamp) -> Health {
     match fields.text("/status/phase").unwrap_or_default() {
         "Succeeded" => Health::current("has completed"),
         // kstatus: current, since nothing more will happen.
-        "Failed" => Health::failed(ended(fields)),
+        "Failed" => Health::failed(ended(fields).words),
         "Running" if fields.holds("Ready").is_some() => Health::current("is ready"),
         "Running" | "Pending" => {
             let said = troubled(fields);
@@ -101,7 +106,7 @@ pub(super) fn said(fields: Fields<'_>) -> Option<Said> {
     }
     match fields.text("/status/phase").unwrap_or_default() {
         "Succeeded" => None,
-        "Failed" => Some(Said { failures: 1, ..Said::new(Trouble::Ended, ended(fields)) }),
+        "Failed" => Some(ended(fields)),
         "Running" if fields.holds("Ready").is_some() => None,
         _ => Some(troubled(fields)),
     }
@@ -126,7 +131,7 @@ fn troubled(fields: Fields<'_>) -> Said {
     // timeout of the release ends this wait; the message has the cause.
     match fields.condition("PodScheduled").filter(|c| c.is("False")) {
         Some(c) => {
-            Said::new(Trouble::Unscheduled, format!("is not scheduled: {}", first_sentence(&c.explain())))
+            Said::new(Trouble::Unscheduled, &format!("is not scheduled: {}", first_sentence(&c.explain())))
         }
         None if is_running => Said::new(Trouble::Slow, "is not ready yet"),
         None => containers().find_map(container).unwrap_or_else(|| Said::new(Trouble::Slow, "is starting")),
@@ -135,9 +140,9 @@ fn troubled(fields: Fields<'_>) -> Said {
 
 /// What the kubelet says of a container that is not up.
 fn container(status: &Value) -> Option<Said> {
-    let name = status.get("name")?.as_str()?;
+    let name = container_name(status)?;
     let of = |trouble, words: String, failures| {
-        Some(Said { trouble, words, container: Some(name.to_owned()), failures })
+        Some(Said { container: Some(name.clone()), failures, ..Said::new(trouble, &words) })
     };
     let restarts = status.get("restartCount").and_then(Value::as_u64).unwrap_or_default();
     let exits = u32::try_from(restarts.saturating_add(1)).unwrap_or(u32::MAX);
@@ -147,7 +152,7 @@ fn container(status: &Value) -> Option<Said> {
         let waits = |why: &str| format!("container {name} is waiting: {why}");
         let in_full = || match message.trim() {
             "" => waits(why),
-            message => format!("{}: {message}", waits(why)),
+            message => format!("{}: {}", waits(why), without_pod_name(message)),
         };
         return match why {
             // The kubelet says so from the second crash on.
@@ -174,7 +179,22 @@ fn container(status: &Value) -> Option<Said> {
     of(Trouble::Crashed, exit(ended), 0)
 }
 
-/// Without what the scheduler adds about preemption, which changes from one attempt to the next.
+fn container_name(status: &Value) -> Option<String> {
+    Some(printable(status.get("name")?.as_str()?, MAX_NAME))
+}
+
+/// The kubelet may name the pod, `(pod: "web-7d9c-x8x2v_apps(uid)", container: web)`. Its replacement
+/// has another name.
+fn without_pod_name(message: &str) -> String {
+    let Some((before, rest)) = message.split_once("pod: \"") else { return message.to_owned() };
+    match rest.split_once("\", ") {
+        Some((_, after)) => format!("{before}{after}"),
+        None => message.to_owned(),
+    }
+}
+
+/// Without what the scheduler adds about preemption and the kubelet about amounts, which change
+/// from one attempt to the next.
 fn first_sentence(text: &str) -> &str {
     text.split_once(". ").map_or(text, |(first, _)| first).trim_end_matches('.')
 }
@@ -198,20 +218,23 @@ fn ran_for(terminated: &Value) -> Option<SignedDuration> {
     Some(time("finishedAt")?.duration_since(time("startedAt")?))
 }
 
-fn ended(fields: Fields<'_>) -> String {
+/// Of a pod that has failed as a whole.
+fn ended(fields: Fields<'_>) -> Said {
+    let said = |words: &str, container| Said { container, failures: 1, ..Said::new(Trouble::Ended, words) };
     match (fields.text("/status/reason"), fields.text("/status/message")) {
-        (Some(reason), Some(message)) => format!("has failed, {reason}: {message}"),
-        (Some(reason), None) => format!("has failed, {reason}"),
+        (Some(reason), Some(message)) => {
+            said(&format!("has failed, {reason}: {}", first_sentence(message)), None)
+        }
+        (Some(reason), None) => said(&format!("has failed, {reason}"), None),
         _ => {
             let exited = |container: &Value| {
                 let code = code(container.pointer("/state/terminated")?).filter(|code| *code != 0)?;
-                let name = container.get("name")?.as_str()?;
-                Some(format!("has failed, container {name} exited with code {code}"))
+                let name = container_name(container)?;
+                Some(said(&format!("has failed, container {name} exited with code {code}"), Some(name)))
             };
-            fields
-                .list("/status/containerStatuses")
-                .find_map(exited)
-                .unwrap_or_else(|| "has failed".to_owned())
+            let init = fields.list("/status/initContainerStatuses");
+            let all = init.chain(fields.list("/status/containerStatuses"));
+            all.into_iter().find_map(exited).unwrap_or_else(|| said("has failed", None))
         }
     }
 }
@@ -237,6 +260,18 @@ mod tests {
             json!({"phase": "Failed", "reason": "Evicted", "message": "low on memory"}),
             Failed,
             "has failed, Evicted: low on memory",
+        );
+        check(
+            json!({"phase": "Failed", "reason": "Evicted",
+                "message": "The node was low on resource: memory. Threshold quantity: 100Mi, available: 5Ki. "}),
+            Failed,
+            "has failed, Evicted: The node was low on resource: memory",
+        );
+        check(
+            json!({"phase": "Failed", "initContainerStatuses": [{"name": "i", "state": {"terminated": {"exitCode": 1}}}],
+                "containerStatuses": [{"name": "a", "state": {"waiting": {"reason": "PodInitializing"}}}]}),
+            Failed,
+            "has failed, container i exited with code 1",
         );
         check(
             json!({"phase": "Failed", "containerStatuses": [{"name": "a", "state": {"terminated": {"exitCode": 0}}},
@@ -315,6 +350,15 @@ mod tests {
             waits("CreateContainerConfigError", "secret \"db\" not found"),
             InProgress,
             "container a is waiting: CreateContainerConfigError: secret \"db\" not found",
+        );
+        main(
+            waits(
+                "CreateContainerConfigError",
+                "container has runAsNonRoot and image will run as root (pod: \"web-7d9c-x8x2v_apps(1f)\", container: a)",
+            ),
+            InProgress,
+            "container a is waiting: CreateContainerConfigError: container has runAsNonRoot and image will run as \
+             root (container: a)",
         );
         main(
             waits("CreateContainerError", "id 1"),

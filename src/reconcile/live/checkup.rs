@@ -120,15 +120,23 @@ impl Checkup {
         self.look_at_classes(session).await;
     }
 
-    /// Reads the StorageClasses that decide about claims, once for each read of such a claim.
+    /// Reads the StorageClasses that decide about claims, once for all claims that were read.
     async fn look_at_classes(&mut self, session: &Session) {
-        let questions = self.board.class_questions();
-        for (id, question) in questions {
+        let mut questions: Vec<(ClassQuestion, Vec<ObjectId>)> = Vec::new();
+        for (id, question) in self.board.class_questions() {
             if !self.classed.insert(id.clone()) {
                 continue;
             }
+            match questions.iter_mut().find(|(other, _)| *other == question) {
+                Some((_, claims)) => claims.push(id),
+                None => questions.push((question, vec![id])),
+            }
+        }
+        for (question, claims) in questions {
             let answer = class_of(session, &question).await;
-            self.board.class_is(&id, answer, Timestamp::now());
+            for id in claims {
+                self.board.class_is(&id, answer, Timestamp::now());
+            }
         }
     }
 }

@@ -114,6 +114,14 @@ impl AuditLog {
         self.settled(mark.0, user).into_iter().filter_map(Event::answered).collect()
     }
 
+    /// How many watches of a resource that `user` had have ended after `mark`.
+    pub fn watches_ended(&self, mark: Mark, user: &str, resource: &str) -> usize {
+        self.catch_up(mark.0);
+        let events = self.events(mark.0, user);
+        let is_end = |event: &Event| event.verb == "watch" && event.stage == "ResponseComplete";
+        events.filter(|event| is_end(event) && event.object_ref.resource == resource).count()
+    }
+
     // What a request has done can be seen a moment before its answer is in the log, and a busy
     // server takes its time for that. Waits for the answers to what has been received by now.
     fn settled(&self, from: u64, user: &str) -> Vec<Event> {

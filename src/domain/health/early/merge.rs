@@ -26,7 +26,7 @@ pub fn merged(own: &Health, handling: FailureHandling, known: Known<'_>, now: Ti
     if let Some(why) = known.class {
         health = Health::failed(why);
     }
-    if health.state == HealthState::InProgress
+    if matches!(health.state, HealthState::InProgress | HealthState::Failed)
         && let Some(pods) = known.pods
     {
         let state = if pods.failed { HealthState::Failed } else { health.state };
@@ -83,7 +83,8 @@ mod tests {
         check(&busy, HopeUntilEnd, of_failing, InProgress, "0 of 1; one of its pods: m");
         check(&ready, Fail, of_failing, Current, "1 of 1");
         check(&Health::suspended("s"), Fail, of_failing, Suspended, "s");
-        check(&Health::failed("f"), Fail, of_failing, Failed, "f");
+        check(&Health::failed("f"), Fail, of_failing, Failed, "f; one of its pods: m");
+        check(&Health::failed("f"), Fail, of_slow, Failed, "f; one of its pods: m");
         check(&Health::failed("f"), HopeUntilEnd, nothing, InProgress, "f");
         check(&ready, Fail, Known { class: Some("c"), ..nothing }, Failed, "c");
         let stalled = |second: i64, pods| Known {

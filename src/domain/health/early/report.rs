@@ -9,7 +9,8 @@ use crate::domain::health::fields::{Fields, Reports};
 use crate::domain::health::pods::{Said, Trouble, said};
 use crate::domain::verify::text::printable;
 
-/// How many pods of a workload are remembered. One that fails does so in most of its pods.
+/// How many pods of a workload are remembered, those in most trouble. A workload that fails
+/// does so in most of its pods.
 const MAX_PODS: usize = 200;
 /// The most bytes of a log line that a message quotes.
 const MAX_LOG_LINE: usize = 200;
@@ -21,7 +22,7 @@ pub struct PodsVerdict {
     pub failed: bool,
     /// What the worst of them says, without its name.
     pub message: String,
-    /// The pod and its container that crashed, for its log.
+    /// The pod and its container that crashed or has ended, for its log.
     pub crashed: Option<(String, String)>,
     /// Changes when any of them says something else.
     pub mark: u64,
@@ -30,8 +31,8 @@ pub struct PodsVerdict {
 /// The pods of a workload, as last seen.
 #[derive(Clone, Debug, Default)]
 pub struct PodReports {
-    /// By name; `None` for a pod that has nothing to say.
-    pods: BTreeMap<String, Option<Said>>,
+    /// By name. One that is well has nothing to say, and is not remembered.
+    pods: BTreeMap<String, Said>,
 }
 
 impl PodReports {
@@ -41,14 +42,26 @@ impl PodReports {
         if !is_controlled_by(pod, &selection.owner) {
             return false;
         }
-        if self.pods.len() >= MAX_PODS && !self.pods.contains_key(name) {
-            return false;
+        let Some(said) = said(Fields::of(pod, Reports::Unknown)) else { return self.forget(name) };
+        match self.pods.get_mut(name) {
+            Some(before) if *before == said => return false,
+            Some(before) => *before = said,
+            None => {
+                if self.pods.len() >= MAX_PODS && !self.makes_room_for(&said) {
+                    return false;
+                }
+                self.pods.insert(name.to_owned(), said);
+            }
         }
-        let said = said(Fields::of(pod, Reports::Unknown));
-        match self.pods.insert(name.to_owned(), said.clone()) {
-            Some(before) => before != said,
-            None => true,
-        }
+        true
+    }
+
+    /// Forgets a pod that is in less trouble. Returns whether there was one.
+    fn makes_room_for(&mut self, said: &Said) -> bool {
+        let trouble = |said: &Said| (said.trouble, said.failures);
+        let least = self.pods.iter().min_by_key(|(_, other)| trouble(other));
+        let least = least.filter(|(_, other)| trouble(other) < trouble(said)).map(|(name, _)| name.clone());
+        least.is_some_and(|name| self.forget(&name))
     }
 
     /// Forgets a pod that is gone. Returns whether it was known.
@@ -63,7 +76,7 @@ impl PodReports {
 
     /// What they say together; `None` when all are well, or there is none.
     pub fn verdict(&self, budget: FailureBudget) -> Option<PodsVerdict> {
-        let said = || self.pods.iter().filter_map(|(name, said)| Some((name, said.as_ref()?)));
+        let said = || self.pods.iter();
         let allowed = match budget {
             FailureBudget::PerPod(allowed) => allowed,
             FailureBudget::Together(_) | FailureBudget::Unlimited => u32::MAX,
@@ -83,7 +96,8 @@ impl PodReports {
             }
             _ => (worst.is_final(allowed), worst.sentence(allowed)),
         };
-        let crashed = worst.container.clone().filter(|_| worst.trouble == Trouble::Crashed);
+        let has_run = matches!(worst.trouble, Trouble::Crashed | Trouble::Ended);
+        let crashed = worst.container.clone().filter(|_| has_run);
         Some(PodsVerdict {
             failed,
             message: sentence,
@@ -223,10 +237,60 @@ mod tests {
         going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
         assert!(all.note(&selection, &going));
         assert_eq!(all.verdict(FailureBudget::PerPod(1)), None);
-        assert!(all.forget("new-1") && !all.forget("new-1"));
-        for n in 0..MAX_PODS + 5 {
-            all.note(&selection, &pod(&format!("p{n}"), "u", json!({})));
-        }
-        assert_eq!(all.names().count(), MAX_PODS);
+        assert!(!all.forget("new-1"), "nothing is remembered of it");
+    }
+
+    #[test]
+    fn one_of_a_thousand_pods_is_heard() {
+        let selection = PodSelection { owner: "u".into(), selector: String::new() };
+        let check = |others: Value, expected: usize| {
+            let mut all = PodReports::default();
+            for n in 0..1000 {
+                all.note(&selection, &pod(&format!("p{n}"), "u", others.clone()));
+            }
+            assert_eq!(all.names().count(), expected);
+            assert!(all.note(&selection, &pod("z", "u", crashing(1, 1))));
+            let verdict = all.verdict(FailureBudget::PerPod(1)).unwrap();
+            assert_eq!(verdict.message, "container web keeps crashing: exit code 1, at least 2 times");
+            assert!(all.names().count() <= MAX_PODS);
+            assert!(!all.note(
+                &selection,
+                &pod(
+                    "y",
+                    "u",
+                    json!({"phase": "Running", "conditions": [
+                {"type": "Ready", "status": "True"}]})
+                )
+            ));
+        };
+        check(json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}), 0);
+        check(json!({"phase": "Pending"}), MAX_PODS);
+        check(crashing(0, 1), MAX_PODS);
+    }
+
+    #[test]
+    fn what_a_pod_says_is_bounded_and_on_one_line() {
+        let hostile = "x\n\u{1b}[2J\u{202e}".repeat(100_000);
+        let list: Vec<Value> = (0..1000)
+            .map(|n| {
+                json!({"name": format!("{n}{hostile}"), "state": {"waiting": {
+                "reason": "InvalidImageName", "message": hostile}}})
+            })
+            .collect();
+        let check = |status: Value| {
+            let verdict = reports(&[status]).verdict(FailureBudget::PerPod(1)).unwrap();
+            assert!(verdict.message.len() < 600, "{}", verdict.message.len());
+            assert!(!verdict.message.contains(char::is_control), "{}", verdict.message);
+        };
+        check(json!({"phase": "Pending", "containerStatuses": list}));
+        check(json!({"phase": "Failed", "reason": hostile, "message": hostile}));
+        check(json!({"phase": "Pending", "conditions": [
+            {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": hostile}]}));
+        check(json!({"phase": "Running", "containerStatuses": [{"name": hostile, "restartCount": u64::MAX,
+            "state": {"terminated": {"exitCode": 1, "reason": hostile}}}]}));
+        // None of these is what its type says.
+        check(
+            json!({"phase": 7, "containerStatuses": {"a": 1}, "initContainerStatuses": [null, 1, {"name": 2}]}),
+        );
     }
 }

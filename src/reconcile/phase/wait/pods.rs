@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -16,7 +17,7 @@ use crate::cluster::error::ApiError;
 use crate::cluster::pods::{Followed, LogPlace};
 use crate::cluster::session::Session;
 use crate::domain::health::Board;
-use crate::domain::health::early::owned::{CurrentPods, PodSelection, Workload};
+use crate::domain::health::early::owned::{CurrentPods, FailureBudget, PodSelection, Workload};
 use crate::domain::health::early::report::{PodReports, PodsVerdict, log_line};
 use crate::domain::identity::{GroupKind, ObjectId};
 use crate::domain::outcome::ObjectFailure;
@@ -57,6 +58,8 @@ struct PodWatch {
 struct SeenPods {
     reports: PodReports,
     unseen: BTreeSet<String>,
+    /// What they say together, once all are known.
+    verdict: Option<PodsVerdict>,
     /// Whether the reports are of all pods.
     listed: bool,
     /// The right that the account does not have.
@@ -80,19 +83,19 @@ impl Drop for PodWatch {
 }
 
 impl SeenPods {
-    /// Notes an event. Returns whether the verdict may be another.
-    fn note(&mut self, selection: &PodSelection, event: &Followed) -> bool {
-        let name = |pod: &serde_json::Value| {
-            pod.pointer("/metadata/name").and_then(|name| name.as_str()).unwrap_or_default().to_owned()
+    /// Notes an event. Returns whether the verdict is another.
+    fn note(&mut self, selection: &PodSelection, budget: FailureBudget, event: &Followed) -> bool {
+        let name = |pod: &Value| {
+            pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned()
         };
-        match event {
+        let is_news = match event {
             Followed::Listing => {
                 self.unseen = self.reports.names().cloned().collect();
                 false
             }
             Followed::Present(pod) => {
                 self.unseen.remove(&name(pod));
-                self.reports.note(selection, pod) && self.listed
+                self.reports.note(selection, pod)
             }
             Followed::Absent(pod) => self.reports.forget(&name(pod)),
             Followed::Listed => {
@@ -102,11 +105,19 @@ impl SeenPods {
                 (self.listed, self.lacks) = (true, None);
                 true
             }
+            // What was seen before would count for ever.
             Followed::Denied => {
-                self.lacks = Some("list and watch on pods");
-                false
+                *self = Self { lacks: Some("list and watch on pods"), ..Self::default() };
+                true
             }
+        };
+        if !is_news {
+            return false;
         }
+        let verdict = self.reports.verdict(budget).filter(|_| self.listed);
+        let is_other = self.verdict != verdict;
+        self.verdict = verdict;
+        is_other
     }
 }
 
@@ -151,41 +162,39 @@ impl<'a> PodWatches<'a> {
         }));
         while let Some((id, workload, selected)) = selected.next().await {
             let watch = match selected {
-                Ok(selection) => self.watch(&id, workload, selection),
+                Ok(Some(selection)) => self.watch(&id, workload, selection),
                 Err(Unselected::Lacks(right)) => {
                     let seen = SeenPods { lacks: Some(right), ..SeenPods::default() };
                     PodWatch { workload, seen: Arc::new(Mutex::new(seen)), task: None }
                 }
                 // It is tried again when the wait looks next.
-                Err(Unselected::Unknown) => continue,
+                Ok(None) | Err(Unselected::Unknown) => continue,
             };
             self.watches.insert(id, watch);
         }
         for (id, watch) in &self.watches {
             let seen = watch.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            if seen.listed {
-                let verdict = seen.reports.verdict(watch.workload.budget);
-                drop(seen);
-                board.pods_say(id, verdict, Timestamp::now());
-            }
+            let verdict = seen.verdict.clone();
+            drop(seen);
+            board.pods_say(id, verdict, Timestamp::now());
         }
     }
 
-    /// Starts to watch, if there are such pods.
-    fn watch(&self, id: &ObjectId, workload: Workload, selection: Option<PodSelection>) -> PodWatch {
+    /// Starts to watch.
+    fn watch(&self, id: &ObjectId, workload: Workload, selection: PodSelection) -> PodWatch {
         let seen = Arc::<Mutex<SeenPods>>::default();
         let pods = self.discovery.preferred(&GroupKind::new("", "Pod"));
-        let task = selection.zip(pods).map(|(selection, pods)| {
+        let task = pods.map(|pods| {
             let (gate, tenant) =
                 (Arc::clone(&self.scope.env.pod_watches), self.scope.release.id.namespace.clone());
             let (session, namespace) = (self.session.clone(), id.namespace.clone());
-            let (seen, news) = (Arc::clone(&seen), Arc::clone(&self.news));
+            let (seen, news, budget) = (Arc::clone(&seen), Arc::clone(&self.news), workload.budget);
             tokio::spawn(async move {
                 let _share = gate.enter(&tenant, 1).await;
                 let selector = selection.selector.clone();
                 let observe = move |event: Followed| {
                     let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
-                    if seen.note(&selection, &event) {
+                    if seen.note(&selection, budget, &event) {
                         news.notify_one();
                     }
                 };
