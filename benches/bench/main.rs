@@ -23,6 +23,7 @@ mod reaction;
 mod releases;
 mod site;
 mod table;
+mod verdict;
 
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ const GROUPS: &[Group] = &[
     ("idle", |table| on(idle::measure(table))),
     ("reaction", |table| on(reaction::measure(table))),
     ("push", |table| on(reaction::push(table))),
+    ("verdict", |table| on(verdict::measure(table))),
     ("many-100", |table| on(many::hundred(table, steady()))),
     ("many-500", |table| on(many::five_hundred(table))),
     ("many-1000", |table| on(many::thousand(table))),
