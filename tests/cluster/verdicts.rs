@@ -397,7 +397,7 @@ async fn pods_are_watched_only_while_a_workload_is_waited_for() {
     scene.story.wait_ready("app", "1@").await;
     // A revision that leaves the healthy workload as it is.
     let mark = scene.mark();
-    scene.upgraded("app", "2", &(held("web", "web:1", "") + &config_map("a", "one"))).await;
+    scene.upgraded("app", "2", &(held("web", "web:1", "") + &config_map("b", "one"))).await;
     assert_eq!(of_pods(mark), Vec::<String>::new());
     // Nothing is asked any more, whatever the pods do.
     let mark = scene.mark();
