@@ -150,8 +150,10 @@ impl<'a> PodWatches<'a> {
             .take(MAX_WORKLOADS)
             .map(|(id, workload)| (id.clone(), workload.clone()))
             .collect();
-        let ended = self.watches.extract_if(.., |id, watch| wanted.get(id) != Some(&watch.workload));
-        for (id, _) in ended {
+        let is_over = |(id, watch): &(&ObjectId, &PodWatch)| wanted.get(id) != Some(&watch.workload);
+        let ended: Vec<ObjectId> = self.watches.iter().filter(is_over).map(|(id, _)| id.clone()).collect();
+        for id in ended {
+            self.watches.remove(&id);
             board.pods_say(&id, None, Timestamp::now());
         }
         let missing = wanted.into_iter().filter(|(id, _)| !self.watches.contains_key(id));
