@@ -5,13 +5,15 @@
 //! them. Where kstatus accepts unfinished work, or waits for something that never
 //! happens, the rule here differs, and its comment says so.
 
+pub mod expressions;
+
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde_json::Value;
 
+use self::expressions::{ExpressionRule, ExpressionRules};
 use super::catalogue::CatalogueEntry;
-use super::expressions::{ExpressionRule, ExpressionRules};
 use super::fields::{Fields, Reports};
 use super::rule::Rule;
 use super::verdict::{Health, HealthState};

@@ -8,8 +8,8 @@
 
 use serde_json::Value;
 
-use super::fields::{Fields, unobserved};
-use super::verdict::{Health, cut};
+use super::super::fields::{Fields, unobserved};
+use super::super::verdict::{Health, cut};
 use crate::api::health::HealthCheckExpr;
 use crate::domain::expression::{Expression, FieldPath};
 
@@ -138,7 +138,7 @@ impl ExpressionRule {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{HealthState, HealthState::*, Reports, RuleSet};
+    use super::super::super::{HealthState, HealthState::*, Reports, RuleSet};
     use super::*;
     use serde_json::json;
     use std::sync::Arc;
