@@ -34,6 +34,10 @@ pub const FAILURES_ALLOWED: &str = "supercargo.dev/failures-allowed";
 pub const NO_PROGRESS_TIMEOUT: &str = "supercargo.dev/no-progress-timeout";
 /// On a workload: `enabled` quotes the last line that a crashed container has logged.
 pub const LOG_LINE: &str = "supercargo.dev/log-line";
+/// On an object: its wave, an integer. It is applied after all objects of the lower waves are healthy.
+pub const WAVE: &str = "supercargo.dev/wave";
+/// On an object: the objects that have to be healthy before it is applied, in the form of cli-utils.
+pub const DEPENDS_ON: &str = "config.kubernetes.io/depends-on";
 /// On an inventory: the source of its objects.
 pub const SOURCE: &str = "supercargo.dev/source";
 /// On an inventory: the revision of the source.

@@ -18,8 +18,8 @@ pub mod verify;
 
 pub use artifact::{allowed, digest, prefix, tags, version, webhook};
 pub use manifest::{diff, patch};
-pub use objects::{drift, identity, images, live, object, size};
-pub use plan::{delegated, preflight, prune, recreate, stage};
+pub use objects::{drift, identity, images, live, object, placement, size};
+pub use plan::{delegated, order, preflight, prune, recreate, stage};
 pub use process::{capacity, configuration, fair, proxy};
 pub use release::{adopt, observed};
 pub use run::{ledger, outcome, schedule};

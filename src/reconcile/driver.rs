@@ -50,7 +50,7 @@ pub async fn bring(
     outcome.drift = drift::hold_back(scope, session, &mut caches.drift, &mut planned).await;
     let accepted = preflight::preflight(scope, session, &mut caches.rollout, planned).await?;
     let claimed = claim::claim(scope, &mut caches.cluster, update, accepted).await?;
-    let applied = apply::apply(scope, session, &mut caches.cluster, &mut caches.rollout, claimed).await;
+    let applied = apply::apply(scope, caches.into(), update, claimed).await;
     let waited = wait::wait(scope, caches.into(), update, applied).await;
     let pruned = prune::prune(scope, session, waited).await;
     settle::settle(scope, caches, update, pruned, outcome).await

@@ -13,7 +13,8 @@ use super::phase::obtain::Obtained;
 use super::phase::pin::pin;
 use super::phase::plan::{Planned, expressions, ownership, plan};
 use super::phase::preflight::dry_run::{Preflight, Ready};
-use super::removal::remove::{Removal, RemovalOrder, remove};
+use super::removal::in_order::remove_in_order;
+use super::removal::remove::{Removal, RemovalOrder};
 use super::removal::removed::Deletion;
 use super::scope::Scope;
 use super::scope::progress::{NoProgress, ObjectChange};
@@ -115,7 +116,8 @@ async fn removals(
     };
     let discovery = session.discovery_of(plan.leaving.iter().map(|l| l.id.group_kind())).await?;
     let (env, leaving) = (scope.env, plan.leaving.as_slice());
-    let removed = remove(Removal { env, session, order, leaving, discovery: &discovery, view }).await;
+    let removed =
+        remove_in_order(Removal { env, session, order, leaving, discovery: &discovery, view }).await;
     preview.failures.extend(removed.failures);
     preview.notes.extend(removed.notes.into_iter().map(|n| n.message));
     let going = removed.touched.into_iter();

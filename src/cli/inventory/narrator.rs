@@ -5,9 +5,12 @@ use std::sync::{Mutex, PoisonError};
 use crate::cli::print::subjects::Subjects;
 use crate::cli::print::text::folded;
 use crate::cli::{CliError, Lines, Printer};
-use crate::domain::message::and_more;
+use crate::domain::message::{List, and_more};
 use crate::domain::outcome::{ObjectFailure, Outcome, Verdict};
 use crate::reconcile::scope::progress::{Progress, ProgressEvent};
+
+/// How many resources a line names.
+const NAMED: usize = 3;
 
 /// Prints a run's events for a person.
 pub(super) struct Narrator<'a, 'b> {
@@ -31,6 +34,11 @@ impl Progress for Narrator<'_, '_> {
         match event {
             ProgressEvent::Object(id, change) => {
                 self.say(&format!("{} {}", self.subjects.name(id), change.as_str()))
+            }
+            ProgressEvent::AwaitsDependencies(awaited, count) => {
+                let names = List::Names.few_as(awaited, NAMED, |id| self.subjects.name(id));
+                let s = if count == 1 { "" } else { "s" };
+                self.say(&format!("waiting for {names} before applying {count} resource{s}..."));
             }
             ProgressEvent::AwaitsHealth => self.say("waiting for resources to become ready..."),
             ProgressEvent::Healthy => self.say("all resources are ready"),

@@ -86,6 +86,11 @@ impl Judged {
     fn is_ignored(&self) -> bool {
         self.handling.mode == FailMode::Ignore
     }
+
+    /// Whether it has failed, and that is ignored.
+    fn is_let_go(&self) -> bool {
+        self.is_ignored() && self.health.state == HealthState::Failed
+    }
 }
 
 impl Board {
@@ -264,13 +269,24 @@ impl Board {
         self.objects.iter().filter(|(_, judged)| judged.is_none()).map(|(id, _)| id.clone()).collect()
     }
 
+    /// The state of an object for those that wait for it, according to the last read; `None` if
+    /// it is not known for sure. A failure that is ignored holds nobody.
+    pub fn state(&self, id: &ObjectId) -> Option<HealthState> {
+        let judged = self.objects.get(id)?.as_ref()?;
+        let state = if judged.is_let_go() { HealthState::Current } else { judged.health.state };
+        (!judged.unsure).then_some(state)
+    }
+
+    /// Why an object is not healthy, according to the last read.
+    pub fn health(&self, id: &ObjectId) -> Option<&Health> {
+        self.objects.get(id)?.as_ref().map(|judged| &judged.health)
+    }
+
     /// Whether all objects are healthy, or have failed and are ignored, according to the last
     /// reads.
     pub fn is_healthy(&self) -> bool {
-        let is_well = |judged: &Judged| {
-            let is_let_go = judged.is_ignored() && judged.health.state == HealthState::Failed;
-            (judged.health.state.is_healthy() || is_let_go) && !judged.unsure
-        };
+        let is_well =
+            |judged: &Judged| (judged.health.state.is_healthy() || judged.is_let_go()) && !judged.unsure;
         self.objects.values().all(|judged| judged.as_ref().is_some_and(is_well))
     }
 

@@ -171,6 +171,7 @@ mod tests {
             prune_disabled: false,
             deleting: false,
             run: JobRun::default(),
+            placement: None,
         };
         let check = |record: Option<Record>, applied: u64, expected: Option<DriftKind>| {
             assert_eq!(drift_kind(&entry, record.as_ref(), applied), expected);

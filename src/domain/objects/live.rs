@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::identity::ReleaseId;
+use super::placement::Placement;
 use crate::api::keys;
 
 /// An object as its metadata shows it.
@@ -27,6 +28,8 @@ pub struct Record {
     pub deleting: bool,
     /// How far its run is, if it is a Job.
     pub run: JobRun,
+    /// Its place in the order, if its annotations name one.
+    pub placement: Option<Box<Placement>>,
 }
 
 impl Record {
@@ -90,6 +93,10 @@ struct Owned {
 struct Marked {
     #[serde(default, rename = "supercargo.dev/prune")]
     prune: Option<String>,
+    #[serde(default, rename = "supercargo.dev/wave")]
+    wave: Option<String>,
+    #[serde(default, rename = "config.kubernetes.io/depends-on")]
+    depends_on: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,7 +140,10 @@ impl Metadata<'_> {
         let labels = self.labels.as_ref();
         let owner =
             labels.and_then(|l| Some(ReleaseId { namespace: l.namespace.clone()?, name: l.name.clone()? }));
-        let prune = self.annotations.as_ref().and_then(|a| a.prune.as_deref());
+        let marked = self.annotations.as_ref();
+        let prune = marked.and_then(|a| a.prune.as_deref());
+        let placement =
+            marked.and_then(|a| Placement::lenient(a.wave.as_deref(), a.depends_on.as_deref())).map(Box::new);
         Record {
             uid: self.uid.clone(),
             version: self.resource_version.parse().unwrap_or_default(),
@@ -142,6 +152,7 @@ impl Metadata<'_> {
             prune_disabled: prune == Some(keys::DISABLED),
             deleting: self.deletion_timestamp.is_some(),
             run: self.run(),
+            placement,
         }
     }
 

@@ -6,4 +6,5 @@ pub mod identity;
 pub mod images;
 pub mod live;
 pub mod object;
+pub mod placement;
 pub mod size;

@@ -401,6 +401,7 @@ mod tests {
             prune_disabled: false,
             deleting: false,
             run: JobRun::default(),
+            placement: None,
         }
     }
 

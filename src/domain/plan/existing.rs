@@ -68,6 +68,7 @@ mod tests {
                 prune_disabled: false,
                 deleting: false,
                 run: JobRun::On,
+                placement: None,
             };
             assert_eq!(
                 Existing::standing(found.as_ref(), &me, &live),

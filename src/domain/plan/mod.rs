@@ -4,6 +4,7 @@
 mod build;
 pub mod delegated;
 mod existing;
+pub mod order;
 pub mod preflight;
 pub mod prune;
 pub mod recreate;

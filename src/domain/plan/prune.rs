@@ -91,9 +91,14 @@ pub struct Holder {
 impl DeletionHold {
     /// The object as a holder, if it is one.
     pub fn holder(self, id: &ObjectId) -> Option<Holder> {
+        Some(self.of(id)).filter(|holder| !holder.finalizers.is_empty())
+    }
+
+    /// The object as the holder of what it depends on, whatever its finalizers.
+    pub fn of(self, id: &ObjectId) -> Holder {
         let Self { since, mut finalizers } = self;
         finalizers.retain(|f| !OF_KUBERNETES.contains(&f.as_str()));
-        (!finalizers.is_empty()).then(|| Holder { id: id.clone(), since, finalizers })
+        Holder { id: id.clone(), since, finalizers }
     }
 }
 
@@ -107,6 +112,7 @@ impl Holder {
 impl std::fmt::Display for Holder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self.finalizers.as_slice() {
+            [] => write!(f, "{} (terminating)", self.id),
             [one] => write!(f, "{} (waiting for finalizer {one})", self.id),
             several => write!(f, "{} (waiting for finalizers {})", self.id, several.join(", ")),
         }
@@ -181,6 +187,7 @@ mod tests {
             prune_disabled: false,
             deleting: false,
             run: JobRun::default(),
+            placement: None,
         };
         let on = PruneQuestion { release: &me, prune: true, pending_owner: None };
         let check = |what: &str,

@@ -63,6 +63,11 @@ impl Checkup {
         self.board.add(id.clone());
     }
 
+    /// Whether the object was added.
+    pub fn has(&self, id: &ObjectId) -> bool {
+        self.resources.contains_key(id)
+    }
+
     /// Keeps the objects that are still wanted.
     pub fn retain(&mut self, wanted: impl Fn(&ObjectId) -> bool) {
         self.resources.retain(|id, _| wanted(id));

@@ -1,34 +1,38 @@
 //! The writes of a plan, stage by stage. It never returns early: every object gets a fate.
 
 pub mod definitions;
+pub mod dependencies;
+pub mod executed;
 pub mod object;
 pub mod recreate;
 pub mod schemas;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use futures::StreamExt;
 
+use self::dependencies::{Applying, Dependencies, WaitMemory};
+use self::executed::Executed;
 use self::object::{Done, apply_object};
 use self::schemas::Schemas;
 use crate::api::reason::Reason;
-use crate::api::status::Changes;
-use crate::cluster::apply::AppliedObject;
 use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::health::RuleSet;
 use crate::domain::identity::ObjectId;
-use crate::domain::inventory::{Entry, Fate, Whose};
-use crate::domain::live::JobRun;
-use crate::domain::outcome::{Assessment, Note, ObjectFailure};
+use crate::domain::inventory::{Fate, Whose};
+use crate::domain::order::{ExplicitOrder, Survey};
+use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::stage::Stage;
 use crate::observe::labels::Phase;
+use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::cluster::ClusterCache;
+use crate::reconcile::cache::drift::DriftCache;
+use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::rollout::RolloutCache;
 use crate::reconcile::error::{ReconcileError, aggregate, chain, masked};
 use crate::reconcile::flow::parallel::unordered;
@@ -38,31 +42,7 @@ use crate::reconcile::phase::preflight::Accepted;
 use crate::reconcile::phase::preflight::dry_run::{Preflight, Ready};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::progress::{ObjectChange, ProgressEvent};
-
-/// What was done.
-#[derive(Default)]
-pub struct Executed {
-    /// The fate of each object.
-    pub fates: BTreeMap<ObjectId, Fate>,
-    /// How many were changed, and how.
-    pub changes: Changes,
-    /// The objects that failed.
-    pub failures: Vec<ObjectFailure>,
-    /// What a person should know.
-    pub notes: Vec<Note>,
-    /// The change of each object that was written.
-    pub done: BTreeMap<ObjectId, ObjectChange>,
-    /// Objects whose drift was corrected.
-    pub corrected: Vec<ObjectId>,
-    /// The health, after a wait.
-    pub health: Option<Assessment>,
-    /// What ended the run early.
-    pub ended: Option<ReconcileError>,
-    /// Whether the cluster has the whole revision.
-    pub applied: bool,
-    /// The answers of the API server, for kinds with a health rule.
-    pub answers: BTreeMap<ObjectId, Bytes>,
-}
+use crate::reconcile::scope::revision::Update;
 
 /// A plan that was applied as far as possible.
 pub struct Applied<'a> {
@@ -74,40 +54,46 @@ pub struct Applied<'a> {
     pub executed: Executed,
 }
 
+/// What is remembered for it.
+pub struct ApplyMemory<'a> {
+    cluster: &'a mut ClusterCache,
+    rollout: &'a mut RolloutCache,
+    registry: &'a mut RegistryCache,
+    drift: &'a DriftCache,
+}
+
+impl<'a> From<&'a mut Caches> for ApplyMemory<'a> {
+    fn from(caches: &'a mut Caches) -> Self {
+        let Caches { cluster, rollout, registry, drift, .. } = caches;
+        Self { cluster, rollout, registry, drift }
+    }
+}
+
 /// Writes the objects of a plan.
 pub async fn apply<'a>(
     scope: &Scope<'_>,
-    session: &Session,
-    cache: &mut ClusterCache,
-    rollout: &mut RolloutCache,
+    memory: ApplyMemory<'_>,
+    update: &Update<'_>,
     claimed: Claimed<'a>,
 ) -> Applied<'a> {
     let Claimed { accepted: Accepted { mut planned, preflight }, puts_back, notes } = claimed;
-    let mut executed = Executed { notes, ..Executed::default() };
-    begin(&planned.plan, cache, &mut executed);
-    let Planned { plan, discovery, .. } = &mut planned;
-    let mut stages = Stages { scope, session, cache, plan, discovery, preflight, executed };
-    let ended = stages.run(rollout).await;
-    executed = stages.executed;
+    let ApplyMemory { cluster: cache, rollout, registry, drift } = memory;
+    let executed = Executed::begin(&planned.plan, cache, notes);
+    let Planned { plan, order, discovery, .. } = &mut planned;
+    // A drift correction does not wait.
+    let order = Some(std::mem::take(order)).filter(|order| !order.is_empty() && !puts_back);
+    let session = update.session;
+    let (round, is_ordered) = (None, order.is_some());
+    let mut stages =
+        Stages { scope, session, cache, plan, discovery, preflight, executed, round, is_ordered };
+    let ended = match order {
+        None => stages.run(rollout).await,
+        Some(order) => stages.run_in_order(update, order, (rollout, registry, drift)).await,
+    };
+    let mut executed = stages.executed;
     executed.applied = ended.is_none();
     executed.ended = ended;
     Applied { planned, puts_back, executed }
-}
-
-/// The fates that are known before the first write.
-fn begin(plan: &Plan, cache: &ClusterCache, executed: &mut Executed) {
-    for step in &plan.steps {
-        let fate = match step.action {
-            Action::Write => Some(Fate::NotAttempted),
-            Action::Keep if step.only_if_absent => {
-                let before = cache.inventory.entries.get(&step.id);
-                before.map(|e| Fate::Applied(e.left_alone(step.live.clone(), &step.version, &step.hash)))
-            }
-            Action::Keep => None,
-        };
-        executed.changes.unchanged += i32::from(step.action == Action::Keep);
-        executed.fates.extend(fate.map(|f| (step.id.clone(), f)));
-    }
 }
 
 /// The writes in progress.
@@ -119,18 +105,73 @@ struct Stages<'w, 'a> {
     discovery: &'w mut Arc<ApiDiscovery>,
     preflight: Preflight<'a>,
     executed: Executed,
+    /// The objects of the current round; without an explicit order, all of them.
+    round: Option<BTreeSet<ObjectId>>,
+    /// Whether there is an explicit order.
+    is_ordered: bool,
 }
 
 impl Stages<'_, '_> {
     /// All stages, until one ends the run.
     async fn run(&mut self, rollout: &mut RolloutCache) -> Option<ReconcileError> {
         let schemas = Schemas::before(self.session, self.plan, &self.preflight).await;
+        self.run_stages(rollout, &schemas).await
+    }
+
+    /// Rounds of all stages, until one ends the run. A round has the objects whose dependencies are
+    /// healthy; between two rounds, the run waits until there is at least one more.
+    async fn run_in_order(
+        &mut self,
+        update: &Update<'_>,
+        order: ExplicitOrder,
+        (rollout, registry, drift): (&mut RolloutCache, &mut RegistryCache, &DriftCache),
+    ) -> Option<ReconcileError> {
+        let schemas = Schemas::before(self.session, self.plan, &self.preflight).await;
+        let mut dependencies = Dependencies::new(self.scope, update, order);
+        loop {
+            let is_first = self.round.is_none();
+            let discovery = Arc::clone(self.discovery);
+            let applying = Applying { scope: self.scope, update, plan: self.plan, discovery: &discovery };
+            let mut survey = dependencies.look(applying, self.cache, &mut self.executed).await;
+            if !is_first && survey.ready.is_empty() {
+                if survey.waiting == 0 {
+                    return None;
+                }
+                let memory = WaitMemory { registry, rollout, cluster: self.cache, drift };
+                survey = match dependencies.wait(applying, memory, &mut self.executed, survey).await {
+                    Ok(survey) => survey,
+                    Err(ended) => return Some(ended),
+                };
+            }
+            if !is_first {
+                self.preflight.begin_round();
+            }
+            self.round = Some(self.round_of(&survey, is_first));
+            let ended = self.run_stages(rollout, &schemas).await;
+            if ended.is_some() {
+                return ended;
+            }
+        }
+    }
+
+    /// The objects of a round. The first one also reports what is not written.
+    fn round_of(&self, survey: &Survey, is_first: bool) -> BTreeSet<ObjectId> {
+        let ready = survey.ready.iter().map(|number| &self.plan.steps[*number].id);
+        let kept = self.plan.steps.iter().filter(|s| is_first && s.action == Action::Keep).map(|s| &s.id);
+        ready.chain(kept).cloned().collect()
+    }
+
+    fn is_of_round(round: Option<&BTreeSet<ObjectId>>, step: &Step) -> bool {
+        round.is_none_or(|round| round.contains(&step.id))
+    }
+
+    async fn run_stages(&mut self, rollout: &mut RolloutCache, schemas: &Schemas) -> Option<ReconcileError> {
         for stage in Stage::ALL {
             if self.scope.is_interrupted() {
                 return Some(ReconcileError::SUPERSEDED);
             }
             let passed = match stage {
-                Stage::Foundations => self.await_definitions(rollout, &schemas).await,
+                Stage::Foundations => self.await_definitions(rollout, schemas).await,
                 Stage::Bindings | Stage::Configuration => self.retry_deferred(stage).await,
                 _ => Ok(()),
             };
@@ -158,7 +199,8 @@ impl Stages<'_, '_> {
 
     /// Reports the changes of a stage, in the order of the plan.
     fn report(&self, stage: Stage) {
-        for step in self.plan.steps.iter().filter(|s| s.stage == stage) {
+        let round = self.round.as_ref();
+        for step in self.plan.steps.iter().filter(|s| s.stage == stage && Self::is_of_round(round, s)) {
             let change = match step.action {
                 Action::Keep => Some(ObjectChange::Unchanged),
                 Action::Write => self.executed.done.get(&step.id).copied(),
@@ -177,8 +219,11 @@ impl Stages<'_, '_> {
         schemas: &Schemas,
     ) -> Result<(), ReconcileError> {
         let Self { scope, session, plan, .. } = *self;
-        let definitions: Vec<&Step> =
-            plan.writes().filter(|s| s.id.is("apiextensions.k8s.io", "CustomResourceDefinition")).collect();
+        let round = self.round.as_ref();
+        let is_of_round = |s: &Step| Self::is_of_round(round, s);
+        let definitions =
+            plan.writes().filter(|s| s.id.is("apiextensions.k8s.io", "CustomResourceDefinition"));
+        let definitions: Vec<&Step> = definitions.filter(|s| is_of_round(s)).collect();
         if !definitions.is_empty() {
             scope.slot.release();
             let waits = scope.env.metrics.waits_for_health();
@@ -187,7 +232,7 @@ impl Stages<'_, '_> {
             let ready = async {
                 definitions::established(scope, session, rollout, self.discovery, &definitions, answers)
                     .await?;
-                let served = definitions::served(scope, session, self.discovery, plan).await?;
+                let served = definitions::served(scope, session, self.discovery, &definitions).await?;
                 schemas.in_force(scope, session, answers).await;
                 Ok::<_, ReconcileError>(served)
             };
@@ -198,11 +243,12 @@ impl Stages<'_, '_> {
             *self.discovery = ready?;
         }
         let started = Instant::now();
-        let passed = self.preflight.next_pass(plan, self.discovery, Stage::Definitions).await;
+        let passed = self.preflight.next_pass(plan, self.discovery, Stage::Definitions, is_of_round).await;
         scope.timer.add(Phase::Preflight, started.elapsed());
         passed.map_err(|failures| {
             self.executed.changes.failed = i32::try_from(failures.len()).unwrap_or(i32::MAX);
             let what = match self.preflight.advanced.is_empty() {
+                _ if self.is_ordered => REFUSED_IN_ORDER,
                 true => "applied only Namespaces and CustomResourceDefinitions, dry run failed for",
                 false => {
                     "applied only Namespaces, CustomResourceDefinitions and admission policies, dry run failed for"
@@ -216,21 +262,28 @@ impl Stages<'_, '_> {
     async fn retry_deferred(&mut self, before: Stage) -> Result<(), ReconcileError> {
         let after = if before == Stage::Bindings { Stage::Foundations } else { Stage::Bindings };
         let started = Instant::now();
-        let passed = self.preflight.next_pass(self.plan, self.discovery, after).await;
+        let round = self.round.as_ref();
+        let is_of_round = |s: &Step| Self::is_of_round(round, s);
+        let passed = self.preflight.next_pass(self.plan, self.discovery, after, is_of_round).await;
         self.scope.timer.add(Phase::Preflight, started.elapsed());
         passed.map_err(|failures| {
             let denied = failures.iter().all(|f| f.reason == Reason::AccessDenied);
             let reason = if denied { Reason::AccessDenied } else { Reason::PreflightFailed };
-            let what = "applied only Roles, accounts and classes, dry run failed for";
+            let what = match self.is_ordered {
+                true => REFUSED_IN_ORDER,
+                false => "applied only Roles, accounts and classes, dry run failed for",
+            };
             aggregate(reason, what, failures)
         })
     }
 
     async fn apply_stage(&mut self, stage: Stage) -> Result<(), ReconcileError> {
         let Self { scope, session, plan, .. } = *self;
-        let Self { preflight, executed, cache, .. } = self;
+        let Self { preflight, executed, cache, round, is_ordered, .. } = self;
         let is_early = |s: &Step| stage == Stage::Definitions && preflight.advanced.contains(&s.id);
+        let round = round.as_ref();
         let steps = plan.writes().filter(|s| s.stage == stage || is_early(s));
+        let steps = steps.filter(|s| Self::is_of_round(round, s));
         let ready: Vec<(&Step, &Ready)> =
             steps.filter_map(|s| Some((s, preflight.ready.get(&s.id)?))).collect();
         let is_untouched =
@@ -253,15 +306,20 @@ impl Stages<'_, '_> {
         while let Some((step, ready, done)) = applying.next().await {
             match done {
                 Done::Applied(applied, recreated) => {
-                    note(scope, cache, step, ready, applied, recreated, executed);
+                    let answer = applied.body.clone();
+                    executed.note(cache, step, ready, applied, recreated);
+                    let is_judged = scope.release.wait || *is_ordered || step.stage == Stage::Definitions;
+                    if is_judged && RuleSet::of(scope.release).has_rule(&step.id.group_kind()) {
+                        executed.answers.insert(step.id.clone(), answer);
+                    }
                 }
                 Done::LeftAlone(whose) => {
                     executed.changes.unchanged += 1;
-                    note_left(cache, step, ready, whose, ObjectChange::Unchanged, executed);
+                    executed.note_left(cache, step, ready, whose, ObjectChange::Unchanged);
                 }
                 Done::TakenOver(uid) => {
                     executed.changes.configured += 1;
-                    note_left(cache, step, ready, Whose::Ours(uid), ObjectChange::Configured, executed);
+                    executed.note_left(cache, step, ready, Whose::Ours(uid), ObjectChange::Configured);
                 }
                 Done::Taken => {
                     executed.fates.insert(step.id.clone(), Fate::Failed);
@@ -279,6 +337,9 @@ impl Stages<'_, '_> {
     }
 }
 
+/// The headline when a dry run fails in one of several rounds.
+const REFUSED_IN_ORDER: &str = "apply stopped, dry run failed for";
+
 fn stage_failed(failures: Vec<ObjectFailure>) -> ReconcileError {
     let away = failures.iter().any(|f| f.reason == Reason::ApiServerUnavailable);
     let reason = if away { Reason::ApiServerUnavailable } else { Reason::ApplyFailed };
@@ -295,62 +356,4 @@ fn apply_failed(step: &Step, error: &ApiError) -> ObjectFailure {
         None => chain(error),
     };
     ObjectFailure { id: step.id.clone(), reason, message }
-}
-
-/// Records an object whose content was left as it is.
-fn note_left(
-    cache: &ClusterCache,
-    step: &Step,
-    ready: &Ready,
-    whose: Whose,
-    change: ObjectChange,
-    executed: &mut Executed,
-) {
-    executed.done.insert(step.id.clone(), change);
-    let before = cache.inventory.entries.get(&step.id);
-    let live = ready.live.as_ref().map(|(uid, _)| uid.as_str());
-    let fate = whose.fate(before, live, &step.version, &step.hash);
-    executed.fates.insert(step.id.clone(), fate);
-}
-
-/// Counts an applied object and records its state.
-fn note(
-    scope: &Scope<'_>,
-    cache: &mut ClusterCache,
-    step: &Step,
-    ready: &Ready,
-    applied: AppliedObject,
-    recreated: bool,
-    executed: &mut Executed,
-) {
-    let same = ready.live.as_ref().is_some_and(|(_, version)| *version == applied.record.version);
-    let change = match () {
-        () if recreated => ObjectChange::Recreated,
-        () if !applied.created && !same => ObjectChange::Configured,
-        () if applied.created => ObjectChange::Created,
-        () => ObjectChange::Unchanged,
-    };
-    executed.changes.created += i32::from(change == ObjectChange::Created);
-    executed.changes.configured +=
-        i32::from(matches!(change, ObjectChange::Configured | ObjectChange::Recreated));
-    executed.changes.unchanged += i32::from(change == ObjectChange::Unchanged);
-    executed.done.insert(step.id.clone(), change);
-    if step.drifted && !same {
-        executed.corrected.push(step.id.clone());
-    }
-    cache.versions.insert(step.id.clone(), applied.record.version);
-    let entry = Entry {
-        version: step.version.clone(),
-        uid: Some(applied.record.uid),
-        hash: Some(step.hash.clone()),
-        fields: Some(applied.record.fields).filter(|_| !step.only_if_absent),
-        retained: false,
-        done: applied.record.run == JobRun::Completed,
-    };
-    executed.fates.insert(step.id.clone(), Fate::Applied(entry));
-    let kind = step.id.group_kind();
-    let is_judged = scope.release.wait || step.stage == Stage::Definitions;
-    if is_judged && RuleSet::of(scope.release).has_rule(&kind) {
-        executed.answers.insert(step.id.clone(), applied.body);
-    }
 }

@@ -11,6 +11,7 @@ use crate::domain::drift::{DriftKind, drift_kind};
 use crate::domain::health::RuleSet;
 use crate::domain::identity::ObjectId;
 use crate::domain::live::Record;
+use crate::domain::order::spared;
 use crate::domain::plan::Live;
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::cluster::{ClusterCache, Mark};
@@ -94,13 +95,17 @@ pub async fn look(
     let mut found = Observed::default();
     cache.retained.clear();
     let now = Timestamp::now();
+    let retained = inventory.entries.iter().filter(|(_, entry)| entry.retained);
+    let retained: Vec<_> = retained.filter_map(|(id, _)| Some((id, view.record(id)?))).collect();
+    let spared = spared(retained.iter().map(|(id, record)| (*id, record)));
     for (id, entry) in &inventory.entries {
         let record = view.record(id);
         if entry.retained {
             cache.retained.insert(id.clone(), Mark::of(record.as_ref()));
             let opted_out = record.as_ref().is_some_and(|r| r.prune_disabled);
             let taken = record.as_ref().is_some_and(|r| r.owner.as_ref() != Some(&release.id));
-            found.leftovers |= record.is_none() || taken || (release.prune && !opted_out);
+            let stays = opted_out || spared.contains(id);
+            found.leftovers |= record.is_none() || taken || (release.prune && !stays);
             continue;
         }
         if record.is_none() && cache.ended_as(id, entry) {

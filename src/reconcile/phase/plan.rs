@@ -7,18 +7,20 @@ pub mod ownership;
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::api::reason::Reason;
 use crate::api::release::DriftMode;
 use crate::cluster::discovery::ApiDiscovery;
 use crate::domain::identity::ObjectId;
 use crate::domain::object::Object;
+use crate::domain::order::ExplicitOrder;
 use crate::domain::plan::{self, Correction, Plan, Purpose};
 use crate::observe::labels::Phase;
 use crate::reconcile::cache::cluster::ClusterCache;
-use crate::reconcile::error::ReconcileError;
+use crate::reconcile::error::{ReconcileError, aggregate};
 use crate::reconcile::live::view::View;
 use crate::reconcile::phase::obtain::render::Rendered;
-use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::revision::Update;
+use crate::reconcile::scope::{Scope, Trigger};
 
 /// A plan, and its inputs.
 pub struct Planned<'a> {
@@ -26,6 +28,8 @@ pub struct Planned<'a> {
     pub discovery: Arc<ApiDiscovery>,
     /// The plan.
     pub plan: Plan,
+    /// The order that the annotations of its objects ask for.
+    pub order: ExplicitOrder,
     /// The live objects.
     pub view: View<'a>,
     /// Whether the inventory was the complete result of the revision before.
@@ -35,7 +39,7 @@ pub struct Planned<'a> {
 /// Plans. Reads the objects of the revision and those of the inventory.
 ///
 /// # Errors
-/// When an object can neither be watched nor read.
+/// When an object can neither be watched nor read, or the explicit order is impossible.
 pub async fn plan<'a>(
     scope: &Scope<'a>,
     cache: &mut ClusterCache,
@@ -47,7 +51,18 @@ pub async fn plan<'a>(
     let planned = decide(scope, cache, update, &discovery, objects).await;
     scope.timer.add(Phase::Plan, started.elapsed());
     let (plan, view) = planned?;
-    Ok(Planned { discovery, plan, view, was_complete: cache.is_settled(&update.revision.key) })
+    let order = explicit_order(scope, &plan)?;
+    Ok(Planned { discovery, plan, order, view, was_complete: cache.is_settled(&update.revision.key) })
+}
+
+/// The explicit order of the plan. A drift correction has none: it must not wait.
+fn explicit_order(scope: &Scope<'_>, plan: &Plan) -> Result<ExplicitOrder, ReconcileError> {
+    if scope.trigger == Trigger::Restore {
+        return Ok(ExplicitOrder::default());
+    }
+    ExplicitOrder::of(&plan.steps).map_err(|failures| {
+        aggregate(Reason::ManifestInvalid, "nothing applied, impossible order of", failures)
+    })
 }
 
 async fn decide<'a>(

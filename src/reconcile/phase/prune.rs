@@ -14,8 +14,10 @@ use crate::domain::outcome::Note;
 use crate::domain::plan::Plan;
 use crate::observe::labels::Phase;
 use crate::reconcile::error::{ReconcileError, RunFailure, failure};
-use crate::reconcile::phase::apply::{Applied, Executed};
-use crate::reconcile::removal::remove::{Removal, RemovalOrder, remove};
+use crate::reconcile::phase::apply::Applied;
+use crate::reconcile::phase::apply::executed::Executed;
+use crate::reconcile::removal::in_order::remove_in_order;
+use crate::reconcile::removal::remove::{Removal, RemovalOrder};
 use crate::reconcile::removal::removed::{Deletion, Removed};
 use crate::reconcile::removal::terminating::{Waiter, await_gone, held};
 use crate::reconcile::scope::{Scope, Trigger};
@@ -68,7 +70,7 @@ async fn remove_leaving(
     let discovery = session.discovery_of(plan.leaving.iter().map(|l| l.id.group_kind())).await?;
     let leaving = plan.leaving.as_slice();
     let removal = Removal { env: scope.env, session, order, leaving, discovery: &discovery, view };
-    let mut removed = remove(removal).await;
+    let mut removed = remove_in_order(removal).await;
     let awaits = scope.policy.awaits_termination && release.wait;
     let waiter = Waiter { timeout: release.timeout, signals: scope.signals, progress: scope.progress };
     if awaits {

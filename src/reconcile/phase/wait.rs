@@ -2,8 +2,8 @@
 //! changed object. All objects have to be healthy at the same time.
 
 pub mod pods;
+pub mod urgent;
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -11,14 +11,13 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use self::pods::PodWatches;
+use self::urgent::{Urgent, applied_entries};
 use crate::api::reason::Reason;
-use crate::api::release::DriftMode;
 use crate::cluster::session::Session;
 use crate::domain::health::{Board, RuleSet, failures_of, listed};
 use crate::domain::identity::ObjectId;
-use crate::domain::inventory::{Entry, Fate};
 use crate::domain::outcome::{Assessment, ObjectFailure};
-use crate::domain::plan::{Plan, Step};
+use crate::domain::plan::Step;
 use crate::observe::labels::{Phase, VerdictSource};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::cluster::ClusterCache;
@@ -29,13 +28,11 @@ use crate::reconcile::error::{ReconcileError, RunFailure};
 use crate::reconcile::live::checkup::Checkup;
 use crate::reconcile::live::named::named;
 use crate::reconcile::live::watched::is_watched;
-use crate::reconcile::phase::apply::{Applied, Executed};
-use crate::reconcile::phase::resolve::destination;
+use crate::reconcile::phase::apply::Applied;
+use crate::reconcile::phase::apply::executed::Executed;
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::progress::ProgressEvent;
 use crate::reconcile::scope::revision::{Revision, Update};
-use crate::reconcile::source::access::access;
-use crate::reconcile::source::reference::{repository, wanted};
 
 /// The first and the longest interval to poll objects without a watch.
 const FIRST_POLL: Duration = Duration::from_millis(500);
@@ -111,8 +108,9 @@ pub async fn wait<'a>(
         let waits = scope.env.metrics.waits_for_health();
         report_waiting(scope, revision, &checkup).await;
         let give_up = rollout.progress.waits_since(Instant::now()) + scope.release.timeout;
-        let entries = applied_entries(seen.cluster, &planned.plan, executed);
-        let wait = Following { scope, update, executed, seen, entries, give_up };
+        let entries = applied_entries(seen.cluster, &planned.plan, &executed.fates);
+        let urgent = Urgent { scope, update, seen, entries };
+        let wait = Following { executed, urgent, give_up };
         over = wait.follow(registry, &mut checkup, &mut pods).await;
         drop(waits);
         scope.slot.take().await;
@@ -189,12 +187,8 @@ async fn is_decided(
 
 /// A wait in progress.
 struct Following<'w> {
-    scope: &'w Scope<'w>,
-    update: &'w Update<'w>,
     executed: &'w Executed,
-    seen: Sightings<'w>,
-    /// The objects of the plan as the applies left them.
-    entries: HashMap<ObjectId, Entry>,
+    urgent: Urgent<'w>,
     give_up: Instant,
 }
 
@@ -205,7 +199,8 @@ impl Following<'_> {
         checkup: &mut Checkup,
         pods: &mut PodWatches<'_>,
     ) -> Option<Over> {
-        let Self { scope, update, executed, seen, give_up, .. } = *self;
+        let Self { executed, urgent, give_up } = self;
+        let (give_up, Urgent { scope, update, seen, .. }) = (*give_up, urgent);
         let session = update.session;
         let mut poll = FIRST_POLL;
         let mut next_poll = Instant::now() + poll;
@@ -221,7 +216,7 @@ impl Following<'_> {
                 () = pods.changed() => {}
                 () = tokio::time::sleep_until(wake) => {}
             }
-            if scope.signals.is_superseded() || self.is_drifted() {
+            if scope.signals.is_superseded() || urgent.is_drifted() {
                 return Some(Over::Superseded);
             }
             let now = Instant::now();
@@ -229,7 +224,7 @@ impl Following<'_> {
                 return Some(Over::TimedOut);
             }
             if now >= next_resolve {
-                if self.is_newer(registry).await {
+                if urgent.is_newer(registry).await {
                     scope.signals.supersede();
                     return Some(Over::Superseded);
                 }
@@ -257,48 +252,6 @@ impl Following<'_> {
         }
         None
     }
-
-    /// Whether one of the changed objects has drifted. Another run corrects it, and continues the
-    /// wait.
-    fn is_drifted(&self) -> bool {
-        let Self { scope, seen, entries, .. } = self;
-        let touched = scope.signals.take_touched_of(|id| entries.contains_key(id));
-        if !scope.policy.repeats || scope.release.drift != DriftMode::Correct {
-            return false;
-        }
-        let differs = |id: &ObjectId| entries.get(id).is_some_and(|entry| seen.cluster.differs(id, entry));
-        let now = Timestamp::now();
-        let drifted = seen.drift.correctable(touched.iter(), now).find(|id| differs(id));
-        let Some(drifted) = drifted else { return false };
-        // The next run reads the signal again.
-        scope.signals.touch(drifted.clone());
-        true
-    }
-
-    /// Whether the reference resolves to another digest now.
-    async fn is_newer(&self, registry: &mut RegistryCache) -> bool {
-        let (scope, Update { session, ledger, revision }) = (self.scope, *self.update);
-        let (Ok(repository), Ok(wanted)) = (repository(scope.release), wanted(scope.release)) else {
-            return false;
-        };
-        let Ok(access) = access(scope, session, registry).await else { return false };
-        let resolving = scope.env.registry.resolve(&repository, &wanted, &access);
-        match tokio::time::timeout(Duration::from_secs(10), resolving).await {
-            Ok(Ok(resolved)) => destination(scope.release, ledger, resolved).digest != revision.digest,
-            // The registry is unavailable: continue the wait for the applied revision.
-            Ok(Err(_)) | Err(_) => false,
-        }
-    }
-}
-
-/// The objects of the plan as the applies left them.
-fn applied_entries(cluster: &ClusterCache, plan: &Plan, executed: &Executed) -> HashMap<ObjectId, Entry> {
-    let entry = |step: &Step| match executed.fates.get(&step.id) {
-        Some(Fate::Applied(entry)) => Some(entry.clone()),
-        Some(_) => None,
-        None => cluster.inventory.entries.get(&step.id).cloned(),
-    };
-    plan.steps.iter().filter_map(|step| Some((step.id.clone(), entry(step)?))).collect()
 }
 
 /// Reports the pending objects as progress.

@@ -21,7 +21,8 @@ use crate::reconcile::error::{ReconcileError, RunFailure, chain, failure};
 use crate::reconcile::flow::retry::{Attempted, InventoryRetry};
 use crate::reconcile::live::view::View;
 use crate::reconcile::phase::inventory::{finalizer_policy, read};
-use crate::reconcile::removal::remove::{Removal, RemovalOrder, remove};
+use crate::reconcile::removal::in_order::remove_in_order;
+use crate::reconcile::removal::remove::{Removal, RemovalOrder};
 use crate::reconcile::removal::removed::{Deletion, Removed};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::source::access::no_account;
@@ -156,7 +157,7 @@ async fn delete_all(
     let started = Instant::now();
     let (order, leaving) = (everything, leaving.as_slice());
     let removal = Removal { env, session: &session, order, leaving, discovery: &discovery, view: &view };
-    let removed = remove(removal).await;
+    let removed = remove_in_order(removal).await;
     scope.timer.add(Phase::Prune, started.elapsed());
     scope.slot.release();
     settle_removed(scope, &mut caches.cluster, removed, dying, notes).await

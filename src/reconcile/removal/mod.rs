@@ -2,6 +2,7 @@
 
 pub mod finalize;
 pub mod hold;
+pub mod in_order;
 pub mod remove;
 pub mod removed;
 pub mod resume;

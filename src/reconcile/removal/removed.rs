@@ -32,6 +32,22 @@ pub struct Removed {
     pub interrupted: bool,
 }
 
+impl Removed {
+    /// Adds the result of a later part of the same removal.
+    pub fn extend(&mut self, more: Self) {
+        self.fates.extend(more.fates);
+        self.deleted += more.deleted;
+        self.touched.extend(more.touched);
+        self.terminating.extend(more.terminating);
+        self.holders.extend(more.holders);
+        self.waiting.extend(more.waiting);
+        self.handed.extend(more.handed);
+        self.failures.extend(more.failures);
+        self.notes.extend(more.notes);
+        self.interrupted |= more.interrupted;
+    }
+}
+
 /// What a removal does with an object that has to be deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Deletion {

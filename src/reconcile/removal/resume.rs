@@ -1,6 +1,7 @@
 //! A removal that waits for finalizers, and continues.
 
-use super::remove::{Removal, remove};
+use super::in_order::remove_in_order;
+use super::remove::Removal;
 use super::removed::Removed;
 use super::terminating::{Waiter, await_gone};
 use crate::domain::identity::ObjectId;
@@ -22,17 +23,8 @@ impl Removal<'_> {
             let waiting = std::mem::take(&mut removed.waiting);
             let rest: Vec<Leaving> =
                 self.leaving.iter().filter(|l| waiting.contains(&l.id)).cloned().collect();
-            let more = remove(Removal { leaving: &rest, ..self }).await;
-            removed.fates.extend(more.fates);
-            removed.deleted += more.deleted;
-            removed.touched.extend(more.touched);
-            removed.terminating.extend(more.terminating);
-            removed.handed.extend(more.handed);
-            removed.failures.extend(more.failures);
-            removed.notes.extend(more.notes);
-            removed.interrupted |= more.interrupted;
-            removed.holders = more.holders;
-            removed.waiting = more.waiting;
+            removed.holders.clear();
+            removed.extend(remove_in_order(Removal { leaving: &rest, ..self }).await);
         }
     }
 }

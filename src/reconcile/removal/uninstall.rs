@@ -14,7 +14,8 @@ use crate::domain::status::inventory_name;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::error::{ReconcileError, aggregate};
 use crate::reconcile::live::view::View;
-use crate::reconcile::removal::remove::{Removal, RemovalOrder, remove};
+use crate::reconcile::removal::in_order::remove_in_order;
+use crate::reconcile::removal::remove::{Removal, RemovalOrder};
 use crate::reconcile::removal::removed::{Deletion, Removed};
 use crate::reconcile::removal::terminating::{Waiter, await_gone, held};
 use crate::reconcile::scope::Scope;
@@ -76,7 +77,7 @@ pub async fn uninstall(
         discovery: &discovery,
         view: &view,
     };
-    let mut removed = remove(removal).await;
+    let mut removed = remove_in_order(removal).await;
     let waiter = Waiter { timeout: release.timeout, signals, progress };
     if release.wait {
         removal.resume(&waiter, &mut removed).await;

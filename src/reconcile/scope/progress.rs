@@ -37,6 +37,8 @@ pub enum ProgressEvent<'a> {
     Object(&'a ObjectId, ObjectChange),
     /// The wait for health begins.
     AwaitsHealth,
+    /// The wait for dependencies begins: so many objects are applied after it.
+    AwaitsDependencies(&'a [&'a ObjectId], usize),
     /// The objects that the run waits for, each with the reason.
     Pending(&'a [(&'a ObjectId, &'a str)]),
     /// Everything is healthy.

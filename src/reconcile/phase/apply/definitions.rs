@@ -13,7 +13,7 @@ use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::session::Session;
 use crate::domain::health::{RuleSet, listed};
 use crate::domain::identity::{GroupKind, ObjectId};
-use crate::domain::plan::{Plan, Step};
+use crate::domain::plan::Step;
 use crate::reconcile::cache::rollout::RolloutCache;
 use crate::reconcile::error::{ReconcileError, failure};
 use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
@@ -74,7 +74,7 @@ pub async fn established(
     Err(failure(Reason::HealthCheckFailed, message).into())
 }
 
-/// Polls until the kinds of the plan's definitions are served, in every version: they appear in
+/// Polls until the kinds of definitions are served, in every version: they appear in
 /// discovery a moment after they are established.
 ///
 /// # Errors
@@ -83,9 +83,9 @@ pub async fn served(
     scope: &Scope<'_>,
     session: &Session,
     discovery: &Arc<ApiDiscovery>,
-    plan: &Plan,
+    definitions: &[&Step],
 ) -> Result<Arc<ApiDiscovery>, ReconcileError> {
-    let brought = brought_kinds(plan);
+    let brought = brought_kinds(definitions);
     let (first, longest) = (Duration::from_millis(20), Duration::from_secs(1));
     let pace = PollPace { first, longest, timeout: scope.release.timeout };
     let mut poll = Poll::new(pace, Until::Superseded, scope.signals, Some(scope.slot));

@@ -87,7 +87,7 @@ fn redefined(plan: &Plan, preflight: &Preflight<'_>) -> Vec<(ObjectId, Arc<Resou
     redefined
 }
 
-/// The kinds that the definitions of a plan define, each in every served version.
-pub fn brought_kinds(plan: &Plan) -> Vec<(GroupKind, Option<String>)> {
-    plan.writes().flat_map(|s| defined_versions(&s.object)).collect()
+/// The kinds that definitions define, each in every served version.
+pub fn brought_kinds(definitions: &[&Step]) -> Vec<(GroupKind, Option<String>)> {
+    definitions.iter().flat_map(|s| defined_versions(&s.object)).collect()
 }

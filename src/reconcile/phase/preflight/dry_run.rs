@@ -134,8 +134,13 @@ impl<'a> Preflight<'a> {
         self.pass(steps, discovery, true).await.err().unwrap_or_default()
     }
 
-    /// Dry-runs deferred steps after a stage was applied. Refusals that this should have resolved
-    /// get a few seconds, without a worker.
+    /// Another round of writes begins: they may resolve refusals again.
+    pub fn begin_round(&mut self) {
+        self.cures = self.brought.clone();
+    }
+
+    /// Dry-runs deferred steps of a round after a stage was applied. Refusals that this should have
+    /// resolved get a few seconds, without a worker.
     ///
     /// # Errors
     /// Every remaining refusal.
@@ -144,8 +149,9 @@ impl<'a> Preflight<'a> {
         plan: &Plan,
         discovery: &ApiDiscovery,
         after: Stage,
+        is_of_round: impl Fn(&Step) -> bool,
     ) -> Result<(), Vec<ObjectFailure>> {
-        let due = |s: &&Step| after != Stage::Foundations || s.stage == Stage::Bindings;
+        let due = |s: &&Step| is_of_round(s) && (after != Stage::Foundations || s.stage == Stage::Bindings);
         if !plan.steps.iter().filter(due).any(|s| self.deferred.contains(&s.id)) {
             return Ok(());
         }
