@@ -31,6 +31,7 @@ mod inventories;
 mod jobs;
 mod matrix;
 mod metrics;
+mod order;
 mod origins;
 mod outages;
 mod ownership;
