@@ -152,7 +152,7 @@ async fn a_failed_dependency_names_itself_and_an_independent_branch_is_finished(
     start(&scene.story, "slow");
     let failed = scene.story.wait_condition("app", "Ready", "False", "HealthCheckFailed").await;
     let said = message(&failed, "Ready");
-    let headline = "2 objects not applied: its dependency has failed; ";
+    let headline = "2 objects not applied: a dependency has failed; ";
     let broken = format!("Deployment/{}/broken: ", scene.namespace());
     assert!(said.starts_with(&format!("{headline}{broken}")) && said.contains("ProgressDeadline"), "{said}");
     assert_eq!(failed["status"]["failures"][0]["reason"], "HealthCheckFailed");

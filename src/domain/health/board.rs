@@ -144,10 +144,10 @@ impl Board {
         judged.health = merged(&judged.own, judged.handling, known, now);
     }
 
-    /// Notes what the pods of a workload say now.
-    pub fn pods_say(&mut self, id: &ObjectId, verdict: Option<PodsVerdict>, now: Timestamp) {
+    /// Notes what the pods of a workload say now. Returns whether that is new.
+    pub fn pods_say(&mut self, id: &ObjectId, verdict: Option<PodsVerdict>, now: Timestamp) -> bool {
         if self.pods.get(id) == verdict.as_ref() {
-            return;
+            return false;
         }
         let mark = verdict.as_ref().map(|verdict| verdict.mark);
         match verdict {
@@ -155,6 +155,7 @@ impl Board {
             None => drop(self.pods.remove(id)),
         }
         self.settle(id, mark, now);
+        true
     }
 
     /// What the pods of a workload say.

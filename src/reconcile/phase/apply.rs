@@ -128,6 +128,7 @@ impl Stages<'_, '_> {
     ) -> Option<ReconcileError> {
         let schemas = Schemas::before(self.session, self.plan, &self.preflight).await;
         let mut dependencies = Dependencies::new(self.scope, update, order);
+        let (mut tried, mut attempts) = (Vec::new(), 0);
         loop {
             let is_first = self.round.is_none();
             let discovery = Arc::clone(self.discovery);
@@ -143,6 +144,15 @@ impl Stages<'_, '_> {
                     Err(ended) => return Some(ended),
                 };
             }
+            attempts = if !is_first && survey.ready == tried { attempts + 1 } else { 0 };
+            if attempts == ATTEMPTS {
+                // These could not be attempted: the next run tries again.
+                return None;
+            }
+            if survey.ready.iter().any(|number| !self.plan.steps[*number].drifted) {
+                // What is applied now has its own time.
+                rollout.progress.wait_anew();
+            }
             if !is_first {
                 self.preflight.begin_round();
             }
@@ -151,6 +161,7 @@ impl Stages<'_, '_> {
             if ended.is_some() {
                 return ended;
             }
+            tried = survey.ready;
         }
     }
 
@@ -337,6 +348,8 @@ impl Stages<'_, '_> {
     }
 }
 
+/// The most rounds in a row with the same objects.
+const ATTEMPTS: usize = 3;
 /// The headline when a dry run fails in one of several rounds.
 const REFUSED_IN_ORDER: &str = "apply stopped, dry run failed for";
 

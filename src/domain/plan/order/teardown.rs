@@ -175,14 +175,15 @@ fn depends(objects: &[(&ObjectId, Option<&Placement>)], waits: &mut [Vec<Until>]
 
 /// A Namespace and a definition wait for what would be deleted with them.
 fn contains(objects: &[(&ObjectId, Option<&Placement>)], others: &[usize], waits: &mut [Vec<Until>]) {
+    let is_container =
+        |id: &ObjectId| id.is("", "Namespace") || id.is("apiextensions.k8s.io", "CustomResourceDefinition");
     let placed = objects.iter().enumerate().filter(|(_, (_, placement))| placement.is_some());
-    for (n, (id, _)) in placed {
+    for (n, (id, _)) in placed.filter(|(_, (id, _))| is_container(id)) {
         // A definition is named by its plural and its group.
         let group = id.name.split_once('.').map_or("", |(_, group)| group);
-        let is_inside = |other: &ObjectId| match id.kind.as_str() {
-            "Namespace" if id.group.is_empty() => other.namespace == id.name,
-            "CustomResourceDefinition" => other.group == group && !group.is_empty(),
-            _ => false,
+        let is_inside = |other: &ObjectId| match id.group.as_str() {
+            "" => other.namespace == id.name,
+            _ => other.group == group && !group.is_empty(),
         };
         let inside = others.iter().filter(|m| **m != n && is_inside(objects[**m].0));
         waits[n].extend(inside.map(|m| Until::Deleted(*m)));

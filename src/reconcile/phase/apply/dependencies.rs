@@ -92,6 +92,7 @@ impl Dependencies {
         executed: &mut Executed,
     ) -> Survey {
         let survey = self.survey(applying, cluster, executed);
+        let mut is_new = false;
         for number in &survey.needed {
             let step = &applying.plan.steps[*number];
             let kind = step.id.group_kind();
@@ -100,14 +101,15 @@ impl Dependencies {
             }
             let Some(resource) = applying.discovery.served(&kind, &step.version) else { continue };
             self.checkup.add(&step.id, resource);
+            is_new = true;
             if let Some(object) = executed.answers.get(&step.id).and_then(|a| value_of(a)) {
                 self.checkup.judge(&step.id, Some(&object));
             }
         }
-        let unknown = self.checkup.board.unjudged();
-        if unknown.is_empty() && survey.needed.is_empty() {
+        if !is_new {
             return survey;
         }
+        let unknown = self.checkup.board.unjudged();
         self.read(applying, executed, unknown).await;
         self.survey(applying, cluster, executed)
     }
@@ -143,14 +145,15 @@ impl Dependencies {
         scope.timer.add(Phase::Health, started.elapsed());
         match ended {
             Ended::Ready(survey) => {
-                // What is applied now has its own time.
-                rollout.progress.wait_anew();
+                // The answers of the rounds before are old by now.
+                executed.answers.clear();
                 return Ok(survey);
             }
             Ended::Superseded => Err(ReconcileError::SUPERSEDED),
-            Ended::Failed(survey) => {
+            Ended::Failed(mut survey) => {
+                survey.awaited.retain(|n| self.has_failed(&plan.steps[*n].id));
                 let what = match survey.awaited.len() {
-                    1 => "its dependency has failed",
+                    1 => "a dependency has failed",
                     _ => "dependencies have failed",
                 };
                 Err(self.unhealthy(applying, executed, &survey, pods, (Reason::HealthCheckFailed, what)).await)
@@ -232,9 +235,14 @@ impl Dependencies {
                 poll = (poll * 2).min(LONGEST_POLL);
                 next_poll = now + poll;
             }
+            // Nothing is applied meanwhile: the survey changes with what is read, and rarely without,
+            // when a Job has completed and is gone.
+            let is_read = !due.is_empty();
             self.read(applying, executed, due).await;
-            pods.follow(&mut self.checkup.board).await;
-            survey = self.look(applying, cluster, executed).await;
+            let is_news = pods.follow(&mut self.checkup.board).await;
+            if is_read || is_news || blind {
+                survey = self.look(applying, cluster, executed).await;
+            }
         }
     }
 
@@ -281,6 +289,10 @@ impl Dependencies {
             || !self.rules.has_rule(&kind)
             || cluster.has_run(&step.id, &executed.fates)
             || applying.discovery.served(&kind, &step.version).is_none()
+    }
+
+    fn has_failed(&self, id: &ObjectId) -> bool {
+        self.checkup.board.state(id) == Some(HealthState::Failed)
     }
 
     /// Why an awaited object is not healthy.

@@ -139,11 +139,12 @@ impl<'a> PodWatches<'a> {
     }
 
     /// Watches the pods of the workloads that are not healthy and of no others, and notes what
-    /// they say.
-    pub async fn follow(&mut self, board: &mut Board) {
+    /// they say. Returns whether that is new.
+    pub async fn follow(&mut self, board: &mut Board) -> bool {
         if self.begins.is_some_and(|at| Instant::now() < at) {
-            return;
+            return false;
         }
+        let mut is_news = false;
         self.begins = None;
         let wanted: BTreeMap<ObjectId, Workload> = board
             .workloads()
@@ -154,7 +155,7 @@ impl<'a> PodWatches<'a> {
         let ended: Vec<ObjectId> = self.watches.iter().filter(is_over).map(|(id, _)| id.clone()).collect();
         for id in ended {
             self.watches.remove(&id);
-            board.pods_say(&id, None, Timestamp::now());
+            is_news |= board.pods_say(&id, None, Timestamp::now());
         }
         let missing = wanted.into_iter().filter(|(id, _)| !self.watches.contains_key(id));
         let (session, discovery) = (self.session, self.discovery);
@@ -178,8 +179,9 @@ impl<'a> PodWatches<'a> {
             let seen = watch.seen.lock().unwrap_or_else(PoisonError::into_inner);
             let verdict = seen.verdict.clone();
             drop(seen);
-            board.pods_say(id, verdict, Timestamp::now());
+            is_news |= board.pods_say(id, verdict, Timestamp::now());
         }
+        is_news
     }
 
     /// Starts to watch.

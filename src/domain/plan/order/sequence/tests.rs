@@ -1,3 +1,5 @@
+//! Tables of tests for the explicit order of an apply.
+
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -173,8 +175,8 @@ fn a_survey_says_what_is_waited_for() {
 fn an_impossible_order_is_refused_in_words() {
     let check = |objects: Vec<Value>, expected: &[&str]| {
         let failures = ExplicitOrder::of(&planned(objects)).map(|_| ()).unwrap_err();
-        let told: Vec<String> = failures.iter().map(|f| format!("{} {}", f.id, f.message)).collect();
-        assert_eq!(told, expected);
+        let said: Vec<String> = failures.iter().map(|f| format!("{} {}", f.id, f.message)).collect();
+        assert_eq!(said, expected);
     };
     let (on_a, on_b) = ("/namespaces/n/ConfigMap/a", "/namespaces/n/ConfigMap/b");
     let (a, b) = ("n_a__ConfigMap", "n_b__ConfigMap");
