@@ -44,6 +44,7 @@ fn references(scene: &Scene<'_>, on: &[&str]) -> String {
     let namespace = scene.namespace();
     let reference = |object: &&str| match object.split_once('/') {
         Some(("Deployment", name)) => format!("apps/namespaces/{namespace}/Deployment/{name}"),
+        Some(("Job", name)) => format!("batch/namespaces/{namespace}/Job/{name}"),
         Some((kind, name)) => format!("/namespaces/{namespace}/{kind}/{name}"),
         None => (*object).to_owned(),
     };
@@ -350,6 +351,72 @@ async fn what_a_kept_dependent_depends_on_is_kept_and_costs_nothing() {
     scene.patch("v1", "configmaps", "top", no_more);
     scene.story.wait_gone("v1", "configmaps", "base").await;
     scene.wait_named("app", &["stays"]).await;
+}
+
+#[story]
+async fn a_dependency_that_is_deleted_meanwhile_is_created_again() {
+    let scene = Scene::begin("order-gone").await;
+    let yaml = waiting("slow") + &dependent(&scene, "late", &["Deployment/slow"]);
+    scene.push("app", "1", &yaml);
+    scene.create("app", json!({"timeout": "1h", "interval": "1h"}));
+    scene.wait_message("app", "Unknown", " before applying 1 object (").await;
+    let slow = async || scene.story.object("apps/v1", "deployments", "slow").await;
+    let before = text(&slow().await.expect("it is applied"), "/metadata/uid");
+    scene.story.kubectl(&["delete", "deployment", "slow"], "");
+    let again = async || {
+        let slow = slow().await?;
+        let is_other = text(&slow, "/metadata/uid") != before;
+        (is_other && slow["status"]["unavailableReplicas"] == 1).then_some(())
+    };
+    scene.story.wait_for("slow is created again", again).await;
+    scene.wait_message("app", "Unknown", " before applying 1 object (").await;
+    assert!(scene.config_map("late").await.is_none());
+    start(&scene.story, "slow");
+    scene.story.wait_ready("app", "1@").await;
+    assert!(scene.config_map("late").await.is_some());
+}
+
+#[story]
+async fn suspended_and_only_created_objects_count_and_an_object_may_change_its_wave() {
+    let scene = Scene::begin("order-moves").await;
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: off}\nspec: {suspend: true, template: {spec: \
+               {restartPolicy: Never, containers: [{name: main, image: 'main:1'}]}}}\n---\n";
+    let once = annotated("once", "{supercargo.dev/apply: IfNotPresent, supercargo.dev/wave: '-1'}");
+    let last = dependent(&scene, "last", &["Job/off", "ConfigMap/once"]);
+    let yaml = |moved: &str| [job, &once, &wave("moved", moved), &last, &wave("end", "5")].concat();
+    scene.install("app", &yaml("9"), json!({})).await;
+    let mark = scene.mark();
+    scene.upgraded("app", "2", &yaml("-9")).await;
+    assert_eq!(scene.object_writes(mark), ["patch configmaps/moved"]);
+    let mark = scene.mark();
+    scene.upgraded("app", "3", &yaml("9").replace("'one'", "'three'")).await;
+    let writes = scene.object_writes(mark);
+    let at = |name: &str| writes.iter().position(|w| w.ends_with(name)).expect("it is written");
+    assert!(at("/last") < at("/end") && at("/end") < at("/moved"), "{writes:?}");
+    assert_eq!(scene.data("once").await.as_deref(), Some("one"));
+}
+
+#[story]
+async fn a_removal_after_a_restart_is_in_reverse_and_a_cycle_does_not_block_it() {
+    let mut scene = Scene::begin("order-restart").await;
+    let yaml =
+        wave("base", "-1") + &dependent(&scene, "a-top", &["ConfigMap/middle"]) + &wave("middle", "-1");
+    scene.install("app", &yaml, json!({})).await;
+    let round = config_map("x", "one") + &dependent(&scene, "y", &["ConfigMap/x"]);
+    scene.install("round", &round, json!({})).await;
+    let on_y = json!({"config.kubernetes.io/depends-on": references(&scene, &["ConfigMap/y"])});
+    scene.patch("v1", "configmaps", "x", json!({"metadata": {"annotations": on_y}}));
+    scene.restart();
+    let mark = scene.mark();
+    for release in ["app", "round"] {
+        scene.story.kubectl(&["delete", "oar", release, "--wait=false"], "");
+        scene.story.wait_gone(RELEASES.0, RELEASES.1, release).await;
+    }
+    let deleted: Vec<String> =
+        scene.writes(mark).into_iter().filter(|r| r.verb == "delete").map(|r| r.name).collect();
+    let at = |name: &str| deleted.iter().position(|d| d == name).expect("it is deleted");
+    assert!(at("a-top") < at("base") && at("a-top") < at("middle"), "{deleted:?}");
+    assert_eq!(there(&scene, &["base", "middle", "a-top", "x", "y"]).await, none());
 }
 
 /// The YAML of docs/order.md.
