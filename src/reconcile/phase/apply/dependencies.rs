@@ -102,7 +102,7 @@ impl Dependencies {
             let Some(resource) = applying.discovery.served(&kind, &step.version) else { continue };
             self.checkup.add(&step.id, resource);
             is_new = true;
-            if let Some(object) = executed.answers.get(&step.id).and_then(|a| value_of(a)) {
+            if let Some(object) = executed.answers.get(&step.id).and_then(value_of) {
                 self.checkup.judge(&step.id, Some(&object));
             }
         }
