@@ -379,10 +379,10 @@ async fn a_dependency_that_is_deleted_meanwhile_is_created_again() {
 #[story]
 async fn suspended_and_only_created_objects_count_and_an_object_may_change_its_wave() {
     let scene = Scene::begin("order-moves").await;
-    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: off}\nspec: {suspend: true, template: {spec: \
+    let job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: paused}\nspec: {suspend: true, template: {spec: \
                {restartPolicy: Never, containers: [{name: main, image: 'main:1'}]}}}\n---\n";
     let once = annotated("once", "{supercargo.dev/apply: IfNotPresent, supercargo.dev/wave: '-1'}");
-    let last = dependent(&scene, "last", &["Job/off", "ConfigMap/once"]);
+    let last = dependent(&scene, "last", &["Job/paused", "ConfigMap/once"]);
     let yaml = |moved: &str| [job, &once, &wave("moved", moved), &last, &wave("end", "5")].concat();
     scene.install("app", &yaml("9"), json!({})).await;
     let mark = scene.mark();
@@ -402,10 +402,10 @@ async fn a_removal_after_a_restart_is_in_reverse_and_a_cycle_does_not_block_it()
     let yaml =
         wave("base", "-1") + &dependent(&scene, "a-top", &["ConfigMap/middle"]) + &wave("middle", "-1");
     scene.install("app", &yaml, json!({})).await;
-    let round = config_map("x", "one") + &dependent(&scene, "y", &["ConfigMap/x"]);
+    let round = config_map("lower", "one") + &dependent(&scene, "upper", &["ConfigMap/lower"]);
     scene.install("round", &round, json!({})).await;
-    let on_y = json!({"config.kubernetes.io/depends-on": references(&scene, &["ConfigMap/y"])});
-    scene.patch("v1", "configmaps", "x", json!({"metadata": {"annotations": on_y}}));
+    let on_upper = json!({"config.kubernetes.io/depends-on": references(&scene, &["ConfigMap/upper"])});
+    scene.patch("v1", "configmaps", "lower", json!({"metadata": {"annotations": on_upper}}));
     scene.restart();
     let mark = scene.mark();
     for release in ["app", "round"] {
@@ -416,7 +416,7 @@ async fn a_removal_after_a_restart_is_in_reverse_and_a_cycle_does_not_block_it()
         scene.writes(mark).into_iter().filter(|r| r.verb == "delete").map(|r| r.name).collect();
     let at = |name: &str| deleted.iter().position(|d| d == name).expect("it is deleted");
     assert!(at("a-top") < at("base") && at("a-top") < at("middle"), "{deleted:?}");
-    assert_eq!(there(&scene, &["base", "middle", "a-top", "x", "y"]).await, none());
+    assert_eq!(there(&scene, &["base", "middle", "a-top", "lower", "upper"]).await, none());
 }
 
 /// The YAML of docs/order.md.
