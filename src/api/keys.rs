@@ -49,3 +49,15 @@ pub const LAST_APPLIED_TIME: &str = "supercargo.dev/last-applied-time";
 pub const ADOPTING: &str = "supercargo.dev/adopting";
 /// On a Flux Kustomization: its spec before it was adopted.
 pub const ADOPTED_FROM: &str = "supercargo.dev/adopted-from";
+/// On an object: it is a step that runs once for a revision, `before` or `after` the other objects.
+pub const STEP: &str = "supercargo.dev/step";
+/// On a step: how long it may take, a duration.
+pub const STEP_TIMEOUT: &str = "supercargo.dev/step-timeout";
+/// On a step: how often it is run again after a failure.
+pub const STEP_RETRIES: &str = "supercargo.dev/step-retries";
+/// On a step: when its object is deleted, `Never`, `OnSuccess` or `Always`.
+pub const STEP_CLEANUP: &str = "supercargo.dev/step-cleanup";
+/// On the object of a step in the cluster: the run that it was created for.
+pub const STEP_RUN: &str = "supercargo.dev/step-run";
+/// On a release: the digest whose failed or unknown steps count as done.
+pub const STEPS_DONE: &str = "supercargo.dev/steps-done";

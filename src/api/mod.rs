@@ -9,4 +9,5 @@ pub mod patch;
 pub mod reason;
 pub mod release;
 pub mod status;
+pub mod step;
 pub mod verify;

@@ -76,6 +76,10 @@ reasons! {
     InventoryAdopted => Wait,
     /// The release and its objects are being deleted.
     Deleting => Wait,
+    /// A step of the revision is run.
+    StepStarted => Wait,
+    /// A step of the revision has succeeded.
+    StepSucceeded => Wait,
 
     // The spec and what it names.
     /// The spec is contradictory in a way that the schema cannot check.
@@ -147,6 +151,9 @@ reasons! {
     OwnershipConflict => Stalled,
     /// Objects could not be applied after a successful dry run.
     ApplyFailed => Retry,
+    /// A step of the revision has failed, has timed out, or its outcome is unknown. It is not run
+    /// again until a person asks for it.
+    StepFailed => Stalled,
     /// The inventory cannot be read or written.
     InventoryInvalid => Stalled,
     /// Objects that are no longer in the revision could not be deleted.

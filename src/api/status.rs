@@ -4,6 +4,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::step::StepStatus;
+
 /// The most entries of `status.failures`.
 pub const MAX_FAILURES: usize = 20;
 /// The most entries of `status.history`.
@@ -79,6 +81,10 @@ pub struct ReleaseStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 5))]
     pub history: Vec<HistoryEntry>,
+    /// Steps of the revision: objects that run once for it. A step is recorded before it runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub steps: Vec<StepStatus>,
 }
 
 /// Artifact of an attempt.

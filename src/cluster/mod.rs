@@ -15,6 +15,7 @@ pub mod releases;
 mod review;
 pub mod session;
 pub mod sources;
+pub mod steps;
 
 pub use collections::store;
 pub use collections::watch::State;

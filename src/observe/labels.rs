@@ -148,6 +148,21 @@ labels! {
         /// The signatures could not be read.
         Unknown => "unknown",
     }
+    /// What became of the run of a step.
+    StepResult {
+        /// It was started.
+        Started => "started",
+        /// It has succeeded.
+        Succeeded => "succeeded",
+        /// It has failed.
+        Failed => "failed",
+        /// It took too long.
+        TimedOut => "timed_out",
+        /// Its object was deleted before the outcome was recorded.
+        Unknown => "unknown",
+        /// A person has said that it counts as done.
+        Skipped => "skipped",
+    }
     /// The result of loading a new version of a file.
     Load {
         /// It was loaded.

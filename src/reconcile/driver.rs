@@ -6,7 +6,7 @@ use super::error::ReconcileError;
 use super::phase::begin::Begun;
 use super::phase::obtain::{Obtained, obtain};
 use super::phase::plan::{drift, expressions, ownership, plan};
-use super::phase::{admit, apply, claim, observe, pin, preflight, prune, resolve, settle, wait};
+use super::phase::{admit, apply, claim, observe, pin, preflight, prune, resolve, settle, steps, wait};
 use super::scope::Scope;
 use super::scope::revision::Update;
 use crate::domain::outcome::Outcome;
@@ -49,9 +49,14 @@ pub async fn bring(
     expressions::check(scope, session, &planned).await?;
     outcome.drift = drift::hold_back(scope, session, &mut caches.drift, &mut planned).await;
     let accepted = preflight::preflight(scope, session, &mut caches.rollout, planned).await?;
+    let accepted = steps::before(scope, caches, update, accepted).await?;
     let claimed = claim::claim(scope, &mut caches.cluster, update, accepted).await?;
     let applied = apply::apply(scope, caches.into(), update, claimed).await;
     let waited = wait::wait(scope, caches.into(), update, applied).await;
-    let pruned = prune::prune(scope, session, waited).await;
+    let stepped = steps::after(scope, caches, update, waited).await;
+    let pruned = prune::prune(scope, session, stepped).await;
+    if pruned.complete {
+        steps::forget_others(scope, update).await?;
+    }
     settle::settle(scope, caches, update, pruned, outcome).await
 }

@@ -141,7 +141,7 @@ async fn look(
     for (at, step) in plan.steps.iter().enumerate() {
         let ready = preflight.ready.get(&step.id);
         let deferred = preflight.deferred.contains(&step.id);
-        if step.action == Action::Write && ready.is_none() && !deferred {
+        if step.action != Action::Keep && ready.is_none() && !deferred {
             // Refused, and already listed.
             continue;
         }
@@ -164,11 +164,11 @@ async fn planned_change(
 ) -> Result<PlannedChange, ApiError> {
     let id = step.id.clone();
     let unchanged = |id| PlannedChange { id, change: ObjectChange::Unchanged, before: None, after: None };
-    let (Action::Write, Some(ready)) = (step.action, ready) else {
+    let (Action::Write | Action::Run, Some(ready)) = (step.action, ready) else {
         return Ok(match step.action {
             Action::Keep => unchanged(id),
             // It depends on a part of the plan that is not written yet.
-            Action::Write => {
+            Action::Write | Action::Run => {
                 let sent = step.object.value();
                 match before_its_cure(session, discovery, step).await? {
                     Some(before) => {

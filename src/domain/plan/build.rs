@@ -11,6 +11,7 @@ use crate::domain::inventory::{Entry, Inventory};
 use crate::domain::objects::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::objects::live::Record;
 use crate::domain::objects::object::Object;
+use crate::domain::steps::{Hold, StepPolicy};
 
 /// How an object asks to be applied, by the annotation `supercargo.dev/apply`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +66,8 @@ pub enum Action {
     Write,
     /// It is unchanged since the last apply.
     Keep,
+    /// It runs once for the revision, and is not applied with the rest.
+    Run,
 }
 
 /// One object of the plan.
@@ -100,6 +103,8 @@ pub struct Step {
     /// The fields that are left to other managers once these own them, as JSON
     /// pointers.
     pub delegated: Vec<String>,
+    /// For an object that runs once for a revision: its policy, and what is held back of it.
+    pub once: Option<(StepPolicy, Hold)>,
     /// What is sent, ownership labels included.
     pub object: Object,
 }
@@ -141,7 +146,8 @@ impl Plan {
 
     /// Whether there is nothing to write and nothing to delete.
     pub fn is_quiet(&self) -> bool {
-        self.leaving.is_empty() && self.writes().next().is_none()
+        let idle = |step: &Step| step.action == Action::Keep;
+        self.leaving.is_empty() && self.steps.iter().all(idle)
     }
 
     /// Whether it only corrects drift of a revision whose complete result the previous
@@ -152,6 +158,7 @@ impl Plan {
         previous.whole() == Some(applied_key)
             && (previous.applied.is_none() || self.leaving.iter().all(|leaving| leaving.entry.retained))
             && self.writes().all(|step| step.drifted || made_anew(&step.id))
+            && self.steps.iter().all(|step| step.action != Action::Run)
     }
 }
 
@@ -264,6 +271,7 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
             },
             delegated,
             id,
+            once: None,
             object,
         });
     }

@@ -4,6 +4,7 @@
 mod build;
 pub mod delegated;
 mod existing;
+mod once;
 pub mod order;
 pub mod preflight;
 pub mod prune;
@@ -14,4 +15,5 @@ pub use build::{
     Action, ApplyMode, Conflict, Correction, Leaving, Live, Plan, Purpose, Step, apply_mode, build,
     defined_kinds, leaving, set_owner_labels,
 };
+pub use once::{Once, set_apart};
 pub use existing::{Existing, Standing};

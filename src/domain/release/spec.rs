@@ -106,6 +106,8 @@ pub struct Release {
     pub reconcile_at: Option<String>,
     /// The digest that is approved to be empty.
     pub approve: Option<String>,
+    /// The digest whose failed or unknown steps count as done.
+    pub steps_done: Option<String>,
     /// The namespace of namespaced objects that name none.
     pub default_namespace: String,
     /// Where its objects come from, if a person has set it.
@@ -281,6 +283,7 @@ impl Release {
             deletion_policy: spec.deletion_policy,
             reconcile_at: annotation(keys::RECONCILE_AT),
             approve: annotation(keys::APPROVE),
+            steps_done: annotation(keys::STEPS_DONE),
             default_namespace: id_of(resource).namespace,
             provenance: None,
         })

@@ -2,8 +2,8 @@
 //! the tables of docs/metrics.md are made from it.
 
 use super::super::labels::{
-    Action, Answer, CacheResult, Label, Load, Method, Phase, ReadyState, RunResult, Verb, VerdictSource,
-    Verification, WebhookResult, senders,
+    Action, Answer, CacheResult, Label, Load, Method, Phase, ReadyState, RunResult, StepResult, Verb,
+    VerdictSource, Verification, WebhookResult, senders,
 };
 
 /// A metric.
@@ -176,6 +176,12 @@ pub(super) const LAST_SUCCESS: MetricEntry = gauge(
      read from the statuses, see supercargo_release_last_success_timestamp_seconds.",
 );
 
+pub(super) const STEPS: MetricEntry = counter(
+    "supercargo_steps_total",
+    &[("outcome", Values::Closed(words::<StepResult>))],
+    "Runs of steps of revisions: those that have started, and those that have ended, by outcome.",
+);
+
 const NAMESPACE: (&str, Values) = ("release_namespace", Values::Bounded("its namespace"));
 const NAME: (&str, Values) = ("release", Values::Bounded("its name"));
 
@@ -310,6 +316,7 @@ pub const CATALOG: &[Group] = &[
             DRIFT_CORRECTED,
             HEALTH_WAITS,
             VERDICT_SECONDS,
+            STEPS,
             QUEUE_DEPTH,
             QUEUE_AGE,
         ],

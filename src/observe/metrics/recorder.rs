@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use prometheus::{IntGauge, Registry, TextEncoder};
 
 use super::super::labels::{
-    Action, Answer, CacheResult, Load, Method, Phase, RunResult, Verb, VerdictSource, Verification,
+    Action, Answer, CacheResult, Load, Method, Phase, RunResult, StepResult, Verb, VerdictSource, Verification,
     WebhookResult,
 };
 use super::catalog::{BUILD_INFO, LEADER};
@@ -89,6 +89,11 @@ impl Metrics {
     /// Counts objects by result.
     pub fn objects(&self, action: Action, count: usize) {
         self.runs.objects(action, count);
+    }
+
+    /// Counts the start or the end of a step.
+    pub fn step(&self, result: StepResult) {
+        self.runs.step(result);
     }
 
     /// Counts objects with drift.

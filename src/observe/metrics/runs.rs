@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
-use super::super::labels::{Action, Phase, RunResult, VerdictSource};
+use super::super::labels::{Action, Phase, RunResult, StepResult, VerdictSource};
 use super::catalog::{
-    DRIFT_CORRECTED, DRIFT_DETECTED, HEALTH_WAITS, OBJECTS, RECONCILE_SECONDS, RECONCILES, VERDICT_SECONDS,
+    DRIFT_CORRECTED, DRIFT_DETECTED, HEALTH_WAITS, OBJECTS, RECONCILE_SECONDS, RECONCILES, STEPS,
+    VERDICT_SECONDS,
 };
 use super::make::{Children, Maker};
 use crate::api::reason::Reason;
@@ -20,6 +21,7 @@ pub(super) struct Runs {
     drift_corrected: IntCounter,
     health_waits: IntGauge,
     verdicts: Children<VerdictSource, Histogram>,
+    steps: Children<StepResult, IntCounter>,
 }
 
 impl Runs {
@@ -32,6 +34,7 @@ impl Runs {
             drift_corrected: make.counter(&DRIFT_CORRECTED)?,
             health_waits: make.gauge(&HEALTH_WAITS)?,
             verdicts: make.closed_histograms(&VERDICT_SECONDS)?,
+            steps: make.closed_counters(&STEPS)?,
         })
     }
 
@@ -45,6 +48,10 @@ impl Runs {
 
     pub fn objects(&self, action: Action, count: usize) {
         self.objects.with(action, |c| c.inc_by(count as u64));
+    }
+
+    pub fn step(&self, result: StepResult) {
+        self.steps.with(result, IntCounter::inc);
     }
 
     pub fn drift_detected(&self, count: usize) {

@@ -76,9 +76,10 @@ pub async fn apply<'a>(
     update: &Update<'_>,
     claimed: Claimed<'a>,
 ) -> Applied<'a> {
-    let Claimed { accepted: Accepted { mut planned, preflight }, puts_back, notes } = claimed;
+    let Claimed { accepted: Accepted { mut planned, preflight, steps }, puts_back, notes } = claimed;
     let ApplyMemory { cluster: cache, rollout, registry, drift } = memory;
-    let executed = Executed::begin(&planned.plan, cache, notes);
+    let mut executed = Executed::begin(&planned.plan, cache, notes);
+    executed.fates.extend(steps);
     let Planned { plan, order, discovery, .. } = &mut planned;
     // A drift correction does not wait.
     let order = Some(std::mem::take(order)).filter(|order| !order.is_empty() && !puts_back);
@@ -215,6 +216,7 @@ impl Stages<'_, '_> {
             let change = match step.action {
                 Action::Keep => Some(ObjectChange::Unchanged),
                 Action::Write => self.executed.done.get(&step.id).copied(),
+                Action::Run => None,
             };
             if let Some(change) = change {
                 self.scope.progress.report(ProgressEvent::Object(&step.id, change));

@@ -56,7 +56,9 @@ pub async fn claim<'a>(
         });
     }
     let recreated = |id: &ObjectId| preflight.ready.get(id).is_some_and(|r| r.recreate);
-    let expected = plan.steps.iter().map(|s| {
+    // Steps are named when they are run.
+    let applied = plan.steps.iter().filter(|s| s.once.is_none());
+    let expected = applied.map(|s| {
         // A deferred step may turn out to need recreation later.
         let asked = s.force.unwrap_or(release.force || s.id.is("batch", "Job"));
         let may_be = asked && preflight.deferred.contains(&s.id);

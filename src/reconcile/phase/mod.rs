@@ -13,4 +13,5 @@ pub mod preflight;
 pub mod prune;
 pub mod resolve;
 pub mod settle;
+pub mod steps;
 pub mod wait;

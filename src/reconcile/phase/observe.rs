@@ -22,6 +22,7 @@ use crate::reconcile::live::checkup::Checkup;
 use crate::reconcile::live::named::named;
 use crate::reconcile::live::view::View;
 use crate::reconcile::phase::inventory;
+use crate::reconcile::phase::plan::once::has_strays;
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::revision::{Revision, Update};
 use crate::reconcile::trust::admission::Admission;
@@ -71,7 +72,7 @@ pub async fn is_settled(
     // The same digest under another tag: the tag is recorded to detect downgrades.
     let named = ledger.last_applied(scope.release).is_none_or(|last| last.name == revision.name);
     let quiet = !observed.leftovers && !observed.unmade && !observed.unseen;
-    let is_settled = settled && healthy && imaged && whole && named && quiet;
+    let is_settled = settled && healthy && imaged && whole && named && quiet && !has_strays(scope, revision);
     if is_settled {
         check_health(scope, session, &discovery, &caches.cluster, &mut caches.rollout, revision).await;
     }

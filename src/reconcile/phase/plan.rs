@@ -2,6 +2,7 @@
 
 pub mod drift;
 pub mod expressions;
+pub mod once;
 pub mod ownership;
 
 use std::sync::Arc;
@@ -87,6 +88,7 @@ async fn decide<'a>(
     };
     let purpose =
         Purpose { release: &release.id, applied_key: &revision.key, correction, ignore: &release.ignore };
-    let plan = plan::build(purpose, objects, &inventory, &view);
+    let mut plan = plan::build(purpose, objects, &inventory, &view);
+    once::plan_steps(scope, revision, cache.is_settled(&revision.key), &mut plan)?;
     Ok((plan, view))
 }

@@ -5,11 +5,14 @@ pub mod body;
 pub mod dry_run;
 pub mod refusal;
 
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 use self::dry_run::Preflight;
 use self::refusal::refused;
 use crate::cluster::session::Session;
+use crate::domain::identity::ObjectId;
+use crate::domain::inventory::Fate;
 use crate::observe::labels::Phase;
 use crate::reconcile::cache::rollout::RolloutCache;
 use crate::reconcile::error::ReconcileError;
@@ -22,6 +25,8 @@ pub struct Accepted<'a> {
     pub planned: Planned<'a>,
     /// The results of the dry run, and what was deferred.
     pub preflight: Preflight<'a>,
+    /// The fates of the steps that came before the rest.
+    pub steps: BTreeMap<ObjectId, Fate>,
 }
 
 /// Dry-runs all that the plan writes.
@@ -40,5 +45,5 @@ pub async fn preflight<'a>(
     scope.timer.add(Phase::Preflight, started.elapsed());
     cache.awaited = std::mem::take(&mut preflight.running);
     passed.map_err(|failures| refused(&failures))?;
-    Ok(Accepted { planned, preflight })
+    Ok(Accepted { planned, preflight, steps: BTreeMap::new() })
 }

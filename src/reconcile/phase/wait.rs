@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use self::pods::PodWatches;
 use self::urgent::{Urgent, applied_entries};
 use crate::api::reason::Reason;
+use crate::api::step::StepPhase;
 use crate::cluster::session::Session;
 use crate::domain::health::{Board, RuleSet, failures_of, listed};
 use crate::domain::identity::ObjectId;
@@ -69,7 +70,9 @@ pub async fn wait<'a>(
 ) -> Applied<'a> {
     let Applied { planned, executed, .. } = &mut applied;
     let Update { session, revision, .. } = *update;
-    if !scope.release.awaits_health() || executed.ended.is_some() {
+    // A step that comes after the rest needs it healthy.
+    let judges_all = scope.release.wait || planned.plan.runs(StepPhase::After);
+    if !(judges_all || scope.release.awaits_health()) || executed.ended.is_some() {
         return applied;
     }
     scope.progress.report(ProgressEvent::AwaitsHealth);
@@ -90,7 +93,7 @@ pub async fn wait<'a>(
     for (id, resource) in named {
         checkup.add(&id, resource);
     }
-    let is_judged = |s: &&Step| scope.release.wait && !s.done && rules.has_rule(&s.id.group_kind());
+    let is_judged = |s: &&Step| judges_all && !s.done && rules.has_rule(&s.id.group_kind());
     for step in planned.plan.steps.iter().filter(is_judged) {
         let Some(resource) = planned.discovery.served(&step.id.group_kind(), &step.version) else { continue };
         checkup.add(&step.id, resource);
@@ -149,7 +152,12 @@ pub async fn wait<'a>(
         }
     }
     checkup.board.end_wait();
-    rollout.checkup = Some(checkup);
+    if scope.release.awaits_health() {
+        rollout.checkup = Some(checkup);
+    } else {
+        rollout.checkup = None;
+        executed.health = None;
+    }
     applied
 }
 

@@ -52,7 +52,7 @@ impl Executed {
                     let before = cache.inventory.entries.get(&step.id);
                     before.map(|e| Fate::Applied(e.left_alone(step.live.clone(), &step.version, &step.hash)))
                 }
-                Action::Keep => None,
+                Action::Keep | Action::Run => None,
             };
             executed.changes.unchanged += i32::from(step.action == Action::Keep);
             executed.fates.extend(fate.map(|f| (step.id.clone(), f)));

@@ -11,10 +11,12 @@ use crate::domain::identity::GroupKind;
 use crate::domain::manifest::budget::Budget;
 use crate::domain::manifest::render::{RenderOptions, Scopes, render_within};
 use crate::domain::object::Object;
+use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::apply_mode;
 use crate::domain::release::Release;
+use crate::domain::steps::refused;
 use crate::observe::labels::Phase;
-use crate::reconcile::error::{ReconcileError, failure};
+use crate::reconcile::error::{ReconcileError, aggregate, failure};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::trust::admission::Admitted;
 
@@ -99,6 +101,15 @@ async fn rendered(
         Err(error) if error.is_cancelled() => return Err(ReconcileError::SUPERSEDED),
         Err(error) => std::panic::resume_unwind(error.into_panic()),
     };
+    let refused = refused(&objects);
+    if !refused.is_empty() {
+        let failures = refused.into_iter().map(|(id, message)| ObjectFailure {
+            id,
+            reason: Reason::ManifestInvalid,
+            message,
+        });
+        return Err(aggregate(Reason::ManifestInvalid, "nothing applied, invalid", failures.collect()));
+    }
     for object in &objects {
         if let Err(mode) = apply_mode(object) {
             let message = format!(

@@ -124,7 +124,7 @@ impl<'a> Preflight<'a> {
         plan: &Plan,
         discovery: &ApiDiscovery,
     ) -> Result<(), Vec<ObjectFailure>> {
-        let steps: Vec<&Step> = plan.steps.iter().filter(|s| s.action == Action::Write).collect();
+        let steps: Vec<&Step> = plan.steps.iter().filter(|s| s.action != Action::Keep).collect();
         self.pass(&steps, discovery, false).await
     }
 
