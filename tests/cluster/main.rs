@@ -60,6 +60,7 @@ mod shell;
 mod signatures;
 mod specs;
 mod squatting;
+mod steps;
 mod streams;
 mod tampering;
 mod transcripts;
