@@ -57,6 +57,7 @@ impl Session {
     }
 
     /// Replaces the status of a release, if nothing of it has changed since its records were read.
+    /// Returns the records that the API server has kept.
     ///
     /// # Errors
     /// When the API server refuses; [`ApiError::is_conflict`] when it has been changed.
@@ -65,7 +66,7 @@ impl Session {
         release: &ReleaseId,
         seen: &StepRecords,
         status: &ReleaseStatus,
-    ) -> Result<(), ApiError> {
+    ) -> Result<Vec<StepStatus>, ApiError> {
         let patch = json!([
             {"op": "test", "path": "/metadata/uid", "value": seen.uid},
             {"op": "replace", "path": "/metadata/resourceVersion", "value": seen.version},
@@ -73,6 +74,7 @@ impl Session {
         ]);
         let uri = format!("{}/status?fieldManager={}", path(release), keys::FIELD_MANAGER);
         let body = patch.to_string().into_bytes().into();
-        self.call(Call::with_body(Method::PATCH, uri, JSON_PATCH, body)).await.map(|_| ())
+        let answer = self.call(Call::with_body(Method::PATCH, uri, JSON_PATCH, body)).await?;
+        Ok(answer.json::<Resource>()?.status.steps)
     }
 }

@@ -14,7 +14,6 @@ mod process;
 pub mod release;
 mod run;
 pub mod status;
-pub mod steps;
 pub mod verify;
 
 pub use artifact::{allowed, digest, prefix, tags, version, webhook};

@@ -55,8 +55,10 @@ pub async fn bring(
     let waited = wait::wait(scope, caches.into(), update, applied).await;
     let stepped = steps::after(scope, caches, update, waited).await;
     let pruned = prune::prune(scope, session, stepped).await;
-    if pruned.complete {
-        steps::forget_others(scope, update).await?;
+    let complete = pruned.complete;
+    settle::settle(scope, caches, update, pruned, outcome).await?;
+    match complete {
+        true => steps::forget_others(scope, update).await,
+        false => Ok(()),
     }
-    settle::settle(scope, caches, update, pruned, outcome).await
 }

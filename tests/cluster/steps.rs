@@ -86,7 +86,9 @@ async fn steps_run_before_and_after_the_rest_and_once_for_a_revision() {
     let started = wait_outcome(&scene, "app", "migrate", "Started").await;
     assert_eq!((&started["phase"], &started["attempt"]), (&json!("before"), &json!(1)));
     wait_running(&scene, "migrate").await;
-    scene.wait_message("app", "Unknown", "Waiting for steps before the other objects are written: Job/").await;
+    scene
+        .wait_message("app", "Unknown", "Waiting for steps before the other objects are written: Job/")
+        .await;
     assert_eq!(scene.config_map("a").await, None, "nothing else is written");
     assert_eq!(scene.named("app").await, ["migrate"]);
     // It holds no worker.
@@ -148,7 +150,9 @@ async fn a_failed_step_stops_its_revision_until_a_person_decides() {
     scene.change("app", json!({"ref": {"tag": "2"}}));
     let failed = scene.story.wait_condition("app", "Ready", "False", "StepFailed").await;
     let said = message(&failed, "Ready");
-    for part in ["nothing else applied, step failed for 1 object; Job/", "DeadlineExceeded", "supercargo reconcile"] {
+    for part in
+        ["nothing else applied, step failed for 1 object; Job/", "DeadlineExceeded", "supercargo reconcile"]
+    {
         assert!(said.contains(part), "{said}");
     }
     scene.story.wait_condition("app", "Stalled", "True", "StepFailed").await;
@@ -253,7 +257,10 @@ async fn a_step_that_somebody_deletes_is_not_run_again_by_itself() {
     scene.story.kubectl(&["delete", "job", "migrate"], "");
     let failed = scene.story.wait_condition("app", "Ready", "False", "StepFailed").await;
     let said = message(&failed, "Ready");
-    for part in ["it was deleted before its outcome was recorded, it may have run", "supercargo.dev/steps-done=sha256:"] {
+    for part in [
+        "it was deleted before its outcome was recorded, it may have run",
+        "supercargo.dev/steps-done=sha256:",
+    ] {
         assert!(said.contains(part), "{said}");
     }
     assert_eq!((created(&scene, mark, "migrate"), scene.config_map("a").await), (1, None));
@@ -291,7 +298,15 @@ async fn what_has_ended_while_the_operator_was_away_counts_and_a_lost_status_run
             story.wait_for("it has completed, and is not deleted by its TTL", done).await;
             // The status is lost too, as after a restore.
             story.kubectl(
-                &["patch", "oar", "app", "--subresource=status", "--type=json", "-p", r#"[{"op": "remove", "path": "/status"}]"#],
+                &[
+                    "patch",
+                    "oar",
+                    "app",
+                    "--subresource=status",
+                    "--type=json",
+                    "-p",
+                    r#"[{"op": "remove", "path": "/status"}]"#,
+                ],
                 "",
             );
         })
@@ -325,11 +340,14 @@ async fn bad_steps_are_refused_before_anything_is_written() {
         assert_eq!(scene.config_map(&format!("b-{number}")).await, None);
     }
     // An object of that name that is not ours is neither run nor deleted.
-    let job = step("before", "taken", "", "").replace("annotations: {supercargo.dev/step: before}", "annotations: {}");
+    let job = step("before", "taken", "", "")
+        .replace("annotations: {supercargo.dev/step: before}", "annotations: {}");
     scene.story.kubectl(&["apply", "-f", "-"], &stuck(&job));
     scene.push("taken", "1", &step("before", "taken", "", ""));
     scene.create("taken", json!({}));
-    scene.wait_says("taken", "Ready", &["an object of that name exists and does not belong to the release"]).await;
+    scene
+        .wait_says("taken", "Ready", &["an object of that name exists and does not belong to the release"])
+        .await;
 }
 
 /// Writes of a run; leases and events come when they come.

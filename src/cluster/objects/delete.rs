@@ -33,6 +33,29 @@ impl Session {
         uid: &str,
         version: u64,
     ) -> Result<Deleted, ApiError> {
+        self.delete_with(resource, id, (uid, version), "Background").await
+    }
+
+    /// The same for an object that goes after its dependents.
+    ///
+    /// # Errors
+    /// What the API server refuses, and why.
+    pub async fn delete_after_dependents(
+        &self,
+        resource: &Resource,
+        id: &ObjectId,
+        uid: &str,
+    ) -> Result<Deleted, ApiError> {
+        self.delete_with(resource, id, (uid, 0), "Foreground").await
+    }
+
+    async fn delete_with(
+        &self,
+        resource: &Resource,
+        id: &ObjectId,
+        (uid, version): (&str, u64),
+        propagation: &str,
+    ) -> Result<Deleted, ApiError> {
         let mut preconditions = json!({ "uid": uid });
         if version != 0 {
             preconditions["resourceVersion"] = version.to_string().into();
@@ -40,7 +63,7 @@ impl Session {
         let options = json!({
             "apiVersion": "v1",
             "kind": "DeleteOptions",
-            "propagationPolicy": "Background",
+            "propagationPolicy": propagation,
             "preconditions": preconditions,
         });
         let body = Bytes::from(options.to_string());

@@ -11,7 +11,7 @@ use crate::domain::inventory::{Entry, Inventory};
 use crate::domain::objects::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::objects::live::Record;
 use crate::domain::objects::object::Object;
-use crate::domain::steps::{Hold, StepPolicy};
+use crate::domain::plan::steps::{Hold, StepPolicy};
 
 /// How an object asks to be applied, by the annotation `supercargo.dev/apply`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

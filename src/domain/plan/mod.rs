@@ -10,10 +10,11 @@ pub mod preflight;
 pub mod prune;
 pub mod recreate;
 pub mod stage;
+pub mod steps;
 
 pub use build::{
     Action, ApplyMode, Conflict, Correction, Leaving, Live, Plan, Purpose, Step, apply_mode, build,
     defined_kinds, leaving, set_owner_labels,
 };
-pub use once::{Once, set_apart};
 pub use existing::{Existing, Standing};
+pub use once::{Once, set_apart};

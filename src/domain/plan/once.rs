@@ -4,7 +4,7 @@
 use super::build::{Action, Plan, Step};
 use crate::api::step::{StepPhase, StepStatus};
 use crate::domain::objects::object::Object;
-use crate::domain::steps::{Hold, StepPolicy, is_about, record_of};
+use crate::domain::plan::steps::{Hold, StepPolicy, is_about, record_of};
 
 /// What is known of the steps of a revision.
 #[derive(Clone, Copy, Debug)]
@@ -113,8 +113,7 @@ mod tests {
         let entries: BTreeMap<ObjectId, Entry> =
             before.iter().map(|name| (job(name, None).id(), Entry::default())).collect();
         let inventory = Inventory { entries, ..Inventory::default() };
-        let purpose =
-            Purpose { release: &me, applied_key: "k", correction: Correction::All, ignore: &[] };
+        let purpose = Purpose { release: &me, applied_key: "k", correction: Correction::All, ignore: &[] };
         build(purpose, objects, &inventory, &Nothing)
     }
 

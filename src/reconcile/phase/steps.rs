@@ -2,11 +2,17 @@
 //! others and after these are healthy.
 
 pub mod ledger;
+pub mod object;
+pub mod older;
+pub mod pause;
 pub mod runner;
 
 use std::collections::{BTreeMap, HashMap};
 
 use self::ledger::StepLedger;
+use self::object::StepObjects;
+use self::older::end_older;
+use self::pause::StepPause;
 use self::runner::{StepRunner, Stepped};
 use crate::api::reason::Reason;
 use crate::api::step::{StepOutcome, StepPhase, StepStatus};
@@ -41,8 +47,7 @@ pub async fn before<'a>(
     if !scope.policy.repeats || scope.trigger == Trigger::Restore {
         return Ok(accepted);
     }
-    let steps: Vec<&Step> =
-        planned.plan.once(StepPhase::Before).filter(|_| !was_complete).collect();
+    let steps: Vec<&Step> = planned.plan.once(StepPhase::Before).filter(|_| !was_complete).collect();
     let rolls_out = !was_complete || scope.trigger == Trigger::Full;
     let key = &update.revision.key;
     let older = |record: &StepStatus| record.key != *key && record.outcome == StepOutcome::Started;
@@ -53,7 +58,7 @@ pub async fn before<'a>(
     let claimed = caches.cluster.inventory.entries.iter().filter(|(_, entry)| !entry.retained);
     let entries = claimed.map(|(id, entry)| (id.clone(), entry.clone())).collect();
     let mut runner = runner(scope, caches, update, planned, entries).await?;
-    runner.end_older().await?;
+    end_older(&mut runner).await?;
     let Stepped { fates, failures } = runner.run(&steps, "before the other objects are written").await?;
     if let Some(error) = runner.ended {
         return Err(error);
@@ -74,8 +79,7 @@ pub async fn after<'a>(
     mut applied: Applied<'a>,
 ) -> Applied<'a> {
     let Applied { planned, executed, .. } = &mut applied;
-    let steps: Vec<&Step> =
-        planned.plan.once(StepPhase::After).filter(|_| !planned.was_complete).collect();
+    let steps: Vec<&Step> = planned.plan.once(StepPhase::After).filter(|_| !planned.was_complete).collect();
     let idle = !scope.policy.repeats || scope.trigger == Trigger::Restore;
     if idle || executed.ended.is_some() || steps.is_empty() {
         return applied;
@@ -113,7 +117,16 @@ async fn runner<'r>(
     }
     let ledger = StepLedger::read(scope, update).await?;
     let Caches { cluster, drift, .. } = caches;
-    Ok(StepRunner { scope, cluster, drift, update, discovery: &planned.discovery, ledger, entries, ended: None })
+    Ok(StepRunner {
+        scope,
+        cluster,
+        update,
+        discovery: &planned.discovery,
+        ledger,
+        objects: StepObjects { release: scope.release, session: update.session },
+        pause: StepPause { scope, drift, entries },
+        ended: None,
+    })
 }
 
 /// Forgets the steps of other revisions once this one is complete: their objects are gone.
@@ -128,14 +141,16 @@ pub async fn forget_others(scope: &Scope<'_>, update: &Update<'_>) -> Result<(),
 
 /// A step cannot wait for objects that are written after it.
 fn refuse_deferred(steps: &[&Step], accepted: &Accepted<'_>) -> Result<(), ReconcileError> {
-    let waits = steps.iter().filter(|s| s.action == Action::Run && accepted.preflight.deferred.contains(&s.id));
+    let waits =
+        steps.iter().filter(|s| s.action == Action::Run && accepted.preflight.deferred.contains(&s.id));
     let failures: Vec<ObjectFailure> = waits
         .map(|step| ObjectFailure {
             id: step.id.clone(),
             reason: Reason::PreflightFailed,
-            message: "it runs before the other objects are written, and needs one of them (its Namespace, kind or \
+            message:
+                "it runs before the other objects are written, and needs one of them (its Namespace, kind or \
                       rights): move that to another release, or set supercargo.dev/step: after"
-                .to_owned(),
+                    .to_owned(),
         })
         .collect();
     match failures.is_empty() {

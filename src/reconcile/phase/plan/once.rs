@@ -32,9 +32,10 @@ pub fn plan_steps(
     let failures = steps.iter().map(|step| ObjectFailure {
         id: step.id.clone(),
         reason: Reason::ManifestInvalid,
-        message: "only a release runs steps, its status records them: create an OCIArtifactRelease, or remove the \
+        message:
+            "only a release runs steps, its status records them: create an OCIArtifactRelease, or remove the \
                   annotation supercargo.dev/step"
-            .to_owned(),
+                .to_owned(),
     });
     Err(aggregate(Reason::ManifestInvalid, "nothing applied, cannot run", failures.collect()))
 }

@@ -4,11 +4,14 @@
 use jiff::Timestamp;
 
 use crate::api::reason::Reason;
-use crate::api::step::{StepOutcome, StepStatus};
+use crate::api::step::{StepOutcome, StepPhase, StepStatus};
+use crate::cluster::events::ReleaseEventNote;
 use crate::domain::identity::ObjectId;
+use crate::domain::plan::Step;
+use crate::domain::plan::steps::{id_of, put, record_of};
 use crate::domain::status;
-use crate::domain::steps::record_of;
-use crate::reconcile::error::{ReconcileError, failure};
+use crate::observe::labels::StepResult;
+use crate::reconcile::error::{ReconcileError, chain, failure};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::revision::Update;
 
@@ -44,11 +47,101 @@ impl<'r> StepLedger<'r> {
         self.records.iter().filter(open).cloned().collect()
     }
 
+    /// The record of a run that begins.
+    pub fn started(&self, step: &Step, attempt: i32, retried: i32) -> StepStatus {
+        let (release, revision) = (self.scope.release, self.update.revision);
+        let policy = step.once.as_ref().map(|(policy, _)| policy);
+        let timeout = policy.and_then(|p| p.timeout).unwrap_or(release.timeout);
+        StepStatus {
+            step: step.id.to_string(),
+            api_version: step.object.api_version().to_owned(),
+            phase: policy.map_or(StepPhase::Before, |p| p.phase),
+            revision: revision.name.clone(),
+            key: revision.key.clone(),
+            attempt,
+            retried,
+            outcome: StepOutcome::Started,
+            at: now(),
+            started_at: now(),
+            timeout_seconds: i64::try_from(timeout.as_secs().max(1)).unwrap_or(i64::MAX),
+            uid: None,
+            requested_at: release.reconcile_at.clone(),
+            message: None,
+        }
+    }
+
+    /// Records that a run begins.
+    ///
+    /// # Errors
+    /// As [`StepLedger::write`].
+    pub async fn begin(&mut self, record: StepStatus) -> Result<(), ReconcileError> {
+        let message = format!("Started step {} (run {})", record.step, record.attempt);
+        self.put(record).await?;
+        self.scope.env.metrics.step(StepResult::Started);
+        self.publish(Reason::StepStarted, &message).await;
+        Ok(())
+    }
+
+    /// Records the object of a run.
+    ///
+    /// # Errors
+    /// As [`StepLedger::write`].
+    pub async fn confirm(&mut self, record: StepStatus, uid: String) -> Result<(), ReconcileError> {
+        self.put(StepStatus { uid: Some(uid), ..record }).await
+    }
+
+    /// Records the outcome of a run.
+    ///
+    /// # Errors
+    /// As [`StepLedger::write`].
+    pub async fn settle(
+        &mut self,
+        record: StepStatus,
+        outcome: StepOutcome,
+        message: String,
+    ) -> Result<(), ReconcileError> {
+        let step = record.step.clone();
+        let requested_at = self.scope.release.reconcile_at.clone();
+        let message = Some(status::bounded(&message)).filter(|m| !m.is_empty()).or(record.message.clone());
+        let message = message.filter(|_| !outcome.is_done());
+        self.put(StepStatus { outcome, at: now(), requested_at, message, ..record }).await?;
+        self.scope.env.metrics.step(counted(outcome));
+        if outcome == StepOutcome::Succeeded {
+            self.publish(Reason::StepSucceeded, &format!("Step {step} has succeeded")).await;
+        }
+        Ok(())
+    }
+
+    /// Takes the record of a run back, whose object was refused: nothing has run.
+    ///
+    /// # Errors
+    /// As [`StepLedger::write`].
+    pub async fn withdraw(&mut self, id: &ObjectId) -> Result<(), ReconcileError> {
+        let key = self.update.revision.key.clone();
+        let is_it = |r: &StepStatus| r.key == key && id_of(r).as_ref() == Some(id);
+        self.write(|records| records.retain(|r| !is_it(r)), None).await
+    }
+
+    async fn put(&mut self, record: StepStatus) -> Result<(), ReconcileError> {
+        let name = &self.update.revision.name;
+        let waits = format!("Running step {} (revision {name})", record.step);
+        self.write(|records| put(records, record), Some(&waits)).await
+    }
+
+    async fn publish(&self, reason: Reason, message: &str) {
+        let (release, revision) = (self.scope.release, Some(self.update.revision.name.as_str()));
+        let (uid, warning) = (release.uid.as_str(), false);
+        let note = ReleaseEventNote { release: &release.id, uid, warning, reason, message, revision };
+        if let Err(error) = self.scope.env.session.publish(note, Timestamp::now()).await {
+            tracing::debug!(error = chain(&error), "cannot publish an event");
+        }
+    }
+
     /// Changes the records in the cluster. The status names the revision as attempted, and what the
     /// run waits for.
     ///
     /// # Errors
-    /// When another process has changed them, or the API server refuses.
+    /// When another process has changed them, the API server refuses, or it does not keep them.
     pub async fn write(
         &mut self,
         change: impl FnOnce(&mut Vec<StepStatus>),
@@ -75,7 +168,9 @@ impl<'r> StepLedger<'r> {
             }
             status.steps.clone_from(&records);
             match session.write_status_over(&release.id, &seen, &status).await {
-                Ok(()) => {
+                // What runs without a record would run again.
+                Ok(kept) if kept != records => return Err(lost()),
+                Ok(_) => {
                     scope.env.metrics.release_reported(&release.id, release.suspend, &status);
                     scope.reported.set(status);
                     self.records = records;
@@ -93,4 +188,27 @@ impl<'r> StepLedger<'r> {
 fn contested() -> ReconcileError {
     let message = "another client changes the steps in the status of the release at the same time";
     failure(Reason::ApiServerUnavailable, message).into()
+}
+
+/// The API server has dropped the records, as it does with fields that a definition lacks.
+fn lost() -> ReconcileError {
+    let message = "the CustomResourceDefinition of releases is older than the operator and does not keep \
+                   status.steps: apply the one of this version, and it goes on";
+    failure(Reason::ApiServerUnavailable, message).into()
+}
+
+/// Now, in whole seconds.
+fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn counted(outcome: StepOutcome) -> StepResult {
+    match outcome {
+        StepOutcome::Started => StepResult::Started,
+        StepOutcome::Succeeded => StepResult::Succeeded,
+        StepOutcome::Failed => StepResult::Failed,
+        StepOutcome::TimedOut => StepResult::TimedOut,
+        StepOutcome::Unknown => StepResult::Unknown,
+        StepOutcome::Skipped => StepResult::Skipped,
+    }
 }

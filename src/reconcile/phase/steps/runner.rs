@@ -1,49 +1,33 @@
 //! Runs steps: each action is decided from the record and the object, so that a run which was cut
 //! off at any point goes on there.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
-use serde_json::Value;
-use tokio::time::Instant;
+use jiff::Timestamp;
 
 use super::ledger::StepLedger;
+use super::object::{StepObjects, about};
+use super::pause::{GOING, RECHECK, StepPause, patience};
 use crate::api::keys;
 use crate::api::reason::Reason;
-use crate::api::release::DriftMode;
-use crate::api::step::{StepOutcome, StepPhase, StepStatus};
-use crate::cluster::delete::Deleted;
+use crate::api::step::StepOutcome;
 use crate::cluster::discovery::{ApiDiscovery, Resource};
 use crate::cluster::error::ApiError;
-use crate::cluster::events::ReleaseEventNote;
-use crate::domain::health::RuleSet;
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate};
 use crate::domain::message::List;
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::Step;
-use crate::domain::steps::{
-    Hold, LiveStep, StepAction, StepCleanup, StepFacts, id_of, next, of_older, put, run_name,
-};
-use crate::observe::labels::StepResult;
+use crate::domain::plan::steps::{StepAction, StepCleanup, StepFacts, next, run_name};
 use crate::reconcile::cache::cluster::ClusterCache;
-use crate::reconcile::cache::drift::DriftCache;
-use crate::reconcile::error::{ReconcileError, chain, failure};
-use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
-use crate::reconcile::live::watched::is_watched;
+use crate::reconcile::error::ReconcileError;
 use crate::reconcile::phase::inventory::finalizer_policy;
 use crate::reconcile::phase::plan::ownership::check_taken;
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::revision::Update;
 
-/// How often running objects are read without an event: with a watch, and without one.
-const RECHECK: Duration = Duration::from_secs(30);
-const BLIND: Duration = Duration::from_secs(2);
-/// How often deletion of an object that is in the way is looked at.
-const GOING: Duration = Duration::from_secs(1);
 /// How many actions on a step follow one another without a pause.
 const ACTIONS: usize = 16;
 
@@ -71,16 +55,16 @@ pub struct StepRunner<'r> {
     pub scope: &'r Scope<'r>,
     /// The inventory, and what is known of its objects.
     pub cluster: &'r mut ClusterCache,
-    /// The delayed corrections of drift.
-    pub drift: &'r DriftCache,
     /// The revision.
     pub update: &'r Update<'r>,
     /// The kinds that the cluster serves.
     pub discovery: &'r Arc<ApiDiscovery>,
     /// The records of the release.
     pub ledger: StepLedger<'r>,
-    /// The applied objects, without steps, as their applies left them.
-    pub entries: HashMap<ObjectId, Entry>,
+    /// The objects of steps.
+    pub objects: StepObjects<'r>,
+    /// The wait for them.
+    pub pause: StepPause<'r>,
     /// What has ended the run early; the steps go on in the next one.
     pub ended: Option<ReconcileError>,
 }
@@ -112,87 +96,13 @@ impl StepRunner<'_> {
             let waits = format!("Waiting for steps {when}: {} (revision {name})", names(&open));
             self.scope.write_progress(Some(name), &waits).await;
             let ids: BTreeSet<ObjectId> = open.iter().map(|s| s.id.clone()).collect();
-            if !self.pause(&ids, pause).await {
+            if !self.pause.wait(self.cluster, &ids, pause).await {
                 self.ended = Some(ReconcileError::SUPERSEDED);
                 break;
             }
         }
         let fates = steps.iter().filter_map(|step| Some((step.id.clone(), self.fate(step)?))).collect();
         Ok(Stepped { fates, failures: failures.into_values().collect() })
-    }
-
-    /// Waits until the steps of earlier revisions have an outcome.
-    ///
-    /// # Errors
-    /// As [`StepRunner::run`]; also when something is more urgent.
-    pub async fn end_older(&mut self) -> Result<(), ReconcileError> {
-        loop {
-            let (mut waits, mut pause) = (BTreeSet::new(), RECHECK);
-            for record in self.ledger.older() {
-                if let Some(most) = self.end(record.clone()).await? {
-                    pause = pause.min(most);
-                    waits.extend(id_of(&record));
-                }
-            }
-            if waits.is_empty() {
-                return Ok(());
-            }
-            let name = &self.update.revision.name;
-            let ids: Vec<&ObjectId> = waits.iter().collect();
-            let message =
-                format!("Waiting for steps of an earlier revision: {} (revision {name})", List::Names.few(ids, 3));
-            self.scope.write_progress(Some(name), &message).await;
-            if !self.pause(&waits, pause).await {
-                return Err(ReconcileError::SUPERSEDED);
-            }
-        }
-    }
-
-    /// Ends a step of an earlier revision; returns how long it is waited for at most.
-    async fn end(&mut self, record: StepStatus) -> Result<Option<Duration>, ReconcileError> {
-        let resource = id_of(&record).and_then(|id| {
-            let version = record.api_version.rsplit('/').next().unwrap_or_default();
-            Some((self.discovery.served(&id.group_kind(), version)?, id))
-        });
-        let Some((resource, id)) = resource else {
-            // Its kind is gone, and so is it.
-            self.settle(record, StepOutcome::Unknown, String::new()).await?;
-            return Ok(None);
-        };
-        for _ in 0..ACTIONS {
-            let (live, _) = self.look(&resource, &id, &record.key).await?;
-            let completed = self.cluster.ended(&id);
-            let facts = StepFacts {
-                record: Some(&record),
-                live: &live,
-                completed: completed.as_deref(),
-                holds: true,
-                retries: 0,
-                timeout: self.scope.release.timeout,
-                requested: None,
-                counts_as_done: false,
-                now: Timestamp::now(),
-            };
-            match of_older(&facts, &record) {
-                StepAction::Confirm { uid, .. } => {
-                    let confirmed = StepStatus { uid: Some(uid), ..record.clone() };
-                    self.ledger.write(|records| put(records, confirmed), None).await?;
-                    return Ok(Some(Duration::ZERO));
-                }
-                StepAction::Record(outcome, message) => {
-                    let (is_late, uid) = (outcome == StepOutcome::TimedOut, uid_of(&live));
-                    let is_held = matches!(live, LiveStep::Current { held: true, .. });
-                    self.settle(record, outcome, message).await?;
-                    if let Some(uid) = uid.filter(|_| is_late || is_held) {
-                        self.update.session.delete(&resource, &id, &uid, 0).await?;
-                    }
-                    return Ok(None);
-                }
-                StepAction::Await(_) => return Ok(Some(self.patience(&id, Some(&record)))),
-                _ => {}
-            }
-        }
-        Ok(Some(GOING))
     }
 
     /// Takes all actions on a step that can be taken now.
@@ -202,10 +112,9 @@ impl StepRunner<'_> {
             let (api_version, kind) = (step.object.api_version().to_owned(), step.id.kind.clone());
             return Err(ApiError::NoSuchKind { api_version, kind }.into());
         };
-        let (session, release, key) =
-            (self.update.session, self.scope.release, self.update.revision.key.clone());
+        let (objects, release, key) = (self.objects, self.scope.release, &self.update.revision.key);
         for _ in 0..ACTIONS {
-            let (live, object) = self.look(&resource, &step.id, &key).await?;
+            let (live, object) = objects.look(&resource, &step.id, key).await?;
             let completed = self.cluster.ended(&step.id);
             let record = self.ledger.of(&step.id).cloned();
             let facts = StepFacts {
@@ -222,8 +131,8 @@ impl StepRunner<'_> {
             match next(&facts) {
                 StepAction::Start { attempt, retried } => {
                     self.name(step).await?;
-                    let started = self.started(step, attempt, retried);
-                    self.begin(started).await?;
+                    let started = self.ledger.started(step, attempt, retried);
+                    self.ledger.begin(started).await?;
                     self.create(step, &resource, attempt).await?;
                 }
                 StepAction::Create => {
@@ -232,69 +141,62 @@ impl StepRunner<'_> {
                     self.create(step, &resource, attempt).await?;
                 }
                 StepAction::Confirm { uid, attempt } => {
-                    let known = record.unwrap_or_else(|| self.started(step, attempt, 0));
-                    self.name(step).await?;
-                    self.write(StepStatus { uid: Some(uid), ..known }).await?;
-                }
-                StepAction::Release { uid } => {
-                    if let Some(patch) = hold.release(&uid) {
-                        self.patch(&resource, &step.id, &patch).await?;
+                    let mut known = record.unwrap_or_else(|| self.ledger.started(step, attempt, 0));
+                    if live.is_held() {
+                        // It has waited for this process until now: its time begins here.
+                        known.started_at = self.ledger.started(step, attempt, 0).started_at;
                     }
+                    self.name(step).await?;
+                    self.ledger.confirm(known, uid).await?;
                 }
+                StepAction::Release { uid } => match hold.release(&uid) {
+                    Some(patch) => objects.patch(&resource, &step.id, &patch).await?,
+                    // Its manifest holds it: somebody else releases it.
+                    None => {
+                        return Ok(StepProgress::Pending(patience(self.cluster, &step.id, record.as_ref())));
+                    }
+                },
                 StepAction::Remove { uid } => {
-                    if session.delete(&resource, &step.id, &uid, 0).await? == Deleted::Terminating {
+                    if !objects.delete(&resource, &step.id, &uid).await? {
                         return Ok(StepProgress::Pending(GOING));
                     }
                 }
                 StepAction::Await(_) => {
-                    return Ok(StepProgress::Pending(self.patience(&step.id, record.as_ref())));
+                    return Ok(StepProgress::Pending(patience(self.cluster, &step.id, record.as_ref())));
                 }
                 StepAction::Record(outcome, message) => {
-                    let known = record.unwrap_or_else(|| self.started(step, 0, 0));
-                    self.settle(known, outcome, message).await?;
+                    let known = record.unwrap_or_else(|| self.ledger.started(step, 0, 0));
+                    self.ledger.settle(known, outcome, message).await?;
                 }
                 StepAction::Done => {
-                    self.tidy(step, (policy.cleanup, hold), &resource, &live, object.as_ref()).await?;
+                    let succeeded = record.is_some_and(|r| r.outcome == StepOutcome::Succeeded);
+                    let goes = match policy.cleanup {
+                        StepCleanup::Never => false,
+                        StepCleanup::OnSuccess => succeeded,
+                        StepCleanup::Always => true,
+                    };
+                    objects.finish(&resource, &step.id, (&live, object.as_ref()), (hold, goes)).await?;
                     return Ok(StepProgress::Done);
                 }
                 StepAction::Fail(outcome, why) => {
-                    let cleanup = match outcome {
-                        // What takes too long must not go on behind everyone's back.
-                        StepOutcome::TimedOut => StepCleanup::Always,
-                        _ => policy.cleanup,
-                    };
-                    self.tidy(step, (cleanup, hold), &resource, &live, object.as_ref()).await?;
+                    // What takes too long must not go on behind everyone's back.
+                    let goes = outcome == StepOutcome::TimedOut || policy.cleanup == StepCleanup::Always;
+                    objects.finish(&resource, &step.id, (&live, object.as_ref()), (hold, goes)).await?;
                     return Ok(StepProgress::Failed(self.failed(step, outcome, &why)));
                 }
                 StepAction::Refuse => {
                     let message = "an object of that name exists and does not belong to the release: delete or \
                                    rename one of the two";
                     let (id, reason) = (step.id.clone(), Reason::OwnershipConflict);
-                    return Ok(StepProgress::Failed(ObjectFailure { id, reason, message: message.to_owned() }));
+                    return Ok(StepProgress::Failed(ObjectFailure {
+                        id,
+                        reason,
+                        message: message.to_owned(),
+                    }));
                 }
             }
         }
         Ok(StepProgress::Pending(GOING))
-    }
-
-    /// Reads the object of a step.
-    async fn look(
-        &self,
-        resource: &Resource,
-        id: &ObjectId,
-        key: &str,
-    ) -> Result<(LiveStep, Option<Value>), ReconcileError> {
-        let (release, rules) = (self.scope.release, RuleSet::of(self.scope.release));
-        match self.update.session.get(resource, id).await {
-            Ok(answer) => {
-                let object: Value = answer.json()?;
-                let judge = (rules, resource.reports);
-                let live = LiveStep::of(&object, judge, &release.id, key, Timestamp::now());
-                Ok((live, Some(object)))
-            }
-            Err(error) if error.is_not_found() => Ok((LiveStep::Absent, None)),
-            Err(error) => Err(about(id, &error)),
-        }
     }
 
     /// Names the object in the inventory, before it is created.
@@ -314,121 +216,18 @@ impl StepRunner<'_> {
         Ok(())
     }
 
-    /// Creates the object, unless one of that name exists. A refusal takes the record back: nothing
-    /// has run.
-    async fn create(
-        &mut self,
-        step: &Step,
-        resource: &Resource,
-        attempt: i32,
-    ) -> Result<(), ReconcileError> {
-        let key = self.update.revision.key.clone();
-        let body = body(step, &run_name(&key, attempt));
-        match self.update.session.apply(resource, &step.id, body, false).await {
-            Ok(_) => Ok(()),
-            // Another process has created it, or the answer to our own request was lost.
-            Err(error) if error.is_conflict() => Ok(()),
-            Err(error) => {
-                if error.status().is_some() && !error.is_transient() {
-                    let is_it = |r: &StepStatus| r.key == key && id_of(r).as_ref() == Some(&step.id);
-                    self.ledger.write(|records| records.retain(|r| !is_it(r)), None).await?;
-                }
-                Err(about(&step.id, &error))
-            }
-        }
-    }
-
-    /// The record of a run that begins.
-    fn started(&self, step: &Step, attempt: i32, retried: i32) -> StepStatus {
-        let (release, revision) = (self.scope.release, self.update.revision);
-        let policy = step.once.as_ref().map(|(policy, _)| policy);
-        let timeout = policy.and_then(|p| p.timeout).unwrap_or(release.timeout);
-        StepStatus {
-            step: step.id.to_string(),
-            api_version: step.object.api_version().to_owned(),
-            phase: policy.map_or(StepPhase::Before, |p| p.phase),
-            revision: revision.name.clone(),
-            key: revision.key.clone(),
-            attempt,
-            retried,
-            outcome: StepOutcome::Started,
-            at: now(),
-            started_at: now(),
-            timeout_seconds: i64::try_from(timeout.as_secs().max(1)).unwrap_or(i64::MAX),
-            uid: None,
-            requested_at: release.reconcile_at.clone(),
-            message: None,
-        }
-    }
-
-    async fn begin(&mut self, record: StepStatus) -> Result<(), ReconcileError> {
-        let message = format!("Started step {} (run {})", record.step, record.attempt);
-        self.scope.env.metrics.step(StepResult::Started);
-        self.write(record).await?;
-        self.publish(Reason::StepStarted, &message).await;
-        Ok(())
-    }
-
-    /// Records the outcome of a run.
-    async fn settle(
-        &mut self,
-        record: StepStatus,
-        outcome: StepOutcome,
-        message: String,
-    ) -> Result<(), ReconcileError> {
-        let step = record.step.clone();
-        let requested_at = self.scope.release.reconcile_at.clone();
-        let message = Some(message).filter(|m| !m.is_empty()).or(record.message.clone());
-        let message = message.filter(|_| !outcome.is_done());
-        self.write(StepStatus { outcome, at: now(), requested_at, message, ..record }).await?;
-        self.scope.env.metrics.step(counted(outcome));
-        if outcome == StepOutcome::Succeeded {
-            self.publish(Reason::StepSucceeded, &format!("Step {step} has succeeded")).await;
-        }
-        Ok(())
-    }
-
-    async fn write(&mut self, record: StepStatus) -> Result<(), ReconcileError> {
-        let name = &self.update.revision.name;
-        let waits = format!("Running step {} (revision {name})", record.step);
-        self.ledger.write(|records| put(records, record), Some(&waits)).await
-    }
-
-    /// Gives a finished object its lifetime again, or deletes it.
-    async fn tidy(
-        &self,
-        step: &Step,
-        (cleanup, hold): (StepCleanup, &Hold),
-        resource: &Resource,
-        live: &LiveStep,
-        object: Option<&Value>,
-    ) -> Result<(), ReconcileError> {
-        let (LiveStep::Current { uid, deleting: None, .. }, Some(object)) = (live, object) else { return Ok(()) };
-        let succeeded = self.ledger.of(&step.id).is_some_and(|r| r.outcome == StepOutcome::Succeeded);
-        let goes = match cleanup {
-            StepCleanup::Never => false,
-            StepCleanup::OnSuccess => succeeded,
-            StepCleanup::Always => true,
+    /// Creates the object. A refusal takes the record back where nothing else shows that it has not
+    /// run.
+    async fn create(&mut self, step: &Step, resource: &Resource, attempt: i32) -> Result<(), ReconcileError> {
+        let run = run_name(&self.update.revision.key, attempt);
+        let Err(error) = self.objects.create(resource, &step.id, step.object.clone(), &run).await else {
+            return Ok(());
         };
-        if goes {
-            return match self.update.session.delete(resource, &step.id, uid, 0).await {
-                Ok(_) => Ok(()),
-                Err(error) => Err(about(&step.id, &error)),
-            };
+        let is_held = step.once.as_ref().is_some_and(|(_, hold)| hold.holds());
+        if error.status().is_some() && !error.is_transient() && !is_held {
+            self.ledger.withdraw(&step.id).await?;
         }
-        match hold.expire(uid).filter(|_| hold.lacks_lifetime(object)) {
-            Some(patch) => self.patch(resource, &step.id, &patch).await,
-            None => Ok(()),
-        }
-    }
-
-    /// Patches an object; one that is gone, or is another one now, is left to the next look.
-    async fn patch(&self, resource: &Resource, id: &ObjectId, patch: &Value) -> Result<(), ReconcileError> {
-        match self.update.session.merge_patch(resource, id, patch, false).await {
-            Ok(_) => Ok(()),
-            Err(error) if error.is_not_found() || error.is_conflict() => Ok(()),
-            Err(error) => Err(about(id, &error)),
-        }
+        Err(about(&step.id, &error))
     }
 
     /// The entry of a step that is over.
@@ -463,97 +262,8 @@ impl StepRunner<'_> {
         };
         ObjectFailure { id: step.id.clone(), reason: Reason::StepFailed, message }
     }
-
-    /// How long an object is waited for without a look.
-    fn patience(&self, id: &ObjectId, record: Option<&StepStatus>) -> Duration {
-        let recheck = if is_watched(&self.cluster.watches, id) { RECHECK } else { BLIND };
-        let Some(record) = record else { return GOING };
-        let since = record.started_at.parse().unwrap_or(Timestamp::UNIX_EPOCH);
-        let over = since.saturating_add(SignedDuration::from_secs(record.timeout_seconds));
-        let left = over.map_or(SignedDuration::ZERO, |over| over.duration_since(Timestamp::now()));
-        recheck.min(Duration::try_from(left).unwrap_or_default().max(Duration::from_millis(50)))
-    }
-
-    /// Waits until one of the objects changes, or the time is over. Returns false when the run has
-    /// to end: something newer is wanted, or drift is more urgent.
-    async fn pause(&self, ids: &BTreeSet<ObjectId>, most: Duration) -> bool {
-        let Scope { signals, slot, .. } = *self.scope;
-        let wake = Instant::now() + most;
-        loop {
-            if signals.is_superseded() || self.is_drifted() {
-                return false;
-            }
-            let touched = signals.take_touched_of(|id| ids.contains(id));
-            let left = wake.saturating_duration_since(Instant::now());
-            if !touched.is_empty() || left.is_zero() {
-                return true;
-            }
-            let pace = PollPace { first: left, longest: left, timeout: left + GOING };
-            if Poll::new(pace, Until::Changed, signals, Some(slot)).pause().await == Tick::Ended {
-                return false;
-            }
-        }
-    }
-
-    /// Whether an applied object has drifted. Another run corrects it.
-    fn is_drifted(&self) -> bool {
-        let Scope { release, signals, .. } = *self.scope;
-        let differs =
-            |id: &ObjectId| self.entries.get(id).is_some_and(|entry| self.cluster.differs(id, entry));
-        let now = Timestamp::now();
-        let is_due = |id: &ObjectId| self.drift.correctable(std::iter::once(id), now).next().is_some();
-        release.drift == DriftMode::Correct && signals.is_touched(|id| is_due(id) && differs(id))
-    }
-
-    async fn publish(&self, reason: Reason, message: &str) {
-        let (release, revision) = (self.scope.release, Some(self.update.revision.name.as_str()));
-        let (uid, warning) = (release.uid.as_str(), false);
-        let note = ReleaseEventNote { release: &release.id, uid, warning, reason, message, revision };
-        if let Err(error) = self.scope.env.session.publish(note, Timestamp::now()).await {
-            tracing::debug!(error = chain(&error), "cannot publish an event");
-        }
-    }
-}
-
-fn uid_of(live: &LiveStep) -> Option<String> {
-    match live {
-        LiveStep::Current { uid, .. } | LiveStep::Other { uid, .. } => Some(uid.clone()),
-        LiveStep::Absent | LiveStep::Foreign => None,
-    }
 }
 
 fn names(steps: &[&Step]) -> String {
     List::Names.few(steps.iter().map(|s| &s.id).collect::<Vec<_>>(), 3)
-}
-
-/// What is sent to create the object of a run, and refused when one exists: no object has this
-/// resource version.
-fn body(step: &Step, run: &str) -> Bytes {
-    let mut object = step.object.clone();
-    object.set_annotation(keys::STEP_RUN, run);
-    let mut value = object.into_value();
-    if let Some(metadata) = value.get_mut("metadata").and_then(Value::as_object_mut) {
-        metadata.insert("resourceVersion".to_owned(), "1".into());
-    }
-    Bytes::from(value.to_string())
-}
-
-fn about(id: &ObjectId, error: &ApiError) -> ReconcileError {
-    failure(error.reason(), format!("cannot run step {id}: {}", chain(error))).into()
-}
-
-/// Now, in whole seconds.
-fn now() -> String {
-    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
-fn counted(outcome: StepOutcome) -> StepResult {
-    match outcome {
-        StepOutcome::Started => StepResult::Started,
-        StepOutcome::Succeeded => StepResult::Succeeded,
-        StepOutcome::Failed => StepResult::Failed,
-        StepOutcome::TimedOut => StepResult::TimedOut,
-        StepOutcome::Unknown => StepResult::Unknown,
-        StepOutcome::Skipped => StepResult::Skipped,
-    }
 }

@@ -146,7 +146,14 @@ mod tests {
         json!({"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "a"}, "spec": spec})
     }
 
-    fn check(group: &str, kind: &str, manifest: Value, sent: Value, release: Option<Value>, expire: Option<Value>) {
+    fn check(
+        group: &str,
+        kind: &str,
+        manifest: Value,
+        sent: Value,
+        release: Option<Value>,
+        expire: Option<Value>,
+    ) {
         let mut changed = manifest.clone();
         let hold = Hold::take(&GroupKind::new(group, kind), &mut changed);
         assert_eq!((&changed, hold.release("u"), hold.expire("u")), (&sent, release, expire), "{manifest}");

@@ -56,6 +56,11 @@ pub fn run_name(key: &str, attempt: i32) -> String {
 }
 
 impl LiveStep {
+    /// Whether it was created for this revision, and has not been released yet.
+    pub fn is_held(&self) -> bool {
+        matches!(self, Self::Current { held: true, .. })
+    }
+
     /// The object as it was read, for a revision with that key.
     pub fn of(
         live: &Value,
@@ -128,6 +133,31 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn no_kind_has_succeeded_before_its_controller_says_so() {
+        let me = ReleaseId { namespace: "n".into(), name: "app".into() };
+        let check = |group: &str, kind: &str, status: Value| {
+            let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+            let live = json!({"apiVersion": version, "kind": kind, "spec": {}, "status": status,
+                "metadata": {"name": "a", "uid": "u", "generation": 1, "creationTimestamp": "1970-01-01T00:00:00Z",
+                    "annotations": {"supercargo.dev/step-run": "k.1"},
+                    "labels": {"supercargo.dev/name": "app", "supercargo.dev/namespace": "n"}}});
+            // Long after its creation, and whether or not the kind has a status.
+            for reports in [Reports::Unknown, Reports::Yes, Reports::No] {
+                let now = Timestamp::from_second(86_400).unwrap();
+                let found = LiveStep::of(&live, (RuleSet::default(), reports), &me, "k", now);
+                let runs = matches!(found, LiveStep::Current { state: LiveState::Running(_), .. });
+                assert!(runs, "{live}: {found:?}");
+            }
+        };
+        for (group, kinds) in super::super::policy::KINDS {
+            for kind in *kinds {
+                check(group, kind, json!(null));
+                check(group, kind, json!({}));
+            }
+        }
+    }
+
+    #[test]
     fn what_an_object_says_of_its_step() {
         let me = ReleaseId { namespace: "n".into(), name: "app".into() };
         let check = |kind: &str, metadata: Value, spec: Value, status: Value, expected: LiveStep| {
@@ -160,7 +190,8 @@ mod tests {
             current(1, true, running("has not started yet")),
         );
         check("Job", run("k.1"), json!({}), complete.clone(), current(1, false, LiveState::Succeeded));
-        let failed = json!({"conditions": [{"type": "Failed", "status": "True", "reason": "R", "message": "m"}]});
+        let failed =
+            json!({"conditions": [{"type": "Failed", "status": "True", "reason": "R", "message": "m"}]});
         check(
             "Job",
             run("k.1"),
@@ -171,7 +202,13 @@ mod tests {
         // A pod that is ready runs.
         let ready = json!({"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]});
         check("Pod", run("k.1"), json!({}), ready, current(1, false, running("is ready")));
-        check("Pod", run("k.1"), json!({}), json!({"phase": "Succeeded"}), current(1, false, LiveState::Succeeded));
+        check(
+            "Pod",
+            run("k.1"),
+            json!({}),
+            json!({"phase": "Succeeded"}),
+            current(1, false, LiveState::Succeeded),
+        );
         // One of another revision, or of none.
         let created = "1970-01-01T00:00:05Z".parse().unwrap();
         let other = |running| LiveStep::Other { uid: "u".into(), running, deleting: None };

@@ -29,9 +29,10 @@ pub fn record_of<'r>(records: &'r [StepStatus], id: &ObjectId, key: &str) -> Opt
 /// Adds a record, or replaces the one of that object and revision. Finished records of other
 /// revisions end with the first record of a new one.
 pub fn put(records: &mut Vec<StepStatus>, record: StepStatus) {
-    match records.iter_mut().find(|r| {
-        r.key == record.key && r.step == record.step && r.api_version == record.api_version
-    }) {
+    match records
+        .iter_mut()
+        .find(|r| r.key == record.key && r.step == record.step && r.api_version == record.api_version)
+    {
         Some(known) => *known = record,
         None => {
             records.retain(|r| r.key == record.key || r.outcome == StepOutcome::Started);
@@ -52,7 +53,8 @@ mod tests {
     #[test]
     fn a_record_names_its_object() {
         let check = |step: &str, version: &str, expected: Option<&str>| {
-            let record = StepStatus { api_version: version.to_owned(), ..record(step, "a", StepOutcome::Started) };
+            let record =
+                StepStatus { api_version: version.to_owned(), ..record(step, "a", StepOutcome::Started) };
             assert_eq!(id_of(&record).map(|id| id.to_inventory_id()).as_deref(), expected, "{step}");
         };
         check("Job/b/a", "batch/v1", Some("b_a_batch_Job"));

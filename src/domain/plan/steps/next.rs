@@ -86,7 +86,13 @@ pub fn next(facts: &StepFacts<'_>) -> StepAction {
 pub fn of_older(facts: &StepFacts<'_>, record: &StepStatus) -> StepAction {
     let never = || StepAction::Record(StepOutcome::Failed, "a newer revision came before it started".into());
     match (started(facts, record), facts.live) {
-        (StepAction::Create | StepAction::Release { .. } | StepAction::Remove { .. }, _) => never(),
+        (
+            StepAction::Create
+            | StepAction::Release { .. }
+            | StepAction::Remove { .. }
+            | StepAction::Fail(..),
+            _,
+        ) => never(),
         (StepAction::Confirm { .. }, LiveStep::Current { held: true, .. }) => never(),
         (StepAction::Refuse, _) => StepAction::Record(StepOutcome::Unknown, GONE.into()),
         (action, _) => action,
@@ -396,5 +402,7 @@ mod tests {
         check(Some("u"), LiveStep::Absent, unknown());
         check(None, LiveStep::Foreign, unknown());
         check(None, other(None, None), never());
+        // A finalizer holds what an even earlier one has left.
+        check(None, other(None, Some(50)), never());
     }
 }

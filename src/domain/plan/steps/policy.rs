@@ -14,7 +14,7 @@ const MAX_RETRIES: u32 = 10;
 
 /// The kinds that run to an end and say so: their health rule calls them current only when they
 /// have succeeded. A Pod is judged by its phase.
-const KINDS: &[(&str, &[&str])] = &[
+pub(super) const KINDS: &[(&str, &[&str])] = &[
     ("batch", &["Job"]),
     ("", &["Pod"]),
     ("argoproj.io", &["Workflow", "AnalysisRun"]),
@@ -172,9 +172,7 @@ mod tests {
             json!({"supercargo.dev/step": "Before"}),
             Err(r#"invalid annotation supercargo.dev/step: "Before"; use before or after"#),
         );
-        let wrong = |key: &str, value: &str| {
-            json!({"supercargo.dev/step": "before", format!("supercargo.dev/step-{key}"): value})
-        };
+        let wrong = |key: &str, value: &str| json!({"supercargo.dev/step": "before", format!("supercargo.dev/step-{key}"): value});
         for timeout in ["", "soon", "0s", "25h"] {
             let why = format!(
                 "invalid annotation supercargo.dev/step-timeout: {timeout:?}; use a duration of at most 24h, such as 30s or 10m"
@@ -182,12 +180,16 @@ mod tests {
             check(wrong("timeout", timeout), Err(&why));
         }
         for retries in ["-1", "11", "many"] {
-            let why = format!("invalid annotation supercargo.dev/step-retries: {retries:?}; use a number from 0 to 10");
+            let why = format!(
+                "invalid annotation supercargo.dev/step-retries: {retries:?}; use a number from 0 to 10"
+            );
             check(wrong("retries", retries), Err(&why));
         }
         check(
             wrong("cleanup", "always"),
-            Err(r#"invalid annotation supercargo.dev/step-cleanup: "always"; use Never, OnSuccess or Always"#),
+            Err(
+                r#"invalid annotation supercargo.dev/step-cleanup: "always"; use Never, OnSuccess or Always"#,
+            ),
         );
         check(
             json!({"supercargo.dev/step-retries": "1"}),
