@@ -19,12 +19,14 @@ use super::removal::removed::Deletion;
 use super::scope::Scope;
 use super::scope::progress::{NoProgress, ObjectChange};
 use super::scope::revision::Update;
+use crate::api::step::{StepOutcome, StepStatus};
 use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::error::ApiError;
 use crate::cluster::session::Session;
 use crate::domain::drift::differing_paths;
 use crate::domain::identity::ObjectId;
 use crate::domain::outcome::ObjectFailure;
+use crate::domain::plan::steps::record_of;
 use crate::domain::plan::{Action, Plan, Step};
 use crate::domain::preflight::laid_over;
 
@@ -73,6 +75,7 @@ pub async fn preview(
     ownership::check(scope, session, &planned).await?;
     expressions::check(scope, session, &planned).await?;
     let mut preview = dry_run(scope, session, &planned).await?;
+    preview.notes.extend(failed_steps(&scope.status().steps, &planned.plan, &update.revision.key));
     removals(scope, session, &planned, &mut preview).await?;
     Ok(preview)
 }
@@ -96,6 +99,16 @@ async fn dry_run(
     let mut preview = Preview { failures, lacks_namespace, ..Preview::default() };
     look(session, discovery, plan, &preflight, &mut preview).await?;
     Ok(preview)
+}
+
+/// Says which steps have failed for the revision: a run stops at them.
+fn failed_steps(records: &[StepStatus], plan: &Plan, key: &str) -> Vec<String> {
+    let has_failed = |step: &&Step| {
+        let record = record_of(records, &step.id, key).filter(|_| step.action == Action::Run);
+        record.is_some_and(|record| record.outcome != StepOutcome::Started)
+    };
+    let failed = plan.steps.iter().filter(has_failed);
+    failed.map(|step| format!("step {} has failed, and is run again only on request", step.id)).collect()
 }
 
 /// What would be deleted.
@@ -163,8 +176,11 @@ async fn planned_change(
     ready: Option<&Ready>,
 ) -> Result<PlannedChange, ApiError> {
     let id = step.id.clone();
+    if step.action == Action::Run {
+        return Ok(PlannedChange { id, change: ObjectChange::Run, before: None, after: None });
+    }
     let unchanged = |id| PlannedChange { id, change: ObjectChange::Unchanged, before: None, after: None };
-    let (Action::Write | Action::Run, Some(ready)) = (step.action, ready) else {
+    let (Action::Write, Some(ready)) = (step.action, ready) else {
         return Ok(match step.action {
             Action::Keep => unchanged(id),
             // It depends on a part of the plan that is not written yet.

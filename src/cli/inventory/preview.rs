@@ -40,6 +40,7 @@ fn difference(planned: &PlannedChange, subjects: &Subjects) -> Option<Difference
         ObjectChange::Unchanged => return None,
         ObjectChange::Created => ("created", String::new()),
         ObjectChange::Deleted => ("deleted", String::new()),
+        ObjectChange::Run => ("run", String::new()),
         ObjectChange::Recreated => ("recreated", unified(planned.before.as_ref(), planned.after.as_ref())),
         ObjectChange::Configured => {
             let diff = unified(planned.before.as_ref(), planned.after.as_ref());

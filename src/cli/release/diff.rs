@@ -5,6 +5,7 @@ use clap::Args;
 
 use super::find::absent;
 use crate::api::release::{OCIArtifactRelease, Reference};
+use crate::api::step::StepStatus;
 use crate::cli::args::{ClusterArgs, OutputFormat};
 use crate::cli::inventory::narrator::why_not;
 use crate::cli::inventory::preview::show;
@@ -19,7 +20,7 @@ use crate::reconcile::frontend::command_line::Local;
 ///
 /// Resolves, verifies, pulls and renders the artifact according to the release's spec (path,
 /// patches, images, namespaces, labels). Server-side dry runs show what an apply would change and
-/// prune. Uses your own rights, not those of the release's ServiceAccount, and reads the Secrets
+/// prune, and which steps would run. Uses your own rights, not those of the release's ServiceAccount, and reads the Secrets
 /// named in the spec. Does not check the administrator's rules, such as a trust policy. Writes
 /// nothing to the cluster; also works while the release is suspended. Values of Secrets are masked.
 ///
@@ -59,16 +60,20 @@ impl DiffRelease {
     async fn compare(&self, cluster: &ClusterArgs, printer: &mut Printer<'_>) -> Result<(), CliError> {
         let session = connect(cluster).await?;
         let id = ReleaseId { namespace: session.default_namespace().to_owned(), name: self.name.clone() };
-        let release = wanted(&session, &id, self.to.as_deref()).await?;
-        let preview = Local::new(session)?.preview_release(&release).await;
+        let (release, steps) = wanted(&session, &id, self.to.as_deref()).await?;
+        let preview = Local::new(session)?.knowing(steps).preview_release(&release).await;
         let preview = preview.map_err(|failed| CliError::Several(why_not(&failed, "")))?;
         show(&preview, self.output, printer)
     }
 }
 
-/// The release in the cluster, with another revision if `to` names one. Its rights
-/// are those of the person.
-async fn wanted(session: &Session, id: &ReleaseId, to: Option<&str>) -> Result<Release, CliError> {
+/// The release in the cluster, with another revision if `to` names one, and the records of its
+/// steps. Its rights are those of the person.
+async fn wanted(
+    session: &Session,
+    id: &ReleaseId,
+    to: Option<&str>,
+) -> Result<(Release, Vec<StepStatus>), CliError> {
     let Some(found) = session.find_release(id).await? else {
         return Err(CliError::Failed(absent(session, id).await));
     };
@@ -85,5 +90,6 @@ async fn wanted(session: &Session, id: &ReleaseId, to: Option<&str>) -> Result<R
         resource.spec.reference =
             Reference { tag, semver: None, semver_filter: None, allow_downgrade: false, digest };
     }
-    Release::parse(&resource).map_err(|error| broken(error.to_string()))
+    let release = Release::parse(&resource).map_err(|error| broken(error.to_string()))?;
+    Ok((release, resource.status.map(|status| status.steps).unwrap_or_default()))
 }

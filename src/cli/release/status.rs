@@ -123,6 +123,7 @@ impl Page<'_> {
         self.head(printer)?;
         self.conditions(printer)?;
         self.history(printer)?;
+        self.steps(printer)?;
         self.failures(printer)?;
         self.tree(printer)
     }
@@ -237,6 +238,32 @@ impl Page<'_> {
                 count("unchanged"),
                 count("pruned"),
                 count("failed"),
+            ]);
+        }
+        table.print(printer, true)
+    }
+
+    fn steps(&self, printer: &mut Printer<'_>) -> Result<(), CliError> {
+        let steps = self.list("/status/steps");
+        if steps.is_empty() {
+            return Ok(());
+        }
+        self.title(printer, "Steps")?;
+        let mut table = Table::new(["STEP", "PHASE", "RUN", "OUTCOME", "AGE", "MESSAGE"]);
+        for step in steps {
+            let outcome = text(step, "/outcome");
+            let tone = match outcome {
+                "Succeeded" | "Skipped" => Tone::Good,
+                "Started" => Tone::Pending,
+                _ => Tone::Bad,
+            };
+            table.row([
+                text(step, "/step").into(),
+                text(step, "/phase").into(),
+                step.get("attempt").map(Value::to_string).unwrap_or_default().into(),
+                Cell::toned(outcome, tone),
+                age(step.get("at").and_then(Value::as_str), self.now).into(),
+                folded(text(step, "/message")).into(),
             ]);
         }
         table.print(printer, true)

@@ -8,6 +8,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::api::reason::Reason;
+use crate::api::status::ReleaseStatus;
+use crate::api::step::StepStatus;
 use crate::cluster::inventory::{FinalizerPolicy, Stored};
 use crate::cluster::session::Session;
 use crate::cluster::store::Store;
@@ -128,6 +130,13 @@ impl Local {
         let (reported, timer) = (ReportedStatus::default(), PhaseTimer::new(&metrics));
         let party = Party { signals, slot, reported, timer };
         Ok(Self { of_release: true, env, caches: Caches::default(), party, carrier })
+    }
+
+    /// With the records of the steps of the release: a preview runs none that is done.
+    #[must_use]
+    pub fn knowing(self, steps: Vec<StepStatus>) -> Self {
+        self.party.reported.set(ReleaseStatus { steps, ..ReleaseStatus::default() });
+        self
     }
 
     /// The signals that stop the command.

@@ -15,6 +15,8 @@ pub enum ObjectChange {
     Unchanged,
     /// It was deleted; it may still be terminating.
     Deleted,
+    /// It is a step, and is run.
+    Run,
 }
 
 impl ObjectChange {
@@ -26,6 +28,7 @@ impl ObjectChange {
             Self::Recreated => "recreated",
             Self::Unchanged => "unchanged",
             Self::Deleted => "deleted",
+            Self::Run => "run",
         }
     }
 }
