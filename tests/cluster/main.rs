@@ -61,6 +61,7 @@ mod signatures;
 mod specs;
 mod squatting;
 mod steps;
+mod steps_broken;
 mod streams;
 mod tampering;
 mod transcripts;

@@ -14,7 +14,7 @@ const PROFILES: Profiles = Profiles::Both;
 
 /// A Job of one pod that is a step. `annotations` follow the phase, `more` goes into its spec, in
 /// YAML's block style.
-fn step(phase: &str, name: &str, annotations: &str, more: &str) -> String {
+pub fn step(phase: &str, name: &str, annotations: &str, more: &str) -> String {
     format!(
         "---\napiVersion: batch/v1\nkind: Job\nmetadata: {{name: {name}, annotations: {{supercargo.dev/step: \
          {phase}{annotations}}}}}\nspec:\n{more}  backoffLimit: 0\n  template:\n    metadata: {{labels: {{job: \
@@ -23,17 +23,17 @@ fn step(phase: &str, name: &str, annotations: &str, more: &str) -> String {
 }
 
 /// The same Job, whose pod runs until it is let go.
-fn stuck(job: &str) -> String {
+pub fn stuck(job: &str) -> String {
     job.replace("labels: {job:", "labels: {testbed.supercargo.dev/pod: pending, job:")
 }
 
 /// The same Job, which fails after a second.
-fn failing(job: &str) -> String {
+pub fn failing(job: &str) -> String {
     stuck(job).replace("  backoffLimit: 0\n", "  backoffLimit: 0\n  activeDeadlineSeconds: 1\n")
 }
 
 /// Lets the pods of a Job run to their end.
-async fn let_go(scene: &Scene<'_>, name: &str) {
+pub async fn let_go(scene: &Scene<'_>, name: &str) {
     let selector = format!("job={name}");
     let there = async || {
         let pods = scene.story.kubectl(&["get", "pods", "-l", &selector, "-o", "name"], "");
@@ -44,18 +44,18 @@ async fn let_go(scene: &Scene<'_>, name: &str) {
 }
 
 /// How often a Job of that name was created since then, by the operator.
-fn created(scene: &Scene<'_>, mark: Mark, name: &str) -> usize {
+pub fn created(scene: &Scene<'_>, mark: Mark, name: &str) -> usize {
     let writes = scene.writes(mark);
     writes.iter().filter(|r| r.resource == "jobs" && r.name == name && r.code == 201).count()
 }
 
-fn record(release: &Value, name: &str) -> Value {
+pub fn record(release: &Value, name: &str) -> Value {
     let step = |record: &&Value| text(record, "/step").ends_with(&format!("/{name}"));
     let records = release["status"]["steps"].as_array().into_iter().flatten();
     records.filter(step).last().cloned().unwrap_or_default()
 }
 
-async fn wait_outcome(scene: &Scene<'_>, release: &str, name: &str, outcome: &str) -> Value {
+pub async fn wait_outcome(scene: &Scene<'_>, release: &str, name: &str, outcome: &str) -> Value {
     let has = async || {
         let release = scene.story.release(release).await?;
         let record = record(&release, name);
@@ -64,7 +64,7 @@ async fn wait_outcome(scene: &Scene<'_>, release: &str, name: &str, outcome: &st
     scene.story.wait_for(&format!("the outcome of {name} is {outcome}"), has).await
 }
 
-async fn wait_running(scene: &Scene<'_>, name: &str) {
+pub async fn wait_running(scene: &Scene<'_>, name: &str) {
     let runs = async || {
         let job = scene.story.object("batch/v1", "jobs", name).await?;
         job["status"]["startTime"].is_string().then_some(())
