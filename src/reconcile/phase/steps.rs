@@ -57,7 +57,7 @@ pub async fn before<'a>(
     refuse_deferred(&steps, &accepted)?;
     let claimed = caches.cluster.inventory.entries.iter().filter(|(_, entry)| !entry.retained);
     let entries = claimed.map(|(id, entry)| (id.clone(), entry.clone())).collect();
-    let mut runner = runner(scope, caches, update, planned, entries).await?;
+    let mut runner = runner_of(scope, caches, update, planned, entries).await?;
     end_older(&mut runner).await?;
     let Stepped { fates, failures } = runner.run(&steps, "before the other objects are written").await?;
     if let Some(error) = runner.ended {
@@ -86,7 +86,7 @@ pub async fn after<'a>(
     }
     let entries = applied_entries(&caches.cluster, &planned.plan, executed);
     let stepped = async {
-        let mut runner = runner(scope, caches, update, planned, entries).await?;
+        let mut runner = runner_of(scope, caches, update, planned, entries).await?;
         let stepped = runner.run(&steps, "after the other objects are healthy").await?;
         Ok::<_, ReconcileError>((stepped, runner.ended))
     };
@@ -105,7 +105,7 @@ pub async fn after<'a>(
 }
 
 /// Runs steps with what the applied objects are compared with.
-async fn runner<'r>(
+async fn runner_of<'r>(
     scope: &'r Scope<'_>,
     caches: &'r mut Caches,
     update: &'r Update<'r>,

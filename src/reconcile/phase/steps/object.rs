@@ -84,7 +84,7 @@ impl StepObjects<'_> {
         }
     }
 
-    /// Deletes an object after its pods, so that nothing of a run goes on beside the next one.
+    /// Deletes an object after its pods, so that nothing of a run goes on during the next one.
     /// Returns whether it is gone.
     ///
     /// # Errors

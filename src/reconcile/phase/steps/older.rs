@@ -47,7 +47,7 @@ pub async fn end_older(runner: &mut StepRunner<'_>) -> Result<(), ReconcileError
 /// Ends a step of an earlier revision; returns how long it is waited for at most.
 async fn end(runner: &mut StepRunner<'_>, record: StepStatus) -> Result<Option<Duration>, ReconcileError> {
     let Some(id) = id_of(&record) else {
-        // Somebody else has written it: it names no object.
+        // Another client has written it: it names no object.
         runner.ledger.settle(record, StepOutcome::Unknown, String::new()).await?;
         return Ok(None);
     };

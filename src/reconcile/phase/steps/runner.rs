@@ -151,7 +151,7 @@ impl StepRunner<'_> {
                 }
                 StepAction::Release { uid } => match hold.release(&uid) {
                     Some(patch) => objects.patch(&resource, &step.id, &patch).await?,
-                    // Its manifest holds it: somebody else releases it.
+                    // Its manifest holds it: a queue or a person releases it.
                     None => {
                         return Ok(StepProgress::Pending(patience(self.cluster, &step.id, record.as_ref())));
                     }
