@@ -30,6 +30,7 @@ async fn the_page_of_steps_shows_what_can_be_applied() {
     scene.story.wait_gone("batch/v1", "jobs", "smoke-test").await;
     let job = scene.story.object("batch/v1", "jobs", "migrate").await.expect("it is kept");
     assert_eq!(job["spec"]["ttlSecondsAfterFinished"], 600, "it has its lifetime again: {job:#}");
+    scene.wait_named("app", &["app", "migrate"]).await;
     let page = person.run(&["status", "release", "app"]).done();
     for part in ["\nSteps\nSTEP ", &format!("Job/{namespace}/migrate "), " before ", " Succeeded "] {
         assert!(page.contains(part), "{part}: {page}");

@@ -7,7 +7,7 @@ pub mod older;
 pub mod pause;
 pub mod runner;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use self::ledger::StepLedger;
 use self::object::StepObjects;
@@ -125,6 +125,7 @@ async fn runner_of<'r>(
         ledger,
         objects: StepObjects { release: scope.release, session: update.session },
         pause: StepPause { scope, drift, entries },
+        gone: BTreeSet::new(),
         ended: None,
     })
 }

@@ -12,7 +12,7 @@ use crate::cluster::session::Session;
 use crate::domain::health::RuleSet;
 use crate::domain::identity::ObjectId;
 use crate::domain::object::Object;
-use crate::domain::plan::steps::{Hold, LiveStep};
+use crate::domain::plan::steps::{Hold, LiveState, LiveStep};
 use crate::domain::release::Release;
 use crate::reconcile::error::{ReconcileError, chain, failure};
 
@@ -101,7 +101,8 @@ impl StepObjects<'_> {
         }
     }
 
-    /// Gives a finished object its lifetime again, or deletes it.
+    /// Gives a finished object its lifetime again, or deletes it. Returns whether there is none any
+    /// more.
     ///
     /// # Errors
     /// When the API server refuses.
@@ -111,15 +112,23 @@ impl StepObjects<'_> {
         id: &ObjectId,
         seen: (&LiveStep, Option<&Value>),
         (hold, goes): (&Hold, bool),
-    ) -> Result<(), ReconcileError> {
-        let (LiveStep::Current { uid, deleting: None, .. }, Some(object)) = seen else { return Ok(()) };
+    ) -> Result<bool, ReconcileError> {
+        let (live, object) = seen;
+        let (LiveStep::Current { uid, state, deleting: None, .. }, Some(object)) = (live, object) else {
+            return Ok(*live == LiveStep::Absent);
+        };
         if goes {
-            return self.delete(resource, id, uid).await.map(|_| ());
+            // Pods of one that has ended do no harm.
+            let LiveState::Running(_) = state else {
+                let deleted = self.session.delete(resource, id, uid, 0).await;
+                return deleted.map(|deleted| deleted == Deleted::Gone).map_err(|error| about(id, &error));
+            };
+            return self.delete(resource, id, uid).await;
         }
-        match hold.expire(uid).filter(|_| hold.lacks_lifetime(object)) {
-            Some(patch) => self.patch(resource, id, &patch).await,
-            None => Ok(()),
+        if let Some(patch) = hold.expire(uid).filter(|_| hold.lacks_lifetime(object)) {
+            self.patch(resource, id, &patch).await?;
         }
+        Ok(false)
     }
 }
 

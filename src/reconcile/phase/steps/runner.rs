@@ -65,6 +65,8 @@ pub struct StepRunner<'r> {
     pub objects: StepObjects<'r>,
     /// The wait for them.
     pub pause: StepPause<'r>,
+    /// The steps whose object is deleted.
+    pub gone: BTreeSet<ObjectId>,
     /// What has ended the run early; the steps go on in the next one.
     pub ended: Option<ReconcileError>,
 }
@@ -175,13 +177,17 @@ impl StepRunner<'_> {
                         StepCleanup::OnSuccess => succeeded,
                         StepCleanup::Always => true,
                     };
-                    objects.finish(&resource, &step.id, (&live, object.as_ref()), (hold, goes)).await?;
+                    if objects.finish(&resource, &step.id, (&live, object.as_ref()), (hold, goes)).await? {
+                        self.gone.insert(step.id.clone());
+                    }
                     return Ok(StepProgress::Done);
                 }
                 StepAction::Fail(outcome, why) => {
                     // What takes too long must not go on behind everyone's back.
                     let goes = outcome == StepOutcome::TimedOut || policy.cleanup == StepCleanup::Always;
-                    objects.finish(&resource, &step.id, (&live, object.as_ref()), (hold, goes)).await?;
+                    if objects.finish(&resource, &step.id, (&live, object.as_ref()), (hold, goes)).await? {
+                        self.gone.insert(step.id.clone());
+                    }
                     return Ok(StepProgress::Failed(self.failed(step, outcome, &why)));
                 }
                 StepAction::Refuse => {
@@ -236,7 +242,8 @@ impl StepRunner<'_> {
         if record.outcome == StepOutcome::Started {
             return None;
         }
-        let Some(uid) = record.uid.clone() else { return Some(Fate::Gone) };
+        let uid = record.uid.clone().filter(|_| !self.gone.contains(&step.id));
+        let Some(uid) = uid else { return Some(Fate::Gone) };
         Some(Fate::Applied(Entry {
             version: step.version.clone(),
             uid: Some(uid),
