@@ -65,12 +65,12 @@ impl StepPolicy {
             let value: String = value.chars().take(64).collect();
             Err(format!("invalid annotation {key}: {value:?}; use {instead}"))
         };
-        let mut policy = Self::default();
-        policy.phase = match phase {
+        let phase = match phase {
             "before" => StepPhase::Before,
             "after" => StepPhase::After,
             other => return wrong(keys::STEP, other, "before or after"),
         };
+        let mut policy = Self { phase, ..Self::default() };
         if !completes(&object.group_kind()) {
             return Err(format!(
                 "a {} cannot be a step, because it does not run to an end: remove the annotation {}",
