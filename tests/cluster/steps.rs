@@ -51,8 +51,8 @@ pub fn created(scene: &Scene<'_>, mark: Mark, name: &str) -> usize {
 
 pub fn record(release: &Value, name: &str) -> Value {
     let step = |record: &&Value| text(record, "/step").ends_with(&format!("/{name}"));
-    let records = release["status"]["steps"].as_array().into_iter().flatten();
-    records.filter(step).last().cloned().unwrap_or_default()
+    let mut records = release["status"]["steps"].as_array().into_iter().flatten();
+    records.rfind(step).cloned().unwrap_or_default()
 }
 
 pub async fn wait_outcome(scene: &Scene<'_>, release: &str, name: &str, outcome: &str) -> Value {
