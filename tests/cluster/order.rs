@@ -7,6 +7,7 @@ use supercargo_testbed::{Profiles, Story, story};
 
 use crate::scene::{Scene, annotated, config_map, deployment, failing_deployment, message, text};
 use crate::shell::Shell;
+use crate::verdicts::{held, loops, pods_say};
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -481,4 +482,25 @@ async fn a_person_sees_what_is_waited_for_and_the_next_apply_goes_on() {
     assert_eq!(there(&scene, &["a", "b"]).await, none());
     person.run(&["delete", "-i", "hand"]).done();
     assert!(scene.config_map("late").await.is_none(), "it is deleted");
+}
+
+#[story]
+async fn a_crash_of_a_dependency_ends_the_wait_and_an_ignored_one_holds_nothing() {
+    let scene = Scene::begin("order-crash").await;
+    let yaml = |more: &str| {
+        held("db", "db:1", &format!("supercargo.dev/wave: '-1'{more}")) + &config_map("a", "one")
+    };
+    scene.push("app", "1", &yaml(""));
+    scene.create("app", json!({"timeout": "1h", "retryInterval": "1h"}));
+    pods_say(&scene, "app=db", &loops(4, "OOMKilled", 137)).await;
+    let failed = scene.story.wait_condition("app", "Ready", "False", "HealthCheckFailed").await;
+    let said = format!(
+        "1 object not applied: a dependency has failed; Deployment/{}/db: 0 of 1 replicas ready; one of its \
+         pods: container web keeps crashing: OOMKilled, at least 2 times",
+        scene.namespace()
+    );
+    assert_eq!(message(&failed, "Ready"), said);
+    assert_eq!(scene.config_map("a").await, None);
+    scene.upgraded("app", "2", &yaml(", supercargo.dev/fail-mode: Ignore")).await;
+    assert!(scene.config_map("a").await.is_some());
 }

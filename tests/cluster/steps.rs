@@ -8,7 +8,7 @@ use supercargo_testbed::audit::Mark;
 use supercargo_testbed::proxy::{Moment, Seen};
 use supercargo_testbed::{Bed, Profiles, Proxy, story};
 
-use crate::scene::{Scene, config_map, message, text};
+use crate::scene::{Scene, annotated, config_map, message, text};
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -82,7 +82,8 @@ async fn steps_run_before_and_after_the_rest_and_once_for_a_revision() {
     };
     let mark = scene.mark();
     scene.push("app", "1", &of("one"));
-    scene.create("app", json!({"interval": "1h", "retryInterval": "1h"}));
+    let ignored = json!([{"apiVersion": "batch/v1", "ignore": true}]);
+    scene.create("app", json!({"interval": "1h", "retryInterval": "1h", "healthCheckExprs": ignored}));
     let started = wait_outcome(&scene, "app", "migrate", "Started").await;
     assert_eq!((&started["phase"], &started["attempt"]), (&json!("before"), &json!(1)));
     wait_running(&scene, "migrate").await;
@@ -138,6 +139,44 @@ async fn steps_run_before_and_after_the_rest_and_once_for_a_revision() {
     assert_eq!(scene.named("app").await, ["a"]);
     let release = scene.story.release("app").await.expect("it exists");
     assert_eq!(release["status"].get("steps"), None, "{release:#}");
+}
+
+#[story]
+async fn steps_have_waves_and_the_rest_has_its_own_order() {
+    let scene = Scene::begin("steps-waves").await;
+    let depends = |step: &str| {
+        format!("{{config.kubernetes.io/depends-on: batch/namespaces/{}/Job/{step}}}", scene.namespace())
+    };
+    let in_wave = |phase: &str, name: &str, wave: i32| {
+        step(phase, name, &format!(", supercargo.dev/wave: '{wave}'"), "")
+    };
+    let yaml = [
+        in_wave("before", "b-first", -1),
+        in_wave("before", "a-second", 1),
+        annotated("first", "{supercargo.dev/wave: '-7'}"),
+        annotated("second", &depends("a-second")),
+        in_wave("after", "d-third", -5),
+        in_wave("after", "c-fourth", 0),
+    ];
+    scene.push("app", "1", &yaml.concat());
+    let mark = scene.mark();
+    scene.create("app", json!({}));
+    scene.story.wait_ready("app", "1@").await;
+    let writes = scene.writes(mark);
+    let created = writes.iter().filter(|r| r.code == 201 && ["jobs", "configmaps"].contains(&&*r.resource));
+    let ours = ["b-first", "a-second", "first", "second", "d-third", "c-fourth"];
+    let created: Vec<&str> = created.map(|r| r.name.as_str()).filter(|name| ours.contains(name)).collect();
+    assert_eq!(created, ours);
+
+    // What waits for a step of the end would wait for itself.
+    let yaml = [step("after", "smoke", "", ""), annotated("early", &depends("smoke"))];
+    scene.upgrade("app", "2", &yaml.concat());
+    scene.story.wait_condition("app", "Stalled", "True", "ManifestInvalid").await;
+    let says = [
+        "nothing applied, impossible order of 1 object; ConfigMap/",
+        "/smoke, a step that runs after all other objects",
+    ];
+    scene.wait_says("app", "Ready", &says).await;
 }
 
 #[story]

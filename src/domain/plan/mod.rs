@@ -17,4 +17,4 @@ pub use build::{
     defined_kinds, leaving, set_owner_labels,
 };
 pub use existing::{Existing, Standing};
-pub use once::{Once, set_apart};
+pub use once::{Once, in_waves, set_apart};

@@ -1,6 +1,8 @@
 //! The objects of a plan that run once for a revision: they are set apart from those that are
 //! applied.
 
+use std::collections::BTreeMap;
+
 use super::build::{Action, Plan, Step};
 use crate::api::step::{StepPhase, StepStatus};
 use crate::domain::objects::object::Object;
@@ -30,6 +32,16 @@ impl Plan {
     pub fn runs(&self, phase: StepPhase) -> bool {
         self.once(phase).any(|step| step.action == Action::Run)
     }
+}
+
+/// Steps in the order of their waves. Those of one wave run together.
+pub fn in_waves<'s>(steps: &[&'s Step]) -> Vec<Vec<&'s Step>> {
+    let mut waves: BTreeMap<i32, Vec<&Step>> = BTreeMap::new();
+    for step in steps {
+        let wave = step.once.as_ref().map_or(0, |(policy, _)| policy.wave);
+        waves.entry(wave).or_default().push(step);
+    }
+    waves.into_values().collect()
 }
 
 /// Sets the steps of a plan apart: they are run instead of applied, and do not drift. What a newer

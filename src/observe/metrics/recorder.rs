@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use prometheus::{IntGauge, Registry, TextEncoder};
 
 use super::super::labels::{
-    Action, Answer, CacheResult, Load, Method, Phase, RunResult, StepResult, Verb, VerdictSource, Verification,
-    WebhookResult,
+    Action, Answer, CacheResult, Load, Method, Phase, RunResult, StepResult, Verb, VerdictSource,
+    Verification, WebhookResult,
 };
 use super::catalog::{BUILD_INFO, LEADER};
 use super::fleet::Fleet;

@@ -28,7 +28,7 @@ use crate::reconcile::phase::inventory::finalizer_policy;
 use crate::reconcile::phase::plan::Planned;
 use crate::reconcile::phase::plan::once::has_strays;
 use crate::reconcile::phase::preflight::Accepted;
-use crate::reconcile::phase::wait::applied_entries;
+use crate::reconcile::phase::wait::urgent::applied_entries;
 use crate::reconcile::scope::revision::Update;
 use crate::reconcile::scope::{Scope, Trigger};
 
@@ -84,7 +84,7 @@ pub async fn after<'a>(
     if idle || executed.ended.is_some() || steps.is_empty() {
         return applied;
     }
-    let entries = applied_entries(&caches.cluster, &planned.plan, executed);
+    let entries = applied_entries(&caches.cluster, &planned.plan, &executed.fates);
     let stepped = async {
         let mut runner = runner_of(scope, caches, update, planned, entries).await?;
         let stepped = runner.run(&steps, "after the other objects are healthy").await?;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::graph::{Waits, sorted};
 use crate::api::reason::Reason;
+use crate::api::step::StepPhase;
 use crate::domain::message::List;
 use crate::domain::objects::identity::{GroupKind, ObjectId};
 use crate::domain::objects::placement::{Placement, reference};
@@ -95,6 +96,11 @@ impl ExplicitOrder {
         let mut failures = Vec::new();
         let mut placements = Vec::with_capacity(steps.len());
         for step in steps {
+            // Steps run before or after everything else, and have waves of their own.
+            if step.once.is_some() {
+                placements.push(None);
+                continue;
+            }
             placements.push(Placement::of(&step.object).unwrap_or_else(|message| {
                 failures.push(invalid(&step.id, message));
                 None
@@ -216,6 +222,10 @@ fn waits(steps: &[Step], placements: &[Option<Placement>]) -> Result<Vec<Vec<Wai
         let mut waits = Vec::new();
         for id in placement.iter().flat_map(|p| &p.depends_on) {
             match numbers.get(id) {
+                Some(target) if runs_last(&steps[*target]) => {
+                    let message = format!("depends on {id}, a step that runs after all other objects");
+                    failures.push(invalid(&step.id, message));
+                }
                 Some(target) => waits.push(Wait::Healthy(*target)),
                 None => failures.push(invalid(&step.id, missing(id, steps))),
             }
@@ -226,6 +236,10 @@ fn waits(steps: &[Step], placements: &[Option<Placement>]) -> Result<Vec<Vec<Wai
         all.push(waits);
     }
     if failures.is_empty() { Ok(all) } else { Err(failures) }
+}
+
+fn runs_last(step: &Step) -> bool {
+    step.once.as_ref().is_some_and(|(policy, _)| policy.phase == StepPhase::After)
 }
 
 /// The objects without which the API server refuses the object.

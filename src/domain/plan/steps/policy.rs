@@ -6,6 +6,7 @@ use crate::api::keys;
 use crate::api::step::{MAX_STEPS, StepPhase};
 use crate::domain::objects::identity::{GroupKind, ObjectId};
 use crate::domain::objects::object::Object;
+use crate::domain::objects::placement::Placement;
 use crate::domain::schedule::parse_duration;
 
 /// The longest timeout and the most retries of a step.
@@ -46,6 +47,8 @@ pub enum StepCleanup {
 pub struct StepPolicy {
     /// When it runs.
     pub phase: StepPhase,
+    /// Its wave among the steps of its phase.
+    pub wave: i32,
     /// How long it may take; none is the timeout of the release.
     pub timeout: Option<Duration>,
     /// How often it is run again after a failure.
@@ -84,6 +87,14 @@ impl StepPolicy {
         if object.annotation(keys::APPLY).is_some() {
             return Err(format!("a step cannot have the annotation {}: remove one of the two", keys::APPLY));
         }
+        if object.annotation(keys::DEPENDS_ON).is_some() {
+            return Err(format!(
+                "a step has no dependencies: remove the annotation {}, and order steps by {}",
+                keys::DEPENDS_ON,
+                keys::WAVE
+            ));
+        }
+        policy.wave = Placement::of(object)?.and_then(|place| place.wave).unwrap_or_default();
         if let Some(text) = object.annotation(keys::STEP_TIMEOUT) {
             match parse_duration(text) {
                 Ok(timeout) if !timeout.is_zero() && timeout <= MAX_TIMEOUT => policy.timeout = Some(timeout),
@@ -163,6 +174,7 @@ mod tests {
                    "supercargo.dev/step-retries": "3", "supercargo.dev/step-cleanup": "OnSuccess"}),
             Ok(Some(StepPolicy {
                 phase: StepPhase::After,
+                wave: 0,
                 timeout: Some(Duration::from_secs(90)),
                 retries: 3,
                 cleanup: StepCleanup::OnSuccess,
@@ -194,6 +206,21 @@ mod tests {
         check(
             json!({"supercargo.dev/step-retries": "1"}),
             Err("the annotation supercargo.dev/step-retries needs supercargo.dev/step: before or after"),
+        );
+        check(
+            json!({"supercargo.dev/step": "before", "supercargo.dev/wave": "-2"}),
+            Ok(Some(StepPolicy { wave: -2, ..before })),
+        );
+        check(
+            json!({"supercargo.dev/step": "before", "supercargo.dev/wave": "first"}),
+            Err(r#"invalid annotation supercargo.dev/wave: "first"; use an integer from -10000 to 10000"#),
+        );
+        check(
+            json!({"supercargo.dev/step": "before", "config.kubernetes.io/depends-on": "batch/namespaces/b/Job/c"}),
+            Err(
+                "a step has no dependencies: remove the annotation config.kubernetes.io/depends-on, and order \
+                 steps by supercargo.dev/wave",
+            ),
         );
         check(
             json!({"supercargo.dev/step": "before", "supercargo.dev/apply": "IfNotPresent"}),

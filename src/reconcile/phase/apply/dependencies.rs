@@ -156,7 +156,9 @@ impl Dependencies {
                     1 => "a dependency has failed",
                     _ => "dependencies have failed",
                 };
-                Err(self.unhealthy(applying, executed, &survey, pods, (Reason::HealthCheckFailed, what)).await)
+                Err(self
+                    .unhealthy(applying, executed, &survey, pods, (Reason::HealthCheckFailed, what))
+                    .await)
             }
             Ended::TimedOut(survey) => {
                 let (word, limit) = (scope.policy.words.timeout, scope.release.timeout.as_secs());

@@ -19,8 +19,8 @@ use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate};
 use crate::domain::message::List;
 use crate::domain::outcome::ObjectFailure;
-use crate::domain::plan::Step;
 use crate::domain::plan::steps::{StepAction, StepCleanup, StepFacts, next, run_name};
+use crate::domain::plan::{Step, in_waves};
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::error::ReconcileError;
 use crate::reconcile::phase::inventory::finalizer_policy;
@@ -32,6 +32,7 @@ use crate::reconcile::scope::revision::Update;
 const ACTIONS: usize = 16;
 
 /// The result of steps.
+#[derive(Default)]
 pub struct Stepped {
     /// The fates of their objects.
     pub fates: BTreeMap<ObjectId, Fate>,
@@ -72,11 +73,25 @@ pub struct StepRunner<'r> {
 }
 
 impl StepRunner<'_> {
-    /// Runs steps together, and waits until each has an outcome. `when` says when they run.
+    /// Runs steps wave by wave, until one of a wave has failed. `when` says when they run.
     ///
     /// # Errors
     /// When the API server or another client prevents it.
     pub async fn run(&mut self, steps: &[&Step], when: &str) -> Result<Stepped, ReconcileError> {
+        let mut all = Stepped::default();
+        for wave in in_waves(steps) {
+            let Stepped { fates, failures } = self.run_together(&wave, when).await?;
+            all.fates.extend(fates);
+            all.failures.extend(failures);
+            if !all.failures.is_empty() || self.ended.is_some() {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    /// Runs the steps of one wave together, and waits until each has an outcome.
+    async fn run_together(&mut self, steps: &[&Step], when: &str) -> Result<Stepped, ReconcileError> {
         let mut failures = BTreeMap::new();
         let mut open: Vec<&Step> = steps.to_vec();
         while !open.is_empty() {
