@@ -55,6 +55,7 @@ fn operate(arguments: ControllerArgs) -> Result<(), Box<dyn std::error::Error>> 
         watch_namespaces: arguments.watch_namespaces,
         watch_label_selector: arguments.watch_label_selector,
         allowed_registries: Allowed::below(arguments.allowed_registries),
+        cross_namespace_dependencies: arguments.allow_cross_namespace_dependencies,
         trust_policy: arguments.trust_policy,
         trusted_root: arguments.trusted_root,
         require_verification: arguments.require_verification,

@@ -2,6 +2,7 @@
 //! reasons. No client, no clock, no decision.
 
 pub mod crd;
+pub mod dependency;
 pub mod health;
 pub mod keys;
 pub mod object_reference;

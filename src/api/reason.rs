@@ -140,6 +140,16 @@ reasons! {
     /// A patch of the spec does not apply to the objects of the artifact.
     PatchFailed => Stalled,
 
+    // Other releases.
+    /// A dependency of the release is not ready; a new revision waits for it.
+    DependencyNotReady => Wait,
+    /// A dependency is in another namespace, which the administrator does not allow.
+    DependencyNotAllowed => Stalled,
+    /// The release depends on itself, directly or through other releases.
+    DependencyCycle => Stalled,
+    /// The release is deleted after the releases that depend on it and are being deleted.
+    DependentsDeleting => Wait,
+
     // The cluster.
     /// The API server does not answer.
     ApiServerUnavailable => Retry,

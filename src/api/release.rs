@@ -8,6 +8,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::dependency::DependencyReference;
 use super::health::{HealthCheck, HealthCheckExpr};
 use super::object_reference::LocalObjectReference;
 use super::patch::{Image, Patch, Target};
@@ -50,6 +51,7 @@ const DURATION: &str = "^([0-9]+([.][0-9]+)?(ms|s|m|h))+$";
     printcolumn = r#"{"name":"Source","type":"string","jsonPath":".spec.url","priority":1}"#,
     printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message"}"#,
     validation = Rule::new("self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must be a DNS label: at most 63 lower case letters, digits or '-'"),
+    validation = Rule::new("!has(self.spec.dependsOn) || !self.spec.dependsOn.exists(d, d.name == self.metadata.name && !has(d.namespace) && (!has(d.kind) || d.kind == 'OCIArtifactRelease'))").message("dependsOn must not name the release itself"),
     doc = "OCIArtifactRelease applies a configuration artifact from an OCI registry to the cluster."
 )]
 #[serde(rename_all = "camelCase")]
@@ -177,6 +179,11 @@ pub struct OCIArtifactReleaseSpec {
     /// Handling of drift: objects that differ from what was applied.
     #[serde(default)]
     pub drift: Drift,
+
+    /// Objects that must be ready before a new revision is applied: other releases, or objects of any kind. When a release and its dependency are both deleted, the release is deleted first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub depends_on: Vec<DependencyReference>,
 
     /// Handling of the objects when the release is deleted. MirrorPrune: deleted if `prune` is true, otherwise kept. Delete: deleted. WaitForTermination: deleted, and the release is kept until they are gone. Orphan: kept.
     #[serde(default)]

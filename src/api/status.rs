@@ -4,6 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::dependency::DependencyStatus;
 use super::step::StepStatus;
 
 /// The most entries of `status.failures`.
@@ -70,6 +71,10 @@ pub struct ReleaseStatus {
     /// Changes of the last run that changed objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changes: Option<Changes>,
+    /// Dependencies that are waited for, and those that do not exist any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 64))]
+    pub dependencies: Vec<DependencyStatus>,
     /// First failed objects.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]

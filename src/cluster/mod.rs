@@ -17,8 +17,8 @@ pub mod session;
 pub mod sources;
 pub mod steps;
 
-pub use collections::store;
 pub use collections::watch::State;
+pub use collections::{named, store};
 pub use kinds::discovery;
 pub use objects::{adopt, apply, delete};
 pub use session::connection;

@@ -12,6 +12,7 @@ use super::options::Options;
 use super::specs::Specs;
 use crate::api::status::ReleaseStatus;
 use crate::cluster::inventory::Stored;
+use crate::cluster::named::{NamedObjects, ObjectKey};
 use crate::cluster::releases::ReleaseEvent;
 use crate::cluster::session::Session;
 use crate::cluster::store::{Store, WatchChange};
@@ -23,6 +24,7 @@ use crate::observe::metrics::Metrics;
 use crate::oci::{Registry, Repository};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::env::claims::Claims;
+use crate::reconcile::env::dependencies::{Dependencies, DependencyScope};
 use crate::reconcile::env::recovery::RegistryRecovery;
 use crate::reconcile::env::{Env, TrustSettings};
 use crate::reconcile::scope::signals::Signals;
@@ -44,8 +46,12 @@ pub struct Engine {
     handles: HashMap<ReleaseId, Handle>,
     actors: JoinSet<()>,
     unseen: BTreeSet<ReleaseId>,
+    /// The namespaces whose releases are not known yet; `None` is all.
+    unlisted: BTreeSet<Option<String>>,
     releases: mpsc::UnboundedReceiver<ReleaseEvent>,
     changes: mpsc::UnboundedReceiver<WatchChange>,
+    /// Objects that releases depend on.
+    objects: mpsc::UnboundedReceiver<ObjectKey>,
     wakes: mpsc::UnboundedReceiver<ReleaseId>,
     /// Dropped to end the watches over releases.
     watches: JoinSet<()>,
@@ -68,6 +74,7 @@ impl Engine {
             namespaces => namespaces.iter().cloned().map(Some).collect(),
         };
         let selector = options.watch_label_selector.clone();
+        let unlisted = scopes.iter().cloned().collect();
         let (sender, releases) = mpsc::unbounded_channel();
         let mut watches = JoinSet::new();
         for scope in scopes {
@@ -75,9 +82,17 @@ impl Engine {
         }
         let (store, changes) = Store::new(&session);
         let (wake, wakes) = mpsc::unbounded_channel();
+        let (named, objects) = NamedObjects::new(&session);
+        let dependencies = Dependencies::new(DependencyScope {
+            namespaces: options.watch_namespaces.clone(),
+            is_selective: options.watch_label_selector.is_some(),
+            across_namespaces: options.cross_namespace_dependencies,
+        });
         let env = Env {
             session,
             store,
+            named,
+            dependencies,
             registry,
             metrics: Arc::clone(&metrics),
             claims: Claims::default(),
@@ -91,7 +106,7 @@ impl Engine {
         let pool = WorkerPool::new(options.concurrency.max(1), &metrics);
         let shared = Arc::new(SharedState { env, pool, specs });
         let (handles, actors, unseen) = (HashMap::new(), JoinSet::new(), BTreeSet::new());
-        Self { shared, handles, actors, unseen, releases, changes, wakes, watches }
+        Self { shared, handles, actors, unseen, unlisted, releases, changes, objects, wakes, watches }
     }
 
     /// Runs until the future is done, then waits for the runs to finish. `listed` is called when
@@ -109,6 +124,10 @@ impl Engine {
                     if let Some(handle) = self.handles.get(&change.owner) {
                         handle.signals.touch(change.id);
                     }
+                }
+                Some(key) = self.objects.recv() => {
+                    let env = &self.shared.env;
+                    env.wake(env.dependencies.object_changed(&key));
                 }
                 Some(id) = self.wakes.recv() => {
                     if let Some(handle) = self.handles.get(&id) {
@@ -148,6 +167,10 @@ impl Engine {
                 for id in gone {
                     self.absent(&id);
                 }
+                self.unlisted.remove(&namespace);
+                if self.unlisted.is_empty() {
+                    self.shared.env.dependencies.set_listed();
+                }
                 listed();
             }
             ReleaseEvent::Failed(error) => tracing::error!(error, "cannot watch releases; retrying"),
@@ -157,6 +180,8 @@ impl Engine {
     fn present(&mut self, seen: Arc<ObservedRelease>) {
         let id = id_of(&seen.resource);
         self.unseen.remove(&id);
+        let env = &self.shared.env;
+        env.wake(env.dependencies.present(&seen));
         if let Some(handle) = self.handles.get(&id) {
             let before = handle.latest.borrow().clone();
             if before.resource.metadata.uid == seen.resource.metadata.uid {
@@ -190,6 +215,7 @@ impl Engine {
             }
             let env = &self.shared.env;
             env.wake(env.claims.forget(id));
+            env.wake(env.dependencies.absent(id));
             env.metrics.release_gone(id);
         }
     }

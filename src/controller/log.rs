@@ -27,6 +27,11 @@ pub fn is_warning(note: &Note) -> bool {
     matches!(note.reason, Reason::OwnershipConflict | Reason::DowngradeRefused | Reason::ImageNotVerified)
 }
 
+/// Whether a release only waits for another object, which is not a failure.
+pub fn is_awaited(reason: Reason) -> bool {
+    matches!(reason, Reason::DependencyNotReady | Reason::DependentsDeleting)
+}
+
 /// The line of a run. `differs` says whether the status has changed.
 pub fn run(outcome: &Outcome, differs: bool, took: Duration) {
     let message = match &outcome.verdict {
@@ -47,7 +52,7 @@ pub fn finalized(outcome: &Outcome, took: Duration) {
 }
 
 fn level(outcome: &Outcome, differs: bool) -> Level {
-    let failed = matches!(outcome.verdict, Verdict::Failed { .. } | Verdict::Waiting { .. });
+    let failed = outcome.reason().is_some_and(|reason| !is_awaited(reason));
     let drifted = outcome.drift.as_ref().is_some_and(|d| d.status == Some(true));
     if outcome.notes.iter().any(is_warning) || differs && (failed || drifted) {
         return Level::WARN;

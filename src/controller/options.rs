@@ -35,6 +35,8 @@ pub struct Options {
     pub watch_label_selector: Option<Selector>,
     /// The registries that releases may use.
     pub allowed_registries: Allowed,
+    /// Whether releases may depend on objects in other namespaces.
+    pub cross_namespace_dependencies: bool,
     /// The file of the trust policy.
     pub trust_policy: Option<PathBuf>,
     /// Whether every artifact has to be verified.

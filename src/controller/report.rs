@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tracing::Instrument;
 
-use super::log;
+use super::log::{self, is_awaited};
 use crate::api::reason::Reason;
 use crate::api::status::{Changes, ReleaseStatus, condition};
 use crate::cluster::events::ReleaseEventNote;
@@ -55,7 +55,7 @@ pub fn publish(
         Verdict::Failed { reason, message } | Verdict::Waiting { reason, message }
             if ready(before) != ready(after) =>
         {
-            send(session, release, true, *reason, message.clone(), outcome);
+            send(session, release, !is_awaited(*reason), *reason, message.clone(), outcome);
         }
         _ => {}
     }

@@ -1,7 +1,9 @@
 //! What can stop a run of a release: one gate per file, each a pure function with a
 //! table of tests. They are evaluated in the order of a list.
 
+mod cycle;
 mod decision;
+mod dependencies;
 pub mod downgrade;
 mod empty;
 mod facts;
@@ -16,7 +18,7 @@ mod tests;
 pub mod trust;
 
 pub use decision::{Blocker, Decision, WakeOn};
-pub use facts::{ClaimConflicts, Demands, Facts, InventoryFacts, RegistryFacts, TagStep};
+pub use facts::{ClaimConflicts, Demands, DependencyFacts, Facts, InventoryFacts, RegistryFacts, TagStep};
 
 /// A gate.
 type Gate = fn(&Facts<'_>) -> Decision;
@@ -26,6 +28,8 @@ type Gate = fn(&Facts<'_>) -> Decision;
 const GATES: &[Gate] = &[
     suspend::decide,
     registry::decide,
+    cycle::decide,
+    dependencies::decide,
     inventory::decide,
     trust::decide,
     downgrade::decide,

@@ -6,6 +6,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use super::artifact::digest::shortened;
 use super::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
 use super::release::Release;
+use super::release::dependency::WaitedFor;
+use crate::api::dependency::DependencyStatus;
 use crate::api::reason::{Disposition, Reason};
 use crate::api::release::DriftMode;
 use crate::api::status::{
@@ -137,6 +139,17 @@ pub fn compute(
             status.last_healthy_revision = Some(artifact.revision.clone());
         }
         status.artifact = Some(updated(status.artifact.take(), artifact, outcome));
+    }
+    match (&outcome.dependencies, &outcome.verdict) {
+        (Some(found), _) => {
+            let entry = |waited: &WaitedFor| DependencyStatus {
+                message: bounded(&waited.words),
+                ..waited.reported(&previous.dependencies, whole_seconds(now))
+            };
+            status.dependencies = found.iter().map(entry).collect();
+        }
+        (None, Verdict::Suspended) => status.dependencies = Vec::new(),
+        (None, _) => {}
     }
     status.held_revision.clone_from(&outcome.held);
     status.short_revision = status.last_applied_revision.as_deref().map(shortened);

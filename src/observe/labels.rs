@@ -75,6 +75,17 @@ labels! {
         /// The timeout of the release.
         Timeout => "timeout",
     }
+    /// What a release waits for before it follows its spec or its registry.
+    WaitingGate {
+        /// Dependencies that are not ready.
+        Dependencies => "dependencies",
+        /// Releases that depend on this one and are deleted first.
+        Dependents => "dependents",
+        /// A newest tag that is older than what is applied.
+        Downgrade => "downgrade",
+        /// The end of its suspension.
+        Suspend => "suspend",
+    }
     /// The `Ready` condition of a release, or its suspension.
     ReadyState {
         /// `Ready=True`.

@@ -6,7 +6,9 @@ use super::error::ReconcileError;
 use super::phase::begin::Begun;
 use super::phase::obtain::{Obtained, obtain};
 use super::phase::plan::{drift, expressions, ownership, plan};
-use super::phase::{admit, apply, claim, observe, pin, preflight, prune, resolve, settle, steps, wait};
+use super::phase::{
+    admit, apply, claim, dependencies, observe, pin, preflight, prune, resolve, settle, steps, wait,
+};
 use super::scope::Scope;
 use super::scope::revision::Update;
 use crate::domain::outcome::Outcome;
@@ -23,8 +25,9 @@ pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, out
     let updated = async {
         if observe::is_settled(scope, caches, &update, &admission).await? {
             *outcome = settle::no_op(scope, caches, &revision);
-            return Ok(());
+            return dependencies::check(scope, &update, outcome).await;
         }
+        dependencies::check(scope, &update, outcome).await?;
         let obtained = obtain(scope, caches, &update, &admission).await?;
         bring(scope, caches, &update, obtained, outcome).await
     };

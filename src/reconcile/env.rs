@@ -1,6 +1,7 @@
 //! The environment that all runs of the process share.
 
 pub mod claims;
+pub mod dependencies;
 pub mod recovery;
 
 use std::sync::Arc;
@@ -9,8 +10,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use self::claims::Claims;
+use self::dependencies::Dependencies;
 use self::recovery::RegistryRecovery;
 use crate::cluster::accounts::Subscriber;
+use crate::cluster::named::NamedObjects;
 use crate::cluster::session::{Identity, Session};
 use crate::cluster::store::Store;
 use crate::domain::allowed::Allowed;
@@ -35,6 +38,10 @@ pub struct Env {
     pub registry: Registry,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// The watches over single objects that releases depend on.
+    pub named: NamedObjects,
+    /// Which release depends on what.
+    pub dependencies: Dependencies,
     /// Which release owns which object.
     pub claims: Claims,
     /// The ServiceAccount of releases that name none.
@@ -92,6 +99,16 @@ impl Env {
             // The receiver is gone while the process ends.
             let _ = self.wake.send(release);
         }
+    }
+
+    /// Requeues a release after that time.
+    pub fn wake_after(&self, release: &ReleaseId, delay: Duration) {
+        let (release, wake) = (release.clone(), self.wake.clone());
+        tokio::spawn(async move {
+            tokio::time::sleep(delay).await;
+            // The receiver is gone while the process ends.
+            let _ = wake.send(release);
+        });
     }
 
     /// The identity that handles a release's objects and Secrets.

@@ -17,6 +17,7 @@ mod confined;
 mod crashes;
 mod dashboards;
 mod decryption;
+mod dependencies;
 mod downgrade;
 mod drift;
 mod evolving;

@@ -27,6 +27,9 @@ older or newer image has nothing to complain about. */}}
 {{- with .Values.allowedRegistries }}
 - --allowed-registries={{ join "," . }}
 {{- end }}
+{{- if .Values.allowCrossNamespaceDependencies }}
+- --allow-cross-namespace-dependencies
+{{- end }}
 {{- if or .Values.trustPolicy.configMap .Values.trustPolicy.files }}
 - --trust-policy=/etc/supercargo/trust/policy.yaml
 {{- end }}

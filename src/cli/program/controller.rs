@@ -60,6 +60,9 @@ pub struct ControllerArgs {
     /// Allow only registries and repositories below these prefixes, such as ghcr.io/acme.
     #[arg(long, env = "SUPERCARGO_ALLOWED_REGISTRIES", value_name = "PREFIX,...", value_delimiter = ',', value_parser = Prefix::parse)]
     pub allowed_registries: Vec<Prefix>,
+    /// Allow releases to depend on releases and objects in other namespaces (spec.dependsOn).
+    #[arg(long, env = "SUPERCARGO_ALLOW_CROSS_NAMESPACE_DEPENDENCIES", value_parser = clap::builder::FalseyValueParser::new())]
+    pub allow_cross_namespace_dependencies: bool,
     /// File of kind TrustPolicy: the required signers, by repository. Reloaded when it changes. Releases can require more, not less.
     #[arg(long, env = "SUPERCARGO_TRUST_POLICY", value_name = "FILE")]
     pub trust_policy: Option<PathBuf>,

@@ -40,6 +40,8 @@ pub enum WakeOn {
     Registry,
     /// A change of an object of the release.
     Objects,
+    /// A change of a dependency.
+    Dependencies,
 }
 
 impl Blocker {

@@ -5,6 +5,7 @@ use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::ledger::goes_back;
 use crate::domain::outcome::ObjectFailure;
 use crate::domain::release::Release;
+use crate::domain::release::dependency::WaitedFor;
 
 /// What a run knows so far. It learns more in each phase: a gate whose facts are missing
 /// lets the run pass, and is evaluated again later.
@@ -26,6 +27,8 @@ pub struct Facts<'a> {
     pub rendered: Option<(&'a str, &'a str, usize)>,
     /// How many objects the inventory names.
     pub entries: usize,
+    /// What is known of the dependencies.
+    pub dependencies: Option<DependencyFacts<'a>>,
     /// The objects that belong to other releases, and those that must not be written.
     pub claimed: Option<&'a ClaimConflicts>,
 }
@@ -42,6 +45,7 @@ impl<'a> Facts<'a> {
             demands: None,
             rendered: None,
             entries: 0,
+            dependencies: None,
             claimed: None,
         }
     }
@@ -98,6 +102,17 @@ impl TagStep<'_> {
     pub fn is_back(&self, facts: &Facts<'_>) -> bool {
         goes_back(facts.release, self.from, self.to)
     }
+}
+
+/// What is known of the dependencies of a release.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct DependencyFacts<'a> {
+    /// The cycle that the release is part of; it begins with the release.
+    pub cycle: Option<&'a [ReleaseId]>,
+    /// Whether the administrator allows dependencies in other namespaces.
+    pub across_namespaces: bool,
+    /// The dependencies that a new revision waits for.
+    pub waited_for: &'a [WaitedFor],
 }
 
 /// What prevents a release from applying all objects of its plan.

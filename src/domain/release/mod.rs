@@ -1,10 +1,15 @@
 //! Releases: what a spec requests, what a person requests at the command line, what is known
-//! of an invalid spec, and how the releases of other tools translate to ours.
+//! of an invalid spec, which release depends on which, and how the releases of other tools
+//! translate to ours.
 
 pub mod adopt;
 mod awaited;
+pub mod dependency;
+pub mod graph;
 mod manual;
 pub mod observed;
+pub mod readiness;
+mod ready;
 mod spec;
 
 pub use awaited::Awaited;

@@ -110,7 +110,7 @@ impl ObservedRelease {
         }
         let mut resource = self.resource.clone();
         let spec = &mut resource.spec;
-        (spec.patches, spec.images, spec.drift.ignore) = Default::default();
+        (spec.patches, spec.images, spec.drift.ignore, spec.depends_on) = Default::default();
         Release::parse(&resource)
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::awaited::Awaited;
+use super::dependency::Dependency;
 use crate::api::keys;
 use crate::api::reason::Reason;
 use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, RegistryProvider};
@@ -100,6 +101,8 @@ pub struct Release {
     pub drift: DriftMode,
     /// Fields that may drift.
     pub ignore: Arc<[Ignore]>,
+    /// What must be ready before a new revision is applied.
+    pub depends_on: Arc<[Dependency]>,
     /// What deletion of the release does.
     pub deletion_policy: DeletionPolicy,
     /// The value of the annotation that requests a run now.
@@ -280,6 +283,9 @@ impl Release {
             force: spec.force,
             drift: spec.drift.mode,
             ignore: ignore.into(),
+            depends_on: Dependency::parse_all(&spec.depends_on, &id_of(resource).namespace)
+                .map_err(|(field, problem)| invalid(&field, problem))?
+                .into(),
             deletion_policy: spec.deletion_policy,
             reconcile_at: annotation(keys::RECONCILE_AT),
             approve: annotation(keys::APPROVE),

@@ -4,6 +4,7 @@
 use crate::api::reason::Reason;
 use crate::api::status::{ArtifactStatus, Changes, VerifiedBy, VerifiedImage};
 use crate::domain::objects::identity::ObjectId;
+use crate::domain::release::dependency::WaitedFor;
 
 /// The outcome of a run.
 #[derive(Clone, Debug, Default)]
@@ -36,6 +37,9 @@ pub struct Outcome {
     pub applied: bool,
     /// Whether the run rolled out a revision, and did not only correct drift.
     pub rollout: bool,
+    /// The dependencies that a new revision waits for, or, while the revision is applied, those
+    /// that do not exist any more; `None` when that was not checked.
+    pub dependencies: Option<Vec<WaitedFor>>,
     /// The revision that the registry offers and the release does not follow.
     pub held: Option<String>,
     /// Why the registry did not provide the wanted artifact.

@@ -3,7 +3,7 @@
 
 use super::super::labels::{
     Action, Answer, CacheResult, Label, Load, Method, Phase, ReadyState, RunResult, StepResult, Verb,
-    VerdictSource, Verification, WebhookResult, senders,
+    VerdictSource, Verification, WaitingGate, WebhookResult, senders,
 };
 
 /// A metric.
@@ -164,6 +164,12 @@ pub(super) const RELEASES: MetricEntry = gauge(
     "Releases that this replica reconciles, by the status of Ready; Suspended when spec.suspend is true, \
      with any status of Ready.",
 );
+pub(super) const WAITING: MetricEntry = gauge(
+    "supercargo_releases_waiting",
+    &[("gate", Values::Closed(words::<WaitingGate>))],
+    "Releases that this replica reconciles and that wait, by what holds them: dependencies that are not ready, dependents \
+     that are deleted first, a downgrade that the spec does not allow, or spec.suspend.",
+);
 pub(super) const INVENTORY_ENTRIES: MetricEntry = gauge(
     "supercargo_inventory_entries",
     &[],
@@ -321,7 +327,7 @@ pub const CATALOG: &[Group] = &[
             QUEUE_AGE,
         ],
     },
-    Group { title: "All releases", entries: &[RELEASES, INVENTORY_ENTRIES, LAST_SUCCESS] },
+    Group { title: "All releases", entries: &[RELEASES, WAITING, INVENTORY_ENTRIES, LAST_SUCCESS] },
     Group { title: "Each release", entries: RELEASE },
     Group {
         title: "Registries",

@@ -9,10 +9,10 @@ use jiff::Timestamp;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{self, MetricFamily};
 
-use super::super::labels::ReadyState;
+use super::super::labels::{ReadyState, WaitingGate};
 use super::catalog::{
     INVENTORY_ENTRIES, LAST_SUCCESS, MetricEntry, RELEASE, RELEASE_DRIFTED, RELEASE_ENTRIES, RELEASE_INFO,
-    RELEASE_LAST_SUCCESS, RELEASE_READY, RELEASE_SUSPENDED, RELEASES,
+    RELEASE_LAST_SUCCESS, RELEASE_READY, RELEASE_SUSPENDED, RELEASES, WAITING,
 };
 use super::make::{Maker, descriptions, family, sample, whole};
 use crate::api::reason::Reason;
@@ -48,6 +48,7 @@ struct Sample {
     ready: bool,
     reason: &'static str,
     state: Option<ReadyState>,
+    gate: Option<WaitingGate>,
     suspended: bool,
     drifted: bool,
     entries: i64,
@@ -59,7 +60,7 @@ struct Sample {
 impl Fleet {
     pub fn new(make: &Maker) -> Result<Self, prometheus::Error> {
         let entries: Vec<MetricEntry> =
-            [RELEASES, INVENTORY_ENTRIES, LAST_SUCCESS].iter().chain(RELEASE).copied().collect();
+            [RELEASES, WAITING, INVENTORY_ENTRIES, LAST_SUCCESS].iter().chain(RELEASE).copied().collect();
         let descriptions = descriptions(&entries)?;
         let fleet =
             Self(Arc::new(Inner { board: Mutex::default(), each: AtomicBool::new(true), descriptions }));
@@ -132,6 +133,12 @@ impl Sample {
             Some("False") => ReadyState::NotReady,
             _ => ReadyState::Unknown,
         });
+        self.gate = match ready.and_then(|c| Reason::named(&c.reason)) {
+            Some(Reason::DependentsDeleting) => Some(WaitingGate::Dependents),
+            _ if suspended => Some(WaitingGate::Suspend),
+            Some(Reason::DependencyNotReady) => Some(WaitingGate::Dependencies),
+            _ => status.held_revision.as_ref().map(|_| WaitingGate::Downgrade),
+        };
         self.reason = reason(ready.map(|c| c.reason.as_str()));
         self.suspended = suspended;
         self.drifted = find(condition::DRIFTED).is_some_and(|c| c.status == "True");
@@ -188,10 +195,14 @@ impl Board {
         let count = |state: &ReadyState| self.releases.values().filter(|s| s.state == Some(*state)).count();
         let states = ReadyState::ALL.iter();
         let states = states.map(|state| sample(&RELEASES, &[state.as_str()], whole(count(state))));
+        let waiting = |gate: &WaitingGate| self.releases.values().filter(|s| s.gate == Some(*gate)).count();
+        let gates = WaitingGate::ALL.iter();
+        let gates = gates.map(|gate| sample(&WAITING, &[gate.as_str()], whole(waiting(gate))));
         let entries = self.releases.values().map(|s| s.entries).sum();
         let success = self.last_success.map(|at| sample(&LAST_SUCCESS, &[], at));
         vec![
             family(&RELEASES, states.collect()),
+            family(&WAITING, gates.collect()),
             family(&INVENTORY_ENTRIES, vec![sample(&INVENTORY_ENTRIES, &[], entries)]),
             family(&LAST_SUCCESS, success.into_iter().collect()),
         ]

@@ -11,6 +11,7 @@ use crate::api::reason::Reason;
 use crate::api::status::ReleaseStatus;
 use crate::api::step::StepStatus;
 use crate::cluster::inventory::{FinalizerPolicy, Stored};
+use crate::cluster::named::NamedObjects;
 use crate::cluster::session::Session;
 use crate::cluster::store::Store;
 use crate::domain::allowed::Allowed;
@@ -24,6 +25,7 @@ use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::driver;
 use crate::reconcile::env::claims::Claims;
+use crate::reconcile::env::dependencies::Dependencies;
 use crate::reconcile::env::recovery::RegistryRecovery;
 use crate::reconcile::env::{Env, TrustSettings};
 use crate::reconcile::error::{ReconcileError, chain};
@@ -104,11 +106,14 @@ impl Local {
     pub fn new(session: Session) -> Result<Self, MetricsError> {
         let metrics = Arc::new(Metrics::new(env!("CARGO_PKG_VERSION"))?);
         let (store, mut changes) = Store::new(&session);
+        let (named, _) = NamedObjects::new(&session);
         // This process has no other runs.
         let (wake, _) = mpsc::unbounded_channel();
         let env = Env {
             session,
             store,
+            named,
+            dependencies: Dependencies::default(),
             registry: Registry::new(RegistryOptions::default()),
             metrics: Arc::clone(&metrics),
             claims: Claims::default(),

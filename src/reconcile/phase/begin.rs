@@ -1,7 +1,7 @@
 //! The begin of a run: the gates, the ledger of the release, and the next command.
 
 use crate::cluster::session::Session;
-use crate::domain::gate;
+use crate::domain::gate::{self, DependencyFacts, Facts};
 use crate::domain::ledger::{self, Command, Ledger, next};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::error::ReconcileError;
@@ -27,7 +27,13 @@ pub async fn begin(scope: &Scope<'_>, caches: &mut Caches) -> Result<Begun, Reco
     if scope.trigger == Trigger::Full {
         caches.rollout.progress.wait_anew();
     }
-    ReconcileError::from_gate(gate::decide(&scope.facts()))?;
+    let cycle = scope.env.dependencies.cycle_of(&scope.release.id);
+    let dependencies = DependencyFacts {
+        cycle: cycle.as_deref(),
+        across_namespaces: scope.env.dependencies.scope.across_namespaces,
+        waited_for: &[],
+    };
+    ReconcileError::from_gate(gate::decide(&Facts { dependencies: Some(dependencies), ..scope.facts() }))?;
     // Objects from a registry that is not allowed any more are not changed.
     check_registry(&scope.env.allowed, scope.release)?;
     let session = caches.session(scope)?;

@@ -16,6 +16,7 @@ use crate::reconcile::cache::drift::Sightings;
 use crate::reconcile::cache::notes::Notes;
 use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::rollout::Rollout;
+use crate::reconcile::env::Env;
 use crate::reconcile::error::{ReconcileError, RunFailure, failure, with_cure};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::registry_wait::{RegistryWait, registry_wait};
@@ -74,7 +75,14 @@ pub async fn resolve(
             let started = Instant::now();
             let asked = ask(scope, session, &mut memory, can_wait).await;
             scope.timer.add(Phase::Resolve, started.elapsed());
-            answered(scope, memory, ledger, fallback, asked)
+            let is_answered = matches!(asked, Ok(Some(_)));
+            let revision = answered(scope, memory, ledger, fallback, asked)?;
+            if is_answered {
+                // Releases that depend on this one may go on, or see that it will change.
+                let Env { dependencies, .. } = scope.env;
+                scope.env.wake(dependencies.checked(&scope.release.id, started, &revision.name));
+            }
+            Ok(revision)
         }
     }
 }

@@ -8,8 +8,10 @@ use jiff::Timestamp;
 use crate::api::reason::Reason;
 use crate::api::release::DeletionPolicy;
 use crate::cluster::session::Identity;
+use crate::domain::gate::{Blocker, WakeOn};
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Extent, settle};
+use crate::domain::message::List;
 use crate::domain::outcome::{Note, Outcome};
 use crate::domain::plan::leaving;
 use crate::domain::prune::Holder;
@@ -17,6 +19,7 @@ use crate::domain::release::Release;
 use crate::observe::labels::{Action, Phase};
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::cluster::ClusterCache;
+use crate::reconcile::env::dependencies::Dependents;
 use crate::reconcile::error::{ReconcileError, RunFailure, chain, failure};
 use crate::reconcile::flow::retry::{Attempted, InventoryRetry};
 use crate::reconcile::live::view::View;
@@ -87,6 +90,7 @@ async fn attempt(
             notes.push(note(format!("Release deleted, kept {} ({why})", counted(entries))));
         }
     } else {
+        await_dependents(scope).await?;
         delete_all(scope, caches, &mut notes).await?;
     }
     let cluster = &mut caches.cluster;
@@ -97,6 +101,26 @@ async fn attempt(
     env.wake(env.claims.forget(&release.id));
     outcome.notes = notes;
     Ok(())
+}
+
+/// Releases that depend on this one and are being deleted, too, are deleted first.
+async fn await_dependents(scope: &Scope<'_>) -> Result<(), ReconcileError> {
+    let Scope { env, release, .. } = scope;
+    env.dependencies.listed().await;
+    let Dependents { going, staying } = env.dependencies.dependents_of(&release.id, Timestamp::now());
+    let message = match (going.is_empty(), staying) {
+        (true, None) => return Ok(()),
+        (false, _) => {
+            let names = List::Names.few(going, 3);
+            format!("Waiting for releases that depend on this one to be deleted first: {names}")
+        }
+        (true, Some((staying, left))) => {
+            env.wake_after(&release.id, left);
+            let names = List::Names.few(staying, 3);
+            format!("Waiting a moment in case releases that depend on this one are deleted, too: {names}")
+        }
+    };
+    Err(ReconcileError::Waiting(Blocker::new(Reason::DependentsDeleting, message), WakeOn::Dependencies))
 }
 
 async fn definition_goes(scope: &Scope<'_>) -> Result<bool, ReconcileError> {

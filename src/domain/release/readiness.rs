@@ -1,0 +1,372 @@
+//! Whether a dependency is ready for its current spec and the revision that it should have. A
+//! verdict that may be about an earlier one does not count.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::dependency::Dependency;
+use crate::api::keys;
+use crate::api::reason::Reason;
+use crate::api::release::OCIArtifactRelease;
+use crate::api::status::{ReleaseStatus, condition};
+use crate::domain::health::{HealthState, Reports, RuleSet};
+
+/// The words for a dependency that does not exist.
+pub const MISSING: &str = "does not exist";
+/// The words for a dependency that is being deleted.
+const DELETING: &str = "is being deleted";
+/// The words for one that its controller still works on.
+const NOT_YET: &str = "is not ready yet";
+
+/// Whether a dependency is ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DependencyVerdict {
+    /// It is.
+    Ready,
+    /// It is not: a lowercase fragment that follows its name. It stays the same while the cause
+    /// does.
+    NotReady(String),
+    /// It is, for the last revision that it knows: it has not asked its registry since the
+    /// dependent has found its own revision.
+    Unchecked,
+    /// It is not, and time alone may change that.
+    Until(String, Timestamp),
+}
+
+impl DependencyVerdict {
+    fn not(words: impl Into<String>) -> Self {
+        Self::NotReady(words.into())
+    }
+
+    /// Why it is not ready, if it is not.
+    pub fn words(&self) -> Option<&str> {
+        match self {
+            Self::Ready => None,
+            Self::NotReady(words) | Self::Until(words, _) => Some(words),
+            Self::Unchecked => Some("has not checked for a newer revision yet"),
+        }
+    }
+}
+
+/// The last answer of a registry to a release of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CheckedRevision<'a> {
+    /// The revision that it wants.
+    pub revision: &'a str,
+    /// Whether that was after the dependent has found its own revision.
+    pub is_recent: bool,
+}
+
+/// What is known of a dependency that is a release.
+#[derive(Clone, Copy, Debug)]
+pub struct ReleaseFacts<'a> {
+    /// The resource.
+    pub resource: &'a OCIArtifactRelease,
+    /// The last answer of its registry. `None` while there was none since this process has
+    /// started.
+    pub checked: Option<CheckedRevision<'a>>,
+    /// Whether this process reconciles it.
+    pub is_ours: bool,
+}
+
+/// Whether a release is ready.
+pub fn of_release(
+    dependency: &Dependency,
+    facts: Option<&ReleaseFacts<'_>>,
+    dependent: Option<&OCIArtifactRelease>,
+    now: Timestamp,
+) -> DependencyVerdict {
+    let Some(ReleaseFacts { resource, checked, is_ours }) = facts else {
+        return DependencyVerdict::not(MISSING);
+    };
+    let metadata = &resource.metadata;
+    if metadata.deletion_timestamp.is_some() {
+        return DependencyVerdict::not(DELETING);
+    }
+    let nothing = ReleaseStatus::default();
+    let status = resource.status.as_ref().unwrap_or(&nothing);
+    if status.observed_generation != metadata.generation {
+        return DependencyVerdict::not("has not reconciled its current spec yet");
+    }
+    let asked = metadata.annotations.as_ref().and_then(|all| all.get(keys::RECONCILE_AT));
+    if asked
+        .is_some_and(|asked| !asked.is_empty() && Some(asked) != status.last_handled_reconcile_at.as_ref())
+    {
+        return DependencyVerdict::not("has not finished a requested run yet");
+    }
+    let attempted = status.last_attempted_revision.as_deref();
+    match &dependency.ready {
+        Some(_) => match serde_json::to_value(resource) {
+            Ok(resource) => {
+                let holds = by_expression(dependency, &resource, dependent, now);
+                if holds != DependencyVerdict::Ready {
+                    return holds;
+                }
+            }
+            Err(error) => return DependencyVerdict::not(format!("cannot be read: {error}")),
+        },
+        None => {
+            if let Some(words) = unready(resource, status) {
+                return DependencyVerdict::not(words);
+            }
+        }
+    }
+    // A digest always means the same, and a suspended release does not follow its registry.
+    if resource.spec.reference.digest.is_some() || resource.spec.suspend || !is_ours {
+        return DependencyVerdict::Ready;
+    }
+    match checked {
+        Some(CheckedRevision { revision, .. }) if attempted != Some(revision) => {
+            DependencyVerdict::not("has not applied its newest revision yet")
+        }
+        Some(CheckedRevision { is_recent: true, .. }) => DependencyVerdict::Ready,
+        _ => DependencyVerdict::Unchecked,
+    }
+}
+
+/// Why a release is not ready for its generation and the revision that it has attempted.
+fn unready(resource: &OCIArtifactRelease, status: &ReleaseStatus) -> Option<String> {
+    let suspended = resource.spec.suspend;
+    let Some(ready) = status.condition(condition::READY) else { return Some(NOT_YET.to_owned()) };
+    if ready.status != "True" {
+        return Some(match (ready.status.as_str(), Reason::named(&ready.reason)) {
+            _ if suspended => "is suspended and not ready".to_owned(),
+            ("False", Some(reason)) => format!("is not ready: {reason}"),
+            _ => NOT_YET.to_owned(),
+        });
+    }
+    // While a release is suspended, Ready is about the spec of its last run.
+    let names_other = || {
+        let tag =
+            status.last_applied_revision.as_deref().and_then(|name| name.split_once('@')).map(|(tag, _)| tag);
+        let reference = &resource.spec.reference;
+        let pinned = reference.semver.is_none() && reference.digest.is_none();
+        let digest = reference.digest.as_deref().filter(|digest| {
+            !status.last_applied_revision.as_deref().is_some_and(|name| name.ends_with(digest))
+        });
+        digest.is_some() || pinned && tag != reference.tag.as_deref()
+    };
+    match suspended {
+        true if names_other() => return Some("is suspended before it applied its current spec".to_owned()),
+        false if ready.observed_generation != resource.metadata.generation => {
+            return Some(NOT_YET.to_owned());
+        }
+        _ => {}
+    }
+    if status.last_attempted_revision != status.last_applied_revision {
+        return Some("has not applied its newest revision yet".to_owned());
+    }
+    let failed = status.condition(condition::FETCH_FAILED).filter(|c| c.status == "True" && !suspended);
+    failed.map(|failed| {
+        let reason = Reason::named(&failed.reason).map_or("unknown", Reason::as_str);
+        format!("cannot check for a newer revision: {reason}")
+    })
+}
+
+/// Whether an object of any other kind is ready; `None` when it does not exist.
+pub fn of_object(
+    dependency: &Dependency,
+    reports: Reports,
+    object: Option<&Value>,
+    dependent: Option<&OCIArtifactRelease>,
+    now: Timestamp,
+) -> DependencyVerdict {
+    let Some(object) = object else { return DependencyVerdict::not(MISSING) };
+    if object.pointer("/metadata/deletionTimestamp").is_some() {
+        return DependencyVerdict::not(DELETING);
+    }
+    if dependency.release().is_some() {
+        // Another process reconciles it.
+        return match serde_json::from_value::<OCIArtifactRelease>(object.clone()) {
+            Ok(resource) => {
+                let facts = ReleaseFacts { resource: &resource, checked: None, is_ours: false };
+                of_release(dependency, Some(&facts), dependent, now)
+            }
+            Err(error) => DependencyVerdict::not(format!("cannot be read: {error}")),
+        };
+    }
+    if dependency.ready.is_some() {
+        let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64);
+        let (observed, current) = (number("/status/observedGeneration"), number("/metadata/generation"));
+        if observed.zip(current).is_some_and(|(observed, current)| observed < current) {
+            return DependencyVerdict::not("is not observed in its current generation yet");
+        }
+        return by_expression(dependency, object, dependent, now);
+    }
+    let health = RuleSet::default().assess_of(reports, object, now);
+    match health.state {
+        state if state.is_healthy() => DependencyVerdict::Ready,
+        HealthState::Failed => DependencyVerdict::not(format!("has failed: {}", health.message)),
+        _ => match health.changes_at {
+            Some(at) => DependencyVerdict::Until(NOT_YET.to_owned(), at),
+            None => DependencyVerdict::not(NOT_YET),
+        },
+    }
+}
+
+fn by_expression(
+    dependency: &Dependency,
+    object: &Value,
+    dependent: Option<&OCIArtifactRelease>,
+    now: Timestamp,
+) -> DependencyVerdict {
+    let Some(ready) = &dependency.ready else { return DependencyVerdict::Ready };
+    let this = dependent.and_then(|dependent| serde_json::to_value(dependent).ok()).unwrap_or_default();
+    match ready.holds(object, &this, now) {
+        Ok(true) => DependencyVerdict::Ready,
+        Ok(false) => DependencyVerdict::not("is not ready by its expression (ready)"),
+        Err(problem) => {
+            DependencyVerdict::not(format!("its expression (ready) cannot be evaluated: {problem}"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::dependency::DependencyReference;
+
+    fn dependency(reference: Value) -> Dependency {
+        let reference: DependencyReference = serde_json::from_value(reference).unwrap();
+        Dependency::parse_all(&[reference], "team").unwrap().remove(0)
+    }
+
+    /// A release that is ready at the revision `1@a`, with changes laid over it.
+    fn release(changes: Value) -> OCIArtifactRelease {
+        let mut resource = json!({
+            "apiVersion": "supercargo.dev/v1alpha1", "kind": "OCIArtifactRelease",
+            "metadata": {"name": "db", "namespace": "team", "generation": 2},
+            "spec": {"url": "oci://r.io/team/db", "ref": {"tag": "1"}, "prune": true},
+            "status": {"observedGeneration": 2, "lastAttemptedRevision": "1@a", "lastAppliedRevision": "1@a",
+                "conditions": [ready("True", "ReconciliationSucceeded", 2)]},
+        });
+        for (pointer, value) in changes.as_object().unwrap() {
+            let (parent, key) = pointer.rsplit_once('/').unwrap();
+            resource.pointer_mut(parent).unwrap()[key] = value.clone();
+        }
+        serde_json::from_value(resource).unwrap()
+    }
+
+    fn ready(status: &str, reason: &str, generation: i64) -> Value {
+        json!({"type": "Ready", "status": status, "reason": reason, "message": "m", "observedGeneration": generation,
+            "lastTransitionTime": "2026-01-01T00:00:00Z"})
+    }
+
+    const NEW: Option<CheckedRevision<'static>> = Some(CheckedRevision { revision: "1@a", is_recent: true });
+
+    #[test]
+    fn a_release_is_ready_for_its_spec_and_the_revision_that_it_should_have() {
+        let check = |changes: Value, checked: Option<CheckedRevision<'_>>, expected: &str| {
+            let resource = release(changes.clone());
+            let facts = ReleaseFacts { resource: &resource, checked, is_ours: true };
+            let found =
+                of_release(&dependency(json!({"name": "db"})), Some(&facts), None, Timestamp::UNIX_EPOCH);
+            assert_eq!(found.words().unwrap_or_default(), expected, "{changes}");
+        };
+        check(json!({}), NEW, "");
+        check(json!({"/metadata/generation": 3}), NEW, "has not reconciled its current spec yet");
+        check(json!({"/status/observedGeneration": null}), NEW, "has not reconciled its current spec yet");
+        check(
+            json!({"/metadata/annotations": {"supercargo.dev/reconcile-at": "now"}}),
+            NEW,
+            "has not finished a requested run yet",
+        );
+        check(
+            json!({"/metadata/annotations": {"supercargo.dev/reconcile-at": "now"},
+                "/status/lastHandledReconcileAt": "now"}),
+            NEW,
+            "",
+        );
+        check(json!({"/metadata/deletionTimestamp": "2026-01-01T00:00:00Z"}), NEW, "is being deleted");
+        check(json!({"/status/conditions": []}), NEW, "is not ready yet");
+        check(json!({"/status/conditions": [ready("Unknown", "Progressing", 2)]}), NEW, "is not ready yet");
+        check(
+            json!({"/status/conditions": [ready("False", "HealthTimeout", 2)]}),
+            NEW,
+            "is not ready: HealthTimeout",
+        );
+        // A verdict about an earlier spec.
+        check(
+            json!({"/status/conditions": [ready("True", "ReconciliationSucceeded", 1)]}),
+            NEW,
+            "is not ready yet",
+        );
+        check(
+            json!({"/status/lastAttemptedRevision": "2@b"}),
+            NEW,
+            "has not applied its newest revision yet",
+        );
+        // A newer revision that is not in its status yet.
+        let newer = Some(CheckedRevision { revision: "1@b", is_recent: true });
+        check(json!({}), newer, "has not applied its newest revision yet");
+        let old = Some(CheckedRevision { revision: "1@a", is_recent: false });
+        check(json!({}), old, "has not checked for a newer revision yet");
+        check(json!({}), None, "has not checked for a newer revision yet");
+        let failed = json!({"type": "FetchFailed", "status": "True", "reason": "RegistryUnavailable", "message": "m",
+            "lastTransitionTime": "2026-01-01T00:00:00Z"});
+        check(
+            json!({"/status/conditions": [ready("True", "ReconciliationSucceeded", 2), failed]}),
+            NEW,
+            "cannot check for a newer revision: RegistryUnavailable",
+        );
+        // Neither a digest nor a suspended release follows the registry.
+        check(json!({"/spec/ref": {"digest": "sha256:a"}}), None, "");
+        let before = || ready("True", "ReconciliationSucceeded", 1);
+        check(json!({"/spec/suspend": true, "/status/conditions": [before()]}), None, "");
+        check(
+            json!({"/spec/suspend": true, "/spec/ref": {"tag": "2"}, "/status/conditions": [before()]}),
+            None,
+            "is suspended before it applied its current spec",
+        );
+        check(
+            json!({"/spec/suspend": true, "/status/conditions": [ready("Unknown", "Suspended", 2)]}),
+            None,
+            "is suspended and not ready",
+        );
+    }
+
+    #[test]
+    fn what_does_not_exist_is_not_ready() {
+        let db = dependency(json!({"name": "db"}));
+        assert_eq!(of_release(&db, None, None, Timestamp::UNIX_EPOCH).words(), Some(MISSING));
+    }
+
+    #[test]
+    fn an_object_is_judged_by_the_rules_of_its_kind() {
+        let check = |kind: (&str, &str), object: Value, expected: &str| {
+            let dependency = dependency(json!({"name": "x", "apiVersion": kind.0, "kind": kind.1}));
+            let mut whole =
+                json!({"apiVersion": kind.0, "kind": kind.1, "metadata": {"name": "x", "generation": 2}});
+            for (key, value) in object.as_object().into_iter().flatten() {
+                whole[key] = value.clone();
+            }
+            let found = of_object(
+                &dependency,
+                Reports::Unknown,
+                Some(&whole).filter(|_| !object.is_null()),
+                None,
+                Timestamp::UNIX_EPOCH,
+            );
+            assert_eq!(found.words().unwrap_or_default(), expected, "{object}");
+        };
+        check(("v1", "ConfigMap"), json!({}), "");
+        check(("v1", "ConfigMap"), Value::Null, "does not exist");
+        check(("apps/v1", "Deployment"), json!({"status": {"observedGeneration": 1}}), "is not ready yet");
+        let complete =
+            json!({"status": {"conditions": [{"type": "Complete", "status": "True"}], "succeeded": 1}});
+        check(("batch/v1", "Job"), complete, "");
+        check(
+            ("batch/v1", "Job"),
+            json!({"metadata": {"name": "x", "deletionTimestamp": "2026-01-01T00:00:00Z"}}),
+            "is being deleted",
+        );
+        // A release of another process has no answer of a registry here.
+        let other = serde_json::to_value(release(json!({}))).unwrap();
+        check(("supercargo.dev/v1alpha1", "OCIArtifactRelease"), other, "");
+        let other = serde_json::to_value(release(json!({"/metadata/generation": 3}))).unwrap();
+        let words = "has not reconciled its current spec yet";
+        check(("supercargo.dev/v1alpha1", "OCIArtifactRelease"), other, words);
+    }
+}

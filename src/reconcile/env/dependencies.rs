@@ -1,0 +1,195 @@
+//! Which release depends on what, for all releases of the process: what is known of the
+//! dependencies, and who is notified when one of them changes.
+//!
+//! A release that waits is notified only when one of its dependencies is ready, or when the reason
+//! that its status shows has changed. One whose revision is applied is notified only when a
+//! dependency disappears or returns.
+
+mod state;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+pub use self::state::{DependencyReport, DependencySource};
+use self::state::{Followed, Follower, Inner, RegistryCheck};
+use crate::cluster::named::ObjectKey;
+use crate::domain::identity::ReleaseId;
+use crate::domain::observed::ObservedRelease;
+use crate::domain::release::dependency::{Dependency, releases_named};
+use crate::domain::release::{has_begun, id_of};
+
+/// How long a run waits until all releases are known, after a start.
+const LISTING: Duration = Duration::from_secs(10);
+/// How long a deleted release waits for dependents that may be deleted with it, by the same command.
+/// The time of the deletion has whole seconds.
+const DELETED_TOGETHER: Duration = Duration::from_secs(3);
+
+/// Which releases the process watches, and what they may depend on.
+#[derive(Clone, Debug, Default)]
+pub struct DependencyScope {
+    /// The watched namespaces; all when empty.
+    pub namespaces: Vec<String>,
+    /// Whether only releases with certain labels are watched.
+    pub is_selective: bool,
+    /// Whether dependencies may be in other namespaces than their dependents.
+    pub across_namespaces: bool,
+}
+
+/// The dependencies of all releases.
+pub struct Dependencies {
+    /// Which releases are watched.
+    pub scope: DependencyScope,
+    inner: Mutex<Inner>,
+    listed: watch::Sender<bool>,
+}
+
+/// The releases that depend on one that is being deleted.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Dependents {
+    /// Those that are being deleted, too.
+    pub going: Vec<ReleaseId>,
+    /// Those that are not, and how much longer to wait for them to be deleted.
+    pub staying: Option<(Vec<ReleaseId>, Duration)>,
+}
+
+impl Default for Dependencies {
+    /// Of a process that watches no releases.
+    fn default() -> Self {
+        let none = Self::new(DependencyScope::default());
+        none.set_listed();
+        none
+    }
+}
+
+impl Dependencies {
+    /// Without releases.
+    pub fn new(scope: DependencyScope) -> Self {
+        Self { scope, inner: Mutex::default(), listed: watch::channel(false).0 }
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        change(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// All releases are known now.
+    pub fn set_listed(&self) {
+        self.listed.send_replace(true);
+    }
+
+    /// Waits until all releases are known: before that, one that is not known may exist.
+    pub async fn listed(&self) {
+        let mut listed = self.listed.subscribe();
+        // If a watch fails, what is known has to be enough.
+        let _ = tokio::time::timeout(LISTING, listed.wait_for(|listed| *listed)).await;
+    }
+
+    /// Whether this process would know a release of a namespace.
+    pub fn covers(&self, release: &ReleaseId) -> bool {
+        let DependencyScope { namespaces, is_selective, .. } = &self.scope;
+        let is_watched = namespaces.is_empty() || namespaces.contains(&release.namespace);
+        is_watched && !is_selective || self.with(|inner| inner.releases.contains_key(release))
+    }
+
+    /// A release is there, or has changed. Returns the releases to notify.
+    pub fn present(&self, seen: &Arc<ObservedRelease>) -> BTreeSet<ReleaseId> {
+        let id = id_of(&seen.resource);
+        let named = releases_named(&seen.resource);
+        self.with(|inner| {
+            inner.releases.insert(id.clone(), Arc::clone(seen));
+            let mut notified = inner.depend(&id, named);
+            notified.extend(inner.changed(&id));
+            notified
+        })
+    }
+
+    /// A release is gone. Returns the releases to notify.
+    pub fn absent(&self, id: &ReleaseId) -> BTreeSet<ReleaseId> {
+        self.with(|inner| {
+            inner.releases.remove(id);
+            inner.checks.remove(id);
+            inner.unfollow(id);
+            let mut notified = inner.depend(id, BTreeSet::new());
+            notified.extend(inner.changed(id));
+            notified
+        })
+    }
+
+    /// The registry has answered to a release; the request began at that time. Returns the releases
+    /// to notify.
+    pub fn checked(&self, id: &ReleaseId, began: Instant, revision: &str) -> BTreeSet<ReleaseId> {
+        self.with(|inner| {
+            let answered = Some((began, revision.to_owned()));
+            inner.checks.insert(id.clone(), RegistryCheck { answered, is_asked: false });
+            inner.changed(id)
+        })
+    }
+
+    /// A watched object has changed. Returns the releases to notify.
+    pub fn object_changed(&self, key: &ObjectKey) -> BTreeSet<ReleaseId> {
+        self.with(|inner| {
+            let followers: Vec<ReleaseId> = inner.by_object.get(key).into_iter().flatten().cloned().collect();
+            inner.notified(followers, |followed| followed.source.is_of(key))
+        })
+    }
+
+    /// The cycle that a release is part of; it begins with the release.
+    pub fn cycle_of(&self, id: &ReleaseId) -> Option<Vec<ReleaseId>> {
+        self.with(|inner| inner.graph.cycle_of(id))
+    }
+
+    /// A release has found a revision, which is applied already, or waits for the dependencies. It
+    /// is notified from now on.
+    pub fn follow(
+        &self,
+        id: &ReleaseId,
+        key: &str,
+        is_applied: bool,
+        sources: Vec<(Dependency, DependencySource)>,
+    ) -> DependencyReport {
+        let now = Timestamp::now();
+        self.with(|inner| {
+            let before = inner.unfollow(id).filter(|before| before.key == key);
+            let since = before.map_or_else(Instant::now, |before| before.since);
+            let entries = sources.into_iter();
+            let followed = entries.map(|(dependency, source)| Followed { dependency, source, words: None });
+            let mut follower =
+                Follower { key: key.to_owned(), since, waits: !is_applied, followed: followed.collect() };
+            let report = inner.report(id, &mut follower, now);
+            inner.insert(id, follower);
+            report
+        })
+    }
+
+    /// A release has no dependencies.
+    pub fn unfollow(&self, id: &ReleaseId) {
+        self.with(|inner| drop(inner.unfollow(id)));
+    }
+
+    /// The releases that a deleted release may have to wait for. Those that it depends on itself,
+    /// in a cycle, are not among them.
+    pub fn dependents_of(&self, id: &ReleaseId, now: Timestamp) -> Dependents {
+        self.with(|inner| {
+            let deleted = |id: &ReleaseId| {
+                let metadata = &inner.releases.get(id)?.resource.metadata;
+                metadata.deletion_timestamp.as_ref().map(|time| time.0)
+            };
+            let mut dependents: Vec<&ReleaseId> = inner.graph.dependents_of(id).collect();
+            if !dependents.is_empty() {
+                let first = inner.graph.reachable_from(id);
+                dependents.retain(|dependent| *dependent != id && !first.contains(dependent));
+            }
+            let exists =
+                |id: &ReleaseId| inner.releases.get(id).is_some_and(|seen| has_begun(&seen.resource));
+            let (going, staying): (Vec<_>, Vec<_>) =
+                dependents.into_iter().filter(|id| exists(id)).cloned().partition(|id| deleted(id).is_some());
+            let elapsed = deleted(id).and_then(|at| Duration::try_from(now.duration_since(at)).ok());
+            let left = DELETED_TOGETHER.saturating_sub(elapsed.unwrap_or_default());
+            let staying = Some((staying, left)).filter(|(ids, left)| !ids.is_empty() && !left.is_zero());
+            Dependents { going, staying }
+        })
+    }
+}

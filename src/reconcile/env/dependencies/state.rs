@@ -1,0 +1,254 @@
+//! The state behind the directory of dependencies: who follows what, and who is notified of a
+//! change.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::cluster::named::{NamedObject, ObjectKey};
+use crate::domain::identity::{ObjectId, ReleaseId};
+use crate::domain::observed::ObservedRelease;
+use crate::domain::release::dependency::{Dependency, WaitedFor};
+use crate::domain::release::graph::DependencyGraph;
+use crate::domain::release::readiness::{
+    CheckedRevision, DependencyVerdict, MISSING, ReleaseFacts, of_object, of_release,
+};
+
+/// Everything that is known.
+#[derive(Default)]
+pub(super) struct Inner {
+    pub(super) releases: HashMap<ReleaseId, Arc<ObservedRelease>>,
+    pub(super) graph: DependencyGraph,
+    pub(super) checks: HashMap<ReleaseId, RegistryCheck>,
+    pub(super) followers: HashMap<ReleaseId, Follower>,
+    pub(super) by_object: HashMap<ObjectKey, BTreeSet<ReleaseId>>,
+}
+
+/// When the registry has answered to a release.
+#[derive(Default)]
+pub(super) struct RegistryCheck {
+    /// When the last answered request began, and the revision that is wanted since.
+    pub(super) answered: Option<(Instant, String)>,
+    /// Whether another request has been asked for.
+    pub(super) is_asked: bool,
+}
+
+/// A release with dependencies.
+pub(super) struct Follower {
+    /// The revision and its options.
+    pub(super) key: String,
+    /// When it found this revision.
+    pub(super) since: Instant,
+    /// Whether the revision waits for the dependencies.
+    pub(super) waits: bool,
+    pub(super) followed: Vec<Followed>,
+}
+
+pub(super) struct Followed {
+    pub(super) dependency: Dependency,
+    pub(super) source: DependencySource,
+    /// The reason that the release has reported.
+    pub(super) words: Option<String>,
+}
+
+/// How a dependency is known.
+pub enum DependencySource {
+    /// It is a release that this process watches.
+    Release,
+    /// It is watched with the rights of the dependent.
+    Object(Arc<NamedObject>),
+    /// It cannot be watched: what the last run found.
+    Read(DependencyVerdict, Option<Arc<NamedObject>>),
+}
+
+/// What a run finds of its dependencies.
+#[derive(Default)]
+pub struct DependencyReport {
+    /// Those that the release waits for or lacks.
+    pub waited_for: Vec<WaitedFor>,
+    /// Releases that have to ask their registries.
+    pub unchecked: Vec<ReleaseId>,
+    /// Whether nothing else is waited for.
+    pub is_only_unchecked: bool,
+    /// When a judgement changes only because time passes.
+    pub changes_at: Option<Timestamp>,
+}
+
+impl DependencySource {
+    pub(super) fn is_of(&self, key: &ObjectKey) -> bool {
+        self.object().is_some_and(|object| object.key() == key)
+    }
+
+    fn object(&self) -> Option<&Arc<NamedObject>> {
+        match self {
+            Self::Release => None,
+            Self::Object(object) => Some(object),
+            Self::Read(_, object) => object.as_ref(),
+        }
+    }
+}
+
+impl Inner {
+    /// Sets the releases that a release depends on. Returns those to notify: the members of new
+    /// and broken cycles, and deleted ones that waited for this one to be deleted first.
+    pub(super) fn depend(&mut self, id: &ReleaseId, named: BTreeSet<ReleaseId>) -> BTreeSet<ReleaseId> {
+        let before: Vec<ReleaseId> =
+            self.graph.dependencies_of(id).filter(|before| !named.contains(before)).cloned().collect();
+        let mut notified = self.graph.set(id, named);
+        let is_going = |id: &ReleaseId| {
+            self.releases.get(id).is_some_and(|seen| seen.resource.metadata.deletion_timestamp.is_some())
+        };
+        notified.extend(before.into_iter().filter(is_going));
+        // It runs because of its own change.
+        notified.remove(id);
+        notified
+    }
+
+    /// A release has changed, or what is known of it. Returns the releases to notify.
+    pub(super) fn changed(&mut self, id: &ReleaseId) -> BTreeSet<ReleaseId> {
+        let dependents: Vec<ReleaseId> = self.graph.dependents_of(id).cloned().collect();
+        self.notified(dependents, |followed| {
+            matches!(followed.source, DependencySource::Release)
+                && followed.dependency.release().as_ref() == Some(id)
+        })
+    }
+
+    /// Those of the dependents whose view of a dependency has changed, and the dependency itself if
+    /// it has to ask its registry.
+    pub(super) fn notified(
+        &mut self,
+        dependents: Vec<ReleaseId>,
+        is_changed: impl Fn(&Followed) -> bool,
+    ) -> BTreeSet<ReleaseId> {
+        let now = Timestamp::now();
+        let mut notified = BTreeSet::new();
+        for id in dependents {
+            let Some(mut follower) = self.followers.remove(&id) else { continue };
+            let (since, waits) = (follower.since, follower.waits);
+            for followed in follower.followed.iter_mut().filter(|followed| is_changed(followed)) {
+                if matches!(followed.source, DependencySource::Read(..)) {
+                    // It can be watched now.
+                    notified.insert(id.clone());
+                    continue;
+                }
+                let readiness = self.readiness(&id, since, followed, now);
+                if waits && readiness == DependencyVerdict::Unchecked {
+                    notified.extend(self.ask(followed));
+                    continue;
+                }
+                let words = shown(&readiness, waits);
+                if words != followed.words {
+                    followed.words = words;
+                    notified.insert(id.clone());
+                }
+            }
+            self.followers.insert(id, follower);
+        }
+        notified
+    }
+
+    pub(super) fn report(
+        &mut self,
+        id: &ReleaseId,
+        follower: &mut Follower,
+        now: Timestamp,
+    ) -> DependencyReport {
+        let (mut report, mut all_unchecked) = (DependencyReport::default(), true);
+        for followed in &mut follower.followed {
+            let readiness = self.readiness(id, follower.since, followed, now);
+            followed.words = shown(&readiness, follower.waits);
+            all_unchecked &= matches!(readiness, DependencyVerdict::Ready | DependencyVerdict::Unchecked);
+            match readiness {
+                DependencyVerdict::Unchecked if follower.waits => report.unchecked.extend(self.ask(followed)),
+                DependencyVerdict::Until(_, at) => {
+                    report.changes_at = Some(report.changes_at.map_or(at, |known: Timestamp| known.min(at)));
+                }
+                _ => {}
+            }
+            if let Some(words) = followed.words.clone() {
+                let api_version = followed.dependency.api_version();
+                report.waited_for.push(WaitedFor { id: followed.shown_id(), api_version, words });
+            }
+        }
+        report.is_only_unchecked = all_unchecked && !report.waited_for.is_empty();
+        // Nothing is waited for any more.
+        if follower.waits && report.waited_for.is_empty() {
+            follower.waits = false;
+        }
+        report
+    }
+
+    fn readiness(
+        &self,
+        id: &ReleaseId,
+        since: Instant,
+        followed: &Followed,
+        now: Timestamp,
+    ) -> DependencyVerdict {
+        let dependent = self.releases.get(id).map(|seen| &seen.resource);
+        let Followed { dependency, source, .. } = followed;
+        match source {
+            DependencySource::Read(readiness, _) => readiness.clone(),
+            DependencySource::Object(object) => {
+                of_object(dependency, object.reports, object.value().as_deref(), dependent, now)
+            }
+            DependencySource::Release => {
+                let known =
+                    dependency.release().and_then(|id| Some((self.releases.get(&id)?, self.checks.get(&id))));
+                let facts = known.map(|(seen, check)| ReleaseFacts {
+                    resource: &seen.resource,
+                    checked: check
+                        .and_then(|check| check.answered.as_ref())
+                        .map(|(at, revision)| CheckedRevision { revision, is_recent: *at >= since }),
+                    is_ours: true,
+                });
+                of_release(dependency, facts.as_ref(), dependent, now)
+            }
+        }
+    }
+
+    /// The release that has to ask its registry, unless it will do so anyway.
+    fn ask(&mut self, followed: &Followed) -> Option<ReleaseId> {
+        let release = followed.dependency.release()?;
+        let check = self.checks.entry(release.clone()).or_default();
+        (!std::mem::replace(&mut check.is_asked, true)).then_some(release)
+    }
+
+    pub(super) fn insert(&mut self, id: &ReleaseId, follower: Follower) {
+        for object in follower.followed.iter().filter_map(|followed| followed.source.object()) {
+            self.by_object.entry(object.key().clone()).or_default().insert(id.clone());
+        }
+        self.followers.insert(id.clone(), follower);
+    }
+
+    pub(super) fn unfollow(&mut self, id: &ReleaseId) -> Option<Follower> {
+        let before = self.followers.remove(id)?;
+        for object in before.followed.iter().filter_map(|followed| followed.source.object()) {
+            if let Some(followers) = self.by_object.get_mut(object.key()) {
+                followers.remove(id);
+                if followers.is_empty() {
+                    self.by_object.remove(object.key());
+                }
+            }
+        }
+        Some(before)
+    }
+}
+
+impl Followed {
+    /// The object, without a namespace where its kind has none.
+    fn shown_id(&self) -> ObjectId {
+        match self.source.object() {
+            Some(object) => object.key().id.clone(),
+            None => self.dependency.id.clone(),
+        }
+    }
+}
+
+/// What a status says: why a new revision waits, and, once it is applied, only that the
+/// dependency is missing.
+fn shown(readiness: &DependencyVerdict, waits: bool) -> Option<String> {
+    readiness.words().filter(|words| waits || *words == MISSING).map(str::to_owned)
+}

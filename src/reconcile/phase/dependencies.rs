@@ -1,0 +1,148 @@
+//! The dependencies of a release, before a new revision is applied. A revision that is applied
+//! does not wait for them again: the run only reports those that do not exist any more.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::cluster::State;
+use crate::cluster::discovery::Resource;
+use crate::cluster::session::Session;
+use crate::domain::gate::{self, DependencyFacts, Facts};
+use crate::domain::identity::ObjectId;
+use crate::domain::message::List;
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::release::dependency::Dependency;
+use crate::domain::release::readiness::{DependencyVerdict, of_object};
+use crate::reconcile::env::dependencies::{DependencyReport, DependencySource};
+use crate::reconcile::error::{ReconcileError, chain};
+use crate::reconcile::scope::Scope;
+use crate::reconcile::scope::revision::Update;
+
+/// How long a run waits for the registries of its dependencies.
+const CHECK: Duration = Duration::from_secs(1);
+/// How many missing dependencies a message names.
+const NAMED: usize = 3;
+
+/// Checks the dependencies of a release.
+///
+/// # Errors
+/// That the revision waits for some of them.
+pub async fn check(
+    scope: &Scope<'_>,
+    update: &Update<'_>,
+    outcome: &mut Outcome,
+) -> Result<(), ReconcileError> {
+    let release = scope.release;
+    if !scope.policy.repeats {
+        return Ok(());
+    }
+    let all = &scope.env.dependencies;
+    if release.depends_on.is_empty() {
+        all.unfollow(&release.id);
+        outcome.dependencies = Some(Vec::new());
+        return Ok(());
+    }
+    let key = &update.revision.key;
+    let is_applied = update.ledger.whole() == Some(key.as_str());
+    let mut sources = Vec::new();
+    for dependency in release.depends_on.iter() {
+        let source = tokio::select! {
+            source = source(scope, update.session, dependency) => source?,
+            () = scope.signals.superseded() => return Err(ReconcileError::SUPERSEDED),
+        };
+        sources.push((dependency.clone(), source));
+    }
+    let DependencyReport { waited_for, unchecked, is_only_unchecked, changes_at } =
+        all.follow(&release.id, key, is_applied, sources);
+    scope.env.wake(unchecked);
+    if let Some(at) = changes_at {
+        let left = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
+        scope.env.wake_after(&release.id, left + Duration::from_millis(5));
+    }
+    outcome.dependencies = Some(waited_for.clone());
+    if is_applied {
+        if let (Verdict::Ready { message }, false) = (&mut outcome.verdict, waited_for.is_empty()) {
+            message.push_str(&format!("; dependency {}", List::Clauses.few(&waited_for, NAMED)));
+        }
+        return Ok(());
+    }
+    if is_only_unchecked {
+        // They usually answer within the time of a request: that is not worth a status.
+        scope.slot.release();
+        tokio::select! {
+            () = scope.signals.superseded() => return Err(ReconcileError::SUPERSEDED),
+            () = tokio::time::sleep(CHECK) => {}
+        }
+    }
+    let facts = DependencyFacts {
+        across_namespaces: all.scope.across_namespaces,
+        waited_for: &waited_for,
+        ..DependencyFacts::default()
+    };
+    let decision = gate::decide(&Facts { dependencies: Some(facts), ..scope.facts() });
+    ReconcileError::from_gate(decision).inspect_err(|_| {
+        // Not applied yet, as releases that depend on this one see.
+        outcome.artifact = Some(update.revision.artifact());
+    })
+}
+
+/// How a dependency is known: from the watch over releases, or from one over the object, with the
+/// rights of the release.
+async fn source(
+    scope: &Scope<'_>,
+    session: &Session,
+    dependency: &Dependency,
+) -> Result<DependencySource, ReconcileError> {
+    let env = scope.env;
+    if let Some(release) = dependency.release() {
+        env.dependencies.listed().await;
+        if env.dependencies.covers(&release) {
+            return Ok(DependencySource::Release);
+        }
+    }
+    let kind = dependency.id.group_kind();
+    let wanted = std::iter::once((kind.clone(), dependency.version.clone()));
+    let discovery = session.known_in(wanted).await?;
+    let Some(resource) = discovery.served(&kind, &dependency.version) else {
+        discovery.absent(&kind)?;
+        let words = format!("is of a kind that the API server does not serve: {kind}");
+        return Ok(DependencySource::Read(DependencyVerdict::NotReady(words), None));
+    };
+    let mut id = dependency.id.clone();
+    if !resource.namespaced {
+        id.namespace.clear();
+    }
+    let identity = env.identity(scope.release);
+    let watched = env.named.watch(&identity, &resource, &id)?;
+    if watched.settled().await == State::Synced {
+        return Ok(DependencySource::Object(watched));
+    }
+    let readiness = read(session, dependency, &resource, &id).await?;
+    Ok(DependencySource::Read(readiness, Some(watched)))
+}
+
+/// Reads an object that cannot be watched.
+async fn read(
+    session: &Session,
+    dependency: &Dependency,
+    resource: &Arc<Resource>,
+    id: &ObjectId,
+) -> Result<DependencyVerdict, ReconcileError> {
+    let judge =
+        |object: Option<&Value>| of_object(dependency, resource.reports, object, None, Timestamp::now());
+    match session.get(resource, id).await {
+        Ok(answer) => Ok(judge(Some(&answer.json()?))),
+        Err(error) if error.is_not_found() => Ok(judge(None)),
+        Err(error) if error.is_forbidden() => {
+            let words = format!(
+                "cannot be read; allow the release's account to get, list and watch it: {}",
+                chain(&error)
+            );
+            Ok(DependencyVerdict::NotReady(words))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
