@@ -32,7 +32,7 @@ pub struct DependencyReference {
     pub kind: Option<String>,
     /// CEL expression that decides whether the object is ready, instead of the rules for its kind. Variables: `dep`, the object, and `self`, the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024))]
+    #[schemars(length(min = 1, max = 2048))]
     pub ready: Option<String>,
 }
 

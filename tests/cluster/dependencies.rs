@@ -168,12 +168,66 @@ spec:
 }
 
 #[story]
+async fn an_expression_decides_instead_of_the_rules() {
+    let scene = Scene::begin("depends-ready").await;
+    let place = scene.namespace();
+    // The release names in a label what it wants.
+    let ready = "dep.data.key == 'go' && self.spec.interval == '24h'";
+    let on = json!([{"name": "signal", "apiVersion": "v1", "kind": "ConfigMap", "ready": ready}]);
+    scene.push("app", "1", &config_map("app", "one"));
+    scene.story.apply(&config_map("signal", "wait"));
+    scene.create("app", quiet(json!({"dependsOn": on})));
+    waits(&scene, "app", &format!("ConfigMap/{place}/signal is not ready: its expression is false")).await;
+    scene.patch("v1", "configmaps", "signal", json!({"data": {"key": null, "other": "x"}}));
+    let says = format!(
+        "ConfigMap/{place}/signal is not ready: its expression has no answer: there is no dep.data.key"
+    );
+    scene.wait_message("app", "False", &says).await;
+    let begin = Instant::now();
+    scene.patch("v1", "configmaps", "signal", json!({"data": {"key": "go"}}));
+    scene.story.wait_ready("app", "1@").await;
+    assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
+
+    // One about a release: what it has applied, even if its objects are not ready.
+    scene.push("db", "1", &(config_map("db", "one") + &unready_deployment("db")));
+    let ready = "dep.status.lastAttemptedRevision.startsWith('1@')";
+    scene.push("web", "1", &config_map("web", "one"));
+    scene.create("web", quiet(json!({"dependsOn": [{"name": "db", "ready": ready}]})));
+    waits(&scene, "web", &format!("OCIArtifactRelease/{place}/db does not exist")).await;
+    scene.create("db", quiet(json!({"wait": true})));
+    scene.story.wait_ready("web", "1@").await;
+
+    // One that cannot be parsed.
+    scene.push("wrong", "1", &config_map("wrong", "one"));
+    for (ready, says) in [
+        ("dep.status.phase ==", "spec.dependsOn[0].ready: "),
+        ("object.status.up", "there is no variable object; the variables are dep and self"),
+    ] {
+        let on = json!([{"name": "signal", "apiVersion": "v1", "kind": "ConfigMap", "ready": ready}]);
+        scene.create("wrong", quiet(json!({"dependsOn": on})));
+        let said = scene.wait_reason("wrong", "Stalled", "True", "InvalidSpec").await;
+        assert!(said.contains(says), "{said}");
+        scene.story.kubectl(&["delete", "oar", "wrong", "--timeout=60s"], "");
+    }
+}
+
+#[story]
 async fn what_cannot_be_known_is_said_in_words() {
     let scene = Scene::begin("depends-words").await;
-    let widget = json!([{"name": "w", "apiVersion": "example.com/v1", "kind": "Gadget"}]);
+    let group = format!("{}.example.com", scene.namespace());
+    let widget = json!([{"name": "w", "apiVersion": format!("{group}/v1"), "kind": "Widget"}]);
     scene.push("kind", "1", &config_map("kind", "one"));
     scene.create("kind", quiet(json!({"dependsOn": widget})));
-    waits(&scene, "kind", "is of a kind that the API server does not serve: Gadget.example.com").await;
+    waits(&scene, "kind", &format!("is of a kind that the API server does not serve: Widget.{group}")).await;
+    // Discovery shows that it is served now, and the watch that it exists.
+    let versions =
+        "\n  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object}}}\n";
+    scene.story.apply(&widgets(&group, versions));
+    scene
+        .wait_message("kind", "False", &format!("Widget.{group}/{}/w does not exist", scene.namespace()))
+        .await;
+    scene.story.apply(&format!("apiVersion: {group}/v1\nkind: Widget\nmetadata: {{name: w}}\n"));
+    scene.story.wait_ready("kind", "1@").await;
 
     scene.story.apply(&(account("narrow") + &role("narrow", scene.namespace(), CONFIG_MAPS)));
     let secret = json!([{"name": "s", "apiVersion": "v1", "kind": "Secret"}]);
@@ -237,6 +291,39 @@ async fn a_cycle_is_named_in_each_of_its_releases_until_it_is_broken() {
     for name in ["c", "b", "a"] {
         scene.story.wait_ready(name, "1@").await;
     }
+}
+
+#[story]
+async fn a_wait_goes_on_after_a_restart_and_for_an_object_that_is_made_anew() {
+    let mut scene = Scene::begin("depends-restart").await;
+    scene.push("db", "1", &(config_map("db", "one") + &unready_deployment("db")));
+    scene.create("db", quiet(json!({"wait": true})));
+    scene.push("app", "1", &config_map("app", "one"));
+    let on = json!([{"name": "db"}, {"name": "settings", "apiVersion": "v1", "kind": "ConfigMap"}]);
+    scene.create("app", quiet(json!({"dependsOn": on})));
+    let waiting = waits(&scene, "app", "db is not ready yet").await;
+    let began = waiting["status"]["dependencies"][0]["since"].clone();
+    // While the operator is away, one dependency is made.
+    scene
+        .replace_operator(async |story| {
+            story.apply(&config_map("settings", "one"));
+        })
+        .await;
+    let settled = async || {
+        let app = scene.story.release("app").await?;
+        let listed = app["status"]["dependencies"].as_array()?.clone();
+        (listed.len() == 1 && !message(&app, "Ready").contains("settings")).then_some(listed)
+    };
+    let listed = scene.story.wait_for("only db is waited for", settled).await;
+    assert_eq!(listed[0]["since"], began, "it waits since then");
+    // The other one is deleted and made anew, with the same name: the old verdict is not its own.
+    scene.story.kubectl(&["delete", "oar", "db", "--timeout=60s"], "");
+    scene.wait_message("app", "False", "db does not exist").await;
+    scene.create("db", quiet(json!({"suspend": true})));
+    scene.wait_message("app", "False", "db is suspended and not ready").await;
+    assert!(scene.config_map("app").await.is_none());
+    scene.change("db", json!({"suspend": null}));
+    scene.story.wait_ready("app", "1@").await;
 }
 
 #[story]
@@ -382,7 +469,7 @@ async fn a_bad_dependency_is_refused_by_the_api_server() {
             "dependsOn: apiVersion must be VERSION or GROUP/VERSION",
         ),
         (json!({"name": ""}), "should be at least 1 chars long"),
-        (json!({"name": "y", "ready": "a".repeat(1025)}), "Too long"),
+        (json!({"name": "y", "ready": "a".repeat(2049)}), "Too long"),
     ] {
         let release = scene.release("x", json!({"dependsOn": [dependency]}));
         let output =

@@ -31,6 +31,8 @@ pub enum DependencyVerdict {
     Unchecked,
     /// It is not, and time alone may change that.
     Until(String, Timestamp),
+    /// It is, if its expression says so, which has not been evaluated for its present state.
+    Unevaluated,
 }
 
 impl DependencyVerdict {
@@ -44,6 +46,7 @@ impl DependencyVerdict {
             Self::Ready => None,
             Self::NotReady(words) | Self::Until(words, _) => Some(words),
             Self::Unchecked => Some("has not checked for a newer revision yet"),
+            Self::Unevaluated => Some("has changed just now"),
         }
     }
 }
@@ -69,12 +72,11 @@ pub struct ReleaseFacts<'a> {
     pub is_ours: bool,
 }
 
-/// Whether a release is ready.
+/// Whether a release is ready. `expression` is what the expression of the dependency says of it.
 pub fn of_release(
     dependency: &Dependency,
     facts: Option<&ReleaseFacts<'_>>,
-    dependent: Option<&OCIArtifactRelease>,
-    now: Timestamp,
+    expression: Option<&DependencyVerdict>,
 ) -> DependencyVerdict {
     let Some(ReleaseFacts { resource, checked, is_ours }) = facts else {
         return DependencyVerdict::not(MISSING);
@@ -95,21 +97,14 @@ pub fn of_release(
         return DependencyVerdict::not("has not finished a requested run yet");
     }
     let attempted = status.last_attempted_revision.as_deref();
-    match &dependency.ready {
-        Some(_) => match serde_json::to_value(resource) {
-            Ok(resource) => {
-                let holds = by_expression(dependency, &resource, dependent, now);
-                if holds != DependencyVerdict::Ready {
-                    return holds;
-                }
-            }
-            Err(error) => return DependencyVerdict::not(format!("cannot be read: {error}")),
-        },
-        None => {
-            if let Some(words) = unready(resource, status) {
-                return DependencyVerdict::not(words);
-            }
+    if dependency.ready.is_some() {
+        match expression {
+            Some(DependencyVerdict::Ready) => {}
+            Some(verdict) => return verdict.clone(),
+            None => return DependencyVerdict::Unevaluated,
         }
+    } else if let Some(words) = unready(resource, status) {
+        return DependencyVerdict::not(words);
     }
     // A digest always means the same, and a suspended release does not follow its registry.
     if resource.spec.reference.digest.is_some() || resource.spec.suspend || !is_ours {
@@ -163,12 +158,13 @@ fn unready(resource: &OCIArtifactRelease, status: &ReleaseStatus) -> Option<Stri
     })
 }
 
-/// Whether an object of any other kind is ready; `None` when it does not exist.
+/// Whether an object of any other kind is ready; `None` when it does not exist. `expression` is what
+/// the expression of the dependency says of it.
 pub fn of_object(
     dependency: &Dependency,
     reports: Reports,
     object: Option<&Value>,
-    dependent: Option<&OCIArtifactRelease>,
+    expression: Option<&DependencyVerdict>,
     now: Timestamp,
 ) -> DependencyVerdict {
     let Some(object) = object else { return DependencyVerdict::not(MISSING) };
@@ -180,7 +176,7 @@ pub fn of_object(
         return match serde_json::from_value::<OCIArtifactRelease>(object.clone()) {
             Ok(resource) => {
                 let facts = ReleaseFacts { resource: &resource, checked: None, is_ours: false };
-                of_release(dependency, Some(&facts), dependent, now)
+                of_release(dependency, Some(&facts), expression)
             }
             Err(error) => DependencyVerdict::not(format!("cannot be read: {error}")),
         };
@@ -191,7 +187,7 @@ pub fn of_object(
         if observed.zip(current).is_some_and(|(observed, current)| observed < current) {
             return DependencyVerdict::not("is not observed in its current generation yet");
         }
-        return by_expression(dependency, object, dependent, now);
+        return expression.cloned().unwrap_or(DependencyVerdict::Unevaluated);
     }
     let health = RuleSet::default().assess_of(reports, object, now);
     match health.state {
@@ -204,21 +200,19 @@ pub fn of_object(
     }
 }
 
-fn by_expression(
+/// What its expression says of a dependency; `None` when it has none.
+pub fn by_expression(
     dependency: &Dependency,
     object: &Value,
-    dependent: Option<&OCIArtifactRelease>,
-    now: Timestamp,
-) -> DependencyVerdict {
-    let Some(ready) = &dependency.ready else { return DependencyVerdict::Ready };
-    let this = dependent.and_then(|dependent| serde_json::to_value(dependent).ok()).unwrap_or_default();
-    match ready.holds(object, &this, now) {
+    dependent: &Value,
+) -> Option<DependencyVerdict> {
+    Some(match dependency.ready.as_ref()?.holds(object, dependent) {
         Ok(true) => DependencyVerdict::Ready,
-        Ok(false) => DependencyVerdict::not("is not ready by its expression (ready)"),
+        Ok(false) => DependencyVerdict::not("is not ready: its expression is false"),
         Err(problem) => {
-            DependencyVerdict::not(format!("its expression (ready) cannot be evaluated: {problem}"))
+            DependencyVerdict::not(format!("is not ready: its expression has no answer: {problem}"))
         }
-    }
+    })
 }
 
 #[cfg(test)]
@@ -261,8 +255,7 @@ mod tests {
         let check = |changes: Value, checked: Option<CheckedRevision<'_>>, expected: &str| {
             let resource = release(changes.clone());
             let facts = ReleaseFacts { resource: &resource, checked, is_ours: true };
-            let found =
-                of_release(&dependency(json!({"name": "db"})), Some(&facts), None, Timestamp::UNIX_EPOCH);
+            let found = of_release(&dependency(json!({"name": "db"})), Some(&facts), None);
             assert_eq!(found.words().unwrap_or_default(), expected, "{changes}");
         };
         check(json!({}), NEW, "");
@@ -330,7 +323,7 @@ mod tests {
     #[test]
     fn what_does_not_exist_is_not_ready() {
         let db = dependency(json!({"name": "db"}));
-        assert_eq!(of_release(&db, None, None, Timestamp::UNIX_EPOCH).words(), Some(MISSING));
+        assert_eq!(of_release(&db, None, None).words(), Some(MISSING));
     }
 
     #[test]
@@ -368,5 +361,36 @@ mod tests {
         let other = serde_json::to_value(release(json!({"/metadata/generation": 3}))).unwrap();
         let words = "has not reconciled its current spec yet";
         check(("supercargo.dev/v1alpha1", "OCIArtifactRelease"), other, words);
+    }
+
+    #[test]
+    fn an_expression_replaces_the_rules_and_not_the_generation() {
+        let check = |kind: Value, object: Value, expected: &str| {
+            let dependency = dependency(kind);
+            let said = by_expression(&dependency, &object, &json!({}));
+            let judge = |said: Option<&DependencyVerdict>| {
+                of_object(&dependency, Reports::Unknown, Some(&object), said, Timestamp::UNIX_EPOCH)
+            };
+            assert_eq!(judge(said.as_ref()).words().unwrap_or_default(), expected, "{object}");
+            if expected.is_empty() {
+                assert_eq!(judge(None), DependencyVerdict::Unevaluated);
+            }
+        };
+        let up =
+            || json!({"name": "x", "apiVersion": "example.com/v1", "kind": "X", "ready": "dep.status.up"});
+        let object = |generation: i64, status: Value| json!({"metadata": {"generation": generation}, "status": status});
+        check(up(), object(1, json!({"up": true})), "");
+        check(up(), object(1, json!({"up": false})), "is not ready: its expression is false");
+        check(
+            up(),
+            object(1, json!({})),
+            "is not ready: its expression has no answer: there is no dep.status.up",
+        );
+        let stale = object(2, json!({"up": true, "observedGeneration": 1}));
+        check(up(), stale, "is not observed in its current generation yet");
+        let release = |changes: Value| serde_json::to_value(release(changes)).unwrap();
+        let db = || json!({"name": "db", "ready": "dep.status.lastAppliedRevision == '1@a'"});
+        check(db(), release(json!({"/status/conditions": []})), "");
+        check(db(), release(json!({"/metadata/generation": 3})), "has not reconciled its current spec yet");
     }
 }

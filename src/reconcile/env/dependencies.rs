@@ -5,6 +5,7 @@
 //! that its status shows has changed. One whose revision is applied is notified only when a
 //! dependency disappears or returns.
 
+mod kinds;
 mod state;
 
 use std::collections::BTreeSet;
@@ -12,14 +13,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde_json::Value;
 use tokio::sync::watch;
 
-pub use self::state::{DependencyReport, DependencySource};
-use self::state::{Followed, Follower, Inner, RegistryCheck};
+use self::kinds::MissingKinds;
+pub use self::state::{DependencyReport, DependencySource, Followed};
+use self::state::{Follower, Inner, RegistryCheck};
 use crate::cluster::named::ObjectKey;
 use crate::domain::identity::ReleaseId;
 use crate::domain::observed::ObservedRelease;
-use crate::domain::release::dependency::{Dependency, releases_named};
+use crate::domain::release::dependency::releases_named;
 use crate::domain::release::{has_begun, id_of};
 
 /// How long a run waits until all releases are known, after a start.
@@ -43,6 +46,8 @@ pub struct DependencyScope {
 pub struct Dependencies {
     /// Which releases are watched.
     pub scope: DependencyScope,
+    /// Kinds that are waited for.
+    pub kinds: MissingKinds,
     inner: Mutex<Inner>,
     listed: watch::Sender<bool>,
 }
@@ -68,7 +73,12 @@ impl Default for Dependencies {
 impl Dependencies {
     /// Without releases.
     pub fn new(scope: DependencyScope) -> Self {
-        Self { scope, inner: Mutex::default(), listed: watch::channel(false).0 }
+        Self {
+            scope,
+            kinds: MissingKinds::default(),
+            inner: Mutex::default(),
+            listed: watch::channel(false).0,
+        }
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
@@ -108,6 +118,7 @@ impl Dependencies {
 
     /// A release is gone. Returns the releases to notify.
     pub fn absent(&self, id: &ReleaseId) -> BTreeSet<ReleaseId> {
+        self.kinds.forget(id);
         self.with(|inner| {
             inner.releases.remove(id);
             inner.checks.remove(id);
@@ -141,6 +152,18 @@ impl Dependencies {
         self.with(|inner| inner.graph.cycle_of(id))
     }
 
+    /// A release as JSON, as expressions see it; null when it is not known.
+    pub fn json_of(&self, id: &ReleaseId) -> Value {
+        let seen = self.with(|inner| inner.releases.get(id).cloned());
+        seen.and_then(|seen| serde_json::to_value(&seen.resource).ok()).unwrap_or_default()
+    }
+
+    /// Evaluates the expression of a dependency. An expression may take some milliseconds.
+    pub fn evaluate(&self, followed: &mut Followed, dependent: &Value) {
+        let state = self.with(|inner| inner.snapshot(followed));
+        followed.evaluate(state, dependent);
+    }
+
     /// A release has found a revision, which is applied already, or waits for the dependencies. It
     /// is notified from now on.
     pub fn follow(
@@ -148,16 +171,13 @@ impl Dependencies {
         id: &ReleaseId,
         key: &str,
         is_applied: bool,
-        sources: Vec<(Dependency, DependencySource)>,
+        followed: Vec<Followed>,
     ) -> DependencyReport {
         let now = Timestamp::now();
         self.with(|inner| {
             let before = inner.unfollow(id).filter(|before| before.key == key);
             let since = before.map_or_else(Instant::now, |before| before.since);
-            let entries = sources.into_iter();
-            let followed = entries.map(|(dependency, source)| Followed { dependency, source, words: None });
-            let mut follower =
-                Follower { key: key.to_owned(), since, waits: !is_applied, followed: followed.collect() };
+            let mut follower = Follower { key: key.to_owned(), since, waits: !is_applied, followed };
             let report = inner.report(id, &mut follower, now);
             inner.insert(id, follower);
             report

@@ -15,8 +15,8 @@ use crate::domain::identity::ObjectId;
 use crate::domain::message::List;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::release::dependency::Dependency;
-use crate::domain::release::readiness::{DependencyVerdict, of_object};
-use crate::reconcile::env::dependencies::{DependencyReport, DependencySource};
+use crate::domain::release::readiness::{DependencyVerdict, by_expression, of_object};
+use crate::reconcile::env::dependencies::{DependencyReport, DependencySource, Followed};
 use crate::reconcile::error::{ReconcileError, chain};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::revision::Update;
@@ -41,22 +41,35 @@ pub async fn check(
     }
     let all = &scope.env.dependencies;
     if release.depends_on.is_empty() {
+        all.kinds.forget(&release.id);
         all.unfollow(&release.id);
         outcome.dependencies = Some(Vec::new());
         return Ok(());
     }
     let key = &update.revision.key;
     let is_applied = update.ledger.whole() == Some(key.as_str());
-    let mut sources = Vec::new();
-    for dependency in release.depends_on.iter() {
-        let source = tokio::select! {
-            source = source(scope, update.session, dependency) => source?,
-            () = scope.signals.superseded() => return Err(ReconcileError::SUPERSEDED),
-        };
-        sources.push((dependency.clone(), source));
+    all.kinds.forget(&release.id);
+    let sources = release.depends_on.iter().map(|dependency| source(scope, update.session, dependency));
+    let sources = tokio::select! {
+        sources = futures::future::try_join_all(sources) => sources?,
+        () = scope.signals.superseded() => return Err(ReconcileError::SUPERSEDED),
+    };
+    let entries = release.depends_on.iter().cloned().zip(sources);
+    let mut followed: Vec<Followed> =
+        entries.map(|(dependency, source)| Followed::new(dependency, source)).collect();
+    for kind in followed.iter().filter_map(Followed::missing_kind).filter(|_| !is_applied) {
+        all.kinds.wait(update.session, &release.id, kind, &scope.env.wake);
+    }
+    if !is_applied && followed.iter().any(Followed::has_expression) {
+        let dependent = all.json_of(&release.id);
+        for one in followed.iter_mut().filter(|one| one.has_expression()) {
+            all.evaluate(one, &dependent);
+            // An expensive expression does not keep the runs of others from the thread.
+            tokio::task::yield_now().await;
+        }
     }
     let DependencyReport { waited_for, unchecked, is_only_unchecked, changes_at } =
-        all.follow(&release.id, key, is_applied, sources);
+        all.follow(&release.id, key, is_applied, followed);
     scope.env.wake(unchecked);
     if let Some(at) = changes_at {
         let left = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
@@ -120,19 +133,23 @@ async fn source(
     if watched.settled().await == State::Synced {
         return Ok(DependencySource::Object(watched));
     }
-    let readiness = read(session, dependency, &resource, &id).await?;
+    let readiness = read(scope, session, dependency, &resource, &id).await?;
     Ok(DependencySource::Read(readiness, Some(watched)))
 }
 
 /// Reads an object that cannot be watched.
 async fn read(
+    scope: &Scope<'_>,
     session: &Session,
     dependency: &Dependency,
     resource: &Arc<Resource>,
     id: &ObjectId,
 ) -> Result<DependencyVerdict, ReconcileError> {
-    let judge =
-        |object: Option<&Value>| of_object(dependency, resource.reports, object, None, Timestamp::now());
+    let judge = |object: Option<&Value>| {
+        let dependent = || scope.env.dependencies.json_of(&scope.release.id);
+        let expression = object.and_then(|object| by_expression(dependency, object, &dependent()));
+        of_object(dependency, resource.reports, object, expression.as_ref(), Timestamp::now())
+    };
     match session.get(resource, id).await {
         Ok(answer) => Ok(judge(Some(&answer.json()?))),
         Err(error) if error.is_not_found() => Ok(judge(None)),

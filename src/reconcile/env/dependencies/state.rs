@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use crate::cluster::named::{NamedObject, ObjectKey};
-use crate::domain::identity::{ObjectId, ReleaseId};
+use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::observed::ObservedRelease;
 use crate::domain::release::dependency::{Dependency, WaitedFor};
 use crate::domain::release::graph::DependencyGraph;
 use crate::domain::release::readiness::{
-    CheckedRevision, DependencyVerdict, MISSING, ReleaseFacts, of_object, of_release,
+    CheckedRevision, DependencyVerdict, MISSING, ReleaseFacts, by_expression, of_object, of_release,
 };
 
 /// Everything that is known.
@@ -46,11 +47,21 @@ pub(super) struct Follower {
     pub(super) followed: Vec<Followed>,
 }
 
-pub(super) struct Followed {
-    pub(super) dependency: Dependency,
+/// A dependency of a release, as a run finds it.
+pub struct Followed {
+    dependency: Dependency,
     pub(super) source: DependencySource,
+    /// What the expression says of a state of the dependency.
+    answer: Option<(Snapshot, DependencyVerdict)>,
     /// The reason that the release has reported.
-    pub(super) words: Option<String>,
+    words: Option<String>,
+}
+
+/// A state of a dependency.
+#[derive(Clone)]
+pub(super) enum Snapshot {
+    Release(Arc<ObservedRelease>),
+    Object(Arc<Value>),
 }
 
 /// How a dependency is known.
@@ -68,7 +79,8 @@ pub enum DependencySource {
 pub struct DependencyReport {
     /// Those that the release waits for or lacks.
     pub waited_for: Vec<WaitedFor>,
-    /// Releases that have to ask their registries.
+    /// Releases that have to run: dependencies that have to ask their registries, and the release
+    /// itself if an expression has to be evaluated again.
     pub unchecked: Vec<ReleaseId>,
     /// Whether nothing else is waited for.
     pub is_only_unchecked: bool,
@@ -133,13 +145,14 @@ impl Inner {
                     notified.insert(id.clone());
                     continue;
                 }
-                let readiness = self.readiness(&id, since, followed, now);
+                let readiness = self.readiness(since, followed, now);
                 if waits && readiness == DependencyVerdict::Unchecked {
                     notified.extend(self.ask(followed));
                     continue;
                 }
+                // Expressions are not evaluated here: that takes longer than a look.
                 let words = shown(&readiness, waits);
-                if words != followed.words {
+                if words != followed.words || waits && readiness == DependencyVerdict::Unevaluated {
                     followed.words = words;
                     notified.insert(id.clone());
                 }
@@ -157,11 +170,15 @@ impl Inner {
     ) -> DependencyReport {
         let (mut report, mut all_unchecked) = (DependencyReport::default(), true);
         for followed in &mut follower.followed {
-            let readiness = self.readiness(id, follower.since, followed, now);
+            let readiness = self.readiness(follower.since, followed, now);
             followed.words = shown(&readiness, follower.waits);
-            all_unchecked &= matches!(readiness, DependencyVerdict::Ready | DependencyVerdict::Unchecked);
+            all_unchecked &= matches!(
+                readiness,
+                DependencyVerdict::Ready | DependencyVerdict::Unchecked | DependencyVerdict::Unevaluated
+            );
             match readiness {
                 DependencyVerdict::Unchecked if follower.waits => report.unchecked.extend(self.ask(followed)),
+                DependencyVerdict::Unevaluated if follower.waits => report.unchecked.push(id.clone()),
                 DependencyVerdict::Until(_, at) => {
                     report.changes_at = Some(report.changes_at.map_or(at, |known: Timestamp| known.min(at)));
                 }
@@ -180,19 +197,15 @@ impl Inner {
         report
     }
 
-    fn readiness(
-        &self,
-        id: &ReleaseId,
-        since: Instant,
-        followed: &Followed,
-        now: Timestamp,
-    ) -> DependencyVerdict {
-        let dependent = self.releases.get(id).map(|seen| &seen.resource);
-        let Followed { dependency, source, .. } = followed;
+    fn readiness(&self, since: Instant, followed: &Followed, now: Timestamp) -> DependencyVerdict {
+        let Followed { dependency, source, answer, .. } = followed;
+        let state = self.snapshot(followed);
+        let expression = answer.as_ref().filter(|(of, _)| state.as_ref().is_some_and(|state| state.is(of)));
+        let expression = expression.map(|(_, verdict)| verdict);
         match source {
             DependencySource::Read(readiness, _) => readiness.clone(),
             DependencySource::Object(object) => {
-                of_object(dependency, object.reports, object.value().as_deref(), dependent, now)
+                of_object(dependency, object.reports, object.value().as_deref(), expression, now)
             }
             DependencySource::Release => {
                 let known =
@@ -204,8 +217,19 @@ impl Inner {
                         .map(|(at, revision)| CheckedRevision { revision, is_recent: *at >= since }),
                     is_ours: true,
                 });
-                of_release(dependency, facts.as_ref(), dependent, now)
+                of_release(dependency, facts.as_ref(), expression)
             }
+        }
+    }
+
+    /// The present state of a dependency.
+    pub(super) fn snapshot(&self, followed: &Followed) -> Option<Snapshot> {
+        match &followed.source {
+            DependencySource::Release => {
+                self.releases.get(&followed.dependency.release()?).cloned().map(Snapshot::Release)
+            }
+            DependencySource::Object(object) => object.value().map(Snapshot::Object),
+            DependencySource::Read(..) => None,
         }
     }
 
@@ -237,7 +261,47 @@ impl Inner {
     }
 }
 
+impl Snapshot {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Release(this), Self::Release(other)) => Arc::ptr_eq(this, other),
+            (Self::Object(this), Self::Object(other)) => Arc::ptr_eq(this, other),
+            _ => false,
+        }
+    }
+}
+
 impl Followed {
+    /// A dependency whose expression is not evaluated yet.
+    pub fn new(dependency: Dependency, source: DependencySource) -> Self {
+        Self { dependency, source, answer: None, words: None }
+    }
+
+    /// The kind that is not served, if that is what is wrong.
+    pub fn missing_kind(&self) -> Option<(GroupKind, String)> {
+        let Dependency { id, version, .. } = &self.dependency;
+        matches!(self.source, DependencySource::Read(_, None)).then(|| (id.group_kind(), version.clone()))
+    }
+
+    /// Whether it has an expression.
+    pub fn has_expression(&self) -> bool {
+        self.dependency.ready.is_some()
+    }
+
+    /// Evaluates the expression for a state of the dependency.
+    pub(super) fn evaluate(&mut self, state: Option<Snapshot>, dependent: &Value) {
+        self.answer = state.and_then(|state| {
+            let verdict = match &state {
+                Snapshot::Object(object) => by_expression(&self.dependency, object, dependent)?,
+                Snapshot::Release(seen) => {
+                    let object = serde_json::to_value(&seen.resource).ok()?;
+                    by_expression(&self.dependency, &object, dependent)?
+                }
+            };
+            Some((state, verdict))
+        });
+    }
+
     /// The object, without a namespace where its kind has none.
     fn shown_id(&self) -> ObjectId {
         match self.source.object() {
