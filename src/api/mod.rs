@@ -3,6 +3,7 @@
 
 pub mod crd;
 pub mod dependency;
+pub mod drift;
 pub mod health;
 pub mod keys;
 pub mod object_reference;
