@@ -40,6 +40,14 @@ struct Handle {
     latest: watch::Sender<Arc<ObservedRelease>>,
 }
 
+/// Evaluates the expressions of dependencies that have changed.
+async fn evaluate(shared: Arc<SharedState>) {
+    loop {
+        let notified = shared.env.dependencies.evaluated().await;
+        shared.env.notify(notified);
+    }
+}
+
 /// The engine.
 pub struct Engine {
     shared: Arc<SharedState>,
@@ -105,6 +113,7 @@ impl Engine {
         };
         let pool = WorkerPool::new(options.concurrency.max(1), &metrics);
         let shared = Arc::new(SharedState { env, pool, specs });
+        watches.spawn(evaluate(Arc::clone(&shared)));
         let (handles, actors, unseen) = (HashMap::new(), JoinSet::new(), BTreeSet::new());
         Self { shared, handles, actors, unseen, unlisted, releases, changes, objects, wakes, watches }
     }
@@ -127,7 +136,7 @@ impl Engine {
                 }
                 Some(key) = self.objects.recv() => {
                     let env = &self.shared.env;
-                    env.wake(env.dependencies.object_changed(&key));
+                    env.notify(env.dependencies.object_changed(&key));
                 }
                 Some(id) = self.wakes.recv() => {
                     if let Some(handle) = self.handles.get(&id) {
@@ -181,7 +190,7 @@ impl Engine {
         let id = id_of(&seen.resource);
         self.unseen.remove(&id);
         let env = &self.shared.env;
-        env.wake(env.dependencies.present(&seen));
+        env.notify(env.dependencies.present(&seen));
         if let Some(handle) = self.handles.get(&id) {
             let before = handle.latest.borrow().clone();
             if before.resource.metadata.uid == seen.resource.metadata.uid {
@@ -215,7 +224,7 @@ impl Engine {
             }
             let env = &self.shared.env;
             env.wake(env.claims.forget(id));
-            env.wake(env.dependencies.absent(id));
+            env.notify(env.dependencies.absent(id));
             env.metrics.release_gone(id);
         }
     }

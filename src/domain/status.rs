@@ -148,7 +148,10 @@ pub fn compute(
             };
             status.dependencies = found.iter().map(entry).collect();
         }
-        (None, Verdict::Suspended) => status.dependencies = Vec::new(),
+        (None, Verdict::Suspended | Verdict::Failed { reason: Reason::DependencyCycle, .. })
+        | (None, Verdict::Failed { reason: Reason::DependencyNotAllowed, .. }) => {
+            status.dependencies = Vec::new();
+        }
         (None, _) => {}
     }
     status.held_revision.clone_from(&outcome.held);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 use self::claims::Claims;
-use self::dependencies::Dependencies;
+use self::dependencies::{Dependencies, Notified};
 use self::recovery::RegistryRecovery;
 use crate::cluster::accounts::Subscriber;
 use crate::cluster::named::NamedObjects;
@@ -98,6 +98,14 @@ impl Env {
         for release in releases {
             // The receiver is gone while the process ends.
             let _ = self.wake.send(release);
+        }
+    }
+
+    /// Requeues the releases that a change concerns.
+    pub fn notify(&self, notified: Notified) {
+        self.wake(notified.now);
+        for (release, delay) in notified.later {
+            self.wake_after(&release, delay);
         }
     }
 

@@ -18,6 +18,7 @@ mod crashes;
 mod dashboards;
 mod decryption;
 mod dependencies;
+mod dependency_graphs;
 mod downgrade;
 mod drift;
 mod evolving;

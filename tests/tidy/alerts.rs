@@ -97,7 +97,9 @@ fn alerts_list_the_reasons_that_they_are_about() {
     let refused = all(|r| r.is_distrust() && r.disposition() != Disposition::Stalled);
     assert_eq!(reasons("SupercargoReleaseStalled"), stalled);
     assert_eq!(reasons("SupercargoVerificationRefused"), refused);
-    assert_eq!(reasons("SupercargoReleaseNotReady"), &stalled | &refused);
+    let awaited = BTreeSet::from([Reason::DependencyNotReady.to_string()]);
+    assert_eq!(reasons("SupercargoDependencyNotReady"), awaited);
+    assert_eq!(reasons("SupercargoReleaseNotReady"), &(&stalled | &refused) | &awaited);
 }
 
 /// A page that answers by the label `reason` answers each that the alert fires for.

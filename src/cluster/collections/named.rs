@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::watch::{Event, ListSelection, State, run};
@@ -43,27 +43,28 @@ impl ObjectKey {
 #[derive(Clone)]
 pub struct NamedObjects {
     session: Session,
-    watches: Arc<Mutex<HashMap<ObjectKey, Weak<NamedObject>>>>,
+    watches: Arc<Mutex<HashMap<ObjectKey, Weak<ObjectWatch>>>>,
     changes: mpsc::UnboundedSender<ObjectKey>,
 }
 
 /// One watched object.
-pub struct NamedObject {
+pub struct ObjectWatch {
     key: ObjectKey,
     /// Whether objects of its kind have a status.
     pub reports: Reports,
     value: Arc<RwLock<Option<Arc<Value>>>>,
-    state: watch::Receiver<State>,
+    state: watch::Sender<State>,
+    again: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
-impl Drop for NamedObject {
+impl Drop for ObjectWatch {
     fn drop(&mut self) {
         self.task.abort();
     }
 }
 
-impl NamedObject {
+impl ObjectWatch {
     /// What is watched.
     pub fn key(&self) -> &ObjectKey {
         &self.key
@@ -74,9 +75,28 @@ impl NamedObject {
         self.value.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Whether the object is watched now. Otherwise, what was last seen may be out of date.
+    pub fn is_synced(&self) -> bool {
+        *self.state.borrow() == State::Synced
+    }
+
+    /// Tries again at once where the kind was not served.
+    fn look_again(&self) {
+        let was_not_served = self.state.send_if_modified(|state| {
+            let was_not_served = *state == State::NotServed;
+            if was_not_served {
+                *state = State::Syncing;
+            }
+            was_not_served
+        });
+        if was_not_served {
+            self.again.notify_one();
+        }
+    }
+
     /// Waits until the first list is complete, or fails.
     pub async fn settled(&self) -> State {
-        let mut state = self.state.clone();
+        let mut state = self.state.subscribe();
         let settled = tokio::time::timeout(SYNC_TIMEOUT, state.wait_for(|s| *s != State::Syncing)).await;
         match settled {
             Ok(Ok(state)) => state.clone(),
@@ -102,10 +122,11 @@ impl NamedObjects {
         identity: &Identity,
         resource: &Resource,
         id: &ObjectId,
-    ) -> Result<Arc<NamedObject>, ApiError> {
+    ) -> Result<Arc<ObjectWatch>, ApiError> {
         let key = ObjectKey { identity: identity.clone(), id: id.clone(), version: resource.version.clone() };
         let mut watches = self.watches.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(watched) = watches.get(&key).and_then(Weak::upgrade) {
+            watched.look_again();
             return Ok(watched);
         }
         let session = self.session.impersonate(identity.clone())?;
@@ -121,7 +142,7 @@ fn start(
     key: ObjectKey,
     resource: &Resource,
     changes: mpsc::UnboundedSender<ObjectKey>,
-) -> NamedObject {
+) -> ObjectWatch {
     let namespace = resource.namespaced.then_some(key.id.namespace.as_str());
     let selection = ListSelection {
         path: resource.collection(namespace),
@@ -129,11 +150,24 @@ fn start(
         metadata_only: false,
     };
     let value = Arc::<RwLock<Option<Arc<Value>>>>::default();
-    let (state, receiver) = watch::channel(State::Syncing);
-    let mut observer =
-        SingleObserver { key: key.clone(), value: Arc::clone(&value), seen: false, state, changes };
-    let task = tokio::spawn(run(session, selection, move |event| observer.observe(event)));
-    NamedObject { key, reports: resource.reports, value, state: receiver, task }
+    let (state, again) = (watch::channel(State::Syncing).0, Arc::new(Notify::new()));
+    let mut observer = SingleObserver {
+        key: key.clone(),
+        value: Arc::clone(&value),
+        seen: false,
+        state: state.clone(),
+        changes,
+    };
+    let asked = Arc::clone(&again);
+    let task = tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                () = run(session.clone(), selection.clone(), |event| observer.observe(event)) => {}
+                () = asked.notified() => {}
+            }
+        }
+    });
+    ObjectWatch { key, reports: resource.reports, value, state, again, task }
 }
 
 struct SingleObserver {
@@ -167,14 +201,20 @@ impl SingleObserver {
                 if !self.seen {
                     self.replace(None);
                 }
-                match self.state.send_replace(State::Synced) {
-                    State::Denied(_) | State::NotServed => self.notify(),
-                    State::Syncing | State::Synced => {}
+                // Those that did not wait for it have only read the object.
+                if self.state.send_replace(State::Synced) != State::Synced {
+                    self.notify();
                 }
             }
             Event::Following => {}
             Event::Failed(state) => {
-                self.state.send_replace(state);
+                if state == State::NotServed {
+                    self.replace(None);
+                }
+                // What was seen may be out of date from now on.
+                if self.state.send_replace(state) == State::Synced {
+                    self.notify();
+                }
             }
         }
     }

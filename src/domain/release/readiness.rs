@@ -9,7 +9,7 @@ use crate::api::keys;
 use crate::api::reason::Reason;
 use crate::api::release::OCIArtifactRelease;
 use crate::api::status::{ReleaseStatus, condition};
-use crate::domain::health::{HealthState, Reports, RuleSet};
+use crate::domain::health::{Health, HealthState, Reports, RuleSet};
 
 /// The words for a dependency that does not exist.
 pub const MISSING: &str = "does not exist";
@@ -158,10 +158,11 @@ fn unready(resource: &OCIArtifactRelease, status: &ReleaseStatus) -> Option<Stri
     })
 }
 
-/// Whether an object of any other kind is ready; `None` when it does not exist. `expression` is what
-/// the expression of the dependency says of it.
+/// Whether an object of any other kind is ready; `None` when it does not exist. `rules` are those of
+/// the dependent. `expression` is what [`by_expression`] says of it.
 pub fn of_object(
     dependency: &Dependency,
+    rules: &RuleSet,
     reports: Reports,
     object: Option<&Value>,
     expression: Option<&DependencyVerdict>,
@@ -181,7 +182,7 @@ pub fn of_object(
             Err(error) => DependencyVerdict::not(format!("cannot be read: {error}")),
         };
     }
-    if dependency.ready.is_some() {
+    if is_by_expression(dependency, rules) {
         let number = |pointer: &str| object.pointer(pointer).and_then(Value::as_i64);
         let (observed, current) = (number("/status/observedGeneration"), number("/metadata/generation"));
         if observed.zip(current).is_some_and(|(observed, current)| observed < current) {
@@ -189,10 +190,10 @@ pub fn of_object(
         }
         return expression.cloned().unwrap_or(DependencyVerdict::Unevaluated);
     }
-    let health = RuleSet::default().assess_of(reports, object, now);
+    let health = rules.assess_of(reports, object, now);
     match health.state {
         state if state.is_healthy() => DependencyVerdict::Ready,
-        HealthState::Failed => DependencyVerdict::not(format!("has failed: {}", health.message)),
+        HealthState::Failed => failed(&health),
         _ => match health.changes_at {
             Some(at) => DependencyVerdict::Until(NOT_YET.to_owned(), at),
             None => DependencyVerdict::not(NOT_YET),
@@ -200,13 +201,36 @@ pub fn of_object(
     }
 }
 
-/// What its expression says of a dependency; `None` when it has none.
+fn failed(health: &Health) -> DependencyVerdict {
+    DependencyVerdict::not(format!("has failed: {}", health.message))
+}
+
+/// Whether expressions decide about a dependency: its own, or those of the dependent for its kind.
+pub fn is_by_expression(dependency: &Dependency, rules: &RuleSet) -> bool {
+    dependency.ready.is_some()
+        || dependency.release().is_none() && rules.own(&dependency.id.group_kind()).is_some()
+}
+
+/// What expressions say of a dependency; `None` when they do not decide about it.
 pub fn by_expression(
     dependency: &Dependency,
+    rules: &RuleSet,
     object: &Value,
     dependent: &Value,
 ) -> Option<DependencyVerdict> {
-    Some(match dependency.ready.as_ref()?.holds(object, dependent) {
+    if !is_by_expression(dependency, rules) {
+        return None;
+    }
+    let Some(ready) = &dependency.ready else {
+        // An expression of the dependent does not depend on the time.
+        let health = rules.assess(object, Timestamp::UNIX_EPOCH);
+        return Some(match health.state {
+            state if state.is_healthy() => DependencyVerdict::Ready,
+            HealthState::Failed => failed(&health),
+            _ => DependencyVerdict::not(format!("is not ready: {}", health.message)),
+        });
+    };
+    Some(match ready.holds(object, dependent) {
         Ok(true) => DependencyVerdict::Ready,
         Ok(false) => DependencyVerdict::not("is not ready: its expression is false"),
         Err(problem) => {
@@ -221,6 +245,7 @@ mod tests {
 
     use super::*;
     use crate::api::dependency::DependencyReference;
+    use crate::domain::release::Release;
 
     fn dependency(reference: Value) -> Dependency {
         let reference: DependencyReference = serde_json::from_value(reference).unwrap();
@@ -337,6 +362,7 @@ mod tests {
             }
             let found = of_object(
                 &dependency,
+                &RuleSet::default(),
                 Reports::Unknown,
                 Some(&whole).filter(|_| !object.is_null()),
                 None,
@@ -363,13 +389,27 @@ mod tests {
         check(("supercargo.dev/v1alpha1", "OCIArtifactRelease"), other, words);
     }
 
+    fn own_rules() -> RuleSet {
+        let release = json!({
+            "apiVersion": "supercargo.dev/v1alpha1", "kind": "OCIArtifactRelease",
+            "metadata": {"name": "app", "namespace": "team"},
+            "spec": {"url": "oci://r.io/team/app", "prune": true, "healthCheckExprs": [
+                {"apiVersion": "example.com/v1", "kind": "Widget",
+                 "failed": "status.phase == 'Down'", "current": "status.phase == 'Up'"},
+                {"apiVersion": "supercargo.dev/v1alpha1", "kind": "OCIArtifactRelease", "current": "false"},
+            ]},
+        });
+        RuleSet::of(&Release::parse(&serde_json::from_value(release).unwrap()).unwrap())
+    }
+
     #[test]
     fn an_expression_replaces_the_rules_and_not_the_generation() {
         let check = |kind: Value, object: Value, expected: &str| {
             let dependency = dependency(kind);
-            let said = by_expression(&dependency, &object, &json!({}));
+            let rules = own_rules();
+            let said = by_expression(&dependency, &rules, &object, &json!({}));
             let judge = |said: Option<&DependencyVerdict>| {
-                of_object(&dependency, Reports::Unknown, Some(&object), said, Timestamp::UNIX_EPOCH)
+                of_object(&dependency, &rules, Reports::Unknown, Some(&object), said, Timestamp::UNIX_EPOCH)
             };
             assert_eq!(judge(said.as_ref()).words().unwrap_or_default(), expected, "{object}");
             if expected.is_empty() {
@@ -388,6 +428,17 @@ mod tests {
         );
         let stale = object(2, json!({"up": true, "observedGeneration": 1}));
         check(up(), stale, "is not observed in its current generation yet");
+        // The expressions of the dependent for a kind, and not for releases.
+        let own = || json!({"name": "w", "apiVersion": "example.com/v1", "kind": "Widget"});
+        let widget = |status: Value| json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"generation": 2}, "status": status});
+        check(own(), widget(json!({"phase": "Up"})), "");
+        check(own(), widget(json!({"phase": "Down"})), "has failed: failed is true: status.phase == 'Down'");
+        let words = "is not ready: current is not true: status.phase == 'Up'";
+        check(own(), widget(json!({"phase": "Odd"})), words);
+        let words = "is not ready: failed has no answer, there is no status.phase: status.phase == 'Down'";
+        check(own(), widget(json!({})), words);
+        let stale = widget(json!({"phase": "Up", "observedGeneration": 1}));
+        check(own(), stale, "is not observed in its current generation yet");
         let release = |changes: Value| serde_json::to_value(release(changes)).unwrap();
         let db = || json!({"name": "db", "ready": "dep.status.lastAppliedRevision == '1@a'"});
         check(db(), release(json!({"/status/conditions": []})), "");

@@ -63,6 +63,9 @@ mod tests {
             "object.status.phase == 'Up'",
             Err("there is no variable object; the variables are dep and self"),
         );
-        check("dep.status.phase ==", Err("Syntax error"));
+        check(
+            "dep.status.phase ==",
+            Err("Syntax error: mismatched input '<EOF>' expecting expression at character 20"),
+        );
     }
 }

@@ -5,6 +5,7 @@
 //! that its status shows has changed. One whose revision is applied is notified only when a
 //! dependency disappears or returns.
 
+mod evaluations;
 mod kinds;
 mod state;
 
@@ -14,16 +15,17 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::Value;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use self::kinds::MissingKinds;
-pub use self::state::{DependencyReport, DependencySource, Followed};
-use self::state::{Follower, Inner, RegistryCheck};
+pub use self::state::{DependencyReport, DependencySource, Followed, Notified};
+use self::state::{Follower, Inner, RegistryCheck, evaluated};
 use crate::cluster::named::ObjectKey;
 use crate::domain::identity::ReleaseId;
 use crate::domain::observed::ObservedRelease;
 use crate::domain::release::dependency::releases_named;
 use crate::domain::release::{has_begun, id_of};
+use crate::domain::schedule::Damper;
 
 /// How long a run waits until all releases are known, after a start.
 const LISTING: Duration = Duration::from_secs(10);
@@ -49,6 +51,8 @@ pub struct Dependencies {
     /// Kinds that are waited for.
     pub kinds: MissingKinds,
     inner: Mutex<Inner>,
+    /// Expressions have to be evaluated.
+    evaluations: Notify,
     listed: watch::Sender<bool>,
 }
 
@@ -62,9 +66,9 @@ pub struct Dependents {
 }
 
 impl Default for Dependencies {
-    /// Of a process that watches no releases.
+    /// Of a process that watches no releases. It does not know what the administrator allows.
     fn default() -> Self {
-        let none = Self::new(DependencyScope::default());
+        let none = Self::new(DependencyScope { across_namespaces: true, ..DependencyScope::default() });
         none.set_listed();
         none
     }
@@ -77,12 +81,22 @@ impl Dependencies {
             scope,
             kinds: MissingKinds::default(),
             inner: Mutex::default(),
+            evaluations: Notify::new(),
             listed: watch::channel(false).0,
         }
     }
 
     fn with<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
         change(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The same for a change that may need evaluations.
+    fn notice<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        let (result, is_unevaluated) = self.with(|inner| (change(inner), !inner.unevaluated.is_empty()));
+        if is_unevaluated {
+            self.evaluations.notify_one();
+        }
+        result
     }
 
     /// All releases are known now.
@@ -94,7 +108,9 @@ impl Dependencies {
     pub async fn listed(&self) {
         let mut listed = self.listed.subscribe();
         // If a watch fails, what is known has to be enough.
-        let _ = tokio::time::timeout(LISTING, listed.wait_for(|listed| *listed)).await;
+        if tokio::time::timeout(LISTING, listed.wait_for(|listed| *listed)).await.is_err() {
+            self.set_listed();
+        }
     }
 
     /// Whether this process would know a release of a namespace.
@@ -104,44 +120,47 @@ impl Dependencies {
         is_watched && !is_selective || self.with(|inner| inner.releases.contains_key(release))
     }
 
-    /// A release is there, or has changed. Returns the releases to notify.
-    pub fn present(&self, seen: &Arc<ObservedRelease>) -> BTreeSet<ReleaseId> {
+    /// A release is there, or has changed.
+    pub fn present(&self, seen: &Arc<ObservedRelease>) -> Notified {
         let id = id_of(&seen.resource);
-        let named = releases_named(&seen.resource);
-        self.with(|inner| {
+        let mut named = releases_named(&seen.resource);
+        // A dependency that is refused holds nobody, also not the deletion of the other release.
+        named.retain(|other| self.scope.across_namespaces || other.namespace == id.namespace);
+        self.notice(|inner| {
             inner.releases.insert(id.clone(), Arc::clone(seen));
-            let mut notified = inner.depend(&id, named);
-            notified.extend(inner.changed(&id));
+            let concerned = inner.depend(&id, named);
+            let mut notified = inner.changed(&id);
+            notified.now.extend(concerned);
             notified
         })
     }
 
-    /// A release is gone. Returns the releases to notify.
-    pub fn absent(&self, id: &ReleaseId) -> BTreeSet<ReleaseId> {
+    /// A release is gone.
+    pub fn absent(&self, id: &ReleaseId) -> Notified {
         self.kinds.forget(id);
-        self.with(|inner| {
+        self.notice(|inner| {
             inner.releases.remove(id);
             inner.checks.remove(id);
             inner.unfollow(id);
-            let mut notified = inner.depend(id, BTreeSet::new());
-            notified.extend(inner.changed(id));
+            let concerned = inner.depend(id, BTreeSet::new());
+            let mut notified = inner.changed(id);
+            notified.now.extend(concerned);
             notified
         })
     }
 
-    /// The registry has answered to a release; the request began at that time. Returns the releases
-    /// to notify.
-    pub fn checked(&self, id: &ReleaseId, began: Instant, revision: &str) -> BTreeSet<ReleaseId> {
-        self.with(|inner| {
+    /// The registry has answered to a release; the request began at that time.
+    pub fn checked(&self, id: &ReleaseId, began: Instant, revision: &str) -> Notified {
+        self.notice(|inner| {
             let answered = Some((began, revision.to_owned()));
             inner.checks.insert(id.clone(), RegistryCheck { answered, is_asked: false });
             inner.changed(id)
         })
     }
 
-    /// A watched object has changed. Returns the releases to notify.
-    pub fn object_changed(&self, key: &ObjectKey) -> BTreeSet<ReleaseId> {
-        self.with(|inner| {
+    /// A watched object has changed, or the state of its watch.
+    pub fn object_changed(&self, key: &ObjectKey) -> Notified {
+        self.notice(|inner| {
             let followers: Vec<ReleaseId> = inner.by_object.get(key).into_iter().flatten().cloned().collect();
             inner.notified(followers, |followed| followed.source.is_of(key))
         })
@@ -161,7 +180,10 @@ impl Dependencies {
     /// Evaluates the expression of a dependency. An expression may take some milliseconds.
     pub fn evaluate(&self, followed: &mut Followed, dependent: &Value) {
         let state = self.with(|inner| inner.snapshot(followed));
-        followed.evaluate(state, dependent);
+        followed.answer = state.and_then(|state| {
+            let verdict = evaluated(&followed.dependency, &followed.rules, &state, dependent)?;
+            Some((state, verdict))
+        });
     }
 
     /// A release has found a revision, which is applied already, or waits for the dependencies. It
@@ -174,10 +196,12 @@ impl Dependencies {
         followed: Vec<Followed>,
     ) -> DependencyReport {
         let now = Timestamp::now();
-        self.with(|inner| {
+        self.notice(|inner| {
             let before = inner.unfollow(id).filter(|before| before.key == key);
-            let since = before.map_or_else(Instant::now, |before| before.since);
-            let mut follower = Follower { key: key.to_owned(), since, waits: !is_applied, followed };
+            let (since, damper) = before
+                .map_or_else(|| (Instant::now(), Damper::default()), |before| (before.since, before.damper));
+            let (key, waits) = (key.to_owned(), !is_applied);
+            let mut follower = Follower { key, since, waits, damper, is_due: false, followed };
             let report = inner.report(id, &mut follower, now);
             inner.insert(id, follower);
             report

@@ -11,6 +11,7 @@ use crate::cluster::State;
 use crate::cluster::discovery::Resource;
 use crate::cluster::session::Session;
 use crate::domain::gate::{self, DependencyFacts, Facts};
+use crate::domain::health::RuleSet;
 use crate::domain::identity::ObjectId;
 use crate::domain::message::List;
 use crate::domain::outcome::{Outcome, Verdict};
@@ -55,8 +56,9 @@ pub async fn check(
         () = scope.signals.superseded() => return Err(ReconcileError::SUPERSEDED),
     };
     let entries = release.depends_on.iter().cloned().zip(sources);
+    let rules = RuleSet::of(release);
     let mut followed: Vec<Followed> =
-        entries.map(|(dependency, source)| Followed::new(dependency, source)).collect();
+        entries.map(|(dependency, source)| Followed::new(dependency, source, rules.clone())).collect();
     for kind in followed.iter().filter_map(Followed::missing_kind).filter(|_| !is_applied) {
         all.kinds.wait(update.session, &release.id, kind, &scope.env.wake);
     }
@@ -119,10 +121,13 @@ async fn source(
     let kind = dependency.id.group_kind();
     let wanted = std::iter::once((kind.clone(), dependency.version.clone()));
     let discovery = session.known_in(wanted).await?;
+    let unserved = || {
+        let words = format!("is of a kind that the API server does not serve: {kind}");
+        Ok(DependencySource::Read(DependencyVerdict::NotReady(words), None))
+    };
     let Some(resource) = discovery.served(&kind, &dependency.version) else {
         discovery.absent(&kind)?;
-        let words = format!("is of a kind that the API server does not serve: {kind}");
-        return Ok(DependencySource::Read(DependencyVerdict::NotReady(words), None));
+        return unserved();
     };
     let mut id = dependency.id.clone();
     if !resource.namespaced {
@@ -130,11 +135,15 @@ async fn source(
     }
     let identity = env.identity(scope.release);
     let watched = env.named.watch(&identity, &resource, &id)?;
-    if watched.settled().await == State::Synced {
-        return Ok(DependencySource::Object(watched));
+    match watched.settled().await {
+        State::Synced => Ok(DependencySource::Object(watched)),
+        // What is known of the API server is older than that.
+        State::NotServed => unserved(),
+        State::Syncing | State::Denied(_) => {
+            let readiness = read(scope, session, dependency, &resource, &id).await?;
+            Ok(DependencySource::Read(readiness, Some(watched)))
+        }
     }
-    let readiness = read(scope, session, dependency, &resource, &id).await?;
-    Ok(DependencySource::Read(readiness, Some(watched)))
 }
 
 /// Reads an object that cannot be watched.
@@ -146,9 +155,10 @@ async fn read(
     id: &ObjectId,
 ) -> Result<DependencyVerdict, ReconcileError> {
     let judge = |object: Option<&Value>| {
+        let rules = RuleSet::of(scope.release);
         let dependent = || scope.env.dependencies.json_of(&scope.release.id);
-        let expression = object.and_then(|object| by_expression(dependency, object, &dependent()));
-        of_object(dependency, resource.reports, object, expression.as_ref(), Timestamp::now())
+        let expression = object.and_then(|object| by_expression(dependency, &rules, object, &dependent()));
+        of_object(dependency, &rules, resource.reports, object, expression.as_ref(), Timestamp::now())
     };
     match session.get(resource, id).await {
         Ok(answer) => Ok(judge(Some(&answer.json()?))),

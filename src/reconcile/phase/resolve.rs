@@ -80,7 +80,7 @@ pub async fn resolve(
             if is_answered {
                 // Releases that depend on this one may go on, or see that it will change.
                 let Env { dependencies, .. } = scope.env;
-                scope.env.wake(dependencies.checked(&scope.release.id, started, &revision.name));
+                scope.env.notify(dependencies.checked(&scope.release.id, started, &revision.name));
             }
             Ok(revision)
         }

@@ -41,6 +41,8 @@ pub struct FinalizeResult {
 /// Deletes or keeps the objects, as the deletion policy says.
 pub async fn finalize(scope: &Scope<'_>, caches: &mut Caches) -> FinalizeResult {
     scope.env.wake(scope.env.claims.want_nothing(&scope.release.id));
+    scope.env.dependencies.kinds.forget(&scope.release.id);
+    scope.env.dependencies.unfollow(&scope.release.id);
     let mut retry = InventoryRetry::default();
     loop {
         let mut outcome = Outcome::default();

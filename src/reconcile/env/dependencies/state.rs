@@ -3,19 +3,22 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::cluster::named::{NamedObject, ObjectKey};
+use crate::cluster::named::{ObjectKey, ObjectWatch};
+use crate::domain::health::RuleSet;
 use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
 use crate::domain::observed::ObservedRelease;
 use crate::domain::release::dependency::{Dependency, WaitedFor};
 use crate::domain::release::graph::DependencyGraph;
 use crate::domain::release::readiness::{
-    CheckedRevision, DependencyVerdict, MISSING, ReleaseFacts, by_expression, of_object, of_release,
+    CheckedRevision, DependencyVerdict, MISSING, ReleaseFacts, by_expression, is_by_expression, of_object,
+    of_release,
 };
+use crate::domain::schedule::Damper;
 
 /// Everything that is known.
 #[derive(Default)]
@@ -25,6 +28,17 @@ pub(super) struct Inner {
     pub(super) checks: HashMap<ReleaseId, RegistryCheck>,
     pub(super) followers: HashMap<ReleaseId, Follower>,
     pub(super) by_object: HashMap<ObjectKey, BTreeSet<ReleaseId>>,
+    /// Releases that wait for dependencies whose expressions have to be evaluated again.
+    pub(super) unevaluated: BTreeSet<ReleaseId>,
+}
+
+/// Whom a change concerns.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Notified {
+    /// The releases to run at once.
+    pub now: BTreeSet<ReleaseId>,
+    /// The releases to run later: what they wait for changes often, and is not ready.
+    pub later: Vec<(ReleaseId, Duration)>,
 }
 
 /// When the registry has answered to a release.
@@ -44,15 +58,21 @@ pub(super) struct Follower {
     pub(super) since: Instant,
     /// Whether the revision waits for the dependencies.
     pub(super) waits: bool,
+    /// How often a changed reason to wait is reported.
+    pub(super) damper: Damper,
+    /// Whether such a report is due later.
+    pub(super) is_due: bool,
     pub(super) followed: Vec<Followed>,
 }
 
 /// A dependency of a release, as a run finds it.
 pub struct Followed {
-    dependency: Dependency,
+    pub(super) dependency: Arc<Dependency>,
     pub(super) source: DependencySource,
+    /// The rules of the dependent.
+    pub(super) rules: RuleSet,
     /// What the expression says of a state of the dependency.
-    answer: Option<(Snapshot, DependencyVerdict)>,
+    pub(super) answer: Option<(Snapshot, DependencyVerdict)>,
     /// The reason that the release has reported.
     words: Option<String>,
 }
@@ -69,9 +89,9 @@ pub enum DependencySource {
     /// It is a release that this process watches.
     Release,
     /// It is watched with the rights of the dependent.
-    Object(Arc<NamedObject>),
+    Object(Arc<ObjectWatch>),
     /// It cannot be watched: what the last run found.
-    Read(DependencyVerdict, Option<Arc<NamedObject>>),
+    Read(DependencyVerdict, Option<Arc<ObjectWatch>>),
 }
 
 /// What a run finds of its dependencies.
@@ -79,8 +99,7 @@ pub enum DependencySource {
 pub struct DependencyReport {
     /// Those that the release waits for or lacks.
     pub waited_for: Vec<WaitedFor>,
-    /// Releases that have to run: dependencies that have to ask their registries, and the release
-    /// itself if an expression has to be evaluated again.
+    /// Dependencies that have to ask their registries.
     pub unchecked: Vec<ReleaseId>,
     /// Whether nothing else is waited for.
     pub is_only_unchecked: bool,
@@ -89,11 +108,20 @@ pub struct DependencyReport {
 }
 
 impl DependencySource {
+    /// Whether a dependency that could not be watched can be watched now, or the other way round.
+    fn has_other_state(&self, waits: bool) -> bool {
+        match self {
+            Self::Release => false,
+            Self::Read(..) => true,
+            Self::Object(object) => waits && !object.is_synced(),
+        }
+    }
+
     pub(super) fn is_of(&self, key: &ObjectKey) -> bool {
         self.object().is_some_and(|object| object.key() == key)
     }
 
-    fn object(&self) -> Option<&Arc<NamedObject>> {
+    fn object(&self) -> Option<&Arc<ObjectWatch>> {
         match self {
             Self::Release => None,
             Self::Object(object) => Some(object),
@@ -118,8 +146,8 @@ impl Inner {
         notified
     }
 
-    /// A release has changed, or what is known of it. Returns the releases to notify.
-    pub(super) fn changed(&mut self, id: &ReleaseId) -> BTreeSet<ReleaseId> {
+    /// A release has changed, or what is known of it.
+    pub(super) fn changed(&mut self, id: &ReleaseId) -> Notified {
         let dependents: Vec<ReleaseId> = self.graph.dependents_of(id).cloned().collect();
         self.notified(dependents, |followed| {
             matches!(followed.source, DependencySource::Release)
@@ -133,28 +161,46 @@ impl Inner {
         &mut self,
         dependents: Vec<ReleaseId>,
         is_changed: impl Fn(&Followed) -> bool,
-    ) -> BTreeSet<ReleaseId> {
+    ) -> Notified {
         let now = Timestamp::now();
-        let mut notified = BTreeSet::new();
+        let mut notified = Notified::default();
         for id in dependents {
             let Some(mut follower) = self.followers.remove(&id) else { continue };
             let (since, waits) = (follower.since, follower.waits);
             for followed in follower.followed.iter_mut().filter(|followed| is_changed(followed)) {
-                if matches!(followed.source, DependencySource::Read(..)) {
-                    // It can be watched now.
-                    notified.insert(id.clone());
+                if followed.source.has_other_state(waits) {
+                    notified.now.insert(id.clone());
                     continue;
                 }
                 let readiness = self.readiness(since, followed, now);
-                if waits && readiness == DependencyVerdict::Unchecked {
-                    notified.extend(self.ask(followed));
+                match readiness {
+                    DependencyVerdict::Unchecked if waits => {
+                        notified.now.extend(self.ask(followed));
+                        continue;
+                    }
+                    // Not here: that takes longer than a look.
+                    DependencyVerdict::Unevaluated if waits => {
+                        self.unevaluated.insert(id.clone());
+                        continue;
+                    }
+                    _ => {}
+                }
+                let words = shown(&readiness, waits);
+                if words == followed.words {
                     continue;
                 }
-                // Expressions are not evaluated here: that takes longer than a look.
-                let words = shown(&readiness, waits);
-                if words != followed.words || waits && readiness == DependencyVerdict::Unevaluated {
-                    followed.words = words;
-                    notified.insert(id.clone());
+                match follower.damper.next().filter(|at| *at > now) {
+                    Some(at) if words.is_some() || !waits => {
+                        if !std::mem::replace(&mut follower.is_due, true) {
+                            let left = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+                            notified.later.push((id.clone(), left));
+                        }
+                    }
+                    _ => {
+                        follower.damper.reported(now);
+                        followed.words = words;
+                        notified.now.insert(id.clone());
+                    }
                 }
             }
             self.followers.insert(id, follower);
@@ -171,14 +217,22 @@ impl Inner {
         let (mut report, mut all_unchecked) = (DependencyReport::default(), true);
         for followed in &mut follower.followed {
             let readiness = self.readiness(follower.since, followed, now);
-            followed.words = shown(&readiness, follower.waits);
-            all_unchecked &= matches!(
-                readiness,
-                DependencyVerdict::Ready | DependencyVerdict::Unchecked | DependencyVerdict::Unevaluated
-            );
+            let before = match (&readiness, &followed.answer) {
+                // Where the dependency changes all the time, the last answer says more.
+                (DependencyVerdict::Unevaluated, Some((_, before))) => shown(before, follower.waits),
+                _ => None,
+            };
+            all_unchecked &= before.is_none()
+                && matches!(
+                    readiness,
+                    DependencyVerdict::Ready | DependencyVerdict::Unchecked | DependencyVerdict::Unevaluated
+                );
+            followed.words = before.or_else(|| shown(&readiness, follower.waits));
             match readiness {
                 DependencyVerdict::Unchecked if follower.waits => report.unchecked.extend(self.ask(followed)),
-                DependencyVerdict::Unevaluated if follower.waits => report.unchecked.push(id.clone()),
+                DependencyVerdict::Unevaluated if follower.waits => {
+                    self.unevaluated.insert(id.clone());
+                }
                 DependencyVerdict::Until(_, at) => {
                     report.changes_at = Some(report.changes_at.map_or(at, |known: Timestamp| known.min(at)));
                 }
@@ -198,14 +252,14 @@ impl Inner {
     }
 
     fn readiness(&self, since: Instant, followed: &Followed, now: Timestamp) -> DependencyVerdict {
-        let Followed { dependency, source, answer, .. } = followed;
+        let Followed { dependency, source, answer, rules, .. } = followed;
         let state = self.snapshot(followed);
         let expression = answer.as_ref().filter(|(of, _)| state.as_ref().is_some_and(|state| state.is(of)));
         let expression = expression.map(|(_, verdict)| verdict);
         match source {
             DependencySource::Read(readiness, _) => readiness.clone(),
             DependencySource::Object(object) => {
-                of_object(dependency, object.reports, object.value().as_deref(), expression, now)
+                of_object(dependency, rules, object.reports, object.value().as_deref(), expression, now)
             }
             DependencySource::Release => {
                 let known =
@@ -262,7 +316,7 @@ impl Inner {
 }
 
 impl Snapshot {
-    fn is(&self, other: &Self) -> bool {
+    pub(super) fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Release(this), Self::Release(other)) => Arc::ptr_eq(this, other),
             (Self::Object(this), Self::Object(other)) => Arc::ptr_eq(this, other),
@@ -271,35 +325,37 @@ impl Snapshot {
     }
 }
 
+/// What expressions say of a state of a dependency. It takes up to some milliseconds.
+pub(super) fn evaluated(
+    dependency: &Dependency,
+    rules: &RuleSet,
+    state: &Snapshot,
+    dependent: &Value,
+) -> Option<DependencyVerdict> {
+    match state {
+        Snapshot::Object(object) => by_expression(dependency, rules, object, dependent),
+        Snapshot::Release(seen) => {
+            let object = serde_json::to_value(&seen.resource).ok()?;
+            by_expression(dependency, rules, &object, dependent)
+        }
+    }
+}
+
 impl Followed {
-    /// A dependency whose expression is not evaluated yet.
-    pub fn new(dependency: Dependency, source: DependencySource) -> Self {
-        Self { dependency, source, answer: None, words: None }
+    /// A dependency whose expression is not evaluated yet. `rules` are those of the dependent.
+    pub fn new(dependency: Dependency, source: DependencySource, rules: RuleSet) -> Self {
+        Self { dependency: Arc::new(dependency), source, rules, answer: None, words: None }
     }
 
     /// The kind that is not served, if that is what is wrong.
     pub fn missing_kind(&self) -> Option<(GroupKind, String)> {
-        let Dependency { id, version, .. } = &self.dependency;
+        let Dependency { id, version, .. } = &*self.dependency;
         matches!(self.source, DependencySource::Read(_, None)).then(|| (id.group_kind(), version.clone()))
     }
 
-    /// Whether it has an expression.
+    /// Whether expressions decide about it.
     pub fn has_expression(&self) -> bool {
-        self.dependency.ready.is_some()
-    }
-
-    /// Evaluates the expression for a state of the dependency.
-    pub(super) fn evaluate(&mut self, state: Option<Snapshot>, dependent: &Value) {
-        self.answer = state.and_then(|state| {
-            let verdict = match &state {
-                Snapshot::Object(object) => by_expression(&self.dependency, object, dependent)?,
-                Snapshot::Release(seen) => {
-                    let object = serde_json::to_value(&seen.resource).ok()?;
-                    by_expression(&self.dependency, &object, dependent)?
-                }
-            };
-            Some((state, verdict))
-        });
+        is_by_expression(&self.dependency, &self.rules)
     }
 
     /// The object, without a namespace where its kind has none.
