@@ -14,6 +14,7 @@
 
 mod artifact;
 mod by_hand;
+mod depends;
 mod identities;
 mod idle;
 mod many;
@@ -37,6 +38,7 @@ const GROUPS: &[Group] = &[
     ("reaction", |table| on(reaction::measure(table))),
     ("push", |table| on(reaction::push(table))),
     ("verdict", |table| on(verdict::measure(table))),
+    ("depends", |table| on(depends::measure(table))),
     ("many-100", |table| on(many::hundred(table, steady()))),
     ("many-500", |table| on(many::five_hundred(table))),
     ("many-1000", |table| on(many::thousand(table))),
