@@ -189,19 +189,19 @@ impl Engine {
     fn present(&mut self, seen: Arc<ObservedRelease>) {
         let id = id_of(&seen.resource);
         self.unseen.remove(&id);
+        let uid = &seen.resource.metadata.uid;
+        if self.handles.get(&id).is_some_and(|handle| handle.latest.borrow().resource.metadata.uid != *uid) {
+            self.absent(&id);
+        }
         let env = &self.shared.env;
         env.notify(env.dependencies.present(&seen));
         if let Some(handle) = self.handles.get(&id) {
-            let before = handle.latest.borrow().clone();
-            if before.resource.metadata.uid == seen.resource.metadata.uid {
-                let wanted = is_wanted(&before, &seen);
-                handle.latest.send_replace(seen);
-                if wanted {
-                    handle.signals.supersede();
-                }
-                return;
+            let wanted = is_wanted(&handle.latest.borrow(), &seen);
+            handle.latest.send_replace(seen);
+            if wanted {
+                handle.signals.supersede();
             }
-            self.absent(&id);
+            return;
         }
         let (suspended, status) = (seen.resource.spec.suspend, seen.resource.status.as_ref());
         let metrics = &self.shared.env.metrics;
@@ -250,6 +250,12 @@ fn is_wanted(before: &ObservedRelease, after: &ObservedRelease) -> bool {
     b.generation != a.generation
         || b.deletion_timestamp != a.deletion_timestamp
         || b.annotations != a.annotations
+        || b.labels != a.labels && has_expressions(after)
+}
+
+/// Whether a release has expressions that may name its own labels.
+fn has_expressions(release: &ObservedRelease) -> bool {
+    release.resource.spec.depends_on.iter().any(|dependency| dependency.ready.is_some())
 }
 
 /// Runs an actor, and restarts it after a pause if it crashes: one release must not stop the

@@ -7,6 +7,7 @@ use supercargo_testbed::story::condition;
 use supercargo_testbed::{Profiles, story};
 
 use crate::scene::{CONFIG_MAPS, Scene, account, config_map, failing_deployment, message, role, widgets};
+use crate::shell::Shell;
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -188,6 +189,15 @@ async fn an_expression_decides_instead_of_the_rules() {
     scene.story.wait_ready("app", "1@").await;
     assert!(begin.elapsed() < Duration::from_secs(5), "{:?}", begin.elapsed());
 
+    // One about the labels of the release itself.
+    scene.push("labelled", "1", &config_map("labelled", "one"));
+    let ready = "dep.data.key == self.metadata.labels['wants']";
+    let on = json!([{"name": "signal", "apiVersion": "v1", "kind": "ConfigMap", "ready": ready}]);
+    scene.create("labelled", quiet(json!({"dependsOn": on})));
+    waits(&scene, "labelled", "its expression has no answer: there is no self.metadata.labels").await;
+    scene.story.kubectl(&["label", "oar", "labelled", "wants=go"], "");
+    scene.story.wait_ready("labelled", "1@").await;
+
     // One about a release: the result of its last run, even if its objects are not ready.
     scene.push("db", "1", &(config_map("db", "one") + &unready_deployment("db")));
     let ready = "dep.status.lastAttemptedRevision.startsWith('1@')";
@@ -274,6 +284,9 @@ async fn another_namespace_is_for_the_administrator_to_allow() {
     let place = json!([{"name": "later", "namespace": other, "apiVersion": "v1", "kind": "ConfigMap"}]);
     scene.create("app", quiet(json!({"dependsOn": place})));
     scene.story.wait_condition("app", "Ready", "False", "DependencyNotReady").await;
+    // A command does not know what the controller is allowed, and shows what will be applied.
+    let preview = Shell::admin(&scene.story).run(&["diff", "release", "app"]);
+    assert!(preview.out.contains("ConfigMap"), "{preview:?}");
     let namespace = scene.namespace();
     let binding = format!(
         "---\napiVersion: rbac.authorization.k8s.io/v1\nkind: RoleBinding\nmetadata: {{name: reader, namespace: {other}}}\n\

@@ -107,7 +107,8 @@ impl TagStep<'_> {
 /// What is known of the dependencies of a release.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct DependencyFacts<'a> {
-    /// The cycle that the release is part of; it begins with the release.
+    /// A cycle that the release leads to, if the release is part of one. It usually begins with the
+    /// release.
     pub cycle: Option<&'a [ReleaseId]>,
     /// Whether the administrator allows dependencies in other namespaces.
     pub across_namespaces: bool,

@@ -217,7 +217,7 @@ mod tests {
             (first.since.as_str(), first.namespace.as_deref()),
             ("1970-01-01T00:00:01Z", Some("team"))
         );
-        let later = waited("is not ready yet").reported(&[first.clone()], at(9));
+        let later = waited("is not ready yet").reported(std::slice::from_ref(&first), at(9));
         assert_eq!(
             (later.since.as_str(), later.message.as_str()),
             (first.since.as_str(), "is not ready yet")

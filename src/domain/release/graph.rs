@@ -5,6 +5,10 @@ use std::sync::Arc;
 
 use crate::domain::objects::identity::ReleaseId;
 
+/// How many dependencies one change may follow in search of the shortest cycles. A release that is
+/// not reached by then names another cycle that it leads to.
+const SEARCHED: usize = 20_000;
+
 /// The dependencies of all releases on releases.
 #[derive(Debug, Default)]
 pub struct DependencyGraph {
@@ -12,7 +16,7 @@ pub struct DependencyGraph {
     dependencies: HashMap<ReleaseId, BTreeSet<ReleaseId>>,
     /// The other direction.
     dependents: HashMap<ReleaseId, BTreeSet<ReleaseId>>,
-    /// A cycle through each release that is part of one, shared by its members.
+    /// For each release that is part of a cycle: the shortest one, shared by its members.
     cycles: HashMap<ReleaseId, Arc<[ReleaseId]>>,
 }
 
@@ -27,6 +31,7 @@ impl DependencyGraph {
             }
             return BTreeSet::new();
         }
+        let stale = self.cycles_through(release, &before);
         for gone in before.difference(&dependencies) {
             if let Some(dependents) = self.dependents.get_mut(gone) {
                 dependents.remove(release);
@@ -41,33 +46,58 @@ impl DependencyGraph {
         if !dependencies.is_empty() {
             self.dependencies.insert(release.clone(), dependencies);
         }
-        self.update_cycles(release)
+        self.update_cycles(release, stale)
+    }
+
+    /// The releases whose cycle is through a release with these dependencies: all of them are in
+    /// cycles, and the release leads to them.
+    fn cycles_through(&self, release: &ReleaseId, dependencies: &BTreeSet<ReleaseId>) -> BTreeSet<ReleaseId> {
+        let mut stale = BTreeSet::new();
+        if !self.cycles.contains_key(release) {
+            return stale;
+        }
+        let (mut reached, mut known) = (HashSet::new(), HashMap::new());
+        let mut left: Vec<&ReleaseId> = dependencies.iter().collect();
+        while let Some(at) = left.pop() {
+            let Some(cycle) = self.cycles.get(at).filter(|_| reached.insert(at)) else { continue };
+            if *known.entry(Arc::as_ptr(cycle)).or_insert_with(|| cycle.contains(release)) {
+                stale.insert(at.clone());
+            }
+            left.extend(self.dependencies_of(at));
+        }
+        stale
     }
 
     /// Finds the cycles again that the release was part of, and those that it is part of now.
-    fn update_cycles(&mut self, release: &ReleaseId) -> BTreeSet<ReleaseId> {
-        let mut outdated: BTreeSet<ReleaseId> = BTreeSet::from([release.clone()]);
-        let mut known: Vec<&Arc<[ReleaseId]>> = Vec::new();
-        for cycle in self.cycles.values() {
-            if !known.iter().any(|other| Arc::ptr_eq(other, cycle)) {
-                known.push(cycle);
-                outdated.extend(cycle.iter().filter(|_| cycle.contains(release)).cloned());
-            }
-        }
+    fn update_cycles(
+        &mut self,
+        release: &ReleaseId,
+        mut outdated: BTreeSet<ReleaseId>,
+    ) -> BTreeSet<ReleaseId> {
+        outdated.insert(release.clone());
         let mut found: HashMap<ReleaseId, Arc<[ReleaseId]>> = HashMap::new();
+        let mut left = SEARCHED;
         for component in self.components(&outdated) {
+            let mut first: Option<Arc<[ReleaseId]>> = None;
             for id in component {
                 if found.contains_key(id) {
                     continue;
                 }
-                let Some(mut cycle) = self.find_cycle(id) else { continue };
+                // There is at least one cycle to name.
+                let mut unlimited = usize::MAX;
+                let limit = if first.is_none() { &mut unlimited } else { &mut left };
+                let Some(mut cycle) = self.find_cycle(id, limit) else {
+                    found.extend(first.clone().map(|first| (id.clone(), first)));
+                    continue;
+                };
                 // One cycle has one form, whichever of its members it was found from.
-                let first = cycle.iter().enumerate().min_by_key(|(_, id)| *id).map_or(0, |(at, _)| at);
-                cycle.rotate_left(first);
+                let least = cycle.iter().enumerate().min_by_key(|(_, id)| *id).map_or(0, |(at, _)| at);
+                cycle.rotate_left(least);
                 let cycle: Arc<[ReleaseId]> = cycle.into();
                 for member in cycle.iter() {
                     found.entry(member.clone()).or_insert_with(|| Arc::clone(&cycle));
                 }
+                first.get_or_insert(cycle);
             }
         }
         outdated.extend(found.keys().cloned());
@@ -146,14 +176,16 @@ impl DependencyGraph {
         }
     }
 
-    /// The shortest cycle through a release. It begins with the release.
-    fn find_cycle(&self, release: &ReleaseId) -> Option<Vec<ReleaseId>> {
+    /// The shortest cycle through a release. It begins with the release. None if there is none
+    /// within so many dependencies.
+    fn find_cycle(&self, release: &ReleaseId, limit: &mut usize) -> Option<Vec<ReleaseId>> {
         let mut came_from: HashMap<&ReleaseId, &ReleaseId> = HashMap::new();
         let mut layer = vec![release];
         while !layer.is_empty() {
             let mut next_layer = Vec::new();
             for at in layer {
                 for next in self.dependencies.get(at).into_iter().flatten() {
+                    *limit = limit.checked_sub(1)?;
                     if next == release {
                         return Some(path(&came_from, release, at));
                     }
@@ -168,11 +200,11 @@ impl DependencyGraph {
         None
     }
 
-    /// The cycle that a release is part of: it begins with the release, and the last one depends
-    /// on it.
+    /// A cycle that a release leads to, if the release is part of one: it begins with the release,
+    /// if it contains it, and the last one depends on the first.
     pub fn cycle_of(&self, release: &ReleaseId) -> Option<Vec<ReleaseId>> {
         let cycle = self.cycles.get(release)?;
-        let start = cycle.iter().position(|id| id == release)?;
+        let start = cycle.iter().position(|id| id == release).unwrap_or_default();
         Some(cycle.iter().cycle().skip(start).take(cycle.len()).cloned().collect())
     }
 
@@ -267,6 +299,30 @@ mod tests {
         assert_eq!(names(graph.reachable_from(&id("x")).into_iter().collect()), "y z");
         graph.set(&id("x"), BTreeSet::new());
         assert_eq!(graph.dependents_of(&id("y")).count(), 0);
+    }
+
+    #[test]
+    fn a_hostile_graph_is_searched_within_limits() {
+        // Thousands of small cycles: a change of one is not a search of all.
+        let mut graph = DependencyGraph::default();
+        for n in 0..2_000 {
+            graph.set(&id(&format!("a{n}")), ids(&format!("b{n}")));
+            assert_eq!(graph.set(&id(&format!("b{n}")), ids(&format!("a{n}"))).len(), 2);
+        }
+        assert_eq!(cycle(&graph, "b1999"), "b1999 a1999");
+        // Everything depends on so much that each has a cycle of its own.
+        let mut graph = DependencyGraph::default();
+        let next = |n: usize| (1..=64).map(|step| format!("r{} ", (n + step * 31) % 100)).collect::<String>();
+        for n in 0..100 {
+            graph.set(&id(&format!("r{n}")), ids(&next(n)));
+        }
+        for n in 0..100 {
+            let way = graph.cycle_of(&id(&format!("r{n}"))).unwrap_or_default();
+            assert!(way.len() > 1, "r{n}");
+            for (from, to) in way.iter().zip(way.iter().cycle().skip(1)) {
+                assert!(graph.dependencies_of(from).any(|next| next == to), "r{n}: {way:?}");
+            }
+        }
     }
 
     #[test]

@@ -128,6 +128,9 @@ impl Dependencies {
         named.retain(|other| self.scope.across_namespaces || other.namespace == id.namespace);
         self.notice(|inner| {
             inner.releases.insert(id.clone(), Arc::clone(seen));
+            if seen.resource.metadata.deletion_timestamp.is_some() {
+                inner.going.entry(id.clone()).or_insert_with(Instant::now);
+            }
             let concerned = inner.depend(&id, named);
             let mut notified = inner.changed(&id);
             notified.now.extend(concerned);
@@ -141,6 +144,7 @@ impl Dependencies {
         self.notice(|inner| {
             inner.releases.remove(id);
             inner.checks.remove(id);
+            inner.going.remove(id);
             inner.unfollow(id);
             let concerned = inner.depend(id, BTreeSet::new());
             let mut notified = inner.changed(id);
@@ -230,10 +234,143 @@ impl Dependencies {
                 |id: &ReleaseId| inner.releases.get(id).is_some_and(|seen| has_begun(&seen.resource));
             let (going, staying): (Vec<_>, Vec<_>) =
                 dependents.into_iter().filter(|id| exists(id)).cloned().partition(|id| deleted(id).is_some());
+            // The clock of the API server may be another one.
             let elapsed = deleted(id).and_then(|at| Duration::try_from(now.duration_since(at)).ok());
-            let left = DELETED_TOGETHER.saturating_sub(elapsed.unwrap_or_default());
+            let since_seen = inner.going.get(id).map(Instant::elapsed);
+            let elapsed = elapsed.max(since_seen).unwrap_or_default();
+            let left = DELETED_TOGETHER.saturating_sub(elapsed);
             let staying = Some((staying, left)).filter(|(ids, left)| !ids.is_empty() && !left.is_zero());
             Dependents { going, staying }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::health::RuleSet;
+    use crate::domain::release::Release;
+
+    const KEY: &str = "revision";
+
+    fn all(across_namespaces: bool) -> Dependencies {
+        Dependencies::new(DependencyScope { across_namespaces, ..DependencyScope::default() })
+    }
+
+    fn id(place: &str) -> ReleaseId {
+        let (namespace, name) = place.split_once('/').unwrap();
+        ReleaseId { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+
+    fn ids(places: &[&str]) -> BTreeSet<ReleaseId> {
+        places.iter().map(|place| id(place)).collect()
+    }
+
+    /// A release with dependencies, each as `namespace/name`, and other fields.
+    fn seen(place: &str, on: &[&str], fields: Value) -> Arc<ObservedRelease> {
+        let on: Vec<Value> = on
+            .iter()
+            .map(|on| id(on))
+            .map(|on| json!({"name": on.name, "namespace": on.namespace}))
+            .collect();
+        let id = id(place);
+        let mut resource = json!({
+            "apiVersion": "supercargo.dev/v1alpha1", "kind": "OCIArtifactRelease",
+            "metadata": {"name": id.name, "namespace": id.namespace, "generation": 1,
+                         "finalizers": ["supercargo.dev/finalizer"]},
+            "spec": {"url": "oci://r.io/app", "ref": {"digest": "sha256:a"}, "prune": true, "dependsOn": on},
+        });
+        for (pointer, value) in fields.as_object().into_iter().flatten() {
+            let (parent, key) = pointer.rsplit_once('/').unwrap();
+            resource.pointer_mut(parent).unwrap()[key] = value.clone();
+        }
+        Arc::new(ObservedRelease::read(&resource.to_string()).unwrap())
+    }
+
+    fn status(reason: &str) -> Value {
+        let ready = if reason == "ReconciliationSucceeded" { "True" } else { "False" };
+        json!({"/status": {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": ready,
+            "reason": reason, "message": "m", "observedGeneration": 1,
+            "lastTransitionTime": "2026-01-01T00:00:00Z"}]}})
+    }
+
+    #[test]
+    fn a_deletion_waits_for_dependents_that_go_and_a_moment_for_others() {
+        let directory = all(false);
+        let deleted = |at: &str| json!({"/metadata/deletionTimestamp": at});
+        let check = |now: &str, going: &[&str], staying: Option<u64>| {
+            let found = directory.dependents_of(&id("team/db"), now.parse().unwrap());
+            assert_eq!(found.going, going.iter().map(|place| id(place)).collect::<Vec<_>>());
+            let left = found.staying.map(|(ids, left)| {
+                assert_eq!(ids, [id("team/app")]);
+                left.as_millis().div_ceil(1000)
+            });
+            assert_eq!(left, staying.map(u128::from), "{now}");
+        };
+        directory.present(&seen("team/app", &["team/db"], json!({})));
+        // It cannot name this one: the administrator does not allow that.
+        directory.present(&seen("other/app", &["team/db"], deleted("2026-01-01T00:00:00Z")));
+        directory.present(&seen("team/db", &[], deleted("2026-01-01T00:00:10Z")));
+        check("2026-01-01T00:00:11Z", &[], Some(2));
+        check("2026-01-01T00:00:13Z", &[], None);
+        // A clock that is behind does not make it longer.
+        check("2026-01-01T00:00:00Z", &[], Some(3));
+        directory.with(|inner| {
+            let long_ago = Instant::now().checked_sub(Duration::from_secs(9)).unwrap();
+            inner.going.insert(id("team/db"), long_ago);
+        });
+        check("2026-01-01T00:00:00Z", &[], None);
+        directory.present(&seen("team/app", &["team/db"], deleted("2026-01-01T00:00:12Z")));
+        check("2026-01-01T00:00:13Z", &["team/app"], None);
+        assert_eq!(directory.absent(&id("team/app")).now, ids(&["team/db"]));
+        check("2026-01-01T00:00:13Z", &[], None);
+    }
+
+    #[test]
+    fn of_many_dependents_that_go_only_the_last_ones_notify() {
+        let directory = all(false);
+        let deleted = || json!({"/metadata/deletionTimestamp": "2026-01-01T00:00:00Z"});
+        directory.present(&seen("team/db", &[], deleted()));
+        let names: Vec<String> = (0..9).map(|n| format!("team/app{n}")).collect();
+        for name in &names {
+            directory.present(&seen(name, &["team/db"], deleted()));
+        }
+        let notified: Vec<usize> = names.iter().map(|name| directory.absent(&id(name)).now.len()).collect();
+        assert_eq!(notified, [0, 0, 0, 0, 0, 1, 1, 1, 1]);
+    }
+
+    #[test]
+    fn a_release_that_waits_is_notified_at_once_when_it_may_continue_and_seldom_otherwise() {
+        let directory = all(false);
+        let app = seen("team/app", &["team/db"], json!({}));
+        let release = Release::parse(&app.resource).unwrap();
+        directory.present(&app);
+        let follow = |is_applied: bool| {
+            let dependencies = release.depends_on.iter().cloned();
+            let followed =
+                dependencies.map(|on| Followed::new(on, DependencySource::Release, RuleSet::default()));
+            let report = directory.follow(&id("team/app"), KEY, is_applied, followed.collect());
+            report.waited_for.into_iter().map(|waited| waited.words).collect::<Vec<_>>().join(", ")
+        };
+        let sees = |reason: &str| directory.present(&seen("team/db", &[], status(reason)));
+        assert_eq!(follow(false), "does not exist");
+        let first = sees("HealthTimeout");
+        assert_eq!((first.now, first.later.len()), (ids(&["team/app"]), 0));
+        assert_eq!(follow(false), "is not ready: HealthTimeout");
+        // The same is no news; another reason is, but not at once, and not twice.
+        assert_eq!(sees("HealthTimeout"), Notified::default());
+        let second = sees("PruneFailed");
+        assert_eq!((second.now.len(), second.later.len()), (0, 1));
+        assert_eq!(sees("ApplyFailed"), Notified::default());
+        assert_eq!(sees("ReconciliationSucceeded").now, ids(&["team/app"]));
+        assert_eq!(follow(false), "");
+        // Once it is applied, only the loss of a dependency is news.
+        assert_eq!(follow(true), "");
+        assert_eq!(sees("HealthTimeout"), Notified::default());
+        let lost = directory.absent(&id("team/db"));
+        assert_eq!(lost.now.len() + lost.later.len(), 1);
+        assert_eq!(follow(true), "does not exist");
     }
 }

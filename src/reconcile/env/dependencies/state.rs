@@ -20,10 +20,15 @@ use crate::domain::release::readiness::{
 };
 use crate::domain::schedule::Damper;
 
+/// How many releases that are deleted first have to be left for a run to look at them.
+const FEW: usize = 4;
+
 /// Everything that is known.
 #[derive(Default)]
 pub(super) struct Inner {
     pub(super) releases: HashMap<ReleaseId, Arc<ObservedRelease>>,
+    /// When the deletion of a release was seen.
+    pub(super) going: HashMap<ReleaseId, Instant>,
     pub(super) graph: DependencyGraph,
     pub(super) checks: HashMap<ReleaseId, RegistryCheck>,
     pub(super) followers: HashMap<ReleaseId, Follower>,
@@ -137,10 +142,12 @@ impl Inner {
         let before: Vec<ReleaseId> =
             self.graph.dependencies_of(id).filter(|before| !named.contains(before)).cloned().collect();
         let mut notified = self.graph.set(id, named);
-        let is_going = |id: &ReleaseId| {
-            self.releases.get(id).is_some_and(|seen| seen.resource.metadata.deletion_timestamp.is_some())
+        // The last ones are worth a run; of many others, the retries tell.
+        let is_last = |id: &ReleaseId| {
+            let others = self.graph.dependents_of(id).filter(|other| self.going.contains_key(*other));
+            others.take(FEW).count() < FEW
         };
-        notified.extend(before.into_iter().filter(is_going));
+        notified.extend(before.into_iter().filter(|id| self.going.contains_key(id) && is_last(id)));
         // It runs because of its own change.
         notified.remove(id);
         notified
