@@ -14,8 +14,8 @@ const MAX_LOG: usize = 4096;
 
 /// What a watch of whole objects reports.
 #[derive(Debug)]
-pub enum Followed {
-    /// A list begins; what is not reported before [`Followed::Listed`] is gone.
+pub enum PodEvent {
+    /// A list begins; what is not reported before [`PodEvent::Listed`] is gone.
     Listing,
     /// An object as it is.
     Present(Value),
@@ -91,7 +91,7 @@ impl Session {
         resource: &Resource,
         namespace: &str,
         selector: &str,
-        mut observe: impl FnMut(Followed) + Send,
+        mut observe: impl FnMut(PodEvent) + Send,
     ) {
         let selection = ListSelection {
             path: resource.collection(Some(namespace)),
@@ -100,11 +100,11 @@ impl Session {
         };
         run(self, selection, move |event| {
             let followed = match event {
-                Event::Listing => Some(Followed::Listing),
-                Event::Present(text) => serde_json::from_str(text).ok().map(Followed::Present),
-                Event::Absent(text) => serde_json::from_str(text).ok().map(Followed::Absent),
-                Event::Listed => Some(Followed::Listed),
-                Event::Failed(State::Denied(_)) => Some(Followed::Denied),
+                Event::Listing => Some(PodEvent::Listing),
+                Event::Present(text) => serde_json::from_str(text).ok().map(PodEvent::Present),
+                Event::Absent(text) => serde_json::from_str(text).ok().map(PodEvent::Absent),
+                Event::Listed => Some(PodEvent::Listed),
+                Event::Failed(State::Denied(_)) => Some(PodEvent::Denied),
                 Event::Failed(_) | Event::Following => None,
             };
             if let Some(followed) = followed {

@@ -3,12 +3,11 @@
 
 use super::cache::Caches;
 use super::error::ReconcileError;
+use super::phase::admit::dependencies;
 use super::phase::begin::Begun;
 use super::phase::obtain::{Obtained, obtain};
 use super::phase::plan::{drift, expressions, ownership, plan};
-use super::phase::{
-    admit, apply, claim, dependencies, observe, pin, preflight, prune, resolve, settle, steps, wait,
-};
+use super::phase::{admit, apply, claim, observe, pin, preflight, prune, resolve, settle, steps, wait};
 use super::scope::Scope;
 use super::scope::revision::Update;
 use crate::domain::outcome::Outcome;

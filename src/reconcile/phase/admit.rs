@@ -1,6 +1,8 @@
 //! The phase that decides whether a revision may be applied: the required signers, their
 //! signatures, and how long a verification is valid.
 
+pub mod dependencies;
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -13,7 +13,7 @@ use std::time::Instant;
 
 use futures::StreamExt;
 
-use self::dependencies::{Applying, Dependencies, WaitMemory};
+use self::dependencies::{Applying, RoundGate, WaitMemory};
 use self::executed::Executed;
 use self::object::{Done, apply_object};
 use self::schemas::Schemas;
@@ -128,7 +128,7 @@ impl Stages<'_, '_> {
         (rollout, registry, drift): (&mut RolloutCache, &mut RegistryCache, &DriftCache),
     ) -> Option<ReconcileError> {
         let schemas = Schemas::before(self.session, self.plan, &self.preflight).await;
-        let mut dependencies = Dependencies::new(self.scope, update, order);
+        let mut dependencies = RoundGate::new(self.scope, update, order);
         let (mut tried, mut attempts) = (Vec::new(), 0);
         loop {
             let is_first = self.round.is_none();

@@ -4,7 +4,6 @@ pub mod admit;
 pub mod apply;
 pub mod begin;
 pub mod claim;
-pub mod dependencies;
 pub mod inventory;
 pub mod observe;
 pub mod obtain;

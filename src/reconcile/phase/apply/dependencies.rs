@@ -68,13 +68,13 @@ pub struct Applying<'w> {
 }
 
 /// The dependencies of the objects of a plan, and what is known of their health.
-pub struct Dependencies {
+pub struct RoundGate {
     order: ExplicitOrder,
     rules: RuleSet,
     checkup: Checkup,
 }
 
-impl Dependencies {
+impl RoundGate {
     /// Nothing is known of them yet.
     pub fn new(scope: &Scope<'_>, update: &Update<'_>, order: ExplicitOrder) -> Self {
         let rules = RuleSet::of(scope.release);

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::cluster::discovery::ApiDiscovery;
 use crate::cluster::error::ApiError;
-use crate::cluster::pods::{Followed, LogPlace};
+use crate::cluster::pods::{LogPlace, PodEvent};
 use crate::cluster::session::Session;
 use crate::domain::health::Board;
 use crate::domain::health::early::owned::{CurrentPods, FailureBudget, PodSelection, Workload};
@@ -84,21 +84,21 @@ impl Drop for PodWatch {
 
 impl SeenPods {
     /// Notes an event. Returns whether the verdict is another.
-    fn note(&mut self, selection: &PodSelection, budget: FailureBudget, event: &Followed) -> bool {
+    fn note(&mut self, selection: &PodSelection, budget: FailureBudget, event: &PodEvent) -> bool {
         let name = |pod: &Value| {
             pod.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default().to_owned()
         };
         let is_news = match event {
-            Followed::Listing => {
+            PodEvent::Listing => {
                 self.unseen = self.reports.names().cloned().collect();
                 false
             }
-            Followed::Present(pod) => {
+            PodEvent::Present(pod) => {
                 self.unseen.remove(&name(pod));
                 self.reports.note(selection, pod)
             }
-            Followed::Absent(pod) => self.reports.forget(&name(pod)),
-            Followed::Listed => {
+            PodEvent::Absent(pod) => self.reports.forget(&name(pod)),
+            PodEvent::Listed => {
                 for name in std::mem::take(&mut self.unseen) {
                     self.reports.forget(&name);
                 }
@@ -106,7 +106,7 @@ impl SeenPods {
                 true
             }
             // What was seen before would count for ever.
-            Followed::Denied => {
+            PodEvent::Denied => {
                 *self = Self { lacks: Some("list and watch on pods"), ..Self::default() };
                 true
             }
@@ -196,7 +196,7 @@ impl<'a> PodWatches<'a> {
             tokio::spawn(async move {
                 let _share = gate.enter(&tenant, 1).await;
                 let selector = selection.selector.clone();
-                let observe = move |event: Followed| {
+                let observe = move |event: PodEvent| {
                     let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
                     if seen.note(&selection, budget, &event) {
                         news.notify_one();
