@@ -35,10 +35,15 @@ pub fn make_ready(scene: &Scene<'_>, name: &str) {
 }
 
 pub async fn waits(scene: &Scene<'_>, release: &str, says: &str) -> Value {
-    let waiting = scene.story.wait_condition(release, "Ready", "False", "DependencyNotReady").await;
-    let said = message(&waiting, "Ready");
-    assert!(said.contains(says), "{said}");
-    waiting
+    let what = format!("{release} waits for dependencies and says {says:?}");
+    scene
+        .story
+        .wait_for(&what, async || {
+            let release = scene.story.release(release).await?;
+            let ready = condition(&release, "Ready")?;
+            (ready.reason == "DependencyNotReady" && ready.message.contains(says)).then_some(release)
+        })
+        .await
 }
 
 /// Since when Ready has its status.

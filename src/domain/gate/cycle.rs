@@ -59,6 +59,6 @@ mod tests {
         let long: Vec<String> = (0..20).map(|n| format!("r{n}")).collect();
         let long: Vec<&str> = long.iter().map(String::as_str).collect();
         let names: Vec<String> = long.iter().take(16).map(|name| format!("team/{name}")).collect();
-        check(&long, Some(&format!("{} → (4 more) → team/app", names.join(" → "))));
+        check(&long, Some(&format!("{} → (4 more) → team/r0", names.join(" → "))));
     }
 }
