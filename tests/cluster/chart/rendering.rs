@@ -443,6 +443,7 @@ const FLAGS: &[(&str, &str)] = &[
     ("{logFormat: text}", "--log-format=text"),
     ("{otlpEndpoint: 'http://collector:4318'}", "--otlp-endpoint=http://collector:4318"),
     ("{requireVerification: true}", "--require-verification"),
+    ("{allowCrossNamespaceDependencies: true}", "--allow-cross-namespace-dependencies"),
     (
         "{registryMirrors: ['docker.io=oci://mirror.example/hub']}",
         "--registry-mirror=docker.io=oci://mirror.example/hub",
