@@ -113,6 +113,7 @@ fn judged(scrape: &Scrape) -> (Vec<String>, Vec<&'static str>) {
         ("supercargo_releases", &["\"False\""], 1.0..1.5),
         ("supercargo_releases", &["\"Unknown\""], 1.0..1.5),
         ("supercargo_releases", &["\"Suspended\""], 1.0..1.5),
+        ("supercargo_releases_waiting", &["\"suspend\""], 1.0..1.5),
         ("supercargo_inventory_entries", &[], 3.0..3.5),
         ("supercargo_last_success_timestamp_seconds", &[], recently.clone()),
         ("supercargo_release_info", &[], 6.0..6.5),
