@@ -244,6 +244,27 @@ async fn another_revision_follows_a_failed_step_and_waits_for_one_that_runs() {
 }
 
 #[story]
+async fn a_job_that_was_a_step_when_its_revision_was_replaced_is_run_anew_as_a_job() {
+    let scene = Scene::begin("steps-plain").await;
+    let mark = scene.mark();
+    scene.push("app", "1", &(config_map("a", "one") + &stuck(&step("after", "smoke", "", ""))));
+    scene.create("app", json!({}));
+    wait_outcome(&scene, "app", "smoke", "Started").await;
+    wait_running(&scene, "smoke").await;
+    // Its uid is in the record alone, and the template of its successor is another one.
+    let plain = step("after", "smoke", "", "")
+        .replace("supercargo.dev/step: after", "")
+        .replace("image: main", "image: other");
+    scene.upgrade("app", "2", &(config_map("a", "two") + &plain));
+    scene.story.wait_condition("app", "Ready", "False", "JobRunning").await;
+    let_go(&scene, "smoke").await;
+    scene.story.wait_ready("app", "2@").await;
+    assert_eq!(created(&scene, mark, "smoke"), 2);
+    let release = scene.story.release("app").await.expect("it exists");
+    assert_eq!(release["status"].get("steps"), None, "{release:#}");
+}
+
+#[story]
 async fn a_failed_step_after_the_rest_keeps_what_left_the_revision() {
     let scene = Scene::begin("steps-after").await;
     scene.install("app", &(config_map("a", "one") + &config_map("old", "one")), json!({})).await;

@@ -93,6 +93,9 @@ pub struct Step {
     /// Whether the object of the inventory does not exist any more, so that the
     /// object gets a new uid.
     pub anew: bool,
+    /// Whether the inventory has the object without its uid: a run has named it before it created
+    /// it, and was cut off.
+    pub named: bool,
     /// The uid of the live object, where it provably belongs to the release.
     pub live: Option<String>,
     /// Whether it has finished with this exact content and is gone, as a Job is
@@ -240,11 +243,12 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
             Correction::Missing => !missing,
             Correction::Nothing => true,
         };
+        let named = before.is_some_and(|before| before.uid.is_none() && !before.retained);
         let found = record.as_ref().filter(|_| only_if_absent).map(|record| Existing {
             owner: record.owner.clone(),
             is_left: former_owner(&id, record, purpose.release, live),
             // Labelled by a run that was interrupted before it could record the uid.
-            is_ours: before.is_some_and(|before| before.uid.is_none() && !before.retained),
+            is_ours: named,
         });
         let is_left = found.as_ref().is_some_and(|found| found.is_left);
         let keep = match as_applied {
@@ -263,6 +267,7 @@ pub fn build(purpose: Purpose<'_>, objects: Vec<Object>, previous: &Inventory, l
             found,
             live: record.as_ref().filter(|r| r.is_of(purpose.release)).map(|r| r.uid.clone()),
             anew: before.and_then(|b| b.uid.as_ref()) != record.as_ref().map(|r| &r.uid),
+            named,
             done,
             force: match object.annotation(keys::FORCE) {
                 Some(keys::ENABLED) => Some(true),

@@ -28,6 +28,9 @@ pub struct RecreateQuestion<'a> {
     pub object_force: Option<bool>,
     /// Whether the live object is the one in the inventory.
     pub is_observed: bool,
+    /// Whether the inventory has the object without its uid: a run has named it before it created
+    /// it, and was cut off.
+    pub is_named: bool,
 }
 
 /// What is done with an existing object whose update is refused, provided that it
@@ -73,7 +76,11 @@ fn is_ours(question: RecreateQuestion<'_>, live: &Value) -> bool {
     let of = |field: &str, key: &str| live["metadata"][field][key].as_str().map(str::to_owned);
     let owner = (of("labels", keys::OWNER_NAMESPACE), of("labels", keys::OWNER_NAME));
     let me = (Some(question.release.namespace.clone()), Some(question.release.name.clone()));
-    question.is_observed && owner == me && of("annotations", keys::PRUNE).as_deref() != Some(keys::DISABLED)
+    // The uid of a step is in its record, until another revision begins its own.
+    let is_step = question.is_named && of("annotations", keys::STEP_RUN).is_some();
+    (question.is_observed || is_step)
+        && owner == me
+        && of("annotations", keys::PRUNE).as_deref() != Some(keys::DISABLED)
 }
 
 fn is_over(job: &Value) -> bool {
@@ -177,7 +184,13 @@ mod tests {
                 _ => "v1",
             };
             let object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": "a"}});
-            let question = RecreateQuestion { release: &me, force, object_force: of_object, is_observed };
+            let question = RecreateQuestion {
+                release: &me,
+                force,
+                object_force: of_object,
+                is_observed,
+                is_named: !is_observed,
+            };
             let object = Object::new(object).unwrap();
             assert_eq!(
                 decide(question, &object, live),
@@ -221,6 +234,11 @@ mod tests {
         let mut kept = ended("Complete", "True");
         kept["metadata"]["annotations"] = json!({"supercargo.dev/prune": "disabled"});
         check("Job", false, None, true, &kept, Unasked);
+        let mut step = ended("Complete", "True");
+        step["metadata"]["annotations"] = json!({"supercargo.dev/step-run": "k.1"});
+        check("Job", false, None, false, &step, Now);
+        step["status"] = json!({});
+        check("Job", false, None, false, &step, Later);
         let mut strange = ended("Complete", "True");
         strange["metadata"]["labels"] = json!({});
         check("Job", false, None, true, &strange, Unasked);

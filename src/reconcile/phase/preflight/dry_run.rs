@@ -331,6 +331,7 @@ impl<'a> Preflight<'a> {
             force: self.scope.release.force,
             object_force: step.force,
             is_observed: !step.anew,
+            is_named: step.named,
         };
         let decision = decide(question, &step.object, &live);
         let with_hint = |reason: Reason| {
