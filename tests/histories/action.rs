@@ -80,6 +80,63 @@ pub struct Piece {
     /// What is special about it.
     #[serde(default, skip_serializing_if = "How::is_plain")]
     pub how: How,
+    /// The step that a Job is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<Step>,
+    /// Its place in the order of its revision.
+    #[serde(default, skip_serializing_if = "Place::is_none")]
+    pub place: Place,
+}
+
+/// Where an object that is no step comes in its revision.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Place {
+    /// `supercargo.dev/wave`; 0 is no annotation.
+    #[serde(default)]
+    pub wave: i8,
+    /// The one that it depends on, in the namespace of the releases.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<(Kind, u8)>,
+}
+
+impl Place {
+    /// Whether there is no annotation.
+    pub fn is_none(&self) -> bool {
+        *self == Place::default()
+    }
+}
+
+/// A Job that runs once for a revision.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Step {
+    /// Whether it runs after the other objects are healthy, and not before they are written.
+    pub after: bool,
+    /// `supercargo.dev/wave`.
+    pub wave: i8,
+    /// How it ends.
+    pub end: End,
+}
+
+/// How a step ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum End {
+    /// It succeeds, and stays.
+    Stays,
+    /// It succeeds, and its time to live is over then.
+    Expires,
+    /// It succeeds, and its cleanup is `OnSuccess`.
+    Cleaned,
+    /// It fails.
+    Fails,
+}
+
+impl Piece {
+    /// Whether it is a step that fails, of that phase.
+    pub fn fails(&self, after: bool) -> bool {
+        self.step.is_some_and(|step| step.end == End::Fails && step.after == after)
+    }
 }
 
 /// What is special about an object.

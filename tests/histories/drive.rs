@@ -87,6 +87,8 @@ pub struct Tally {
     pub releases: usize,
     pub ready: usize,
     pub objects: usize,
+    /// Runs of steps.
+    pub runs: usize,
 }
 
 impl Tally {
@@ -432,6 +434,7 @@ impl Drive {
     /// Asks a release to run.
     pub async fn ask(&mut self, release: Number) {
         self.state.asked += 1;
+        self.world.steps.asked(release);
         self.annotate(release, json!(self.state.asked.to_string())).await;
     }
 

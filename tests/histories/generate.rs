@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use fastrand::Rng;
 
 use crate::action::{
-    Account, Action, Change, Drift, Edit, How, InventoryEdit, Number, Path, Piece, Policy, Reference,
-    Revision, Spec,
+    Account, Action, Change, Drift, Edit, End, How, InventoryEdit, Number, Path, Piece, Place, Policy,
+    Reference, Revision, Spec, Step,
 };
 use crate::kinds::{Kind, MAX_VARIANT, Names};
 use crate::model::World;
@@ -64,7 +64,9 @@ impl Maker {
         let release = self.rng.u8(0..RELEASES);
         let exists = self.world.releases.contains_key(&release);
         match self.rng.u8(0..100) {
-            0..24 => self.push(release),
+            0..16 => self.push(release),
+            16..24 if exists => self.roll_out(release),
+            16..24 => self.push(release),
             24..44 if exists => self.specify(release),
             24..44 => self.create(release),
             44..60 => self.hand(),
@@ -129,6 +131,43 @@ impl Maker {
         self.add(Action::Push { release, tag: tag.to_owned(), revision });
         if verifies && self.rng.u8(0..3) > 0 {
             self.add(Action::Sign { release, tag: tag.to_owned() });
+        }
+    }
+
+    // What a release follows becomes another revision, which it is told, and something happens in
+    // the middle of the rollout.
+    fn roll_out(&mut self, release: Number) {
+        if self.rng.u8(0..3) == 0 {
+            let (nth, landed) = (self.rng.u64(1..25), self.rng.bool());
+            self.add(Action::Crash { nth, landed });
+        }
+        for _ in 0..self.rng.u8(1..=2) {
+            let spec = self.world.releases[&release].spec.clone();
+            let tag = match &spec.reference {
+                Reference::Tag(tag) => tag.clone(),
+                Reference::Range(_) | Reference::Digest(_) => self.one(&TAGS).to_owned(),
+            };
+            let before = self.world.revision(release, &tag).cloned().unwrap_or_default();
+            let mut revision = self.evolve(release, &before);
+            self.bring_step(release, &mut revision);
+            self.align(&mut revision);
+            self.add(Action::Push { release, tag: tag.clone(), revision });
+            if spec.verify && self.rng.u8(0..3) > 0 {
+                self.add(Action::Sign { release, tag });
+            }
+            self.add(Action::Ask { release });
+            let milliseconds = self.rng.u64(20..1600);
+            self.add(Action::Pass { milliseconds });
+        }
+        match self.rng.u8(0..12) {
+            0..2 => self.add(Action::Kill),
+            2..6 => self.add(Action::Restart),
+            6 => self.add(Action::Freeze),
+            7 => self.add(Action::ApiServer { there: false }),
+            8 => self.hand(),
+            9 => self.specify(release),
+            10 => self.add(Action::Replica),
+            _ => self.add(Action::Look),
         }
     }
 
@@ -231,8 +270,14 @@ impl Maker {
                 match self.rng.u8(0..20) {
                     0..3 => continue,
                     3..7 => piece.variant = self.rng.u8(0..=MAX_VARIANT),
-                    7 => piece.how = self.how(piece.kind),
+                    7 => (piece.how, piece.step) = self.special(piece.kind),
                     _ => {}
+                }
+                // What fails is mended sooner or later.
+                if let Some(step) = piece.step.as_mut().filter(|step| step.end == End::Fails)
+                    && self.rng.u8(0..3) > 0
+                {
+                    step.end = End::Stays;
                 }
                 if into { after.a.push(piece) } else { after.b.push(piece) }
             }
@@ -242,6 +287,9 @@ impl Maker {
         }
         while after.a.is_empty() || after.b.is_empty() {
             self.bring(release, &mut after);
+        }
+        if self.rng.u8(0..4) == 0 {
+            self.order(&mut after);
         }
         self.align(&mut after);
         after
@@ -257,27 +305,72 @@ impl Maker {
         }
     }
 
+    fn special(&mut self, kind: Kind) -> (How, Option<Step>) {
+        if kind != Kind::Job || self.rng.u8(0..3) == 0 {
+            return (self.how(kind), None);
+        }
+        (How::Plain, Some(self.step()))
+    }
+
+    fn step(&mut self) -> Step {
+        let end = self.one(&[End::Stays, End::Stays, End::Expires, End::Cleaned, End::Fails]);
+        Step { after: self.rng.bool(), wave: self.one(&[-1, 0, 0, 0, 1]), end }
+    }
+
+    // A revision has a step.
+    fn bring_step(&mut self, release: Number, revision: &mut Revision) {
+        let step = Some(self.step());
+        let mut jobs = revision.a.iter_mut().chain(&mut revision.b).filter(|piece| piece.kind == Kind::Job);
+        match jobs.next() {
+            Some(job) if job.step.is_none() => (job.how, job.step) = (How::Plain, step),
+            Some(_) => {}
+            None => {
+                let (name, variant) = (release * 3 + self.rng.u8(0..3), self.rng.u8(0..=MAX_VARIANT));
+                let (kind, how, place) = (Kind::Job, How::Plain, Place::default());
+                revision.a.push(Piece { kind, name, variant, how, step, place });
+            }
+        }
+    }
+
     // Adds an object, and those that belong to it.
     fn bring(&mut self, release: Number, into: &mut Revision) {
         if into.a.len() + into.b.len() >= PIECES {
             return;
         }
-        let kind = if self.rng.u8(0..4) == 0 { Kind::ConfigMap } else { self.one(&Kind::FREE) };
+        let kind = match self.rng.u8(0..12) {
+            0..3 => Kind::ConfigMap,
+            3..5 => Kind::Job,
+            _ => self.one(&Kind::FREE),
+        };
         let name = match self.rng.u8(0..6) {
             0 => SHARED,
             n if kind == Kind::CustomResourceDefinition => release * 3 + n % 2,
             n => release * 3 + n % 3,
         };
-        let (variant, how) = (self.rng.u8(0..=MAX_VARIANT), self.how(kind));
-        let mut new = vec![Piece { kind, name, variant, how }];
+        let (variant, (how, step)) = (self.rng.u8(0..=MAX_VARIANT), self.special(kind));
+        let mut new = vec![Piece { kind, name, variant, how, step, place: Place::default() }];
         match kind {
             Kind::Deployment if self.rng.bool() => {
                 let kind = Kind::HorizontalPodAutoscaler;
-                new.push(Piece { kind, name, variant: self.rng.u8(0..=MAX_VARIANT), how: How::Plain });
+                new.push(Piece {
+                    kind,
+                    name,
+                    variant: self.rng.u8(0..=MAX_VARIANT),
+                    how: How::Plain,
+                    step: None,
+                    place: Place::default(),
+                });
             }
             Kind::CustomResourceDefinition => {
                 let variant = self.rng.u8(0..=variant);
-                new.push(Piece { kind: Kind::Thing, name, variant, how: How::Plain });
+                new.push(Piece {
+                    kind: Kind::Thing,
+                    name,
+                    variant,
+                    how: How::Plain,
+                    step: None,
+                    place: Place::default(),
+                });
             }
             _ => {}
         }
@@ -285,6 +378,20 @@ impl Maker {
         new.retain(|piece| !into.a.iter().chain(&into.b).any(|other| same(piece, other)));
         let first = into.a.is_empty() || (!into.b.is_empty() && self.rng.bool());
         if first { into.a.extend(new) } else { into.b.extend(new) }
+    }
+
+    // Gives some objects a place, or takes it.
+    fn order(&mut self, revision: &mut Revision) {
+        let all: Vec<(Kind, u8)> =
+            revision.a.iter().chain(&revision.b).map(|piece| (piece.kind, piece.name)).collect();
+        for piece in revision.a.iter_mut().chain(&mut revision.b) {
+            if piece.kind.is_base() || piece.step.is_some() {
+                continue;
+            }
+            let wave = self.one(&[-1, 0, 0, 1]);
+            let after = (self.rng.u8(0..3) == 0).then(|| self.one(&all));
+            piece.place = Place { wave, after };
+        }
     }
 
     // Things do not use fields that their definition does not have, unless it is
@@ -300,7 +407,32 @@ impl Maker {
                 piece.variant = piece.variant.min(definition.variant);
             }
         }
+        possible(revision);
     }
+}
+
+/// Takes the places away with which a revision would be refused, or never be healthy.
+fn possible(revision: &mut Revision) {
+    let mut all: Vec<Piece> = revision.a.iter().chain(&revision.b).copied().collect();
+    for n in 0..all.len() {
+        let Piece { kind, name, step, place, .. } = all[n];
+        let find =
+            |kind: Kind, name: u8| all.iter().position(|other| (other.kind, other.name) == (kind, name));
+        let target = |after: (Kind, u8)| {
+            let m = find(after.0, after.1).filter(|m| *m < n)?;
+            let other = &all[m];
+            (other.step.is_none() && (other.kind.is_base() || other.place.wave <= place.wave))
+                .then_some(after)
+        };
+        let mut place = Place { after: place.after.and_then(target), ..place };
+        let scaled = find(Kind::Deployment, name).map(|m| all[m].place.wave);
+        if kind == Kind::HorizontalPodAutoscaler {
+            place = Place { wave: scaled.unwrap_or_default(), after: None };
+        }
+        all[n].place = if step.is_some() || kind.is_base() { Place::default() } else { place };
+    }
+    let b = all.split_off(revision.a.len());
+    (revision.a, revision.b) = (all, b);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::action::{How, Piece};
+use crate::action::{End, How, Piece, Step};
 
 /// A kind of object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -75,6 +75,19 @@ impl Kind {
         }
     }
 
+    /// Whether others are built on its objects: without a place of their own, they come first.
+    pub fn is_base(self) -> bool {
+        matches!(
+            self,
+            Kind::ServiceAccount
+                | Kind::Role
+                | Kind::RoleBinding
+                | Kind::ClusterRole
+                | Kind::PriorityClass
+                | Kind::CustomResourceDefinition
+        )
+    }
+
     /// Whether its objects are in a namespace.
     pub fn namespaced(self) -> bool {
         !matches!(
@@ -134,12 +147,26 @@ impl Names {
         format!("{root}{place}/{plural}")
     }
 
-    /// The object's id in inventories.
-    pub fn id(&self, kind: Kind, name: u8, away: bool) -> String {
-        let (group, kind_name) = match kind {
+    // Its group and its kind in words.
+    fn words(&self, kind: Kind, name: u8) -> (String, String) {
+        match kind {
             Kind::Thing => (self.group(), format!("Thing{name}")),
             _ => (kind.resource().0.to_owned(), format!("{kind:?}")),
-        };
+        }
+    }
+
+    /// How `depends-on` names an object in the namespace of the releases.
+    pub fn reference(&self, kind: Kind, name: u8) -> String {
+        let ((group, kind_name), object) = (self.words(kind, name), self.object(kind, name));
+        match kind.namespaced() {
+            true => format!("{group}/namespaces/{}/{kind_name}/{object}", self.home),
+            false => format!("{group}/{kind_name}/{object}"),
+        }
+    }
+
+    /// The object's id in inventories.
+    pub fn id(&self, kind: Kind, name: u8, away: bool) -> String {
+        let (group, kind_name) = self.words(kind, name);
         format!("{}_{}_{group}_{kind_name}", self.namespace(kind, away), self.object(kind, name))
     }
 }
@@ -151,7 +178,7 @@ pub const NOTE: &str = "example.com/note";
 
 /// The manifest of a piece, without a namespace.
 pub fn manifest(names: &Names, piece: &Piece) -> Value {
-    let Piece { kind, name, variant, how } = *piece;
+    let Piece { kind, name, variant, how, step, place } = *piece;
     let api_version = match kind {
         Kind::Thing => format!("{}/v1", names.group()),
         Kind::HorizontalPodAutoscaler if odd(variant) => "autoscaling/v1".to_owned(),
@@ -170,11 +197,31 @@ pub fn manifest(names: &Names, piece: &Piece) -> Value {
     if odd(variant) {
         annotations["example.com/odd"] = json!("yes");
     }
+    if place.wave != 0 {
+        annotations["supercargo.dev/wave"] = json!(place.wave.to_string());
+    }
+    if let Some((kind, name)) = place.after {
+        annotations["config.kubernetes.io/depends-on"] = json!(names.reference(kind, name));
+    }
+    if let Some(Step { after, wave, end }) = step {
+        annotations["supercargo.dev/step"] = json!(if after { "after" } else { "before" });
+        annotations["supercargo.dev/step-timeout"] = json!("1m");
+        if wave != 0 {
+            annotations["supercargo.dev/wave"] = json!(wave.to_string());
+        }
+        if end == End::Cleaned {
+            annotations["supercargo.dev/step-cleanup"] = json!("OnSuccess");
+        }
+    }
     let mut object = json!({
         "apiVersion": api_version,
         "kind": kind_name,
         "metadata": {"name": names.object(kind, name), "annotations": annotations},
     });
+    if step.is_some() {
+        // Without labels, a Job has those of its pods.
+        object["metadata"]["labels"] = json!({"example.com/step": "yes"});
+    }
     let body = body(names, piece);
     for (field, value) in body.as_object().expect("a body is an object") {
         object[field] = value.clone();
@@ -187,7 +234,7 @@ fn odd(variant: u8) -> bool {
 }
 
 fn body(names: &Names, piece: &Piece) -> Value {
-    let Piece { kind, name, variant, how } = *piece;
+    let Piece { kind, name, variant, how, step, .. } = *piece;
     let app = format!("o{name}");
     let labels = json!({"app": app});
     match kind {
@@ -231,6 +278,16 @@ fn body(names: &Names, piece: &Piece) -> Value {
             let mut job = json!({"spec": {"template": pod("job", &format!("main:{variant}"))}});
             if how == How::Brief {
                 job["spec"]["ttlSecondsAfterFinished"] = json!(1);
+            }
+            match step.map(|step| step.end) {
+                Some(End::Expires) => job["spec"]["ttlSecondsAfterFinished"] = json!(0),
+                Some(End::Fails) => {
+                    job["spec"]["backoffLimit"] = json!(0);
+                    job["spec"]["activeDeadlineSeconds"] = json!(1);
+                    let pods = json!({"labels": {"testbed.supercargo.dev/pod": "pending"}});
+                    job["spec"]["template"]["metadata"] = pods;
+                }
+                Some(End::Stays | End::Cleaned) | None => {}
             }
             job
         }

@@ -1,12 +1,15 @@
 //! What a cluster has to be like, from what has happened. Pure: no cluster, no clock.
 
+pub mod steps;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use supercargo_testbed::story::condition;
 
+use self::steps::{Rollout, Run, Steps};
 use crate::action::{
-    Account, Action, Change, Drift, Edit, How, InventoryEdit, Number, Path, Piece, Policy, Reference,
+    Account, Action, Change, Drift, Edit, End, How, InventoryEdit, Number, Path, Piece, Policy, Reference,
     Revision, Spec,
 };
 use crate::kinds::{Kind, Names, VARIANT};
@@ -14,6 +17,8 @@ use crate::snapshot::Snapshot;
 
 /// Why a release is held that is suspended.
 const SUSPENDED: &str = "is suspended";
+/// Why a release is not Ready whose step fails.
+const STEP_FAILS: &str = "a step of it fails";
 
 /// An object as inventories write it: `namespace_name_group_kind`.
 pub type Id = String;
@@ -59,6 +64,8 @@ pub struct World {
     pub excused: bool,
     /// Every object that was ever in a revision of the history.
     pub ever: BTreeMap<Id, (Kind, u8, bool)>,
+    /// What has become of steps.
+    pub steps: Steps,
 }
 
 /// A release that exists.
@@ -84,10 +91,38 @@ struct Applied {
 pub struct Wanted {
     /// The number of the revision.
     pub revision: usize,
-    /// Whether it can be read.
+    /// Whether it cannot be read, or has an order that cannot be.
     pub broken: bool,
     /// The objects.
     pub objects: BTreeMap<Id, Piece>,
+}
+
+impl Wanted {
+    /// Whether a step of a phase fails.
+    pub fn fails(&self, after: bool) -> bool {
+        self.objects.values().any(|piece| piece.fails(after))
+    }
+
+    /// Whether a step runs after the rest.
+    fn tests(&self) -> bool {
+        self.objects.values().any(|piece| piece.step.is_some_and(|step| step.after))
+    }
+
+    /// Whether some objects wait until others are healthy.
+    fn orders(&self) -> bool {
+        self.objects.values().any(|piece| !piece.place.is_none())
+    }
+
+    /// Where an object comes in a rollout: steps before all others and after them, and the others
+    /// by their waves.
+    fn rank(&self, piece: &Piece) -> (i8, i8) {
+        if let Some(step) = piece.step {
+            return (if step.after { 1 } else { -1 }, step.wave);
+        }
+        let waves = self.objects.values().map(|piece| piece.place.wave);
+        let first = waves.min().unwrap_or_default().min(0);
+        (0, if piece.kind.is_base() && piece.place.is_none() { first } else { piece.place.wave })
+    }
 }
 
 impl World {
@@ -115,6 +150,7 @@ impl World {
             untold: BTreeSet::new(),
             excused: false,
             ever: BTreeMap::new(),
+            steps: Steps::default(),
         }
     }
 
@@ -142,6 +178,7 @@ impl World {
             Action::Create { release, spec } => {
                 let pinned = self.pin(*release, &spec.reference);
                 self.going.remove(release);
+                self.steps.born(*release);
                 self.held.remove(release);
                 self.releases.insert(*release, Known { spec: spec.clone(), pinned });
             }
@@ -156,6 +193,7 @@ impl World {
             Action::Hand { kind, name, away, edit } => self.hand(*kind, *name, *away, *edit),
             Action::Inventory { release, edit } => {
                 if *edit != InventoryEdit::Delete {
+                    self.steps.lost(*release);
                     let had = self.had.get(release).cloned().unwrap_or_default();
                     self.forgiven.entry(*release).or_default().extend(had);
                     self.untold.insert(*release);
@@ -263,8 +301,10 @@ impl World {
             Edit::Note => return,
             Edit::Unlabel | Edit::Relabel(_) => {
                 self.strayed.insert(id.clone());
+                self.steps.meddled(&id);
             }
-            Edit::Change | Edit::Remove | Edit::Delete => {}
+            Edit::Delete => self.steps.meddled(&id),
+            Edit::Change | Edit::Remove => {}
         }
         if edit == Edit::Delete && kind == Kind::CustomResourceDefinition {
             for away in [false, true] {
@@ -285,8 +325,14 @@ impl World {
     fn remember(&mut self) {
         let releases: Vec<Number> = self.releases.keys().copied().collect();
         for release in releases {
-            let ids = self.wanted(release).map(|wanted| wanted.objects.into_keys().collect::<Vec<Id>>());
-            self.had.entry(release).or_default().extend(ids.unwrap_or_default());
+            let Some(wanted) = self.wanted(release) else { continue };
+            // What cannot be read runs nothing.
+            if !wanted.broken {
+                let spec = &self.releases[&release].spec;
+                let rollout = Rollout::of(spec, &self.revisions[wanted.revision], &wanted);
+                self.steps.wants(release, rollout);
+            }
+            self.had.entry(release).or_default().extend(wanted.objects.into_keys());
         }
         let wanted: BTreeSet<(Number, Id)> = self.all_wanted();
         self.standing.retain(|standing| wanted.contains(standing));
@@ -315,11 +361,14 @@ impl World {
             Path::B => revision.b.iter().collect(),
         };
         let id = |piece: &Piece| self.names.id(piece.kind, piece.name, known.spec.away);
-        Some(Wanted {
-            revision: number,
-            broken: revision.broken && known.spec.path != Path::A,
-            objects: pieces.into_iter().map(|piece| (id(piece), *piece)).collect(),
-        })
+        let objects: BTreeMap<Id, Piece> = pieces.into_iter().map(|piece| (id(piece), *piece)).collect();
+        // What an object depends on is not there, or not where it is looked for.
+        let lacks = |piece: &Piece| {
+            let target = piece.place.after.map(|(kind, name)| self.names.id(kind, name, false));
+            target.is_some_and(|id| !objects.contains_key(&id))
+        };
+        let broken = revision.broken && known.spec.path != Path::A || objects.values().any(lacks);
+        Some(Wanted { revision: number, broken, objects })
     }
 
     fn newest(&self, release: Number, range: &str) -> Option<String> {
@@ -336,6 +385,8 @@ impl World {
     fn blocked(&self, release: Number, seen: &Snapshot) -> Vec<String> {
         let Some(known) = self.releases.get(&release) else { return Vec::new() };
         let Some(wanted) = self.wanted(release) else { return vec!["there is no such tag".to_owned()] };
+        // A step that comes after the rest needs it healthy; one that fails before it is the end.
+        let waits = (known.spec.wait || wanted.tests() || wanted.orders()) && !wanted.fails(false);
         let mut why = Vec::new();
         if wanted.broken {
             why.push("its artifact cannot be read".to_owned());
@@ -360,8 +411,12 @@ impl World {
             // gone by itself, and is in two inventories.
             let has = |(owner, ids): &(&Number, &BTreeSet<Id>)| **owner != release && ids.contains(id);
             let owner = seen.inventories.iter().find(has).map(|(owner, _)| *owner);
-            if let Some(owner) = owner.filter(|_| live.is_none() && piece.how == How::Brief) {
+            let goes = piece.how == How::Brief || piece.step.is_some();
+            if let Some(owner) = owner.filter(|_| live.is_none() && goes) {
                 why.push(format!("r{owner} has {id} too"));
+            }
+            if piece.step.is_some() && self.steps.is_meddled(id) {
+                why.push(format!("a hand was at {id}, and nobody knows whether it has run"));
             }
             if let Some(owner) =
                 owner.filter(|owner| self.strayed.contains(id) && self.leaves_labels(*owner, id))
@@ -374,13 +429,15 @@ impl World {
             let target = self.names.id(Kind::Deployment, piece.name, known.spec.away);
             let scales_nothing =
                 piece.kind == Kind::HorizontalPodAutoscaler && !seen.objects.contains_key(&target);
-            if known.spec.wait && scales_nothing {
+            if waits && scales_nothing {
                 why.push(format!("{id} has nothing to scale"));
             }
             // What must not be deleted is not recreated either, unless somebody asks for it.
             let field = match (piece.kind, piece.how) {
                 (Kind::RoleBinding, _) => Some("/roleRef"),
-                (Kind::Job, How::Kept) => Some("/spec/template/spec/containers/0/image"),
+                (Kind::Job, How::Kept) if piece.step.is_none() => {
+                    Some("/spec/template/spec/containers/0/image")
+                }
                 _ => None,
             };
             if let Some(field) = field.filter(|_| !known.spec.force) {
@@ -390,8 +447,11 @@ impl World {
                 }
             }
         }
-        if known.spec.wait && wanted.objects.values().any(|piece| piece.how == How::Failing) {
+        if waits && wanted.objects.values().any(|piece| piece.how == How::Failing) {
             why.push("a Deployment fails".to_owned());
+        }
+        if wanted.fails(false) || wanted.fails(true) {
+            why.push(STEP_FAILS.to_owned());
         }
         why
     }
@@ -552,13 +612,19 @@ impl World {
             if blocked.is_empty() {
                 wrong.push(format!("r{release} is not Ready and should be: {says}"));
             }
-            self.judge_applied(release, known, seen, wrong);
+            if blocked == [STEP_FAILS] {
+                self.judge_stopped(release, known, seen, wrong);
+            }
+            self.judge_applied(release, known, &blocked, seen, wrong);
             return;
         }
         let Some(wanted) = self.wanted(release).filter(|wanted| !wanted.broken) else {
             wrong.push(format!("r{release} is Ready and cannot be: {}: {says}", blocked.join(", ")));
             return;
         };
+        if wanted.fails(false) || wanted.fails(true) {
+            wrong.push(format!("r{release} is Ready, and a step of it fails: {says}"));
+        }
         if !self.trusts(release) {
             wrong.push(format!("r{release} is Ready, and nobody has signed its artifact: {says}"));
         }
@@ -597,13 +663,21 @@ impl World {
         let left_alone = known.spec.drift != Drift::Correct && self.touched.contains_key(id);
         let Some(object) = seen.objects.get(id) else {
             // A Job that was done and is gone is not run again.
-            let done = piece.kind == Kind::Job && (piece.how == How::Brief || self.touched.contains_key(id));
+            let goes = piece.how == How::Brief || piece.step.is_some_and(|step| step.end != End::Stays);
+            let done = piece.kind == Kind::Job && (goes || self.touched.contains_key(id));
             if !left_alone && !done {
                 wrong.push(format!("r{release} is Ready and {id} is not there"));
             }
             return;
         };
         if left_alone || self.is_given_away(id, piece) {
+            return;
+        }
+        // Nobody corrects a step. One that was done and is gone may be another's by now.
+        let goes = piece.step.is_some_and(|step| matches!(step.end, End::Expires | End::Cleaned));
+        if piece.step.is_some()
+            && (self.touched.contains_key(id) || goes && self.owner(object) != Some(release))
+        {
             return;
         }
         if self.owner(object) != Some(release) {
@@ -635,7 +709,14 @@ impl World {
 
     // What is applied is as it was applied, while a newer revision cannot be had or is
     // refused.
-    fn judge_applied(&self, release: Number, known: &Known, seen: &Snapshot, wrong: &mut Vec<String>) {
+    fn judge_applied(
+        &self,
+        release: Number,
+        known: &Known,
+        blocked: &[String],
+        seen: &Snapshot,
+        wrong: &mut Vec<String>,
+    ) {
         let Some(applied) = self.results.get(&release) else { return };
         // One that is applied anew for another account is not known to be applied yet.
         let rendering =
@@ -645,7 +726,8 @@ impl World {
         let lost = self.forgiven.get(&release).is_some_and(|ids| !ids.is_empty());
         let trusted = self.trusts(release) && self.is_signed(release, applied.revision);
         let acts = known.spec.drift == Drift::Correct && self.may(&known.spec) && trusted;
-        if !same || lost || !acts || !self.wanted(release).is_none_or(|wanted| wanted.broken) {
+        let stopped = |wanted: Wanted| wanted.broken || blocked == [STEP_FAILS] && wanted.fails(false);
+        if !same || lost || !acts || !self.wanted(release).is_none_or(stopped) {
             return;
         }
         // What another release has by now keeps all of it from being written.
@@ -664,6 +746,105 @@ impl World {
                 wrong.push(format!("r{release} has applied {id}, and it is not so: {}", paths.join("; ")));
             }
         }
+    }
+
+    // A step fails. Before the rest, nothing else of the revision is there; after it, all is.
+    fn judge_stopped(&self, release: Number, known: &Known, seen: &Snapshot, wrong: &mut Vec<String>) {
+        let (Some(wanted), Some(status)) = (self.wanted(release), seen.releases.get(&release)) else {
+            return;
+        };
+        for kind in ["Ready", "Stalled"] {
+            let reason = condition(status, kind).map(|c| c.reason).unwrap_or_default();
+            if reason != "StepFailed" {
+                wrong.push(format!("a step of r{release} fails, and {kind} has the reason {reason:?}"));
+            }
+        }
+        if !wanted.fails(false) {
+            for (id, piece) in &wanted.objects {
+                self.judge_object(release, known, id, *piece, &wanted, seen, wrong);
+            }
+            return;
+        }
+        if !self.steps.stays_applied(release) {
+            return;
+        }
+        if let Some(applied) = self.results.get(&release)
+            && seen.results.get(&release) != Some(&applied.key)
+        {
+            wrong.push(format!(
+                "a step of r{release} fails before the rest, and {} is not applied",
+                applied.key
+            ));
+        }
+        for (id, piece) in &wanted.objects {
+            let is_new = seen.objects.get(id).is_some_and(|object| self.owner(object) == Some(release))
+                && !self.uids.contains_key(id);
+            if is_new && piece.step.is_none() {
+                wrong.push(format!("a step of r{release} fails before the rest, and {id} was written"));
+            }
+        }
+    }
+
+    /// Steps that have run and may not have, and those that have not. `runs` are the ones since the
+    /// last judgement.
+    pub fn against_runs(&mut self, runs: Vec<Run>, seen: &Snapshot) -> Vec<String> {
+        self.steps.ran(runs);
+        let is_ready = |release: &Number| self.is(*release, seen, "True", None);
+        let ready = self.releases.keys().filter(|release| is_ready(release)).filter_map(|release| {
+            let (key, wanted) = (seen.results.get(release)?.clone(), self.wanted(*release)?);
+            let steps = wanted.objects.into_iter().filter(|(_, piece)| piece.step.is_some());
+            Some((*release, (key, steps.map(|(id, _)| id).collect())))
+        });
+        let failing: BTreeSet<Id> = self
+            .revisions
+            .iter()
+            .flat_map(|revision| revision.a.iter().chain(&revision.b))
+            .filter(|piece| piece.fails(false) || piece.fails(true))
+            .flat_map(|piece| [false, true].map(|away| self.names.id(piece.kind, piece.name, away)))
+            .collect();
+        self.steps.judge(&ready.collect(), |id| failing.contains(id))
+    }
+
+    /// Objects that were created before what comes before them. `created` are the ones since the
+    /// last judgement, one after the other.
+    pub fn against_order(&self, created: &[Id]) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for release in self.releases.keys().filter(|release| self.steps.wants_one(**release)) {
+            let Some(wanted) = self.wanted(*release).filter(|wanted| !wanted.broken) else { continue };
+            // What others have wanted too may have been made by them, and drift is corrected at once.
+            let others = |id: &Id| self.had.iter().any(|(other, ids)| other != release && ids.contains(id));
+            let is_new = |id: &Id| {
+                let (times, last) =
+                    (created.iter().filter(|of| *of == id).count(), self.uids.contains_key(id));
+                times == 1 && !last && !self.touched.contains_key(id) && !others(id)
+            };
+            let mut before: Option<(&Id, (i8, i8))> = None;
+            let new: Vec<&Id> =
+                created.iter().filter(|id| wanted.objects.contains_key(*id) && is_new(id)).collect();
+            for (n, id) in new.iter().copied().enumerate() {
+                let piece = &wanted.objects[id];
+                let needs = piece.place.after.map(|(kind, name)| self.names.id(kind, name, false));
+                if let Some(late) = needs.filter(|needs| new[n..].contains(&needs)) {
+                    wrong.push(format!("r{release} has created {id} before {late}, on which it depends"));
+                }
+                let rank = wanted.rank(piece);
+                if let Some((other, highest)) = before.filter(|(_, highest)| *highest > rank) {
+                    wrong.push(format!(
+                        "r{release} has created {other}, which has the place {highest:?}, before {id}, which has {rank:?}"
+                    ));
+                }
+                before = before.filter(|(_, highest)| *highest >= rank).or(Some((id, rank)));
+            }
+        }
+        wrong
+    }
+
+    // Whether Ready of a release that is not suspended has that status and reason.
+    fn is(&self, release: Number, seen: &Snapshot, status: &str, reason: Option<&str>) -> bool {
+        let suspended = self.releases.get(&release).is_none_or(|known| known.spec.suspend);
+        let ready = seen.releases.get(&release).and_then(|of| condition(of, "Ready"));
+        let is = ready.is_some_and(|c| c.status == status && reason.is_none_or(|reason| c.reason == reason));
+        is && !suspended
     }
 
     // What it has applied, as far as nobody but its own hand changes it.
@@ -715,7 +896,10 @@ impl World {
             return;
         };
         let forgiven = self.forgiven.get(&release);
-        let kept = wanted.objects.iter().filter(|(id, piece)| !self.is_given_away(id, **piece));
+        // The entry of a step goes with its object.
+        let gone = |id: &Id, piece: &Piece| piece.step.is_some() && !seen.objects.contains_key(id);
+        let kept =
+            wanted.objects.iter().filter(|(id, piece)| !self.is_given_away(id, **piece) && !gone(id, piece));
         for id in kept.map(|(id, _)| id).filter(|id| !listed.contains(*id)) {
             if forgiven.is_none_or(|ids| !ids.contains(id)) {
                 wrong.push(format!("r{release} is Ready and {id} is not in its inventory"));
@@ -737,6 +921,10 @@ impl World {
                 self.held.insert(release, SUSPENDED);
                 continue;
             }
+            let (ready, failed) =
+                (self.is(release, seen, "True", None), self.is(release, seen, "False", Some("StepFailed")));
+            let key = if ready { seen.results.get(&release).cloned() } else { seen.step_key(release) };
+            self.steps.settled(release, key.map(|key| (key, ready)), ready || failed);
             if self.wanted(release).is_some() && !self.trusts(release) {
                 self.held.insert(release, "is not trusted");
             }
@@ -753,7 +941,7 @@ impl World {
             let correct = known.spec.drift == Drift::Correct;
             for (id, piece) in wanted.objects.iter().filter(|(id, _)| seen.objects.contains_key(*id)) {
                 let listed = seen.inventories.get(&release).is_some_and(|ids| ids.contains(id));
-                if correct && !self.is_given_away(id, *piece) {
+                if correct && !self.is_given_away(id, *piece) && piece.step.is_none() {
                     self.touched.remove(id);
                     self.strayed.remove(id);
                 }
@@ -810,7 +998,8 @@ fn normal(object: &Value) -> Value {
     for field in ["labels", "annotations"] {
         let mut all = metadata[field].as_object().cloned().unwrap_or_default();
         all.retain(|key, _| {
-            !["example.com/note", "deployment.kubernetes.io/revision"].contains(&key.as_str())
+            !["example.com/note", "deployment.kubernetes.io/revision", "supercargo.dev/step-run"]
+                .contains(&key.as_str())
                 && !key.starts_with("supercargo.dev/name")
                 && !key.starts_with("batch.kubernetes.io/")
                 && !["controller-uid", "job-name"].contains(&key.as_str())

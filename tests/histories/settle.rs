@@ -10,6 +10,8 @@ use supercargo_testbed::audit::{Mark, Request};
 use crate::action::{Number, Piece, Spec};
 use crate::drive::{Drive, JUDGING, empty_namespace, rendered};
 use crate::kinds::Kind;
+use crate::model::Id;
+use crate::model::steps::Run;
 use crate::snapshot::Snapshot;
 
 /// How long the cluster may take to be as it has to be.
@@ -34,6 +36,10 @@ impl Drive {
         let mut wrong = self.against_held(&seen).await;
         wrong.extend(self.against_bystanders().await);
         wrong.extend(self.world.against_before(&seen));
+        let runs = self.runs();
+        self.tally.runs += runs.len();
+        wrong.extend(self.world.against_runs(runs, &seen));
+        wrong.extend(self.world.against_order(&self.created()));
         if !wrong.is_empty() {
             return Err(wrong);
         }
@@ -246,6 +252,38 @@ impl Drive {
             wrong.retain(|uid, _| again.contains_key(uid));
         }
         Err(wrong.into_values().collect())
+    }
+
+    // What the operator has created since the last judgement.
+    fn created(&self) -> Vec<Id> {
+        let names = self.names();
+        let place = |(kind, name, away): &(Kind, u8, bool)| {
+            let collection = names.collection(*kind, *name, names.namespace(*kind, *away));
+            format!("{collection}/{}", names.object(*kind, *name))
+        };
+        let ids: HashMap<String, &Id> = self.world.ever.iter().map(|(id, of)| (place(of), id)).collect();
+        let requests = self.requests(self.last).into_iter();
+        let created = requests.filter(|r| r.writes() && r.code == 201);
+        let id = |r: Request| ids.get(r.uri.split('?').next()?).map(|id| (*id).clone());
+        created.filter_map(id).collect()
+    }
+
+    // The runs of steps since the last judgement.
+    fn runs(&self) -> Vec<Run> {
+        let run = |request: Request| {
+            let metadata = &request.sent["metadata"];
+            let run = metadata["annotations"]["supercargo.dev/step-run"].as_str()?;
+            let (key, attempt) = run.rsplit_once('.')?;
+            let release = metadata["labels"]["supercargo.dev/name"].as_str()?.strip_prefix('r')?;
+            Some(Run {
+                release: release.parse().ok()?,
+                id: format!("{}_{}_batch_Job", request.namespace, request.name),
+                key: key.to_owned(),
+                attempt: attempt.parse().ok()?,
+            })
+        };
+        let requests = self.requests(self.last).into_iter();
+        requests.filter(|r| r.writes() && r.resource == "jobs" && r.code == 201).filter_map(run).collect()
     }
 
     // Nothing of a release was written that may not be touched since the last judgement.

@@ -24,6 +24,14 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
+    /// What the recorded steps of a release are of, if that is one thing.
+    pub fn step_key(&self, release: Number) -> Option<String> {
+        let records = self.releases.get(&release)?["status"]["steps"].as_array()?;
+        let keys: BTreeSet<&str> = records.iter().filter_map(|record| record["key"].as_str()).collect();
+        let mut keys = keys.into_iter();
+        keys.next().filter(|_| keys.next().is_none()).map(str::to_owned)
+    }
+
     /// Adds a part of an inventory.
     pub fn add_inventory(&mut self, part: &Value) {
         let name = part["metadata"]["name"].as_str().unwrap_or_default();

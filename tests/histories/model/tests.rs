@@ -3,13 +3,14 @@
 use serde_json::json;
 
 use super::*;
+use crate::action::{Place, Step};
 
 fn names() -> Names {
     Names { home: "home".to_owned(), away: "away".to_owned() }
 }
 
 fn piece(kind: Kind, name: u8, variant: u8) -> Piece {
-    Piece { kind, name, variant, how: How::Plain }
+    Piece { kind, name, variant, how: How::Plain, step: None, place: Place::default() }
 }
 
 fn revision(pieces: &[Piece]) -> Revision {
@@ -209,4 +210,163 @@ fn what_hands_did_is_excused_only_where_drift_is_not_corrected_and_only_once() {
     check(Drift::Correct, false);
     check(Drift::Report, true);
     check(Drift::Off, true);
+}
+
+fn step(name: u8, after: bool, end: End) -> Piece {
+    Piece { step: Some(Step { after, wave: 0, end }), ..piece(Kind::Job, name, 0) }
+}
+
+fn push(pieces: &[Piece]) -> Action {
+    Action::Push { release: 0, tag: "1.0.0".to_owned(), revision: revision(pieces) }
+}
+
+fn run(key: &str, attempt: usize) -> Run {
+    Run { release: 0, id: "home_o2_batch_Job".to_owned(), key: key.to_owned(), attempt }
+}
+
+fn with_reason(ready: &str, reason: &str) -> Value {
+    let condition = |kind: &str| json!({"type": kind, "status": ready, "reason": reason, "message": "M"});
+    let mut release = release(ready);
+    release["status"]["conditions"] = json!([condition("Ready"), condition("Stalled")]);
+    release
+}
+
+#[test]
+fn a_step_runs_once_for_what_is_rolled_out() {
+    let good = [piece(Kind::ConfigMap, 0, 1), step(2, false, End::Cleaned)];
+    let other = [piece(Kind::ConfigMap, 0, 2), step(2, false, End::Cleaned)];
+    let bad = [piece(Kind::ConfigMap, 0, 2), step(2, false, End::Fails)];
+    let specify = |change| Action::Specify { release: 0, change };
+    let wait = specify(Change::Wait(true));
+    let path = specify(Change::Path(Path::A));
+    let lost = Action::Inventory { release: 0, edit: InventoryEdit::Lose };
+    let delete = Action::Hand { kind: Kind::Job, name: 2, away: false, edit: Edit::Delete };
+    // It is rolled out with the key `a`, and then that happens, and these run.
+    let check = |says: Option<&str>, actions: &[&Action], runs: &[Run]| {
+        let (mut world, mut seen) = (World::new(names()), seen());
+        world.act(&push(&good));
+        world.act(&Action::Create { release: 0, spec: Spec::default() });
+        seen.results.insert(0, "a".to_owned());
+        assert_eq!(world.against_runs(vec![run("a", 1)], &seen), Vec::<String>::new());
+        world.settled(&seen);
+        actions.iter().for_each(|action| world.act(action));
+        seen.releases.insert(0, release("Unknown"));
+        let wrong = world.against_runs(runs.to_vec(), &seen);
+        match says {
+            None => assert!(wrong.is_empty(), "{wrong:?}"),
+            Some(says) => assert!(wrong.iter().any(|wrong| wrong.contains(says)), "{says}: {wrong:?}"),
+        }
+    };
+    let twice = Some("and may have been 1 times");
+    check(None, &[], &[]);
+    check(twice, &[], &[run("a", 1)]);
+    check(twice, &[&wait], &[run("a", 1)]);
+    check(twice, &[&lost], &[run("a", 1)]);
+    check(None, &[&delete], &[run("a", 1)]);
+    check(Some("for the 2th time"), &[], &[run("a", 2)]);
+    check(None, &[&path], &[run("b", 1)]);
+    check(twice, &[&path], &[run("b", 1), run("b", 1)]);
+    check(twice, &[&path], &[run("a", 1)]);
+    check(None, &[&push(&other), &push(&good)], &[run("b", 1), run("a", 1)]);
+    check(Some("and may have been 2 times"), &[&push(&other), &push(&good)], &[run("a", 1), run("a", 1)]);
+    // What fails at once leaves the one before it applied.
+    check(None, &[&push(&bad), &push(&good)], &[run("b", 1)]);
+    check(twice, &[&push(&bad), &push(&good)], &[run("b", 1), run("a", 1)]);
+    check(None, &[&push(&bad), &push(&good), &lost], &[run("b", 1), run("a", 1)]);
+    check(None, &[&push(&bad), &push(&other), &push(&good)], &[run("b", 1), run("c", 1), run("a", 1)]);
+}
+
+#[test]
+fn a_step_is_run_again_only_if_it_fails_and_somebody_asks() {
+    let check = |end: End, asks: usize, attempt: usize, fine: bool| {
+        let mut world = World::new(names());
+        world.act(&push(&[step(2, false, end)]));
+        world.act(&Action::Create { release: 0, spec: Spec::default() });
+        (0..asks).for_each(|_| world.steps.asked(0));
+        let wrong = world.against_runs(vec![run("a", attempt)], &Snapshot::default());
+        assert_eq!(wrong.is_empty(), fine, "{wrong:?}");
+    };
+    check(End::Fails, 0, 1, true);
+    check(End::Fails, 0, 2, false);
+    check(End::Fails, 1, 2, true);
+    check(End::Fails, 1, 3, false);
+    check(End::Stays, 1, 2, false);
+}
+
+#[test]
+fn a_step_that_has_not_run_is_missed() {
+    let check = |runs: &[Run], fine: bool| {
+        let (mut world, mut seen) = (World::new(names()), seen());
+        world.act(&push(&[step(2, true, End::Stays)]));
+        world.act(&Action::Create { release: 0, spec: Spec::default() });
+        seen.results.insert(0, "a".to_owned());
+        assert_eq!(world.against_runs(runs.to_vec(), &seen).is_empty(), fine, "{runs:?}");
+    };
+    check(&[run("a", 1)], true);
+    check(&[], false);
+    check(&[run("b", 1)], false);
+}
+
+#[test]
+fn after_a_failed_step_the_applied_revision_stays() {
+    let check = |says: Option<&str>, reason: &str, change: &dyn Fn(&mut Snapshot)| {
+        let (mut world, mut seen) = (world(), seen());
+        seen.results.insert(0, "a".to_owned());
+        world.settled(&seen);
+        world.act(&push(&[
+            piece(Kind::ConfigMap, 0, 2),
+            piece(Kind::ConfigMap, 5, 2),
+            step(2, false, End::Fails),
+        ]));
+        seen.releases.insert(0, with_reason("False", reason));
+        change(&mut seen);
+        let wrong = world.judge(&seen);
+        match says {
+            None => assert!(wrong.is_empty(), "{wrong:?}"),
+            Some(says) => assert!(wrong.iter().any(|wrong| wrong.contains(says)), "{says}: {wrong:?}"),
+        }
+    };
+    check(None, "StepFailed", &|_| {});
+    check(Some("Stalled has the reason"), "Other", &|_| {});
+    check(Some("a is not applied"), "StepFailed", &|seen| seen.results.clear());
+    check(Some("home_o5__ConfigMap was written"), "StepFailed", &|seen| {
+        seen.objects.insert("home_o5__ConfigMap".to_owned(), object("o5", "r0", "2"));
+    });
+    check(Some("it is not so: /data/v"), "StepFailed", &|seen| {
+        seen.objects.insert("home_o0__ConfigMap".to_owned(), object("o0", "r0", "2"));
+    });
+    check(Some("a step of it fails"), "StepFailed", &|seen| drop(seen.releases.insert(0, release("True"))));
+}
+
+#[test]
+fn what_is_created_comes_after_what_it_waits_for() {
+    let check = |pieces: &[Piece], created: &[&str], fine: bool| {
+        let mut world = World::new(names());
+        world.act(&push(pieces));
+        world.act(&Action::Create { release: 0, spec: Spec::default() });
+        let created: Vec<Id> = created.iter().map(|name| format!("home_{name}")).collect();
+        let wrong = world.against_order(&created);
+        assert_eq!(wrong.is_empty(), fine, "{created:?}: {wrong:?}");
+    };
+    let placed = |name: u8, wave: i8, after: Option<(Kind, u8)>| Piece {
+        place: Place { wave, after },
+        ..piece(Kind::ConfigMap, name, 0)
+    };
+    let (a, b, role) = ("o0__ConfigMap", "o1__ConfigMap", "o3_rbac.authorization.k8s.io_Role");
+    let waves = [placed(0, 1, None), placed(1, -1, None), piece(Kind::Role, 3, 0)];
+    check(&waves, &[b, a], true);
+    check(&waves, &[a, b], false);
+    check(&waves, &[role, b, a], true);
+    check(&waves, &[b, role, a], true);
+    check(&waves, &[b, a, role], false);
+    // What is made anew corrects drift.
+    check(&waves, &[a, b, a], true);
+    let needs = [placed(0, 0, Some((Kind::ConfigMap, 1))), placed(1, 0, None)];
+    check(&needs, &[b, a], true);
+    check(&needs, &[a, b], false);
+    let steps = [step(2, false, End::Stays), placed(0, -5, None), step(4, true, End::Stays)];
+    let (before, after) = ("o2_batch_Job", "o4_batch_Job");
+    check(&steps, &[before, a, after], true);
+    check(&steps, &[a, before], false);
+    check(&steps, &[after, a], false);
 }

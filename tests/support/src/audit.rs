@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::admin::Admin;
 use crate::within;
@@ -50,6 +51,8 @@ pub struct Request {
     pub code: u16,
     /// The client's `User-Agent`.
     pub agent: String,
+    /// What was sent; null but for patches of Jobs by service accounts.
+    pub sent: Value,
 }
 
 impl Request {
@@ -169,6 +172,8 @@ struct Event {
     #[serde(default)]
     object_ref: Object,
     #[serde(default)]
+    request_object: Value,
+    #[serde(default)]
     response_status: Status,
 }
 
@@ -217,6 +222,7 @@ impl Event {
             name: self.object_ref.name,
             code: self.response_status.code,
             agent: self.user_agent,
+            sent: self.request_object,
         })
     }
 }

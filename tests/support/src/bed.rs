@@ -378,7 +378,8 @@ fn start_etcd(directory: &Path, url: &str) -> Server {
 }
 
 // Every request is logged when it is received and when it is answered; a watch also
-// when it starts. The control plane's own are left out: they would be most of the file.
+// when it starts. The control plane's own are left out: they would be most of the file. What an
+// operator sends to make a Job is kept, to tell of which run of a step it is.
 const AUDIT_POLICY: &str = r#"
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -386,6 +387,10 @@ omitManagedFields: true
 rules:
   - level: None
     users: ["system:apiserver", "testbed:kube-controller-manager", "testbed:kube-scheduler", "testbed:kwok"]
+  - level: Request
+    userGroups: ["system:serviceaccounts"]
+    verbs: ["patch"]
+    resources: [{group: batch, resources: ["jobs"]}]
   - level: Metadata
 "#;
 
