@@ -760,7 +760,8 @@ impl World {
             }
         }
         if !wanted.fails(false) {
-            for (id, piece) in &wanted.objects {
+            // Steps of a later wave have not begun.
+            for (id, piece) in wanted.objects.iter().filter(|(_, piece)| piece.step.is_none()) {
                 self.judge_object(release, known, id, *piece, &wanted, seen, wrong);
             }
             return;
