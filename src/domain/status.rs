@@ -23,8 +23,8 @@ pub fn inventory_name(release: &str) -> String {
     format!("inv-{release}")
 }
 
-/// The status while a run waits: what it waits for, and everything else unchanged.
-/// `revision` is the one that the run rolls out, once it is known: while a failed
+/// The status while a run waits: what it waits for, and everything else unchanged. `revision` is the
+/// one that the run rolls out, once it is known and waits for no dependency any more: while a failed
 /// revision is retried, its failure remains visible.
 pub fn waiting(
     previous: &ReleaseStatus,
@@ -35,7 +35,10 @@ pub fn waiting(
 ) -> ReleaseStatus {
     let mut status = previous.clone();
     let mut conditions = Conditions::new(previous, release.generation, now);
-    let same = revision.is_some() && previous.last_attempted_revision.as_deref() == revision;
+    let ready = conditions.before(condition::READY).map(|c| c.reason.as_str());
+    let goes_on = revision.is_some() && ready == Some(Reason::DependencyNotReady.as_str());
+    status.dependencies.retain(|_| !goes_on);
+    let same = revision.is_some() && previous.last_attempted_revision.as_deref() == revision && !goes_on;
     let failed = |c: &&Condition| c.status == "False" && c.observed_generation == Some(release.generation);
     let retries = |name: &str| same && conditions.before(name).filter(failed).is_some();
     let (ready_stays, health_stays) = (retries(condition::READY), retries(condition::HEALTHY));
@@ -215,8 +218,7 @@ fn came_out(outcome: &Outcome) -> &'static str {
     }
 }
 
-/// Adds a rollout to the history. A correction of drift is not a rollout; the retry of
-/// a failed revision updates its entry.
+/// Adds a rollout, which a correction of drift is not. The retry of a failed revision updates its entry.
 fn remember(status: &mut ReleaseStatus, previous: &ReleaseStatus, outcome: &Outcome, now: Timestamp) {
     let (Some(artifact), Some(changes), true) = (&outcome.artifact, &outcome.changes, outcome.rollout) else {
         return;
@@ -368,8 +370,7 @@ impl<'a> Conditions<'a> {
         });
     }
 
-    /// Keeps a condition unchanged, including its generation; returns whether there
-    /// was one.
+    /// Keeps a condition unchanged, including its generation; returns whether there was one.
     fn keep(&mut self, name: &str) -> bool {
         let before = self.before(name).cloned();
         let found = before.is_some();
@@ -515,6 +516,25 @@ mod tests {
         check(&release(), Some("1.0@sha256:a"), &kept);
         check(&release(), Some("1.1@sha256:b"), &anew);
         check(&newer(), Some("1.0@sha256:a"), &anew);
+    }
+
+    #[test]
+    fn what_is_rolled_out_does_not_wait_for_dependencies_any_more() {
+        let id = ObjectId::from_inventory_id("team_db_supercargo.dev_OCIArtifactRelease").unwrap();
+        let db =
+            WaitedFor { id, api_version: "supercargo.dev/v1alpha1".into(), words: "is not ready".into() };
+        let waits = Outcome {
+            verdict: Verdict::Waiting { reason: Reason::DependencyNotReady, message: "m".into() },
+            dependencies: Some(vec![db]),
+            ..ready("sha256:a")
+        };
+        let first = compute(&ReleaseStatus::default(), &release(), &waits, at(1));
+        let check = |revision: Option<&str>, ready: &str, dependencies: usize| {
+            let status = waiting(&first, &release(), revision, "m", at(2));
+            assert_eq!((shown(&status)[0].as_str(), status.dependencies.len()), (ready, dependencies));
+        };
+        check(Some("1.0@sha256:a"), "Ready=Unknown Progressing", 0);
+        check(None, "Ready=Unknown Progressing", 1);
     }
 
     #[test]

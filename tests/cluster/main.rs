@@ -66,6 +66,7 @@ mod steps;
 mod steps_broken;
 mod streams;
 mod tampering;
+mod together;
 mod transcripts;
 mod trust;
 mod truth;

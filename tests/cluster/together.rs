@@ -1,0 +1,164 @@
+//! Steps, an explicit order, dependencies and named health checks in one release.
+
+use serde_json::{Value, json};
+use supercargo_testbed::{Profiles, story};
+
+use crate::dependencies::{depends_on, make_ready, quiet, unready_deployment, waits};
+use crate::scene::{Scene, annotated, config_map, is_own, message};
+use crate::steps::{created, let_go, record, step, stuck, wait_outcome, wait_running};
+use crate::verdicts::{held, loops, pods_say};
+
+const PROFILES: Profiles = Profiles::Both;
+
+/// A Deployment that becomes healthy when the story says so, with annotations.
+fn unready(name: &str, annotations: &str) -> String {
+    unready_deployment(name).replace(
+        &format!("metadata: {{name: {name}}}\nspec"),
+        &format!("metadata: {{name: {name}, annotations: {{{annotations}}}}}\nspec"),
+    )
+}
+
+async fn wait_no_dependencies(scene: &Scene<'_>, release: &str) {
+    let none = async || {
+        let release = scene.story.release(release).await?;
+        release["status"].get("dependencies").is_none().then_some(())
+    };
+    scene.story.wait_for("no dependency is waited for", none).await;
+}
+
+#[story]
+async fn every_wait_of_a_rollout_survives_a_suspension_and_a_restart_and_no_step_runs_twice() {
+    let mut scene = Scene::begin("together").await;
+    let yaml = [
+        stuck(&step("before", "migrate", "", "")),
+        unready("slow", "supercargo.dev/wave: '-1'"),
+        config_map("late", "one"),
+        stuck(&step("after", "smoke", "", "")),
+    ];
+    let yaml = yaml.concat();
+    scene.push("app", "1", &yaml);
+    let mark = scene.mark();
+    let named = json!([{"apiVersion": "v1", "kind": "ConfigMap", "name": "later"}]);
+    let spec = json!({"timeout": "1h", "dependsOn": depends_on(&["db"]), "healthChecks": named});
+    scene.create("app", quiet(spec));
+    waits(&scene, "app", "does not exist").await;
+    scene.change("app", json!({"suspend": true}));
+    scene.wait_observed("app").await;
+    scene.restart();
+    scene.change("app", json!({"suspend": false}));
+    waits(&scene, "app", "does not exist").await;
+    scene.install("db", &config_map("db", "one"), quiet(json!({}))).await;
+
+    // The step before the rest.
+    wait_running(&scene, "migrate").await;
+    scene.wait_message("app", "Unknown", "Waiting for steps before").await;
+    wait_no_dependencies(&scene, "app").await;
+    scene.change("app", json!({"suspend": true}));
+    scene.wait_reason("app", "Ready", "Unknown", "Suspended").await;
+    scene.restart();
+    scene.change("app", json!({"suspend": false}));
+    scene.wait_message("app", "Unknown", "Waiting for steps before").await;
+    assert!(scene.config_map("late").await.is_none());
+    // What is waited for does not matter once it has begun to be applied.
+    let_go(&scene, "migrate").await;
+
+    // A round.
+    scene.wait_message("app", "Unknown", " before applying 1 object ").await;
+    scene.change("app", json!({"suspend": true}));
+    scene.wait_reason("app", "Ready", "Unknown", "Suspended").await;
+    scene.restart();
+    scene.change("app", json!({"suspend": false}));
+    scene.wait_message("app", "Unknown", " before applying 1 object ").await;
+    assert!(scene.config_map("late").await.is_none());
+    make_ready(&scene, "slow");
+
+    // The health of named objects and of all others.
+    scene.wait_message("app", "Unknown", "ConfigMap/").await;
+    scene.restart();
+    scene.story.apply(&config_map("later", "one"));
+
+    // The step after the rest.
+    wait_running(&scene, "smoke").await;
+    scene.wait_message("app", "Unknown", "Waiting for steps after").await;
+    scene.edit("late", "by hand");
+    scene.wait_data("late", "one").await;
+    scene.change("app", json!({"suspend": true}));
+    scene.wait_reason("app", "Ready", "Unknown", "Suspended").await;
+    scene.restart();
+    scene.change("app", json!({"suspend": false}));
+    scene.wait_message("app", "Unknown", "Waiting for steps after").await;
+    let_go(&scene, "smoke").await;
+    let ready = scene.story.wait_ready("app", "1@").await;
+    assert_eq!(message(&ready, "Healthy"), "All objects are healthy");
+    let runs = |scene: &Scene<'_>| (created(scene, mark, "migrate"), created(scene, mark, "smoke"));
+    assert_eq!(runs(&scene), (1, 1));
+
+    // Only the named object counts from now on.
+    let broken = json!({"metadata": {"annotations": {"supercargo.dev/x": "y"}}, "spec": {"template": {"metadata": {"labels": {"testbed.supercargo.dev/pod": "failed"}}}}});
+    scene.patch("apps/v1", "deployments", "slow", broken);
+    scene.edit("late", "by hand");
+    scene.wait_data("late", "one").await;
+    scene.edit("later", "by hand");
+    let after = scene.reconcile("app", "again").await;
+    assert_eq!(
+        (message(&after, "Ready"), message(&after, "Healthy")),
+        (message(&ready, "Ready"), message(&ready, "Healthy"))
+    );
+
+    // Other expressions judge anew and run nothing.
+    let rules = |value: &str| json!([{"apiVersion": "v1", "kind": "ConfigMap", "current": format!("data.key == '{value}'")}]);
+    scene.change("app", json!({"healthCheckExprs": rules("never")}));
+    scene.wait_reason("app", "Healthy", "False", "Unhealthy").await;
+    scene.change("app", json!({"healthCheckExprs": rules("by hand")}));
+    scene.story.wait_ready("app", "1@").await;
+    assert_eq!(runs(&scene), (1, 1));
+
+    // At rest, nothing is written.
+    let quiet = scene.reconcile("app", "rest").await;
+    let mark = scene.mark();
+    scene.reconcile("app", "rest-2").await;
+    let requests = scene.requests(mark);
+    let of_objects: Vec<_> = requests.iter().filter(|request| !is_own(request)).collect();
+    assert!(of_objects.len() <= 1, "only the object outside of the artifact is read: {of_objects:#?}");
+    assert_eq!(scene.writes(mark).len(), 0);
+    assert_eq!(message(&quiet, "Ready"), message(&ready, "Ready"));
+}
+
+#[story]
+async fn going_back_from_a_round_runs_no_step_again() {
+    let scene = Scene::begin("together-back").await;
+    let first = step("before", "migrate", "", "") + &config_map("a", "one");
+    let mark = scene.mark();
+    scene.install("app", &first, quiet(json!({"timeout": "1h"}))).await;
+    let second = unready("slow", "supercargo.dev/wave: '-1'") + &config_map("a", "two");
+    scene.upgrade("app", "2", &(step("before", "migrate", ", supercargo.dev/x: '1'", "") + &second));
+    scene.wait_message("app", "Unknown", " before applying 1 object ").await;
+    assert_eq!(created(&scene, mark, "migrate"), 2);
+    scene.upgrade("app", "3", &second);
+    scene.wait_message("app", "Unknown", " before applying 1 object (revision 3@").await;
+    scene.change("app", json!({"ref": {"tag": "2"}}));
+    scene.wait_message("app", "Unknown", " before applying 1 object (revision 2@").await;
+    assert_eq!(created(&scene, mark, "migrate"), 2);
+    make_ready(&scene, "slow");
+    scene.story.wait_ready("app", "2@").await;
+    assert_eq!(scene.data("a").await.as_deref(), Some("two"));
+}
+
+#[story]
+async fn a_step_that_runs_is_kept_while_its_release_waits_for_a_lost_dependency() {
+    let mut scene = Scene::begin("together-lost-step").await;
+    scene.install("db", &config_map("db", "one"), quiet(json!({}))).await;
+    scene.push("app", "1", &(stuck(&step("before", "migrate", "", "")) + &config_map("a", "one")));
+    let mark = scene.mark();
+    scene.create("app", quiet(json!({"timeout": "1h", "dependsOn": depends_on(&["db"])})));
+    wait_running(&scene, "migrate").await;
+    scene.story.kubectl(&["delete", "oar", "db", "--timeout=60s"], "");
+    waits(&scene, "app", "does not exist").await;
+    scene.restart();
+    let_go(&scene, "migrate").await;
+    scene.create("db", quiet(json!({})));
+    scene.story.wait_ready("app", "1@").await;
+    wait_outcome(&scene, "app", "migrate", "Succeeded").await;
+    assert_eq!(created(&scene, mark, "migrate"), 1);
+}
+
