@@ -125,6 +125,17 @@ async fn every_wait_of_a_rollout_survives_a_suspension_and_a_restart_and_no_step
 }
 
 #[story]
+async fn what_waits_for_a_step_before_the_rest_may_be_in_an_early_wave() {
+    let scene = Scene::begin("together-wave").await;
+    let on = format!(
+        "{{supercargo.dev/wave: '-1', config.kubernetes.io/depends-on: batch/namespaces/{}/Job/migrate}}",
+        scene.namespace()
+    );
+    let yaml = [step("before", "migrate", "", ""), annotated("early", &on), config_map("late", "one")];
+    scene.install("app", &yaml.concat(), json!({})).await;
+}
+
+#[story]
 async fn going_back_from_a_round_runs_no_step_again() {
     let scene = Scene::begin("together-back").await;
     let first = step("before", "migrate", "", "") + &config_map("a", "one");

@@ -119,7 +119,8 @@ impl ExplicitOrder {
     fn built(steps: &[Step], mut waits: Vec<Vec<Wait>>, waves: &[i32]) -> Result<Self, Vec<ObjectFailure>> {
         let objects = steps.len();
         let mut members: BTreeMap<i32, Vec<usize>> = BTreeMap::new();
-        for (object, wave) in waves.iter().enumerate() {
+        // Steps are in no wave of the rest.
+        for (object, wave) in waves.iter().enumerate().filter(|(object, _)| steps[*object].once.is_none()) {
             members.entry(*wave).or_default().push(object);
         }
         let mut before = None;
@@ -220,6 +221,10 @@ fn waits(steps: &[Step], placements: &[Option<Placement>]) -> Result<Vec<Vec<Wai
     let mut all = Vec::with_capacity(steps.len());
     for (number, (step, placement)) in steps.iter().zip(placements).enumerate() {
         let mut waits = Vec::new();
+        if step.once.is_some() {
+            all.push(waits);
+            continue;
+        }
         for id in placement.iter().flat_map(|p| &p.depends_on) {
             match numbers.get(id) {
                 Some(target) if runs_last(&steps[*target]) => {

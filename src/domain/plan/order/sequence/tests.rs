@@ -264,3 +264,16 @@ fn ten_thousand_objects_in_waves_are_cheap() {
     assert_eq!((survey.ready.len(), survey.waiting), (100, 9_900));
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
 }
+
+#[test]
+fn steps_are_in_no_wave_of_the_rest() {
+    use crate::domain::plan::{Once, Plan, set_apart};
+    let mut step = object(("n_s_batch_Job", "", ""));
+    step["metadata"]["annotations"]["supercargo.dev/step"] = "before".into();
+    let on = "batch/namespaces/n/Job/s";
+    let early = object(("n_a__ConfigMap", "-1", on));
+    let mut plan =
+        Plan { steps: planned(vec![step, early, object(("n_b__ConfigMap", "", ""))]), ..Plan::default() };
+    set_apart(&mut plan, Once { records: &[], key: "k", is_over: false, prunes_others: true });
+    assert!(ExplicitOrder::of(&plan.steps).is_ok());
+}
