@@ -173,3 +173,26 @@ async fn a_step_that_runs_is_kept_while_its_release_waits_for_a_lost_dependency(
     assert_eq!(created(&scene, mark, "migrate"), 1);
 }
 
+#[story]
+async fn what_left_is_deleted_in_reverse_after_the_last_steps() {
+    let scene = Scene::begin("together-prune").await;
+    let on = format!("{{config.kubernetes.io/depends-on: /namespaces/{}/ConfigMap/base}}", scene.namespace());
+    let old = step("before", "migrate", ", supercargo.dev/wave: '9'", "")
+        + &config_map("base", "one")
+        + &annotated("top", &on);
+    scene.install("app", &old, quiet(json!({}))).await;
+    let new = crate::steps::failing(&step("after", "smoke", "", "")) + &config_map("a", "one");
+    let digest = scene.push("app", "2", &new);
+    scene.change("app", json!({"ref": {"tag": "2"}}));
+    scene.wait_reason("app", "Ready", "False", "StepFailed").await;
+    assert!(scene.config_map("base").await.is_some() && scene.config_map("top").await.is_some());
+    let mark = scene.mark();
+    scene.annotate("app", "supercargo.dev/steps-done", &digest);
+    scene.story.wait_ready("app", "2@").await;
+    let deleted: Vec<String> =
+        scene.writes(mark).into_iter().filter(|r| r.verb == "delete").map(|r| r.name).collect();
+    let place = |name: &str| deleted.iter().position(|n| n == name).expect("it is deleted");
+    assert!(place("top") < place("base"), "{deleted:?}");
+    scene.story.wait_gone("batch/v1", "jobs", "migrate").await;
+}
+

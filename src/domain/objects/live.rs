@@ -95,6 +95,8 @@ struct Marked {
     prune: Option<String>,
     #[serde(default, rename = "supercargo.dev/wave")]
     wave: Option<String>,
+    #[serde(default, rename = "supercargo.dev/step")]
+    step: Option<String>,
     #[serde(default, rename = "config.kubernetes.io/depends-on")]
     depends_on: Option<String>,
 }
@@ -142,8 +144,10 @@ impl Metadata<'_> {
             labels.and_then(|l| Some(ReleaseId { namespace: l.namespace.clone()?, name: l.name.clone()? }));
         let marked = self.annotations.as_ref();
         let prune = marked.and_then(|a| a.prune.as_deref());
+        // The wave of a step is one among the steps.
+        let placed = marked.filter(|a| a.step.is_none());
         let placement =
-            marked.and_then(|a| Placement::lenient(a.wave.as_deref(), a.depends_on.as_deref())).map(Box::new);
+            placed.and_then(|a| Placement::lenient(a.wave.as_deref(), a.depends_on.as_deref())).map(Box::new);
         Record {
             uid: self.uid.clone(),
             version: self.resource_version.parse().unwrap_or_default(),
@@ -252,6 +256,18 @@ mod tests {
         let text = text("2020-01-01T00:00:00Z", "{}");
         let object: WithMetadata = serde_json::from_str(&text).unwrap();
         assert_eq!(object.metadata.other_managers(), ["kubectl-edit"]);
+    }
+
+    #[test]
+    fn the_wave_of_a_step_is_no_place_in_the_order() {
+        let check = |annotations: &str, expected: Option<i32>| {
+            let text = format!(
+                r#"{{"metadata":{{"name":"a","uid":"u","resourceVersion":"1","annotations":{annotations}}}}}"#
+            );
+            assert_eq!(record(&text).placement.and_then(|place| place.wave), expected, "{annotations}");
+        };
+        check(r#"{"supercargo.dev/wave":"2"}"#, Some(2));
+        check(r#"{"supercargo.dev/wave":"2","supercargo.dev/step":"after"}"#, None);
     }
 
     #[test]
