@@ -136,6 +136,16 @@ async fn what_waits_for_a_step_before_the_rest_may_be_in_an_early_wave() {
 }
 
 #[story]
+async fn an_ignored_dependency_that_is_late_holds_the_rest_only_until_the_timeout() {
+    let scene = Scene::begin("together-ignore").await;
+    let slow = unready("slow", "supercargo.dev/wave: '-1', supercargo.dev/fail-mode: Ignore");
+    scene.push("app", "1", &(slow + &config_map("late", "one")));
+    scene.create("app", json!({"timeout": "2s", "retryInterval": "1h"}));
+    scene.story.wait_ready("app", "1@").await;
+    assert!(scene.config_map("late").await.is_some());
+}
+
+#[story]
 async fn going_back_from_a_round_runs_no_step_again() {
     let scene = Scene::begin("together-back").await;
     let first = step("before", "migrate", "", "") + &config_map("a", "one");
@@ -153,6 +163,21 @@ async fn going_back_from_a_round_runs_no_step_again() {
     make_ready(&scene, "slow");
     scene.story.wait_ready("app", "2@").await;
     assert_eq!(scene.data("a").await.as_deref(), Some("two"));
+}
+
+#[story]
+async fn a_round_ends_when_nothing_changes_for_too_long() {
+    let scene = Scene::begin("together-progress").await;
+    let more = "supercargo.dev/wave: '-1', supercargo.dev/fail-mode: HopeUntilEnd, supercargo.dev/no-progress-timeout: 3s";
+    scene.push("app", "1", &(held("db", "db:1", more) + &config_map("a", "one")));
+    scene.create("app", json!({"timeout": "1h", "retryInterval": "1h"}));
+    pods_say(&scene, "app=db", &loops(4, "OOMKilled", 137)).await;
+    let failed = scene.story.wait_condition("app", "Ready", "False", "HealthCheckFailed").await;
+    let said = message(&failed, "Ready");
+    assert!(said.starts_with("1 object not applied: a dependency has failed; Deployment/"), "{said}");
+    assert!(said.ends_with("OOMKilled, at least 2 times; nothing has changed for 3s"), "{said}");
+    let again = scene.reconcile("app", "again").await;
+    assert_eq!(message(&again, "Ready"), said);
 }
 
 #[story]

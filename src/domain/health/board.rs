@@ -313,9 +313,12 @@ impl Board {
     /// The objects that are waited for and fail the release when they are too late.
     pub fn needed(&self) -> impl Iterator<Item = (&ObjectId, &Health)> {
         let waiting: Vec<_> = self.waiting().collect();
-        let is_ignored =
-            |id: &ObjectId| self.objects.get(id).and_then(Option::as_ref).is_some_and(Judged::is_ignored);
-        waiting.into_iter().filter(move |(id, _)| !is_ignored(id))
+        waiting.into_iter().filter(move |(id, _)| !self.ignores(id))
+    }
+
+    /// Whether the failure of an object is ignored, as its annotation says.
+    pub fn ignores(&self, id: &ObjectId) -> bool {
+        self.objects.get(id).and_then(Option::as_ref).is_some_and(Judged::is_ignored)
     }
 
     /// An object that did not exist when it was last read.

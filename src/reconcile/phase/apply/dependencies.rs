@@ -1,6 +1,7 @@
 //! The waits between the rounds of an apply with an explicit order: until an object that waits for
 //! others may be applied.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -72,6 +73,8 @@ pub struct RoundGate {
     order: ExplicitOrder,
     rules: RuleSet,
     checkup: Checkup,
+    /// Objects that were not healthy in time, and hold nothing all the same.
+    let_go: BTreeSet<ObjectId>,
 }
 
 impl RoundGate {
@@ -80,7 +83,7 @@ impl RoundGate {
         let rules = RuleSet::of(scope.release);
         let mut checkup = Checkup::new(&update.revision.key, rules.clone());
         checkup.board.follow_progress();
-        Self { order, rules, checkup }
+        Self { order, rules, checkup, let_go: BTreeSet::new() }
     }
 
     /// What may be applied now, by the health of what is applied already. Reads each dependency
@@ -210,7 +213,11 @@ impl RoundGate {
             }
             let now = Instant::now();
             if now >= give_up {
-                return Ended::TimedOut(survey);
+                // Where a failure is ignored, being late is, too.
+                let awaited = survey.awaited.iter().map(|n| &plan.steps[*n].id);
+                self.let_go.extend(awaited.filter(|id| self.checkup.board.ignores(id)).cloned());
+                survey = self.survey(applying, cluster, executed);
+                return if survey.ready.is_empty() { Ended::TimedOut(survey) } else { Ended::Ready(survey) };
             }
             if now >= next_resolve {
                 if urgent.is_newer(registry).await {
@@ -265,7 +272,7 @@ impl RoundGate {
             if step.action == Action::Write && is_pending {
                 return Stand::Pending;
             }
-            if self.is_current(applying, cluster, executed, number) {
+            if self.is_current(applying, cluster, executed, number) || self.let_go.contains(&step.id) {
                 return Stand::Healthy;
             }
             match self.checkup.board.state(&step.id) {
