@@ -146,6 +146,22 @@ async fn an_ignored_dependency_that_is_late_holds_the_rest_only_until_the_timeou
 }
 
 #[story]
+async fn drift_is_corrected_while_a_revision_with_other_expressions_waits() {
+    let scene = Scene::begin("together-drift").await;
+    scene.install("app", &config_map("a", "one"), quiet(json!({}))).await;
+    scene.push("app", "2", &config_map("a", "two"));
+    let rules = json!([{"apiVersion": "v1", "kind": "ConfigMap", "current": "misspelt == 1"}]);
+    let spec = json!({"ref": {"tag": "2"}, "dependsOn": depends_on(&["db"]), "wait": true, "healthCheckExprs": rules});
+    scene.change("app", spec);
+    waits(&scene, "app", "does not exist").await;
+    scene.edit("a", "by hand");
+    scene.wait_data("a", "one").await;
+    scene.push("db", "1", &config_map("db", "one"));
+    scene.create("db", json!({}));
+    scene.wait_reason("app", "Ready", "False", "InvalidCELExpression").await;
+}
+
+#[story]
 async fn going_back_from_a_round_runs_no_step_again() {
     let scene = Scene::begin("together-back").await;
     let first = step("before", "migrate", "", "") + &config_map("a", "one");
@@ -196,6 +212,22 @@ async fn a_step_that_runs_is_kept_while_its_release_waits_for_a_lost_dependency(
     scene.story.wait_ready("app", "1@").await;
     wait_outcome(&scene, "app", "migrate", "Succeeded").await;
     assert_eq!(created(&scene, mark, "migrate"), 1);
+}
+
+#[story]
+async fn expressions_decide_about_a_round_and_may_change_meanwhile() {
+    let scene = Scene::begin("together-cel").await;
+    let yaml = annotated("early", "{supercargo.dev/wave: '-1'}") + &config_map("late", "one");
+    scene.push("app", "1", &yaml);
+    let rules = |value: &str| json!([{"apiVersion": "v1", "kind": "ConfigMap", "current": format!("data.key == '{value}'")}]);
+    scene.create("app", quiet(json!({"timeout": "1h", "healthCheckExprs": rules("two")})));
+    scene.wait_message("app", "Unknown", " before applying 1 object ").await;
+    assert!(scene.config_map("late").await.is_none());
+    scene.change("app", json!({"healthCheckExprs": rules("one")}));
+    scene.story.wait_ready("app", "1@").await;
+    let rules = json!([{"apiVersion": "v1", "kind": "ConfigMap", "ignore": true}]);
+    scene.change("app", json!({"healthCheckExprs": rules}));
+    scene.upgraded("app", "2", &yaml.replace("one", "three")).await;
 }
 
 #[story]

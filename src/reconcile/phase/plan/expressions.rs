@@ -12,10 +12,11 @@ use crate::domain::identity::GroupKind;
 use crate::domain::preflight::schema_in;
 use crate::reconcile::error::{ReconcileError, failure};
 use crate::reconcile::phase::plan::Planned;
-use crate::reconcile::scope::Scope;
+use crate::reconcile::scope::{Scope, Trigger};
 
 /// Checks all expressions that judge an object of the plan, or one that the release waits for.
-/// Without any, there is no request.
+/// Without any, there is no request. A correction of drift judges nothing, and the expressions may be
+/// those of a newer revision.
 ///
 /// # Errors
 /// The first field that a schema does not have.
@@ -24,6 +25,9 @@ pub async fn check(
     session: &Session,
     planned: &Planned<'_>,
 ) -> Result<(), ReconcileError> {
+    if scope.trigger == Trigger::Restore {
+        return Ok(());
+    }
     let rules = RuleSet::of(scope.release);
     let steps = planned.plan.steps.iter().map(|s| (s.id.group_kind(), s.version.as_str()));
     let named = scope.release.health_checks.iter().map(|c| (c.id.group_kind(), c.version.as_str()));
