@@ -162,6 +162,42 @@ async fn drift_is_corrected_while_a_revision_with_other_expressions_waits() {
 }
 
 #[story]
+async fn a_wait_that_has_failed_costs_nothing_once_it_is_over() {
+    let scene = Scene::begin("together-rest").await;
+    scene.push("app", "1", &(unready("slow", "supercargo.dev/wave: '-1'") + &config_map("late", "one")));
+    scene.create("app", json!({"timeout": "1s", "retryInterval": "1h", "interval": "24h"}));
+    scene.story.wait_condition("app", "Ready", "False", "HealthTimeout").await;
+    make_ready(&scene, "slow");
+    scene.story.wait_ready("app", "1@").await;
+    let mark = scene.mark();
+    scene.story.kubectl(&["delete", "pods", "-l", "app=slow"], "");
+    let unhealthy = async || {
+        let object = scene.story.object("apps/v1", "deployments", "slow").await?;
+        (object.pointer("/status/readyReplicas").unwrap_or(&Value::Null) == &Value::Null).then_some(())
+    };
+    scene.story.wait_for("it is not healthy any more", unhealthy).await;
+    scene.edit("late", "by hand");
+    scene.wait_data("late", "one").await;
+    let requests = scene.requests(mark);
+    let reads = requests.iter().filter(|r| r.verb == "get" && r.resource == "deployments").count();
+    assert_eq!(reads, 0, "{requests:#?}");
+}
+
+#[story]
+async fn a_failed_health_before_the_last_steps_is_seen_to_heal() {
+    let scene = Scene::begin("together-heal").await;
+    scene.push(
+        "app",
+        "1",
+        &(unready("slow", "a: b") + &step("after", "smoke", ", supercargo.dev/step-timeout: 5m", "")),
+    );
+    scene.create("app", json!({"timeout": "1s", "retryInterval": "1h", "interval": "24h"}));
+    scene.story.wait_condition("app", "Ready", "False", "HealthTimeout").await;
+    make_ready(&scene, "slow");
+    scene.story.wait_ready("app", "1@").await;
+}
+
+#[story]
 async fn going_back_from_a_round_runs_no_step_again() {
     let scene = Scene::begin("together-back").await;
     let first = step("before", "migrate", "", "") + &config_map("a", "one");
@@ -253,3 +289,14 @@ async fn what_left_is_deleted_in_reverse_after_the_last_steps() {
     scene.story.wait_gone("batch/v1", "jobs", "migrate").await;
 }
 
+#[story]
+async fn an_ignored_failure_holds_no_step_after_the_rest() {
+    let scene = Scene::begin("together-ignored").await;
+    let yaml = held("db", "db:1", "supercargo.dev/fail-mode: Ignore") + &step("after", "smoke", "", "");
+    scene.push("app", "1", &yaml);
+    scene.create("app", quiet(json!({"timeout": "1h"})));
+    pods_say(&scene, "app=db", &loops(4, "OOMKilled", 137)).await;
+    let ready = scene.story.wait_ready("app", "1@").await;
+    assert_eq!(record(&ready, "smoke")["outcome"], "Succeeded");
+    scene.story.kubectl(&["delete", "oar", "app", "--timeout=60s"], "");
+}

@@ -4,6 +4,7 @@
 pub mod pods;
 pub mod urgent;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -31,9 +32,9 @@ use crate::reconcile::live::named::named;
 use crate::reconcile::live::watched::is_watched;
 use crate::reconcile::phase::apply::Applied;
 use crate::reconcile::phase::apply::executed::Executed;
-use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::progress::ProgressEvent;
 use crate::reconcile::scope::revision::{Revision, Update};
+use crate::reconcile::scope::{Scope, Trigger};
 
 /// The first and the longest interval to poll objects without a watch.
 const FIRST_POLL: Duration = Duration::from_millis(500);
@@ -72,7 +73,14 @@ pub async fn wait<'a>(
     let Update { session, revision, .. } = *update;
     // A step that comes after the rest needs it healthy.
     let judges_all = scope.release.wait || planned.plan.runs(StepPhase::After);
-    if !(judges_all || scope.release.awaits_health()) || executed.ended.is_some() {
+    let Memory { registry, rollout, seen } = memory;
+    if executed.ended.is_some() {
+        return applied;
+    }
+    if !(judges_all || scope.release.awaits_health()) {
+        if scope.trigger != Trigger::Restore {
+            rollout.checkup = None;
+        }
         return applied;
     }
     scope.progress.report(ProgressEvent::AwaitsHealth);
@@ -90,8 +98,8 @@ pub async fn wait<'a>(
         unhealthy(executed, Reason::HealthCheckFailed, headline, unserved);
         return applied;
     }
-    for (id, resource) in named {
-        checkup.add(&id, resource);
+    for (id, resource) in &named {
+        checkup.add(id, Arc::clone(resource));
     }
     let is_judged = |s: &&Step| judges_all && !s.done && rules.has_rule(&s.id.group_kind());
     for step in planned.plan.steps.iter().filter(is_judged) {
@@ -105,7 +113,6 @@ pub async fn wait<'a>(
     let unknown = checkup.board.unjudged();
     checkup.look(session, unknown).await;
     let mut over = None;
-    let Memory { registry, rollout, seen } = memory;
     if !is_decided(seen.cluster, session, executed, &mut checkup).await {
         scope.slot.release();
         let waits = scope.env.metrics.waits_for_health();
@@ -125,6 +132,10 @@ pub async fn wait<'a>(
     }
     match over {
         None if checkup.board.failed().next().is_none() => {
+            if !scope.release.wait {
+                // The steps have needed the others healthy, and from now on only these count.
+                checkup.retain(|id| named.iter().any(|(named, _)| named == id));
+            }
             executed.health = Some(checkup.board.assessment());
             scope.progress.report(ProgressEvent::Healthy);
         }
@@ -152,10 +163,10 @@ pub async fn wait<'a>(
         }
     }
     checkup.board.end_wait();
-    if scope.release.awaits_health() {
-        rollout.checkup = Some(checkup);
-    } else {
-        rollout.checkup = None;
+    // One that has failed is looked at until it is healthy: that starts the next run.
+    let is_followed = scope.release.awaits_health() || executed.ended.is_some();
+    rollout.checkup = is_followed.then_some(checkup);
+    if !scope.release.awaits_health() {
         executed.health = None;
     }
     applied
