@@ -233,6 +233,24 @@ async fn a_round_ends_when_nothing_changes_for_too_long() {
 }
 
 #[story]
+async fn a_named_object_that_has_run_to_its_end_may_be_gone() {
+    let mut scene = Scene::begin("together-named").await;
+    let once = step("before", "once", "", "  ttlSecondsAfterFinished: 0\n")
+        .replace("supercargo.dev/step: before", "a: b");
+    let smoke = step("after", "smoke", ", supercargo.dev/step-cleanup: Always", "");
+    let job = |name: &str| json!({"apiVersion": "batch/v1", "kind": "Job", "name": name});
+    let spec = json!({"timeout": "20s", "retryInterval": "1h", "healthChecks": [job("once"), job("smoke")]});
+    let first = once.clone() + &smoke + &config_map("a", "one");
+    let ready = scene.install("app", &first, spec).await;
+    scene.story.wait_gone("batch/v1", "jobs", "once").await;
+    scene.story.wait_gone("batch/v1", "jobs", "smoke").await;
+    let again = scene.reconcile("app", "again").await;
+    assert_eq!(message(&again, "Ready"), message(&ready, "Ready"));
+    scene.restart();
+    scene.upgraded("app", "2", &(once + &smoke + &config_map("a", "two"))).await;
+}
+
+#[story]
 async fn a_step_that_runs_is_kept_while_its_release_waits_for_a_lost_dependency() {
     let mut scene = Scene::begin("together-lost-step").await;
     scene.install("db", &config_map("db", "one"), quiet(json!({}))).await;

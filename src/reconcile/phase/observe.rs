@@ -13,6 +13,7 @@ use crate::domain::identity::ObjectId;
 use crate::domain::live::Record;
 use crate::domain::order::spared;
 use crate::domain::plan::Live;
+use crate::domain::plan::steps::record_of;
 use crate::reconcile::cache::Caches;
 use crate::reconcile::cache::cluster::{ClusterCache, Mark};
 use crate::reconcile::cache::drift::DriftCache;
@@ -158,7 +159,11 @@ async fn check_health(
             }
         }
     } else {
-        let (named, _) = named(scope.release, discovery);
+        let (mut named, _) = named(scope.release, discovery);
+        let status = scope.status();
+        let is_step = |id: &ObjectId| record_of(&status.steps, id, &revision.key).is_some();
+        let has_run = |id: &ObjectId| cluster.has_run_to_its_end(id) || is_step(id);
+        named.retain(|(id, _)| !has_run(id));
         checkup.retain(|id| named.iter().any(|(named, _)| named == id));
         for (id, resource) in named {
             checkup.add(&id, resource);

@@ -89,10 +89,13 @@ pub async fn wait<'a>(
     let mut checkup = Checkup::new(&revision.key, rules.clone());
     checkup.board.follow_progress();
     let mut pods = PodWatches::new(scope, session, &planned.discovery);
-    let (named, unserved) = match scope.release.wait {
+    let (mut named, unserved) = match scope.release.wait {
         true => Default::default(),
         false => named(scope.release, &planned.discovery),
     };
+    // A Job that has run may be gone, and a step after the rest does not exist yet.
+    let has_run = |id: &ObjectId| planned.plan.steps.iter().any(|step| step.done && step.id == *id);
+    named.retain(|(id, _)| !has_run(id));
     if !unserved.is_empty() {
         let headline = "cannot check the health of objects in spec.healthChecks".to_owned();
         unhealthy(executed, Reason::HealthCheckFailed, headline, unserved);
