@@ -162,6 +162,46 @@ async fn drift_is_corrected_while_a_revision_with_other_expressions_waits() {
 }
 
 #[story]
+async fn a_missing_dependency_is_named_after_a_run_that_applies_too() {
+    let scene = Scene::begin("together-lost").await;
+    scene.install("db", &config_map("db", "one"), quiet(json!({}))).await;
+    scene.install("app", &config_map("a", "one"), quiet(json!({"dependsOn": depends_on(&["db"])}))).await;
+    scene.story.kubectl(&["delete", "oar", "db", "--timeout=60s"], "");
+    let lost = scene.wait_message("app", "True", "db does not exist").await;
+    // The revision is applied, and its health is not known yet.
+    scene.change("app", json!({"wait": true}));
+    scene.wait_reason("app", "Healthy", "True", "Healthy").await;
+    let waited = scene.story.release("app").await.expect("it exists");
+    assert_eq!(message(&waited, "Ready"), message(&lost, "Ready"));
+}
+
+#[story]
+async fn a_release_of_steps_alone_is_a_dependency_like_any_other() {
+    let scene = Scene::begin("together-steps").await;
+    let yaml = step("before", "first", ", supercargo.dev/step-cleanup: Always", "")
+        + &step("after", "second", ", supercargo.dev/step-cleanup: Always", "");
+    scene.push("jobs", "1", &yaml);
+    scene.push("app", "1", &config_map("a", "one"));
+    let mark = scene.mark();
+    scene.create("app", quiet(json!({"dependsOn": depends_on(&["jobs"])})));
+    scene.create("jobs", quiet(json!({"wait": true})));
+    let jobs = scene.story.wait_ready("jobs", "1@").await;
+    scene.story.wait_ready("app", "1@").await;
+    let said = message(&jobs, "Ready");
+    scene.story.wait_gone("batch/v1", "jobs", "first").await;
+    scene.story.wait_gone("batch/v1", "jobs", "second").await;
+    let again = scene.reconcile("jobs", "again").await;
+    assert_eq!(message(&again, "Ready"), said);
+    scene.upgrade("jobs", "2", &yaml.replace("main: 1", "main: 2").replace("image: main", "image: other"));
+    scene.upgrade("app", "2", &config_map("a", "two"));
+    let jobs = scene.story.wait_ready("jobs", "2@").await;
+    scene.story.wait_ready("app", "2@").await;
+    assert_eq!(record(&jobs, "first")["outcome"], "Succeeded");
+    assert_eq!((created(&scene, mark, "first"), created(&scene, mark, "second")), (2, 2));
+    scene.story.kubectl(&["delete", "oar", "jobs", "app", "--timeout=60s"], "");
+}
+
+#[story]
 async fn a_wait_that_has_failed_costs_nothing_once_it_is_over() {
     let scene = Scene::begin("together-rest").await;
     scene.push("app", "1", &(unready("slow", "supercargo.dev/wave: '-1'") + &config_map("late", "one")));

@@ -17,6 +17,7 @@ use crate::domain::message::List;
 use crate::domain::outcome::{Outcome, Verdict};
 use crate::domain::release::dependency::Dependency;
 use crate::domain::release::readiness::{DependencyVerdict, by_expression, of_object};
+use crate::reconcile::cache::rollout::RolloutCache;
 use crate::reconcile::env::dependencies::{DependencyReport, DependencySource, Followed};
 use crate::reconcile::error::{ReconcileError, chain};
 use crate::reconcile::scope::Scope;
@@ -79,9 +80,6 @@ pub async fn check(
     }
     outcome.dependencies = Some(waited_for.clone());
     if is_applied {
-        if let (Verdict::Ready { message }, false) = (&mut outcome.verdict, waited_for.is_empty()) {
-            message.push_str(&format!("; dependency {}", List::Clauses.few(&waited_for, NAMED)));
-        }
         return Ok(());
     }
     if is_only_unchecked {
@@ -102,6 +100,20 @@ pub async fn check(
         // Not applied yet, as releases that depend on this one see.
         outcome.artifact = Some(update.revision.artifact());
     })
+}
+
+/// Adds the dependencies that do not exist any more to the message of a revision that is applied.
+pub fn name_missing(rollout: &mut RolloutCache, outcome: &mut Outcome) {
+    let Outcome { verdict: Verdict::Ready { message }, dependencies: Some(missing), .. } = outcome else {
+        return;
+    };
+    if missing.is_empty() {
+        return;
+    }
+    message.push_str(&format!("; dependency {}", List::Clauses.few(missing.as_slice(), NAMED)));
+    if let Some(checkup) = &mut rollout.checkup {
+        checkup.ready.clone_from(message);
+    }
 }
 
 /// How a dependency is known: from the watch over releases, or from one over the object, with the
