@@ -238,6 +238,26 @@ async fn a_failed_health_before_the_last_steps_is_seen_to_heal() {
 }
 
 #[story]
+async fn a_suspended_release_looks_for_no_kind() {
+    let scene = Scene::begin("together-kind").await;
+    scene.push("app", "1", &config_map("a", "one"));
+    let gadget = json!([{"name": "g", "kind": "Gadget", "apiVersion": "nowhere.example.com/v1"}]);
+    scene.create("app", quiet(json!({"dependsOn": gadget})));
+    waits(&scene, "app", "is of a kind that the API server does not serve").await;
+    scene.push("slow", "1", &unready_deployment("slow"));
+    scene.create("slow", quiet(json!({"wait": true, "timeout": "12s"})));
+    scene.wait_message("slow", "Unknown", "Waiting for 1 of 1 object").await;
+    scene.change("app", json!({"suspend": true}));
+    scene.wait_observed("app").await;
+    let mark = scene.mark();
+    // Longer than from one look to the next.
+    scene.story.wait_condition("slow", "Ready", "False", "HealthTimeout").await;
+    let looks: Vec<String> =
+        scene.requests(mark).into_iter().filter(|r| r.resource.is_empty()).map(|r| r.uri).collect();
+    assert!(!looks.iter().any(|uri| uri.starts_with("/api")), "{looks:?}");
+}
+
+#[story]
 async fn going_back_from_a_round_runs_no_step_again() {
     let scene = Scene::begin("together-back").await;
     let first = step("before", "migrate", "", "") + &config_map("a", "one");

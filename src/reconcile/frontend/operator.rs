@@ -106,6 +106,11 @@ async fn reconcile(scope: &Scope<'_>, caches: &mut Caches) -> Outcome {
         // wait in vain.
         scope.env.wake(scope.env.claims.want_nothing(&scope.release.id));
     }
+    if outcome.verdict == Verdict::Suspended {
+        // Nothing that it depends on is of interest before it is resumed.
+        scope.env.dependencies.kinds.forget(&scope.release.id);
+        scope.env.dependencies.unfollow(&scope.release.id);
+    }
     // Until this process has asked the registry, the status knows.
     outcome.held = match caches.registry.answered {
         Some(_) => caches.registry.held.as_ref().map(|held| held.revision.clone()),
