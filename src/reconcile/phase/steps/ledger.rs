@@ -26,12 +26,18 @@ pub struct StepLedger<'r> {
 }
 
 impl<'r> StepLedger<'r> {
-    /// Reads them from the API server: another process may have written them since.
+    /// Reads them from the API server: another process may have written them since. What this run
+    /// reports from now on keeps them.
     ///
     /// # Errors
     /// When they cannot be read.
     pub async fn read(scope: &'r Scope<'r>, update: &'r Update<'r>) -> Result<Self, ReconcileError> {
         let seen = scope.env.session.step_records(&scope.release.id).await?;
+        let mut status = (*scope.status()).clone();
+        if seen.uid == scope.release.uid && status.steps != seen.steps {
+            status.steps.clone_from(&seen.steps);
+            scope.reported.set(status);
+        }
         Ok(Self { scope, update, records: seen.steps })
     }
 
