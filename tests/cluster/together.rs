@@ -202,6 +202,40 @@ async fn a_release_of_steps_alone_is_a_dependency_like_any_other() {
 }
 
 #[story]
+async fn a_release_can_be_deleted_in_each_of_its_waits() {
+    let scene = Scene::begin("together-gone").await;
+    let gone = async |name: &str, config: &str| {
+        scene.story.kubectl(&["delete", "oar", name, "--timeout=60s"], "");
+        assert!(scene.config_map(config).await.is_none(), "{name}");
+    };
+    scene.push("waits", "1", &config_map("a", "one"));
+    scene.create("waits", quiet(json!({"dependsOn": depends_on(&["nothing"])})));
+    waits(&scene, "waits", "does not exist").await;
+    gone("waits", "a").await;
+
+    let before = stuck(&step("before", "migrate", "", "")) + &config_map("b", "one");
+    scene.push("before", "1", &before);
+    scene.create("before", quiet(json!({"timeout": "1h"})));
+    wait_running(&scene, "migrate").await;
+    gone("before", "b").await;
+    scene.story.wait_gone("batch/v1", "jobs", "migrate").await;
+
+    scene.push("round", "1", &(unready("slow", "supercargo.dev/wave: '-1'") + &config_map("c", "one")));
+    scene.create("round", quiet(json!({"timeout": "1h"})));
+    scene.wait_message("round", "Unknown", " before applying 1 object ").await;
+    gone("round", "c").await;
+    scene.story.wait_gone("apps/v1", "deployments", "slow").await;
+
+    let after = stuck(&step("after", "smoke", "", "")) + &config_map("d", "one");
+    scene.push("after", "1", &after);
+    scene.create("after", quiet(json!({"timeout": "1h"})));
+    wait_running(&scene, "smoke").await;
+    wait_outcome(&scene, "after", "smoke", "Started").await;
+    gone("after", "d").await;
+    scene.story.wait_gone("batch/v1", "jobs", "smoke").await;
+}
+
+#[story]
 async fn a_wait_that_has_failed_costs_nothing_once_it_is_over() {
     let scene = Scene::begin("together-rest").await;
     scene.push("app", "1", &(unready("slow", "supercargo.dev/wave: '-1'") + &config_map("late", "one")));
@@ -275,6 +309,28 @@ async fn going_back_from_a_round_runs_no_step_again() {
     make_ready(&scene, "slow");
     scene.story.wait_ready("app", "2@").await;
     assert_eq!(scene.data("a").await.as_deref(), Some("two"));
+}
+
+#[story]
+async fn no_wait_holds_the_only_worker() {
+    let flag = "--concurrency=1";
+    let scene = Scene::builder("together-worker").await.argument(flag).start();
+    scene.push("depends", "1", &config_map("a", "one"));
+    scene.create("depends", quiet(json!({"dependsOn": depends_on(&["nothing"])})));
+    waits(&scene, "depends", "does not exist").await;
+    scene.push("before", "1", &(stuck(&step("before", "migrate", "", "")) + &config_map("b", "one")));
+    scene.create("before", quiet(json!({"timeout": "1h"})));
+    scene.wait_message("before", "Unknown", "Waiting for steps before").await;
+    scene.push("round", "1", &(unready("slow", "supercargo.dev/wave: '-1'") + &config_map("c", "one")));
+    scene.create("round", quiet(json!({"timeout": "1h"})));
+    scene.wait_message("round", "Unknown", " before applying 1 object ").await;
+    scene.push("health", "1", &(unready_deployment("ill") + &step("after", "never", "", "")));
+    scene.create("health", quiet(json!({"timeout": "1h"})));
+    scene.wait_message("health", "Unknown", "Waiting for 1 of 1 object").await;
+    scene.push("after", "1", &(stuck(&step("after", "smoke", "", "")) + &config_map("d", "one")));
+    scene.create("after", quiet(json!({"timeout": "1h"})));
+    scene.wait_message("after", "Unknown", "Waiting for steps after").await;
+    scene.install("other", &config_map("e", "one"), json!({})).await;
 }
 
 #[story]
