@@ -94,10 +94,13 @@ async fn every_wait_of_a_rollout_survives_a_suspension_and_a_restart_and_no_step
     assert_eq!(runs(&scene), (1, 1));
 
     // Only the named object counts from now on.
-    let broken = json!({"metadata": {"annotations": {"supercargo.dev/x": "y"}}, "spec": {"template": {"metadata": {"labels": {"testbed.supercargo.dev/pod": "failed"}}}}});
-    scene.patch("apps/v1", "deployments", "slow", broken);
+    scene.story.kubectl(&["delete", "pods", "-l", "app=slow"], "");
+    let unavailable = json!(1);
+    scene.wait_field("apps/v1", "deployments", "slow", "/status/unavailableReplicas", &unavailable).await;
     scene.edit("late", "by hand");
     scene.wait_data("late", "one").await;
+    let events = scene.events("app").await;
+    assert!(!events.iter().any(|(reason, _)| reason == "Unhealthy"), "{events:#?}");
     scene.edit("later", "by hand");
     let after = scene.reconcile("app", "again").await;
     assert_eq!(
