@@ -301,6 +301,9 @@ impl Actor {
         let outcome = Outcome::failed(error.reason(), error.to_string());
         // A release that keeps an object for it would wait in vain.
         self.shared.env.wake(self.shared.env.claims.want_nothing(&self.id));
+        // Nothing that it has depended on is of interest before the spec changes.
+        self.shared.env.dependencies.kinds.forget(&self.id);
+        self.shared.env.dependencies.unfollow(&self.id);
         if self.report(&release, &outcome).await { Next::Wait(None) } else { Next::Wait(Some(STATUS_RETRY)) }
     }
 
