@@ -180,6 +180,9 @@ pub struct Spec {
     pub patched: Option<u8>,
     pub mirror_url: bool,
     pub verify: bool,
+    /// The release that it depends on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depends_on: Option<Number>,
 }
 
 impl Default for Spec {
@@ -199,6 +202,7 @@ impl Default for Spec {
             patched: None,
             mirror_url: false,
             verify: false,
+            depends_on: None,
         }
     }
 }
@@ -235,6 +239,8 @@ pub enum Change {
     MirrorUrl(bool),
     /// `verify`, by the one key that there is.
     Verify(bool),
+    /// `dependsOn`.
+    DependsOn(Option<Number>),
 }
 
 /// `ref`.

@@ -89,6 +89,10 @@ pub struct Tally {
     pub objects: usize,
     /// Runs of steps.
     pub runs: usize,
+    /// Releases that wait for another.
+    pub waiting: usize,
+    /// Releases that are part of a cycle.
+    pub circling: usize,
 }
 
 impl Tally {
@@ -99,6 +103,13 @@ impl Tally {
         self.releases += seen.releases.len();
         self.ready += seen.releases.values().filter(is_ready).count();
         self.objects += seen.objects.len();
+        let says = |reason: &str| {
+            let is =
+                |release: &&Value| condition(release, "Ready").is_some_and(|ready| ready.reason == reason);
+            seen.releases.values().filter(is).count()
+        };
+        self.waiting += says("DependencyNotReady");
+        self.circling += says("DependencyCycle");
     }
 }
 
@@ -375,8 +386,9 @@ impl Drive {
             "spec": without_null(self.spec(release, spec)),
         });
         let path = self.home(RELEASES, "");
-        // One of the same name may be on its way out, and may not get there.
-        for _ in 0..20 {
+        // One of the same name may be on its way out, and may not get there. It waits for a moment
+        // if others depend on it.
+        for _ in 0..45 {
             match self.send("POST", path.trim_end_matches('/'), "application/json", Some(&resource)).await {
                 Ok(_) => return true,
                 Err(409) => tokio::time::sleep(Duration::from_millis(100)).await,
@@ -422,6 +434,7 @@ impl Drive {
             "serviceAccountName": account,
             "drift": {"mode": format!("{:?}", spec.drift)},
             "verify": spec.verify.then(|| json!({"provider": "cosign", "secretRef": {"name": "keys"}})),
+            "dependsOn": spec.depends_on.map(|n| json!([{"name": format!("r{n}")}])),
             "deletionPolicy": format!("{:?}", spec.policy),
             "commonMetadata": spec.label.map(|n| json!({"labels": {"example.com/label": n.to_string()}})),
             "patches": spec.patched.map(|n| json!([{

@@ -70,7 +70,7 @@ impl Maker {
             24..44 if exists => self.specify(release),
             24..44 => self.create(release),
             44..60 => self.hand(),
-            60..64 if exists => self.add(Action::Delete { release }),
+            60..64 if exists => self.delete(release),
             60..68 if !exists => self.create(release),
             64..69 if exists => {
                 let all =
@@ -181,12 +181,43 @@ impl Maker {
         spec.wait = self.rng.u8(0..4) == 0;
         spec.prune = self.rng.u8(0..6) > 0;
         spec.away = self.rng.u8(0..5) == 0;
+        if self.rng.u8(0..5) < 2 {
+            spec.depends_on = self.dependency(release);
+        }
         self.add(Action::Create { release, spec });
+    }
+
+    // One that a release depends on from now on, seldom so that it is a cycle.
+    fn dependency(&mut self, release: Number) -> Option<Number> {
+        let others: Vec<Number> = (0..RELEASES).filter(|other| *other != release).collect();
+        let closing = others.iter().copied().find(|other| self.world.leads_to(*other, release));
+        if self.rng.u8(0..3) == 0 && closing.is_some() {
+            return closing;
+        }
+        let other = self.one(&others);
+        (!self.world.leads_to(other, release)).then_some(other)
+    }
+
+    // With it go some of those that depend on it, or that it depends on, in any order.
+    fn delete(&mut self, release: Number) {
+        let depends = |of: Number, on: Number| {
+            self.world.releases.get(&of).is_some_and(|known| known.spec.depends_on == Some(on))
+        };
+        let is_near = |other: &Number| depends(*other, release) || depends(release, *other);
+        let near: Vec<Number> = (0..RELEASES).filter(is_near).collect();
+        self.add(Action::Delete { release });
+        for other in near {
+            if self.world.releases.contains_key(&other) && self.rng.bool() {
+                let milliseconds = self.rng.u64(0..1500);
+                self.add(Action::Pass { milliseconds });
+                self.add(Action::Delete { release: other });
+            }
+        }
     }
 
     fn specify(&mut self, release: Number) {
         let spec = self.world.releases[&release].spec.clone();
-        let change = match self.rng.u8(0..27) {
+        let change = match self.rng.u8(0..32) {
             0..7 => {
                 let tag = self.one(&TAGS).to_owned();
                 let known = self.world.has_tag(release, &tag);
@@ -219,7 +250,9 @@ impl Maker {
             23 => Change::Label(self.one(&[None, Some(1), Some(2)])),
             25 => Change::Verify(!spec.verify),
             24 => Change::Patched(self.one(&[None, Some(1), Some(2)])),
-            _ => Change::MirrorUrl(!spec.mirror_url),
+            26 => Change::MirrorUrl(!spec.mirror_url),
+            _ if spec.depends_on.is_some() && self.rng.bool() => Change::DependsOn(None),
+            _ => Change::DependsOn(self.dependency(release)),
         };
         self.add(Action::Specify { release, change });
     }
@@ -473,4 +506,25 @@ fn every_action_is_generated_and_read_as_it_was_written() {
     for action in all {
         assert!(kinds.contains(action), "{action} is never generated: {kinds:?}");
     }
+}
+
+#[test]
+fn releases_depend_on_each_other_and_now_and_then_in_a_cycle() {
+    let (mut waits, mut circles, mut seeds) = (0, 0, 0);
+    for seed in 0..200 {
+        let mut world = World::new(Names { home: "home".to_owned(), away: "away".to_owned() });
+        let mut any = false;
+        for action in history(seed, 5) {
+            world.act(&action);
+            if action == Action::Settle {
+                let depends = |release: &&Number| world.releases[*release].spec.depends_on.is_some();
+                let all = world.releases.keys();
+                waits += all.clone().filter(depends).count();
+                circles += all.filter(|release| world.circles(**release)).count();
+                any |= world.releases.values().any(|known| known.spec.depends_on.is_some());
+            }
+        }
+        seeds += usize::from(any);
+    }
+    assert!(seeds > 100 && waits > 400 && (20..waits / 4).contains(&circles), "{seeds} {waits} {circles}");
 }

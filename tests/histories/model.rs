@@ -1,5 +1,6 @@
 //! What a cluster has to be like, from what has happened. Pure: no cluster, no clock.
 
+pub mod dependencies;
 pub mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use supercargo_testbed::story::condition;
 
+use self::dependencies::Dependencies;
 use self::steps::{Rollout, Run, Steps};
 use crate::action::{
     Account, Action, Change, Drift, Edit, End, How, InventoryEdit, Number, Path, Piece, Policy, Reference,
@@ -19,6 +21,10 @@ use crate::snapshot::Snapshot;
 const SUSPENDED: &str = "is suspended";
 /// Why a release is not Ready whose step fails.
 const STEP_FAILS: &str = "a step of it fails";
+/// Why a release is not Ready whose dependency is not.
+const WAITS: &str = "its dependency is not ready";
+/// Why a release is held that is part of a cycle.
+const CIRCLES: &str = "depends on itself";
 
 /// An object as inventories write it: `namespace_name_group_kind`.
 pub type Id = String;
@@ -45,7 +51,7 @@ pub struct World {
     /// What hands have touched, and which revision each release wanted then.
     touched: BTreeMap<Id, Option<usize>>,
     /// Releases of which nothing may be written since the last judgement, and why.
-    pub held: BTreeMap<Number, &'static str>,
+    held: BTreeMap<Number, &'static str>,
     /// What is signed.
     signed: Vec<(Number, Revision)>,
     /// Which release has wanted which object without a break since the last judgement.
@@ -66,6 +72,8 @@ pub struct World {
     pub ever: BTreeMap<Id, (Kind, u8, bool)>,
     /// What has become of steps.
     pub steps: Steps,
+    /// Who has waited for others.
+    dependencies: Dependencies,
 }
 
 /// A release that exists.
@@ -84,6 +92,15 @@ struct Applied {
     key: String,
     objects: BTreeMap<Id, Value>,
     revision: usize,
+}
+
+impl Applied {
+    // One that is applied anew for another account is not known to be applied yet.
+    fn renders_as(&self, known: &Known) -> bool {
+        let rendering =
+            |spec: &Spec| (spec.path, spec.away, spec.label, spec.patched, spec.mirror_url, spec.account);
+        rendering(&self.spec) == rendering(&known.spec)
+    }
 }
 
 /// What is there once it is quiet.
@@ -151,6 +168,7 @@ impl World {
             excused: false,
             ever: BTreeMap::new(),
             steps: Steps::default(),
+            dependencies: Dependencies::default(),
         }
     }
 
@@ -166,6 +184,7 @@ impl World {
 
     /// Something happens.
     pub fn act(&mut self, action: &Action) {
+        self.dependencies.act(action);
         match action {
             Action::Push { release, tag, revision } => self.push(*release, tag, revision),
             Action::Sign { release, tag } => {
@@ -186,7 +205,9 @@ impl World {
             Action::Delete { release } => self.delete(*release),
             Action::Ask { release } | Action::Unask { release } => {
                 if matches!(action, Action::Ask { .. }) {
-                    self.held.remove(release);
+                    if self.held.get(release) != Some(&CIRCLES) {
+                        self.held.remove(release);
+                    }
                     self.untold.remove(release);
                 }
             }
@@ -216,9 +237,15 @@ impl World {
         self.remember();
     }
 
-    // It need not be held any more, unless it is suspended.
+    /// The releases of which nothing may be written since the last judgement. A process that has just
+    /// started may correct drift before it knows of a cycle.
+    pub fn held_all_the_time(&self) -> impl Iterator<Item = (&Number, &&'static str)> {
+        self.held.iter().filter(|(_, why)| !self.excused || **why != CIRCLES)
+    }
+
+    // It need not be held any more, unless it is suspended or in a cycle.
     fn doubt(&mut self, release: Number) {
-        if self.held.get(&release).is_some_and(|why| *why != SUSPENDED) {
+        if self.held.get(&release).is_some_and(|why| ![SUSPENDED, CIRCLES].contains(why)) {
             self.held.remove(&release);
         }
     }
@@ -279,6 +306,7 @@ impl World {
             Change::Patched(patched) => spec.patched = patched,
             Change::MirrorUrl(mirror) => spec.mirror_url = mirror,
             Change::Verify(verify) => spec.verify = verify,
+            Change::DependsOn(other) => spec.depends_on = other,
         }
         self.doubt(release);
     }
@@ -324,7 +352,12 @@ impl World {
 
     fn remember(&mut self) {
         let releases: Vec<Number> = self.releases.keys().copied().collect();
+        let free: Vec<Number> = releases.iter().copied().filter(|release| !self.circles(*release)).collect();
+        self.held.retain(|release, why| *why != CIRCLES || !free.contains(release));
         for release in releases {
+            if self.releases[&release].spec.depends_on.is_some() {
+                self.dependencies.depended(release);
+            }
             let Some(wanted) = self.wanted(release) else { continue };
             // What cannot be read runs nothing.
             if !wanted.broken {
@@ -388,6 +421,9 @@ impl World {
         // A step that comes after the rest needs it healthy; one that fails before it is the end.
         let waits = (known.spec.wait || wanted.tests() || wanted.orders()) && !wanted.fails(false);
         let mut why = Vec::new();
+        if self.may_wait(release, seen) {
+            why.push(WAITS.to_owned());
+        }
         if wanted.broken {
             why.push("its artifact cannot be read".to_owned());
         }
@@ -419,7 +455,7 @@ impl World {
                 why.push(format!("a hand was at {id}, and nobody knows whether it has run"));
             }
             if let Some(owner) =
-                owner.filter(|owner| self.strayed.contains(id) && self.leaves_labels(*owner, id))
+                owner.filter(|owner| self.strayed.contains(id) && self.leaves_labels(*owner, id, seen))
             {
                 why.push(format!("r{owner} still has {id}"));
             }
@@ -457,11 +493,12 @@ impl World {
     }
 
     /// Whether a release does not put the labels of an object back.
-    fn leaves_labels(&self, release: Number, id: &Id) -> bool {
+    fn leaves_labels(&self, release: Number, id: &Id, seen: &Snapshot) -> bool {
         let Some(known) = self.releases.get(&release) else { return false };
         let is_once = |wanted: Wanted| wanted.objects.get(id).is_some_and(|piece| piece.how == How::Once);
         known.spec.suspend
             || known.spec.drift != Drift::Correct
+            || self.may_wait(release, seen)
             || !self.may(&known.spec)
             || !self.trusts(release)
             || self.wanted(release).is_none_or(is_once)
@@ -501,8 +538,9 @@ impl World {
         for release in self.releases.keys() {
             self.judge_release(*release, seen, &mut wrong);
         }
+        self.judge_waiting(seen, &mut wrong);
         for (release, known) in &self.going {
-            let stuck = !self.may(&known.spec) && !keeps(&known.spec);
+            let stuck = self.is_stuck(*release, known, seen);
             if seen.releases.contains_key(release) && !stuck {
                 wrong.push(format!("r{release} was deleted and is still there"));
             }
@@ -544,7 +582,8 @@ impl World {
             let anew = self.uids.get(id).is_some_and(|uid| object["metadata"]["uid"] != uid.as_str());
             let before = self.owners.get(id).copied();
             // Whoever could not have it in time gets it anew.
-            let may = before == Some(owner) || (before.is_some() && !self.excused);
+            let in_time = !self.excused && !self.dependencies.has_depended(owner);
+            let may = before == Some(owner) || (before.is_some() && in_time);
             let recreated = match kind {
                 Kind::Job | Kind::RoleBinding => true,
                 Kind::Thing => {
@@ -602,12 +641,19 @@ impl World {
         if known.spec.suspend {
             return;
         }
+        if self.circles(release) {
+            self.judge_circle(release, seen, wrong);
+            return;
+        }
         let ready = condition(status, "Ready");
         let (ready, says) = ready.map_or(("", "nothing".to_owned()), |c| {
             let ready = if c.status == "True" { "True" } else { "" };
             (ready, format!("{}/{}: {}", c.status, c.reason, c.message))
         });
         let blocked = self.blocked(release, seen);
+        if blocked == [WAITS] && ready != "True" && !says.starts_with("False/DependencyNotReady") {
+            wrong.push(format!("r{release} waits for its dependency and does not say so: {says}"));
+        }
         if ready != "True" {
             if blocked.is_empty() {
                 wrong.push(format!("r{release} is not Ready and should be: {says}"));
@@ -718,15 +764,13 @@ impl World {
         wrong: &mut Vec<String>,
     ) {
         let Some(applied) = self.results.get(&release) else { return };
-        // One that is applied anew for another account is not known to be applied yet.
-        let rendering =
-            |spec: &Spec| (spec.path, spec.away, spec.label, spec.patched, spec.mirror_url, spec.account);
-        let same = seen.results.get(&release) == Some(&applied.key)
-            && rendering(&applied.spec) == rendering(&known.spec);
+        let same = seen.results.get(&release) == Some(&applied.key) && applied.renders_as(known);
         let lost = self.forgiven.get(&release).is_some_and(|ids| !ids.is_empty());
         let trusted = self.trusts(release) && self.is_signed(release, applied.revision);
         let acts = known.spec.drift == Drift::Correct && self.may(&known.spec) && trusted;
-        let stopped = |wanted: Wanted| wanted.broken || blocked == [STEP_FAILS] && wanted.fails(false);
+        let stopped = |wanted: Wanted| {
+            wanted.broken || blocked == [WAITS] || blocked == [STEP_FAILS] && wanted.fails(false)
+        };
         if !same || lost || !acts || !self.wanted(release).is_none_or(stopped) {
             return;
         }
@@ -922,11 +966,14 @@ impl World {
                 self.held.insert(release, SUSPENDED);
                 continue;
             }
+            if self.circles(release) {
+                self.held.insert(release, CIRCLES);
+            }
             let (ready, failed) =
                 (self.is(release, seen, "True", None), self.is(release, seen, "False", Some("StepFailed")));
             let key = if ready { seen.results.get(&release).cloned() } else { seen.step_key(release) };
             self.steps.settled(release, key.map(|key| (key, ready)), ready || failed);
-            if self.wanted(release).is_some() && !self.trusts(release) {
+            if !self.circles(release) && self.wanted(release).is_some() && !self.trusts(release) {
                 self.held.insert(release, "is not trusted");
             }
             let ready = seen.releases.get(&release).and_then(|status| condition(status, "Ready"));
@@ -952,6 +999,7 @@ impl World {
             }
         }
         self.going.retain(|release, _| seen.releases.contains_key(release));
+        self.remember_waiting(seen);
         self.standing = self.all_wanted();
         self.standing.retain(|(release, _)| !self.releases[release].spec.suspend);
         (self.uids, self.owners, self.replicas) = Default::default();
@@ -970,7 +1018,12 @@ impl World {
 
     /// Whether the operator has nothing to try again.
     pub fn calm(&self, seen: &Snapshot) -> bool {
-        let retries = |status: &Value| condition(status, "Reconciling").is_some_and(|c| c.status == "True");
+        // Who waits for a dependency is told when to go on.
+        let waits =
+            |status: &Value| condition(status, "Ready").is_some_and(|c| c.reason == "DependencyNotReady");
+        let retries = |status: &Value| {
+            condition(status, "Reconciling").is_some_and(|c| c.status == "True") && !waits(status)
+        };
         !seen.releases.values().any(retries)
     }
 }

@@ -54,9 +54,9 @@ fn run_all(most: usize, next: impl FnMut() -> Option<History> + Send) -> (usize,
                     let all = history.actions.len();
                     *count.lock().expect("lock") += 1;
                     match result {
-                        Ok(Tally { releases, ready, objects, runs }) => eprintln!(
-                            "seed {seed}: {all} actions in {took:.1} s, judged {releases} releases ({ready} ready), \
-                             {objects} objects and {runs} runs of steps"
+                        Ok(Tally { releases, ready, objects, runs, waiting, circling }) => eprintln!(
+                            "seed {seed}: {all} actions in {took:.1} s, judged {releases} releases ({ready} ready, \
+                             {waiting} waiting, {circling} in cycles), {objects} objects and {runs} runs of steps"
                         ),
                         Err(failure) => {
                             eprintln!("seed {seed} has failed after {took:.1} s: {:#?}", failure.wrong);

@@ -290,7 +290,7 @@ impl Drive {
     async fn against_held(&self, seen: &Snapshot) -> Vec<String> {
         let requests = self.requests(self.last);
         let mut wrong = Vec::new();
-        for (release, why) in &self.world.held {
+        for (release, why) in self.world.held_all_the_time() {
             let ids = seen.inventories.get(release).cloned().unwrap_or_default();
             let others = seen.inventories.iter().filter(|(other, _)| *other != release);
             let others: Vec<&String> = others.flat_map(|(_, ids)| ids).collect();
