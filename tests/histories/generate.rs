@@ -191,7 +191,7 @@ impl Maker {
     fn dependency(&mut self, release: Number) -> Option<Number> {
         let others: Vec<Number> = (0..RELEASES).filter(|other| *other != release).collect();
         let closing = others.iter().copied().find(|other| self.world.leads_to(*other, release));
-        if self.rng.u8(0..3) == 0 && closing.is_some() {
+        if self.rng.u8(0..3) > 0 && closing.is_some() {
             return closing;
         }
         let other = self.one(&others);
@@ -251,8 +251,14 @@ impl Maker {
             25 => Change::Verify(!spec.verify),
             24 => Change::Patched(self.one(&[None, Some(1), Some(2)])),
             26 => Change::MirrorUrl(!spec.mirror_url),
-            _ if spec.depends_on.is_some() && self.rng.bool() => Change::DependsOn(None),
-            _ => Change::DependsOn(self.dependency(release)),
+            _ => match spec.depends_on {
+                Some(other) if self.world.releases.contains_key(&other) && self.rng.u8(0..2) == 0 => {
+                    let change = Change::DependsOn(Some(release));
+                    return self.add(Action::Specify { release: other, change });
+                }
+                Some(_) if self.rng.u8(0..3) > 0 => Change::DependsOn(None),
+                _ => Change::DependsOn(self.dependency(release)),
+            },
         };
         self.add(Action::Specify { release, change });
     }

@@ -560,7 +560,7 @@ impl World {
         for (id, object) in &seen.objects {
             let Some(owner) = self.owner(object) else { continue };
             let listed = seen.inventories.get(&owner).is_some_and(|ids| ids.contains(id));
-            if !listed && !self.is_forgiven(owner, id, object) {
+            if !listed && !self.is_forgiven(owner, id, seen) {
                 let uid = object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
                 wrong.insert(uid, format!("{id} is labelled as r{owner}'s and in no inventory of it"));
             }
@@ -621,11 +621,35 @@ impl World {
         self.wanted(release).is_some_and(|wanted| wanted.objects.contains_key(&scaler))
     }
 
-    fn is_forgiven(&self, owner: Number, id: &Id, object: &Value) -> bool {
+    fn is_forgiven(&self, owner: Number, id: &Id, seen: &Snapshot) -> bool {
         self.strayed.contains(id)
             || self.forgiven.get(&owner).is_some_and(|ids| ids.contains(id))
             // It outlives its release, as it asks for.
-            || (opted_out(object) && self.reborn.contains(&owner))
+            || (self.reborn.contains(&owner) && self.is_kept(id, seen))
+    }
+
+    /// Whether an object asks to be kept, or one does that depends on it.
+    fn is_kept(&self, id: &Id, seen: &Snapshot) -> bool {
+        let (mut all, mut left) = (BTreeSet::new(), vec![id]);
+        while let Some(id) = left.pop() {
+            let (Some(object), Some((kind, name, _))) = (seen.objects.get(id), self.ever.get(id)) else {
+                continue;
+            };
+            if opted_out(object) {
+                return true;
+            }
+            // They depend on what is in the namespace of the releases.
+            if !all.insert(id) || *id != self.names.id(*kind, *name, false) {
+                continue;
+            }
+            let reference = self.names.reference(*kind, *name);
+            let depends = |object: &Value| {
+                object["metadata"]["annotations"]["config.kubernetes.io/depends-on"] == reference.as_str()
+                    && self.owner(object).is_some()
+            };
+            left.extend(seen.objects.iter().filter(|(_, object)| depends(object)).map(|(id, _)| id));
+        }
+        false
     }
 
     fn judge_release(&self, release: Number, seen: &Snapshot, wrong: &mut Vec<String>) {
@@ -928,7 +952,7 @@ impl World {
             if self.owner(object) != Some(release) || wanted.objects.contains_key(id) {
                 continue;
             }
-            let kept = !known.spec.prune || opted_out(object) || self.is_forgiven(release, id, object);
+            let kept = !known.spec.prune || self.is_kept(id, seen) || self.is_forgiven(release, id, seen);
             if !kept {
                 wrong
                     .push(format!("r{release} is Ready and {id}, which it does not want any more, is there"));

@@ -370,3 +370,26 @@ fn what_is_created_comes_after_what_it_waits_for() {
     check(&steps, &[a, before], false);
     check(&steps, &[after, a], false);
 }
+
+#[test]
+fn what_a_kept_object_depends_on_is_kept_too() {
+    let check = |prune: Option<&str>, depends_on: Option<&str>, fine: bool| {
+        let (mut world, mut seen) = (world(), seen());
+        world.act(&Action::Delete { release: 0 });
+        seen.releases.clear();
+        seen.inventories.clear();
+        let annotations = |name: &str, annotation: &str, value: Option<&str>, seen: &mut Snapshot| {
+            let object = seen.objects.get_mut(&format!("home_{name}__ConfigMap")).expect("it is there");
+            object["metadata"]["annotations"][annotation] = json!(value);
+        };
+        annotations("o1", "supercargo.dev/prune", prune, &mut seen);
+        annotations("o1", "config.kubernetes.io/depends-on", depends_on, &mut seen);
+        let wrong = world.judge(&seen);
+        assert_eq!(wrong.is_empty(), fine, "{wrong:?}");
+    };
+    let on = "/namespaces/home/ConfigMap/o0";
+    check(Some("disabled"), Some(on), true);
+    check(None, Some(on), false);
+    check(Some("disabled"), None, false);
+    check(Some("disabled"), Some("/namespaces/home/ConfigMap/o7"), false);
+}
