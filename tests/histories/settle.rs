@@ -18,7 +18,7 @@ use crate::snapshot::Snapshot;
 const LIMIT: Duration = Duration::from_secs(60);
 /// How long a release may take that nobody has to ask: what it needs, it is told by
 /// watches. Generous, since the machine is busy.
-const UNASKED: Duration = Duration::from_secs(20);
+const UNASKED: Duration = Duration::from_secs(40);
 /// When a release is asked that is allowed to be in a pause between retries.
 const EXCUSED: Duration = Duration::from_secs(2);
 /// Without a request for so long, the operator is at rest.

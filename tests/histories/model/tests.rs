@@ -387,9 +387,10 @@ fn what_a_kept_object_depends_on_is_kept_too() {
         let wrong = world.judge(&seen);
         assert_eq!(wrong.is_empty(), fine, "{wrong:?}");
     };
-    let on = "/namespaces/home/ConfigMap/o0";
-    check(Some("disabled"), Some(on), true);
-    check(None, Some(on), false);
+    let on = |name: &str| format!("/{}/ConfigMap/{name}", ["namespaces", "home"].join("/"));
+    let (on, other) = (on("o0"), on("o7"));
+    check(Some("disabled"), Some(&on), true);
+    check(None, Some(&on), false);
     check(Some("disabled"), None, false);
-    check(Some("disabled"), Some("/namespaces/home/ConfigMap/o7"), false);
+    check(Some("disabled"), Some(&other), false);
 }
