@@ -1,24 +1,23 @@
 //! The wait for health: judged first from the answers of the applies, then from one GET for each
 //! changed object. All objects have to be healthy at the same time.
 
+pub mod pace;
 pub mod pods;
 pub mod urgent;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
+use self::pace::{WaitPace, WaitTick};
 use self::pods::PodWatches;
 use self::urgent::{Urgent, applied_entries};
 use crate::api::reason::Reason;
 use crate::api::step::StepPhase;
 use crate::cluster::session::Session;
-use crate::domain::health::{Board, RuleSet, failures_of, listed};
+use crate::domain::health::{Board, RuleSet, failures_of};
 use crate::domain::identity::ObjectId;
-use crate::domain::outcome::{Assessment, ObjectFailure};
 use crate::domain::plan::Step;
 use crate::observe::labels::{Phase, VerdictSource};
 use crate::reconcile::cache::Caches;
@@ -26,22 +25,14 @@ use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::cache::drift::Sightings;
 use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::rollout::RolloutCache;
-use crate::reconcile::error::{ReconcileError, RunFailure};
+use crate::reconcile::error::ReconcileError;
 use crate::reconcile::live::checkup::Checkup;
 use crate::reconcile::live::named::named;
-use crate::reconcile::live::watched::is_watched;
 use crate::reconcile::phase::apply::Applied;
 use crate::reconcile::phase::apply::executed::Executed;
 use crate::reconcile::scope::progress::ProgressEvent;
 use crate::reconcile::scope::revision::{Revision, Update};
 use crate::reconcile::scope::{Scope, Trigger};
-
-/// The first and the longest interval to poll objects without a watch.
-const FIRST_POLL: Duration = Duration::from_millis(500);
-const LONGEST_POLL: Duration = Duration::from_secs(10);
-/// The interval to read all pending objects again, in case an event was lost or a rule depends on
-/// time.
-const RECHECK: Duration = Duration::from_secs(30);
 
 /// What is remembered for it.
 pub struct Memory<'a> {
@@ -98,7 +89,7 @@ pub async fn wait<'a>(
     named.retain(|(id, _)| !has_run(id));
     if !unserved.is_empty() {
         let headline = "cannot check the health of objects in spec.healthChecks".to_owned();
-        unhealthy(executed, Reason::HealthCheckFailed, headline, unserved);
+        executed.ended = Some(executed.unhealthy(Reason::HealthCheckFailed, headline, unserved));
         return applied;
     }
     for (id, resource) in &named {
@@ -123,8 +114,9 @@ pub async fn wait<'a>(
         let give_up = rollout.progress.waits_since(Instant::now()) + scope.release.timeout;
         let entries = applied_entries(seen.cluster, &planned.plan, &executed.fates);
         let urgent = Urgent { scope, update, seen, entries };
-        let wait = Following { executed, urgent, give_up };
-        over = wait.follow(registry, &mut checkup, &mut pods).await;
+        let mut pace = WaitPace::new(urgent, pods, give_up);
+        over = follow(executed, &mut pace, registry, &mut checkup).await;
+        pods = pace.pods;
         drop(waits);
         scope.slot.take().await;
     }
@@ -152,7 +144,7 @@ pub async fn wait<'a>(
             };
             scope.env.metrics.wait_failed(source, started.elapsed());
             pods.explain(&checkup.board, &mut failures).await;
-            unhealthy(executed, reason, "unhealthy".to_owned(), failures);
+            executed.ended = Some(executed.unhealthy(reason, "unhealthy".to_owned(), failures));
         }
         Some(Over::Superseded) => executed.ended = Some(ReconcileError::SUPERSEDED),
         Some(Over::TimedOut) => {
@@ -162,7 +154,7 @@ pub async fn wait<'a>(
             let mut failures = failures_of(reason, checkup.board.needed());
             scope.env.metrics.wait_failed(VerdictSource::Timeout, started.elapsed());
             pods.explain(&checkup.board, &mut failures).await;
-            unhealthy(executed, reason, headline, failures);
+            executed.ended = Some(executed.unhealthy(reason, headline, failures));
         }
     }
     checkup.board.end_wait();
@@ -182,15 +174,6 @@ enum Over {
     TimedOut,
 }
 
-/// Ends a run because of its unhealthy objects.
-fn unhealthy(executed: &mut Executed, reason: Reason, headline: String, failures: Vec<ObjectFailure>) {
-    let message = listed(&headline, failures.iter().map(|f| (&f.id, f.message.as_str())));
-    executed.failures = failures;
-    executed.health = Some(Assessment { status: Some(false), reason, message: message.clone() });
-    let failed = RunFailure { headline: Some(headline), ..RunFailure::new(reason, message) };
-    executed.ended = Some(ReconcileError::Failed(Box::new(failed)));
-}
-
 /// Whether the wait is over. Before all count as healthy, changed objects are judged again.
 async fn is_decided(
     cluster: &ClusterCache,
@@ -207,73 +190,30 @@ async fn is_decided(
     checkup.board.is_healthy() || checkup.board.failed().next().is_some()
 }
 
-/// A wait in progress.
-struct Following<'w> {
-    executed: &'w Executed,
-    urgent: Urgent<'w>,
-    give_up: Instant,
-}
-
-impl Following<'_> {
-    async fn follow(
-        &self,
-        registry: &mut RegistryCache,
-        checkup: &mut Checkup,
-        pods: &mut PodWatches<'_>,
-    ) -> Option<Over> {
-        let Self { executed, urgent, give_up } = self;
-        let (give_up, Urgent { scope, update, seen, .. }) = (*give_up, urgent);
-        let session = update.session;
-        let mut poll = FIRST_POLL;
-        let mut next_poll = Instant::now() + poll;
-        let mut next_recheck = Instant::now() + RECHECK;
-        let mut next_resolve = Instant::now() + scope.release.interval;
-        while !is_decided(seen.cluster, session, executed, checkup).await {
-            show(scope, &checkup.board);
-            let clock = checkup.board.changes_at().map(instant_of);
-            let wake = give_up.min(next_poll).min(next_recheck).min(next_resolve);
-            let wake = clock.into_iter().chain(pods.begins()).fold(wake, Instant::min);
-            tokio::select! {
-                () = scope.signals.changed() => {}
-                () = pods.changed() => {}
-                () = tokio::time::sleep_until(wake) => {}
-            }
-            if scope.signals.is_superseded() || urgent.is_drifted() {
-                return Some(Over::Superseded);
-            }
-            let now = Instant::now();
-            if now >= give_up {
-                return Some(Over::TimedOut);
-            }
-            if now >= next_resolve {
-                if urgent.is_newer(registry).await {
-                    scope.signals.supersede();
-                    return Some(Over::Superseded);
-                }
-                next_resolve = Instant::now() + scope.release.interval;
-            }
-            // Objects that have changed, by their watches or by time; not by our own apply.
-            let watches = &seen.cluster.watches;
-            let mut due = checkup.changed(watches);
-            let (recheck, blind) = (now >= next_recheck, now >= next_poll);
-            let asked = |id: &ObjectId| recheck || (blind && !is_watched(watches, id));
-            due.extend(checkup.board.waiting().map(|(id, _)| id).filter(|id| asked(id)).cloned());
-            due.sort();
-            due.dedup();
-            if recheck {
-                next_recheck = now + RECHECK;
-                // Some have become healthy since; more often would cost a write each.
-                report_waiting(scope, update.revision, checkup).await;
-            }
-            if blind {
-                poll = (poll * 2).min(LONGEST_POLL);
-                next_poll = now + poll;
-            }
-            checkup.look(session, due).await;
-            pods.follow(&mut checkup.board).await;
+/// Waits until the objects are decided; returns what has ended the wait before that.
+async fn follow(
+    executed: &Executed,
+    pace: &mut WaitPace<'_>,
+    registry: &mut RegistryCache,
+    checkup: &mut Checkup,
+) -> Option<Over> {
+    let Urgent { scope, update, seen, .. } = pace.urgent;
+    while !is_decided(seen.cluster, update.session, executed, checkup).await {
+        show(scope, &checkup.board);
+        let look = match pace.pause(registry, checkup, None).await {
+            WaitTick::Superseded => return Some(Over::Superseded),
+            WaitTick::TimedOut => return Some(Over::TimedOut),
+            WaitTick::Look(look) => look,
+        };
+        if look.all {
+            // Some have become healthy since; more often would cost a write each.
+            report_waiting(scope, update.revision, checkup).await;
         }
-        None
+        let due = pace.due(checkup, checkup.board.waiting().map(|(id, _)| id), look);
+        checkup.look(update.session, due).await;
+        pace.pods.follow(&mut checkup.board).await;
     }
+    None
 }
 
 /// Reports the pending objects as progress.
@@ -288,10 +228,4 @@ fn show(scope: &Scope<'_>, board: &Board) {
 /// Writes which objects the wait is for.
 async fn report_waiting(scope: &Scope<'_>, revision: &Revision, checkup: &Checkup) {
     scope.write_progress(Some(&revision.name), &checkup.waiting_message(&revision.name)).await;
-}
-
-/// The same time on tokio's clock.
-fn instant_of(time: Timestamp) -> Instant {
-    let wait = Duration::try_from(time.duration_since(Timestamp::now())).unwrap_or_default();
-    Instant::now() + wait
 }

@@ -5,39 +5,33 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::executed::Executed;
 use crate::api::reason::Reason;
 use crate::cluster::discovery::ApiDiscovery;
-use crate::domain::health::{HealthState, RuleSet, listed};
+use crate::domain::health::{HealthState, RuleSet};
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::Fate;
 use crate::domain::message::List;
 use crate::domain::order::{ExplicitOrder, Stand, Survey};
-use crate::domain::outcome::{Assessment, ObjectFailure};
+use crate::domain::outcome::ObjectFailure;
 use crate::domain::plan::{Action, Plan};
 use crate::observe::labels::Phase;
 use crate::reconcile::cache::cluster::ClusterCache;
 use crate::reconcile::cache::drift::{DriftCache, Sightings};
 use crate::reconcile::cache::registry::RegistryCache;
 use crate::reconcile::cache::rollout::RolloutCache;
-use crate::reconcile::error::{ReconcileError, RunFailure};
+use crate::reconcile::error::ReconcileError;
 use crate::reconcile::live::checkup::Checkup;
-use crate::reconcile::live::watched::is_watched;
+use crate::reconcile::phase::wait::pace::{RECHECK, WaitPace, WaitTick};
 use crate::reconcile::phase::wait::pods::PodWatches;
 use crate::reconcile::phase::wait::urgent::{Urgent, applied_entries};
 use crate::reconcile::scope::Scope;
 use crate::reconcile::scope::progress::ProgressEvent;
 use crate::reconcile::scope::revision::Update;
 
-/// The first and the longest interval to poll objects without a watch.
-const FIRST_POLL: Duration = Duration::from_millis(500);
-const LONGEST_POLL: Duration = Duration::from_secs(10);
-/// The interval to read all awaited objects again, in case an event was lost.
-const RECHECK: Duration = Duration::from_secs(30);
 /// How long a wait may take before the status reports it.
 const LONG: Duration = Duration::from_secs(1);
 /// How many objects a message names.
@@ -140,9 +134,9 @@ impl RoundGate {
         let awaited: Vec<&ObjectId> = survey.awaited.iter().map(|n| &plan.steps[*n].id).collect();
         scope.progress.report(ProgressEvent::AwaitsDependencies(&awaited, survey.waiting));
         let pods = PodWatches::new(scope, update.session, applying.discovery);
-        let mut waiting = Waiting { urgent, pods, give_up };
-        let ended = self.follow(applying, &mut waiting, registry, executed, survey).await;
-        let pods = waiting.pods;
+        let mut pace = WaitPace::new(urgent, pods, give_up);
+        let ended = self.follow(applying, &mut pace, registry, executed, survey).await;
+        let pods = pace.pods;
         drop(waits);
         scope.slot.take().await;
         scope.timer.add(Phase::Health, started.elapsed());
@@ -178,20 +172,14 @@ impl RoundGate {
     async fn follow(
         &mut self,
         applying: Applying<'_>,
-        waiting: &mut Waiting<'_>,
+        pace: &mut WaitPace<'_>,
         registry: &mut RegistryCache,
         executed: &mut Executed,
         mut survey: Survey,
     ) -> Ended {
-        let Applying { scope, plan, .. } = applying;
-        let Waiting { urgent, pods, give_up } = waiting;
-        let give_up = *give_up;
-        let cluster = urgent.seen.cluster;
-        let mut poll = FIRST_POLL;
-        let mut next_poll = Instant::now() + poll;
-        let mut next_recheck = Instant::now() + RECHECK;
+        let plan = applying.plan;
+        let cluster = pace.urgent.seen.cluster;
         let mut next_report = Instant::now() + LONG;
-        let mut next_resolve = Instant::now() + scope.release.interval;
         loop {
             if !survey.ready.is_empty() {
                 return Ended::Ready(survey);
@@ -200,56 +188,34 @@ impl RoundGate {
                 return Ended::Failed(survey);
             }
             self.show(applying, &survey);
-            let clock = self.checkup.board.changes_at().map(instant_of);
-            let timers = [Some(next_poll), Some(next_recheck), Some(next_report), Some(next_resolve), clock];
-            let wake = timers.into_iter().flatten().chain(pods.begins()).fold(give_up, Instant::min);
-            tokio::select! {
-                () = scope.signals.changed() => {}
-                () = pods.changed() => {}
-                () = tokio::time::sleep_until(wake) => {}
-            }
-            if scope.signals.is_superseded() || urgent.is_drifted() {
-                return Ended::Superseded;
-            }
-            let now = Instant::now();
-            if now >= give_up {
-                // Where a failure is ignored, being late is, too.
-                let awaited = survey.awaited.iter().map(|n| &plan.steps[*n].id);
-                self.let_go.extend(awaited.filter(|id| self.checkup.board.ignores(id)).cloned());
-                survey = self.survey(applying, cluster, executed);
-                return if survey.ready.is_empty() { Ended::TimedOut(survey) } else { Ended::Ready(survey) };
-            }
-            if now >= next_resolve {
-                if urgent.is_newer(registry).await {
-                    scope.signals.supersede();
-                    return Ended::Superseded;
+            let awaited = |survey: &Survey| -> Vec<&ObjectId> {
+                survey.awaited.iter().map(|n| &plan.steps[*n].id).collect()
+            };
+            let look = match pace.pause(registry, &self.checkup, Some(next_report)).await {
+                WaitTick::Superseded => return Ended::Superseded,
+                WaitTick::TimedOut => {
+                    // Where a failure is ignored, being late is, too.
+                    let ignored = awaited(&survey).into_iter().filter(|id| self.checkup.board.ignores(id));
+                    self.let_go.extend(ignored.cloned());
+                    survey = self.survey(applying, cluster, executed);
+                    return match survey.ready.is_empty() {
+                        true => Ended::TimedOut(survey),
+                        false => Ended::Ready(survey),
+                    };
                 }
-                next_resolve = Instant::now() + scope.release.interval;
-            }
-            if now >= next_report {
-                next_report = now + RECHECK;
+                WaitTick::Look(look) => look,
+            };
+            if Instant::now() >= next_report {
+                next_report = Instant::now() + RECHECK;
                 self.write_progress(applying, &survey).await;
             }
-            let watches = &cluster.watches;
-            let mut due = self.checkup.changed(watches);
-            let (recheck, blind) = (now >= next_recheck, now >= next_poll);
-            let awaited = survey.awaited.iter().map(|n| &plan.steps[*n].id);
-            due.extend(awaited.filter(|id| recheck || (blind && !is_watched(watches, id))).cloned());
-            due.sort();
-            due.dedup();
-            if recheck {
-                next_recheck = now + RECHECK;
-            }
-            if blind {
-                poll = (poll * 2).min(LONGEST_POLL);
-                next_poll = now + poll;
-            }
+            let due = pace.due(&self.checkup, awaited(&survey).into_iter(), look);
             // Nothing is applied meanwhile: the survey changes with what is read, and rarely without,
             // when a Job has completed and is gone.
             let is_read = !due.is_empty();
             self.read(applying, executed, due).await;
-            let is_news = pods.follow(&mut self.checkup.board).await;
-            if is_read || is_news || blind {
+            let is_news = pace.pods.follow(&mut self.checkup.board).await;
+            if is_read || is_news || look.unwatched {
                 survey = self.look(applying, cluster, executed).await;
             }
         }
@@ -352,19 +318,8 @@ impl RoundGate {
         let mut failures: Vec<ObjectFailure> = survey.awaited.iter().map(failure).collect();
         pods.explain(&self.checkup.board, &mut failures).await;
         let headline = format!("{} not applied: {what}", counted(survey.waiting));
-        let message = listed(&headline, failures.iter().map(|f| (&f.id, f.message.as_str())));
-        executed.failures = failures;
-        executed.health = Some(Assessment { status: Some(false), reason, message: message.clone() });
-        let failed = RunFailure { headline: Some(headline), ..RunFailure::new(reason, message) };
-        ReconcileError::Failed(Box::new(failed))
+        executed.unhealthy(reason, headline, failures)
     }
-}
-
-/// What goes on during a wait.
-struct Waiting<'w> {
-    urgent: Urgent<'w>,
-    pods: PodWatches<'w>,
-    give_up: Instant,
 }
 
 /// How a wait ended.
@@ -384,10 +339,4 @@ fn counted(objects: usize) -> String {
 
 fn value_of(answer: &Bytes) -> Option<Value> {
     serde_json::from_slice(answer).ok()
-}
-
-/// The same time on tokio's clock.
-fn instant_of(time: Timestamp) -> Instant {
-    let wait = Duration::try_from(time.duration_since(Timestamp::now())).unwrap_or_default();
-    Instant::now() + wait
 }

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
+use crate::api::reason::Reason;
 use crate::api::status::Changes;
 use crate::cluster::apply::AppliedObject;
+use crate::domain::health::listed;
 use crate::domain::identity::ObjectId;
 use crate::domain::inventory::{Entry, Fate, Whose};
 use crate::domain::live::JobRun;
 use crate::domain::outcome::{Assessment, Note, ObjectFailure};
 use crate::domain::plan::{Action, Plan, Step};
 use crate::reconcile::cache::cluster::ClusterCache;
-use crate::reconcile::error::ReconcileError;
+use crate::reconcile::error::{ReconcileError, RunFailure};
 use crate::reconcile::phase::preflight::dry_run::Ready;
 use crate::reconcile::scope::progress::ObjectChange;
 
@@ -110,5 +112,18 @@ impl Executed {
             done: applied.record.run == JobRun::Completed,
         };
         self.fates.insert(step.id.clone(), Fate::Applied(entry));
+    }
+    /// Records that objects are not healthy; returns the error that says so.
+    pub fn unhealthy(
+        &mut self,
+        reason: Reason,
+        headline: String,
+        failures: Vec<ObjectFailure>,
+    ) -> ReconcileError {
+        let message = listed(&headline, failures.iter().map(|f| (&f.id, f.message.as_str())));
+        self.failures = failures;
+        self.health = Some(Assessment { status: Some(false), reason, message: message.clone() });
+        let failed = RunFailure { headline: Some(headline), ..RunFailure::new(reason, message) };
+        ReconcileError::Failed(Box::new(failed))
     }
 }
