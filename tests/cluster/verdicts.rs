@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use supercargo_testbed::audit::Mark;
 use supercargo_testbed::{Profile, Profiles, Story, story};
 
 use crate::scene::{Scene, account, config_map, deployment, message, role};
@@ -66,6 +67,15 @@ pub async fn pods_are(scene: &Scene<'_>, selector: &str, phase: &str, container:
         .await;
     let status = json!({"status": {"phase": phase, "containerStatuses": [container]}}).to_string();
     scene.story.kubectl(&["patch", "pod", &name, "--subresource=status", "--type=merge", "-p", &status], "");
+}
+
+/// Waits until the pods of a release are watched.
+pub async fn wait_watched(scene: &Scene<'_>, mark: Mark) {
+    let watched = async || {
+        let requests = scene.requests(mark);
+        requests.iter().any(|r| r.resource == "pods" && r.verb == "watch").then_some(())
+    };
+    scene.story.wait_for("its pods are watched", watched).await;
 }
 
 /// What Ready says of the only object, without the headline.
@@ -450,11 +460,7 @@ async fn a_verdict_is_in_the_status_within_seconds_of_the_crash() {
     scene.push("app", "1", &held("web", "web:1", ""));
     let mark = scene.mark();
     scene.create("app", json!({"wait": true, "timeout": "10m", "retryInterval": "1h"}));
-    let watched = async || {
-        let requests = scene.requests(mark);
-        requests.iter().any(|r| r.resource == "pods" && r.verb == "watch").then_some(())
-    };
-    scene.story.wait_for("its pods are watched", watched).await;
+    wait_watched(&scene, mark).await;
     pods_say(&scene, "app=web", &loops(1, "Error", 1)).await;
     let crash = std::time::Instant::now();
     scene.story.wait_condition("app", "Ready", "False", "HealthCheckFailed").await;

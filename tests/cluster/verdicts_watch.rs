@@ -9,7 +9,7 @@ use supercargo_testbed::proxy::{Fate, Seen};
 use supercargo_testbed::{Profiles, Proxy, Story, story};
 
 use crate::scene::{Scene, config_map, message};
-use crate::verdicts::{crashed, held, loops, pods_are, pods_say, waits, why};
+use crate::verdicts::{crashed, held, loops, pods_are, pods_say, wait_watched, waits, why};
 
 const PROFILES: Profiles = Profiles::Both;
 
@@ -103,11 +103,7 @@ async fn a_container_that_crashes_once_and_recovers_fails_nothing() {
     scene.push("app", "1", &held("web", "web:1", ""));
     let mark = scene.mark();
     scene.create("app", json!({"wait": true, "timeout": "10m", "retryInterval": "1h"}));
-    let watched = async || {
-        let requests = scene.requests(mark);
-        requests.iter().any(|r| r.resource == "pods" && r.verb == "watch").then_some(())
-    };
-    scene.story.wait_for("its pods are watched", watched).await;
+    wait_watched(&scene, mark).await;
     pods_say(&scene, "app=web", &crashed(0, "Error", 1)).await;
     let up = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}],
         "containerStatuses": [{"name": "web", "image": "web", "imageID": "", "ready": true, "restartCount": 1,

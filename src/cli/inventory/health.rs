@@ -12,6 +12,7 @@ use crate::cli::input::{files, health_rules};
 use crate::cli::print::text::Lines;
 use crate::cli::{CliError, Printer};
 use crate::domain::health::as_of;
+use crate::domain::identity::group_of;
 use crate::domain::manifest::decode::decode_values;
 
 /// Judge the health of objects in files.
@@ -142,7 +143,7 @@ fn read(filenames: &[PathBuf]) -> Result<Vec<Value>, CliError> {
 /// `Kind.group/namespace/name`; an object without a namespace has `Kind.group/name`.
 fn name(object: &Value) -> String {
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let group = text("/apiVersion").split_once('/').map_or("", |(group, _)| group);
+    let group = group_of(text("/apiVersion"));
     let kind = match group {
         "" => text("/kind").to_owned(),
         group => format!("{}.{group}", text("/kind")),

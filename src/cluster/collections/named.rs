@@ -14,7 +14,7 @@ use crate::cluster::error::ApiError;
 use crate::cluster::kinds::resource::{Resource, escape};
 use crate::cluster::session::{Identity, Session};
 use crate::domain::health::Reports;
-use crate::domain::identity::ObjectId;
+use crate::domain::identity::{ObjectId, api_version};
 
 /// How long a run waits for the first list of a watch.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(10);
@@ -32,10 +32,7 @@ pub struct ObjectKey {
 
 impl ObjectKey {
     fn api_version(&self) -> String {
-        match self.id.group.as_str() {
-            "" => self.version.clone(),
-            group => format!("{group}/{}", self.version),
-        }
+        api_version(&self.id.group, &self.version)
     }
 }
 

@@ -1,7 +1,7 @@
 //! A kind that is served, and the paths of its objects.
 
 use crate::domain::health::Reports;
-use crate::domain::identity::{GroupKind, ObjectId};
+use crate::domain::identity::{GroupKind, ObjectId, api_version};
 
 /// A kind that is served.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -23,10 +23,7 @@ pub struct Resource {
 impl Resource {
     /// `group/version`, or the version alone.
     pub fn api_version(&self) -> String {
-        match self.group.as_str() {
-            "" => self.version.clone(),
-            group => format!("{group}/{}", self.version),
-        }
+        api_version(&self.group, &self.version)
     }
 
     /// The path of the collection, in a namespace or in all.

@@ -31,6 +31,16 @@ impl fmt::Display for GroupKind {
     }
 }
 
+/// `group/version`, or the version alone for the core group.
+pub fn api_version(group: &str, version: &str) -> String {
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+}
+
+/// The group of an `apiVersion`; empty for the core group.
+pub fn group_of(api_version: &str) -> &str {
+    api_version.split_once('/').map_or("", |(group, _)| group)
+}
+
 /// The groups of the kinds that every API server has, for objects that users write.
 const BUILT_IN: [&str; 22] = [
     "",

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::identity::{GroupKind, ObjectId};
+use super::identity::{GroupKind, ObjectId, group_of};
 
 /// A manifest: a JSON object that has `apiVersion`, `kind` and
 /// `metadata.name`. Only [`Object::new`] creates one, so that later code can rely
@@ -82,7 +82,7 @@ impl Object {
 
     /// API group, empty for core.
     pub fn group(&self) -> &str {
-        self.api_version().split_once('/').map_or("", |(group, _)| group)
+        group_of(self.api_version())
     }
 
     /// API version without its group.

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::api::keys;
 use crate::domain::manifest::canonical::content_hash;
 use crate::domain::manifest::patch::target::{Called, PatchTarget};
+use crate::domain::objects::identity::group_of;
 use crate::domain::objects::object::Object;
 
 /// Fields of chosen objects that drift may change, a rule of `spec.drift.ignore`.
@@ -102,7 +103,7 @@ fn scale_target(object: &Object) -> Option<((String, String), Scaled)> {
     let text = |field| reference.get(field).and_then(Value::as_str).filter(|text| !text.is_empty());
     let version = text("apiVersion").or(default_kind.map(|_| "apps/v1"));
     let scaled = Scaled {
-        group: version.map(|version| version.split_once('/').map_or("", |(group, _)| group).to_owned()),
+        group: version.map(|version| group_of(version).to_owned()),
         kind: text("kind").or(default_kind)?.to_owned(),
     };
     Some(((object.namespace().to_owned(), text("name")?.to_owned()), scaled))

@@ -4,6 +4,8 @@
 mod build;
 pub mod delegated;
 mod existing;
+#[cfg(test)]
+mod nothing;
 mod once;
 pub mod order;
 pub mod preflight;

@@ -81,32 +81,8 @@ mod tests {
     use crate::api::step::StepOutcome;
     use crate::domain::inventory::{Entry, Inventory};
     use crate::domain::objects::identity::{ObjectId, ReleaseId};
-    use crate::domain::objects::live::Record;
-    use crate::domain::plan::{Correction, Live, Purpose, build};
-
-    /// A cluster without objects.
-    struct Nothing;
-
-    impl Live for Nothing {
-        fn record(&self, _: &ObjectId) -> Option<Record> {
-            None
-        }
-        fn is_observed(&self, _: &ObjectId) -> bool {
-            true
-        }
-        fn ended(&self, _: &ObjectId) -> Option<String> {
-            None
-        }
-        fn claims(&self, _: &ReleaseId, _: &ObjectId) -> bool {
-            false
-        }
-        fn retains(&self, _: &ReleaseId, _: &ObjectId) -> bool {
-            false
-        }
-        fn reserved(&self, _: &ObjectId) -> Option<ReleaseId> {
-            None
-        }
-    }
+    use crate::domain::plan::nothing::Nothing;
+    use crate::domain::plan::{Correction, Purpose, build};
 
     fn job(name: &str, phase: Option<&str>) -> Object {
         let annotations = phase.map(|phase| json!({"supercargo.dev/step": phase})).unwrap_or(json!({}));

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::ready::ReadyExpression;
 use crate::api::dependency::{DependencyReference, DependencyStatus};
 use crate::api::release::{GROUP, KIND, OCIArtifactRelease, VERSION};
-use crate::domain::objects::identity::{ObjectId, ReleaseId};
+use crate::domain::objects::identity::{ObjectId, ReleaseId, api_version};
 
 /// The most dependencies of a release.
 pub const MAX_DEPENDENCIES: usize = 64;
@@ -99,10 +99,7 @@ impl Dependency {
 
     /// The `apiVersion` of the object.
     pub fn api_version(&self) -> String {
-        match self.id.group.as_str() {
-            "" => self.version.clone(),
-            group => format!("{group}/{}", self.version),
-        }
+        api_version(&self.id.group, &self.version)
     }
 }
 

@@ -12,6 +12,7 @@ use super::super::fields::{Fields, unobserved};
 use super::super::verdict::{Health, cut};
 use crate::api::health::HealthCheckExpr;
 use crate::domain::expression::{Expression, FieldPath};
+use crate::domain::objects::identity::group_of;
 
 /// How much of an expression a message quotes, in bytes.
 const QUOTED: usize = 160;
@@ -55,7 +56,7 @@ impl ExpressionRules {
                 let parsed = text.as_deref().map(Expression::parse).transpose();
                 parsed.map_err(|error| (field(name), error.to_string()))
             };
-            let group = rule.api_version.split_once('/').map_or("", |(group, _)| group).to_owned();
+            let group = group_of(&rule.api_version).to_owned();
             let current = parse("current", &rule.current)?;
             let (in_progress, failed) =
                 (parse("inProgress", &rule.in_progress)?, parse("failed", &rule.failed)?);

@@ -1,11 +1,11 @@
 //! The records of steps in the status.
 
 use crate::api::step::{StepOutcome, StepStatus};
-use crate::domain::objects::identity::ObjectId;
+use crate::domain::objects::identity::{ObjectId, group_of};
 
 /// The object of a record.
 pub fn id_of(record: &StepStatus) -> Option<ObjectId> {
-    let group = record.api_version.split_once('/').map_or("", |(group, _)| group);
+    let group = group_of(&record.api_version);
     let parts: Vec<&str> = record.step.split('/').collect();
     let (kind, namespace, name) = match parts.as_slice() {
         [kind, namespace, name] => (*kind, *namespace, *name),

@@ -7,33 +7,9 @@ use serde_json::{Value, json};
 use super::*;
 use crate::domain::inventory::Inventory;
 use crate::domain::objects::identity::ReleaseId;
-use crate::domain::objects::live::Record;
 use crate::domain::objects::object::Object;
-use crate::domain::plan::build::{Correction, Live, Purpose, build};
-
-/// An empty cluster.
-struct Nothing;
-
-impl Live for Nothing {
-    fn record(&self, _: &ObjectId) -> Option<Record> {
-        None
-    }
-    fn is_observed(&self, _: &ObjectId) -> bool {
-        true
-    }
-    fn ended(&self, _: &ObjectId) -> Option<String> {
-        None
-    }
-    fn claims(&self, _: &ReleaseId, _: &ObjectId) -> bool {
-        false
-    }
-    fn retains(&self, _: &ReleaseId, _: &ObjectId) -> bool {
-        false
-    }
-    fn reserved(&self, _: &ObjectId) -> Option<ReleaseId> {
-        None
-    }
-}
+use crate::domain::plan::build::{Correction, Purpose, build};
+use crate::domain::plan::nothing::Nothing;
 
 fn planned(objects: Vec<Value>) -> Vec<Step> {
     let release = ReleaseId { namespace: "n".into(), name: "r".into() };
