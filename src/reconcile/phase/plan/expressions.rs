@@ -2,17 +2,28 @@
 //! is found before anything is written, and not by a wait that never ends.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::api::reason::Reason;
+use crate::cluster::discovery::Resource;
 use crate::cluster::session::Session;
 use crate::domain::health::{ExpressionRule, RuleSet};
 use crate::domain::identity::GroupKind;
 use crate::domain::preflight::schema_in;
 use crate::reconcile::error::{ReconcileError, failure};
+use crate::reconcile::flow::poll::{Poll, PollPace, Tick, Until};
 use crate::reconcile::phase::plan::Planned;
 use crate::reconcile::scope::{Scope, Trigger};
+
+/// How long the publication of a schema may take. It follows the definition by about a second, and
+/// by more where many definitions change at once.
+const PUBLICATION: PollPace = PollPace {
+    first: Duration::from_millis(200),
+    longest: Duration::from_secs(1),
+    timeout: Duration::from_secs(5),
+};
 
 /// Checks all expressions that judge an object of the plan, or one that the release waits for.
 /// Without any, there is no request. A correction of drift judges nothing, and the expressions may be
@@ -41,12 +52,33 @@ pub async fn check(
             continue;
         }
         let Some(resource) = planned.discovery.served(&kind, version) else { continue };
-        // Without an answer, the wait for health says which field is not there.
-        if let Ok(Some((schema, document))) = session.published_schema(&resource).await {
-            refuse(rule, &kind, version, &schema, &document)?;
-        }
+        by_published(scope, session, rule, &kind, &resource).await?;
     }
     Ok(())
+}
+
+/// Checks the expressions of a kind by the schema that the API server publishes. The publication
+/// follows a new or changed definition by a moment, so a schema that is absent or lacks a field is
+/// read again before it counts. Without an answer, the wait for health says which field is missing.
+async fn by_published(
+    scope: &Scope<'_>,
+    session: &Session,
+    rule: &ExpressionRule,
+    kind: &GroupKind,
+    resource: &Resource,
+) -> Result<(), ReconcileError> {
+    let mut poll = Poll::new(PUBLICATION, Until::Never, scope.signals, Some(scope.slot));
+    loop {
+        let Ok(published) = session.published_schema(resource).await else { return Ok(()) };
+        let checked = published
+            .as_ref()
+            .map(|(schema, document)| refuse(rule, kind, &resource.version, schema, document));
+        // The API server's own kinds are always published as they are.
+        let is_final = matches!(checked, Some(Ok(()))) || !kind.group.contains('.');
+        if is_final || poll.pause().await != Tick::Look {
+            return checked.unwrap_or(Ok(()));
+        }
+    }
 }
 
 fn refuse(
