@@ -8,6 +8,7 @@ pub mod health;
 pub mod keys;
 pub mod object_reference;
 pub mod patch;
+pub mod provider;
 pub mod reason;
 pub mod release;
 pub mod status;

@@ -1,22 +1,23 @@
 //! The status of a release, computed whole from the outcome of a run.
 
-use jiff::Timestamp;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+mod bounds;
+mod conditions;
+mod history;
 
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+pub use self::bounds::bounded;
+use self::bounds::whole_seconds;
+use self::conditions::{Conditions, conditions};
+use self::history::remember;
 use super::artifact::digest::shortened;
 use super::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
 use super::release::Release;
 use super::release::dependency::WaitedFor;
 use crate::api::dependency::DependencyStatus;
-use crate::api::reason::{Disposition, Reason};
-use crate::api::release::DriftMode;
-use crate::api::status::{
-    ArtifactStatus, Failure, HistoryEntry, InventoryStatus, MAX_FAILURES, MAX_HISTORY, MAX_MESSAGE,
-    ReleaseStatus, condition,
-};
-
-/// In the history: a revision that is not completely applied, or not healthy.
-const FAILED: &str = "Failed";
+use crate::api::reason::Reason;
+use crate::api::status::{ArtifactStatus, Failure, InventoryStatus, MAX_FAILURES, ReleaseStatus, condition};
 
 /// The name of a release's inventory.
 pub fn inventory_name(release: &str) -> String {
@@ -209,200 +210,11 @@ fn set_failures(status: &mut ReleaseStatus, found: &[ObjectFailure]) {
     status.more_failures = (more > 0).then(|| i32::try_from(more).unwrap_or(i32::MAX));
 }
 
-/// The outcome of the rollout of a revision, in the history.
-fn came_out(outcome: &Outcome) -> &'static str {
-    match (outcome.applied, outcome.health.as_ref().and_then(|h| h.status)) {
-        (false, _) | (true, Some(false)) => FAILED,
-        (true, Some(true)) => "Healthy",
-        (true, None) => "Applied",
-    }
-}
-
-/// Adds a rollout, which a correction of drift is not. The retry of a failed revision updates its entry.
-fn remember(status: &mut ReleaseStatus, previous: &ReleaseStatus, outcome: &Outcome, now: Timestamp) {
-    let (Some(artifact), Some(changes), true) = (&outcome.artifact, &outcome.changes, outcome.rollout) else {
-        return;
-    };
-    let entry = HistoryEntry {
-        revision: artifact.revision.clone(),
-        digest: artifact.digest.clone(),
-        applied_at: whole_seconds(now).to_string(),
-        outcome: came_out(outcome).to_owned(),
-        changes: changes.clone(),
-    };
-    match status.history.first_mut().filter(|h| h.digest == entry.digest) {
-        Some(top) if top.outcome == entry.outcome && !changes.wrote() => {}
-        Some(top) if top.outcome == FAILED => {
-            let changes = changes.after(&top.changes);
-            let known = previous.last_applied_revision.as_ref() == Some(&entry.revision);
-            let applied_at = if known { top.applied_at.clone() } else { entry.applied_at };
-            *top = HistoryEntry { changes, applied_at, ..entry };
-        }
-        Some(top) => *top = entry,
-        None => status.history.insert(0, entry),
-    }
-    status.history.truncate(MAX_HISTORY);
-}
-
-fn conditions(
-    previous: &ReleaseStatus,
-    release: &Release,
-    outcome: &Outcome,
-    now: Timestamp,
-) -> Vec<Condition> {
-    let mut conditions = Conditions::new(previous, release.generation, now);
-    match &outcome.verdict {
-        Verdict::Ready { message } => {
-            conditions.set(condition::READY, Some(true), Reason::ReconciliationSucceeded, message);
-        }
-        Verdict::Failed { reason, message } | Verdict::Waiting { reason, message } => {
-            conditions.set(condition::READY, Some(false), *reason, message);
-            let extra = match reason.disposition() {
-                Disposition::Stalled => condition::STALLED,
-                Disposition::Retry | Disposition::Wait => condition::RECONCILING,
-            };
-            conditions.set(extra, Some(true), *reason, message);
-        }
-        Verdict::Suspended => {
-            // An interrupted rollout is no longer in progress.
-            let over = !conditions.is_progressing(condition::READY);
-            if !(over && conditions.keep(condition::READY)) {
-                let message = match previous.last_applied_revision {
-                    None => "Suspended before anything was applied",
-                    Some(_) => "Suspended before the revision was rolled out",
-                };
-                conditions.set(condition::READY, None, Reason::Suspended, message);
-            }
-        }
-        Verdict::AsBefore | Verdict::Superseded => return previous.conditions.clone(),
-    }
-    let assessments = [
-        (condition::VERIFIED, &outcome.verified, true),
-        (condition::HEALTHY, &outcome.health, release.awaits_health()),
-        (condition::DRIFTED, &outcome.drift, release.drift != DriftMode::Off),
-    ];
-    // The objects of a suspended release are not checked.
-    let asleep = Assessment {
-        status: None,
-        reason: Reason::Suspended,
-        message: "Not checked while spec.suspend is true".to_owned(),
-    };
-    for (name, assessment, applies) in assessments {
-        let assessment = match release.suspend && applies && name != condition::VERIFIED {
-            true => Some(&asleep),
-            false => assessment.as_ref(),
-        };
-        match assessment {
-            Some(Assessment { status, reason, message }) => {
-                conditions.generation = about(release, outcome, name, conditions.before(name));
-                conditions.set(name, *status, *reason, message);
-                conditions.generation = release.generation;
-            }
-            // The wait that it describes has ended.
-            None if applies && conditions.is_progressing(name) => match &outcome.verdict {
-                Verdict::Failed { reason, message } | Verdict::Waiting { reason, message } => {
-                    conditions.set(name, None, *reason, message);
-                }
-                _ => drop(conditions.keep(name)),
-            },
-            None if applies => {
-                conditions.keep(name);
-            }
-            None => {}
-        }
-    }
-    if let Some(Assessment { status, reason, message }) = &outcome.fetch_failed {
-        conditions.set(condition::FETCH_FAILED, *status, *reason, message);
-    }
-    conditions.done
-}
-
-/// The generation that a condition is about. While a spec cannot be applied, the
-/// objects are still those of an older one.
-fn about(release: &Release, outcome: &Outcome, name: &str, before: Option<&Condition>) -> i64 {
-    let of_applied =
-        |r: Reason| matches!(r, Reason::Unhealthy | Reason::PruneFailed) || r.is_of_health_wait();
-    let failed = outcome.reason().is_some_and(|reason| !of_applied(reason));
-    match name {
-        condition::HEALTHY | condition::DRIFTED if failed => {
-            before.and_then(|c| c.observed_generation).unwrap_or(release.generation)
-        }
-        _ => release.generation,
-    }
-}
-
-/// Conditions under construction: the time of the last transition is that of
-/// the previous condition as long as the status is the same.
-struct Conditions<'a> {
-    previous: &'a ReleaseStatus,
-    generation: i64,
-    now: Timestamp,
-    done: Vec<Condition>,
-}
-
-impl<'a> Conditions<'a> {
-    fn new(previous: &'a ReleaseStatus, generation: i64, now: Timestamp) -> Self {
-        Self { previous, generation, now: whole_seconds(now), done: Vec::new() }
-    }
-
-    fn before(&self, name: &str) -> Option<&'a Condition> {
-        self.previous.condition(name)
-    }
-
-    fn is_progressing(&self, name: &str) -> bool {
-        self.before(name).is_some_and(|c| c.reason == Reason::Progressing.as_str())
-    }
-
-    fn set(&mut self, name: &str, status: Option<bool>, reason: Reason, message: &str) {
-        let status = match status {
-            Some(true) => "True",
-            Some(false) => "False",
-            None => "Unknown",
-        };
-        let since = self.before(name).filter(|c| c.status == status).map(|c| c.last_transition_time.0);
-        self.done.push(Condition {
-            type_: name.to_owned(),
-            status: status.to_owned(),
-            reason: reason.to_string(),
-            message: bounded(message),
-            observed_generation: Some(self.generation),
-            last_transition_time: Time(since.unwrap_or(self.now)),
-        });
-    }
-
-    /// Keeps a condition unchanged, including its generation; returns whether there was one.
-    fn keep(&mut self, name: &str) -> bool {
-        let before = self.before(name).cloned();
-        let found = before.is_some();
-        self.done.extend(before);
-        found
-    }
-}
-
-/// Timestamps of the API have whole seconds.
-fn whole_seconds(time: Timestamp) -> Timestamp {
-    Timestamp::from_second(time.as_second()).unwrap_or(time)
-}
-
-/// A message as the status keeps it: digests are shortened, and it is cut at
-/// [`MAX_MESSAGE`] bytes, on a character's boundary.
-pub fn bounded(message: &str) -> String {
-    let message = shortened(message);
-    if message.len() <= MAX_MESSAGE {
-        return message;
-    }
-    let mut end = MAX_MESSAGE - 4;
-    while !message.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("{} ...", &message[..end])
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::objects::identity::ObjectId;
     use super::*;
-    use crate::api::status::{ArtifactStatus, Changes};
+    use crate::api::status::{ArtifactStatus, Changes, MAX_MESSAGE};
     use crate::domain::outcome::ObjectFailure;
     use serde_json::json;
 
