@@ -13,6 +13,8 @@ pub const OWNER_NAMESPACE: &str = "supercargo.dev/namespace";
 pub const RECONCILE_AT: &str = "supercargo.dev/reconcile-at";
 /// On a release: the digest whose empty content is allowed to remove everything.
 pub const APPROVE: &str = "supercargo.dev/approve";
+/// On a release: the digest that may be applied outside of the windows of its spec.
+pub const OVERRIDE_WINDOW: &str = "supercargo.dev/override-window";
 /// On an object: `disabled` keeps it from ever being deleted by supercargo.
 pub const PRUNE: &str = "supercargo.dev/prune";
 /// The value of [`PRUNE`] and of [`FORCE`]'s opposite.

@@ -4,6 +4,7 @@
 pub mod crd;
 pub mod dependency;
 pub mod drift;
+pub mod guards;
 pub mod health;
 pub mod keys;
 pub mod object_reference;

@@ -117,6 +117,10 @@ reasons! {
     /// The artifact contains no objects; removing all objects needs approval.
     ArtifactEmpty => Stalled,
 
+    /// A new revision waits for a window of the schedule.
+    OutsideWindow => Wait,
+    /// A new revision is younger than the spec allows.
+    RevisionTooYoung => Wait,
     /// The range's newest tag is older than the applied revision, which is kept.
     DowngradeRefused => Wait,
 
@@ -145,6 +149,8 @@ reasons! {
     DependencyNotReady => Wait,
     /// A dependency is in another namespace, which the administrator does not allow.
     DependencyNotAllowed => Stalled,
+    /// Another release has not had the revision, healthy, for long enough.
+    PromotionPending => Wait,
     /// The release depends on itself, directly or through other releases.
     DependencyCycle => Stalled,
     /// The release is deleted after the releases that depend on it and are being deleted.
@@ -185,6 +191,11 @@ reasons! {
 }
 
 impl Reason {
+    /// Whether a new revision waits for a time, or for another release to have it.
+    pub fn is_of_arrival(self) -> bool {
+        matches!(self, Self::OutsideWindow | Self::RevisionTooYoung | Self::PromotionPending)
+    }
+
     /// Whether it says that the artifact cannot be fetched from the registry.
     pub fn is_about_source(self) -> bool {
         matches!(

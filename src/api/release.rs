@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::dependency::DependencyReference;
 pub use super::drift::{Drift, DriftMode, IgnoreRule, PointerPath};
+use super::guards::{Promotion, PruneGuard, ScheduleWindow, is_age};
 use super::health::{HealthCheck, HealthCheckExpr};
 use super::object_reference::LocalObjectReference;
 use super::patch::{Image, Patch};
@@ -186,6 +187,25 @@ pub struct OCIArtifactReleaseSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub depends_on: Vec<DependencyReference>,
+
+    /// Windows in which a new revision may be applied. Without a window that allows it, it may be applied at any time that no window denies. Drift correction, the way back to an earlier revision, and deletion do not wait.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub schedule: Vec<ScheduleWindow>,
+
+    /// Minimum age of a new revision: by the verified time of its signature, otherwise by the time at which this release saw it first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(validation = is_age())]
+    pub minimum_age: Option<String>,
+
+    /// Releases that must have had the same digest before a new revision is applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<Promotion>,
+
+    /// Limits to what a new revision may remove without approval.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prune_guard: Option<PruneGuard>,
 
     /// Handling of the objects when the release is deleted. MirrorPrune: deleted if `prune` is true, otherwise kept. Delete: deleted. WaitForTermination: deleted, and the release is kept until they are gone. Orphan: kept.
     #[serde(default)]

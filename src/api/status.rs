@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::dependency::DependencyStatus;
+use super::guards::PendingRevision;
 use super::step::StepStatus;
 
 /// The most entries of `status.failures`.
@@ -59,6 +60,9 @@ pub struct ReleaseStatus {
     /// Revision that the registry offers and the release does not follow, because it is older than the applied one and `ref.allowDowngrade` is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_revision: Option<String>,
+    /// New revision that waits to be applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<PendingRevision>,
     /// Last revision that was healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_healthy_revision: Option<String>,

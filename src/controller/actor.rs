@@ -36,6 +36,8 @@ use crate::reconcile::scope::slot::WorkerPool;
 
 /// When to retry a failed write of the status.
 const STATUS_RETRY: Duration = Duration::from_secs(5);
+/// How long after an opening the run for it starts.
+const AFTER_OPENING: Duration = Duration::from_millis(10);
 /// When to retry a release that changed while its finalizer was set.
 const FINALIZER_RETRY: Duration = Duration::from_millis(250);
 
@@ -223,6 +225,9 @@ impl Actor {
             Verdict::AsBefore => return None,
             // The health watch notices when they are healthy again.
             Verdict::Failed { reason: Reason::Unhealthy, .. } => Ended::Well,
+            // The release continues at a known time, or when another release has changed. Until then,
+            // the registry is asked at the interval.
+            Verdict::Waiting { reason, .. } if reason.is_of_arrival() => Ended::Well,
             // What it waits for notifies it. This is a fallback.
             Verdict::Waiting { reason, .. } => {
                 self.waits = self.waits.saturating_add(1);
@@ -243,6 +248,11 @@ impl Actor {
             }
         };
         let delay = next(ended, pace, fastrand::f64());
+        let opens = outcome.wake_at.map(|at| {
+            let left = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
+            left + AFTER_OPENING
+        });
+        let delay = delay.map(|d| opens.map_or(d, |opens| d.min(opens)));
         // If it is in the past, wait for the same error again.
         let verified = self.caches.trust.trusted.as_ref().map(|t| t.due.duration_since(Instant::now()));
         let verified = verified.filter(|left| !left.is_zero());

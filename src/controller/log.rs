@@ -29,7 +29,7 @@ pub fn is_warning(note: &Note) -> bool {
 
 /// Whether a release only waits for another object, which is not a failure.
 pub fn is_awaited(reason: Reason) -> bool {
-    matches!(reason, Reason::DependencyNotReady | Reason::DependentsDeleting)
+    matches!(reason, Reason::DependencyNotReady | Reason::DependentsDeleting) || reason.is_of_arrival()
 }
 
 /// The line of a run. `differs` says whether the status has changed.

@@ -10,15 +10,21 @@ mod facts;
 #[cfg(test)]
 mod frozen;
 mod inventory;
+mod minimum_age;
 mod ownership;
+mod promotion;
 pub mod registry;
 mod suspend;
 #[cfg(test)]
 mod tests;
 pub mod trust;
+mod window;
 
 pub use decision::{Blocker, Decision, WakeOn};
-pub use facts::{ClaimConflicts, Demands, DependencyFacts, Facts, InventoryFacts, RegistryFacts, TagStep};
+pub use facts::{
+    ArrivalFacts, ClaimConflicts, Demands, DependencyFacts, Facts, InventoryFacts, RegistryFacts, TagStep,
+    Unpromoted,
+};
 
 /// A gate.
 type Gate = fn(&Facts<'_>) -> Decision;
@@ -29,6 +35,9 @@ const GATES: &[Gate] = &[
     suspend::decide,
     registry::decide,
     cycle::decide,
+    minimum_age::decide,
+    promotion::decide,
+    window::decide,
     dependencies::decide,
     inventory::decide,
     trust::decide,

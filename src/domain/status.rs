@@ -7,12 +7,11 @@ mod history;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-pub use self::bounds::bounded;
-use self::bounds::whole_seconds;
+pub use self::bounds::{bounded, whole_seconds};
 use self::conditions::{Conditions, conditions};
 use self::history::remember;
 use super::artifact::digest::shortened;
-use super::outcome::{Assessment, ObjectFailure, Outcome, Verdict};
+use super::outcome::{Arrival, Assessment, ObjectFailure, Outcome, Verdict};
 use super::release::Release;
 use super::release::dependency::WaitedFor;
 use crate::api::dependency::DependencyStatus;
@@ -39,6 +38,12 @@ pub fn waiting(
     let ready = conditions.before(condition::READY).map(|c| c.reason.as_str());
     let goes_on = revision.is_some() && ready == Some(Reason::DependencyNotReady.as_str());
     status.dependencies.retain(|_| !goes_on);
+    if let Some(pending) =
+        status.pending.as_mut().filter(|pending| Some(pending.revision.as_str()) == revision)
+    {
+        // It has passed what held it back.
+        (pending.reason, pending.opens_at) = (String::new(), None);
+    }
     let same = revision.is_some() && previous.last_attempted_revision.as_deref() == revision && !goes_on;
     let failed = |c: &&Condition| c.status == "False" && c.observed_generation == Some(release.generation);
     let retries = |name: &str| same && conditions.before(name).filter(failed).is_some();
@@ -157,6 +162,11 @@ pub fn compute(
             status.dependencies = Vec::new();
         }
         (None, _) => {}
+    }
+    match &outcome.arrival {
+        Arrival::Unasked => {}
+        Arrival::Pending(pending) if !outcome.applied => status.pending = Some(pending.clone()),
+        Arrival::Pending(_) | Arrival::Settled => status.pending = None,
     }
     status.held_revision.clone_from(&outcome.held);
     status.short_revision = status.last_applied_revision.as_deref().map(shortened);

@@ -85,6 +85,12 @@ labels! {
         Downgrade => "downgrade",
         /// The end of its suspension.
         Suspend => "suspend",
+        /// A window of the schedule.
+        Window => "window",
+        /// The age of a new revision.
+        Age => "age",
+        /// Another release, which has to have the revision first.
+        Promotion => "promotion",
     }
     /// The `Ready` condition of a release, or its suspension.
     ReadyState {

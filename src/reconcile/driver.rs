@@ -3,14 +3,14 @@
 
 use super::cache::Caches;
 use super::error::ReconcileError;
-use super::phase::admit::dependencies;
+use super::phase::admit::{arrival, dependencies};
 use super::phase::begin::Begun;
 use super::phase::obtain::{Obtained, obtain};
 use super::phase::plan::{drift, expressions, ownership, plan};
 use super::phase::{admit, apply, claim, observe, pin, preflight, prune, resolve, settle, steps, wait};
 use super::scope::Scope;
 use super::scope::revision::Update;
-use crate::domain::outcome::Outcome;
+use crate::domain::outcome::{Arrival, Outcome};
 
 type Ended = Result<(), ReconcileError>;
 
@@ -24,8 +24,10 @@ pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, out
     let updated = async {
         if observe::is_settled(scope, caches, &update, &admission).await? {
             *outcome = settle::no_op(scope, caches, &revision);
+            outcome.arrival = Arrival::Settled;
             return dependencies::check(scope, &update, outcome).await;
         }
+        arrival::check(scope, &update, &admission, outcome).await?;
         dependencies::check(scope, &update, outcome).await?;
         let obtained = obtain(scope, caches, &update, &admission).await?;
         bring(scope, caches, &update, obtained, outcome).await

@@ -17,6 +17,7 @@ mod confined;
 mod crashes;
 mod dashboards;
 mod decryption;
+mod delivery;
 mod dependencies;
 mod dependency_graphs;
 mod downgrade;

@@ -38,6 +38,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("age", &["oci/"]),
     ("zeroize", &["oci/", "cluster/accounts.rs"]),
     ("similar", &["domain/manifest/diff/"]),
+    ("croner", &["domain/release/windows.rs"]),
     ("sigstore_verify", &["domain/verify/"]),
     // Signatures, and comparisons that tell nothing by their time.
     ("aws_lc_rs", &["domain/verify/", "domain/artifact/webhook/receiver.rs", "oci/auth/provider/sigv4.rs"]),
@@ -45,7 +46,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     // `api` derives the custom resource.
     ("kube", &["cluster/", "api/"]),
     // `domain::status` computes the conditions of the wire.
-    ("k8s_openapi", &["cluster/", "api/", "domain/status.rs"]),
+    ("k8s_openapi", &["cluster/", "api/", "domain/status.rs", "domain/status/"]),
     ("schemars", &["api/"]),
     ("libyaml_safer", &["domain/manifest/"]),
     ("axum", &["observe/"]),

@@ -1,5 +1,7 @@
 //! The decisions of gates.
 
+use jiff::Timestamp;
+
 use crate::api::reason::Reason;
 use crate::domain::outcome::ObjectFailure;
 
@@ -42,6 +44,8 @@ pub enum WakeOn {
     Objects,
     /// A change of a dependency.
     Dependencies,
+    /// A time.
+    Time(Timestamp),
 }
 
 impl Blocker {

@@ -1,5 +1,7 @@
 //! The facts that gates decide on.
 
+use jiff::Timestamp;
+
 use crate::domain::allowed::Allowed;
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::ledger::goes_back;
@@ -25,6 +27,8 @@ pub struct Facts<'a> {
     pub demands: Option<Demands>,
     /// The name and the digest of a revision, and how many objects it holds.
     pub rendered: Option<(&'a str, &'a str, usize)>,
+    /// What is known of a new revision, before it is obtained.
+    pub arrival: Option<ArrivalFacts<'a>>,
     /// How many objects the inventory names.
     pub entries: usize,
     /// What is known of the dependencies.
@@ -44,11 +48,45 @@ impl<'a> Facts<'a> {
             step: None,
             demands: None,
             rendered: None,
+            arrival: None,
             entries: 0,
             dependencies: None,
             claimed: None,
         }
     }
+}
+
+/// A revision that the cluster does not hold yet.
+#[derive(Clone, Copy, Debug)]
+pub struct ArrivalFacts<'a> {
+    /// `tag@digest`, or the digest.
+    pub revision: &'a str,
+    /// Its digest.
+    pub digest: &'a str,
+    /// The time of the decision.
+    pub now: Timestamp,
+    /// When this release has seen the digest first.
+    pub first_seen: Timestamp,
+    /// The earliest time that a transparency log or a timestamp authority proves for a
+    /// signature that counts.
+    pub signed_at: Option<Timestamp>,
+    /// Whether the digest was applied before.
+    pub is_known: bool,
+    /// Whether the administrator allows promotions from other namespaces.
+    pub across_namespaces: bool,
+    /// The releases that have not had it for long enough.
+    pub unpromoted: &'a [Unpromoted],
+}
+
+/// A release that has not had a revision, healthy, for long enough.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpromoted {
+    /// The release.
+    pub id: ReleaseId,
+    /// Why: a lowercase fragment that follows its name.
+    pub words: String,
+    /// When that changes by time alone, if nothing else changes.
+    pub until: Option<Timestamp>,
 }
 
 /// The repository of a release, and the allowed ones.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Decision, Facts, decide};
+use super::{ArrivalFacts, Decision, Facts, decide};
 use crate::api::reason::Reason;
 use crate::domain::release::Release;
 
@@ -14,6 +14,21 @@ pub fn release() -> Release {
         "spec": {"url": "oci://r.io/team/app", "prune": true},
     });
     Release::parse(&serde_json::from_value(resource).unwrap()).unwrap()
+}
+
+/// A new revision, seen first at that time.
+pub fn arrival(now: &str) -> ArrivalFacts<'static> {
+    let now = now.parse().unwrap();
+    ArrivalFacts {
+        revision: "1@sha256:a",
+        digest: "sha256:a",
+        now,
+        first_seen: now,
+        signed_at: None,
+        is_known: false,
+        across_namespaces: false,
+        unpromoted: &[],
+    }
 }
 
 /// The reason and message of a gate that blocks a release.

@@ -6,12 +6,16 @@ pub mod adopt;
 mod awaited;
 pub mod dependency;
 pub mod graph;
+mod guards;
 mod manual;
 pub mod observed;
+pub mod promotion;
 pub mod readiness;
 mod ready;
 mod spec;
+pub mod windows;
 
 pub use awaited::Awaited;
+pub use guards::{Guards, PromotionRule, RemovalLimits};
 pub use manual::ManualRelease;
 pub use spec::{InvalidSpec, Release, WantedVersion, has_begun, id_of, object_name};

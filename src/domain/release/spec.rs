@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::awaited::Awaited;
 use super::dependency::Dependency;
+use super::guards::Guards;
 use crate::api::keys;
 use crate::api::reason::Reason;
 use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, RegistryProvider};
@@ -107,6 +108,10 @@ pub struct Release {
     pub deletion_policy: DeletionPolicy,
     /// The value of the annotation that requests a run now.
     pub reconcile_at: Option<String>,
+    /// What holds a new revision back.
+    pub guards: Guards,
+    /// The digest that may be applied outside of its windows.
+    pub override_window: Option<String>,
     /// The digest that is approved to be empty.
     pub approve: Option<String>,
     /// The digest whose failed or unknown steps count as done.
@@ -286,6 +291,13 @@ impl Release {
             depends_on: Dependency::parse_all(&spec.depends_on, &id_of(resource).namespace)
                 .map_err(|(field, problem)| invalid(&field, problem))?
                 .into(),
+            guards: Guards::parse(
+                spec,
+                &id_of(resource).namespace,
+                duration("timeout", &spec.timeout, Duration::from_secs(1))?,
+            )
+            .map_err(|(field, problem)| invalid(&field, problem))?,
+            override_window: annotation(keys::OVERRIDE_WINDOW),
             deletion_policy: spec.deletion_policy,
             reconcile_at: annotation(keys::RECONCILE_AT),
             approve: annotation(keys::APPROVE),

@@ -1,6 +1,9 @@
 //! The outcome of a run. The status, the events and the schedule are computed from it
 //! alone, so that each has one writer.
 
+use jiff::Timestamp;
+
+use crate::api::guards::PendingRevision;
 use crate::api::reason::Reason;
 use crate::api::status::{ArtifactStatus, Changes, VerifiedBy, VerifiedImage};
 use crate::domain::objects::identity::ObjectId;
@@ -40,6 +43,10 @@ pub struct Outcome {
     /// The dependencies that a new revision waits for, or, while the revision is applied, those
     /// that do not exist any more; `None` when that was not checked.
     pub dependencies: Option<Vec<WaitedFor>>,
+    /// Whether a new revision waits.
+    pub arrival: Arrival,
+    /// When the release may continue by time alone.
+    pub wake_at: Option<Timestamp>,
     /// The revision that the registry offers and the release does not follow.
     pub held: Option<String>,
     /// Why the registry did not provide the wanted artifact.
@@ -87,6 +94,18 @@ impl Verdict {
     pub fn is_silent(&self) -> bool {
         matches!(self, Self::AsBefore | Self::Superseded)
     }
+}
+
+/// What a run has found out about a new revision.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Arrival {
+    /// Nothing: what earlier runs have found remains valid.
+    #[default]
+    Unasked,
+    /// No revision is new, or nothing ever holds one back.
+    Settled,
+    /// There is one. It waits if it has a reason.
+    Pending(PendingRevision),
 }
 
 /// A condition other than Ready.

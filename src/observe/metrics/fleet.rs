@@ -137,6 +137,9 @@ impl Sample {
             Some(Reason::DependentsDeleting) => Some(WaitingGate::Dependents),
             _ if suspended => Some(WaitingGate::Suspend),
             Some(Reason::DependencyNotReady) => Some(WaitingGate::Dependencies),
+            Some(Reason::OutsideWindow) => Some(WaitingGate::Window),
+            Some(Reason::RevisionTooYoung) => Some(WaitingGate::Age),
+            Some(Reason::PromotionPending) => Some(WaitingGate::Promotion),
             _ => status.held_revision.as_ref().map(|_| WaitingGate::Downgrade),
         };
         self.reason = reason(ready.map(|c| c.reason.as_str()));

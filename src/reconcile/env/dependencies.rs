@@ -7,6 +7,7 @@
 
 mod evaluations;
 mod kinds;
+mod promotions;
 mod state;
 
 use std::collections::BTreeSet;
@@ -18,13 +19,15 @@ use serde_json::Value;
 use tokio::sync::{Notify, watch};
 
 use self::kinds::MissingKinds;
+use self::promotions::judged;
 pub use self::state::{DependencyReport, DependencySource, Followed, Notified};
 use self::state::{Follower, Inner, RegistryCheck, evaluated};
 use crate::cluster::named::ObjectKey;
+use crate::domain::gate::Unpromoted;
 use crate::domain::identity::ReleaseId;
 use crate::domain::observed::ObservedRelease;
 use crate::domain::release::dependency::releases_named;
-use crate::domain::release::{has_begun, id_of};
+use crate::domain::release::{PromotionRule, has_begun, id_of};
 use crate::domain::schedule::Damper;
 
 /// How long a run waits until all releases are known, after a start.
@@ -134,6 +137,7 @@ impl Dependencies {
             let concerned = inner.depend(&id, named);
             let mut notified = inner.changed(&id);
             notified.now.extend(concerned);
+            notified.now.extend(inner.promotions.changed(&id, Some(&seen.resource), Timestamp::now()));
             notified
         })
     }
@@ -146,9 +150,11 @@ impl Dependencies {
             inner.checks.remove(id);
             inner.going.remove(id);
             inner.unfollow(id);
+            inner.promotions.forget(id);
             let concerned = inner.depend(id, BTreeSet::new());
             let mut notified = inner.changed(id);
             notified.now.extend(concerned);
+            notified.now.extend(inner.promotions.changed(id, None, Timestamp::now()));
             notified
         })
     }
@@ -210,6 +216,43 @@ impl Dependencies {
             inner.insert(id, follower);
             report
         })
+    }
+
+    /// The releases that have not had a digest for as long as the rules of a release require. It is
+    /// notified when that changes.
+    pub fn unpromoted(
+        &self,
+        id: &ReleaseId,
+        digest: &str,
+        rules: &Arc<[PromotionRule]>,
+        now: Timestamp,
+    ) -> Vec<Unpromoted> {
+        let unwatched = |rule: &PromotionRule| Unpromoted {
+            id: rule.id.clone(),
+            words: "is not watched by this operator (--watch-namespaces, --watch-label-selector)".to_owned(),
+            until: None,
+        };
+        let covered: Vec<bool> = rules.iter().map(|rule| self.covers(&rule.id)).collect();
+        self.with(|inner| {
+            let found = rules.iter().zip(covered).filter_map(|(rule, is_covered)| {
+                let resource = inner.releases.get(&rule.id).map(|seen| &seen.resource);
+                match is_covered {
+                    true => judged(rule, digest, resource, now),
+                    false => Some(unwatched(rule)),
+                }
+            });
+            let found: Vec<Unpromoted> = found.collect();
+            match found.is_empty() {
+                true => inner.promotions.forget(id),
+                false => inner.promotions.wait(id, digest, rules, &found),
+            }
+            found
+        })
+    }
+
+    /// A release waits for no promotion.
+    pub fn is_promoted(&self, id: &ReleaseId) {
+        self.with(|inner| inner.promotions.forget(id));
     }
 
     /// A release has no dependencies.

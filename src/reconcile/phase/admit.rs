@@ -1,6 +1,7 @@
 //! The phase that decides whether a revision may be applied: the required signers, their
 //! signatures, and how long a verification is valid.
 
+pub mod arrival;
 pub mod dependencies;
 
 use std::sync::Arc;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use jiff::Timestamp;
 
 use super::evidence::{VerifyTarget, verify};
 use super::pinned::{ImageDemand, Pinned};
@@ -25,6 +26,7 @@ pub struct Admission {
     digest: Digest,
     assessment: Assessment,
     signers: Vec<VerifiedBy>,
+    signed_at: Option<Timestamp>,
     images: Option<Arc<ImageDemand>>,
 }
 
@@ -40,7 +42,7 @@ impl Admission {
     /// An admission without verification. `why` is for the status.
     pub(in crate::reconcile) fn unasked(digest: &Digest, why: &str) -> Self {
         let assessment = Assessment { status: None, reason: Reason::NotVerified, message: why.to_owned() };
-        Self { digest: digest.clone(), assessment, signers: Vec::new(), images: None }
+        Self { digest: digest.clone(), assessment, signers: Vec::new(), signed_at: None, images: None }
     }
 
     /// Reads the evidence and judges it.
@@ -59,6 +61,8 @@ impl Admission {
 
     fn proven(digest: &Digest, policies: &[Policy], proofs: &[Proof]) -> Self {
         let mut signers: Vec<VerifiedBy> = Vec::new();
+        let signatures = proofs.iter().flat_map(Proof::signatures);
+        let signed_at = signatures.filter_map(|signature| signature.signed_at).min();
         let mut names = BTreeSet::new();
         for (policy, proof) in policies.iter().zip(proofs) {
             for signature in proof.signatures() {
@@ -73,7 +77,7 @@ impl Admission {
         let origins: Vec<&str> = policies.iter().map(|p| p.origin.as_str()).collect();
         let message = format!("Signed by {} (required by {})", names.join(" and "), origins.join(" and "));
         let assessment = Assessment { status: Some(true), reason: Reason::Verified, message };
-        Self { digest: digest.clone(), assessment, signers, images: None }
+        Self { digest: digest.clone(), assessment, signers, signed_at, images: None }
     }
 
     /// Admits its content, and no other.
@@ -99,6 +103,11 @@ impl Admission {
                 (Some(_), None) => {}
             }
         }
+    }
+
+    /// The earliest time that a log or a timestamp proves for a signature that counts.
+    pub fn signed_at(&self) -> Option<Timestamp> {
+        self.signed_at
     }
 
     /// The required signatures of container images.

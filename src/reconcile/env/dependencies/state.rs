@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::promotions::Promotions;
 use crate::cluster::named::{ObjectKey, ObjectWatch};
 use crate::domain::health::RuleSet;
 use crate::domain::identity::{GroupKind, ObjectId, ReleaseId};
@@ -32,6 +33,7 @@ pub(super) struct Inner {
     pub(super) graph: DependencyGraph,
     pub(super) checks: HashMap<ReleaseId, RegistryCheck>,
     pub(super) followers: HashMap<ReleaseId, Follower>,
+    pub(super) promotions: Promotions,
     pub(super) by_object: HashMap<ObjectKey, BTreeSet<ReleaseId>>,
     /// Releases that wait for dependencies whose expressions have to be evaluated again.
     pub(super) unevaluated: BTreeSet<ReleaseId>,

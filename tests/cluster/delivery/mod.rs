@@ -1,0 +1,3 @@
+//! How a new revision reaches the cluster, and what keeps it back.
+
+mod arrival;
