@@ -117,6 +117,10 @@ reasons! {
     /// The artifact contains no objects; removing all objects needs approval.
     ArtifactEmpty => Stalled,
 
+    /// A new revision would remove more than is allowed without approval.
+    PruneNotApproved => Stalled,
+    /// The deletion of the release waits for approval.
+    DeletionNotApproved => Stalled,
     /// A new revision waits for a window of the schedule.
     OutsideWindow => Wait,
     /// A new revision is younger than the spec allows.

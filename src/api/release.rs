@@ -207,7 +207,7 @@ pub struct OCIArtifactReleaseSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prune_guard: Option<PruneGuard>,
 
-    /// Handling of the objects when the release is deleted. MirrorPrune: deleted if `prune` is true, otherwise kept. Delete: deleted. WaitForTermination: deleted, and the release is kept until they are gone. Orphan: kept.
+    /// Handling of the objects when the release is deleted. MirrorPrune: deleted if `prune` is true, otherwise kept. Delete: deleted. WaitForTermination: deleted, and the release is kept until they are gone. Orphan: kept. WaitForApproval: deleted once a person approves it; the release is kept until then.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
 }
@@ -335,4 +335,6 @@ pub enum DeletionPolicy {
     WaitForTermination,
     /// Kept.
     Orphan,
+    /// Deleted once a person approves exactly these objects; the release is kept until then.
+    WaitForApproval,
 }

@@ -63,6 +63,9 @@ pub struct ReleaseStatus {
     /// New revision that waits to be applied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pending: Option<PendingRevision>,
+    /// Approved deletion of the objects of a deleted release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_removal: Option<String>,
     /// Last revision that was healthy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_healthy_revision: Option<String>,

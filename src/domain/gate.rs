@@ -1,6 +1,7 @@
 //! What can stop a run of a release: one gate per file, each a pure function with a
 //! table of tests. They are evaluated in the order of a list.
 
+mod arrival;
 mod cycle;
 mod decision;
 mod dependencies;
@@ -10,15 +11,13 @@ mod facts;
 #[cfg(test)]
 mod frozen;
 mod inventory;
-mod minimum_age;
 mod ownership;
-mod promotion;
 pub mod registry;
+mod removal;
 mod suspend;
 #[cfg(test)]
 mod tests;
 pub mod trust;
-mod window;
 
 pub use decision::{Blocker, Decision, WakeOn};
 pub use facts::{
@@ -35,15 +34,16 @@ const GATES: &[Gate] = &[
     suspend::decide,
     registry::decide,
     cycle::decide,
-    minimum_age::decide,
-    promotion::decide,
-    window::decide,
+    arrival::minimum_age::decide,
+    arrival::promotion::decide,
+    arrival::window::decide,
     dependencies::decide,
     inventory::decide,
     trust::decide,
     downgrade::decide,
     empty::decide,
     ownership::decide,
+    removal::decide,
     #[cfg(test)]
     frozen::decide,
 ];

@@ -197,7 +197,7 @@ async fn every_refusal_says_what_is_wrong_and_what_to_write() {
     .await;
     check(
         json!({"deletionPolicy": "Keep"}),
-        r#"spec.deletionPolicy: Unsupported value: "Keep": supported values: "MirrorPrune", "Delete", "WaitForTermination", "Orphan""#,
+        r#"spec.deletionPolicy: Unsupported value: "Keep": supported values: "MirrorPrune", "Delete", "WaitForTermination", "Orphan", "WaitForApproval""#,
     )
     .await;
 

@@ -62,6 +62,11 @@ impl ApiDiscovery {
         }
     }
 
+    /// Every kind whose objects have namespaces, in its preferred version.
+    pub fn all_namespaced(&self) -> impl Iterator<Item = &Arc<Resource>> {
+        self.resources.values().filter_map(|versions| versions.first()).filter(|kind| kind.namespaced)
+    }
+
     /// Whether nothing is known yet.
     pub fn is_empty(&self) -> bool {
         self.resources.is_empty()

@@ -6,6 +6,7 @@ use crate::domain::allowed::Allowed;
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::ledger::goes_back;
 use crate::domain::outcome::ObjectFailure;
+use crate::domain::plan::removal::PlannedRemoval;
 use crate::domain::release::Release;
 use crate::domain::release::dependency::WaitedFor;
 
@@ -29,6 +30,8 @@ pub struct Facts<'a> {
     pub rendered: Option<(&'a str, &'a str, usize)>,
     /// What is known of a new revision, before it is obtained.
     pub arrival: Option<ArrivalFacts<'a>>,
+    /// The name of a new revision, and what it would remove.
+    pub removal: Option<(&'a str, &'a PlannedRemoval)>,
     /// How many objects the inventory names.
     pub entries: usize,
     /// What is known of the dependencies.
@@ -49,6 +52,7 @@ impl<'a> Facts<'a> {
             demands: None,
             rendered: None,
             arrival: None,
+            removal: None,
             entries: 0,
             dependencies: None,
             claimed: None,

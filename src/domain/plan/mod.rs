@@ -11,6 +11,7 @@ pub mod order;
 pub mod preflight;
 pub mod prune;
 pub mod recreate;
+pub mod removal;
 pub mod stage;
 pub mod steps;
 

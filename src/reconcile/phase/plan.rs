@@ -4,6 +4,7 @@ pub mod drift;
 pub mod expressions;
 pub mod once;
 pub mod ownership;
+pub mod removal;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -33,6 +34,8 @@ pub struct Planned<'a> {
     pub order: ExplicitOrder,
     /// The live objects.
     pub view: View<'a>,
+    /// How many objects of the release are in the cluster.
+    pub applied: usize,
     /// Whether the inventory was the complete result of the revision before.
     pub was_complete: bool,
 }
@@ -53,7 +56,15 @@ pub async fn plan<'a>(
     scope.timer.add(Phase::Plan, started.elapsed());
     let (plan, view) = planned?;
     let order = explicit_order(scope, &plan)?;
-    Ok(Planned { discovery, plan, order, view, was_complete: cache.is_settled(&update.revision.key) })
+    let applied = cache.inventory.claimed().count();
+    Ok(Planned {
+        discovery,
+        plan,
+        order,
+        view,
+        applied,
+        was_complete: cache.is_settled(&update.revision.key),
+    })
 }
 
 /// The explicit order of the plan. A drift correction has none: it must not wait.

@@ -24,6 +24,7 @@ use crate::reconcile::error::{ReconcileError, RunFailure, chain, failure};
 use crate::reconcile::flow::retry::{Attempted, InventoryRetry};
 use crate::reconcile::live::view::View;
 use crate::reconcile::phase::inventory::{finalizer_policy, read};
+use crate::reconcile::removal::approval;
 use crate::reconcile::removal::in_order::remove_in_order;
 use crate::reconcile::removal::remove::{Removal, RemovalOrder};
 use crate::reconcile::removal::removed::{Deletion, Removed};
@@ -77,7 +78,9 @@ async fn attempt(
     let keeps = match release.deletion_policy {
         DeletionPolicy::Orphan => true,
         DeletionPolicy::MirrorPrune => !release.prune,
-        DeletionPolicy::Delete | DeletionPolicy::WaitForTermination => false,
+        DeletionPolicy::Delete | DeletionPolicy::WaitForTermination | DeletionPolicy::WaitForApproval => {
+            false
+        }
     };
     // Removing the definition of releases must not remove every workload. If nothing would be
     // deleted anyway, the right to read it is not needed.
@@ -171,6 +174,9 @@ async fn delete_all(
     let discovery = session.discovery_of(inventory.entries.keys().map(ObjectId::group_kind)).await?;
     let view = View::of(env, &session, &mut caches.cluster, &discovery, inventory.entries.keys()).await?;
     let leaving = leaving(&inventory, |_| true);
+    if release.deletion_policy == DeletionPolicy::WaitForApproval && !dying {
+        approval::check(scope, &session, &discovery, &leaving, &view).await?;
+    }
     let everything = RemovalOrder {
         release: &release.id,
         prune: true,

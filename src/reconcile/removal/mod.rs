@@ -1,7 +1,8 @@
 //! The removal of objects, stage by stage: those that left a revision, or all of a release.
 
+pub mod approval;
 pub mod finalize;
-pub mod hold;
+mod hold;
 pub mod in_order;
 pub mod remove;
 pub mod removed;

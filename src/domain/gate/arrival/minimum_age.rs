@@ -1,8 +1,8 @@
 //! The age of a new revision.
 
-use super::decision::{Blocker, Decision, WakeOn};
-use super::facts::Facts;
 use crate::api::reason::Reason;
+use crate::domain::gate::decision::{Blocker, Decision, WakeOn};
+use crate::domain::gate::facts::Facts;
 
 /// Holds a new revision until it has the age that the spec requires: from the proven time of its
 /// signature, or else from the time at which the release saw it first. The time that the artifact

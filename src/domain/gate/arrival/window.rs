@@ -1,9 +1,9 @@
 //! The windows of a release: when a new revision may be applied.
 
-use super::decision::{Blocker, Decision, WakeOn};
-use super::facts::Facts;
 use crate::api::keys;
 use crate::api::reason::Reason;
+use crate::domain::gate::decision::{Blocker, Decision, WakeOn};
+use crate::domain::gate::facts::Facts;
 use crate::domain::release::windows::WindowState;
 
 /// Holds a new revision until a window opens into which it fits, or until a person names its

@@ -1,8 +1,8 @@
 //! Releases that must have had a revision first.
 
-use super::decision::{Blocker, Decision, WakeOn};
-use super::facts::{Facts, Unpromoted};
 use crate::api::reason::Reason;
+use crate::domain::gate::decision::{Blocker, Decision, WakeOn};
+use crate::domain::gate::facts::{Facts, Unpromoted};
 use crate::domain::message::List;
 
 /// How many releases a message names.

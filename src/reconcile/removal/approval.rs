@@ -1,0 +1,73 @@
+//! The approval of the deletion of a release.
+
+use std::sync::Arc;
+
+use crate::api::keys;
+use crate::api::reason::Reason;
+use crate::api::status::ReleaseStatus;
+use crate::cluster::discovery::ApiDiscovery;
+use crate::cluster::session::Session;
+use crate::domain::message::List;
+use crate::domain::outcome::ObjectFailure;
+use crate::domain::plan::Leaving;
+use crate::reconcile::error::{ReconcileError, RunFailure};
+use crate::reconcile::live::view::View;
+use crate::reconcile::phase::plan::removal::{Contents, of_leaving};
+use crate::reconcile::scope::Scope;
+
+/// How many objects a message names.
+const NAMED: usize = 3;
+
+/// Checks that a person has approved the deletion of exactly these objects. The status records the
+/// approval before the first of them is deleted, so that a deletion that has begun is finished.
+///
+/// # Errors
+/// That it is not approved, or that the status cannot be written.
+pub async fn check(
+    scope: &Scope<'_>,
+    session: &Session,
+    discovery: &Arc<ApiDiscovery>,
+    leaving: &[Leaving],
+    view: &View<'_>,
+) -> Result<(), ReconcileError> {
+    let (release, status) = (scope.release, scope.status());
+    let approved = release.approve.as_deref();
+    if approved.is_some() && status.approved_removal.as_deref() == approved {
+        return Ok(());
+    }
+    let mut removal = of_leaving(&release.id, true, leaving, view);
+    release.uid.clone_into(&mut removal.cause);
+    removal.applied = leaving.len();
+    if removal.objects.is_empty() {
+        return Ok(());
+    }
+    removal.losses = Contents { session, discovery, me: &release.id, kept: &[] }.losses(&removal).await?;
+    let token = removal.token();
+    if approved == Some(token.as_str()) {
+        let recorded = ReleaseStatus { approved_removal: Some(token), ..ReleaseStatus::clone(&status) };
+        scope.env.session.write_status(&release.id, &release.uid, &recorded).await?;
+        scope.reported.set(recorded);
+        return Ok(());
+    }
+    let count = removal.objects.len();
+    let s = if count == 1 { "" } else { "s" };
+    let names = List::Names.few(removal.objects.iter().map(|(id, _)| id), NAMED);
+    let lost: Vec<String> =
+        removal.losses.iter().map(|loss| format!("; {} {}", loss.id, loss.words)).collect();
+    let message = format!(
+        "the deletion of the release would delete {count} object{s} ({names}){}; to delete them: `kubectl -n {} annotate \
+         --overwrite oar {} {}={token}`, to keep them: set spec.deletionPolicy to Orphan",
+        lost.iter().take(NAMED).cloned().collect::<String>(),
+        release.id.namespace,
+        release.id.name,
+        keys::APPROVE,
+    );
+    let objects = removal.losses.iter().map(|loss| ObjectFailure {
+        id: loss.id.clone(),
+        reason: Reason::DeletionNotApproved,
+        message: format!("would be deleted, and {}", loss.words),
+    });
+    let objects = objects.collect();
+    let failed = RunFailure { objects, ..RunFailure::new(Reason::DeletionNotApproved, message) };
+    Err(ReconcileError::Failed(Box::new(failed)))
+}
