@@ -61,5 +61,10 @@ pub const STEP_RETRIES: &str = "supercargo.dev/step-retries";
 pub const STEP_CLEANUP: &str = "supercargo.dev/step-cleanup";
 /// On the object of a step in the cluster: the run that it was created for.
 pub const STEP_RUN: &str = "supercargo.dev/step-run";
+/// On a step: `true` says that what it does outlives a way back to an earlier revision.
+pub const SIDE_EFFECTS: &str = "supercargo.dev/side-effects";
+/// On a release: the digest of a quarantined revision that is tried once more. What follows an `@`
+/// only makes it another request.
+pub const RETRY: &str = "supercargo.dev/retry";
 /// On a release: the digest whose failed or unknown steps count as done.
 pub const STEPS_DONE: &str = "supercargo.dev/steps-done";

@@ -12,6 +12,7 @@ pub mod patch;
 pub mod provider;
 pub mod reason;
 pub mod release;
+pub mod rollback;
 pub mod status;
 pub mod step;
 pub mod verify;

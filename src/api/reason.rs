@@ -125,6 +125,11 @@ reasons! {
     OutsideWindow => Wait,
     /// A new revision is younger than the spec allows.
     RevisionTooYoung => Wait,
+    /// A revision has failed, and the last healthy one is applied again.
+    RolledBack => Stalled,
+    /// A revision has failed, and nothing more is written.
+    Frozen => Stalled,
+
     /// The range's newest tag is older than the applied revision, which is kept.
     DowngradeRefused => Wait,
 

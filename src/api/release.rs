@@ -15,6 +15,7 @@ use super::health::{HealthCheck, HealthCheckExpr};
 use super::object_reference::LocalObjectReference;
 use super::patch::{Image, Patch};
 pub use super::provider::RegistryProvider;
+pub use super::rollback::{Rollback, RollbackMode};
 use super::status::ReleaseStatus;
 use super::verify::{Decryption, Verify};
 
@@ -54,6 +55,7 @@ const DURATION: &str = "^([0-9]+([.][0-9]+)?(ms|s|m|h))+$";
     printcolumn = r#"{"name":"Source","type":"string","jsonPath":".spec.url","priority":1}"#,
     printcolumn = r#"{"name":"Message","type":"string","jsonPath":".status.conditions[?(@.type==\"Ready\")].message"}"#,
     validation = Rule::new("self.metadata.name.size() <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')").message("metadata.name must be a DNS label: at most 63 lower case letters, digits or '-'"),
+    validation = Rule::new("!has(self.spec.rollback) || self.spec.rollback.mode == 'Off' || (has(self.spec.wait) && self.spec.wait) || (has(self.spec.healthChecks) && self.spec.healthChecks.size() > 0)").message("rollback.mode needs wait or healthChecks: without them no revision is known to be healthy"),
     validation = Rule::new("!has(self.spec.dependsOn) || !self.spec.dependsOn.exists(d, d.name == self.metadata.name && !has(d.namespace) && (!has(d.kind) || d.kind == 'OCIArtifactRelease'))").message("dependsOn must not name the release itself"),
     doc = "OCIArtifactRelease applies a configuration artifact from an OCI registry to the cluster."
 )]
@@ -183,6 +185,15 @@ pub struct OCIArtifactReleaseSpec {
     #[serde(default)]
     pub drift: Drift,
 
+    /// Handling of a new revision that fails.
+    #[serde(default)]
+    pub rollback: Rollback,
+
+    /// Number of revisions in `status.history`, 2 to 20. The last healthy one is always among them.
+    #[serde(default = "five")]
+    #[schemars(range(min = 2, max = 20))]
+    pub history_limit: i32,
+
     /// Objects that must be ready before a new revision is applied: other releases, or objects of any kind. When a release and its dependency are both deleted, the release is deleted first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -243,6 +254,10 @@ fn five_minutes() -> String {
 
 fn thirty_seconds() -> String {
     "30s".into()
+}
+
+fn five() -> i32 {
+    5
 }
 
 fn whole_artifact() -> String {

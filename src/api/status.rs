@@ -6,12 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use super::dependency::DependencyStatus;
 use super::guards::PendingRevision;
+use super::rollback::QuarantineEntry;
 use super::step::StepStatus;
 
 /// The most entries of `status.failures`.
 pub const MAX_FAILURES: usize = 20;
 /// The most entries of `status.history`.
-pub const MAX_HISTORY: usize = 5;
+pub const MAX_HISTORY: usize = 20;
 /// The longest message of a condition or failure, in bytes: the API's own limit
 /// for condition messages is 32768.
 pub const MAX_MESSAGE: usize = 4096;
@@ -57,7 +58,7 @@ pub struct ReleaseStatus {
     /// Last applied revision with the first digits of its digest, for tables.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub short_revision: Option<String>,
-    /// Revision that the registry offers and the release does not follow, because it is older than the applied one and `ref.allowDowngrade` is not set.
+    /// Revision that the registry offers and the release does not follow: it is quarantined, or older than the applied one while `ref.allowDowngrade` is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_revision: Option<String>,
     /// New revision that waits to be applied.
@@ -72,6 +73,9 @@ pub struct ReleaseStatus {
     /// Last value of the annotation supercargo.dev/reconcile-at that was handled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_reconcile_at: Option<String>,
+    /// Last value of the annotation supercargo.dev/retry that was handled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_retry: Option<String>,
     /// Name of the inventory and number of its objects.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inventory: Option<InventoryStatus>,
@@ -91,8 +95,12 @@ pub struct ReleaseStatus {
     pub more_failures: Option<i32>,
     /// Last revisions, newest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 5))]
+    #[schemars(length(max = 20))]
     pub history: Vec<HistoryEntry>,
+    /// Revisions that have failed and are not applied any more, newest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub quarantine: Vec<QuarantineEntry>,
     /// Steps of the revision: objects that run once for it. A step is recorded before it runs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -241,4 +249,22 @@ pub struct HistoryEntry {
     pub outcome: String,
     /// Changes of the run.
     pub changes: Changes,
+    /// Reason of the failure, of a revision that has failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Signers of the artifact.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signer: Option<String>,
+    /// Time when its first run began, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<String>,
+    /// Time of the result, RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<String>,
+    /// Repository, without `oci://`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Hash of the digest and of the options of the spec that change its objects.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }

@@ -22,6 +22,9 @@ pub struct StepStatus {
     pub revision: String,
     /// Hash of the artifact's digest and of the options of the spec that change its objects.
     pub key: String,
+    /// Whether what it does outlives a way back to an earlier revision.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub side_effects: bool,
     /// Number of the run.
     pub attempt: i32,
     /// Number of automatic retries since a person asked for a run.

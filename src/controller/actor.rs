@@ -204,8 +204,11 @@ impl Actor {
         let request = request(&shared, &release, trigger, &self.signals, &self.status);
         let (outcome, status) = request.reconcile(&mut self.caches).await;
         self.status = status;
+        let judged = self.status.quarantine.clone();
         let written = self.report(&release, &outcome).await;
-        if outcome.verdict == Verdict::Superseded {
+        let has_judged = self.status.quarantine != judged && !self.status.quarantine.is_empty();
+        if outcome.verdict == Verdict::Superseded || has_judged {
+            // Once the verdict is in the status, what follows from it does not wait.
             return Next::Wait(Some(Duration::ZERO));
         }
         let delay = self.pace(&release, &outcome, release.suspend);
@@ -224,7 +227,7 @@ impl Actor {
             _ if asleep => Ended::Suspended,
             Verdict::AsBefore => return None,
             // The health watch notices when they are healthy again.
-            Verdict::Failed { reason: Reason::Unhealthy, .. } => Ended::Well,
+            Verdict::Failed { reason: Reason::Unhealthy | Reason::RolledBack, .. } => Ended::Well,
             // The release continues at a known time, or when another release has changed. Until then,
             // the registry is asked at the interval.
             Verdict::Waiting { reason, .. } if reason.is_of_arrival() => Ended::Well,
@@ -294,6 +297,7 @@ impl Actor {
         match session.write_status(&self.id, &release.uid, &computed).await {
             Ok(()) => {
                 report::publish(session, release, outcome, &self.status, &computed);
+                report::count_rollbacks(&self.shared.env.metrics, &self.status, &computed);
                 self.status = Arc::new(computed);
                 true
             }

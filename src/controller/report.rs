@@ -26,6 +26,24 @@ pub fn count(metrics: &Metrics, release: &Release, outcome: &Outcome, status: &R
     metrics.reconciled(outcome, reason);
 }
 
+/// Counts what became of a revision that has failed.
+pub fn count_rollbacks(metrics: &Metrics, before: &ReleaseStatus, after: &ReleaseStatus) {
+    let is = |status: &ReleaseStatus, reason: Reason| {
+        status.condition(condition::READY).is_some_and(|c| c.reason == reason.as_str())
+    };
+    // The newest entry tells one failure from the next.
+    let newest = |status: &ReleaseStatus| status.quarantine.first().map(|e| (e.key.clone(), e.since.clone()));
+    let is_known = |reason: Reason| is(before, reason) && newest(before) == newest(after);
+    for (reason, result) in [
+        (Reason::RolledBack, labels::RollbackResult::RolledBack),
+        (Reason::Frozen, labels::RollbackResult::Frozen),
+    ] {
+        if is(after, reason) && !is_known(reason) {
+            metrics.rollback(result);
+        }
+    }
+}
+
 /// Counts the last run of a deleted release.
 pub fn count_finalized(metrics: &Metrics) {
     metrics.reconciled(labels::RunResult::Success, Reason::Deleting);

@@ -12,6 +12,7 @@ mod facts;
 mod frozen;
 mod inventory;
 mod ownership;
+pub mod quarantine;
 pub mod registry;
 mod removal;
 mod suspend;
@@ -41,6 +42,7 @@ const GATES: &[Gate] = &[
     inventory::decide,
     trust::decide,
     downgrade::decide,
+    quarantine::decide,
     empty::decide,
     ownership::decide,
     removal::decide,

@@ -22,4 +22,4 @@ pub use objects::{drift, identity, images, live, object, placement, size};
 pub use plan::{delegated, order, preflight, prune, recreate, stage};
 pub use process::{capacity, configuration, fair, proxy};
 pub use release::{adopt, observed};
-pub use run::{ledger, outcome, schedule};
+pub use run::{ledger, outcome, schedule, verdict};

@@ -3,17 +3,20 @@
 mod bounds;
 mod conditions;
 mod history;
+mod quarantine;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 pub use self::bounds::{bounded, whole_seconds};
 use self::conditions::{Conditions, conditions};
-use self::history::remember;
+use self::history::{HistoryInput, remember};
+use self::quarantine::quarantine;
 use super::artifact::digest::shortened;
 use super::outcome::{Arrival, Assessment, ObjectFailure, Outcome, Verdict};
 use super::release::Release;
 use super::release::dependency::WaitedFor;
+use super::verdict::{FailureClass, classify};
 use crate::api::dependency::DependencyStatus;
 use crate::api::reason::Reason;
 use crate::api::status::{ArtifactStatus, Failure, InventoryStatus, MAX_FAILURES, ReleaseStatus, condition};
@@ -174,8 +177,14 @@ pub fn compute(
         let entries = i32::try_from(entries).unwrap_or(i32::MAX);
         status.inventory = Some(InventoryStatus { name: inventory_name(&release.id.name), entries });
     }
-    if outcome.verdict != Verdict::Suspended {
+    if replaces_failures(outcome) {
         set_failures(&mut status, &outcome.failures);
+        if outcome.way_back.is_some() {
+            // Those of the revision that has failed remain.
+            let earlier = previous.failures.iter().filter(|f| !status.failures.contains(f)).cloned();
+            let earlier: Vec<Failure> = earlier.take(MAX_FAILURES - status.failures.len()).collect();
+            status.failures.extend(earlier);
+        }
     }
     if let Some(changes) = &outcome.changes {
         // A retry that writes nothing does not replace the changes.
@@ -183,9 +192,23 @@ pub fn compute(
         if changes.wrote() || status.changes.is_none() || !attempted {
             status.changes = Some(changes.clone());
         }
-        remember(&mut status, previous, outcome, now);
     }
+    remember(&mut status, HistoryInput { previous, release, outcome, now });
+    quarantine(&mut status, previous, release, outcome, now);
     status
+}
+
+/// Whether the failures are those of the outcome. After a way back, those of the revision that has
+/// failed remain, unless the way back fails, too.
+fn replaces_failures(outcome: &Outcome) -> bool {
+    match (&outcome.verdict, &outcome.way_back) {
+        (Verdict::Suspended, _)
+        | (Verdict::Failed { reason: Reason::RolledBack | Reason::Frozen, .. }, _) => false,
+        (Verdict::Failed { .. }, Some(_)) => {
+            matches!(classify(outcome), FailureClass::Bad | FailureClass::Refusal)
+        }
+        _ => true,
+    }
 }
 
 /// The artifact, with what the run knows about it, and the previous values otherwise.

@@ -83,6 +83,8 @@ labels! {
         Dependents => "dependents",
         /// A newest tag that is older than what is applied.
         Downgrade => "downgrade",
+        /// A newest revision that has failed.
+        Quarantine => "quarantine",
         /// The end of its suspension.
         Suspend => "suspend",
         /// A window of the schedule.
@@ -179,6 +181,13 @@ labels! {
         Unknown => "unknown",
         /// A person has said that it counts as done.
         Skipped => "skipped",
+    }
+    /// What became of a release whose new revision has failed.
+    RollbackResult {
+        /// The last healthy revision is applied again.
+        RolledBack => "rolled_back",
+        /// Nothing more is written.
+        Frozen => "frozen",
     }
     /// The result of loading a new version of a file.
     Load {

@@ -6,7 +6,7 @@ use super::error::ReconcileError;
 use super::phase::admit::{arrival, dependencies};
 use super::phase::begin::Begun;
 use super::phase::obtain::{Obtained, obtain};
-use super::phase::plan::{drift, expressions, ownership, plan, removal};
+use super::phase::plan::{drift, expressions, losses, ownership, plan, removal};
 use super::phase::{admit, apply, claim, observe, pin, preflight, prune, resolve, settle, steps, wait};
 use super::scope::Scope;
 use super::scope::revision::Update;
@@ -19,6 +19,10 @@ pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, out
     let Begun { session, ledger, command } = begun;
     let revision = resolve::resolve(scope, &session, caches.into(), &ledger, command).await?;
     tracing::Span::current().record("revision", revision.name.as_str());
+    if let Some(held) = revision.way_back() {
+        // Also in the outcome of a run that fails early.
+        (outcome.way_back, outcome.artifact) = (held.way_back.clone(), Some(revision.artifact()));
+    }
     let admission = admit::admit(scope, &session, caches.into(), &revision).await?;
     let update = Update { session: &session, ledger: &ledger, revision: &revision };
     let updated = async {
@@ -33,6 +37,7 @@ pub async fn reconcile(scope: &Scope<'_>, caches: &mut Caches, begun: Begun, out
         bring(scope, caches, &update, obtained, outcome).await
     };
     let ended = updated.await.or_else(|error: ReconcileError| error.fold_into(outcome));
+    outcome.way_back = revision.way_back().and_then(|held| held.way_back.clone());
     dependencies::name_missing(&mut caches.rollout, outcome);
     admission.report(caches.trust.pinned_of(&revision, admission.images()), outcome);
     ended
@@ -54,6 +59,7 @@ pub async fn bring(
     ownership::check(scope, session, &planned).await?;
     expressions::check(scope, session, &planned).await?;
     removal::check(scope, update, &planned, is_empty).await?;
+    losses::check(scope, session, update.revision, &planned).await?;
     outcome.drift = drift::hold_back(scope, session, &mut caches.drift, &mut planned).await;
     let accepted = preflight::preflight(scope, session, &mut caches.rollout, planned).await?;
     let accepted = steps::before(scope, caches, update, accepted).await?;

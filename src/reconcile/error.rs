@@ -204,6 +204,12 @@ impl From<Blocker> for Box<RunFailure> {
     }
 }
 
+impl From<Blocker> for ReconcileError {
+    fn from(blocker: Blocker) -> Self {
+        Self::Failed(blocker.into())
+    }
+}
+
 impl From<StoreError> for ReconcileError {
     fn from(error: StoreError) -> Self {
         match error {

@@ -68,6 +68,12 @@ async fn rules_of_health_are_refused_with_words() {
             "healthCheckExprs must have different groups and kinds",
         ),
         (
+            json!({"rollback": {"mode": "OnFailure"}}),
+            "rollback.mode needs wait or healthChecks: without them no revision is known to be healthy",
+        ),
+        (json!({"wait": true, "rollback": {"mode": "Always"}}), "rollback.mode"),
+        (json!({"historyLimit": 1}), "historyLimit"),
+        (
             json!({"healthChecks": [{"kind": "Secret", "name": "a", "namespace": "A_"}]}),
             "healthChecks.namespace must be the name of a namespace, or not set",
         ),

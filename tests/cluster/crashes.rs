@@ -25,6 +25,8 @@ const HELD: Duration = Duration::from_secs(20);
 enum Work {
     Install,
     Upgrade,
+    /// An upgrade to a revision that fails.
+    Rollback,
     Delete,
 }
 
@@ -158,11 +160,18 @@ impl<'a> Case<'a> {
         format!("apis/supercargo.dev/v1alpha1/namespaces/{}/ociartifactreleases/app", self.home)
     }
 
-    async fn create_release(&self) {
+    async fn create_release(&self, work: Work) {
         let url = format!("oci://{}/{}", self.yard.registry.host(), self.home);
-        let release = json!({"apiVersion": "supercargo.dev/v1alpha1", "kind": "OCIArtifactRelease",
+        let mut release = json!({"apiVersion": "supercargo.dev/v1alpha1", "kind": "OCIArtifactRelease",
             "metadata": {"name": "app"},
             "spec": {"url": url, "ref": {"tag": "1"}, "insecure": true, "prune": true, "retryInterval": "1s"}});
+        if work == Work::Rollback {
+            let failed = "has(data.value) && data.value == '2'";
+            release["spec"]["wait"] = json!(true);
+            release["spec"]["rollback"] = json!({"mode": "OnFailure"});
+            release["spec"]["healthCheckExprs"] =
+                json!([{"apiVersion": "v1", "kind": "ConfigMap", "current": "true", "failed": failed}]);
+        }
         let path = self.release_path();
         self.send("POST", path.trim_end_matches("/app"), Some(release)).await.expect("a release");
     }
@@ -188,6 +197,21 @@ impl<'a> Case<'a> {
             current && ready && applied.starts_with(&format!("{tag}@"))
         })
         .await;
+    }
+
+    async fn wait_rolled_back(&self) {
+        self.wait("RolledBack", async || {
+            let Some(release) = self.release().await else { return false };
+            condition(&release, "Ready").is_some_and(|c| c.reason == "RolledBack")
+        })
+        .await;
+        let release = self.release().await.expect("the release");
+        let applied = release["status"]["lastAppliedRevision"].as_str().unwrap_or_default();
+        assert!(applied.starts_with("1@"), "{release:#}");
+        let history = release["status"]["history"].as_array().cloned().unwrap_or_default();
+        let failed = history.iter().filter(|entry| entry["outcome"] == "Failed").count();
+        let quarantined = release["status"]["quarantine"].as_array().map_or(0, Vec::len);
+        assert_eq!((failed, quarantined), (1, 1), "one way back for one verdict: {release:#}");
     }
 
     /// The ids that the inventory names; none when there is none.
@@ -241,7 +265,7 @@ impl<'a> Case<'a> {
         if work == Work::Install {
             hold(&proxy);
         }
-        self.create_release().await;
+        self.create_release(work).await;
         let mut operator = self.start(&proxy.kubeconfig(self.yard.account.kubeconfig()));
         if work != Work::Install {
             self.wait_ready("1").await;
@@ -272,6 +296,7 @@ impl<'a> Case<'a> {
         match work {
             Work::Install => self.wait_ready("1").await,
             Work::Upgrade => self.wait_ready("2").await,
+            Work::Rollback => self.wait_rolled_back().await,
             Work::Delete => {
                 self.wait("the release is gone", async || self.release().await.is_none()).await;
             }
@@ -284,7 +309,7 @@ impl<'a> Case<'a> {
         let mut operator = self.start(self.yard.account.kubeconfig());
         self.converged(work).await;
         let wanted = match work {
-            Work::Install => expected(&self.target, false),
+            Work::Install | Work::Rollback => expected(&self.target, false),
             Work::Upgrade => expected(&self.target, true),
             Work::Delete => BTreeSet::new(),
         };
@@ -338,6 +363,11 @@ async fn promise_2_killed_at_each_write_of_an_install_nothing_leaks_and_the_next
 #[story]
 async fn promise_2_killed_at_each_write_of_an_upgrade_nothing_leaks_and_the_next_run_converges() {
     prove("crash-upgrade", Work::Upgrade).await;
+}
+
+#[story]
+async fn killed_at_each_write_of_a_rollback_there_is_one_way_back_and_nothing_leaks() {
+    prove("crash-rollback", Work::Rollback).await;
 }
 
 #[story]

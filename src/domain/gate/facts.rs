@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::api::rollback::QuarantineEntry;
 use crate::domain::allowed::Allowed;
 use crate::domain::identity::{ObjectId, ReleaseId};
 use crate::domain::ledger::goes_back;
@@ -24,6 +25,8 @@ pub struct Facts<'a> {
     pub inventory: Option<InventoryFacts<'a>>,
     /// The step from the applied tag to the newest one.
     pub step: Option<TagStep<'a>>,
+    /// What is known of the revision, if it is quarantined.
+    pub quarantined: Option<&'a QuarantineEntry>,
     /// Which signatures are required.
     pub demands: Option<Demands>,
     /// The name and the digest of a revision, and how many objects it holds.
@@ -49,6 +52,7 @@ impl<'a> Facts<'a> {
             registry: None,
             inventory: None,
             step: None,
+            quarantined: None,
             demands: None,
             rendered: None,
             arrival: None,

@@ -4,6 +4,7 @@
 mod build;
 pub mod delegated;
 mod existing;
+pub mod losses;
 #[cfg(test)]
 mod nothing;
 mod once;

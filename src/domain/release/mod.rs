@@ -12,6 +12,7 @@ pub mod observed;
 pub mod promotion;
 pub mod readiness;
 mod ready;
+mod rollback;
 mod spec;
 pub mod windows;
 

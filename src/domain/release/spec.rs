@@ -12,7 +12,8 @@ use super::dependency::Dependency;
 use super::guards::Guards;
 use crate::api::keys;
 use crate::api::reason::Reason;
-use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, RegistryProvider};
+use crate::api::release::{DeletionPolicy, DriftMode, OCIArtifactRelease, RegistryProvider, RollbackMode};
+use crate::api::status::MAX_HISTORY;
 use crate::domain::health::ExpressionRules;
 use crate::domain::inventory::Provenance;
 use crate::domain::manifest::patch::InvalidPatch;
@@ -102,6 +103,10 @@ pub struct Release {
     pub drift: DriftMode,
     /// Fields that may drift.
     pub ignore: Arc<[Ignore]>,
+    /// What happens when a new revision fails.
+    pub rollback: RollbackMode,
+    /// How many revisions the history has.
+    pub history_limit: usize,
     /// What must be ready before a new revision is applied.
     pub depends_on: Arc<[Dependency]>,
     /// What deletion of the release does.
@@ -116,6 +121,8 @@ pub struct Release {
     pub approve: Option<String>,
     /// The digest whose failed or unknown steps count as done.
     pub steps_done: Option<String>,
+    /// The request to try a quarantined revision once more: its digest, and possibly more after an `@`.
+    pub retry: Option<String>,
     /// The namespace of namespaced objects that name none.
     pub default_namespace: String,
     /// Where its objects come from, if a person has set it.
@@ -288,6 +295,8 @@ impl Release {
             force: spec.force,
             drift: spec.drift.mode,
             ignore: ignore.into(),
+            rollback: rollback(spec)?,
+            history_limit: usize::try_from(spec.history_limit).unwrap_or_default().clamp(2, MAX_HISTORY),
             depends_on: Dependency::parse_all(&spec.depends_on, &id_of(resource).namespace)
                 .map_err(|(field, problem)| invalid(&field, problem))?
                 .into(),
@@ -302,6 +311,7 @@ impl Release {
             reconcile_at: annotation(keys::RECONCILE_AT),
             approve: annotation(keys::APPROVE),
             steps_done: annotation(keys::STEPS_DONE),
+            retry: annotation(keys::RETRY),
             default_namespace: id_of(resource).namespace,
             provenance: None,
         })
@@ -368,6 +378,15 @@ fn verify(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<Option<D
         name(&format!("{field}.name"), Some(&secret.to_owned()))?;
     }
     Ok(Some(declared))
+}
+
+fn rollback(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<RollbackMode, InvalidSpec> {
+    let mode = spec.rollback.mode;
+    if mode != RollbackMode::Off && !spec.wait && spec.health_checks.is_empty() {
+        let problem = "needs spec.wait or spec.healthChecks: without them no revision is known to be healthy";
+        return Err(invalid("rollback.mode", problem));
+    }
+    Ok(mode)
 }
 
 fn wanted(spec: &crate::api::release::OCIArtifactReleaseSpec) -> Result<WantedVersion, InvalidSpec> {

@@ -4,7 +4,8 @@
 //! what a run does next.
 
 use crate::api::reason::Reason;
-use crate::api::release::DriftMode;
+use crate::api::release::{DriftMode, RollbackMode};
+use crate::api::rollback::QuarantineEntry;
 use crate::api::status::{ReleaseStatus, condition};
 use crate::domain::artifact::digest::is_digest;
 use crate::domain::inventory::{Inventory, Provenance};
@@ -24,6 +25,11 @@ impl KnownRevision {
     /// None when it is not a digest: another program may have written it.
     fn new(name: &str, digest: &str) -> Option<Self> {
         is_digest(digest).then(|| Self { name: name.to_owned(), digest: digest.to_owned() })
+    }
+
+    /// One by its name alone, `tag@digest` or the digest.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::new(name, name.rsplit('@').next()?)
     }
 
     /// The tag that it was found under, if any.
@@ -50,6 +56,12 @@ pub struct Ledger {
     pub ready: Option<Reason>,
     /// Whether the revision of the last attempt is not trusted.
     pub is_rejected: bool,
+    /// The revision that the registry offers and the release does not follow, by its name.
+    pub held: Option<String>,
+    /// The revisions that have failed and are not applied any more.
+    pub quarantine: Vec<QuarantineEntry>,
+    /// The last request to try one of them once more that was handled.
+    pub retried: Option<String>,
 }
 
 /// What a run knows in addition to the ledger when it decides what to do.
@@ -85,6 +97,14 @@ pub enum Command {
 
 /// What a run does next.
 pub fn next(ledger: &Ledger, release: &Release, facts: &LedgerFacts<'_>) -> Command {
+    let sent_back = ledger.sent_back(release);
+    if let Some((entry, failed)) = &sent_back {
+        let begins = entry.frozen.is_none() && ledger.attempted.as_ref() == Some(failed);
+        // The way back does not need the registry, and a frozen release asks it on time only.
+        if begins || entry.frozen.is_some() && facts.only_objects {
+            return Command::Keep(failed.clone());
+        }
+    }
     let first = ledger.restorable_first(release, facts);
     let held = ledger.ready.is_some_and(|reason| ledger.is_held(reason));
     let settled = ledger.settled(release);
@@ -97,7 +117,9 @@ pub fn next(ledger: &Ledger, release: &Release, facts: &LedgerFacts<'_>) -> Comm
     }
     // An incomplete one would be reported as if the registry had answered.
     let can_wait = complete && settled.is_some() || first.is_some();
-    Command::Resolve { fallback: settled, can_wait }
+    // A way back that was cut off goes on, whatever the registry says.
+    let fallback = settled.or(sent_back.map(|(_, failed)| failed));
+    Command::Resolve { fallback, can_wait }
 }
 
 impl Ledger {
@@ -116,6 +138,9 @@ impl Ledger {
             complete: inventory.applied.clone(),
             written: inventory.written.clone(),
             ready: status.condition(condition::READY).and_then(|c| Reason::named(&c.reason)),
+            held: status.held_revision.clone(),
+            quarantine: status.quarantine.clone(),
+            retried: status.last_handled_retry.clone(),
             is_rejected: status.condition(condition::VERIFIED).is_some_and(|c| c.status == "False"),
         }
     }
@@ -143,11 +168,39 @@ impl Ledger {
             .then(|| known.clone())
     }
 
+    /// What is known of a revision that has failed with the present spec, unless a person asks to
+    /// try it once more.
+    pub fn quarantined(&self, release: &Release, digest: &str) -> Option<&QuarantineEntry> {
+        if release.rollback == RollbackMode::Off || release.retries(digest, self.retried.as_deref()) {
+            return None;
+        }
+        let key = release.applied_key(digest);
+        self.quarantine.iter().find(|entry| entry.key == key)
+    }
+
+    /// The quarantined revision that the spec wanted last, as far as is known without the registry.
+    pub fn sent_back(&self, release: &Release) -> Option<(&QuarantineEntry, KnownRevision)> {
+        let last = |known: &KnownRevision| {
+            self.attempted.as_ref() == Some(known) || self.held.as_ref() == Some(&known.name)
+        };
+        let known = self.quarantine.iter().filter_map(|e| KnownRevision::new(&e.revision, &e.digest));
+        let mut wanted = known.filter(|known| last(known) && is_wanted(release, known));
+        wanted.find_map(|known| Some((self.quarantined(release, &known.digest)?, known)))
+    }
+
+    /// The quarantined revision that a revision is kept for.
+    pub fn stands_in_for(&self, release: &Release, digest: &str) -> Option<&QuarantineEntry> {
+        let (entry, _) = self.sent_back(release)?;
+        let is_it = |name: &&String| name.rsplit('@').next() == Some(digest);
+        entry.back_to.as_ref().filter(is_it).map(|_| entry).filter(|entry| entry.frozen.is_none())
+    }
+
     /// The revision that the cluster has every object of, if the spec still renders it the
     /// same way and drift is corrected.
     pub fn restorable(&self, release: &Release, facts: &LedgerFacts<'_>) -> Option<KnownRevision> {
         let (known, _) = self.applied.as_ref()?;
-        let rendered_so = self.whole() == Some(release.applied_key(&known.digest).as_str());
+        let rendered_so = self.whole() == Some(release.applied_key(&known.digest).as_str())
+            && self.quarantined(release, &known.digest).is_none();
         (facts.restores && release.drift == DriftMode::Correct && rendered_so).then(|| known.clone())
     }
 
@@ -180,7 +233,10 @@ fn leaves_applied(reason: Reason) -> bool {
     !reason.is_distrust()
         && !matches!(
             reason,
-            Reason::RegistryNotAllowed | Reason::ServiceAccountNotFound | Reason::ApiServerUnavailable
+            Reason::RegistryNotAllowed
+                | Reason::ServiceAccountNotFound
+                | Reason::ApiServerUnavailable
+                | Reason::Frozen
         )
 }
 
@@ -306,6 +362,76 @@ mod tests {
         let mut reporting = tag();
         reporting.drift = DriftMode::Report;
         check(ledger(&reporting, 1, 0, true, false), &reporting, OBJECTS, resolve(None, false));
+    }
+
+    #[test]
+    fn a_revision_that_has_failed_is_gone_back_from() {
+        let mut release = release(json!({"tag": "1.0.0"}));
+        release.rollback = RollbackMode::OnFailure;
+        let entry = |frozen: Option<&str>| QuarantineEntry {
+            revision: known("1.0.0", 1).name,
+            digest: DIGESTS[1].to_owned(),
+            key: release.applied_key(DIGESTS[1]),
+            back_to: Some(known("1.0.0", 0).name),
+            frozen: frozen.map(str::to_owned),
+            ..QuarantineEntry::default()
+        };
+        let check = |ledger: &Ledger, release: &Release, facts: LedgerFacts<'_>, expected: Command| {
+            assert_eq!(next(ledger, release, &facts), expected, "{ledger:?}");
+        };
+        let resolve = |fallback: Option<KnownRevision>, can_wait| Command::Resolve { fallback, can_wait };
+        let (good, bad) = (known("1.0.0", 0), known("1.0.0", 1));
+        let with = |base: Ledger, frozen: Option<&str>| Ledger { quarantine: vec![entry(frozen)], ..base };
+
+        // It was attempted last: the way back begins without the registry.
+        let failed = with(ledger(&release, 1, 1, false, true), None);
+        check(&failed, &release, FULL, Command::Keep(bad.clone()));
+        check(&failed, &release, OBJECTS, Command::Keep(bad.clone()));
+        assert_eq!(failed.restorable(&release, &FULL), None, "its drift is not corrected");
+        // Nothing of it was written.
+        check(
+            &with(ledger(&release, 1, 0, true, false), None),
+            &release,
+            OBJECTS,
+            Command::Keep(bad.clone()),
+        );
+        // The way back was cut off: it goes on, and a newer revision is looked for.
+        let held = |ledger: Ledger| Ledger { held: Some(bad.name.clone()), ..ledger };
+        let going = held(with(ledger(&release, 0, 1, false, false), None));
+        check(&going, &release, FULL, resolve(Some(bad.clone()), false));
+        // It is done: the earlier one is the wanted one.
+        let done = held(with(ledger(&release, 0, 0, true, false), None));
+        check(&done, &release, OBJECTS, Command::Keep(good.clone()));
+        check(&done, &release, FULL, resolve(Some(good), true));
+        assert_eq!(done.stands_in_for(&release, DIGESTS[0]).map(|e| e.digest.as_str()), Some(DIGESTS[1]));
+        // Nothing is written: only the registry is asked, on time.
+        let frozen = with(ledger(&release, 1, 1, false, true), Some("why"));
+        check(&frozen, &release, OBJECTS, Command::Keep(bad.clone()));
+        check(&frozen, &release, FULL, resolve(Some(bad.clone()), false));
+        check(&held(with(going.clone(), Some("why"))), &release, OBJECTS, Command::Keep(bad.clone()));
+        assert!(frozen.is_held(Reason::Frozen), "nothing is written, drift included");
+
+        // What releases it: another spec, a request, or that failures are retried again.
+        let free = |ledger: &Ledger, release: &Release| {
+            assert!(ledger.quarantined(release, DIGESTS[1]).is_none() && ledger.sent_back(release).is_none());
+        };
+        let mut asked = release.clone();
+        asked.retry = Some(format!("{}@1", DIGESTS[1]));
+        free(&failed, &asked);
+        let handled = Ledger { retried: asked.retry.clone(), ..failed.clone() };
+        assert!(handled.quarantined(&asked, DIGESTS[1]).is_some());
+        asked.retry = Some(DIGESTS[0].to_owned());
+        assert!(failed.quarantined(&asked, DIGESTS[1]).is_some(), "the request is about another one");
+        let mut changed = release.clone();
+        changed.path = "other".to_owned();
+        free(&failed, &changed);
+        let mut off = release.clone();
+        off.rollback = RollbackMode::Off;
+        free(&failed, &off);
+        // A spec that names another tag does not forget it.
+        let mut newer = release.clone();
+        newer.wanted = WantedVersion::Tag("2.0.0".to_owned());
+        assert!(failed.sent_back(&newer).is_none() && failed.quarantined(&newer, DIGESTS[1]).is_some());
     }
 
     #[test]

@@ -3,3 +3,4 @@
 pub mod ledger;
 pub mod outcome;
 pub mod schedule;
+pub mod verdict;

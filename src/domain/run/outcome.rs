@@ -49,6 +49,10 @@ pub struct Outcome {
     pub wake_at: Option<Timestamp>,
     /// The revision that the registry offers and the release does not follow.
     pub held: Option<String>,
+    /// The key of the quarantined revision that the run has gone back from.
+    pub way_back: Option<String>,
+    /// When the rollout of the revision began.
+    pub began: Option<Timestamp>,
     /// Why the registry did not provide the wanted artifact.
     pub fetch_failed: Option<Assessment>,
     /// The verdict's message without the failures, for output that lists them

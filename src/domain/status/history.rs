@@ -3,43 +3,89 @@
 use jiff::Timestamp;
 
 use super::bounds::whole_seconds;
-use crate::api::status::{HistoryEntry, MAX_HISTORY, ReleaseStatus};
-use crate::domain::outcome::Outcome;
+use crate::api::status::{Changes, HistoryEntry, ReleaseStatus, VerifiedBy};
+use crate::domain::outcome::{Outcome, Verdict};
+use crate::domain::release::Release;
+use crate::domain::verdict::{FailureClass, classify};
 
 /// In the history: a revision that is not completely applied, or not healthy.
 const FAILED: &str = "Failed";
+/// In the history: a revision whose objects were healthy.
+pub const HEALTHY: &str = "Healthy";
+
+/// What the history is made from.
+#[derive(Clone, Copy)]
+pub struct HistoryInput<'a> {
+    /// The status before the run.
+    pub previous: &'a ReleaseStatus,
+    /// The release.
+    pub release: &'a Release,
+    /// The outcome of the run.
+    pub outcome: &'a Outcome,
+    /// The time of the outcome.
+    pub now: Timestamp,
+}
 
 /// The outcome of the rollout of a revision, in the history.
 fn came_out(outcome: &Outcome) -> &'static str {
     match (outcome.applied, outcome.health.as_ref().and_then(|h| h.status)) {
         (false, _) | (true, Some(false)) => FAILED,
-        (true, Some(true)) => "Healthy",
+        (true, Some(true)) => HEALTHY,
         (true, None) => "Applied",
     }
 }
 
 /// Adds a rollout, which a correction of drift is not. The retry of a failed revision updates its entry.
-pub fn remember(status: &mut ReleaseStatus, previous: &ReleaseStatus, outcome: &Outcome, now: Timestamp) {
-    let (Some(artifact), Some(changes), true) = (&outcome.artifact, &outcome.changes, outcome.rollout) else {
-        return;
+pub fn remember(status: &mut ReleaseStatus, input: HistoryInput<'_>) {
+    let HistoryInput { previous, release, outcome, now } = input;
+    let (Some(artifact), true) = (&outcome.artifact, outcome.rollout) else { return };
+    // A step that has failed comes before the first write.
+    let bad = || (classify(outcome) == FailureClass::Bad).then(Changes::default);
+    let Some(changes) = outcome.changes.clone().or_else(bad) else { return };
+    let ended = whole_seconds(now).to_string();
+    let reason = match &outcome.verdict {
+        Verdict::Failed { reason, .. } if came_out(outcome) == FAILED => Some(reason.to_string()),
+        _ => None,
     };
+    let signers = status.artifact.as_ref().map(|known| known.verified_by.as_slice()).unwrap_or_default();
     let entry = HistoryEntry {
         revision: artifact.revision.clone(),
         digest: artifact.digest.clone(),
-        applied_at: whole_seconds(now).to_string(),
+        applied_at: ended.clone(),
         outcome: came_out(outcome).to_owned(),
         changes: changes.clone(),
+        reason,
+        signer: signers.first().and_then(signer),
+        started_at: outcome.began.map(|began| whole_seconds(began).to_string()),
+        ended_at: Some(ended),
+        source: Some(release.repository().to_owned()),
+        key: Some(release.applied_key(&artifact.digest)),
     };
     match status.history.first_mut().filter(|h| h.digest == entry.digest) {
-        Some(top) if top.outcome == entry.outcome && !changes.wrote() => {}
+        Some(top) if top.outcome == entry.outcome && top.key == entry.key && !changes.wrote() => {}
         Some(top) if top.outcome == FAILED => {
             let changes = changes.after(&top.changes);
             let known = previous.last_applied_revision.as_ref() == Some(&entry.revision);
             let applied_at = if known { top.applied_at.clone() } else { entry.applied_at };
-            *top = HistoryEntry { changes, applied_at, ..entry };
+            let started_at = top.started_at.take().or(entry.started_at);
+            *top = HistoryEntry { changes, applied_at, started_at, ..entry };
         }
         Some(top) => *top = entry,
         None => status.history.insert(0, entry),
     }
-    status.history.truncate(MAX_HISTORY);
+    shorten(&mut status.history, release.history_limit.max(2));
+}
+
+/// Drops the oldest entries. The last healthy revision stays: a release may go back to it.
+fn shorten(history: &mut Vec<HistoryEntry>, most: usize) {
+    let healthy = history.iter().position(|entry| entry.outcome == HEALTHY);
+    if let Some(at) = healthy.filter(|at| *at >= most) {
+        history.swap(at, most - 1);
+    }
+    history.truncate(most);
+}
+
+/// Who has signed it, for people.
+fn signer(by: &VerifiedBy) -> Option<String> {
+    by.subject.clone().or_else(|| by.key.clone())
 }

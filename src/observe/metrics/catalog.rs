@@ -2,8 +2,8 @@
 //! the tables of docs/metrics.md are made from it.
 
 use super::super::labels::{
-    Action, Answer, CacheResult, Label, Load, Method, Phase, ReadyState, RunResult, StepResult, Verb,
-    VerdictSource, Verification, WaitingGate, WebhookResult, senders,
+    Action, Answer, CacheResult, Label, Load, Method, Phase, ReadyState, RollbackResult, RunResult,
+    StepResult, Verb, VerdictSource, Verification, WaitingGate, WebhookResult, senders,
 };
 
 /// A metric.
@@ -168,7 +168,7 @@ pub(super) const WAITING: MetricEntry = gauge(
     "supercargo_releases_waiting",
     &[("gate", Values::Closed(words::<WaitingGate>))],
     "Releases that this replica reconciles and that wait, by what holds them: dependencies that are not ready, dependents \
-     that are deleted first, a downgrade that the spec does not allow, or spec.suspend.",
+     that are deleted first, a downgrade that the spec does not allow, a revision that has failed and is quarantined, or spec.suspend.",
 );
 pub(super) const INVENTORY_ENTRIES: MetricEntry = gauge(
     "supercargo_inventory_entries",
@@ -186,6 +186,13 @@ pub(super) const STEPS: MetricEntry = counter(
     "supercargo_steps_total",
     &[("outcome", Values::Closed(words::<StepResult>))],
     "Runs of steps of revisions: those that have started, and those that have ended, by outcome.",
+);
+
+pub(super) const ROLLBACKS: MetricEntry = counter(
+    "supercargo_rollbacks_total",
+    &[("result", Values::Closed(words::<RollbackResult>))],
+    "Revisions that have failed and were not retried: those that were replaced by the last healthy one, and those after \
+     which nothing more is written.",
 );
 
 const NAMESPACE: (&str, Values) = ("release_namespace", Values::Bounded("its namespace"));
@@ -323,6 +330,7 @@ pub const CATALOG: &[Group] = &[
             HEALTH_WAITS,
             VERDICT_SECONDS,
             STEPS,
+            ROLLBACKS,
             QUEUE_DEPTH,
             QUEUE_AGE,
         ],

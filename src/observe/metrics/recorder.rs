@@ -6,8 +6,8 @@ use jiff::Timestamp;
 use prometheus::{IntGauge, Registry, TextEncoder};
 
 use super::super::labels::{
-    Action, Answer, CacheResult, Load, Method, Phase, RunResult, StepResult, Verb, VerdictSource,
-    Verification, WebhookResult,
+    Action, Answer, CacheResult, Load, Method, Phase, RollbackResult, RunResult, StepResult, Verb,
+    VerdictSource, Verification, WebhookResult,
 };
 use super::catalog::{BUILD_INFO, LEADER};
 use super::fleet::Fleet;
@@ -94,6 +94,11 @@ impl Metrics {
     /// Counts the start or the end of a step.
     pub fn step(&self, result: StepResult) {
         self.runs.step(result);
+    }
+
+    /// Counts what became of a release whose new revision has failed.
+    pub fn rollback(&self, result: RollbackResult) {
+        self.runs.rollback(result);
     }
 
     /// Counts objects with drift.

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
-use super::super::labels::{Action, Phase, RunResult, StepResult, VerdictSource};
+use super::super::labels::{Action, Phase, RollbackResult, RunResult, StepResult, VerdictSource};
 use super::catalog::{
-    DRIFT_CORRECTED, DRIFT_DETECTED, HEALTH_WAITS, OBJECTS, RECONCILE_SECONDS, RECONCILES, STEPS,
+    DRIFT_CORRECTED, DRIFT_DETECTED, HEALTH_WAITS, OBJECTS, RECONCILE_SECONDS, RECONCILES, ROLLBACKS, STEPS,
     VERDICT_SECONDS,
 };
 use super::make::{Children, Maker};
@@ -22,6 +22,7 @@ pub(super) struct Runs {
     health_waits: IntGauge,
     verdicts: Children<VerdictSource, Histogram>,
     steps: Children<StepResult, IntCounter>,
+    rollbacks: Children<RollbackResult, IntCounter>,
 }
 
 impl Runs {
@@ -35,6 +36,7 @@ impl Runs {
             health_waits: make.gauge(&HEALTH_WAITS)?,
             verdicts: make.closed_histograms(&VERDICT_SECONDS)?,
             steps: make.closed_counters(&STEPS)?,
+            rollbacks: make.closed_counters(&ROLLBACKS)?,
         })
     }
 
@@ -52,6 +54,10 @@ impl Runs {
 
     pub fn step(&self, result: StepResult) {
         self.steps.with(result, IntCounter::inc);
+    }
+
+    pub fn rollback(&self, result: RollbackResult) {
+        self.rollbacks.with(result, IntCounter::inc);
     }
 
     pub fn drift_detected(&self, count: usize) {

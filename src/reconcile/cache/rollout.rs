@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::cluster::ClusterCache;
@@ -38,6 +39,8 @@ pub struct Rollout {
     key: String,
     /// The name of the revision.
     name: String,
+    /// When its first run began.
+    began: Option<Timestamp>,
     /// Whether it is complete: later writes only correct drift.
     over: bool,
     /// When the wait for health began. A run that continues the wait gets only the time that is
@@ -54,7 +57,7 @@ impl Rollout {
     /// Returns whether the rollout is still in progress.
     pub fn begin(&mut self, key: &str, name: &str, settled: bool) -> bool {
         if self.key != key {
-            *self = Self { key: key.to_owned(), ..Self::default() };
+            *self = Self { key: key.to_owned(), began: Some(Timestamp::now()), ..Self::default() };
         }
         name.clone_into(&mut self.name);
         self.over |= settled;
@@ -64,6 +67,11 @@ impl Rollout {
     /// The revision and its options.
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// When its first run began.
+    pub fn began(&self) -> Option<Timestamp> {
+        self.began
     }
 
     /// The name of the revision.

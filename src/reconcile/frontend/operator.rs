@@ -112,9 +112,10 @@ async fn reconcile(scope: &Scope<'_>, caches: &mut Caches) -> Outcome {
         scope.env.dependencies.unfollow(&scope.release.id);
     }
     // Until this process has asked the registry, the status knows.
-    outcome.held = match caches.registry.answered {
-        Some(_) => caches.registry.held.as_ref().map(|held| held.revision.clone()),
-        None => scope.status().held_revision.clone(),
+    outcome.held = match (&caches.registry.held, &caches.registry.answered) {
+        (Some(held), _) => Some(held.revision.clone()),
+        (None, Some(_)) => None,
+        (None, None) => scope.status().held_revision.clone(),
     };
     outcome.fetch_failed = fetch_failure(caches, &outcome);
     if !outcome.verdict.is_silent() {

@@ -5,6 +5,8 @@ pub mod render;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use self::fetch::fetch;
 use self::render::{Rendered, render};
 use crate::api::reason::Reason;
@@ -32,6 +34,8 @@ pub struct Obtained {
     pub rendered: Rendered,
     /// Whether this is a rollout, not only a drift correction.
     pub rollout: bool,
+    /// When that began.
+    pub began: Option<Timestamp>,
 }
 
 impl Obtained {
@@ -42,14 +46,15 @@ impl Obtained {
         content: Admitted,
         rendered: Rendered,
     ) -> Self {
-        Self { artifact: None, content, rendered, rollout: begin(caches, revision) }
+        let rollout = begin(caches, revision);
+        Self { artifact: None, content, rendered, rollout, began: caches.rollout.progress.began() }
     }
 
     /// Adds to the outcome what is known so far.
     pub fn report(&self, cluster: &ClusterCache, outcome: &mut Outcome) {
         outcome.artifact.clone_from(&self.artifact);
         outcome.entries = Some(cluster.inventory.entries.len());
-        outcome.rollout = self.rollout;
+        (outcome.rollout, outcome.began) = (self.rollout, self.began);
     }
 }
 
@@ -109,7 +114,10 @@ pub async fn obtain_within(
     let content = admission.admit(artifact)?;
     let rollout = begin(caches, revision);
     match render(scope, session, discovery, &content).await {
-        Ok(rendered) => Ok(Obtained { artifact: Some(status), content, rendered, rollout }),
+        Ok(rendered) => {
+            let began = caches.rollout.progress.began();
+            Ok(Obtained { artifact: Some(status), content, rendered, rollout, began })
+        }
         Err(error) => Err(error.about(status, caches.cluster.inventory.entries.len())),
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod drift;
 pub mod expressions;
+pub mod losses;
 pub mod once;
 pub mod ownership;
 pub mod removal;

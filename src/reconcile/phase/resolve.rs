@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use crate::api::reason::Reason;
+use crate::api::rollback::QuarantineEntry;
 use crate::cluster::session::Session;
 use crate::domain::gate::TagStep;
-use crate::domain::gate::downgrade;
-use crate::domain::gate::{Decision, Facts};
+use crate::domain::gate::{Blocker, Decision, Facts, downgrade, quarantine};
 use crate::domain::ledger::{Command, KnownRevision, Ledger};
 use crate::domain::release::Release;
 use crate::observe::labels::Phase;
@@ -64,12 +64,17 @@ pub async fn resolve(
         Command::Restore(known) | Command::Keep(known) => {
             // A newer spec may want another.
             memory.registry.resolve_due |= !is_answered(scope.release, memory.registry);
-            let (stale, held) = (memory.registry.stale.clone(), memory.registry.held.clone());
-            Ok(Revision { stale, held, ..revision_of(scope.release, &known)? })
+            let revision = kept(scope.release, ledger, memory.registry, &known)?;
+            memory.registry.held.clone_from(&revision.held);
+            Ok(revision)
         }
         Command::Continue => {
             let resumed = memory.rollout.resumed(scope.release.generation).cloned();
-            resumed.ok_or(ReconcileError::SUPERSEDED)
+            let resumed = resumed.ok_or(ReconcileError::SUPERSEDED)?;
+            match resumed.way_back() {
+                Some(_) => Ok(resumed),
+                None => Ok(steer(scope.release, ledger, resumed)?),
+            }
         }
         Command::Resolve { fallback, can_wait } => {
             let started = Instant::now();
@@ -97,17 +102,14 @@ fn answered(
 ) -> Result<Revision, ReconcileError> {
     let Memory { registry, rollout, notes, .. } = memory;
     let release = scope.release;
-    let keep = |registry: &RegistryCache| match &fallback {
-        Some(known) => {
-            let (stale, held) = (registry.stale.clone(), registry.held.clone());
-            revision_of(release, known).map(|revision| Some(Revision { stale, held, ..revision }))
-        }
-        None => Ok(None),
+    let keep = |registry: &RegistryCache| {
+        fallback.as_ref().map(|known| kept(release, ledger, registry, known)).transpose()
     };
     let answer = match answer {
         Ok(None) => {
             let kept = keep(registry)?.filter(|_| !scope.signals.is_superseded());
             registry.resolve_due |= kept.is_some();
+            registry.held = kept.as_ref().and_then(|revision| revision.held.clone());
             return kept.ok_or(ReconcileError::SUPERSEDED);
         }
         Ok(Some(resolved)) => Ok(resolved),
@@ -118,7 +120,12 @@ fn answered(
     let failed = match answer {
         Ok(resolved) => {
             (registry.stale, registry.held) = (None, None);
-            let revision = follow(scope, ledger, notes, resolved);
+            let (name, offered) = (resolved.revision.clone(), resolved.digest.clone());
+            let revision = follow(scope, ledger, notes, resolved).map_err(|blocker| {
+                let way_back = Some(release.applied_key(offered.as_str()));
+                registry.held = Some(Held { revision: name, message: blocker.message.clone(), way_back });
+                Box::<RunFailure>::from(blocker)
+            })?;
             registry.held.clone_from(&revision.held);
             rollout.wanted(Some(&revision.key));
             return Ok(revision);
@@ -136,7 +143,10 @@ fn answered(
         rollout.wanted(None);
     }
     match keep(registry)?.filter(|_| ledger.complete.is_some() || !gone) {
-        Some(kept) => Ok(kept),
+        Some(kept) => {
+            registry.held.clone_from(&kept.held);
+            Ok(kept)
+        }
         None => Err(failed.into()),
     }
 }
@@ -167,15 +177,25 @@ async fn ask(
 }
 
 /// Follows the answer of the registry, and notes moved tags and downgrades.
-fn follow(scope: &Scope<'_>, ledger: &Ledger, notes: &mut Notes, resolved: Resolved) -> Revision {
+///
+/// # Errors
+/// That the release is frozen.
+fn follow(
+    scope: &Scope<'_>,
+    ledger: &Ledger,
+    notes: &mut Notes,
+    resolved: Resolved,
+) -> Result<Revision, Blocker> {
     let release = scope.release;
     let status = scope.status();
     let tag = resolved.tag.as_ref().map(|tag| tag.as_str().to_owned());
     let reported = status.last_attempted_revision.as_ref() == Some(&resolved.revision);
     let newest = resolved.digest.clone();
-    let revision = destination(release, ledger, resolved);
-    let Some(last) = ledger.last_applied(release) else { return revision };
-    let (Some(tag), Some(last_tag)) = (tag, last.tag()) else { return revision };
+    let revision = destination(release, ledger, resolved)?;
+    let Some(last) = ledger.last_applied(release).filter(|_| revision.way_back().is_none()) else {
+        return Ok(revision);
+    };
+    let (Some(tag), Some(last_tag)) = (tag, last.tag()) else { return Ok(revision) };
     if tag == last_tag && newest.as_str() != last.digest {
         let message = format!("Tag {tag} moved from {} to {newest}", last.digest);
         notes.once(Reason::TagMoved, message, reported);
@@ -190,23 +210,87 @@ fn follow(scope: &Scope<'_>, ledger: &Ledger, notes: &mut Notes, resolved: Resol
         );
         notes.once(Reason::Downgraded, message, reported);
     }
-    revision
+    Ok(revision)
 }
 
-/// The target revision for an answer of the registry: the current one, if the answer would be a
-/// downgrade that the spec does not allow.
-pub fn destination(release: &Release, ledger: &Ledger, resolved: Resolved) -> Revision {
+/// The target revision for an answer of the registry: the last healthy one, if the answer is
+/// quarantined; the current one, if the answer would be a downgrade that the spec does not allow.
+///
+/// # Errors
+/// That the release is frozen.
+pub fn destination(release: &Release, ledger: &Ledger, resolved: Resolved) -> Result<Revision, Blocker> {
     let Resolved { digest, tag, revision: name } = resolved;
     let key = release.applied_key(digest.as_str());
-    let revision = Revision { name, digest, key, stale: None, held: None };
-    let Some(last) = ledger.last_applied(release) else { return revision };
-    let (Some(tag), Some(from)) = (tag, last.tag()) else { return revision };
+    let revision = steer(release, ledger, Revision { name, digest, key, stale: None, held: None })?;
+    if revision.held.is_some() {
+        return Ok(revision);
+    }
+    let Some(last) = ledger.last_applied(release) else { return Ok(revision) };
+    let (Some(tag), Some(from)) = (tag, last.tag()) else { return Ok(revision) };
     let step = Some(TagStep { from, to: tag.as_str() });
     match (downgrade::decide(&Facts { step, ..Facts::of(release) }), revision_of(release, last)) {
         (Decision::Wait(blocker, _), Ok(last)) => {
-            Revision { held: Some(Held { revision: revision.name, message: blocker.message }), ..last }
+            let held = Held { revision: revision.name, message: blocker.message, way_back: None };
+            steer(release, ledger, Revision { held: Some(held), ..last })
         }
-        _ => revision,
+        _ => Ok(revision),
+    }
+}
+
+/// The revision to apply for one that is wanted: the last healthy one, if it is quarantined.
+///
+/// # Errors
+/// That the release is frozen.
+fn steer(release: &Release, ledger: &Ledger, revision: Revision) -> Result<Revision, Blocker> {
+    let entry = ledger.quarantined(release, revision.digest.as_str());
+    back_to(release, entry, None).map(|back| back.unwrap_or(revision))
+}
+
+/// The revision that is applied instead of a quarantined one; `last` is given if it is known.
+///
+/// # Errors
+/// That the release is frozen.
+fn back_to(
+    release: &Release,
+    quarantined: Option<&QuarantineEntry>,
+    last: Option<&KnownRevision>,
+) -> Result<Option<Revision>, Blocker> {
+    let decision = quarantine::decide(&Facts { quarantined, ..Facts::of(release) });
+    let (blocker, entry) = match (decision, quarantined) {
+        (Decision::Pass, _) | (_, None) => return Ok(None),
+        (Decision::Refuse(blocker), _) => return Err(blocker),
+        (Decision::Wait(blocker, _), Some(entry)) => (blocker, entry),
+    };
+    let known = last.cloned().or_else(|| KnownRevision::named(entry.back_to.as_deref()?));
+    let revision = known.and_then(|known| revision_of(release, &known).ok());
+    let (name, way_back) = (entry.revision.clone(), Some(entry.key.clone()));
+    let held = Some(Held { revision: name, message: blocker.message, way_back });
+    Ok(revision.map(|revision| Revision { held, ..revision }))
+}
+
+/// A revision that is kept without an answer of the registry.
+///
+/// # Errors
+/// That the release is frozen.
+fn kept(
+    release: &Release,
+    ledger: &Ledger,
+    registry: &RegistryCache,
+    known: &KnownRevision,
+) -> Result<Revision, ReconcileError> {
+    let revision = Revision { stale: registry.stale.clone(), ..revision_of(release, known)? };
+    let entry = ledger.quarantined(release, &known.digest);
+    let (entry, last) = match entry {
+        Some(_) => (entry, None),
+        // The process that went back may have ended.
+        None => (ledger.stands_in_for(release, &known.digest), Some(known)),
+    };
+    match back_to(release, entry, last)? {
+        Some(back) => Ok(Revision { stale: revision.stale, ..back }),
+        None => {
+            let held = registry.held.clone().filter(|held| held.way_back.is_none());
+            Ok(Revision { held, ..revision })
+        }
     }
 }
 

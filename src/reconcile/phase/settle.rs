@@ -213,6 +213,9 @@ pub fn no_op(scope: &Scope<'_>, caches: &mut Caches, revision: &Revision) -> Out
 fn verdict(release: &Release, revision: &Revision, entries: usize, rest: &str) -> Verdict {
     let objects = if entries == 1 { "1 object".to_owned() } else { format!("{entries} objects") };
     let mut message = format!("Applied {objects} of revision {}{rest}", revision.name);
+    if let Some(held) = revision.way_back() {
+        return Verdict::Failed { reason: Reason::RolledBack, message: held.message.clone() };
+    }
     if let Some(held) = &revision.held {
         message.push_str(&format!("; {}", held.message));
     }

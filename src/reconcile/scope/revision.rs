@@ -17,7 +17,7 @@ pub struct Revision {
     pub key: String,
     /// Why the registry could not be asked, if it failed.
     pub stale: Option<(Reason, String)>,
-    /// What the release does not follow, if the registry offers a downgrade.
+    /// What the release does not follow, if the registry offers a downgrade or a quarantined revision.
     pub held: Option<Held>,
 }
 
@@ -28,6 +28,8 @@ pub struct Held {
     pub revision: String,
     /// Why the release does not follow it.
     pub message: String,
+    /// Its key, if it is quarantined and the run goes back from it.
+    pub way_back: Option<String>,
 }
 
 /// A revision that is applied to the cluster.
@@ -42,6 +44,11 @@ pub struct Update<'a> {
 }
 
 impl Revision {
+    /// The key of the quarantined revision that is gone back from.
+    pub fn way_back(&self) -> Option<&Held> {
+        self.held.as_ref().filter(|held| held.way_back.is_some())
+    }
+
     /// The artifact, as far as its revision is known.
     pub fn artifact(&self) -> ArtifactStatus {
         ArtifactStatus {

@@ -1,4 +1,6 @@
-//! How a new revision reaches the cluster, and what keeps it back.
+//! How a new revision reaches the cluster, what keeps it back, and the way back.
 
 mod arrival;
+mod frozen;
 mod guards;
+mod rollback;

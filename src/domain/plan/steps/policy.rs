@@ -55,6 +55,8 @@ pub struct StepPolicy {
     pub retries: u32,
     /// When its object is deleted.
     pub cleanup: StepCleanup,
+    /// Whether what it does outlives a way back to an earlier revision.
+    pub side_effects: bool,
 }
 
 impl StepPolicy {
@@ -107,6 +109,11 @@ impl StepPolicy {
                 _ => return wrong(keys::STEP_RETRIES, text, "a number from 0 to 10"),
             }
         }
+        policy.side_effects = match object.annotation(keys::SIDE_EFFECTS) {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(other) => return wrong(keys::SIDE_EFFECTS, other, "true or false"),
+        };
         policy.cleanup = match object.annotation(keys::STEP_CLEANUP) {
             None | Some("Never") => StepCleanup::Never,
             Some("OnSuccess") => StepCleanup::OnSuccess,
@@ -135,7 +142,7 @@ pub fn refused(objects: &[Object]) -> Vec<(ObjectId, String)> {
 
 /// Refuses an option of steps on an object that is none.
 fn unused(object: &Object) -> Result<(), String> {
-    let options = [keys::STEP_TIMEOUT, keys::STEP_RETRIES, keys::STEP_CLEANUP];
+    let options = [keys::STEP_TIMEOUT, keys::STEP_RETRIES, keys::STEP_CLEANUP, keys::SIDE_EFFECTS];
     match options.into_iter().find(|key| object.annotation(key).is_some()) {
         Some(key) => Err(format!("the annotation {key} needs {}: before or after", keys::STEP)),
         None => Ok(()),
@@ -178,7 +185,16 @@ mod tests {
                 timeout: Some(Duration::from_secs(90)),
                 retries: 3,
                 cleanup: StepCleanup::OnSuccess,
+                side_effects: false,
             })),
+        );
+        let marked =
+            |value: &str| json!({"supercargo.dev/step": "before", "supercargo.dev/side-effects": value});
+        check(marked("true"), Ok(Some(StepPolicy { side_effects: true, ..before.clone() })));
+        check(marked("false"), Ok(Some(before.clone())));
+        check(
+            marked("yes"),
+            Err(r#"invalid annotation supercargo.dev/side-effects: "yes"; use true or false"#),
         );
         check(
             json!({"supercargo.dev/step": "Before"}),

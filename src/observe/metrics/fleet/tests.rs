@@ -2,7 +2,7 @@
 
 use super::super::recorder::Metrics;
 use super::*;
-use crate::api::status::{ArtifactStatus, Changes, HistoryEntry, InventoryStatus};
+use crate::api::status::{ArtifactStatus, HistoryEntry, InventoryStatus};
 
 fn id(name: &str) -> ReleaseId {
     ReleaseId { namespace: "shop".into(), name: name.into() }
@@ -158,7 +158,7 @@ fn the_last_success_is_read_from_the_status_after_a_restart() {
         digest: "sha256:aa".into(),
         applied_at: at(applied_at).to_string(),
         outcome: outcome.to_owned(),
-        changes: Changes::default(),
+        ..HistoryEntry::default()
     };
     let check = |conditions: &[(&str, &str, &str, i64)], history: &[HistoryEntry], expected: Option<i64>| {
         let status = ReleaseStatus { history: history.to_vec(), ..status(conditions) };

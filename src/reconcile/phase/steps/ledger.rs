@@ -64,6 +64,7 @@ impl<'r> StepLedger<'r> {
             phase: policy.map_or(StepPhase::Before, |p| p.phase),
             revision: revision.name.clone(),
             key: revision.key.clone(),
+            side_effects: policy.is_some_and(|p| p.side_effects),
             attempt,
             retried,
             outcome: StepOutcome::Started,
@@ -171,6 +172,7 @@ impl<'r> StepLedger<'r> {
                     status.artifact = Some(artifact);
                 }
                 status.last_attempted_revision = Some(name.clone());
+                status.held_revision = update.revision.held.as_ref().map(|held| held.revision.clone());
             }
             status.steps.clone_from(&records);
             match session.write_status_over(&release.id, &seen, &status).await {

@@ -60,7 +60,9 @@ impl Urgent<'_> {
         let Ok(access) = access(scope, session, registry).await else { return false };
         let resolving = scope.env.registry.resolve(&repository, &wanted, &access);
         match tokio::time::timeout(ANSWER, resolving).await {
-            Ok(Ok(resolved)) => destination(scope.release, ledger, resolved).digest != revision.digest,
+            Ok(Ok(resolved)) => destination(scope.release, ledger, resolved)
+                // A revision that has failed before is not followed, and ends the wait.
+                .map_or(true, |wanted| wanted.digest != revision.digest),
             // The registry is unavailable: continue the wait for the applied revision.
             Ok(Err(_)) | Err(_) => false,
         }
